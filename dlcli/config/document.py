@@ -1,0 +1,267 @@
+"""YAML text to plain values, each with the line and column it stands in.
+
+The scalars are those of YAML 1.2's core schema (https://yaml.org/spec/1.2.2/#103-core-schema),
+whatever the library would take them for: `1e-3` is a number, `no` and `2024-12-31` are texts, `010`
+is ten.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path as FilePath
+
+import yaml
+
+from dlcli.config.paths import Path, format_path, parse_path
+from dlcli.errors import ConfigError, Problem, UsageError
+
+try:
+    from yaml import CSafeDumper as _Dumper
+    from yaml import CSafeLoader as _Loader
+except ImportError:  # PyYAML built without libyaml: slower, the same
+    from yaml import SafeDumper as _Dumper  # type: ignore[assignment]
+    from yaml import SafeLoader as _Loader  # type: ignore[assignment]
+
+MAX_BYTES = 2**20
+MAX_DEPTH = 40
+MAX_VALUES = 500_000
+
+_TAG = "tag:yaml.org,2002:"
+_CORE = (
+    ("null", r"(?:~|null|Null|NULL|)"),
+    ("bool", r"(?:true|True|TRUE|false|False|FALSE)"),
+    ("int", r"(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)"),
+    ("float", r"(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?)"),
+    ("float", r"(?:[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))"),
+)
+
+
+class _CoreLoader(_Loader):
+    """PyYAML's safe parser, with the core schema's scalars and no others."""
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
+
+
+for _name, _pattern in _CORE:
+    _CoreLoader.add_implicit_resolver(_TAG + _name, re.compile(f"{_pattern}$"), None)
+
+
+@dataclass(frozen=True)
+class Document:
+    """A config's text, taken apart."""
+
+    name: str
+    """The file, as the user named it."""
+    root: yaml.MappingNode
+    """The mapping at the top."""
+
+    def position(self, path: Path) -> str:
+        """Where a value stands, or the nearest mapping or list that would hold it.
+
+        Returns:
+            `iris.yaml:7:12`, or the `--set` argument that the value came from.
+        """
+        node: yaml.Node = self.root
+        for step in path:
+            below = child(node, step)
+            if below is None:
+                break
+            node = below
+        return position_of(node)
+
+    def problem(self, path: Path, message: str) -> Problem:
+        """A problem with the value at a path."""
+        return Problem(format_path(path), message, self.position(path))
+
+    def located(self, problem: Problem) -> Problem:
+        """The same problem with its position, if it had none."""
+        if problem.position:
+            return problem
+        position = self.position(parse_path(problem.path)) if problem.path else self.name
+        return Problem(problem.path, problem.message, position)
+
+
+def position_of(node: yaml.Node | yaml.Event) -> str:
+    """Where a node or event stands: `iris.yaml:7:12`, or the `--set` argument that it came from."""
+    mark = node.start_mark
+    assert mark is not None  # the parser marks all that it makes
+    is_argument = mark.name.startswith("--set")
+    return mark.name if is_argument else f"{mark.name}:{mark.line + 1}:{mark.column + 1}"
+
+
+def read_text(path: FilePath) -> str:
+    """Reads a config's text.
+
+    Raises:
+        UsageError: if there is no such file or it can't be read.
+        ConfigError: if it is over 1 MiB or not UTF-8 (UTF-16 is taken if it says so).
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise UsageError(f"{path}: there is no such file") from None
+    except OSError as error:
+        raise UsageError(f"{path}: can't be read: {error.strerror}") from None
+    if len(content) > MAX_BYTES:
+        raise ConfigError([Problem("", "is over 1 MiB, too large for a config", str(path))])
+    encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        message = f"byte 0x{content[error.start]:02x} is not UTF-8; save the file as UTF-8"
+        raise ConfigError([Problem("", message, f"{path}:{line}")]) from None
+
+
+def parse(text: str, name: str) -> Document:
+    """Takes a config's text apart, without judging its keys.
+
+    Raises:
+        ConfigError: for text that is no YAML or not a mapping.
+    """
+    root = compose(text, name)
+    if root is None:
+        raise ConfigError([Problem("", "is empty; start from 'dlcli init DATA'", name)])
+    if not isinstance(root, yaml.MappingNode):
+        message = "expected keys and values (data: ..., hidden: ...) at the top"
+        raise ConfigError([Problem("", message, f"{name}:{root.start_mark.line + 1}")])
+    return Document(name, root)
+
+
+def compose(text: str, name: str) -> yaml.Node | None:
+    """Composes one YAML document into nodes.
+
+    Raises:
+        ConfigError: for text that is no YAML, or nested or repeated without bound.
+    """
+    try:
+        depth = 0
+        for event in yaml.parse(_named(text, name), Loader=_CoreLoader):
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if depth > MAX_DEPTH:
+                raise ConfigError([Problem("", "is nested too deeply", position_of(event))])
+        node: yaml.Node | None = yaml.compose(_named(text, name), Loader=_CoreLoader)
+    except yaml.YAMLError as error:
+        raise ConfigError([_syntax_problem(error, text, name)]) from None
+    return node
+
+
+def _named(text: str, name: str) -> io.StringIO:
+    stream = io.StringIO(text)
+    stream.name = name  # what the parser's marks carry
+    return stream
+
+
+def _syntax_problem(error: yaml.YAMLError, text: str, name: str) -> Problem:
+    mark = getattr(error, "problem_mark", None)
+    message = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
+    if mark is None:  # a character that YAML forbids
+        at = max(getattr(error, "position", 0), 0)
+        position = f"{name}:{text.count(chr(10), 0, at) + 1}"
+    else:
+        position = f"{name}:{mark.line + 1}:{mark.column + 1}"
+    return Problem("", f"not YAML: {' '.join(message.split())}{_syntax_hint(message)}", position)
+
+
+def _syntax_hint(message: str) -> str:
+    if "cannot start any token" in message:
+        return " (indent with spaces, not tabs)"
+    if "expected a single document" in message or "another document" in message:
+        return " (one config a file: remove the '---')"
+    return ""
+
+
+class Values:
+    """Turns nodes into dicts, tuples and scalars, and collects what is wrong with them."""
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.problems: list[Problem] = []
+        self._count = 0
+
+    def of(self, node: yaml.Node, path: Path = ()) -> object:
+        """The value of a node.
+
+        Raises:
+            ConfigError: if aliases repeat values without bound.
+        """
+        self._count += 1
+        if self._count > MAX_VALUES or len(path) > MAX_DEPTH:
+            raise ConfigError([self.document.problem((), "its aliases expand without bound")])
+        if isinstance(node, yaml.MappingNode):
+            return dict(self._items(node, path))
+        if isinstance(node, yaml.SequenceNode):
+            return tuple(self.of(item, (*path, at)) for at, item in enumerate(node.value))
+        return self._scalar(node, path)
+
+    def _items(self, node: yaml.MappingNode, path: Path) -> Iterator[tuple[str, object]]:
+        seen: set[str] = set()
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                self.problems.append(self.document.problem(path, "a key must be a single word"))
+                continue
+            below = (*path, key.value)
+            if key.value in seen:
+                problem = Problem(format_path(below), "is given twice", position_of(key))
+                self.problems.append(problem)
+            seen.add(key.value)
+            yield key.value, self.of(value, below)
+
+    def _scalar(self, node: yaml.Node, path: Path) -> object:
+        tag = node.tag.removeprefix(_TAG)
+        try:
+            return _SCALARS[tag](node.value)
+        except KeyError:
+            self.problems.append(
+                self.document.problem(path, f"the tag '{node.tag}' is not allowed")
+            )
+        except ValueError:
+            shown = node.value if len(node.value) <= 40 else node.value[:37] + "..."
+            self.problems.append(self.document.problem(path, f"can't read '{shown}' as {tag}"))
+        return None
+
+
+def _integer(text: str) -> int:
+    return int(text, 0 if text.startswith(("0o", "0x")) else 10)
+
+
+def _float(text: str) -> float:
+    return float(re.sub(r"\.(?=inf|nan)", "", text.lower()))
+
+
+def _boolean(text: str) -> bool:
+    return {"true": True, "false": False}[text.lower()]
+
+
+_SCALARS: dict[str, Callable[[str], object]] = {
+    "null": lambda _: None,
+    "bool": _boolean,
+    "int": _integer,
+    "float": _float,
+    "str": str,
+}
+
+
+def child(node: yaml.Node, step: str | int) -> yaml.Node | None:
+    """What stands below a node under a key or an index, or nothing."""
+    if isinstance(node, yaml.MappingNode):
+        return next((value for key, value in node.value if key.value == step), None)
+    if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+        item: yaml.Node = node.value[step]
+        return item
+    return None
+
+
+class CoreDumper(_Dumper):
+    """PyYAML's safe writer, which quotes what the core schema would read as something else."""
+
+    yaml_implicit_resolvers = _CoreLoader.yaml_implicit_resolvers
+
+    def ignore_aliases(self, data: object) -> bool:
+        """Writes equal lists and mappings out each time, without anchors."""
+        return True

@@ -1,0 +1,120 @@
+"""A YAML file to a `Config`, and back: every problem at once, each with its place."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from pydantic import ValidationError
+
+from dlcli.config.document import CoreDumper, Document, Values, parse, read_text
+from dlcli.config.overrides import override
+from dlcli.config.schema import Config
+from dlcli.config.section import Section
+from dlcli.errors import ConfigError, Problem
+
+
+@dataclass(frozen=True)
+class ConfigFile:
+    """A config with the text that it came from."""
+
+    config: Config
+    path: Path
+    """The file, as the user named it."""
+    text: str
+    """The file's content, as given."""
+    document: Document
+    """The text, taken apart."""
+
+    @property
+    def name(self) -> str:
+        """The run's name: as configured, else the file's own without its ending."""
+        return self.config.name or self.path.stem
+
+    def resolve(self, file: str) -> Path:
+        """A path that the config names, relative to the config's own folder."""
+        return Path(os.path.normpath(self.path.parent / file))
+
+    @contextmanager
+    def located(self) -> Iterator[None]:
+        """Gives every config error that passes through the place of its keys in the text."""
+        try:
+            yield
+        except ConfigError as error:
+            raise ConfigError(map(self.document.located, error.problems)) from None
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> ConfigFile:
+    """Reads, overrides and checks a config.
+
+    Args:
+        path: the YAML file.
+        overrides: `path=value` each, in order, the value as YAML.
+
+    Raises:
+        UsageError: if the file can't be read.
+        ConfigError: with everything that is wrong with it.
+    """
+    text = read_text(path)
+    document = parse(text, str(path))
+    for argument in overrides:
+        override(document, argument)
+    return ConfigFile(validated(document), path, text, document)
+
+
+def validated(document: Document) -> Config:
+    """Checks a document against the schema.
+
+    Raises:
+        ConfigError: with every problem, in the order of the text.
+    """
+    values = Values(document)
+    content = values.of(document.root)
+    problems = values.problems
+    try:
+        config = Config.model_validate(content)
+    except ValidationError as error:
+        known = {problem.path for problem in problems}
+        found = (document.problem(line["loc"], line["msg"]) for line in error.errors())
+        problems += [problem for problem in found if problem.path not in known]
+    if problems:
+        raise ConfigError(sorted(problems, key=_line_and_column))
+    return config
+
+
+def _line_and_column(problem: Problem) -> list[int]:
+    return [int(number) for number in re.findall(r":(\d+)", problem.position)[-2:]]
+
+
+def dump_config(config: Config) -> str:
+    """Writes a config as YAML that `load_config` reads back the same, defaults spelt out."""
+    text: str = yaml.dump(
+        _plain(config),
+        Dumper=CoreDumper,
+        default_flow_style=None,
+        sort_keys=False,
+        allow_unicode=True,
+        width=100,
+    )
+    return text
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Section):
+        fields = ((key, getattr(value, key)) for key in _own_first(type(value)))
+        return {key: _plain(item) for key, item in fields if item is not None or value.differs(key)}
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _own_first(section: type[Section]) -> list[str]:
+    """The keys of a section, its own before those that it shares with its kin."""
+    return sorted(section.model_fields, key=lambda key: key not in section.__annotations__)

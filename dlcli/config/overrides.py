@@ -1,0 +1,84 @@
+"""`--set 'hidden[0].units=64'`: any key of a config, by the path that error messages print."""
+
+from __future__ import annotations
+
+import re
+
+import yaml
+
+from dlcli.config.document import Document, child, compose
+from dlcli.config.paths import Path, format_path, parse_path
+from dlcli.errors import ConfigError, Problem
+
+_ARGUMENT = re.compile(
+    r"""(?P<path>(?:[^='"\[]|\[[^\]]*\]|'[^']*'|"[^"]*")+)=(?P<value>.*)""", re.S
+)
+
+
+def override(document: Document, argument: str) -> None:
+    """Puts one value into a document, which it changes.
+
+    Args:
+        document: the config.
+        argument: `path=value`, the value as YAML.
+
+    Raises:
+        ConfigError: if the argument can't be read, or its path leads into a value that has no keys.
+    """
+    name = f"--set '{argument}'"
+    parts = _ARGUMENT.fullmatch(argument)
+    if parts is None:
+        raise ConfigError([Problem("", "expected path=value, as in hidden[0].units=64", name)])
+    try:
+        path = parse_path(parts["path"].strip())
+    except ValueError as error:
+        raise ConfigError([Problem("", str(error), name)]) from None
+    value = compose(parts["value"], name) or _scalar("null", "", name)
+    parent: yaml.Node = document.root
+    for end in range(1, len(path)):
+        parent = _descend(parent, path[:end], name)
+    _put(parent, path, value, name)
+
+
+def _descend(parent: yaml.Node, path: Path, name: str) -> yaml.Node:
+    """The node below, made into a mapping if it was a short form or wasn't there."""
+    below = child(parent, path[-1])
+    if isinstance(below, yaml.CollectionNode):
+        return below
+    longer = yaml.MappingNode("tag:yaml.org,2002:map", [], _mark(name))
+    if below is not None and not below.tag.endswith(":null"):
+        longer.value.append((_scalar("str", _short_key(path), name), below))
+    _put(parent, path, longer, name)
+    return longer
+
+
+def _short_key(path: Path) -> str:
+    """The key that a lone name is short for, at this place."""
+    if path[-1] == "target":
+        return "column"
+    return "type" if path[:2] == ("input", "features") and len(path) == 3 else "name"
+
+
+def _put(parent: yaml.Node, path: Path, value: yaml.Node, name: str) -> None:
+    """Puts a node under the last step of a path: one of a mapping's keys, or a list's items."""
+    step = path[-1]
+    if isinstance(parent, yaml.SequenceNode):
+        length = len(parent.value)
+        if not isinstance(step, int) or step > length:
+            message = f"is a list of {length}; expected an index up to [{length}]"
+            raise ConfigError([Problem(format_path(path[:-1]), message, name)])
+        parent.value[step : step + 1] = [value]
+    elif isinstance(step, int):
+        message = "expected a list here, to take an item of"
+        raise ConfigError([Problem(format_path(path[:-1]), message, name)])
+    else:
+        pairs = [pair for pair in parent.value if pair[0].value != step]
+        parent.value[:] = [*pairs, (_scalar("str", step, name), value)]
+
+
+def _scalar(tag: str, text: str, name: str) -> yaml.ScalarNode:
+    return yaml.ScalarNode(f"tag:yaml.org,2002:{tag}", text, _mark(name))
+
+
+def _mark(name: str) -> yaml.Mark:
+    return yaml.Mark(name, 0, 0, 0, None, 0)

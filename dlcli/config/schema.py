@@ -1,0 +1,101 @@
+"""The config: one typed, frozen value that the whole program reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal, get_args
+
+from pydantic import Field
+
+from dlcli.config.data import Data
+from dlcli.config.features import Input
+from dlcli.config.layers import Hidden, Output
+from dlcli.config.losses import Loss
+from dlcli.config.optimizers import Adam, Optimizer
+from dlcli.config.schedules import Constant, CosineDecay, ReduceOnPlateau, Schedule
+from dlcli.config.section import Conflict, Expected, PositiveInt, Section
+from dlcli.config.training import ClassWeight, EarlyStopping, MetricName
+
+RunName = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"),
+    Expected("up to 64 of A-Z a-z 0-9 . _ -, the first a letter or digit"),
+]
+Seed = Annotated[int, Field(ge=0, lt=2**32), Expected("an integer from 0 to 4294967295")]
+Threads = Annotated[
+    Literal["auto"] | Annotated[int, Field(gt=0, le=1024)],
+    Expected("auto, or a positive integer up to 1024"),
+]
+Epochs = Annotated[int, Field(gt=0, le=100_000_000), Expected("a positive integer")]
+RunFolder = Annotated[str, Field(min_length=1), Expected("a run folder")]
+
+
+class Config(Section):
+    """A training run: data, input, hidden, output, loss, optimizer, epochs."""
+
+    name: RunName | None = None
+    """Name of the run folder; the file's own name, if left out."""
+    seed: Seed = 0
+    """What all chance follows from: splits, first weights, row order, dropout."""
+    data: Data
+    """Where rows come from."""
+    input: Input = Input()
+    """Which columns the network reads."""
+    hidden: tuple[Hidden, ...]
+    """The layers between input and output; `[]` gives a linear model."""
+    output: Output = Output()
+    """The last layer."""
+    loss: Loss | None = None
+    """What training makes small; follows from the target, if left out."""
+    metrics: tuple[MetricName, ...] | None = None
+    """What history.csv also shows for each epoch; follows from the target, if left out."""
+    class_weight: ClassWeight | None = None
+    """Weight of each class's training rows: a mapping, or `balanced` for equal sums."""
+    optimizer: Optimizer = Adam()
+    """How a step follows from the gradients."""
+    learning_rate_schedule: Schedule = Constant()
+    """How the optimizer's learning rate changes, in epochs."""
+    epochs: Epochs
+    """Most passes over the training rows."""
+    batch_size: PositiveInt = 32
+    """Rows a step."""
+    early_stopping: EarlyStopping | None = None
+    """When to end before the last epoch."""
+    initial_weights: RunFolder | None = None
+    """A run folder whose weights to start from; its network must have the same shape."""
+    engine: Literal["auto", "keras"] = "auto"
+    """What runs the steps: `keras` is Model.fit."""
+    device: Literal["auto", "cpu", "gpu"] = "auto"
+    """Where; `auto` takes a GPU if there is one."""
+    threads: Threads = "auto"
+    """CPU threads; part of what makes a run exact; `auto` takes all there are."""
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
+    """Number format of the layers' products; weights are float32 throughout."""
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yields what is right in its own section and wrong beside the others."""
+        yield from self._monitor_conflicts()
+        if self.metrics and len(set(self.metrics)) < len(self.metrics):
+            yield "metrics", "names a metric twice"
+        schedule = self.learning_rate_schedule
+        if isinstance(schedule, CosineDecay) and schedule.warmup_epochs >= self.epochs:
+            yield (
+                "learning_rate_schedule.warmup_epochs",
+                f"takes all of the {self.epochs} epochs; none are left to decay",
+            )
+
+    def _monitor_conflicts(self) -> Iterator[Conflict]:
+        known = ("loss", *(self.metrics if self.metrics is not None else get_args(MetricName)))
+        for key in ("early_stopping", "learning_rate_schedule"):
+            watcher = getattr(self, key)
+            if not isinstance(watcher, EarlyStopping | ReduceOnPlateau):
+                continue
+            bare = watcher.monitor.removeprefix("val_")
+            if bare not in known:
+                allowed = ", ".join([*known, *(f"val_{name}" for name in known)])
+                yield f"{key}.monitor", f"unknown '{watcher.monitor}'; allowed: {allowed}"
+            elif bare != watcher.monitor and self.data.validation is None:
+                yield (
+                    f"{key}.monitor",
+                    f"'{watcher.monitor}' needs rows to validate on; set data.validation: 0.15",
+                )

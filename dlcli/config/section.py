@@ -1,0 +1,202 @@
+"""The ground that every part of the config stands on: strict, frozen, explained."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Annotated, Any, Self, get_args
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
+
+from dlcli.errors import did_you_mean
+
+Conflict = tuple[str, str]
+"""The path of a key below its section, and what is wrong with it beside the others."""
+
+
+class Section(BaseModel):
+    """A mapping of the config: typed, immutable, and closed to unknown keys."""
+
+    model_config = ConfigDict(
+        strict=True, frozen=True, extra="forbid", use_attribute_docstrings=True
+    )
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yields the keys that are right alone and wrong together."""
+        yield from ()
+
+    def differs(self, key: str) -> bool:
+        """Tells whether a key says something else than its default."""
+        return bool(getattr(self, key) != type(self).model_fields[key].get_default())
+
+    def without_effect(self, *keys: str, because: str) -> Iterator[Conflict]:
+        """Yields a conflict for each of the keys that says something that nothing will read."""
+        for key in keys:
+            if self.differs(key):
+                yield key, f"has no effect {because}"
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _explained(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:  # noqa: ANN401
+        try:
+            section = handler(value)
+        except ValidationError as error:
+            raise _again(cls.__name__, [_explain(line, cls) for line in error.errors()]) from None
+        if conflicts := list(section.conflicts()):
+            raise _again(cls.__name__, [_conflict(*conflict) for conflict in conflicts])
+        return section
+
+
+def _again(title: str, lines: list[InitErrorDetails]) -> ValidationError:
+    return ValidationError.from_exception_data(title, lines)
+
+
+def _conflict(path: str, message: str) -> InitErrorDetails:
+    error = PydanticCustomError("conflict", "{message}", {"message": message})
+    return InitErrorDetails(type=error, loc=tuple(path.split(".")), input=None)
+
+
+def _explain(line: Any, section: type[Section]) -> InitErrorDetails:  # noqa: ANN401
+    """One of pydantic's errors in the words of a config's author."""
+    kind, loc, value = line["type"], line["loc"], line["input"]
+    message = line["msg"]
+    if kind == "extra_forbidden" and len(loc) == 1:
+        message = unknown_key(loc[0], section)
+    elif kind == "missing":
+        message = "is required"
+    elif kind == "literal_error":
+        message = f"expected {line['ctx']['expected']}, got {shown(value)}"
+    elif kind in {"model_type", "dict_type", "mapping_type"}:
+        message = f"expected keys and values, got {shown(value)}"
+    elif kind == "tuple_type":
+        message = f"expected a list, got {shown(value)}"
+    error = PydanticCustomError("explained", "{message}", {"message": message})
+    return InitErrorDetails(type=error, loc=loc, input=value)
+
+
+def unknown_key(key: str, section: type[Section]) -> str:
+    """Says that a key is unknown, with the nearest known one or else all of them."""
+    known = list(section.model_fields)
+    return "unknown key" + (did_you_mean(key, known) or f"; allowed: {', '.join(known)}")
+
+
+def shown(value: object) -> str:
+    """A value as its author wrote it, on one line, cut to a readable length."""
+    if isinstance(value, str):
+        text = f"'{value}'"
+    elif isinstance(value, float):
+        text = repr(value)
+    else:
+        text = json.dumps(value, default=str, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+class Expected:
+    """Replaces whatever pydantic says of a value with `expected <phrase>, got <value>`.
+
+    Args:
+        phrase: what is wanted, with range and unit: `a positive integer`.
+    """
+
+    def __init__(self, phrase: str) -> None:
+        self.phrase = phrase
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        def validate(value: object, inner: core_schema.ValidatorFunctionWrapHandler) -> object:
+            try:
+                return inner(value)
+            except ValidationError:
+                message = f"expected {self.phrase}, got {shown(value)}{_hint(value, self.phrase)}"
+                raise PydanticCustomError("expected", "{message}", {"message": message}) from None
+
+        return core_schema.no_info_wrap_validator_function(validate, handler(source))
+
+
+def _hint(value: object, phrase: str) -> str:
+    """A text was wanted, and something else would be one in quotes."""
+    wants_text = phrase.startswith(("a column", "a file", "text"))
+    return f"; write '{value}' in quotes" if wants_text and isinstance(value, int | float) else ""
+
+
+class OneOf:
+    """A choice with parameters, written `name` or `{name: ..., parameter: ...}`.
+
+    Stands in the metadata of an annotated union of sections, each of which has a literal under the
+    deciding key.
+
+    Args:
+        noun: what is chosen, for messages: `optimizer`.
+        key: the key that decides.
+    """
+
+    def __init__(self, noun: str, key: str = "name") -> None:
+        self.noun = noun
+        self.key = key
+
+    def __get_pydantic_core_schema__(
+        self,
+        source: Any,  # noqa: ANN401
+        handler: GetCoreSchemaHandler,
+    ) -> CoreSchema:
+        members = get_args(source) or (source,)
+        options = {
+            member.model_fields[self.key].annotation.__args__[0]: member for member in members
+        }
+
+        def validate(value: object, _: core_schema.ValidatorFunctionWrapHandler) -> object:
+            if isinstance(value, members):
+                return value
+            option = options[self._chosen(value, list(options))]
+            return option.model_validate({self.key: value} if isinstance(value, str) else value)
+
+        return core_schema.no_info_wrap_validator_function(validate, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        long = handler(schema)
+        members = long.get("anyOf") or [long]
+        alone = []
+        for member in map(handler.resolve_ref_schema, members):
+            if not member.get("required"):
+                alone.append(member["properties"][self.key]["const"])
+            member["required"] = [self.key, *member.get("required", [])]
+        return {"anyOf": [{"enum": alone}, *members]}
+
+    def _chosen(self, value: object, options: list[str]) -> str:
+        name = value.get(self.key) if isinstance(value, dict) else value
+        if isinstance(name, str) and name in options:
+            return name
+        if isinstance(value, dict) and self.key not in value:
+            message = f"expected a {self.noun} as {{{self.key}: ...}}, got no '{self.key}'"
+        elif isinstance(name, str):
+            way_out = did_you_mean(name, options) or f"; allowed: {', '.join(options)}"
+            message = f"unknown {self.noun} '{name}'{way_out}"
+        else:
+            message = f"expected the name of a {self.noun}, got {shown(value)}"
+        raise PydanticCustomError("choice", "{message}", {"message": message})
+
+
+PositiveInt = Annotated[int, Field(gt=0), Expected("a positive integer")]
+NonNegativeInt = Annotated[int, Field(ge=0), Expected("an integer of 0 or more")]
+Number = Annotated[float, Field(allow_inf_nan=False), Expected("a number")]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), Expected("a number above 0")]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False), Expected("a number of 0 or more")]
+Fraction = Annotated[float, Field(ge=0, lt=1), Expected("a number in [0, 1)")]
+OpenFraction = Annotated[float, Field(gt=0, lt=1), Expected("a number between 0 and 1")]
+Share = Annotated[float, Field(ge=0, le=1), Expected("a number from 0 to 1")]
+Flag = Annotated[bool, Expected("true or false")]
+Column = Annotated[str, Field(min_length=1), Expected("a column's name")]

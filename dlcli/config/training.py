@@ -1,0 +1,33 @@
+"""The sections that say how training goes on and when it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from dlcli.config.section import Expected, Flag, NonNegative, NonNegativeInt, Positive, Section
+
+MetricName = Literal[
+    "mse", "rmse", "mae", "r2", "accuracy", "auc", "precision", "recall", "f1", "top_3_accuracy"
+]
+ClassWeight = Annotated[
+    Literal["balanced"] | Annotated[Mapping[str, Positive], Field(min_length=1)],
+    Expected("balanced, or a weight above 0 for each class"),
+]
+
+
+class EarlyStopping(Section):
+    """Training ends when the monitored value has stopped improving."""
+
+    monitor: str = "val_loss"
+    """What is watched: a column of history.csv."""
+    patience: NonNegativeInt = 10
+    """Epochs without improvement that are waited for."""
+    min_delta: NonNegative = 0.0
+    """Smallest change that counts as improvement, in the monitored unit."""
+    restore_best_weights: Flag = True
+    """Whether the best epoch's weights are kept, instead of the last one's."""
+    start_from_epoch: NonNegativeInt = 0
+    """Epochs before watching begins."""

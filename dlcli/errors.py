@@ -1,0 +1,118 @@
+"""What can go wrong on purpose: every expected failure, and the exit code it ends the program with.
+
+::
+
+    DlcliError                1   an unexpected failure, unless a branch says otherwise
+    ├── UsageError            2   what was typed can't be done
+    ├── ConfigError           2   a config that can't be carried out: all its problems at once
+    ├── DataError             3   what only the rows of a table can show
+    ├── TrainingError         4   training diverged, or its result could not be stored
+    └── RunError              5   a run folder that is missing, unfinished or damaged
+
+Messages say where, what came, what was wanted and the way out; the command line prints them as
+they are, without a traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class DlcliError(Exception):
+    """Base of every failure that dlcli expects and explains."""
+
+    exit_code = 1
+
+
+class UsageError(DlcliError):
+    """What was typed can't be done: an unknown name, a file that exists, a missing input."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with a config."""
+
+    path: str
+    """Where in the config, as `--set` takes it: `hidden[1].units`; empty for the whole of it."""
+    message: str
+    """What came, what was wanted, the way out; one line, no full stop."""
+    position: str = ""
+    """Where in the text: `iris.yaml:7:12`, or the `--set` argument; empty where not yet known."""
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (self.position, self.path, self.message) if part)
+
+
+class ConfigError(DlcliError):
+    """A config that can't be carried out.
+
+    Args:
+        problems: all that is wrong with it, in the order of the text.
+    """
+
+    exit_code = 2
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class DataError(DlcliError):
+    """What only the rows of a table can show.
+
+    Args:
+        message: what came, what was wanted, the way out.
+        file: the table's file, as the user named it.
+        row: the row, counted from 1 after the header.
+        column: the column's name.
+    """
+
+    exit_code = 3
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        file: str | Path | None = None,
+        row: int | None = None,
+        column: str | None = None,
+    ) -> None:
+        spot = [f"row {row}"] if row is not None else []
+        spot += [f"column '{column}'"] if column is not None else []
+        where = [str(file)] if file is not None else []
+        where += [", ".join(spot)] if spot else []
+        super().__init__(": ".join([*where, message]))
+
+
+class TrainingError(DlcliError):
+    """Training diverged, or its result could not be stored."""
+
+    exit_code = 4
+
+
+class RunError(DlcliError):
+    """A run folder that is missing, unfinished, damaged or of another format."""
+
+    exit_code = 5
+
+
+def did_you_mean(name: str, known: Sequence[str]) -> str:
+    """The nearest of the known names as a question, ready to append to a message.
+
+    Args:
+        name: what was written.
+        known: what could have been written.
+
+    Returns:
+        `"; did you mean 'units'?"`, or an empty string if nothing is near.
+    """
+    near = difflib.get_close_matches(name, known, n=1)
+    if not near:
+        folded = {candidate.lower(): candidate for candidate in known}
+        near = [folded[name.lower()]] if name.lower() in folded else []
+    return f"; did you mean '{near[0]}'?" if near else ""

@@ -1,0 +1,1 @@
+"""Config and layout to the list of layers, and their forward pass in NumPy."""
