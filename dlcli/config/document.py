@@ -15,7 +15,7 @@ from pathlib import Path as FilePath
 
 import yaml
 
-from dlcli.config.paths import Path, format_path, parse_path
+from dlcli.config.paths import Path, format_path, parse_path, printable
 from dlcli.errors import ConfigError, Problem, UsageError
 
 try:
@@ -28,6 +28,7 @@ except ImportError:  # PyYAML built without libyaml: slower, the same
 MAX_BYTES = 2**20
 MAX_DEPTH = 40
 MAX_VALUES = 500_000
+MAX_DIGITS = 400
 
 _TAG = "tag:yaml.org,2002:"
 _CORE = (
@@ -64,17 +65,12 @@ class Document:
         Returns:
             `iris.yaml:7:12`, or the `--set` argument that the value came from.
         """
-        node: yaml.Node = self.root
-        for step in path:
-            below = child(node, step)
-            if below is None:
-                break
-            node = below
-        return position_of(node)
+        return position_of(self._node(path))
 
-    def problem(self, path: Path, message: str) -> Problem:
-        """A problem with the value at a path."""
-        return Problem(format_path(path), message, self.position(path))
+    def problem(self, path: Path, message: str, *, of_key: bool = False) -> Problem:
+        """A problem with the value at a path, or with its last key."""
+        position = self._key_position(path) if of_key else self.position(path)
+        return Problem(format_path(path), printable(message), position)
 
     def located(self, problem: Problem) -> Problem:
         """The same problem with its position, if it had none."""
@@ -83,13 +79,30 @@ class Document:
         position = self.position(parse_path(problem.path)) if problem.path else self.name
         return Problem(problem.path, problem.message, position)
 
+    def _node(self, path: Path) -> yaml.Node:
+        node: yaml.Node = self.root
+        for step in path:
+            below = child(node, step)
+            if below is None:
+                break
+            node = below
+        return node
+
+    def _key_position(self, path: Path) -> str:
+        holder = self._node(path[:-1])
+        keys = [key for key, _ in holder.value if key.value == path[-1]]
+        return position_of(keys[-1] if keys else holder)
+
 
 def position_of(node: yaml.Node | yaml.Event) -> str:
     """Where a node or event stands: `iris.yaml:7:12`, or the `--set` argument that it came from."""
     mark = node.start_mark
     assert mark is not None  # the parser marks all that it makes
-    is_argument = mark.name.startswith("--set")
-    return mark.name if is_argument else f"{mark.name}:{mark.line + 1}:{mark.column + 1}"
+    return _position(mark.name, mark.line + 1, mark.column + 1)
+
+
+def _position(name: str, *numbers: int) -> str:
+    return name if name.startswith("--set") else ":".join([name, *map(str, numbers)])
 
 
 def read_text(path: FilePath) -> str:
@@ -112,8 +125,9 @@ def read_text(path: FilePath) -> str:
     try:
         return content.decode(encoding)
     except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        message = f"byte 0x{content[error.start]:02x} is not UTF-8; save the file as UTF-8"
+        line = error.object[: error.start].count(b"\n") + 1
+        byte = f"byte 0x{error.object[error.start]:02x}"
+        message = f"{byte} is not {error.encoding.upper()}; save the file as UTF-8"
         raise ConfigError([Problem("", message, f"{path}:{line}")]) from None
 
 
@@ -148,6 +162,8 @@ def compose(text: str, name: str) -> yaml.Node | None:
         node: yaml.Node | None = yaml.compose(_named(text, name), Loader=_CoreLoader)
     except yaml.YAMLError as error:
         raise ConfigError([_syntax_problem(error, text, name)]) from None
+    except UnicodeEncodeError:  # an argument's bytes that the terminal's encoding doesn't know
+        raise ConfigError([Problem("", "is not UTF-8", name)]) from None
     return node
 
 
@@ -161,16 +177,18 @@ def _syntax_problem(error: yaml.YAMLError, text: str, name: str) -> Problem:
     mark = getattr(error, "problem_mark", None)
     message = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
     if mark is None:  # a character that YAML forbids
-        at = max(getattr(error, "position", 0), 0)
-        position = f"{name}:{text.count(chr(10), 0, at) + 1}"
+        at = max(getattr(error, "position", 0), 0)  # in bytes
+        position = _position(name, text.encode()[:at].count(b"\n") + 1)
     else:
-        position = f"{name}:{mark.line + 1}:{mark.column + 1}"
+        position = _position(name, mark.line + 1, mark.column + 1)
     return Problem("", f"not YAML: {' '.join(message.split())}{_syntax_hint(message)}", position)
 
 
 def _syntax_hint(message: str) -> str:
-    if "cannot start any token" in message:
+    if "tab character" in message:
         return " (indent with spaces, not tabs)"
+    if "cannot start any token" in message:
+        return " (indent with spaces, not tabs; a text that begins with @, % or ` needs quotes)"
     if "expected a single document" in message or "another document" in message:
         return " (one config a file: remove the '---')"
     return ""
@@ -193,6 +211,9 @@ class Values:
         self._count += 1
         if self._count > MAX_VALUES or len(path) > MAX_DEPTH:
             raise ConfigError([self.document.problem((), "its aliases expand without bound")])
+        if node.tag not in _TAGS:
+            self._refuse_tag(node, path)
+            return None
         if isinstance(node, yaml.MappingNode):
             return dict(self._items(node, path))
         if isinstance(node, yaml.SequenceNode):
@@ -203,7 +224,8 @@ class Values:
         seen: set[str] = set()
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode):
-                self.problems.append(self.document.problem(path, "a key must be a single word"))
+                message = "a key must be a text, not a list or a mapping"
+                self.problems.append(Problem(format_path(path), message, position_of(key)))
                 continue
             below = (*path, key.value)
             if key.value in seen:
@@ -216,17 +238,19 @@ class Values:
         tag = node.tag.removeprefix(_TAG)
         try:
             return _SCALARS[tag](node.value)
-        except KeyError:
-            self.problems.append(
-                self.document.problem(path, f"the tag '{node.tag}' is not allowed")
-            )
         except ValueError:
             shown = node.value if len(node.value) <= 40 else node.value[:37] + "..."
             self.problems.append(self.document.problem(path, f"can't read '{shown}' as {tag}"))
         return None
 
+    def _refuse_tag(self, node: yaml.Node, path: Path) -> None:
+        tag = node.tag.replace(_TAG, "!!")
+        self.problems.append(self.document.problem(path, f"the tag '{tag}' is not allowed"))
+
 
 def _integer(text: str) -> int:
+    if len(text) > MAX_DIGITS:  # Python can't print them all, and no key takes them
+        raise ValueError(text)
     return int(text, 0 if text.startswith(("0o", "0x")) else 10)
 
 
@@ -235,7 +259,9 @@ def _float(text: str) -> float:
 
 
 def _boolean(text: str) -> bool:
-    return {"true": True, "false": False}[text.lower()]
+    if text.lower() not in ("true", "false"):
+        raise ValueError(text)
+    return text.lower() == "true"
 
 
 _SCALARS: dict[str, Callable[[str], object]] = {
@@ -245,12 +271,13 @@ _SCALARS: dict[str, Callable[[str], object]] = {
     "float": _float,
     "str": str,
 }
+_TAGS = {_TAG + name for name in ("map", "seq", *_SCALARS)}
 
 
 def child(node: yaml.Node, step: str | int) -> yaml.Node | None:
     """What stands below a node under a key or an index, or nothing."""
     if isinstance(node, yaml.MappingNode):
-        return next((value for key, value in node.value if key.value == step), None)
+        return next((value for key, value in reversed(node.value) if key.value == step), None)
     if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
         item: yaml.Node = node.value[step]
         return item

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 from dlcli.config.section import (
     Conflict,
@@ -15,6 +16,7 @@ from dlcli.config.section import (
     Positive,
     PositiveInt,
     Section,
+    shown,
 )
 
 Indicator = Annotated[
@@ -163,6 +165,11 @@ class Categorical(Section):
     unseen: Literal["other", "error"] = "other"
     """What a value without a category of its own gets: the rare ones' (or none), or an error."""
 
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yields errors for unseen values where rare ones would be errors, too."""
+        if self.unseen == "error" and self.min_count > 1:
+            yield "unseen", f"can't be error beside min_count: {self.min_count}"
+
 
 Feature = Annotated[
     Auto | Ignored | Numeric | Boolean | Categorical, OneOf("feature type", key="type")
@@ -170,10 +177,16 @@ Feature = Annotated[
 
 
 def _listed(value: object) -> object:
-    """A list of columns is short for columns of type `auto`; one that repeats stays as it is."""
-    if isinstance(value, tuple) and all(isinstance(name, str) for name in value):
-        return dict.fromkeys(value, "auto") if len(set(value)) == len(value) else value
-    return value
+    """A list of columns is short for columns of type `auto`."""
+    if isinstance(value, Mapping):
+        return value
+    if not isinstance(value, tuple) or not all(isinstance(name, str) for name in value):
+        message = f"expected columns with their types, or a list of columns, got {shown(value)}"
+    elif len(set(value)) < len(value):
+        message = "names a column twice"
+    else:
+        return dict.fromkeys(value, "auto")
+    raise PydanticCustomError("features", "{message}", {"message": message})
 
 
 Features = Annotated[

@@ -5,9 +5,10 @@ Their seeds follow from the config's own. Left out: `stft` (a transform's matrix
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from dlcli.config.section import NonNegative, Number, OneOf, Positive, Section
+from dlcli.config.section import Conflict, NonNegative, Number, OneOf, Positive, Section
 
 
 class Constant(Section):
@@ -94,6 +95,11 @@ class RandomUniform(Section):
     """Lower end."""
     maxval: Number = 0.05
     """Upper end."""
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yields an upper end below the lower one."""
+        if self.maxval < self.minval:
+            yield "maxval", f"is below minval ({self.minval:g})"
 
 
 class TruncatedNormal(Section):

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from dlcli.config.document import CoreDumper, Document, Values, parse, read_text
 from dlcli.config.overrides import override
 from dlcli.config.schema import Config
-from dlcli.config.section import Section
+from dlcli.config.section import UNKNOWN_KEY, Section
 from dlcli.errors import ConfigError, Problem
 
 
@@ -80,7 +80,10 @@ def validated(document: Document) -> Config:
         config = Config.model_validate(content)
     except ValidationError as error:
         known = {problem.path for problem in problems}
-        found = (document.problem(line["loc"], line["msg"]) for line in error.errors())
+        found = [
+            document.problem(line["loc"], line["msg"], of_key=line["type"] == UNKNOWN_KEY)
+            for line in error.errors()
+        ]
         problems += [problem for problem in found if problem.path not in known]
     if problems:
         raise ConfigError(sorted(problems, key=_line_and_column))
@@ -88,7 +91,8 @@ def validated(document: Document) -> Config:
 
 
 def _line_and_column(problem: Problem) -> list[int]:
-    return [int(number) for number in re.findall(r":(\d+)", problem.position)[-2:]]
+    place = re.search(r":(\d+):(\d+)$", problem.position)
+    return [int(number) for number in place.groups()] if place else []
 
 
 def dump_config(config: Config) -> str:

@@ -26,7 +26,7 @@ from dlcli.config.section import (
     Share,
 )
 
-StepCount = Annotated[int, Field(ge=2), Expected("an integer of 2 or more")]
+StepCount = Annotated[int, Field(ge=2, lt=2**31), Expected("an integer of 2 or more")]
 LayerNames = Annotated[tuple[str, ...], Expected("a list of layer names")]
 
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
+from copy import copy
 
 import yaml
 
 from dlcli.config.document import Document, child, compose
-from dlcli.config.paths import Path, format_path, parse_path
+from dlcli.config.paths import Path, format_path, parse_path, printable
 from dlcli.errors import ConfigError, Problem
 
-_ARGUMENT = re.compile(
-    r"""(?P<path>(?:[^='"\[]|\[[^\]]*\]|'[^']*'|"[^"]*")+)=(?P<value>.*)""", re.S
-)
+_ARGUMENT = re.compile(r"""(?P<path>(?:[^='"]|'[^']*'|"(?:[^"\\]|\\.)*")+)=(?P<value>.*)""", re.S)
 
 
 def override(document: Document, argument: str) -> None:
@@ -25,7 +24,7 @@ def override(document: Document, argument: str) -> None:
     Raises:
         ConfigError: if the argument can't be read, or its path leads into a value that has no keys.
     """
-    name = f"--set '{argument}'"
+    name = f"--set '{printable(argument)}'"
     parts = _ARGUMENT.fullmatch(argument)
     if parts is None:
         raise ConfigError([Problem("", "expected path=value, as in hidden[0].units=64", name)])
@@ -44,12 +43,14 @@ def _descend(parent: yaml.Node, path: Path, name: str) -> yaml.Node:
     """The node below, made into a mapping if it was a short form or wasn't there."""
     below = child(parent, path[-1])
     if isinstance(below, yaml.CollectionNode):
-        return below
-    longer = yaml.MappingNode("tag:yaml.org,2002:map", [], _mark(name))
-    if below is not None and not below.tag.endswith(":null"):
-        longer.value.append((_scalar("str", _short_key(path), name), below))
-    _put(parent, path, longer, name)
-    return longer
+        node = copy(below)  # aliases share a node, and only this place is to change
+        node.value = list(below.value)
+    else:
+        node = yaml.MappingNode("tag:yaml.org,2002:map", [], _mark(name))
+        if below is not None and not below.tag.endswith(":null"):
+            node.value.append((_scalar("str", _short_key(path), name), below))
+    _put(parent, path, node, name)
+    return node
 
 
 def _short_key(path: Path) -> str:
@@ -72,8 +73,9 @@ def _put(parent: yaml.Node, path: Path, value: yaml.Node, name: str) -> None:
         message = "expected a list here, to take an item of"
         raise ConfigError([Problem(format_path(path[:-1]), message, name)])
     else:
-        pairs = [pair for pair in parent.value if pair[0].value != step]
-        parent.value[:] = [*pairs, (_scalar("str", step, name), value)]
+        keys = [key.value for key, _ in parent.value]
+        at = keys.index(step) if step in keys else len(keys)
+        parent.value[at : at + 1] = [(_scalar("str", step, name), value)]
 
 
 def _scalar(tag: str, text: str, name: str) -> yaml.ScalarNode:

@@ -1,16 +1,22 @@
 """Where a value stands in a config, as people write it: `hidden[1].units`.
 
 A key that is more than letters, digits and `_ - *` stands in quotes: `input.features['a.b'].type`.
+In double quotes it is JSON's text, for keys that hold quotes themselves or can't be printed.
 """
 
 from __future__ import annotations
 
+import json
 import re
 
 Path = tuple[str | int, ...]
 
 _STEP = re.compile(
-    r"""\[(?P<index>\d{1,9})\]|\[(?P<quote>['"])(?P<quoted>.*?)(?P=quote)\]|(?:^|\.)(?P<key>[^\[\].'"]+)"""
+    r"""\[(?P<index>\d{1,9})\]
+    | \['(?P<quoted>[^']*)'\]
+    | \[(?P<json>"(?:[^"\\]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*")\]
+    | (?:^|\.)(?P<key>[^\[\].'"]+)""",
+    re.X | re.S,
 )
 _PLAIN = re.compile(r"[\w*?-]+")
 
@@ -33,12 +39,19 @@ def parse_path(text: str) -> Path:
         step = _STEP.match(text, end)
         if step is None:
             raise ValueError(f"can't read '{text}' as a path at '{text[end:]}'")
-        index, quoted, key = step["index"], step["quoted"], step["key"]
-        steps.append(int(index) if index is not None else quoted if quoted is not None else key)
+        steps.append(_read_step(step))
         end = step.end()
     if not steps:
         raise ValueError("expected a path such as hidden[0].units, got nothing")
     return tuple(steps)
+
+
+def _read_step(step: re.Match[str]) -> str | int:
+    if step["index"] is not None:
+        return int(step["index"])
+    if step["json"] is not None:
+        return str(json.loads(step["json"], strict=False))
+    return step["quoted"] if step["quoted"] is not None else step["key"]
 
 
 def format_path(path: Path) -> str:
@@ -50,5 +63,13 @@ def format_path(path: Path) -> str:
         elif _PLAIN.fullmatch(step):
             text += f".{step}" if text else step
         else:
-            text += f"['{step}']" if "'" not in step else f'["{step}"]'
+            plain = step.isprintable() and "'" not in step
+            text += f"['{step}']" if plain else f"[{json.dumps(step)}]"
     return text
+
+
+def printable(text: str) -> str:
+    """A text on one line: line ends, control characters and the like as escapes."""
+    return "".join(
+        sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text
+    )

@@ -9,6 +9,7 @@ from dlcli.config.section import (
     Conflict,
     Expected,
     Flag,
+    Monitor,
     NonNegative,
     NonNegativeInt,
     OneOf,
@@ -72,7 +73,7 @@ class ReduceOnPlateau(Section):
     """The rate is multiplied by factor whenever the monitored value has stopped improving."""
 
     name: Literal["reduce_on_plateau"] = "reduce_on_plateau"
-    monitor: str = "val_loss"
+    monitor: Monitor = "val_loss"
     """What is watched: a column of history.csv."""
     factor: OpenFraction = 0.1
     """Factor of the rate."""

@@ -24,6 +24,9 @@ from dlcli.errors import did_you_mean
 Conflict = tuple[str, str]
 """The path of a key below its section, and what is wrong with it beside the others."""
 
+UNKNOWN_KEY = "unknown_key"
+"""Type of the error whose place is the key, not its value."""
+
 
 class Section(BaseModel):
     """A mapping of the config: typed, immutable, and closed to unknown keys."""
@@ -39,6 +42,11 @@ class Section(BaseModel):
     def differs(self, key: str) -> bool:
         """Tells whether a key says something else than its default."""
         return bool(getattr(self, key) != type(self).model_fields[key].get_default())
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether a choice is all default: no more than its name."""
+        return not any(self.differs(key) for key in type(self).model_fields)
 
     def without_effect(self, *keys: str, because: str) -> Iterator[Conflict]:
         """Yields a conflict for each of the keys that says something that nothing will read."""
@@ -71,8 +79,8 @@ def _explain(line: Any, section: type[Section]) -> InitErrorDetails:  # noqa: AN
     """One of pydantic's errors in the words of a config's author."""
     kind, loc, value = line["type"], line["loc"], line["input"]
     message = line["msg"]
-    if kind == "extra_forbidden" and len(loc) == 1:
-        message = unknown_key(loc[0], section)
+    if kind == "extra_forbidden":
+        kind, message = UNKNOWN_KEY, unknown_key(loc[0], section)
     elif kind == "missing":
         message = "is required"
     elif kind == "literal_error":
@@ -81,7 +89,8 @@ def _explain(line: Any, section: type[Section]) -> InitErrorDetails:  # noqa: AN
         message = f"expected keys and values, got {shown(value)}"
     elif kind == "tuple_type":
         message = f"expected a list, got {shown(value)}"
-    error = PydanticCustomError("explained", "{message}", {"message": message})
+    name = UNKNOWN_KEY if kind == UNKNOWN_KEY else "explained"
+    error = PydanticCustomError(name, "{message}", {"message": message})
     return InitErrorDetails(type=error, loc=loc, input=value)
 
 
@@ -171,27 +180,32 @@ class OneOf:
         members = long.get("anyOf") or [long]
         alone = []
         for member in map(handler.resolve_ref_schema, members):
-            if not member.get("required"):
+            others = [key for key in member.get("required", []) if key != self.key]
+            if not others:
                 alone.append(member["properties"][self.key]["const"])
-            member["required"] = [self.key, *member.get("required", [])]
+            member["required"] = [self.key, *others]  # again, where a member serves several choices
         return {"anyOf": [{"enum": alone}, *members]}
+
+    @property
+    def _a_noun(self) -> str:
+        return f"{'an' if self.noun[0] in 'aeiou' else 'a'} {self.noun}"
 
     def _chosen(self, value: object, options: list[str]) -> str:
         name = value.get(self.key) if isinstance(value, dict) else value
         if isinstance(name, str) and name in options:
             return name
         if isinstance(value, dict) and self.key not in value:
-            message = f"expected a {self.noun} as {{{self.key}: ...}}, got no '{self.key}'"
+            message = f"expected {self._a_noun} as {{{self.key}: ...}}, got no '{self.key}'"
         elif isinstance(name, str):
             way_out = did_you_mean(name, options) or f"; allowed: {', '.join(options)}"
             message = f"unknown {self.noun} '{name}'{way_out}"
         else:
-            message = f"expected the name of a {self.noun}, got {shown(value)}"
+            message = f"expected the name of {self._a_noun}, got {shown(value)}"
         raise PydanticCustomError("choice", "{message}", {"message": message})
 
 
-PositiveInt = Annotated[int, Field(gt=0), Expected("a positive integer")]
-NonNegativeInt = Annotated[int, Field(ge=0), Expected("an integer of 0 or more")]
+PositiveInt = Annotated[int, Field(gt=0, lt=2**31), Expected("a positive integer")]
+NonNegativeInt = Annotated[int, Field(ge=0, lt=2**31), Expected("an integer of 0 or more")]
 Number = Annotated[float, Field(allow_inf_nan=False), Expected("a number")]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), Expected("a number above 0")]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False), Expected("a number of 0 or more")]
@@ -200,3 +214,4 @@ OpenFraction = Annotated[float, Field(gt=0, lt=1), Expected("a number between 0 
 Share = Annotated[float, Field(ge=0, le=1), Expected("a number from 0 to 1")]
 Flag = Annotated[bool, Expected("true or false")]
 Column = Annotated[str, Field(min_length=1), Expected("a column's name")]
+Monitor = Annotated[str, Expected("the name of a loss or metric")]

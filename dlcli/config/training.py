@@ -7,7 +7,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from dlcli.config.section import Expected, Flag, NonNegative, NonNegativeInt, Positive, Section
+from dlcli.config.section import (
+    Expected,
+    Flag,
+    Monitor,
+    NonNegative,
+    NonNegativeInt,
+    Positive,
+    Section,
+)
 
 MetricName = Literal[
     "mse", "rmse", "mae", "r2", "accuracy", "auc", "precision", "recall", "f1", "top_3_accuracy"
@@ -21,7 +29,7 @@ ClassWeight = Annotated[
 class EarlyStopping(Section):
     """Training ends when the monitored value has stopped improving."""
 
-    monitor: str = "val_loss"
+    monitor: Monitor = "val_loss"
     """What is watched: a column of history.csv."""
     patience: NonNegativeInt = 10
     """Epochs without improvement that are waited for."""

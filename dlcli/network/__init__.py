@@ -1,1 +1,25 @@
 """Config and layout to the list of layers, and their forward pass in NumPy."""
+
+from dlcli.network.head import Head, resolve_head
+from dlcli.network.layers import (
+    ActivationLayer,
+    DenseLayer,
+    DropoutLayer,
+    Layer,
+    NormalizationLayer,
+    Weight,
+)
+from dlcli.network.network import Network, build_network
+
+__all__ = [
+    "ActivationLayer",
+    "DenseLayer",
+    "DropoutLayer",
+    "Head",
+    "Layer",
+    "Network",
+    "NormalizationLayer",
+    "Weight",
+    "build_network",
+    "resolve_head",
+]

@@ -1,0 +1,29 @@
+"""Tables to matrices: fitted on training rows only, written to JSON, the same ever after."""
+
+from dlcli.encoding.encoding import Block, Encoding, Layout, fit_encoding, row_weights
+from dlcli.encoding.target import (
+    ClassTarget,
+    NumberTarget,
+    TargetEncoder,
+    TargetKind,
+    fit_target,
+    infer_target,
+)
+from dlcli.encoding.types import Decision, choose_features, decide_types
+
+__all__ = [
+    "Block",
+    "ClassTarget",
+    "Decision",
+    "Encoding",
+    "Layout",
+    "NumberTarget",
+    "TargetEncoder",
+    "TargetKind",
+    "choose_features",
+    "decide_types",
+    "fit_encoding",
+    "fit_target",
+    "infer_target",
+    "row_weights",
+]

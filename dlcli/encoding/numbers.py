@@ -1,0 +1,85 @@
+"""Scaling of numbers, for features and targets alike."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlcli.config.features import Divide, OutputScaling, Scaling
+from dlcli.encoding.fitted import Fitted
+from dlcli.encoding.refusal import refuse
+from dlcli.table import Table
+
+Floats = NDArray[np.float64]
+
+LARGEST = float(np.finfo(np.float32).max)
+
+
+class FittedScaling(Fitted):
+    """z = (f(x) − offset)/scale, with f(x) = log(1 + x) or x."""
+
+    name: Literal["standard", "log", "divide", "none"]
+    """The scaling's name in the config."""
+    offset: float = 0.0
+    """The training rows' mean of f(x), or 0."""
+    scale: float = 1.0
+    """The training rows' standard deviation of f(x), a divisor, or 1."""
+
+    def apply(self, values: Floats) -> Floats:
+        """Scales values in their own unit, (rows,)."""
+        return (self._curved(values) - self.offset) / self.scale
+
+    def invert(self, scaled: NDArray[np.floating]) -> Floats:
+        """Gives scaled values their unit back, (rows,)."""
+        curved = scaled.astype(np.float64) * self.scale + self.offset
+        with np.errstate(over="ignore"):
+            return np.expm1(curved) if self.name == "log" else curved
+
+    def _curved(self, values: Floats) -> Floats:
+        return np.log1p(values) if self.name == "log" else values
+
+
+def fit_scaling(scaling: Scaling | OutputScaling, values: Floats) -> FittedScaling:
+    """Takes a scaling's statistics from training rows.
+
+    Args:
+        scaling: what to do.
+        values: the rows' values without gaps, (rows,); not negative for `log`.
+
+    Returns:
+        The scaling with mean and (population) standard deviation; a column that is constant is
+        only moved to 0.
+    """
+    if isinstance(scaling, Divide):
+        return FittedScaling(name="divide", scale=scaling.by)
+    if scaling.name == "none":
+        return FittedScaling(name="none")
+    curved = FittedScaling(name=scaling.name)._curved(values)
+    # Shifted by one of its values, a constant column has variance 0 exactly.
+    shifted = curved - curved[0]
+    deviation = float(np.std(shifted))
+    offset = float(curved[0] + np.mean(shifted))
+    return FittedScaling(name=scaling.name, offset=offset, scale=deviation or 1.0)
+
+
+def check_range(name: str, values: Floats, table: Table, column: str) -> None:
+    """Refuses what a scaling or float32 can't hold.
+
+    Args:
+        name: the scaling's name.
+        values: the column's values, NaN where missing, (rows,).
+        table: where they come from.
+        column: the column's name.
+
+    Raises:
+        DataError: for a negative value under `log`, or one beyond float32, with its row.
+    """
+    with np.errstate(invalid="ignore"):
+        negative = values < 0 if name == "log" else np.zeros(len(values), dtype=bool)
+        large = np.abs(values) > LARGEST
+    said = "scaling 'log' wants 0 or more, got {:g}"
+    refuse(negative, table, column, lambda at: said.format(values[at]))
+    end = f"the network's numbers end at {LARGEST:.1e}, got {{:g}}"
+    refuse(large, table, column, lambda at: end.format(values[at]))

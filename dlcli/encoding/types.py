@@ -1,0 +1,123 @@
+"""What each column is: as declared, or as the training rows show, with the reason."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from dlcli.config.features import Auto, Boolean, Categorical, Feature, Ignored, Input, Numeric
+from dlcli.config.paths import format_path
+from dlcli.errors import ConfigError, Problem, did_you_mean
+from dlcli.table import Table
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a column was taken for."""
+
+    feature: Feature
+    """Its type with all parameters; never `auto`."""
+    reason: str
+    """Why: `declared`, or what its training rows show."""
+
+
+def choose_features(
+    section: Input, columns: Sequence[str], reserved: Sequence[str]
+) -> dict[str, Feature]:
+    """Says what the config wants of each column, by the header alone.
+
+    Args:
+        section: the config's `input`.
+        columns: the table's columns.
+        reserved: target, weight, group and time columns, which are no features.
+
+    Returns:
+        A feature for each column that isn't reserved, in the table's order; what no name or
+        pattern reaches is ignored.
+
+    Raises:
+        ConfigError: for a name that the table doesn't have, a pattern that fits nothing, a
+            reserved column, or no feature at all.
+    """
+    wanted = {"*": Auto()} if section.features is None else section.features
+    free = [column for column in columns if column not in reserved]
+    problems = [
+        Problem(format_path(("input", "features", name)), message)
+        for name in wanted
+        if (message := _complaint(name, columns, reserved, free))
+    ]
+    if problems:
+        raise ConfigError(problems)
+    patterns = sorted((name for name in wanted if _is_pattern(name)), key=len, reverse=True)
+    chosen = {column: _wish(column, wanted, patterns) for column in free}
+    if all(isinstance(feature, Ignored) for feature in chosen.values()):
+        message = "leaves no column for the network to read"
+        raise ConfigError([Problem("input.features", message)])
+    return chosen
+
+
+def decide_types(chosen: Mapping[str, Feature], train: Table) -> dict[str, Decision]:
+    """Settles the type of each column.
+
+    Args:
+        chosen: what the config wants of each column.
+        train: the training rows, which `auto` looks at.
+
+    Raises:
+        ConfigError: if no column is left to read.
+    """
+    decisions = {
+        column: _inferred(column, train)
+        if isinstance(feature, Auto)
+        else Decision(feature, "declared")
+        for column, feature in chosen.items()
+    }
+    if all(isinstance(decision.feature, Ignored) for decision in decisions.values()):
+        reasons = "; ".join(f"'{name}' {item.reason}" for name, item in decisions.items())
+        raise ConfigError([Problem("input.features", f"no column can be read: {reasons}")])
+    return decisions
+
+
+def _inferred(column: str, train: Table) -> Decision:
+    kind = train.kind(column)
+    if bool(train.missing(column).all()):
+        return Decision(Ignored(), "has no value in the training rows")
+    if kind == "number" or (kind == "text" and train.looks_numeric(column)):
+        return Decision(Numeric(), "all numbers")
+    if kind == "boolean" or (kind == "text" and train.looks_boolean(column)):
+        return Decision(Boolean(), "all true or false")
+    if kind == "text":
+        count = len(train.codes(column)[1])
+        rest = Categorical().max_categories
+        cut = f"; the {rest} most frequent are kept" if count > rest else ""
+        return Decision(Categorical(), f"text, {count} values{cut}")
+    return Decision(Ignored(), "is stored in a form that no feature type reads")
+
+
+def _complaint(
+    name: str, columns: Sequence[str], reserved: Sequence[str], free: Sequence[str]
+) -> str | None:
+    if name in reserved:
+        return "has another part in 'data' and can't be a feature"
+    if name in columns or name == "*":
+        return None
+    if not _is_pattern(name):
+        return f"no such column in the table{did_you_mean(name, columns)}"
+    return None if any(map(_matcher(name).fullmatch, free)) else "fits no column of the table"
+
+
+def _wish(column: str, wanted: Mapping[str, Feature], patterns: Sequence[str]) -> Feature:
+    if column in wanted:
+        return wanted[column]
+    fitting = (name for name in patterns if _matcher(name).fullmatch(column))
+    return wanted.get(next(fitting, ""), Ignored())
+
+
+def _is_pattern(name: str) -> bool:
+    return "*" in name or "?" in name
+
+
+def _matcher(pattern: str) -> re.Pattern[str]:
+    escaped = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
+    return re.compile(escaped, re.DOTALL)

@@ -1,0 +1,139 @@
+"""All of an experiment that comes before TensorFlow: a config to an encoding and a network."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dlcli.config import Config, ConfigFile
+from dlcli.config.data import SplitChoice
+from dlcli.encoding import (
+    Decision,
+    Encoding,
+    TargetKind,
+    choose_features,
+    decide_types,
+    fit_encoding,
+    fit_target,
+)
+from dlcli.experiment.events import Events
+from dlcli.experiment.tables import deal, read_sources, target_of
+from dlcli.network import Head, Network, build_network, resolve_head
+from dlcli.split import Split
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A config with everything filled in that follows from its data."""
+
+    split: Split
+    """The rows of each set."""
+    dealt: SplitChoice
+    """How they were dealt out."""
+    target: TargetKind
+    """What is predicted."""
+    decisions: Mapping[str, Decision]
+    """What each column was taken for."""
+    head: Head
+    """Output, loss and metrics."""
+    encoding: Encoding
+    """Fitted on the training rows."""
+    network: Network
+    """The layers."""
+
+
+def prepare(file: ConfigFile, events: Events) -> Prepared:
+    """Reads the data and settles all that follows from them.
+
+    Raises:
+        UsageError, ConfigError, DataError: see the rooms that it passes through.
+    """
+    config = file.config
+    sources = read_sources(file)
+    target = target_of(file, sources)
+    split, dealt = deal(file, sources, target)
+    events.tell("data", **_rows(file, split, dealt))
+    chosen = choose_features(config.input, split.train.columns, config.data.reserved)
+    decisions = decide_types(chosen, split.train)
+    events.tell("target", columns=target.columns, classes=target.classes, reason=target.reason)
+    events.tell("features", columns=_described(decisions))
+    head = resolve_head(config, target)
+    fitted = fit_target(target, head.output.scaling, split.train)
+    encoding = fit_encoding(decisions, config.input.scaling, split.train, fitted)
+    network = build_network(encoding.layout.width, config.hidden, head.output)
+    events.tell("network", **describe_network(network, head))
+    return Prepared(split, dealt, target, decisions, head, encoding, network)
+
+
+def resolved_config(file: ConfigFile, prepared: Prepared, folder: Path) -> Config:
+    """The config with all that was inferred, for a file in another folder.
+
+    Args:
+        file: the config as given.
+        prepared: what followed from its data.
+        folder: where the resolved config will stand, so that its paths lead to the same files.
+    """
+
+    def moved(source: float | str | None) -> float | str | None:
+        return os.path.relpath(file.resolve(source), folder) if isinstance(source, str) else source
+
+    config, data = file.config, file.config.data
+    is_class = bool(prepared.target.classes)
+    data = data.model_copy(
+        update={
+            "train": moved(data.train),
+            "validation": moved(data.validation),
+            "test": moved(data.test),
+            "split": prepared.dealt if any(data.shares) else None,
+            "target": data.target.model_copy(
+                update={"type": "categorical" if is_class else "numeric"}
+            ),
+        }
+    )
+    features = {column: decision.feature for column, decision in prepared.decisions.items()}
+    return config.model_copy(
+        update={
+            "name": file.name,
+            "data": data,
+            "input": config.input.model_copy(update={"features": features}),
+            "output": prepared.head.output,
+            "loss": prepared.head.loss,
+            "metrics": prepared.head.metrics,
+            "initial_weights": moved(config.initial_weights),
+        }
+    )
+
+
+def describe_network(network: Network, head: Head) -> dict[str, object]:
+    """A network's layers, sizes, loss and metrics, for JSON."""
+    layers = [
+        {
+            "name": layer.name,
+            "units": layer.units,
+            "parameters": sum(weight.size for weight in layer.weights),
+        }
+        for layer in network.layers
+    ]
+    return {
+        "inputs": network.inputs,
+        "layers": layers,
+        "parameters": network.parameters,
+        "loss": head.loss.name,
+        "metrics": head.metrics,
+    }
+
+
+def _rows(file: ConfigFile, split: Split, dealt: SplitChoice) -> dict[str, object]:
+    sets = (("train", split.train), ("validation", split.validation), ("test", split.test))
+    counts = {name: table.rows for name, table in sets if table is not None}
+    how = dealt.name if any(file.config.data.shares) else None
+    return {"file": split.train.file, "rows": counts, "split": how, "seed": file.config.seed}
+
+
+def _described(decisions: Mapping[str, Decision]) -> dict[str, object]:
+    return {
+        column: {"type": decision.feature.type, "reason": decision.reason}
+        for column, decision in decisions.items()
+    }

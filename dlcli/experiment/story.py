@@ -1,0 +1,178 @@
+"""The story: a config to a trained, explained and portable network."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dlcli.config import ConfigFile, dump_config
+from dlcli.encoding import Encoding, row_weights
+from dlcli.experiment.events import Events, Listener
+from dlcli.experiment.preparation import Prepared, prepare, resolved_config
+from dlcli.experiment.quiet import quiet_tensorflow
+from dlcli.experiment.tables import data_files
+from dlcli.network import Network
+from dlcli.prediction import Predictions, Predictor
+from dlcli.run import Draft, Run, collect_environment, new_run, open_run
+from dlcli.split import Split
+from dlcli.table import Table
+from dlcli.table.arrays import integers
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from dlcli.training import Device, Job, Rows, Trained
+    from dlcli.training.job import Weights
+
+
+def train(
+    file: ConfigFile, output: Path | None = None, listener: Listener = lambda *_: None
+) -> Run:
+    """Trains what a config describes.
+
+    Args:
+        file: the config.
+        output: the run folder, which must not exist; else `runs/<name>`, `runs/<name>-2`, ...
+        listener: is told what happens.
+
+    Returns:
+        The run.
+
+    Raises:
+        DlcliError: of the kind that fits; nothing is left of the run then.
+    """
+    events = Events(listener)
+    with file.located():
+        prepared = prepare(file, events)
+        device, job = _job(file, prepared, events)
+        with new_run(output, file.name) as draft:
+            events.log_to(draft)
+            resolved = resolved_config(file, prepared, draft.path)
+            resolved = resolved.model_copy(update={"threads": device.threads})
+            draft.write_config(file.text)
+            draft.write_resolved(dump_config(resolved))
+            draft.write_encoding(prepared.encoding.model_dump_json(indent=2))
+            trained = _fit(job, events)
+            draft.write_weights(trained.weights)
+            draft.write_history(trained.history)
+            predictor = Predictor(resolved, prepared.encoding, prepared.network, trained.weights)
+            metrics = _judge(predictor, prepared.split, draft)
+            _write_model(draft, prepared, trained)
+            draft.write_environment(_environment(file, device))
+            events.tell("result", run=str(draft.path), epochs=trained.epochs, metrics=metrics)
+            return draft.finish()
+
+
+def _job(file: ConfigFile, prepared: Prepared, events: Events) -> tuple[Device, Job]:
+    """Encodes the rows and sets TensorFlow up; from here on it is loaded."""
+    split, config = prepared.split, file.config
+    initial = _initial_weights(file, prepared.network)
+    train = _rows(split.train, prepared.encoding, config.data.weight, events)
+    validation = None
+    if split.validation is not None:
+        validation = _rows(split.validation, prepared.encoding, config.data.weight, events)
+    with quiet_tensorflow():
+        from dlcli.training import Job, prepare_device
+
+        device = prepare_device(config.device, config.threads)
+    events.tell("device", device=device.name, threads=device.threads)
+    target = prepared.encoding.target
+    job = Job(config, prepared.network, prepared.head, target, train, validation, initial)
+    return device, job
+
+
+def _rows(table: Table, encoding: Encoding, weight: str | None, events: Events) -> Rows:
+    from dlcli.training.rows import Rows
+
+    matrix, notes = encoding.transform(table)
+    for note in notes:
+        events.tell("warning", message=f"{table.file}: {note}")
+    return Rows(matrix, encoding.target.encode(table), row_weights(table, weight))
+
+
+def _initial_weights(file: ConfigFile, network: Network) -> Weights | None:
+    """The weights to start from, which must have the network's names and shapes.
+
+    Raises:
+        RunError: if they haven't, or there is no such run.
+    """
+    if file.config.initial_weights is None:
+        return None
+    run = open_run(file.resolve(file.config.initial_weights))
+    return run.read_weights({weight.name: weight.shape for weight in network.weights})
+
+
+def _fit(job: Job, events: Events) -> Trained:
+    from dlcli.training import fit
+
+    def progress(epoch: int, values: Mapping[str, float]) -> None:
+        events.tell("epoch", epoch=epoch, of=job.config.epochs, **values)
+
+    start = time.perf_counter()
+    trained = fit(job, progress)
+    seconds = round(time.perf_counter() - start, 3)
+    events.tell("trained", epochs=trained.epochs, best_epoch=trained.best_epoch, seconds=seconds)
+    return trained
+
+
+def _judge(predictor: Predictor, split: Split, draft: Draft) -> dict[str, Mapping[str, object]]:
+    """Scores each set with the weights as they are stored, and stores the held-out predictions."""
+    import pyarrow as pa
+
+    metrics: dict[str, Mapping[str, object]] = {}
+    parts: list[pa.Table] = []
+    for name, table in _sets(split):
+        weights = row_weights(table, predictor.config.data.weight)
+        predictions, _ = predictor.predict(table)
+        metrics[name] = predictions.score(table, weights)
+        if name != "train":
+            parts.append(_held_out(name, table, predictions))
+    draft.write_metrics(metrics)
+    if parts:
+        draft.write_predictions(pa.concat_tables(parts, promote_options="permissive"))
+    return metrics
+
+
+def _sets(split: Split) -> Iterator[tuple[str, Table]]:
+    for name in ("train", "validation", "test"):
+        table = getattr(split, name)
+        if table is not None:
+            yield name, table
+
+
+def _held_out(name: str, table: Table, predictions: Predictions) -> pa.Table:
+    """Row, split, target and prediction of held-out rows."""
+    import pyarrow as pa
+
+    targets = {
+        column if len(predictions.target.columns) > 1 else "target": table.keep(column)
+        for column in predictions.target.columns
+    }
+    return pa.table(
+        {
+            "row": integers(table.row_numbers),
+            "split": pa.array([name] * table.rows, pa.string()),
+            **targets,
+            **predictions.columns(),
+        }
+    )
+
+
+def _write_model(draft: Draft, prepared: Prepared, trained: Trained) -> None:
+    from dlcli.model import assign_weights, build_portable_model
+
+    model = build_portable_model(prepared.network, prepared.encoding.target)
+    assign_weights(model, prepared.network, trained.weights)
+    with draft.model_file() as path:
+        model.save(path)
+
+
+def _environment(file: ConfigFile, device: Device) -> dict[str, object]:
+    return collect_environment(
+        seed=file.config.seed,
+        threads=device.threads,
+        device=device.name,
+        data=data_files(file),
+    )

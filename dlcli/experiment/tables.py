@@ -1,0 +1,152 @@
+"""The config's `data` section: files read, rows dealt out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dlcli.config import ConfigFile
+from dlcli.config.data import Data, GroupSplit, RandomSplit, SplitChoice, StratifiedSplit, TimeSplit
+from dlcli.encoding import TargetKind, infer_target
+from dlcli.errors import ConfigError, DataError, Problem, did_you_mean
+from dlcli.split import (
+    Assignment,
+    Shares,
+    Split,
+    group_split,
+    random_split,
+    stratified_split,
+    time_split,
+)
+from dlcli.table import Table, read_table
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The tables that a config names."""
+
+    train: Table
+    """The rows to deal out, or all to train on."""
+    validation: Table | None
+    """The table of a validation file."""
+    test: Table | None
+    """The table of a test file."""
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """Those that there are."""
+        return tuple(t for t in (self.train, self.validation, self.test) if t is not None)
+
+
+def read_sources(file: ConfigFile) -> Sources:
+    """Reads the tables that a config names.
+
+    Raises:
+        UsageError: for a file that isn't there.
+        ConfigError: for a column of `data` that a table doesn't have.
+        DataError: for a file that is no table.
+    """
+    data = file.config.data
+
+    def read(source: float | str | None) -> Table | None:
+        if not isinstance(source, str):
+            return None
+        return read_table(file.resolve(source), data.missing)
+
+    train = read_table(file.resolve(data.train), data.missing)
+    sources = Sources(train, read(data.validation), read(data.test))
+    problems = [
+        problem for table in sources.tables for problem in absent_columns(data, table.columns)
+    ]
+    if problems:
+        raise ConfigError(problems)
+    return sources
+
+
+def absent_columns(data: Data, columns: tuple[str, ...]) -> Iterator[Problem]:
+    """Yields a problem for each column that `data` names and a table doesn't have."""
+    for at, column in enumerate(data.target.columns):
+        if column not in columns:
+            index = "" if isinstance(data.target.column, str) else f"[{at}]"
+            yield _absent(f"data.target.column{index}", column, columns)
+    if data.weight is not None and data.weight not in columns:
+        yield _absent("data.weight", data.weight, columns)
+    if isinstance(data.split, GroupSplit | TimeSplit) and data.split.column not in columns:
+        yield _absent("data.split.column", data.split.column, columns)
+
+
+def _absent(path: str, column: str, columns: tuple[str, ...]) -> Problem:
+    near = did_you_mean(column, columns) or f"; there are {', '.join(columns[:12])}"
+    return Problem(path, f"no column '{column}' in the table{near}")
+
+
+def deal(file: ConfigFile, sources: Sources, kind: TargetKind) -> tuple[Split, SplitChoice]:
+    """Deals the rows out to training, validation and test.
+
+    Returns:
+        The sets, and the way they were dealt.
+
+    Raises:
+        DataError: for too few rows.
+    """
+    data, train = file.config.data, sources.train
+    how = data.split or (StratifiedSplit() if kind.classes else RandomSplit())
+    if not any(data.shares):
+        split = Split(train, sources.validation, sources.test)
+    else:
+        rows = _assign(file, train, how, kind)
+        split = Split(
+            train.take(rows.train),
+            train.take(rows.validation) if len(rows.validation) else sources.validation,
+            train.take(rows.test) if len(rows.test) else sources.test,
+        )
+    _check_enough(split.train, kind)
+    return split, how
+
+
+def _assign(file: ConfigFile, table: Table, how: SplitChoice, kind: TargetKind) -> Assignment:
+    shares, seed = Shares(*file.config.data.shares), file.config.seed
+    if isinstance(how, GroupSplit):
+        return group_split(table, how.column, shares, seed)
+    if isinstance(how, TimeSplit):
+        return time_split(table, how.column, shares)
+    if isinstance(how, RandomSplit):
+        return random_split(table.rows, shares, seed)
+    if not kind.classes:
+        message = f"'stratified' is for classes, and {kind.name} is a number; use random"
+        raise ConfigError([Problem("data.split", message)])
+    return stratified_split(table.codes(kind.columns[0])[0], shares, seed)
+
+
+def _check_enough(train: Table, kind: TargetKind) -> None:
+    """Refuses a lone training row, and classes that are all seen once or not told apart.
+
+    Raises:
+        DataError: saying what there is.
+    """
+    if train.rows < 2:
+        raise DataError("one training row is nothing to learn from", file=train.file)
+    if kind.classes:
+        codes, names = train.codes(kind.columns[0])
+        counts = np.bincount(codes)
+        if len(names) < 2:
+            message = f"all training rows are of the class '{names[0]}'; split otherwise"
+            raise DataError(message, file=train.file, column=kind.columns[0])
+        if counts.max() == 1:
+            message = f"each of the {len(names)} classes is seen once; is it a number or a name?"
+            raise DataError(message, file=train.file, column=kind.columns[0])
+
+
+def data_files(file: ConfigFile) -> list[Path]:
+    """The files that a config names, relative to the current folder."""
+    data = file.config.data
+    named = (data.train, data.validation, data.test)
+    return [file.resolve(source) for source in named if isinstance(source, str)]
+
+
+def target_of(file: ConfigFile, sources: Sources) -> TargetKind:
+    """What the target is, over all labelled rows."""
+    return infer_target(file.config.data.target, sources.tables)

@@ -1,0 +1,142 @@
+"""The list of layers as a functional `tf.keras` model."""
+
+from __future__ import annotations
+
+import inspect
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+from dlcli.config.activations import Activation
+from dlcli.config.section import Section
+from dlcli.encoding import NumberTarget, TargetEncoder
+from dlcli.network import (
+    ActivationLayer,
+    DenseLayer,
+    DropoutLayer,
+    Layer,
+    Network,
+    NormalizationLayer,
+)
+
+DropoutFactory = Callable[[DropoutLayer], keras.layers.Layer]
+
+
+def plain_dropout(layer: DropoutLayer) -> keras.layers.Layer:
+    """Keras's own Dropout: for a model that leaves dlcli."""
+    return keras.layers.Dropout(layer.rate, name=layer.name)
+
+
+def build_model(
+    network: Network,
+    *,
+    seed: int,
+    precision: str = "float32",
+    dropout: DropoutFactory = plain_dropout,
+) -> keras.Model:
+    """Builds a model with one named Keras layer for each layer of the network.
+
+    Args:
+        network: the layers.
+        seed: what the first weights follow from, each array by its own name.
+        precision: the Keras dtype policy of all layers but the output, which stays float32 under a
+            mixed one (https://keras.io/api/mixed_precision/).
+        dropout: makes the dropout layers.
+
+    Returns:
+        Encoded rows (rows, inputs) in, the output as trained on (rows, outputs) out.
+    """
+    inputs = x = keras.Input((network.inputs,), name="input", dtype=_storage(precision))
+    for layer in network.layers:
+        policy = _storage(precision) if layer is network.layers[-1] else precision
+        x = _apply(layer, x, seed, policy, dropout)
+    return keras.Model(inputs, x, name="network")
+
+
+def build_portable_model(network: Network, target: TargetEncoder) -> keras.Model:
+    """Builds the model for the user's own Keras code, without trained weights.
+
+    Returns:
+        Encoded rows (rows, inputs) in; probabilities or the target's own unit (rows, outputs) out.
+    """
+    model = build_model(network, seed=0)
+    if not isinstance(target, NumberTarget):
+        return model
+    scale = [scaling.scale for scaling in target.scalings]
+    offset = [scaling.offset for scaling in target.scalings]
+    y = model.output
+    if any(scale_ != 1 for scale_ in scale) or any(offset):
+        y = keras.layers.Rescaling(scale, offset, name="unit")(y)
+    if target.scalings[0].name == "log":  # exp(y) − 1
+        y = keras.layers.Activation("exponential", name="exponential")(y)
+        y = keras.layers.Rescaling(1.0, -1.0, name="minus_one")(y)
+    return keras.Model(model.input, y, name="network")
+
+
+def parameters_of(section: Section) -> dict[str, Any]:
+    """A section's parameters as keyword arguments of the Keras object of the same name."""
+    parameters = section.model_dump(exclude={"name"})
+    return {key: list(v) if isinstance(v, tuple) else v for key, v in parameters.items()}
+
+
+def _apply(
+    layer: Layer, x: keras.KerasTensor, seed: int, precision: str, dropout: DropoutFactory
+) -> keras.KerasTensor:
+    if isinstance(layer, DenseLayer):
+        return _dense(layer, x, seed, precision)
+    if isinstance(layer, NormalizationLayer):
+        return keras.layers.BatchNormalization(
+            **layer.parameters.model_dump(), name=layer.name, dtype=precision
+        )(x)
+    if isinstance(layer, ActivationLayer):
+        if not layer.activation.is_plain:
+            return _parametric(layer.activation, x)
+        return keras.layers.Activation(layer.activation.name, name=layer.name, dtype=precision)(x)
+    return dropout(layer)(x)
+
+
+def _dense(layer: DenseLayer, x: keras.KerasTensor, seed: int, precision: str) -> keras.KerasTensor:
+    plain = layer.activation.is_plain
+    x = keras.layers.Dense(
+        layer.units,
+        activation=layer.activation.name if plain else None,
+        use_bias=layer.use_bias,
+        kernel_initializer=_initializer(layer.kernel_initializer, seed, f"{layer.name}/kernel"),
+        bias_initializer=_initializer(layer.bias_initializer, seed, f"{layer.name}/bias"),
+        kernel_regularizer=_regularizer(layer.kernel_regularizer),
+        bias_regularizer=_regularizer(layer.bias_regularizer),
+        name=layer.name,
+        dtype=precision,
+    )(x)
+    return x if plain else _parametric(layer.activation, x)
+
+
+def _parametric(activation: Activation, x: keras.KerasTensor) -> keras.KerasTensor:
+    """An activation with parameters of its own, as an operation that loads without dlcli."""
+    parameters = parameters_of(activation)
+    if activation.name == "relu":
+        return keras.layers.ReLU(**parameters)(x)
+    return getattr(keras.ops, activation.name)(x, **parameters)
+
+
+def _regularizer(section: Section | None) -> keras.regularizers.Regularizer | None:
+    if section is None:
+        return None
+    return getattr(keras.regularizers, type(section).__name__)(**parameters_of(section))
+
+
+def _initializer(section: Section, seed: int, weight: str) -> keras.initializers.Initializer:
+    initializer = getattr(keras.initializers, type(section).__name__)
+    parameters = parameters_of(section)
+    if "seed" in inspect.signature(initializer).parameters:
+        stream = np.random.SeedSequence([seed, zlib.crc32(weight.encode())])
+        parameters["seed"] = int(stream.generate_state(1)[0] >> 1)
+    return initializer(**parameters)
+
+
+def _storage(precision: str) -> str:
+    """The policy of what is never computed in half precision."""
+    return "float32" if precision.startswith("mixed_") else precision

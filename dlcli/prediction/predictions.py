@@ -1,0 +1,94 @@
+"""A network's outputs, as people read them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from dlcli.encoding import ClassTarget, NumberTarget, TargetEncoder
+from dlcli.scores import Score, score_binary, score_classes, score_numbers
+from dlcli.table import Table
+from dlcli.table.arrays import floats, integers, strings
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a network says of some rows."""
+
+    target: TargetEncoder
+    """What was predicted."""
+    outputs: NDArray[np.floating[Any]]
+    """The network's outputs as trained on, (rows, outputs)."""
+    has_margin: bool = False
+    """Whether the one output for two classes is a margin around 0, not a probability."""
+
+    @cached_property
+    def numbers(self) -> NDArray[np.float64]:
+        """Predicted numbers in their own unit, (rows, columns)."""
+        assert isinstance(self.target, NumberTarget)
+        return self.target.decode(self.outputs)
+
+    @property
+    def places(self) -> NDArray[np.int64]:
+        """The places of the predicted classes, (rows,)."""
+        if self.outputs.shape[1] == 1:
+            return (self.outputs[:, 0] > (0.0 if self.has_margin else 0.5)).astype(np.int64)
+        places: NDArray[np.int64] = self.outputs.argmax(axis=1)
+        return places
+
+    @cached_property
+    def probabilities(self) -> NDArray[np.floating[Any]] | None:
+        """A probability for each class, (rows, classes); none for numbers and margins."""
+        if isinstance(self.target, NumberTarget) or self.has_margin:
+            return None
+        if self.outputs.shape[1] == 1:
+            return np.concatenate([1 - self.outputs, self.outputs], axis=1)
+        return self.outputs
+
+    def columns(self) -> dict[str, pa.Array]:
+        """The columns that a table of predictions has, by name.
+
+        `prediction` (for several numbers `prediction_<column>`), and for classes
+        `probability_<class>` for each, or `margin`, above 0 for the second class.
+        """
+        if isinstance(self.target, NumberTarget):
+            names = [f"prediction_{column}" for column in self.target.columns]
+            names = names if len(names) > 1 else ["prediction"]
+            return {name: floats(self.numbers[:, at]) for at, name in enumerate(names)}
+        columns = {"prediction": _classes(self.target).take(integers(self.places))}
+        if self.probabilities is None:
+            return {**columns, "margin": floats(self.outputs[:, 0])}
+        for at, name in enumerate(self.target.classes):
+            columns[f"probability_{name}"] = floats(self.probabilities[:, at])
+        return columns
+
+    def score(self, table: Table, weights: NDArray[np.float64] | None) -> dict[str, Score]:
+        """Compares with the true target.
+
+        Args:
+            table: the rows predicted, with their target.
+            weights: the rows' weights, (rows,), if they have any.
+
+        Raises:
+            DataError: for a target that is missing or can't be read.
+        """
+        if isinstance(self.target, NumberTarget):
+            return score_numbers(self.target.values(table), self.numbers, weights)
+        truth = self.target.encode(table)
+        if self.outputs.shape[1] == 1:
+            positive = self.outputs[:, 0]
+            return score_binary(truth, positive, weights, probabilistic=not self.has_margin)
+        if len(self.target.classes) == 2:
+            return score_binary(truth, self.outputs[:, 1], weights)
+        return score_classes(truth, self.outputs, weights)
+
+
+def _classes(target: ClassTarget) -> pa.Array:
+    """The classes as their table stores them, (classes,)."""
+    types = {"integer": pa.int64(), "boolean": pa.bool_(), "text": pa.string()}
+    return strings(target.classes, pa.string()).cast(types[target.stored])

@@ -1,0 +1,95 @@
+"""A trained network, ready to predict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from dlcli.config import Config, load_config
+from dlcli.encoding import Encoding, row_weights
+from dlcli.errors import ConfigError, Problem, RunError
+from dlcli.network import Network, build_network
+from dlcli.prediction.predictions import Predictions
+from dlcli.run import Run
+from dlcli.scores import Score
+from dlcli.table import Table
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A trained network with its encoding."""
+
+    config: Config
+    """The run's resolved config."""
+    encoding: Encoding
+    """How tables become matrices."""
+    network: Network
+    """The layers."""
+    weights: Mapping[str, NDArray[np.floating[Any]]]
+    """The trained weights by name."""
+
+    @classmethod
+    def load(cls, run: Run) -> Predictor:
+        """Rebuilds a run's network from its own config and checked arrays.
+
+        Raises:
+            RunError: if the run's files don't fit together.
+        """
+        try:
+            config = load_config(run.resolved_path()).config
+            encoding = Encoding.model_validate_json(run.read_encoding())
+        except (ConfigError, ValidationError) as error:
+            first = str(error).splitlines()[0]
+            raise RunError(f"{run.path}: its files can't be read: {first}") from None
+        if config.output.units is None or config.output.activation is None or config.loss is None:
+            raise RunError(f"{run.path}: its resolved.yaml is not complete")
+        network = build_network(encoding.layout.width, config.hidden, config.output)
+        shapes = {weight.name: weight.shape for weight in network.weights}
+        return cls(config, encoding, network, run.read_weights(shapes))
+
+    def predict(self, table: Table) -> tuple[Predictions, list[str]]:
+        """Predicts each row of a table.
+
+        Args:
+            table: rows with the columns that training read, in any order; the target isn't needed.
+
+        Returns:
+            The predictions, in the order of the rows, and notes on values that training didn't see.
+
+        Raises:
+            ConfigError: for columns that the table doesn't have.
+            DataError: for values that can't be encoded.
+        """
+        matrix, notes = self.encoding.transform(table)
+        return self.predict_encoded(matrix), notes
+
+    def predict_encoded(self, matrix: NDArray[np.float32]) -> Predictions:
+        """Predicts encoded rows, (rows, inputs)."""
+        outputs = self.network.forward(matrix, self.weights)
+        assert self.config.loss is not None  # resolved
+        has_margin = self.network.outputs == 1 and "hinge" in self.config.loss.name
+        return Predictions(self.encoding.target, outputs, has_margin)
+
+    def score(self, table: Table) -> tuple[dict[str, Score], list[str]]:
+        """Predicts a table and compares with its target.
+
+        Returns:
+            The metrics, and notes as from `predict`.
+
+        Raises:
+            ConfigError: for columns that the table doesn't have, the target's among them.
+            DataError: for values that can't be read.
+        """
+        needed = [*self.encoding.target.columns, self.config.data.weight]
+        absent = [column for column in needed if column and column not in table.columns]
+        if absent:
+            named = ", ".join(f"'{column}'" for column in absent)
+            message = f"has no column {named}, which scores are taken from"
+            raise ConfigError([Problem("", message, table.file)])
+        predictions, notes = self.predict(table)
+        return predictions.score(table, row_weights(table, self.config.data.weight)), notes

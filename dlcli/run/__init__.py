@@ -1,0 +1,12 @@
+"""The run folder: what a training leaves behind. Only this room knows the names of its files.
+
+`new_run` makes a folder and gives a `Draft` to write to; `open_run` and `latest_run` give a `Run`
+to read from. A folder is a run once its manifest is there, and the manifest comes last.
+"""
+
+from dlcli.run.draft import Draft
+from dlcli.run.environment import collect_environment
+from dlcli.run.folder import new_run
+from dlcli.run.run import Run, latest_run, open_run
+
+__all__ = ["Draft", "Run", "collect_environment", "latest_run", "new_run", "open_run"]

@@ -1,0 +1,127 @@
+"""A run that is being written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dlcli.errors import TrainingError
+from dlcli.run.history import dump_history
+from dlcli.run.json_document import to_json
+from dlcli.run.manifest import MANIFEST, FileName, Manifest
+from dlcli.run.run import Run
+from dlcli.run.storage import reason, replaced, sync, sync_folder
+from dlcli.run.weights import Weights, write_weights
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class Draft:
+    """A run folder without its manifest yet.
+
+    Every method raises `TrainingError` if the disk is full or the file can't be stored otherwise.
+    JSON has no NaN and no infinity: what is undefined is given as `None`.
+
+    Args:
+        path: the folder, made and empty.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.finished = False
+
+    def write_config(self, text: str) -> None:
+        """Stores the config as the user gave it."""
+        self._write("config.yaml", text.encode())
+
+    def write_resolved(self, text: str) -> None:
+        """Stores the config with all that was inferred, as YAML."""
+        self._write("resolved.yaml", text.encode())
+
+    def write_encoding(self, text: str) -> None:
+        """Stores the fitted encoding, as JSON."""
+        self._write("encoding.json", text.encode())
+
+    def write_weights(self, arrays: Mapping[str, Weights]) -> None:
+        """Stores the weights, float32, by name."""
+        with self._stored("weights.npz") as temporary:
+            write_weights(temporary, arrays)
+
+    def write_metrics(self, metrics: Mapping[str, Mapping[str, object]]) -> None:
+        """Stores the final metrics: split, then metric."""
+        self._write("metrics.json", to_json(metrics))
+
+    def write_history(self, columns: Mapping[str, Sequence[float]]) -> None:
+        """Stores what was measured at each epoch, by name; all of one length."""
+        self._write("history.csv", dump_history(columns).encode())
+
+    def write_predictions(self, table: pa.Table) -> None:
+        """Stores the predictions of the held-out rows."""
+        from pyarrow.parquet import write_table
+
+        with self._stored("predictions.parquet") as temporary:
+            write_table(table, temporary)
+
+    def write_environment(self, environment: Mapping[str, object]) -> None:
+        """Stores what the run was made with; see `collect_environment`."""
+        self._write("environment.json", to_json(environment))
+
+    @contextmanager
+    def model_file(self) -> Iterator[Path]:
+        """Stores the model for the user's own Keras code.
+
+        Yields:
+            a path that ends in `.keras`, for `model.save`.
+        """
+        with self._stored("model.keras") as temporary:
+            yield temporary
+
+    def log(self, event: str, /, **fields: object) -> None:
+        """Appends a line to the log, with the time in UTC. A lost run keeps the lines so far."""
+        time = datetime.now(UTC).isoformat(timespec="milliseconds")
+        line = json.dumps({"time": time, "event": event, **fields}, allow_nan=False)
+        with self._storing("events.jsonl") as path, path.open("a", encoding="utf-8") as stream:
+            stream.write(line + "\n")
+
+    def finish(self, kind: str = "train") -> Run:
+        """Writes the manifest over all that was stored; from now on the folder is a run.
+
+        Args:
+            kind: what the run did.
+        """
+        with self._storing(MANIFEST) as path:
+            if (log := self.path / "events.jsonl").exists():
+                sync(log)
+            manifest = Manifest.describe(self.path, kind)
+            with replaced(path) as temporary:
+                temporary.write_bytes(manifest.to_json())
+            sync_folder(self.path.parent)
+        self.finished = True
+        return Run(self.path, manifest)
+
+    def _write(self, name: FileName, content: bytes) -> None:
+        with self._stored(name) as temporary:
+            temporary.write_bytes(content)
+
+    @contextmanager
+    def _stored(self, name: FileName) -> Iterator[Path]:
+        with self._storing(name) as path, replaced(path) as temporary:
+            yield temporary
+
+    @contextmanager
+    def _storing(self, name: str) -> Iterator[Path]:
+        if self.finished:
+            raise ValueError(f"{name} would no longer agree with the manifest")
+        path = self.path / name
+        try:
+            yield path
+        except OSError as error:
+            raise TrainingError(
+                f"{path}: could not be stored: {reason(error)}; "
+                "make room or name another place with --output, then train again"
+            ) from error

@@ -1,0 +1,106 @@
+"""Run folders made and, if nothing came of the run, removed without a trace."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from dlcli.errors import UsageError
+from dlcli.run.draft import Draft
+from dlcli.run.storage import reason
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+@contextmanager
+def new_run(folder: Path | None, name: str, base: Path = Path("runs")) -> Iterator[Draft]:
+    """Makes a run folder, and removes it again unless the run is finished in it.
+
+    Args:
+        folder: the run folder itself, which must not exist; `None` for one named after the run.
+        name: the run's name: the folder is `base/name`, or the first free one of `base/name-2`,
+            `base/name-3` and so on. No two processes get the same.
+        base: where named run folders lie.
+
+    Yields:
+        the draft to write to. If the block ends without `finish`, or by any exception at all,
+        nothing stays behind, nor do parents that were made for it and are empty.
+
+    Raises:
+        UsageError: if the folder exists or can't be made, or the name is none for a folder.
+    """
+    made = _make_numbered(base, name) if folder is None else _make_named(folder)
+    draft = Draft(made[-1])
+    kept = False
+    try:
+        yield draft
+        kept = draft.finished
+    finally:
+        if not kept:
+            _remove(made)
+
+
+def _make_named(folder: Path) -> list[Path]:
+    try:
+        return _make(folder)
+    except FileExistsError:
+        raise UsageError(
+            f"{folder}: exists already; name a new folder with --output, or remove this one first"
+        ) from None
+
+
+def _make_numbered(base: Path, name: str) -> list[Path]:
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"{name!r} is no name for a run: up to 64 of A-Z a-z 0-9 . _ - were expected, the "
+            "first a letter or digit; set another with `name` in the config"
+        )
+    folder, number = base / name, 1
+    while True:
+        with suppress(FileExistsError):
+            return _make(folder)
+        number += 1
+        folder = base / f"{name}-{number}"
+
+
+def _make(folder: Path) -> list[Path]:
+    """Makes a folder and what is missing above it.
+
+    Returns:
+        all that was made, the run folder last.
+
+    Raises:
+        FileExistsError: if there is something of that name; `mkdir` finds out and makes in one
+            step, so that no other process can come between.
+        UsageError: if it can't be made.
+    """
+    made: list[Path] = []
+    try:
+        for parent in [each for each in reversed(folder.parents) if not each.exists()]:
+            with suppress(FileExistsError):  # another process may be as far
+                parent.mkdir()
+                made.append(parent)
+        folder.mkdir()
+    except FileExistsError:
+        raise
+    except OSError as error:
+        _remove_empty(made)
+        raise UsageError(
+            f"{folder}: can't be made: {reason(error)}; name another place with --output"
+        ) from error
+    return [*made, folder]
+
+
+def _remove(made: Sequence[Path]) -> None:
+    *parents, folder = made
+    shutil.rmtree(folder, ignore_errors=True)  # what ended the run is the error to show
+    _remove_empty(parents)
+
+
+def _remove_empty(folders: Sequence[Path]) -> None:
+    for folder in reversed(folders):
+        with suppress(OSError):  # another run may have moved in
+            folder.rmdir()

@@ -1,0 +1,159 @@
+"""A finished run, as others read it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from io import BufferedReader
+from pathlib import Path
+
+from dlcli.errors import RunError, UsageError, did_you_mean
+from dlcli.run.history import parse_history
+from dlcli.run.json_document import from_json
+from dlcli.run.manifest import FileName, Manifest
+from dlcli.run.storage import damaged, opened, sha256
+from dlcli.run.weights import Weights, read_weights
+
+Metrics = dict[str, dict[str, object]]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run.
+
+    Every method raises `RunError` for a file that the run doesn't have or that has changed since:
+    size and SHA-256 are compared before a byte of it is understood. That shows damage, not intent:
+    the folder may come from a stranger, who can write a manifest as well.
+    """
+
+    path: Path
+    """The folder."""
+    manifest: Manifest
+    """What the folder holds."""
+
+    @property
+    def kind(self) -> str:
+        """What the run did: `train`."""
+        return self.manifest.kind
+
+    @property
+    def created(self) -> datetime:
+        """When the run was finished, in UTC."""
+        return self.manifest.created
+
+    def verify(self) -> None:
+        """Checks every file of the run."""
+        for name in self.manifest.files:
+            with self._opened(name):
+                pass
+
+    def resolved_path(self) -> Path:
+        """Where the complete config lies, checked; `load_config` reads it."""
+        with self._opened("resolved.yaml"):
+            return self.path / "resolved.yaml"
+
+    def read_encoding(self) -> str:
+        """The fitted encoding, as JSON."""
+        try:
+            return self._read("encoding.json").decode()
+        except UnicodeDecodeError as error:
+            raise damaged(self.path / "encoding.json", f"is not UTF-8: {error}") from None
+
+    def read_weights(self, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Weights]:
+        """The weights by name, read-only, in the order of `shapes`.
+
+        Args:
+            shapes: what the network needs; the run must have just these.
+        """
+        with self._opened("weights.npz") as stream:
+            return read_weights(stream, shapes, self.path / "weights.npz")
+
+    def read_metrics(self) -> Metrics:
+        """The final metrics: split, then metric; `None` where one is undefined."""
+        metrics = self._read_object("metrics.json")
+        splits = {name: scores for name, scores in metrics.items() if isinstance(scores, dict)}
+        if len(splits) < len(metrics):
+            raise damaged(self.path / "metrics.json", "holds something else than metrics by split")
+        return splits
+
+    def read_history(self) -> dict[str, list[float]]:
+        """What was measured at each epoch, by name."""
+        return parse_history(self._read("history.csv"), self.path / "history.csv")
+
+    def read_environment(self) -> dict[str, object]:
+        """What the run was made with."""
+        return self._read_object("environment.json")
+
+    def _read_object(self, name: FileName) -> dict[str, object]:
+        try:
+            content = from_json(self._read(name))
+        except ValueError as error:
+            raise damaged(self.path / name, f"is no JSON: {error}") from None
+        if not isinstance(content, dict):
+            raise damaged(self.path / name, "is no JSON object")
+        return content
+
+    def _read(self, name: FileName) -> bytes:
+        with self._opened(name) as stream:
+            return stream.read()
+
+    @contextmanager
+    def _opened(self, name: FileName) -> Iterator[BufferedReader]:
+        """Opens a file once it has proved to be the one in the manifest."""
+        path = self.path / name
+        if (entry := self.manifest.files.get(name)) is None:
+            raise RunError(f"{path}: is not part of this run; name a run that has it")
+        with opened(path) as stream:
+            size = os.fstat(stream.fileno()).st_size
+            if size != entry.bytes:
+                raise damaged(path, f"has {size} bytes, {entry.bytes} were expected")
+            if sha256(stream) != entry.sha256:
+                raise damaged(path, "has changed since the run was finished")
+            stream.seek(0)
+            yield stream
+
+
+def open_run(path: Path) -> Run:
+    """Opens a finished run; its files are checked as they are read.
+
+    Raises:
+        RunError: if there is none, or it is unfinished, damaged or of a newer format.
+    """
+    if os.path.isdir(path):
+        return Run(path, Manifest.read(path))
+    if os.path.exists(path):
+        raise RunError(f"{path}: is a file, a run folder was expected")
+    siblings = [entry.name for entry in _entries(path.parent)]
+    raise RunError(f"{path}: no such run folder{did_you_mean(path.name, siblings)}")
+
+
+def latest_run(base: Path = Path("runs")) -> Run:
+    """Opens the run that was finished last; of those finished at once, the last by name.
+
+    Raises:
+        UsageError: if there is no finished run.
+    """
+    runs = list(_finished_runs(base))
+    if not runs:
+        raise UsageError(
+            f"{base}: there is no finished run; make one with `dlcli train CONFIG`, or name one"
+        )
+    return max(runs, key=lambda run: (run.created, run.path.name))
+
+
+def _finished_runs(base: Path) -> Iterator[Run]:
+    for path in _entries(base):
+        if path.is_dir() and not path.is_symlink():  # a link would count a run twice
+            with suppress(RunError):
+                yield Run(path, Manifest.read(path))
+
+
+def _entries(folder: Path) -> list[Path]:
+    """What a folder shows: nothing, if it is none or can't be read."""
+    try:
+        return list(folder.iterdir())
+    except OSError:
+        return []

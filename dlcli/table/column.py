@@ -1,0 +1,241 @@
+"""One column of a table, and the ways to take its values."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from dlcli.errors import DataError
+from dlcli.table.arrays import mask_to_numpy, strings, to_numpy
+
+Kind = Literal["text", "number", "boolean", "other"]
+
+_NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
+_TRUE = ("true", "1", "1.0")  # pandas writes a 0/1 column with gaps as 0.0 and 1.0
+_FALSE = ("false", "0", "0.0")
+_USUAL_MISSING_WORDS = frozenset(
+    ("na", "n/a", "#n/a", "<na>", "nan", "null", "none", "nil", "missing", "?", "-", "--", ".")
+)
+_SHOWN_CHARACTERS = 40
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """The values of one column, and where they stand.
+
+    Args:
+        name: the column's name.
+        values: the values as stored, (rows,).
+        file: the table's file, for messages.
+        row_numbers: the row of each value in that file, counted from 1, (rows,).
+        missing_words: what counts as missing, besides nulls, NaN and empty fields.
+    """
+
+    name: str
+    values: pa.ChunkedArray
+    file: str
+    row_numbers: NDArray[np.int64]
+    missing_words: tuple[str, ...]
+
+    @property
+    def kind(self) -> Kind:
+        """What the values are stored as; dates, lists and bytes are `other`."""
+        storage = self.values.type
+        if pa.types.is_string(storage) or pa.types.is_large_string(storage):
+            return "text"
+        if pa.types.is_boolean(storage):
+            return "boolean"
+        is_number = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
+        return "number" if any(check(storage) for check in is_number) else "other"
+
+    def missing(self) -> NDArray[np.bool_]:
+        """Where the value is null, NaN, blank or one of the missing words, (rows,)."""
+        return ~mask_to_numpy(self._present())
+
+    def numbers(self) -> NDArray[np.float64]:
+        """The values as numbers, NaN where missing, (rows,).
+
+        Raises:
+            DataError: a value that is no number, or an infinite one, with its row.
+        """
+        if self.kind in ("boolean", "other"):
+            raise self._error(f"expected numbers, the column holds {self.values.type}")
+        present = self._present()
+        try:
+            parsed = self._parse(present)
+        except pa.ArrowInvalid:
+            is_number = pc.match_substring_regex(_trim(self.values), _NUMBER)
+            bad = pc.and_not(present, is_number)
+            raise self._not_a_number(int(np.argmax(mask_to_numpy(bad.fill_null(False))))) from None
+        numbers = np.full(len(self.values), np.nan)
+        where = mask_to_numpy(present)
+        numbers[where] = parsed
+        unbounded = where & ~np.isfinite(numbers)
+        if unbounded.any():
+            raise self._not_a_number(int(np.argmax(unbounded)))
+        return numbers
+
+    def looks_numeric(self) -> bool:
+        """Whether there is a value, and every value is a number.
+
+        Infinities are taken for numbers here, so that they are reported by `numbers` rather than
+        turn a numeric column into categories.
+        """
+        if self.kind in ("boolean", "other"):
+            return False
+        try:
+            parsed = self._parse(self._present())
+        except pa.ArrowInvalid:
+            return False
+        return parsed.size > 0 and not bool(np.isnan(parsed).any())
+
+    def booleans(self) -> NDArray[np.float64]:
+        """1 for true, 0 for false, NaN where missing, (rows,).
+
+        Raises:
+            DataError: a value other than true, false, 1 and 0, with its row.
+        """
+        if self.kind == "other":
+            raise self._error(f"expected booleans, the column holds {self.values.type}")
+        words = _canonical(self.values) if self.kind != "text" else _trim(self.values)
+        lower = pc.utf8_lower(words)
+        present = mask_to_numpy(self._present())
+        ones, zeros = present & _among(lower, _TRUE), present & _among(lower, _FALSE)
+        bad = present & ~ones & ~zeros
+        if bad.any():
+            index = int(np.argmax(bad))
+            raise self._error(f"expected true, false, 1 or 0, got {self._shown(index)}", index)
+        return np.select([ones, zeros], [1.0, 0.0], np.nan)
+
+    def looks_boolean(self) -> bool:
+        """Whether there is a value, and every value is true or false in words, not 1 or 0."""
+        if self.kind in ("number", "other"):
+            return False
+        present = mask_to_numpy(self._present())
+        if self.kind == "text":
+            words = _among(pc.utf8_lower(_trim(self.values)), ("true", "false"))
+            return bool(present.any() and words[present].all())
+        return bool(present.any())
+
+    def codes(self) -> tuple[NDArray[np.int64], list[str]]:
+        """The values as categories.
+
+        Returns:
+            codes: the place of each value in the categories, -1 where missing, (rows,).
+            categories: the distinct canonical texts, in the order of their first row.
+
+        Raises:
+            DataError: values that have no text, such as lists.
+        """
+        if pa.types.is_nested(self.values.type):
+            raise self._error(f"expected plain values, the column holds {self.values.type}")
+        encoded = pa.chunked_array(self.values.dictionary_encode()).combine_chunks()
+        distinct = replace(self, values=pa.chunked_array([encoded.dictionary]))
+        places, categories = distinct._categories()
+        indices = pa.chunked_array([encoded.indices])
+        raw = to_numpy(indices, np.int32)
+        raw[mask_to_numpy(indices.is_null())] = -1
+        return np.append(places, -1)[raw], categories
+
+    def texts(self) -> NDArray[np.object_]:
+        """The canonical text of each value, None where missing, (rows,).
+
+        Whole numbers are written without a point, so that a Parquet 3.0 equals a CSV `3`.
+
+        Raises:
+            DataError: values that have no text, such as lists.
+        """
+        codes, categories = self.codes()
+        return np.array([*categories, None], dtype=np.object_)[codes]
+
+    def _categories(self) -> tuple[NDArray[np.int64], list[str]]:
+        """The codes and categories of few values, each met once."""
+        present = self._present()
+        try:
+            texts = _canonical(self.values)
+        except pa.ArrowException:
+            message = f"expected values with a text, the column holds {self.values.type}"
+            raise self._error(message) from None
+        categories = texts.filter(present).unique()
+        places = to_numpy(pc.index_in(texts, value_set=categories), np.int32).astype(np.int64)
+        places[~mask_to_numpy(present)] = -1
+        return places, list(categories.to_pylist())
+
+    def _present(self) -> pa.ChunkedArray:
+        """The Arrow mask of the values that are not missing, (rows,)."""
+        present = pc.invert(pc.is_null(self.values, nan_is_null=True))
+        if self.kind != "text":
+            return present
+        words = strings(["", *map(str.strip, self.missing_words)], self.values.type)
+        return pc.and_not(present, pc.is_in(_trim(self.values), value_set=words))
+
+    def _parse(self, present: pa.ChunkedArray) -> NDArray[np.float64]:
+        """The present values as numbers; `nan` and `inf` in a text pass."""
+        values = self.values.filter(present)
+        plain = _trim(values) if self.kind == "text" else values
+        return to_numpy(plain.cast(pa.float64(), safe=False), np.float64)
+
+    def _not_a_number(self, index: int) -> DataError:
+        """The error for a value that is no finite number, with a way out where one is likely."""
+        message = f"expected a finite number, got {self._shown(index)}"
+        text = str(self.values[index].as_py()).strip()
+        if self.kind == "text" and text.lower() in _USUAL_MISSING_WORDS:
+            words = json.dumps([*self.missing_words, text])
+            message += f"; if it stands for a missing value, say data.missing: {words}"
+        return self._error(message, index)
+
+    def _shown(self, index: int) -> str:
+        """A value in quotes, cut if it is long."""
+        text = str(self.values[index].as_py())
+        return f"'{text[:_SHOWN_CHARACTERS]}...'" if len(text) > _SHOWN_CHARACTERS else f"'{text}'"
+
+    def _error(self, message: str, index: int | None = None) -> DataError:
+        row = None if index is None else int(self.row_numbers[index])
+        return DataError(message, file=self.file, row=row, column=self.name)
+
+
+def plain(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The values in a type that Arrow's functions know: dictionaries looked up, all-null as text.
+
+    Args:
+        values: the values as stored, (rows,).
+    """
+    storage = values.type
+    if pa.types.is_dictionary(storage):
+        return plain(values.cast(storage.value_type))
+    if pa.types.is_null(storage) or pa.types.is_string_view(storage):
+        return values.cast(pa.string())
+    if pa.types.is_float16(storage):
+        return values.cast(pa.float32())
+    return values
+
+
+def _trim(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.utf8_trim_whitespace(values)
+
+
+def _among(values: pa.ChunkedArray, words: tuple[str, ...]) -> NDArray[np.bool_]:
+    """Where a text is one of the words, (rows,)."""
+    return mask_to_numpy(pc.is_in(values, value_set=strings(words, values.type)))
+
+
+def _canonical(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The text of each value, (rows,)."""
+    storage = values.type
+    if pa.types.is_string(storage) or pa.types.is_large_string(storage):
+        return _trim(values)
+    texts = values.cast(pa.string())
+    if pa.types.is_floating(storage):
+        whole = values.cast(pa.int64(), safe=False)
+        is_whole = pc.equal(whole.cast(storage, safe=False), values)
+        return pc.if_else(is_whole, whole.cast(pa.string()), texts)
+    if pa.types.is_decimal(storage):
+        without_zeros = pc.replace_substring_regex(texts, r"(\.\d*?)0+$", r"\1")
+        return pc.replace_substring_regex(without_zeros, r"\.$", "")
+    return texts

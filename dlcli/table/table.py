@@ -1,0 +1,114 @@
+"""A table of named columns, and the rows of the file that it holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from dlcli.table.arrays import integers
+from dlcli.table.column import Column, Kind, plain
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Columns by name. A name that is not in `columns` is a KeyError everywhere.
+
+    Args:
+        file: the file as the user named it, for messages.
+        data: the columns as stored.
+        row_numbers: the row of each row in that file, counted from 1 after the header, (rows,).
+        missing_words: what counts as missing, besides nulls, NaN and blank fields.
+    """
+
+    file: str
+    data: pa.Table
+    row_numbers: NDArray[np.int64]
+    missing_words: tuple[str, ...] = ()
+
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        """The columns' names, in the order of the file."""
+        return tuple(self.data.column_names)
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return len(self.row_numbers)
+
+    def take(self, rows: NDArray[np.int64]) -> Table:
+        """The table of some rows, in the order given.
+
+        Args:
+            rows: indices from 0, (rows,).
+        """
+        data = self.data.take(integers(rows))
+        return replace(self, data=data, row_numbers=self.row_numbers[rows])
+
+    def kind(self, name: str) -> Kind:
+        """What a column is stored as; dates, lists and bytes are `other`."""
+        return self._column(name).kind
+
+    def missing(self, name: str) -> NDArray[np.bool_]:
+        """Where a column's value is null, NaN, blank or one of the missing words, (rows,)."""
+        return self._column(name).missing()
+
+    def numbers(self, name: str) -> NDArray[np.float64]:
+        """A column as numbers, NaN where missing, (rows,).
+
+        Raises:
+            DataError: a value that is no number, or an infinite one, with its row.
+        """
+        return self._column(name).numbers()
+
+    def looks_numeric(self, name: str) -> bool:
+        """Whether a column has a value, and every value is a number; infinities are taken for one.
+
+        A word for missing that was not declared, such as `NA`, is no number.
+        """
+        return self._column(name).looks_numeric()
+
+    def booleans(self, name: str) -> NDArray[np.float64]:
+        """A column as 1 for true and 0 for false, NaN where missing, (rows,).
+
+        Raises:
+            DataError: a value other than true, false, 1 and 0, with its row.
+        """
+        return self._column(name).booleans()
+
+    def looks_boolean(self, name: str) -> bool:
+        """Whether a column has a value, and every value is true or false in words, not 1 or 0."""
+        return self._column(name).looks_boolean()
+
+    def texts(self, name: str) -> NDArray[np.object_]:
+        """The canonical text of a column's values, None where missing, (rows,).
+
+        Whole numbers are written without a point, so that a Parquet 3.0 equals a CSV `3`.
+
+        Raises:
+            DataError: values that have no text, such as lists.
+        """
+        return self._column(name).texts()
+
+    def codes(self, name: str) -> tuple[NDArray[np.int64], list[str]]:
+        """A column as categories: what `texts` gives, without a Python object per row.
+
+        Returns:
+            codes: the place of each value in the categories, -1 where missing, (rows,).
+            categories: the distinct canonical texts, in the order of their first row.
+
+        Raises:
+            DataError: values that have no text, such as lists.
+        """
+        return self._column(name).codes()
+
+    def keep(self, name: str) -> pa.ChunkedArray:
+        """A column's values as stored, unchanged, (rows,)."""
+        return self.data.column(name)
+
+    def _column(self, name: str) -> Column:
+        values = plain(self.data.column(name))
+        return Column(name, values, self.file, self.row_numbers, self.missing_words)

@@ -1,0 +1,84 @@
+"""What an engine is given, and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlcli.config.schema import Config
+from dlcli.encoding import TargetEncoder
+from dlcli.network import Head, Network
+from dlcli.training.rows import Rows, labels_for, loss_weights
+
+Weights = Mapping[str, NDArray[np.floating[Any]]]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A network to train on rows."""
+
+    config: Config
+    """Seed, optimizer, schedule, epochs, batch size, stopping, precision."""
+    network: Network
+    """The layers."""
+    head: Head
+    """Loss and metrics."""
+    target: TargetEncoder
+    """The target's unit, for metrics, and its classes, for their weights."""
+    train: Rows
+    """What is learned from."""
+    validation: Rows | None = None
+    """What steers."""
+    initial_weights: Weights | None = None
+    """Where to start, instead of the initializers."""
+
+    @property
+    def steps(self) -> int:
+        """Steps an epoch; the last one takes what rows are left."""
+        return -(-len(self.train.matrix) // self.config.batch_size)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What an epoch is measured by, in the order of history.csv."""
+        measured = ("loss", *self.head.metrics)
+        held_out = () if self.validation is None else tuple(f"val_{name}" for name in measured)
+        return (*measured, *held_out)
+
+    @cached_property
+    def labels(self) -> NDArray[Any]:
+        """The training target in the loss's form."""
+        return labels_for(self.head.loss, self.train.target, self.network.outputs)
+
+    @cached_property
+    def validation_labels(self) -> NDArray[Any] | None:
+        """The validation target in the loss's form."""
+        if self.validation is None:
+            return None
+        return labels_for(self.head.loss, self.validation.target, self.network.outputs)
+
+    @cached_property
+    def loss_weights(self) -> NDArray[np.float32] | None:
+        """The training rows' weights, those of their classes included."""
+        return loss_weights(self.train, self.config.class_weight, self.target)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained network."""
+
+    weights: Weights
+    """The weights by name."""
+    history: Mapping[str, list[float]]
+    """A value for each epoch: loss, metrics, learning_rate."""
+    best_epoch: int | None
+    """The epoch, from 1, that the weights are of; None: the last."""
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs were run."""
+        return len(self.history["loss"])

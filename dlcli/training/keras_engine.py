@@ -1,0 +1,156 @@
+"""The Keras engine: `Model.fit` with Keras callbacks, the reference for all others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from dlcli.config.schedules import ReduceOnPlateau
+from dlcli.config.schema import Config
+from dlcli.config.training import EarlyStopping
+from dlcli.model import assign_weights, build_model, weights_of
+from dlcli.training.job import Job, Trained
+from dlcli.training.masks import MaskedDropout
+from dlcli.training.objectives import keras_loss, keras_metrics, keras_optimizer
+from dlcli.training.order import epoch_order
+from dlcli.training.watching import Progress, check_finite, direction
+
+Batch = tuple[Any, ...]
+
+ROWS_VALIDATED_AT_ONCE = 1024
+
+
+def fit(job: Job, progress: Progress) -> Trained:
+    """Trains with `Model.fit`.
+
+    Args:
+        job: what to train on what.
+        progress: is told of each epoch.
+
+    Raises:
+        TrainingError: if the loss leaves the numbers.
+    """
+    config = job.config
+    moment = tf.Variable([0, 0], dtype=tf.uint32, trainable=False)
+    model = _compiled_model(job, moment)
+    record = _Record(job, moment, progress)
+    callbacks: list[keras.callbacks.Callback] = [*_watchers(config), record]
+    model.fit(
+        _batches(job),
+        epochs=config.epochs,
+        steps_per_epoch=job.steps,
+        validation_data=_validation(job),
+        validation_batch_size=ROWS_VALIDATED_AT_ONCE,
+        shuffle=False,
+        callbacks=callbacks,
+        verbose=0,
+    )
+    stopping = next((item for item in callbacks if isinstance(item, _EarlyStopping)), None)
+    best = None
+    if stopping is not None and stopping.best_weights is not None:
+        best = stopping.best_epoch + 1
+    return Trained(weights_of(model, job.network), record.history, best)
+
+
+def _compiled_model(job: Job, moment: tf.Variable) -> keras.Model:
+    config, places = job.config, iter(range(len(job.network.layers)))
+    model = build_model(
+        job.network,
+        seed=config.seed,
+        precision=config.precision,
+        dropout=lambda layer: MaskedDropout(layer, config.seed, next(places), moment),
+    )
+    if job.initial_weights is not None:
+        assign_weights(model, job.network, job.initial_weights)
+    schedule = config.learning_rate_schedule
+    optimizer = keras_optimizer(config.optimizer, schedule, config.epochs, job.steps)
+    metrics = keras_metrics(job.head.metrics, job.target, job.network.outputs, job.head.loss)
+    weighted = job.train.weights is not None
+    model.compile(
+        optimizer,
+        loss=keras_loss(job.head.loss),
+        metrics=None if weighted else metrics,
+        weighted_metrics=metrics if weighted else None,
+        jit_compile=False,
+    )
+    return model
+
+
+def _batches(job: Job) -> Iterator[Batch]:
+    """Yields the batches of all epochs, each epoch in its own order."""
+    rows, size = len(job.train.matrix), job.config.batch_size
+    for epoch in range(job.config.epochs):
+        order = epoch_order(rows, job.config.seed, epoch)
+        for start in range(0, rows, size):
+            batch = order[start : start + size]
+            yield _part(job.train.matrix, job.labels, job.loss_weights, batch)
+
+
+def _part(matrix: Any, labels: Any, weights: Any, rows: Any) -> Batch:  # noqa: ANN401
+    part = (matrix[rows], labels[rows])
+    return part if weights is None else (*part, weights[rows])
+
+
+def _validation(job: Job) -> Batch | None:
+    if job.validation is None:
+        return None
+    return _part(job.validation.matrix, job.validation_labels, job.validation.weights, slice(None))
+
+
+def _watchers(config: Config) -> Iterator[keras.callbacks.Callback]:
+    schedule = config.learning_rate_schedule
+    if isinstance(schedule, ReduceOnPlateau):
+        yield keras.callbacks.ReduceLROnPlateau(
+            mode=direction(schedule.monitor), **schedule.model_dump(exclude={"name"})
+        )
+    if config.early_stopping is not None:
+        yield _EarlyStopping(config.early_stopping)
+
+
+class _EarlyStopping(keras.callbacks.EarlyStopping):
+    """Keras's, with a direction that is said rather than guessed from a name."""
+
+    def __init__(self, section: EarlyStopping) -> None:
+        super().__init__(mode=direction(section.monitor), **section.model_dump())
+
+
+class _Record(keras.callbacks.Callback):
+    """Tells the dropout masks the time, keeps the history, and stops at a loss that is none."""
+
+    def __init__(self, job: Job, moment: tf.Variable, progress: Progress) -> None:
+        super().__init__()
+        self.job = job
+        self.moment = moment
+        self.progress = progress
+        self.history: dict[str, list[float]] = {}
+        self.epoch = 0
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self.epoch = epoch
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        self.moment.assign(np.array([self.epoch, batch], dtype=np.uint32))
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        check_finite(float((logs or {})["loss"]), self.epoch + 1, self.job.config)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        given = logs or {}
+        values = {name: float(given[name]) for name in self.job.columns if name in given}
+        values["learning_rate"] = self._rate(given)
+        for name, value in values.items():
+            self.history.setdefault(name, []).append(value)
+        self.progress(epoch + 1, values)
+
+    def _rate(self, given: dict[str, Any]) -> float:
+        """The learning rate of the epoch's last step."""
+        if "learning_rate" in given:  # as ReduceLROnPlateau found it
+            return float(given["learning_rate"])
+        optimizer = self.model.optimizer
+        rate = optimizer._learning_rate
+        is_schedule = isinstance(rate, keras.optimizers.schedules.LearningRateSchedule)
+        return float(rate(optimizer.iterations - 1) if is_schedule else optimizer.learning_rate)

@@ -1,0 +1,158 @@
+"""The config's loss, optimizer, schedule and metrics as Keras objects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from dlcli.config.losses import Loss
+from dlcli.config.optimizers import Optimizer
+from dlcli.config.schedules import (
+    CosineDecay,
+    ExponentialDecay,
+    PiecewiseConstant,
+    Schedule,
+)
+from dlcli.config.training import MetricName
+from dlcli.encoding import NumberTarget, TargetEncoder
+from dlcli.model.building import parameters_of
+
+View = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+"""Labels and outputs as trained on, to labels and predictions as people read them."""
+
+
+def keras_loss(section: Loss) -> keras.losses.Loss:
+    """The Keras loss of a section's name and parameters."""
+    return getattr(keras.losses, type(section).__name__)(**parameters_of(section))
+
+
+def keras_optimizer(
+    section: Optimizer, schedule: Schedule, epochs: int, steps: int
+) -> keras.optimizers.Optimizer:
+    """The Keras optimizer of a section's name and parameters.
+
+    Args:
+        section: the optimizer.
+        schedule: how its learning rate changes, in epochs.
+        epochs: most epochs.
+        steps: steps an epoch.
+    """
+    parameters = parameters_of(section)
+    parameters["learning_rate"] = _rate(schedule, section.learning_rate, epochs, steps)
+    return getattr(keras.optimizers, type(section).__name__)(**parameters)
+
+
+def _rate(schedule: Schedule, rate: float, epochs: int, steps: int) -> Any:  # noqa: ANN401
+    schedules = keras.optimizers.schedules
+    if isinstance(schedule, ExponentialDecay):
+        decay_steps = schedule.decay_epochs * steps
+        return schedules.ExponentialDecay(
+            rate, decay_steps, schedule.decay_rate, staircase=schedule.staircase
+        )
+    if isinstance(schedule, PiecewiseConstant):
+        # Keras keeps a value up to and including its boundary; a step is counted from 0.
+        boundaries = [epoch * steps - 1 for epoch in schedule.boundaries]
+        return schedules.PiecewiseConstantDecay(boundaries, [rate, *schedule.values])
+    if isinstance(schedule, CosineDecay):
+        warmup = round(schedule.warmup_epochs * steps)
+        decay_epochs = schedule.decay_epochs or epochs - schedule.warmup_epochs
+        return schedules.CosineDecay(
+            initial_learning_rate=0.0 if warmup else rate,
+            decay_steps=max(round(decay_epochs * steps), 1),
+            alpha=schedule.alpha,
+            warmup_target=rate if warmup else None,
+            warmup_steps=warmup,
+        )
+    return rate
+
+
+class Viewed(keras.metrics.Metric):
+    """A Keras metric that sees labels and predictions as people read them."""
+
+    def __init__(self, metric: keras.metrics.Metric, view: View, name: str) -> None:
+        super().__init__(name=name)
+        self.metric = metric
+        self.view = view
+
+    def update_state(
+        self,
+        y_true: tf.Tensor,
+        y_pred: tf.Tensor,
+        sample_weight: tf.Tensor | None = None,
+    ) -> None:
+        """Takes in a batch, (rows, ...)."""
+        labels, predictions = self.view(y_true, y_pred)
+        self.metric.update_state(labels, predictions, sample_weight=sample_weight)
+
+    def result(self) -> Any:  # noqa: ANN401
+        """The metric over all batches since the last reset."""
+        return self.metric.result()
+
+    def reset_state(self) -> None:
+        """Forgets all batches."""
+        self.metric.reset_state()
+
+
+def keras_metrics(
+    names: Sequence[MetricName], target: TargetEncoder, outputs: int, loss: Loss
+) -> list[keras.metrics.Metric]:
+    """The metrics of an epoch, in the target's own unit.
+
+    Args:
+        names: which.
+        target: what is predicted.
+        outputs: width of the network's output.
+        loss: tells the labels' form and whether an output of 1 is a margin.
+    """
+    if isinstance(target, NumberTarget):
+        view = _number_view(target)
+    else:
+        view = _margin_view if "hinge" in loss.name and outputs == 1 else _class_view(outputs)
+    single = outputs == 1
+    return [Viewed(_METRICS[name](single), view, name) for name in names]
+
+
+_METRICS: dict[MetricName, Callable[[bool], keras.metrics.Metric]] = {
+    "mse": lambda _: keras.metrics.MeanSquaredError(),
+    "rmse": lambda _: keras.metrics.RootMeanSquaredError(),
+    "mae": lambda _: keras.metrics.MeanAbsoluteError(),
+    "r2": lambda _: keras.metrics.R2Score(),
+    "accuracy": lambda single: (
+        keras.metrics.BinaryAccuracy() if single else keras.metrics.CategoricalAccuracy()
+    ),
+    "auc": lambda _: keras.metrics.AUC(),
+    "precision": lambda _: keras.metrics.Precision(),
+    "recall": lambda _: keras.metrics.Recall(),
+    "f1": lambda single: keras.metrics.F1Score(average="macro", threshold=0.5 if single else None),
+    "top_3_accuracy": lambda _: keras.metrics.TopKCategoricalAccuracy(k=3),
+}
+
+
+def _number_view(target: NumberTarget) -> View:
+    scale = [scaling.scale for scaling in target.scalings]
+    offset = [scaling.offset for scaling in target.scalings]
+    is_log = target.scalings[0].name == "log"
+
+    def own_unit(scaled: tf.Tensor) -> tf.Tensor:
+        scaled = tf.convert_to_tensor(scaled)
+        unscaled = scaled * tf.cast(scale, scaled.dtype) + tf.cast(offset, scaled.dtype)
+        return tf.math.expm1(unscaled) if is_log else unscaled
+
+    return lambda labels, outputs: (own_unit(labels), own_unit(outputs))
+
+
+def _margin_view(labels: tf.Tensor, outputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    # The metrics want numbers in [0, 1], and a sigmoid keeps both the order and the sign's side.
+    return labels, tf.sigmoid(outputs)
+
+
+def _class_view(outputs: int) -> View:
+    def one_hot(labels: tf.Tensor, probabilities: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        if labels.shape[-1] != outputs:
+            labels = tf.one_hot(tf.squeeze(labels, -1), outputs, dtype=probabilities.dtype)
+        return labels, probabilities
+
+    return one_hot

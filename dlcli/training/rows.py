@@ -1,0 +1,83 @@
+"""Encoded rows, as the engines take them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlcli.config.losses import Loss
+from dlcli.config.training import ClassWeight
+from dlcli.encoding import ClassTarget, TargetEncoder
+from dlcli.errors import ConfigError, Problem, did_you_mean
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A set of encoded rows."""
+
+    matrix: NDArray[np.float32]
+    """What the network reads, (rows, inputs)."""
+    target: NDArray[Any]
+    """Numbers as trained on, (rows, outputs), or the places of classes, (rows,)."""
+    weights: NDArray[np.float64] | None = None
+    """Row weights, (rows,)."""
+
+
+def labels_for(loss: Loss, target: NDArray[Any], outputs: int) -> NDArray[Any]:
+    """Brings a target into the form that a loss compares with the output.
+
+    Args:
+        loss: the loss.
+        target: numbers (rows, outputs), or the places of classes (rows,).
+        outputs: width of the network's output.
+
+    Returns:
+        Numbers as they are; 0 and 1, (rows, 1), for one output; one-hot rows, (rows, outputs), for
+        `categorical` losses; else the places of classes, int32 (rows, 1).
+    """
+    if target.ndim == 2:
+        return target
+    if outputs == 1:
+        return target[:, np.newaxis].astype(np.float32)
+    if loss.name.startswith("categorical_") and not loss.name.startswith("categorical_general"):
+        return np.asarray(target[:, np.newaxis] == np.arange(outputs), dtype=np.float32)
+    return target[:, np.newaxis].astype(np.int32)
+
+
+def loss_weights(
+    rows: Rows, class_weight: ClassWeight | None, target: TargetEncoder
+) -> NDArray[np.float32] | None:
+    """Row weights times the weights of the rows' classes, (rows,).
+
+    `balanced` gives class c the weight Σw / (classes · Σw of c), as scikit-learn does, over the
+    classes that the rows have; a class that a mapping doesn't name has weight 1.
+
+    Raises:
+        ConfigError: for a mapping with a class that doesn't exist.
+    """
+    if class_weight is None or not isinstance(target, ClassTarget):
+        return None if rows.weights is None else rows.weights.astype(np.float32)
+    weights = np.ones(len(rows.target)) if rows.weights is None else rows.weights
+    if isinstance(class_weight, Mapping):
+        _check_names(class_weight, target.classes)
+        factors = np.array([class_weight.get(name, 1.0) for name in target.classes])
+    else:
+        sums = np.bincount(rows.target, weights, minlength=len(target.classes))
+        present = sums > 0
+        factors = sums.sum() / (present.sum() * np.where(present, sums, 1.0))
+    product: NDArray[np.float64] = weights * factors[rows.target]
+    return product.astype(np.float32)
+
+
+def _check_names(class_weight: Mapping[str, float], classes: tuple[str, ...]) -> None:
+    problems = [
+        Problem(f"class_weight.{name}", f"no such class{did_you_mean(name, classes)}")
+        for name in class_weight
+        if name not in classes
+    ]
+    if problems:
+        raise ConfigError(problems)

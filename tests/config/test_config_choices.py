@@ -1,0 +1,134 @@
+"""`name` or `{name: ..., parameter: ...}`, everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from dlcli.config import Config
+
+Load = Callable[..., Config]
+Problems = Callable[..., list[str]]
+
+PLACES = {
+    "data.split": ("random", "split"),
+    "input.scaling": ("log", "scaling"),
+    "input.features.a": ("numeric", "feature type"),
+    "input.features.b.scaling": ("log", "scaling"),
+    "input.features.b.missing": ("mean", "policy"),
+    "input.features.c.missing": ("error", "policy"),
+    "input.features.d.missing": ("most_frequent", "policy"),
+    "input.features.d.encoding": ("one_hot", "encoding"),
+    "output.activation": ("elu", "activation"),
+    "output.kernel_initializer": ("ones", "initializer"),
+    "output.bias_initializer": ("ones", "initializer"),
+    "output.kernel_regularizer": ("orthogonal_regularizer", "regularizer"),
+    "output.bias_regularizer": ("l1", "regularizer"),
+    "output.scaling": ("log", "scaling"),
+    "loss": ("huber", "loss"),
+    "optimizer": ("nadam", "optimizer"),
+    "learning_rate_schedule": ("cosine_decay", "schedule"),
+}
+FEATURES = (
+    "data.validation=0.1",
+    "input.features.b={type: numeric}",
+    "input.features.c={type: boolean}",
+    "input.features.d={type: categorical}",
+)
+
+
+def key_of(place: str) -> str:
+    return "type" if place == "input.features.a" else "name"
+
+
+@pytest.mark.parametrize(("place", "name"), [(place, name) for place, (name, _) in PLACES.items()])
+def test_a_lone_name_is_short_for_a_mapping(load_with: Load, place: str, name: str) -> None:
+    short = load_with("", *FEATURES, f"{place}={name}")
+    long = load_with("", *FEATURES, f"{place}={{{key_of(place)}: {name}}}")
+    assert short == long
+    assert short != load_with("", *FEATURES) or name == "one_hot"  # the only encoding so far
+
+
+@pytest.mark.parametrize(("place", "noun"), [(place, noun) for place, (_, noun) in PLACES.items()])
+def test_an_unknown_name_is_a_problem(problems_with: Problems, place: str, noun: str) -> None:
+    argument = f"{place}=zzz"
+    (problem,) = problems_with("", *FEATURES, argument)
+    assert problem.startswith(f"--set '{argument}': {place}: unknown {noun} 'zzz'; allowed: ")
+
+
+@pytest.mark.parametrize(("place", "noun"), [(place, noun) for place, (_, noun) in PLACES.items()])
+def test_a_number_is_no_choice(problems_with: Problems, place: str, noun: str) -> None:
+    argument = f"{place}=5"
+    article = "an" if noun[0] in "aeio" else "a"
+    assert problems_with("", *FEATURES, argument) == [
+        f"--set '{argument}': {place}: expected the name of {article} {noun}, got 5"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lines", "problem"),
+    [
+        (
+            "optimizer: {learning_rate: 1}\n",
+            "c.yaml:4:12: optimizer: expected an optimizer as {name: ...}, got no 'name'",
+        ),
+        (
+            "loss: {nam: huber}\n",
+            "c.yaml:4:7: loss: expected a loss as {name: ...}, got no 'name'",
+        ),
+        (
+            "optimizer: {name: [adam]}\n",
+            'c.yaml:4:12: optimizer: expected the name of an optimizer, got {"name": ["adam"]}',
+        ),
+        ("optimizer: adma\n", "c.yaml:4:12: optimizer: unknown optimizer 'adma'; did you mean"),
+        ("optimizer: ADAM\n", "c.yaml:4:12: optimizer: unknown optimizer 'ADAM'; did you mean"),
+        (
+            "optimizer: {name: adam, learning_rat: 1}\n",
+            "c.yaml:4:25: optimizer.learning_rat: unknown key; did you mean 'learning_rate'?",
+        ),
+        ("input: {scaling: divide}\n", "c.yaml:4:18: input.scaling.by: is required"),
+        (
+            "output: {kernel_regularizer: [l2]}\n",
+            'c.yaml:4:30: output.kernel_regularizer: expected the name of a regularizer, got ["l2"]',
+        ),
+    ],
+)
+def test_a_choice_that_is_not_quite_one_is_explained(
+    problems_with: Problems, lines: str, problem: str
+) -> None:
+    (found,) = problems_with(lines)
+    assert found.startswith(problem)
+
+
+@pytest.mark.parametrize(
+    ("switch", "normalized"), [("true", True), ("false", False), ("null", False), ("{}", True)]
+)
+def test_batch_normalization_is_a_switch_too(
+    load_with: Load, switch: str, normalized: bool
+) -> None:
+    layer = load_with("", f"hidden[0]={{units: 1, batch_normalization: {switch}}}").hidden[0]
+    assert (layer.batch_normalization is not None) == normalized
+
+
+def test_a_list_of_features_is_short_for_columns_of_type_auto(load_with: Load) -> None:
+    short = load_with("input: {features: [b, a]}\n")
+    assert short == load_with("input: {features: {b: auto, a: {type: auto}}}\n")
+
+
+@pytest.mark.parametrize(
+    ("features", "message"),
+    [
+        ("[a, a]", "names a column twice"),
+        ("[a, 5]", 'expected columns with their types, or a list of columns, got ["a", 5]'),
+        ("5", "expected columns with their types, or a list of columns, got 5"),
+        ("{}", "names no column; leave it out to take all"),
+        ("[]", "names no column; leave it out to take all"),
+    ],
+)
+def test_features_that_are_no_columns_are_a_problem(
+    problems_with: Problems, features: str, message: str
+) -> None:
+    assert problems_with(f"input:\n  features: {features}\n") == [
+        f"c.yaml:5:13: input.features: {message}"
+    ]

@@ -1,0 +1,245 @@
+"""YAML 1.2's scalars, and every kind of text that is no config."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dlcli.config import Config, load_config
+from dlcli.config.document import Values, parse
+from dlcli.errors import ConfigError, UsageError
+
+Problems = Callable[..., list[str]]
+
+MINIMAL = "data: {train: a.csv, target: y}\nhidden: []\nepochs: 1\n"
+
+
+def value_of(scalar: str) -> object:
+    document = parse(f"key: {scalar}", "c.yaml")
+    values = Values(document)
+    content = values.of(document.root)
+    assert isinstance(content, dict)
+    assert not values.problems
+    return content["key"]
+
+
+@pytest.mark.parametrize(
+    ("scalar", "value"),
+    [
+        ("12", 12),
+        ("+12", 12),
+        ("-3", -3),
+        ("010", 10),
+        ("0o17", 15),
+        ("0x1F", 31),
+        ("1e-3", 0.001),
+        ("1E3", 1000.0),
+        ("1.", 1.0),
+        (".5", 0.5),
+        ("-2.5e+1", -25.0),
+        (".inf", math.inf),
+        ("+.Inf", math.inf),
+        ("-.INF", -math.inf),
+        ("1e999", math.inf),
+        ("true", True),
+        ("FALSE", False),
+        ("", None),
+        ("~", None),
+        ("null", None),
+        ("NULL", None),
+        ("!!str 5", "5"),
+        ("!!int '5'", 5),
+    ],
+)
+def test_a_plain_scalar_is_what_the_core_schema_says(scalar: str, value: object) -> None:
+    assert value_of(scalar) == value
+    assert type(value_of(scalar)) is type(value)
+
+
+def test_nan_is_a_number() -> None:
+    assert math.isnan(float(str(value_of(".nan"))))
+
+
+@pytest.mark.parametrize(
+    "scalar",
+    ["no", "on", "yes", "off", "tRue", "nUll", "1:30", "1_000", "2024-12-31", "0b1", "0O17", "1e",
+     "0x", "=", "<<", "--", "1.2.3", "inf", "nan", "."],
+)  # fmt: skip
+def test_other_plain_scalars_are_texts(scalar: str) -> None:
+    assert value_of(scalar) == scalar
+
+
+@pytest.mark.parametrize("text", ["12", "1e-3", "true", "null", "~", ""])
+def test_quotes_make_texts(text: str) -> None:
+    assert value_of(f"'{text}'") == text
+    assert value_of(f'"{text}"') == text
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("", "c.yaml: is empty; start from 'dlcli init DATA'"),
+        ("# only words\n", "c.yaml: is empty; start from 'dlcli init DATA'"),
+        ("- a\n", "c.yaml:1: expected keys and values (data: ..., hidden: ...) at the top"),
+        ("\n\ntext\n", "c.yaml:3: expected keys and values (data: ..., hidden: ...) at the top"),
+        ("a: [1\nb: 2\n", "c.yaml:2:2: not YAML: did not find expected ',' or ']'"),
+        (
+            "a: 1\n---\nb: 2\n",
+            "c.yaml:2:1: not YAML: but found another document"
+            " (one config a file: remove the '---')",
+        ),
+        (
+            "data:\n\ttrain: a.csv\n",
+            "c.yaml:2:1: not YAML: found character that cannot start any token"
+            " (indent with spaces, not tabs; a text that begins with @, % or ` needs quotes)",
+        ),
+        (
+            "name: @home\n",
+            "c.yaml:1:7: not YAML: found character that cannot start any token"
+            " (indent with spaces, not tabs; a text that begins with @, % or ` needs quotes)",
+        ),
+        ("a: *b\n", "c.yaml:1:4: not YAML: found undefined alias"),
+        ("a: &b [*b]\n", "c.yaml:1:1: its aliases expand without bound"),
+        ("&b {a: *b}\n", "c.yaml:1:1: its aliases expand without bound"),
+        ('a: "\\ud800"\n', "c.yaml:1:7: not YAML: found invalid Unicode character escape code"),
+        ("a: b\n# éé\nc: \x01\n", "c.yaml:3: not YAML: control characters are not allowed"),
+        (f"# {'é' * 50}\x01\n\n\n", "c.yaml:1: not YAML: control characters are not allowed"),
+    ],
+)
+def test_a_text_that_is_no_mapping_is_one_problem(
+    problems_of: Problems, content: str, problem: str
+) -> None:
+    assert problems_of(content) == [problem]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"# a\nname: caf\xe9\n", "c.yaml:2: byte 0xe9 is not UTF-8; save the file as UTF-8"),
+        (b"\xef\xbb\xbf# a\n\xe9\n", "c.yaml:2: byte 0xe9 is not UTF-8; save the file as UTF-8"),
+        (b"\xff\xfea", "c.yaml:1: byte 0x61 is not UTF-16-LE; save the file as UTF-8"),
+        (b"\xff\xfe", "c.yaml: is empty; start from 'dlcli init DATA'"),
+        ("a: 1".encode("utf-32"), "c.yaml:1: not YAML: control characters are not allowed"),
+    ],
+)
+def test_bytes_that_are_no_text_are_one_problem(
+    problems_of: Problems, content: bytes, problem: str
+) -> None:
+    assert problems_of(content) == [problem]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_byte_order_mark_is_understood(config_file: Path, encoding: str) -> None:
+    config_file.write_bytes(MINIMAL.replace("a.csv", "é.csv").encode(encoding))
+    assert load_config(config_file).config.data.train == "é.csv"
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+def test_every_line_end_is_understood(config_file: Path, line_end: str) -> None:
+    config_file.write_bytes(MINIMAL.replace("\n", line_end).encode())
+    assert load_config(config_file).config.epochs == 1
+
+
+@pytest.mark.parametrize("nested", ["[" * 3000, "{a: " * 3000, "- " * 3000, "? " * 3000])
+def test_deep_nesting_is_a_problem_with_a_position(problems_of: Problems, nested: str) -> None:
+    (problem,) = problems_of(f"a:\n {nested}")
+    assert problem.startswith("c.yaml:2:")
+    assert "nest" in problem
+
+
+def test_an_alias_bomb_is_refused(problems_of: Problems) -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
+    assert problems_of("\n".join(lines)) == ["c.yaml:1:1: its aliases expand without bound"]
+
+
+def test_an_alias_is_the_value_that_it_repeats(load_with: Callable[..., Config]) -> None:
+    config = load_with("seed: &n 5\nbatch_size: *n\n")
+    assert (config.seed, config.batch_size) == (5, 5)
+
+
+@pytest.mark.parametrize(
+    ("lines", "problem"),
+    [
+        ("name: a\nname: b\n", "c.yaml:5:1: name: is given twice"),
+        ("output: {units: 1, units: 2}\n", "c.yaml:4:20: output.units: is given twice"),
+        ("? [a]\n: 1\n", "c.yaml:4:3: a key must be a text, not a list or a mapping"),
+        (
+            "name: !!python/object:os.system x\n",
+            "c.yaml:4:7: name: the tag '!!python/object:os.system' is not allowed",
+        ),
+        (
+            "metrics: !!python/object/apply:os.system [ls]\n",
+            "c.yaml:4:10: metrics: the tag '!!python/object/apply:os.system' is not allowed",
+        ),
+        ("name: !!binary aGk=\n", "c.yaml:4:7: name: the tag '!!binary' is not allowed"),
+        ("output: !dense {}\n", "c.yaml:4:9: output: the tag '!dense' is not allowed"),
+        ("name: !a%0Ab x\n", "c.yaml:4:7: name: the tag '!a\\nb' is not allowed"),
+        ("seed: !!bool x\n", "c.yaml:4:7: seed: can't read 'x' as bool"),
+        ("seed: !!int x\n", "c.yaml:4:7: seed: can't read 'x' as int"),
+        (f"seed: {'1' * 5000}\n", f"c.yaml:4:7: seed: can't read '{'1' * 37}...' as int"),
+        (
+            f"batch_size: 0x{'f' * 6000}\n",
+            f"c.yaml:4:13: batch_size: can't read '0x{'f' * 35}...' as int",
+        ),
+    ],
+)
+def test_a_value_that_cannot_be_read_is_one_problem(
+    problems_with: Problems, lines: str, problem: str
+) -> None:
+    assert problems_with(lines) == [problem]
+
+
+def test_a_file_of_just_1_mib_is_read(config_file: Path) -> None:
+    config_file.write_bytes(MINIMAL.encode().ljust(2**20, b"#"))
+    assert load_config(config_file).config.epochs == 1
+
+
+def test_a_file_over_1_mib_is_refused(problems_of: Problems) -> None:
+    content = MINIMAL.encode().ljust(2**20 + 1, b"#")
+    assert problems_of(content) == ["c.yaml: is over 1 MiB, too large for a config"]
+
+
+def test_a_missing_file_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match=r"^none\.yaml: there is no such file$"):
+        load_config(Path("none.yaml"))
+
+
+def test_a_folder_is_a_usage_error(config_file: Path) -> None:
+    config_file.mkdir()
+    with pytest.raises(UsageError, match=r"^c\.yaml: can't be read: Is a directory$"):
+        load_config(config_file)
+
+
+def test_an_unreadable_file_is_a_usage_error(
+    config_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(UsageError, match=r"^c\.yaml: can't be read: Permission denied$"):
+        load_config(config_file)
+
+
+def test_what_a_user_wrote_stays_on_one_line_without_control_characters(
+    problems_with: Problems,
+) -> None:
+    lines = '"new\\nline": 1\nloss: "\\e[31mred\\x85"\nname: "a\\nb"\n'
+    found = problems_with(lines)
+    assert [problem.split("; allowed")[0] for problem in found] == [
+        'c.yaml:4:1: ["new\\nline"]: unknown key',
+        "c.yaml:5:7: loss: unknown loss '\\x1b[31mred\\x85'",
+        "c.yaml:6:7: name: expected up to 64 of A-Z a-z 0-9 . _ -, the first a letter or digit,"
+        " got 'a\\nb'",
+    ]
+
+
+def test_config_errors_are_a_line_for_each_problem(config_file: Path) -> None:
+    config_file.write_text("hidden: 1\nepochs: x\n")
+    with pytest.raises(ConfigError) as caught:
+        load_config(config_file)
+    assert len(str(caught.value).splitlines()) == len(caught.value.problems) == 3

@@ -1,0 +1,235 @@
+"""Loading: all problems at once, in the order of the text, and nothing but the errors it names."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dlcli.config import load_config
+from dlcli.errors import ConfigError, Problem, UsageError
+
+Problems = Callable[..., list[str]]
+
+MINIMAL = "data: {train: a.csv, target: y}\nhidden: []\nepochs: 1\n"
+ROOT = Path(__file__).parents[2]
+
+
+def test_all_problems_come_at_once_in_the_order_of_the_text(problems_of: Problems) -> None:
+    text = """\
+sed: 1
+data:
+  train: 5
+  validation: 2
+hidden:
+  - {units: 16, activation: relu}
+  - {units: ten, activaton: relu, dropout: 1.0}
+  - {activation: rellu}
+epochs: true
+epochs: 0
+loss: !!binary aGk=
+"""
+    assert problems_of(text) == [
+        "c.yaml:1:1: sed: unknown key; did you mean 'seed'?",
+        "c.yaml:3:3: data.target: is required",
+        "c.yaml:3:10: data.train: expected a file, got 5; write '5' in quotes",
+        "c.yaml:4:15: data.validation: expected a share of the rows between 0 and 1, or a file,"
+        " got 2",
+        "c.yaml:7:13: hidden[1].units: expected a positive integer up to 1000000, got 'ten'",
+        "c.yaml:7:18: hidden[1].activaton: unknown key; did you mean 'activation'?",
+        "c.yaml:7:44: hidden[1].dropout: expected a number in [0, 1), got 1.0",
+        "c.yaml:8:5: hidden[2].units: is required",
+        "c.yaml:8:18: hidden[2].activation: unknown activation 'rellu'; did you mean 'relu'?",
+        "c.yaml:10:1: epochs: is given twice",
+        "c.yaml:11:7: loss: the tag '!!binary' is not allowed",
+    ]
+
+
+def test_an_unknown_key_has_its_own_place_and_not_that_of_its_value(
+    problems_with: Problems,
+) -> None:
+    assert problems_with("output:\n  kernel_init:\n    name: ones\n") == [
+        "c.yaml:5:3: output.kernel_init: unknown key; did you mean 'kernel_initializer'?"
+    ]
+
+
+def test_lines_are_counted_not_sorted_as_text(problems_of: Problems) -> None:
+    text = "".join(f"key{line}: 1\n" for line in range(1, 12))
+    found = [problem.split(":")[1] for problem in problems_of(text) if "unknown" in problem]
+    assert found == [str(line) for line in range(1, 12)]
+
+
+def test_a_column_is_counted_in_characters(problems_with: Problems) -> None:
+    (problem,) = problems_with("input: {features: {größe: nmeric}}\n")
+    assert problem == (
+        "c.yaml:4:27: input.features.größe: unknown feature type 'nmeric'; did you mean 'numeric'?"
+    )
+
+
+def test_a_problem_inside_an_alias_stands_where_its_anchor_is(problems_of: Problems) -> None:
+    text = "data: {train: a.csv, target: y}\nepochs: 1\nhidden: [&l {units: 0}, *l]\n"
+    wanted = "expected a positive integer up to 1000000, got 0"
+    assert problems_of(text) == [
+        f"c.yaml:3:21: hidden[0].units: {wanted}",
+        f"c.yaml:3:21: hidden[1].units: {wanted}",
+    ]
+
+
+def test_a_run_is_named_by_its_config_or_else_by_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "adult.v2.yaml"
+    path.write_text(MINIMAL)
+    assert load_config(path).name == "adult.v2"
+    assert load_config(path, ["name=other"]).name == "other"
+
+
+def test_a_file_is_looked_for_beside_the_config(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(MINIMAL)
+    config = load_config(path)
+    assert config.resolve("../data/a.csv") == tmp_path.parent / "data" / "a.csv"
+    assert config.resolve("/data/a.csv") == Path("/data/a.csv")
+
+
+def test_the_text_is_kept_as_given(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(f"# mine\n{MINIMAL}")
+    assert load_config(path, ["seed=3"]).text == f"# mine\n{MINIMAL}"
+
+
+def test_a_later_problem_gets_the_place_of_its_key(config_file: Path) -> None:
+    config_file.write_text(f"{MINIMAL}input:\n  features: {{a: auto, 'b.c': auto}}\n")
+    loaded = load_config(config_file, ["data.weight=w"])
+    with pytest.raises(ConfigError) as caught, loaded.located():
+        raise ConfigError(
+            [
+                Problem("data.target", "no such column"),
+                Problem("input.features['b.c']", "no such column"),
+                Problem("loss", "doesn't fit"),
+                Problem("data.weight", "no such column"),
+                Problem("", "is odd"),
+                Problem("seed", "is odd", "elsewhere:1:1"),
+            ]
+        )
+    assert str(caught.value).splitlines() == [
+        "c.yaml:1:30: data.target: no such column",
+        "c.yaml:5:30: input.features['b.c']: no such column",
+        "c.yaml:1:1: loss: doesn't fit",
+        "--set 'data.weight=w': data.weight: no such column",
+        "c.yaml: is odd",
+        "elsewhere:1:1: seed: is odd",
+    ]
+
+
+def load_or_explain(path: Path, overrides: list[str]) -> None:
+    """Loads a config, or checks that what is wrong with it is said in one line each."""
+    try:
+        load_config(path, overrides)
+    except ConfigError as error:
+        assert error.problems
+        assert len(str(error).splitlines()) == len(error.problems)
+        for problem in error.problems:
+            assert problem.message
+            assert problem.position.startswith((str(path), "--set '"))
+    except UsageError as error:
+        assert len(str(error).splitlines()) == 1
+
+
+@pytest.fixture(scope="module")
+def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("fuzz") / "c.yaml"
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    content=st.binary()
+    | st.text().map(str.encode)
+    | st.text(":-?[]{},&*!|>'\"%@` \n\ta1.~#<").map(str.encode)
+)
+def test_any_bytes_load_or_are_explained(scratch: Path, content: bytes) -> None:
+    scratch.write_bytes(content)
+    load_or_explain(scratch, [])
+
+
+REAL = """\
+name: adult
+data:
+  train: adult.csv
+  validation: 0.15
+  split: {name: group, column: house}
+  target: {column: income, type: categorical}
+  missing: ["?", 'NA']
+input:
+  features:
+    capital_gain: {type: numeric, scaling: log, missing: median}
+    "pixel_*": {type: numeric, scaling: {name: divide, by: 255}}
+hidden:
+  - &wide {units: 256, activation: relu, dropout: 0.2, batch_normalization: true}
+  - *wide
+class_weight: {a: 1, b: 2.5}
+optimizer: {name: adamw, learning_rate: 1e-3, clipnorm: 1.0}
+epochs: 100
+early_stopping: {monitor: val_loss, patience: 10}
+"""
+FRAGMENTS = st.text(max_size=3) | st.sampled_from(
+    ["null", "true", "-1", "0", "1e999", ".nan", "0x" + "f" * 500, "[]", "{}", "*wide", "&wide ",
+     "!!str ", "!x ", "? ", "- ", ": ", "\n", "\t", "'", '"', "---\n", "<<: *wide", "# "]
+)  # fmt: skip
+
+
+@st.composite
+def mutated(draw: st.DrawFn) -> str:
+    """A real config with one to three spans taken out, and fragments in their places."""
+    text = REAL
+    for _ in range(draw(st.integers(1, 3))):
+        start = draw(st.integers(0, len(text)))
+        length = draw(st.integers(0, 8))
+        text = text[:start] + draw(FRAGMENTS) + text[start + length :]
+    return text
+
+
+@settings(max_examples=300, deadline=None)
+@given(text=mutated())
+def test_a_config_with_slips_of_the_pen_loads_or_is_explained(scratch: Path, text: str) -> None:
+    scratch.write_text(text, encoding="utf-8", errors="surrogatepass")
+    load_or_explain(scratch, [])
+
+
+ARGUMENTS = st.text() | st.builds(
+    "{}={}".format,
+    st.sampled_from(
+        ["hidden[0].units", "hidden[2]", "hidden", "input.features['a.b']", "optimizer.name",
+         "data.target.type", "data.missing[1]", "class_weight.a.b", "epochs[0]", "input[0]"]
+    ),
+    FRAGMENTS,
+)  # fmt: skip
+
+
+@settings(max_examples=200, deadline=None)
+@given(overrides=st.lists(ARGUMENTS, min_size=1, max_size=3))
+def test_any_override_loads_or_is_explained(scratch: Path, overrides: list[str]) -> None:
+    scratch.write_text(REAL)
+    load_or_explain(scratch, overrides)
+
+
+def test_neither_the_room_nor_an_error_loads_anything_heavy(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(f"{MINIMAL}loss: hubber\n")
+    program = f"""
+import sys
+from pathlib import Path
+from dlcli.config import load_config
+from dlcli.errors import ConfigError
+try:
+    load_config(Path({str(path)!r}))
+except ConfigError:
+    print(*sorted({{"tensorflow", "keras", "numpy", "pyarrow", "click", "rich"}} & set(sys.modules)))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "\n"

@@ -1,0 +1,173 @@
+"""`--set path=value` on every form of a config."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from dlcli.config import Config, load_config
+
+Load = Callable[..., Config]
+Problems = Callable[..., list[str]]
+
+
+def at(config: Config, path: str) -> object:
+    """What stands under keys, indexes and attributes that are separated by blanks."""
+    value: object = config
+    for step in path.split():
+        if isinstance(value, BaseModel):
+            value = getattr(value, step)
+        elif isinstance(value, tuple):
+            value = value[int(step)]
+        else:
+            assert isinstance(value, dict)
+            value = value[step]
+    return value
+
+
+@pytest.mark.parametrize(
+    ("argument", "path", "value"),
+    [
+        ("seed=7", "seed", 7),
+        ("  seed = 7 # lucky", "seed", 7),
+        ("name=a", "name", "a"),
+        ("name='no'", "name", "no"),
+        ("name=no", "name", "no"),
+        ("loss=huber", "loss name", "huber"),
+        ("loss={name: huber, delta: 2}", "loss delta", 2.0),
+        ("loss.name=huber", "loss name", "huber"),
+        ("data.validation=0.2", "data validation", 0.2),
+        ("data.train='a=b.csv'", "data train", "a=b.csv"),
+        ("data.train=a=b.csv", "data train", "a=b.csv"),
+        ("data.target=[a, b]", "data target column", ("a", "b")),
+        ("hidden=[{units: 3}]", "hidden 0 units", 3),
+        ("hidden[0].units=3", "hidden 0 units", 3),
+        ("hidden[0]={units: 3}", "hidden 0 units", 3),
+        ("input.features['a.b'].type=numeric", "input features a.b type", "numeric"),
+        ('input.features["a=b"]=numeric', "input features a=b type", "numeric"),
+        ("input.features['a]b']=numeric", "input features a]b type", "numeric"),
+        ('input.features["it\'s"]=numeric', "input features it's type", "numeric"),
+        (r'input.features["\u0041"]=numeric', "input features A type", "numeric"),
+        ("input.features.pixel_*=numeric", "input features pixel_* type", "numeric"),
+        ("early_stopping.monitor=loss", "early_stopping monitor", "loss"),
+    ],
+)
+def test_a_value_is_put_where_none_was(
+    load_with: Load, argument: str, path: str, value: object
+) -> None:
+    assert at(load_with("", argument), path) == value
+
+
+FULL = """\
+loss: huber
+optimizer: adam
+input: {scaling: log, features: {a: numeric, b: ignored}}
+class_weight: {x: 1}
+"""
+
+
+@pytest.mark.parametrize(
+    ("argument", "path", "value"),
+    [
+        ("loss.delta=2", "loss delta", 2.0),
+        ("loss.delta=2", "loss name", "huber"),
+        ("loss=null", "loss", None),
+        ("loss=", "loss", None),
+        ("optimizer.learning_rate=1e-4", "optimizer learning_rate", 0.0001),
+        ("optimizer.learning_rate=1e-4", "optimizer name", "adam"),
+        ("optimizer.name=sgd", "optimizer name", "sgd"),
+        ("input.features.a.missing=mean", "input features a missing name", "mean"),
+        ("input.features.a.missing.name=mean", "input features a missing name", "mean"),
+        ("input.features.a.missing=mean", "input features a type", "numeric"),
+        ("input.features.b=auto", "input features a type", "numeric"),
+        ("data.target.type=categorical", "data target type", "categorical"),
+        ("data.target.type=categorical", "data target column", "y"),
+        ("class_weight.x=2", "class_weight x", 2.0),
+        ("class_weight=balanced", "class_weight", "balanced"),
+    ],
+)
+def test_a_short_form_is_made_long_to_take_a_parameter(
+    load_with: Load, argument: str, path: str, value: object
+) -> None:
+    assert at(load_with(FULL, argument), path) == value
+
+
+def test_the_last_of_two_overrides_counts(load_with: Load) -> None:
+    assert load_with("seed: 1\n", "seed=2", "seed=3").seed == 3
+
+
+def test_an_index_just_behind_the_list_appends(load_with: Load) -> None:
+    config = load_with("", "hidden[0].units=3", "hidden[1]={units: 2}")
+    assert [layer.units for layer in config.hidden] == [3, 2]
+
+
+def test_an_overridden_key_keeps_its_place(load_with: Load) -> None:
+    config = load_with(FULL, "input.features.a=boolean")
+    assert list(config.input.features or ()) == ["a", "b"]
+
+
+def test_only_the_named_one_of_two_aliased_layers_changes(config_file: Path) -> None:
+    config_file.write_text(
+        "data: {train: a.csv, target: y}\nepochs: 1\n"
+        "hidden: [&layer {units: 4, activation: {name: elu}}, *layer]\n"
+    )
+    overrides = ("hidden[1].units=5", "hidden[0].activation.alpha=2")
+    hidden = load_config(config_file, overrides).config.hidden
+    assert [layer.units for layer in hidden] == [4, 5]
+    assert [layer.activation.model_dump() for layer in hidden] == [
+        {"name": "elu", "alpha": 2.0},
+        {"name": "elu", "alpha": 1.0},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("argument", "problem"),
+    [
+        ("seed", "expected path=value, as in hidden[0].units=64"),
+        ("=5", "expected path=value, as in hidden[0].units=64"),
+        ("", "expected path=value, as in hidden[0].units=64"),
+        (" =5", "expected a path such as hidden[0].units, got nothing"),
+        ("a..b=1", "can't read 'a..b' as a path at '..b'"),
+        ("hidden[-1]=1", "can't read 'hidden[-1]' as a path at '[-1]'"),
+        ("seed=[", "not YAML: did not find expected node content"),
+        ("seed=*a", "not YAML: found undefined alias"),
+        ("seed=\x01", "not YAML: control characters are not allowed"),
+        ("seed=" + "[" * 50, "is nested too deeply"),
+        ("seed=\udcff", "is not UTF-8"),
+        ("seed=ten", "seed: expected an integer from 0 to 4294967295, got 'ten'"),
+        ("seed=", "seed: expected an integer from 0 to 4294967295, got null"),
+        ("sed=5", "sed: unknown key; did you mean 'seed'?"),
+        ("seed.low=5", 'seed: expected an integer from 0 to 4294967295, got {"low": 5}'),
+        ("hidden[2].units=5", "hidden: is a list of 0; expected an index up to [0]"),
+        ("hidden.units=5", "hidden: is a list of 0; expected an index up to [0]"),
+        ("hidden[0].unit=5", "hidden[0].unit: unknown key; did you mean 'units'?"),
+        ("data[0]=5", "data: expected a list here, to take an item of"),
+        ("seed=1:30", "seed: expected an integer from 0 to 4294967295, got '1:30'"),
+        ("data.target.type=x", "data.target.type: expected 'auto', 'numeric' or 'categorical',"
+                               " got 'x'"),
+    ],
+)  # fmt: skip
+def test_a_problem_names_the_argument_that_it_came_from(
+    problems_with: Problems, argument: str, problem: str
+) -> None:
+    name = argument.replace("\x01", "\\x01").replace("\udcff", "\\udcff")
+    assert f"--set '{name}': {problem}" in problems_with("", argument)
+
+
+def test_a_line_end_in_an_argument_stays_on_the_line(problems_with: Problems) -> None:
+    assert problems_with("", "seed=a\nb") == [
+        r"--set 'seed=a\nb': seed: expected an integer from 0 to 4294967295, got 'a b'"
+    ]
+
+
+def test_overrides_come_first_and_the_text_follows_in_order(problems_with: Problems) -> None:
+    found = problems_with("seed: x\nepochs2: 1\n", "batch_size=a:9:9", "threads=none")
+    assert [problem.split(": ")[:2] for problem in found] == [
+        ["--set 'batch_size=a:9:9'", "batch_size"],
+        ["--set 'threads=none'", "threads"],
+        ["c.yaml:4:7", "seed"],
+        ["c.yaml:5:1", "epochs2"],
+    ]

@@ -1,0 +1,178 @@
+"""A config, written out and read back, is the same; and it satisfies the JSON Schema."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import pytest
+from hypothesis import HealthCheck, given, reject, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+from pydantic import TypeAdapter, ValidationError
+
+from dlcli.config import Config, dump_config, load_config
+from dlcli.config.document import Values, parse
+from dlcli.config.section import Section
+
+TRICKY = ["no", "1e-3", "010", "null", "~", "true", "", " a ", "0x1F", "0o17", ".inf", "1:30", "=",
+          "<<", "-", "a: b", "# a", "!a", "*a", "a\nb", "\x85", "\ufeff", "'", '"', "é", "\x7f",
+          "a" * 200, "%a", "@a", "2024-12-31", "[a]", "{a}", "?", "---", "😀", "\u2028"]  # fmt: skip
+TEXTS = st.sampled_from(TRICKY) | st.text() | st.from_regex(r"\A[a-z0-9]{1,8}\Z")
+SCALARS: dict[object, st.SearchStrategy[Any]] = {
+    str: TEXTS,
+    int: st.integers(1, 9) | st.integers(0, 2**31),
+    float: st.floats(0.01, 0.99) | st.floats(allow_nan=False, allow_infinity=False),
+    bool: st.booleans(),
+    type(None): st.none(),
+}
+
+
+def values(hint: Any) -> st.SearchStrategy[Any]:
+    """Values that an annotation takes."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return values(arguments[0]).filter(taken_by(TypeAdapter(hint)))
+    if origin in (Union, UnionType):
+        return st.one_of(*map(values, arguments))
+    if origin is Literal:
+        return st.sampled_from(arguments)
+    if origin is tuple:
+        return st.lists(values(arguments[0]), max_size=3).map(tuple)
+    if origin is Mapping:
+        return st.dictionaries(TEXTS, values(arguments[1]), max_size=3)
+    return sections(hint) if issubclass(hint, Section) else SCALARS[hint]
+
+
+def taken_by(adapter: TypeAdapter[Any]) -> Callable[[object], bool]:
+    def taken(value: object) -> bool:
+        try:
+            adapter.validate_python(value)
+        except ValidationError:
+            return False
+        return True
+
+    return taken
+
+
+def sections(section: type[Section]) -> st.SearchStrategy[Section]:
+    """Sections that say something of up to four keys that they may leave out."""
+    keys = {
+        key: values(hint)
+        for key, hint in get_type_hints(section, include_extras=True).items()
+        if key in section.model_fields
+    }
+    required = [key for key in keys if section.model_fields[key].is_required()]
+
+    @st.composite
+    def drawn(draw: st.DrawFn) -> Section:
+        more = draw(st.lists(st.sampled_from(sorted(keys)), unique=True, max_size=4))
+        content = {key: draw(keys[key]) for key in dict.fromkeys([*required, *more])}
+        for kept in (content, {key: content[key] for key in required}):
+            try:
+                return section.model_validate(kept)
+            except ValidationError:  # keys that are wrong together
+                continue
+        reject()
+
+    return drawn()
+
+
+CONFIGS = sections(Config)
+SCHEMA = Draft202012Validator(Config.model_json_schema())
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("round_trip") / "c.yaml"
+
+
+def written_and_read(config: object, path: Path) -> Config:
+    assert isinstance(config, Config)
+    path.write_text(dump_config(config), encoding="utf-8", newline="")
+    return load_config(path).config
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(config=CONFIGS)
+def test_a_config_survives_being_written(path: Path, config: Section) -> None:
+    assert written_and_read(config, path) == config
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(config=CONFIGS)
+def test_a_written_config_satisfies_the_json_schema(config: Section) -> None:
+    assert isinstance(config, Config)
+    document = parse(dump_config(config), "c.yaml")
+    content = Values(document).of(document.root)
+    assert [error.message for error in SCHEMA.iter_errors(with_lists(content))] == []
+
+
+def with_lists(value: object) -> object:
+    """Tuples as lists, which are JSON's arrays to the validator."""
+    if isinstance(value, dict):
+        return {key: with_lists(item) for key, item in value.items()}
+    return [with_lists(item) for item in value] if isinstance(value, tuple) else value
+
+
+@pytest.mark.parametrize("text", TRICKY)
+def test_a_text_stays_a_text_wherever_it_stands(path: Path, text: str) -> None:
+    config = Config.model_validate(
+        {
+            "data": {"train": text or "a", "target": ("y", text or "z"), "missing": (text, "NA")},
+            "input": {"features": {text: "numeric", "other": "auto"}},
+            "hidden": (),
+            "class_weight": {text: 2.0},
+            "epochs": 1,
+        }
+    )
+    assert written_and_read(config, path) == config
+
+
+def test_a_written_config_spells_out_its_defaults_in_the_order_of_the_schema(path: Path) -> None:
+    path.write_text(
+        "epochs: 2\noptimizer: {learning_rate: 1e-4, name: sgd}\n"
+        "hidden: [{units: 3}]\ndata: {target: y, train: a.csv}\n"
+    )
+    assert dump_config(load_config(path).config) == (
+        """\
+seed: 0
+data:
+  train: a.csv
+  target: {column: y, type: auto}
+  missing: []
+input:
+  scaling: {name: standard}
+hidden:
+- units: 3
+  activation: {name: linear}
+  dropout: 0.0
+  use_bias: true
+  kernel_initializer: {name: glorot_uniform}
+  bias_initializer: {name: zeros}
+output:
+  use_bias: true
+  kernel_initializer: {name: glorot_uniform}
+  bias_initializer: {name: zeros}
+optimizer: {name: sgd, learning_rate: 0.0001, momentum: 0.0, nesterov: false, use_ema: false, ema_momentum: 0.99}
+learning_rate_schedule: {name: constant}
+epochs: 2
+batch_size: 32
+engine: auto
+device: auto
+threads: auto
+precision: float32
+"""
+    )
+
+
+def test_a_null_that_is_not_the_default_is_written(path: Path) -> None:
+    path.write_text(
+        "epochs: 2\noptimizer: {name: muon, rms_rate: null, weight_decay: null}\n"
+        "hidden: []\ndata: {target: y, train: a.csv}\n"
+    )
+    config = load_config(path).config
+    assert config.optimizer.model_dump()["rms_rate"] is None
+    assert written_and_read(config, path) == config

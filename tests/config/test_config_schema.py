@@ -1,0 +1,264 @@
+"""What the schema takes and refuses, its rules across keys, its docs, and that it is frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import get_args
+
+import pytest
+from pydantic import ValidationError
+
+from dlcli.config import Config
+from dlcli.config.section import Section
+
+Load = Callable[..., Config]
+Problems = Callable[..., list[str]]
+
+
+def kin(section: type[Section]) -> Iterator[type[Section]]:
+    for below in section.__subclasses__():
+        yield below
+        yield from kin(below)
+
+
+SECTIONS = [
+    section
+    for section in kin(Section)
+    if section.__module__.startswith("dlcli.config.") and not section.__name__.startswith("_")
+]
+FIELDS = [(section, key) for section in SECTIONS for key in section.model_fields]
+
+
+def decides(section: type[Section], key: str) -> bool:
+    """Tells whether a key is the one that names the section itself, which its docstring explains."""
+    return key in {"name", "type"} and len(get_args(section.model_fields[key].annotation)) == 1
+
+
+@pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.__qualname__)
+def test_an_unknown_key_is_an_error_in_every_section(section: type[Section]) -> None:
+    with pytest.raises(ValidationError) as caught:
+        section.model_validate({"zzzz": 1})
+    messages = {line["loc"]: line["msg"] for line in caught.value.errors()}
+    assert messages["zzzz",] == f"unknown key; allowed: {', '.join(section.model_fields)}"
+
+
+@pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.__qualname__)
+def test_every_section_has_a_docstring(section: type[Section]) -> None:
+    assert section.__dict__["__doc__"].rstrip().endswith(".")
+
+
+@pytest.mark.parametrize(("section", "key"), FIELDS)
+def test_every_field_has_a_description(section: type[Section], key: str) -> None:
+    description = section.model_fields[key].description
+    if decides(section, key):
+        assert description is None
+    else:
+        assert description
+        assert description.endswith(".")
+
+
+@pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.__qualname__)
+def test_every_section_is_frozen(section: type[Section]) -> None:
+    key = next(iter(section.model_fields))
+    blank = section.model_construct()
+    with pytest.raises(ValidationError, match="frozen"):
+        setattr(blank, key, 1)
+
+
+def test_a_loaded_config_cannot_be_changed(load_with: Load) -> None:
+    config = load_with("optimizer: adam\n")
+    with pytest.raises(ValidationError, match="frozen"):
+        config.epochs = 5
+    with pytest.raises(ValidationError, match="frozen"):
+        config.optimizer.learning_rate = 5.0
+
+
+POSITIVE = "expected a positive integer"
+FROM_0 = "expected an integer of 0 or more"
+ABOVE_0 = "expected a number above 0"
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("epochs=ten", f"{POSITIVE}, got 'ten'"),
+        ("epochs=10.0", f"{POSITIVE}, got 10.0"),
+        ("epochs=1e3", f"{POSITIVE}, got 1000.0"),
+        ("epochs=true", f"{POSITIVE}, got true"),
+        ("epochs='10'", f"{POSITIVE}, got '10'"),
+        ("epochs=0", f"{POSITIVE}, got 0"),
+        ("epochs=[1]", f"{POSITIVE}, got [1]"),
+        ("epochs={a: 1}", f'{POSITIVE}, got {{"a": 1}}'),
+        ("epochs=", f"{POSITIVE}, got null"),
+        ("batch_size=-1", f"{POSITIVE}, got -1"),
+        ("batch_size=2147483648", f"{POSITIVE}, got 2147483648"),
+        ("seed=-1", "expected an integer from 0 to 4294967295, got -1"),
+        ("seed=4294967296", "expected an integer from 0 to 4294967295, got 4294967296"),
+        ("seed=false", "expected an integer from 0 to 4294967295, got false"),
+        ("threads=0", "expected auto, or a positive integer up to 1024, got 0"),
+        ("threads=true", "expected auto, or a positive integer up to 1024, got true"),
+        ("threads=all", "expected auto, or a positive integer up to 1024, got 'all'"),
+        ("output.units=0", "expected a positive integer up to 1000000, got 0"),
+        ("output.units=true", "expected a positive integer up to 1000000, got true"),
+        ("output.units=1.5", "expected a positive integer up to 1000000, got 1.5"),
+        ("output.units=1000001", "expected a positive integer up to 1000000, got 1000001"),
+        ("output.use_bias=1", "expected true or false, got 1"),
+        ("output.use_bias=yes", "expected true or false, got 'yes'"),
+        ("optimizer={name: sgd, learning_rate: 0}", f"{ABOVE_0}, got 0"),
+        ("optimizer={name: sgd, learning_rate: -1.5}", f"{ABOVE_0}, got -1.5"),
+        ("optimizer={name: sgd, learning_rate: .inf}", f"{ABOVE_0}, got inf"),
+        ("optimizer={name: sgd, learning_rate: .nan}", f"{ABOVE_0}, got nan"),
+        ("optimizer={name: sgd, learning_rate: true}", f"{ABOVE_0}, got true"),
+        ("optimizer={name: sgd, learning_rate: fast}", f"{ABOVE_0}, got 'fast'"),
+        ("early_stopping.patience=-1", f"{FROM_0}, got -1"),
+        ("early_stopping.patience=1.0", f"{FROM_0}, got 1.0"),
+        ("early_stopping.monitor=5", "expected the name of a loss or metric, got 5"),
+        ("data.validation=1", "expected a share of the rows between 0 and 1, or a file, got 1"),
+        ("data.validation=0", "expected a share of the rows between 0 and 1, or a file, got 0"),
+        ("data.validation=true", "expected a share of the rows between 0 and 1, or a file,"
+                                 " got true"),
+        ("data.train=5", "expected a file, got 5; write '5' in quotes"),
+        ("data.train=''", "expected a file, got ''"),
+        ("data.weight=5", "expected a column's name, got 5; write '5' in quotes"),
+        ("data.missing=NA", "expected a list of words in quotes, got 'NA'"),
+        ("data.missing=[-1]", "expected a list of words in quotes, got [-1]"),
+        ("data.target=[]", "expected a column's name, or a list of them, got []"),
+        ("metrics=accuracy", "expected a list, got 'accuracy'"),
+        ("engine=compiled", "expected 'auto' or 'keras', got 'compiled'"),
+        ("hidden=5", "expected a list, got 5"),
+        ("input=5", "expected keys and values, got 5"),
+        ("name=../up", "expected up to 64 of A-Z a-z 0-9 . _ -, the first a letter or digit,"
+                       " got '../up'"),
+        ("name=.hidden", "expected up to 64 of A-Z a-z 0-9 . _ -, the first a letter or digit,"
+                         " got '.hidden'"),
+        ("name=" + "a" * 65, "expected up to 64 of A-Z a-z 0-9 . _ -, the first a letter or digit,"
+                             f" got '{'a' * 56}..."),
+        ("class_weight={a: 0}", "expected balanced, or a weight above 0 for each class,"
+                                ' got {"a": 0}'),
+        ("class_weight={}", "expected balanced, or a weight above 0 for each class, got {}"),
+    ],
+)  # fmt: skip
+def test_a_wrong_value_is_told_what_was_wanted(
+    problems_with: Problems, argument: str, message: str
+) -> None:
+    (problem,) = problems_with("", argument)
+    assert problem.split(": ", 1)[1].endswith(f": {message}")
+
+
+def test_a_text_of_64_letters_is_a_name(load_with: Load) -> None:
+    assert load_with("", "name=" + "a" * 64).name == "a" * 64
+
+
+def test_a_name_with_a_line_end_behind_it_is_none(problems_with: Problems) -> None:
+    (problem,) = problems_with('name: "a\\n"\n')
+    assert problem.endswith(r"got 'a\n'")
+
+
+def test_a_whole_number_will_do_for_a_float(load_with: Load) -> None:
+    rate = load_with("", "optimizer={name: sgd, learning_rate: 1}").optimizer.learning_rate
+    assert type(rate) is float
+
+
+CONFLICTS = [
+    ("data.validation=0.5 data.test=0.5", "data.test: with validation takes 1 of the rows;"
+                                          " none are left"),
+    ("data.split=random", "data.split: has no effect without a share of the rows for validation or"
+                          " test"),
+    ("data.validation=v.csv data.split=random", "data.split: has no effect without a share of the"
+                                                " rows for validation or test"),
+    ("data.weight=y", "data.weight: is also the target"),
+    ("data.target=[y,y]", "data.target.column: names a column twice"),
+    ("data.target={column:\xa0[y,z],type:\xa0categorical}",
+     "data.target.type: several columns are several numbers; name one column for classes"),
+    ("input.features=[]", "input.features: names no column; leave it out to take all"),
+    ("input.features.a={type:\xa0categorical,min_count:\xa02,unseen:\xa0error}",
+     "input.features.a.unseen: can't be error beside min_count: 2"),
+    ("hidden[0].units=1 hidden[0].use_bias=false hidden[0].bias_initializer=ones",
+     "hidden[0].bias_initializer: has no effect with use_bias: false"),
+    ("output.use_bias=false output.bias_regularizer=l2",
+     "output.bias_regularizer: has no effect with use_bias: false"),
+    ("output.kernel_initializer={name:\xa0random_uniform,minval:\xa00.5}",
+     "output.kernel_initializer.maxval: is below minval (0.5)"),
+    ("loss={name:\xa0binary_focal_crossentropy,alpha:\xa00.5}",
+     "loss.alpha: has no effect without apply_class_balancing: true"),
+    ("optimizer={name:\xa0adam,clipnorm:\xa01,clipvalue:\xa01}",
+     "optimizer.clipvalue: can't go together with clipnorm; choose one of them"),
+    ("optimizer={name:\xa0adam,clipvalue:\xa01,global_clipnorm:\xa01}",
+     "optimizer.global_clipnorm: can't go together with clipvalue; choose one of them"),
+    ("optimizer={name:\xa0lion,ema_momentum:\xa00.5}",
+     "optimizer.ema_momentum: has no effect without use_ema: true"),
+    ("optimizer={name:\xa0lion,ema_overwrite_frequency:\xa05}",
+     "optimizer.ema_overwrite_frequency: has no effect without use_ema: true"),
+    ("optimizer={name:\xa0sgd,nesterov:\xa0true}",
+     "optimizer.nesterov: has no effect while momentum is 0"),
+    ("optimizer={name:\xa0sgd,ema_momentum:\xa00.5}",
+     "optimizer.ema_momentum: has no effect without use_ema: true"),
+    ("learning_rate_schedule={name:\xa0piecewise_constant,boundaries:\xa0[2,1],values:\xa0[1,2]}",
+     "learning_rate_schedule.boundaries: expected epochs that rise"),
+    ("learning_rate_schedule={name:\xa0piecewise_constant,boundaries:\xa0[1,1],values:\xa0[1,2]}",
+     "learning_rate_schedule.boundaries: expected epochs that rise"),
+    ("learning_rate_schedule={name:\xa0piecewise_constant,boundaries:\xa0[1,2],values:\xa0[1]}",
+     "learning_rate_schedule.values: expected as many rates as boundaries (2), got 1"),
+    ("learning_rate_schedule={name:\xa0cosine_decay,warmup_epochs:\xa01}",
+     "learning_rate_schedule.warmup_epochs: takes all of the 1 epochs; none are left to decay"),
+    ("metrics=[mse,mse]", "metrics: names a metric twice"),
+    ("early_stopping={}", "early_stopping.monitor: 'val_loss' needs rows to validate on;"
+                          " set data.validation: 0.15"),
+    ("learning_rate_schedule=reduce_on_plateau",
+     "learning_rate_schedule.monitor: 'val_loss' needs rows to validate on;"
+     " set data.validation: 0.15"),
+    ("metrics=[mse] early_stopping.monitor=mae",
+     "early_stopping.monitor: unknown 'mae'; allowed: loss, mse, val_loss, val_mse"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("arguments", "message"), CONFLICTS)
+def test_keys_that_are_wrong_together_are_a_problem(
+    problems_with: Problems, arguments: str, message: str
+) -> None:
+    (problem,) = problems_with("", *(word.replace("\xa0", " ") for word in arguments.split(" ")))
+    assert problem.endswith(f": {message}")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "data.validation=0.5 data.test=0.49 data.split=random",
+        "data.validation=0.5 data.test=t.csv data.split=random",
+        "optimizer={name:\xa0sgd,nesterov:\xa0true,momentum:\xa00.5}",
+        "optimizer={name:\xa0adam,use_ema:\xa0true,ema_momentum:\xa00.5}",
+        "optimizer={name:\xa0adam,ema_momentum:\xa00.99}",
+        "output.use_bias=false output.bias_initializer=zeros",
+        "learning_rate_schedule={name:\xa0cosine_decay,warmup_epochs:\xa00.5}",
+        "early_stopping.monitor=loss",
+        "early_stopping.monitor=accuracy",
+        "early_stopping={} data.validation=0.1",
+        "early_stopping={} data.validation=v.csv",
+        "early_stopping.monitor=val_mse metrics=[mse] data.validation=v.csv",
+    ],
+)
+def test_keys_that_go_together_load(load_with: Load, arguments: str) -> None:
+    load_with("", *(word.replace("\xa0", " ") for word in arguments.split(" ")))
+
+
+def test_the_defaults_are_those_of_the_design(load_with: Load) -> None:
+    config = load_with()
+    assert config.seed == 0
+    assert (config.data.validation, config.data.test, config.early_stopping) == (None, None, None)
+    assert (config.optimizer.name, config.optimizer.learning_rate) == ("adam", 0.001)
+    assert config.batch_size == 32
+    assert config.input.scaling.name == "standard"
+    assert config.output.scaling is None
+    assert config.precision == "float32"
+
+
+def test_columns_with_a_part_of_their_own_are_reserved(load_with: Load) -> None:
+    data = load_with(
+        "",
+        "data.target=[y, z]",
+        "data.weight=w",
+        "data.validation=0.25",
+        "data.split={name: group, column: g}",
+    ).data
+    assert data.reserved == ("y", "z", "w", "g")
+    assert data.shares == (0.25, 0.0)
