@@ -69,15 +69,15 @@ def _job(file: ConfigFile, prepared: Prepared, events: Events) -> tuple[Device, 
     """Encodes the rows and sets TensorFlow up; from here on it is loaded."""
     split, config = prepared.split, file.config
     initial = _initial_weights(file, prepared.network)
-    train = _rows(split.train, prepared.encoding, config.data.weight, events)
-    validation = None
-    if split.validation is not None:
-        validation = _rows(split.validation, prepared.encoding, config.data.weight, events)
     with quiet_tensorflow():
         from dlcli.training import Job, prepare_device
 
         device = prepare_device(config.device, config.threads)
     events.tell("device", device=device.name, threads=device.threads)
+    train = _rows(split.train, prepared.encoding, config.data.weight, events)
+    validation = None
+    if split.validation is not None:
+        validation = _rows(split.validation, prepared.encoding, config.data.weight, events)
     target = prepared.encoding.target
     job = Job(config, prepared.network, prepared.head, target, train, validation, initial)
     return device, job
