@@ -14,7 +14,7 @@ from dlcli.config.losses import Loss
 from dlcli.config.optimizers import Adam, Optimizer
 from dlcli.config.schedules import Constant, CosineDecay, ReduceOnPlateau, Schedule
 from dlcli.config.section import Conflict, Expected, PositiveInt, Section
-from dlcli.config.training import ClassWeight, EarlyStopping, MetricName
+from dlcli.config.training import AutoEngine, ClassWeight, EarlyStopping, Engine, MetricName
 
 RunName = Annotated[
     str,
@@ -63,8 +63,8 @@ class Config(Section):
     """When to end before the last epoch."""
     initial_weights: RunFolder | None = None
     """A run folder whose weights to start from; its network must have the same shape."""
-    engine: Literal["auto", "keras"] = "auto"
-    """What runs the steps: `keras` is Model.fit."""
+    engine: Engine = AutoEngine()
+    """What runs the steps; all engines train the same weights, up to rounding."""
     device: Literal["auto", "cpu", "gpu"] = "auto"
     """Where; `auto` takes a GPU if there is one."""
     threads: Threads = "auto"

@@ -13,6 +13,7 @@ from dlcli.config.section import (
     Monitor,
     NonNegative,
     NonNegativeInt,
+    OneOf,
     Positive,
     Section,
 )
@@ -24,6 +25,7 @@ ClassWeight = Annotated[
     Literal["balanced"] | Annotated[Mapping[str, Positive], Field(min_length=1)],
     Expected("balanced, or a weight above 0 for each class"),
 ]
+JitCompile = Annotated[Literal["auto"] | Flag, Expected("true, false or auto")]
 
 
 class EarlyStopping(Section):
@@ -39,3 +41,27 @@ class EarlyStopping(Section):
     """Whether the best epoch's weights are kept, instead of the last one's."""
     start_from_epoch: NonNegativeInt = 0
     """Epochs before watching begins."""
+
+
+class AutoEngine(Section):
+    """`compiled`, unless something is asked for that only `keras` does."""
+
+    name: Literal["auto"] = "auto"
+
+
+class CompiledEngine(Section):
+    """All of training as one TensorFlow program: the mathematics of `fit`, many times faster."""
+
+    name: Literal["compiled"] = "compiled"
+    jit_compile: JitCompile = "auto"
+    """Whether XLA compiles it, or TensorFlow runs it as a graph; `auto` weighs the work against the
+    longer compiling, by the config and the table's shape alone."""
+
+
+class KerasEngine(Section):
+    """`Model.fit` with Keras callbacks: the reference."""
+
+    name: Literal["keras"] = "keras"
+
+
+Engine = Annotated[AutoEngine | CompiledEngine | KerasEngine, OneOf("engine")]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from dlcli.config import Config, ConfigFile
 from dlcli.config.data import SplitChoice
+from dlcli.config.training import Engine
 from dlcli.encoding import (
     Decision,
     Encoding,
@@ -19,8 +20,9 @@ from dlcli.encoding import (
     fit_target,
 )
 from dlcli.experiment.events import Events
+from dlcli.experiment.summary import summarize
 from dlcli.experiment.tables import deal, read_sources, target_of
-from dlcli.network import Head, Network, build_network, resolve_head
+from dlcli.network import Head, Network, build_network, choose_engine, resolve_head
 from dlcli.split import Split
 
 
@@ -42,6 +44,8 @@ class Prepared:
     """Fitted on the training rows."""
     network: Network
     """The layers."""
+    engine: Engine
+    """What will train it."""
 
 
 def prepare(file: ConfigFile, events: Events) -> Prepared:
@@ -64,7 +68,9 @@ def prepare(file: ConfigFile, events: Events) -> Prepared:
     encoding = fit_encoding(decisions, config.input.scaling, split.train, fitted)
     network = build_network(encoding.layout.width, config.hidden, head.output)
     events.tell("network", **describe_network(network, head))
-    return Prepared(split, dealt, target, decisions, head, encoding, network)
+    engine = choose_engine(config, network, split.train.rows)
+    events.tell("engine", **engine.model_dump())
+    return Prepared(split, dealt, target, decisions, head, encoding, network, engine)
 
 
 def resolved_config(file: ConfigFile, prepared: Prepared, folder: Path) -> Config:
@@ -101,6 +107,7 @@ def resolved_config(file: ConfigFile, prepared: Prepared, folder: Path) -> Confi
             "output": prepared.head.output,
             "loss": prepared.head.loss,
             "metrics": prepared.head.metrics,
+            "engine": prepared.engine,
             "initial_weights": moved(config.initial_weights),
         }
     )
@@ -109,12 +116,8 @@ def resolved_config(file: ConfigFile, prepared: Prepared, folder: Path) -> Confi
 def describe_network(network: Network, head: Head) -> dict[str, object]:
     """A network's layers, sizes, loss and metrics, for JSON."""
     layers = [
-        {
-            "name": layer.name,
-            "units": layer.units,
-            "parameters": sum(weight.size for weight in layer.weights),
-        }
-        for layer in network.layers
+        {key: value for key, value in asdict(layer).items() if value is not None}
+        for layer in summarize(network)
     ]
     return {
         "inputs": network.inputs,

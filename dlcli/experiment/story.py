@@ -23,6 +23,7 @@ from dlcli.table.arrays import integers
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from dlcli.config.training import Engine
     from dlcli.training import Device, Job, Rows, Trained
     from dlcli.training.job import Weights
 
@@ -54,7 +55,7 @@ def train(
             draft.write_config(file.text)
             draft.write_resolved(dump_config(resolved))
             draft.write_encoding(prepared.encoding.model_dump_json(indent=2))
-            trained = _fit(job, events)
+            trained = _fit(job, prepared.engine, events)
             draft.write_weights(trained.weights)
             draft.write_history(trained.history)
             predictor = Predictor(resolved, prepared.encoding, prepared.network, trained.weights)
@@ -104,14 +105,14 @@ def _initial_weights(file: ConfigFile, network: Network) -> Weights | None:
     return run.read_weights({weight.name: weight.shape for weight in network.weights})
 
 
-def _fit(job: Job, events: Events) -> Trained:
-    from dlcli.training import fit
+def _fit(job: Job, engine: Engine, events: Events) -> Trained:
+    from dlcli.training import train_job
 
     def progress(epoch: int, values: Mapping[str, float]) -> None:
         events.tell("epoch", epoch=epoch, of=job.config.epochs, **values)
 
     start = time.perf_counter()
-    trained = fit(job, progress)
+    trained = train_job(job, engine, progress)
     seconds = round(time.perf_counter() - start, 3)
     events.tell("trained", epochs=trained.epochs, best_epoch=trained.best_epoch, seconds=seconds)
     return trained

@@ -1,5 +1,6 @@
 """Config and layout to the list of layers, and their forward pass in NumPy."""
 
+from dlcli.network.engine import choose_engine
 from dlcli.network.head import Head, resolve_head
 from dlcli.network.layers import (
     ActivationLayer,
@@ -21,5 +22,6 @@ __all__ = [
     "NormalizationLayer",
     "Weight",
     "build_network",
+    "choose_engine",
     "resolve_head",
 ]

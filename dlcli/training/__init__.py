@@ -1,8 +1,8 @@
 """Encoded rows to trained weights: the engines, and what they share."""
 
 from dlcli.training.device import Device, prepare_device
+from dlcli.training.engines import train_job
 from dlcli.training.job import Job, Trained
-from dlcli.training.keras_engine import fit
 from dlcli.training.rows import Rows
 
-__all__ = ["Device", "Job", "Rows", "Trained", "fit", "prepare_device"]
+__all__ = ["Device", "Job", "Rows", "Trained", "prepare_device", "train_job"]

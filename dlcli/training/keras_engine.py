@@ -7,17 +7,15 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from dlcli.config.schedules import ReduceOnPlateau
 from dlcli.config.schema import Config
 from dlcli.config.training import EarlyStopping
-from dlcli.model import assign_weights, build_model, weights_of
+from dlcli.model import weights_of
 from dlcli.training.job import Job, Trained
-from dlcli.training.masks import MaskedDropout
-from dlcli.training.objectives import keras_loss, keras_metrics, keras_optimizer
+from dlcli.training.learner import Learner, build_learner
 from dlcli.training.order import epoch_order
-from dlcli.training.watching import Progress, check_finite, direction
+from dlcli.training.watching import Progress, check_finite, direction, shortest
 
 Batch = tuple[Any, ...]
 
@@ -34,12 +32,11 @@ def fit(job: Job, progress: Progress) -> Trained:
     Raises:
         TrainingError: if the loss leaves the numbers.
     """
-    config = job.config
-    moment = tf.Variable([0, 0], dtype=tf.uint32, trainable=False)
-    model = _compiled_model(job, moment)
-    record = _Record(job, moment, progress)
+    config, learner = job.config, build_learner(job)
+    _compile(learner, weighted=job.train.weights is not None)
+    record = _Record(job, learner, progress)
     callbacks: list[keras.callbacks.Callback] = [*_watchers(config), record]
-    model.fit(
+    learner.model.fit(
         _batches(job),
         epochs=config.epochs,
         steps_per_epoch=job.steps,
@@ -53,31 +50,17 @@ def fit(job: Job, progress: Progress) -> Trained:
     best = None
     if stopping is not None and stopping.best_weights is not None:
         best = stopping.best_epoch + 1
-    return Trained(weights_of(model, job.network), record.history, best)
+    return Trained(weights_of(learner.model, job.network), record.history, best)
 
 
-def _compiled_model(job: Job, moment: tf.Variable) -> keras.Model:
-    config, places = job.config, iter(range(len(job.network.layers)))
-    model = build_model(
-        job.network,
-        seed=config.seed,
-        precision=config.precision,
-        dropout=lambda layer: MaskedDropout(layer, config.seed, next(places), moment),
-    )
-    if job.initial_weights is not None:
-        assign_weights(model, job.network, job.initial_weights)
-    schedule = config.learning_rate_schedule
-    optimizer = keras_optimizer(config.optimizer, schedule, config.epochs, job.steps)
-    metrics = keras_metrics(job.head.metrics, job.target, job.network.outputs, job.head.loss)
-    weighted = job.train.weights is not None
-    model.compile(
-        optimizer,
-        loss=keras_loss(job.head.loss),
-        metrics=None if weighted else metrics,
-        weighted_metrics=metrics if weighted else None,
+def _compile(learner: Learner, weighted: bool) -> None:
+    learner.model.compile(
+        learner.optimizer,
+        loss=learner.loss,
+        metrics=None if weighted else learner.metrics,
+        weighted_metrics=learner.metrics if weighted else None,
         jit_compile=False,
     )
-    return model
 
 
 def _batches(job: Job) -> Iterator[Batch]:
@@ -121,10 +104,10 @@ class _EarlyStopping(keras.callbacks.EarlyStopping):
 class _Record(keras.callbacks.Callback):
     """Tells the dropout masks the time, keeps the history, and stops at a loss that is none."""
 
-    def __init__(self, job: Job, moment: tf.Variable, progress: Progress) -> None:
+    def __init__(self, job: Job, learner: Learner, progress: Progress) -> None:
         super().__init__()
         self.job = job
-        self.moment = moment
+        self.learner = learner
         self.progress = progress
         self.history: dict[str, list[float]] = {}
         self.epoch = 0
@@ -133,7 +116,7 @@ class _Record(keras.callbacks.Callback):
         self.epoch = epoch
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        self.moment.assign(np.array([self.epoch, batch], dtype=np.uint32))
+        self.learner.moment.assign(np.array([self.epoch, batch], dtype=np.uint32))
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         check_finite(float((logs or {})["loss"]), self.epoch + 1, self.job.config)
@@ -142,6 +125,7 @@ class _Record(keras.callbacks.Callback):
         given = logs or {}
         values = {name: float(given[name]) for name in self.job.columns if name in given}
         values["learning_rate"] = self._rate(given)
+        values = {name: shortest(value) for name, value in values.items()}
         for name, value in values.items():
             self.history.setdefault(name, []).append(value)
         self.progress(epoch + 1, values)
@@ -150,7 +134,4 @@ class _Record(keras.callbacks.Callback):
         """The learning rate of the epoch's last step."""
         if "learning_rate" in given:  # as ReduceLROnPlateau found it
             return float(given["learning_rate"])
-        optimizer = self.model.optimizer
-        rate = optimizer._learning_rate
-        is_schedule = isinstance(rate, keras.optimizers.schedules.LearningRateSchedule)
-        return float(rate(optimizer.iterations - 1) if is_schedule else optimizer.learning_rate)
+        return float(self.learner.rate())

@@ -9,13 +9,13 @@ import keras
 import tensorflow as tf
 
 from dlcli.config.losses import Loss
-from dlcli.config.optimizers import Optimizer
 from dlcli.config.schedules import (
     CosineDecay,
     ExponentialDecay,
     PiecewiseConstant,
     Schedule,
 )
+from dlcli.config.schema import Config
 from dlcli.config.training import MetricName
 from dlcli.encoding import NumberTarget, TargetEncoder
 from dlcli.model.building import parameters_of
@@ -29,20 +29,21 @@ def keras_loss(section: Loss) -> keras.losses.Loss:
     return getattr(keras.losses, type(section).__name__)(**parameters_of(section))
 
 
-def keras_optimizer(
-    section: Optimizer, schedule: Schedule, epochs: int, steps: int
-) -> keras.optimizers.Optimizer:
-    """The Keras optimizer of a section's name and parameters.
+def keras_optimizer(config: Config, steps: int) -> keras.optimizers.Optimizer:
+    """The Keras optimizer of a config's name and parameters, with its schedule.
 
     Args:
-        section: the optimizer.
-        schedule: how its learning rate changes, in epochs.
-        epochs: most epochs.
+        config: reads `optimizer`, `learning_rate_schedule`, `epochs` and `precision`; under
+            `mixed_float16` the loss is scaled against underflow, as Keras does by itself.
         steps: steps an epoch.
     """
-    parameters = parameters_of(section)
-    parameters["learning_rate"] = _rate(schedule, section.learning_rate, epochs, steps)
-    return getattr(keras.optimizers, type(section).__name__)(**parameters)
+    section = config.optimizer
+    rate = _rate(config.learning_rate_schedule, section.learning_rate, config.epochs, steps)
+    kind = getattr(keras.optimizers, type(section).__name__)
+    optimizer = kind(**{**parameters_of(section), "learning_rate": rate})
+    if config.precision == "mixed_float16":
+        return keras.optimizers.LossScaleOptimizer(optimizer)
+    return optimizer
 
 
 def _rate(schedule: Schedule, rate: float, epochs: int, steps: int) -> Any:  # noqa: ANN401

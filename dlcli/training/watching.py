@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
+import numpy as np
+
 from dlcli.config.schema import Config
 from dlcli.errors import TrainingError
 from dlcli.scores import HIGHER_IS_BETTER
@@ -38,3 +40,8 @@ def check_finite(loss: float, epoch: int, config: Config) -> None:
         "--set optimizer.clipnorm=1.0\n"
         "  or: inputs or a target far from 1 without scaling; see input.scaling, output.scaling"
     )
+
+
+def shortest(value: float) -> float:
+    """A float32 value as the float64 that prints shortest: 0.01 rather than 0.009999999776."""
+    return float(str(np.float32(value)))

@@ -90,7 +90,8 @@ def test_a_number_is_no_choice(problems_with: Problems, place: str, noun: str) -
         ("input: {scaling: divide}\n", "c.yaml:4:18: input.scaling.by: is required"),
         (
             "output: {kernel_regularizer: [l2]}\n",
-            'c.yaml:4:30: output.kernel_regularizer: expected the name of a regularizer, got ["l2"]',
+            "c.yaml:4:30: output.kernel_regularizer: expected the name of a regularizer,"
+            ' got ["l2"]',
         ),
     ],
 )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from dlcli.config import Config
 from dlcli.config.document import Values, parse
@@ -55,7 +55,8 @@ input:
     id: ignored
     "*": auto
 hidden:
-  - {units: 256, activation: relu, dropout: 0.2, batch_normalization: true, kernel_regularizer: {name: l2, l2: 1e-4}}
+  - {units: 256, activation: relu, dropout: 0.2, batch_normalization: true,
+     kernel_regularizer: {name: l2, l2: 1e-4}}
   - {units: 128, activation: gelu}
 output: {units: 1, activation: sigmoid}
 loss: binary_crossentropy
@@ -130,7 +131,7 @@ def test_no_choice_is_empty_and_no_key_is_required_twice() -> None:
         assert not isinstance(required, list) or len(set(required)) == len(required)
 
 
-SHORT_FORMS = {
+SHORT_FORMS: dict[str, list[Any]] = {
     "data.split": ["random", "stratified"],
     "input.scaling": ["standard", "log", "none"],
     "hidden.0.activation": ["relu", "linear", "gelu"],
@@ -154,7 +155,7 @@ SHORT_FORMS = {
     "class_weight": ["balanced", {"a": 2}],
     "threads": ["auto", 4],
 }
-WRONG = {
+WRONG: dict[str, list[Any]] = {
     "data.split": ["group", {"name": "group"}, {"name": "random", "column": "a"}],
     "input.scaling": ["divide", {"name": "divide"}, {"name": "divide", "by": 0}, {"by": 2}],
     "hidden.0.activation": ["rellu", "threshold", 5],

@@ -80,6 +80,13 @@ def test_a_problem_inside_an_alias_stands_where_its_anchor_is(problems_of: Probl
     ]
 
 
+def test_of_a_key_that_is_given_twice_the_second_is_checked(problems_with: Problems) -> None:
+    assert problems_with("output: {units: 3}\noutput: {units: 0}\n") == [
+        "c.yaml:5:1: output: is given twice",
+        "c.yaml:5:17: output.units: expected a positive integer up to 1000000, got 0",
+    ]
+
+
 def test_a_run_is_named_by_its_config_or_else_by_its_file(tmp_path: Path) -> None:
     path = tmp_path / "adult.v2.yaml"
     path.write_text(MINIMAL)
@@ -227,7 +234,8 @@ from dlcli.errors import ConfigError
 try:
     load_config(Path({str(path)!r}))
 except ConfigError:
-    print(*sorted({{"tensorflow", "keras", "numpy", "pyarrow", "click", "rich"}} & set(sys.modules)))
+    heavy = {{"tensorflow", "keras", "numpy", "pyarrow", "click", "rich"}}
+    print(*sorted(heavy & set(sys.modules)))
 """
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True

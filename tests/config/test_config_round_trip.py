@@ -8,9 +8,9 @@ from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import pytest
-from hypothesis import HealthCheck, given, reject, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from pydantic import TypeAdapter, ValidationError
 
 from dlcli.config import Config, dump_config, load_config
@@ -19,7 +19,8 @@ from dlcli.config.section import Section
 
 TRICKY = ["no", "1e-3", "010", "null", "~", "true", "", " a ", "0x1F", "0o17", ".inf", "1:30", "=",
           "<<", "-", "a: b", "# a", "!a", "*a", "a\nb", "\x85", "\ufeff", "'", '"', "é", "\x7f",
-          "a" * 200, "%a", "@a", "2024-12-31", "[a]", "{a}", "?", "---", "😀", "\u2028"]  # fmt: skip
+          "a" * 200, "%a", "@a", "2024-12-31", "[a]", "{a}", "?", "---", "😀",
+          "\u2028"]  # fmt: skip
 TEXTS = st.sampled_from(TRICKY) | st.text() | st.from_regex(r"\A[a-z0-9]{1,8}\Z")
 SCALARS: dict[object, st.SearchStrategy[Any]] = {
     str: TEXTS,
@@ -58,7 +59,7 @@ def taken_by(adapter: TypeAdapter[Any]) -> Callable[[object], bool]:
 
 
 def sections(section: type[Section]) -> st.SearchStrategy[Section]:
-    """Sections that say something of up to four keys that they may leave out."""
+    """Sections that say something of several keys that they may leave out."""
     keys = {
         key: values(hint)
         for key, hint in get_type_hints(section, include_extras=True).items()
@@ -68,15 +69,14 @@ def sections(section: type[Section]) -> st.SearchStrategy[Section]:
 
     @st.composite
     def drawn(draw: st.DrawFn) -> Section:
-        more = draw(st.lists(st.sampled_from(sorted(keys)), unique=True, max_size=4))
-        content = {key: draw(keys[key]) for key in dict.fromkeys([*required, *more])}
-        for kept in (content, {key: content[key] for key in required}):
-            try:
-                return section.model_validate(kept)
-            except ValidationError:  # keys that are wrong together
-                continue
-        reject()
+        said = {key: draw(keys[key]) for key in required}
+        assume(taken(said))
+        for key in [key for key in keys if draw(st.booleans())]:
+            more = {**said, key: draw(keys[key])}
+            said = more if taken(more) else said  # some keys are wrong together
+        return section.model_validate(said)
 
+    taken = taken_by(TypeAdapter(section))
     return drawn()
 
 
@@ -156,7 +156,8 @@ output:
   use_bias: true
   kernel_initializer: {name: glorot_uniform}
   bias_initializer: {name: zeros}
-optimizer: {name: sgd, learning_rate: 0.0001, momentum: 0.0, nesterov: false, use_ema: false, ema_momentum: 0.99}
+optimizer: {name: sgd, learning_rate: 0.0001, momentum: 0.0, nesterov: false, use_ema: false, \
+ema_momentum: 0.99}
 learning_rate_schedule: {name: constant}
 epochs: 2
 batch_size: 32

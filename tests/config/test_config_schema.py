@@ -30,7 +30,7 @@ FIELDS = [(section, key) for section in SECTIONS for key in section.model_fields
 
 
 def decides(section: type[Section], key: str) -> bool:
-    """Tells whether a key is the one that names the section itself, which its docstring explains."""
+    """Tells whether a key names the section itself, which the section's docstring explains."""
     return key in {"name", "type"} and len(get_args(section.model_fields[key].annotation)) == 1
 
 
@@ -68,9 +68,9 @@ def test_every_section_is_frozen(section: type[Section]) -> None:
 def test_a_loaded_config_cannot_be_changed(load_with: Load) -> None:
     config = load_with("optimizer: adam\n")
     with pytest.raises(ValidationError, match="frozen"):
-        config.epochs = 5
+        config.epochs = 5  # type: ignore[misc]
     with pytest.raises(ValidationError, match="frozen"):
-        config.optimizer.learning_rate = 5.0
+        config.optimizer.learning_rate = 5.0  # type: ignore[misc]
 
 
 POSITIVE = "expected a positive integer"

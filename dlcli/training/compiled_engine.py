@@ -1,0 +1,122 @@
+"""The compiled engine: the whole of training as one TensorFlow program.
+
+`Model.fit` comes back to Python at every batch, and for small tables that is nearly all of its
+time. Here a dispatch runs any number of steps of the same Keras layers, loss and optimizer over
+shuffled batches; the end of an epoch (metrics, validation, early stopping, best weights, plateau)
+is part of the program. How many steps a dispatch takes is a run-time argument and changes no bit.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from dlcli.model import weights_of
+from dlcli.training.job import Job, Trained
+from dlcli.training.learner import build_learner
+from dlcli.training.order import epoch_order
+from dlcli.training.program import Program, State
+from dlcli.training.watching import Progress, check_finite, shortest
+
+SECONDS_A_DISPATCH = 0.1
+"""What a dispatch should take: short enough for progress and Ctrl-C, long against its own cost."""
+FIRST_SECONDS = 0.05
+"""What the first dispatch is estimated to take, compiling aside."""
+ORDER_ENTRIES = 2**18
+"""Row numbers that a dispatch is given at most, unless one epoch has more."""
+MOST_EPOCHS = 1024
+"""Epochs that a dispatch may end."""
+
+
+def run(job: Job, jit_compile: bool, progress: Progress) -> Trained:
+    """Trains in compiled dispatches.
+
+    Args:
+        job: what to train on what.
+        jit_compile: whether XLA compiles the program, or TensorFlow runs it as a graph.
+        progress: is told of each epoch.
+
+    Raises:
+        TrainingError: if the loss leaves the numbers.
+    """
+    learner = build_learner(job)
+    epochs_at_once = max(1, min(MOST_EPOCHS, ORDER_ENTRIES // len(job.train.matrix)))
+    program = Program(job, learner, epochs_at_once, jit_compile)
+    history: dict[str, list[float]] = {}
+    state = program.start()
+    for state, rows in _dispatches(program):
+        _record(job, rows, history, progress)
+        check_finite(float(state.total), int(state.epoch) + 1, job.config)
+    program.finish(state)
+    best = int(state.watch.best_epoch) + 1 if program.watches.restores else 0
+    return Trained(weights_of(learner.model, job.network), history, best or None)
+
+
+def _dispatches(program: Program) -> Iterator[tuple[State, NDArray[Any]]]:
+    """Runs all epochs, and yields where each dispatch left off and the rows that it wrote."""
+    state, pace = program.start(), _Pace(program.job)
+    for first, orders in _orders(program):
+        end = min(first + program.epochs_at_once, program.job.config.epochs)
+        given = tf.constant(orders)
+        while int(state.epoch) < end:
+            before, started = int(state.epoch), time.perf_counter()
+            state, rows = program.run(given, tf.constant(first), state, tf.constant(pace.steps))
+            written = rows.numpy()[before - first : int(state.epoch) - first]
+            pace.adapt(time.perf_counter() - started)
+            yield state, written
+            if bool(state.watch.stopped):
+                return
+
+
+def _orders(program: Program) -> Iterator[tuple[int, NDArray[np.int32]]]:
+    """Yields the row orders of some epochs at a time, made while the last are trained on."""
+    job, count = program.job, program.epochs_at_once
+
+    def make(first: int) -> NDArray[np.int32]:
+        orders = np.zeros((count, job.steps * job.batch_size), dtype=np.int32)
+        for place in range(min(count, job.config.epochs - first)):
+            orders[place, : program.rows] = epoch_order(
+                program.rows, job.config.seed, first + place
+            )
+        return orders
+
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(make, 0)
+        for first in range(0, job.config.epochs, count):
+            orders = coming.result()
+            if first + count < job.config.epochs:
+                coming = pool.submit(make, first + count)
+            yield first, orders
+
+
+class _Pace:
+    """How many steps the next dispatch takes."""
+
+    def __init__(self, job: Job) -> None:
+        work = 6 * job.batch_size * job.network.parameters
+        self.steps = max(1, int(FIRST_SECONDS / (20e-6 + work / 2e10)))
+        self._has_compiled = False
+
+    def adapt(self, seconds: float) -> None:
+        """Takes in what a dispatch of so many steps took; the first one also compiled."""
+        if self._has_compiled:
+            factor = SECONDS_A_DISPATCH / max(seconds, 1e-6)
+            self.steps = int(min(max(self.steps * min(max(factor, 0.1), 4.0), 1), 2**30))
+        self._has_compiled = True
+
+
+def _record(
+    job: Job, rows: NDArray[Any], history: dict[str, list[float]], progress: Progress
+) -> None:
+    names = (*job.columns, "learning_rate")
+    for row in rows.tolist():
+        values = dict(zip(names, map(shortest, row), strict=True))
+        for name, value in values.items():
+            history.setdefault(name, []).append(value)
+        progress(len(history["loss"]), values)

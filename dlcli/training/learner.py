@@ -1,0 +1,61 @@
+"""What both engines train: a model with its loss, optimizer and metrics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import keras
+import tensorflow as tf
+
+from dlcli.model import assign_weights, build_model
+from dlcli.training.job import Job
+from dlcli.training.masks import MaskedDropout
+from dlcli.training.objectives import keras_loss, keras_metrics, keras_optimizer
+
+
+@dataclass(frozen=True)
+class Learner:
+    """A model and what moves it."""
+
+    model: keras.Model
+    """The network, with dlcli's dropout masks."""
+    optimizer: keras.optimizers.Optimizer
+    """How a step follows from the gradients."""
+    loss: keras.losses.Loss
+    """What is made small, without the price of large weights."""
+    metrics: list[keras.metrics.Metric]
+    """What each epoch also shows."""
+    moment: tf.Variable
+    """Epoch and step within it, from 0, which an engine sets before each step: uint32 (2,)."""
+
+    def rate(self) -> tf.Tensor:
+        """The learning rate of the last step; before the first, that of the first."""
+        rate = self._inner._learning_rate
+        if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
+            return rate(tf.maximum(tf.convert_to_tensor(self._inner._iterations) - 1, 0))
+        return tf.convert_to_tensor(rate)
+
+    def set_rate(self, rate: tf.Tensor) -> None:
+        """Changes a learning rate that follows no schedule."""
+        self._inner._learning_rate.assign(rate)
+
+    @property
+    def _inner(self) -> keras.optimizers.Optimizer:
+        return getattr(self.optimizer, "inner_optimizer", self.optimizer)
+
+
+def build_learner(job: Job) -> Learner:
+    """Builds what a job trains, with the weights that it starts from."""
+    config, places = job.config, iter(range(len(job.network.layers)))
+    moment = tf.Variable([0, 0], dtype=tf.uint32, trainable=False)
+    model = build_model(
+        job.network,
+        seed=config.seed,
+        precision=config.precision,
+        dropout=lambda layer: MaskedDropout(layer, config.seed, next(places), moment),
+    )
+    if job.initial_weights is not None:
+        assign_weights(model, job.network, job.initial_weights)
+    optimizer = keras_optimizer(config, job.steps)
+    metrics = keras_metrics(job.head.metrics, job.target, job.network.outputs, job.head.loss)
+    return Learner(model, optimizer, keras_loss(job.head.loss), metrics, moment)
