@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from dlcli.config.overrides import override
 from dlcli.config.schema import Config
 from dlcli.config.section import UNKNOWN_KEY, Section
 from dlcli.errors import ConfigError, Problem
+
+MOST_PROBLEMS = 100
+"""Problems that are told one by one."""
 
 
 @dataclass(frozen=True)
@@ -82,9 +86,11 @@ def validated(document: Document) -> Config:
         known = {problem.path for problem in problems}
         found = [
             document.problem(line["loc"], line["msg"], of_key=line["type"] == UNKNOWN_KEY)
-            for line in error.errors()
+            for line in error.errors()[:MOST_PROBLEMS]
         ]
         problems += [problem for problem in found if problem.path not in known]
+        if (rest := error.error_count() - MOST_PROBLEMS) > 0:
+            problems.append(Problem("", f"and {rest} more problems", document.name))
     if problems:
         raise ConfigError(sorted(problems, key=_line_and_column))
     return config
@@ -92,7 +98,9 @@ def validated(document: Document) -> Config:
 
 def _line_and_column(problem: Problem) -> list[int]:
     place = re.search(r":(\d+):(\d+)$", problem.position)
-    return [int(number) for number in place.groups()] if place else []
+    if place is None:  # an argument comes before the text, what sums up comes last
+        return [] if problem.position.startswith("--set") else [sys.maxsize]
+    return [int(number) for number in place.groups()]
 
 
 def dump_config(config: Config) -> str:

@@ -9,6 +9,7 @@ import yaml
 
 from dlcli.config.document import Document, child, compose
 from dlcli.config.paths import Path, format_path, parse_path, printable
+from dlcli.config.schema import Config
 from dlcli.errors import ConfigError, Problem
 
 _ARGUMENT = re.compile(r"""(?P<path>(?:[^='"]|'[^']*'|"(?:[^"\\]|\\.)*")+)=(?P<value>.*)""", re.S)
@@ -47,8 +48,9 @@ def _descend(parent: yaml.Node, path: Path, name: str) -> yaml.Node:
         node.value = list(below.value)
     else:
         node = yaml.MappingNode("tag:yaml.org,2002:map", [], _mark(name))
-        if below is not None and not below.tag.endswith(":null"):
-            node.value.append((_scalar("str", _short_key(path), name), below))
+        lone = _default_name(path, name) if below is None or below.tag.endswith(":null") else below
+        if lone is not None:
+            node.value.append((_scalar("str", _short_key(path), name), lone))
     _put(parent, path, node, name)
     return node
 
@@ -58,6 +60,13 @@ def _short_key(path: Path) -> str:
     if path[-1] == "target":
         return "column"
     return "type" if path[:2] == ("input", "features") and len(path) == 3 else "name"
+
+
+def _default_name(path: Path, name: str) -> yaml.Node | None:
+    """What a choice is if it is left out, so that a parameter can be set on it: adam."""
+    field = Config.model_fields.get(str(path[0])) if len(path) == 1 else None
+    default = getattr(field and field.default, "name", None)
+    return _scalar("str", default, name) if isinstance(default, str) else None
 
 
 def _put(parent: yaml.Node, path: Path, value: yaml.Node, name: str) -> None:

@@ -1,6 +1,7 @@
 """Tables to matrices: fitted on training rows only, written to JSON, the same ever after."""
 
 from dlcli.encoding.encoding import Block, Encoding, Layout, fit_encoding, row_weights
+from dlcli.encoding.rows import Rows, encode_rows
 from dlcli.encoding.target import (
     ClassTarget,
     NumberTarget,
@@ -18,10 +19,12 @@ __all__ = [
     "Encoding",
     "Layout",
     "NumberTarget",
+    "Rows",
     "TargetEncoder",
     "TargetKind",
     "choose_features",
     "decide_types",
+    "encode_rows",
     "fit_encoding",
     "fit_target",
     "infer_target",

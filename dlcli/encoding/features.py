@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from dlcli.config.features import (
     Boolean,
@@ -24,10 +24,17 @@ from dlcli.config.features import (
     Refuse,
     Scaling,
 )
+from dlcli.config.paths import format_path
 from dlcli.encoding.fitted import Fitted
-from dlcli.encoding.numbers import FittedScaling, Floats, check_range, fit_scaling
+from dlcli.encoding.numbers import (
+    FittedScaling,
+    Floats,
+    check_range,
+    fit_scaling,
+    scale_column,
+)
 from dlcli.encoding.refusal import refuse
-from dlcli.errors import DataError
+from dlcli.errors import ConfigError, DataError, Problem
 from dlcli.table import Table
 
 Matrix = NDArray[np.float32]
@@ -68,7 +75,8 @@ class NumericEncoder(_FilledColumn):
         """Writes the column's inputs into `out`, zeros of shape (rows, inputs)."""
         values = table.numbers(self.column)
         check_range(self.scaling.name, values, table, self.column)
-        out[:, 0] = self.scaling.apply(self._filled(values, table, out))
+        filled = self._filled(values, table, out)
+        out[:, 0] = scale_column(self.scaling, filled, table, self.column)
         return None
 
 
@@ -101,6 +109,16 @@ class OneHotEncoder(Fitted):
     """Whether gaps have an input: so if training rows had any."""
     unseen: Literal["other", "error"]
     """What a value gets that is no category: the input for others, or none; or an error."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(set(self.categories)) < len(self.categories):
+            raise ValueError("a category occurs twice")
+        if self.missing == "fill" and self.fill not in self.categories:
+            raise ValueError("'fill' is none of the categories")
+        if self.missing != "fill" and self.fill is not None:
+            raise ValueError("'fill' has no effect")
+        return self
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -143,6 +161,9 @@ class OneHotEncoder(Fitted):
             inputs[gaps] = place[self.fill]
         elif self.missing_input:
             inputs[gaps] = len(self.inputs) - 1
+        elif self.unseen == "error":
+            message = "is empty, as no training row was; 'unseen: error' forbids it"
+            refuse(gaps, table, self.column, lambda _: message)
         else:
             inputs[gaps] = len(self.categories) if self.other else -1
 
@@ -171,6 +192,7 @@ def fit_feature(column: str, feature: Feature, scaling: Scaling, train: Table) -
 
     Raises:
         DataError: for a value that isn't of the type, or a column without values.
+        ConfigError: for a stand-in that the scaling has no place for.
     """
     if isinstance(feature, Numeric):
         return _fit_numeric(column, feature, feature.scaling or scaling, train)
@@ -182,6 +204,7 @@ def fit_feature(column: str, feature: Feature, scaling: Scaling, train: Table) -
 
 
 def _fit_numeric(column: str, feature: Numeric, scaling: Scaling, train: Table) -> NumericEncoder:
+    _check_constant(column, feature.missing, scaling)
     values = train.numbers(column)
     check_range(scaling.name, values, train, column)
     present = _present(column, values, train)
@@ -237,6 +260,13 @@ def _present(column: str, values: Floats, train: Table) -> Floats:
     if not len(present):
         raise DataError(_NO_VALUE, file=train.file, column=column)
     return present
+
+
+def _check_constant(column: str, policy: NumericMissing, scaling: Scaling) -> None:
+    if isinstance(policy, ConstantValue) and scaling.name == "log" and policy.value < 0:
+        path = format_path(("input", "features", column, "missing", "value"))
+        message = f"scaling 'log' wants 0 or more, got {policy.value:g}"
+        raise ConfigError([Problem(path, message)])
 
 
 def _number_for_gaps(policy: NumericMissing, present: Floats) -> float | None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from dlcli.config.features import Divide, OutputScaling, Scaling
 from dlcli.encoding.fitted import Fitted
@@ -24,7 +25,7 @@ class FittedScaling(Fitted):
     """The scaling's name in the config."""
     offset: float = 0.0
     """The training rows' mean of f(x), or 0."""
-    scale: float = 1.0
+    scale: Annotated[float, Field(gt=0)] = 1.0
     """The training rows' standard deviation of f(x), a divisor, or 1."""
 
     def apply(self, values: Floats) -> Floats:
@@ -83,3 +84,23 @@ def check_range(name: str, values: Floats, table: Table, column: str) -> None:
     refuse(negative, table, column, lambda at: said.format(values[at]))
     end = f"the network's numbers end at {LARGEST:.1e}, got {{:g}}"
     refuse(large, table, column, lambda at: end.format(values[at]))
+
+
+def scale_column(scaling: FittedScaling, values: Floats, table: Table, column: str) -> Floats:
+    """Scales a column, and refuses what then leaves float32.
+
+    Args:
+        scaling: fitted on training rows.
+        values: the column's values without gaps, (rows,).
+        table: where they come from.
+        column: the column's name.
+
+    Raises:
+        DataError: for a value so far from the training rows that it overflows, with its row.
+    """
+    with np.errstate(all="ignore"):
+        scaled = scaling.apply(values)
+        wrong = ~(np.abs(scaled) <= LARGEST)
+    end = f"the network's numbers end at {LARGEST:.1e}, and {{:g}} is {{:.1e}} when scaled"
+    refuse(wrong, table, column, lambda at: end.format(values[at], scaled[at]))
+    return scaled

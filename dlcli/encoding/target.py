@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from dlcli.config.data import Target
 from dlcli.config.features import OutputScaling, Unscaled
 from dlcli.encoding.fitted import Fitted
-from dlcli.encoding.numbers import FittedScaling, Floats, check_range, fit_scaling
+from dlcli.encoding.numbers import (
+    FittedScaling,
+    Floats,
+    check_range,
+    fit_scaling,
+    scale_column,
+)
 from dlcli.encoding.refusal import refuse
 from dlcli.errors import DataError
 from dlcli.table import Table
@@ -48,10 +55,16 @@ class NumberTarget(Fitted):
     scalings: tuple[FittedScaling, ...]
     """How each column is trained."""
 
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if not self.columns or len(self.columns) != len(self.scalings):
+            raise ValueError("each column needs a scaling")
+        return self
+
     def encode(self, table: Table) -> NDArray[np.float32]:
         """The columns as trained on, (rows, columns)."""
-        pairs = zip(self.scalings, self.values(table).T, strict=True)
-        scaled = [scaling.apply(values) for scaling, values in pairs]
+        triples = zip(self.columns, self.scalings, self.values(table).T, strict=True)
+        scaled = [scale_column(scaling, values, table, name) for name, scaling, values in triples]
         return np.stack(scaled, axis=1).astype(np.float32)
 
     def decode(self, outputs: NDArray[np.floating]) -> Floats:
@@ -85,6 +98,14 @@ class ClassTarget(Fitted):
     stored: Literal["text", "integer", "boolean"]
     """How the table stores them, and predictions give them back."""
 
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(self.classes) < 2 or len(set(self.classes)) < len(self.classes):
+            raise ValueError("expected two or more classes, all different")
+        if self.stored != "text" and not all(map(_FORMS[self.stored].fullmatch, self.classes)):
+            raise ValueError(f"the classes are not of the type '{self.stored}'")
+        return self
+
     @property
     def columns(self) -> tuple[str, ...]:
         """The column, as a tuple of one."""
@@ -105,7 +126,11 @@ class ClassTarget(Fitted):
         return places
 
 
-_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
+_FORMS = {
+    "integer": re.compile(r"0|-?[1-9][0-9]{0,17}"),
+    "boolean": re.compile(r"true|false"),
+}
+"""Names of classes that can be given back as a type of their own."""
 
 TargetEncoder = Annotated[NumberTarget | ClassTarget, Field(discriminator="kind")]
 
@@ -167,18 +192,24 @@ def _looks_like_classes(column: str, tables: Sequence[Table]) -> tuple[bool, str
 
 def _classes(column: str, tables: Sequence[Table]) -> tuple[str, ...]:
     names = {name for table in tables for name in table.codes(column)[1]}
+    return tuple(sorted(names, key=_rank))
+
+
+def _rank(name: str) -> tuple[float, str]:
+    """Numbers by value, then all other names by letters."""
     try:
-        return tuple(sorted(names, key=lambda name: (float(name), name)))
+        value = float(name)
     except ValueError:
-        return tuple(sorted(names))
+        value = math.inf
+    return value if math.isfinite(value) else math.inf, name
 
 
 def _stored(
     column: str, table: Table, classes: Sequence[str]
 ) -> Literal["text", "integer", "boolean"]:
-    if all(name.lower() in {"true", "false"} for name in classes):
-        return "boolean" if table.kind(column) == "boolean" else "text"
-    return "integer" if all(_INTEGER.fullmatch(name) for name in classes) else "text"
+    if table.kind(column) == "boolean" and all(map(_FORMS["boolean"].fullmatch, classes)):
+        return "boolean"
+    return "integer" if all(map(_FORMS["integer"].fullmatch, classes)) else "text"
 
 
 def _refuse_gaps(table: Table, column: str) -> None:

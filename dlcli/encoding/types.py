@@ -49,7 +49,8 @@ def choose_features(
     ]
     if problems:
         raise ConfigError(problems)
-    patterns = sorted((name for name in wanted if _is_pattern(name)), key=len, reverse=True)
+    patterns = [name for name in wanted if _is_pattern(name, columns)]
+    patterns.sort(key=len, reverse=True)
     chosen = {column: _wish(column, wanted, patterns) for column in free}
     if all(isinstance(feature, Ignored) for feature in chosen.values()):
         message = "leaves no column for the network to read"
@@ -91,7 +92,7 @@ def _inferred(column: str, train: Table) -> Decision:
         count = len(train.codes(column)[1])
         rest = Categorical().max_categories
         cut = f"; the {rest} most frequent are kept" if count > rest else ""
-        return Decision(Categorical(), f"text, {count} values{cut}")
+        return Decision(Categorical(), f"text, {count} {'value' if count == 1 else 'values'}{cut}")
     return Decision(Ignored(), "is stored in a form that no feature type reads")
 
 
@@ -102,7 +103,7 @@ def _complaint(
         return "has another part in 'data' and can't be a feature"
     if name in columns or name == "*":
         return None
-    if not _is_pattern(name):
+    if not _is_pattern(name, columns):
         return f"no such column in the table{did_you_mean(name, columns)}"
     return None if any(map(_matcher(name).fullmatch, free)) else "fits no column of the table"
 
@@ -114,8 +115,9 @@ def _wish(column: str, wanted: Mapping[str, Feature], patterns: Sequence[str]) -
     return wanted.get(next(fitting, ""), Ignored())
 
 
-def _is_pattern(name: str) -> bool:
-    return "*" in name or "?" in name
+def _is_pattern(name: str, columns: Sequence[str]) -> bool:
+    # A column may well be called 'smoker?', and its name doesn't speak for 'smokers'.
+    return name == "*" or (name not in columns and ("*" in name or "?" in name))
 
 
 def _matcher(pattern: str) -> re.Pattern[str]:

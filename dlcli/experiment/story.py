@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dlcli.config import ConfigFile, dump_config
-from dlcli.encoding import Encoding, row_weights
+from dlcli.encoding import Rows, encode_rows
 from dlcli.experiment.events import Events, Listener
 from dlcli.experiment.preparation import Prepared, prepare, resolved_config
 from dlcli.experiment.quiet import quiet_tensorflow
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from dlcli.config.training import Engine
-    from dlcli.training import Device, Job, Rows, Trained
+    from dlcli.training import Device, Job, Trained
     from dlcli.training.job import Weights
 
 
@@ -47,7 +47,8 @@ def train(
     events = Events(listener)
     with file.located():
         prepared = prepare(file, events)
-        device, job = _job(file, prepared, events)
+        encoded = _encode(file, prepared, events)
+        device, job = _job(file, prepared, encoded, events)
         with new_run(output, file.name) as draft:
             events.log_to(draft)
             resolved = resolved_config(file, prepared, draft.path)
@@ -59,38 +60,36 @@ def train(
             draft.write_weights(trained.weights)
             draft.write_history(trained.history)
             predictor = Predictor(resolved, prepared.encoding, prepared.network, trained.weights)
-            metrics = _judge(predictor, prepared.split, draft)
+            metrics = _judge(predictor, prepared.split, encoded, draft)
             _write_model(draft, prepared, trained)
             draft.write_environment(_environment(file, device))
             events.tell("result", run=str(draft.path), epochs=trained.epochs, metrics=metrics)
             return draft.finish()
 
 
-def _job(file: ConfigFile, prepared: Prepared, events: Events) -> tuple[Device, Job]:
-    """Encodes the rows and sets TensorFlow up; from here on it is loaded."""
-    split, config = prepared.split, file.config
-    initial = _initial_weights(file, prepared.network)
+def _encode(file: ConfigFile, prepared: Prepared, events: Events) -> dict[str, Rows]:
+    """Encodes the rows of each set."""
+    encoded = {}
+    for name, table in _sets(prepared.split):
+        encoded[name], notes = encode_rows(prepared.encoding, table, file.config.data.weight)
+        for note in notes:
+            events.tell("warning", message=f"{name} rows of {table.file}: {note}")
+    return encoded
+
+
+def _job(
+    file: ConfigFile, prepared: Prepared, encoded: Mapping[str, Rows], events: Events
+) -> tuple[Device, Job]:
+    """Sets TensorFlow up, which is loaded from here on, and says what to train."""
+    config, initial = file.config, _initial_weights(file, prepared.network)
     with quiet_tensorflow():
         from dlcli.training import Job, prepare_device
 
         device = prepare_device(config.device, config.threads)
     events.tell("device", device=device.name, threads=device.threads)
-    train = _rows(split.train, prepared.encoding, config.data.weight, events)
-    validation = None
-    if split.validation is not None:
-        validation = _rows(split.validation, prepared.encoding, config.data.weight, events)
-    target = prepared.encoding.target
-    job = Job(config, prepared.network, prepared.head, target, train, validation, initial)
-    return device, job
-
-
-def _rows(table: Table, encoding: Encoding, weight: str | None, events: Events) -> Rows:
-    from dlcli.training.rows import Rows
-
-    matrix, notes = encoding.transform(table)
-    for note in notes:
-        events.tell("warning", message=f"{table.file}: {note}")
-    return Rows(matrix, encoding.target.encode(table), row_weights(table, weight))
+    network, head, target = prepared.network, prepared.head, prepared.encoding.target
+    rows = encoded["train"], encoded.get("validation")
+    return device, Job(config, network, head, target, *rows, initial)
 
 
 def _initial_weights(file: ConfigFile, network: Network) -> Weights | None:
@@ -118,16 +117,17 @@ def _fit(job: Job, engine: Engine, events: Events) -> Trained:
     return trained
 
 
-def _judge(predictor: Predictor, split: Split, draft: Draft) -> dict[str, Mapping[str, object]]:
+def _judge(
+    predictor: Predictor, split: Split, encoded: Mapping[str, Rows], draft: Draft
+) -> dict[str, Mapping[str, object]]:
     """Scores each set with the weights as they are stored, and stores the held-out predictions."""
     import pyarrow as pa
 
     metrics: dict[str, Mapping[str, object]] = {}
     parts: list[pa.Table] = []
     for name, table in _sets(split):
-        weights = row_weights(table, predictor.config.data.weight)
-        predictions, _ = predictor.predict(table)
-        metrics[name] = predictions.score(table, weights)
+        predictions = predictor.predict_encoded(encoded[name].matrix)
+        metrics[name] = predictions.score(table, encoded[name].weights)
         if name != "train":
             parts.append(_held_out(name, table, predictions))
     draft.write_metrics(metrics)

@@ -19,9 +19,10 @@ Kind = Literal["text", "number", "boolean", "other"]
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 _TRUE = ("true", "1", "1.0")  # pandas writes a 0/1 column with gaps as 0.0 and 1.0
 _FALSE = ("false", "0", "0.0")
-_USUAL_MISSING_WORDS = frozenset(
+USUAL_MISSING_WORDS = frozenset(
     ("na", "n/a", "#n/a", "<na>", "nan", "null", "none", "nil", "missing", "?", "-", "--", ".")
 )
+"""What often stands for a missing value, in lower case; it counts as one only where declared."""
 _SHOWN_CHARACTERS = 40
 
 
@@ -185,7 +186,7 @@ class Column:
         """The error for a value that is no finite number, with a way out where one is likely."""
         message = f"expected a finite number, got {self._shown(index)}"
         text = str(self.values[index].as_py()).strip()
-        if self.kind == "text" and text.lower() in _USUAL_MISSING_WORDS:
+        if self.kind == "text" and text.lower() in USUAL_MISSING_WORDS:
             words = json.dumps([*self.missing_words, text])
             message += f"; if it stands for a missing value, say data.missing: {words}"
         return self._error(message, index)

@@ -3,6 +3,5 @@
 from dlcli.training.device import Device, prepare_device
 from dlcli.training.engines import train_job
 from dlcli.training.job import Job, Trained
-from dlcli.training.rows import Rows
 
-__all__ = ["Device", "Job", "Rows", "Trained", "prepare_device", "train_job"]
+__all__ = ["Device", "Job", "Trained", "prepare_device", "train_job"]

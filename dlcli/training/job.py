@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcli.config.schema import Config
-from dlcli.encoding import TargetEncoder
+from dlcli.encoding import Rows, TargetEncoder
 from dlcli.network import Head, Network
-from dlcli.training.rows import Rows, labels_for, loss_weights
+from dlcli.training.rows import labels_for, loss_weights
 
 Weights = Mapping[str, NDArray[np.floating[Any]]]
 

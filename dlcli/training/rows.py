@@ -1,9 +1,8 @@
-"""Encoded rows, as the engines take them."""
+"""Labels and weights, as the losses take them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,20 +10,8 @@ from numpy.typing import NDArray
 
 from dlcli.config.losses import Loss
 from dlcli.config.training import ClassWeight
-from dlcli.encoding import ClassTarget, TargetEncoder
+from dlcli.encoding import ClassTarget, Rows, TargetEncoder
 from dlcli.errors import ConfigError, Problem, did_you_mean
-
-
-@dataclass(frozen=True)
-class Rows:
-    """A set of encoded rows."""
-
-    matrix: NDArray[np.float32]
-    """What the network reads, (rows, inputs)."""
-    target: NDArray[Any]
-    """Numbers as trained on, (rows, outputs), or the places of classes, (rows,)."""
-    weights: NDArray[np.float64] | None = None
-    """Row weights, (rows,)."""
 
 
 def labels_for(loss: Loss, target: NDArray[Any], outputs: int) -> NDArray[Any]:

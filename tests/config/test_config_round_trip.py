@@ -161,7 +161,7 @@ ema_momentum: 0.99}
 learning_rate_schedule: {name: constant}
 epochs: 2
 batch_size: 32
-engine: auto
+engine: {name: auto}
 device: auto
 threads: auto
 precision: float32

@@ -1,0 +1,119 @@
+"""The columns of `input.features`: one a line, or as patterns where there are many."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from dlcli.starter.facts import MOST_SHOWN, ColumnFacts, Values
+from dlcli.starter.lines import Line, cut, scalar
+
+MANY = 40
+"""More columns than this are written as patterns."""
+
+_FEWEST_OF_A_PATTERN = 3
+_FEW_CODES = 10
+_LONGEST_VALUE = 20
+
+
+def feature_lines(columns: Sequence[ColumnFacts], target: str) -> list[Line]:
+    """Says what each column is to be read as, and why.
+
+    Args:
+        columns: the table's columns but the target.
+        target: the target, which no pattern may be named like.
+    """
+    if len(columns) <= MANY:
+        return [_single(column) for column in columns]
+    taken = {column.name for column in columns} | {target}
+    rest, lines = list(columns), []
+    for prefix in _prefixes(columns):
+        if f"{prefix}*" not in taken:
+            # The longest come first, as the longest pattern wins where several fit.
+            lines += _pattern(f"{prefix}*", [c for c in rest if c.name.startswith(prefix)])
+            rest = [column for column in rest if not column.name.startswith(prefix)]
+    if len(rest) <= MANY or "*" in taken:
+        return [*map(_single, rest), *lines]
+    return [*lines, *_pattern("*", rest)]
+
+
+def _prefixes(columns: Sequence[ColumnFacts]) -> list[str]:
+    """What several columns are called before their numbers (`pixel_3_7`), the longest first."""
+    numbered = (
+        re.fullmatch(r"([^*?]*?[^*?\d])\d+([_x.,-]\d+)*", column.name, re.S) for column in columns
+    )
+    counts = Counter(match[1] for match in numbered if match)
+    common = [prefix for prefix, count in counts.items() if count >= _FEWEST_OF_A_PATTERN]
+    return sorted(common, key=len, reverse=True)
+
+
+def _pattern(pattern: str, columns: Sequence[ColumnFacts]) -> list[Line]:
+    """A pattern for the type of most columns, and a line for each exception."""
+    if not columns:
+        return []
+    usual: str = Counter(column.type for column in columns).most_common(1)[0][0]
+    exceptions = [column for column in columns if column.type != usual]
+    if sum(column.auto for column in exceptions) > MANY:
+        usual, exceptions = "auto", [column for column in columns if not column.auto]
+    fitting = [column for column in columns if column not in exceptions]
+    return [*map(_single, exceptions), Line(scalar(pattern), usual, _summary(fitting, usual))]
+
+
+def _summary(columns: Sequence[ColumnFacts], kind: str) -> str:
+    named = f"{len(columns)} columns, {columns[0].name} to {columns[-1].name}"
+    if kind == "auto":
+        counts = Counter(column.type for column in columns)
+        types = ", ".join(f"{count} {name}" for name, count in counts.items())
+        return f"{named}: by what the training rows show ({types})"
+    bounds = [column.values.bounds for column in columns if column.values.bounds]
+    reasons = {column.reason for column in columns}
+    parts = [reasons.pop() if len(reasons) == 1 else "for reasons of several kinds"]
+    if kind == "numeric" and bounds:
+        parts.append(_range(min(low for low, _ in bounds), max(high for _, high in bounds)))
+    return ", ".join([f"{named}: {parts[0]}", *parts[1:], *_gaps(columns)])
+
+
+def _gaps(columns: Sequence[ColumnFacts]) -> list[str]:
+    missing = sum(column.values.missing for column in columns)
+    return [f"{missing:,} missing"] if missing else []
+
+
+def _single(column: ColumnFacts) -> Line:
+    return Line(scalar(column.name), column.type, _comment(column))
+
+
+def _comment(column: ColumnFacts) -> str:
+    values = column.values
+    parts = [column.reason]
+    if column.type == "numeric" and values.bounds:
+        parts.append(_range(*values.bounds))
+    if column.type != "ignored":
+        parts += _gaps([column])
+    comment = ", ".join(parts)
+    if column.type in ("boolean", "categorical"):
+        return f"{comment}: {listing(values)}"
+    if column.type == "numeric" and _may_be_codes(values):
+        return f"{comment}; {values.distinct} whole values: if codes, categorical"
+    return comment
+
+
+def _may_be_codes(values: Values) -> bool:
+    is_flag = values.bounds == (0, 1)
+    repeats = values.present >= 2 * values.distinct
+    return values.whole and not is_flag and repeats and 1 < values.distinct <= _FEW_CODES
+
+
+def _range(low: float, high: float) -> str:
+    return f"{number(low)} to {number(high)}"
+
+
+def number(value: float) -> str:
+    """A number as people write it."""
+    return f"{value:.0f}" if value.is_integer() and abs(value) < 1e15 else f"{value:.6g}"
+
+
+def listing(values: Values) -> str:
+    """The most frequent values with their rows: `setosa (50), virginica (49)`."""
+    shown = [f"{cut(text, _LONGEST_VALUE)} ({count:,})" for text, count in values.frequent]
+    return ", ".join([*shown, "..."] if values.distinct > MOST_SHOWN else shown)

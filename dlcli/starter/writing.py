@@ -1,0 +1,154 @@
+"""A config for a table, with a comment on everything that was decided."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from dlcli.config import Config
+from dlcli.errors import UsageError, did_you_mean
+from dlcli.network import Head, resolve_head
+from dlcli.starter.facts import FEWEST_ROWS, HELD_OUT, TableFacts, gather_facts
+from dlcli.starter.features import feature_lines, listing, number
+from dlcli.starter.lines import Line, aligned, scalar
+from dlcli.table import read_table
+
+Choice = TypeVar("Choice")
+
+_EDITOR = """\
+# yaml-language-server: $schema=./dlcli.schema.json
+# For an editor that completes and checks this file: dlcli schema --output dlcli.schema.json
+"""
+_MOST_TARGET_CODES = 20
+_COLUMNS_NAMED = 12
+
+_STACKS = ((500, (16,)), (5_000, (64, 32)), (50_000, (128, 64)))
+"""Up to how many rows which units: some tens of rows a unit, so that a network can't learn them by
+heart in a few epochs."""
+_LARGEST_STACK = (256, 128)
+_BATCHES = ((10_000, 32), (100_000, 128))
+_LARGEST_BATCH = 512
+_FEW_ROWS = 1_000
+
+
+def starter_config(data: Path, target: str, *, config_folder: Path) -> str:
+    """Writes a config that trains as it stands.
+
+    Args:
+        data: the table.
+        target: the column to predict.
+        config_folder: where the config will stand; its path to the table starts there.
+
+    Returns:
+        Commented YAML.
+
+    Raises:
+        UsageError: for a file that can't be read, or a target that is no column.
+        ConfigError: if no column is left to predict from.
+        DataError: for a file that is no table, or a target that can't be learned.
+    """
+    if str(data) == "-":
+        raise UsageError("a config needs a file that it can name, not standard input")
+    table = read_table(data)
+    if target not in table.columns:
+        named = ", ".join(table.columns[:_COLUMNS_NAMED])
+        near = did_you_mean(target, table.columns) or f"; there are {named}"
+        raise UsageError(f"{data}: no column '{target}' in the table{near}")
+    facts = gather_facts(table, target)
+    path = Path(os.path.relpath(data, config_folder)).as_posix()
+    features = aligned(feature_lines(facts.columns, target), indent=4)
+    return "\n".join(
+        [
+            _EDITOR,
+            f"data:\n{aligned(list(_data(facts, path)), indent=2)}",
+            f"input:\n  features:\n{features}",
+            _hidden(facts.rows),
+            f"{_head(facts)}\n{aligned(list(_training(facts)))}",
+        ]
+    )
+
+
+def _data(facts: TableFacts, path: str) -> Iterator[Line]:
+    yield Line("train", scalar(path), f"{facts.rows:,} rows")
+    yield Line("target", scalar(facts.target.columns[0]), _target(facts))
+    if hint := _target_hint(facts):
+        yield Line("", "", hint)
+    if facts.missing_words:
+        words = ", ".join(f'"{word}"' for word in facts.missing_words)
+        yield Line("missing", f"[{words}]", "stands where other rows have a number")
+    if facts.holds_out:
+        yield Line("validation", f"{HELD_OUT.validation}", "share of the rows, to say when to stop")
+        yield Line("test", f"{HELD_OUT.test}", "share of the rows, to judge the end only")
+        return
+    why = "rows" if facts.rows < FEWEST_ROWS else "rows of most classes"
+    yield Line("", "", f"no validation and no test: too few {why} to hold some out")
+
+
+def _target(facts: TableFacts) -> str:
+    kind, values = facts.target, facts.target_values
+    if kind.classes:
+        return f"{kind.reason}, so {len(kind.classes)} classes: {listing(values)}"
+    assert values.bounds is not None  # checked
+    low, high = map(number, values.bounds)
+    return f"{kind.reason}, so a number: {low} to {high}"
+
+
+def _target_hint(facts: TableFacts) -> str | None:
+    """What to write if few whole numbers are classes after all."""
+    values = facts.target_values
+    repeats = values.present >= 2 * values.distinct
+    is_number = not facts.target.classes and values.whole and repeats
+    if not is_number or not 1 < values.distinct <= _MOST_TARGET_CODES:
+        return None
+    long = f"{{column: {scalar(facts.target.columns[0])}, type: categorical}}"
+    return f"if its {values.distinct} whole values are classes: target: {long}"
+
+
+def _hidden(rows: int) -> str:
+    units = _for_rows(rows, _STACKS, _LARGEST_STACK)
+    size = "one small layer" if len(units) == 1 else "two layers of this size"
+    layers = "".join(f"  - {{units: {count}, activation: relu}}\n" for count in units)
+    dropout = f"  # - {{units: {units[0]}, activation: relu, dropout: 0.2}}"
+    return (
+        f"hidden:  # for {rows:,} rows, {size}: more units learn rows by heart\n"
+        f"{layers}"
+        f"{dropout}  # a fifth of its units silent at each step, against that\n"
+    )
+
+
+def _head(facts: TableFacts) -> str:
+    """What the target makes of all that is left out."""
+    head = _resolved(facts)
+    assert head.output.activation is not None  # resolved
+    units = "1 unit" if head.output.units == 1 else f"{head.output.units} units"
+    ending = f"an output of {units} with {head.output.activation.name}"
+    left_out = [
+        Line("", "", f"output and loss follow from the target: {ending},"),
+        Line("", "", f"{head.loss.name}; metrics: {', '.join(head.metrics)}"),
+    ]
+    return aligned(left_out)
+
+
+def _resolved(facts: TableFacts) -> Head:
+    data = {"train": "-", "target": facts.target.columns[0]}
+    bare = Config.model_validate({"data": data, "hidden": (), "epochs": 1})
+    return resolve_head(bare, facts.target)
+
+
+def _training(facts: TableFacts) -> Iterator[Line]:
+    epochs = 500 if facts.rows < _FEW_ROWS else 100
+    most = "at most; early stopping may end sooner" if facts.holds_out else "passes over the rows"
+    batch = _for_rows(facts.rows, _BATCHES, _LARGEST_BATCH)
+    yield Line("optimizer", "{name: adam, learning_rate: 0.001}", "1e-3: adam's usual step")
+    yield Line("epochs", str(epochs), most)
+    yield Line("batch_size", str(batch), "rows a step")
+    if facts.holds_out:
+        yield Line("early_stopping", "{monitor: val_loss, patience: 20}", "epochs without a gain")
+    else:
+        yield Line("", "", "no early_stopping: it needs validation rows to watch")
+
+
+def _for_rows(rows: int, choices: tuple[tuple[int, Choice], ...], largest: Choice) -> Choice:
+    return next((choice for below, choice in choices if rows < below), largest)
