@@ -14,7 +14,13 @@ from dlcli.config.losses import Loss
 from dlcli.config.optimizers import Adam, Optimizer
 from dlcli.config.schedules import Constant, CosineDecay, ReduceOnPlateau, Schedule
 from dlcli.config.section import Conflict, Expected, PositiveInt, Section
-from dlcli.config.training import AutoEngine, ClassWeight, EarlyStopping, Engine, MetricName
+from dlcli.config.training import (
+    AutoEngine,
+    ClassWeight,
+    EarlyStopping,
+    Engine,
+    MetricName,
+)
 
 RunName = Annotated[
     str,
