@@ -17,6 +17,7 @@ from dlcli.config.section import Conflict, Expected, PositiveInt, Section
 from dlcli.config.training import (
     AutoEngine,
     ClassWeight,
+    CompiledEngine,
     EarlyStopping,
     Engine,
     MetricName,
@@ -83,6 +84,10 @@ class Config(Section):
         yield from self._monitor_conflicts()
         if self.metrics and len(set(self.metrics)) < len(self.metrics):
             yield "metrics", "names a metric twice"
+        is_xla = isinstance(self.engine, CompiledEngine) and self.engine.jit_compile is True
+        if is_xla and self.precision != "float32":
+            # XLA keeps more bits than asked for where it fuses operations.
+            yield "engine.jit_compile", f"does not round as Keras does with {self.precision}"
         schedule = self.learning_rate_schedule
         if isinstance(schedule, CosineDecay) and schedule.warmup_epochs >= self.epochs:
             yield (

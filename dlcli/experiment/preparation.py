@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,9 +13,11 @@ from dlcli.config.training import Engine
 from dlcli.encoding import (
     Decision,
     Encoding,
+    Rows,
     TargetKind,
     choose_features,
     decide_types,
+    encode_rows,
     fit_encoding,
     fit_target,
 )
@@ -23,7 +25,10 @@ from dlcli.experiment.events import Events
 from dlcli.experiment.summary import summarize
 from dlcli.experiment.tables import deal, read_sources, target_of
 from dlcli.network import Head, Network, build_network, choose_engine, resolve_head
+from dlcli.run import open_run
+from dlcli.run.weights import Weights
 from dlcli.split import Split
+from dlcli.table import Table
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,40 @@ def prepare(file: ConfigFile, events: Events) -> Prepared:
     engine = choose_engine(config, network, split.train.rows)
     events.tell("engine", **engine.model_dump())
     return Prepared(split, dealt, target, decisions, head, encoding, network, engine)
+
+
+def encode_sets(file: ConfigFile, prepared: Prepared, events: Events) -> dict[str, Rows]:
+    """Encodes the rows of each set.
+
+    Raises:
+        ConfigError, DataError: for columns and values that fitting the training rows let pass.
+    """
+    encoded = {}
+    for name, table in sets(prepared.split):
+        encoded[name], notes = encode_rows(prepared.encoding, table, file.config.data.weight)
+        for note in notes:
+            events.tell("warning", message=f"{name} rows of {table.file}: {note}")
+    return encoded
+
+
+def initial_weights(file: ConfigFile, network: Network) -> dict[str, Weights] | None:
+    """The weights to start from, which must have the network's names and shapes.
+
+    Raises:
+        RunError: if they haven't, or there is no such run.
+    """
+    if file.config.initial_weights is None:
+        return None
+    run = open_run(file.resolve(file.config.initial_weights))
+    return run.read_weights({weight.name: weight.shape for weight in network.weights})
+
+
+def sets(split: Split) -> Iterator[tuple[str, Table]]:
+    """Yields the sets that there are, by name."""
+    for name in ("train", "validation", "test"):
+        table = getattr(split, name)
+        if table is not None:
+            yield name, table
 
 
 def resolved_config(file: ConfigFile, prepared: Prepared, folder: Path) -> Config:

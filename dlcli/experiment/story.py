@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dlcli.config import ConfigFile, dump_config
-from dlcli.encoding import Rows, encode_rows
+from dlcli.encoding import Rows
 from dlcli.experiment.events import Events, Listener
-from dlcli.experiment.preparation import Prepared, prepare, resolved_config
+from dlcli.experiment.preparation import (
+    Prepared,
+    encode_sets,
+    initial_weights,
+    prepare,
+    resolved_config,
+    sets,
+)
 from dlcli.experiment.quiet import quiet_tensorflow
 from dlcli.experiment.tables import data_files
-from dlcli.network import Network
 from dlcli.prediction import Predictions, Predictor
-from dlcli.run import Draft, Run, collect_environment, new_run, open_run
+from dlcli.run import Draft, Run, collect_environment, new_run
 from dlcli.split import Split
-from dlcli.table import Table
 from dlcli.table.arrays import integers
 
 if TYPE_CHECKING:
@@ -25,7 +30,6 @@ if TYPE_CHECKING:
 
     from dlcli.config.training import Engine
     from dlcli.training import Device, Job, Trained
-    from dlcli.training.job import Weights
 
 
 def train(
@@ -47,7 +51,7 @@ def train(
     events = Events(listener)
     with file.located():
         prepared = prepare(file, events)
-        encoded = _encode(file, prepared, events)
+        encoded = encode_sets(file, prepared, events)
         device, job = _job(file, prepared, encoded, events)
         with new_run(output, file.name) as draft:
             events.log_to(draft)
@@ -67,21 +71,11 @@ def train(
             return draft.finish()
 
 
-def _encode(file: ConfigFile, prepared: Prepared, events: Events) -> dict[str, Rows]:
-    """Encodes the rows of each set."""
-    encoded = {}
-    for name, table in _sets(prepared.split):
-        encoded[name], notes = encode_rows(prepared.encoding, table, file.config.data.weight)
-        for note in notes:
-            events.tell("warning", message=f"{name} rows of {table.file}: {note}")
-    return encoded
-
-
 def _job(
     file: ConfigFile, prepared: Prepared, encoded: Mapping[str, Rows], events: Events
 ) -> tuple[Device, Job]:
     """Sets TensorFlow up, which is loaded from here on, and says what to train."""
-    config, initial = file.config, _initial_weights(file, prepared.network)
+    config, initial = file.config, initial_weights(file, prepared.network)
     with quiet_tensorflow():
         from dlcli.training import Job, prepare_device
 
@@ -90,18 +84,6 @@ def _job(
     network, head, target = prepared.network, prepared.head, prepared.encoding.target
     rows = encoded["train"], encoded.get("validation")
     return device, Job(config, network, head, target, *rows, initial)
-
-
-def _initial_weights(file: ConfigFile, network: Network) -> Weights | None:
-    """The weights to start from, which must have the network's names and shapes.
-
-    Raises:
-        RunError: if they haven't, or there is no such run.
-    """
-    if file.config.initial_weights is None:
-        return None
-    run = open_run(file.resolve(file.config.initial_weights))
-    return run.read_weights({weight.name: weight.shape for weight in network.weights})
 
 
 def _fit(job: Job, engine: Engine, events: Events) -> Trained:
@@ -125,7 +107,7 @@ def _judge(
 
     metrics: dict[str, Mapping[str, object]] = {}
     parts: list[pa.Table] = []
-    for name, table in _sets(split):
+    for name, table in sets(split):
         predictions = predictor.predict_encoded(encoded[name].matrix)
         metrics[name] = predictions.score(table, encoded[name].weights)
         if name != "train":
@@ -134,13 +116,6 @@ def _judge(
     if parts:
         draft.write_predictions(pa.concat_tables(parts, promote_options="permissive"))
     return metrics
-
-
-def _sets(split: Split) -> Iterator[tuple[str, Table]]:
-    for name in ("train", "validation", "test"):
-        table = getattr(split, name)
-        if table is not None:
-            yield name, table
 
 
 def _held_out(name: str, table: Table, predictions: Predictions) -> pa.Table:

@@ -70,9 +70,8 @@ def build_portable_model(network: Network, target: TargetEncoder) -> keras.Model
     y = model.output
     if any(scale_ != 1 for scale_ in scale) or any(offset):
         y = keras.layers.Rescaling(scale, offset, name="unit")(y)
-    if target.scalings[0].name == "log":  # exp(y) − 1
-        y = keras.layers.Activation("exponential", name="exponential")(y)
-        y = keras.layers.Rescaling(1.0, -1.0, name="minus_one")(y)
+    if target.scalings[0].name == "log":
+        y = keras.ops.expm1(y)
     return keras.Model(model.input, y, name="network")
 
 
@@ -116,10 +115,7 @@ def _dense(layer: DenseLayer, x: keras.KerasTensor, seed: int, precision: str) -
 
 def _parametric(activation: Activation, x: keras.KerasTensor) -> keras.KerasTensor:
     """An activation with parameters of its own, as an operation that loads without dlcli."""
-    parameters = parameters_of(activation)
-    if activation.name == "relu":
-        return keras.layers.ReLU(**parameters)(x)
-    return getattr(keras.ops, activation.name)(x, **parameters)
+    return getattr(keras.activations, activation.name)(x, **parameters_of(activation))
 
 
 def _regularizer(section: Section | None) -> keras.regularizers.Regularizer | None:

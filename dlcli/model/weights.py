@@ -14,7 +14,7 @@ from dlcli.network import Network
 
 def weights_of(model: keras.Model, network: Network) -> dict[str, NDArray[np.floating[Any]]]:
     """Copies a model's weights, by name: `hidden_1/kernel`."""
-    return {name: np.array(variable) for name, variable in _named(model, network)}
+    return {name: variable.value.numpy() for name, variable in _named(model, network)}
 
 
 def assign_weights(

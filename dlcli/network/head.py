@@ -141,7 +141,7 @@ def _metrics(target: TargetKind) -> tuple[MetricName, ...]:
 
 def _contradictions(head: Head, config: Config, target: TargetKind) -> Iterator[tuple[str, str]]:
     yield from _loss_contradictions(head, target)
-    yield from _output_contradictions(head, target)
+    yield from _output_contradictions(head, config, target)
     yield from _metric_contradictions(head, config, target)
     if config.class_weight and not target.classes:
         yield "class_weight", f"the target {target.name} is a number and has no classes"
@@ -175,10 +175,10 @@ def _without(left_out: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name for name in NUMBER_LOSSES if name not in left_out)
 
 
-def _output_contradictions(head: Head, target: TargetKind) -> Iterator[tuple[str, str]]:
+def _output_contradictions(
+    head: Head, config: Config, target: TargetKind
+) -> Iterator[tuple[str, str]]:
     output, loss, count = head.output, head.loss.name, len(target.classes)
-    assert output.activation is not None  # filled in
-    activation = output.activation.name
     if count and output.scaling is not None:
         yield "output.scaling", f"is for numbers, and the target {target.name} is classes"
     wanted = count or len(target.columns)
@@ -186,14 +186,23 @@ def _output_contradictions(head: Head, target: TargetKind) -> Iterator[tuple[str
         wanted = 1
     if output.units != wanted:
         yield "output.units", f"expected {wanted} ({_why(target, loss)}), got {output.units}"
-    elif output.units == 1 and activation in OVER_UNITS:
-        instead = "sigmoid" if count else "linear"
-        yield "output.activation", f"'{activation}' of one unit is constant; use {instead}"
-    elif fitting := _fitting_activations(loss, activation):
-        use = ", ".join(fitting)
-        yield "output.activation", f"'{activation}' does not fit the loss '{loss}'; use {use}"
+    elif config.output.activation is not None:
+        # One that was filled in fits its loss, and of a loss that fits nothing it was said.
+        yield from _activation_contradictions(config.output.activation.name, head, target)
     if not count and output.scaling not in (None, Unscaled()) and loss in OWN_UNIT_LOSSES:
         yield "output.scaling", f"'{loss}' needs the target's own unit; use none"
+
+
+def _activation_contradictions(
+    activation: str, head: Head, target: TargetKind
+) -> Iterator[tuple[str, str]]:
+    if head.output.units == 1 and activation in OVER_UNITS:
+        instead = "sigmoid" if target.classes else "linear"
+        yield "output.activation", f"'{activation}' of one unit is constant; use {instead}"
+    elif fitting := _fitting_activations(head.loss.name, activation):
+        use = ", ".join(fitting)
+        message = f"'{activation}' does not fit the loss '{head.loss.name}'; use {use}"
+        yield "output.activation", message
 
 
 def _fitting_activations(loss: str, activation: str) -> tuple[str, ...]:

@@ -36,10 +36,16 @@ class Predictions:
     @property
     def places(self) -> NDArray[np.int64]:
         """The places of the predicted classes, (rows,)."""
-        if self.outputs.shape[1] == 1:
-            return (self.outputs[:, 0] > (0.0 if self.has_margin else 0.5)).astype(np.int64)
+        assert isinstance(self.target, ClassTarget)
+        if len(self.target.classes) == 2:
+            return (self._positive > (0.0 if self.has_margin else 0.5)).astype(np.int64)
         places: NDArray[np.int64] = self.outputs.argmax(axis=1)
         return places
+
+    @property
+    def _positive(self) -> NDArray[np.floating[Any]]:
+        """Probability or margin of the second of two classes, (rows,), from one output or two."""
+        return self.outputs[:, -1]
 
     @cached_property
     def probabilities(self) -> NDArray[np.floating[Any]] | None:
@@ -80,11 +86,8 @@ class Predictions:
         if isinstance(self.target, NumberTarget):
             return score_numbers(self.target.values(table), self.numbers, weights)
         truth = self.target.encode(table)
-        if self.outputs.shape[1] == 1:
-            positive = self.outputs[:, 0]
-            return score_binary(truth, positive, weights, probabilistic=not self.has_margin)
         if len(self.target.classes) == 2:
-            return score_binary(truth, self.outputs[:, 1], weights)
+            return score_binary(truth, self._positive, weights, probabilistic=not self.has_margin)
         return score_classes(truth, self.outputs, weights)
 
 

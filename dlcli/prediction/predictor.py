@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from dlcli.config import Config, load_config
-from dlcli.encoding import Encoding, row_weights
+from dlcli.encoding import Encoding, NumberTarget, TargetEncoder, row_weights
 from dlcli.errors import ConfigError, Problem, RunError
 from dlcli.network import Network, build_network
 from dlcli.prediction.predictions import Predictions
@@ -43,12 +43,17 @@ class Predictor:
         try:
             config = load_config(run.resolved_path()).config
             encoding = Encoding.model_validate_json(run.read_encoding())
-        except (ConfigError, ValidationError) as error:
-            first = str(error).splitlines()[0]
-            raise RunError(f"{run.path}: its files can't be read: {first}") from None
+        except ConfigError as error:
+            problem = replace(error.problems[0], position="")
+            raise RunError(f"{run.path}: its resolved.yaml can't be read: {problem}") from None
+        except ValidationError as error:
+            raise RunError(
+                f"{run.path}: its encoding.json can't be read: {_fault(error)}"
+            ) from None
         if config.output.units is None or config.output.activation is None or config.loss is None:
             raise RunError(f"{run.path}: its resolved.yaml is not complete")
         network = build_network(encoding.layout.width, config.hidden, config.output)
+        _check_outputs(run, network.outputs, encoding.target)
         shapes = {weight.name: weight.shape for weight in network.weights}
         return cls(config, encoding, network, run.read_weights(shapes))
 
@@ -75,6 +80,23 @@ class Predictor:
         has_margin = self.network.outputs == 1 and "hinge" in self.config.loss.name
         return Predictions(self.encoding.target, outputs, has_margin)
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes by name, in the order of the outputs; none for numbers."""
+        target = self.encoding.target
+        return () if isinstance(target, NumberTarget) else target.classes
+
+    def unread_columns(self, table: Table, keep: Sequence[str] = ()) -> list[str]:
+        """The columns of a table that training had not and nobody reads.
+
+        Args:
+            table: the table.
+            keep: columns that are passed through.
+        """
+        data, features = self.config.data, self.config.input.features or {}
+        known = {*features, *data.reserved, *keep}
+        return [name for name in table.columns if name not in known]
+
     def score(self, table: Table) -> tuple[dict[str, Score], list[str]]:
         """Predicts a table and compares with its target.
 
@@ -93,3 +115,25 @@ class Predictor:
             raise ConfigError([Problem("", message, table.file)])
         predictions, notes = self.predict(table)
         return predictions.score(table, row_weights(table, self.config.data.weight)), notes
+
+
+def _fault(error: ValidationError) -> str:
+    """The first thing that is wrong with an encoding, on one line."""
+    line = error.errors(include_url=False)[0]
+    place = ".".join(map(str, line["loc"]))
+    return f"{place}: {line['msg']}" if place else line["msg"]
+
+
+def _check_outputs(run: Run, outputs: int, target: TargetEncoder) -> None:
+    """Refuses a network whose output is not of the target's width.
+
+    Raises:
+        RunError: saying both.
+    """
+    if isinstance(target, NumberTarget):
+        count, what = len(target.columns), "numbers"
+    else:
+        count, what = len(target.classes), "classes"
+    if outputs != count and not (what == "classes" and outputs == 1 and count == 2):
+        message = f"output.units is {outputs}, and the target of encoding.json has {count} {what}"
+        raise RunError(f"{run.path}: its files don't fit together: {message}")
