@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +24,7 @@ from dlcli.experiment.tables import data_files
 from dlcli.prediction import Predictions, Predictor
 from dlcli.run import Draft, Run, collect_environment, new_run
 from dlcli.split import Split
+from dlcli.table import Table
 from dlcli.table.arrays import integers
 
 if TYPE_CHECKING:
@@ -90,7 +92,9 @@ def _fit(job: Job, engine: Engine, events: Events) -> Trained:
     from dlcli.training import train_job
 
     def progress(epoch: int, values: Mapping[str, float]) -> None:
-        events.tell("epoch", epoch=epoch, of=job.config.epochs, **values)
+        # JSON has no infinity; a validation loss may well be one, and training go on.
+        told = {name: value if math.isfinite(value) else None for name, value in values.items()}
+        events.tell("epoch", epoch=epoch, of=job.config.epochs, **told)
 
     start = time.perf_counter()
     trained = train_job(job, engine, progress)

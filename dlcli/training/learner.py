@@ -57,5 +57,7 @@ def build_learner(job: Job) -> Learner:
     if job.initial_weights is not None:
         assign_weights(model, job.network, job.initial_weights)
     optimizer = keras_optimizer(config, job.steps)
+    # `fit` would do so where nothing has values yet, and schedule_free_adamw copies the weights.
+    optimizer.build(model.trainable_variables)
     metrics = keras_metrics(job.head.metrics, job.target, job.network.outputs, job.head.loss)
     return Learner(model, optimizer, keras_loss(job.head.loss), metrics, moment)

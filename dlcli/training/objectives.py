@@ -152,8 +152,8 @@ def _margin_view(labels: tf.Tensor, outputs: tf.Tensor) -> tuple[tf.Tensor, tf.T
 
 def _class_view(outputs: int) -> View:
     def one_hot(labels: tf.Tensor, probabilities: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        if labels.shape[-1] != outputs:
-            labels = tf.one_hot(tf.squeeze(labels, -1), outputs, dtype=probabilities.dtype)
+        if len(labels.shape) == 1:
+            labels = tf.one_hot(tf.cast(labels, tf.int32), outputs, dtype=probabilities.dtype)
         return labels, probabilities
 
     return one_hot

@@ -64,7 +64,6 @@ class Program:
         if job.validation is not None:
             held_out = job.validation
             self.validation = _on_device(held_out.matrix, job.validation_labels, held_out.weights)
-        learner.optimizer.build(learner.model.trainable_variables)
         self._build_metrics()
         self.run = tf.function(self._run, jit_compile=jit_compile, autograph=False)
 
@@ -72,6 +71,11 @@ class Program:
     def rows(self) -> int:
         """Training rows."""
         return len(self.job.train.matrix)
+
+    @property
+    def weighs_metrics(self) -> bool:
+        """Whether rows have weights in metrics, too; those of classes alone count in the loss."""
+        return self.job.train.weights is not None
 
     @property
     def last_rows(self) -> int:
@@ -168,10 +172,8 @@ class Program:
         index = tf.slice(order, [start], [rows])
         batch = self.train.map(lambda part: tf.gather(part, index))
         count = tf.minimum(self.rows - start, rows)
-        if self.pads:
-            real = tf.cast(tf.range(rows) < count, batch.matrix.dtype)
-            weights = real if batch.weights is None else real * batch.weights
-            batch = batch._replace(weights=weights)
+        real = tf.cast(tf.range(rows) < count, batch.matrix.dtype) if self.pads else None
+        batch = batch._replace(weights=_product(batch.weights, real))
         share = tf.cast(count, keras.config.floatx())
         with tf.GradientTape() as tape:
             outputs = learner.model(batch.matrix, training=True)
@@ -182,7 +184,7 @@ class Program:
             scaled = learner.optimizer.scale_loss(loss)
         variables = learner.model.trainable_variables
         learner.optimizer.apply(tape.gradient(scaled, variables), variables)
-        self._measure(batch, outputs, weighted=self.pads or self.job.train.weights is not None)
+        self._measure(batch.labels, outputs, batch.weights if self.weighs_metrics else real)
         return loss * share
 
     def _end(self, state: State, history: tf.Tensor, first: tf.Tensor) -> tuple[State, tf.Tensor]:
@@ -209,7 +211,7 @@ class Program:
         def judge(part: Block) -> tf.Tensor:
             outputs = self.learner.model(part.matrix, training=False)
             loss = self.learner.loss(part.labels, outputs, sample_weight=part.weights)
-            self._measure(part, outputs, weighted=part.weights is not None)
+            self._measure(part.labels, outputs, part.weights if self.weighs_metrics else None)
             return loss * part.matrix.shape[0]
 
         def one(place: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -228,10 +230,9 @@ class Program:
         """What the regularizers ask for the weights."""
         return tf.add_n([*self.learner.model.losses, tf.constant(0.0, keras.config.floatx())])
 
-    def _measure(self, block: Block, outputs: tf.Tensor, weighted: bool) -> None:
-        weights = block.weights if weighted else None
+    def _measure(self, labels: tf.Tensor, outputs: tf.Tensor, weights: tf.Tensor | None) -> None:
         for metric in self.learner.metrics:
-            metric.update_state(block.labels, outputs, sample_weight=weights)
+            metric.update_state(labels, outputs, sample_weight=weights)
 
     def _results(self) -> dict[str, tf.Tensor]:
         """The metrics since the last call."""
@@ -246,8 +247,15 @@ class Program:
             return
         first = self.train.map(lambda whole: whole[:1])
         outputs = self.learner.model(first.matrix, training=False)
-        self._measure(first, outputs, weighted=first.weights is not None)
+        self._measure(first.labels, outputs, None)
         self._results()
+
+
+def _product(weights: tf.Tensor | None, real: tf.Tensor | None) -> tf.Tensor | None:
+    """The weights of rows, 0 for those that only fill up."""
+    if weights is None or real is None:
+        return real if weights is None else weights
+    return weights * real
 
 
 def _rows(whole: tf.Tensor, start: tf.Tensor, count: int) -> tf.Tensor:

@@ -24,7 +24,7 @@ def labels_for(loss: Loss, target: NDArray[Any], outputs: int) -> NDArray[Any]:
 
     Returns:
         Numbers as they are; 0 and 1, (rows, 1), for one output; one-hot rows, (rows, outputs), for
-        `categorical` losses; else the places of classes, int32 (rows, 1).
+        `categorical` losses; else the places of classes, int32 (rows,).
     """
     if target.ndim == 2:
         return target
@@ -32,7 +32,7 @@ def labels_for(loss: Loss, target: NDArray[Any], outputs: int) -> NDArray[Any]:
         return target[:, np.newaxis].astype(np.float32)
     if loss.name.startswith("categorical_") and not loss.name.startswith("categorical_general"):
         return np.asarray(target[:, np.newaxis] == np.arange(outputs), dtype=np.float32)
-    return target[:, np.newaxis].astype(np.int32)
+    return target.astype(np.int32)
 
 
 def loss_weights(

@@ -1,0 +1,94 @@
+"""How the program ends: exit codes, and a message for each kind of failure."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+from dlcli.errors import ConfigError, DlcliError
+
+VERBOSE = "dlcli.verbose"
+"""Key of what `-v` leaves in Click's `meta`."""
+
+_UNEXPECTED = 1
+_INTERRUPTED = 128 + signal.SIGINT
+_BROKEN_PIPE = 128 + 13  # as the shell says of a program that SIGPIPE has ended
+_TERMINATING = ("SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+
+
+@contextmanager
+def explained_failures(ctx: click.Context) -> Iterator[None]:
+    """Turns every failure of a block into a message on standard error and an exit code."""
+    try:
+        yield
+        sys.stdout.flush()  # a full disk shows here, or a reader who has seen enough
+    except (click.ClickException, click.exceptions.Exit):
+        raise  # Click's own: wrong usage, and --help
+    except DlcliError as error:
+        _end(_lines(error), error.exit_code)
+    except KeyboardInterrupt:
+        _end(["interrupted"], _INTERRUPTED)
+    except BrokenPipeError:
+        _abandon_output()
+        sys.exit(_BROKEN_PIPE)
+    except OSError as error:
+        _abandon_output()
+        where = error.filename or "the output"
+        _end([f"error: {where}: {error.strerror or error}"], _UNEXPECTED)
+    except MemoryError:
+        _end(["error: out of memory; give it fewer rows, or less units or batch_size"], _UNEXPECTED)
+    except Exception as error:
+        if ctx.meta.get(VERBOSE):
+            traceback.print_exc()
+        _end(_bug(error), _UNEXPECTED)
+
+
+@contextmanager
+def obeyed_signals() -> Iterator[None]:
+    """Lets the signals that end a program end it in good order: what is half-written is removed."""
+    numbers = [getattr(signal, name) for name in _TERMINATING if hasattr(signal, name)]
+    heeded = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, _exit) for number in heeded}  # not those of `nohup`
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _exit(number: int, frame: FrameType | None) -> NoReturn:
+    sys.exit(128 + number)
+
+
+def _lines(error: DlcliError) -> list[str]:
+    if not isinstance(error, ConfigError):
+        return [f"error: {error}"]
+    lines = [f"error: {problem}" for problem in error.problems]
+    return [*lines, f"{len(lines)} problems"] if len(lines) > 1 else lines
+
+
+def _bug(error: Exception) -> list[str]:
+    return [
+        f"error: unexpected {type(error).__name__}: {error}",
+        "this is a bug in dlcli: run again with -v for the traceback, and report it",
+    ]
+
+
+def _end(lines: list[str], code: int) -> NoReturn:
+    for line in lines:
+        click.echo(line, err=True)
+    sys.exit(code)
+
+
+def _abandon_output() -> None:
+    """Sends what is still unwritten nowhere, or Python would fail once more at its exit."""
+    with suppress(OSError), open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())

@@ -1,0 +1,137 @@
+"""Narrates an experiment: the story on standard error, the result on standard output."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dlcli.cli.epochs import EpochBar, EpochLines, Epochs
+from dlcli.cli.text import metric_table, some
+from dlcli.cli.wording import WORDS, Fields
+
+if TYPE_CHECKING:
+    from dlcli.experiment import Listener
+
+_LABEL = 9  # the longest is `features`
+
+
+@contextmanager
+def narrator(*, as_json: bool, quiet: bool) -> Iterator[Listener]:
+    """Gives a listener that narrates a training, and prints the result once the run is whole.
+
+    Args:
+        as_json: print JSON lines on standard output, one an event.
+        quiet: leave out all but warnings and the result.
+    """
+    result: dict[str, Any] = {}
+    with _teller(as_json, quiet) as tell_event:
+
+        def listen(event: str, fields: dict[str, object]) -> None:
+            if event == "result":
+                result.update(fields)
+            else:
+                tell_event(event, fields)
+
+        yield listen
+    if as_json:
+        _print_json("result", result)
+    else:
+        _print_result(result)
+
+
+def tell(event: str, fields: Fields) -> None:
+    """Tells an event on standard error."""
+    if event == "warning":
+        click.echo(f"warning: {fields['message']}", err=True)
+    elif event in WORDS:
+        for at, line in enumerate(WORDS[event](fields)):
+            label = "" if at else event
+            click.echo(_fitted(f"{label:<{_LABEL}} {line}"), err=True)
+
+
+def warn(file: str, notes: Iterable[str]) -> None:
+    """Tells what is to be known of a file's values."""
+    for note in notes:
+        tell("warning", {"message": f"{file}: {note}"})
+
+
+def tell_unread(file: str, columns: list[str]) -> None:
+    """Tells which columns of a file training didn't know."""
+    if columns:
+        count = "a column" if len(columns) == 1 else f"{len(columns)} columns"
+        click.echo(f"note: {file}: ignored {count} not seen in training: {some(columns)}", err=True)
+
+
+class _Story:
+    """Tells all events, the epochs among them in a way of their own."""
+
+    def __init__(self, epochs: Epochs) -> None:
+        self._epochs = epochs
+
+    def __enter__(self) -> Listener:
+        return self._tell
+
+    def __exit__(self, *_: object) -> None:
+        self._epochs.close()
+
+    def _tell(self, event: str, fields: dict[str, object]) -> None:
+        if event == "epoch":
+            self._epochs.show(fields)
+        else:
+            self._epochs.close()
+            tell(event, fields)
+
+
+def _teller(as_json: bool, quiet: bool) -> AbstractContextManager[Listener]:
+    if quiet:
+        return nullcontext(_ignore if as_json else _tell_warning)
+    return nullcontext(_print_json) if as_json else _Story(_epochs())
+
+
+def _epochs() -> Epochs:
+    if not _is_terminal():
+        return EpochLines()
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    return EpochBar(console) if console.is_interactive else EpochLines()
+
+
+def _is_terminal() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+def _ignore(event: str, fields: dict[str, object]) -> None:
+    pass
+
+
+def _tell_warning(event: str, fields: dict[str, object]) -> None:
+    if event == "warning":
+        tell(event, fields)
+
+
+def _print_json(event: str, fields: dict[str, object]) -> None:
+    click.echo(json.dumps({"event": event, **fields}, allow_nan=False))
+
+
+def _print_result(result: Fields) -> None:
+    for line in [*metric_table(result["metrics"]), "", f"run: {result['run']}"]:
+        click.echo(line)
+
+
+def _fitted(line: str) -> str:
+    """A line broken to the terminal's width, the rest under its text; as it is without one."""
+    if not _is_terminal():
+        return line.rstrip()
+    width = max(shutil.get_terminal_size().columns, 3 * _LABEL)
+    indent = " " * (_LABEL + 1)
+    return textwrap.fill(
+        line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )

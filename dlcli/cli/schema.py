@@ -1,0 +1,38 @@
+"""`dlcli schema`: the config's JSON Schema."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from dlcli.cli.options import PATH, not_there, verbose
+from dlcli.cli.sink import sink
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+@click.command()
+@click.option(
+    "--output",
+    type=PATH,
+    metavar="FILE",
+    callback=not_there,
+    help="Write to a new file instead of standard output.",
+)
+@verbose
+def schema(output: Path | None) -> None:
+    """Print the config's JSON Schema, for editors.
+
+    An editor with a YAML language server completes keys and underlines mistakes, if the config's
+    first line is:
+
+    \b
+      # yaml-language-server: $schema=dlcli.schema.json
+    """  # noqa: D301  (Click's mark for lines to leave as they are)
+    from dlcli.config import Config
+
+    document = {"$schema": DIALECT, **Config.model_json_schema(), "title": "dlcli config"}
+    with sink(output) as stream:
+        stream.write((json.dumps(document, indent=2) + "\n").encode())

@@ -1,0 +1,89 @@
+"""Numbers and tables as plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dlcli.experiment.summary import LayerSummary
+
+_LISTED = 8
+_CLASSES_SHOWN = 10
+
+
+def number(value: float | None) -> str:
+    """A number to four significant digits, or a dash for what is undefined."""
+    if value is None:
+        return "-"
+    return f"{float(f'{value:.4g}'):.12g}"  # the outer format spares 12346 an exponent
+
+
+def some(names: Iterable[str]) -> str:
+    """The first few of some names, on one line whatever they hold."""
+    from dlcli.config.paths import printable
+
+    every = [printable(name) for name in names]
+    return ", ".join([*every[:_LISTED], "..."] if len(every) > _LISTED else every)
+
+
+def align(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Cells to lines: the first column to the left, the others to the right."""
+    first, *others = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join([row[0].ljust(first), *map(str.rjust, row[1:], others)]).rstrip() for row in rows
+    ]
+
+
+def metric_table(metrics: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The metrics that are single numbers, a column for each set of rows."""
+    names = dict.fromkeys(name for scores in metrics.values() for name in _scalars(scores))
+    rows = [[name, *(number(scores.get(name)) for scores in metrics.values())] for name in names]
+    return align([["", *metrics], *rows])
+
+
+def score_table(rows: int, scores: Mapping[str, Any], classes: Sequence[str]) -> list[str]:
+    """The metrics of one set of rows, and the confusion of its classes unless they are many."""
+    metrics = [[name, number(scores[name])] for name in _scalars(scores)]
+    lines = align([["rows", str(rows)], *metrics])
+    if not 0 < len(classes) <= _CLASSES_SHOWN:
+        return lines
+    names = [some([name]) for name in classes]
+    pairs = zip(names, scores["confusion"], strict=True)
+    counts = [[name, *map(number, line)] for name, line in pairs]
+    return [*lines, "", *align([["true \\ predicted", *names], *counts])]
+
+
+def layer_table(layers: Sequence[LayerSummary]) -> list[str]:
+    """Layers with their widths and sizes; `?` for what only the data can tell."""
+    sizes = [layer.parameters for layer in layers]
+    total = None if None in sizes else sum(size for size in sizes if size is not None)
+    header = ["layer", "type", "inputs", "units", "parameters"]
+    return _two_left([header, *map(_layer_row, layers), ["total", "", "", "", _known(total)]])
+
+
+def _layer_row(layer: LayerSummary) -> list[str]:
+    counts = [_known(count) for count in (layer.inputs, layer.units, layer.parameters)]
+    return [layer.name, _kind(layer), *counts]
+
+
+def _kind(layer: LayerSummary) -> str:
+    if layer.kind == "Dropout":
+        return f"Dropout {layer.rate:g}"
+    if layer.kind == "BatchNormalization":
+        return layer.kind
+    return f"{layer.kind} {layer.activation or '?'}"
+
+
+def _two_left(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Aligns rows whose second column is text, too."""
+    width = max(len(row[1]) for row in rows)
+    return align([[row[0], row[1].ljust(width), *row[2:]] for row in rows])
+
+
+def _known(count: int | None) -> str:
+    return "?" if count is None else str(count)
+
+
+def _scalars(scores: Mapping[str, Any]) -> list[str]:
+    return [name for name, value in scores.items() if not isinstance(value, list)]

@@ -1,0 +1,55 @@
+"""`dlcli validate`: all that can be found wrong without training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from dlcli.cli.options import PATH, settings, verbose
+
+
+@click.command()
+@click.argument("config", type=PATH, metavar="CONFIG|RUN")
+@settings
+@click.option("--data", is_flag=True, help="Read the rows of data files over 20 MB as well.")
+@verbose
+def validate(config: Path, settings: tuple[str, ...], data: bool) -> None:
+    """Check a config, or a run folder.
+
+    All problems of a config are reported at once. If there are none, its network is shown.
+
+    Of large data files only the header is read, and what depends on the rows is shown as `?`.
+    A run folder is compared, file by file, with its manifest.
+    """
+    if config.is_dir():
+        if settings or data:
+            raise click.UsageError("--set and --data are for configs, and this is a folder")
+        _validate_run(config)
+    else:
+        _validate_config(config, settings, data)
+
+
+def _validate_run(folder: Path) -> None:
+    from dlcli.run import open_run
+
+    run = open_run(folder)
+    run.verify()
+    click.echo(f"{folder}: all {len(run.manifest.files)} files are as they were written")
+
+
+def _validate_config(path: Path, settings: tuple[str, ...], data: bool) -> None:
+    from dlcli.config import load_config
+
+    file = load_config(path, settings)  # a mistake in it need not wait for what comes next
+
+    from dlcli.cli.narration import tell
+    from dlcli.cli.text import layer_table
+    from dlcli.experiment.checking import check
+
+    checked = check(file, read_rows=data, listener=tell)
+    if not checked.rows_read:
+        note = "the data are large, so only headers were read; --data reads the rows, too"
+        click.echo(f"note: {note}", err=True)
+    for line in layer_table(checked.layers):
+        click.echo(line)

@@ -1,0 +1,103 @@
+"""What happens in an experiment, in words."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from dlcli.cli.text import number, some
+
+Fields = Mapping[str, Any]
+
+
+def _data(fields: Fields) -> list[str]:
+    counts = [f"{count} {_SETS[name]}" for name, count in fields["rows"].items()]
+    dealt = f" ({fields['split']}, seed {fields['seed']})" if fields["split"] else ""
+    return [f"{fields['file']}: {', '.join(counts)} rows{dealt}"]
+
+
+_SETS = {"train": "training", "validation": "validation", "test": "test"}
+
+
+def _target(fields: Fields) -> list[str]:
+    columns, classes, reason = fields["columns"], fields["classes"], fields["reason"]
+    if classes:
+        return [f"{some(columns)}: {len(classes)} classes, {reason}: {some(classes)}"]
+    count = "a number" if len(columns) == 1 else f"{len(columns)} numbers"
+    return [f"{some(columns)}: {count}, {reason}"]
+
+
+def _features(fields: Fields) -> list[str]:
+    """A line for each type: `64 numeric, all numbers: pixel_0_0, pixel_0_1, ...`."""
+    by_type: defaultdict[str, dict[str, str]] = defaultdict(dict)
+    for column, decision in fields["columns"].items():
+        by_type[decision["type"]][column] = decision["reason"]
+    return [_columns(kind, reasons) for kind, reasons in by_type.items()]
+
+
+def _columns(kind: str, reasons: Mapping[str, str]) -> str:
+    first, *others = dict.fromkeys(reasons.values())
+    if not others:
+        return f"{len(reasons)} {kind}, {first}: {some(reasons)}"
+    named = some(f"{column} ({reason})" for column, reason in reasons.items())
+    return f"{len(reasons)} {kind}: {named}"
+
+
+def _network(fields: Fields) -> list[str]:
+    """The widths in a row, `4 → 16 relu → 3 softmax`, and what training makes small."""
+    layers = fields["layers"]
+    chain = [str(fields["inputs"])]
+    for layer, following in zip(layers, [*layers[1:], None], strict=True):
+        if layer["kind"] != "Dense":
+            chain[-1] += f", {_does(layer)}"
+        elif following and following["kind"] == "BatchNormalization":  # activation comes after it
+            chain.append(str(layer["units"]))
+        else:
+            chain.append(f"{layer['units']} {layer['activation']}")
+    network = f"{' → '.join(chain)}, {fields['parameters']} parameters"
+    metrics = f"; metrics {', '.join(fields['metrics'])}" if fields["metrics"] else ""
+    return [network, f"loss {fields['loss']}{metrics}"]
+
+
+def _does(layer: Fields) -> str:
+    if layer["kind"] == "Dropout":
+        return f"dropout {layer['rate']:g}"
+    return "batch normalization" if layer["kind"] == "BatchNormalization" else layer["activation"]
+
+
+def _engine(fields: Fields) -> list[str]:
+    return [f"{fields['name']}{', with XLA' if fields.get('jit_compile') is True else ''}"]
+
+
+def _device(fields: Fields) -> list[str]:
+    threads = fields["threads"]
+    return [f"{fields['device']}, {threads} {'thread' if threads == 1 else 'threads'}"]
+
+
+def _trained(fields: Fields) -> list[str]:
+    epochs, best = fields["epochs"], fields["best_epoch"]
+    kept = f", the weights of epoch {best} kept" if best not in (None, epochs) else ""
+    count = f"{epochs} {'epoch' if epochs == 1 else 'epochs'}"
+    return [f"{count} in {number(fields['seconds'])} s{kept}"]
+
+
+WORDS: Mapping[str, Callable[[Fields], list[str]]] = MappingProxyType(
+    {
+        "data": _data,
+        "target": _target,
+        "features": _features,
+        "network": _network,
+        "engine": _engine,
+        "device": _device,
+        "trained": _trained,
+    }
+)
+"""The lines of an event, by its name; their label is the name itself."""
+
+
+def epoch_words(fields: Fields) -> str:
+    """An epoch's loss and metrics: `loss 0.4291  val_loss 0.53`, each padded to one width."""
+    shown = (name for name in fields if name not in ("epoch", "of", "learning_rate"))
+    return "  ".join(f"{name} {number(fields[name]):<9}" for name in shown).rstrip()

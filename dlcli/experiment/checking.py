@@ -1,0 +1,73 @@
+"""What `dlcli validate` does: all that can be found out about a config without training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from dlcli.config import Config, ConfigFile
+from dlcli.encoding import choose_features
+from dlcli.errors import ConfigError, Problem
+from dlcli.experiment.events import Events, Listener
+from dlcli.experiment.preparation import encode_sets, initial_weights, prepare
+from dlcli.experiment.summary import LayerSummary, outline, summarize
+from dlcli.experiment.tables import absent_columns, data_files
+from dlcli.table import read_header
+
+LARGE_BYTES = 20_000_000
+"""Size of the data files from which on their rows are read only if that is asked for."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A config in which nothing was found to be wrong."""
+
+    layers: tuple[LayerSummary, ...]
+    """Its network; what only the rows can tell is `None` if they were not read."""
+    rows_read: bool
+    """Whether the rows were read, or the headers alone."""
+
+
+def check(
+    file: ConfigFile, *, read_rows: bool = False, listener: Listener = lambda *_: None
+) -> Checked:
+    """Checks a config with its data, as training would before its first step.
+
+    Args:
+        file: the config.
+        read_rows: read the rows also of large files.
+        listener: is told what was found.
+
+    Raises:
+        UsageError: for a file that isn't there.
+        ConfigError: with every problem of the config with the headers, or the first with the rows.
+        DataError: for what only the rows can show.
+        RunError: for initial weights that are not there or don't fit.
+    """
+    with file.located():
+        _check_headers(file)
+        size = sum(path.stat().st_size for path in data_files(file))
+        if size > LARGE_BYTES and not read_rows:
+            return Checked(outline(file.config), rows_read=False)
+        events = Events(listener)
+        prepared = prepare(file, events)
+        encode_sets(file, prepared, events)
+        initial_weights(file, prepared.network)
+        return Checked(summarize(prepared.network), rows_read=True)
+
+
+def _check_headers(file: ConfigFile) -> None:
+    headers = [read_header(path) for path in data_files(file)]
+    problems = [
+        problem for header in headers for problem in absent_columns(file.config.data, header)
+    ]
+    problems += _feature_problems(file.config, headers[0])
+    if problems:
+        raise ConfigError(dict.fromkeys(problems))  # files may lack the same column
+
+
+def _feature_problems(config: Config, header: Sequence[str]) -> Iterator[Problem]:
+    try:
+        choose_features(config.input, header, config.data.reserved)
+    except ConfigError as error:
+        yield from error.problems

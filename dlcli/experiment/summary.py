@@ -1,0 +1,81 @@
+"""A network as people read it: its layers with widths and sizes, some of them not yet known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from dlcli.config import Config
+from dlcli.config.activations import Linear
+from dlcli.network import (
+    ActivationLayer,
+    DenseLayer,
+    DropoutLayer,
+    Layer,
+    Network,
+    NormalizationLayer,
+    build_network,
+)
+
+_KINDS: dict[type[Layer], str] = {
+    DenseLayer: "Dense",
+    NormalizationLayer: "BatchNormalization",
+    ActivationLayer: "Activation",
+    DropoutLayer: "Dropout",
+}
+
+
+@dataclass(frozen=True)
+class LayerSummary:
+    """One layer; `None` is what only the data can tell, or what the kind of layer doesn't have."""
+
+    name: str
+    """`hidden_1`, `hidden_1_dropout`, `output`."""
+    kind: str
+    """Keras's name for it: `Dense`, `BatchNormalization`, `Activation`, `Dropout`."""
+    inputs: int | None
+    """Width of what it reads."""
+    units: int | None
+    """Width of what it gives."""
+    parameters: int | None
+    """How many numbers its weights hold."""
+    activation: str | None = None
+    """What is applied to the sums."""
+    rate: float | None = None
+    """The share of units that dropout silences."""
+
+
+def summarize(network: Network) -> tuple[LayerSummary, ...]:
+    """Sums up each layer of a network, in order."""
+    return tuple(map(_summary, network.layers))
+
+
+def outline(config: Config) -> tuple[LayerSummary, ...]:
+    """Sums up the layers that a config alone can tell of, without its data."""
+    target, output = config.data.target, config.output
+    is_numbers = target.type == "numeric" or len(target.columns) > 1
+    units = output.units or (len(target.columns) if is_numbers else None)
+    stand_in = {"units": units or 1, "activation": output.activation or Linear()}
+    *body, last = summarize(build_network(1, config.hidden, output.model_copy(update=stand_in)))
+    parameters = last.parameters if units else None
+    activation = output.activation.name if output.activation else None
+    last = replace(last, units=units, parameters=parameters, activation=activation)
+    first, *rest = [*body, last]
+    return (replace(first, inputs=None, parameters=None), *rest)
+
+
+def _summary(layer: Layer) -> LayerSummary:
+    return LayerSummary(
+        name=layer.name,
+        kind=_KINDS[type(layer)],
+        inputs=layer.inputs if isinstance(layer, DenseLayer) else layer.units,
+        units=layer.units,
+        parameters=sum(weight.size for weight in layer.weights),
+        activation=_activation(layer),
+        rate=layer.rate if isinstance(layer, DropoutLayer) else None,
+    )
+
+
+def _activation(layer: Layer) -> str | None:
+    if isinstance(layer, DenseLayer | ActivationLayer):
+        return layer.activation.name
+    return None

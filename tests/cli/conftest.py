@@ -1,0 +1,102 @@
+"""Runs whose weights are set by hand, so that no test of a verb has to train."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import dlcli as package
+from dlcli.cli import main
+from dlcli.config import dump_config, load_config
+from dlcli.experiment import Events, prepare
+from dlcli.experiment.preparation import resolved_config
+from dlcli.experiment.quiet import LOG_LEVEL
+from dlcli.run import new_run
+
+DOUBLE = """\
+data: {train: points.csv, target: y}
+input: {features: {x: numeric, id: ignored}, scaling: none}
+hidden: []
+output: {scaling: none}
+epochs: 1
+"""
+"""y = 2x + 1."""
+POINTS = "id,x,y\na,0,1\nb,1,3\nc,2,4\n"
+
+PETS = """\
+data: {train: pets.csv, target: pet}
+input: {features: [x], scaling: none}
+hidden: []
+epochs: 1
+"""
+"""The chance of a dog is sigmoid(x): of -50 none, of 0 a half, of 50 all."""
+PET_ROWS = "x,pet\n-50,cat\n0,cat\n50,dog\n50,cat\n"
+
+
+def make_run(name: str, kernel: float, bias: float) -> None:
+    """Makes runs/NAME out of NAME.yaml, with these two weights."""
+    file = load_config(Path(f"{name}.yaml"))
+    prepared = prepare(file, Events(lambda *_: None))
+    with new_run(None, name) as draft:
+        draft.write_config(file.text)
+        draft.write_resolved(dump_config(resolved_config(file, prepared, draft.path)))
+        draft.write_encoding(prepared.encoding.model_dump_json())
+        weights = {"output/kernel": [[kernel]], "output/bias": [bias]}
+        draft.write_weights({key: np.array(value, np.float32) for key, value in weights.items()})
+        draft.finish()
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch):
+    """Lets processes of their own find the package in any folder, if it isn't installed."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(package.__file__).parents[1]))
+
+
+@pytest.fixture(autouse=True)
+def silence(monkeypatch):
+    """Takes back what `-v` sets, or later tests would hear TensorFlow's log."""
+    monkeypatch.setenv(LOG_LEVEL, "")
+    monkeypatch.delenv(LOG_LEVEL)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A current folder of one's own."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def double(folder):
+    """runs/double, which was trained on points.csv."""
+    Path("points.csv").write_text(POINTS)
+    Path("double.yaml").write_text(DOUBLE)
+    make_run("double", kernel=2, bias=1)
+
+
+@pytest.fixture
+def pets(folder):
+    """runs/pets, which was trained on pets.csv."""
+    Path("pets.csv").write_text(PET_ROWS)
+    Path("pets.yaml").write_text(PETS)
+    make_run("pets", kernel=1, bias=0)
+
+
+@pytest.fixture
+def dlcli():
+    """Calls a verb in this process."""
+
+    def call(*arguments, text=None):
+        return CliRunner().invoke(main, list(arguments), input=text)
+
+    return call
+
+
+@pytest.fixture
+def program():
+    """What to call for a process of its own."""
+    return [sys.executable, "-m", "dlcli"]

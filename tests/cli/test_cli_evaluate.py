@@ -1,0 +1,59 @@
+"""`dlcli evaluate`: the metrics of a run on other rows."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+
+@pytest.mark.usefixtures("double")
+def test_scores_are_a_table(dlcli):
+    result = dlcli("evaluate", "runs/double", "-", text="x,y\n0,1\n1,3\n2,4\n3,7\n")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == [  # only the third row is missed, by 1
+        "rows                        4",
+        "mse                      0.25",
+        "rmse                      0.5",
+        "mae                      0.25",
+        "r2                     0.9467",  # 1 - 1 / 18.75
+        "median_absolute_error       0",
+    ]
+
+
+@pytest.mark.usefixtures("pets")
+def test_json_is_one_object(dlcli):
+    result = dlcli("evaluate", "runs/pets", "pets.csv", "--json")
+    scores = json.loads(result.stdout)
+    assert scores["rows"] == 4
+    assert scores["metrics"]["accuracy"] == 0.75
+    assert scores["metrics"]["confusion"] == [[2, 1], [0, 1]]
+
+
+@pytest.mark.usefixtures("pets")
+def test_the_confusion_names_the_classes(dlcli):
+    lines = dlcli("evaluate", "runs/pets", "pets.csv").stdout.splitlines()
+    assert lines[-3:] == [
+        "true \\ predicted  cat  dog",
+        "cat                 2    1",
+        "dog                 0    1",
+    ]
+
+
+@pytest.mark.usefixtures("pets")
+def test_the_latest_run_is_named_on_standard_error(dlcli):
+    assert dlcli("evaluate", "pets.csv").stderr == "run: runs/pets, the latest\n"
+
+
+@pytest.mark.usefixtures("double")
+def test_a_table_without_the_target_is_a_mistake(dlcli):
+    result = dlcli("evaluate", "runs/double", "-", text="x\n1\n")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "'y'" in result.stderr
+
+
+@pytest.mark.usefixtures("pets")
+def test_a_class_that_training_did_not_have_is_named_with_its_row(dlcli):
+    result = dlcli("evaluate", "runs/pets", "-", text="x,pet\n1,cat\n1,cow\n")
+    assert result.exit_code == 3
+    assert "row 2, column 'pet'" in result.stderr

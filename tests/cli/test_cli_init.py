@@ -1,0 +1,80 @@
+"""`dlcli init`: a config to start from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def houses(folder):
+    rows = "".join(f"{size},{3 * size + size % 7}\n" for size in range(50, 90))
+    Path("houses.csv").write_text("size,price\n" + rows)
+
+
+@pytest.mark.usefixtures("houses")
+def test_the_config_is_printed_and_is_valid(dlcli):
+    result = dlcli("init", "houses.csv", "--target", "price")
+    assert (result.exit_code, result.stderr) == (0, "")
+    Path("houses.yaml").write_text(result.stdout)
+    assert dlcli("validate", "houses.yaml").exit_code == 0
+
+
+@pytest.mark.usefixtures("houses")
+def test_a_config_elsewhere_leads_to_its_data(dlcli):
+    Path("configs").mkdir()
+    result = dlcli("init", "houses.csv", "--target", "price", "--output", "configs/houses.yaml")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "../houses.csv" in Path("configs/houses.yaml").read_text()
+    assert dlcli("validate", "configs/houses.yaml").exit_code == 0
+
+
+@pytest.mark.usefixtures("houses")
+def test_nothing_is_overwritten(dlcli):
+    Path("houses.yaml").write_text("precious")
+    result = dlcli("init", "houses.csv", "--target", "price", "--output", "houses.yaml")
+    assert result.exit_code == 2
+    assert Path("houses.yaml").read_text() == "precious"
+
+
+@pytest.mark.usefixtures("houses")
+def test_a_target_that_is_no_column_is_a_mistake(dlcli):
+    result = dlcli("init", "houses.csv", "--target", "prize")
+    assert result.exit_code == 2
+    assert "did you mean 'price'?" in result.stderr
+
+
+@pytest.mark.usefixtures("folder")
+def test_an_example_comes_with_its_data(dlcli):
+    result = dlcli("init", "--example", "line")
+    assert result.exit_code == 0
+    written = result.stdout.splitlines()
+    assert written[0] == "line.yaml"
+    assert all(Path(name).is_file() for name in written)
+    assert dlcli("validate", "line.yaml").exit_code == 0
+
+
+@pytest.mark.usefixtures("folder")
+def test_an_unknown_example_lists_those_there_are(dlcli):
+    result = dlcli("init", "--example", "lines")
+    assert result.exit_code == 2
+    assert "iris" in result.stderr
+    assert "xor" in result.stderr
+
+
+@pytest.mark.usefixtures("houses")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["houses.csv"],
+        ["--target", "price"],
+        ["houses.csv", "--target", "price", "--example", "line"],
+        ["--example", "line", "--output", "a.yaml"],
+    ],
+)
+def test_a_table_needs_a_target_and_an_example_nothing_else(arguments, dlcli):
+    result = dlcli("init", *arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "expected DATA and --target COLUMN, or --example NAME alone" in result.stderr

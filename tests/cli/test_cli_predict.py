@@ -1,0 +1,238 @@
+"""`dlcli predict`: one row out for each row in."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+
+@pytest.mark.usefixtures("double")
+def test_each_row_is_predicted_in_order(dlcli):
+    result = dlcli("predict", "runs/double", "points.csv")
+    assert result.exit_code == 0
+    assert result.stdout == "prediction\n1\n3\n5\n"
+    assert result.stderr == ""
+
+
+@pytest.mark.usefixtures("double")
+def test_the_latest_run_is_taken_and_named_if_none_is_given(dlcli):
+    result = dlcli("predict", "points.csv")
+    assert result.stdout == "prediction\n1\n3\n5\n"
+    assert result.stderr == "run: runs/double, the latest\n"
+
+
+@pytest.mark.usefixtures("folder")
+def test_without_any_run_the_way_out_is_named(dlcli):
+    Path("points.csv").write_text("x\n1\n")
+    result = dlcli("predict", "points.csv")
+    assert result.exit_code == 2
+    assert "dlcli train CONFIG" in result.stderr
+
+
+@pytest.mark.usefixtures("double")
+def test_standard_input_is_read(dlcli):
+    assert dlcli("predict", "runs/double", "-", text="x\n0.25\n").stdout == "prediction\n1.5\n"
+
+
+@pytest.mark.usefixtures("pets")
+def test_classes_come_with_their_probabilities(dlcli):
+    assert dlcli("predict", "runs/pets", "-", text="x\n0\n50\n").stdout == (
+        "prediction,probability_cat,probability_dog\ncat,0.5,0.5\ndog,0,1\n"
+    )
+
+
+@pytest.mark.usefixtures("double")
+def test_kept_columns_come_first_and_unchanged(dlcli):
+    text = 'x,key,note\n0,007,"a, ""b"""\n1,-5,\n'
+    result = dlcli("predict", "runs/double", "-", "--keep", "note", "--keep", "key", text=text)
+    assert result.stdout == 'note,key,prediction\n"a, ""b""",007,1\n,-5,3\n'
+    assert result.stderr == ""
+
+
+@pytest.mark.usefixtures("double")
+def test_a_kept_column_that_is_not_there_is_a_mistake(dlcli):
+    result = dlcli("predict", "runs/double", "points.csv", "--keep", "idd")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == "error: points.csv: has no column 'idd' to keep; did you mean 'id'?\n"
+
+
+@pytest.mark.usefixtures("double")
+def test_a_kept_column_may_not_be_called_like_a_prediction(dlcli):
+    text = "x,prediction\n1,2\n"
+    result = dlcli("predict", "runs/double", "-", "--keep", "prediction", text=text)
+    assert result.exit_code == 2
+    assert "'prediction' can't be kept" in result.stderr
+
+
+@pytest.mark.usefixtures("double")
+def test_columns_new_since_training_are_ignored_with_a_word(dlcli):
+    result = dlcli("predict", "runs/double", "-", text="w,y,x,id,v\n7,0,1,a,8\n")
+    assert result.stdout == "prediction\n3\n"
+    assert result.stderr == ("note: standard input: ignored 2 columns not seen in training: w, v\n")
+
+
+@pytest.mark.usefixtures("double")
+def test_a_missing_column_is_a_mistake(dlcli):
+    result = dlcli("predict", "runs/double", "-", text="X\n1\n")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "standard input: has no column 'x'" in result.stderr
+
+
+@pytest.mark.usefixtures("double")
+def test_a_value_that_is_no_number_is_named_with_its_row(dlcli):
+    result = dlcli("predict", "runs/double", "-", text="x\n1\none\n")
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert "row 2, column 'x'" in result.stderr
+
+
+@pytest.mark.usefixtures("pets")
+def test_the_ending_of_the_output_names_the_format(dlcli):
+    assert dlcli("predict", "runs/pets", "pets.csv", "--output", "out.parquet").stdout == ""
+    table = pq.read_table("out.parquet")
+    assert table.column_names == ["prediction", "probability_cat", "probability_dog"]
+    assert table.column("prediction").to_pylist() == ["cat", "cat", "dog", "dog"]
+
+
+@pytest.mark.usefixtures("double")
+def test_an_ending_that_names_no_format_is_a_mistake(dlcli):
+    result = dlcli("predict", "runs/double", "points.csv", "--output", "out.xlsx")
+    assert result.exit_code == 2
+    assert "add --format csv" in result.stderr
+    assert not Path("out.xlsx").exists()
+
+
+@pytest.mark.usefixtures("double")
+def test_a_named_format_outdoes_the_ending(dlcli):
+    result = dlcli("predict", "runs/double", "points.csv", "--output", "o.txt", "--format", "jsonl")
+    assert result.exit_code == 0
+    assert Path("o.txt").read_text().splitlines()[0] == '{"prediction": 1.0}'
+
+
+@pytest.mark.usefixtures("double")
+def test_nothing_is_overwritten(dlcli):
+    Path("out.csv").write_text("precious")
+    result = dlcli("predict", "runs/double", "points.csv", "--output", "out.csv")
+    assert result.exit_code == 2
+    assert "out.csv: exists already" in result.stderr
+    assert Path("out.csv").read_text() == "precious"
+
+
+@pytest.mark.usefixtures("double")
+def test_a_failure_leaves_no_output(dlcli):
+    before = sorted(os.listdir())
+    assert dlcli("predict", "runs/double", "pets.csv", "--output", "out.csv").exit_code == 2
+    assert sorted(os.listdir()) == before
+
+
+@pytest.mark.usefixtures("double")
+def test_an_output_that_cannot_be_made_is_a_mistake(dlcli):
+    result = dlcli("predict", "runs/double", "points.csv", "--output", "none/out.csv")
+    assert result.exit_code == 2
+    assert result.stderr.endswith(
+        "error: none/out.csv: can't be written: No such file or directory\n"
+    )
+
+
+@pytest.mark.usefixtures("double")
+def test_json_lines_hold_numbers_truth_and_gaps(dlcli):
+    columns = {
+        "x": pa.array([0.0, 0.5]),
+        "good": pa.array([True, None]),
+        "day": pa.array([0, 1], pa.date32()),
+        "share": pa.array([float("nan"), 2.0]),
+        "name": pa.array(["é", None]),
+    }
+    pq.write_table(pa.table(columns), "in.parquet")
+    keep = [part for name in ("good", "day", "share", "name") for part in ("--keep", name)]
+    result = dlcli("predict", "runs/double", "in.parquet", "--format", "jsonl", *keep)
+    assert [json.loads(line) for line in result.stdout.splitlines()] == [
+        {"good": True, "day": "1970-01-01", "share": None, "name": "é", "prediction": 1.0},
+        {"good": None, "day": "1970-01-02", "share": 2.0, "name": None, "prediction": 2.0},
+    ]
+
+
+@pytest.mark.usefixtures("double")
+def test_csv_holds_truth_in_words_and_whole_numbers_whole(dlcli):
+    columns = {
+        "x": pa.array([0.0, 0.5]),
+        "good": pa.array([True, False]),
+        "key": pa.array([9007199254740993, None]),
+        "code": pa.array(["a", "b"]).dictionary_encode(),
+    }
+    pq.write_table(pa.table(columns), "in.parquet")
+    keep = [part for name in ("good", "key", "code") for part in ("--keep", name)]
+    result = dlcli("predict", "runs/double", "in.parquet", *keep)
+    assert result.stdout == ("good,key,code,prediction\ntrue,9007199254740993,a,1\nfalse,,b,2\n")
+
+
+@pytest.mark.usefixtures("double")
+def test_a_list_has_no_form_in_csv(dlcli):
+    pq.write_table(pa.table({"x": pa.array([1.0]), "tags": pa.array([["a", "b"]])}), "in.parquet")
+    result = dlcli("predict", "runs/double", "in.parquet", "--keep", "tags")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "the column 'tags' holds list" in result.stderr
+
+
+@pytest.mark.usefixtures("double")
+def test_what_a_spreadsheet_would_run_is_neutralised_on_request(dlcli):
+    text = 'x,=k\n0,=1+1\n0,"@a"\n0,-5\n0,"\tb"\n0,a=b\n0,\n'
+    arguments = ("predict", "runs/double", "-", "--keep", "=k")
+    assert dlcli(*arguments, text=text).stdout.splitlines()[:2] == ["=k,prediction", "=1+1,1"]
+    assert dlcli(*arguments, "--spreadsheet-safe", text=text).stdout == (
+        "'=k,prediction\n'=1+1,1\n'@a,1\n'-5,1\n'\tb,1\na=b,1\n,1\n"
+    )
+
+
+@pytest.mark.usefixtures("double")
+def test_a_negative_prediction_is_no_formula(dlcli):
+    result = dlcli("predict", "runs/double", "-", "--spreadsheet-safe", text="x\n-3\n")
+    assert result.stdout == "prediction\n-5\n"
+
+
+@pytest.mark.usefixtures("double")
+def test_spreadsheet_safe_has_no_meaning_outside_csv(dlcli):
+    result = dlcli("predict", "points.csv", "--spreadsheet-safe", "--format", "jsonl")
+    assert result.exit_code == 2
+    assert "--spreadsheet-safe is for csv" in result.stderr
+
+
+@pytest.mark.usefixtures("double")
+def test_a_folder_without_a_run_ends_with_5(dlcli):
+    result = dlcli("predict", "runs/doubel", "points.csv")
+    assert result.exit_code == 5
+    assert "did you mean 'double'?" in result.stderr
+
+
+@pytest.mark.usefixtures("double")
+def test_a_reader_who_has_seen_enough_ends_it_quietly(program):
+    Path("many.csv").write_text("x\n" + "1\n" * 200_000)
+    process = subprocess.Popen(
+        [*program, "predict", "runs/double", "many.csv"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout.readline() == b"prediction\n"
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait() == 141
+
+
+@pytest.mark.usefixtures("double")
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="has no full disk at hand")
+def test_a_full_disk_is_said(program):
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [*program, "predict", "runs/double", "points.csv"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert done.returncode == 1
+    assert done.stderr == "error: the output: No space left on device\n"

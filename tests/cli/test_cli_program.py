@@ -1,0 +1,166 @@
+"""The program as a whole: its help, and how it ends."""
+
+from __future__ import annotations
+
+import signal
+
+import click
+import pytest
+from click.testing import CliRunner
+
+import dlcli as package
+from dlcli.cli import main
+from dlcli.cli.main import Verbs
+from dlcli.cli.options import verbose
+from dlcli.errors import (
+    ConfigError,
+    DataError,
+    DlcliError,
+    Problem,
+    RunError,
+    TrainingError,
+    UsageError,
+)
+
+
+def end_by(action, *arguments):
+    """Runs a verb that does one thing."""
+
+    @click.command()
+    @verbose
+    def verb():
+        action()
+
+    return CliRunner().invoke(Verbs(commands={"verb": verb}), ["verb", *arguments])
+
+
+def raising(error):
+    def action():
+        raise error
+
+    return action
+
+
+@pytest.mark.parametrize("verb", main.commands.values(), ids=main.commands)
+def test_every_verb_and_each_of_its_options_has_help(verb, dlcli):
+    assert verb.help
+    assert all(option.help for option in verb.params if isinstance(option, click.Option))
+    assert f"Usage: dlcli {verb.name}" in dlcli(verb.name, "-h").stdout
+
+
+def test_verbs_stand_in_the_order_in_which_one_needs_them(dlcli):
+    lines = dlcli("--help").stdout.partition("Commands:\n")[2].partition("\n\n")[0].splitlines()
+    names = [line.split()[0] for line in lines]
+    assert names == ["train", "predict", "evaluate", "init", "validate", "schema"]
+
+
+def test_no_first_line_of_help_is_cut_off_at_80_columns(dlcli):
+    assert "..." not in dlcli("--help").stdout.partition("Commands:")[2]
+
+
+def test_help_tells_of_shell_completion(dlcli):
+    assert 'eval "$(_DLCLI_COMPLETE=bash_source dlcli)"' in dlcli("--help").stdout
+
+
+def test_version(dlcli):
+    assert dlcli("--version").stdout == f"dlcli, version {package.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments", [["trian"], ["train"], ["train", "--sett", "x"], ["predict"], ["evaluate", *"abc"]]
+)
+def test_wrong_usage_ends_with_2(arguments, dlcli):
+    result = dlcli(*arguments)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert "Error: " in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (DlcliError("no luck"), 1),
+        (UsageError("no luck"), 2),
+        (DataError("no luck"), 3),
+        (TrainingError("no luck"), 4),
+        (RunError("no luck"), 5),
+    ],
+)
+def test_an_expected_error_is_a_line_and_its_own_exit_code(error, code):
+    result = end_by(raising(error))
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert result.stderr == "error: no luck\n"
+
+
+def test_an_expected_error_has_no_traceback_even_with_v():
+    assert end_by(raising(UsageError("no luck")), "-v").stderr == "error: no luck\n"
+
+
+def test_a_lone_problem_of_a_config_is_one_line():
+    result = end_by(raising(ConfigError([Problem("epochs", "is required", "a.yaml:1:1")])))
+    assert (result.exit_code, result.stderr) == (2, "error: a.yaml:1:1: epochs: is required\n")
+
+
+def test_several_problems_of_a_config_have_a_line_each_and_are_counted():
+    result = end_by(raising(ConfigError([Problem("epochs", "bad"), Problem("loss", "worse")])))
+    assert result.stderr == "error: epochs: bad\nerror: loss: worse\n2 problems\n"
+
+
+def test_an_unexpected_error_says_that_it_is_a_bug():
+    result = end_by(raising(KeyError("x")))
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: unexpected KeyError: 'x'\n")
+    assert "bug" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_v_shows_the_traceback_of_an_unexpected_error():
+    stderr = end_by(raising(KeyError("x")), "-v").stderr
+    assert stderr.startswith("Traceback")
+    assert "error: unexpected KeyError: 'x'\n" in stderr
+
+
+def test_lack_of_memory_is_no_bug():
+    result = end_by(raising(MemoryError()))
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: out of memory")
+
+
+def test_a_full_disk_is_no_bug():
+    result = end_by(raising(OSError(28, "No space left on device")))
+    assert result.exit_code == 1
+    assert result.stderr == "error: the output: No space left on device\n"
+
+
+def test_an_interrupt_ends_with_130():
+    result = end_by(raising(KeyboardInterrupt()))
+    assert (result.exit_code, result.stderr) == (130, "interrupted\n")
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGHUP", 129)])
+def test_a_signal_that_ends_the_program_lets_it_clean_up(name, code):
+    cleaned = []
+
+    def action():
+        try:
+            signal.raise_signal(getattr(signal, name))
+        finally:
+            cleaned.append(name)
+
+    assert end_by(action).exit_code == code
+    assert cleaned == [name]
+
+
+def test_a_hangup_that_nohup_ignores_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        result = end_by(lambda: signal.raise_signal(signal.SIGHUP))
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert result.exit_code == 0
+
+
+def test_signal_handlers_are_given_back():
+    before = signal.getsignal(signal.SIGTERM)
+    end_by(lambda: None)
+    assert signal.getsignal(signal.SIGTERM) is before

@@ -1,0 +1,26 @@
+"""`dlcli schema`: for editors."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator
+
+
+def test_the_schema_says_what_it_is_and_what_it_is_of(dlcli):
+    schema = json.loads(dlcli("schema").stdout)
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert schema["title"] == "dlcli config"
+    Draft202012Validator.check_schema(schema)
+    assert Draft202012Validator(schema).is_valid(
+        {"data": {"train": "a.csv", "target": "y"}, "hidden": [], "epochs": 1}
+    )
+
+
+@pytest.mark.usefixtures("folder")
+def test_the_schema_goes_to_a_file_that_was_not_there(dlcli):
+    assert dlcli("schema", "--output", "schema.json").stdout == ""
+    assert "epochs" in json.loads(Path("schema.json").read_text())["properties"]
+    assert dlcli("schema", "--output", "schema.json").exit_code == 2

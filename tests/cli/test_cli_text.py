@@ -1,0 +1,247 @@
+"""Numbers, tables and events in words."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from dlcli.cli.epochs import EpochBar, EpochLines, in_short
+from dlcli.cli.text import align, layer_table, metric_table, number, score_table, some
+from dlcli.cli.wording import WORDS
+from dlcli.experiment.summary import LayerSummary
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.123456, "0.1235"),
+        (1.0, "1"),
+        (0, "0"),
+        (123456.0, "123500"),
+        (-0.00001234567, "-1.235e-05"),
+        (1.5e20, "1.5e+20"),
+        (float("nan"), "nan"),
+        (None, "-"),
+    ],
+)
+def test_numbers_have_four_significant_digits(value, text):
+    assert number(value) == text
+
+
+def test_eight_names_are_listed_in_full():
+    assert some("abcdefgh") == "a, b, c, d, e, f, g, h"
+
+
+def test_more_names_are_cut():
+    assert some("abcdefghi") == "a, b, c, d, e, f, g, h, ..."
+
+
+def test_a_name_can_break_no_line():
+    assert some(["a\nb", "\x1b[2J"]) == "a\\nb, \\x1b[2J"
+
+
+def test_text_stands_left_and_numbers_right():
+    assert align([["", "train"], ["mae", "1"], ["r2", "0.25"]]) == [
+        "     train",
+        "mae      1",
+        "r2    0.25",
+    ]
+
+
+def test_metrics_stand_side_by_side_without_their_matrices():
+    metrics = {
+        "train": {"accuracy": 0.98765, "auc": None, "confusion": [[1, 0], [0, 1]]},
+        "test": {"accuracy": 1.0, "auc": 0.5, "confusion": [[1, 0], [0, 1]]},
+    }
+    assert metric_table(metrics) == [
+        "           train  test",
+        "accuracy  0.9877     1",
+        "auc            -   0.5",
+    ]
+
+
+def test_scores_show_the_confusion_by_class():
+    scores = {"accuracy": 0.75, "confusion": [[12, 0], [3.5, 1]]}
+    assert score_table(16, scores, ["cat", "dog"]) == [
+        "rows        16",
+        "accuracy  0.75",
+        "",
+        "true \\ predicted  cat  dog",
+        "cat                12    0",
+        "dog               3.5    1",
+    ]
+
+
+def test_the_confusion_of_many_classes_is_left_out():
+    scores = {"accuracy": 1.0, "confusion": [[1] * 11] * 11}
+    assert score_table(11, scores, [str(name) for name in range(11)]) == [
+        "rows      11",
+        "accuracy   1",
+    ]
+
+
+def test_layers_show_widths_and_sizes():
+    layers = [
+        LayerSummary("hidden_1", "Dense", 4, 16, 80, activation="linear"),
+        LayerSummary("hidden_1_normalization", "BatchNormalization", 16, 16, 64),
+        LayerSummary("hidden_1_dropout", "Dropout", 16, 16, 0, rate=0.25),
+    ]
+    assert layer_table(layers) == [
+        "layer                   type                inputs  units  parameters",
+        "hidden_1                Dense linear             4     16          80",
+        "hidden_1_normalization  BatchNormalization      16     16          64",
+        "hidden_1_dropout        Dropout 0.25            16     16           0",
+        "total                                                             144",
+    ]
+
+
+def test_what_is_unknown_of_a_layer_is_a_question_mark():
+    assert layer_table([LayerSummary("output", "Dense", None, None, None)]) == [
+        "layer   type     inputs  units  parameters",
+        "output  Dense ?       ?      ?           ?",
+        "total                                    ?",
+    ]
+
+
+def test_columns_of_one_type_and_reason_share_a_line():
+    columns = {
+        "a": {"type": "numeric", "reason": "all numbers"},
+        "b": {"type": "categorical", "reason": "text, 3 values"},
+        "c": {"type": "numeric", "reason": "all numbers"},
+        "d": {"type": "categorical", "reason": "text, 5 values"},
+        "e": {"type": "ignored", "reason": "has no value in the training rows"},
+    }
+    assert WORDS["features"]({"columns": columns}) == [
+        "2 numeric, all numbers: a, c",
+        "2 categorical: b (text, 3 values), d (text, 5 values)",
+        "1 ignored, has no value in the training rows: e",
+    ]
+
+
+def test_rows_are_told_by_set():
+    fields = {
+        "file": "a",
+        "rows": {"train": 8, "validation": 1, "test": 1},
+        "split": "random",
+        "seed": 3,
+    }
+    assert WORDS["data"](fields) == ["a: 8 training, 1 validation, 1 test rows (random, seed 3)"]
+
+
+def test_rows_that_were_not_dealt_out_have_no_split():
+    fields = {"file": "a.csv", "rows": {"train": 4}, "split": None, "seed": 0}
+    assert WORDS["data"](fields) == ["a.csv: 4 training rows"]
+
+
+def test_a_target_is_told_with_the_reason():
+    fields = {"columns": ["pet"], "classes": ["cat", "dog"], "reason": "text"}
+    assert WORDS["target"](fields) == ["pet: 2 classes, text: cat, dog"]
+    fields = {"columns": ["y"], "classes": [], "reason": "all numbers"}
+    assert WORDS["target"](fields) == ["y: a number, all numbers"]
+    fields = {"columns": ["y", "z"], "classes": [], "reason": "all numbers"}
+    assert WORDS["target"](fields) == ["y, z: 2 numbers, all numbers"]
+
+
+def test_a_network_is_a_chain_of_widths():
+    layers = [
+        {"kind": "Dense", "units": 16, "activation": "linear"},
+        {"kind": "BatchNormalization", "units": 16},
+        {"kind": "Activation", "units": 16, "activation": "relu"},
+        {"kind": "Dropout", "units": 16, "rate": 0.2},
+        {"kind": "Dense", "units": 3, "activation": "softmax"},
+    ]
+    fields = {
+        "inputs": 4,
+        "layers": layers,
+        "parameters": 195,
+        "loss": "mean_squared_error",
+        "metrics": ["mae", "r2"],
+    }
+    assert WORDS["network"](fields) == [
+        "4 → 16, batch normalization, relu, dropout 0.2 → 3 softmax, 195 parameters",
+        "loss mean_squared_error; metrics mae, r2",
+    ]
+
+
+def test_kept_weights_are_told_if_they_are_not_the_last():
+    fields = {"epochs": 20, "best_epoch": 12, "seconds": 1.23456}
+    assert WORDS["trained"](fields) == ["20 epochs in 1.235 s, the weights of epoch 12 kept"]
+    fields = {"epochs": 1, "best_epoch": 1, "seconds": 2.0}
+    assert WORDS["trained"](fields) == ["1 epoch in 2 s"]
+
+
+def epochs(count, of):
+    for epoch in range(1, count + 1):
+        yield {"epoch": epoch, "of": of, "loss": 1 / epoch, "learning_rate": 0.01}
+
+
+def shown_lines(capsys, count, of):
+    lines = EpochLines()
+    for fields in epochs(count, of):
+        lines.show(fields)
+    lines.close()
+    return [line.split("  loss")[0] for line in capsys.readouterr().err.splitlines()]
+
+
+def test_without_a_terminal_a_thousand_epochs_are_eleven_lines(capsys):
+    assert shown_lines(capsys, 1000, of=1000) == [
+        "epoch    1/1000",
+        *(f"epoch {epoch:>4}/1000" for epoch in range(100, 1001, 100)),
+    ]
+
+
+def test_without_a_terminal_few_epochs_have_a_line_each(capsys):
+    assert shown_lines(capsys, 3, of=3) == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
+
+
+def test_the_last_epoch_is_shown_though_training_stops_early(capsys):
+    assert shown_lines(capsys, 25, of=100) == [
+        "epoch   1/100",
+        "epoch  10/100",
+        "epoch  20/100",
+        "epoch  25/100",
+    ]
+
+
+def test_an_epoch_shows_all_but_its_learning_rate(capsys):
+    fields = {"epoch": 1, "of": 2, "loss": 0.5, "val_loss": 0.25, "learning_rate": 0.01}
+    EpochLines().show(fields)
+    assert capsys.readouterr().err == "epoch 1/2  loss 0.5        val_loss 0.25\n"
+
+
+def test_the_bar_shows_a_metric_on_validation_rows_where_there_are_any():
+    fields = {"epoch": 1, "of": 2, "loss": 3.0, "mae": 2.0, "val_loss": 5.0, "val_mae": 4.0}
+    assert in_short(fields, 3) == {"loss": 3.0, "val_loss": 5.0, "val_mae": 4.0}
+    assert in_short({"epoch": 1, "of": 2, "loss": 3.0, "mae": 2.0}, 3) == {"loss": 3.0, "mae": 2.0}
+
+
+def terminal(width):
+    return Console(file=io.StringIO(), force_terminal=True, width=width, no_color=True)
+
+
+def test_the_bar_moves_about_ten_times_a_second_at_most():
+    console = terminal(width=100)
+    bar = EpochBar(console)
+    for fields in epochs(50_000, of=50_000):
+        bar.show(fields)
+        if fields["epoch"] == 2:
+            assert "2/50000" not in console.file.getvalue()
+    assert "50000/50000" in console.file.getvalue()
+    assert console.file.getvalue().count("epoch") < 100
+    bar.close()
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 200])
+def test_the_bar_fits_the_terminal(width):
+    console = terminal(width)
+    bar = EpochBar(console)
+    bar.show({"epoch": 100, "of": 100, "loss": 0.25, "val_loss": 0.5, "val_accuracy": 0.75})
+    bar.close()
+    shown = console.file.getvalue()
+    assert "100/100" in shown
+    assert "…" not in shown
+    assert "loss 0.25" in shown
+    assert ("val_loss 0.5" in shown) == (width >= 80)
+    assert ("val_accuracy 0.75" in shown) == (width >= 100)

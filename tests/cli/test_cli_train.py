@@ -1,0 +1,181 @@
+"""`dlcli train`: what it tells, and what is left of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dlcli.errors import TrainingError
+
+LINE = """\
+data: {train: line.csv, target: y}
+input: {features: {x: numeric}, scaling: none}
+hidden: []
+output: {scaling: none}
+loss: mean_squared_error
+optimizer: {name: sgd, learning_rate: 0.01}
+epochs: 3
+"""
+
+EVENTS = [
+    ("device", {"device": "cpu", "threads": 1}),
+    ("warning", {"message": "line.csv: odd"}),
+    ("epoch", {"epoch": 1, "of": 2, "loss": 0.5, "learning_rate": 0.01}),
+    ("epoch", {"epoch": 2, "of": 2, "loss": 0.25, "learning_rate": 0.01}),
+    ("trained", {"epochs": 2, "best_epoch": 2, "seconds": 1.5}),
+    ("result", {"run": "runs/line", "epochs": 2, "metrics": {"train": {"mse": 0.25}}}),
+]
+
+
+@pytest.fixture
+def line(folder):
+    Path("line.csv").write_text("x,y\n0,0\n1,1\n2,2\n3,3\n")
+    Path("line.yaml").write_text(LINE)
+
+
+@pytest.fixture
+def told(line, monkeypatch):
+    """A training that tells its events and does nothing."""
+
+    def train(file, output, listener):
+        for event, fields in EVENTS:
+            listener(event, fields)
+
+    monkeypatch.setattr("dlcli.experiment.train", train)
+
+
+@pytest.fixture
+def broken(line, monkeypatch):
+    """A training that fails once its result is told."""
+
+    def train(file, output, listener):
+        listener(*EVENTS[-1])
+        raise TrainingError("disk full")
+
+    monkeypatch.setattr("dlcli.experiment.train", train)
+
+
+@pytest.mark.usefixtures("told")
+def test_the_story_is_told_on_standard_error_and_the_result_on_standard_output(dlcli):
+    result = dlcli("train", "line.yaml")
+    assert result.stderr.splitlines() == [
+        "device    cpu, 1 thread",
+        "warning: line.csv: odd",
+        "epoch 1/2  loss 0.5",
+        "epoch 2/2  loss 0.25",
+        "trained   2 epochs in 1.5 s",
+    ]
+    assert result.stdout.splitlines() == ["     train", "mse   0.25", "", "run: runs/line"]
+
+
+@pytest.mark.usefixtures("told")
+def test_json_is_a_line_an_event_the_last_the_result(dlcli):
+    result = dlcli("train", "line.yaml", "--json")
+    assert result.stderr == ""
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert lines == [{"event": event, **fields} for event, fields in EVENTS]
+
+
+@pytest.mark.usefixtures("told")
+def test_quiet_leaves_warnings_and_the_result(dlcli):
+    result = dlcli("train", "line.yaml", "--quiet")
+    assert result.stderr == "warning: line.csv: odd\n"
+    assert result.stdout.endswith("run: runs/line\n")
+
+
+@pytest.mark.usefixtures("told")
+def test_quiet_json_is_the_result_alone(dlcli):
+    result = dlcli("train", "line.yaml", "--json", "--quiet")
+    assert [json.loads(line)["event"] for line in result.stdout.splitlines()] == ["result"]
+
+
+@pytest.mark.usefixtures("broken")
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_a_run_that_is_not_whole_has_no_result(options, dlcli):
+    result = dlcli("train", "line.yaml", *options)
+    assert (result.exit_code, result.stdout) == (4, "")
+    assert result.stderr == "error: disk full\n"
+
+
+@pytest.mark.usefixtures("line")
+def test_an_output_that_exists_is_refused_at_once(dlcli):
+    Path("mine").mkdir()
+    result = dlcli("train", "line.yaml", "--output", "mine")
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert "mine: exists already" in result.stderr
+
+
+@pytest.mark.usefixtures("line")
+@pytest.mark.parametrize(
+    ("setting", "code", "message"),
+    [
+        ("hidden=[{units: 0}]", 2, "hidden[0].units"),
+        ("data.target=z", 2, "no column 'z'"),
+        ("data.train=none.csv", 2, "none.csv: no such file"),
+        ("loss=binary_crossentropy", 2, "loss: "),
+        ("data.validation=0.9", 3, "rows"),
+    ],
+)
+def test_a_mistake_is_explained_and_leaves_no_run(setting, code, message, dlcli):
+    result = dlcli("train", "line.yaml", "--set", setting)
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not Path("runs").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("line")
+def test_a_training_from_beginning_to_end(program):
+    done = subprocess.run([*program, "train", "line.yaml"], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert [line.split()[0] for line in done.stderr.splitlines()] == [
+        *("data", "target", "features", "network", "loss", "engine", "device"),
+        *("epoch", "epoch", "epoch", "trained"),
+    ]
+    assert done.stdout.endswith("\n\nrun: runs/line\n")
+    assert Path("runs/line/manifest.json").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("line")
+def test_every_line_for_machines_is_json(program):
+    command = [*program, "train", "line.yaml", "--json", "--output", "out"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    events = [json.loads(line)["event"] for line in done.stdout.splitlines()]
+    assert events.count("epoch") == 3
+    assert events[-1] == "result"
+    assert done.stderr == ""
+    assert Path("out/manifest.json").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("line")
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_training_that_is_stopped_leaves_nothing(name, code):
+    # The tests themselves may run where interrupts are ignored, as in the background of a shell.
+    start = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        "from dlcli.cli import main; main(prog_name='dlcli')"
+    )
+    endless = ["train", "line.yaml", "--json", "--set", "epochs=100000000"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", start, *endless],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while json.loads(process.stdout.readline())["event"] != "epoch":
+        pass
+    assert os.listdir("runs") == ["line"]
+    process.send_signal(getattr(signal, name))
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert errors == ("interrupted\n" if name == "SIGINT" else "")
+    assert not Path("runs").exists()

@@ -1,0 +1,165 @@
+"""`dlcli validate`: all that can be found wrong without training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dlcli.experiment import checking
+
+CONFIG = """\
+data: {train: points.csv, target: y}
+input: {features: [x, w], scaling: none}
+hidden:
+  - {units: 3, activation: relu, dropout: 0.5}
+epochs: 1
+"""
+
+
+@pytest.fixture
+def config(folder):
+    Path("points.csv").write_text("x,w,y\n0,a,1\n1,b,3\n2,c,4\n")
+    Path("config.yaml").write_text(CONFIG.replace("[x, w]", "{x: numeric, w: categorical}"))
+
+
+@pytest.mark.usefixtures("config")
+def test_a_good_config_shows_its_network(dlcli):
+    result = dlcli("validate", "config.yaml")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == [  # x, and one input for each of a, b, c
+        "layer             type          inputs  units  parameters",
+        "hidden_1          Dense relu         4      3          15",
+        "hidden_1_dropout  Dropout 0.5        3      3           0",
+        "output            Dense linear       3      1           4",
+        "total                                                  19",
+    ]
+
+
+@pytest.mark.usefixtures("config")
+def test_what_was_inferred_is_said(dlcli):
+    assert dlcli("validate", "config.yaml").stderr.splitlines() == [
+        "data      points.csv: 3 training rows",
+        "target    y: a number, all numbers",
+        "features  1 numeric, declared: x",
+        "          1 categorical, declared: w",
+        "network   4 → 3 relu, dropout 0.5 → 1 linear, 19 parameters",
+        "          loss mean_squared_error; metrics mae",
+        "engine    compiled",
+    ]
+
+
+@pytest.mark.usefixtures("config")
+def test_set_changes_the_config(dlcli):
+    settings = ("--set", "hidden[0].units=5", "--set", "hidden[0].dropout=0.25")
+    result = dlcli("validate", "config.yaml", *settings)
+    assert "hidden_1          Dense relu         4      5          25" in result.stdout
+    assert "Dropout 0.25" in result.stdout
+
+
+@pytest.mark.usefixtures("config")
+def test_all_problems_are_reported_at_once(dlcli):
+    Path("bad.yaml").write_text("data: {train: points.csv}\nhidden: []\nepoch: 1\nepochs: ten\n")
+    result = dlcli("validate", "bad.yaml")
+    assert (result.exit_code, result.stdout) == (2, "")
+    lines = result.stderr.splitlines()
+    assert [line.split(": ")[1] for line in lines[:-1]] == [
+        "bad.yaml:1:7",
+        "bad.yaml:3:1",
+        "bad.yaml:4:9",
+    ]
+    assert lines[-1] == "3 problems"
+
+
+@pytest.mark.usefixtures("config")
+def test_columns_that_are_not_there_are_reported_together(dlcli):
+    Path("bad.yaml").write_text(
+        "data: {train: points.csv, target: z}\ninput: {features: [x, v]}\nhidden: []\nepochs: 1\n"
+    )
+    result = dlcli("validate", "bad.yaml")
+    assert result.exit_code == 2
+    assert "bad.yaml:1:35: data.target.column: no column 'z'" in result.stderr
+    assert "input.features.v: no such column" in result.stderr
+    assert result.stderr.endswith("2 problems\n")
+
+
+@pytest.mark.usefixtures("config")
+def test_a_column_that_two_files_lack_is_one_problem(dlcli):
+    result = dlcli(
+        "validate", "config.yaml", "--set", "data.target=z", "--set", "data.test=points.csv"
+    )
+    assert result.stderr.count("no column 'z'") == 1
+
+
+@pytest.mark.usefixtures("config")
+def test_a_value_in_the_held_out_rows_is_found(dlcli):
+    Path("test.csv").write_text("x,w,y\n1,a,2\none,b,3\n")
+    result = dlcli("validate", "config.yaml", "--set", "data.test=test.csv")
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert "test.csv: row 2, column 'x'" in result.stderr
+
+
+@pytest.mark.usefixtures("config")
+def test_initial_weights_must_be_there(dlcli):
+    result = dlcli("validate", "config.yaml", "--set", "initial_weights=runs/none")
+    assert (result.exit_code, result.stdout) == (5, "")
+    assert "runs/none: no such run folder" in result.stderr
+
+
+@pytest.mark.usefixtures("config")
+def test_of_large_data_only_the_header_is_read(dlcli, monkeypatch):
+    monkeypatch.setattr(checking, "LARGE_BYTES", 10)
+    Path("points.csv").write_text("x,w,y\n0,a,1\noops\n")
+    result = dlcli("validate", "config.yaml")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == [
+        "layer             type         inputs  units  parameters",
+        "hidden_1          Dense relu        ?      3           ?",
+        "hidden_1_dropout  Dropout 0.5       3      3           0",
+        "output            Dense ?           3      ?           ?",
+        "total                                                  ?",
+    ]
+    assert "--data" in result.stderr
+
+
+@pytest.mark.usefixtures("config")
+def test_data_reads_the_rows_of_large_files(dlcli, monkeypatch):
+    monkeypatch.setattr(checking, "LARGE_BYTES", 10)
+    assert "?" not in dlcli("validate", "config.yaml", "--data").stdout
+
+
+@pytest.mark.usefixtures("config")
+def test_an_output_that_the_config_tells_is_known_without_rows(dlcli, monkeypatch):
+    monkeypatch.setattr(checking, "LARGE_BYTES", 10)
+    settings = ("--set", "data.target.type=numeric", "--set", "output.activation=tanh")
+    result = dlcli("validate", "config.yaml", *settings)
+    assert "output            Dense tanh        3      1           4" in result.stdout
+
+
+@pytest.mark.usefixtures("config")
+def test_a_header_without_a_column_is_a_problem_of_large_data_too(dlcli, monkeypatch):
+    monkeypatch.setattr(checking, "LARGE_BYTES", 10)
+    result = dlcli("validate", "config.yaml", "--set", "data.target=z")
+    assert result.exit_code == 2
+    assert "no column 'z'" in result.stderr
+
+
+@pytest.mark.usefixtures("double")
+def test_a_whole_run_is_said_to_be_whole(dlcli):
+    result = dlcli("validate", "runs/double")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == "runs/double: all 4 files are as they were written\n"
+
+
+@pytest.mark.usefixtures("double")
+def test_a_changed_run_ends_with_5(dlcli):
+    with Path("runs/double/resolved.yaml").open("a") as stream:
+        stream.write("# mine\n")
+    result = dlcli("validate", "runs/double")
+    assert (result.exit_code, result.stdout) == (5, "")
+    assert "resolved.yaml" in result.stderr
+
+
+@pytest.mark.usefixtures("double")
+def test_a_run_takes_no_settings(dlcli):
+    assert dlcli("validate", "runs/double", "--data").exit_code == 2
