@@ -1,0 +1,161 @@
+"""The benchmarks' own arithmetic, and that a worker still knows how to train."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from benchmarks.__main__ import main
+from benchmarks.marks import Mark, figures, last_of_each_burst
+from benchmarks.promises import PROMISES, Promise
+from benchmarks.runner import Case, Figures, Outcome, run
+from benchmarks.tables import break_even, outcome_table, promise_rows, significant
+from benchmarks.workloads import WORKLOADS, Workload
+
+ROOT = Path(__file__).parents[2]
+TOY = Workload("toy", 10, 2, (3,), 0, 4, epochs=3, long=3)
+
+
+def outcome(**rounds: list[Figures]) -> Outcome:
+    return Outcome("small", "a few rows", rounds)
+
+
+def test_an_epoch_is_timed_from_the_end_of_the_first_to_that_of_the_last() -> None:
+    assert figures([Mark(3.0, 1), Mark(3.5, 2), Mark(5.0, 5)]) == {
+        "epoch_seconds": 0.5,
+        "compile_seconds": 2.5,
+        "training_seconds": 5.0,
+    }
+
+
+def test_what_follows_the_last_epoch_counts_as_training_but_not_as_an_epoch() -> None:
+    measured = figures([Mark(2.0, 10), Mark(4.0, 20), Mark(4.5, 20)])
+
+    assert (measured["epoch_seconds"], measured["training_seconds"]) == (0.2, 4.5)
+
+
+def test_one_mark_tells_of_no_single_epoch() -> None:
+    assert figures([Mark(3.0, 10), Mark(3.1, 10)]) == {"training_seconds": 3.1}
+
+
+def test_epochs_told_at_once_count_at_their_last() -> None:
+    told = [Mark(1.0, 1), Mark(1.0001, 2), Mark(1.0002, 3), Mark(1.2, 4), Mark(1.2001, 5)]
+
+    assert last_of_each_burst(told, gap=0.001) == [Mark(1.0002, 3), Mark(1.2001, 5)]
+
+
+def test_cases_are_measured_in_turn() -> None:
+    taken = []
+
+    def case(name: str) -> Case:
+        return Case(name, lambda: taken.append(name) or {"s": 1.0})
+
+    run("name", "title", [case("a"), case("b")], rounds=2)
+
+    assert taken == ["a", "b", "a", "b"]
+
+
+def test_a_case_that_fails_is_told_and_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    def fail() -> Figures:
+        raise subprocess.CalledProcessError(3, "command", stderr="no such thing\n")
+
+    result = run("name", "title", [Case("a", fail), Case("b", lambda: {"s": 1.0})], rounds=2)
+
+    assert result.rounds == {"b": [{"s": 1.0}, {"s": 1.0}]}
+    assert capsys.readouterr().err.count("a failed, exit code 3:\n  no such thing\n") == 1
+
+
+def test_the_ratio_is_the_median_of_pairs_and_not_the_ratio_of_medians() -> None:
+    slow = [{"s": 10.0}, {"s": 30.0}, {"s": 80.0}]
+    fast = [{"s": 1.0}, {"s": 10.0}, {"s": 4.0}]
+
+    assert outcome(slow=slow, fast=fast).ratio("slow", "fast", "s") == 10.0  # of 10, 3 and 20
+
+
+def test_a_figure_that_a_case_does_not_have_has_no_median() -> None:
+    assert outcome(a=[{"s": 1.0}]).median("a", "bytes") is None
+
+
+def test_dlcli_is_ahead_once_it_has_made_up_for_compiling() -> None:
+    measured = outcome(
+        **{
+            "dlcli": [{"epoch_seconds": 0.5, "compile_seconds": 3.2}],
+            "Keras fit": [{"epoch_seconds": 1.5, "compile_seconds": 1.0}],
+        }
+    )
+
+    assert break_even(measured) == 3  # 3.2 + 1.5 = 4.7 against 1.0 + 4.5 = 5.5; after two 4.2 and 4
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.00025449, "0.000254"), (1.2, "1.20"), (12.34, "12.3"), (4567.8, "4570"), (0, "0")],
+)
+def test_three_digits_of_a_number_are_shown(value: float, text: str) -> None:
+    assert significant(value) == text
+
+
+@pytest.mark.parametrize(
+    ("at_least", "measured", "verdict"),
+    [(True, 2.0, "ok"), (True, 1.9, "short"), (False, 2.0, "ok"), (False, 2.1, "short")],
+)
+def test_a_promise_is_kept_at_its_limit(at_least: bool, measured: float, verdict: str) -> None:
+    promise = Promise("small", "text", "s", "a", "b", limit=2.0, at_least=at_least)
+
+    assert promise.verdict(measured) == verdict
+
+
+def test_a_promise_stands_beside_what_was_measured() -> None:
+    measured = outcome(
+        **{"dlcli": [{"epoch_seconds": 0.01}], "Keras fit": [{"epoch_seconds": 1.0}]}
+    )
+
+    assert promise_rows([measured]) == [
+        ("small", "fit / dlcli, an epoch", "≥ 150", "100", "short"),
+    ]
+
+
+def test_every_promise_is_about_a_workload_that_exists() -> None:
+    names = {"start-up", "tutorial", *(workload.name for workload in WORKLOADS)}
+
+    assert {promise.suite for promise in PROMISES} <= names
+
+
+def test_a_table_shows_medians_and_ratios_to_its_first_case() -> None:
+    page = io.StringIO()
+    ours, theirs = {"epoch_seconds": 0.5, "peak_bytes": 7e8}, {"epoch_seconds": 2.0}
+
+    Console(width=100, file=page).print(outcome_table(outcome(ours=[ours], theirs=[theirs])))
+
+    rows = [line.replace("│", " ").split() for line in page.getvalue().splitlines()]
+    assert ["ours", "0.500", "700", "1.00"] in rows
+    assert ["theirs", "2.00", "–", "4.00"] in rows
+
+
+def test_an_unknown_workload_is_refused_with_those_there_are(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["--only", "tiny"])
+
+    assert "digits" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rival", ["dlcli_engine", "keras_fit", "numpy_products"])
+def test_a_worker_measures_a_workload(rival: str) -> None:
+    command = [sys.executable, "-m", "benchmarks.worker", rival, "3", json.dumps(asdict(TOY))]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+    assert done.returncode == 0, done.stderr
+    measured = json.loads(done.stdout.splitlines()[-1])
+    assert measured["training_seconds"] > 0
+    assert measured["matrix_bytes"] == 10 * 2 * 4
+    assert measured["peak_bytes"] > 10e6

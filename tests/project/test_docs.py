@@ -1,0 +1,49 @@
+"""The pages around the program keep up with it."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+from dlcli import __version__
+from dlcli.cli import main
+
+ROOT = Path(__file__).parents[2]
+
+
+def page(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def test_the_readme_has_a_row_for_every_verb_and_no_other() -> None:
+    rows = re.findall(r"^\| `dlcli (\w+)", page("README.md"), re.MULTILINE)
+
+    assert rows == list(main.commands)
+
+
+def test_the_changelog_begins_with_the_current_version() -> None:
+    newest = re.search(r"^## (\S+)", page("CHANGELOG.md"), re.MULTILINE)
+
+    assert newest is not None
+    assert newest[1] == __version__
+
+
+def test_the_licence_is_the_one_that_is_declared() -> None:
+    declared = tomllib.loads(page("pyproject.toml"))["project"]["license"]
+
+    assert declared == "Apache-2.0"
+    assert page("LICENSE").split()[:4] == ["Apache", "License", "Version", "2.0,"]
+
+
+def test_contributing_the_readme_and_ci_set_up_in_the_same_way() -> None:
+    command = "python3 -m venv .venv && .venv/bin/pip install -e '.[dev]' && .venv/bin/pytest"
+
+    for name in ("README.md", "CONTRIBUTING.md", ".ci/run"):
+        assert command in page(name).splitlines(), name
+
+
+def test_every_example_is_named_in_the_readme() -> None:
+    examples = [path.stem for path in (ROOT / "configs").glob("*.yaml")]
+
+    assert [name for name in examples if f"`{name}`" not in page("README.md")] == []

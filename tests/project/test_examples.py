@@ -1,0 +1,95 @@
+"""The shipped examples train to the scores that they promise, and to the bit again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dlcli.config import load_config
+from dlcli.experiment import train
+from dlcli.prediction import Predictor
+from dlcli.run import Run
+from dlcli.table import read_table
+
+ROOT = Path(__file__).parents[2]
+LEAST_ON_TEST_ROWS = {
+    "iris": ("accuracy", 0.93),
+    "digits": ("accuracy", 0.96),
+    "breast_cancer": ("accuracy", 0.95),
+    "tictactoe": ("accuracy", 0.97),
+    "steering": ("r2", 0.9),
+    "diabetes": ("r2", 0.4),  # about half of its variance can't be predicted by anything
+}
+
+pytestmark = pytest.mark.slow
+
+
+def train_example(name: str, output: Path, *overrides: str) -> Run:
+    return train(load_config(ROOT / "configs" / f"{name}.yaml", overrides), output)
+
+
+def weights_of(run: Run) -> Mapping[str, np.ndarray]:
+    return Predictor.load(run).weights
+
+
+def same_bits(some: Run, other: Run) -> bool:
+    ours, theirs = weights_of(some), weights_of(other)
+    assert list(ours) == list(theirs)
+    return all(ours[name].tobytes() == theirs[name].tobytes() for name in ours)
+
+
+def test_every_example_is_tested_here() -> None:
+    names = {path.stem for path in (ROOT / "configs").glob("*.yaml")}
+
+    assert names == {"line", "xor", *LEAST_ON_TEST_ROWS}
+
+
+@pytest.mark.parametrize("name", LEAST_ON_TEST_ROWS)
+def test_an_example_holds_its_score_on_rows_that_it_never_saw(name: str, tmp_path: Path) -> None:
+    metric, least = LEAST_ON_TEST_ROWS[name]
+
+    score = train_example(name, tmp_path / "run").read_metrics()["test"][metric]
+
+    assert isinstance(score, float)
+    assert score >= least
+
+
+def test_line_predicts_its_four_points(tmp_path: Path) -> None:
+    run = train_example("line", tmp_path / "run")
+
+    predictions, _ = Predictor.load(run).predict(read_table(ROOT / "data" / "line.csv"))
+
+    np.testing.assert_allclose(predictions.numbers, [[0], [1], [2], [3]], rtol=0, atol=0.01)
+
+
+def test_xor_gets_all_four_cases_right(tmp_path: Path) -> None:
+    metrics = train_example("xor", tmp_path / "run").read_metrics()
+
+    assert metrics["train"]["confusion"] == [[2, 0], [0, 2]]
+
+
+SHORT = ("epochs=3", "hidden[0].dropout=0.2", "hidden[0].batch_normalization=true")
+
+
+def test_a_config_trains_to_the_same_weights_again(tmp_path: Path) -> None:
+    first = train_example("iris", tmp_path / "first", *SHORT)
+    second = train_example("iris", tmp_path / "second", *SHORT)
+
+    assert same_bits(first, second)
+
+
+def test_a_resolved_config_trains_to_the_same_weights_again(tmp_path: Path) -> None:
+    first = train_example("iris", tmp_path / "first", *SHORT)
+    second = train(load_config(first.resolved_path()), tmp_path / "elsewhere" / "second")
+
+    assert same_bits(first, second)
+
+
+def test_another_seed_trains_to_other_weights(tmp_path: Path) -> None:
+    first = train_example("iris", tmp_path / "first", *SHORT)
+    second = train_example("iris", tmp_path / "second", *SHORT, "seed=2")
+
+    assert not same_bits(first, second)

@@ -1,0 +1,52 @@
+"""What an installed wheel brings, besides the code."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = {path.stem for path in (ROOT / "configs").glob("*.yaml")}
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the unpacked wheel."""
+    folder = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = folder.glob("*.whl")
+    zipfile.ZipFile(wheel).extractall(folder / "site")
+    return folder / "site"
+
+
+@pytest.mark.slow
+def test_a_wheel_brings_the_examples_types_and_licence(installed: Path) -> None:
+    package = installed / "dlcli"
+
+    assert {path.stem for path in package.glob("examples/configs/*.yaml")} == EXAMPLES
+    assert {path.stem for path in package.glob("examples/data/*.csv")} == EXAMPLES
+    assert (package / "py.typed").is_file()
+    assert list(installed.glob("dlcli-*.dist-info/licenses/LICENSE"))
+
+
+@pytest.mark.slow
+def test_a_wheel_without_a_checkout_has_something_to_train(installed: Path, tmp_path: Path) -> None:
+    def dlcli(*arguments: str) -> str:
+        command = [sys.executable, "-m", "dlcli", *arguments]
+        environment = {**os.environ, "PYTHONPATH": str(installed)}
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    dlcli("init", "--example", "xor")
+    result = dlcli("train", "xor.yaml", "--set", "epochs=2")
+
+    assert "run: runs/xor" in result
