@@ -68,7 +68,9 @@ def _does(layer: Fields) -> str:
 
 
 def _engine(fields: Fields) -> list[str]:
-    return [f"{fields['name']}{', with XLA' if fields.get('jit_compile') is True else ''}"]
+    if fields["name"] != "compiled":
+        return [fields["name"]]
+    return [f"compiled, {'with XLA' if fields['jit_compile'] else 'as a graph'}"]
 
 
 def _device(fields: Fields) -> list[str]:

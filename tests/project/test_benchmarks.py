@@ -16,7 +16,7 @@ from benchmarks.__main__ import main
 from benchmarks.marks import Mark, figures, last_of_each_burst
 from benchmarks.promises import PROMISES, Promise
 from benchmarks.runner import Case, Figures, Outcome, run
-from benchmarks.tables import break_even, outcome_table, promise_rows, significant
+from benchmarks.tables import break_even, outcome_report, promise_rows, significant
 from benchmarks.workloads import WORKLOADS, Workload
 
 ROOT = Path(__file__).parents[2]
@@ -132,7 +132,7 @@ def test_a_table_shows_medians_and_ratios_to_its_first_case() -> None:
     page = io.StringIO()
     ours, theirs = {"epoch_seconds": 0.5, "peak_bytes": 7e8}, {"epoch_seconds": 2.0}
 
-    Console(width=100, file=page).print(outcome_table(outcome(ours=[ours], theirs=[theirs])))
+    Console(width=100, file=page).print(outcome_report(outcome(ours=[ours], theirs=[theirs])))
 
     rows = [line.replace("│", " ").split() for line in page.getvalue().splitlines()]
     assert ["ours", "0.500", "700", "1.00"] in rows
