@@ -6,7 +6,9 @@ import io
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -23,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 TOY = Workload("toy", 10, 2, (3,), 0, 4, epochs=3, long=3)
 
 
-def outcome(**rounds: list[Figures]) -> Outcome:
+def outcome(**rounds: Sequence[Figures]) -> Outcome:
     return Outcome("small", "a few rows", rounds)
 
 
@@ -52,12 +54,14 @@ def test_epochs_told_at_once_count_at_their_last() -> None:
 
 
 def test_cases_are_measured_in_turn() -> None:
-    taken = []
+    taken: list[str] = []
 
-    def case(name: str) -> Case:
-        return Case(name, lambda: taken.append(name) or {"s": 1.0})
+    def measure(name: str) -> Figures:
+        taken.append(name)
+        return {"s": 1.0}
 
-    run("name", "title", [case("a"), case("b")], rounds=2)
+    cases = [Case(name, partial(measure, name)) for name in ("a", "b")]
+    run("name", "title", cases, rounds=2)
 
     assert taken == ["a", "b", "a", "b"]
 

@@ -1,0 +1,1 @@
+"""How fast dlcli trains and starts, beside plain Keras and others: `python -m benchmarks`."""

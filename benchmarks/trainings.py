@@ -1,0 +1,83 @@
+"""The cases of a workload: dlcli and its rivals, each measurement in a fresh process."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+
+from benchmarks.processes import output
+from benchmarks.runner import Case, Figures
+from benchmarks.workloads import Workload
+
+
+@dataclass(frozen=True)
+class Rival:
+    """One library, as it trains."""
+
+    module: str
+    """Its module in `benchmarks.rivals`."""
+    package: str
+    """What it imports."""
+    is_ours: bool
+    """Whether dlcli depends on the package, so that it runs in dlcli's own environment."""
+    compiles: bool = False
+    """Whether its first epoch says little of the others."""
+
+
+RIVALS: Mapping[str, Rival] = {
+    "dlcli": Rival("dlcli_engine", "dlcli", is_ours=True, compiles=True),
+    "NumPy sgemm": Rival("numpy_products", "numpy", is_ours=True),
+    "Keras fit": Rival("keras_fit", "keras", is_ours=True),
+    "JAX": Rival("jax_scan", "jax", is_ours=False, compiles=True),
+    "PyTorch": Rival("torch_loop", "torch", is_ours=False),
+    "scikit-learn": Rival("sklearn_mlp", "sklearn", is_ours=False),
+}
+"""Each rival by the name that tables show, in the order of measurement."""
+
+
+@dataclass(frozen=True)
+class Interpreters:
+    """Which Python runs what."""
+
+    rivals: str
+    """For libraries that dlcli does not depend on."""
+
+    def of(self, rival: Rival) -> str:
+        """The one that runs a rival."""
+        return sys.executable if rival.is_ours else self.rivals
+
+    def have(self, rival: Rival) -> bool:
+        """Whether the rival's package is there."""
+        find = f"import importlib.util as u; print(u.find_spec({rival.package!r}) is not None)"
+        if self.of(rival) == sys.executable:
+            return importlib.util.find_spec(rival.package) is not None
+        return output([self.rivals, "-c", find]).strip() == "True"
+
+
+def training_cases(workload: Workload, interpreters: Interpreters) -> Iterator[Case]:
+    """Yields what is measured of a workload; rivals whose package is absent are left out."""
+
+    def case(name: str, rival: Rival, trained: Workload, epochs: int) -> Case:
+        return Case(name, partial(_measure, interpreters.of(rival), rival, trained, epochs))
+
+    for name in ("dlcli", *workload.rivals):
+        rival = RIVALS[name]
+        if interpreters.have(rival):
+            epochs = workload.long if rival.compiles else workload.epochs
+            yield case(name, rival, workload, epochs)
+    ours = RIVALS["dlcli"]
+    if workload.long != workload.epochs:
+        yield case(f"dlcli, {workload.epochs} epochs", ours, workload, workload.epochs)
+    if workload != workload.plain:
+        yield case("dlcli, plain", ours, workload.plain, workload.long)
+
+
+def _measure(python: str, rival: Rival, workload: Workload, epochs: int) -> Figures:
+    worker = [python, "-m", "benchmarks.worker", rival.module, str(epochs)]
+    lines = output([*worker, json.dumps(asdict(workload))]).splitlines()
+    figures: Figures = json.loads(lines[-1])
+    return figures
