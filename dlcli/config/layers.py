@@ -82,6 +82,12 @@ class Hidden(_Dense):
     dropout: Fraction = 0.0
     """Share of the units that are silent at each training step, in [0, 1)."""
 
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yields an activation over units where there is one only."""
+        yield from super().conflicts()
+        if self.units == 1 and self.activation.name in ("softmax", "log_softmax"):
+            yield "activation", f"'{self.activation.name}' of one unit is constant"
+
 
 class Output(_Dense):
     """The last layer; what is left out follows from the target."""

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from dlcli.config import Config, ConfigFile
-from dlcli.encoding import choose_features
-from dlcli.errors import ConfigError, Problem
+from dlcli.config import ConfigFile
 from dlcli.experiment.events import Events, Listener
 from dlcli.experiment.preparation import encode_sets, initial_weights, prepare
 from dlcli.experiment.summary import LayerSummary, outline, summarize
-from dlcli.experiment.tables import absent_columns, data_files
+from dlcli.experiment.tables import check_headers, data_files
 from dlcli.table import read_header
 
 LARGE_BYTES = 20_000_000
@@ -45,8 +42,9 @@ def check(
         RunError: for initial weights that are not there or don't fit.
     """
     with file.located():
-        _check_headers(file)
-        size = sum(path.stat().st_size for path in data_files(file))
+        files = data_files(file)
+        check_headers(file.config, [read_header(path) for path in files])
+        size = sum(path.stat().st_size for path in files)
         if size > LARGE_BYTES and not read_rows:
             return Checked(outline(file.config), rows_read=False)
         events = Events(listener)
@@ -54,20 +52,3 @@ def check(
         encode_sets(file, prepared, events)
         initial_weights(file, prepared.network)
         return Checked(summarize(prepared.network), rows_read=True)
-
-
-def _check_headers(file: ConfigFile) -> None:
-    headers = [read_header(path) for path in data_files(file)]
-    problems = [
-        problem for header in headers for problem in absent_columns(file.config.data, header)
-    ]
-    problems += _feature_problems(file.config, headers[0])
-    if problems:
-        raise ConfigError(dict.fromkeys(problems))  # files may lack the same column
-
-
-def _feature_problems(config: Config, header: Sequence[str]) -> Iterator[Problem]:
-    try:
-        choose_features(config.input, header, config.data.reserved)
-    except ConfigError as error:
-        yield from error.problems

@@ -24,7 +24,14 @@ from dlcli.encoding import (
 from dlcli.experiment.events import Events
 from dlcli.experiment.summary import summarize
 from dlcli.experiment.tables import deal, read_sources, target_of
-from dlcli.network import Head, Network, build_network, choose_engine, resolve_head
+from dlcli.network import (
+    Head,
+    Network,
+    build_network,
+    check_values,
+    choose_engine,
+    resolve_head,
+)
 from dlcli.run import open_run
 from dlcli.run.weights import Weights
 from dlcli.split import Split
@@ -69,6 +76,7 @@ def prepare(file: ConfigFile, events: Events) -> Prepared:
     events.tell("target", columns=target.columns, classes=target.classes, reason=target.reason)
     events.tell("features", columns=_described(decisions))
     head = resolve_head(config, target)
+    check_values(head, target, sources.tables)
     fitted = fit_target(target, head.output.scaling, split.train)
     encoding = fit_encoding(decisions, config.input.scaling, split.train, fitted)
     network = build_network(encoding.layout.width, config.hidden, head.output)

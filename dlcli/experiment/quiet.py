@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
-"""TensorFlow's own switch: where the user has set it, its log is left alone."""
+"""TensorFlow's own switch: where the user has set it lower, its log is left alone."""
+
+_SILENCE = "3"
 
 
 @contextmanager
@@ -17,10 +19,9 @@ def quiet_tensorflow() -> Iterator[None]:
     It writes before its own switch is read, so the file descriptor itself is turned away. Errors
     are exceptions and pass.
     """
-    if LOG_LEVEL in os.environ:
+    if os.environ.setdefault(LOG_LEVEL, _SILENCE) != _SILENCE:
         yield
         return
-    os.environ[LOG_LEVEL] = "3"
     try:
         kept = os.dup(2)
     except OSError:  # there is no standard error

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from dlcli.config import ConfigFile
+from dlcli.config import Config, ConfigFile
 from dlcli.config.data import Data, GroupSplit, RandomSplit, SplitChoice, StratifiedSplit, TimeSplit
-from dlcli.encoding import TargetKind, infer_target
+from dlcli.encoding import TargetKind, choose_features, infer_target
 from dlcli.errors import ConfigError, DataError, Problem, did_you_mean
 from dlcli.split import (
     Assignment,
@@ -58,15 +58,30 @@ def read_sources(file: ConfigFile) -> Sources:
 
     train = read_table(file.resolve(data.train), data.missing)
     sources = Sources(train, read(data.validation), read(data.test))
-    problems = [
-        problem for table in sources.tables for problem in absent_columns(data, table.columns)
-    ]
-    if problems:
-        raise ConfigError(problems)
+    check_headers(file.config, [table.columns for table in sources.tables])
     return sources
 
 
-def absent_columns(data: Data, columns: tuple[str, ...]) -> Iterator[Problem]:
+def check_headers(config: Config, headers: Sequence[tuple[str, ...]]) -> None:
+    """Compares the columns that a config names with those that its tables have.
+
+    Args:
+        config: reads `data` and `input`.
+        headers: the columns of each table, those of the training rows first.
+
+    Raises:
+        ConfigError: with every column that isn't there.
+    """
+    problems = [problem for header in headers for problem in _absent_columns(config.data, header)]
+    try:
+        choose_features(config.input, headers[0], config.data.reserved)
+    except ConfigError as error:
+        problems += error.problems
+    if problems:
+        raise ConfigError(dict.fromkeys(problems))  # tables may lack the same column
+
+
+def _absent_columns(data: Data, columns: tuple[str, ...]) -> Iterator[Problem]:
     """Yields a problem for each column that `data` names and a table doesn't have."""
     for at, column in enumerate(data.target.columns):
         if column not in columns:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from dlcli.config.activations import Activation, Exponential, Linear, Sigmoid, Softmax
@@ -14,10 +14,13 @@ from dlcli.config.losses import (
     MeanSquaredError,
     SparseCategoricalCrossentropy,
 )
+from dlcli.config.paths import format_path
 from dlcli.config.schema import Config
 from dlcli.config.training import MetricName
 from dlcli.encoding import TargetKind
-from dlcli.errors import ConfigError, Problem
+from dlcli.encoding.refusal import refuse
+from dlcli.errors import ConfigError, Problem, did_you_mean
+from dlcli.table import Table
 
 NUMBER_LOSSES = (
     "mean_squared_error",
@@ -99,6 +102,30 @@ def resolve_head(config: Config, target: TargetKind) -> Head:
     return head
 
 
+def check_values(head: Head, target: TargetKind, tables: Sequence[Table]) -> None:
+    """Refuses values of a target that its loss has no number for.
+
+    Args:
+        head: tells the loss.
+        target: what is predicted.
+        tables: all rows with a target.
+
+    Raises:
+        DataError: for a negative value where the loss takes its logarithm.
+    """
+    if head.loss.name not in POSITIVE_LOSSES:
+        return
+    for table in tables:
+        for column in target.columns:
+            _refuse_negative(head.loss.name, table, column)
+
+
+def _refuse_negative(loss: str, table: Table, column: str) -> None:
+    values = table.numbers(column)
+    said = f"the loss '{loss}' wants a target of 0 or more, got {{:g}}".format
+    refuse(values < 0, table, column, lambda at: said(values[at]))
+
+
 def _fill_in(config: Config, target: TargetKind) -> Head:
     count = len(target.classes)
     loss = config.loss or _usual_loss(config.output, count)
@@ -145,6 +172,11 @@ def _contradictions(head: Head, config: Config, target: TargetKind) -> Iterator[
     yield from _metric_contradictions(head, config, target)
     if config.class_weight and not target.classes:
         yield "class_weight", f"the target {target.name} is a number and has no classes"
+    elif isinstance(config.class_weight, Mapping):
+        for name in config.class_weight:
+            if name not in target.classes:
+                near = did_you_mean(name, target.classes) or f"; there are {_some(target.classes)}"
+                yield format_path(("class_weight", name)), f"no such class{near}"
 
 
 def _loss_contradictions(head: Head, target: TargetKind) -> Iterator[tuple[str, str]]:
@@ -224,8 +256,11 @@ def _why(target: TargetKind, loss: str) -> str:
         return f"one for each of the target's columns {target.name}"
     if len(target.classes) == 2 and loss not in CLASSES_LOSSES:
         return f"one probability for two classes with '{loss}'"
-    named = ", ".join(target.classes[:5]) + (", ..." if len(target.classes) > 5 else "")
-    return f"one for each of the {len(target.classes)} classes {named}"
+    return f"one for each of the {len(target.classes)} classes {_some(target.classes)}"
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
 
 
 def _metric_contradictions(

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from dlcli.config.losses import Loss
 from dlcli.config.training import ClassWeight
 from dlcli.encoding import ClassTarget, Rows, TargetEncoder
-from dlcli.errors import ConfigError, Problem, did_you_mean
 
 
 def labels_for(loss: Loss, target: NDArray[Any], outputs: int) -> NDArray[Any]:
@@ -42,15 +41,11 @@ def loss_weights(
 
     `balanced` gives class c the weight Σw / (classes · Σw of c), as scikit-learn does, over the
     classes that the rows have; a class that a mapping doesn't name has weight 1.
-
-    Raises:
-        ConfigError: for a mapping with a class that doesn't exist.
     """
     if class_weight is None or not isinstance(target, ClassTarget):
         return None if rows.weights is None else rows.weights.astype(np.float32)
     weights = np.ones(len(rows.target)) if rows.weights is None else rows.weights
     if isinstance(class_weight, Mapping):
-        _check_names(class_weight, target.classes)
         factors = np.array([class_weight.get(name, 1.0) for name in target.classes])
     else:
         sums = np.bincount(rows.target, weights, minlength=len(target.classes))
@@ -58,13 +53,3 @@ def loss_weights(
         factors = sums.sum() / (present.sum() * np.where(present, sums, 1.0))
     product: NDArray[np.float64] = weights * factors[rows.target]
     return product.astype(np.float32)
-
-
-def _check_names(class_weight: Mapping[str, float], classes: tuple[str, ...]) -> None:
-    problems = [
-        Problem(f"class_weight.{name}", f"no such class{did_you_mean(name, classes)}")
-        for name in class_weight
-        if name not in classes
-    ]
-    if problems:
-        raise ConfigError(problems)

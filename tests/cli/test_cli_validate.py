@@ -45,7 +45,7 @@ def test_what_was_inferred_is_said(dlcli):
         "          1 categorical, declared: w",
         "network   4 → 3 relu, dropout 0.5 → 1 linear, 19 parameters",
         "          loss mean_squared_error; metrics mae",
-        "engine    compiled",
+        "engine    compiled, as a graph",
     ]
 
 

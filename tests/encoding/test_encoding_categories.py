@@ -1,0 +1,140 @@
+"""Categories to inputs of 0 and 1: which have one of their own, and what all others get."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from dlcli.config.features import Categorical, MostFrequentCategory, Refuse, Unscaled
+from dlcli.encoding.features import fit_feature
+from dlcli.errors import DataError
+from dlcli.table import Table
+
+
+def rows(values):
+    data = pa.table({"x": pa.array(values, pa.string()) if None in values else values})
+    return Table("t.csv", data, np.arange(1, data.num_rows + 1))
+
+
+def fit(values, **parameters):
+    return fit_feature("x", Categorical(**parameters), Unscaled(), rows(values))
+
+
+def inputs(encoder, values):
+    out = np.zeros((len(values), len(encoder.inputs)), np.float32)
+    encoder.encode(rows(values), out)
+    return out.tolist()
+
+
+def note(encoder, values):
+    return encoder.encode(rows(values), np.zeros((len(values), len(encoder.inputs)), np.float32))
+
+
+def test_each_category_has_an_input_in_the_order_of_letters():
+    encoder = fit(["red", "blue", "red"])
+    assert encoder.inputs == ("x = blue", "x = red")
+    assert inputs(encoder, ["red", "blue"]) == [[0, 1], [1, 0]]
+
+
+def test_numbers_can_be_categories_and_3_0_is_3():
+    encoder = fit([3, 10])
+    assert encoder.inputs == ("x = 10", "x = 3")
+    assert inputs(encoder, [3.0]) == inputs(encoder, ["3"]) == [[0, 1]]
+
+
+def test_values_rarer_than_min_count_share_an_input():
+    encoder = fit(["a", "a", "b", "b", "c", "d"], min_count=2)
+    assert encoder.inputs == ("x = a", "x = b", "x is another")
+    assert inputs(encoder, ["c", "d", "a"]) == [[0, 0, 1], [0, 0, 1], [1, 0, 0]]
+
+
+def test_max_categories_keeps_the_most_frequent_and_of_equals_the_first_by_letters():
+    encoder = fit(["d", "c", "c", "b", "a"], max_categories=2)
+    assert encoder.inputs == ("x = a", "x = c", "x is another")
+
+
+def test_without_rare_values_there_is_no_input_for_others():
+    assert fit(["a", "b"], max_categories=2).inputs == ("x = a", "x = b")
+
+
+def test_min_count_above_every_count_is_an_error():
+    with pytest.raises(DataError, match="no value occurs in 3 training rows; lower min_count"):
+        fit(["a", "a", "b"], min_count=3)
+
+
+def test_an_unseen_value_sets_the_input_for_others_and_is_told():
+    encoder = fit(["a", "a", "b"], min_count=2)
+    assert inputs(encoder, ["zebra"]) == [[0, 1]]
+    assert note(encoder, ["a", "zebra"]) == (
+        "column 'x': 1 row with values that are no category ('zebra'): "
+        "the input for other values is set"
+    )
+
+
+def test_without_an_input_for_others_an_unseen_value_sets_none_and_is_told():
+    encoder = fit(["a", "b"])
+    assert inputs(encoder, ["p", "a"]) == [[0, 0], [1, 0]]
+    assert note(encoder, ["p", "q", "r", "s", "p", "a"]) == (
+        "column 'x': 5 rows with values that are no category ('p', 'q', 'r', ...): no input is set"
+    )
+
+
+def test_there_is_nothing_to_tell_of_known_values():
+    assert note(fit(["a", "b", None]), ["b", "a", None]) is None
+
+
+def test_an_unseen_value_can_be_an_error():
+    with pytest.raises(DataError) as caught:
+        note(fit(["a", "b"], unseen="error"), ["a", "c"])
+    assert str(caught.value) == (
+        "t.csv: row 2, column 'x': 'c' is none of the categories seen in training"
+    )
+
+
+def test_forbidding_unseen_values_leaves_no_place_for_those_beyond_max_categories():
+    with pytest.raises(DataError, match="has 3 values, and .*; raise max_categories"):
+        fit(["a", "b", "c"], unseen="error", max_categories=2)
+
+
+def test_a_gap_is_a_category_of_its_own_if_training_rows_had_one():
+    encoder = fit(["a", "b", None])
+    assert encoder.inputs == ("x = a", "x = b", "x is missing")
+    assert inputs(encoder, [None, "b"]) == [[0, 0, 1], [0, 1, 0]]
+
+
+def test_the_input_for_gaps_stands_behind_the_one_for_others():
+    encoder = fit(["a", "a", "b", None], min_count=2)
+    assert encoder.inputs == ("x = a", "x is another", "x is missing")
+    assert inputs(encoder, [None, "b", "z"]) == [[0, 0, 1], [0, 1, 0], [0, 1, 0]]
+
+
+def test_a_first_gap_at_prediction_is_an_unseen_value():
+    assert inputs(fit(["a", "b"]), [None]) == [[0, 0]]
+    assert inputs(fit(["a", "a", "b"], min_count=2), [None]) == [[0, 1]]
+    with pytest.raises(DataError, match="row 1, column 'x': is empty, as no training row was"):
+        inputs(fit(["a", "b"], unseen="error"), [None])
+
+
+def test_a_gap_that_training_rows_had_is_seen():
+    assert inputs(fit(["a", None], unseen="error"), [None]) == [[0, 1]]
+
+
+def test_a_gap_can_get_the_most_frequent_category():
+    encoder = fit(["b", "a", "b", None], missing=MostFrequentCategory())
+    assert encoder.inputs == ("x = a", "x = b")
+    assert inputs(encoder, [None, "a"]) == [[0, 1], [1, 0]]
+
+
+@pytest.mark.parametrize("when", ["training", "prediction"])
+def test_a_gap_can_be_forbidden(when):
+    training = ["a", None] if when == "training" else ["a", "b"]
+    encoder = fit(training, missing=Refuse())
+    with pytest.raises(DataError) as caught:
+        inputs(encoder, ["a", None])
+    assert str(caught.value) == ("t.csv: row 2, column 'x': is empty; 'missing: error' forbids it")
+
+
+def test_a_column_without_a_value_says_how_to_leave_it_out():
+    with pytest.raises(DataError, match="has no value in the training rows; declare it 'ignored'"):
+        fit([None, None])

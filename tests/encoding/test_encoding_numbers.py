@@ -1,0 +1,200 @@
+"""Numbers and booleans to inputs: scalings, gaps, and what is refused, by hand-worked numbers."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from dlcli.config.features import (
+    Boolean,
+    ConstantValue,
+    Divide,
+    Log,
+    Mean,
+    Median,
+    MostFrequent,
+    Numeric,
+    Refuse,
+    Standard,
+    Unscaled,
+)
+from dlcli.encoding.features import fit_feature
+from dlcli.errors import ConfigError, DataError
+from dlcli.table import Table
+
+
+def rows(values, first_row=1):
+    """A table of the column `x`, whose first row is the given one of its file."""
+    data = pa.table({"x": values})
+    return Table("t.csv", data, np.arange(first_row, first_row + data.num_rows))
+
+
+def fit(values, feature=None, scaling=None):
+    return fit_feature("x", feature or Numeric(), scaling or Unscaled(), rows(values))
+
+
+def inputs(encoder, values):
+    out = np.zeros((len(values), len(encoder.inputs)), np.float32)
+    encoder.encode(rows(values), out)
+    return out.tolist()
+
+
+# The mean of 2, 4, 4, 4, 5, 5, 7, 9 is 5, and their population deviation 2.
+EIGHT = [2, 4, 4, 4, 5, 5, 7, 9]
+
+
+def test_standard_takes_the_mean_away_and_divides_by_the_population_deviation():
+    encoder = fit(EIGHT, scaling=Standard())
+    assert inputs(encoder, [5, 9, 2]) == [[0], [2], [-1.5]]
+
+
+def test_log_is_the_standard_scaling_of_log_1_plus_x():
+    # log(1 + x) of 0 and e² − 1 is 0 and 2: mean 1, deviation 1.
+    encoder = fit([0, math.exp(2) - 1], scaling=Log())
+    np.testing.assert_allclose(
+        inputs(encoder, [0, math.e - 1, math.exp(3) - 1]), [[-1], [0], [2]], atol=1e-6
+    )
+
+
+def test_divide_divides():
+    assert inputs(fit([0, 255], scaling=Divide(by=4)), [0, 51, 510]) == [[0], [12.75], [127.5]]
+
+
+def test_none_leaves_numbers_as_they_are():
+    assert inputs(fit([1, 2]), [-3, 0.5]) == [[-3], [0.5]]
+
+
+def test_a_columns_own_scaling_wins_over_the_default():
+    encoder = fit([1, 2], Numeric(scaling=Divide(by=2)), Standard())
+    assert inputs(encoder, [3]) == [[1.5]]
+
+
+@pytest.mark.parametrize("scaling", [Standard(), Log()])
+@pytest.mark.parametrize("value", [0.0, 0.1, 1e6 + 0.1])
+def test_a_constant_column_becomes_exactly_zero_and_others_stay_finite(scaling, value):
+    # Seven times 0.1 don't add up to 0.7: a naive deviation would be 1e-17, and a 0.2 huge.
+    encoder = fit([value] * 7, scaling=scaling)
+    assert inputs(encoder, [value]) == [[0]]
+    assert encoder.scaling.scale == 1
+
+
+def test_scaling_takes_no_account_of_gaps():
+    encoder = fit([*EIGHT, None], scaling=Standard())
+    assert (encoder.scaling.offset, encoder.scaling.scale) == (5, 2)
+
+
+@pytest.mark.parametrize(
+    ("missing", "stand_in"),
+    [(Median(), 2), (Mean(), 5), (ConstantValue(value=-1.0), -1)],
+    ids=["median", "mean", "constant"],
+)
+def test_a_gap_gets_the_stand_in_of_the_training_rows(missing, stand_in):
+    encoder = fit([1, 2, 12, None], Numeric(missing=missing))
+    assert inputs(encoder, [None, 7.0]) == [[stand_in, 1], [7, 0]]
+
+
+def test_a_stand_in_is_scaled_as_the_values_are():
+    # Median 4.5: a quarter of the deviation below the mean.
+    assert inputs(fit(EIGHT, scaling=Standard()), [None]) == [[-0.25]]
+
+
+@pytest.mark.parametrize(
+    ("indicator", "values", "names"),
+    [
+        ("auto", [1, 2], ("x",)),
+        ("auto", [1, None], ("x", "x is missing")),
+        (True, [1, 2], ("x", "x is missing")),
+        (False, [1, None], ("x",)),
+    ],
+)
+def test_there_is_an_indicator_where_it_is_asked_for_and_else_where_gaps_were(
+    indicator, values, names
+):
+    assert fit(values, Numeric(missing=Median(indicator=indicator))).inputs == names
+
+
+def test_a_first_gap_at_prediction_gets_the_stand_in_without_an_indicator():
+    assert inputs(fit([1, 2, 3]), [None]) == [[2]]
+
+
+def test_a_forbidden_gap_is_an_error_that_counts_the_others():
+    with pytest.raises(DataError) as caught:
+        encoder = fit([1, 2], Numeric(missing=Refuse()))
+        encoder.encode(rows([1, None, None, None], first_row=11), np.zeros((4, 1), np.float32))
+    assert str(caught.value) == (
+        "t.csv: row 12, column 'x': is empty, as 2 more are; 'missing: error' forbids it"
+    )
+
+
+def test_a_column_without_a_value_says_how_to_leave_it_out():
+    with pytest.raises(DataError, match="has no value in the training rows; declare it 'ignored'"):
+        fit(pa.array([None, None], pa.float64()))
+
+
+def test_true_is_one_and_false_is_zero_however_written():
+    encoder = fit(["true", "False"], Boolean())
+    assert inputs(encoder, ["TRUE", "false", "1", "0"]) == [[1], [0], [1], [0]]
+    assert inputs(encoder, [True, False]) == [[1], [0]]
+
+
+@pytest.mark.parametrize(
+    ("values", "stand_in"),
+    [([True, True, False, None], 1), ([True, False, False, None], 0), ([True, False, None], 0)],
+    ids=["mostly true", "mostly false", "even"],
+)
+def test_a_gap_among_booleans_gets_the_most_frequent_of_them(values, stand_in):
+    assert inputs(fit(values, Boolean()), [None, True]) == [[stand_in, 1], [1, 0]]
+
+
+@pytest.mark.parametrize(("indicator", "width"), [(True, 2), (False, 1)])
+def test_booleans_have_an_indicator_as_asked(indicator, width):
+    feature = Boolean(missing=MostFrequent(indicator=indicator))
+    assert len(fit([True, None], feature).inputs) == width
+
+
+def test_a_gap_among_booleans_can_be_forbidden():
+    with pytest.raises(DataError, match="row 1, column 'x': is empty; 'missing: error' forbids it"):
+        inputs(fit([True, False], Boolean(missing=Refuse())), [None])
+
+
+@pytest.mark.parametrize(
+    ("scaling", "value", "message"),
+    [
+        (Standard(), math.inf, "expected a finite number, got 'inf'"),
+        (Log(), -0.5, "scaling 'log' wants 0 or more, got -0.5"),
+        (Unscaled(), 1e39, "the network's numbers end at 3.4e+38, got 1e+39"),
+        (Unscaled(), -1e39, "the network's numbers end at 3.4e+38, got -1e+39"),
+    ],
+    ids=["infinity", "negative under log", "beyond float32", "beyond float32 below"],
+)
+@pytest.mark.parametrize("when", ["training", "prediction"])
+def test_a_number_without_a_place_is_refused_with_file_row_and_column(
+    scaling, value, message, when
+):
+    with pytest.raises(DataError) as caught:
+        if when == "training":
+            fit([1.0, value], scaling=scaling)
+        else:
+            inputs(fit([1.0, 2.0], scaling=scaling), [1.0, value])
+    assert str(caught.value) == f"t.csv: row 2, column 'x': {message}"
+
+
+def test_a_number_that_overflows_once_scaled_is_refused():
+    encoder = fit([1.0], scaling=Divide(by=1e-20))
+    with pytest.raises(DataError) as caught:
+        inputs(encoder, [1.0, 1e30])
+    assert str(caught.value) == (
+        "t.csv: row 2, column 'x': the network's numbers end at 3.4e+38, "
+        "and 1e+30 is 1.0e+50 when scaled"
+    )
+
+
+def test_a_negative_constant_for_gaps_contradicts_log():
+    with pytest.raises(ConfigError) as caught:
+        fit([1.0, 2.0], Numeric(missing=ConstantValue(value=-1.0)), Log())
+    assert str(caught.value) == (
+        "input.features.x.missing.value: scaling 'log' wants 0 or more, got -1"
+    )

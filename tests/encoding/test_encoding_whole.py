@@ -1,0 +1,233 @@
+"""A table to a matrix: columns by name, nothing leaked, to JSON and back."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from dlcli.config.data import Target
+from dlcli.config.features import (
+    Auto,
+    Boolean,
+    Categorical,
+    Ignored,
+    Log,
+    MostFrequentCategory,
+    Numeric,
+    Standard,
+    Unscaled,
+)
+from dlcli.encoding import (
+    Block,
+    Encoding,
+    decide_types,
+    fit_encoding,
+    fit_target,
+    infer_target,
+    row_weights,
+)
+from dlcli.errors import ConfigError, DataError
+from dlcli.table import Table
+
+
+def rows(**columns):
+    data = pa.table(columns)
+    return Table("t.csv", data, np.arange(1, data.num_rows + 1))
+
+
+TRAIN = rows(
+    size=[1.0, 3.0, None],
+    colour=["red", "blue", "red"],
+    fresh=["true", "false", "true"],
+    id=[7, 8, 9],
+    y=["a", "b", "a"],
+)
+CHOSEN = {"size": Auto(), "colour": Auto(), "fresh": Auto(), "id": Ignored()}
+
+
+def fitted(train=TRAIN, scaling=None):
+    kind = infer_target(Target(column="y"), [train])
+    return fit_encoding(
+        decide_types(CHOSEN, train), scaling or Unscaled(), train, fit_target(kind, None, train)
+    )
+
+
+def test_blocks_stand_side_by_side_in_the_order_of_the_features():
+    layout = fitted().layout
+    assert layout.blocks == (
+        Block("size", "numeric", ("size", "size is missing")),
+        Block("colour", "numeric", ("colour = blue", "colour = red")),
+        Block("fresh", "numeric", ("fresh",)),
+    )
+    assert layout.width == 5
+
+
+def test_a_table_becomes_a_float32_matrix():
+    matrix, notes = fitted().transform(TRAIN)
+    assert matrix.dtype == np.float32
+    assert matrix.tolist() == [[1, 0, 0, 1, 1], [3, 0, 1, 0, 0], [2, 1, 0, 1, 1]]
+    assert notes == []
+
+
+def test_order_extra_columns_and_an_absent_target_make_no_difference():
+    table = rows(extra=["?"], fresh=["true"], colour=["blue"], size=[4.0])
+    assert fitted().transform(table)[0].tolist() == [[4, 0, 1, 0, 1]]
+
+
+def test_what_a_column_has_to_say_is_handed_on():
+    table = rows(size=[1.0], colour=["green"], fresh=["true"])
+    assert fitted().transform(table)[1] == [
+        "column 'colour': 1 row with values that are no category ('green'): no input is set"
+    ]
+
+
+def test_absent_columns_are_listed_all_at_once():
+    with pytest.raises(ConfigError) as caught:
+        fitted().transform(rows(size=[1.0]))
+    assert str(caught.value) == ("t.csv: has no column 'colour', 'fresh', which the network reads")
+
+
+def test_a_single_absent_column_is_told_with_the_nearest_name():
+    with pytest.raises(ConfigError, match="did you mean 'Size'?"):
+        fitted().transform(rows(Size=[1.0], colour=["red"], fresh=["true"]))
+
+
+@given(
+    st.lists(st.floats(-1e6, 1e6) | st.none(), min_size=2, max_size=6),
+    st.lists(st.sampled_from(["red", "blue", "green", ""]), min_size=2, max_size=6),
+)
+def test_statistics_follow_from_training_rows_whatever_the_others_hold(sizes, colours):
+    count = min(len(sizes), len(colours))
+    whole = pa.concat_tables(
+        [
+            TRAIN.data,
+            pa.table(
+                {
+                    "size": pa.array(sizes[:count], pa.float64()),
+                    "colour": colours[:count],
+                    "fresh": ["false"] * count,
+                    "id": [0] * count,
+                    "y": ["b"] * count,
+                }
+            ),
+        ]
+    )
+    table = Table("t.csv", whole, np.arange(1, 4 + count))
+    encoding = fitted(table.take(np.arange(3)), Standard())
+    assert encoding == fitted(scaling=Standard())
+
+
+NAMES = st.text(st.characters(exclude_categories=["Cs", "Zs", "Cc"]), min_size=1, max_size=5)
+NUMBERS = st.floats(0, 1e30, allow_subnormal=False)
+
+
+@st.composite
+def encodings(draw):
+    """What comes of fitting a few columns of each type on a few rows."""
+    count = draw(st.integers(2, 5))
+
+    def column(values):
+        return draw(st.lists(values, min_size=count, max_size=count).filter(any_present))
+
+    any_present = lambda values: any(value not in (None, "") for value in values)  # noqa: E731
+    train = rows(
+        n=pa.array(column(NUMBERS | st.none()), pa.float64()),
+        b=pa.array(column(st.booleans() | st.none()), pa.bool_()),
+        c=pa.array(column(NAMES | st.none()).copy(), pa.string()),
+        u=pa.array(column(NUMBERS), pa.float64()),
+        v=["x", "z"] + ["z"] * (count - 2),
+    )
+    features = {
+        "n": Numeric(scaling=draw(st.sampled_from([Standard(), Log(), Unscaled()]))),
+        "b": Boolean(),
+        "c": Categorical(
+            max_categories=draw(st.integers(1, 3)),
+            missing=draw(st.sampled_from([Categorical().missing, MostFrequentCategory()])),
+        ),
+    }
+    target = draw(st.sampled_from(["u", "v"]))
+    kind = infer_target(Target(column=target), [train])
+    fitted_target = fit_target(kind, draw(st.sampled_from([None, Standard(), Log()])), train)
+    return fit_encoding(decide_types(features, train), Standard(), train, fitted_target), train
+
+
+@given(encodings())
+def test_to_json_and_back_it_is_the_same_to_the_bit(made):
+    encoding, train = made
+    again = Encoding.model_validate_json(encoding.model_dump_json())
+    assert again == encoding
+    np.testing.assert_array_equal(again.transform(train)[0], encoding.transform(train)[0])
+
+
+def damaged(*path, to):
+    """The JSON of an encoding with another value at a path."""
+    document = json.loads(fitted().model_dump_json())
+    place = document
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = to
+    return json.dumps(document)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("format",), 2),
+        (("features", 0, "type"), "text"),
+        (("features", 0, "fill"), "2"),
+        (("features", 0, "fill"), float("nan")),
+        (("features", 0, "scaling", "scale"), 0),
+        (("features", 0, "scaling", "name"), "square"),
+        (("features", 0, "more"), 1),
+        (("features", 1, "categories"), ["red", "red"]),
+        (("features", 1, "fill"), "green"),
+        (("features", 1, "missing"), "fill"),
+        (("target", "classes"), ["a"]),
+        (("target", "classes"), ["a", "a"]),
+        (("target", "stored"), "integer"),
+        (("target", "stored"), "boolean"),
+        (("target",), {"kind": "numbers", "columns": ["u", "v"], "scalings": [{"name": "none"}]}),
+        (("target",), {"kind": "numbers", "columns": [], "scalings": []}),
+    ],
+    ids=lambda part: ".".join(map(str, part)) if isinstance(part, tuple) else None,
+)
+def test_json_that_no_fitting_gives_is_refused(path, value):
+    with pytest.raises(ValidationError):
+        Encoding.model_validate_json(damaged(*path, to=value))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"format": 1}'])
+def test_what_is_no_encoding_at_all_is_refused(text):
+    with pytest.raises(ValidationError):
+        Encoding.model_validate_json(text)
+
+
+def test_row_weights_are_read_as_they_stand():
+    weights = row_weights(rows(w=["0", "2.5"]), "w")
+    assert weights is not None
+    assert weights.tolist() == [0, 2.5]
+
+
+def test_without_a_weight_column_there_are_no_weights():
+    assert row_weights(rows(x=[1]), None) is None
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (["1", ""], "t.csv: row 2, column 'w': the weight is missing"),
+        (["1", "-2"], "t.csv: row 2, column 'w': the weight is negative: -2"),
+        (["0", "0"], "t.csv: column 'w': all weights are 0"),
+        (["1", "inf"], "t.csv: row 2, column 'w': expected a finite number, got 'inf'"),
+    ],
+)
+def test_weights_that_mean_nothing_are_refused(weights, message):
+    with pytest.raises(DataError) as caught:
+        row_weights(rows(w=weights), "w")
+    assert str(caught.value) == message

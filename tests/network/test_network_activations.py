@@ -1,0 +1,124 @@
+"""The NumPy activations against Keras's own, and `erfc` against the standard library's."""
+
+from __future__ import annotations
+
+import inspect
+import math
+
+import keras
+import numpy as np
+import pytest
+
+from dlcli.network import activations
+from dlcli.network.activations import ACTIVATIONS
+
+LEFT_OUT = {"glu", "sparsemax", "swish", "hard_swish"}
+NOT_ACTIVATIONS = {"get", "serialize", "deserialize"}
+
+PARAMETERS = [
+    ("celu", {"alpha": 0.3}),
+    ("celu", {"alpha": 2.5}),
+    ("elu", {"alpha": 0.3}),
+    ("gelu", {"approximate": True}),
+    ("hard_shrink", {"threshold": 1.5}),
+    ("leaky_relu", {"negative_slope": 0.01}),
+    ("leaky_relu", {"negative_slope": 1.5}),
+    ("relu", {"negative_slope": 0.1}),
+    ("relu", {"max_value": 2.0}),
+    ("relu", {"max_value": 6}),
+    ("relu", {"threshold": 1.0}),
+    ("relu", {"threshold": -1.0}),
+    ("relu", {"negative_slope": 0.1, "threshold": 1.0}),
+    ("relu", {"negative_slope": 0.1, "max_value": 2.0}),
+    ("relu", {"negative_slope": 0.1, "max_value": 2.0, "threshold": -1.0}),
+    ("soft_shrink", {"threshold": 1.5}),
+    ("squareplus", {"b": 0.5}),
+    ("threshold", {"threshold": 1.0, "default_value": -2.0}),
+    ("threshold", {"threshold": -0.5, "default_value": 7}),
+]
+CASES = [(name, {}) for name in sorted(set(ACTIVATIONS) - {"threshold"})] + PARAMETERS
+
+SMALL = np.array([0.0, 1e-30, 1e-8, 1e-3])
+LARGE = np.array([20.0, 80.0, 100.0, 750.0, 1e4, 1e30, np.inf])
+LINE = np.concatenate([-LARGE, -SMALL, SMALL, LARGE, np.linspace(-8, 8, 129)])
+
+
+def grid(name, dtype):
+    """A value a row beside constants, then rows of several units, for the softmax family."""
+    beside = np.stack([LINE, np.full_like(LINE, 0.25), np.full_like(LINE, -1.0)], axis=1)
+    rows = np.random.default_rng(0).normal(scale=[[0.1], [1.0], [10.0]] * 20, size=(60, 3))
+    x = np.concatenate([beside, rows, [[0.0, 0.0, 0.0]]]).astype(dtype)
+    # Keras's softmax of a row with an infinity is NaN throughout or in part, by dtype.
+    return x[~np.isposinf(x).any(axis=1)] if name == "softmax" else x
+
+
+def unit_of(name, parameters, dtype):
+    """The relative size of the last place to which Keras computes."""
+    # TensorFlow rounds the slope of a leaky ReLU and the constants of GELU to float32 whatever
+    # the dtype of the input.
+    single = name in {"gelu", "leaky_relu"} or "negative_slope" in parameters
+    return np.finfo("float32" if single else dtype).eps
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("name", "parameters"), CASES, ids=str)
+def test_it_computes_what_keras_computes(name, parameters, dtype):
+    x = grid(name, dtype)
+    expected = np.asarray(getattr(keras.activations, name)(keras.ops.array(x), **parameters))
+    # Two correct implementations of exp, tanh and erfc differ by a few units in the last place
+    # (TensorFlow's float32 ones are the coarsest), in the tails by some more, since exp(y) turns
+    # y's rounding of half a unit into |y| halves. What is left of 1 + tanh(y) near -1, a unit or
+    # two, GELU multiplies by x / 2 at x = -5: the absolute part.
+    unit = unit_of(name, parameters, dtype)
+    result = ACTIVATIONS[name](x, **parameters)
+    np.testing.assert_allclose(result, expected, rtol=16 * unit, atol=8 * unit)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("name", "parameters"), CASES, ids=str)
+def test_it_keeps_dtype_and_shape_and_leaves_its_input_alone(name, parameters, dtype):
+    x = grid(name, dtype)
+    before = x.copy()
+    result = ACTIVATIONS[name](x, **parameters)
+    assert (result.dtype, result.shape) == (x.dtype, x.shape)
+    np.testing.assert_array_equal(x, before)
+
+
+def test_the_names_are_all_of_keras_but_the_ones_left_out():
+    public = {name for name in dir(keras.activations) if not name.startswith("_")}
+    assert set(ACTIVATIONS) == public - NOT_ACTIVATIONS - LEFT_OUT
+
+
+@pytest.mark.parametrize("name", sorted(ACTIVATIONS))
+def test_its_parameters_and_defaults_are_those_of_keras(name):
+    def defaults(function):
+        _, *parameters = inspect.signature(function).parameters.values()
+        return {each.name: each.default for each in parameters if each.name != "axis"}
+
+    assert defaults(ACTIVATIONS[name]) == defaults(getattr(keras.activations, name))
+
+
+# At x = 8, rounding x**2 = 64 leaves half a unit in its last place: 7e-15 in float64, 4e-6 in
+# float32, and exp(-x**2) makes that absolute error a relative one.
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-14), ("float32", 5e-6)])
+def test_erfc_equals_the_standard_librarys(dtype, tolerance):
+    x = np.linspace(-8, 8, 4001).astype(dtype)
+    expected = [math.erfc(value) for value in x.tolist()]
+    np.testing.assert_allclose(activations._erfc(x), expected, rtol=tolerance)
+
+
+def test_erfc_vanishes_far_to_the_right_and_is_two_far_to_the_left():
+    x = np.array([[30.0, 1e30, np.inf, -30.0, -1e30, -np.inf]])
+    assert activations._erfc(x).tolist() == [[0, 0, 0, 2, 2, 2]]
+
+
+def test_sigmoid_of_a_very_negative_number_is_zero_without_a_warning():
+    assert activations.sigmoid(np.array([[-1000.0, 0.0, 1000.0]])).tolist() == [[0, 0.5, 1]]
+
+
+def test_softplus_of_a_large_number_is_the_number():
+    assert activations.softplus(np.array([[1000.0, -1000.0]])).tolist() == [[1000, 0]]
+
+
+def test_exponential_of_a_large_number_is_infinite_without_a_warning():
+    assert activations.exponential(np.array([[1000.0]])).tolist() == [[np.inf]]

@@ -1,0 +1,364 @@
+"""Output, loss and metrics: what follows from the target, and what contradicts it."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import keras
+import numpy as np
+import pytest
+
+from dlcli.config import Config
+from dlcli.config.losses import Loss
+from dlcli.encoding import TargetKind
+from dlcli.errors import ConfigError, DataError
+from dlcli.network import check_values, resolve_head
+from dlcli.table import read_table
+
+TARGETS = {
+    "number": TargetKind(("y",), (), "all numbers"),
+    "numbers": TargetKind(("u", "v"), (), "several columns"),
+    "two": TargetKind(("y",), ("no", "yes"), "text"),
+    "three": TargetKind(("y",), ("a", "b", "c"), "text"),
+    "four": TargetKind(("y",), ("a", "b", "c", "d"), "text"),
+}
+SECTIONS = get_args(get_args(Loss)[0])
+LOSSES = {section.model_fields["name"].default: section.__name__ for section in SECTIONS}
+"""The name of each loss, and of its class in Keras."""
+
+PROBABILITY = ["binary_crossentropy", "binary_focal_crossentropy"]
+MARGIN = ["hinge", "squared_hinge"]
+CLASSES = [
+    "categorical_crossentropy",
+    "categorical_focal_crossentropy",
+    "categorical_generalized_cross_entropy",
+    "categorical_hinge",
+    "sparse_categorical_crossentropy",
+]
+NUMBER = [
+    "huber",
+    "log_cosh",
+    "mean_absolute_error",
+    "mean_absolute_percentage_error",
+    "mean_squared_error",
+    "mean_squared_logarithmic_error",
+    "poisson",
+]
+FITTING = {
+    "number": NUMBER,
+    "numbers": [*NUMBER, "cosine_similarity", "kl_divergence"],
+    "two": [*PROBABILITY, *MARGIN, *CLASSES],
+    "three": CLASSES,
+    "four": CLASSES,
+}
+
+
+def config(**sections):
+    data = {"train": "t.csv", "target": "y", "validation": 0.2}
+    return Config.model_validate({"data": data, "hidden": (), "epochs": 1, **sections})
+
+
+def head(target, **sections):
+    """Units, activation, scaling and loss by name."""
+    found = resolve_head(config(**sections), TARGETS[target])
+    assert found.output.activation is not None
+    scaling = found.output.scaling.name if found.output.scaling else None
+    return found.output.units, found.output.activation.name, scaling, found.loss.name
+
+
+def problems(target, **sections):
+    with pytest.raises(ConfigError) as caught:
+        resolve_head(config(**sections), TARGETS[target])
+    return [str(problem) for problem in caught.value.problems]
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ("number", (1, "linear", "standard", "mean_squared_error")),
+        ("numbers", (2, "linear", "standard", "mean_squared_error")),
+        ("two", (1, "sigmoid", None, "binary_crossentropy")),
+        ("three", (3, "softmax", None, "sparse_categorical_crossentropy")),
+    ],
+)
+def test_output_and_loss_follow_from_the_target(target, expected):
+    assert head(target) == expected
+
+
+@pytest.mark.parametrize(
+    ("target", "metrics"),
+    [("number", ("mae",)), ("two", ("accuracy",)), ("three", ("accuracy",))],
+)
+def test_without_metrics_each_epoch_shows_the_usual_one(target, metrics):
+    assert resolve_head(config(), TARGETS[target]).metrics == metrics
+
+
+def test_an_empty_list_of_metrics_is_kept():
+    assert resolve_head(config(metrics=()), TARGETS["number"]).metrics == ()
+
+
+@pytest.mark.parametrize("output", [{"activation": "softmax"}, {"units": 2}])
+def test_two_classes_get_two_units_where_the_output_asks_for_them(output):
+    expected = (2, "softmax", None, "sparse_categorical_crossentropy")
+    assert head("two", output=output) == expected
+
+
+@pytest.mark.parametrize(
+    ("loss", "target", "expected"),
+    [
+        ("hinge", "two", (1, "linear", None, "hinge")),
+        ("binary_focal_crossentropy", "two", (1, "sigmoid", None, "binary_focal_crossentropy")),
+        ("categorical_hinge", "two", (2, "softmax", None, "categorical_hinge")),
+        ("categorical_crossentropy", "three", (3, "softmax", None, "categorical_crossentropy")),
+        ("huber", "number", (1, "linear", "standard", "huber")),
+        ("poisson", "number", (1, "exponential", "none", "poisson")),
+        ("kl_divergence", "numbers", (2, "softmax", "none", "kl_divergence")),
+        ("cosine_similarity", "numbers", (2, "linear", "none", "cosine_similarity")),
+        (
+            "mean_absolute_percentage_error",
+            "number",
+            (1, "linear", "none", "mean_absolute_percentage_error"),
+        ),
+    ],
+)
+def test_the_output_follows_from_the_loss(loss, target, expected):
+    assert head(target, loss=loss) == expected
+
+
+def test_an_activation_that_bends_the_output_leaves_the_target_unscaled():
+    assert head("number", output={"activation": "softplus"})[2] == "none"
+
+
+@pytest.mark.parametrize("scaling", ["standard", "log", "none"])
+def test_a_declared_scaling_is_kept(scaling):
+    assert head("number", output={"scaling": scaling, "activation": "tanh"})[2] == scaling
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_loss_either_fits_the_target_or_is_the_one_problem(loss, target):
+    if loss in FITTING[target]:
+        assert head(target, loss=loss)[3] == loss
+    else:
+        (problem,) = problems(target, loss=loss)
+        assert problem.startswith(f"loss: '{loss}' ")
+
+
+BATCHES = {
+    "number": np.array([[0.5], [2.0]]),
+    "numbers": np.array([[0.25, 0.75], [1.0, 0.0]]),
+    "two": np.array([[0], [1]]),
+    "three": np.array([[2], [0]]),
+    "four": np.array([[3], [1]]),
+}
+"""Two rows of each target, as it is labelled: numbers as they are, classes by their place."""
+
+
+@pytest.mark.parametrize(
+    ("target", "loss"), [(target, loss) for target in TARGETS for loss in FITTING[target]]
+)
+def test_keras_computes_a_loss_that_fits_on_the_output_that_follows(target, loss):
+    units, activation, _, name = head(target, loss=loss)
+    labels = BATCHES[target]
+    if name in {"sparse_categorical_crossentropy", "categorical_generalized_cross_entropy"}:
+        labels = labels[:, 0]
+    elif name in CLASSES:
+        labels = np.eye(units)[labels[:, 0]]
+    sums = keras.ops.convert_to_tensor(np.linspace(-1, 1, 2 * units).reshape(2, units), "float32")
+    output = getattr(keras.activations, activation)(sums)
+    value = getattr(keras.losses, LOSSES[name])()(labels, output)
+    assert np.isfinite(value).all()
+
+
+@pytest.mark.parametrize(
+    ("target", "loss", "message"),
+    [
+        (
+            "number",
+            "cosine_similarity",
+            "loss: 'cosine_similarity' is for several numbers, and the target is 'y' alone",
+        ),
+        (
+            "number",
+            "binary_crossentropy",
+            "loss: 'binary_crossentropy' is for classes, and the target 'y' is a number; use one "
+            "of mean_squared_error, mean_absolute_error, mean_absolute_percentage_error, "
+            "mean_squared_logarithmic_error, huber, log_cosh, poisson, "
+            "or data.target: {column: ..., type: categorical}",
+        ),
+        (
+            "two",
+            "mean_squared_error",
+            "loss: 'mean_squared_error' does not fit the 2 classes of the target 'y'; use one of "
+            "binary_crossentropy, binary_focal_crossentropy, hinge, squared_hinge, "
+            "sparse_categorical_crossentropy, categorical_crossentropy, "
+            "categorical_focal_crossentropy, categorical_generalized_cross_entropy, "
+            "categorical_hinge",
+        ),
+        (
+            "three",
+            "binary_crossentropy",
+            "loss: 'binary_crossentropy' does not fit the 3 classes of the target 'y'; use one of "
+            "sparse_categorical_crossentropy, categorical_crossentropy, "
+            "categorical_focal_crossentropy, categorical_generalized_cross_entropy, "
+            "categorical_hinge",
+        ),
+    ],
+)
+def test_a_loss_that_contradicts_the_target_is_told_with_those_that_fit(target, loss, message):
+    assert problems(target, loss=loss) == [message]
+
+
+@pytest.mark.parametrize(
+    ("target", "sections", "message"),
+    [
+        (
+            "number",
+            {"output": {"units": 2}},
+            "output.units: expected 1 (one for each of the target's columns 'y'), got 2",
+        ),
+        (
+            "numbers",
+            {"output": {"units": 1}},
+            "output.units: expected 2 (one for each of the target's columns 'u', 'v'), got 1",
+        ),
+        (
+            "four",
+            {"output": {"units": 3}},
+            "output.units: expected 4 (one for each of the 4 classes a, b, c, d), got 3",
+        ),
+        (
+            "two",
+            {"output": {"units": 2}, "loss": "binary_crossentropy"},
+            "output.units: expected 1 (one probability for two classes with "
+            "'binary_crossentropy'), got 2",
+        ),
+        (
+            "two",
+            {"output": {"units": 1}, "loss": "categorical_hinge"},
+            "output.units: expected 2 (one for each of the 2 classes no, yes), got 1",
+        ),
+        (
+            "two",
+            {"output": {"units": 1, "activation": "softmax"}},
+            "output.activation: 'softmax' of one unit is constant; use sigmoid",
+        ),
+        (
+            "number",
+            {"output": {"activation": "log_softmax"}},
+            "output.activation: 'log_softmax' of one unit is constant; use linear",
+        ),
+        (
+            "two",
+            {"output": {"activation": "relu"}},
+            "output.activation: 'relu' does not fit the loss 'binary_crossentropy'; "
+            "use sigmoid, hard_sigmoid, sparse_sigmoid",
+        ),
+        (
+            "two",
+            {"output": {"activation": "sigmoid"}, "loss": "hinge"},
+            "output.activation: 'sigmoid' does not fit the loss 'hinge'; "
+            "use linear, tanh, softsign, hard_tanh",
+        ),
+        (
+            "three",
+            {"output": {"activation": "sigmoid"}},
+            "output.activation: 'sigmoid' does not fit the loss "
+            "'sparse_categorical_crossentropy'; use softmax",
+        ),
+        (
+            "number",
+            {"output": {"activation": "linear"}, "loss": "poisson"},
+            "output.activation: 'linear' does not fit the loss 'poisson'; use sigmoid, "
+            "hard_sigmoid, sparse_sigmoid, exponential, softplus, squareplus, sparse_plus, relu, "
+            "relu6, softmax",
+        ),
+        (
+            "two",
+            {"output": {"scaling": "standard"}},
+            "output.scaling: is for numbers, and the target 'y' is classes",
+        ),
+        (
+            "number",
+            {"output": {"scaling": "standard"}, "loss": "poisson"},
+            "output.scaling: 'poisson' needs the target's own unit; use none",
+        ),
+        (
+            "number",
+            {"class_weight": "balanced"},
+            "class_weight: the target 'y' is a number and has no classes",
+        ),
+        (
+            "number",
+            {"metrics": ("mae", "accuracy")},
+            "metrics[1]: 'accuracy' does not fit the numbers of 'y'; use mae, mse, rmse, r2",
+        ),
+        (
+            "two",
+            {"metrics": ("r2",)},
+            "metrics[0]: 'r2' does not fit the 2 classes of 'y'; "
+            "use accuracy, auc, precision, recall, f1",
+        ),
+        (
+            "three",
+            {"metrics": ("top_3_accuracy",)},
+            "metrics[0]: 'top_3_accuracy' does not fit the 3 classes of 'y'; use accuracy, f1",
+        ),
+        (
+            "number",
+            {"early_stopping": {"monitor": "val_rmse"}},
+            "early_stopping.monitor: 'val_rmse' is not measured; add it to metrics",
+        ),
+        (
+            "number",
+            {"learning_rate_schedule": {"name": "reduce_on_plateau", "monitor": "r2"}},
+            "learning_rate_schedule.monitor: 'r2' is not measured; add it to metrics",
+        ),
+    ],
+)
+def test_a_contradiction_is_told_at_its_place_with_what_would_fit(target, sections, message):
+    assert problems(target, **sections) == [message]
+
+
+def test_the_usual_metric_can_be_monitored():
+    sections = {"early_stopping": {"monitor": "val_mae"}}
+    assert resolve_head(config(**sections), TARGETS["number"]).metrics == ("mae",)
+
+
+def test_four_classes_can_show_their_top_3():
+    found = resolve_head(config(metrics=("top_3_accuracy",)), TARGETS["four"])
+    assert found.metrics == ("top_3_accuracy",)
+
+
+def test_all_contradictions_are_told_at_once():
+    output = {"units": 1, "scaling": "log"}
+    found = problems("three", output=output, loss="hinge", metrics=("auc",))
+    paths = [problem.partition(":")[0] for problem in found]
+    assert paths == ["loss", "output.scaling", "output.units", "metrics[0]"]
+
+
+def test_every_unknown_class_of_class_weight_is_named_with_the_nearest_one():
+    with pytest.raises(ConfigError) as caught:
+        resolve_head(config(class_weight={"yess": 2.0, "no": 1.0, "kiwi": 2.0}), TARGETS["two"])
+    assert [str(problem) for problem in caught.value.problems] == [
+        "class_weight.yess: no such class; did you mean 'yes'?",
+        "class_weight.kiwi: no such class; there are no, yes",
+    ]
+
+
+@pytest.mark.parametrize("loss", ["poisson", "mean_squared_logarithmic_error"])
+def test_a_loss_of_logarithms_refuses_a_negative_target_with_its_row(tmp_path, loss):
+    (tmp_path / "t.csv").write_text("y\n1\n0\n-2\n")
+    table = read_table(tmp_path / "t.csv")
+    resolved = resolve_head(config(loss=loss), TARGETS["number"])
+    with pytest.raises(DataError, match=f"row 3, column 'y': the loss '{loss}' wants .* got -2"):
+        check_values(resolved, TARGETS["number"], [table])
+
+
+def test_other_losses_take_a_negative_target(tmp_path):
+    (tmp_path / "t.csv").write_text("y\n-2\n")
+    check_values(
+        resolve_head(config(), TARGETS["number"]),
+        TARGETS["number"],
+        [read_table(tmp_path / "t.csv")],
+    )

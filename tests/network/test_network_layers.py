@@ -1,0 +1,138 @@
+"""The list of layers and its forward pass, by hand-worked numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dlcli.config.layers import Hidden, Output
+from dlcli.network import build_network
+from dlcli.network import network as network_module
+
+LINEAR = {"units": 1, "activation": "linear"}
+
+
+def network(inputs, *hidden, output=None):
+    sections = [Hidden.model_validate(section) for section in hidden]
+    return build_network(inputs, sections, Output.model_validate(output or LINEAR))
+
+
+def forward(net, rows, **arrays):
+    named = {name.replace("__", "/"): np.array(value, np.float32) for name, value in arrays.items()}
+    return net.forward(np.array(rows, np.float32), named)
+
+
+def test_layers_are_named_by_their_number_and_part_in_the_order_data_pass_them():
+    net = network(
+        3,
+        {"units": 4, "activation": "relu", "batch_normalization": True, "dropout": 0.5},
+        {"units": 2},
+    )
+    assert [layer.name for layer in net.layers] == [
+        "hidden_1",
+        "hidden_1_normalization",
+        "hidden_1_activation",
+        "hidden_1_dropout",
+        "hidden_2",
+        "output",
+    ]
+
+
+def test_weights_have_names_shapes_and_counts():
+    net = network(3, {"units": 4, "batch_normalization": True, "use_bias": False})
+    assert [(weight.name, weight.shape) for weight in net.weights] == [
+        ("hidden_1/kernel", (3, 4)),
+        ("hidden_1_normalization/gamma", (4,)),
+        ("hidden_1_normalization/beta", (4,)),
+        ("hidden_1_normalization/moving_mean", (4,)),
+        ("hidden_1_normalization/moving_variance", (4,)),
+        ("output/kernel", (4, 1)),
+        ("output/bias", (1,)),
+    ]
+    assert net.parameters == 12 + 16 + 5
+
+
+def test_running_statistics_are_not_trainable():
+    net = network(1, {"units": 1, "batch_normalization": True})
+    fixed = [weight.name for weight in net.weights if not weight.trainable]
+    assert fixed == [
+        "hidden_1_normalization/moving_mean",
+        "hidden_1_normalization/moving_variance",
+    ]
+
+
+def test_without_hidden_layers_it_is_a_linear_model():
+    net = network(2)
+    result = forward(net, [[1, 2], [3, 4]], output__kernel=[[10], [1]], output__bias=[0.5])
+    assert result.tolist() == [[12.5], [34.5]]
+
+
+def test_a_dense_layer_bends_its_weighted_sums():
+    net = network(1, {"units": 2, "activation": "relu"})
+    result = forward(
+        net,
+        [[2], [-2]],
+        hidden_1__kernel=[[1, -1]],
+        hidden_1__bias=[1, 0],
+        output__kernel=[[1], [10]],
+        output__bias=[0],
+    )
+    # Row 1: relu(3), relu(-2); row 2: relu(-1), relu(2).
+    assert result.tolist() == [[3], [20]]
+
+
+def test_batch_normalization_comes_between_the_sums_and_the_activation():
+    normalization = {"epsilon": 0.25}
+    hidden = {"units": 1, "activation": "relu", "batch_normalization": normalization}
+    result = forward(
+        network(1, hidden),
+        [[3], [1]],
+        hidden_1__kernel=[[1]],
+        hidden_1__bias=[0],
+        hidden_1_normalization__gamma=[2],
+        hidden_1_normalization__beta=[-1],
+        hidden_1_normalization__moving_mean=[2],
+        hidden_1_normalization__moving_variance=[3.75],
+        output__kernel=[[1]],
+        output__bias=[0],
+    )
+    # (x - 2)/sqrt(3.75 + 0.25)*2 - 1 is 0 and -2.
+    assert result.tolist() == [[0], [0]]
+    shifted = forward(
+        network(1, hidden),
+        [[3], [1]],
+        hidden_1__kernel=[[1]],
+        hidden_1__bias=[0],
+        hidden_1_normalization__gamma=[2],
+        hidden_1_normalization__beta=[0.5],
+        hidden_1_normalization__moving_mean=[2],
+        hidden_1_normalization__moving_variance=[3.75],
+        output__kernel=[[1]],
+        output__bias=[0],
+    )
+    assert shifted.tolist() == [[1.5], [0]]
+
+
+def test_dropout_does_nothing_at_prediction():
+    result = forward(
+        network(1, {"units": 1, "dropout": 0.9}, output={**LINEAR, "use_bias": False}),
+        [[7]],
+        hidden_1__kernel=[[1]],
+        hidden_1__bias=[0],
+        output__kernel=[[1]],
+    )
+    assert result.tolist() == [[7]]
+
+
+@pytest.mark.parametrize("rows", [0, 1, 2, 3, 4, 5])
+def test_rows_that_are_taken_in_parts_come_out_whole_and_in_order(rows, monkeypatch):
+    monkeypatch.setattr(network_module, "ROWS_AT_ONCE", 2)
+    matrix = [[row] for row in range(rows)] or np.zeros((0, 1))
+    result = forward(network(1), matrix, output__kernel=[[2]], output__bias=[1])
+    assert result.shape == (rows, 1)
+    assert result[:, 0].tolist() == [2 * row + 1 for row in range(rows)]
+
+
+def test_an_output_that_overflows_is_infinite_without_a_warning():
+    net = network(1, output={"units": 1, "activation": "exponential"})
+    assert forward(net, [[1000]], output__kernel=[[1]], output__bias=[0]).tolist() == [[np.inf]]

@@ -1,0 +1,166 @@
+"""Outputs as people read them: columns for each kind of target, and their scores."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from dlcli.encoding import ClassTarget, NumberTarget
+from dlcli.encoding.numbers import FittedScaling
+from dlcli.prediction import Predictions
+from dlcli.scores import score_binary
+from dlcli.table import Table
+
+
+def classes(*names, stored="text"):
+    return ClassTarget(column="y", classes=names, stored=stored)
+
+
+def numbers(*columns, name="none", offset=0.0, scale=1.0):
+    scaling = FittedScaling(name=name, offset=offset, scale=scale)
+    return NumberTarget(columns=columns, scalings=(scaling,) * len(columns))
+
+
+def predictions(target, outputs, **options):
+    return Predictions(target, np.array(outputs, np.float32), **options)
+
+
+def columns(target, outputs, **options):
+    found = predictions(target, outputs, **options).columns()
+    return {name: values.to_pylist() for name, values in found.items()}
+
+
+def rows(**data):
+    table = pa.table(data)
+    return Table("t.csv", table, np.arange(1, table.num_rows + 1))
+
+
+def test_a_number_is_given_in_the_targets_own_unit():
+    target = numbers("y", name="standard", offset=30.0, scale=4.0)
+    assert columns(target, [[0], [-0.5]]) == {"prediction": [30, 28]}
+
+
+def test_a_logarithmic_number_is_given_in_the_targets_own_unit():
+    target = numbers("y", name="log", offset=1.0, scale=2.0)
+    (values,) = columns(target, [[0], [1]]).values()
+    assert values == pytest.approx([np.exp(1) - 1, np.exp(3) - 1])
+
+
+def test_several_numbers_have_a_column_each():
+    expected = {"prediction_u": [1, 3], "prediction_v": [2, 4]}
+    assert columns(numbers("u", "v"), [[1, 2], [3, 4]]) == expected
+
+
+def test_two_classes_by_one_probability():
+    assert columns(classes("no", "yes"), [[0.25], [0.75]]) == {
+        "prediction": ["no", "yes"],
+        "probability_no": [0.75, 0.25],
+        "probability_yes": [0.25, 0.75],
+    }
+
+
+def test_two_classes_by_two_probabilities_read_the_same():
+    one = columns(classes("no", "yes"), [[0.25], [0.75]])
+    assert columns(classes("no", "yes"), [[0.75, 0.25], [0.25, 0.75]]) == one
+
+
+def test_an_even_chance_is_the_first_class():
+    assert columns(classes("no", "yes"), [[0.5]])["prediction"] == ["no"]
+    assert columns(classes("a", "b", "c"), [[0.25, 0.375, 0.375]])["prediction"] == ["b"]
+
+
+def test_several_classes_have_a_probability_each():
+    assert columns(classes("a", "b", "c"), [[0.5, 0.25, 0.25], [0.125, 0.125, 0.75]]) == {
+        "prediction": ["a", "c"],
+        "probability_a": [0.5, 0.125],
+        "probability_b": [0.25, 0.125],
+        "probability_c": [0.25, 0.75],
+    }
+
+
+def test_a_margin_is_given_as_it_is_and_above_0_means_the_second_class():
+    assert columns(classes("no", "yes"), [[-2], [0], [0.25]], has_margin=True) == {
+        "prediction": ["no", "no", "yes"],
+        "margin": [-2, 0, 0.25],
+    }
+
+
+def test_the_probabilities_of_a_row_sum_to_1():
+    positive = np.random.default_rng(0).uniform(size=(1000, 1)).astype(np.float32)
+    found = Predictions(classes("no", "yes"), positive).probabilities
+    assert found is not None
+    np.testing.assert_allclose(found.sum(axis=1, dtype=np.float64), 1, rtol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("target", "storage", "values"),
+    [
+        (classes("no", "yes"), pa.string(), ["no", "yes"]),
+        (classes("-1", "10", stored="integer"), pa.int64(), [-1, 10]),
+        (classes("false", "true", stored="boolean"), pa.bool_(), [False, True]),
+    ],
+    ids=["text", "integer", "boolean"],
+)
+def test_classes_come_back_as_the_table_stores_them(target, storage, values):
+    column = predictions(target, [[0.25], [0.75]]).columns()["prediction"]
+    assert column.type == storage
+    assert column.to_pylist() == values
+
+
+def test_without_rows_there_are_empty_columns_of_the_same_types():
+    found = predictions(classes("0", "1", stored="integer"), np.zeros((0, 1))).columns()
+    assert {name: (len(values), values.type) for name, values in found.items()} == {
+        "prediction": (0, pa.int64()),
+        "probability_0": (0, pa.float64()),
+        "probability_1": (0, pa.float64()),
+    }
+
+
+TRUTH = rows(y=["yes", "no", "yes", "no"])
+POSITIVE = np.array([0.75, 0.625, 0.25, 0.125])
+WEIGHTS = np.array([1.0, 2.0, 3.0, 4.0])
+
+
+@pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["plain", "weighted"])
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_two_classes_are_scored_by_the_probability_of_the_second(outputs, weights):
+    both = np.stack([1 - POSITIVE, POSITIVE], axis=1)
+    found = predictions(classes("no", "yes"), both[:, 2 - outputs :]).score(TRUTH, weights)
+    assert found == score_binary(np.array([1, 0, 1, 0]), POSITIVE, weights)
+
+
+def test_one_class_more_is_scored_by_all_probabilities():
+    table = rows(y=["c", "a", "b"])
+    outputs = [[0.25, 0.25, 0.5], [0.25, 0.5, 0.25], [0.25, 0.5, 0.25]]
+    scores = predictions(classes("a", "b", "c"), outputs).score(table, None)
+    assert scores["accuracy"] == pytest.approx(2 / 3)
+    assert scores["confusion"] == [[0, 1, 0], [0, 1, 0], [0, 0, 1]]
+
+
+def test_a_margin_has_no_log_loss():
+    scores = predictions(classes("no", "yes"), [[1], [-1], [2], [1]], has_margin=True).score(
+        TRUTH, None
+    )
+    assert scores["accuracy"] == 0.75
+    assert "log_loss" not in scores
+
+
+@pytest.mark.parametrize("rounding", [0, np.finfo(np.float32).epsneg])
+def test_scores_count_the_class_that_was_predicted_even_by_the_last_bit(rounding):
+    # A softmax may give 0.5 and a bit less than 0.5: neither sums to 1 nor is above one half.
+    found = predictions(classes("no", "yes"), [[0.5 - rounding, 0.5]])
+    predicted = found.columns()["prediction"].to_pylist()
+    assert found.score(rows(y=predicted), None)["accuracy"] == 1
+
+
+def test_numbers_are_scored_in_their_own_unit():
+    target = numbers("y", name="standard", offset=10.0, scale=2.0)
+    scores = predictions(target, [[0], [1]]).score(rows(y=[11.0, 15.0]), None)
+    assert scores["mae"] == 2  # predicted 10 and 12
+    assert scores["mse"] == 5
+
+
+def test_row_weights_reach_the_scores_of_numbers():
+    scores = predictions(numbers("y"), [[0], [0]]).score(rows(y=[1.0, 5.0]), np.array([3.0, 1.0]))
+    assert scores["mae"] == 2

@@ -1,0 +1,235 @@
+"""A stored run to predictions: the same as ever, or an error that says what doesn't fit."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from dlcli.errors import ConfigError, DataError, RunError
+from dlcli.prediction import Predictor
+from dlcli.run import new_run
+from dlcli.table import Table
+
+RESOLVED = """
+data: {train: t.csv, target: y, weight: w}
+hidden: [{units: 2, activation: relu}]
+output: {units: 1, activation: linear, scaling: standard}
+loss: mean_squared_error
+epochs: 1
+"""
+ENCODING = {
+    "format": 1,
+    "features": [
+        {
+            "type": "numeric",
+            "column": "x",
+            "scaling": {"name": "standard", "offset": 1.0, "scale": 2.0},
+            "fill": 1.0,
+            "indicator": False,
+        },
+        {
+            "type": "categorical",
+            "column": "colour",
+            "categories": ["red"],
+            "other": False,
+            "missing": "category",
+            "missing_input": False,
+            "unseen": "other",
+        },
+    ],
+    "target": {
+        "kind": "numbers",
+        "columns": ["y"],
+        "scalings": [{"name": "standard", "offset": 10.0, "scale": 2.0}],
+    },
+}
+WEIGHTS = {
+    "hidden_1/kernel": [[1.0, -1.0], [0.0, 2.0]],
+    "hidden_1/bias": [0.0, 0.0],
+    "output/kernel": [[1.0], [3.0]],
+    "output/bias": [0.5],
+}
+TWO_CLASSES = {"kind": "classes", "column": "y", "classes": ["a", "b"], "stored": "text"}
+
+
+@pytest.fixture
+def stored(tmp_path: Path):
+    """Stores a run of the given parts and returns it."""
+
+    def store(resolved=RESOLVED, encoding=None, weights=None):
+        with new_run(tmp_path / "run", "run") as draft:
+            draft.write_resolved(resolved)
+            text = encoding if isinstance(encoding, str) else json.dumps(encoding or ENCODING)
+            draft.write_encoding(text)
+            arrays = {n: np.array(a, np.float32) for n, a in (weights or WEIGHTS).items()}
+            draft.write_weights(arrays)
+            return draft.finish()
+
+    return store
+
+
+def rows(**columns):
+    data = pa.table(columns)
+    return Table("t.csv", data, np.arange(1, data.num_rows + 1))
+
+
+def with_target(target):
+    return {**ENCODING, "target": target}
+
+
+def refusal(stored, **parts):
+    run = stored(**parts)
+    with pytest.raises(RunError) as caught:
+        Predictor.load(run)
+    assert caught.value.exit_code == 5
+    message = str(caught.value)
+    assert "\n" not in message
+    return message.replace(str(run.path), "RUN")
+
+
+def test_a_stored_run_predicts_its_rows_in_order(stored):
+    # x to (x - 1)/2: 0, 1, -1. Hidden: relu(z), relu(2·red - z). Output: h₁ + 3h₂ + 1/2.
+    # Row 1: 0 + 3·2 + 0.5 = 6.5; row 2: 1 + 0 + 0.5 = 1.5; row 3: 0 + 3·1 + 0.5 = 3.5.
+    table = rows(colour=["red", "blue", "blue"], x=[1.0, 3.0, -1.0])
+    predictions, notes = Predictor.load(stored()).predict(table)
+    assert predictions.columns()["prediction"].to_pylist() == [23, 13, 17]  # 2y + 10
+    assert notes == [
+        "column 'colour': 2 rows with values that are no category ('blue'): no input is set"
+    ]
+
+
+def test_the_rows_of_a_shuffled_table_keep_their_predictions(stored):
+    predictor = Predictor.load(stored())
+    x = np.arange(-19.0, 21.0, 2.0)  # sums of whole numbers are exact in any order
+    order = np.random.default_rng(0).permutation(20)
+    table = rows(x=x, colour=["red"] * 20)
+    straight = predictor.predict(table)[0].numbers
+    shuffled = predictor.predict(table.take(order))[0].numbers
+    np.testing.assert_array_equal(shuffled, straight[order])
+
+
+def test_scores_take_target_and_weights_from_the_table(stored):
+    table = rows(x=[1.0, 3.0], colour=["red", "blue"], y=[23.0, 17.0], w=[3, 1])
+    scores, notes = Predictor.load(stored()).score(table)
+    assert scores["mae"] == 1  # (3·0 + 1·4)/4
+    assert len(notes) == 1
+
+
+def test_scores_need_target_and_weight(stored):
+    with pytest.raises(ConfigError) as caught:
+        Predictor.load(stored()).score(rows(x=[1.0], colour=["red"]))
+    assert str(caught.value) == "t.csv: has no column 'y', 'w', which scores are taken from"
+
+
+def test_predictions_need_the_columns_that_were_read(stored):
+    with pytest.raises(ConfigError, match="t.csv: has no column 'colour', which the network reads"):
+        Predictor.load(stored()).predict(rows(x=[1.0]))
+
+
+def test_a_value_that_cant_be_read_is_told_with_its_row(stored):
+    with pytest.raises(DataError, match="t.csv: row 2, column 'x': expected a finite number"):
+        Predictor.load(stored()).predict(rows(x=["1", "one"], colour=["red", "red"]))
+
+
+def class_columns(stored, loss, output, weights=None):
+    """The columns of a prediction of two classes, beside the class."""
+    resolved = RESOLVED.replace("mean_squared_error", loss).replace(
+        "units: 1, activation: linear, scaling: standard", output
+    )
+    predictor = Predictor.load(stored(resolved, with_target(TWO_CLASSES), weights))
+    predictions, _ = predictor.predict(rows(x=[1.0], colour=["red"]))
+    return list(predictions.columns())[1:]
+
+
+def test_one_output_for_two_classes_is_a_probability(stored):
+    columns = class_columns(stored, "binary_crossentropy", "units: 1, activation: sigmoid")
+    assert columns == ["probability_a", "probability_b"]
+
+
+@pytest.mark.parametrize("loss", ["hinge", "squared_hinge"])
+def test_one_output_of_a_hinge_loss_is_a_margin(stored, loss):
+    assert class_columns(stored, loss, "units: 1, activation: linear") == ["margin"]
+
+
+def test_two_outputs_of_a_hinge_loss_are_probabilities(stored):
+    weights = {**WEIGHTS, "output/kernel": np.eye(2), "output/bias": [0.0, 0.0]}
+    columns = class_columns(stored, "categorical_hinge", "units: 2, activation: softmax", weights)
+    assert columns == ["probability_a", "probability_b"]
+
+
+def test_misshapen_weights_are_refused(stored):
+    message = refusal(stored, weights={**WEIGHTS, "output/bias": [0.5, 0.5]})
+    assert "weights.npz: " in message
+    assert "array 'output/bias' is of shape (2,), (1,) was expected" in message
+
+
+def test_missing_weights_are_refused(stored):
+    weights = {name: array for name, array in WEIGHTS.items() if name != "output/bias"}
+    assert "lacks array 'output/bias'" in refusal(stored, weights=weights)
+
+
+def test_an_encoding_of_another_width_is_refused(stored):
+    encoding = {**ENCODING, "features": ENCODING["features"][:1]}
+    message = refusal(stored, encoding=encoding)
+    assert "array 'hidden_1/kernel' is of shape (2, 2), (1, 2) was expected" in message
+
+
+@pytest.mark.parametrize(
+    ("target", "what"),
+    [
+        ({**TWO_CLASSES, "classes": ["a", "b", "c"]}, "3 classes"),
+        (
+            {
+                "kind": "numbers",
+                "columns": ["u", "v"],
+                "scalings": [{"name": "none"}, {"name": "none"}],
+            },
+            "2 numbers",
+        ),
+    ],
+)
+def test_a_target_of_another_width_is_refused(stored, target, what):
+    assert refusal(stored, encoding=with_target(target)) == (
+        "RUN: its files don't fit together: "
+        f"output.units is 1, and the target of encoding.json has {what}"
+    )
+
+
+def test_a_damaged_encoding_is_refused_with_the_place(stored):
+    scaling = {"name": "standard", "offset": 1.0, "scale": -2.0}
+    feature = {**ENCODING["features"][0], "scaling": scaling}
+    message = refusal(stored, encoding={**ENCODING, "features": [feature]})
+    assert message == (
+        "RUN: its encoding.json can't be read: features.0.numeric.scaling.scale: "
+        "Input should be greater than 0"
+    )
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]"])
+def test_what_is_no_encoding_is_refused(stored, text):
+    assert refusal(stored, encoding=text).startswith("RUN: its encoding.json can't be read: ")
+
+
+@pytest.mark.parametrize(
+    "line", ["loss: mean_squared_error\n", "units: 1, ", "activation: linear, "]
+)
+def test_a_config_that_is_not_resolved_is_refused(stored, line):
+    message = refusal(stored, resolved=RESOLVED.replace(line, "", 1))
+    assert message == "RUN: its resolved.yaml is not complete"
+
+
+@pytest.mark.parametrize(
+    ("resolved", "what"),
+    [
+        (RESOLVED.replace("epochs: 1", "epochs: 0"), "epochs: expected a positive integer, got 0"),
+        (RESOLVED + "engine: warp\n", "engine: "),
+        ("epochs: [", ""),
+    ],
+)
+def test_a_config_that_cant_be_carried_out_is_refused(stored, resolved, what):
+    message = refusal(stored, resolved=resolved)
+    assert message.startswith(f"RUN: its resolved.yaml can't be read: {what}")
