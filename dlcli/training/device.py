@@ -38,7 +38,7 @@ def prepare_device(device: str, threads: int | str) -> Device:
     if device == "gpu" and not gpus:
         message = "TensorFlow sees no GPU on this machine; use auto or cpu, or install dlcli[gpu]"
         raise ConfigError([Problem("device", message)])
-    count = len(os.sched_getaffinity(0)) if threads == "auto" else int(threads)
+    count = _processors() if threads == "auto" else int(threads)
     try:
         tf.config.set_visible_devices(gpus, "GPU")
         for gpu in gpus:
@@ -60,3 +60,10 @@ def _set_threads(count: int) -> None:
     if now != (count, count):
         threading.set_intra_op_parallelism_threads(count)
         threading.set_inter_op_parallelism_threads(count)
+
+
+def _processors() -> int:
+    """The processors that this process may use; all there are where the system doesn't tell."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
