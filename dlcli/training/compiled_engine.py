@@ -117,6 +117,7 @@ def _record(
     names = (*job.columns, "learning_rate")
     for row in rows.tolist():
         values = dict(zip(names, map(shortest, row), strict=True))
+        check_finite(values.get("val_loss", 0.0), len(history.get("loss", ())) + 1, job.config)
         for name, value in values.items():
             history.setdefault(name, []).append(value)
         progress(len(history["loss"]), values)

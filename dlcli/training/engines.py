@@ -5,7 +5,7 @@ from __future__ import annotations
 from dlcli.config.training import CompiledEngine, Engine
 from dlcli.training import compiled_engine, keras_engine
 from dlcli.training.job import Job, Trained
-from dlcli.training.watching import Progress
+from dlcli.training.watching import Progress, check_weights
 
 
 def train_job(job: Job, engine: Engine, progress: Progress) -> Trained:
@@ -17,8 +17,11 @@ def train_job(job: Job, engine: Engine, progress: Progress) -> Trained:
         progress: is told of each epoch.
 
     Raises:
-        TrainingError: if the loss leaves the numbers.
+        TrainingError: if the loss or the weights leave the numbers.
     """
     if isinstance(engine, CompiledEngine):
-        return compiled_engine.run(job, engine.jit_compile is True, progress)
-    return keras_engine.fit(job, progress)
+        trained = compiled_engine.run(job, engine.jit_compile is True, progress)
+    else:
+        trained = keras_engine.fit(job, progress)
+    check_weights(trained.weights, job.config)
+    return trained

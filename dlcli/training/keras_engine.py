@@ -126,6 +126,7 @@ class _Record(keras.callbacks.Callback):
         values = {name: float(given[name]) for name in self.job.columns if name in given}
         values["learning_rate"] = self._rate(given)
         values = {name: shortest(value) for name, value in values.items()}
+        check_finite(values.get("val_loss", 0.0), epoch + 1, self.job.config)
         for name, value in values.items():
             self.history.setdefault(name, []).append(value)
         self.progress(epoch + 1, values)

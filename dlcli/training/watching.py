@@ -10,6 +10,7 @@ import numpy as np
 from dlcli.config.schema import Config
 from dlcli.errors import TrainingError
 from dlcli.scores import HIGHER_IS_BETTER
+from dlcli.training.job import Weights
 
 Progress = Callable[[int, Mapping[str, float]], None]
 """Is told of each epoch, counted from 1, with its column values of history.csv."""
@@ -24,18 +25,36 @@ def check_finite(loss: float, epoch: int, config: Config) -> None:
     """Stops a run whose loss is no number any more.
 
     Args:
-        loss: the loss so far in this epoch.
+        loss: the loss so far in this epoch, or the validation loss at its end.
         epoch: counted from 1.
         config: for what may have led there.
 
     Raises:
         TrainingError: if it is NaN or infinite.
     """
-    if math.isfinite(loss):
-        return
+    if not math.isfinite(loss):
+        raise _diverged(f"the loss became {loss} in epoch {epoch}", config)
+
+
+def check_weights(weights: Weights, config: Config) -> None:
+    """Stops a run whose last step left the numbers, which no loss has shown.
+
+    Args:
+        weights: what training ended with.
+        config: for what may have led there.
+
+    Raises:
+        TrainingError: if any of them is NaN or infinite.
+    """
+    for name, array in weights.items():
+        if not np.isfinite(array).all():
+            raise _diverged(f"the last step left no numbers in '{name}'", config)
+
+
+def _diverged(what: str, config: Config) -> TrainingError:
     rate = config.optimizer.learning_rate
-    raise TrainingError(
-        f"training diverged: the loss became {loss} in epoch {epoch}\n"
+    return TrainingError(
+        f"training diverged: {what}\n"
         f"  likely: steps that are too large; try --set optimizer.learning_rate={rate / 10:g}, or "
         "--set optimizer.clipnorm=1.0\n"
         "  or: inputs or a target far from 1 without scaling; see input.scaling, output.scaling"

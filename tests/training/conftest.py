@@ -1,0 +1,140 @@
+"""What the tests of the training room share: a job in one call, and both engines side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from dlcli.config.schema import Config
+from dlcli.encoding import ClassTarget, NumberTarget, Rows, TargetEncoder, TargetKind
+from dlcli.encoding.numbers import FittedScaling
+from dlcli.network import build_network, resolve_head
+from dlcli.training import Job, compiled_engine, keras_engine
+from dlcli.training.job import Trained
+from dlcli.training.watching import Progress
+
+ENGINES = ("keras", "graph", "xla")
+
+
+def train_with(job: Job, engine: str, progress: Progress = lambda *_: None) -> Trained:
+    """Trains with one of `ENGINES`."""
+    if engine == "keras":
+        return keras_engine.fit(job, progress)
+    return compiled_engine.run(job, engine == "xla", progress)
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> str:
+    """Each of the engines in turn."""
+    return str(request.param)
+
+
+@pytest.fixture
+def float64() -> Iterator[None]:
+    """Keras computes in float64, and all that it rounds away is beyond the sixteenth digit."""
+    before = keras.config.floatx()
+    keras.config.set_floatx("float64")
+    yield
+    keras.config.set_floatx(before)
+
+
+@pytest.fixture
+def train() -> Callable[..., Trained]:
+    """See `train_with`."""
+    return train_with
+
+
+@pytest.fixture
+def make_job() -> Callable[..., Job]:
+    """See `build_job`."""
+    return build_job
+
+
+def build_job(
+    config: dict[str, Any] | None = None,
+    target: str = "number",
+    rows: int = 13,
+    validation: int = 0,
+    weighted: str = "",
+    initial_weights: Any = None,
+) -> Job:
+    """Builds a job over rows drawn from a fixed seed, three inputs wide.
+
+    Args:
+        config: what differs from one hidden tanh layer of 4 units, SGD, 5 epochs, batch size 4.
+        target: `number`, `numbers` (three, shares of a whole), `count`, `two` or `four` classes.
+        rows: training rows.
+        validation: held-out rows.
+        weighted: which rows have weights: `train`, `validation` or `train validation`.
+        initial_weights: where to start.
+    """
+    given = {
+        "data": {"train": "a.csv", "target": "y", **({"validation": 0.3} if validation else {})},
+        "hidden": ({"units": 4, "activation": "tanh"},),
+        "optimizer": {"name": "sgd", "learning_rate": 0.1},
+        "epochs": 5,
+        "batch_size": 4,
+        **(config or {}),
+    }
+    section = Config.model_validate(given)
+    if keras.config.floatx() == "float64":
+        section = section.model_copy(update={"precision": "float64"})
+    kind, encoder = TARGETS[target]
+    head = resolve_head(section, kind)
+    return Job(
+        section,
+        build_network(3, section.hidden, head.output),
+        head,
+        encoder,
+        draw_rows(target, rows, seed=1, weighted="train" in weighted.split()),
+        draw_rows(target, validation, 2, "validation" in weighted.split()) if validation else None,
+        initial_weights,
+    )
+
+
+def draw_rows(target: str, rows: int, seed: int, weighted: bool) -> Rows:
+    """Draws rows whose target follows from the inputs, but for some noise."""
+    lot = np.random.default_rng(seed)
+    matrix = lot.normal(size=(rows, 3)).astype(np.float32)
+    signal = matrix @ [[1, 0, 0.5, -1], [0, 1, -0.5, -1], [0.5, 0, 1, -1]]
+    signal += lot.normal(scale=0.5, size=(rows, 4))
+    weights = lot.uniform(0.2, 3.0, size=rows) if weighted else None
+    return Rows(matrix, FORMS[target](signal), weights)
+
+
+FORMS: dict[str, Callable[[Any], Any]] = {
+    "number": lambda signal: signal[:, :1].astype(np.float32),
+    "numbers": lambda signal: _shares(signal[:, :3]),
+    "count": lambda signal: np.ceil(np.exp(signal[:, :1])).astype(np.float32),
+    "two": lambda signal: (signal[:, 0] > 0).astype(np.int64),
+    "four": lambda signal: signal.argmax(axis=1),
+}
+"""What the target makes of four numbers a row."""
+
+
+def _shares(signal: Any) -> Any:
+    powers = np.exp(signal)
+    return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def _numbers(*scalings: FittedScaling) -> tuple[TargetKind, TargetEncoder]:
+    columns = tuple(f"y{at}" for at in range(len(scalings)))
+    return TargetKind(columns, (), ""), NumberTarget(columns=columns, scalings=scalings)
+
+
+def _classes(names: str) -> tuple[TargetKind, TargetEncoder]:
+    encoder = ClassTarget(column="y", classes=tuple(names), stored="text")
+    return TargetKind(("y",), tuple(names), ""), encoder
+
+
+TARGETS = {
+    "number": _numbers(FittedScaling(name="standard", offset=3.0, scale=2.0)),
+    "numbers": _numbers(*[FittedScaling(name="none")] * 3),
+    "count": _numbers(FittedScaling(name="none")),
+    "two": _classes("ab"),
+    "four": _classes("abcd"),
+}

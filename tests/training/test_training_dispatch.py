@@ -1,0 +1,108 @@
+"""How many steps a dispatch takes changes nothing but when progress is told."""
+
+from __future__ import annotations
+
+import pytest
+
+from dlcli.training import compiled_engine
+
+EVERYTHING = {
+    "hidden": (
+        {
+            "units": 4,
+            "activation": "tanh",
+            "use_bias": False,
+            "batch_normalization": {},
+            "dropout": 0.3,
+        },
+    ),
+    "optimizer": {"name": "adam", "learning_rate": 0.05, "use_ema": True},
+    "early_stopping": {"patience": 4},
+    "learning_rate_schedule": {"name": "reduce_on_plateau", "patience": 1},
+    "metrics": ("mae", "r2"),
+    "epochs": 12,
+}
+PLAIN = {"optimizer": {"name": "adam", "learning_rate": 0.05}, "metrics": ("mae",), "epochs": 7}
+"""Without batch normalization the last batch is filled up instead of having its own program."""
+
+
+@pytest.fixture
+def train_in_steps(monkeypatch, train):
+    """Trains with a fixed number of steps a dispatch, and tells of each call of progress."""
+
+    def run(job, steps, engine="graph"):
+        class Pace:
+            def __init__(self, job):
+                self.steps = steps
+
+            def adapt(self, seconds):
+                pass
+
+        monkeypatch.setattr(compiled_engine, "_Pace", Pace)
+        told = []
+        return train(job, engine, lambda epoch, values: told.append((epoch, dict(values)))), told
+
+    return run
+
+
+def same(one, other):
+    weights = [
+        one.weights[name].tobytes() == array.tobytes() for name, array in other.weights.items()
+    ]
+    return all(weights) and one.history == other.history and one.best_epoch == other.best_epoch
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["graph", "xla"])
+@pytest.mark.parametrize("config", [EVERYTHING, PLAIN], ids=["everything", "plain"])
+def test_the_steps_of_a_dispatch_change_no_bit(config, engine, make_job, train_in_steps):
+    job = make_job(config, rows=11, validation=7)
+    whole, _ = train_in_steps(job, 10**6, engine)
+    for steps in (1, 3, 7):
+        assert same(train_in_steps(job, steps, engine)[0], whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("epochs_at_once", [1, 5])
+def test_the_epochs_given_at_once_change_no_bit(
+    epochs_at_once, make_job, train_in_steps, monkeypatch
+):
+    job = make_job(EVERYTHING, rows=11, validation=7)
+    whole, _ = train_in_steps(job, 10**6)
+    monkeypatch.setattr(compiled_engine, "MOST_EPOCHS", epochs_at_once)
+    assert same(train_in_steps(job, 4)[0], whole)
+
+
+@pytest.mark.parametrize("steps", [1, 4, 10**6])
+def test_every_epoch_is_told_once_and_in_order(steps, make_job, train_in_steps):
+    result, told = train_in_steps(make_job(PLAIN, validation=7), steps)
+    assert [epoch for epoch, _ in told] == [1, 2, 3, 4, 5, 6, 7]
+    for name, values in result.history.items():
+        assert [shown[name] for _, shown in told] == values
+
+
+def test_both_engines_tell_the_same_columns_in_the_same_order(make_job, train):
+    job = make_job(PLAIN, validation=7)
+    told = {}
+    for engine in ("keras", "graph"):
+        train(job, engine, lambda _, values, engine=engine: told.setdefault(engine, list(values)))
+    expected = ["loss", "mae", "val_loss", "val_mae", "learning_rate"]
+    assert told == {"keras": expected, "graph": expected}
+
+
+def test_a_dispatch_aims_at_a_tenth_of_a_second(make_job):
+    pace = compiled_engine._Pace(make_job())
+    first = pace.steps
+    pace.adapt(2.0)  # the first dispatch also compiled, and tells nothing
+    assert pace.steps == first
+    pace.adapt(0.05)
+    assert pace.steps == 2 * first
+    pace.adapt(0.2)
+    assert pace.steps == first
+
+
+def test_a_slow_dispatch_still_takes_a_step(make_job):
+    pace = compiled_engine._Pace(make_job())
+    for _ in range(20):
+        pace.adapt(60.0)
+    assert pace.steps == 1

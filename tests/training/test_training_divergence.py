@@ -1,0 +1,67 @@
+"""A loss that leaves the numbers ends training, whatever the engine."""
+
+from __future__ import annotations
+
+import pytest
+
+from dlcli.config.training import CompiledEngine, KerasEngine
+from dlcli.errors import TrainingError
+from dlcli.training import Job, train_job
+
+WILD = {"optimizer": {"name": "sgd", "learning_rate": 1e6}, "hidden": ()}
+
+
+@pytest.fixture
+def told_before(train, engine):
+    """Trains until it diverges: what it says, and the epochs that it told of before."""
+
+    def run(job: Job):
+        told = []
+        with pytest.raises(TrainingError) as caught:
+            train(job, engine, lambda epoch, _: told.append(epoch))
+        return str(caught.value), told
+
+    return run
+
+
+def test_it_names_the_epoch_and_the_way_out(told_before, make_job):
+    # One step an epoch multiplies the weights by some 1e6 and the loss by its square, from 1 on:
+    # float32 ends at 3e38.
+    message, told = told_before(make_job({**WILD, "epochs": 50, "batch_size": 13}))
+    first, *rest = message.splitlines()
+    assert first == f"training diverged: the loss became inf in epoch {len(told) + 1}"
+    assert 3 <= len(told) <= 6
+    assert told == list(range(1, len(told) + 1))
+    assert rest == [
+        "  likely: steps that are too large; try --set optimizer.learning_rate=100000, or --set "
+        "optimizer.clipnorm=1.0",
+        "  or: inputs or a target far from 1 without scaling; see input.scaling, output.scaling",
+    ]
+
+
+def test_it_ends_amid_an_epoch(told_before, make_job):
+    message, told = told_before(make_job({**WILD, "epochs": 2, "batch_size": 1}, rows=50))
+    assert "in epoch 1\n" in message
+    assert told == []
+
+
+def test_it_ends_the_program_with_4():
+    assert TrainingError.exit_code == 4
+
+
+def test_a_validation_loss_ends_it_too(told_before, make_job):
+    # The first epoch's loss is taken before its only step, which throws the weights to 1e30.
+    far = {"optimizer": {"name": "sgd", "learning_rate": 1e30}, "hidden": (), "epochs": 1}
+    message, told = told_before(make_job({**far, "batch_size": 13}, validation=5))
+    assert message.startswith("training diverged: the loss became inf in epoch 1\n")
+    assert told == []
+
+
+def test_weights_that_are_no_numbers_end_it_after_the_last_step(make_job, engine):
+    # The only step's gradient, some 100, times 3e38 is beyond float32.
+    far = {"optimizer": {"name": "sgd", "learning_rate": 3e38}, "hidden": (), "epochs": 1}
+    job = make_job({**far, "batch_size": 13})
+    job.train.target[:] *= 100
+    choice = KerasEngine() if engine == "keras" else CompiledEngine(jit_compile=engine == "xla")
+    with pytest.raises(TrainingError, match="diverged: the last step left no numbers in 'output/"):
+        train_job(job, choice, lambda *_: None)

@@ -1,0 +1,182 @@
+"""Losses and metrics are what their formulas say, with labels and units as dlcli brings them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from pydantic import TypeAdapter
+
+from dlcli.config.losses import Loss
+from dlcli.encoding import NumberTarget
+from dlcli.encoding.numbers import FittedScaling
+from dlcli.training.objectives import keras_loss, keras_metrics
+from dlcli.training.rows import labels_for
+
+NUMBER = (np.array([[1.0], [3.0], [2.0]]), np.array([[1.5], [0.5], [2.25]]))
+SHARES = (
+    np.array([[0.2, 0.3, 0.5], [0.6, 0.3, 0.1]]),
+    np.array([[0.1, 0.4, 0.5], [0.3, 0.3, 0.4]]),
+)
+TWO = (np.array([1, 0, 1]), np.array([[0.9], [0.4], [0.3]]))
+MARGIN = (np.array([1, 0, 1]), np.array([[0.9], [-1.4], [-0.3]]))
+THREE = (
+    np.array([2, 0, 1, 1]),
+    np.array([[0.1, 0.4, 0.5], [0.3, 0.3, 0.4], [0.2, 0.7, 0.1], [0.6, 0.1, 0.3]]),
+)
+
+
+def signs(places):
+    return 2 * places[:, np.newaxis] - 1
+
+
+def positive(y, p):
+    """The probability given to the class that it was."""
+    return np.where(y[:, np.newaxis] == 1, p, 1 - p)
+
+
+def true_class(y, p):
+    return p[np.arange(len(y)), y]
+
+
+def smoothed(y, p):
+    return 0.9 * (y[:, np.newaxis] == np.arange(p.shape[1])) + 0.1 / p.shape[1]
+
+
+def focal(probability, gamma=2.0):
+    return -((1 - probability) ** gamma) * np.log(probability)
+
+
+def cosines(y, p):
+    return (y * p).sum(axis=1) / np.linalg.norm(y, axis=1) / np.linalg.norm(p, axis=1)
+
+
+def huber(error, delta):
+    return np.where(error <= delta, error**2 / 2, delta * error - delta**2 / 2)
+
+
+def best_wrong_class(y, p):
+    return np.where(np.arange(p.shape[1]) == y[:, np.newaxis], 0, p).max(axis=1)
+
+
+LOSSES = [
+    ("mean_squared_error", NUMBER, lambda y, p: (y - p) ** 2),
+    ("mean_absolute_error", NUMBER, lambda y, p: abs(y - p)),
+    ("mean_absolute_percentage_error", NUMBER, lambda y, p: 100 * abs(y - p) / y),
+    ("mean_squared_logarithmic_error", NUMBER, lambda y, p: np.log((1 + y) / (1 + p)) ** 2),
+    ({"name": "huber", "delta": 1.0}, NUMBER, lambda y, p: huber(abs(y - p), 1.0)),
+    ("log_cosh", NUMBER, lambda y, p: np.log(np.cosh(p - y))),
+    ("poisson", NUMBER, lambda y, p: p - y * np.log(p)),
+    ("cosine_similarity", SHARES, lambda y, p: -cosines(y, p)),
+    ("kl_divergence", SHARES, lambda y, p: (y * np.log(y / p)).sum(axis=1)),
+    ("binary_crossentropy", TWO, lambda y, p: -np.log(positive(y, p))),
+    ("binary_focal_crossentropy", TWO, lambda y, p: focal(positive(y, p))),
+    ("hinge", MARGIN, lambda y, p: np.maximum(1 - signs(y) * p, 0)),
+    ("squared_hinge", MARGIN, lambda y, p: np.maximum(1 - signs(y) * p, 0) ** 2),
+    ("sparse_categorical_crossentropy", THREE, lambda y, p: -np.log(true_class(y, p))),
+    (
+        {"name": "categorical_crossentropy", "label_smoothing": 0.1},
+        THREE,
+        lambda y, p: -(smoothed(y, p) * np.log(p)).sum(axis=1),
+    ),
+    ("categorical_focal_crossentropy", THREE, lambda y, p: 0.25 * focal(true_class(y, p))),
+    (
+        {"name": "categorical_generalized_cross_entropy", "q": 0.7},
+        THREE,
+        lambda y, p: (1 - true_class(y, p) ** 0.7) / 0.7,
+    ),
+    (
+        "categorical_hinge",
+        THREE,
+        lambda y, p: np.maximum(1 + best_wrong_class(y, p) - true_class(y, p), 0),
+    ),
+]
+
+
+LOSS_NAMES = [section["name"] if isinstance(section, dict) else section for section, *_ in LOSSES]
+
+
+@pytest.mark.parametrize(("section", "rows", "formula"), LOSSES, ids=LOSS_NAMES)
+def test_a_loss_is_the_mean_of_its_formula(section, rows, formula):
+    target, outputs = rows
+    given = section if isinstance(section, dict) else {"name": section}
+    loss = TypeAdapter(Loss).validate_python(given)
+    labels = labels_for(loss, target, outputs.shape[1])
+    result = float(keras_loss(loss)(labels, outputs))
+    assert result == pytest.approx(formula(target, outputs).mean(), rel=1e-5)
+
+
+@pytest.mark.parametrize(("section", "rows", "formula"), LOSSES, ids=LOSS_NAMES)
+def test_a_weighted_loss_is_the_weighted_sum_over_all_rows(section, rows, formula):
+    target, outputs = rows
+    given = section if isinstance(section, dict) else {"name": section}
+    loss = TypeAdapter(Loss).validate_python(given)
+    labels = labels_for(loss, target, outputs.shape[1])
+    weights = np.arange(1.0, len(target) + 1)
+    values = formula(target, outputs).reshape(len(target))
+    result = float(keras_loss(loss)(labels, outputs, sample_weight=weights))
+    assert result == pytest.approx((weights * values).mean(), rel=1e-5)
+
+
+def measure(name, target, labels, outputs, loss="mean_squared_error"):
+    section = TypeAdapter(Loss).validate_python({"name": loss})
+    outputs = np.array(outputs, np.float32)
+    (metric,) = keras_metrics([name], target, outputs.shape[1], section)
+    metric.update_state(np.array(labels), outputs)
+    return float(metric.result())
+
+
+def numbers(*scalings):
+    return NumberTarget(columns=tuple("abc"[: len(scalings)]), scalings=scalings)
+
+
+METRES = FittedScaling(name="standard", offset=30.0, scale=4.0)
+
+
+def test_a_metric_of_a_number_is_in_its_own_unit():
+    # Errors of 0.5 and 1 deviations are 2 and 4 metres.
+    labels, outputs = np.float32([[0.0], [1.0]]), [[0.5], [0.0]]
+    assert measure("mae", numbers(METRES), labels, outputs) == pytest.approx(3)
+    assert measure("mse", numbers(METRES), labels, outputs) == pytest.approx(10)
+    assert measure("rmse", numbers(METRES), labels, outputs) == pytest.approx(np.sqrt(10))
+
+
+def test_a_metric_of_a_logarithmic_number_is_in_its_own_unit():
+    scaling = FittedScaling(name="log", offset=0.0, scale=1.0)
+    labels, outputs = np.log(np.float32([[5.0]])), np.log([[8.0]])  # 4 and 7
+    assert measure("mae", numbers(scaling), labels, outputs) == pytest.approx(3, rel=1e-6)
+
+
+def test_a_metric_of_several_numbers_is_their_mean():
+    labels, outputs = np.float32([[0.0, 0.0]]), [[0.5, 3.0]]
+    scalings = (METRES, FittedScaling(name="none"))
+    assert measure("mae", numbers(*scalings), labels, outputs) == pytest.approx(2.5)
+
+
+def test_r2_is_the_share_of_the_variance_explained():
+    # Squared errors sum to 2, squared deviations from the mean to 8.
+    labels, outputs = np.float32([[0.0], [2.0], [4.0]]), [[1.0], [2.0], [3.0]]
+    assert measure("r2", numbers(METRES), labels, outputs) == pytest.approx(0.75)
+
+
+def test_a_margin_counts_as_the_second_class_above_0(make_job):
+    target, labels = make_job(target="two").target, np.float32([[1], [1], [0], [0]])
+    outputs = [[0.1], [-0.1], [0.2], [-3.0]]
+    assert measure("accuracy", target, labels, outputs, "hinge") == 0.5
+
+
+def test_a_probability_counts_as_the_second_class_above_a_half(make_job):
+    target, labels = make_job(target="two").target, np.float32([[1], [1], [0], [0]])
+    outputs = [[0.6], [0.51], [0.2], [0.9]]
+    assert measure("accuracy", target, labels, outputs, "binary_crossentropy") == 0.75
+    assert measure("recall", target, labels, outputs, "binary_crossentropy") == 1
+    assert measure("precision", target, labels, outputs, "binary_crossentropy") == pytest.approx(
+        2 / 3
+    )
+
+
+def test_the_most_probable_class_counts_even_if_there_are_as_many_rows_as_classes(make_job):
+    target, labels = make_job(target="four").target, np.int32([0, 1, 2, 3])
+    outputs = np.float32([[4, 1, 2, 3], [4, 3, 2, 1], [1, 2, 4, 3], [4, 3, 2, 1]]) / 10
+    loss = "sparse_categorical_crossentropy"
+    assert measure("accuracy", target, labels, outputs, loss) == 0.5
+    assert measure("top_3_accuracy", target, labels, outputs, loss) == 0.75

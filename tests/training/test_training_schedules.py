@@ -1,0 +1,76 @@
+"""The learning rate of each epoch's last step, worked out by hand.
+
+Eight rows in batches of four: two steps an epoch, so that epoch e (from 0) ends with step 2e + 1.
+"""
+
+from __future__ import annotations
+
+from math import cos, pi
+
+import pytest
+
+from dlcli.training.objectives import keras_optimizer
+
+
+def warmed_cosine(step):
+    """From 0 to 0.1 over 2 steps, then half a cosine down to 0.01 over the other 10."""
+    if step < 2:
+        return 0.1 * step / 2
+    return 0.1 * (0.9 * 0.5 * (1 + cos(pi * (step - 2) / 10)) + 0.1)
+
+
+def late_cosine(step):
+    """Half a cosine from 0.1 to 0 over the first 2 epochs, and nothing after."""
+    return 0.05 * (1 + cos(pi * min(step, 4) / 4))
+
+
+LAST_STEPS = [1, 3, 5, 7, 9, 11]
+SCHEDULES = {
+    "constant": ({"name": "constant"}, [0.1] * 6),
+    "exponential": (
+        {"name": "exponential_decay", "decay_epochs": 2.0, "decay_rate": 0.5},
+        [0.1 * 0.5 ** (step / 4) for step in LAST_STEPS],
+    ),
+    "staircase": (
+        {"name": "exponential_decay", "decay_epochs": 2.0, "decay_rate": 0.5, "staircase": True},
+        [0.1, 0.1, 0.05, 0.05, 0.025, 0.025],
+    ),
+    "piecewise": (
+        {"name": "piecewise_constant", "boundaries": (1, 4), "values": (0.05, 0.01)},
+        [0.1, 0.05, 0.05, 0.05, 0.01, 0.01],
+    ),
+    "cosine with warmup": (
+        {"name": "cosine_decay", "warmup_epochs": 1.0, "alpha": 0.1},
+        [warmed_cosine(step) for step in LAST_STEPS],
+    ),
+    "cosine of its own length": (
+        {"name": "cosine_decay", "decay_epochs": 2.0},
+        [late_cosine(step) for step in LAST_STEPS],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SCHEDULES)
+def test_the_history_shows_the_rate_of_each_epoch(case, make_job, train, engine):
+    schedule, expected = SCHEDULES[case]
+    result = train(make_job({"learning_rate_schedule": schedule, "epochs": 6}, rows=8), engine)
+    assert result.history["learning_rate"] == pytest.approx(expected, rel=1e-6, abs=1e-9)
+
+
+def rate_at(step, config):
+    optimizer = keras_optimizer(config, steps=2)
+    optimizer.iterations.assign(step)
+    return float(optimizer.learning_rate)
+
+
+def test_a_piecewise_rate_changes_with_the_first_step_after_its_boundary(make_job):
+    config = make_job({"learning_rate_schedule": SCHEDULES["piecewise"][0]}).config
+    assert [rate_at(step, config) for step in (1, 2, 7, 8)] == pytest.approx(
+        [0.1, 0.05, 0.05, 0.01]
+    )
+
+
+def test_a_cosine_ends_at_its_share_of_the_rate(make_job):
+    schedule = SCHEDULES["cosine with warmup"][0]
+    config = make_job({"learning_rate_schedule": schedule, "epochs": 6}).config
+    assert [rate_at(step, config) for step in (0, 2, 12)] == pytest.approx([0.0, 0.1, 0.01])

@@ -1,0 +1,171 @@
+"""Where training starts and what it runs on: initial weights, engine, device and threads."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dlcli.config.training import CompiledEngine, KerasEngine
+from dlcli.errors import ConfigError, UsageError
+from dlcli.network import choose_engine
+from dlcli.training import prepare_device
+
+HERE = Path(__file__).parent
+
+
+def python(script: str, *arguments: str, folder: Path = HERE) -> str:
+    """Runs a script in a process of its own, with the helpers of these tests at hand."""
+    start = f"import sys; sys.path[:0] = [{str(HERE)!r}, {str(HERE.parents[1])!r}]\n"
+    command = [sys.executable, "-c", start + script, *arguments]
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout.strip()
+
+
+def chosen(job, rows=None):
+    return choose_engine(job.config, job.network, rows or len(job.train.matrix))
+
+
+TUTORIAL = {"hidden": ({"units": 1},), "epochs": 1000, "batch_size": 32}
+LONG = {"epochs": 20_000, "batch_size": 4}
+
+
+def test_the_tutorials_job_is_a_graph(make_job):
+    assert chosen(make_job(TUTORIAL, rows=4)) == CompiledEngine(jit_compile=False)
+
+
+def test_many_steps_are_worth_compiling(make_job):
+    assert chosen(make_job(LONG, rows=13)) == CompiledEngine(jit_compile=True)
+
+
+def test_large_steps_are_worth_compiling(make_job):
+    wide = {"hidden": ({"units": 1000}, {"units": 1000}), "epochs": 20, "batch_size": 1024}
+    assert chosen(make_job(wide), rows=100_000) == CompiledEngine(jit_compile=True)
+
+
+@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
+def test_half_precision_is_a_graph_however_long(precision, make_job):
+    job = make_job({**LONG, "precision": precision})
+    assert chosen(job) == CompiledEngine(jit_compile=False)
+
+
+def test_keras_is_taken_when_asked_for(make_job):
+    assert chosen(make_job({**LONG, "engine": {"name": "keras"}})) == KerasEngine()
+
+
+@pytest.mark.parametrize("jit_compile", [True, False])
+def test_what_is_asked_for_is_kept(jit_compile, make_job):
+    engine = {"name": "compiled", "jit_compile": jit_compile}
+    for config in (TUTORIAL, LONG):
+        assert chosen(make_job({**config, "engine": engine})).jit_compile is jit_compile
+
+
+def test_a_gpu_that_is_not_there_is_a_config_error():
+    with pytest.raises(ConfigError) as caught:
+        prepare_device("gpu", "auto")
+    assert caught.value.exit_code == 2
+    (problem,) = caught.value.problems
+    assert problem.path == "device"
+    assert problem.message.startswith("TensorFlow sees no GPU on this machine; use auto or cpu")
+
+
+def test_threads_are_settled_before_the_first_operation(make_job, train):
+    train(make_job({"epochs": 1}), "graph")
+    with pytest.raises(UsageError, match="with another device or other threads; start a new one"):
+        prepare_device("cpu", 1023)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("threads", "recorded"), [("1", "1"), ("'auto'", "all")])
+def test_device_and_threads_are_recorded(threads, recorded):
+    script = f"""
+import os
+from dlcli.training import prepare_device
+device = prepare_device("auto", {threads})
+import tensorflow as tf
+assert tf.config.threading.get_intra_op_parallelism_threads() == device.threads
+assert tf.config.threading.get_inter_op_parallelism_threads() == device.threads
+everything = device.threads == len(os.sched_getaffinity(0)) and {threads} == "auto"
+print(device.name, "all" if everything else device.threads)
+"""
+    assert python(script) == f"cpu {recorded}"
+
+
+def test_training_starts_from_given_weights(make_job, train, engine):
+    # A step of 1e-30 is lost in float32, so that the weights stay where they started.
+    still = {"optimizer": {"name": "sgd", "learning_rate": 1e-30}, "epochs": 1}
+    shapes = {weight.name: weight.shape for weight in make_job().network.weights}
+    start = {name: np.full(shape, 0.25, np.float32) for name, shape in shapes.items()}
+    result = train(make_job(still, initial_weights=start), engine)
+    assert {name: set(array.ravel()) for name, array in result.weights.items()} == {
+        name: {0.25} for name in shapes
+    }
+
+
+EXPERIMENT = """
+from pathlib import Path
+from dlcli.config import load_config
+from dlcli.errors import RunError
+from dlcli.experiment import train
+Path("line.csv").write_text("x,y\\n1,1\\n2,2\\n3,3\\n4,4\\n")
+text = "data: {train: line.csv, target: y}\\nhidden: [{units: 3}]\\nepochs: 2\\n"
+Path("c.yaml").write_text(text)
+train(load_config(Path("c.yaml")), Path("first"))
+train(load_config(Path("c.yaml"), ["initial_weights=first"]), Path("second"))
+wider = load_config(Path("c.yaml"), ["initial_weights=first", "hidden[0].units=4"])
+try:
+    train(wider, Path("third"))
+except RunError as error:
+    print(error.exit_code, error)
+print(Path("second").exists(), Path("third").exists())
+"""
+
+
+@pytest.mark.slow
+def test_initial_weights_of_another_shape_are_refused(tmp_path):
+    error, exist = python(EXPERIMENT, folder=tmp_path).splitlines()
+    assert error.startswith("5 ")
+    assert "'hidden_1/kernel' is of shape (1, 3), (1, 4) was expected" in error
+    assert exist == "True False"
+
+
+FINGERPRINT = """
+import hashlib
+from conftest import ENGINES, build_job, train_with
+from dlcli.training import prepare_device
+prepare_device("cpu", 2)
+config = {"hidden": ({"units": 8, "activation": "tanh", "dropout": 0.3},), "metrics": ("r2",)}
+job = build_job({**config, "optimizer": {"name": "adam"}, "epochs": 8}, rows=61, validation=9)
+for engine in ENGINES:
+    trained = train_with(job, engine)
+    digest = hashlib.sha256(repr(trained.history).encode())
+    for name, weight in trained.weights.items():
+        digest.update(weight.tobytes())
+    print(engine, digest.hexdigest())
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_train_the_same_bits():
+    first = python(FINGERPRINT)
+    assert len(first.splitlines()) == 3
+    assert python(FINGERPRINT) == first
+
+
+def test_two_trainings_of_a_process_are_the_same_bits(make_job, train, engine):
+    config = {"hidden": ({"units": 8, "activation": "tanh", "dropout": 0.3},)}
+    job = make_job({**config, "optimizer": {"name": "adam"}}, rows=61, validation=9)
+    first, second = train(job, engine), train(job, engine)
+    assert first.history == second.history
+    for name, weight in first.weights.items():
+        assert second.weights[name].tobytes() == weight.tobytes()
+
+
+def test_another_seed_trains_other_weights(make_job, train):
+    first = train(make_job({"seed": 0}), "graph")
+    second = train(make_job({"seed": 1}), "graph")
+    assert (first.weights["hidden_1/kernel"] != second.weights["hidden_1/kernel"]).all()
