@@ -40,7 +40,7 @@ def first_weights(*hidden, seed=7, **output):
 
 
 LAYERS = st.fixed_dictionaries(
-    {"units": st.integers(1, 5), "activation": st.sampled_from(names(Activation))},
+    {"units": st.integers(2, 5), "activation": st.sampled_from(names(Activation))},
     optional={
         "use_bias": st.booleans(),
         "dropout": st.sampled_from([0.0, 0.5]),
