@@ -10,6 +10,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +22,7 @@ from dlcli.table import Table
 Rows = NDArray[np.int64]
 
 _TRAIN, _VALIDATION, _TEST = 0, 1, 2
-_ISO_DATE = re.compile(r"\d{4}-\d{2}(-\d{2}([T ]\d{2}:\d{2}.*)?)?")
+_MONTH = re.compile(r"\d{4}-\d{2}")
 _NUMBER = re.compile(r"[+-]?[\d.]+([eE][+-]?\d+)?")
 
 
@@ -148,11 +149,12 @@ def time_split(table: Table, column: str, shares: Shares) -> Assignment:
 
     Args:
         table: the rows.
-        column: when each row was: numbers, or ISO dates, which sort as text.
+        column: when each row was: numbers, or ISO dates, either all with an offset or none.
         shares: how much is held out.
 
     Raises:
-        DataError: a row without a time, a value that is no time, or too few rows.
+        DataError: a row without a time, a value that is no time, times with and without offsets,
+            or too few rows.
     """
     times = _times(table, column)
     validation, test = _held_out(table.rows, shares)
@@ -251,26 +253,47 @@ def _times(table: Table, column: str) -> NDArray[np.int64]:
     """The rank of each row's time; equal times have equal ranks, (rows,).
 
     Raises:
-        DataError: a row without a time, or a value that is no time.
+        DataError: a row without a time, a value that is no time, or times with and without offsets.
     """
     _refuse_missing(table, column)
     if table.looks_numeric(column):
         return _ranks(table.numbers(column))
     codes, texts = table.codes(column)
-    odd = [text for text in texts if not _ISO_DATE.fullmatch(text)]
-    if odd:
-        # Among numbers, the one text that is none is to blame, not the numbers.
-        first = texts.index(next((text for text in odd if not _NUMBER.fullmatch(text)), odd[0]))
+    times = [_time(text) for text in texts]
+    if mistake := _mistake(texts, times):
+        index, expected = mistake
         raise DataError(
-            f"expected a number, or an ISO date such as 2024-03-31, got '{texts[first]}'",
+            f"expected {expected}, got '{texts[index]}'",
             file=table.file,
-            row=int(table.row_numbers[np.argmax(codes == first)]),
+            row=int(table.row_numbers[np.argmax(codes == index)]),
             column=column,
         )
-    return _ranks(np.array([text.replace("T", " ") for text in texts]))[codes]
+    return _ranks(np.array(times, dtype=np.object_))[codes]
 
 
-def _ranks(values: NDArray[np.float64] | NDArray[np.str_]) -> NDArray[np.int64]:
+def _time(text: str) -> datetime | None:
+    """The time that a text stands for, None if it is no ISO date; a month begins on its first."""
+    try:
+        return datetime.fromisoformat(f"{text}-01" if _MONTH.fullmatch(text) else text)
+    except ValueError:
+        return None
+
+
+def _mistake(texts: Sequence[str], times: Sequence[datetime | None]) -> tuple[int, str] | None:
+    """The index of the first text that can't be ordered with the others, and what was expected."""
+    odd = [index for index, time in enumerate(times) if time is None]
+    if odd:
+        # Among numbers, the one text that is none is to blame, not the numbers.
+        blamed = next((index for index in odd if not _NUMBER.fullmatch(texts[index])), odd[0])
+        return blamed, "a number, or an ISO date such as 2024-03-31"
+    has_offset = [time is not None and time.tzinfo is not None for time in times]
+    if len(set(has_offset)) < 2:
+        return None
+    kind = "with" if has_offset[0] else "without"
+    return has_offset.index(not has_offset[0]), f"a time {kind} an offset, as in the rows before"
+
+
+def _ranks(values: NDArray[np.float64] | NDArray[np.object_]) -> NDArray[np.int64]:
     ranks: NDArray[np.int64] = np.unique(values, return_inverse=True)[1]
     return ranks
 

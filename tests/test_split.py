@@ -221,14 +221,33 @@ class TestTime:
             pytest.param(["2024-01-02", "2024-01-01", "2023-12-31", "2020-02-29"], id="dates"),
             pytest.param(["2024-10", "2024-09", "2024-08", "2023-11"], id="months"),
             pytest.param(
-                ["2024-01-01T10:00", "2024-01-01 09:00:00Z", "2024-01-01", "2023-12-31"],
+                ["2024-01-01T10:00", "2024-01-01 09:00:00", "2024-01-01", "2023-12-31"],
                 id="dates with times",
+            ),
+            pytest.param(
+                [
+                    "2024-01-01T10:00-05:00",
+                    "2024-01-01T12:00Z",
+                    "2024-01-01T13:00:00+03:00",
+                    "2024-01-01T02:00:00.5-01:00",
+                ],
+                id="instants",
             ),
             pytest.param([datetime(year, 1, 1) for year in (2024, 2023, 1999, 1950)], id="native"),
         ],
     )
     def test_the_latest_rows_are_test_and_those_before_them_validation(self, times):
         assert lists(time_split(column(times), "by", Shares(0.25, 0.25))) == ([2, 3], [1], [0])
+
+    def test_one_instant_with_two_offsets_is_one_time(self):
+        times = ["2024-01-01T00:00Z", "2024-01-01T10:00Z", "2024-01-01T12:00+02:00"]
+        assert lists(time_split(column(times), "by", Shares(test=0.3))) == ([0], [], [1, 2])
+
+    @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+    def test_native_times_of_every_unit_are_taken(self, unit):
+        times = [datetime(year, 1, 1) for year in (2024, 2023, 1999)]
+        table = column(times, pa.timestamp(unit, "UTC"))
+        assert lists(time_split(table, "by", Shares(test=0.3))) == ([1, 2], [], [0])
 
     def test_rows_of_one_time_stay_together(self):
         # Wanted are 2 test rows, but the last time has 3; then 2 validation rows, as there are.
@@ -253,6 +272,10 @@ class TestTime:
             (["2024-01-01", "03/04/2021"], 12, "03/04/2021"),
             (["1", "2", "NA"], 13, "NA"),
             (["2024-01-01", "5"], 12, "5"),
+            (["2024-01-01", "2024-99-99"], 12, "2024-99-99"),
+            (["2024-01-01", "2023-02-29"], 12, "2023-02-29"),
+            (["2024-01", "2024-13"], 12, "2024-13"),
+            (["2024-01-01T10:00", "2024-01-01T10:00 noon"], 12, "2024-01-01T10:00 noon"),
             ([True, False], 11, "true"),
         ],
     )
@@ -261,6 +284,24 @@ class TestTime:
             time_split(column(times), "by", Shares(test=0.3))
         expected = f"expected a number, or an ISO date such as 2024-03-31, got '{shown}'"
         assert str(caught.value) == f"data.csv: row {row}, column 'by': {expected}"
+
+    @pytest.mark.parametrize(
+        ("times", "expected"),
+        [
+            (
+                ["2024-01-01T10:00Z", "2024-01-01T11:00+01:00", "2024-01-01"],
+                "a time with an offset, as in the rows before, got '2024-01-01'",
+            ),
+            (
+                ["2024-01-01", "2024-01-02", "2024-01-01T10:00Z"],
+                "a time without an offset, as in the rows before, got '2024-01-01T10:00Z'",
+            ),
+        ],
+    )
+    def test_times_with_and_without_offsets_are_refused(self, times, expected):
+        with pytest.raises(DataError) as caught:
+            time_split(column(times), "by", Shares(test=0.3))
+        assert str(caught.value) == f"data.csv: row 13, column 'by': expected {expected}"
 
     def test_a_row_without_a_time_is_refused(self):
         with pytest.raises(DataError, match=r"^data.csv: row 13, column 'by': expected a value"):

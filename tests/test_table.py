@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dlcli.errors import DataError, UsageError
@@ -96,6 +97,30 @@ class TestReadingCsv:
     def test_a_tsv_without_tabs_has_commas(self):
         assert read_table(write("a,b\n1,2\n", "data.tsv")).columns == ("a", "b")
 
+    @pytest.mark.parametrize("name", ["data.txt", "data.csv"])
+    def test_a_header_with_tabs_and_no_comma_is_read_as_tsv(self, name):
+        table = read_table(write("a\tb\n1,5\t2\n", name))
+        assert table.columns == ("a", "b")
+        assert table.texts("a").tolist() == ["1,5"]
+
+    def test_standard_input_may_be_tsv(self, monkeypatch):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a\tb\n1\t2\n")))
+        assert read_table("-").columns == ("a", "b")
+
+    def test_a_tab_in_a_name_beside_commas_parts_nothing(self):
+        assert read_table(write("a\tb,c\n1,2\n")).columns == ("a\tb", "c")
+
+    @pytest.mark.parametrize(
+        ("content", "columns"),
+        [
+            ("a;b,c\n1,2\n", ("a;b", "c")),
+            ("a;b\tc\n1\t2\n", ("a;b", "c")),
+            ('"a;b"\n1\n', ("a;b",)),
+        ],
+    )
+    def test_a_semicolon_may_be_part_of_a_name(self, content, columns):
+        assert read_table(write(content)).columns == columns
+
     def test_standard_input_is_read_as_bytes(self, monkeypatch):
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("a\né\n".encode())))
         table = read_table("-")
@@ -147,6 +172,18 @@ class TestRefusingCsv:
             ),
             pytest.param(
                 "a,,c\n1,2,3\n", "column 2 of the header has no name; name it", id="no name"
+            ),
+            pytest.param(
+                "a;b\n1,5;2\n",
+                "seems to be separated by ';', fields must be separated by commas or tabs; save it "
+                "with one of these",
+                id="semicolons",
+            ),
+            pytest.param(
+                '"a";"b"\n"1";"2"\n',
+                "seems to be separated by ';', fields must be separated by commas or tabs; save it "
+                "with one of these",
+                id="semicolons and quotes",
             ),
             pytest.param(
                 "a,b\n1,2\n\n3\n",
@@ -380,6 +417,30 @@ class TestMissing:
         assert table.missing("x").tolist() == [False, True, True]
         assert table.kind("x") == "text"
 
+    @pytest.mark.parametrize("word", ["-999", "-999.0", " -9.99e2 "])
+    @pytest.mark.parametrize(
+        "storage", [pa.int16(), pa.int64(), pa.float16(), pa.float64(), pa.decimal128(5, 2)]
+    )
+    def test_declared_numbers_count_by_their_value_in_numbers(self, word, storage):
+        values = [np.float16(v) if storage == pa.float16() else v for v in (-999, 1)]
+        table = column(*values, None, storage=storage, missing=("NA", word))
+        assert table.missing("x").tolist() == [True, False, True]
+        np.testing.assert_array_equal(table.numbers("x"), [np.nan, 1.0, np.nan])
+        assert table.codes("x")[0].tolist() == [-1, 0, -1]
+        assert table.texts("x").tolist() == [None, "1", None]
+
+    def test_a_declared_fraction_is_found_among_32_bit_floats(self):
+        table = column(0.1, 0.2, storage=pa.float32(), missing=("0.1",))
+        assert table.missing("x").tolist() == [True, False]
+
+    def test_a_declared_fraction_is_not_rounded_to_an_integer(self):
+        assert column(0, 1, missing=("0.5",)).missing("x").tolist() == [False, False]
+
+    @pytest.mark.parametrize("word", ["-999", "-999.0"])
+    def test_a_declared_whole_number_counts_with_and_without_point_in_text(self, word):
+        table = csv_column("-999", "-999.0", "-9990", missing=(word,))
+        assert table.missing("x").tolist() == [True, True, False]
+
     def test_it_follows_the_offset_of_a_slice(self):
         data = pa.table({"x": [1, None, None, 4, 5]}).slice(2)
         table = Table(IN_MEMORY, data, np.array([3, 4, 5]))
@@ -541,7 +602,15 @@ class TestCategories:
     @pytest.mark.parametrize(
         ("values", "storage", "texts"),
         [
-            ([" a ", "01", "3.0", ""], pa.string(), ["a", "01", "3.0", None]),
+            ([" a ", "01", "3.0", ""], pa.string(), ["a", "01", "3", None]),
+            (["-12.00", "0.0", "-0.0"], pa.string(), ["-12", "0", "0"]),
+            (
+                ["01.0", "3.", "3.10", "v3.0", "1.0.0"],
+                None,
+                ["01.0", "3.", "3.10", "v3.0", "1.0.0"],
+            ),
+            (["True", "TRUE", " false", "Truer"], None, ["true", "true", "false", "Truer"]),
+            (["False", "3.0"], pa.large_string(), ["false", "3"]),
             ([3, None, -1], pa.int64(), ["3", None, "-1"]),
             ([3.0, 0.5, -0.0, 1e15, None], pa.float64(), ["3", "0.5", "0", "1" + "0" * 15, None]),
             ([float("nan"), float("inf")], pa.float64(), [None, "inf"]),
@@ -563,6 +632,13 @@ class TestCategories:
         assert codes.dtype == np.int64
         assert categories == ["b", "a"]
 
+    def test_spellings_of_one_value_are_one_category(self):
+        codes, categories = csv_column("3.0", "True", "3", "true").codes("x")
+        assert (codes.tolist(), categories) == ([0, 1, 0, 1], ["3", "true"])
+
+    def test_values_as_stored_are_kept(self):
+        assert csv_column("True", "3.0").keep("x").to_pylist() == ["True", "3.0"]
+
     def test_codes_span_the_chunks_of_a_column(self):
         chunks = pa.chunked_array([["a", "b"], [None, "b", "c"]])
         table = Table(IN_MEMORY, pa.table({"x": chunks}), np.arange(1, 6))
@@ -572,6 +648,43 @@ class TestCategories:
     def test_bytes_that_are_no_text_are_refused(self):
         found = message(DataError, column(b"\xff").texts, "x")
         assert found.endswith("column 'x': expected values with a text, the column holds binary")
+
+
+RECORDS = st.fixed_dictionaries(
+    {
+        "number": st.none() | st.integers(-4000, 4000).map(lambda quarters: quarters / 4),
+        "whole": st.none() | st.integers(-3, 3).map(float),
+        "flag": st.none() | st.booleans(),
+        "text": st.none() | st.sampled_from(["a", " b ", "", "True", "TRUE", "01", "3.0", 'é,"']),
+    }
+)
+STORAGE = pa.schema(
+    {"number": pa.float64(), "whole": pa.float64(), "flag": pa.bool_(), "text": pa.string()}
+)
+
+
+class TestFormats:
+    @settings(deadline=None)  # it writes three files
+    @given(st.lists(RECORDS, min_size=1, max_size=8), st.sampled_from(["3", "-2.0", "a", "?"]))
+    def test_one_table_is_the_same_in_every_format(self, records, missing):
+        with Path("data.csv").open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.DictWriter(stream, STORAGE.names)
+            writer.writeheader()
+            writer.writerows(records)
+        pq.write_table(pa.Table.from_pylist(records, STORAGE), "data.parquet")
+        write("".join(json.dumps(record) + "\n" for record in records), "data.jsonl")
+        first, *others = (
+            read_table(f"data.{ending}", [missing]) for ending in ("csv", "parquet", "jsonl")
+        )
+        for other in others:
+            for name in STORAGE.names:
+                assert other.missing(name).tolist() == first.missing(name).tolist()
+                assert other.texts(name).tolist() == first.texts(name).tolist()
+                assert other.codes(name)[0].tolist() == first.codes(name)[0].tolist()
+                assert other.codes(name)[1] == first.codes(name)[1]
+            for name in ("number", "whole"):
+                np.testing.assert_array_equal(other.numbers(name), first.numbers(name))
+            np.testing.assert_array_equal(other.booleans("flag"), first.booleans("flag"))
 
 
 class TestTake:

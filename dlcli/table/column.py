@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -12,11 +14,13 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dlcli.errors import DataError
-from dlcli.table.arrays import mask_to_numpy, strings, to_numpy
+from dlcli.table.arrays import floats, mask_to_numpy, strings, to_numpy
 
 Kind = Literal["text", "number", "boolean", "other"]
 
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
+_WHOLE = r"^-?(?:0|[1-9][0-9]*)$"
+_ZERO_DECIMALS = r"^(?:-?(0)|(-?[1-9][0-9]*))\.0+$"
 _TRUE = ("true", "1", "1.0")  # pandas writes a 0/1 column with gaps as 0.0 and 1.0
 _FALSE = ("false", "0", "0.0")
 USUAL_MISSING_WORDS = frozenset(
@@ -35,7 +39,8 @@ class Column:
         values: the values as stored, (rows,).
         file: the table's file, for messages.
         row_numbers: the row of each value in that file, counted from 1, (rows,).
-        missing_words: what counts as missing, besides nulls, NaN and empty fields.
+        missing_words: what counts as missing, besides nulls, NaN and empty fields; a word that is a
+            number counts by its value in a column of numbers.
     """
 
     name: str
@@ -147,7 +152,8 @@ class Column:
     def texts(self) -> NDArray[np.object_]:
         """The canonical text of each value, None where missing, (rows,).
 
-        Whole numbers are written without a point, so that a Parquet 3.0 equals a CSV `3`.
+        Whole numbers are written without a point and true and false in lower case, whatever the
+        format, so that a Parquet 3.0 or a CSV `3.0` equals a CSV `3`.
 
         Raises:
             DataError: values that have no text, such as lists.
@@ -171,9 +177,12 @@ class Column:
     def _present(self) -> pa.ChunkedArray:
         """The Arrow mask of the values that are not missing, (rows,)."""
         present = pc.invert(pc.is_null(self.values, nan_is_null=True))
+        if self.kind == "number":
+            return pc.and_not(present, _equals_a_word(self.values, self.missing_words))
         if self.kind != "text":
             return present
-        words = strings(["", *map(str.strip, self.missing_words)], self.values.type)
+        spelled = [text for word in self.missing_words for text in _spellings(word.strip())]
+        words = strings(["", *spelled], self.values.type)
         return pc.and_not(present, pc.is_in(_trim(self.values), value_set=words))
 
     def _parse(self, present: pa.ChunkedArray) -> NDArray[np.float64]:
@@ -221,6 +230,22 @@ def _trim(values: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.utf8_trim_whitespace(values)
 
 
+def _spellings(word: str) -> tuple[str, ...]:
+    """A word; a whole number also with and without the `.0` that pandas gives columns with gaps."""
+    whole = re.sub(_ZERO_DECIMALS, r"\1\2", word)
+    return (word, whole, f"{whole}.0") if re.match(_WHOLE, whole) else (word,)
+
+
+def _equals_a_word(values: pa.ChunkedArray, words: Sequence[str]) -> pa.ChunkedArray:
+    """The Arrow mask of the numbers that one of the words stands for, (rows,)."""
+    stripped = map(str.strip, words)
+    wanted = floats(np.array([float(word) for word in stripped if re.match(_NUMBER, word)]))
+    if pa.types.is_floating(values.type):
+        # A 0.1 of 32 bits is not the 0.1 of 64 bits, so the words take the values' precision.
+        return pc.is_in(values, value_set=wanted.cast(values.type, safe=False))
+    return pc.is_in(values.cast(pa.float64(), safe=False), value_set=wanted)
+
+
 def _among(values: pa.ChunkedArray, words: tuple[str, ...]) -> NDArray[np.bool_]:
     """Where a text is one of the words, (rows,)."""
     return mask_to_numpy(pc.is_in(values, value_set=strings(words, values.type)))
@@ -230,7 +255,11 @@ def _canonical(values: pa.ChunkedArray) -> pa.ChunkedArray:
     """The text of each value, (rows,)."""
     storage = values.type
     if pa.types.is_string(storage) or pa.types.is_large_string(storage):
-        return _trim(values)
+        words = _trim(values)
+        lower = pc.utf8_lower(words)
+        is_boolean = pc.is_in(lower, value_set=strings(("true", "false"), storage))
+        plain_words = pc.if_else(is_boolean, lower, words)
+        return pc.replace_substring_regex(plain_words, _ZERO_DECIMALS, r"\1\2")
     texts = values.cast(pa.string())
     if pa.types.is_floating(storage):
         whole = values.cast(pa.int64(), safe=False)

@@ -125,11 +125,25 @@ def _first_record(text: TextIO, file: str) -> _Header:
     first = _first_line(_recorded(text, lines))
     if first is None:
         raise DataError("is empty, expected a header and rows", file=file)
-    delimiter = "\t" if file.lower().endswith(_TAB_ENDINGS) and "\t" in first else ","
+    delimiter = _delimiter(first, file)
     records = csv.reader(chain([first], _recorded(text, lines)), delimiter=delimiter, strict=True)
     names = _names(next(records))
     check_names(names, file)
     return _Header(tuple(names), delimiter, sum(len(line.encode()) for line in lines))
+
+
+def _delimiter(first: str, file: str) -> str:
+    """What stands between the fields of a header; its first line tells.
+
+    Raises:
+        DataError: a header apart by semicolons.
+    """
+    if "\t" in first and ("," not in first or file.lower().endswith(_TAB_ENDINGS)):
+        return "\t"
+    if "," not in first and len(next(csv.reader([first], delimiter=";"))) > 1:
+        message = "seems to be separated by ';', fields must be separated by commas or tabs"
+        raise DataError(f"{message}; save it with one of these", file=file)
+    return ","
 
 
 def _recorded(text: TextIO, lines: list[str]) -> Iterator[str]:

@@ -21,7 +21,8 @@ class Table:
         file: the file as the user named it, for messages.
         data: the columns as stored.
         row_numbers: the row of each row in that file, counted from 1 after the header, (rows,).
-        missing_words: what counts as missing, besides nulls, NaN and blank fields.
+        missing_words: what counts as missing, besides nulls, NaN and blank fields; a word that is a
+            number counts by its value in a column of numbers.
     """
 
     file: str
@@ -86,7 +87,8 @@ class Table:
     def texts(self, name: str) -> NDArray[np.object_]:
         """The canonical text of a column's values, None where missing, (rows,).
 
-        Whole numbers are written without a point, so that a Parquet 3.0 equals a CSV `3`.
+        Whole numbers are written without a point and true and false in lower case, whatever the
+        format, so that a Parquet 3.0 or a CSV `3.0` equals a CSV `3`.
 
         Raises:
             DataError: values that have no text, such as lists.
