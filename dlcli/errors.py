@@ -112,7 +112,10 @@ def did_you_mean(name: str, known: Sequence[str]) -> str:
         `"; did you mean 'units'?"`, or an empty string if nothing is near.
     """
     near = difflib.get_close_matches(name, known, n=1)
-    if not near:
-        folded = {candidate.lower(): candidate for candidate in known}
-        near = [folded[name.lower()]] if name.lower() in folded else []
+    near += [other for other in known if name.lower() in (other.lower(), _initials(other))]
     return f"; did you mean '{near[0]}'?" if near else ""
+
+
+def _initials(name: str) -> str:
+    """What people shorten a name to: `mse` for `mean_squared_error`."""
+    return "".join(word[:1] for word in name.split("_"))

@@ -117,10 +117,15 @@ class Data(Section):
         return tuple(column for column in columns if column is not None)
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yields shares that leave nothing, and a split that deals nothing out."""
+        """Yields shares that leave nothing, a split without use, and columns with two parts."""
         if sum(self.shares) >= 1:
             yield "test", f"with validation takes {sum(self.shares):g} of the rows; none are left"
         if self.split and not any(self.shares):
             yield "split", "has no effect without a share of the rows for validation or test"
         if self.weight in self.target.columns:
             yield "weight", "is also the target"
+        if isinstance(self.split, GroupSplit | TimeSplit):
+            if self.split.column in self.target.columns:
+                yield "split.column", "is also the target"
+            if self.split.column == self.weight:
+                yield "split.column", "is also the weight"

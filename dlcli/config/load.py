@@ -37,8 +37,8 @@ class ConfigFile:
 
     @property
     def name(self) -> str:
-        """The run's name: as configured, else the file's own without its ending."""
-        return self.config.name or self.path.stem
+        """The run's name: as configured, else after the file's own without its ending."""
+        return self.config.name or _run_name(self.path.stem)
 
     def resolve(self, file: str) -> Path:
         """A path that the config names, relative to the config's own folder."""
@@ -51,6 +51,12 @@ class ConfigFile:
             yield
         except ConfigError as error:
             raise ConfigError(map(self.document.located, error.problems)) from None
+
+
+def _run_name(text: str) -> str:
+    """The nearest text that `RunName` takes."""
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")
+    return plain[:64].rstrip("-._") or "run"
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> ConfigFile:

@@ -49,10 +49,15 @@ def _descend(parent: yaml.Node, path: Path, name: str) -> yaml.Node:
     else:
         node = yaml.MappingNode("tag:yaml.org,2002:map", [], _mark(name))
         lone = _default_name(path, name) if below is None or below.tag.endswith(":null") else below
-        if lone is not None:
+        if lone is not None and not _is_nameless(path):
             node.value.append((_scalar("str", _short_key(path), name), lone))
     _put(parent, path, node, name)
     return node
+
+
+def _is_nameless(path: Path) -> bool:
+    """Tells whether the short form at this place (`true`, `balanced`) stands for no key."""
+    return path == ("class_weight",) or (path[0], path[-1]) == ("hidden", "batch_normalization")
 
 
 def _short_key(path: Path) -> str:

@@ -12,7 +12,13 @@ from dlcli.config.features import Input
 from dlcli.config.layers import Hidden, Output
 from dlcli.config.losses import Loss
 from dlcli.config.optimizers import Adam, Optimizer
-from dlcli.config.schedules import Constant, CosineDecay, ReduceOnPlateau, Schedule
+from dlcli.config.schedules import (
+    Constant,
+    CosineDecay,
+    PiecewiseConstant,
+    ReduceOnPlateau,
+    Schedule,
+)
 from dlcli.config.section import Conflict, Expected, PositiveInt, Section
 from dlcli.config.training import (
     AutoEngine,
@@ -57,7 +63,9 @@ class Config(Section):
     metrics: tuple[MetricName, ...] | None = None
     """What history.csv also shows for each epoch; follows from the target, if left out."""
     class_weight: ClassWeight | None = None
-    """Weight of each class's training rows: a mapping, or `balanced` for equal sums."""
+    """Weight of each class's training rows: a mapping, or `balanced` for equal sums. Beside a
+    weight column, the training metrics of history.csv are weighted with the product of both, the
+    final metrics with the row weights alone."""
     optimizer: Optimizer = Adam()
     """How a step follows from the gradients."""
     learning_rate_schedule: Schedule = Constant()
@@ -82,17 +90,38 @@ class Config(Section):
     def conflicts(self) -> Iterator[Conflict]:
         """Yields what is right in its own section and wrong beside the others."""
         yield from self._monitor_conflicts()
+        yield from self._epoch_conflicts()
+        yield from self._average_conflicts()
         if self.metrics and len(set(self.metrics)) < len(self.metrics):
             yield "metrics", "names a metric twice"
         is_xla = isinstance(self.engine, CompiledEngine) and self.engine.jit_compile is True
         if is_xla and self.precision != "float32":
             # XLA keeps more bits than asked for where it fuses operations.
             yield "engine.jit_compile", f"does not round as Keras does with {self.precision}"
-        schedule = self.learning_rate_schedule
+
+    def _epoch_conflicts(self) -> Iterator[Conflict]:
+        stopping, schedule = self.early_stopping, self.learning_rate_schedule
+        reach = f"is never reached in {self.epochs} epochs"
+        if stopping and stopping.start_from_epoch >= self.epochs:
+            yield "early_stopping.start_from_epoch", f"{stopping.start_from_epoch} {reach}"
+        if isinstance(schedule, PiecewiseConstant):
+            late = [boundary for boundary in schedule.boundaries if boundary >= self.epochs]
+            if late:
+                yield "learning_rate_schedule.boundaries", f"{late[0]} {reach}"
         if isinstance(schedule, CosineDecay) and schedule.warmup_epochs >= self.epochs:
             yield (
                 "learning_rate_schedule.warmup_epochs",
                 f"takes all of the {self.epochs} epochs; none are left to decay",
+            )
+
+    def _average_conflicts(self) -> Iterator[Conflict]:
+        stopping, optimizer = self.early_stopping, self.optimizer
+        at_end = optimizer.use_ema and optimizer.ema_overwrite_frequency is None
+        if at_end and stopping and stopping.restore_best_weights:
+            yield (
+                "optimizer.use_ema",
+                "has no effect while early_stopping restores the best epoch's own weights;"
+                " set restore_best_weights: false",
             )
 
     def _monitor_conflicts(self) -> Iterator[Conflict]:

@@ -27,6 +27,9 @@ Conflict = tuple[str, str]
 UNKNOWN_KEY = "unknown_key"
 """Type of the error whose place is the key, not its value."""
 
+NOTHING = "nothing"
+"""A null, in messages: what a key has that nothing stands behind."""
+
 
 class Section(BaseModel):
     """A mapping of the config: typed, immutable, and closed to unknown keys."""
@@ -89,9 +92,22 @@ def _explain(line: Any, section: type[Section]) -> InitErrorDetails:  # noqa: AN
         message = f"expected keys and values, got {shown(value)}"
     elif kind == "tuple_type":
         message = f"expected a list, got {shown(value)}"
+    message += _way_out(message, loc, section)
     name = UNKNOWN_KEY if kind == UNKNOWN_KEY else "explained"
     error = PydanticCustomError(name, "{message}", {"message": message})
     return InitErrorDetails(type=error, loc=loc, input=value)
+
+
+def _way_out(message: str, loc: tuple[int | str, ...], section: type[Section]) -> str:
+    """What to do about a key without a value, as where all that stood below it is commented out.
+
+    It is said once, by the section that has the key: those above find it in the message.
+    """
+    if not loc or not message.endswith(f"got {NOTHING}"):
+        return ""
+    field = section.model_fields.get(str(loc[0])) if len(loc) == 1 else None
+    has_default = field is not None and not field.is_required()
+    return "; fill it in" + (", or leave the key out for its default" if has_default else "")
 
 
 def unknown_key(key: str, section: type[Section]) -> str:
@@ -102,6 +118,8 @@ def unknown_key(key: str, section: type[Section]) -> str:
 
 def shown(value: object) -> str:
     """A value as its author wrote it, on one line, cut to a readable length."""
+    if value is None:
+        return NOTHING
     if isinstance(value, str):
         text = f"'{value}'"
     elif isinstance(value, float):

@@ -44,7 +44,7 @@ class EarlyStopping(Section):
 
 
 class AutoEngine(Section):
-    """`compiled`, unless something is asked for that only `keras` does."""
+    """`compiled`: it does everything that the config can ask for."""
 
     name: Literal["auto"] = "auto"
 

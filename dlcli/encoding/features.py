@@ -55,13 +55,19 @@ class _FilledColumn(Fitted):
         """Names of the inputs that the column becomes."""
         return (self.column, f"{self.column} is missing") if self.indicator else (self.column,)
 
-    def _filled(self, values: Floats, table: Table, out: Matrix) -> Floats:
+    def _filled(self, values: Floats, table: Table, out: Matrix) -> tuple[Floats, str | None]:
+        """The values with gaps filled, and what there is to say of gaps without an indicator."""
         gaps = np.isnan(values)
         if self.fill is None:
             _refuse_gaps(gaps, table, self.column)
+            return values, None
         if self.indicator:
             out[:, 1] = gaps
-        return np.where(gaps, 0.0 if self.fill is None else self.fill, values)
+        note = None
+        if gaps.any() and not self.indicator:
+            where = _rows_of(self.column, int(gaps.sum()))
+            note = f"{where} without a value: {self.fill:g} stands in, and no input tells"
+        return np.where(gaps, self.fill, values), note
 
 
 class NumericEncoder(_FilledColumn):
@@ -75,9 +81,9 @@ class NumericEncoder(_FilledColumn):
         """Writes the column's inputs into `out`, zeros of shape (rows, inputs)."""
         values = table.numbers(self.column)
         check_range(self.scaling.name, values, table, self.column)
-        filled = self._filled(values, table, out)
+        filled, note = self._filled(values, table, out)
         out[:, 0] = scale_column(self.scaling, filled, table, self.column)
-        return None
+        return note
 
 
 class BooleanEncoder(_FilledColumn):
@@ -87,8 +93,8 @@ class BooleanEncoder(_FilledColumn):
 
     def encode(self, table: Table, out: Matrix) -> str | None:
         """Writes the column's inputs into `out`, zeros of shape (rows, inputs)."""
-        out[:, 0] = self._filled(table.booleans(self.column), table, out)
-        return None
+        out[:, 0], note = self._filled(table.booleans(self.column), table, out)
+        return note
 
 
 class OneHotEncoder(Fitted):
@@ -146,6 +152,9 @@ class OneHotEncoder(Fitted):
             refuse(unseen, table, self.column, lambda at: message(texts[codes[at]]))
         rows = np.flatnonzero(inputs >= 0)
         out[rows, inputs[rows]] = 1
+        silent = (codes < 0) & (inputs < 0)
+        if silent.any() and not unseen.any():
+            return f"{_rows_of(self.column, int(silent.sum()))} without a value: no input is set"
         return self._note(int(unseen.sum()), [text for text in texts if text not in place])
 
     def _place_gaps(
@@ -171,7 +180,7 @@ class OneHotEncoder(Fitted):
         if not rows:
             return None
         some = ", ".join(f"'{text}'" for text in unseen[:3]) + (", ..." if len(unseen) > 3 else "")
-        where = f"column '{self.column}': {rows} {'row' if rows == 1 else 'rows'}"
+        where = _rows_of(self.column, rows)
         what = "the input for other values is set" if self.other else "no input is set"
         return f"{where} with values that are no category ({some}): {what}"
 
@@ -288,3 +297,7 @@ def _wants_indicator(policy: NumericMissing | MostFrequent, has_gaps: bool) -> b
 def _refuse_gaps(gaps: NDArray[np.bool_], table: Table, column: str) -> None:
     others = f", as {gaps.sum() - 1} more are" if gaps.sum() > 1 else ""
     refuse(gaps, table, column, lambda _: f"is empty{others}; 'missing: error' forbids it")
+
+
+def _rows_of(column: str, count: int) -> str:
+    return f"column '{column}': {count} {'row' if count == 1 else 'rows'}"

@@ -44,8 +44,9 @@ def choose_features(
     free = [column for column in columns if column not in reserved]
     problems = [
         Problem(format_path(("input", "features", name)), message)
-        for name in wanted
+        for name, feature in wanted.items()
         if (message := _complaint(name, columns, reserved, free))
+        and not (name in reserved and isinstance(feature, Ignored))
     ]
     if problems:
         raise ConfigError(problems)
@@ -100,7 +101,7 @@ def _complaint(
     name: str, columns: Sequence[str], reserved: Sequence[str], free: Sequence[str]
 ) -> str | None:
     if name in reserved:
-        return "has another part in 'data' and can't be a feature"
+        return "has another part in 'data' and can't be a feature; leave it out, or ignored, here"
     if name in columns or name == "*":
         return None
     if not _is_pattern(name, columns):

@@ -43,7 +43,7 @@ def check(
     """
     with file.located():
         files = data_files(file)
-        check_headers(file.config, [read_header(path) for path in files])
+        check_headers(file.config, [(str(path), read_header(path)) for path in files])
         size = sum(path.stat().st_size for path in files)
         if size > LARGE_BYTES and not read_rows:
             return Checked(outline(file.config), rows_read=False)

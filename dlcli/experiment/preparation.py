@@ -21,6 +21,7 @@ from dlcli.encoding import (
     fit_encoding,
     fit_target,
 )
+from dlcli.errors import ConfigError, Problem
 from dlcli.experiment.events import Events
 from dlcli.experiment.summary import summarize
 from dlcli.experiment.tables import deal, read_sources, target_of
@@ -31,7 +32,9 @@ from dlcli.network import (
     check_values,
     choose_engine,
     resolve_head,
+    unreachable,
 )
+from dlcli.prediction import Predictor
 from dlcli.run import open_run
 from dlcli.run.weights import Weights
 from dlcli.split import Split
@@ -77,6 +80,8 @@ def prepare(file: ConfigFile, events: Events) -> Prepared:
     events.tell("features", columns=_described(decisions))
     head = resolve_head(config, target)
     check_values(head, target, sources.tables)
+    for warning in unreachable(head, target, split.train):
+        events.tell("warning", message=f"{split.train.file}: {warning}")
     fitted = fit_target(target, head.output.scaling, split.train)
     encoding = fit_encoding(decisions, config.input.scaling, split.train, fitted)
     network = build_network(encoding.layout.width, config.hidden, head.output)
@@ -95,7 +100,8 @@ def encode_sets(file: ConfigFile, prepared: Prepared, events: Events) -> dict[st
     encoded = {}
     for name, table in sets(prepared.split):
         encoded[name], notes = encode_rows(prepared.encoding, table, file.config.data.weight)
-        for note in notes:
+        # What is rare or missing in training rows was said when their types were decided.
+        for note in notes if name != "train" else ():
             events.tell("warning", message=f"{name} rows of {table.file}: {note}")
     return encoded
 
@@ -104,12 +110,26 @@ def initial_weights(file: ConfigFile, network: Network) -> dict[str, Weights] | 
     """The weights to start from, which must have the network's names and shapes.
 
     Raises:
-        RunError: if they haven't, or there is no such run.
+        ConfigError: if they haven't.
+        RunError: if there is no such run.
     """
     if file.config.initial_weights is None:
         return None
-    run = open_run(file.resolve(file.config.initial_weights))
+    run = open_run(_earlier_run(file, file.config.initial_weights))
+    earlier = Predictor.load(run).network
+    theirs, ours = ({w.name: w.shape for w in net.weights} for net in (earlier, network))
+    for name in [*ours, *theirs]:
+        if ours.get(name) != theirs.get(name):
+            message = f"{run.path} is of another network: '{name}' there and here"
+            shapes = " and ".join(str(w.get(name, "absent")) for w in (theirs, ours))
+            raise ConfigError([Problem("initial_weights", f"{message}: {shapes}")])
     return run.read_weights({weight.name: weight.shape for weight in network.weights})
+
+
+def _earlier_run(file: ConfigFile, folder: str) -> Path:
+    """A run folder relative to the config, or else to the current folder, where runs are made."""
+    beside = file.resolve(folder)
+    return beside if beside.exists() else Path(folder)
 
 
 def sets(split: Split) -> Iterator[tuple[str, Table]]:
@@ -120,17 +140,18 @@ def sets(split: Split) -> Iterator[tuple[str, Table]]:
             yield name, table
 
 
-def resolved_config(file: ConfigFile, prepared: Prepared, folder: Path) -> Config:
+def resolved_config(file: ConfigFile, prepared: Prepared, folder: Path, threads: int) -> Config:
     """The config with all that was inferred, for a file in another folder.
 
     Args:
         file: the config as given.
         prepared: what followed from its data.
         folder: where the resolved config will stand, so that its paths lead to the same files.
+        threads: how many train.
     """
 
     def moved(source: float | str | None) -> float | str | None:
-        return os.path.relpath(file.resolve(source), folder) if isinstance(source, str) else source
+        return _path_from(folder, file.resolve(source)) if isinstance(source, str) else source
 
     config, data = file.config, file.config.data
     is_class = bool(prepared.target.classes)
@@ -155,9 +176,19 @@ def resolved_config(file: ConfigFile, prepared: Prepared, folder: Path) -> Confi
             "loss": prepared.head.loss,
             "metrics": prepared.head.metrics,
             "engine": prepared.engine,
-            "initial_weights": moved(config.initial_weights),
+            "threads": threads,
+            "initial_weights": config.initial_weights
+            and _path_from(folder, _earlier_run(file, config.initial_weights)),
         }
     )
+
+
+def _path_from(folder: Path, file: Path) -> str:
+    """A file's path from a folder; absolute where no relative one leads, as between drives."""
+    try:
+        return Path(os.path.relpath(file, folder)).as_posix()
+    except ValueError:
+        return file.absolute().as_posix()
 
 
 def describe_network(network: Network, head: Head) -> dict[str, object]:
@@ -171,6 +202,7 @@ def describe_network(network: Network, head: Head) -> dict[str, object]:
         "layers": layers,
         "parameters": network.parameters,
         "loss": head.loss.name,
+        "target_scaling": head.output.scaling and head.output.scaling.name,
         "metrics": head.metrics,
     }
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dlcli.config import ConfigFile, dump_config
+from dlcli.config import Config, ConfigFile, dump_config
 from dlcli.encoding import Rows
 from dlcli.experiment.events import Events, Listener
 from dlcli.experiment.preparation import (
@@ -54,21 +54,15 @@ def train(
     with file.located():
         prepared = prepare(file, events)
         encoded = encode_sets(file, prepared, events)
-        device, job = _job(file, prepared, encoded, events)
+        device, job = _job(file, prepared, encoded, events)  # TensorFlow is loaded from here on
         with new_run(output, file.name) as draft:
             events.log_to(draft)
-            resolved = resolved_config(file, prepared, draft.path)
-            resolved = resolved.model_copy(update={"threads": device.threads})
-            draft.write_config(file.text)
-            draft.write_resolved(dump_config(resolved))
-            draft.write_encoding(prepared.encoding.model_dump_json(indent=2))
+            resolved = resolved_config(file, prepared, draft.path, device.threads)
             trained = _fit(job, prepared.engine, events)
-            draft.write_weights(trained.weights)
-            draft.write_history(trained.history)
+            _write_origin(draft, file, resolved, device)
+            _write_network(draft, prepared, trained)
             predictor = Predictor(resolved, prepared.encoding, prepared.network, trained.weights)
             metrics = _judge(predictor, prepared.split, encoded, draft)
-            _write_model(draft, prepared, trained)
-            draft.write_environment(_environment(file, device))
             events.tell("result", run=str(draft.path), epochs=trained.epochs, metrics=metrics)
             return draft.finish()
 
@@ -76,7 +70,7 @@ def train(
 def _job(
     file: ConfigFile, prepared: Prepared, encoded: Mapping[str, Rows], events: Events
 ) -> tuple[Device, Job]:
-    """Sets TensorFlow up, which is loaded from here on, and says what to train."""
+    """Loads TensorFlow, sets it up, and says what to train."""
     config, initial = file.config, initial_weights(file, prepared.network)
     with quiet_tensorflow():
         from dlcli.training import Job, prepare_device
@@ -92,7 +86,7 @@ def _fit(job: Job, engine: Engine, events: Events) -> Trained:
     from dlcli.training import train_job
 
     def progress(epoch: int, values: Mapping[str, float]) -> None:
-        # JSON has no infinity; a validation loss may well be one, and training go on.
+        # JSON has no NaN, which a metric may well be: r2 of a target that is constant.
         told = {name: value if math.isfinite(value) else None for name, value in values.items()}
         events.tell("epoch", epoch=epoch, of=job.config.epochs, **told)
 
@@ -118,7 +112,7 @@ def _judge(
             parts.append(_held_out(name, table, predictions))
     draft.write_metrics(metrics)
     if parts:
-        draft.write_predictions(pa.concat_tables(parts, promote_options="permissive"))
+        draft.write_predictions(pa.concat_tables(parts))
     return metrics
 
 
@@ -126,33 +120,38 @@ def _held_out(name: str, table: Table, predictions: Predictions) -> pa.Table:
     """Row, split, target and prediction of held-out rows."""
     import pyarrow as pa
 
-    targets = {
-        column if len(predictions.target.columns) > 1 else "target": table.keep(column)
-        for column in predictions.target.columns
-    }
     return pa.table(
         {
             "row": integers(table.row_numbers),
             "split": pa.array([name] * table.rows, pa.string()),
-            **targets,
+            **predictions.truth(table),
             **predictions.columns(),
         }
     )
 
 
-def _write_model(draft: Draft, prepared: Prepared, trained: Trained) -> None:
+def _write_origin(draft: Draft, file: ConfigFile, resolved: Config, device: Device) -> None:
+    """Stores what the run was made from."""
+    draft.write_config(file.text)
+    draft.write_resolved(dump_config(resolved))
+    draft.write_environment(
+        collect_environment(
+            seed=resolved.seed,
+            threads=device.threads,
+            device=device.name,
+            data=data_files(file),
+        )
+    )
+
+
+def _write_network(draft: Draft, prepared: Prepared, trained: Trained) -> None:
+    """Stores what was learned: for dlcli itself, and as a model for the user's own Keras code."""
     from dlcli.model import assign_weights, build_portable_model
 
+    draft.write_encoding(prepared.encoding.model_dump_json(indent=2))
+    draft.write_weights(trained.weights)
+    draft.write_history(trained.history)
     model = build_portable_model(prepared.network, prepared.encoding.target)
     assign_weights(model, prepared.network, trained.weights)
     with draft.model_file() as path:
         model.save(path)
-
-
-def _environment(file: ConfigFile, device: Device) -> dict[str, object]:
-    return collect_environment(
-        seed=file.config.seed,
-        threads=device.threads,
-        device=device.name,
-        data=data_files(file),
-    )

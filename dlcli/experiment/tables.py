@@ -10,6 +10,7 @@ import numpy as np
 
 from dlcli.config import Config, ConfigFile
 from dlcli.config.data import Data, GroupSplit, RandomSplit, SplitChoice, StratifiedSplit, TimeSplit
+from dlcli.config.features import Ignored
 from dlcli.encoding import TargetKind, choose_features, infer_target
 from dlcli.errors import ConfigError, DataError, Problem, did_you_mean
 from dlcli.split import (
@@ -22,6 +23,9 @@ from dlcli.split import (
     time_split,
 )
 from dlcli.table import Table, read_table
+
+Header = tuple[str, tuple[str, ...]]
+"""A table's file, as messages name it, and its columns."""
 
 
 @dataclass(frozen=True)
@@ -58,44 +62,66 @@ def read_sources(file: ConfigFile) -> Sources:
 
     train = read_table(file.resolve(data.train), data.missing)
     sources = Sources(train, read(data.validation), read(data.test))
-    check_headers(file.config, [table.columns for table in sources.tables])
+    check_headers(file.config, [(table.file, table.columns) for table in sources.tables])
     return sources
 
 
-def check_headers(config: Config, headers: Sequence[tuple[str, ...]]) -> None:
+def check_headers(config: Config, headers: Sequence[Header]) -> None:
     """Compares the columns that a config names with those that its tables have.
 
     Args:
         config: reads `data` and `input`.
-        headers: the columns of each table, those of the training rows first.
+        headers: those of the tables, that of the training rows first.
 
     Raises:
         ConfigError: with every column that isn't there.
     """
-    problems = [problem for header in headers for problem in _absent_columns(config.data, header)]
+    train, *others = headers
+    problems = [*_absent_split(config.data, train)]
+    for header in headers:
+        problems += _absent_columns(config.data, header)
     try:
-        choose_features(config.input, headers[0], config.data.reserved)
+        chosen = choose_features(config.input, train[1], config.data.reserved)
+        read = [column for column, wish in chosen.items() if not isinstance(wish, Ignored)]
+        problems += [problem for header in others for problem in _absent_features(read, header)]
     except ConfigError as error:
         problems += error.problems
     if problems:
-        raise ConfigError(dict.fromkeys(problems))  # tables may lack the same column
+        raise ConfigError(dict.fromkeys(problems))  # a file may serve twice
 
 
-def _absent_columns(data: Data, columns: tuple[str, ...]) -> Iterator[Problem]:
-    """Yields a problem for each column that `data` names and a table doesn't have."""
+def _absent_columns(data: Data, header: Header) -> Iterator[Problem]:
+    """Yields a problem for each column that `data` wants of every table, and this one lacks."""
     for at, column in enumerate(data.target.columns):
-        if column not in columns:
-            index = "" if isinstance(data.target.column, str) else f"[{at}]"
-            yield _absent(f"data.target.column{index}", column, columns)
-    if data.weight is not None and data.weight not in columns:
-        yield _absent("data.weight", data.weight, columns)
-    if isinstance(data.split, GroupSplit | TimeSplit) and data.split.column not in columns:
-        yield _absent("data.split.column", data.split.column, columns)
+        index = "" if isinstance(data.target.column, str) else f"[{at}]"
+        yield from _absent(f"data.target.column{index}", column, header)
+    if data.weight is not None:
+        yield from _absent("data.weight", data.weight, header)
 
 
-def _absent(path: str, column: str, columns: tuple[str, ...]) -> Problem:
-    near = did_you_mean(column, columns) or f"; there are {', '.join(columns[:12])}"
-    return Problem(path, f"no column '{column}' in the table{near}")
+def _absent_split(data: Data, header: Header) -> Iterator[Problem]:
+    """Yields a problem if the rows to deal out lack the column that they are dealt out by."""
+    if isinstance(data.split, GroupSplit | TimeSplit):
+        yield from _absent("data.split.column", data.split.column, header)
+
+
+def _absent(path: str, column: str, header: Header) -> Iterator[Problem]:
+    file, columns = header
+    if column not in columns:
+        near = did_you_mean(column, columns) or f"; there are {', '.join(columns[:12])}"
+        yield Problem(path, f"no column '{column}' in {file}{near}")
+
+
+def _absent_features(read: Sequence[str], header: Header) -> Iterator[Problem]:
+    """Yields a problem if held-out rows lack columns that the network reads."""
+    file, columns = header
+    known = set(columns)
+    absent = [column for column in read if column not in known]
+    if absent:
+        named = ", ".join(f"'{column}'" for column in absent)
+        hint = did_you_mean(absent[0], columns) if len(absent) == 1 else ""
+        message = f"{file} has no column {named}, which the network reads{hint}"
+        yield Problem("input.features", message)
 
 
 def deal(file: ConfigFile, sources: Sources, kind: TargetKind) -> tuple[Split, SplitChoice]:

@@ -1,7 +1,7 @@
 """Config and layout to the list of layers, and their forward pass in NumPy."""
 
 from dlcli.network.engine import choose_engine
-from dlcli.network.head import Head, check_values, resolve_head
+from dlcli.network.head import Head, check_values, resolve_head, unreachable
 from dlcli.network.layers import (
     ActivationLayer,
     DenseLayer,
@@ -25,4 +25,5 @@ __all__ = [
     "check_values",
     "choose_engine",
     "resolve_head",
+    "unreachable",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -66,6 +67,12 @@ POSITIVES = (
     "relu6",
     "softmax",
 )
+RANGES = {
+    **dict.fromkeys((*PROBABILITIES, "softmax"), (0.0, 1.0)),
+    **dict.fromkeys(("tanh", "softsign", "hard_tanh"), (-1.0, 1.0)),
+    "relu6": (0.0, 6.0),
+}
+"""The least and the most that an activation gives."""
 OVER_UNITS = ("softmax", "log_softmax")
 
 NUMBER_METRICS: tuple[MetricName, ...] = ("mae", "mse", "rmse", "r2")
@@ -118,6 +125,30 @@ def check_values(head: Head, target: TargetKind, tables: Sequence[Table]) -> Non
     for table in tables:
         for column in target.columns:
             _refuse_negative(head.loss.name, table, column)
+
+
+def unreachable(head: Head, target: TargetKind, train: Table) -> Iterator[str]:
+    """Says of each number that the output's activation can't reach it, as it is trained.
+
+    Args:
+        head: output, with its scaling.
+        target: what is predicted.
+        train: the training rows.
+    """
+    output = head.output
+    if target.classes or output.activation is None or not isinstance(output.scaling, Unscaled):
+        return
+    name = output.activation.name
+    low, high = RANGES.get(name, (0.0 if name in POSITIVES else -math.inf, math.inf))
+    for column in target.columns:
+        values = train.numbers(column)
+        if values.min() < low or values.max() > high:
+            spread = f"{values.min():g} to {values.max():g}"
+            reach = f"{low:g} to {high:g}" if high < math.inf else f"{low:g} or more"
+            yield (
+                f"the target '{column}' goes from {spread}, and an output with '{name}' only "
+                f"reaches {reach}; leave output.activation out, or set output.scaling"
+            )
 
 
 def _refuse_negative(loss: str, table: Table, column: str) -> None:

@@ -56,6 +56,19 @@ class Predictions:
             return np.concatenate([1 - self.outputs, self.outputs], axis=1)
         return self.outputs
 
+    def truth(self, table: Table) -> dict[str, pa.Array]:
+        """The true values as columns: `target`, or for several numbers `target_<column>`.
+
+        Args:
+            table: the rows predicted, with their target.
+        """
+        if isinstance(self.target, ClassTarget):
+            return {"target": _classes(self.target).take(integers(self.target.encode(table)))}
+        names = [f"target_{column}" for column in self.target.columns]
+        names = names if len(names) > 1 else ["target"]
+        values = self.target.values(table)
+        return {name: floats(values[:, at]) for at, name in enumerate(names)}
+
     def columns(self) -> dict[str, pa.Array]:
         """The columns that a table of predictions has, by name.
 

@@ -1,4 +1,15 @@
-"""The program that a dispatch runs: steps, and the ends of epochs, without Python between."""
+"""The program that a dispatch runs: steps, and the ends of epochs, without Python between.
+
+A dispatch is given the row orders of some epochs, where training is, and how many steps to take::
+
+    while steps are left, and epochs, and the loss is a number:     _run
+        take the steps of this epoch that are left, one by one      _steps, _step
+        if that was its last: measure, validate, watch, record      _end
+
+It may begin and end in the middle of an epoch: `State` carries on, with the epoch's losses so far
+in `total`. Once a loss is no number, so is `total`, and all loops end. An epoch's last, smaller
+batch is filled up with rows of weight 0 (see `Program.pads`), or has a step of its own shape.
+"""
 
 from __future__ import annotations
 

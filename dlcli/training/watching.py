@@ -52,10 +52,11 @@ def check_weights(weights: Weights, config: Config) -> None:
 
 
 def _diverged(what: str, config: Config) -> TrainingError:
-    rate = config.optimizer.learning_rate
+    usual = type(config.optimizer)().learning_rate
+    rate = min(config.optimizer.learning_rate / 10, usual)
     return TrainingError(
         f"training diverged: {what}\n"
-        f"  likely: steps that are too large; try --set optimizer.learning_rate={rate / 10:g}, or "
+        f"  likely: steps that are too large; try --set optimizer.learning_rate={rate:g}, or "
         "--set optimizer.clipnorm=1.0\n"
         "  or: inputs or a target far from 1 without scaling; see input.scaling, output.scaling"
     )

@@ -94,6 +94,27 @@ def test_a_run_is_named_by_its_config_or_else_by_its_file(tmp_path: Path) -> Non
     assert load_config(path, ["name=other"]).name == "other"
 
 
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("my config.yaml", "my-config"),
+        ("a (2nd) try!.yaml", "a-2nd-try"),
+        (".hidden.yaml", "hidden"),
+        ("größe_1.yaml", "gr-e_1"),
+        ("数据.yaml", "run"),
+        ("a" * 63 + "-b.yaml", "a" * 63),
+        ("a" * 70 + ".yaml", "a" * 64),
+    ],
+)
+def test_a_file_whose_name_no_run_can_have_gives_it_the_nearest(
+    tmp_path: Path, file: str, name: str
+) -> None:
+    path = tmp_path / file
+    path.write_text(MINIMAL)
+    assert load_config(path).name == name
+    assert load_config(path, [f"name={name}"]).name == name
+
+
 def test_a_file_is_looked_for_beside_the_config(tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     path.write_text(MINIMAL)

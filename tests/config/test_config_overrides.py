@@ -95,6 +95,29 @@ def test_a_short_form_is_made_long_to_take_a_parameter(
     assert at(load_with(FULL, argument), path) == value
 
 
+@pytest.mark.parametrize("short", ["true", "false", "null"])
+def test_a_parameter_takes_the_place_of_a_switch(load_with: Load, short: str) -> None:
+    layer = f"hidden=[{{units: 3, batch_normalization: {short}}}]"
+    (hidden,) = load_with("", layer, "hidden[0].batch_normalization.momentum=0.9").hidden
+    assert hidden.batch_normalization is not None
+    assert hidden.batch_normalization.momentum == 0.9
+
+
+@pytest.mark.parametrize("short", ["balanced", "null"])
+def test_a_class_weight_takes_the_place_of_balanced(load_with: Load, short: str) -> None:
+    config = load_with(f"class_weight: {short}\n", "class_weight.yes=2", "class_weight.no=1")
+    assert config.class_weight == {"yes": 2.0, "no": 1.0}
+
+
+def test_a_feature_called_as_a_key_without_names_keeps_its_type(load_with: Load) -> None:
+    lines = "input: {features: {batch_normalization: numeric, class_weight: numeric}}\n"
+    overrides = [
+        f"input.features.{key}.missing=mean" for key in ("batch_normalization", "class_weight")
+    ]
+    features = load_with(lines, *overrides).input.features or {}
+    assert [feature.type for feature in features.values()] == ["numeric", "numeric"]
+
+
 def test_the_last_of_two_overrides_counts(load_with: Load) -> None:
     assert load_with("seed: 1\n", "seed=2", "seed=3").seed == 3
 
@@ -138,7 +161,8 @@ def test_only_the_named_one_of_two_aliased_layers_changes(config_file: Path) -> 
         ("seed=" + "[" * 50, "is nested too deeply"),
         ("seed=\udcff", "is not UTF-8"),
         ("seed=ten", "seed: expected an integer from 0 to 4294967295, got 'ten'"),
-        ("seed=", "seed: expected an integer from 0 to 4294967295, got null"),
+        ("seed=", "seed: expected an integer from 0 to 4294967295, got nothing; fill it in,"
+                  " or leave the key out for its default"),
         ("sed=5", "sed: unknown key; did you mean 'seed'?"),
         ("seed.low=5", 'seed: expected an integer from 0 to 4294967295, got {"low": 5}'),
         ("hidden[2].units=5", "hidden: is a list of 0; expected an index up to [0]"),

@@ -89,7 +89,7 @@ ABOVE_0 = "expected a number above 0"
         ("epochs=0", f"{POSITIVE}, got 0"),
         ("epochs=[1]", f"{POSITIVE}, got [1]"),
         ("epochs={a: 1}", f'{POSITIVE}, got {{"a": 1}}'),
-        ("epochs=", f"{POSITIVE}, got null"),
+        ("epochs=", f"{POSITIVE}, got nothing; fill it in"),
         ("batch_size=-1", f"{POSITIVE}, got -1"),
         ("batch_size=2147483648", f"{POSITIVE}, got 2147483648"),
         ("seed=-1", "expected an integer from 0 to 4294967295, got -1"),
@@ -145,6 +145,36 @@ def test_a_wrong_value_is_told_what_was_wanted(
     assert problem.split(": ", 1)[1].endswith(f": {message}")
 
 
+FILL_IN = "got nothing; fill it in"
+OR_LEAVE_OUT = f"{FILL_IN}, or leave the key out for its default"
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("optimizer", f"expected the name of an optimizer, {OR_LEAVE_OUT}"),
+        ("input", f"expected keys and values, {OR_LEAVE_OUT}"),
+        ("batch_size", f"{POSITIVE}, {OR_LEAVE_OUT}"),
+        ("device", f"expected 'auto', 'cpu' or 'gpu', {OR_LEAVE_OUT}"),
+        ("input.scaling", f"expected the name of a scaling, {OR_LEAVE_OUT}"),
+        ("input.features.a", f"expected the name of a feature type, {FILL_IN}"),
+        ("data", f"expected keys and values, {FILL_IN}"),
+        ("data.train", f"expected a file, {FILL_IN}"),
+        ("data.target", f"expected keys and values, {FILL_IN}"),
+        ("hidden", f"expected a list, {FILL_IN}"),
+        ("hidden[0]", f"expected keys and values, {FILL_IN}"),
+    ],
+)
+def test_a_key_with_nothing_behind_it_is_to_be_filled_in_or_left_out(
+    problems_with: Problems, key: str, message: str
+) -> None:
+    assert problems_with("", f"{key}=") == [f"--set '{key}=': {key}: {message}"]
+
+
+def test_a_text_that_says_nothing_is_no_nothing(problems_with: Problems) -> None:
+    assert problems_with("seed: got nothing\n")[-1].endswith("got 'got nothing'")
+
+
 def test_a_text_of_64_letters_is_a_name(load_with: Load) -> None:
     assert load_with("", "name=" + "a" * 64).name == "a" * 64
 
@@ -167,6 +197,12 @@ CONFLICTS = [
     ("data.validation=v.csv data.split=random", "data.split: has no effect without a share of the"
                                                 " rows for validation or test"),
     ("data.weight=y", "data.weight: is also the target"),
+    ("data.validation=0.5 data.split={name:\xa0group,column:\xa0y}",
+     "data.split.column: is also the target"),
+    ("data.validation=0.5 data.target=[z,y] data.split={name:\xa0time,column:\xa0y}",
+     "data.split.column: is also the target"),
+    ("data.validation=0.5 data.weight=w data.split={name:\xa0time,column:\xa0w}",
+     "data.split.column: is also the weight"),
     ("data.target=[y,y]", "data.target.column: names a column twice"),
     ("data.target={column:\xa0[y,z],type:\xa0categorical}",
      "data.target.type: several columns are several numbers; name one column for classes"),
@@ -201,6 +237,13 @@ CONFLICTS = [
      "learning_rate_schedule.values: expected as many rates as boundaries (2), got 1"),
     ("learning_rate_schedule={name:\xa0cosine_decay,warmup_epochs:\xa01}",
      "learning_rate_schedule.warmup_epochs: takes all of the 1 epochs; none are left to decay"),
+    ("epochs=4 learning_rate_schedule={name:\xa0piecewise_constant,boundaries:\xa0[3,4,9],"
+     "values:\xa0[1,2,3]}", "learning_rate_schedule.boundaries: 4 is never reached in 4 epochs"),
+    ("epochs=4 early_stopping.monitor=loss early_stopping.start_from_epoch=4",
+     "early_stopping.start_from_epoch: 4 is never reached in 4 epochs"),
+    ("optimizer.use_ema=true early_stopping.monitor=loss",
+     "optimizer.use_ema: has no effect while early_stopping restores the best epoch's own weights;"
+     " set restore_best_weights: false"),
     ("metrics=[mse,mse]", "metrics: names a metric twice"),
     ("early_stopping={}", "early_stopping.monitor: 'val_loss' needs rows to validate on;"
                           " set data.validation: 0.15"),
@@ -231,6 +274,13 @@ def test_keys_that_are_wrong_together_are_a_problem(
         "output.use_bias=false output.bias_initializer=zeros",
         "learning_rate_schedule={name:\xa0cosine_decay,warmup_epochs:\xa00.5}",
         "early_stopping.monitor=loss",
+        "epochs=4 early_stopping.monitor=loss early_stopping.start_from_epoch=3",
+        "epochs=4 learning_rate_schedule={name:\xa0piecewise_constant,boundaries:\xa0[3],"
+        "values:\xa0[1]}",
+        "optimizer.use_ema=true early_stopping.monitor=loss"
+        " early_stopping.restore_best_weights=false",
+        "optimizer.use_ema=true optimizer.ema_overwrite_frequency=5 early_stopping.monitor=loss",
+        "data.validation=0.5 data.weight=w data.split={name:\xa0group,column:\xa0g}",
         "early_stopping.monitor=accuracy",
         "early_stopping={} data.validation=0.1",
         "early_stopping={} data.validation=v.csv",

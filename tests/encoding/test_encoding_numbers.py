@@ -198,3 +198,17 @@ def test_a_negative_constant_for_gaps_contradicts_log():
     assert str(caught.value) == (
         "input.features.x.missing.value: scaling 'log' wants 0 or more, got -1"
     )
+
+
+def test_a_first_gap_at_prediction_is_told():
+    encoder = fit([1.0, 2.0, 6.0])
+    out = np.zeros((2, 1), np.float32)
+    assert encoder.encode(rows([None, 4.0]), out) == (
+        "column 'x': 1 row without a value: 2 stands in, and no input tells"
+    )
+    assert out.tolist() == [[2], [4]]
+
+
+def test_a_gap_with_an_indicator_needs_no_word():
+    encoder = fit([1.0, None, 6.0])
+    assert encoder.encode(rows([None, 4.0]), np.zeros((2, 2), np.float32)) is None

@@ -88,7 +88,8 @@ def test_a_star_may_fit_nothing():
 
 def test_a_reserved_column_cant_be_a_feature():
     assert problems({"a": Auto(), "y": Numeric()}, ["a", "y"], ["y"]) == [
-        "input.features.y: has another part in 'data' and can't be a feature"
+        "input.features.y: has another part in 'data' and can't be a feature; "
+        "leave it out, or ignored, here"
     ]
 
 
@@ -143,3 +144,8 @@ def test_it_is_an_error_if_no_column_can_be_read():
         "input.features: no column can be read: 'x' has no value in the training rows; "
         "'z' is stored in a form that no feature type reads"
     )
+
+
+def test_a_reserved_column_may_be_named_as_ignored():
+    chosen = choose_features(Input(features={"a": Auto(), "y": Ignored()}), ["a", "y"], ["y"])
+    assert list(chosen) == ["a"]

@@ -12,7 +12,7 @@ from dlcli.config import Config
 from dlcli.config.losses import Loss
 from dlcli.encoding import TargetKind
 from dlcli.errors import ConfigError, DataError
-from dlcli.network import check_values, resolve_head
+from dlcli.network import check_values, resolve_head, unreachable
 from dlcli.table import read_table
 
 TARGETS = {
@@ -362,3 +362,21 @@ def test_other_losses_take_a_negative_target(tmp_path):
         TARGETS["number"],
         [read_table(tmp_path / "t.csv")],
     )
+
+
+def test_an_output_that_cannot_reach_its_target_is_told_with_both_ranges(tmp_path):
+    (tmp_path / "t.csv").write_text("y\n20\n30\n")
+    table = read_table(tmp_path / "t.csv")
+    resolved = resolve_head(config(output={"activation": "sigmoid"}), TARGETS["number"])
+    assert list(unreachable(resolved, TARGETS["number"], table)) == [
+        "the target 'y' goes from 20 to 30, and an output with 'sigmoid' only reaches 0 to 1; "
+        "leave output.activation out, or set output.scaling"
+    ]
+
+
+@pytest.mark.parametrize("output", [{}, {"activation": "softplus"}, {"activation": "elu"}])
+def test_an_output_that_reaches_its_target_is_not_told_of(tmp_path, output):
+    (tmp_path / "t.csv").write_text("y\n20\n30\n")
+    table = read_table(tmp_path / "t.csv")
+    resolved = resolve_head(config(output=output), TARGETS["number"])
+    assert list(unreachable(resolved, TARGETS["number"], table)) == []

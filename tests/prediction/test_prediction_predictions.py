@@ -164,3 +164,22 @@ def test_numbers_are_scored_in_their_own_unit():
 def test_row_weights_reach_the_scores_of_numbers():
     scores = predictions(numbers("y"), [[0], [0]]).score(rows(y=[1.0, 5.0]), np.array([3.0, 1.0]))
     assert scores["mae"] == 2
+
+
+def test_the_truth_is_given_in_the_types_of_the_predictions():
+    of_text = rows(y=["2.5", "7"])
+    assert predictions(numbers("y"), [[0.0], [0.0]]).truth(of_text)["target"].to_pylist() == [
+        2.5,
+        7,
+    ]
+    codes = predictions(classes("0", "1", stored="integer"), [[0.9], [0.1]])
+    assert codes.truth(rows(y=["1", "0"]))["target"].to_pylist() == [1, 0]
+
+
+def test_several_true_numbers_have_columns_of_their_own():
+    several = predictions(numbers("row", "split"), [[0.0, 0.0]])
+    found = several.truth(rows(row=["3"], split=["4"]))
+    assert {name: values.to_pylist() for name, values in found.items()} == {
+        "target_row": [3.0],
+        "target_split": [4.0],
+    }

@@ -16,7 +16,12 @@ EVERYTHING = {
             "dropout": 0.3,
         },
     ),
-    "optimizer": {"name": "adam", "learning_rate": 0.05, "use_ema": True},
+    "optimizer": {
+        "name": "adam",
+        "learning_rate": 0.05,
+        "use_ema": True,
+        "ema_overwrite_frequency": 4,
+    },
     "early_stopping": {"patience": 4},
     "learning_rate_schedule": {"name": "reduce_on_plateau", "patience": 1},
     "metrics": ("mae", "r2"),

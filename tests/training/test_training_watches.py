@@ -24,7 +24,7 @@ STOPPING = {
     "a large smallest change": {"patience": 3, "min_delta": 0.1},
     "a late start": {"patience": 1, "start_from_epoch": 6},
     "a late start without patience": {"patience": 0, "start_from_epoch": 1},
-    "a start after the end": {"patience": 1, "start_from_epoch": 50},
+    "a start at the last epoch": {"patience": 1, "start_from_epoch": 39},
     "more patience than epochs": {"patience": 100},
     "training loss": {"monitor": "loss", "patience": 1},
     "larger is better": {"monitor": "val_r2", "patience": 3},
@@ -43,7 +43,7 @@ PLATEAU = {
     "larger is better": {"monitor": "val_r2", "patience": 2, "factor": 0.5},
     "training loss": {"monitor": "loss", "patience": 1, "factor": 0.5},
 }
-ENDLESS = {"a start after the end", "more patience than epochs"}
+ENDLESS = {"a start at the last epoch", "more patience than epochs"}
 
 
 @pytest.fixture
@@ -105,8 +105,9 @@ def test_the_best_weights_are_those_of_the_best_epoch(make_job, train):
 
 def test_the_average_and_the_best_weights_go_together(train_both):
     # Keras puts the average in first and the best epoch's weights over it.
-    average = {"name": "sgd", "learning_rate": 0.3, "use_ema": True, "ema_momentum": 0.9}
-    train_both({"optimizer": average, "early_stopping": {"patience": 3}})
+    average = {"use_ema": True, "ema_momentum": 0.9, "ema_overwrite_frequency": 7}
+    optimizer = {"name": "sgd", "learning_rate": 0.3, **average}
+    train_both({"optimizer": optimizer, "early_stopping": {"patience": 3}})
 
 
 def test_the_average_stays_where_the_last_weights_are_kept(train_both):
