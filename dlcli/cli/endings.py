@@ -20,8 +20,13 @@ VERBOSE = "dlcli.verbose"
 
 _UNEXPECTED = 1
 _INTERRUPTED = 128 + signal.SIGINT
+_TERMINATED = 128 + signal.SIGTERM
 _BROKEN_PIPE = 128 + 13  # as the shell says of a program that SIGPIPE has ended
 _TERMINATING = ("SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+
+
+class _Terminated(SystemExit):
+    """SIGTERM has come."""
 
 
 @contextmanager
@@ -36,12 +41,14 @@ def explained_failures(ctx: click.Context) -> Iterator[None]:
         _end(_lines(error), error.exit_code)
     except KeyboardInterrupt:
         _end(["interrupted"], _INTERRUPTED)
+    except _Terminated:
+        _end(["terminated"], _TERMINATED)
     except BrokenPipeError:
         _abandon_output()
         sys.exit(_BROKEN_PIPE)
     except OSError as error:
         _abandon_output()
-        where = error.filename or "the output"
+        where = error.filename or "standard output"
         _end([f"error: {where}: {error.strerror or error}"], _UNEXPECTED)
     except MemoryError:
         _end(["error: out of memory; give it fewer rows, or less units or batch_size"], _UNEXPECTED)
@@ -65,13 +72,17 @@ def obeyed_signals() -> Iterator[None]:
 
 
 def _exit(number: int, frame: FrameType | None) -> NoReturn:
-    sys.exit(128 + number)
+    if number == signal.SIGTERM:
+        raise _Terminated(_TERMINATED)  # told once the stack is unwound: a handler can't well print
+    sys.exit(128 + number)  # of SIGHUP nobody is left to be told
 
 
 def _lines(error: DlcliError) -> list[str]:
+    from dlcli.config.paths import printable  # loads pydantic, which --help has no need of
+
     if not isinstance(error, ConfigError):
-        return [f"error: {error}"]
-    lines = [f"error: {problem}" for problem in error.problems]
+        return [f"error: {printable(str(error))}"]
+    lines = [f"error: {printable(str(problem))}" for problem in error.problems]
     return [*lines, f"{len(lines)} problems"] if len(lines) > 1 else lines
 
 

@@ -15,6 +15,7 @@ import click
 from dlcli.cli.epochs import EpochBar, EpochLines, Epochs
 from dlcli.cli.text import metric_table, some
 from dlcli.cli.wording import WORDS, Fields
+from dlcli.config.paths import printable
 
 if TYPE_CHECKING:
     from dlcli.experiment import Listener
@@ -49,11 +50,11 @@ def narrator(*, as_json: bool, quiet: bool) -> Iterator[Listener]:
 def tell(event: str, fields: Fields) -> None:
     """Tells an event on standard error."""
     if event == "warning":
-        click.echo(f"warning: {fields['message']}", err=True)
+        click.echo(f"warning: {printable(fields['message'])}", err=True)
     elif event in WORDS:
         for at, line in enumerate(WORDS[event](fields)):
             label = "" if at else event
-            click.echo(_fitted(f"{label:<{_LABEL}} {line}"), err=True)
+            click.echo(_fitted(f"{label:<{_LABEL}} {printable(line)}"), err=True)
 
 
 def warn(file: str, notes: Iterable[str]) -> None:
@@ -66,7 +67,8 @@ def tell_unread(file: str, columns: list[str]) -> None:
     """Tells which columns of a file training didn't know."""
     if columns:
         count = "a column" if len(columns) == 1 else f"{len(columns)} columns"
-        click.echo(f"note: {file}: ignored {count} not seen in training: {some(columns)}", err=True)
+        note = f"{printable(file)}: ignored {count} not seen in training: {some(columns)}"
+        click.echo(f"note: {note}", err=True)
 
 
 class _Story:
@@ -91,7 +93,7 @@ class _Story:
 
 def _teller(as_json: bool, quiet: bool) -> AbstractContextManager[Listener]:
     if quiet:
-        return nullcontext(_ignore if as_json else _tell_warning)
+        return nullcontext(_tell_warning)
     return nullcontext(_print_json) if as_json else _Story(_epochs())
 
 
@@ -106,10 +108,6 @@ def _epochs() -> Epochs:
 
 def _is_terminal() -> bool:
     return sys.stderr is not None and sys.stderr.isatty()
-
-
-def _ignore(event: str, fields: dict[str, object]) -> None:
-    pass
 
 
 def _tell_warning(event: str, fields: dict[str, object]) -> None:

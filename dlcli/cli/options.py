@@ -55,7 +55,8 @@ settings = click.option(
     "settings",
     multiple=True,
     metavar="PATH=VALUE",
-    help="Put a value into the config, as in --set 'hidden[0].units=64'. Repeatable.",
+    help="Put a value into the config, as in --set 'hidden[0].units=64'; files are relative to the "
+    "config's folder. Repeatable.",
 )
 
 verbose = click.option(
@@ -70,10 +71,11 @@ verbose = click.option(
 
 def chosen_run(path: Path | None) -> Run:
     """The run that was named, or the latest, which is then said on standard error."""
+    from dlcli.config.paths import printable
     from dlcli.run import latest_run, open_run
 
     if path is not None:
         return open_run(path)
     run = latest_run()
-    click.echo(f"run: {run.path}, the latest", err=True)
+    click.echo(f"run: {printable(str(run.path))}, the latest", err=True)
     return run

@@ -17,17 +17,20 @@ def sink(output: Path | None) -> Iterator[BinaryIO]:
 
     Raises:
         UsageError: if the file can't be made.
-        OSError: if its content can't be stored.
+        OSError: with the file's name, if its content can't be stored.
     """
     if output is None:
         yield sys.stdout.buffer
         return
     from dlcli.run.storage import reason, replaced
 
-    with replaced(output) as temporary:
-        try:
-            stream = temporary.open("wb")
-        except OSError as error:
-            raise UsageError(f"{output}: can't be written: {reason(error)}") from None
-        with stream:
-            yield stream
+    try:
+        with replaced(output) as temporary:
+            try:
+                stream = temporary.open("wb")
+            except OSError as error:
+                raise UsageError(f"{output}: can't be written: {reason(error)}") from None
+            with stream:
+                yield stream
+    except OSError as error:  # names the temporary file, or none
+        raise OSError(error.errno, reason(error), str(output)) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -22,12 +23,18 @@ def validate(config: Path, settings: tuple[str, ...], data: bool) -> None:
     Of large data files only the header is read, and what depends on the rows is shown as `?`.
     A run folder is compared, file by file, with its manifest.
     """
-    if config.is_dir():
-        if settings or data:
-            raise click.UsageError("--set and --data are for configs, and this is a folder")
+    if config.is_dir() and (settings or data):
+        raise click.UsageError("--set and --data are for configs, and this is a folder")
+    if config.is_dir() or _is_missing_run(config):
         _validate_run(config)
     else:
         _validate_config(config, settings, data)
+
+
+def _is_missing_run(path: Path) -> bool:
+    """Whether nothing is there, and the path reads like that of a run rather than of a config."""
+    reads_like_run = path.parent.name == "runs" or path.suffix.lower() not in (".yaml", ".yml")
+    return reads_like_run and not os.path.exists(path)
 
 
 def _validate_run(folder: Path) -> None:

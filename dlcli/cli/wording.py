@@ -58,7 +58,16 @@ def _network(fields: Fields) -> list[str]:
             chain.append(f"{layer['units']} {layer['activation']}")
     network = f"{' → '.join(chain)}, {fields['parameters']} parameters"
     metrics = f"; metrics {', '.join(fields['metrics'])}" if fields["metrics"] else ""
-    return [network, f"loss {fields['loss']}{metrics}"]
+    return [network, f"loss {fields['loss']}{_SCALED[fields['target_scaling']]}{metrics}"]
+
+
+_SCALED = {
+    "standard": " of the standardised target",
+    "log": " of the target's standardised logarithm",
+    "none": " of the target as it is",
+    None: "",
+}
+"""What numbers the loss compares, by their scaling; classes have none."""
 
 
 def _does(layer: Fields) -> str:

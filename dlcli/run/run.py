@@ -10,7 +10,7 @@ from datetime import datetime
 from io import BufferedReader
 from pathlib import Path
 
-from dlcli.errors import RunError, UsageError, did_you_mean
+from dlcli.errors import RunError, did_you_mean
 from dlcli.run.history import parse_history
 from dlcli.run.json_document import from_json
 from dlcli.run.manifest import FileName, Manifest
@@ -134,11 +134,11 @@ def latest_run(base: Path = Path("runs")) -> Run:
     """Opens the run that was finished last; of those finished at once, the last by name.
 
     Raises:
-        UsageError: if there is no finished run.
+        RunError: if there is no finished run.
     """
     runs = list(_finished_runs(base))
     if not runs:
-        raise UsageError(
+        raise RunError(
             f"{base}: there is no finished run; make one with `dlcli train CONFIG`, or name one"
         )
     return max(runs, key=lambda run: (run.created, run.path.name))

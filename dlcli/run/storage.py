@@ -6,7 +6,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
 
@@ -29,7 +29,8 @@ def replaced(path: Path) -> Iterator[Path]:
         sync(temporary)
         os.replace(temporary, path)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # what went wrong before is the error to show
+            temporary.unlink(missing_ok=True)
     sync_folder(path.parent)
 
 

@@ -18,6 +18,14 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _HEAD_BYTES = 4096
+_COMPRESSED = "is compressed; unpack it first"
+_NO_TABLES = {
+    b"PK\x03\x04": "is a zip or an Excel file; export the sheet as CSV",
+    b"\x1f\x8b": _COMPRESSED,  # gzip
+    b"\x28\xb5\x2f\xfd": _COMPRESSED,  # zstd
+}
+"""What files begin with that people take for tables, and what to do about it."""
+_PARQUET_ENDINGS = (".parquet", ".pq")
 
 
 def read_table(path: str | Path, missing: Sequence[str] = ()) -> Table:
@@ -28,15 +36,12 @@ def read_table(path: str | Path, missing: Sequence[str] = ()) -> Table:
         missing: words that count as missing, besides empty fields.
 
     Raises:
-        UsageError: a file that is not there or can't be opened.
-        DataError: a file that is damaged, has no rows, or has rows that don't fit its header.
+        UsageError: a file that is not there or can't be read.
+        DataError: a file that is no table, is damaged, has no rows, or has rows that don't fit its
+            header.
     """
-    if str(path) == "-":
-        file, content = "standard input", sys.stdin.buffer.read()
-    else:
-        file = str(path)
-        with _open(path) as stream:
-            content = stream.read()
+    file = "standard input" if str(path) == "-" else str(path)
+    content = _read(path, file)
     data = _parse(content, file)
     if data.num_rows == 0:
         raise DataError("has a header but no rows", file=file)
@@ -52,11 +57,13 @@ def read_header(path: str | Path) -> tuple[str, ...]:
 
     Raises:
         UsageError: a file that is not there or can't be opened.
-        DataError: a file that is empty or damaged, or names that could not be told apart.
+        DataError: a file that is no table, is empty or damaged, or names that could not be told
+            apart.
     """
     file = str(path)
     with _open(path) as stream:
         head = stream.peek(_HEAD_BYTES)
+        _refuse_others(head, file)
         if parquet.begins(head):
             return parquet.read_names(stream, file)
         if json_lines.begins(head):
@@ -64,7 +71,32 @@ def read_header(path: str | Path) -> tuple[str, ...]:
         return delimited.read_names(stream, file)
 
 
+def _read(path: str | Path, file: str) -> bytes:
+    try:
+        if str(path) == "-":
+            return sys.stdin.buffer.read()
+        with _open(path) as stream:
+            return stream.read()
+    except OSError as error:
+        raise UsageError(f"{file}: can't be read: {error.strerror}") from None
+
+
+def _refuse_others(head: bytes, file: str) -> None:
+    """Refuses what is no table, or not the one that its name says.
+
+    Raises:
+        DataError: saying what it is.
+    """
+    for beginning, message in _NO_TABLES.items():
+        if head.startswith(beginning):
+            raise DataError(message, file=file)
+    if file.lower().endswith(_PARQUET_ENDINGS) and not parquet.begins(head):
+        message = "is no Parquet file: it doesn't begin with PAR1; write it again, or rename it"
+        raise DataError(message, file=file)
+
+
 def _parse(content: bytes, file: str) -> pa.Table:
+    _refuse_others(content, file)
     if parquet.begins(content):
         return parquet.read(content, file)
     if json_lines.begins(content):

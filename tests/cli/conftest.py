@@ -43,7 +43,7 @@ def make_run(name: str, kernel: float, bias: float) -> None:
     prepared = prepare(file, Events(lambda *_: None))
     with new_run(None, name) as draft:
         draft.write_config(file.text)
-        draft.write_resolved(dump_config(resolved_config(file, prepared, draft.path)))
+        draft.write_resolved(dump_config(resolved_config(file, prepared, draft.path, threads=1)))
         draft.write_encoding(prepared.encoding.model_dump_json())
         weights = {"output/kernel": [[kernel]], "output/bias": [bias]}
         draft.write_weights({key: np.array(value, np.float32) for key, value in weights.items()})

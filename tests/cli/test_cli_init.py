@@ -39,6 +39,17 @@ def test_nothing_is_overwritten(dlcli):
 
 
 @pytest.mark.usefixtures("houses")
+@pytest.mark.parametrize(
+    ("output", "reason"),
+    [("houses.csv/a.yaml", "Not a directory"), ("none/a.yaml", "No such file or directory")],
+)
+def test_an_output_that_cannot_be_made_is_a_mistake(output, reason, dlcli):
+    result = dlcli("init", "houses.csv", "--target", "price", "--output", output)
+    assert result.exit_code == 2
+    assert result.stderr == f"error: {output}: can't be written: {reason}\n"
+
+
+@pytest.mark.usefixtures("houses")
 def test_a_target_that_is_no_column_is_a_mistake(dlcli):
     result = dlcli("init", "houses.csv", "--target", "prize")
     assert result.exit_code == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -31,7 +32,7 @@ def test_the_latest_run_is_taken_and_named_if_none_is_given(dlcli):
 def test_without_any_run_the_way_out_is_named(dlcli):
     Path("points.csv").write_text("x\n1\n")
     result = dlcli("predict", "points.csv")
-    assert result.exit_code == 2
+    assert result.exit_code == 5
     assert "dlcli train CONFIG" in result.stderr
 
 
@@ -134,8 +135,25 @@ def test_a_failure_leaves_no_output(dlcli):
 def test_an_output_that_cannot_be_made_is_a_mistake(dlcli):
     result = dlcli("predict", "runs/double", "points.csv", "--output", "none/out.csv")
     assert result.exit_code == 2
-    assert result.stderr.endswith(
-        "error: none/out.csv: can't be written: No such file or directory\n"
+    assert result.stderr == "error: none/out.csv: can't be written: No such file or directory\n"
+
+
+@pytest.mark.usefixtures("double")
+def test_an_output_below_a_file_is_a_mistake(dlcli):
+    result = dlcli("predict", "runs/double", "points.csv", "--output", "points.csv/out.csv")
+    assert result.exit_code == 2
+    assert result.stderr == "error: points.csv/out.csv: can't be written: Not a directory\n"
+
+
+@pytest.mark.usefixtures("double")
+def test_a_name_of_the_users_can_break_no_line(dlcli):
+    result = dlcli("predict", "runs/double", "-", text='x,"a\x1b[2J\nb"\n1,2\n')
+    assert result.stderr == (
+        "note: standard input: ignored a column not seen in training: a\\x1b[2J\\nb\n"
+    )
+    Path("p\x1b.csv").write_text("x,w\n1,2\n")
+    assert dlcli("predict", "runs/double", "p\x1b.csv").stderr == (
+        "note: p\\x1b.csv: ignored a column not seen in training: w\n"
     )
 
 
@@ -235,4 +253,22 @@ def test_a_full_disk_is_said(program):
             text=True,
         )
     assert done.returncode == 1
-    assert done.stderr == "error: the output: No space left on device\n"
+    assert done.stderr == "error: standard output: No space left on device\n"
+
+
+@pytest.mark.usefixtures("double")
+@pytest.mark.skipif(sys.platform == "win32", reason="has no limit on the size of files")
+@pytest.mark.parametrize("name", ["out.csv", "out.parquet"])
+def test_an_output_that_the_disk_has_no_room_for_is_named(name):
+    start = (
+        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (4, 4));"
+        "from dlcli.cli import main; main(prog_name='dlcli')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", start, "predict", "runs/double", "points.csv"]
+        + ["--output", name],
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (1, f"error: {name}: File too large\n")
+    assert sorted(os.listdir()) == ["double.yaml", "points.csv", "runs"]

@@ -96,6 +96,12 @@ def test_an_expected_error_has_no_traceback_even_with_v():
     assert end_by(raising(UsageError("no luck")), "-v").stderr == "error: no luck\n"
 
 
+def test_an_error_is_one_line_whatever_the_names_in_it():
+    assert end_by(raising(DataError("no", column="a\n\x1b"))).stderr == (
+        "error: column 'a\\n\\x1b': no\n"
+    )
+
+
 def test_a_lone_problem_of_a_config_is_one_line():
     result = end_by(raising(ConfigError([Problem("epochs", "is required", "a.yaml:1:1")])))
     assert (result.exit_code, result.stderr) == (2, "error: a.yaml:1:1: epochs: is required\n")
@@ -129,7 +135,7 @@ def test_lack_of_memory_is_no_bug():
 def test_a_full_disk_is_no_bug():
     result = end_by(raising(OSError(28, "No space left on device")))
     assert result.exit_code == 1
-    assert result.stderr == "error: the output: No space left on device\n"
+    assert result.stderr == "error: standard output: No space left on device\n"
 
 
 def test_an_interrupt_ends_with_130():
@@ -137,8 +143,10 @@ def test_an_interrupt_ends_with_130():
     assert (result.exit_code, result.stderr) == (130, "interrupted\n")
 
 
-@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGHUP", 129)])
-def test_a_signal_that_ends_the_program_lets_it_clean_up(name, code):
+@pytest.mark.parametrize(
+    ("name", "code", "told"), [("SIGTERM", 143, "terminated\n"), ("SIGHUP", 129, "")]
+)
+def test_a_signal_that_ends_the_program_lets_it_clean_up(name, code, told):
     cleaned = []
 
     def action():
@@ -147,7 +155,8 @@ def test_a_signal_that_ends_the_program_lets_it_clean_up(name, code):
         finally:
             cleaned.append(name)
 
-    assert end_by(action).exit_code == code
+    result = end_by(action)
+    assert (result.exit_code, result.stderr) == (code, told)
     assert cleaned == [name]
 
 

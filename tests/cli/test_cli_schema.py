@@ -24,3 +24,15 @@ def test_the_schema_goes_to_a_file_that_was_not_there(dlcli):
     assert dlcli("schema", "--output", "schema.json").stdout == ""
     assert "epochs" in json.loads(Path("schema.json").read_text())["properties"]
     assert dlcli("schema", "--output", "schema.json").exit_code == 2
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    ("output", "reason"),
+    [("file/a.json", "Not a directory"), ("none/a.json", "No such file or directory")],
+)
+def test_an_output_that_cannot_be_made_is_a_mistake(output, reason, dlcli):
+    Path("file").write_text("")
+    result = dlcli("schema", "--output", output)
+    assert result.exit_code == 2
+    assert result.stderr == f"error: {output}: can't be written: {reason}\n"

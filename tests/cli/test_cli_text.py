@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from dlcli.cli.epochs import EpochBar, EpochLines, in_short
+from dlcli.cli.narration import tell
 from dlcli.cli.text import align, layer_table, metric_table, number, score_table, some
 from dlcli.cli.wording import WORDS
 from dlcli.experiment.summary import LayerSummary
@@ -40,6 +41,17 @@ def test_more_names_are_cut():
 
 def test_a_name_can_break_no_line():
     assert some(["a\nb", "\x1b[2J"]) == "a\\nb, \\x1b[2J"
+
+
+def test_a_warning_is_one_line_whatever_the_values_in_it(capsys):
+    tell("warning", {"message": "a.csv: new value '\x1b[2J\r\n'"})
+    assert capsys.readouterr().err == "warning: a.csv: new value '\\x1b[2J\\r\\n'\n"
+
+
+def test_a_file_can_break_no_line_of_the_story(capsys):
+    fields = {"file": "a\nb.csv", "rows": {"train": 4}, "split": None, "seed": 0}
+    tell("data", fields)
+    assert capsys.readouterr().err == "data      a\\nb.csv: 4 training rows\n"
 
 
 def test_text_stands_left_and_numbers_right():
@@ -158,11 +170,26 @@ def test_a_network_is_a_chain_of_widths():
         "parameters": 195,
         "loss": "mean_squared_error",
         "metrics": ["mae", "r2"],
+        "target_scaling": "standard",
     }
     assert WORDS["network"](fields) == [
         "4 → 16, batch normalization, relu, dropout 0.2 → 3 softmax, 195 parameters",
-        "loss mean_squared_error; metrics mae, r2",
+        "loss mean_squared_error of the standardised target; metrics mae, r2",
     ]
+
+
+@pytest.mark.parametrize(
+    ("scaling", "words"),
+    [
+        ("log", "loss huber of the target's standardised logarithm"),
+        ("none", "loss huber of the target as it is"),
+        (None, "loss huber"),
+    ],
+)
+def test_a_loss_is_told_with_the_unit_it_is_in(scaling, words):
+    layers = [{"kind": "Dense", "units": 1, "activation": "linear"}]
+    fields = {"inputs": 1, "layers": layers, "parameters": 2, "loss": "huber", "metrics": []}
+    assert WORDS["network"]({**fields, "target_scaling": scaling})[1] == words
 
 
 def test_kept_weights_are_told_if_they_are_not_the_last():

@@ -90,9 +90,10 @@ def test_quiet_leaves_warnings_and_the_result(dlcli):
 
 
 @pytest.mark.usefixtures("told")
-def test_quiet_json_is_the_result_alone(dlcli):
+def test_quiet_json_is_the_result_alone_and_warnings_stay_text(dlcli):
     result = dlcli("train", "line.yaml", "--json", "--quiet")
     assert [json.loads(line)["event"] for line in result.stdout.splitlines()] == ["result"]
+    assert result.stderr == "warning: line.csv: odd\n"
 
 
 @pytest.mark.usefixtures("broken")
@@ -177,5 +178,5 @@ def test_a_training_that_is_stopped_leaves_nothing(name, code):
     process.send_signal(getattr(signal, name))
     _, errors = process.communicate(timeout=60)
     assert process.returncode == code
-    assert errors == ("interrupted\n" if name == "SIGINT" else "")
+    assert errors == ("interrupted\n" if name == "SIGINT" else "terminated\n")
     assert not Path("runs").exists()

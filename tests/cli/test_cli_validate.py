@@ -44,7 +44,7 @@ def test_what_was_inferred_is_said(dlcli):
         "features  1 numeric, declared: x",
         "          1 categorical, declared: w",
         "network   4 → 3 relu, dropout 0.5 → 1 linear, 19 parameters",
-        "          loss mean_squared_error; metrics mae",
+        "          loss mean_squared_error of the standardised target; metrics mae",
         "engine    compiled, as a graph",
     ]
 
@@ -84,7 +84,7 @@ def test_columns_that_are_not_there_are_reported_together(dlcli):
 
 
 @pytest.mark.usefixtures("config")
-def test_a_column_that_two_files_lack_is_one_problem(dlcli):
+def test_a_column_that_a_file_with_two_parts_lacks_is_one_problem(dlcli):
     result = dlcli(
         "validate", "config.yaml", "--set", "data.target=z", "--set", "data.test=points.csv"
     )
@@ -163,3 +163,24 @@ def test_a_changed_run_ends_with_5(dlcli):
 @pytest.mark.usefixtures("double")
 def test_a_run_takes_no_settings(dlcli):
     assert dlcli("validate", "runs/double", "--data").exit_code == 2
+
+
+@pytest.mark.usefixtures("double")
+@pytest.mark.parametrize("path", ["runs/doubel", "runs/doubel.yaml", "doubel"])
+def test_a_run_that_is_not_there_ends_with_5(path, dlcli):
+    result = dlcli("validate", path)
+    assert (result.exit_code, result.stdout) == (5, "")
+    assert result.stderr.startswith(f"error: {path}: no such run folder")
+
+
+@pytest.mark.usefixtures("double")
+@pytest.mark.parametrize("path", ["doubel.yaml", "doubel.yml"])
+def test_a_config_that_is_not_there_ends_with_2(path, dlcli):
+    result = dlcli("validate", path)
+    assert (result.exit_code, result.stderr) == (2, f"error: {path}: there is no such file\n")
+
+
+@pytest.mark.usefixtures("double")
+def test_a_config_needs_no_ending(dlcli):
+    Path("double.yaml").rename("double")
+    assert dlcli("validate", "double").exit_code == 0

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 import dlcli
-from dlcli.errors import RunError, UsageError
+from dlcli.errors import RunError
 from dlcli.run import latest_run, new_run, open_run
 
 SHAPES = {"output/kernel": (2, 1), "output/bias": (1,)}
@@ -394,5 +394,5 @@ def test_runs_are_looked_for_in_the_current_folder(tmp_path, monkeypatch):
 def test_without_any_run_the_next_thing_to_type_is_told(tmp_path, base):
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match=r"no finished run; make one with `dlcli train CONFIG`"):
+    with pytest.raises(RunError, match=r"no finished run; make one with `dlcli train CONFIG`"):
         latest_run(tmp_path / base)
