@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from dlcli.errors import TrainingError
 from dlcli.run.history import dump_history
@@ -34,6 +34,7 @@ class Draft:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.finished = False
+        self._log: TextIO | None = None
 
     def write_config(self, text: str) -> None:
         """Stores the config as the user gave it."""
@@ -85,8 +86,17 @@ class Draft:
         """Appends a line to the log, with the time in UTC. A lost run keeps the lines so far."""
         time = datetime.now(UTC).isoformat(timespec="milliseconds")
         line = json.dumps({"time": time, "event": event, **fields}, allow_nan=False)
-        with self._storing("events.jsonl") as path, path.open("a", encoding="utf-8") as stream:
-            stream.write(line + "\n")
+        with self._storing("events.jsonl") as path:
+            if self._log is None:
+                self._log = path.open("a", encoding="utf-8", buffering=1)  # a line at a time
+            self._log.write(line + "\n")
+
+    def close(self) -> None:
+        """Closes the log; nothing is lost if it isn't called, but the file stays open."""
+        if self._log is not None:
+            with suppress(OSError):  # of a line that didn't fit, which `log` has told of
+                self._log.close()
+            self._log = None
 
     def finish(self, kind: str = "train") -> Run:
         """Writes the manifest over all that was stored; from now on the folder is a run.
@@ -94,6 +104,7 @@ class Draft:
         Args:
             kind: what the run did.
         """
+        self.close()
         with self._storing(MANIFEST) as path:
             if (log := self.path / "events.jsonl").exists():
                 sync(log)

@@ -39,6 +39,7 @@ def new_run(folder: Path | None, name: str, base: Path = Path("runs")) -> Iterat
         yield draft
         kept = draft.finished
     finally:
+        draft.close()
         if not kept:
             _remove(made)
 

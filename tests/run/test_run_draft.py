@@ -22,7 +22,9 @@ from dlcli.run.draft import Draft
 @pytest.fixture
 def draft(tmp_path):
     (tmp_path / "run").mkdir()
-    return Draft(tmp_path / "run")
+    draft = Draft(tmp_path / "run")
+    yield draft
+    draft.close()
 
 
 def names(draft):
