@@ -12,7 +12,7 @@ from dlcli.encoding import Rows as EncodedRows
 from dlcli.encoding import TargetEncoder, TargetKind
 from dlcli.encoding.numbers import FittedScaling
 from dlcli.encoding.target import ClassTarget, NumberTarget
-from dlcli.experiment.quiet import quiet_tensorflow
+from dlcli.experiment.loading import quiet_tensorflow
 from dlcli.network import build_network, choose_engine, resolve_head
 
 with quiet_tensorflow():

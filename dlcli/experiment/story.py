@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from dlcli.config import Config, ConfigFile, dump_config
 from dlcli.encoding import Rows
 from dlcli.experiment.events import Events, Listener
+from dlcli.experiment.loading import quiet_tensorflow, without_collection
 from dlcli.experiment.preparation import (
     Prepared,
     encode_sets,
@@ -19,7 +20,6 @@ from dlcli.experiment.preparation import (
     resolved_config,
     sets,
 )
-from dlcli.experiment.quiet import quiet_tensorflow
 from dlcli.experiment.tables import data_files
 from dlcli.prediction import Predictions, Predictor
 from dlcli.run import Draft, Run, collect_environment, new_run
@@ -72,7 +72,7 @@ def _job(
 ) -> tuple[Device, Job]:
     """Loads TensorFlow, sets it up, and says what to train."""
     config, initial = file.config, initial_weights(file, prepared.network)
-    with quiet_tensorflow():
+    with quiet_tensorflow(), without_collection():
         from dlcli.training import Job, prepare_device
 
         device = prepare_device(config.device, config.threads)

@@ -1,0 +1,36 @@
+"""What surrounds the loading of TensorFlow."""
+
+from __future__ import annotations
+
+import gc
+
+import pytest
+
+from dlcli.experiment.loading import without_collection
+
+
+@pytest.fixture
+def collection():
+    gc.enable()
+    yield
+    gc.enable()
+    gc.unfreeze()
+
+
+def test_garbage_collection_rests_while_loading_and_goes_on_after(collection):
+    with without_collection():
+        assert not gc.isenabled()
+    assert gc.isenabled()
+
+
+def test_garbage_collection_goes_on_after_a_failure(collection):
+    with pytest.raises(ImportError), without_collection():
+        raise ImportError
+    assert gc.isenabled()
+
+
+def test_garbage_collection_that_was_off_stays_off(collection):
+    gc.disable()
+    with without_collection():
+        pass
+    assert not gc.isenabled()
