@@ -33,7 +33,7 @@ def test_it_names_the_epoch_and_the_way_out(told_before, make_job):
     assert 3 <= len(told) <= 6
     assert told == list(range(1, len(told) + 1))
     assert rest == [
-        "  likely: steps that are too large; try --set optimizer.learning_rate=100000, or --set "
+        "  likely: steps that are too large; try --set optimizer.learning_rate=0.01, or --set "
         "optimizer.clipnorm=1.0",
         "  or: inputs or a target far from 1 without scaling; see input.scaling, output.scaling",
     ]
