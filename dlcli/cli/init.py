@@ -6,20 +6,14 @@ from pathlib import Path
 
 import click
 
-from dlcli.cli.options import PATH, not_there, verbose
+from dlcli.cli.options import PATH, output_file, verbose
 from dlcli.cli.sink import sink
 
 
 @click.command()
 @click.argument("data", required=False, type=PATH)
 @click.option("--target", metavar="COLUMN", help="The column to predict.")
-@click.option(
-    "--output",
-    type=PATH,
-    metavar="FILE",
-    callback=not_there,
-    help="Write the config to a new file instead of standard output.",
-)
+@output_file
 @click.option(
     "--example",
     metavar="NAME",

@@ -59,6 +59,14 @@ settings = click.option(
     "config's folder. Repeatable.",
 )
 
+output_file = click.option(
+    "--output",
+    type=PATH,
+    metavar="FILE",
+    callback=not_there,
+    help="Write to a new file instead of standard output.",
+)
+
 verbose = click.option(
     "-v",
     "--verbose",

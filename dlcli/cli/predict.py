@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dlcli.cli.options import PATH, RunAndData, chosen_run, not_there, run_and_data, verbose
+from dlcli.cli.options import RunAndData, chosen_run, output_file, run_and_data, verbose
 from dlcli.cli.sink import sink
 
 if TYPE_CHECKING:
@@ -17,13 +17,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @run_and_data
-@click.option(
-    "--output",
-    type=PATH,
-    metavar="FILE",
-    callback=not_there,
-    help="Write to a new file instead of standard output.",
-)
+@output_file
 @click.option(
     "--format",
     "named",

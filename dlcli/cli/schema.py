@@ -7,20 +7,14 @@ from pathlib import Path
 
 import click
 
-from dlcli.cli.options import PATH, not_there, verbose
+from dlcli.cli.options import output_file, verbose
 from dlcli.cli.sink import sink
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 @click.command()
-@click.option(
-    "--output",
-    type=PATH,
-    metavar="FILE",
-    callback=not_there,
-    help="Write to a new file instead of standard output.",
-)
+@output_file
 @verbose
 def schema(output: Path | None) -> None:
     """Print the config's JSON Schema, for editors.
