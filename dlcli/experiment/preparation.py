@@ -106,7 +106,7 @@ def encode_sets(file: ConfigFile, prepared: Prepared, events: Events) -> dict[st
     return encoded
 
 
-def initial_weights(file: ConfigFile, network: Network) -> dict[str, Weights] | None:
+def initial_weights(file: ConfigFile, network: Network) -> Mapping[str, Weights] | None:
     """The weights to start from, which must have the network's names and shapes.
 
     Raises:
@@ -116,14 +116,14 @@ def initial_weights(file: ConfigFile, network: Network) -> dict[str, Weights] | 
     if file.config.initial_weights is None:
         return None
     run = open_run(_earlier_run(file, file.config.initial_weights))
-    earlier = Predictor.load(run).network
-    theirs, ours = ({w.name: w.shape for w in net.weights} for net in (earlier, network))
+    earlier = Predictor.load(run)
+    theirs, ours = ({w.name: w.shape for w in net.weights} for net in (earlier.network, network))
     for name in [*ours, *theirs]:
         if ours.get(name) != theirs.get(name):
             message = f"{run.path} is of another network: '{name}' there and here"
             shapes = " and ".join(str(w.get(name, "absent")) for w in (theirs, ours))
             raise ConfigError([Problem("initial_weights", f"{message}: {shapes}")])
-    return run.read_weights({weight.name: weight.shape for weight in network.weights})
+    return earlier.weights
 
 
 def _earlier_run(file: ConfigFile, folder: str) -> Path:
@@ -208,8 +208,7 @@ def describe_network(network: Network, head: Head) -> dict[str, object]:
 
 
 def _rows(file: ConfigFile, split: Split, dealt: SplitChoice) -> dict[str, object]:
-    sets = (("train", split.train), ("validation", split.validation), ("test", split.test))
-    counts = {name: table.rows for name, table in sets if table is not None}
+    counts = {name: table.rows for name, table in sets(split)}
     how = dealt.name if any(file.config.data.shares) else None
     return {"file": split.train.file, "rows": counts, "split": how, "seed": file.config.seed}
 

@@ -8,7 +8,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, Literal, get_args
+from typing import BinaryIO, Literal
 
 import pyarrow as pa
 
@@ -18,7 +18,6 @@ from dlcli.table import Table
 from dlcli.table.column import plain
 
 Format = Literal["csv", "parquet", "jsonl"]
-FORMATS: tuple[Format, ...] = get_args(Format)
 
 _ENDINGS: dict[str, Format] = {
     ".csv": "csv",

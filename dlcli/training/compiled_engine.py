@@ -49,11 +49,10 @@ def run(job: Job, jit_compile: bool, progress: Progress) -> Trained:
     epochs_at_once = max(1, min(MOST_EPOCHS, ORDER_ENTRIES // len(job.train.matrix)))
     program = Program(job, learner, epochs_at_once, jit_compile)
     history: dict[str, list[float]] = {}
-    state = program.start()
     for state, rows in _dispatches(program):
         _record(job, rows, history, progress)
         check_finite(float(state.total), int(state.epoch) + 1, job.config)
-    program.finish(state)
+    program.finish(state)  # there is one: a config has an epoch at least
     best = int(state.watch.best_epoch) + 1 if program.watches.restores else 0
     return Trained(weights_of(learner.model, job.network), history, best or None)
 
