@@ -7,7 +7,6 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.errors import DataError
 from dlcli.table import Table
 
 
@@ -25,7 +24,4 @@ def refuse(
     Raises:
         DataError: naming file, row and column.
     """
-    if wrong.any():
-        at = int(np.argmax(wrong))
-        row = int(table.row_numbers[at])
-        raise DataError(message(at), file=table.file, row=row, column=column)
+    table.refuse(wrong, column, message)

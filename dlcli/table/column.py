@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -31,14 +31,25 @@ _SHOWN_CHARACTERS = 40
 
 
 @dataclass(frozen=True, eq=False)
+class Parsed:
+    """A column's values read as something, and those that can't be."""
+
+    values: NDArray[np.float64]
+    """NaN where missing or unreadable, (rows,)."""
+    unreadable: NDArray[np.bool_]
+    """Where there is a value that can't be read, (rows,)."""
+    complaint: Callable[[int], str]
+    """What is wrong with the value at an index."""
+
+
+@dataclass(frozen=True, eq=False)
 class Column:
-    """The values of one column, and where they stand.
+    """The values of one column.
 
     Args:
         name: the column's name.
         values: the values as stored, (rows,).
         file: the table's file, for messages.
-        row_numbers: the row of each value in that file, counted from 1, (rows,).
         missing_words: what counts as missing, besides nulls, NaN and empty fields; a word that is a
             number counts by its value in a column of numbers.
     """
@@ -46,7 +57,6 @@ class Column:
     name: str
     values: pa.ChunkedArray
     file: str
-    row_numbers: NDArray[np.int64]
     missing_words: tuple[str, ...]
 
     @property
@@ -64,28 +74,29 @@ class Column:
         """Where the value is null, NaN, blank or one of the missing words, (rows,)."""
         return ~mask_to_numpy(self._present())
 
-    def numbers(self) -> NDArray[np.float64]:
-        """The values as numbers, NaN where missing, (rows,).
+    def numbers(self) -> Parsed:
+        """The values as numbers.
 
         Raises:
-            DataError: a value that is no number, or an infinite one, with its row.
+            DataError: a column that holds no numbers and no text.
         """
         if self.kind in ("boolean", "other"):
             raise self._error(f"expected numbers, the column holds {self.values.type}")
         present = self._present()
+        unreadable = np.zeros(len(self.values), dtype=np.bool_)
         try:
             parsed = self._parse(present)
         except pa.ArrowInvalid:
-            is_number = pc.match_substring_regex(_trim(self.values), _NUMBER)
-            bad = pc.and_not(present, is_number)
-            raise self._not_a_number(int(np.argmax(mask_to_numpy(bad.fill_null(False))))) from None
+            is_number = pc.match_substring_regex(_trim(self.values), _NUMBER).fill_null(False)
+            unreadable = mask_to_numpy(pc.and_not(present, is_number))
+            present = pc.and_(present, is_number)
+            parsed = self._parse(present)
         numbers = np.full(len(self.values), np.nan)
         where = mask_to_numpy(present)
         numbers[where] = parsed
-        unbounded = where & ~np.isfinite(numbers)
-        if unbounded.any():
-            raise self._not_a_number(int(np.argmax(unbounded)))
-        return numbers
+        unreadable |= where & ~np.isfinite(numbers)
+        numbers[unreadable] = np.nan
+        return Parsed(numbers, unreadable, self._no_number)
 
     def looks_numeric(self) -> bool:
         """Whether there is a value, and every value is a number.
@@ -101,11 +112,11 @@ class Column:
             return False
         return parsed.size > 0 and not bool(np.isnan(parsed).any())
 
-    def booleans(self) -> NDArray[np.float64]:
-        """1 for true, 0 for false, NaN where missing, (rows,).
+    def booleans(self) -> Parsed:
+        """The values as 1 for true and 0 for false.
 
         Raises:
-            DataError: a value other than true, false, 1 and 0, with its row.
+            DataError: a column that holds nothing of the kind.
         """
         if self.kind == "other":
             raise self._error(f"expected booleans, the column holds {self.values.type}")
@@ -113,11 +124,9 @@ class Column:
         lower = pc.utf8_lower(words)
         present = mask_to_numpy(self._present())
         ones, zeros = present & _among(lower, _TRUE), present & _among(lower, _FALSE)
-        bad = present & ~ones & ~zeros
-        if bad.any():
-            index = int(np.argmax(bad))
-            raise self._error(f"expected true, false, 1 or 0, got {self._shown(index)}", index)
-        return np.select([ones, zeros], [1.0, 0.0], np.nan)
+        values = np.select([ones, zeros], [1.0, 0.0], np.nan)
+        expected = "expected true, false, 1 or 0, got {}".format
+        return Parsed(values, present & ~ones & ~zeros, lambda index: expected(self._shown(index)))
 
     def looks_boolean(self) -> bool:
         """Whether there is a value, and every value is true or false in words, not 1 or 0."""
@@ -191,23 +200,22 @@ class Column:
         plain = _trim(values) if self.kind == "text" else values
         return to_numpy(plain.cast(pa.float64(), safe=False), np.float64)
 
-    def _not_a_number(self, index: int) -> DataError:
-        """The error for a value that is no finite number, with a way out where one is likely."""
+    def _no_number(self, index: int) -> str:
+        """What is wrong with a value that is no finite number, with a likely way out."""
         message = f"expected a finite number, got {self._shown(index)}"
         text = str(self.values[index].as_py()).strip()
         if self.kind == "text" and text.lower() in USUAL_MISSING_WORDS:
             words = json.dumps([*self.missing_words, text])
             message += f"; if it stands for a missing value, say data.missing: {words}"
-        return self._error(message, index)
+        return message
 
     def _shown(self, index: int) -> str:
         """A value in quotes, cut if it is long."""
         text = str(self.values[index].as_py())
         return f"'{text[:_SHOWN_CHARACTERS]}...'" if len(text) > _SHOWN_CHARACTERS else f"'{text}'"
 
-    def _error(self, message: str, index: int | None = None) -> DataError:
-        row = None if index is None else int(self.row_numbers[index])
-        return DataError(message, file=self.file, row=row, column=self.name)
+    def _error(self, message: str) -> DataError:
+        return DataError(message, file=self.file, column=self.name)
 
 
 def plain(values: pa.ChunkedArray) -> pa.ChunkedArray:

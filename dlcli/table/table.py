@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -9,8 +10,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from dlcli.errors import DataError
 from dlcli.table.arrays import integers
-from dlcli.table.column import Column, Kind, plain
+from dlcli.table.column import Column, Kind, Parsed, plain
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +65,14 @@ class Table:
         Raises:
             DataError: a value that is no number, or an infinite one, with its row.
         """
+        return self._all_of(self.parse_numbers(name), name)
+
+    def parse_numbers(self, name: str) -> Parsed:
+        """A column as numbers, with those values apart that are none, or infinite.
+
+        Raises:
+            DataError: a column that holds no numbers and no text.
+        """
         return self._column(name).numbers()
 
     def looks_numeric(self, name: str) -> bool:
@@ -77,6 +87,14 @@ class Table:
 
         Raises:
             DataError: a value other than true, false, 1 and 0, with its row.
+        """
+        return self._all_of(self.parse_booleans(name), name)
+
+    def parse_booleans(self, name: str) -> Parsed:
+        """A column as 1 for true and 0 for false, with those values apart that are neither.
+
+        Raises:
+            DataError: a column that holds nothing of the kind.
         """
         return self._column(name).booleans()
 
@@ -111,6 +129,26 @@ class Table:
         """A column's values as stored, unchanged, (rows,)."""
         return self.data.column(name)
 
+    def refuse(self, wrong: NDArray[np.bool_], name: str, complaint: Callable[[int], str]) -> None:
+        """Refuses the first value of a column that is wrong.
+
+        Args:
+            wrong: where values are wrong, (rows,).
+            name: the column.
+            complaint: says what is wrong with the value at an index.
+
+        Raises:
+            DataError: with file, row and column.
+        """
+        if wrong.any():
+            at = int(np.argmax(wrong))
+            row = int(self.row_numbers[at])
+            raise DataError(complaint(at), file=self.file, row=row, column=name)
+
+    def _all_of(self, parsed: Parsed, name: str) -> NDArray[np.float64]:
+        self.refuse(parsed.unreadable, name, parsed.complaint)
+        return parsed.values
+
     def _column(self, name: str) -> Column:
         values = plain(self.data.column(name))
-        return Column(name, values, self.file, self.row_numbers, self.missing_words)
+        return Column(name, values, self.file, self.missing_words)
