@@ -8,8 +8,9 @@ from benchmarks.marks import Mark, Stopwatch, last_of_each_burst
 from benchmarks.rows import Rows
 from benchmarks.workloads import Workload
 from dlcli.config import Config
+from dlcli.encoding import HeldInputs, TargetEncoder, TargetKind
 from dlcli.encoding import Rows as EncodedRows
-from dlcli.encoding import TargetEncoder, TargetKind
+from dlcli.encoding.layout import plain_layout
 from dlcli.encoding.numbers import FittedScaling
 from dlcli.encoding.target import ClassTarget, NumberTarget
 from dlcli.experiment.loading import quiet_tensorflow
@@ -41,11 +42,11 @@ def _job(workload: Workload, rows: Rows, epochs: int) -> training.Job:
     config = _config(workload, epochs)
     kind, target = _target(workload)
     head = resolve_head(config, kind)
-    network = build_network(workload.inputs, config.hidden, head.output)
+    network = build_network(plain_layout(workload.inputs), config.hidden, head.output)
     validation = None
     if workload.validation_rows:
-        validation = EncodedRows(rows.validation_matrix, rows.validation_target)
-    encoded = EncodedRows(rows.matrix, rows.target)
+        validation = EncodedRows(HeldInputs(rows.validation_matrix), rows.validation_target)
+    encoded = EncodedRows(HeldInputs(rows.matrix), rows.target)
     return training.Job(config, network, head, target, encoded, validation)
 
 

@@ -21,15 +21,17 @@ def evaluate(paths: RunAndData, as_json: bool) -> None:
     """
     from dlcli.cli.narration import tell_unread, warn
     from dlcli.cli.text import score_table
+    from dlcli.encoding import Findings
     from dlcli.prediction import Predictor
     from dlcli.table import read_table
 
     run, data = paths
     predictor = Predictor.load(chosen_run(run))
     table = read_table(data, predictor.config.data.missing)
-    scores, notes = predictor.score(table)
+    findings = Findings()
+    scores = predictor.score(table, findings)
     tell_unread(table.file, predictor.unread_columns(table))
-    warn(table.file, notes)
+    warn(table.file, findings.notes())
     if as_json:
         click.echo(json.dumps({"rows": table.rows, "metrics": scores}))
         return

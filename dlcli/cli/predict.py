@@ -51,6 +51,7 @@ def predict(
     Numbers give the column `prediction`, classes also `probability_<class>` for each class.
     """
     from dlcli.cli.narration import tell_unread, warn
+    from dlcli.encoding import Findings
     from dlcli.prediction import Predictor
     from dlcli.prediction.writing import assemble, choose_format, write_rows
     from dlcli.table import read_table
@@ -62,8 +63,9 @@ def predict(
     with sink(output) as stream:
         predictor = Predictor.load(chosen_run(run))
         table = read_table(data, predictor.config.data.missing)
-        predictions, notes = predictor.predict(table)
+        findings = Findings()
+        predictions = predictor.predict(table, findings)
         tell_unread(table.file, predictor.unread_columns(table, keep))
-        warn(table.file, notes)
+        warn(table.file, findings.notes())
         rows = assemble(predictions, table, keep)
         write_rows(rows, form, stream, spreadsheet_safe=spreadsheet_safe)

@@ -8,120 +8,41 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
+from dlcli.config.encodings import (
+    CategoricalEncoding,
+    Direct,
+    NumericEncoding,
+    OneHot,
+    TextEncoding,
+    TfIdf,
+)
+from dlcli.config.missing import (
+    BooleanMissing,
+    CategoricalMissing,
+    DatetimeMissing,
+    Median,
+    MostFrequent,
+    NoWords,
+    NumericMissing,
+    OwnCategory,
+    TextMissing,
+)
+from dlcli.config.scalings import Scaling, Standard
 from dlcli.config.section import (
     Conflict,
     Expected,
-    Number,
+    Flag,
+    NonNegative,
+    NonNegativeInt,
     OneOf,
-    Positive,
     PositiveInt,
     Section,
     shown,
 )
 
-Indicator = Annotated[
-    Literal["auto"] | Annotated[bool, Field(strict=True)], Expected("true, false or auto")
-]
-
-
-class Standard(Section):
-    """(x − mean)/standard deviation of the training rows."""
-
-    name: Literal["standard"] = "standard"
-
-
-class Log(Section):
-    """Standard scaling of log(1 + x); negative values are errors."""
-
-    name: Literal["log"] = "log"
-
-
-class Divide(Section):
-    """x/by, for columns whose range is known: pixels."""
-
-    name: Literal["divide"] = "divide"
-    by: Positive
-    """Divisor, in the column's unit."""
-
-
-class Unscaled(Section):
-    """x itself."""
-
-    name: Literal["none"] = "none"
-
-
-Scaling = Annotated[Standard | Log | Divide | Unscaled, OneOf("scaling")]
-OutputScaling = Annotated[Standard | Log | Unscaled, OneOf("scaling")]
-
-
-class Median(Section):
-    """The training rows' median stands in."""
-
-    name: Literal["median"] = "median"
-    indicator: Indicator = "auto"
-    """Whether a column of 0 and 1 says where; `auto`: if training rows have gaps."""
-
-
-class Mean(Section):
-    """The training rows' mean stands in."""
-
-    name: Literal["mean"] = "mean"
-    indicator: Indicator = "auto"
-    """Whether a column of 0 and 1 says where; `auto`: if training rows have gaps."""
-
-
-class ConstantValue(Section):
-    """A value of your own stands in."""
-
-    name: Literal["constant"] = "constant"
-    value: Number
-    """The value, in the column's unit before scaling."""
-    indicator: Indicator = "auto"
-    """Whether a column of 0 and 1 says where; `auto`: if training rows have gaps."""
-
-
-class MostFrequent(Section):
-    """The training rows' most frequent value stands in."""
-
-    name: Literal["most_frequent"] = "most_frequent"
-    indicator: Indicator = "auto"
-    """Whether a column of 0 and 1 says where; `auto`: if training rows have gaps."""
-
-
-class MostFrequentCategory(Section):
-    """The training rows' most frequent value stands in."""
-
-    name: Literal["most_frequent"] = "most_frequent"
-
-
-class OwnCategory(Section):
-    """Missing is a category of its own; unseen, if no training row has a gap."""
-
-    name: Literal["category"] = "category"
-
-
-class Refuse(Section):
-    """A gap is an error."""
-
-    name: Literal["error"] = "error"
-
-
-NumericMissing = Annotated[Median | Mean | ConstantValue | Refuse, OneOf("policy")]
-BooleanMissing = Annotated[MostFrequent | Refuse, OneOf("policy")]
-CategoricalMissing = Annotated[OwnCategory | MostFrequentCategory | Refuse, OneOf("policy")]
-
-
-class OneHot(Section):
-    """A column of 0 and 1 for each category."""
-
-    name: Literal["one_hot"] = "one_hot"
-
-
-Encoding = Annotated[OneHot, OneOf("encoding")]
-
 
 class Auto(Section):
-    """Number, boolean or categories, as the training rows show."""
+    """What the training rows show: number, boolean, categories, text, date, image or nothing."""
 
     type: Literal["auto"] = "auto"
 
@@ -138,8 +59,15 @@ class Numeric(Section):
     type: Literal["numeric"] = "numeric"
     scaling: Scaling | None = None
     """How values become inputs; as input.scaling, if left out."""
+    encoding: NumericEncoding | None = None
+    """How an input becomes several; as input.encoding, if left out."""
     missing: NumericMissing = Median()
     """What stands in for gaps."""
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yields a scaling of what is encoded by its rank."""
+        if self.encoding and self.encoding.name == "piecewise_linear" and self.scaling:
+            yield "scaling", "has no effect beside encoding: piecewise_linear"
 
 
 class Boolean(Section):
@@ -154,7 +82,7 @@ class Categorical(Section):
     """One of several values, as text."""
 
     type: Literal["categorical"] = "categorical"
-    encoding: Encoding = OneHot()
+    encoding: CategoricalEncoding = OneHot()
     """How a category becomes inputs."""
     min_count: PositiveInt = 1
     """Training rows that a value needs to be a category of its own; rarer ones share one."""
@@ -171,8 +99,72 @@ class Categorical(Section):
             yield "unseen", f"can't be error beside min_count: {self.min_count}"
 
 
+class Text(Section):
+    """Words in any order."""
+
+    type: Literal["text"] = "text"
+    encoding: TextEncoding = TfIdf()
+    """How words become inputs."""
+    missing: TextMissing = NoWords()
+    """What stands in for gaps."""
+
+
+Part = Literal[
+    "year", "month", "day", "weekday", "day_of_year", "hour", "minute", "second", "elapsed"
+]
+Parts = Annotated[
+    Literal["auto"] | Annotated[tuple[Part, ...], Field(min_length=1)],
+    Expected(
+        "auto, or a list of year, month, day, weekday, day_of_year, hour, minute, second, elapsed"
+    ),
+]
+
+
+class Datetime(Section):
+    """A date, or a date with a time of day."""
+
+    type: Literal["datetime"] = "datetime"
+    parts: Parts = "auto"
+    """What becomes inputs; month, day, weekday, day_of_year, hour, minute and second go round, and
+    become a sine and a cosine each; `auto`: those in which the training rows differ."""
+    format: Annotated[str, Expected("text")] | tuple[str, ...] = ()
+    """How values are written, as in `%d.%m.%Y %H:%M`, or several ways; if left out, as ISO 8601."""
+    timezone: Annotated[str, Expected("a time zone as Europe/Berlin")] = "UTC"
+    """Where the parts are told; values without an offset are taken as of there."""
+    missing: DatetimeMissing = Median()
+    """What stands in for gaps."""
+
+
+class Augmentation(Section):
+    """How images vary from step to step in training, and only there."""
+
+    shift: NonNegativeInt = 0
+    """Most pixels that an image moves, along each side; what comes in is 0."""
+    flip: Flag = False
+    """Whether left and right change places in every other image."""
+    noise: NonNegative = 0.0
+    """Standard deviation of what is added to each pixel, which are from 0 to 1."""
+
+
+Shape = Annotated[
+    tuple[PositiveInt, PositiveInt, Literal[1, 3]],
+    Expected("[height, width, channels], with 1 channel for greyscale or 3 for colour"),
+]
+
+
+class Image(Section):
+    """The path of a PNG or JPEG file, relative to the table's."""
+
+    type: Literal["image"] = "image"
+    shape: Shape
+    """[height, width, channels] that images become; 1 channel is greyscale, 3 are colour."""
+    augmentation: Augmentation | None = None
+    """How training varies them."""
+
+
 Feature = Annotated[
-    Auto | Ignored | Numeric | Boolean | Categorical, OneOf("feature type", key="type")
+    Auto | Ignored | Numeric | Boolean | Categorical | Text | Datetime | Image,
+    OneOf("feature type", key="type"),
 ]
 
 
@@ -199,6 +191,8 @@ class Input(Section):
     """Which columns the network reads, and as what."""
 
     scaling: Scaling = Standard()
+    """Default for numeric features."""
+    encoding: NumericEncoding = Direct()
     """Default for numeric features."""
     features: Features | None = None
     """Columns with their types, or a list of columns; `*` and `?` stand for any text and any

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from dlcli.config.activations import Activation, Linear
-from dlcli.config.features import OutputScaling
 from dlcli.config.initializers import GlorotUniform, Initializer, Zeros
 from dlcli.config.regularizers import BiasRegularizer, KernelRegularizer
+from dlcli.config.scalings import OutputScaling
 from dlcli.config.section import (
     Conflict,
     Expected,
@@ -85,7 +85,7 @@ class Hidden(_Dense):
     def conflicts(self) -> Iterator[Conflict]:
         """Yields an activation over units where there is one only."""
         yield from super().conflicts()
-        if self.units == 1 and self.activation.name in ("softmax", "log_softmax"):
+        if self.units == 1 and self.activation.over_units:
             yield "activation", f"'{self.activation.name}' of one unit is constant"
 
 
@@ -93,8 +93,9 @@ class Output(_Dense):
     """The last layer; what is left out follows from the target."""
 
     units: Units | None = None
-    """One for a number or two classes, else one a class or column."""
+    """One for a number or two classes, else one a class, label or column."""
     activation: Activation | None = None
-    """linear for numbers, sigmoid for two classes, softmax for more."""
+    """linear for numbers, exponential for counts, sigmoid for two classes or labels, softmax for
+    more classes."""
     scaling: OutputScaling | None = None
     """The unit in which numbers are trained; standard, if left out, where that can be."""

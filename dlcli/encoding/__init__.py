@@ -1,9 +1,13 @@
 """Tables to matrices: fitted on training rows only, written to JSON, the same ever after."""
 
-from dlcli.encoding.encoding import Block, Encoding, Layout, fit_encoding, row_weights
+from dlcli.encoding.encoding import Encoding, fit_encoding, row_weights
+from dlcli.encoding.findings import Findings
+from dlcli.encoding.inputs import HeldInputs, Inputs
+from dlcli.encoding.layout import Block, Layout
 from dlcli.encoding.rows import Rows, encode_rows
 from dlcli.encoding.target import (
     ClassTarget,
+    LabelTarget,
     NumberTarget,
     TargetEncoder,
     TargetKind,
@@ -17,6 +21,10 @@ __all__ = [
     "ClassTarget",
     "Decision",
     "Encoding",
+    "Findings",
+    "HeldInputs",
+    "Inputs",
+    "LabelTarget",
     "Layout",
     "NumberTarget",
     "Rows",

@@ -3,44 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.config.features import Ignored, Scaling
-from dlcli.encoding.features import FeatureEncoder, Matrix, fit_feature
+from dlcli.config.features import Ignored, Input
+from dlcli.encoding.column import DenseEncoder, SparseEncoder
+from dlcli.encoding.features import FeatureEncoder, fit_feature
+from dlcli.encoding.findings import Findings
 from dlcli.encoding.fitted import Fitted
+from dlcli.encoding.inputs import HeldInputs
+from dlcli.encoding.layout import Layout
 from dlcli.encoding.refusal import refuse
 from dlcli.encoding.target import TargetEncoder
 from dlcli.encoding.types import Decision
 from dlcli.errors import ConfigError, DataError, Problem, did_you_mean
 from dlcli.table import Table
-
-
-@dataclass(frozen=True)
-class Block:
-    """The inputs that one column becomes."""
-
-    name: str
-    """The column."""
-    kind: Literal["numeric"]
-    """How the inputs are held."""
-    columns: tuple[str, ...]
-    """The inputs' names, in order."""
-
-
-@dataclass(frozen=True)
-class Layout:
-    """The network's inputs: blocks side by side."""
-
-    blocks: tuple[Block, ...]
-
-    @property
-    def width(self) -> int:
-        """How many inputs there are."""
-        return sum(len(block.columns) for block in self.blocks)
 
 
 class Encoding(Fitted):
@@ -55,32 +34,40 @@ class Encoding(Fitted):
 
     @property
     def layout(self) -> Layout:
-        """The blocks of inputs, in order."""
-        blocks = (Block(feature.column, "numeric", feature.inputs) for feature in self.features)
-        return Layout(tuple(blocks))
+        """The blocks of inputs: those of columns in order, sparse ones last."""
+        columns = [*self._dense, *self._sparse]
+        return Layout(tuple(block for feature in columns for block in feature.blocks))
 
-    def transform(self, table: Table) -> tuple[Matrix, list[str]]:
+    def transform(self, table: Table, findings: Findings) -> HeldInputs:
         """Encodes rows.
 
         Args:
             table: rows with at least the columns that training read, in any order.
-
-        Returns:
-            matrix: float32, (rows, inputs).
-            notes: what there is to say of values that training didn't see.
+            findings: takes in what there is to say of values that training didn't see.
 
         Raises:
             ConfigError: for columns that the table doesn't have.
-            DataError: for values that can't be encoded, with their row.
+            DataError: for values that can't be encoded, with their row, unless the findings are
+                lenient.
         """
         self.check_columns(table)
-        matrix = np.zeros((table.rows, self.layout.width), dtype=np.float32)
-        notes, start = [], 0
-        for feature in self.features:
+        dense = np.zeros((table.rows, sum(len(f.inputs) for f in self._dense)), dtype=np.float32)
+        start = 0
+        for feature in self._dense:
             stop = start + len(feature.inputs)
-            notes.append(feature.encode(table, matrix[:, start:stop]))
+            feature.encode(table, dense[:, start:stop], findings)
             start = stop
-        return matrix, [note for note in notes if note]
+        sparse = tuple(feature.encode(table, findings) for feature in self._sparse)
+        findings.rows += table.rows
+        return HeldInputs(dense, sparse)
+
+    @property
+    def _dense(self) -> list[DenseEncoder]:
+        return [feature for feature in self.features if isinstance(feature, DenseEncoder)]
+
+    @property
+    def _sparse(self) -> list[SparseEncoder]:
+        return [feature for feature in self.features if isinstance(feature, SparseEncoder)]
 
     def check_columns(self, table: Table) -> None:
         """Refuses a table without the columns that training read.
@@ -98,18 +85,18 @@ class Encoding(Fitted):
 
 
 def fit_encoding(
-    decisions: Mapping[str, Decision], scaling: Scaling, train: Table, target: TargetEncoder
+    decisions: Mapping[str, Decision], section: Input, train: Table, target: TargetEncoder
 ) -> Encoding:
     """Fits the encoders of all columns on training rows.
 
     Args:
         decisions: the type of each column.
-        scaling: of numbers that have none of their own.
+        section: what holds for features that say nothing else.
         train: the training rows.
         target: the target's encoder.
     """
     features = tuple(
-        fit_feature(column, decision.feature, scaling, train)
+        fit_feature(column, decision.feature, section, train)
         for column, decision in decisions.items()
         if not isinstance(decision.feature, Ignored)
     )

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from dlcli.config.features import Divide, OutputScaling, Scaling
+from dlcli.config.scalings import Divide, OutputScaling, Scaling
+from dlcli.encoding.findings import Findings, Mask
 from dlcli.encoding.fitted import Fitted
-from dlcli.encoding.refusal import refuse
 from dlcli.table import Table
 
 Floats = NDArray[np.float64]
@@ -65,6 +66,20 @@ def fit_scaling(scaling: Scaling | OutputScaling, values: Floats) -> FittedScali
     return FittedScaling(name=scaling.name, offset=offset, scale=deviation or 1.0)
 
 
+def out_of_range(name: str, values: Floats) -> Iterator[tuple[Mask, Callable[[int], str]]]:
+    """Yields where values are that a scaling or float32 can't hold, and what is wrong there.
+
+    Args:
+        name: the scaling's name.
+        values: a column's values, NaN where missing, (rows,).
+    """
+    with np.errstate(invalid="ignore"):
+        if name == "log":
+            yield values < 0, lambda at: f"scaling 'log' wants 0 or more, got {values[at]:g}"
+        end = f"the network's numbers end at {LARGEST:.1e}, got {{:g}}"
+        yield np.abs(values) > LARGEST, lambda at: end.format(values[at])
+
+
 def check_range(name: str, values: Floats, table: Table, column: str) -> None:
     """Refuses what a scaling or float32 can't hold.
 
@@ -77,16 +92,13 @@ def check_range(name: str, values: Floats, table: Table, column: str) -> None:
     Raises:
         DataError: for a negative value under `log`, or one beyond float32, with its row.
     """
-    with np.errstate(invalid="ignore"):
-        negative = values < 0 if name == "log" else np.zeros(len(values), dtype=bool)
-        large = np.abs(values) > LARGEST
-    said = "scaling 'log' wants 0 or more, got {:g}"
-    refuse(negative, table, column, lambda at: said.format(values[at]))
-    end = f"the network's numbers end at {LARGEST:.1e}, got {{:g}}"
-    refuse(large, table, column, lambda at: end.format(values[at]))
+    for wrong, complaint in out_of_range(name, values):
+        table.refuse(wrong, column, complaint)
 
 
-def scale_column(scaling: FittedScaling, values: Floats, table: Table, column: str) -> Floats:
+def scale_column(
+    scaling: FittedScaling, values: Floats, table: Table, column: str, findings: Findings
+) -> Floats:
     """Scales a column, and refuses what then leaves float32.
 
     Args:
@@ -94,13 +106,14 @@ def scale_column(scaling: FittedScaling, values: Floats, table: Table, column: s
         values: the column's values without gaps, (rows,).
         table: where they come from.
         column: the column's name.
+        findings: takes in values so far from the training rows that they overflow; 0 stands in.
 
     Raises:
-        DataError: for a value so far from the training rows that it overflows, with its row.
+        DataError: for the first of these, with its row, unless the findings take them in.
     """
     with np.errstate(all="ignore"):
         scaled = scaling.apply(values)
         wrong = ~(np.abs(scaled) <= LARGEST)
     end = f"the network's numbers end at {LARGEST:.1e}, and {{:g}} is {{:.1e}} when scaled"
-    refuse(wrong, table, column, lambda at: end.format(values[at], scaled[at]))
-    return scaled
+    findings.refuse(wrong, table, column, lambda at: end.format(values[at], scaled[at]))
+    return np.where(wrong, 0.0, scaled)

@@ -13,6 +13,7 @@ from dlcli.config.training import Engine
 from dlcli.encoding import (
     Decision,
     Encoding,
+    Findings,
     Rows,
     TargetKind,
     choose_features,
@@ -83,8 +84,8 @@ def prepare(file: ConfigFile, events: Events) -> Prepared:
     for warning in unreachable(head, target, split.train):
         events.tell("warning", message=f"{split.train.file}: {warning}")
     fitted = fit_target(target, head.output.scaling, split.train)
-    encoding = fit_encoding(decisions, config.input.scaling, split.train, fitted)
-    network = build_network(encoding.layout.width, config.hidden, head.output)
+    encoding = fit_encoding(decisions, config.input, split.train, fitted)
+    network = build_network(encoding.layout, config.hidden, head.output)
     events.tell("network", **describe_network(network, head))
     engine = choose_engine(config, network, split.train.rows)
     events.tell("engine", **engine.model_dump())
@@ -99,9 +100,11 @@ def encode_sets(file: ConfigFile, prepared: Prepared, events: Events) -> dict[st
     """
     encoded = {}
     for name, table in sets(prepared.split):
-        encoded[name], notes = encode_rows(prepared.encoding, table, file.config.data.weight)
+        findings = Findings()
+        weight = file.config.data.weight
+        encoded[name] = encode_rows(prepared.encoding, table, weight, findings)
         # What is rare or missing in training rows was said when their types were decided.
-        for note in notes if name != "train" else ():
+        for note in findings.notes() if name != "train" else ():
             events.tell("warning", message=f"{name} rows of {table.file}: {note}")
     return encoded
 

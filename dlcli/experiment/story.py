@@ -106,7 +106,7 @@ def _judge(
     metrics: dict[str, Mapping[str, object]] = {}
     parts: list[pa.Table] = []
     for name, table in sets(split):
-        predictions = predictor.predict_encoded(encoded[name].matrix)
+        predictions = predictor.predict_encoded(encoded[name].inputs)
         metrics[name] = predictions.score(table, encoded[name].weights)
         if name != "train":
             parts.append(_held_out(name, table, predictions))

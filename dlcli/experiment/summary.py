@@ -6,17 +6,24 @@ from dataclasses import dataclass, replace
 
 from dlcli.config import Config
 from dlcli.config.activations import Linear
+from dlcli.encoding.layout import plain_layout
 from dlcli.network import (
     ActivationLayer,
     DenseLayer,
     DropoutLayer,
+    EmbeddingLayer,
     Layer,
     Network,
     NormalizationLayer,
+    WavesLayer,
     build_network,
 )
 
-_KINDS: dict[type[Layer], str] = {
+AnyLayer = Layer | WavesLayer | EmbeddingLayer
+
+_KINDS: dict[type[AnyLayer], str] = {
+    WavesLayer: "Periodic",
+    EmbeddingLayer: "Embedding",
     DenseLayer: "Dense",
     NormalizationLayer: "BatchNormalization",
     ActivationLayer: "Activation",
@@ -31,7 +38,8 @@ class LayerSummary:
     name: str
     """`hidden_1`, `hidden_1_dropout`, `output`."""
     kind: str
-    """Keras's name for it: `Dense`, `BatchNormalization`, `Activation`, `Dropout`."""
+    """Keras's name for it: `Dense`, `BatchNormalization`, `Activation`, `Dropout`, `Embedding`; or
+    `Periodic`."""
     inputs: int | None
     """Width of what it reads."""
     units: int | None
@@ -46,7 +54,7 @@ class LayerSummary:
 
 def summarize(network: Network) -> tuple[LayerSummary, ...]:
     """Sums up each layer of a network, in order."""
-    return tuple(map(_summary, network.layers))
+    return tuple(map(_summary, network.weighted))
 
 
 def outline(config: Config) -> tuple[LayerSummary, ...]:
@@ -55,7 +63,8 @@ def outline(config: Config) -> tuple[LayerSummary, ...]:
     is_numbers = target.type == "numeric" or len(target.columns) > 1
     units = output.units or (len(target.columns) if is_numbers else None)
     stand_in = {"units": units or 1, "activation": output.activation or Linear()}
-    *body, last = summarize(build_network(1, config.hidden, output.model_copy(update=stand_in)))
+    complete = output.model_copy(update=stand_in)
+    *body, last = summarize(build_network(plain_layout(1), config.hidden, complete))
     parameters = last.parameters if units else None
     activation = output.activation.name if output.activation else None
     last = replace(last, units=units, parameters=parameters, activation=activation)
@@ -63,11 +72,11 @@ def outline(config: Config) -> tuple[LayerSummary, ...]:
     return (replace(first, inputs=None, parameters=None), *rest)
 
 
-def _summary(layer: Layer) -> LayerSummary:
+def _summary(layer: AnyLayer) -> LayerSummary:
     return LayerSummary(
         name=layer.name,
         kind=_KINDS[type(layer)],
-        inputs=layer.inputs if isinstance(layer, DenseLayer) else layer.units,
+        inputs=_inputs(layer),
         units=layer.units,
         parameters=sum(weight.size for weight in layer.weights),
         activation=_activation(layer),
@@ -75,7 +84,15 @@ def _summary(layer: Layer) -> LayerSummary:
     )
 
 
-def _activation(layer: Layer) -> str | None:
+def _inputs(layer: AnyLayer) -> int:
+    if isinstance(layer, DenseLayer):
+        return layer.inputs
+    if isinstance(layer, WavesLayer):
+        return len(layer.places)
+    return 1 if isinstance(layer, EmbeddingLayer) else layer.units
+
+
+def _activation(layer: AnyLayer) -> str | None:
     if isinstance(layer, DenseLayer | ActivationLayer):
         return layer.activation.name
     return None

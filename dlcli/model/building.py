@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
-import zlib
 from collections.abc import Callable
 from typing import Any
 
 import keras
-import numpy as np
 
 from dlcli.config.activations import Activation
 from dlcli.config.section import Section
 from dlcli.encoding import NumberTarget, TargetEncoder
+from dlcli.model.front import AugmentFactory, apply_front
+from dlcli.model.initializers import seeded
 from dlcli.network import (
     ActivationLayer,
     DenseLayer,
@@ -36,6 +35,7 @@ def build_model(
     seed: int,
     precision: str = "float32",
     dropout: DropoutFactory = plain_dropout,
+    augment: AugmentFactory | None = None,
 ) -> keras.Model:
     """Builds a model with one named Keras layer for each layer of the network.
 
@@ -45,11 +45,13 @@ def build_model(
         precision: the Keras dtype policy of all layers but the output, which stays float32 under a
             mixed one (https://keras.io/api/mixed_precision/).
         dropout: makes the dropout layers.
+        augment: makes the layers that vary images; a model that leaves dlcli has none.
 
     Returns:
         Encoded rows (rows, inputs) in, the output as trained on (rows, outputs) out.
     """
-    inputs = x = keras.Input((network.inputs,), name="input", dtype=_storage(precision))
+    inputs = keras.Input((network.inputs,), name="input", dtype=_storage(precision))
+    x = apply_front(network.front, inputs, seed, augment)
     for layer in network.layers:
         policy = _storage(precision) if layer is network.layers[-1] else precision
         x = _apply(layer, x, seed, policy, dropout)
@@ -125,12 +127,7 @@ def _regularizer(section: Section | None) -> keras.regularizers.Regularizer | No
 
 
 def _initializer(section: Section, seed: int, weight: str) -> keras.initializers.Initializer:
-    initializer = getattr(keras.initializers, type(section).__name__)
-    parameters = parameters_of(section)
-    if "seed" in inspect.signature(initializer).parameters:
-        stream = np.random.SeedSequence([seed, zlib.crc32(weight.encode())])
-        parameters["seed"] = int(stream.generate_state(1)[0] >> 1)
-    return initializer(**parameters)
+    return seeded(type(section).__name__, seed, weight, **parameters_of(section))
 
 
 def _storage(precision: str) -> str:

@@ -26,7 +26,7 @@ def assign_weights(
 
 
 def _named(model: keras.Model, network: Network) -> Iterator[tuple[str, keras.Variable]]:
-    for layer in network.layers:
+    for layer in network.weighted:
         variables = model.get_layer(layer.name).weights if layer.weights else []
         for weight, variable in zip(layer.weights, variables, strict=True):
             yield weight.name, variable

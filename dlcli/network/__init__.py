@@ -1,7 +1,9 @@
 """Config and layout to the list of layers, and their forward pass in NumPy."""
 
+from dlcli.network.contradictions import resolve_head
 from dlcli.network.engine import choose_engine
-from dlcli.network.head import Head, check_values, resolve_head, unreachable
+from dlcli.network.front import AugmentLayer, EmbeddingLayer, Front, WavesLayer
+from dlcli.network.head import Head, check_values, unreachable
 from dlcli.network.layers import (
     ActivationLayer,
     DenseLayer,
@@ -14,12 +16,16 @@ from dlcli.network.network import Network, build_network
 
 __all__ = [
     "ActivationLayer",
+    "AugmentLayer",
     "DenseLayer",
     "DropoutLayer",
+    "EmbeddingLayer",
+    "Front",
     "Head",
     "Layer",
     "Network",
     "NormalizationLayer",
+    "WavesLayer",
     "Weight",
     "build_network",
     "check_values",

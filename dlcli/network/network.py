@@ -9,7 +9,9 @@ import numpy as np
 
 from dlcli.config.activations import Activation, Linear
 from dlcli.config.layers import Hidden, Output
+from dlcli.encoding import Inputs, Layout
 from dlcli.network.activations import Floats
+from dlcli.network.front import EmbeddingLayer, Front, WavesLayer, build_front
 from dlcli.network.layers import (
     ActivationLayer,
     Arrays,
@@ -28,9 +30,14 @@ ROWS_AT_ONCE = 8192
 class Network:
     """Layers in order, from the encoded matrix to the output."""
 
-    inputs: int
-    """Width of the encoded matrix."""
+    front: Front
+    """What comes before the first layer."""
     layers: tuple[Layer, ...]
+
+    @property
+    def inputs(self) -> int:
+        """Width of the encoded matrix."""
+        return self.front.inputs
 
     @property
     def outputs(self) -> int:
@@ -40,18 +47,23 @@ class Network:
     @property
     def weights(self) -> tuple[Weight, ...]:
         """All weights, in the order of the layers."""
-        return tuple(weight for layer in self.layers for weight in layer.weights)
+        return tuple(weight for layer in self.weighted for weight in layer.weights)
+
+    @property
+    def weighted(self) -> tuple[WavesLayer | EmbeddingLayer | Layer, ...]:
+        """The layers that may have weights, those of the front first."""
+        return (*self.front.trained, *self.layers)
 
     @property
     def parameters(self) -> int:
         """How many numbers the weights hold."""
         return sum(weight.size for weight in self.weights)
 
-    def forward(self, matrix: Floats, arrays: Arrays) -> Floats:
+    def forward(self, inputs: Inputs, arrays: Arrays) -> Floats:
         """Predicts.
 
         Args:
-            matrix: encoded rows, (rows, inputs).
+            inputs: encoded rows.
             arrays: the weights by name.
 
         Returns:
@@ -60,36 +72,38 @@ class Network:
         # An output may well leave float32's range; the caller judges it.
         with np.errstate(all="ignore"):
             parts = [
-                self._forward(matrix[start : start + ROWS_AT_ONCE], arrays)
-                for start in range(0, len(matrix), ROWS_AT_ONCE)
+                self._forward(inputs.part(start, start + ROWS_AT_ONCE), arrays)
+                for start in range(0, len(inputs), ROWS_AT_ONCE)
             ]
-        empty = np.zeros((0, self.outputs), dtype=matrix.dtype)
+        empty = np.zeros((0, self.outputs), dtype=np.float32)
         return np.concatenate(parts) if parts else empty
 
-    def _forward(self, x: Floats, arrays: Arrays) -> Floats:
+    def _forward(self, matrix: Floats, arrays: Arrays) -> Floats:
+        x = self.front.forward(matrix, arrays)
         for layer in self.layers:
             x = layer.forward(x, arrays)
         return x
 
 
-def build_network(inputs: int, hidden: Sequence[Hidden], output: Output) -> Network:
+def build_network(layout: Layout, hidden: Sequence[Hidden], output: Output) -> Network:
     """Lists the layers that a config asks for.
 
     In a hidden layer: Dense, then batch normalization, activation and dropout, each if asked for.
 
     Args:
-        inputs: width of the encoded matrix.
+        layout: the inputs.
         hidden: the hidden layers.
         output: the output with units and activation.
     """
+    front = build_front(layout)
     layers: list[Layer] = []
-    width = inputs
+    width = front.units
     for number, section in enumerate(hidden, start=1):
         layers += _hidden_layers(f"hidden_{number}", width, section)
         width = section.units
     assert output.units is not None and output.activation is not None  # resolved
     layers.append(_dense("output", width, output.units, output.activation, output))
-    return Network(inputs, tuple(layers))
+    return Network(front, tuple(layers))
 
 
 def _hidden_layers(name: str, inputs: int, section: Hidden) -> Iterator[Layer]:

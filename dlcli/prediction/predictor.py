@@ -11,13 +11,16 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from dlcli.config import Config, load_config
-from dlcli.encoding import Encoding, NumberTarget, TargetEncoder, row_weights
+from dlcli.encoding import Encoding, Findings, Inputs, NumberTarget, TargetEncoder, row_weights
 from dlcli.errors import ConfigError, Problem, RunError
 from dlcli.network import Network, build_network
 from dlcli.prediction.predictions import Predictions
 from dlcli.run import Run
 from dlcli.scores import Score
 from dlcli.table import Table
+
+ROWS_AT_ONCE = 65_536
+"""Rows that are encoded at once, so that a long table needs no large matrix."""
 
 
 @dataclass(frozen=True)
@@ -52,30 +55,39 @@ class Predictor:
             ) from None
         if config.output.units is None or config.output.activation is None or config.loss is None:
             raise RunError(f"{run.path}: its resolved.yaml is not complete")
-        network = build_network(encoding.layout.width, config.hidden, config.output)
+        network = build_network(encoding.layout, config.hidden, config.output)
         _check_outputs(run, network.outputs, encoding.target)
         shapes = {weight.name: weight.shape for weight in network.weights}
         return cls(config, encoding, network, run.read_weights(shapes))
 
-    def predict(self, table: Table) -> tuple[Predictions, list[str]]:
+    def predict(self, table: Table, findings: Findings) -> Predictions:
         """Predicts each row of a table.
 
         Args:
             table: rows with the columns that training read, in any order; the target isn't needed.
+            findings: takes in what there is to say of values that training didn't see.
 
         Returns:
-            The predictions, in the order of the rows, and notes on values that training didn't see.
+            The predictions, in the order of the rows.
 
         Raises:
             ConfigError: for columns that the table doesn't have.
             DataError: for values that can't be encoded.
         """
-        matrix, notes = self.encoding.transform(table)
-        return self.predict_encoded(matrix), notes
+        parts = [
+            self._outputs(self.encoding.transform(part, findings))
+            for part in table.parts(ROWS_AT_ONCE)
+        ]
+        return self._predictions(np.concatenate(parts))
 
-    def predict_encoded(self, matrix: NDArray[np.float32]) -> Predictions:
-        """Predicts encoded rows, (rows, inputs)."""
-        outputs = self.network.forward(matrix, self.weights)
+    def predict_encoded(self, inputs: Inputs) -> Predictions:
+        """Predicts encoded rows."""
+        return self._predictions(self._outputs(inputs))
+
+    def _outputs(self, inputs: Inputs) -> NDArray[np.floating[Any]]:
+        return self.network.forward(inputs, self.weights)
+
+    def _predictions(self, outputs: NDArray[np.floating[Any]]) -> Predictions:
         assert self.config.loss is not None  # resolved
         has_margin = self.network.outputs == 1 and "hinge" in self.config.loss.name
         return Predictions(self.encoding.target, outputs, has_margin)
@@ -97,11 +109,12 @@ class Predictor:
         known = {*features, *data.reserved, *keep}
         return [name for name in table.columns if name not in known]
 
-    def score(self, table: Table) -> tuple[dict[str, Score], list[str]]:
+    def score(self, table: Table, findings: Findings) -> dict[str, Score]:
         """Predicts a table and compares with its target.
 
-        Returns:
-            The metrics, and notes as from `predict`.
+        Args:
+            table: rows with the columns that training read, the target among them.
+            findings: takes in what there is to say of values that training didn't see.
 
         Raises:
             ConfigError: for columns that the table doesn't have, the target's among them.
@@ -113,8 +126,8 @@ class Predictor:
             named = ", ".join(f"'{column}'" for column in absent)
             message = f"has no column {named}, which scores are taken from"
             raise ConfigError([Problem("", message, table.file)])
-        predictions, notes = self.predict(table)
-        return predictions.score(table, row_weights(table, self.config.data.weight)), notes
+        predictions = self.predict(table, findings)
+        return predictions.score(table, row_weights(table, self.config.data.weight))
 
 
 def _fault(error: ValidationError) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -50,6 +50,12 @@ class Table:
         """
         data = self.data.take(integers(rows))
         return replace(self, data=data, row_numbers=self.row_numbers[rows])
+
+    def parts(self, rows: int) -> Iterator[Table]:
+        """Yields views of so many neighbouring rows in turn; the last may have fewer."""
+        for start in range(0, self.rows, rows):
+            data = self.data.slice(start, rows)
+            yield replace(self, data=data, row_numbers=self.row_numbers[start : start + rows])
 
     def kind(self, name: str) -> Kind:
         """What a column is stored as; dates, lists and bytes are `other`."""

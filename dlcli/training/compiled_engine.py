@@ -46,7 +46,7 @@ def run(job: Job, jit_compile: bool, progress: Progress) -> Trained:
         TrainingError: if the loss leaves the numbers.
     """
     learner = build_learner(job)
-    epochs_at_once = max(1, min(MOST_EPOCHS, ORDER_ENTRIES // len(job.train.matrix)))
+    epochs_at_once = max(1, min(MOST_EPOCHS, ORDER_ENTRIES // len(job.train.inputs)))
     program = Program(job, learner, epochs_at_once, jit_compile)
     history: dict[str, list[float]] = {}
     for state, rows in _dispatches(program):

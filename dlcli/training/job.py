@@ -40,12 +40,12 @@ class Job:
     @property
     def batch_size(self) -> int:
         """Rows a step: as configured, or all if there are fewer."""
-        return min(self.config.batch_size, len(self.train.matrix))
+        return min(self.config.batch_size, len(self.train.inputs))
 
     @property
     def steps(self) -> int:
         """Steps an epoch; the last one takes what rows are left."""
-        return -(-len(self.train.matrix) // self.batch_size)
+        return -(-len(self.train.inputs) // self.batch_size)
 
     @property
     def columns(self) -> tuple[str, ...]:

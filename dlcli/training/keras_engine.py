@@ -65,23 +65,25 @@ def _compile(learner: Learner, weighted: bool) -> None:
 
 def _batches(job: Job) -> Iterator[Batch]:
     """Yields the batches of all epochs, each epoch in its own order."""
-    rows, size = len(job.train.matrix), job.config.batch_size
+    rows, size = len(job.train.inputs), job.config.batch_size
     for epoch in range(job.config.epochs):
         order = epoch_order(rows, job.config.seed, epoch)
         for start in range(0, rows, size):
             batch = order[start : start + size]
-            yield _part(job.train.matrix, job.labels, job.loss_weights, batch)
+            yield _part(job.train.inputs.take(batch), job.labels, job.loss_weights, batch)
 
 
 def _part(matrix: Any, labels: Any, weights: Any, rows: Any) -> Batch:  # noqa: ANN401
-    part = (matrix[rows], labels[rows])
+    part = (matrix, labels[rows])
     return part if weights is None else (*part, weights[rows])
 
 
 def _validation(job: Job) -> Batch | None:
     if job.validation is None:
         return None
-    return _part(job.validation.matrix, job.validation_labels, job.validation.weights, slice(None))
+    rows = job.validation
+    whole = rows.inputs.part(0, len(rows.inputs))
+    return _part(whole, job.validation_labels, rows.weights, slice(None))
 
 
 def _watchers(config: Config) -> Iterator[keras.callbacks.Callback]:

@@ -70,18 +70,20 @@ class Program:
         self.learner = learner
         self.epochs_at_once = epochs_at_once
         self.watches = Watches(job, learner)
-        self.train = _on_device(job.train.matrix, job.labels, job.loss_weights)
+        self.train = _on_device(job.train.inputs.matrix, job.labels, job.loss_weights)
         self.validation: Block | None = None
         if job.validation is not None:
             held_out = job.validation
-            self.validation = _on_device(held_out.matrix, job.validation_labels, held_out.weights)
+            self.validation = _on_device(
+                held_out.inputs.matrix, job.validation_labels, held_out.weights
+            )
         self._build_metrics()
         self.run = tf.function(self._run, jit_compile=jit_compile, autograph=False)
 
     @property
     def rows(self) -> int:
         """Training rows."""
-        return len(self.job.train.matrix)
+        return len(self.job.train.inputs)
 
     @property
     def weighs_metrics(self) -> bool:

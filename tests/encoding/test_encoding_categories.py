@@ -6,7 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dlcli.config.features import Categorical, MostFrequentCategory, Refuse, Unscaled
+from dlcli.config.features import Categorical, Input
+from dlcli.config.missing import MostFrequentCategory, Refuse
+from dlcli.encoding import Findings
 from dlcli.encoding.features import fit_feature
 from dlcli.errors import DataError
 from dlcli.table import Table
@@ -18,17 +20,19 @@ def rows(values):
 
 
 def fit(values, **parameters):
-    return fit_feature("x", Categorical(**parameters), Unscaled(), rows(values))
+    return fit_feature("x", Categorical(**parameters), Input(), rows(values))
 
 
 def inputs(encoder, values):
     out = np.zeros((len(values), len(encoder.inputs)), np.float32)
-    encoder.encode(rows(values), out)
+    encoder.encode(rows(values), out, Findings())
     return out.tolist()
 
 
 def note(encoder, values):
-    return encoder.encode(rows(values), np.zeros((len(values), len(encoder.inputs)), np.float32))
+    findings = Findings()
+    encoder.encode(rows(values), np.zeros((len(values), len(encoder.inputs)), np.float32), findings)
+    return next(iter(findings.notes()), None)
 
 
 def test_each_category_has_an_input_in_the_order_of_letters():

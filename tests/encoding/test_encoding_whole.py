@@ -12,20 +12,13 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from dlcli.config.data import Target
-from dlcli.config.features import (
-    Auto,
-    Boolean,
-    Categorical,
-    Ignored,
-    Log,
-    MostFrequentCategory,
-    Numeric,
-    Standard,
-    Unscaled,
-)
+from dlcli.config.features import Auto, Boolean, Categorical, Ignored, Input, Numeric
+from dlcli.config.missing import MostFrequentCategory
+from dlcli.config.scalings import Log, Standard, Unscaled
 from dlcli.encoding import (
     Block,
     Encoding,
+    Findings,
     decide_types,
     fit_encoding,
     fit_target,
@@ -53,15 +46,19 @@ CHOSEN = {"size": Auto(), "colour": Auto(), "fresh": Auto(), "id": Ignored()}
 
 def fitted(train=TRAIN, scaling=None):
     kind = infer_target(Target(column="y"), [train])
-    return fit_encoding(
-        decide_types(CHOSEN, train), scaling or Unscaled(), train, fit_target(kind, None, train)
-    )
+    section = Input(scaling=scaling or Unscaled())
+    return fit_encoding(decide_types(CHOSEN, train), section, train, fit_target(kind, None, train))
+
+
+def matrix_of(encoding, table):
+    return encoding.transform(table, Findings()).matrix
 
 
 def test_blocks_stand_side_by_side_in_the_order_of_the_features():
     layout = fitted().layout
     assert layout.blocks == (
-        Block("size", "numeric", ("size", "size is missing")),
+        Block("size", "numeric", ("size",)),
+        Block("size", "numeric", ("size is missing",)),
         Block("colour", "numeric", ("colour = blue", "colour = red")),
         Block("fresh", "numeric", ("fresh",)),
     )
@@ -69,33 +66,36 @@ def test_blocks_stand_side_by_side_in_the_order_of_the_features():
 
 
 def test_a_table_becomes_a_float32_matrix():
-    matrix, notes = fitted().transform(TRAIN)
+    findings = Findings()
+    matrix = fitted().transform(TRAIN, findings).matrix
     assert matrix.dtype == np.float32
     assert matrix.tolist() == [[1, 0, 0, 1, 1], [3, 0, 1, 0, 0], [2, 1, 0, 1, 1]]
-    assert notes == []
+    assert findings.notes() == []
 
 
 def test_order_extra_columns_and_an_absent_target_make_no_difference():
     table = rows(extra=["?"], fresh=["true"], colour=["blue"], size=[4.0])
-    assert fitted().transform(table)[0].tolist() == [[4, 0, 1, 0, 1]]
+    assert matrix_of(fitted(), table).tolist() == [[4, 0, 1, 0, 1]]
 
 
 def test_what_a_column_has_to_say_is_handed_on():
     table = rows(size=[1.0], colour=["green"], fresh=["true"])
-    assert fitted().transform(table)[1] == [
+    findings = Findings()
+    fitted().transform(table, findings)
+    assert findings.notes() == [
         "column 'colour': 1 row with values that are no category ('green'): no input is set"
     ]
 
 
 def test_absent_columns_are_listed_all_at_once():
     with pytest.raises(ConfigError) as caught:
-        fitted().transform(rows(size=[1.0]))
+        matrix_of(fitted(), rows(size=[1.0]))
     assert str(caught.value) == ("t.csv: has no column 'colour', 'fresh', which the network reads")
 
 
 def test_a_single_absent_column_is_told_with_the_nearest_name():
     with pytest.raises(ConfigError, match="did you mean 'Size'?"):
-        fitted().transform(rows(Size=[1.0], colour=["red"], fresh=["true"]))
+        matrix_of(fitted(), rows(Size=[1.0], colour=["red"], fresh=["true"]))
 
 
 @given(
@@ -154,7 +154,7 @@ def encodings(draw):
     target = draw(st.sampled_from(["u", "v"]))
     kind = infer_target(Target(column=target), [train])
     fitted_target = fit_target(kind, draw(st.sampled_from([None, Standard(), Log()])), train)
-    return fit_encoding(decide_types(features, train), Standard(), train, fitted_target), train
+    return fit_encoding(decide_types(features, train), Input(), train, fitted_target), train
 
 
 @given(encodings())
@@ -162,7 +162,7 @@ def test_to_json_and_back_it_is_the_same_to_the_bit(made):
     encoding, train = made
     again = Encoding.model_validate_json(encoding.model_dump_json())
     assert again == encoding
-    np.testing.assert_array_equal(again.transform(train)[0], encoding.transform(train)[0])
+    np.testing.assert_array_equal(matrix_of(again, train), matrix_of(encoding, train))
 
 
 def damaged(*path, to):

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 
 from dlcli.config.activations import Activation, Linear
 from dlcli.config.layers import Hidden, Output
-from dlcli.encoding import ClassTarget, NumberTarget
+from dlcli.encoding import ClassTarget, HeldInputs, NumberTarget
+from dlcli.encoding.layout import plain_layout
 from dlcli.encoding.numbers import FittedScaling
 from dlcli.model import assign_weights, build_portable_model
 from dlcli.network import DenseLayer, build_network
@@ -92,7 +93,7 @@ def network_for(end, *hidden, **output):
         units = 1
     sections = [Hidden.model_validate(section) for section in hidden]
     end_ = Output.model_validate({"units": units, "activation": activation, **output})
-    return build_network(4, sections, end_)
+    return build_network(plain_layout(4), sections, end_)
 
 
 def some_weights(network, seed):
@@ -135,7 +136,7 @@ def check_agreement(network, target, seed, folder):
     matrix = far_from_jumps(network, matrix, arrays)
     assert len(matrix) > 32
     expected = np.asarray(keras.models.load_model(path, safe_mode=True)(matrix))
-    predictions = Predictions(target, network.forward(matrix, arrays))
+    predictions = Predictions(target, network.forward(HeldInputs(matrix), arrays))
     is_number = isinstance(target, NumberTarget)
     result = predictions.numbers if is_number else predictions.outputs
     assert np.isfinite(expected).all()
@@ -197,7 +198,9 @@ def test_the_stored_model_gives_probabilities(end, tmp_path):
 def stored_line(scaling, tmp_path):
     """The stored model of y = x as trained on, at 0 and 2."""
     target = numbers(scaling)
-    network = build_network(1, [], Output.model_validate({"units": 1, "activation": "linear"}))
+    network = build_network(
+        plain_layout(1), [], Output.model_validate({"units": 1, "activation": "linear"})
+    )
     model = build_portable_model(network, target)
     ones = {"output/kernel": np.ones((1, 1)), "output/bias": np.zeros(1)}
     assign_weights(model, network, ones)

@@ -14,6 +14,7 @@ from dlcli.config.activations import Activation
 from dlcli.config.initializers import Initializer
 from dlcli.config.layers import Hidden, Output
 from dlcli.config.regularizers import KernelRegularizer
+from dlcli.encoding.layout import plain_layout
 from dlcli.model import assign_weights, build_model, weights_of
 from dlcli.network import NormalizationLayer, build_network
 
@@ -31,7 +32,7 @@ def names(choice):
 def network(*hidden, inputs=3, **output):
     sections = [Hidden.model_validate(section) for section in hidden]
     output = {"units": 2, "activation": "linear", **output}
-    return build_network(inputs, sections, Output.model_validate(output))
+    return build_network(plain_layout(inputs), sections, Output.model_validate(output))
 
 
 def first_weights(*hidden, seed=7, **output):

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from dlcli.config.layers import Hidden, Output
+from dlcli.encoding import HeldInputs
+from dlcli.encoding.layout import plain_layout
 from dlcli.network import build_network
 from dlcli.network import network as network_module
 
@@ -14,12 +16,12 @@ LINEAR = {"units": 1, "activation": "linear"}
 
 def network(inputs, *hidden, output=None):
     sections = [Hidden.model_validate(section) for section in hidden]
-    return build_network(inputs, sections, Output.model_validate(output or LINEAR))
+    return build_network(plain_layout(inputs), sections, Output.model_validate(output or LINEAR))
 
 
 def forward(net, rows, **arrays):
     named = {name.replace("__", "/"): np.array(value, np.float32) for name, value in arrays.items()}
-    return net.forward(np.array(rows, np.float32), named)
+    return net.forward(HeldInputs(np.array(rows, np.float32)), named)
 
 
 def test_layers_are_named_by_their_number_and_part_in_the_order_data_pass_them():

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from dlcli.config.schema import Config
-from dlcli.encoding import ClassTarget, NumberTarget, Rows, TargetEncoder, TargetKind
+from dlcli.encoding import ClassTarget, HeldInputs, NumberTarget, Rows, TargetEncoder, TargetKind
+from dlcli.encoding.layout import plain_layout
 from dlcli.encoding.numbers import FittedScaling
 from dlcli.network import build_network, resolve_head
 from dlcli.training import Job, compiled_engine, keras_engine
@@ -87,7 +88,7 @@ def build_job(
     head = resolve_head(section, kind)
     return Job(
         section,
-        build_network(3, section.hidden, head.output),
+        build_network(plain_layout(3), section.hidden, head.output),
         head,
         encoder,
         draw_rows(target, rows, seed=1, weighted="train" in weighted.split()),
@@ -103,7 +104,7 @@ def draw_rows(target: str, rows: int, seed: int, weighted: bool) -> Rows:
     signal = matrix @ [[1, 0, 0.5, -1], [0, 1, -0.5, -1], [0.5, 0, 1, -1]]
     signal += lot.normal(scale=0.5, size=(rows, 4))
     weights = lot.uniform(0.2, 3.0, size=rows) if weighted else None
-    return Rows(matrix, FORMS[target](signal), weights)
+    return Rows(HeldInputs(matrix), FORMS[target](signal), weights)
 
 
 FORMS: dict[str, Callable[[Any], Any]] = {

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from dlcli.config.schema import Config
-from dlcli.encoding import NumberTarget, Rows, TargetKind
+from dlcli.encoding import HeldInputs, NumberTarget, Rows, TargetKind
+from dlcli.encoding.layout import plain_layout
 from dlcli.encoding.numbers import FittedScaling
 from dlcli.network import build_network, resolve_head
 from dlcli.training import Job
@@ -37,8 +38,10 @@ def line():
     )
     target = NumberTarget(columns=("y",), scalings=(FittedScaling(name="none"),))
     head = resolve_head(config, TargetKind(("y",), (), ""))
-    network = build_network(1, config.hidden, head.output)
-    return Job(config, network, head, target, Rows(POINTS, POINTS), initial_weights=START)
+    network = build_network(plain_layout(1), config.hidden, head.output)
+    return Job(
+        config, network, head, target, Rows(HeldInputs(POINTS), POINTS), initial_weights=START
+    )
 
 
 def tutorial():
@@ -77,7 +80,7 @@ def test_mini_batches_in_a_loop_of_ones_own(make_job, train, engine):
     for epoch in range(5):
         order = epoch_order(11, 5, epoch)
         for batch in (order[:4], order[4:8], order[8:]):
-            model.train_on_batch(job.train.matrix[batch], job.train.target[batch])
+            model.train_on_batch(job.train.inputs.take(batch), job.train.target[batch])
     job = make_job(settings, rows=11, initial_weights=start)
     for weight, expected in zip(
         train(job, engine).weights.values(), model.get_weights(), strict=True

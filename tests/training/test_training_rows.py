@@ -14,7 +14,7 @@ from dlcli.config.losses import (
     MeanSquaredError,
     SparseCategoricalCrossentropy,
 )
-from dlcli.encoding import ClassTarget, NumberTarget, Rows
+from dlcli.encoding import ClassTarget, HeldInputs, NumberTarget, Rows
 from dlcli.encoding.numbers import FittedScaling
 from dlcli.training.rows import labels_for, loss_weights
 
@@ -24,7 +24,7 @@ PLACES = np.array([0, 2, 2, 1])
 
 def weights_of(class_weight, places=(0, 0, 0, 1), weights=None):
     given = None if weights is None else np.array(weights, dtype=np.float64)
-    rows = Rows(np.zeros((len(places), 1), np.float32), np.array(places), given)
+    rows = Rows(HeldInputs(np.zeros((len(places), 1), np.float32)), np.array(places), given)
     result = loss_weights(rows, class_weight, FRUIT)
     return None if result is None else result.tolist()
 
@@ -93,6 +93,6 @@ def test_balanced_leaves_rows_of_weight_0_alone():
 
 
 def test_numbers_have_no_classes_to_weigh():
-    rows = Rows(np.zeros((2, 1), np.float32), np.zeros((2, 1), np.float32))
+    rows = Rows(HeldInputs(np.zeros((2, 1), np.float32)), np.zeros((2, 1), np.float32))
     target = NumberTarget(columns=("y",), scalings=(FittedScaling(name="none"),))
     assert loss_weights(rows, "balanced", target) is None

@@ -27,7 +27,7 @@ def python(script: str, *arguments: str, folder: Path = HERE) -> str:
 
 
 def chosen(job, rows=None):
-    return choose_engine(job.config, job.network, rows or len(job.train.matrix))
+    return choose_engine(job.config, job.network, rows or len(job.train.inputs))
 
 
 TUTORIAL = {"hidden": ({"units": 1},), "epochs": 1000, "batch_size": 32}

@@ -1,0 +1,43 @@
+"""True and false."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from dlcli.config.features import Boolean
+from dlcli.config.missing import Refuse
+from dlcli.encoding.filled import FilledColumn, present_values, wants_indicator
+from dlcli.encoding.findings import Findings
+from dlcli.encoding.inputs import Matrix
+from dlcli.encoding.layout import Block
+from dlcli.table import Table
+
+
+class BooleanEncoder(FilledColumn):
+    """True as 1, false as 0."""
+
+    encoding: Literal["boolean"] = "boolean"
+    type: Literal["boolean"] = "boolean"
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """What the column becomes."""
+        return (Block(self.column, "numeric", (self.column, *self.indicator_inputs)),)
+
+    def encode(self, table: Table, out: Matrix, findings: Findings) -> None:
+        """Writes the column's inputs into `out`, zeros of shape (rows, inputs)."""
+        parsed = table.parse_booleans(self.column)
+        findings.refuse(parsed.unreadable, table, self.column, parsed.complaint)
+        out[:, 0] = self.fill_gaps(parsed.values, parsed.unreadable, table, out, findings)
+
+
+def fit_boolean(column: str, feature: Boolean, train: Table) -> BooleanEncoder:
+    """Fits the encoder of a column of true and false."""
+    values = train.booleans(column)
+    present = present_values(column, values, train)
+    return BooleanEncoder(
+        column=column,
+        missing_share=1 - len(present) / len(values),
+        fill=None if isinstance(feature.missing, Refuse) else float(present.mean() > 0.5),
+        indicator=wants_indicator(feature.missing, len(present) < len(values)),
+    )

@@ -1,0 +1,74 @@
+"""What the encoders of all columns have in common."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from dlcli.encoding.findings import Findings
+from dlcli.encoding.fitted import Fitted
+from dlcli.encoding.inputs import Matrix, SparseRows
+from dlcli.encoding.layout import Block
+from dlcli.errors import DataError
+from dlcli.table import Table
+
+NO_VALUE = "has no value in the training rows; declare it 'ignored'"
+
+
+class ColumnEncoder(Fitted):
+    """A column to inputs."""
+
+    column: str
+    """The column's name in the table."""
+    missing_share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """The training rows' share without a value."""
+
+    @property
+    @abstractmethod
+    def blocks(self) -> tuple[Block, ...]:
+        """What the column becomes."""
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the inputs that the column becomes."""
+        return tuple(name for block in self.blocks for name in block.columns)
+
+
+class DenseEncoder(ColumnEncoder):
+    """A column to inputs that are kept as they are."""
+
+    @abstractmethod
+    def encode(self, table: Table, out: Matrix, findings: Findings) -> None:
+        """Writes the column's inputs into `out`, zeros of shape (rows, inputs).
+
+        Raises:
+            DataError: for values that can't be encoded, unless the findings take them in.
+        """
+
+
+class SparseEncoder(ColumnEncoder):
+    """A column to inputs of which most are 0."""
+
+    @abstractmethod
+    def encode(self, table: Table, findings: Findings) -> SparseRows:
+        """The column's inputs.
+
+        Raises:
+            DataError: for values that can't be encoded, unless the findings take them in.
+        """
+
+
+def refuse_gaps(gaps: NDArray[np.bool_], table: Table, column: str, findings: Findings) -> None:
+    """Refuses rows without a value, as `missing: error` asks for."""
+    others = f", as {gaps.sum() - 1} more are" if gaps.sum() > 1 and not findings.lenient else ""
+    message = f"is empty{others}; 'missing: error' forbids it"
+    findings.refuse(gaps, table, column, lambda _: message)
+
+
+def no_value(column: str, train: Table) -> DataError:
+    """The error for a column without a value to learn from."""
+    return DataError(NO_VALUE, file=train.file, column=column)

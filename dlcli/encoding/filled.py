@@ -1,0 +1,88 @@
+"""Columns that become one number, with a stand-in for gaps."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlcli.config.missing import ConstantValue, Mean, Median, MostFrequent, NumericMissing, Refuse
+from dlcli.encoding.column import DenseEncoder, no_value, refuse_gaps
+from dlcli.encoding.findings import Findings
+from dlcli.encoding.inputs import Matrix
+from dlcli.encoding.numbers import Floats
+from dlcli.table import Table
+
+
+class FilledColumn(DenseEncoder):
+    """A column that becomes one number, with a stand-in for gaps."""
+
+    fill: float | None
+    """What stands in for a gap, before scaling; a gap is an error if null."""
+    indicator: bool
+    """Whether an input behind the others is 1 where there was a gap, else 0."""
+
+    @property
+    def indicator_inputs(self) -> tuple[str, ...]:
+        """The name of the input that tells of gaps, if there is one."""
+        return (f"{self.column} is missing",) if self.indicator else ()
+
+    def fill_gaps(
+        self,
+        values: Floats,
+        unreadable: NDArray[np.bool_],
+        table: Table,
+        out: Matrix,
+        findings: Findings,
+    ) -> Floats:
+        """Fills gaps, and tells of them in the last column of `out` if there is an input for it.
+
+        Args:
+            values: the column's, NaN for gaps and for what can't be read, (rows,).
+            unreadable: what can't be read, and was put on record, (rows,).
+            table: the rows.
+            out: the column's inputs, (rows, inputs).
+            findings: takes in gaps that no input tells of.
+        """
+        empty = np.isnan(values)
+        gaps = empty & ~unreadable
+        if self.fill is None:
+            refuse_gaps(gaps, table, self.column, findings)
+            return np.where(empty, 0.0, values) if findings.lenient else values
+        if self.indicator:
+            out[:, -1] = empty
+        else:
+            meaning = f"{self.fill:g} stands in, and no input tells"
+            findings.gaps(self.column, int(gaps.sum()), meaning)
+        return np.where(empty, self.fill, values)
+
+
+def present_values(column: str, values: Floats, train: Table) -> Floats:
+    """The values that there are.
+
+    Raises:
+        DataError: if there is none.
+    """
+    present: Floats = values[~np.isnan(values)]
+    if not len(present):
+        raise no_value(column, train)
+    return present
+
+
+def number_for_gaps(policy: NumericMissing, present: Floats) -> float | None:
+    """What stands in for gaps, by the values that there are."""
+    if isinstance(policy, Median):
+        return float(np.median(present))
+    if isinstance(policy, Mean):
+        return float(np.mean(present))
+    return policy.value if isinstance(policy, ConstantValue) else None
+
+
+def wants_indicator(policy: NumericMissing | MostFrequent, has_gaps: bool) -> bool:
+    """Whether an input tells of gaps.
+
+    An input that is 0 in every training row would keep its random first weights, and add noise to
+    the first row with a gap; so `auto` makes one only where there were gaps to learn from.
+    """
+    if isinstance(policy, Refuse):
+        return False
+    return has_gaps if policy.indicator == "auto" else policy.indicator

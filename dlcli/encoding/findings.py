@@ -1,0 +1,126 @@
+"""What there is to say of rows that differ from those of training."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlcli.table import Table
+
+Mask = NDArray[np.bool_]
+
+_SHOWN_VALUES = 3
+
+
+@dataclass
+class ColumnFindings:
+    """How a column's values differ from those that training saw; all counts are of rows."""
+
+    unseen: Counter[str] = field(default_factory=Counter)
+    """Values that are no category, with their rows."""
+    unseen_means: str = ""
+    """What the network gets for them."""
+    gaps: int = 0
+    """Rows without a value that no input tells of."""
+    gaps_mean: str = ""
+    """What the network gets for them."""
+    outside: int = 0
+    """Rows outside the training rows' range."""
+    range: tuple[float, float] | None = None
+    """The training rows' range, where rows are outside."""
+    unreadable: int = 0
+    """Rows whose value can't be read, or is forbidden."""
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """A value that can't be used."""
+
+    index: int
+    """The row, from 0, among all that were encoded."""
+    column: str
+    reason: str
+
+
+class Findings:
+    """What encoding finds in rows, column by column, over any number of tables in turn.
+
+    Args:
+        lenient: whether a value that can't be used is put on record, and its row encoded as if it
+            had none, instead of raised as an error.
+    """
+
+    def __init__(self, *, lenient: bool = False) -> None:
+        self.lenient = lenient
+        self.rows = 0
+        """Rows encoded so far."""
+        self.columns: dict[str, ColumnFindings] = {}
+        self.bad_rows: list[BadRow] = []
+
+    def refuse(
+        self, wrong: Mask, table: Table, column: str, complaint: Callable[[int], str]
+    ) -> None:
+        """Refuses values.
+
+        Args:
+            wrong: where they are, (rows,).
+            table: the rows.
+            column: the column.
+            complaint: says what is wrong with the value at an index.
+
+        Raises:
+            DataError: for the first, unless lenient.
+        """
+        if not wrong.any():
+            return
+        if not self.lenient:
+            table.refuse(wrong, column, complaint)
+        places = np.flatnonzero(wrong).tolist()
+        self.bad_rows += [BadRow(self.rows + at, column, complaint(at)) for at in places]
+        self._of(column).unreadable += len(places)
+
+    def unseen(self, column: str, counts: Mapping[str, int], meaning: str) -> None:
+        """Takes in values that are no category, with the rows of each."""
+        if counts:
+            self._of(column).unseen.update(counts)
+            self._of(column).unseen_means = meaning
+
+    def gaps(self, column: str, rows: int, meaning: str) -> None:
+        """Takes in rows without a value that no input tells of."""
+        if rows:
+            self._of(column).gaps += rows
+            self._of(column).gaps_mean = meaning
+
+    def outside(self, column: str, rows: int, low: float, high: float) -> None:
+        """Takes in rows outside the training rows' range."""
+        if rows:
+            self._of(column).outside += rows
+            self._of(column).range = (low, high)
+
+    def notes(self) -> list[str]:
+        """What values lack a place in the network, a line each."""
+        notes = []
+        for column, found in self.columns.items():
+            if found.gaps:
+                notes.append(f"{_rows_of(column, found.gaps)} without a value: {found.gaps_mean}")
+            if found.unseen:
+                rows, some = found.unseen.total(), _some(list(found.unseen))
+                where = f"{_rows_of(column, rows)} with values that are no category"
+                notes.append(f"{where} ({some}): {found.unseen_means}")
+        return notes
+
+    def _of(self, column: str) -> ColumnFindings:
+        return self.columns.setdefault(column, ColumnFindings())
+
+
+def _rows_of(column: str, count: int) -> str:
+    return f"column '{column}': {count} {'row' if count == 1 else 'rows'}"
+
+
+def _some(values: list[str]) -> str:
+    shown = ", ".join(f"'{value}'" for value in values[:_SHOWN_VALUES])
+    return shown + (", ..." if len(values) > _SHOWN_VALUES else "")
