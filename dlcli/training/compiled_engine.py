@@ -11,15 +11,17 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
 from dlcli.model import weights_of
+from dlcli.training.fed import FedProgram, train_chunks
+from dlcli.training.held import HeldProgram
 from dlcli.training.job import Job, Trained
-from dlcli.training.learner import build_learner
+from dlcli.training.learner import Learner, build_learner
 from dlcli.training.order import epoch_order
 from dlcli.training.program import Program, State
 from dlcli.training.watching import Progress, check_finite, shortest
@@ -46,10 +48,9 @@ def run(job: Job, jit_compile: bool, progress: Progress) -> Trained:
         TrainingError: if the loss leaves the numbers.
     """
     learner = build_learner(job)
-    epochs_at_once = max(1, min(MOST_EPOCHS, ORDER_ENTRIES // len(job.train.inputs)))
-    program = Program(job, learner, epochs_at_once, jit_compile)
+    program, dispatches = _program(job, learner, jit_compile)
     history: dict[str, list[float]] = {}
-    for state, rows in _dispatches(program):
+    for state, rows in dispatches:
         _record(job, rows, history, progress)
         check_finite(float(state.total), int(state.epoch) + 1, job.config)
     program.finish(state)  # there is one: a config has an epoch at least
@@ -57,10 +58,23 @@ def run(job: Job, jit_compile: bool, progress: Progress) -> Trained:
     return Trained(weights_of(learner.model, job.network), history, best or None)
 
 
-def _dispatches(program: Program) -> Iterator[tuple[State, NDArray[Any]]]:
-    """Runs all epochs, and yields where each dispatch left off and the rows that it wrote."""
+Dispatches = Iterator[tuple[State, NDArray[Any]]]
+"""Where each dispatch left off, and the rows of history that it wrote."""
+
+
+def _program(job: Job, learner: Learner, jit_compile: bool) -> tuple[Program, Dispatches]:
+    if job.train.inputs.matrix is None:
+        fed = FedProgram(job, learner, jit_compile)
+        return fed, _fed_dispatches(fed)
+    epochs_at_once = max(1, min(MOST_EPOCHS, ORDER_ENTRIES // len(job.train.inputs)))
+    held = HeldProgram(job, learner, epochs_at_once, jit_compile)
+    return held, _held_dispatches(held)
+
+
+def _held_dispatches(program: HeldProgram) -> Dispatches:
+    """Runs all epochs over rows that lie on the device."""
     state, pace = program.start(), _Pace(program.job)
-    for first, orders in _orders(program):
+    for first, orders in ahead(_orders(program)):
         end = min(first + program.epochs_at_once, program.job.config.epochs)
         given = tf.constant(orders)
         while int(state.epoch) < end:
@@ -73,25 +87,47 @@ def _dispatches(program: Program) -> Iterator[tuple[State, NDArray[Any]]]:
                 return
 
 
-def _orders(program: Program) -> Iterator[tuple[int, NDArray[np.int32]]]:
-    """Yields the row orders of some epochs at a time, made while the last are trained on."""
-    job, count = program.job, program.epochs_at_once
+def _fed_dispatches(program: FedProgram) -> Dispatches:
+    """Runs all epochs over rows that come to the device in turn."""
+    state, pace = program.start(), _Pace(program.job)
+    nothing = np.empty((0, len(program.job.columns) + 1))
+    for chunk in ahead(train_chunks(program.job)):
+        first = tf.constant(chunk.first)
+        while int(state.step) < chunk.stop:
+            started = time.perf_counter()
+            upto = min(int(state.step) + pace.steps, chunk.stop)
+            state = program.run(chunk.block, first, state, tf.constant(upto))
+            yield state, nothing  # and so waits for it
+            pace.adapt(time.perf_counter() - started)
+        if chunk.stop == program.job.steps:
+            state, written = program.end(state)
+            yield state, written
+            if bool(state.watch.stopped):
+                return
 
-    def make(first: int) -> NDArray[np.int32]:
+
+def _orders(program: HeldProgram) -> Iterator[tuple[int, NDArray[np.int32]]]:
+    """Yields the row orders of some epochs at a time, and the first of these."""
+    job, count = program.job, program.epochs_at_once
+    for first in range(0, job.config.epochs, count):
         orders = np.zeros((count, job.steps * job.batch_size), dtype=np.int32)
         for place in range(min(count, job.config.epochs - first)):
             orders[place, : program.rows] = epoch_order(
-                program.rows, job.config.seed, first + place
+                program.rows, job.train.inputs.width, job.config.seed, first + place
             )
-        return orders
+        yield first, orders
 
+
+Item = TypeVar("Item")
+
+
+def ahead(items: Iterator[Item]) -> Iterator[Item]:
+    """The same items, each made while the one before is worked on."""
     with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(make, 0)
-        for first in range(0, job.config.epochs, count):
-            orders = coming.result()
-            if first + count < job.config.epochs:
-                coming = pool.submit(make, first + count)
-            yield first, orders
+        coming = pool.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = pool.submit(next, items, None)
+            yield item
 
 
 class _Pace:

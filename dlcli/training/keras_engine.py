@@ -67,7 +67,7 @@ def _batches(job: Job) -> Iterator[Batch]:
     """Yields the batches of all epochs, each epoch in its own order."""
     rows, size = len(job.train.inputs), job.config.batch_size
     for epoch in range(job.config.epochs):
-        order = epoch_order(rows, job.config.seed, epoch)
+        order = epoch_order(rows, job.train.inputs.width, job.config.seed, epoch)
         for start in range(0, rows, size):
             batch = order[start : start + size]
             yield _part(job.train.inputs.take(batch), job.labels, job.loss_weights, batch)

@@ -1,23 +1,20 @@
-"""The program that a dispatch runs: steps, and the ends of epochs, without Python between.
+"""The parts of the program that a dispatch runs: steps, and what ends an epoch.
 
-A dispatch is given the row orders of some epochs, where training is, and how many steps to take::
-
-    while steps are left, and epochs, and the loss is a number:     _run
-        take the steps of this epoch that are left, one by one      _steps, _step
-        if that was its last: measure, validate, watch, record      _end
-
-It may begin and end in the middle of an epoch: `State` carries on, with the epoch's losses so far
-in `total`. Once a loss is no number, so is `total`, and all loops end. An epoch's last, smaller
-batch is filled up with rows of weight 0 (see `Program.pads`), or has a step of its own shape.
+`held.py` makes one program of them over rows that lie on the device, `fed.py` several over rows
+that come there in turn. A dispatch may begin and end in the middle of an epoch: `State` carries
+on, with the epoch's losses so far in `total`. Once a loss is no number, so is `total`, and all
+loops end. An epoch's last, smaller batch is filled up with rows of weight 0 (see `Program.pads`),
+or has a step of its own shape.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
+from tensorflow.compiler.tf2xla.python.xla import optimization_barrier
 
 from dlcli.network import NormalizationLayer
 from dlcli.training.job import Job
@@ -25,6 +22,10 @@ from dlcli.training.learner import Learner
 from dlcli.training.watches import Watch, Watches
 
 ROWS_VALIDATED_AT_ONCE = 4096
+
+
+Values = dict[str, tf.Tensor]
+"""What an epoch is measured by, by name."""
 
 
 class State(NamedTuple):
@@ -55,30 +56,25 @@ class Block(NamedTuple):
         return Block(*(None if part is None else function(part) for part in self))
 
 
+Fetch = Callable[[tf.Tensor, int], Block]
+"""Gives the batch of a step, with so many rows."""
+
+
 class Program:
-    """One compiled program over a job's rows, which lie on the device.
+    """What every program is made of.
 
     Args:
         job: what to train on what.
         learner: the model and what moves it.
-        epochs_at_once: epochs that a dispatch is given orders for.
-        jit_compile: whether XLA compiles it.
+        jit_compile: whether XLA compiles it, or TensorFlow runs it as a graph.
     """
 
-    def __init__(self, job: Job, learner: Learner, epochs_at_once: int, jit_compile: bool) -> None:
+    def __init__(self, job: Job, learner: Learner, jit_compile: bool) -> None:
         self.job = job
         self.learner = learner
-        self.epochs_at_once = epochs_at_once
+        self.jit_compile = jit_compile
         self.watches = Watches(job, learner)
-        self.train = _on_device(job.train.inputs.matrix, job.labels, job.loss_weights)
-        self.validation: Block | None = None
-        if job.validation is not None:
-            held_out = job.validation
-            self.validation = _on_device(
-                held_out.inputs.matrix, job.validation_labels, held_out.weights
-            )
         self._build_metrics()
-        self.run = tf.function(self._run, jit_compile=jit_compile, autograph=False)
 
     @property
     def rows(self) -> int:
@@ -117,46 +113,7 @@ class Program:
         self.learner.optimizer.finalize_variable_values(self.learner.model.trainable_variables)
         self.watches.restore(state.watch)
 
-    def _run(
-        self, orders: tf.Tensor, first: tf.Tensor, state: State, count: tf.Tensor
-    ) -> tuple[State, tf.Tensor]:
-        """Runs steps.
-
-        Args:
-            orders: the order of the rows in each of some epochs, int32 (epochs, steps · batch
-                size); what the last batch has too many of is not read, or of weight 0.
-            first: the epoch of the first order, int32.
-            state: where training is.
-            count: most steps to run, int32.
-
-        Returns:
-            Where training is then, and a row of history for each epoch ended, at the place of its
-            order, (epochs, columns).
-        """
-        end = tf.minimum(first + self.epochs_at_once, self.job.config.epochs)
-        width = len(self.job.columns) + 1
-        history = tf.zeros((self.epochs_at_once, width), keras.config.floatx())
-
-        def goes_on(state: State, history: tf.Tensor, left: tf.Tensor) -> tf.Tensor:
-            finite = tf.math.is_finite(state.total)
-            return (left > 0) & (state.epoch < end) & ~state.watch.stopped & finite
-
-        def part(state: State, history: tf.Tensor, left: tf.Tensor) -> tuple[Any, ...]:
-            upto = tf.minimum(state.step + left, self.job.steps)
-            left -= upto - state.step
-            order = tf.gather(orders, state.epoch - first)
-            total = self._steps(order, state, upto)
-            state = state._replace(step=upto, total=total)
-            ended = (upto == self.job.steps) & tf.math.is_finite(total)
-            state, history = tf.cond(
-                ended, lambda: self._end(state, history, first), lambda: (state, history)
-            )
-            return state, history, left
-
-        state, history, _ = tf.while_loop(goes_on, part, (state, history, count))
-        return state, history
-
-    def _steps(self, order: tf.Tensor, state: State, upto: tf.Tensor) -> tf.Tensor:
+    def steps(self, fetch: Fetch, state: State, upto: tf.Tensor) -> tf.Tensor:
         """Runs the steps of one epoch from the state's up to another; the sum of their losses."""
         apart = self.last_rows < self.job.batch_size and not self.pads
         full = tf.minimum(upto, self.job.steps - 1) if apart else upto
@@ -165,7 +122,7 @@ class Program:
             return (step < full) & tf.math.is_finite(total)
 
         def one(step: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            loss = self._step(order, state.epoch, step, self.job.batch_size)
+            loss = self._step(fetch, state.epoch, step, self.job.batch_size)
             return step + 1, total + loss
 
         _, total = tf.while_loop(goes_on, one, (state.step, state.total))
@@ -174,17 +131,16 @@ class Program:
         last = self.job.steps - 1
         return tf.cond(
             (upto > last) & tf.math.is_finite(total),
-            lambda: total + self._step(order, state.epoch, tf.constant(last), self.last_rows),
+            lambda: total + self._step(fetch, state.epoch, tf.constant(last), self.last_rows),
             lambda: total,
         )
 
-    def _step(self, order: tf.Tensor, epoch: tf.Tensor, step: tf.Tensor, rows: int) -> tf.Tensor:
+    def _step(self, fetch: Fetch, epoch: tf.Tensor, step: tf.Tensor, rows: int) -> tf.Tensor:
         """Moves the weights once; the batch's loss times its rows."""
-        learner, start = self.learner, step * self.job.batch_size
+        learner = self.learner
         learner.moment.assign(tf.cast(tf.stack([epoch, step]), tf.uint32))
-        index = tf.slice(order, [start], [rows])
-        batch = self.train.map(lambda part: tf.gather(part, index))
-        count = tf.minimum(self.rows - start, rows)
+        batch = fetch(step, rows)
+        count = tf.minimum(self.rows - step * self.job.batch_size, rows)
         real = tf.cast(tf.range(rows) < count, batch.matrix.dtype) if self.pads else None
         batch = batch._replace(weights=_product(batch.weights, real))
         share = tf.cast(count, keras.config.floatx())
@@ -200,44 +156,65 @@ class Program:
         self._measure(batch.labels, outputs, batch.weights if self.weighs_metrics else real)
         return loss * share
 
-    def _end(self, state: State, history: tf.Tensor, first: tf.Tensor) -> tuple[State, tf.Tensor]:
-        """Ends an epoch: measures, validates, watches, and writes a row of history."""
-        values = {"loss": state.total / self.rows, **self._results()}
-        if self.validation is not None:
-            loss = self._validate(self.validation)
-            held_out = {"loss": loss, **self._results()}
-            values |= {f"val_{name}": value for name, value in held_out.items()}
-        row = [values[name] for name in self.job.columns] + [self.learner.rate()]
-        row = tf.stack([tf.cast(value, history.dtype) for value in row])
-        place = [[state.epoch - first]]
-        history = tf.tensor_scatter_nd_update(history, place, [row])
-        watch = self.watches.update(state.watch, values, state.epoch)
-        return State(
-            state.epoch + 1, tf.zeros_like(state.step), tf.zeros_like(state.total), watch
-        ), history
+    def train_values(self, state: State) -> Values:
+        """What an epoch that has had its steps is measured by; the metrics begin again."""
+        return {"loss": state.total / self.rows, **self._results()}
 
-    def _validate(self, block: Block) -> tf.Tensor:
-        """The loss over all held-out rows; the metrics take them in, too."""
+    def held_out_values(self, loss: tf.Tensor) -> Values:
+        """What the held-out rows are measured by, given the mean of their losses."""
+        values = {"loss": loss + self._price(), **self._results()}
+        return {f"val_{name}": value for name, value in values.items()}
+
+    def close(self, state: State, values: Values) -> tuple[State, tf.Tensor]:
+        """Ends an epoch: watches what it was measured by, and makes a row of history of it."""
+        row = [values[name] for name in self.job.columns] + [self.learner.rate()]
+        history = tf.stack([tf.cast(value, keras.config.floatx()) for value in row])
+        watch = self.watches.update(state.watch, values, state.epoch)
+        nothing = tf.zeros_like(state.step), tf.zeros_like(state.total)
+        return State(state.epoch + 1, *nothing, watch), history
+
+    def judge(self, block: Block, total: tf.Tensor) -> tf.Tensor:
+        """Adds the shares of some held-out rows to the mean loss of all; metrics take them in, too.
+
+        Shares, since a graph may fold a sum's rows times and its division, and round otherwise than
+        where these are apart.
+        """
         rows = block.matrix.shape[0]
         full, rest = divmod(rows, ROWS_VALIDATED_AT_ONCE)
 
-        def judge(part: Block) -> tf.Tensor:
-            outputs = self.learner.model(part.matrix, training=False)
-            loss = self.learner.loss(part.labels, outputs, sample_weight=part.weights)
-            self._measure(part.labels, outputs, part.weights if self.weighs_metrics else None)
-            return loss * part.matrix.shape[0]
-
         def one(place: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             start = place * ROWS_VALIDATED_AT_ONCE
-            part = block.map(lambda whole: _rows(whole, start, ROWS_VALIDATED_AT_ONCE))
-            return place + 1, total + judge(part)
+            part = block.map(lambda whole: slice_rows(whole, start, ROWS_VALIDATED_AT_ONCE))
+            return place + 1, total + self._judge(part)
 
-        total = tf.constant(0.0, keras.config.floatx())
         if full:
             _, total = tf.while_loop(lambda place, _: place < full, one, (tf.constant(0), total))
         if rest:
-            total += judge(block.map(lambda whole: whole[rows - rest :]))
-        return total / rows + self._price()
+            total += self._judge(block.map(lambda whole: whole[rows - rest :]))
+        return total
+
+    def _judge(self, part: Block) -> tf.Tensor:
+        part = Block(*self._apart(part))
+        outputs = self.learner.model(part.matrix, training=False)
+        loss = self.learner.loss(part.labels, outputs, sample_weight=part.weights)
+        self._measure(part.labels, outputs, part.weights if self.weighs_metrics else None)
+        assert self.job.validation is not None
+        variables = [variable for metric in self.learner.metrics for variable in metric.variables]
+        loss, *values = self._apart([loss, *(variable.value for variable in variables)])
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+        return loss * (part.matrix.shape[0] / len(self.job.validation.inputs))
+
+    def _apart(self, tensors: Sequence[tf.Tensor | None]) -> list[tf.Tensor | None]:
+        """The same, which XLA doesn't fuse with what comes before or behind.
+
+        So what is computed between two of these rounds in the same way in every program.
+        """
+        if not self.jit_compile:
+            return list(tensors)
+        there = [tensor for tensor in tensors if tensor is not None]
+        passed = iter(optimization_barrier(*there))
+        return [None if tensor is None else next(passed) for tensor in tensors]
 
     def _price(self) -> tf.Tensor:
         """What the regularizers ask for the weights."""
@@ -258,7 +235,8 @@ class Program:
         """Makes the variables of metrics that wait for their first rows."""
         if not self.learner.metrics:
             return
-        first = self.train.map(lambda whole: whole[:1])
+        job, one = self.job, slice(0, 1)
+        first = on_device(job.train.inputs.part(0, 1), job.labels[one], None)
         outputs = self.learner.model(first.matrix, training=False)
         self._measure(first.labels, outputs, None)
         self._results()
@@ -271,12 +249,13 @@ def _product(weights: tf.Tensor | None, real: tf.Tensor | None) -> tf.Tensor | N
     return weights * real
 
 
-def _rows(whole: tf.Tensor, start: tf.Tensor, count: int) -> tf.Tensor:
+def slice_rows(whole: tf.Tensor, start: tf.Tensor, count: int) -> tf.Tensor:
+    """Neighbouring rows, (count, ...)."""
     begin = [start] + [0] * (len(whole.shape) - 1)
     return tf.slice(whole, begin, [count, *whole.shape[1:]])
 
 
-def _on_device(matrix: Any, labels: Any, weights: Any) -> Block:  # noqa: ANN401
+def on_device(matrix: Any, labels: Any, weights: Any) -> Block:  # noqa: ANN401
     """Rows as constants on the device, numbers in Keras's float type."""
     floats = keras.config.floatx()
     labels = tf.constant(labels)

@@ -78,7 +78,7 @@ def test_mini_batches_in_a_loop_of_ones_own(make_job, train, engine):
     model.compile(keras.optimizers.Adam(0.02), loss="mean_squared_error")
     model.set_weights(list(start.values()))
     for epoch in range(5):
-        order = epoch_order(11, 5, epoch)
+        order = epoch_order(11, 1, 5, epoch)
         for batch in (order[:4], order[4:8], order[8:]):
             model.train_on_batch(job.train.inputs.take(batch), job.train.target[batch])
     job = make_job(settings, rows=11, initial_weights=start)

@@ -1,0 +1,138 @@
+"""Rows that come to the device in turn train the weights of rows that lie there, to the bit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from dlcli.encoding import HeldInputs, stored
+from dlcli.encoding.inputs import SparseRows
+from dlcli.encoding.stored import InputsWriter
+from dlcli.training import compiled_engine, fed, order
+
+DROPOUT = {"hidden": ({"units": 4, "activation": "tanh", "dropout": 0.3},)}
+NORMALIZED = {
+    "hidden": ({"units": 4, "activation": "tanh", "use_bias": False, "batch_normalization": {}},)
+}
+STOPPING = {
+    "early_stopping": {"patience": 2},
+    "learning_rate_schedule": {"name": "reduce_on_plateau", "patience": 1},
+    "metrics": ("mae", "r2"),
+    "epochs": 12,
+}
+
+
+def thinned(rows):
+    """The same rows with a third of the entries 0."""
+    matrix = rows.inputs.matrix.copy()
+    matrix[np.abs(matrix) < 0.4] = 0
+    return replace(rows, inputs=HeldInputs(matrix))
+
+
+def sparse(rows, dense=1):
+    """The same rows with all but the first columns kept sparse."""
+    matrix = rows.inputs.matrix
+    tail = matrix[:, dense:]
+    places, columns = np.nonzero(tail)
+    starts = np.searchsorted(places, np.arange(len(tail) + 1))
+    part = SparseRows(starts, columns.astype(np.int32), tail[places, columns], tail.shape[1])
+    return replace(rows, inputs=HeldInputs(matrix[:, :dense].copy(), (part,)))
+
+
+def both_ways(job, form):
+    """A job over rows that lie in memory as one matrix, and over the same rows otherwise."""
+    held = replace(
+        job, train=thinned(job.train), validation=job.validation and thinned(job.validation)
+    )
+    return held, replace(
+        held, train=form(held.train), validation=held.validation and form(held.validation)
+    )
+
+
+def assert_same(one, other):
+    assert one.history == other.history
+    assert one.best_epoch == other.best_epoch
+    for name, array in one.weights.items():
+        assert array.tobytes() == other.weights[name].tobytes(), name
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch):
+    """Two batches a chunk, for rows three inputs wide and batches of four; validation by fours."""
+    monkeypatch.setattr(fed, "CHUNK_BYTES", 2 * 4 * 3 * 4)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+@pytest.mark.parametrize("rows", [11, 12, 13])
+@pytest.mark.parametrize("config", [DROPOUT, NORMALIZED], ids=["dropout", "normalized"])
+def test_sparse_rows_train_the_weights_of_dense_ones(config, rows, jit_compile, make_job):
+    held, given = both_ways(make_job(config, rows=rows, weighted="train"), sparse)
+    results = [compiled_engine.run(job, jit_compile, lambda *_: None) for job in (held, given)]
+    assert_same(*results)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+def test_validation_stopping_and_plateau_are_the_same(jit_compile, make_job):
+    job = make_job(STOPPING, rows=13, validation=9, weighted="train validation")
+    held, given = both_ways(job, sparse)
+    results = [compiled_engine.run(job, jit_compile, lambda *_: None) for job in (held, given)]
+    assert_same(*results)
+    assert results[0].epochs < 12
+
+
+def test_the_engine_of_keras_reads_sparse_rows_too(make_job, train):
+    held, given = both_ways(make_job(DROPOUT, validation=7), sparse)
+    assert_same(train(held, "keras"), train(given, "keras"))
+
+
+def test_a_two_level_order_comes_in_the_same_batches(make_job, monkeypatch):
+    monkeypatch.setattr(stored, "BLOCK_ROWS", 3)
+    monkeypatch.setattr(order, "GROUP", 2)
+    monkeypatch.setattr(order, "WHOLE_GROUPS", 1)
+    held, given = both_ways(make_job(DROPOUT, rows=23), sparse)
+    results = [compiled_engine.run(job, False, lambda *_: None) for job in (held, given)]
+    assert_same(*results)
+
+
+def test_each_epoch_is_told_once(make_job):
+    _, given = both_ways(make_job({"epochs": 3}, validation=7), sparse)
+    told = []
+    compiled_engine.run(given, False, lambda epoch, values: told.append((epoch, list(values))))
+    assert told == [
+        (epoch, ["loss", "mae", "val_loss", "val_mae", "learning_rate"]) for epoch in (1, 2, 3)
+    ]
+
+
+@pytest.mark.parametrize("form", ["dense", "sparse"])
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+def test_rows_on_disk_train_the_weights_of_rows_in_memory(
+    form, jit_compile, make_job, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(stored, "BLOCK_ROWS", 3)
+    monkeypatch.setattr(order, "GROUP", 2)
+    monkeypatch.setattr(order, "WHOLE_GROUPS", 1)
+
+    def on_disk(rows):
+        """The same rows in files, written in two parts."""
+        kept = sparse(rows).inputs if form == "sparse" else rows.inputs
+        writer = InputsWriter(tmp_path, f"{len(rows.inputs)}")
+        writer.append(rows_of(kept, 0, 5))
+        writer.append(rows_of(kept, 5, len(kept)))
+        return replace(rows, inputs=writer.finish())
+
+    job = make_job(STOPPING, rows=23, validation=9, weighted="train")
+    held, given = both_ways(job, on_disk)
+    results = [compiled_engine.run(job, jit_compile, lambda *_: None) for job in (held, given)]
+    assert_same(*results)
+
+
+def rows_of(inputs, start, stop):
+    """Neighbouring rows, each part kept as it is."""
+    parts = []
+    for part in inputs.sparse:
+        first, last = part.starts[start], part.starts[stop]
+        entries = part.columns[first:last], part.values[first:last]
+        parts.append(SparseRows(part.starts[start : stop + 1] - first, *entries, part.width))
+    return HeldInputs(inputs.dense[start:stop], tuple(parts))
