@@ -10,7 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlcli.scores import HIGHER_IS_BETTER, score_binary, score_classes, score_numbers
+from dlcli.scores import (
+    HIGHER_IS_BETTER,
+    score_binary,
+    score_classes,
+    score_labels,
+    score_numbers,
+)
 
 
 def floats(*values):
@@ -384,6 +390,91 @@ def test_several_weighted_classes_agree_with_scikit_learn():
     assert_same_scores(score_classes(FOUR, FOUR_PROBABILITIES, FOUR_WEIGHTS), expected)
 
 
+def deviance_of(prediction, weight=None):
+    return score_numbers(floats(2, 0, 5), prediction, weight, deviance=True)["poisson_deviance"]
+
+
+# scikit-learn 1.9.1: mean_poisson_deviance, with sample_weight for the second.
+def test_counts_have_the_poisson_deviance_of_scikit_learn():
+    assert deviance_of(floats(1, 0.5, 4)) == pytest.approx(0.668008078460626)
+    assert deviance_of(floats(1, 0.5, 4), floats(1, 2, 0.5)) == pytest.approx(0.8252304225173799)
+
+
+def test_a_count_of_0_that_is_predicted_exactly_costs_nothing():
+    assert deviance_of(floats(2, 0, 5)) == 0
+
+
+def test_something_where_0_was_predicted_has_no_deviance():
+    assert deviance_of(floats(2, 0, 0)) is None
+
+
+def test_several_outputs_with_names_are_also_scored_one_by_one():
+    target = floats([0, 0], [2, 4])
+    prediction = floats([1, 3], [3, 1])
+    by_column = score_numbers(target, prediction, names=("u", "v"))["by_column"]
+    assert {name: scores["mae"] for name, scores in by_column.items()} == {"u": 1, "v": 3}
+    assert by_column["v"] == score_numbers(target[:, 1], prediction[:, 1])
+
+
+# Predicted: a; a and b; none; a, b and c.
+MARKS = whole([1, 0, 0], [1, 1, 0], [0, 1, 0], [1, 0, 1])
+MARK_PROBABILITIES = floats([0.9, 0.2, 0.1], [0.6, 0.7, 0.2], [0.3, 0.5, 0.4], [0.8, 0.6, 0.9])
+
+
+def test_labels_are_scored_by_decision_row_and_label():
+    scores = score_labels(MARKS, MARK_PROBABILITIES, names=("a", "b", "c"))
+    by_label = scores.pop("by_label")
+    log_loss = 0.9 * 0.8 * 0.9 * 0.6 * 0.7 * 0.8 * 0.7 * 0.5 * 0.6 * 0.8 * 0.4 * 0.9
+    brier = 0.01 + 0.04 + 0.01 + 0.16 + 0.09 + 0.04 + 0.09 + 0.25 + 0.16 + 0.04 + 0.36 + 0.01
+    expected = {
+        "accuracy": 10 / 12,  # b is missed in the third row and added in the last
+        "subset_accuracy": 0.5,
+        "auc": 11 / 12,  # a: 1; b: 0.6 stands above 0.5, so 3 of 4 pairs; c: 1
+        "average_precision": (1 + (1 + 2 / 3) / 2 + 1) / 3,
+        "macro_f1": (1 + 0.5 + 1) / 3,
+        "micro_precision": 5 / 6,
+        "micro_recall": 5 / 6,
+        "micro_f1": 5 / 6,
+        "log_loss": -math.log(log_loss) / 12,
+        "brier": brier / 12,
+    }
+    assert_same_scores(scores, expected)
+    assert by_label["b"] == score_binary(MARKS[:, 1], MARK_PROBABILITIES[:, 1])
+
+
+def test_row_weights_count_in_every_score_of_labels():
+    scores = score_labels(MARKS, MARK_PROBABILITIES, floats(0, 1, 2, 0), names="abc")
+    assert scores["accuracy"] == pytest.approx(7 / 9)  # (3 + 2 * 2) / (3 * 3)
+    assert scores["subset_accuracy"] == pytest.approx(1 / 3)
+    assert scores["micro_recall"] == 0.5  # 1 + 1 of 1 + 1 + 2
+    assert scores["by_label"]["b"]["confusion"] == [[0, 0], [2, 1]]
+
+
+def test_weighted_labels_agree_with_scikit_learn():
+    # scikit-learn 1.9.1: 1 - hamming_loss, accuracy_score, and the others by their names, with
+    # average="macro" or "micro".
+    expected = {
+        "accuracy": 0.8666666666666667,
+        "subset_accuracy": 0.6,
+        "auc": 0.96,
+        "average_precision": 0.975,
+        "macro_f1": 0.8888888888888888,
+        "micro_precision": 0.8421052631578947,
+        "micro_recall": 0.9411764705882353,
+        "micro_f1": 0.8888888888888888,
+    }
+    scores = score_labels(MARKS, MARK_PROBABILITIES, floats(1, 2, 0.5, 1.5), names="abc")
+    assert_same_scores({name: scores[name] for name in expected}, expected)
+
+
+def test_labels_that_say_nothing_of_a_metric_do_not_lower_its_mean():
+    marks = MARKS * whole(1, 1, 0)
+    scores = score_labels(marks, MARK_PROBABILITIES * floats(1, 1, 0), names="abc")
+    assert scores["auc"] == 0.875  # (1 + 3 / 4) / 2
+    assert scores["macro_f1"] == 0.75
+    assert scores["by_label"]["c"]["auc"] is None
+
+
 def tables(*columns):
     """Rows of a table, each with a whole weight: two arrays and the weights."""
     rows = st.lists(st.tuples(*columns, st.integers(0, 4)), min_size=1, max_size=12)
@@ -391,10 +482,20 @@ def tables(*columns):
 
 
 tenths = st.integers(0, 10).map(lambda tenth: tenth / 10)
+mark = st.integers(0, 1)
+
+
+def score_three(target, probabilities, weight=None):
+    """The scores of three labels together."""
+    scores = score_labels(target, probabilities, weight, names="abc")
+    return {name: score for name, score in scores.items() if name != "by_label"}
+
+
 SCORED = [
     (score_numbers, tables(st.integers(-9, 9), st.integers(-9, 9))),
     (score_binary, tables(st.integers(0, 1), tenths)),
     (score_classes, tables(st.integers(0, 3), st.tuples(tenths, tenths, tenths, tenths))),
+    (score_three, tables(st.tuples(mark, mark, mark), st.tuples(tenths, tenths, tenths))),
 ]
 every_kind = st.sampled_from(SCORED).flatmap(
     lambda kind: kind[1].map(lambda table: (kind[0], *table))
@@ -404,7 +505,7 @@ every_kind = st.sampled_from(SCORED).flatmap(
 @given(every_kind)
 def test_a_whole_weight_is_worth_as_many_rows(scored):
     score, target, prediction, weight = scored
-    repeated = score(np.repeat(target, weight), np.repeat(prediction, weight, axis=0))
+    repeated = score(*(np.repeat(part, weight, axis=0) for part in (target, prediction)))
     assert_same_scores(score(target, prediction, weight), repeated)
 
 
@@ -437,6 +538,7 @@ def test_what_ranks_rows_does_not_change_with_a_monotone_transform(table):
         pytest.param(score_numbers, (np.empty((0, 2)), np.empty((0, 2))), id="numbers"),
         pytest.param(score_binary, (np.empty(0), np.empty(0)), id="two classes"),
         pytest.param(score_classes, (np.empty(0), np.empty((0, 4))), id="several classes"),
+        pytest.param(score_three, (np.empty((0, 3)), np.empty((0, 3))), id="labels"),
         pytest.param(score_binary, (TRUTHS, PROBABILITIES, np.zeros(4)), id="weights of zero"),
     ],
 )
@@ -445,19 +547,21 @@ def test_without_rows_every_metric_is_undefined(score, table):
     assert {value for name, value in scores.items() if name != "confusion"} == {None}
 
 
-def test_every_metric_but_the_confusion_matrix_has_a_better_direction():
+def test_every_metric_that_is_one_number_has_a_better_direction():
     named = {
-        *score_numbers(NUMBERS, GUESSES),
+        *score_numbers(NUMBERS, GUESSES, deviance=True),
         *score_binary(TRUTHS, PROBABILITIES),
         *score_classes(FOUR, FOUR_PROBABILITIES),
+        *score_labels(MARKS, MARK_PROBABILITIES, names="abc"),
     }
-    assert named - {"confusion"} == HIGHER_IS_BETTER.keys()
+    assert named - {"confusion", "by_label"} == HIGHER_IS_BETTER.keys()
 
 
 def test_perfect_predictions_reach_the_better_end_of_every_metric():
-    numbers = score_numbers(NUMBERS, NUMBERS)
+    numbers = score_numbers(NUMBERS, NUMBERS, deviance=True)
     binary = score_binary(TRUTHS, TRUTHS)
     several = score_classes(FOUR, np.eye(4)[FOUR])
+    labels = score_labels(MARKS, MARKS, names="abc")
     best = {name: float(higher) for name, higher in HIGHER_IS_BETTER.items()}
-    for name, score in (numbers | binary | several).items():
-        assert name == "confusion" or score == pytest.approx(best[name])
+    for name, score in (numbers | binary | several | labels).items():
+        assert name in ("confusion", "by_label") or score == pytest.approx(best[name])

@@ -19,7 +19,22 @@ from dlcli.config.section import (
 )
 
 MetricName = Literal[
-    "mse", "rmse", "mae", "r2", "accuracy", "auc", "precision", "recall", "f1", "top_3_accuracy"
+    "mse",
+    "rmse",
+    "mae",
+    "r2",
+    "poisson_deviance",
+    "accuracy",
+    "auc",
+    "precision",
+    "recall",
+    "f1",
+    "top_3_accuracy",
+    "subset_accuracy",
+    "micro_precision",
+    "micro_recall",
+    "micro_f1",
+    "macro_f1",
 ]
 ClassWeight = Annotated[
     Literal["balanced"] | Annotated[Mapping[str, Positive], Field(min_length=1)],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,10 +11,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dlcli.encoding import ClassTarget, NumberTarget, TargetEncoder
-from dlcli.scores import Score, score_binary, score_classes, score_numbers
+from dlcli.encoding import ClassTarget, LabelTarget, NumberTarget, TargetEncoder
+from dlcli.scores import Scores, score_binary, score_classes, score_labels, score_numbers
 from dlcli.table import Table
 from dlcli.table.arrays import floats, integers, strings
+
+_EVEN = 0.5
+"""The probability above which a class or label is predicted."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,8 @@ class Predictions:
     """The network's outputs as trained on, (rows, outputs)."""
     has_margin: bool = False
     """Whether the one output for two classes is a margin around 0, not a probability."""
+    has_deviance: bool = False
+    """Whether numbers were learned as means of counts, and are scored by the deviance, too."""
 
     @cached_property
     def numbers(self) -> NDArray[np.float64]:
@@ -38,7 +44,7 @@ class Predictions:
         """The places of the predicted classes, (rows,)."""
         assert isinstance(self.target, ClassTarget)
         if len(self.target.classes) == 2:
-            return (self._positive > (0.0 if self.has_margin else 0.5)).astype(np.int64)
+            return (self._positive > (0.0 if self.has_margin else _EVEN)).astype(np.int64)
         places: NDArray[np.int64] = self.outputs.argmax(axis=1)
         return places
 
@@ -49,19 +55,21 @@ class Predictions:
 
     @cached_property
     def probabilities(self) -> NDArray[np.floating[Any]] | None:
-        """A probability for each class, (rows, classes); none for numbers and margins."""
+        """A probability for each class or label, (rows, names); none for numbers and margins."""
         if isinstance(self.target, NumberTarget) or self.has_margin:
             return None
-        if self.outputs.shape[1] == 1:
+        if isinstance(self.target, ClassTarget) and self.outputs.shape[1] == 1:
             return np.concatenate([1 - self.outputs, self.outputs], axis=1)
         return self.outputs
 
     def truth(self, table: Table) -> dict[str, pa.Array]:
-        """The true values as columns: `target`, or for several numbers `target_<column>`.
+        """The true values as columns: `target`, or for several columns `target_<column>`.
 
         Args:
             table: the rows predicted, with their target.
         """
+        if isinstance(self.target, LabelTarget):
+            return _marked(self.target, self.target.encode(table) > 0, "target")
         if isinstance(self.target, ClassTarget):
             return {"target": _classes(self.target).take(integers(self.target.encode(table)))}
         names = [f"target_{column}" for column in self.target.columns]
@@ -72,21 +80,27 @@ class Predictions:
     def columns(self) -> dict[str, pa.Array]:
         """The columns that a table of predictions has, by name.
 
-        `prediction` (for several numbers `prediction_<column>`), and for classes
+        `prediction` (for several columns `prediction_<column>`), and for classes and labels
         `probability_<class>` for each, or `margin`, above 0 for the second class.
         """
+        if isinstance(self.target, LabelTarget):
+            columns = _marked(self.target, self.outputs > _EVEN, "prediction")
+            return {**columns, **self._probability_columns(self.target.labels)}
         if isinstance(self.target, NumberTarget):
             names = [f"prediction_{column}" for column in self.target.columns]
             names = names if len(names) > 1 else ["prediction"]
             return {name: floats(self.numbers[:, at]) for at, name in enumerate(names)}
         columns = {"prediction": _classes(self.target).take(integers(self.places))}
-        if self.probabilities is None:
+        if self.has_margin:
             return {**columns, "margin": floats(self.outputs[:, 0])}
-        for at, name in enumerate(self.target.classes):
-            columns[f"probability_{name}"] = floats(self.probabilities[:, at])
-        return columns
+        return {**columns, **self._probability_columns(self.target.classes)}
 
-    def score(self, table: Table, weights: NDArray[np.float64] | None) -> dict[str, Score]:
+    def _probability_columns(self, names: Sequence[str]) -> dict[str, pa.Array]:
+        assert self.probabilities is not None
+        pairs = zip(names, self.probabilities.T, strict=True)
+        return {f"probability_{name}": floats(values) for name, values in pairs}
+
+    def score(self, table: Table, weights: NDArray[np.float64] | None) -> Scores:
         """Compares with the true target.
 
         Args:
@@ -97,8 +111,16 @@ class Predictions:
             DataError: for a target that is missing or can't be read.
         """
         if isinstance(self.target, NumberTarget):
-            return score_numbers(self.target.values(table), self.numbers, weights)
+            return score_numbers(
+                self.target.values(table),
+                self.numbers,
+                weights,
+                names=self.target.columns,
+                deviance=self.has_deviance,
+            )
         truth = self.target.encode(table)
+        if isinstance(self.target, LabelTarget):
+            return score_labels(truth, self.outputs, weights, names=self.target.labels)
         if len(self.target.classes) == 2:
             return score_binary(truth, self._positive, weights, probabilistic=not self.has_margin)
         return score_classes(truth, self.outputs, weights)
@@ -108,3 +130,17 @@ def _classes(target: ClassTarget) -> pa.Array:
     """The classes as their table stores them, (classes,)."""
     types = {"integer": pa.int64(), "boolean": pa.bool_(), "text": pa.string()}
     return strings(target.classes, pa.string()).cast(types[target.stored])
+
+
+def _marked(target: LabelTarget, marks: NDArray[np.bool_], name: str) -> dict[str, pa.Array]:
+    """The labels of each row, (rows, labels), as their table stores them.
+
+    Returns:
+        A column `<name>_<label>` for each label, or `<name>` alone with the labels as text.
+    """
+    if target.delimiter is not None:
+        texts, places = target.join(marks)
+        return {name: strings(texts, pa.string()).take(integers(places))}
+    storage = pa.bool_() if target.stored == "boolean" else pa.int64()
+    columns = zip(target.labels, marks.T.astype(np.int64), strict=True)
+    return {f"{name}_{label}": integers(values).cast(storage) for label, values in columns}

@@ -106,30 +106,56 @@ def keras_metrics(
         names: which.
         target: what is predicted.
         outputs: width of the network's output.
-        loss: tells the labels' form and whether an output of 1 is a margin.
+        loss: tells what the output is taken for.
     """
     if isinstance(target, NumberTarget):
         view = _number_view(target)
     else:
-        view = _margin_view if "hinge" in loss.name and outputs == 1 else _class_view(outputs)
-    single = outputs == 1
-    return [Viewed(_METRICS[name](single), view, name) for name in names]
+        view = _margin_view if loss.output == "margin" else _class_view(outputs)
+    deciding = outputs if loss.output in ("margin", "probability") else 0
+    return [Viewed(_METRICS[name](deciding), view, name) for name in names]
 
 
-_METRICS: dict[MetricName, Callable[[bool], keras.metrics.Metric]] = {
+def _all_right(labels: tf.Tensor, probabilities: tf.Tensor) -> tf.Tensor:
+    """1 for each row of which all labels are right, else 0, (rows,)."""
+    right = (labels > 0.5) == (probabilities > 0.5)
+    return tf.cast(tf.reduce_all(right, axis=-1), probabilities.dtype)
+
+
+def _poisson_deviance(counts: tf.Tensor, means: tf.Tensor) -> tf.Tensor:
+    """The mean of `2 (y ln(y / ŷ) - y + ŷ)` over each row's counts, (rows,)."""
+    counts = tf.cast(counts, means.dtype)
+    logarithm = tf.math.xlogy(counts, counts / means)
+    return tf.reduce_mean(2 * (logarithm - counts + means), axis=-1)
+
+
+_METRICS: dict[MetricName, Callable[[int], keras.metrics.Metric]] = {
     "mse": lambda _: keras.metrics.MeanSquaredError(),
     "rmse": lambda _: keras.metrics.RootMeanSquaredError(),
     "mae": lambda _: keras.metrics.MeanAbsoluteError(),
     "r2": lambda _: keras.metrics.R2Score(),
-    "accuracy": lambda single: (
-        keras.metrics.BinaryAccuracy() if single else keras.metrics.CategoricalAccuracy()
+    "poisson_deviance": lambda _: keras.metrics.MeanMetricWrapper(_poisson_deviance),
+    "accuracy": lambda deciding: (
+        keras.metrics.BinaryAccuracy() if deciding else keras.metrics.CategoricalAccuracy()
     ),
-    "auc": lambda _: keras.metrics.AUC(),
+    "auc": lambda deciding: (
+        keras.metrics.AUC(multi_label=True, num_labels=deciding)
+        if deciding > 1
+        else keras.metrics.AUC()
+    ),
     "precision": lambda _: keras.metrics.Precision(),
     "recall": lambda _: keras.metrics.Recall(),
-    "f1": lambda single: keras.metrics.F1Score(average="macro", threshold=0.5 if single else None),
+    "f1": lambda deciding: keras.metrics.F1Score(
+        average="macro", threshold=0.5 if deciding else None
+    ),
     "top_3_accuracy": lambda _: keras.metrics.TopKCategoricalAccuracy(k=3),
+    "subset_accuracy": lambda _: keras.metrics.MeanMetricWrapper(_all_right),
+    "micro_precision": lambda _: keras.metrics.Precision(),
+    "micro_recall": lambda _: keras.metrics.Recall(),
+    "micro_f1": lambda _: keras.metrics.F1Score(average="micro", threshold=0.5),
+    "macro_f1": lambda _: keras.metrics.F1Score(average="macro", threshold=0.5),
 }
+"""The Keras metric of each name, by how many units decide for themselves at a threshold."""
 
 
 def _number_view(target: NumberTarget) -> View:

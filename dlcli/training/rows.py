@@ -18,18 +18,18 @@ def labels_for(loss: Loss, target: NDArray[Any], outputs: int) -> NDArray[Any]:
 
     Args:
         loss: the loss.
-        target: numbers (rows, outputs), or the places of classes (rows,).
+        target: numbers or marks of labels (rows, outputs), or the places of classes (rows,).
         outputs: width of the network's output.
 
     Returns:
-        Numbers as they are; 0 and 1, (rows, 1), for one output; one-hot rows, (rows, outputs), for
-        `categorical` losses; else the places of classes, int32 (rows,).
+        Numbers and labels as they are; 0 and 1, (rows, 1), for one output; one-hot rows, (rows,
+        outputs), where the loss wants them; else the places of classes, int32 (rows,).
     """
     if target.ndim == 2:
         return target
     if outputs == 1:
         return target[:, np.newaxis].astype(np.float32)
-    if loss.name.startswith("categorical_") and not loss.name.startswith("categorical_general"):
+    if loss.one_hot:
         return np.asarray(target[:, np.newaxis] == np.arange(outputs), dtype=np.float32)
     return target.astype(np.int32)
 

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 
 from dlcli.config.data import Target
-from dlcli.config.features import Log, Standard
-from dlcli.encoding import fit_target, infer_target
+from dlcli.config.scalings import Log, Standard
+from dlcli.encoding import Encoding, fit_target, infer_target
 from dlcli.errors import DataError
 from dlcli.table import Table
 
@@ -160,3 +160,157 @@ def test_without_a_scaling_numbers_stay_as_they_are_and_each_column_has_its_own_
     kind = infer_target(Target(column=("u", "v")), [train])
     assert fit_target(kind, None, train).encode(train).tolist() == [[1, 10], [3, 30]]
     assert fit_target(kind, Standard(), train).encode(train).tolist() == [[-1, -1], [1, 1]]
+
+
+def labels_of(**columns):
+    return infer_target(Target(column=tuple(columns)), [rows(**columns)])
+
+
+@pytest.mark.parametrize(
+    ("u", "v", "reason", "stored"),
+    [
+        ([0, 1], ["1", "0"], "all 0 or 1", "integer"),
+        ([0.0, 1.0], [1, 1], "all 0 or 1", "integer"),
+        ([True, False], ["false", "true"], "all true or false", "boolean"),
+        ([True, False], [0, 1], "all 0 or 1", "integer"),
+    ],
+)
+def test_several_columns_of_truth_or_0_and_1_are_labels(u, v, reason, stored):
+    kind = labels_of(u=u, v=v)
+    assert (kind.type, kind.labels, kind.classes) == ("multi_label", ("u", "v"), ())
+    assert (kind.reason, kind.stored) == (reason, stored)
+
+
+def test_a_2_in_the_test_rows_makes_columns_of_labels_numbers():
+    tables = [rows(u=[0, 1], v=[1, 0]), rows(u=[0, 2], v=[1, 0])]
+    assert infer_target(Target(column=("u", "v")), tables).type == "numeric"
+
+
+def test_columns_of_0_and_1_declared_numeric_are_numbers():
+    target = Target(column=("u", "v"), type="numeric")
+    assert infer_target(target, [rows(u=[0, 1], v=[1, 0])]).type == "numeric"
+
+
+def test_labels_that_no_row_differs_in_are_refused():
+    with pytest.raises(DataError, match="column 'u, v': all rows have the same labels"):
+        labels_of(u=[0, 0], v=[1, 1])
+
+
+def test_columns_of_labels_are_encoded_as_0_and_1():
+    target = fit_target(labels_of(u=[0, 1], v=[True, False]), None, rows(u=[0, 1], v=[0, 1]))
+    assert target.encode(rows(v=["TRUE", "0"], u=[1.0, 0.0])).tolist() == [[1, 1], [0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([0, None], "row 2, column 'v': the target is missing; leave such rows out of the file"),
+        (["0", "2"], "row 2, column 'v': expected true, false, 1 or 0, got '2'"),
+    ],
+)
+def test_what_is_no_label_is_refused_with_its_row(values, message):
+    target = Target(column=("u", "v"), type="multi_label")
+    with pytest.raises(DataError) as caught:
+        infer_target(target, [rows(u=[0, 1], v=values)])
+    assert str(caught.value) == f"t.csv: {message}"
+
+
+TAGS = Target(column="tags", type="multi_label", delimiter="|")
+
+
+def test_delimited_labels_come_from_all_tables_in_one_order():
+    tables = [rows(tags=["b|10", "", None]), rows(tags=["9 | b |", "a"])]
+    kind = infer_target(TAGS, tables)
+    assert (kind.labels, kind.delimiter, kind.reason) == (("9", "10", "a", "b"), "|", "declared")
+
+
+def test_an_empty_field_has_no_label_and_a_label_named_twice_counts_once():
+    table = rows(tags=["b|a", "", None, "a|a", "c"])
+    target = fit_target(infer_target(TAGS, [table]), None, table)
+    expected = [[1, 1, 0], [0, 0, 0], [0, 0, 0], [1, 0, 0], [0, 0, 1]]
+    assert target.encode(table).tolist() == expected
+
+
+def test_a_label_that_no_table_had_is_refused_with_its_row():
+    table = rows(tags=["b|a", "b"])
+    target = fit_target(infer_target(TAGS, [table]), None, table)
+    with pytest.raises(DataError) as caught:
+        target.encode(rows(first_row=4, tags=["", "a|z", "z"]))
+    message = "t.csv: row 5, column 'tags': 'z' is none of the labels (a, b)"
+    assert str(caught.value) == message
+
+
+def test_labels_are_written_with_the_delimiter_between_them():
+    table = rows(tags=["b|a|c", ""])
+    target = fit_target(infer_target(TAGS, [table]), None, table)
+    texts, places = target.join(np.array([[1, 0, 1], [0, 0, 0], [1, 0, 1]]) > 0)
+    assert [texts[place] for place in places] == ["a|c", "", "a|c"]
+
+
+def test_text_is_never_taken_for_labels_but_told_of_where_it_looks_like_some():
+    kind = kind_of(["rain|snow", "snow|fog", "fog|rain", "rain", "rain|snow|fog"])
+    assert kind.type == "categorical"
+    assert kind.reason == "text (if '|' parts labels, say type: multi_label, delimiter: '|')"
+
+
+def test_a_gap_among_texts_that_look_like_labels_is_told_with_the_way_to_declare_them():
+    with pytest.raises(DataError) as caught:
+        kind_of(["rain|snow", "snow|fog", "fog|rain", ""])
+    assert str(caught.value) == (
+        "t.csv: row 4, column 'y': the target is missing; leave such rows out of the file "
+        "(if '|' parts labels, say type: multi_label, delimiter: '|')"
+    )
+
+
+@pytest.mark.parametrize(
+    "values", [["Doe, Jane", "Roe, Rita", "Poe, John"], ["a", "b", "a|b", "b"], ["a|b", "c|d"]]
+)
+def test_a_delimiter_that_parts_nothing_that_repeats_is_not_told_of(values):
+    assert kind_of(values).reason == "text"
+
+
+def test_a_declared_count_is_a_number_and_stays_as_it_is():
+    train = rows(n=[0, 3, 2])
+    kind = infer_target(Target(column="n", type="count"), [train])
+    assert (kind.type, kind.classes, kind.reason) == ("count", (), "declared")
+    target = fit_target(kind, None, train)
+    assert target.encode(train).tolist() == [[0], [3], [2]]
+
+
+@pytest.mark.parametrize(("value", "shown"), [(-1.0, "-1"), (2.5, "2.5")])
+def test_what_is_no_count_is_refused_with_its_row_in_any_table(value, shown):
+    target = Target(column="n", type="count")
+    with pytest.raises(DataError) as caught:
+        infer_target(target, [rows(n=[1, 2]), rows(first_row=5, n=[0.0, value])])
+    assert str(caught.value) == (
+        f"t.csv: row 6, column 'n': a count is a whole number of 0 or more, got {shown}"
+    )
+    fitted = fit_target(infer_target(target, [rows(n=[1, 2])]), None, rows(n=[1, 2]))
+    with pytest.raises(DataError, match="row 1, column 'n': a count is"):
+        fitted.encode(rows(n=[value]))
+
+
+@pytest.mark.parametrize(
+    ("target", "table"),
+    [
+        (TAGS, rows(tags=["b|a", "c", ""])),
+        (Target(column=("u", "v")), rows(u=[0, 1], v=[1, 0])),
+        (Target(column="n", type="count"), rows(n=[1, 0])),
+    ],
+    ids=["delimited labels", "columns of labels", "count"],
+)
+def test_a_target_goes_to_json_and_back(target, table):
+    fitted = fit_target(infer_target(target, [table]), None, table)
+    encoding = Encoding(features=(), target=fitted)
+    assert Encoding.model_validate_json(encoding.model_dump_json()).target == fitted
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"labels": ()}, {"labels": ("u", "u")}, {"columns": ("u",)}, {"delimiter": "|"}],
+    ids=str,
+)
+def test_labels_that_contradict_themselves_are_no_target(change):
+    fitted = fit_target(labels_of(u=[0, 1], v=[1, 0]), None, rows(u=[0], v=[1]))
+    with pytest.raises(ValueError, match="label|delimiter"):
+        type(fitted).model_validate({**fitted.model_dump(), **change})

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from dlcli.config.activations import Activation, Linear
 from dlcli.config.layers import Hidden, Output
-from dlcli.encoding import ClassTarget, HeldInputs, NumberTarget
+from dlcli.encoding import ClassTarget, HeldInputs, LabelTarget, NumberTarget
 from dlcli.encoding.layout import plain_layout
 from dlcli.encoding.numbers import FittedScaling
 from dlcli.model import assign_weights, build_portable_model
@@ -68,6 +68,10 @@ def classes(count):
     return ClassTarget(column="y", classes=names, stored="text")
 
 
+def labels(*names):
+    return LabelTarget(columns=names, labels=names, stored="integer")
+
+
 ENDS = {
     "standardised number": (numbers("standard"), "linear"),
     "logarithmic number": (numbers("log"), "linear"),
@@ -82,13 +86,15 @@ ENDS = {
     "two classes with two units": (classes(2), "softmax"),
     "margin": (classes(2), "tanh"),
     "five classes": (classes(5), "softmax"),
+    "labels": (labels("a", "b", "c"), "sigmoid"),
+    "count": (numbers("none"), "exponential"),
 }
 """Each kind of target, with the output's activation."""
 
 
 def network_for(end, *hidden, **output):
     target, activation = ENDS[end]
-    units = len(target.columns if isinstance(target, NumberTarget) else target.classes)
+    units = target.width
     if units == 2 and isinstance(target, ClassTarget) and activation != "softmax":
         units = 1
     sections = [Hidden.model_validate(section) for section in hidden]

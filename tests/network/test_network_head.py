@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import get_args
-
 import keras
 import numpy as np
 import pytest
 
 from dlcli.config import Config
-from dlcli.config.losses import Loss
+from dlcli.config.activations import ACTIVATIONS
+from dlcli.config.losses import LOSSES as SECTIONS
 from dlcli.encoding import TargetKind
 from dlcli.errors import ConfigError, DataError
 from dlcli.network import check_values, resolve_head, unreachable
@@ -21,8 +20,9 @@ TARGETS = {
     "two": TargetKind(("y",), ("no", "yes"), "text"),
     "three": TargetKind(("y",), ("a", "b", "c"), "text"),
     "four": TargetKind(("y",), ("a", "b", "c", "d"), "text"),
+    "labels": TargetKind(("u", "v", "w"), (), "all 0 or 1", "integer", ("u", "v", "w")),
+    "count": TargetKind(("y",), (), "declared", counts=True),
 }
-SECTIONS = get_args(get_args(Loss)[0])
 LOSSES = {section.model_fields["name"].default: section.__name__ for section in SECTIONS}
 """The name of each loss, and of its class in Keras."""
 
@@ -50,6 +50,8 @@ FITTING = {
     "two": [*PROBABILITY, *MARGIN, *CLASSES],
     "three": CLASSES,
     "four": CLASSES,
+    "labels": PROBABILITY,
+    "count": NUMBER,
 }
 
 
@@ -79,6 +81,8 @@ def problems(target, **sections):
         ("numbers", (2, "linear", "standard", "mean_squared_error")),
         ("two", (1, "sigmoid", None, "binary_crossentropy")),
         ("three", (3, "softmax", None, "sparse_categorical_crossentropy")),
+        ("labels", (3, "sigmoid", None, "binary_crossentropy")),
+        ("count", (1, "exponential", "none", "poisson")),
     ],
 )
 def test_output_and_loss_follow_from_the_target(target, expected):
@@ -87,7 +91,13 @@ def test_output_and_loss_follow_from_the_target(target, expected):
 
 @pytest.mark.parametrize(
     ("target", "metrics"),
-    [("number", ("mae",)), ("two", ("accuracy",)), ("three", ("accuracy",))],
+    [
+        ("number", ("mae",)),
+        ("count", ("mae",)),
+        ("two", ("accuracy",)),
+        ("three", ("accuracy",)),
+        ("labels", ("accuracy",)),
+    ],
 )
 def test_without_metrics_each_epoch_shows_the_usual_one(target, metrics):
     assert resolve_head(config(), TARGETS[target]).metrics == metrics
@@ -112,6 +122,12 @@ def test_two_classes_get_two_units_where_the_output_asks_for_them(output):
         ("categorical_crossentropy", "three", (3, "softmax", None, "categorical_crossentropy")),
         ("huber", "number", (1, "linear", "standard", "huber")),
         ("poisson", "number", (1, "exponential", "none", "poisson")),
+        ("mean_squared_error", "count", (1, "linear", "standard", "mean_squared_error")),
+        (
+            "binary_focal_crossentropy",
+            "labels",
+            (3, "sigmoid", None, "binary_focal_crossentropy"),
+        ),
         ("kl_divergence", "numbers", (2, "softmax", "none", "kl_divergence")),
         ("cosine_similarity", "numbers", (2, "linear", "none", "cosine_similarity")),
         (
@@ -150,6 +166,8 @@ BATCHES = {
     "two": np.array([[0], [1]]),
     "three": np.array([[2], [0]]),
     "four": np.array([[3], [1]]),
+    "labels": np.array([[1, 0, 1], [0, 0, 0]]),
+    "count": np.array([[0.0], [3.0]]),
 }
 """Two rows of each target, as it is labelled: numbers as they are, classes by their place."""
 
@@ -196,6 +214,27 @@ def test_keras_computes_a_loss_that_fits_on_the_output_that_follows(target, loss
             "categorical_hinge",
         ),
         (
+            "labels",
+            "sparse_categorical_crossentropy",
+            "loss: 'sparse_categorical_crossentropy' does not fit the 3 labels of the target 'u', "
+            "'v', 'w'; use one of binary_crossentropy, binary_focal_crossentropy",
+        ),
+        (
+            "labels",
+            "mean_squared_error",
+            "loss: 'mean_squared_error' does not fit the 3 labels of the target 'u', 'v', 'w'; "
+            "use one of binary_crossentropy, binary_focal_crossentropy, "
+            "or data.target: {column: [...], type: numeric}",
+        ),
+        (
+            "numbers",
+            "binary_crossentropy",
+            "loss: 'binary_crossentropy' is for classes, and the target 'u', 'v' are numbers; use "
+            "one of mean_squared_error, mean_absolute_error, mean_absolute_percentage_error, "
+            "mean_squared_logarithmic_error, huber, log_cosh, poisson, cosine_similarity, "
+            "kl_divergence, or data.target: {column: [...], type: multi_label}",
+        ),
+        (
             "three",
             "binary_crossentropy",
             "loss: 'binary_crossentropy' does not fit the 3 classes of the target 'y'; use one of "
@@ -212,6 +251,41 @@ def test_a_loss_that_contradicts_the_target_is_told_with_those_that_fit(target, 
 @pytest.mark.parametrize(
     ("target", "sections", "message"),
     [
+        (
+            "labels",
+            {"output": {"activation": "softmax"}},
+            "output.activation: 'softmax' does not fit the loss 'binary_crossentropy'; "
+            "use sigmoid, hard_sigmoid, sparse_sigmoid",
+        ),
+        (
+            "labels",
+            {"output": {"units": 2}},
+            "output.units: expected 3 (one for each of the 3 labels u, v, w), got 2",
+        ),
+        (
+            "labels",
+            {"output": {"scaling": "standard"}},
+            "output.scaling: is for numbers, and the target 'u', 'v', 'w' is labels",
+        ),
+        (
+            "labels",
+            {"class_weight": "balanced"},
+            "class_weight: is for classes, of which a row has one, and the target 'u', 'v', 'w' "
+            "is labels; weigh rows by data.weight, or rare labels by loss: {name: "
+            "binary_focal_crossentropy, apply_class_balancing: true, alpha: ...}",
+        ),
+        (
+            "labels",
+            {"metrics": ("f1",)},
+            "metrics[0]: 'f1' does not fit the 3 labels of 'u', 'v', 'w'; use accuracy, "
+            "subset_accuracy, auc, macro_f1, micro_f1, micro_precision, micro_recall",
+        ),
+        (
+            "number",
+            {"metrics": ("poisson_deviance",)},
+            "metrics[0]: 'poisson_deviance' does not fit the numbers of 'y'; "
+            "use mae, mse, rmse, r2",
+        ),
         (
             "number",
             {"output": {"units": 2}},
@@ -258,7 +332,7 @@ def test_a_loss_that_contradicts_the_target_is_told_with_those_that_fit(target, 
             "two",
             {"output": {"activation": "sigmoid"}, "loss": "hinge"},
             "output.activation: 'sigmoid' does not fit the loss 'hinge'; "
-            "use linear, tanh, softsign, hard_tanh",
+            "use linear, hard_tanh, softsign, tanh",
         ),
         (
             "three",
@@ -269,9 +343,9 @@ def test_a_loss_that_contradicts_the_target_is_told_with_those_that_fit(target, 
         (
             "number",
             {"output": {"activation": "linear"}, "loss": "poisson"},
-            "output.activation: 'linear' does not fit the loss 'poisson'; use sigmoid, "
-            "hard_sigmoid, sparse_sigmoid, exponential, softplus, squareplus, sparse_plus, relu, "
-            "relu6, softmax",
+            "output.activation: 'linear' does not fit the loss 'poisson'; use "
+            "exponential, hard_sigmoid, relu, relu6, sigmoid, softmax, softplus, sparse_plus, "
+            "sparse_sigmoid, squareplus",
         ),
         (
             "two",
@@ -337,6 +411,11 @@ def test_all_contradictions_are_told_at_once():
     assert paths == ["loss", "output.scaling", "output.units", "metrics[0]"]
 
 
+def test_counts_can_show_their_deviance():
+    found = resolve_head(config(metrics=("poisson_deviance",)), TARGETS["count"])
+    assert found.metrics == ("poisson_deviance",)
+
+
 def test_every_unknown_class_of_class_weight_is_named_with_the_nearest_one():
     with pytest.raises(ConfigError) as caught:
         resolve_head(config(class_weight={"yess": 2.0, "no": 1.0, "kiwi": 2.0}), TARGETS["two"])
@@ -380,3 +459,31 @@ def test_an_output_that_reaches_its_target_is_not_told_of(tmp_path, output):
     table = read_table(tmp_path / "t.csv")
     resolved = resolve_head(config(output=output), TARGETS["number"])
     assert list(unreachable(resolved, TARGETS["number"], table)) == []
+
+
+def test_a_label_that_is_the_same_in_all_training_rows_is_told_of(tmp_path):
+    (tmp_path / "t.csv").write_text("u,v,w\n1,0,1\n1,0,0\n")
+    table = read_table(tmp_path / "t.csv")
+    target = TARGETS["labels"]
+    assert list(unreachable(resolve_head(config(), target), target, table)) == [
+        "all of the training rows have the label 'u', so there is nothing to learn about it",
+        "none of the training rows has the label 'v', so there is nothing to learn about it",
+    ]
+
+
+@pytest.mark.parametrize(
+    "activation",
+    [section for section in ACTIVATIONS if section.__name__ != "Threshold"],  # has no default
+    ids=lambda section: section.__name__,
+)
+def test_an_activation_stays_in_its_bounds_and_reaches_them(activation):
+    sums = np.linspace(-40, 40, 8001, dtype=np.float32)
+    rows = np.stack([sums, -sums], axis=1)  # softmax has something to share
+    name = activation.model_fields["name"].default
+    values = np.asarray(getattr(keras.activations, name)(keras.ops.convert_to_tensor(rows)))
+    low, high = activation.bounds
+    assert values.min() >= low
+    assert values.max() <= high
+    assert np.isinf(low) or values.min() == pytest.approx(low, abs=0.03)
+    assert np.isinf(high) or values.max() == pytest.approx(high, abs=0.03)
+    assert ("positive" in activation.gives) == (values.min() >= 0)

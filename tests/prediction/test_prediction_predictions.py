@@ -6,15 +6,22 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dlcli.encoding import ClassTarget, NumberTarget
+from dlcli.encoding import ClassTarget, LabelTarget, NumberTarget
 from dlcli.encoding.numbers import FittedScaling
 from dlcli.prediction import Predictions
-from dlcli.scores import score_binary
+from dlcli.scores import score_binary, score_labels
 from dlcli.table import Table
 
 
 def classes(*names, stored="text"):
     return ClassTarget(column="y", classes=names, stored=stored)
+
+
+def labels(*names, stored="integer"):
+    return LabelTarget(columns=names, labels=names, stored=stored)
+
+
+TAGS = LabelTarget(columns=("tags",), labels=("a", "b", "c"), stored="integer", delimiter="|")
 
 
 def numbers(*columns, name="none", offset=0.0, scale=1.0):
@@ -183,3 +190,72 @@ def test_several_true_numbers_have_columns_of_their_own():
         "target_row": [3.0],
         "target_split": [4.0],
     }
+
+
+def test_labels_in_columns_have_a_prediction_and_a_probability_each():
+    assert columns(labels("fog", "rain"), [[0.25, 0.75], [0.5, 0.625]]) == {
+        "prediction_fog": [0, 0],
+        "prediction_rain": [1, 1],
+        "probability_fog": [0.25, 0.5],
+        "probability_rain": [0.75, 0.625],
+    }
+
+
+@pytest.mark.parametrize(
+    ("stored", "storage", "values"),
+    [("integer", pa.int64(), [0, 1]), ("boolean", pa.bool_(), [False, True])],
+)
+def test_labels_come_back_as_the_table_stores_them(stored, storage, values):
+    found = predictions(labels("a", "b", stored=stored), [[0.25, 0.0], [0.75, 0.0]])
+    column = found.columns()["prediction_a"]
+    assert (column.type, column.to_pylist()) == (storage, values)
+    truth = found.truth(rows(a=["0", "1"], b=[1, 1]))["target_a"]
+    assert (truth.type, truth.to_pylist()) == (storage, values)
+
+
+def test_labels_in_one_column_are_predicted_in_one_column():
+    outputs = [[0.75, 0.25, 0.875], [0.25, 0.25, 0.25], [0.0, 0.625, 0.0]]
+    assert columns(TAGS, outputs) == {
+        "prediction": ["a|c", "", "b"],
+        "probability_a": [0.75, 0.25, 0.0],
+        "probability_b": [0.25, 0.25, 0.625],
+        "probability_c": [0.875, 0.25, 0.0],
+    }
+
+
+def test_true_labels_in_one_column_are_written_in_the_order_of_the_predicted_ones():
+    truth = predictions(TAGS, np.zeros((3, 3))).truth(rows(tags=["c|a", None, "b| b"]))
+    assert {name: values.to_pylist() for name, values in truth.items()} == {
+        "target": ["a|c", "", "b"]
+    }
+
+
+def test_without_rows_labels_in_one_column_have_empty_columns():
+    found = predictions(TAGS, np.zeros((0, 3))).columns()
+    assert (len(found["prediction"]), found["prediction"].type) == (0, pa.string())
+
+
+@pytest.mark.parametrize("weights", [None, np.array([1.0, 3.0])], ids=["plain", "weighted"])
+def test_labels_are_scored_with_their_names(weights):
+    outputs = np.array([[0.75, 0.25], [0.625, 0.875]])
+    found = predictions(labels("u", "v"), outputs).score(rows(u=[1, 0], v=[0, 1]), weights)
+    expected = score_labels(np.array([[1, 0], [0, 1]]), outputs, weights, names=("u", "v"))
+    assert found == expected
+
+
+def test_several_numbers_are_also_scored_by_column_in_their_own_units():
+    target = numbers("u", "v", name="standard", offset=10.0, scale=2.0)
+    scores = predictions(target, [[0, 0], [1, 1]]).score(rows(u=[11, 15], v=[10, 12]), None)
+    assert scores["mae"] == 1
+    assert {name: part["mae"] for name, part in scores["by_column"].items()} == {"u": 2, "v": 0}
+
+
+def test_one_number_has_no_scores_by_column_and_no_deviance():
+    scores = predictions(numbers("y"), [[1.0]]).score(rows(y=[1.0]), None)
+    assert not {"by_column", "poisson_deviance"} & set(scores)
+
+
+def test_means_of_counts_are_scored_by_their_deviance():
+    found = predictions(numbers("y"), [[1.0], [3.0]], has_deviance=True)
+    scores = found.score(rows(y=[0, 3]), None)
+    assert scores["poisson_deviance"] == 1  # 2 (0 - 0 + 1) and 0

@@ -10,7 +10,15 @@ import numpy as np
 import pytest
 
 from dlcli.config.schema import Config
-from dlcli.encoding import ClassTarget, HeldInputs, NumberTarget, Rows, TargetEncoder, TargetKind
+from dlcli.encoding import (
+    ClassTarget,
+    HeldInputs,
+    LabelTarget,
+    NumberTarget,
+    Rows,
+    TargetEncoder,
+    TargetKind,
+)
 from dlcli.encoding.layout import plain_layout
 from dlcli.encoding.numbers import FittedScaling
 from dlcli.network import build_network, resolve_head
@@ -67,7 +75,8 @@ def build_job(
 
     Args:
         config: what differs from one hidden tanh layer of 4 units, SGD, 5 epochs, batch size 4.
-        target: `number`, `numbers` (three, shares of a whole), `count`, `two` or `four` classes.
+        target: `number`, `numbers` (three, shares of a whole), `count`, `two` or `four` classes,
+            `labels` (three).
         rows: training rows.
         validation: held-out rows.
         weighted: which rows have weights: `train`, `validation` or `train validation`.
@@ -113,6 +122,7 @@ FORMS: dict[str, Callable[[Any], Any]] = {
     "count": lambda signal: np.ceil(np.exp(signal[:, :1])).astype(np.float32),
     "two": lambda signal: (signal[:, 0] > 0).astype(np.int64),
     "four": lambda signal: signal.argmax(axis=1),
+    "labels": lambda signal: (signal[:, :3] > 0).astype(np.float32),
 }
 """What the target makes of four numbers a row."""
 
@@ -127,6 +137,11 @@ def _numbers(*scalings: FittedScaling) -> tuple[TargetKind, TargetEncoder]:
     return TargetKind(columns, (), ""), NumberTarget(columns=columns, scalings=scalings)
 
 
+def _labels(*names: str) -> tuple[TargetKind, TargetEncoder]:
+    encoder = LabelTarget(columns=names, labels=names, stored="integer")
+    return TargetKind(names, (), "", "integer", names), encoder
+
+
 def _classes(names: str) -> tuple[TargetKind, TargetEncoder]:
     encoder = ClassTarget(column="y", classes=tuple(names), stored="text")
     return TargetKind(("y",), tuple(names), ""), encoder
@@ -138,4 +153,5 @@ TARGETS = {
     "count": _numbers(FittedScaling(name="none")),
     "two": _classes("ab"),
     "four": _classes("abcd"),
+    "labels": _labels("u", "v", "w"),
 }

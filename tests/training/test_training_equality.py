@@ -139,6 +139,10 @@ LOSSES = {
     "kl_divergence": loss("kl_divergence", "numbers"),
     "binary_crossentropy": loss({"name": "binary_crossentropy", "label_smoothing": 0.1}, "two"),
     "binary_focal_crossentropy": loss("binary_focal_crossentropy", "two"),
+    "labels": loss("binary_crossentropy", "labels"),
+    "focal labels": loss(
+        {"name": "binary_focal_crossentropy", "alpha": 0.5, "apply_class_balancing": True}, "labels"
+    ),
     "balanced binary_focal_crossentropy": loss(
         {"name": "binary_focal_crossentropy", "apply_class_balancing": True}, "two"
     ),
@@ -187,6 +191,21 @@ METRICS = {
         "weighted": "train validation",
         **metrics("two", "accuracy", "auc", "precision", "recall", "f1"),
     },
+    "metrics of labels": metrics(
+        "labels",
+        "accuracy",
+        "subset_accuracy",
+        "auc",
+        "macro_f1",
+        "micro_f1",
+        "micro_precision",
+        "micro_recall",
+    ),
+    "weighted metrics of labels": {
+        "weighted": "train validation",
+        **metrics("labels", "subset_accuracy", "auc", "macro_f1", "micro_f1", "micro_recall"),
+    },
+    "metrics of a count": metrics("count", "poisson_deviance", "mae", loss="poisson"),
     "metrics beside class weights": metrics("two", "accuracy", "auc", class_weight="balanced"),
 }
 VALIDATION = {
@@ -235,6 +254,8 @@ UNDER_XLA = [
     "balanced classes and row weights",
     "metrics of a number",
     "weighted metrics of two classes",
+    "weighted metrics of labels",
+    "metrics of a count",
 ]
 IN_FLOAT32 = [
     *ONLY_IN_FLOAT32,

@@ -19,6 +19,10 @@ SHARES = (
 )
 TWO = (np.array([1, 0, 1]), np.array([[0.9], [0.4], [0.3]]))
 MARGIN = (np.array([1, 0, 1]), np.array([[0.9], [-1.4], [-0.3]]))
+LABELS = (
+    np.array([[1.0, 0.0, 0.0], [1.0, 1.0, 0.0], [0.0, 1.0, 0.0], [1.0, 0.0, 1.0]]),
+    np.array([[0.9, 0.2, 0.1], [0.6, 0.7, 0.2], [0.3, 0.5, 0.4], [0.8, 0.6, 0.9]]),
+)
 THREE = (
     np.array([2, 0, 1, 1]),
     np.array([[0.1, 0.4, 0.5], [0.3, 0.3, 0.4], [0.2, 0.7, 0.1], [0.6, 0.1, 0.3]]),
@@ -69,6 +73,11 @@ LOSSES = [
     ("cosine_similarity", SHARES, lambda y, p: -cosines(y, p)),
     ("kl_divergence", SHARES, lambda y, p: (y * np.log(y / p)).sum(axis=1)),
     ("binary_crossentropy", TWO, lambda y, p: -np.log(positive(y, p))),
+    (
+        "binary_crossentropy",
+        LABELS,
+        lambda y, p: -np.log(np.where(y == 1, p, 1 - p)).mean(axis=1),
+    ),
     ("binary_focal_crossentropy", TWO, lambda y, p: focal(positive(y, p))),
     ("hinge", MARGIN, lambda y, p: np.maximum(1 - signs(y) * p, 0)),
     ("squared_hinge", MARGIN, lambda y, p: np.maximum(1 - signs(y) * p, 0) ** 2),
@@ -92,7 +101,10 @@ LOSSES = [
 ]
 
 
-LOSS_NAMES = [section["name"] if isinstance(section, dict) else section for section, *_ in LOSSES]
+LOSS_NAMES = [
+    f"{section['name'] if isinstance(section, dict) else section} of {len(outputs[0])} units"
+    for section, (_, outputs), _ in LOSSES
+]
 
 
 @pytest.mark.parametrize(("section", "rows", "formula"), LOSSES, ids=LOSS_NAMES)
@@ -180,3 +192,31 @@ def test_the_most_probable_class_counts_even_if_there_are_as_many_rows_as_classe
     loss = "sparse_categorical_crossentropy"
     assert measure("accuracy", target, labels, outputs, loss) == 0.5
     assert measure("top_3_accuracy", target, labels, outputs, loss) == 0.75
+
+
+# Decided: a; a and b; none; a, b and c. So b is missed in the third row and added in the last.
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("accuracy", 10 / 12),
+        ("subset_accuracy", 0.5),
+        ("auc", 11 / 12),
+        ("macro_f1", (1 + 0.5 + 1) / 3),
+        ("micro_f1", 5 / 6),
+        ("micro_precision", 5 / 6),
+        ("micro_recall", 5 / 6),
+    ],
+)
+def test_a_metric_of_labels_is_what_the_scores_of_that_name_are(make_job, name, expected):
+    target = make_job(target="labels").target
+    labels, outputs = LABELS
+    found = measure(name, target, np.float32(labels), outputs, "binary_crossentropy")
+    assert found == pytest.approx(expected, abs=0.005)  # Keras's AUC goes by 200 thresholds
+
+
+def test_the_deviance_of_counts_is_that_of_their_means():
+    # scikit-learn 1.9.1: mean_poisson_deviance.
+    labels, outputs = np.float32([[2.0], [0.0], [5.0]]), [[1.0], [0.5], [4.0]]
+    target = numbers(FittedScaling(name="none"))
+    found = measure("poisson_deviance", target, labels, outputs, "poisson")
+    assert found == pytest.approx(0.668008078460626)

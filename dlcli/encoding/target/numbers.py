@@ -1,0 +1,68 @@
+"""Numbers to predict, counts among them."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import model_validator
+
+from dlcli.encoding.findings import Findings
+from dlcli.encoding.fitted import Fitted
+from dlcli.encoding.numbers import FittedScaling, Floats, check_range, scale_column
+from dlcli.encoding.target.checks import refuse_gaps, refuse_no_counts
+from dlcli.table import Table
+
+
+class NumberTarget(Fitted):
+    """One or several numbers."""
+
+    kind: Literal["numbers"] = "numbers"
+    columns: tuple[str, ...]
+    """The columns, in the order of the outputs."""
+    scalings: tuple[FittedScaling, ...]
+    """How each column is trained."""
+    counts: bool = False
+    """Whether they are whole and never negative; what is predicted of them is their mean."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if not self.columns or len(self.columns) != len(self.scalings):
+            raise ValueError("each column needs a scaling")
+        return self
+
+    @property
+    def width(self) -> int:
+        """How many numbers there are."""
+        return len(self.columns)
+
+    def encode(self, table: Table) -> NDArray[np.float32]:
+        """The columns as trained on, (rows, columns)."""
+        triples = zip(self.scalings, self.values(table).T, self.columns, strict=True)
+        scaled = [
+            scale_column(scaling, values, table, column, Findings())
+            for scaling, values, column in triples
+        ]
+        return np.stack(scaled, axis=1).astype(np.float32)
+
+    def decode(self, outputs: NDArray[np.floating]) -> Floats:
+        """The network's outputs in the columns' own units, (rows, columns)."""
+        pairs = zip(self.scalings, outputs.T, strict=True)
+        return np.stack([scaling.invert(values) for scaling, values in pairs], axis=1)
+
+    def values(self, table: Table) -> Floats:
+        """The columns in their own units, (rows, columns).
+
+        Raises:
+            DataError: for a gap or a value that can't be trained on.
+        """
+        columns = []
+        for column, scaling in zip(self.columns, self.scalings, strict=True):
+            refuse_gaps(table, column)
+            values = table.numbers(column)
+            check_range(scaling.name, values, table, column)
+            if self.counts:
+                refuse_no_counts(values, table, column)
+            columns.append(values)
+        return np.stack(columns, axis=1)
