@@ -41,8 +41,9 @@ def init(data: Path | None, target: str | None, output: Path | None, example: st
 def _write_example(name: str) -> None:
     from dlcli.starter import write_example
 
-    for path in write_example(name, Path()):
-        click.echo(path)
+    written = write_example(name, Path())
+    for top in dict.fromkeys(path.parts[0] for path in written):  # a folder of images once
+        click.echo(top)
 
 
 def _write_config(data: Path, target: str, output: Path | None) -> None:

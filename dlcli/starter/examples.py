@@ -13,7 +13,7 @@ def example_names() -> list[str]:
 
 
 def write_example(name: str, folder: Path) -> list[Path]:
-    """Writes an example's config, table and description side by side.
+    """Writes an example's config, table and description side by side, and its images in a folder.
 
     Args:
         name: the example.
@@ -32,8 +32,8 @@ def write_example(name: str, folder: Path) -> list[Path]:
             raise UsageError(f"{folder / file}: exists already; choose another folder")
     written: list[Path] = []
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         for file, content in contents.items():
+            folder.joinpath(file).parent.mkdir(parents=True, exist_ok=True)
             with folder.joinpath(file).open("xb") as stream:
                 written.append(folder / file)
                 stream.write(content)
@@ -56,8 +56,9 @@ def _contents(name: str) -> dict[str, bytes]:
         raise UsageError(f"no example '{name}'; {listed}")
     config = _shelf().joinpath("configs", f"{name}.yaml").read_bytes()
     files = {f"{name}.yaml": config.replace(b"../data/", b"")}
-    for file in (f"{name}.csv", f"{name}.md"):
-        files[file] = _shelf().joinpath("data", file).read_bytes()
+    data = _shelf() / "data"
+    for path in (data / f"{name}.csv", data / f"{name}.md", *sorted(data.glob(f"{name}/*.png"))):
+        files[path.relative_to(data).as_posix()] = path.read_bytes()
     return files
 
 
