@@ -8,6 +8,7 @@ from dlcli import __version__
 from dlcli.cli.endings import explained_failures, obeyed_signals
 from dlcli.cli.evaluate import evaluate
 from dlcli.cli.init import init
+from dlcli.cli.inspect import inspect
 from dlcli.cli.predict import predict
 from dlcli.cli.schema import schema
 from dlcli.cli.train import train
@@ -55,5 +56,5 @@ def main() -> None:
     """  # noqa: D301  (Click's mark for lines to leave as they are)
 
 
-for _verb in (train, predict, evaluate, init, validate, schema):
+for _verb in (train, predict, evaluate, init, inspect, validate, schema):
     main.add_command(_verb)

@@ -53,6 +53,7 @@ def test_a_config_error_waits_for_no_data():
         ["validate", "runs/pets"],
         ["init", "pets.csv", "--target", "pet"],
         ["init", "--example", "line"],
+        ["inspect", "pets.csv", "--target", "pet"],
         ["schema"],
     ],
     ids=" ".join,

@@ -20,6 +20,7 @@ ROOMS = (
     "split",
     "encoding",
     "scores",
+    "inspection",
     "network",
     "starter",
     "run",

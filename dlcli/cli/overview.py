@@ -1,0 +1,93 @@
+"""What `dlcli inspect` shows: a table's columns, and what was found, as plain text."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from dlcli.cli.text import align
+from dlcli.config.paths import printable
+from dlcli.starter.features import listing, number
+from dlcli.starter.lines import cut
+
+if TYPE_CHECKING:
+    from dlcli.inspection import ColumnOverview, Finding, Inspection
+
+_LONGEST_NAME = 40
+_LONGEST_VALUES = 60
+_LONGEST_REASON = 60
+
+
+def inspection_lines(inspection: Inspection, width: int) -> Iterator[str]:
+    """Yields the lines of an inspection.
+
+    Args:
+        inspection: what there is to know of a table.
+        width: characters of a line; the table is cut there, findings go on below.
+    """
+    columns = inspection.columns
+    yield f"{printable(inspection.file)}: {inspection.rows:,} rows, {len(columns)} columns"
+    yield ""
+    yield from (cut(line, width) for line in _table([_HEADER, *map(_row, columns)]))
+    for finding in inspection.findings:
+        yield ""
+        yield from _finding_lines(finding, width)
+    if not inspection.findings:
+        yield ""
+        yield "the checks found nothing"
+
+
+_HEADER = ("column", "type", "missing", "distinct", "values", "why")
+_COUNTS = ("missing", "distinct")
+
+
+def _row(column: ColumnOverview) -> Sequence[str]:
+    values = column.values
+    missing = f"{100 * values.missing / (values.missing + values.present):.3g} %"
+    return (
+        cut(printable(column.name), _LONGEST_NAME),
+        column.type,
+        missing if values.missing else "",
+        f"{values.distinct:,}",
+        _held(column),
+        cut(printable(column.reason), _LONGEST_REASON),
+    )
+
+
+def _held(column: ColumnOverview) -> str:
+    """The range of measurements, the most frequent of other values."""
+    values = column.values
+    if column.type in ("numeric", "target", "ignored") and values.bounds and values.distinct > 2:
+        low, high = map(number, values.bounds)
+        return f"{low} to {high}"
+    return cut(printable(listing(values)), _LONGEST_VALUES)
+
+
+def _finding_lines(finding: Finding, width: int) -> Iterator[str]:
+    """What was found, and below it what to do."""
+    label = f"{finding.severity}: "
+    margin = " " * len(label)
+    for first, text in ((label, finding.message), (margin, finding.advice)):
+        yield from textwrap.wrap(
+            text,
+            width,
+            initial_indent=first,
+            subsequent_indent=margin,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+
+
+def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Cells to lines, counts to the right and all else to the left."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return align(
+        [
+            [
+                cell if name in _COUNTS else cell.ljust(width)
+                for name, cell, width in zip(_HEADER, row, widths, strict=True)
+            ]
+            for row in rows
+        ]
+    )

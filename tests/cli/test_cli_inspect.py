@@ -1,0 +1,76 @@
+"""`dlcli inspect`: what a table holds, and what may be wrong with it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def staff(folder):
+    rows = "".join(f"{20 + at % 40},{'HQ' if at % 3 else 'hq'},{at % 2}\n" for at in range(100))
+    rows += "-999,HQ,0\n" * 6
+    Path("staff.csv").write_text("age,site,left\n" + rows)
+
+
+@pytest.mark.usefixtures("staff")
+def test_columns_and_findings_are_printed_and_the_exit_code_is_zero(dlcli):
+    result = dlcli("inspect", "staff.csv", "--target", "left")
+    assert (result.exit_code, result.stderr) == (0, "")
+    lines = result.stdout.splitlines()
+    assert lines[:6] == [
+        "staff.csv: 106 rows, 3 columns",
+        "",
+        "column  type         missing  distinct  values            why",
+        "age     numeric                     41  -999 to 59        all numbers",
+        "site    categorical                  2  HQ (72), hq (34)  text, 2 values",
+        "left    target                       2  0 (56), 1 (50)    all 0 or 1",
+    ]
+    assert "warning: a value far from all others, and repeated: 'age' (-999 in 6 rows)" in lines
+    spelled = "warning: categories that differ in capitals or spaces only: 'site' ('hq', 'HQ')"
+    at = lines.index(spelled)
+    assert (
+        lines[at + 1]
+        == "         if they are the same, write them alike: each is learned by itself"
+    )
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_table_in_order_is_said_to_be(dlcli):
+    Path("points.csv").write_text("x,y\n1.5,2\n2,3\n")
+    result = dlcli("inspect", "points.csv")
+    assert result.stdout.endswith("\n\nthe checks found nothing\n")
+
+
+@pytest.mark.usefixtures("staff")
+def test_json_is_one_object(dlcli):
+    result = dlcli("inspect", "staff.csv", "--target", "left", "--json")
+    told = json.loads(result.stdout)
+    assert (told["rows"], told["target"], len(told["columns"])) == (106, "left", 3)
+    assert told["columns"][1]["values"]["frequent"] == [["HQ", 72], ["hq", 34]]
+    codes = next(item for item in told["findings"] if item["check"] == "missing_codes")
+    assert (codes["severity"], codes["columns"], codes["rows"]) == ("warning", ["age"], 6)
+
+
+@pytest.mark.usefixtures("staff")
+def test_a_target_that_is_no_column_is_a_mistake(dlcli):
+    result = dlcli("inspect", "staff.csv", "--target", "lft")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == "error: staff.csv: no column 'lft' in the table; did you mean 'left'?\n"
+
+
+def test_standard_input_is_read(dlcli):
+    result = dlcli("inspect", "-", text="x,y\n1.5,2\n2,3\n")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("standard input: 2 rows, 2 columns\n")
+
+
+@pytest.mark.usefixtures("staff")
+def test_what_is_found_is_a_warning_of_training_too(dlcli):
+    Path("staff.yaml").write_text("data: {train: staff.csv, target: left}\nhidden: []\nepochs: 1\n")
+    result = dlcli("validate", "staff.yaml")
+    assert result.exit_code == 0
+    found = "a value far from all others, and repeated: 'age' (-999 in 6 rows)"
+    assert f"warning: staff.csv: {found}; if it stands for a missing one" in result.stderr
