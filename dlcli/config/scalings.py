@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from dlcli.config.section import OneOf, Positive, PositiveInt, Section
+from pydantic import Field
+
+from dlcli.config.section import Expected, OneOf, Positive, Section
+
+Quantiles = Annotated[int, Field(ge=2, le=100_000), Expected("an integer from 2 to 100000")]
 
 
 class Standard(Section):
@@ -17,7 +21,7 @@ class Robust(Section):
     """z = (x − median)/interquartile range of the training rows, then z/√(1 + (z/limit)²).
 
     The second step leaves usual values nearly as they are and keeps outliers within ±limit
-    (Holzmüller et al. 2024, https://arxiv.org/abs/2407.04491, section 3.2).
+    (RealMLP, Holzmüller et al. 2024, https://arxiv.org/abs/2407.04491).
     """
 
     name: Literal["robust"] = "robust"
@@ -26,17 +30,17 @@ class Robust(Section):
 
 
 class MinMax(Section):
-    """(x − least)/(greatest − least) of the training rows: from 0 to 1."""
+    """(x − least)/(greatest − least): 0 to 1 in the training rows, and maybe beyond in others."""
 
     name: Literal["minmax"] = "minmax"
 
 
 class Quantile(Section):
-    """The normal distribution's value at x's share among the training rows, whatever their own."""
+    """The normal distribution's value at x's rank among the training rows, from −5.2 to 5.2."""
 
     name: Literal["quantile"] = "quantile"
-    quantiles: PositiveInt = 1000
-    """Most points of the distribution that are kept; between them it is a straight line."""
+    quantiles: Quantiles = 1000
+    """Most quantiles of the training rows that are kept; between them are straight lines."""
 
 
 class Log(Section):

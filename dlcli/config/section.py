@@ -21,8 +21,9 @@ from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, cor
 
 from dlcli.errors import did_you_mean
 
-Conflict = tuple[str, str]
-"""The path of a key below its section, and what is wrong with it beside the others."""
+Conflict = tuple[str | tuple[str, ...], str]
+"""The path of a key below its section, and what is wrong with it beside the others; a path in parts
+where one of them is a name that may hold a dot."""
 
 UNKNOWN_KEY = "unknown_key"
 """Type of the error whose place is the key, not its value."""
@@ -73,9 +74,10 @@ def _again(title: str, lines: list[InitErrorDetails]) -> ValidationError:
     return ValidationError.from_exception_data(title, lines)
 
 
-def _conflict(path: str, message: str) -> InitErrorDetails:
+def _conflict(path: str | tuple[str, ...], message: str) -> InitErrorDetails:
     error = PydanticCustomError("conflict", "{message}", {"message": message})
-    return InitErrorDetails(type=error, loc=tuple(path.split(".")), input=None)
+    parts = path if isinstance(path, tuple) else tuple(path.split("."))
+    return InitErrorDetails(type=error, loc=parts, input=None)
 
 
 def _explain(line: Any, section: type[Section]) -> InitErrorDetails:  # noqa: ANN401

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from dlcli.config.scalings import Divide, OutputScaling, Scaling
+from dlcli.config.scalings import Divide, Log, MinMax, Standard, Unscaled
 from dlcli.encoding.findings import Findings, Mask
 from dlcli.encoding.fitted import Fitted
 from dlcli.table import Table
@@ -22,12 +22,12 @@ LARGEST = float(np.finfo(np.float32).max)
 class FittedScaling(Fitted):
     """z = (f(x) − offset)/scale, with f(x) = log(1 + x) or x."""
 
-    name: Literal["standard", "log", "divide", "none"]
+    name: Literal["standard", "minmax", "log", "divide", "none"]
     """The scaling's name in the config."""
     offset: float = 0.0
-    """The training rows' mean of f(x), or 0."""
+    """The training rows' mean of f(x), their least value, or 0."""
     scale: Annotated[float, Field(gt=0)] = 1.0
-    """The training rows' standard deviation of f(x), a divisor, or 1."""
+    """The training rows' standard deviation of f(x), their range, a divisor, or 1."""
 
     def apply(self, values: Floats) -> Floats:
         """Scales values in their own unit, (rows,)."""
@@ -43,7 +43,9 @@ class FittedScaling(Fitted):
         return np.log1p(values) if self.name == "log" else values
 
 
-def fit_scaling(scaling: Scaling | OutputScaling, values: Floats) -> FittedScaling:
+def fit_scaling(
+    scaling: Standard | MinMax | Log | Divide | Unscaled, values: Floats
+) -> FittedScaling:
     """Takes a scaling's statistics from training rows.
 
     Args:
@@ -51,13 +53,16 @@ def fit_scaling(scaling: Scaling | OutputScaling, values: Floats) -> FittedScali
         values: the rows' values without gaps, (rows,); not negative for `log`.
 
     Returns:
-        The scaling with mean and (population) standard deviation; a column that is constant is
-        only moved to 0.
+        The scaling with mean and (population) standard deviation, or with least value and range; a
+        column that is constant is only moved to 0.
     """
     if isinstance(scaling, Divide):
         return FittedScaling(name="divide", scale=scaling.by)
-    if scaling.name == "none":
+    if isinstance(scaling, Unscaled):
         return FittedScaling(name="none")
+    if isinstance(scaling, MinMax):
+        least, span = float(values.min()), float(np.ptp(values))
+        return FittedScaling(name="minmax", offset=least, scale=span or 1.0)
     curved = FittedScaling(name=scaling.name)._curved(values)
     # Shifted by one of its values, a constant column has variance 0 exactly.
     shifted = curved - curved[0]
@@ -96,8 +101,16 @@ def check_range(name: str, values: Floats, table: Table, column: str) -> None:
         table.refuse(wrong, column, complaint)
 
 
+class Scales(Protocol):
+    """A fitted scaling."""
+
+    def apply(self, values: Floats) -> Floats:
+        """Scales values in their own unit, (rows,)."""
+        ...
+
+
 def scale_column(
-    scaling: FittedScaling, values: Floats, table: Table, column: str, findings: Findings
+    scaling: Scales, values: Floats, table: Table, column: str, findings: Findings
 ) -> Floats:
     """Scales a column, and refuses what then leaves float32.
 
@@ -106,13 +119,32 @@ def scale_column(
         values: the column's values without gaps, (rows,).
         table: where they come from.
         column: the column's name.
+        findings: as in `refuse_overflow`.
+
+    Raises:
+        DataError: as `refuse_overflow` does.
+    """
+    with np.errstate(all="ignore"):
+        scaled = scaling.apply(values)
+    return refuse_overflow(scaled, values, table, column, findings)
+
+
+def refuse_overflow(
+    scaled: Floats, values: Floats, table: Table, column: str, findings: Findings
+) -> Floats:
+    """Refuses scaled values that leave float32.
+
+    Args:
+        scaled: the column's scaled values, (rows,).
+        values: the values in their own unit, (rows,).
+        table: where they come from.
+        column: the column's name.
         findings: takes in values so far from the training rows that they overflow; 0 stands in.
 
     Raises:
         DataError: for the first of these, with its row, unless the findings take them in.
     """
-    with np.errstate(all="ignore"):
-        scaled = scaling.apply(values)
+    with np.errstate(invalid="ignore"):
         wrong = ~(np.abs(scaled) <= LARGEST)
     end = f"the network's numbers end at {LARGEST:.1e}, and {{:g}} is {{:.1e}} when scaled"
     findings.refuse(wrong, table, column, lambda at: end.format(values[at], scaled[at]))

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable
 
 import keras
-import numpy as np
 
 from dlcli.model.initializers import seeded
 from dlcli.network import AugmentLayer, EmbeddingLayer, Front, WavesLayer
@@ -60,7 +59,7 @@ def _embedded(layer: EmbeddingLayer, x: keras.KerasTensor, seed: int) -> keras.K
         dtype=x.dtype,
     )
     y = embedding(places)
-    table = np.array(embedding.embeddings)
+    table = embedding.embeddings.value.numpy().copy()
     table[-1] = 0
     embedding.embeddings.assign(table)
     return y

@@ -205,10 +205,23 @@ CONFLICTS = [
      "data.split.column: is also the weight"),
     ("data.target=[y,y]", "data.target.column: names a column twice"),
     ("data.target={column:\xa0[y,z],type:\xa0categorical}",
-     "data.target.type: several columns are several numbers; name one column for classes"),
+     "data.target.type: several columns are numbers or labels; name one column for classes"),
+    ("data.target={column:\xa0y,type:\xa0multi_label}",
+     "data.target.type: wants several columns, or a delimiter between the labels of one"),
+    ("data.target={column:\xa0y,delimiter:\xa0'|'}",
+     "data.target.delimiter: has no effect without type: multi_label and a single column"),
+    ("data.target={column:\xa0[y,z],type:\xa0multi_label,delimiter:\xa0'|'}",
+     "data.target.delimiter: has no effect without type: multi_label and a single column"),
     ("input.features=[]", "input.features: names no column; leave it out to take all"),
     ("input.features.a={type:\xa0categorical,min_count:\xa02,unseen:\xa0error}",
      "input.features.a.unseen: can't be error beside min_count: 2"),
+    ("input.features.a={type:\xa0numeric,encoding:\xa0piecewise_linear,scaling:\xa0log}",
+     "input.features.a.scaling: has no effect beside encoding: piecewise_linear"),
+    ("input.encoding=piecewise_linear input.features={a.b:\xa0{type:\xa0numeric,scaling:\xa0log}}",
+     "input.features['a.b'].scaling: has no effect beside input.encoding: piecewise_linear;"
+     " give the feature its own encoding"),
+    ("input.encoding=piecewise_linear input.scaling=robust",
+     "input.scaling: has no effect beside encoding: piecewise_linear"),
     ("hidden[0].units=1 hidden[0].use_bias=false hidden[0].bias_initializer=ones",
      "hidden[0].bias_initializer: has no effect with use_bias: false"),
     ("output.use_bias=false output.bias_regularizer=l2",
@@ -285,6 +298,10 @@ def test_keys_that_are_wrong_together_are_a_problem(
         "early_stopping={} data.validation=0.1",
         "early_stopping={} data.validation=v.csv",
         "early_stopping.monitor=val_mse metrics=[mse] data.validation=v.csv",
+        "input.encoding=piecewise_linear input.scaling=robust"
+        " input.features={a:\xa0{type:\xa0numeric,encoding:\xa0periodic}}",
+        "input.encoding=piecewise_linear"
+        " input.features={a:\xa0{type:\xa0numeric,encoding:\xa0none,scaling:\xa0log}}",
     ],
 )
 def test_keys_that_go_together_load(load_with: Load, arguments: str) -> None:

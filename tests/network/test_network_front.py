@@ -1,0 +1,117 @@
+"""What a network makes of its inputs before the first hidden layer, by hand-worked numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dlcli.config.features import Augmentation
+from dlcli.config.layers import Output
+from dlcli.encoding import Block, HeldInputs, Layout
+from dlcli.encoding.layout import EmbeddingTable, Picture, Waves, plain_layout
+from dlcli.network import AugmentLayer, EmbeddingLayer, Front, WavesLayer, build_network
+from dlcli.network.front import build_front
+
+
+def block(name, form=None, columns=1):
+    kind = "index" if isinstance(form, EmbeddingTable) else "numeric"
+    return Block(name, kind, (name,) * columns, form)
+
+
+def front_of(*blocks):
+    return build_front(Layout(blocks))
+
+
+def floats(*values):
+    return np.array(values, np.float32)
+
+
+def test_numbers_pass_as_they_are():
+    front = build_front(plain_layout(3))
+    matrix = floats([1, 2, 3])
+    assert front == Front(3, (0, 1, 2))
+    assert front.units == 3
+    assert front.forward(matrix, {}) is matrix
+
+
+def test_waves_are_sines_and_then_cosines_of_the_input_times_each_frequency():
+    layer = WavesLayer("waves", (0,), 2, 0.1)
+    # A quarter of a period is 90° at frequency 1, and half of one at frequency 2.
+    waves = layer.forward(floats([0.25], [0]), {"waves/kernel": floats([1, 2])})
+    np.testing.assert_allclose(waves, [[1, 0, 0, -1], [0, 0, 1, 1]], atol=1e-6)
+
+
+def test_waves_of_several_inputs_take_their_own_frequencies():
+    layer = WavesLayer("waves", (2, 0), 1, 0.1)
+    # The third input has frequency 1: 1/12 of a period, 30°. The first has 3: a quarter, 90°.
+    waves = layer.forward(floats([1 / 12, 9, 1 / 12]), {"waves/kernel": floats([1], [3])})
+    np.testing.assert_allclose(waves, [[0.5, 1, 3**0.5 / 2, 0]], atol=1e-6)
+
+
+def test_an_embedding_is_the_row_that_the_input_names():
+    layer = EmbeddingLayer("embedding", 1, 3, 2)
+    table = floats([1, 2], [3, 4], [0, 0])
+    rows = layer.forward(floats([9, 1], [9, 0], [9, 2]), {"embedding/embeddings": table})
+    assert rows.tolist() == [[3, 4], [1, 2], [0, 0]]
+
+
+def test_what_passes_comes_first_then_waves_then_embeddings():
+    front = front_of(
+        block("colour", EmbeddingTable(3, 2)), block("size", Waves(1, 0.1)), block("more", None, 2)
+    )
+    arrays = {"embedding_1/embeddings": floats([1, 2], [3, 4], [0, 0])}
+    arrays["periodic_1/kernel"] = floats([1])
+    result = front.forward(floats([1, 0.25, 7, 8]), arrays)
+    np.testing.assert_allclose(result, [[7, 8, 1, 0, 3, 4]], atol=1e-6)
+    assert front.units == 6
+
+
+def test_inputs_with_the_same_waves_share_a_layer():
+    front = front_of(
+        block("a", Waves(2, 0.1)),
+        block("b", Waves(8, 0.1)),
+        block("c", Waves(2, 0.1)),
+        block("d", Waves(2, 0.5)),
+    )
+    assert front.waves == (
+        WavesLayer("periodic_1", (0, 2), 2, 0.1),
+        WavesLayer("periodic_2", (3,), 2, 0.5),
+        WavesLayer("periodic_3", (1,), 8, 0.1),
+    )
+    assert [layer.units for layer in front.waves] == [8, 4, 16]
+
+
+def test_each_embedding_has_a_table_of_its_own():
+    front = front_of(block("a", EmbeddingTable(3, 2)), block("b", EmbeddingTable(5, 4)))
+    assert front.embeddings == (
+        EmbeddingLayer("embedding_1", 0, 3, 2),
+        EmbeddingLayer("embedding_2", 1, 5, 4),
+    )
+    assert [weight.shape for layer in front.trained for weight in layer.weights] == [(3, 2), (5, 4)]
+
+
+@pytest.mark.parametrize("augmentation", [None, Augmentation(shift=1)])
+def test_pixels_pass_and_only_training_varies_them(augmentation):
+    front = front_of(block("n"), block("photo", Picture((2, 2, 1), augmentation), 4))
+    matrix = floats([1, 2, 3, 4, 5])
+    assert front.passing == (0, 1, 2, 3, 4)
+    assert front.forward(matrix, {}).tolist() == matrix.tolist()
+    layer = AugmentLayer("augmentation_1", 1, (2, 2, 1), Augmentation(shift=1))
+    assert front.augments == ((layer,) if augmentation else ())
+    assert layer.stop == 5
+
+
+def test_the_first_layer_is_as_wide_as_what_comes_out():
+    layout = Layout((block("size", Waves(3, 0.1)), block("colour", EmbeddingTable(4, 5))))
+    output = Output.model_validate({"units": 1, "activation": "linear"})
+    network = build_network(layout, (), output)
+    shapes = {weight.name: weight.shape for weight in network.weights}
+    assert shapes == {
+        "periodic_1/kernel": (1, 3),
+        "embedding_1/embeddings": (4, 5),
+        "output/kernel": (11, 1),
+        "output/bias": (1,),
+    }
+    arrays = {name: np.ones(shape, np.float32) for name, shape in shapes.items()}
+    # sin 0 + cos 0, three times, five ones, and a bias of one.
+    assert network.forward(HeldInputs(floats([0, 1])), arrays).tolist() == [[9]]

@@ -1,0 +1,83 @@
+"""Both engines train the same frequencies of waves and the same tables of embeddings."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from dlcli.encoding import Block, HeldInputs, Layout
+from dlcli.encoding.layout import EmbeddingTable, Waves
+from dlcli.network import build_network
+
+LAYOUT = Layout(
+    (
+        Block("size", "numeric", ("size",), Waves(3, 0.3)),
+        Block("colour", "index", ("colour",), EmbeddingTable(5, 2)),
+        Block("weight", "numeric", ("weight",)),
+    )
+)
+TRAINED = ["periodic_1/kernel", "embedding_1/embeddings"]
+
+
+@pytest.fixture
+def job_of(make_job):
+    """A job over a number with waves, a category with an embedding, and a number as it is."""
+
+    def build(**config):
+        job = make_job(config)
+        network = build_network(LAYOUT, job.config.hidden, job.head.output)
+        matrix = job.train.inputs.dense.copy()
+        matrix[:, 1] = np.arange(len(matrix)) % 4  # the fifth row is for what training never saw
+        train = dataclasses.replace(job.train, inputs=HeldInputs(matrix))
+        return dataclasses.replace(job, network=network, train=train)
+
+    return build
+
+
+OPTIMIZERS = {
+    "sgd": {"name": "sgd", "learning_rate": 0.005, "momentum": 0.5},
+    "adam": {"name": "adam", "learning_rate": 0.02},
+    "clipped and decayed": {"name": "adamw", "weight_decay": 0.05, "clipnorm": 0.1},
+    "accumulated": {"name": "adam", "gradient_accumulation_steps": 3},
+    "averaged": {"name": "adam", "use_ema": True, "ema_momentum": 0.8},
+}
+
+
+def assert_equal(result, expected, tolerance):
+    assert set(TRAINED) < set(expected.weights)
+    for name, weight in expected.weights.items():
+        np.testing.assert_allclose(
+            result.weights[name], weight, rtol=0, atol=tolerance, err_msg=name
+        )
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_in_float64_they_agree_over_many_steps(optimizer, job_of, train):
+    job = job_of(optimizer=OPTIMIZERS[optimizer], epochs=30)
+    assert_equal(train(job, "graph"), train(job, "keras"), 1e-12)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("optimizer", ["sgd", "clipped and decayed"])
+def test_in_float64_they_agree_under_xla(optimizer, job_of, train):
+    job = job_of(optimizer=OPTIMIZERS[optimizer], epochs=30)
+    assert_equal(train(job, "xla"), train(job, "keras"), 1e-12)
+
+
+@pytest.mark.parametrize("engine", ["graph", pytest.param("xla", marks=pytest.mark.slow)])
+def test_in_float32_they_agree_over_few_steps(engine, job_of, train):
+    job = job_of(optimizer=OPTIMIZERS["adam"], epochs=8)
+    assert_equal(train(job, engine), train(job, "keras"), 2e-6)
+
+
+def test_training_moves_frequencies_and_what_rows_name_of_a_table_alone(engine, job_of, train):
+    before, after = (train(job_of(epochs=epochs), engine).weights for epochs in (1, 3))
+    assert (before["periodic_1/kernel"] != after["periodic_1/kernel"]).all()
+    moved = (before["embedding_1/embeddings"] != after["embedding_1/embeddings"]).all(axis=1)
+    assert moved.tolist() == [True] * 4 + [False]
+    assert not after["embedding_1/embeddings"][-1].any()
