@@ -7,10 +7,8 @@ of its own, so that no other use of the same seed meets the same draws.
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import NamedTuple
 
 import numpy as np
@@ -22,8 +20,7 @@ from dlcli.table import Table
 Rows = NDArray[np.int64]
 
 _TRAIN, _VALIDATION, _TEST = 0, 1, 2
-_MONTH = re.compile(r"\d{4}-\d{2}")
-_NUMBER = re.compile(r"[+-]?[\d.]+([eE][+-]?\d+)?")
+_A_TIME = "a number, or an ISO date such as 2024-03-31"
 
 
 @dataclass(frozen=True)
@@ -149,12 +146,12 @@ def time_split(table: Table, column: str, shares: Shares) -> Assignment:
 
     Args:
         table: the rows.
-        column: when each row was: numbers, or ISO dates, either all with an offset or none.
+        column: when each row was: numbers, or dates, either all with an offset or none.
         shares: how much is held out.
 
     Raises:
-        DataError: a row without a time, a value that is no time, times with and without offsets,
-            or too few rows.
+        DataError: a row without a time, a value that is no time, dates with two meanings, times
+            with and without offsets, or too few rows.
     """
     times = _times(table, column)
     validation, test = _held_out(table.rows, shares)
@@ -253,47 +250,43 @@ def _times(table: Table, column: str) -> NDArray[np.int64]:
     """The rank of each row's time; equal times have equal ranks, (rows,).
 
     Raises:
-        DataError: a row without a time, a value that is no time, or times with and without offsets.
+        DataError: a row without a time, a value that is no time, dates with two meanings, or times
+            with and without offsets.
     """
     _refuse_missing(table, column)
     if table.looks_numeric(column):
         return _ranks(table.numbers(column))
-    codes, texts = table.codes(column)
-    times = [_time(text) for text in texts]
-    if mistake := _mistake(texts, times):
-        index, expected = mistake
-        raise DataError(
-            f"expected {expected}, got '{texts[index]}'",
-            file=table.file,
-            row=int(table.row_numbers[np.argmax(codes == index)]),
-            column=column,
-        )
-    return _ranks(np.array(times, dtype=np.object_))[codes]
+    if table.kind(column) == "boolean":
+        every = np.ones(table.rows, dtype=np.bool_)
+        table.refuse(every, column, _expected(table, column, _A_TIME))
+    guess = table.guess_times(column)
+    if guess and guess.is_ambiguous:
+        raise DataError(guess.question, file=table.file, column=column)
+    times = table.parse_times(column, guess.readings[0] if guess else ("iso",))
+    table.refuse(
+        _blamed(table, column, times.unreadable), column, _expected(table, column, _A_TIME)
+    )
+    kind = "with" if times.has_offset[:1].all() else "without"
+    differs = times.has_offset != times.has_offset[:1]
+    alike = f"a time {kind} an offset, as in the rows before"
+    table.refuse(differs, column, _expected(table, column, alike))
+    return _ranks(times.moments)
 
 
-def _time(text: str) -> datetime | None:
-    """The time that a text stands for, None if it is no ISO date; a month begins on its first."""
-    try:
-        return datetime.fromisoformat(f"{text}-01" if _MONTH.fullmatch(text) else text)
-    except ValueError:
-        return None
+def _expected(table: Table, column: str, wanted: str) -> Callable[[int], str]:
+    """What to say of the value at an index that is something else."""
+    return lambda at: f"expected {wanted}, got '{table.texts(column)[at]}'"
 
 
-def _mistake(texts: Sequence[str], times: Sequence[datetime | None]) -> tuple[int, str] | None:
-    """The index of the first text that can't be ordered with the others, and what was expected."""
-    odd = [index for index, time in enumerate(times) if time is None]
-    if odd:
-        # Among numbers, the one text that is none is to blame, not the numbers.
-        blamed = next((index for index in odd if not _NUMBER.fullmatch(texts[index])), odd[0])
-        return blamed, "a number, or an ISO date such as 2024-03-31"
-    has_offset = [time is not None and time.tzinfo is not None for time in times]
-    if len(set(has_offset)) < 2:
-        return None
-    kind = "with" if has_offset[0] else "without"
-    return has_offset.index(not has_offset[0]), f"a time {kind} an offset, as in the rows before"
+def _blamed(table: Table, column: str, unreadable: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The values that are no times; among numbers, the one text that is none, not the numbers."""
+    if not unreadable.any() or table.kind(column) != "text":
+        return unreadable
+    neither = unreadable & table.parse_numbers(column).unreadable
+    return neither if neither.any() else unreadable
 
 
-def _ranks(values: NDArray[np.float64] | NDArray[np.object_]) -> NDArray[np.int64]:
+def _ranks(values: NDArray[np.float64] | NDArray[np.int64]) -> NDArray[np.int64]:
     ranks: NDArray[np.int64] = np.unique(values, return_inverse=True)[1]
     return ranks
 
@@ -301,9 +294,9 @@ def _ranks(values: NDArray[np.float64] | NDArray[np.object_]) -> NDArray[np.int6
 def _refuse_missing(table: Table, column: str) -> None:
     missing = table.missing(column)
     if missing.any():
-        row = int(table.row_numbers[np.argmax(missing)])
+        file, row = table.where(int(np.argmax(missing)))
         message = "expected a value to split by, got a missing one; fill it in or drop the row"
-        raise DataError(message, file=table.file, row=row, column=column)
+        raise DataError(message, file=file, row=row, column=column)
 
 
 def _nearest(edges: Rows, wanted: int) -> int:

@@ -220,6 +220,7 @@ class TestTime:
             pytest.param([1.5, 1e-3, -1.0, -2.0], id="numbers"),
             pytest.param(["2024-01-02", "2024-01-01", "2023-12-31", "2020-02-29"], id="dates"),
             pytest.param(["2024-10", "2024-09", "2024-08", "2023-11"], id="months"),
+            pytest.param(["13/01/2024", "12/01/2024", "11/01/2024", "1/1/2024"], id="day first"),
             pytest.param(
                 ["2024-01-01T10:00", "2024-01-01 09:00:00", "2024-01-01", "2023-12-31"],
                 id="dates with times",
@@ -302,6 +303,10 @@ class TestTime:
         with pytest.raises(DataError) as caught:
             time_split(column(times), "by", Shares(test=0.3))
         assert str(caught.value) == f"data.csv: row 13, column 'by': expected {expected}"
+
+    def test_dates_with_two_meanings_are_refused(self):
+        with pytest.raises(DataError, match="column 'by': no value tells its day from its month"):
+            time_split(column(["01/02/2024", "02/01/2024"]), "by", Shares(test=0.3))
 
     def test_a_row_without_a_time_is_refused(self):
         with pytest.raises(DataError, match=r"^data.csv: row 13, column 'by': expected a value"):

@@ -6,20 +6,29 @@ import json
 
 import click
 
-from dlcli.cli.options import RunAndData, chosen_run, run_and_data, verbose
+from dlcli.cli.options import (
+    BadRows,
+    RunAndData,
+    chosen_run,
+    on_bad_row,
+    run_and_data,
+    verbose,
+)
 
 
 @click.command()
 @run_and_data
+@on_bad_row
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 @verbose
-def evaluate(paths: RunAndData, as_json: bool) -> None:
+def evaluate(paths: RunAndData, bad_rows: BadRows, as_json: bool) -> None:
     """Score a run on other rows.
 
     DATA is a table with the target in it, `-` for standard input. RUN is a run folder: the latest
     below runs/, if none is named.
     """
-    from dlcli.cli.narration import tell_unread, warn
+    from dlcli.cli.contract import summary, tell_contract, write_rejected
+    from dlcli.cli.narration import tell_understood, tell_unread
     from dlcli.cli.text import score_table
     from dlcli.encoding import Findings
     from dlcli.prediction import Predictor
@@ -27,13 +36,19 @@ def evaluate(paths: RunAndData, as_json: bool) -> None:
 
     run, data = paths
     predictor = Predictor.load(chosen_run(run))
-    table = read_table(data, predictor.config.data.missing)
-    findings = Findings()
-    scores = predictor.score(table, findings)
+    config = predictor.config.data
+    table = read_table(data, config.missing, config.format)
+    tell_understood(table)
+    findings = Findings(lenient=not bad_rows.are_errors)
+    judged = predictor.score(table, findings, reject=bad_rows.rejected is not None)
+    if bad_rows.rejected is not None:
+        write_rejected(table, findings, bad_rows.rejected)
     tell_unread(table.file, predictor.unread_columns(table))
-    warn(table.file, findings.notes())
     if as_json:
-        click.echo(json.dumps({"rows": table.rows, "metrics": scores}))
+        left_out = table.rows - judged.rows
+        result = {"rows": judged.rows, "left_out": left_out, "metrics": judged.scores}
+        click.echo(json.dumps({**result, **summary(predictor.encoding, findings)}))
         return
-    for line in score_table(table.rows, scores, predictor.classes):
+    tell_contract(predictor.encoding, findings, table, bad_rows)
+    for line in score_table(judged.rows, judged.scores, predictor.classes):
         click.echo(line)

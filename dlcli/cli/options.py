@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -13,6 +15,8 @@ from dlcli.errors import UsageError
 
 if TYPE_CHECKING:
     from dlcli.run import Run
+
+Command = TypeVar("Command", bound=Callable[..., None])
 
 RunAndData = tuple[Path | None, Path]
 """A run folder, if one was named, and a data file."""
@@ -58,6 +62,60 @@ settings = click.option(
     help="Put a value into the config, as in --set 'hidden[0].units=64'; files are relative to the "
     "config's folder. Repeatable.",
 )
+
+
+@dataclass(frozen=True)
+class BadRows:
+    """What becomes of rows with a value that can't be used."""
+
+    are_errors: bool
+    """Whether the first is an error, and the end."""
+    rejected: Path | None
+    """A new file for them, if they are rejected."""
+
+
+def _remember(ctx: click.Context, parameter: click.Parameter, policy: str) -> None:
+    ctx.meta[_POLICY] = policy
+
+
+def _bad_rows(ctx: click.Context, parameter: click.Parameter, rejected: Path | None) -> BadRows:
+    """Refuses a file for rows that won't be rejected, and rejecting without one."""
+    policy = ctx.meta[_POLICY]
+    if policy == "reject" and rejected is None:
+        message = "--on-bad-row reject needs --rejected FILE, to write the rejected rows to"
+        raise click.UsageError(message, ctx)
+    if policy != "reject" and rejected is not None:
+        raise click.UsageError("--rejected FILE is for --on-bad-row reject", ctx)
+    return BadRows(policy == "error", not_there(ctx, parameter, rejected))
+
+
+_POLICY = "dlcli.on_bad_row"
+
+
+def on_bad_row(command: Command) -> Command:
+    """Gives a command the options for rows with a value that can't be used."""
+    policy = click.option(
+        "--on-bad-row",
+        type=click.Choice(["error", "warn", "reject"]),
+        default="error",
+        show_default=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_remember,
+        help="What a value does that can't be read, or that the config forbids: end with an error, "
+        "count as missing with a warning, or get its row rejected.",
+    )
+    file = click.option(
+        "--rejected",
+        "bad_rows",
+        type=PATH,
+        metavar="FILE",
+        callback=_bad_rows,
+        help="Write rejected rows to a new file, each with the reason: CSV, Parquet or JSON lines, "
+        "by its ending.",
+    )
+    return policy(file(command))
+
 
 output_file = click.option(
     "--output",

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dlcli.cli.options import RunAndData, chosen_run, output_file, run_and_data, verbose
+from dlcli.cli.options import (
+    BadRows,
+    RunAndData,
+    chosen_run,
+    on_bad_row,
+    output_file,
+    run_and_data,
+    verbose,
+)
 from dlcli.cli.sink import sink
 
 if TYPE_CHECKING:
@@ -35,6 +43,10 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Put an apostrophe before texts of a CSV that a spreadsheet would run as a formula.",
 )
+@on_bad_row
+@click.option(
+    "--json", "as_json", is_flag=True, help="Sum up on standard error, as one JSON object."
+)
 @verbose
 def predict(
     paths: RunAndData,
@@ -42,15 +54,19 @@ def predict(
     named: Format | None,
     keep: tuple[str, ...],
     spreadsheet_safe: bool,
+    bad_rows: BadRows,
+    as_json: bool,
 ) -> None:
     """Predict each row of DATA, in order.
 
     DATA is a table, `-` for standard input; the target need not be in it. RUN is a run folder: the
     latest below runs/, if none is named.
 
-    Numbers give the column `prediction`, classes also `probability_<class>` for each class.
+    Numbers give the column `prediction`, classes also `probability_<class>` for each class. A
+    rejected row keeps its place, and has no prediction.
     """
-    from dlcli.cli.narration import tell_unread, warn
+    from dlcli.cli.contract import tell_contract, write_rejected
+    from dlcli.cli.narration import tell_understood, tell_unread
     from dlcli.encoding import Findings
     from dlcli.prediction import Predictor
     from dlcli.prediction.writing import assemble, choose_format, write_rows
@@ -62,10 +78,15 @@ def predict(
     run, data = paths
     with sink(output) as stream:
         predictor = Predictor.load(chosen_run(run))
-        table = read_table(data, predictor.config.data.missing)
-        findings = Findings()
+        config = predictor.config.data
+        table = read_table(data, config.missing, config.format)
+        tell_understood(table)
+        findings = Findings(lenient=not bad_rows.are_errors)
         predictions = predictor.predict(table, findings)
-        tell_unread(table.file, predictor.unread_columns(table, keep))
-        warn(table.file, findings.notes())
-        rows = assemble(predictions, table, keep)
+        rejected = findings.bad_indices if bad_rows.rejected else None
+        rows = assemble(predictions, table, keep, rejected)
         write_rows(rows, form, stream, spreadsheet_safe=spreadsheet_safe)
+        if bad_rows.rejected is not None:
+            write_rejected(table, findings, bad_rows.rejected)
+    tell_unread(table.file, predictor.unread_columns(table, keep))
+    tell_contract(predictor.encoding, findings, table, bad_rows, as_json=as_json)

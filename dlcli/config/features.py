@@ -13,6 +13,7 @@ from dlcli.config.encodings import (
     Direct,
     NumericEncoding,
     OneHot,
+    PiecewiseLinear,
     TextEncoding,
     TfIdf,
 )
@@ -39,6 +40,7 @@ from dlcli.config.section import (
     Section,
     shown,
 )
+from dlcli.config.times import format_fault, zone_fault
 
 
 class Auto(Section):
@@ -65,8 +67,8 @@ class Numeric(Section):
     """What stands in for gaps."""
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yields a scaling of what is encoded by its rank."""
-        if self.encoding and self.encoding.name == "piecewise_linear" and self.scaling:
+        """Yields a scaling of what fills bins."""
+        if self.scaling and isinstance(self.encoding, PiecewiseLinear):
             yield "scaling", "has no effect beside encoding: piecewise_linear"
 
 
@@ -120,19 +122,43 @@ Parts = Annotated[
 ]
 
 
+Formats = Annotated[
+    str | Annotated[tuple[str, ...], Field(min_length=1)],
+    Expected("a format as '%d.%m.%Y', iso, unix or unix_ms, or a list of them"),
+]
+TimeZone = Annotated[str, Expected("a time zone as Europe/Berlin")]
+
+
 class Datetime(Section):
     """A date, or a date with a time of day."""
 
     type: Literal["datetime"] = "datetime"
     parts: Parts = "auto"
-    """What becomes inputs; month, day, weekday, day_of_year, hour, minute and second go round, and
-    become a sine and a cosine each; `auto`: those in which the training rows differ."""
-    format: Annotated[str, Expected("text")] | tuple[str, ...] = ()
-    """How values are written, as in `%d.%m.%Y %H:%M`, or several ways; if left out, as ISO 8601."""
-    timezone: Annotated[str, Expected("a time zone as Europe/Berlin")] = "UTC"
+    """What becomes inputs. Year and elapsed, the time since the earliest training row, have
+    standard scaling; the others go round, and become a sine and a cosine each. `auto`: elapsed,
+    month, day, weekday and hour, as far as training rows differ in them."""
+    format: Formats | None = None
+    """How values are written, as in `%d.%m.%Y %H:%M`; iso; unix or unix_ms, which count from 1970;
+    or several of these, of which the first that fits a value counts. If left out, the way that fits
+    all training rows, if there is just one."""
+    timezone: TimeZone = "UTC"
     """Where the parts are told; values without an offset are taken as of there."""
     missing: DatetimeMissing = Median()
     """What stands in for gaps."""
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """The declared formats."""
+        return (self.format,) if isinstance(self.format, str) else self.format or ()
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yields formats and zones that can't be read, and a part named twice."""
+        if self.parts != "auto" and len(set(self.parts)) < len(self.parts):
+            yield "parts", "names a part twice"
+        for fault in filter(None, map(format_fault, self.formats)):
+            yield "format", fault
+        if zone := zone_fault(self.timezone):
+            yield "timezone", zone
 
 
 class Augmentation(Section):
@@ -141,25 +167,37 @@ class Augmentation(Section):
     shift: NonNegativeInt = 0
     """Most pixels that an image moves, along each side; what comes in is 0."""
     flip: Flag = False
-    """Whether left and right change places in every other image."""
+    """Whether left and right change places in half of the images, by chance."""
     noise: NonNegative = 0.0
-    """Standard deviation of what is added to each pixel, which are from 0 to 1."""
+    """Standard deviation of what is added to each pixel; pixels are from 0 to 1."""
 
 
+_Side = Annotated[int, Field(gt=0, le=1024)]
+ImageShape = tuple[_Side, _Side, Literal[1, 3]]
 Shape = Annotated[
-    tuple[PositiveInt, PositiveInt, Literal[1, 3]],
-    Expected("[height, width, channels], with 1 channel for greyscale or 3 for colour"),
+    ImageShape,
+    Expected(
+        "[height, width, channels], with 1024 pixels a side at most, "
+        "and 1 channel for greyscale or 3 for colour"
+    ),
 ]
 
 
 class Image(Section):
-    """The path of a PNG or JPEG file, relative to the table's."""
+    """The path of a PNG or JPEG file, relative to the table's; transparency becomes white."""
 
     type: Literal["image"] = "image"
     shape: Shape
-    """[height, width, channels] that images become; 1 channel is greyscale, 3 are colour."""
+    """[height, width, channels] that images become, without regard to their proportions; 1 channel
+    is greyscale, 3 are colour."""
     augmentation: Augmentation | None = None
     """How training varies them."""
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yields a shift that may leave nothing of an image."""
+        if self.augmentation and self.augmentation.shift >= (side := min(self.shape[:2])):
+            message = f"expected less than the {side} pixels of the shorter side"
+            yield "augmentation.shift", f"{message}, got {self.augmentation.shift}"
 
 
 Feature = Annotated[
@@ -200,6 +238,21 @@ class Input(Section):
     every column that has no other part in the config."""
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yields an empty choice of features."""
+        """Yields an empty choice of features, and scalings of what fills bins."""
         if self.features is not None and not self.features:
             yield "features", "names no column; leave it out to take all"
+        if isinstance(self.encoding, PiecewiseLinear):
+            yield from self._unread_scalings()
+
+    def _unread_scalings(self) -> Iterator[Conflict]:
+        """Yields the scalings that only features with another encoding than the default read."""
+        features = (self.features or {}).items()
+        numeric = {column: each for column, each in features if isinstance(each, Numeric)}
+        beside = "encoding: piecewise_linear"
+        for column, feature in numeric.items():
+            if feature.scaling and not feature.encoding:
+                message = f"has no effect beside input.{beside}; give the feature its own encoding"
+                yield ("features", column, "scaling"), message
+        unscaled = [each.encoding for each in numeric.values() if not each.scaling]
+        if not any(each and not isinstance(each, PiecewiseLinear) for each in unscaled):
+            yield from self.without_effect("scaling", because=f"beside {beside}")

@@ -1,5 +1,6 @@
 """Tables to matrices: fitted on training rows only, written to JSON, the same ever after."""
 
+from dlcli.encoding.differences import Difference, differences
 from dlcli.encoding.encoding import Encoding, fit_encoding, row_weights
 from dlcli.encoding.findings import Findings
 from dlcli.encoding.inputs import HeldInputs, Inputs
@@ -20,6 +21,7 @@ __all__ = [
     "Block",
     "ClassTarget",
     "Decision",
+    "Difference",
     "Encoding",
     "Findings",
     "HeldInputs",
@@ -32,6 +34,7 @@ __all__ = [
     "TargetKind",
     "choose_features",
     "decide_types",
+    "differences",
     "encode_rows",
     "fit_encoding",
     "fit_target",

@@ -80,6 +80,7 @@ class CategoryColumn(DenseEncoder):
     def _place_gaps(
         self, places: NDArray[np.int64], gaps: NDArray[np.bool_], table: Table, findings: Findings
     ) -> None:
+        findings.missing(self.column, int(gaps.sum()))
         if self.missing == "error":
             refuse_gaps(gaps, table, self.column, findings)
         elif self.fill is not None:
@@ -147,10 +148,7 @@ def fit_categorical(
     gaps = int((codes < 0).sum())
     own = isinstance(feature.missing, OwnCategory)
     fill = kept[0] if isinstance(feature.missing, MostFrequentCategory) else None
-    kind, parameters = OneHotEncoder, {}
-    if isinstance(feature.encoding, Embedding):
-        kind, parameters = EmbeddingEncoder, {"units": feature.encoding.units}
-    return kind(
+    one_hot = OneHotEncoder(
         column=column,
         missing_share=gaps / len(codes),
         categories=tuple(sorted(kept)),
@@ -159,8 +157,11 @@ def fit_categorical(
         fill=fill,
         missing_input=own and gaps > 0,
         unseen=feature.unseen,
-        **parameters,
     )
+    if not isinstance(feature.encoding, Embedding):
+        return one_hot
+    shared = one_hot.model_dump(exclude={"encoding"})
+    return EmbeddingEncoder(**shared, units=feature.encoding.units)
 
 
 def _kept(

@@ -15,7 +15,6 @@ from dlcli.encoding.findings import Findings
 from dlcli.encoding.fitted import Fitted
 from dlcli.encoding.inputs import HeldInputs
 from dlcli.encoding.layout import Layout
-from dlcli.encoding.refusal import refuse
 from dlcli.encoding.target import TargetEncoder
 from dlcli.encoding.types import Decision
 from dlcli.errors import ConfigError, DataError, Problem, did_you_mean
@@ -112,8 +111,8 @@ def row_weights(table: Table, column: str | None) -> NDArray[np.float64] | None:
     if column is None:
         return None
     weights = table.numbers(column)
-    refuse(np.isnan(weights), table, column, lambda _: "the weight is missing")
-    refuse(weights < 0, table, column, lambda at: f"the weight is negative: {weights[at]:g}")
+    table.refuse(np.isnan(weights), column, lambda _: "the weight is missing")
+    table.refuse(weights < 0, column, lambda at: f"the weight is negative: {weights[at]:g}")
     if not weights.any():
         raise DataError("all weights are 0", file=table.file, column=column)
     return weights

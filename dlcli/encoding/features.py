@@ -6,14 +6,34 @@ from typing import Annotated
 
 from pydantic import Field
 
-from dlcli.config.features import Boolean, Categorical, Feature, Input, Numeric
+from dlcli.config.features import (
+    Boolean,
+    Categorical,
+    Datetime,
+    Feature,
+    Image,
+    Input,
+    Numeric,
+    Text,
+)
 from dlcli.encoding.boolean import BooleanEncoder, fit_boolean
 from dlcli.encoding.categorical import EmbeddingEncoder, OneHotEncoder, fit_categorical
+from dlcli.encoding.datetimes import DatetimeEncoder, fit_datetime
+from dlcli.encoding.images import ImageEncoder, fit_image
 from dlcli.encoding.numeric import NumericEncoder, fit_numeric
+from dlcli.encoding.piecewise import PiecewiseLinearEncoder
+from dlcli.encoding.text import TextEncoder, fit_text
 from dlcli.table import Table
 
 FeatureEncoder = Annotated[
-    NumericEncoder | BooleanEncoder | OneHotEncoder | EmbeddingEncoder,
+    NumericEncoder
+    | PiecewiseLinearEncoder
+    | BooleanEncoder
+    | OneHotEncoder
+    | EmbeddingEncoder
+    | TextEncoder
+    | DatetimeEncoder
+    | ImageEncoder,
     Field(discriminator="encoding"),
 ]
 
@@ -37,4 +57,10 @@ def fit_feature(column: str, feature: Feature, section: Input, train: Table) -> 
         return fit_boolean(column, feature, train)
     if isinstance(feature, Categorical):
         return fit_categorical(column, feature, train)
+    if isinstance(feature, Text):
+        return fit_text(column, feature, train)
+    if isinstance(feature, Datetime):
+        return fit_datetime(column, feature, train)
+    if isinstance(feature, Image):
+        return fit_image(column, feature, train)
     raise TypeError(f"no encoder for the feature type '{feature.type}'")

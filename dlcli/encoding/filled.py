@@ -45,6 +45,7 @@ class FilledColumn(DenseEncoder):
         """
         empty = np.isnan(values)
         gaps = empty & ~unreadable
+        findings.missing(self.column, int(gaps.sum()))
         if self.fill is None:
             refuse_gaps(gaps, table, self.column, findings)
             return np.where(empty, 0.0, values) if findings.lenient else values

@@ -24,14 +24,20 @@ class ColumnFindings:
     """Values that are no category, with their rows."""
     unseen_means: str = ""
     """What the network gets for them."""
+    missing: int = 0
+    """Rows without a value."""
     gaps: int = 0
     """Rows without a value that no input tells of."""
     gaps_mean: str = ""
     """What the network gets for them."""
+    wordless: int = 0
+    """Rows whose text has no word that has an input."""
+    wordless_means: str = ""
+    """What the network gets for them."""
     outside: int = 0
     """Rows outside the training rows' range."""
-    range: tuple[float, float] | None = None
-    """The training rows' range, where rows are outside."""
+    range: tuple[float | str, float | str] | None = None
+    """The training rows' range, where rows are outside; dates are ISO 8601."""
     unreadable: int = 0
     """Rows whose value can't be read, or is forbidden."""
 
@@ -89,17 +95,32 @@ class Findings:
             self._of(column).unseen.update(counts)
             self._of(column).unseen_means = meaning
 
+    def missing(self, column: str, rows: int) -> None:
+        """Takes in rows without a value."""
+        self._of(column).missing += rows
+
     def gaps(self, column: str, rows: int, meaning: str) -> None:
         """Takes in rows without a value that no input tells of."""
         if rows:
             self._of(column).gaps += rows
             self._of(column).gaps_mean = meaning
 
-    def outside(self, column: str, rows: int, low: float, high: float) -> None:
+    def wordless(self, column: str, rows: int, meaning: str) -> None:
+        """Takes in rows whose text has no word that has an input."""
+        if rows:
+            self._of(column).wordless += rows
+            self._of(column).wordless_means = meaning
+
+    def outside(self, column: str, rows: int, low: float | str, high: float | str) -> None:
         """Takes in rows outside the training rows' range."""
         if rows:
             self._of(column).outside += rows
             self._of(column).range = (low, high)
+
+    @property
+    def bad_indices(self) -> NDArray[np.int64]:
+        """The rows, from 0, with a value that can't be used, each once, in order."""
+        return np.unique([bad.index for bad in self.bad_rows]).astype(np.int64)
 
     def notes(self) -> list[str]:
         """What values lack a place in the network, a line each."""
@@ -111,6 +132,9 @@ class Findings:
                 rows, some = found.unseen.total(), _some(list(found.unseen))
                 where = f"{_rows_of(column, rows)} with values that are no category"
                 notes.append(f"{where} ({some}): {found.unseen_means}")
+            if found.wordless:
+                where = f"{_rows_of(column, found.wordless)} without a word that has an input"
+                notes.append(f"{where}: {found.wordless_means}")
         return notes
 
     def _of(self, column: str) -> ColumnFindings:

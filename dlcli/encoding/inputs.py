@@ -9,6 +9,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from dlcli.encoding.ragged import ranges
+
 Matrix = NDArray[np.float32]
 Places = NDArray[np.int64]
 
@@ -55,8 +57,7 @@ class SparseRows:
     def write(self, rows: Places, out: Matrix) -> None:
         """Writes the entries of some rows into `out`, zeros of shape (len(rows), width)."""
         counts = self.starts[rows + 1] - self.starts[rows]
-        ends = np.cumsum(counts)
-        places = np.repeat(self.starts[rows] - ends + counts, counts) + np.arange(counts.sum())
+        places = ranges(self.starts[rows], counts)
         out[np.repeat(np.arange(len(rows)), counts), self.columns[places]] = self.values[places]
 
 
@@ -76,7 +77,7 @@ class HeldInputs:
     @property
     def width(self) -> int:
         """How many inputs there are."""
-        return self.dense.shape[1] + sum(part.width for part in self.sparse)
+        return int(self.dense.shape[1]) + sum(part.width for part in self.sparse)
 
     @property
     def matrix(self) -> Matrix | None:

@@ -40,4 +40,4 @@ def encode_rows(encoding: Encoding, table: Table, weight: str | None, findings: 
         DataError: for values that can't be encoded.
     """
     inputs = encoding.transform(table, findings)
-    return Rows(inputs, encoding.target.encode(table), row_weights(table, weight))
+    return Rows(inputs, encoding.target.encode(table, Findings()), row_weights(table, weight))

@@ -19,8 +19,7 @@ from dlcli.config.losses import (
 from dlcli.config.scalings import OutputScaling, Standard, Unscaled
 from dlcli.config.schema import Config
 from dlcli.config.training import MetricName
-from dlcli.encoding import TargetKind
-from dlcli.encoding.refusal import refuse
+from dlcli.encoding import Findings, TargetKind
 from dlcli.encoding.target import mark_labels
 from dlcli.table import Table
 
@@ -125,7 +124,7 @@ def _out_of_bounds(
 
 
 def _constant_labels(target: TargetKind, train: Table) -> Iterator[str]:
-    marks = mark_labels(train, target.columns, target.labels, target.delimiter)
+    marks = mark_labels(train, target.columns, target.labels, target.delimiter, Findings())
     for label, share in zip(target.labels, marks.mean(axis=0), strict=True):
         if share in (0, 1):
             rows = "all of the training rows have" if share else "none of the training rows has"
@@ -135,7 +134,7 @@ def _constant_labels(target: TargetKind, train: Table) -> Iterator[str]:
 def _refuse_negative(loss: str, table: Table, column: str) -> None:
     values = table.numbers(column)
     said = f"the loss '{loss}' wants a target of 0 or more, got {{:g}}".format
-    refuse(values < 0, table, column, lambda at: said(values[at]))
+    table.refuse(values < 0, column, lambda at: said(values[at]))
 
 
 def _usual_loss(output: Output, target: TargetKind) -> Loss:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dlcli.encoding import ClassTarget, LabelTarget, NumberTarget, TargetEncoder
+from dlcli.encoding import ClassTarget, Findings, LabelTarget, NumberTarget, TargetEncoder
 from dlcli.scores import Scores, score_binary, score_classes, score_labels, score_numbers
 from dlcli.table import Table
 from dlcli.table.arrays import floats, integers, strings
@@ -32,6 +32,10 @@ class Predictions:
     """Whether the one output for two classes is a margin around 0, not a probability."""
     has_deviance: bool = False
     """Whether numbers were learned as means of counts, and are scored by the deviance, too."""
+
+    def take(self, rows: NDArray[np.int64]) -> Predictions:
+        """The predictions of some rows, in the order given."""
+        return replace(self, outputs=self.outputs[rows])
 
     @cached_property
     def numbers(self) -> NDArray[np.float64]:
@@ -69,12 +73,16 @@ class Predictions:
             table: the rows predicted, with their target.
         """
         if isinstance(self.target, LabelTarget):
-            return _marked(self.target, self.target.encode(table) > 0, "target")
+            return _marked(self.target, self.target.encode(table, Findings()) > 0, "target")
         if isinstance(self.target, ClassTarget):
-            return {"target": _classes(self.target).take(integers(self.target.encode(table)))}
+            return {
+                "target": _classes(self.target).take(
+                    integers(self.target.encode(table, Findings()))
+                )
+            }
         names = [f"target_{column}" for column in self.target.columns]
         names = names if len(names) > 1 else ["target"]
-        values = self.target.values(table)
+        values = self.target.values(table, Findings())
         return {name: floats(values[:, at]) for at, name in enumerate(names)}
 
     def columns(self) -> dict[str, pa.Array]:
@@ -112,13 +120,13 @@ class Predictions:
         """
         if isinstance(self.target, NumberTarget):
             return score_numbers(
-                self.target.values(table),
+                self.target.values(table, Findings()),
                 self.numbers,
                 weights,
                 names=self.target.columns,
                 deviance=self.has_deviance,
             )
-        truth = self.target.encode(table)
+        truth = self.target.encode(table, Findings())
         if isinstance(self.target, LabelTarget):
             return score_labels(truth, self.outputs, weights, names=self.target.labels)
         if len(self.target.classes) == 2:

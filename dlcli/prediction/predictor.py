@@ -11,16 +11,25 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from dlcli.config import Config, load_config
-from dlcli.encoding import Encoding, Findings, Inputs, NumberTarget, TargetEncoder, row_weights
-from dlcli.errors import ConfigError, Problem, RunError
+from dlcli.encoding import ClassTarget, Encoding, Findings, Inputs, TargetEncoder, row_weights
+from dlcli.errors import ConfigError, DataError, Problem, RunError
 from dlcli.network import Network, build_network
 from dlcli.prediction.predictions import Predictions
 from dlcli.run import Run
-from dlcli.scores import Score
+from dlcli.scores import Scores
 from dlcli.table import Table
 
 ROWS_AT_ONCE = 65_536
 """Rows that are encoded at once, so that a long table needs no large matrix."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """How well rows were predicted."""
+
+    rows: int
+    """How many were."""
+    scores: Scores
 
 
 @dataclass(frozen=True)
@@ -88,15 +97,20 @@ class Predictor:
         return self.network.forward(inputs, self.weights)
 
     def _predictions(self, outputs: NDArray[np.floating[Any]]) -> Predictions:
-        assert self.config.loss is not None  # resolved
-        has_margin = self.network.outputs == 1 and "hinge" in self.config.loss.name
-        return Predictions(self.encoding.target, outputs, has_margin)
+        loss = self.config.loss
+        assert loss is not None  # resolved
+        return Predictions(
+            self.encoding.target,
+            outputs,
+            has_margin=loss.output == "margin",
+            has_deviance=loss.name == "poisson",
+        )
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The classes by name, in the order of the outputs; none for numbers."""
+        """The classes by name, in the order of the outputs; none for numbers and labels."""
         target = self.encoding.target
-        return () if isinstance(target, NumberTarget) else target.classes
+        return target.classes if isinstance(target, ClassTarget) else ()
 
     def unread_columns(self, table: Table, keep: Sequence[str] = ()) -> list[str]:
         """The columns of a table that training had not and nobody reads.
@@ -109,16 +123,19 @@ class Predictor:
         known = {*features, *data.reserved, *keep}
         return [name for name in table.columns if name not in known]
 
-    def score(self, table: Table, findings: Findings) -> dict[str, Score]:
+    def score(self, table: Table, findings: Findings, *, reject: bool = False) -> Judgement:
         """Predicts a table and compares with its target.
 
         Args:
             table: rows with the columns that training read, the target among them.
-            findings: takes in what there is to say of values that training didn't see.
+            findings: takes in what there is to say of values that training didn't see. If it is
+                lenient, rows whose target can't be used are left out.
+            reject: whether rows with any other value that can't be used are left out, too.
 
         Raises:
             ConfigError: for columns that the table doesn't have, the target's among them.
-            DataError: for values that can't be read.
+            DataError: for values that can't be read, unless the findings are lenient; or if no row
+                is left.
         """
         needed = [*self.encoding.target.columns, self.config.data.weight]
         absent = [column for column in needed if column and column not in table.columns]
@@ -126,8 +143,18 @@ class Predictor:
             named = ", ".join(f"'{column}'" for column in absent)
             message = f"has no column {named}, which scores are taken from"
             raise ConfigError([Problem("", message, table.file)])
+        self.encoding.target.encode(table, findings)
+        left_out = findings.bad_indices
         predictions = self.predict(table, findings)
-        return predictions.score(table, row_weights(table, self.config.data.weight))
+        if reject:
+            left_out = findings.bad_indices
+        if len(left_out):
+            rows = np.setdiff1d(np.arange(table.rows), left_out)
+            if not len(rows):
+                raise DataError("no row is left to take scores from", file=table.file)
+            table, predictions = table.take(rows), predictions.take(rows)
+        weights = row_weights(table, self.config.data.weight)
+        return Judgement(table.rows, predictions.score(table, weights))
 
 
 def _fault(error: ValidationError) -> str:
@@ -143,10 +170,8 @@ def _check_outputs(run: Run, outputs: int, target: TargetEncoder) -> None:
     Raises:
         RunError: saying both.
     """
-    if isinstance(target, NumberTarget):
-        count, what = len(target.columns), "numbers"
-    else:
-        count, what = len(target.classes), "classes"
-    if outputs != count and not (what == "classes" and outputs == 1 and count == 2):
-        message = f"output.units is {outputs}, and the target of encoding.json has {count} {what}"
+    tells_two_apart = outputs == 1 and isinstance(target, ClassTarget) and target.width == 2
+    if outputs != target.width and not tells_two_apart:
+        has = f"the target of encoding.json has {target.width} {target.kind}"
+        message = f"output.units is {outputs}, and {has}"
         raise RunError(f"{run.path}: its files don't fit together: {message}")

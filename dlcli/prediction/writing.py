@@ -10,11 +10,14 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Literal
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from dlcli.errors import UsageError, did_you_mean
 from dlcli.prediction.predictions import Predictions
 from dlcli.table import Table
+from dlcli.table.arrays import blanked
 from dlcli.table.column import plain
 
 Format = Literal["csv", "parquet", "jsonl"]
@@ -47,7 +50,12 @@ def choose_format(named: Format | None, output: Path | None) -> Format:
     return _ENDINGS[ending]
 
 
-def assemble(predictions: Predictions, table: Table, keep: Sequence[str] = ()) -> pa.Table:
+def assemble(
+    predictions: Predictions,
+    table: Table,
+    keep: Sequence[str] = (),
+    rejected: NDArray[np.int64] | None = None,
+) -> pa.Table:
     """Puts predictions beside columns of their table.
 
     Args:
@@ -55,6 +63,7 @@ def assemble(predictions: Predictions, table: Table, keep: Sequence[str] = ()) -
         table: the rows predicted.
         keep: columns to pass through unchanged, before the predictions; one named twice is kept
             once.
+        rejected: the indices of rows that are given no prediction.
 
     Returns:
         As many rows as the table has, in its order.
@@ -63,6 +72,8 @@ def assemble(predictions: Predictions, table: Table, keep: Sequence[str] = ()) -
         UsageError: for a column that isn't there or is called like one of the predictions.
     """
     columns = predictions.columns()
+    if rejected is not None and len(rejected):
+        columns = {name: blanked(values, rejected) for name, values in columns.items()}
     kept = dict.fromkeys(keep)
     for name in kept:
         if name not in table.columns:

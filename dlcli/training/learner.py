@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import count
 
 import keras
 import tensorflow as tf
 
 from dlcli.model import assign_weights, build_model
+from dlcli.training.augmentation import AugmentedImages
 from dlcli.training.job import Job
 from dlcli.training.masks import MaskedDropout
 from dlcli.training.objectives import keras_loss, keras_metrics, keras_optimizer
@@ -18,7 +20,7 @@ class Learner:
     """A model and what moves it."""
 
     model: keras.Model
-    """The network, with dlcli's dropout masks."""
+    """The network, with dlcli's dropout masks and varied images."""
     optimizer: keras.optimizers.Optimizer
     """How a step follows from the gradients."""
     loss: keras.losses.Loss
@@ -46,13 +48,14 @@ class Learner:
 
 def build_learner(job: Job) -> Learner:
     """Builds what a job trains, with the weights that it starts from."""
-    config, places = job.config, iter(range(len(job.network.layers)))
+    config, dropouts, augments = job.config, count(), count()
     moment = tf.Variable([0, 0], dtype=tf.uint32, trainable=False)
     model = build_model(
         job.network,
         seed=config.seed,
         precision=config.precision,
-        dropout=lambda layer: MaskedDropout(layer, config.seed, next(places), moment),
+        dropout=lambda layer: MaskedDropout(layer, config.seed, next(dropouts), moment),
+        augment=lambda images: AugmentedImages(images, config.seed, next(augments), moment),
     )
     if job.initial_weights is not None:
         assign_weights(model, job.network, job.initial_weights)

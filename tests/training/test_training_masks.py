@@ -11,12 +11,13 @@ import pytest
 import tensorflow as tf
 
 from dlcli.network import DropoutLayer
-from dlcli.training.masks import MaskedDropout, mask_bits
+from dlcli.training.bits import random_bits
+from dlcli.training.masks import MaskedDropout
 
 
 def bits(rows=256, units=64, seed=0, layer=0, epoch=0, step=0):
     moment = tf.constant([epoch, step], tf.uint32)
-    return mask_bits(rows, units, seed, layer, moment).numpy()
+    return random_bits(rows, units, seed, layer, moment).numpy()
 
 
 def mix(x):
@@ -42,7 +43,7 @@ def expected_bits(rows, units, seed, layer, epoch, step):
 @pytest.mark.parametrize("seed", [0, 1, 2**32 - 1])
 def test_bits_are_those_of_the_mixer_wherever_they_are_computed(seed, jit_compile):
     def draw(moment):
-        return mask_bits(7, 5, seed, 2, moment)
+        return random_bits(7, 5, seed, 2, moment)
 
     if jit_compile is not None:
         draw = tf.function(draw, jit_compile=jit_compile)

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import model_validator
 
+from dlcli.encoding.findings import Findings
 from dlcli.encoding.fitted import Fitted
-from dlcli.encoding.refusal import refuse
 from dlcli.encoding.target.checks import refuse_gaps
 from dlcli.table import Table
 
@@ -54,18 +54,21 @@ class ClassTarget(Fitted):
         """How many classes there are."""
         return len(self.classes)
 
-    def encode(self, table: Table) -> NDArray[np.int64]:
+    def encode(self, table: Table, findings: Findings) -> NDArray[np.int64]:
         """The place of each row's class, (rows,).
 
         Raises:
-            DataError: for a gap, or a value that is none of the classes.
+            DataError: for a gap, or a value that is none of the classes, unless the findings are
+                lenient; its place is -1 then.
         """
-        refuse_gaps(table, self.column)
+        refuse_gaps(table, self.column, findings)
         codes, texts = table.codes(self.column)
         place = {name: at for at, name in enumerate(self.classes)}
-        places = np.array([place.get(text, -1) for text in texts], dtype=np.int64)[codes]
+        known = np.array([*(place.get(text, -1) for text in texts), -1], dtype=np.int64)
+        places = known[codes]
         message = f"'{{}}' is none of the classes ({', '.join(self.classes[:10])})".format
-        refuse(places < 0, table, self.column, lambda at: message(texts[codes[at]]))
+        wrong = (places < 0) & (codes >= 0)
+        findings.refuse(wrong, table, self.column, lambda at: message(texts[codes[at]]))
         return places
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from dlcli.config.data import Target
 from dlcli.config.losses import TargetForm
+from dlcli.encoding.findings import Findings
 from dlcli.encoding.target.checks import refuse_gaps, refuse_no_counts
 from dlcli.encoding.target.classes import Stored, in_order, stored_as
 from dlcli.encoding.target.labels import find_labels, mark_labels, split_labels
@@ -90,7 +91,7 @@ def _refuse_gaps(target: Target, tables: Sequence[Table]) -> None:
     for table in tables:
         for column in target.columns:
             is_text = table.missing(column).any() and table.kind(column) == "text"
-            refuse_gaps(table, column, _hint(column, tables) if is_text else "")
+            refuse_gaps(table, column, Findings(), _hint(column, tables) if is_text else "")
 
 
 def _infer(target: Target, tables: Sequence[Table]) -> TargetKind:
@@ -139,7 +140,9 @@ def _classes(column: str, tables: Sequence[Table], reason: str) -> TargetKind:
 def _labels(target: Target, tables: Sequence[Table], reason: str) -> TargetKind:
     columns, delimiter = target.columns, target.delimiter
     labels = find_labels(tables, columns[0], delimiter) if delimiter is not None else columns
-    marks = np.concatenate([mark_labels(table, columns, labels, delimiter) for table in tables])
+    marks = np.concatenate(
+        [mark_labels(table, columns, labels, delimiter, Findings()) for table in tables]
+    )
     if (marks == marks[:1]).all():
         message = "all rows have the same labels: there is nothing to tell apart"
         raise DataError(message, file=tables[0].file, column=", ".join(columns))
@@ -151,7 +154,7 @@ def _labels(target: Target, tables: Sequence[Table], reason: str) -> TargetKind:
 def _check_counts(columns: Sequence[str], tables: Sequence[Table]) -> None:
     for table in tables:
         for column in columns:
-            refuse_no_counts(table.numbers(column), table, column)
+            refuse_no_counts(table.numbers(column), table, column, Findings())
 
 
 def _hint(column: str, tables: Sequence[Table]) -> str:

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import model_validator
 
+from dlcli.encoding.findings import Findings
 from dlcli.encoding.fitted import Fitted
-from dlcli.encoding.refusal import refuse
 from dlcli.encoding.target.checks import refuse_gaps
 from dlcli.encoding.target.classes import in_order
 from dlcli.table import Table
@@ -47,13 +47,13 @@ class LabelTarget(Fitted):
         """How many labels there are."""
         return len(self.labels)
 
-    def encode(self, table: Table) -> Marks:
+    def encode(self, table: Table, findings: Findings) -> Marks:
         """1 for each label that a row has and 0 for the others, (rows, labels).
 
         Raises:
             DataError: for a gap, or a value that is no label.
         """
-        return mark_labels(table, self.columns, self.labels, self.delimiter)
+        return mark_labels(table, self.columns, self.labels, self.delimiter, findings)
 
     def join(self, marks: NDArray[np.bool_]) -> tuple[list[str], NDArray[np.int64]]:
         """Writes the labels of rows as text, with the delimiter between them.
@@ -72,7 +72,11 @@ class LabelTarget(Fitted):
 
 
 def mark_labels(
-    table: Table, columns: Sequence[str], labels: Sequence[str], delimiter: str | None
+    table: Table,
+    columns: Sequence[str],
+    labels: Sequence[str],
+    delimiter: str | None,
+    findings: Findings,
 ) -> Marks:
     """Marks the labels that each row has.
 
@@ -81,19 +85,22 @@ def mark_labels(
         columns: a column for each label, or the one that names a row's labels.
         labels: the labels.
         delimiter: what stands between the labels of one column.
+        findings: takes in what can't be used, if it is lenient.
 
     Returns:
         1 for each label that a row has and 0 for the others, (rows, labels).
 
     Raises:
-        DataError: for a gap, or a value that is no label.
+        DataError: for a gap, or a value that is no label, unless the findings are lenient.
     """
     if delimiter is not None:
-        return _marked_in_one(table, columns[0], labels, delimiter)
+        return _marked_in_one(table, columns[0], labels, delimiter, findings)
     marks = np.empty((table.rows, len(columns)), dtype=np.float32)
     for at, column in enumerate(columns):
-        refuse_gaps(table, column)
-        marks[:, at] = table.booleans(column)
+        refuse_gaps(table, column, findings)
+        parsed = table.parse_booleans(column)
+        findings.refuse(parsed.unreadable, table, column, parsed.complaint)
+        marks[:, at] = np.nan_to_num(parsed.values)
     return marks
 
 
@@ -108,7 +115,9 @@ def split_labels(text: str, delimiter: str) -> list[str]:
     return [label for part in text.split(delimiter) if (label := part.strip())]
 
 
-def _marked_in_one(table: Table, column: str, labels: Sequence[str], delimiter: str) -> Marks:
+def _marked_in_one(
+    table: Table, column: str, labels: Sequence[str], delimiter: str, findings: Findings
+) -> Marks:
     codes, texts = table.codes(column)
     place = {label: at for at, label in enumerate(labels)}
     marks = np.zeros((len(texts) + 1, len(labels)), dtype=np.float32)  # the last for an empty field
@@ -121,5 +130,5 @@ def _marked_in_one(table: Table, column: str, labels: Sequence[str], delimiter: 
                 unknown[at] = label
     message = f"'{{}}' is none of the labels ({', '.join(labels[:10])})".format
     wrong = np.isin(codes, list(unknown))
-    refuse(wrong, table, column, lambda at: message(unknown[int(codes[at])]))
+    findings.refuse(wrong, table, column, lambda at: message(unknown[int(codes[at])]))
     return marks[codes]

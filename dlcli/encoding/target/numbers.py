@@ -10,7 +10,7 @@ from pydantic import model_validator
 
 from dlcli.encoding.findings import Findings
 from dlcli.encoding.fitted import Fitted
-from dlcli.encoding.numbers import FittedScaling, Floats, check_range, scale_column
+from dlcli.encoding.numbers import FittedScaling, Floats, out_of_range, scale_column
 from dlcli.encoding.target.checks import refuse_gaps, refuse_no_counts
 from dlcli.table import Table
 
@@ -37,11 +37,11 @@ class NumberTarget(Fitted):
         """How many numbers there are."""
         return len(self.columns)
 
-    def encode(self, table: Table) -> NDArray[np.float32]:
+    def encode(self, table: Table, findings: Findings) -> NDArray[np.float32]:
         """The columns as trained on, (rows, columns)."""
-        triples = zip(self.scalings, self.values(table).T, self.columns, strict=True)
+        triples = zip(self.scalings, self.values(table, findings).T, self.columns, strict=True)
         scaled = [
-            scale_column(scaling, values, table, column, Findings())
+            scale_column(scaling, values, table, column, findings)
             for scaling, values, column in triples
         ]
         return np.stack(scaled, axis=1).astype(np.float32)
@@ -51,18 +51,22 @@ class NumberTarget(Fitted):
         pairs = zip(self.scalings, outputs.T, strict=True)
         return np.stack([scaling.invert(values) for scaling, values in pairs], axis=1)
 
-    def values(self, table: Table) -> Floats:
+    def values(self, table: Table, findings: Findings) -> Floats:
         """The columns in their own units, (rows, columns).
 
         Raises:
-            DataError: for a gap or a value that can't be trained on.
+            DataError: for a gap or a value that can't be trained on, unless the findings are
+                lenient; 0 stands in then.
         """
         columns = []
         for column, scaling in zip(self.columns, self.scalings, strict=True):
-            refuse_gaps(table, column)
-            values = table.numbers(column)
-            check_range(scaling.name, values, table, column)
+            refuse_gaps(table, column, findings)
+            parsed = table.parse_numbers(column)
+            findings.refuse(parsed.unreadable, table, column, parsed.complaint)
+            for wrong, complaint in out_of_range(scaling.name, parsed.values):
+                findings.refuse(wrong, table, column, complaint)
+            values = np.nan_to_num(parsed.values)
             if self.counts:
-                refuse_no_counts(values, table, column)
+                refuse_no_counts(values, table, column, findings)
             columns.append(values)
         return np.stack(columns, axis=1)

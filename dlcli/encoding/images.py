@@ -1,0 +1,81 @@
+"""Images."""
+
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from dlcli.config.features import Augmentation, Image, ImageShape
+from dlcli.encoding.column import DenseEncoder, no_value
+from dlcli.encoding.findings import Findings
+from dlcli.encoding.inputs import Matrix
+from dlcli.encoding.layout import Block, Picture
+from dlcli.encoding.pixels import read_images
+from dlcli.errors import DataError
+from dlcli.table import Table
+
+_EMPTY = "is empty, expected the path of an image"
+
+
+class ImageEncoder(DenseEncoder):
+    """The pixels of the image that a path leads to, each from 0 to 1."""
+
+    encoding: Literal["image"] = "image"
+    type: Literal["image"] = "image"
+    shape: ImageShape
+    """(height, width, channels) that images become."""
+    augmentation: Augmentation | None
+    """How training varies them."""
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """What the column becomes: rows of columns of channels."""
+        height, width, channels = self.shape
+        colours = ("",) if channels == 1 else (" red", " green", " blue")
+        names = tuple(
+            f"{self.column}[{row}, {column}]{colour}"
+            for row, column, colour in product(range(height), range(width), colours)
+        )
+        return (Block(self.column, "image", names, Picture(self.shape, self.augmentation)),)
+
+    def encode(self, table: Table, out: Matrix, findings: Findings) -> None:
+        """Writes the column's inputs into `out`, zeros of shape (rows, inputs)."""
+        codes, paths = table.codes(self.column)
+        folder = image_folder(table)
+        pixels, complaints = read_images([folder / path for path in paths], self.shape)
+        reasons = (*complaints, _EMPTY)  # the last for gaps, whose code is -1
+        wrong = np.array([reason != "" for reason in reasons])[codes]
+        findings.refuse(wrong, table, self.column, lambda at: reasons[codes[at]])
+        read = ~wrong
+        out[read] = pixels[codes[read]] / np.float32(255)
+
+
+def fit_image(column: str, feature: Image, train: Table) -> ImageEncoder:
+    """Makes the encoder of a column of images, and tries it on the first.
+
+    Raises:
+        DataError: for a column that holds no paths, or whose first path leads to no image.
+    """
+    if train.kind(column) != "text":
+        message = f"expected paths of images, the column holds {train.keep(column).type}"
+        raise DataError(message, file=train.file, column=column)
+    gaps = train.missing(column)
+    if gaps.all():
+        raise no_value(column, train)
+    encoder = ImageEncoder(
+        column=column,
+        missing_share=float(gaps.mean()),
+        shape=feature.shape,
+        augmentation=feature.augmentation,
+    )
+    first = train.take(np.flatnonzero(~gaps)[:1])
+    encoder.encode(first, np.zeros((1, len(encoder.inputs)), np.float32), Findings())
+    return encoder
+
+
+def image_folder(table: Table) -> Path:
+    """The folder that a table's paths start at: that of its file, or else the current one."""
+    return Path(table.file).parent

@@ -1,0 +1,45 @@
+"""Rows that can't be predicted, with the reason."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import pyarrow as pa
+
+from dlcli.encoding import Findings
+from dlcli.table import Table
+from dlcli.table.arrays import integers, strings
+
+
+def rejected_rows(table: Table, findings: Findings) -> pa.Table:
+    """The rows with a value that can't be used.
+
+    Args:
+        table: all rows.
+        findings: what encoding them found, leniently.
+
+    Returns:
+        `row`, the row in its file, and `file` if there are several; `reason`; and the table's own
+        columns, unchanged. A name that the table has, too, gets a `_` before it.
+    """
+    rows = findings.bad_indices
+    bad = table.take(rows)
+    own = {
+        **({"file": bad.file_names()} if bad.files else {}),
+        "row": integers(bad.row_numbers),
+        "reason": strings(_reasons(findings), pa.string()),
+    }
+    named = {_free(name, table.columns): values for name, values in own.items()}
+    return pa.table({**named, **{name: bad.keep(name) for name in bad.columns}})
+
+
+def _reasons(findings: Findings) -> list[str]:
+    """What is wrong with each rejected row, in order."""
+    reasons: dict[int, list[str]] = defaultdict(list)
+    for bad in findings.bad_rows:
+        reasons[bad.index].append(f"column '{bad.column}': {bad.reason}")
+    return ["; ".join(reasons[index]) for index in sorted(reasons)]
+
+
+def _free(name: str, taken: tuple[str, ...]) -> str:
+    return _free(f"_{name}", taken) if name in taken else name
