@@ -19,6 +19,7 @@ from dlcli.config.paths import printable
 
 if TYPE_CHECKING:
     from dlcli.experiment import Listener
+    from dlcli.table import Table
 
 _LABEL = 9  # the longest is `features`
 
@@ -61,6 +62,14 @@ def warn(file: str, notes: Iterable[str]) -> None:
     """Tells what is to be known of a file's values."""
     for note in notes:
         tell("warning", {"message": f"{file}: {note}"})
+
+
+def tell_understood(table: Table) -> None:
+    """Tells what was understood of a table's files and is not plain to see."""
+    for note in table.notes:
+        click.echo(f"note: {printable(note)}", err=True)
+    for message in table.warnings:
+        tell("warning", {"message": message})
 
 
 def tell_unread(file: str, columns: list[str]) -> None:

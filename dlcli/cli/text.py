@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from dlcli.experiment.summary import LayerSummary
 
 _LISTED = 8
-_CLASSES_SHOWN = 10
+_NAMES_SHOWN = 10
 
 
 def number(value: float | None) -> str:
@@ -36,22 +36,35 @@ def align(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def metric_table(metrics: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """The metrics that are single numbers, a column for each set of rows."""
+    """The metrics that are single numbers, a column for each set of rows, column or label."""
     names = dict.fromkeys(name for scores in metrics.values() for name in _scalars(scores))
     rows = [[name, *(number(scores.get(name)) for scores in metrics.values())] for name in names]
     return align([["", *metrics], *rows])
 
 
 def score_table(rows: int, scores: Mapping[str, Any], classes: Sequence[str]) -> list[str]:
-    """The metrics of one set of rows, and the confusion of its classes unless they are many."""
+    """The metrics of one set of rows, and of its classes, labels or columns unless they are many.
+
+    Args:
+        rows: how many there are.
+        scores: their metrics.
+        classes: the classes by name, if there are any, whose confusion is shown.
+    """
     metrics = [[name, number(scores[name])] for name in _scalars(scores)]
     lines = align([["rows", str(rows)], *metrics])
-    if not 0 < len(classes) <= _CLASSES_SHOWN:
-        return lines
+    if 0 < len(classes) <= _NAMES_SHOWN:
+        lines += ["", *_confusion(classes, scores["confusion"])]
+    for parts in scores.values():
+        if isinstance(parts, Mapping) and len(parts) <= _NAMES_SHOWN:
+            lines += ["", *metric_table({some([name]): part for name, part in parts.items()})]
+    return lines
+
+
+def _confusion(classes: Sequence[str], counts: Sequence[Sequence[float]]) -> list[str]:
     names = [some([name]) for name in classes]
-    pairs = zip(names, scores["confusion"], strict=True)
-    counts = [[name, *map(number, line)] for name, line in pairs]
-    return [*lines, "", *align([["true \\ predicted", *names], *counts])]
+    pairs = zip(names, counts, strict=True)
+    rows = [[name, *map(number, line)] for name, line in pairs]
+    return align([["true \\ predicted", *names], *rows])
 
 
 def layer_table(layers: Sequence[LayerSummary]) -> list[str]:
@@ -86,4 +99,4 @@ def _known(count: int | None) -> str:
 
 
 def _scalars(scores: Mapping[str, Any]) -> list[str]:
-    return [name for name, value in scores.items() if not isinstance(value, list)]
+    return [name for name, value in scores.items() if not isinstance(value, list | Mapping)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -15,18 +15,27 @@ Fields = Mapping[str, Any]
 def _data(fields: Fields) -> list[str]:
     counts = [f"{count} {_SETS[name]}" for name, count in fields["rows"].items()]
     dealt = f" ({fields['split']}, seed {fields['seed']})" if fields["split"] else ""
-    return [f"{fields['file']}: {', '.join(counts)} rows{dealt}"]
+    return [f"{fields['file']}: {', '.join(counts)} rows{dealt}", *fields["notes"]]
 
 
 _SETS = {"train": "training", "validation": "validation", "test": "test"}
 
 
 def _target(fields: Fields) -> list[str]:
-    columns, classes, reason = fields["columns"], fields["classes"], fields["reason"]
-    if classes:
-        return [f"{some(columns)}: {len(classes)} classes, {reason}: {some(classes)}"]
-    count = "a number" if len(columns) == 1 else f"{len(columns)} numbers"
+    columns, names, reason = fields["columns"], _named(fields), fields["reason"]
+    if names:
+        noun = "classes" if fields["classes"] else "labels"
+        listed = f": {some(names)}" if names != columns else ""
+        return [f"{some(columns)}: {len(names)} {noun}, {reason}{listed}"]
+    noun = "count" if fields["type"] == "count" else "number"
+    count = f"a {noun}" if len(columns) == 1 else f"{len(columns)} {noun}s"
     return [f"{some(columns)}: {count}, {reason}"]
+
+
+def _named(fields: Fields) -> Sequence[str]:
+    """The classes or labels; none for numbers."""
+    names: Sequence[str] = fields["classes"] or fields["labels"]
+    return names
 
 
 def _features(fields: Fields) -> list[str]:
@@ -73,6 +82,8 @@ _SCALED = {
 def _does(layer: Fields) -> str:
     if layer["kind"] == "Dropout":
         return f"dropout {layer['rate']:g}"
+    if layer["kind"] in ("Periodic", "Embedding"):
+        return f"{layer['kind'].lower()} {layer['units']}"
     return "batch normalization" if layer["kind"] == "BatchNormalization" else layer["activation"]
 
 
@@ -94,8 +105,13 @@ def _trained(fields: Fields) -> list[str]:
     return [f"{count} in {number(fields['seconds'])} s{kept}"]
 
 
+def _storage(fields: Fields) -> list[str]:
+    return [f"rows wait on disk, in {fields['folder']} until the end"]
+
+
 WORDS: Mapping[str, Callable[[Fields], list[str]]] = MappingProxyType(
     {
+        "storage": _storage,
         "data": _data,
         "target": _target,
         "features": _features,

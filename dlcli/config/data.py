@@ -7,13 +7,16 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
+from dlcli.config.formats import AutoFormat, FormatChoice
 from dlcli.config.section import Column, Conflict, Expected, OneOf, Section
 
-File = Annotated[str, Field(min_length=1), Expected("a file")]
-ShareOrFile = Annotated[
-    Annotated[float, Field(gt=0, lt=1)] | Annotated[str, Field(min_length=1)],
+File = Annotated[str, Field(min_length=1)]
+Files = Annotated[File | Annotated[tuple[File, ...], Field(min_length=1)], Expected("a file")]
+ShareOrFiles = Annotated[
+    Annotated[float, Field(gt=0, lt=1)] | File | Annotated[tuple[File, ...], Field(min_length=1)],
     Expected("a share of the rows between 0 and 1, or a file"),
 ]
+Delimiter = Annotated[str, Field(min_length=1), Expected("text that stands between labels")]
 MissingWords = Annotated[tuple[str, ...], Expected("a list of words in quotes")]
 
 
@@ -55,9 +58,13 @@ class Target(Section):
         Column | Annotated[tuple[Column, ...], Field(min_length=1)],
         Expected("a column's name, or a list of them"),
     ]
-    """The column, or several columns of numbers."""
-    type: Literal["auto", "numeric", "categorical"] = "auto"
-    """Number or class; `auto` takes text, true/false and exactly {0, 1} as classes."""
+    """The column, or several columns of numbers or labels."""
+    type: Literal["auto", "numeric", "count", "categorical", "multi_label"] = "auto"
+    """A number, a whole number of 0 or more, one of some classes, or any of some labels. `auto`
+    takes text, true/false and exactly {0, 1} as classes, and several columns of true/false or 0
+    and 1 as labels."""
+    delimiter: Delimiter | None = None
+    """What stands between the labels of one column: `a|b`; an empty field has none of them."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -65,11 +72,17 @@ class Target(Section):
         return (self.column,) if isinstance(self.column, str) else self.column
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yields a column named twice and classes over several columns."""
+        """Yields a column named twice, classes over several columns, and labels not told apart."""
+        is_several = len(self.columns) > 1
         if len(set(self.columns)) < len(self.columns):
             yield "column", "names a column twice"
-        if len(self.columns) > 1 and self.type == "categorical":
-            yield "type", "several columns are several numbers; name one column for classes"
+        if is_several and self.type == "categorical":
+            yield "type", "several columns are numbers or labels; name one column for classes"
+        if is_several or self.type != "multi_label":
+            because = "without type: multi_label and a single column"
+            yield from self.without_effect("delimiter", because=because)
+        elif self.delimiter is None:
+            yield "type", "wants several columns, or a delimiter between the labels of one"
 
 
 def _short(value: object) -> object:
@@ -85,12 +98,16 @@ TargetChoice = Annotated[
 class Data(Section):
     """Where rows come from, and which of them teach, steer and judge."""
 
-    train: File
-    """CSV, TSV, Parquet or JSON lines; relative to this file."""
-    validation: ShareOrFile | None = None
-    """Rows that steer training and are not learned from: a share of the rows, or a file."""
-    test: ShareOrFile | None = None
-    """Rows that only judge the end: a share of the rows, or a file."""
+    train: Files
+    """CSV, TSV, Parquet, Arrow IPC or JSON lines; plain, .gz or .zst; relative to this file. A glob
+    such as `part-*.csv`, or a list, is one table."""
+    validation: ShareOrFiles | None = None
+    """Rows that steer training and are not learned from: a share of the rows, or a file, glob or
+    list."""
+    test: ShareOrFiles | None = None
+    """Rows that only judge the end: a share of the rows, or a file, glob or list."""
+    format: FormatChoice = AutoFormat()
+    """What the files are, and how their text is to be read, if finding out finds it wrongly."""
     split: SplitChoice | None = None
     """How rows are dealt out; if left out, stratified for classes, else random."""
     target: TargetChoice
@@ -99,6 +116,15 @@ class Data(Section):
     """A column with each row's weight, 0 or more; it is no feature."""
     missing: MissingWords = ()
     """What counts as missing, besides an empty field."""
+    storage: Literal["auto", "memory", "disk"] = "auto"
+    """Where rows wait while they are trained on; `auto`: in memory, or on disk beside the run where
+    the files are large for this machine. The weights are the same, to the bit."""
+
+    @property
+    def files(self) -> tuple[str | tuple[str, ...], ...]:
+        """The files of training, validation and test rows, where there are some."""
+        named = (self.train, self.validation, self.test)
+        return tuple(files for files in named if isinstance(files, str | tuple))
 
     @property
     def shares(self) -> tuple[float, float]:

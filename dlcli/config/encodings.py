@@ -58,12 +58,16 @@ class Embedding(Section):
 
 
 class Vocabulary(Section):
-    """The words of a text in lower case, as Unicode tells them apart; the most frequent stay."""
+    """Which words have an input: runs of letters, digits and underscores, in lower case.
+
+    An apostrophe may be inside (`don't`). In scripts without spaces between words, such as Chinese,
+    each character is a word.
+    """
 
     max_tokens: PositiveInt = 5000
     """Most tokens that have an input: those in most training rows."""
     min_count: PositiveInt = 1
-    """Training rows that a token needs."""
+    """Training rows that a token must be in."""
     ngrams: Ngrams = 1
     """Most words in a row that are a token of their own: 2 adds all pairs of neighbours."""
 
@@ -81,7 +85,10 @@ class Count(Vocabulary):
 
 
 class TfIdf(Vocabulary):
-    """Counts times log((1 + rows)/(1 + rows with the token)) + 1, the text's to length 1."""
+    """Counts times rarity, divided by the root of the sum of their squares over the text.
+
+    A token's rarity is ln((1 + training rows) / (1 + training rows with the token)) + 1.
+    """
 
     name: Literal["tf_idf"] = "tf_idf"
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dlcli.config.features import Augmentation, Image, ImageShape
 from dlcli.encoding.column import DenseEncoder, no_value
@@ -43,9 +44,8 @@ class ImageEncoder(DenseEncoder):
 
     def encode(self, table: Table, out: Matrix, findings: Findings) -> None:
         """Writes the column's inputs into `out`, zeros of shape (rows, inputs)."""
-        codes, paths = table.codes(self.column)
-        folder = image_folder(table)
-        pixels, complaints = read_images([folder / path for path in paths], self.shape)
+        codes, files = image_files(table, self.column)
+        pixels, complaints = read_images(files, self.shape)
         reasons = (*complaints, _EMPTY)  # the last for gaps, whose code is -1
         wrong = np.array([reason != "" for reason in reasons])[codes]
         findings.refuse(wrong, table, self.column, lambda at: reasons[codes[at]])
@@ -76,6 +76,21 @@ def fit_image(column: str, feature: Image, train: Table) -> ImageEncoder:
     return encoder
 
 
-def image_folder(table: Table) -> Path:
-    """The folder that a table's paths start at: that of its file, or else the current one."""
-    return Path(table.file).parent
+def image_files(table: Table, column: str) -> tuple[NDArray[np.int64], list[Path]]:
+    """The files that a column's paths lead to, from the folder of the table's own file.
+
+    Rows from standard input start at the current folder.
+
+    Returns:
+        codes: the place of each row's file, -1 for a gap, (rows,).
+        files: each once.
+    """
+    codes, paths = table.codes(column)
+    if table.file_numbers is None:
+        return codes, [Path(table.file).parent / path for path in paths]
+    keys = np.where(codes < 0, -1, table.file_numbers * np.int64(len(paths)) + codes)
+    used, places = np.unique(keys, return_inverse=True)
+    gaps = int(used[0] < 0)
+    pairs = zip(*np.divmod(used[gaps:], len(paths)), strict=True)
+    folders = [Path(file).parent for file in table.files]
+    return places - gaps, [folders[number] / paths[code] for number, code in pairs]

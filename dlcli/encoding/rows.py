@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 from dlcli.encoding.encoding import Encoding, row_weights
 from dlcli.encoding.findings import Findings
 from dlcli.encoding.inputs import Inputs
+from dlcli.encoding.stored import InputsWriter
 from dlcli.table import Table
+
+MOST_ROWS = 65_536
+"""Most rows that are encoded at once on their way to disk."""
+NUMBERS_AT_ONCE = 2**24
+"""About how many numbers they become: 64 MiB."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +32,13 @@ class Rows:
     """Row weights, (rows,)."""
 
 
-def encode_rows(encoding: Encoding, table: Table, weight: str | None, findings: Findings) -> Rows:
+def encode_rows(
+    encoding: Encoding,
+    table: Table,
+    weight: str | None,
+    findings: Findings,
+    writer: InputsWriter | None = None,
+) -> Rows:
     """Encodes rows that have a target.
 
     Args:
@@ -34,10 +46,16 @@ def encode_rows(encoding: Encoding, table: Table, weight: str | None, findings: 
         table: the rows.
         weight: the column of row weights, if there is one.
         findings: takes in what there is to say of values that training didn't see.
+        writer: writes the inputs to disk, some rows at a time; without one they are in memory.
 
     Raises:
         ConfigError: for columns that the table doesn't have.
         DataError: for values that can't be encoded.
     """
-    inputs = encoding.transform(table, findings)
+    if writer is None:
+        inputs: Inputs = encoding.transform(table, findings)
+    else:
+        for part in table.parts(max(1, min(MOST_ROWS, NUMBERS_AT_ONCE // encoding.layout.width))):
+            writer.append(encoding.transform(part, findings))
+        inputs = writer.finish()
     return Rows(inputs, encoding.target.encode(table, Findings()), row_weights(table, weight))

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcli.encoding.inputs import HeldInputs, Matrix, Places, SparseRows
+from dlcli.table.stored import storing
 
 BLOCK_ROWS = 4096
 """Most rows of a block, which lie together on disk and are mapped at once."""
@@ -112,7 +113,15 @@ class InputsWriter:
         self._files: dict[Path, BinaryIO] = {}
 
     def append(self, inputs: HeldInputs) -> None:
-        """Writes rows behind those before."""
+        """Writes rows behind those before.
+
+        Raises:
+            TrainingError: if they can't be written.
+        """
+        with storing(self._folder):
+            self._write(inputs)
+
+    def _write(self, inputs: HeldInputs) -> None:
         self._append(self._path("dense"), inputs.dense)
         self._rows += len(inputs)
         self._width = inputs.dense.shape[1]
@@ -126,9 +135,14 @@ class InputsWriter:
             self._append(self._path(f"values_{number}"), part.values)
 
     def finish(self) -> StoredInputs:
-        """Closes the files, for reading."""
-        for file in self._files.values():
-            file.close()
+        """Closes the files, for reading.
+
+        Raises:
+            TrainingError: if what is left can't be written.
+        """
+        with storing(self._folder):
+            for file in self._files.values():
+                file.close()
         sparse = tuple(self._sparse(number, width) for number, width in enumerate(self._widths))
         return StoredInputs(self._path("dense"), (self._rows, self._width), sparse)
 

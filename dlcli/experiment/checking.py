@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from dlcli.config import ConfigFile
 from dlcli.experiment.events import Events, Listener
 from dlcli.experiment.preparation import encode_sets, initial_weights, prepare
+from dlcli.experiment.storage import working_folder
 from dlcli.experiment.summary import LayerSummary, outline, summarize
-from dlcli.experiment.tables import check_headers, data_files
-from dlcli.table import read_header
+from dlcli.experiment.tables import check_headers, data_files, read_headers
 
 LARGE_BYTES = 20_000_000
 """Size of the data files from which on their rows are read only if that is asked for."""
@@ -42,13 +42,13 @@ def check(
         RunError: for initial weights that are not there or don't fit.
     """
     with file.located():
-        files = data_files(file)
-        check_headers(file.config, [(str(path), read_header(path)) for path in files])
-        size = sum(path.stat().st_size for path in files)
+        check_headers(file.config, read_headers(file))
+        size = sum(path.stat().st_size for path in data_files(file))
         if size > LARGE_BYTES and not read_rows:
             return Checked(outline(file.config), rows_read=False)
         events = Events(listener)
-        prepared = prepare(file, events)
-        encode_sets(file, prepared, events)
-        initial_weights(file, prepared.network)
+        with working_folder(file, None) as folder:
+            prepared = prepare(file, events, folder)
+            encode_sets(file, prepared, events, folder)
+            initial_weights(file, prepared.network)
         return Checked(summarize(prepared.network), rows_read=True)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from dlcli.config import Config, ConfigFile
-from dlcli.config.data import SplitChoice
+from dlcli.config.data import Files, SplitChoice
 from dlcli.config.training import Engine
 from dlcli.encoding import (
     Decision,
@@ -22,10 +22,12 @@ from dlcli.encoding import (
     fit_encoding,
     fit_target,
 )
+from dlcli.encoding.stored import InputsWriter
 from dlcli.errors import ConfigError, Problem
 from dlcli.experiment.events import Events
 from dlcli.experiment.summary import summarize
 from dlcli.experiment.tables import deal, read_sources, target_of
+from dlcli.inspection import inspect_split
 from dlcli.network import (
     Head,
     Network,
@@ -64,20 +66,28 @@ class Prepared:
     """What will train it."""
 
 
-def prepare(file: ConfigFile, events: Events) -> Prepared:
+def prepare(file: ConfigFile, events: Events, folder: Path | None = None) -> Prepared:
     """Reads the data and settles all that follows from them.
+
+    Args:
+        file: the config.
+        events: are told what was found.
+        folder: where to keep rows that are not to be in memory.
 
     Raises:
         UsageError, ConfigError, DataError: see the rooms that it passes through.
     """
     config = file.config
-    sources = read_sources(file)
+    sources = read_sources(file, folder)
+    for warning in dict.fromkeys(text for table in sources.tables for text in table.warnings):
+        events.tell("warning", message=warning)
     target = target_of(file, sources)
     split, dealt = deal(file, sources, target)
-    events.tell("data", **_rows(file, split, dealt))
+    notes = dict.fromkeys(text for table in sources.tables for text in table.notes)
+    events.tell("data", **_rows(file, split, dealt), notes=[*notes])
     chosen = choose_features(config.input, split.train.columns, config.data.reserved)
     decisions = decide_types(chosen, split.train)
-    events.tell("target", columns=target.columns, classes=target.classes, reason=target.reason)
+    events.tell("target", **_target(target))
     events.tell("features", columns=_described(decisions))
     head = resolve_head(config, target)
     check_values(head, target, sources.tables)
@@ -85,6 +95,8 @@ def prepare(file: ConfigFile, events: Events) -> Prepared:
         events.tell("warning", message=f"{split.train.file}: {warning}")
     fitted = fit_target(target, head.output.scaling, split.train)
     encoding = fit_encoding(decisions, config.input, split.train, fitted)
+    for finding in inspect_split(split, target, decisions, config.input):
+        events.tell("warning", message=f"{split.train.file}: {finding}")
     network = build_network(encoding.layout, config.hidden, head.output)
     events.tell("network", **describe_network(network, head))
     engine = choose_engine(config, network, split.train.rows)
@@ -92,8 +104,16 @@ def prepare(file: ConfigFile, events: Events) -> Prepared:
     return Prepared(split, dealt, target, decisions, head, encoding, network, engine)
 
 
-def encode_sets(file: ConfigFile, prepared: Prepared, events: Events) -> dict[str, Rows]:
+def encode_sets(
+    file: ConfigFile, prepared: Prepared, events: Events, folder: Path | None = None
+) -> dict[str, Rows]:
     """Encodes the rows of each set.
+
+    Args:
+        file: the config.
+        prepared: what followed from its data.
+        events: are told what there is to say of values that training didn't see.
+        folder: where to keep rows that are not to be in memory.
 
     Raises:
         ConfigError, DataError: for columns and values that fitting the training rows let pass.
@@ -102,7 +122,8 @@ def encode_sets(file: ConfigFile, prepared: Prepared, events: Events) -> dict[st
     for name, table in sets(prepared.split):
         findings = Findings()
         weight = file.config.data.weight
-        encoded[name] = encode_rows(prepared.encoding, table, weight, findings)
+        writer = None if folder is None else InputsWriter(folder, name)
+        encoded[name] = encode_rows(prepared.encoding, table, weight, findings, writer)
         # What is rare or missing in training rows was said when their types were decided.
         for note in findings.notes() if name != "train" else ():
             events.tell("warning", message=f"{name} rows of {table.file}: {note}")
@@ -153,20 +174,19 @@ def resolved_config(file: ConfigFile, prepared: Prepared, folder: Path, threads:
         threads: how many train.
     """
 
-    def moved(source: float | str | None) -> float | str | None:
+    def moved(source: float | Files | None) -> float | Files | None:
+        if isinstance(source, tuple):
+            return tuple(_path_from(folder, file.resolve(each)) for each in source)
         return _path_from(folder, file.resolve(source)) if isinstance(source, str) else source
 
     config, data = file.config, file.config.data
-    is_class = bool(prepared.target.classes)
     data = data.model_copy(
         update={
             "train": moved(data.train),
             "validation": moved(data.validation),
             "test": moved(data.test),
             "split": prepared.dealt if any(data.shares) else None,
-            "target": data.target.model_copy(
-                update={"type": "categorical" if is_class else "numeric"}
-            ),
+            "target": data.target.model_copy(update={"type": prepared.target.type}),
         }
     )
     features = {column: decision.feature for column, decision in prepared.decisions.items()}
@@ -214,6 +234,16 @@ def _rows(file: ConfigFile, split: Split, dealt: SplitChoice) -> dict[str, objec
     counts = {name: table.rows for name, table in sets(split)}
     how = dealt.name if any(file.config.data.shares) else None
     return {"file": split.train.file, "rows": counts, "split": how, "seed": file.config.seed}
+
+
+def _target(target: TargetKind) -> dict[str, object]:
+    return {
+        "columns": target.columns,
+        "type": target.type,
+        "classes": target.classes,
+        "labels": target.labels,
+        "reason": target.reason,
+    }
 
 
 def _described(decisions: Mapping[str, Decision]) -> dict[str, object]:

@@ -20,6 +20,7 @@ from dlcli.experiment.preparation import (
     resolved_config,
     sets,
 )
+from dlcli.experiment.storage import working_folder
 from dlcli.experiment.tables import data_files
 from dlcli.prediction import Predictions, Predictor
 from dlcli.run import Draft, Run, collect_environment, new_run
@@ -51,9 +52,11 @@ def train(
         DlcliError: of the kind that fits; nothing is left of the run then.
     """
     events = Events(listener)
-    with file.located():
-        prepared = prepare(file, events)
-        encoded = encode_sets(file, prepared, events)
+    with file.located(), working_folder(file, output) as folder:
+        if folder is not None:
+            events.tell("storage", folder=str(folder))
+        prepared = prepare(file, events, folder)
+        encoded = encode_sets(file, prepared, events, folder)
         device, job = _job(file, prepared, encoded, events)  # TensorFlow is loaded from here on
         with new_run(output, file.name) as draft:
             events.log_to(draft)
@@ -105,23 +108,25 @@ def _judge(
 
     metrics: dict[str, Mapping[str, object]] = {}
     parts: list[pa.Table] = []
+    with_files = any(table.files for _, table in sets(split))
     for name, table in sets(split):
         predictions = predictor.predict_encoded(encoded[name].inputs)
         metrics[name] = predictions.score(table, encoded[name].weights)
         if name != "train":
-            parts.append(_held_out(name, table, predictions))
+            parts.append(_held_out(name, table, predictions, with_files=with_files))
     draft.write_metrics(metrics)
     if parts:
         draft.write_predictions(pa.concat_tables(parts))
     return metrics
 
 
-def _held_out(name: str, table: Table, predictions: Predictions) -> pa.Table:
-    """Row, split, target and prediction of held-out rows."""
+def _held_out(name: str, table: Table, predictions: Predictions, *, with_files: bool) -> pa.Table:
+    """Row, split, target and prediction of held-out rows; the row's file, if there are several."""
     import pyarrow as pa
 
     return pa.table(
         {
+            **({"file": table.file_names()} if with_files else {}),
             "row": integers(table.row_numbers),
             "split": pa.array([name] * table.rows, pa.string()),
             **predictions.truth(table),

@@ -60,8 +60,8 @@ def summarize(network: Network) -> tuple[LayerSummary, ...]:
 def outline(config: Config) -> tuple[LayerSummary, ...]:
     """Sums up the layers that a config alone can tell of, without its data."""
     target, output = config.data.target, config.output
-    is_numbers = target.type == "numeric" or len(target.columns) > 1
-    units = output.units or (len(target.columns) if is_numbers else None)
+    is_counted = target.type in ("numeric", "count") or len(target.columns) > 1
+    units = output.units or (len(target.columns) if is_counted else None)
     stand_in = {"units": units or 1, "activation": output.activation or Linear()}
     complete = output.model_copy(update=stand_in)
     *body, last = summarize(build_network(plain_layout(1), config.hidden, complete))

@@ -9,7 +9,15 @@ from pathlib import Path
 import numpy as np
 
 from dlcli.config import Config, ConfigFile
-from dlcli.config.data import Data, GroupSplit, RandomSplit, SplitChoice, StratifiedSplit, TimeSplit
+from dlcli.config.data import (
+    Data,
+    Files,
+    GroupSplit,
+    RandomSplit,
+    SplitChoice,
+    StratifiedSplit,
+    TimeSplit,
+)
 from dlcli.config.features import Ignored
 from dlcli.encoding import TargetKind, choose_features, infer_target
 from dlcli.errors import ConfigError, DataError, Problem, did_you_mean
@@ -22,7 +30,7 @@ from dlcli.split import (
     stratified_split,
     time_split,
 )
-from dlcli.table import Table, read_table
+from dlcli.table import Source, Table, expand, name_of, read_header, read_table
 
 Header = tuple[str, tuple[str, ...]]
 """A table's file, as messages name it, and its columns."""
@@ -45,8 +53,12 @@ class Sources:
         return tuple(t for t in (self.train, self.validation, self.test) if t is not None)
 
 
-def read_sources(file: ConfigFile) -> Sources:
+def read_sources(file: ConfigFile, folder: Path | None = None) -> Sources:
     """Reads the tables that a config names.
+
+    Args:
+        file: the config.
+        folder: where to keep their rows; without one they are in memory.
 
     Raises:
         UsageError: for a file that isn't there.
@@ -55,13 +67,13 @@ def read_sources(file: ConfigFile) -> Sources:
     """
     data = file.config.data
 
-    def read(source: float | str | None) -> Table | None:
-        if not isinstance(source, str):
-            return None
-        return read_table(file.resolve(source), data.missing)
+    def read(files: Files) -> Table:
+        return read_table(_resolved(file, files), data.missing, data.format, folder)
 
-    train = read_table(file.resolve(data.train), data.missing)
-    sources = Sources(train, read(data.validation), read(data.test))
+    def read_held_out(source: float | Files | None) -> Table | None:
+        return None if source is None or isinstance(source, float) else read(source)
+
+    sources = Sources(read(data.train), read_held_out(data.validation), read_held_out(data.test))
     check_headers(file.config, [(table.file, table.columns) for table in sources.tables])
     return sources
 
@@ -157,7 +169,8 @@ def _assign(file: ConfigFile, table: Table, how: SplitChoice, kind: TargetKind) 
     if isinstance(how, RandomSplit):
         return random_split(table.rows, shares, seed)
     if not kind.classes:
-        message = f"'stratified' is for classes, and {kind.name} is a number; use random"
+        what = "labels" if kind.labels else "a number"
+        message = f"'stratified' is for classes, and {kind.name} is {what}; use random"
         raise ConfigError([Problem("data.split", message)])
     return stratified_split(table.codes(kind.columns[0])[0], shares, seed)
 
@@ -181,11 +194,30 @@ def _check_enough(train: Table, kind: TargetKind) -> None:
             raise DataError(message, file=train.file, column=kind.columns[0])
 
 
-def data_files(file: ConfigFile) -> list[Path]:
-    """The files that a config names, relative to the current folder."""
+def read_headers(file: ConfigFile) -> list[Header]:
+    """The headers of the tables that a config names, that of the training rows first.
+
+    Raises:
+        UsageError: for a file that isn't there.
+        DataError: for a file that is no table, or files of one table that differ in columns.
+    """
     data = file.config.data
-    named = (data.train, data.validation, data.test)
-    return [file.resolve(source) for source in named if isinstance(source, str)]
+    sources = [_resolved(file, files) for files in data.files]
+    return [(name_of(source), read_header(source, data.format)) for source in sources]
+
+
+def data_files(file: ConfigFile) -> list[Path]:
+    """The files that a config names, relative to the current folder.
+
+    Raises:
+        UsageError: for a glob that matches nothing.
+    """
+    return [path for files in file.config.data.files for path in expand(_resolved(file, files))]
+
+
+def _resolved(file: ConfigFile, files: Files) -> Source:
+    """Files that a config names, relative to the current folder."""
+    return file.resolve(files) if isinstance(files, str) else [*map(file.resolve, files)]
 
 
 def target_of(file: ConfigFile, sources: Sources) -> TargetKind:

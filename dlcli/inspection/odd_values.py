@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dlcli.config.features import Categorical
 from dlcli.inspection.finding import Finding, in_rows, listed, quoted
-from dlcli.inspection.sample import Sample, SampledColumn
+from dlcli.inspection.sample import Sample
 from dlcli.table import Table
 from dlcli.table.column import USUAL_MISSING_WORDS
 
 MOSTLY = 0.9
 """Share of the values that must be numbers for the others to be odd."""
-
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
 @dataclass(frozen=True)
@@ -43,8 +42,8 @@ def find_odd_values(sample: Sample) -> Finding | None:
     """
     found = {
         name: odd
-        for name, column in sample.columns.items()
-        if is_nearly_numeric(column) and (odd := _odd(sample.whole, name))
+        for name in sample.columns
+        if is_nearly_numeric(sample, name) and (odd := _odd(sample.whole, name))
     }
     if not found:
         return None
@@ -62,19 +61,26 @@ def _way_out(found: Mapping[str, _Odd]) -> str:
     return "correct them"
 
 
-def is_nearly_numeric(column: SampledColumn) -> bool:
+def is_nearly_numeric(sample: Sample, name: str) -> bool:
     """Whether a column was taken for categories, but 90 % of its values are numbers."""
+    column = sample.columns[name]
     is_inferred = column.decision.reason != "declared"
     if column.texts is None or not isinstance(column.decision.feature, Categorical):
         return False
-    numbers = np.array([_NUMBER.fullmatch(text) is not None for text in column.texts], dtype=bool)
+    numbers = ~_are_odd(sample.table, name, column.texts)
     return is_inferred and bool(column.counts[numbers].sum() >= MOSTLY * max(column.present, 1))
+
+
+def _are_odd(table: Table, column: str, texts: Sequence[str]) -> NDArray[np.bool_]:
+    """Which of a column's texts are no numbers, as the column writes them."""
+    pattern = re.compile(table.column(column).notation.pattern)
+    return np.array([pattern.match(text) is None for text in texts], dtype=bool)
 
 
 def _odd(table: Table, column: str) -> _Odd | None:
     """What is no number, unless everything is one."""
     codes, texts = table.codes(column)
-    is_odd = np.array([*(_NUMBER.fullmatch(text) is None for text in texts), False])
+    is_odd = np.append(_are_odd(table, column, texts), False)
     rows = np.flatnonzero(is_odd[codes])
     if not len(rows):
         return None

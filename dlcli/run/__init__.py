@@ -6,7 +6,15 @@ to read from. A folder is a run once its manifest is there, and the manifest com
 
 from dlcli.run.draft import Draft
 from dlcli.run.environment import collect_environment
-from dlcli.run.folder import new_run
+from dlcli.run.folder import cache_folder, new_run
 from dlcli.run.run import Run, latest_run, open_run
 
-__all__ = ["Draft", "Run", "collect_environment", "latest_run", "new_run", "open_run"]
+__all__ = [
+    "Draft",
+    "Run",
+    "cache_folder",
+    "collect_environment",
+    "latest_run",
+    "new_run",
+    "open_run",
+]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import secrets
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -42,6 +44,28 @@ def new_run(folder: Path | None, name: str, base: Path = Path("runs")) -> Iterat
         draft.close()
         if not kept:
             _remove(made)
+
+
+@contextmanager
+def cache_folder(folder: Path | None, name: str, base: Path = Path("runs")) -> Iterator[Path]:
+    """Makes a folder beside a run that is to come, for what is needed only until then.
+
+    It is removed at the end, and so are parents that were made for it and are empty.
+
+    Args:
+        folder: the run folder; `None` for one named after the run.
+        name: the run's name.
+        base: where named run folders lie.
+
+    Raises:
+        UsageError: if it can't be made.
+    """
+    beside = base if folder is None else folder.parent
+    made = _make(beside / f".{name}-{os.getpid()}-{secrets.token_hex(4)}.cache")
+    try:
+        yield made[-1]
+    finally:
+        _remove(made)
 
 
 def _make_named(folder: Path) -> list[Path]:

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from dlcli.config import Config
-from dlcli.errors import UsageError, did_you_mean
+from dlcli.encoding.values import FEWEST_ROWS
+from dlcli.errors import UsageError
+from dlcli.inspection import require_column
 from dlcli.network import Head, resolve_head
-from dlcli.starter.facts import FEWEST_ROWS, HELD_OUT, TableFacts, gather_facts
+from dlcli.starter.facts import HELD_OUT, TableFacts, gather_facts
 from dlcli.starter.features import feature_lines, listing, number
 from dlcli.starter.lines import Line, aligned, scalar
-from dlcli.table import read_table
+from dlcli.table import Table, read_table
 
 Choice = TypeVar("Choice")
 
@@ -22,7 +24,6 @@ _EDITOR = """\
 # For an editor that completes and checks this file: dlcli schema --output dlcli.schema.json
 """
 _MOST_TARGET_CODES = 20
-_COLUMNS_NAMED = 12
 
 _STACKS = ((500, (16,)), (5_000, (64, 32)), (50_000, (128, 64)))
 """Up to how many rows which units: some tens of rows a unit, so that a network can't learn them by
@@ -52,17 +53,14 @@ def starter_config(data: Path, target: str, *, config_folder: Path) -> str:
     if str(data) == "-":
         raise UsageError("a config needs a file that it can name, not standard input")
     table = read_table(data)
-    if target not in table.columns:
-        named = ", ".join(table.columns[:_COLUMNS_NAMED])
-        near = did_you_mean(target, table.columns) or f"; there are {named}"
-        raise UsageError(f"{data}: no column '{target}' in the table{near}")
+    require_column(table, target)
     facts = gather_facts(table, target)
     path = Path(os.path.relpath(data, config_folder)).as_posix()
     features = aligned(feature_lines(facts.columns, target), indent=4)
     return "\n".join(
         [
             _EDITOR,
-            f"data:\n{aligned(list(_data(facts, path)), indent=2)}",
+            f"data:\n{aligned([*_data(facts, path), *_understood(table)], indent=2)}",
             f"input:\n  features:\n{features}",
             _hidden(facts.rows),
             f"{_head(facts)}\n{aligned(list(_training(facts)))}",
@@ -84,6 +82,12 @@ def _data(facts: TableFacts, path: str) -> Iterator[Line]:
         return
     why = "rows" if facts.rows < FEWEST_ROWS else "rows of most classes"
     yield Line("", "", f"no validation and no test: too few {why} to hold some out")
+
+
+def _understood(table: Table) -> Iterator[Line]:
+    """What was understood of the file and is not plain to see."""
+    for message in (*table.notes, *table.warnings):
+        yield Line("", "", message)
 
 
 def _target(facts: TableFacts) -> str:

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from dlcli.errors import DataError
 from dlcli.table.arrays import floats, mask_to_numpy, strings, to_numpy
+from dlcli.table.notation import Notation
 
 Kind = Literal["text", "number", "boolean", "other"]
 
-_NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
+_NUMBER = Notation().pattern
 _WHOLE = r"^-?(?:0|[1-9][0-9]*)$"
 _ZERO_DECIMALS = r"^(?:-?(0)|(-?[1-9][0-9]*))\.0+$"
 _TRUE = ("true", "1", "1.0")  # pandas writes a 0/1 column with gaps as 0.0 and 1.0
@@ -28,6 +29,8 @@ USUAL_MISSING_WORDS = frozenset(
 )
 """What often stands for a missing value, in lower case; it counts as one only where declared."""
 _SHOWN_CHARACTERS = 40
+_ROWS_AT_ONCE = 8192
+"""Long texts are copied several times over on the way; so many at a time take little memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,12 +55,14 @@ class Column:
         file: the table's file, for messages.
         missing_words: what counts as missing, besides nulls, NaN and empty fields; a word that is a
             number counts by its value in a column of numbers.
+        notation: how texts write numbers.
     """
 
     name: str
     values: pa.ChunkedArray
     file: str
     missing_words: tuple[str, ...]
+    notation: Notation = Notation()
 
     @property
     def kind(self) -> Kind:
@@ -74,6 +79,10 @@ class Column:
         """Where the value is null, NaN, blank or one of the missing words, (rows,)."""
         return ~mask_to_numpy(self._present())
 
+    def present_texts(self) -> pa.ChunkedArray:
+        """The texts that are not missing, without space around them, (values,)."""
+        return _trim(self.values.filter(self._present()))
+
     def numbers(self) -> Parsed:
         """The values as numbers.
 
@@ -81,13 +90,13 @@ class Column:
             DataError: a column that holds no numbers and no text.
         """
         if self.kind in ("boolean", "other"):
-            raise self._error(f"expected numbers, the column holds {self.values.type}")
+            raise self.error(f"expected numbers, the column holds {self.values.type}")
         present = self._present()
         unreadable = np.zeros(len(self.values), dtype=np.bool_)
         try:
             parsed = self._parse(present)
         except pa.ArrowInvalid:
-            is_number = pc.match_substring_regex(_trim(self.values), _NUMBER).fill_null(False)
+            is_number = self.notation.fits(_trim(self.values)).fill_null(False)
             unreadable = mask_to_numpy(pc.and_not(present, is_number))
             present = pc.and_(present, is_number)
             parsed = self._parse(present)
@@ -119,14 +128,14 @@ class Column:
             DataError: a column that holds nothing of the kind.
         """
         if self.kind == "other":
-            raise self._error(f"expected booleans, the column holds {self.values.type}")
+            raise self.error(f"expected booleans, the column holds {self.values.type}")
         words = _canonical(self.values) if self.kind != "text" else _trim(self.values)
         lower = pc.utf8_lower(words)
         present = mask_to_numpy(self._present())
         ones, zeros = present & _among(lower, _TRUE), present & _among(lower, _FALSE)
         values = np.select([ones, zeros], [1.0, 0.0], np.nan)
         expected = "expected true, false, 1 or 0, got {}".format
-        return Parsed(values, present & ~ones & ~zeros, lambda index: expected(self._shown(index)))
+        return Parsed(values, present & ~ones & ~zeros, lambda index: expected(self.shown(index)))
 
     def looks_boolean(self) -> bool:
         """Whether there is a value, and every value is true or false in words, not 1 or 0."""
@@ -149,7 +158,7 @@ class Column:
             DataError: values that have no text, such as lists.
         """
         if pa.types.is_nested(self.values.type):
-            raise self._error(f"expected plain values, the column holds {self.values.type}")
+            raise self.error(f"expected plain values, the column holds {self.values.type}")
         encoded = pa.chunked_array(self.values.dictionary_encode()).combine_chunks()
         distinct = replace(self, values=pa.chunked_array([encoded.dictionary]))
         places, categories = distinct._categories()
@@ -170,18 +179,38 @@ class Column:
         codes, categories = self.codes()
         return np.array([*categories, None], dtype=np.object_)[codes]
 
+    def canonical_texts(self) -> pa.ChunkedArray:
+        """The canonical texts of the values that are not missing, (values,).
+
+        Raises:
+            DataError: values that have no text, such as lists.
+        """
+        present = self.values.filter(self._present())
+        starts = range(0, max(len(present), 1), _ROWS_AT_ONCE)
+        parts = [replace(self, values=present.slice(at, _ROWS_AT_ONCE)) for at in starts]
+        texts = [part.canonical() for part in parts]
+        return pa.chunked_array([chunk for part in texts for chunk in part.chunks], texts[0].type)
+
     def _categories(self) -> tuple[NDArray[np.int64], list[str]]:
         """The codes and categories of few values, each met once."""
         present = self._present()
-        try:
-            texts = _canonical(self.values)
-        except pa.ArrowException:
-            message = f"expected values with a text, the column holds {self.values.type}"
-            raise self._error(message) from None
+        texts = self.canonical()
         categories = texts.filter(present).unique()
         places = to_numpy(pc.index_in(texts, value_set=categories), np.int32).astype(np.int64)
         places[~mask_to_numpy(present)] = -1
         return places, list(categories.to_pylist())
+
+    def canonical(self) -> pa.ChunkedArray:
+        """The canonical text of each value; what stands for a missing one is undefined, (rows,).
+
+        Raises:
+            DataError: values that have no text, such as lists.
+        """
+        try:
+            return _canonical(self.values)
+        except pa.ArrowException:
+            message = f"expected values with a text, the column holds {self.values.type}"
+            raise self.error(message) from None
 
     def _present(self) -> pa.ChunkedArray:
         """The Arrow mask of the values that are not missing, (rows,)."""
@@ -197,24 +226,28 @@ class Column:
     def _parse(self, present: pa.ChunkedArray) -> NDArray[np.float64]:
         """The present values as numbers; `nan` and `inf` in a text pass."""
         values = self.values.filter(present)
-        plain = _trim(values) if self.kind == "text" else values
+        plain = self.notation.plain(_trim(values)) if self.kind == "text" else values
         return to_numpy(plain.cast(pa.float64(), safe=False), np.float64)
 
     def _no_number(self, index: int) -> str:
         """What is wrong with a value that is no finite number, with a likely way out."""
-        message = f"expected a finite number, got {self._shown(index)}"
-        text = str(self.values[index].as_py()).strip()
-        if self.kind == "text" and text.lower() in USUAL_MISSING_WORDS:
-            words = json.dumps([*self.missing_words, text])
-            message += f"; if it stands for a missing value, say data.missing: {words}"
-        return message
+        return f"expected a finite number, got {self.shown(index)}{self.missing_hint(index)}"
 
-    def _shown(self, index: int) -> str:
+    def missing_hint(self, index: int) -> str:
+        """What to do about a word that often stands for a missing value; else nothing."""
+        text = str(self.values[index].as_py()).strip()
+        if self.kind != "text" or text.lower() not in USUAL_MISSING_WORDS:
+            return ""
+        words = json.dumps([*self.missing_words, text])
+        return f"; if it stands for a missing value, say data.missing: {words}"
+
+    def shown(self, index: int) -> str:
         """A value in quotes, cut if it is long."""
         text = str(self.values[index].as_py())
         return f"'{text[:_SHOWN_CHARACTERS]}...'" if len(text) > _SHOWN_CHARACTERS else f"'{text}'"
 
-    def _error(self, message: str) -> DataError:
+    def error(self, message: str) -> DataError:
+        """The error for the column as a whole."""
         return DataError(message, file=self.file, column=self.name)
 
 

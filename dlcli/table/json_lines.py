@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-import re
+from collections.abc import Iterator
 
 import pyarrow as pa
 
 from dlcli.errors import DataError
+from dlcli.table import charset
+from dlcli.table.batches import Batches
 from dlcli.table.names import check_names
+from dlcli.table.sources import SourceFile
 
 _BLOCK_BYTES = 16 * 2**20
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_BEGINNING = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:\{|\[\s*\{)")
 _KINDS = {
     bool: "true or false",
     int: "a number",
@@ -23,60 +25,80 @@ _KINDS = {
 }
 
 
-def begins(head: bytes) -> bool:
-    """Whether these are the first bytes of JSON objects, as lines or in an array."""
-    return _BEGINNING.match(head) is not None
+def open_batches(stored: SourceFile) -> Batches:
+    """Opens a file. The type of a column follows from its values; dates stay text.
 
-
-def read(content: bytes, file: str) -> pa.Table:
-    """Parse a whole file. The type of a column follows from its values; dates stay text.
-
-    Args:
-        content: its bytes.
-        file: its name, for messages.
+    It is read twice, as a later line may bring a new column or a wider type.
 
     Raises:
         DataError: a line that is no object, with its row, or a column of mixed types.
     """
-    if content.removeprefix(_BYTE_ORDER_MARK).lstrip().startswith(b"["):
+    with stored.open() as stream:
+        _refuse_array(next(charset.blocks(stream), b""), stored.file)
+    schema = _schema(stored)
+    check_names(schema.names, stored.file)
+
+    def rows() -> Iterator[pa.RecordBatch]:
+        for block in _line_blocks(stored):
+            yield from _parsed(block, schema).to_batches()
+
+    return Batches(schema, rows())
+
+
+def _refuse_array(head: bytes, file: str) -> None:
+    if head.removeprefix(_BYTE_ORDER_MARK).lstrip().startswith(b"["):
         message = "holds a JSON array; write JSON lines: one object a line, without brackets"
         raise DataError(message, file=file)
+
+
+def _schema(stored: SourceFile) -> pa.Schema:
+    """The columns of all lines, each of a type that holds all its values."""
+    schema = pa.schema([])
     try:
-        content.decode()  # pyarrow takes any bytes for UTF-8 here
-        data = _read(content)
-    except (UnicodeDecodeError, pa.ArrowInvalid) as error:
-        raise _diagnose(content, file, str(error)) from None
-    check_names(data.column_names, file)
-    return data
+        for block in _line_blocks(stored):
+            block.decode()  # pyarrow takes any bytes for UTF-8 here
+            found = pa.schema(map(_as_text, _parsed(block, None).schema))
+            schema = pa.unify_schemas([schema, found], promote_options="permissive")
+    except (UnicodeDecodeError, pa.ArrowException) as error:
+        raise _diagnose(stored, str(error)) from None
+    return schema
 
 
-def _read(content: bytes) -> pa.Table:
-    data = _read_as(content, None)
-    # The text of a date would not survive: it is to equal the same text in a CSV.
-    dates = [field.name for field in data.schema if pa.types.is_timestamp(field.type)]
-    if not dates:
-        return data
-    schema = pa.schema([pa.field(name, pa.string()) for name in dates])
-    return _read_as(content, schema).select(data.column_names)
+def _as_text(field: pa.Field) -> pa.Field:
+    """A field, text if it is a date: its text would not survive, and is to equal that of a CSV."""
+    return field.with_type(pa.string()) if pa.types.is_timestamp(field.type) else field
 
 
-def _read_as(content: bytes, schema: pa.Schema | None) -> pa.Table:
+def _parsed(block: bytes, schema: pa.Schema | None) -> pa.Table:
     from pyarrow.json import ParseOptions, ReadOptions, read_json
 
     return read_json(
-        pa.BufferReader(content),
-        read_options=ReadOptions(block_size=_BLOCK_BYTES),
+        pa.BufferReader(block),
+        read_options=ReadOptions(block_size=max(len(block), 1)),
         parse_options=ParseOptions(explicit_schema=schema),
     )
 
 
-def _diagnose(content: bytes, file: str, reason: str) -> DataError:
+def _line_blocks(stored: SourceFile) -> Iterator[bytes]:
+    """Yields the text in blocks of whole lines."""
+    rest = b""
+    with stored.open() as stream:
+        while block := stream.read(_BLOCK_BYTES):
+            whole, newline, rest = (rest + block).rpartition(b"\n")
+            if whole.strip():
+                yield whole + newline
+    if rest.strip():
+        yield rest
+
+
+def _diagnose(stored: SourceFile, reason: str) -> DataError:
     """What made pyarrow, which names no row of the file, refuse it."""
     kinds: dict[str, str] = {}
-    lines = filter(bytes.strip, content.removeprefix(_BYTE_ORDER_MARK).splitlines())
-    for row, line in enumerate(lines, start=1):
+    file = stored.file
+    lines = (line for block in _line_blocks(stored) for line in block.splitlines())
+    for row, line in enumerate(filter(bytes.strip, lines), start=1):
         try:
-            record = _object(line)
+            record = _object(line.removeprefix(_BYTE_ORDER_MARK))
         except ValueError as error:
             return DataError(f"expected one JSON object a line: {error}", file=file, row=row)
         for name, kind in record.items():

@@ -2,132 +2,110 @@
 
 from __future__ import annotations
 
-import sys
+import secrets
 from collections.abc import Sequence
-from io import BufferedReader
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import numpy as np
+import pyarrow as pa
 
-from dlcli.errors import DataError, UsageError, did_you_mean
-from dlcli.table import delimited, json_lines, parquet
+from dlcli.config.formats import AutoFormat, CsvFormat, FormatChoice
+from dlcli.table import arrow_ipc, delimited, json_lines, parquet
+from dlcli.table.batches import Batches
+from dlcli.table.formats import Kind, contradictions, recognise
+from dlcli.table.merging import Part, check_same_names, merge
+from dlcli.table.sources import Source, SourceFile, find, name_of
+from dlcli.table.stored import store
 from dlcli.table.table import Table
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-_HEAD_BYTES = 4096
-_COMPRESSED = "is compressed; unpack it first"
-_NO_TABLES = {
-    b"PK\x03\x04": "is a zip or an Excel file; export the sheet as CSV",
-    b"\x1f\x8b": _COMPRESSED,  # gzip
-    b"\x28\xb5\x2f\xfd": _COMPRESSED,  # zstd
-}
-"""What files begin with that people take for tables, and what to do about it."""
-_PARQUET_ENDINGS = (".parquet", ".pq")
+_AUTO = AutoFormat()
 
 
-def read_table(path: str | Path, missing: Sequence[str] = ()) -> Table:
-    """Read a CSV, TSV, Parquet or JSON lines file.
+def read_table(
+    source: Source,
+    missing: Sequence[str] = (),
+    form: FormatChoice = _AUTO,
+    folder: Path | None = None,
+) -> Table:
+    """Read CSV, TSV, Parquet, Arrow IPC or JSON lines, plain or packed with gzip or zstd.
 
     Args:
-        path: the file; `-` is standard input.
+        source: the file, a glob, or a list of them, whose rows follow each other; `-` is standard
+            input.
         missing: words that count as missing, besides empty fields.
+        form: how text is to be read, as far as it is not to be found out.
+        folder: where to keep the rows, in files of dlcli's own; without one they are in memory.
 
     Raises:
         UsageError: a file that is not there or can't be read.
         DataError: a file that is no table, is damaged, has no rows, or has rows that don't fit its
-            header.
+            header; files with different columns.
     """
-    file = "standard input" if str(path) == "-" else str(path)
-    content = _read(path, file)
-    data = _parse(content, file)
-    if data.num_rows == 0:
-        raise DataError("has a header but no rows", file=file)
-    numbers = np.arange(1, data.num_rows + 1, dtype=np.int64)
-    return Table(file, data, numbers, tuple(missing))
+    stored = find(source)
+    parts = [_part(each, form, folder) for each in stored]
+    name = stored[0].file if len(stored) == 1 else name_of(source)
+    return merge(parts, name, tuple(missing), _csv(form))
 
 
-def read_header(path: str | Path) -> tuple[str, ...]:
+def read_header(source: Source, form: FormatChoice = _AUTO) -> tuple[str, ...]:
     """The columns' names. Only JSON lines, where any row may bring a new one, are read whole.
 
     Args:
-        path: the file; not standard input, which can be read only once.
+        source: the file, a glob, or a list of them; not standard input, which can be read only
+            once.
+        form: how text is to be read, as far as it is not to be found out.
 
     Raises:
         UsageError: a file that is not there or can't be opened.
         DataError: a file that is no table, is empty or damaged, or names that could not be told
-            apart.
+            apart; files with different columns.
     """
-    file = str(path)
-    with _open(path) as stream:
-        head = stream.peek(_HEAD_BYTES)
-        _refuse_others(head, file)
-        if parquet.begins(head):
-            return parquet.read_names(stream, file)
-        if json_lines.begins(head):
-            return tuple(_parse(stream.read(), file).column_names)
-        return delimited.read_names(stream, file)
+    first, *others = find(source)
+    names = _names(first, form)
+    for other in others:
+        check_same_names(names, first.file, _names(other, form), other.file)
+    return names
 
 
-def _read(path: str | Path, file: str) -> bytes:
-    try:
-        if str(path) == "-":
-            return sys.stdin.buffer.read()
-        with _open(path) as stream:
-            return stream.read()
-    except OSError as error:
-        raise UsageError(f"{file}: can't be read: {error.strerror}") from None
-
-
-def _refuse_others(head: bytes, file: str) -> None:
-    """Refuses what is no table, or not the one that its name says.
+def open_batches(stored: SourceFile, form: FormatChoice = _AUTO) -> Batches:
+    """Opens a file to be read some rows at a time.
 
     Raises:
-        DataError: saying what it is.
+        UsageError: a file that can't be read.
+        DataError: a file that is no table, or is damaged.
     """
-    for beginning, message in _NO_TABLES.items():
-        if head.startswith(beginning):
-            raise DataError(message, file=file)
-    if file.lower().endswith(_PARQUET_ENDINGS) and not parquet.begins(head):
-        message = "is no Parquet file: it doesn't begin with PAR1; write it again, or rename it"
-        raise DataError(message, file=file)
+    kind = recognise(stored.head(), stored.file)
+    with stored.unbroken():
+        return _opened(stored, kind, form)
 
 
-def _parse(content: bytes, file: str) -> pa.Table:
-    _refuse_others(content, file)
-    if parquet.begins(content):
-        return parquet.read(content, file)
-    if json_lines.begins(content):
-        return json_lines.read(content, file)
-    return delimited.read(content, file)
+def _opened(stored: SourceFile, kind: Kind, form: FormatChoice) -> Batches:
+    if kind == "csv":
+        return delimited.open_batches(stored, _csv(form))
+    if kind == "parquet":
+        return parquet.open_batches(stored)
+    return arrow_ipc.open_batches(stored) if kind == "arrow" else json_lines.open_batches(stored)
 
 
-def _open(path: str | Path) -> BufferedReader:
-    """Open a file for reading, or say why not.
-
-    Raises:
-        UsageError: with the nearest name in the folder if the file is not there.
-    """
-    path = Path(path)
-    try:
-        return path.open("rb")
-    except FileNotFoundError:
-        raise UsageError(
-            f"{path}: no such file{did_you_mean(path.name, _siblings(path))}"
-        ) from None
-    except IsADirectoryError:
-        raise UsageError(f"{path}: is a folder, a file was expected") from None
-    except OSError as error:
-        raise UsageError(f"{path}: can't be opened: {error.strerror}") from None
-    except ValueError as error:  # a NUL character in the name
-        raise UsageError(f"{str(path)!r}: can't be opened: {error}") from None
+def _part(packed: SourceFile, form: FormatChoice, folder: Path | None) -> Part:
+    """All rows of a file."""
+    remarks = list(contradictions(packed, form))
+    stored = packed.in_memory() if packed.compression and folder is None else packed
+    batches = open_batches(stored, form)
+    with stored.unbroken():
+        if folder is None:
+            data = pa.Table.from_batches(batches.rows, batches.schema)
+        else:
+            data = store(batches, folder / f"rows_{secrets.token_hex(8)}.arrow")
+    return Part(stored.file, data, batches.delimiter, (*remarks, *batches.remarks))
 
 
-def _siblings(path: Path) -> list[str]:
-    """The names in a file's folder, none if it can't be listed."""
-    try:
-        return [entry.name for entry in path.parent.iterdir()]
-    except OSError:
-        return []
+def _names(stored: SourceFile, form: FormatChoice) -> tuple[str, ...]:
+    if recognise(stored.head(), stored.file) == "csv":
+        with stored.unbroken():
+            return delimited.read_names(stored, _csv(form))
+    return tuple(open_batches(stored, form).schema.names)
+
+
+def _csv(form: FormatChoice) -> CsvFormat:
+    """How text is to be read."""
+    return form if isinstance(form, CsvFormat) else CsvFormat()

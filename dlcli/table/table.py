@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -11,8 +11,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dlcli.errors import DataError
-from dlcli.table.arrays import integers
+from dlcli.table.arrays import integers, strings
 from dlcli.table.column import Column, Kind, Parsed, plain
+from dlcli.table.notation import Notation
+from dlcli.table.remarks import Remark
+from dlcli.table.stored import StoredColumns
+from dlcli.table.time_guess import TimeGuess, guess_times
+from dlcli.table.times import Times, parse_times
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,12 +30,20 @@ class Table:
         row_numbers: the row of each row in that file, counted from 1 after the header, (rows,).
         missing_words: what counts as missing, besides nulls, NaN and blank fields; a word that is a
             number counts by its value in a column of numbers.
+        files: the files that the rows come from, if not `file` alone, in their order.
+        file_numbers: the place in `files` of each row's, (rows,).
+        notations: how the texts of a column write numbers, where not as programs do.
+        remarks: what was understood of the files and is not plain to see.
     """
 
     file: str
-    data: pa.Table
+    data: pa.Table | StoredColumns
     row_numbers: NDArray[np.int64]
     missing_words: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    file_numbers: NDArray[np.int32] | None = None
+    notations: Mapping[str, Notation] = field(default_factory=dict)
+    remarks: tuple[Remark, ...] = ()
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
@@ -48,22 +61,46 @@ class Table:
         Args:
             rows: indices from 0, (rows,).
         """
-        data = self.data.take(integers(rows))
-        return replace(self, data=data, row_numbers=self.row_numbers[rows])
+        return self._part(self.data.take(integers(rows)), rows)
 
     def parts(self, rows: int) -> Iterator[Table]:
         """Yields views of so many neighbouring rows in turn; the last may have fewer."""
         for start in range(0, self.rows, rows):
-            data = self.data.slice(start, rows)
-            yield replace(self, data=data, row_numbers=self.row_numbers[start : start + rows])
+            yield self._part(self.data.slice(start, rows), slice(start, start + rows))
+
+    def where(self, index: int) -> tuple[str, int]:
+        """The file of a row, and its number in that file, counted from 1 after the header.
+
+        Args:
+            index: the row's index from 0.
+        """
+        if self.file_numbers is None:
+            return self.file, int(self.row_numbers[index])
+        return self.files[self.file_numbers[index]], int(self.row_numbers[index])
+
+    def file_names(self) -> pa.Array:
+        """The file of each row, (rows,)."""
+        names = self.files or (self.file,)
+        numbers = self.file_numbers if self.file_numbers is not None else np.zeros(self.rows)
+        return strings(names, pa.string()).take(integers(numbers.astype(np.int64)))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was found out about the files."""
+        return tuple(remark.message for remark in self.remarks if not remark.is_doubtful)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was found out about the files, and may be otherwise."""
+        return tuple(remark.message for remark in self.remarks if remark.is_doubtful)
 
     def kind(self, name: str) -> Kind:
         """What a column is stored as; dates, lists and bytes are `other`."""
-        return self._column(name).kind
+        return self.column(name).kind
 
     def missing(self, name: str) -> NDArray[np.bool_]:
         """Where a column's value is null, NaN, blank or one of the missing words, (rows,)."""
-        return self._column(name).missing()
+        return self.column(name).missing()
 
     def numbers(self, name: str) -> NDArray[np.float64]:
         """A column as numbers, NaN where missing, (rows,).
@@ -79,14 +116,14 @@ class Table:
         Raises:
             DataError: a column that holds no numbers and no text.
         """
-        return self._column(name).numbers()
+        return self.column(name).numbers()
 
     def looks_numeric(self, name: str) -> bool:
         """Whether a column has a value, and every value is a number; infinities are taken for one.
 
         A word for missing that was not declared, such as `NA`, is no number.
         """
-        return self._column(name).looks_numeric()
+        return self.column(name).looks_numeric()
 
     def booleans(self, name: str) -> NDArray[np.float64]:
         """A column as 1 for true and 0 for false, NaN where missing, (rows,).
@@ -102,11 +139,32 @@ class Table:
         Raises:
             DataError: a column that holds nothing of the kind.
         """
-        return self._column(name).booleans()
+        return self.column(name).booleans()
 
     def looks_boolean(self, name: str) -> bool:
         """Whether a column has a value, and every value is true or false in words, not 1 or 0."""
-        return self._column(name).looks_boolean()
+        return self.column(name).looks_boolean()
+
+    def parse_times(self, name: str, formats: Sequence[str], zone: str = "UTC") -> Times:
+        """A column as times, with those values apart that are none.
+
+        Args:
+            name: the column.
+            formats: how text and numbers are written: `iso`, `unix`, `unix_ms`, or as in
+                `%d.%m.%Y`; the first that fits a value counts.
+            zone: where values were written that don't say their offset from UTC.
+
+        Raises:
+            DataError: a column that can't hold times.
+        """
+        return parse_times(self.column(name), formats, zone)
+
+    def guess_times(self, name: str) -> TimeGuess | None:
+        """How a column's dates are written, None unless every value is one.
+
+        A column of numbers is never taken for dates.
+        """
+        return guess_times(self.column(name))
 
     def texts(self, name: str) -> NDArray[np.object_]:
         """The canonical text of a column's values, None where missing, (rows,).
@@ -117,7 +175,7 @@ class Table:
         Raises:
             DataError: values that have no text, such as lists.
         """
-        return self._column(name).texts()
+        return self.column(name).texts()
 
     def codes(self, name: str) -> tuple[NDArray[np.int64], list[str]]:
         """A column as categories: what `texts` gives, without a Python object per row.
@@ -129,7 +187,7 @@ class Table:
         Raises:
             DataError: values that have no text, such as lists.
         """
-        return self._column(name).codes()
+        return self.column(name).codes()
 
     def keep(self, name: str) -> pa.ChunkedArray:
         """A column's values as stored, unchanged, (rows,)."""
@@ -148,13 +206,30 @@ class Table:
         """
         if wrong.any():
             at = int(np.argmax(wrong))
-            row = int(self.row_numbers[at])
-            raise DataError(complaint(at), file=self.file, row=row, column=name)
+            file, row = self.where(at)
+            raise DataError(complaint(at), file=file, row=row, column=name)
 
     def _all_of(self, parsed: Parsed, name: str) -> NDArray[np.float64]:
         self.refuse(parsed.unreadable, name, parsed.complaint)
         return parsed.values
 
-    def _column(self, name: str) -> Column:
+    def column(self, name: str) -> Column:
+        """A column's values, with what it takes to read them."""
         values = plain(self.data.column(name))
-        return Column(name, values, self.file, self.missing_words)
+        notation = self.notations.get(name, Notation())
+        return Column(name, values, self.file, self.missing_words, notation)
+
+    def _part(self, data: pa.Table | StoredColumns, rows: NDArray[np.int64] | slice) -> Table:
+        """Some of the rows.
+
+        Args:
+            data: their columns.
+            rows: which they are.
+        """
+        numbers = self.file_numbers
+        return replace(
+            self,
+            data=data,
+            row_numbers=self.row_numbers[rows],
+            file_numbers=None if numbers is None else numbers[rows],
+        )

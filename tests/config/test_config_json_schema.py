@@ -146,7 +146,14 @@ SHORT_FORMS: dict[str, list[Any]] = {
     "loss": ["huber", "mean_squared_error"],
     "optimizer": ["adam", "sgd", "muon"],
     "learning_rate_schedule": ["constant", "cosine_decay", "reduce_on_plateau"],
-    "data.target": ["y", ["y", "z"], {"column": "y"}],
+    "data.target": [
+        "y",
+        ["y", "z"],
+        {"column": "y"},
+        {"column": ["y", "z"], "type": "multi_label"},
+        {"column": "y", "type": "multi_label", "delimiter": "|"},
+        {"column": "y", "type": "count"},
+    ],
     "input.features": [
         ["a", "b"],
         {"a": "numeric"},
@@ -172,6 +179,7 @@ WRONG: dict[str, list[Any]] = {
     "class_weight": [{}, {"a": 0}, "equal"],
     "sed": [1],
     "data.trian": ["a.csv"],
+    "data.target": [{"column": "y", "type": "labels"}, {"column": "y", "delimiter": ""}],
 }
 
 

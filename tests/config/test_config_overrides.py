@@ -170,8 +170,8 @@ def test_only_the_named_one_of_two_aliased_layers_changes(config_file: Path) -> 
         ("hidden[0].unit=5", "hidden[0].unit: unknown key; did you mean 'units'?"),
         ("data[0]=5", "data: expected a list here, to take an item of"),
         ("seed=1:30", "seed: expected an integer from 0 to 4294967295, got '1:30'"),
-        ("data.target.type=x", "data.target.type: expected 'auto', 'numeric' or 'categorical',"
-                               " got 'x'"),
+        ("data.target.type=x", "data.target.type: expected 'auto', 'numeric', 'count',"
+                               " 'categorical' or 'multi_label', got 'x'"),
     ],
 )  # fmt: skip
 def test_a_problem_names_the_argument_that_it_came_from(

@@ -141,6 +141,7 @@ def test_a_written_config_spells_out_its_defaults_in_the_order_of_the_schema(pat
 seed: 0
 data:
   train: a.csv
+  format: {name: auto}
   target: {column: y, type: auto}
   missing: []
 input:

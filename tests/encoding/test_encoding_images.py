@@ -21,7 +21,7 @@ from pydantic import TypeAdapter, ValidationError
 from dlcli.config.features import Augmentation, Image, Input
 from dlcli.encoding import Findings
 from dlcli.encoding.features import FeatureEncoder, fit_feature
-from dlcli.encoding.images import ImageEncoder, image_folder
+from dlcli.encoding.images import ImageEncoder, image_files
 from dlcli.encoding.layout import Block, Picture
 from dlcli.errors import DataError
 from dlcli.table import Table
@@ -228,7 +228,22 @@ def test_a_path_may_be_absolute(tmp_path):
 
 def test_paths_of_standard_input_start_at_the_current_folder(tmp_path):
     piped = Table("standard input", table(tmp_path, ["a.png"]).data, np.array([1]))
-    assert image_folder(piped) == Path(".")
+    codes, files = image_files(piped, "photo")
+    assert codes.tolist() == [0]
+    assert files == [Path("a.png")]
+
+
+def test_paths_of_several_files_start_at_the_folder_of_each(tmp_path):
+    whole = Table(
+        "*/t.csv",
+        table(tmp_path, ["a.png", "a.png", None, "b.png"]).data,
+        np.array([1, 2, 1, 2]),
+        files=("x/t.csv", "y/t.csv"),
+        file_numbers=np.array([0, 0, 1, 1], dtype=np.int32),
+    )
+    codes, files = image_files(whole, "photo")
+    assert codes.tolist() == [0, 0, -1, 1]
+    assert files == [Path("x/a.png"), Path("y/b.png")]
 
 
 def test_rows_with_the_same_path_have_the_same_pixels_and_it_is_read_once(tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
 import os
@@ -174,18 +175,6 @@ class TestRefusingCsv:
                 "a,,c\n1,2,3\n", "column 2 of the header has no name; name it", id="no name"
             ),
             pytest.param(
-                "a;b\n1,5;2\n",
-                "seems to be separated by ';', fields must be separated by commas or tabs; save it "
-                "with one of these",
-                id="semicolons",
-            ),
-            pytest.param(
-                '"a";"b"\n"1";"2"\n',
-                "seems to be separated by ';', fields must be separated by commas or tabs; save it "
-                "with one of these",
-                id="semicolons and quotes",
-            ),
-            pytest.param(
                 "a,b\n1,2\n\n3\n",
                 "row 2: has 1 fields, the header has 2; see line 4",
                 id="short row",
@@ -222,19 +211,8 @@ class TestRefusingCsv:
             ),
             pytest.param(
                 "a,b\n1,2\n3,4\0\n",
-                "row 2, column 'b': a NUL byte, expected text; if it is UTF-16, save it as UTF-8",
+                "row 2, column 'b': a NUL byte, expected text; is the file damaged, or no table?",
                 id="NUL",
-            ),
-            pytest.param(
-                "a,b\n1,2\n".encode("utf-16"),
-                "in the header: a NUL byte, expected text; if it is UTF-16, save it as UTF-8",
-                id="UTF-16",
-            ),
-            pytest.param(
-                b"a,b\n1,2\n\xe9t\xe9,4\n",
-                "row 2, column 'a': byte 0xe9 is not UTF-8; save the file as UTF-8, for instance "
-                "with iconv -f latin1 -t utf-8",
-                id="Latin-1",
             ),
         ],
     )
@@ -242,7 +220,7 @@ class TestRefusingCsv:
         assert message(DataError, read_table, write(content)) == f"data.csv: {expected}"
 
     def test_a_byte_far_down_is_found(self):
-        content = b"a,b\n" + b"1,2\n" * 50_000 + b"3,\xff\n"
+        content = b"a,b\n" + b"\xc3\xa9,2\n" * 50_000 + b"3,\xff\n"
         found = message(DataError, read_table, write(content))
         assert found.startswith("data.csv: row 50001, column 'b': byte 0xff is not UTF-8")
 
@@ -299,8 +277,8 @@ class TestReadingHeaders:
     def test_json_lines_give_the_columns_of_all_rows(self):
         assert read_header(write('{"a": 1}\n{"b": 2}\n', "data.jsonl")) == ("a", "b")
 
-    def test_a_header_that_is_not_utf8_is_refused(self):
-        found = message(DataError, read_header, write(b"caf\xe9,b\n1,2\n"))
+    def test_a_header_that_is_damaged_utf8_is_refused(self):
+        found = message(DataError, read_header, write(b"caf\xe9,\xc3\xa9\xc3\xa9\n1,2\n"))
         assert found.startswith("data.csv: in the header: byte 0xe9 is not UTF-8")
 
     def test_duplicates_are_refused(self):
@@ -712,15 +690,21 @@ def test_pandas_is_not_imported_even_where_it_is_installed(tmp_path):
     write('a,b,c\n1.5,x,true\n,"y",false\n')
     pq.write_table(pa.table({"a": [1.5, None], "b": ["x", "y"], "c": [True, None]}), "p.parquet")
     write('{"a": 1.5, "b": "x", "c": true}\n', "data.jsonl")
+    write(gzip.compress('a;b;c\n"1,5";é;true\n1.234,5;ü;false\n'.encode("latin-1")), "text.gz")
+    schema = pa.schema({"a": pa.int8(), "b": pa.string(), "c": pa.bool_()})
+    with pa.ipc.new_file("data.arrow", schema) as writer:
+        writer.write_table(pa.table({"a": [1], "b": ["x"], "c": [True]}, schema))
     script = """if True:
         import sys
         import numpy as np
         from dlcli.table import read_header, read_table
-        for file in ("data.csv", "p.parquet", "data.jsonl"):
+        files = ["data.csv", "p.parquet", "data.jsonl", "data.arrow", "text.gz"]
+        for file in [*files, files]:
             read_header(file)
             table = read_table(file, ["?"]).take(np.array([0]))
             table.numbers("a"), table.looks_numeric("b"), table.missing("b"), table.texts("b")
             table.booleans("c"), table.looks_boolean("c"), table.codes("a"), table.keep("a")
+            table.remarks, table.where(0), table.file_names()
         assert "pandas" not in sys.modules
     """
     path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])

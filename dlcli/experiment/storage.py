@@ -1,0 +1,82 @@
+"""Where rows wait while they are trained on: in memory, or on disk beside the run."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from dlcli.config import ConfigFile
+from dlcli.experiment.tables import data_files
+from dlcli.run import cache_folder
+
+EXPANSION = {".parquet": 8.0, ".pq": 8.0, ".gz": 12.0, ".zst": 12.0}
+"""How much memory a byte of a packed file takes: its rows, the sets that they are dealt out to, the
+matrix, and its copy on the device."""
+USUAL_EXPANSION = 4.0
+"""The same of other files."""
+
+
+@contextmanager
+def working_folder(file: ConfigFile, output: Path | None) -> Iterator[Path | None]:
+    """Makes a folder for rows if they are to wait on disk, and removes it at the end.
+
+    Args:
+        file: the config.
+        output: the run folder, if one was named.
+
+    Yields:
+        The folder, or `None` if rows wait in memory.
+
+    Raises:
+        UsageError: if it can't be made, or the config names files that aren't there.
+    """
+    storage = file.config.data.storage
+    if storage == "memory" or (storage == "auto" and not _is_large(data_files(file))):
+        yield None
+        return
+    with cache_folder(output, file.name) as folder:
+        yield folder
+
+
+def _is_large(files: Sequence[Path]) -> bool:
+    """Whether rows would take more than half of the memory that there is."""
+    needed = sum(
+        path.stat().st_size * EXPANSION.get(path.suffix.lower(), USUAL_EXPANSION)
+        for path in files
+        if path.exists()  # what isn't there is told by the reader
+    )
+    return needed > available_memory() / 2
+
+
+def available_memory() -> float:
+    """The bytes that the process may take: what the machine has left, or a limit allows."""
+    return min(_left(), *_limits())
+
+
+def _left() -> float:
+    meminfo = Path("/proc/meminfo")
+    if meminfo.exists():
+        lines = dict(line.split(":") for line in meminfo.read_text(encoding="ascii").splitlines())
+        return float(lines["MemAvailable"].split()[0]) * 1024
+    if hasattr(os, "sysconf"):
+        return float(os.sysconf("SC_PHYS_PAGES")) * os.sysconf("SC_PAGE_SIZE")
+    return float("inf")
+
+
+def _limits() -> Iterator[float]:
+    """Yields the limits that a container or a shell has set."""
+    yield float("inf")
+    limit = Path("/sys/fs/cgroup/memory.max")
+    if limit.exists() and (text := limit.read_text(encoding="ascii").strip()) != "max":
+        yield float(text)
+    if sys.platform == "win32":
+        return
+    import resource
+
+    for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA):
+        soft, _ = resource.getrlimit(kind)
+        if soft != resource.RLIM_INFINITY:
+            yield float(soft)

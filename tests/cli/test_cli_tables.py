@@ -1,0 +1,151 @@
+"""Tables of every kind, from the command line."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from dlcli.config import load_config
+from dlcli.errors import DataError
+from dlcli.experiment import Events, checking, prepare
+from dlcli.experiment.preparation import resolved_config
+from dlcli.experiment.tables import data_files
+
+CONFIG = """\
+data: {train: 'data/part-*.csv', validation: [data/late.csv], target: y}
+hidden: []
+epochs: 1
+"""
+
+
+@pytest.fixture
+def parts(folder):
+    """Two files to train on, one to validate with: numbers with decimal commas."""
+    Path("data").mkdir()
+    Path("data/part-1.csv").write_text("x;y\n0,5;1,5\n1,5;2,5\n")
+    Path("data/part-2.csv").write_text("x;y\n2,5;3,5\n3,5;4,5\n")
+    Path("data/late.csv").write_text("x,y\n1.5,2.5\n")
+    Path("c.yaml").write_text(CONFIG)
+
+
+@pytest.mark.usefixtures("parts")
+class TestExperiment:
+    def test_what_was_understood_is_told_with_the_data(self, dlcli):
+        lines = dlcli("validate", "c.yaml").stderr.splitlines()
+        assert lines[:3] == [
+            "data      data/part-*.csv: 4 training, 1 validation rows",
+            "          data/part-*.csv: fields are separated by ';'",
+            "          data/part-*.csv: the numbers of 'x', 'y' have a decimal comma",
+        ]
+
+    def test_what_is_doubtful_is_a_warning(self, dlcli):
+        Path("data/part-1.csv").write_text("x;y\n0;1,500\n1;2,500\n")
+        Path("data/part-2.csv").unlink()
+        first = dlcli("validate", "c.yaml").stderr.splitlines()[0]
+        assert first == (
+            "warning: data/part-1.csv: column 'y': 1,500 may be 1500 or 1.500, taken as 1.500; "
+            'otherwise say data.format: {name: csv, thousands: ","}'
+        )
+
+    def test_an_event_has_what_was_understood(self):
+        told = {}
+        prepare(load_config(Path("c.yaml")), Events(told.__setitem__))
+        assert told["data"]["notes"] == [
+            "data/part-*.csv: fields are separated by ';'",
+            "data/part-*.csv: the numbers of 'x', 'y' have a decimal comma",
+        ]
+
+    def test_a_declaration_reaches_the_files(self, dlcli):
+        result = dlcli("validate", "c.yaml", "--set", "data.format={name: csv, decimal: '.'}")
+        assert "y: a number" not in result.stderr
+
+    def test_files_that_differ_in_columns_are_a_data_error(self, dlcli):
+        Path("data/part-2.csv").write_text("x;z\n1;2\n")
+        result = dlcli("validate", "c.yaml")
+        expected = "error: data/part-2.csv: has no column 'y', which data/part-1.csv has"
+        assert (result.exit_code, result.stderr.splitlines()) == (3, [expected])
+
+    def test_a_glob_without_a_match_is_a_usage_error(self, dlcli):
+        result = dlcli("validate", "c.yaml", "--set", "data.train=data/part-*.parquet")
+        assert result.exit_code == 2
+        assert "data/part-*.parquet: matches no file; data has late.csv, part-1" in result.stderr
+
+    def test_every_file_counts_for_whether_the_data_are_large(self, dlcli, monkeypatch):
+        sizes = [path.stat().st_size for path in Path("data").iterdir()]
+        monkeypatch.setattr(checking, "LARGE_BYTES", sum(sizes) - 1)
+        assert "only headers were read" in dlcli("validate", "c.yaml").stderr
+        monkeypatch.setattr(checking, "LARGE_BYTES", sum(sizes))
+        assert "only headers were read" not in dlcli("validate", "c.yaml").stderr
+
+    def test_the_environment_knows_every_file(self):
+        names = [path.as_posix() for path in data_files(load_config(Path("c.yaml")))]
+        assert names == ["data/part-1.csv", "data/part-2.csv", "data/late.csv"]
+
+    def test_the_resolved_config_leads_to_the_same_files_and_finds_formats_out_again(self):
+        file = load_config(Path("c.yaml"))
+        prepared = prepare(file, Events(lambda *_: None))
+        data = resolved_config(file, prepared, Path("runs/c"), threads=1).data
+        assert data.train == "../../data/part-*.csv"
+        assert data.validation == ("../../data/late.csv",)
+        assert data.format.name == "auto"
+
+    def test_an_error_names_the_file_and_the_row_in_it(self):
+        Path("data/part-2.csv").write_text("x;y\n2,5;3,5\nmany;4,5\n")
+        text = CONFIG.replace("hidden", "input: {features: {x: numeric}}\nhidden")
+        Path("c.yaml").write_text(text)
+        with pytest.raises(DataError, match=r"^data/part-2\.csv: row 2, column 'x': "):
+            prepare(load_config(Path("c.yaml")), Events(lambda *_: None))
+
+
+@pytest.mark.usefixtures("double")
+class TestPrediction:
+    """Of y = 2x + 1, which was trained on commas and points."""
+
+    def test_a_file_of_another_kind_is_understood_and_told(self, dlcli):
+        Path("new.csv").write_text("x;id\n0,5;a\n1,5;b\n")
+        result = dlcli("predict", "new.csv")
+        assert result.stdout == "prediction\n2\n4\n"
+        assert result.stderr.splitlines()[1:] == [
+            "note: new.csv: fields are separated by ';'",
+            "note: new.csv: the numbers of 'x' have a decimal comma",
+        ]
+
+    @pytest.mark.parametrize("ending", ["parquet", "arrow", "csv.gz", "jsonl"])
+    def test_every_format_is_read(self, dlcli, ending):
+        table = pa.table({"x": [0.5, 1.5], "id": ["a", "b"]})
+        if ending == "parquet":
+            pq.write_table(table, "new.parquet")
+        elif ending == "arrow":
+            with pa.ipc.new_file("new.arrow", table.schema) as writer:
+                writer.write_table(table)
+        elif ending == "csv.gz":
+            Path("new.csv.gz").write_bytes(gzip.compress(b"x,id\n0.5,a\n1.5,b\n"))
+        else:
+            Path("new.jsonl").write_text('{"x": 0.5, "id": "a"}\n{"x": 1.5, "id": "b"}\n')
+        result = dlcli("predict", f"new.{ending}")
+        assert result.stdout == "prediction\n2\n4\n"
+        assert "note:" not in result.stderr
+
+    def test_a_glob_is_one_table(self, dlcli):
+        Path("new-1.csv").write_text("x,y,id\n0,1,a\n")
+        Path("new-2.csv").write_text("x,y,id\n1,3,b\n")
+        assert dlcli("predict", "new-*.csv").stdout == "prediction\n1\n3\n"
+        result = json.loads(dlcli("evaluate", "--json", "new-*.csv").stdout)
+        assert (result["rows"], result["metrics"]["mae"]) == (2, 0)
+
+    def test_what_is_doubtful_is_a_warning(self, dlcli):
+        Path("new.csv").write_text('x,y,id\n"1,500",3001,a\n')
+        for verb in ("predict", "evaluate"):
+            found = dlcli(verb, "new.csv").stderr
+            assert "warning: new.csv: column 'x': 1,500 may be 1500 or 1.500" in found
+
+    def test_init_says_in_comments_what_was_understood(self, dlcli):
+        Path("new.csv").write_text("x;y\n" + "".join(f"{at},5;{at},25\n" for at in range(30)))
+        text = dlcli("init", "new.csv", "--target", "y").stdout
+        assert "  # new.csv: fields are separated by ';'\n" in text
+        assert "  # new.csv: the numbers of 'x', 'y' have a decimal comma\n" in text
