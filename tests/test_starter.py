@@ -14,6 +14,7 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from dlcli.config import Config, load_config
 from dlcli.errors import ConfigError, DataError, UsageError
@@ -26,8 +27,11 @@ SHIPPED = [
     "breast_cancer",
     "diabetes",
     "digits",
+    "digits_png",
     "iris",
     "line",
+    "penguins",
+    "reviews",
     "steering",
     "tictactoe",
     "xor",
@@ -134,7 +138,7 @@ def test_the_path_to_the_table_starts_at_the_config(tmp_path: Path) -> None:
 
 def test_codes_with_leading_zeros_are_categories(tmp_path: Path) -> None:
     text = starter(table(tmp_path, zip=["01234", "04711", "01234"], y=[1, 2, 3.5]))
-    expected = "zip: categorical # codes, not amounts, by their leading zeros, 2 values: "
+    expected = "zip: categorical # codes by their leading zeros, 2 values: "
     assert line(text, "zip") == expected + "01234 (2), 04711 (1)"
     assert prepared(text, tmp_path)[1].decisions["zip"].feature.type == "categorical"
 
@@ -144,24 +148,12 @@ def test_decimals_below_one_are_no_codes(tmp_path: Path) -> None:
     assert line(text, "x") == "x: numeric # all numbers, 0 to 0.5"
 
 
-@pytest.mark.parametrize(
-    ("name", "values"),
-    [
-        ("PassengerId", [7, 3, 9]),
-        ("id", ["a", "b", "c"]),
-        ("count", list(range(100, 120))),
-        ("label", [f"n{i}" for i in range(20)]),
-    ],
-)
-def test_what_looks_like_an_identifier_is_ignored(
-    tmp_path: Path, name: str, values: list[object]
-) -> None:
-    rows = range(len(values))
+def test_an_identifier_is_ignored(tmp_path: Path) -> None:
+    rows = range(20)
     text = starter(
-        table(tmp_path, **{name: values}, x=[i / 7 for i in rows], y=[i / 3 for i in rows])
+        table(tmp_path, id=[3 * i for i in rows], x=[i / 7 for i in rows], y=[i / 3 for i in rows])
     )
-    expected = "ignored # another value in each row: looks like an identifier"
-    assert line(text, name) == f"{name}: {expected}"
+    assert line(text, "id") == "id: ignored # another value in each row: an identifier"
 
 
 def test_whole_numbers_that_happen_to_differ_are_read(tmp_path: Path) -> None:
@@ -189,28 +181,113 @@ def test_columns_that_teach_nothing_are_ignored_with_the_reason(tmp_path: Path) 
     )
     assert line(text, "empty") == "empty: ignored # has no value in the training rows"
     assert line(text, "rare") == "rare: ignored # 7 values in 20 rows are too few"
-    infinite = "holds a number that is infinite or beyond 3.4e+38"
+    infinite = "all numbers, one of them infinite or beyond 3.4e+38"
     assert line(text, "wild") == f"wild: ignored # {infinite}"
     prepared(text, tmp_path)
 
 
 def test_words_for_missing_numbers_are_declared(tmp_path: Path) -> None:
     text = starter(table(tmp_path, x=["1.5", "?", "NA", "4"], y=[1, 2, 3, 4.5]))
-    assert line(text, "missing") == 'missing: ["?", "NA"] # stands where other rows have a number'
+    where = "stands where other rows have numbers or dates"
+    assert line(text, "missing") == f'missing: ["?", "NA"] # {where}'
     assert line(text, "x") == "x: numeric # all numbers, 1.5 to 4, 2 missing"
     assert prepared(text, tmp_path)[1].decisions["x"].feature.type == "numeric"
 
 
 def test_a_class_called_none_stays_a_class(tmp_path: Path) -> None:
-    text = starter(table(tmp_path, x=[1, "none", 3], y=["none", "some", "none"]))
-    assert "missing:" not in text
+    text = starter(
+        table(tmp_path, x=[1, "none", 3], z=[1, 2, 4], y=["none", "some", "none"]),
+    )
+    assert "missing" not in yaml.safe_load(text)["data"]
     assert line(text, "target").endswith("none (2), some (1)")
+    assert line(text, "x").startswith("x: ignored # 66.6 % are numbers, 'none' in 1 row is not")
+    prepared(text, tmp_path)
+
+
+def test_words_for_missing_dates_are_declared(tmp_path: Path) -> None:
+    days = ["31.12.2024", "02.01.2024", "-", "03.01.2024"]
+    text = starter(table(tmp_path, day=days, y=[1, 2, 3, 4.5]))
+    assert line(text, "missing").startswith('missing: ["-"] # ')
+    written = '{type: datetime, format: "%d.%m.%Y"} # dates as 31.12.2024, 1 missing'
+    assert line(text, "day") == f"day: {written}"
+    prepared(text, tmp_path)
+
+
+def test_dates_in_two_forms_get_both_formats(tmp_path: Path) -> None:
+    days = ["31.12.2024", "02.01.2024 12:30", "03.01.2024"]
+    text = starter(table(tmp_path, day=days, y=[1, 2, 4.5]))
+    formats = '["%d.%m.%Y", "%d.%m.%Y %H:%M"]'
+    assert line(text, "day").startswith(f"day: {{type: datetime, format: {formats}}} # ")
+    assert prepared(text, tmp_path)[1].decisions["day"].feature.type == "datetime"
+
+
+def test_dates_with_two_readings_are_ignored_with_both(tmp_path: Path) -> None:
+    text = starter(table(tmp_path, day=["01/02/2024", "03/04/2024"], x=[1.5, 2], y=[1, 2.5]))
+    assert line(text, "day").startswith("day: ignored # dates, but no value tells its day from ")
+    assert '    # say format: "%d/%m/%Y" or format: "%m/%d/%Y"\n' in text
+
+
+def test_texts_are_read_as_such(tmp_path: Path) -> None:
+    texts = ["a very good place", "not good at all", "nobody came again"]
+    text = starter(table(tmp_path, said=texts, y=["p", "n", "n"]))
+    assert line(text, "said") == "said: text # text of 4 words on average, 3 values"
+    prepared(text, tmp_path)
+
+
+def test_images_get_their_own_small_shape(tmp_path: Path) -> None:
+    for name in "abc":
+        Image.new("L", (9, 8)).save(tmp_path / f"{name}.png")
+    text = starter(table(tmp_path, file=["a.png", "b.png", "c.png"], y=["p", "n", "n"]))
+    reason = "paths of PNG files, greyscale, 9 × 8 pixels"
+    assert line(text, "file") == f"file: {{type: image, shape: [8, 9, 1]}} # {reason}"
+    prepared(text, tmp_path)
+
+
+def test_a_few_words_among_numbers_leave_a_column_out(tmp_path: Path) -> None:
+    values = [*range(100, 119), "1.2.3"]
+    rows = range(20)
+    text = starter(table(tmp_path, a=values, x=[i / 7 for i in rows], y=[i / 3 for i in rows]))
+    assert line(text, "a") == "a: ignored # 95 % are numbers, '1.2.3' in 1 row is not"
+    prepared(text, tmp_path)
+
+
+def test_for_very_many_categories_an_embedding_is_named(tmp_path: Path) -> None:
+    towns = [f"t{i % 51}" for i in range(102)]
+    text = starter(table(tmp_path, town=towns, y=[i / 3 for i in range(102)]))
+    assert "# for so many values, {type: categorical, encoding: embedding} makes fewer" in text
+    assert line(text, "town").startswith("town: categorical # text, 51 values: t0 (2), ")
+
+
+@pytest.mark.parametrize(("rare", "named"), [(5, False), (4, True)])
+def test_classes_that_differ_by_more_than_three_times_may_be_balanced(
+    tmp_path: Path, rare: int, named: bool
+) -> None:
+    names = ["a"] * 15 + ["b"] * rare
+    text = starter(table(tmp_path, x=[i / 7 for i in range(15 + rare)], y=names))
+    said = f"# class_weight: balanced  # classes have {rare} to 15 rows; so they count alike"
+    assert (said in text) == named
+    uncommented = text.replace("# class_weight", "class_weight")
+    assert prepared(uncommented, tmp_path)[0].class_weight == ("balanced" if named else None)
+
+
+def test_whole_numbers_from_zero_on_may_be_counts(tmp_path: Path) -> None:
+    visits = [0, 3, 1, 40, 2, 7]
+    text = starter(table(tmp_path, x=[i / 7 for i in range(6)], y=visits))
+    declared = 'target: {column: "y", type: count}'
+    assert f"# if it counts something: {declared}, which is never negative" in text
+
+
+@pytest.mark.parametrize("values", [[0.5, 2, 3], [-1, 2, 3], [1500, 3000, 4000]])
+def test_broken_negative_and_large_numbers_are_hardly_counts(
+    tmp_path: Path, values: list[float]
+) -> None:
+    assert "counts" not in starter(table(tmp_path, x=[1.5, 2, 3], y=values))
 
 
 def test_few_whole_values_are_pointed_out_as_codes(tmp_path: Path) -> None:
     text = starter(table(tmp_path, sex=[1, 2, 1, 2], flag=[0, 1, 1, 0], y=[5, 7, 5, 7]))
-    hint = "2 whole values: if codes, categorical"
-    assert line(text, "sex") == f"sex: numeric # all numbers, 1 to 2; {hint}"
+    reason = "few whole values, as amounts, 1 to 2; if codes, categorical"
+    assert line(text, "sex") == f"sex: numeric # {reason}"
     assert line(text, "flag") == "flag: numeric # all numbers, 0 to 1"
     hint = 'if its 2 whole values are classes: target: {column: "y", type: categorical}'
     assert f"  # {hint}\n" in text
@@ -242,9 +319,9 @@ def test_many_columns_without_a_pattern_become_the_rest(tmp_path: Path) -> None:
 def test_many_columns_of_many_types_are_left_to_training(tmp_path: Path) -> None:
     names = [f"{a}{b}" for a in "abcdefghij" for b in "klmnopqrs"]
     columns = {name: [1.5, 2] if at % 2 else ["r", "g"] for at, name in enumerate(names)}
-    text = starter(table(tmp_path, code=["07", "07"], zip=["07", "08"], **columns, y=[1, 2]))
+    text = starter(table(tmp_path, wild=["inf", 1], **columns, y=[1, 2]))
     features = yaml.safe_load(text)["input"]["features"]
-    assert features == {"code": "ignored", "zip": "categorical", "*": "auto"}
+    assert features == {"wild": "ignored", "*": "auto"}
 
 
 def test_a_column_named_as_a_pattern_stands_for_itself(tmp_path: Path) -> None:
@@ -295,12 +372,12 @@ def test_names_longer_than_a_plain_key_may_be_are_read_back(tmp_path: Path) -> N
     assert list(prepared(text, tmp_path)[0].input.features or {}) == ["long" * 300]
 
 
-def test_dates_of_a_parquet_file_are_ignored(tmp_path: Path) -> None:
+def test_dates_of_a_parquet_file_are_read(tmp_path: Path) -> None:
     path = tmp_path / "table.parquet"
     when = pa.array([0, 1], pa.date32())
     pq.write_table(pa.table({"when": when, "x": [1.5, 2.0], "y": [1.0, 2.0]}), path)
     text = starter(path)
-    assert line(text, "when").startswith("when: ignored # ")
+    assert line(text, "when") == "when: datetime # stored as dates"
     prepared(text, tmp_path)
 
 
@@ -396,10 +473,18 @@ def test_all_shipped_examples_are_listed() -> None:
 @pytest.mark.parametrize("name", SHIPPED)
 def test_an_example_is_written_side_by_side_and_fits(tmp_path: Path, name: str) -> None:
     written = write_example(name, tmp_path / "new")
-    assert [path.name for path in written] == [f"{name}.yaml", f"{name}.csv", f"{name}.md"]
+    assert [path.name for path in written[:3]] == [f"{name}.yaml", f"{name}.csv", f"{name}.md"]
     assert written[1].read_bytes() == (ROOT / "data" / f"{name}.csv").read_bytes()
     assert written[2].read_bytes() == (ROOT / "data" / f"{name}.md").read_bytes()
     prepare(load_config(written[0]), Events(lambda *_: None))
+
+
+def test_an_example_brings_the_images_that_its_table_names(tmp_path: Path) -> None:
+    table = write_example("digits_png", tmp_path)[1]
+    with table.open(newline="", encoding="utf-8") as stream:
+        paths = [row["image"] for row in csv.DictReader(stream)]
+    assert len(paths) == 1797
+    assert all(tmp_path.joinpath(path).is_file() for path in paths)
 
 
 def test_an_example_differs_from_the_shipped_one_by_its_path_only(tmp_path: Path) -> None:

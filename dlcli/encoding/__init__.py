@@ -1,6 +1,6 @@
 """Tables to matrices: fitted on training rows only, written to JSON, the same ever after."""
 
-from dlcli.encoding.differences import Difference, differences
+from dlcli.encoding.differences import Difference, differences, lines_of
 from dlcli.encoding.encoding import Encoding, fit_encoding, row_weights
 from dlcli.encoding.findings import Findings
 from dlcli.encoding.inputs import HeldInputs, Inputs
@@ -15,7 +15,7 @@ from dlcli.encoding.target import (
     fit_target,
     infer_target,
 )
-from dlcli.encoding.types import Decision, choose_features, decide_types
+from dlcli.encoding.types import Decision, choose_features, decide_types, type_warnings
 
 __all__ = [
     "Block",
@@ -39,5 +39,7 @@ __all__ = [
     "fit_encoding",
     "fit_target",
     "infer_target",
+    "lines_of",
     "row_weights",
+    "type_warnings",
 ]

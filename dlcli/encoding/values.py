@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dlcli.encoding.numbers import LARGEST
 from dlcli.errors import DataError
 from dlcli.table import Table
+from dlcli.table.arrays import strings, to_numpy
 
 MOST_SHOWN = 5
 FEWEST_ROWS = 20
 """Smaller tables hold nothing out, and tell little about what a column is."""
 
-_LEADING_ZERO = re.compile(r"0\d+")
+_NEARLY_ALL_DIFFER = 0.95
+LEADING_ZERO = r"^0[0-9]+$"
 _IDENTIFIER_NAME = re.compile(r"(?i:(?:^|[\W_])(?:id|uuid|guid|key|index|row))$|[a-z]I[dD]$")
+
+
+@dataclass(frozen=True, eq=False)
+class Tally:
+    """The different values of a column."""
+
+    texts: pa.Array
+    """Their canonical texts, in the order of their first row; empty for values without a text."""
+    counts: NDArray[np.int64]
+    """How many rows each has, (distinct values,)."""
 
 
 @dataclass(frozen=True)
@@ -48,22 +61,43 @@ def column_values(table: Table, column: str) -> Values:
         table: the table.
         column: its name.
     """
-    missing = int(table.missing(column).sum())
-    present = table.rows - missing
+    return describe_values(table, column, count_values(table, column))
+
+
+def count_values(table: Table, column: str) -> Tally:
+    """Counts the different values of a column.
+
+    Args:
+        table: the table.
+        column: its name.
+    """
     try:
-        codes, texts = table.codes(column)
+        counted = table.column(column).canonical_texts().value_counts()
     except DataError:  # lists and the like, which have no text
-        return Values(present, missing, 0, (), None, False, False)
-    counts = np.bincount(codes[codes >= 0], minlength=len(texts))
+        return Tally(strings([], pa.string()), np.zeros(0, np.int64))
+    counts = pa.chunked_array([counted.field("counts")])
+    return Tally(counted.field("values").cast(pa.string()), to_numpy(counts, np.int64))
+
+
+def describe_values(table: Table, column: str, tally: Tally) -> Values:
+    """Sums up the values of a column.
+
+    Args:
+        table: the table.
+        column: its name.
+        tally: its different values.
+    """
+    missing = int(table.missing(column).sum())
     numbers = _numbers(table, column)
+    zeros = pc.any(pc.match_substring_regex(tally.texts, LEADING_ZERO)).as_py()
     return Values(
-        present=present,
+        present=table.rows - missing,
         missing=missing,
-        distinct=len(texts),
-        frequent=_frequent(texts, counts),
+        distinct=len(tally.texts),
+        frequent=_frequent(tally),
         bounds=(float(numbers.min()), float(numbers.max())) if len(numbers) else None,
         whole=len(numbers) > 0 and bool((numbers == np.floor(numbers)).all()),
-        leading_zeros=len(numbers) > 0 and any(map(_LEADING_ZERO.fullmatch, texts)),
+        leading_zeros=len(numbers) > 0 and bool(zeros),
     )
 
 
@@ -80,29 +114,29 @@ def _numbers(table: Table, column: str) -> NDArray[np.float64]:
     return np.empty(0)
 
 
-def _frequent(texts: Sequence[str], counts: NDArray[np.int64]) -> tuple[tuple[str, int], ...]:
-    order = np.argsort(-counts, kind="stable")[:MOST_SHOWN]
-    return tuple((texts[at], int(counts[at])) for at in order)
+def _frequent(tally: Tally) -> tuple[tuple[str, int], ...]:
+    order = np.argsort(-tally.counts, kind="stable")[:MOST_SHOWN].tolist()
+    return tuple((tally.texts[at].as_py(), int(tally.counts[at])) for at in order)
 
 
 def is_identifier(name: str, kind: str, values: Values) -> bool:
-    """Whether values only tell rows apart: all differ, and they are no measurements.
+    """Whether values only tell rows apart: nearly all differ, and they are no measurements.
 
-    Whole numbers may well be measurements that happen to differ; so they must be named as an
-    identifier, or count the rows without a gap.
+    Whole numbers may well be measurements that happen to differ; so all must differ, and they must
+    be named as an identifier, or count the rows without a gap. Of other values, 95 % must differ.
 
     Args:
         name: the column's name.
         kind: the feature type that it was taken for; only numbers and categories are doubted.
         values: what it holds.
     """
-    if values.distinct < values.present or kind not in ("numeric", "categorical"):
+    if kind == "categorical":
+        share, fewest = _NEARLY_ALL_DIFFER, FEWEST_ROWS
+        is_named = _IDENTIFIER_NAME.search(name) and values.distinct == values.present
+        many = values.present >= fewest and values.distinct >= share * values.present
+        return bool(is_named or many)
+    if kind != "numeric" or not values.whole or values.distinct < values.present:
         return False
-    if _IDENTIFIER_NAME.search(name) and (values.whole or kind == "categorical"):
-        return True
-    if values.present < FEWEST_ROWS:
-        return False
-    if kind == "categorical" or values.leading_zeros:
-        return True
     low, high = values.bounds or (0.0, 0.0)
-    return values.whole and high - low == values.present - 1
+    counts_rows = values.present >= FEWEST_ROWS and high - low == values.present - 1
+    return bool(_IDENTIFIER_NAME.search(name)) or counts_rows

@@ -21,6 +21,7 @@ from dlcli.encoding import (
     encode_rows,
     fit_encoding,
     fit_target,
+    type_warnings,
 )
 from dlcli.encoding.stored import InputsWriter
 from dlcli.errors import ConfigError, Problem
@@ -89,6 +90,8 @@ def prepare(file: ConfigFile, events: Events, folder: Path | None = None) -> Pre
     decisions = decide_types(chosen, split.train)
     events.tell("target", **_target(target))
     events.tell("features", columns=_described(decisions))
+    for warning in type_warnings(decisions):
+        events.tell("warning", message=f"{split.train.file}: {warning}")
     head = resolve_head(config, target)
     check_values(head, target, sources.tables)
     for warning in unreachable(head, target, split.train):

@@ -13,6 +13,7 @@ from dlcli.inspection.classes import find_imbalance, find_rare_classes
 from dlcli.inspection.constants import find_constants, find_near_constants
 from dlcli.inspection.copies import find_copies
 from dlcli.inspection.dates import find_outlying_dates
+from dlcli.inspection.doubtful_types import find_doubtful_types
 from dlcli.inspection.duplicates import find_duplicates_across, find_repeats
 from dlcli.inspection.finding import Finding, in_rows
 from dlcli.inspection.gaps import find_gaps
@@ -60,7 +61,10 @@ def inspect_table(table: Table, target: str | None = None) -> Inspection:
         require_column(table, target)
     kind, problems = _target(table, target)
     decisions, more = _decisions(table, target)
-    sample = draw_sample(table, decisions, kind)
+    # What training leaves out by a doubt is looked at, too.
+    doubted = {column: decision.otherwise or decision for column, decision in decisions.items()}
+    sample = draw_sample(table, doubted, kind)
+    more += _present([find_doubtful_types(decisions)])
     found = [*problems, *more, *_of_training(sample, Input()), *_of_all_rows(sample)]
     found += [*_notes(sample), *_present([find_repeats(sample), find_imbalance(table, kind)])]
     found += _present([find_rare_classes({"train": table}, kind)])

@@ -63,7 +63,7 @@ def find_missing_words(sample: Sample) -> Finding | None:
     found = {
         name: words
         for name, column in sample.columns.items()
-        if (words := _words(column)) and not is_nearly_numeric(sample, name)
+        if (words := _words(column)) and not is_nearly_numeric(column)
     }
     if not found:
         return None

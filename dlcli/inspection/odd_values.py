@@ -1,4 +1,4 @@
-"""A few words in a column of numbers, for which all of it is taken for text."""
+"""A few words in a column of numbers, at which training will stop."""
 
 from __future__ import annotations
 
@@ -10,14 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.config.features import Categorical
+from dlcli.config.features import Numeric
 from dlcli.inspection.finding import Finding, in_rows, listed, quoted
-from dlcli.inspection.sample import Sample
+from dlcli.inspection.sample import Sample, SampledColumn
 from dlcli.table import Table
 from dlcli.table.column import USUAL_MISSING_WORDS
-
-MOSTLY = 0.9
-"""Share of the values that must be numbers for the others to be odd."""
 
 
 @dataclass(frozen=True)
@@ -36,19 +33,19 @@ class _Odd:
 
 
 def find_odd_values(sample: Sample) -> Finding | None:
-    """Finds categories of which 90 % of the rows with a value are numbers, and the rest is not.
+    """Finds columns that were taken for numbers, though a few values are words.
 
-    All rows are looked at, since a single one spoils the column. Silent for declared categories.
+    All rows are looked at, since training stops at a single one. Silent for declared numbers.
     """
     found = {
-        name: odd
-        for name in sample.columns
-        if is_nearly_numeric(sample, name) and (odd := _odd(sample.whole, name))
+        name: _odd(sample.whole, name)
+        for name, column in sample.columns.items()
+        if is_nearly_numeric(column)
     }
     if not found:
         return None
     details = {name: odd.where for name, odd in found.items()}
-    message = f"taken for categories, as a few values are no numbers: {listed(details)}"
+    message = f"taken for numbers, though a few values are none: {listed(details)}"
     advice = f"{_way_out(found)}, or declare the column categorical"
     rows = sum(odd.rows for odd in found.values())
     return Finding("odd_values", "warning", tuple(found), rows, message, advice)
@@ -61,14 +58,9 @@ def _way_out(found: Mapping[str, _Odd]) -> str:
     return "correct them"
 
 
-def is_nearly_numeric(sample: Sample, name: str) -> bool:
-    """Whether a column was taken for categories, but 90 % of its values are numbers."""
-    column = sample.columns[name]
-    is_inferred = column.decision.reason != "declared"
-    if column.texts is None or not isinstance(column.decision.feature, Categorical):
-        return False
-    numbers = ~_are_odd(sample.table, name, column.texts)
-    return is_inferred and bool(column.counts[numbers].sum() >= MOSTLY * max(column.present, 1))
+def is_nearly_numeric(column: SampledColumn) -> bool:
+    """Whether a column was taken for numbers, though a few of its values are none."""
+    return isinstance(column.decision.feature, Numeric) and column.decision.warning != ""
 
 
 def _are_odd(table: Table, column: str, texts: Sequence[str]) -> NDArray[np.bool_]:
@@ -77,13 +69,11 @@ def _are_odd(table: Table, column: str, texts: Sequence[str]) -> NDArray[np.bool
     return np.array([pattern.match(text) is None for text in texts], dtype=bool)
 
 
-def _odd(table: Table, column: str) -> _Odd | None:
-    """What is no number, unless everything is one."""
+def _odd(table: Table, column: str) -> _Odd:
+    """What is no number in a column that has such values."""
     codes, texts = table.codes(column)
     is_odd = np.append(_are_odd(table, column, texts), False)
     rows = np.flatnonzero(is_odd[codes])
-    if not len(rows):
-        return None
     words = tuple(texts[place] for place in np.flatnonzero(is_odd))
     file, row = table.where(int(rows[0]))
     place = f"row {row}" if file == table.file else f"row {row} of {file}"

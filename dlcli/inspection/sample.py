@@ -109,10 +109,12 @@ def draw(rows: Codes, most: int) -> Codes:
 
 
 def _column(table: Table, name: str, decision: Decision) -> SampledColumn | None:
-    """A column's values, or None for values that its type can't read: the encoding will say so."""
+    """A column's values, or None for values without a text: the encoding will say so."""
+    if isinstance(decision.feature, Numeric) and table.kind(name) in ("number", "text"):
+        parsed = table.parse_numbers(name)
+        if not parsed.unreadable.any():
+            return _numeric(parsed.values, decision)
     try:
-        if isinstance(decision.feature, Numeric):
-            return _numeric(table.numbers(name), decision)
         codes, texts = table.codes(name)
     except DataError:
         return None

@@ -5,16 +5,22 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
-from dlcli.starter.facts import MOST_SHOWN, ColumnFacts, Values
+from dlcli.config.features import Datetime, Feature, Image
+from dlcli.encoding.types.numbers import may_be_codes
+from dlcli.encoding.values import MOST_SHOWN, Values
+from dlcli.starter.facts import ColumnFacts
 from dlcli.starter.lines import Line, cut, scalar
 
 MANY = 40
 """More columns than this are written as patterns."""
 
 _FEWEST_OF_A_PATTERN = 3
-_FEW_CODES = 10
+_MANY_CATEGORIES = 50
 _LONGEST_VALUE = 20
+_LONGEST_COMMENT = 60
+"""What mostly fits behind a column, so that no way out is cut off."""
 
 
 def feature_lines(columns: Sequence[ColumnFacts], target: str) -> list[Line]:
@@ -25,7 +31,7 @@ def feature_lines(columns: Sequence[ColumnFacts], target: str) -> list[Line]:
         target: the target, which no pattern may be named like.
     """
     if len(columns) <= MANY:
-        return [_single(column) for column in columns]
+        return [line for column in columns for line in _lines(column)]
     taken = {column.name for column in columns} | {target}
     rest, lines = list(columns), []
     for prefix in _prefixes(columns):
@@ -52,12 +58,14 @@ def _pattern(pattern: str, columns: Sequence[ColumnFacts]) -> list[Line]:
     """A pattern for the type of most columns, and a line for each exception."""
     if not columns:
         return []
-    usual: str = Counter(column.type for column in columns).most_common(1)[0][0]
-    exceptions = [column for column in columns if column.type != usual]
+    usual = Counter(column.feature for column in columns).most_common(1)[0][0]
+    exceptions = [column for column in columns if column.feature != usual]
+    written, kind = _written(usual), usual.type
     if sum(column.auto for column in exceptions) > MANY:
-        usual, exceptions = "auto", [column for column in columns if not column.auto]
+        written, kind = "auto", "auto"
+        exceptions = [column for column in columns if not column.auto]
     fitting = [column for column in columns if column not in exceptions]
-    return [*map(_single, exceptions), Line(scalar(pattern), usual, _summary(fitting, usual))]
+    return [*map(_single, exceptions), Line(scalar(pattern), written, _summary(fitting, kind))]
 
 
 def _summary(columns: Sequence[ColumnFacts], kind: str) -> str:
@@ -66,9 +74,10 @@ def _summary(columns: Sequence[ColumnFacts], kind: str) -> str:
         counts = Counter(column.type for column in columns)
         types = ", ".join(f"{count} {name}" for name, count in counts.items())
         return f"{named}: by what the training rows show ({types})"
-    bounds = [column.values.bounds for column in columns if column.values.bounds]
     reasons = {column.reason for column in columns}
-    parts = [reasons.pop() if len(reasons) == 1 else "for reasons of several kinds"]
+    several = "all numbers" if kind == "numeric" else "for reasons of several kinds"
+    parts = [reasons.pop() if len(reasons) == 1 else several]
+    bounds = [column.values.bounds for column in columns if column.values.bounds]
     if kind == "numeric" and bounds:
         parts.append(_range(min(low for low, _ in bounds), max(high for _, high in bounds)))
     return ", ".join([f"{named}: {parts[0]}", *parts[1:], *_gaps(columns)])
@@ -79,8 +88,32 @@ def _gaps(columns: Sequence[ColumnFacts]) -> list[str]:
     return [f"{missing:,} missing"] if missing else []
 
 
+def _lines(column: ColumnFacts) -> list[Line]:
+    """A column's line, and one below it where there is another way to read it."""
+    if column.type == "ignored" and len(column.reason) > _LONGEST_COMMENT:
+        reason, _, way = column.reason.partition("; ")
+        below = [Line("", "", way)] if way else []
+        return [_single(replace(column, reason=reason)), *below]
+    if column.type == "categorical" and column.values.distinct > _MANY_CATEGORIES:
+        encoded = "{type: categorical, encoding: embedding}"
+        way = f"for so many values, {encoded} makes fewer inputs, which are learned"
+        return [_single(column), Line("", "", way)]
+    return [_single(column)]
+
+
 def _single(column: ColumnFacts) -> Line:
-    return Line(scalar(column.name), column.type, _comment(column))
+    return Line(scalar(column.name), _written(column.feature), _comment(column))
+
+
+def _written(feature: Feature) -> str:
+    """A feature as YAML, with the parameters that are not the same for every column."""
+    if isinstance(feature, Datetime) and feature.formats:
+        formats = [scalar(format) for format in feature.formats]
+        written = formats[0] if len(formats) == 1 else f"[{', '.join(formats)}]"
+        return f"{{type: datetime, format: {written}}}"
+    if isinstance(feature, Image):
+        return f"{{type: image, shape: {[*feature.shape]}}}"
+    return feature.type
 
 
 def _comment(column: ColumnFacts) -> str:
@@ -93,15 +126,9 @@ def _comment(column: ColumnFacts) -> str:
     comment = ", ".join(parts)
     if column.type in ("boolean", "categorical"):
         return f"{comment}: {listing(values)}"
-    if column.type == "numeric" and _may_be_codes(values):
-        return f"{comment}; {values.distinct} whole values: if codes, categorical"
+    if column.type == "numeric" and may_be_codes(values):
+        return f"{comment}; if codes, categorical"
     return comment
-
-
-def _may_be_codes(values: Values) -> bool:
-    is_flag = values.bounds == (0, 1)
-    repeats = values.present >= 2 * values.distinct
-    return values.whole and not is_flag and repeats and 1 < values.distinct <= _FEW_CODES
 
 
 def _range(low: float, high: float) -> str:

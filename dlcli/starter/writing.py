@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,6 +24,10 @@ _EDITOR = """\
 # For an editor that completes and checks this file: dlcli schema --output dlcli.schema.json
 """
 _MOST_TARGET_CODES = 20
+_LEAST_COUNT = 10
+"""Above this, the least of some whole numbers is hardly a count."""
+_IMBALANCED = 3
+"""How many times as many rows a class has as another, if classes are to count alike."""
 
 _STACKS = ((500, (16,)), (5_000, (64, 32)), (50_000, (128, 64)))
 """Up to how many rows which units: some tens of rows a unit, so that a network can't learn them by
@@ -71,11 +75,11 @@ def starter_config(data: Path, target: str, *, config_folder: Path) -> str:
 def _data(facts: TableFacts, path: str) -> Iterator[Line]:
     yield Line("train", scalar(path), f"{facts.rows:,} rows")
     yield Line("target", scalar(facts.target.columns[0]), _target(facts))
-    if hint := _target_hint(facts):
+    for hint in _target_hints(facts):
         yield Line("", "", hint)
     if facts.missing_words:
         words = ", ".join(f'"{word}"' for word in facts.missing_words)
-        yield Line("missing", f"[{words}]", "stands where other rows have a number")
+        yield Line("missing", f"[{words}]", "stands where other rows have numbers or dates")
     if facts.holds_out:
         yield Line("validation", f"{HELD_OUT.validation}", "share of the rows, to say when to stop")
         yield Line("test", f"{HELD_OUT.test}", "share of the rows, to judge the end only")
@@ -99,15 +103,17 @@ def _target(facts: TableFacts) -> str:
     return f"{kind.reason}, so a number: {low} to {high}"
 
 
-def _target_hint(facts: TableFacts) -> str | None:
-    """What to write if few whole numbers are classes after all."""
+def _target_hints(facts: TableFacts) -> Iterator[str]:
+    """What to write if whole numbers are classes, or counts, after all."""
     values = facts.target_values
+    if facts.target.classes or not values.whole or values.bounds is None:
+        return
+    declared = f"target: {{column: {scalar(facts.target.columns[0])}, type: "
     repeats = values.present >= 2 * values.distinct
-    is_number = not facts.target.classes and values.whole and repeats
-    if not is_number or not 1 < values.distinct <= _MOST_TARGET_CODES:
-        return None
-    long = f"{{column: {scalar(facts.target.columns[0])}, type: categorical}}"
-    return f"if its {values.distinct} whole values are classes: target: {long}"
+    if repeats and 1 < values.distinct <= _MOST_TARGET_CODES:
+        yield f"if its {values.distinct} whole values are classes: {declared}categorical}}"
+    if 0 <= values.bounds[0] <= _LEAST_COUNT:
+        yield f"if it counts something: {declared}count}}, which is never negative"
 
 
 def _hidden(rows: int) -> str:
@@ -132,7 +138,14 @@ def _head(facts: TableFacts) -> str:
         Line("", "", f"output and loss follow from the target: {ending},"),
         Line("", "", f"{head.loss.name}; metrics: {', '.join(head.metrics)}"),
     ]
-    return aligned(left_out)
+    return aligned([*left_out, *_class_weight(facts.class_rows)])
+
+
+def _class_weight(rows: Sequence[int]) -> Iterator[Line]:
+    """A way to make up for classes of very different size."""
+    if rows and max(rows) > _IMBALANCED * min(rows):
+        why = f"classes have {min(rows):,} to {max(rows):,} rows; so they count alike"
+        yield Line("", "", f"class_weight: balanced  # {why}")
 
 
 def _resolved(facts: TableFacts) -> Head:

@@ -100,12 +100,10 @@ class Column:
             unreadable = mask_to_numpy(pc.and_not(present, is_number))
             present = pc.and_(present, is_number)
             parsed = self._parse(present)
-        numbers = np.full(len(self.values), np.nan)
         where = mask_to_numpy(present)
-        numbers[where] = parsed
-        unreadable |= where & ~np.isfinite(numbers)
-        numbers[unreadable] = np.nan
-        return Parsed(numbers, unreadable, self._no_number)
+        unreadable |= where & ~np.isfinite(parsed)
+        parsed[unreadable | ~where] = np.nan
+        return Parsed(parsed, unreadable, self._no_number)
 
     def looks_numeric(self) -> bool:
         """Whether there is a value, and every value is a number.
@@ -115,8 +113,9 @@ class Column:
         """
         if self.kind in ("boolean", "other"):
             return False
+        present = self._present()
         try:
-            parsed = self._parse(self._present())
+            parsed = self._parse(present)[mask_to_numpy(present)]
         except pa.ArrowInvalid:
             return False
         return parsed.size > 0 and not bool(np.isnan(parsed).any())
@@ -129,6 +128,8 @@ class Column:
         """
         if self.kind == "other":
             raise self.error(f"expected booleans, the column holds {self.values.type}")
+        if self.kind == "boolean":
+            return self._stored_booleans()
         words = _canonical(self.values) if self.kind != "text" else _trim(self.values)
         lower = pc.utf8_lower(words)
         present = mask_to_numpy(self._present())
@@ -136,6 +137,13 @@ class Column:
         values = np.select([ones, zeros], [1.0, 0.0], np.nan)
         expected = "expected true, false, 1 or 0, got {}".format
         return Parsed(values, present & ~ones & ~zeros, lambda index: expected(self.shown(index)))
+
+    def _stored_booleans(self) -> Parsed:
+        """Values stored as true and false, which can all be read."""
+        marks = pc.cast(self.values, pa.uint8())
+        values = to_numpy(marks, np.uint8).astype(np.float64)
+        values[mask_to_numpy(self.values.is_null())] = np.nan
+        return Parsed(values, np.zeros(len(values), dtype=np.bool_), self.shown)
 
     def looks_boolean(self) -> bool:
         """Whether there is a value, and every value is true or false in words, not 1 or 0."""
@@ -215,7 +223,7 @@ class Column:
     def _present(self) -> pa.ChunkedArray:
         """The Arrow mask of the values that are not missing, (rows,)."""
         present = pc.invert(pc.is_null(self.values, nan_is_null=True))
-        if self.kind == "number":
+        if self.kind == "number" and self.missing_words:
             return pc.and_not(present, _equals_a_word(self.values, self.missing_words))
         if self.kind != "text":
             return present
@@ -224,10 +232,15 @@ class Column:
         return pc.and_not(present, pc.is_in(_trim(self.values), value_set=words))
 
     def _parse(self, present: pa.ChunkedArray) -> NDArray[np.float64]:
-        """The present values as numbers; `nan` and `inf` in a text pass."""
-        values = self.values.filter(present)
-        plain = self.notation.plain(_trim(values)) if self.kind == "text" else values
-        return to_numpy(plain.cast(pa.float64(), safe=False), np.float64)
+        """The present values as numbers, anything in the other places, (rows,).
+
+        `nan` and `inf` in a text pass.
+        """
+        numbers = self.values
+        if self.kind == "text":
+            null = pa.nulls(1, numbers.type)[0]
+            numbers = self.notation.plain(_trim(pc.if_else(present, numbers, null)))
+        return to_numpy(numbers.cast(pa.float64(), safe=False), np.float64)
 
     def _no_number(self, index: int) -> str:
         """What is wrong with a value that is no finite number, with a likely way out."""

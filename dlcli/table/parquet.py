@@ -27,6 +27,8 @@ def open_batches(stored: SourceFile) -> Batches:
 
     def rows() -> Iterator[pa.RecordBatch]:
         with whole("Parquet", stored.file):
-            yield from source.iter_batches()
+            # One reader for all groups would keep what it has read of each.
+            for group in range(source.num_row_groups):
+                yield from source.iter_batches(row_groups=[group])
 
     return Batches(schema, rows())

@@ -70,6 +70,7 @@ class StoredColumns:
 
     def column(self, name: str) -> pa.ChunkedArray:
         """A column, read from disk."""
+        pa.default_memory_pool().release_unused()  # of the column before
         storage = self.schema.field(name).type
         parts = [piece.column(name).cast(storage) for piece in self.pieces]
         values = pa.chunked_array([chunk for part in parts for chunk in part.chunks], storage)

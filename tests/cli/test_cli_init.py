@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+
+from dlcli.config import load_config
+from dlcli.experiment import train
+
+DATA = Path(__file__).parents[2] / "data"
 
 
 @pytest.fixture
@@ -89,3 +95,34 @@ def test_a_table_needs_a_target_and_an_example_nothing_else(arguments, dlcli):
     result = dlcli("init", *arguments)
     assert (result.exit_code, result.stdout) == (2, "")
     assert "expected DATA and --target COLUMN, or --example NAME alone" in result.stderr
+
+
+GOOD = {
+    "breast_cancer": ("diagnosis", "accuracy", 0.9),
+    "diabetes": ("progression", "r2", 0.3),
+    "digits": ("digit", "r2", 0.8),
+    "digits_png": ("digit", "r2", 0.85),
+    "iris": ("species", "accuracy", 0.85),
+    "line": ("y", "r2", 0.95),
+    "penguins": ("Species", "accuracy", 0.95),
+    "reviews": ("sentiment", "accuracy", 0.7),
+    "steering": ("steering_angle", "r2", 0.95),
+    "tictactoe": ("x_wins", "accuracy", 0.95),
+    "xor": ("xor", "accuracy", 1.0),
+}
+"""For each shipped table the target, a metric, and what the simplest good model reaches."""
+
+
+def test_every_shipped_table_has_a_score_to_reach():
+    assert sorted(GOOD) == sorted(path.stem for path in DATA.glob("*.csv"))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("name", GOOD)
+def test_the_config_of_a_shipped_table_trains_as_it_stands(name, dlcli):
+    target, metric, least = GOOD[name]
+    written = dlcli("init", str(DATA / f"{name}.csv"), "--target", target, "--output", "a.yaml")
+    assert written.exit_code == 0
+    metrics = json.loads((train(load_config(Path("a.yaml"))).path / "metrics.json").read_text())
+    assert metrics.get("test", metrics["train"])[metric] >= least

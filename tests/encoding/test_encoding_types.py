@@ -5,10 +5,22 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
+from PIL import Image as Pillow
 
-from dlcli.config.features import Auto, Boolean, Categorical, Ignored, Input, Numeric
-from dlcli.encoding import choose_features, decide_types
-from dlcli.errors import ConfigError
+from dlcli.config.features import (
+    Auto,
+    Boolean,
+    Categorical,
+    Datetime,
+    Ignored,
+    Image,
+    Input,
+    Numeric,
+)
+from dlcli.encoding import choose_features, decide_types, type_warnings
+from dlcli.encoding.features import fit_feature
+from dlcli.encoding.types.deciding import LOOKED_AT
+from dlcli.errors import ConfigError, DataError
 from dlcli.table import Table
 
 
@@ -25,11 +37,23 @@ def problems(features, columns, reserved=()):
     return [str(problem) for problem in caught.value.problems]
 
 
-def decided(values):
-    data = pa.table({"x": values, "other": [1.0] * len(values)})
-    table = Table("t.csv", data, np.arange(1, data.num_rows + 1))
-    decision = decide_types({"x": Auto(), "other": Numeric()}, table)["x"]
+def make(columns, file="t.csv"):
+    data = pa.table(columns)
+    return Table(str(file), data, np.arange(1, data.num_rows + 1))
+
+
+def decision_of(values, name="x", file="t.csv"):
+    table = make({name: values, "other": [1.5] * len(values)}, file)
+    return decide_types({name: Auto(), "other": Numeric()}, table)[name]
+
+
+def decided(values, name="x"):
+    decision = decision_of(values, name)
     return decision.feature.type, decision.reason
+
+
+def warnings_of(values):
+    return type_warnings({"x": decision_of(values)})
 
 
 def test_without_features_every_column_that_is_not_reserved_is_looked_at():
@@ -113,21 +137,331 @@ def test_a_choice_that_leaves_no_column_is_an_error(features):
     [
         ([1, 0], ("numeric", "all numbers")),
         (["1", " 2.5e3 ", ""], ("numeric", "all numbers")),
-        ([True, None], ("boolean", "all true or false")),
+        ([True, False, None], ("boolean", "all true or false")),
         (["true", "False"], ("boolean", "all true or false")),
         (["a", "b", "a"], ("categorical", "text, 2 values")),
         (["a", "", "a"], ("categorical", "text, 1 value")),
         (["1", "two"], ("categorical", "text, 2 values")),
         (
-            [f"v{number}" for number in range(101)],
+            [f"v{number}" for number in range(101)] * 2,
             ("categorical", "text, 101 values; the 100 most frequent are kept"),
         ),
         (["", " "], ("ignored", "has no value in the training rows")),
-        ([[1], [2]], ("ignored", "is stored in a form that no feature type reads")),
+        (["k", "k"], ("ignored", "the same value in all rows: k")),
+        ([3.0, 3.0], ("ignored", "the same value in all rows: 3")),
+        (
+            [[1], [2]],
+            ("ignored", "is stored as list<item: int64>, which no feature type reads"),
+        ),
+        (
+            pa.array([0, 1], pa.time32("s")),
+            ("ignored", "is stored as time32[s], which no feature type reads"),
+        ),
     ],
 )
 def test_a_type_is_inferred_with_its_reason(values, expected):
     assert decided(values) == expected
+
+
+def test_codes_with_leading_zeros_are_categories():
+    assert decided(["01234", "04711", "12345", "01234"]) == (
+        "categorical",
+        "codes by their leading zeros, 3 values",
+    )
+
+
+def test_codes_with_leading_zeros_stay_categories_beside_a_word_for_missing():
+    assert decided(["01234", "04711", "NA", "01234"])[0] == "categorical"
+
+
+def test_decimals_below_one_are_no_codes():
+    assert decided(["0.5", "0", "00.25"]) == ("numeric", "all numbers")
+
+
+def test_numbers_stored_as_text_are_numbers():
+    assert decided(pa.array(["12", "7", None])) == ("numeric", "all numbers")
+
+
+@pytest.mark.parametrize("values", [[1, 2, 3, 4, 5] * 2, ["1", "2", "3"] * 2])
+def test_whole_numbers_with_few_values_are_amounts_and_may_be_declared_codes(values):
+    assert decided(values) == ("numeric", "few whole values, as amounts")
+
+
+@pytest.mark.parametrize(
+    "values", [[0, 1, 1, 0], [1.5, 2.5] * 4, list(range(11)) * 2, [1, 2, 3, 4]]
+)
+def test_flags_broken_numbers_many_and_those_that_never_repeat_are_no_codes(values):
+    assert decided(values) == ("numeric", "all numbers")
+
+
+@pytest.mark.parametrize(
+    "values", [[1990, 2024] * 6 + [2000] * 3, ["1990", "2024", "2007"], [1700000000, 1700003600]]
+)
+def test_years_and_seconds_since_1970_stay_numbers(values):
+    assert decided(values)[0] == "numeric"
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("PassengerId", [7, 3, 9]),
+        ("id", ["a", "b", "c"]),
+        ("count", list(range(100, 120))),
+        ("label", [f"n{at}" for at in range(20)]),
+        ("ticket", [f"0{at}" for at in range(10, 30)]),
+    ],
+)
+def test_another_value_in_each_row_is_an_identifier(name, values):
+    assert decided(values, name) == ("ignored", "another value in each row: an identifier")
+
+
+def test_a_name_in_nearly_each_row_is_an_identifier():
+    values = [*(f"n{at}" for at in range(39)), "n0"]
+    assert decided(values) == ("ignored", "39 values in 40 rows: an identifier")
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("count", list(range(100, 119))),
+        ("area", [at * at for at in range(20)]),
+        ("grid", ["a", "b", "c"]),
+        ("id", [1.5, 2.5, 4.5]),
+        ("id", [1, 1, 2]),
+        ("label", [f"n{at % 19}" for at in range(21)]),
+    ],
+)
+def test_few_rows_measurements_and_repeated_values_are_no_identifiers(name, values):
+    assert decided(values, name)[0] != "ignored"
+
+
+def test_an_identifier_is_read_for_want_of_anything_else():
+    rows = make({"x": list(range(20)), "empty": [None] * 20})
+    decisions = decide_types({"x": Auto(), "empty": Auto()}, rows)
+    assert (decisions["x"].feature, decisions["x"].reason) == (Numeric(), "all numbers")
+    assert decisions["empty"].feature == Ignored()
+
+
+def test_what_is_left_out_by_a_doubt_keeps_what_it_would_be_otherwise():
+    doubted = decision_of([f"n{at}" for at in range(20)])
+    assert doubted.otherwise.feature == Categorical()
+
+
+SENTENCES = ["It was a lovely day", "We waited for an hour", "Nobody came", "Not bad at all"]
+
+
+def test_sentences_are_text():
+    assert decided(SENTENCES) == ("text", "text of 4 words on average, 4 values")
+
+
+def test_sentences_that_mostly_repeat_are_categories():
+    assert decided(SENTENCES[:2] * 3) == ("categorical", "text, 2 values")
+
+
+def test_more_different_sentences_than_categories_are_text_though_they_repeat():
+    values = [f"page {'one two three'} n{at}" for at in range(101)] * 3
+    assert decided(values) == ("text", "text of 5 words on average, 101 values")
+
+
+def test_two_words_are_categories():
+    assert decided(["dark red", "light blue", "dark green"]) == ("categorical", "text, 3 values")
+
+
+def test_scripts_without_spaces_are_text_too():
+    assert decided(["今天天气很好", "我不知道"])[0] == "text"
+
+
+def test_groups_of_digits_are_no_words():
+    assert decided(["555 12 34", "555 98 76", "555 11 00"])[0] == "categorical"
+
+
+@pytest.mark.parametrize("values", [["yes", "no"] * 2, ["y", "n"] * 2, ["t", "f"] * 2])
+def test_yes_and_no_are_two_categories(values):
+    assert decided(values) == ("categorical", "text, 2 values")
+
+
+@pytest.mark.parametrize(
+    ("values", "format"),
+    [
+        (["2024-12-31", "2024-01-02"], "iso"),
+        (["31.12.2024", "02.01.2024"], "%d.%m.%Y"),
+        (["12/31/2024", "01/02/2024"], "%m/%d/%Y"),
+        (["31/12/2024", "01/02/2024"], "%d/%m/%Y"),
+        (["31/12/2024 23:59", "01/02/2024 00:00"], "%d/%m/%Y %H:%M"),
+    ],
+)
+def test_dates_are_read_in_the_only_way_that_fits_all(values, format):
+    decision = decision_of(values)
+    assert decision.feature == Datetime(format=format)
+    assert decision.reason == f"dates as {values[0]}"
+
+
+def test_dates_that_another_format_stores_need_no_format():
+    decision = decision_of(pa.array([0, 1], pa.date32()))
+    assert (decision.feature, decision.reason) == (Datetime(), "stored as dates")
+
+
+def test_dates_that_can_be_read_in_two_ways_are_left_out_with_both():
+    values = ["01/02/2024", "03/04/2024"]
+    assert decided(values) == (
+        "ignored",
+        "dates, but no value tells its day from its month; "
+        'say format: "%d/%m/%Y" or format: "%m/%d/%Y"',
+    )
+    assert warnings_of(values)[0].startswith(
+        "left out, since a day may be a month; declare {type: datetime, format: ...}: 'x' ("
+    )
+
+
+@pytest.mark.parametrize("word", ["NA", "unknown"])
+def test_dates_with_another_word_here_and_there_are_dates(word):
+    decision = decision_of([f"2024-01-{day}" for day in range(10, 29)] + [word])
+    assert decision.feature == Datetime(format="iso")
+    assert decision.reason.startswith(f"95 % are dates as 2024-01-10, '{word}' in 1 row is not")
+
+
+NUMBERS = [str(3 * at) for at in range(38)]
+
+
+def test_numbers_with_a_word_for_missing_are_numbers_and_say_what_to_declare():
+    values = [*NUMBERS, "NA", "NA"]
+    assert decided(values) == (
+        "numeric",
+        "95 % are numbers, 'NA' in 2 rows is not; say data.missing: [\"NA\"]",
+    )
+    assert decision_of(values).stray_words == ("NA",)
+    assert warnings_of(values) == [
+        "read as numbers, so that training will refuse the rest; correct it, name it in "
+        "data.missing, or declare the column categorical: 'x' (95 % are numbers, 'NA' in 2 rows "
+        'is not; say data.missing: ["NA"])'
+    ]
+
+
+def test_training_refuses_a_word_among_numbers_with_its_row():
+    rows = make({"x": [*NUMBERS, "NA"]})
+    feature = decide_types({"x": Auto()}, rows)["x"].feature
+    with pytest.raises(DataError) as caught:
+        fit_feature("x", feature, Input(), rows)
+    assert str(caught.value) == (
+        "t.csv: row 39, column 'x': expected a finite number, got 'NA'; "
+        'if it stands for a missing value, say data.missing: ["NA"]'
+    )
+
+
+def test_a_mistyped_number_leaves_the_others_numbers():
+    values = [*NUMBERS, "1.2.3", "3O"]
+    assert decided(values) == (
+        "numeric",
+        "95 % are numbers, '1.2.3' and 1 more value in 2 rows are not",
+    )
+    assert decision_of(values).stray_words == ()
+
+
+def test_words_for_missing_values_may_be_many():
+    assert decided(["1.5", "?", "NA", "?"])[0] == "numeric"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [*NUMBERS, *["x"] * 5],
+        ["0", "1", "2"] * 10 + ["3+"],
+    ],
+    ids=["many words", "few different numbers"],
+)
+def test_words_are_categories_where_they_are_usual(values):
+    assert decided(values)[0] == "categorical"
+
+
+@pytest.mark.parametrize("write", ["{} kg", "{}%", "${},200", "{} km/h", "€ {}", "-{} °C"])
+def test_numbers_with_a_unit_are_left_out_with_a_warning(write):
+    values = [write.format(number) for number in range(10, 21)]
+    assert decided(values) == (
+        "ignored",
+        f"numbers with a unit, as '{values[0]}'; write the numbers alone",
+    )
+    assert warnings_of(values) == [
+        "left out, since as categories they would not be amounts: "
+        f"'x' (numbers with a unit, as '{values[0]}'; write the numbers alone)"
+    ]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["36 months", "60 months"] * 10,
+        [f"{number}{'ABCD'[number % 4]}" for number in range(12)],
+        [f"A{number}" for number in range(12)],
+        [f"10.0.0.{number}" for number in range(12)],
+    ],
+    ids=["few", "many units", "letter before", "no unit"],
+)
+def test_codes_of_digits_and_letters_are_categories(values):
+    assert decided(values)[0] == "categorical"
+
+
+def saved(folder, name, size, mode="L"):
+    Pillow.new(mode, size).save(folder / name)
+    return name
+
+
+def test_paths_of_small_images_keep_their_size_and_grey(tmp_path):
+    paths = [saved(tmp_path, f"{at}.png", (9, 8)) for at in range(3)]
+    decision = decision_of(["", *paths], file=tmp_path / "t.csv")
+    assert decision.feature == Image(shape=(8, 9, 1))
+    assert decision.reason == "paths of PNG files, greyscale, 9 × 8 pixels"
+
+
+@pytest.mark.parametrize("sizes", [((9, 8), (8, 9)), ((65, 8), (65, 8))], ids=["differ", "large"])
+def test_images_that_differ_or_are_large_become_small_squares(tmp_path, sizes):
+    paths = [saved(tmp_path, f"{at}.JPG", size, "RGB") for at, size in enumerate(sizes)]
+    decision = decision_of(paths, file=tmp_path / "t.csv")
+    assert decision.feature == Image(shape=(32, 32, 3))
+    assert decision.reason == "paths of JPEG files, colour, brought to 32 × 32 pixels"
+
+
+def test_paths_that_lead_to_no_image_are_left_out_with_a_warning(tmp_path):
+    decision = decision_of(["img/1.png", "img/2.png"], file=tmp_path / "t.csv")
+    assert decision.feature == Ignored()
+    assert type_warnings({"x": decision}) == [
+        "left out, though they end as paths of images do: "
+        "'x' (there is no image as 'img/1.png'; paths start at the table's folder)"
+    ]
+
+
+def test_a_warning_names_five_columns_of_its_kind_at_most():
+    kilos = [f"{number} kg" for number in range(11)]
+    columns = {f"c{at}": kilos for at in range(7)}
+    decisions = decide_types(
+        dict.fromkeys([*columns, "x"], Auto()), make({**columns, "x": range(11)})
+    )
+    (warning,) = type_warnings(decisions)
+    assert warning.endswith(
+        "'c4' (numbers with a unit, as '0 kg'; write the numbers alone), ... (7 columns)"
+    )
+    assert "c5" not in warning
+
+
+def test_a_decision_shows_the_counts_behind_it():
+    values = decision_of(["a", "b", "a", ""]).values
+    assert (values.present, values.missing, values.distinct) == (3, 1, 2)
+    assert values.frequent == (("a", 2), ("b", 1))
+
+
+def test_of_many_rows_evenly_spaced_ones_are_looked_at():
+    rows = make({"x": np.arange(2 * LOOKED_AT) / 7})
+    decision = decide_types({"x": Auto()}, rows)["x"]
+    assert decision.reason == "all numbers (in 50,000 rows looked at)"
+    assert decision.values.bounds == (0, (2 * LOOKED_AT - 1) / 7)
+
+
+@pytest.mark.parametrize(
+    ("usual", "odd", "expected"), [("", "a", "categorical"), ("a", "b", "categorical")]
+)
+def test_a_column_is_left_out_only_if_all_of_many_rows_agree(usual, odd, expected):
+    values = [usual] * (2 * LOOKED_AT)
+    values[1] = odd  # evenly spaced, the second row is not among those looked at
+    assert decided(values)[0] == expected
 
 
 def test_a_declared_type_is_kept():
@@ -142,7 +476,7 @@ def test_it_is_an_error_if_no_column_can_be_read():
         decide_types({"x": Auto(), "z": Auto()}, table)
     assert str(caught.value) == (
         "input.features: no column can be read: 'x' has no value in the training rows; "
-        "'z' is stored in a form that no feature type reads"
+        "'z' is stored as list<item: int64>, which no feature type reads"
     )
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from dlcli.config import load_config
 from dlcli.config.data import Target
-from dlcli.config.features import Categorical, Ignored, Input, Numeric
+from dlcli.config.features import Ignored, Input, Numeric
 from dlcli.encoding import Decision, choose_features, decide_types, infer_target
 from dlcli.errors import UsageError
 from dlcli.inspection import inspect_split, inspect_table
@@ -102,12 +102,17 @@ def test_of_a_large_table_some_rows_are_looked_at_and_it_is_said(table, monkeypa
 def test_a_lone_word_in_a_large_column_of_numbers_is_found(table, monkeypatch):
     monkeypatch.setattr(sampling, "MOST_ROWS", 100)
     z = [*map(str, range(999)), "n/a"]
-    decisions = {"x": NUMBER, "z": Decision(Categorical(), "text")}
     rows = table({"x": np.random.default_rng(1).normal(size=1000), "z": z, "y": ["a", "b"] * 500})
-    kind = infer_target(Target(column="y"), [rows])
-    found = inspect_split(Split(rows, None, None), kind, decisions, Input())
+    found = inspect_table(rows, "y").findings
     assert "odd_values" in checks(found)
     assert "'z' ('n/a' in row 1000)" in found[checks(found).index("odd_values")].message
+
+
+def test_a_column_that_is_left_out_for_its_form_is_found(table):
+    kilos = [f"{number} kg" for number in range(11)]
+    found = inspect_table(table({"x": [*range(11)], "weight": kilos})).findings
+    assert checks(found) == ["doubtful_types"]
+    assert "'weight' (numbers with a unit, as '0 kg'; write the numbers alone)" in found[0].message
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)

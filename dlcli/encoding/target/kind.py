@@ -100,7 +100,7 @@ def _infer(target: Target, tables: Sequence[Table]) -> TargetKind:
         return _classes(column, tables, "all true or false")
     if not all(table.looks_numeric(column) for table in tables):
         return _classes(column, tables, "text" + _hint(column, tables))
-    if _numbers_in(column, tables) == {0, 1}:
+    if _marks_in(column, tables) == {0, 1}:
         return _classes(column, tables, "all 0 or 1")
     return TargetKind(target.columns, (), "all numbers")
 
@@ -122,11 +122,18 @@ def _marks_a_label(column: str, tables: Sequence[Table]) -> bool:
     if _is_boolean(column, tables):
         return True
     is_number = all(table.looks_numeric(column) for table in tables)
-    return is_number and _numbers_in(column, tables) <= {0, 1}
+    return is_number and _marks_in(column, tables) is not None
 
 
-def _numbers_in(column: str, tables: Sequence[Table]) -> set[float]:
-    return {value for table in tables for value in np.unique(table.numbers(column)).tolist()}
+def _marks_in(column: str, tables: Sequence[Table]) -> set[float] | None:
+    """Which of 0 and 1 a column of numbers holds; None if it holds any other."""
+    found: set[float] = set()
+    for table in tables:
+        numbers = table.numbers(column)
+        if not ((numbers == 0) | (numbers == 1)).all():
+            return None
+        found |= {float(numbers.min()), float(numbers.max())}
+    return found
 
 
 def _classes(column: str, tables: Sequence[Table], reason: str) -> TargetKind:

@@ -1,25 +1,13 @@
-"""What each column is: as declared, or as the training rows show, with the reason."""
+"""What the config wants of each column, by names and patterns."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
-from dlcli.config.features import Auto, Boolean, Categorical, Feature, Ignored, Input, Numeric
+from dlcli.config.features import Auto, Feature, Ignored, Input
 from dlcli.config.paths import format_path
 from dlcli.errors import ConfigError, Problem, did_you_mean
-from dlcli.table import Table
-
-
-@dataclass(frozen=True)
-class Decision:
-    """What a column was taken for."""
-
-    feature: Feature
-    """Its type with all parameters; never `auto`."""
-    reason: str
-    """Why: `declared`, or what its training rows show."""
 
 
 def choose_features(
@@ -57,44 +45,6 @@ def choose_features(
         message = "leaves no column for the network to read"
         raise ConfigError([Problem("input.features", message)])
     return chosen
-
-
-def decide_types(chosen: Mapping[str, Feature], train: Table) -> dict[str, Decision]:
-    """Settles the type of each column.
-
-    Args:
-        chosen: what the config wants of each column.
-        train: the training rows, which `auto` looks at.
-
-    Raises:
-        ConfigError: if no column is left to read.
-    """
-    decisions = {
-        column: _inferred(column, train)
-        if isinstance(feature, Auto)
-        else Decision(feature, "declared")
-        for column, feature in chosen.items()
-    }
-    if all(isinstance(decision.feature, Ignored) for decision in decisions.values()):
-        reasons = "; ".join(f"'{name}' {item.reason}" for name, item in decisions.items())
-        raise ConfigError([Problem("input.features", f"no column can be read: {reasons}")])
-    return decisions
-
-
-def _inferred(column: str, train: Table) -> Decision:
-    kind = train.kind(column)
-    if bool(train.missing(column).all()):
-        return Decision(Ignored(), "has no value in the training rows")
-    if kind == "number" or (kind == "text" and train.looks_numeric(column)):
-        return Decision(Numeric(), "all numbers")
-    if kind == "boolean" or (kind == "text" and train.looks_boolean(column)):
-        return Decision(Boolean(), "all true or false")
-    if kind == "text":
-        count = len(train.codes(column)[1])
-        rest = Categorical().max_categories
-        cut = f"; the {rest} most frequent are kept" if count > rest else ""
-        return Decision(Categorical(), f"text, {count} {'value' if count == 1 else 'values'}{cut}")
-    return Decision(Ignored(), "is stored in a form that no feature type reads")
 
 
 def _complaint(
