@@ -83,7 +83,9 @@ def _layer_row(layer: LayerSummary) -> list[str]:
 def _kind(layer: LayerSummary) -> str:
     if layer.kind == "Dropout":
         return f"Dropout {layer.rate:g}"
-    if layer.kind == "BatchNormalization":
+    if layer.kind == "Embedding":
+        return f"Embedding of {some([str(layer.column)])}"
+    if layer.kind in ("BatchNormalization", "Periodic"):
         return layer.kind
     return f"{layer.kind} {layer.activation or '?'}"
 

@@ -48,6 +48,8 @@ class LayerSummary:
     """How many numbers its weights hold."""
     activation: str | None = None
     """What is applied to the sums."""
+    column: str | None = None
+    """The column that an embedding looks up."""
     rate: float | None = None
     """The share of units that dropout silences."""
 
@@ -80,6 +82,7 @@ def _summary(layer: AnyLayer) -> LayerSummary:
         units=layer.units,
         parameters=sum(weight.size for weight in layer.weights),
         activation=_activation(layer),
+        column=layer.column if isinstance(layer, EmbeddingLayer) else None,
         rate=layer.rate if isinstance(layer, DropoutLayer) else None,
     )
 

@@ -10,6 +10,10 @@ SECONDS_SAVED_A_STEP = 90e-6
 """What XLA saves over a graph at each step, however small: the graph's cost of starting kernels."""
 SECONDS_SAVED_A_FLOP = 2e-12
 """What XLA saves for each floating-point operation of a step."""
+SECONDS_SAVED_AN_IMAGE_LAYER = 60e-6
+"""What XLA saves at each step that varies images."""
+SECONDS_SAVED_A_PIXEL = 10e-9
+"""What it saves for each pixel of these."""
 SECONDS_TO_COMPILE = 1.0
 """What XLA must save over a whole training to be worth its longer compiling."""
 
@@ -17,7 +21,7 @@ SECONDS_TO_COMPILE = 1.0
 def choose_engine(config: Config, network: Network, rows: int) -> Engine:
     """Settles what `engine` leaves open.
 
-    The three figures were measured on two CPU cores; being off costs a second at most, and no bit:
+    The figures were measured on two CPU cores; being off costs a second at most, and no bit:
     the choice stands in the resolved config.
 
     Args:
@@ -39,5 +43,8 @@ def _pays(config: Config, network: Network, rows: int) -> bool:
     batch = min(config.batch_size, rows)
     steps = config.epochs * -(-rows // batch)
     operations = 6 * batch * network.parameters  # forward 2, backward 4 for each weight and row
-    saved = steps * (SECONDS_SAVED_A_STEP + SECONDS_SAVED_A_FLOP * operations)
-    return saved > SECONDS_TO_COMPILE
+    saved = SECONDS_SAVED_A_STEP + SECONDS_SAVED_A_FLOP * operations
+    for layer in network.front.augments:
+        pixels = batch * (layer.stop - layer.start)
+        saved += SECONDS_SAVED_AN_IMAGE_LAYER + SECONDS_SAVED_A_PIXEL * pixels
+    return steps * saved > SECONDS_TO_COMPILE

@@ -76,6 +76,8 @@ class EmbeddingLayer:
     rows: int
     """How many rows the table has; the last one starts at 0, and no training row names it."""
     units: int
+    column: str
+    """What people call the input."""
 
     @property
     def weights(self) -> tuple[Weight, ...]:
@@ -116,7 +118,7 @@ class Front:
         """(rows, inputs) to (rows, units)."""
         if not self.trained:
             return matrix
-        passed = matrix[:, self.passing]
+        passed = np.take(matrix, self.passing, axis=1)  # several times faster than an index
         made = [layer.forward(matrix, arrays) for layer in self.trained]
         return np.concatenate([passed, *made], axis=1)
 
@@ -131,7 +133,8 @@ def build_front(layout: Layout) -> Front:
     for block, start in zip(layout.blocks, starts, strict=False):
         if isinstance(block.form, EmbeddingTable):
             name = f"embedding_{len(embeddings) + 1}"
-            embeddings.append(EmbeddingLayer(name, start, block.form.rows, block.form.units))
+            form = block.form
+            embeddings.append(EmbeddingLayer(name, start, form.rows, form.units, block.name))
         elif isinstance(block.form, Waves):
             waves.append((block.form, start))
         else:

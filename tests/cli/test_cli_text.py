@@ -49,7 +49,7 @@ def test_a_warning_is_one_line_whatever_the_values_in_it(capsys):
 
 
 def test_a_file_can_break_no_line_of_the_story(capsys):
-    fields = {"file": "a\nb.csv", "rows": {"train": 4}, "split": None, "seed": 0}
+    fields = {"file": "a\nb.csv", "rows": {"train": 4}, "split": None, "seed": 0, "notes": []}
     tell("data", fields)
     assert capsys.readouterr().err == "data      a\\nb.csv: 4 training rows\n"
 
@@ -92,6 +92,19 @@ def test_the_confusion_of_many_classes_is_left_out():
         "rows      11",
         "accuracy   1",
     ]
+
+
+def test_scores_of_labels_and_columns_stand_side_by_side():
+    scores = {"mae": 2.0, "by_column": {"u": {"mae": 1.0}, "v": {"mae": 3.0}}}
+    assert score_table(16, scores, ()) == [
+        "rows  16",
+        "mae    2",
+        "",
+        "     u  v",
+        "mae  1  3",
+    ]
+    by_label = {str(name): {"f1": 1.0, "confusion": [[1, 0], [0, 1]]} for name in range(11)}
+    assert score_table(16, {"by_label": by_label}, ()) == ["rows  16"]
 
 
 def test_layers_show_widths_and_sizes():
@@ -138,22 +151,54 @@ def test_rows_are_told_by_set():
         "rows": {"train": 8, "validation": 1, "test": 1},
         "split": "random",
         "seed": 3,
+        "notes": ["a: is UTF-16"],
     }
-    assert WORDS["data"](fields) == ["a: 8 training, 1 validation, 1 test rows (random, seed 3)"]
+    assert WORDS["data"](fields) == [
+        "a: 8 training, 1 validation, 1 test rows (random, seed 3)",
+        "a: is UTF-16",
+    ]
 
 
 def test_rows_that_were_not_dealt_out_have_no_split():
-    fields = {"file": "a.csv", "rows": {"train": 4}, "split": None, "seed": 0}
+    fields = {"file": "a.csv", "rows": {"train": 4}, "split": None, "seed": 0, "notes": []}
     assert WORDS["data"](fields) == ["a.csv: 4 training rows"]
 
 
 def test_a_target_is_told_with_the_reason():
-    fields = {"columns": ["pet"], "classes": ["cat", "dog"], "reason": "text"}
-    assert WORDS["target"](fields) == ["pet: 2 classes, text: cat, dog"]
-    fields = {"columns": ["y"], "classes": [], "reason": "all numbers"}
-    assert WORDS["target"](fields) == ["y: a number, all numbers"]
-    fields = {"columns": ["y", "z"], "classes": [], "reason": "all numbers"}
-    assert WORDS["target"](fields) == ["y, z: 2 numbers, all numbers"]
+    def told(columns, reason, kind="numeric", classes=(), labels=()):
+        return WORDS["target"](
+            {
+                "columns": columns,
+                "type": kind,
+                "classes": classes,
+                "labels": labels,
+                "reason": reason,
+            }
+        )
+
+    assert told(["pet"], "text", "categorical", classes=["cat", "dog"]) == [
+        "pet: 2 classes, text: cat, dog"
+    ]
+    assert told(["y"], "all numbers") == ["y: a number, all numbers"]
+    assert told(["y", "z"], "several columns") == ["y, z: 2 numbers, several columns"]
+    assert told(["n"], "declared", "count") == ["n: a count, declared"]
+    assert told(["tags"], "declared", "multi_label", labels=["a", "b"]) == [
+        "tags: 2 labels, declared: a, b"
+    ]
+    assert told(["a", "b"], "all 0 or 1", "multi_label", labels=["a", "b"]) == [
+        "a, b: 2 labels, all 0 or 1"
+    ]
+
+
+def test_a_network_tells_what_becomes_of_its_inputs_first():
+    layers = [
+        {"kind": "Periodic", "units": 96},
+        {"kind": "Embedding", "units": 8},
+        {"kind": "Dense", "units": 1, "activation": "linear"},
+    ]
+    fields = {"inputs": 4, "layers": layers, "parameters": 300, "loss": "huber", "metrics": []}
+    chain = "4, periodic 96, embedding 8 → 1 linear, 300 parameters"
+    assert WORDS["network"]({**fields, "target_scaling": "none"})[0] == chain
 
 
 def test_a_network_is_a_chain_of_widths():
@@ -272,3 +317,15 @@ def test_the_bar_fits_the_terminal(width):
     assert "loss 0.25" in shown
     assert ("val_loss 0.5" in shown) == (width >= 80)
     assert ("val_accuracy 0.75" in shown) == (width >= 100)
+
+
+def test_an_embedding_is_shown_with_its_column_and_waves_without_an_activation() -> None:
+    layers = [
+        LayerSummary("periodic_1", "Periodic", 3, 48, 24),
+        LayerSummary("embedding_1", "Embedding", 1, 8, 32, column="city"),
+    ]
+
+    assert [line.split()[1:4] for line in layer_table(layers)[1:3]] == [
+        ["Periodic", "3", "48"],
+        ["Embedding", "of", "city"],
+    ]

@@ -49,7 +49,7 @@ def test_waves_of_several_inputs_take_their_own_frequencies():
 
 
 def test_an_embedding_is_the_row_that_the_input_names():
-    layer = EmbeddingLayer("embedding", 1, 3, 2)
+    layer = EmbeddingLayer("embedding", 1, 3, 2, "colour")
     table = floats([1, 2], [3, 4], [0, 0])
     rows = layer.forward(floats([9, 1], [9, 0], [9, 2]), {"embedding/embeddings": table})
     assert rows.tolist() == [[3, 4], [1, 2], [0, 0]]
@@ -84,8 +84,8 @@ def test_inputs_with_the_same_waves_share_a_layer():
 def test_each_embedding_has_a_table_of_its_own():
     front = front_of(block("a", EmbeddingTable(3, 2)), block("b", EmbeddingTable(5, 4)))
     assert front.embeddings == (
-        EmbeddingLayer("embedding_1", 0, 3, 2),
-        EmbeddingLayer("embedding_2", 1, 5, 4),
+        EmbeddingLayer("embedding_1", 0, 3, 2, "a"),
+        EmbeddingLayer("embedding_2", 1, 5, 4, "b"),
     )
     assert [weight.shape for layer in front.trained for weight in layer.weights] == [(3, 2), (5, 4)]
 
