@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dlcli.config import ConfigFile
+from dlcli.experiment.earlier import initial_weights
 from dlcli.experiment.events import Events, Listener
-from dlcli.experiment.preparation import encode_sets, initial_weights, prepare
+from dlcli.experiment.preparation import encode_sets, prepare
 from dlcli.experiment.storage import working_folder
 from dlcli.experiment.summary import LayerSummary, outline, summarize
 from dlcli.experiment.tables import check_headers, data_files, read_headers

@@ -10,16 +10,11 @@ from typing import TYPE_CHECKING
 
 from dlcli.config import Config, ConfigFile, dump_config
 from dlcli.encoding import Rows
+from dlcli.experiment.earlier import initial_weights
 from dlcli.experiment.events import Events, Listener
 from dlcli.experiment.loading import quiet_tensorflow, without_collection
-from dlcli.experiment.preparation import (
-    Prepared,
-    encode_sets,
-    initial_weights,
-    prepare,
-    resolved_config,
-    sets,
-)
+from dlcli.experiment.preparation import Prepared, encode_sets, prepare, sets
+from dlcli.experiment.resolution import resolved_config
 from dlcli.experiment.storage import working_folder
 from dlcli.experiment.tables import data_files
 from dlcli.prediction import Predictions, Predictor

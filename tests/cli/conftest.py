@@ -14,7 +14,7 @@ from dlcli.cli import main
 from dlcli.config import dump_config, load_config
 from dlcli.experiment import Events, prepare
 from dlcli.experiment.loading import LOG_LEVEL
-from dlcli.experiment.preparation import resolved_config
+from dlcli.experiment.resolution import resolved_config
 from dlcli.run import new_run
 
 DOUBLE = """\

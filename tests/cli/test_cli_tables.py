@@ -13,7 +13,7 @@ import pytest
 from dlcli.config import load_config
 from dlcli.errors import DataError
 from dlcli.experiment import Events, checking, prepare
-from dlcli.experiment.preparation import resolved_config
+from dlcli.experiment.resolution import resolved_config
 from dlcli.experiment.tables import data_files
 
 CONFIG = """\

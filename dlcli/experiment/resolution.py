@@ -1,0 +1,61 @@
+"""The config with all that was inferred, which trains the same run again."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from dlcli.config import Config, ConfigFile
+from dlcli.config.data import Files
+from dlcli.experiment.earlier import earlier_run
+from dlcli.experiment.preparation import Prepared
+
+
+def resolved_config(file: ConfigFile, prepared: Prepared, folder: Path, threads: int) -> Config:
+    """The config with all that was inferred, for a file in another folder.
+
+    Args:
+        file: the config as given.
+        prepared: what followed from its data.
+        folder: where the resolved config will stand, so that its paths lead to the same files.
+        threads: how many train.
+    """
+
+    def moved(source: float | Files | None) -> float | Files | None:
+        if isinstance(source, tuple):
+            return tuple(_path_from(folder, file.resolve(each)) for each in source)
+        return _path_from(folder, file.resolve(source)) if isinstance(source, str) else source
+
+    config, data = file.config, file.config.data
+    data = data.model_copy(
+        update={
+            "train": moved(data.train),
+            "validation": moved(data.validation),
+            "test": moved(data.test),
+            "split": prepared.dealt if any(data.shares) else None,
+            "target": data.target.model_copy(update={"type": prepared.target.type}),
+        }
+    )
+    features = {column: decision.feature for column, decision in prepared.decisions.items()}
+    return config.model_copy(
+        update={
+            "name": file.name,
+            "data": data,
+            "input": config.input.model_copy(update={"features": features}),
+            "output": prepared.head.output,
+            "loss": prepared.head.loss,
+            "metrics": prepared.head.metrics,
+            "engine": prepared.engine,
+            "threads": threads,
+            "initial_weights": config.initial_weights
+            and _path_from(folder, earlier_run(file, config.initial_weights)),
+        }
+    )
+
+
+def _path_from(folder: Path, file: Path) -> str:
+    """A file's path from a folder; absolute where no relative one leads, as between drives."""
+    try:
+        return Path(os.path.relpath(file, folder)).as_posix()
+    except ValueError:
+        return file.absolute().as_posix()
