@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
+from itertools import islice
 from pathlib import Path
-
-import click
 
 from dlcli.cli.narration import warn
 from dlcli.cli.options import BadRows
 from dlcli.cli.sink import sink
-from dlcli.encoding import Encoding, Findings, differences
+from dlcli.encoding import Encoding, Findings, differences, lines_of
 from dlcli.encoding.findings import BadRow
 from dlcli.prediction.rejection import rejected_rows
 from dlcli.prediction.writing import choose_format, write_rows
@@ -21,12 +19,7 @@ _SHOWN_ROWS = 3
 
 
 def tell_contract(
-    encoding: Encoding,
-    findings: Findings,
-    table: Table,
-    bad_rows: BadRows,
-    *,
-    as_json: bool = False,
+    encoding: Encoding, findings: Findings, table: Table, bad_rows: BadRows, left_out: int = 0
 ) -> None:
     """Tells on standard error of bad rows, and how all rows differ from those of training.
 
@@ -35,15 +28,10 @@ def tell_contract(
         findings: what encoding the rows found.
         table: the rows.
         bad_rows: what became of rows with a value that can't be used.
-        as_json: whether to print one JSON object instead.
+        left_out: how many of these no scores were taken from.
     """
-    if as_json:
-        rejected = len(findings.bad_indices) if bad_rows.rejected else 0
-        document = {"rows": table.rows, "rejected": rejected, **summary(encoding, findings)}
-        click.echo(json.dumps(document, allow_nan=False), err=True)
-        return
-    _tell_bad_rows(table, findings, bad_rows.rejected)
-    lines = [line for each in differences(encoding, findings) for line in each.lines()]
+    _tell_bad_rows(table, findings, bad_rows.rejected, left_out)
+    lines = [*lines_of(differences(encoding, findings))]
     warn(table.file, lines[:_MOST_LINES])
     if len(lines) > _MOST_LINES:
         rest = len(lines) - _MOST_LINES
@@ -51,7 +39,14 @@ def tell_contract(
 
 
 def summary(encoding: Encoding, findings: Findings) -> dict[str, object]:
-    """How rows differ from those of training, for JSON."""
+    """How rows differ from those of training, for JSON; all counts are of rows.
+
+    Returns:
+        `bad_rows`, with a value that can't be used; and `differences`, an object for each column
+        that has any of: `unreadable`; `unseen`, with the rows of the most frequent
+        `unseen_values`; `outside` the `training_range`, of two numbers or ISO 8601 dates;
+        `wordless`; `missing`, with `missing_share` and `training_missing_share`.
+    """
     found = {each.column: each.to_json() for each in differences(encoding, findings)}
     return {"bad_rows": len(findings.bad_indices), "differences": found}
 
@@ -67,15 +62,26 @@ def write_rejected(table: Table, findings: Findings, path: Path) -> None:
         write_rows(rejected_rows(table, findings), form, stream)
 
 
-def _tell_bad_rows(table: Table, findings: Findings, rejected: Path | None) -> None:
-    if not findings.bad_rows:
-        return
-    shown = [_described(table, bad) for bad in findings.bad_rows[:_SHOWN_ROWS]]
+def _tell_bad_rows(table: Table, findings: Findings, rejected: Path | None, left_out: int) -> None:
     count = len(findings.bad_indices)
+    if not count:
+        return
+    bad = [_described(table, each) for each in islice(findings.bad_rows(), _SHOWN_ROWS + 1)]
+    shown = [*bad[:_SHOWN_ROWS], *["..."] * (len(bad) > _SHOWN_ROWS)]
     rows = "1 row holds a value" if count == 1 else f"{count} rows hold values"
-    done = "counted as missing" if rejected is None else f"rejected to {rejected}"
-    more = "; ..." if len(findings.bad_rows) > _SHOWN_ROWS else ""
-    warn(table.file, [f"{rows} that can't be used, {done}: {'; '.join(shown)}{more}"])
+    done = _done(count, rejected, left_out)
+    warn(table.file, [f"{rows} that can't be used, {done}: {'; '.join(shown)}"])
+
+
+def _done(count: int, rejected: Path | None, left_out: int) -> str:
+    """What became of bad rows."""
+    if rejected is not None:
+        return f"rejected to {rejected}"
+    if not left_out:
+        return "counted as missing"
+    if left_out == count:
+        return "left out of the scores"
+    return f"{left_out} of them left out of the scores, and the others' counted as missing"
 
 
 def _described(table: Table, bad: BadRow) -> str:

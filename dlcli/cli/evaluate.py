@@ -44,11 +44,11 @@ def evaluate(paths: RunAndData, bad_rows: BadRows, as_json: bool) -> None:
     if bad_rows.rejected is not None:
         write_rejected(table, findings, bad_rows.rejected)
     tell_unread(table.file, predictor.unread_columns(table))
+    left_out = table.rows - judged.rows
     if as_json:
-        left_out = table.rows - judged.rows
         result = {"rows": judged.rows, "left_out": left_out, "metrics": judged.scores}
         click.echo(json.dumps({**result, **summary(predictor.encoding, findings)}))
         return
-    tell_contract(predictor.encoding, findings, table, bad_rows)
+    tell_contract(predictor.encoding, findings, table, bad_rows, left_out)
     for line in score_table(judged.rows, judged.scores, predictor.classes):
         click.echo(line)

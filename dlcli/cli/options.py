@@ -79,13 +79,17 @@ def _remember(ctx: click.Context, parameter: click.Parameter, policy: str) -> No
 
 
 def _bad_rows(ctx: click.Context, parameter: click.Parameter, rejected: Path | None) -> BadRows:
-    """Refuses a file for rows that won't be rejected, and rejecting without one."""
+    """Refuses a file for rows that won't be rejected or of no format, and rejecting without one."""
     policy = ctx.meta[_POLICY]
     if policy == "reject" and rejected is None:
         message = "--on-bad-row reject needs --rejected FILE, to write the rejected rows to"
         raise click.UsageError(message, ctx)
     if policy != "reject" and rejected is not None:
         raise click.UsageError("--rejected FILE is for --on-bad-row reject", ctx)
+    if rejected is not None:
+        from dlcli.prediction.writing import choose_format
+
+        choose_format(None, rejected)
     return BadRows(policy == "error", not_there(ctx, parameter, rejected))
 
 
@@ -103,7 +107,8 @@ def on_bad_row(command: Command) -> Command:
         expose_value=False,
         callback=_remember,
         help="What a value does that can't be read, or that the config forbids: end with an error, "
-        "count as missing with a warning, or get its row rejected.",
+        "count as missing with a warning (in a target: leave its row out), or get its row "
+        "rejected.",
     )
     file = click.option(
         "--rejected",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,7 +46,10 @@ if TYPE_CHECKING:
 )
 @on_bad_row
 @click.option(
-    "--json", "as_json", is_flag=True, help="Sum up on standard error, as one JSON object."
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Sum up as one JSON object, the last line on standard error.",
 )
 @verbose
 def predict(
@@ -65,7 +69,7 @@ def predict(
     Numbers give the column `prediction`, classes also `probability_<class>` for each class. A
     rejected row keeps its place, and has no prediction.
     """
-    from dlcli.cli.contract import tell_contract, write_rejected
+    from dlcli.cli.contract import summary, tell_contract, write_rejected
     from dlcli.cli.narration import tell_understood, tell_unread
     from dlcli.encoding import Findings
     from dlcli.prediction import Predictor
@@ -75,6 +79,8 @@ def predict(
     form = choose_format(named, output)
     if form == "parquet" and output is None and sys.stdout.isatty():
         raise click.UsageError("parquet is not for a terminal: name a file with --output")
+    if output is not None and output == bad_rows.rejected:
+        raise click.UsageError("--output and --rejected name the same file")
     run, data = paths
     with sink(output) as stream:
         predictor = Predictor.load(chosen_run(run))
@@ -89,4 +95,8 @@ def predict(
         if bad_rows.rejected is not None:
             write_rejected(table, findings, bad_rows.rejected)
     tell_unread(table.file, predictor.unread_columns(table, keep))
-    tell_contract(predictor.encoding, findings, table, bad_rows, as_json=as_json)
+    if as_json:
+        told = {"rows": table.rows, **summary(predictor.encoding, findings)}
+        click.echo(json.dumps(told, allow_nan=False), err=True)
+    else:
+        tell_contract(predictor.encoding, findings, table, bad_rows)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
+
+from pydantic import model_validator
 
 from dlcli.config.features import Boolean
 from dlcli.config.missing import Refuse
@@ -18,6 +20,12 @@ class BooleanEncoder(FilledColumn):
 
     encoding: Literal["boolean"] = "boolean"
     type: Literal["boolean"] = "boolean"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.fill not in (None, 0, 1):
+            raise ValueError("'fill' is neither true nor false")
+        return self
 
     @property
     def blocks(self) -> tuple[Block, ...]:

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import model_validator
+from pydantic import PositiveInt, model_validator
 
 from dlcli.config.encodings import Embedding
 from dlcli.config.features import Categorical
@@ -61,12 +61,14 @@ class CategoryColumn(DenseEncoder):
         """The place of each row's value, -1 for one that has none, (rows,)."""
         codes, texts = table.codes(self.column)
         place = {category: at for at, category in enumerate(self.categories)}
-        known = np.array([place.get(text, self._others_place) for text in texts] + [-1])
-        places = known.astype(np.int64)[codes]
+        others = self._others_place
+        known = np.array([*(place.get(text, others) for text in texts), -1], dtype=np.int64)
+        places = known[codes]
         new = np.array([text not in place for text in texts] + [False])[codes]
         if self.unseen == "error":
-            message = "'{}' is none of the categories seen in training".format
-            findings.refuse(new, table, self.column, lambda at: message(texts[codes[at]]))
+            shown = table.column(self.column).shown
+            message = "{} is none of the categories seen in training".format
+            findings.refuse(new, table, self.column, lambda at: message(shown(at)))
         else:
             counts = Counter(texts[code] for code in codes[new].tolist())
             findings.unseen(self.column, counts, self.meanings[0 if self.other else 1])
@@ -119,7 +121,7 @@ class EmbeddingEncoder(CategoryColumn):
 
     encoding: Literal["embedding"] = "embedding"
     meanings: ClassVar = ("the numbers for other values stand in", "zeros stand in")
-    units: int
+    units: PositiveInt
     """How many numbers a category becomes."""
 
     @property

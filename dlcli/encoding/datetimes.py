@@ -45,6 +45,9 @@ _LENGTHS: dict[Part, range] = {
 }
 """How many steps it may take to go round."""
 
+_OF_THE_CLOCK: tuple[Part, ...] = ("hour", "minute", "second")
+"""What the day doesn't decide."""
+
 Moment = Annotated[AwareDatetime, Field(strict=False)]  # JSON has times only as text
 Places = NDArray[np.int64]
 
@@ -102,7 +105,8 @@ class DatetimeEncoder(DenseEncoder):
         start = 0
         for part in self.parts:
             stop = start + len(self._names(part))
-            self._write(part, moments, calendar, out[:, start:stop])
+            with np.errstate(over="ignore"):  # a stranger's scaling may leave float32
+                self._write(part, moments, calendar, out[:, start:stop])
             start = stop
 
     def _names(self, part: Part) -> tuple[str, ...]:
@@ -115,7 +119,7 @@ class DatetimeEncoder(DenseEncoder):
         elif part == "elapsed" and self.elapsed:
             out[:, 0] = self.elapsed.apply(_days(moments, _microseconds(self.earliest)))
         else:
-            _wind(*calendar.cycle(part), _LENGTHS[part], out)
+            out[:] = calendar.circle(part)
 
     def _tell_range(self, times: Times, findings: Findings) -> None:
         """Tells of rows outside the training rows' range."""
@@ -143,21 +147,41 @@ class DatetimeEncoder(DenseEncoder):
 class _Calendar:
     """What clocks and calendars show, row by row.
 
+    What the day decides is worked out once a day, and looked up.
+
     Args:
         local: microseconds since 1970-01-01T00:00 by the clocks of a place, (rows,).
     """
 
     def __init__(self, local: Moments) -> None:
         self._local = local
-        self._days = local // DAY
+        self._days, self._rows_days = _table_of_days(local // DAY)
 
     @property
     def years(self) -> Floats:
         """The years, (rows,)."""
-        return (self._year_counts + 1970).astype(np.float64)
+        years = (self._year_counts + 1970).astype(np.float64)
+        return np.take(years, self._rows_days)
 
-    def cycle(self, part: Part) -> tuple[Places, Places | int]:
-        """How far a cycle has gone, in whole steps from 0, and how many steps it has, (rows,).
+    def steps(self, part: Part) -> Places:
+        """How far a cycle has gone, in whole steps from 0, (rows,)."""
+        places, _ = self._cycle(part)
+        return places if part in _OF_THE_CLOCK else np.take(places, self._rows_days)
+
+    def circle(self, part: Part) -> Matrix:
+        """Sine and cosine of 2π·steps/length of a cycle, (rows, 2).
+
+        They are looked up, which is fast, and the same bits however many rows there are.
+        """
+        places, lengths = self._cycle(part)
+        starts, points = _circles(_LENGTHS[part])
+        places = starts[lengths - _LENGTHS[part][0]] + places
+        if part not in _OF_THE_CLOCK:
+            places = np.take(places, self._rows_days)
+        return np.take(points, places, axis=0)
+
+    def _cycle(self, part: Part) -> tuple[Places, Places | int]:
+        """How far a cycle has gone, and how many steps it has: by rows for clocks, else by days.
 
         A month has as many steps as it has days, so that its last day is next to the first of any
         other; and a year likewise.
@@ -195,24 +219,21 @@ class _Calendar:
         return np.floor_divide(self._month_counts, 12)
 
 
+def _table_of_days(days: Places) -> tuple[Places, Places]:
+    """A table of days since 1970, and the place there of each row's, (rows,).
+
+    It has all days from the first to the last, unless rows are fewer.
+    """
+    if len(days):
+        first, last = int(days.min()), int(days.max())
+        if last - first < len(days):
+            return np.arange(first, last + 1), days - first
+    return days, np.arange(len(days))
+
+
 def _first_days(counts: Places, unit: Literal["M", "Y"]) -> Places:
     """The first days of months or years that are counted from 1970, in days from then."""
     return counts.astype(f"datetime64[{unit}]").astype("datetime64[D]").astype(np.int64)
-
-
-def _wind(places: Places, steps: Places | int, lengths: range, out: Matrix) -> None:
-    """Writes sine and cosine of 2π·place/steps into `out`, (rows, 2).
-
-    They are looked up, which is fast, and the same bits however many rows there are.
-
-    Args:
-        places: how far each row is, in steps, (rows,).
-        steps: how many steps its circle has, (rows,) or all alike.
-        lengths: how many steps circles can have.
-        out: the part's inputs.
-    """
-    starts, points = _circles(lengths)
-    out[:] = points[starts[steps - lengths[0]] + places]
 
 
 @lru_cache
@@ -279,7 +300,7 @@ def _median(ascending: Moments) -> int:
 
 def _varying(calendar: _Calendar) -> tuple[Part, ...]:
     """The parts in which rows differ; the time elapsed is always among them."""
-    return ("elapsed", *(part for part in _AUTO_CYCLES if np.ptp(calendar.cycle(part)[0])))
+    return ("elapsed", *(part for part in _AUTO_CYCLES if np.ptp(calendar.steps(part))))
 
 
 def _guessed_formats(column: str, train: Table) -> tuple[str, ...]:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from dlcli.encoding.encoding import Encoding
 from dlcli.encoding.findings import ColumnFindings, Findings
 
-NOTABLE_SHARE = 0.05
+_NOTABLE_SHARE = 0.05
 """By how much the share of rows without a value must differ from training's to be told."""
+_NOTABLE_DEVIATIONS = 3
+"""How many standard deviations of chance it must differ by."""
 _SHOWN_VALUES = 3
+_SHOWN_CHARACTERS = 40
+_SHOWN_COLUMNS = 5
 _LISTED_VALUES = 20
 
 
@@ -33,35 +38,63 @@ class Difference:
     """Rows whose text has no word that training saw."""
     missing: int
     """Rows without a value."""
-    missing_share: float
-    """Their share."""
+    rows: int
+    """All rows."""
     training_missing_share: float
     """The training rows' share without a value."""
 
     @property
-    def is_emptier(self) -> bool:
-        """Whether notably more or fewer rows lack a value than in training."""
-        return abs(self.missing_share - self.training_missing_share) > NOTABLE_SHARE
+    def missing_share(self) -> float:
+        """The share of rows without a value."""
+        return self.missing / max(self.rows, 1)
+
+    @property
+    def has_other_gaps(self) -> bool:
+        """Whether notably more or fewer rows lack a value than training lets expect.
+
+        Of n rows, n·p would with p training's share, with a standard deviation of √(n·p·(1 − p)).
+        """
+        share = self.training_missing_share
+        chance = math.sqrt(self.rows * share * (1 - share))
+        improbable = abs(self.missing - self.rows * share) > _NOTABLE_DEVIATIONS * chance + 1
+        return improbable and abs(self.missing_share - share) > _NOTABLE_SHARE
 
     def to_json(self) -> dict[str, object]:
-        """What differs, by name."""
-        return {key: value for key, value in asdict(self).items() if key != "column"}
+        """What differs, by name; what doesn't is left out."""
+        found: dict[str, object] = {}
+        if self.unreadable:
+            found["unreadable"] = self.unreadable
+        if self.unseen:
+            found |= {"unseen": self.unseen, "unseen_values": self.unseen_values}
+        if self.outside:
+            found |= {"outside": self.outside, "training_range": self.training_range}
+        if self.wordless:
+            found["wordless"] = self.wordless
+        if self.has_other_gaps:
+            found["missing"] = self.missing
+            found["missing_share"] = self.missing_share
+            found["training_missing_share"] = self.training_missing_share
+        return found
 
     def lines(self) -> Iterator[str]:
-        """Says what differs, a line each."""
+        """Says what differs in the values that there are, a line each."""
         name = f"column '{self.column}'"
         if self.unseen:
-            values = [f"'{value}'" for value in self.unseen_values]
-            some = ", ".join(values[:_SHOWN_VALUES]) + (", ..." if len(values) > 3 else "")
+            values = [f"'{_cut(value)}'" for value in self.unseen_values]
+            some = ", ".join(values[:_SHOWN_VALUES]) + (
+                ", ..." if len(values) > _SHOWN_VALUES else ""
+            )
             yield f"{name}: {_rows(self.unseen)} with values that are no category: {some}"
         if self.outside and self.training_range is not None:
             low, high = (end if isinstance(end, str) else f"{end:g}" for end in self.training_range)
             yield f"{name}: {_rows(self.outside)} outside the training rows' range, {low} to {high}"
         if self.wordless:
             yield f"{name}: {_rows(self.wordless)} without a word that training saw"
-        if self.is_emptier:
-            shares = f"{self.missing_share:.0%}, and {self.training_missing_share:.0%} in training"
-            yield f"{name}: without a value in {shares}"
+
+    @property
+    def gaps(self) -> str:
+        """How many rows lack a value, here and in training."""
+        return f"'{self.column}' {self.missing_share:.0%}, not {self.training_missing_share:.0%}"
 
 
 def differences(encoding: Encoding, findings: Findings) -> list[Difference]:
@@ -78,7 +111,18 @@ def differences(encoding: Encoding, findings: Findings) -> list[Difference]:
         _difference(feature.column, feature.missing_share, findings)
         for feature in encoding.features
     )
-    return [difference for difference in made if _says_something(difference)]
+    return [difference for difference in made if difference.to_json()]
+
+
+def lines_of(found: Sequence[Difference]) -> Iterator[str]:
+    """Says what differs, a line each; gaps of all columns together, since they often come so."""
+    for difference in found:
+        yield from difference.lines()
+    gaps = [difference.gaps for difference in found if difference.has_other_gaps]
+    if gaps:
+        rest = len(gaps) - _SHOWN_COLUMNS
+        shown = gaps[:_SHOWN_COLUMNS] + ([f"and {rest} more"] if rest > 0 else [])
+        yield f"other shares of rows lack a value than in training: {', '.join(shown)}"
 
 
 def _difference(column: str, training_missing_share: float, findings: Findings) -> Difference:
@@ -92,13 +136,13 @@ def _difference(column: str, training_missing_share: float, findings: Findings) 
         training_range=found.range,
         wordless=found.wordless,
         missing=found.missing,
-        missing_share=found.missing / max(findings.rows, 1),
+        rows=findings.rows,
         training_missing_share=training_missing_share,
     )
 
 
-def _says_something(it: Difference) -> bool:
-    return bool(it.unreadable or it.unseen or it.outside or it.wordless or it.is_emptier)
+def _cut(text: str) -> str:
+    return f"{text[:_SHOWN_CHARACTERS]}..." if len(text) > _SHOWN_CHARACTERS else text
 
 
 def _rows(count: int) -> str:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from dlcli.config.features import Ignored, Input
 from dlcli.encoding.column import DenseEncoder, SparseEncoder
+from dlcli.encoding.dense import encode_dense
 from dlcli.encoding.features import FeatureEncoder, fit_feature
 from dlcli.encoding.findings import Findings
 from dlcli.encoding.fitted import Fitted
@@ -50,12 +51,7 @@ class Encoding(Fitted):
                 lenient.
         """
         self.check_columns(table)
-        dense = np.zeros((table.rows, sum(len(f.inputs) for f in self._dense)), dtype=np.float32)
-        start = 0
-        for feature in self._dense:
-            stop = start + len(feature.inputs)
-            feature.encode(table, dense[:, start:stop], findings)
-            start = stop
+        dense = encode_dense(self._dense, table, findings)
         sparse = tuple(feature.encode(table, findings) for feature in self._sparse)
         findings.rows += table.rows
         return HeldInputs(dense, sparse)
@@ -102,17 +98,21 @@ def fit_encoding(
     return Encoding(features=features, target=target)
 
 
-def row_weights(table: Table, column: str | None) -> NDArray[np.float64] | None:
+def row_weights(table: Table, column: str | None, findings: Findings) -> NDArray[np.float64] | None:
     """The weights of a table's rows, (rows,), or none without a column for them.
 
     Raises:
-        DataError: for a gap or a negative weight, or if all are 0.
+        DataError: for a gap or a negative weight, unless the findings are lenient; or if all are 0.
     """
     if column is None:
         return None
-    weights = table.numbers(column)
-    table.refuse(np.isnan(weights), column, lambda _: "the weight is missing")
-    table.refuse(weights < 0, column, lambda at: f"the weight is negative: {weights[at]:g}")
+    parsed = table.parse_numbers(column)
+    weights, unreadable = parsed.values, parsed.unreadable
+    findings.refuse(unreadable, table, column, parsed.complaint)
+    gaps = np.isnan(weights) & ~unreadable
+    findings.refuse(gaps, table, column, lambda _: "the weight is missing")
+    negative = "the weight is negative: {:g}".format
+    findings.refuse(weights < 0, table, column, lambda at: negative(weights[at]))
     if not weights.any():
         raise DataError("all weights are 0", file=table.file, column=column)
     return weights

@@ -45,7 +45,8 @@ class FilledColumn(DenseEncoder):
         """
         empty = np.isnan(values)
         gaps = empty & ~unreadable
-        findings.missing(self.column, int(gaps.sum()))
+        gap_count = int(np.count_nonzero(gaps))
+        findings.missing(self.column, gap_count)
         if self.fill is None:
             refuse_gaps(gaps, table, self.column, findings)
             return np.where(empty, 0.0, values) if findings.lenient else values
@@ -53,8 +54,8 @@ class FilledColumn(DenseEncoder):
             out[:, -1] = empty
         else:
             meaning = f"{self.fill:g} stands in, and no input tells"
-            findings.gaps(self.column, int(gaps.sum()), meaning)
-        return np.where(empty, self.fill, values)
+            findings.gaps(self.column, gap_count, meaning)
+        return np.where(empty, self.fill, values) if empty.any() else values
 
 
 def present_values(column: str, values: Floats, train: Table) -> Floats:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from dlcli.table import Table
 
 Mask = NDArray[np.bool_]
+Indices = NDArray[np.int64]
 
 _SHOWN_VALUES = 3
 
@@ -52,6 +53,26 @@ class BadRow:
     reason: str
 
 
+@dataclass(frozen=True)
+class _Refusal:
+    """Values of a column that were refused together.
+
+    There may be millions. So each is known by its row only, and what is wrong with it is said when
+    it is asked for.
+    """
+
+    column: str
+    start: int
+    """How many rows were encoded before."""
+    places: Indices
+    """The rows, from there on."""
+    complaint: Callable[[int], str]
+    """Says what is wrong with one of them."""
+
+    def bad_row(self, place: int) -> BadRow:
+        return BadRow(self.start + place, self.column, self.complaint(place))
+
+
 class Findings:
     """What encoding finds in rows, column by column, over any number of tables in turn.
 
@@ -65,7 +86,7 @@ class Findings:
         self.rows = 0
         """Rows encoded so far."""
         self.columns: dict[str, ColumnFindings] = {}
-        self.bad_rows: list[BadRow] = []
+        self._refusals: list[_Refusal] = []
 
     def refuse(
         self, wrong: Mask, table: Table, column: str, complaint: Callable[[int], str]
@@ -85,8 +106,8 @@ class Findings:
             return
         if not self.lenient:
             table.refuse(wrong, column, complaint)
-        places = np.flatnonzero(wrong).tolist()
-        self.bad_rows += [BadRow(self.rows + at, column, complaint(at)) for at in places]
+        places = np.flatnonzero(wrong)
+        self._refusals.append(_Refusal(column, self.rows, places, complaint))
         self._of(column).unreadable += len(places)
 
     def unseen(self, column: str, counts: Mapping[str, int], meaning: str) -> None:
@@ -118,9 +139,23 @@ class Findings:
             self._of(column).range = (low, high)
 
     @property
-    def bad_indices(self) -> NDArray[np.int64]:
+    def bad_indices(self) -> Indices:
         """The rows, from 0, with a value that can't be used, each once, in order."""
-        return np.unique([bad.index for bad in self.bad_rows]).astype(np.int64)
+        rows = np.sort(self._refused_rows(), kind="stable")
+        return rows[np.diff(rows, prepend=-1) > 0]  # np.unique takes fifty times as long
+
+    def bad_rows(self) -> Iterator[BadRow]:
+        """Yields the values that can't be used, in the order of the rows."""
+        sizes = [len(refusal.places) for refusal in self._refusals]
+        owners = np.repeat(np.arange(len(sizes)), sizes)
+        places = np.concatenate([np.empty(0, np.int64), *(r.places for r in self._refusals)])
+        for at in np.argsort(self._refused_rows(), kind="stable"):
+            yield self._refusals[owners[at]].bad_row(int(places[at]))
+
+    def _refused_rows(self) -> Indices:
+        """The row of each value that can't be used, from 0, in the order in which they came."""
+        rows = (refusal.start + refusal.places for refusal in self._refusals)
+        return np.concatenate([np.empty(0, np.int64), *rows])
 
     def notes(self) -> list[str]:
         """What values lack a place in the network, a line each."""

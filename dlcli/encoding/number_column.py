@@ -38,9 +38,9 @@ class NumberColumn(FilledColumn):
         for beyond, complaint in out_of_range(scaling, parsed.values):
             findings.refuse(beyond, table, self.column, complaint)
             wrong = wrong | beyond
-        values = np.where(wrong, np.nan, parsed.values)
+        values = np.where(wrong, np.nan, parsed.values) if wrong.any() else parsed.values
         with np.errstate(invalid="ignore"):
-            outside = int(((values < self.low) | (values > self.high)).sum())
+            outside = int(np.count_nonzero((values < self.low) | (values > self.high)))
         findings.outside(self.column, outside, self.low, self.high)
         return self.fill_gaps(values, wrong, table, out, findings)
 

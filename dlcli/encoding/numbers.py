@@ -35,8 +35,8 @@ class FittedScaling(Fitted):
 
     def invert(self, scaled: NDArray[np.floating]) -> Floats:
         """Gives scaled values their unit back, (rows,)."""
-        curved = scaled.astype(np.float64) * self.scale + self.offset
         with np.errstate(over="ignore"):
+            curved = scaled.astype(np.float64) * self.scale + self.offset
             return np.expm1(curved) if self.name == "log" else curved
 
     def _curved(self, values: Floats) -> Floats:
@@ -148,4 +148,4 @@ def refuse_overflow(
         wrong = ~(np.abs(scaled) <= LARGEST)
     end = f"the network's numbers end at {LARGEST:.1e}, and {{:g}} is {{:.1e}} when scaled"
     findings.refuse(wrong, table, column, lambda at: end.format(values[at], scaled[at]))
-    return np.where(wrong, 0.0, scaled)
+    return np.where(wrong, 0.0, scaled) if wrong.any() else scaled

@@ -58,4 +58,5 @@ def encode_rows(
         for part in table.parts(max(1, min(MOST_ROWS, NUMBERS_AT_ONCE // encoding.layout.width))):
             writer.append(encoding.transform(part, findings))
         inputs = writer.finish()
-    return Rows(inputs, encoding.target.encode(table, Findings()), row_weights(table, weight))
+    target = encoding.target.encode(table, Findings())
+    return Rows(inputs, target, row_weights(table, weight, Findings()))

@@ -20,7 +20,9 @@ from dlcli.scores import Scores
 from dlcli.table import Table
 
 ROWS_AT_ONCE = 65_536
-"""Rows that are encoded at once, so that a long table needs no large matrix."""
+"""Most rows that are encoded at once, so that a long table needs no large matrix."""
+NUMBERS_AT_ONCE = 2**26
+"""Most inputs that are encoded at once, so that a wide one needs none either: 256 MiB."""
 
 
 @dataclass(frozen=True)
@@ -83,9 +85,9 @@ class Predictor:
             ConfigError: for columns that the table doesn't have.
             DataError: for values that can't be encoded.
         """
+        rows = min(ROWS_AT_ONCE, max(1, NUMBERS_AT_ONCE // max(1, self.network.inputs)))
         parts = [
-            self._outputs(self.encoding.transform(part, findings))
-            for part in table.parts(ROWS_AT_ONCE)
+            self._outputs(self.encoding.transform(part, findings)) for part in table.parts(rows)
         ]
         return self._predictions(np.concatenate(parts))
 
@@ -127,15 +129,36 @@ class Predictor:
         """Predicts a table and compares with its target.
 
         Args:
-            table: rows with the columns that training read, the target among them.
+            table: rows with the columns that training read, target and weight among them.
             findings: takes in what there is to say of values that training didn't see. If it is
-                lenient, rows whose target can't be used are left out.
+                lenient, rows whose target or weight can't be used are left out.
             reject: whether rows with any other value that can't be used are left out, too.
 
         Raises:
-            ConfigError: for columns that the table doesn't have, the target's among them.
+            ConfigError: for columns that the table doesn't have.
             DataError: for values that can't be read, unless the findings are lenient; or if no row
                 is left.
+        """
+        weight = self.config.data.weight
+        self._check_scored(table)
+        self.encoding.target.encode(table, findings)
+        row_weights(table, weight, findings)
+        left_out = findings.bad_indices
+        predictions = self.predict(table, findings)
+        left_out = findings.bad_indices if reject else left_out
+        if len(left_out):
+            rows = np.delete(np.arange(table.rows), left_out)
+            if not len(rows):
+                raise _no_row_left(table, findings)
+            table, predictions = table.take(rows), predictions.take(rows)
+        weights = row_weights(table, weight, Findings())
+        return Judgement(table.rows, predictions.score(table, weights))
+
+    def _check_scored(self, table: Table) -> None:
+        """Refuses a table without target or weight.
+
+        Raises:
+            ConfigError: with all columns that are absent.
         """
         needed = [*self.encoding.target.columns, self.config.data.weight]
         absent = [column for column in needed if column and column not in table.columns]
@@ -143,18 +166,14 @@ class Predictor:
             named = ", ".join(f"'{column}'" for column in absent)
             message = f"has no column {named}, which scores are taken from"
             raise ConfigError([Problem("", message, table.file)])
-        self.encoding.target.encode(table, findings)
-        left_out = findings.bad_indices
-        predictions = self.predict(table, findings)
-        if reject:
-            left_out = findings.bad_indices
-        if len(left_out):
-            rows = np.setdiff1d(np.arange(table.rows), left_out)
-            if not len(rows):
-                raise DataError("no row is left to take scores from", file=table.file)
-            table, predictions = table.take(rows), predictions.take(rows)
-        weights = row_weights(table, self.config.data.weight)
-        return Judgement(table.rows, predictions.score(table, weights))
+
+
+def _no_row_left(table: Table, findings: Findings) -> DataError:
+    """The error for a table of bad rows only."""
+    bad = next(findings.bad_rows())
+    file, row = table.where(bad.index)
+    message = f"{bad.reason}; no row is left to take scores from"
+    return DataError(message, file=file, row=row, column=bad.column)
 
 
 def _fault(error: ValidationError) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from itertools import groupby
 
 import pyarrow as pa
 
@@ -35,10 +35,8 @@ def rejected_rows(table: Table, findings: Findings) -> pa.Table:
 
 def _reasons(findings: Findings) -> list[str]:
     """What is wrong with each rejected row, in order."""
-    reasons: dict[int, list[str]] = defaultdict(list)
-    for bad in findings.bad_rows:
-        reasons[bad.index].append(f"column '{bad.column}': {bad.reason}")
-    return ["; ".join(reasons[index]) for index in sorted(reasons)]
+    by_row = groupby(findings.bad_rows(), key=lambda bad: bad.index)
+    return ["; ".join(f"column '{bad.column}': {bad.reason}" for bad in row) for _, row in by_row]
 
 
 def _free(name: str, taken: tuple[str, ...]) -> str:

@@ -16,7 +16,7 @@ try:
 finally:
     print("loaded:", *sorted({name.partition(".")[0] for name in sys.modules}), file=sys.stderr)
 """
-HEAVY = {"tensorflow", "keras", "pandas", "sklearn", "scipy", "rich"}
+HEAVY = {"tensorflow", "keras", "pandas", "sklearn", "scipy", "rich", "PIL"}
 
 
 def loaded_by(*arguments):

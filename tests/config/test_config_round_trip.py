@@ -144,8 +144,10 @@ data:
   format: {name: auto}
   target: {column: y, type: auto}
   missing: []
+  storage: auto
 input:
   scaling: {name: standard}
+  encoding: {name: none}
 hidden:
 - units: 3
   activation: {name: linear}

@@ -41,6 +41,15 @@ def point(share):
     return [np.float32(math.sin(turn)), np.float32(math.cos(turn))]
 
 
+def test_rows_may_lie_close_together_or_centuries_apart():
+    encoder = fit(["2024-01-01", "2024-06-02"], parts=("day", "hour", "year"))
+    close = ["2024-02-29T06:00", "2024-03-01", "2024-02-29T06:00"]
+    apart = ["2024-02-29T06:00", "0001-01-01", "9999-12-31T23:59"]
+
+    assert inputs(encoder, close)[0].tolist() == inputs(encoder, apart)[0].tolist()
+    assert inputs(encoder, close)[0, :4].tolist() == [*point(28 / 29), *point(6 / 24)]
+
+
 @pytest.mark.parametrize(
     ("part", "text", "share"),
     [
@@ -162,7 +171,7 @@ def test_an_unreadable_value_is_encoded_as_a_gap_where_it_is_only_put_on_record(
     encoder = fit(["2024-04-01", None], parts=("month",))
     encoded = inputs(encoder, ["x", None], findings)
     assert encoded[0].tolist() == encoded[1].tolist() == [*point(3 / 12), 1]
-    assert [row.index for row in findings.bad_rows] == [0]
+    assert [row.index for row in findings.bad_rows()] == [0]
 
 
 def test_rows_outside_the_training_range_are_counted():

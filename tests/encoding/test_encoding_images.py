@@ -351,12 +351,12 @@ def test_lenient_findings_take_bad_rows_in_and_leave_them_black(tmp_path):
     save(tmp_path, "a.png", GREY)
     findings = Findings(lenient=True)
     rows = inputs(encoder(), table(tmp_path, ["b.png", "a.png", None, "b.png"]), findings)
-    assert [(bad.index, bad.column) for bad in findings.bad_rows] == [
+    assert [(bad.index, bad.column) for bad in findings.bad_rows()] == [
         (0, "photo"),
         (2, "photo"),
         (3, "photo"),
     ]
-    assert findings.bad_rows[1].reason == "is empty, expected the path of an image"
+    assert list(findings.bad_rows())[1].reason == "is empty, expected the path of an image"
     assert rows.any(axis=1).tolist() == [False, True, False, False]
 
 
@@ -465,4 +465,4 @@ def test_a_damaged_file_is_read_or_refused_and_nothing_else_happens(tmp_path, fo
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         inputs(encoder(), table(tmp_path, ["a"]), findings)
-    assert len(findings.bad_rows) <= 1
+    assert len(list(findings.bad_rows())) <= 1

@@ -168,7 +168,7 @@ def test_a_lenient_reader_puts_what_overflows_on_record_and_zero_stands_in():
     findings = Findings(lenient=True)
     encoder = fit([0, 1e-30], MinMax())
     assert matrix(encoder, [1e30, 1e-30], findings).tolist() == [[0], [1]]
-    (bad,) = findings.bad_rows
+    (bad,) = findings.bad_rows()
     assert (bad.index, bad.column) == (0, "x")
     assert bad.reason == "the network's numbers end at 3.4e+38, and 1e+30 is 1.0e+60 when scaled"
 

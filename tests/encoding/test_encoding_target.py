@@ -158,8 +158,11 @@ def test_a_negative_number_under_log_is_refused_with_its_row():
 def test_without_a_scaling_numbers_stay_as_they_are_and_each_column_has_its_own_otherwise():
     train = rows(u=[1.0, 3.0], v=[10.0, 30.0])
     kind = infer_target(Target(column=("u", "v")), [train])
-    assert fit_target(kind, None, train).encode(train).tolist() == [[1, 10], [3, 30]]
-    assert fit_target(kind, Standard(), train).encode(train).tolist() == [[-1, -1], [1, 1]]
+    assert fit_target(kind, None, train).encode(train, Findings()).tolist() == [[1, 10], [3, 30]]
+    assert fit_target(kind, Standard(), train).encode(train, Findings()).tolist() == [
+        [-1, -1],
+        [1, 1],
+    ]
 
 
 def labels_of(**columns):
@@ -290,7 +293,7 @@ def test_what_is_no_count_is_refused_with_its_row_in_any_table(value, shown):
     )
     fitted = fit_target(infer_target(target, [rows(n=[1, 2])]), None, rows(n=[1, 2]))
     with pytest.raises(DataError, match="row 1, column 'n': a count is"):
-        fitted.encode(rows(n=[value]))
+        fitted.encode(rows(n=[value]), Findings())
 
 
 @pytest.mark.parametrize(

@@ -234,7 +234,7 @@ def test_a_forbidden_gap_can_be_put_on_record():
     findings = Findings(lenient=True)
     part = encode(fit(["a"], missing=Refuse()), ["a", None], findings)
     assert part.starts.tolist() == [0, 1, 1]
-    assert [row.index for row in findings.bad_rows] == [1]
+    assert [row.index for row in findings.bad_rows()] == [1]
 
 
 def test_texts_without_a_known_word_are_told():

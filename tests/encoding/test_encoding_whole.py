@@ -209,13 +209,13 @@ def test_what_is_no_encoding_at_all_is_refused(text):
 
 
 def test_row_weights_are_read_as_they_stand():
-    weights = row_weights(rows(w=["0", "2.5"]), "w")
+    weights = row_weights(rows(w=["0", "2.5"]), "w", Findings())
     assert weights is not None
     assert weights.tolist() == [0, 2.5]
 
 
 def test_without_a_weight_column_there_are_no_weights():
-    assert row_weights(rows(x=[1]), None) is None
+    assert row_weights(rows(x=[1]), None, Findings()) is None
 
 
 @pytest.mark.parametrize(
@@ -229,5 +229,5 @@ def test_without_a_weight_column_there_are_no_weights():
 )
 def test_weights_that_mean_nothing_are_refused(weights, message):
     with pytest.raises(DataError) as caught:
-        row_weights(rows(w=weights), "w")
+        row_weights(rows(w=weights), "w", Findings())
     assert str(caught.value) == message

@@ -22,7 +22,8 @@ def refuse_gaps(table: Table, column: str, findings: Findings, hint: str = "") -
         DataError: naming the first such row, and how many there are, unless they are lenient.
     """
     gaps = table.missing(column)
-    others = f" (and in {gaps.sum() - 1} more rows)" if gaps.sum() > 1 else ""
+    has_others = gaps.sum() > 1 and not findings.lenient
+    others = f" (and in {gaps.sum() - 1} more rows)" if has_others else ""
     message = f"the target is missing{others}; leave such rows out of the file{hint}"
     findings.refuse(gaps, table, column, lambda _: message)
 

@@ -66,9 +66,10 @@ class ClassTarget(Fitted):
         place = {name: at for at, name in enumerate(self.classes)}
         known = np.array([*(place.get(text, -1) for text in texts), -1], dtype=np.int64)
         places = known[codes]
-        message = f"'{{}}' is none of the classes ({', '.join(self.classes[:10])})".format
+        shown = table.column(self.column).shown
+        message = f"{{}} is none of the classes ({', '.join(self.classes[:10])})".format
         wrong = (places < 0) & (codes >= 0)
-        findings.refuse(wrong, table, self.column, lambda at: message(texts[codes[at]]))
+        findings.refuse(wrong, table, self.column, lambda at: message(shown(at)))
         return places
 
 

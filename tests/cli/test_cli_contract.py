@@ -1,0 +1,258 @@
+"""What `predict` and `evaluate` do with rows that aren't like those of training."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+BAD = "id,x,y\na,1,3\nb,one,5\nc,2,\nd,?,7\n"
+"""Of points.csv's kind; the rows 2 and 4 have an x that is no number, and 3 has no y."""
+ONE = "row 2, column 'x': expected a finite number, got 'one'"
+NO_TARGET = "row 3, column 'y': the target is missing; leave such rows out of the file"
+HINT = '; if it stands for a missing value, say data.missing: ["?"]'
+QUESTION = f"row 4, column 'x': expected a finite number, got '?'{HINT}"
+
+
+@pytest.fixture
+def bad(double):
+    """bad.csv, beside runs/double."""
+    Path("bad.csv").write_text(BAD)
+
+
+@pytest.mark.usefixtures("bad")
+@pytest.mark.parametrize("policy", [(), ("--on-bad-row", "error")])
+def test_a_bad_row_is_an_error_unless_another_thing_is_asked_for(dlcli, policy):
+    result = dlcli("predict", "runs/double", "bad.csv", *policy)
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert result.stderr == f"error: bad.csv: {ONE}\n"
+
+
+@pytest.mark.usefixtures("bad")
+def test_a_value_that_cant_be_used_counts_as_missing_with_a_warning(dlcli):
+    result = dlcli("predict", "runs/double", "bad.csv", "--on-bad-row", "warn")
+    assert result.exit_code == 0
+    assert result.stdout == "prediction\n3\n3\n5\n3\n"  # the median 1 stands in for x
+    assert result.stderr == (
+        "warning: bad.csv: 2 rows hold values that can't be used, counted as missing: "
+        f"{ONE}; {QUESTION}\n"
+    )
+
+
+@pytest.mark.usefixtures("bad")
+def test_a_rejected_row_keeps_its_place_and_is_written_with_the_reason(dlcli):
+    policy = ("--on-bad-row", "reject", "--rejected", "rejected.csv")
+    result = dlcli("predict", "runs/double", "bad.csv", *policy, "--keep", "id")
+    assert result.exit_code == 0
+    assert result.stdout == "id,prediction\na,3\nb,\nc,5\nd,\n"
+    assert result.stderr == (
+        "warning: bad.csv: 2 rows hold values that can't be used, rejected to rejected.csv: "
+        f"{ONE}; {QUESTION}\n"
+    )
+    assert Path("rejected.csv").read_text() == (
+        "row,reason,id,x,y\n"
+        "2,\"column 'x': expected a finite number, got 'one'\",b,one,5\n"
+        f'4,"{QUESTION[7:].replace(chr(34), chr(34) * 2)}",d,?,7\n'
+    )
+
+
+@pytest.mark.usefixtures("double")
+def test_without_a_bad_row_the_file_of_rejected_ones_has_a_header_only(dlcli):
+    policy = ("--on-bad-row", "reject", "--rejected", "rejected.csv")
+    result = dlcli("predict", "runs/double", "points.csv", *policy)
+    assert result.stdout == "prediction\n1\n3\n5\n"
+    assert result.stderr == ""
+    assert Path("rejected.csv").read_text() == "row,reason,id,x,y\n"
+
+
+@pytest.mark.usefixtures("bad")
+def test_rejected_rows_have_the_format_of_their_files_ending(dlcli):
+    policy = ("--on-bad-row", "reject", "--rejected", "rejected.parquet")
+    assert dlcli("predict", "runs/double", "bad.csv", *policy).exit_code == 0
+    assert pq.read_table("rejected.parquet").column("row").to_pylist() == [2, 4]
+
+
+@pytest.mark.usefixtures("bad")
+@pytest.mark.parametrize("verb", ["predict", "evaluate"])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--on-bad-row", "reject"), "--on-bad-row reject needs --rejected FILE"),
+        (("--rejected", "r.csv"), "--rejected FILE is for --on-bad-row reject"),
+        (
+            ("--on-bad-row", "warn", "--rejected", "r.csv"),
+            "--rejected FILE is for --on-bad-row reject",
+        ),
+        (("--rejected", "r.xlsx", "--on-bad-row", "reject"), "'.xlsx' names no format"),
+        (("--rejected", "bad.csv", "--on-bad-row", "reject"), "bad.csv: exists already"),
+    ],
+)
+def test_a_policy_and_a_file_that_dont_go_together_are_a_mistake(dlcli, verb, options, message):
+    before = sorted(os.listdir())
+    result = dlcli(verb, "runs/double", "bad.csv", *options)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert message in result.stderr
+    assert sorted(os.listdir()) == before
+
+
+@pytest.mark.usefixtures("bad")
+def test_predictions_and_rejected_rows_need_two_files(dlcli):
+    policy = ("--on-bad-row", "reject", "--rejected", "out.csv")
+    result = dlcli("predict", "runs/double", "bad.csv", *policy, "--output", "out.csv")
+    assert result.exit_code == 2
+    assert "--output and --rejected name the same file" in result.stderr
+
+
+@pytest.mark.usefixtures("double")
+def test_rejected_rows_that_cant_be_written_leave_no_predictions_behind(dlcli):
+    before = sorted(os.listdir())
+    policy = ("--on-bad-row", "reject", "--rejected", "none/r.csv")
+    result = dlcli("predict", "runs/double", "points.csv", *policy, "--output", "out.csv")
+    assert result.exit_code == 2
+    assert result.stderr == "error: none/r.csv: can't be written: No such file or directory\n"
+    assert sorted(os.listdir()) == before
+
+
+@pytest.mark.usefixtures("double")
+@pytest.mark.parametrize("verb", ["predict", "evaluate"])
+@pytest.mark.parametrize(
+    "policy", [(), ("--on-bad-row", "warn"), ("--on-bad-row", "reject", "--rejected", "r.csv")]
+)
+def test_an_absent_column_is_a_mistake_under_every_policy(dlcli, verb, policy):
+    result = dlcli(verb, "runs/double", "-", *policy, text="X,y\n1,3\n")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == (
+        "error: standard input: has no column 'x', which the network reads; did you mean 'X'?\n"
+    )
+    assert not Path("r.csv").exists()
+
+
+@pytest.mark.usefixtures("double")
+@pytest.mark.parametrize(
+    "policy", [(), ("--on-bad-row", "warn"), ("--on-bad-row", "reject", "--rejected", "r.csv")]
+)
+@pytest.mark.parametrize(("value", "stored"), [("true", "bool"), ("[1]", "list<item: int64>")])
+def test_a_column_that_holds_another_type_is_an_error_under_every_policy(
+    dlcli, policy, value, stored
+):
+    Path("in.jsonl").write_text(f'{{"x": {value}}}\n')
+    result = dlcli("predict", "runs/double", "in.jsonl", *policy)
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert result.stderr == (
+        f"error: in.jsonl: column 'x': expected numbers, the column holds {stored}\n"
+    )
+
+
+@pytest.mark.usefixtures("bad")
+def test_no_more_than_three_bad_values_are_shown_in_the_order_of_the_rows(dlcli):
+    text = "x\na\n1\nb\nc\nd\n"
+    result = dlcli("predict", "runs/double", "-", "--on-bad-row", "warn", text=text)
+    shown = [
+        f"row {row}, column 'x': expected a finite number, got '{x}'"
+        for row, x in [(1, "a"), (3, "b"), (4, "c")]
+    ]
+    assert result.stderr == (
+        "warning: standard input: 4 rows hold values that can't be used, counted as missing: "
+        f"{'; '.join(shown)}; ...\n"
+    )
+
+
+@pytest.mark.usefixtures("double")
+def test_rows_unlike_those_of_training_are_summed_up(dlcli):
+    result = dlcli("predict", "runs/double", "-", text="x\n-1\n2\n2.5\n")
+    assert result.stderr == (
+        "warning: standard input: column 'x': 2 rows outside the training rows' range, 0 to 2\n"
+    )
+
+
+@pytest.mark.usefixtures("double")
+def test_json_sums_up_in_one_object_on_the_last_line_of_standard_error(dlcli):
+    text = "x,w\none,0\n-1,0\n2,0\n"
+    options = ("--on-bad-row", "warn", "--json")
+    result = dlcli("predict", "runs/double", "-", *options, text=text)
+    assert result.stdout == "prediction\n3\n-1\n5\n"
+    note, summary = result.stderr.splitlines()
+    assert note.startswith("note: ")
+    assert json.loads(summary) == {
+        "rows": 3,
+        "bad_rows": 1,
+        "differences": {"x": {"unreadable": 1, "outside": 1, "training_range": [0, 2]}},
+    }
+
+
+@pytest.mark.usefixtures("double")
+def test_rows_like_those_of_training_have_no_differences(dlcli):
+    result = dlcli("predict", "runs/double", "points.csv", "--json")
+    assert json.loads(result.stderr) == {"rows": 3, "bad_rows": 0, "differences": {}}
+
+
+@pytest.mark.usefixtures("bad")
+def test_a_row_without_a_target_is_left_out_of_scores_and_others_count_as_missing(dlcli):
+    result = dlcli("evaluate", "runs/double", "bad.csv", "--on-bad-row", "warn")
+    assert result.exit_code == 0
+    assert result.stderr == (
+        "warning: bad.csv: 3 rows hold values that can't be used, "
+        "1 of them left out of the scores, and the others' counted as missing: "
+        f"{ONE}; {NO_TARGET}; {QUESTION}\n"
+    )
+    lines = dict(line.split() for line in result.stdout.splitlines())
+    assert (lines["rows"], lines["mae"]) == ("3", "2")  # |3 - 3|, |5 - 3|, |7 - 3|
+
+
+@pytest.mark.usefixtures("double")
+def test_a_row_without_a_target_alone_is_said_to_be_left_out(dlcli):
+    text = "x,y\n0,1\n1,\n"
+    result = dlcli("evaluate", "runs/double", "-", "--on-bad-row", "warn", text=text)
+    assert result.stderr == (
+        "warning: standard input: 1 row holds a value that can't be used, "
+        "left out of the scores: row 2, column 'y': the target is missing; "
+        "leave such rows out of the file\n"
+    )
+
+
+@pytest.mark.usefixtures("bad")
+def test_rejected_rows_are_left_out_of_scores(dlcli):
+    policy = ("--on-bad-row", "reject", "--rejected", "rejected.csv")
+    result = dlcli("evaluate", "runs/double", "bad.csv", *policy, "--json")
+    scores = json.loads(result.stdout)
+    assert (scores["rows"], scores["left_out"], scores["bad_rows"]) == (1, 3, 3)
+    assert scores["metrics"]["mae"] == 0
+    assert scores["differences"] == {"x": {"unreadable": 2}}
+    rows = Path("rejected.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in rows] == ["row", "2", "3", "4"]
+
+
+@pytest.mark.usefixtures("double")
+def test_scores_of_rejected_rows_only_are_an_error(dlcli):
+    policy = ("--on-bad-row", "reject", "--rejected", "rejected.csv")
+    result = dlcli("evaluate", "runs/double", "-", *policy, text="x,y\none,1\n")
+    assert result.exit_code == 3
+    assert result.stderr == (
+        "error: standard input: row 1, column 'x': expected a finite number, got 'one'; "
+        "no row is left to take scores from\n"
+    )
+
+
+@pytest.mark.usefixtures("double")
+def test_the_rejected_rows_of_several_files_tell_their_file(dlcli):
+    Path("day1.csv").write_text("x\n1\n")
+    Path("day2.csv").write_text("x\none\n")
+    policy = ("--on-bad-row", "reject", "--rejected", "rejected.csv")
+    result = dlcli("predict", "runs/double", "day*.csv", *policy)
+    assert result.stdout == 'prediction\n3\n""\n'
+    assert "rejected to rejected.csv: day2.csv: row 1, column 'x'" in result.stderr
+    assert Path("rejected.csv").read_text().splitlines()[1].startswith("day2.csv,1,")
+
+
+@pytest.mark.usefixtures("double")
+def test_each_row_without_a_target_is_told_for_itself(dlcli):
+    text = "x,y\n0,1\n1,\n2,\n"
+    result = dlcli("evaluate", "runs/double", "-", "--on-bad-row", "warn", text=text)
+    reason = "column 'y': the target is missing; leave such rows out of the file"
+    assert result.stderr == (
+        "warning: standard input: 2 rows hold values that can't be used, "
+        f"left out of the scores: row 2, {reason}; row 3, {reason}\n"
+    )

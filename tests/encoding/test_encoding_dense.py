@@ -1,0 +1,58 @@
+"""Narrow and wide columns to inputs side by side, in their order."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from dlcli.config.features import Categorical, Input, Numeric
+from dlcli.config.scalings import Unscaled
+from dlcli.encoding import Findings
+from dlcli.encoding.dense import encode_dense
+from dlcli.encoding.features import fit_feature
+from dlcli.errors import DataError
+from dlcli.table import Table
+
+LETTERS = "abcdefghijklmnopqrst"
+
+
+def rows(**columns):
+    data = pa.table(columns)
+    return Table("t.csv", data, np.arange(1, data.num_rows + 1))
+
+
+def fitted(table):
+    """Numbers as they are, and texts as categories; so wide is a column of 20 letters."""
+    types = {"text": Categorical(), "number": Numeric()}
+    section = Input(scaling=Unscaled())
+    return [fit_feature(name, types[table.kind(name)], section, table) for name in table.columns]
+
+
+def test_narrow_and_wide_columns_keep_their_order():
+    numbers = list(range(20))
+    train = rows(x=numbers, letter=list(LETTERS), y=numbers, pet=["cat", "dog"] * 10, z=numbers)
+    table = rows(x=[1, 2], letter=["a", "t"], y=[3, 4], pet=["dog", "cat"], z=[5, 6])
+
+    matrix = encode_dense(fitted(train), table, Findings())
+
+    a, t = [1] + [0] * 19, [0] * 19 + [1]
+    assert matrix.tolist() == [[1, *a, 3, 0, 1, 5], [2, *t, 4, 1, 0, 6]]
+    assert matrix.dtype == np.float32
+    assert matrix.flags.c_contiguous
+
+
+def test_more_narrow_columns_than_are_moved_at_once_keep_their_order():
+    table = rows(**{f"x{at}": [at, -at] for at in range(40)})
+
+    matrix = encode_dense(fitted(table), table, Findings())
+
+    assert matrix.tolist() == [list(range(40)), [-at for at in range(40)]]
+
+
+def test_the_first_column_with_a_bad_value_is_the_one_that_is_told():
+    train = rows(x=[1.0, 2.0], y=[1.0, 2.0])
+    table = rows(x=["1", "2", "three"], y=["one", "2", "3"])
+
+    with pytest.raises(DataError, match=r"row 3, column 'x'.*'three'"):
+        encode_dense(fitted(train), table, Findings())

@@ -1,0 +1,224 @@
+"""What differs from training is counted, and told as far as chance doesn't explain it."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from dlcli.config.data import Target
+from dlcli.config.features import Boolean, Categorical, Datetime, Input, Numeric, Text
+from dlcli.encoding import (
+    Findings,
+    decide_types,
+    differences,
+    fit_encoding,
+    fit_target,
+    infer_target,
+    lines_of,
+)
+from dlcli.encoding.differences import Difference
+from dlcli.errors import DataError
+from dlcli.table import Table
+
+
+def rows(**columns):
+    data = pa.table(columns)
+    return Table("t.csv", data, np.arange(1, data.num_rows + 1))
+
+
+TRAIN = rows(
+    size=["1", "3", "2", "2"],
+    colour=["red", "blue", "red", "red"],
+    day=["2024-01-01", "2024-03-01", "2024-02-01", "2024-02-01"],
+    notes=["one two", "two", "one", "one"],
+    fresh=["true", "false", "true", "true"],
+    y=[1.0, 2.0, 3.0, 4.0],
+)
+CHOSEN = {
+    "size": Numeric(),
+    "colour": Categorical(),
+    "day": Datetime(),
+    "notes": Text(),
+    "fresh": Boolean(),
+}
+LIKE_TRAINING = {
+    "size": ["2"],
+    "colour": ["red"],
+    "day": ["2024-02-01"],
+    "notes": ["two"],
+    "fresh": ["true"],
+}
+
+
+def fitted():
+    target = fit_target(infer_target(Target(column="y"), [TRAIN]), None, TRAIN)
+    return fit_encoding(decide_types(CHOSEN, TRAIN), Input(), TRAIN, target)
+
+
+def found_in(*tables):
+    encoding, findings = fitted(), Findings(lenient=True)
+    for table in tables:
+        encoding.transform(table, findings)
+    return differences(encoding, findings)
+
+
+def difference(**facts):
+    none = {
+        "column": "x",
+        "unreadable": 0,
+        "unseen": 0,
+        "unseen_values": {},
+        "outside": 0,
+        "training_range": None,
+        "wordless": 0,
+        "missing": 0,
+        "rows": 100,
+        "training_missing_share": 0.0,
+    }
+    return Difference(**{**none, **facts})
+
+
+def test_rows_like_those_of_training_have_no_differences():
+    assert found_in(TRAIN) == []
+    assert found_in(rows(**LIKE_TRAINING)) == []
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "told", "lines"),
+    [
+        (
+            "size",
+            ["4", "many", "1"],
+            {"unreadable": 1, "outside": 1, "training_range": [1, 3]},
+            ["column 'size': 1 row outside the training rows' range, 1 to 3"],
+        ),
+        (
+            "colour",
+            ["green", "red", "green"],
+            {"unseen": 2, "unseen_values": {"green": 2}},
+            ["column 'colour': 2 rows with values that are no category: 'green'"],
+        ),
+        (
+            "day",
+            ["2023-12-31", "2024-02-01", "2025-01-01"],
+            {
+                "outside": 2,
+                "training_range": ["2024-01-01T00:00:00+00:00", "2024-03-01T00:00:00+00:00"],
+            },
+            [
+                "column 'day': 2 rows outside the training rows' range, "
+                "2024-01-01T00:00:00+00:00 to 2024-03-01T00:00:00+00:00"
+            ],
+        ),
+        (
+            "notes",
+            ["three", "two", "!"],
+            {"wordless": 2},
+            ["column 'notes': 2 rows without a word that training saw"],
+        ),
+        (
+            "fresh",
+            ["yes", "true", "false"],
+            {"unreadable": 1},
+            [],  # bad values are told by their rows
+        ),
+        (
+            "fresh",
+            [None, None, "true"],
+            {"missing": 2, "missing_share": 2 / 3, "training_missing_share": 0.0},
+            ["other shares of rows lack a value than in training: 'fresh' 67%, not 0%"],
+        ),
+    ],
+)
+def test_what_differs_is_told_and_nothing_else(column, values, told, lines):
+    others = {name: value * len(values) for name, value in LIKE_TRAINING.items()}
+    (found,) = found_in(rows(**{**others, column: values}))
+    assert found.column == column
+    assert json.loads(json.dumps(found.to_json())) == told
+    assert list(lines_of([found])) == lines
+
+
+def test_the_rows_of_several_tables_count_together():
+    table = rows(**{**LIKE_TRAINING, "colour": ["green"]})
+    (found,) = found_in(table, rows(**LIKE_TRAINING), table)
+    assert (found.unseen, found.rows) == (2, 3)
+
+
+def test_bad_rows_come_in_the_order_of_the_rows_whatever_the_order_of_the_columns():
+    encoding, findings = fitted(), Findings(lenient=True)
+    first = {**LIKE_TRAINING, "fresh": ["maybe"]}
+    second = {name: value * 2 for name, value in LIKE_TRAINING.items()}
+    second |= {"size": ["2", "many"], "fresh": ["perhaps", "often"]}
+    for columns in (first, second):
+        encoding.transform(rows(**columns), findings)
+    assert [(bad.index, bad.column, bad.reason) for bad in findings.bad_rows()] == [
+        (0, "fresh", "expected true, false, 1 or 0, got 'maybe'"),
+        (1, "fresh", "expected true, false, 1 or 0, got 'perhaps'"),
+        (2, "size", "expected a finite number, got 'many'"),
+        (2, "fresh", "expected true, false, 1 or 0, got 'often'"),
+    ]
+    assert findings.bad_indices.tolist() == [0, 1, 2]
+
+
+def test_a_complaint_is_made_only_when_it_is_asked_for():
+    findings, asked = Findings(lenient=True), []
+    table = rows(x=[1.0] * 1000)
+    findings.refuse(np.ones(1000, bool), table, "x", lambda at: asked.append(at) or "bad")
+    assert len(findings.bad_indices) == 1000
+    assert asked == []
+    assert next(findings.bad_rows()).reason == "bad"
+    assert asked == [0]
+
+
+def test_without_lenience_the_first_bad_value_is_an_error():
+    with pytest.raises(DataError, match="t.csv: row 2, column 'x': bad"):
+        Findings().refuse(np.array([False, True]), rows(x=[1.0, 2.0]), "x", lambda _: "bad")
+
+
+@pytest.mark.parametrize(
+    ("count", "missing", "training_share", "is_told"),
+    [
+        (100, 10, 0.10, False),
+        (100, 20, 0.10, False),  # 3·√(100·0.1·0.9) + 1 = 10 rows may be chance
+        (100, 21, 0.10, True),
+        (1, 1, 0.0, False),  # one row may always be
+        (10, 2, 0.0, True),
+        (10_000, 1500, 0.10, False),  # 5 points are not worth a word
+        (10_000, 1501, 0.10, True),
+        (100, 0, 0.30, True),  # fewer gaps are a difference, too
+        (100, 100, 1.0, False),
+        (0, 0, 0.5, False),
+    ],
+)
+def test_gaps_are_told_if_chance_cant_explain_them(count, missing, training_share, is_told):
+    found = difference(rows=count, missing=missing, training_missing_share=training_share)
+    assert found.has_other_gaps is is_told
+    assert bool(found.to_json()) is is_told
+
+
+def test_the_gaps_of_many_columns_are_one_line_with_five_names():
+    found = [difference(column=name, missing=50) for name in "abcdefg"]
+    assert list(lines_of(found)) == [
+        "other shares of rows lack a value than in training: 'a' 50%, not 0%, 'b' 50%, not 0%, "
+        "'c' 50%, not 0%, 'd' 50%, not 0%, 'e' 50%, not 0%, and 2 more"
+    ]
+
+
+def test_few_unseen_values_are_shown_and_long_ones_cut():
+    values = dict.fromkeys(["a" * 50, "b", "c", "d"], 1)
+    (line,) = lines_of([difference(unseen=4, unseen_values=values)])
+    assert line == (
+        f"column 'x': 4 rows with values that are no category: '{'a' * 40}...', 'b', 'c', ..."
+    )
+
+
+def test_the_most_frequent_unseen_values_are_listed():
+    colours = [f"c{at}" for at in range(30)] + ["often", "often"]
+    others = {name: value * 32 for name, value in LIKE_TRAINING.items()}
+    (found,) = found_in(rows(**{**others, "colour": colours}))
+    assert found.unseen == 32
+    assert len(found.unseen_values) == 20
+    assert next(iter(found.unseen_values.items())) == ("often", 2)
