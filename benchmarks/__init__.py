@@ -1,1 +1,1 @@
-"""How fast dlcli trains and starts, beside plain Keras and others: `python -m benchmarks`."""
+"""How fast dlcli trains, starts, encodes and predicts, beside others: `python -m benchmarks`."""

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from benchmarks.encodings import ROWS, encoding_cases
 from benchmarks.machine import machine_facts
 from benchmarks.runner import Case, Outcome, run
 from benchmarks.tables import outcome_report, promise_rows, promise_table
@@ -61,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    names = ("start-up", "tutorial", *(workload.name for workload in WORKLOADS))
+    names = ("start-up", "tutorial", "encoding", *(workload.name for workload in WORKLOADS))
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
         "--quick",
@@ -97,6 +98,7 @@ def _suites(folder: Path, interpreters: Interpreters) -> list[Suite]:
             is_quick=True,
         ),
         Suite("tutorial", "4 rows, 1-1, 1000 epochs", lambda: tutorial_cases(folder)),
+        Suite("encoding", f"{ROWS:,} × 30 mixed columns", lambda: encoding_cases(folder), rounds=5),
         *map(training, WORKLOADS),
     ]
 

@@ -56,6 +56,17 @@ def _tutorial() -> Iterator[Promise]:
     yield Promise("tutorial", text, "training_seconds", theirs, ours, 50, at_least=True)
 
 
+def _encoding() -> Iterator[Promise]:
+    def step(text: str, over: str, under: str, limit: float) -> Promise:
+        return Promise("encoding", text, "step_seconds", over, under, limit)
+
+    yield step("encode / pyarrow read", "dlcli encode", "pyarrow read", 10)
+    text = "encode / pyarrow read, CSV"
+    yield step(text, "dlcli encode of CSV", "pyarrow read of CSV", 10)
+    text = "predict / read, products, write"
+    yield step(text, "dlcli predict", "read, products, write", 6)
+
+
 def _trainings(factors: Mapping[str, float]) -> Iterator[Promise]:
     for suite, factor in factors.items():
         fit, jax, ten = "Keras fit", "JAX", "dlcli, 10 epochs"
@@ -76,6 +87,7 @@ def _memory(suites: tuple[str, ...]) -> Iterator[Promise]:
 PROMISES = (
     *_start_up(),
     *_tutorial(),
+    *_encoding(),
     *_trainings({"small": 150, "digits": 15, "table": 2, "mnist": 2}),
     Promise("mnist", "dlcli / sgemm alone, an epoch", "epoch_seconds", "dlcli", "NumPy sgemm", 1.4),
     Promise(

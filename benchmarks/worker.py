@@ -34,7 +34,7 @@ def measure(rival: str, epochs: int, workload: Workload) -> dict[str, float]:
     module = importlib.import_module(f"benchmarks.rivals.{rival}")
     rows = random_rows(workload)
     marks = module.train(workload, rows, epochs)
-    peak = _peak_bytes()
+    peak = peak_bytes()
     return {
         **figures(marks),
         "peak_bytes": peak,
@@ -43,7 +43,8 @@ def measure(rival: str, epochs: int, workload: Workload) -> dict[str, float]:
     }
 
 
-def _peak_bytes() -> int:
+def peak_bytes() -> int:
+    """The most memory that this process ever held."""
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 

@@ -32,12 +32,10 @@ def evaluate(paths: RunAndData, bad_rows: BadRows, as_json: bool) -> None:
     from dlcli.cli.text import score_table
     from dlcli.encoding import Findings
     from dlcli.prediction import Predictor
-    from dlcli.table import read_table
 
     run, data = paths
     predictor = Predictor.load(chosen_run(run))
-    config = predictor.config.data
-    table = read_table(data, config.missing, config.format)
+    table = predictor.read(data)
     tell_understood(table)
     findings = Findings(lenient=not bad_rows.are_errors)
     judged = predictor.score(table, findings, reject=bad_rows.rejected is not None)

@@ -74,7 +74,6 @@ def predict(
     from dlcli.encoding import Findings
     from dlcli.prediction import Predictor
     from dlcli.prediction.writing import assemble, choose_format, write_rows
-    from dlcli.table import read_table
 
     form = choose_format(named, output)
     if form == "parquet" and output is None and sys.stdout.isatty():
@@ -84,8 +83,7 @@ def predict(
     run, data = paths
     with sink(output) as stream:
         predictor = Predictor.load(chosen_run(run))
-        config = predictor.config.data
-        table = read_table(data, config.missing, config.format)
+        table = predictor.read(data)
         tell_understood(table)
         findings = Findings(lenient=not bad_rows.are_errors)
         predictions = predictor.predict(table, findings)

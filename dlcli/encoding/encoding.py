@@ -20,6 +20,7 @@ from dlcli.encoding.target import TargetEncoder
 from dlcli.encoding.types import Decision
 from dlcli.errors import ConfigError, DataError, Problem, did_you_mean
 from dlcli.table import Table
+from dlcli.table.notation import Notation
 
 
 class Encoding(Fitted):
@@ -31,6 +32,8 @@ class Encoding(Fitted):
     """The columns read, in order."""
     target: TargetEncoder
     """What is predicted."""
+    notations: Mapping[str, Notation] = {}
+    """How the training rows' texts write the numbers of some columns; of all others, plainly."""
 
     @property
     def layout(self) -> Layout:
@@ -95,7 +98,7 @@ def fit_encoding(
         for column, decision in decisions.items()
         if not isinstance(decision.feature, Ignored)
     )
-    return Encoding(features=features, target=target)
+    return Encoding(features=features, target=target, notations=train.notations)
 
 
 def row_weights(table: Table, column: str | None, findings: Findings) -> NDArray[np.float64] | None:

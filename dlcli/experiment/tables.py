@@ -70,10 +70,14 @@ def read_sources(file: ConfigFile, folder: Path | None = None) -> Sources:
     def read(files: Files) -> Table:
         return read_table(_resolved(file, files), data.missing, data.format, folder)
 
-    def read_held_out(source: float | Files | None) -> Table | None:
-        return None if source is None or isinstance(source, float) else read(source)
+    train = read(data.train)
 
-    sources = Sources(read(data.train), read_held_out(data.validation), read_held_out(data.test))
+    def read_held_out(source: float | Files | None) -> Table | None:
+        if source is None or isinstance(source, float):
+            return None
+        return read(source).written_like(train.notations)
+
+    sources = Sources(train, read_held_out(data.validation), read_held_out(data.test))
     check_headers(file.config, [(table.file, table.columns) for table in sources.tables])
     return sources
 

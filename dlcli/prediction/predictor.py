@@ -17,7 +17,7 @@ from dlcli.network import Network, build_network
 from dlcli.prediction.predictions import Predictions
 from dlcli.run import Run
 from dlcli.scores import Scores
-from dlcli.table import Table
+from dlcli.table import Source, Table, read_table
 
 ROWS_AT_ONCE = 65_536
 """Most rows that are encoded at once, so that a long table needs no large matrix."""
@@ -70,6 +70,17 @@ class Predictor:
         _check_outputs(run, network.outputs, encoding.target)
         shapes = {weight.name: weight.shape for weight in network.weights}
         return cls(config, encoding, network, run.read_weights(shapes))
+
+    def read(self, source: Source) -> Table:
+        """Reads a table as training read its own.
+
+        Raises:
+            UsageError: for a file that isn't there.
+            DataError: for a file that is no table.
+        """
+        data = self.config.data
+        table = read_table(source, data.missing, data.format)
+        return table.written_like(self.encoding.notations)
 
     def predict(self, table: Table, findings: Findings) -> Predictions:
         """Predicts each row of a table.

@@ -79,6 +79,12 @@ class Column:
         """Where the value is null, NaN, blank or one of the missing words, (rows,)."""
         return ~mask_to_numpy(self._present())
 
+    def is_written(self, notation: Notation) -> bool:
+        """Whether the values are texts, all of which are numbers in some notation."""
+        if self.kind != "text":
+            return False
+        return bool(pc.all(notation.fits(self.present_texts())).as_py())
+
     def present_texts(self) -> pa.ChunkedArray:
         """The texts that are not missing, without space around them, (values,)."""
         return _trim(self.values.filter(self._present()))

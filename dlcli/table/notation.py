@@ -13,6 +13,7 @@ from dlcli.table.arrays import strings
 _EXPONENT = r"(?:[eE][+-]?[0-9]+)?"
 _LOOKALIKES = {" ": " \u00a0\u202f\u2009", "'": "'\u2019"}
 """What also stands for a sign between thousands: spaces that don't break, a typographer's mark."""
+_SEPARATORS = ("", ",", ".", "'", " ")
 _NO_NUMBER = "no number"
 
 
@@ -24,6 +25,10 @@ class Notation:
     """What stands before the decimals."""
     thousands: str = ""
     """What may stand between thousands; empty for nothing."""
+
+    def __post_init__(self) -> None:
+        if self.decimal not in (".", ",") or self.thousands not in _SEPARATORS:
+            raise ValueError("such numbers are not read")
 
     @property
     def is_plain(self) -> bool:

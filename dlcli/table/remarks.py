@@ -13,6 +13,8 @@ class Remark(NamedTuple):
     """For people: `fields are separated by ';'`."""
     is_doubtful: bool = False
     """Whether it could also be otherwise, so that somebody should look."""
+    column: str | None = None
+    """The one column that it is about."""
 
 
 def gather(remarks: Iterable[tuple[str, Remark]], name: str, files: int) -> tuple[Remark, ...]:

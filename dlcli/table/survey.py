@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dlcli.config.formats import CsvFormat
+from dlcli.errors import listed
 from dlcli.table.arrays import mask_to_numpy
 from dlcli.table.column import Column
 from dlcli.table.notation import Notation
@@ -22,7 +23,6 @@ _POINTS = Notation(",", ".")
 _SIGNS = (",", "'", "\u2019", " ", "\u00a0", "\u202f", "\u2009")
 """What is not in a column of plain numbers."""
 _SAMPLE = 1000
-_LISTED = 5
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,12 @@ class Survey:
 
 @dataclass(frozen=True)
 class _Numbers:
-    """A column of text, perhaps of numbers."""
+    """A column of text, perhaps of numbers; its values are not kept, which may be many."""
 
-    values: pa.ChunkedArray
-    """Its values without gaps and without space around them, (values,)."""
-    fits: tuple[Notation, ...]
+    fits: tuple[Notation, ...] = ()
     """The notations that most values fit, the plainer first; none if it is no column of numbers."""
+    example: str = ""
+    """The first value with a comma, or else with a point, if that may be read in two ways."""
 
     @property
     def is_certain(self) -> bool:
@@ -72,7 +72,7 @@ def survey(columns: Mapping[str, Column], form: CsvFormat, delimiter: str) -> Su
     where a comma stands before decimals.
 
     Args:
-        columns: columns of text.
+        columns: columns of text; each is asked for when its turn comes, and is not kept.
         form: what was declared.
         delimiter: what stands between fields.
     """
@@ -140,13 +140,21 @@ def _numbers(values: pa.ChunkedArray, candidates: Sequence[Notation]) -> _Number
     usable = [each for each in candidates if _may_be(each, values, candidates)]
     sample = values.slice(0, _SAMPLE)
     if not any(_count(notation, sample) for notation in usable):
-        return _Numbers(values, ())
+        return _Numbers()
     counts = [_count(notation, values) for notation in usable]
     most = max(counts)
     if 2 * most <= len(values):
-        return _Numbers(values, ())
-    best = (notation for notation, count in zip(usable, counts, strict=True) if count == most)
-    return _Numbers(values, tuple(best))
+        return _Numbers()
+    best = tuple(each for each, count in zip(usable, counts, strict=True) if count == most)
+    is_doubtful = _COMMAS in best or _POINTS in best
+    return _Numbers(best, _example(values) if is_doubtful else "")
+
+
+def _example(values: pa.ChunkedArray) -> str:
+    """The first value with a comma, or else with a point."""
+    sign = "," if holds(values, ",") else "."
+    example: str = values.filter(pc.match_substring(values, sign))[0].as_py()
+    return example
 
 
 def _may_be(notation: Notation, values: pa.ChunkedArray, candidates: Sequence[Notation]) -> bool:
@@ -193,20 +201,18 @@ def _settled(
 def _remarks(notations: Mapping[str, Notation], form: CsvFormat) -> Iterator[Remark]:
     """Yields what is said of columns that leave no choice, but for what was declared."""
     for notation in dict.fromkeys(notations.values()):
-        names = [f"'{name}'" for name, each in notations.items() if each == notation]
-        listed = ", ".join([*names[:_LISTED], "..."] if len(names) > _LISTED else names)
+        names = [name for name, each in notations.items() if each == notation]
         signs = ["a decimal comma"] * (form.decimal == "auto" and notation.decimal == ",")
         if form.thousands == "auto" and notation.thousands:
             signs.append(f"'{notation.thousands}' between thousands")
         if signs:
-            yield Remark(f"the numbers of {listed} have {' and '.join(signs)}")
+            yield Remark(f"the numbers of {listed(names)} have {' and '.join(signs)}")
 
 
 def _doubt(name: str, column: _Numbers, decimal: str) -> Remark:
     """What is said of a column that leaves two readings."""
-    values = column.values
-    sign = "," if holds(values, ",") else "."
-    example = values.filter(pc.match_substring(values, sign))[0].as_py()
+    example = column.example
+    sign = "," if "," in example else "."
     is_decimal = sign == decimal
     readings = [example.replace(sign, ""), example.replace(sign, ".", 1)]
     otherwise = f'"{sign}"' if is_decimal else "none"
@@ -214,4 +220,4 @@ def _doubt(name: str, column: _Numbers, decimal: str) -> Remark:
         f"column '{name}': {example} may be {readings[0]} or {readings[1]}, taken as "
         f"{readings[is_decimal]}; otherwise say data.format: {{name: csv, thousands: {otherwise}}}"
     )
-    return Remark(message, True)
+    return Remark(message, True, name)

@@ -68,6 +68,25 @@ class Table:
         for start in range(0, self.rows, rows):
             yield self._part(self.data.slice(start, rows), slice(start, start + rows))
 
+    def written_like(self, notations: Mapping[str, Notation]) -> Table:
+        """The same rows, with texts read as numbers in the way of another table, where that fits.
+
+        A few values may leave two readings, of which the other table settled one: `1.234`.
+
+        Args:
+            notations: of the other table's columns; those it doesn't name are plain.
+        """
+        settled = {
+            name: wanted
+            for name in self.columns
+            if (wanted := notations.get(name, Notation())) != self.notations.get(name, Notation())
+            and self.column(name).is_written(wanted)
+        }
+        if not settled:
+            return self
+        remarks = tuple(remark for remark in self.remarks if remark.column not in settled)
+        return replace(self, notations={**self.notations, **settled}, remarks=remarks)
+
     def where(self, index: int) -> tuple[str, int]:
         """The file of a row, and its number in that file, counted from 1 after the header.
 
@@ -233,3 +252,25 @@ class Table:
             row_numbers=self.row_numbers[rows],
             file_numbers=None if numbers is None else numbers[rows],
         )
+
+
+@dataclass(frozen=True, eq=False)
+class Columns(Mapping[str, Column]):
+    """Some columns of a table by name, each read when it is asked for, and not kept.
+
+    Args:
+        table: the table.
+        names: of the columns.
+    """
+
+    table: Table
+    names: Sequence[str]
+
+    def __getitem__(self, name: str) -> Column:
+        return self.table.column(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)

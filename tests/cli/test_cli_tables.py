@@ -73,7 +73,7 @@ class TestExperiment:
     def test_a_glob_without_a_match_is_a_usage_error(self, dlcli):
         result = dlcli("validate", "c.yaml", "--set", "data.train=data/part-*.parquet")
         assert result.exit_code == 2
-        assert "data/part-*.parquet: matches no file; data has late.csv, part-1" in result.stderr
+        assert "data/part-*.parquet: matches no file; data has 'late.csv', 'part-1" in result.stderr
 
     def test_every_file_counts_for_whether_the_data_are_large(self, dlcli, monkeypatch):
         sizes = [path.stat().st_size for path in Path("data").iterdir()]
@@ -149,3 +149,24 @@ class TestPrediction:
         text = dlcli("init", "new.csv", "--target", "y").stdout
         assert "  # new.csv: fields are separated by ';'\n" in text
         assert "  # new.csv: the numbers of 'x', 'y' have a decimal comma\n" in text
+
+
+def test_rows_to_predict_are_read_with_the_signs_of_training(dlcli):
+    Path("t.csv").write_text("x;y\n" + "".join(f"{x}.000,5;{x}\n" for x in range(1, 7)))
+    Path("c.yaml").write_text("data: {train: t.csv, target: y}\nhidden: []\nepochs: 1\n")
+    Path("new.csv").write_text("x\n4.000\n")
+    Path("same.csv").write_text("x\n4000\n")
+    assert dlcli("train", "c.yaml", "--output", "run").exit_code == 0
+    result = dlcli("predict", "run", "new.csv")
+    assert result.stdout == dlcli("predict", "run", "same.csv").stdout
+    assert "outside" not in result.stderr
+
+
+def test_a_validation_file_is_read_with_the_signs_of_training(folder):
+    Path("t.csv").write_text("x;y\n1.000,5;1\n2.000,5;2\n3.000,5;3\n")
+    Path("v.csv").write_text("x;y\n2.000;2\n")
+    Path("c.yaml").write_text(
+        "data: {train: t.csv, validation: v.csv, target: y}\nhidden: []\nepochs: 1\n"
+    )
+    prepared = prepare(load_config(Path("c.yaml")), Events(lambda *_: None))
+    assert prepared.split.validation.numbers("x").tolist() == [2000]

@@ -15,7 +15,9 @@ import pytest
 from rich.console import Console
 
 from benchmarks.__main__ import main
+from benchmarks.encodings import encoding_cases
 from benchmarks.marks import Mark, figures, last_of_each_burst
+from benchmarks.mixed import mixed_table
 from benchmarks.promises import PROMISES, Promise
 from benchmarks.runner import Case, Figures, Outcome, run
 from benchmarks.tables import break_even, outcome_report, promise_rows, significant
@@ -126,8 +128,16 @@ def test_a_promise_stands_beside_what_was_measured() -> None:
     ]
 
 
+def test_the_mixed_table_has_thirty_columns_of_which_half_have_gaps_and_a_target() -> None:
+    *features, target = mixed_table(1_000).columns
+
+    assert len(features) == 30
+    assert sum(column.null_count > 0 for column in features) == 15
+    assert target.null_count == 0
+
+
 def test_every_promise_is_about_a_workload_that_exists() -> None:
-    names = {"start-up", "tutorial", *(workload.name for workload in WORKLOADS)}
+    names = {"start-up", "tutorial", "encoding", *(workload.name for workload in WORKLOADS)}
 
     assert {promise.suite for promise in PROMISES} <= names
 
@@ -163,3 +173,12 @@ def test_a_worker_measures_a_workload(rival: str) -> None:
     assert measured["training_seconds"] > 0
     assert measured["matrix_bytes"] == 10 * 2 * 4
     assert measured["peak_bytes"] > 10e6
+
+
+@pytest.mark.slow
+def test_every_step_of_the_mixed_table_is_measured(tmp_path: Path) -> None:
+    measured = {case.name: case.measure() for case in encoding_cases(tmp_path, rows=300)}
+
+    assert {"pyarrow read", "dlcli encode", "dlcli fit", "dlcli predict"} < set(measured)
+    assert all(figures["step_seconds"] > 0 for figures in measured.values())
+    assert all(figures["peak_bytes"] > 10e6 for figures in measured.values())

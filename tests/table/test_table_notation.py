@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from dlcli.config.formats import CsvFormat
 from dlcli.errors import DataError
 from dlcli.table import Table, read_table
+from dlcli.table.notation import Notation
 
 
 @pytest.fixture(autouse=True)
@@ -205,3 +206,37 @@ def test_what_python_groups_is_read_back(cents, signs):
     assert read({"x": written}).numbers("x").tolist() == expected
     table = read({"x": written}, decimal=decimal, thousands=thousands)
     assert table.numbers("x").tolist() == expected
+
+
+GERMAN = Notation(",", ".")
+
+
+def test_what_leaves_two_readings_is_read_as_another_table_was():
+    table = read({"x": ["1.234", "2.000"]}, delimiter=",")
+    assert table.numbers("x").tolist() == [1.234, 2.0]
+    assert table.written_like({"x": GERMAN}).numbers("x").tolist() == [1234, 2000]
+
+
+def test_a_doubt_that_another_table_settles_is_not_told():
+    table = read({"x": ["1,234", "2,000"]})
+    assert len(table.warnings) == 1
+    settled = table.written_like({"x": Notation(thousands=",")})
+    assert settled.warnings == ()
+    assert settled.numbers("x").tolist() == [1234, 2000]
+
+
+def test_values_that_do_not_fit_the_other_table_are_read_in_their_own_way():
+    table = read({"x": ["1.234", "2.5"], "word": ["1.234", "a"]}, delimiter=",")
+    assert table.written_like({"x": GERMAN, "word": GERMAN}) is table
+
+
+def test_a_column_that_the_other_table_wrote_plainly_is_plain():
+    table = read({"x": ["1.234", "2.000"], "y": ["0,5", "1,5"]})
+    assert table.numbers("x").tolist() == [1234, 2000]
+    assert table.written_like({"y": Notation(",")}).numbers("x").tolist() == [1.234, 2.0]
+
+
+@pytest.mark.parametrize(("decimal", "thousands"), [("]", ""), ("", ""), (".", "x"), (",", ".*")])
+def test_signs_that_no_table_has_are_refused(decimal, thousands):
+    with pytest.raises(ValueError, match="such numbers are not read"):
+        Notation(decimal, thousands)
