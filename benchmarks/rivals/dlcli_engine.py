@@ -11,7 +11,7 @@ from dlcli.config import Config
 from dlcli.encoding import HeldInputs, TargetEncoder, TargetKind
 from dlcli.encoding import Rows as EncodedRows
 from dlcli.encoding.layout import plain_layout
-from dlcli.encoding.numbers import FittedScaling
+from dlcli.encoding.scaling.linear import LinearScaling
 from dlcli.encoding.target import ClassTarget, NumberTarget
 from dlcli.experiment.loading import quiet_tensorflow
 from dlcli.network import build_network, choose_engine, resolve_head
@@ -74,4 +74,4 @@ def _target(workload: Workload) -> tuple[TargetKind, TargetEncoder]:
     kind = TargetKind(columns=("y",), classes=classes, reason="declared", stored="integer")
     if workload.classes:
         return kind, ClassTarget(column="y", classes=classes, stored="integer")
-    return kind, NumberTarget(columns=("y",), scalings=(FittedScaling(name="none"),))
+    return kind, NumberTarget(columns=("y",), scalings=(LinearScaling(name="none"),))

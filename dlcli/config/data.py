@@ -45,7 +45,8 @@ class TimeSplit(Section):
 
     name: Literal["time"] = "time"
     column: Column
-    """The column that orders the rows: a number or a date as 2024-12-31; it is no feature."""
+    """The column that orders the rows: a number, or a date as 2024-12-31, 31.12.2024 or any other
+    that tells its day from its month; it is no feature."""
 
 
 SplitChoice = Annotated[RandomSplit | StratifiedSplit | GroupSplit | TimeSplit, OneOf("split")]

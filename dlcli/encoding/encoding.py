@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcli.config.features import Ignored, Input
-from dlcli.encoding.column import DenseEncoder, SparseEncoder
-from dlcli.encoding.dense import encode_dense
-from dlcli.encoding.features import FeatureEncoder, fit_feature
+from dlcli.encoding.columns.column import DenseEncoder, SparseEncoder
+from dlcli.encoding.columns.dense import encode_dense
+from dlcli.encoding.columns.features import FeatureEncoder, fit_feature
 from dlcli.encoding.findings import Findings
 from dlcli.encoding.fitted import Fitted
 from dlcli.encoding.inputs import HeldInputs

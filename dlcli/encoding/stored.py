@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,7 +110,6 @@ class InputsWriter:
         self._width = 0
         self._starts: list[list[NDArray[np.int64]]] = []
         self._widths: tuple[int, ...] = ()
-        self._files: dict[Path, BinaryIO] = {}
 
     def append(self, inputs: HeldInputs) -> None:
         """Writes rows behind those before.
@@ -135,14 +134,7 @@ class InputsWriter:
             self._append(self._path(f"values_{number}"), part.values)
 
     def finish(self) -> StoredInputs:
-        """Closes the files, for reading.
-
-        Raises:
-            TrainingError: if what is left can't be written.
-        """
-        with storing(self._folder):
-            for file in self._files.values():
-                file.close()
+        """What was written, for reading."""
         sparse = tuple(self._sparse(number, width) for number, width in enumerate(self._widths))
         return StoredInputs(self._path("dense"), (self._rows, self._width), sparse)
 
@@ -151,9 +143,8 @@ class InputsWriter:
         return StoredSparse(np.concatenate(self._starts[number]), columns, values, width)
 
     def _append(self, path: Path, array: NDArray[Any]) -> None:
-        if path not in self._files:
-            self._files[path] = path.open("xb")
-        self._files[path].write(np.ascontiguousarray(array).data)
+        with path.open("ab") as file:
+            file.write(np.ascontiguousarray(array).data)
 
     def _path(self, part: str) -> Path:
         return self._folder / f"{self._name}_{part}.bin"

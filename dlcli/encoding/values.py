@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from dlcli.encoding.numbers import LARGEST
+from dlcli.encoding.scaling.linear import LARGEST
 from dlcli.errors import DataError
 from dlcli.table import Table
 from dlcli.table.arrays import strings, to_numpy

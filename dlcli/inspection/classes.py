@@ -9,7 +9,8 @@ import numpy as np
 
 from dlcli.encoding import TargetKind
 from dlcli.encoding.values import FEWEST_ROWS
-from dlcli.inspection.finding import Finding, in_rows, listed
+from dlcli.errors import plural
+from dlcli.inspection.finding import Finding, listed
 from dlcli.table import Table
 
 FEW = 10
@@ -36,7 +37,7 @@ def find_rare_classes(sets: Mapping[str, Table], target: TargetKind | None) -> F
     rare = [name for name in target.classes if 0 < total[name] < FEW and name not in untaught]
     if not untaught and not rare:
         return None
-    without, few = ({c: in_rows(total[c]) for c in names} for names in (untaught, rare))
+    without, few = ({c: plural(total[c], "row") for c in names} for names in (untaught, rare))
     parts = [f"without a training row: {listed(without, 'classes')}"] if untaught else []
     parts += [f"with few rows: {listed(few, 'classes')}"] if rare else []
     rows = sum(total[name] for name in [*untaught, *rare])
@@ -53,7 +54,7 @@ def find_imbalance(table: Table, target: TargetKind | None) -> Finding | None:
     (largest, most), (smallest, least) = ranked[0], ranked[-1]
     if most <= UNBALANCED * least:
         return None
-    extremes = listed({largest: in_rows(most), smallest: in_rows(least)})
+    extremes = listed({largest: plural(most, "row"), smallest: plural(least, "row")})
     message = f"classes of very different size: {extremes}"
     advice = "accuracy will mislead: watch balanced_accuracy or auc, and try class_weight: balanced"
     return Finding("class_imbalance", "note", target.columns, None, message, advice)

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import date
-
 import numpy as np
+import pyarrow as pa
 
+from dlcli.config.features import Datetime
+from dlcli.errors import plural
 from dlcli.inspection.apart import FEWEST_OTHERS, is_far
-from dlcli.inspection.finding import Finding, in_rows, listed
+from dlcli.inspection.finding import Finding, listed
 from dlcli.inspection.sample import Floats, Sample, SampledColumn
+from dlcli.table.arrays import strings
+from dlcli.table.column import Column
+from dlcli.table.times import parse_times
+from dlcli.table.zones import DAY
 
 MOSTLY = 0.9
 """Share of a column's distinct values that must be dates."""
-_LENGTH = len("2024-12-31")
 
 
 def find_outlying_dates(sample: Sample) -> Finding | None:
-    """Finds a first or last ISO date that is farther from the others than those from each other.
+    """Finds a first or last date that is farther from the others than those from each other.
 
     So are 1900-01-01 and 9999-12-31, where they stand for no date. There must be 10 other dates.
     """
@@ -31,24 +34,20 @@ def find_outlying_dates(sample: Sample) -> Finding | None:
 
 def _outlying(column: SampledColumn) -> str:
     """The outlying dates with their rows, if there are any."""
-    days = _days(column.texts or ())
+    days = _days(column)
     order = np.argsort(days)[: np.count_nonzero(~np.isnan(days))]  # what is no date is last
     if len(order) <= FEWEST_OTHERS or len(order) < MOSTLY * len(days):
         return ""
     ends = ((order[0], order[1:]), (order[-1], order[:-1]))
     places = [place for place, others in ends if is_far(float(days[place]), days[others])]
-    return ", ".join(f"{column.text(p)} in {in_rows(int(column.counts[p]))}" for p in places)
+    counts = {column.text(p): plural(int(column.counts[p]), "row") for p in places}
+    return ", ".join(f"{text} in {rows}" for text, rows in counts.items())
 
 
-def _days(texts: Sequence[str]) -> Floats:
-    """The day of each text that begins with an ISO date, else NaN, (texts,)."""
-    if not any(map(_day, texts[:FEWEST_OTHERS])):  # spares other columns the attempt
-        return np.full(len(texts), np.nan)
-    return np.array([_day(text) or np.nan for text in texts])
-
-
-def _day(text: str) -> int | None:
-    try:
-        return date.fromisoformat(text[:_LENGTH]).toordinal()
-    except ValueError:
-        return None
+def _days(column: SampledColumn) -> Floats:
+    """Days since 1970 of each distinct value, NaN for what is no date, (distinct values,)."""
+    feature = column.decision.feature
+    formats = feature.formats if isinstance(feature, Datetime) else ()
+    values = pa.chunked_array([strings(column.texts or (), pa.string())])
+    times = parse_times(Column("", values, "", ()), formats or ("iso",), "UTC")
+    return np.where(times.missing | times.unreadable, np.nan, times.moments / DAY)

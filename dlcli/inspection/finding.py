@@ -54,11 +54,6 @@ def quoted(value: str) -> str:
     return f"'{text[:_LONGEST]}...'" if len(text) > _LONGEST else f"'{text}'"
 
 
-def in_rows(count: int) -> str:
-    """A number of rows: `1 row`, `1,200 rows`."""
-    return f"{count:,} {'row' if count == 1 else 'rows'}"
-
-
 def share(part: int, whole: int) -> str:
     """A part in per cent, never rounded to all or nothing."""
     percent = 100 * part / whole

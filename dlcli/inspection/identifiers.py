@@ -23,7 +23,7 @@ def find_identifiers(sample: Sample) -> Finding | None:
         return None
     named = listed(dict.fromkeys(found, ""))
     message = f"another value in each row, as in an identifier: {named}"
-    advice = "nothing in it holds for other rows: say 'ignored' of it in input.features"
+    advice = "nothing in it holds for other rows: let it be 'ignored' in input.features"
     return Finding("identifiers", "warning", tuple(found), None, message, advice)
 
 

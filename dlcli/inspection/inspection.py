@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from dlcli.config.data import Target
 from dlcli.config.features import Ignored, Input
 from dlcli.encoding import Decision, TargetKind, choose_features, decide_types, infer_target
-from dlcli.errors import ConfigError, DataError, UsageError, did_you_mean
+from dlcli.errors import ConfigError, DataError, UsageError, did_you_mean, plural
 from dlcli.inspection.classes import find_imbalance, find_rare_classes
 from dlcli.inspection.constants import find_constants, find_near_constants
 from dlcli.inspection.copies import find_copies
 from dlcli.inspection.dates import find_outlying_dates
 from dlcli.inspection.doubtful_types import find_doubtful_types
 from dlcli.inspection.duplicates import find_duplicates_across, find_repeats
-from dlcli.inspection.finding import Finding, in_rows
+from dlcli.inspection.finding import Finding
 from dlcli.inspection.gaps import find_gaps
 from dlcli.inspection.identifiers import find_identifiers
 from dlcli.inspection.leakage import find_leakage
@@ -25,6 +25,8 @@ from dlcli.inspection.overview import ColumnOverview, overview
 from dlcli.inspection.ranges import find_wide_ranges
 from dlcli.inspection.sample import Sample, draw_sample
 from dlcli.inspection.spellings import find_spellings
+from dlcli.inspection.targets import find_constant_target, find_odd_classes
+from dlcli.inspection.unbounded import find_unbounded
 from dlcli.split import Split
 from dlcli.table import Table
 
@@ -64,7 +66,7 @@ def inspect_table(table: Table, target: str | None = None) -> Inspection:
     # What training leaves out by a doubt is looked at, too.
     doubted = {column: decision.otherwise or decision for column, decision in decisions.items()}
     sample = draw_sample(table, doubted, kind)
-    more += _present([find_doubtful_types(decisions)])
+    more += _present([find_doubtful_types(decisions), find_unbounded(decisions)])
     found = [*problems, *more, *_of_training(sample, Input()), *_of_all_rows(sample)]
     found += [*_notes(sample), *_present([find_repeats(sample), find_imbalance(table, kind)])]
     found += _present([find_rare_classes({"train": table}, kind)])
@@ -160,13 +162,14 @@ def _notes(sample: Sample) -> list[Finding]:
 
 def _of_all_rows(sample: Sample) -> list[Finding]:
     """What a sample may suspect, and only all rows can show."""
-    return _present([find_odd_values(sample), find_identifiers(sample)])
+    checks = (find_odd_values, find_identifiers, find_constant_target, find_odd_classes)
+    return _present(check(sample) for check in checks)
 
 
 def _of_sample(sample: Sample, found: Iterable[Finding | None]) -> list[Finding]:
     if sample.table.rows == sample.whole.rows:
         return _present(found)
-    note = f" (in {in_rows(sample.table.rows)} looked at)"
+    note = f" (in {plural(sample.table.rows, 'row')} looked at)"
     return [replace(finding, message=finding.message + note) for finding in _present(found)]
 
 

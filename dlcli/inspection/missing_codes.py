@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from dlcli.errors import plural
 from dlcli.inspection.apart import FEWEST_OTHERS, is_far
-from dlcli.inspection.finding import Finding, in_rows, listed
+from dlcli.inspection.finding import Finding, listed
 from dlcli.inspection.odd_values import is_nearly_numeric
 from dlcli.inspection.sample import Codes, Floats, Sample, SampledColumn
 from dlcli.table.column import USUAL_MISSING_WORDS
@@ -33,7 +34,7 @@ def find_missing_codes(sample: Sample) -> Finding | None:
         return None
     texts = {name: sample.columns[name].text(place) for name, place in found.items()}
     rows = {name: int(sample.columns[name].counts[place]) for name, place in found.items()}
-    details = {name: f"{texts[name]} in {in_rows(rows[name])}" for name in found}
+    details = {name: f"{texts[name]} in {plural(rows[name], 'row')}" for name in found}
     message = f"a value far from all others, and repeated: {listed(details)}"
     setting = f"{_setting([*texts.values()])}, which holds for every column"
     advice = f"if it stands for a missing one, leave the field empty, or say {setting}"
@@ -47,7 +48,7 @@ def find_zeros(sample: Sample) -> Finding | None:
     from 0 as they lie apart on average; at least 5 rows hold 0; and there are 10 other values.
     """
     found = {
-        name: in_rows(int(column.counts[0]))
+        name: plural(int(column.counts[0]), "row")
         for name, column in sample.columns.items()
         if _has_odd_zeros(column)
     }
@@ -59,12 +60,14 @@ def find_zeros(sample: Sample) -> Finding | None:
 
 
 def find_missing_words(sample: Sample) -> Finding | None:
-    """Finds categories that are called as missing values are: `?`, `NA`, `unknown`."""
-    found = {
-        name: words
+    """Finds categories, of features and of the target, called `?`, `NA`, `unknown` and the like."""
+    texts = {
+        name: column.texts or ()
         for name, column in sample.columns.items()
-        if (words := _words(column)) and not is_nearly_numeric(column)
+        if not is_nearly_numeric(column)
     }
+    every_text = {**texts, **sample.classes}
+    found = {name: words for name, known in every_text.items() if (words := _words(known))}
     if not found:
         return None
     details = {name: ", ".join(words) for name, words in found.items()}
@@ -107,8 +110,8 @@ def _has_odd_zeros(column: SampledColumn) -> bool:
     return bool(is_apart and _is_frequent(int(counts[0]), counts[1:]))
 
 
-def _words(column: SampledColumn) -> list[str]:
-    return [text for text in column.texts or () if text.lower() in _PLAIN_WORDS]
+def _words(texts: Sequence[str]) -> list[str]:
+    return [text for text in texts if text.lower() in _PLAIN_WORDS]
 
 
 def _setting(words: Sequence[str]) -> str:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from dlcli.config.features import Numeric
-from dlcli.inspection.finding import Finding, in_rows, listed, quoted
+from dlcli.errors import plural
+from dlcli.inspection.finding import Finding, listed, quoted
 from dlcli.inspection.sample import Sample, SampledColumn
 from dlcli.table import Table
+from dlcli.table.arrays import mask_to_numpy, strings
 from dlcli.table.column import USUAL_MISSING_WORDS
 
 
@@ -28,7 +30,7 @@ class _Odd:
 
     @property
     def where(self) -> str:
-        more = f" and {in_rows(self.rows - 1)} more" if self.rows > 1 else ""
+        more = f" and {plural(self.rows - 1, 'row')} more" if self.rows > 1 else ""
         return f"{quoted(self.first)} in {self.row}{more}"
 
 
@@ -65,8 +67,8 @@ def is_nearly_numeric(column: SampledColumn) -> bool:
 
 def _are_odd(table: Table, column: str, texts: Sequence[str]) -> NDArray[np.bool_]:
     """Which of a column's texts are no numbers, as the column writes them."""
-    pattern = re.compile(table.column(column).notation.pattern)
-    return np.array([pattern.match(text) is None for text in texts], dtype=bool)
+    values = pa.chunked_array([strings(texts, pa.string())])
+    return ~mask_to_numpy(table.column(column).notation.fits(values))
 
 
 def _odd(table: Table, column: str) -> _Odd:

@@ -69,6 +69,13 @@ class Sample:
     target: TargetKind | None
     """What is predicted, if that is known."""
 
+    @property
+    def classes(self) -> Mapping[str, tuple[str, ...]]:
+        """The classes by the column of the target; empty for other targets."""
+        if self.target is None or not self.target.classes:
+            return {}
+        return {self.target.columns[0]: self.target.classes}
+
 
 def draw_sample(
     table: Table, decisions: Mapping[str, Decision], target: TargetKind | None

@@ -17,9 +17,8 @@ def find_spellings(sample: Sample) -> Finding | None:
         for name, column in sample.columns.items()
         if isinstance(column.decision.feature, Categorical)
     }
-    if sample.target is not None and sample.target.classes:
-        texts[sample.target.columns[0]] = sample.target.classes
-    found = {name: groups for name, words in texts.items() if (groups := _alike(words))}
+    every = {**texts, **sample.classes}
+    found = {name: groups for name, words in every.items() if (groups := _alike(words))}
     if not found:
         return None
     details = {name: _shown(groups) for name, groups in found.items()}

@@ -9,7 +9,7 @@ import numpy as np
 from dlcli.config.data import Target
 from dlcli.config.features import Feature, Ignored, Input
 from dlcli.encoding import Decision, TargetKind, choose_features, decide_types, infer_target
-from dlcli.encoding.numbers import check_range
+from dlcli.encoding.scaling.linear import check_range
 from dlcli.encoding.types import infer_type
 from dlcli.encoding.values import FEWEST_ROWS, Values, column_values
 from dlcli.errors import DataError

@@ -143,17 +143,17 @@ def _pieces(parts: Iterator[NDArray[np.int64]], size: int) -> Iterator[NDArray[n
 
 def _padded(job: Job, index: NDArray[np.int64], size: int) -> Block:
     """Rows on the device, with zeros behind them, which nothing reads or weights of 0 meet."""
-    matrix = np.zeros((size, job.train.inputs.width), dtype=np.float32)
-    matrix[: len(index)] = job.train.inputs.take(index)
     weights = job.loss_weights
     return on_device(
-        matrix,
-        _filled(job.labels, index, size),
-        None if weights is None else _filled(weights, index, size),
+        _filled(job.train.inputs.take(index), size),
+        _filled(job.labels[index], size),
+        None if weights is None else _filled(weights[index], size),
     )
 
 
-def _filled(values: NDArray[Any], index: NDArray[np.int64], size: int) -> NDArray[Any]:
+def _filled(values: NDArray[Any], size: int) -> NDArray[Any]:
+    if len(values) == size:
+        return values
     filled = np.zeros((size, *values.shape[1:]), dtype=values.dtype)
-    filled[: len(index)] = values[index]
+    filled[: len(values)] = values
     return filled

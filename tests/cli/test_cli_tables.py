@@ -151,7 +151,7 @@ class TestPrediction:
         assert "  # new.csv: the numbers of 'x', 'y' have a decimal comma\n" in text
 
 
-def test_rows_to_predict_are_read_with_the_signs_of_training(dlcli):
+def test_rows_to_predict_are_read_with_the_signs_of_training(folder, dlcli):
     Path("t.csv").write_text("x;y\n" + "".join(f"{x}.000,5;{x}\n" for x in range(1, 7)))
     Path("c.yaml").write_text("data: {train: t.csv, target: y}\nhidden: []\nepochs: 1\n")
     Path("new.csv").write_text("x\n4.000\n")

@@ -9,7 +9,7 @@ import pytest
 from dlcli.config.features import Categorical, Input
 from dlcli.config.missing import MostFrequentCategory, Refuse
 from dlcli.encoding import Findings
-from dlcli.encoding.features import fit_feature
+from dlcli.encoding.columns.features import fit_feature
 from dlcli.errors import DataError
 from dlcli.table import Table
 

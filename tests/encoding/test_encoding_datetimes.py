@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from dlcli.config.features import Datetime, Input
 from dlcli.config.missing import Median, Refuse
 from dlcli.encoding import Findings
-from dlcli.encoding.features import FeatureEncoder, fit_feature
+from dlcli.encoding.columns.features import FeatureEncoder, fit_feature
 from dlcli.errors import DataError
 from dlcli.table import Table
 

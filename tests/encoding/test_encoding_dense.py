@@ -9,8 +9,8 @@ import pytest
 from dlcli.config.features import Categorical, Input, Numeric
 from dlcli.config.scalings import Unscaled
 from dlcli.encoding import Findings
-from dlcli.encoding.dense import encode_dense
-from dlcli.encoding.features import fit_feature
+from dlcli.encoding.columns.dense import encode_dense
+from dlcli.encoding.columns.features import fit_feature
 from dlcli.errors import DataError
 from dlcli.table import Table
 

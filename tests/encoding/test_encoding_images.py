@@ -20,8 +20,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from dlcli.config.features import Augmentation, Image, Input
 from dlcli.encoding import Findings
-from dlcli.encoding.features import FeatureEncoder, fit_feature
-from dlcli.encoding.images import ImageEncoder, image_files
+from dlcli.encoding.columns.features import FeatureEncoder, fit_feature
+from dlcli.encoding.columns.images import ImageEncoder, image_files
 from dlcli.encoding.layout import Block, Picture
 from dlcli.errors import DataError
 from dlcli.table import Table

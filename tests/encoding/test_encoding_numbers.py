@@ -12,7 +12,7 @@ from dlcli.config.features import Boolean, Input, Numeric
 from dlcli.config.missing import ConstantValue, Mean, Median, MostFrequent, Refuse
 from dlcli.config.scalings import Divide, Log, Standard, Unscaled
 from dlcli.encoding import Findings
-from dlcli.encoding.features import fit_feature
+from dlcli.encoding.columns.features import fit_feature
 from dlcli.errors import ConfigError, DataError
 from dlcli.table import Table
 

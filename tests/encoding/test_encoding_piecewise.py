@@ -16,8 +16,8 @@ from dlcli.config.features import Input, Numeric
 from dlcli.config.missing import ConstantValue, Mean, Median, Refuse
 from dlcli.config.scalings import Log
 from dlcli.encoding import Findings
-from dlcli.encoding.features import fit_feature
-from dlcli.encoding.piecewise import PiecewiseLinearEncoder
+from dlcli.encoding.columns.features import fit_feature
+from dlcli.encoding.columns.piecewise import PiecewiseLinearEncoder
 from dlcli.errors import DataError
 from dlcli.table import Table
 

@@ -17,9 +17,9 @@ from dlcli.config.features import Input, Numeric
 from dlcli.config.missing import Mean, Refuse
 from dlcli.config.scalings import MinMax, Quantile, Robust, Standard
 from dlcli.encoding import Block, Findings
-from dlcli.encoding.features import fit_feature
+from dlcli.encoding.columns.features import fit_feature
+from dlcli.encoding.columns.numeric import NumericEncoder
 from dlcli.encoding.layout import Waves
-from dlcli.encoding.numeric import NumericEncoder
 from dlcli.errors import DataError
 from dlcli.table import Table
 

@@ -17,10 +17,10 @@ from dlcli.config.features import Input, Text
 from dlcli.config.layers import Output
 from dlcli.config.missing import Refuse
 from dlcli.encoding import Findings, HeldInputs, Layout
-from dlcli.encoding.features import FeatureEncoder, fit_feature
+from dlcli.encoding.columns.features import FeatureEncoder, fit_feature
+from dlcli.encoding.columns.tokens import words_of
 from dlcli.encoding.inputs import join
 from dlcli.encoding.layout import Block
-from dlcli.encoding.tokens import words_of
 from dlcli.errors import DataError
 from dlcli.network import build_network
 from dlcli.table import Table
@@ -303,8 +303,8 @@ def test_cut_into_blocks_texts_are_encoded_the_same_to_the_bit(monkeypatch):
     texts = ["a b c", "", "c d", "b b", "é 中", "a"]
     whole = fit(texts, TfIdf(ngrams=2))
     expected = arrays(encode(whole, texts))
-    monkeypatch.setattr("dlcli.encoding.tokens._BLOCK_BYTES", 4)
-    monkeypatch.setattr("dlcli.encoding.vocabulary._WORDS_AT_ONCE", 2)
+    monkeypatch.setattr("dlcli.encoding.columns.tokens._BLOCK_BYTES", 4)
+    monkeypatch.setattr("dlcli.encoding.columns.vocabulary._WORDS_AT_ONCE", 2)
     monkeypatch.setattr("dlcli.table.column._ROWS_AT_ONCE", 2)
     assert len(list(words_of(pa.chunked_array([texts])))) > 2
     assert fit(texts, TfIdf(ngrams=2)) == whole

@@ -18,7 +18,7 @@ from dlcli.config.features import (
     Numeric,
 )
 from dlcli.encoding import choose_features, decide_types, type_warnings
-from dlcli.encoding.features import fit_feature
+from dlcli.encoding.columns.features import fit_feature
 from dlcli.encoding.types.deciding import LOOKED_AT
 from dlcli.errors import ConfigError, DataError
 from dlcli.table import Table

@@ -22,7 +22,7 @@ from dlcli.config.activations import Activation, Linear
 from dlcli.config.layers import Hidden, Output
 from dlcli.encoding import ClassTarget, HeldInputs, LabelTarget, NumberTarget
 from dlcli.encoding.layout import plain_layout
-from dlcli.encoding.numbers import FittedScaling
+from dlcli.encoding.scaling.linear import LinearScaling
 from dlcli.model import assign_weights, build_portable_model
 from dlcli.network import DenseLayer, build_network
 from dlcli.prediction import Predictions
@@ -52,9 +52,9 @@ PARAMETRIC = [
 ]
 ACTIVATIONS = [*DEFAULT, *PARAMETRIC]
 SCALINGS = {
-    "standard": FittedScaling(name="standard", offset=30.0, scale=4.0),
-    "log": FittedScaling(name="log", offset=2.0, scale=0.5),
-    "none": FittedScaling(name="none"),
+    "standard": LinearScaling(name="standard", offset=30.0, scale=4.0),
+    "log": LinearScaling(name="log", offset=2.0, scale=0.5),
+    "none": LinearScaling(name="none"),
 }
 
 
@@ -227,7 +227,7 @@ def test_the_stored_model_gives_the_unit_of_a_logarithmic_target(tmp_path):
 def test_a_logarithmic_target_keeps_its_digits_near_zero(tmp_path):
     # exp(y) − 1 in float32 would leave steps of 6e-8, a thousandth of these values.
     target = NumberTarget(
-        columns=("y",), scalings=(FittedScaling(name="log", offset=3e-5, scale=1e-5),)
+        columns=("y",), scalings=(LinearScaling(name="log", offset=3e-5, scale=1e-5),)
     )
     check_agreement(network_for("number as it is"), target, 4, tmp_path)
 

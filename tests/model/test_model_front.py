@@ -9,7 +9,7 @@ import pytest
 from dlcli.config.layers import Hidden, Output
 from dlcli.encoding import Block, HeldInputs, Layout, NumberTarget
 from dlcli.encoding.layout import EmbeddingTable, Waves
-from dlcli.encoding.numbers import FittedScaling
+from dlcli.encoding.scaling.linear import LinearScaling
 from dlcli.model import assign_weights, build_model, build_portable_model, weights_of
 from dlcli.network import build_network
 
@@ -30,7 +30,7 @@ FRONTS = {
     "waves of inputs apart": (WAVES, NUMBER, WAVES),
     "all": (NUMBER, CATEGORY, WAVES, OTHER_WAVES, NUMBER, OTHER_CATEGORY, WAVES),
 }
-TARGET = NumberTarget(columns=("y",), scalings=(FittedScaling(name="none"),))
+TARGET = NumberTarget(columns=("y",), scalings=(LinearScaling(name="none"),))
 
 
 def network_for(blocks):

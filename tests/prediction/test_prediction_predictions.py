@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from dlcli.encoding import ClassTarget, LabelTarget, NumberTarget
-from dlcli.encoding.numbers import FittedScaling
+from dlcli.encoding.scaling.linear import LinearScaling
 from dlcli.prediction import Predictions
 from dlcli.scores import score_binary, score_labels
 from dlcli.table import Table
@@ -25,7 +25,7 @@ TAGS = LabelTarget(columns=("tags",), labels=("a", "b", "c"), stored="integer", 
 
 
 def numbers(*columns, name="none", offset=0.0, scale=1.0):
-    scaling = FittedScaling(name=name, offset=offset, scale=scale)
+    scaling = LinearScaling(name=name, offset=offset, scale=scale)
     return NumberTarget(columns=columns, scalings=(scaling,) * len(columns))
 
 

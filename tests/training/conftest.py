@@ -20,7 +20,7 @@ from dlcli.encoding import (
     TargetKind,
 )
 from dlcli.encoding.layout import plain_layout
-from dlcli.encoding.numbers import FittedScaling
+from dlcli.encoding.scaling.linear import LinearScaling
 from dlcli.network import build_network, resolve_head
 from dlcli.training import Job, compiled_engine, keras_engine
 from dlcli.training.job import Trained
@@ -132,7 +132,7 @@ def _shares(signal: Any) -> Any:
     return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
-def _numbers(*scalings: FittedScaling) -> tuple[TargetKind, TargetEncoder]:
+def _numbers(*scalings: LinearScaling) -> tuple[TargetKind, TargetEncoder]:
     columns = tuple(f"y{at}" for at in range(len(scalings)))
     return TargetKind(columns, (), ""), NumberTarget(columns=columns, scalings=scalings)
 
@@ -148,9 +148,9 @@ def _classes(names: str) -> tuple[TargetKind, TargetEncoder]:
 
 
 TARGETS = {
-    "number": _numbers(FittedScaling(name="standard", offset=3.0, scale=2.0)),
-    "numbers": _numbers(*[FittedScaling(name="none")] * 3),
-    "count": _numbers(FittedScaling(name="none")),
+    "number": _numbers(LinearScaling(name="standard", offset=3.0, scale=2.0)),
+    "numbers": _numbers(*[LinearScaling(name="none")] * 3),
+    "count": _numbers(LinearScaling(name="none")),
     "two": _classes("ab"),
     "four": _classes("abcd"),
     "labels": _labels("u", "v", "w"),

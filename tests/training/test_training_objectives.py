@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 
 from dlcli.config.losses import Loss
 from dlcli.encoding import NumberTarget
-from dlcli.encoding.numbers import FittedScaling
+from dlcli.encoding.scaling.linear import LinearScaling
 from dlcli.training.objectives import keras_loss, keras_metrics
 from dlcli.training.rows import labels_for
 
@@ -141,7 +141,7 @@ def numbers(*scalings):
     return NumberTarget(columns=tuple("abc"[: len(scalings)]), scalings=scalings)
 
 
-METRES = FittedScaling(name="standard", offset=30.0, scale=4.0)
+METRES = LinearScaling(name="standard", offset=30.0, scale=4.0)
 
 
 def test_a_metric_of_a_number_is_in_its_own_unit():
@@ -153,14 +153,14 @@ def test_a_metric_of_a_number_is_in_its_own_unit():
 
 
 def test_a_metric_of_a_logarithmic_number_is_in_its_own_unit():
-    scaling = FittedScaling(name="log", offset=0.0, scale=1.0)
+    scaling = LinearScaling(name="log", offset=0.0, scale=1.0)
     labels, outputs = np.log(np.float32([[5.0]])), np.log([[8.0]])  # 4 and 7
     assert measure("mae", numbers(scaling), labels, outputs) == pytest.approx(3, rel=1e-6)
 
 
 def test_a_metric_of_several_numbers_is_their_mean():
     labels, outputs = np.float32([[0.0, 0.0]]), [[0.5, 3.0]]
-    scalings = (METRES, FittedScaling(name="none"))
+    scalings = (METRES, LinearScaling(name="none"))
     assert measure("mae", numbers(*scalings), labels, outputs) == pytest.approx(2.5)
 
 
@@ -217,6 +217,6 @@ def test_a_metric_of_labels_is_what_the_scores_of_that_name_are(make_job, name, 
 def test_the_deviance_of_counts_is_that_of_their_means():
     # scikit-learn 1.9.1: mean_poisson_deviance.
     labels, outputs = np.float32([[2.0], [0.0], [5.0]]), [[1.0], [0.5], [4.0]]
-    target = numbers(FittedScaling(name="none"))
+    target = numbers(LinearScaling(name="none"))
     found = measure("poisson_deviance", target, labels, outputs, "poisson")
     assert found == pytest.approx(0.668008078460626)

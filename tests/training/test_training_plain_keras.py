@@ -9,7 +9,7 @@ import pytest
 from dlcli.config.schema import Config
 from dlcli.encoding import HeldInputs, NumberTarget, Rows, TargetKind
 from dlcli.encoding.layout import plain_layout
-from dlcli.encoding.numbers import FittedScaling
+from dlcli.encoding.scaling.linear import LinearScaling
 from dlcli.network import build_network, resolve_head
 from dlcli.training import Job
 from dlcli.training.order import epoch_order
@@ -36,7 +36,7 @@ def line():
             "epochs": 1000,
         }
     )
-    target = NumberTarget(columns=("y",), scalings=(FittedScaling(name="none"),))
+    target = NumberTarget(columns=("y",), scalings=(LinearScaling(name="none"),))
     head = resolve_head(config, TargetKind(("y",), (), ""))
     network = build_network(plain_layout(1), config.hidden, head.output)
     return Job(

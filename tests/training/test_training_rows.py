@@ -15,7 +15,7 @@ from dlcli.config.losses import (
     SparseCategoricalCrossentropy,
 )
 from dlcli.encoding import ClassTarget, HeldInputs, NumberTarget, Rows
-from dlcli.encoding.numbers import FittedScaling
+from dlcli.encoding.scaling.linear import LinearScaling
 from dlcli.training.rows import labels_for, loss_weights
 
 FRUIT = ClassTarget(column="y", classes=("apple", "pear", "plum"), stored="text")
@@ -94,5 +94,5 @@ def test_balanced_leaves_rows_of_weight_0_alone():
 
 def test_numbers_have_no_classes_to_weigh():
     rows = Rows(HeldInputs(np.zeros((2, 1), np.float32)), np.zeros((2, 1), np.float32))
-    target = NumberTarget(columns=("y",), scalings=(FittedScaling(name="none"),))
+    target = NumberTarget(columns=("y",), scalings=(LinearScaling(name="none"),))
     assert loss_weights(rows, "balanced", target) is None

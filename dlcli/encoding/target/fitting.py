@@ -8,7 +8,7 @@ from pydantic import Field
 
 from dlcli.config.scalings import OutputScaling, Unscaled
 from dlcli.encoding.findings import Findings
-from dlcli.encoding.numbers import FittedScaling, fit_scaling
+from dlcli.encoding.scaling.linear import LinearScaling, fit_scaling
 from dlcli.encoding.target.classes import ClassTarget
 from dlcli.encoding.target.kind import TargetKind
 from dlcli.encoding.target.labels import LabelTarget
@@ -36,7 +36,7 @@ def fit_target(kind: TargetKind, scaling: OutputScaling | None, train: Table) ->
             delimiter=kind.delimiter,
         )
     wanted = scaling or Unscaled()
-    bare = tuple(FittedScaling(name=wanted.name) for _ in kind.columns)
+    bare = tuple(LinearScaling(name=wanted.name) for _ in kind.columns)
     unfitted = NumberTarget(columns=kind.columns, scalings=bare, counts=kind.counts)
     scalings = tuple(fit_scaling(wanted, column) for column in unfitted.values(train, Findings()).T)
     return unfitted.model_copy(update={"scalings": scalings})

@@ -10,7 +10,7 @@ from pydantic import model_validator
 
 from dlcli.encoding.findings import Findings
 from dlcli.encoding.fitted import Fitted
-from dlcli.encoding.numbers import FittedScaling, Floats, out_of_range, scale_column
+from dlcli.encoding.scaling.linear import Floats, LinearScaling, out_of_range, scale_column
 from dlcli.encoding.target.checks import refuse_gaps, refuse_no_counts
 from dlcli.table import Table
 
@@ -21,7 +21,7 @@ class NumberTarget(Fitted):
     kind: Literal["numbers"] = "numbers"
     columns: tuple[str, ...]
     """The columns, in the order of the outputs."""
-    scalings: tuple[FittedScaling, ...]
+    scalings: tuple[LinearScaling, ...]
     """How each column is trained."""
     counts: bool = False
     """Whether they are whole and never negative; what is predicted of them is their mean."""

@@ -6,7 +6,8 @@ import pyarrow.compute as pc
 
 from dlcli.config.features import Boolean, Categorical, Text
 from dlcli.encoding.types.decision import Decision
-from dlcli.encoding.types.held import Held, plural
+from dlcli.encoding.types.held import Held
+from dlcli.errors import plural
 
 FEWEST_WORDS = 3
 """Words that texts have on average; names of categories mostly have fewer."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from dlcli.config.features import Auto, Feature, Ignored, Input
 from dlcli.config.paths import format_path
-from dlcli.errors import ConfigError, Problem, did_you_mean
+from dlcli.errors import ConfigError, Problem, did_you_mean, listed
 
 
 def choose_features(
@@ -42,7 +42,11 @@ def choose_features(
     patterns.sort(key=len, reverse=True)
     chosen = {column: _wish(column, wanted, patterns) for column in free}
     if all(isinstance(feature, Ignored) for feature in chosen.values()):
-        message = "leaves no column for the network to read"
+        message = (
+            "leaves no column for the network to read"
+            if free
+            else f"there is nothing to read: the table has no column but {listed(columns)}"
+        )
         raise ConfigError([Problem("input.features", message)])
     return chosen
 

@@ -13,11 +13,11 @@ from dlcli.encoding.types.amounts import judge_amounts
 from dlcli.encoding.types.categories import judge_booleans, judge_words
 from dlcli.encoding.types.dates import judge_dates
 from dlcli.encoding.types.decision import Decision
-from dlcli.encoding.types.held import Held, plural, shortened
+from dlcli.encoding.types.held import Held, shortened
 from dlcli.encoding.types.numbers import judge_numbers
 from dlcli.encoding.types.paths import judge_paths
 from dlcli.encoding.values import is_identifier
-from dlcli.errors import ConfigError, Problem
+from dlcli.errors import ConfigError, Problem, plural
 from dlcli.table import Table
 
 LOOKED_AT = 50_000

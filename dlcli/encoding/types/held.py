@@ -97,8 +97,3 @@ def shortened(text: str) -> str:
 def percent(share: float) -> str:
     """A share, rounded down, so that only all is `100 %`."""
     return f"{math.floor(1000 * share) / 10:g} %"
-
-
-def plural(count: int, noun: str) -> str:
-    """How many of something there are: `1 row`, `1,200 rows`."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from dlcli.config.features import Categorical, Numeric
-from dlcli.encoding.numbers import LARGEST
+from dlcli.encoding.scaling.linear import LARGEST
 from dlcli.encoding.types.categories import kept
 from dlcli.encoding.types.decision import Decision
 from dlcli.encoding.types.held import NEARLY_ALL, Held

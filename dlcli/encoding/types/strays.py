@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dlcli.encoding.types.held import Held, Mask, percent, plural, shortened
+from dlcli.encoding.types.held import Held, Mask, percent, shortened
+from dlcli.errors import plural
 from dlcli.table.column import USUAL_MISSING_WORDS
 
 _MOST_WORDS = 100

@@ -12,7 +12,7 @@ from pydantic import PositiveInt, model_validator
 from dlcli.config.encodings import Embedding
 from dlcli.config.features import Categorical
 from dlcli.config.missing import MostFrequentCategory, OwnCategory
-from dlcli.encoding.column import NO_VALUE, DenseEncoder, refuse_gaps
+from dlcli.encoding.columns.column import NO_VALUE, DenseEncoder, refuse_gaps
 from dlcli.encoding.findings import Findings
 from dlcli.encoding.inputs import Matrix
 from dlcli.encoding.layout import Block, EmbeddingTable

@@ -12,12 +12,12 @@ from pydantic import Field, PositiveInt, model_validator
 
 from dlcli.config.encodings import Vocabulary
 from dlcli.config.features import Text
-from dlcli.encoding.column import SparseEncoder, no_value, refuse_gaps
+from dlcli.encoding.columns.column import SparseEncoder, no_value, refuse_gaps
+from dlcli.encoding.columns.tokens import Words, join_words, words_of
+from dlcli.encoding.columns.vocabulary import choose_tokens
 from dlcli.encoding.findings import Findings
 from dlcli.encoding.inputs import SparseRows, join
 from dlcli.encoding.layout import Block
-from dlcli.encoding.tokens import Words, join_words, words_of
-from dlcli.encoding.vocabulary import choose_tokens
 from dlcli.errors import DataError
 from dlcli.table import Table
 from dlcli.table.arrays import index_in, strings

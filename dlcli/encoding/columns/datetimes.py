@@ -15,12 +15,12 @@ from dlcli.config.features import Datetime, Part
 from dlcli.config.missing import Refuse
 from dlcli.config.scalings import Standard
 from dlcli.config.times import format_fault, zone_fault
-from dlcli.encoding.column import DenseEncoder, no_value, refuse_gaps
-from dlcli.encoding.filled import wants_indicator
+from dlcli.encoding.columns.column import DenseEncoder, no_value, refuse_gaps
+from dlcli.encoding.columns.filled import wants_indicator
 from dlcli.encoding.findings import Findings
 from dlcli.encoding.inputs import Matrix
 from dlcli.encoding.layout import Block
-from dlcli.encoding.numbers import FittedScaling, Floats, fit_scaling
+from dlcli.encoding.scaling.linear import Floats, LinearScaling, fit_scaling
 from dlcli.errors import DataError
 from dlcli.table import Table
 from dlcli.table.times import Times
@@ -63,9 +63,9 @@ class DatetimeEncoder(DenseEncoder):
     """Where the parts are told; values without an offset are taken as of there."""
     parts: Annotated[tuple[Part, ...], Field(min_length=1)]
     """What becomes inputs, in order."""
-    year: FittedScaling | None = None
+    year: LinearScaling | None = None
     """Of the year."""
-    elapsed: FittedScaling | None = None
+    elapsed: LinearScaling | None = None
     """Of the days since `earliest`."""
     earliest: Moment
     """The training rows' earliest time."""

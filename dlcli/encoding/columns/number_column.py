@@ -6,11 +6,11 @@ from typing import Literal
 
 import numpy as np
 
-from dlcli.encoding.filled import FilledColumn
+from dlcli.encoding.columns.filled import FilledColumn
 from dlcli.encoding.findings import Findings
 from dlcli.encoding.inputs import Matrix
 from dlcli.encoding.layout import Block
-from dlcli.encoding.numbers import Floats, out_of_range
+from dlcli.encoding.scaling.linear import Floats, out_of_range
 from dlcli.table import Table
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from dlcli.encoding.column import DenseEncoder
+from dlcli.encoding.columns.column import DenseEncoder
 from dlcli.encoding.findings import Findings
 from dlcli.encoding.inputs import Matrix
 from dlcli.table import Table

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from dlcli.config.scalings import Robust
 from dlcli.encoding.fitted import Fitted
-from dlcli.encoding.numbers import Floats
+from dlcli.encoding.scaling.linear import Floats
 
 _FAR = 1e150
 """Where a number is its limit in float64, and its square still no infinity."""

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcli.config.features import Augmentation, Image, ImageShape
-from dlcli.encoding.column import DenseEncoder, no_value
+from dlcli.encoding.columns.column import DenseEncoder, no_value
+from dlcli.encoding.columns.pixels import read_images
 from dlcli.encoding.findings import Findings
 from dlcli.encoding.inputs import Matrix
 from dlcli.encoding.layout import Block, Picture
-from dlcli.encoding.pixels import read_images
 from dlcli.errors import DataError
 from dlcli.table import Table
 

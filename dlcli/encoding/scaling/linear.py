@@ -1,4 +1,4 @@
-"""Scaling of numbers, for features and targets alike."""
+"""Scalings that are a straight line, of the number or its logarithm; and what no scaling takes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 LARGEST = float(np.finfo(np.float32).max)
 
 
-class FittedScaling(Fitted):
+class LinearScaling(Fitted):
     """z = (f(x) − offset)/scale, with f(x) = log(1 + x) or x."""
 
     name: Literal["standard", "minmax", "log", "divide", "none"]
@@ -45,7 +45,7 @@ class FittedScaling(Fitted):
 
 def fit_scaling(
     scaling: Standard | MinMax | Log | Divide | Unscaled, values: Floats
-) -> FittedScaling:
+) -> LinearScaling:
     """Takes a scaling's statistics from training rows.
 
     Args:
@@ -57,18 +57,18 @@ def fit_scaling(
         column that is constant is only moved to 0.
     """
     if isinstance(scaling, Divide):
-        return FittedScaling(name="divide", scale=scaling.by)
+        return LinearScaling(name="divide", scale=scaling.by)
     if isinstance(scaling, Unscaled):
-        return FittedScaling(name="none")
+        return LinearScaling(name="none")
     if isinstance(scaling, MinMax):
         least, span = float(values.min()), float(np.ptp(values))
-        return FittedScaling(name="minmax", offset=least, scale=span or 1.0)
-    curved = FittedScaling(name=scaling.name)._curved(values)
+        return LinearScaling(name="minmax", offset=least, scale=span or 1.0)
+    curved = LinearScaling(name=scaling.name)._curved(values)
     # Shifted by one of its values, a constant column has variance 0 exactly.
     shifted = curved - curved[0]
     deviation = float(np.std(shifted))
     offset = float(curved[0] + np.mean(shifted))
-    return FittedScaling(name=scaling.name, offset=offset, scale=deviation or 1.0)
+    return LinearScaling(name=scaling.name, offset=offset, scale=deviation or 1.0)
 
 
 def out_of_range(name: str, values: Floats) -> Iterator[tuple[Mask, Callable[[int], str]]]:

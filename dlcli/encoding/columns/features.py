@@ -16,13 +16,13 @@ from dlcli.config.features import (
     Numeric,
     Text,
 )
-from dlcli.encoding.boolean import BooleanEncoder, fit_boolean
-from dlcli.encoding.categorical import EmbeddingEncoder, OneHotEncoder, fit_categorical
-from dlcli.encoding.datetimes import DatetimeEncoder, fit_datetime
-from dlcli.encoding.images import ImageEncoder, fit_image
-from dlcli.encoding.numeric import NumericEncoder, fit_numeric
-from dlcli.encoding.piecewise import PiecewiseLinearEncoder
-from dlcli.encoding.text import TextEncoder, fit_text
+from dlcli.encoding.columns.boolean import BooleanEncoder, fit_boolean
+from dlcli.encoding.columns.categorical import EmbeddingEncoder, OneHotEncoder, fit_categorical
+from dlcli.encoding.columns.datetimes import DatetimeEncoder, fit_datetime
+from dlcli.encoding.columns.images import ImageEncoder, fit_image
+from dlcli.encoding.columns.numeric import NumericEncoder, fit_numeric
+from dlcli.encoding.columns.piecewise import PiecewiseLinearEncoder
+from dlcli.encoding.columns.text import TextEncoder, fit_text
 from dlcli.table import Table
 
 FeatureEncoder = Annotated[

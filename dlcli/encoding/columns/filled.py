@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcli.config.missing import ConstantValue, Mean, Median, MostFrequent, NumericMissing, Refuse
-from dlcli.encoding.column import DenseEncoder, no_value, refuse_gaps
+from dlcli.encoding.columns.column import DenseEncoder, no_value, refuse_gaps
 from dlcli.encoding.findings import Findings
 from dlcli.encoding.inputs import Matrix
-from dlcli.encoding.numbers import Floats
+from dlcli.encoding.scaling.linear import Floats
 from dlcli.table import Table
 
 

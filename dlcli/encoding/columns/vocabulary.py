@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcli.config.encodings import Vocabulary
-from dlcli.encoding.tokens import Words
+from dlcli.encoding.columns.tokens import Words
 from dlcli.table.arrays import indices_of, integers
 
 Indices = NDArray[np.int64]

@@ -12,26 +12,26 @@ from dlcli.config.features import Input, Numeric
 from dlcli.config.missing import ConstantValue, NumericMissing
 from dlcli.config.paths import format_path
 from dlcli.config.scalings import Quantile, Robust, Scaling, Unscaled
-from dlcli.encoding.filled import number_for_gaps, present_values, wants_indicator
+from dlcli.encoding.columns.filled import number_for_gaps, present_values, wants_indicator
+from dlcli.encoding.columns.number_column import NumberColumn
+from dlcli.encoding.columns.piecewise import PiecewiseLinearEncoder, fit_edges
 from dlcli.encoding.findings import Findings
 from dlcli.encoding.inputs import Matrix
 from dlcli.encoding.layout import Block, Waves
-from dlcli.encoding.number_column import NumberColumn
-from dlcli.encoding.numbers import (
-    FittedScaling,
+from dlcli.encoding.scaling.linear import (
     Floats,
+    LinearScaling,
     check_range,
     fit_scaling,
     scale_column,
 )
-from dlcli.encoding.piecewise import PiecewiseLinearEncoder, fit_edges
-from dlcli.encoding.quantile import QuantileScaling, fit_quantile
-from dlcli.encoding.robust import RobustScaling, fit_robust
+from dlcli.encoding.scaling.quantile import QuantileScaling, fit_quantile
+from dlcli.encoding.scaling.robust import RobustScaling, fit_robust
 from dlcli.errors import ConfigError, Problem
 from dlcli.table import Table
 
 FeatureScaling = Annotated[
-    FittedScaling | RobustScaling | QuantileScaling, Field(discriminator="name")
+    LinearScaling | RobustScaling | QuantileScaling, Field(discriminator="name")
 ]
 
 

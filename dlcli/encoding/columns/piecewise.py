@@ -8,12 +8,12 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
+from dlcli.encoding.columns.number_column import NumberColumn
 from dlcli.encoding.findings import Findings
 from dlcli.encoding.inputs import Matrix
 from dlcli.encoding.layout import Block
-from dlcli.encoding.number_column import NumberColumn
-from dlcli.encoding.numbers import Floats, refuse_overflow
-from dlcli.encoding.quantiles import Increasing, quantile_points
+from dlcli.encoding.scaling.linear import Floats, refuse_overflow
+from dlcli.encoding.scaling.quantiles import Increasing, quantile_points
 from dlcli.table import Table
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import AfterValidator
 
-from dlcli.encoding.numbers import Floats
+from dlcli.encoding.scaling.linear import Floats
 
 
 def _increasing(points: tuple[float, ...]) -> tuple[float, ...]:

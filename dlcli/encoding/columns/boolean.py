@@ -8,7 +8,7 @@ from pydantic import model_validator
 
 from dlcli.config.features import Boolean
 from dlcli.config.missing import Refuse
-from dlcli.encoding.filled import FilledColumn, present_values, wants_indicator
+from dlcli.encoding.columns.filled import FilledColumn, present_values, wants_indicator
 from dlcli.encoding.findings import Findings
 from dlcli.encoding.inputs import Matrix
 from dlcli.encoding.layout import Block

@@ -10,8 +10,8 @@ from pydantic import model_validator
 
 from dlcli.config.scalings import Quantile
 from dlcli.encoding.fitted import Fitted
-from dlcli.encoding.numbers import Floats
-from dlcli.encoding.quantiles import Increasing, quantile_points
+from dlcli.encoding.scaling.linear import Floats
+from dlcli.encoding.scaling.quantiles import Increasing, quantile_points
 
 _LEAST_SHARE = 1e-7
 """Stands in for a share of 0, whose normal value would be −∞, as in scikit-learn."""

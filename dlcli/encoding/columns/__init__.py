@@ -1,0 +1,1 @@
+"""One encoder for each type of column, fitted on training rows and written to JSON."""

@@ -1,0 +1,1 @@
+"""Scalings of numbers, for features and targets alike."""
