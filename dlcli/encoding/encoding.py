@@ -98,7 +98,8 @@ def fit_encoding(
         for column, decision in decisions.items()
         if not isinstance(decision.feature, Ignored)
     )
-    return Encoding(features=features, target=target, notations=train.notations)
+    notations = {name: each for name, each in train.notations.items() if not each.is_plain}
+    return Encoding(features=features, target=target, notations=notations)
 
 
 def row_weights(table: Table, column: str | None, findings: Findings) -> NDArray[np.float64] | None:
