@@ -16,8 +16,9 @@ they are, without a traceback.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 
@@ -111,9 +112,26 @@ def did_you_mean(name: str, known: Sequence[str]) -> str:
     Returns:
         `"; did you mean 'units'?"`, or an empty string if nothing is near.
     """
-    near = difflib.get_close_matches(name, known, n=1)
-    near += [other for other in known if name.lower() in (other.lower(), _initials(other))]
+    near = [other for other in known if name.lower() == other.lower()]
+    near += difflib.get_close_matches(name, known, n=1)
+    near += [other for other in known if name.lower() == _initials(other)]
     return f"; did you mean '{near[0]}'?" if near else ""
+
+
+def listed(names: Collection[str], most: int = 5) -> str:
+    """The first few of some names: `'a', 'b', ...`.
+
+    Args:
+        names: all of them.
+        most: how many are shown.
+    """
+    shown = [f"'{name}'" for name in islice(names, most)]
+    return ", ".join([*shown, "..."] if len(names) > most else shown)
+
+
+def plural(count: int, noun: str) -> str:
+    """How many of something there are: `1 row`, `1,200 rows`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _initials(name: str) -> str:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from dlcli.cli.text import align
 from dlcli.config.paths import printable
-from dlcli.starter.features import listing, number
+from dlcli.errors import plural
+from dlcli.inspection.finding import number
+from dlcli.starter.features import listing
 from dlcli.starter.lines import cut
 
 if TYPE_CHECKING:
@@ -27,7 +29,8 @@ def inspection_lines(inspection: Inspection, width: int) -> Iterator[str]:
         width: characters of a line; the table is cut there, findings go on below.
     """
     columns = inspection.columns
-    yield f"{printable(inspection.file)}: {inspection.rows:,} rows, {len(columns)} columns"
+    size = f"{plural(inspection.rows, 'row')}, {plural(len(columns), 'column')}"
+    yield f"{printable(inspection.file)}: {size}"
     yield ""
     yield from (cut(line, width) for line in _table([_HEADER, *map(_row, columns)]))
     for finding in inspection.findings:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from dlcli.errors import listed
 from dlcli.table import Table
 
 Mask = NDArray[np.bool_]
@@ -164,7 +165,7 @@ class Findings:
             if found.gaps:
                 notes.append(f"{_rows_of(column, found.gaps)} without a value: {found.gaps_mean}")
             if found.unseen:
-                rows, some = found.unseen.total(), _some(list(found.unseen))
+                rows, some = found.unseen.total(), listed(found.unseen, _SHOWN_VALUES)
                 where = f"{_rows_of(column, rows)} with values that are no category"
                 notes.append(f"{where} ({some}): {found.unseen_means}")
             if found.wordless:
@@ -178,8 +179,3 @@ class Findings:
 
 def _rows_of(column: str, count: int) -> str:
     return f"column '{column}': {count} {'row' if count == 1 else 'rows'}"
-
-
-def _some(values: list[str]) -> str:
-    shown = ", ".join(f"'{value}'" for value in values[:_SHOWN_VALUES])
-    return shown + (", ..." if len(values) > _SHOWN_VALUES else "")

@@ -54,6 +54,11 @@ def quoted(value: str) -> str:
     return f"'{text[:_LONGEST]}...'" if len(text) > _LONGEST else f"'{text}'"
 
 
+def number(value: float) -> str:
+    """A number as people write it."""
+    return f"{value:.0f}" if value.is_integer() and abs(value) < 1e15 else f"{value:.6g}"
+
+
 def share(part: int, whole: int) -> str:
     """A part in per cent, never rounded to all or nothing."""
     percent = 100 * part / whole

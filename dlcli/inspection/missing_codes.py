@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,7 +11,7 @@ from dlcli.inspection.apart import FEWEST_OTHERS, is_far
 from dlcli.inspection.finding import Finding, listed
 from dlcli.inspection.odd_values import is_nearly_numeric
 from dlcli.inspection.sample import Codes, Floats, Sample, SampledColumn
-from dlcli.table.column import USUAL_MISSING_WORDS
+from dlcli.table.column import USUAL_MISSING_WORDS, missing_setting
 
 FEWEST_REPEATS = 5
 """Rows that a value must have to be taken for a code: an outlier comes alone."""
@@ -36,7 +35,7 @@ def find_missing_codes(sample: Sample) -> Finding | None:
     rows = {name: int(sample.columns[name].counts[place]) for name, place in found.items()}
     details = {name: f"{texts[name]} in {plural(rows[name], 'row')}" for name in found}
     message = f"a value far from all others, and repeated: {listed(details)}"
-    setting = f"{_setting([*texts.values()])}, which holds for every column"
+    setting = f"{missing_setting([*texts.values()])}, which holds for every column"
     advice = f"if it stands for a missing one, leave the field empty, or say {setting}"
     return Finding("missing_codes", "warning", tuple(found), sum(rows.values()), message, advice)
 
@@ -73,7 +72,7 @@ def find_missing_words(sample: Sample) -> Finding | None:
     details = {name: ", ".join(words) for name, words in found.items()}
     every = [*dict.fromkeys(word for words in found.values() for word in words)]
     message = f"categories that are called as missing values are: {listed(details)}"
-    advice = f"if they stand for such, say {_setting(every)}"
+    advice = f"if they stand for such, say {missing_setting(every)}"
     return Finding("missing_words", "note", tuple(found), None, message, advice)
 
 
@@ -112,8 +111,3 @@ def _has_odd_zeros(column: SampledColumn) -> bool:
 
 def _words(texts: Sequence[str]) -> list[str]:
     return [text for text in texts if text.lower() in _PLAIN_WORDS]
-
-
-def _setting(words: Sequence[str]) -> str:
-    """The line of the config that declares words as missing: `data.missing: ["-999"]`."""
-    return f"data.missing: {json.dumps([*dict.fromkeys(words)], ensure_ascii=False)}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,7 +15,7 @@ from dlcli.inspection.finding import Finding, listed, quoted
 from dlcli.inspection.sample import Sample, SampledColumn
 from dlcli.table import Table
 from dlcli.table.arrays import mask_to_numpy, strings
-from dlcli.table.column import USUAL_MISSING_WORDS
+from dlcli.table.column import USUAL_MISSING_WORDS, missing_setting
 
 
 @dataclass(frozen=True)
@@ -54,9 +53,9 @@ def find_odd_values(sample: Sample) -> Finding | None:
 
 
 def _way_out(found: Mapping[str, _Odd]) -> str:
-    words = [*dict.fromkeys(word for odd in found.values() for word in odd.words)]
+    words = [word for odd in found.values() for word in odd.words]
     if all(word.lower() in USUAL_MISSING_WORDS for word in words):
-        return f"say data.missing: {json.dumps(words, ensure_ascii=False)}"
+        return f"say {missing_setting(words)}"
     return "correct them"
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from dlcli.config.features import Ignored, Numeric
 from dlcli.encoding import Decision, TargetKind
 from dlcli.errors import DataError
+from dlcli.inspection.finding import number
 from dlcli.table import Table
 
 Codes = NDArray[np.int64]
@@ -52,8 +53,7 @@ class SampledColumn:
         if self.texts is not None:
             return self.texts[place]
         assert self.numbers is not None  # one of the two
-        number = float(self.numbers[place])
-        return f"{number:.0f}" if number.is_integer() and abs(number) < 1e15 else f"{number:.6g}"
+        return number(float(self.numbers[place]))
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from dlcli.config.features import Datetime, Feature, Image
 from dlcli.encoding.types.numbers import may_be_codes
 from dlcli.encoding.values import MOST_SHOWN, Values
+from dlcli.inspection.finding import number
 from dlcli.starter.facts import ColumnFacts
 from dlcli.starter.lines import Line, cut, scalar
 
@@ -133,11 +134,6 @@ def _comment(column: ColumnFacts) -> str:
 
 def _range(low: float, high: float) -> str:
     return f"{number(low)} to {number(high)}"
-
-
-def number(value: float) -> str:
-    """A number as people write it."""
-    return f"{value:.0f}" if value.is_integer() and abs(value) < 1e15 else f"{value:.6g}"
 
 
 def listing(values: Values) -> str:

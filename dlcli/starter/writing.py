@@ -11,9 +11,10 @@ from dlcli.config import Config
 from dlcli.encoding.values import FEWEST_ROWS
 from dlcli.errors import UsageError
 from dlcli.inspection import require_column
+from dlcli.inspection.finding import number
 from dlcli.network import Head, resolve_head
 from dlcli.starter.facts import HELD_OUT, TableFacts, gather_facts
-from dlcli.starter.features import feature_lines, listing, number
+from dlcli.starter.features import feature_lines, listing
 from dlcli.starter.lines import Line, aligned, scalar
 from dlcli.table import Table, read_table
 

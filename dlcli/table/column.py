@@ -257,8 +257,8 @@ class Column:
         text = str(self.values[index].as_py()).strip()
         if self.kind != "text" or text.lower() not in USUAL_MISSING_WORDS:
             return ""
-        words = json.dumps([*self.missing_words, text])
-        return f"; if it stands for a missing value, say data.missing: {words}"
+        setting = missing_setting([*self.missing_words, text])
+        return f"; if it stands for a missing value, say {setting}"
 
     def shown(self, index: int) -> str:
         """A value in quotes, cut if it is long."""
@@ -268,6 +268,11 @@ class Column:
     def error(self, message: str) -> DataError:
         """The error for the column as a whole."""
         return DataError(message, file=self.file, column=self.name)
+
+
+def missing_setting(words: Sequence[str]) -> str:
+    """What a config says to declare words as missing: `data.missing: ["-999"]`."""
+    return f"data.missing: {json.dumps([*dict.fromkeys(words)], ensure_ascii=False)}"
 
 
 def plain(values: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -62,6 +62,11 @@ def test_categories_named_like_missing_values_are_noted(sample):
     assert found.advice.endswith('data.missing: ["?", "Unknown"]')
 
 
+def test_classes_named_like_missing_values_are_noted(sample):
+    found = find_missing_words(sample({"x": [1.5, 2, 4] * 9, "y": ["a", "b", "NA"] * 9}, "y"))
+    assert found.message == "categories that are called as missing values are: 'y' (NA)"
+
+
 def test_a_word_among_numbers_is_shown_with_its_row(sample):
     found = find_odd_values(sample({"x": [*map(str, range(16)), "n/a", "17", "18"]}))
     assert (found.rows, found.severity) == (1, "warning")
@@ -93,6 +98,12 @@ def test_a_date_far_from_all_others_is_found(day, sample):
     days = [f"2024-0{month}-1{day}" for month in range(1, 4) for day in range(9)]
     found = find_outlying_dates(sample({"hired": [*days, day, day]}, hired="categorical"))
     assert found.message == f"dates far from all others: 'hired' ({day} in 2 rows)"
+
+
+def test_dates_are_read_as_they_are_written(sample):
+    days = [f"1{day}.0{month}.2024" for month in range(1, 4) for day in range(9)]
+    found = find_outlying_dates(sample({"hired": [*days, "31.12.9999"]}))
+    assert found.message == "dates far from all others: 'hired' (31.12.9999 in 1 row)"
 
 
 def test_dates_near_each_other_and_other_words_are_not(sample):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
 import numpy as np
 
 from dlcli.encoding.types.held import Held, Mask, percent, shortened
 from dlcli.errors import plural
-from dlcli.table.column import USUAL_MISSING_WORDS
+from dlcli.table.column import USUAL_MISSING_WORDS, missing_setting
 
 _MOST_WORDS = 100
 
@@ -39,7 +38,7 @@ class Strays:
         told = f"{percent(self.share)} are {what}, '{shortened(self.words[0])}'{more} {where}"
         if not self.are_usual:
             return told
-        return f"{told}; say data.missing: {json.dumps(self.words, ensure_ascii=False)}"
+        return f"{told}; say {missing_setting(self.words)}"
 
 
 def find_strays(held: Held, which: Mask) -> Strays | None:

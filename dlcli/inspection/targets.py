@@ -1,0 +1,49 @@
+"""Targets that hold something other than what is to be learned."""
+
+from __future__ import annotations
+
+from dlcli.config.features import Datetime
+from dlcli.encoding.types import infer_type
+from dlcli.inspection.finding import Finding, listed
+from dlcli.inspection.sample import Sample
+from dlcli.table import Table
+
+
+def find_constant_target(sample: Sample) -> Finding | None:
+    """Finds numbers or columns of labels to predict that are the same in all rows."""
+    target = sample.target
+    if target is None or target.classes or target.delimiter is not None:
+        return None
+    found = {
+        name: ""
+        for name in target.columns
+        if _is_constant(sample.table, name) and _is_constant(sample.whole, name)
+    }
+    if not found:
+        return None
+    message = f"the same target in all rows: {listed(found)}"
+    advice = "there is nothing to learn; is it the right column?"
+    return Finding("constant_target", "warning", tuple(found), sample.whole.rows, message, advice)
+
+
+def find_odd_classes(sample: Sample) -> Finding | None:
+    """Finds classes that are amounts or dates, or would be but for a few values.
+
+    Numbers with an `NA` among them are text, and so a class each. Silent for declared classes.
+    """
+    target = sample.target
+    if target is None or not target.classes or target.reason == "declared":
+        return None
+    column = target.columns[0]
+    decision = infer_type(column, sample.whole)
+    decision = decision.otherwise or decision
+    if not decision.warning and not isinstance(decision.feature, Datetime):
+        return None
+    classes = f"{len(target.classes):,} classes"
+    message = f"a target taken for {classes}: {listed({column: decision.reason})}"
+    advice = "correct the values, or leave such rows out; for classes, declare type: categorical"
+    return Finding("odd_classes", "warning", (column,), None, message, advice)
+
+
+def _is_constant(table: Table, column: str) -> bool:
+    return len(table.codes(column)[1]) == 1
