@@ -14,13 +14,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.errors import DataError
+from dlcli.errors import DataError, listed, plural
 from dlcli.table import Table
 
 Rows = NDArray[np.int64]
 
 _TRAIN, _VALIDATION, _TEST = 0, 1, 2
-_A_TIME = "a number, or an ISO date such as 2024-03-31"
+_A_TIME = "a number, or a date such as 2024-03-31"
 
 
 @dataclass(frozen=True)
@@ -121,11 +121,9 @@ def group_split(table: Table, column: str, shares: Shares, seed: int) -> Assignm
     validation, test = _held_out(table.rows, shares)
     held_out_sets = (validation > 0) + (test > 0)
     if len(names) <= held_out_sets:
-        raise DataError(
-            f"{len(names)} groups, expected at least {held_out_sets + 1}: one for each set",
-            file=table.file,
-            column=column,
-        )
+        found = plural(len(names), "group")
+        message = f"{found}, expected at least {held_out_sets + 1}: one for each set"
+        raise DataError(message, file=table.file, column=column)
     sizes = np.bincount(groups)
     order = _generator(seed).permutation(len(names)).tolist()
     tested = _fill(order, sizes, test, reserved=held_out_sets)
@@ -261,7 +259,9 @@ def _times(table: Table, column: str) -> NDArray[np.int64]:
         table.refuse(every, column, _expected(table, column, _A_TIME))
     guess = table.guess_times(column)
     if guess and guess.is_ambiguous:
-        raise DataError(guess.question, file=table.file, column=column)
+        ways = listed([readings[0] for readings in guess.readings])
+        message = f"no value tells its day from its month ({ways}); write dates as 2024-03-31"
+        raise DataError(message, file=table.file, column=column)
     times = table.parse_times(column, guess.readings[0] if guess else ("iso",))
     table.refuse(
         _blamed(table, column, times.unreadable), column, _expected(table, column, _A_TIME)

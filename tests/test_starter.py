@@ -393,7 +393,7 @@ def test_standard_input_can_not_be_named() -> None:
 
 
 def test_a_target_alone_leaves_nothing_to_predict_from(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="leaves no column"):
+    with pytest.raises(ConfigError, match="the table has no column but 'y'"):
         starter(table(tmp_path, y=[1, 2]))
 
 

@@ -18,12 +18,14 @@ from dlcli.table.batches import Batches
 from dlcli.table.diagnosis import error_after, misshapen
 from dlcli.table.dialect import Header, find_delimiter, read_header
 from dlcli.table.formats import is_tsv
+from dlcli.table.names import remark_on_names
 from dlcli.table.remarks import Remark
 from dlcli.table.sources import SourceFile
 
 _BLOCK_BYTES = 16 * 2**20  # the longest row that pyarrow can read
 _HEAD_BYTES = 2**20
 _NEWLINES = (b"\n", b"\r")
+_QUOTE, _ESCAPED_QUOTE = b'"', b'\\"'
 
 
 @dataclass(frozen=True)
@@ -65,10 +67,13 @@ def open_batches(stored: SourceFile, form: CsvFormat) -> Batches:
             apart; while rows are read, one that doesn't fit the header, or an open quote.
     """
     text, remarks = _text(stored, form)
-    has_quotes = _scan(text)
+    signs = _scan(text)
     header, found = _header(text)
+    # pyarrow reads on behind a quote that closes too early, as one does behind a backslash.
+    if _ESCAPED_QUOTE in signs and (mistake := _misshapen(text, header)):
+        raise mistake
     schema = pa.schema([(name, pa.string()) for name in header.names])
-    rows = _rows(text, header, has_quotes=has_quotes)
+    rows = _rows(text, header, has_quotes=_QUOTE in signs)
     return Batches(schema, rows, header.delimiter, (*remarks, *found))
 
 
@@ -97,24 +102,24 @@ def _text(stored: SourceFile, form: CsvFormat) -> tuple[_Text, tuple[Remark, ...
     return _Text(stored, encoding, delimiter), tuple(charset.remark_on(encoding))
 
 
-def _scan(text: _Text) -> bool:
+def _scan(text: _Text) -> set[bytes]:
     """Looks through a text for what no text should hold.
 
     Returns:
-        Whether there is a quote in it.
+        Which of a quote and an escaped quote it holds.
 
     Raises:
         DataError: for a NUL, or what is no text of the encoding.
     """
-    has_quotes, before = False, 0
+    found, before = set[bytes](), 0
     with _decoded(text), text.open() as stream:
         for block in charset.blocks(stream):
             position = block.find(b"\0")
             if position >= 0:
                 raise _nul(text, before + position)
-            has_quotes = has_quotes or b'"' in block
+            found.update(sign for sign in (_QUOTE, _ESCAPED_QUOTE) if sign in block)
             before += len(block)
-    return has_quotes
+    return found
 
 
 def _nul(text: _Text, position: int) -> DataError:
@@ -143,7 +148,8 @@ def _header(text: _Text) -> tuple[Header, tuple[Remark, ...]]:
         # Not to its end: the last character may be cut.
         head = codecs.getincrementaldecoder(charset.UTF_8)().decode(_head(stream))
     delimiter, remarks = text.split(head)
-    return read_header(head, delimiter, text.file), remarks
+    header = read_header(head, delimiter, text.file)
+    return header, (*remarks, *remark_on_names(header.names))
 
 
 def _head(stream: BinaryIO) -> bytes:

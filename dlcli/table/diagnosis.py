@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO
 
-from dlcli.errors import DataError
+from dlcli.errors import DataError, plural
 from dlcli.table.dialect import Header, header_names
 
 if TYPE_CHECKING:
@@ -39,13 +39,19 @@ def _first_misshapen(reader: Reader, width: int, file: str) -> DataError | None:
     try:
         for row, record in enumerate(filter(None, reader)):
             if len(record) != width:
-                message = f"has {len(record)} fields, the header has {width}; see line "
-                return DataError(message + str(reader.line_num), file=file, row=row)
+                fields = plural(len(record), "field")
+                message = f"has {fields}, the header has {width}; see line {reader.line_num}"
+                return DataError(message + _question(width), file=file, row=row)
             line = reader.line_num
     except csv.Error:
         message = f"a quote doesn't close where its field ends; see line {line + 1}"
         return DataError(message, file=file, row=row + 1)
     return None
+
+
+def _question(width: int) -> str:
+    """What may be wrong where the header is a single field, and rows are more."""
+    return "; is the header further down, or do texts lack quotes?" if width == 1 else ""
 
 
 def error_after(text: str, delimiter: str, file: str, message: str) -> DataError:

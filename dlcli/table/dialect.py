@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -19,6 +20,7 @@ _RECORDS = 20
 _SAMPLE = 2**16
 """How many records, or characters, tell what stands between fields."""
 _NEWLINES = "\r\n"
+_EXCEL_HINT = re.compile(r"(?i)\"?sep=.?\"?(?=[\r\n])")
 _BYTE_ORDER_MARK = "\ufeff"
 
 
@@ -64,6 +66,8 @@ def read_header(text: str, delimiter: str, file: str) -> Header:
     first = _first_line(recorded)
     if first is None:
         raise DataError("is empty, expected a header and rows", file=file)
+    if hint := _EXCEL_HINT.match(first):
+        raise DataError(f"its first line, '{hint[0]}', is a note for Excel; delete it", file=file)
     try:
         record = next(csv.reader(chain([first], recorded), delimiter=delimiter, strict=True))
     except csv.Error:
@@ -106,7 +110,7 @@ def _remarks(delimiter: str, rivals: Sequence[str], *, is_tsv: bool) -> Iterator
         signs = " or ".join(map(_called, rivals))
         message = f"fields may be separated by {signs}, taken as {_called(delimiter)}; to be sure, "
         yield Remark(f"{message}say data.format: {{name: csv, delimiter: ...}}", True)
-    elif delimiter != "," and not (is_tsv and delimiter == "\t"):
+    elif delimiter != ("\t" if is_tsv else ","):
         yield Remark(f"fields are separated by {_called(delimiter)}")
 
 

@@ -20,7 +20,9 @@ _MARKS: tuple[tuple[bytes, Kind], ...] = (
     (b"\xff\xff\xff\xff", "arrow"),  # the stream format's first message
 )
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_JSON_OBJECTS = re.compile(rb"\s*(?:\{|\[\s*\{)")
+_JSON_OBJECTS = re.compile(rb"\s*(?:\[\s*)?\{")
+_SURE_JSON_OBJECTS = re.compile(_JSON_OBJECTS.pattern + rb'\s*["}]')
+"""As a header may begin with a brace, a file that is called CSV must go on like JSON, too."""
 _NO_TABLES: tuple[tuple[bytes, str], ...] = (
     (rb"PK\x03\x04", "is a zip or an Excel file; unpack it, or export the sheet as CSV"),
     (rb"\xd0\xcf\x11\xe0", "is an Excel file of the old kind; export the sheet as CSV"),
@@ -32,7 +34,12 @@ _NO_TABLES: tuple[tuple[bytes, str], ...] = (
     (rb"\x93NUMPY", "is a NumPy array, whose columns have no names; write CSV with a header"),
     (rb"\x89HDF\r\n", "is an HDF5 file; write the table as Parquet or CSV"),
     (rb"Obj\x01", "is an Avro file; write the table as Parquet"),
+    (
+        rb'(?:\xff\xfe|\xfe\xff)?\0?[\[{]\0(?:\s\0)*["{}]',
+        "is JSON in UTF-16; write JSON lines in UTF-8",
+    ),
     (rb"version https://git-lfs", "is a mere pointer of Git LFS; get the file with git lfs pull"),
+    (rb"\x1f\x8b|\x28\xb5\x2f\xfd", "is compressed twice; unpack it once"),
     (
         rb"BZh[1-9]1AY|\xfd7zXZ|7z\xbc\xaf|\x04\x22\x4d\x18|Rar!\x1a",
         "is compressed in a way that is not read; unpack it, or use gzip or zstd",
@@ -79,7 +86,7 @@ def recognise(head: bytes, file: str) -> Kind:
     for mark, kind in _MARKS:
         if head.startswith(mark):
             return kind
-    if _JSON_OBJECTS.match(text):
+    if (_SURE_JSON_OBJECTS if _named(file) == "csv" else _JSON_OBJECTS).match(text):
         return "jsonl"
     _refuse_binary(head, file)
     return "csv"

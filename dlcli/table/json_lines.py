@@ -100,13 +100,22 @@ def _diagnose(stored: SourceFile, reason: str) -> DataError:
         try:
             record = _object(line.removeprefix(_BYTE_ORDER_MARK))
         except ValueError as error:
-            return DataError(f"expected one JSON object a line: {error}", file=file, row=row)
+            return DataError(_reason(error), file=file, row=row)
         for name, kind in record.items():
             before = kinds.setdefault(name, kind)
             if kind != before:
                 message = f"expected {before}, as in the rows before, got {kind}"
                 return DataError(message, file=file, row=row, column=name)
     return DataError(f"can't be read as JSON lines: {reason}", file=file)
+
+
+def _reason(error: ValueError) -> str:
+    """What is wrong with a line."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"byte 0x{error.object[error.start]:02x} is not UTF-8; save the file as UTF-8"
+    if isinstance(error, json.JSONDecodeError):
+        return f"expected one JSON object a line: {error.msg} at character {error.colno}"
+    return f"expected one JSON object a line: {error}"
 
 
 def _object(line: bytes) -> dict[str, str]:

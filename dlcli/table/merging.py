@@ -9,15 +9,13 @@ import numpy as np
 import pyarrow as pa
 
 from dlcli.config.formats import CsvFormat
-from dlcli.errors import DataError, did_you_mean
+from dlcli.errors import DataError, did_you_mean, listed
 from dlcli.table.arrays import floats
 from dlcli.table.column import plain
 from dlcli.table.remarks import Remark, gather
 from dlcli.table.stored import StoredColumns, joined, without_dictionary
 from dlcli.table.survey import survey
-from dlcli.table.table import Table
-
-_LISTED = 5
+from dlcli.table.table import Columns, Table
 
 
 @dataclass(frozen=True)
@@ -42,9 +40,9 @@ def check_same_names(names: Sequence[str], file: str, others: Sequence[str], oth
     more = [name for name in others if name not in set(names)]
     if absent:
         hint = did_you_mean(absent[0], more) if len(absent) == 1 else ""
-        raise DataError(f"has no column {_listed(absent)}, which {file} has{hint}", file=other)
+        raise DataError(f"has no column {listed(absent)}, which {file} has{hint}", file=other)
     if more:
-        raise DataError(f"has column {_listed(more)}, which {file} has not", file=other)
+        raise DataError(f"has column {listed(more)}, which {file} has not", file=other)
 
 
 def merge(parts: Sequence[Part], name: str, missing: tuple[str, ...], form: CsvFormat) -> Table:
@@ -65,6 +63,8 @@ def merge(parts: Sequence[Part], name: str, missing: tuple[str, ...], form: CsvF
         check_same_names(first.data.column_names, first.file, part.data.column_names, part.file)
     alike = _typed_alike(parts, missing, form)
     data = first.data if len(parts) == 1 else _concatenated(alike)
+    if not data.column_names:
+        raise DataError("has no columns", file=name)
     if data.num_rows == 0:
         raise DataError("has a header but no rows", file=name)
     table = _table(alike, name, data, missing)
@@ -92,7 +92,7 @@ def _table(parts: Sequence[Part], name: str, data: pa.Table, missing: tuple[str,
 def _surveyed(table: Table, parts: Sequence[Part], form: CsvFormat) -> Table:
     """A table of text, with how its numbers are written."""
     delimiters = {part.delimiter or "," for part in parts}
-    columns = {name: table.column(name) for name in table.columns}
+    columns = Columns(table, table.columns)
     found = survey(columns, form, ";" if ";" in delimiters else ",")
     remarks = gather(((table.file, remark) for remark in found.remarks), table.file, 1)
     return replace(table, notations=found.notations, remarks=(*table.remarks, *remarks))
@@ -125,11 +125,11 @@ def _is_numeric(values: pa.ChunkedArray) -> bool:
 
 
 def _as_numbers(
-    part: Part, numeric: Collection[str], typed: str, missing: tuple[str, ...], form: CsvFormat
+    part: Part, numeric: Sequence[str], typed: str, missing: tuple[str, ...], form: CsvFormat
 ) -> Part:
     """A part of text with some of its columns read as numbers, as they are in another file."""
     table = _table([part], part.file, part.data, missing)
-    found = survey({name: table.column(name) for name in numeric}, form, part.delimiter or ",")
+    found = survey(Columns(table, numeric), form, part.delimiter or ",")
     table = replace(table, notations=found.notations)
     data = pa.table(
         {
@@ -137,7 +137,7 @@ def _as_numbers(
             for name in part.data.column_names
         }
     )
-    alike = [Remark(f"{_listed(numeric)}: taken as numbers, as in {typed}")] if numeric else []
+    alike = [Remark(f"{listed(numeric)}: taken as numbers, as in {typed}")] if numeric else []
     return replace(part, data=data, remarks=(*part.remarks, *found.remarks, *alike))
 
 
@@ -199,8 +199,3 @@ def _unified(name: str, parts: Sequence[Part], types: Sequence[pa.DataType]) -> 
 
 def _remarks(parts: Sequence[Part]) -> Iterator[tuple[str, Remark]]:
     return ((part.file, remark) for part in parts for remark in part.remarks)
-
-
-def _listed(names: Collection[str]) -> str:
-    quoted = [f"'{name}'" for name in names]
-    return ", ".join([*quoted[:_LISTED], "..."] if len(quoted) > _LISTED else quoted)

@@ -9,6 +9,7 @@ import pyarrow as pa
 from dlcli.table.batches import Batches, whole
 from dlcli.table.names import check_names
 from dlcli.table.sources import SourceFile
+from dlcli.table.stored import batch_rows
 
 
 def open_batches(stored: SourceFile) -> Batches:
@@ -29,6 +30,6 @@ def open_batches(stored: SourceFile) -> Batches:
         with whole("Parquet", stored.file):
             # One reader for all groups would keep what it has read of each.
             for group in range(source.num_row_groups):
-                yield from source.iter_batches(row_groups=[group])
+                yield from source.iter_batches(batch_rows(len(schema)), row_groups=[group])
 
     return Batches(schema, rows())

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import glob
 import io
+import os
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,14 +15,13 @@ from typing import BinaryIO
 
 import pyarrow as pa
 
-from dlcli.errors import DataError, UsageError, did_you_mean
+from dlcli.errors import DataError, UsageError, did_you_mean, listed
 
 Source = str | Path | Sequence[str | Path]
 """A file, a glob such as `part-*.csv`, or a list of these; `-` is standard input."""
 
 HEAD_BYTES = 4096
 """How much of a file tells what it is."""
-_LISTED = 5
 _COMPRESSIONS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 """What compressed files begin with."""
 
@@ -121,9 +122,12 @@ def expand(source: Source) -> list[Path]:
     """
     named = [source] if isinstance(source, str | Path) else source
     paths = [path for name in named for path in _matches(Path(name))]
-    for at, path in enumerate(paths):
-        if path in paths[:at]:
+    seen: set[str] = set()
+    for path in paths:
+        place = os.path.abspath(path)
+        if place in seen:
             raise UsageError(f"{path}: is named twice, and its rows would count twice")
+        seen.add(place)
     return paths
 
 
@@ -138,7 +142,10 @@ def name_of(source: Source) -> str:
 def _matches(path: Path) -> list[Path]:
     if not glob.has_magic(str(path)) or _is_there(path):
         return [path]
-    found = [Path(name) for name in sorted(glob.glob(str(path), recursive=True))]
+    # Brackets in the name of a folder that is there are no pattern.
+    folder = next(parent for parent in path.parents if _is_there(parent))
+    pattern = str(path.relative_to(folder))
+    found = [folder / name for name in sorted(glob.glob(pattern, root_dir=folder, recursive=True))]
     files = [each for each in found if not each.is_dir()]
     if not files:
         raise UsageError(f"{path}: matches no file; {_what_is_there(path)}")
@@ -154,12 +161,12 @@ def _is_there(path: Path) -> bool:
 
 def _what_is_there(path: Path) -> str:
     """The files of the folder in which a glob looks."""
-    folder = next(parent for parent in path.parents if not glob.has_magic(str(parent)))
+    is_magic = glob.has_magic
+    folder = next(p for p in path.parents if _is_there(p) or not is_magic(str(p)))
     if not _is_there(folder):
         return f"there is no folder {folder}"
     names = sorted(_entries(folder))
-    listed = ", ".join([*names[:_LISTED], "..."] if len(names) > _LISTED else names)
-    return f"{folder} has {listed}" if names else f"{folder} is empty"
+    return f"{folder} has {listed(names)}" if names else f"{folder} is empty"
 
 
 def _standard_input() -> SourceFile:
@@ -196,11 +203,19 @@ def _opened(path: Path) -> BinaryIO:
         near = did_you_mean(path.name, _entries(path.parent))
         raise UsageError(f"{path}: no such file{near}") from None
     except IsADirectoryError:
-        raise UsageError(f"{path}: is a folder, a file was expected") from None
+        way = f"for all files in it, name '{path / _every(path)}'"
+        raise UsageError(f"{path}: is a folder, a file was expected; {way}") from None
     except OSError as error:
         raise UsageError(f"{path}: can't be opened: {error.strerror}") from None
     except ValueError as error:  # a NUL character in the name
         raise UsageError(f"{str(path)!r}: can't be opened: {error}") from None
+
+
+def _every(folder: Path) -> str:
+    """A glob for the files of a folder, by the ending that most of them have."""
+    endings = Counter(Path(name).suffix for name in _entries(folder))
+    endings.pop("", None)
+    return f"*{max(endings, key=lambda ending: (endings[ending], ending), default='.csv')}"
 
 
 def _entries(folder: Path) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -19,6 +20,18 @@ from dlcli.table.batches import Batches
 from dlcli.table.column import plain
 
 _ROWS_A_BATCH = 65_536
+"""Most rows of a batch, which are read at once."""
+_VALUES_A_BATCH = 2**24
+"""Most values of a batch: 64 MiB of float32."""
+
+
+def batch_rows(columns: int) -> int:
+    """Rows that are read or written at once.
+
+    Args:
+        columns: how many values each has.
+    """
+    return max(1, min(_ROWS_A_BATCH, _VALUES_A_BATCH // max(columns, 1)))
 
 
 @dataclass(frozen=True)
@@ -27,7 +40,8 @@ class Piece:
 
     path: Path
     rows: int
-
+    batch_rows: int
+    """Rows of each batch but the last."""
     schema: pa.Schema
     """The columns' names and types."""
 
@@ -36,16 +50,20 @@ class Piece:
         place = self.schema.get_field_index(name)
         options = pa.ipc.IpcReadOptions(included_fields=[place])
         with pa.OSFile(str(self.path)) as file:
-            return pa.ipc.open_file(file, options=options).read_all().column(0)
+            reader = pa.ipc.open_file(file, options=options)
+            batches = (reader.get_batch(number) for number in range(reader.num_record_batches))
+            # A copy, since Arrow makes room for all columns of a batch to read one of them.
+            parts = [pa.concat_arrays([batch.column(0)]) for batch in batches]
+        return pa.chunked_array(parts, self.schema.field(place).type)
 
     def part(self, start: int, stop: int) -> pa.Table:
         """Neighbouring rows of all columns."""
-        first, last = start // _ROWS_A_BATCH, -(-stop // _ROWS_A_BATCH)
+        first, last = start // self.batch_rows, -(-stop // self.batch_rows)
         with pa.OSFile(str(self.path)) as file:
             reader = pa.ipc.open_file(file)
             batches = [reader.get_batch(number) for number in range(first, last)]
         whole = pa.Table.from_batches(batches, reader.schema)
-        return whole.slice(start - first * _ROWS_A_BATCH, stop - start)
+        return whole.slice(start - first * self.batch_rows, stop - start)
 
 
 @dataclass(frozen=True)
@@ -87,10 +105,17 @@ class StoredColumns:
         if self.selection is None:
             return self._between(start, min(start + length, self.num_rows))
         rows = self.selection[start : start + length]
-        if not len(rows):
-            return self._between(0, 0)
-        first = int(rows.min())
-        return self._between(first, int(rows.max()) + 1).take(integers(rows - first))
+        order = np.argsort(rows, kind="stable")
+        rows = rows[order]
+        # Few rows of a long table lie far apart: what is between them is not kept.
+        batches = rows // batch_rows(len(self.schema))
+        parts = [
+            self._between(int(near[0]), int(near[-1]) + 1).take(integers(near - near[0]))
+            for near in np.split(rows, np.flatnonzero(np.diff(batches)) + 1)
+            if len(near)
+        ]
+        found = pa.concat_tables([self.schema.empty_table(), *parts])
+        return found.take(integers(np.argsort(order)))
 
     def _between(self, start: int, stop: int) -> pa.Table:
         parts, before = [self.schema.empty_table()], 0
@@ -126,12 +151,16 @@ def store(batches: Batches, path: Path) -> StoredColumns:
     """
     schema = _plain(batches.schema.empty_table()).schema
     rows, waiting = 0, _Waiting(schema)
-    with path.open("xb") as file, pa.ipc.new_file(file, schema) as writer:
+    path.touch(exist_ok=False)
+    with pa.OSFile(str(path), "wb") as file:
+        writer = pa.ipc.new_file(file, schema)
         for batch in batches.rows:
             rows += batch.num_rows
             _write(waiting.add(_plain(pa.Table.from_batches([batch]))), writer, path)
         _write(waiting.flush(), writer, path)
-    return StoredColumns((Piece(path, rows, schema),), schema)
+        with storing(path.parent):
+            writer.close()
+    return StoredColumns((Piece(path, rows, waiting.size, schema),), schema)
 
 
 @contextmanager
@@ -144,9 +173,10 @@ def storing(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else error  # Arrow's own is a long story
         raise TrainingError(
-            f"{folder}: rows could not be stored: {error.strerror or error}; make room, or name "
-            "another place with --output"
+            f"{folder}: rows could not be stored: {reason}; make room, or name another place with "
+            "--output"
         ) from error
 
 
@@ -170,22 +200,21 @@ class _Waiting:
     """Rows on their way into batches of one size."""
 
     def __init__(self, schema: pa.Schema) -> None:
+        self.size = batch_rows(len(schema))
         self._held = schema.empty_table()
 
     def add(self, rows: pa.Table) -> Sequence[pa.RecordBatch]:
         """Takes in rows, and gives the batches that are full."""
         held = pa.concat_tables([self._held, rows])
-        full = held.num_rows - held.num_rows % _ROWS_A_BATCH
+        full = held.num_rows - held.num_rows % self.size
         self._held = held.slice(full)
-        return _batches(held.slice(0, full))
+        return self._batches(held.slice(0, full))
 
     def flush(self) -> Sequence[pa.RecordBatch]:
         """Gives the rest."""
-        return _batches(self._held)
+        return self._batches(self._held)
 
-
-def _batches(rows: pa.Table) -> Sequence[Any]:
-    if rows.num_rows == 0:
-        return []
-    whole: list[Any] = rows.combine_chunks().to_batches(max_chunksize=_ROWS_A_BATCH)
-    return whole
+    def _batches(self, rows: pa.Table) -> Sequence[pa.RecordBatch]:
+        starts = range(0, rows.num_rows, self.size)
+        parts = [rows.slice(start, self.size).combine_chunks().to_batches() for start in starts]
+        return [batch for [batch] in parts]  # one each, as they are found by their number

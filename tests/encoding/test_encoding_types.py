@@ -124,11 +124,15 @@ def test_absent_columns_are_errors_all_at_once_with_the_nearest_name():
     ]
 
 
-@pytest.mark.parametrize("features", [{"a": Ignored()}, None])
-def test_a_choice_that_leaves_no_column_is_an_error(features):
-    columns, reserved = (["a", "y"], ["y"]) if features else (["y"], ["y"])
-    assert problems(features, columns, reserved) == [
+def test_a_choice_that_leaves_no_column_is_an_error():
+    assert problems({"a": Ignored()}, ["a", "y"], ["y"]) == [
         "input.features: leaves no column for the network to read"
+    ]
+
+
+def test_a_table_of_a_target_alone_is_an_error():
+    assert problems(None, ["y"], ["y"]) == [
+        "input.features: there is nothing to read: the table has no column but 'y'"
     ]
 
 

@@ -176,7 +176,7 @@ class TestRefusingCsv:
             ),
             pytest.param(
                 "a,b\n1,2\n\n3\n",
-                "row 2: has 1 fields, the header has 2; see line 4",
+                "row 2: has 1 field, the header has 2; see line 4",
                 id="short row",
             ),
             pytest.param(
@@ -247,7 +247,20 @@ class TestOpening:
 
     def test_a_folder_is_no_file(self):
         Path("sub").mkdir()
-        assert message(UsageError, read_header, "sub") == "sub: is a folder, a file was expected"
+        assert message(UsageError, read_header, "sub") == (
+            "sub: is a folder, a file was expected; for all files in it, name 'sub/*.csv'"
+        )
+
+    def test_for_a_folder_the_ending_of_most_of_its_files_is_offered(self):
+        Path("sub").mkdir()
+        for name in ("_SUCCESS", "a.parquet", "b.parquet", "note.csv"):
+            write("", f"sub/{name}")
+        assert message(UsageError, read_table, "sub").endswith("name 'sub/*.parquet'")
+
+    def test_a_name_in_other_letters_is_the_first_guess(self):
+        write("a\n1\n", "ax.csv")
+        write("a\n1\n", "Ab.csv")
+        assert message(UsageError, read_table, "ab.csv").endswith("did you mean 'Ab.csv'?")
 
     def test_a_name_that_no_file_can_have_is_explained(self):
         found = message(UsageError, read_table, "a\0b")
@@ -345,7 +358,7 @@ class TestReadingJsonLines:
         [
             pytest.param(
                 '{"a": 1}\n\n{"a": }\n',
-                "row 2: expected one JSON object a line: Expecting value: line 1 column 7 (char 6)",
+                "row 2: expected one JSON object a line: Expecting value at character 7",
                 id="bad line",
             ),
             pytest.param(
@@ -377,7 +390,17 @@ class TestReadingJsonLines:
 
     def test_bytes_that_are_not_utf8_are_refused(self):
         found = message(DataError, read_table, write(b'{"a": 1}\n{"b": "\xe9"}\n', "data.jsonl"))
-        assert found.startswith("data.jsonl: row 2: expected one JSON object a line: 'utf-8' codec")
+        assert found == "data.jsonl: row 2: byte 0xe9 is not UTF-8; save the file as UTF-8"
+
+    def test_json_that_breaks_off_is_told_with_its_place(self):
+        found = message(DataError, read_table, write('{"a": 1}\n{"a": \n', "data.jsonl"))
+        assert found == (
+            "data.jsonl: row 2: expected one JSON object a line: Expecting value at character 7"
+        )
+
+    def test_objects_without_a_value_are_no_table(self):
+        found = message(DataError, read_table, write("{}\n{}\n", "data.jsonl"))
+        assert found == "data.jsonl: has no columns"
 
 
 class TestMissing:

@@ -41,7 +41,7 @@ def test_a_mistake_far_down_is_found_on_the_way(pack):
     Path("a.csv").write_bytes(pack(b"a,b\n" + b"1,2\n" * 5_000_000 + b"3\n"))
     rows = opened("a.csv").rows
     assert next(rows).num_rows > 0
-    with pytest.raises(DataError, match="^a.csv: row 5000001: has 1 fields, the header has 2"):
+    with pytest.raises(DataError, match="^a.csv: row 5000001: has 1 field, the header has 2"):
         list(rows)
 
 

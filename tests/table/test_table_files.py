@@ -55,11 +55,24 @@ class TestFinding:
         write("a1.csv", "x\n2\n")
         assert read_table("a[1].csv").texts("x").tolist() == ["1"]
 
+    def test_brackets_in_the_name_of_a_folder_are_no_pattern(self):
+        Path("run[1]/sub").mkdir(parents=True)
+        for name in ("run[1]/b.csv", "run[1]/a.csv", "run[1]/sub/c.csv"):
+            write(name, "x\n1\n")
+        paths = expand("run[1]/*.csv") + expand("run[1]/*/*.csv")
+        assert [str(path) for path in paths] == ["run[1]/a.csv", "run[1]/b.csv", "run[1]/sub/c.csv"]
+
+    def test_a_glob_without_a_match_tells_of_a_folder_with_brackets(self):
+        Path("run[1]").mkdir()
+        write("run[1]/a.csv", "x\n1\n")
+        found = refusal(UsageError, expand, "run[1]/*.tsv")
+        assert found == "run[1]/*.tsv: matches no file; run[1] has 'a.csv'"
+
     def test_a_glob_without_a_match_is_told_with_what_is_there(self):
         write("parts/a.csv", "x\n1\n")
         write("parts/b.csv", "x\n1\n")
         found = refusal(UsageError, read_table, "parts/*.parquet")
-        assert found == "parts/*.parquet: matches no file; parts has a.csv, b.csv"
+        assert found == "parts/*.parquet: matches no file; parts has 'a.csv', 'b.csv'"
 
     def test_a_glob_in_an_empty_folder_is_told(self):
         found = refusal(UsageError, read_header, "parts/*/*.csv")
@@ -68,6 +81,11 @@ class TestFinding:
     def test_a_glob_in_no_folder_is_told(self):
         found = refusal(UsageError, read_table, "no/*.csv")
         assert found == "no/*.csv: matches no file; there is no folder no"
+
+    def test_a_file_named_twice_in_two_ways_is_refused(self):
+        write("parts/a.csv", "x\n1\n")
+        found = refusal(UsageError, read_table, ["parts/a.csv", "parts/../parts/a.csv"])
+        assert found == "parts/../parts/a.csv: is named twice, and its rows would count twice"
 
     def test_a_file_named_twice_is_refused(self):
         write("parts/a.csv", "x\n1\n")
@@ -128,7 +146,7 @@ class TestJoining:
         write("parts/a.csv", "x,y\n1,2\n")
         write("parts/b.csv", "x,y\n1,2\n3\n")
         assert refusal(DataError, read_table, "parts/*.csv") == (
-            "parts/b.csv: row 2: has 1 fields, the header has 2; see line 3"
+            "parts/b.csv: row 2: has 1 field, the header has 2; see line 3"
         )
 
     def test_one_of_them_may_have_no_rows(self):

@@ -93,6 +93,9 @@ OTHERS = pytest.mark.parametrize(
             "is compressed in a way that is not read; unpack it, or use gzip or zstd",
         ),
         (gzip.compress(archive()), "is a tar archive; unpack it"),
+        (gzip.compress(gzip.compress(CSV)), "is compressed twice; unpack it once"),
+        ('{"a": 1}\n'.encode("utf-16"), "is JSON in UTF-16; write JSON lines in UTF-8"),
+        ('[{"a": 1}]'.encode("utf-16-be"), "is JSON in UTF-16; write JSON lines in UTF-8"),
     ],
     ids=lambda value: value.split(";")[0] if isinstance(value, str) else "",
 )
@@ -111,7 +114,7 @@ def test_what_is_no_table_is_told_on_standard_input_too(content, message, monkey
     assert refusal(read_table, "-") == f"standard input: {message}"
 
 
-@pytest.mark.parametrize("header", ["ORCID,FEA1", "BZh,%PDF", "PK,Obj"])
+@pytest.mark.parametrize("header", ["ORCID,FEA1", "BZh,%PDF", "PK,Obj", "{a},b", "[{a}],b"])
 def test_a_header_that_begins_like_another_format_is_a_header(header):
     Path("a.csv").write_text(f"{header}\n1,2\n")
     assert read_table("a.csv").columns == tuple(header.split(","))
@@ -154,7 +157,7 @@ CONTENTS = {
     "JSON lines": b'{"a": "1", "b": "2"}\n',
 }
 OWN_ENDINGS = {
-    "delimited text": ("csv", "tsv", "txt", "data"),
+    "delimited text": ("csv", "txt", "data"),
     "a Parquet file": ("parquet", "pq", "data"),
     "an Arrow file": ("arrow", "feather", "data"),
     "an Arrow stream": ("arrows", "arrow", "data"),

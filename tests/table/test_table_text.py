@@ -50,6 +50,22 @@ class TestDelimiter:
     def test_tabs_go_without_saying_in_a_tsv(self):
         assert read("a\tb\n1\t2\n", "data.tsv").remarks == ()
 
+    def test_commas_in_a_tsv_are_told(self):
+        table = read("a,b\n1,2\n", "data.tsv")
+        assert table.columns == ("a", "b")
+        assert table.notes == ("data.tsv: fields are separated by ','",)
+
+    def test_a_note_for_excel_is_no_header(self):
+        assert refusal(b"sep=;\r\na;b\r\n1;2\r\n") == (
+            "data.csv: its first line, 'sep=;', is a note for Excel; delete it"
+        )
+
+    def test_a_header_of_one_field_above_rows_of_more_is_doubted(self):
+        assert refusal(b"# made in May\na,b\n1,2\n") == (
+            "data.csv: row 1: has 2 fields, the header has 1; see line 2; is the header further "
+            "down, or do texts lack quotes?"
+        )
+
     def test_a_single_column_has_none(self):
         table = read("a\n1\n2\n")
         assert (table.columns, table.remarks) == (("a",), ())
@@ -88,6 +104,44 @@ class TestDelimiter:
     def test_the_first_records_are_cut_with_care(self):
         long = "x" * 100_000
         assert read(f"a;b\n1;{long}\n").columns == ("a", "b")
+
+
+class TestHeader:
+    @pytest.mark.parametrize(
+        ("header", "shown"),
+        [
+            ("5.1,3.5,setosa", "'5.1', '3.5'"),
+            ("7,3,2", "'7', '3', '2'"),
+            ("-1,2", "'-1'"),
+        ],
+    )
+    def test_numbers_for_names_are_told_as_they_may_be_the_first_row(self, header, shown):
+        assert read(f"{header}\n{header}\n").warnings == (
+            f"data.csv: the header names columns {shown}; if that is the first row, write a header "
+            "above it",
+        )
+
+    @pytest.mark.parametrize("header", ["0,1,2", "x,2019,2020", "2019,2020", "12", "v1.2,1.2.3"])
+    def test_other_names_with_digits_go_without_saying(self, header):
+        assert read(f"{header}\n{header}\n").remarks == ()
+
+    def test_a_number_that_names_two_columns_is_most_likely_a_row(self):
+        assert refusal(b"1,0,1\n2,1,1\n") == (
+            "data.csv: the header names '1' more than once; if that is the first row, write a "
+            "header above it"
+        )
+
+
+class TestQuotes:
+    @pytest.mark.parametrize("field", [r'"say \"hi\""', r'"5\" pipe"'])
+    def test_a_backslash_does_not_keep_a_quote_from_closing(self, field):
+        assert refusal(f"a,b\n1,x\n2,{field}\n".encode()) == (
+            "data.csv: row 2: a quote doesn't close where its field ends; see line 3"
+        )
+
+    def test_a_backslash_may_end_a_quoted_field(self):
+        table = read('a,b\n"C:\\dir\\",1\n')
+        assert table.keep("a").to_pylist() == ["C:\\dir\\"]
 
 
 class TestEncoding:
@@ -158,7 +212,7 @@ class TestEncoding:
 
     def test_a_misshapen_row_has_its_place_in_utf_16_too(self):
         found = refusal('a,b\n1,"2\n"\n3\n'.encode("utf-16"))
-        assert found == "data.csv: row 2: has 1 fields, the header has 2; see line 4"
+        assert found == "data.csv: row 2: has 1 field, the header has 2; see line 4"
 
     def test_standard_input_is_looked_at_too(self, monkeypatch):
         content = io.BytesIO("a;b\né;1,5\n".encode("latin-1"))

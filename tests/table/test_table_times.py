@@ -258,7 +258,7 @@ class TestZones:
         clocks = np.array([(moment - EPOCH) // timedelta(microseconds=1) for moment in moments])
         place = ZoneInfo(zone)
         shown = [moment.astimezone(place).replace(tzinfo=UTC) - EPOCH for moment in moments]
-        happened = [wall.replace(tzinfo=place).astimezone(UTC) - EPOCH for wall in walls]
+        happened = [wall.replace(tzinfo=place, fold=0).astimezone(UTC) - EPOCH for wall in walls]
         micro = timedelta(microseconds=1)
         assert to_local(clocks, zone).tolist() == [gap // micro for gap in shown]
         assert to_utc(clocks, zone).tolist() == [gap // micro for gap in happened]
