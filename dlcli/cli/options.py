@@ -42,6 +42,11 @@ def not_there(ctx: click.Context, parameter: click.Parameter, path: Path | None)
     return path
 
 
+def _new_file(ctx: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+    """Takes `-` for standard output, as DATA takes it for standard input."""
+    return None if path == Path("-") else not_there(ctx, parameter, path)
+
+
 def _speak_up(ctx: click.Context, parameter: click.Parameter, verbose: bool) -> None:
     if verbose:
         ctx.meta[VERBOSE] = True
@@ -126,7 +131,7 @@ output_file = click.option(
     "--output",
     type=PATH,
     metavar="FILE",
-    callback=not_there,
+    callback=_new_file,
     help="Write to a new file instead of standard output.",
 )
 

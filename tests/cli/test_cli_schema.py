@@ -27,6 +27,12 @@ def test_the_schema_goes_to_a_file_that_was_not_there(dlcli):
 
 
 @pytest.mark.usefixtures("folder")
+def test_a_dash_as_output_is_standard_output(dlcli):
+    assert "epochs" in json.loads(dlcli("schema", "--output", "-").stdout)["properties"]
+    assert not Path("-").exists()
+
+
+@pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize(
     ("output", "reason"),
     [("file/a.json", "Not a directory"), ("none/a.json", "No such file or directory")],
