@@ -46,7 +46,7 @@ class TimeSplit(Section):
     name: Literal["time"] = "time"
     column: Column
     """The column that orders the rows: a number, or a date as 2024-12-31, 31.12.2024 or any other
-    that tells its day from its month; it is no feature."""
+    that tells its day from its month; it is a feature only if `input.features` names it."""
 
 
 SplitChoice = Annotated[RandomSplit | StratifiedSplit | GroupSplit | TimeSplit, OneOf("split")]
@@ -137,7 +137,7 @@ class Data(Section):
 
     @property
     def reserved(self) -> tuple[str, ...]:
-        """The columns that are no features: target, weight, group or time."""
+        """The columns with a part of their own: target, weight, group or time."""
         split = self.split
         columns = [*self.target.columns, self.weight]
         columns += [split.column] if isinstance(split, GroupSplit | TimeSplit) else []

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
-from dlcli.config.data import Data
+from dlcli.config.data import Data, TimeSplit
 from dlcli.config.features import Input
 from dlcli.config.layers import Hidden, Output
 from dlcli.config.losses import Loss
@@ -86,6 +86,16 @@ class Config(Section):
     """CPU threads; part of what makes a run exact; `auto` takes all there are."""
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
     """Number format of the layers' products; weights are float32 throughout."""
+
+    @property
+    def reserved(self) -> tuple[str, ...]:
+        """The columns that are no features.
+
+        The column of a time split may be one, if `input.features` names it.
+        """
+        split, named = self.data.split, self.input.features or {}
+        time = split.column if isinstance(split, TimeSplit) and split.column in named else None
+        return tuple(column for column in self.data.reserved if column != time)
 
     def conflicts(self) -> Iterator[Conflict]:
         """Yields what is right in its own section and wrong beside the others."""

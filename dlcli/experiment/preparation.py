@@ -81,7 +81,7 @@ def prepare(file: ConfigFile, events: Events, folder: Path | None = None) -> Pre
     split, dealt = deal(file, sources, target)
     notes = dict.fromkeys(text for table in sources.tables for text in table.notes)
     events.tell("data", **_rows(file, split, dealt), notes=[*notes])
-    chosen = choose_features(config.input, split.train.columns, config.data.reserved)
+    chosen = choose_features(config.input, split.train.columns, config.reserved)
     decisions = decide_types(chosen, split.train)
     events.tell("target", **describe_target(target))
     events.tell("features", columns=describe_features(decisions))

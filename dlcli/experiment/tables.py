@@ -97,7 +97,7 @@ def check_headers(config: Config, headers: Sequence[Header]) -> None:
     for header in headers:
         problems += _absent_columns(config.data, header)
     try:
-        chosen = choose_features(config.input, train[1], config.data.reserved)
+        chosen = choose_features(config.input, train[1], config.reserved)
         read = [column for column, wish in chosen.items() if not isinstance(wish, Ignored)]
         problems += [problem for header in others for problem in _absent_features(read, header)]
     except ConfigError as error:

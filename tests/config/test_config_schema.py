@@ -320,12 +320,30 @@ def test_the_defaults_are_those_of_the_design(load_with: Load) -> None:
 
 
 def test_columns_with_a_part_of_their_own_are_reserved(load_with: Load) -> None:
-    data = load_with(
+    config = load_with(
         "",
         "data.target=[y, z]",
         "data.weight=w",
         "data.validation=0.25",
         "data.split={name: group, column: g}",
-    ).data
-    assert data.reserved == ("y", "z", "w", "g")
-    assert data.shares == (0.25, 0.0)
+        "input.features={g: numeric, x: numeric}",
+    )
+    assert config.reserved == config.data.reserved == ("y", "z", "w", "g")
+    assert config.data.shares == (0.25, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("features", "reserved"),
+    [("{x: numeric, '*': auto}", ("y", "t")), ("{t: datetime, '*': auto}", ("y",))],
+)
+def test_the_column_of_a_time_split_is_a_feature_if_it_is_named(
+    features: str, reserved: tuple[str, ...], load_with: Load
+) -> None:
+    config = load_with(
+        "",
+        "data.target=y",
+        "data.validation=0.25",
+        "data.split={name: time, column: t}",
+        f"input.features={features}",
+    )
+    assert config.reserved == reserved
