@@ -71,8 +71,9 @@ def _score(sample: Sample, target: str) -> _Score:
     assert sample.target is not None
     first = np.random.default_rng(0).permutation(sample.table.rows) % 2 == 0
     if sample.target.classes or not sample.table.looks_numeric(target):
-        classes, names = sample.table.codes(target)
-        return lambda column: _class_score(column, first, classes, len(names))
+        codes, names = sample.table.codes(target)
+        classes = np.where(codes < 0, len(names), codes)  # no label is a class, too
+        return lambda column: _class_score(column, first, classes, len(names) + 1)
     values = sample.table.numbers(target)
     return lambda column: _number_score(column, first, values)
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from dlcli.config.data import Target
+from dlcli.config.features import Numeric
+from dlcli.encoding import Decision, infer_target
 from dlcli.inspection.leakage import find_leakage
+from dlcli.inspection.sample import draw_sample
 
 ROWS = 1000
 NOISE = np.random.default_rng(3).normal(size=(4, ROWS))
@@ -100,3 +104,12 @@ def test_numbers_without_bounds_break_nothing(sample):
     assert (
         find_leakage(sample({"x": x, "z": NOISE[2], "y": 1e308 * np.sign(NOISE[0])}, "y")) is None
     )
+
+
+def test_rows_without_a_label_are_a_class_of_their_own(table):
+    labels = np.where(NOISE[0] > 0, "a|b", None)
+    rows = table({"x": NOISE[1], "told": NOISE[0], "y": labels})
+    target = Target(column="y", type="multi_label", delimiter="|")
+    kind = infer_target(target, [rows])
+    decisions = {name: Decision(Numeric(), "declared") for name in ("x", "told")}
+    assert leaks(find_leakage(draw_sample(rows, decisions, kind))) == ("told",)
