@@ -13,6 +13,8 @@ from dlcli.inspection.odd_values import is_nearly_numeric
 from dlcli.inspection.sample import Codes, Floats, Sample, SampledColumn
 from dlcli.table.column import USUAL_MISSING_WORDS, missing_setting
 
+_CODES = tuple(1 - 10.0**digits for digits in range(1, 10))
+"""-9, -99, -999 and so on, which are no amounts beside such of 0 and more."""
 FEWEST_REPEATS = 5
 """Rows that a value must have to be taken for a code: an outlier comes alone."""
 _PLAIN_WORDS = USUAL_MISSING_WORDS - {"none", "nil", "-", "--", "."} | {"unknown"}
@@ -23,9 +25,9 @@ def find_missing_codes(sample: Sample) -> Finding | None:
     """Finds numbers that stand apart from all others and repeat, as -999 does.
 
     Such a number is the least or the greatest of its column; lies farther from the nearest other
-    value than those lie from each other, or is -1 where all others are 0 or more and reach 10; is
-    held by 5 rows or more, and by more than half of the other values are; and there are 10 other
-    values.
+    value than those lie from each other, or where all others are 0 or more is -9, -99, -999 and so
+    on, or, if they reach 10, -1; is held by 5 rows or more, and by more than half of the other
+    values are; and there are 10 other values.
     """
     codes = {name: code_of(column) for name, column in sample.columns.items()}
     found = {name: place for name, place in codes.items() if place is not None}
@@ -90,8 +92,9 @@ def code_of(column: SampledColumn) -> int | None:
 
 
 def _is_apart(value: float, others: Floats) -> bool:
-    is_minus_one = value == -1 and others[0] >= 0 and others[-1] >= FEWEST_OTHERS
-    return bool(is_minus_one) or is_far(value, others)
+    if others[0] >= 0 and (value in _CODES or (value == -1 and others[-1] >= FEWEST_OTHERS)):
+        return True
+    return is_far(value, others)
 
 
 def _is_frequent(rows: int, others: Codes) -> bool:

@@ -26,17 +26,32 @@ def test_a_number_far_from_all_others_and_repeated_is_a_code(code, sample):
     assert f'data.missing: ["{code}"]' in found.advice
 
 
+@pytest.mark.parametrize(("code", "told"), [(-9, True), (-999, True), (-998, False)])
+def test_a_usual_code_need_not_be_far_if_no_other_number_is_negative(code, told, sample):
+    found = find_missing_codes(sample({"income": [*range(100, 2000, 19), *[code] * 5]}))
+    assert (found is not None) == told
+
+
 @pytest.mark.parametrize(
     "values",
     [
         [*AGES, *[-999] * 4],
         [*AGES, *[100] * 9],
         [*range(-30, 30)] * 9,
+        [*range(-9, 70)] * 9,
         [-1, 0, 1] * 99,
         [0, 1000] * 50,
         [*AGES, *[0] * 9],
     ],
-    ids=["too few", "not far", "minus one among others", "signs", "two values", "zero"],
+    ids=[
+        "too few",
+        "not far",
+        "minus one among others",
+        "minus nine among others",
+        "signs",
+        "two values",
+        "zero",
+    ],
 )
 def test_other_numbers_are_no_codes(values, sample):
     assert find_missing_codes(sample({"x": values})) is None
