@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
@@ -22,6 +22,7 @@ _COMMAS = Notation(".", ",")
 _POINTS = Notation(",", ".")
 _SIGNS = (",", "'", "\u2019", " ", "\u00a0", "\u202f", "\u2009")
 """What is not in a column of plain numbers."""
+_ADDRESS = r"^\d+\.\d+\.\d+\.\d+$"
 _SAMPLE = 1000
 
 
@@ -88,13 +89,15 @@ def survey(columns: Mapping[str, Column], form: CsvFormat, delimiter: str) -> Su
     ambiguous = {name: each for name, each in signed.items() if each.is_ambiguous}
     if _PLAIN not in candidates:
         certain = {**dict.fromkeys(columns, candidates[0]), **certain}
-    if form.decimal != "auto" or not (ambiguous or _has_commas(certain)):
+    if form.decimal != "auto":
         return Survey(certain, tuple(_remarks(certain, form)))
     pointed = {
-        name: _numbers(column.present_texts(), candidates)
+        name: _pointed(column, candidates)
         for name, column in columns.items()
         if name not in signed and holds(column.values, ".")
     }
+    certain |= {name: each.fits[0] for name, each in pointed.items() if each.is_certain}
+    pointed = {name: each for name, each in pointed.items() if name not in certain}
     found, doubts = _settled(certain, ambiguous, pointed, delimiter)
     sure = {name: notation for name, notation in found.items() if name not in doubts}
     return Survey(found, (*_remarks(sure, form), *doubts.values()))
@@ -148,6 +151,22 @@ def _numbers(values: pa.ChunkedArray, candidates: Sequence[Notation]) -> _Number
     best = tuple(each for each, count in zip(usable, counts, strict=True) if count == most)
     is_doubtful = _COMMAS in best or _POINTS in best
     return _Numbers(best, _example(values) if is_doubtful else "")
+
+
+def _pointed(column: Column, candidates: Sequence[Notation]) -> _Numbers:
+    """What numbers without a comma may be: mostly plain ones, which some rows show."""
+    sample = replace(column, values=column.values.slice(0, _SAMPLE)).present_texts()
+    plain = _count(_PLAIN, sample)
+    if plain == len(sample) > _count(_POINTS, sample):
+        return _Numbers((_PLAIN,))
+    values = column.present_texts()
+    numbers = _numbers(values, candidates)
+    may_be_address = numbers.fits and _PLAIN not in numbers.fits
+    return _Numbers() if may_be_address and _are_all(values, _ADDRESS) else numbers
+
+
+def _are_all(values: pa.ChunkedArray, pattern: str) -> bool:
+    return bool(pc.all(pc.match_substring_regex(values, pattern)).as_py())
 
 
 def _example(values: pa.ChunkedArray) -> str:

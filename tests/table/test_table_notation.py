@@ -65,7 +65,7 @@ def test_numbers_are_understood_and_the_way_they_are_written_is_told(values, num
     "values",
     [
         ["1.5", "2.25"],
-        ["1.234", "5.678"],
+        ["0.234", "5.678"],
         ["01234", "00501"],
         ["192.168.100.101", "192.168.100.102"],
         ["01,234", "02,345"],
@@ -90,7 +90,7 @@ def test_zip_codes_beside_decimal_commas_stay_as_they_are():
 
 
 def test_spaces_around_numbers_are_no_sign_between_thousands():
-    table = read({"x": [" 1.234", "5.678 "], "ip": [" 192.168.100.101 ", ""]})
+    table = read({"x": [" 1.234", "5.678 "], "ip": [" 192.168.100.101 ", ""]}, ",")
     assert table.notations == {}
     table = read({"x": [" 1.234", "5.678 "], "other": ["1,5", "2,5"]})
     assert table.numbers("x").tolist() == [1234, 5678]
@@ -149,6 +149,33 @@ def test_a_point_beside_decimal_commas_that_may_be_either_is_told():
     table = read({"x": ["1.234", "12"], "other": ["1,5", "2,5"]}, thousands="none")
     assert table.numbers("x").tolist() == [1.234, 12]
     assert table.numbers("other").tolist() == [1.5, 2.5]
+
+
+def test_beside_semicolons_points_before_three_digits_part_thousands():
+    table = read({"x": ["2.436", "593"], "ip": ["192.168.100.101", "192.168.100.102"]}, ";")
+    assert table.numbers("x").tolist() == [2436, 593]
+    assert table.warnings == (
+        "data.csv: column 'x': 2.436 may be 2436 or 2.436, taken as 2436; otherwise say "
+        "data.format: {name: csv, thousands: none}",
+    )
+    assert table.notations.keys() == {"x"}
+
+
+def test_beside_semicolons_other_points_tell_that_they_stand_before_decimals():
+    table = read({"x": ["2.436", "593"], "other": ["1.5", "2.5"]}, ";")
+    assert table.numbers("x").tolist() == [2.436, 593]
+    assert table.remarks == ()
+
+
+@pytest.mark.parametrize("delimiter", [",", ";"])
+def test_two_points_in_a_number_leave_no_choice(delimiter):
+    table = read({"x": ["450.000", "1.250.000", "593"], "y": ["1.234", "5.678", "3.2"]}, delimiter)
+    assert table.numbers("x").tolist() == [450_000, 1_250_000, 593]
+    assert table.numbers("y").tolist() == [1.234, 5.678, 3.2]
+    assert table.warnings == ()
+    assert table.notes == (
+        "data.csv: the numbers of 'x' have a decimal comma and '.' between thousands",
+    )
 
 
 class TestDeclared:
