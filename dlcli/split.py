@@ -86,7 +86,7 @@ def stratified_split(classes: Rows, shares: Shares, seed: int) -> Assignment:
     _, codes, sizes = np.unique(classes, return_inverse=True, return_counts=True)
     spare = sizes - 1
     if not spare.any():
-        raise DataError("every class occurs only once, expected several rows of a class")
+        raise DataError(f"each of the {len(sizes)} classes is seen once; is it a number or a name?")
     if spare.sum() < validation + test:
         raise DataError(
             f"validation and test need {validation + test} rows, but only {spare.sum()} of "
@@ -118,7 +118,7 @@ def group_split(table: Table, column: str, shares: Shares, seed: int) -> Assignm
     """
     _refuse_missing(table, column)
     groups, names = table.codes(column)
-    validation, test = _held_out(table.rows, shares)
+    validation, test = _held_out(table.rows, shares, table.file)
     held_out_sets = (validation > 0) + (test > 0)
     if len(names) <= held_out_sets:
         found = plural(len(names), "group")
@@ -152,7 +152,7 @@ def time_split(table: Table, column: str, shares: Shares) -> Assignment:
             with and without offsets, or too few rows.
     """
     times = _times(table, column)
-    validation, test = _held_out(table.rows, shares)
+    validation, test = _held_out(table.rows, shares, table.file)
     order = np.argsort(times, kind="stable")
     edges = np.flatnonzero(np.diff(times[order])) + 1
     test_start = table.rows - test
@@ -167,8 +167,8 @@ def time_split(table: Table, column: str, shares: Shares) -> Assignment:
     return _assignment(table.rows, order[validation_start:test_start], order[test_start:])
 
 
-def _held_out(rows: int, shares: Shares) -> tuple[int, int]:
-    """How many rows validate and how many test.
+def _held_out(rows: int, shares: Shares, file: str | None = None) -> tuple[int, int]:
+    """How many of a file's rows validate and how many test.
 
     Raises:
         DataError: no row would be left for training.
@@ -180,7 +180,8 @@ def _held_out(rows: int, shares: Shares) -> tuple[int, int]:
     if validation + test >= rows:
         raise DataError(
             f"{rows} rows are too few: validation takes {validation}, test {test}, and training "
-            "needs at least 1; give more rows, or hold out less"
+            "needs at least 1; give more rows, or hold out less",
+            file=file,
         )
     return validation, test
 

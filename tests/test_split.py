@@ -141,7 +141,7 @@ class TestStratified:
         assert lists(first) != lists(second)
 
     def test_only_classes_that_occur_once_are_refused(self):
-        with pytest.raises(DataError, match=r"^every class occurs only once"):
+        with pytest.raises(DataError, match=r"^each of the 10 classes is seen once; is it"):
             stratified_split(np.arange(10), Shares(test=0.2), 0)
 
     def test_more_held_out_rows_than_the_classes_can_spare_are_refused(self):

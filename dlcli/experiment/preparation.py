@@ -23,9 +23,10 @@ from dlcli.encoding import (
     type_warnings,
 )
 from dlcli.encoding.stored import InputsWriter
+from dlcli.experiment.dealing import deal
 from dlcli.experiment.description import describe_features, describe_network, describe_target
 from dlcli.experiment.events import Events
-from dlcli.experiment.tables import deal, read_sources, target_of
+from dlcli.experiment.tables import read_sources, target_of
 from dlcli.inspection import inspect_split
 from dlcli.network import (
     Head,

@@ -1,4 +1,4 @@
-"""The config's `data` section: files read, rows dealt out."""
+"""The config's `data` section: its files, and the columns that it wants of them."""
 
 from __future__ import annotations
 
@@ -6,30 +6,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from dlcli.config import Config, ConfigFile
 from dlcli.config.data import (
     Data,
     Files,
     GroupSplit,
-    RandomSplit,
-    SplitChoice,
-    StratifiedSplit,
     TimeSplit,
 )
 from dlcli.config.features import Ignored
 from dlcli.encoding import TargetKind, choose_features, infer_target
-from dlcli.errors import ConfigError, DataError, Problem, did_you_mean
-from dlcli.split import (
-    Assignment,
-    Shares,
-    Split,
-    group_split,
-    random_split,
-    stratified_split,
-    time_split,
-)
+from dlcli.errors import ConfigError, Problem, did_you_mean
 from dlcli.table import Source, Table, expand, name_of, read_header, read_table
 
 Header = tuple[str, tuple[str, ...]]
@@ -138,64 +124,6 @@ def _absent_features(read: Sequence[str], header: Header) -> Iterator[Problem]:
         hint = did_you_mean(absent[0], columns) if len(absent) == 1 else ""
         message = f"{file} has no column {named}, which the network reads{hint}"
         yield Problem("input.features", message)
-
-
-def deal(file: ConfigFile, sources: Sources, kind: TargetKind) -> tuple[Split, SplitChoice]:
-    """Deals the rows out to training, validation and test.
-
-    Returns:
-        The sets, and the way they were dealt.
-
-    Raises:
-        DataError: for too few rows.
-    """
-    data, train = file.config.data, sources.train
-    how = data.split or (StratifiedSplit() if kind.classes else RandomSplit())
-    if not any(data.shares):
-        split = Split(train, sources.validation, sources.test)
-    else:
-        rows = _assign(file, train, how, kind)
-        split = Split(
-            train.take(rows.train),
-            train.take(rows.validation) if len(rows.validation) else sources.validation,
-            train.take(rows.test) if len(rows.test) else sources.test,
-        )
-    _check_enough(split.train, kind)
-    return split, how
-
-
-def _assign(file: ConfigFile, table: Table, how: SplitChoice, kind: TargetKind) -> Assignment:
-    shares, seed = Shares(*file.config.data.shares), file.config.seed
-    if isinstance(how, GroupSplit):
-        return group_split(table, how.column, shares, seed)
-    if isinstance(how, TimeSplit):
-        return time_split(table, how.column, shares)
-    if isinstance(how, RandomSplit):
-        return random_split(table.rows, shares, seed)
-    if not kind.classes:
-        what = "labels" if kind.labels else "a number"
-        message = f"'stratified' is for classes, and {kind.name} is {what}; use random"
-        raise ConfigError([Problem("data.split", message)])
-    return stratified_split(table.codes(kind.columns[0])[0], shares, seed)
-
-
-def _check_enough(train: Table, kind: TargetKind) -> None:
-    """Refuses a lone training row, and classes that are all seen once or not told apart.
-
-    Raises:
-        DataError: saying what there is.
-    """
-    if train.rows < 2:
-        raise DataError("one training row is nothing to learn from", file=train.file)
-    if kind.classes:
-        codes, names = train.codes(kind.columns[0])
-        counts = np.bincount(codes)
-        if len(names) < 2:
-            message = f"all training rows are of the class '{names[0]}'; split otherwise"
-            raise DataError(message, file=train.file, column=kind.columns[0])
-        if counts.max() == 1:
-            message = f"each of the {len(names)} classes is seen once; is it a number or a name?"
-            raise DataError(message, file=train.file, column=kind.columns[0])
 
 
 def read_headers(file: ConfigFile) -> list[Header]:

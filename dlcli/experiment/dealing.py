@@ -1,0 +1,94 @@
+"""The rows dealt out to training, validation and test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from dlcli.config import ConfigFile
+from dlcli.config.data import GroupSplit, RandomSplit, SplitChoice, StratifiedSplit, TimeSplit
+from dlcli.encoding import TargetKind
+from dlcli.errors import ConfigError, DataError, Problem
+from dlcli.experiment.tables import Sources
+from dlcli.split import (
+    Assignment,
+    Shares,
+    Split,
+    group_split,
+    random_split,
+    stratified_split,
+    time_split,
+)
+from dlcli.table import Table
+
+
+def deal(file: ConfigFile, sources: Sources, kind: TargetKind) -> tuple[Split, SplitChoice]:
+    """Deals the rows out to training, validation and test.
+
+    Returns:
+        The sets, and the way they were dealt.
+
+    Raises:
+        DataError: for too few rows.
+    """
+    data, train = file.config.data, sources.train
+    how = data.split or (StratifiedSplit() if kind.classes else RandomSplit())
+    if not any(data.shares):
+        split = Split(train, sources.validation, sources.test)
+    else:
+        rows = _assign(file, train, how, kind)
+        split = Split(
+            train.take(rows.train),
+            train.take(rows.validation) if len(rows.validation) else sources.validation,
+            train.take(rows.test) if len(rows.test) else sources.test,
+        )
+    _check_enough(split.train, kind)
+    return split, how
+
+
+def _assign(file: ConfigFile, table: Table, how: SplitChoice, kind: TargetKind) -> Assignment:
+    shares, seed = Shares(*file.config.data.shares), file.config.seed
+    if isinstance(how, GroupSplit):
+        return group_split(table, how.column, shares, seed)
+    if isinstance(how, TimeSplit):
+        return time_split(table, how.column, shares)
+    if isinstance(how, RandomSplit):
+        with _told_of(table.file):
+            return random_split(table.rows, shares, seed)
+    if not kind.classes:
+        what = "labels" if kind.labels else "a number"
+        message = f"'stratified' is for classes, and {kind.name} is {what}; use random"
+        raise ConfigError([Problem("data.split", message)])
+    [column] = kind.columns
+    with _told_of(table.file, column):
+        return stratified_split(table.codes(column)[0], shares, seed)
+
+
+@contextmanager
+def _told_of(file: str, column: str | None = None) -> Iterator[None]:
+    """Adds to errors of mere numbers where these came from."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(str(error), file=file, column=column) from None
+
+
+def _check_enough(train: Table, kind: TargetKind) -> None:
+    """Refuses a lone training row, and classes that are all seen once or not told apart.
+
+    Raises:
+        DataError: saying what there is.
+    """
+    if train.rows < 2:
+        raise DataError("one training row is nothing to learn from", file=train.file)
+    if kind.classes:
+        codes, names = train.codes(kind.columns[0])
+        counts = np.bincount(codes)
+        if len(names) < 2:
+            message = f"all training rows are of the class '{names[0]}'; split otherwise"
+            raise DataError(message, file=train.file, column=kind.columns[0])
+        if counts.max() == 1:
+            message = f"each of the {len(names)} classes is seen once; is it a number or a name?"
+            raise DataError(message, file=train.file, column=kind.columns[0])
