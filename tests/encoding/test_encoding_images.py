@@ -308,12 +308,12 @@ def test_a_file_that_one_may_not_read_is_told(tmp_path):
 )
 def test_what_is_no_png_or_jpeg_is_refused(tmp_path, content):
     (tmp_path / "a.png").write_bytes(content)
-    assert refusal(tmp_path, "a.png") == f"expected a PNG or JPEG file, got '{tmp_path}/a.png'"
+    assert refusal(tmp_path, "a.png") == f"'{tmp_path}/a.png' holds no PNG or JPEG image"
 
 
 def test_a_gif_is_refused_whatever_pillow_reads(tmp_path):
     save(tmp_path, "a.gif", GREY)
-    assert refusal(tmp_path, "a.gif") == f"expected a PNG or JPEG file, got '{tmp_path}/a.gif'"
+    assert refusal(tmp_path, "a.gif") == f"'{tmp_path}/a.gif' holds no PNG or JPEG image"
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.jpg"])
@@ -322,6 +322,13 @@ def test_a_file_that_was_cut_off_is_damaged(tmp_path, name):
     content = (tmp_path / name).read_bytes()
     (tmp_path / name).write_bytes(content[: len(content) // 2])
     assert refusal(tmp_path, name).startswith(f"'{tmp_path}/{name}' is damaged: ")
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg"])
+def test_a_file_of_which_only_the_first_bytes_are_left_is_damaged(tmp_path, name):
+    save(tmp_path, name, GREY)
+    (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:10])
+    assert refusal(tmp_path, name).startswith(f"'{tmp_path}/{name}' is damaged")
 
 
 def test_an_image_that_would_fill_the_memory_is_refused_before_it_does(tmp_path):

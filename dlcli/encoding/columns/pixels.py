@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 Pixels = NDArray[np.uint8]
 
+_MARKS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
+"""What PNG and JPEG files begin with."""
 _SHOWN_CHARACTERS = 200
 _ABSENT = (
     "there is no file {}; "
@@ -49,7 +51,7 @@ def read_images(
                 return _told(files[at], _ABSENT)
             pixels[at] = _decode(files[at], shape)
         except Exception as error:  # Pillow has no error of its own for broken files
-            return _told(files[at], _what_is_wrong(error))
+            return _told(files[at], _what_is_wrong(error, files[at]))
         return ""
 
     with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
@@ -64,12 +66,14 @@ def _told(file: Path, what: str) -> str:
     return what.replace("{}", f"'{cut}'", 1)
 
 
-def _what_is_wrong(error: Exception) -> str:
+def _what_is_wrong(error: Exception, file: Path) -> str:
     """What an error means, with `{}` for the file."""
     from PIL import Image, UnidentifiedImageError
 
     if isinstance(error, UnidentifiedImageError):
-        return "expected a PNG or JPEG file, got {}"
+        with file.open("rb") as stream:
+            is_damaged = stream.read(8).startswith(_MARKS)
+        return "{} is damaged" if is_damaged else "{} holds no PNG or JPEG image"
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
         return f"{{}} has more than {Image.MAX_IMAGE_PIXELS:,} pixels; make it smaller"
     if isinstance(error, OSError) and error.strerror:
