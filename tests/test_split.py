@@ -277,7 +277,6 @@ class TestTime:
             (["2024-01-01", "2023-02-29"], 12, "2023-02-29"),
             (["2024-01", "2024-13"], 12, "2024-13"),
             (["2024-01-01T10:00", "2024-01-01T10:00 noon"], 12, "2024-01-01T10:00 noon"),
-            ([True, False], 11, "true"),
         ],
     )
     def test_a_value_that_is_no_time_is_refused(self, times, row, shown):
@@ -285,6 +284,14 @@ class TestTime:
             time_split(column(times), "by", Shares(test=0.3))
         expected = f"expected a number, or a date such as 2024-03-31, got '{shown}'"
         assert str(caught.value) == f"data.csv: row {row}, column 'by': {expected}"
+
+    def test_flags_are_no_times(self):
+        with pytest.raises(DataError) as caught:
+            time_split(column([True, False]), "by", Shares(test=0.3))
+        assert str(caught.value) == (
+            "data.csv: row 11, column 'by': expected a number, or a date such as 2024-03-31, got "
+            "'true' (1 more such row)"
+        )
 
     @pytest.mark.parametrize(
         ("times", "expected"),

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dlcli.errors import DataError
+from dlcli.errors import DataError, plural
 from dlcli.table.arrays import integers, strings
 from dlcli.table.column import Column, Kind, Parsed, plain
 from dlcli.table.notation import Notation
@@ -213,7 +213,7 @@ class Table:
         return self.data.column(name)
 
     def refuse(self, wrong: NDArray[np.bool_], name: str, complaint: Callable[[int], str]) -> None:
-        """Refuses the first value of a column that is wrong.
+        """Refuses the first value of a column that is wrong, and says how many more are.
 
         Args:
             wrong: where values are wrong, (rows,).
@@ -226,7 +226,9 @@ class Table:
         if wrong.any():
             at = int(np.argmax(wrong))
             file, row = self.where(at)
-            raise DataError(complaint(at), file=file, row=row, column=name)
+            others = int(np.count_nonzero(wrong)) - 1
+            more = f" ({plural(others, 'more such row')})" if others else ""
+            raise DataError(complaint(at) + more, file=file, row=row, column=name)
 
     def _all_of(self, parsed: Parsed, name: str) -> NDArray[np.float64]:
         self.refuse(parsed.unreadable, name, parsed.complaint)

@@ -350,7 +350,8 @@ def test_the_first_bad_row_is_told_be_it_empty_or_broken(tmp_path):
     with pytest.raises(DataError) as caught:
         inputs(encoder(), rows)
     assert str(caught.value) == (
-        f"{tmp_path / 't.csv'}: row 2, column 'photo': is empty, expected the path of an image"
+        f"{tmp_path / 't.csv'}: row 2, column 'photo': is empty, expected the path of an image "
+        "(1 more such row)"
     )
 
 

@@ -124,7 +124,7 @@ def test_a_forbidden_gap_is_an_error_that_counts_the_others():
         encoder = fit([1, 2], Numeric(missing=Refuse()))
         inputs(encoder, [1, None, None, None], first_row=11)
     assert str(caught.value) == (
-        "t.csv: row 12, column 'x': is empty, as 2 more are; 'missing: error' forbids it"
+        "t.csv: row 12, column 'x': is empty; 'missing: error' forbids it (2 more such rows)"
     )
 
 

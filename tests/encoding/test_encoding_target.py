@@ -112,13 +112,13 @@ def test_a_single_class_is_refused(values):
 
 
 @pytest.mark.parametrize(
-    ("values", "others"), [([1.5, None, 3.0], ""), (["a", "", " ", "b"], " (and in 1 more rows)")]
+    ("values", "others"), [([1.5, None, 3.0], ""), (["a", "", " ", "b"], " (1 more such row)")]
 )
 def test_a_missing_target_is_refused_with_its_row(values, others):
     with pytest.raises(DataError) as caught:
         infer_target(Target(column="y"), [rows(y=["a", "b"]), rows(first_row=7, y=values)])
     assert str(caught.value) == (
-        f"t.csv: row 8, column 'y': the target is missing{others}; leave such rows out of the file"
+        f"t.csv: row 8, column 'y': the target is missing; leave such rows out of the file{others}"
     )
 
 
@@ -242,7 +242,7 @@ def test_a_label_that_no_table_had_is_refused_with_its_row():
     target = fit_target(infer_target(TAGS, [table]), None, table)
     with pytest.raises(DataError) as caught:
         target.encode(rows(first_row=4, tags=["", "a|z", "z"]), Findings())
-    message = "t.csv: row 5, column 'tags': 'z' is none of the labels (a, b)"
+    message = "t.csv: row 5, column 'tags': 'z' is none of the labels (a, b) (1 more such row)"
     assert str(caught.value) == message
 
 

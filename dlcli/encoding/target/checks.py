@@ -19,13 +19,10 @@ def refuse_gaps(table: Table, column: str, findings: Findings, hint: str = "") -
         hint: what else there is to say of it.
 
     Raises:
-        DataError: naming the first such row, and how many there are, unless they are lenient.
+        DataError: naming the first such row, unless they are lenient.
     """
-    gaps = table.missing(column)
-    has_others = gaps.sum() > 1 and not findings.lenient
-    others = f" (and in {gaps.sum() - 1} more rows)" if has_others else ""
-    message = f"the target is missing{others}; leave such rows out of the file{hint}"
-    findings.refuse(gaps, table, column, lambda _: message)
+    message = f"the target is missing; leave such rows out of the file{hint}"
+    findings.refuse(table.missing(column), table, column, lambda _: message)
 
 
 def refuse_no_counts(
