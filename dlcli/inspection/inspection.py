@@ -31,6 +31,7 @@ from dlcli.split import Split
 from dlcli.table import Table
 
 _COLUMNS_NAMED = 12
+_REASONS_TO_IGNORE = ("identifiers", "constants")
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ def inspect_table(table: Table, target: str | None = None) -> Inspection:
     found = [*problems, *more, *_of_training(sample, Input()), *_of_all_rows(sample)]
     found += [*_notes(sample), *_present([find_repeats(sample), find_imbalance(table, kind)])]
     found += _present([find_rare_classes({"train": table}, kind)])
+    found = [_left_out(finding, decisions) for finding in found]
     found.sort(key=lambda finding: finding.severity == "note")  # stable: order of checks otherwise
     columns = overview(table, decisions, kind)
     return Inspection(table.file, table.rows, target, columns, tuple(found))
@@ -130,6 +132,15 @@ def _decisions(table: Table, target: str | None) -> tuple[dict[str, Decision], l
         others = [column for column in table.columns if column not in reserved]
         ignored = dict.fromkeys(others, Decision(Ignored(), "can't be read"))
         return ignored, [_unusable("features", tuple(others), error)]
+
+
+def _left_out(finding: Finding, decisions: Mapping[str, Decision]) -> Finding:
+    """What is found, or a mere note if `auto` has seen it, too, and ignores the columns."""
+    ignored = {name for name, item in decisions.items() if isinstance(item.feature, Ignored)}
+    if finding.check not in _REASONS_TO_IGNORE or not ignored.issuperset(finding.columns):
+        return finding
+    advice = "ignored, as long as input.features doesn't name it"
+    return replace(finding, severity="note", advice=advice)
 
 
 def _unusable(check: str, columns: tuple[str, ...], error: DataError | ConfigError) -> Finding:

@@ -67,6 +67,23 @@ def test_a_table_without_features_is_a_finding(table):
     assert checks(inspect_table(table({"y": [1.5, 2, 4]}), "y").findings) == ["features"]
 
 
+def test_what_is_ignored_anyway_is_a_mere_note(table):
+    columns = {"id": np.arange(60), "c": [1] * 60, "x": np.random.default_rng(0).normal(size=60)}
+    found = inspect_table(table(columns)).findings
+    assert [(item.check, item.severity) for item in found] == [
+        ("identifiers", "note"),
+        ("constants", "note"),
+    ]
+    assert found[0].advice == "ignored, as long as input.features doesn't name it"
+
+
+def test_an_identifier_that_is_read_is_warned_of(table):
+    rows = table({"id": np.arange(60), "y": ["a", "b"] * 30})
+    kind = infer_target(Target(column="y"), [rows])
+    [found] = inspect_split(Split(rows, None, None), kind, {"id": NUMBER}, Input())
+    assert (found.check, found.severity) == ("identifiers", "warning")
+
+
 def test_training_is_told_warnings_only_and_each_once(table):
     rng = np.random.default_rng(2)
     y = rng.normal(size=200)
