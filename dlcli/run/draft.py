@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from dlcli.errors import TrainingError
+from dlcli.run.arrays import write_arrays
 from dlcli.run.history import dump_history
 from dlcli.run.json_document import to_json
 from dlcli.run.manifest import MANIFEST, FileName, Manifest
 from dlcli.run.run import Run
 from dlcli.run.storage import reason, replaced, sync, sync_folder
-from dlcli.run.weights import Weights, write_weights
+from dlcli.run.weights import Weights
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -51,7 +52,7 @@ class Draft:
     def write_weights(self, arrays: Mapping[str, Weights]) -> None:
         """Stores the weights, float32, by name."""
         with self._stored("weights.npz") as temporary:
-            write_weights(temporary, arrays)
+            write_arrays(temporary, arrays)
 
     def write_metrics(self, metrics: Mapping[str, Mapping[str, object]]) -> None:
         """Stores the final metrics: split, then metric."""

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from dlcli.errors import RunError
-from dlcli.run.weights import read_weights, write_weights
+from dlcli.run.arrays import write_arrays
+from dlcli.run.weights import read_weights
 
 FILE = Path("runs/iris/weights.npz")
 KERNEL = np.array([[1, 2, 3], [4, 5, 6]], np.float32)
@@ -20,7 +21,7 @@ SHAPES = {"hidden_1/kernel": (2, 3), "hidden_1/bias": (3,)}
 
 
 def stored(path, arrays):
-    write_weights(path, arrays)
+    write_arrays(path, arrays)
     return path.read_bytes()
 
 
@@ -83,7 +84,7 @@ def test_equal_arrays_give_equal_bytes_whatever_their_layout(tmp_path):
 
 
 def test_the_archive_knows_no_time(tmp_path):
-    write_weights(tmp_path / "w", {"a": BIAS})
+    write_arrays(tmp_path / "w", {"a": BIAS})
     with zipfile.ZipFile(tmp_path / "w") as stored_archive:
         assert stored_archive.getinfo("a.npy").date_time == (1980, 1, 1, 0, 0, 0)
 
