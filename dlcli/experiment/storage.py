@@ -44,11 +44,17 @@ def working_folder(file: ConfigFile, output: Path | None) -> Iterator[Path | Non
 def _is_large(files: Sequence[Path]) -> bool:
     """Whether rows would take more than half of the memory that there is."""
     needed = sum(
-        path.stat().st_size * EXPANSION.get(path.suffix.lower(), USUAL_EXPANSION)
-        for path in files
-        if path.exists()  # what isn't there is told by the reader
+        _size(path) * EXPANSION.get(path.suffix.lower(), USUAL_EXPANSION) for path in files
     )
     return needed > available_memory() / 2
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file; none if it can't be looked at, which the reader will tell."""
+    try:
+        return path.stat().st_size
+    except (OSError, ValueError):  # such as a name that is too long, or with a NUL character
+        return 0
 
 
 def available_memory() -> float:

@@ -151,9 +151,9 @@ def store(batches: Batches, path: Path) -> StoredColumns:
     """
     schema = _plain(batches.schema.empty_table()).schema
     rows, waiting = 0, _Waiting(schema)
-    path.touch(exist_ok=False)
-    with pa.OSFile(str(path), "wb") as file:
-        writer = pa.ipc.new_file(file, schema)
+    with _created(path) as file:
+        with storing(path.parent):
+            writer = pa.ipc.new_file(file, schema)
         for batch in batches.rows:
             rows += batch.num_rows
             _write(waiting.add(_plain(pa.Table.from_batches([batch]))), writer, path)
@@ -178,6 +178,19 @@ def storing(folder: Path) -> Iterator[None]:
             f"{folder}: rows could not be stored: {reason}; make room, or name another place with "
             "--output"
         ) from error
+
+
+@contextmanager
+def _created(path: Path) -> Iterator[pa.NativeFile]:
+    """Makes a file for rows. No error of its own may look like one of the file that is read."""
+    with storing(path.parent):
+        path.touch(exist_ok=False)
+        file = pa.OSFile(str(path), "wb")
+    try:
+        yield file
+    finally:
+        with storing(path.parent):
+            file.close()
 
 
 def _write(batches: Sequence[pa.RecordBatch], writer: Any, path: Path) -> None:  # noqa: ANN401

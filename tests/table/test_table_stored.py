@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from dlcli.errors import TrainingError
 from dlcli.table import stored
 from dlcli.table.arrays import integers
 from dlcli.table.batches import Batches
@@ -63,10 +64,10 @@ def test_neighbouring_rows_are_read_whole(start, length, tmp_path):
 
 
 @pytest.mark.usefixtures("batch_rows")
-def test_neighbours_among_taken_rows_are_read_whole(tmp_path):
-    columns = on_disk(tmp_path, ROWS.slice(0, 4), ROWS.slice(4))
-    taken = columns.take(integers(np.array([1, 3, 4, 6])))
-    assert taken.slice(1, 2).to_pylist() == ROWS.take([3, 4]).to_pylist()
+@pytest.mark.parametrize("rows", [[1, 3, 4, 6], [6, 1, 5, 0], [2, 5, 2, 2]])
+def test_neighbours_among_taken_rows_are_read_whole_in_the_order_taken(rows, tmp_path):
+    taken = on_disk(tmp_path, ROWS.slice(0, 4), ROWS.slice(4)).take(integers(np.array(rows)))
+    assert taken.slice(1, 2).to_pylist() == ROWS.take(rows[1:3]).to_pylist()
 
 
 def test_files_with_other_types_are_read_as_one_that_holds_both(tmp_path):
@@ -79,5 +80,6 @@ def test_files_with_other_types_are_read_as_one_that_holds_both(tmp_path):
 
 def test_what_is_there_already_is_not_overwritten(tmp_path):
     (tmp_path / "rows.arrow").write_text("mine")
-    with pytest.raises(FileExistsError):
+    with pytest.raises(TrainingError, match="rows could not be stored: File exists; make room"):
         store(batches_of(ROWS, 2), tmp_path / "rows.arrow")
+    assert (tmp_path / "rows.arrow").read_text() == "mine"
