@@ -14,7 +14,8 @@ from dlcli.errors import RunError, did_you_mean
 from dlcli.run.history import parse_history
 from dlcli.run.json_document import from_json
 from dlcli.run.manifest import FileName, Manifest
-from dlcli.run.storage import damaged, opened, sha256
+from dlcli.run.sealed import checked
+from dlcli.run.storage import damaged
 from dlcli.run.weights import Weights, read_weights
 
 Metrics = dict[str, dict[str, object]]
@@ -106,13 +107,7 @@ class Run:
         path = self.path / name
         if (entry := self.manifest.files.get(name)) is None:
             raise RunError(f"{path}: is not part of this run; name a run that has it")
-        with opened(path) as stream:
-            size = os.fstat(stream.fileno()).st_size
-            if size != entry.bytes:
-                raise damaged(path, f"has {size} bytes, {entry.bytes} were expected")
-            if sha256(stream) != entry.sha256:
-                raise damaged(path, "has changed since the run was finished")
-            stream.seek(0)
+        with checked(path, entry) as stream:
             yield stream
 
 
@@ -123,7 +118,7 @@ def open_run(path: Path) -> Run:
         RunError: if there is none, or it is unfinished, damaged or of a newer format.
     """
     if os.path.isdir(path):
-        return Run(path, Manifest.read(path))
+        return Run(path, Manifest.of(path))
     if os.path.exists(path):
         raise RunError(f"{path}: is a file, a run folder was expected")
     siblings = [entry.name for entry in _entries(path.parent)]
@@ -148,7 +143,7 @@ def _finished_runs(base: Path) -> Iterator[Run]:
     for path in _entries(base):
         if path.is_dir() and not path.is_symlink():  # a link would count a run twice
             with suppress(RunError):
-                yield Run(path, Manifest.read(path))
+                yield Run(path, Manifest.of(path))
 
 
 def _entries(folder: Path) -> list[Path]:

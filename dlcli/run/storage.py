@@ -24,6 +24,7 @@ def replaced(path: Path) -> Iterator[Path]:
         OSError: if the content can't be stored; nothing is left then.
     """
     temporary = path.with_name(f".{path.stem}.partial{path.suffix}")
+    temporary.unlink(missing_ok=True)  # of a crash; or a link, which may lead anywhere
     try:
         yield temporary
         sync(temporary)

@@ -129,7 +129,7 @@ def test_any_flipped_bit_is_noticed(folder, name):
         flipped = bytearray(content)
         flipped[place] ^= 1
         (folder / name).write_bytes(flipped)
-        with pytest.raises(RunError, match=f"{name}: has changed since the run was finished"):
+        with pytest.raises(RunError, match=f"{name}: has changed since it was written"):
             run.verify()
 
 

@@ -1,0 +1,130 @@
+"""Documents that show their own damage, and that of the files beside them.
+
+They give integrity, not authenticity: whoever changes a file on purpose can write a document to
+match.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedReader
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from dlcli import __version__
+from dlcli.errors import RunError
+from dlcli.run.json_document import from_json, to_json
+from dlcli.run.storage import damaged, opened, sha256
+
+FORMAT: Literal[1] = 1
+"""Rises whenever an older dlcli could misread a run folder."""
+
+_LIMIT = 2**20
+
+
+class Part(BaseModel):
+    """A part of a document: no field too many, none of another type."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+
+class Entry(Part):
+    """How one file is known again."""
+
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    bytes: Annotated[int, Field(ge=0)]
+
+
+class Sealed(Part):
+    """A JSON document that holds a digest of itself."""
+
+    format: Literal[1]
+    dlcli: str
+    """The version of dlcli that wrote it."""
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Reads a document.
+
+        Raises:
+            RunError: if there is none, or it is damaged or of a newer format.
+        """
+        with opened(path) as stream:
+            content = stream.read(_LIMIT + 1)
+        if len(content) > _LIMIT:
+            raise damaged(path, "is larger than 1 MiB")
+        try:
+            fields = from_json(content)
+        except ValueError as error:
+            raise damaged(path, f"is no JSON: {error}") from None
+        if not isinstance(fields, dict):
+            raise damaged(path, "is no JSON object")
+        _check_format(fields, path)
+        digest = fields.pop("digest", None)
+        try:
+            document = cls.model_validate(fields)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"]))
+            raise damaged(path, f"is malformed at {place!r}: {first['msg']}") from None
+        if digest != _digest(fields):
+            raise damaged(path, "does not agree with its own digest")
+        return document
+
+    def to_json(self) -> bytes:
+        """The document as it stands in the folder, with its digest."""
+        fields = self.model_dump(mode="json")
+        return to_json({**fields, "digest": _digest(fields)})
+
+
+def describe(path: Path) -> Entry:
+    """How a file as it is now will be known again.
+
+    Raises:
+        OSError: if it can't be read.
+    """
+    with path.open("rb") as stream:
+        return Entry(sha256=sha256(stream), bytes=os.fstat(stream.fileno()).st_size)
+
+
+@contextmanager
+def checked(path: Path, entry: Entry) -> Iterator[BufferedReader]:
+    """Opens a file once it has proved to be the one that was described.
+
+    Raises:
+        RunError: if it isn't, or is no plain file.
+    """
+    with opened(path) as stream:
+        size = os.fstat(stream.fileno()).st_size
+        if size != entry.bytes:
+            raise damaged(path, f"has {size} bytes, {entry.bytes} were expected")
+        if sha256(stream) != entry.sha256:
+            raise damaged(path, "has changed since it was written")
+        stream.seek(0)
+        yield stream
+
+
+def _digest(fields: dict[str, Any]) -> str:
+    """The SHA-256 of the fields as JSON with sorted keys and no spaces."""
+    canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _check_format(fields: dict[str, Any], path: Path) -> None:
+    """Looks at the format before all else, as a newer one may mean anything by the rest.
+
+    Raises:
+        RunError: if this dlcli is too old for the folder.
+    """
+    written = fields.get("format")
+    if isinstance(written, int) and written > FORMAT:
+        raise RunError(
+            f"{path}: is of format {written}, written by dlcli {fields.get('dlcli')!r}; "
+            f"dlcli {__version__} reads format {FORMAT}: install the newer one"
+        )
