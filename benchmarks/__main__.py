@@ -14,6 +14,7 @@ from rich.console import Console
 
 from benchmarks.encodings import ROWS, encoding_cases
 from benchmarks.machine import machine_facts
+from benchmarks.memory import LIMIT, memory_cases
 from benchmarks.runner import Case, Outcome, run
 from benchmarks.tables import outcome_report, promise_rows, promise_table
 from benchmarks.trainings import Interpreters, training_cases
@@ -62,7 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    names = ("start-up", "tutorial", "encoding", *(workload.name for workload in WORKLOADS))
+    suites = ("start-up", "tutorial", "encoding", "memory")
+    names = (*suites, *(workload.name for workload in WORKLOADS))
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
         "--quick",
@@ -99,6 +101,12 @@ def _suites(folder: Path, interpreters: Interpreters) -> list[Suite]:
         ),
         Suite("tutorial", "4 rows, 1-1, 1000 epochs", lambda: tutorial_cases(folder)),
         Suite("encoding", f"{ROWS:,} × 30 mixed columns", lambda: encoding_cases(folder), rounds=5),
+        Suite(
+            "memory",
+            f"1.2 and 4.8 GB of float32 from disk, in {LIMIT / 1e9:g} GB of address space",
+            lambda: memory_cases(folder),
+            rounds=1,
+        ),
         *map(training, WORKLOADS),
     ]
 

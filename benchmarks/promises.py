@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from benchmarks.memory import ROWS, case_name
 from benchmarks.runner import Outcome
 
 
@@ -84,6 +85,13 @@ def _memory(suites: tuple[str, ...]) -> Iterator[Promise]:
         yield Promise(suite, text, "allowed_memory", "dlcli", None, 1.0)
 
 
+def _larger_than_memory() -> Iterator[Promise]:
+    small, large = map(case_name, ROWS)
+    text = f"peak, {large} / {small}"
+    yield Promise("memory", text, "peak_bytes", large, small, 1.4)
+    yield Promise("memory", f"peak / table, {large}", "table_share", large, None, 0.35)
+
+
 PROMISES = (
     *_start_up(),
     *_tutorial(),
@@ -93,6 +101,7 @@ PROMISES = (
     Promise(
         "dropout", "with / without dropout, an epoch", "epoch_seconds", "dlcli", "dlcli, plain", 1.3
     ),
+    *_larger_than_memory(),
     *_memory(("small", "digits", "table", "mnist", "large", "wide")),
 )
 """All of them."""

@@ -17,6 +17,7 @@ from rich.console import Console
 from benchmarks.__main__ import main
 from benchmarks.encodings import encoding_cases
 from benchmarks.marks import Mark, figures, last_of_each_burst
+from benchmarks.memory import case_name, memory_cases
 from benchmarks.mixed import mixed_table
 from benchmarks.promises import PROMISES, Promise
 from benchmarks.runner import Case, Figures, Outcome, run
@@ -137,7 +138,13 @@ def test_the_mixed_table_has_thirty_columns_of_which_half_have_gaps_and_a_target
 
 
 def test_every_promise_is_about_a_workload_that_exists() -> None:
-    names = {"start-up", "tutorial", "encoding", *(workload.name for workload in WORKLOADS)}
+    names = {
+        "start-up",
+        "tutorial",
+        "encoding",
+        "memory",
+        *(workload.name for workload in WORKLOADS),
+    }
 
     assert {promise.suite for promise in PROMISES} <= names
 
@@ -182,3 +189,15 @@ def test_every_step_of_the_mixed_table_is_measured(tmp_path: Path) -> None:
     assert {"pyarrow read", "dlcli encode", "dlcli fit", "dlcli predict"} < set(measured)
     assert all(figures["step_seconds"] > 0 for figures in measured.values())
     assert all(figures["peak_bytes"] > 10e6 for figures in measured.values())
+
+
+@pytest.mark.slow
+def test_a_table_on_disk_is_measured_under_a_limit(tmp_path: Path) -> None:
+    [case] = memory_cases(tmp_path, sizes=(500,))
+    figures = case.measure()
+
+    assert case.name == case_name(500) == "500 rows"
+    assert (
+        figures["table_share"]
+        == figures["peak_bytes"] / (tmp_path / "memory-500.parquet").stat().st_size
+    )
