@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
@@ -9,13 +10,35 @@ from dlcli.cli.narration import warn
 from dlcli.cli.options import BadRows
 from dlcli.cli.sink import sink
 from dlcli.encoding import Encoding, Findings, differences, lines_of
-from dlcli.encoding.findings import BadRow
+from dlcli.encoding.findings import BadRow, Mask
+from dlcli.errors import DataError
 from dlcli.prediction.rejection import rejected_rows
 from dlcli.prediction.writing import choose_format, write_rows
 from dlcli.table import Table
 
-_MOST_LINES = 12
 _SHOWN_ROWS = 3
+_WAY_ON = (
+    "hint: --on-bad-row warn goes on without such values, "
+    "--on-bad-row reject --rejected FILE without their rows"
+)
+
+
+class ExplainedFindings(Findings):
+    """Findings whose errors say how to go on without the values that can't be used."""
+
+    def refuse(
+        self, wrong: Mask, table: Table, column: str, complaint: Callable[[int], str]
+    ) -> None:
+        """Refuses values, as all findings do.
+
+        Raises:
+            DataError: with a note on the command line's options.
+        """
+        try:
+            super().refuse(wrong, table, column, complaint)
+        except DataError as error:
+            error.add_note(_WAY_ON)
+            raise
 
 
 def tell_contract(
@@ -31,11 +54,8 @@ def tell_contract(
         left_out: how many of these no scores were taken from.
     """
     _tell_bad_rows(table, findings, bad_rows.rejected, left_out)
-    lines = [*lines_of(differences(encoding, findings))]
-    warn(table.file, lines[:_MOST_LINES])
-    if len(lines) > _MOST_LINES:
-        rest = len(lines) - _MOST_LINES
-        warn(table.file, [f"{rest} more differences from training; --json lists all"])
+    for line in lines_of(differences(encoding, findings)):
+        warn(table.file, [f"{line.text}; --json lists all" if line.rest else line.text])
 
 
 def summary(encoding: Encoding, findings: Findings) -> dict[str, object]:

@@ -81,7 +81,7 @@ def _lines(error: DlcliError) -> list[str]:
     from dlcli.config.paths import printable  # loads pydantic, which --help has no need of
 
     if not isinstance(error, ConfigError):
-        return [f"error: {printable(str(error))}"]
+        return [f"error: {printable(str(error))}", *getattr(error, "__notes__", ())]
     lines = [f"error: {printable(str(problem))}" for problem in error.problems]
     return [*lines, f"{len(lines)} problems"] if len(lines) > 1 else lines
 

@@ -19,25 +19,24 @@ from dlcli.cli.options import (
 @click.command()
 @run_and_data
 @on_bad_row
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 @verbose
 def evaluate(paths: RunAndData, bad_rows: BadRows, as_json: bool) -> None:
     """Score a run on other rows.
 
-    DATA is a table with the target in it, `-` for standard input. RUN is a run folder: the latest
-    below runs/, if none is named.
+    DATA is a table with the target in it, `-` for standard input. RUN is a run folder that
+    `dlcli train` made; if it is left out, the latest in runs/.
     """
-    from dlcli.cli.contract import summary, tell_contract, write_rejected
+    from dlcli.cli.contract import ExplainedFindings, summary, tell_contract, write_rejected
     from dlcli.cli.narration import tell_understood, tell_unread
     from dlcli.cli.text import score_table
-    from dlcli.encoding import Findings
     from dlcli.prediction import Predictor
 
     run, data = paths
     predictor = Predictor.load(chosen_run(run))
     table = predictor.read(data)
     tell_understood(table)
-    findings = Findings(lenient=not bad_rows.are_errors)
+    findings = ExplainedFindings(lenient=not bad_rows.are_errors)
     judged = predictor.score(table, findings, reject=bad_rows.rejected is not None)
     if bad_rows.rejected is not None:
         write_rejected(table, findings, bad_rows.rejected)

@@ -12,19 +12,20 @@ from dlcli.cli.sink import sink
 
 @click.command()
 @click.argument("data", required=False, type=PATH)
-@click.option("--target", metavar="COLUMN", help="The column to predict.")
+@click.option("--target", metavar="COLUMN", help="The column of DATA to predict.")
 @output_file
 @click.option(
     "--example",
     metavar="NAME",
-    help="Write a shipped config and its data below the current folder instead: line, xor, iris, "
-    "and more.",
+    help="Write a shipped config and its data to the current folder instead. There are line, xor, "
+    "iris, breast_cancer, diabetes, digits, digits_png, penguins, reviews, steering, tictactoe.",
 )
 @verbose
 def init(data: Path | None, target: str | None, output: Path | None, example: str | None) -> None:
     """Write a config to start from.
 
-    It is made and commented for the table DATA, or is a shipped example with its data.
+    It is made for the table DATA, with comments on what was found there; or it is a shipped
+    example, which comes with its data.
 
     \b
       dlcli init houses.csv --target price --output houses.yaml

@@ -16,7 +16,11 @@ _NARROWEST = 40
 
 @click.command()
 @click.argument("data", type=PATH)
-@click.option("--target", metavar="COLUMN", help="The column to predict.")
+@click.option(
+    "--target",
+    metavar="COLUMN",
+    help="The column to predict; without it, leaks are not looked for.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 @verbose
 def inspect(data: Path, target: str | None, as_json: bool) -> None:

@@ -47,12 +47,15 @@ Exit codes: 0 done, 1 unexpected failure, 2 usage or config, 3 data, 4 training,
 def main() -> None:
     """One YAML file in; a trained, explained and portable Dense network out.
 
-    Start from a config for your table, or with a shipped example:
+    Start from a config for your table:
 
     \b
       dlcli init data.csv --target price --output price.yaml
       dlcli train price.yaml
       dlcli predict new.csv
+
+    Or start from a shipped example: `dlcli init --example iris`. All there is to know of a command
+    is told by `dlcli COMMAND --help`.
     """  # noqa: D301  (Click's mark for lines to leave as they are)
 
 

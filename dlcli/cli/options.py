@@ -64,8 +64,9 @@ settings = click.option(
     "settings",
     multiple=True,
     metavar="PATH=VALUE",
-    help="Put a value into the config, as in --set 'hidden[0].units=64'; files are relative to the "
-    "config's folder. Repeatable.",
+    help="Put a value into the config, as in --set 'hidden[0].units=64'; a name with a dot or "
+    "bracket in it stands in quotes: --set 'input.features[\"a.b\"]=numeric'. Files are relative "
+    "to the config's folder. Repeatable.",
 )
 
 
@@ -111,9 +112,9 @@ def on_bad_row(command: Command) -> Command:
         is_eager=True,
         expose_value=False,
         callback=_remember,
-        help="What a value does that can't be read, or that the config forbids: end with an error, "
-        "count as missing with a warning (in a target: leave its row out), or get its row "
-        "rejected.",
+        help="What to do with a value that can't be read, or that the config forbids. error: stop. "
+        "warn: warn, and count it as missing, or leave its row out if it is the target's. "
+        "reject: set its row aside, in the file of --rejected.",
     )
     file = click.option(
         "--rejected",

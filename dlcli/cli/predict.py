@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     "--json",
     "as_json",
     is_flag=True,
-    help="Sum up as one JSON object, the last line on standard error.",
+    help="Tell what differs from training as one JSON object, the last line on standard error.",
 )
 @verbose
 def predict(
@@ -63,15 +63,18 @@ def predict(
 ) -> None:
     """Predict each row of DATA, in order.
 
-    DATA is a table, `-` for standard input; the target need not be in it. RUN is a run folder: the
-    latest below runs/, if none is named.
+    DATA is a table, `-` for standard input; the target need not be in it. RUN is a run folder that
+    `dlcli train` made; if it is left out, the latest in runs/.
+
+    \b
+      dlcli predict new.csv --output predictions.csv
+      dlcli predict runs/houses new.csv --keep id
 
     Numbers give the column `prediction`, classes also `probability_<class>` for each class. A
     rejected row keeps its place, and has no prediction.
-    """
-    from dlcli.cli.contract import summary, tell_contract, write_rejected
+    """  # noqa: D301  (Click's mark for lines to leave as they are)
+    from dlcli.cli.contract import ExplainedFindings, summary, tell_contract, write_rejected
     from dlcli.cli.narration import tell_understood, tell_unread
-    from dlcli.encoding import Findings
     from dlcli.prediction import Predictor
     from dlcli.prediction.writing import assemble, choose_format, write_rows
 
@@ -85,7 +88,7 @@ def predict(
         predictor = Predictor.load(chosen_run(run))
         table = predictor.read(data)
         tell_understood(table)
-        findings = Findings(lenient=not bad_rows.are_errors)
+        findings = ExplainedFindings(lenient=not bad_rows.are_errors)
         predictions = predictor.predict(table, findings)
         rejected = findings.bad_indices if bad_rows.rejected else None
         rows = assemble(predictions, table, keep, rejected)

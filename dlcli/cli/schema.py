@@ -19,8 +19,13 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 def schema(output: Path | None) -> None:
     """Print the config's JSON Schema, for editors.
 
-    An editor with a YAML language server completes keys and underlines mistakes, if the config's
-    first line is:
+    It names every key of a config, with its meaning and its default. An editor with a YAML language
+    server completes keys and underlines mistakes, if the schema lies beside the config
+
+    \b
+      dlcli schema --output dlcli.schema.json
+
+    and the config's first line is:
 
     \b
       # yaml-language-server: $schema=dlcli.schema.json

@@ -7,20 +7,21 @@ from pathlib import Path
 
 import click
 
+from dlcli.cli.config_file import namesake, read_config, reads_like_file
 from dlcli.cli.options import PATH, settings, verbose
 
 
 @click.command()
 @click.argument("config", type=PATH, metavar="CONFIG|RUN")
 @settings
-@click.option("--data", is_flag=True, help="Read the rows of data files over 20 MB as well.")
+@click.option("--data", is_flag=True, help="Read the rows of large data files, over 20 MB, too.")
 @verbose
 def validate(config: Path, settings: tuple[str, ...], data: bool) -> None:
     """Check a config, or a run folder.
 
-    All problems of a config are reported at once. If there are none, its network is shown.
+    All problems of a config are reported at once; if there are none, its network is shown. Of large
+    data files only the header is read, and what depends on the rows is shown as `?`.
 
-    Of large data files only the header is read, and what depends on the rows is shown as `?`.
     A run folder is compared, file by file, with its manifest.
     """
     if config.is_dir() and (settings or data):
@@ -33,8 +34,9 @@ def validate(config: Path, settings: tuple[str, ...], data: bool) -> None:
 
 def _is_missing_run(path: Path) -> bool:
     """Whether nothing is there, and the path reads like that of a run rather than of a config."""
-    reads_like_run = path.parent.name == "runs" or path.suffix.lower() not in (".yaml", ".yml")
-    return reads_like_run and not os.path.exists(path)
+    if os.path.exists(path):
+        return False
+    return path.parent.name == "runs" or not (reads_like_file(path) or namesake(path))
 
 
 def _validate_run(folder: Path) -> None:
@@ -46,9 +48,7 @@ def _validate_run(folder: Path) -> None:
 
 
 def _validate_config(path: Path, settings: tuple[str, ...], data: bool) -> None:
-    from dlcli.config import load_config
-
-    file = load_config(path, settings)  # a mistake in it need not wait for what comes next
+    file = read_config(path, settings)  # a mistake in it need not wait for what comes next
 
     from dlcli.cli.narration import tell
     from dlcli.cli.text import layer_table

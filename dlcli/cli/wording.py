@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from dlcli.cli.text import number, some
+from dlcli.encoding.types.choosing import NOT_NAMED
 
 Fields = Mapping[str, Any]
 
@@ -39,11 +40,20 @@ def _named(fields: Fields) -> Sequence[str]:
 
 
 def _features(fields: Fields) -> list[str]:
-    """A line for each type: `64 numeric, all numbers: pixel_0_0, pixel_0_1, ...`."""
+    """A line for each type: `64 numeric, all numbers: pixel_0_0, pixel_0_1, ...`.
+
+    The columns that `input.features` doesn't name come last, with the way to read them.
+    """
     by_type: defaultdict[str, dict[str, str]] = defaultdict(dict)
+    unnamed: dict[str, str] = {}
     for column, decision in fields["columns"].items():
-        by_type[decision["type"]][column] = decision["reason"]
-    return [_columns(kind, reasons) for kind, reasons in by_type.items()]
+        is_unnamed = decision["reason"] == NOT_NAMED
+        (unnamed if is_unnamed else by_type[decision["type"]])[column] = decision["reason"]
+    told = [_columns(kind, reasons) for kind, reasons in by_type.items()]
+    return [*told, _columns("ignored", unnamed), _THE_REST] if unnamed else told
+
+
+_THE_REST = '"*": auto in input.features (or "*" in a list of names) takes the rest'
 
 
 def _columns(kind: str, reasons: Mapping[str, str]) -> str:

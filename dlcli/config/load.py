@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from dlcli.config.document import CoreDumper, Document, Values, parse, read_text
 from dlcli.config.overrides import override
+from dlcli.config.quoting import with_quotes
 from dlcli.config.schema import Config
 from dlcli.config.section import UNKNOWN_KEY, Section
 from dlcli.errors import ConfigError, Problem
@@ -72,9 +73,12 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> ConfigFile:
     """
     text = read_text(path)
     document = parse(text, str(path))
-    for argument in overrides:
-        override(document, argument)
-    return ConfigFile(validated(document), path, text, document)
+    try:
+        for argument in overrides:
+            override(document, argument)
+        return ConfigFile(validated(document), path, text, document)
+    except ConfigError as error:
+        raise ConfigError(with_quotes(error.problems, overrides)) from None
 
 
 def validated(document: Document) -> Config:

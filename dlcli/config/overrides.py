@@ -25,19 +25,33 @@ def override(document: Document, argument: str) -> None:
     Raises:
         ConfigError: if the argument can't be read, or its path leads into a value that has no keys.
     """
-    name = f"--set '{printable(argument)}'"
-    parts = _ARGUMENT.fullmatch(argument)
-    if parts is None:
-        raise ConfigError([Problem("", "expected path=value, as in hidden[0].units=64", name)])
+    name = label(argument)
     try:
-        path = parse_path(parts["path"].strip())
+        path, text = read_argument(argument)
     except ValueError as error:
         raise ConfigError([Problem("", str(error), name)]) from None
-    value = compose(parts["value"], name) or _scalar("null", "", name)
+    value = compose(text, name) or _scalar("null", "", name)
     parent: yaml.Node = document.root
     for end in range(1, len(path)):
         parent = _descend(parent, path[:end], name)
     _put(parent, path, value, name)
+
+
+def read_argument(argument: str) -> tuple[Path, str]:
+    """Reads an argument as a path and the text of a value.
+
+    Raises:
+        ValueError: if it can't be read so.
+    """
+    parts = _ARGUMENT.fullmatch(argument)
+    if parts is None:
+        raise ValueError("expected path=value, as in hidden[0].units=64")
+    return parse_path(parts["path"].strip()), parts["value"]
+
+
+def label(argument: str) -> str:
+    """What messages call an argument."""
+    return f"--set '{printable(argument)}'"
 
 
 def _descend(parent: yaml.Node, path: Path, name: str) -> yaml.Node:

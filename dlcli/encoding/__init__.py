@@ -5,6 +5,7 @@ from dlcli.encoding.encoding import Encoding, fit_encoding, row_weights
 from dlcli.encoding.findings import Findings
 from dlcli.encoding.inputs import HeldInputs, Inputs
 from dlcli.encoding.layout import Block, Layout
+from dlcli.encoding.notes import in_short
 from dlcli.encoding.rows import Rows, encode_rows
 from dlcli.encoding.target import (
     ClassTarget,
@@ -38,6 +39,7 @@ __all__ = [
     "encode_rows",
     "fit_encoding",
     "fit_target",
+    "in_short",
     "infer_target",
     "lines_of",
     "row_weights",

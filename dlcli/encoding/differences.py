@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from dlcli.encoding.encoding import Encoding
 from dlcli.encoding.findings import ColumnFindings, Findings
+from dlcli.encoding.notes import Line, Note, as_days, in_short
 
 _NOTABLE_SHARE = 0.05
 """By how much the share of rows without a value must differ from training's to be told."""
@@ -76,20 +77,20 @@ class Difference:
             found["training_missing_share"] = self.training_missing_share
         return found
 
-    def lines(self) -> Iterator[str]:
-        """Says what differs in the values that there are, a line each."""
-        name = f"column '{self.column}'"
+    def notes(self) -> Iterator[Note]:
+        """Says what differs in the values that there are."""
         if self.unseen:
             values = [f"'{_cut(value)}'" for value in self.unseen_values]
             some = ", ".join(values[:_SHOWN_VALUES]) + (
                 ", ..." if len(values) > _SHOWN_VALUES else ""
             )
-            yield f"{name}: {_rows(self.unseen)} with values that are no category: {some}"
+            yield Note(self.column, self.unseen, "with values that are no category", f": {some}")
         if self.outside and self.training_range is not None:
-            low, high = (end if isinstance(end, str) else f"{end:g}" for end in self.training_range)
-            yield f"{name}: {_rows(self.outside)} outside the training rows' range, {low} to {high}"
+            low, high = _ends(self.training_range)
+            kind, detail = "outside the training rows' range", f", {low} to {high}"
+            yield Note(self.column, self.outside, kind, detail)
         if self.wordless:
-            yield f"{name}: {_rows(self.wordless)} without a word that training saw"
+            yield Note(self.column, self.wordless, "without a word that training saw")
 
     @property
     def gaps(self) -> str:
@@ -114,15 +115,14 @@ def differences(encoding: Encoding, findings: Findings) -> list[Difference]:
     return [difference for difference in made if difference.to_json()]
 
 
-def lines_of(found: Sequence[Difference]) -> Iterator[str]:
-    """Says what differs, a line each; gaps of all columns together, since they often come so."""
-    for difference in found:
-        yield from difference.lines()
+def lines_of(found: Sequence[Difference]) -> Iterator[Line]:
+    """Says in short what differs; gaps of all columns together, since they often come so."""
+    yield from in_short(note for difference in found for note in difference.notes())
     gaps = [difference.gaps for difference in found if difference.has_other_gaps]
     if gaps:
         rest = len(gaps) - _SHOWN_COLUMNS
         shown = gaps[:_SHOWN_COLUMNS] + ([f"and {rest} more"] if rest > 0 else [])
-        yield f"other shares of rows lack a value than in training: {', '.join(shown)}"
+        yield Line(f"other shares of rows lack a value than in training: {', '.join(shown)}")
 
 
 def _difference(column: str, training_missing_share: float, findings: Findings) -> Difference:
@@ -145,5 +145,6 @@ def _cut(text: str) -> str:
     return f"{text[:_SHOWN_CHARACTERS]}..." if len(text) > _SHOWN_CHARACTERS else text
 
 
-def _rows(count: int) -> str:
-    return "1 row" if count == 1 else f"{count} rows"
+def _ends(ends: tuple[float | str, float | str]) -> list[str]:
+    """The ends of a range, as people read them."""
+    return as_days([end if isinstance(end, str) else f"{end:g}" for end in ends])

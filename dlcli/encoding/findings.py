@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from dlcli.encoding.notes import Note
 from dlcli.errors import listed
 from dlcli.table import Table
 
@@ -158,24 +159,21 @@ class Findings:
         rows = (refusal.start + refusal.places for refusal in self._refusals)
         return np.concatenate([np.empty(0, np.int64), *rows])
 
-    def notes(self) -> list[str]:
-        """What values lack a place in the network, a line each."""
-        notes = []
-        for column, found in self.columns.items():
-            if found.gaps:
-                notes.append(f"{_rows_of(column, found.gaps)} without a value: {found.gaps_mean}")
-            if found.unseen:
-                rows, some = found.unseen.total(), listed(found.unseen, _SHOWN_VALUES)
-                where = f"{_rows_of(column, rows)} with values that are no category"
-                notes.append(f"{where} ({some}): {found.unseen_means}")
-            if found.wordless:
-                where = f"{_rows_of(column, found.wordless)} without a word that has an input"
-                notes.append(f"{where}: {found.wordless_means}")
-        return notes
+    def notes(self) -> list[Note]:
+        """What values lack a place in the network."""
+        return [note for column, found in self.columns.items() for note in _notes(column, found)]
 
     def _of(self, column: str) -> ColumnFindings:
         return self.columns.setdefault(column, ColumnFindings())
 
 
-def _rows_of(column: str, count: int) -> str:
-    return f"column '{column}': {count} {'row' if count == 1 else 'rows'}"
+def _notes(column: str, found: ColumnFindings) -> Iterator[Note]:
+    if found.gaps:
+        yield Note(column, found.gaps, "without a value", f": {found.gaps_mean}")
+    if found.unseen:
+        rows, some = found.unseen.total(), listed(found.unseen, _SHOWN_VALUES)
+        detail = f" ({some}): {found.unseen_means}"
+        yield Note(column, rows, "with values that are no category", detail)
+    if found.wordless:
+        kind, detail = "without a word that has an input", f": {found.wordless_means}"
+        yield Note(column, found.wordless, kind, detail)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 from dlcli.encoding import Decision, TargetKind
+from dlcli.encoding.types.choosing import NOT_NAMED, UNNAMED
 from dlcli.experiment.summary import summarize
 from dlcli.network import Head, Network
 
@@ -40,6 +41,11 @@ def describe_target(target: TargetKind) -> dict[str, object]:
 def describe_features(decisions: Mapping[str, Decision]) -> dict[str, object]:
     """The type of each column, and why."""
     return {
-        column: {"type": decision.feature.type, "reason": decision.reason}
+        column: {"type": decision.feature.type, "reason": _reason(decision)}
         for column, decision in decisions.items()
     }
+
+
+def _reason(decision: Decision) -> str:
+    """Why a column was taken so; one that is ignored for want of a name was not declared so."""
+    return NOT_NAMED if decision.feature is UNNAMED else decision.reason

@@ -20,6 +20,7 @@ from dlcli.encoding import (
     encode_rows,
     fit_encoding,
     fit_target,
+    in_short,
     type_warnings,
 )
 from dlcli.encoding.stored import InputsWriter
@@ -124,8 +125,9 @@ def encode_sets(
         writer = None if folder is None else InputsWriter(folder, name)
         encoded[name] = encode_rows(prepared.encoding, table, weight, findings, writer)
         # What is rare or missing in training rows was said when their types were decided.
-        for note in findings.notes() if name != "train" else ():
-            events.tell("warning", message=f"{name} rows of {table.file}: {note}")
+        for line in in_short(findings.notes()) if name != "train" else ():
+            rest = {"rest": [*map(str, line.rest)]} if line.rest else {}
+            events.tell("warning", message=f"{name} rows of {table.file}: {line.text}", **rest)
     return encoded
 
 

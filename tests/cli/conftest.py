@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -37,15 +38,24 @@ epochs: 1
 PET_ROWS = "x,pet\n-50,cat\n0,cat\n50,dog\n50,cat\n"
 
 
-def make_run(name: str, kernel: float, bias: float) -> None:
-    """Makes runs/NAME out of NAME.yaml, with these two weights."""
+COLOURS = """\
+data: {train: colours.csv, validation: new.csv, target: y}
+input: {features: {"?": categorical, day: {type: datetime, parts: [elapsed]}}}
+hidden: []
+epochs: 1
+"""
+"""The columns a to g are all red, on the days of January 2024."""
+
+
+def make_run(name: str, kernel: float | Sequence[float], bias: float) -> None:
+    """Makes runs/NAME out of NAME.yaml, with the weights of one layer of one unit."""
     file = load_config(Path(f"{name}.yaml"))
     prepared = prepare(file, Events(lambda *_: None))
     with new_run(None, name) as draft:
         draft.write_config(file.text)
         draft.write_resolved(dump_config(resolved_config(file, prepared, draft.path, threads=1)))
         draft.write_encoding(prepared.encoding.model_dump_json())
-        weights = {"output/kernel": [[kernel]], "output/bias": [bias]}
+        weights = {"output/kernel": np.reshape(kernel, (-1, 1)), "output/bias": [bias]}
         draft.write_weights({key: np.array(value, np.float32) for key, value in weights.items()})
         draft.finish()
 
@@ -84,6 +94,19 @@ def pets(folder):
     Path("pets.csv").write_text(PET_ROWS)
     Path("pets.yaml").write_text(PETS)
     make_run("pets", kernel=1, bias=0)
+
+
+@pytest.fixture
+def colours(folder):
+    """runs/colours, and new.csv of February: a is blue in the first row only, b in two, g in 7."""
+    header = "a,b,c,d,e,f,g,day,y"
+    red = [f"{'red,' * 7}2024-01-{day:02},{day}" for day in range(1, 32)]
+    Path("colours.csv").write_text("\n".join([header, *red]) + "\n")
+    new = [",".join("blue" if row <= at else "red" for at in range(7)) for row in range(7)]
+    rows = [f"{colours},2024-02-01,1" for colours in new]
+    Path("new.csv").write_text("\n".join([header, *rows]) + "\n")
+    Path("colours.yaml").write_text(COLOURS)
+    make_run("colours", kernel=[0] * 8, bias=0)
 
 
 @pytest.fixture

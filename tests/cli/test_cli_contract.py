@@ -16,6 +16,11 @@ NO_TARGET = "row 3, column 'y': the target is missing; leave such rows out of th
 HINT = '; if it stands for a missing value, say data.missing: ["?"]'
 QUESTION = f"row 4, column 'x': expected a finite number, got '?'{HINT}"
 
+WAY_ON = (
+    "hint: --on-bad-row warn goes on without such values, "
+    "--on-bad-row reject --rejected FILE without their rows\n"
+)
+
 
 @pytest.fixture
 def bad(double):
@@ -28,7 +33,29 @@ def bad(double):
 def test_a_bad_row_is_an_error_unless_another_thing_is_asked_for(dlcli, policy):
     result = dlcli("predict", "runs/double", "bad.csv", *policy)
     assert (result.exit_code, result.stdout) == (3, "")
-    assert result.stderr == f"error: bad.csv: {ONE}\n"
+    assert result.stderr == f"error: bad.csv: {ONE} (1 more such row)\n{WAY_ON}"
+
+
+@pytest.mark.usefixtures("double")
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("x,y\none,1\n", "row 1, column 'x': expected a finite number, got 'one'"),
+        ("x,y\n1,\n", "row 1, column 'y': the target is missing; leave such rows out of the file"),
+    ],
+)
+def test_scores_say_how_to_go_on_without_a_value_or_a_target(dlcli, text, error):
+    result = dlcli("evaluate", "runs/double", "-", text=text)
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert result.stderr == f"error: standard input: {error}\n{WAY_ON}"
+
+
+@pytest.mark.usefixtures("double")
+@pytest.mark.parametrize("verb", ["predict", "evaluate"])
+def test_there_is_no_way_on_with_a_row_that_is_cut_short(dlcli, verb):
+    result = dlcli(verb, "runs/double", "-", text="x,y\n1,3\n1\n")
+    assert result.exit_code == 3
+    assert "hint" not in result.stderr
 
 
 @pytest.mark.usefixtures("bad")

@@ -21,6 +21,7 @@ from dlcli.errors import (
     TrainingError,
     UsageError,
 )
+from dlcli.starter.examples import example_names
 
 
 def end_by(action, *arguments):
@@ -56,6 +57,11 @@ def test_verbs_stand_in_the_order_in_which_one_needs_them(dlcli):
 
 def test_no_first_line_of_help_is_cut_off_at_80_columns(dlcli):
     assert "..." not in dlcli("--help").stdout.partition("Commands:")[2]
+
+
+def test_the_help_of_init_names_every_example(dlcli):
+    told = dlcli("init", "--help").stdout.partition("There are ")[2].partition(".")[0]
+    assert sorted(told.replace(",", " ").split()) == example_names()
 
 
 def test_help_tells_of_shell_completion(dlcli):

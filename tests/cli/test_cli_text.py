@@ -145,6 +145,21 @@ def test_columns_of_one_type_and_reason_share_a_line():
     ]
 
 
+def test_columns_that_are_not_named_come_last_with_the_way_to_read_them():
+    columns = {
+        "a": {"type": "ignored", "reason": "not named"},
+        "b": {"type": "numeric", "reason": "declared"},
+        "c": {"type": "ignored", "reason": "declared"},
+        "d": {"type": "ignored", "reason": "not named"},
+    }
+    assert WORDS["features"]({"columns": columns}) == [
+        "1 numeric, declared: b",
+        "1 ignored, declared: c",
+        "2 ignored, not named: a, d",
+        '"*": auto in input.features (or "*" in a list of names) takes the rest',
+    ]
+
+
 def test_rows_are_told_by_set():
     fields = {
         "file": "a",

@@ -50,6 +50,38 @@ def test_what_was_inferred_is_said(dlcli):
 
 
 @pytest.mark.usefixtures("config")
+@pytest.mark.parametrize("features", ["[x]", "{x: numeric}"])
+def test_a_column_that_is_not_named_is_not_called_declared(dlcli, features):
+    lines = dlcli("validate", "config.yaml", "--set", f"input.features={features}").stderr
+    assert lines.splitlines()[3:5] == [
+        "          1 ignored, not named: w",
+        '          "*": auto in input.features (or "*" in a list of names) takes the rest',
+    ]
+
+
+@pytest.mark.usefixtures("config")
+@pytest.mark.parametrize("features", ['[x, "*"]', '{x: numeric, "*": auto}'])
+def test_the_rest_is_taken_as_it_is_said(dlcli, features):
+    result = dlcli("validate", "config.yaml", "--set", f"input.features={features}")
+    assert result.exit_code == 0
+    assert "not named" not in result.stderr
+    assert "w" in result.stderr.splitlines()[3]
+
+
+@pytest.mark.usefixtures("config")
+def test_a_wrong_delimiter_is_told_once_for_all_features(dlcli):
+    setting = 'data.format={name: csv, delimiter: ";"}'
+    result = dlcli("validate", "config.yaml", "--set", setting)
+    assert result.stderr == (
+        "error: config.yaml:1:35: data.target.column: no column 'y' in points.csv; "
+        "there are x,w,y\n"
+        "error: config.yaml:2:19: input.features: the table has a single column, 'x,w,y'; "
+        'say data.format: {name: csv, delimiter: ","}\n'
+        "2 problems\n"
+    )
+
+
+@pytest.mark.usefixtures("config")
 def test_set_changes_the_config(dlcli):
     settings = ("--set", "hidden[0].units=5", "--set", "hidden[0].dropout=0.25")
     result = dlcli("validate", "config.yaml", *settings)
@@ -177,7 +209,8 @@ def test_a_run_that_is_not_there_ends_with_5(path, dlcli):
 @pytest.mark.parametrize("path", ["doubel.yaml", "doubel.yml"])
 def test_a_config_that_is_not_there_ends_with_2(path, dlcli):
     result = dlcli("validate", path)
-    assert (result.exit_code, result.stderr) == (2, f"error: {path}: there is no such file\n")
+    assert result.exit_code == 2
+    assert result.stderr == (f"error: {path}: there is no such file; did you mean 'double.yaml'?\n")
 
 
 @pytest.mark.usefixtures("double")

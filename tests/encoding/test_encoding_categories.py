@@ -32,7 +32,7 @@ def inputs(encoder, values):
 def note(encoder, values):
     findings = Findings()
     encoder.encode(rows(values), np.zeros((len(values), len(encoder.inputs)), np.float32), findings)
-    return next(iter(findings.notes()), None)
+    return next(map(str, findings.notes()), None)
 
 
 def test_each_category_has_an_input_in_the_order_of_letters():

@@ -38,7 +38,7 @@ def inputs(encoder, values, first_row=1):
 def notes(encoder, values):
     findings = Findings()
     encoder.encode(rows(values), np.zeros((len(values), len(encoder.inputs)), np.float32), findings)
-    return findings.notes()
+    return [*map(str, findings.notes())]
 
 
 # The mean of 2, 4, 4, 4, 5, 5, 7, 9 is 5, and their population deviation 2.

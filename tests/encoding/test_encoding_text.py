@@ -48,7 +48,7 @@ def inputs(encoder, values):
 def notes(encoder, values):
     findings = Findings()
     encode(encoder, values, findings)
-    return findings.notes()
+    return [*map(str, findings.notes())]
 
 
 def words(text):

@@ -82,7 +82,7 @@ def test_what_a_column_has_to_say_is_handed_on():
     table = rows(size=[1.0], colour=["green"], fresh=["true"])
     findings = Findings()
     fitted().transform(table, findings)
-    assert findings.notes() == [
+    assert [*map(str, findings.notes())] == [
         "column 'colour': 1 row with values that are no category ('green'): no input is set"
     ]
 

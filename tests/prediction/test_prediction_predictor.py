@@ -101,7 +101,7 @@ def test_a_stored_run_predicts_its_rows_in_order(stored):
     findings = Findings()
     predictions = Predictor.load(stored()).predict(table, findings)
     assert predictions.columns()["prediction"].to_pylist() == [23, 13, 17]  # 2y + 10
-    assert findings.notes() == [
+    assert [*map(str, findings.notes())] == [
         "column 'colour': 2 rows with values that are no category ('blue'): no input is set"
     ]
 

@@ -20,6 +20,7 @@ from dlcli.encoding.columns.filled import wants_indicator
 from dlcli.encoding.findings import Findings
 from dlcli.encoding.inputs import Matrix
 from dlcli.encoding.layout import Block
+from dlcli.encoding.notes import as_days
 from dlcli.encoding.scaling.linear import Floats, LinearScaling, fit_scaling
 from dlcli.errors import DataError
 from dlcli.table import Table
@@ -139,7 +140,8 @@ class DatetimeEncoder(DenseEncoder):
         if self.indicator:
             out[:, -1] = empty
         else:
-            meaning = f"{self.fill.isoformat()} stands in, and no input tells"
+            (fill,) = as_days([self.fill.isoformat()])
+            meaning = f"{fill} stands in, and no input tells"
             findings.gaps(self.column, int(times.missing.sum()), meaning)
         return np.where(empty, _microseconds(self.fill), times.moments)
 

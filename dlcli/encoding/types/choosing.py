@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 
 from dlcli.config.features import Auto, Feature, Ignored, Input
 from dlcli.config.paths import format_path
+from dlcli.config.section import shown
 from dlcli.errors import ConfigError, Problem, did_you_mean, listed
+
+UNNAMED = Ignored()
+"""What a column is that no name or pattern reaches: equal to one that is declared ignored, and
+known from it by identity."""
+NOT_NAMED = "not named"
+"""The reason for it."""
+_DELIMITERS = (",", ";", "|", "\t")
 
 
 def choose_features(
@@ -22,7 +31,7 @@ def choose_features(
 
     Returns:
         A feature for each column that isn't reserved, in the table's order; what no name or
-        pattern reaches is ignored.
+        pattern reaches is `UNNAMED`.
 
     Raises:
         ConfigError: for a name that the table doesn't have, a pattern that fits nothing, a
@@ -37,7 +46,7 @@ def choose_features(
         and not (name in reserved and isinstance(feature, Ignored))
     ]
     if problems:
-        raise ConfigError(problems)
+        raise ConfigError(_undivided(columns) or problems)
     patterns = [name for name in wanted if _is_pattern(name, columns)]
     patterns.sort(key=len, reverse=True)
     chosen = {column: _wish(column, wanted, patterns) for column in free}
@@ -63,11 +72,21 @@ def _complaint(
     return None if any(map(_matcher(name).fullmatch, free)) else "fits no column of the table"
 
 
+def _undivided(columns: Sequence[str]) -> list[Problem]:
+    """The one problem behind all others, if the table's fields were not told apart."""
+    sign = max(_DELIMITERS, key=columns[0].count)
+    if len(columns) > 1 or sign not in columns[0]:
+        return []
+    way_out = f"say data.format: {{name: csv, delimiter: {json.dumps(sign)}}}"
+    message = f"the table has a single column, {shown(columns[0])}; {way_out}"
+    return [Problem("input.features", message)]
+
+
 def _wish(column: str, wanted: Mapping[str, Feature], patterns: Sequence[str]) -> Feature:
     if column in wanted:
         return wanted[column]
     fitting = (name for name in patterns if _matcher(name).fullmatch(column))
-    return wanted.get(next(fitting, ""), Ignored())
+    return wanted.get(next(fitting, ""), UNNAMED)
 
 
 def _is_pattern(name: str, columns: Sequence[str]) -> bool:

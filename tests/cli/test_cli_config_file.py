@@ -1,0 +1,140 @@
+"""What `train` and `validate` say of a table, a folder or nothing in the place of a config."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+TABLE = "a,b\n1,2\n3,4\n"
+
+both = pytest.mark.parametrize("verb", ["train", "validate"])
+
+
+def start(table, config):
+    return f"write one with: dlcli init {table} --target COLUMN --output {config}"
+
+
+@both
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    ("name", "text", "shown", "config"),
+    [
+        ("data.csv", TABLE, "data.csv", "data.yaml"),
+        ("one.CSV", "a\n1\n", "one.CSV", "one.yaml"),
+        ("my data.csv", TABLE, "'my data.csv'", "'my data.yaml'"),
+        ("rows", TABLE, "rows", "rows.yaml"),
+        ("rows.txt", "a\tb\n1\t2\n", "rows.txt", "rows.yaml"),
+        ("rows.dat", '"a b";"c"\n1;2\n', "rows.dat", "rows.yaml"),
+        ("rows.jsonl", '{"a": 1, "b": 2}\n{"a": 1, "b": 2}\n', "rows.jsonl", "rows.yaml"),
+    ],
+)
+def test_a_table_is_told_and_how_a_config_is_written(dlcli, verb, name, text, shown, config):
+    Path(name).write_text(text)
+    result = dlcli(verb, name)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == (
+        f"error: {name}: is a table, a config was expected; {start(shown, config)}\n"
+    )
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_table_in_bytes_is_told_too(dlcli):
+    Path("t.csv.gz").write_bytes(gzip.compress(TABLE.encode()))
+    pq.write_table(pa.table({"a": [1], "b": [2]}), "t.parquet")
+    Path("old.csv").write_bytes("größe,b\n1,2\n".encode("latin-1"))
+    for name, config in (("t.csv.gz", "t"), ("t.parquet", "t"), ("old.csv", "old")):
+        assert dlcli("train", name).stderr == (
+            f"error: {name}: is a table, a config was expected; {start(name, f'{config}.yaml')}\n"
+        )
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("config", ["data/houses.yml", "houses.yaml"])
+def test_a_table_with_a_config_of_its_name_is_told_with_it(dlcli, config):
+    Path("data").mkdir()
+    Path("data/houses.csv").write_text(TABLE)
+    Path(config).touch()
+    assert dlcli("train", "data/houses.csv").stderr == (
+        f"error: data/houses.csv: is a table, a config was expected; did you mean '{config}'?\n"
+    )
+
+
+@both
+@pytest.mark.usefixtures("folder")
+def test_a_spreadsheet_is_to_be_exported_first(dlcli, verb):
+    Path("houses.xlsx").write_bytes(b"PK\x03\x04\xff")
+    assert dlcli(verb, "houses.xlsx").stderr == (
+        "error: houses.xlsx: is a spreadsheet, a config was expected; export its sheet as CSV, "
+        "then: dlcli init houses.csv --target COLUMN --output houses.yaml\n"
+    )
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("c.yaml", TABLE),
+        ("c.yaml", "- data\n"),
+        ("config", "data {train: a, target: b}\n"),
+        ("config", "# a, b\nepochs, 1\n"),
+        ("config", "hello\n"),
+    ],
+)
+def test_a_broken_config_is_no_table(dlcli, name, text):
+    Path(name).write_text(text)
+    result = dlcli("train", name)
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"error: {name}:")
+    assert "table" not in result.stderr
+
+
+@pytest.mark.usefixtures("double")
+def test_a_run_folder_is_told_with_how_to_train_it_again(dlcli):
+    result = dlcli("train", "runs/double")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == (
+        "error: runs/double: is a run folder, a config was expected; "
+        "to train it again: dlcli train runs/double/resolved.yaml\n"
+    )
+
+
+@pytest.mark.usefixtures("double")
+def test_any_other_folder_is_told_with_the_configs_in_it(dlcli):
+    assert dlcli("train", "runs").stderr == "error: runs: is a folder, a config was expected\n"
+    for name in ("b.yml", "a.yaml", "c.csv"):
+        Path("runs", name).touch()
+    assert dlcli("train", "runs").stderr == (
+        "error: runs: is a folder, a config was expected; try 'runs/a.yaml', 'runs/b.yml'\n"
+    )
+
+
+@both
+@pytest.mark.usefixtures("double")
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("double", "double.yaml"),
+        ("double.yml", "double.yaml"),
+        ("duoble.yaml", "double.yaml"),
+        ("configs/v1.2", "configs/v1.2.yml"),
+        ("configs/v2.yaml", "configs/v2.yml"),
+    ],
+)
+def test_a_config_of_almost_that_name_is_told(dlcli, verb, name, meant):
+    Path("configs").mkdir()
+    Path("configs/v1.2.yml").touch()
+    Path("configs/v2.yml").touch()
+    result = dlcli(verb, name)
+    assert result.exit_code == 2
+    assert result.stderr == (f"error: {name}: there is no such file; did you mean '{meant}'?\n")
+
+
+@both
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("name", ["c.yaml", "none/c.yaml", "data.csv"])
+def test_nothing_is_told_where_nothing_is_near(dlcli, verb, name):
+    assert dlcli(verb, name).stderr == f"error: {name}: there is no such file\n"

@@ -1,0 +1,63 @@
+"""Tables of many columns that differ from training all in the same way."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dlcli.config import load_config
+from dlcli.experiment import Events, prepare
+from dlcli.experiment.preparation import encode_sets
+
+
+@pytest.mark.usefixtures("colours")
+def test_many_columns_that_differ_are_summed_up_and_all_listed_as_json(dlcli):
+    result = dlcli("predict", "runs/colours", "new.csv")
+    lines = result.stderr.splitlines()
+    unseen = "with values that are no category"
+    assert lines == [
+        f"warning: new.csv: column 'g': 7 rows {unseen}: 'blue'",
+        f"warning: new.csv: column 'f': 6 rows {unseen}: 'blue'",
+        f"warning: new.csv: column 'e': 5 rows {unseen}: 'blue'",
+        f"warning: new.csv: column 'd': 4 rows {unseen}: 'blue'",
+        f"warning: new.csv: 3 more columns: up to 3 rows each {unseen}; --json lists all",
+        "warning: new.csv: column 'day': 7 rows outside the training rows' range, "
+        "2024-01-01 to 2024-01-31",
+    ]
+    summary = dlcli("predict", "runs/colours", "new.csv", "--json").stderr.splitlines()[-1]
+    found = json.loads(summary)["differences"]
+    counts = {column: found[column]["unseen"] for column in "abcdefg"}
+    assert counts == {"a": 1, "b": 2, "c": 3, "d": 4, "e": 5, "f": 6, "g": 7}
+
+
+@pytest.mark.usefixtures("colours")
+def test_held_out_rows_with_many_columns_that_differ_are_summed_up(dlcli):
+    unseen, meaning = "with values that are no category ('blue')", "no input is set"
+    warnings = [
+        line for line in dlcli("validate", "colours.yaml").stderr.splitlines() if "rows of" in line
+    ]
+    start = "warning: validation rows of new.csv"
+    assert warnings == [
+        f"{start}: column 'g': 7 rows {unseen}: {meaning}",
+        f"{start}: column 'f': 6 rows {unseen}: {meaning}",
+        f"{start}: column 'e': 5 rows {unseen}: {meaning}",
+        f"{start}: column 'd': 4 rows {unseen}: {meaning}",
+        f"{start}: 3 more columns: up to 3 rows each with values that are no category",
+    ]
+
+
+@pytest.mark.usefixtures("colours")
+def test_what_is_summed_up_of_held_out_rows_stands_in_the_event():
+    told = []
+    file = load_config(Path("colours.yaml"))
+    events = Events(lambda event, fields: told.append(fields))
+    encode_sets(file, prepare(file, events), events)
+    (rest,) = [fields["rest"] for fields in told if "rest" in fields]
+    unseen = "with values that are no category ('blue'): no input is set"
+    assert rest == [
+        f"column 'c': 3 rows {unseen}",
+        f"column 'b': 2 rows {unseen}",
+        f"column 'a': 1 row {unseen}",
+    ]

@@ -1,0 +1,63 @@
+"""What is said of columns that no name reaches, and of tables whose fields were not told apart."""
+
+from __future__ import annotations
+
+import pytest
+
+from dlcli.config.features import Auto, Ignored, Input, Numeric
+from dlcli.encoding import choose_features
+from dlcli.encoding.types.choosing import UNNAMED
+from dlcli.errors import ConfigError
+
+NAMED = {"a": Numeric(), "b": Ignored()}
+
+
+def problems(features, columns):
+    with pytest.raises(ConfigError) as caught:
+        choose_features(Input(features=features), columns, ["y"])
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_a_column_that_no_name_reaches_is_ignored_and_known_from_one_that_is_declared_so():
+    chosen = choose_features(Input(features=NAMED), ["a", "b", "c"], [])
+    assert chosen == {**NAMED, "c": Ignored()}
+    assert [name for name, feature in chosen.items() if feature is UNNAMED] == ["c"]
+
+
+def test_a_pattern_reaches_columns_as_a_name_does():
+    chosen = choose_features(Input(features={**NAMED, "c*": Ignored()}), ["a", "b", "c"], [])
+    assert not any(feature is UNNAMED for feature in chosen.values())
+
+
+@pytest.mark.parametrize(
+    ("header", "sign"), [("a,b,y", ","), ("a;b;y", ";"), ("a|b|y", "|"), ("a\tb\ty", "\\t")]
+)
+def test_fields_that_were_not_told_apart_are_one_problem(header, sign):
+    shown = header.replace("\t", "\\t")
+    (problem,) = problems(NAMED, [header])
+    assert problem.replace("\t", "\\t") == (
+        f"input.features: the table has a single column, '{shown}'; "
+        f'say data.format: {{name: csv, delimiter: "{sign}"}}'
+    )
+
+
+def test_the_most_frequent_sign_is_the_likely_one():
+    (problem,) = problems(NAMED, ["a;b (x,y);c"])
+    assert problem.endswith('delimiter: ";"}')
+
+
+def test_a_long_header_is_cut():
+    (problem,) = problems(NAMED, [",".join(map(str, range(100)))])
+    assert problem == (
+        "input.features: the table has a single column, "
+        "'0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,...; "
+        'say data.format: {name: csv, delimiter: ","}'
+    )
+
+
+@pytest.mark.parametrize("columns", [["x"], ["a,b", "y"]])
+def test_names_that_are_not_there_are_told_one_by_one_in_any_other_table(columns):
+    assert problems({"c": Auto(), "d": Auto()}, columns) == [
+        "input.features.c: no such column in the table",
+        "input.features.d: no such column in the table",
+    ]

@@ -1,0 +1,80 @@
+"""What there is to say of columns, in a few lines."""
+
+from __future__ import annotations
+
+import pytest
+
+from dlcli.encoding.notes import Note, as_days, in_short
+
+EMPTY = "without a value"
+UNSEEN = "with values that are no category"
+
+
+def lines(*notes):
+    return [line.text for line in in_short(notes)]
+
+
+def test_a_note_says_column_rows_and_what_they_are_like():
+    assert (
+        str(Note("x", 1, EMPTY, ": 0 stands in"))
+        == "column 'x': 1 row without a value: 0 stands in"
+    )
+    assert str(Note("x", 2, EMPTY)) == "column 'x': 2 rows without a value"
+
+
+def test_five_notes_of_a_kind_have_a_line_each_in_their_order():
+    notes = [Note(name, rows, EMPTY) for name, rows in zip("abcde", [1, 3, 2, 5, 4], strict=True)]
+    assert lines(*notes) == [str(note) for note in notes]
+
+
+def test_more_are_those_of_the_most_rows_and_a_sum_of_the_others():
+    rows = dict(a=1, b=7, c=2, d=9, e=3, f=7, g=8)
+    notes = [Note(name, count, UNSEEN, ": 'new'") for name, count in rows.items()]
+    assert lines(*notes) == [
+        "column 'd': 9 rows with values that are no category: 'new'",
+        "column 'g': 8 rows with values that are no category: 'new'",
+        "column 'b': 7 rows with values that are no category: 'new'",
+        "column 'f': 7 rows with values that are no category: 'new'",
+        "3 more columns: up to 3 rows each with values that are no category",
+    ]
+
+
+def test_a_sum_keeps_what_it_sums_up():
+    notes = [Note(name, 9 - at, EMPTY) for at, name in enumerate("abcdef")]
+    *shown, last = in_short(notes)
+    assert last.rest == (notes[4], notes[5])
+    assert [line.rest for line in shown] == [()] * 4
+
+
+@pytest.mark.parametrize(("rows", "told"), [(1, "1 row each"), (4, "4 rows each")])
+def test_a_sum_of_columns_with_as_many_rows_says_just_how_many(rows, told):
+    notes = [Note(name, rows, EMPTY) for name in "abcdef"]
+    assert lines(*notes)[-1] == f"2 more columns: {told} without a value"
+
+
+def test_each_kind_is_told_for_itself():
+    notes = [Note(name, 1, kind) for name in "abcdef" for kind in (EMPTY, UNSEEN)]
+    assert len(lines(*notes)) == 10
+    assert lines(*notes)[4] == "2 more columns: 1 row each without a value"
+    assert lines(*notes)[9] == "2 more columns: 1 row each with values that are no category"
+
+
+def test_nothing_to_say_is_no_line():
+    assert lines() == []
+
+
+@pytest.mark.parametrize(
+    ("moments", "days"),
+    [
+        (["2024-01-01T00:00:00", "2024-03-01T00:00:00"], ["2024-01-01", "2024-03-01"]),
+        (["2024-01-01T00:00:00+00:00"], ["2024-01-01"]),
+        (
+            ["2024-01-01T00:00:00+00:00", "2024-01-01T12:00:00+00:00"],
+            ["2024-01-01T00:00:00+00:00", "2024-01-01T12:00:00+00:00"],
+        ),
+        (["2024-01-01T00:00:00.000001"], ["2024-01-01T00:00:00.000001"]),
+        (["1", "2.5"], ["1", "2.5"]),
+    ],
+)
+def test_moments_are_days_if_all_are_at_midnight(moments, days):
+    assert as_days(moments) == days
