@@ -6,8 +6,10 @@
     ├── UsageError            2   what was typed can't be done
     ├── ConfigError           2   a config that can't be carried out: all its problems at once
     ├── DataError             3   what only the rows of a table can show
-    ├── TrainingError         4   training diverged, or its result could not be stored
-    └── RunError              5   a run folder that is missing, unfinished or damaged
+    ├── TrainingError         4   training could not be stored, or
+    │   └── DivergenceError   4   its loss or weights are no numbers any more
+    ├── RunError              5   a run folder that is missing, unfinished or damaged
+    └── Interrupted         130   a signal ended training, which can go on: 128 + its number
 
 Messages say where, what came, what was wanted and the way out; the command line prints them as
 they are, without a traceback.
@@ -94,6 +96,23 @@ class TrainingError(DlcliError):
     """Training diverged, or its result could not be stored."""
 
     exit_code = 4
+
+
+class DivergenceError(TrainingError):
+    """The loss or the weights are no numbers any more."""
+
+
+class Interrupted(DlcliError):
+    """Training was told to end, and has left what it takes to go on.
+
+    Args:
+        message: where, and how to go on.
+        signal: the signal that told it.
+    """
+
+    def __init__(self, message: str, signal: int) -> None:
+        self.exit_code = 128 + signal
+        super().__init__(message)
 
 
 class RunError(DlcliError):

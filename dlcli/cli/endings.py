@@ -13,7 +13,7 @@ from typing import NoReturn
 
 import click
 
-from dlcli.errors import ConfigError, DlcliError
+from dlcli.errors import ConfigError, DlcliError, Interrupted
 
 VERBOSE = "dlcli.verbose"
 """Key of what `-v` leaves in Click's `meta`."""
@@ -80,6 +80,8 @@ def _exit(number: int, frame: FrameType | None) -> NoReturn:
 def _lines(error: DlcliError) -> list[str]:
     from dlcli.config.paths import printable  # loads pydantic, which --help has no need of
 
+    if isinstance(error, Interrupted):
+        return [f"ended by {printable(str(error))}"]
     if not isinstance(error, ConfigError):
         return [f"error: {printable(str(error))}", *getattr(error, "__notes__", ())]
     lines = [f"error: {printable(str(problem))}" for problem in error.problems]

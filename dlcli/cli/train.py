@@ -2,24 +2,47 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
 
 from dlcli.cli.config_file import read_config
-from dlcli.cli.options import PATH, not_there, settings, verbose
+from dlcli.cli.options import PATH, settings, verbose
+from dlcli.errors import UsageError
+
+
+def _new_run(ctx: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+    """Refuses before the work what would be refused after it.
+
+    Raises:
+        UsageError: if there is something at the path.
+    """
+    if path is not None and os.path.lexists(path):
+        from dlcli.run import way_on
+
+        raise UsageError(f"{path}: exists already; {way_on(path)}")
+    return path
 
 
 @click.command()
-@click.argument("config", type=PATH)
+@click.argument("config", type=PATH, required=False)
 @settings
 @click.option(
     "--output",
     type=PATH,
     metavar="RUN",
-    callback=not_there,
+    callback=_new_run,
     help="The run folder to make. If left out: runs/NAME, where NAME is the config's own or its "
     "file's, or runs/NAME-2 and so on if that is taken.",
+)
+@click.option(
+    "--resume",
+    "run",
+    type=PATH,
+    metavar="RUN",
+    help="Go on with the run folder RUN, whose training was ended, in the place of CONFIG. It ends "
+    "as if nothing had happened, to the bit.",
 )
 @click.option(
     "--json",
@@ -30,7 +53,12 @@ from dlcli.cli.options import PATH, not_there, settings, verbose
 @click.option("--quiet", is_flag=True, help="Tell only warnings, errors and the result.")
 @verbose
 def train(
-    config: Path, settings: tuple[str, ...], output: Path | None, as_json: bool, quiet: bool
+    config: Path | None,
+    settings: tuple[str, ...],
+    output: Path | None,
+    run: Path | None,
+    as_json: bool,
+    quiet: bool,
 ) -> None:
     """Train the network that the YAML file CONFIG describes.
 
@@ -40,7 +68,14 @@ def train(
     \b
       dlcli train houses.yaml
       dlcli train houses.yaml --set epochs=50 --set 'hidden[0].units=64'
+      dlcli train --resume runs/houses
     """  # noqa: D301  (Click's mark for lines to leave as they are)
+    if run is not None:
+        _check_alone(config, settings, output)
+        _resume(run, as_json=as_json, quiet=quiet)
+        return
+    if config is None:
+        raise click.UsageError("Missing argument 'CONFIG'.")
     file = read_config(config, settings)  # a mistake in it need not wait for what comes next
 
     from dlcli.cli.narration import narrator
@@ -48,3 +83,21 @@ def train(
 
     with narrator(as_json=as_json, quiet=quiet) as listener:
         train(file, output, listener)
+
+
+def _check_alone(config: Path | None, settings: tuple[str, ...], output: Path | None) -> None:
+    """Refuses what can't be changed of a run that goes on."""
+    given = {"CONFIG": config, "--set": settings, "--output": output}
+    named = [name for name, value in given.items() if value]
+    if named:
+        raise click.UsageError(
+            f"--resume goes on with what the run began with, and takes no {' and no '.join(named)}."
+        )
+
+
+def _resume(run: Path, *, as_json: bool, quiet: bool) -> None:
+    from dlcli.cli.narration import narrator
+    from dlcli.experiment import resume
+
+    with narrator(as_json=as_json, quiet=quiet) as listener:
+        resume(run, listener)

@@ -22,6 +22,7 @@ from dlcli.config.schedules import (
 from dlcli.config.section import Conflict, Expected, PositiveInt, Section
 from dlcli.config.training import (
     AutoEngine,
+    Checkpoint,
     ClassWeight,
     CompiledEngine,
     EarlyStopping,
@@ -86,6 +87,8 @@ class Config(Section):
     """CPU threads; part of what makes a run exact; `auto` takes all there are."""
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
     """Number format of the layers' products; weights are float32 throughout."""
+    checkpoint: Checkpoint = Checkpoint()
+    """How often a run that is killed can be gone on with."""
 
     @property
     def reserved(self) -> tuple[str, ...]:

@@ -58,6 +58,14 @@ class EarlyStopping(Section):
     """Epochs before watching begins."""
 
 
+class Checkpoint(Section):
+    """When training is stored, so that it can go on after whatever has ended it."""
+
+    seconds: Positive = 30.0
+    """Time from one checkpoint to the next, or ten times as long as storing one takes, if that is
+    longer; one is stored at the beginning, at the end and at an interruption, too."""
+
+
 class AutoEngine(Section):
     """`compiled`: it does everything that the config can ask for."""
 

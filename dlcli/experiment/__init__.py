@@ -2,6 +2,6 @@
 
 from dlcli.experiment.events import Events, Listener
 from dlcli.experiment.preparation import Prepared, prepare
-from dlcli.experiment.story import train
+from dlcli.experiment.story import resume, train
 
-__all__ = ["Events", "Listener", "Prepared", "prepare", "train"]
+__all__ = ["Events", "Listener", "Prepared", "prepare", "resume", "train"]

@@ -5,20 +5,24 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dlcli.config import Config, ConfigFile, dump_config
+from dlcli.config import Config, ConfigFile, load_config
 from dlcli.encoding import Rows
+from dlcli.errors import DivergenceError
 from dlcli.experiment.earlier import initial_weights
 from dlcli.experiment.events import Events, Listener
+from dlcli.experiment.keeping import Keeper
 from dlcli.experiment.loading import quiet_tensorflow, without_collection
+from dlcli.experiment.origin import check_data, warn_of_changes, write_origin
 from dlcli.experiment.preparation import Prepared, encode_sets, prepare, sets
 from dlcli.experiment.resolution import resolved_config
 from dlcli.experiment.storage import working_folder
-from dlcli.experiment.tables import data_files
 from dlcli.prediction import Predictions, Predictor
-from dlcli.run import Draft, Run, collect_environment, new_run
+from dlcli.run import Draft, Run, new_run, unfinished_run, unfinished_twins
+from dlcli.run.weights import Weights
 from dlcli.split import Split
 from dlcli.table import Table
 from dlcli.table.arrays import integers
@@ -44,43 +48,106 @@ def train(
         The run.
 
     Raises:
-        DlcliError: of the kind that fits; nothing is left of the run then.
+        DlcliError: of the kind that fits; nothing is left of the run then, unless training was
+            under way and can go on, see `resume`.
     """
     events = Events(listener)
     with file.located(), working_folder(file, output) as folder:
-        if folder is not None:
-            events.tell("storage", folder=str(folder))
-        prepared = prepare(file, events, folder)
-        encoded = encode_sets(file, prepared, events, folder)
-        device, job = _job(file, prepared, encoded, events)  # TensorFlow is loaded from here on
+        made = _make_ready(file, events, folder)
         with new_run(output, file.name) as draft:
             events.log_to(draft)
-            resolved = resolved_config(file, prepared, draft.path, device.threads)
-            trained = _fit(job, prepared.engine, events)
-            _write_origin(draft, file, resolved, device)
-            _write_network(draft, prepared, trained)
-            predictor = Predictor(resolved, prepared.encoding, prepared.network, trained.weights)
-            metrics = _judge(predictor, prepared.split, encoded, draft)
-            events.tell("result", run=str(draft.path), epochs=trained.epochs, metrics=metrics)
-            return draft.finish()
+            resolved = resolved_config(file, made.prepared, draft.path, made.device.threads)
+            write_origin(draft, file, resolved, made.device)
+            for twin in unfinished_twins(draft):
+                message = f"{twin} is an unfinished run of the same config; go on with it by: "
+                events.tell("warning", message=f"{message}dlcli train --resume {twin}")
+            return _carry_out(draft, resolved, made, events)
 
 
-def _job(
-    file: ConfigFile, prepared: Prepared, encoded: Mapping[str, Rows], events: Events
-) -> tuple[Device, Job]:
-    """Loads TensorFlow, sets it up, and says what to train."""
-    config, initial = file.config, initial_weights(file, prepared.network)
+def resume(run: Path, listener: Listener = lambda *_: None) -> Run:
+    """Goes on with a run that was ended: as if nothing had happened, to the bit.
+
+    Args:
+        run: the run folder.
+        listener: is told what happens.
+
+    Returns:
+        The same run, finished.
+
+    Raises:
+        DlcliError: of the kind that fits; the run stays as it is then.
+    """
+    events = Events(listener)
+    with unfinished_run(run) as draft:
+        file = load_config(draft.resolved_path())
+        with file.located(), working_folder(file, run) as folder:
+            check_data(draft, file)
+            made = _make_ready(file, events, folder, begins=not draft.can_go_on)
+            warn_of_changes(draft, file, made.device, events)
+            events.log_to(draft)
+            return _carry_out(draft, file.config, made, events)
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """All that training needs."""
+
+    prepared: Prepared
+    encoded: Mapping[str, Rows]
+    device: Device
+    job: Job
+
+
+def _make_ready(
+    file: ConfigFile, events: Events, folder: Path | None, *, begins: bool = True
+) -> _Ready:
+    if folder is not None:
+        events.tell("storage", folder=str(folder))
+    prepared = prepare(file, events, folder)
+    encoded = encode_sets(file, prepared, events, folder)
+    # A training that goes on has weights of its own.
+    initial = initial_weights(file, prepared.network) if begins else None
+    device = _device(file.config, events)  # TensorFlow is loaded from here on
+    job = _job(file.config, prepared, encoded, initial)
+    return _Ready(prepared, encoded, device, job)
+
+
+def _carry_out(draft: Draft, resolved: Config, made: _Ready, events: Events) -> Run:
+    """Trains, stores and judges."""
+    prepared = made.prepared
+    trained = _fit(draft, made.job, prepared.engine, events)
+    _write_network(draft, prepared, trained)
+    predictor = Predictor(resolved, prepared.encoding, prepared.network, trained.weights)
+    metrics = _judge(predictor, prepared.split, made.encoded, draft)
+    events.tell("result", run=str(draft.path), epochs=trained.epochs, metrics=metrics)
+    return draft.finish()
+
+
+def _device(config: Config, events: Events) -> Device:
+    """Loads TensorFlow, and sets it up."""
     with quiet_tensorflow(), without_collection():
-        from dlcli.training import Job, prepare_device
+        from dlcli.training import prepare_device
 
         device = prepare_device(config.device, config.threads)
     events.tell("device", device=device.name, threads=device.threads)
+    return device
+
+
+def _job(
+    config: Config,
+    prepared: Prepared,
+    encoded: Mapping[str, Rows],
+    initial: Mapping[str, Weights] | None,
+) -> Job:
+    """What to train."""
+    from dlcli.training import Job
+
     network, head, target = prepared.network, prepared.head, prepared.encoding.target
     rows = encoded["train"], encoded.get("validation")
-    return device, Job(config, network, head, target, *rows, initial)
+    return Job(config, network, head, target, *rows, initial)
 
 
-def _fit(job: Job, engine: Engine, events: Events) -> Trained:
+def _fit(draft: Draft, job: Job, engine: Engine, events: Events) -> Trained:
     from dlcli.training import train_job
 
     def progress(epoch: int, values: Mapping[str, float]) -> None:
@@ -89,7 +156,13 @@ def _fit(job: Job, engine: Engine, events: Events) -> Trained:
         events.tell("epoch", epoch=epoch, of=job.config.epochs, **told)
 
     start = time.perf_counter()
-    trained = train_job(job, engine, progress)
+    keeper = Keeper(draft, job.config.checkpoint.seconds)
+    try:
+        with keeper.heeding_signals():
+            trained = train_job(job, engine, progress, keeper)
+    except DivergenceError:
+        draft.worthless = keeper.kept < 2  # the first is where every training begins
+        raise
     seconds = round(time.perf_counter() - start, 3)
     events.tell("trained", epochs=trained.epochs, best_epoch=trained.best_epoch, seconds=seconds)
     return trained
@@ -127,20 +200,6 @@ def _held_out(name: str, table: Table, predictions: Predictions, *, with_files: 
             **predictions.truth(table),
             **predictions.columns(),
         }
-    )
-
-
-def _write_origin(draft: Draft, file: ConfigFile, resolved: Config, device: Device) -> None:
-    """Stores what the run was made from."""
-    draft.write_config(file.text)
-    draft.write_resolved(dump_config(resolved))
-    draft.write_environment(
-        collect_environment(
-            seed=resolved.seed,
-            threads=device.threads,
-            device=device.name,
-            data=data_files(file),
-        )
     )
 
 

@@ -4,17 +4,25 @@
 to read from. A folder is a run once its manifest is there, and the manifest comes last.
 """
 
+from dlcli.run.arrays import ArrayKind
+from dlcli.run.checkpoints import Checkpoint
 from dlcli.run.draft import Draft
-from dlcli.run.environment import collect_environment
-from dlcli.run.folder import cache_folder, new_run
+from dlcli.run.environment import collect_environment, fingerprint
+from dlcli.run.folder import cache_folder, new_run, unfinished_run, unfinished_twins, way_on
 from dlcli.run.run import Run, latest_run, open_run
 
 __all__ = [
+    "ArrayKind",
+    "Checkpoint",
     "Draft",
     "Run",
     "cache_folder",
     "collect_environment",
+    "fingerprint",
     "latest_run",
     "new_run",
     "open_run",
+    "unfinished_run",
+    "unfinished_twins",
+    "way_on",
 ]

@@ -10,11 +10,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from dlcli.errors import TrainingError
-from dlcli.run.arrays import write_arrays
+from dlcli.run.arrays import ArrayKind, write_arrays
+from dlcli.run.checkpoints import FOLDER as CHECKPOINTS
+from dlcli.run.checkpoints import (
+    Checkpoint,
+    has_checkpoint,
+    read_checkpoint,
+    remove_checkpoints,
+    write_checkpoint,
+)
 from dlcli.run.history import dump_history
 from dlcli.run.json_document import to_json
+from dlcli.run.lock import LOCK
 from dlcli.run.manifest import MANIFEST, FileName, Manifest
 from dlcli.run.run import Run
+from dlcli.run.sealed import describe, read_object
 from dlcli.run.storage import reason, replaced, sync, sync_folder
 from dlcli.run.weights import Weights
 
@@ -23,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class Draft:
-    """A run folder without its manifest yet.
+    """A run folder without its manifest yet: what trains writes to it, and may be ended and go on.
 
     Every method raises `TrainingError` if the disk is full or the file can't be stored otherwise.
     JSON has no NaN and no infinity: what is undefined is given as `None`.
@@ -35,7 +45,14 @@ class Draft:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.finished = False
+        self.worthless = False
+        """Whether there is nothing to go on from, whatever lies in the folder."""
         self._log: TextIO | None = None
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether training can go on from a checkpoint."""
+        return not self.worthless and has_checkpoint(self.path)
 
     def write_config(self, text: str) -> None:
         """Stores the config as the user gave it."""
@@ -73,6 +90,34 @@ class Draft:
         """Stores what the run was made with; see `collect_environment`."""
         self._write("environment.json", to_json(environment))
 
+    def write_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Stores where training is, of the config that was stored."""
+        with self._storing(CHECKPOINTS):
+            write_checkpoint(self.path, checkpoint, self._config_digest())
+
+    def read_checkpoint(self, kinds: Mapping[str, ArrayKind]) -> Checkpoint | None:
+        """Where training was, by the newest checkpoint that is whole; `None` if there is none.
+
+        Args:
+            kinds: what each array must be, by name.
+
+        Raises:
+            RunError: if there are some, and each is damaged or of another config.
+        """
+        return read_checkpoint(self.path, kinds, self._config_digest())
+
+    def resolved_path(self) -> Path:
+        """Where the complete config lies, which was stored when training began."""
+        return self.path / "resolved.yaml"
+
+    def read_environment(self) -> dict[str, object]:
+        """What the run was begun with.
+
+        Raises:
+            RunError: if that is damaged.
+        """
+        return read_object(self.path / "environment.json")
+
     @contextmanager
     def model_file(self) -> Iterator[Path]:
         """Stores the model for the user's own Keras code.
@@ -90,6 +135,8 @@ class Draft:
         with self._storing("events.jsonl") as path:
             if self._log is None:
                 self._log = path.open("a", encoding="utf-8", buffering=1)  # a line at a time
+                if not _ends_a_line(path):  # but for the last one of a process that was killed
+                    self._log.write("\n")
             self._log.write(line + "\n")
 
     def close(self) -> None:
@@ -114,7 +161,13 @@ class Draft:
                 temporary.write_bytes(manifest.to_json())
             sync_folder(self.path.parent)
         self.finished = True
+        remove_checkpoints(self.path)
+        with suppress(OSError):  # on some systems not while it is held
+            (self.path / LOCK).unlink(missing_ok=True)
         return Run(self.path, manifest)
+
+    def _config_digest(self) -> str:
+        return describe(self.resolved_path()).sha256
 
     def _write(self, name: FileName, content: bytes) -> None:
         with self._stored(name) as temporary:
@@ -133,7 +186,14 @@ class Draft:
         try:
             yield path
         except OSError as error:
+            remedy = "make room or name another place with --output, then train again"
+            if self.can_go_on:
+                remedy = f"make room, then go on with: dlcli train --resume {self.path}"
             raise TrainingError(
-                f"{path}: could not be stored: {reason(error)}; "
-                "make room or name another place with --output, then train again"
+                f"{path}: could not be stored: {reason(error)}; {remedy}"
             ) from error
+
+
+def _ends_a_line(path: Path) -> bool:
+    content = path.read_bytes()
+    return not content or content.endswith(b"\n")

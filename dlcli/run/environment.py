@@ -41,7 +41,7 @@ def collect_environment(
         "threads": threads,
         "device": device,
         "command": list(sys.argv),
-        "data": [_fingerprint(path) for path in data],
+        "data": [fingerprint(path) for path in data],
         "git": _git(),
     }
 
@@ -62,8 +62,8 @@ def _processor() -> str | None:
     return None
 
 
-def _fingerprint(path: Path) -> dict[str, object]:
-    """A file's SHA-256 and size in bytes."""
+def fingerprint(path: Path) -> dict[str, object]:
+    """A file's SHA-256 and size in bytes; `None` of what can't be read, or only once."""
     with suppress(OSError):
         if path.is_file():  # a pipe has nothing left to read, and would be waited for
             with path.open("rb") as stream:

@@ -6,20 +6,24 @@ import os
 import re
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from dlcli.errors import UsageError
+from dlcli.errors import RunError, UsageError
 from dlcli.run.draft import Draft
-from dlcli.run.storage import reason
+from dlcli.run.lock import LOCK, holder_of, locked
+from dlcli.run.manifest import FILE_NAMES, MANIFEST, ORIGIN, is_unfinished
+from dlcli.run.run import check_is_folder
+from dlcli.run.storage import damaged, opened, reason
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 @contextmanager
 def new_run(folder: Path | None, name: str, base: Path = Path("runs")) -> Iterator[Draft]:
-    """Makes a run folder, and removes it again unless the run is finished in it.
+    """Makes a run folder, and removes it again unless the run is finished or can go on in it.
 
     Args:
         folder: the run folder itself, which must not exist; `None` for one named after the run.
@@ -29,7 +33,8 @@ def new_run(folder: Path | None, name: str, base: Path = Path("runs")) -> Iterat
 
     Yields:
         the draft to write to. If the block ends without `finish`, or by any exception at all,
-        nothing stays behind, nor do parents that were made for it and are empty.
+        nothing stays behind but what has a checkpoint to go on from; nor do parents that were made
+        for it and are empty.
 
     Raises:
         UsageError: if the folder exists or can't be made, or the name is none for a folder.
@@ -38,12 +43,36 @@ def new_run(folder: Path | None, name: str, base: Path = Path("runs")) -> Iterat
     draft = Draft(made[-1])
     kept = False
     try:
-        yield draft
+        with _held(draft.path):
+            yield draft
         kept = draft.finished
     finally:
         draft.close()
-        if not kept:
+        if not kept and not draft.can_go_on:
             _remove(made)
+
+
+@contextmanager
+def unfinished_run(folder: Path) -> Iterator[Draft]:
+    """Opens a run that was ended before it was finished. It stays, whatever happens.
+
+    Args:
+        folder: the run folder, which a stranger may have made.
+
+    Raises:
+        RunError: if there is none, it is finished, another process trains it, it was ended before
+            training began, or what should be a file of it is a link or anything else.
+    """
+    check_is_folder(folder)
+    with _held(folder):
+        if os.path.lexists(folder / MANIFEST):
+            raise RunError(f"{folder}: is finished, there is nothing left to train")
+        _check_entries(folder)
+        draft = Draft(folder)
+        try:
+            yield draft
+        finally:
+            draft.close()
 
 
 @contextmanager
@@ -68,13 +97,67 @@ def cache_folder(folder: Path | None, name: str, base: Path = Path("runs")) -> I
         _remove(made)
 
 
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(folder))
+        except OSError as error:
+            raise UsageError(f"{folder}: can't be locked: {reason(error)}") from error
+        yield
+
+
+def _check_entries(folder: Path) -> None:
+    """Refuses what could lead out of the folder, and a run that has nothing to go on from."""
+    for name in (*FILE_NAMES, LOCK):
+        path = folder / name
+        if os.path.lexists(path) and not stat.S_ISREG(os.lstat(path).st_mode):
+            raise damaged(path, "is no plain file but a link, a folder or a device")
+    for name in ORIGIN:
+        if not os.path.lexists(folder / name):
+            raise RunError(
+                f"{folder}: has no {name}: it is no run, or was ended before training began; train "
+                "it again"
+            )
+
+
 def _make_named(folder: Path) -> list[Path]:
     try:
         return _make(folder)
     except FileExistsError:
-        raise UsageError(
-            f"{folder}: exists already; name a new folder with --output, or remove this one first"
-        ) from None
+        raise UsageError(f"{folder}: exists already; {way_on(folder)}") from None
+
+
+def unfinished_twins(draft: Draft) -> list[Path]:
+    """The runs beside another that were begun with the same config and ended before their end.
+
+    Args:
+        draft: the other, whose resolved config is stored.
+    """
+    mine = draft.resolved_path().read_bytes()
+    return [
+        folder
+        for folder in sorted(draft.path.parent.iterdir())
+        if folder != draft.path
+        and is_unfinished(folder)
+        and holder_of(folder) is None
+        and _begins_alike(folder / draft.resolved_path().name, mine)
+    ]
+
+
+def _begins_alike(path: Path, content: bytes) -> bool:
+    with suppress(RunError), opened(path) as stream:
+        return stream.read(len(content) + 1) == content
+    return False
+
+
+def way_on(folder: Path) -> str:
+    """What to do about a run folder that is there."""
+    if not is_unfinished(folder):
+        return "name a new folder with --output, or remove this one first"
+    if holder := holder_of(folder):
+        return f"process {holder} is training it; name a new folder with --output"
+    return f"it is unfinished; go on with: dlcli train --resume {folder}"
 
 
 def _make_numbered(base: Path, name: str) -> list[Path]:

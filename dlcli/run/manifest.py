@@ -11,6 +11,7 @@ from pydantic import AwareDatetime, Field
 
 from dlcli import __version__
 from dlcli.errors import RunError
+from dlcli.run.lock import holder_of
 from dlcli.run.sealed import FORMAT, Entry, Sealed, describe
 
 FileName = Literal[
@@ -27,6 +28,8 @@ FileName = Literal[
 ]
 FILE_NAMES: tuple[FileName, ...] = get_args(FileName)
 MANIFEST = "manifest.json"
+ORIGIN: tuple[FileName, ...] = ("config.yaml", "resolved.yaml", "environment.json")
+"""What is there before training begins, and all that it takes to go on."""
 
 
 class Manifest(Sealed):
@@ -67,10 +70,20 @@ class Manifest(Sealed):
         return cls.read(folder / MANIFEST)
 
 
+def is_unfinished(folder: Path) -> bool:
+    """Whether there is a run that was begun and not finished."""
+    is_finished = os.path.lexists(folder / MANIFEST)
+    return not is_finished and all(os.path.lexists(folder / name) for name in ORIGIN)
+
+
 def _unfinished(folder: Path) -> str:
+    if holder := holder_of(folder):
+        return f"{folder}: is not finished, process {holder} is training it; wait until it ends"
+    if is_unfinished(folder):
+        return f"{folder}: is an unfinished run; go on with: dlcli train --resume {folder}"
     if any(os.path.lexists(folder / name) for name in FILE_NAMES):
         return (
-            f"{folder}: is an unfinished run, it has no {MANIFEST}: "
-            "wait if it is still training, else train it again"
+            f"{folder}: is an unfinished run, it has no {MANIFEST}, and was ended before training "
+            "began; train it again"
         )
     return f"{folder}: is not a run folder, it has no {MANIFEST}: name one that `dlcli train` made"

@@ -12,9 +12,8 @@ from pathlib import Path
 
 from dlcli.errors import RunError, did_you_mean
 from dlcli.run.history import parse_history
-from dlcli.run.json_document import from_json
 from dlcli.run.manifest import FileName, Manifest
-from dlcli.run.sealed import checked
+from dlcli.run.sealed import checked, parse_object
 from dlcli.run.storage import damaged
 from dlcli.run.weights import Weights, read_weights
 
@@ -89,13 +88,8 @@ class Run:
         return self._read_object("environment.json")
 
     def _read_object(self, name: FileName) -> dict[str, object]:
-        try:
-            content = from_json(self._read(name))
-        except ValueError as error:
-            raise damaged(self.path / name, f"is no JSON: {error}") from None
-        if not isinstance(content, dict):
-            raise damaged(self.path / name, "is no JSON object")
-        return content
+        with self._opened(name) as stream:
+            return parse_object(stream.read(), self.path / name)
 
     def _read(self, name: FileName) -> bytes:
         with self._opened(name) as stream:
@@ -117,8 +111,18 @@ def open_run(path: Path) -> Run:
     Raises:
         RunError: if there is none, or it is unfinished, damaged or of a newer format.
     """
+    check_is_folder(path)
+    return Run(path, Manifest.of(path))
+
+
+def check_is_folder(path: Path) -> None:
+    """Refuses what is no folder.
+
+    Raises:
+        RunError: with the nearest name.
+    """
     if os.path.isdir(path):
-        return Run(path, Manifest.of(path))
+        return
     if os.path.exists(path):
         raise RunError(f"{path}: is a file, a run folder was expected")
     siblings = [entry.name for entry in _entries(path.parent)]

@@ -55,16 +55,7 @@ class Sealed(Part):
         Raises:
             RunError: if there is none, or it is damaged or of a newer format.
         """
-        with opened(path) as stream:
-            content = stream.read(_LIMIT + 1)
-        if len(content) > _LIMIT:
-            raise damaged(path, "is larger than 1 MiB")
-        try:
-            fields = from_json(content)
-        except ValueError as error:
-            raise damaged(path, f"is no JSON: {error}") from None
-        if not isinstance(fields, dict):
-            raise damaged(path, "is no JSON object")
+        fields = read_object(path)
         _check_format(fields, path)
         digest = fields.pop("digest", None)
         try:
@@ -81,6 +72,34 @@ class Sealed(Part):
         """The document as it stands in the folder, with its digest."""
         fields = self.model_dump(mode="json")
         return to_json({**fields, "digest": _digest(fields)})
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """Reads a JSON object of at most 1 MiB that nothing vouches for.
+
+    Raises:
+        RunError: if it is anything else.
+    """
+    with opened(path) as stream:
+        content = stream.read(_LIMIT + 1)
+    if len(content) > _LIMIT:
+        raise damaged(path, "is larger than 1 MiB")
+    return parse_object(content, path)
+
+
+def parse_object(content: bytes, path: Path) -> dict[str, Any]:
+    """The JSON object that a file holds.
+
+    Raises:
+        RunError: if it holds anything else.
+    """
+    try:
+        fields = from_json(content)
+    except ValueError as error:
+        raise damaged(path, f"is no JSON: {error}") from None
+    if not isinstance(fields, dict):
+        raise damaged(path, "is no JSON object")
+    return fields
 
 
 def describe(path: Path) -> Entry:

@@ -24,7 +24,8 @@ def replaced(path: Path) -> Iterator[Path]:
         OSError: if the content can't be stored; nothing is left then.
     """
     temporary = path.with_name(f".{path.stem}.partial{path.suffix}")
-    temporary.unlink(missing_ok=True)  # of a crash; or a link, which may lead anywhere
+    with suppress(OSError):
+        temporary.unlink()  # of a crash; or a link, which may lead anywhere
     try:
         yield temporary
         sync(temporary)

@@ -9,8 +9,9 @@ is part of the program. How many steps a dispatch takes is a run-time argument a
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -24,6 +25,7 @@ from dlcli.training.job import Job, Trained
 from dlcli.training.learner import Learner, build_learner
 from dlcli.training.order import epoch_order
 from dlcli.training.program import Program, State
+from dlcli.training.snapshots import NOBODY, History, Keeper, Snapshot, kinds_of
 from dlcli.training.watching import Progress, check_finite, shortest
 
 SECONDS_A_DISPATCH = 0.1
@@ -36,24 +38,30 @@ MOST_EPOCHS = 1024
 """Epochs that a dispatch may end."""
 
 
-def run(job: Job, jit_compile: bool, progress: Progress) -> Trained:
+def run(job: Job, jit_compile: bool, progress: Progress, keeper: Keeper = NOBODY) -> Trained:
     """Trains in compiled dispatches.
 
     Args:
         job: what to train on what.
         jit_compile: whether XLA compiles the program, or TensorFlow runs it as a graph.
         progress: is told of each epoch.
+        keeper: keeps snapshots, and may have one to go on from.
 
     Raises:
-        TrainingError: if the loss leaves the numbers.
+        TrainingError: if the loss leaves the numbers, or a snapshot can't be stored.
+        Interrupted: if the keeper was told to end.
     """
     learner = build_learner(job)
     program, dispatches = _program(job, learner, jit_compile)
-    history: dict[str, list[float]] = {}
-    for state, rows in dispatches:
+    begin, history = _begin(program, keeper)
+    state = begin
+    for state, rows in dispatches(begin):
         _record(job, rows, history, progress)
-        check_finite(float(state.total), int(state.epoch) + 1, job.config)
-    program.finish(state)  # there is one: a config has an epoch at least
+        check_finite(float(state.total), int(state.epoch) + 1, job)
+        if keeper.is_due:
+            _keep(program, state, history, keeper)
+    _keep(program, state, history, keeper)
+    program.finish(state)
     best = int(state.watch.best_epoch) + 1 if program.watches.restores else 0
     return Trained(weights_of(learner.model, job.network), history, best or None)
 
@@ -62,19 +70,41 @@ Dispatches = Iterator[tuple[State, NDArray[Any]]]
 """Where each dispatch left off, and the rows of history that it wrote."""
 
 
-def _program(job: Job, learner: Learner, jit_compile: bool) -> tuple[Program, Dispatches]:
+def _begin(program: Program, keeper: Keeper) -> tuple[State, History]:
+    """Where training begins, or goes on, and the history until there."""
+    state = program.start()
+    arrays = program.arrays(state)
+    earlier = keeper.earlier(kinds_of(arrays))
+    if earlier is None:
+        keeper.keep(Snapshot(arrays, {}))
+        return state, {}
+    history = {name: list(values) for name, values in earlier.history.items()}
+    return program.restore(earlier.arrays), history
+
+
+def _keep(program: Program, state: State, history: History, keeper: Keeper) -> None:
+    snapshot = Snapshot(program.arrays(state), history)
+    if snapshot.is_finite:  # else the next loss will tell
+        keeper.keep(snapshot)
+
+
+def _program(
+    job: Job, learner: Learner, jit_compile: bool
+) -> tuple[Program, Callable[[State], Dispatches]]:
     if job.train.inputs.matrix is None:
         fed = FedProgram(job, learner, jit_compile)
-        return fed, _fed_dispatches(fed)
+        return fed, partial(_fed_dispatches, fed)
     epochs_at_once = max(1, min(MOST_EPOCHS, ORDER_ENTRIES // len(job.train.inputs)))
     held = HeldProgram(job, learner, epochs_at_once, jit_compile)
-    return held, _held_dispatches(held)
+    return held, partial(_held_dispatches, held)
 
 
-def _held_dispatches(program: HeldProgram) -> Dispatches:
-    """Runs all epochs over rows that lie on the device."""
-    state, pace = program.start(), _Pace(program.job)
-    for first, orders in ahead(_orders(program)):
+def _held_dispatches(program: HeldProgram, state: State) -> Dispatches:
+    """Runs the epochs that are left over rows that lie on the device."""
+    pace = _Pace(program.job)
+    if bool(state.watch.stopped):
+        return
+    for first, orders in ahead(_orders(program, int(state.epoch))):
         end = min(first + program.epochs_at_once, program.job.config.epochs)
         given = tf.constant(orders)
         while int(state.epoch) < end:
@@ -87,11 +117,13 @@ def _held_dispatches(program: HeldProgram) -> Dispatches:
                 return
 
 
-def _fed_dispatches(program: FedProgram) -> Dispatches:
-    """Runs all epochs over rows that come to the device in turn."""
-    state, pace = program.start(), _Pace(program.job)
+def _fed_dispatches(program: FedProgram, state: State) -> Dispatches:
+    """Runs the epochs that are left over rows that come to the device in turn."""
+    pace = _Pace(program.job)
     nothing = np.empty((0, len(program.job.columns) + 1))
-    for chunk in ahead(train_chunks(program.job)):
+    if bool(state.watch.stopped):
+        return
+    for chunk in ahead(train_chunks(program.job, int(state.epoch), int(state.step))):
         first = tf.constant(chunk.first)
         while int(state.step) < chunk.stop:
             started = time.perf_counter()
@@ -106,10 +138,10 @@ def _fed_dispatches(program: FedProgram) -> Dispatches:
                 return
 
 
-def _orders(program: HeldProgram) -> Iterator[tuple[int, NDArray[np.int32]]]:
-    """Yields the row orders of some epochs at a time, and the first of these."""
+def _orders(program: HeldProgram, epoch: int) -> Iterator[tuple[int, NDArray[np.int32]]]:
+    """Yields the row orders of some epochs at a time, and the first of these, from an epoch on."""
     job, count = program.job, program.epochs_at_once
-    for first in range(0, job.config.epochs, count):
+    for first in range(epoch, job.config.epochs, count):
         orders = np.zeros((count, job.steps * job.batch_size), dtype=np.int32)
         for place in range(min(count, job.config.epochs - first)):
             orders[place, : program.rows] = epoch_order(
@@ -146,13 +178,11 @@ class _Pace:
         self._has_compiled = True
 
 
-def _record(
-    job: Job, rows: NDArray[Any], history: dict[str, list[float]], progress: Progress
-) -> None:
+def _record(job: Job, rows: NDArray[Any], history: History, progress: Progress) -> None:
     names = (*job.columns, "learning_rate")
     for row in rows.tolist():
         values = dict(zip(names, map(shortest, row), strict=True))
-        check_finite(values.get("val_loss", 0.0), len(history.get("loss", ())) + 1, job.config)
+        check_finite(values.get("val_loss", 0.0), len(history.get("loss", ())) + 1, job)
         for name, value in values.items():
             history.setdefault(name, []).append(value)
         progress(len(history["loss"]), values)

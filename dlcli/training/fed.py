@@ -44,16 +44,21 @@ class Chunk:
     """The rows in the order in which they are taken; as many in each chunk."""
 
 
-def train_chunks(job: Job) -> Iterator[Chunk]:
-    """Yields the chunks of all epochs."""
+def train_chunks(job: Job, epoch: int = 0, step: int = 0) -> Iterator[Chunk]:
+    """Yields the chunks of all epochs, from a step of one of them on.
+
+    The last chunk of the first epoch comes in any case, as that epoch is still to end.
+    """
     size = _rows_of(CHUNK_BYTES, job.train.inputs.width, job.batch_size, job.steps)
     rows = len(job.train.inputs)
-    for epoch in range(job.config.epochs):
-        order = order_parts(rows, job.train.inputs.width, job.config.seed, epoch)
-        for number, index in enumerate(_pieces(order, size)):
-            first = number * size // job.batch_size
-            steps = -(-len(index) // job.batch_size)
-            yield Chunk(first, first + steps, _padded(job, index, size))
+    for number in range(epoch, job.config.epochs):
+        order = order_parts(rows, job.train.inputs.width, job.config.seed, number)
+        done = step if number == epoch else 0
+        for place, index in enumerate(_pieces(order, size)):
+            first = place * size // job.batch_size
+            stop = first + -(-len(index) // job.batch_size)
+            if done < stop or stop == job.steps:
+                yield Chunk(first, stop, _padded(job, index, size))
 
 
 def validation_blocks(job: Job) -> Iterator[Block]:

@@ -13,8 +13,10 @@ from dlcli.config.schema import Config
 from dlcli.config.training import EarlyStopping
 from dlcli.model import weights_of
 from dlcli.training.job import Job, Trained
+from dlcli.training.keras_snapshots import Snapshots
 from dlcli.training.learner import Learner, build_learner
 from dlcli.training.order import epoch_order
+from dlcli.training.snapshots import NOBODY, Keeper
 from dlcli.training.watching import Progress, check_finite, direction, shortest
 
 Batch = tuple[Any, ...]
@@ -22,22 +24,30 @@ Batch = tuple[Any, ...]
 ROWS_VALIDATED_AT_ONCE = 1024
 
 
-def fit(job: Job, progress: Progress) -> Trained:
+def fit(job: Job, progress: Progress, keeper: Keeper = NOBODY) -> Trained:
     """Trains with `Model.fit`.
+
+    Snapshots are of the end of an epoch: `fit` has no way into one.
 
     Args:
         job: what to train on what.
         progress: is told of each epoch.
+        keeper: keeps snapshots, and may have one to go on from.
 
     Raises:
-        TrainingError: if the loss leaves the numbers.
+        TrainingError: if the loss leaves the numbers, or a snapshot can't be stored.
+        Interrupted: if the keeper was told to end.
     """
     config, learner = job.config, build_learner(job)
     _compile(learner, weighted=job.train.weights is not None)
     record = _Record(job, learner, progress)
-    callbacks: list[keras.callbacks.Callback] = [*_watchers(config), record]
+    watchers = [*_watchers(config)]
+    snapshots = Snapshots(learner, watchers, record.history, keeper)
+    callbacks: list[keras.callbacks.Callback] = [*watchers, record, snapshots]
+    first = config.epochs if snapshots.is_stopped else snapshots.epoch
     learner.model.fit(
-        _batches(job),
+        _batches(job, min(first, config.epochs - 1)),  # `fit` looks at a batch in any case
+        initial_epoch=first,
         epochs=config.epochs,
         steps_per_epoch=job.steps,
         validation_data=_validation(job),
@@ -63,10 +73,10 @@ def _compile(learner: Learner, weighted: bool) -> None:
     )
 
 
-def _batches(job: Job) -> Iterator[Batch]:
-    """Yields the batches of all epochs, each epoch in its own order."""
+def _batches(job: Job, first: int) -> Iterator[Batch]:
+    """Yields the batches of all epochs from one on, each epoch in its own order."""
     rows, size = len(job.train.inputs), job.config.batch_size
-    for epoch in range(job.config.epochs):
+    for epoch in range(first, job.config.epochs):
         order = epoch_order(rows, job.train.inputs.width, job.config.seed, epoch)
         for start in range(0, rows, size):
             batch = order[start : start + size]
@@ -121,14 +131,14 @@ class _Record(keras.callbacks.Callback):
         self.learner.moment.assign(np.array([self.epoch, batch], dtype=np.uint32))
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        check_finite(float((logs or {})["loss"]), self.epoch + 1, self.job.config)
+        check_finite(float((logs or {})["loss"]), self.epoch + 1, self.job)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         given = logs or {}
         values = {name: float(given[name]) for name in self.job.columns if name in given}
         values["learning_rate"] = self._rate(given)
         values = {name: shortest(value) for name, value in values.items()}
-        check_finite(values.get("val_loss", 0.0), epoch + 1, self.job.config)
+        check_finite(values.get("val_loss", 0.0), epoch + 1, self.job)
         for name, value in values.items():
             self.history.setdefault(name, []).append(value)
         self.progress(epoch + 1, values)

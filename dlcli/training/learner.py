@@ -13,6 +13,7 @@ from dlcli.training.augmentation import AugmentedImages
 from dlcli.training.job import Job
 from dlcli.training.masks import MaskedDropout
 from dlcli.training.objectives import keras_loss, keras_metrics, keras_optimizer
+from dlcli.training.snapshots import MODEL
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,16 @@ class Learner:
     """What each epoch also shows."""
     moment: tf.Variable
     """Epoch and step within it, from 0, which an engine sets before each step: uint32 (2,)."""
+
+    @property
+    def variables(self) -> dict[str, keras.Variable]:
+        """All that a step changes, by name."""
+        groups = {MODEL: self.model.variables, "optimizer/": self.optimizer.variables}
+        return {
+            f"{group}{place}": variable
+            for group, variables in groups.items()
+            for place, variable in enumerate(variables)
+        }
 
     def rate(self) -> tf.Tensor:
         """The learning rate of the last step; before the first, that of the first."""

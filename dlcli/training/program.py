@@ -13,12 +13,15 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 from tensorflow.compiler.tf2xla.python.xla import optimization_barrier
 
 from dlcli.network import NormalizationLayer
 from dlcli.training.job import Job
 from dlcli.training.learner import Learner
+from dlcli.training.snapshots import Arrays, assign_values, values_of
 from dlcli.training.watches import Watch, Watches
 
 ROWS_VALIDATED_AT_ONCE = 4096
@@ -107,6 +110,33 @@ class Program:
         """The state before the first step."""
         zero = tf.constant(0)
         return State(zero, zero, tf.constant(0.0, keras.config.floatx()), self.watches.start())
+
+    def arrays(self, state: State) -> dict[str, NDArray[Any]]:
+        """All that training goes on from, by name."""
+        numbers = enumerate(tf.nest.flatten(state))
+        return {
+            **values_of(self._variables),
+            **{f"state/{place}": np.array(number.numpy()) for place, number in numbers},
+        }
+
+    def restore(self, arrays: Arrays) -> State:
+        """Goes back to where training was when these arrays were taken."""
+        assign_values(self._variables, arrays)
+        numbers = [
+            tf.constant(arrays[f"state/{place}"], number.dtype)
+            for place, number in enumerate(tf.nest.flatten(self.start()))
+        ]
+        state: State = tf.nest.pack_sequence_as(self.start(), numbers)
+        return state
+
+    @property
+    def _variables(self) -> dict[str, Any]:
+        metrics = [variable for metric in self.learner.metrics for variable in metric.variables]
+        return {
+            **self.learner.variables,
+            **{f"metrics/{place}": variable for place, variable in enumerate(metrics)},
+            **{f"best/{place}": weight for place, weight in enumerate(self.watches.kept)},
+        }
 
     def finish(self, state: State) -> None:
         """Gives the model the weights that training ends with, as `fit` does."""

@@ -59,6 +59,11 @@ class Watches:
         weights = learner.model.weights if self.restores else []
         self._kept = [(tf.Variable(weight.value, trainable=False), weight) for weight in weights]
 
+    @property
+    def kept(self) -> list[tf.Variable]:
+        """The best epoch's weights, if they are kept."""
+        return [best for best, _ in self._kept]
+
     def start(self) -> Watch:
         """What is remembered before the first epoch."""
         none = Best(tf.constant(np.inf, tf.float64), tf.constant(0))

@@ -7,10 +7,9 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from dlcli.config.schema import Config
-from dlcli.errors import TrainingError
+from dlcli.errors import DivergenceError
 from dlcli.scores import HIGHER_IS_BETTER
-from dlcli.training.job import Weights
+from dlcli.training.job import Job, Weights
 
 Progress = Callable[[int, Mapping[str, float]], None]
 """Is told of each epoch, counted from 1, with its column values of history.csv."""
@@ -21,40 +20,41 @@ def direction(monitor: str) -> str:
     return "max" if HIGHER_IS_BETTER.get(monitor.removeprefix("val_"), False) else "min"
 
 
-def check_finite(loss: float, epoch: int, config: Config) -> None:
+def check_finite(loss: float, epoch: int, job: Job) -> None:
     """Stops a run whose loss is no number any more.
 
     Args:
         loss: the loss so far in this epoch, or the validation loss at its end.
         epoch: counted from 1.
-        config: for what may have led there.
+        job: for what may have led there.
 
     Raises:
-        TrainingError: if it is NaN or infinite.
+        DivergenceError: if it is NaN or infinite.
     """
     if not math.isfinite(loss):
-        raise _diverged(f"the loss became {loss} in epoch {epoch}", config)
+        raise _diverged(f"the loss became {loss} in epoch {epoch}", job)
 
 
-def check_weights(weights: Weights, config: Config) -> None:
+def check_weights(weights: Weights, job: Job) -> None:
     """Stops a run whose last step left the numbers, which no loss has shown.
 
     Args:
         weights: what training ended with.
-        config: for what may have led there.
+        job: for what may have led there.
 
     Raises:
-        TrainingError: if any of them is NaN or infinite.
+        DivergenceError: if any of them is NaN or infinite.
     """
     for name, array in weights.items():
         if not np.isfinite(array).all():
-            raise _diverged(f"the last step left no numbers in '{name}'", config)
+            raise _diverged(f"the last step left no numbers in '{name}'", job)
 
 
-def _diverged(what: str, config: Config) -> TrainingError:
+def _diverged(what: str, job: Job) -> DivergenceError:
+    config = job.config
     usual = type(config.optimizer)().learning_rate
     rate = min(config.optimizer.learning_rate / 10, usual)
-    return TrainingError(
+    return DivergenceError(
         f"training diverged: {what}\n"
         f"  likely: steps that are too large; try --set optimizer.learning_rate={rate:g}, or "
         "--set optimizer.clipnorm=1.0\n"

@@ -168,6 +168,7 @@ engine: {name: auto}
 device: auto
 threads: auto
 precision: float32
+checkpoint: {seconds: 30.0}
 """
     )
 

@@ -14,7 +14,7 @@ from dlcli.cli import main
 from dlcli.config import load_config
 from dlcli.encoding.stored import InputsWriter
 from dlcli.errors import DataError, TrainingError
-from dlcli.experiment import train
+from dlcli.experiment import resume, train
 from dlcli.experiment.checking import check
 
 ROWS = "".join(f"{x},{2 * x + 1}\n" for x in range(8))
@@ -90,12 +90,26 @@ def test_a_check_leaves_nothing_behind(root):
 
 
 @pytest.mark.parametrize("output", [None, "../out/a/run"])
-@pytest.mark.parametrize("event", ["storage", "data", "epoch", "result"])
+@pytest.mark.parametrize("event", ["storage", "data", "device"])
 def test_an_interruption_leaves_nothing_behind(event, output, root):
     file, before = config_for(), everything(root)
     with pytest.raises(KeyboardInterrupt):
         train(file, output and Path(output), interrupt_at(event))
     assert everything(root) == before
+
+
+@pytest.mark.parametrize("output", [None, "../out/a/run"])
+@pytest.mark.parametrize("event", ["epoch", "result"])
+def test_an_interruption_of_a_training_leaves_what_it_takes_to_go_on(event, output, root):
+    file, before = config_for(), everything(root)
+    with pytest.raises(KeyboardInterrupt):
+        train(file, output and Path(output), interrupt_at(event))
+    run = Path(output or "runs/t")
+    assert (run / "checkpoint" / "1").is_dir()
+    inside = (root / "work" / run).resolve()
+    outside = [path for path in everything(root) - before if inside not in (root / path).parents]
+    assert {(root / path).resolve() for path in outside} <= {inside, *inside.parents}
+    assert resume(run).read_metrics()
 
 
 @pytest.mark.parametrize(

@@ -243,8 +243,12 @@ def test_a_folder_of_other_things_is_not_a_run(tmp_path):
 
 def test_a_run_without_a_manifest_is_unfinished(folder):
     (folder / "manifest.json").unlink()
-    message = r"run: is an unfinished run, it has no manifest\.json: wait .* else train it again"
-    with pytest.raises(RunError, match=message):
+    with pytest.raises(RunError) as caught:
+        open_run(folder)
+    go_on = f"go on with: dlcli train --resume {folder}"
+    assert str(caught.value) == f"{folder}: is an unfinished run; {go_on}"
+    (folder / "environment.json").unlink()
+    with pytest.raises(RunError, match="and was ended before training began; train it again"):
         open_run(folder)
 
 

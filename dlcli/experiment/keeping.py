@@ -1,0 +1,113 @@
+"""Where training is, kept in its run folder: from time to time, and when a signal ends it."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from dlcli.errors import Interrupted
+from dlcli.run import ArrayKind, Checkpoint, Draft
+
+if TYPE_CHECKING:
+    from dlcli.training import Snapshot
+
+_ENDING = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+_SHARE = 10
+"""A checkpoint is taken at most once in so many times as long as it takes to store one."""
+
+
+class Keeper:
+    """Keeps the snapshots of a training as checkpoints of its run.
+
+    Args:
+        draft: the run.
+        seconds: how long to wait from one to the next.
+        clock: tells the time, in seconds.
+    """
+
+    def __init__(
+        self, draft: Draft, seconds: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.kept = 0
+        """How many there are of this process."""
+        self.signal: signal.Signals | None = None
+        """What has told training to end."""
+        self._draft = draft
+        self._seconds = seconds
+        self._clock = clock
+        self._next = clock() + seconds
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time for a snapshot, or training is to end."""
+        return self.is_ending or self._clock() >= self._next
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether training is to end."""
+        return self.signal is not None
+
+    def keep(self, snapshot: Snapshot) -> None:
+        """Stores a snapshot.
+
+        Raises:
+            TrainingError: if it can't be stored.
+            Interrupted: if training is to end.
+        """
+        start = self._clock()
+        self._draft.write_checkpoint(Checkpoint(snapshot.arrays, snapshot.history))
+        end = self._clock()
+        self.kept += 1
+        self._next = end + max(self._seconds, _SHARE * (end - start))
+        if self.signal is not None:
+            epochs = len(snapshot.history.get("loss", ()))
+            raise Interrupted(
+                f"{self.signal.name} after {epochs} epochs; "
+                f"go on with: dlcli train --resume {self._draft.path}",
+                self.signal,
+            )
+
+    def earlier(self, kinds: Mapping[str, ArrayKind]) -> Snapshot | None:
+        """The newest snapshot that was stored, if there is one.
+
+        Args:
+            kinds: what each array must be, by name.
+
+        Raises:
+            RunError: if there were some, and none can be read.
+        """
+        from dlcli.training import Snapshot
+
+        checkpoint = self._draft.read_checkpoint(kinds)
+        if checkpoint is None:
+            return None
+        return Snapshot(checkpoint.arrays, checkpoint.history)
+
+    @contextmanager
+    def heeding_signals(self) -> Iterator[None]:
+        """Lets the first signal that ends a program end training once a snapshot is stored.
+
+        A second Ctrl-C ends it at once. Signals that are ignored, as by `nohup`, stay so. In any
+        other thread than the first, Python hears no signals, and this does nothing.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        numbers = [getattr(signal, name) for name in _ENDING if hasattr(signal, name)]
+        heeded = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+        before = {number: signal.signal(number, self._heed) for number in heeded}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _heed(self, number: int, frame: FrameType | None) -> None:
+        if self.signal is not None and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.signal = signal.Signals(number)
