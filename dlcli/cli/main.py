@@ -40,7 +40,7 @@ To complete verbs and options with the Tab key, add to your shell's start-up fil
 
 \b
 Exit codes: 0 done, 1 unexpected failure, 2 usage or config, 3 data, 4 training, 5 run folder,
-130 interrupted, 143 terminated.
+130 interrupted, 143 terminated, 129 hung up on.
 """,
 )
 @click.version_option(__version__, prog_name="dlcli")
