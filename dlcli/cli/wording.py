@@ -9,6 +9,7 @@ from typing import Any
 
 from dlcli.cli.text import number, some
 from dlcli.encoding.types.choosing import NOT_NAMED
+from dlcli.errors import plural
 
 Fields = Mapping[str, Any]
 
@@ -62,6 +63,10 @@ def _columns(kind: str, reasons: Mapping[str, str]) -> str:
         return f"{len(reasons)} {kind}, {first}: {some(reasons)}"
     named = some(f"{column} ({reason})" for column, reason in reasons.items())
     return f"{len(reasons)} {kind}: {named}"
+
+
+def _resumed(fields: Fields) -> list[str]:
+    return [f"after {plural(fields['epochs'], 'epoch')}"]
 
 
 def _network(fields: Fields) -> list[str]:
@@ -128,6 +133,7 @@ WORDS: Mapping[str, Callable[[Fields], list[str]]] = MappingProxyType(
         "network": _network,
         "engine": _engine,
         "device": _device,
+        "resumed": _resumed,
         "trained": _trained,
     }
 )

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from dlcli.errors import Interrupted
+from dlcli.errors import Interrupted, plural
 from dlcli.run import ArrayKind, Checkpoint, Draft
 
 if TYPE_CHECKING:
@@ -27,11 +27,16 @@ class Keeper:
     Args:
         draft: the run.
         seconds: how long to wait from one to the next.
+        resumed: is told after how many epochs training goes on, if it does.
         clock: tells the time, in seconds.
     """
 
     def __init__(
-        self, draft: Draft, seconds: float, clock: Callable[[], float] = time.monotonic
+        self,
+        draft: Draft,
+        seconds: float,
+        resumed: Callable[[int], None] = lambda _: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.kept = 0
         """How many there are of this process."""
@@ -39,6 +44,7 @@ class Keeper:
         """What has told training to end."""
         self._draft = draft
         self._seconds = seconds
+        self._resumed = resumed
         self._clock = clock
         self._next = clock() + seconds
 
@@ -65,12 +71,9 @@ class Keeper:
         self.kept += 1
         self._next = end + max(self._seconds, _SHARE * (end - start))
         if self.signal is not None:
-            epochs = len(snapshot.history.get("loss", ()))
-            raise Interrupted(
-                f"{self.signal.name} after {epochs} epochs; "
-                f"go on with: dlcli train --resume {self._draft.path}",
-                self.signal,
-            )
+            done = plural(snapshot.epochs, "epoch")
+            way_on = f"go on with: dlcli train --resume {self._draft.path}"
+            raise Interrupted(f"{self.signal.name} after {done}; {way_on}", self.signal)
 
     def earlier(self, kinds: Mapping[str, ArrayKind]) -> Snapshot | None:
         """The newest snapshot that was stored, if there is one.
@@ -86,7 +89,9 @@ class Keeper:
         checkpoint = self._draft.read_checkpoint(kinds)
         if checkpoint is None:
             return None
-        return Snapshot(checkpoint.arrays, checkpoint.history)
+        snapshot = Snapshot(checkpoint.arrays, checkpoint.history)
+        self._resumed(snapshot.epochs)
+        return snapshot
 
     @contextmanager
     def heeding_signals(self) -> Iterator[None]:

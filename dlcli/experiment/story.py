@@ -17,6 +17,7 @@ from dlcli.experiment.events import Events, Listener
 from dlcli.experiment.keeping import Keeper
 from dlcli.experiment.loading import quiet_tensorflow, without_collection
 from dlcli.experiment.origin import check_data, warn_of_changes, write_origin
+from dlcli.experiment.preflight import check_memory
 from dlcli.experiment.preparation import Prepared, encode_sets, prepare, sets
 from dlcli.experiment.resolution import resolved_config
 from dlcli.experiment.storage import working_folder
@@ -104,6 +105,7 @@ def _make_ready(
     if folder is not None:
         events.tell("storage", folder=str(folder))
     prepared = prepare(file, events, folder)
+    check_memory(prepared, file.config, folder, events)
     encoded = encode_sets(file, prepared, events, folder)
     # A training that goes on has weights of its own.
     initial = initial_weights(file, prepared.network) if begins else None
@@ -156,7 +158,9 @@ def _fit(draft: Draft, job: Job, engine: Engine, events: Events) -> Trained:
         events.tell("epoch", epoch=epoch, of=job.config.epochs, **told)
 
     start = time.perf_counter()
-    keeper = Keeper(draft, job.config.checkpoint.seconds)
+    keeper = Keeper(
+        draft, job.config.checkpoint.seconds, lambda epochs: events.tell("resumed", epochs=epochs)
+    )
     try:
         with keeper.heeding_signals():
             trained = train_job(job, engine, progress, keeper)

@@ -25,6 +25,11 @@ class Snapshot:
     """A value for each epoch so far, by column of history.csv."""
 
     @property
+    def epochs(self) -> int:
+        """How many epochs have ended."""
+        return len(self.history.get("loss", ()))
+
+    @property
     def is_finite(self) -> bool:
         """Whether the model's weights are numbers, so that it is worth going on from here."""
         weights = (array for name, array in self.arrays.items() if name.startswith(MODEL))
