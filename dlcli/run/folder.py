@@ -18,6 +18,7 @@ from dlcli.run.manifest import FILE_NAMES, MANIFEST, ORIGIN, is_unfinished
 from dlcli.run.run import check_is_folder
 from dlcli.run.storage import damaged, opened, reason
 
+_CACHE = ".cache"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -79,7 +80,8 @@ def unfinished_run(folder: Path) -> Iterator[Draft]:
 def cache_folder(folder: Path | None, name: str, base: Path = Path("runs")) -> Iterator[Path]:
     """Makes a folder beside a run that is to come, for what is needed only until then.
 
-    It is removed at the end, and so are parents that were made for it and are empty.
+    It is removed at the end, and so are parents that were made for it and are empty. What a process
+    left behind that was killed is removed before.
 
     Args:
         folder: the run folder; `None` for one named after the run.
@@ -90,11 +92,23 @@ def cache_folder(folder: Path | None, name: str, base: Path = Path("runs")) -> I
         UsageError: if it can't be made.
     """
     beside = base if folder is None else folder.parent
-    made = _make(beside / f".{name}-{os.getpid()}-{secrets.token_hex(4)}.cache")
+    _sweep(beside)
+    *parents, new = _make(beside / f".{name}-{os.getpid()}-{secrets.token_hex(4)}.new")
+    folder = new.with_suffix(_CACHE)
     try:
-        yield made[-1]
+        with _held(new):
+            new.rename(folder)  # it never goes by this name and is not held
+            yield folder
     finally:
-        _remove(made)
+        _remove([*parents, new])
+        _remove([*parents, folder])
+
+
+def _sweep(base: Path) -> None:
+    """Removes the caches that no process holds any more."""
+    for folder in base.glob(f".*{_CACHE}"):
+        if (folder / LOCK).is_file() and not folder.is_symlink() and holder_of(folder) is None:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from dlcli.experiment.checking import check
 
 ROWS = "".join(f"{x},{2 * x + 1}\n" for x in range(8))
 ON_DISK = [
+    "lock",
     "rows.arrow",
     "rows.arrow",
     "test_dense.bin",

@@ -40,7 +40,16 @@ def test_two_of_one_name_lie_apart(tmp_path):
     with cache_folder(None, "iris", tmp_path) as one, cache_folder(None, "iris", tmp_path) as other:
         assert one != other
         (one / "rows").write_text("1")
-        assert names(other) == []
+        assert names(other) == ["lock"]
+
+
+def test_what_a_killed_process_left_behind_is_removed_and_what_is_in_use_is_not(tmp_path):
+    left = tmp_path / ".iris-1-00000000.cache"
+    left.mkdir()
+    (left / "lock").write_text("1\n")
+    (tmp_path / ".other.cache").mkdir()  # nothing that dlcli has made
+    with cache_folder(None, "iris", tmp_path) as one, cache_folder(None, "iris", tmp_path) as two:
+        assert sorted(names(tmp_path)) == sorted([".other.cache", one.name, two.name])
 
 
 @pytest.mark.parametrize("exception", [ValueError, OSError, KeyboardInterrupt, SystemExit])
@@ -81,7 +90,7 @@ def test_parents_that_were_there_before_stay(tmp_path):
 
 def test_a_file_in_the_way_is_named_with_the_way_out(tmp_path):
     (tmp_path / "file").write_text("")
-    message = r"iris-\S+\.cache: can't be made: Not a directory; name another place with --output$"
+    message = r"iris-\S+\.new: can't be made: Not a directory; name another place with --output$"
     with (
         pytest.raises(UsageError, match=message),
         cache_folder(tmp_path / "file" / "run", "iris"),
