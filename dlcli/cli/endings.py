@@ -39,19 +39,20 @@ def explained_failures(ctx: click.Context) -> Iterator[None]:
         raise  # Click's own: wrong usage, and --help
     except DlcliError as error:
         _end(_lines(error), error.exit_code)
-    except KeyboardInterrupt:
-        _end(["interrupted"], _INTERRUPTED)
-    except _Terminated:
-        _end(["terminated"], _TERMINATED)
+    except KeyboardInterrupt as error:
+        _end(["interrupted", *_notes(error)], _INTERRUPTED)
+    except _Terminated as error:
+        _end(["terminated", *_notes(error)], _TERMINATED)
     except BrokenPipeError:
         _abandon_output()
         sys.exit(_BROKEN_PIPE)
     except OSError as error:
         _abandon_output()
         where = error.filename or "standard output"
-        _end([f"error: {where}: {error.strerror or error}"], _UNEXPECTED)
-    except MemoryError:
-        _end(["error: out of memory; give it fewer rows, or less units or batch_size"], _UNEXPECTED)
+        _end([f"error: {where}: {error.strerror or error}", *_notes(error)], _UNEXPECTED)
+    except MemoryError as error:
+        message = "error: out of memory; give it fewer rows, or less units or batch_size"
+        _end([message, *_notes(error)], _UNEXPECTED)
     except Exception as error:
         if ctx.meta.get(VERBOSE):
             traceback.print_exc()
@@ -83,7 +84,7 @@ def _lines(error: DlcliError) -> list[str]:
     if isinstance(error, Interrupted):
         return [f"ended by {printable(str(error))}"]
     if not isinstance(error, ConfigError):
-        return [f"error: {printable(str(error))}", *getattr(error, "__notes__", ())]
+        return [f"error: {printable(str(error))}", *_notes(error)]
     lines = [f"error: {printable(str(problem))}" for problem in error.problems]
     return [*lines, f"{len(lines)} problems"] if len(lines) > 1 else lines
 
@@ -92,7 +93,13 @@ def _bug(error: Exception) -> list[str]:
     return [
         f"error: unexpected {type(error).__name__}: {error}",
         "this is a bug in dlcli: run again with -v for the traceback, and report it",
+        *_notes(error),
     ]
+
+
+def _notes(error: BaseException) -> list[str]:
+    """What was added to an error on its way."""
+    return [*getattr(error, "__notes__", ())]
 
 
 def _end(lines: list[str], code: int) -> NoReturn:

@@ -47,6 +47,9 @@ def new_run(folder: Path | None, name: str, base: Path = Path("runs")) -> Iterat
         with _held(draft.path):
             yield draft
         kept = draft.finished
+    except BaseException as error:
+        _add_way_on(error, draft)
+        raise
     finally:
         draft.close()
         if not kept and not draft.can_go_on:
@@ -72,8 +75,17 @@ def unfinished_run(folder: Path) -> Iterator[Draft]:
         draft = Draft(folder)
         try:
             yield draft
+        except BaseException as error:
+            _add_way_on(error, draft)
+            raise
         finally:
             draft.close()
+
+
+def _add_way_on(error: BaseException, draft: Draft) -> None:
+    """Notes on what has ended a training how it goes on, unless that is said already."""
+    if draft.can_go_on and not draft.finished and "--resume" not in str(error):
+        error.add_note(f"go on with: dlcli train --resume {draft.path}")
 
 
 @contextmanager

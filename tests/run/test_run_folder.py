@@ -8,10 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dlcli.errors import UsageError
-from dlcli.run import new_run
+from dlcli.run import Checkpoint, new_run, unfinished_run
 from dlcli.run.manifest import FILE_NAMES
 
 
@@ -165,3 +166,43 @@ def test_the_room_is_quick_to_enter():
 
 def test_no_file_of_a_run_is_named_like_a_temporary_one():
     assert not any(name.startswith(".") for name in FILE_NAMES)
+
+
+def begin(draft):
+    """Stores what it takes to go on."""
+    draft.write_config("epochs: 1\n")
+    draft.write_resolved("epochs: 1\n")
+    draft.write_environment({})
+    draft.write_checkpoint(Checkpoint({"model/0": np.zeros(2)}, {"loss": [0.5]}))
+
+
+@pytest.mark.parametrize("exception", [ValueError, OSError, MemoryError, KeyboardInterrupt])
+def test_a_run_that_can_go_on_stays_and_the_exception_says_how(tmp_path, exception):
+    with pytest.raises(exception) as caught, new_run(tmp_path / "run", "iris") as draft:
+        begin(draft)
+        raise exception
+    way_on = f"go on with: dlcli train --resume {tmp_path / 'run'}"
+    assert caught.value.__notes__ == [way_on]
+    with pytest.raises(exception) as caught, unfinished_run(tmp_path / "run"):
+        raise exception
+    assert caught.value.__notes__ == [way_on]
+
+
+def test_a_run_that_is_not_worth_it_goes(tmp_path):
+    with pytest.raises(ValueError), new_run(tmp_path / "run", "iris") as draft:  # noqa: PT011
+        begin(draft)
+        draft.worthless = True
+        raise ValueError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_is_finished_keeps_neither_checkpoint_nor_lock(tmp_path):
+    with new_run(tmp_path / "run", "iris") as draft:
+        begin(draft)
+        draft.finish()
+    assert sorted(path.name for path in draft.path.iterdir()) == [
+        "config.yaml",
+        "environment.json",
+        "manifest.json",
+        "resolved.yaml",
+    ]
