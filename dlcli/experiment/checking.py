@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from dlcli.config import ConfigFile
 from dlcli.experiment.earlier import initial_weights
 from dlcli.experiment.events import Events, Listener
+from dlcli.experiment.preflight import check_memory
 from dlcli.experiment.preparation import encode_sets, prepare
 from dlcli.experiment.storage import working_folder
 from dlcli.experiment.summary import LayerSummary, outline, summarize
@@ -38,7 +39,8 @@ def check(
 
     Raises:
         UsageError: for a file that isn't there.
-        ConfigError: with every problem of the config with the headers, or the first with the rows.
+        ConfigError: with every problem of the config with the headers, or the first with the rows,
+            a network too large for the memory among them.
         DataError: for what only the rows can show.
         RunError: for initial weights that are not there or don't fit.
     """
@@ -50,6 +52,7 @@ def check(
         events = Events(listener)
         with working_folder(file, None) as folder:
             prepared = prepare(file, events, folder)
+            check_memory(prepared, file.config, folder, events)
             encode_sets(file, prepared, events, folder)
             initial_weights(file, prepared.network)
         return Checked(summarize(prepared.network), rows_read=True)

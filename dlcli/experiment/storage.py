@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from dlcli.config import ConfigFile
+from dlcli.experiment.memory import available_memory
 from dlcli.experiment.tables import data_files
 from dlcli.run import cache_folder
 
@@ -55,34 +54,3 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except (OSError, ValueError):  # such as a name that is too long, or with a NUL character
         return 0
-
-
-def available_memory() -> float:
-    """The bytes that the process may take: what the machine has left, or a limit allows."""
-    return min(_left(), *_limits())
-
-
-def _left() -> float:
-    meminfo = Path("/proc/meminfo")
-    if meminfo.exists():
-        lines = dict(line.split(":") for line in meminfo.read_text(encoding="ascii").splitlines())
-        return float(lines["MemAvailable"].split()[0]) * 1024
-    if hasattr(os, "sysconf"):
-        return float(os.sysconf("SC_PHYS_PAGES")) * os.sysconf("SC_PAGE_SIZE")
-    return float("inf")
-
-
-def _limits() -> Iterator[float]:
-    """Yields the limits that a container or a shell has set."""
-    yield float("inf")
-    limit = Path("/sys/fs/cgroup/memory.max")
-    if limit.exists() and (text := limit.read_text(encoding="ascii").strip()) != "max":
-        yield float(text)
-    if sys.platform == "win32":
-        return
-    import resource
-
-    for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA):
-        soft, _ = resource.getrlimit(kind)
-        if soft != resource.RLIM_INFINITY:
-            yield float(soft)

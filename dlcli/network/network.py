@@ -33,6 +33,8 @@ class Network:
     front: Front
     """What comes before the first layer."""
     layers: tuple[Layer, ...]
+    layout: Layout
+    """What the encoded matrix is made of."""
 
     @property
     def inputs(self) -> int:
@@ -103,7 +105,7 @@ def build_network(layout: Layout, hidden: Sequence[Hidden], output: Output) -> N
         width = section.units
     assert output.units is not None and output.activation is not None  # resolved
     layers.append(_dense("output", width, output.units, output.activation, output))
-    return Network(front, tuple(layers))
+    return Network(front, tuple(layers), layout)
 
 
 def _hidden_layers(name: str, inputs: int, section: Hidden) -> Iterator[Layer]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from dlcli.config import load_config
 from dlcli.errors import UsageError
 from dlcli.experiment import storage, train
-from dlcli.experiment.storage import available_memory, working_folder
+from dlcli.experiment.storage import working_folder
 
 
 @pytest.fixture(autouse=True)
@@ -93,44 +92,3 @@ class TestDecision:
         with pytest.raises(UsageError, match=f"^{message}$"):
             train(config_for(f"storage: {choice}", train_file=file))
         assert not Path("runs").exists()
-
-
-class TestAvailableMemory:
-    """The least of what the machine has left and each limit."""
-
-    @pytest.fixture(autouse=True)
-    def machine(self, tmp_path, monkeypatch):
-        """A machine with 5000 kB left and no limits."""
-        resource = pytest.importorskip("resource")
-        self.folder = tmp_path
-        monkeypatch.setattr(storage, "Path", lambda path: tmp_path / Path(path).name)
-        (tmp_path / "meminfo").write_text("MemTotal: 9000 kB\nMemAvailable:    5000 kB\n")
-        self.limits = dict.fromkeys(
-            (resource.RLIMIT_AS, resource.RLIMIT_DATA), resource.RLIM_INFINITY
-        )
-        monkeypatch.setattr(resource, "getrlimit", lambda kind: (self.limits[kind], 10**12))
-
-    def test_is_what_the_machine_has_left(self):
-        assert available_memory() == 5_120_000
-
-    def test_is_all_there_is_where_the_system_does_not_tell(self, monkeypatch):
-        (self.folder / "meminfo").unlink()
-        pages = {"SC_PHYS_PAGES": 1000, "SC_PAGE_SIZE": 4096}
-        monkeypatch.setattr(os, "sysconf", pages.get)
-        assert available_memory() == 4_096_000
-
-    def test_is_no_more_than_a_container_may_have(self):
-        (self.folder / "memory.max").write_text("4000\n")
-        assert available_memory() == 4000
-        (self.folder / "memory.max").write_text("9000000\n")
-        assert available_memory() == 5_120_000
-        (self.folder / "memory.max").write_text("max\n")
-        assert available_memory() == 5_120_000
-
-    @pytest.mark.parametrize("kind", ["RLIMIT_AS", "RLIMIT_DATA"])
-    def test_is_no_more_than_the_shell_allows(self, kind):
-        limited = getattr(pytest.importorskip("resource"), kind)
-        self.limits[limited] = 3000
-        assert available_memory() == 3000
-        self.limits[limited] = 6_000_000
-        assert available_memory() == 5_120_000

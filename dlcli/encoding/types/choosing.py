@@ -60,6 +60,20 @@ def choose_features(
     return chosen
 
 
+def key_of(column: str, section: Input) -> str | None:
+    """The key of `input.features` that speaks for a column: its name, or a pattern, if any does.
+
+    Args:
+        column: one of the columns that the network reads.
+        section: the config's `input`.
+    """
+    wanted = section.features or {}
+    if column in wanted:
+        return column
+    patterns = sorted((name for name in wanted if _is_pattern(name, ())), key=len, reverse=True)
+    return next((name for name in patterns if _matcher(name).fullmatch(column)), None)
+
+
 def _complaint(
     name: str, columns: Sequence[str], reserved: Sequence[str], free: Sequence[str]
 ) -> str | None:
