@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from dlcli.config.paths import printable
 from dlcli.errors import DivergenceError
 from dlcli.scores import HIGHER_IS_BETTER
+from dlcli.training.causes import likely_causes
 from dlcli.training.job import Job, Weights
 
 Progress = Callable[[int, Mapping[str, float]], None]
@@ -21,7 +23,7 @@ def direction(monitor: str) -> str:
 
 
 def check_finite(loss: float, epoch: int, job: Job) -> None:
-    """Stops a run whose loss is no number any more.
+    """Stops a run whose loss is no number any more; notes say what may have led there.
 
     Args:
         loss: the loss so far in this epoch, or the validation loss at its end.
@@ -36,7 +38,7 @@ def check_finite(loss: float, epoch: int, job: Job) -> None:
 
 
 def check_weights(weights: Weights, job: Job) -> None:
-    """Stops a run whose last step left the numbers, which no loss has shown.
+    """Stops a run whose last step left the numbers, which no loss has shown; with notes, too.
 
     Args:
         weights: what training ended with.
@@ -51,15 +53,10 @@ def check_weights(weights: Weights, job: Job) -> None:
 
 
 def _diverged(what: str, job: Job) -> DivergenceError:
-    config = job.config
-    usual = type(config.optimizer)().learning_rate
-    rate = min(config.optimizer.learning_rate / 10, usual)
-    return DivergenceError(
-        f"training diverged: {what}\n"
-        f"  likely: steps that are too large; try --set optimizer.learning_rate={rate:g}, or "
-        "--set optimizer.clipnorm=1.0\n"
-        "  or: inputs or a target far from 1 without scaling; see input.scaling, output.scaling"
-    )
+    error = DivergenceError(f"training diverged: {what}")
+    for cause in likely_causes(job):
+        error.add_note(f"  {printable(str(cause))}")  # it may name a column
+    return error
 
 
 def shortest(value: float) -> float:
