@@ -60,9 +60,12 @@ def _set_threads(count: int) -> None:
         threading.get_intra_op_parallelism_threads(),
         threading.get_inter_op_parallelism_threads(),
     )
-    if now != (count, count):
+    try:
         threading.set_intra_op_parallelism_threads(count)
         threading.set_inter_op_parallelism_threads(count)
+    except RuntimeError:  # it runs already, perhaps with just as many; 0 stands for all there are
+        if any((each or _processors()) != count for each in now):
+            raise
 
 
 def _processors() -> int:

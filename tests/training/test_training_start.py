@@ -80,6 +80,18 @@ def test_threads_are_settled_before_the_first_operation(make_job, train):
 
 
 @pytest.mark.slow
+def test_who_has_let_tensorflow_take_all_threads_before_may_train_with_all():
+    script = """
+import tensorflow as tf
+tf.constant(1) + 1
+from dlcli.training import prepare_device
+import os
+print(prepare_device("cpu", "auto").threads == len(os.sched_getaffinity(0)))
+"""
+    assert python(script) == "True"
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("threads", "recorded"), [("1", "1"), ("'auto'", "all")])
 def test_device_and_threads_are_recorded(threads, recorded):
     script = f"""
