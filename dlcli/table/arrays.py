@@ -16,6 +16,10 @@ from numpy.typing import NDArray
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 
+_MOST_BYTES = 2**31 - 1
+"""What Arrow's usual texts can hold in one array."""
+_LONG = {pa.string(): pa.large_string(), pa.binary(): pa.large_binary()}
+
 
 def to_numpy(values: pa.ChunkedArray, dtype: type[Scalar]) -> NDArray[Scalar]:
     """A copy of fixed-width values; what stands in the place of a null is undefined.
@@ -104,6 +108,15 @@ def utf8(texts: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
     offsets = np.frombuffer(ends, np.int32, count=texts.offset + len(texts) + 1)[texts.offset :]
     whole = np.frombuffer(data or b"", np.uint8)
     return whole[offsets[0] : offsets[-1]], offsets - offsets[0]
+
+
+def with_room(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The same values; texts that have over 2 GiB in all as Arrow's large ones.
+
+    Whatever puts the chunks together, such as `take`, would fail for them.
+    """
+    is_long = values.type in _LONG and values.nbytes > _MOST_BYTES
+    return values.cast(_LONG[values.type]) if is_long else values
 
 
 def index_in(values: pa.Array, known: pa.Array) -> NDArray[np.int32]:

@@ -284,7 +284,7 @@ def plain(values: pa.ChunkedArray) -> pa.ChunkedArray:
     storage = values.type
     if pa.types.is_dictionary(storage):
         return plain(values.cast(storage.value_type))
-    if pa.types.is_null(storage) or pa.types.is_string_view(storage):
+    if pa.types.is_null(storage):
         return values.cast(pa.string())
     if pa.types.is_float16(storage):
         return values.cast(pa.float32())

@@ -241,7 +241,7 @@ def _diagnosis(text: _Text, header: Header) -> DataError | None:
 
 
 def _misshapen(text: _Text, header: Header) -> DataError | None:
-    with text.open() as stream:
+    with _decoded(text), text.open() as stream:
         return misshapen(stream, header, text.file)
 
 

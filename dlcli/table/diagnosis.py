@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from _csv import Reader
 
 _LARGEST_FIELD = 2**31 - 1  # what a C long holds on every platform
+_LONGEST_LINE = 2**24
+"""Characters of the longest line whose fields are counted: each may take a hundred bytes."""
 
 
 def misshapen(stream: BinaryIO, header: Header, file: str) -> DataError | None:
@@ -63,6 +65,8 @@ def error_after(text: str, delimiter: str, file: str, message: str) -> DataError
         file: its name.
         message: what is wrong.
     """
+    if any(len(line) > _LONGEST_LINE for line in io.StringIO(text, newline="")):
+        return DataError(f"behind {len(text):,} characters: {message}", file=file)
     with _long_fields():
         lines = io.StringIO(text.removeprefix("\ufeff") + "?", newline="")
         records = filter(None, csv.reader(lines, delimiter=delimiter))

@@ -168,6 +168,10 @@ def _concatenated(parts: Sequence[Part]) -> pa.Table | StoredColumns:
         return pa.table({name: _joined(name, parts) for name in names})
     types = {name: [part.data.schema.field(name).type for part in parts] for name in names}
     schema = pa.schema([(name, _unified(name, parts, types[name])) for name in names])
+    for name in names:
+        if len(set(types[name])) > 1:  # each is cast when it is read, which must not fail then
+            for part in parts:
+                _cast(part.data.column(name), schema.field(name).type, name, part, parts)
     return joined([part.data for part in parts], schema)
 
 
@@ -175,9 +179,35 @@ def _joined(name: str, parts: Sequence[Part]) -> pa.ChunkedArray:
     """A column of all parts, of a type that holds the values of each."""
     columns = [without_dictionary(part.data.column(name)) for part in parts]
     storage = _unified(name, parts, [values.type for values in columns])
-    return pa.chunked_array(
-        [chunk for values in columns for chunk in values.cast(storage).chunks], storage
-    )
+    cast = [
+        _cast(values, storage, name, part, parts)
+        for part, values in zip(parts, columns, strict=True)
+    ]
+    return pa.chunked_array([chunk for values in cast for chunk in values.chunks], storage)
+
+
+def _cast(
+    values: pa.ChunkedArray, storage: pa.DataType, name: str, part: Part, parts: Sequence[Part]
+) -> pa.ChunkedArray:
+    """A column of a part in the type of all of them.
+
+    Raises:
+        DataError: for a value that the type has no place for, as a double has none for 2^53 + 1.
+    """
+    try:
+        return values.cast(storage)
+    except pa.ArrowInvalid:
+        other = next(each for each in parts if _type_of(name, each) != values.type)
+        message = (
+            f"holds {values.type}, and {_type_of(name, other)} in {other.file}; {storage} can't "
+            "hold all of these exactly: write both files with one type"
+        )
+        raise DataError(message, file=part.file, column=name) from None
+
+
+def _type_of(name: str, part: Part) -> pa.DataType:
+    """The type of a column's values, whether they are kept in a dictionary or not."""
+    return without_dictionary(pa.chunked_array([], part.data.schema.field(name).type)).type
 
 
 def _unified(name: str, parts: Sequence[Part], types: Sequence[pa.DataType]) -> pa.DataType:

@@ -13,6 +13,7 @@ from dlcli.table import arrow_ipc, delimited, json_lines, parquet
 from dlcli.table.batches import Batches
 from dlcli.table.formats import Kind, contradictions, recognise
 from dlcli.table.merging import Part, check_same_names, merge
+from dlcli.table.simple_types import simplified
 from dlcli.table.sources import Source, SourceFile, find, name_of
 from dlcli.table.stored import store
 from dlcli.table.table import Table
@@ -81,9 +82,10 @@ def open_batches(stored: SourceFile, form: FormatChoice = _AUTO) -> Batches:
 def _opened(stored: SourceFile, kind: Kind, form: FormatChoice) -> Batches:
     if kind == "csv":
         return delimited.open_batches(stored, _csv(form))
-    if kind == "parquet":
-        return parquet.open_batches(stored)
-    return arrow_ipc.open_batches(stored) if kind == "arrow" else json_lines.open_batches(stored)
+    if kind == "jsonl":
+        return json_lines.open_batches(stored)
+    reader = parquet if kind == "parquet" else arrow_ipc
+    return simplified(reader.open_batches(stored), stored.file)
 
 
 def _part(packed: SourceFile, form: FormatChoice, folder: Path | None) -> Part:

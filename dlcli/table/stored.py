@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from dlcli.errors import TrainingError
-from dlcli.table.arrays import integers, to_numpy
+from dlcli.table.arrays import integers, to_numpy, with_room
 from dlcli.table.batches import Batches
 from dlcli.table.column import plain
 
@@ -23,6 +23,8 @@ _ROWS_A_BATCH = 65_536
 """Most rows of a batch, which are read at once."""
 _VALUES_A_BATCH = 2**24
 """Most values of a batch: 64 MiB of float32."""
+_BYTES_A_BATCH = 2**28
+"""Most bytes of a batch, unless a single row has more, so that long texts don't fill the memory."""
 
 
 def batch_rows(columns: int) -> int:
@@ -36,14 +38,18 @@ def batch_rows(columns: int) -> int:
 
 @dataclass(frozen=True)
 class Piece:
-    """Rows in an Arrow IPC file of dlcli's own, in batches of one size."""
+    """Rows in an Arrow IPC file of dlcli's own."""
 
     path: Path
-    rows: int
-    batch_rows: int
-    """Rows of each batch but the last."""
+    ends: tuple[int, ...]
+    """How many rows there are up to the end of each batch, (batches,)."""
     schema: pa.Schema
     """The columns' names and types."""
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return self.ends[-1] if self.ends else 0
 
     def column(self, name: str) -> pa.ChunkedArray:
         """A column; the others are not read."""
@@ -57,13 +63,13 @@ class Piece:
         return pa.chunked_array(parts, self.schema.field(place).type)
 
     def part(self, start: int, stop: int) -> pa.Table:
-        """Neighbouring rows of all columns."""
-        first, last = start // self.batch_rows, -(-stop // self.batch_rows)
+        """Neighbouring rows of all columns, at least one."""
+        first, last = bisect_right(self.ends, start), bisect_left(self.ends, stop) + 1
         with pa.OSFile(str(self.path)) as file:
             reader = pa.ipc.open_file(file)
             batches = [reader.get_batch(number) for number in range(first, last)]
         whole = pa.Table.from_batches(batches, reader.schema)
-        return whole.slice(start - first * self.batch_rows, stop - start)
+        return whole.slice(start - (self.ends[first - 1] if first else 0), stop - start)
 
 
 @dataclass(frozen=True)
@@ -91,7 +97,8 @@ class StoredColumns:
         pa.default_memory_pool().release_unused()  # of the column before
         storage = self.schema.field(name).type
         parts = [piece.column(name).cast(storage) for piece in self.pieces]
-        values = pa.chunked_array([chunk for part in parts for chunk in part.chunks], storage)
+        chunks = [chunk for part in parts for chunk in part.chunks]
+        values = with_room(pa.chunked_array(chunks, storage))
         return values if self.selection is None else values.take(integers(self.selection))
 
     def take(self, rows: pa.Array) -> StoredColumns:
@@ -108,17 +115,26 @@ class StoredColumns:
         order = np.argsort(rows, kind="stable")
         rows = rows[order]
         # Few rows of a long table lie far apart: what is between them is not kept.
-        batches = rows // batch_rows(len(self.schema))
+        batches = np.searchsorted(self._ends, rows, side="right")
         parts = [
             self._between(int(near[0]), int(near[-1]) + 1).take(integers(near - near[0]))
             for near in np.split(rows, np.flatnonzero(np.diff(batches)) + 1)
             if len(near)
         ]
-        found = pa.concat_tables([self.schema.empty_table(), *parts])
+        found = pa.concat_tables([_no_rows(self.schema), *parts])
         return found.take(integers(np.argsort(order)))
 
+    @cached_property
+    def _ends(self) -> NDArray[np.int64]:
+        """How many rows there are up to the end of each batch of all pieces, (batches,)."""
+        ends: list[int] = []
+        for piece in self.pieces:
+            before = ends[-1] if ends else 0
+            ends += [before + end for end in piece.ends]
+        return np.array(ends, dtype=np.int64)
+
     def _between(self, start: int, stop: int) -> pa.Table:
-        parts, before = [self.schema.empty_table()], 0
+        parts, before = [_no_rows(self.schema)], 0
         for piece in self.pieces:
             first, last = max(start - before, 0), min(stop - before, piece.rows)
             if first < last:
@@ -149,18 +165,18 @@ def store(batches: Batches, path: Path) -> StoredColumns:
         DataError: as reading them on does.
         TrainingError: if they can't be written.
     """
-    schema = _plain(batches.schema.empty_table()).schema
-    rows, waiting = 0, _Waiting(schema)
+    schema = _plain(_no_rows(batches.schema)).schema
+    ends: list[int] = []
     with _created(path) as file:
         with storing(path.parent):
             writer = pa.ipc.new_file(file, schema)
-        for batch in batches.rows:
-            rows += batch.num_rows
-            _write(waiting.add(_plain(pa.Table.from_batches([batch]))), writer, path)
-        _write(waiting.flush(), writer, path)
+        for batch in _gathered(batches.rows, schema):
+            with storing(path.parent):
+                writer.write(batch)
+            ends.append(batch.num_rows + (ends[-1] if ends else 0))
         with storing(path.parent):
             writer.close()
-    return StoredColumns((Piece(path, rows, waiting.size, schema),), schema)
+    return StoredColumns((Piece(path, tuple(ends), schema),), schema)
 
 
 @contextmanager
@@ -193,12 +209,6 @@ def _created(path: Path) -> Iterator[pa.NativeFile]:
             file.close()
 
 
-def _write(batches: Sequence[pa.RecordBatch], writer: Any, path: Path) -> None:  # noqa: ANN401
-    with storing(path.parent):
-        for batch in batches:
-            writer.write(batch)
-
-
 def _plain(rows: pa.Table) -> pa.Table:
     """The same rows without dictionaries, of which such a file may have but one a column."""
     return pa.table({name: without_dictionary(rows.column(name)) for name in rows.column_names})
@@ -209,25 +219,32 @@ def without_dictionary(values: pa.ChunkedArray) -> pa.ChunkedArray:
     return values if pa.types.is_null(values.type) else plain(values)
 
 
-class _Waiting:
-    """Rows on their way into batches of one size."""
+def _no_rows(schema: pa.Schema) -> pa.Table:
+    return pa.Table.from_batches([], schema)
 
-    def __init__(self, schema: pa.Schema) -> None:
-        self.size = batch_rows(len(schema))
-        self._held = schema.empty_table()
 
-    def add(self, rows: pa.Table) -> Sequence[pa.RecordBatch]:
-        """Takes in rows, and gives the batches that are full."""
-        held = pa.concat_tables([self._held, rows])
-        full = held.num_rows - held.num_rows % self.size
-        self._held = held.slice(full)
-        return self._batches(held.slice(0, full))
+def _gathered(batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """Yields the same rows in batches of one size, or of fewer rows where texts are long."""
+    size, held = batch_rows(len(schema)), _no_rows(schema)
+    for batch in batches:
+        held = pa.concat_tables([held, _plain(pa.Table.from_batches([batch]))])
+        rest = held.num_rows % size if held.nbytes < _BYTES_A_BATCH else 0
+        full, held = held.slice(0, held.num_rows - rest), held.slice(held.num_rows - rest)
+        yield from _cut(full, size)
+    yield from _cut(held, size)
 
-    def flush(self) -> Sequence[pa.RecordBatch]:
-        """Gives the rest."""
-        return self._batches(self._held)
 
-    def _batches(self, rows: pa.Table) -> Sequence[pa.RecordBatch]:
-        starts = range(0, rows.num_rows, self.size)
-        parts = [rows.slice(start, self.size).combine_chunks().to_batches() for start in starts]
-        return [batch for [batch] in parts]  # one each, as they are found by their number
+def _cut(rows: pa.Table, size: int) -> Iterator[pa.RecordBatch]:
+    for start in range(0, rows.num_rows, size):
+        yield from _halved(rows.slice(start, size))
+
+
+def _halved(rows: pa.Table) -> Iterator[pa.RecordBatch]:
+    """Yields rows as one batch, or as several if it would be too large."""
+    if rows.nbytes > _BYTES_A_BATCH and rows.num_rows > 1:
+        half = rows.num_rows // 2
+        yield from _halved(rows.slice(0, half))
+        yield from _halved(rows.slice(half))
+    else:
+        [batch] = rows.combine_chunks().to_batches()
+        yield batch

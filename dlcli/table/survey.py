@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import product
 
 import numpy as np
@@ -120,14 +121,20 @@ def holds(values: pa.ChunkedArray, *signs: str) -> bool:
         values: the texts, (values,).
         signs: what is looked for.
     """
-    plain = [sign.encode() for sign in signs if sign.isascii()]
-    others = [sign.encode() for sign in signs if not sign.isascii()]
+    plain, others = _encoded(signs)
     for chunk in values.chunks:
         content = chunk.buffers()[2]
         raw = b"" if content is None else content.to_pybytes()
         if any(sign in raw for sign in (plain if raw.isascii() else plain + others)):
             return True
     return False
+
+
+@cache  # a table may have a million columns
+def _encoded(signs: tuple[str, ...]) -> tuple[list[bytes], list[bytes]]:
+    """The signs of ASCII in UTF-8, and the others."""
+    plain = [sign.encode() for sign in signs if sign.isascii()]
+    return plain, [sign.encode() for sign in signs if not sign.isascii()]
 
 
 def _candidates(form: CsvFormat) -> tuple[Notation, ...]:

@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dlcli.errors import DataError, plural
-from dlcli.table.arrays import integers, strings
+from dlcli.table.arrays import integers, strings, with_room
 from dlcli.table.column import Column, Kind, Parsed, plain
 from dlcli.table.notation import Notation
 from dlcli.table.remarks import Remark
@@ -61,7 +61,10 @@ class Table:
         Args:
             rows: indices from 0, (rows,).
         """
-        return self._part(self.data.take(integers(rows)), rows)
+        data = self.data
+        if isinstance(data, pa.Table):
+            data = pa.table({name: with_room(data.column(name)) for name in self.columns})
+        return self._part(data.take(integers(rows)), rows)
 
     def parts(self, rows: int) -> Iterator[Table]:
         """Yields views of so many neighbouring rows in turn; the last may have fewer."""

@@ -456,7 +456,6 @@ class TestKind:
         [
             (pa.string(), "text"),
             (pa.large_string(), "text"),
-            (pa.string_view(), "text"),
             (pa.dictionary(pa.int32(), pa.string()), "text"),
             (pa.null(), "text"),
             (pa.uint8(), "number"),

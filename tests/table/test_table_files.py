@@ -212,6 +212,44 @@ class TestTypes:
             "b.parquet: column 'x': holds string, and int64 in a.parquet"
         )
 
+    @pytest.mark.parametrize("stored", [None, Path("stored")])
+    @pytest.mark.parametrize(
+        ("first", "second", "expected"),
+        [
+            (
+                pa.array([1, 2**53 + 1]),
+                pa.array([0.5]),
+                "a.parquet: column 'x': holds int64, and double in b.parquet; double can't hold "
+                "all of these exactly: write both files with one type",
+            ),
+            (
+                pa.array([-1]),
+                pa.array([2**63], pa.uint64()),
+                "b.parquet: column 'x': holds uint64, and int64 in a.parquet; int64 can't hold "
+                "all of these exactly: write both files with one type",
+            ),
+        ],
+    )
+    def test_numbers_that_no_type_of_both_files_can_hold_are_refused(
+        self, first, second, expected, stored
+    ):
+        Path("stored").mkdir()
+        pq.write_table(pa.table({"x": first}), "a.parquet")
+        pq.write_table(pa.table({"x": second}), "b.parquet")
+
+        def read():
+            read_table(["a.parquet", "b.parquet"], folder=stored)
+
+        assert refusal(DataError, read) == expected
+
+    @pytest.mark.parametrize("stored", [None, Path("stored")])
+    def test_whole_numbers_that_fractions_can_hold_are_one_column_with_them(self, stored):
+        Path("stored").mkdir()
+        pq.write_table(pa.table({"x": [1, 2**53]}), "a.parquet")
+        pq.write_table(pa.table({"x": [0.5]}), "b.parquet")
+        table = read_table(["a.parquet", "b.parquet"], folder=stored)
+        assert table.numbers("x").tolist() == [1, 9007199254740992, 0.5]
+
     def test_the_text_of_csv_takes_the_types_of_others(self):
         write("a.csv", 'x,flag,day,word\n"1,5",True,2024-03-31,u\n?,false,,v\n')
         day = date(2024, 4, 1)

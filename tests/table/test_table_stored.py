@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from dlcli.errors import TrainingError
-from dlcli.table import stored
+from dlcli.table import arrays, stored
 from dlcli.table.arrays import integers
 from dlcli.table.batches import Batches
 from dlcli.table.stored import joined, store
@@ -68,6 +68,40 @@ def test_neighbouring_rows_are_read_whole(start, length, tmp_path):
 def test_neighbours_among_taken_rows_are_read_whole_in_the_order_taken(rows, tmp_path):
     taken = on_disk(tmp_path, ROWS.slice(0, 4), ROWS.slice(4)).take(integers(np.array(rows)))
     assert taken.slice(1, 2).to_pylist() == ROWS.take(rows[1:3]).to_pylist()
+
+
+@pytest.mark.parametrize("limit", [1, 40, 100])
+def test_long_texts_come_in_batches_of_fewer_rows(limit, tmp_path, monkeypatch):
+    monkeypatch.setattr(stored, "_BYTES_A_BATCH", limit)
+    rows = pa.table({"word": ["a" * 30, "b", "c" * 50, "d", "e", "f" * 200, "g"]})
+    columns = on_disk(tmp_path, rows)
+    with pa.OSFile(str(tmp_path / "0.arrow")) as file:
+        reader = pa.ipc.open_file(file)
+        batches = [reader.get_batch(at) for at in range(reader.num_record_batches)]
+    assert len(batches) > 1
+    assert all(batch.nbytes <= limit or batch.num_rows == 1 for batch in batches)
+    assert columns.num_rows == 7
+    assert columns.slice(0, 7).to_pylist() == rows.to_pylist()
+    taken = columns.take(integers(np.array([6, 2, 5, 0])))
+    assert taken.slice(1, 3).to_pylist() == rows.take([2, 5, 0]).to_pylist()
+    assert taken.column("word").to_pylist() == ["g", "c" * 50, "f" * 200, "a" * 30]
+
+
+def test_rows_that_wait_for_a_full_batch_are_written_when_they_are_long(tmp_path, monkeypatch):
+    monkeypatch.setattr(stored, "_BYTES_A_BATCH", 100)
+    rows = pa.table({"word": ["a" * 60] * 4})
+    assert on_disk(tmp_path, rows).pieces[0].ends == (1, 2, 3, 4)
+    monkeypatch.setattr(stored, "_BYTES_A_BATCH", 1000)
+    (tmp_path / "0.arrow").unlink()
+    assert on_disk(tmp_path, rows).pieces[0].ends == (4,)
+
+
+@pytest.mark.parametrize("limit", [10, 2**31 - 1])
+def test_texts_of_more_than_one_array_can_hold_are_put_in_order(limit, tmp_path, monkeypatch):
+    monkeypatch.setattr(arrays, "_MOST_BYTES", limit)
+    values = on_disk(tmp_path, ROWS).take(integers(np.array([6, 0, 3]))).column("word")
+    assert values.type == (pa.large_string() if limit == 10 else pa.string())
+    assert values.to_pylist() == ["", "a", None]
 
 
 def test_files_with_other_types_are_read_as_one_that_holds_both(tmp_path):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dlcli.config.formats import CsvFormat
 from dlcli.errors import DataError
-from dlcli.table import Table, read_header, read_table
+from dlcli.table import Table, diagnosis, read_header, read_table
 
 GUESS = (
     "data.csv: is not UTF-8; read as {}, which is a guess: if letters look wrong, say data.format: "
@@ -142,6 +142,22 @@ class TestQuotes:
     def test_a_backslash_may_end_a_quoted_field(self):
         table = read('a,b\n"C:\\dir\\",1\n')
         assert table.keep("a").to_pylist() == ["C:\\dir\\"]
+
+    def test_a_damaged_byte_before_a_backslash_and_a_quote_is_what_is_told(self):
+        rows = "ä,é\n1,ü\n".encode()
+        assert refusal(rows + b'\xa4,"\\"\n') == (
+            "data.csv: row 2, column 'ä': byte 0xa4 is not UTF-8; save the file as UTF-8, or say "
+            "what it is: data.format: {name: csv, encoding: ...}"
+        )
+
+    @pytest.mark.parametrize(
+        ("limit", "place"), [(20, "row 1, column 'b'"), (19, "behind 26 characters")]
+    )
+    def test_the_fields_of_an_endless_line_are_not_counted(self, limit, place, monkeypatch):
+        monkeypatch.setattr(diagnosis, "_LONGEST_LINE", limit)
+        assert refusal(f"a,b,c\n{'1' * 18},x".encode() + b"\0,\n").startswith(
+            f"data.csv: {place}: a NUL byte, expected text"
+        )
 
 
 class TestEncoding:
