@@ -99,7 +99,9 @@ def _bug(error: Exception) -> list[str]:
 
 def _notes(error: BaseException) -> list[str]:
     """What was added to an error on its way."""
-    return [*getattr(error, "__notes__", ())]
+    from dlcli.config.paths import printable
+
+    return [printable(note) for note in getattr(error, "__notes__", ())]
 
 
 def _end(lines: list[str], code: int) -> NoReturn:

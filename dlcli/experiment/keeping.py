@@ -11,7 +11,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from dlcli.errors import Interrupted, plural
-from dlcli.run import ArrayKind, Checkpoint, Draft
+from dlcli.run import ArrayKind, Checkpoint, Draft, resume_command
 
 if TYPE_CHECKING:
     from dlcli.training import Snapshot
@@ -47,6 +47,7 @@ class Keeper:
         self._resumed = resumed
         self._clock = clock
         self._next = clock() + seconds
+        self._epochs = 0
 
     @property
     def is_due(self) -> bool:
@@ -69,11 +70,9 @@ class Keeper:
         self._draft.write_checkpoint(Checkpoint(snapshot.arrays, snapshot.history))
         end = self._clock()
         self.kept += 1
+        self._epochs = snapshot.epochs
         self._next = end + max(self._seconds, _SHARE * (end - start))
-        if self.signal is not None:
-            done = plural(snapshot.epochs, "epoch")
-            way_on = f"go on with: dlcli train --resume {self._draft.path}"
-            raise Interrupted(f"{self.signal.name} after {done}; {way_on}", self.signal)
+        self._end_if_told()
 
     def earlier(self, kinds: Mapping[str, ArrayKind]) -> Snapshot | None:
         """The newest snapshot that was stored, if there is one.
@@ -99,6 +98,9 @@ class Keeper:
 
         A second Ctrl-C ends it at once. Signals that are ignored, as by `nohup`, stay so. In any
         other thread than the first, Python hears no signals, and this does nothing.
+
+        Raises:
+            Interrupted: if a signal has come since the last snapshot was stored.
         """
         if threading.current_thread() is not threading.main_thread():
             yield
@@ -111,6 +113,13 @@ class Keeper:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+        self._end_if_told()
+
+    def _end_if_told(self) -> None:
+        if self.signal is not None:
+            done = plural(self._epochs, "epoch")
+            way_on = f"go on with: {resume_command(self._draft.path)}"
+            raise Interrupted(f"{self.signal.name} after {done}; {way_on}", self.signal)
 
     def _heed(self, number: int, frame: FrameType | None) -> None:
         if self.signal is not None and number == signal.SIGINT:

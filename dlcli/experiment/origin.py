@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from dlcli.config import Config, ConfigFile, dump_config
-from dlcli.errors import RunError
+from dlcli.config import Config, ConfigFile, dump_config, load_config
+from dlcli.errors import ConfigError, Problem, RunError, UsageError
 from dlcli.experiment.events import Events
 from dlcli.experiment.tables import data_files
 from dlcli.run import Draft, collect_environment, fingerprint
@@ -32,6 +33,21 @@ def write_origin(draft: Draft, file: ConfigFile, resolved: Config, device: Devic
     draft.write_environment(_environment(file, resolved, device))
 
 
+def read_resolved(draft: Draft) -> ConfigFile:
+    """The config of a run that goes on, with all that was inferred.
+
+    Raises:
+        RunError: if it is damaged.
+    """
+    try:
+        return load_config(draft.resolved_path())
+    except ConfigError as error:
+        problem: Problem | UsageError = replace(error.problems[0], position="")
+    except UsageError as error:
+        problem = error
+    raise RunError(f"{draft.path}: its resolved.yaml can't be read: {problem}; train it again")
+
+
 def check_data(draft: Draft, file: ConfigFile) -> None:
     """Refuses to go on with other rows than those that training began with.
 
@@ -40,7 +56,7 @@ def check_data(draft: Draft, file: ConfigFile) -> None:
         file: its resolved config.
 
     Raises:
-        RunError: if a file has changed since, or what is stored of it is damaged.
+        RunError: if a file has changed since, or can't be known again.
     """
     stored = draft.read_environment().get("data")
     files = data_files(file)
@@ -50,7 +66,12 @@ def check_data(draft: Draft, file: ConfigFile) -> None:
         raise RunError(f"{draft.path}: {what}; train it again")
     for entry, path in zip(known, files, strict=True):
         before = entry.get("sha256") if isinstance(entry, dict) else None
-        if before is None or before != fingerprint(path)["sha256"]:
+        if before is None:
+            raise RunError(
+                f"{path}: could be read only once, as a pipe can; store its rows in a file, and "
+                "train on that"
+            )
+        if before != fingerprint(path)["sha256"]:
             raise RunError(
                 f"{path}: has changed since the run began; restore it, or train the run again"
             )

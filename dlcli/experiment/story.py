@@ -9,20 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dlcli.config import Config, ConfigFile, load_config
+from dlcli.config import Config, ConfigFile
 from dlcli.encoding import Rows
 from dlcli.errors import DivergenceError
 from dlcli.experiment.earlier import initial_weights
 from dlcli.experiment.events import Events, Listener
 from dlcli.experiment.keeping import Keeper
 from dlcli.experiment.loading import quiet_tensorflow, without_collection
-from dlcli.experiment.origin import check_data, warn_of_changes, write_origin
+from dlcli.experiment.origin import check_data, read_resolved, warn_of_changes, write_origin
 from dlcli.experiment.preflight import check_memory
 from dlcli.experiment.preparation import Prepared, encode_sets, prepare, sets
 from dlcli.experiment.resolution import resolved_config
 from dlcli.experiment.storage import working_folder
 from dlcli.prediction import Predictions, Predictor
-from dlcli.run import Draft, Run, new_run, unfinished_run, unfinished_twins
+from dlcli.run import Draft, Run, new_run, resume_command, unfinished_run, unfinished_twins
 from dlcli.run.weights import Weights
 from dlcli.split import Split
 from dlcli.table import Table
@@ -61,7 +61,7 @@ def train(
             write_origin(draft, file, resolved, made.device)
             for twin in unfinished_twins(draft):
                 message = f"{twin} is an unfinished run of the same config; go on with it by: "
-                events.tell("warning", message=f"{message}dlcli train --resume {twin}")
+                events.tell("warning", message=message + resume_command(twin))
             return _carry_out(draft, resolved, made, events)
 
 
@@ -80,7 +80,7 @@ def resume(run: Path, listener: Listener = lambda *_: None) -> Run:
     """
     events = Events(listener)
     with unfinished_run(run) as draft:
-        file = load_config(draft.resolved_path())
+        file = read_resolved(draft)
         with file.located(), working_folder(file, run) as folder:
             check_data(draft, file)
             made = _make_ready(file, events, folder, begins=not draft.can_go_on)

@@ -9,6 +9,7 @@ from dlcli.run.checkpoints import Checkpoint
 from dlcli.run.draft import Draft
 from dlcli.run.environment import collect_environment, fingerprint
 from dlcli.run.folder import cache_folder, new_run, unfinished_run, unfinished_twins, way_on
+from dlcli.run.manifest import resume_command
 from dlcli.run.run import Run, latest_run, open_run
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "latest_run",
     "new_run",
     "open_run",
+    "resume_command",
     "unfinished_run",
     "unfinished_twins",
     "way_on",

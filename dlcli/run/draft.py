@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -21,8 +21,8 @@ from dlcli.run.checkpoints import (
 )
 from dlcli.run.history import dump_history
 from dlcli.run.json_document import to_json
-from dlcli.run.lock import LOCK
-from dlcli.run.manifest import MANIFEST, FileName, Manifest
+from dlcli.run.lock import LOCK, locked
+from dlcli.run.manifest import MANIFEST, FileName, Manifest, resume_command
 from dlcli.run.run import Run
 from dlcli.run.sealed import describe, read_object
 from dlcli.run.storage import reason, replaced, sync, sync_folder
@@ -53,6 +53,18 @@ class Draft:
     def can_go_on(self) -> bool:
         """Whether training can go on from a checkpoint."""
         return not self.worthless and has_checkpoint(self.path)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Holds the folder against other trainers.
+
+        Raises:
+            RunError: if another process holds it.
+        """
+        with ExitStack() as stack:
+            with self._storing(LOCK):
+                stack.enter_context(locked(self.path))
+            yield
 
     def write_config(self, text: str) -> None:
         """Stores the config as the user gave it."""
@@ -161,9 +173,7 @@ class Draft:
                 temporary.write_bytes(manifest.to_json())
             sync_folder(self.path.parent)
         self.finished = True
-        remove_checkpoints(self.path)
-        with suppress(OSError):  # on some systems not while it is held
-            (self.path / LOCK).unlink(missing_ok=True)
+        remove_scaffold(self.path)
         return Run(self.path, manifest)
 
     def _config_digest(self) -> str:
@@ -188,10 +198,17 @@ class Draft:
         except OSError as error:
             remedy = "make room or name another place with --output, then train again"
             if self.can_go_on:
-                remedy = f"make room, then go on with: dlcli train --resume {self.path}"
+                remedy = f"make room, then go on with: {resume_command(self.path)}"
             raise TrainingError(
                 f"{path}: could not be stored: {reason(error)}; {remedy}"
             ) from error
+
+
+def remove_scaffold(folder: Path) -> None:
+    """Removes what a run needs only until it is finished: checkpoints and the lock."""
+    remove_checkpoints(folder)
+    with suppress(OSError):  # on some systems not while it is held
+        (folder / LOCK).unlink(missing_ok=True)
 
 
 def _ends_a_line(path: Path) -> bool:

@@ -8,17 +8,24 @@ import secrets
 import shutil
 import stat
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dlcli.errors import RunError, UsageError
-from dlcli.run.draft import Draft
-from dlcli.run.lock import LOCK, holder_of, locked
-from dlcli.run.manifest import FILE_NAMES, MANIFEST, ORIGIN, is_unfinished
+from dlcli.run.draft import Draft, remove_scaffold
+from dlcli.run.lock import LOCK, holder_of
+from dlcli.run.manifest import (
+    FILE_NAMES,
+    MANIFEST,
+    ORIGIN,
+    Manifest,
+    is_unfinished,
+    resume_command,
+)
 from dlcli.run.run import check_is_folder
-from dlcli.run.storage import damaged, opened, reason
+from dlcli.run.storage import damaged, opened, reason, sync_folder
 
-_CACHE = ".cache"
+_CACHE = re.compile(r"\..+-[0-9]+-[0-9a-f]{8}\.cache")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -42,17 +49,15 @@ def new_run(folder: Path | None, name: str, base: Path = Path("runs")) -> Iterat
     """
     made = _make_numbered(base, name) if folder is None else _make_named(folder)
     draft = Draft(made[-1])
-    kept = False
     try:
-        with _held(draft.path):
+        with draft.held():
             yield draft
-        kept = draft.finished
     except BaseException as error:
         _add_way_on(error, draft)
         raise
     finally:
         draft.close()
-        if not kept and not draft.can_go_on:
+        if not draft.finished and not draft.can_go_on:
             _remove(made)
 
 
@@ -68,11 +73,10 @@ def unfinished_run(folder: Path) -> Iterator[Draft]:
             training began, or what should be a file of it is a link or anything else.
     """
     check_is_folder(folder)
-    with _held(folder):
-        if os.path.lexists(folder / MANIFEST):
-            raise RunError(f"{folder}: is finished, there is nothing left to train")
-        _check_entries(folder)
-        draft = Draft(folder)
+    _check_unfinished(folder)  # first, as a lock would stay behind in what is no such run
+    draft = Draft(folder)
+    with draft.held():
+        _check_unfinished(folder)  # again, as another process may just have finished it
         try:
             yield draft
         except BaseException as error:
@@ -85,7 +89,7 @@ def unfinished_run(folder: Path) -> Iterator[Draft]:
 def _add_way_on(error: BaseException, draft: Draft) -> None:
     """Notes on what has ended a training how it goes on, unless that is said already."""
     if draft.can_go_on and not draft.finished and "--resume" not in str(error):
-        error.add_note(f"go on with: dlcli train --resume {draft.path}")
+        error.add_note(f"go on with: {resume_command(draft.path)}")
 
 
 @contextmanager
@@ -106,9 +110,9 @@ def cache_folder(folder: Path | None, name: str, base: Path = Path("runs")) -> I
     beside = base if folder is None else folder.parent
     _sweep(beside)
     *parents, new = _make(beside / f".{name}-{os.getpid()}-{secrets.token_hex(4)}.new")
-    folder = new.with_suffix(_CACHE)
+    folder = new.with_suffix(".cache")
     try:
-        with _held(new):
+        with Draft(new).held():
             new.rename(folder)  # it never goes by this name and is not held
             yield folder
     finally:
@@ -118,19 +122,19 @@ def cache_folder(folder: Path | None, name: str, base: Path = Path("runs")) -> I
 
 def _sweep(base: Path) -> None:
     """Removes the caches that no process holds any more."""
-    for folder in base.glob(f".*{_CACHE}"):
-        if (folder / LOCK).is_file() and not folder.is_symlink() and holder_of(folder) is None:
+    for folder in base.glob(".*.cache"):
+        is_ours = _CACHE.fullmatch(folder.name) and (folder / LOCK).is_file()
+        if is_ours and not folder.is_symlink() and holder_of(folder) is None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-@contextmanager
-def _held(folder: Path) -> Iterator[None]:
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(locked(folder))
-        except OSError as error:
-            raise UsageError(f"{folder}: can't be locked: {reason(error)}") from error
-        yield
+def _check_unfinished(folder: Path) -> None:
+    """Refuses a finished run, of which a crash may have left what it needs no more."""
+    if os.path.lexists(folder / MANIFEST):
+        Manifest.of(folder)  # or it says what is wrong with it
+        remove_scaffold(folder)
+        raise RunError(f"{folder}: is finished, there is nothing left to train")
+    _check_entries(folder)
 
 
 def _check_entries(folder: Path) -> None:
@@ -183,7 +187,7 @@ def way_on(folder: Path) -> str:
         return "name a new folder with --output, or remove this one first"
     if holder := holder_of(folder):
         return f"process {holder} is training it; name a new folder with --output"
-    return f"it is unfinished; go on with: dlcli train --resume {folder}"
+    return f"it is unfinished; go on with: {resume_command(folder)}"
 
 
 def _make_numbered(base: Path, name: str) -> list[Path]:
@@ -218,6 +222,9 @@ def _make(folder: Path) -> list[Path]:
                 parent.mkdir()
                 made.append(parent)
         folder.mkdir()
+        made.append(folder)
+        for each in made:
+            sync_folder(each.parent)  # or a power cut would take all that is in it
     except FileExistsError:
         raise
     except OSError as error:
@@ -225,7 +232,7 @@ def _make(folder: Path) -> list[Path]:
         raise UsageError(
             f"{folder}: can't be made: {reason(error)}; name another place with --output"
         ) from error
-    return [*made, folder]
+    return made
 
 
 def _remove(made: Sequence[Path]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from dlcli.errors import RunError
 LOCK = "lock"
 
 _LONGEST = 20
+_MOMENT = 0.05
 
 
 @contextmanager
@@ -30,7 +32,7 @@ def locked(run: Path) -> Iterator[None]:
     """
     descriptor = _opened(run, os.O_CREAT)
     try:
-        if not _lock(descriptor):
+        if not _lock_soon(descriptor):
             raise RunError(
                 f"{run}: process {_holder(descriptor)} is training it; wait until it ends, or end "
                 "it first"
@@ -52,6 +54,14 @@ def holder_of(run: Path) -> str | None:
         return None if _lock(descriptor) else _holder(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _lock_soon(descriptor: int) -> bool:
+    """Locks, even if another process just now looks whether the run is held."""
+    if _lock(descriptor):
+        return True
+    time.sleep(_MOMENT)
+    return _lock(descriptor)
 
 
 def _opened(run: Path, flags: int = 0) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal, Self, get_args
@@ -76,11 +77,16 @@ def is_unfinished(folder: Path) -> bool:
     return not is_finished and all(os.path.lexists(folder / name) for name in ORIGIN)
 
 
+def resume_command(folder: Path) -> str:
+    """What goes on with an unfinished run, as one types it."""
+    return shlex.join(["dlcli", "train", "--resume", str(folder)])
+
+
 def _unfinished(folder: Path) -> str:
     if holder := holder_of(folder):
         return f"{folder}: is not finished, process {holder} is training it; wait until it ends"
     if is_unfinished(folder):
-        return f"{folder}: is an unfinished run; go on with: dlcli train --resume {folder}"
+        return f"{folder}: is an unfinished run; go on with: {resume_command(folder)}"
     if any(os.path.lexists(folder / name) for name in FILE_NAMES):
         return (
             f"{folder}: is an unfinished run, it has no {MANIFEST}, and was ended before training "

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from dlcli.errors import UsageError
-from dlcli.run import Checkpoint, new_run, unfinished_run
+from dlcli.run import Checkpoint, new_run, open_run, unfinished_run
 from dlcli.run.manifest import FILE_NAMES
 
 
@@ -114,11 +114,14 @@ def test_any_exception_leaves_nothing_behind(tmp_path, exception):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_exception_after_the_manifest_removes_the_run_as_well(tmp_path):
-    with pytest.raises(KeyboardInterrupt), new_run(tmp_path / "run", "iris") as draft:
+@pytest.mark.parametrize("exception", [ValueError, OSError, KeyboardInterrupt, SystemExit])
+def test_a_run_that_is_finished_stays_whatever_comes_after(tmp_path, exception):
+    with pytest.raises(exception) as caught, new_run(tmp_path / "run", "iris") as draft:
+        begin(draft)
         draft.finish()
-        raise KeyboardInterrupt
-    assert list(tmp_path.iterdir()) == []
+        raise exception
+    assert not hasattr(caught.value, "__notes__")
+    open_run(tmp_path / "run").verify()
 
 
 def test_a_run_that_is_not_finished_leaves_nothing_behind(tmp_path):
