@@ -179,8 +179,9 @@ def _held_out(rows: int, shares: Shares, file: str | None = None) -> tuple[int, 
     )
     if validation + test >= rows:
         raise DataError(
-            f"{rows} rows are too few: validation takes {validation}, test {test}, and training "
-            "needs at least 1; give more rows, or hold out less",
+            f"{plural(rows, 'row')} {'is' if rows == 1 else 'are'} too few: validation takes "
+            f"{validation}, test {test}, and training needs at least 1; give more rows, or hold "
+            "out less",
             file=file,
         )
     return validation, test

@@ -87,7 +87,7 @@ class TestRandom:
         ("rows", "shares", "expected"),
         [
             (2, Shares(0.1, 0.1), "2 rows are too few: validation takes 1, test 1,"),
-            (1, Shares(test=0.5), "1 rows are too few: validation takes 0, test 1,"),
+            (1, Shares(test=0.5), "1 row is too few: validation takes 0, test 1,"),
             (10, Shares(0.5, 0.5), "10 rows are too few: validation takes 5, test 5,"),
         ],
     )

@@ -114,7 +114,8 @@ def row_weights(table: Table, column: str | None, findings: Findings) -> NDArray
     weights, unreadable = parsed.values, parsed.unreadable
     findings.refuse(unreadable, table, column, parsed.complaint)
     gaps = np.isnan(weights) & ~unreadable
-    findings.refuse(gaps, table, column, lambda _: "the weight is missing")
+    missing = "the weight is missing; fill it in, or leave such rows out of the file"
+    findings.refuse(gaps, table, column, lambda _: missing)
     negative = "the weight is negative: {:g}".format
     findings.refuse(weights < 0, table, column, lambda at: negative(weights[at]))
     if not weights.any():

@@ -10,6 +10,7 @@ import numpy as np
 from dlcli.config import ConfigFile
 from dlcli.config.data import GroupSplit, RandomSplit, SplitChoice, StratifiedSplit, TimeSplit
 from dlcli.encoding import TargetKind
+from dlcli.encoding.types import infer_type
 from dlcli.errors import ConfigError, DataError, Problem
 from dlcli.experiment.tables import Sources
 from dlcli.split import (
@@ -34,6 +35,8 @@ def deal(file: ConfigFile, sources: Sources, kind: TargetKind) -> tuple[Split, S
         DataError: for too few rows.
     """
     data, train = file.config.data, sources.train
+    if kind.classes:
+        _refuse_lone_classes(train, kind)
     how = data.split or (StratifiedSplit() if kind.classes else RandomSplit())
     if not any(data.shares):
         split = Split(train, sources.validation, sources.test)
@@ -90,5 +93,32 @@ def _check_enough(train: Table, kind: TargetKind) -> None:
             message = f"all training rows are of the class '{names[0]}'; split otherwise"
             raise DataError(message, file=train.file, column=kind.columns[0])
         if counts.max() == 1:
-            message = f"each of the {len(names)} classes is seen once; is it a number or a name?"
-            raise DataError(message, file=train.file, column=kind.columns[0])
+            raise _lone_classes(train, kind, len(names))
+
+
+def _refuse_lone_classes(table: Table, kind: TargetKind) -> None:
+    """Refuses classes that are all seen once before any row is dealt out.
+
+    Raises:
+        DataError: saying what they rather are, if that shows.
+    """
+    codes, names = table.codes(kind.columns[0])
+    if len(names) == table.rows > 1:
+        raise _lone_classes(table, kind, len(names))
+
+
+def _lone_classes(table: Table, kind: TargetKind, classes: int) -> DataError:
+    """The error for classes of one row each, with the few values that keep it from being a number.
+
+    Args:
+        table: the rows.
+        kind: what the target is.
+        classes: how many there are.
+    """
+    column = kind.columns[0]
+    decision = infer_type(column, table)
+    decision = decision.otherwise or decision
+    is_doubtful = decision.warning and kind.reason != "declared"
+    doubt = decision.reason if is_doubtful else "is it a number or a name?"
+    message = f"each of the {classes} classes is seen once; {doubt}"
+    return DataError(message, file=table.file, column=column)

@@ -44,7 +44,7 @@ def listed(details: Mapping[str, str], what: str = "columns") -> str:
         what: what the names are of.
     """
     few = list(details.items())[:_MOST_NAMED]
-    text = ", ".join(quoted(name) + (f" ({said})" if said else "") for name, said in few)
+    text = ", ".join(quoted(name) + (f" ({printable(said)})" if said else "") for name, said in few)
     return f"{text}, ... ({len(details)} {what})" if len(details) > _MOST_NAMED else text
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from dlcli.config.data import Target
 from dlcli.config.features import Ignored, Input
+from dlcli.config.paths import printable
 from dlcli.encoding import Decision, TargetKind, choose_features, decide_types, infer_target
 from dlcli.errors import ConfigError, DataError, UsageError, did_you_mean, plural
 from dlcli.inspection.classes import find_imbalance, find_rare_classes
@@ -19,13 +20,14 @@ from dlcli.inspection.finding import Finding
 from dlcli.inspection.gaps import find_gaps
 from dlcli.inspection.identifiers import find_identifiers
 from dlcli.inspection.leakage import find_leakage
+from dlcli.inspection.long_numbers import find_long_numbers
 from dlcli.inspection.missing_codes import find_missing_codes, find_missing_words, find_zeros
 from dlcli.inspection.odd_values import find_odd_values
 from dlcli.inspection.overview import ColumnOverview, overview
 from dlcli.inspection.ranges import find_wide_ranges
 from dlcli.inspection.sample import Sample, draw_sample
 from dlcli.inspection.spellings import find_spellings
-from dlcli.inspection.targets import find_constant_target, find_odd_classes
+from dlcli.inspection.targets import find_constant_target, find_odd_classes, find_two_numbers
 from dlcli.inspection.unbounded import find_unbounded
 from dlcli.split import Split
 from dlcli.table import Table
@@ -144,7 +146,8 @@ def _left_out(finding: Finding, decisions: Mapping[str, Decision]) -> Finding:
 
 
 def _unusable(check: str, columns: tuple[str, ...], error: DataError | ConfigError) -> Finding:
-    return Finding(check, "warning", columns, None, str(error), "training will refuse it")
+    message = printable(str(error))
+    return Finding(check, "warning", columns, None, message, "training will refuse it")
 
 
 def _of_training(sample: Sample, section: Input) -> list[Finding]:
@@ -153,6 +156,7 @@ def _of_training(sample: Sample, section: Input) -> list[Finding]:
         find_leakage(sample),
         find_missing_codes(sample),
         find_outlying_dates(sample),
+        find_long_numbers(sample),
         find_spellings(sample),
         find_wide_ranges(sample, section),
     ]
@@ -173,7 +177,8 @@ def _notes(sample: Sample) -> list[Finding]:
 
 def _of_all_rows(sample: Sample) -> list[Finding]:
     """What a sample may suspect, and only all rows can show."""
-    checks = (find_odd_values, find_identifiers, find_constant_target, find_odd_classes)
+    of_target = (find_constant_target, find_two_numbers, find_odd_classes)
+    checks = (find_odd_values, find_identifiers, *of_target)
     return _present(check(sample) for check in checks)
 
 

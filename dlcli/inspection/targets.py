@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from dlcli.config.features import Datetime
+from dlcli.encoding import TargetKind
 from dlcli.encoding.types import infer_type
-from dlcli.inspection.finding import Finding, listed
+from dlcli.inspection.finding import Finding, listed, number
 from dlcli.inspection.sample import Sample
 from dlcli.table import Table
 
@@ -17,13 +20,34 @@ def find_constant_target(sample: Sample) -> Finding | None:
     found = {
         name: ""
         for name in target.columns
-        if _is_constant(sample.table, name) and _is_constant(sample.whole, name)
+        if all(_is_constant(table, name, target) for table in (sample.table, sample.whole))
     }
     if not found:
         return None
     message = f"the same target in all rows: {listed(found)}"
     advice = "there is nothing to learn; is it the right column?"
     return Finding("constant_target", "warning", tuple(found), sample.whole.rows, message, advice)
+
+
+def find_two_numbers(sample: Sample) -> Finding | None:
+    """Finds numbers to predict that are one of two, as 1 and 2 are; only 0 and 1 are classes.
+
+    Silent for declared numbers.
+    """
+    target = sample.target
+    if target is None or target.type != "numeric" or target.reason == "declared":
+        return None
+    every = {name: np.unique(sample.whole.parse_numbers(name).values) for name in target.columns}
+    found = {
+        name: " and ".join(map(number, values.tolist()))
+        for name, values in every.items()
+        if len(values) == 2 < sample.whole.rows
+    }
+    if not found:
+        return None
+    message = f"a target of two numbers: {listed(found)}"
+    advice = "for classes, declare type: categorical; for amounts, type: numeric"
+    return Finding("two_numbers", "warning", tuple(found), None, message, advice)
 
 
 def find_odd_classes(sample: Sample) -> Finding | None:
@@ -45,5 +69,9 @@ def find_odd_classes(sample: Sample) -> Finding | None:
     return Finding("odd_classes", "warning", (column,), None, message, advice)
 
 
-def _is_constant(table: Table, column: str) -> bool:
-    return len(table.codes(column)[1]) == 1
+def _is_constant(table: Table, column: str, target: TargetKind) -> bool:
+    """Whether all rows have one value, or numbers that are the same once they are rounded."""
+    if target.labels or table.kind(column) in ("boolean", "other"):
+        return len(table.codes(column)[1]) == 1
+    numbers = table.parse_numbers(column).values
+    return bool((numbers == numbers[:1]).all())

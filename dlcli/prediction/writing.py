@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from dlcli.config.paths import printable
 from dlcli.errors import UsageError, did_you_mean
 from dlcli.prediction.predictions import Predictions
 from dlcli.table import Table
@@ -30,6 +30,7 @@ _ENDINGS: dict[str, Format] = {
     ".ndjson": "jsonl",
 }
 _ROWS_AT_ONCE = 16_384
+_CRLF = "\r\n"
 _FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
@@ -93,7 +94,9 @@ def write_rows(
     """Writes a table.
 
     Numbers are written with as few digits as give them back exactly, truth as `true` and `false`,
-    a missing value as an empty field or `null`.
+    a missing value as an empty field or `null`. Texts are written as they are, since a class must
+    be given back exactly; only a terminal, which would obey the control characters in them, gets
+    these as escapes.
 
     Args:
         rows: the table.
@@ -113,8 +116,9 @@ def write_rows(
         write_table(rows, pa.PythonFile(stream, "w"))
         return
     lines = _csv_lines(rows, spreadsheet_safe) if form == "csv" else _json_lines(rows)
+    is_terminal = stream.isatty()
     for text in lines:
-        stream.write(text.encode())
+        stream.write((_inert(text) if is_terminal else text).encode())
 
 
 def _csv_lines(rows: pa.Table, spreadsheet_safe: bool) -> Iterator[str]:
@@ -134,9 +138,27 @@ def _csv_lines(rows: pa.Table, spreadsheet_safe: bool) -> Iterator[str]:
 
 
 def _csv(records: Iterator[Sequence[str | None]] | Sequence[Sequence[str | None]]) -> str:
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows(records)
-    return text.getvalue()
+    lines = _Lines()
+    csv.writer(lines, lineterminator=_CRLF).writerows(records)
+    return "".join(lines.written)
+
+
+class _Lines:
+    """Takes lines that end in CR and LF, and ends them in LF.
+
+    Before Python 3.13, a field's own CR is put in quotes only if it ends lines, too.
+    """
+
+    def __init__(self) -> None:
+        self.written: list[str] = []
+
+    def write(self, line: str) -> None:
+        self.written.append(line.removesuffix(_CRLF) + "\n")
+
+
+def _inert(text: str) -> str:
+    """Lines without any character that a terminal obeys."""
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def _harmless(value: str | None) -> str | None:

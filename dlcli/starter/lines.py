@@ -75,4 +75,4 @@ def scalar(text: str) -> str:
     dumped: str = yaml.dump(
         text, Dumper=CoreDumper, default_style='"', allow_unicode=True, width=_NO_LINE_BREAK
     )
-    return dumped.rstrip("\n")
+    return printable(dumped.rstrip("\n"))  # what YAML lets stand, such as marks of direction

@@ -203,7 +203,7 @@ def test_numbers_are_read_as_the_texts_that_they_are():
 
 
 @pytest.mark.parametrize(
-    "storage", [pa.large_string(), pa.string_view(), pa.dictionary(pa.int32(), pa.string())]
+    "storage", [pa.large_string(), pa.dictionary(pa.int32(), pa.string())], ids=str
 )
 def test_how_texts_are_stored_makes_no_difference(storage):
     table = rows(["a b", None, "b"], storage)

@@ -479,8 +479,8 @@ def test_it_is_an_error_if_no_column_can_be_read():
     with pytest.raises(ConfigError) as caught:
         decide_types({"x": Auto(), "z": Auto()}, table)
     assert str(caught.value) == (
-        "input.features: no column can be read: 'x' has no value in the training rows; "
-        "'z' is stored as list<item: int64>, which no feature type reads"
+        "input.features: no column can be read: 'x' (has no value in the training rows), "
+        "'z' (is stored as list<item: int64>, which no feature type reads)"
     )
 
 

@@ -221,7 +221,11 @@ def test_without_a_weight_column_there_are_no_weights():
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        (["1", ""], "t.csv: row 2, column 'w': the weight is missing"),
+        (
+            ["1", ""],
+            "t.csv: row 2, column 'w': the weight is missing; fill it in, or leave such rows out "
+            "of the file",
+        ),
         (["1", "-2"], "t.csv: row 2, column 'w': the weight is negative: -2"),
         (["0", "0"], "t.csv: column 'w': all weights are 0"),
         (["1", "inf"], "t.csv: row 2, column 'w': expected a finite number, got 'inf'"),

@@ -22,7 +22,8 @@ def refusal(data: str, target: list[str]) -> str:
         "x,g,y\n" + "".join(f"{i},a,{y}\n" for i, y in enumerate(target)), "utf-8"
     )
     Path("c.yaml").write_text(
-        f"data: {{train: d.csv, target: y, {data}}}\nhidden: []\nepochs: 1\n", "utf-8"
+        f"data: {{train: d.csv, {'' if 'target' in data else 'target: y, '}{data}}}\nhidden: []\nepochs: 1\n",
+        "utf-8",
     )
     file = load_config(Path("c.yaml"))
     sources = read_sources(file)
@@ -38,6 +39,17 @@ def refusal(data: str, target: list[str]) -> str:
             "test: 0.5",
             ["a", "b", "c"],
             "d.csv: column 'y': each of the 3 classes is seen once; is it a number or a name?",
+        ),
+        (
+            "test: 0.5",
+            [*map(str, range(20)), "NA"],
+            "d.csv: column 'y': each of the 21 classes is seen once; 95.2 % are numbers, 'NA' in "
+            '1 row is not; say data.missing: ["NA"]',
+        ),
+        (
+            "test: 0.5, target: {column: y, type: categorical}",
+            [*map(str, range(20)), "NA"],
+            "d.csv: column 'y': each of the 21 classes is seen once; is it a number or a name?",
         ),
         (
             "test: 0.75",

@@ -9,6 +9,7 @@ from dlcli.config.features import Input, Numeric
 from dlcli.config.scalings import Log
 from dlcli.encoding import Decision
 from dlcli.inspection.dates import find_outlying_dates
+from dlcli.inspection.long_numbers import find_long_numbers
 from dlcli.inspection.missing_codes import find_missing_codes, find_missing_words, find_zeros
 from dlcli.inspection.odd_values import find_odd_values
 from dlcli.inspection.ranges import find_wide_ranges
@@ -164,3 +165,39 @@ def test_spellings_of_one_word_are_found_in_features_and_target(sample):
 
 def test_different_words_are_no_spellings(sample):
     assert find_spellings(sample({"sex": ["male", "female", "mail"]})) is None
+
+
+@pytest.mark.parametrize(
+    ("values", "example"),
+    [
+        ([str(10**29 + at % 9) for at in range(30)], "100000000000000000000000000000"),
+        ([2**53 - 1, 2**53 + 1] * 15, "9007199254740993"),
+        ([f"-{2**53 + 1}", "5"] * 15, "-9007199254740993"),
+    ],
+)
+def test_whole_numbers_that_are_rounded_are_rather_names(values, example, sample):
+    found = find_long_numbers(sample({"code": values}, code="numeric"))
+    assert found.message == (
+        f"whole numbers with more digits than can be told apart: 'code' ('{example}')"
+    )
+    assert found.advice == "if they are names of something, let them be 'ignored' or 'categorical'"
+    assert found.severity == "warning"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["9007199254740992", "1"] * 15,
+        ["1e29", "2e29", "1.5e29"] * 10,
+        ["9007199254740993.5", "1"] * 15,
+        ["100000000000000000000", "1"] * 15,
+        [1e29, 2e29, 3.7e29] * 10,
+    ],
+)
+def test_amounts_may_be_large(values, sample):
+    assert find_long_numbers(sample({"code": values}, code="numeric")) is None
+
+
+def test_a_name_of_long_digits_is_not_doubted(sample):
+    values = [str(10**29 + at % 9) for at in range(30)]
+    assert find_long_numbers(sample({"code": values}, code="categorical")) is None

@@ -12,7 +12,7 @@ from dlcli.config.features import Auto, Feature, Ignored
 from dlcli.encoding.types.amounts import judge_amounts
 from dlcli.encoding.types.categories import judge_booleans, judge_words
 from dlcli.encoding.types.dates import judge_dates
-from dlcli.encoding.types.decision import Decision
+from dlcli.encoding.types.decision import Decision, some
 from dlcli.encoding.types.held import Held, shortened
 from dlcli.encoding.types.numbers import judge_numbers
 from dlcli.encoding.types.paths import judge_paths
@@ -50,7 +50,7 @@ def decide_types(chosen: Mapping[str, Feature], train: Table) -> dict[str, Decis
         return decisions
     decisions = {column: _without_doubt(decision) for column, decision in decisions.items()}
     if not _reads_any(decisions):
-        reasons = "; ".join(f"'{name}' {item.reason}" for name, item in decisions.items())
+        reasons = some([f"'{name}' ({item.reason})" for name, item in decisions.items()])
         raise ConfigError([Problem("input.features", f"no column can be read: {reasons}")])
     return decisions
 

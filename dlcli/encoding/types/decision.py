@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dlcli.config.features import Feature
@@ -41,9 +41,10 @@ def type_warnings(decisions: Mapping[str, Decision]) -> list[str]:
     for column, decision in decisions.items():
         if decision.warning:
             kinds[decision.warning].append(f"'{column}' ({decision.reason})")
-    return [f"{warning}: {_some(columns)}" for warning, columns in kinds.items()]
+    return [f"{warning}: {some(columns)}" for warning, columns in kinds.items()]
 
 
-def _some(columns: list[str]) -> str:
+def some(columns: Sequence[str]) -> str:
+    """The first few columns, and how many there are."""
     named = ", ".join(columns[:_MOST_NAMED])
     return f"{named}, ... ({len(columns)} columns)" if len(columns) > _MOST_NAMED else named
