@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -159,7 +160,7 @@ def test_every_line_for_machines_is_json(program):
 @pytest.mark.slow
 @pytest.mark.usefixtures("line")
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
-def test_a_training_that_is_stopped_leaves_nothing(name, code):
+def test_a_training_that_is_stopped_says_how_it_goes_on(name, code):
     # The tests themselves may run where interrupts are ignored, as in the background of a shell.
     start = (
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
@@ -178,5 +179,6 @@ def test_a_training_that_is_stopped_leaves_nothing(name, code):
     process.send_signal(getattr(signal, name))
     _, errors = process.communicate(timeout=60)
     assert process.returncode == code
-    assert errors == ("interrupted\n" if name == "SIGINT" else "terminated\n")
-    assert not Path("runs").exists()
+    way_on = "go on with: dlcli train --resume runs/line"
+    assert re.fullmatch(rf"ended by {name} after [\d,]+ epochs; {way_on}\n", errors)
+    assert Path("runs/line/checkpoint").is_dir()

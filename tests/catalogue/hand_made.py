@@ -1,0 +1,32 @@
+"""A run whose weights are set by hand, so that nothing has to be trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from dlcli.config import dump_config, load_config
+from dlcli.experiment import Events, prepare
+from dlcli.experiment.resolution import resolved_config
+from dlcli.run import new_run
+
+
+def make_run(config: str, name: str) -> Path:
+    """Makes runs/NAME of a config with no hidden layer; all its weights are 0.5.
+
+    Args:
+        config: the config's text.
+        name: of the run.
+    """
+    Path(f"{name}.yaml").write_text(config, encoding="utf-8")
+    file = load_config(Path(f"{name}.yaml"))
+    prepared = prepare(file, Events(lambda *_: None))
+    with new_run(None, name) as draft:
+        draft.write_config(file.text)
+        draft.write_resolved(dump_config(resolved_config(file, prepared, draft.path, threads=1)))
+        draft.write_encoding(prepared.encoding.model_dump_json())
+        weights = prepared.network.weights
+        draft.write_weights({each.name: np.full(each.shape, 0.5, np.float32) for each in weights})
+        draft.finish()
+    return draft.path

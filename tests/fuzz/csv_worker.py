@@ -1,0 +1,167 @@
+"""Gives mangled CSV files to the code behind `inspect`, `init` and `validate --data`.
+
+Called as `csv_worker.py FIRST COUNT`, in a folder of its own. It prints a line of JSON for each
+step that ends in something else than an answer or an error that dlcli explains: another exception
+or a warning, over 10 s of the processor's time, or over 1 GB of memory. The last line sums up.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import resource
+import signal
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from mangled_csv import ENCODINGS, mangled
+
+from dlcli.cli.overview import inspection_lines
+from dlcli.config import load_config
+from dlcli.errors import DlcliError
+from dlcli.experiment.checking import check
+from dlcli.inspection import inspect_table
+from dlcli.starter import starter_config
+from dlcli.table import read_header, read_table
+
+MOST_SECONDS = 10
+MOST_BYTES = 10**9
+_FAR_TOO_MUCH = 6 * 10**9
+"""Room at which the system stops a file that would fill the machine."""
+_TYPES = (
+    *("numeric", "categorical", "text", "datetime", "boolean", "ignored", "auto"),
+    "{type: categorical, encoding: {name: embedding, units: 2}}",
+    "{type: numeric, encoding: {name: piecewise_linear, bins: 4}}",
+    *("{type: numeric, scaling: quantile}", "{type: numeric, scaling: log}"),
+    *("{type: text, encoding: count}", "{type: datetime, format: unix}"),
+    "{type: image, shape: [2, 2, 1]}",
+)
+
+
+class TooSlowError(Exception):
+    """A file took more of the processor's time than it may."""
+
+
+def main(first: int, count: int) -> None:
+    """Goes through files by their seeds."""
+    warnings.simplefilter("error")
+    signal.signal(signal.SIGPROF, _stop)
+    resource.setrlimit(resource.RLIMIT_AS, (_FAR_TOO_MUCH, _FAR_TOO_MUCH))
+    through = 0
+    for seed in range(first, first + count):
+        failures, is_read = tried(seed)
+        through += is_read
+        for failure in failures:
+            print(json.dumps({"seed": seed, **failure}), flush=True)
+    print(json.dumps({"files": count, "read": through, "most_bytes": _most_bytes()}))
+
+
+def tried(seed: int) -> tuple[list[dict[str, str]], bool]:
+    """What is wrong about a file's treatment, and whether it is a table."""
+    most = max(MOST_BYTES, _most_bytes())
+    name, content = mangled(seed)
+    Path(name).write_bytes(content)
+    Path("c.yaml").write_text(_config(name, random.Random(f"config {seed}")), encoding="utf-8")
+    failures, ended_well = [], []
+    for step in (_inspect, _start, _validate):
+        failure = _failure(step, name, ended_well)
+        if not failure and (used := _most_bytes()) > most:
+            most, failure = used, f"took {used:,} bytes"
+        if failure:
+            failures.append({"step": step.__name__, "failure": failure})
+    Path(name).unlink()
+    return failures, bool(ended_well)
+
+
+def _most_bytes() -> int:
+    """The most memory that the process has had so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _failure(step: Callable[[str], None], name: str, ended_well: list[str]) -> str:
+    signal.setitimer(signal.ITIMER_PROF, MOST_SECONDS)
+    try:
+        step(name)
+        ended_well.append(step.__name__)
+    except DlcliError as error:
+        return "" if str(error).strip() and error.exit_code > 1 else f"says nothing: {error!r}"
+    except Exception:
+        return traceback.format_exc()
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+    return ""
+
+
+def assert_printable(text: str) -> None:
+    """Holds that there is nothing in lines that a terminal obeys."""
+    wrong = [line for line in text.split("\n") if not line.isprintable()]
+    assert not wrong, wrong
+
+
+def _inspect(name: str) -> None:
+    table = read_table(name)
+    for target in (None, table.columns[-1]):
+        inspection = inspect_table(table, target)
+        assert_printable("\n".join(inspection_lines(inspection, 100)))
+        json.dumps(asdict(inspection), allow_nan=False)
+
+
+def _start(name: str) -> None:
+    target = read_header(name)[-1]
+    text = starter_config(Path(name), target, config_folder=Path())
+    assert_printable(text)
+    Path("started.yaml").write_text(text, encoding="utf-8")
+    assert load_config(Path("started.yaml")).config.data.target.columns == (target,)
+
+
+def _validate(_: str) -> None:
+    check(load_config(Path("c.yaml")), read_rows=True)
+
+
+def _config(name: str, draw: random.Random) -> str:
+    """A config for a file, which may well ask for what isn't there."""
+    columns = _columns(name)
+    data = [f"train: {name}", f"target: {draw.choice([columns[-1], *columns])}"]
+    data += draw.choice(([], ["validation: 0.2"], ["validation: 0.2", "test: 0.2"]))
+    data += [f"format: {{name: csv, {each}}}" for each in _format(draw)]
+    if draw.random() < 0.1:
+        data.append(f"weight: {draw.choice(columns)}")
+    if draw.random() < 0.1 and "validation: 0.2" in data:
+        way = draw.choice(("group", "time"))
+        data.append(f"split: {{name: {way}, column: {draw.choice(columns)}}}")
+    if draw.random() < 0.2:
+        data.append(f"missing: [{draw.choice(('NA', '?', '-999', 'nan'))!r}]")
+    features = {draw.choice([*columns, '"*"']): draw.choice(_TYPES) for _ in range(3)}
+    declared = "".join(f"\n    ? {column}\n    : {kind}" for column, kind in features.items())
+    chosen = f"input:\n  features:{declared}\n" if draw.random() < 0.5 else ""
+    return f"data: {{{', '.join(data)}}}\n{chosen}hidden: []\nepochs: 1\n"
+
+
+def _format(draw: random.Random) -> Iterator[str]:
+    if draw.random() < 0.15:
+        yield draw.choice(
+            (
+                *(f"encoding: {name}" for name in ENCODINGS),
+                *("delimiter: ';'", 'delimiter: "\\t"', "decimal: ','", "thousands: ' '"),
+            )
+        )
+
+
+def _columns(name: str) -> list[str]:
+    """The columns of a file as YAML, or made-up ones."""
+    try:
+        return [json.dumps(column) for column in read_header(name)[:200]]
+    except Exception:  # it is the business of the steps to find that out
+        return ["a", "b"]
+
+
+def _stop(*_: object) -> None:
+    raise TooSlowError(f"took over {MOST_SECONDS} s")
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:3]))
