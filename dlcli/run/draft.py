@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from dlcli.errors import TrainingError
+from dlcli.errors import RunError, TrainingError
 from dlcli.run.arrays import ArrayKind, write_arrays
 from dlcli.run.checkpoints import FOLDER as CHECKPOINTS
 from dlcli.run.checkpoints import (
@@ -114,9 +114,14 @@ class Draft:
             kinds: what each array must be, by name.
 
         Raises:
-            RunError: if there are some, and each is damaged or of another config.
+            RunError: if there are some, and each is damaged or of another config; or if the
+                config can't be read any more.
         """
-        return read_checkpoint(self.path, kinds, self._config_digest())
+        try:
+            digest = self._config_digest()
+        except OSError as error:
+            raise RunError(f"{self.resolved_path()}: can't be read: {reason(error)}") from error
+        return read_checkpoint(self.path, kinds, digest)
 
     def resolved_path(self) -> Path:
         """Where the complete config lies, which was stored when training began."""

@@ -21,10 +21,9 @@ def refusal(data: str, target: list[str]) -> str:
     Path("d.csv").write_text(
         "x,g,y\n" + "".join(f"{i},a,{y}\n" for i, y in enumerate(target)), "utf-8"
     )
-    Path("c.yaml").write_text(
-        f"data: {{train: d.csv, {'' if 'target' in data else 'target: y, '}{data}}}\nhidden: []\nepochs: 1\n",
-        "utf-8",
-    )
+    named = data if "target" in data else f"target: y, {data}"
+    config = f"data: {{train: d.csv, {named}}}\nhidden: []\nepochs: 1\n"
+    Path("c.yaml").write_text(config, "utf-8")
     file = load_config(Path("c.yaml"))
     sources = read_sources(file)
     with pytest.raises(DataError) as caught:

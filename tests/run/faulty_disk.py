@@ -1,4 +1,4 @@
-"""A disk that fails, or loses its power, at the nth of all that is done to it."""
+"""A disk that fails, or loses its power, from the nth on of all that is done to it."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _READING = ("r", "rb", "rt")
 
 
 class Disk:
-    """Counts what Python does to the files below a folder, and calls a fault before the nth.
+    """Counts what Python does to the files below a folder, and calls a fault from the nth on.
 
     A write counts twice, as half of it may be done. What libraries in C write is not seen until it
     is synced or renamed.
 
     Args:
         root: the folder.
-        fault: is called before the nth, and told its kind.
-        at: which it is, from 0.
+        fault: is called before the nth and all that follow, and told their kinds.
+        at: which is the nth, from 0.
     """
 
     def __init__(self, root: Path, fault: Callable[[Disk, str], None], at: int) -> None:
@@ -70,7 +70,7 @@ class Disk:
 
     def _tick(self, kind: str) -> None:
         self.kinds.append(kind)
-        if len(self.kinds) == self._at + 1:
+        if len(self.kinds) > self._at:
             self._fault(self, kind)
 
     def _mkdir(self, path: Any, *more: Any, **options: Any) -> None:

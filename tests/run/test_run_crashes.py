@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import mmap
 import os
+import re
 import shutil
 
 import numpy as np
@@ -198,3 +199,83 @@ def test_so_does_one_that_goes_on_and_is_ended_again(power, tmp_path, undisturbe
     for done in ended_at_each(root, lambda done: resume(run, done), power, interrupted):
         finish(run, done)
         check_whole(run, undisturbed)
+
+
+def failing(number, *but):
+    """What a disk does from some moment on, except for some kinds of things."""
+
+    def fault(_disk, kind):
+        if kind not in but:
+            raise OSError(number, os.strerror(number))
+
+    return fault
+
+
+FAULTS = {
+    "full": failing(errno.ENOSPC, "unlink", "rmdir", "rename", "sync"),
+    "read-only": failing(errno.EROFS),
+    "broken": failing(errno.EIO),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_disk_that_fails_at_any_moment_ends_it_with_one_error(fault, tmp_path, undisturbed):
+    """A checkpoint that was stored is still there, and the run goes on once there is room."""
+    root = tmp_path / "here" / "runs"
+    run = root / "run"
+    for done, error in failed_at_each(root, lambda done: train(run, done), FAULTS[fault]):
+        check_told(error, run, done)
+        if run.exists():
+            finish(run, done)
+        else:
+            train(run, Done())
+        check_whole(run, undisturbed)
+
+
+@pytest.mark.slow
+def test_a_folder_that_vanishes_at_any_moment_is_one_error(tmp_path):
+    root = tmp_path / "here" / "runs"
+    run = root / "run"
+    for _, error in failed_at_each(root, lambda done: train(run, done), vanishing):
+        assert re.match(rf"{root}[^:]*: (could not be stored|can't be [a-z]+): ", str(error))
+
+
+def vanishing(disk, _kind):
+    with disk.out_of_use():
+        shutil.rmtree(disk.root, ignore_errors=True)
+
+
+def failed_at_each(root, work, fault):
+    """Has a disk fail from each moment of some work on, and yields what was done, and the error.
+
+    A fault that costs nothing, such as one while what is left is removed, yields nothing.
+    """
+    at, is_over = 0, False
+    while not is_over:
+        shutil.rmtree(root.parent, ignore_errors=True)
+        root.mkdir(parents=True)
+        disk, done, error = Disk(root, fault, at), Done(), None
+        try:
+            with disk.in_use():
+                work(done)
+        except (RunError, TrainingError, UsageError) as caught:
+            error = caught
+        is_over = len(disk.kinds) <= at
+        if error is None:
+            assert done.has_finished
+        else:
+            yield done, error
+        at += 1
+    assert at > 50, "too few moments to be all of them"
+
+
+def check_told(error, run, done):
+    """Holds an error against what there is to go on from."""
+    if done.stored:
+        assert run.exists()
+        assert str(error).endswith(f"; make room, then go on with: dlcli train --resume {run}")
+    elif not done.has_begun and isinstance(error, UsageError):
+        assert str(error).endswith("; name another place with --output")
+    else:
+        assert isinstance(error, TrainingError)
