@@ -99,7 +99,16 @@ class TrainingError(DlcliError):
 
 
 class DivergenceError(TrainingError):
-    """The loss or the weights are no numbers any more."""
+    """The loss or the weights are no numbers any more.
+
+    Args:
+        message: what was seen.
+        epoch: the epoch in which it was, from 1.
+    """
+
+    def __init__(self, message: str, epoch: int) -> None:
+        self.epoch = epoch
+        super().__init__(message)
 
 
 class Interrupted(DlcliError):

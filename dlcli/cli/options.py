@@ -152,7 +152,9 @@ def chosen_run(path: Path | None) -> Run:
     from dlcli.run import latest_run, open_run
 
     if path is not None:
-        return open_run(path)
+        run = open_run(path)
+        run.check_converged()
+        return run
     run = latest_run()
     click.echo(f"run: {printable(str(run.path))}, the latest", err=True)
     return run

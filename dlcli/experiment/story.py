@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dlcli.config import Config, ConfigFile
 from dlcli.encoding import Rows
-from dlcli.errors import DivergenceError
 from dlcli.experiment.earlier import initial_weights
 from dlcli.experiment.events import Events, Listener
-from dlcli.experiment.keeping import Keeper
+from dlcli.experiment.fitting import fit
 from dlcli.experiment.loading import quiet_tensorflow, without_collection
 from dlcli.experiment.origin import check_data, read_resolved, warn_of_changes, write_origin
 from dlcli.experiment.preflight import check_memory
@@ -31,7 +29,6 @@ from dlcli.table.arrays import integers
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from dlcli.config.training import Engine
     from dlcli.training import Device, Job, Trained
 
 
@@ -117,8 +114,9 @@ def _make_ready(
 def _carry_out(draft: Draft, resolved: Config, made: _Ready, events: Events) -> Run:
     """Trains, stores and judges."""
     prepared = made.prepared
-    trained = _fit(draft, made.job, prepared.engine, events)
-    _write_network(draft, prepared, trained)
+    store = partial(_write_network, draft, prepared)
+    trained = fit(draft, made.job, prepared.engine, events, store)
+    store(trained)
     predictor = Predictor(resolved, prepared.encoding, prepared.network, trained.weights)
     metrics = _judge(predictor, prepared.split, made.encoded, draft)
     events.tell("result", run=str(draft.path), epochs=trained.epochs, metrics=metrics)
@@ -147,29 +145,6 @@ def _job(
     network, head, target = prepared.network, prepared.head, prepared.encoding.target
     rows = encoded["train"], encoded.get("validation")
     return Job(config, network, head, target, *rows, initial)
-
-
-def _fit(draft: Draft, job: Job, engine: Engine, events: Events) -> Trained:
-    from dlcli.training import train_job
-
-    def progress(epoch: int, values: Mapping[str, float]) -> None:
-        # JSON has no NaN, which a metric may well be: r2 of a target that is constant.
-        told = {name: value if math.isfinite(value) else None for name, value in values.items()}
-        events.tell("epoch", epoch=epoch, of=job.config.epochs, **told)
-
-    start = time.perf_counter()
-    keeper = Keeper(
-        draft, job.config.checkpoint.seconds, lambda epochs: events.tell("resumed", epochs=epochs)
-    )
-    try:
-        with keeper.heeding_signals():
-            trained = train_job(job, engine, progress, keeper)
-    except DivergenceError:
-        draft.worthless = keeper.kept < 2  # the first is where every training begins
-        raise
-    seconds = round(time.perf_counter() - start, 3)
-    events.tell("trained", epochs=trained.epochs, best_epoch=trained.best_epoch, seconds=seconds)
-    return trained
 
 
 def _judge(

@@ -9,10 +9,11 @@ from dlcli.run.checkpoints import Checkpoint
 from dlcli.run.draft import Draft
 from dlcli.run.environment import collect_environment, fingerprint
 from dlcli.run.folder import cache_folder, new_run, unfinished_run, unfinished_twins, way_on
-from dlcli.run.manifest import resume_command
-from dlcli.run.run import Run, latest_run, open_run
+from dlcli.run.manifest import DIVERGED, resume_command
+from dlcli.run.run import Run, latest_run, open_run, start_from
 
 __all__ = [
+    "DIVERGED",
     "ArrayKind",
     "Checkpoint",
     "Draft",
@@ -24,6 +25,7 @@ __all__ = [
     "new_run",
     "open_run",
     "resume_command",
+    "start_from",
     "unfinished_run",
     "unfinished_twins",
     "way_on",

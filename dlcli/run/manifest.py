@@ -31,13 +31,15 @@ FILE_NAMES: tuple[FileName, ...] = get_args(FileName)
 MANIFEST = "manifest.json"
 ORIGIN: tuple[FileName, ...] = ("config.yaml", "resolved.yaml", "environment.json")
 """What is there before training begins, and all that it takes to go on."""
+DIVERGED = "diverged"
+"""What a run did that keeps the last finite weights of a training that has diverged."""
 
 
 class Manifest(Sealed):
     """All files of a finished run."""
 
     kind: str
-    """What the run did: `train`."""
+    """What the run did: `train` or `diverged`."""
     created: Annotated[AwareDatetime, Field(strict=False)]  # JSON has times only as text
     """When the run was finished, in UTC."""
     files: dict[FileName, Entry]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from dlcli.errors import RunError, did_you_mean
 from dlcli.run.history import parse_history
-from dlcli.run.manifest import FileName, Manifest
+from dlcli.run.manifest import DIVERGED, FileName, Manifest
 from dlcli.run.sealed import checked, parse_object
 from dlcli.run.storage import damaged
 from dlcli.run.weights import Weights, read_weights
@@ -36,13 +37,25 @@ class Run:
 
     @property
     def kind(self) -> str:
-        """What the run did: `train`."""
+        """What the run did: `train` or `diverged`."""
         return self.manifest.kind
 
     @property
     def created(self) -> datetime:
         """When the run was finished, in UTC."""
         return self.manifest.created
+
+    def check_converged(self) -> None:
+        """Refuses a run of a training that has diverged, which is there only to start from.
+
+        Raises:
+            RunError: saying how.
+        """
+        if self.kind == DIVERGED:
+            raise RunError(
+                f"{self.path}: diverged, and its last finite weights are there to start from: "
+                f"{start_from(self.path)}; name another run"
+            )
 
     def verify(self) -> None:
         """Checks every file of the run."""
@@ -115,6 +128,11 @@ def open_run(path: Path) -> Run:
     return Run(path, Manifest.of(path))
 
 
+def start_from(path: Path) -> str:
+    """The setting that has a training start from a run's weights, as one types it."""
+    return f"--set {shlex.quote(f'initial_weights={path}')}"
+
+
 def check_is_folder(path: Path) -> None:
     """Refuses what is no folder.
 
@@ -130,7 +148,9 @@ def check_is_folder(path: Path) -> None:
 
 
 def latest_run(base: Path = Path("runs")) -> Run:
-    """Opens the run that was finished last; of those finished at once, the last by name.
+    """Opens the run that was finished last, but for those that have diverged.
+
+    Of those finished at once, it is the last by name.
 
     Raises:
         RunError: if there is no finished run.
@@ -147,7 +167,9 @@ def _finished_runs(base: Path) -> Iterator[Run]:
     for path in _entries(base):
         if path.is_dir() and not path.is_symlink():  # a link would count a run twice
             with suppress(RunError):
-                yield Run(path, Manifest.of(path))
+                run = Run(path, Manifest.of(path))
+                if run.kind != DIVERGED:
+                    yield run
 
 
 def _entries(folder: Path) -> list[Path]:

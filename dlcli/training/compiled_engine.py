@@ -105,7 +105,7 @@ def _held_dispatches(program: HeldProgram, state: State) -> Dispatches:
     if bool(state.watch.stopped):
         return
     for first, orders in ahead(_orders(program, int(state.epoch))):
-        end = min(first + program.epochs_at_once, program.job.config.epochs)
+        end = min(first + program.epochs_at_once, program.job.epochs)
         given = tf.constant(orders)
         while int(state.epoch) < end:
             before, started = int(state.epoch), time.perf_counter()
@@ -141,9 +141,9 @@ def _fed_dispatches(program: FedProgram, state: State) -> Dispatches:
 def _orders(program: HeldProgram, epoch: int) -> Iterator[tuple[int, NDArray[np.int32]]]:
     """Yields the row orders of some epochs at a time, and the first of these, from an epoch on."""
     job, count = program.job, program.epochs_at_once
-    for first in range(epoch, job.config.epochs, count):
+    for first in range(epoch, job.epochs, count):
         orders = np.zeros((count, job.steps * job.batch_size), dtype=np.int32)
-        for place in range(min(count, job.config.epochs - first)):
+        for place in range(min(count, job.epochs - first)):
             orders[place, : program.rows] = epoch_order(
                 program.rows, job.train.inputs.width, job.config.seed, first + place
             )

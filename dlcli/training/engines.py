@@ -26,5 +26,5 @@ def train_job(job: Job, engine: Engine, progress: Progress, keeper: Keeper = NOB
         trained = compiled_engine.run(job, engine.jit_compile is True, progress, keeper)
     else:
         trained = keras_engine.fit(job, progress, keeper)
-    check_weights(trained.weights, job)
+    check_weights(trained.weights, trained.epochs, job)
     return trained

@@ -51,7 +51,7 @@ def train_chunks(job: Job, epoch: int = 0, step: int = 0) -> Iterator[Chunk]:
     """
     size = _rows_of(CHUNK_BYTES, job.train.inputs.width, job.batch_size, job.steps)
     rows = len(job.train.inputs)
-    for number in range(epoch, job.config.epochs):
+    for number in range(epoch, job.epochs):
         order = order_parts(rows, job.train.inputs.width, job.config.seed, number)
         done = step if number == epoch else 0
         for place, index in enumerate(_pieces(order, size)):

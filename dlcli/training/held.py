@@ -57,7 +57,7 @@ class HeldProgram(Program):
             Where training is then, and a row of history for each epoch ended, at the place of its
             order, (epochs, columns).
         """
-        end = tf.minimum(first + self.epochs_at_once, self.job.config.epochs)
+        end = tf.minimum(first + self.epochs_at_once, self.job.epochs)
         width = len(self.job.columns) + 1
         history = tf.zeros((self.epochs_at_once, width), keras.config.floatx())
 

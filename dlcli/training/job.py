@@ -36,6 +36,13 @@ class Job:
     """What steers."""
     initial_weights: Weights | None = None
     """Where to start, instead of the initializers."""
+    until: int | None = None
+    """The epoch after which to end, if not the last; schedules don't change for that."""
+
+    @property
+    def epochs(self) -> int:
+        """The epoch after which training ends in any case."""
+        return self.config.epochs if self.until is None else self.until
 
     @property
     def batch_size(self) -> int:

@@ -44,11 +44,11 @@ def fit(job: Job, progress: Progress, keeper: Keeper = NOBODY) -> Trained:
     watchers = [*_watchers(config)]
     snapshots = Snapshots(learner, watchers, record.history, keeper)
     callbacks: list[keras.callbacks.Callback] = [*watchers, record, snapshots]
-    first = config.epochs if snapshots.is_stopped else snapshots.epoch
+    first = job.epochs if snapshots.is_stopped else snapshots.epoch
     learner.model.fit(
-        _batches(job, min(first, config.epochs - 1)),  # `fit` looks at a batch in any case
+        _batches(job, min(first, job.epochs - 1)),  # `fit` looks at a batch in any case
         initial_epoch=first,
-        epochs=config.epochs,
+        epochs=job.epochs,
         steps_per_epoch=job.steps,
         validation_data=_validation(job),
         validation_batch_size=ROWS_VALIDATED_AT_ONCE,
@@ -76,7 +76,7 @@ def _compile(learner: Learner, weighted: bool) -> None:
 def _batches(job: Job, first: int) -> Iterator[Batch]:
     """Yields the batches of all epochs from one on, each epoch in its own order."""
     rows, size = len(job.train.inputs), job.config.batch_size
-    for epoch in range(first, job.config.epochs):
+    for epoch in range(first, job.epochs):
         order = epoch_order(rows, job.train.inputs.width, job.config.seed, epoch)
         for start in range(0, rows, size):
             batch = order[start : start + size]

@@ -34,14 +34,15 @@ def check_finite(loss: float, epoch: int, job: Job) -> None:
         DivergenceError: if it is NaN or infinite.
     """
     if not math.isfinite(loss):
-        raise _diverged(f"the loss became {loss} in epoch {epoch}", job)
+        raise _diverged(f"the loss became {loss} in epoch {epoch}", epoch, job)
 
 
-def check_weights(weights: Weights, job: Job) -> None:
+def check_weights(weights: Weights, epoch: int, job: Job) -> None:
     """Stops a run whose last step left the numbers, which no loss has shown; with notes, too.
 
     Args:
         weights: what training ended with.
+        epoch: the last one, from 1.
         job: for what may have led there.
 
     Raises:
@@ -49,11 +50,11 @@ def check_weights(weights: Weights, job: Job) -> None:
     """
     for name, array in weights.items():
         if not np.isfinite(array).all():
-            raise _diverged(f"the last step left no numbers in '{name}'", job)
+            raise _diverged(f"the last step left no numbers in '{name}'", epoch, job)
 
 
-def _diverged(what: str, job: Job) -> DivergenceError:
-    error = DivergenceError(f"training diverged: {what}")
+def _diverged(what: str, epoch: int, job: Job) -> DivergenceError:
+    error = DivergenceError(f"training diverged: {what}", epoch)
     for cause in likely_causes(job):
         error.add_note(f"  {printable(str(cause))}")  # it may name a column
     return error

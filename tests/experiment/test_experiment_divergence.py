@@ -252,8 +252,8 @@ def test_each_way_out_leads_out(case, tmp_path, monkeypatch):
     config = write(case, tmp_path)
     with pytest.raises(DivergenceError) as caught:
         train(load_config(config))
-    assert not Path("runs").exists()
-    assert caught.value.__notes__ == [f"  {cause}" for cause in case.causes]
+    said = [note for note in caught.value.__notes__ if "are kept in" not in note]
+    assert said == [f"  {cause}" for cause in case.causes]
     for cause in case.causes:
         arguments = shlex.split(cause.partition("; try ")[2])
         settings = [argument for argument in arguments if argument != "--set"]
