@@ -19,7 +19,7 @@ from dlcli.experiment.events import Events
 from dlcli.experiment.footprint import Footprint, Part, footprint, widest
 from dlcli.experiment.memory import Limit, memory_limits
 from dlcli.experiment.preparation import Prepared
-from dlcli.network import DenseLayer, EmbeddingLayer, Network, WavesLayer
+from dlcli.network import DenseLayer, EmbeddingLayer, Network
 
 TENSORFLOW = {"pages": (0.15e9, 0.6e9), "addresses": (1.2e9, 1.8e9), "data": (0.15e9, 0.3e9)}
 """What TensorFlow 2.21 takes itself until it has trained a first step, at least and as a rule, by
@@ -164,20 +164,17 @@ def _way_out(need: _Need, network: Network) -> tuple[str, str]:
     return path, way_out
 
 
-def _heaviest_layer(network: Network) -> DenseLayer | EmbeddingLayer | WavesLayer:
-    layers = [*network.front.trained, *_dense(network)]
+def _heaviest_layer(network: Network) -> DenseLayer | EmbeddingLayer:
+    layers: list[DenseLayer | EmbeddingLayer] = [*_dense(network)]
+    layers += [layer for layer in network.front.trained if isinstance(layer, EmbeddingLayer)]
     return max(layers, key=lambda layer: sum(weight.size for weight in layer.weights))
 
 
-def _of_the_layer(
-    layer: DenseLayer | EmbeddingLayer | WavesLayer, network: Network
-) -> tuple[str, str]:
+def _of_the_layer(layer: DenseLayer | EmbeddingLayer, network: Network) -> tuple[str, str]:
     """The key that makes a layer wide, and what to do about it."""
     if isinstance(layer, EmbeddingLayer):
         path = format_path(("input", "features", layer.column))
         return path, "give its embedding fewer units"
-    if isinstance(layer, WavesLayer):
-        return "input", "take fewer frequencies"
     dense = _dense(network)
     at, last = dense.index(layer), len(dense) - 1
     if at and (at == last or layer.inputs > layer.units):

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from benchmarks import full_disk, kills
 from benchmarks.__main__ import main
 from benchmarks.encodings import encoding_cases
 from benchmarks.marks import Mark, figures, last_of_each_burst
@@ -22,7 +23,9 @@ from benchmarks.mixed import mixed_table
 from benchmarks.promises import PROMISES, Promise
 from benchmarks.runner import Case, Figures, Outcome, run
 from benchmarks.tables import break_even, outcome_report, promise_rows, significant
+from benchmarks.warm import Ended
 from benchmarks.workloads import WORKLOADS, Workload
+from dlcli.run import new_run
 
 ROOT = Path(__file__).parents[2]
 TOY = Workload("toy", 10, 2, (3,), 0, 4, epochs=3, long=3)
@@ -169,6 +172,80 @@ def test_an_unknown_workload_is_refused_with_those_there_are(
     assert "digits" in capsys.readouterr().err
 
 
+def make_run(run: Path, loss: float = 0.5, **metrics: float) -> Path:
+    with new_run(run, "run") as draft:
+        draft.write_history({"loss": [loss]})
+        if metrics:
+            draft.write_metrics({"train": metrics})
+        draft.finish()
+    return run
+
+
+def test_a_run_that_was_killed_is_compared_with_the_undisturbed_one(tmp_path: Path) -> None:
+    undisturbed = make_run(tmp_path / "undisturbed" / "run")
+    others = tmp_path / "others"
+
+    assert kills.differences(make_run(others / "1" / "run"), undisturbed) == ""
+    assert kills.differences(make_run(others / "2" / "run", loss=0.25), undisturbed) == (
+        "history.csv"
+    )
+    assert kills.differences(make_run(others / "3" / "run", mse=1.0), undisturbed) == (
+        "metrics.json is there in only one of them"
+    )
+
+
+def test_what_a_kill_leaves_beside_a_run_or_of_it_is_a_difference(tmp_path: Path) -> None:
+    undisturbed, run = (make_run(tmp_path / name / "run") for name in ("undisturbed", "other"))
+
+    (run.parent / ".run-1.cache").mkdir()
+    assert kills.differences(run, undisturbed) == ".run-1.cache was left behind"
+    (run / "history.csv").write_text("loss\n1\n")
+    assert kills.differences(run, undisturbed).startswith(f"{run / 'history.csv'}: has ")
+
+
+def test_kills_are_counted_by_how_far_training_had_come() -> None:
+    tally = kills.Tally(kills.SERIES["disk"], again=3, equal=6, different=["a: history.csv"])
+    tally.killed.update({"before": 1, "training": 4, "storing": 2})
+    page = io.StringIO()
+    Console(width=80, file=page).print(kills.report([tally]))
+
+    assert page.getvalue().splitlines()[-2].split() == [
+        *("disk", "7"),
+        *("1", "4", "2", "0"),
+        *("3", "6", "1"),
+    ]
+
+
+FULL = "error: run/lock: could not be stored: No space left on device; make room, then train again"
+
+
+@pytest.mark.parametrize(
+    ("ended", "complaint"),
+    [
+        (Ended(0, "", ""), []),
+        (Ended(4, "", f"{FULL}\n"), []),
+        (Ended(0, "", "warning: odd\n"), ["was done, but said: warning: odd\n"]),
+        (Ended(-11, "", ""), ["ended with -11: "]),
+        (Ended(1, "", f"{FULL}\n"), [f"ended with 1: {FULL}\n"]),
+        (Ended(4, "", "error: disk\n"), ["said: error: disk\n"]),
+        (Ended(4, "", f"Traceback\n{FULL}\n"), [f"said: Traceback\n{FULL}\n"]),
+    ],
+)
+def test_a_full_disk_is_told_in_a_line_with_the_exit_code_for_it(
+    ended: Ended, complaint: list[str]
+) -> None:
+    assert list(full_disk.complaints(ended)) == complaint
+
+
+def test_disks_are_counted_by_how_training_ended() -> None:
+    tally = full_disk.Tally("begins", went_on=5, wrong=["begins with 0 bytes: odd"])
+    tally.codes.update({0: 1, 4: 8})
+    page = io.StringIO()
+    Console(width=80, file=page).print(full_disk.report([tally]))
+
+    assert page.getvalue().splitlines()[-2].split() == ["begins", "9", "1", "0", "8", "5", "1"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("rival", ["dlcli_engine", "keras_fit", "numpy_products"])
 def test_a_worker_measures_a_workload(rival: str) -> None:
@@ -201,3 +278,28 @@ def test_a_table_on_disk_is_measured_under_a_limit(tmp_path: Path) -> None:
         figures["table_share"]
         == figures["peak_bytes"] / (tmp_path / "memory-500.parquet").stat().st_size
     )
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="it is killed by a signal, and was forked")
+def test_a_training_is_killed_and_goes_on() -> None:
+    command = [sys.executable, "-m", "benchmarks.kills", "--kills=1", "--keras=0", "--disk=0"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+    assert done.returncode == 0, done.stderr
+    row = done.stdout.split("compiled")[1].split()
+    assert (row[0], row[-2:]) == ("1", ["1", "0"])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="tmpfs is Linux's")
+def test_a_disk_without_room_and_one_with_enough_are_tried() -> None:
+    command = [sys.executable, "-m", "benchmarks.full_disk", f"--step={2**24}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+    if done.returncode == full_disk.CANNOT:
+        pytest.skip(done.stderr.splitlines()[-1])
+    assert done.returncode == 0, done.stderr
+    begins, goes_on = (done.stdout.split(name)[1].split() for name in ("begins", "goes on"))
+    assert begins[:6] == ["2", "1", "0", "1", "0", "0"]
+    assert goes_on[:6] == ["2", "1", "0", "1", "1", "0"]
