@@ -11,12 +11,12 @@ import io
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path as FilePath
 
 import yaml
 
 from dlcli.config.paths import Path, format_path, parse_path, printable
-from dlcli.errors import ConfigError, Problem, UsageError
+from dlcli.config.text import find_forbidden, place_behind
+from dlcli.errors import ConfigError, Problem
 
 try:
     from yaml import CSafeDumper as _Dumper
@@ -25,7 +25,6 @@ except ImportError:  # PyYAML built without libyaml: slower, the same
     from yaml import SafeDumper as _Dumper  # type: ignore[assignment]
     from yaml import SafeLoader as _Loader  # type: ignore[assignment]
 
-MAX_BYTES = 2**20
 MAX_DEPTH = 40
 MAX_VALUES = 500_000
 MAX_DIGITS = 400
@@ -76,7 +75,7 @@ class Document:
         """The same problem with its position, if it had none."""
         if problem.position:
             return problem
-        position = self.position(parse_path(problem.path)) if problem.path else self.name
+        position = self.position(parse_path(problem.path) if problem.path else ())
         return Problem(problem.path, problem.message, position)
 
     def _node(self, path: Path) -> yaml.Node:
@@ -98,37 +97,11 @@ def position_of(node: yaml.Node | yaml.Event) -> str:
     """Where a node or event stands: `iris.yaml:7:12`, or the `--set` argument that it came from."""
     mark = node.start_mark
     assert mark is not None  # the parser marks all that it makes
-    return _position(mark.name, mark.line + 1, mark.column + 1)
+    return _position(mark.name, f"{mark.line + 1}:{mark.column + 1}")
 
 
-def _position(name: str, *numbers: int) -> str:
-    return name if name.startswith("--set") else ":".join([name, *map(str, numbers)])
-
-
-def read_text(path: FilePath) -> str:
-    """Reads a config's text.
-
-    Raises:
-        UsageError: if there is no such file or it can't be read.
-        ConfigError: if it is over 1 MiB or not UTF-8 (UTF-16 is taken if it says so).
-    """
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-    except FileNotFoundError:
-        raise UsageError(f"{path}: there is no such file") from None
-    except OSError as error:
-        raise UsageError(f"{path}: can't be read: {error.strerror}") from None
-    if len(content) > MAX_BYTES:
-        raise ConfigError([Problem("", "is over 1 MiB, too large for a config", str(path))])
-    encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
-    try:
-        return content.decode(encoding)
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        byte = f"byte 0x{error.object[error.start]:02x}"
-        message = f"{byte} is not {error.encoding.upper()}; save the file as UTF-8"
-        raise ConfigError([Problem("", message, f"{path}:{line}")]) from None
+def _position(name: str, place: str) -> str:
+    return name if name.startswith("--set") else f"{name}:{place}"
 
 
 def parse(text: str, name: str) -> Document:
@@ -139,10 +112,11 @@ def parse(text: str, name: str) -> Document:
     """
     root = compose(text, name)
     if root is None:
-        raise ConfigError([Problem("", "is empty; start from 'dlcli init DATA'", name)])
+        message = "is empty; start from 'dlcli init DATA'"
+        raise ConfigError([Problem("", message, f"{name}:1:1")])
     if not isinstance(root, yaml.MappingNode):
         message = "expected keys and values (data: ..., hidden: ...) at the top"
-        raise ConfigError([Problem("", message, f"{name}:{root.start_mark.line + 1}")])
+        raise ConfigError([Problem("", message, position_of(root))])
     return Document(name, root)
 
 
@@ -152,18 +126,19 @@ def compose(text: str, name: str) -> yaml.Node | None:
     Raises:
         ConfigError: for text that is no YAML, or nested or repeated without bound.
     """
+    if forbidden := find_forbidden(text):
+        message, before = forbidden
+        raise ConfigError([Problem("", message, _position(name, place_behind(before)))])
     try:
         depth = 0
         for event in yaml.parse(_named(text, name), Loader=_CoreLoader):
             depth += isinstance(event, yaml.CollectionStartEvent)
             depth -= isinstance(event, yaml.CollectionEndEvent)
             if depth > MAX_DEPTH:
-                raise ConfigError([Problem("", "is nested too deeply", position_of(event))])
+                raise ConfigError([Problem("", _TOO_DEEP, position_of(event))])
         node: yaml.Node | None = yaml.compose(_named(text, name), Loader=_CoreLoader)
-    except yaml.YAMLError as error:
+    except yaml.MarkedYAMLError as error:
         raise ConfigError([_syntax_problem(error, text, name)]) from None
-    except UnicodeEncodeError:  # an argument's bytes that the terminal's encoding doesn't know
-        raise ConfigError([Problem("", "is not UTF-8", name)]) from None
     return node
 
 
@@ -173,24 +148,33 @@ def _named(text: str, name: str) -> io.StringIO:
     return stream
 
 
-def _syntax_problem(error: yaml.YAMLError, text: str, name: str) -> Problem:
-    mark = getattr(error, "problem_mark", None)
-    message = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
-    if mark is None:  # a character that YAML forbids
-        at = max(getattr(error, "position", 0), 0)  # in bytes
-        position = _position(name, text.encode()[:at].count(b"\n") + 1)
-    else:
-        position = _position(name, mark.line + 1, mark.column + 1)
-    return Problem("", f"not YAML: {' '.join(message.split())}{_syntax_hint(message)}", position)
+def _syntax_problem(error: yaml.MarkedYAMLError, text: str, name: str) -> Problem:
+    mark, message = error.problem_mark, " ".join(str(error.problem).split())
+    assert mark is not None  # the parser marks all that it stumbles over
+    position = _position(name, f"{mark.line + 1}:{mark.column + 1}")
+    for words, plainer in _PLAINER.items():
+        if words in message:
+            return Problem("", plainer, position)
+    line = (text.splitlines() + [""])[mark.line]
+    return Problem("", f"not YAML: {message}{_hint(message, line[mark.column :])}", position)
 
 
-def _syntax_hint(message: str) -> str:
-    if "tab character" in message:
+_TOO_DEEP = f"is nested more than {MAX_DEPTH} deep"
+_PLAINER = {
+    "found another document": "a second document begins; one config a file: remove the '---'",
+    "maximum nesting depth": _TOO_DEEP,
+}
+"""What the parser says that is not about wrong YAML, in other words."""
+
+
+def _hint(message: str, rest: str) -> str:
+    """What to do about a message of the parser, by the rest of the line."""
+    if "tab character" in message or rest.startswith("\t"):
         return " (indent with spaces, not tabs)"
     if "cannot start any token" in message:
-        return " (indent with spaces, not tabs; a text that begins with @, % or ` needs quotes)"
-    if "expected a single document" in message or "another document" in message:
-        return " (one config a file: remove the '---')"
+        return f" (a text that begins with {rest[:1]} needs quotes)"
+    if "expected <document start>" in message:
+        return " (a config is one mapping, and this comes behind its end)"
     return ""
 
 
@@ -210,8 +194,8 @@ class Values:
         """
         self._count += 1
         if self._count > MAX_VALUES or len(path) > MAX_DEPTH:
-            raise ConfigError([self.document.problem((), "its aliases expand without bound")])
-        if node.tag not in _TAGS:
+            raise ConfigError([self.document.problem(path[:1], "its aliases expand without bound")])
+        if node.tag not in _TAGS[type(node)]:
             self._refuse_tag(node, path)
             return None
         if isinstance(node, yaml.MappingNode):
@@ -228,6 +212,8 @@ class Values:
                 self.problems.append(Problem(format_path(path), message, position_of(key)))
                 continue
             below = (*path, key.value)
+            if key.tag not in _TAGS[yaml.ScalarNode]:
+                self._refuse_tag(key, below)
             if key.value in seen:
                 problem = Problem(format_path(below), "is given twice", position_of(key))
                 self.problems.append(problem)
@@ -244,8 +230,8 @@ class Values:
         return None
 
     def _refuse_tag(self, node: yaml.Node, path: Path) -> None:
-        tag = node.tag.replace(_TAG, "!!")
-        self.problems.append(self.document.problem(path, f"the tag '{tag}' is not allowed"))
+        message = f"the tag '{node.tag.replace(_TAG, '!!')}' is not allowed"
+        self.problems.append(Problem(format_path(path), printable(message), position_of(node)))
 
 
 def _integer(text: str) -> int:
@@ -271,7 +257,11 @@ _SCALARS: dict[str, Callable[[str], object]] = {
     "float": _float,
     "str": str,
 }
-_TAGS = {_TAG + name for name in ("map", "seq", *_SCALARS)}
+_TAGS: dict[type[yaml.Node], set[str]] = {
+    yaml.MappingNode: {f"{_TAG}map"},
+    yaml.SequenceNode: {f"{_TAG}seq"},
+    yaml.ScalarNode: {_TAG + name for name in _SCALARS},
+}
 
 
 def child(node: yaml.Node, step: str | int) -> yaml.Node | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
@@ -114,11 +114,14 @@ class Text(Section):
 Part = Literal[
     "year", "month", "day", "weekday", "day_of_year", "hour", "minute", "second", "elapsed"
 ]
+_PARTS = get_args(Part)
 Parts = Annotated[
-    Literal["auto"] | Annotated[tuple[Part, ...], Field(min_length=1)],
-    Expected(
-        "auto, or a list of year, month, day, weekday, day_of_year, hour, minute, second, elapsed"
-    ),
+    Literal["auto"]
+    | Annotated[
+        tuple[Annotated[Part, Expected(" or ".join([", ".join(_PARTS[:-1]), _PARTS[-1]]))], ...],
+        Field(min_length=1),
+    ],
+    Expected(f"auto, or a list of {', '.join(_PARTS)}"),
 ]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,15 +12,13 @@ from pathlib import Path
 import yaml
 from pydantic import ValidationError
 
-from dlcli.config.document import CoreDumper, Document, Values, parse, read_text
+from dlcli.config.document import CoreDumper, Document, Values, parse
 from dlcli.config.overrides import override
 from dlcli.config.quoting import with_quotes
 from dlcli.config.schema import Config
-from dlcli.config.section import UNKNOWN_KEY, Section
+from dlcli.config.section import MOST_PROBLEMS, UNKNOWN_KEY, Section
+from dlcli.config.text import read_text
 from dlcli.errors import ConfigError, Problem
-
-MOST_PROBLEMS = 100
-"""Problems that are told one by one."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +44,12 @@ class ConfigFile:
 
     @contextmanager
     def located(self) -> Iterator[None]:
-        """Gives every config error that passes through the place of its keys in the text."""
+        """Gives every config error that passes through the place of its keys, in their order."""
         try:
             yield
         except ConfigError as error:
-            raise ConfigError(map(self.document.located, error.problems)) from None
+            problems = map(self.document.located, error.problems)
+            raise ConfigError(sorted(problems, key=_line_and_column)) from None
 
 
 def _run_name(text: str) -> str:
@@ -89,27 +87,29 @@ def validated(document: Document) -> Config:
     """
     values = Values(document)
     content = values.of(document.root)
-    problems = values.problems
+    problems, untold = values.problems, 0
     try:
         config = Config.model_validate(content)
     except ValidationError as error:
         known = {problem.path for problem in problems}
         found = [
             document.problem(line["loc"], line["msg"], of_key=line["type"] == UNKNOWN_KEY)
-            for line in error.errors()[:MOST_PROBLEMS]
+            for line in error.errors(include_url=False)[:MOST_PROBLEMS]
         ]
         problems += [problem for problem in found if problem.path not in known]
-        if (rest := error.error_count() - MOST_PROBLEMS) > 0:
-            problems.append(Problem("", f"and {rest} more problems", document.name))
+        untold = max(0, error.error_count() - MOST_PROBLEMS)
     if problems:
-        raise ConfigError(sorted(problems, key=_line_and_column))
+        problems.sort(key=_line_and_column)
+        untold += len(problems[MOST_PROBLEMS:])
+        rest = [document.problem((), f"and {untold} more problems")] if untold else []
+        raise ConfigError([*problems[:MOST_PROBLEMS], *rest])
     return config
 
 
 def _line_and_column(problem: Problem) -> list[int]:
     place = re.search(r":(\d+):(\d+)$", problem.position)
-    if place is None:  # an argument comes before the text, what sums up comes last
-        return [] if problem.position.startswith("--set") else [sys.maxsize]
+    if place is None:  # an argument comes before the text
+        return []
     return [int(number) for number in place.groups()]
 
 

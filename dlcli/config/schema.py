@@ -29,6 +29,7 @@ from dlcli.config.training import (
     Engine,
     MetricName,
 )
+from dlcli.errors import did_you_mean
 
 RunName = Annotated[
     str,
@@ -145,8 +146,11 @@ class Config(Section):
                 continue
             bare = watcher.monitor.removeprefix("val_")
             if bare not in known:
-                allowed = ", ".join([*known, *(f"val_{name}" for name in known)])
-                yield f"{key}.monitor", f"unknown '{watcher.monitor}'; allowed: {allowed}"
+                allowed = [*known, *(f"val_{name}" for name in known)]
+                is_metric = bare in get_args(MetricName)  # but no metric of this config
+                way_out = "" if is_metric else did_you_mean(watcher.monitor, allowed)
+                way_out = way_out or f"; allowed: {', '.join(allowed)}"
+                yield f"{key}.monitor", f"unknown '{watcher.monitor}'{way_out}"
             elif bare != watcher.monitor and self.data.validation is None:
                 yield (
                     f"{key}.monitor",

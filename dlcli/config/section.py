@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Self, get_args
 
 from pydantic import (
@@ -17,13 +18,22 @@ from pydantic import (
     model_validator,
 )
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
+from pydantic_core import (
+    CoreSchema,
+    ErrorDetails,
+    InitErrorDetails,
+    PydanticCustomError,
+    core_schema,
+)
 
 from dlcli.errors import did_you_mean
 
 Conflict = tuple[str | tuple[str, ...], str]
 """The path of a key below its section, and what is wrong with it beside the others; a path in parts
 where one of them is a name that may hold a dot."""
+
+MOST_PROBLEMS = 100
+"""Problems of a config that are told one by one."""
 
 UNKNOWN_KEY = "unknown_key"
 """Type of the error whose place is the key, not its value."""
@@ -64,7 +74,7 @@ class Section(BaseModel):
         try:
             section = handler(value)
         except ValidationError as error:
-            raise _again(cls.__name__, [_explain(line, cls) for line in error.errors()]) from None
+            raise _again(cls.__name__, list(_explained_first(error, cls))) from None
         if conflicts := list(section.conflicts()):
             raise _again(cls.__name__, [_conflict(*conflict) for conflict in conflicts])
         return section
@@ -72,6 +82,18 @@ class Section(BaseModel):
 
 def _again(title: str, lines: list[InitErrorDetails]) -> ValidationError:
     return ValidationError.from_exception_data(title, lines)
+
+
+def _explained_first(error: ValidationError, section: type[Section]) -> Iterator[InitErrorDetails]:
+    """As many of pydantic's errors in other words as are told; the others only count."""
+    for at, line in enumerate(error.errors(include_url=False)):
+        yield _explain(line, section) if at < MOST_PROBLEMS else _line("")
+
+
+def _line(message: str, key: str | int | None = None, kind: str = "choice") -> InitErrorDetails:
+    """A message about a value, or what it has under a key or index."""
+    error = PydanticCustomError(kind, "{message}", {"message": message})
+    return InitErrorDetails(type=error, loc=() if key is None else (key,), input=None)
 
 
 def _conflict(path: str | tuple[str, ...], message: str) -> InitErrorDetails:
@@ -89,7 +111,8 @@ def _explain(line: Any, section: type[Section]) -> InitErrorDetails:  # noqa: AN
     elif kind == "missing":
         message = "is required"
     elif kind == "literal_error":
-        message = f"expected {line['ctx']['expected']}, got {shown(value)}"
+        expected = line["ctx"]["expected"]
+        message = f"expected {expected}, got {shown(value)}{_nearest(value, expected)}"
     elif kind in {"model_type", "dict_type", "mapping_type"}:
         message = f"expected keys and values, got {shown(value)}"
     elif kind == "tuple_type":
@@ -98,6 +121,11 @@ def _explain(line: Any, section: type[Section]) -> InitErrorDetails:  # noqa: AN
     name = UNKNOWN_KEY if kind == UNKNOWN_KEY else "explained"
     error = PydanticCustomError(name, "{message}", {"message": message})
     return InitErrorDetails(type=error, loc=loc, input=value)
+
+
+def _nearest(value: object, expected: str) -> str:
+    """The nearest of some quoted choices to what was written."""
+    return did_you_mean(value, re.findall("'([^']+)'", expected)) if isinstance(value, str) else ""
 
 
 def _way_out(message: str, loc: tuple[int | str, ...], section: type[Section]) -> str:
@@ -134,6 +162,8 @@ def shown(value: object) -> str:
 class Expected:
     """Replaces whatever pydantic says of a value with `expected <phrase>, got <value>`.
 
+    Of a list whose items have such a phrase of their own, the items that are wrong are told.
+
     Args:
         phrase: what is wanted, with range and unit: `a positive integer`.
     """
@@ -147,17 +177,32 @@ class Expected:
         def validate(value: object, inner: core_schema.ValidatorFunctionWrapHandler) -> object:
             try:
                 return inner(value)
-            except ValidationError:
+            except ValidationError as error:
+                if items := [line for line in error.errors() if _is_of_item(line)]:
+                    lines = [_line(line["msg"], line["loc"][-1], "expected") for line in items]
+                    raise _again(self.phrase, lines) from None
                 message = f"expected {self.phrase}, got {shown(value)}{_hint(value, self.phrase)}"
                 raise PydanticCustomError("expected", "{message}", {"message": message}) from None
 
         return core_schema.no_info_wrap_validator_function(validate, handler(source))
 
 
+def _is_of_item(line: ErrorDetails) -> bool:
+    return line["type"] == "expected" and line["loc"] != () and isinstance(line["loc"][-1], int)
+
+
 def _hint(value: object, phrase: str) -> str:
-    """A text was wanted, and something else would be one in quotes."""
+    """The nearest of the words that were wanted; or quotes, which make a text of a number."""
+    if isinstance(value, str):
+        return did_you_mean(value, _words(phrase))
     wants_text = phrase.startswith(("a column", "a file", "text"))
     return f"; write '{value}' in quotes" if wants_text and isinstance(value, int | float) else ""
+
+
+def _words(phrase: str) -> list[str]:
+    """The words that may be written as they are: `true` and `false` of `true or false`."""
+    lone = re.match(r"((?:\w+, )*\w+),? or (\w+$)?", phrase)
+    return [*lone[1].split(", "), *filter(None, [lone[2]])] if lone else []
 
 
 class OneOf:
@@ -188,7 +233,7 @@ class OneOf:
         def validate(value: object, _: core_schema.ValidatorFunctionWrapHandler) -> object:
             if isinstance(value, members):
                 return value
-            option = options[self._chosen(value, list(options))]
+            option = options[self._chosen(value, options)]
             return option.model_validate({self.key: value} if isinstance(value, str) else value)
 
         return core_schema.no_info_wrap_validator_function(validate, handler(source))
@@ -210,18 +255,29 @@ class OneOf:
     def _a_noun(self) -> str:
         return f"{'an' if self.noun[0] in 'aeiou' else 'a'} {self.noun}"
 
-    def _chosen(self, value: object, options: list[str]) -> str:
+    def _chosen(self, value: object, options: Mapping[str, type[Section]]) -> str:
+        """The name of a choice; what is wrong with it stands where the name does."""
         name = value.get(self.key) if isinstance(value, dict) else value
         if isinstance(name, str) and name in options:
             return name
         if isinstance(value, dict) and self.key not in value:
-            message = f"expected {self._a_noun} as {{{self.key}: ...}}, got no '{self.key}'"
-        elif isinstance(name, str):
-            way_out = did_you_mean(name, options) or f"; allowed: {', '.join(options)}"
+            raise self._without_name(value, options)
+        if isinstance(name, str):
+            way_out = did_you_mean(name, list(options)) or f"; allowed: {', '.join(options)}"
             message = f"unknown {self.noun} '{name}'{way_out}"
         else:
-            message = f"expected the name of {self._a_noun}, got {shown(value)}"
-        raise PydanticCustomError("choice", "{message}", {"message": message})
+            message = f"expected the name of {self._a_noun}, got {shown(name)}"
+        raise _again(self.noun, [_line(message, self.key if isinstance(value, dict) else None)])
+
+    def _without_name(
+        self, value: Mapping[str, object], options: Mapping[str, type[Section]]
+    ) -> ValidationError:
+        known = {key for option in options.values() for key in option.model_fields}
+        for key in value:
+            if key not in known and (near := did_you_mean(key, [self.key])):
+                return _again(self.noun, [_line(f"unknown key{near}", key, UNKNOWN_KEY)])
+        message = f"expected {self._a_noun} as {{{self.key}: ...}}, got no '{self.key}'"
+        return _again(self.noun, [_line(message)])
 
 
 PositiveInt = Annotated[int, Field(gt=0, lt=2**31), Expected("a positive integer")]

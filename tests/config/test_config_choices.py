@@ -75,11 +75,11 @@ def test_a_number_is_no_choice(problems_with: Problems, place: str, noun: str) -
         ),
         (
             "loss: {nam: huber}\n",
-            "c.yaml:4:7: loss: expected a loss as {name: ...}, got no 'name'",
+            "c.yaml:4:8: loss.nam: unknown key; did you mean 'name'?",
         ),
         (
             "optimizer: {name: [adam]}\n",
-            'c.yaml:4:12: optimizer: expected the name of an optimizer, got {"name": ["adam"]}',
+            'c.yaml:4:19: optimizer.name: expected the name of an optimizer, got ["adam"]',
         ),
         ("optimizer: adma\n", "c.yaml:4:12: optimizer: unknown optimizer 'adma'; did you mean"),
         ("optimizer: ADAM\n", "c.yaml:4:12: optimizer: unknown optimizer 'ADAM'; did you mean"),
@@ -100,6 +100,58 @@ def test_a_choice_that_is_not_quite_one_is_explained(
 ) -> None:
     (found,) = problems_with(lines)
     assert found.startswith(problem)
+
+
+@pytest.mark.parametrize(
+    ("lines", "problem"),
+    [
+        (
+            "optimizer: {name: adamm}\n",
+            "c.yaml:4:19: optimizer.name: unknown optimizer 'adamm'; did you mean 'adam'?",
+        ),
+        (
+            "optimizer: {nme: adam, learning_rate: 1}\n",
+            "c.yaml:4:13: optimizer.nme: unknown key; did you mean 'name'?",
+        ),
+        (
+            "optimizer: {learning_rate: 1}\n",
+            "c.yaml:4:12: optimizer: expected an optimizer as {name: ...}, got no 'name'",
+        ),
+        (
+            "device: gpus\n",
+            "c.yaml:4:9: device: expected 'auto', 'cpu' or 'gpu', got 'gpus'; did you mean 'gpu'?",
+        ),
+        (
+            "optimizer: {name: adam, amsgrad: flase}\n",
+            "c.yaml:4:34: optimizer.amsgrad: expected true or false, got 'flase'; did you mean"
+            " 'false'?",
+        ),
+        (
+            "threads: atuo\n",
+            "c.yaml:4:10: threads: expected auto, or a positive integer up to 1024, got 'atuo';"
+            " did you mean 'auto'?",
+        ),
+        (
+            "seed: integer\n",
+            "c.yaml:4:7: seed: expected an integer from 0 to 4294967295, got 'integer'",
+        ),
+    ],
+)
+def test_what_is_nearly_a_choice_is_told_in_its_place(
+    problems_with: Problems, lines: str, problem: str
+) -> None:
+    assert problems_with(lines) == [problem]
+
+
+def test_of_a_list_the_items_that_are_wrong_are_told(problems_with: Problems) -> None:
+    expected = (
+        "expected year, month, day, weekday, day_of_year, hour, minute, second or elapsed, got"
+    )
+    lines = "input: {features: {day: {type: datetime, parts: [year, mnth, 5]}}}\n"
+    assert problems_with(lines) == [
+        f"c.yaml:4:56: input.features.day.parts[1]: {expected} 'mnth'; did you mean 'month'?",
+        f"c.yaml:4:62: input.features.day.parts[2]: {expected} 5",
+    ]
 
 
 @pytest.mark.parametrize(

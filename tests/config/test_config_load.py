@@ -64,6 +64,24 @@ def test_lines_are_counted_not_sorted_as_text(problems_of: Problems) -> None:
     assert found == [str(line) for line in range(1, 12)]
 
 
+def test_of_very_many_problems_the_first_hundred_are_told(problems_with: Problems) -> None:
+    unknown = "".join(f"key{line}: 1\n" for line in range(4, 154))
+    found = problems_with(unknown)
+    assert [problem.split(": ")[:2] for problem in found[:100]] == [
+        [f"c.yaml:{line}:1", f"key{line}"] for line in range(4, 104)
+    ]
+    assert found[100:] == ["c.yaml:1:1: and 50 more problems"]
+
+
+def test_of_very_many_repeated_keys_the_first_hundred_are_told(problems_with: Problems) -> None:
+    found = problems_with("seed: 1\n" * 151)
+    assert found[0] == "c.yaml:5:1: seed: is given twice"
+    assert found[99:] == [
+        "c.yaml:104:1: seed: is given twice",
+        "c.yaml:1:1: and 50 more problems",
+    ]
+
+
 def test_a_column_is_counted_in_characters(problems_with: Problems) -> None:
     (problem,) = problems_with("input: {features: {größe: nmeric}}\n")
     assert problem == (
@@ -129,7 +147,9 @@ def test_the_text_is_kept_as_given(tmp_path: Path) -> None:
     assert load_config(path, ["seed=3"]).text == f"# mine\n{MINIMAL}"
 
 
-def test_a_later_problem_gets_the_place_of_its_key(config_file: Path) -> None:
+def test_later_problems_get_the_places_of_their_keys_and_come_in_their_order(
+    config_file: Path,
+) -> None:
     config_file.write_text(f"{MINIMAL}input:\n  features: {{a: auto, 'b.c': auto}}\n")
     loaded = load_config(config_file, ["data.weight=w"])
     with pytest.raises(ConfigError) as caught, loaded.located():
@@ -144,12 +164,12 @@ def test_a_later_problem_gets_the_place_of_its_key(config_file: Path) -> None:
             ]
         )
     assert str(caught.value).splitlines() == [
+        "--set 'data.weight=w': data.weight: no such column",
+        "c.yaml:1:1: loss: doesn't fit",
+        "c.yaml:1:1: is odd",
+        "elsewhere:1:1: seed: is odd",
         "c.yaml:1:30: data.target: no such column",
         "c.yaml:5:30: input.features['b.c']: no such column",
-        "c.yaml:1:1: loss: doesn't fit",
-        "--set 'data.weight=w': data.weight: no such column",
-        "c.yaml: is odd",
-        "elsewhere:1:1: seed: is odd",
     ]
 
 

@@ -157,8 +157,8 @@ def test_only_the_named_one_of_two_aliased_layers_changes(config_file: Path) -> 
         ("hidden[-1]=1", "can't read 'hidden[-1]' as a path at '[-1]'"),
         ("seed=[", "not YAML: did not find expected node content"),
         ("seed=*a", "not YAML: found undefined alias"),
-        ("seed=\x01", "not YAML: control characters are not allowed"),
-        ("seed=" + "[" * 50, "is nested too deeply"),
+        ("seed=\x01", "has the character U+0001, which YAML forbids; remove it"),
+        ("seed=" + "[" * 50, "is nested more than 40 deep"),
         ("seed=\udcff", "is not UTF-8"),
         ("seed=ten", "seed: expected an integer from 0 to 4294967295, got 'ten'"),
         ("seed=", "seed: expected an integer from 0 to 4294967295, got nothing; fill it in,"

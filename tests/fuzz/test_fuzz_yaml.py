@@ -1,0 +1,56 @@
+"""Configs with anything wrong in them: an answer or errors in their places, soon, in little room.
+
+300 configs by default. For more, by hand: `DLCLI_FUZZ=10000 pytest tests/fuzz/test_fuzz_yaml.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from mangled_yaml import TABLE, WRITTEN, mangled
+
+import dlcli as package
+from dlcli.config import load_config
+from dlcli.experiment.checking import check
+
+pytest.importorskip("resource")  # what measures the memory; Windows has none
+
+CONFIGS = int(os.environ.get("DLCLI_FUZZ", "300"))
+WORKER = Path(__file__).with_name("yaml_worker.py")
+
+
+def test_a_seed_gives_the_same_config_always():
+    assert [mangled(seed) for seed in range(20)] == [mangled(seed) for seed in range(20)]
+    assert len({mangled(seed) for seed in range(20)}) > 15
+
+
+@pytest.mark.parametrize("text", WRITTEN)
+def test_a_config_is_good_before_it_is_mangled(text, tmp_path):
+    (tmp_path / "t.csv").write_text(TABLE)
+    (tmp_path / "c.yaml").write_text(text.replace("initial_weights: runs/earlier\n", ""))
+    assert check(load_config(tmp_path / "c.yaml")).rows_read
+
+
+@pytest.mark.slow
+def test_of_mangled_configs_nothing_comes_but_an_answer_or_an_explained_error(tmp_path):
+    """In a process of its own, which a config might take with it."""
+    here = {"PYTHONPATH": str(Path(package.__file__).parents[1])}
+    done = subprocess.run(
+        [sys.executable, WORKER, "0", str(CONFIGS)],
+        cwd=tmp_path,
+        env={**os.environ, **here},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    *failures, summary = map(json.loads, done.stdout.splitlines())
+    assert failures == []
+    assert summary["configs"] == CONFIGS
+    assert summary["loaded"] > CONFIGS / 10
+    assert summary["checked"] > CONFIGS / 20
