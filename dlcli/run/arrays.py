@@ -17,6 +17,9 @@ from dlcli.run.storage import damaged
 
 Array = NDArray[Any]
 
+_AROUND = 1024
+"""More bytes than stand around an array's values, its name aside: headers of ZIP and of NumPy."""
+
 
 class ArrayKind(NamedTuple):
     """What an array must be."""
@@ -40,6 +43,11 @@ def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
             with archive.open(member, "w", force_zip64=True) as stream:
                 content = np.asarray(array, order="C")
                 npy.write_array(stream, content, version=(1, 0), allow_pickle=False)
+
+
+def most_bytes(kinds: Mapping[str, ArrayKind]) -> int:
+    """The most bytes that an archive of such arrays has."""
+    return sum(_size(kind) + 2 * len(name) + _AROUND for name, kind in kinds.items()) + _AROUND
 
 
 def read_arrays(stream: BinaryIO, kinds: Mapping[str, ArrayKind], file: Path) -> dict[str, Array]:
@@ -83,7 +91,7 @@ def _read(archive: zipfile.ZipFile, name: str, kind: ArrayKind, file: Path) -> A
         raise damaged(file, f"array {name!r} is compressed")
     with archive.open(member) as stream:
         _check_header(stream, name, kind, file)
-        size = math.prod(kind.shape) * kind.dtype.itemsize
+        size = _size(kind)
         left = member.file_size - stream.tell()
         if left != size:
             raise damaged(file, f"array {name!r} has {left} bytes of values, {size} were expected")
@@ -100,6 +108,10 @@ def _check_header(stream: IO[bytes], name: str, kind: ArrayKind, file: Path) -> 
         raise damaged(file, f"array {name!r} is {dtype}{layout}, {kind.dtype} by rows was expected")
     if found != kind.shape:
         raise damaged(file, f"array {name!r} is of shape {found}, {kind.shape} was expected")
+
+
+def _size(kind: ArrayKind) -> int:
+    return math.prod(kind.shape) * kind.dtype.itemsize
 
 
 def _member(name: str) -> str:

@@ -17,8 +17,9 @@ from typing import Literal
 
 from dlcli import __version__
 from dlcli.errors import RunError
-from dlcli.run.arrays import Array, ArrayKind, read_arrays, write_arrays
+from dlcli.run.arrays import Array, ArrayKind, most_bytes, read_arrays, write_arrays
 from dlcli.run.history import dump_history, parse_history
+from dlcli.run.manifest import LIMITS
 from dlcli.run.sealed import FORMAT, Entry, Sealed, checked, describe
 from dlcli.run.storage import damaged, sync, sync_folder
 
@@ -133,9 +134,9 @@ def _read(folder: Path, kinds: Mapping[str, ArrayKind], config: str) -> Checkpoi
     for name in (_ARRAYS, _HISTORY):
         if name not in seal.files:
             raise damaged(folder / _SEAL, f"does not tell of {name}")
-    with checked(folder / _ARRAYS, seal.files[_ARRAYS]) as stream:
+    with checked(folder / _ARRAYS, seal.files[_ARRAYS], most_bytes(kinds)) as stream:
         arrays = read_arrays(stream, kinds, folder / _ARRAYS)
-    with checked(folder / _HISTORY, seal.files[_HISTORY]) as stream:
+    with checked(folder / _HISTORY, seal.files[_HISTORY], LIMITS[_HISTORY]) as stream:
         history = parse_history(stream.read(), folder / _HISTORY)
     return Checkpoint(arrays, history)
 

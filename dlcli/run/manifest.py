@@ -29,6 +29,14 @@ FileName = Literal[
 ]
 FILE_NAMES: tuple[FileName, ...] = get_args(FileName)
 MANIFEST = "manifest.json"
+LIMITS: dict[FileName, int] = {
+    "resolved.yaml": 2**20,  # more than that no config has
+    "encoding.json": 2**28,
+    "metrics.json": 2**28,
+    "history.csv": 2**30,
+    "environment.json": 2**28,
+}
+"""The most bytes of a file that is read whole."""
 ORIGIN: tuple[FileName, ...] = ("config.yaml", "resolved.yaml", "environment.json")
 """What is there before training begins, and all that it takes to go on."""
 DIVERGED = "diverged"

@@ -12,11 +12,12 @@ from io import BufferedReader
 from pathlib import Path
 
 from dlcli.errors import RunError, did_you_mean
+from dlcli.run.arrays import most_bytes
 from dlcli.run.history import parse_history
-from dlcli.run.manifest import DIVERGED, FileName, Manifest
+from dlcli.run.manifest import DIVERGED, LIMITS, FileName, Manifest
 from dlcli.run.sealed import checked, parse_object
 from dlcli.run.storage import damaged
-from dlcli.run.weights import Weights, read_weights
+from dlcli.run.weights import Weights, read_weights, weight_kinds
 
 Metrics = dict[str, dict[str, object]]
 
@@ -81,7 +82,7 @@ class Run:
         Args:
             shapes: what the network needs; the run must have just these.
         """
-        with self._opened("weights.npz") as stream:
+        with self._opened("weights.npz", most_bytes(weight_kinds(shapes))) as stream:
             return read_weights(stream, shapes, self.path / "weights.npz")
 
     def read_metrics(self) -> Metrics:
@@ -109,12 +110,17 @@ class Run:
             return stream.read()
 
     @contextmanager
-    def _opened(self, name: FileName) -> Iterator[BufferedReader]:
-        """Opens a file once it has proved to be the one in the manifest."""
+    def _opened(self, name: FileName, limit: int | None = None) -> Iterator[BufferedReader]:
+        """Opens a file once it has proved to be the one in the manifest.
+
+        Args:
+            name: the file.
+            limit: the most bytes that it can have; else those that such a file can.
+        """
         path = self.path / name
         if (entry := self.manifest.files.get(name)) is None:
             raise RunError(f"{path}: is not part of this run; name a run that has it")
-        with checked(path, entry) as stream:
+        with checked(path, entry, limit or LIMITS.get(name)) as stream:
             yield stream
 
 

@@ -55,8 +55,10 @@ class Sealed(Part):
         Raises:
             RunError: if there is none, or it is damaged or of a newer format.
         """
-        fields = read_object(path)
+        content = _read(path)
+        fields = parse_object(content, path)
         _check_format(fields, path)
+        written = to_json(fields)
         digest = fields.pop("digest", None)
         try:
             document = cls.model_validate(fields)
@@ -66,6 +68,8 @@ class Sealed(Part):
             raise damaged(path, f"is malformed at {place!r}: {first['msg']}") from None
         if digest != _digest(fields):
             raise damaged(path, "does not agree with its own digest")
+        if content != written:
+            raise damaged(path, "has other blanks than those that were written")
         return document
 
     def to_json(self) -> bytes:
@@ -80,11 +84,7 @@ def read_object(path: Path) -> dict[str, Any]:
     Raises:
         RunError: if it is anything else.
     """
-    with opened(path) as stream:
-        content = stream.read(_LIMIT + 1)
-    if len(content) > _LIMIT:
-        raise damaged(path, "is larger than 1 MiB")
-    return parse_object(content, path)
+    return parse_object(_read(path), path)
 
 
 def parse_object(content: bytes, path: Path) -> dict[str, Any]:
@@ -113,20 +113,35 @@ def describe(path: Path) -> Entry:
 
 
 @contextmanager
-def checked(path: Path, entry: Entry) -> Iterator[BufferedReader]:
+def checked(path: Path, entry: Entry, limit: int | None = None) -> Iterator[BufferedReader]:
     """Opens a file once it has proved to be the one that was described.
 
+    Args:
+        path: the file.
+        entry: what was described.
+        limit: the most bytes that such a file can have; one of more is not even read through.
+
     Raises:
-        RunError: if it isn't, or is no plain file.
+        RunError: if it isn't, is larger, or is no plain file.
     """
     with opened(path) as stream:
         size = os.fstat(stream.fileno()).st_size
         if size != entry.bytes:
             raise damaged(path, f"has {size} bytes, {entry.bytes} were expected")
+        if limit is not None and size > limit:
+            raise damaged(path, f"has {size:,} bytes, where {limit:,} are the most")
         if sha256(stream) != entry.sha256:
             raise damaged(path, "has changed since it was written")
         stream.seek(0)
         yield stream
+
+
+def _read(path: Path) -> bytes:
+    with opened(path) as stream:
+        content = stream.read(_LIMIT + 1)
+    if len(content) > _LIMIT:
+        raise damaged(path, "is larger than 1 MiB")
+    return content
 
 
 def _digest(fields: dict[str, Any]) -> str:

@@ -26,5 +26,9 @@ def read_weights(
         shapes: the shape of each array, by name.
         file: where the archive lies, for messages.
     """
-    kinds = {name: ArrayKind(shape, _DTYPE) for name, shape in shapes.items()}
-    return read_arrays(stream, kinds, file)
+    return read_arrays(stream, weight_kinds(shapes), file)
+
+
+def weight_kinds(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, ArrayKind]:
+    """What the array of each weight must be, by name."""
+    return {name: ArrayKind(shape, _DTYPE) for name, shape in shapes.items()}

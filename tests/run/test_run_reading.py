@@ -68,7 +68,7 @@ def seal(folder, **changes):
     del fields["digest"]
     canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"))
     fields["digest"] = hashlib.sha256(canonical.encode()).hexdigest()
-    path.write_text(json.dumps(fields))
+    path.write_text(json.dumps(fields, indent=2) + "\n")
 
 
 def forge(folder, name, content):
@@ -324,7 +324,8 @@ def test_a_manifest_that_is_no_json_object_is_refused(folder, content, message):
 def test_a_manifest_over_1_mib_is_refused(folder):
     path = folder / "manifest.json"
     path.write_bytes(path.read_bytes().ljust(2**20))
-    open_run(folder)
+    with pytest.raises(RunError, match=r"manifest\.json: has other blanks than those that were"):
+        open_run(folder)
     path.write_bytes(path.read_bytes().ljust(2**20 + 1))
     with pytest.raises(RunError, match=r"manifest\.json: is larger than 1 MiB"):
         open_run(folder)
@@ -349,6 +350,21 @@ def test_a_file_forged_along_with_the_manifest_is_still_not_trusted(folder, name
         READERS[name](open_run(folder))
 
 
+@pytest.mark.parametrize(
+    ("name", "most"),
+    [("encoding.json", 2**28), ("history.csv", 2**30), ("weights.npz", 12 + 2 * 24 + 3 * 1024)],
+)
+def test_a_file_that_is_too_large_is_not_even_read_through(folder, name, most):
+    path = folder / name
+    os.truncate(path, 2**40)  # sparse: a tebibyte that takes no room
+    files = json.loads((folder / "manifest.json").read_bytes())["files"]
+    seal(folder, files=files | {name: files[name] | {"bytes": 2**40}})
+    with pytest.raises(
+        RunError, match=rf"{name}: has {2**40:,} bytes, where {most:,} are the most"
+    ):
+        READERS[name](open_run(folder))
+
+
 def test_weights_of_another_network_are_refused(folder):
     with pytest.raises(RunError, match=r"weights\.npz: array 'output/kernel' is of shape \(2, 1\)"):
         open_run(folder).read_weights({**SHAPES, "output/kernel": (3, 1)})
@@ -357,8 +373,8 @@ def test_weights_of_another_network_are_refused(folder):
 def test_weights_that_blow_up_are_refused_before_they_do(folder):
     bomb = folder.parent / "bomb"
     with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("output/kernel.npy", bytes(2**26))
-        archive.writestr("output/bias.npy", bytes(2**26))
+        archive.writestr("output/kernel.npy", bytes(2**19))
+        archive.writestr("output/bias.npy", bytes(2**19))
     forge(folder, "weights.npz", bomb.read_bytes())
     with pytest.raises(RunError, match=r"weights\.npz: array 'output/kernel' is compressed"):
         open_run(folder).read_weights(SHAPES)
