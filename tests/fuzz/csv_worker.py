@@ -24,7 +24,7 @@ from dlcli.cli.overview import inspection_lines
 from dlcli.config import load_config
 from dlcli.errors import DlcliError
 from dlcli.experiment.checking import check
-from dlcli.inspection import inspect_table
+from dlcli.inspection import Inspection, inspect_table
 from dlcli.starter import starter_config
 from dlcli.table import read_header, read_table
 
@@ -67,7 +67,7 @@ def tried(seed: int) -> tuple[list[dict[str, str]], bool]:
     Path(name).write_bytes(content)
     Path("c.yaml").write_text(_config(name, random.Random(f"config {seed}")), encoding="utf-8")
     failures, ended_well = [], []
-    for step in (_inspect, _start, _validate):
+    for step in (_inspect, _inspect_target, _start, _validate):
         failure = _failure(step, name, ended_well)
         if not failure and (used := _most_bytes()) > most:
             most, failure = used, f"took {used:,} bytes"
@@ -103,11 +103,17 @@ def assert_printable(text: str) -> None:
 
 
 def _inspect(name: str) -> None:
+    _check_inspection(inspect_table(read_table(name)))
+
+
+def _inspect_target(name: str) -> None:
     table = read_table(name)
-    for target in (None, table.columns[-1]):
-        inspection = inspect_table(table, target)
-        assert_printable("\n".join(inspection_lines(inspection, 100)))
-        json.dumps(asdict(inspection), allow_nan=False)
+    _check_inspection(inspect_table(table, table.columns[-1]))
+
+
+def _check_inspection(inspection: Inspection) -> None:
+    assert_printable("\n".join(inspection_lines(inspection, 100)))
+    json.dumps(asdict(inspection), allow_nan=False)
 
 
 def _start(name: str) -> None:
