@@ -141,8 +141,8 @@ def _by_format(column: Column, texts: pa.ChunkedArray, format: str) -> _Read:
 
 def _counted(column: Column, ticks: int) -> _Read:
     """Seconds since 1970, or parts of one."""
-    numbers = column.numbers().values * (SECOND // ticks)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
+        numbers = column.numbers().values * (SECOND // ticks)
         readable = (numbers >= EARLIEST) & (numbers <= LATEST)
     moments = np.round(np.where(readable, numbers, 0.0)).astype(np.int64)
     return _Read(moments, np.ones(len(moments), dtype=np.bool_), readable)

@@ -158,7 +158,8 @@ def definition(edges, value):
 @given(st.lists(st.integers(-50, 50).map(float), min_size=2, max_size=30), BINS, TABLES)
 def test_inputs_are_those_of_the_papers_definition(train, bins, others):
     encoder = fit(train, bins)
-    expected = np.array([definition(encoder.edges, value) for value in others], np.float32)
+    with np.errstate(over="ignore"):
+        expected = np.array([definition(encoder.edges, value) for value in others], np.float32)
     fair = (np.abs(expected) < 1e38).all(axis=1)
     others = np.array(others)[fair].tolist()
     np.testing.assert_array_equal(matrix(encoder, others), expected[fair])

@@ -122,6 +122,7 @@ def test_declared_formats_are_read(format, text, moment):
         ("%Y-%m-%d %z", "2024-01-01 "),
         ("unix", "2024-01-01"),
         ("unix", "1e15"),
+        ("unix", "1e305"),
     ],
 )
 def test_what_does_not_fit_a_declared_format_is_unreadable(format, text):

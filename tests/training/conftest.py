@@ -45,10 +45,12 @@ def engine(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def float64() -> Iterator[None]:
     """Keras computes in float64, and all that it rounds away is beyond the sixteenth digit."""
-    before = keras.config.floatx()
+    before = keras.config.floatx(), keras.config.dtype_policy()
     keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")  # else it is the one that was first asked for
     yield
-    keras.config.set_floatx(before)
+    keras.config.set_floatx(before[0])
+    keras.config.set_dtype_policy(before[1])
 
 
 @pytest.fixture
