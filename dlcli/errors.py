@@ -7,7 +7,8 @@
     ├── ConfigError           2   a config that can't be carried out: all its problems at once
     ├── DataError             3   what only the rows of a table can show
     ├── TrainingError         4   training could not be stored, or
-    │   └── DivergenceError   4   its loss or weights are no numbers any more
+    │   ├── DivergenceError   4   its loss or weights are no numbers any more
+    │   └── OutOfMemoryError  4   there is not enough memory for it
     ├── RunError              5   a run folder that is missing, unfinished or damaged
     └── Interrupted         130   a signal ended training, which can go on: 128 + its number
 
@@ -109,6 +110,10 @@ class DivergenceError(TrainingError):
     def __init__(self, message: str, epoch: int) -> None:
         self.epoch = epoch
         super().__init__(message)
+
+
+class OutOfMemoryError(TrainingError):
+    """Training ran out of memory, after which TensorFlow may not even end well."""
 
 
 class Interrupted(DlcliError):

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from dlcli.errors import DivergenceError, plural
+from dlcli.errors import DivergenceError, RunError, plural
 from dlcli.experiment.events import Events
 from dlcli.experiment.keeping import Keeper
 from dlcli.run import DIVERGED, Draft, start_from
@@ -78,15 +78,16 @@ def _save(draft: Draft, job: Job, engine: Engine, store: Storing, error: Diverge
 
 
 def _last_finite(draft: Draft, job: Job, engine: Engine, epoch: int) -> Trained | None:
-    """Trains once more, from the newest checkpoint, to the end of the last finite epoch.
+    """Trains once more, to the end of the last finite epoch, from the newest checkpoint before it.
 
     That comes to the same to the bit, and costs nothing as long as nothing diverges. An epoch whose
-    loss was finite may have ended with weights that are not, and then it is the one before.
+    loss was finite may have ended with weights that are not, and then it is the one before. Without
+    such a checkpoint, it is trained from the beginning.
     """
     from dlcli.training import train_job
 
     keeper = Keeper(draft, math.inf)
-    with keeper.heeding_signals():
+    with keeper.heeding_signals(), suppress(RunError):  # there is no way there
         for until in range(epoch - 1, 0, -1):
             with suppress(DivergenceError):
                 return train_job(replace(job, until=until), engine, lambda *_: None, keeper)

@@ -10,11 +10,12 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from dlcli.errors import Interrupted, plural
+from dlcli.errors import Interrupted, RunError, plural
 from dlcli.run import ArrayKind, Checkpoint, Draft, resume_command
+from dlcli.run.storage import damaged
 
 if TYPE_CHECKING:
-    from dlcli.training import Snapshot
+    from dlcli.training import Job, Snapshot
 
 _ENDING = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
 _SHARE = 10
@@ -74,21 +75,32 @@ class Keeper:
         self._next = end + max(self._seconds, _SHARE * (end - start))
         self._end_if_told()
 
-    def earlier(self, kinds: Mapping[str, ArrayKind]) -> Snapshot | None:
-        """The newest snapshot that was stored, if there is one.
+    def earlier(self, job: Job, kinds: Mapping[str, ArrayKind]) -> Snapshot | None:
+        """The newest snapshot that was stored and is not past the end of a job, if there is one.
 
         Args:
+            job: what is trained.
             kinds: what each array must be, by name.
 
         Raises:
-            RunError: if there were some, and none can be read.
+            RunError: if there were some, and none can be read, or what was read is of no such job;
+                or if there is none for a job that can't begin anew.
         """
         from dlcli.training import Snapshot
 
-        checkpoint = self._draft.read_checkpoint(kinds)
+        def serves(checkpoint: Checkpoint) -> bool:
+            begun = Snapshot(checkpoint.arrays, checkpoint.history).begun
+            return job.until is None or begun <= job.until
+
+        checkpoint = self._draft.read_checkpoint(kinds, serves)
         if checkpoint is None:
+            if not job.can_begin:
+                message = "has no checkpoint to go on from; train it again"
+                raise RunError(f"{self._draft.path}: {message}")
             return None
         snapshot = Snapshot(checkpoint.arrays, checkpoint.history)
+        if complaint := snapshot.complaint(job):
+            raise damaged(self._draft.path, f"its checkpoint {complaint}")
         self._resumed(snapshot.epochs)
         return snapshot
 

@@ -14,7 +14,17 @@ from dlcli.experiment.earlier import initial_weights
 from dlcli.experiment.events import Events, Listener
 from dlcli.experiment.fitting import fit
 from dlcli.experiment.loading import quiet_tensorflow, without_collection
-from dlcli.experiment.origin import check_data, read_resolved, warn_of_changes, write_origin
+from dlcli.experiment.origin import (
+    Images,
+    check_data,
+    check_images,
+    check_unchanged,
+    image_fingerprints,
+    read_resolved,
+    stamps_of,
+    warn_of_changes,
+    write_origin,
+)
 from dlcli.experiment.preflight import check_memory
 from dlcli.experiment.preparation import Prepared, encode_sets, prepare, sets
 from dlcli.experiment.resolution import resolved_config
@@ -51,11 +61,13 @@ def train(
     """
     events = Events(listener)
     with file.located(), working_folder(file, output) as folder:
+        stamps = stamps_of(file)
         made = _make_ready(file, events, folder)
         with new_run(output, file.name) as draft:
             events.log_to(draft)
             resolved = resolved_config(file, made.prepared, draft.path, made.device.threads)
-            write_origin(draft, file, resolved, made.device)
+            write_origin(draft, file, resolved, made.device, made.images)
+            check_unchanged(stamps)
             for twin in unfinished_twins(draft):
                 message = f"{twin} is an unfinished run of the same config; go on with it by: "
                 events.tell("warning", message=message + resume_command(twin))
@@ -79,8 +91,11 @@ def resume(run: Path, listener: Listener = lambda *_: None) -> Run:
     with unfinished_run(run) as draft:
         file = read_resolved(draft)
         with file.located(), working_folder(file, run) as folder:
+            stamps = stamps_of(file)
             check_data(draft, file)
             made = _make_ready(file, events, folder, begins=not draft.can_go_on)
+            check_unchanged(stamps)
+            check_images(draft, made.images)
             warn_of_changes(draft, file, made.device, events)
             events.log_to(draft)
             return _carry_out(draft, file.config, made, events)
@@ -91,6 +106,7 @@ class _Ready:
     """All that training needs."""
 
     prepared: Prepared
+    images: Images
     encoded: Mapping[str, Rows]
     device: Device
     job: Job
@@ -103,12 +119,13 @@ def _make_ready(
         events.tell("storage", folder=str(folder))
     prepared = prepare(file, events, folder)
     check_memory(prepared, file.config, folder, events)
+    images = image_fingerprints(prepared)
     encoded = encode_sets(file, prepared, events, folder)
     # A training that goes on has weights of its own.
     initial = initial_weights(file, prepared.network) if begins else None
     device = _device(file.config, events)  # TensorFlow is loaded from here on
     job = _job(file.config, prepared, encoded, initial)
-    return _Ready(prepared, encoded, device, job)
+    return _Ready(prepared, images, encoded, device, job)
 
 
 def _carry_out(draft: Draft, resolved: Config, made: _Ready, events: Events) -> Run:

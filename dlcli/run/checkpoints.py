@@ -2,15 +2,18 @@
 
 A checkpoint is a folder of its own in `checkpoint/`, numbered from 1. It is written under another
 name, synced and then renamed, and only then an older one is removed, so that a crash at any point
-leaves the two before it, or it and the one before.
+leaves the two before it, or it and the one before. One more stays as long as these two are of one
+epoch: the newest of an earlier one, for a training that diverges in the middle of an epoch to end
+with what was good before it.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -25,7 +28,7 @@ from dlcli.run.storage import damaged, sync, sync_folder
 
 FOLDER = "checkpoint"
 KEPT = 2
-"""How many there are: the newest, and one more if that should be damaged."""
+"""How many there are at least: the newest, and one more if that should be damaged."""
 
 _ARRAYS: Literal["arrays.npz"] = "arrays.npz"
 _HISTORY: Literal["history.csv"] = "history.csv"
@@ -51,7 +54,7 @@ class _Seal(Sealed):
 
 
 def write_checkpoint(run: Path, checkpoint: Checkpoint, config: str) -> None:
-    """Writes a checkpoint of an unfinished run, and removes all but that and the one before.
+    """Writes a checkpoint of an unfinished run, and removes those that nothing needs any more.
 
     Args:
         run: the run folder.
@@ -76,31 +79,41 @@ def write_checkpoint(run: Path, checkpoint: Checkpoint, config: str) -> None:
         _remove(temporary)
         raise
     sync_folder(base)
-    for old in sorted(numbers)[: 1 - KEPT]:
+    for old in _needless(base, sorted([*numbers, number])):
         _remove(base / str(old))
 
 
-def read_checkpoint(run: Path, kinds: Mapping[str, ArrayKind], config: str) -> Checkpoint | None:
+def read_checkpoint(
+    run: Path,
+    kinds: Mapping[str, ArrayKind],
+    config: str,
+    serves: Callable[[Checkpoint], bool] = lambda _: True,
+) -> Checkpoint | None:
     """Reads the newest checkpoint that is whole.
 
     Args:
         run: the run folder.
         kinds: what each array must be, by name.
         config: the SHA-256 of the resolved config.
+        serves: whether one that is whole will do; if not, an older one is taken.
 
     Returns:
-        It, or `None` if there never was one.
+        It, or `None` if there never was one, or none that will do.
 
     Raises:
         RunError: if there are some, and each is damaged or of another config.
     """
-    problems = []
+    problems, some_whole = [], False
     for folder in _newest_first(run):
         try:
-            return _read(folder, kinds, config)
+            checkpoint = _read(folder, kinds, config)
         except RunError as error:
             problems.append(error)
-    if problems:
+            continue
+        if serves(checkpoint):
+            return checkpoint
+        some_whole = True
+    if problems and not some_whole:
         raise problems[0]
     return None
 
@@ -139,6 +152,25 @@ def _read(folder: Path, kinds: Mapping[str, ArrayKind], config: str) -> Checkpoi
     with checked(folder / _HISTORY, seal.files[_HISTORY], LIMITS[_HISTORY]) as stream:
         history = parse_history(stream.read(), folder / _HISTORY)
     return Checkpoint(arrays, history)
+
+
+def _needless(base: Path, numbers: Sequence[int]) -> list[int]:
+    """Which of the checkpoints, the newest last, are neither of the last nor of the epoch before.
+
+    The history grows with each epoch, so that of an earlier one has fewer bytes.
+    """
+    size = _history_bytes(base / str(numbers[-1]))
+    older = numbers[:-1]
+    before = next((n for n in reversed(older) if _history_bytes(base / str(n)) < size), None)
+    return [number for number in numbers[:-KEPT] if number != before]
+
+
+def _history_bytes(folder: Path) -> float:
+    """The size of a checkpoint's history; infinite if that is not to be known."""
+    try:
+        return _Seal.read(folder / _SEAL).files[_HISTORY].bytes
+    except (RunError, KeyError):
+        return math.inf
 
 
 def _newest_first(run: Path) -> Iterator[Path]:

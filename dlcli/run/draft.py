@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from dlcli.errors import RunError, TrainingError
+from dlcli.errors import TrainingError
 from dlcli.run.arrays import ArrayKind, write_arrays
 from dlcli.run.checkpoints import FOLDER as CHECKPOINTS
 from dlcli.run.checkpoints import (
@@ -22,14 +24,17 @@ from dlcli.run.checkpoints import (
 from dlcli.run.history import dump_history
 from dlcli.run.json_document import to_json
 from dlcli.run.lock import LOCK, locked
-from dlcli.run.manifest import MANIFEST, FileName, Manifest, resume_command
+from dlcli.run.manifest import LIMITS, MANIFEST, FileName, Manifest, resume_command
 from dlcli.run.run import Run
-from dlcli.run.sealed import describe, read_object
-from dlcli.run.storage import reason, replaced, sync, sync_folder
+from dlcli.run.sealed import digest, read_object
+from dlcli.run.storage import damaged, reason, replaced, sync, sync_folder
 from dlcli.run.weights import Weights
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+_NO_ROOM = (None, errno.ENOSPC, errno.EDQUOT)
+"""What the system says of a full disk, or a library that doesn't tell."""
 
 
 class Draft:
@@ -48,6 +53,7 @@ class Draft:
         self.worthless = False
         """Whether there is nothing to go on from, whatever lies in the folder."""
         self._log: TextIO | None = None
+        self._config: str | None = None
 
     @property
     def can_go_on(self) -> bool:
@@ -72,7 +78,9 @@ class Draft:
 
     def write_resolved(self, text: str) -> None:
         """Stores the config with all that was inferred, as YAML."""
-        self._write("resolved.yaml", text.encode())
+        content = text.encode()
+        self._write("resolved.yaml", content)
+        self._config = hashlib.sha256(content).hexdigest()
 
     def write_encoding(self, text: str) -> None:
         """Stores the fitted encoding, as JSON."""
@@ -107,24 +115,29 @@ class Draft:
         with self._storing(CHECKPOINTS):
             write_checkpoint(self.path, checkpoint, self._config_digest())
 
-    def read_checkpoint(self, kinds: Mapping[str, ArrayKind]) -> Checkpoint | None:
+    def read_checkpoint(
+        self, kinds: Mapping[str, ArrayKind], serves: Callable[[Checkpoint], bool] = lambda _: True
+    ) -> Checkpoint | None:
         """Where training was, by the newest checkpoint that is whole; `None` if there is none.
 
         Args:
             kinds: what each array must be, by name.
+            serves: whether one that is whole will do; if not, an older one is taken.
 
         Raises:
-            RunError: if there are some, and each is damaged or of another config; or if the
-                config can't be read any more.
+            RunError: if there are some, and each is damaged or of another config.
         """
-        try:
-            digest = self._config_digest()
-        except OSError as error:
-            raise RunError(f"{self.resolved_path()}: can't be read: {reason(error)}") from error
-        return read_checkpoint(self.path, kinds, digest)
+        return read_checkpoint(self.path, kinds, self._config_digest(), serves)
 
     def resolved_path(self) -> Path:
-        """Where the complete config lies, which was stored when training began."""
+        """Where the complete config lies, which was stored when training began.
+
+        From now on it must not change.
+
+        Raises:
+            RunError: if it can't be read, or is too large for a config.
+        """
+        self._config_digest()
         return self.path / "resolved.yaml"
 
     def read_environment(self) -> dict[str, object]:
@@ -133,7 +146,7 @@ class Draft:
         Raises:
             RunError: if that is damaged.
         """
-        return read_object(self.path / "environment.json")
+        return read_object(self.path / "environment.json", LIMITS["environment.json"])
 
     @contextmanager
     def model_file(self) -> Iterator[Path]:
@@ -174,6 +187,7 @@ class Draft:
             if (log := self.path / "events.jsonl").exists():
                 sync(log)
             manifest = Manifest.describe(self.path, kind)
+            self._check_config(manifest)
             with replaced(path) as temporary:
                 temporary.write_bytes(manifest.to_json())
             sync_folder(self.path.parent)
@@ -182,7 +196,16 @@ class Draft:
         return Run(self.path, manifest)
 
     def _config_digest(self) -> str:
-        return describe(self.resolved_path()).sha256
+        """The SHA-256 of the complete config as it was when it was stored, or first asked for."""
+        if self._config is None:
+            self._config = digest(self.path / "resolved.yaml", LIMITS["resolved.yaml"])
+        return self._config
+
+    def _check_config(self, manifest: Manifest) -> None:
+        """Refuses to vouch for another config than the one that was trained."""
+        stored = manifest.files.get("resolved.yaml")
+        if stored is not None and self._config not in (None, stored.sha256):
+            raise damaged(self.path / "resolved.yaml", "was changed while it was trained")
 
     def _write(self, name: FileName, content: bytes) -> None:
         with self._stored(name) as temporary:
@@ -201,9 +224,11 @@ class Draft:
         try:
             yield path
         except OSError as error:
-            remedy = "make room or name another place with --output, then train again"
+            remedy = "make room" if error.errno in _NO_ROOM else "see that it can be written"
             if self.can_go_on:
-                remedy = f"make room, then go on with: {resume_command(self.path)}"
+                remedy += f", then go on with: {resume_command(self.path)}"
+            else:
+                remedy += ", or name another place with --output, then train again"
             raise TrainingError(
                 f"{path}: could not be stored: {reason(error)}; {remedy}"
             ) from error

@@ -79,6 +79,8 @@ def unfinished_run(folder: Path) -> Iterator[Draft]:
         _check_unfinished(folder)  # again, as another process may just have finished it
         try:
             yield draft
+        except RunError:  # what lies in the folder won't do, and will not the next time
+            raise
         except BaseException as error:
             _add_way_on(error, draft)
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import NoReturn
 
 
@@ -24,10 +25,15 @@ def from_json(content: bytes) -> object:
         ValueError: for what is no JSON, or is nested too deeply to read.
     """
     try:
-        value: object = json.loads(content, parse_constant=_refuse)
+        value: object = json.loads(content, parse_constant=_refuse, parse_float=_finite)
     except RecursionError:
         raise ValueError("is nested too deeply") from None
     return value
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    return value if math.isfinite(value) else _refuse(text)
 
 
 def _refuse(constant: str) -> NoReturn:

@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Self, get_args
 from pydantic import AwareDatetime, Field
 
 from dlcli import __version__
+from dlcli.config.text import MAX_BYTES
 from dlcli.errors import RunError
 from dlcli.run.lock import holder_of
 from dlcli.run.sealed import FORMAT, Entry, Sealed, describe
@@ -30,7 +31,7 @@ FileName = Literal[
 FILE_NAMES: tuple[FileName, ...] = get_args(FileName)
 MANIFEST = "manifest.json"
 LIMITS: dict[FileName, int] = {
-    "resolved.yaml": 2**20,  # more than that no config has
+    "resolved.yaml": MAX_BYTES,
     "encoding.json": 2**28,
     "metrics.json": 2**28,
     "history.csv": 2**30,

@@ -55,10 +55,9 @@ class Sealed(Part):
         Raises:
             RunError: if there is none, or it is damaged or of a newer format.
         """
-        content = _read(path)
+        content = _read(path, _LIMIT)
         fields = parse_object(content, path)
         _check_format(fields, path)
-        written = to_json(fields)
         digest = fields.pop("digest", None)
         try:
             document = cls.model_validate(fields)
@@ -68,7 +67,7 @@ class Sealed(Part):
             raise damaged(path, f"is malformed at {place!r}: {first['msg']}") from None
         if digest != _digest(fields):
             raise damaged(path, "does not agree with its own digest")
-        if content != written:
+        if content != to_json({**fields, "digest": digest}):
             raise damaged(path, "has other blanks than those that were written")
         return document
 
@@ -78,13 +77,17 @@ class Sealed(Part):
         return to_json({**fields, "digest": _digest(fields)})
 
 
-def read_object(path: Path) -> dict[str, Any]:
-    """Reads a JSON object of at most 1 MiB that nothing vouches for.
+def read_object(path: Path, limit: int) -> dict[str, Any]:
+    """Reads a JSON object that nothing vouches for.
+
+    Args:
+        path: the file.
+        limit: the most bytes that it can have.
 
     Raises:
         RunError: if it is anything else.
     """
-    return parse_object(_read(path), path)
+    return parse_object(_read(path, limit), path)
 
 
 def parse_object(content: bytes, path: Path) -> dict[str, Any]:
@@ -112,6 +115,19 @@ def describe(path: Path) -> Entry:
         return Entry(sha256=sha256(stream), bytes=os.fstat(stream.fileno()).st_size)
 
 
+def digest(path: Path, limit: int) -> str:
+    """The SHA-256 of a file that nothing vouches for.
+
+    Args:
+        path: the file.
+        limit: the most bytes that it can have.
+
+    Raises:
+        RunError: if it has more, or can't be read.
+    """
+    return hashlib.sha256(_read(path, limit)).hexdigest()
+
+
 @contextmanager
 def checked(path: Path, entry: Entry, limit: int | None = None) -> Iterator[BufferedReader]:
     """Opens a file once it has proved to be the one that was described.
@@ -136,11 +152,11 @@ def checked(path: Path, entry: Entry, limit: int | None = None) -> Iterator[Buff
         yield stream
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, limit: int) -> bytes:
     with opened(path) as stream:
-        content = stream.read(_LIMIT + 1)
-    if len(content) > _LIMIT:
-        raise damaged(path, "is larger than 1 MiB")
+        content = stream.read(limit + 1)
+    if len(content) > limit:
+        raise damaged(path, f"has more than {limit:,} bytes")
     return content
 
 

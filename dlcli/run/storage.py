@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -11,6 +12,9 @@ from io import BufferedReader
 from pathlib import Path
 
 from dlcli.errors import RunError
+
+_NO_SYNC = (errno.EBADF, errno.EINVAL, errno.ENOTSUP)
+"""What file systems say that sync no folders, such as some over a network."""
 
 
 @contextmanager
@@ -43,12 +47,18 @@ def sync(path: Path) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Waits until the names in a folder are on the disk."""
+    """Waits until the names in a folder are on the disk, where that can be waited for."""
     if os.name == "nt":  # folders can't be opened there
         return
-    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except PermissionError:  # one may write in it, but not list it
+        return
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
     finally:
         os.close(descriptor)
 

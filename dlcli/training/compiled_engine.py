@@ -53,7 +53,7 @@ def run(job: Job, jit_compile: bool, progress: Progress, keeper: Keeper = NOBODY
     """
     learner = build_learner(job)
     program, dispatches = _program(job, learner, jit_compile)
-    begin, history = _begin(program, keeper)
+    begin, history = _begin(job, program, keeper)
     state = begin
     for state, rows in dispatches(begin):
         _record(job, rows, history, progress)
@@ -70,11 +70,11 @@ Dispatches = Iterator[tuple[State, NDArray[Any]]]
 """Where each dispatch left off, and the rows of history that it wrote."""
 
 
-def _begin(program: Program, keeper: Keeper) -> tuple[State, History]:
+def _begin(job: Job, program: Program, keeper: Keeper) -> tuple[State, History]:
     """Where training begins, or goes on, and the history until there."""
     state = program.start()
     arrays = program.arrays(state)
-    earlier = keeper.earlier(kinds_of(arrays))
+    earlier = keeper.earlier(job, kinds_of(arrays))
     if earlier is None:
         keeper.keep(Snapshot(arrays, {}))
         return state, {}

@@ -45,6 +45,11 @@ class Job:
         return self.config.epochs if self.until is None else self.until
 
     @property
+    def can_begin(self) -> bool:
+        """Whether it can be trained from its beginning: one that goes on has no initial weights."""
+        return self.config.initial_weights is None or self.initial_weights is not None
+
+    @property
     def batch_size(self) -> int:
         """Rows a step: as configured, or all if there are fewer."""
         return min(self.config.batch_size, len(self.train.inputs))

@@ -42,7 +42,7 @@ def fit(job: Job, progress: Progress, keeper: Keeper = NOBODY) -> Trained:
     _compile(learner, weighted=job.train.weights is not None)
     record = _Record(job, learner, progress)
     watchers = [*_watchers(config)]
-    snapshots = Snapshots(learner, watchers, record.history, keeper)
+    snapshots = Snapshots(job, learner, watchers, record.history, keeper)
     callbacks: list[keras.callbacks.Callback] = [*watchers, record, snapshots]
     first = job.epochs if snapshots.is_stopped else snapshots.epoch
     learner.model.fit(

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from dlcli.training.job import Job
 from dlcli.training.learner import Learner
 from dlcli.training.snapshots import (
     Arrays,
@@ -31,6 +32,7 @@ class Snapshots(keras.callbacks.Callback):
     """Keeps snapshots; must be the last of the callbacks.
 
     Args:
+        job: what is trained.
         learner: the model and what moves it. If there is a snapshot to go on from, it is given the
             values that it had.
         watchers: early stopping and the plateau, if there are such.
@@ -41,6 +43,7 @@ class Snapshots(keras.callbacks.Callback):
 
     def __init__(
         self,
+        job: Job,
         learner: Learner,
         watchers: Sequence[keras.callbacks.Callback],
         history: History,
@@ -52,7 +55,7 @@ class Snapshots(keras.callbacks.Callback):
         self._history = history
         self._keeper = keeper
         self._newest = Snapshot(self._arrays(0), {})
-        earlier = keeper.earlier(kinds_of(self._newest.arrays))
+        earlier = keeper.earlier(job, kinds_of(self._newest.arrays))
         if earlier is None:
             keeper.keep(self._newest)
             return
@@ -70,7 +73,7 @@ class Snapshots(keras.callbacks.Callback):
         """Whether early stopping has ended training."""
         return any(
             isinstance(watcher, keras.callbacks.EarlyStopping)
-            and self._newest.arrays[f"watcher/{place}"][-1] > 0  # stopped_epoch
+            and int(self._newest.arrays[f"watcher/{place}/stopped_epoch"]) > 0
             for place, watcher in enumerate(self._watchers)
         )
 
@@ -109,8 +112,9 @@ def _memory(
 ) -> dict[str, NDArray[Any]]:
     """What a callback remembers: its best value, if there is one, its counters, its weights."""
     best = getattr(watcher, "best", None)
-    counters = [float(getattr(watcher, counter, 0)) for counter in _counters(watcher)]
-    memory = {name: np.array([best is not None, best or 0.0, *counters], np.float64)}
+    memory = {name: np.array([best is not None, best or 0.0], np.float64)}
+    for counter in _counters(watcher):
+        memory[f"{name}/{counter}"] = np.array(getattr(watcher, counter, 0), np.int64)
     if getattr(watcher, "restore_best_weights", False):
         kept = watcher.best_weights
         memory[f"{name}/has_weights"] = np.array(kept is not None)
@@ -120,10 +124,10 @@ def _memory(
 
 
 def _remind(watcher: keras.callbacks.Callback, arrays: Arrays, name: str) -> None:
-    has_best, best, *counters = arrays[name].tolist()
+    has_best, best = arrays[name].tolist()
     watcher.best = best if has_best else None
-    for counter, value in zip(_counters(watcher), counters, strict=True):
-        setattr(watcher, counter, int(value))
+    for counter in _counters(watcher):
+        setattr(watcher, counter, int(arrays[f"{name}/{counter}"]))
     if getattr(watcher, "restore_best_weights", False) and bool(arrays[f"{name}/has_weights"]):
         count = len(watcher.model.get_weights())
         watcher.best_weights = [np.array(arrays[f"{name}/{place}"]) for place in range(count)]

@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import keras
-import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 from tensorflow.compiler.tf2xla.python.xla import optimization_barrier
@@ -42,6 +41,13 @@ class State(NamedTuple):
     """This epoch's losses so far, times their rows."""
     watch: Watch
     """What early stopping and the plateau remember."""
+
+
+_NAMES = (
+    *("epoch", "step", "total", "stopping/value", "stopping/wait", "best_epoch"),
+    *("plateau/value", "plateau/wait", "cooldown", "stopped"),
+)
+"""What the numbers of a state are called in a snapshot."""
 
 
 class Block(NamedTuple):
@@ -113,20 +119,16 @@ class Program:
 
     def arrays(self, state: State) -> dict[str, NDArray[Any]]:
         """All that training goes on from, by name."""
-        numbers = enumerate(tf.nest.flatten(state))
-        return {
-            **values_of(self._variables),
-            **{f"state/{place}": np.array(number.numpy()) for place, number in numbers},
-        }
+        return {**values_of(self._variables), **values_of(_by_name(state))}
 
     def restore(self, arrays: Arrays) -> State:
         """Goes back to where training was when these arrays were taken."""
         assign_values(self._variables, arrays)
+        start = self.start()
         numbers = [
-            tf.constant(arrays[f"state/{place}"], number.dtype)
-            for place, number in enumerate(tf.nest.flatten(self.start()))
+            tf.constant(arrays[name], number.dtype) for name, number in _by_name(start).items()
         ]
-        state: State = tf.nest.pack_sequence_as(self.start(), numbers)
+        state: State = tf.nest.pack_sequence_as(start, numbers)
         return state
 
     @property
@@ -270,6 +272,10 @@ class Program:
         outputs = self.learner.model(first.matrix, training=False)
         self._measure(first.labels, outputs, None)
         self._results()
+
+
+def _by_name(state: State) -> dict[str, tf.Tensor]:
+    return dict(zip(_NAMES, tf.nest.flatten(state), strict=True))
 
 
 def _product(weights: tf.Tensor | None, real: tf.Tensor | None) -> tf.Tensor | None:

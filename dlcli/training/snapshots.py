@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcli.run import ArrayKind
+from dlcli.training.job import Job
 
 Arrays = Mapping[str, NDArray[Any]]
 History = dict[str, list[float]]
@@ -20,7 +21,8 @@ class Snapshot:
     """Where training is."""
 
     arrays: Arrays
-    """Every variable and counter, by name."""
+    """Every variable and counter, by name. `epoch` has ended so many, and `step` so many steps of
+    the next, where a snapshot may be of the middle of one."""
     history: Mapping[str, Sequence[float]]
     """A value for each epoch so far, by column of history.csv."""
 
@@ -30,10 +32,42 @@ class Snapshot:
         return len(self.history.get("loss", ()))
 
     @property
+    def begun(self) -> int:
+        """How many epochs have begun: one more than have ended, inside of one."""
+        return self.epochs + (self._step > 0)
+
+    @property
     def is_finite(self) -> bool:
         """Whether the model's weights are numbers, so that it is worth going on from here."""
         weights = (array for name, array in self.arrays.items() if name.startswith(MODEL))
         return all(np.isfinite(array).all() for array in weights)
+
+    def complaint(self, job: Job) -> str:
+        """Why this can't be of a job, though its arrays are what they must be; empty if it can.
+
+        A checkpoint that anybody may have made can stand anywhere.
+        """
+        epoch, epochs, step = int(self.arrays["epoch"]), job.config.epochs, self._step
+        if not (0 <= step <= job.steps and 0 <= epoch * job.steps + step <= epochs * job.steps):
+            return f"stands at step {step} of {job.steps} after {epoch} of {epochs} epochs"
+        if any(not -1 <= best < max(epoch, 1) for best in self._best_epochs):
+            return f"has its best epoch after the {epoch} that have ended"
+        if self.epochs != epoch:
+            return f"stands after {epoch} epochs, and its history has {self.epochs}"
+        names = (*job.columns, "learning_rate") if epoch else ()
+        if tuple(self.history) != names:
+            columns, wanted = (", ".join(each) or "nothing" for each in (self.history, names))
+            return f"has a history of {columns}; {wanted} was expected"
+        return ""
+
+    @property
+    def _step(self) -> int:
+        return int(self.arrays.get("step", 0))
+
+    @property
+    def _best_epochs(self) -> list[int]:
+        """The best epochs that are remembered, from 0; -1 before there is one."""
+        return [int(array) for name, array in self.arrays.items() if name.endswith("best_epoch")]
 
 
 class Keeper(Protocol):
@@ -55,14 +89,15 @@ class Keeper(Protocol):
             Interrupted: if training is to end.
         """
 
-    def earlier(self, kinds: Mapping[str, ArrayKind]) -> Snapshot | None:
-        """The snapshot to go on from, if there is one.
+    def earlier(self, job: Job, kinds: Mapping[str, ArrayKind]) -> Snapshot | None:
+        """The snapshot to go on from, if there is one that is not past the end of a job.
 
         Args:
+            job: what is trained.
             kinds: what each array must be, by name.
 
         Raises:
-            RunError: if there were some, and none can be read.
+            RunError: if there were some, and none can be read, or what was read is of no such job.
         """
 
 
@@ -75,7 +110,7 @@ class _Forgetful:
     def keep(self, snapshot: Snapshot) -> None:
         """Forgets it."""
 
-    def earlier(self, kinds: Mapping[str, ArrayKind]) -> Snapshot | None:
+    def earlier(self, job: Job, kinds: Mapping[str, ArrayKind]) -> Snapshot | None:
         """None: all training begins anew."""
 
 

@@ -6,11 +6,12 @@ import signal
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from dlcli.errors import Interrupted
+from dlcli.errors import Interrupted, RunError
 from dlcli.experiment.keeping import Keeper
 from dlcli.run import Checkpoint
 
@@ -40,8 +41,8 @@ class Draft:
         self.clock.now += self.takes
         self.stored.append(checkpoint)
 
-    def read_checkpoint(self, kinds):
-        return self.stored[-1] if self.stored else None
+    def read_checkpoint(self, kinds, serves):
+        return next(filter(serves, reversed(self.stored)), None)
 
 
 @dataclass
@@ -52,7 +53,7 @@ class Snapshot:
 
     @property
     def arrays(self):
-        return {"model/0": np.full(2, self.epochs)}
+        return {"model/0": np.full(2, self.epochs), "epoch": np.array(self.epochs)}
 
     @property
     def history(self):
@@ -226,12 +227,61 @@ class TestEarlier:
 
     def test_there_is_none_in_a_new_run(self, draft):
         told = []
-        assert Keeper(draft, 30, told.append).earlier({}) is None
+        assert Keeper(draft, 30, told.append).earlier(Job(), {}) is None
         assert told == []
 
     def test_it_is_told_after_how_many_epochs_it_goes_on(self, draft):
         told = []
-        draft.write_checkpoint(Checkpoint({"model/0": np.ones(2)}, {"loss": [0.5, 0.25]}))
-        found = Keeper(draft, 30, told.append).earlier({})
-        assert (found.arrays, found.history) == (draft.stored[0].arrays, {"loss": [0.5, 0.25]})
+        store(draft, 2)
+        found = Keeper(draft, 30, told.append).earlier(Job(), {})
+        assert (found.arrays, found.history) == (draft.stored[0].arrays, draft.stored[0].history)
         assert told == [2]
+
+    @pytest.mark.parametrize(("until", "place"), [(None, 3), (3, 2), (2, 1), (1, 0)])
+    def test_it_is_not_past_the_end_of_the_job(self, until, place, draft):
+        for epochs, step in ((0, 0), (1, 2), (2, 4), (3, 1)):
+            store(draft, epochs, step)
+        found = Keeper(draft, 30).earlier(Job(until=until), {})
+        assert found.arrays is draft.stored[place].arrays
+
+    def test_there_is_none_if_all_are_past_the_end(self, draft):
+        store(draft, 3, 1)
+        told = []
+        assert Keeper(draft, 30, told.append).earlier(Job(until=3), {}) is None
+        assert told == []
+
+    def test_there_must_be_one_for_a_job_that_has_no_weights_to_begin_with(self, draft):
+        with pytest.raises(RunError) as caught:
+            Keeper(draft, 30).earlier(Job(can_begin=False), {})
+        message = "runs/iris: has no checkpoint to go on from; train it again"
+        assert str(caught.value) == message
+
+    def test_it_is_refused_if_it_makes_no_sense(self, draft):
+        told = []
+        store(draft, 2)
+        draft.stored[0].arrays["epoch"][...] = -5
+        with pytest.raises(RunError) as caught:
+            Keeper(draft, 30, told.append).earlier(Job(), {})
+        assert str(caught.value) == (
+            "runs/iris: its checkpoint stands at step 0 of 4 after -5 of 9 epochs; restore the run "
+            "from a copy, or train it again"
+        )
+        assert told == []
+
+
+@dataclass
+class Job:
+    """What a snapshot is compared with."""
+
+    until: int | None = None
+    can_begin: bool = True
+    steps = 4
+    columns = ("loss",)
+    config = SimpleNamespace(epochs=9)
+
+
+def store(draft, epochs, step=0):
+    """Stores a checkpoint of some steps after some epochs."""
+    arrays = {"epoch": np.array(epochs), "step": np.array(step)}
+    names = ("loss", "learning_rate") if epochs else ()
+    draft.write_checkpoint(Checkpoint(arrays, {name: [0.5] * epochs for name in names}))

@@ -11,9 +11,9 @@ from click.testing import CliRunner
 from dlcli.cli import main
 from dlcli.config import load_config
 from dlcli.errors import DivergenceError, RunError
-from dlcli.experiment import train
+from dlcli.experiment import keeping, train
 from dlcli.prediction import Predictor
-from dlcli.run import latest_run, open_run
+from dlcli.run import checkpoints, latest_run, open_run
 
 CONFIG = """\
 data: {train: rows.csv, target: y, validation: 0.2, storage: STORAGE}
@@ -63,11 +63,60 @@ def until_the_third(engine, *settings):
     return train(config_of(engine, "1e9", *settings, *THIRD), Path("third"))
 
 
+@pytest.fixture
+def each_step_is_kept(monkeypatch):
+    """A dispatch takes a step, and a checkpoint follows; how many epochs had begun at each."""
+    for name in ("FIRST_SECONDS", "SECONDS_A_DISPATCH"):
+        monkeypatch.setattr(f"dlcli.training.compiled_engine.{name}", 0.0)
+    monkeypatch.setattr(keeping, "_SHARE", 0)
+    begun, keep = [], keeping.Keeper.keep
+
+    def keep_and_note(keeper, snapshot):
+        begun.append(snapshot.begun)
+        keep(keeper, snapshot)
+
+    monkeypatch.setattr(keeping.Keeper, "keep", keep_and_note)
+    return begun
+
+
+@pytest.fixture
+def only_two_are_kept(monkeypatch):
+    """None of an earlier epoch stays when there are two of this one."""
+    monkeypatch.setattr(checkpoints, "_needless", lambda base, numbers: numbers[:-2])
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("seconds", ["30", "1.0e-9"], ids=["first checkpoint", "all of them"])
-@pytest.mark.parametrize("engine", ENGINES)
-def test_it_has_the_weights_with_which_the_last_finite_epoch_ended(engine, seconds):
-    settings = (f"checkpoint.seconds={seconds}",)
+@pytest.mark.parametrize("engine", ["graph", "Keras"])
+def test_it_has_the_weights_with_which_the_last_finite_epoch_ended(engine):
+    check_kept_after_the_third(engine)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["graph", "XLA", "rows on disk"])
+def test_so_it_has_if_checkpoints_are_of_the_epoch_that_diverges(engine, each_step_is_kept):
+    check_kept_after_the_third(engine, "checkpoint.seconds=1.0e-9")
+    assert each_step_is_kept.count(3) > 1
+    assert each_step_is_kept.count(4) > 1
+    assert each_step_is_kept.count(0) == 2, "it has begun anew"  # and so has what is compared
+
+
+@pytest.mark.slow
+def test_so_it_has_if_all_checkpoints_are(each_step_is_kept, only_two_are_kept):
+    check_kept_after_the_third("graph", "checkpoint.seconds=1.0e-9")
+    assert each_step_is_kept.count(0) == 3
+
+
+@pytest.mark.usefixtures("each_step_is_kept", "only_two_are_kept")
+def test_nothing_is_kept_if_all_checkpoints_are_and_it_cannot_begin_anew(monkeypatch):
+    """As when a training goes on that had started from weights of another run."""
+    monkeypatch.setattr("dlcli.training.Job.can_begin", property(lambda job: job.until is None))
+    error = diverged(config_of("graph", "1e9", "checkpoint.seconds=1.0e-9"))
+    assert "in epoch 4" in str(error)
+    assert not any("kept" in note for note in error.__notes__)
+    assert not Path("runs").exists()
+
+
+def check_kept_after_the_third(engine, *settings):
     error = diverged(config_of(engine, "1e9", *settings))
     assert str(error) == f"training diverged: the loss became {error_loss(error)} in epoch 4"
     assert error.__notes__[-1] == (

@@ -96,6 +96,33 @@ def test_two_are_kept_and_the_newest_is_read(two):
     assert epoch_read(two) == 3
 
 
+def test_one_of_an_earlier_epoch_is_kept_as_long_as_the_newest_two_are_of_one(two):
+    for _ in range(3):
+        write(two, 3)
+    assert names(two / "checkpoint") == ["2", "4", "5"]
+    write(two, 4)
+    assert names(two / "checkpoint") == ["5", "6"]
+
+
+def test_one_that_is_damaged_is_not_kept_for_its_epoch(two):
+    write(two, 3)
+    (two / "checkpoint" / "2" / "checkpoint.json").unlink()
+    write(two, 3)
+    assert names(two / "checkpoint") == ["3", "4"]
+
+
+def test_an_older_one_is_read_if_the_newest_will_not_do(two):
+    def first(checkpoint):
+        return len(checkpoint.history["loss"]) == 1
+
+    assert int(read_checkpoint(two, KINDS, CONFIG, first).arrays["epoch"]) == 1
+    (two / "checkpoint" / "1" / "arrays.npz").unlink()
+    assert read_checkpoint(two, KINDS, CONFIG, first) is None  # 2 is whole, and will not do
+    (two / "checkpoint" / "2" / "arrays.npz").unlink()
+    with pytest.raises(RunError, match="checkpoint/2/arrays.npz: is missing"):
+        read_checkpoint(two, KINDS, CONFIG, first)
+
+
 def test_numbers_are_compared_as_numbers(run):
     for epoch in range(1, 11):
         write(run, epoch)
@@ -168,7 +195,7 @@ DAMAGES = {
     "a longer history": (longer("history.csv"), "history.csv: has 24 bytes, 23 were expected"),
     "a huge seal": (
         lambda folder: (folder / "checkpoint.json").write_bytes(b" " * (2**20 + 1)),
-        "checkpoint.json: is larger than 1 MiB",
+        "checkpoint.json: has more than 1,048,576 bytes",
     ),
     "no JSON": (longer("checkpoint.json", b"}"), "checkpoint.json: is no JSON: Extra data: line "),
     "other fields": (sealed_as(more=1), "checkpoint.json: is malformed at 'more': Extra inputs"),

@@ -38,6 +38,7 @@ FILES = [
     "resolved.yaml",
     "weights.npz",
 ]
+FULL = os.strerror(errno.ENOSPC)
 TIMED = {"events.jsonl", "manifest.json"}
 """What tells of the times at which the run was made."""
 
@@ -274,7 +275,9 @@ def check_told(error, run, done):
     """Holds an error against what there is to go on from."""
     if done.stored:
         assert run.exists()
-        assert str(error).endswith(f"; make room, then go on with: dlcli train --resume {run}")
+        way_on = f"go on with: dlcli train --resume {run}"
+        remedy = "make room" if FULL in str(error) else "see that it can be written"
+        assert str(error).endswith(f"; {remedy}, then {way_on}")
     elif not done.has_begun and isinstance(error, UsageError):
         assert str(error).endswith("; name another place with --output")
     else:

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,7 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import dlcli
-from dlcli.errors import TrainingError
+from dlcli.errors import RunError, TrainingError
+from dlcli.run import Checkpoint
 from dlcli.run.draft import Draft
 
 
@@ -235,3 +237,74 @@ def test_a_manifest_that_cannot_be_stored_leaves_the_run_unfinished(draft, monke
         draft.finish()
     assert not draft.finished
     assert names(draft) == []
+
+
+def test_a_disk_that_may_not_be_written_is_not_said_to_be_full(draft, monkeypatch):
+    monkeypatch.setattr(os, "replace", fail(errno.EROFS))
+    message = (
+        "Read-only file system; see that it can be written, or name another place with --output, "
+        "then train again"
+    )
+    with pytest.raises(TrainingError, match=f"{message}$"):
+        draft.write_config("epochs: 1\n")
+
+
+def test_a_config_that_is_changed_while_it_is_trained_is_not_vouched_for(draft):
+    draft.write_resolved("epochs: 1\n")
+    (draft.path / "resolved.yaml").write_text("epochs: 2\n")
+    with pytest.raises(RunError, match=r"resolved\.yaml: was changed while it was trained"):
+        draft.finish()
+    assert not draft.finished
+    assert names(draft) == ["resolved.yaml"]
+
+
+def test_a_checkpoint_is_of_the_config_that_training_began_with(draft):
+    draft.write_resolved("epochs: 1\n")
+    (draft.path / "resolved.yaml").write_text("epochs: 2\n")
+    draft.write_checkpoint(Checkpoint({}, {}))
+    with pytest.raises(RunError, match="checkpoint/1: is of another config"):
+        Draft(draft.path).read_checkpoint({})
+    (draft.path / "resolved.yaml").write_text("epochs: 1\n")
+    assert Draft(draft.path).read_checkpoint({}) == Checkpoint({}, {})
+
+
+def test_a_config_may_not_change_once_it_was_asked_for(draft):
+    (draft.path / "resolved.yaml").write_text("epochs: 1\n")
+    path = draft.resolved_path()
+    path.write_text("epochs: 2\n")
+    with pytest.raises(RunError, match="was changed while it was trained"):
+        draft.finish()
+
+
+def test_an_environment_of_many_files_is_read(draft):
+    environment = {"data": [{"file": "x" * 100}] * 20_000}
+    draft.write_environment(environment)
+    assert draft.read_environment() == environment
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.EBADF, errno.ENOTSUP])
+def test_a_disk_that_syncs_no_folders_can_be_written(code, draft, monkeypatch):
+    sync = os.fsync
+
+    def sync_files(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(code, os.strerror(code))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", sync_files)
+    draft.write_config("epochs: 1\n")
+    draft.finish()
+    assert names(draft) == ["config.yaml", "manifest.json"]
+
+
+def test_a_folder_that_may_not_be_listed_is_not_synced(draft, monkeypatch):
+    real = os.open
+
+    def open_no_folder(path, *more, **options):
+        if os.path.isdir(path):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return real(path, *more, **options)
+
+    monkeypatch.setattr(os, "open", open_no_folder)
+    draft.write_config("epochs: 1\n")
+    assert names(draft) == ["config.yaml"]

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dlcli.errors import UsageError
+from dlcli.errors import DataError, RunError, UsageError
 from dlcli.run import Checkpoint, new_run, open_run, unfinished_run
 from dlcli.run.manifest import FILE_NAMES
 
@@ -209,3 +209,15 @@ def test_a_run_that_is_finished_keeps_neither_checkpoint_nor_lock(tmp_path):
         "manifest.json",
         "resolved.yaml",
     ]
+
+
+def test_what_lies_in_a_folder_and_will_not_do_is_no_reason_to_try_again(tmp_path):
+    with pytest.raises(KeyboardInterrupt), new_run(tmp_path / "run", "run") as draft:
+        begin(draft)
+        raise KeyboardInterrupt
+    with pytest.raises(RunError) as caught, unfinished_run(tmp_path / "run"):
+        raise RunError("is of another config")
+    assert not hasattr(caught.value, "__notes__")
+    with pytest.raises(DataError) as caught, unfinished_run(tmp_path / "run"):
+        raise DataError("has no rows")
+    assert caught.value.__notes__ == [f"go on with: dlcli train --resume {tmp_path / 'run'}"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import subprocess
@@ -119,3 +120,13 @@ def test_a_link_is_not_followed(tmp_path):
 def test_a_folder_that_has_gone_is_an_error_of_the_system(tmp_path):
     with pytest.raises(FileNotFoundError), locked(tmp_path / "gone"):
         pass
+
+
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP])
+def test_where_a_disk_knows_no_locks_nothing_is_held(code, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with locked(tmp_path), locked(tmp_path):
+        assert holder_of(tmp_path) is None

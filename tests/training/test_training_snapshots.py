@@ -60,9 +60,10 @@ class Keeper:
         if self.is_ending:
             raise Ended
 
-    def earlier(self, kinds):
+    def earlier(self, job, kinds):
         if self.newest is not None:
             assert kinds == kinds_of(self.newest.arrays)
+            assert self.newest.complaint(job) == ""
         return self.newest
 
 
@@ -131,6 +132,67 @@ def test_mixed_precision_keeps_its_loss_scale(make_job):
     with pytest.raises(Ended):
         run(job, "graph", ended)
     assert_same(run(job, "graph", Keeper()), run(job, "graph", Keeper(newest=ended.newest)))
+
+
+MEASURED = "loss, mae, r2, val_loss, val_mae, val_r2, learning_rate"
+NONSENSE = {
+    "an epoch below none": ({"epoch": -5}, "stands at step {step} of 4 after -5 of 9 epochs"),
+    "an epoch too many": ({"epoch": 10}, "stands at step {step} of 4 after 10 of 9 epochs"),
+    "the largest epoch": (
+        {"epoch": 2**31 - 1},
+        "stands at step {step} of 4 after 2147483647 of 9 epochs",
+    ),
+    "a step below none": ({"step": -1}, "stands at step -1 of 4 after 2 of 9 epochs"),
+    "a step too many": ({"step": 5}, "stands at step 5 of 4 after 2 of 9 epochs"),
+    "a step behind the last epoch": (
+        {"epoch": 9, "step": 1},
+        "stands at step 1 of 4 after 9 of 9 epochs",
+    ),
+    "a best epoch to come": ({"best_epoch": 2}, "has its best epoch after the 2 that have ended"),
+    "a best epoch below none": (
+        {"best_epoch": -2},
+        "has its best epoch after the 2 that have ended",
+    ),
+    "another epoch": ({"epoch": 4}, "stands after 4 epochs, and its history has 2"),
+    "no history": ({"history": {}}, "stands after 2 epochs, and its history has 0"),
+    "another history": (
+        {"history": {"loss": [1.0, 1.0]}},
+        f"has a history of loss; {MEASURED} was expected",
+    ),
+    "a history before the first epoch": (
+        {"epoch": 0, "history": {"lost": [1.0, 1.0]}},
+        "has a history of lost; nothing was expected",
+    ),
+}
+
+
+@pytest.mark.parametrize(("engine", "asked", "step"), [("keras", 2, 0), ("graph", 9, 1)])
+def test_a_snapshot_that_stands_nowhere_in_its_job_is_complained_of(engine, asked, step, make_job):
+    job, ended = make_job(EVERYTHING, rows=13, validation=9), Keeper(asked)
+    with pytest.raises(Ended):
+        run(job, engine, ended)
+    assert ended.newest.complaint(job) == ""
+    for nonsense, (changes, complaint) in NONSENSE.items():
+        if engine == "graph" or "step" not in changes:
+            found = with_changes(ended.newest, **changes).complaint(job)
+            assert found == complaint.format(step=step), nonsense
+
+
+def with_changes(snapshot, history=None, **numbers):
+    arrays = {
+        name: np.array(numbers[last], array.dtype)
+        if (last := name.rpartition("/")[2]) in numbers
+        else array
+        for name, array in snapshot.arrays.items()
+    }
+    return Snapshot(arrays, snapshot.history if history is None else history)
+
+
+def test_a_snapshot_within_an_epoch_has_begun_one_more_than_have_ended():
+    history = {"loss": [0.5, 0.25]}
+    for arrays, begun in (({}, 2), ({"step": np.array(0)}, 2), ({"step": np.array(3)}, 3)):
+        snapshot = Snapshot(arrays, history)
+        assert (snapshot.epochs, snapshot.begun) == (2, begun)
 
 
 def test_weights_that_are_no_numbers_are_not_worth_keeping():
