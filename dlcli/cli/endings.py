@@ -13,7 +13,7 @@ from typing import NoReturn
 
 import click
 
-from dlcli.errors import ConfigError, DlcliError, Interrupted
+from dlcli.errors import ConfigError, DlcliError, Interrupted, OutOfMemoryError
 
 VERBOSE = "dlcli.verbose"
 """Key of what `-v` leaves in Click's `meta`."""
@@ -38,7 +38,7 @@ def explained_failures(ctx: click.Context) -> Iterator[None]:
     except (click.ClickException, click.exceptions.Exit):
         raise  # Click's own: wrong usage, and --help
     except DlcliError as error:
-        _end(_lines(error), error.exit_code)
+        _end(_lines(error), error.exit_code, at_once=isinstance(error, OutOfMemoryError))
     except KeyboardInterrupt as error:
         _end(["interrupted", *_notes(error)], _INTERRUPTED)
     except _Terminated as error:
@@ -48,8 +48,7 @@ def explained_failures(ctx: click.Context) -> Iterator[None]:
         sys.exit(_BROKEN_PIPE)
     except OSError as error:
         _abandon_output()
-        where = error.filename or "standard output"
-        _end([f"error: {where}: {error.strerror or error}", *_notes(error)], _UNEXPECTED)
+        _end(_system_error(error), _UNEXPECTED)
     except MemoryError as error:
         message = "error: out of memory; give it fewer rows, or less units or batch_size"
         _end([message, *_notes(error)], _UNEXPECTED)
@@ -89,9 +88,18 @@ def _lines(error: DlcliError) -> list[str]:
     return [*lines, f"{len(lines)} problems"] if len(lines) > 1 else lines
 
 
+def _system_error(error: OSError) -> list[str]:
+    from dlcli.config.paths import printable
+
+    where = printable(str(error.filename or "standard output"))
+    return [f"error: {where}: {error.strerror or error}", *_notes(error)]
+
+
 def _bug(error: Exception) -> list[str]:
+    from dlcli.config.paths import printable
+
     return [
-        f"error: unexpected {type(error).__name__}: {error}",
+        f"error: unexpected {type(error).__name__}: {printable(str(error))}",
         "this is a bug in dlcli: run again with -v for the traceback, and report it",
         *_notes(error),
     ]
@@ -104,9 +112,22 @@ def _notes(error: BaseException) -> list[str]:
     return [printable(note) for note in getattr(error, "__notes__", ())]
 
 
-def _end(lines: list[str], code: int) -> NoReturn:
-    for line in lines:
-        click.echo(line, err=True)
+def _end(lines: list[str], code: int, *, at_once: bool = False) -> NoReturn:
+    """Ends the program.
+
+    Args:
+        lines: what is told.
+        code: the exit code.
+        at_once: leave out what libraries do at the exit, where TensorFlow may crash once it has run
+            out of memory; everything is stored by then.
+    """
+    with suppress(OSError):  # of a terminal that is gone, or a full disk: the code tells, too
+        for line in lines:
+            click.echo(line, err=True)
+    if at_once and sys.stderr is sys.__stderr__:  # else who calls it is not to end with it
+        with suppress(OSError):
+            sys.stdout.flush()
+        os._exit(code)
     sys.exit(code)
 
 

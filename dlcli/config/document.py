@@ -27,7 +27,10 @@ except ImportError:  # PyYAML built without libyaml: slower, the same
 
 MAX_DEPTH = 40
 MAX_VALUES = 500_000
+"""Values that a short text may have with its aliases; a long one may spell out more."""
 MAX_DIGITS = 400
+_CHARACTERS_A_VALUE = 8
+"""Fewer than a value and its key usually take."""
 
 _TAG = "tag:yaml.org,2002:"
 _CORE = (
@@ -185,6 +188,8 @@ class Values:
         self.document = document
         self.problems: list[Problem] = []
         self._count = 0
+        end = document.root.end_mark
+        self._most = max(MAX_VALUES, end.index // _CHARACTERS_A_VALUE if end else 0)
 
     def of(self, node: yaml.Node, path: Path = ()) -> object:
         """The value of a node.
@@ -193,7 +198,7 @@ class Values:
             ConfigError: if aliases repeat values without bound.
         """
         self._count += 1
-        if self._count > MAX_VALUES or len(path) > MAX_DEPTH:
+        if self._count > self._most or len(path) > MAX_DEPTH:
             raise ConfigError([self.document.problem(path[:1], "its aliases expand without bound")])
         if node.tag not in _TAGS[type(node)]:
             self._refuse_tag(node, path)

@@ -17,7 +17,7 @@ from dlcli.config.overrides import override
 from dlcli.config.quoting import with_quotes
 from dlcli.config.schema import Config
 from dlcli.config.section import MOST_PROBLEMS, UNKNOWN_KEY, Section
-from dlcli.config.text import read_text
+from dlcli.config.text import MAX_BYTES, read_text
 from dlcli.errors import ConfigError, Problem
 
 
@@ -114,7 +114,11 @@ def _line_and_column(problem: Problem) -> list[int]:
 
 
 def dump_config(config: Config) -> str:
-    """Writes a config as YAML that `load_config` reads back the same, defaults spelt out."""
+    """Writes a config as YAML that `load_config` reads back the same, defaults spelt out.
+
+    Raises:
+        ConfigError: if that would be too large to be read, as with all of a million columns.
+    """
     text: str = yaml.dump(
         _plain(config),
         Dumper=CoreDumper,
@@ -123,6 +127,10 @@ def dump_config(config: Config) -> str:
         allow_unicode=True,
         width=100,
     )
+    if len(text) > MAX_BYTES or len(text.encode()) > MAX_BYTES:
+        columns = len(config.input.features or {})
+        message = f"{columns:,} columns are too many: the config with all of them would be over"
+        raise ConfigError([Problem("input.features", f"{message} {MAX_BYTES >> 20} MiB")])
     return text
 
 

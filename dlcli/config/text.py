@@ -7,7 +7,8 @@ from pathlib import Path
 
 from dlcli.errors import ConfigError, Problem, UsageError
 
-MAX_BYTES = 2**20
+MAX_BYTES = 2**23
+"""Bytes of a config: room for all that is inferred of some 100,000 columns."""
 
 _NO_TEXT = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What YAML forbids (https://yaml.org/spec/1.2.2/#51-character-set)."""
@@ -18,7 +19,7 @@ def read_text(path: Path) -> str:
 
     Raises:
         UsageError: if there is no such file or it can't be read.
-        ConfigError: if it is over 1 MiB or not UTF-8 (UTF-16 is taken if it says so).
+        ConfigError: if it is over 8 MiB or not UTF-8 (UTF-16 is taken if it says so).
     """
     try:
         with path.open("rb") as file:
@@ -28,7 +29,7 @@ def read_text(path: Path) -> str:
     except OSError as error:
         raise UsageError(f"{path}: can't be read: {error.strerror}") from None
     if len(content) > MAX_BYTES:
-        message = "is over 1 MiB, too large for a config"
+        message = f"is over {MAX_BYTES >> 20} MiB, too large for a config"
         raise ConfigError([Problem("", message, f"{path}:1:1")])
     encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:

@@ -208,9 +208,9 @@ REFUSED_WHOLE = {
         "3:10: byte 0x0a is not UTF-16-LE; save the file as UTF-8",
     ),
     "UTF-32": (CONFIG.encode("utf-32"), "1:1: has a NUL character; save the file as UTF-8"),
-    "more than 1 MiB": (
-        CONFIG.encode().ljust(2**20 + 1, b"#"),
-        "1:1: is over 1 MiB, too large for a config",
+    "more than 8 MiB": (
+        CONFIG.encode().ljust(2**23 + 1, b"#"),
+        "1:1: is over 8 MiB, too large for a config",
     ),
 }
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import sys
 
 import click
 import pytest
@@ -16,6 +19,7 @@ from dlcli.errors import (
     ConfigError,
     DataError,
     DlcliError,
+    OutOfMemoryError,
     Problem,
     RunError,
     TrainingError,
@@ -138,10 +142,39 @@ def test_lack_of_memory_is_no_bug():
     assert result.stderr.startswith("error: out of memory")
 
 
+def test_training_that_ran_out_of_memory_does_not_end_whoever_called_it():
+    result = end_by(raising(OutOfMemoryError("training ran out of memory")))
+    assert (result.exit_code, result.stderr) == (4, "error: training ran out of memory\n")
+
+
+def test_in_a_process_of_its_own_it_ends_without_what_libraries_do_at_the_exit():
+    script = """
+import atexit
+from dlcli.cli.endings import _end
+atexit.register(print, "a library crashes")
+print("the result", end="")
+_end(["error: no memory"], 4, at_once=True)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (4, "the result", "error: no memory\n")
+
+
 def test_a_full_disk_is_no_bug():
     result = end_by(raising(OSError(28, "No space left on device")))
     assert result.exit_code == 1
     assert result.stderr == "error: standard output: No space left on device\n"
+
+
+def test_an_unexpected_error_speaks_to_no_terminal():
+    result = end_by(raising(ValueError("\x1b[2J")))
+    assert result.stderr.startswith("error: unexpected ValueError: \\x1b[2J\n")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="has no full disk at hand")
+def test_an_error_that_nobody_can_be_told_of_has_its_exit_code(program):
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([*program, "validate", "nowhere.yaml"], stderr=full)
+    assert done.returncode == 2
 
 
 def test_an_interrupt_ends_with_130():

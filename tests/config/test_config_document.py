@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dlcli.config import Config, load_config
+from dlcli.config import Config, document, load_config
 from dlcli.config.document import Values, parse
 from dlcli.errors import ConfigError, UsageError
 
@@ -18,9 +18,9 @@ MINIMAL = "data: {train: a.csv, target: y}\nhidden: []\nepochs: 1\n"
 
 
 def value_of(scalar: str) -> object:
-    document = parse(f"key: {scalar}", "c.yaml")
-    values = Values(document)
-    content = values.of(document.root)
+    parsed = parse(f"key: {scalar}", "c.yaml")
+    values = Values(parsed)
+    content = values.of(parsed.root)
     assert isinstance(content, dict)
     assert not values.problems
     return content["key"]
@@ -160,6 +160,16 @@ def test_deep_nesting_is_a_problem_with_a_position(problems_of: Problems, nested
     assert "nest" in problem
 
 
+def test_a_long_text_may_spell_out_more_values_than_aliases_may_make(
+    config_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(document, "MAX_VALUES", 20)
+    columns = "".join(f"    column_{at}: numeric\n" for at in range(30))
+    text = f"{MINIMAL}input:\n  features:\n{columns}"
+    config_file.write_text(text)
+    assert len(load_config(config_file).config.input.features) == 30
+
+
 def test_an_alias_bomb_is_refused(problems_of: Problems) -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
@@ -207,14 +217,14 @@ def test_a_value_that_cannot_be_read_is_one_problem(
     assert problems_with(lines) == [problem]
 
 
-def test_a_file_of_just_1_mib_is_read(config_file: Path) -> None:
-    config_file.write_bytes(MINIMAL.encode().ljust(2**20, b"#"))
+def test_a_file_of_just_8_mib_is_read(config_file: Path) -> None:
+    config_file.write_bytes(MINIMAL.encode().ljust(2**23, b"#"))
     assert load_config(config_file).config.epochs == 1
 
 
-def test_a_file_over_1_mib_is_refused(problems_of: Problems) -> None:
-    content = MINIMAL.encode().ljust(2**20 + 1, b"#")
-    assert problems_of(content) == ["c.yaml:1:1: is over 1 MiB, too large for a config"]
+def test_a_file_over_8_mib_is_refused(problems_of: Problems) -> None:
+    content = MINIMAL.encode().ljust(2**23 + 1, b"#")
+    assert problems_of(content) == ["c.yaml:1:1: is over 8 MiB, too large for a config"]
 
 
 def test_a_missing_file_is_a_usage_error() -> None:
