@@ -1,6 +1,6 @@
 """CSV files with anything wrong in them: an answer or one explained error, soon and in little room.
 
-400 files by default. For more, by hand: `DLCLI_FUZZ=10000 pytest tests/fuzz`.
+120 files by default. For more, by hand: `DLCLI_FUZZ=10000 pytest tests/fuzz`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import dlcli as package
 
 pytest.importorskip("resource")  # what measures the memory; Windows has none
 
-FILES = int(os.environ.get("DLCLI_FUZZ", "400"))
+FILES = int(os.environ.get("DLCLI_FUZZ", "120"))
 WORKER = Path(__file__).with_name("csv_worker.py")
 
 
