@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 
 import pyarrow as pa
@@ -15,6 +16,8 @@ from dlcli.table.sources import SourceFile
 
 _BLOCK_BYTES = 16 * 2**20
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_NULL_OUTSIDE = re.compile(rb"[\n}][ \t\r]*null")
+"""Where a null may stand in the place of an object."""
 _KINDS = {
     bool: "true or false",
     int: "a number",
@@ -57,6 +60,8 @@ def _schema(stored: SourceFile) -> pa.Schema:
     try:
         for block in _line_blocks(stored):
             block.decode()  # pyarrow takes any bytes for UTF-8 here
+            if _holds_null(block):
+                raise _diagnose(stored, "null in the place of an object")
             found = pa.schema(map(_as_text, _parsed(block, None).schema))
             schema = pa.unify_schemas([schema, found], promote_options="permissive")
     except (UnicodeDecodeError, pa.ArrowException) as error:
@@ -77,6 +82,18 @@ def _parsed(block: bytes, schema: pa.Schema | None) -> pa.Table:
         read_options=ReadOptions(block_size=max(len(block), 1)),
         parse_options=ParseOptions(explicit_schema=schema),
     )
+
+
+def _holds_null(block: bytes) -> bool:
+    """Whether a null stands in the place of an object, at which pyarrow crashes."""
+    text = b"\n" + block.removeprefix(_BYTE_ORDER_MARK)
+    for found in _NULL_OUTSIDE.finditer(text):
+        start, stop = text.rfind(b"\n", 0, found.end()) + 1, text.find(b"\n", found.end())
+        try:
+            _object(text[start : stop if stop >= 0 else None])
+        except ValueError:
+            return True
+    return False
 
 
 def _line_blocks(stored: SourceFile) -> Iterator[bytes]:

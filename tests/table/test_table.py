@@ -367,6 +367,14 @@ class TestReadingJsonLines:
             pytest.param(
                 '{"a": 1}\n3\n', "row 2: expected one JSON object a line: got a number", id="number"
             ),
+            pytest.param(  # at both of these, pyarrow 26 crashes
+                '{"a": 1}\n\tnull\n', "row 2: expected one JSON object a line: got null", id="null"
+            ),
+            pytest.param(
+                '{"a": 1} null\n',
+                "row 1: expected one JSON object a line: Extra data at character 10",
+                id="null after an object",
+            ),
             pytest.param(
                 '{"a": 1}\n{"a": 1, "a": 2}\n',
                 "row 2: expected one JSON object a line: key 'a' occurs twice",
@@ -387,6 +395,10 @@ class TestReadingJsonLines:
     def test_a_bad_file_is_refused_with_its_place(self, content, expected):
         found = message(DataError, read_table, write(content, "data.jsonl"))
         assert found == f"data.jsonl: {expected}"
+
+    def test_a_null_within_a_text_or_an_object_is_none_in_its_place(self):
+        table = read_table(write('{"a": "} null"}\n{"a":\tnull}\n', "data.jsonl"))
+        assert table.texts("a").tolist() == ["} null", None]
 
     def test_bytes_that_are_not_utf8_are_refused(self):
         found = message(DataError, read_table, write(b'{"a": 1}\n{"b": "\xe9"}\n', "data.jsonl"))
