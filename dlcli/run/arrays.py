@@ -47,7 +47,8 @@ def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
 
 def most_bytes(kinds: Mapping[str, ArrayKind]) -> int:
     """The most bytes that an archive of such arrays has."""
-    return sum(_size(kind) + 2 * len(name) + _AROUND for name, kind in kinds.items()) + _AROUND
+    named = sum(_size(kind) + 2 * len(name.encode()) + _AROUND for name, kind in kinds.items())
+    return named + _AROUND
 
 
 def read_arrays(stream: BinaryIO, kinds: Mapping[str, ArrayKind], file: Path) -> dict[str, Array]:

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from dlcli.errors import RunError
-from dlcli.run.arrays import write_arrays
-from dlcli.run.weights import read_weights
+from dlcli.run.arrays import most_bytes, write_arrays
+from dlcli.run.weights import read_weights, weight_kinds
 
 FILE = Path("runs/iris/weights.npz")
 KERNEL = np.array([[1, 2, 3], [4, 5, 6]], np.float32)
@@ -194,3 +194,10 @@ def test_values_with_a_flipped_bit_are_refused():
     content[content.index(BIAS.tobytes())] ^= 1
     with pytest.raises(RunError, match="is no archive of arrays: Bad CRC-32"):
         read(bytes(content), {"a": (3,)})
+
+
+@pytest.mark.parametrize("name", ["a", "a" * 1000, "長" * 1000], ids=["short", "long", "not Latin"])
+def test_no_archive_is_larger_than_it_may_be(name, tmp_path):
+    write_arrays(tmp_path / "a.npz", {name: BIAS})
+    kinds = weight_kinds({name: BIAS.shape})
+    assert most_bytes(kinds) - 2048 < (tmp_path / "a.npz").stat().st_size <= most_bytes(kinds)
