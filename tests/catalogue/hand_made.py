@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from dlcli.config import dump_config, load_config
 from dlcli.experiment import Events, prepare
@@ -12,12 +14,13 @@ from dlcli.experiment.resolution import resolved_config
 from dlcli.run import new_run
 
 
-def make_run(config: str, name: str) -> Path:
-    """Makes runs/NAME of a config with no hidden layer; all its weights are 0.5.
+def make_run(config: str, name: str, weights: Mapping[str, ArrayLike] | None = None) -> Path:
+    """Makes runs/NAME of a config with no hidden layer.
 
     Args:
         config: the config's text.
         name: of the run.
+        weights: by name; all are 0.5, if left out.
     """
     Path(f"{name}.yaml").write_text(config, encoding="utf-8")
     file = load_config(Path(f"{name}.yaml"))
@@ -26,7 +29,8 @@ def make_run(config: str, name: str) -> Path:
         draft.write_config(file.text)
         draft.write_resolved(dump_config(resolved_config(file, prepared, draft.path, threads=1)))
         draft.write_encoding(prepared.encoding.model_dump_json())
-        weights = prepared.network.weights
-        draft.write_weights({each.name: np.full(each.shape, 0.5, np.float32) for each in weights})
+        halves = {each.name: np.full(each.shape, 0.5) for each in prepared.network.weights}
+        arrays = {key: np.array(value, np.float32) for key, value in (weights or halves).items()}
+        draft.write_weights(arrays)
         draft.finish()
     return draft.path

@@ -12,11 +12,8 @@ from click.testing import CliRunner
 
 import dlcli as package
 from dlcli.cli import main
-from dlcli.config import dump_config, load_config
-from dlcli.experiment import Events, prepare
 from dlcli.experiment.loading import LOG_LEVEL
-from dlcli.experiment.resolution import resolved_config
-from dlcli.run import new_run
+from tests.catalogue import hand_made
 
 DOUBLE = """\
 data: {train: points.csv, target: y}
@@ -49,15 +46,8 @@ epochs: 1
 
 def make_run(name: str, kernel: float | Sequence[float], bias: float) -> None:
     """Makes runs/NAME out of NAME.yaml, with the weights of one layer of one unit."""
-    file = load_config(Path(f"{name}.yaml"))
-    prepared = prepare(file, Events(lambda *_: None))
-    with new_run(None, name) as draft:
-        draft.write_config(file.text)
-        draft.write_resolved(dump_config(resolved_config(file, prepared, draft.path, threads=1)))
-        draft.write_encoding(prepared.encoding.model_dump_json())
-        weights = {"output/kernel": np.reshape(kernel, (-1, 1)), "output/bias": [bias]}
-        draft.write_weights({key: np.array(value, np.float32) for key, value in weights.items()})
-        draft.finish()
+    weights = {"output/kernel": np.reshape(kernel, (-1, 1)), "output/bias": [bias]}
+    hand_made.make_run(Path(f"{name}.yaml").read_text(encoding="utf-8"), name, weights)
 
 
 @pytest.fixture(autouse=True)

@@ -17,6 +17,7 @@ import pytest
 from click.testing import CliRunner
 
 import dlcli as package
+from benchmarks.kills import CONFIG, EQUAL
 from dlcli.cli import main
 from dlcli.config import dump_config, load_config
 from dlcli.experiment import Events, prepare, story
@@ -24,24 +25,11 @@ from dlcli.experiment.resolution import resolved_config
 from dlcli.run import Checkpoint, collect_environment, new_run, open_run
 from dlcli.run.lock import locked
 
-CONFIG = """\
-data: {train: rows.csv, target: y, validation: 0.2, test: 0.1}
-hidden:
-  - {units: 512, activation: relu, dropout: 0.3, batch_normalization: true}
-learning_rate_schedule: {name: reduce_on_plateau, patience: 5}
-early_stopping: {patience: 60}
-epochs: 1000
-batch_size: 4
-checkpoint: {seconds: 1.0e-3}
-"""
-"""Some ten dispatches, and a checkpoint after each."""
 KERAS = (
     *("--set", "engine=keras", "--set", "batch_size=64", "--set", "epochs=40"),
     *("--set", "optimizer.learning_rate=0.03", "--set", "learning_rate_schedule.patience=3"),
 )
 """Kills at epochs 18 and 33 come while the plateau waits."""
-EQUAL = ("weights.npz", "history.csv", "metrics.json", "predictions.parquet", "encoding.json")
-"""What of a run tells nothing of time and place."""
 RESUME = ("train", "--resume", "runs/run")
 WAY_ON = "go on with: dlcli train --resume runs/run"
 START = """
