@@ -41,7 +41,16 @@ batch_size: 4
 checkpoint: {seconds: 1.0e-3}
 """
 ROWS = 1000
-EQUAL = ("weights.npz", "history.csv", "metrics.json", "predictions.parquet", "encoding.json")
+EQUAL = (
+    "weights.npz",
+    "history.csv",
+    "metrics.json",
+    "baselines.json",
+    "predictions.parquet",
+    "sample.parquet",
+    "evidence.json",
+    "encoding.json",
+)
 """What of a run tells nothing of time and place."""
 AGAIN = 1 / 3
 """How often what goes on is killed, too."""

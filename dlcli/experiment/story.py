@@ -13,6 +13,7 @@ from dlcli.encoding import Rows
 from dlcli.experiment.earlier import initial_weights
 from dlcli.experiment.events import Events, Listener
 from dlcli.experiment.fitting import fit
+from dlcli.experiment.judging import judge
 from dlcli.experiment.loading import quiet_tensorflow, without_collection
 from dlcli.experiment.origin import (
     Images,
@@ -26,19 +27,14 @@ from dlcli.experiment.origin import (
     write_origin,
 )
 from dlcli.experiment.preflight import check_memory
-from dlcli.experiment.preparation import Prepared, encode_sets, prepare, sets
+from dlcli.experiment.preparation import Prepared, encode_sets, prepare
 from dlcli.experiment.resolution import resolved_config
 from dlcli.experiment.storage import working_folder
-from dlcli.prediction import Predictions, Predictor
+from dlcli.prediction import Predictor
 from dlcli.run import Draft, Run, new_run, resume_command, unfinished_run, unfinished_twins
 from dlcli.run.weights import Weights
-from dlcli.split import Split
-from dlcli.table import Table
-from dlcli.table.arrays import integers
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from dlcli.training import Device, Job, Trained
 
 
@@ -135,7 +131,7 @@ def _carry_out(draft: Draft, resolved: Config, made: _Ready, events: Events) -> 
     trained = fit(draft, made.job, prepared.engine, events, store)
     store(trained)
     predictor = Predictor(resolved, prepared.encoding, prepared.network, trained.weights)
-    metrics = _judge(predictor, prepared.split, made.encoded, draft)
+    metrics = judge(predictor, prepared.split, made.encoded, draft)
     events.tell("result", run=str(draft.path), epochs=trained.epochs, metrics=metrics)
     return draft.finish()
 
@@ -162,41 +158,6 @@ def _job(
     network, head, target = prepared.network, prepared.head, prepared.encoding.target
     rows = encoded["train"], encoded.get("validation")
     return Job(config, network, head, target, *rows, initial)
-
-
-def _judge(
-    predictor: Predictor, split: Split, encoded: Mapping[str, Rows], draft: Draft
-) -> dict[str, Mapping[str, object]]:
-    """Scores each set with the weights as they are stored, and stores the held-out predictions."""
-    import pyarrow as pa
-
-    metrics: dict[str, Mapping[str, object]] = {}
-    parts: list[pa.Table] = []
-    with_files = any(table.files for _, table in sets(split))
-    for name, table in sets(split):
-        predictions = predictor.predict_encoded(encoded[name].inputs)
-        metrics[name] = predictions.score(table, encoded[name].weights)
-        if name != "train":
-            parts.append(_held_out(name, table, predictions, with_files=with_files))
-    draft.write_metrics(metrics)
-    if parts:
-        draft.write_predictions(pa.concat_tables(parts))
-    return metrics
-
-
-def _held_out(name: str, table: Table, predictions: Predictions, *, with_files: bool) -> pa.Table:
-    """Row, split, target and prediction of held-out rows; the row's file, if there are several."""
-    import pyarrow as pa
-
-    return pa.table(
-        {
-            **({"file": table.file_names()} if with_files else {}),
-            "row": integers(table.row_numbers),
-            "split": pa.array([name] * table.rows, pa.string()),
-            **predictions.truth(table),
-            **predictions.columns(),
-        }
-    )
 
 
 def _write_network(draft: Draft, prepared: Prepared, trained: Trained) -> None:

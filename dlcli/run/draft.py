@@ -95,16 +95,25 @@ class Draft:
         """Stores the final metrics: split, then metric."""
         self._write("metrics.json", to_json(metrics))
 
+    def write_baselines(self, baselines: Mapping[str, Mapping[str, Mapping[str, object]]]) -> None:
+        """Stores the metrics of the simplest models: model, then split, then metric."""
+        self._write("baselines.json", to_json(baselines))
+
+    def write_evidence(self, text: str) -> None:
+        """Stores what the finished training shows, as JSON; see the room `evidence`."""
+        self._write("evidence.json", text.encode())
+
     def write_history(self, columns: Mapping[str, Sequence[float]]) -> None:
         """Stores what was measured at each epoch, by name; all of one length."""
         self._write("history.csv", dump_history(columns).encode())
 
     def write_predictions(self, table: pa.Table) -> None:
         """Stores the predictions of the held-out rows."""
-        from pyarrow.parquet import write_table
+        self._write_table("predictions.parquet", table)
 
-        with self._stored("predictions.parquet") as temporary:
-            write_table(table, temporary)
+    def write_sample(self, table: pa.Table) -> None:
+        """Stores the predictions of some training rows, with the columns of the held-out ones."""
+        self._write_table("sample.parquet", table)
 
     def write_environment(self, environment: Mapping[str, object]) -> None:
         """Stores what the run was made with; see `collect_environment`."""
@@ -210,6 +219,12 @@ class Draft:
     def _write(self, name: FileName, content: bytes) -> None:
         with self._stored(name) as temporary:
             temporary.write_bytes(content)
+
+    def _write_table(self, name: FileName, table: pa.Table) -> None:
+        from pyarrow.parquet import write_table
+
+        with self._stored(name) as temporary:
+            write_table(table, temporary)
 
     @contextmanager
     def _stored(self, name: FileName) -> Iterator[Path]:

@@ -24,20 +24,32 @@ FileName = Literal[
     "model.keras",
     "metrics.json",
     "history.csv",
+    "baselines.json",
     "predictions.parquet",
+    "sample.parquet",
+    "evidence.json",
     "events.jsonl",
     "environment.json",
 ]
 FILE_NAMES: tuple[FileName, ...] = get_args(FileName)
 MANIFEST = "manifest.json"
 LIMITS: dict[FileName, int] = {
+    "config.yaml": MAX_BYTES,
     "resolved.yaml": MAX_BYTES,
     "encoding.json": 2**28,
     "metrics.json": 2**28,
     "history.csv": 2**30,
+    "baselines.json": 2**28,
+    "predictions.parquet": 2**36,
+    "sample.parquet": 2**30,
+    "evidence.json": 2**28,
+    "events.jsonl": 2**34,
     "environment.json": 2**28,
 }
-"""The most bytes of a file that is read whole."""
+"""The most bytes of a file that is read; `weights.npz` has those that its network needs."""
+PAGE = "report.html"
+CURVES = "curves.png"
+"""What is made of a finished run and can be made again; the manifest doesn't vouch for them."""
 ORIGIN: tuple[FileName, ...] = ("config.yaml", "resolved.yaml", "environment.json")
 """What is there before training begins, and all that it takes to go on."""
 DIVERGED = "diverged"

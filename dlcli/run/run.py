@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from io import BufferedReader
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dlcli.errors import RunError, did_you_mean
 from dlcli.run.arrays import most_bytes
@@ -18,6 +19,9 @@ from dlcli.run.manifest import DIVERGED, LIMITS, FileName, Manifest
 from dlcli.run.sealed import checked, parse_object
 from dlcli.run.storage import damaged
 from dlcli.run.weights import Weights, read_weights, weight_kinds
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Metrics = dict[str, dict[str, object]]
 
@@ -71,10 +75,11 @@ class Run:
 
     def read_encoding(self) -> str:
         """The fitted encoding, as JSON."""
-        try:
-            return self._read("encoding.json").decode()
-        except UnicodeDecodeError as error:
-            raise damaged(self.path / "encoding.json", f"is not UTF-8: {error}") from None
+        return self._read_text("encoding.json")
+
+    def config_text(self) -> str:
+        """The config as the user gave it."""
+        return self._read_text("config.yaml")
 
     def read_weights(self, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Weights]:
         """The weights by name, read-only, in the order of `shapes`.
@@ -88,10 +93,39 @@ class Run:
     def read_metrics(self) -> Metrics:
         """The final metrics: split, then metric; `None` where one is undefined."""
         metrics = self._read_object("metrics.json")
-        splits = {name: scores for name, scores in metrics.items() if isinstance(scores, dict)}
-        if len(splits) < len(metrics):
-            raise damaged(self.path / "metrics.json", "holds something else than metrics by split")
-        return splits
+        return _by_split(metrics, self.path / "metrics.json")
+
+    def read_baselines(self) -> dict[str, Metrics]:
+        """The metrics of the simplest models on the same rows: model, then split, then metric."""
+        path = self.path / "baselines.json"
+        models = _by_split(self._read_object("baselines.json"), path)
+        return {name: _by_split(metrics, path) for name, metrics in models.items()}
+
+    def read_evidence(self) -> str:
+        """What the finished training showed, as JSON; the room `evidence` understands it."""
+        return self._read_text("evidence.json")
+
+    def read_predictions(self) -> pa.Table:
+        """Row, split, target and prediction of the held-out rows."""
+        return self._read_table("predictions.parquet")
+
+    def read_sample(self) -> pa.Table:
+        """The same of some training rows."""
+        return self._read_table("sample.parquet")
+
+    def read_events(self) -> Iterator[dict[str, object]]:
+        """Yields what happened, in order: `time` (ISO 8601, UTC), `event` and its fields.
+
+        A training that was resumed tells some of it twice.
+        """
+        with self._opened("events.jsonl") as stream:
+            for line in stream:
+                if line.strip():
+                    yield parse_object(line, self.path / "events.jsonl")
+
+    def has(self, name: FileName) -> bool:
+        """Whether a file is part of the run: one without held-out rows has no predictions."""
+        return name in self.manifest.files
 
     def read_history(self) -> dict[str, list[float]]:
         """What was measured at each epoch, by name."""
@@ -104,6 +138,22 @@ class Run:
     def _read_object(self, name: FileName) -> dict[str, object]:
         with self._opened(name) as stream:
             return parse_object(stream.read(), self.path / name)
+
+    def _read_table(self, name: FileName) -> pa.Table:
+        from pyarrow import ArrowException
+        from pyarrow.parquet import read_table
+
+        with self._opened(name) as stream:
+            try:
+                return read_table(stream)
+            except (ArrowException, OSError) as error:
+                raise damaged(self.path / name, f"is no Parquet file: {error}") from None
+
+    def _read_text(self, name: FileName) -> str:
+        try:
+            return self._read(name).decode()
+        except UnicodeDecodeError as error:
+            raise damaged(self.path / name, f"is not UTF-8: {error}") from None
 
     def _read(self, name: FileName) -> bytes:
         with self._opened(name) as stream:
@@ -122,6 +172,13 @@ class Run:
             raise RunError(f"{path}: is not part of this run; name a run that has it")
         with checked(path, entry, limit or LIMITS.get(name)) as stream:
             yield stream
+
+
+def _by_split(metrics: Mapping[str, object], file: Path) -> Metrics:
+    splits = {name: scores for name, scores in metrics.items() if isinstance(scores, dict)}
+    if len(splits) < len(metrics):
+        raise damaged(file, "holds something else than metrics by split")
+    return splits
 
 
 def open_run(path: Path) -> Run:

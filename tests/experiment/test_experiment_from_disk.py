@@ -21,7 +21,16 @@ from dlcli.experiment import train
 from dlcli.table import stored as stored_rows
 from dlcli.training import fed, order, program
 
-EQUAL = {"weights.npz", "history.csv", "encoding.json", "metrics.json", "predictions.parquet"}
+EQUAL = {
+    "weights.npz",
+    "history.csv",
+    "encoding.json",
+    "metrics.json",
+    "baselines.json",
+    "predictions.parquet",
+    "sample.parquet",
+    "evidence.json",
+}
 """What of a run tells nothing of time and place."""
 ROWS = 40
 WORDS = ("red", "blue", "Größe", "don't", "007")

@@ -26,16 +26,19 @@ pytestmark = [
 KINDS = {"model/0": ArrayKind((100,), np.dtype(np.float32))}
 EPOCHS = 3
 FILES = [
+    "baselines.json",
     "config.yaml",
     "encoding.json",
     "environment.json",
     "events.jsonl",
+    "evidence.json",
     "history.csv",
     "manifest.json",
     "metrics.json",
     "model.keras",
     "predictions.parquet",
     "resolved.yaml",
+    "sample.parquet",
     "weights.npz",
 ]
 FULL = os.strerror(errno.ENOSPC)
@@ -112,8 +115,11 @@ def go_on(draft, done, ends_after=EPOCHS):
     draft.write_history({"loss": [0.5] * EPOCHS})
     with draft.model_file() as path:
         path.write_bytes(b"a model")
+    draft.write_sample(pa.table({"row": [3, 4]}))
     draft.write_metrics({"train": {"mse": 0.25}})
     draft.write_predictions(pa.table({"row": [1, 2]}))
+    draft.write_baselines({"constant": {"train": {"mse": 0.5}}})
+    draft.write_evidence("{}\n")
     draft.finish()
     done.finish()
 

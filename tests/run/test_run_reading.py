@@ -26,17 +26,26 @@ EVERY_FILE = [
     "model.keras",
     "metrics.json",
     "history.csv",
+    "baselines.json",
     "predictions.parquet",
+    "sample.parquet",
+    "evidence.json",
     "events.jsonl",
     "environment.json",
 ]
 
 READERS = {
+    "config.yaml": lambda run: run.config_text(),
     "resolved.yaml": lambda run: run.resolved_path(),
     "encoding.json": lambda run: run.read_encoding(),
     "weights.npz": lambda run: run.read_weights(SHAPES),
     "metrics.json": lambda run: run.read_metrics(),
     "history.csv": lambda run: run.read_history(),
+    "baselines.json": lambda run: run.read_baselines(),
+    "predictions.parquet": lambda run: run.read_predictions(),
+    "sample.parquet": lambda run: run.read_sample(),
+    "evidence.json": lambda run: run.read_evidence(),
+    "events.jsonl": lambda run: list(run.read_events()),
     "environment.json": lambda run: run.read_environment(),
 }
 
@@ -54,8 +63,11 @@ def folder(tmp_path):
             path.write_bytes(b"a model")
         draft.write_metrics({"test": {"accuracy": 0.5, "auc": None, "confusion": [[1, 0], [1, 0]]}})
         draft.write_history({"loss": [0.5, 0.25]})
+        draft.write_baselines({"constant": {"test": {"accuracy": 0.25}}})
         draft.write_predictions(pa.table({"row": [1]}))
-        draft.log("start")
+        draft.write_sample(pa.table({"row": [2]}))
+        draft.write_evidence('{"rows": {}}')
+        draft.log("start", seed=0)
         draft.write_environment({"seed": 0})
         draft.finish()
     return draft.path
@@ -97,6 +109,13 @@ def test_everything_that_was_written_is_read_back(folder):
     }
     assert run.read_history() == {"loss": [0.5, 0.25]}
     assert run.read_environment() == {"seed": 0}
+    assert run.config_text() == "epochs: 1\n"
+    assert run.read_baselines() == {"constant": {"test": {"accuracy": 0.25}}}
+    assert run.read_predictions().to_pydict() == {"row": [1]}
+    assert run.read_sample().to_pydict() == {"row": [2]}
+    assert run.read_evidence() == '{"rows": {}}'
+    [event] = run.read_events()
+    assert {**event, "time": ""} == {"time": "", "event": "start", "seed": 0}
     run.verify()
 
 
@@ -341,6 +360,11 @@ def test_a_manifest_over_1_mib_is_refused(folder):
         ("environment.json", b"{", "is no JSON"),
         ("environment.json", b"null", "is no JSON object"),
         ("encoding.json", b"\xff", "is not UTF-8"),
+        ("baselines.json", b'{"linear": 1}', "holds something else than metrics by split"),
+        ("baselines.json", b'{"linear": {"test": 1}}', "holds something else than metrics by"),
+        ("predictions.parquet", b"PAR1PAR1", "is no Parquet file: "),
+        ("evidence.json", b"\xff", "is not UTF-8: "),
+        ("events.jsonl", b'{"event": "start"}\n[]\n', "is no JSON object"),
         ("history.csv", b"epoch,loss\n1,low\n", "is no table of numbers"),
         ("weights.npz", b"PK", "is no archive of arrays"),
     ],

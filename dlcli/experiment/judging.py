@@ -1,0 +1,88 @@
+"""What a trained network is worth: scores of each set, and predictions to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlcli.encoding import Rows
+from dlcli.experiment.preparation import sets
+from dlcli.prediction import Predictions, Predictor
+from dlcli.run import Draft
+from dlcli.scores import Scores
+from dlcli.split import Split
+from dlcli.table import Table
+from dlcli.table.arrays import floats, integers
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SAMPLE = 2_000
+"""Most training rows whose predictions are kept."""
+
+
+def judge(
+    predictor: Predictor, split: Split, encoded: Mapping[str, Rows], draft: Draft
+) -> dict[str, Scores]:
+    """Scores each set with the weights as they are stored.
+
+    The metrics, the held-out predictions and those of some training rows are stored.
+
+    Args:
+        predictor: the trained network.
+        split: the rows of each set.
+        encoded: the same, encoded.
+        draft: the run.
+    """
+    import pyarrow as pa
+
+    metrics: dict[str, Scores] = {}
+    parts: list[pa.Table] = []
+    with_files = any(table.files for _, table in sets(split))
+    for name, table in sets(split):
+        rows = encoded[name]
+        predictions = predictor.predict_encoded(rows.inputs)
+        metrics[name] = predictions.score(table, rows.weights)
+        if name == "train":
+            some = sample_places(table.rows, predictor.config.seed)
+            weights = None if rows.weights is None else rows.weights[some]
+            shown = _shown(name, table.take(some), predictions.take(some), weights, with_files)
+            draft.write_sample(shown)
+        else:
+            parts.append(_shown(name, table, predictions, rows.weights, with_files))
+    draft.write_metrics(metrics)
+    if parts:
+        draft.write_predictions(pa.concat_tables(parts))
+    return metrics
+
+
+def sample_places(rows: int, seed: int, most: int = SAMPLE) -> NDArray[np.int64]:
+    """The places of some rows, in order: all, or a random choice of `most` that the seed gives."""
+    if rows <= most:
+        return np.arange(rows)
+    return np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
+
+
+def _shown(
+    name: str,
+    table: Table,
+    predictions: Predictions,
+    weights: NDArray[np.float64] | None,
+    with_files: bool,
+) -> pa.Table:
+    """Row, split, target and prediction of rows; their file if there are several, and weight."""
+    import pyarrow as pa
+
+    return pa.table(
+        {
+            **({"file": table.file_names()} if with_files else {}),
+            "row": integers(table.row_numbers),
+            "split": pa.array([name] * table.rows, pa.string()),
+            **({} if weights is None else {"weight": floats(weights)}),
+            **predictions.truth(table),
+            **predictions.columns(),
+        }
+    )
