@@ -41,11 +41,11 @@ def describe_target(target: TargetKind) -> dict[str, object]:
 def describe_features(decisions: Mapping[str, Decision]) -> dict[str, object]:
     """The type of each column, and why."""
     return {
-        column: {"type": decision.feature.type, "reason": _reason(decision)}
+        column: {"type": decision.feature.type, "reason": reason_of(decision)}
         for column, decision in decisions.items()
     }
 
 
-def _reason(decision: Decision) -> str:
+def reason_of(decision: Decision) -> str:
     """Why a column was taken so; one that is ignored for want of a name was not declared so."""
     return NOT_NAMED if decision.feature is UNNAMED else decision.reason

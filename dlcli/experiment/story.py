@@ -12,6 +12,7 @@ from dlcli.config import Config, ConfigFile
 from dlcli.encoding import Rows
 from dlcli.experiment.earlier import initial_weights
 from dlcli.experiment.events import Events, Listener
+from dlcli.experiment.explaining import as_first_told, explain
 from dlcli.experiment.fitting import fit
 from dlcli.experiment.judging import judge
 from dlcli.experiment.loading import quiet_tensorflow, without_collection
@@ -127,13 +128,22 @@ def _make_ready(
 def _carry_out(draft: Draft, resolved: Config, made: _Ready, events: Events) -> Run:
     """Trains, stores and judges."""
     prepared = made.prepared
-    store = partial(_write_network, draft, prepared)
+    store = partial(_store, draft, resolved, made)
     trained = fit(draft, made.job, prepared.engine, events, store)
     store(trained)
     predictor = Predictor(resolved, prepared.encoding, prepared.network, trained.weights)
     metrics = judge(predictor, prepared.split, made.encoded, draft)
     events.tell("result", run=str(draft.path), epochs=trained.epochs, metrics=metrics)
     return draft.finish()
+
+
+def _store(draft: Draft, resolved: Config, made: _Ready, trained: Trained) -> None:
+    """Stores what was learned, also by a training that diverged, and what it shows."""
+    prepared = made.prepared
+    _write_network(draft, prepared, trained)
+    predictor = Predictor(resolved, prepared.encoding, prepared.network, trained.weights)
+    evidence = explain(predictor, as_first_told(prepared, draft), made.encoded, made.job)
+    draft.write_evidence(evidence.model_dump_json())
 
 
 def _device(config: Config, events: Events) -> Device:

@@ -8,27 +8,16 @@ from dlcli.config import Config
 from dlcli.config.activations import Linear
 from dlcli.encoding.layout import plain_layout
 from dlcli.network import (
-    ActivationLayer,
+    AnyLayer,
     DenseLayer,
     DropoutLayer,
     EmbeddingLayer,
-    Layer,
     Network,
-    NormalizationLayer,
     WavesLayer,
+    activation_of,
     build_network,
+    kind_of,
 )
-
-AnyLayer = Layer | WavesLayer | EmbeddingLayer
-
-_KINDS: dict[type[AnyLayer], str] = {
-    WavesLayer: "Periodic",
-    EmbeddingLayer: "Embedding",
-    DenseLayer: "Dense",
-    NormalizationLayer: "BatchNormalization",
-    ActivationLayer: "Activation",
-    DropoutLayer: "Dropout",
-}
 
 
 @dataclass(frozen=True)
@@ -75,13 +64,14 @@ def outline(config: Config) -> tuple[LayerSummary, ...]:
 
 
 def _summary(layer: AnyLayer) -> LayerSummary:
+    activation = activation_of(layer)
     return LayerSummary(
         name=layer.name,
-        kind=_KINDS[type(layer)],
+        kind=kind_of(layer),
         inputs=_inputs(layer),
         units=layer.units,
         parameters=sum(weight.size for weight in layer.weights),
-        activation=_activation(layer),
+        activation=None if activation is None else activation.name,
         column=layer.column if isinstance(layer, EmbeddingLayer) else None,
         rate=layer.rate if isinstance(layer, DropoutLayer) else None,
     )
@@ -93,9 +83,3 @@ def _inputs(layer: AnyLayer) -> int:
     if isinstance(layer, WavesLayer):
         return len(layer.places)
     return 1 if isinstance(layer, EmbeddingLayer) else layer.units
-
-
-def _activation(layer: AnyLayer) -> str | None:
-    if isinstance(layer, DenseLayer | ActivationLayer):
-        return layer.activation.name
-    return None

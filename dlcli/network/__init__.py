@@ -4,6 +4,7 @@ from dlcli.network.contradictions import resolve_head
 from dlcli.network.engine import choose_engine
 from dlcli.network.front import AugmentLayer, EmbeddingLayer, Front, WavesLayer
 from dlcli.network.head import Head, check_values, unreachable
+from dlcli.network.kinds import AnyLayer, activation_of, kind_of
 from dlcli.network.layers import (
     ActivationLayer,
     DenseLayer,
@@ -16,6 +17,7 @@ from dlcli.network.network import Network, build_network
 
 __all__ = [
     "ActivationLayer",
+    "AnyLayer",
     "AugmentLayer",
     "DenseLayer",
     "DropoutLayer",
@@ -27,9 +29,11 @@ __all__ = [
     "NormalizationLayer",
     "WavesLayer",
     "Weight",
+    "activation_of",
     "build_network",
     "check_values",
     "choose_engine",
+    "kind_of",
     "resolve_head",
     "unreachable",
 ]

@@ -7,6 +7,7 @@ passes, waves, embeddings.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -116,10 +117,17 @@ class Front:
 
     def forward(self, matrix: Floats, arrays: Arrays) -> Floats:
         """(rows, inputs) to (rows, units)."""
-        if not self.trained:
+        return self.joined(matrix, self.made(matrix, arrays))
+
+    def made(self, matrix: Floats, arrays: Arrays) -> list[Floats]:
+        """What each of the trained layers makes of encoded rows, (rows, its units)."""
+        return [layer.forward(matrix, arrays) for layer in self.trained]
+
+    def joined(self, matrix: Floats, made: Sequence[Floats]) -> Floats:
+        """What passes and what was made, side by side, (rows, units)."""
+        if not made:
             return matrix
         passed = np.take(matrix, self.passing, axis=1)  # several times faster than an index
-        made = [layer.forward(matrix, arrays) for layer in self.trained]
         return np.concatenate([passed, *made], axis=1)
 
 

@@ -11,7 +11,8 @@ from dlcli.config.activations import Activation, Linear
 from dlcli.config.layers import Hidden, Output
 from dlcli.encoding import Inputs, Layout
 from dlcli.network.activations import Floats
-from dlcli.network.front import EmbeddingLayer, Front, WavesLayer, build_front
+from dlcli.network.front import Front, build_front
+from dlcli.network.kinds import AnyLayer
 from dlcli.network.layers import (
     ActivationLayer,
     Arrays,
@@ -52,7 +53,7 @@ class Network:
         return tuple(weight for layer in self.weighted for weight in layer.weights)
 
     @property
-    def weighted(self) -> tuple[WavesLayer | EmbeddingLayer | Layer, ...]:
+    def weighted(self) -> tuple[AnyLayer, ...]:
         """The layers that may have weights, those of the front first."""
         return (*self.front.trained, *self.layers)
 
@@ -80,11 +81,25 @@ class Network:
         empty = np.zeros((0, self.outputs), dtype=np.float32)
         return np.concatenate(parts) if parts else empty
 
-    def _forward(self, matrix: Floats, arrays: Arrays) -> Floats:
-        x = self.front.forward(matrix, arrays)
+    def passed(self, matrix: Floats, arrays: Arrays) -> Iterator[tuple[AnyLayer, Floats]]:
+        """Yields each of the `weighted` layers with what it makes of some rows.
+
+        Args:
+            matrix: encoded rows, (rows, inputs).
+            arrays: the weights by name.
+        """
+        made = self.front.made(matrix, arrays)
+        yield from zip(self.front.trained, made, strict=True)
+        x = self.front.joined(matrix, made)
+        del made
         for layer in self.layers:
             x = layer.forward(x, arrays)
-        return x
+            yield layer, x
+
+    def _forward(self, matrix: Floats, arrays: Arrays) -> Floats:
+        for _, output in self.passed(matrix, arrays):
+            last = output
+        return last
 
 
 def build_network(layout: Layout, hidden: Sequence[Hidden], output: Output) -> Network:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from dlcli.errors import TrainingError
+from dlcli.errors import RunError, TrainingError
 from dlcli.run.arrays import ArrayKind, write_arrays
 from dlcli.run.checkpoints import FOLDER as CHECKPOINTS
 from dlcli.run.checkpoints import (
@@ -26,7 +26,7 @@ from dlcli.run.json_document import to_json
 from dlcli.run.lock import LOCK, locked
 from dlcli.run.manifest import LIMITS, MANIFEST, FileName, Manifest, resume_command
 from dlcli.run.run import Run
-from dlcli.run.sealed import digest, read_object
+from dlcli.run.sealed import digest, parse_object, read_object
 from dlcli.run.storage import damaged, reason, replaced, sync, sync_folder
 from dlcli.run.weights import Weights
 
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 _NO_ROOM = (None, errno.ENOSPC, errno.EDQUOT)
 """What the system says of a full disk, or a library that doesn't tell."""
+_LONGEST_LINE = 2**28
+"""Most bytes of a line of the log that is read."""
 
 
 class Draft:
@@ -177,6 +179,19 @@ class Draft:
                 if not _ends_a_line(path):  # but for the last one of a process that was killed
                     self._log.write("\n")
             self._log.write(line + "\n")
+
+    def first_told(self, event: str) -> dict[str, object]:
+        """The fields of the first event of a name in the log, also of a process before this one.
+
+        They are empty if there is none, or what stands before it can't be read.
+        """
+        path = self.path / "events.jsonl"
+        with suppress(OSError, RunError), path.open("rb") as stream:
+            for line in iter(lambda: stream.readline(_LONGEST_LINE), b""):
+                fields = parse_object(line, path)
+                if fields.get("event") == event:
+                    return fields
+        return {}
 
     def close(self) -> None:
         """Closes the log; nothing is lost if it isn't called, but the file stays open."""

@@ -25,6 +25,7 @@ ROOMS = (
     "starter",
     "run",
     "prediction",
+    "evidence",
     "model",
     "training",
     "experiment",

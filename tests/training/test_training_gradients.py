@@ -1,0 +1,126 @@
+"""Gradient norms, against what is derived by hand and by finite differences."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from dlcli.encoding import HeldInputs, Rows
+from dlcli.network import DenseLayer
+from dlcli.training.gradients import gradient_norms
+
+ALL = np.arange(13)
+
+
+def first_weights(job):
+    """Weights drawn from a seed of this test's own, as no test needs those of the initializers."""
+    lot = np.random.default_rng(5)
+    return {each.name: lot.normal(size=each.shape) / 2 for each in job.network.weights}
+
+
+def test_of_a_linear_regression_it_is_twice_the_mean_of_error_times_input(make_job):
+    job = make_job({"hidden": ()})
+    kernel, bias = np.array([[0.5], [-1.0], [2.0]], np.float32), np.array([0.25], np.float32)
+    rows = np.array([0, 3, 4, 9])
+    norms = gradient_norms(job, {"output/kernel": kernel, "output/bias": bias}, rows)
+
+    x, y = job.train.inputs.matrix[rows].astype(float), job.train.target[rows].astype(float)
+    errors = x @ kernel + bias - y
+    gradient = np.append(2 * (x * errors).mean(axis=0), 2 * errors.mean())
+    assert norms.last == {"output": pytest.approx(np.sqrt((gradient**2).sum()), rel=1e-5)}
+
+
+def numeric_norms(job, weights, loss):
+    """By central differences, with the forward pass in NumPy."""
+    found = {}
+    for layer in job.network.layers:
+        assert isinstance(layer, DenseLayer)
+        squares = 0.0
+        for name in (f"{layer.name}/kernel", f"{layer.name}/bias"):
+            for place in np.ndindex(weights[name].shape):
+                ends = []
+                for step in (1e-5, -1e-5):
+                    moved = weights[name].copy()
+                    moved[place] += step
+                    arrays = {**weights, name: moved}
+                    ends.append(loss(job.network.forward(job.train.inputs, arrays)))
+                squares += ((ends[0] - ends[1]) / 2e-5) ** 2
+        found[layer.name] = squares**0.5
+    return found
+
+
+@pytest.mark.usefixtures("float64")
+def test_row_and_class_weights_count_and_finite_differences_agree(make_job):
+    job = make_job({"class_weight": {"a": 1.0, "b": 3.0}}, target="two", weighted="train")
+    job = replace(job, train=replace(job.train, inputs=HeldInputs(job.train.inputs.matrix * 1.0)))
+    weights = first_weights(job)
+    target = job.train.target
+    of_rows = job.train.weights * np.where(target == 1, 3, 1)
+
+    def loss(outputs):
+        right = np.where(target == 1, outputs[:, 0], 1 - outputs[:, 0])
+        return (of_rows * -np.log(right)).mean()
+
+    norms = gradient_norms(job, weights, ALL)
+    assert norms.last == pytest.approx(numeric_norms(job, weights, loss), rel=1e-4)
+
+
+def test_the_price_of_large_weights_and_dropout_and_precision_leave_it_as_it_is(make_job):
+    section = {"units": 4, "activation": "tanh"}
+    plain = make_job({"hidden": (section,)})
+    weights = first_weights(plain)
+    dear = {**section, "dropout": 0.5, "kernel_regularizer": {"name": "l2", "l2": 1.0}}
+    other = make_job({"hidden": (dear,), "precision": "mixed_bfloat16"})
+    assert gradient_norms(other, weights, ALL) == gradient_norms(plain, weights, ALL)
+
+
+def test_batch_normalization_takes_the_mean_of_the_rows(make_job):
+    section = {"units": 4, "activation": "tanh", "batch_normalization": True}
+    job = make_job({"hidden": (section,)})
+    weights = first_weights(job)
+    moved = {**weights, "hidden_1_normalization/moving_mean": np.full(4, 99.0)}
+    norms = gradient_norms(job, weights, ALL)
+    assert set(norms.last) == {"hidden_1", "hidden_1_normalization", "output"}
+    assert gradient_norms(job, moved, ALL) == norms
+    # A bias that is taken away again with the mean has no gradient; the kernel has.
+    shifted = {**weights, "hidden_1/bias": weights["hidden_1/bias"] + 7}
+    assert gradient_norms(job, shifted, ALL).last == pytest.approx(norms.last, rel=1e-3)
+
+
+def test_first_and_last_are_the_same_before_a_step(make_job, train):
+    job = make_job()
+    learned = train(job, "graph")
+    norms = gradient_norms(job, learned.weights, ALL)
+    assert norms.first != norms.last
+    untrained = make_job({"optimizer": {"name": "sgd", "learning_rate": 1e-30}})
+    still = gradient_norms(job, train(untrained, "graph").weights, ALL)
+    assert still.first == still.last == norms.first
+
+
+def test_a_training_that_starts_from_another_run_has_no_first_ones(make_job):
+    job = make_job({"initial_weights": "runs/earlier"})
+    norms = gradient_norms(job, first_weights(job), ALL)
+    assert norms.first == {}
+    assert set(norms.last) == {"hidden_1", "output"}
+
+
+def test_a_table_that_is_looked_up_sums_what_each_row_gives(make_job):
+    from dlcli.encoding.layout import Block, EmbeddingTable, Layout
+    from dlcli.network import build_network
+
+    job = make_job({"hidden": ()})
+    layout = Layout((Block("c", "index", ("c",), EmbeddingTable(3, 1)),))
+    network = build_network(layout, (), job.head.output)
+    matrix = np.array([[0], [1], [0]], np.float32)
+    rows = Rows(HeldInputs(matrix), np.array([[1], [2], [4]], np.float32))
+    job = replace(job, network=network, train=rows)
+    weights = {
+        "embedding_1/embeddings": np.zeros((3, 1), np.float32),
+        "output/kernel": np.array([[3]], np.float32),
+        "output/bias": np.zeros(1, np.float32),
+    }
+    # 2/3·(−1 − 4)·3 for the first row of the table, 2/3·(−2)·3 for the second.
+    norms = gradient_norms(job, weights, np.arange(3))
+    assert norms.last["embedding_1"] == pytest.approx((10**2 + 4**2) ** 0.5)
