@@ -26,6 +26,7 @@ ROOMS = (
     "run",
     "prediction",
     "evidence",
+    "comparison",
     "model",
     "training",
     "experiment",

@@ -1,0 +1,138 @@
+"""The held-out rows of a run: what is true of them and what was predicted, as arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlcli.encoding import ClassTarget, LabelTarget, NumberTarget, TargetEncoder
+from dlcli.encoding.target.labels import split_labels
+from dlcli.errors import RunError
+from dlcli.prediction.kept import KeptColumns
+from dlcli.scores import Scores, score_binary, score_classes, score_labels, score_numbers
+from dlcli.scores.arithmetic import Array, Floats
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """The rows of one set."""
+
+    target: TargetEncoder
+    """What was predicted."""
+    row: NDArray[np.int64]
+    """The row of each in its file, (rows,)."""
+    files: Sequence[str] | None
+    """The file of each, (rows,), if the data are in several."""
+    weight: Floats | None
+    """(rows,), if the config has weights."""
+    truth: Array
+    """Numbers (rows, columns), places of classes (rows,), or marks of labels (rows, labels)."""
+    outputs: Floats
+    """Numbers (rows, columns); probabilities (rows, classes or labels), of two classes that of the
+    second alone, or a margin, (rows, 1)."""
+    has_margin: bool = False
+    """Whether the one output for two classes is a margin around 0."""
+    has_deviance: bool = False
+    """Whether numbers are scored by the deviance, too."""
+
+    @property
+    def rows(self) -> int:
+        """How many there are."""
+        return len(self.row)
+
+    @property
+    def weights(self) -> Floats:
+        """The weight of each row, 1 if the config has none, (rows,)."""
+        return np.ones(self.rows) if self.weight is None else self.weight
+
+    def take(self, places: Array) -> HeldOut:
+        """Some of the rows, in the order given."""
+        return replace(
+            self,
+            row=self.row[places],
+            files=None if self.files is None else [self.files[place] for place in places],
+            weight=None if self.weight is None else self.weight[places],
+            truth=self.truth[places],
+            outputs=self.outputs[places],
+        )
+
+    def counted(self) -> HeldOut:
+        """The rows that have some weight."""
+        return self if self.weight is None else self.take(np.flatnonzero(self.weight > 0))
+
+    def scores(self) -> Scores:
+        """The metrics, as `train` has taken them."""
+        weight = self.weight
+        if isinstance(self.target, NumberTarget):
+            return score_numbers(self.truth, self.outputs, weight, deviance=self.has_deviance)
+        if isinstance(self.target, LabelTarget):
+            return score_labels(self.truth, self.outputs, weight, names=self.target.labels)
+        if self.target.width == 2:
+            positive = self.outputs[:, 0]
+            return score_binary(self.truth, positive, weight, probabilistic=not self.has_margin)
+        return score_classes(self.truth, self.outputs, weight)
+
+
+def read_rows(columns: KeptColumns, target: TargetEncoder, *, has_deviance: bool) -> HeldOut:
+    """The rows of a table of predictions.
+
+    Args:
+        columns: of the rows of one set.
+        target: what was predicted.
+        has_deviance: whether numbers are scored by the deviance, too.
+
+    Raises:
+        RunError: for columns that don't fit the target.
+    """
+    weight = columns.floats("weight")[:, 0] if columns.has("weight") else None
+    if weight is not None and not (np.isfinite(weight) & (weight >= 0)).all():
+        raise RunError(f"{columns.place}: column 'weight' holds what is no weight; train it again")
+    has_margin = isinstance(target, ClassTarget) and columns.has("margin")
+    return HeldOut(
+        target,
+        columns.integers("row"),
+        columns.texts("file") if columns.has("file") else None,
+        weight,
+        _truth(columns, target),
+        columns.floats(*_outputs(target, has_margin)),
+        has_margin,
+        has_deviance,
+    )
+
+
+def _truth(columns: KeptColumns, target: TargetEncoder) -> Array:
+    if isinstance(target, NumberTarget):
+        return columns.floats(*_named("target", target.columns))
+    if isinstance(target, ClassTarget):
+        return columns.places("target", target.classes)
+    if target.delimiter is None:
+        return (columns.floats(*(f"target_{label}" for label in target.labels)) > 0).astype(
+            np.int64
+        )
+    return _marks(columns.texts("target"), target)
+
+
+def _marks(texts: Sequence[str], target: LabelTarget) -> NDArray[np.int64]:
+    """1 for each label that a text names, (rows, labels)."""
+    delimiter = target.delimiter or ""
+    named = {text: frozenset(split_labels(text, delimiter)) for text in set(texts)}
+    rows = {text: [label in names for label in target.labels] for text, names in named.items()}
+    return np.array([rows[text] for text in texts], dtype=np.int64).reshape(-1, target.width)
+
+
+def _outputs(target: TargetEncoder, has_margin: bool) -> list[str]:
+    """The columns that hold what the metrics are taken of."""
+    if isinstance(target, NumberTarget):
+        return _named("prediction", target.columns)
+    if has_margin:
+        return ["margin"]
+    names = target.classes if isinstance(target, ClassTarget) else target.labels
+    names = names[1:] if isinstance(target, ClassTarget) and len(names) == 2 else names
+    return [f"probability_{name}" for name in names]
+
+
+def _named(what: str, columns: Sequence[str]) -> list[str]:
+    return [f"{what}_{column}" for column in columns] if len(columns) > 1 else [what]

@@ -1,0 +1,152 @@
+"""What differs in the configs of runs, and only that, by the paths that `--set` takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import yaml
+
+from dlcli.config import ConfigFile
+from dlcli.config.document import CoreDumper
+from dlcli.config.paths import Path, format_path, printable
+from dlcli.config.section import Section
+
+_ORDER = (
+    "hidden",
+    "output",
+    "loss",
+    "optimizer",
+    "learning_rate_schedule",
+    "epochs",
+    "batch_size",
+    "early_stopping",
+    "class_weight",
+    "initial_weights",
+    "seed",
+    "input",
+    "data",
+    "metrics",
+    "precision",
+    "engine",
+    "device",
+    "threads",
+    "checkpoint",
+)
+"""What people change first comes first; `name` says nothing."""
+_FILES = ("train", "validation", "test")
+_CHOSEN_BY = ("name", "type")
+_MOST_ITEMS = 8
+_MOST_SIGNS = 80
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A key of the config that has different values."""
+
+    path: str
+    """As `--set` takes it: `hidden[0].units`."""
+    values: tuple[object, ...]
+    """For each run the value as YAML would have it, less what is default; `None` for none."""
+
+
+def differing_settings(files: Sequence[ConfigFile]) -> list[Setting]:
+    """What differs in some resolved configs, in the order of its meaning."""
+    sections = [_top_level(file) for file in files]
+    found: list[tuple[Path, tuple[object, ...]]] = []
+    for key in _ORDER:
+        found += _differences((key,), [section[key] for section in sections])
+    return [Setting(format_path(path), values) for path, values in found]
+
+
+def _top_level(file: ConfigFile) -> dict[str, object]:
+    """The config's keys; files lead from the current folder, where each run's led from its own."""
+    config = file.config
+    found = {key: getattr(config, key) for key in type(config).model_fields}
+    moved = {key: _moved(getattr(config.data, key), file) for key in _FILES}
+    found["data"] = config.data.model_copy(update=moved)
+    found["initial_weights"] = _moved(config.initial_weights, file)
+    return found
+
+
+def _moved(source: object, file: ConfigFile) -> object:
+    if isinstance(source, tuple):
+        return tuple(file.resolve(each).as_posix() for each in source)
+    return file.resolve(source).as_posix() if isinstance(source, str) else source
+
+
+def _differences(path: Path, values: Sequence[object]) -> Iterator[tuple[Path, tuple[object, ...]]]:
+    """Yields each place below a path where values differ, as far down as they have one form."""
+    if all(type(value) is type(values[0]) and value == values[0] for value in values):
+        return
+    keys = _keys(values)
+    if keys is None:
+        yield path, tuple(map(to_yaml, values))
+        return
+    for key in keys:
+        yield from _differences((*path, key), [_below(value, key) for value in values])
+
+
+def _keys(values: Sequence[object]) -> list[str | int] | None:
+    """The keys or indices below values of one form; `None` if they have none in common."""
+    first = values[0]
+    if isinstance(first, Section):
+        is_one_form = all(type(value) is type(first) for value in values)
+        return list(type(first).model_fields) if is_one_form else None
+    mappings = [value for value in values if isinstance(value, Mapping)]
+    if len(mappings) == len(values):
+        return list(dict.fromkeys(key for mapping in mappings for key in mapping))
+    lists = [value for value in values if isinstance(value, tuple)]
+    if len(lists) == len(values) and any(isinstance(item, Section) for item in sum(lists, ())):
+        return list(range(max(map(len, lists))))
+    return None
+
+
+def _below(value: object, key: str | int) -> object:
+    if isinstance(value, Section):
+        return getattr(value, str(key))
+    if isinstance(value, Mapping):
+        return value.get(key)
+    assert isinstance(value, tuple) and isinstance(key, int)
+    return value[key] if key < len(value) else None
+
+
+def to_yaml(value: object) -> object:
+    """A part of the config in its shortest form: `adam`, `{name: sgd, momentum: 0.9}`."""
+    if isinstance(value, Section):
+        names = [key for key in _CHOSEN_BY if key in type(value).model_fields]
+        if value.is_plain and names and getattr(value, names[0]) is not None:
+            return getattr(value, names[0])
+        keys = [key for key in type(value).model_fields if key in names or value.differs(key)]
+        return {key: to_yaml(getattr(value, key)) for key in keys}
+    if isinstance(value, Mapping):
+        return {str(key): to_yaml(item) for key, item in value.items()}
+    return [to_yaml(item) for item in value] if isinstance(value, tuple) else value
+
+
+def as_text(value: object) -> str:
+    """A setting's value as YAML on one line, cut before it is long; a dash for none."""
+    if value is None:
+        return "-"
+    dumped: str = yaml.dump(
+        [_shortened(value)],
+        Dumper=CoreDumper,
+        default_flow_style=True,
+        sort_keys=False,
+        allow_unicode=True,
+        width=2**31 - 1,
+    )
+    return printable(dumped.strip()[1:-1])
+
+
+def _shortened(value: object) -> object:
+    """A value less what is beyond the first few of a list or mapping."""
+    if isinstance(value, list):
+        rest = ["…"] if len(value) > _MOST_ITEMS else []
+        return [*map(_shortened, value[:_MOST_ITEMS]), *rest]
+    if isinstance(value, dict):
+        kept = {key: _shortened(item) for key, item in islice(value.items(), _MOST_ITEMS)}
+        return {**kept, **({"…": "…"} if len(value) > _MOST_ITEMS else {})}
+    is_long = isinstance(value, str) and len(value) > _MOST_SIGNS
+    return f"{str(value)[: _MOST_SIGNS - 1]}…" if is_long else value

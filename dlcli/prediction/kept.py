@@ -1,0 +1,102 @@
+"""The columns of predictions as a run keeps them, read with distrust."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlcli.errors import RunError
+from dlcli.table.arrays import to_numpy
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class KeptColumns:
+    """The columns of a run's predictions, which may be anything."""
+
+    table: pa.Table
+    place: str
+    """Where the table lies, for messages."""
+
+    def of_split(self, split: str) -> KeptColumns:
+        """Those of the rows of one set."""
+        import pyarrow.compute as pc
+
+        return KeptColumns(
+            self.table.filter(pc.equal(self._cast("split", "string"), split)), self.place
+        )
+
+    def filtered(self, rows: NDArray[np.bool_]) -> KeptColumns:
+        """Those of the rows that are marked, (rows,)."""
+        import pyarrow as pa
+
+        return KeptColumns(self.table.filter(pa.array(rows)), self.place)
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return int(self.table.num_rows)
+
+    def has(self, name: str) -> bool:
+        """Whether there is a column of a name."""
+        return name in self.table.column_names
+
+    def floats(self, *names: str) -> Floats:
+        """Numbers, or true and false as 1 and 0, (rows, names)."""
+        each = [to_numpy(self._cast(name, "double"), np.float64) for name in names]
+        return np.stack(each, axis=1)
+
+    def integers(self, name: str) -> NDArray[np.int64]:
+        """Integers, (rows,)."""
+        return to_numpy(self._cast(name, "int64"), np.int64)
+
+    def texts(self, name: str) -> list[str]:
+        """Texts, (rows,)."""
+        texts: list[str] = self._cast(name, "string").to_pylist()
+        return texts
+
+    def places(self, name: str, known: Sequence[str]) -> NDArray[np.int64]:
+        """The place of each value among those that are known, (rows,).
+
+        Raises:
+            RunError: for any other value.
+        """
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        found = pc.index_in(self._cast(name, "string"), value_set=pa.array(list(known), "string"))
+        if found.null_count:
+            raise self._damaged(name, "holds a value that its encoding.json doesn't know")
+        return to_numpy(pc.cast(found, "int64"), np.int64)
+
+    def _cast(self, name: str, storage: str) -> pa.ChunkedArray:
+        """A column as another type.
+
+        Raises:
+            RunError: if it isn't there, has gaps, or can't be.
+        """
+        from pyarrow import ArrowException, types
+        from pyarrow.compute import cast
+
+        if self.table.column_names.count(name) != 1:
+            raise self._damaged(name, "is missing, or there twice")
+        column = self.table.column(name)
+        if column.null_count:
+            raise self._damaged(name, "has gaps")
+        try:
+            if types.is_boolean(column.type) and storage == "double":
+                column = cast(column, "int8")
+            return cast(column, storage)
+        except ArrowException:
+            raise self._damaged(name, f"holds {str(column.type)[:60]}") from None
+
+    def _damaged(self, name: str, finding: str) -> RunError:
+        return RunError(f"{self.place}: column '{name[:60]}' {finding}; train it again")

@@ -1,0 +1,109 @@
+"""Rows and runs to compare, made by hand: nothing is trained."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from dlcli.comparison.held_out import HeldOut
+from dlcli.config import ConfigFile, dump_config, load_config
+from dlcli.encoding import ClassTarget, NumberTarget, TargetEncoder
+from dlcli.encoding.scaling.linear import LinearScaling
+from dlcli.experiment import Events, prepare
+from dlcli.experiment.resolution import resolved_config
+from dlcli.run import Draft, Run, fingerprint, new_run
+
+NUMBER = NumberTarget(columns=("y",), scalings=(LinearScaling(name="none"),))
+TWO = ClassTarget(column="y", classes=("no", "yes"), stored="text")
+HISTORY = {"loss": [2.0, 1.0]}
+
+
+def numbers(truth: Sequence[float], prediction: Sequence[float], **more: Any) -> HeldOut:
+    """Rows of a number."""
+    columns = [np.array(each, float)[:, np.newaxis] for each in (truth, prediction)]
+    return held_out(NUMBER, *columns, **more)
+
+
+def two_classes(truth: Sequence[int], chances: Sequence[float], **more: Any) -> HeldOut:
+    """Rows of two classes."""
+    return held_out(TWO, np.array(truth), np.array(chances, float)[:, np.newaxis], **more)
+
+
+def held_out(
+    target: TargetEncoder, truth: Any, outputs: Any, weight: Any = None, **more: Any
+) -> HeldOut:
+    rows = np.arange(1, len(truth) + 1)
+    weight = None if weight is None else np.array(weight, float)
+    return HeldOut(target, rows, None, weight, truth, outputs, **more)
+
+
+def number_run(
+    folder: Path,
+    name: str,
+    predictions: Mapping[int, float],
+    *,
+    config: Mapping[str, Any] | None = None,
+    stored: Mapping[str, Any] | None = None,
+    split: str = "test",
+    kind: str = "train",
+) -> Run:
+    """A run that has predicted y of some rows of `table.csv`, where row 1 has y = 1, and so on.
+
+    Args:
+        folder: where the table, the config and the run come to lie.
+        name: of the run.
+        predictions: of the held-out rows, by their number; without any, no row is held out.
+        config: more keys of the config.
+        stored: `metrics`, `baselines` and `environment`, and `predictions` that are another table.
+        split: the set that the rows are of.
+        kind: what the run did.
+    """
+    write_table(folder / "table.csv")
+    path = folder / f"{name}.yaml"
+    path.write_text(json.dumps(_content(split if predictions else None, config or {})), "utf-8")
+    given = {"metrics": {split: {"mse": 1.0}}, "predictions": _table(predictions, split)}
+    with new_run(folder / name, name) as draft:
+        _fill(draft, load_config(path), {**given, **(stored or {})}, kind)
+        return draft.finish(kind)
+
+
+def write_table(path: Path) -> None:
+    if not path.exists():
+        lines = [f"{row},{row % 3},{row}" for row in range(1, 101)]
+        path.write_text("\n".join(["x,z,y", *lines]) + "\n", encoding="utf-8")
+
+
+def _content(split: str | None, changes: Mapping[str, Any]) -> dict[str, Any]:
+    held_out = {split: 0.5} if split else {}
+    data = {"train": "table.csv", "target": "y", **held_out, **changes.get("data", {})}
+    rest = {"input": {"features": ["x"], "scaling": "none"}, "hidden": [], "epochs": 2}
+    return {**rest, **changes, "data": data}
+
+
+def _table(predictions: Mapping[int, float], split: str) -> pa.Table | None:
+    if not predictions:
+        return None
+    rows = list(predictions)
+    columns = {"row": rows, "split": [split] * len(rows), "target": list(map(float, rows))}
+    return pa.table({**columns, "prediction": list(predictions.values())})
+
+
+def _fill(draft: Draft, file: ConfigFile, stored: Mapping[str, Any], kind: str) -> None:
+    prepared = prepare(file, Events(lambda *_: None))
+    data = [fingerprint(file.path.parent / "table.csv")]
+    draft.write_config(file.text)
+    draft.write_resolved(dump_config(resolved_config(file, prepared, draft.path, threads=1)))
+    draft.write_encoding(prepared.encoding.model_dump_json())
+    draft.write_history(HISTORY)
+    draft.write_environment({"data": data, **stored.get("environment", {})})
+    if kind == "train":
+        draft.write_metrics(stored["metrics"])
+    if stored["predictions"] is not None:
+        draft.write_predictions(stored["predictions"])
+    if "baselines" in stored:
+        draft.write_baselines(stored["baselines"])

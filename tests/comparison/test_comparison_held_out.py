@@ -1,0 +1,116 @@
+"""Held-out rows read back from a run's predictions: the same metrics as when they were stored."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from dlcli.comparison.held_out import read_rows
+from dlcli.encoding import ClassTarget, LabelTarget, NumberTarget, TargetEncoder
+from dlcli.encoding.scaling.linear import LinearScaling
+from dlcli.errors import RunError
+from dlcli.prediction import Predictions
+from dlcli.prediction.kept import KeptColumns
+from dlcli.table import Table
+
+SCALED = LinearScaling(name="standard", offset=2.0, scale=3.0)
+BARE = LinearScaling(name="none")
+COLUMNS = {
+    "n": [1.5, 2.0, 4.25, 8.0],
+    "m": [0.0, -1.0, 2.0, 3.0],
+    "count": [0, 3, 2, 1],
+    "kind": ["cat", "dog", "cat", "cow"],
+    "digit": [7, 9, 9, 7],
+    "is": [True, False, False, True],
+    "p": [1, 0, 1, 1],
+    "q": [0, 0, 1, 0],
+    "tags": ["a|b", "", "b", "a"],
+}
+TABLE = Table("rows.csv", pa.table(COLUMNS), np.arange(1, 5))
+KINDS = ClassTarget(column="kind", classes=("cat", "cow", "dog"), stored="text")
+DIGITS = ClassTarget(column="digit", classes=("7", "9"), stored="integer")
+TRUTHS = ClassTarget(column="is", classes=("false", "true"), stored="boolean")
+CASES: dict[str, tuple[TargetEncoder, int, dict[str, bool]]] = {
+    "a number": (NumberTarget(columns=("n",), scalings=(SCALED,)), 1, {}),
+    "numbers": (NumberTarget(columns=("n", "m"), scalings=(SCALED, BARE)), 2, {}),
+    "a count": (
+        NumberTarget(columns=("count",), scalings=(BARE,), counts=True),
+        1,
+        {"has_deviance": True},
+    ),
+    "classes": (KINDS, 3, {}),
+    "two classes": (DIGITS, 1, {}),
+    "two outputs": (TRUTHS, 2, {}),
+    "a margin": (TRUTHS, 1, {"has_margin": True}),
+    "labels": (LabelTarget(columns=("p", "q"), labels=("p", "q"), stored="integer"), 2, {}),
+    "labels of one text": (
+        LabelTarget(columns=("tags",), labels=("a", "b"), stored="integer", delimiter="|"),
+        2,
+        {},
+    ),
+}
+
+
+def stored(predictions: Predictions, weights: np.ndarray | None) -> pa.Table:
+    return pa.table(
+        {
+            "row": [1, 2, 3, 4],
+            "split": ["test"] * 4,
+            **({} if weights is None else {"weight": weights}),
+            **predictions.truth(TABLE),
+            **predictions.columns(),
+        }
+    )
+
+
+@pytest.mark.parametrize("weights", [None, np.array([1.0, 0.0, 2.5, 1.0])])
+@pytest.mark.parametrize("case", CASES)
+def test_the_metrics_are_those_that_were_taken_of_the_predictions(case, weights):
+    target, width, facts = CASES[case]
+    outputs = np.random.default_rng(5).uniform(0.05, 0.95, (4, width)).astype(np.float32)
+    if width > 1 and target.kind == "classes":
+        outputs /= outputs.sum(axis=1, keepdims=True)
+    predictions = Predictions(target, outputs, **facts)
+    columns = KeptColumns(stored(predictions, weights), "here").of_split("test")
+
+    held = read_rows(columns, target, has_deviance=facts.get("has_deviance", False))
+    expected = predictions.score(TABLE, weights)
+    for name, value in held.scores().items():
+        if not isinstance(value, list | dict):
+            assert value == pytest.approx(expected[name], rel=1e-9), name
+    assert held.rows == 4
+
+
+def table(**changes: object) -> KeptColumns:
+    columns = {"row": [1, 2], "split": ["test"] * 2, "target": [1.0, 2.0], "prediction": [1.0, 2.5]}
+    return KeptColumns(pa.table({**columns, **changes}), "run/predictions.parquet")
+
+
+NUMBER = NumberTarget(columns=("n",), scalings=(BARE,))
+
+
+@pytest.mark.parametrize(
+    ("columns", "finding"),
+    [
+        ({"prediction": [1.0, None]}, "column 'prediction' has gaps"),
+        ({"prediction": ["a", "b"]}, "column 'prediction' holds string"),
+        ({"row": [[1], [2]]}, "column 'row' holds list<item: int64>"),
+        ({"weight": [1.0, -1.0]}, "column 'weight' holds what is no weight"),
+        ({"weight": [1.0, float("nan")]}, "column 'weight' holds what is no weight"),
+    ],
+)
+def test_columns_that_hold_something_else_are_refused(columns, finding):
+    with pytest.raises(RunError) as caught:
+        read_rows(table(**columns), NUMBER, has_deviance=False)
+    assert str(caught.value) == f"run/predictions.parquet: {finding}; train it again"
+
+
+def test_a_column_that_is_not_there_is_refused():
+    with pytest.raises(RunError) as caught:
+        read_rows(table(), KINDS, has_deviance=False)
+    assert "holds a value that its encoding.json doesn't know" in str(caught.value)
+    with pytest.raises(RunError) as caught:
+        two = NumberTarget(columns=("n", "m"), scalings=(BARE, BARE))
+        read_rows(table(), two, has_deviance=False)
+    assert "column 'target_n' is missing, or there twice" in str(caught.value)

@@ -1,0 +1,213 @@
+"""Intervals where a formula, or a table in print, says what they must be."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from dlcli.comparison.estimates import contrast_metrics, estimate_metrics
+from dlcli.comparison.proportions import (
+    Proportion,
+    paired_interval,
+    share_interval,
+    unpaired_interval,
+)
+from dlcli.comparison.quantiles import expanded_tail, student_quantile
+from tests.comparison.hand_made import numbers, two_classes
+
+Z = 1.959964
+
+
+def share(hits: int, rows: int, weight: float = 1.0) -> Proportion:
+    marks = np.arange(rows) < hits
+    return Proportion(marks, np.ones(rows, np.bool_), np.full(rows, weight))
+
+
+@pytest.mark.parametrize(("freedom", "quantile"), [(4, 2.776), (9, 2.262), (29, 2.045)])
+def test_students_quantile_is_that_of_the_tables(freedom, quantile):
+    assert student_quantile(0.975, freedom) == pytest.approx(quantile, abs=0.005)
+
+
+def test_few_rows_cut_smaller_tails():
+    # √(10 / 9) · 2.262 = 2.384, below which are 0.86 % of a normal distribution.
+    assert expanded_tail(10) == pytest.approx(0.00856, abs=5e-5)
+    assert expanded_tail(10_000) == pytest.approx(0.025, abs=1e-4)
+
+
+def test_a_share_has_wilsons_interval():
+    # Newcombe, Statistics in Medicine 17 (1998), table I: 81 of 263.
+    assert share_interval(share(81, 263)) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+
+
+def test_a_share_of_all_rows_leaves_open_how_many_might_be_missed():
+    # 1 / (1 + z² / 20)
+    assert share_interval(share(20, 20)) == (pytest.approx(0.8389, abs=5e-5), 1.0)
+    assert share_interval(share(0, 20)) == (0.0, pytest.approx(0.1611, abs=5e-5))
+    assert share_interval(share(1, 1)) == (pytest.approx(0.2065, abs=5e-5), 1.0)
+
+
+def test_weights_count_as_so_many_rows_of_equal_weight():
+    assert share_interval(share(3, 10, weight=5)) == pytest.approx(share_interval(share(3, 10)))
+    lopsided = Proportion(np.ones(3, np.bool_), np.ones(3, np.bool_), np.array([8.0, 1.0, 1.0]))
+    assert lopsided.size == pytest.approx(100 / 66)
+
+
+def test_a_difference_of_shares_of_the_same_rows_has_bonett_and_prices_interval():
+    first, second = share(4, 98), share(0, 98)
+    second.hits[10:22] = True  # 12 gained, 4 lost: 0.13 and 0.05 of 100
+    half = Z * math.sqrt((0.18 - 0.08**2) / 100)
+    assert paired_interval(first, second) == pytest.approx((0.08 - half, 0.08 + half))
+
+
+def test_a_difference_of_shares_of_other_rows_has_agresti_and_caffos_interval():
+    half = Z * math.sqrt(0.9 * 0.1 / 10 + 0.4 * 0.6 / 10)  # 9 of 10 and 4 of 10
+    assert unpaired_interval(share(3, 8), share(8, 8)) == pytest.approx((0.5 - half, 0.5 + half))
+
+
+def test_the_mean_of_many_rows_has_the_normal_interval():
+    errors = np.tile([0.0, 2.0], 10_000)
+    found = estimate_metrics(numbers(np.zeros(20_000), errors))["mae"]
+    half = Z / math.sqrt(20_000)  # the deviation is 1
+    assert (found.value, found.lower, found.upper) == pytest.approx((1, 1 - half, 1 + half))
+
+
+def test_the_mean_of_some_symmetric_rows_has_nearly_students_interval():
+    errors = np.linspace(1, 3, 101)
+    found = estimate_metrics(numbers(np.zeros(101), errors), only=["mae"])["mae"]
+    half = 1.984 * np.std(errors, ddof=1) / math.sqrt(101)
+    assert found.lower == pytest.approx(2 - half, abs=0.1 * half)
+    assert found.upper == pytest.approx(2 + half, abs=0.1 * half)
+
+
+def test_the_rmse_has_the_root_of_the_interval_of_the_mse():
+    found = estimate_metrics(numbers(np.zeros(50), np.linspace(-3, 2, 50)))
+    assert found["rmse"].lower == pytest.approx(math.sqrt(found["mse"].lower or 0))
+    assert found["rmse"].upper == pytest.approx(math.sqrt(found["mse"].upper or 0))
+
+
+@pytest.mark.parametrize("rows", [400, 12_000])
+def test_the_auc_has_nearly_the_interval_of_delong(rows):
+    """DeLong, DeLong and Clarke-Pearson, Biometrics 44 (1988)."""
+    generator = np.random.default_rng(3)
+    truth = np.arange(rows) % 2
+    scores = generator.normal(size=rows) + truth
+    above = scores[truth == 1][:, np.newaxis] > scores[truth == 0]
+    variance = sum(np.var(above.mean(axis=axis), ddof=1) / (rows / 2) for axis in (0, 1))
+    half = Z * math.sqrt(variance)
+
+    chances = 1 / (1 + np.exp(-scores))
+    found = estimate_metrics(two_classes(truth, chances), only=["auc"])["auc"]
+    assert found.value == pytest.approx(above.mean())
+    assert found.lower == pytest.approx(above.mean() - half, abs=0.15 * half)
+    assert found.upper == pytest.approx(above.mean() + half, abs=0.15 * half)
+
+
+def test_few_rows_have_no_interval_but_of_a_share():
+    found = estimate_metrics(two_classes([0, 1, 1], [0.2, 0.6, 0.4]))
+    assert (found["log_loss"].lower, found["log_loss"].reason) == (None, "fewer than 10 rows")
+    assert found["accuracy"].lower == pytest.approx(0.2077, abs=5e-5)  # Wilson, 2 of 3
+
+
+def test_one_row_is_told_without_a_fault():
+    found = estimate_metrics(numbers([1], [2]))
+    assert (found["mae"].value, found["mae"].reason) == (1.0, "fewer than 10 rows")
+    assert (found["r2"].value, found["r2"].reason) == (None, None)
+
+
+def test_a_perfect_order_has_no_interval_that_resampling_could_tell():
+    found = estimate_metrics(two_classes([0, 1] * 20, [0.1, 0.9] * 20))
+    assert (found["auc"].value, found["auc"].lower) == (1.0, None)
+    assert found["auc"].reason == (
+        "the same in every resample of the rows, which then can't tell how far off"
+    )
+    assert found["accuracy"].lower == pytest.approx(40 / (40 + Z**2))
+
+
+def test_a_class_of_one_row_leaves_the_auc_without_an_interval():
+    found = estimate_metrics(two_classes([1] + [0] * 29, np.linspace(0.9, 0.1, 30)))
+    assert found["auc"].reason == "undefined in too many resamples of the rows"
+
+
+def test_an_interval_stays_where_a_metric_can_be():
+    chances = np.where(np.arange(12) % 2, 0.9, 0.1)
+    chances[3] = 0.3
+    found = estimate_metrics(two_classes(np.arange(12) % 2, chances))
+    for estimate in found.values():
+        assert estimate.lower is None or estimate.lower >= 0
+    assert found["auc"].upper is None or found["auc"].upper <= 1
+
+
+def test_rows_of_weight_0_are_not_there():
+    few = estimate_metrics(numbers([0] * 12, range(12)))
+    more = numbers([0] * 14, [*range(12), 100, 200], weight=[1] * 12 + [0] * 2)
+    assert estimate_metrics(more) == few
+
+
+def test_the_same_rows_have_the_same_interval_each_time():
+    held = numbers([0] * 30, range(30))
+    assert estimate_metrics(held) == estimate_metrics(held)
+
+
+TRUTH = np.linspace(0, 10, 40)
+NOISE = np.resize([1.0, -1.0, 0.5, -0.5, 2.0], 40)
+
+
+def test_a_smaller_error_is_better_and_a_larger_one_worse():
+    rough, fine = numbers(TRUTH, TRUTH + NOISE), numbers(TRUTH, TRUTH + 0.1 * NOISE)
+    better = contrast_metrics(rough, fine, paired=True)
+    assert {name: each.verdict for name, each in better.items()} == dict.fromkeys(
+        ("mse", "rmse", "mae", "r2", "median_absolute_error"), "better"
+    )
+    assert better["mae"].value == pytest.approx(-0.9)  # of a mean of 1
+    worse = contrast_metrics(fine, rough, paired=True)
+    assert {each.verdict for each in worse.values()} == {"worse"}
+
+
+def test_a_small_difference_is_seen_only_on_the_same_rows():
+    generator = np.random.default_rng(0)
+    first = numbers(TRUTH, TRUTH + 10 * NOISE)
+    second = numbers(TRUTH, TRUTH + 9.5 * NOISE + 0.05 * generator.normal(size=40))
+    assert contrast_metrics(first, second, paired=True)["mae"].verdict == "better"
+    assert contrast_metrics(first, second, paired=False)["mae"].verdict == "noise"
+
+
+def test_the_same_predictions_make_no_difference():
+    held = two_classes([0, 1] * 10, [0.2, 0.7, 0.6, 0.9] * 5)
+    found = contrast_metrics(held, held, paired=True)
+    assert found["log_loss"].verdict == found["auc"].verdict == "same"
+    # Of 20 rows without a disagreement: ± z √(2 / 22) / √22
+    assert found["accuracy"].upper == pytest.approx(Z * math.sqrt(2 / 22**2))
+    assert found["accuracy"].verdict == "noise"
+
+
+def test_a_difference_that_is_the_same_on_every_row_has_no_interval():
+    first, second = numbers(TRUTH, TRUTH + 1), numbers(TRUTH, TRUTH + 2)
+    found = contrast_metrics(first, second, paired=True)["mae"]
+    assert (found.value, found.lower, found.verdict) == (pytest.approx(1), None, "unknown")
+
+
+def test_a_difference_on_few_rows_of_many_has_an_interval():
+    other = TRUTH + NOISE
+    other[:2] += [3, -3]
+    found = contrast_metrics(numbers(TRUTH, TRUTH + NOISE), numbers(TRUTH, other), paired=True)
+    assert found["mae"].value == pytest.approx(6 / 40)
+    assert found["mae"].verdict == "noise"
+    assert found["mae"].upper is not None
+    assert found["mae"].upper < 1
+
+
+def test_a_metric_of_one_of_the_runs_alone_is_no_difference():
+    margin = two_classes([0, 1], [-1, 1], has_margin=True)
+    found = contrast_metrics(two_classes([0, 1], [0.1, 0.9]), margin, paired=True)
+    assert "log_loss" not in found
+    assert found["accuracy"].value == 0
+
+
+def test_numbers_whose_squares_overflow_are_told_without_a_fault():
+    large = estimate_metrics(numbers([0] * 20, np.linspace(1e152, 2e153, 20)))["mse"]
+    assert large.lower is not None
+    assert large.lower < (large.value or 0)
+    larger = estimate_metrics(numbers([0] * 20, np.linspace(1e153, 2e154, 20)))["mse"]
+    assert (larger.value, larger.lower) == (None, None)

@@ -1,0 +1,199 @@
+"""Runs side by side: which rows they share, what is refused, and what is said of it."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+
+from dlcli.comparison import compare
+from dlcli.errors import RunError, UsageError
+from tests.comparison.hand_made import number_run
+
+ROWS = range(1, 51)
+NEAR = {row: row + (0.5 if row % 2 else -0.25) for row in ROWS}
+FAR = {row: row + (2.0 if row % 3 else -1.0) for row in ROWS}
+
+
+def test_rows_are_paired_by_their_number_in_whatever_order(tmp_path):
+    first = number_run(tmp_path, "first", FAR)
+    second = number_run(tmp_path, "second", dict(reversed(NEAR.items())))
+    found = compare([first, second])
+    (against,) = found.against
+    assert (found.split, against.rows, against.reason) == ("test", 50, None)
+    assert against.contrasts["mae"].value == pytest.approx(0.375 - (34 * 2 + 16) / 50)
+    assert against.contrasts["mae"].verdict == "better"
+
+
+def test_rows_that_both_have_are_paired_if_they_are_most(tmp_path):
+    runs = [number_run(tmp_path, "a", FAR), number_run(tmp_path, "b", {1: 1.0, **_some(NEAR, 40)})]
+    (against,) = compare(runs).against
+    assert (against.rows, against.reason) == (40, None)
+
+
+def _some(predictions, most):
+    return {row: value for row, value in predictions.items() if row <= most}
+
+
+def test_few_shared_rows_are_not_paired(tmp_path):
+    later = {row: row + 0.5 for row in range(41, 91)}
+    runs = [number_run(tmp_path, "a", FAR), number_run(tmp_path, "b", later)]
+    (against,) = compare(runs).against
+    assert (against.rows, against.reason) == (None, "the runs share 10 rows of 50 only")
+    assert against.contrasts["mae"].value == pytest.approx(0.5 - (34 * 2 + 16) / 50)
+
+
+def test_rows_of_other_data_are_not_paired(tmp_path):
+    first = number_run(tmp_path, "first", FAR)
+    (tmp_path / "table.csv").write_text((tmp_path / "table.csv").read_text() + "101,2,101\n")
+    found = compare([first, number_run(tmp_path, "second", NEAR)])
+    assert not found.same_data
+    assert found.against[0].reason == "the runs have read other data"
+
+
+def test_data_without_a_digest_are_not_taken_for_the_same(tmp_path):
+    stored = {"environment": {"data": [{"file": "-", "sha256": None}]}}
+    runs = [number_run(tmp_path, name, NEAR, stored=stored) for name in ("a", "b")]
+    assert not compare(runs).same_data
+
+
+def test_rows_with_another_target_are_not_paired(tmp_path):
+    rows = {"row": [*ROWS], "split": ["test"] * 50, "prediction": [0.0] * 50}
+    table = pa.table({**rows, "target": [-float(row) for row in ROWS]})
+    runs = [
+        number_run(tmp_path, "a", NEAR),
+        number_run(tmp_path, "b", NEAR, stored={"predictions": table}),
+    ]
+    assert compare(runs).against[0].reason == "the target of their rows is not the same"
+
+
+def test_rows_that_are_numbered_twice_are_not_paired(tmp_path):
+    rows = {"row": [1] * 20, "split": ["test"] * 20, "target": [1.0] * 20}
+    twice = {"predictions": pa.table({**rows, "prediction": [0.0] * 20})}
+    runs = [number_run(tmp_path, "a", NEAR), number_run(tmp_path, "b", NEAR, stored=twice)]
+    assert compare(runs).against[0].reason == "the rows can't be told apart by their numbers"
+
+
+def test_rows_of_several_files_are_told_apart_by_the_file(tmp_path):
+    def stored(order):
+        files, rows = ["a.csv", "b.csv"] * 10, [row for row in range(1, 11) for _ in range(2)]
+        truth = [row if file == "a.csv" else -row for file, row in zip(files, rows, strict=True)]
+        columns = {"file": files, "row": rows, "split": ["test"] * 20, "target": truth}
+        table = pa.table({**columns, "prediction": [float(row) for row in rows]})
+        data = [{"file": name, "sha256": name[0] * 64} for name in ("a.csv", "b.csv")]
+        return {"predictions": table.take(list(order)), "environment": {"data": data}}
+
+    runs = [
+        number_run(tmp_path, "a", NEAR, stored=stored(range(20))),
+        number_run(tmp_path, "b", NEAR, stored=stored(reversed(range(20)))),
+    ]
+    (against,) = compare(runs).against
+    assert (against.rows, against.contrasts["mae"].value) == (20, 0)
+
+
+def test_other_weights_make_other_metrics_that_are_not_paired(tmp_path):
+    rows = {"row": [*ROWS], "split": ["test"] * 50, "target": [float(row) for row in ROWS]}
+    weighted = pa.table({**rows, "prediction": [0.0] * 50, "weight": [1.0, 2.0] * 25})
+    runs = [
+        number_run(tmp_path, "a", NEAR),
+        number_run(tmp_path, "b", NEAR, stored={"predictions": weighted}),
+    ]
+    assert compare(runs).against[0].reason == "the weights of their rows are not the same"
+
+
+def test_validation_rows_judge_where_a_run_has_no_test_rows(tmp_path):
+    split = {"split": "validation", "stored": {"metrics": {"validation": {"mse": 1.0}}}}
+    runs = [number_run(tmp_path, name, NEAR, **split) for name in ("a", "b")]
+    found = compare(runs)
+    assert found.split == "validation"
+    assert found.notes[-1] == (
+        "not all runs have test rows; validation rows have steered training, and flatter it: "
+        "set data.test: 0.15"
+    )
+
+
+def test_runs_without_held_out_rows_are_compared_without_intervals(tmp_path):
+    metrics = {"stored": {"metrics": {"train": {"mse": 2.0, "r2": None}}}}
+    runs = [number_run(tmp_path, "a", {}, **metrics), number_run(tmp_path, "b", NEAR)]
+    found = compare(runs)
+    assert (found.split, found.against, found.sides[0].estimates) == (None, (), {})
+    assert found.sides[0].metrics == {"train": {"mse": 2.0, "r2": None}}
+    assert found.notes == (
+        f"1 run without held-out rows ('{tmp_path}/a'), so that nothing tells whether a difference "
+        "is more than noise; train with data.test: 0.15",
+    )
+
+
+def test_rows_of_groups_or_times_are_said_to_be_alike(tmp_path):
+    group = {"data": {"split": {"name": "group", "column": "z"}}}
+    time = {"data": {"split": {"name": "time", "column": "z"}}}
+    runs = [
+        number_run(tmp_path, "a", NEAR, config=group),
+        number_run(tmp_path, "b", NEAR, config=time),
+    ]
+    assert compare(runs).notes[1:] == (
+        "rows count as independent, though those of one group are alike: the intervals are too "
+        "narrow",
+        "rows count as independent, though those of neighbouring times may be alike: the intervals "
+        "may be too narrow",
+    )
+
+
+def test_versions_and_devices_that_differ_are_named(tmp_path):
+    facts = {"tensorflow": "2.21.0", "device": "cpu", "python": "3.13.1"}
+    runs = [
+        number_run(tmp_path, "a", NEAR, stored={"environment": facts}),
+        number_run(tmp_path, "b", NEAR, stored={"environment": {**facts, "device": "gpu"}}),
+    ]
+    assert [(fact.name, fact.values) for fact in compare(runs).facts] == [
+        ("device", ("cpu", "gpu"))
+    ]
+
+
+def test_what_is_no_number_in_metrics_is_not_compared(tmp_path):
+    scores = {"mse": 1.0, "rmse": "<b>", "confusion": [[1]], "by_column": {}, "brand_new": 2.0}
+    runs = [number_run(tmp_path, n, NEAR, stored={"metrics": {"test": scores}}) for n in ("a", "b")]
+    assert compare(runs).sides[0].metrics == {"test": {"mse": 1.0}}
+
+
+def test_one_run_is_no_comparison(tmp_path):
+    with pytest.raises(UsageError) as caught:
+        compare([number_run(tmp_path, "a", NEAR)])
+    assert str(caught.value) == "expected two runs or more to compare, got 1"
+
+
+def test_the_same_run_twice_is_refused_by_whatever_name(tmp_path):
+    run = number_run(tmp_path, "a", NEAR)
+    (tmp_path / "link").symlink_to(run.path)
+    with pytest.raises(UsageError) as caught:
+        compare([run, type(run)(tmp_path / "link", run.manifest)])
+    assert str(caught.value) == (
+        f"{tmp_path}/link: is the same run as {tmp_path}/a; name each run once"
+    )
+
+
+def test_runs_of_different_targets_are_refused(tmp_path):
+    other = {"config": {"data": {"target": "x"}, "input": {"features": ["z"]}}}
+    runs = [number_run(tmp_path, "a", NEAR), number_run(tmp_path, "b", NEAR, **other)]
+    with pytest.raises(UsageError) as caught:
+        compare(runs)
+    assert str(caught.value) == (
+        f"{tmp_path}/a predicts 'y' as numbers, {tmp_path}/b predicts 'x' as numbers: their "
+        "metrics can't be compared; name runs of one target"
+    )
+
+
+def test_a_run_that_has_diverged_is_refused(tmp_path):
+    runs = [number_run(tmp_path, "a", NEAR), number_run(tmp_path, "b", NEAR, kind="diverged")]
+    with pytest.raises(RunError, match="b: diverged, and its last finite weights are there"):
+        compare(runs)
+
+
+def test_metrics_without_their_rows_are_refused(tmp_path):
+    metrics = {"test": {"mse": 1.0}, "validation": {"mse": 1.0}}
+    with_both = number_run(tmp_path, "a", NEAR, split="validation", stored={"metrics": metrics})
+    with pytest.raises(RunError) as caught:
+        compare([with_both, number_run(tmp_path, "b", NEAR)])
+    assert str(caught.value) == (
+        f"{tmp_path}/a/predictions.parquet: has no test rows, of which metrics.json tells; train "
+        "it again"
+    )
