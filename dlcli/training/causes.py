@@ -10,17 +10,16 @@ import numpy as np
 
 from dlcli.config.layers import Hidden, Output
 from dlcli.config.losses import MeanAbsolutePercentageError
-from dlcli.config.optimizers import Adadelta, Optimizer
+from dlcli.config.optimizers import Optimizer
 from dlcli.config.paths import format_path
 from dlcli.config.schedules import ExponentialDecay, PiecewiseConstant
 from dlcli.config.schema import Config
+from dlcli.config.usual import FAR_RATE, Setting, usual_rate
 from dlcli.training.job import Job
-from dlcli.training.scales import Setting, input_scales, target_scales
+from dlcli.training.scales import input_scales, target_scales
 
 MOST = 3
 """How many causes are told."""
-FAR_RATE = 2.0
-"""How many times the usual learning rate is far from it."""
 FAR_WEIGHT = 10.0
 """How large first weights, or those of rows, may be before that moves outputs too far."""
 HALF_PRECISION_END = 65_504
@@ -68,11 +67,6 @@ def likely_causes(job: Job) -> list[Cause]:
     if all(cause.weight <= 0 for cause in found):
         found.append(_smaller_steps(job.config.optimizer))
     return found[:MOST]
-
-
-def usual_rate(optimizer: Optimizer) -> float:
-    """The learning rate that an optimizer usually has: Keras's default; Adadelta's paper has 1."""
-    return 1.0 if isinstance(optimizer, Adadelta) else type(optimizer)().learning_rate
 
 
 def _rates(config: Config) -> Iterator[Cause]:

@@ -27,6 +27,7 @@ ROOMS = (
     "prediction",
     "evidence",
     "comparison",
+    "diagnosis",
     "model",
     "training",
     "experiment",

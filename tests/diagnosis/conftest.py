@@ -1,0 +1,32 @@
+"""Cases made by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from dlcli.config import load_config
+from dlcli.diagnosis import Case, examine
+from tests.diagnosis.cases import CONFIG, ROWS
+
+
+@pytest.fixture
+def case(tmp_path):
+    """Makes a case of a config, by default a regression in which nothing is known to be wrong."""
+
+    def make(*settings, config=CONFIG, **fields):
+        path = tmp_path / "resolved.yaml"
+        path.write_text(config)
+        known = {"rows": ROWS, **fields}
+        return Case(config=load_config(path, settings).config, **known)
+
+    return make
+
+
+@pytest.fixture
+def named(case):
+    """Names the rules that speak of a case."""
+
+    def names(*settings, **fields):
+        return [finding.rule for finding in examine(case(*settings, **fields))]
+
+    return names

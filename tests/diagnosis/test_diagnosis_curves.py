@@ -1,0 +1,155 @@
+"""Rules of the curves: both sides of each threshold, on curves made by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from dlcli.diagnosis import examine
+from tests.diagnosis.cases import CONFIG, r2
+
+HALF = r2(0.5, 0.5)
+"""Metrics of a network that has learned half of what there is."""
+
+
+def falling(constants, epochs=40, start=1.0, end=0.2):
+    """A loss that comes near its end exponentially, over so many time constants."""
+    times = [constants * at / (epochs - 1) for at in range(epochs)]
+    return [end + (start - end) * math.exp(-time) for time in times]
+
+
+def leaping(share, epochs=40, level=0.5):
+    """A loss that leaps to and fro so that its noise is a share of its level."""
+    size = share * level * math.sqrt(6) / (4 * 1.4826)
+    return [level + (size if at % 2 else -size) for at in range(epochs)]
+
+
+def both(values):
+    return {"loss": values, "val_loss": values}
+
+
+def test_a_loss_that_has_settled_says_nothing(named):
+    assert named(history=both(falling(6)), metrics=HALF) == []
+
+
+def test_a_loss_that_falls_to_the_last_epoch_asks_for_more(named):
+    assert named(history=both(falling(2)), metrics=HALF) == ["still_improving"]
+
+
+def test_five_time_constants_are_enough_and_two_are_not(named):
+    assert named(history={"loss": falling(5)}, metrics=HALF) == []
+    assert named(history={"loss": falling(2)}, metrics=HALF) == ["still_improving"]
+
+
+def test_a_training_that_stopped_early_was_not_ended_too_soon(named):
+    assert named("epochs=100", history=both(falling(2)), metrics=HALF) == []
+
+
+def test_a_fall_that_is_nothing_beside_the_loss_says_nothing(named):
+    history = both(falling(2, start=1.0, end=0.99))
+    assert named(history=history, metrics=HALF) == []
+
+
+def test_a_fall_within_the_noise_says_nothing(named):
+    wave = [0.3 * (-1) ** at for at in range(40)]
+    history = [value + noise for value, noise in zip(falling(2), wave, strict=True)]
+    assert "still_improving" not in named(history={"loss": history}, metrics=r2(0.95, 0.9))
+
+
+def test_a_straight_fall_is_a_rate_too_low(named):
+    straight = [1.0 - 0.005 * at for at in range(40)]
+    assert named(history=both(straight), metrics=HALF) == ["learning_rate_too_low"]
+
+
+def test_what_has_learned_its_rows_well_was_not_too_slow(named):
+    straight = [1.0 - 0.005 * at for at in range(40)]
+    assert "learning_rate_too_low" not in named(history=both(straight), metrics=r2(0.95, 0.95))
+
+
+@pytest.mark.parametrize(
+    ("share", "rules"), [(0.2, ["learning_rate_too_high"]), (0.12, ["plateau"])]
+)
+def test_a_loss_that_leaps_by_much_of_its_level_has_a_rate_too_high(named, share, rules):
+    assert named(history=both(leaping(share)), metrics=HALF) == rules
+
+
+def test_a_loss_that_trembles_a_little_says_nothing(named):
+    assert named(history=both(leaping(0.04)), metrics=HALF) == []
+
+
+def test_leaps_do_no_harm_where_the_rows_are_learned(named):
+    assert named(history=both(leaping(0.2)), metrics=r2(0.95, 0.95)) == []
+
+
+def test_few_rows_with_dropout_may_leap_more(named):
+    # 3/√100 = 0.3
+    rows = {"train": 100, "validation": 200}
+    fields = {"history": both(leaping(0.25)), "metrics": HALF, "rows": rows}
+    assert named("hidden[0].dropout=0.5", **fields) == []
+    assert named(**fields) == ["learning_rate_too_high"]
+
+
+def test_a_falling_rate_has_no_plateau(named):
+    history = both(leaping(0.12))
+    assert named("learning_rate_schedule=cosine_decay", history=history, metrics=HALF) == []
+
+
+def test_a_loss_that_rises_again_for_good_has_a_rate_too_high(named):
+    rising = [1.0, 0.6, *[0.4] * 20, *[0.7] * 18]
+    assert named(history={"loss": rising}, metrics=HALF)[0] == "learning_rate_too_high"
+    slightly = [1.0, 0.6, *[0.4] * 20, *[0.55] * 18]
+    assert named(history={"loss": slightly}, metrics=HALF) == []
+
+
+@pytest.mark.parametrize(("rate", "speaks"), [("0.02", True), ("0.01", False)])
+def test_nothing_learned_at_a_rate_far_from_usual_blames_the_rate(named, rate, speaks):
+    rules = named(f"optimizer.learning_rate={rate}", metrics=r2(0.01, 0.0))
+    assert rules[0] == ("learning_rate_too_high" if speaks else "underfitting")
+
+
+def test_a_validation_loss_that_rises_while_the_training_loss_falls_is_overfitting(named):
+    held = [1.0, 0.5, *[0.4 + 0.004 * at for at in range(38)]]
+    history = {"loss": falling(6), "val_loss": held}
+    metrics = r2(0.62, 0.6)
+    assert named(history=history, metrics=metrics) == ["overfitting"]
+    stopping = "early_stopping={patience: 50}"
+    assert named(stopping, history=history, metrics=metrics) == []  # the best epoch is kept
+
+
+def test_a_rise_of_less_than_a_twentieth_says_nothing(named):
+    held = [1.0, 0.5, *[0.4 + 0.001 * at for at in range(38)]]
+    assert named(history={"loss": falling(6), "val_loss": held}, metrics=r2(0.62, 0.6)) == []
+
+
+def test_where_both_losses_rise_it_is_not_overfitting(named):
+    rising = [1.0, 0.5, *[0.4 + 0.004 * at for at in range(38)]]
+    rules = named(history={"loss": rising, "val_loss": rising}, metrics=r2(0.62, 0.6))
+    assert "overfitting" not in rules
+
+
+def test_a_few_epochs_say_nothing(named):
+    assert named("epochs=3", history=both([1.0, 5.0, 0.9]), metrics=HALF) == []
+
+
+def test_a_run_that_diverged_is_named_first_of_all_that_its_curve_shows(named):
+    history = {"loss": [1.0, 10.0, 1e20]}
+    assert named(history=history, diverged=True) == ["divergence"]
+
+
+def test_a_run_that_diverged_at_once_is_diagnosed_without_a_curve(case):
+    (finding,) = examine(case("optimizer.learning_rate=5", diverged=True))
+    assert finding.saw == (
+        "training diverged after 0 epochs; optimizer.learning_rate is 5, and adam usually has 0.001"
+    )
+    assert [patch.name for patch in finding.patches] == ["usual-rate", "rate-tenth", "clipnorm"]
+
+
+def test_an_older_run_of_which_nothing_is_known_says_nothing(named):
+    assert named(config=CONFIG, rows={}) == []
+
+
+@pytest.mark.parametrize("value", [1.7e308, -1.7e308, math.inf, math.nan, 0.0, 5e-324])
+def test_numbers_that_a_stranger_has_written_break_nothing(named, value):
+    named(history=both([value] * 40), metrics=r2(value, value), baselines={"linear": r2(0.5, 0.5)})
+    named(history=both([1.0] * 20 + [value] * 20), metrics=HALF)

@@ -1,0 +1,36 @@
+"""Findings as one uses them: commands to paste, and a run folder that is not to be trusted."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from dlcli.config import load_config
+from dlcli.diagnosis import Patch
+from dlcli.diagnosis.remedies import compact
+
+
+def test_a_command_can_be_pasted_into_a_shell():
+    settings = (("hidden[0].dropout", "0.3"), ("early_stopping", "{patience: 5}"))
+    command = Patch("name", "why", settings).command(Path("my runs/it's/resolved.yaml"))
+    assert shlex.split(command) == [
+        "dlcli",
+        "train",
+        "my runs/it's/resolved.yaml",
+        "--set",
+        "hidden[0].dropout=0.3",
+        "--set",
+        "early_stopping={patience: 5}",
+    ]
+
+
+def test_a_layer_is_written_as_one_would(tmp_path):
+    path = tmp_path / "config.yaml"
+    layer = "{units: 8, activation: {name: leaky_relu, negative_slope: 0.1}, dropout: 0.2}"
+    path.write_text(f"data: {{train: t.csv, target: y}}\nhidden: [{layer}]\nepochs: 1\n")
+    (hidden,) = load_config(path).config.hidden
+    assert compact(hidden) == {
+        "units": 8,
+        "activation": {"name": "leaky_relu", "negative_slope": 0.1},
+        "dropout": 0.2,
+    }

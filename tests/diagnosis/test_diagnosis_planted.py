@@ -1,0 +1,45 @@
+"""Faults planted in small trainings are found by their rules; of sound ones nothing is said."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from dlcli.config import load_config
+from dlcli.diagnosis import diagnose
+from dlcli.errors import DivergenceError
+from dlcli.experiment import train
+from dlcli.run import open_run
+from tests.diagnosis.planted import PLANTED, SOUND
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("planted", PLANTED, ids=lambda planted: planted.name)
+def test_a_planted_fault_is_named_first_with_a_patch_that_fits(planted, tmp_path):
+    with suppress(DivergenceError):
+        train(load_config(planted.write(tmp_path)), tmp_path / "run")
+    run = open_run(tmp_path / "run")
+
+    findings = diagnose(run)
+
+    assert planted.rule in [finding.rule for finding in findings[: planted.first]]
+    for finding in findings:
+        for patch in finding.patches:
+            load_config(run.resolved_path(), patch.overrides)
+
+
+@pytest.mark.parametrize("sound", SOUND, ids=lambda sound: sound.name)
+def test_of_a_sound_training_nothing_is_said(sound, tmp_path):
+    run = train(load_config(sound.write(tmp_path)), tmp_path / "run")
+    assert diagnose(run) == ()
+
+
+@pytest.mark.parametrize("name", ["iris", "line", "xor"])
+def test_of_a_shipped_example_nothing_is_said(name, tmp_path):
+    run = train(load_config(CONFIGS / f"{name}.yaml"), tmp_path / "run")
+    assert diagnose(run) == ()

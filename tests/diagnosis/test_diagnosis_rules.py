@@ -1,0 +1,297 @@
+"""Rules of metrics and evidence: both sides of each threshold, on cases made by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from dlcli.diagnosis import examine
+from dlcli.diagnosis.peaks import Peak
+from dlcli.encoding import Block
+from dlcli.evidence import ColumnEvidence, Evidence, LayerEvidence
+from tests.diagnosis.cases import CONFIG, r2
+
+HALF = r2(0.5, 0.5)
+
+
+def layers(*found):
+    return Evidence(rows={}, looked_at={}, layers=found)
+
+
+def dense(name, **fields):
+    return LayerEvidence(name=name, kind="Dense", units=16, parameters=100, **fields)
+
+
+@pytest.mark.parametrize(
+    ("held", "rows", "speaks"),
+    [
+        (0.60, 200, True),
+        (0.86, 200, False),  # a gap of less than a tenth
+        (0.60, 8, False),  # 0.4 · √(2/8) is 0.2, and two of it more than the gap of 0.35
+    ],
+)
+def test_a_gap_that_is_large_and_sure_is_overfitting(named, held, rows, speaks):
+    counts = {"train": 800, "validation": rows}
+    rules = named(metrics=r2(0.95, held), rows=counts)
+    assert ("overfitting" in rules) is speaks
+
+
+def test_what_restrains_already_is_proposed_no_more(case):
+    settings = [
+        "hidden[0].dropout=0.5",
+        "hidden[0].kernel_regularizer={name: l2, l2: 0.1}",
+        "hidden[0].units=3",
+        "early_stopping={patience: 5}",
+    ]
+    (finding,) = examine(case(*settings, metrics=r2(0.95, 0.6)))
+    assert (finding.rule, finding.patches) == ("overfitting", ())
+
+
+def test_images_are_varied_and_a_hostile_name_is_quoted(case):
+    image = """input.features={"a' b": {type: image, shape: [28, 28, 1]}}"""
+    (finding,) = examine(case(image, metrics=r2(0.95, 0.6)))
+    varied = next(patch for patch in finding.patches if patch.name == "augmentation")
+    assert varied.overrides == ("""input.features["a' b"].augmentation={shift: 2}""",)
+
+
+@pytest.mark.parametrize(("train", "speaks"), [(0.05, True), (0.15, False)])
+def test_training_rows_that_are_hardly_learned_are_underfitting(named, train, speaks):
+    rules = named(metrics=r2(train, train))
+    assert ("underfitting" in rules) is speaks
+
+
+def test_a_network_that_fits_training_rows_worse_than_a_line_is_underfitting(named):
+    linear = {"linear": r2(0.8, 0.8)}
+    assert named(metrics=r2(0.5, 0.5), baselines=linear)[0] == "underfitting"
+    assert named(metrics=r2(0.75, 0.78), baselines=linear) == []
+    assert named("hidden=[]", metrics=r2(0.5, 0.5), baselines=linear) == []
+
+
+def test_hidden_layers_without_an_activation_are_bent_first(case):
+    (finding,) = examine(case("hidden[0].activation=linear", metrics=r2(0.05, 0.05)))
+    assert finding.patches[0].overrides == ("hidden[0].activation=relu",)
+
+
+def test_what_holds_a_network_back_is_taken_away(case):
+    settings = ["hidden[0].dropout=0.9", "hidden[0].kernel_regularizer=l2"]
+    (finding,) = examine(case(*settings, metrics=r2(0.05, 0.05)))
+    assert finding.patches[0].overrides == (
+        "hidden[0].dropout=0.0",
+        "hidden[0].kernel_regularizer=null",
+    )
+
+
+def test_a_network_no_better_than_the_mean_is_named(named):
+    constant = {"constant": r2(0.0, 0.0)}
+    rules = named(metrics=r2(0.3, 0.02), baselines=constant)
+    assert "no_better_than_constant" in rules
+    assert named(metrics=r2(0.3, 0.25), baselines=constant) == []
+
+
+def test_a_rare_class_that_is_ranked_well_is_better_than_nothing(named):
+    scores = {"accuracy": 0.95, "confusion": [[190, 0], [10, 0]], "auc": 0.8}
+    constant = {**scores, "auc": 0.5}
+    rules = named(metrics={"validation": scores}, baselines={"constant": {"validation": constant}})
+    assert "no_better_than_constant" not in rules
+
+
+@pytest.mark.parametrize(
+    ("network", "rows", "speaks"),
+    [
+        (0.40, 400, True),  # (0.5 − 0.6) + 2 · √(0.035² + 0.042²) = 0.01
+        # As good: (0.5 − 0.5) + 2 · √2 · 0.5 · √(2/n) is less than a tenth of 0.5 from n = 1600 on.
+        (0.50, 1700, True),
+        (0.50, 1500, False),
+        (0.60, 1700, False),
+    ],
+)
+def test_a_network_that_adds_nothing_to_a_line_is_named(named, network, rows, speaks):
+    counts = {"train": 4 * rows, "validation": rows}
+    fields = {"metrics": {"validation": {"r2": network}}, "rows": counts}
+    rules = named(baselines={"linear": {"validation": {"r2": 0.5}}}, **fields)
+    assert rules == (["no_better_than_linear"] if speaks else [])
+
+
+def test_test_rows_are_not_looked_at_where_there_are_others(named):
+    metrics = {**r2(0.5, 0.5), "test": {"r2": -1.0}}
+    constant = {"constant": {**r2(0.0, 0.0), "test": {"r2": 0.0}}}
+    assert named(metrics=metrics, baselines=constant) == []
+
+
+@pytest.mark.parametrize(("dead", "speaks"), [(0.5, True), (0.3, False)])
+def test_a_layer_of_dead_units_is_named_with_its_place(case, dead, speaks):
+    found = list(examine(case(metrics=HALF, evidence=layers(dense("hidden_1", dead=dead)))))
+    assert [each.rule for each in found] == (["dead_units"] if speaks else [])
+    if speaks:
+        assert found[0].saw == "units that give 0 for every row: 50 % in hidden[0]"
+        assert found[0].patches[0].overrides == ("hidden[0].activation=leaky_relu",)
+
+
+def test_dead_units_do_no_harm_where_the_rows_are_learned(named):
+    evidence = layers(dense("hidden_1", dead=0.9))
+    assert named(metrics=r2(0.95, 0.94), evidence=evidence) == []
+
+
+@pytest.mark.parametrize(("saturated", "speaks"), [(0.8, True), (0.7, False)])
+def test_saturated_units_are_named(named, saturated, speaks):
+    evidence = layers(dense("hidden_1", saturated=saturated))
+    rules = named("hidden[0].activation=tanh", metrics=HALF, evidence=evidence)
+    assert rules == (["saturated_units"] if speaks else [])
+
+
+def test_an_output_may_well_be_saturated(named):
+    evidence = layers(dense("hidden_1"), dense("output", saturated=1.0))
+    assert named(metrics=HALF, evidence=evidence) == []
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "norm", "rule"),
+    [
+        (5e-4, 1.0, 4.0, ["vanishing_gradients"]),
+        (5e-3, 1.0, 4.0, []),
+        (500.0, 500.0, 4.0, ["exploding_gradients"]),
+        (300.0, 300.0, 4.0, []),
+    ],
+)
+def test_gradients_that_fade_or_grow_are_named(named, first, last, norm, rule):
+    evidence = layers(
+        dense("hidden_1", first_gradient=first, weight_norm=norm),
+        dense("output", first_gradient=last, weight_norm=norm),
+    )
+    assert named(metrics=HALF, evidence=evidence) == rule
+
+
+def test_a_layer_that_is_dead_from_the_start_is_not_one_of_gradients_that_fade(named):
+    evidence = layers(
+        dense("hidden_1", first_gradient=0.0, weight_norm=4.0, dead=1.0),
+        dense("output", first_gradient=1.0, weight_norm=4.0),
+    )
+    assert named(metrics=HALF, evidence=evidence) == ["dead_units"]
+
+
+@pytest.mark.parametrize(
+    ("scaling", "size", "setting"),
+    [
+        ("none", 11.0, "input.scaling=standard"),
+        ("none", 9.0, None),
+        ("{name: divide, by: 2}", 11.0, "input.scaling=standard"),
+        ("standard", 110.0, "input.scaling=robust"),
+        ("standard", 90.0, None),
+        ("robust", 110.0, None),
+    ],
+)
+def test_inputs_far_from_1_are_named_with_a_scaling(case, scaling, size, setting):
+    peaks = (Peak(Block("a", "numeric", ("a",)), size),)
+    features = "input.features={a: numeric}"
+    found = list(examine(case(f"input.scaling={scaling}", features, metrics=HALF, peaks=peaks)))
+    overrides = [patch.overrides for each in found for patch in each.patches]
+    assert overrides == ([(setting,)] if setting else [])
+
+
+def test_columns_with_a_scaling_of_their_own_get_another_there(case):
+    features = (
+        'input.features={a: {type: numeric, scaling: none}, "b.c": {type: numeric, scaling: none}}'
+    )
+    peaks = tuple(Peak(Block(name, "numeric", (name,)), 50.0) for name in ("a", "b.c"))
+    (finding,) = examine(case(features, metrics=HALF, peaks=peaks))
+    assert finding.saw == "inputs reach 50: the column 'a' has scaling none, and 1 column more"
+    assert finding.patches[0].overrides == (
+        "input.features.a.scaling=standard",
+        "input.features['b.c'].scaling=standard",
+    )
+
+
+@pytest.mark.parametrize(
+    ("size", "settings", "speaks"),
+    [
+        (11.0, ["output.scaling=none"], True),
+        (9.0, ["output.scaling=none"], False),
+        (11.0, [], False),
+        (11.0, ["output.scaling=none", "loss=mean_absolute_percentage_error"], False),
+    ],
+)
+def test_a_target_far_from_1_that_is_not_scaled_is_named(case, size, settings, speaks):
+    column = ColumnEvidence(
+        name="y",
+        role="target",
+        type="numeric",
+        reason="declared",
+        missing=0,
+        distinct=9,
+        minimum=-size,
+        maximum=1.0,
+    )
+    evidence = Evidence(rows={}, looked_at={}, columns=(column,))
+    found = list(examine(case(*settings, metrics=HALF, evidence=evidence)))
+    overrides = [patch.overrides for each in found for patch in each.patches]
+    assert overrides == ([("output.scaling=standard",)] if speaks else [])
+
+
+CLASSES = (
+    CONFIG.replace("type: numeric", "type: categorical")
+    .replace("linear, scaling: standard", "sigmoid")
+    .replace("mean_squared_error", "binary_crossentropy")
+)
+
+
+def classified(confusion):
+    total = sum(map(sum, confusion))
+    right = sum(line[at] for at, line in enumerate(confusion))
+    return {"validation": {"accuracy": right / total, "confusion": confusion}}
+
+
+@pytest.mark.parametrize(
+    ("confusion", "speaks"),
+    [
+        ([[178, 2], [17, 3]], True),  # 3 of 20 are found
+        ([[178, 2], [8, 12]], False),  # 12 of 20 are
+        ([[118, 2], [70, 10]], False),  # the class is not rare
+        ([[195, 1], [4, 0]], False),  # four rows say nothing
+    ],
+)
+def test_a_rare_class_that_is_missed_is_named(named, confusion, speaks):
+    rules = named(config=CLASSES, metrics=classified(confusion))
+    assert ("imbalance" in rules) is speaks
+
+
+def test_classes_with_weights_are_not_told_to_be_weighted(named):
+    metrics = classified([[178, 2], [17, 3]])
+    assert "imbalance" not in named("class_weight=balanced", config=CLASSES, metrics=metrics)
+
+
+@pytest.mark.parametrize(
+    ("rows", "value", "speaks"),
+    [
+        (19, 0.9, True),  # so few are always too few
+        (20, 0.9, False),
+        (30, 0.5, True),  # 0.5 · √(2/30) = 0.129
+        (34, 0.5, False),  # 0.5 · √(2/34) = 0.121
+        (30, -3.0, True),  # counts as one that has learned half
+        (34, -3.0, False),
+    ],
+)
+def test_too_few_validation_rows_are_named(named, rows, value, speaks):
+    fields = {"metrics": {"validation": {"r2": value}}, "rows": {"train": 100, "validation": rows}}
+    assert ("small_validation" in named(**fields)) is speaks
+
+
+@pytest.mark.parametrize(
+    ("share", "proposed"), [("0.1", "0.2"), ("0.2", "0.3"), ("0.3", None), ("v.csv", None)]
+)
+def test_a_larger_share_is_proposed_as_far_as_that_is_sensible(case, share, proposed):
+    rows = {"train": 100, "validation": 10}
+    (finding,) = examine(case(f"data.validation={share}", metrics=HALF, rows=rows))
+    overrides = [patch.overrides for patch in finding.patches]
+    assert overrides == ([(f"data.validation={proposed}",)] if proposed else [])
+
+
+@pytest.mark.parametrize(("rows", "speaks"), [(140, True), (130, False)])
+def test_rows_that_could_be_held_out_are_missed(named, rows, speaks):
+    rules = named("data.validation=null", metrics={"train": {"r2": 0.5}}, rows={"train": rows})
+    assert rules == (["no_validation"] if speaks else [])
+
+
+def test_what_keeps_a_network_from_learning_is_not_followed_by_what_that_leads_to(named):
+    evidence = layers(dense("hidden_1", dead=1.0))
+    baselines = {"constant": r2(0.0, 0.0), "linear": r2(0.8, 0.8)}
+    rules = named(metrics=r2(0.01, 0.0), evidence=evidence, baselines=baselines)
+    assert rules == ["dead_units"]
