@@ -15,8 +15,10 @@ from rich.console import Console
 from benchmarks.encodings import ROWS, encoding_cases
 from benchmarks.machine import machine_facts
 from benchmarks.memory import LIMIT, memory_cases
+from benchmarks.report import report_cases
 from benchmarks.runner import Case, Outcome, run
 from benchmarks.tables import outcome_report, promise_rows, promise_table
+from benchmarks.terminal import EPOCHS, terminal_cases
 from benchmarks.trainings import Interpreters, training_cases
 from benchmarks.whole import start_up_cases, tutorial_cases
 from benchmarks.workloads import WORKLOADS, Workload
@@ -63,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    suites = ("start-up", "tutorial", "encoding", "memory")
+    suites = ("start-up", "tutorial", "encoding", "memory", "report", "terminal")
     names = (*suites, *(workload.name for workload in WORKLOADS))
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
@@ -106,6 +108,17 @@ def _suites(folder: Path, interpreters: Interpreters) -> list[Suite]:
             f"1.2 and 4.8 GB of float32 from disk, in {LIMIT / 1e9:g} GB of address space",
             lambda: memory_cases(folder),
             rounds=1,
+        ),
+        Suite(
+            "report",
+            "whole processes: the page of a run on 1,000 and on 1,000,000 rows",
+            lambda: report_cases(folder),
+        ),
+        Suite(
+            "terminal",
+            f"4 rows, 1-1, {EPOCHS:,} epochs, with the live view and without",
+            lambda: terminal_cases(folder),
+            rounds=5,
         ),
         *map(training, WORKLOADS),
     ]

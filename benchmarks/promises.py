@@ -6,7 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from benchmarks.memory import ROWS, case_name
+from benchmarks.report import ROWS as REPORTED
+from benchmarks.report import case_name as report_name
 from benchmarks.runner import Outcome
+from benchmarks.terminal import LIVE, QUIET
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,17 @@ def _larger_than_memory() -> Iterator[Promise]:
     yield Promise("memory", f"peak / table, {large}", "table_share", large, None, 0.35)
 
 
+def _report() -> Iterator[Promise]:
+    case = report_name(max(REPORTED))
+    yield Promise("report", "a page of 1,000,000 rows, seconds", "wall_seconds", case, None, 10)
+    yield Promise("report", "the same, bytes", "page_bytes", case, None, 3_000_000)
+
+
+def _terminal() -> Iterator[Promise]:
+    text = "live view / --quiet, training"
+    yield Promise("terminal", text, "training_seconds", LIVE, QUIET, 1.05)  # 1.0, and noise
+
+
 PROMISES = (
     *_start_up(),
     *_tutorial(),
@@ -102,6 +116,8 @@ PROMISES = (
         "dropout", "with / without dropout, an epoch", "epoch_seconds", "dlcli", "dlcli, plain", 1.3
     ),
     *_larger_than_memory(),
+    *_report(),
+    *_terminal(),
     *_memory(("small", "digits", "table", "mnist", "large", "wide")),
 )
 """All of them."""

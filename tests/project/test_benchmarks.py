@@ -23,6 +23,7 @@ from benchmarks.mixed import mixed_table
 from benchmarks.promises import PROMISES, Promise
 from benchmarks.runner import Case, Figures, Outcome, run
 from benchmarks.tables import break_even, outcome_report, promise_rows, significant
+from benchmarks.terminal import LIVE, QUIET, terminal_cases
 from benchmarks.warm import Ended
 from benchmarks.workloads import WORKLOADS, Workload
 from dlcli.run import new_run
@@ -146,6 +147,8 @@ def test_every_promise_is_about_a_workload_that_exists() -> None:
         "tutorial",
         "encoding",
         "memory",
+        "report",
+        "terminal",
         *(workload.name for workload in WORKLOADS),
     }
 
@@ -278,6 +281,15 @@ def test_a_table_on_disk_is_measured_under_a_limit(tmp_path: Path) -> None:
         figures["table_share"]
         == figures["peak_bytes"] / (tmp_path / "memory-500.parquet").stat().st_size
     )
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
+def test_a_training_on_a_terminal_shows_pictures_and_a_quiet_one_none(tmp_path: Path) -> None:
+    measured = {case.name: case.measure() for case in terminal_cases(tmp_path, epochs=20_000)}
+
+    assert measured[QUIET]["pictures"] == 0 < measured[LIVE]["pictures"] < 100
+    assert all(figures["training_seconds"] > 0 for figures in measured.values())
 
 
 @pytest.mark.slow

@@ -28,6 +28,7 @@ ROOMS = (
     "evidence",
     "comparison",
     "diagnosis",
+    "report",
     "model",
     "training",
     "experiment",

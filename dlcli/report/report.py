@@ -1,0 +1,102 @@
+"""A run told on one page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dlcli import __version__
+from dlcli.diagnosis import Finding as Diagnosed
+from dlcli.diagnosis import diagnose
+from dlcli.report.asked import asked, in_short
+from dlcli.report.blocks import Attempt, Finding, Findings, Page, Section, Text
+from dlcli.report.curves import curve_charts
+from dlcli.report.data import data
+from dlcli.report.drawing import unchecked
+from dlcli.report.mattered import mattered
+from dlcli.report.page import to_html
+from dlcli.report.picture import to_png
+from dlcli.report.record import Record
+from dlcli.report.reproduce import reproduce
+from dlcli.report.result import result
+from dlcli.report.training import best_epoch, training
+from dlcli.report.verdict import cards, verdict
+from dlcli.report.wording import short
+from dlcli.run import Run
+
+_MOST_FINDINGS = 20
+
+
+def run_page(record: Record, findings: Sequence[Diagnosed]) -> Page:
+    """The page of a run.
+
+    Args:
+        record: the run.
+        findings: what `dlcli.diagnosis` says of it.
+    """
+    sections = [
+        asked(record),
+        data(record),
+        training(record),
+        None if record.diverged else result(record),
+        mattered(record),
+        _next(record, findings),
+        reproduce(record),
+    ]
+    return Page(
+        title=title_of(record.run),
+        kicker="dlcli report",
+        verdict=f"Predicts {in_short(record)}. {verdict(record)}",
+        summary=(cards(record),),
+        sections=tuple(section for section in sections if section is not None),
+        footer=f"Made by dlcli {__version__} of a run finished on "
+        f"{record.run.created:%Y-%m-%d %H:%M} UTC.",
+    )
+
+
+def title_of(run: Run) -> str:
+    """What a run is called: its folder."""
+    return short(run.path.resolve().name)
+
+
+def _next(record: Record, findings: Sequence[Diagnosed]) -> Section | None:
+    """What to try next, if something stands out."""
+    if not findings:
+        return None
+    config = record.run.resolved_path()
+    shown = [
+        Finding(
+            title=short(found.saw, 600),
+            text=short(found.means, 1_000),
+            attempts=tuple(
+                Attempt(short(patch.why, 300), patch.command(config)) for patch in found.patches
+            ),
+            source=short(found.source, 300),
+        )
+        for found in findings[:_MOST_FINDINGS]
+    ]
+    lead = Text("What stands out, the most important first, and a change of the config to try.")
+    return Section("next", "What to try next", (lead, Findings(tuple(shown))))
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """What is made of a run."""
+
+    page: str
+    """HTML."""
+    curves: bytes | None
+    """The loss and the first metric as a PNG; nothing if no epoch was trained."""
+
+
+def render(run: Run, *, with_curves: bool = True) -> Rendered:
+    """Makes a run's page, and its curves if they are wanted.
+
+    Raises:
+        RunError: if a file of it is damaged.
+    """
+    record = Record.of(run)
+    with unchecked():
+        page = to_html(run_page(record, diagnose(run)))
+        charts = curve_charts(record.history, best_epoch(record))[:2] if with_curves else []
+        return Rendered(page, to_png(charts, title_of(run)) if charts else None)

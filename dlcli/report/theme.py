@@ -1,0 +1,137 @@
+"""How pages and charts look: colours by name, and Vega-Lite's settings.
+
+A chart on a page names its colours as CSS variables, so that the page's style sheet alone turns it
+light or dark, on the screen and in print; a picture gets those of the light page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+Colours = Mapping[str, str]
+
+_COMMON_LIGHT = {
+    "paper": "#ffffff",
+    "ground": "#f5f6f8",
+    "ink": "#1c2430",
+    "muted": "#5a6675",
+    "line": "#dde2e8",
+    "accent": "#2457c5",
+    "good": "#1a7f4b",
+    "warn": "#8a5300",
+    "warn-ground": "#fff6e5",
+    "train": "#2f6fde",
+    "validation": "#d2691e",
+    "test": "#0f8a7e",
+    "bar": "#7fa6ec",
+}
+_COMMON_DARK = {
+    "paper": "#1a1f27",
+    "ground": "#12161c",
+    "ink": "#e6eaf0",
+    "muted": "#9aa6b5",
+    "line": "#333c48",
+    "accent": "#8ab4ff",
+    "good": "#5fd39a",
+    "warn": "#ffc773",
+    "warn-ground": "#33270f",
+    "train": "#7aa7ff",
+    "validation": "#ffa25c",
+    "test": "#4fd1c0",
+    "bar": "#4a73c4",
+}
+_KINDS_LIGHT = (
+    "#2f6fde",
+    "#d2691e",
+    "#0f8a7e",
+    "#b8336a",
+    "#7a5cc9",
+    "#5b7f12",
+    "#a0522d",
+    "#0b7fab",
+    "#8a6d00",
+    "#6b7280",
+)
+_KINDS_DARK = (
+    "#7aa7ff",
+    "#ffa25c",
+    "#4fd1c0",
+    "#ff8fb5",
+    "#b7a0ff",
+    "#b4d455",
+    "#e0a07c",
+    "#5cc8f2",
+    "#e3c44a",
+    "#aab2bd",
+)
+MOST_KINDS = len(_KINDS_LIGHT)
+"""How many lines of one chart can be told apart by colour."""
+
+
+def _with_kinds(common: Colours, kinds: tuple[str, ...]) -> Colours:
+    return {**common, **{f"kind-{at}": colour for at, colour in enumerate(kinds)}}
+
+
+LIGHT = _with_kinds(_COMMON_LIGHT, _KINDS_LIGHT)
+DARK = _with_kinds(_COMMON_DARK, _KINDS_DARK)
+
+
+def variable(name: str) -> str:
+    """A colour as a chart of a page names it: `var(--ink)`."""
+    return f"var(--{name})"
+
+
+def kinds(count: int) -> list[str]:
+    """Colours by name for up to `MOST_KINDS` things of one kind."""
+    return [f"kind-{at}" for at in range(count)]
+
+
+def style_variables() -> str:
+    """The colours as CSS: light, or dark where that is preferred, but light in print."""
+    light = _declarations(LIGHT)
+    dark = _declarations(DARK)
+    return (
+        f":root {{ color-scheme: light dark; {light} }}\n"
+        f"@media screen and (prefers-color-scheme: dark) {{ :root {{ {dark} }} }}\n"
+        + "\n".join(f".key-{name}::before {{ background: var(--{name}); }}" for name in LIGHT)
+        + "\n"
+    )
+
+
+def _declarations(colours: Colours) -> str:
+    return " ".join(f"--{name}: {value};" for name, value in colours.items())
+
+
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+
+
+def settings() -> dict[str, Any]:
+    """What holds for all charts, in Vega-Lite's `config`."""
+    ink, muted, line = map(variable, ("ink", "muted", "line"))
+    return {
+        "aria": False,  # the page has a sentence and a table for each chart
+        "background": "transparent",
+        "font": FONT,
+        "padding": 4,
+        "autosize": {"type": "fit-x", "contains": "padding", "resize": True},
+        "view": {"stroke": None},
+        "axis": {
+            "labelColor": muted,
+            "titleColor": muted,
+            "gridColor": line,
+            "domainColor": line,
+            "tickColor": line,
+            "labelFontSize": 12,
+            "titleFontSize": 12,
+            "titleFontWeight": "normal",
+            "titlePadding": 8,
+            "labelLimit": 150,
+            "gridDash": [2, 3],
+        },
+        "axisX": {"grid": False, "tickCount": 6, "labelFlush": False},
+        "axisY": {"domain": False, "ticks": False, "tickCount": 5},
+        "line": {"strokeWidth": 2},
+        "text": {"color": ink, "fontSize": 12},
+        "rule": {"color": muted},
+    }

@@ -1,0 +1,110 @@
+"""What came out, in a sentence or two."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from dlcli.report.blocks import Card, Cards
+from dlcli.report.record import Record
+from dlcli.report.result import BASELINES
+from dlcli.report.wording import ADJECTIVES, ROWS_OF, as_number, number, percent, plain
+from dlcli.scores import HIGHER_IS_BETTER
+
+_FEW = 100
+"""Rows below which a metric is mostly chance in its second digit."""
+
+
+def verdict(record: Record) -> str:
+    """Whether the network is worth having, by the metric that matters most."""
+    if record.diverged:
+        return (
+            "Training diverged: the loss or the weights became no numbers any more. Nothing was "
+            "scored; see what happened below, and lower the learning rate."
+        )
+    metric = record.main_metric
+    if metric is None:
+        return "Nothing could be scored."
+    split = record.splits[0]
+    value = as_number(record.metrics[split][metric])
+    sentences = [_value(record, metric, split, value)]
+    sentences += _comparison(record, metric, split, value)
+    if split == "train":
+        sentences.append("No rows were held out, so this tells nothing about new ones.")
+    elif (rows := record.rows(split)) is not None and rows < _FEW:
+        sentences.append(
+            f"With only {rows:,} {ADJECTIVES[split]} rows, chance has a large part in it."
+        )
+    return " ".join(sentences)
+
+
+def _value(record: Record, metric: str, split: str, value: float | None) -> str:
+    rows = record.rows(split)
+    on = (
+        f"{rows:,} {ADJECTIVES[split]} rows"
+        if rows is not None
+        else f"the {ADJECTIVES[split]} rows"
+    )
+    if metric == "accuracy":
+        return f"On {on}, {percent(value)} of the predictions are right."
+    return f"On {on}, {plain(metric)} is {number(value)}."
+
+
+def _comparison(record: Record, metric: str, split: str, value: float | None) -> list[str]:
+    """How it stands beside the simplest models; nothing where a run has none."""
+    known = {
+        name: score
+        for name in BASELINES
+        if (score := as_number(record.baselines.get(name, {}).get(split, {}).get(metric)))
+        is not None
+    }
+    if value is None or not known:
+        return []
+    higher = HIGHER_IS_BETTER[metric]
+    best = (max if higher else min)(known, key=lambda name: known[name])
+    shown = percent if metric == "accuracy" else number
+    listed = " and ".join(f"{_WHO[name]} {shown(score)}" for name, score in known.items())
+    gained = value - known[best] if higher else known[best] - value
+    if gained > 0:
+        return [f"It is better than the simplest models: {listed}."]
+    return [
+        f"It is no better than {_WHO[best].split(' has')[0]}: {listed}. Its layers add nothing yet."
+    ]
+
+
+_WHO = {"constant": "always predicting the same has", "linear": "a linear model has"}
+
+
+def cards(record: Record) -> Cards:
+    """The main metric on each set, and of the simplest models."""
+    metric = record.main_metric
+    if metric is None:
+        return Cards((Card("Parameters", _parameters(record)),))
+    first = record.splits[0]
+    arrow = "higher is better" if HIGHER_IS_BETTER[metric] else "lower is better"
+    found = [
+        Card(
+            f"{plain(metric)}, {ROWS_OF[split].lower()}",
+            _shown(metric, record.metrics[split]),
+            arrow if split == first else "",
+        )
+        for split in record.splits
+    ]
+    found += [
+        Card(
+            f"{BASELINES[name]}, {ROWS_OF[first].lower()}",
+            _shown(metric, scores[first]),
+            "to compare with",
+        )
+        for name in BASELINES
+        if first in (scores := record.baselines.get(name, {}))
+    ]
+    return Cards((*found, Card("Parameters", _parameters(record), "numbers that were learned")))
+
+
+def _shown(metric: str, scores: Mapping[str, object]) -> str:
+    value = as_number(scores.get(metric))
+    return percent(value) if metric == "accuracy" else number(value)
+
+
+def _parameters(record: Record) -> str:
+    return f"{record.log.network.parameters:,}" if record.log.network else "–"
