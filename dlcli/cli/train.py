@@ -9,6 +9,7 @@ import click
 
 from dlcli.cli.config_file import read_config
 from dlcli.cli.options import PATH, settings, verbose
+from dlcli.cli.tracking import tracking
 from dlcli.errors import UsageError
 
 
@@ -51,6 +52,7 @@ def _new_run(ctx: click.Context, parameter: click.Parameter, path: Path | None) 
     help="Print JSON lines instead, one for each event; the last is the result.",
 )
 @click.option("--quiet", is_flag=True, help="Tell only warnings, errors and the result.")
+@tracking
 @verbose
 def train(
     config: Path | None,
@@ -59,6 +61,7 @@ def train(
     run: Path | None,
     as_json: bool,
     quiet: bool,
+    trackers: tuple[str, ...],
 ) -> None:
     """Train the network that the YAML file CONFIG describes.
 
@@ -72,7 +75,7 @@ def train(
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     if run is not None:
         _check_alone(config, settings, output)
-        _resume(run, as_json=as_json, quiet=quiet)
+        _resume(run, trackers, as_json=as_json, quiet=quiet)
         return
     if config is None:
         raise click.UsageError("Missing argument 'CONFIG'.")
@@ -80,9 +83,14 @@ def train(
 
     from dlcli.cli.narration import narrator
     from dlcli.experiment import train
+    from dlcli.report import make_if_cheap
+    from dlcli.tracking.events import tracked
 
-    with narrator(as_json=as_json, quiet=quiet) as listener:
-        train(file, output, listener)
+    with (
+        narrator(as_json=as_json, quiet=quiet) as narrated,
+        tracked(trackers, narrated) as listener,
+    ):
+        make_if_cheap(train(file, output, listener), narrated)
 
 
 def _check_alone(config: Path | None, settings: tuple[str, ...], output: Path | None) -> None:
@@ -95,9 +103,14 @@ def _check_alone(config: Path | None, settings: tuple[str, ...], output: Path | 
         )
 
 
-def _resume(run: Path, *, as_json: bool, quiet: bool) -> None:
+def _resume(run: Path, trackers: tuple[str, ...], *, as_json: bool, quiet: bool) -> None:
     from dlcli.cli.narration import narrator
     from dlcli.experiment import resume
+    from dlcli.report import make_if_cheap
+    from dlcli.tracking.events import tracked
 
-    with narrator(as_json=as_json, quiet=quiet) as listener:
-        resume(run, listener)
+    with (
+        narrator(as_json=as_json, quiet=quiet) as narrated,
+        tracked(trackers, narrated) as listener,
+    ):
+        make_if_cheap(resume(run, listener), narrated)

@@ -32,6 +32,7 @@ ROOMS = (
     "model",
     "training",
     "experiment",
+    "tracking",
     "cli",
 )
 WITH_TENSORFLOW = ("model", "training")

@@ -1,0 +1,5 @@
+"""What happens in a training, told to TensorBoard and MLflow as well: see `events.py`.
+
+A tracker is one more listener of the experiment's events. It never ends a training: one that fails
+is told of in a warning and left out from then on.
+"""

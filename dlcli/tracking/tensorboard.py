@@ -1,0 +1,152 @@
+"""TensorBoard's event files, in the run folder.
+
+Written with TensorBoard's own record writer: `tf.summary` runs TensorFlow operations, which takes
+fifty times as long, and the event file writer of the package hands each event to a thread.
+"""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from dlcli.run import Run
+from dlcli.run.tracks import event_folder
+from dlcli.tracking.parameters import Parameter, shortened
+from dlcli.tracking.tracker import Begun, Fields, Outcome, Values
+
+_SECONDS = 1.0
+"""How long an epoch may wait to be on disk."""
+_MOST_TEXT = 2**16
+_MOST_VALUE = 100
+"""Letters of a config and of a value in a table that are shown."""
+
+
+class TensorBoard:
+    """Writes curves, final metrics, parameters and the config.
+
+    Training and validation rows have a run of TensorBoard's each with the same tags, so that their
+    curves lie over one another.
+    """
+
+    name = "TensorBoard"
+
+    def __init__(self) -> None:
+        self._folder = Path()
+        self._files: dict[str, _EventFile] = {}
+        self._first = 0
+        self._due = 0.0
+
+    def begin(self, begun: Begun) -> Fields:
+        """Writes config and parameters; see `Tracker`."""
+        from tensorboard.plugins.hparams.summary_v2 import hparams_pb
+        from tensorboard.plugins.text.summary_v2 import text_pb
+
+        self._folder = begun.folder
+        parameters = {path: _cell(value) for path, value in begun.parameters.items()}
+        whole = self._file("")
+        whole.write(summary=hparams_pb(parameters, trial_id=str(begun.folder)))
+        whole.write(summary=text_pb("config", _as_code(begun.text)))
+        whole.flush()
+        look = shlex.join(["tensorboard", "--logdir", str(begun.folder.parent)])
+        return {"tracker": self.name, "place": str(event_folder(begun.folder)), "look": look}
+
+    def resume(self, epochs: int) -> None:
+        """Has TensorBoard forget what it was told of later epochs; see `Tracker`."""
+        self._first = epochs + 1
+
+    def measure(self, epoch: int, values: Values) -> None:
+        """Writes a point of each curve; see `Tracker`."""
+        for part, numbers in _by_part(values).items():
+            self._file(part).write_numbers(epoch, numbers)
+        now = time.monotonic()
+        if now >= self._due:
+            self._due = now + _SECONDS
+            self._flush()
+
+    def judge(self, epochs: int, metrics: Mapping[str, Values]) -> None:
+        """Writes the final metrics as `final/accuracy` and so on; see `Tracker`."""
+        for split, values in metrics.items():
+            final = {f"final/{name}": value for name, value in values.items()}
+            self._file(split).write_numbers(epochs, final)
+        self._flush()
+
+    def end(self, outcome: Outcome, run: Run | None) -> None:
+        """Has the system take all that was written; see `Tracker`."""
+        self._flush()
+
+    def close(self) -> None:
+        """Closes the files; see `Tracker`."""
+        for file in self._files.values():
+            file.close()
+
+    def _flush(self) -> None:
+        for file in self._files.values():
+            file.flush()
+
+    def _file(self, part: str) -> _EventFile:
+        if part not in self._files:
+            self._files[part] = _EventFile(event_folder(self._folder, part), self._first)
+        return self._files[part]
+
+
+def _by_part(values: Values) -> dict[str, dict[str, float]]:
+    parts: dict[str, dict[str, float]] = {}
+    for name, value in values.items():
+        part = "validation" if name.startswith("val_") else "train"
+        parts.setdefault(part, {})[name.removeprefix("val_")] = value
+    return parts
+
+
+class _EventFile:
+    """A new file of events.
+
+    Args:
+        folder: where it lies, beside the older ones of a training that goes on.
+        first: the first epoch that it tells of, if older ones may have told of it; else 0.
+    """
+
+    def __init__(self, folder: Path, first: int) -> None:
+        from tensorboard.compat.proto.event_pb2 import SessionLog
+        from tensorboard.summary.writer.record_writer import RecordWriter
+
+        # TensorBoard knows its files by the middle of the name, and reads them in its order.
+        self._stream = (folder / f"events.out.tfevents.{time.time_ns():020d}").open("xb")
+        self._records = RecordWriter(self._stream)
+        self.write(file_version="brain.Event:2")
+        if first:
+            self.write(step=first, session_log=SessionLog(status=SessionLog.START))
+
+    def write(self, **fields: Any) -> None:  # noqa: ANN401
+        """Writes an event, given the fields of its message."""
+        from tensorboard.compat.proto.event_pb2 import Event
+
+        self._records.write(Event(wall_time=time.time(), **fields).SerializeToString())
+
+    def write_numbers(self, step: int, numbers: Values) -> None:
+        """Writes a point of several curves."""
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        values = [Summary.Value(tag=tag, simple_value=number) for tag, number in numbers.items()]
+        self.write(step=step, summary=Summary(value=values))
+
+    def flush(self) -> None:
+        """Has the system take all that was written."""
+        self._stream.flush()
+
+    def close(self) -> None:
+        """Closes the file; `flush` has told of what went wrong."""
+        with suppress(OSError):
+            self._stream.close()
+
+
+def _cell(value: Parameter) -> Parameter:
+    return shortened(value, _MOST_VALUE) if isinstance(value, str) else value
+
+
+def _as_code(text: str) -> str:
+    """A text in Markdown, in which TensorBoard shows it as it is."""
+    return "".join(f"    {line}\n" for line in shortened(text, _MOST_TEXT).splitlines())

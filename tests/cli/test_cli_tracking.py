@@ -1,0 +1,81 @@
+"""`dlcli train --tensorboard` and `--mlflow`: what they ask for, and what is missing for them."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from dlcli.tracking import packages
+from tests.cli.test_cli_imports import loaded_by
+
+CONFIG = "data: {train: line.csv, target: y}\nhidden: []\nepochs: 1\n"
+
+
+@pytest.fixture
+def asked(folder, monkeypatch):
+    """The trackers that a training was asked for, each time."""
+    Path("line.csv").write_text("x,y\n0,0\n1,1\n")
+    Path("line.yaml").write_text(CONFIG)
+    names = []
+
+    @contextmanager
+    def tracked(trackers, listener):
+        names.append(trackers)
+        yield listener
+
+    def train(*given):
+        given[-1]("result", {"run": "runs/line", "metrics": {}})
+
+    monkeypatch.setattr("dlcli.tracking.events.tracked", tracked)
+    monkeypatch.setattr("dlcli.experiment.train", train)
+    monkeypatch.setattr("dlcli.experiment.resume", train)
+    monkeypatch.setattr("dlcli.report.make_if_cheap", lambda *_: None)
+    return names
+
+
+@pytest.mark.parametrize(
+    ("options", "trackers"),
+    [
+        ([], ()),
+        (["--tensorboard"], ("tensorboard",)),
+        (["--mlflow"], ("mlflow",)),
+        (["--mlflow", "--tensorboard"], ("tensorboard", "mlflow")),
+    ],
+)
+@pytest.mark.parametrize("what", [["line.yaml"], ["--resume", "runs/line"]])
+def test_trackers_are_those_that_are_asked_for(what, options, trackers, asked, dlcli):
+    result = dlcli("train", *what, *options)
+    assert (result.exit_code, result.output) == (0, "\n\nrun: runs/line\n")
+    assert asked == [trackers]
+
+
+def missing(package):
+    return lambda name: None if name == package else find_spec(name)
+
+
+@pytest.mark.parametrize("name", ["tensorboard", "mlflow"])
+def test_a_package_that_is_missing_is_told_before_all_else(name, folder, monkeypatch, dlcli):
+    monkeypatch.setattr(packages, "find_spec", missing(name))
+    result = dlcli("train", "no-such.yaml", f"--{name}")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == (
+        f"error: --{name} needs the package {name}, which is not installed; install it with: "
+        f"pip install 'dlcli[{name}]'\n"
+    )
+
+
+def test_a_folder_of_a_packages_name_is_no_package(folder, monkeypatch):
+    Path("tensorbird").mkdir()
+    monkeypatch.syspath_prepend(str(folder))
+    with pytest.raises(packages.UsageError, match="needs the package tensorbird"):
+        packages.check_installed("tensorboard", "tensorbird")
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_package_is_looked_for_and_not_loaded():
+    code, loaded = loaded_by("train", "no-such.yaml", "--tensorboard", "--mlflow")
+    assert code == 2
+    assert loaded.isdisjoint({"tensorboard", "mlflow", "tensorflow", "pyarrow"})

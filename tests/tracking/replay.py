@@ -1,0 +1,77 @@
+"""A training's events, told to trackers without any training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from dlcli.run import Draft
+from dlcli.tracking.events import tracked
+
+RESOLVED = """\
+data:
+  train: line.csv
+  target: {column: y, type: numeric}
+input:
+  features: {x: {type: numeric}}
+hidden:
+  - {units: 3, activation: relu}
+epochs: 2
+optimizer: {name: sgd, learning_rate: 0.01}
+"""
+ENVIRONMENT = {
+    "dlcli": "0.1.0",
+    "data": [{"file": "line.csv", "sha256": "d1" * 32, "bytes": 9}],
+    "git": {"commit": "c0ffee", "dirty": True},
+}
+METRICS = {"train": {"mse": 0.5, "r2": None}, "validation": {"mse": 0.75}, "test": {"mse": 1.5}}
+
+
+def make_folder(path: Path) -> Draft:
+    """A run folder as it is when training begins."""
+    path.mkdir(parents=True)
+    draft = Draft(path)
+    draft.write_config(RESOLVED)
+    draft.write_resolved(RESOLVED)
+    draft.write_environment(ENVIRONMENT)
+    return draft
+
+
+def run_event(folder):
+    return ("run", {"folder": str(folder)})
+
+
+def epoch(number, of=2, **values):
+    return ("epoch", {"epoch": number, "of": of, **values})
+
+
+def resumed(epochs):
+    return ("resumed", {"epochs": epochs})
+
+
+def trained(epochs):
+    return ("trained", {"epochs": epochs, "best_epoch": None, "seconds": 0.1})
+
+
+def result(folder, epochs, metrics=METRICS):
+    return ("result", {"run": str(folder), "epochs": epochs, "metrics": metrics})
+
+
+def replay(name: str, events: Iterable[tuple[str, dict[str, object]]], ends=None) -> list:
+    """Tells a tracker events, then has training end, with an exception or well.
+
+    Returns:
+        the events that others were told besides.
+    """
+    told: list = []
+    given = list(events)
+    try:
+        with tracked([name], lambda *event: told.append(event)) as listener:
+            for event in given:
+                listener(*event)
+            if ends is not None:
+                raise ends
+    except BaseException as error:
+        if error is not ends:
+            raise
+    return [event for event in told if event not in given]

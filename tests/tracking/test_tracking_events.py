@@ -1,0 +1,199 @@
+"""An experiment's events, told to trackers: what reaches them, and what their failures do."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from dlcli.errors import DivergenceError, Interrupted, UsageError
+from dlcli.tracking import events
+from dlcli.tracking.events import tracked
+from dlcli.tracking.failures import reason
+from tests.tracking.replay import epoch, make_folder, replay, result, resumed, run_event, trained
+
+
+class Recorder:
+    """A tracker that remembers what it is told, and fails at one method."""
+
+    def __init__(self, fails=""):
+        self.name = "Recorder"
+        self.fails = fails
+        self.told = []
+        self.closed = 0
+
+    def _take(self, method, *values):
+        if method == self.fails:
+            raise RuntimeError(f"no {method}\nmore")
+        self.told.append((method, *values))
+
+    def begin(self, begun):
+        self._take("begin", begun.folder)
+        return {"tracker": "Recorder", "place": "here"}
+
+    def resume(self, epochs):
+        self._take("resume", epochs)
+
+    def measure(self, epoch, values):
+        self._take("measure", epoch, dict(values))
+
+    def judge(self, epochs, metrics):
+        self._take("judge", epochs, dict(metrics))
+
+    def end(self, outcome, run):
+        self._take("end", outcome.value, run and run.kind)
+
+    def close(self):
+        self.closed += 1
+
+
+@pytest.fixture
+def recorder(monkeypatch):
+    tracker = Recorder()
+    monkeypatch.setattr(events, "_opened", lambda name: tracker)
+    return tracker
+
+
+def test_a_tracker_is_told_of_a_training_and_others_where_it_tracks(recorder, tmp_path):
+    draft = make_folder(tmp_path / "run")
+    draft.finish()
+    folder = draft.path
+    told = replay("any", [run_event(folder), epoch(1, loss=0.5), trained(1), result(folder, 1)])
+    assert recorder.told == [
+        ("begin", folder),
+        ("measure", 1, {"loss": 0.5}),
+        ("judge", 1, {"train": {"mse": 0.5}, "validation": {"mse": 0.75}, "test": {"mse": 1.5}}),
+        ("end", "FINISHED", "train"),
+    ]
+    assert recorder.closed == 1
+    assert told == [("tracking", {"tracker": "Recorder", "place": "here"})]
+
+
+def test_the_last_epoch_is_told_wherever_training_ends(recorder, tmp_path):
+    make_folder(tmp_path / "run")
+    every = [epoch(number, of=9000, loss=1.0) for number in range(1000, 1007)]
+    replay("any", [run_event(tmp_path / "run"), *every, trained(1006)])
+    assert [told[1] for told in recorder.told if told[0] == "measure"] == [1000, 1004, 1006]
+
+
+def test_the_last_epoch_is_told_when_training_is_ended(recorder, tmp_path):
+    make_folder(tmp_path / "run")
+    events = [run_event(tmp_path / "run"), resumed(1000), epoch(1001, of=9000, loss=1.0)]
+    replay("any", events, KeyboardInterrupt())
+    assert recorder.told[1:] == [
+        ("resume", 1000),
+        ("measure", 1001, {"loss": 1.0}),
+        ("end", "KILLED", None),
+    ]
+
+
+def test_what_is_undefined_is_left_out(recorder, tmp_path):
+    make_folder(tmp_path / "run")
+    replay("any", [run_event(tmp_path / "run"), epoch(1, loss=0.5, r2=None)])
+    assert recorder.told[1] == ("measure", 1, {"loss": 0.5})
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (DivergenceError("nan", 3), "FAILED"),
+        (ValueError("a bug"), "FAILED"),
+        (Interrupted("SIGINT", 2), "KILLED"),
+        (KeyboardInterrupt(), "KILLED"),
+        (SystemExit(143), "KILLED"),
+    ],
+)
+def test_how_training_ended_is_told(error, outcome, recorder, tmp_path):
+    make_folder(tmp_path / "run")
+    replay("any", [run_event(tmp_path / "run")], error)
+    assert recorder.told[-1] == ("end", outcome, None)
+
+
+def test_what_goes_wrong_once_the_run_is_whole_is_no_failure_of_training(recorder, tmp_path):
+    make_folder(tmp_path / "run").finish()
+    replay("any", [run_event(tmp_path / "run")], ValueError("no page could be made"))
+    assert recorder.told[-1] == ("end", "FINISHED", "train")
+
+
+def test_a_divergence_that_left_weights_behind_is_a_failure(recorder, tmp_path):
+    make_folder(tmp_path / "run").finish("diverged")
+    replay("any", [run_event(tmp_path / "run")], DivergenceError("nan", 3))
+    assert recorder.told[-1] == ("end", "FAILED", "diverged")
+
+
+@pytest.mark.parametrize(
+    ("method", "before"),
+    [
+        ("begin", []),
+        ("resume", ["begin"]),
+        ("measure", ["begin", "resume"]),
+        ("judge", ["begin", "resume", "measure", "measure"]),
+        ("end", ["begin", "resume", "measure", "measure", "judge"]),
+    ],
+)
+def test_a_tracker_that_fails_is_left_out_with_one_warning(method, before, recorder, tmp_path):
+    make_folder(tmp_path / "run")
+    recorder.fails = method
+    folder = tmp_path / "run"
+    story = [run_event(folder), resumed(1), epoch(2, loss=1.0), epoch(3, loss=1.0), trained(3)]
+    told = replay("any", [*story, result(folder, 3)])
+    message = f"Recorder: no {method}; tracked no further, training goes on"
+    assert [event for event in told if event[0] == "warning"] == [("warning", {"message": message})]
+    assert [told[0] for told in recorder.told] == before
+    assert recorder.closed == 1
+
+
+def test_one_that_fails_leaves_the_others_alone(monkeypatch, tmp_path):
+    trackers = {"bad": Recorder("measure"), "good": Recorder()}
+    monkeypatch.setattr(events, "_opened", trackers.__getitem__)
+    make_folder(tmp_path / "run")
+    with tracked(["bad", "good"], lambda *_: None) as listener:
+        listener(*run_event(tmp_path / "run"))
+        listener(*epoch(1, loss=0.5))
+        listener(*epoch(2, loss=0.25))
+    assert [told[0] for told in trackers["bad"].told] == ["begin"]
+    assert [told[0] for told in trackers["good"].told] == ["begin", "measure", "measure", "end"]
+
+
+def test_ctrl_c_within_a_tracker_is_no_failure_of_it(recorder, tmp_path, monkeypatch):
+    make_folder(tmp_path / "run")
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(recorder, "measure", interrupted)
+    with pytest.raises(KeyboardInterrupt), tracked(["any"], lambda *_: None) as listener:
+        listener(*run_event(tmp_path / "run"))
+        listener(*epoch(1, loss=0.5))
+
+
+def test_without_trackers_the_listener_is_the_same():
+    def listener(*_):
+        pass
+
+    with tracked([], listener) as same:
+        assert same is listener
+
+
+def test_a_tracker_that_cant_be_opened_is_an_error_before_training(monkeypatch):
+    def refuse(name):
+        raise UsageError("down")
+
+    monkeypatch.setattr(events, "_opened", refuse)
+    with pytest.raises(UsageError, match="^down$"), tracked(["any"], lambda *_: None):
+        pytest.fail("training began")
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "a/b"), "a/b: No space left on device"),
+        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device"),
+        (ValueError("\n first \nsecond"), "first"),
+        (TimeoutError(), "TimeoutError"),
+        (ValueError("http://me:secret@host:1/ is down"), "http://host:1/ is down"),
+        (ValueError("x" * 601), "x" * 597 + "..."),
+    ],
+)
+def test_a_failure_is_one_line_without_secrets(error, words):
+    assert reason(error) == words

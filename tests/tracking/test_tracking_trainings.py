@@ -1,0 +1,110 @@
+"""Whole trainings, tracked by both tools at once."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import dlcli as package
+from dlcli.tracking.mlflow_store import connect
+
+CONFIG = """\
+data: {train: line.csv, validation: 0.25, target: y}
+hidden: [{units: 2, activation: relu}]
+metrics: [mae]
+epochs: 30
+checkpoint: {seconds: 0.1}
+"""
+BOTH = ("--tensorboard", "--mlflow")
+
+
+@pytest.fixture(autouse=True)
+def line(store, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(Path(package.__file__).parents[1]))
+    rows = "".join(f"{x},{2 * x}\n" for x in range(40))
+    Path("line.csv").write_text(f"x,y\n{rows}")
+    Path("line.yaml").write_text(CONFIG)
+
+
+def dlcli(*arguments):
+    command = [sys.executable, "-m", "dlcli", *arguments]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def history(name):
+    with Path("runs/line/history.csv").open() as file:
+        return [(int(row["epoch"]), float(row[name])) for row in csv.DictReader(file)]
+
+
+def by_tensorboard(part, tag):
+    events = EventAccumulator(f"runs/line/tensorboard/{part}")
+    events.Reload()
+    return [(point.step, pytest.approx(point.value, rel=1e-6)) for point in events.Scalars(tag)]
+
+
+def by_mlflow(name):
+    (run,) = connect().client.search_runs(["0"])
+    points = connect().client.get_metric_history(run.info.run_id, name)
+    return run, [(point.step, point.value) for point in points]
+
+
+@pytest.mark.slow
+def test_a_training_is_tracked_and_the_output_is_as_ever():
+    done = dlcli("train", "line.yaml", *BOTH)
+    assert done.returncode == 0, done.stderr
+    run, losses = by_mlflow("loss")
+    told = done.stderr.replace("pipx run ", "")  # where only the extra is installed
+    assert [line for line in told.splitlines() if line.startswith("tracking")] == [
+        "tracking  TensorBoard: runs/line/tensorboard; to look: tensorboard --logdir runs",
+        f"tracking  MLflow: {os.environ['MLFLOW_TRACKING_URI']}, run {run.info.run_id}; to look: "
+        f"mlflow ui --backend-store-uri {os.environ['MLFLOW_TRACKING_URI']}",
+    ]
+    labels = {line.split()[0] for line in done.stderr.splitlines()}
+    assert labels == {
+        *("data", "target", "features", "network", "loss", "engine", "device"),
+        *("tracking", "epoch", "trained"),
+    }
+    assert done.stdout.endswith("\nrun: runs/line\n")
+    assert run.info.status == "FINISHED"
+    assert losses == history("loss")
+    assert by_tensorboard("train", "loss") == history("loss")
+    assert by_tensorboard("validation", "mae") == history("val_mae")
+    artifacts = {file.path for file in connect().client.list_artifacts(run.info.run_id)}
+    manifest = json.loads(Path("runs/line/manifest.json").read_text())
+    assert {"manifest.json", *manifest["files"]} <= artifacts
+    assert dlcli("validate", "runs/line").returncode == 0
+
+
+@pytest.mark.slow
+def test_a_training_that_is_ended_goes_on_in_both():
+    command = [sys.executable, "-m", "dlcli", "train", "line.yaml", *BOTH, "--json"]
+    with subprocess.Popen(
+        [*command, "--set", "epochs=3000"], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        events = map(json.loads, process.stdout)
+        next(event for event in events if event["event"] == "epoch")
+        process.send_signal(signal.SIGTERM)  # it waits for what it writes to be read
+        process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert by_mlflow("loss")[0].info.status == "KILLED"
+
+    done = dlcli("train", "--resume", "runs/line", *BOTH, "--quiet")
+    assert (done.returncode, done.stderr) == (0, "")
+    run, losses = by_mlflow("loss")
+    assert run.info.status == "FINISHED"
+    told = by_tensorboard("train", "loss")
+    every = dict(history("loss"))
+    for points in (losses, told):
+        steps = [step for step, _ in points]
+        assert steps == sorted(set(steps))
+        assert set(range(1, 501)) | set(range(502, 1001, 2)) | {3000} <= set(steps)
+        assert points == [(step, every[step]) for step in steps]
