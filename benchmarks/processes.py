@@ -22,7 +22,7 @@ def output(command: Sequence[str | Path]) -> str:
         subprocess.CalledProcessError: if it fails; its standard error is in it.
     """
     done = subprocess.run(
-        command, cwd=ROOT, env=_environment(), capture_output=True, text=True, check=True
+        command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=True
     )
     return done.stdout
 
@@ -34,13 +34,14 @@ def wall_seconds(command: Sequence[str | Path], exit_code: int = 0) -> float:
         subprocess.CalledProcessError: if it doesn't end with the exit code that it should.
     """
     start = time.perf_counter()
-    done = subprocess.run(command, cwd=ROOT, env=_environment(), capture_output=True, text=True)
+    done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True)
     seconds = time.perf_counter() - start
     if done.returncode != exit_code:
         raise subprocess.CalledProcessError(done.returncode, command, done.stdout, done.stderr)
     return seconds
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
+    """What all processes that are measured run in."""
     kept = {name: value for name, value in os.environ.items() if name not in _SLOWING}
     return {**kept, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}

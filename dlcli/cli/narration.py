@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dlcli.cli.epochs import EpochBar, EpochLines, Epochs
-from dlcli.cli.text import metric_table, some
+from dlcli.cli.closing import Closing
+from dlcli.cli.epochs import EpochLines, Epochs
+from dlcli.cli.text import some
 from dlcli.cli.wording import WORDS, Fields
 from dlcli.config.paths import printable
 
@@ -32,20 +33,20 @@ def narrator(*, as_json: bool, quiet: bool) -> Iterator[Listener]:
         as_json: print JSON lines on standard output, one an event.
         quiet: leave out all but warnings and the result.
     """
-    result: dict[str, Any] = {}
+    closing = Closing()
     with _teller(as_json, quiet) as tell_event:
 
         def listen(event: str, fields: dict[str, object]) -> None:
-            if event == "result":
-                result.update(fields)
-            else:
+            closing.note(event, fields)
+            if event != "result":
                 tell_event(event, fields)
 
         yield listen
     if as_json:
-        _print_json("result", result)
+        _print_json("result", closing.result)
     else:
-        _print_result(result)
+        for line in closing.lines():
+            click.echo(line)
 
 
 def tell(event: str, fields: Fields) -> None:
@@ -83,36 +84,50 @@ def tell_unread(file: str, columns: list[str]) -> None:
 class _Story:
     """Tells all events, the epochs among them in a way of their own."""
 
-    def __init__(self, epochs: Epochs) -> None:
-        self._epochs = epochs
+    def __init__(self) -> None:
+        self._epochs: Epochs | None = None
+        self._rows: int | None = None
 
     def __enter__(self) -> Listener:
         return self._tell
 
     def __exit__(self, *_: object) -> None:
-        self._epochs.close()
-
-    def _tell(self, event: str, fields: dict[str, object]) -> None:
-        if event == "epoch":
-            self._epochs.show(fields)
-        else:
+        if self._epochs is not None:
             self._epochs.close()
-            tell(event, fields)
+
+    def _tell(self, event: str, fields: dict[str, Any]) -> None:
+        if event == "epoch":
+            if self._epochs is None:
+                self._epochs = _epochs(self._rows)
+            self._epochs.show(fields)
+            return
+        if event == "data":
+            self._rows = fields["rows"]["train"]
+        if self._epochs is not None:
+            self._epochs.close()
+        tell(event, fields)
 
 
 def _teller(as_json: bool, quiet: bool) -> AbstractContextManager[Listener]:
     if quiet:
         return nullcontext(_tell_warning)
-    return nullcontext(_print_json) if as_json else _Story(_epochs())
+    return nullcontext(_print_json) if as_json else _Story()
 
 
-def _epochs() -> Epochs:
+def _epochs(rows: int | None) -> Epochs:
+    """A live view, where there is a terminal that can show one.
+
+    Args:
+        rows: training rows, if they are known.
+    """
     if not _is_terminal():
         return EpochLines()
     from rich.console import Console
 
+    from dlcli.cli.live import LiveView
+
     console = Console(stderr=True)
-    return EpochBar(console) if console.is_interactive else EpochLines()
+    return LiveView(console, rows) if console.is_interactive else EpochLines()
 
 
 def _is_terminal() -> bool:
@@ -126,11 +141,6 @@ def _tell_warning(event: str, fields: dict[str, object]) -> None:
 
 def _print_json(event: str, fields: dict[str, object]) -> None:
     click.echo(json.dumps({"event": event, **fields}, allow_nan=False))
-
-
-def _print_result(result: Fields) -> None:
-    for line in [*metric_table(result["metrics"]), "", f"run: {result['run']}"]:
-        click.echo(line)
 
 
 def _fitted(line: str) -> str:

@@ -120,6 +120,20 @@ def _trained(fields: Fields) -> list[str]:
     return [f"{count} in {number(fields['seconds'])} s{kept}"]
 
 
+def _baselines(fields: Fields) -> list[str]:
+    absence = f"; no linear one: {fields['no_linear']}" if fields["no_linear"] else ""
+    return [f"{', '.join(fields['models'])} in {number(fields['seconds'])} s{absence}"]
+
+
+def _tracking(fields: Fields) -> list[str]:
+    look = f"; to look: {fields['look']}" if "look" in fields else ""
+    return [f"{fields['tracker']}: {fields['place']}{look}"]
+
+
+def _report(fields: Fields) -> list[str]:
+    return [f"{fields['page']}, made"]
+
+
 def _storage(fields: Fields) -> list[str]:
     return [f"rows wait on disk, in {fields['folder']} until the end"]
 
@@ -134,7 +148,10 @@ WORDS: Mapping[str, Callable[[Fields], list[str]]] = MappingProxyType(
         "engine": _engine,
         "device": _device,
         "resumed": _resumed,
+        "tracking": _tracking,
         "trained": _trained,
+        "baselines": _baselines,
+        "report": _report,
     }
 )
 """The lines of an event, by its name; their label is the name itself."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 import time
@@ -137,3 +138,28 @@ class Keeper:
         if self.signal is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.signal = signal.Signals(number)
+
+
+class Interruptible(Keeper):
+    """Ends when it is told to, and keeps nothing: what is trained after the network begins anew.
+
+    Args:
+        draft: the run.
+        epochs: how many the network was trained.
+    """
+
+    def __init__(self, draft: Draft, epochs: int) -> None:
+        super().__init__(draft, math.inf)
+        self._epochs = epochs
+
+    def keep(self, snapshot: Snapshot) -> None:
+        """Forgets a snapshot.
+
+        Raises:
+            Interrupted: if training is to end.
+        """
+        self._end_if_told()
+
+    def earlier(self, job: Job, kinds: Mapping[str, ArrayKind]) -> Snapshot | None:
+        """None."""
+        return None

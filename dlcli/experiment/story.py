@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 
 from dlcli.config import Config, ConfigFile
 from dlcli.encoding import Rows
+from dlcli.experiment.baselines import score_baselines
 from dlcli.experiment.earlier import initial_weights
 from dlcli.experiment.events import Events, Listener
 from dlcli.experiment.explaining import as_first_told, explain
 from dlcli.experiment.fitting import fit
 from dlcli.experiment.judging import judge
+from dlcli.experiment.keeping import Interruptible
 from dlcli.experiment.loading import quiet_tensorflow, without_collection
 from dlcli.experiment.origin import (
     Images,
@@ -127,13 +129,23 @@ def _make_ready(
 
 def _carry_out(draft: Draft, resolved: Config, made: _Ready, events: Events) -> Run:
     """Trains, stores and judges."""
+    events.tell("run", folder=str(draft.path))
     prepared = made.prepared
     store = partial(_store, draft, resolved, made)
     trained = fit(draft, made.job, prepared.engine, events, store)
     store(trained)
     predictor = Predictor(resolved, prepared.encoding, prepared.network, trained.weights)
     metrics = judge(predictor, prepared.split, made.encoded, draft)
-    events.tell("result", run=str(draft.path), epochs=trained.epochs, metrics=metrics)
+    keeper = Interruptible(draft, trained.epochs)
+    baselines = score_baselines(predictor, prepared.split, made.encoded, made.job, keeper, events)
+    draft.write_baselines(baselines)
+    events.tell(
+        "result",
+        run=str(draft.path),
+        epochs=trained.epochs,
+        metrics=metrics,
+        baselines=baselines,
+    )
     return draft.finish()
 
 

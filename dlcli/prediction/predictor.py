@@ -100,16 +100,17 @@ class Predictor:
         parts = [
             self._outputs(self.encoding.transform(part, findings)) for part in table.parts(rows)
         ]
-        return self._predictions(np.concatenate(parts))
+        return self.understand(np.concatenate(parts))
 
     def predict_encoded(self, inputs: Inputs) -> Predictions:
         """Predicts encoded rows."""
-        return self._predictions(self._outputs(inputs))
+        return self.understand(self._outputs(inputs))
 
     def _outputs(self, inputs: Inputs) -> NDArray[np.floating[Any]]:
         return self.network.forward(inputs, self.weights)
 
-    def _predictions(self, outputs: NDArray[np.floating[Any]]) -> Predictions:
+    def understand(self, outputs: NDArray[np.floating[Any]]) -> Predictions:
+        """What outputs as trained on, (rows, outputs), say of the target."""
         loss = self.config.loss
         assert loss is not None  # resolved
         return Predictions(

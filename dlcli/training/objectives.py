@@ -41,6 +41,9 @@ def keras_optimizer(config: Config, steps: int) -> keras.optimizers.Optimizer:
     rate = _rate(config.learning_rate_schedule, section.learning_rate, config.epochs, steps)
     kind = getattr(keras.optimizers, type(section).__name__)
     optimizer = kind(**{**parameters_of(section), "learning_rate": rate})
+    # The sum over replicas, of which there is one, would register a gradient of its own with
+    # TensorFlow for good, and with it all that its graph holds: rows, weights and what moves them.
+    optimizer._all_reduce_sum_gradients = list
     if config.precision == "mixed_float16":
         return keras.optimizers.LossScaleOptimizer(optimizer)
     return optimizer

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import io
-
 import pytest
-from rich.console import Console
 
-from dlcli.cli.epochs import EpochBar, EpochLines, in_short
+from dlcli.cli.epochs import EpochLines
 from dlcli.cli.narration import tell
 from dlcli.cli.text import align, layer_table, metric_table, number, score_table, some
 from dlcli.cli.wording import WORDS
@@ -259,6 +256,13 @@ def test_kept_weights_are_told_if_they_are_not_the_last():
     assert WORDS["trained"](fields) == ["1 epoch in 2 s"]
 
 
+def test_baselines_are_told_and_why_there_is_no_linear_one():
+    fields = {"models": ["constant", "linear"], "no_linear": None, "seconds": 0.5123}
+    assert WORDS["baselines"](fields) == ["constant, linear in 0.5123 s"]
+    fields = {"models": ["constant"], "no_linear": "it diverged", "seconds": 1.0}
+    assert WORDS["baselines"](fields) == ["constant in 1 s; no linear one: it diverged"]
+
+
 def epochs(count, of):
     for epoch in range(1, count + 1):
         yield {"epoch": epoch, "of": of, "loss": 1 / epoch, "learning_rate": 0.01}
@@ -296,42 +300,6 @@ def test_an_epoch_shows_all_but_its_learning_rate(capsys):
     fields = {"epoch": 1, "of": 2, "loss": 0.5, "val_loss": 0.25, "learning_rate": 0.01}
     EpochLines().show(fields)
     assert capsys.readouterr().err == "epoch 1/2  loss 0.5        val_loss 0.25\n"
-
-
-def test_the_bar_shows_a_metric_on_validation_rows_where_there_are_any():
-    fields = {"epoch": 1, "of": 2, "loss": 3.0, "mae": 2.0, "val_loss": 5.0, "val_mae": 4.0}
-    assert in_short(fields, 3) == {"loss": 3.0, "val_loss": 5.0, "val_mae": 4.0}
-    assert in_short({"epoch": 1, "of": 2, "loss": 3.0, "mae": 2.0}, 3) == {"loss": 3.0, "mae": 2.0}
-
-
-def terminal(width):
-    return Console(file=io.StringIO(), force_terminal=True, width=width, no_color=True)
-
-
-def test_the_bar_moves_about_ten_times_a_second_at_most():
-    console = terminal(width=100)
-    bar = EpochBar(console)
-    for fields in epochs(50_000, of=50_000):
-        bar.show(fields)
-        if fields["epoch"] == 2:
-            assert "2/50000" not in console.file.getvalue()
-    assert "50000/50000" in console.file.getvalue()
-    assert console.file.getvalue().count("epoch") < 100
-    bar.close()
-
-
-@pytest.mark.parametrize("width", [40, 60, 80, 100, 200])
-def test_the_bar_fits_the_terminal(width):
-    console = terminal(width)
-    bar = EpochBar(console)
-    bar.show({"epoch": 100, "of": 100, "loss": 0.25, "val_loss": 0.5, "val_accuracy": 0.75})
-    bar.close()
-    shown = console.file.getvalue()
-    assert "100/100" in shown
-    assert "…" not in shown
-    assert "loss 0.25" in shown
-    assert ("val_loss 0.5" in shown) == (width >= 80)
-    assert ("val_accuracy 0.75" in shown) == (width >= 100)
 
 
 def test_an_embedding_is_shown_with_its_column_and_waves_without_an_activation() -> None:

@@ -48,7 +48,10 @@ def asked(folder, monkeypatch):
 @pytest.mark.parametrize("what", [["line.yaml"], ["--resume", "runs/line"]])
 def test_trackers_are_those_that_are_asked_for(what, options, trackers, asked, dlcli):
     result = dlcli("train", *what, *options)
-    assert (result.exit_code, result.output) == (0, "\n\nrun: runs/line\n")
+    assert (result.exit_code, result.output) == (
+        0,
+        "\n\nrun: runs/line\nreport: dlcli report runs/line\n",
+    )
     assert asked == [trackers]
 
 

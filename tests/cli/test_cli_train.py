@@ -49,6 +49,7 @@ def told(line, monkeypatch):
             listener(event, fields)
 
     monkeypatch.setattr("dlcli.experiment.train", train)
+    monkeypatch.setattr("dlcli.report.make_if_cheap", lambda *_: None)
 
 
 @pytest.fixture
@@ -72,7 +73,10 @@ def test_the_story_is_told_on_standard_error_and_the_result_on_standard_output(d
         "epoch 2/2  loss 0.25",
         "trained   2 epochs in 1.5 s",
     ]
-    assert result.stdout.splitlines() == ["     train", "mse   0.25", "", "run: runs/line"]
+    assert result.stdout.splitlines() == [
+        *("     train", "mse   0.25", ""),
+        *("run: runs/line", "report: dlcli report runs/line"),
+    ]
 
 
 @pytest.mark.usefixtures("told")
@@ -87,7 +91,7 @@ def test_json_is_a_line_an_event_the_last_the_result(dlcli):
 def test_quiet_leaves_warnings_and_the_result(dlcli):
     result = dlcli("train", "line.yaml", "--quiet")
     assert result.stderr == "warning: line.csv: odd\n"
-    assert result.stdout.endswith("run: runs/line\n")
+    assert result.stdout.endswith("run: runs/line\nreport: dlcli report runs/line\n")
 
 
 @pytest.mark.usefixtures("told")
@@ -139,9 +143,9 @@ def test_a_training_from_beginning_to_end(program):
     assert done.returncode == 0
     assert [line.split()[0] for line in done.stderr.splitlines()] == [
         *("data", "target", "features", "network", "loss", "engine", "device"),
-        *("epoch", "epoch", "epoch", "trained"),
+        *("epoch", "epoch", "epoch", "trained", "baselines"),
     ]
-    assert done.stdout.endswith("\n\nrun: runs/line\n")
+    assert done.stdout.endswith("\n\nrun: runs/line\nreport: dlcli report runs/line\n")
     assert Path("runs/line/manifest.json").exists()
 
 

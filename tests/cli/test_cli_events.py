@@ -1,0 +1,85 @@
+"""`docs/events.md` tells of every event, and of every field that it has."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from dlcli.config import load_config
+from dlcli.experiment import resume, train
+from dlcli.scores import HIGHER_IS_BETTER
+
+PAGE = Path(__file__).parents[2] / "docs" / "events.md"
+CONFIG = """\
+data: {train: rows.csv, test: new.csv, target: y, validation: 0.25, storage: disk}
+hidden: [{units: 2, activation: tanh, dropout: 0.1}]
+metrics: [mae, r2]
+epochs: 2
+"""
+
+
+def documented() -> dict[str, set[str]]:
+    """The fields of each event, by the page."""
+    text = PAGE.read_text(encoding="utf-8")
+    parts = re.findall(r"^`(\w+)`: .*\n\n((?:\|.*\n)+)", text, re.MULTILINE)
+    return {
+        event: set(re.findall(r"^\| `([^`]+)` \|", rows, re.MULTILINE)) for event, rows in parts
+    }
+
+
+def field_of(event: str, name: str) -> str:
+    """What the page calls a field; those of metrics have the metrics' names."""
+    is_metric = event == "epoch" and name.removeprefix("val_") in HIGHER_IS_BETTER
+    return "<metric>" if is_metric else name
+
+
+class Ended(Exception):
+    """Something has ended the training."""
+
+
+@pytest.fixture
+def told(tmp_path, monkeypatch):
+    """The events of a training that was ended and went on, with about all that can be told."""
+    monkeypatch.chdir(tmp_path)
+    rows = [f"{x},{'ab'[x % 2]},{3 * x}" for x in range(40)]
+    Path("rows.csv").write_text("\n".join(["x,kind,y", *rows]) + "\n")
+    Path("new.csv").write_text("x,kind,y\n1,c,5\n")
+    Path("a.yaml").write_text(CONFIG)
+    events = []
+
+    def listen(event, fields):
+        if event == "epoch" and not any(name == "resumed" for name, _ in events):
+            raise Ended
+        events.append((event, fields))
+
+    with pytest.raises(Ended):
+        train(load_config(Path("a.yaml")), Path("run"), listen)
+    resume(Path("run"), listen)
+    return events
+
+
+@pytest.mark.slow
+def test_every_event_and_field_is_documented(told):
+    known = documented()
+    found = {(event, field_of(event, name)) for event, fields in told for name in fields}
+
+    assert found - {(event, name) for event, names in known.items() for name in names} == set()
+    assert {event for event, _ in told} == known.keys() - {"report", "tracking"}
+    assert told[-1][0] == "result"
+
+
+@pytest.mark.slow
+def test_the_log_has_the_events_with_their_times(told):
+    lines = [json.loads(line) for line in Path("run/events.jsonl").read_text().splitlines()]
+
+    assert [(each.pop("event"), next(iter(each))) for each in lines] == [
+        (event, "time") for event, _ in told
+    ]
+
+
+def test_the_page_says_something_of_what_few_runs_tell():
+    assert documented()["report"] == {"page"}
+    assert documented()["tracking"] == {"tracker", "place", "look", "run_id"}

@@ -1,0 +1,235 @@
+"""A training as a terminal shows it: pictures with a clock that is set by hand."""
+
+from __future__ import annotations
+
+import gc
+import io
+import re
+import sys
+from types import FunctionType
+
+import pytest
+from rich.console import Console
+from rich.live import Live
+
+from dlcli.cli.curve import Curve
+from dlcli.cli.live import LiveView, duration
+from dlcli.cli.narration import narrator
+
+
+class Clock:
+    """Tells the time that it is set to."""
+
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def terminal(width=80, height=24, **options):
+    return Console(file=io.StringIO(), force_terminal=True, width=width, height=height, **options)
+
+
+def epoch(number, of=10, **measures):
+    return {"epoch": number, "of": of, **measures, "learning_rate": 0.01}
+
+
+def picture(view, console=None):
+    """What a view shows now, as lines of plain text."""
+    console = console or view._console
+    plain = Console(file=io.StringIO(), width=console.width, height=console.height, no_color=True)
+    view._console = plain
+    plain.print(view.picture())
+    return [line.rstrip() for line in plain.file.getvalue().splitlines()]
+
+
+def taken_in(*epochs, seconds=1.0, **options):
+    """A view of some epochs, so many seconds apart."""
+    clock = Clock()
+    view = LiveView(terminal(**options), rows=500, clock=clock)
+    for fields in epochs:
+        view.show(fields)
+        clock.now += seconds
+    return view
+
+
+def test_each_measure_stands_beside_its_best_and_the_epoch_of_that():
+    view = taken_in(
+        epoch(1, loss=0.5, accuracy=0.25, val_loss=0.75, val_accuracy=0.5),
+        epoch(2, loss=0.25, accuracy=0.75, val_loss=0.5, val_accuracy=0.75),
+        epoch(3, loss=0.125, accuracy=0.5, val_loss=0.625, val_accuracy=0.875),
+        width=60,
+    )
+    assert picture(view)[1:] == [
+        "                now    best  at",
+        "loss          0.125*  0.125   3  █▃▁",
+        "accuracy        0.5    0.75   2",
+        "val_loss      0.625     0.5   2  █▁▅",
+        "val_accuracy  0.875*  0.875   3",
+        "learning rate 0.01  1 epochs/s",
+    ]
+
+
+def test_the_time_left_is_that_of_the_epochs_left_at_the_latest_speed():
+    view = taken_in(*(epoch(at, of=200, loss=1.0) for at in range(1, 11)), seconds=7.0)
+    first = picture(view)[0]
+    assert re.fullmatch(r"epoch 10/200 ━+[╸╺━]*\s+22:10 left", first), first  # 190 · 7 s
+
+
+def test_before_there_is_a_speed_nothing_is_said_of_it():
+    lines = picture(taken_in(epoch(1, loss=1.0)))
+    assert "left" not in lines[0]
+    assert lines[-1] == "learning rate 0.01"
+
+
+def test_long_epochs_are_counted_in_rows():
+    view = taken_in(epoch(1, loss=1.0), epoch(2, loss=1.0), seconds=4.0)
+    assert picture(view)[-1] == "learning rate 0.01  125 rows/s"  # 500 rows in 4 s
+
+
+def test_what_is_undefined_is_a_dash_and_never_the_best():
+    view = taken_in(epoch(1, loss=1.0, r2=None), epoch(2, loss=1.0, r2=None))
+    assert picture(view)[3].split() == ["r2", "-"]
+    view.show(epoch(3, loss=1.0, r2=0.5))
+    assert picture(view)[3].split() == ["r2", "0.5*", "0.5", "3"]
+
+
+@pytest.mark.parametrize("width", [30, 40, 60, 80, 200])
+@pytest.mark.parametrize("height", [8, 15, 24])
+def test_a_picture_fits_the_terminal(width, height):
+    names = ("accuracy", "subset_accuracy", "auc", "macro_f1", "micro_precision", "micro_recall")
+    measures = {f"{prefix}{name}": 0.012345 for prefix in ("", "val_") for name in ("loss", *names)}
+    view = taken_in(
+        epoch(1, of=100_000, **measures),
+        epoch(2, of=100_000, **measures),
+        width=width,
+        height=height,
+    )
+    lines = picture(view)
+    assert len(lines) < height
+    assert max(map(len, lines)) <= width
+    assert {"loss", "val_l"} <= {line.split()[0][:5] for line in lines[2:-1]}
+    assert lines[0].startswith("epoch 2/100,000")
+
+
+def test_a_narrow_terminal_keeps_the_values_and_crops_names():
+    view = taken_in(epoch(1, loss=0.001234, val_top_3_accuracy=0.001234), width=36)
+    assert picture(view)[1:-1] == [
+        "                  now       best  at",
+        "loss         0.001234*  0.001234   1",
+        "val_top_3_~  0.001234*  0.001234   1",
+    ]
+
+
+def test_another_size_shows_from_the_next_picture_on():
+    view = taken_in(epoch(1, loss=1.0), epoch(2, loss=0.5), width=100)
+    wide = picture(view)
+    view._console = terminal(width=40)
+    assert max(map(len, picture(view))) <= 40 < max(map(len, wide))
+
+
+def test_there_are_ten_pictures_a_second_at_most_and_one_of_the_last_epoch():
+    clock, console = Clock(), terminal()
+    view = LiveView(console, clock=clock)
+    for at in range(1, 10_001):
+        view.show(epoch(at, of=10_000, loss=1.0))
+        clock.now += 0.0001  # 10,000 epochs a second
+    assert console.file.getvalue().count("learning rate") == 11
+    assert "epoch 10,000/10,000" in console.file.getvalue()
+    view.close()
+
+
+def test_a_picture_is_taken_away_and_the_best_is_kept():
+    console = terminal()
+    view = LiveView(console, clock=Clock())
+    view.show(epoch(1, loss=0.25))
+    view.close()
+    assert console.file.getvalue().endswith("\x1b[2K")  # the line of the picture is erased
+    view.show(epoch(2, loss=0.5))
+    assert picture(view)[2].split()[:4] == ["loss", "0.5", "0.25", "1"]
+
+
+def size_of(thing, seen=None):
+    """Bytes of an object and all that it refers to, but for the console and what is code."""
+    seen = set() if seen is None else seen
+    if id(thing) in seen or isinstance(thing, Console | Live | FunctionType | type):
+        return 0
+    seen.add(id(thing))
+    return sys.getsizeof(thing) + sum(size_of(part, seen) for part in gc.get_referents(thing))
+
+
+def test_a_hundred_thousand_epochs_take_no_more_memory_than_a_thousand():
+    clock = Clock()
+    view = LiveView(terminal(), clock=clock)
+    sizes = {}
+    for at in range(1, 100_001):
+        view.show(epoch(at, of=200_000, loss=1 / at, val_loss=1 / at))
+        clock.now += 0.01
+        if at in (1_000, 100_000):
+            sizes[at] = size_of(view)
+    assert sizes[100_000] < 1.5 * sizes[1_000] < 100_000
+
+
+def test_a_curve_of_many_values_is_one_of_their_means():
+    curve = Curve()
+    for value in range(10_000, 20_000):
+        curve.add(float(value))
+    assert curve.draw(8) == "▁▂▃▄▅▆▇█"
+
+
+def test_a_curve_of_few_values_has_a_bar_for_each():
+    curve = Curve()
+    assert curve.draw(8) == ""
+    for value in (2.0, 1.0, 1.5):
+        curve.add(value)
+    assert curve.draw(8) == "█▁▅"
+    assert curve.draw(8, "_-=#") == "#_="
+
+
+def test_a_curve_of_one_value_throughout_is_flat():
+    curve = Curve()
+    for _ in range(5):
+        curve.add(0.0)
+    assert curve.draw(3) == "▁▁▁"
+
+
+def test_a_steep_curve_shows_logarithms():
+    curve = Curve()
+    for value in (100.0, 10.0, 1.0):
+        curve.add(value)
+    assert curve.draw(3) == "█▅▁"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.4, "0:00"), (67, "1:07"), (3599.6, "1:00:00"), (100_000, "27:46:40")]
+)
+def test_durations_read_as_clocks_do(seconds, text):
+    assert duration(seconds) == text
+
+
+class Terminal(io.StringIO):
+    """Says that it is a terminal."""
+
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize(
+    ("variables", "pattern"),
+    [
+        ({"TERM": "xterm-256color"}, r"epoch 1/2(.*\n)*.*\x1b\[1;32m(.*\n)*"),
+        ({"TERM": "xterm-256color", "NO_COLOR": "1"}, r"epoch 1/2((?!\x1b\[1;32m).*\n)*"),
+        ({"TERM": "dumb"}, r"epoch 1/2  loss 0\.5\n"),
+    ],
+    ids=["colour", "no colour", "dumb"],
+)
+def test_a_terminal_is_sent_what_it_can_show(variables, pattern, monkeypatch, capsys):
+    stream = Terminal()
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "stderr", stream)
+    with narrator(as_json=False, quiet=False) as listener:
+        listener("epoch", epoch(1, of=2, loss=0.5))
+        listener("result", {"run": "runs/a", "epochs": 1, "metrics": {"train": {"mse": 1.0}}})
+    assert re.search(pattern, stream.getvalue()), repr(stream.getvalue())
+    assert ("\x1b" in stream.getvalue()) == (variables["TERM"] != "dumb")

@@ -1,0 +1,88 @@
+"""The prediction that looks at no column, by hand for every kind of target."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from dlcli.encoding import ClassTarget, LabelTarget, NumberTarget
+from dlcli.encoding.scaling.linear import LinearScaling
+from dlcli.prediction.constant import constant_outputs
+from dlcli.table import Table
+
+WEIGHTS = np.array([1.0, 1.0, 2.0])
+STANDARD = LinearScaling(name="standard", offset=10.0, scale=4.0)
+LOG = LinearScaling(name="log", offset=1.0, scale=2.0)
+UNSCALED = LinearScaling(name="none")
+
+
+def rows(**columns):
+    table = pa.table(columns)
+    return Table("t.csv", table, np.arange(1, table.num_rows + 1))
+
+
+def constant(target, table, weights=None, outputs=1, **options):
+    return constant_outputs(target, table, weights, outputs, **options).tolist()
+
+
+def two_classes(*values, weights=None, **options):
+    target = ClassTarget(column="y", classes=("cat", "dog"), stored="text")
+    return constant(target, rows(y=list(values)), weights, **options)
+
+
+@pytest.mark.parametrize(
+    ("scaling", "weights", "mean", "output"),
+    [
+        (UNSCALED, None, 5.0, 5.0),  # (3 + 0 + 12) / 3
+        (UNSCALED, WEIGHTS, 6.75, 6.75),  # (3 + 0 + 2 · 12) / 4
+        (STANDARD, None, 5.0, -1.25),  # (5 - 10) / 4
+        (LOG, None, 5.0, (np.log(6.0) - 1) / 2),  # the mean is taken before the logarithm
+    ],
+)
+def test_of_a_number_it_is_the_mean_in_the_numbers_own_unit(scaling, weights, mean, output):
+    target = NumberTarget(columns=("y",), scalings=(scaling,))
+    outputs = constant(target, rows(y=[3.0, 0.0, 12.0]), weights)
+    assert outputs == pytest.approx([output])
+    assert target.decode(np.array([outputs])).tolist()[0] == pytest.approx([mean])
+
+
+def test_of_several_numbers_it_is_the_mean_of_each():
+    target = NumberTarget(columns=("u", "v"), scalings=(UNSCALED, STANDARD))
+    table = rows(u=[0.0, 4.0, 4.0], v=[10.0, 10.0, 16.0])
+    assert constant(target, table, WEIGHTS, 2) == [3.0, 0.75]  # v: (13 - 10) / 4
+
+
+def test_of_counts_it_is_the_mean_be_it_no_count():
+    target = NumberTarget(columns=("n",), scalings=(UNSCALED,), counts=True)
+    assert constant(target, rows(n=[0, 1, 4, 5])) == [2.5]
+
+
+def test_of_classes_it_is_the_share_of_each_be_it_none():
+    target = ClassTarget(column="y", classes=("a", "b", "c"), stored="text")
+    assert constant(target, rows(y=["b", "a", "b"]), None, 3) == pytest.approx([1 / 3, 2 / 3, 0])
+    assert constant(target, rows(y=["b", "a", "b"]), WEIGHTS, 3) == [0.25, 0.75, 0]
+
+
+def test_of_two_classes_one_output_has_the_share_of_the_second():
+    assert two_classes("dog", "cat", "cat", "cat") == [0.25]
+    assert two_classes("dog", "cat", "dog", weights=WEIGHTS, outputs=2) == [0.25, 0.75]
+
+
+@pytest.mark.parametrize(
+    ("pets", "margin"),
+    [(("dog", "dog", "cat"), 1.0), (("dog", "cat", "cat"), -1.0), (("dog", "cat"), -1.0)],
+)
+def test_a_margin_is_on_the_side_of_the_more_frequent_class(pets, margin):
+    assert two_classes(*pets, has_margin=True) == [margin]
+
+
+def test_weights_say_which_class_is_more_frequent():
+    assert two_classes("cat", "cat", "dog", weights=np.array([1.0, 1.0, 3.0]), has_margin=True) == [
+        1.0
+    ]
+
+
+def test_of_labels_it_is_the_share_of_each():
+    target = LabelTarget(columns=("u", "v"), labels=("u", "v"), stored="integer")
+    assert constant(target, rows(u=[1, 0, 1], v=[0, 0, 0]), WEIGHTS, 2) == [0.75, 0.0]
