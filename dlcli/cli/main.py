@@ -5,11 +5,14 @@ from __future__ import annotations
 import click
 
 from dlcli import __version__
+from dlcli.cli.compare import compare
+from dlcli.cli.diagnose import diagnose
 from dlcli.cli.endings import explained_failures, obeyed_signals
 from dlcli.cli.evaluate import evaluate
 from dlcli.cli.init import init
 from dlcli.cli.inspect import inspect
 from dlcli.cli.predict import predict
+from dlcli.cli.report import report
 from dlcli.cli.schema import schema
 from dlcli.cli.train import train
 from dlcli.cli.validate import validate
@@ -59,5 +62,5 @@ def main() -> None:
     """  # noqa: D301  (Click's mark for lines to leave as they are)
 
 
-for _verb in (train, predict, evaluate, init, inspect, validate, schema):
+for _verb in (train, predict, evaluate, report, compare, diagnose, init, inspect, validate, schema):
     main.add_command(_verb)

@@ -17,7 +17,7 @@ from dlcli.errors import ConfigError, DataError, Problem, RunError, UsageError
 from dlcli.experiment.events import Events
 from dlcli.experiment.preparation import Prepared, sets
 from dlcli.experiment.tables import data_files
-from dlcli.run import Draft, collect_environment, fingerprint
+from dlcli.run import Draft, Run, collect_environment, fingerprint
 
 if TYPE_CHECKING:
     from dlcli.training import Device
@@ -102,11 +102,11 @@ def read_resolved(draft: Draft) -> ConfigFile:
     raise RunError(f"{draft.path}: its resolved.yaml can't be read: {problem}; train it again")
 
 
-def check_data(draft: Draft, file: ConfigFile) -> None:
+def check_data(draft: Draft | Run, file: ConfigFile) -> None:
     """Refuses to go on with other rows than those that training began with.
 
     Args:
-        draft: the run.
+        draft: the run, finished or not.
         file: its resolved config.
 
     Raises:

@@ -49,6 +49,8 @@ def test_a_config_error_waits_for_no_data():
         ["predict", "pets.csv", "--format", "jsonl"],
         ["predict", "pets.csv", "--output", "out.parquet"],
         ["evaluate", "pets.csv"],
+        ["report", "runs/pets"],
+        ["diagnose", "runs/pets"],
         ["validate", "pets.yaml"],
         ["validate", "runs/pets"],
         ["init", "pets.csv", "--target", "pet"],

@@ -56,7 +56,18 @@ def test_every_verb_and_each_of_its_options_has_help(verb, dlcli):
 def test_verbs_stand_in_the_order_in_which_one_needs_them(dlcli):
     lines = dlcli("--help").stdout.partition("Commands:\n")[2].partition("\n\n")[0].splitlines()
     names = [line.split()[0] for line in lines]
-    assert names == ["train", "predict", "evaluate", "init", "inspect", "validate", "schema"]
+    assert names == [
+        "train",
+        "predict",
+        "evaluate",
+        "report",
+        "compare",
+        "diagnose",
+        "init",
+        "inspect",
+        "validate",
+        "schema",
+    ]
 
 
 def test_no_first_line_of_help_is_cut_off_at_80_columns(dlcli):

@@ -1,0 +1,193 @@
+"""Patches tried: each trained as a run of its own, and compared on validation rows."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import chain, count, zip_longest
+from pathlib import Path
+
+from dlcli.comparison.estimates import Contrast, contrast_metrics
+from dlcli.comparison.pairing import Pairs, pair_rows
+from dlcli.comparison.subject import Subject
+from dlcli.diagnosis import Finding, Patch
+from dlcli.diagnosis.case import read_config
+from dlcli.errors import ConfigError, DivergenceError, UsageError
+from dlcli.experiment.events import Listener
+from dlcli.experiment.origin import check_data
+from dlcli.experiment.story import train
+from dlcli.run import Run
+
+MOST = 6
+"""Patches that are tried."""
+SPLIT = "validation"
+"""The rows that judge. Test rows must not: of several patches the best on some rows is best partly
+by chance, so that rows that have chosen are no test any more."""
+_USUAL = ("rmse", "log_loss", "accuracy")
+"""The metric that tells whether a patch has helped, the first of these that a target has. Of
+classes the log loss says more of the same rows than the share of right ones."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A patch, and what came of it."""
+
+    rule: str
+    """The rule that has proposed it."""
+    patch: Patch
+    run: Path | None = None
+    """What was trained; `None` if it failed."""
+    metric: str | None = None
+    """What tells whether it has helped."""
+    before: float | None = None
+    """The metric of the run that is diagnosed; `None` if that has diverged."""
+    after: float | None = None
+    contrast: Contrast | None = None
+    """The difference, with its interval; `None` where the two can't be compared."""
+    rescued: bool = False
+    """Whether it has trained what diverged before, so that there is nothing to compare with."""
+    problem: str | None = None
+    """Why it failed, or can't be compared."""
+
+    @property
+    def helped(self) -> bool:
+        """Whether it did better, by more than noise."""
+        return self.rescued or (self.contrast is not None and self.contrast.verdict == "better")
+
+    @property
+    def gain(self) -> float:
+        """The part of the metric before by which it changed, for those that helped."""
+        if self.contrast is None or self.contrast.value is None or not self.before:
+            return 0.0
+        return abs(self.contrast.value / self.before)
+
+
+def choose_patches(findings: Sequence[Finding], most: int = MOST) -> list[tuple[str, Patch]]:
+    """The patches to try, each with its rule: the first of every finding, then the second ones.
+
+    What changes the data, such as which rows validate, is left out: it can't be judged by the same
+    rows.
+
+    Args:
+        findings: the most important first.
+        most: how many.
+    """
+    rounds = zip_longest(*([(each.rule, patch) for patch in each.patches] for each in findings))
+    chosen = {
+        patch.settings: (rule, patch)
+        for rule, patch in reversed([pair for pair in chain(*rounds) if pair is not None])
+        if not any(path.startswith("data.") for path, _ in patch.settings)
+    }
+    return list(reversed(chosen.values()))[:most]
+
+
+def try_patches(
+    run: Run,
+    patches: Sequence[tuple[str, Patch]],
+    listener: Listener = lambda *_: None,
+    begins: Callable[[int, Patch], None] = lambda *_: None,
+) -> Iterator[Trial]:
+    """Trains patches and yields what came of each, so that an interruption leaves the finished.
+
+    The runs are made in a folder beside the run, so that none of them is the latest of `runs/`.
+
+    Args:
+        run: the run that was diagnosed.
+        patches: each with the rule that has proposed it.
+        listener: is told what happens in each training.
+        begins: is told the place, from 1, and the patch before each training.
+
+    Raises:
+        UsageError: if the run has no validation rows.
+        RunError: if its data have changed since, or it is damaged.
+        DlcliError: of the kind that fits, for what no patch can change: data that are gone.
+    """
+    file = read_config(run)
+    if file.config.data.validation is None:
+        config = shlex.quote(str(run.path / "resolved.yaml"))
+        raise UsageError(
+            f"{run.path}: has no validation rows, by which patches could be judged; train it with "
+            f"some: dlcli train {config} --set data.validation=0.2"
+        )
+    check_data(run, file)
+    before = Subject.read(run) if run.has("metrics.json") else None
+    for place, (rule, patch) in enumerate(patches, start=1):
+        begins(place, patch)
+        yield _tried(run, before, Trial(rule, patch), listener)
+
+
+def winner(trials: Sequence[Trial]) -> Trial | None:
+    """The one that has helped most, if any has; of those that don't diverge any more the first."""
+    helped = [trial for trial in trials if trial.helped]
+    return max(helped, key=lambda trial: trial.gain, default=None)
+
+
+def _tried(run: Run, before: Subject | None, trial: Trial, listener: Listener) -> Trial:
+    try:
+        file = read_config(run, trial.patch.overrides)
+        with _without_retracing_warnings():
+            made = train(file, _free_folder(run, trial.patch), listener)
+    except (ConfigError, DivergenceError) as error:
+        return replace(trial, problem=str(error).partition("\n")[0])
+    return _judged(before, Subject.read(made), trial)
+
+
+@contextmanager
+def _without_retracing_warnings() -> Iterator[None]:
+    """Keeps back what TensorFlow says of several programs in one process, which is as it should be.
+
+    Each training has a program of its own, and TensorFlow takes them for one that is built anew.
+    """
+    logger = logging.getLogger("tensorflow")
+    logger.addFilter(_is_no_retracing)
+    try:
+        yield
+    finally:
+        logger.removeFilter(_is_no_retracing)
+
+
+def _is_no_retracing(record: logging.LogRecord) -> bool:
+    return "triggered tf.function retracing" not in record.getMessage()
+
+
+def _free_folder(run: Run, patch: Patch) -> Path:
+    """The first that isn't there: `NAME-tries/dropout`, `NAME-tries/dropout-2`, ..."""
+    folder = run.path.parent / f"{run.path.resolve().name}-tries"
+    names = chain([patch.name], (f"{patch.name}-{number}" for number in count(2)))
+    return next(folder / name for name in names if not os.path.lexists(folder / name))
+
+
+def _judged(before: Subject | None, after: Subject, trial: Trial) -> Trial:
+    scores = after.metrics.get(SPLIT, {})
+    wanted = [*([trial.patch.metric] if trial.patch.metric else []), *_USUAL]
+    metric = next((name for name in wanted if _number(scores.get(name)) is not None), None)
+    judged = replace(trial, run=after.run.path, metric=metric)
+    if metric is None:
+        return replace(judged, problem="its metrics are undefined")
+    judged = replace(judged, after=_number(scores.get(metric)))
+    if before is None:
+        return replace(judged, rescued=True)
+    judged = replace(judged, before=_number(before.metrics.get(SPLIT, {}).get(metric)))
+    return _compared(before, after, judged, metric)
+
+
+def _compared(before: Subject, after: Subject, trial: Trial, metric: str) -> Trial:
+    if before.held_out is None or after.held_out is None:
+        return replace(trial, problem="the run has no predictions to compare with")
+    rows = before.rows_of(SPLIT), after.rows_of(SPLIT)
+    pairs = pair_rows(before, after, SPLIT, rows)
+    if not isinstance(pairs, Pairs):
+        return replace(trial, problem=pairs.reason)
+    found = contrast_metrics(pairs.first, pairs.second, paired=True, only=[metric])
+    contrast = found.get(metric)
+    if contrast is None:
+        return replace(trial, problem=f"{metric} is undefined")
+    return replace(trial, contrast=contrast, problem=contrast.reason)
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) else None

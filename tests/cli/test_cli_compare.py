@@ -1,0 +1,177 @@
+"""`dlcli compare`: runs side by side, as text, JSON and a page."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from tests.cli.test_cli_imports import HEAVY, loaded_by
+from tests.comparison.hand_made import number_run
+
+NEAR = {row: row + (0.5 if row % 2 else -0.5) for row in range(1, 41)}
+FAR = {row: row + (3.0 if row % 2 else -1.0) for row in range(1, 41)}
+METRICS = {"train": {"mse": 4.0, "r2": None}, "test": {"mse": 5.0}}
+CONSTANT = {"constant": {"test": {"mse": 833.25}}}
+
+
+@pytest.fixture
+def runs(folder):
+    """far and near: near's network has a layer more, and is better by 1.5 on average."""
+    more = {"config": {"hidden": [{"units": 2, "activation": "tanh"}]}}
+    stored = {"metrics": METRICS, "baselines": CONSTANT}
+    number_run(folder, "far", FAR, stored=stored)
+    number_run(folder, "near", NEAR, stored=stored, **more)
+
+
+def lines_of(result):
+    """What was printed, each date as `DATE`."""
+    return re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d", "DATE", result.stdout).splitlines()
+
+
+@pytest.mark.usefixtures("runs")
+def test_the_text_tells_what_differs_first(dlcli):
+    lines = lines_of(dlcli("compare", "far", "near"))
+    assert lines[:7] == [
+        "run 1  far   DATE  2 epochs",
+        "run 2  near  DATE  2 epochs",
+        "",
+        "config     run 1  run 2",
+        "hidden[0]  -      {units: 2, activation: tanh}",
+        "",
+        "data  the same: " + lines[6].removeprefix("data  the same: "),
+    ]
+    assert lines[6].endswith("table.csv")
+
+
+@pytest.mark.usefixtures("runs")
+def test_the_text_has_each_metric_with_its_interval_and_the_baseline(dlcli):
+    lines = lines_of(dlcli("compare", "far", "near"))
+    start = lines.index("test: 40 rows, with 95 % intervals")
+    assert lines[start + 1].split() == ["run", "1", "run", "2"]
+    assert lines[start + 2].split() == ["mse", "5", "0.25"]  # (9 + 1) / 2
+    assert re.fullmatch(r" +3\.\d+ to 6\.\d+ *", lines[start + 3])
+    assert lines[lines.index("test: baselines") + 1 :][:2] == ["     constant", "mse     833.2"]
+
+
+@pytest.mark.usefixtures("runs")
+def test_the_text_says_whether_a_difference_is_more_than_noise(dlcli):
+    lines = lines_of(dlcli("compare", "far", "near"))
+    start = lines.index("test: run 2 less run 1, on the same 40 rows")
+    words = re.compile(r"mae +-1\.5 +-1\.\d+ to -1\.\d+  better, more than noise")
+    assert any(words.fullmatch(line) for line in lines[start:])
+    backwards = lines_of(dlcli("compare", "near", "far"))
+    assert any(re.fullmatch(r"mae .* worse, more than noise", line) for line in backwards)
+
+
+@pytest.mark.usefixtures("runs")
+def test_the_text_has_the_other_sets_as_they_are(dlcli):
+    lines = lines_of(dlcli("compare", "far", "near"))
+    start = lines.index("train")
+    assert lines[start : start + 4] == [
+        "train",
+        "     run 1  run 2",
+        "mse      4      4",
+        "r2       -      -",
+    ]
+
+
+def test_three_runs_fit_80_columns(dlcli, folder):
+    layer = {"units": 123456, "activation": "tanh", "dropout": 0.123456, "kernel_regularizer": "l2"}
+    for at in range(3):
+        config = {"hidden": [{**layer, "units": 1000 + at}] * at, "metrics": ["mae"]}
+        number_run(folder, f"{'long' * 12}{at}", NEAR, config=config)
+    result = dlcli("compare", *sorted(path.name for path in folder.iterdir() if path.is_dir()))
+    assert result.exit_code == 0
+    assert max(map(len, result.stdout.splitlines())) <= 80
+    assert "run 3" in result.stdout
+
+
+@pytest.mark.usefixtures("runs")
+def test_json_is_one_object(dlcli, folder):
+    result = dlcli("compare", "far", "near", "--json")
+    document = json.loads(result.stdout)
+    assert (document["target"], document["split"], document["same_data"]) == (["y"], "test", True)
+    assert [run["run"] for run in document["runs"]] == ["far", "near"]
+    assert document["config"] == [
+        {"path": "hidden[0]", "values": [None, {"units": 2, "activation": "tanh"}]}
+    ]
+    first, (difference,) = document["runs"][0], document["differences"]
+    assert (first["rows"], first["epochs"], first["metrics"]) == (40, 2, METRICS)
+    assert first["baselines"] == CONSTANT
+    assert first["estimates"]["mse"]["value"] == 5.0
+    assert first["estimates"]["mse"]["lower"] < 5 < first["estimates"]["mse"]["upper"]
+    assert (difference["run"], difference["rows"], difference["reason"]) == ("near", 40, None)
+    assert difference["metrics"]["mae"]["value"] == -1.5
+    assert difference["metrics"]["mae"]["verdict"] == "better"
+
+
+@pytest.mark.usefixtures("runs")
+def test_a_page_is_written_to_a_new_file_only(dlcli, folder):
+    result = dlcli("compare", "far", "near", "--output", "page.html")
+    page = (folder / "page.html").read_text(encoding="utf-8")
+    assert result.exit_code == 0
+    assert "<h1>near against far</h1>" in page
+    again = dlcli("compare", "far", "near", "--output", "page.html")
+    assert (again.exit_code, again.stdout) == (2, "")
+    assert again.stderr == (
+        "error: page.html: exists already; name another, or remove this one first\n"
+    )
+    assert (folder / "page.html").read_text(encoding="utf-8") == page
+
+
+@pytest.mark.usefixtures("runs")
+def test_nothing_else_is_written(dlcli, folder):
+    before = sorted(folder.rglob("*"))
+    dlcli("compare", "far", "near")
+    assert sorted(folder.rglob("*")) == before
+
+
+@pytest.mark.usefixtures("runs")
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ([], 2, "expected two runs or more to compare, got 0"),
+        (["far"], 2, "expected two runs or more to compare, got 1"),
+        (["far", "near", "./far"], 2, "far: is the same run as far; name each run once"),
+        (["far", "nea"], 5, "nea: no such run folder; did you mean 'near'?"),
+    ],
+)
+def test_what_is_no_comparison_is_explained(dlcli, arguments, code, message):
+    result = dlcli("compare", *arguments)
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert result.stderr == f"error: {message}\n"
+
+
+@pytest.mark.usefixtures("runs")
+def test_a_run_that_has_diverged_is_a_failure_of_the_run(dlcli, folder):
+    number_run(folder, "lost", NEAR, kind="diverged")
+    result = dlcli("compare", "far", "lost")
+    assert (result.exit_code, result.stdout) == (5, "")
+    assert result.stderr.startswith("error: lost: diverged, and its last finite weights are there")
+
+
+@pytest.mark.usefixtures("runs")
+def test_a_name_that_a_terminal_would_obey_is_shown_as_text(dlcli, folder):
+    red = "\x1b[31m"
+    stored = {
+        "environment": {"device": red, "data": [{"file": red, "sha256": red}]},
+        "baselines": {red: {"test": {"mse": 1.0}}},
+        "metrics": {red: {"mse": 1.0}, "test": {"mse": 1.0}},
+    }
+    (folder / red).mkdir()
+    number_run(folder / red, red.replace("\x1b[", ""), NEAR, stored=stored)
+    number_run(folder, "31m", NEAR)
+    result = dlcli("compare", f"{red}/31m", "31m")
+    assert result.exit_code == 0
+    assert "\\x1b[31m" in result.stdout
+    assert "\x1b" not in result.stdout
+
+
+@pytest.mark.usefixtures("runs")
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_comparing_loads_no_tensorflow_and_no_charts(more):
+    code, loaded = loaded_by("compare", "far", "near", *more)
+    assert code == 0
+    assert loaded.isdisjoint(HEAVY | {"altair", "jinja2", "vl_convert"})

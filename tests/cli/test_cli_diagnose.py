@@ -1,0 +1,185 @@
+"""`dlcli diagnose`: what stands out in a run, and what to try next."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+
+from dlcli.config import dump_config, load_config
+from dlcli.errors import Interrupted
+from dlcli.experiment import Events, prepare
+from dlcli.experiment.resolution import resolved_config
+from dlcli.experiment.trying import Trial
+from dlcli.run import new_run
+
+CONFIG = """\
+data: {train: slow.csv, target: y, validation: 0.25}
+hidden: [{units: 4, activation: relu}]
+epochs: 20
+"""
+COMMAND = "dlcli train runs/slow/resolved.yaml --set optimizer.learning_rate=0.01"
+
+
+@pytest.fixture
+def slow(folder):
+    """runs/slow, whose loss fell in a straight line: its rate is too low."""
+    rows = "".join(f"{at},{2 * at}\n" for at in range(100))
+    Path("slow.csv").write_text(f"x,y\n{rows}")
+    Path("slow.yaml").write_text(CONFIG)
+    file = load_config(Path("slow.yaml"))
+    prepared = prepare(file, Events(lambda *_: None))
+    with new_run(None, "slow") as draft:
+        draft.write_config(file.text)
+        draft.write_resolved(dump_config(resolved_config(file, prepared, draft.path, threads=1)))
+        draft.write_encoding(prepared.encoding.model_dump_json())
+        draft.write_metrics({"train": {"r2": 0.4}, "validation": {"r2": 0.4}})
+        loss = [1.0 - 0.01 * at for at in range(20)]
+        draft.write_history({"loss": loss, "val_loss": loss})
+        draft.log("data", rows={"train": 75, "validation": 25})
+        draft.finish()
+
+
+@pytest.mark.usefixtures("slow")
+def test_a_finding_says_what_was_seen_what_it_means_and_what_to_try(dlcli):
+    result = dlcli("diagnose", "runs/slow")
+    assert (result.exit_code, result.stderr) == (0, "")
+    lines = result.stdout.splitlines()
+    assert lines[:5] == [
+        "runs/slow: 2 findings",
+        "",
+        "1. learning rate too low",
+        "   saw     training loss fell from 1 to 0.81, in the last third of the epochs still 100 % "
+        "as fast as in the first; optimizer.learning_rate is 0.001",
+        "   means   steps are so short that training has gone only part of its way",
+    ]
+    assert f"   try     {COMMAND}" in lines
+    assert "2. small validation" in lines
+
+
+@pytest.mark.usefixtures("slow")
+def test_the_latest_run_is_diagnosed_if_none_is_named(dlcli):
+    result = dlcli("diagnose")
+    assert result.stderr == "run: runs/slow, the latest\n"
+    assert result.stdout.startswith("runs/slow: 2 findings\n")
+
+
+@pytest.mark.usefixtures("double")
+def test_a_run_in_which_nothing_stands_out_is_said_to_be_one(dlcli):
+    result = dlcli("diagnose", "runs/double")
+    assert (result.exit_code, result.stdout) == (0, "runs/double: nothing stands out\n")
+
+
+@pytest.mark.usefixtures("slow")
+def test_json_is_one_object(dlcli):
+    told = json.loads(dlcli("diagnose", "runs/slow", "--json").stdout)
+    assert list(told) == ["run", "findings"]
+    first, second = told["findings"]
+    assert list(first) == ["rule", "saw", "means", "patches", "source"]
+    assert (first["rule"], second["rule"]) == ("learning_rate_too_low", "small_validation")
+    assert first["patches"][0] == {
+        "name": "rate-times-10",
+        "why": "takes steps of 10 times the length",
+        "settings": [["optimizer.learning_rate", "0.01"]],
+        "command": COMMAND,
+    }
+
+
+@pytest.mark.usefixtures("slow")
+def test_a_folder_with_a_quote_in_its_name_is_quoted_for_the_shell(dlcli):
+    Path("runs/slow").rename("runs/it's")
+    told = json.loads(dlcli("diagnose", "runs/it's", "--json").stdout)
+    command = told["findings"][0]["patches"][0]["command"]
+    assert shlex.split(command)[2] == "runs/it's/resolved.yaml"
+
+
+@pytest.mark.usefixtures("slow")
+def test_a_config_that_was_made_unreadable_is_the_run_s_fault(dlcli):
+    Path("runs/slow/resolved.yaml").write_text("epochs: many\n")
+    result = dlcli("diagnose", "runs/slow")
+    assert (result.exit_code, result.stdout) == (5, "")
+
+
+@pytest.fixture
+def tried(monkeypatch):
+    """What trying brings, without training; an exception ends it."""
+
+    def set_up(*outcomes):
+        def try_patches(run, patches, listener, begins):
+            for place, ((rule, patch), outcome) in enumerate(
+                zip(patches, outcomes, strict=False), 1
+            ):
+                begins(place, patch)
+                if isinstance(outcome, Exception):
+                    raise outcome
+                yield Trial(rule, patch, **outcome)
+
+        monkeypatch.setattr("dlcli.experiment.trying.try_patches", try_patches)
+
+    return set_up
+
+
+RESCUED = {"run": Path("runs/slow-tries/x"), "metric": "rmse", "after": 2.0, "rescued": True}
+FAILED = {"problem": "training diverged: the loss became inf in epoch 2"}
+
+
+@pytest.mark.usefixtures("slow")
+def test_trials_are_a_table_and_the_winner_a_command(dlcli, tried):
+    tried(RESCUED, FAILED)
+    result = dlcli("diagnose", "runs/slow", "--try")
+    rescued = "helped: it doesn't diverge any more"
+    failed = "failed: training diverged: the loss became inf in epoch 2"
+    assert result.exit_code == 0
+    assert result.stdout.partition("on validation rows:\n")[2].splitlines() == [
+        f"patch           metric  before  after  {'verdict':<{len(failed)}}  run",
+        f"rate-times-10     rmse       -      2  {rescued:<{len(failed)}}  runs/slow-tries/x",
+        f"rate-times-100       -       -      -  {failed}  -",
+        "",
+        f"what helped most: {COMMAND}",
+        "choosing the best of several by the same rows flatters it: judge it by test rows, once, "
+        "at the end",
+    ]
+    assert result.stderr.splitlines() == [
+        "trying 1 of 3: rate-times-10: optimizer.learning_rate=0.01",
+        "trying 2 of 3: rate-times-100: optimizer.learning_rate=0.1",
+    ]
+
+
+@pytest.mark.usefixtures("slow")
+def test_an_interruption_keeps_the_finished_trials(dlcli, tried):
+    tried(FAILED, Interrupted("SIGINT after 3 epochs", 2))
+    result = dlcli("diagnose", "runs/slow", "--try")
+    assert result.exit_code == 130
+    assert "failed: training diverged" in result.stdout
+    assert result.stdout.endswith("\nnothing that was tried helped by more than noise\n")
+
+
+@pytest.mark.usefixtures("slow")
+def test_trials_are_part_of_the_json_object(dlcli, tried):
+    tried(RESCUED, FAILED)
+    told = json.loads(dlcli("diagnose", "runs/slow", "--try", "--json").stdout)
+    assert list(told) == ["run", "findings", "trials", "winner"]
+    assert told["winner"] == COMMAND
+    assert told["trials"][1] == {
+        "rule": "learning_rate_too_low",
+        "patch": "rate-times-100",
+        "run": None,
+        "metric": None,
+        "before": None,
+        "after": None,
+        "difference": None,
+        "problem": FAILED["problem"],
+        "helped": False,
+    }
+
+
+@pytest.mark.usefixtures("double")
+def test_where_nothing_stands_out_there_is_nothing_to_try(dlcli):
+    result = dlcli("diagnose", "runs/double", "--try")
+    assert (result.exit_code, result.stdout, result.stderr) == (
+        0,
+        "runs/double: nothing stands out\n",
+        "",
+    )
