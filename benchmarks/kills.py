@@ -35,7 +35,7 @@ data: {train: rows.csv, target: y, validation: 0.2, test: 0.1}
 hidden:
   - {units: 512, activation: relu, dropout: 0.3, batch_normalization: true}
 learning_rate_schedule: {name: reduce_on_plateau, patience: 5}
-early_stopping: {patience: 60}
+early_stopping: {patience: 60, start_from_epoch: 100}
 epochs: 1000
 batch_size: 4
 checkpoint: {seconds: 1.0e-3}
@@ -76,7 +76,7 @@ class Series:
 SERIES = {
     "kills": Series("compiled"),
     "keras": Series(
-        "Keras", ("engine=keras", "batch_size=64", "early_stopping.patience=9", "epochs=40")
+        "Keras", ("engine=keras", "batch_size=64", "early_stopping={patience: 9}", "epochs=40")
     ),
     "disk": Series("disk", ("data.storage=disk",)),
 }

@@ -28,6 +28,7 @@ from dlcli.run.lock import locked
 KERAS = (
     *("--set", "engine=keras", "--set", "batch_size=64", "--set", "epochs=40"),
     *("--set", "optimizer.learning_rate=0.03", "--set", "learning_rate_schedule.patience=3"),
+    *("--set", "early_stopping.start_from_epoch=0"),
 )
 """Kills at epochs 18 and 33 come while the plateau waits."""
 RESUME = ("train", "--resume", "runs/run")
