@@ -1,0 +1,299 @@
+"""Writes docs/reference.md: every key of the config, from the schema's own types, ranges and docs.
+
+python docs/generate_reference.py
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic.fields import FieldInfo
+
+from dlcli.config import Config
+from dlcli.config.section import Expected, OneOf, Section
+
+PAGE = Path(__file__).parent / "reference.md"
+BEGINNING = """\
+# Reference
+
+Every key of the config, in the order in which one writes it, generated from the schema that checks
+it. The [README](../README.md#the-config-by-example) shows the keys at work, the
+[tutorial](README.md) what they are for; `dlcli schema` tells editors the same.
+
+- A key without a default is **required**. The default *none* means that a key may be left out, and
+  its row says what happens then.
+- Whatever has parameters is written `name` or `{name: ..., parameter: ...}`; the tables of choices
+  have the parameters below each name.
+- `--set` takes a key by its path: `--set optimizer.learning_rate=0.01`, or
+  `--set 'hidden[0].units=64'`. The items of a list count from 0.
+"""
+KEYS = ("key", "value", "default", "meaning")
+PARAMETERS = ("name", "parameter", "value", "default", "meaning")
+UNIONS = (Union, UnionType)
+MANY = 5
+"""How often the same parameter is told again before it is told once for all."""
+
+Row = tuple[str, str, str, str]
+"""A key's path, value, default and meaning."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Sections of which the config names one, wherever they can be named."""
+
+    noun: str
+    key: str
+    """The key that decides: `name` or `type`."""
+    places: tuple[tuple[str, tuple[type[Section], ...]], ...]
+    """Each place where it is made, as the page names it, and what can be chosen there."""
+
+    @property
+    def members(self) -> tuple[type[Section], ...]:
+        """All that can be chosen somewhere."""
+        return tuple(dict.fromkeys(member for _, members in self.places for member in members))
+
+    @property
+    def title(self) -> str:
+        """The heading: the noun in the plural."""
+        ending = {"y": "ies", "s": "ses"}.get(self.noun[-1], f"{self.noun[-1]}s")
+        return f"{self.noun[:-1]}{ending}".capitalize()
+
+
+def reference() -> str:
+    """The whole page."""
+    choices = find_choices()
+    parts = [BEGINNING, "## The whole config\n", key_table(Config, "")]
+    told: set[str] = set()
+    for name, field in Config.model_fields.items():
+        body = [*section_parts(name, field), *choice_parts(name, choices, told)]
+        parts += [f"## {name}\n", *body] if body else []
+    return "\n".join(parts)
+
+
+def find_choices() -> dict[str, Choice]:
+    """The choices by noun, in the order of the config."""
+    found: dict[str, Choice] = {}
+    for place, field in walk(Config, ""):
+        for mark, members in choices_in(field):
+            choice = found.get(mark.noun, Choice(mark.noun, mark.key, ()))
+            found[mark.noun] = replace(choice, places=(*choice.places, (place, members)))
+    return found
+
+
+def walk(section: type[Section], above: str, of: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """Yields every key of a section and of those below it, with its place."""
+    for name, field in section.model_fields.items():
+        yield f"`{above}{name}`{of}", field
+        for below, step in sections_in(field):
+            yield from walk(below, f"{above}{name}{step}.", of)
+        for mark, members in choices_in(field):
+            for member in members if mark.key == "type" else ():  # only features' have choices
+                of_type = f" of {member.model_fields['type'].default} features"
+                yield from walk(member, f"{above}{name}.*.", of_type)
+
+
+def section_parts(name: str, field: FieldInfo) -> Iterator[str]:
+    """The tables of a key that is a section, and of the sections in it."""
+    for section, step in sections_in(field):
+        yield f"{doc(section)}\n"
+        yield key_table(section, f"{name}{step}.")
+        for key, below in section.model_fields.items():
+            for part, further in sections_in(below):
+                path = f"{name}{step}.{key}{further}"
+                yield f"### {path}\n\n{doc(part)}\n"
+                yield key_table(part, f"{path}.")
+
+
+def choice_parts(name: str, choices: Mapping[str, Choice], told: set[str]) -> Iterator[str]:
+    """The tables of the choices that a key is, or has below it, unless an earlier key had them."""
+    for noun, choice in choices.items():
+        at_home = any(place.startswith(f"`{name}") for place, _ in choice.places)
+        if at_home and noun not in told:
+            told.add(noun)
+            yield from choice_table(choice)
+
+
+def choice_table(choice: Choice) -> Iterator[str]:
+    """Heading, places and table of a choice."""
+    yield f"### {choice.title}\n"
+    yield f"{places(choice)}\n"
+    shared = shared_parameters(choice)
+    rows = [row for member in choice.members for row in member_rows(choice, member, shared)]
+    yield table(PARAMETERS, rows)
+    if shared:
+        yield "Each of them also takes, unless it says otherwise above:\n"
+        yield table(KEYS, shared)
+    for member in choice.members:
+        for name, field in member.model_fields.items():
+            for section, step in sections_in(field):
+                yield f"#### {name}{step}\n\n{doc(section)}\n"
+                yield key_table(section, "")
+
+
+def places(choice: Choice) -> str:
+    """Says where the choice is made, and where only some of it can be chosen."""
+    every = choice.members
+    lines = []
+    for members in dict.fromkeys(members for _, members in choice.places):
+        at = [place for place, here in choice.places if here == members]
+        names = ", ".join(f"`{chosen(choice, member)}`" for member in members)
+        lines.append(", ".join(at) + ("" if members == every else f": {names}"))
+    return f"Chosen at {lines[0]}." if len(lines) == 1 else "\n- ".join(["Chosen at\n", *lines])
+
+
+def shared_parameters(choice: Choice) -> list[Row]:
+    """What most members of a choice take alike, which is told once."""
+    rows = Counter(
+        key_row(name, field)
+        for member in choice.members
+        for name, field in member.model_fields.items()
+    )
+    most = max(MANY, 3 / 4 * len(choice.members))
+    return [row for row, count in rows.items() if count > most]
+
+
+def member_rows(
+    choice: Choice, member: type[Section], shared: Collection[Row]
+) -> Iterator[Iterable[str]]:
+    """The rows of one choice: itself, and what it takes that isn't shared."""
+    yield f"`{chosen(choice, member)}`", "", "", "", doc(member)
+    for name, field in member.model_fields.items():
+        row = key_row(name, field)
+        if name != choice.key and row not in shared:
+            yield "", *row
+
+
+def chosen(choice: Choice, member: type[Section]) -> str:
+    """The word that chooses a member."""
+    return str(get_args(member.model_fields[choice.key].annotation)[0])
+
+
+def key_table(section: type[Section], above: str) -> str:
+    """The table of a section's keys."""
+    fields = section.model_fields.items()
+    return table(KEYS, [key_row(f"{above}{name}", field) for name, field in fields])
+
+
+def key_row(path: str, field: FieldInfo) -> Row:
+    """A key's row."""
+    value = in_words(field.annotation, field.metadata)
+    return f"`{path}`", value, default(field), one_line(field.description or "")
+
+
+def in_words(annotation: Any, metadata: Iterable[object] = ()) -> str:  # noqa: ANN401
+    """What a value may be, as error messages say it."""
+    for mark in metadata:
+        if isinstance(mark, Expected):
+            return mark.phrase
+        if isinstance(mark, OneOf):
+            return a_choice(mark)
+    if get_origin(annotation) is Annotated:
+        inner, *marks = get_args(annotation)
+        return in_words(inner, marks)
+    if get_origin(annotation) is Literal:
+        return " \\| ".join(f"`{word}`" for word in get_args(annotation))
+    if get_origin(annotation) in UNIONS:
+        parts = [in_words(part) for part in get_args(annotation) if part is not NoneType]
+        return ", or ".join(parts)
+    return a_container(annotation)
+
+
+def a_choice(mark: OneOf) -> str:
+    """A link to the table of a choice."""
+    title = Choice(mark.noun, mark.key, ()).title
+    return f"[one of the {title.lower()}](#{title.lower().replace(' ', '-')})"
+
+
+def a_container(annotation: Any) -> str:  # noqa: ANN401
+    """What a list, a mapping or a section holds."""
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is tuple:
+        return f"a list, each {in_words(inner[0])}"
+    if origin is not None and issubclass(origin, Mapping):
+        return f"a mapping from column to {in_words(inner[1])}"
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return "a section, below"
+    raise TypeError(f"no words for {annotation}")
+
+
+def default(field: FieldInfo) -> str:
+    """What counts if a key is left out."""
+    if field.is_required():
+        return "**required**"
+    return "none" if field.default is None else f"`{as_yaml(field.default)}`"
+
+
+def as_yaml(value: object) -> str:
+    """A default as one writes it in a config: a choice that is all default by its name."""
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, Section):
+        return json.dumps(value, ensure_ascii=False)
+    deciding = getattr(value, "name", None) or getattr(value, "type", None)
+    return str(deciding) if deciding and value.is_plain else "{}"
+
+
+def sections_in(field: FieldInfo) -> Iterator[tuple[type[Section], str]]:
+    """Yields the sections that a key holds without a choice, and `[i]` where it is a list."""
+    if not any(isinstance(mark, OneOf) for mark in field.metadata):
+        yield from sections_of(field.annotation, "")
+
+
+def sections_of(annotation: Any, step: str) -> Iterator[tuple[type[Section], str]]:  # noqa: ANN401
+    """Yields the sections within a type, and `[i]` where it is a list."""
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        yield annotation, step
+    inner, *marks = get_args(annotation) or (None,)
+    if get_origin(annotation) is tuple:
+        yield from sections_of(inner, "[i]")
+    elif get_origin(annotation) is Annotated and not any(isinstance(m, OneOf) for m in marks):
+        yield from sections_of(inner, step)
+    elif get_origin(annotation) in UNIONS:
+        for part in get_args(annotation):
+            yield from sections_of(part, step)
+
+
+def choices_in(field: FieldInfo) -> Iterator[tuple[OneOf, tuple[type[Section], ...]]]:
+    """Yields the choice that a key is, or that each of its items is."""
+    for mark in field.metadata:
+        if isinstance(mark, OneOf):
+            yield mark, get_args(field.annotation)
+    yield from choices_of(field.annotation)
+
+
+def choices_of(annotation: Any) -> Iterator[tuple[OneOf, tuple[type[Section], ...]]]:  # noqa: ANN401
+    """Yields the choices within a type."""
+    if get_origin(annotation) is Annotated:
+        inner, *marks = get_args(annotation)
+        for mark in marks:
+            if isinstance(mark, OneOf):
+                yield mark, get_args(inner)
+    for part in get_args(annotation):
+        yield from choices_of(part) if get_origin(part) else ()
+
+
+def doc(section: type[Section]) -> str:
+    """What a section's docstring says."""
+    return one_line(inspect.getdoc(section) or "")
+
+
+def one_line(text: str) -> str:
+    """A text as a cell of a table."""
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A table in Markdown."""
+    lines = [header, ["---"] * len(tuple(header)), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(reference(), encoding="utf-8")

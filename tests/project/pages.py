@@ -1,0 +1,55 @@
+"""Pages that show a terminal and configs: what they show, and what their commands really print."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+NUMBER = r"\d+(\.\d+)?(e-?\d+)?"
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced part of a page."""
+
+    language: str
+    text: str
+
+    @property
+    def steps(self) -> list[tuple[str, str]]:
+        """The commands in it, each with the output that is shown."""
+        return re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", self.text, re.MULTILINE)
+
+    @property
+    def keys(self) -> list[str]:
+        """A piece of config as overrides, one for each of its own keys."""
+        pairs = re.findall(r"^(\w+):((?:.*\n)(?:[ ].*\n)*)", self.text, re.MULTILINE)
+        return [f"{key}={value}" for key, value in pairs]
+
+
+def find_blocks(page: str, language: str = r"\S+") -> list[Block]:
+    """The fenced parts of a page, in order; of one language, if it is named."""
+    found = re.findall(rf"^```({language})\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    return [Block(*pair) for pair in found]
+
+
+def pattern(shown: str) -> str:
+    """Fits an output with other numbers, padded to another width, and any lines for `...`."""
+    text = re.escape(re.sub(NUMBER, "0", shown))
+    text = re.sub(r"(\\ )+", " +", text)
+    text = text.replace(re.escape("...\n"), "(.*\n)*?")
+    return text.replace("0", NUMBER)
+
+
+def run(command: str, folder: Path) -> str:
+    """What a command line prints, on either stream, with this environment's dlcli and Python."""
+    python = f'"{sys.executable}"'
+    script = f'dlcli() {{ {python} -m dlcli "$@"; }}\npython() {{ {python} "$@"; }}\n{command}'
+    bash = ["bash", "-c", script]
+    done = subprocess.run(
+        bash, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    return done.stdout

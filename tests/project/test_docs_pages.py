@@ -1,0 +1,56 @@
+"""The pages lead where they say, and GitHub shows their formulas."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+
+
+def prose(page: Path) -> str:
+    """A page without its code."""
+    text = page.read_text(encoding="utf-8")
+    text = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    return re.sub(r"`[^`]*`", "", text)
+
+
+def anchors(page: Path) -> set[str]:
+    """The headings of a page as GitHub makes places of them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def is_there(page: Path, link: str) -> bool:
+    path, _, anchor = link.partition("#")
+    target = (page.parent / path).resolve() if path else page
+    return target.exists() and (not anchor or anchor in anchors(target))
+
+
+@each_page
+def test_every_link_to_this_project_leads_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)(\S+?)\)", prose(page))
+
+    assert [link for link in links if not is_there(page, link)] == []
+
+
+@each_page
+def test_every_formula_ends_and_has_nothing_that_markdown_takes_away(page: Path) -> None:
+    """Of a backslash before punctuation, GitHub leaves the punctuation only."""
+    text = re.sub(r"\$\$.*?\$\$", "", prose(page), flags=re.DOTALL)
+    formulas = re.findall(r"\$.*?\$", prose(page), re.DOTALL)
+
+    assert all(paragraph.count("$") % 2 == 0 for paragraph in re.split(r"\n\n|\n\| ", text))
+    assert [part for part in formulas if re.search(r"\\[^a-zA-Z ]", part)] == []
+
+
+def test_the_index_leads_to_every_page() -> None:
+    index = ROOT / "docs" / "README.md"
+    found = {(index.parent / link).resolve() for link in re.findall(r"\]\((\S+?)\)", prose(index))}
+
+    assert [page.name for page in index.parent.rglob("*.md") if page not in {index, *found}] == []

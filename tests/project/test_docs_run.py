@@ -1,0 +1,63 @@
+"""The tutorial is true: its commands run and print what it shows, and its configs are valid."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pages import Block, find_blocks, pattern, run
+
+from dlcli.config import load_config
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted((ROOT / "docs" / "tutorial").glob("*.md"))
+SMALLEST = "data: {train: table.csv, target: y}\nhidden: []\nepochs: 1\n"
+
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+
+
+def blocks_of(page: Path) -> list[Block]:
+    return find_blocks(page.read_text(encoding="utf-8"))
+
+
+def file_name(block: Block) -> str:
+    """The file that the reader is to write, if the block begins with its name."""
+    named = re.match(r"# (\S+\.(yaml|py))\n", block.text)
+    return named[1] if named else ""
+
+
+def differences(page: Path, folder: Path) -> Iterator[str]:
+    """Does what a reader of the page does, and yields what comes out otherwise than shown."""
+    for block in blocks_of(page):
+        if name := file_name(block):
+            (folder / name).write_text(block.text, encoding="utf-8")
+        for command, shown in block.steps if block.language == "console" else ():
+            printed = run(command, folder)
+            if not re.fullmatch(pattern(shown), printed):
+                yield f"$ {command}\n{printed}"
+
+
+@pytest.mark.slow
+@each_page
+def test_the_commands_of_a_page_print_what_it_shows(page: Path, tmp_path: Path) -> None:
+    for name in ("configs", "data"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+
+    assert "\n".join(differences(page, tmp_path)) == ""
+
+
+@each_page
+def test_the_configs_of_a_page_are_valid(page: Path, tmp_path: Path) -> None:
+    """A piece of config stands in the place of the keys of the last whole one."""
+    whole = tmp_path / "whole.yaml"
+    whole.write_text(SMALLEST, encoding="utf-8")
+
+    for block in blocks_of(page):
+        if file_name(block).endswith(".yaml"):
+            whole.write_text(block.text, encoding="utf-8")
+            load_config(whole)
+        elif block.language == "yaml":
+            load_config(whole, block.keys)

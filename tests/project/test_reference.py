@@ -1,0 +1,90 @@
+"""The reference has every key of the config, with its default and meaning, as the schema has it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dlcli.config import Config
+from docs.generate_reference import reference
+
+PAGE = (Path(__file__).parents[2] / "docs" / "reference.md").read_text(encoding="utf-8")
+ROWS = [line for line in PAGE.splitlines() if line.startswith("| ")]
+SCHEMA: dict[str, Any] = Config.model_json_schema()
+SECTIONS: dict[str, dict[str, Any]] = {"Config": SCHEMA, **SCHEMA["$defs"]}
+
+
+def one_line(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def keys() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every key of every section that is not the name of a choice."""
+    for section in SECTIONS.values():
+        for key, part in section["properties"].items():
+            if "const" not in part:
+                yield key, part
+
+
+def choices() -> Iterator[tuple[str, str]]:
+    """Every name of a choice, with what is said of it."""
+    for section in SECTIONS.values():
+        for part in section["properties"].values():
+            if "const" in part:
+                yield part["const"], section["description"]
+
+
+def rows_of(key: str, meaning: str) -> list[str]:
+    ending = f"| {one_line(meaning)} |"
+    named = (f" `{key}` |", f".{key}` |")
+    return [row for row in ROWS if row.endswith(ending) and any(name in row for name in named)]
+
+
+def test_it_is_what_the_schema_gives() -> None:
+    assert reference() == PAGE, "out of date; run: python docs/generate_reference.py"
+
+
+def test_it_has_every_key_with_its_meaning() -> None:
+    pairs = [(key, part["description"]) for key, part in keys()]
+
+    assert len(pairs) > 200
+    assert [key for key, meaning in pairs if not rows_of(key, meaning)] == []
+
+
+def test_it_has_every_choice_with_its_meaning() -> None:
+    assert [name for name, meaning in choices() if not rows_of(name, meaning)] == []
+
+
+def test_it_has_every_plain_default() -> None:
+    plain = [
+        (key, part["description"], json.dumps(part["default"]).strip('"'))
+        for key, part in keys()
+        if isinstance(part.get("default"), bool | int | float | str)
+    ]
+
+    assert len(plain) > 100
+    assert [
+        key
+        for key, meaning, default in plain
+        if not any(f"| `{default}` |" in row for row in rows_of(key, meaning))
+    ] == []
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ("`data.train`", "**required**"),
+        ("`hidden[i].units`", "a positive integer up to 1000000"),
+        ("`hidden[i].dropout`", "a number in [0, 1)"),
+        ("`optimizer`", "[one of the optimizers](#optimizers)"),
+        ("`precision`", "`float32` \\| `mixed_float16` \\| `mixed_bfloat16`"),
+    ],
+)
+def test_a_key_has_its_range(row: str, says: str) -> None:
+    [found] = [line for line in ROWS if line.startswith(f"| {row} |")]
+
+    assert f"| {says} |" in found
