@@ -104,6 +104,15 @@ def test_r2_is_undefined_if_it_is_for_one_of_the_outputs():
     assert scores["mse"] == 0.25
 
 
+def test_r2_of_the_mean_is_0_whatever_is_rounded():
+    target = np.array([0.1, 0.2, 0.7, 1.1, 2.3])
+    for factor in (1.0, 0.1, 1 / 3, 7.7, 1e6, 1e-6):
+        numbers = target * factor
+        constant = np.full(5, numbers.mean())
+        assert score_numbers(numbers, constant)["r2"] == 0.0
+        assert score_numbers(numbers + factor, constant + factor)["r2"] == 0.0
+
+
 def test_a_single_row_has_errors_but_no_r2():
     assert score_numbers(floats(1), floats(3)) == {
         "mse": 4.0,

@@ -120,6 +120,8 @@ def _trial_row(trial: Trial) -> list[str]:
 def _verdict(trial: Trial) -> str:
     if trial.rescued:
         return "helped: it doesn't diverge any more"
+    if trial.converged and trial.problem:
+        return printable(trial.problem)
     if trial.contrast is not None and trial.contrast.verdict in _VERDICTS:
         return _VERDICTS[trial.contrast.verdict]
     what = "failed" if trial.run is None else "can't be told"

@@ -17,6 +17,7 @@ from dlcli.config.data import GroupSplit, TimeSplit
 from dlcli.errors import UsageError, listed, plural
 from dlcli.run import Run
 from dlcli.scores import HIGHER_IS_BETTER
+from dlcli.scores.arithmetic import finite_number
 
 SPLITS = ("test", "validation")
 """The held-out sets, the one that judges best first."""
@@ -184,7 +185,7 @@ def _by_split(metrics: Mapping[str, Mapping[str, object]]) -> dict[str, Numbers]
 def _numbers(scores: Mapping[str, object]) -> Numbers:
     """The metrics that can be compared; anything else in a file may be of a newer dlcli."""
     return {
-        name: None if value is None else float(value)
+        name: finite_number(value)
         for name, value in scores.items()
         if name in HIGHER_IS_BETTER and (value is None or isinstance(value, int | float))
     }

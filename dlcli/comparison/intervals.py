@@ -21,13 +21,11 @@ import numpy as np
 
 from dlcli.comparison.proportions import Ends
 from dlcli.comparison.quantiles import NORMAL, TAIL, Z, expanded_tail, quantiles
-from dlcli.comparison.resampling import Replicates
+from dlcli.comparison.resampling import MOST_UNDEFINED, Replicates
 from dlcli.scores.arithmetic import Floats
 
 FEWEST = 10
 """Rows below which resampling tells nothing to rely on."""
-_MOST_UNDEFINED = 0.1
-"""The share of resamples that may be without a value, such as an AUC without one of its classes."""
 _MOST_WITHOUT_ERROR = 0.001
 """The share of resamples that may have no standard error."""
 _NO_ERROR = 1e-6
@@ -65,7 +63,7 @@ def _interval(replicates: Replicates, rows: int) -> Ends | Unknown:
     if not len(replicates.values) and replicates.error is not None:
         return _normal(replicates.point, replicates.error)
     defined = np.isfinite(replicates.values)
-    if defined.mean() < 1 - _MOST_UNDEFINED:
+    if defined.mean() < 1 - MOST_UNDEFINED:
         return UNDEFINED
     values = replicates.values[defined]
     if np.ptp(values) <= _ROUNDING * max(1.0, abs(replicates.point)):
@@ -78,6 +76,8 @@ def _interval(replicates: Replicates, rows: int) -> Ends | Unknown:
 
 
 def _normal(point: float, error: float) -> Ends | Unknown:
+    if not np.isfinite(error):
+        return UNDEFINED
     return (point - Z * error, point + Z * error) if error > _ROUNDING * abs(point) else NO_SPREAD
 
 

@@ -20,12 +20,16 @@ LEAST = 400
 """Resamples of one that is."""
 MANY = 10_000
 """Rows beyond which metrics are as good as normal, and a standard error says it all."""
+_LARGE = 20_000
+"""Rows times labels beyond which orders of them cost too much to be resampled."""
 _WORK = 4_000_000
 """Rows drawn in all, beyond which resamples get fewer."""
 _AT_ONCE = 2**20
 """Rows drawn at once: 8 MB of counts."""
 _SUBSET = MANY // 2
 """Rows of a subset of many."""
+MOST_UNDEFINED = 0.1
+"""The share of resamples that may be without a value, such as an AUC without one of its classes."""
 _BLOCKS = 400
 """Most parts to leave out one at a time."""
 
@@ -54,9 +58,20 @@ class Replicates:
             self.point - other.point,
             self.values - other.values if drawn else np.empty(0),
             np.concatenate([self.pushes, -other.pushes]),
-            _together(self.error, other.error),
+            _together(self.error, other.error)
+            if drawn
+            else _together(self._deviation, other._deviation),
             _together(self.errors, other.errors) if drawn else None,
         )
+
+    @property
+    def _deviation(self) -> float:
+        """The standard error, of resamples if it is not known otherwise."""
+        if self.error is not None:
+            return self.error
+        defined = self.values[np.isfinite(self.values)]
+        is_known = len(defined) > max(1, (1 - MOST_UNDEFINED) * len(self.values))
+        return float(np.std(defined, ddof=1)) if is_known else math.nan
 
     def squared(self) -> Replicates:
         """The same of the square of a value that is never negative."""
@@ -85,8 +100,18 @@ def replicate(
         seed: what the draws follow from.
         resamples: how many are drawn.
     """
-    if rows > MANY:
-        return {name: _of_many(each, rows, seed) for name, each in statistics.items()}
+    large = {
+        name: _of_many(each, rows, seed)
+        for name, each in statistics.items()
+        if rows > MANY or rows * each.labels > _LARGE
+    }
+    rest = {name: each for name, each in statistics.items() if name not in large}
+    return {**large, **_resampled(rest, rows, seed, resamples)} if rest else large
+
+
+def _resampled(
+    statistics: Mapping[str, Statistic], rows: int, seed: int, resamples: int
+) -> dict[str, Replicates]:
     values = dict(_collected(statistics, draws(rows, seed, resamples)))
     without = dict(_collected(statistics, parts_left_out(rows, seed)))
     whole = np.ones((1, rows))
@@ -105,13 +130,17 @@ def replicate(
 def _of_many(statistic: Statistic, rows: int, seed: int) -> Replicates:
     """A statistic of many rows, with its standard error alone.
 
-    If it isn't known, it is that of subsets of `m` of the `n` rows, `√(m / (n - m))` times their
-    deviation: Politis, Romano and Wolf, Subsampling (1999), chapter 2.
+    It follows from what each row pushes, rows of rare classes included. If that isn't known, it is
+    that of subsets of `m` of the `n` rows, `√(m / (n - m))` times their deviation: Politis, Romano
+    and Wolf, Subsampling (1999), chapter 2.
     """
     whole = np.ones((1, rows))
     point = float(statistic.values(whole)[0])
     if isinstance(statistic, Means):
         return Replicates(point, np.empty(0), np.empty(0), float(statistic.errors(whole)[0]))
+    pushes = statistic.influences()
+    if pushes is not None:
+        return Replicates(point, np.empty(0), np.empty(0), math.sqrt(float(pushes @ pushes)))
     generator = np.random.default_rng([seed, rows])
     all_of_them = np.ones((1, _SUBSET))
     subsets = (generator.choice(rows, _SUBSET, replace=False) for _ in range(LEAST))

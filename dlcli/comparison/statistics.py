@@ -13,6 +13,11 @@ import numpy as np
 
 from dlcli.scores.arithmetic import Array, Floats
 
+_FEWEST = 3
+"""Rows of a kind below which nothing tells how far off what is taken of them is."""
+_MOST_OF_FEW = 0.1
+"""The share of kinds that may have fewer."""
+
 
 @dataclass(frozen=True)
 class Statistic(ABC):
@@ -25,6 +30,19 @@ class Statistic(ABC):
         Args:
             counts: how often each row is in each resample, (resamples, rows).
         """
+
+    @property
+    def labels(self) -> int:
+        """How many orders of the rows it takes, which are what costs time."""
+        return 1
+
+    def influences(self) -> Floats | None:
+        """How far each row pushes the metric, (rows,): the derivative by how often it counts.
+
+        The squares sum up to the variance: Efron, The Jackknife, the Bootstrap and Other Resampling
+        Plans (1982), chapter 6. `None` if it has no derivative; NaN where too few rows tell.
+        """
+        return None
 
     def take(self, places: Array) -> Self:
         """The metric of some of the rows."""
@@ -43,6 +61,16 @@ class Difference(Statistic):
     def values(self, counts: Floats) -> Floats:
         """The difference in each resample, (resamples,)."""
         return self.second.values(counts) - self.first.values(counts)
+
+    @property
+    def labels(self) -> int:
+        """How many orders of the rows it takes."""
+        return max(self.first.labels, self.second.labels)
+
+    def influences(self) -> Floats | None:
+        """How far each row pushes the difference, (rows,)."""
+        first, second = self.first.influences(), self.second.influences()
+        return None if first is None or second is None else second - first
 
     def take(self, places: Array) -> Self:
         """The difference over some of the rows."""
@@ -112,6 +140,17 @@ class Ratios(Statistic):
         weighted = counts * self.weight
         return mean_of_ratios(weighted @ self.numerators, weighted @ self.denominators)
 
+    def influences(self) -> Floats:
+        """How far each row pushes the metric, (rows,): `w (a - r b) / Σ w b`, the mean of them."""
+        totals = self.weight @ self.denominators
+        defined = totals > 0
+        totals = np.where(defined, totals, np.inf)
+        ratios = self.weight @ self.numerators / totals
+        if not enough_tell(np.count_nonzero(self.denominators, axis=0)[defined]):
+            return np.full(len(self.weight), np.nan)
+        each = self.numerators @ (1 / totals) - self.denominators @ (ratios / totals)
+        return np.asarray(self.weight * each / defined.sum())
+
 
 @dataclass(frozen=True)
 class ClassRatios(Statistic):
@@ -135,6 +174,24 @@ class ClassRatios(Statistic):
         if self.recall:
             return mean_of_ratios(hits, true)
         return mean_of_ratios(2 * hits, true + self._sums(weighted, self.predicted))
+
+    def influences(self) -> Floats:
+        """How far each row pushes the metric, (rows,)."""
+        hit = self.target == self.predicted
+        hits, true, predicted = (
+            np.bincount(places, self.weight * counts, self.classes)
+            for places, counts in ((self.target, hit), (self.target, 1), (self.predicted, 1))
+        )
+        numerators, totals = (hits, true) if self.recall else (2 * hits, true + predicted)
+        defined = totals > 0
+        totals = np.where(defined, totals, np.inf)
+        ratios = numerators / totals**2
+        own = (1.0 if self.recall else 2.0) / totals
+        each = hit * own[self.target] - ratios[self.target]
+        each -= 0.0 if self.recall else ratios[self.predicted]
+        rows = np.bincount(self.target, minlength=self.classes)
+        is_known = enough_tell(rows[defined & (rows > 0)])
+        return np.asarray(self.weight * each / defined.sum() if is_known else each * np.nan)
 
     def _sums(self, weighted: Floats, places: Array) -> Floats:
         """The weight of each class in each resample, (resamples, classes)."""
@@ -188,6 +245,14 @@ class Medians(Statistic):
         upper = np.count_nonzero(reached < half + rounding, axis=1)
         sorted_column = column[order]
         return np.asarray((sorted_column[lower] + sorted_column[upper]) / 2)
+
+
+def enough_tell(rows: Array) -> bool:
+    """Whether so many rows of each kind, such as a class, tell how far off a metric is.
+
+    One row has no deviation, and of two a resample in seven has none.
+    """
+    return len(rows) > 0 and bool(np.mean(rows < _FEWEST) <= _MOST_OF_FEW)
 
 
 def mean_of_ratios(numerators: Floats, denominators: Floats) -> Floats:

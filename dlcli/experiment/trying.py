@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import shlex
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,11 +18,13 @@ from dlcli.comparison.pairing import Pairs, pair_rows
 from dlcli.comparison.subject import Subject
 from dlcli.diagnosis import Finding, Patch
 from dlcli.diagnosis.case import read_config
-from dlcli.errors import ConfigError, DivergenceError, UsageError
+from dlcli.errors import ConfigError, DivergenceError, OutOfMemoryError, UsageError
 from dlcli.experiment.events import Listener
 from dlcli.experiment.origin import check_data
 from dlcli.experiment.story import train
 from dlcli.run import Run
+from dlcli.scores import HIGHER_IS_BETTER
+from dlcli.scores.arithmetic import finite_number
 
 MOST = 6
 """Patches that are tried."""
@@ -48,8 +52,10 @@ class Trial:
     after: float | None = None
     contrast: Contrast | None = None
     """The difference, with its interval; `None` where the two can't be compared."""
-    rescued: bool = False
+    converged: bool = False
     """Whether it has trained what diverged before, so that there is nothing to compare with."""
+    rescued: bool = False
+    """Whether it has, and beats the model that always gives the same answer."""
     problem: str | None = None
     """Why it failed, or can't be compared."""
 
@@ -60,7 +66,12 @@ class Trial:
 
     @property
     def gain(self) -> float:
-        """The part of the metric before by which it changed, for those that helped."""
+        """How much it helped: the part of the metric before by which it changed.
+
+        Of what diverged before it is the metric itself, its sign such that more is better.
+        """
+        if self.rescued and self.metric is not None and self.after is not None:
+            return self.after if HIGHER_IS_BETTER[self.metric] else -self.after
         if self.contrast is None or self.contrast.value is None or not self.before:
             return 0.0
         return abs(self.contrast.value / self.before)
@@ -121,7 +132,7 @@ def try_patches(
 
 
 def winner(trials: Sequence[Trial]) -> Trial | None:
-    """The one that has helped most, if any has; of those that don't diverge any more the first."""
+    """The one that has helped most, if any has; of those that don't diverge any more the best."""
     helped = [trial for trial in trials if trial.helped]
     return max(helped, key=lambda trial: trial.gain, default=None)
 
@@ -131,7 +142,9 @@ def _tried(run: Run, before: Subject | None, trial: Trial, listener: Listener) -
         file = read_config(run, trial.patch.overrides)
         with _without_retracing_warnings():
             made = train(file, _free_folder(run, trial.patch), listener)
-    except (ConfigError, DivergenceError) as error:
+    except (ConfigError, DivergenceError, OutOfMemoryError) as error:
+        traceback.clear_frames(error.__traceback__)  # they hold what takes up the memory
+        gc.collect()
         return replace(trial, problem=str(error).partition("\n")[0])
     return _judged(before, Subject.read(made), trial)
 
@@ -164,15 +177,28 @@ def _free_folder(run: Run, patch: Patch) -> Path:
 def _judged(before: Subject | None, after: Subject, trial: Trial) -> Trial:
     scores = after.metrics.get(SPLIT, {})
     wanted = [*([trial.patch.metric] if trial.patch.metric else []), *_USUAL]
-    metric = next((name for name in wanted if _number(scores.get(name)) is not None), None)
+    metric = next((name for name in wanted if finite_number(scores.get(name)) is not None), None)
     judged = replace(trial, run=after.run.path, metric=metric)
     if metric is None:
         return replace(judged, problem="its metrics are undefined")
-    judged = replace(judged, after=_number(scores.get(metric)))
+    judged = replace(judged, after=finite_number(scores.get(metric)))
     if before is None:
-        return replace(judged, rescued=True)
-    judged = replace(judged, before=_number(before.metrics.get(SPLIT, {}).get(metric)))
+        return _rescued(after, judged, metric)
+    judged = replace(judged, before=finite_number(before.metrics.get(SPLIT, {}).get(metric)))
     return _compared(before, after, judged, metric)
+
+
+def _rescued(after: Subject, trial: Trial, metric: str) -> Trial:
+    """What no longer diverges may still have come near it: it must beat the simplest model."""
+    constant = finite_number(after.baselines.get("constant", {}).get(SPLIT, {}).get(metric))
+    if constant is None or trial.after is None:
+        problem = "doesn't diverge any more, but there is no baseline to judge it by"
+        return replace(trial, converged=True, problem=problem)
+    higher = HIGHER_IS_BETTER[metric]
+    if trial.after > constant if higher else trial.after < constant:
+        return replace(trial, converged=True, rescued=True)
+    problem = "doesn't diverge any more, but no better than always the same answer"
+    return replace(trial, converged=True, problem=problem)
 
 
 def _compared(before: Subject, after: Subject, trial: Trial, metric: str) -> Trial:
@@ -187,7 +213,3 @@ def _compared(before: Subject, after: Subject, trial: Trial, metric: str) -> Tri
     if contrast is None:
         return replace(trial, problem=f"{metric} is undefined")
     return replace(trial, contrast=contrast, problem=contrast.reason)
-
-
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) else None

@@ -72,3 +72,13 @@ def ratio(numerator: float, denominator: float) -> Number:
 def finite(value: float) -> Number:
     """The value as a plain float; JSON knows neither NaN nor infinity."""
     return float(value) if math.isfinite(value) else None
+
+
+def finite_number(value: object) -> Number:
+    """A value of a file, which may be anything, if it is a finite number that a float can hold."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return finite(value)
+    except OverflowError:  # an integer of more than 308 digits
+        return None

@@ -20,6 +20,9 @@ from dlcli.scores.arithmetic import (
     ratio,
 )
 
+_ROUNDING = 1e-12
+"""What sums of squares are rounded by: an r2 that is nearer to 0 is that of the mean, exactly 0."""
+
 
 @np.errstate(over="ignore", invalid="ignore")  # what overflows is answered by None
 def score_numbers(
@@ -96,7 +99,10 @@ def _r2(target: Floats, error: Floats, weight: Array) -> Number:
     if middle is None:
         return None
     unexplained = ratio(np.sum(weight * error**2), np.sum(weight * (shifted - middle) ** 2))
-    return None if unexplained is None else 1.0 - unexplained
+    if unexplained is None:
+        return None
+    score = 1.0 - unexplained
+    return 0.0 if abs(score) < _ROUNDING else score
 
 
 def _median(values: Floats, weight: Array) -> Number:

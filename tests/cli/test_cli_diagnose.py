@@ -126,6 +126,23 @@ FAILED = {"problem": "training diverged: the loss became inf in epoch 2"}
 
 
 @pytest.mark.usefixtures("slow")
+def test_what_no_longer_diverges_but_learns_nothing_is_no_winner(dlcli, tried):
+    problem = "doesn't diverge any more, but no better than always the same answer"
+    poor = {**RESCUED, "after": 50.0, "converged": True, "rescued": False, "problem": problem}
+    tried(poor)
+    shown = dlcli("diagnose", "runs/slow", "--try").stdout.partition("on validation rows:\n")[2]
+    assert shown.splitlines() == [
+        f"patch          metric  before  after  {'verdict':<{len(problem)}}  run",
+        f"rate-times-10    rmse       -     50  {problem}  runs/slow-tries/x",
+        "",
+        "nothing that was tried helped by more than noise",
+    ]
+    document = json.loads(dlcli("diagnose", "runs/slow", "--try", "--json").stdout)
+    assert document["winner"] is None
+    assert (document["trials"][0]["helped"], document["trials"][0]["problem"]) == (False, problem)
+
+
+@pytest.mark.usefixtures("slow")
 def test_trials_are_a_table_and_the_winner_a_command(dlcli, tried):
     tried(RESCUED, FAILED)
     result = dlcli("diagnose", "runs/slow", "--try")

@@ -7,15 +7,19 @@ import math
 import numpy as np
 import pytest
 
+from dlcli.comparison import resampling
 from dlcli.comparison.estimates import contrast_metrics, estimate_metrics
+from dlcli.comparison.held_out import HeldOut
 from dlcli.comparison.proportions import (
     Proportion,
     paired_interval,
     share_interval,
     unpaired_interval,
 )
-from dlcli.comparison.quantiles import expanded_tail, student_quantile
-from tests.comparison.hand_made import numbers, two_classes
+from dlcli.comparison.quantiles import NORMAL, expanded_tail, student_quantile
+from dlcli.comparison.rankings import Ranking
+from dlcli.encoding import LabelTarget
+from tests.comparison.hand_made import held_out, numbers, two_classes
 
 Z = 1.959964
 
@@ -102,6 +106,81 @@ def test_the_auc_has_nearly_the_interval_of_delong(rows):
     assert found.value == pytest.approx(above.mean())
     assert found.lower == pytest.approx(above.mean() - half, abs=0.15 * half)
     assert found.upper == pytest.approx(above.mean() + half, abs=0.15 * half)
+
+
+def test_a_rare_class_of_many_rows_tells_as_much_as_its_rows():
+    """Of 100,000 rows 90 are positive: these are what the AUC and the balanced accuracy hang on."""
+    generator = np.random.default_rng(5)
+    truth = np.arange(100_000) < 90
+    scores = generator.normal(size=100_000) + 1.6 * truth
+    # The share of negatives beaten is Φ(score), and the AUC the mean of it over 90 positives.
+    draws = 1.6 + generator.normal(size=(400, 90))
+    error = np.std([np.mean([NORMAL.cdf(each) for each in line]) for line in draws])
+    assert error == pytest.approx(0.018, abs=0.003)
+
+    held = two_classes(truth.astype(int), 1 / (1 + np.exp(0.8 - scores)))
+    found = estimate_metrics(held, only=["auc", "balanced_accuracy"])
+    auc, balanced = found["auc"], found["balanced_accuracy"]
+    assert (auc.upper - auc.lower) / (2 * Z) == pytest.approx(error, rel=0.25)
+    # Scores beyond 0.8 are called positive; the recall of 90 rows varies by √(p (1 - p) / 90).
+    recall = NORMAL.cdf(0.8)
+    half = Z / 2 * math.sqrt(recall * (1 - recall) / 90)
+    assert (balanced.upper - balanced.lower) / 2 == pytest.approx(half, rel=0.15)
+
+
+@pytest.mark.parametrize("positives", [1, 2])
+def test_a_class_of_hardly_a_row_among_many_tells_of_no_error(positives):
+    truth = (np.arange(12_000) < positives).astype(int)
+    found = estimate_metrics(two_classes(truth, np.linspace(0.9, 0.1, 12_000)[::-1]))
+    for name in ("auc", "average_precision", "balanced_accuracy"):
+        assert found[name].reason == "undefined in too many resamples of the rows", name
+
+
+def of_labels(rows: int, labels: int, seed: int = 2) -> HeldOut:
+    generator = np.random.default_rng(seed)
+    marks = generator.integers(0, 2, (rows, labels))
+    names = tuple(f"l{at}" for at in range(labels))
+    scores = 1 / (1 + np.exp(-marks - generator.normal(size=(rows, labels))))
+    return held_out(LabelTarget(columns=names, labels=names, stored="integer"), marks, scores)
+
+
+def test_many_labels_are_ordered_once_each(monkeypatch):
+    held = of_labels(500, 50)
+    work = []
+    values = Ranking.values
+    monkeypatch.setattr(
+        Ranking, "values", lambda self, counts: work.append(len(counts)) or values(self, counts)
+    )
+    found = contrast_metrics(held, of_labels(500, 50, seed=3), paired=True, only=["auc"])
+    assert found["auc"].lower is not None
+    assert work == [1, 1]  # of the first and the second, neither of them resampled
+
+
+@pytest.mark.parametrize("name", ["auc", "average_precision"])
+def test_labels_that_are_not_resampled_have_an_interval_as_long_as_that_of_resamples(
+    monkeypatch, name
+):
+    held = of_labels(300, 3)
+    resampled = estimate_metrics(held, only=[name], resamples=1_000)[name]
+    monkeypatch.setattr(resampling, "_LARGE", 0)
+    found = estimate_metrics(held, only=[name])[name]
+    assert found != resampled
+    width = resampled.upper - resampled.lower
+    assert found.upper - found.lower == pytest.approx(width, rel=0.15)
+
+
+def test_many_rows_and_some_other_ones_have_the_interval_of_both_errors(monkeypatch):
+    monkeypatch.setattr(resampling, "MANY", 300)
+    generator = np.random.default_rng(4)
+    sides, variance = [], 0.0
+    for rows in (200, 400):
+        truth = np.arange(rows) % 2
+        scores = generator.normal(size=rows) + truth
+        sides.append(two_classes(truth, 1 / (1 + np.exp(-scores))))
+        above = scores[truth == 1][:, np.newaxis] > scores[truth == 0]
+        variance += sum(np.var(above.mean(axis=axis), ddof=1) / (rows / 2) for axis in (0, 1))
+    found = contrast_metrics(*sides, paired=False, only=["auc"])["auc"]
+    assert (found.upper - found.lower) / 2 == pytest.approx(Z * math.sqrt(variance), rel=0.1)
 
 
 def test_few_rows_have_no_interval_but_of_a_share():

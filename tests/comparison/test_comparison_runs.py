@@ -155,6 +155,12 @@ def test_what_is_no_number_in_metrics_is_not_compared(tmp_path):
     assert compare(runs).sides[0].metrics == {"test": {"mse": 1.0}}
 
 
+def test_a_number_too_long_for_a_float_is_undefined(tmp_path):
+    scores = {"mse": 1.0, "rmse": 10**400, "mae": -(10**400)}
+    runs = [number_run(tmp_path, n, NEAR, stored={"metrics": {"test": scores}}) for n in ("a", "b")]
+    assert compare(runs).sides[0].metrics == {"test": {"mse": 1.0, "rmse": None, "mae": None}}
+
+
 def test_one_run_is_no_comparison(tmp_path):
     with pytest.raises(UsageError) as caught:
         compare([number_run(tmp_path, "a", NEAR)])

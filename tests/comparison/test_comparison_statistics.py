@@ -62,6 +62,35 @@ def test_a_metric_of_resamples_is_that_of_rows_that_count_so_often(kind: str, we
             assert measure.proportion.share == pytest.approx(expected[0])
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("kind", ["two classes", "classes", "labels", "margin"])
+def test_what_a_row_pushes_is_the_derivative_by_how_often_it_counts(kind: str, weighted: bool):
+    step = 1e-5 * np.eye(ROWS)
+    for name, measure in measures_of(of_every_kind(weighted)[kind]).items():
+        if not isinstance(measure.statistic, Means):
+            change = measure.statistic.values(1 + step) - measure.statistic.values(1 - step)
+            found = measure.statistic.influences()
+            np.testing.assert_allclose(found, change / 2e-5, atol=1e-8, err_msg=name)
+
+
+def test_what_a_row_pushes_a_difference_is_the_difference():
+    first, second = (
+        two_classes([0, 1] * 4, np.linspace(0.1, 0.9, 8)),
+        two_classes([0, 1] * 4, [0.5] * 8),
+    )
+    pair = [measures_of(each)["auc"].statistic for each in (first, second)]
+    # Of 8 rows 10 of 16 pairs are in order; the first row, 0, is beaten by all four ones.
+    found = Difference(pair[1], pair[0]).influences()
+    assert found is not None
+    assert found[0] == pytest.approx((1 - 10 / 16) / 4)
+
+
+def test_a_median_is_no_smooth_function_of_its_rows():
+    statistic = measures_of(numbers([0, 0, 0], [1, 2, 3]))["median_absolute_error"].statistic
+    assert statistic.influences() is None
+    assert Difference(statistic, statistic).influences() is None
+
+
 def test_a_difference_is_that_of_two_statistics():
     first, second = two_classes([0, 1, 1], [0.2, 0.4, 0.9]), two_classes([0, 1, 1], [0.2, 0.6, 0.9])
     pair = [measures_of(each)["f1"].statistic for each in (first, second)]

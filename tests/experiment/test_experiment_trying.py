@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import shutil
+import weakref
 
 import pytest
 
 from dlcli.config import load_config
 from dlcli.diagnosis import Finding, Patch
-from dlcli.errors import RunError, UsageError
-from dlcli.experiment import train
+from dlcli.errors import OutOfMemoryError, RunError, UsageError
+from dlcli.experiment import train, trying
 from dlcli.experiment.trying import Trial, choose_patches, try_patches, winner
 from dlcli.run import open_run
+from tests.comparison.hand_made import number_run
 from tests.diagnosis.planted import DATA, GOOD, HALF, WIDE, Planted, mostly_noise, straight
 
 OVERFITTED = Planted("overfitted", mostly_noise(300), HALF + WIDE + GOOD)
@@ -62,6 +64,95 @@ def test_no_more_than_so_many_are_tried():
 
 def test_nothing_wins_where_nothing_helped():
     assert winner([Trial("a", patch("one"), problem="diverged")]) is None
+
+
+SPREAD = {row: row + row % 3 - 1.0 for row in range(1, 41)}
+"""Predictions, each at most 1 off."""
+NO_BETTER = "doesn't diverge any more, but no better than always the same answer"
+
+
+def made_by_hand(folder, name, rmse, kind="train", constant=29.0):
+    """A run whose RMSE on validation rows is as given, and 29 of the constant model."""
+    stored = {
+        "metrics": {"validation": {"rmse": rmse}},
+        "baselines": {"constant": {"validation": {"rmse": constant}}},
+    }
+    return number_run(folder, name, SPREAD, stored=stored, split="validation", kind=kind)
+
+
+def answers(monkeypatch, *answers):
+    """Makes trainings end so, one after the other."""
+    left = list(answers)
+
+    def train_one(*_):
+        answer = left.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(trying, "train", train_one)
+
+
+def test_what_runs_out_of_memory_is_one_failure_and_the_rest_is_tried(tmp_path, monkeypatch):
+    run, made = (made_by_hand(tmp_path, name, 1.0) for name in ("run", "made"))
+    answers(monkeypatch, OutOfMemoryError("out of memory\ntry less"), made)
+    large, small = try_patches(run, [("a", patch("large")), ("a", patch("small"))])
+    assert (large.run, large.problem, large.helped) == (None, "out of memory", False)
+    assert (small.run, small.after) == (made.path, 1.0)
+
+
+def test_what_ran_out_of_memory_lets_go_of_it(tmp_path, monkeypatch):
+    class Large:
+        """What takes up the memory."""
+
+    held = []
+
+    def train_one(*_):
+        large = Large()
+        held.append(weakref.ref(large))
+        error = OutOfMemoryError("out of memory")
+        held.append(error)
+        raise error
+
+    monkeypatch.setattr(trying, "train", train_one)
+    list(try_patches(made_by_hand(tmp_path, "run", 1.0), [("a", patch("large"))]))
+    assert held[0]() is None
+
+
+def test_of_what_diverged_only_those_that_beat_a_constant_are_rescued_and_the_best_wins(
+    tmp_path, monkeypatch
+):
+    run = made_by_hand(tmp_path, "run", 1.0, kind="diverged")
+    made = [made_by_hand(tmp_path, f"made{rmse:g}", rmse) for rmse in (1e9, 29.0, 20.0, 10.0, 15.0)]
+    answers(monkeypatch, *made)
+    trials = list(try_patches(run, [("a", patch(str(at))) for at in range(5)]))
+    assert [trial.rescued for trial in trials] == [False, False, True, True, True]
+    assert [trial.helped for trial in trials] == [trial.rescued for trial in trials]
+    assert [trial.problem for trial in trials] == [NO_BETTER, NO_BETTER, None, None, None]
+    assert all(trial.converged for trial in trials)
+    assert winner(trials).after == 10.0
+    assert winner(trials[:2]) is None
+
+
+def test_of_scores_that_rise_with_success_the_highest_wins():
+    after = {"metric": "accuracy", "converged": True, "rescued": True}
+    low, high = (Trial("a", patch("one"), after=value, **after) for value in (0.7, 0.9))
+    assert winner([low, high]) is high
+
+
+def test_without_a_baseline_nothing_is_rescued(tmp_path, monkeypatch):
+    run = made_by_hand(tmp_path, "run", 1.0, kind="diverged")
+    answers(monkeypatch, made_by_hand(tmp_path, "made", 1.0, constant=None))
+    (trial,) = try_patches(run, [("a", patch("one"))])
+    assert (trial.converged, trial.rescued) == (True, False)
+    assert trial.problem == ("doesn't diverge any more, but there is no baseline to judge it by")
+
+
+def test_a_metric_too_long_for_a_float_is_undefined(tmp_path, monkeypatch):
+    run = made_by_hand(tmp_path, "run", 1.0)
+    answers(monkeypatch, made_by_hand(tmp_path, "made", 10**400))
+    (trial,) = try_patches(run, [("a", patch("one"))])
+    assert (trial.after, trial.problem) == (None, "its metrics are undefined")
 
 
 @pytest.mark.slow
