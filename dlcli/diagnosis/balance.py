@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 from dlcli.diagnosis.case import Case
 from dlcli.diagnosis.error import SURE, confusion_of
@@ -34,22 +36,18 @@ class _Class:
 
 
 def imbalance(case: Case) -> Finding | None:
-    """A rare class most of whose rows are taken for another one, and no weights against that."""
+    """Rare classes most of whose rows are taken for another one, and no weights against that."""
     classes = _classes(case)
     if not classes or case.config.class_weight is not None:
         return None
-    rare = [each for each in classes if each.share < RARE / len(classes) and each.rows >= _FEWEST]
-    if not rare:
-        return None
-    missed = min(rare, key=lambda each: each.recall)
+    rare = [each for each in classes if each.share < RARE / len(classes)]
     usual = max(classes, key=lambda each: each.share)
-    doubt = SURE * math.hypot(missed.deviation, usual.deviation)
-    if missed.recall >= MISSED or usual.recall - missed.recall <= doubt:
+    words = _missed(rare, usual)
+    if words is None:
         return None
     return Finding(
         rule="imbalance",
-        saw=f"a class with {percent(missed.share)} of the rows is found in "
-        f"{percent(missed.recall)} of them, the most frequent one in {percent(usual.recall)}; "
+        saw=f"{words}, the most frequent one in {percent(usual.recall)}; "
         f"always answering with the latter would give an accuracy of {number(usual.share)}",
         means="a rare class counts little in the loss, so that missing it costs little; accuracy "
         "hides that, look at recall and balanced_accuracy. Weights that make classes count alike "
@@ -65,6 +63,53 @@ def imbalance(case: Case) -> Finding | None:
         source="He & Garcia, Learning from Imbalanced Data (2009); "
         "Goodfellow, Bengio & Courville, Deep Learning (2016), section 11.1",
     )
+
+
+def _missed(rare: Sequence[_Class], usual: _Class) -> str | None:
+    """Says which classes are missed: all together, or one for itself beyond all doubt.
+
+    The worst of many classes has a low recall by chance. So they are judged by the rows of all; and
+    each alone by the quantile of Bonferroni, which holds for all at once, that must show it to be
+    missed.
+    """
+    if not rare:
+        return None
+    together = _together(rare)
+    if together.rows >= _FEWEST and together.recall < MISSED and _is_worse(together, usual, SURE):
+        return _in_words(rare, together)
+    sure = -NormalDist().inv_cdf(NormalDist().cdf(-SURE) / len(rare))
+    sunk = [
+        each
+        for each in rare
+        if each.rows >= _FEWEST
+        and each.recall + sure * each.deviation < MISSED
+        and _is_worse(each, usual, sure)
+    ]
+    return _in_words(sunk, _together(sunk)) if sunk else None
+
+
+def _in_words(missed: Sequence[_Class], together: _Class) -> str:
+    share, recall = percent(together.share), percent(together.recall)
+    if len(missed) == 1:
+        return f"a class with {share} of the rows is found in {recall} of them"
+    worst = percent(min(each.recall for each in missed))
+    return (
+        f"{len(missed)} rare classes with {share} of the rows together are found in {recall} of "
+        f"them, the worst in {worst}"
+    )
+
+
+def _is_worse(missed: _Class, usual: _Class, sure: float) -> bool:
+    """Whether it is found more seldom by so many standard errors."""
+    return usual.recall - missed.recall > sure * math.hypot(missed.deviation, usual.deviation)
+
+
+def _together(classes: Sequence[_Class]) -> _Class:
+    """Classes as one."""
+    share = sum(each.share for each in classes)
+    found = sum(each.share * each.recall for each in classes)
+    recall = found / share if share > 0 else 0.0
+    return _Class(share, sum(each.rows for each in classes), recall)
 
 
 def _classes(case: Case) -> list[_Class]:

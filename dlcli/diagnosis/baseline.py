@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 
 from dlcli.diagnosis.case import Case
-from dlcli.diagnosis.error import SURE, baseline_error, error_of, finite
+from dlcli.diagnosis.error import SURE, baseline_error, error_of, is_better_somehow
 from dlcli.diagnosis.finding import Finding, Patch
 from dlcli.diagnosis.fit import WELL
-from dlcli.scores import HIGHER_IS_BETTER
 
 MATTERS = 0.05
 """Part of the constant model's error by which a network that has learned something is better."""
@@ -26,7 +25,7 @@ def no_better_than_constant(case: Case) -> Finding | None:
     error, constant = error_of(case, split), baseline_error(case, "constant", split)
     if error is None or constant is None or error.share < (1 - MATTERS) * constant.share:
         return None
-    if _is_better_somehow(case, split):
+    if is_better_somehow(case, split, MATTERS):
         return None
     return Finding(
         rule="no_better_than_constant",
@@ -40,17 +39,19 @@ def no_better_than_constant(case: Case) -> Finding | None:
 
 
 def no_better_than_linear(case: Case) -> Finding | None:
-    """Held-out rows are predicted no better than by a linear model, or but a little.
+    """Held-out rows are predicted no better than by a linear model, as far as they can tell.
 
-    The most that may have been gained is what was, and two standard errors more. Both models are
-    judged by the same rows, so that the errors of two sets of rows are more than enough.
+    The most that may have been gained is what was, and two standard errors more: that must be
+    little. A gain of more than these is real, and nothing is said of it, however little it is. Both
+    models are judged by the same rows, so that the errors of two sets of rows are more than enough.
     """
     split = _independent(case)
     error, linear = error_of(case, split), baseline_error(case, "linear", split)
     if not case.config.hidden or error is None or linear is None or linear.share < WELL:
         return None
     doubt = SURE * math.hypot(error.deviation, linear.deviation)
-    if linear.share - error.share + doubt >= LITTLE * linear.share:
+    gain = linear.share - error.share
+    if gain > doubt or gain + doubt >= LITTLE * linear.share:
         return None
     return Finding(
         rule="no_better_than_linear",
@@ -67,16 +68,3 @@ def no_better_than_linear(case: Case) -> Finding | None:
 def _independent(case: Case) -> str:
     """Validation rows; without any test rows, which then are all that is held out."""
     return "validation" if "validation" in case.metrics else "test"
-
-
-def _is_better_somehow(case: Case, split: str) -> bool:
-    """Whether another metric than accuracy is better, which may be the same if a class is rare."""
-    mine = case.metrics.get(split, {})
-    theirs = case.baselines.get("constant", {}).get(split, {})
-    for name in ("auc", "balanced_accuracy", "log_loss"):
-        value, other = finite(mine.get(name)), finite(theirs.get(name))
-        if value is not None and other is not None:
-            gain = value - other if HIGHER_IS_BETTER[name] else other - value
-            if gain > MATTERS * abs(other):
-                return True
-    return False

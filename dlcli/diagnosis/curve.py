@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from itertools import takewhile
 from statistics import fmean, median
 
+from dlcli.config.losses import CosineSimilarity, Loss, Poisson
+
 _NORMAL = 1.4826
 """What makes a median deviation the standard deviation of a normal distribution."""
 _LARGEST = 3.5e38
@@ -76,3 +78,29 @@ class Curve:
         """The standard error of the slope that the noise alone gives it: σ·√(12/(n³ − n))."""
         count = len(self)
         return self.wobble * math.sqrt(12 / (count**3 - count)) if count > 1 else 0.0
+
+
+def is_from_zero(loss: Loss | None) -> bool:
+    """Whether the least that a loss can be is 0, so that shares of its level mean something.
+
+    That of Poisson is the mean of y − y·log y, which may be anything, and that of the cosine −1;
+    on the way there they may pass through 0.
+    """
+    return not isinstance(loss, Poisson | CosineSimilarity)
+
+
+def scale(curve: Curve, level: float, loss: Loss | None) -> float:
+    """What changes of a loss are large or small by.
+
+    Args:
+        curve: the whole curve.
+        level: the loss where the change is.
+        loss: what the curve shows.
+
+    Returns:
+        The level; where it means nothing, the whole fall to the lowest value if that is more, so
+        that what counts as large is large beside both.
+    """
+    if is_from_zero(loss) or not curve.values:
+        return level
+    return max(abs(level), curve.values[0] - min(curve.values))

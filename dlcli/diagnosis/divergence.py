@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dlcli.config import Config
-from dlcli.config.usual import FAR_RATE, usual_rate
+from dlcli.config.usual import usual_rate
 from dlcli.diagnosis.case import Case
 from dlcli.diagnosis.finding import Finding, Patch, number
-from dlcli.diagnosis.remedies import clipping, present, rate
+from dlcli.diagnosis.remedies import clipping, present, rate, to_usual_rate
 from dlcli.diagnosis.scaling import target_settings_of
 from dlcli.errors import plural
 
@@ -25,19 +24,12 @@ def divergence(case: Case) -> Finding | None:
         saw=f"{saw}{usual:g}",
         means="steps went so far that each made the loss larger, until no number could hold it: "
         "the learning rate is too high for these inputs, or some of them or the target are large",
-        patches=present(_usual_rate(config), _target(case), rate(config, 1 / 10), clipping(config)),
+        patches=present(
+            to_usual_rate(config), _target(case), rate(config, 1 / 10), clipping(config)
+        ),
         source="Goodfellow, Bengio & Courville, Deep Learning (2016), sections 8.2.4 and 11.4.1; "
         "Pascanu, Mikolov & Bengio, On the Difficulty of Training Recurrent Neural Networks (2013)",
     )
-
-
-def _usual_rate(config: Config) -> Patch | None:
-    usual = usual_rate(config.optimizer)
-    # A tenth of the rate is proposed anyway.
-    if config.optimizer.learning_rate <= FAR_RATE * usual:
-        return None
-    why = f"takes the rate that {config.optimizer.name} usually has"
-    return Patch("usual-rate", why, (("optimizer.learning_rate", f"{usual:g}"),))
 
 
 def _target(case: Case) -> Patch | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dlcli.diagnosis.case import Case
-from dlcli.diagnosis.curve import Curve
+from dlcli.diagnosis.curve import Curve, scale
 from dlcli.diagnosis.error import SURE
 from dlcli.diagnosis.finding import Finding, number, percent
 from dlcli.diagnosis.rate import FEWEST, rate_too_low, stopped_early
@@ -27,7 +27,8 @@ def still_improving(case: Case) -> Finding | None:
     last = curve.part(_LAST, 1)
     gain = last.slope * len(last)
     is_sure = last.slope > SURE * last.slope_error
-    is_much = gain > LEFT * curve.fall and gain > MATTERS * abs(curve.values[-1])
+    size = abs(scale(curve, curve.values[-1], case.config.loss))
+    is_much = gain > LEFT * curve.fall and gain > MATTERS * size
     if not (curve.fall > 0 and is_much and is_sure):
         return None
     words = "validation loss" if name == "val_loss" else "training loss"

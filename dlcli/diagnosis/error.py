@@ -8,11 +8,16 @@ from dataclasses import dataclass
 
 from dlcli.diagnosis.case import Case
 from dlcli.diagnosis.finding import number
+from dlcli.scores import HIGHER_IS_BETTER
 
 _LARGEST = 1e300
 """Beyond it a sum may leave the numbers."""
 SURE = 2.0
 """Standard errors from which on a difference is more than chance, in one of about twenty cases."""
+_OTHERS = ("auc", "average_precision", "balanced_accuracy", "log_loss", "mae", "poisson_deviance")
+"""Metrics that may tell more than accuracy and r2: the most probable class may be the same for all
+rows where one is rare, weights of classes make accuracy and log loss worse on purpose, and a few
+values far out hide in r2 what was learned of the others."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,54 @@ def baseline_error(case: Case, model: str, split: str) -> Error | None:
 def is_more(error: Error, other: Error) -> bool:
     """Whether an error is larger than another by more than chance, on other rows."""
     return error.share - other.share > SURE * math.hypot(error.deviation, other.deviation)
+
+
+def is_better_somehow(case: Case, split: str, part: float) -> bool:
+    """Whether another metric than `Error`'s is better than by always the same answer.
+
+    Args:
+        case: a run.
+        split: whose metrics.
+        part: of the way from that answer's value to a perfect one, which must be behind.
+    """
+    mine, theirs = case.metrics.get(split, {}), _knowing_nothing(case, split)
+    return any(
+        value is not None and other is not None and _left(name, value, other) < 1 - part
+        for name in _OTHERS
+        for value, other in [(finite(mine.get(name)), finite(theirs.get(name)))]
+    )
+
+
+def likely_range(case: Case, split: str) -> tuple[float, float] | None:
+    """Where r2 or accuracy may lie with as many other rows: two standard errors to both sides."""
+    rows, scores = case.rows.get(split, 0), case.metrics.get(split, {})
+    if rows < 1:
+        return None
+    if (r2 := finite(scores.get("r2"))) is not None:
+        doubt = SURE * (1 - r2) * math.sqrt(2 / rows)
+        return r2 - doubt, min(1.0, r2 + doubt)
+    if (accuracy := finite(scores.get("accuracy"))) is None or not 0 <= accuracy <= 1:
+        return None
+    right = (rows * accuracy + SURE) / (rows + 2 * SURE)
+    doubt = SURE * math.sqrt(right * (1 - right) / (rows + 2 * SURE))
+    return max(0.0, right - doubt), min(1.0, right + doubt)
+
+
+def _left(name: str, value: float, other: float) -> float:
+    """The share of the other value's distance from a perfect one that is left; 1 if it has none."""
+    if HIGHER_IS_BETTER[name]:
+        value, other = 1 - value, 1 - other
+    return value / other if other > 0 else 1.0
+
+
+def _knowing_nothing(case: Case, split: str) -> Mapping[str, object]:
+    """The constant model's metrics; of an older run, without baselines, what classes tell."""
+    stored = case.baselines.get("constant", {}).get(split)
+    shares = [share for share in class_shares(case.metrics.get(split, {})) if share > 0]
+    if stored is not None or not shares:
+        return stored or {}
+    entropy = -sum(share * math.log(share) for share in shares)
+    return {"auc": 0.5, "balanced_accuracy": 1 / len(shares), "log_loss": entropy}
 
 
 def _error(scores: Mapping[str, object], case: Case, split: str) -> Error | None:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from math import log
-
 from dlcli.diagnosis.case import Case
 from dlcli.diagnosis.error import (
     Error,
     baseline_error,
-    class_shares,
     error_of,
-    finite,
+    is_better_somehow,
     is_more,
 )
 from dlcli.diagnosis.finding import Finding, Patch
@@ -65,12 +61,13 @@ def underfitting(case: Case) -> Finding | None:
 def learned_nothing(case: Case) -> bool:
     """Whether training rows are predicted hardly better than by always the same answer.
 
-    Of classes neither the most probable one nor the probabilities tell more, as where a class is
-    rare the former may well be the same for all rows.
+    No metric may tell more: where a class or a label is rare the answer may well be the same for
+    all rows, and weights of classes make accuracy worse on purpose.
     """
     error = error_of(case, "train")
-    scores = case.metrics.get("train", {})
-    return error is not None and error.share >= NOTHING and _log_loss_share(scores) >= NOTHING
+    if error is None or error.share < NOTHING:
+        return False
+    return not is_better_somehow(case, "train", 1 - NOTHING)
 
 
 def learned_well(case: Case) -> bool:
@@ -82,13 +79,6 @@ def learned_well(case: Case) -> bool:
 def _is_far_worse(error: Error, linear: Error) -> bool:
     """Whether it is by much and by more than chance."""
     return error.share - linear.share > WELL and is_more(error, linear)
-
-
-def _log_loss_share(scores: Mapping[str, object]) -> float:
-    """The log loss as a share of that of the classes' frequencies; 1 where there is none."""
-    loss = finite(scores.get("log_loss"))
-    entropy = -sum(share * log(share) for share in class_shares(scores) if share > 0)
-    return 1.0 if loss is None or entropy <= 0 else loss / entropy
 
 
 def _patches(case: Case) -> tuple[Patch, ...]:

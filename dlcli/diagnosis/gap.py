@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dlcli.diagnosis.case import Case
-from dlcli.diagnosis.curve import Curve
+from dlcli.diagnosis.curve import Curve, is_from_zero, scale
 from dlcli.diagnosis.error import SURE, Error, error_of, is_more
 from dlcli.diagnosis.finding import Finding, number, percent
 from dlcli.diagnosis.fit import learned_nothing
@@ -74,14 +74,15 @@ def _rise(case: Case) -> str | None:
     best = min(range(len(held)), key=lambda at: held.values[at])
     lowest, end = held.values[best], held.part(_TAIL, 1).mean
     rise = end - lowest
-    is_large = rise > LOST * max(abs(lowest), abs(held.values[0]))
+    size = abs(scale(held, lowest, case.config.loss))
+    is_large = rise > LOST * max(size, abs(held.values[0]))
     # The lowest of many values lies below their level by chance, by 3 deviations at most.
     is_sure = rise > (SURE + 1) * held.wobble
     if not (is_large and is_sure and train.part(_TAIL, 1).mean < train.values[best]):
         return None
+    is_share = lowest > 0 and is_from_zero(case.config.loss)
+    share = f" ({percent(rise / lowest)} more)" if is_share else ""
     return (
         f"validation loss rose from {number(lowest)} in epoch {best + 1} to {number(end)} at the "
-        f"end ({percent(rise / abs(lowest))} more), while training loss fell"
-        if lowest
-        else f"validation loss rose from 0 in epoch {best + 1} to {number(end)}"
+        f"end{share}, while training loss fell"
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from dlcli.config.paths import printable
 from dlcli.diagnosis.case import Case
 from dlcli.diagnosis.finding import Finding, Patch, number
@@ -30,11 +32,15 @@ _SOURCE = (
 
 
 def vanishing_gradients(case: Case) -> Finding | None:
-    """Gradients that are a thousand times smaller at the first layer than at the last."""
-    ratio = _ratio(case)
+    """Gradients that are a thousand times smaller at the first layer than at the last.
+
+    Where none at all comes through at first this must be so at the end, too: an output whose
+    weights begin at 0 lets gradients through once it has weights.
+    """
+    ratio, last = _ratio(case, "first_gradient"), _ratio(case, "last_gradient")
     if ratio is None or ratio >= FADED or learned_well(case):
         return None
-    if ratio == 0 and dead_units(case):
+    if ratio == 0 and (dead_units(case) or (last is not None and last >= FADED)):
         return None
     config = case.config
     return Finding(
@@ -73,12 +79,12 @@ def exploding_gradients(case: Case) -> Finding | None:
     )
 
 
-def _ratio(case: Case) -> float | None:
+def _ratio(case: Case, when: Literal["first_gradient", "last_gradient"]) -> float | None:
     """The first layer's gradient by that of the last, per weight: √(mean of squares)."""
     sizes = [
-        layer.first_gradient / layer.parameters**0.5
+        gradient / layer.parameters**0.5
         for layer in _dense(case)
-        if 0 < layer.parameters < 2**53 and layer.first_gradient is not None
+        if 0 < layer.parameters < 2**53 and (gradient := getattr(layer, when)) is not None
     ]
     return sizes[0] / sizes[-1] if len(sizes) > 1 and sizes[-1] > 0 else None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dlcli.config.schedules import Constant
 from dlcli.diagnosis.case import Case
-from dlcli.diagnosis.curve import Curve
+from dlcli.diagnosis.curve import Curve, scale
 from dlcli.diagnosis.error import SURE
 from dlcli.diagnosis.finding import Finding, number, percent
 from dlcli.diagnosis.fit import learned_nothing, learned_well
@@ -25,13 +25,15 @@ def plateau(case: Case) -> Finding | None:
     by what is in proportion to the rate (Bottou, Curtis & Nocedal 2018, theorem 4.6). Where dropout
     and the like make it tremble, too, this can't be told apart, and nothing is said.
     """
-    late = Curve.of(case.curve("loss")).part(1 / 2, 1)
+    train = Curve.of(case.curve("loss"))
+    late = train.part(1 / 2, 1)
     is_constant = isinstance(case.config.learning_rate_schedule, Constant)
     if case.diverged or not is_constant or is_varied(case.config) or 2 * len(late) < FEWEST:
         return None
-    if late.level <= 0 or not _is_flat(late) or learned_nothing(case) or learned_well(case):
+    if not _is_flat(late) or learned_nothing(case) or learned_well(case):
         return None
-    noise = late.wobble / late.level
+    size = scale(train, late.level, case.config.loss)
+    noise = late.wobble / size if size > 0 else 0.0
     if noise < SOME or rate_too_high(case) or overfitting(case):
         return None
     return Finding(

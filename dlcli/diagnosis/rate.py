@@ -7,11 +7,11 @@ import math
 from dlcli.config import Config
 from dlcli.config.usual import usual_rate
 from dlcli.diagnosis.case import Case
-from dlcli.diagnosis.curve import Curve
+from dlcli.diagnosis.curve import Curve, is_from_zero, scale
 from dlcli.diagnosis.error import SURE
 from dlcli.diagnosis.finding import Finding, number, percent
 from dlcli.diagnosis.fit import learned_nothing, learned_well
-from dlcli.diagnosis.remedies import clipping, epochs, falling_rate, present, rate
+from dlcli.diagnosis.remedies import clipping, epochs, falling_rate, present, rate, to_usual_rate
 from dlcli.diagnosis.units import dead_units
 
 MUCH = 0.15
@@ -41,7 +41,7 @@ def rate_too_high(case: Case) -> Finding | None:
     if case.diverged or learned_well(case):
         return None
     config, train = case.config, Curve.of(case.curve("loss"))
-    seen = [words for words in (_leaps(case, train), _rises(train), _collapse(case)) if words]
+    seen = [words for words in (_leaps(case, train), _rises(case, train), _collapse(case)) if words]
     if not seen:
         return None
     return Finding(
@@ -50,7 +50,11 @@ def rate_too_high(case: Case) -> Finding | None:
         means="steps are so long that they leap over the valley of the loss and land on the other "
         "side, sometimes higher than before",
         patches=present(
-            rate(config, 1 / 10), rate(config, 1 / 3), falling_rate(config), clipping(config)
+            to_usual_rate(config),
+            rate(config, 1 / 10),
+            rate(config, 1 / 3),
+            falling_rate(config),
+            clipping(config),
         ),
         source=_HIGH,
     )
@@ -104,16 +108,18 @@ def is_varied(config: Config) -> bool:
 
 
 def _leaps(case: Case, train: Curve) -> str | None:
+    if len(train) < FEWEST:
+        return None
     late = train.part(1 / 2, 1)
-    if len(train) < FEWEST or late.level <= 0:
+    size = scale(train, late.level, case.config.loss)
+    if size <= 0 or late.wobble / size <= _noise_limit(case):
         return None
-    noise = late.wobble / late.level
-    if noise <= _noise_limit(case):
-        return None
-    return f"training loss leaps by {percent(noise)} of its level from epoch to epoch"
+    noise = percent(late.wobble / size)
+    what = "its level" if is_from_zero(case.config.loss) else "its size"
+    return f"training loss leaps by {noise} of {what} from epoch to epoch"
 
 
-def _rises(train: Curve) -> str | None:
+def _rises(case: Case, train: Curve) -> str | None:
     """A median, as one leap is no trend, and a level that was held before."""
     if len(train) < FEWEST:
         return None
@@ -122,7 +128,8 @@ def _rises(train: Curve) -> str | None:
         Curve(train.values[at : at + size]).level for at in range(0, len(train) - size + 1, size)
     ]
     best = min(levels)
-    if best <= 0 or end <= ROSE * best or end - best <= 3 * train.wobble:
+    measure = scale(train, best, case.config.loss)
+    if measure <= 0 or end - best <= (ROSE - 1) * measure or end - best <= 3 * train.wobble:
         return None
     return f"training loss rose again from {number(best)} to {number(end)}"
 

@@ -12,7 +12,7 @@ from dlcli.config.paths import format_path
 from dlcli.config.regularizers import L2
 from dlcli.config.schedules import Constant
 from dlcli.config.section import Section
-from dlcli.config.usual import Setting
+from dlcli.config.usual import FAR_RATE, Setting, usual_rate
 from dlcli.diagnosis.finding import Patch, number
 
 _LIGHT, _HEAVY = 0.3, 0.5
@@ -120,6 +120,15 @@ def rate(config: Config, factor: float) -> Patch:
 
 
 _PARTS = {3: "third", 10: "tenth"}
+
+
+def to_usual_rate(config: Config) -> Patch | None:
+    """The optimizer's usual rate, where that is far below the one there is."""
+    usual = usual_rate(config.optimizer)
+    if config.optimizer.learning_rate <= FAR_RATE * usual:
+        return None
+    why = f"takes the rate that {config.optimizer.name} usually has"
+    return Patch("usual-rate", why, (("optimizer.learning_rate", f"{usual:g}"),))
 
 
 def falling_rate(config: Config) -> Patch | None:

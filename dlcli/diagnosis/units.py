@@ -6,11 +6,18 @@ import re
 from collections.abc import Iterator
 
 from dlcli.config import Config
-from dlcli.config.usual import FAR_RATE, usual_rate
+from dlcli.config.regularizers import L1, L1L2
 from dlcli.diagnosis.case import Case
 from dlcli.diagnosis.finding import Finding, Patch, percent
 from dlcli.diagnosis.fit import learned_well
-from dlcli.diagnosis.remedies import each_hidden, normalization, present, rate, rectified
+from dlcli.diagnosis.remedies import (
+    each_hidden,
+    normalization,
+    present,
+    rate,
+    rectified,
+    to_usual_rate,
+)
 
 DEAD = 0.4
 """Share of a layer's units from which on their being dead says that something went wrong: up to
@@ -22,29 +29,43 @@ _PLACE = re.compile(r"hidden_(\d+)(?:_|$)")
 
 
 def dead_units(case: Case) -> Finding | None:
-    """Layers of relu with many units that give 0 for every row."""
-    dead = {at: share for at, share in _hidden(case, "dead") if share >= DEAD}
+    """Layers of relu with many units that give 0 for every row, and no price that wants them to.
+
+    L1 drives the weights of units that aren't needed to 0, so that those are pruned and not killed.
+    Where it prunes what is needed, training rows aren't learned, and `underfitting` proposes to go
+    without it.
+    """
+    dead = {
+        at: share
+        for at, share in _hidden(case, "dead")
+        if share >= DEAD and not _is_pruned(case.config, at)
+    }
     if not dead or learned_well(case):
         return None
     config, places = case.config, list(dead)
     leaky = each_hidden(config, "activation", "leaky_relu", places)
-    is_fast = config.optimizer.learning_rate > FAR_RATE * usual_rate(config.optimizer)
-    lower = rate(config, 1 / 10)
+    usual, lower = to_usual_rate(config), rate(config, 1 / 10)
     return Finding(
         rule="dead_units",
         saw=f"units that give 0 for every row: {_listed(dead)}",
         means="a unit of relu whose sum is below 0 for every row passes nothing on and gets no "
         "gradient, so that it stays so; one large step, or first biases far below 0, can do that",
         patches=present(
-            lower if is_fast else None,
+            usual,
+            lower if usual else None,
             Patch("leaky-relu", "lets a little of what is below 0 through", tuple(leaky)),
             _bias_of_zero(config, places),
             _he(config, places),
-            None if is_fast else lower,
+            None if usual else lower,
         ),
         source="Maas, Hannun & Ng, Rectifier Nonlinearities Improve Neural Network Acoustic Models "
         "(2013); He et al., Delving Deep into Rectifiers (2015)",
     )
+
+
+def _is_pruned(config: Config, at: int) -> bool:
+    price = config.hidden[at].kernel_regularizer
+    return isinstance(price, L1 | L1L2) and price.l1 > 0
 
 
 def saturated_units(case: Case) -> Finding | None:

@@ -2,12 +2,36 @@
 
 from __future__ import annotations
 
+from dlcli.evidence import Evidence, LayerEvidence
+
 DATA = "data: {train: t.csv, target: {column: y, type: numeric}, validation: 0.2}\n"
 NUMBERS = "output: {units: 1, activation: linear, scaling: standard}\nloss: mean_squared_error\n"
 CONFIG = DATA + NUMBERS + "hidden: [{units: 16, activation: relu}]\nepochs: 40\n"
+CLASSES = (
+    CONFIG.replace("type: numeric", "type: categorical")
+    .replace("linear, scaling: standard", "sigmoid")
+    .replace("mean_squared_error", "binary_crossentropy")
+)
 ROWS = {"train": 800, "validation": 200}
 
 
 def r2(train, validation):
     """Metrics of numbers."""
     return {"train": {"r2": train}, "validation": {"r2": validation}}
+
+
+def classified(confusion):
+    """Metrics of classes, by validation rows."""
+    total = sum(map(sum, confusion))
+    right = sum(line[at] for at, line in enumerate(confusion))
+    return {"validation": {"accuracy": right / total, "confusion": confusion}}
+
+
+def layers(*found):
+    """Evidence of layers only."""
+    return Evidence(rows={}, looked_at={}, layers=found)
+
+
+def dense(name, **fields):
+    """Evidence of one layer."""
+    return LayerEvidence(name=name, kind="Dense", units=16, parameters=100, **fields)

@@ -7,18 +7,10 @@ import pytest
 from dlcli.diagnosis import examine
 from dlcli.diagnosis.peaks import Peak
 from dlcli.encoding import Block
-from dlcli.evidence import ColumnEvidence, Evidence, LayerEvidence
-from tests.diagnosis.cases import CONFIG, r2
+from dlcli.evidence import ColumnEvidence, Evidence
+from tests.diagnosis.cases import CLASSES, classified, dense, layers, r2
 
 HALF = r2(0.5, 0.5)
-
-
-def layers(*found):
-    return Evidence(rows={}, looked_at={}, layers=found)
-
-
-def dense(name, **fields):
-    return LayerEvidence(name=name, kind="Dense", units=16, parameters=100, **fields)
 
 
 @pytest.mark.parametrize(
@@ -224,19 +216,6 @@ def test_a_target_far_from_1_that_is_not_scaled_is_named(case, size, settings, s
     found = list(examine(case(*settings, metrics=HALF, evidence=evidence)))
     overrides = [patch.overrides for each in found for patch in each.patches]
     assert overrides == ([("output.scaling=standard",)] if speaks else [])
-
-
-CLASSES = (
-    CONFIG.replace("type: numeric", "type: categorical")
-    .replace("linear, scaling: standard", "sigmoid")
-    .replace("mean_squared_error", "binary_crossentropy")
-)
-
-
-def classified(confusion):
-    total = sum(map(sum, confusion))
-    right = sum(line[at] for at, line in enumerate(confusion))
-    return {"validation": {"accuracy": right / total, "confusion": confusion}}
 
 
 @pytest.mark.parametrize(
