@@ -8,6 +8,7 @@ from typing import Any
 
 from dlcli.cli.text import metric_table, number
 from dlcli.scores import HIGHER_IS_BETTER
+from dlcli.scores.judging import judge
 
 Fields = Mapping[str, Any]
 
@@ -60,7 +61,7 @@ class Closing:
         simple = {name: self.result["baselines"][name][split] for name in models}
         metric = _main_metric(self._metrics, scores)
         if metric is not None:
-            yield from _unbeaten(metric, scores[metric], simple)
+            yield from _judged(metric, scores, simple)
 
 
 def _main_metric(named: Sequence[str], scores: Fields) -> str | None:
@@ -69,16 +70,17 @@ def _main_metric(named: Sequence[str], scores: Fields) -> str | None:
     return next((name for name in wanted if scores.get(name) is not None), None)
 
 
-def _unbeaten(metric: str, value: float, simple: Mapping[str, Fields]) -> Iterator[str]:
+def _judged(metric: str, scores: Fields, simple: Mapping[str, Fields]) -> Iterator[str]:
     """Says of which baselines the network is no better; nothing, if it beats them."""
-    sign = 1 if HIGHER_IS_BETTER[metric] else -1
-    theirs = {
-        name: scores[metric] for name, scores in simple.items() if scores.get(metric) is not None
-    }
-    unbeaten = [name for name, score in theirs.items() if sign * value <= sign * score]
-    if unbeaten:
-        listed = ", ".join(f"{name} {number(theirs[name])}" for name in unbeaten)
+    found = judge(metric, scores, simple)
+    if names := found.unbeaten:
+        listed = ", ".join(f"{name} {number(simple[name][metric])}" for name in names)
         yield (
-            f"the network is no better than {' and '.join(unbeaten)} there: "
-            f"{metric} {number(value)}, {listed}"
+            f"the network is no better than {' and '.join(names)} there: "
+            f"{metric} {number(scores[metric])}, {listed}"
         )
+    reason = ", as a class is rare" if found.is_rare else ""
+    for other in dict.fromkeys(found.hidden.values()):
+        names = tuple(name for name in found.hidden if found.hidden[name] == other)
+        listed = ", ".join(f"{name} {number(simple[name][other])}" for name in names)
+        yield f"accuracy hides what was learned{reason}: {other} {number(scores[other])}, {listed}"

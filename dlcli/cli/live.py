@@ -74,6 +74,7 @@ class LiveView:
         console: the terminal.
         rows: training rows, if they are known.
         clock: tells the time, in seconds.
+        resumed: the epochs that training goes on after; what they were like isn't known.
     """
 
     def __init__(
@@ -81,8 +82,12 @@ class LiveView:
         console: Console,
         rows: int | None = None,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        resumed: int = 0,
     ) -> None:
         self.rows = rows
+        best = f"best since {resumed}" if resumed else "best"
+        self._heads = ["", "now ", best, "at"]
         self._console = console
         self._clock = clock
         self._live: Live | None = None
@@ -155,12 +160,10 @@ class LiveView:
     def _measure_lines(self) -> list[str]:
         """A header and a line for each measure; a curve behind it, if there is room."""
         rows = [self._cells(each) for each in self._shown]
-        lines = align([["", "now ", "best", "at"], *rows])
+        lines = align([self._heads, *rows])
         if (excess := max(map(len, lines)) - self._console.width) > 0:
             room = max(map(len, [row[0] for row in rows])) - excess
-            lines = align(
-                [["", "now ", "best", "at"], *([_cropped(row[0], room), *row[1:]] for row in rows)]
-            )
+            lines = align([self._heads, *([_cropped(row[0], room), *row[1:]] for row in rows)])
         return self._with_curves(lines)
 
     def _with_curves(self, lines: list[str]) -> list[str]:

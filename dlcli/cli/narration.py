@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
+import os
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from dlcli.table import Table
 
 _LABEL = 9  # the longest is `features`
+_USUAL = 80
+"""Columns of a terminal that doesn't tell."""
 
 
 @contextmanager
@@ -87,6 +89,7 @@ class _Story:
     def __init__(self) -> None:
         self._epochs: Epochs | None = None
         self._rows: int | None = None
+        self._resumed = 0
 
     def __enter__(self) -> Listener:
         return self._tell
@@ -98,11 +101,13 @@ class _Story:
     def _tell(self, event: str, fields: dict[str, Any]) -> None:
         if event == "epoch":
             if self._epochs is None:
-                self._epochs = _epochs(self._rows)
+                self._epochs = _epochs(self._rows, self._resumed)
             self._epochs.show(fields)
             return
         if event == "data":
             self._rows = fields["rows"]["train"]
+        elif event == "resumed":
+            self._resumed = fields["epochs"]
         if self._epochs is not None:
             self._epochs.close()
         tell(event, fields)
@@ -114,11 +119,12 @@ def _teller(as_json: bool, quiet: bool) -> AbstractContextManager[Listener]:
     return nullcontext(_print_json) if as_json else _Story()
 
 
-def _epochs(rows: int | None) -> Epochs:
+def _epochs(rows: int | None, resumed: int) -> Epochs:
     """A live view, where there is a terminal that can show one.
 
     Args:
         rows: training rows, if they are known.
+        resumed: the epochs that training goes on after.
     """
     if not _is_terminal():
         return EpochLines()
@@ -127,7 +133,7 @@ def _epochs(rows: int | None) -> Epochs:
     from dlcli.cli.live import LiveView
 
     console = Console(stderr=True)
-    return LiveView(console, rows) if console.is_interactive else EpochLines()
+    return LiveView(console, rows, resumed=resumed) if console.is_interactive else EpochLines()
 
 
 def _is_terminal() -> bool:
@@ -147,8 +153,22 @@ def _fitted(line: str) -> str:
     """A line broken to the terminal's width, the rest under its text; as it is without one."""
     if not _is_terminal():
         return line.rstrip()
-    width = max(shutil.get_terminal_size().columns, 3 * _LABEL)
+    width = max(_columns(), 3 * _LABEL)
     indent = " " * (_LABEL + 1)
     return textwrap.fill(
         line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     )
+
+
+def _columns() -> int:
+    """How wide the terminal is that standard error goes to, or COLUMNS if that is set.
+
+    `shutil.get_terminal_size` asks standard output, which may go to a file.
+    """
+    given = os.environ.get("COLUMNS", "")
+    if given.isdecimal() and int(given):
+        return int(given)
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns or _USUAL
+    except (OSError, ValueError, AttributeError):
+        return _USUAL

@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 
 from dlcli.config.features import Ignored
 from dlcli.encoding import Decision, Encoding, TargetKind
+from dlcli.encoding.columns.datetimes import DatetimeEncoder
 from dlcli.encoding.columns.numeric import NumericEncoder
 from dlcli.errors import DataError
 from dlcli.evidence.document import ColumnEvidence, Histogram, Number, ValueCount
 from dlcli.evidence.histograms import bin_edges, count_bins
 from dlcli.evidence.inputs import places_of
 from dlcli.evidence.text import cut
+from dlcli.evidence.times import seconds_of
 from dlcli.inspection.sample import draw
 from dlcli.scores.arithmetic import finite
 from dlcli.table import Table
@@ -139,8 +141,10 @@ class ColumnViewer:
         return ColumnEvidence.model_validate({**common, **held, **of_inputs})
 
     def _is_numbers(self, listed: Listed) -> bool:
-        table = self._train.table
-        return listed.is_numbers or (listed.may_be_numbers and table.looks_numeric(listed.name))
+        name = listed.name
+        if listed.is_numbers or isinstance(self._encoders.get(name), DatetimeEncoder):
+            return True
+        return listed.may_be_numbers and self._train.table.looks_numeric(name)
 
     def _missing(self, name: str) -> int:
         encoder = self._encoders.get(name)
@@ -149,21 +153,26 @@ class ColumnViewer:
         return round(encoder.missing_share * self._train.whole.rows)
 
     def _held_numbers(self, listed: Listed) -> dict[str, object]:
-        """What there is to say of a column of numbers."""
+        """What there is to say of a column of numbers or times."""
         name = listed.name
-        values = _numbers(self._train.table, name)
+        values = self._numbers(self._train.table, name)
         distinct = len(np.unique(values)) if self._train.is_all else None
         moments = self._moments(name, values)
         return {"distinct": distinct, **moments, "histogram": self._histogram(name, values)}
 
     def _moments(self, name: str, values: Floats) -> dict[str, Number]:
-        """Mean, deviation and range over all training rows.
+        """Mean, deviation and range over all training rows; of times the range alone.
 
         Args:
             name: the column.
             values: its numbers in the rows looked at.
         """
         encoder = self._encoders.get(name)
+        if isinstance(encoder, DatetimeEncoder):  # a mean of times says little
+            return {
+                "minimum": encoder.earliest.timestamp(),
+                "maximum": encoder.latest.timestamp(),
+            }
         if not self._train.is_all:
             if isinstance(encoder, NumericEncoder) and encoder.scaling.name == "standard":
                 # These were computed once, and reading texts as numbers takes long.
@@ -174,7 +183,7 @@ class ColumnViewer:
                     "minimum": encoder.low,
                     "maximum": encoder.high,
                 }
-            values = _numbers(self._train.whole, name)
+            values = self._numbers(self._train.whole, name)
         if not len(values):
             return {}
         with np.errstate(all="ignore"):
@@ -190,9 +199,11 @@ class ColumnViewer:
         if not len(values) or not np.isfinite(np.ptp(values)):
             return None
         edges = bin_edges(values)
+        if isinstance(self._encoders.get(name), DatetimeEncoder) and not (values % 1).any():
+            edges = edges + 0.5  # a day begins at its first second, and not half a one before
         held_out = np.zeros(len(edges) - 1, np.int64)
         for some in self._with(name):
-            counts = count_bins(edges, _numbers(some.table, name))
+            counts = count_bins(edges, self._numbers(some.table, name))
             held_out += [some.scaled(count) for count in counts.tolist()]
         train = [self._train.scaled(count) for count in count_bins(edges, values).tolist()]
         return Histogram(
@@ -220,18 +231,21 @@ class ColumnViewer:
         )
         return {"distinct": len(tally) if self._train.is_all else None, "values": values}
 
+    def _numbers(self, table: Table, name: str) -> Floats:
+        """A column's finite numbers, or its times in seconds since 1970, (values,)."""
+        encoder = self._encoders.get(name)
+        try:
+            if isinstance(encoder, DatetimeEncoder):
+                values = seconds_of(table, encoder)
+            else:
+                values = table.parse_numbers(name).values
+        except DataError:  # in another file, what nobody reads may be stored as anything
+            return np.empty(0)
+        return values[np.isfinite(values)]
+
     def _with(self, name: str) -> Iterator[_Some]:
         """Yields the held-out rows of the tables that have a column; none needs those ignored."""
         return (some for some in self._held_out if name in some.whole.columns)
-
-
-def _numbers(table: Table, name: str) -> Floats:
-    """A column's finite numbers, (values,)."""
-    try:
-        values = table.parse_numbers(name).values
-    except DataError:  # in another file, what nobody reads may be stored as anything
-        return np.empty(0)
-    return values[np.isfinite(values)]
 
 
 def _tally(table: Table, name: str) -> dict[str, int] | None:

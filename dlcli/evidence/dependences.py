@@ -18,6 +18,7 @@ from dlcli.evidence.document import Dependence, Point
 from dlcli.evidence.inputs import places_of
 from dlcli.evidence.rows import LookedAt
 from dlcli.evidence.text import cut, written
+from dlcli.evidence.times import seconds_of
 from dlcli.evidence.truth import Truth
 from dlcli.inspection.sample import draw
 from dlcli.prediction import Predictions, Predictor
@@ -30,8 +31,6 @@ MOST_OUTPUTS = 20
 MOST_LETTERS = 80
 DEPENDABLE = ("numeric", "boolean", "categorical", "datetime")
 """Types of columns that are put to the same value in all rows; texts and images are not."""
-_SECOND = 1_000_000
-"""In microseconds."""
 
 Floats = NDArray[np.float64]
 
@@ -173,7 +172,7 @@ def _values(predictor: Predictor, rows: LookedAt, column: str) -> list[_Value]:
         ]
     texts = rows.texts(column)
     if isinstance(encoder, DatetimeEncoder):
-        seconds = _seconds(encoder, rows)
+        seconds = np.concatenate([seconds_of(table, encoder) for table in rows.tables.values()])
         return [
             _Value(cut(texts[at], MOST_LETTERS), float(seconds[at]), at) for at in _spread(seconds)
         ]
@@ -183,16 +182,6 @@ def _values(predictor: Predictor, rows: LookedAt, column: str) -> list[_Value]:
         _Value(cut(text, MOST_LETTERS), None, first[text])
         for text, _ in counts.most_common(MOST_POINTS)
     ]
-
-
-def _seconds(encoder: DatetimeEncoder, rows: LookedAt) -> Floats:
-    """A column of times in seconds since 1970, NaN where there is none, (rows,)."""
-    parts = []
-    for table in rows.tables.values():
-        times = table.parse_times(encoder.column, encoder.formats, encoder.timezone)
-        seconds = times.moments / _SECOND
-        parts.append(np.where(times.missing | times.unreadable, np.nan, seconds))
-    return np.concatenate(parts)
 
 
 def _spread(numbers: Floats) -> list[int]:

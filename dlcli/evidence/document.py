@@ -22,7 +22,10 @@ class _Part(BaseModel):
 
 
 class Histogram(_Part):
-    """How numbers are distributed; of more than 100,000 rows about, by as many of them."""
+    """How numbers are distributed, or times in seconds since 1970 (UTC).
+
+    Of more than 100,000 rows it is about so, by as many of them.
+    """
 
     edges: tuple[float, ...]
     """Where the bins begin, and where the last one ends; a few training rows that are far out may
@@ -58,9 +61,9 @@ class ColumnEvidence(_Part):
     deviation: Number = None
     minimum: Number = None
     maximum: Number = None
-    """Of numbers, over training rows."""
+    """Of numbers, over training rows; of times the range alone, in seconds since 1970 (UTC)."""
     histogram: Histogram | None = None
-    """Of numbers."""
+    """Of numbers, and of times in seconds since 1970 (UTC)."""
     values: tuple[ValueCount, ...] = ()
     """Of all else the most frequent values, in training's order of frequency."""
     inputs: int = 0

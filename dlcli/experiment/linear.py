@@ -6,6 +6,8 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from dlcli.config import Config
 from dlcli.config.activations import Exponential, Linear
 from dlcli.config.initializers import Constant, Zeros
@@ -13,7 +15,8 @@ from dlcli.config.layers import Output
 from dlcli.config.optimizers import Adam
 from dlcli.config.schedules import CosineDecay
 from dlcli.config.training import AutoEngine, EarlyStopping
-from dlcli.encoding import NumberTarget
+from dlcli.encoding import HeldInputs, NumberTarget, Rows
+from dlcli.inspection.sample import draw
 from dlcli.network import Head, Network, activation_of, build_network
 
 if TYPE_CHECKING:
@@ -32,7 +35,11 @@ none that was lucky on the validation rows."""
 FEWEST_ROWS = 32
 """The same where rows are wide."""
 NUMBERS = 2**29
-"""About how many inputs are read in all, if the rows are wide."""
+"""About how many inputs are read in all, if the rows are wide; and of validation rows likewise."""
+_NARROW = 32
+"""Inputs below which a row takes as long as one of so many."""
+_FEW = 32
+"""Epochs up to which all validation rows are read."""
 PARAMETERS = 1_000_000
 """A linear model of so many is small, whatever the network."""
 
@@ -63,7 +70,7 @@ def linear_job(job: Job) -> Job:
     loss, the weights of rows and classes, and the seed. Not kept are regularizers, initializers and
     `use_bias` of the output, optimizer, schedule, engine and precision: Adam takes some `UPDATES`
     steps at a rate that falls to 0, from what predicts about the mean, and the best weights by
-    `val_loss` count if there are validation rows.
+    `val_loss` count if there are validation rows; of very many, some by lot.
 
     Args:
         job: what the network was trained on.
@@ -80,7 +87,35 @@ def linear_job(job: Job) -> Job:
     network = build_network(job.network.layout, (), output)
     config = _config(job, network.inputs, rate).model_copy(update={"output": output})
     head = Head(output, job.head.loss, ())
-    return replace(job, config=config, network=network, head=head, initial_weights=None, until=None)
+    judges = job.validation and judging_rows(job.validation, config.epochs)
+    return replace(
+        job,
+        config=config,
+        network=network,
+        head=head,
+        validation=judges,
+        initial_weights=None,
+        until=None,
+    )
+
+
+def judging_rows(validation: Rows, epochs: int) -> Rows:
+    """The validation rows that choose the best epoch: all, or some by lot, always the same.
+
+    A small table has many epochs, and after each of them these rows are read.
+
+    Args:
+        validation: all of them.
+        epochs: how many there will be.
+    """
+    width = max(validation.inputs.width, _NARROW)
+    most = max(ROWS, NUMBERS // (epochs * width))
+    rows = len(validation.inputs)
+    if epochs <= _FEW or rows <= most:
+        return validation
+    some = draw(np.arange(rows), most)
+    weights = None if validation.weights is None else validation.weights[some]
+    return Rows(HeldInputs(validation.inputs.take(some)), validation.target[some], weights)
 
 
 def _config(job: Job, width: int, rate: float) -> Config:

@@ -10,7 +10,7 @@ from dlcli.evidence import ColumnEvidence, Histogram, ValueCount
 from dlcli.report.blocks import Chart, ColumnCard, ColumnCards, Table
 from dlcli.report.drawing import base, finished, hints, layered, listed, quantity
 from dlcli.report.theme import variable
-from dlcli.report.wording import number, percent, rounded, short, shorts
+from dlcli.report.wording import moment, number, percent, rounded, short, shorts
 
 if TYPE_CHECKING:
     import altair as alt
@@ -43,7 +43,9 @@ def _card(name: str, column: ColumnEvidence, rows: int) -> ColumnCard:
 
 def _facts(column: ColumnEvidence, rows: int) -> list[str]:
     facts = [column.reason and short(column.reason)]
-    if column.mean is not None:
+    if _is_time(column):
+        facts.append(f"from {_range(column)}")
+    elif column.mean is not None:
         facts.append(f"mean {number(column.mean)}, from {_range(column)}")
     elif column.distinct is not None:
         facts.append(f"{column.distinct:,} different")
@@ -53,8 +55,14 @@ def _facts(column: ColumnEvidence, rows: int) -> list[str]:
     return [fact for fact in facts if fact]
 
 
+def _is_time(column: ColumnEvidence) -> bool:
+    """Whether its numbers are seconds since 1970; runs of before don't tell any."""
+    return column.type == "datetime" and column.minimum is not None
+
+
 def _range(column: ColumnEvidence) -> str:
-    return f"{number(column.minimum)} to {number(column.maximum)}"
+    shown = moment if _is_time(column) else number
+    return f"{shown(column.minimum)} to {shown(column.maximum)}"
 
 
 def column_table(columns: Sequence[ColumnEvidence]) -> Table:
@@ -81,7 +89,8 @@ def column_table(columns: Sequence[ColumnEvidence]) -> Table:
 
 def _chart(column: ColumnEvidence) -> Chart | None:
     if column.histogram is not None and any(column.histogram.train):
-        return _histogram(column, column.histogram)
+        drawn = _time_histogram if _is_time(column) else _histogram
+        return drawn(column, column.histogram)
     values = column.values[:_VALUES]
     return _frequencies(column, values) if any(value.train for value in values) else None
 
@@ -103,6 +112,57 @@ def _histogram(column: ColumnEvidence, histogram: Histogram) -> Chart:
         shows=f"Distribution of {short(column.name)}: from {_range(column)}, mean "
         f"{number(column.mean)}.",
     )
+
+
+def _time_histogram(column: ColumnEvidence, histogram: Histogram) -> Chart:
+    """The same of times: Vega takes them in milliseconds, of which six digits were too few."""
+    trained, held = max(1, sum(histogram.train)), max(1, sum(histogram.held_out))
+    bins = zip(
+        histogram.edges, histogram.edges[1:], histogram.train, histogram.held_out, strict=False
+    )
+    rows = [
+        {
+            "a": 1000 * a,
+            "b": 1000 * b,
+            "f": moment(a),
+            "u": moment(b),
+            "t": rounded(t / trained),
+            "h": rounded(h / held),
+        }
+        for a, b, t, h in bins
+    ]
+    ends = [{**row, "m": row["a"]} for row in rows] + [{**rows[-1], "m": rows[-1]["b"]}]
+    steps = ends if any(histogram.held_out) else []
+    return Chart(
+        title=short(column.name),
+        spec=finished(_time_drawing(), rows=rows, steps=steps),
+        shows=f"Distribution of {short(column.name)}: from {_range(column)}.",
+    )
+
+
+@cache
+def _time_drawing() -> alt.LayerChart:
+    import altair as alt
+
+    few = alt.Axis(tickCount=3, grid=False)
+    time = {"type": "temporal", "title": None, "scale": alt.Scale(type="utc"), "axis": few}
+    tips = hints(f="from", u="to", t="of training rows|.1%", h="of held-out rows|.1%")
+    bars = (
+        base()
+        .mark_rect(color=variable("bar"))
+        .encode(
+            x={"field": "a", **time},
+            x2="b",
+            y=quantity("t", zero=True, axis=None),
+            y2={"datum": 0},
+            tooltip=tips,
+        )
+    )
+    line = base("steps").mark_line(
+        color=variable("validation"), interpolate="step-after", strokeWidth=1.5
+    )
+    steps = line.encode(x={"field": "m", **time}, y=quantity("h", zero=True, axis=None))
+    return layered(bars, steps, height=_HEIGHT)
 
 
 @cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ from dlcli.evidence import Dependence, Importance, WorstRow
 from dlcli.report.blocks import Chart, Table
 from dlcli.report.drawing import base, coloured, finished, hints, layered, listed, quantity, slant
 from dlcli.report.theme import MOST_KINDS, kinds, variable
-from dlcli.report.wording import number, rounded, short, shorts, some
+from dlcli.report.wording import number, rounded, short, shorts
 
 if TYPE_CHECKING:
     import altair as alt
@@ -20,14 +20,19 @@ MOST_DEPENDENCES = 12
 MOST_VALUES = 12
 """Columns that are shown beside each of the worst rows."""
 _LABELS = 20
+_NAMED = 3
+"""Columns that are named as those that matter most."""
 
 
-def importance_chart(importances: Sequence[Importance], metric: str) -> Chart:
+def importance_chart(
+    importances: Sequence[Importance], metric: str, features: int | None = None
+) -> Chart:
     """How much each column mattered, the most first.
 
     Args:
         importances: at least one, the largest first.
         metric: the error that they are of.
+        features: how many columns the network reads, if that is known.
     """
     shown = importances[:MOST_COLUMNS]
     names = shorts((each.column for each in shown), 40)
@@ -45,8 +50,7 @@ def importance_chart(importances: Sequence[Importance], metric: str) -> Chart:
     return Chart(
         title="Which columns it relies on",
         spec=finished(_importance_drawing(tuple(names), metric), rows=rows),
-        shows=f"It relies most on {some(names, 3)}."
-        + (f" {rest:,} less important columns are not shown." if rest else ""),
+        shows=" ".join(_relies(names, importances, rest, features)),
         reading=f"Each column's values were shuffled among the held-out rows: the bar is by how "
         f"much {metric.replace('_', ' ')} grew, the thin line how much that varied. Of columns "
         "that tell the same, each may look unimportant, as the other is still there.",
@@ -58,6 +62,27 @@ def importance_chart(importances: Sequence[Importance], metric: str) -> Chart:
             ),
         ),
     )
+
+
+def _relies(
+    names: Sequence[str], importances: Sequence[Importance], rest: int, features: int | None
+) -> Iterator[str]:
+    """Which columns matter beyond chance, and which ones the chart doesn't tell of."""
+    pairs = zip(names, importances, strict=False)
+    sure = [name for name, each in pairs if each.increase > max(each.deviation, 0)]
+    if sure:
+        yield f"It relies most on {', '.join(sure[:_NAMED])}."
+    else:
+        yield "It relies on no column by more than noise."
+    if rest:
+        yield f"{_columns(rest, 'less important')} not shown."
+    if features is not None and (unmeasured := features - len(importances)) > 0:
+        yield f"{_columns(unmeasured, 'more')} not measured."
+
+
+def _columns(count: int, which: str) -> str:
+    """So many columns, and the verb that follows."""
+    return f"{count:,} {which} {'column was' if count == 1 else 'columns were'}"
 
 
 @cache
@@ -173,8 +198,8 @@ def worst_table(worst: Sequence[WorstRow], *, of_numbers: bool) -> Table:
             f"{row.row:,}",
             *((short(row.file or "", 40),) if with_file else ()),
             short(row.split),
-            short(row.target),
-            short(row.prediction),
+            short(row.target) or "(none)",
+            short(row.prediction) or "(none)",
             number(row.error),
             *(_value(row.values.get(name)) for name in columns),
         )

@@ -14,7 +14,10 @@ def mattered(record: Record) -> Section | None:
     evidence = record.evidence
     if evidence is None:
         return None
-    blocks = [*_columns(evidence), *_worst(evidence, of_numbers=_of_numbers(record))]
+    blocks = [
+        *_columns(evidence, _features(record)),
+        *_worst(evidence, of_numbers=_of_numbers(record)),
+    ]
     return Section("mattered", "What mattered", tuple(blocks)) if blocks else None
 
 
@@ -22,10 +25,18 @@ def _of_numbers(record: Record) -> bool:
     return isinstance(record.target, NumberTarget)
 
 
-def _columns(evidence: Evidence) -> list[Block]:
+def _features(record: Record) -> int | None:
+    """How many columns the network reads, if the log tells."""
+    if record.log.features is None:
+        return None
+    return sum(column.type != "ignored" for column in record.log.features.columns.values())
+
+
+def _columns(evidence: Evidence, features: int | None) -> list[Block]:
     blocks: list[Block] = []
     if evidence.importances:
-        blocks.append(importance_chart(evidence.importances, evidence.importance_metric or "error"))
+        metric = evidence.importance_metric or "error"
+        blocks.append(importance_chart(evidence.importances, metric, features))
     types = {column.name: column.type for column in evidence.columns}
     charts = dependence_charts(evidence.dependences, evidence.outputs, types)
     if charts:

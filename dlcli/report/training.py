@@ -36,7 +36,8 @@ def training(record: Record) -> Section:
     rate = rate_chart(record.history)
     blocks.append(Grid(tuple([*charts, *([rate] if rate else [])])))
     layers = record.evidence.layers[:_MOST_LAYERS] if record.evidence else ()
-    return Section("training", "The training", (*blocks, *_layer_blocks(layers)))
+    whole = len(layers) == len(record.evidence.layers) if record.evidence else True
+    return Section("training", "The training", (*blocks, *_layer_blocks(layers, whole=whole)))
 
 
 def best_epoch(record: Record) -> int | None:
@@ -62,11 +63,11 @@ def _cards(record: Record) -> Cards:
     return Cards(tuple(cards))
 
 
-def _layer_blocks(layers: tuple[LayerEvidence, ...]) -> list[Block]:
+def _layer_blocks(layers: tuple[LayerEvidence, ...], *, whole: bool) -> list[Block]:
     if not layers:
         return []
     chart = _gradients(layers)
-    blocks = (*((chart,) if chart else ()), _layer_table(layers))
+    blocks = (*((chart,) if chart else ()), _layer_table(layers, whole=whole))
     return [Group("Inside the network", blocks)]
 
 
@@ -111,7 +112,14 @@ def _gradient_drawing(names: tuple[str, ...]) -> alt.LayerChart:
     return layered(encoded, height=max(80, 30 * len(names)))
 
 
-def _layer_table(layers: tuple[LayerEvidence, ...]) -> Table:
+def _layer_table(layers: tuple[LayerEvidence, ...], *, whole: bool) -> Table:
+    """The layers in numbers.
+
+    Args:
+        layers: at least one.
+        whole: whether these are all, so that the last one is the output.
+    """
+    output = layers[-1] if whole else None
     rows = tuple(
         (
             name,
@@ -120,7 +128,7 @@ def _layer_table(layers: tuple[LayerEvidence, ...]) -> Table:
             number(layer.output_mean),
             number(layer.output_deviation),
             percent(layer.dead),
-            percent(layer.saturated),
+            percent(None if layer is output else layer.saturated),  # an output may well be sure
             number(layer.weight_norm),
         )
         for name, layer in zip(shorts(layer.name for layer in layers), layers, strict=True)
@@ -140,6 +148,6 @@ def _layer_table(layers: tuple[LayerEvidence, ...]) -> Table:
         caption="Each layer after training",
         texts=2,
         note="Dead units (of relu) give the same for every row and have stopped learning; "
-        "saturated outputs (of sigmoid and tanh) lie at an end of their range, where they hardly "
-        "learn. “Weights” is their Euclidean norm.",
+        "saturated outputs of hidden layers (of sigmoid and tanh) lie at an end of their range, "
+        "where they hardly learn. “Weights” is their Euclidean norm.",
     )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from dlcli.report.blocks import Card, Cards
 from dlcli.report.record import Record
 from dlcli.report.result import BASELINES
 from dlcli.report.wording import ADJECTIVES, ROWS_OF, as_number, number, percent, plain
 from dlcli.scores import HIGHER_IS_BETTER
+from dlcli.scores.judging import Judgement, judge
 
 _FEW = 100
 """Rows below which a metric is mostly chance in its second digit."""
@@ -27,7 +28,7 @@ def verdict(record: Record) -> str:
     split = record.splits[0]
     value = as_number(record.metrics[split][metric])
     sentences = [_value(record, metric, split, value)]
-    sentences += _comparison(record, metric, split, value)
+    sentences += _comparison(record, metric, split)
     if split == "train":
         sentences.append("No rows were held out, so this tells nothing about new ones.")
     elif (rows := record.rows(split)) is not None and rows < _FEW:
@@ -49,29 +50,57 @@ def _value(record: Record, metric: str, split: str, value: float | None) -> str:
     return f"On {on}, {plain(metric)} is {number(value)}."
 
 
-def _comparison(record: Record, metric: str, split: str, value: float | None) -> list[str]:
+def _comparison(record: Record, metric: str, split: str) -> list[str]:
     """How it stands beside the simplest models; nothing where a run has none."""
-    known = {
-        name: score
+    simple = {
+        name: scores
         for name in BASELINES
-        if (score := as_number(record.baselines.get(name, {}).get(split, {}).get(metric)))
+        if as_number((scores := record.baselines.get(name, {}).get(split, {})).get(metric))
         is not None
     }
-    if value is None or not known:
+    if as_number(record.metrics[split][metric]) is None or not simple:
         return []
-    higher = HIGHER_IS_BETTER[metric]
-    best = (max if higher else min)(known, key=lambda name: known[name])
-    shown = percent if metric == "accuracy" else number
-    listed = " and ".join(f"{_WHO[name]} {shown(score)}" for name, score in known.items())
-    gained = value - known[best] if higher else known[best] - value
-    if gained > 0:
-        return [f"It is better than the simplest models: {listed}."]
-    return [
-        f"It is no better than {_WHO[best].split(' has')[0]}: {listed}. Its layers add nothing yet."
-    ]
+    found = judge(metric, record.metrics[split], simple)
+    listed = " and ".join(f"{_WHO[name]} has {_shown(metric, simple[name])}" for name in simple)
+    if found.unbeaten:
+        return [*_condemned(metric, found, simple, listed), *_hidden(record, split, found, simple)]
+    if found.hidden:
+        return [f"That is no better: {listed}.", *_hidden(record, split, found, simple)]
+    return [f"It is better than the simplest models: {listed}."]
 
 
-_WHO = {"constant": "always predicting the same has", "linear": "a linear model has"}
+def _condemned(
+    metric: str, found: Judgement, simple: Mapping[str, Mapping[str, object]], listed: str
+) -> Iterator[str]:
+    """Which of the simplest models is as good, and what that means."""
+    sign = 1 if HIGHER_IS_BETTER[metric] else -1
+    best = max(found.unbeaten, key=lambda name: sign * (as_number(simple[name][metric]) or 0))
+    yield f"It is no better than {_WHO[best]}: {listed}."
+    if best == "linear":
+        yield "Its layers add nothing yet."
+    else:
+        yield "What it has learned is of no use on these rows yet."
+
+
+def _hidden(
+    record: Record, split: str, found: Judgement, simple: Mapping[str, Mapping[str, object]]
+) -> Iterator[str]:
+    """What accuracy doesn't show."""
+    reason = ", as a class is rare" if found.is_rare else ""
+    scores = record.metrics[split]
+    for other in dict.fromkeys(found.hidden.values()):
+        theirs = " and ".join(
+            f"{_WHO[name]} has {number(simple[name][other])}"
+            for name in found.hidden
+            if found.hidden[name] == other
+        )
+        yield (
+            f"But accuracy hides what was learned{reason}: "
+            f"{plain(other)} is {number(scores[other])}, and {theirs}."
+        )
+
+
+_WHO = {"constant": "always predicting the same", "linear": "a linear model"}
 
 
 def cards(record: Record) -> Cards:

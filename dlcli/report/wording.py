@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 
 from dlcli.config.paths import printable
 
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  (all are in UTC, and say no zone)
 MOST_SIGNS = 60
 """The most of a name or value that is shown."""
 
@@ -72,6 +74,20 @@ def duration(seconds: float | None) -> str:
     return f"{hours:,} h {minutes} min"
 
 
+def moment(seconds: float | None) -> str:
+    """A time in seconds since 1970, in UTC: `2024-02-29`, or with the clock `2024-02-29 12:30:00`.
+
+    What no calendar has is shown as a number.
+    """
+    if seconds is None:
+        return "–"
+    try:
+        time = _EPOCH + timedelta(seconds=round(seconds))
+    except (OverflowError, ValueError):
+        return number(seconds)
+    return time.isoformat(" ").removesuffix(" 00:00:00")
+
+
 def rounded(value: float) -> float | None:
     """A number as a chart needs it, to six significant digits; nothing for NaN and infinity."""
     return float(f"{value:.6g}") if math.isfinite(value) else None
@@ -83,7 +99,7 @@ ROWS_OF = {"test": "Test rows", "validation": "Validation rows", "train": "Train
 ADJECTIVES = {"test": "test", "validation": "validation", "train": "training"}
 
 _PLAIN = {
-    "mae": "mean error (mae)",
+    "mae": "mean absolute error (mae)",
     "mse": "mean squared error",
     "rmse": "rmse",
     "r2": "r²",

@@ -373,7 +373,8 @@ def test_odd_data_that_can_be_trained_on_are(content, config, lines, dlcli):
     write(content, config)
     result = dlcli("train", "c.yaml")
     assert [line for line in lines if line not in result.stderr.splitlines()] == []
-    assert (result.exit_code, result.stdout.splitlines()[-1]) == (0, "run: runs/c")
+    end = ["run: runs/c", "report: dlcli report runs/c"]
+    assert (result.exit_code, result.stdout.splitlines()[-2:]) == (0, end)
 
 
 def test_rows_of_views_can_be_held_out(dlcli):

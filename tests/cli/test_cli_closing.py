@@ -47,17 +47,17 @@ def test_baselines_stand_beside_the_network_on_the_most_independent_rows():
 @pytest.mark.parametrize(
     ("linear", "constant", "named", "sentence"),
     [
-        ((0.75, 9), (0.5, 9), ["accuracy"], "than linear there: accuracy 0.75, linear 0.75"),
+        ((0.75, 0.51), (0.5, 9), ["accuracy"], "than linear there: accuracy 0.75, linear 0.75"),
         (
-            (0.875, 9),
-            (0.75, 9),
+            (0.875, 0.51),
+            (0.75, 0.51),
             ["accuracy"],
             "than linear and constant there: accuracy 0.75, linear 0.875, constant 0.75",
         ),
-        ((0.5, 9), (0.8, 9), ["accuracy"], "than constant there: accuracy 0.75, constant 0.8"),
+        ((0.5, 9), (0.8, 0.51), ["accuracy"], "than constant there: accuracy 0.75, constant 0.8"),
         (
             (0.5, 9),
-            (0.8, 9),
+            (0.8, 0.51),
             ["auc", "accuracy"],
             "than constant there: accuracy 0.75, constant 0.8",
         ),
@@ -67,6 +67,18 @@ def test_baselines_stand_beside_the_network_on_the_most_independent_rows():
 def test_a_network_that_adds_nothing_is_told_by_the_first_metric(linear, constant, named, sentence):
     baselines = {"constant": model(*constant), "linear": model(*linear)}
     assert closing(METRICS, baselines, named)[5] == f"the network is no better {sentence}"
+
+
+def test_accuracy_does_not_condemn_what_has_learned_of_a_rare_class():
+    metrics = {"test": {"accuracy": 0.865, "auc": 0.951}}
+    constant = {"test": {"accuracy": 0.935, "auc": 0.5}}
+    linear = {"test": {"accuracy": 0.935, "auc": 0.95}}
+    hidden = "accuracy hides what was learned, as a class is rare: auc 0.951, constant 0.5"
+    assert closing(metrics, {"constant": constant}, ["accuracy"])[5] == hidden
+    assert closing(metrics, {"constant": constant, "linear": linear}, ["accuracy"])[5:7] == [
+        "the network is no better than linear there: accuracy 0.865, linear 0.935",
+        hidden,
+    ]
 
 
 def test_without_test_rows_validation_rows_count_and_without_these_training_rows():

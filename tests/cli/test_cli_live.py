@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import io
+import os
 import re
 import sys
 from types import FunctionType
@@ -14,7 +15,7 @@ from rich.live import Live
 
 from dlcli.cli.curve import Curve
 from dlcli.cli.live import LiveView, duration
-from dlcli.cli.narration import narrator
+from dlcli.cli.narration import narrator, tell
 
 
 class Clock:
@@ -68,6 +69,12 @@ def test_each_measure_stands_beside_its_best_and_the_epoch_of_that():
         "val_accuracy  0.875*  0.875   3",
         "learning rate 0.01  1 epochs/s",
     ]
+
+
+def test_of_a_training_that_goes_on_the_best_is_that_since_then():
+    view = LiveView(terminal(), clock=Clock(), resumed=20)
+    view.show(epoch(21, of=30, loss=0.5))
+    assert picture(view)[1].split() == ["now", "best", "since", "20", "at"]
 
 
 def test_the_time_left_is_that_of_the_epochs_left_at_the_latest_speed():
@@ -233,3 +240,34 @@ def test_a_terminal_is_sent_what_it_can_show(variables, pattern, monkeypatch, ca
         listener("result", {"run": "runs/a", "epochs": 1, "metrics": {"train": {"mse": 1.0}}})
     assert re.search(pattern, stream.getvalue()), repr(stream.getvalue())
     assert ("\x1b" in stream.getvalue()) == (variables["TERM"] != "dumb")
+
+
+def test_a_training_that_goes_on_says_so_on_the_terminal(monkeypatch):
+    stream = Terminal()
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setattr(sys, "stderr", stream)
+    with narrator(as_json=False, quiet=False) as listener:
+        listener("resumed", {"epochs": 20})
+        listener("epoch", epoch(21, of=30, loss=0.5))
+        listener("result", {"run": "runs/a", "epochs": 1, "metrics": {"train": {"mse": 1.0}}})
+    assert "best since 20" in stream.getvalue()
+
+
+@pytest.mark.parametrize(("variable", "width"), [(None, 40), ("60", 60), ("", 40), ("wide", 40)])
+def test_lines_are_broken_to_the_width_of_the_terminal_that_they_go_to(
+    variable, width, monkeypatch
+):
+    stream = Terminal()
+    stream.fileno = lambda: 7
+
+    def size(descriptor):
+        return os.terminal_size((40 if descriptor == 7 else 80, 24))
+
+    monkeypatch.setattr(os, "get_terminal_size", size)
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.delenv("COLUMNS", raising=False)
+    if variable is not None:
+        monkeypatch.setenv("COLUMNS", variable)
+    tell("baselines", {"models": ["ab"] * 40, "no_linear": None, "seconds": 1.0})
+    lines = stream.getvalue().splitlines()
+    assert width - 4 <= max(map(len, lines)) <= width

@@ -147,3 +147,41 @@ def test_no_more_than_200_columns_are_listed():
     made = case(table)
     listed, rest = list_columns(made.target, None, made.decisions)
     assert (len(listed), rest) == (200, 101)
+
+
+DATES = rows_of(
+    x=["2024-02-29", "2024-03-01", None, "2024-03-02", "2024-03-02"], y=[0.0, 1.0, 2.0, 3.0, 4.0]
+)
+LEAP_DAY = 1_709_164_800.0  # `date -u -d 2024-02-29 +%s`
+
+
+def filled(counts):
+    return {at: count for at, count in enumerate(counts) if count}
+
+
+def test_times_have_a_histogram_of_seconds():
+    held_out = rows_of(x=["2024-03-01", None, "2031-01-01", "2020-01-01"], y=[0.0] * 4)
+    found = view("x", DATES, held_out, input={"features": {"x": "datetime"}})
+    assert (found.type, found.missing, found.distinct, found.values) == ("datetime", 1, 3, ())
+    assert (found.minimum, found.maximum) == (LEAP_DAY, LEAP_DAY + 2 * 86_400)
+    assert (found.mean, found.deviation) == (None, None)
+    assert found.histogram.edges[0] == LEAP_DAY  # and not half a second before
+    assert filled(found.histogram.train) == {0: 1, 11: 1, 23: 2}  # a bin has 7,201 seconds
+    assert filled(found.histogram.held_out) == {0: 1, 11: 1, 23: 1}
+
+
+def test_held_out_values_that_are_no_times_are_left_out():
+    held_out = rows_of(x=["yesterday", "2024-03-01"], y=[0.0] * 2)
+    found = view("x", DATES, held_out, input={"features": {"x": "datetime"}})
+    assert sum(found.histogram.held_out) == 1
+
+
+def test_of_a_long_table_the_range_of_times_is_exact_and_counts_are_scaled(monkeypatch):
+    monkeypatch.setattr(columns, "MOST_ROWS", 50)
+    dates = ["2024-01-01", *["2024-02-29", "2024-03-01"] * 99, "2025-01-01"]
+    table = rows_of(x=dates, y=[0.0, 1.0] * 100)
+    found = view("x", table, table, input={"features": {"x": "datetime"}})
+    assert (found.minimum, found.maximum) == (1_704_067_200.0, 1_735_689_600.0)
+    assert found.distinct is None
+    assert sum(found.histogram.train) == 200
+    assert found.histogram.train == found.histogram.held_out

@@ -12,9 +12,18 @@ import pytest
 from dlcli import training
 from dlcli.config import load_config
 from dlcli.config.training import CompiledEngine
+from dlcli.encoding import HeldInputs, Rows
+from dlcli.encoding.stored import StoredInputs
 from dlcli.errors import DivergenceError, Interrupted, OutOfMemoryError
-from dlcli.experiment import Events, resume, train
-from dlcli.experiment.linear import PARAMETERS, batch_size, is_affordable, is_linear, linear_job
+from dlcli.experiment import Events, linear, resume, train
+from dlcli.experiment.linear import (
+    PARAMETERS,
+    batch_size,
+    is_affordable,
+    is_linear,
+    judging_rows,
+    linear_job,
+)
 from dlcli.experiment.preparation import encode_sets, prepare
 from dlcli.training import Job, train_job
 
@@ -146,6 +155,45 @@ def test_there_are_about_a_thousand_steps_whatever_the_table(rows, width, size, 
     assert batch_size(rows, width) == size
     steps = -(-rows // size)
     assert round(1000 / steps) * steps == updates
+
+
+@pytest.mark.parametrize(
+    ("rows", "epochs", "some"),
+    [
+        (16_777, 1_000, 16_777),
+        (16_778, 1_000, 16_777),  # 2²⁹ / (1,000 · 32)
+        (16_778, 32, 16_778),  # few epochs read them all
+    ],
+)
+def test_of_very_many_validation_rows_some_choose_the_best_epoch(rows, epochs, some):
+    numbers = np.arange(rows, dtype=np.float32)
+    whole = Rows(HeldInputs(numbers[:, np.newaxis]), numbers + 0.5, numbers + 0.25)
+    found = judging_rows(whole, epochs)
+    taken = found.inputs.matrix[:, 0]
+    assert (len(taken), len(np.unique(taken))) == (some, some)
+    assert (found.target == taken + 0.5).all()
+    assert (found.weights == taken + 0.25).all()
+    assert (judging_rows(whole, epochs).inputs.matrix == found.inputs.matrix).all()
+
+
+def test_the_rows_that_choose_are_the_same_on_disk(monkeypatch, tmp_path):
+    monkeypatch.setattr(linear, "NUMBERS", 0)
+    monkeypatch.setattr(linear, "ROWS", 5)
+    job = job_of(write(SMALL, "target: y, validation: 0.25", a=A, y=A + NOISE))[0]
+    held, matrix = job.validation, job.validation.inputs.matrix
+    matrix.tofile(tmp_path / "inputs")
+    on_disk = replace(held, inputs=StoredInputs(tmp_path / "inputs", matrix.shape))
+    found = judging_rows(on_disk, 100).inputs.matrix
+    assert found.shape == (5, 1)
+    assert (found == judging_rows(held, 100).inputs.matrix).all()
+
+
+def test_a_small_table_with_many_validation_rows_is_judged_by_some(monkeypatch):
+    monkeypatch.setattr(linear, "NUMBERS", 0)
+    monkeypatch.setattr(linear, "ROWS", 5)
+    job = job_of(write(SMALL, "target: y, validation: 0.25", a=A, y=A + NOISE))[0]
+    assert len(linear_job(job).validation.inputs) == 5
+    assert len(job.validation.inputs) == 30
 
 
 def baselines_of(config, data="target: y", **columns):

@@ -10,11 +10,13 @@ import pytest
 
 from dlcli.diagnosis import Finding, Patch
 from dlcli.errors import RunError
+from dlcli.evidence import Importance, LayerEvidence, WorstRow
 from dlcli.report import blocks, render
+from dlcli.report.importance import importance_chart, worst_table
 from dlcli.report.record import Record
 from dlcli.report.report import run_page
 from dlcli.run import open_run
-from tests.report.hand_made_runs import class_run, make_run, number_run
+from tests.report.hand_made_runs import class_run, full_evidence, make_run, number_run
 
 
 def page_of(run):
@@ -125,7 +127,7 @@ def test_the_curves_are_a_png(tmp_path):
 def test_a_page_tells_all_in_order(tmp_path):
     page = page_of(number_run(tmp_path))
     assert anchors(page) == ["asked", "data", "training", "result", "mattered", "reproduce"]
-    assert page.verdict == ("Predicts y. On the test rows, mean error (mae) is 0.5.")
+    assert page.verdict == ("Predicts y. On the test rows, mean absolute error (mae) is 0.5.")
 
 
 def test_the_network_is_compared_with_the_simplest_models(tmp_path):
@@ -135,6 +137,33 @@ def test_the_network_is_compared_with_the_simplest_models(tmp_path):
     assert page.verdict.endswith(
         "It is no better than a linear model: always predicting the same has 25.0 % and a linear "
         "model has 50.0 %. Its layers add nothing yet."
+    )
+
+
+def verdict_beside(folder, scores, **simple):
+    record = Record.of(class_run(folder))
+    baselines = {name: {"test": each} for name, each in simple.items()}
+    return run_page(replace(record, metrics={"test": scores}, baselines=baselines), ()).verdict
+
+
+def test_layers_are_blamed_only_where_a_linear_model_is_better(tmp_path):
+    verdict = verdict_beside(
+        tmp_path, {"accuracy": 0.5}, linear={"accuracy": 0.25}, constant={"accuracy": 0.625}
+    )
+    assert verdict.endswith(
+        "It is no better than always predicting the same: always predicting the same has 62.5 % "
+        "and a linear model has 25.0 %. What it has learned is of no use on these rows yet."
+    )
+
+
+def test_a_network_that_has_learned_of_a_rare_class_is_not_condemned(tmp_path):
+    verdict = verdict_beside(
+        tmp_path, {"accuracy": 0.865, "auc": 0.88}, constant={"accuracy": 0.935, "auc": 0.5}
+    )
+    assert verdict.endswith(
+        "86.5 % of the predictions are right. That is no better: always predicting the same has "
+        "93.5 %. But accuracy hides what was learned, as a class is rare: area under ROC is 0.88, "
+        "and always predicting the same has 0.5."
     )
 
 
@@ -193,6 +222,61 @@ def test_labels_of_one_column_are_taken_apart(tmp_path):
     [judged] = Record.of(run).judged
     assert judged.has_label("a").tolist() == [True, False, False]
     assert judged.has_label("b").tolist() == [True, False, True]
+
+
+def table_headed(page, caption):
+    found = each_block(block for section in page.sections for block in section.blocks)
+    return next(each for each in found if getattr(each, "caption", "") == caption)
+
+
+def test_an_output_is_not_called_saturated(tmp_path):
+    layers = tuple(
+        LayerEvidence(name=name, kind="Dense", units=1, parameters=2, saturated=0.846)
+        for name in ("hidden_1", "output")
+    )
+    evidence = full_evidence().model_copy(update={"layers": layers})
+    page = page_of(number_run(tmp_path, evidence=evidence))
+    table = table_headed(page, "Each layer after training")
+    assert [row[6] for row in table.rows] == ["84.6 %", "–"]
+    assert "saturated outputs of hidden layers" in table.note
+
+
+@pytest.mark.parametrize(
+    ("increases", "features", "sentence"),
+    [
+        ((4, 3, 2, 1.5, 0, -1), 6, "It relies most on c0, c1, c2."),
+        ((4, 0.5, 0, -1), 5, "It relies most on c0. 1 more column was not measured."),
+        (
+            (0.5, -2),
+            299,
+            "It relies on no column by more than noise. 297 more columns were not measured.",
+        ),
+        (
+            (2,) * 22,
+            None,
+            "It relies most on c0, c1, c2. 2 less important columns were not shown.",
+        ),
+    ],
+)
+def test_columns_are_named_that_matter_by_more_than_noise(increases, features, sentence):
+    found = [
+        Importance(column=f"c{at}", increase=increase, deviation=1)
+        for at, increase in enumerate(increases)
+    ]
+    assert importance_chart(found, "rmse", features).shows == sentence
+
+
+def test_a_column_that_is_read_and_was_not_measured_is_counted(tmp_path):
+    importances = (Importance(column="x", increase=1, deviation=0.5),)
+    evidence = full_evidence().model_copy(update={"importances": importances})
+    page = page_of(number_run(tmp_path, evidence=evidence))  # of two columns
+    [chart] = [each for each in charts(page) if each.title == "Which columns it relies on"]
+    assert chart.shows == "It relies most on x. 1 more column was not measured."
+
+
+def test_no_labels_at_all_are_shown_as_such():
+    row = WorstRow(file=None, row=1, split="test", target="", prediction="", error=1, values={})
+    assert worst_table([row], of_numbers=False).rows == (("1", "test", "(none)", "(none)", "1"),)
 
 
 def test_what_to_try_next_comes_with_a_command_to_paste(tmp_path):

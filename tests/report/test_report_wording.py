@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from dlcli.report.wording import duration, number, percent, short, shorts
+from dlcli.report.wording import duration, moment, number, percent, short, shorts
 
 
 @pytest.mark.parametrize(
@@ -40,6 +40,22 @@ def test_a_share_is_in_percent():
 )
 def test_a_time_is_told_as_one_says_it(seconds, shown):
     assert duration(seconds) == shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (0, "1970-01-01"),
+        (-86_400, "1969-12-31"),
+        (951_782_400, "2000-02-29"),
+        (951_782_400 + 3_661.4, "2000-02-29 01:01:01"),
+        (1e300, "1.000e+300"),
+        (-1e12, "-1,000,000,000,000"),
+        (None, "–"),
+    ],
+)
+def test_a_time_is_a_date_and_what_no_calendar_has_a_number(seconds, shown):
+    assert moment(seconds) == shown
 
 
 def test_a_long_name_is_cut_and_what_can_not_be_printed_is_escaped():
