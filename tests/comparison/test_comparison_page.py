@@ -41,8 +41,8 @@ def test_the_verdict_names_what_is_better_by_more_than_noise(comparison):
     page = comparison_page(comparison)
     assert page.title == "near against far"
     assert page.verdict == (
-        "All predict y. By more than noise, near is better in mean squared error, rmse, mean error "
-        "(mae), r², median absolute error than far."
+        "All predict y. By more than noise, near is better in mean squared error, rmse, mean "
+        "absolute error (mae), r², median absolute error than far."
     )
 
 
