@@ -70,9 +70,9 @@ def test_a_training_is_tracked_and_the_output_is_as_ever():
     labels = {line.split()[0] for line in done.stderr.splitlines()}
     assert labels == {
         *("data", "target", "features", "network", "loss", "engine", "device"),
-        *("tracking", "epoch", "trained"),
+        *("tracking", "epoch", "trained", "baselines"),
     }
-    assert done.stdout.endswith("\nrun: runs/line\n")
+    assert done.stdout.endswith("\nrun: runs/line\nreport: dlcli report runs/line\n")
     assert run.info.status == "FINISHED"
     assert losses == history("loss")
     assert by_tensorboard("train", "loss") == history("loss")
