@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from dlcli.diagnosis.case import Case
 from dlcli.diagnosis.finding import number
 from dlcli.scores import HIGHER_IS_BETTER
+from dlcli.scores.arithmetic import finite_number
 
 _LARGEST = 1e300
 """Beyond it a sum may leave the numbers."""
@@ -143,7 +144,6 @@ def confusion_of(scores: Mapping[str, object]) -> list[list[float]]:
 
 
 def finite(value: object) -> float | None:
-    """A number, if it is one."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > _LARGEST:
-        return None
-    return None if math.isnan(value) else float(value)
+    """A number, if it is one that sums may be taken of."""
+    known = finite_number(value)
+    return None if known is None or abs(known) > _LARGEST else known

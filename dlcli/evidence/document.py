@@ -5,14 +5,16 @@ Numbers that are no numbers (a mean without values, a gradient that overflowed) 
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dlcli.errors import RunError
 from dlcli.run import Run
 
 Number = float | None
+Count = Annotated[int, Field(ge=0, le=2**53)]
+"""A number of things, which a float holds exactly."""
 
 
 class _Part(BaseModel):
@@ -30,9 +32,9 @@ class Histogram(_Part):
     edges: tuple[float, ...]
     """Where the bins begin, and where the last one ends; a few training rows that are far out may
     lie outside."""
-    train: tuple[int, ...]
+    train: tuple[Count, ...]
     """Training rows in each bin; what lies outside counts in the outermost."""
-    held_out: tuple[int, ...]
+    held_out: tuple[Count, ...]
     """Validation and test rows in each bin, likewise."""
 
 
@@ -40,8 +42,8 @@ class ValueCount(_Part):
     """How often a value occurs; in more than 100,000 rows about, by as many of them."""
 
     value: str
-    train: int
-    held_out: int
+    train: Count
+    held_out: Count
 
 
 class ColumnEvidence(_Part):
@@ -53,9 +55,9 @@ class ColumnEvidence(_Part):
     """`numeric`, `categorical`, ... `ignored`; of a target its type."""
     reason: str
     """Why it was taken for that."""
-    missing: int
+    missing: Count
     """Training rows without a value."""
-    distinct: int | None
+    distinct: Count | None
     """Different values in training rows; `None` where they weren't counted."""
     mean: Number = None
     deviation: Number = None
@@ -66,7 +68,7 @@ class ColumnEvidence(_Part):
     """Of numbers, and of times in seconds since 1970 (UTC)."""
     values: tuple[ValueCount, ...] = ()
     """Of all else the most frequent values, in training's order of frequency."""
-    inputs: int = 0
+    inputs: Count = 0
     """How many of the network's inputs it became."""
     largest_input: Number = None
     """The largest size of these over the training rows looked at, for numeric inputs."""
@@ -78,8 +80,8 @@ class LayerEvidence(_Part):
     name: str
     kind: str
     """Keras's name for it, as `dlcli validate` shows it."""
-    units: int
-    parameters: int
+    units: Count
+    parameters: Count
     activation: str | None = None
     output_mean: Number = None
     output_deviation: Number = None
@@ -130,7 +132,7 @@ class WorstRow(_Part):
 
     file: str | None
     """The file, if the data are in several."""
-    row: int
+    row: Count
     split: str
     target: str
     prediction: str
@@ -144,12 +146,12 @@ class WorstRow(_Part):
 class Evidence(_Part):
     """All that was looked at."""
 
-    rows: dict[str, int]
+    rows: dict[str, Count]
     """How many rows each set has."""
-    looked_at: dict[str, int]
+    looked_at: dict[str, Count]
     """How many of them the layers (train) and the predictions (held_out) were looked at over."""
     columns: tuple[ColumnEvidence, ...] = ()
-    unlisted_columns: int = 0
+    unlisted_columns: Count = 0
     """How many columns there are beyond these."""
     layers: tuple[LayerEvidence, ...] = ()
     outputs: tuple[str, ...] = ()

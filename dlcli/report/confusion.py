@@ -28,7 +28,7 @@ def as_matrix(value: object, classes: int) -> Floats | None:
     """The confusion of metrics.json, if it is one: true class by predicted class."""
     try:
         matrix = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     with np.errstate(all="ignore"):
         is_finite = np.isfinite(2 * matrix.sum())  # as F1 takes it

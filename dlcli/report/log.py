@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dlcli.errors import RunError
+from dlcli.evidence.document import Count
 from dlcli.run import Run
 
 MOST_WARNINGS = 100
@@ -24,7 +25,7 @@ class DataEvent(_Event):
     """The rows that were read."""
 
     file: str
-    rows: dict[str, int]
+    rows: dict[str, Count]
     split: str | None = None
     notes: list[str] = []
 
@@ -57,9 +58,9 @@ class LoggedLayer(_Event):
 
     name: str
     kind: str
-    inputs: int | None = None
-    units: int | None = None
-    parameters: int | None = None
+    inputs: Count | None = None
+    units: Count | None = None
+    parameters: Count | None = None
     activation: str | None = None
     column: str | None = None
     rate: float | None = None
@@ -68,9 +69,9 @@ class LoggedLayer(_Event):
 class NetworkEvent(_Event):
     """The network."""
 
-    inputs: int
+    inputs: Count
     layers: list[LoggedLayer]
-    parameters: int
+    parameters: Count
     loss: str
     target_scaling: str | None = None
 
@@ -86,14 +87,14 @@ class DeviceEvent(_Event):
     """Where."""
 
     device: str
-    threads: int
+    threads: Count
 
 
 class TrainedEvent(_Event):
     """How training ended."""
 
-    epochs: int
-    best_epoch: int | None = None
+    epochs: Count
+    best_epoch: Count | None = None
     seconds: float | None = None
 
 

@@ -8,8 +8,9 @@ from dlcli.report.classes import class_blocks, label_blocks
 from dlcli.report.judged import Judged
 from dlcli.report.numbers import number_blocks, numbers_by_column
 from dlcli.report.record import Record
-from dlcli.report.wording import ADJECTIVES, ROWS_OF, as_number, number
+from dlcli.report.wording import ADJECTIVES, ROWS_OF, number
 from dlcli.scores import HIGHER_IS_BETTER
+from dlcli.scores.arithmetic import finite_number
 
 
 def result(record: Record) -> Section:
@@ -31,7 +32,7 @@ def metric_table(record: Record) -> Table:
         name
         for split in record.splits
         for name, value in record.metrics[split].items()
-        if name in HIGHER_IS_BETTER and as_number(value) is not None
+        if name in HIGHER_IS_BETTER and finite_number(value) is not None
     )
     others = [name for name in BASELINES if first in record.baselines.get(name, {})]
     rows = tuple(

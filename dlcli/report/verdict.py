@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from dlcli.report.blocks import Card, Cards
 from dlcli.report.record import Record
 from dlcli.report.result import BASELINES
-from dlcli.report.wording import ADJECTIVES, ROWS_OF, as_number, number, percent, plain
+from dlcli.report.wording import ADJECTIVES, ROWS_OF, number, percent, plain
 from dlcli.scores import HIGHER_IS_BETTER
+from dlcli.scores.arithmetic import finite_number
 from dlcli.scores.judging import Judgement, judge
 
 _FEW = 100
@@ -26,7 +27,7 @@ def verdict(record: Record) -> str:
     if metric is None:
         return "Nothing could be scored."
     split = record.splits[0]
-    value = as_number(record.metrics[split][metric])
+    value = finite_number(record.metrics[split][metric])
     sentences = [_value(record, metric, split, value)]
     sentences += _comparison(record, metric, split)
     if split == "train":
@@ -55,10 +56,10 @@ def _comparison(record: Record, metric: str, split: str) -> list[str]:
     simple = {
         name: scores
         for name in BASELINES
-        if as_number((scores := record.baselines.get(name, {}).get(split, {})).get(metric))
+        if finite_number((scores := record.baselines.get(name, {}).get(split, {})).get(metric))
         is not None
     }
-    if as_number(record.metrics[split][metric]) is None or not simple:
+    if finite_number(record.metrics[split][metric]) is None or not simple:
         return []
     found = judge(metric, record.metrics[split], simple)
     listed = " and ".join(f"{_WHO[name]} has {_shown(metric, simple[name])}" for name in simple)
@@ -74,7 +75,7 @@ def _condemned(
 ) -> Iterator[str]:
     """Which of the simplest models is as good, and what that means."""
     sign = 1 if HIGHER_IS_BETTER[metric] else -1
-    best = max(found.unbeaten, key=lambda name: sign * (as_number(simple[name][metric]) or 0))
+    best = max(found.unbeaten, key=lambda name: sign * (finite_number(simple[name][metric]) or 0))
     yield f"It is no better than {_WHO[best]}: {listed}."
     if best == "linear":
         yield "Its layers add nothing yet."
@@ -131,7 +132,7 @@ def cards(record: Record) -> Cards:
 
 
 def _shown(metric: str, scores: Mapping[str, object]) -> str:
-    value = as_number(scores.get(metric))
+    value = finite_number(scores.get(metric))
     return percent(value) if metric == "accuracy" else number(value)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from dlcli.config.paths import printable
+from dlcli.scores.arithmetic import finite_number
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  (all are in UTC, and say no zone)
 MOST_SIGNS = 60
@@ -16,19 +17,12 @@ MOST_SIGNS = 60
 
 def number(value: object) -> str:
     """A number to four significant digits, or a dash for what is undefined or no number."""
-    known = as_number(value)
+    known = finite_number(value)
     if known is None:
         return "–"
     if abs(known) >= 1e15 or 0 < abs(known) < 1e-4:
         return f"{known:.3e}"
     return f"{float(f'{known:.4g}'):,.12g}" if abs(known) < 1e5 else f"{known:,.0f}"
-
-
-def as_number(value: object) -> float | None:
-    """A value that may be anything, if it is a finite number."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if math.isfinite(value) else None
 
 
 def percent(value: float | None) -> str:
