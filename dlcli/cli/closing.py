@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from dlcli.cli.text import metric_table, number
-from dlcli.scores import HIGHER_IS_BETTER
-from dlcli.scores.judging import judge
+from dlcli.scores.judging import judge, main_metric
 
 Fields = Mapping[str, Any]
 
@@ -59,15 +58,9 @@ class Closing:
         yield f"{' and '.join(models)} {are}, scored on the {_ROWS[split]} rows{absence}"
         scores = self.result["metrics"][split]
         simple = {name: self.result["baselines"][name][split] for name in models}
-        metric = _main_metric(self._metrics, scores)
+        metric = main_metric(self._metrics, scores)
         if metric is not None:
             yield from _judged(metric, scores, simple)
-
-
-def _main_metric(named: Sequence[str], scores: Fields) -> str | None:
-    """The metric to judge by: the first of the config's that there is a score of."""
-    wanted = (name for name in (*named, *HIGHER_IS_BETTER) if name in HIGHER_IS_BETTER)
-    return next((name for name in wanted if scores.get(name) is not None), None)
 
 
 def _judged(metric: str, scores: Fields, simple: Mapping[str, Fields]) -> Iterator[str]:

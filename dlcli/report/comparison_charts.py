@@ -10,10 +10,9 @@ import numpy as np
 
 from dlcli.comparison import Estimate
 from dlcli.report.blocks import Chart, Table
-from dlcli.report.curves import DECADES, MOST_POINTS
+from dlcli.report.curves import drawn_epochs, spans_decades
 from dlcli.report.drawing import base, coloured, finished, hints, layered, listed, quantity
 from dlcli.report.theme import kinds
-from dlcli.report.thinning import thinned
 from dlcli.report.wording import number, plain, rounded
 
 if TYPE_CHECKING:
@@ -33,9 +32,9 @@ def overlaid_curves(title: str, lines: Mapping[str, Sequence[float]], runs: Sequ
     """
     colours = dict(zip(runs, kinds(len(runs)), strict=True))
     points = [
-        {"e": int(at) + 1, "v": rounded(values[at]), "s": name}
+        {"e": at + 1, "v": rounded(values[at]), "s": name}
         for name, values in lines.items()
-        for at in thinned(np.asarray(values, dtype=np.float64), MOST_POINTS).tolist()
+        for at in drawn_epochs(values)
     ]
     return Chart(
         title=title[:1].upper() + title[1:],
@@ -43,7 +42,7 @@ def overlaid_curves(title: str, lines: Mapping[str, Sequence[float]], runs: Sequ
         shows=_shows(lines),
         numbers=_last(lines),
         legend=tuple((name, colours[name]) for name in lines),
-        offers_log=_spans_decades(lines),
+        offers_log=spans_decades(lines),
     )
 
 
@@ -63,11 +62,6 @@ def _last(lines: Mapping[str, Sequence[float]]) -> Table:
         rows.append((name, f"{len(values):,}", *map(number, ends)))
     header = ("run", "epochs", "first", "least", "greatest", "last")
     return Table(header, tuple(rows))
-
-
-def _spans_decades(lines: Mapping[str, Sequence[float]]) -> bool:
-    finite = [value for values in lines.values() for value in values if np.isfinite(value)]
-    return bool(finite) and min(finite) > 0 and max(finite) > DECADES * min(finite)
 
 
 @cache

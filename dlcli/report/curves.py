@@ -55,7 +55,7 @@ def rate_chart(history: History) -> Chart | None:
         reading="The learning rate is the length of a training step. Smaller steps towards the "
         "end let the network settle.",
         numbers=_listed(lines),
-        offers_log=_spans_decades(lines),
+        offers_log=spans_decades(lines),
     )
 
 
@@ -70,7 +70,7 @@ def _curve(name: str, history: History, best_epoch: int | None) -> Chart:
         reading=_READING if len(lines) > 1 and name == "loss" else "",
         numbers=_listed(lines),
         legend=tuple(_COLOURS.items()) if len(lines) > 1 else (),
-        offers_log=_spans_decades(lines),
+        offers_log=spans_decades(lines),
     )
 
 
@@ -97,16 +97,17 @@ def _spec(lines: History, colours: Sequence[str], title: str, best_epoch: int | 
     rows = [
         {"e": at + 1, "v": rounded(values[at]), "s": split}
         for split, values in lines.items()
-        for at in _kept(values)
+        for at in drawn_epochs(values)
     ]
     first = next(iter(lines.values()))
-    epochs: Rows = [{"e": at + 1, **_at_epoch(lines, at)} for at in _kept(first)]
+    epochs: Rows = [{"e": at + 1, **_at_epoch(lines, at)} for at in drawn_epochs(first)]
     best: Rows = [{"e": best_epoch}] if best_epoch and best_epoch <= len(first) else []
     drawing = _drawing(tuple(lines), tuple(colours), title)
     return finished(drawing, rows=rows, epochs=epochs, best=best)
 
 
-def _kept(values: Sequence[float]) -> list[int]:
+def drawn_epochs(values: Sequence[float]) -> list[int]:
+    """The places of the epochs that a line is drawn through, from 0."""
     places: list[int] = thinned(np.asarray(values, dtype=np.float64), MOST_POINTS).tolist()
     return places
 
@@ -160,6 +161,7 @@ def _listed(lines: History) -> Table:
     return Table(("epoch", *lines), tuple(rows))
 
 
-def _spans_decades(lines: History) -> bool:
+def spans_decades(lines: History) -> bool:
+    """Whether a logarithmic scale would show more."""
     values = [value for line in lines.values() for value in line if math.isfinite(value)]
     return bool(values) and min(values) > 0 and max(values) / min(values) >= DECADES

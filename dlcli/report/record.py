@@ -14,7 +14,7 @@ from dlcli.report.log import Log
 from dlcli.report.wording import SPLITS
 from dlcli.run import DIVERGED, Run
 from dlcli.run.run import Metrics
-from dlcli.scores import HIGHER_IS_BETTER
+from dlcli.scores.judging import main_metric
 
 
 @dataclass(frozen=True)
@@ -86,10 +86,7 @@ class Record:
         """The metric to judge by: the first that the config names and that can be compared."""
         if not self.splits:
             return None
-        scores = self.metrics[self.splits[0]]
-        named = [*(self.config.metrics or ()), *HIGHER_IS_BETTER]
-        fit = (name for name in named if name in scores and name in HIGHER_IS_BETTER)
-        return next((name for name in fit if scores[name] is not None), None)
+        return main_metric(self.config.metrics or (), self.metrics[self.splits[0]])
 
 
 def _judged(run: Run, target: TargetEncoder) -> tuple[Judged, ...]:

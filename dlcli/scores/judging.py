@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dlcli.scores import HIGHER_IS_BETTER
@@ -28,6 +28,17 @@ class Judgement:
     """Those that accuracy alone calls as good, with the metric by which the network is better."""
     is_rare: bool
     """Whether a class is so frequent that naming it always is accurate."""
+
+
+def main_metric(named: Sequence[str], scores: Mapping[str, object]) -> str | None:
+    """The metric to judge by: the first that a config names, or else there is, with a score.
+
+    Args:
+        named: the config's metrics.
+        scores: the network's, of some rows.
+    """
+    wanted = (name for name in (*named, *HIGHER_IS_BETTER) if name in HIGHER_IS_BETTER)
+    return next((name for name in wanted if scores.get(name) is not None), None)
 
 
 def judge(
