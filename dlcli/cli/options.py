@@ -153,7 +153,7 @@ def chosen_run(path: Path | None) -> Run:
 
     if path is not None:
         run = open_run(path)
-        run.check_converged()
+        run.check_trained()
         return run
     run = latest_run()
     click.echo(f"run: {printable(str(run.path))}, the latest", err=True)

@@ -57,7 +57,7 @@ class Subject:
         Raises:
             RunError: if it has diverged, or its files can't be read.
         """
-        run.check_converged()
+        run.check_trained()
         environment = run.read_environment()
         return cls(
             run,

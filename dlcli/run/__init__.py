@@ -9,7 +9,8 @@ from dlcli.run.checkpoints import Checkpoint
 from dlcli.run.draft import Draft
 from dlcli.run.environment import collect_environment, fingerprint
 from dlcli.run.folder import cache_folder, new_run, unfinished_run, unfinished_twins, way_on
-from dlcli.run.manifest import DIVERGED, resume_command
+from dlcli.run.kinds import DIVERGED, Kind
+from dlcli.run.manifest import resume_command
 from dlcli.run.run import Run, latest_run, open_run, start_from
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "ArrayKind",
     "Checkpoint",
     "Draft",
+    "Kind",
     "Run",
     "cache_folder",
     "collect_environment",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Literal, TextIO
 
 from dlcli.errors import RunError, TrainingError
 from dlcli.run.arrays import ArrayKind, write_arrays
@@ -54,13 +54,15 @@ class Draft:
         self.finished = False
         self.worthless = False
         """Whether there is nothing to go on from, whatever lies in the folder."""
+        self.has_parts = False
+        """Whether folds or trials of it are finished and stored, which need not be done again."""
         self._log: TextIO | None = None
         self._config: str | None = None
 
     @property
     def can_go_on(self) -> bool:
-        """Whether training can go on from a checkpoint."""
-        return not self.worthless and has_checkpoint(self.path)
+        """Whether it can go on from where it was."""
+        return not self.worthless and (self.has_parts or has_checkpoint(self.path))
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -104,6 +106,26 @@ class Draft:
     def write_evidence(self, text: str) -> None:
         """Stores what the finished training shows, as JSON; see the room `evidence`."""
         self._write("evidence.json", text.encode())
+
+    def write_cross_validation(self, text: str) -> None:
+        """Stores what a cross-validation came to, as JSON; see the room `selection`."""
+        self._write("cv.json", text.encode())
+
+    def write_refit(self, text: str) -> None:
+        """Stores the config that trains on all folds' rows, as YAML."""
+        self._write("refit.yaml", text.encode())
+
+    def write_study(self, study: Mapping[str, object]) -> None:
+        """Stores what is known of a search before its first trial."""
+        self._write("study.json", to_json(study))
+
+    def write_search(self, text: str) -> None:
+        """Stores what a search came to, as JSON; see the room `selection`."""
+        self._write("tune.json", text.encode())
+
+    def write_found(self, name: Literal["best", "smallest"], text: str) -> None:
+        """Stores a config that a search has found, as YAML."""
+        self._write("best.yaml" if name == "best" else "smallest.yaml", text.encode())
 
     def write_history(self, columns: Mapping[str, Sequence[float]]) -> None:
         """Stores what was measured at each epoch, by name; all of one length."""

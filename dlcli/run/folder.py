@@ -13,6 +13,7 @@ from pathlib import Path
 
 from dlcli.errors import RunError, UsageError
 from dlcli.run.draft import Draft, remove_scaffold
+from dlcli.run.kinds import WORDS, Kind, begun_kind
 from dlcli.run.lock import LOCK, holder_of
 from dlcli.run.manifest import (
     FILE_NAMES,
@@ -62,21 +63,23 @@ def new_run(folder: Path | None, name: str, base: Path = Path("runs")) -> Iterat
 
 
 @contextmanager
-def unfinished_run(folder: Path) -> Iterator[Draft]:
+def unfinished_run(folder: Path, kind: Kind = "train") -> Iterator[Draft]:
     """Opens a run that was ended before it was finished. It stays, whatever happens.
 
     Args:
         folder: the run folder, which a stranger may have made.
+        kind: what it must have been begun as.
 
     Raises:
-        RunError: if there is none, it is finished, another process trains it, it was ended before
-            training began, or what should be a file of it is a link or anything else.
+        RunError: if there is none, it is finished or of another kind, another process trains it, it
+            was ended before training began, or what should be a file of it is a link or anything
+            else.
     """
     check_is_folder(folder)
-    _check_unfinished(folder)  # first, as a lock would stay behind in what is no such run
+    _check_unfinished(folder, kind)  # first, as a lock would stay behind in what is no such run
     draft = Draft(folder)
     with draft.held():
-        _check_unfinished(folder)  # again, as another process may just have finished it
+        _check_unfinished(folder, kind)  # again, as another process may just have finished it
         try:
             yield draft
         except RunError:  # what lies in the folder won't do, and will not the next time
@@ -130,13 +133,16 @@ def _sweep(base: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _check_unfinished(folder: Path) -> None:
+def _check_unfinished(folder: Path, kind: Kind) -> None:
     """Refuses a finished run, of which a crash may have left what it needs no more."""
     if os.path.lexists(folder / MANIFEST):
         Manifest.of(folder)  # or it says what is wrong with it
         remove_scaffold(folder)
         raise RunError(f"{folder}: is finished, there is nothing left to train")
     _check_entries(folder)
+    if (begun := begun_kind(folder)) != kind:
+        what = f"is an unfinished {WORDS[begun]}, not a {WORDS[kind]}"
+        raise RunError(f"{folder}: {what}; go on with: {resume_command(folder)}")
 
 
 def _check_entries(folder: Path) -> None:

@@ -13,6 +13,7 @@ from pydantic import AwareDatetime, Field
 from dlcli import __version__
 from dlcli.config.text import MAX_BYTES
 from dlcli.errors import RunError
+from dlcli.run.kinds import begun_kind
 from dlcli.run.lock import holder_of
 from dlcli.run.sealed import FORMAT, Entry, Sealed, describe
 
@@ -30,6 +31,12 @@ FileName = Literal[
     "evidence.json",
     "events.jsonl",
     "environment.json",
+    "cv.json",
+    "refit.yaml",
+    "study.json",
+    "tune.json",
+    "best.yaml",
+    "smallest.yaml",
 ]
 FILE_NAMES: tuple[FileName, ...] = get_args(FileName)
 MANIFEST = "manifest.json"
@@ -45,6 +52,12 @@ LIMITS: dict[FileName, int] = {
     "evidence.json": 2**28,
     "events.jsonl": 2**34,
     "environment.json": 2**28,
+    "cv.json": 2**28,
+    "refit.yaml": MAX_BYTES,
+    "study.json": MAX_BYTES,
+    "tune.json": 2**28,
+    "best.yaml": MAX_BYTES,
+    "smallest.yaml": MAX_BYTES,
 }
 """The most bytes of a file that is read; `weights.npz` has those that its network needs."""
 PAGE = "report.html"
@@ -52,15 +65,13 @@ CURVES = "curves.png"
 """What is made of a finished run and can be made again; the manifest doesn't vouch for them."""
 ORIGIN: tuple[FileName, ...] = ("config.yaml", "resolved.yaml", "environment.json")
 """What is there before training begins, and all that it takes to go on."""
-DIVERGED = "diverged"
-"""What a run did that keeps the last finite weights of a training that has diverged."""
 
 
 class Manifest(Sealed):
     """All files of a finished run."""
 
     kind: str
-    """What the run did: `train` or `diverged`."""
+    """What the run did: `train`, `diverged`, `cv` or `tune`."""
     created: Annotated[AwareDatetime, Field(strict=False)]  # JSON has times only as text
     """When the run was finished, in UTC."""
     files: dict[FileName, Entry]
@@ -102,7 +113,7 @@ def is_unfinished(folder: Path) -> bool:
 
 def resume_command(folder: Path) -> str:
     """What goes on with an unfinished run, as one types it."""
-    return shlex.join(["dlcli", "train", "--resume", str(folder)])
+    return shlex.join(["dlcli", begun_kind(folder), "--resume", str(folder)])
 
 
 def _unfinished(folder: Path) -> str:

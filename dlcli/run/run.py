@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from dlcli.errors import RunError, did_you_mean
 from dlcli.run.arrays import most_bytes
 from dlcli.run.history import parse_history
-from dlcli.run.manifest import DIVERGED, LIMITS, FileName, Manifest
+from dlcli.run.kinds import DIVERGED, WORDS
+from dlcli.run.manifest import LIMITS, FileName, Manifest
 from dlcli.run.sealed import checked, parse_object
 from dlcli.run.storage import damaged
 from dlcli.run.weights import Weights, read_weights, weight_kinds
@@ -42,7 +43,7 @@ class Run:
 
     @property
     def kind(self) -> str:
-        """What the run did: `train` or `diverged`."""
+        """What the run did: `train`, `diverged`, `cv` or `tune`."""
         return self.manifest.kind
 
     @property
@@ -50,12 +51,22 @@ class Run:
         """When the run was finished, in UTC."""
         return self.manifest.created
 
-    def check_converged(self) -> None:
-        """Refuses a run of a training that has diverged, which is there only to start from.
+    def check_trained(self) -> None:
+        """Refuses what has no network to predict with.
+
+        That is a cross-validation, a search, or a training that has diverged, which is there only
+        to start from.
 
         Raises:
-            RunError: saying how.
+            RunError: saying what to do with it.
         """
+        if self.kind in ("cv", "tune"):
+            what = WORDS[self.kind]
+            where = "best" if self.kind == "tune" else "refit"
+            raise RunError(
+                f"{self.path}: is a {what}, which has no weights of its own; see it by "
+                f"`dlcli report`, or name the run that was trained in it: {self.path / where}"
+            )
         if self.kind == DIVERGED:
             raise RunError(
                 f"{self.path}: diverged, and its last finite weights are there to start from: "
@@ -104,6 +115,14 @@ class Run:
     def read_evidence(self) -> str:
         """What the finished training showed, as JSON; the room `evidence` understands it."""
         return self._read_text("evidence.json")
+
+    def read_cross_validation(self) -> str:
+        """What a cross-validation came to, as JSON; the room `selection` understands it."""
+        return self._read_text("cv.json")
+
+    def read_search(self) -> str:
+        """What a search came to, as JSON; the room `selection` understands it."""
+        return self._read_text("tune.json")
 
     def read_predictions(self) -> pa.Table:
         """Row, split, target and prediction of the held-out rows."""
@@ -211,7 +230,7 @@ def check_is_folder(path: Path) -> None:
 
 
 def latest_run(base: Path = Path("runs")) -> Run:
-    """Opens the run that was finished last, but for those that have diverged.
+    """Opens the training that was finished last, but for those that have diverged.
 
     Of those finished at once, it is the last by name.
 
@@ -231,7 +250,7 @@ def _finished_runs(base: Path) -> Iterator[Run]:
         if path.is_dir() and not path.is_symlink():  # a link would count a run twice
             with suppress(RunError):
                 run = Run(path, Manifest.of(path))
-                if run.kind != DIVERGED:
+                if run.kind == "train":
                     yield run
 
 

@@ -1,0 +1,25 @@
+"""What a run folder is of: a training, a cross-validation or a search."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+Kind = Literal["train", "cv", "tune"]
+"""The verb that makes it. A manifest may also say `diverged`, of a training."""
+DIVERGED = "diverged"
+"""The kind of a run whose training has diverged: what was good of it is there to start from."""
+FOLDS = "folds"
+"""A folder with what each fold of a cross-validation came to, while not all have."""
+STUDY = "study.json"
+"""What is known of a search before its first trial."""
+WORDS: dict[Kind, str] = {"train": "training", "cv": "cross-validation", "tune": "search"}
+"""What messages call it."""
+
+
+def begun_kind(folder: Path) -> Kind:
+    """What a folder was begun as, which its manifest may not tell yet."""
+    if os.path.lexists(folder / STUDY):
+        return "tune"
+    return "cv" if os.path.lexists(folder / FOLDS) else "train"
