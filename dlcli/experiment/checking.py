@@ -53,6 +53,6 @@ def check(
         with working_folder(file, None) as folder:
             prepared = prepare(file, events, folder)
             check_memory(prepared, file.config, folder, events)
-            encode_sets(file, prepared, events, folder)
+            encode_sets(file.config.data.weight, prepared, events, folder)
             initial_weights(file, prepared.network)
         return Checked(summarize(prepared.network), rows_read=True)

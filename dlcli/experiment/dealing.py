@@ -15,6 +15,7 @@ from dlcli.errors import ConfigError, DataError, Problem
 from dlcli.experiment.tables import Sources
 from dlcli.split import (
     Assignment,
+    Rows,
     Shares,
     Split,
     group_split,
@@ -34,21 +35,30 @@ def deal(file: ConfigFile, sources: Sources, kind: TargetKind) -> tuple[Split, S
     Raises:
         DataError: for too few rows.
     """
+    _, split, how = deal_pool(file, sources, kind)
+    return split, how
+
+
+def deal_pool(
+    file: ConfigFile, sources: Sources, kind: TargetKind
+) -> tuple[Rows, Split, SplitChoice]:
+    """The same, and which rows of the training file are no test rows: indices from 0, ascending."""
     data, train = file.config.data, sources.train
     if kind.classes:
         _refuse_lone_classes(train, kind)
     how = data.split or (StratifiedSplit() if kind.classes else RandomSplit())
     if not any(data.shares):
-        split = Split(train, sources.validation, sources.test)
+        split, pool = Split(train, sources.validation, sources.test), np.arange(train.rows)
     else:
         rows = _assign(file, train, how, kind)
+        pool = np.sort(np.concatenate([rows.train, rows.validation]))
         split = Split(
             train.take(rows.train),
             train.take(rows.validation) if len(rows.validation) else sources.validation,
             train.take(rows.test) if len(rows.test) else sources.test,
         )
     _check_enough(split.train, kind)
-    return split, how
+    return pool, split, how
 
 
 def _assign(file: ConfigFile, table: Table, how: SplitChoice, kind: TargetKind) -> Assignment:

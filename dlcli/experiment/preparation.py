@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dlcli.config import ConfigFile
+from dlcli.config import Config, ConfigFile
 from dlcli.config.data import SplitChoice
 from dlcli.config.training import Engine
 from dlcli.encoding import (
@@ -83,6 +83,30 @@ def prepare(file: ConfigFile, events: Events, folder: Path | None = None) -> Pre
     split, dealt = deal(file, sources, target)
     notes = dict.fromkeys(text for table in sources.tables for text in table.notes)
     events.tell("data", **_rows(file, split, dealt), notes=[*notes])
+    return settle(config, split, dealt, target, sources.tables, events)
+
+
+def settle(
+    config: Config,
+    split: Split,
+    dealt: SplitChoice,
+    target: TargetKind,
+    tables: Sequence[Table],
+    events: Events,
+) -> Prepared:
+    """Settles all that follows from rows that have been dealt out.
+
+    Args:
+        config: the config.
+        split: the rows of each set; statistics and vocabularies are those of the training rows.
+        dealt: how they were dealt out.
+        target: what is predicted.
+        tables: all labelled rows, whose targets must suit the loss.
+        events: are told what was found.
+
+    Raises:
+        ConfigError, DataError: see the rooms that it passes through.
+    """
     chosen = choose_features(config.input, split.train.columns, config.reserved)
     decisions = decide_types(chosen, split.train)
     events.tell("target", **describe_target(target))
@@ -90,7 +114,7 @@ def prepare(file: ConfigFile, events: Events, folder: Path | None = None) -> Pre
     for warning in type_warnings(decisions):
         events.tell("warning", message=f"{split.train.file}: {warning}")
     head = resolve_head(config, target)
-    check_values(head, target, sources.tables)
+    check_values(head, target, tables)
     for warning in unreachable(head, target, split.train):
         events.tell("warning", message=f"{split.train.file}: {warning}")
     fitted = fit_target(target, head.output.scaling, split.train)
@@ -105,13 +129,13 @@ def prepare(file: ConfigFile, events: Events, folder: Path | None = None) -> Pre
 
 
 def encode_sets(
-    file: ConfigFile, prepared: Prepared, events: Events, folder: Path | None = None
+    weight: str | None, prepared: Prepared, events: Events, folder: Path | None = None
 ) -> dict[str, Rows]:
     """Encodes the rows of each set.
 
     Args:
-        file: the config.
-        prepared: what followed from its data.
+        weight: the column of row weights, if there is one.
+        prepared: what followed from the data.
         events: are told what there is to say of values that training didn't see.
         folder: where to keep rows that are not to be in memory.
 
@@ -121,7 +145,6 @@ def encode_sets(
     encoded = {}
     for name, table in sets(prepared.split):
         findings = Findings()
-        weight = file.config.data.weight
         writer = None if folder is None else InputsWriter(folder, name)
         encoded[name] = encode_rows(prepared.encoding, table, weight, findings, writer)
         # What is rare or missing in training rows was said when their types were decided.

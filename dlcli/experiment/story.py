@@ -119,7 +119,7 @@ def _make_ready(
     prepared = prepare(file, events, folder)
     check_memory(prepared, file.config, folder, events)
     images = image_fingerprints(prepared)
-    encoded = encode_sets(file, prepared, events, folder)
+    encoded = encode_sets(file.config.data.weight, prepared, events, folder)
     # A training that goes on has weights of its own.
     initial = initial_weights(file, prepared.network) if begins else None
     device = _device(file.config, events)  # TensorFlow is loaded from here on

@@ -18,7 +18,7 @@ SECONDS_TO_COMPILE = 1.0
 """What XLA must save over a whole training to be worth its longer compiling."""
 
 
-def choose_engine(config: Config, network: Network, rows: int) -> Engine:
+def choose_engine(config: Config, network: Network, rows: int, trainings: int = 1) -> Engine:
     """Settles what `engine` leaves open.
 
     The figures were measured on two CPU cores; being off costs a second at most, and no bit:
@@ -28,6 +28,7 @@ def choose_engine(config: Config, network: Network, rows: int) -> Engine:
         config: reads `engine`, `epochs`, `batch_size` and `precision`.
         network: the layers.
         rows: how many train.
+        trainings: how many share one program, and so the time to compile it.
     """
     if isinstance(config.engine, KerasEngine):
         return config.engine
@@ -36,10 +37,10 @@ def choose_engine(config: Config, network: Network, rows: int) -> Engine:
     # XLA keeps more bits than a mixed policy asks for, where it fuses operations: only the graph
     # rounds as Keras does.
     is_exact = config.precision == "float32"
-    return CompiledEngine(jit_compile=is_exact and _pays(config, network, rows))
+    return CompiledEngine(jit_compile=is_exact and _pays(config, network, rows, trainings))
 
 
-def _pays(config: Config, network: Network, rows: int) -> bool:
+def _pays(config: Config, network: Network, rows: int, trainings: int) -> bool:
     batch = min(config.batch_size, rows)
     steps = config.epochs * -(-rows // batch)
     operations = 6 * batch * network.parameters  # forward 2, backward 4 for each weight and row
@@ -47,4 +48,4 @@ def _pays(config: Config, network: Network, rows: int) -> bool:
     for layer in network.front.augments:
         pixels = batch * (layer.stop - layer.start)
         saved += SECONDS_SAVED_AN_IMAGE_LAYER + SECONDS_SAVED_A_PIXEL * pixels
-    return steps * saved > SECONDS_TO_COMPILE
+    return trainings * steps * saved > SECONDS_TO_COMPILE

@@ -14,7 +14,7 @@ FOLDS = "folds"
 """A folder with what each fold of a cross-validation came to, while not all have."""
 STUDY = "study.json"
 """What is known of a search before its first trial."""
-WORDS: dict[Kind, str] = {"train": "training", "cv": "cross-validation", "tune": "search"}
+WORDS: dict[str, str] = {"train": "training", "cv": "cross-validation", "tune": "search"}
 """What messages call it."""
 
 

@@ -60,7 +60,7 @@ class Run:
         Raises:
             RunError: saying what to do with it.
         """
-        if self.kind in ("cv", "tune"):
+        if self.kind == "cv" or self.kind == "tune":
             what = WORDS[self.kind]
             where = "best" if self.kind == "tune" else "refit"
             raise RunError(

@@ -3,6 +3,16 @@
 from dlcli.training.device import Device, prepare_device
 from dlcli.training.engines import train_job
 from dlcli.training.job import Job, Trained
-from dlcli.training.snapshots import Snapshot
+from dlcli.training.programs import Programs
+from dlcli.training.snapshots import Keeper, Snapshot
 
-__all__ = ["Device", "Job", "Snapshot", "Trained", "prepare_device", "train_job"]
+__all__ = [
+    "Device",
+    "Job",
+    "Keeper",
+    "Programs",
+    "Snapshot",
+    "Trained",
+    "prepare_device",
+    "train_job",
+]

@@ -14,6 +14,7 @@ from dlcli.config.training import CompiledEngine, Engine
 from dlcli.errors import OutOfMemoryError
 from dlcli.training import compiled_engine, keras_engine
 from dlcli.training.job import Job, Trained
+from dlcli.training.programs import Programs
 from dlcli.training.snapshots import NOBODY, Keeper
 from dlcli.training.watching import Progress, check_weights
 
@@ -24,7 +25,13 @@ _MOST_LETTERS = 200
 """How much of what TensorFlow says is told: it may add pages on what lies where."""
 
 
-def train_job(job: Job, engine: Engine, progress: Progress, keeper: Keeper = NOBODY) -> Trained:
+def train_job(
+    job: Job,
+    engine: Engine,
+    progress: Progress,
+    keeper: Keeper = NOBODY,
+    programs: Programs | None = None,
+) -> Trained:
     """Trains a job, or goes on with it.
 
     Args:
@@ -32,6 +39,7 @@ def train_job(job: Job, engine: Engine, progress: Progress, keeper: Keeper = NOB
         engine: as `choose_engine` settled it.
         progress: is told of each epoch.
         keeper: keeps snapshots, and may have one to go on from.
+        programs: those of earlier jobs, which this one may use again.
 
     Raises:
         TrainingError: if the loss or the weights leave the numbers, memory runs out, or a snapshot

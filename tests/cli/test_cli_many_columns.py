@@ -53,7 +53,7 @@ def test_what_is_summed_up_of_held_out_rows_stands_in_the_event():
     told = []
     file = load_config(Path("colours.yaml"))
     events = Events(lambda event, fields: told.append(fields))
-    encode_sets(file, prepare(file, events), events)
+    encode_sets(file.config.data.weight, prepare(file, events), events)
     (rest,) = [fields["rest"] for fields in told if "rest" in fields]
     unseen = "with values that are no category ('blue'): no input is set"
     assert rest == [

@@ -53,7 +53,7 @@ def job_of(file):
     """What a config trains, and its encoded rows by set."""
     events = Events(lambda *_: None)
     prepared = prepare(file, events)
-    encoded = encode_sets(file, prepared, events)
+    encoded = encode_sets(file.config.data.weight, prepared, events)
     head, target = prepared.head, prepared.encoding.target
     rows = encoded["train"], encoded.get("validation")
     return Job(file.config, prepared.network, head, target, *rows), encoded

@@ -239,7 +239,7 @@ def causes(config: Path, folder: Path | None = None, *settings: str) -> tuple[st
     file = load_config(config, settings)
     events = Events(lambda *_: None)
     prepared = prepare(file, events, folder)
-    rows = encode_sets(file, prepared, events, folder)
+    rows = encode_sets(file.config.data.weight, prepared, events, folder)
     target, held_out = prepared.encoding.target, rows.get("validation")
     job = Job(file.config, prepared.network, prepared.head, target, rows["train"], held_out)
     return tuple(map(str, likely_causes(job)))

@@ -45,7 +45,7 @@ def evidence(text):
 
     file = config_of(text)
     prepared = prepare(file, Events(lambda *_: None))
-    encoded = encode_sets(file, prepared, Events(lambda *_: None))
+    encoded = encode_sets(file.config.data.weight, prepared, Events(lambda *_: None))
     head, network = prepared.head, prepared.network
     job = Job(file.config, network, head, prepared.encoding.target, encoded["train"])
     complete = file.config.model_copy(update={"loss": head.loss, "output": head.output})

@@ -1,0 +1,1 @@
+"""Cross-validation: the same config trained without each fold in turn, and judged by it."""
