@@ -16,16 +16,15 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from dlcli.training.blocks import Block, on_device
 from dlcli.training.job import Job
 from dlcli.training.learner import Learner
 from dlcli.training.order import order_parts
 from dlcli.training.program import (
     ROWS_VALIDATED_AT_ONCE,
-    Block,
     Program,
     State,
     Values,
-    on_device,
 )
 
 CHUNK_BYTES = 2**26

@@ -15,9 +15,10 @@ import keras
 import tensorflow as tf
 
 from dlcli.encoding import Rows
+from dlcli.training.blocks import Block, on_device
 from dlcli.training.job import Job
 from dlcli.training.learner import Learner
-from dlcli.training.program import Block, Program, State, on_device
+from dlcli.training.program import Program, State
 
 
 class HeldProgram(Program):

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from tensorflow.compiler.tf2xla.python.xla import optimization_barrier
 
 from dlcli.network import NormalizationLayer
+from dlcli.training.blocks import Block, on_device, slice_rows
 from dlcli.training.job import Job
 from dlcli.training.learner import Learner
 from dlcli.training.snapshots import Arrays, assign_values, values_of
@@ -48,21 +49,6 @@ _NAMES = (
     *("plateau/value", "plateau/wait", "cooldown", "stopped"),
 )
 """What the numbers of a state are called in a snapshot."""
-
-
-class Block(NamedTuple):
-    """Rows on the device."""
-
-    matrix: tf.Tensor
-    """(rows, inputs)."""
-    labels: tf.Tensor
-    """In the loss's form, (rows, ...)."""
-    weights: tf.Tensor | None
-    """(rows,), or none."""
-
-    def map(self, function: Callable[[tf.Tensor], tf.Tensor]) -> Block:
-        """Does the same to each of the parts."""
-        return Block(*(None if part is None else function(part) for part in self))
 
 
 Fetch = Callable[[tf.Tensor, int], Block]
@@ -283,20 +269,3 @@ def _product(weights: tf.Tensor | None, real: tf.Tensor | None) -> tf.Tensor | N
     if weights is None or real is None:
         return real if weights is None else weights
     return weights * real
-
-
-def slice_rows(whole: tf.Tensor, start: tf.Tensor, count: int) -> tf.Tensor:
-    """Neighbouring rows, (count, ...)."""
-    begin = [start] + [0] * (len(whole.shape) - 1)
-    return tf.slice(whole, begin, [count, *whole.shape[1:]])
-
-
-def on_device(matrix: Any, labels: Any, weights: Any) -> Block:  # noqa: ANN401
-    """Rows as constants on the device, numbers in Keras's float type."""
-    floats = keras.config.floatx()
-    labels = tf.constant(labels)
-    return Block(
-        tf.constant(matrix, dtype=floats),
-        tf.cast(labels, floats) if labels.dtype.is_floating else labels,
-        None if weights is None else tf.constant(weights, dtype=floats),
-    )
