@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -22,11 +23,17 @@ from dlcli.network import (
 )
 
 DropoutFactory = Callable[[DropoutLayer], keras.layers.Layer]
+RegularizerFactory = Callable[[Section, str], keras.regularizers.Regularizer]
 
 
 def plain_dropout(layer: DropoutLayer) -> keras.layers.Layer:
     """Keras's own Dropout: for a model that leaves dlcli."""
     return keras.layers.Dropout(layer.rate, name=layer.name)
+
+
+def plain_regularizer(section: Section, weight: str) -> keras.regularizers.Regularizer:
+    """Keras's own regularizer of a section's name and parameters, whatever weight it prices."""
+    return getattr(keras.regularizers, type(section).__name__)(**parameters_of(section))
 
 
 def build_model(
@@ -36,6 +43,7 @@ def build_model(
     precision: str = "float32",
     dropout: DropoutFactory = plain_dropout,
     augment: AugmentFactory | None = None,
+    regularizer: RegularizerFactory = plain_regularizer,
 ) -> keras.Model:
     """Builds a model with one named Keras layer for each layer of the network.
 
@@ -46,6 +54,7 @@ def build_model(
             mixed one (https://keras.io/api/mixed_precision/).
         dropout: makes the dropout layers.
         augment: makes the layers that vary images; a model that leaves dlcli has none.
+        regularizer: makes the price of a weight, given its name.
 
     Returns:
         Encoded rows (rows, inputs) in, the output as trained on (rows, outputs) out.
@@ -54,7 +63,7 @@ def build_model(
     x = apply_front(network.front, inputs, seed, augment)
     for layer in network.layers:
         policy = _storage(precision) if layer is network.layers[-1] else precision
-        x = _apply(layer, x, seed, policy, dropout)
+        x = _apply(layer, x, _Factories(seed, policy, dropout, regularizer))
     return keras.Model(inputs, x, name="network")
 
 
@@ -83,11 +92,28 @@ def parameters_of(section: Section) -> dict[str, Any]:
     return {key: list(v) if isinstance(v, tuple) else v for key, v in parameters.items()}
 
 
-def _apply(
-    layer: Layer, x: keras.KerasTensor, seed: int, precision: str, dropout: DropoutFactory
-) -> keras.KerasTensor:
+@dataclass(frozen=True)
+class _Factories:
+    """What makes the parts of a layer."""
+
+    seed: int
+    precision: str
+    dropout: DropoutFactory
+    regularizer: RegularizerFactory
+
+    def initializer(self, section: Section, weight: str) -> keras.initializers.Initializer:
+        """What a weight is before the first step."""
+        return seeded(type(section).__name__, self.seed, weight, **parameters_of(section))
+
+    def price(self, section: Section | None, weight: str) -> keras.regularizers.Regularizer | None:
+        """What a weight costs, if anything."""
+        return None if section is None else self.regularizer(section, weight)
+
+
+def _apply(layer: Layer, x: keras.KerasTensor, made: _Factories) -> keras.KerasTensor:
+    precision = made.precision
     if isinstance(layer, DenseLayer):
-        return _dense(layer, x, seed, precision)
+        return _dense(layer, x, made)
     if isinstance(layer, NormalizationLayer):
         return keras.layers.BatchNormalization(
             **layer.parameters.model_dump(), name=layer.name, dtype=precision
@@ -96,21 +122,22 @@ def _apply(
         if not layer.activation.is_plain:
             return _parametric(layer.activation, x)
         return keras.layers.Activation(layer.activation.name, name=layer.name, dtype=precision)(x)
-    return dropout(layer)(x)
+    return made.dropout(layer)(x)
 
 
-def _dense(layer: DenseLayer, x: keras.KerasTensor, seed: int, precision: str) -> keras.KerasTensor:
+def _dense(layer: DenseLayer, x: keras.KerasTensor, made: _Factories) -> keras.KerasTensor:
     plain = layer.activation.is_plain
+    kernel, bias = f"{layer.name}/kernel", f"{layer.name}/bias"
     x = keras.layers.Dense(
         layer.units,
         activation=layer.activation.name if plain else None,
         use_bias=layer.use_bias,
-        kernel_initializer=_initializer(layer.kernel_initializer, seed, f"{layer.name}/kernel"),
-        bias_initializer=_initializer(layer.bias_initializer, seed, f"{layer.name}/bias"),
-        kernel_regularizer=_regularizer(layer.kernel_regularizer),
-        bias_regularizer=_regularizer(layer.bias_regularizer),
+        kernel_initializer=made.initializer(layer.kernel_initializer, kernel),
+        bias_initializer=made.initializer(layer.bias_initializer, bias),
+        kernel_regularizer=made.price(layer.kernel_regularizer, kernel),
+        bias_regularizer=made.price(layer.bias_regularizer, bias),
         name=layer.name,
-        dtype=precision,
+        dtype=made.precision,
     )(x)
     return x if plain else _parametric(layer.activation, x)
 
@@ -118,16 +145,6 @@ def _dense(layer: DenseLayer, x: keras.KerasTensor, seed: int, precision: str) -
 def _parametric(activation: Activation, x: keras.KerasTensor) -> keras.KerasTensor:
     """An activation with parameters of its own, as an operation that loads without dlcli."""
     return getattr(keras.activations, activation.name)(x, **parameters_of(activation))
-
-
-def _regularizer(section: Section | None) -> keras.regularizers.Regularizer | None:
-    if section is None:
-        return None
-    return getattr(keras.regularizers, type(section).__name__)(**parameters_of(section))
-
-
-def _initializer(section: Section, seed: int, weight: str) -> keras.initializers.Initializer:
-    return seeded(type(section).__name__, seed, weight, **parameters_of(section))
 
 
 def _storage(precision: str) -> str:

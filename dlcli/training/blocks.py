@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 
 class Block(NamedTuple):
@@ -28,6 +30,13 @@ def slice_rows(whole: tf.Tensor, start: tf.Tensor, count: int) -> tf.Tensor:
     """Neighbouring rows, (count, ...)."""
     begin = [start] + [0] * (len(whole.shape) - 1)
     return tf.slice(whole, begin, [count, *whole.shape[1:]])
+
+
+def filled(array: NDArray[Any], missing: int) -> NDArray[Any]:
+    """An array with so many rows of zeros more, (rows + missing, ...)."""
+    if not missing:
+        return array
+    return np.concatenate([array, np.zeros((missing, *array.shape[1:]), array.dtype)])
 
 
 def on_device(matrix: Any, labels: Any, weights: Any) -> Block:  # noqa: ANN401

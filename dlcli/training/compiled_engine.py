@@ -22,9 +22,10 @@ from dlcli.model import weights_of
 from dlcli.training.fed import FedProgram, train_chunks
 from dlcli.training.held import HeldProgram
 from dlcli.training.job import Job, Trained
-from dlcli.training.learner import Learner, build_learner
+from dlcli.training.learner import build_learner
 from dlcli.training.order import epoch_order
 from dlcli.training.program import Program, State
+from dlcli.training.programs import Programs, can_share
 from dlcli.training.snapshots import NOBODY, History, Keeper, Snapshot, kinds_of
 from dlcli.training.watching import Progress, check_finite, shortest
 
@@ -32,13 +33,15 @@ SECONDS_A_DISPATCH = 0.1
 """What a dispatch should take: short enough for progress and Ctrl-C, long against its own cost."""
 FIRST_SECONDS = 0.05
 """What the first dispatch is estimated to take, compiling aside."""
-ORDER_ENTRIES = 2**18
-"""Row numbers that a dispatch is given at most, unless one epoch has more."""
-MOST_EPOCHS = 1024
-"""Epochs that a dispatch may end."""
 
 
-def run(job: Job, jit_compile: bool, progress: Progress, keeper: Keeper = NOBODY) -> Trained:
+def run(
+    job: Job,
+    jit_compile: bool,
+    progress: Progress,
+    keeper: Keeper = NOBODY,
+    programs: Programs | None = None,
+) -> Trained:
     """Trains in compiled dispatches.
 
     Args:
@@ -46,13 +49,13 @@ def run(job: Job, jit_compile: bool, progress: Progress, keeper: Keeper = NOBODY
         jit_compile: whether XLA compiles the program, or TensorFlow runs it as a graph.
         progress: is told of each epoch.
         keeper: keeps snapshots, and may have one to go on from.
+        programs: those of earlier jobs, one of which may serve.
 
     Raises:
         TrainingError: if the loss leaves the numbers, or a snapshot can't be stored.
         Interrupted: if the keeper was told to end.
     """
-    learner = build_learner(job)
-    program, dispatches = _program(job, learner, jit_compile)
+    program, dispatches = _program(job, jit_compile, programs)
     begin, history = _begin(job, program, keeper)
     state = begin
     for state, rows in dispatches(begin):
@@ -63,7 +66,7 @@ def run(job: Job, jit_compile: bool, progress: Progress, keeper: Keeper = NOBODY
     _keep(program, state, history, keeper)
     program.finish(state)
     best = int(state.watch.best_epoch) + 1 if program.watches.restores else 0
-    return Trained(weights_of(learner.model, job.network), history, best or None)
+    return Trained(weights_of(program.learner.model, job.network), history, best or None)
 
 
 Dispatches = Iterator[tuple[State, NDArray[Any]]]
@@ -89,13 +92,16 @@ def _keep(program: Program, state: State, history: History, keeper: Keeper) -> N
 
 
 def _program(
-    job: Job, learner: Learner, jit_compile: bool
+    job: Job, jit_compile: bool, programs: Programs | None
 ) -> tuple[Program, Callable[[State], Dispatches]]:
     if job.train.inputs.matrix is None:
-        fed = FedProgram(job, learner, jit_compile)
+        fed = FedProgram(job, build_learner(job), jit_compile)
         return fed, partial(_fed_dispatches, fed)
-    epochs_at_once = max(1, min(MOST_EPOCHS, ORDER_ENTRIES // len(job.train.inputs)))
-    held = HeldProgram(job, learner, epochs_at_once, jit_compile)
+    if programs is None or not can_share(job):
+        held = HeldProgram(job, build_learner(job), jit_compile)
+        held.take(job, job.placed)
+    else:
+        held = programs.program(job, jit_compile)
     return held, partial(_held_dispatches, held)
 
 
@@ -141,11 +147,12 @@ def _fed_dispatches(program: FedProgram, state: State) -> Dispatches:
 def _orders(program: HeldProgram, epoch: int) -> Iterator[tuple[int, NDArray[np.int32]]]:
     """Yields the row orders of some epochs at a time, and the first of these, from an epoch on."""
     job, count = program.job, program.epochs_at_once
+    rows = len(job.train.inputs)
     for first in range(epoch, job.epochs, count):
         orders = np.zeros((count, job.steps * job.batch_size), dtype=np.int32)
         for place in range(min(count, job.epochs - first)):
-            orders[place, : program.rows] = epoch_order(
-                program.rows, job.train.inputs.width, job.config.seed, first + place
+            orders[place, :rows] = epoch_order(
+                rows, job.train.inputs.width, job.config.seed, first + place
             )
         yield first, orders
 

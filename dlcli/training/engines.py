@@ -49,7 +49,8 @@ def train_job(
     """
     with _explained_shortage(job):
         if isinstance(engine, CompiledEngine):
-            trained = compiled_engine.run(job, engine.jit_compile is True, progress, keeper)
+            jit_compile = engine.jit_compile is True
+            trained = compiled_engine.run(job, jit_compile, progress, keeper, programs)
         else:
             trained = keras_engine.fit(job, progress, keeper)
     check_weights(trained.weights, trained.epochs, job)

@@ -13,12 +13,20 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from dlcli.encoding import Rows
-from dlcli.training.blocks import Block, on_device
+from dlcli.training.blocks import Block, filled, on_device
 from dlcli.training.job import Job
 from dlcli.training.learner import Learner
 from dlcli.training.program import Program, State
+
+ORDER_ENTRIES = 2**18
+"""Row numbers that a dispatch is given at most, unless one epoch has more."""
+MOST_EPOCHS = 1024
+"""Epochs that a dispatch may end."""
+VALIDATION_ROWS = 64
+"""Of held-out rows, a block is filled up to a multiple of so many."""
 
 
 class HeldProgram(Program):
@@ -27,26 +35,58 @@ class HeldProgram(Program):
     Args:
         job: what to train on what.
         learner: the model and what moves it.
-        epochs_at_once: epochs that a dispatch is given orders for.
         jit_compile: whether XLA compiles it.
     """
 
-    def __init__(self, job: Job, learner: Learner, epochs_at_once: int, jit_compile: bool) -> None:
+    train: Block
+    validation: Block | None
+
+    def __init__(self, job: Job, learner: Learner, jit_compile: bool) -> None:
         super().__init__(job, learner, jit_compile)
-        self.epochs_at_once = epochs_at_once
-        self.train = on_device(self._placed(job.train), job.labels, job.loss_weights)
-        self.validation: Block | None = None
-        if job.validation is not None:
-            held_out = self._placed(job.validation)
-            self.validation = on_device(held_out, job.validation_labels, job.validation.weights)
+        self.epochs_at_once = max(1, min(MOST_EPOCHS, ORDER_ENTRIES // len(job.train.inputs)))
+        if learner.numbers.shared:
+            orders = self.job.steps * self.job.batch_size
+            self.epochs_at_once = max(1, min(MOST_EPOCHS, ORDER_ENTRIES // orders))
         self._compiled = tf.function(self._run, jit_compile=jit_compile, autograph=False)
 
-    def _placed(self, rows: Rows) -> tf.Tensor:
-        """The inputs of rows on the device, where they may lie already."""
-        placed, matrix = self.job.placed, rows.inputs.matrix
-        if id(matrix) not in placed:  # which the job keeps, so that no other takes its place
-            placed[id(matrix)] = tf.constant(matrix, dtype=keras.config.floatx())
-        return placed[id(matrix)]
+    def take(self, job: Job, placed: dict[Any, Any]) -> None:
+        """Takes the rows of a job of this program.
+
+        Args:
+            job: what to train on what.
+            placed: inputs that lie on the device already, and these.
+        """
+        self.job = job
+        rows = self.job.steps * self.job.batch_size
+        self.train = self._block(job.train, job.labels, job.loss_weights, rows, placed)
+        self.validation = None
+        if job.validation is not None:
+            rows = -(-len(job.validation.inputs) // VALIDATION_ROWS) * VALIDATION_ROWS
+            labels, weights = job.validation_labels, job.validation.weights
+            self.validation = self._block(job.validation, labels, weights, rows, placed)
+
+    def release(self) -> None:
+        """Lets go of the rows, until it takes others."""
+        del self.train, self.validation
+
+    def _block(
+        self,
+        rows: Rows,
+        labels: NDArray[Any] | None,
+        weights: NDArray[Any] | None,
+        size: int,
+        placed: dict[Any, Any],
+    ) -> Block:
+        """Rows on the device, filled up to a size if need be, where they may lie already."""
+        matrix = rows.inputs.matrix
+        assert matrix is not None and labels is not None
+        missing = size - len(matrix) if self.is_filled else 0
+        key = id(matrix), missing
+        if key not in placed:  # with the matrix, so that no other takes its place
+            held = tf.constant(filled(matrix, missing), dtype=keras.config.floatx())
+            placed[key] = matrix, held
+        weights = None if weights is None else filled(weights, missing)
+        return on_device(placed[key][1], filled(labels, missing), weights)
 
     def run(
         self, orders: tf.Tensor, first: tf.Tensor, state: State, count: tf.Tensor
@@ -79,7 +119,9 @@ class HeldProgram(Program):
         blocks: tuple[Block, Block | None],
     ) -> tuple[State, tf.Tensor]:
         train, validation = blocks
-        end = tf.minimum(first + self.epochs_at_once, self.job.epochs)
+        numbers = self.learner.numbers
+        epochs = numbers["epochs"] if numbers.shared else self.job.epochs
+        end = tf.minimum(first + self.epochs_at_once, epochs)
         width = len(self.job.columns) + 1
         history = tf.zeros((self.epochs_at_once, width), keras.config.floatx())
 

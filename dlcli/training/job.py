@@ -38,9 +38,9 @@ class Job:
     """Where to start, instead of the initializers."""
     until: int | None = None
     """The epoch after which to end, if not the last; schedules don't change for that."""
-    placed: dict[int, Any] = field(default_factory=dict, repr=False, compare=False)
+    placed: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
     """Inputs that lie on the device, by what they were made of: jobs over the same rows, of which
-    one is made of the other, share them."""
+    one is made of the other, share them. See `HeldProgram.take`."""
 
     @property
     def epochs(self) -> int:

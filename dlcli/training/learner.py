@@ -12,7 +12,13 @@ from dlcli.model import assign_weights, build_model
 from dlcli.training.augmentation import AugmentedImages
 from dlcli.training.job import Job
 from dlcli.training.masks import MaskedDropout
-from dlcli.training.objectives import keras_loss, keras_metrics, keras_optimizer
+from dlcli.training.numbers import Numbers
+from dlcli.training.objectives import (
+    keras_loss,
+    keras_metrics,
+    keras_optimizer,
+    keras_regularizer,
+)
 from dlcli.training.snapshots import MODEL
 
 
@@ -30,6 +36,8 @@ class Learner:
     """What each epoch also shows."""
     moment: tf.Variable
     """Epoch and step within it, from 0, which an engine sets before each step: uint32 (2,)."""
+    numbers: Numbers
+    """What the program reads when it runs, if several jobs share it."""
 
     @property
     def variables(self) -> dict[str, keras.Variable]:
@@ -57,21 +65,31 @@ class Learner:
         return getattr(self.optimizer, "inner_optimizer", self.optimizer)
 
 
-def build_learner(job: Job) -> Learner:
-    """Builds what a job trains, with the weights that it starts from."""
+def build_learner(job: Job, *, shared: bool = False) -> Learner:
+    """Builds what a job trains, with the weights that it starts from.
+
+    Args:
+        job: what to train on what.
+        shared: whether other jobs of the same program follow, with other numbers.
+    """
     config, dropouts, augments = job.config, count(), count()
+    numbers = Numbers(job, shared=shared)
     moment = tf.Variable([0, 0], dtype=tf.uint32, trainable=False)
     model = build_model(
         job.network,
         seed=config.seed,
         precision=config.precision,
-        dropout=lambda layer: MaskedDropout(layer, config.seed, next(dropouts), moment),
+        dropout=lambda layer: MaskedDropout(
+            layer, numbers.rate(layer), config.seed, next(dropouts), moment
+        ),
         augment=lambda images: AugmentedImages(images, config.seed, next(augments), moment),
+        regularizer=lambda section, weight: keras_regularizer(section, weight, numbers),
     )
     if job.initial_weights is not None:
         assign_weights(model, job.network, job.initial_weights)
-    optimizer = keras_optimizer(config, job.steps)
+    optimizer = keras_optimizer(config, job.steps, numbers)
     # `fit` would do so where nothing has values yet, and schedule_free_adamw copies the weights.
     optimizer.build(model.trainable_variables)
-    metrics = keras_metrics(job.head.metrics, job.target, job.network.outputs, job.head.loss)
-    return Learner(model, optimizer, keras_loss(job.head.loss), metrics, moment)
+    outputs, loss = job.network.outputs, job.head.loss
+    metrics = keras_metrics(job.head.metrics, job.target, outputs, loss, numbers)
+    return Learner(model, optimizer, keras_loss(loss), metrics, moment, numbers)

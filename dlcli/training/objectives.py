@@ -16,9 +16,11 @@ from dlcli.config.schedules import (
     Schedule,
 )
 from dlcli.config.schema import Config
+from dlcli.config.section import Section
 from dlcli.config.training import MetricName
 from dlcli.encoding import NumberTarget, TargetEncoder
-from dlcli.model.building import parameters_of
+from dlcli.model.building import parameters_of, plain_regularizer
+from dlcli.training.numbers import Numbers, factor, factor_key
 
 View = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 """Labels and outputs as trained on, to labels and predictions as people read them."""
@@ -29,13 +31,33 @@ def keras_loss(section: Loss) -> keras.losses.Loss:
     return getattr(keras.losses, type(section).__name__)(**parameters_of(section))
 
 
-def keras_optimizer(config: Config, steps: int) -> keras.optimizers.Optimizer:
+def keras_regularizer(
+    section: Section, weight: str, numbers: Numbers
+) -> keras.regularizers.Regularizer:
+    """The Keras regularizer of a section, whose factor a shared program reads when it runs.
+
+    Args:
+        section: its name and parameters.
+        weight: what it prices, by name.
+        numbers: those that the program reads.
+    """
+    regularizer = plain_regularizer(section, weight)
+    variable = numbers.variable(factor(weight))
+    if variable is not None:
+        setattr(regularizer, str(factor_key(section)), variable)
+    return regularizer
+
+
+def keras_optimizer(
+    config: Config, steps: int, numbers: Numbers | None = None
+) -> keras.optimizers.Optimizer:
     """The Keras optimizer of a config's name and parameters, with its schedule.
 
     Args:
         config: reads `optimizer`, `learning_rate_schedule`, `epochs` and `precision`; under
             `mixed_float16` the loss is scaled against underflow, as Keras does by itself.
         steps: steps an epoch.
+        numbers: those that the program reads when it runs.
     """
     section = config.optimizer
     rate = _rate(config.learning_rate_schedule, section.learning_rate, config.epochs, steps)
@@ -44,9 +66,27 @@ def keras_optimizer(config: Config, steps: int) -> keras.optimizers.Optimizer:
     # The sum over replicas, of which there is one, would register a gradient of its own with
     # TensorFlow for good, and with it all that its graph holds: rows, weights and what moves them.
     optimizer._all_reduce_sum_gradients = list
+    if numbers is not None:
+        _read_from(numbers, optimizer, rate)
     if config.precision == "mixed_float16":
         return keras.optimizers.LossScaleOptimizer(optimizer)
     return optimizer
+
+
+def _read_from(numbers: Numbers, optimizer: keras.optimizers.Optimizer, rate: object) -> None:
+    """Has an optimizer read weight decay and the learning rate of its schedule from variables.
+
+    Without a schedule, Keras keeps the rate in a variable of its own.
+    """
+    if (decay := numbers.variable("weight_decay")) is not None:
+        optimizer.weight_decay = decay
+    learning_rate = numbers.variable("learning_rate")
+    if learning_rate is None or not isinstance(
+        rate, keras.optimizers.schedules.LearningRateSchedule
+    ):
+        return
+    warms_up = getattr(rate, "warmup_target", None) is not None
+    setattr(rate, "warmup_target" if warms_up else "initial_learning_rate", learning_rate)
 
 
 def _rate(schedule: Schedule, rate: float, epochs: int, steps: int) -> Any:  # noqa: ANN401
@@ -101,7 +141,11 @@ class Viewed(keras.metrics.Metric):
 
 
 def keras_metrics(
-    names: Sequence[MetricName], target: TargetEncoder, outputs: int, loss: Loss
+    names: Sequence[MetricName],
+    target: TargetEncoder,
+    outputs: int,
+    loss: Loss,
+    numbers: Numbers | None = None,
 ) -> list[keras.metrics.Metric]:
     """The metrics of an epoch, in the target's own unit.
 
@@ -110,9 +154,10 @@ def keras_metrics(
         target: what is predicted.
         outputs: width of the network's output.
         loss: tells what the output is taken for.
+        numbers: those that the program reads when it runs.
     """
     if isinstance(target, NumberTarget):
-        view = _number_view(target)
+        view = _number_view(target, numbers)
     else:
         view = _margin_view if loss.output == "margin" else _class_view(outputs)
     deciding = outputs if loss.output in ("margin", "probability") else 0
@@ -161,9 +206,12 @@ _METRICS: dict[MetricName, Callable[[int], keras.metrics.Metric]] = {
 """The Keras metric of each name, by how many units decide for themselves at a threshold."""
 
 
-def _number_view(target: NumberTarget) -> View:
-    scale = [scaling.scale for scaling in target.scalings]
-    offset = [scaling.offset for scaling in target.scalings]
+def _number_view(target: NumberTarget, numbers: Numbers | None) -> View:
+    scale = numbers and numbers.variable("scale")
+    offset = numbers and numbers.variable("offset")
+    if scale is None or offset is None:
+        scale = [scaling.scale for scaling in target.scalings]
+        offset = [scaling.offset for scaling in target.scalings]
     is_log = target.scalings[0].name == "log"
 
     def own_unit(scaled: tf.Tensor) -> tf.Tensor:

@@ -72,9 +72,18 @@ class Program:
         self._build_metrics()
 
     @property
-    def rows(self) -> int:
-        """Training rows."""
-        return len(self.job.train.inputs)
+    def is_filled(self) -> bool:
+        """Whether blocks are filled up, so that jobs with a few rows more or less can share them.
+
+        Batch normalization would see the rows that fill up a batch.
+        """
+        return self.learner.numbers.shared and not is_normalized(self.job)
+
+    @property
+    def rows(self) -> int | tf.Tensor:
+        """Training rows, int32 where the program is told only when it runs."""
+        numbers = self.learner.numbers
+        return numbers["rows"] if self.is_filled else len(self.job.train.inputs)
 
     @property
     def weighs_metrics(self) -> bool:
@@ -83,8 +92,8 @@ class Program:
 
     @property
     def last_rows(self) -> int:
-        """Rows of an epoch's last batch."""
-        return self.rows - (self.job.steps - 1) * self.job.batch_size
+        """Rows of an epoch's last batch, in the job at hand."""
+        return len(self.job.train.inputs) - (self.job.steps - 1) * self.job.batch_size
 
     @property
     def pads(self) -> bool:
@@ -93,10 +102,8 @@ class Program:
         So one program fits all batches. Batch normalization would see the rows that fill up, and
         gets a program of its own for the last batch.
         """
-        is_normalized = any(
-            isinstance(layer, NormalizationLayer) for layer in self.job.network.layers
-        )
-        return self.last_rows < self.job.batch_size and not is_normalized
+        is_smaller = self.last_rows < self.job.batch_size and not is_normalized(self.job)
+        return self.is_filled or is_smaller
 
     def start(self) -> State:
         """The state before the first step."""
@@ -176,7 +183,8 @@ class Program:
 
     def train_values(self, state: State) -> Values:
         """What an epoch that has had its steps is measured by; the metrics begin again."""
-        return {"loss": state.total / self.rows, **self._results()}
+        rows = tf.cast(self.rows, keras.config.floatx())
+        return {"loss": state.total / rows, **self._results()}
 
     def held_out_values(self, loss: tf.Tensor) -> Values:
         """What the held-out rows are measured by, given the mean of their losses."""
@@ -197,6 +205,7 @@ class Program:
         Shares, since a graph may fold a sum's rows times and its division, and round otherwise than
         where these are apart.
         """
+        block = self._without_filling(block)
         rows = block.matrix.shape[0]
         full, rest = divmod(rows, ROWS_VALIDATED_AT_ONCE)
 
@@ -211,17 +220,32 @@ class Program:
             total += self._judge(block.map(lambda whole: whole[rows - rest :]))
         return total
 
+    def _without_filling(self, block: Block) -> Block:
+        """Held-out rows, those that only fill the block up with a weight of 0."""
+        if not self.is_filled:
+            return block
+        is_real = tf.range(block.matrix.shape[0]) < self.learner.numbers["validation_rows"]
+        real = tf.cast(is_real, block.matrix.dtype)
+        return block._replace(weights=_product(block.weights, real))
+
     def _judge(self, part: Block) -> tf.Tensor:
         part = Block(*self._apart(part))
         outputs = self.learner.model(part.matrix, training=False)
         loss = self.learner.loss(part.labels, outputs, sample_weight=part.weights)
-        self._measure(part.labels, outputs, part.weights if self.weighs_metrics else None)
-        assert self.job.validation is not None
+        weighs = self.weighs_metrics or self.is_filled
+        self._measure(part.labels, outputs, part.weights if weighs else None)
         variables = [variable for metric in self.learner.metrics for variable in metric.variables]
         loss, *values = self._apart([loss, *(variable.value for variable in variables)])
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
-        return loss * (part.matrix.shape[0] / len(self.job.validation.inputs))
+        return loss * self._share(part.matrix.shape[0])
+
+    def _share(self, rows: int) -> Any:  # noqa: ANN401
+        """So many of the held-out rows, as a share of all."""
+        if self.is_filled:
+            return rows / tf.cast(self.learner.numbers["validation_rows"], keras.config.floatx())
+        assert self.job.validation is not None
+        return rows / len(self.job.validation.inputs)
 
     def _apart(self, tensors: Sequence[tf.Tensor | None]) -> list[tf.Tensor | None]:
         """The same, which XLA doesn't fuse with what comes before or behind.
@@ -258,6 +282,11 @@ class Program:
         outputs = self.learner.model(first.matrix, training=False)
         self._measure(first.labels, outputs, None)
         self._results()
+
+
+def is_normalized(job: Job) -> bool:
+    """Whether a job's network has batch normalization."""
+    return any(isinstance(layer, NormalizationLayer) for layer in job.network.layers)
 
 
 def _by_name(state: State) -> dict[str, tf.Tensor]:

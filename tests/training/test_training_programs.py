@@ -1,0 +1,282 @@
+"""Trainings that share a program train the same weights as each does alone."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+
+import numpy as np
+import pytest
+
+from dlcli.encoding import NumberTarget
+from dlcli.encoding.scaling.linear import LinearScaling
+from dlcli.training import Programs, compiled_engine
+from dlcli.training.programs import MOST_PROGRAMS, program_key
+
+QUIET = dict(progress=lambda *_: None)
+
+
+def hidden(**options):
+    return {"hidden": ({"units": 4, "activation": "tanh", **options},)}
+
+
+def adam(**options):
+    return {"optimizer": {"name": "adam", "learning_rate": 0.05, **options}}
+
+
+def alone(job, jit_compile=False):
+    return compiled_engine.run(job, jit_compile, **QUIET)
+
+
+def together(jobs, jit_compile=False):
+    """Trains jobs one after the other; the last one's result, and how many programs were made."""
+    programs = Programs()
+    for job in jobs:
+        result = compiled_engine.run(job, jit_compile, programs=programs, **QUIET)
+    return result, programs.made
+
+
+def check_alike(result, expected, tolerance=1e-12):
+    for name, weight in expected.weights.items():
+        np.testing.assert_allclose(result.weights[name], weight, rtol=0, atol=tolerance)
+    assert list(result.history) == list(expected.history)
+    for name, values in expected.history.items():
+        # The history is rounded to float32 whatever training computes in.
+        np.testing.assert_allclose(result.history[name], values, rtol=2e-7, atol=2e-7)
+    assert result.best_epoch == expected.best_epoch
+
+
+STOPPING = {"early_stopping": {"patience": 2, "monitor": "val_loss"}}
+COSINE = {"learning_rate_schedule": {"name": "cosine_decay", "warmup_epochs": 1}}
+FALLING = {
+    "learning_rate_schedule": {"name": "exponential_decay", "decay_epochs": 1, "decay_rate": 0.5}
+}
+PLATEAU = {"learning_rate_schedule": {"name": "reduce_on_plateau", "patience": 0}}
+
+
+# Keras rounds some of these to float32 where they are constants, so they are such as that holds.
+def with_numbers(rate, seed=0):
+    layer = {"dropout": rate, "kernel_regularizer": {"name": "l2", "l2": rate / 4}}
+    return {
+        **hidden(**layer, bias_regularizer={"name": "l1", "l1": rate / 8}),
+        "optimizer": {"name": "adamw", "learning_rate": rate / 8, "weight_decay": rate},
+        **STOPPING,
+        "epochs": 12,
+        "seed": seed,
+    }
+
+
+SHARED = {
+    "numbers of layers and optimizer": (with_numbers(0.25), with_numbers(0.5), {"validation": 9}),
+    "rate behind a warm-up": (
+        {**adam(), **COSINE},
+        {**adam(learning_rate=0.25), **COSINE},
+        {},
+    ),
+    "rate that falls": ({**adam(), **FALLING}, {**adam(learning_rate=0.25), **FALLING}, {}),
+    "rate on a plateau, and epochs": (
+        {**adam(), **PLATEAU, "epochs": 3},
+        {**adam(learning_rate=0.5), **PLATEAU, "epochs": 9},
+        {"validation": 9},
+    ),
+    "seed of weights that the optimizer copies": (
+        {"optimizer": "schedule_free_adamw", "seed": 1},
+        {"optimizer": "schedule_free_adamw", "seed": 2},
+        {},
+    ),
+    "class weights, and averaged weights": (
+        {"class_weight": {"a": 2.0}, **adam(use_ema=True, ema_momentum=0.5)},
+        {"class_weight": "balanced", **adam(use_ema=True, ema_momentum=0.5)},
+        {"target": "two"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("first", "second", "rows"), SHARED.values(), ids=SHARED)
+def test_jobs_that_differ_in_a_number_share_a_program_and_no_result(
+    first, second, rows, make_job, float64
+):
+    jobs = [make_job(first, **rows), make_job(second, **rows)]
+    result, made = together(jobs)
+    assert made == 1
+    check_alike(result, alone(jobs[-1]))
+
+
+def test_the_factor_of_an_orthogonal_regularizer_is_shared_in_the_only_precision_it_has(make_job):
+    orthogonal = {"name": "orthogonal_regularizer"}
+    jobs = [
+        make_job(hidden(kernel_regularizer={**orthogonal, "factor": factor}))
+        for factor in (0.125, 1.0)
+    ]
+    result, made = together(jobs)
+    assert made == 1
+    check_alike(result, alone(jobs[-1]), 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"rows": 13, "validation": 9}, {"rows": 16, "validation": 12}),
+        ({"rows": 16, "validation": 12}, {"rows": 13, "validation": 9}),
+        (
+            {"rows": 13, "validation": 9, "weighted": "train validation"},
+            {"rows": 15, "validation": 7, "weighted": "train validation"},
+        ),
+    ],
+    ids=["more", "fewer", "weighted"],
+)
+def test_jobs_of_a_few_rows_more_or_less_share_a_program(first, second, make_job, float64):
+    config = {"metrics": ("mae", "r2", "rmse"), **hidden(dropout=0.3)}
+    jobs = [make_job(config, **first), make_job(config, **second)]
+    result, made = together(jobs)
+    assert made == 1
+    check_alike(result, alone(jobs[-1]))
+
+
+@pytest.mark.parametrize("target", ["two", "four", "labels"])
+def test_the_metrics_of_classes_pass_over_the_rows_that_fill_up(target, make_job, float64):
+    config = {"metrics": ("accuracy", "f1") if target != "labels" else ("macro_f1", "auc")}
+    jobs = [make_job(config, target, 13, 9), make_job(config, target, 15, 11)]
+    result, made = together(jobs)
+    assert made == 1
+    check_alike(result, alone(jobs[-1]))
+
+
+def test_under_xla_a_program_is_shared_likewise(make_job, float64):
+    configs = [{**hidden(dropout=rate), **adam(learning_rate=rate / 4)} for rate in (0.2, 0.5)]
+    jobs = [make_job(configs[0], validation=9), make_job(configs[1], rows=14, validation=8)]
+    result, made = together(jobs, jit_compile=True)
+    assert made == 1
+    check_alike(result, alone(jobs[-1], jit_compile=True))
+
+
+def test_the_target_of_another_fold_may_have_another_scale(make_job, float64):
+    config = {"metrics": ("mae",)}
+    other = NumberTarget(
+        columns=("y0",), scalings=(LinearScaling(name="standard", offset=-7.0, scale=0.5),)
+    )
+    first, second = make_job(config, validation=9), make_job(config, validation=9)
+    object.__setattr__(second, "target", other)
+    result, made = together([first, second])
+    assert made == 1
+    check_alike(result, alone(second))
+
+
+NORMALIZED = hidden(batch_normalization={}, use_bias=False)
+APART = {
+    "units": ({}, {"hidden": ({"units": 5, "activation": "tanh"},)}, {}),
+    "activation": ({}, hidden(activation="relu"), {}),
+    "batch size": ({}, {"batch_size": 5}, {}),
+    "metrics": ({"metrics": ("mae",)}, {"metrics": ("rmse",)}, {}),
+    "optimizer": ({}, adam(), {}),
+    "momentum": (adam(), adam(beta_1=0.5), {}),
+    "loss": ({"loss": "mean_squared_error"}, {"loss": "mean_absolute_error"}, {}),
+    "parameter of a loss": (
+        {"loss": {"name": "huber", "delta": 0.5}},
+        {"loss": {"name": "huber", "delta": 2.0}},
+        {},
+    ),
+    "l1 and l2, one of them 0": (
+        hidden(kernel_regularizer={"name": "l1_l2", "l1": 0.1}),
+        hidden(kernel_regularizer={"name": "l1_l2", "l2": 0.1}),
+        {},
+    ),
+    "initializer": ({}, hidden(kernel_initializer="zeros"), {}),
+    "patience": (
+        {"early_stopping": {"patience": 0}, "epochs": 12, **adam(learning_rate=0.6)},
+        {"early_stopping": {"patience": 5}, "epochs": 12, **adam(learning_rate=0.6)},
+        {"validation": 9},
+    ),
+    "epochs of a schedule": ({**COSINE, "epochs": 4}, {**COSINE, "epochs": 7}, {}),
+    "rates after boundaries": (
+        {"learning_rate_schedule": {"name": "piecewise_constant", "boundaries": (2,), "values": v}}
+        for v in ((0.01,), (0.3,))
+    ),
+    "seed of masks": (
+        {**hidden(dropout=0.4), "seed": 1},
+        {**hidden(dropout=0.4), "seed": 2},
+        {},
+    ),
+}
+APART["rates after boundaries"] = (*APART["rates after boundaries"], {})
+
+
+@pytest.mark.parametrize(("first", "second", "rows"), APART.values(), ids=APART)
+def test_what_a_program_is_made_for_makes_another_one(first, second, rows, make_job):
+    one, other = make_job(first, **rows), make_job(second, **rows)
+    assert program_key(one, False) != program_key(other, False)
+
+
+def test_a_program_of_another_kind_in_between_changes_nothing(make_job, float64):
+    job, other = make_job(adam(), validation=9), make_job(hidden(units=5), validation=9)
+    result, made = together([job, other, make_job(adam(learning_rate=0.25), validation=9), job])
+    assert made == 2
+    check_alike(result, alone(job))
+
+
+def test_with_batch_normalization_only_jobs_of_as_many_rows_share_one(make_job, float64):
+    jobs = [make_job(NORMALIZED, rows=rows, validation=9) for rows in (13, 14, 13)]
+    result, made = together(jobs)
+    assert made == 2
+    check_alike(result, alone(jobs[-1]))
+
+
+def test_rows_with_weights_and_without_have_programs_of_their_own(make_job):
+    plain, weighted = make_job(), make_job(weighted="train")
+    assert program_key(plain, False) != program_key(weighted, False)
+
+
+def test_a_training_that_was_ended_in_the_middle_leaves_nothing_to_the_next(make_job, float64):
+    def end_it(epoch, values):
+        raise KeyboardInterrupt
+
+    programs = Programs()
+    job = make_job({**adam(), **STOPPING, "metrics": ("mae",)}, validation=9)
+    with pytest.raises(KeyboardInterrupt):
+        compiled_engine.run(job, False, end_it, programs=programs)
+    result = compiled_engine.run(job, False, programs=programs, **QUIET)
+    assert programs.made == 1
+    check_alike(result, alone(job))
+
+
+def test_two_runs_of_a_job_in_one_program_have_the_same_bits(make_job):
+    job = make_job({**hidden(dropout=0.3), **adam()}, validation=9)
+    once, _ = together([job])
+    again, _ = together([job, make_job({**hidden(dropout=0.5), **adam()}, rows=15), job])
+    assert {k: v.tobytes() for k, v in once.weights.items()} == {
+        k: v.tobytes() for k, v in again.weights.items()
+    }
+    assert once.history == again.history
+
+
+def test_jobs_that_begin_elsewhere_or_end_earlier_share_nothing(make_job):
+    start = alone(make_job()).weights
+    programs = Programs()
+    compiled_engine.run(make_job(initial_weights=start), False, programs=programs, **QUIET)
+    assert programs.made == 0
+
+
+def test_the_rows_of_a_job_are_let_go_of_once_another_one_begins(make_job):
+    programs = Programs()
+    job, other = make_job(rows=16), make_job({"batch_size": 8})
+    compiled_engine.run(job, False, programs=programs, **QUIET)
+    first = programs._latest.program
+    block = weakref.ref(first.train.matrix)
+    compiled_engine.run(other, False, programs=programs, **QUIET)
+    gc.collect()
+    assert block() is None
+
+
+def test_the_program_that_was_used_longest_ago_goes_first(make_job, monkeypatch):
+    monkeypatch.setattr("dlcli.training.programs.MOST_PROGRAMS", 2)
+    programs = Programs()
+    jobs = [make_job({"batch_size": size, "epochs": 1}) for size in (2, 3, 4)]
+    for job in (jobs[0], jobs[1], jobs[0], jobs[2], jobs[0], jobs[1]):
+        programs.program(job, False)
+    assert programs.made == 4
+    assert MOST_PROGRAMS > 2
+
+
+def test_names_of_columns_and_widths_of_other_blocks_make_no_other_program(make_job):
+    assert program_key(make_job(), False) == program_key(make_job({"name": "other"}), False)
+    assert program_key(make_job(), False) != program_key(make_job(), True)
