@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from dlcli.config.formats import AutoFormat, FormatChoice
-from dlcli.config.section import Column, Conflict, Expected, OneOf, Section
+from dlcli.config.section import Column, Conflict, Expected, Flag, OneOf, Section
 
 File = Annotated[str, Field(min_length=1)]
 Files = Annotated[File | Annotated[tuple[File, ...], Field(min_length=1)], Expected("a file")]
@@ -107,10 +107,13 @@ class Data(Section):
     list."""
     test: ShareOrFiles | None = None
     """Rows that only judge the end: a share of the rows, or a file, glob or list."""
+    train_on_validation: Flag = False
+    """Whether the share for validation is learned from, too, once nothing is left to steer; the
+    test rows are the same."""
     format: FormatChoice = AutoFormat()
     """What the files are, and how their text is to be read, if finding out finds it wrongly."""
     split: SplitChoice | None = None
-    """How rows are dealt out; if left out, stratified for classes, else random."""
+    """How rows are dealt out, to folds too; if left out, stratified for classes, else random."""
     target: TargetChoice
     """The column to predict; short for {column: ..., type: auto}."""
     weight: Column | None = None
@@ -136,6 +139,11 @@ class Data(Section):
         return validation, test
 
     @property
+    def has_validation(self) -> bool:
+        """Whether some rows steer training and are not learned from."""
+        return self.validation is not None and not self.train_on_validation
+
+    @property
     def reserved(self) -> tuple[str, ...]:
         """The columns with a part of their own: target, weight, group or time."""
         split = self.split
@@ -144,11 +152,15 @@ class Data(Section):
         return tuple(column for column in columns if column is not None)
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yields shares that leave nothing, a split without use, and columns with two parts."""
+        """Yields shares that leave nothing, or that there aren't, and columns with two parts.
+
+        A split without shares is none: the rows may yet be dealt out to folds by it.
+        """
         if sum(self.shares) >= 1:
             yield "test", f"with validation takes {sum(self.shares):g} of the rows; none are left"
-        if self.split and not any(self.shares):
-            yield "split", "has no effect without a share of the rows for validation or test"
+        if not self.shares[0]:
+            because = "without a share of the rows for validation"
+            yield from self.without_effect("train_on_validation", because=because)
         if self.weight in self.target.columns:
             yield "weight", "is also the target"
         if isinstance(self.split, GroupSplit | TimeSplit):

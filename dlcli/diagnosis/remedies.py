@@ -143,7 +143,7 @@ def reduced_rate(config: Config) -> Patch | None:
     """A rate that goes down whenever the loss stands still, where it is constant."""
     if not isinstance(config.learning_rate_schedule, Constant):
         return None
-    monitor = "loss" if config.data.validation is None else "val_loss"
+    monitor = "val_loss" if config.data.has_validation else "loss"
     value = f"{{name: reduce_on_plateau, monitor: {monitor}, factor: 0.3, patience: 5}}"
     why = "makes the steps smaller whenever the loss stands still"
     return Patch("on-plateau", why, (("learning_rate_schedule", value),))
@@ -200,7 +200,7 @@ def earlier_stop(config: Config) -> Patch | None:
     """An end at the best epoch, where there are rows to tell it by."""
     stopping, optimizer = config.early_stopping, config.optimizer
     averaged = optimizer.use_ema and optimizer.ema_overwrite_frequency is None
-    if config.data.validation is None or averaged or (stopping and stopping.restore_best_weights):
+    if not config.data.has_validation or averaged or (stopping and stopping.restore_best_weights):
         return None
     why = "ends once validation rows are predicted no better, and keeps the best epoch's weights"
     value = f"{{monitor: val_loss, patience: {_PATIENCE}}}"

@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import numpy as np
 
 from dlcli.config import ConfigFile
-from dlcli.config.data import GroupSplit, RandomSplit, SplitChoice, StratifiedSplit, TimeSplit
+from dlcli.config.data import RandomSplit, SplitChoice, StratifiedSplit
 from dlcli.encoding import TargetKind
 from dlcli.encoding.types import infer_type
 from dlcli.errors import ConfigError, DataError, Problem
 from dlcli.experiment.tables import Sources
-from dlcli.split import (
-    Assignment,
-    Rows,
-    Shares,
-    Split,
-    group_split,
-    random_split,
-    stratified_split,
-    time_split,
-)
+from dlcli.split import Rows, Shares, Split, assign
 from dlcli.table import Table
 
 
@@ -44,48 +32,32 @@ def deal_pool(
 ) -> tuple[Rows, Split, SplitChoice]:
     """The same, and which rows of the training file are no test rows: indices from 0, ascending."""
     data, train = file.config.data, sources.train
-    if kind.classes:
+    classes = kind.columns[0] if kind.classes else None
+    if classes:
         _refuse_lone_classes(train, kind)
-    how = data.split or (StratifiedSplit() if kind.classes else RandomSplit())
+    how = data.split or (StratifiedSplit() if classes else RandomSplit())
+    if isinstance(how, StratifiedSplit) and not classes:
+        raise _without_classes(kind)
     if not any(data.shares):
         split, pool = Split(train, sources.validation, sources.test), np.arange(train.rows)
     else:
-        rows = _assign(file, train, how, kind)
+        rows = assign(train, how, classes, Shares(*data.shares), file.config.seed)
         pool = np.sort(np.concatenate([rows.train, rows.validation]))
+        steers = len(rows.validation) and not data.train_on_validation
         split = Split(
-            train.take(rows.train),
-            train.take(rows.validation) if len(rows.validation) else sources.validation,
+            train.take(rows.train if steers else pool),
+            train.take(rows.validation) if steers else sources.validation,
             train.take(rows.test) if len(rows.test) else sources.test,
         )
     _check_enough(split.train, kind)
     return pool, split, how
 
 
-def _assign(file: ConfigFile, table: Table, how: SplitChoice, kind: TargetKind) -> Assignment:
-    shares, seed = Shares(*file.config.data.shares), file.config.seed
-    if isinstance(how, GroupSplit):
-        return group_split(table, how.column, shares, seed)
-    if isinstance(how, TimeSplit):
-        return time_split(table, how.column, shares)
-    if isinstance(how, RandomSplit):
-        with _told_of(table.file):
-            return random_split(table.rows, shares, seed)
-    if not kind.classes:
-        what = "labels" if kind.labels else "a number"
-        message = f"'stratified' is for classes, and {kind.name} is {what}; use random"
-        raise ConfigError([Problem("data.split", message)])
-    [column] = kind.columns
-    with _told_of(table.file, column):
-        return stratified_split(table.codes(column)[0], shares, seed)
-
-
-@contextmanager
-def _told_of(file: str, column: str | None = None) -> Iterator[None]:
-    """Adds to errors of mere numbers where these came from."""
-    try:
-        yield
-    except DataError as error:
-        raise DataError(str(error), file=file, column=column) from None
+def _without_classes(kind: TargetKind) -> ConfigError:
+    """The error for classes to deal out where there are none."""
+    what = "labels" if kind.labels else "a number"
+    message = f"'stratified' is for classes, and {kind.name} is {what}; use random"
+    return ConfigError([Problem("data.split", message)])
 
 
 def _check_enough(train: Table, kind: TargetKind) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from dlcli.config import ConfigFile
 from dlcli.config.data import SplitChoice
 from dlcli.encoding import TargetKind
-from dlcli.errors import UsageError
+from dlcli.errors import ConfigError, Problem, UsageError
 from dlcli.experiment.dealing import deal_pool
 from dlcli.experiment.events import Events
 from dlcli.experiment.tables import read_sources, target_of
@@ -45,8 +45,15 @@ def read_pool(file: ConfigFile, events: Events) -> Pool:
 
     Raises:
         UsageError: for a file that isn't there, or rows that are to wait on disk.
+        ConfigError: for weights to start from, which may have learned from any of the rows.
         ConfigError, DataError: see the rooms that it passes through.
     """
+    if file.config.initial_weights is not None:
+        message = (
+            "may have learned from rows that are to judge, which then could not; leave it out: "
+            "--set initial_weights=null"
+        )
+        raise ConfigError([Problem("initial_weights", message)])
     if file.config.data.storage == "disk":
         raise UsageError(
             f"{file.path}: with data.storage: disk, rows are read anew for each training; the many "

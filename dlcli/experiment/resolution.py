@@ -11,6 +11,33 @@ from dlcli.experiment.earlier import earlier_run
 from dlcli.experiment.preparation import Prepared
 
 
+def moved_config(file: ConfigFile, folder: Path, *, keep_tune: bool = False) -> Config:
+    """The config as given, for a file in another folder.
+
+    Args:
+        file: the config as given.
+        folder: where the config will stand, so that its paths lead to the same files.
+        keep_tune: whether what to search for is kept, which training doesn't read.
+    """
+
+    def moved(source: float | Files | None) -> float | Files | None:
+        if isinstance(source, tuple):
+            return tuple(_path_from(folder, file.resolve(each)) for each in source)
+        return _path_from(folder, file.resolve(source)) if isinstance(source, str) else source
+
+    config = file.config
+    sources = {key: moved(getattr(config.data, key)) for key in ("train", "validation", "test")}
+    earlier = config.initial_weights
+    update = {
+        "name": file.name,
+        "data": config.data.model_copy(update=sources),
+        "initial_weights": earlier and _path_from(folder, earlier_run(file, earlier)),
+    }
+    if not keep_tune:
+        update["tune"] = None
+    return config.model_copy(update=update)
+
+
 def resolved_config(file: ConfigFile, prepared: Prepared, folder: Path, threads: int) -> Config:
     """The config with all that was inferred, for a file in another folder.
 
@@ -20,26 +47,17 @@ def resolved_config(file: ConfigFile, prepared: Prepared, folder: Path, threads:
         folder: where the resolved config will stand, so that its paths lead to the same files.
         threads: how many train.
     """
-
-    def moved(source: float | Files | None) -> float | Files | None:
-        if isinstance(source, tuple):
-            return tuple(_path_from(folder, file.resolve(each)) for each in source)
-        return _path_from(folder, file.resolve(source)) if isinstance(source, str) else source
-
-    config, data = file.config, file.config.data
+    config = moved_config(file, folder)
+    data = config.data
     data = data.model_copy(
         update={
-            "train": moved(data.train),
-            "validation": moved(data.validation),
-            "test": moved(data.test),
-            "split": prepared.dealt if any(data.shares) else None,
+            "split": prepared.dealt if any(data.shares) else data.split,
             "target": data.target.model_copy(update={"type": prepared.target.type}),
         }
     )
     features = {column: decision.feature for column, decision in prepared.decisions.items()}
     return config.model_copy(
         update={
-            "name": file.name,
             "data": data,
             "input": config.input.model_copy(update={"features": features}),
             "output": prepared.head.output,
@@ -47,8 +65,6 @@ def resolved_config(file: ConfigFile, prepared: Prepared, folder: Path, threads:
             "metrics": prepared.head.metrics,
             "engine": prepared.engine,
             "threads": threads,
-            "initial_weights": config.initial_weights
-            and _path_from(folder, earlier_run(file, config.initial_weights)),
         }
     )
 

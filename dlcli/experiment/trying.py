@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import gc
-import logging
 import os
 import shlex
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain, count, zip_longest
 from pathlib import Path
@@ -20,6 +18,7 @@ from dlcli.diagnosis import Finding, Patch
 from dlcli.diagnosis.case import read_config
 from dlcli.errors import ConfigError, DivergenceError, OutOfMemoryError, UsageError
 from dlcli.experiment.events import Listener
+from dlcli.experiment.loading import without_retracing_warnings
 from dlcli.experiment.origin import check_data
 from dlcli.experiment.story import train
 from dlcli.run import Run
@@ -118,11 +117,13 @@ def try_patches(
         DlcliError: of the kind that fits, for what no patch can change: data that are gone.
     """
     file = read_config(run)
-    if file.config.data.validation is None:
+    if not file.config.data.has_validation:
         config = shlex.quote(str(run.path / "resolved.yaml"))
+        learns = file.config.data.train_on_validation
+        setting = "data.train_on_validation=false" if learns else "data.validation=0.2"
         raise UsageError(
             f"{run.path}: has no validation rows, by which patches could be judged; train it with "
-            f"some: dlcli train {config} --set data.validation=0.2"
+            f"some: dlcli train {config} --set {setting}"
         )
     check_data(run, file)
     before = Subject.read(run) if run.has("metrics.json") else None
@@ -140,31 +141,13 @@ def winner(trials: Sequence[Trial]) -> Trial | None:
 def _tried(run: Run, before: Subject | None, trial: Trial, listener: Listener) -> Trial:
     try:
         file = read_config(run, trial.patch.overrides)
-        with _without_retracing_warnings():
+        with without_retracing_warnings():
             made = train(file, _free_folder(run, trial.patch), listener)
     except (ConfigError, DivergenceError, OutOfMemoryError) as error:
         traceback.clear_frames(error.__traceback__)  # they hold what takes up the memory
         gc.collect()
         return replace(trial, problem=str(error).partition("\n")[0])
     return _judged(before, Subject.read(made), trial)
-
-
-@contextmanager
-def _without_retracing_warnings() -> Iterator[None]:
-    """Keeps back what TensorFlow says of several programs in one process, which is as it should be.
-
-    Each training has a program of its own, and TensorFlow takes them for one that is built anew.
-    """
-    logger = logging.getLogger("tensorflow")
-    logger.addFilter(_is_no_retracing)
-    try:
-        yield
-    finally:
-        logger.removeFilter(_is_no_retracing)
-
-
-def _is_no_retracing(record: logging.LogRecord) -> bool:
-    return "triggered tf.function retracing" not in record.getMessage()
 
 
 def _free_folder(run: Run, patch: Patch) -> Path:

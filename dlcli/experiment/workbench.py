@@ -18,7 +18,11 @@ from dlcli.config import Config
 from dlcli.config.training import Engine
 from dlcli.encoding import Rows
 from dlcli.experiment.events import Events
-from dlcli.experiment.loading import quiet_tensorflow, without_collection
+from dlcli.experiment.loading import (
+    quiet_tensorflow,
+    without_collection,
+    without_retracing_warnings,
+)
 from dlcli.experiment.memory import available_memory
 from dlcli.experiment.pool import Pool
 from dlcli.experiment.preparation import Prepared, encode_sets, settle
@@ -30,7 +34,7 @@ from dlcli.split import Split
 from dlcli.table import Table
 
 if TYPE_CHECKING:
-    from dlcli.training import Job, Keeper, Programs, Trained
+    from dlcli.training import Device, Job, Keeper, Programs, Trained
 
 Progress = Callable[[int, Mapping[str, float]], None]
 """Is told of each epoch, from 1, with its values by column of history.csv; may raise to end it."""
@@ -131,23 +135,33 @@ class Workbench:
         config: the config as given, of which candidates are variants; device and threads are its.
         events: are told what is found in the rows, each warning once.
         trainings: about how many trainings of a shape there will be, over which compiling pays.
+        keeps: whether encoded rows are kept for other candidates on the same part.
     """
 
     pool: Pool
     config: Config
     events: Events
     trainings: int = 1
+    keeps: bool = True
     _kept: dict[object, _Encoded] = field(default_factory=dict, repr=False)
     _told: set[str] = field(default_factory=set, repr=False)
 
     @cached_property
-    def programs(self) -> Programs:
-        """TensorFlow, loaded and set up, and the programs that were compiled."""
+    def device(self) -> Device:
+        """What trains; TensorFlow is loaded and set up from here on."""
         with quiet_tensorflow(), without_collection():
-            from dlcli.training import Programs, prepare_device
+            from dlcli.training import prepare_device
 
             device = prepare_device(self.config.device, self.config.threads)
         self.events.tell("device", device=device.name, threads=device.threads)
+        return device
+
+    @cached_property
+    def programs(self) -> Programs:
+        """The programs that were compiled."""
+        assert self.device
+        from dlcli.training import Programs
+
         return Programs()
 
     def train(self, config: Config, part: Part, progress: Progress, keeper: Keeper) -> Outcome:
@@ -179,7 +193,8 @@ class Workbench:
         job = Job(
             config, network, head, encoding.target, rows["train"], rows.get("validation"), None
         )
-        trained = train_job(job, engine, progress, keeper, programs)
+        with without_retracing_warnings():
+            trained = train_job(job, engine, progress, keeper, programs)
         resolved = config.model_copy(
             update={"output": head.output, "loss": head.loss, "metrics": head.metrics}
         )
@@ -190,6 +205,8 @@ class Workbench:
     def _encode(self, config: Config, part: Part) -> _Encoded:
         """The rows of a part as a candidate reads them, which others may have read alike."""
         scaling = resolve_head(config, self.pool.target).output.scaling
+        if not self.keeps:
+            return self._made(config, part)
         key = (part, repr(config.input), repr(scaling))
         if key not in self._kept:
             made = self._made(config, part)
@@ -210,8 +227,11 @@ class Workbench:
         return _Encoded(prepared, encode_sets(config.data.weight, prepared, quiet))
 
     def _tell_once(self, event: str, fields: dict[str, object]) -> None:
-        """Passes each warning on once: they are much the same for all parts."""
-        message = str(fields.get("message"))
+        """Passes each warning on once: they are much the same for all parts.
+
+        Rows held out stand where test rows do, of which there are none.
+        """
+        message = str(fields.get("message")).replace("test rows", "held-out rows")
         if event == "warning" and message not in self._told:
             self._told.add(message)
-            self.events.tell(event, **fields)
+            self.events.tell(event, **{**fields, "message": message})

@@ -19,8 +19,8 @@ from dlcli.training.numbers import optimizer_without_numbers, without_numbers
 from dlcli.training.program import is_normalized
 from dlcli.training.snapshots import Arrays, values_of
 
-MOST_PROGRAMS = 16
-"""Programs that are kept; the one that was used longest ago goes first."""
+MOST_PROGRAMS = 8
+"""Programs that are kept, of some 20 MB each; the one that was used longest ago goes first."""
 MOST_STARTS = 8
 """Seeds whose first weights are kept with a program."""
 

@@ -170,9 +170,9 @@ REFUSED = {
         data("validation: 0.6, test: 0.6"),
         "1:62: data.test: with validation takes 1.2 of the rows; none are left",
     ),
-    "a split of nothing": (
+    "classes of a number, with nothing to deal out": (
         data("split: stratified"),
-        "1:46: data.split: has no effect without a share of the rows for validation or test",
+        "1:46: data.split: 'stratified' is for classes, and 'y' is a number; use random",
     ),
     "classes dealt out of a number": (
         data("validation: 0.2, split: stratified"),

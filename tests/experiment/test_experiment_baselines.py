@@ -313,6 +313,7 @@ def test_the_rows_lie_on_the_device_once_for_both():
     train_job(job, GRAPH, lambda *_: None)
     simple = linear_job(job)
     placed = dict(simple.placed)
-    assert [array.shape for array in placed.values()] == [encoded["train"].inputs.matrix.shape]
+    assert [matrix.shape for matrix, _ in placed.values()] == [encoded["train"].inputs.matrix.shape]
     train_job(simple, GRAPH, lambda *_: None)
-    assert simple.placed == placed
+    assert list(simple.placed) == list(placed)
+    assert all(simple.placed[key][1] is held for key, (_, held) in placed.items())

@@ -1,4 +1,4 @@
-"""What is said of rows that can't be dealt out to training, validation and test."""
+"""Rows dealt out to training, validation and test, and what is said of those that can't be."""
 
 from __future__ import annotations
 
@@ -7,9 +7,14 @@ from pathlib import Path
 import pytest
 
 from dlcli.config import load_config
-from dlcli.errors import DataError
+from dlcli.errors import ConfigError, DataError
+from dlcli.experiment import train
 from dlcli.experiment.dealing import deal
 from dlcli.experiment.tables import read_sources, target_of
+from dlcli.split import Split
+
+SPLITS = ["random", "stratified", "{name: group, column: g}", "{name: time, column: x}"]
+EVERY = "data.train_on_validation=true"
 
 
 @pytest.fixture(autouse=True)
@@ -77,3 +82,72 @@ def refusal(data: str, target: list[str]) -> str:
 )
 def test_the_file_and_column_are_named(data: str, target: list[str], message: str) -> None:
     assert refusal(data, target) == message
+
+
+def write(split: str) -> None:
+    """A config that holds rows out of 40, whose column `x` counts them."""
+    lines = [f"{row},{row % 10},{'ab'[row % 2]}\n" for row in range(40)]
+    Path("d.csv").write_text("x,g,y\n" + "".join(lines), "utf-8")
+    Path("c.yaml").write_text(
+        f"data: {{train: d.csv, target: y, validation: 0.2, test: 0.2, split: {split}}}\n"
+        "hidden: []\nepochs: 2\n",
+        "utf-8",
+    )
+
+
+def dealt(*overrides: str) -> Split:
+    file = load_config(Path("c.yaml"), overrides)
+    sources = read_sources(file)
+    return deal(file, sources, target_of(file, sources))[0]
+
+
+def rows(split: Split) -> dict[str, list[float]]:
+    tables = {"train": split.train, "validation": split.validation, "test": split.test}
+    return {name: table.numbers("x").tolist() for name, table in tables.items() if table}
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_validation_rows_are_learned_from_in_the_order_of_the_file(split: str) -> None:
+    write(split)
+    apart, together = rows(dealt()), rows(dealt(EVERY))
+    assert together == {
+        "train": sorted(apart["train"] + apart["validation"]),
+        "test": apart["test"],
+    }
+    assert len(together["train"]) == 32
+
+
+def test_without_test_rows_every_row_is_learned_from() -> None:
+    write("random")
+    together = rows(dealt("data={train: d.csv, target: y, validation: 0.2}", EVERY))
+    assert together == {"train": [*range(40)]}
+
+
+def test_a_training_on_validation_rows_validates_by_none() -> None:
+    write("stratified")
+    told: list[dict[str, object]] = []
+    run = train(
+        load_config(Path("c.yaml"), [EVERY]),
+        listener=lambda event, fields: told.append(fields) if event == "data" else None,
+    )
+    assert [fields["rows"] for fields in told] == [{"train": 32, "test": 8}]
+    assert list(run.read_history()) == ["loss", "accuracy", "learning_rate"]
+    assert sorted(run.read_metrics()) == ["test", "train"]
+    again = load_config(run.resolved_path())
+    assert again.config.data.train_on_validation
+    assert again.config.data.validation == 0.2
+
+
+def test_a_split_without_shares_is_for_folds_and_leaves_all_rows_to_training() -> None:
+    write("{name: time, column: x}")
+    split = dealt("data={train: d.csv, target: y, split: {name: time, column: x}}")
+    assert rows(split) == {"train": [*range(40)]}
+
+
+def test_classes_of_a_number_are_refused_without_shares_too() -> None:
+    write("stratified")
+    with pytest.raises(ConfigError) as caught:
+        dealt("data={train: d.csv, target: x, split: stratified}")
+    assert str(caught.value) == (
+        "data.split: 'stratified' is for classes, and 'x' is a number; use random"
+    )
