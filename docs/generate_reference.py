@@ -243,16 +243,18 @@ def as_yaml(value: object) -> str:
 def sections_in(field: FieldInfo) -> Iterator[tuple[type[Section], str]]:
     """Yields the sections that a key holds without a choice, and `[i]` where it is a list."""
     if not any(isinstance(mark, OneOf) for mark in field.metadata):
-        yield from sections_of(field.annotation, "")
+        yield from dict.fromkeys(sections_of(field.annotation, ""))
 
 
 def sections_of(annotation: Any, step: str) -> Iterator[tuple[type[Section], str]]:  # noqa: ANN401
-    """Yields the sections within a type, and `[i]` where it is a list."""
+    """Yields the sections within a type, and `[i]` where it is a list, `.*` where a mapping."""
     if isinstance(annotation, type) and issubclass(annotation, Section):
         yield annotation, step
     inner, *marks = get_args(annotation) or (None,)
     if get_origin(annotation) is tuple:
         yield from sections_of(inner, "[i]")
+    elif get_origin(annotation) is Mapping:
+        yield from sections_of(marks[0], ".*")
     elif get_origin(annotation) is Annotated and not any(isinstance(m, OneOf) for m in marks):
         yield from sections_of(inner, step)
     elif get_origin(annotation) in UNIONS:

@@ -19,8 +19,9 @@ from dlcli.cli.options import PATH, settings, verbose
 def validate(config: Path, settings: tuple[str, ...], data: bool) -> None:
     """Check a config, or a run folder.
 
-    All problems of a config are reported at once; if there are none, its network is shown. Of large
-    data files only the header is read, and what depends on the rows is shown as `?`.
+    All problems of a config are reported at once; if there are none, its network is shown, and what
+    it searches for. Of large data files only the header is read, and what depends on the rows is
+    shown as `?`.
 
     A run folder is compared, file by file, with its manifest.
     """
@@ -51,6 +52,7 @@ def _validate_config(path: Path, settings: tuple[str, ...], data: bool) -> None:
     file = read_config(path, settings)  # a mistake in it need not wait for what comes next
 
     from dlcli.cli.narration import tell
+    from dlcli.cli.space import space_table
     from dlcli.cli.text import layer_table
     from dlcli.experiment.checking import check
 
@@ -60,3 +62,6 @@ def _validate_config(path: Path, settings: tuple[str, ...], data: bool) -> None:
         click.echo(f"note: {note}", err=True)
     for line in layer_table(checked.layers):
         click.echo(line)
+    if file.config.tune:
+        for line in ("", *space_table(file.config.tune)):
+            click.echo(line)

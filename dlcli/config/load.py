@@ -49,7 +49,7 @@ class ConfigFile:
             yield
         except ConfigError as error:
             problems = map(self.document.located, error.problems)
-            raise ConfigError(sorted(problems, key=_line_and_column)) from None
+            raise ConfigError(sorted(problems, key=line_and_column)) from None
 
 
 def _run_name(text: str) -> str:
@@ -99,16 +99,17 @@ def validated(document: Document) -> Config:
         problems += [problem for problem in found if problem.path not in known]
         untold = max(0, error.error_count() - MOST_PROBLEMS)
     if problems:
-        problems.sort(key=_line_and_column)
+        problems.sort(key=line_and_column)
         untold += len(problems[MOST_PROBLEMS:])
         rest = [document.problem((), f"and {untold} more problems")] if untold else []
         raise ConfigError([*problems[:MOST_PROBLEMS], *rest])
     return config
 
 
-def _line_and_column(problem: Problem) -> list[int]:
+def line_and_column(problem: Problem) -> list[int]:
+    """Where a problem stands, to sort by; what came from an argument comes first."""
     place = re.search(r":(\d+):(\d+)$", problem.position)
-    if place is None:  # an argument comes before the text
+    if place is None:
         return []
     return [int(number) for number in place.groups()]
 

@@ -15,12 +15,17 @@ from typing import get_args
 from dlcli.config.features import Feature
 from dlcli.config.overrides import label, read_argument
 from dlcli.config.paths import Path, printable
+from dlcli.config.ranges import Range
 from dlcli.errors import Problem
 
-_PLACES = {"input.features": "column", "class_weight": "class"}
+_PLACES = {"input.features": "column", "class_weight": "class", "tune.space": "setting"}
 """Where keys are names of the user's own, and what they are the names of."""
 _KEYS = sorted({key for kind in get_args(get_args(Feature)[0]) for key in kind.model_fields})
-_KEYS_BEHIND = re.compile(rf"\.(?:{'|'.join(_KEYS)})(?:\.\w+)*$")
+_KEYS_BEHIND = {
+    "input.features": re.compile(rf"\.(?:{'|'.join(_KEYS)})(?:\.\w+)*$"),
+    "tune.space": re.compile(rf"\.(?:{'|'.join(Range.model_fields)})$"),
+}
+"""What may follow a name."""
 _LONG_VALUE = re.compile(r"""=\s*[{\["']""")
 
 
@@ -44,10 +49,12 @@ def _hint(argument: str) -> str:
     if place is None:
         return ""
     rest = path[len(place) :]
-    keys = _KEYS_BEHIND.search(rest) if place == "input.features" else None
+    keys = _KEYS_BEHIND[place].search(rest) if place in _KEYS_BEHIND else None
     behind = keys[0] if keys else ""
     name = _bare(rest.removesuffix(behind))
     quoted = f"{place}[{json.dumps(name, ensure_ascii=False)}]{behind}={value}"
+    if place == "tune.space" and name.startswith("hidden."):  # has its settings below it
+        return ""
     if not (name and value) or _path(quoted) == _path(argument):
         return ""
     setting = printable(shlex.quote(quoted))

@@ -19,7 +19,7 @@ from dlcli.config.schedules import (
     ReduceOnPlateau,
     Schedule,
 )
-from dlcli.config.section import Conflict, Expected, PositiveInt, Section
+from dlcli.config.section import Conflict, Expected, OfKey, PositiveInt, Section
 from dlcli.config.training import (
     AutoEngine,
     Checkpoint,
@@ -29,6 +29,7 @@ from dlcli.config.training import (
     Engine,
     MetricName,
 )
+from dlcli.config.tuning import Tune
 from dlcli.errors import did_you_mean
 
 RunName = Annotated[
@@ -90,6 +91,8 @@ class Config(Section):
     """Number format of the layers' products; weights are float32 throughout."""
     checkpoint: Checkpoint = Checkpoint()
     """How often a run that is killed can be gone on with."""
+    tune: Tune | None = None
+    """What `dlcli tune` searches for; training alone doesn't read it."""
 
     @property
     def reserved(self) -> tuple[str, ...]:
@@ -106,6 +109,7 @@ class Config(Section):
         yield from self._monitor_conflicts()
         yield from self._epoch_conflicts()
         yield from self._average_conflicts()
+        yield from self._tune_conflicts()
         if self.metrics and len(set(self.metrics)) < len(self.metrics):
             yield "metrics", "names a metric twice"
         is_xla = isinstance(self.engine, CompiledEngine) and self.engine.jit_compile is True
@@ -138,6 +142,11 @@ class Config(Section):
                 " set restore_best_weights: false",
             )
 
+    def _tune_conflicts(self) -> Iterator[Conflict]:
+        if self.tune and "seed" in self.tune.space and any(self.data.shares):
+            reason = "it also deals out the shares of data.validation and data.test"
+            yield ("tune", "space", "seed"), OfKey(f"can't be varied: {reason}")
+
     def _monitor_conflicts(self) -> Iterator[Conflict]:
         known = ("loss", *(self.metrics if self.metrics is not None else get_args(MetricName)))
         for key in ("early_stopping", "learning_rate_schedule"):
@@ -151,8 +160,10 @@ class Config(Section):
                 way_out = "" if is_metric else did_you_mean(watcher.monitor, allowed)
                 way_out = way_out or f"; allowed: {', '.join(allowed)}"
                 yield f"{key}.monitor", f"unknown '{watcher.monitor}'{way_out}"
-            elif bare != watcher.monitor and self.data.validation is None:
+            elif bare != watcher.monitor and not self.data.has_validation:
+                is_taken = self.data.train_on_validation
+                way_out = "train_on_validation: false" if is_taken else "validation: 0.15"
                 yield (
                     f"{key}.monitor",
-                    f"'{watcher.monitor}' needs rows to validate on; set data.validation: 0.15",
+                    f"'{watcher.monitor}' needs rows to validate on; set data.{way_out}",
                 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Self, get_args
+from typing import Annotated, Any, ClassVar, Self, get_args
 
 from pydantic import (
     BaseModel,
@@ -36,10 +36,14 @@ MOST_PROBLEMS = 100
 """Problems of a config that are told one by one."""
 
 UNKNOWN_KEY = "unknown_key"
-"""Type of the error whose place is the key, not its value."""
+"""Type of the errors whose place is the key, not its value."""
 
 NOTHING = "nothing"
 """A null, in messages: what a key has that nothing stands behind."""
+
+
+class OfKey(str):
+    """A message of a conflict that is about the key, not about its value."""
 
 
 class Section(BaseModel):
@@ -48,6 +52,8 @@ class Section(BaseModel):
     model_config = ConfigDict(
         strict=True, frozen=True, extra="forbid", use_attribute_docstrings=True
     )
+    synonyms: ClassVar[Mapping[str, str]] = {}
+    """Keys that others call otherwise, by what they call them, for messages."""
 
     def conflicts(self) -> Iterator[Conflict]:
         """Yields the keys that are right alone and wrong together."""
@@ -97,7 +103,8 @@ def _line(message: str, key: str | int | None = None, kind: str = "choice") -> I
 
 
 def _conflict(path: str | tuple[str, ...], message: str) -> InitErrorDetails:
-    error = PydanticCustomError("conflict", "{message}", {"message": message})
+    kind = UNKNOWN_KEY if isinstance(message, OfKey) else "conflict"
+    error = PydanticCustomError(kind, "{message}", {"message": message})
     parts = path if isinstance(path, tuple) else tuple(path.split("."))
     return InitErrorDetails(type=error, loc=parts, input=None)
 
@@ -143,7 +150,8 @@ def _way_out(message: str, loc: tuple[int | str, ...], section: type[Section]) -
 def unknown_key(key: str, section: type[Section]) -> str:
     """Says that a key is unknown, with the nearest known one or else all of them."""
     known = list(section.model_fields)
-    return "unknown key" + (did_you_mean(key, known) or f"; allowed: {', '.join(known)}")
+    meant = section.synonyms.get(key, key)
+    return "unknown key" + (did_you_mean(meant, known) or f"; allowed: {', '.join(known)}")
 
 
 def shown(value: object) -> str:
@@ -203,6 +211,15 @@ def _words(phrase: str) -> list[str]:
     """The words that may be written as they are: `true` and `false` of `true or false`."""
     lone = re.match(r"((?:\w+, )*\w+),? or (\w+$)?", phrase)
     return [*lone[1].split(", "), *filter(None, [lone[2]])] if lone else []
+
+
+class Described(Expected):
+    """Says what is wanted in the reference alone: messages are about the parts that are wrong."""
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return handler(source)
 
 
 class OneOf:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dlcli.config import ConfigFile
+from dlcli.config.space import check_tune
 from dlcli.experiment.earlier import initial_weights
 from dlcli.experiment.events import Events, Listener
 from dlcli.experiment.preflight import check_memory
@@ -39,12 +40,13 @@ def check(
 
     Raises:
         UsageError: for a file that isn't there.
-        ConfigError: with every problem of the config with the headers, or the first with the rows,
-            a network too large for the memory among them.
+        ConfigError: with every problem of the config's search space, or with the headers, or the
+            first with the rows, a network too large for the memory among them.
         DataError: for what only the rows can show.
         RunError: for initial weights that are not there or don't fit.
     """
     with file.located():
+        check_tune(file)
         check_headers(file.config, read_headers(file))
         size = sum(path.stat().st_size for path in data_files(file))
         if size > LARGE_BYTES and not read_rows:

@@ -217,3 +217,46 @@ def test_a_config_that_is_not_there_ends_with_2(path, dlcli):
 def test_a_config_needs_no_ending(dlcli):
     Path("double.yaml").rename("double")
     assert dlcli("validate", "double").exit_code == 0
+
+
+@pytest.mark.usefixtures("config")
+def test_what_a_config_searches_for_is_shown_below_its_network(dlcli):
+    space = (
+        "tune={folds: 5, space: {optimizer.learning_rate: {low: 1e-4, high: 1e-1, log: true}, "
+        "hidden: {layers: {low: 1, high: 4}, units: [8, 16], dropout: {low: 0, high: 0.5}}, "
+        "batch_size: {low: 8, high: 64, step: 8}, early_stopping: [null, {monitor: loss}]}}"
+    )
+    result = dlcli("validate", "config.yaml", "--set", space)
+    assert result.stdout.splitlines()[5:] == [
+        "",
+        "tune                     50 trials, tpe, val_loss of 5 folds",
+        "optimizer.learning_rate  0.0001 to 0.1, log",
+        "hidden.layers            1 to 4",
+        "hidden.units             8, 16",
+        "hidden.dropout           0 to 0.5",
+        "batch_size               8 to 64 by 8",
+        "early_stopping           null, {monitor: loss}",
+    ]
+
+
+@pytest.mark.usefixtures("config")
+def test_a_grid_is_shown_with_the_number_of_its_combinations(dlcli):
+    grid = "tune={sampler: grid, time: 1m, space: {epochs: [1, 2], batch_size: {low: 3, high: 5}}}"
+    result = dlcli("validate", "config.yaml", "--set", grid)
+    assert result.stdout.splitlines()[6] == (
+        "tune        60 seconds, grid of 6 combinations, val_loss of the validation rows"
+    )
+
+
+@pytest.mark.usefixtures("config")
+def test_a_search_space_that_does_not_fit_is_told_without_a_look_at_the_data(dlcli):
+    Path("points.csv").unlink()
+    space = "tune={space: {epochs: [0, 1], optimizer.lerning_rate: [1, 2]}}"
+    result = dlcli("validate", "config.yaml", "--set", space)
+    assert result.exit_code == 2
+    assert result.stderr == (
+        f"error: --set '{space}': tune.space.epochs[0]: expected a positive integer, got 0\n"
+        f"error: --set '{space}': tune.space['optimizer.lerning_rate']: unknown key;"
+        " did you mean 'optimizer.learning_rate'?\n"
+        "2 problems\n"
+    )

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from dlcli.config import Config, load_config
+from dlcli.config.space import check_tune
 from dlcli.errors import ConfigError
 
 MINIMAL = "data: {train: a.csv, target: y}\nhidden: []\nepochs: 1\n"
@@ -33,13 +34,13 @@ def load_with(config_file: Path) -> Callable[..., Config]:
 
 @pytest.fixture
 def problems_of(config_file: Path) -> Callable[..., list[str]]:
-    """What is wrong with a whole config, a line each."""
+    """What is wrong with a whole config, a line each; its search space is looked at last."""
 
     def problems(content: str | bytes, *overrides: str) -> list[str]:
         raw = content.encode() if isinstance(content, str) else content
         config_file.write_bytes(raw)
         with pytest.raises(ConfigError) as caught:
-            load_config(config_file, overrides)
+            check_tune(load_config(config_file, overrides))
         return [str(problem) for problem in caught.value.problems]
 
     return problems

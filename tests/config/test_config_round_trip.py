@@ -15,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from dlcli.config import Config, dump_config, load_config
 from dlcli.config.document import Values, parse
+from dlcli.config.ranges import Range, Space
 from dlcli.config.section import Section
 
 TRICKY = ["no", "1e-3", "010", "null", "~", "true", "", " a ", "0x1F", "0o17", ".inf", "1:30", "=",
@@ -29,11 +30,31 @@ SCALARS: dict[object, st.SearchStrategy[Any]] = {
     bool: st.booleans(),
     type(None): st.none(),
 }
+CHOICES = st.recursive(
+    TEXTS | st.integers(-9, 9) | st.floats(0.01, 0.99) | st.booleans() | st.none(),
+    lambda below: (
+        st.lists(below, max_size=2).map(tuple) | st.dictionaries(TEXTS, below, max_size=2)
+    ),
+    max_leaves=3,
+)
+VARIED = (
+    st.builds(Range, low=st.integers(1, 9), high=st.integers(10, 99), log=st.booleans())
+    | st.builds(Range, low=st.floats(-9, 9), high=st.floats(10, 1e9), step=st.floats(0.1, 1))
+    | st.lists(CHOICES, min_size=2, max_size=3).map(tuple)
+)
+SPACES = st.dictionaries(
+    st.sampled_from(["epochs", "input.scaling", "hidden[0].units"]), VARIED, min_size=1
+) | st.dictionaries(st.sampled_from(["units", "activation.alpha"]), VARIED, min_size=1).map(
+    lambda layers: {"hidden": layers}
+)
+"""What may be searched; hardly a text that is drawn at random is the path of a setting."""
 
 
 def values(hint: Any) -> st.SearchStrategy[Any]:
     """Values that an annotation takes."""
     origin, arguments = get_origin(hint), get_args(hint)
+    if hint is Space:
+        return SPACES.filter(taken_by(TypeAdapter(hint)))
     if origin is Annotated:
         return values(arguments[0]).filter(taken_by(TypeAdapter(hint)))
     if origin in (Union, UnionType):
@@ -141,6 +162,7 @@ def test_a_written_config_spells_out_its_defaults_in_the_order_of_the_schema(pat
 seed: 0
 data:
   train: a.csv
+  train_on_validation: false
   format: {name: auto}
   target: {column: y, type: auto}
   missing: []

@@ -192,10 +192,10 @@ def test_a_whole_number_will_do_for_a_float(load_with: Load) -> None:
 CONFLICTS = [
     ("data.validation=0.5 data.test=0.5", "data.test: with validation takes 1 of the rows;"
                                           " none are left"),
-    ("data.split=random", "data.split: has no effect without a share of the rows for validation or"
-                          " test"),
-    ("data.validation=v.csv data.split=random", "data.split: has no effect without a share of the"
-                                                " rows for validation or test"),
+    ("data.train_on_validation=true", "data.train_on_validation: has no effect without a share of"
+                                      " the rows for validation"),
+    ("data.validation=v.csv data.test=0.1 data.train_on_validation=true",
+     "data.train_on_validation: has no effect without a share of the rows for validation"),
     ("data.weight=y", "data.weight: is also the target"),
     ("data.validation=0.5 data.split={name:\xa0group,column:\xa0y}",
      "data.split.column: is also the target"),
@@ -263,6 +263,12 @@ CONFLICTS = [
     ("learning_rate_schedule=reduce_on_plateau",
      "learning_rate_schedule.monitor: 'val_loss' needs rows to validate on;"
      " set data.validation: 0.15"),
+    ("data.validation=0.2 data.train_on_validation=true early_stopping={}",
+     "early_stopping.monitor: 'val_loss' needs rows to validate on;"
+     " set data.train_on_validation: false"),
+    ("data.validation=0.2 data.train_on_validation=true learning_rate_schedule=reduce_on_plateau",
+     "learning_rate_schedule.monitor: 'val_loss' needs rows to validate on;"
+     " set data.train_on_validation: false"),
     ("metrics=[mse] early_stopping.monitor=mae",
      "early_stopping.monitor: unknown 'mae'; allowed: loss, mse, val_loss, val_mse"),
 ]  # fmt: skip
@@ -279,6 +285,9 @@ def test_keys_that_are_wrong_together_are_a_problem(
 @pytest.mark.parametrize(
     "arguments",
     [
+        "data.split=random",
+        "data.validation=v.csv data.split=random",
+        "data.validation=0.2 data.train_on_validation=true early_stopping.monitor=loss",
         "data.validation=0.5 data.test=0.49 data.split=random",
         "data.validation=0.5 data.test=t.csv data.split=random",
         "optimizer={name:\xa0sgd,nesterov:\xa0true,momentum:\xa00.5}",

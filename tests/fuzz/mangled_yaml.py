@@ -64,6 +64,18 @@ device: cpu
 threads: 1
 precision: float32
 checkpoint: {seconds: 30}
+tune:
+  metric: val_rmse
+  trials: 20
+  time: 1h30m
+  space:
+    optimizer.learning_rate: {low: 1e-4, high: 1e-1, log: true}
+    hidden: {layers: {low: 0, high: 3}, units: [4, 8], dropout: {low: 0, high: 0.5, step: 0.1}}
+    loss: [mean_squared_error, {name: huber, delta: 2}]
+    early_stopping: [null, {patience: 2}]
+  folds: 3
+  sampler: {name: tpe, startup_trials: 5}
+  pruner: {name: median, startup_trials: 5, warmup: 0.2}
 """,
     """\
 data: {train: [t.csv], target: kind, validation: t.csv, test: 0.2, split: stratified}

@@ -1,0 +1,411 @@
+"""The dimensions of a search space, its candidates, and whether all of them fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dlcli.config import ConfigFile, dump_config, load_config
+from dlcli.config.activations import Elu, Gelu, Linear, Relu, Tanh
+from dlcli.config.regularizers import L2
+from dlcli.config.space import Dimension, candidate, check_tune, dimensions_of
+from dlcli.errors import ConfigError
+
+Load = Callable[..., ConfigFile]
+Problems = Callable[..., list[str]]
+
+CONFIG = """\
+data: {train: a.csv, target: y, validation: 0.2}
+hidden:
+  - {units: 8, activation: relu, kernel_regularizer: l2}
+  - {units: 4, activation: tanh, dropout: 0.5}
+epochs: 10
+tune:
+  space:
+"""
+"""A setting of the space stands in line 8."""
+
+
+@pytest.fixture
+def load(config_file: Path) -> Load:
+    """Loads the config with lines for the space, and with `--set` arguments."""
+
+    def loaded(*lines: str, config: str = CONFIG, overrides: tuple[str, ...] = ()) -> ConfigFile:
+        config_file.write_text(config + "".join(f"    {line}\n" for line in lines))
+        return load_config(config_file, overrides)
+
+    return loaded
+
+
+@pytest.fixture
+def problems(load: Load) -> Problems:
+    """What doesn't fit, for lines of the space."""
+
+    def found(*lines: str, config: str = CONFIG) -> list[str]:
+        with pytest.raises(ConfigError) as caught:
+            check_tune(load(*lines, config=config))
+        return [str(problem) for problem in caught.value.problems]
+
+    return found
+
+
+def dimensions(file: ConfigFile) -> tuple[Dimension, ...]:
+    assert file.config.tune is not None
+    return dimensions_of(file.config.tune)
+
+
+def dimension(load: Load, line: str) -> Dimension:
+    """The only dimension of a space of one line."""
+    (found,) = dimensions(load(line))
+    return found
+
+
+# Dimensions
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("epochs: {low: 1, high: 4}",
+         Dimension("epochs", "integer", 1, 4, 1)),
+        ("epochs: {low: 1, high: 6, step: 2}",
+         Dimension("epochs", "integer", 1, 5, 2)),
+        ("epochs: {low: 1, high: 64, log: true}",
+         Dimension("epochs", "integer", 1, 64, None, log=True)),
+        ("optimizer.learning_rate: {low: 1e-4, high: 1, log: true}",
+         Dimension("optimizer.learning_rate", "float", 0.0001, 1.0, None, log=True)),
+        ("hidden: {dropout: {low: 0, high: 0.5}}",
+         Dimension("hidden.dropout", "float", 0.0, 0.5, None)),
+        ("hidden[1].dropout: {low: 0, high: 0.75, step: 0.2}",
+         Dimension("hidden[1].dropout", "float", 0.0, 0.6, 0.2)),
+    ],
+)  # fmt: skip
+def test_a_range_is_a_dimension_whose_ends_are_reached(
+    load: Load, line: str, expected: Dimension
+) -> None:
+    found = dimension(load, line)
+    assert replace(found, place=()) == expected
+    assert type(found.low) is type(found.high) is type(expected.low)
+
+
+def test_choices_go_by_what_they_are_and_by_their_text_if_they_have_parts(load: Load) -> None:
+    line = "early_stopping: [null, true, 2, 0.5, no, {patience: 5, min_delta: 1e-4}, [{a: []}]]"
+    found = dimension(load, line)
+    assert found.kind == "choice"
+    assert found.labels == (
+        *(None, True, 2, 0.5, "no"),
+        "{patience: 5, min_delta: 0.0001}",
+        "[{a: []}]",
+    )
+
+
+def test_what_varies_in_all_hidden_layers_has_a_path_below_them(load: Load) -> None:
+    found = dimensions(
+        load("hidden: {layers: [1, 2], kernel_regularizer.l2: {low: 0.1, high: 1}}", "seed: [1, 2]",
+             overrides=("data.validation=null",))
+    )  # fmt: skip
+    assert [each.path for each in found] == [
+        "hidden.layers",
+        "hidden.kernel_regularizer.l2",
+        "seed",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "values"),
+    [
+        ("epochs: {low: 1, high: 6, step: 2}", [1, 3, 5]),
+        ("epochs: [5, 3]", [5, 3]),
+        ("hidden: {dropout: {low: 0.1, high: 0.45, step: 0.1}}", [0.1, 0.2, 0.3, 0.4]),
+        ("early_stopping: [null, {patience: 5}]", [None, "{patience: 5}"]),
+    ],
+)
+def test_values_that_end_can_be_counted(load: Load, line: str, values: list[object]) -> None:
+    found = dimension(load, line)
+    assert found.size == len(values)
+    assert [found.value(index) for index in range(found.size)] == values
+
+
+def test_all_numbers_between_can_not_be_counted(load: Load) -> None:
+    assert dimension(load, "optimizer.learning_rate: {low: 1e-4, high: 1e-1}").size is None
+
+
+# Candidates
+
+
+def test_a_value_takes_the_place_of_the_configs_own(load: Load) -> None:
+    file = load("epochs: {low: 5, high: 50}", "optimizer.learning_rate: {low: 1e-5, high: 1}")
+    config = candidate(file, {"epochs": 7, "optimizer.learning_rate": 2e-05}).config
+    assert (config.epochs, config.optimizer.learning_rate) == (7, 2e-05)
+    assert config.optimizer.name == "adam"
+
+
+def test_what_has_no_value_stays_and_what_is_searched_for_goes(load: Load) -> None:
+    file = load("epochs: [5, 50]")
+    assert candidate(file, {}).config == file.config.model_copy(update={"tune": None})
+
+
+def test_the_config_itself_stays_as_it_is(load: Load) -> None:
+    file = load("hidden: {layers: [1, 3], units: [16, 32]}", "optimizer.use_ema: [true, false]")
+    before = dump_config(file.config)
+    values = {"hidden.layers": 3, "hidden.units": 16, "optimizer.use_ema": True}
+    candidate(file, values)
+    assert candidate(file, {}).config.hidden == file.config.hidden
+    assert dump_config(file.config) == before
+    assert candidate(file, {}).config.optimizer.use_ema is False
+
+
+def test_layers_are_all_as_the_first_one(load: Load) -> None:
+    file = load("hidden: {layers: {low: 0, high: 3}}")
+    layers = candidate(file, {"hidden.layers": 3}).config.hidden
+    assert layers == (file.config.hidden[0],) * 3
+    assert candidate(file, {"hidden.layers": 0}).config.hidden == ()
+
+
+def test_what_varies_in_all_layers_is_the_same_in_each_and_the_rest_its_own(load: Load) -> None:
+    file = load("hidden: {units: [16, 32], activation: [relu, {name: elu, alpha: 0.5}]}")
+    first, second = candidate(
+        file, {"hidden.units": 32, "hidden.activation": "{name: elu, alpha: 0.5}"}
+    ).config.hidden
+    assert (first.units, first.activation) == (32, Elu(alpha=0.5))
+    assert (second.units, second.activation) == (32, Elu(alpha=0.5))
+    assert (first.kernel_regularizer, second.kernel_regularizer) == (L2(), None)
+    assert (first.dropout, second.dropout) == (0.0, 0.5)
+
+
+def test_a_part_of_a_layers_setting_can_vary(load: Load) -> None:
+    file = load("hidden: {layers: [1, 2], kernel_regularizer.l2: {low: 1e-5, high: 1e-1}}")
+    values = {"hidden.kernel_regularizer.l2": 0.001, "hidden.layers": 2}
+    assert [each.kernel_regularizer for each in candidate(file, values).config.hidden] == [
+        L2(l2=0.001),
+        L2(l2=0.001),
+    ]
+
+
+def test_one_layer_alone_can_vary(load: Load) -> None:
+    file = load("hidden[1].units: [16, 32]")
+    assert [each.units for each in candidate(file, {"hidden[1].units": 32}).config.hidden] == [
+        *(8, 32)
+    ]
+
+
+def test_whole_stacks_of_layers_can_be_chosen_from(load: Load) -> None:
+    file = load("hidden: [[], [{units: 3}], [{units: 5, activation: gelu}, {units: 2}]]")
+    labels = ("[]", "[{units: 3}]", "[{units: 5, activation: gelu}, {units: 2}]")
+    assert dimensions(file)[0].labels == labels
+    stacks = [candidate(file, {"hidden": label}).config.hidden for label in labels]
+    assert [[(each.units, each.activation) for each in stack] for stack in stacks] == [
+        [],
+        [(3, Linear())],
+        [(5, Gelu()), (2, Linear())],
+    ]
+
+
+def test_a_choice_may_be_nothing(load: Load) -> None:
+    file = load("hidden: {kernel_regularizer: [null, l2]}")
+    found = candidate(file, {"hidden.kernel_regularizer": None}).config.hidden
+    assert [each.kernel_regularizer for each in found] == [None, None]
+
+
+def test_a_text_that_looks_like_a_number_stays_a_text(load: Load) -> None:
+    file = load('early_stopping: [{monitor: loss}, "1e3"]')
+    with pytest.raises(ConfigError, match="got '1e3'"):
+        candidate(file, {"early_stopping": "1e3"})
+
+
+def test_layers_that_are_aliases_of_one_another_vary_one_by_one(load: Load) -> None:
+    config = CONFIG.replace("  - {units: 4, activation: tanh, dropout: 0.5}\n", "  - *a\n")
+    file = load("hidden[1].units: [16, 32]", config=config.replace("- {units: 8", "- &a {units: 8"))
+    found = candidate(file, {"hidden[1].units": 32}).config.hidden
+    assert [(each.units, each.activation) for each in found] == [(8, Relu()), (32, Relu())]
+
+
+def test_what_set_has_put_into_the_config_can_be_searched(load: Load) -> None:
+    file = load("epochs: [5, 50]", overrides=('tune.space["hidden[1].units"]=[16, 32]',))
+    values = {"epochs": 50, "hidden[1].units": 16}
+    config = candidate(file, values).config
+    assert (config.epochs, config.hidden[1].units, config.hidden[1].activation) == (50, 16, Tanh())
+
+
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [
+        ({"epochs": 6}, "epochs: expected one of '5', '50', got 6 (with epochs: 6)"),
+        ({"batch_size": 1.5}, "batch_size: expected an integer, got 1.5 (with batch_size: 1.5)"),
+        ({"batch_size": True}, "batch_size: expected an integer, got true (with batch_size: true)"),
+        ({"batch_size": -1},
+         "c.yaml:9:17: batch_size: expected a positive integer, got -1 (with batch_size: -1)"),
+        ({"epochs": "\x1b[2J"},
+         r"epochs: expected one of '5', '50', got '\x1b[2J' (with epochs: '\x1b[2J')"),
+        ({"seed": 6}, "seed: is not varied; tune.space has 'epochs', 'batch_size' (with seed: 6)"),
+    ],
+)  # fmt: skip
+def test_a_value_that_is_not_of_the_space_is_told(
+    load: Load, values: dict[str, int | float | str], problem: str
+) -> None:
+    file = load("epochs: [5, 50]", "batch_size: {low: 1, high: 4}")
+    with pytest.raises(ConfigError) as caught:
+        candidate(file, values)
+    assert str(caught.value) == problem
+
+
+def test_values_that_are_wrong_together_are_all_named(load: Load) -> None:
+    file = load("epochs: [5, 50]", "early_stopping.start_from_epoch: [1, 9]")
+    with pytest.raises(ConfigError) as caught:
+        candidate(file, {"epochs": 5, "early_stopping.start_from_epoch": 9})
+    assert str(caught.value) == (
+        "c.yaml:9:42: early_stopping.start_from_epoch: 9 is never reached in 5 epochs"
+        " (with epochs: 5, early_stopping.start_from_epoch: 9)"
+    )
+
+
+# Whether all of them fit
+
+
+def test_a_space_that_fits_is_not_spoken_of(load: Load) -> None:
+    check_tune(
+        load(
+            "optimizer.learning_rate: {low: 1e-4, high: 1e-1, log: true}",
+            "hidden: {layers: {low: 0, high: 4}, units: [1, 16], dropout: {low: 0, high: 0.5}}",
+            "batch_size: [32, 64]",
+            "early_stopping: [null, {patience: 3}]",
+            "input.scaling: [standard, {name: robust, limit: 2}]",
+        )
+    )
+
+
+def test_a_config_without_a_space_fits(load: Load) -> None:
+    check_tune(load(config=CONFIG.replace("tune:\n  space:\n", "")))
+
+
+def test_all_that_does_not_fit_is_told_at_once_in_its_place(problems: Problems) -> None:
+    assert problems(
+        "batch_size: [0, 1, -1]",
+        "optimizer: [adam, sdg]",
+        "hidden: {units: [8, 0], dropout: {low: 0, high: 1}, activation: [{name: elu, alpha: -1},"
+        " relu]}",
+        "early_stopping: [null, {patience: 3, monitr: loss}]",
+        "precision: [float32, float64]",
+    ) == [
+        "c.yaml:8:18: tune.space.batch_size[0]: expected a positive integer, got 0",
+        "c.yaml:8:24: tune.space.batch_size[2]: expected a positive integer, got -1",
+        "c.yaml:9:23: tune.space.optimizer[1]: unknown optimizer 'sdg'; did you mean 'sgd'?",
+        "c.yaml:10:25: tune.space.hidden.units[1]: expected a positive integer up to 1000000,"
+        " got 0",
+        "c.yaml:10:53: tune.space.hidden.dropout.high: expected a number in [0, 1), got 1",
+        "c.yaml:10:89: tune.space.hidden.activation[0].alpha: expected a number above 0, got -1",
+        "c.yaml:11:42: tune.space.early_stopping[1].monitr: unknown key; did you mean 'monitor'?",
+        "c.yaml:12:26: tune.space.precision[1]: expected 'float32', 'mixed_float16' or"
+        " 'mixed_bfloat16', got 'float64'; did you mean 'float32'?",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("optimizer.lerning_rate: [1, 2]",
+         "8:5: tune.space['optimizer.lerning_rate']: unknown key;"
+         " did you mean 'optimizer.learning_rate'?"),
+        ("optimzer.learning_rate: [1, 2]",
+         "8:5: tune.space['optimzer.learning_rate']: unknown key;"
+         " did you mean 'optimizer.learning_rate'?"),
+        ("batchsize: [1, 2]",
+         "8:5: tune.space.batchsize: unknown key; did you mean 'batch_size'?"),
+        ("hidden: {layer: [1, 2]}",
+         "8:14: tune.space.hidden.layer: unknown key; did you mean 'layers'?"),
+        ("hidden: {unit: [1, 2]}",
+         "8:14: tune.space.hidden.unit: unknown key; did you mean 'units'?"),
+        ("hidden: {kernel_regularizer: [l1, l2], batch_normalization.momentu: [0.5, 0.9]}",
+         "8:44: tune.space.hidden['batch_normalization.momentu']: unknown key;"
+         " did you mean 'batch_normalization.momentum'?"),
+        ("learning_rate_schedule.decay_rate: [0.5, 0.9]",
+         "8:5: tune.space['learning_rate_schedule.decay_rate']: unknown key; allowed: name"),
+    ],
+)  # fmt: skip
+def test_a_setting_that_there_is_not_is_told_with_the_nearest(
+    problems: Problems, line: str, problem: str
+) -> None:
+    assert problems(line) == [f"c.yaml:{problem}"]
+
+
+def test_what_is_wrong_in_every_value_is_told_once_for_all(problems: Problems) -> None:
+    assert problems("class_weight.yes: [-1, -1.5]", "hidden[4].units: [1, 2]") == [
+        "c.yaml:8:24: tune.space['class_weight.yes'][0]: class_weight: expected balanced, or a"
+        ' weight above 0 for each class, got {"yes": -1}',
+        "c.yaml:8:28: tune.space['class_weight.yes'][1]: class_weight: expected balanced, or a"
+        ' weight above 0 for each class, got {"yes": -1.5}',
+        "c.yaml:9:22: tune.space['hidden[4].units']: hidden: is a list of 2; expected an index up"
+        " to [2]",
+    ]
+
+
+def test_a_parameter_of_a_choice_that_the_config_does_not_make_is_told(problems: Problems) -> None:
+    config = CONFIG.replace(", kernel_regularizer: l2", "")
+    assert problems("hidden: {layers: [1, 2], kernel_regularizer.l2: [1, 2]}", config=config) == [
+        "c.yaml:8:53: tune.space.hidden['kernel_regularizer.l2']: hidden[0].kernel_regularizer:"
+        " expected a regularizer as {name: ...}, got no 'name'"
+    ]
+
+
+def test_numbers_between_are_not_whole(problems: Problems) -> None:
+    assert problems("epochs: {low: 10, high: 1e2}") == [
+        "c.yaml:8:19: tune.space.epochs.low: expected a positive integer, got 10.0;"
+        " for whole numbers, write both ends without a point or exponent",
+        "c.yaml:8:29: tune.space.epochs.high: expected a positive integer, got 100.0;"
+        " for whole numbers, write both ends without a point or exponent",
+    ]
+
+
+def test_a_value_that_is_wrong_beside_the_config_is_told(problems: Problems) -> None:
+    config = f"early_stopping: {{start_from_epoch: 7}}\n{CONFIG}"
+    assert problems("epochs: {low: 5, high: 50}", config=config) == [
+        "c.yaml:9:19: tune.space.epochs.low: early_stopping.start_from_epoch:"
+        " 7 is never reached in 5 epochs"
+    ]
+    assert problems("epochs: [50, 5]", config=config) == [
+        "c.yaml:9:18: tune.space.epochs[1]: early_stopping.start_from_epoch:"
+        " 7 is never reached in 5 epochs"
+    ]
+
+
+def test_a_value_that_is_wrong_beside_the_first_of_another_is_told(problems: Problems) -> None:
+    assert problems("optimizer.name: [sgd, adam]", "optimizer.momentum: {low: 0, high: 0.9}") == [
+        "c.yaml:8:27: tune.space['optimizer.name'][1]: optimizer.momentum: unknown key;"
+        " did you mean 'ema_momentum'?"
+    ]
+
+
+def test_layers_without_a_first_one_need_their_units(load: Load, problems: Problems) -> None:
+    config = CONFIG[: CONFIG.index("\n  -")] + " []\n" + CONFIG[CONFIG.index("epochs") :]
+    assert problems("hidden: {layers: [0, 1, 2], activation: [relu, elu]}", config=config) == [
+        "c.yaml:6:22: tune.space.hidden.layers: hidden[0].units: is required"
+    ]
+    check_tune(load("hidden: {layers: [0, 1], units: [8, 16]}", config=config))
+
+
+def test_layers_that_there_are_not_can_not_vary(problems: Problems) -> None:
+    config = CONFIG[: CONFIG.index("\n  -")] + " []\n" + CONFIG[CONFIG.index("epochs") :]
+    assert problems("hidden: {units: [8, 16]}", config=config) == [
+        "c.yaml:6:21: tune.space.hidden.units: varies the hidden layers, and there are none;"
+        " let 'layers' vary, too"
+    ]
+
+
+def test_of_very_many_problems_100_are_told(problems: Problems) -> None:
+    wrong = ", ".join(str(-number) for number in range(150))
+    found = problems(f"batch_size: [{wrong}]")
+    assert len(found) == 101
+    assert found[-1] == "c.yaml:8:5: tune.space: and 50 more problems"
+
+
+def test_what_no_setting_alone_is_to_blame_for_is_told_where_it_stands(problems: Problems) -> None:
+    config = f"input: {{features: {{a: {{type: numeric, scaling: log}}}}}}\n{CONFIG}"
+    bins = "piecewise_linear"
+    assert problems(f"input.encoding: [{bins}, {{name: {bins}, bins: 4}}]", config=config) == [
+        "c.yaml:1:48: input.features.a.scaling: has no effect beside"
+        " input.encoding: piecewise_linear; give the feature its own encoding"
+        " (with the first value of each setting in tune.space)"
+    ]

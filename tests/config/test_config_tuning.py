@@ -1,0 +1,433 @@
+"""The `tune` section: what may be varied and how, and what is said of what may not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, get_args
+
+import pytest
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+
+from dlcli.config import Config, dump_config, load_config
+from dlcli.config.document import Values, parse
+from dlcli.config.ranges import Range
+from dlcli.config.tuning import Grid, Median, NoPruner, RandomSampler, Tpe, Tune, TuneMetric
+from dlcli.scores import HIGHER_IS_BETTER
+
+Load = Callable[..., Config]
+Problems = Callable[..., list[str]]
+
+WHOLE = """\
+tune:
+  metric: val_loss
+  trials: 50
+  time: 10m
+  space:
+    optimizer.learning_rate: {low: 1e-4, high: 1e-1, log: true}
+    hidden:
+      layers: {low: 1, high: 4}
+      units: [16, 32, 64, 128]
+      activation: [relu, gelu, tanh]
+      dropout: {low: 0.0, high: 0.5}
+    batch_size: [32, 64, 128]
+    early_stopping: [null, {patience: 5}]
+  folds: 5
+  sampler: {name: tpe, startup_trials: 8}
+  pruner: {name: median, startup_trials: 3, warmup: 0.5}
+"""
+
+
+def tune_of(load_with: Load, lines: str, *overrides: str) -> Tune:
+    tune = load_with(lines, *overrides).tune
+    assert tune is not None
+    return tune
+
+
+def space(*lines: str, above: str = "") -> str:
+    """A section with some settings, the first of which stands in line 7 of the config."""
+    return f"tune:\n{above or '  metric: val_loss'}\n  space:\n" + "".join(
+        f"    {line}\n" for line in lines
+    )
+
+
+def test_the_whole_section_is_read(load_with: Load) -> None:
+    assert tune_of(load_with, WHOLE) == Tune(
+        metric="val_loss",
+        trials=50,
+        time=600.0,
+        space={
+            "optimizer.learning_rate": Range(low=1e-4, high=1e-1, log=True),
+            "hidden": {
+                "layers": Range(low=1, high=4),
+                "units": (16, 32, 64, 128),
+                "activation": ("relu", "gelu", "tanh"),
+                "dropout": Range(low=0.0, high=0.5),
+            },
+            "batch_size": (32, 64, 128),
+            "early_stopping": (None, {"patience": 5}),
+        },
+        folds=5,
+        sampler=Tpe(startup_trials=8),
+        pruner=Median(startup_trials=3, warmup=0.5),
+    )
+
+
+def test_a_space_alone_is_searched_by_50_trials_of_tpe_that_the_validation_loss_judges(
+    load_with: Load,
+) -> None:
+    tune = tune_of(load_with, space("epochs: [1, 2]"))
+    assert (tune.metric, tune.most_trials, tune.time) == ("val_loss", 50, None)
+    assert (tune.folds, tune.sampler, tune.pruner) == (None, Tpe(), Median())
+
+
+@pytest.mark.parametrize(
+    ("above", "most"),
+    [
+        ("  trials: 3", 3),
+        ("  time: 90", None),
+        ("  {time: 90, trials: 3}", 3),
+        ("  sampler: grid", None),
+        ("  {sampler: grid, trials: 3}", 3),
+        ("  sampler: random", 50),
+    ],
+)
+def test_trials_are_limited_by_their_number_by_time_or_by_the_grid(
+    load_with: Load, above: str, most: int | None
+) -> None:
+    lines = "\n".join(f"  {part}" for part in above.strip(" {}").split(", "))
+    assert tune_of(load_with, space("epochs: [1, 2]", above=lines)).most_trials == most
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [
+        ("90", 90.0),
+        ("0.5", 0.5),
+        ("90s", 90.0),
+        ("10m", 600.0),
+        ("1h", 3600.0),
+        ("1h30m", 5400.0),
+        ("2h1s", 7201.0),
+        ("1h1m1s", 3661.0),
+    ],
+)
+def test_a_time_is_read_in_seconds(load_with: Load, written: str, seconds: float) -> None:
+    above = f"  time: {written}"
+    assert tune_of(load_with, space("epochs: [1, 2]", above=above)).time == seconds
+
+
+@pytest.mark.parametrize("written", ["0", "-1", "0s", "10 m", "m", "10min", "1m1h", "1h30", ".inf"])
+def test_what_is_no_time_is_told(problems_with: Problems, written: str) -> None:
+    (problem,) = problems_with(space("epochs: [1, 2]", above=f"  time: {written}"))
+    assert problem.startswith(
+        "c.yaml:5:9: tune.time: expected seconds, or a time such as 90s, 10m or 1h30m, got "
+    )
+
+
+def test_a_metric_is_short_for_that_of_the_rows_that_judge(load_with: Load) -> None:
+    above = "  metric: accuracy"
+    assert tune_of(load_with, space("epochs: [1, 2]", above=above)).metric == "val_accuracy"
+
+
+def test_every_metric_of_which_it_is_known_which_way_is_up_can_judge() -> None:
+    assert set(get_args(TuneMetric)) == {"val_loss", *(f"val_{name}" for name in HIGHER_IS_BETTER)}
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("acuracy", "unknown metric 'acuracy'; did you mean 'accuracy'?"),
+        ("val_los", "unknown metric 'val_los'; did you mean 'val_loss'?"),
+        ("5", "expected the name of a loss or metric, got 5"),
+    ],
+)
+def test_an_unknown_metric_is_told(problems_with: Problems, name: str, message: str) -> None:
+    assert problems_with(space("epochs: [1, 2]", above=f"  metric: {name}")) == [
+        f"c.yaml:5:11: tune.metric: {message}"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lines", "section"),
+    [
+        ("sampler: random", RandomSampler()),
+        ("sampler: grid", Grid()),
+        ("pruner: none", NoPruner()),
+    ],
+)
+def test_samplers_and_pruners_go_by_their_names(
+    load_with: Load, lines: str, section: object
+) -> None:
+    tune = tune_of(load_with, space("epochs: [1, 2]", above=f"  {lines}"))
+    assert section in (tune.sampler, tune.pruner)
+
+
+def test_a_parameter_of_the_default_sampler_can_be_set(load_with: Load) -> None:
+    tune = tune_of(load_with, space("epochs: [1, 2]"), "tune.sampler.startup_trials=3")
+    assert tune.sampler == Tpe(startup_trials=3)
+
+
+@pytest.mark.parametrize(
+    ("varied", "whole", "count"),
+    [
+        (Range(low=1, high=4), True, 4),
+        (Range(low=8, high=64, step=8), True, 8),
+        (Range(low=1, high=6, step=2), True, 3),
+        (Range(low=1, high=1000, log=True), True, 1000),
+        (Range(low=0.0, high=0.5), False, None),
+        (Range(low=0, high=0.5), False, None),
+        (Range(low=0, high=1, step=0.25), False, 5),
+        (Range(low=0.1, high=0.7, step=0.1), False, 7),
+    ],
+)
+def test_a_range_is_of_whole_numbers_if_all_that_is_said_of_it_is(
+    varied: Range, whole: bool, count: int | None
+) -> None:
+    assert (varied.is_whole, varied.count) == (whole, count)
+
+
+FORMS = "expected a list of choices or a range as {low: ..., high: ...}"
+
+
+@pytest.mark.parametrize(
+    ("setting", "problems"),
+    [
+        ("epochs: 5", [f"7:13: tune.space.epochs: {FORMS}, got 5"]),
+        ("epochs:", [f"7:12: tune.space.epochs: {FORMS}, got nothing; fill it in"]),
+        ("epochs: [5]", ["7:13: tune.space.epochs: expected from 2 to 1000 choices, got 1;"
+                         " set it in the config itself"]),
+        ("epochs: []", ["7:13: tune.space.epochs: expected from 2 to 1000 choices, got 0"]),
+        ("epochs: [5, 6, 5]", ["7:13: tune.space.epochs: has the choice 5 twice"]),
+        ("epochs: [{a: [1]}, {a: [1]}]",
+         ['7:13: tune.space.epochs: has the choice {"a": [1]} twice']),
+        ("epochs: {low: 1}", ["7:13: tune.space.epochs.high: is required"]),
+        ("epochs: {min: 1, high: 3}",
+         ["7:13: tune.space.epochs.low: is required",
+          "7:14: tune.space.epochs.min: unknown key; did you mean 'low'?"]),
+        ("epochs: {low: 1, high: 3, stp: 2}",
+         ["7:31: tune.space.epochs.stp: unknown key; did you mean 'step'?"]),
+        ("epochs: {low: a, high: true}",
+         ["7:19: tune.space.epochs.low: expected a number, got 'a'",
+          "7:28: tune.space.epochs.high: expected a number, got true"]),
+        ("epochs: {low: 3, high: 3}",
+         ["7:28: tune.space.epochs.high: expected a number above low, 3, got 3"]),
+        ("epochs: {low: 1, high: 3, step: 0}",
+         ["7:37: tune.space.epochs.step: expected a number above 0, got 0"]),
+        ("epochs: {low: 1, high: 3, step: 3}",
+         ["7:37: tune.space.epochs.step: 3 leads beyond high, 3, at once"]),
+        ("epochs: {low: 0, high: 3, log: true}",
+         ["7:19: tune.space.epochs.low: expected a number above 0 beside log: true, got 0"]),
+        ("epochs: {low: 1, high: 3, step: 1, log: true}",
+         ["7:37: tune.space.epochs.step: can't be beside log: true; leave one of them out"]),
+        ("epochs: {low: .nan, high: 3}",
+         ["7:19: tune.space.epochs.low: expected a number, got nan"]),
+    ],
+)  # fmt: skip
+def test_what_is_no_choice_and_no_range_is_told(
+    problems_with: Problems, setting: str, problems: list[str]
+) -> None:
+    assert problems_with(space(setting)) == [f"c.yaml:{problem}" for problem in problems]
+
+
+OTHER_LOSS = "candidates are compared by their loss, which it changes; give tune another metric"
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("data.validation", "can't be varied: candidates are compared on the same rows"),
+        ("data", "can't be varied: candidates are compared on the same rows"),
+        ("name", "can't be varied: it names the run, and changes no network"),
+        ("tune.trials", "can't be varied: it is the search itself"),
+        ("metrics", "can't be varied: they show what is learned, and don't change it; tune.metric"
+                    " is what judges"),
+        ("initial_weights", "can't be varied: they fit networks of one shape"),
+        ("output.units", "can't be varied: they follow from the target"),
+        ("output", "can't be varied, since 'output.units' can't: they follow from the target"),
+        ("engine.jit_compile", "can't be varied: it changes how fast a network learns, not what"),
+        ("threads", "can't be varied: they change how fast a network learns, not what"),
+        ("loss", f"can't be varied: {OTHER_LOSS}"),
+        ("loss.delta", f"can't be varied: {OTHER_LOSS}"),
+        ("output.scaling", f"can't be varied: {OTHER_LOSS}"),
+        ("output.activation", f"can't be varied: {OTHER_LOSS}"),
+        ("a..b", "can't read 'a..b' as a path at '..b'"),
+        ("hidden.units", "expected hidden: {units: ...} for all layers alike, or hidden[0].units"
+                         " for one"),
+    ],
+)  # fmt: skip
+def test_what_can_not_be_varied_is_told_with_the_reason(
+    problems_with: Problems, key: str, message: str
+) -> None:
+    shown = key if key.isidentifier() else f"['{key}']"
+    place = f"tune.space{'.' if key.isidentifier() else ''}{shown}"
+    assert problems_with(space(f"{key}: [1, 2]")) == [f"c.yaml:7:5: {place}: {message}"]
+
+
+@pytest.mark.parametrize("key", ["loss", "output.scaling", "output.activation"])
+def test_what_changes_the_loss_can_be_varied_where_another_metric_judges(
+    load_with: Load, key: str
+) -> None:
+    tune = tune_of(load_with, space(f"{key}: [a, b]", above="  metric: rmse"))
+    assert list(tune.space) == [key]
+
+
+def test_the_seed_can_be_varied_unless_it_deals_out_rows(
+    load_with: Load, problems_with: Problems
+) -> None:
+    lines = space("seed: [1, 2]")
+    assert list(tune_of(load_with, lines).space) == ["seed"]
+    assert problems_with(lines, "data.validation=0.2") == [
+        "c.yaml:7:5: tune.space.seed: can't be varied: it also deals out the shares of"
+        " data.validation and data.test"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("keys", "place", "message"),
+    [
+        (["optimizer", "optimizer.learning_rate"], "['optimizer.learning_rate']",
+         "'optimizer.learning_rate' is a part of 'optimizer', which is varied, too;"
+         " vary 'optimizer.name' in its place"),
+        (["optimizer.learning_rate", "optimizer"], ".optimizer",
+         "'optimizer.learning_rate' is a part of 'optimizer', which is varied, too;"
+         " vary 'optimizer.name' in its place"),
+        (["hidden", "hidden[0].units"], "['hidden[0].units']",
+         "'hidden[0].units' is a part of 'hidden', which is varied, too"),
+        (["epochs", "['epochs']"], '["[\'epochs\']"]',
+         "is varied twice, here and as 'epochs'"),
+    ],
+)  # fmt: skip
+def test_a_setting_and_a_part_of_it_can_not_both_be_varied(
+    problems_with: Problems, keys: list[str], place: str, message: str
+) -> None:
+    assert problems_with(space(*(f'"{key}": [1, 2]' for key in keys))) == [
+        f"c.yaml:8:5: tune.space{place}: {message}"
+    ]
+
+
+def test_a_name_and_its_parameters_can_be_varied_together(load_with: Load) -> None:
+    lines = space("optimizer.name: [sgd, adam]", "optimizer.learning_rate: [1e-3, 1e-2]")
+    assert len(tune_of(load_with, lines).space) == 2
+
+
+def test_parts_of_hidden_layers_can_not_be_varied_with_the_whole(problems_with: Problems) -> None:
+    lines = space("hidden: {activation: [relu, elu], activation.alpha: [1, 2]}")
+    assert problems_with(lines) == [
+        "c.yaml:7:39: tune.space.hidden['activation.alpha']: 'activation.alpha' is a part of"
+        " 'activation', which is varied, too"
+    ]
+
+
+@pytest.mark.parametrize(
+    "layers", ["{low: -1, high: 2}", "{low: 1, high: 101}", "{low: 1.0, high: 2.0}",
+               "[1, two]", "[true, 2]", "[1, 101]"]
+)  # fmt: skip
+def test_layers_are_counted(problems_with: Problems, layers: str) -> None:
+    assert problems_with(space(f"hidden: {{layers: {layers}}}")) == [
+        "c.yaml:7:22: tune.space.hidden.layers: expected whole numbers from 0 to 100, choices or"
+        " low and high"
+    ]
+
+
+def test_only_hidden_has_settings_below_it(problems_with: Problems) -> None:
+    lines = space("optimizer: {learning_rate: {low: 1e-3, high: 1e-1}}", "hiden: {units: [1, 2]}")
+    assert problems_with(lines) == [
+        "c.yaml:7:5: tune.space.optimizer: expected each setting by its whole path, as in"
+        " optimizer.learning_rate: {low: ..., high: ...}",
+        "c.yaml:8:5: tune.space.hiden: unknown key; did you mean 'hidden'?",
+    ]
+
+
+def test_a_setting_without_quotes_in_an_argument_is_told_how_to_quote_it(
+    problems_with: Problems,
+) -> None:
+    (problem,) = problems_with(space("epochs: [1, 2]"), "tune.space.optimizer.name=[sgd, adam]")
+    assert problem.endswith(
+        "; if 'optimizer.name' is a setting, quote it:"
+        " --set 'tune.space[\"optimizer.name\"]=[sgd, adam]'"
+    )
+
+
+def test_a_setting_of_hidden_layers_needs_no_quotes(problems_with: Problems) -> None:
+    assert problems_with(space("epochs: [1, 2]"), "tune.space.hidden.units=[3]") == [
+        "--set 'tune.space.hidden.units=[3]': tune.space.hidden.units:"
+        " expected from 2 to 1000 choices, got 1; set it in the config itself"
+    ]
+
+
+def test_a_grid_needs_values_that_end(problems_with: Problems) -> None:
+    lines = space(
+        "optimizer.learning_rate: {low: 1e-3, high: 1e-1}",
+        "hidden: {dropout: {low: 0.0, high: 0.5}, units: {low: 1, high: 2}}",
+        above="  sampler: grid",
+    )
+    message = "has no end of values for a grid; give it a step, or list choices"
+    assert problems_with(lines) == [
+        f"c.yaml:7:30: tune.space['optimizer.learning_rate']: {message}",
+        f"c.yaml:8:23: tune.space.hidden.dropout: {message}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [("n_trials", "trials"), ("timeout", "time"), ("objective", "metric"), ("cv", "folds")],
+)
+def test_what_others_call_a_key_is_understood(
+    problems_with: Problems, key: str, meant: str
+) -> None:
+    assert problems_with(space("epochs: [1, 2]", above=f"  {key}: 5")) == [
+        f"c.yaml:5:3: tune.{key}: unknown key; did you mean '{meant}'?"
+    ]
+
+
+def test_nothing_to_vary_is_told(problems_with: Problems) -> None:
+    (missing,) = problems_with("tune: {trials: 5}\n")
+    assert missing == "c.yaml:4:7: tune.space: is required"
+    (empty,) = problems_with("tune: {space: {}}\n")
+    assert empty == "c.yaml:4:15: tune.space: names no setting to vary"
+
+
+def test_it_survives_being_written(load_with: Load, config_file: Any) -> None:
+    config = load_with(WHOLE)
+    config_file.write_text(dump_config(config), encoding="utf-8")
+    assert load_config(config_file).config == config
+
+
+VALIDATOR = Draft202012Validator(Config.model_json_schema())
+
+
+def editor_takes(lines: str) -> bool:
+    document = parse(f"data: {{train: a, target: y}}\nhidden: []\nepochs: 1\n{lines}", "c.yaml")
+    return bool(VALIDATOR.is_valid(with_lists(Values(document).of(document.root))))
+
+
+def with_lists(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: with_lists(item) for key, item in value.items()}
+    return [with_lists(item) for item in value] if isinstance(value, tuple) else value
+
+
+def test_an_editor_takes_the_whole_section() -> None:
+    assert editor_takes(WHOLE)
+    assert editor_takes(space("epochs: [1, 2]", above="  time: 90"))
+    assert editor_takes(space("epochs: [1, 2]", above="  metric: accuracy"))
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        space("epochs: 5"),
+        space("epochs: [5]"),
+        space("epochs: {low: 5}"),
+        space("epochs: {low: 5, hi: 6}"),
+        space("epochs: [1, 2]", above="  metric: acuracy"),
+        space("epochs: [1, 2]", above="  time: 10min"),
+        space("epochs: [1, 2]", above="  folds: 1"),
+        space("epochs: [1, 2]", above="  sampler: gird"),
+        "tune: {trials: 5}\n",
+        "tune: {space: {}}\n",
+    ],
+)
+def test_an_editor_refuses_what_the_program_refuses(lines: str, problems_with: Problems) -> None:
+    assert not editor_takes(lines)
+    assert problems_with(lines)
