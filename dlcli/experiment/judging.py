@@ -49,10 +49,17 @@ def judge(
         if name == "train":
             some = sample_places(table.rows, predictor.config.seed)
             weights = None if rows.weights is None else rows.weights[some]
-            shown = _shown(name, table.take(some), predictions.take(some), weights, with_files)
+            shown = shown_rows(
+                _in_split(name, len(some)),
+                table.take(some),
+                predictions.take(some),
+                weights,
+                with_files=with_files,
+            )
             draft.write_sample(shown)
         else:
-            parts.append(_shown(name, table, predictions, rows.weights, with_files))
+            where = _in_split(name, table.rows)
+            parts.append(shown_rows(where, table, predictions, rows.weights, with_files=with_files))
     draft.write_metrics(metrics)
     if parts:
         draft.write_predictions(pa.concat_tables(parts))
@@ -66,23 +73,38 @@ def sample_places(rows: int, seed: int, most: int = SAMPLE) -> NDArray[np.int64]
     return np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
 
 
-def _shown(
-    name: str,
+def shown_rows(
+    where: Mapping[str, pa.Array],
     table: Table,
     predictions: Predictions,
     weights: NDArray[np.float64] | None,
+    *,
     with_files: bool,
 ) -> pa.Table:
-    """Row, split, target and prediction of rows; their file if there are several, and weight."""
+    """Row, target and prediction of rows; their file if there are several, and weight.
+
+    Args:
+        where: columns that say which set or fold each row is of, by name.
+        table: the rows.
+        predictions: of them.
+        weights: theirs, if they have any.
+        with_files: whether the data are in several files.
+    """
     import pyarrow as pa
 
     return pa.table(
         {
             **({"file": table.file_names()} if with_files else {}),
             "row": integers(table.row_numbers),
-            "split": pa.array([name] * table.rows, pa.string()),
+            **where,
             **({} if weights is None else {"weight": floats(weights)}),
             **predictions.truth(table),
             **predictions.columns(),
         }
     )
+
+
+def _in_split(name: str, rows: int) -> dict[str, pa.Array]:
+    import pyarrow as pa
+
+    return {"split": pa.array([name] * rows, pa.string())}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,20 +25,21 @@ class KeptColumns:
     table: pa.Table
     place: str
     """Where the table lies, for messages."""
+    known_by: str = "encoding.json"
+    """The file that tells which values there are."""
 
     def of_split(self, split: str) -> KeptColumns:
         """Those of the rows of one set."""
         import pyarrow.compute as pc
 
-        return KeptColumns(
-            self.table.filter(pc.equal(self._cast("split", "string"), split)), self.place
-        )
+        rows = pc.equal(self._cast("split", "string"), split)
+        return replace(self, table=self.table.filter(rows))
 
     def filtered(self, rows: NDArray[np.bool_]) -> KeptColumns:
         """Those of the rows that are marked, (rows,)."""
         import pyarrow as pa
 
-        return KeptColumns(self.table.filter(pa.array(rows)), self.place)
+        return replace(self, table=self.table.filter(pa.array(rows)))
 
     @property
     def rows(self) -> int:
@@ -74,7 +75,7 @@ class KeptColumns:
 
         found = pc.index_in(self._cast(name, "string"), value_set=pa.array(list(known), "string"))
         if found.null_count:
-            raise self._damaged(name, "holds a value that its encoding.json doesn't know")
+            raise self._damaged(name, f"holds a value that its {self.known_by} doesn't know")
         return to_numpy(pc.cast(found, "int64"), np.int64)
 
     def _cast(self, name: str, storage: str) -> pa.ChunkedArray:

@@ -11,6 +11,7 @@ from dlcli.run.environment import collect_environment, fingerprint
 from dlcli.run.folder import cache_folder, new_run, unfinished_run, unfinished_twins, way_on
 from dlcli.run.kinds import DIVERGED, Kind
 from dlcli.run.manifest import resume_command
+from dlcli.run.parts import StoredPart
 from dlcli.run.run import Run, latest_run, open_run, start_from
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Draft",
     "Kind",
     "Run",
+    "StoredPart",
     "cache_folder",
     "collect_environment",
     "fingerprint",

@@ -23,11 +23,21 @@ from dlcli.run.checkpoints import (
 )
 from dlcli.run.history import dump_history
 from dlcli.run.json_document import to_json
+from dlcli.run.kinds import FOLDS
 from dlcli.run.lock import LOCK, locked
 from dlcli.run.manifest import LIMITS, MANIFEST, FileName, Manifest, resume_command
+from dlcli.run.parts import (
+    StoredPart,
+    read_part,
+    read_plan,
+    remove_parts,
+    write_part,
+    write_plan,
+)
 from dlcli.run.run import Run
 from dlcli.run.sealed import digest, parse_object, read_object
 from dlcli.run.storage import damaged, reason, replaced, sync, sync_folder
+from dlcli.run.tables import write_parquet
 from dlcli.run.weights import Weights
 
 if TYPE_CHECKING:
@@ -162,6 +172,35 @@ class Draft:
         """
         return read_checkpoint(self.path, kinds, self._config_digest(), serves)
 
+    def write_plan(self, plan: Mapping[str, object]) -> None:
+        """Stores what folds there will be, before anything else of a cross-validation."""
+        with self._storing(FOLDS):
+            write_plan(self.path, plan)
+
+    def read_plan(self) -> dict[str, object]:
+        """What folds there are to be.
+
+        Raises:
+            RunError: if that is damaged.
+        """
+        return read_plan(self.path)
+
+    def write_part(self, number: int, part: StoredPart) -> None:
+        """Stores what a fold came to, numbered from 1, of the config that was stored."""
+        with self._storing(FOLDS):
+            write_part(self.path, number, part, self._config_digest())
+        self.has_parts = True
+
+    def read_part(self, number: int) -> StoredPart | None:
+        """What a fold came to; `None` if it isn't finished.
+
+        Raises:
+            RunError: if that is damaged, or of another config.
+        """
+        part = read_part(self.path, number, self._config_digest())
+        self.has_parts |= part is not None
+        return part
+
     def resolved_path(self) -> Path:
         """Where the complete config lies, which was stored when training began.
 
@@ -258,10 +297,8 @@ class Draft:
             temporary.write_bytes(content)
 
     def _write_table(self, name: FileName, table: pa.Table) -> None:
-        from pyarrow.parquet import write_table
-
         with self._stored(name) as temporary:
-            write_table(table, temporary)
+            write_parquet(temporary, table)
 
     @contextmanager
     def _stored(self, name: FileName) -> Iterator[Path]:
@@ -287,8 +324,9 @@ class Draft:
 
 
 def remove_scaffold(folder: Path) -> None:
-    """Removes what a run needs only until it is finished: checkpoints and the lock."""
+    """Removes what a run needs only until it is finished: checkpoints, parts and the lock."""
     remove_checkpoints(folder)
+    remove_parts(folder)
     with suppress(OSError):  # on some systems not while it is held
         (folder / LOCK).unlink(missing_ok=True)
 

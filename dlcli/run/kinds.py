@@ -10,6 +10,10 @@ Kind = Literal["train", "cv", "tune"]
 """The verb that makes it. A manifest may also say `diverged`, of a training."""
 DIVERGED = "diverged"
 """The kind of a run whose training has diverged: what was good of it is there to start from."""
+TRAINED = ("train",)
+"""The kinds of runs that have a network to predict with."""
+WITH_PAGE: tuple[Kind, ...] = ("train", "cv", "tune")
+"""The kinds of runs that `dlcli report` takes when none is named."""
 FOLDS = "folds"
 """A folder with what each fold of a cross-validation came to, while not all have."""
 STUDY = "study.json"

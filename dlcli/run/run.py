@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 from dlcli.errors import RunError, did_you_mean
 from dlcli.run.arrays import most_bytes
 from dlcli.run.history import parse_history
-from dlcli.run.kinds import DIVERGED, WORDS
+from dlcli.run.kinds import DIVERGED, TRAINED, WORDS
 from dlcli.run.manifest import LIMITS, FileName, Manifest
 from dlcli.run.sealed import checked, parse_object
 from dlcli.run.storage import damaged
+from dlcli.run.tables import read_parquet
 from dlcli.run.weights import Weights, read_weights, weight_kinds
 
 if TYPE_CHECKING:
@@ -51,6 +52,23 @@ class Run:
         """When the run was finished, in UTC."""
         return self.manifest.created
 
+    def check_training(self) -> None:
+        """Refuses a cross-validation and a search.
+
+        Raises:
+            RunError: saying what to do with it.
+        """
+        if self.kind == "cv" or self.kind == "tune":
+            where = "best" if self.kind == "tune" else "refit"
+            way_on = f"name the run that was trained in it: {self.path / where}"
+            if not os.path.isdir(self.path / where):
+                command = shlex.join(["dlcli", "train", str(self.path / f"{where}.yaml")])
+                way_on = f"train a network by: {command}"
+            raise RunError(
+                f"{self.path}: is a {WORDS[self.kind]}, which has no weights of its own; see it by "
+                f"`dlcli report`, or {way_on}"
+            )
+
     def check_trained(self) -> None:
         """Refuses what has no network to predict with.
 
@@ -60,13 +78,7 @@ class Run:
         Raises:
             RunError: saying what to do with it.
         """
-        if self.kind == "cv" or self.kind == "tune":
-            what = WORDS[self.kind]
-            where = "best" if self.kind == "tune" else "refit"
-            raise RunError(
-                f"{self.path}: is a {what}, which has no weights of its own; see it by "
-                f"`dlcli report`, or name the run that was trained in it: {self.path / where}"
-            )
+        self.check_training()
         if self.kind == DIVERGED:
             raise RunError(
                 f"{self.path}: diverged, and its last finite weights are there to start from: "
@@ -159,14 +171,8 @@ class Run:
             return parse_object(stream.read(), self.path / name)
 
     def _read_table(self, name: FileName) -> pa.Table:
-        from pyarrow import ArrowException
-        from pyarrow.parquet import read_table
-
         with self._opened(name) as stream:
-            try:
-                return read_table(stream)
-            except (ArrowException, OSError) as error:
-                raise damaged(self.path / name, f"is no Parquet file: {error}") from None
+            return read_parquet(stream, self.path / name)
 
     def _read_text(self, name: FileName) -> str:
         try:
@@ -229,15 +235,19 @@ def check_is_folder(path: Path) -> None:
     raise RunError(f"{path}: no such run folder{did_you_mean(path.name, siblings)}")
 
 
-def latest_run(base: Path = Path("runs")) -> Run:
-    """Opens the training that was finished last, but for those that have diverged.
+def latest_run(base: Path = Path("runs"), kinds: Collection[str] = TRAINED) -> Run:
+    """Opens the run that was finished last.
 
     Of those finished at once, it is the last by name.
 
+    Args:
+        base: where runs lie.
+        kinds: what it may be of: a training that hasn't diverged, unless something else is wanted.
+
     Raises:
-        RunError: if there is no finished run.
+        RunError: if there is no finished run of these kinds.
     """
-    runs = list(_finished_runs(base))
+    runs = [run for run in _finished_runs(base) if run.kind in kinds]
     if not runs:
         raise RunError(
             f"{base}: there is no finished run; make one with `dlcli train CONFIG`, or name one"
@@ -249,9 +259,7 @@ def _finished_runs(base: Path) -> Iterator[Run]:
     for path in _entries(base):
         if path.is_dir() and not path.is_symlink():  # a link would count a run twice
             with suppress(RunError):
-                run = Run(path, Manifest.of(path))
-                if run.kind == "train":
-                    yield run
+                yield Run(path, Manifest.of(path))
 
 
 def _entries(folder: Path) -> list[Path]:

@@ -31,7 +31,8 @@ class TrialResult(Part):
     """One candidate, and what it came to."""
 
     number: Count | None
-    """From 0, as the study counts; `None` for the config as given."""
+    """Its place among the candidates, from 0: the study's own number, unless a process was killed,
+    as what it was trying is tried again in the same place. `None`: the config as given."""
     state: State
     values: Mapping[str, Value]
     """What was varied, by path of the dimension."""
@@ -70,8 +71,10 @@ class Finalist(Part):
     metrics: Mapping[str, Number]
     parameters: Count
     epochs: Count
+    metric: str | None = None
+    """The one that judges."""
     gain: Interval | None = None
-    """The main metric less that of the default config on the same rows."""
+    """That metric less that of the default config on the same rows."""
     verdict: Literal["better", "worse", "noise", "same", "unknown"] | None = None
     """Whether that is more than noise."""
 
