@@ -8,14 +8,15 @@ import sys
 import textwrap
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
 from dlcli.cli.closing import Closing
 from dlcli.cli.epochs import EpochLines, Epochs
 from dlcli.cli.text import some
-from dlcli.cli.wording import WORDS, Fields
+from dlcli.cli.transient import TransientLine
+from dlcli.cli.wording import WORDS, Fields, progress_words
 from dlcli.config.paths import printable
 
 if TYPE_CHECKING:
@@ -27,15 +28,29 @@ _USUAL = 80
 """Columns of a terminal that doesn't tell."""
 
 
+class Ending(Protocol):
+    """Notes what the end has to tell of, as it happens."""
+
+    result: dict[str, Any]
+    """The fields of the result."""
+
+    def note(self, event: str, fields: Fields) -> None:
+        """Takes in an event."""
+
+    def lines(self) -> Iterator[str]:
+        """Yields what is printed."""
+
+
 @contextmanager
-def narrator(*, as_json: bool, quiet: bool) -> Iterator[Listener]:
-    """Gives a listener that narrates a training, and prints the result once the run is whole.
+def narrator(*, as_json: bool, quiet: bool, closing: Ending | None = None) -> Iterator[Listener]:
+    """Gives a listener that narrates what happens, and prints the result once the run is whole.
 
     Args:
         as_json: print JSON lines on standard output, one an event.
         quiet: leave out all but warnings and the result.
+        closing: tells the result; if left out, that of a training.
     """
-    closing = Closing()
+    closing = closing or Closing()
     with _teller(as_json, quiet) as tell_event:
 
         def listen(event: str, fields: dict[str, object]) -> None:
@@ -88,6 +103,7 @@ class _Story:
 
     def __init__(self) -> None:
         self._epochs: Epochs | None = None
+        self._line = TransientLine()
         self._rows: int | None = None
         self._resumed = 0
 
@@ -95,10 +111,16 @@ class _Story:
         return self._tell
 
     def __exit__(self, *_: object) -> None:
+        self._line.close()
         if self._epochs is not None:
             self._epochs.close()
 
     def _tell(self, event: str, fields: dict[str, Any]) -> None:
+        if event == "progress":
+            if _is_terminal():
+                self._line.show(progress_words(fields))
+            return
+        self._line.close()
         if event == "epoch":
             if self._epochs is None:
                 self._epochs = _epochs(self._rows, self._resumed)
@@ -116,7 +138,7 @@ class _Story:
 def _teller(as_json: bool, quiet: bool) -> AbstractContextManager[Listener]:
     if quiet:
         return nullcontext(_tell_warning)
-    return nullcontext(_print_json) if as_json else _Story()
+    return nullcontext(_print_event) if as_json else _Story()
 
 
 def _epochs(rows: int | None, resumed: int) -> Epochs:
@@ -143,6 +165,11 @@ def _is_terminal() -> bool:
 def _tell_warning(event: str, fields: dict[str, object]) -> None:
     if event == "warning":
         tell(event, fields)
+
+
+def _print_event(event: str, fields: dict[str, object]) -> None:
+    if event != "progress":  # which comes and goes with the clock, and nobody needs twice
+        _print_json(event, fields)
 
 
 def _print_json(event: str, fields: dict[str, object]) -> None:

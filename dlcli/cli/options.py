@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -40,6 +40,32 @@ def not_there(ctx: click.Context, parameter: click.Parameter, path: Path | None)
     if path is not None and os.path.lexists(path):
         raise UsageError(f"{path}: exists already; name another, or remove this one first")
     return path
+
+
+def new_run(ctx: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+    """Refuses before the work what would be refused after it.
+
+    Raises:
+        UsageError: if there is something at the path.
+    """
+    if path is not None and os.path.lexists(path):
+        from dlcli.run import way_on
+
+        raise UsageError(f"{path}: exists already; {way_on(path)}")
+    return path
+
+
+def check_alone(given: Mapping[str, object]) -> None:
+    """Refuses what can't be changed of a run that goes on.
+
+    Args:
+        given: what was given beside `--resume`, by name; nothing, if it wasn't.
+    """
+    named = [name for name, value in given.items() if value]
+    if named:
+        raise click.UsageError(
+            f"--resume goes on with what the run began with, and takes no {' and no '.join(named)}."
+        )
 
 
 def _new_file(ctx: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
@@ -147,14 +173,19 @@ verbose = click.option(
 
 
 def chosen_run(path: Path | None) -> Run:
-    """The run that was named, or the latest, which is then said on standard error."""
-    from dlcli.config.paths import printable
+    """The run that was named, or the latest training, which is then said on standard error."""
     from dlcli.run import latest_run, open_run
 
     if path is not None:
         run = open_run(path)
         run.check_trained()
         return run
-    run = latest_run()
+    return said(latest_run())
+
+
+def said(run: Run) -> Run:
+    """A run that was not named, once standard error has named it."""
+    from dlcli.config.paths import printable
+
     click.echo(f"run: {printable(str(run.path))}, the latest", err=True)
     return run

@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
 
 from dlcli.cli.config_file import read_config
-from dlcli.cli.options import PATH, settings, verbose
+from dlcli.cli.options import PATH, check_alone, new_run, settings, verbose
 from dlcli.cli.tracking import tracking
-from dlcli.errors import UsageError
-
-
-def _new_run(ctx: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
-    """Refuses before the work what would be refused after it.
-
-    Raises:
-        UsageError: if there is something at the path.
-    """
-    if path is not None and os.path.lexists(path):
-        from dlcli.run import way_on
-
-        raise UsageError(f"{path}: exists already; {way_on(path)}")
-    return path
 
 
 @click.command()
@@ -33,7 +18,7 @@ def _new_run(ctx: click.Context, parameter: click.Parameter, path: Path | None) 
     "--output",
     type=PATH,
     metavar="RUN",
-    callback=_new_run,
+    callback=new_run,
     help="The run folder to make. If left out: runs/NAME, where NAME is the config's own or its "
     "file's, or runs/NAME-2 and so on if that is taken.",
 )
@@ -74,7 +59,7 @@ def train(
       dlcli train --resume runs/houses
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     if run is not None:
-        _check_alone(config, settings, output)
+        check_alone({"CONFIG": config, "--set": settings, "--output": output})
         _resume(run, trackers, as_json=as_json, quiet=quiet)
         return
     if config is None:
@@ -91,16 +76,6 @@ def train(
         tracked(trackers, narrated) as listener,
     ):
         make_if_cheap(train(file, output, listener), narrated)
-
-
-def _check_alone(config: Path | None, settings: tuple[str, ...], output: Path | None) -> None:
-    """Refuses what can't be changed of a run that goes on."""
-    given = {"CONFIG": config, "--set": settings, "--output": output}
-    named = [name for name, value in given.items() if value]
-    if named:
-        raise click.UsageError(
-            f"--resume goes on with what the run began with, and takes no {' and no '.join(named)}."
-        )
 
 
 def _resume(run: Path, trackers: tuple[str, ...], *, as_json: bool, quiet: bool) -> None:

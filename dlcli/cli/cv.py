@@ -1,0 +1,124 @@
+"""`dlcli cv`: a config judged by rows that took no part in its training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dlcli.cli.config_file import read_config
+from dlcli.cli.options import PATH, Command, check_alone, new_run, settings, verbose
+
+_MOST = 100_000
+
+
+def _planned(command: Command) -> Command:
+    """Gives a command the options of a plan, as one value that holds those that were given."""
+
+    @wraps(command)
+    def bundled(
+        *,
+        folds: int | None,
+        repeats: int | None,
+        refit: bool,
+        **others: Any,  # noqa: ANN401
+    ) -> None:
+        plan = {"folds": folds, "repeats": repeats, "refit": refit}
+        command(plan={name: value for name, value in plan.items() if value}, **others)
+
+    for option in reversed(_PLAN):
+        bundled = option(bundled)
+    return bundled  # type: ignore[return-value]
+
+
+_PLAN = (
+    click.option(
+        "--folds",
+        type=click.IntRange(2, _MOST),
+        metavar="K",
+        help="Into how many parts rows are dealt out, each of which judges what was learned from "
+        "the others; 5 if left out.",
+    ),
+    click.option(
+        "--repeats",
+        type=click.IntRange(1, _MOST),
+        metavar="R",
+        help="How often they are dealt out, each time anew and with other first weights; once if "
+        "left out.",
+    ),
+    click.option(
+        "--refit",
+        is_flag=True,
+        help="At the end train on the rows of all folds, for as many epochs as were best in the "
+        "folds (their median): RUN/refit.",
+    ),
+)
+
+
+@click.command()
+@click.argument("config", type=PATH, required=False)
+@_planned
+@settings
+@click.option(
+    "--output",
+    type=PATH,
+    metavar="RUN",
+    callback=new_run,
+    help="The run folder to make. If left out: runs/NAME-cv, where NAME is the config's own or its "
+    "file's, or runs/NAME-cv-2 and so on if that is taken.",
+)
+@click.option(
+    "--resume",
+    "run",
+    type=PATH,
+    metavar="RUN",
+    help="Go on with the run folder RUN, which was ended, in the place of CONFIG. Finished folds "
+    "are kept.",
+)
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print JSON lines instead, one for each event; the last is the result.",
+)
+@click.option("--quiet", is_flag=True, help="Tell only warnings, errors and the result.")
+@verbose
+def cv(
+    config: Path | None,
+    settings: tuple[str, ...],
+    output: Path | None,
+    run: Path | None,
+    plan: Mapping[str, int],
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Judge a config by cross-validation.
+
+    Rows of the YAML file CONFIG are dealt out to folds, as data.split says. Each fold is judged by
+    a network that was trained without it, encodings included, so that every row judges. Rows of
+    data.test are left alone: they judge the choice, once it is made.
+
+    \b
+      dlcli cv houses.yaml
+      dlcli cv houses.yaml --folds 10 --repeats 3 --set 'hidden[0].units=64'
+      dlcli cv --resume runs/houses-cv
+    """  # noqa: D301  (Click's mark for lines to leave as they are)
+    if run is not None:
+        options = {f"--{name}": value for name, value in plan.items()}
+        check_alone({"CONFIG": config, **options, "--set": settings, "--output": output})
+    elif config is None:
+        raise click.UsageError("Missing argument 'CONFIG'.")
+    file = None if config is None else read_config(config, settings)
+
+    from dlcli.cli.cv_closing import FoldClosing
+    from dlcli.cli.narration import narrator
+    from dlcli.cross_validation import Plan, cross_validate, resume
+
+    with narrator(as_json=as_json, quiet=quiet, closing=FoldClosing()) as listener:
+        if run is not None:
+            resume(run, listener)
+        elif file is not None:
+            cross_validate(file, Plan.model_validate(plan), output, listener)

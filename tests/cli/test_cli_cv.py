@@ -1,0 +1,228 @@
+"""`dlcli cv`: what it tells, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dlcli.errors import TrainingError
+
+CONFIG = """\
+data: {train: rows.csv, target: y, test: 0.2}
+input: {features: [x]}
+hidden: []
+epochs: 3
+"""
+
+
+def interval(value, lower=None, upper=None):
+    return {"value": value, "lower": lower, "upper": upper, "reason": None}
+
+
+FOLD = {
+    **{"repeat": 1, "fold": 1, "of": 2, "repeats": 1, "epochs": 3, "best_epoch": 2},
+    **{"seconds": 1.25, "metric": "mae", "metrics": {"mae": 0.5}, "problem": None},
+}
+RESULT = {
+    "run": "runs/rows-cv",
+    "metrics": {"mae": interval(0.5, 0.25, 0.75), "r2": interval(0.9)},
+    **{"split": "random", "folds": 2, "repeats": 1, "set_aside": 4, "main_metric": "mae"},
+    "by_fold": {"mae": interval(0.55), "r2": interval(None)},
+    "deviations": {"mae": 0.125, "r2": None},
+    "constant": {"mae": 2.0, "r2": 0.0},
+    **{"best_epochs": 2, "notes": ["few rows"], "refit": None},
+}
+EVENTS = [
+    (
+        "pool",
+        {
+            **{"file": "rows.csv", "rows": 16, "set_aside": 4, "split": "random", "seed": 7},
+            "notes": ["columns are parted by ;"],
+        },
+    ),
+    ("kept", {"folds": 1, "of": 2}),
+    ("progress", {"done": 1, "folds": 2, "epoch": 0, "of": 3}),
+    ("fold", FOLD),
+    ("fold", {**FOLD, "fold": 2, "problem": "training diverged"}),
+    ("result", RESULT),
+]
+
+
+@pytest.fixture
+def rows(folder):
+    Path("rows.csv").write_text("x,y\n" + "".join(f"{x},{2 * x}\n" for x in range(20)))
+    Path("rows.yaml").write_text(CONFIG)
+
+
+@pytest.fixture
+def told(rows, monkeypatch):
+    """A cross-validation that tells its events and does nothing; what it was asked for."""
+    asked = []
+
+    def cross_validate(file, plan, output, listener):
+        asked.append((file.path.name, plan.model_dump(), output))
+        for event, fields in EVENTS:
+            listener(event, fields)
+
+    monkeypatch.setattr("dlcli.cross_validation.cross_validate", cross_validate)
+    return asked
+
+
+def test_the_story_is_told_on_standard_error_and_the_result_on_standard_output(dlcli, told):
+    result = dlcli("cv", "rows.yaml")
+    assert result.stderr.splitlines() == [
+        "pool      rows.csv: 16 rows, and 4 test rows set aside (random, seed 7)",
+        "          columns are parted by ;",
+        "kept      1 of 2 folds, finished before",
+        "fold      1/2  mae 0.5  (3 epochs, best 2, 1.25 s)",
+        "fold      2/2  failed: training diverged",
+    ]
+    assert result.stdout.splitlines() == [
+        "      all rows [95 %]  folds ± deviation  constant",
+        "mae  0.5 [0.25, 0.75]       0.55 ± 0.125         2",
+        "r2                0.9                  -         0",
+        "",
+        "2 folds (random); each row is judged by a network that has not seen it",
+        "4 test rows took no part",
+        "note: few rows",
+        "",
+        "run: runs/rows-cv",
+        "report: dlcli report runs/rows-cv",
+        "to train on all rows: dlcli train runs/rows-cv/refit.yaml",
+    ]
+    assert told == [("rows.yaml", {"folds": 5, "repeats": 1, "refit": False}, None)]
+
+
+def test_the_plan_is_what_the_options_say(dlcli, told):
+    dlcli("cv", "rows.yaml", "--folds", "3", "--repeats", "4", "--refit", "--output", "mine")
+    assert told == [("rows.yaml", {"folds": 3, "repeats": 4, "refit": True}, Path("mine"))]
+
+
+@pytest.mark.usefixtures("told")
+def test_json_is_a_line_an_event_the_last_the_result_and_no_word_of_progress(dlcli):
+    result = dlcli("cv", "rows.yaml", "--json")
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    wanted = [{"event": event, **fields} for event, fields in EVENTS if event != "progress"]
+    assert (lines, result.stderr) == (wanted, "")
+
+
+@pytest.mark.usefixtures("told")
+def test_quiet_leaves_the_result(dlcli):
+    result = dlcli("cv", "rows.yaml", "--quiet")
+    assert result.stderr == ""
+    assert result.stdout.startswith("      all rows [95 %]")
+
+
+def closing_of(dlcli, monkeypatch, **changes):
+    monkeypatch.setitem(globals(), "EVENTS", [("result", {**RESULT, **changes})])
+    return dlcli("cv", "rows.yaml").stdout.splitlines()
+
+
+@pytest.mark.usefixtures("told")
+def test_repeats_are_told_of_and_where_all_rows_were_trained_on(dlcli, monkeypatch):
+    lines = closing_of(dlcli, monkeypatch, repeats=3, refit="runs/rows-cv/refit", set_aside=0)
+    assert lines[4] == (
+        "2 folds, dealt out 3 times (random); each row is judged by a network that has not seen it"
+    )
+    assert lines[5] == "note: few rows"
+    assert lines[-1] == "trained on all rows: runs/rows-cv/refit"
+
+
+@pytest.mark.usefixtures("told")
+def test_a_network_that_beats_no_constant_is_told_of(dlcli, monkeypatch):
+    assert (
+        "the network is no better than a model that looks at no column: mae 0.5, constant 0.4"
+        in closing_of(dlcli, monkeypatch, constant={"mae": 0.4})
+    )
+
+
+def test_a_run_that_is_not_whole_has_no_result(dlcli, rows, monkeypatch):
+    def cross_validate(file, plan, output, listener):
+        listener(*EVENTS[-1])
+        raise TrainingError("disk full")
+
+    monkeypatch.setattr("dlcli.cross_validation.cross_validate", cross_validate)
+    result = dlcli("cv", "rows.yaml", "--json")
+    assert (result.exit_code, result.stdout, result.stderr) == (4, "", "error: disk full\n")
+
+
+@pytest.mark.usefixtures("rows")
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["rows.yaml"], "CONFIG"),
+        (["--folds", "3"], "--folds"),
+        (["--repeats", "2", "--refit"], "--repeats and no --refit"),
+        (["--set", "epochs=1", "--output", "mine"], "--set and no --output"),
+    ],
+)
+def test_what_goes_on_can_not_be_changed(options, named, dlcli):
+    result = dlcli("cv", "--resume", "runs/rows-cv", *options)
+    assert result.exit_code == 2
+    assert result.stderr.endswith(
+        f"Error: --resume goes on with what the run began with, and takes no {named}.\n"
+    )
+
+
+@pytest.mark.usefixtures("rows")
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ([], 2, "Error: Missing argument 'CONFIG'.\n"),
+        (["rows.yaml", "--folds", "1"], 2, "1 is not in the range 2<=x<=100000.\n"),
+        (
+            ["--resume", "nowhere"],
+            *(5, "error: nowhere: no such run folder\n"),
+        ),
+        (
+            ["rows.yaml", "--folds", "17"],
+            *(3, "error: rows.csv: 16 rows, expected at least 17: one for each fold\n"),
+        ),
+    ],
+)
+def test_a_mistake_is_explained_and_leaves_no_run(arguments, code, message, dlcli):
+    result = dlcli("cv", *arguments)
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert result.stderr.endswith(message)
+    assert not Path("runs").exists()
+
+
+@pytest.mark.usefixtures("rows")
+def test_an_output_that_exists_is_refused_at_once(dlcli):
+    Path("mine").mkdir()
+    result = dlcli("cv", "rows.yaml", "--output", "mine")
+    assert (result.exit_code, result.stderr) == (
+        2,
+        "error: mine: exists already; name a new folder with --output, or remove this one first\n",
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("rows")
+def test_ctrl_c_says_how_it_goes_on_and_it_does():
+    start = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        "from dlcli.cli import main; main(prog_name='dlcli')"
+    )
+    endless = ["cv", "rows.yaml", "--folds", "2", "--json", "--set", "epochs=30000"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", start, *endless], **pipes, text=True) as process:
+        while json.loads(process.stdout.readline())["event"] != "fold":
+            pass
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=120)
+    way_on = "go on with: dlcli cv --resume runs/rows-cv"
+    assert process.returncode == 130
+    assert re.fullmatch(rf"ended by SIGINT after 1 of 2 folds; {way_on}\n", errors)
+    command = [sys.executable, "-m", "dlcli", *["cv", "--resume", "runs/rows-cv", "--json"]]
+    done = subprocess.run(command, capture_output=True, text=True)
+    events = [json.loads(line)["event"] for line in done.stdout.splitlines()]
+    assert (events[-3:], done.stderr) == (["kept", "fold", "result"], "")
+    assert "folds" not in os.listdir("runs/rows-cv")
