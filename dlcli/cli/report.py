@@ -1,4 +1,4 @@
-"""`dlcli report`: a run told on one page."""
+"""`dlcli report`: a run of any kind told on one page."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from dlcli.cli.options import PATH, chosen_run, not_there, verbose
+from dlcli.cli.options import PATH, not_there, said, verbose
 from dlcli.cli.sink import sink
 
 
@@ -23,14 +23,16 @@ from dlcli.cli.sink import sink
 def report(run: Path | None, output: Path | None) -> None:
     """Make a page that shows what happened in a run.
 
-    RUN is a run folder that `dlcli train` made; if it is left out, the latest in runs/. The page is
-    RUN/report.html, one file that needs no network; RUN/curves.png beside it shows loss and metric.
-    Both are made anew each time. The data that the run was trained on are not needed.
+    RUN is a run folder that `dlcli train`, `cv` or `tune` made; if it is left out, the latest in
+    runs/. The page is RUN/report.html, one file that needs no network; of a training there is also
+    RUN/curves.png with loss and metric. Both are made anew each time. The data are not needed.
     """
     from dlcli.report import make, render
-    from dlcli.run import open_run
+    from dlcli.run import latest_run, open_run
+    from dlcli.run.kinds import WITH_PAGE
 
-    chosen = chosen_run(None) if run is None else open_run(run)  # one that diverged, too
+    # One that is named may also have diverged.
+    chosen = said(latest_run(kinds=WITH_PAGE)) if run is None else open_run(run)
     if output is None:
         click.echo(make(chosen))
         return

@@ -10,12 +10,13 @@ from dlcli.comparison.estimates import Contrast
 from dlcli.config.paths import printable
 from dlcli.errors import plural
 
-_VERDICTS = {
+VERDICTS = {
     "better": "better, more than noise",
     "worse": "worse, more than noise",
     "noise": "no more than noise",
     "same": "no difference",
 }
+"""What is said of a difference by its verdict, unless that is unknown."""
 
 
 def verdict_words(contrast: Contrast) -> str:
@@ -23,7 +24,7 @@ def verdict_words(contrast: Contrast) -> str:
     if contrast.value is None:
         return "undefined"
     unknown = f"can't be told: {contrast.reason}"
-    return _VERDICTS.get(contrast.verdict, unknown)
+    return VERDICTS.get(contrast.verdict, unknown)
 
 
 def names_of(paths: Sequence[Path], most: int = 40) -> list[str]:

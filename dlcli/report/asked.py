@@ -25,8 +25,8 @@ def asked(record: Record) -> Section:
             f"adjusts. It makes the loss small: {short(network.loss)}{trained_on}."
         )
         blocks += [Group("The network", (Text(text), Layers(tuple(_layers(network)))))]
-    given = Code(_cut(record.config_text), "As it was given:")
-    resolved = Fold("With everything filled in", (Code(_cut(record.resolved_text)),))
+    given = Code(whole_lines(record.config_text), "As it was given:")
+    resolved = Fold("With everything filled in", (Code(whole_lines(record.resolved_text)),))
     return Section("asked", "What was asked", (*blocks, Group("The config", (given, resolved))))
 
 
@@ -78,7 +78,7 @@ def _detail(layer: LoggedLayer) -> str:
     return short(layer.activation or "", 40)
 
 
-def _cut(text: str) -> str:
+def whole_lines(text: str) -> str:
     """A text up to `MOST_SIGNS`, whole lines."""
     if len(text) <= MOST_SIGNS:
         return text

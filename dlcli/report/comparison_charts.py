@@ -14,6 +14,7 @@ from dlcli.report.curves import drawn_epochs, spans_decades
 from dlcli.report.drawing import base, coloured, finished, hints, layered, listed, quantity
 from dlcli.report.theme import kinds
 from dlcli.report.wording import number, plain, rounded
+from dlcli.selection.part import Interval
 
 if TYPE_CHECKING:
     import altair as alt
@@ -112,7 +113,7 @@ def interval_chart(metric: str, estimates: Mapping[str, Estimate], runs: Sequenc
     )
 
 
-def in_words(estimate: Estimate) -> str:
+def in_words(estimate: Estimate | Interval) -> str:
     """A value with its interval: `0.85 (0.83 to 0.87)`."""
     if estimate.lower is None or estimate.upper is None:
         return number(estimate.value)

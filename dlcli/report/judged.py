@@ -109,20 +109,32 @@ def judged_rows(
     Raises:
         RunError: for a table without sets.
     """
-    weighted = columns.has("weight")
     found = []
     for split in ("test", "validation", "train"):
-        part = columns.of_split(split)
-        weights = np.ones(part.rows)
-        if weighted:
-            weights = part.floats("weight")[:, 0]
-            counts = np.isfinite(weights) & (weights > 0)
-            part, weights = part.filtered(counts), weights[counts]
-        fine = _has_scores(part, target)
-        part, weights = part.filtered(fine), weights[fine]
+        part = judged_part(columns.of_split(split), target, split, is_sample=is_sample)
         if part.rows:
-            found.append(Judged(split, target, is_sample, weights, weighted, part))
+            found.append(part)
     return found
+
+
+def judged_part(
+    part: KeptColumns, target: TargetEncoder, split: str, *, is_sample: bool = False
+) -> Judged:
+    """The rows of one set, as in `judged_rows`.
+
+    Args:
+        part: their columns.
+        target: what was predicted.
+        split: what the set is called.
+        is_sample: whether they are only some of the set's rows.
+    """
+    weights = np.ones(part.rows)
+    if weighted := part.has("weight"):
+        weights = part.floats("weight")[:, 0]
+        counts = np.isfinite(weights) & (weights > 0)
+        part, weights = part.filtered(counts), weights[counts]
+    fine = _has_scores(part, target)
+    return Judged(split, target, is_sample, weights[fine], weighted, part.filtered(fine))
 
 
 def _has_scores(columns: KeptColumns, target: TargetEncoder) -> NDArray[np.bool_]:

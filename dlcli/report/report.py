@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from dlcli import __version__
 from dlcli.diagnosis import Finding as Diagnosed
 from dlcli.diagnosis import diagnose
 from dlcli.report.asked import asked, in_short
 from dlcli.report.blocks import Attempt, Finding, Findings, Page, Section, Text
+from dlcli.report.cross_validation_page import CrossValidated, cross_validation_page
 from dlcli.report.curves import curve_charts
 from dlcli.report.data import data
 from dlcli.report.drawing import unchecked
@@ -19,6 +19,8 @@ from dlcli.report.picture import to_png
 from dlcli.report.record import Record
 from dlcli.report.reproduce import reproduce
 from dlcli.report.result import result
+from dlcli.report.search_page import Searched, search_page
+from dlcli.report.titles import footer_of, title_of
 from dlcli.report.training import best_epoch, training
 from dlcli.report.verdict import cards, verdict
 from dlcli.report.wording import short
@@ -49,14 +51,8 @@ def run_page(record: Record, findings: Sequence[Diagnosed]) -> Page:
         verdict=f"Predicts {in_short(record)}. {verdict(record)}",
         summary=(cards(record),),
         sections=tuple(section for section in sections if section is not None),
-        footer=f"Made by dlcli {__version__} of a run finished on "
-        f"{record.run.created:%Y-%m-%d %H:%M} UTC.",
+        footer=footer_of(record.run),
     )
-
-
-def title_of(run: Run) -> str:
-    """What a run is called: its folder."""
-    return short(run.path.resolve().name)
 
 
 def _next(record: Record, findings: Sequence[Diagnosed]) -> Section | None:
@@ -90,13 +86,22 @@ class Rendered:
 
 
 def render(run: Run, *, with_curves: bool = True) -> Rendered:
-    """Makes a run's page, and its curves if they are wanted.
+    """Makes the page of a run of any kind, and the curves of a training if they are wanted.
 
     Raises:
         RunError: if a file of it is damaged.
     """
+    if run.kind == "cv":
+        return _without_curves(lambda: cross_validation_page(CrossValidated.of(run)))
+    if run.kind == "tune":
+        return _without_curves(lambda: search_page(Searched.of(run)))
     record = Record.of(run)
     with unchecked():
         page = to_html(run_page(record, diagnose(run)))
         charts = curve_charts(record.history, best_epoch(record))[:2] if with_curves else []
         return Rendered(page, to_png(charts, title_of(run)) if charts else None)
+
+
+def _without_curves(make: Callable[[], Page]) -> Rendered:
+    with unchecked():
+        return Rendered(to_html(make()), None)

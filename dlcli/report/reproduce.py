@@ -23,7 +23,13 @@ def reproduce(record: Record) -> Section:
         ),
         Code("\n".join(_commands(record))),
     ]
-    environment = record.environment
+    blocks += made_with(record.environment)
+    return Section("reproduce", "How to reproduce it", tuple(blocks))
+
+
+def made_with(environment: Mapping[str, object]) -> list[Block]:
+    """The command, the data and the versions that a run was made with."""
+    blocks: list[Block] = []
     if command := _command(environment):
         blocks.append(Code(command, "It was made by:"))
     files = environment.get("data")
@@ -32,7 +38,7 @@ def reproduce(record: Record) -> Section:
     versions = _facts(environment, _VERSIONS), _facts(environment, _MACHINE)
     rows = (*versions[0], *versions[1], *_commit(environment))
     table = Table(("what", "which"), rows, "Versions and machine", texts=2)
-    return Section("reproduce", "How to reproduce it", (*blocks, Fold("Versions", (table,))))
+    return [*blocks, Fold("Versions", (table,))]
 
 
 def _commands(record: Record) -> list[str]:

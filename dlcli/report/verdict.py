@@ -53,21 +53,35 @@ def _value(record: Record, metric: str, split: str, value: float | None) -> str:
 
 def _comparison(record: Record, metric: str, split: str) -> list[str]:
     """How it stands beside the simplest models; nothing where a run has none."""
-    simple = {
-        name: scores
-        for name in BASELINES
-        if finite_number((scores := record.baselines.get(name, {}).get(split, {})).get(metric))
-        is not None
-    }
-    if finite_number(record.metrics[split][metric]) is None or not simple:
+    baselines = {name: record.baselines.get(name, {}).get(split, {}) for name in BASELINES}
+    return compared(metric, record.metrics[split], baselines)
+
+
+def compared(
+    metric: str, scores: Mapping[str, object], baselines: Mapping[str, Mapping[str, object]]
+) -> list[str]:
+    """How a network stands beside the simplest models, as sentences.
+
+    Args:
+        metric: what to judge by.
+        scores: the network's, of some rows.
+        baselines: those of the simplest models on the same rows, by their names in `BASELINES`;
+            one without the metric is left out.
+    """
+    known = {name: finite_number(each.get(metric)) for name, each in baselines.items()}
+    simple = {name: baselines[name] for name in BASELINES if known.get(name) is not None}
+    if finite_number(scores.get(metric)) is None or not simple:
         return []
-    found = judge(metric, record.metrics[split], simple)
-    listed = " and ".join(f"{_WHO[name]} has {_shown(metric, simple[name])}" for name in simple)
+    found = judge(metric, scores, simple)
+    listed = " and ".join(
+        f"{_WHO[name]} has {shown_score(metric, simple[name])}" for name in simple
+    )
     if found.unbeaten:
-        return [*_condemned(metric, found, simple, listed), *_hidden(record, split, found, simple)]
+        return [*_condemned(metric, found, simple, listed), *_hidden(scores, found, simple)]
     if found.hidden:
-        return [f"That is no better: {listed}.", *_hidden(record, split, found, simple)]
-    return [f"It is better than the simplest models: {listed}."]
+        return [f"That is no better: {listed}.", *_hidden(scores, found, simple)]
+    models = "the simplest models" if len(simple) > 1 else "the simplest model"
+    return [f"It is better than {models}: {listed}."]
 
 
 def _condemned(
@@ -84,11 +98,10 @@ def _condemned(
 
 
 def _hidden(
-    record: Record, split: str, found: Judgement, simple: Mapping[str, Mapping[str, object]]
+    scores: Mapping[str, object], found: Judgement, simple: Mapping[str, Mapping[str, object]]
 ) -> Iterator[str]:
     """What accuracy doesn't show."""
     reason = ", as a class is rare" if found.is_rare else ""
-    scores = record.metrics[split]
     for other in dict.fromkeys(found.hidden.values()):
         theirs = " and ".join(
             f"{_WHO[name]} has {number(simple[name][other])}"
@@ -114,7 +127,7 @@ def cards(record: Record) -> Cards:
     found = [
         Card(
             f"{plain(metric)}, {ROWS_OF[split].lower()}",
-            _shown(metric, record.metrics[split]),
+            shown_score(metric, record.metrics[split]),
             arrow if split == first else "",
         )
         for split in record.splits
@@ -122,7 +135,7 @@ def cards(record: Record) -> Cards:
     found += [
         Card(
             f"{BASELINES[name]}, {ROWS_OF[first].lower()}",
-            _shown(metric, scores[first]),
+            shown_score(metric, scores[first]),
             "to compare with",
         )
         for name in BASELINES
@@ -131,7 +144,8 @@ def cards(record: Record) -> Cards:
     return Cards((*found, Card("Parameters", _parameters(record), "numbers that were learned")))
 
 
-def _shown(metric: str, scores: Mapping[str, object]) -> str:
+def shown_score(metric: str, scores: Mapping[str, object]) -> str:
+    """A metric of some scores as one reads it: accuracy in percent."""
     value = finite_number(scores.get(metric))
     return percent(value) if metric == "accuracy" else number(value)
 
