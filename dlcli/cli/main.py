@@ -6,6 +6,7 @@ import click
 
 from dlcli import __version__
 from dlcli.cli.compare import compare
+from dlcli.cli.cv import cv
 from dlcli.cli.diagnose import diagnose
 from dlcli.cli.endings import explained_failures, obeyed_signals
 from dlcli.cli.evaluate import evaluate
@@ -15,6 +16,7 @@ from dlcli.cli.predict import predict
 from dlcli.cli.report import report
 from dlcli.cli.schema import schema
 from dlcli.cli.train import train
+from dlcli.cli.tune import tune
 from dlcli.cli.validate import validate
 
 
@@ -62,5 +64,8 @@ def main() -> None:
     """  # noqa: D301  (Click's mark for lines to leave as they are)
 
 
-for _verb in (train, predict, evaluate, report, compare, diagnose, init, inspect, validate, schema):
+for _verb in (
+    *(train, predict, evaluate, report, compare, diagnose, cv, tune),
+    *(init, inspect, validate, schema),
+):
     main.add_command(_verb)

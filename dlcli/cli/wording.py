@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+from dlcli.cli import tune_wording
 from dlcli.cli.text import number, some
 from dlcli.encoding.types.choosing import NOT_NAMED
 from dlcli.errors import plural
@@ -138,6 +139,32 @@ def _storage(fields: Fields) -> list[str]:
     return [f"rows wait on disk, in {fields['folder']} until the end"]
 
 
+def _pool(fields: Fields) -> list[str]:
+    aside = fields["set_aside"]
+    kept = f", and {plural(aside, 'test row')} set aside" if aside else ""
+    dealt = f"({fields['split']}, seed {fields['seed']})"
+    counted = f"{plural(fields['rows'], 'row')}{kept} {dealt}"
+    return [f"{fields['file']}: {counted}", *fields["notes"]]
+
+
+def _kept(fields: Fields) -> list[str]:
+    return [f"{fields['folds']:,} of {plural(fields['of'], 'fold')}, finished before"]
+
+
+def _fold(fields: Fields) -> list[str]:
+    """A fold's place, the metric to judge by, and what training took."""
+    repeat = f"repeat {fields['repeat']}, " if fields["repeats"] > 1 else ""
+    place = f"{repeat}{fields['fold']}/{fields['of']}"
+    if fields["problem"]:
+        return [f"{place}  failed: {fields['problem']}"]
+    metric = fields["metric"]
+    scored = f"{metric} {number(fields['metrics'][metric])}" if metric else "no metric is defined"
+    best = fields["best_epoch"]
+    kept = f", best {best}" if best not in (None, fields["epochs"]) else ""
+    took = f"{plural(fields['epochs'], 'epoch')}{kept}, {number(fields['seconds'])} s"
+    return [f"{place}  {scored}  ({took})"]
+
+
 WORDS: Mapping[str, Callable[[Fields], list[str]]] = MappingProxyType(
     {
         "storage": _storage,
@@ -152,6 +179,14 @@ WORDS: Mapping[str, Callable[[Fields], list[str]]] = MappingProxyType(
         "trained": _trained,
         "baselines": _baselines,
         "report": _report,
+        "pool": _pool,
+        "kept": _kept,
+        "fold": _fold,
+        "earlier": tune_wording.earlier,
+        "default": tune_wording.default,
+        "trial": tune_wording.trial,
+        "finalist": tune_wording.finalist,
+        "nested": tune_wording.nested,
     }
 )
 """The lines of an event, by its name; their label is the name itself."""
@@ -161,3 +196,11 @@ def epoch_words(fields: Fields) -> str:
     """An epoch's loss and metrics: `loss 0.4291  val_loss 0.53`, each padded to one width."""
     shown = (name for name in fields if name not in ("epoch", "of", "learning_rate"))
     return "  ".join(f"{name} {number(fields[name]):<9}" for name in shown).rstrip()
+
+
+def progress_words(fields: Fields) -> str:
+    """How far a fold has come, or a search: `fold 3/10  epoch 40/100`."""
+    if "fold" not in fields and "done" not in fields:
+        return tune_wording.progress_words(fields)
+    place = f"fold {fields['done'] + 1}/{fields['folds']}"
+    return f"{place}  epoch {fields['epoch']:,}/{fields['of']:,}"

@@ -125,8 +125,8 @@ class Grid(Section):
 class Median(Section):
     """A candidate is given up that is worse than the median of those before it.
 
-    They are compared at the same epoch of the first fold, then after the same folds: Golovin et
-    al., Google Vizier (2017).
+    They are compared at the same epoch of the first fold: Golovin et al., Google Vizier (2017).
+    After each fold, only one in the worst quarter is given up, since means over folds lie close.
     """
 
     name: Literal["median"] = "median"

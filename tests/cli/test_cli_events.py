@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from dlcli.config import load_config
+from dlcli.cross_validation import Plan, cross_validate
+from dlcli.cross_validation import resume as resume_folds
 from dlcli.experiment import resume, train
 from dlcli.scores import HIGHER_IS_BETTER
 
@@ -21,9 +23,12 @@ epochs: 2
 """
 
 
-def documented() -> dict[str, set[str]]:
-    """The fields of each event, by the page."""
-    text = PAGE.read_text(encoding="utf-8")
+def documented(verb: str = "") -> dict[str, set[str]]:
+    """The fields of each event of `train`, or of another verb with a section of its own."""
+    text, *others = re.split(
+        r"^## (?=Cross-validation|Search)", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
+    text = next((part for part in others if part.startswith(verb)), "") if verb else text
     parts = re.findall(r"^`(\w+)`: .*\n\n((?:\|.*\n)+)", text, re.MULTILINE)
     return {
         event: set(re.findall(r"^\| `([^`]+)` \|", rows, re.MULTILINE)) for event, rows in parts
@@ -69,6 +74,30 @@ def test_every_event_and_field_is_documented(told):
     assert found - {(event, name) for event, names in known.items() for name in names} == set()
     assert {event for event, _ in told} == known.keys() - {"report", "tracking"}
     assert told[-1][0] == "result"
+
+
+@pytest.mark.slow
+def test_every_event_of_a_cross_validation_is_documented(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("rows.csv").write_text("x,y\n" + "".join(f"{x},{3 * x}\n" for x in range(40)))
+    Path("a.yaml").write_text(
+        "data: {train: rows.csv, target: y}\nhidden: []\nepochs: 2\nmetrics: [mae]\n"
+    )
+    told = []
+
+    def listen(event, fields):
+        told.append((event, fields))
+        if event == "fold" and fields["fold"] == 1:
+            raise Ended
+
+    with pytest.raises(Ended):
+        cross_validate(load_config(Path("a.yaml")), Plan(folds=2, refit=True), Path("cv"), listen)
+    resume_folds(Path("cv"), listen)
+    known = {**documented(), **documented("Cross-validation")}
+    assert known.keys() >= {event for event, _ in told if event != "progress"}
+    for event in ("pool", "kept", "fold", "result"):
+        [fields, *_] = [fields for name, fields in told if name == event]
+        assert set(fields) == known[event], event
 
 
 @pytest.mark.slow

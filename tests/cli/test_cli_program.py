@@ -63,6 +63,8 @@ def test_verbs_stand_in_the_order_in_which_one_needs_them(dlcli):
         "report",
         "compare",
         "diagnose",
+        "cv",
+        "tune",
         "init",
         "inspect",
         "validate",

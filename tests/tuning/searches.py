@@ -1,0 +1,47 @@
+"""Small searches that tests carry out."""
+
+from __future__ import annotations
+
+import math
+
+from dlcli.config import load_config
+
+CONFIG = """\
+data: {train: line.csv, target: y, validation: 0.25, test: 0.25}
+hidden: []
+optimizer: {name: sgd, learning_rate: 0.001}
+epochs: 20
+tune:
+  metric: rmse
+  trials: 4
+  space: {optimizer.learning_rate: [1.0e-6, 1.0e-4, 0.05, 0.01]}
+  sampler: grid
+"""
+"""A search for the learning rate by which a line is learned."""
+WAVE = """\
+data: {train: wave.csv, target: y, validation: 0.2, test: 0.2}
+hidden: [{units: 2, activation: tanh}]
+optimizer: {name: adam, learning_rate: 1.0e-4}
+epochs: 80
+tune:
+  metric: val_rmse
+  trials: 16
+  space:
+    optimizer.learning_rate: {low: 1.0e-5, high: 1.0e-1, log: true}
+    hidden: {units: [1, 2, 64]}
+"""
+"""A search for units and a learning rate by which a wave is learned: 64, and neither extreme."""
+
+
+def line_file(folder, config=CONFIG, overrides=()):
+    """A config for y = 2x + 1, in a folder."""
+    rows = "\n".join(f"{x},{2 * x + 1}" for x in range(60))
+    (folder / "line.csv").write_text(f"x,y\n{rows}\n")
+    (folder / "line.yaml").write_text(config)
+    return load_config(folder / "line.yaml", overrides)
+
+
+def wave_rows():
+    """y = sin(3x) from -3 to 3, which two units can't follow."""
+    places = [-3 + 6 * at / 399 for at in range(400)]
+    return "x,y\n" + "".join(f"{x:.4f},{math.sin(3 * x):.4f}\n" for x in places)
