@@ -16,13 +16,14 @@ from dlcli.run import Draft, Run
 from dlcli.selection import NestedFold, Search, TrialResult, combine
 from dlcli.tuning.document import Found
 from dlcli.tuning.finalists import Name, train_finalists
+from dlcli.tuning.journal import remove_lock, repair_journal
 from dlcli.tuning.keeping import TrialKeeper
 from dlcli.tuning.nested import judge_search, judge_together
 from dlcli.tuning.origin import Known, origin_of
 from dlcli.tuning.running import run_trials
 from dlcli.tuning.settings import Settings
 from dlcli.tuning.site import Site, work_at
-from dlcli.tuning.storage import kept_in, repair_journal
+from dlcli.tuning.storage import kept_in
 from dlcli.tuning.study import Study
 from dlcli.tuning.work import Work
 from dlcli.tuning.workers import threads_each, work_together
@@ -68,6 +69,7 @@ def carry_out(draft: Draft, work: Work, known: Known, settings: Settings, events
     search = found.document(work, workers=settings.jobs, seconds=site.budget.spent)
     draft.write_search(search.model_dump_json())
     events.tell("result", run=str(draft.path), **_result(search))
+    remove_lock(draft.path)
     return draft.finish("tune")
 
 

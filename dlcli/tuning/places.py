@@ -17,6 +17,10 @@ PLACE = "place"
 """The attribute of a trial that is tried in the place of another."""
 RESULT = "result"
 """The attribute of a trial that has come to something, be it a failure."""
+GIVEN_BACK = "given back"
+"""The attribute of a trial that was ended by a signal which its process heeded."""
+MOST_DEATHS = 3
+"""Processes that a candidate may end before it is tried no more."""
 
 
 def places_of(trials: Iterable[FrozenTrial]) -> dict[int, int]:
@@ -36,6 +40,18 @@ def places_of(trials: Iterable[FrozenTrial]) -> dict[int, int]:
 def place_of(trials: Sequence[FrozenTrial], number: int) -> int:
     """The place of one of the trials."""
     return places_of(trials)[number]
+
+
+def deaths(trials: Sequence[FrozenTrial], place: int) -> int:
+    """How many processes were killed while they tried what has a place."""
+    places = places_of(trials)
+    return sum(
+        places[trial.number] == place
+        and trial.state.name == "FAIL"
+        and bool(trial.params)
+        and not {GIVEN_BACK, RESULT} & set(trial.user_attrs)
+        for trial in trials
+    )
 
 
 def first_trials(trials: Sequence[FrozenTrial]) -> int:

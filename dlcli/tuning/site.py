@@ -13,11 +13,12 @@ from dlcli.experiment.origin import read_resolved
 from dlcli.experiment.pool import read_pool
 from dlcli.run import Draft
 from dlcli.tuning.budget import Budget
+from dlcli.tuning.journal import open_journal
 from dlcli.tuning.keeping import TrialKeeper
 from dlcli.tuning.plan import Plan
 from dlcli.tuning.pruning import pruner_of
 from dlcli.tuning.running import run_trials
-from dlcli.tuning.storage import kept_in, open_database, open_journal
+from dlcli.tuning.storage import kept_in, open_database
 from dlcli.tuning.study import Study
 from dlcli.tuning.work import Work, searched, steps_of
 

@@ -1,32 +1,22 @@
-"""Where the trials of a search are kept: a file in its run folder, or a database that many share.
-
-The file is Optuna's journal: a line of JSON for all that happens, so that it can be read by
-Optuna's own tools, and nothing in it is ever carried out.
-"""
+"""A database in which many processes, also of several machines, keep the trials of one search."""
 
 from __future__ import annotations
 
-import logging
-import os
 import re
-import stat
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dlcli.errors import RunError, TrainingError, UsageError
-from dlcli.run.storage import damaged, reason, sync
+from dlcli.errors import TrainingError, UsageError
+from dlcli.run.storage import reason
+from dlcli.tuning.journal import JOURNAL
+from dlcli.tuning.quiet import quiet_optuna
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
-JOURNAL = "study.journal"
-"""The file in the run folder."""
-LOCK = f"{JOURNAL}.lock"
-"""What Optuna holds while it writes to the journal."""
 BEAT = 20
 """Seconds from one sign of life of a trial to the next, in a database."""
 GRACE = 90
@@ -36,8 +26,6 @@ _PAUSES = (0.1, 0.3, 1.0)
 """Seconds to wait while another process makes the tables."""
 _MADE_BY_ANOTHER = re.compile(r"(?i)already exists|duplicate|unique constraint|locked")
 """What databases say if two processes make the same tables at once."""
-_LONGEST = 2**32
-"""Most bytes of a journal that is read."""
 _SECRET = re.compile(r"(?i)(pass|pwd|secret|token|key)")
 _DRIVERS = {
     "psycopg": "pip install 'dlcli[postgresql]'",
@@ -46,53 +34,6 @@ _DRIVERS = {
     "pymysql": "pip install pymysql",
 }
 """How what is missing is installed, by the module."""
-
-
-def open_journal(folder: Path) -> BaseStorage:
-    """Opens the journal of a run folder, which is made if there is none.
-
-    Args:
-        folder: the run folder, which a stranger may have made.
-
-    Raises:
-        RunError: if it is no journal.
-        TrainingError: if it can't be stored.
-    """
-    with quiet_optuna():
-        from optuna.storages import JournalStorage
-        from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
-
-        path = folder / JOURNAL
-        _check_plain(path)
-        try:
-            # A lock file, as symbolic links need a privilege on Windows.
-            backend = JournalFileBackend(str(path), JournalFileOpenLock(str(path)))
-            return JournalStorage(backend)
-        except OSError as error:
-            raise TrainingError(f"{path}: could not be stored: {reason(error)}") from error
-        except Exception as error:  # whatever lines mean that somebody has written
-            raise damaged(path, f"is no journal of Optuna's: {error!r}") from None
-
-
-def repair_journal(folder: Path) -> None:
-    """Removes what a process may have left that was killed: half a line, and a lock.
-
-    Args:
-        folder: the run folder, which this process holds, so that no other writes to the journal.
-
-    Raises:
-        RunError: if something else is in the journal's place.
-    """
-    path = folder / JOURNAL
-    with suppress(FileNotFoundError):
-        (folder / LOCK).unlink()
-    _check_plain(path)
-    if not path.exists():
-        return
-    whole = _whole_bytes(path)
-    if whole < path.stat().st_size:
-        os.truncate(path, whole)
-        sync(path)
 
 
 def open_database(url: str) -> BaseStorage:
@@ -180,51 +121,6 @@ def masked(url: str) -> str:
     query = {name: "***" if _SECRET.search(name) else text for name, text in parsed.query.items()}
     shown = parsed.set(query=query).render_as_string(hide_password=True)
     return shown.replace("%2A%2A%2A", "***")
-
-
-@contextmanager
-def quiet_optuna() -> Iterator[None]:
-    """Keeps Optuna from telling of what it does; errors are exceptions and pass."""
-    logger = logging.getLogger("optuna")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            # Heartbeats are "experimental" by name, and meant for another loop than ours.
-            warnings.filterwarnings("ignore", module=r"optuna|dlcli\.tuning")
-            warnings.filterwarnings("ignore", message=".*[Hh]eartbeat.*")
-            yield
-    finally:
-        logger.setLevel(level)
-
-
-def _check_plain(path: Path) -> None:
-    """Refuses what could lead out of the folder, or would not end.
-
-    Raises:
-        RunError: if it is no plain file, or one of too many bytes.
-    """
-    if not os.path.lexists(path):
-        return
-    status = os.lstat(path)
-    if not stat.S_ISREG(status.st_mode):
-        raise damaged(path, "is no plain file but a link, a folder or a device")
-    if status.st_size > _LONGEST:
-        raise RunError(f"{path}: has {status.st_size:,} bytes, where {_LONGEST:,} are the most")
-
-
-def _whole_bytes(path: Path, step: int = 2**16) -> int:
-    """The bytes of a file up to the end of its last whole line."""
-    with path.open("rb") as stream:
-        end = stream.seek(0, os.SEEK_END)
-        while end > 0:
-            start = max(0, end - step)
-            stream.seek(start)
-            at = stream.read(end - start).rfind(b"\n")
-            if at >= 0:
-                return start + at + 1
-            end = start
-    return 0
 
 
 def _missing_module(error: BaseException | None) -> str | None:

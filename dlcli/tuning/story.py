@@ -16,6 +16,7 @@ from dlcli.experiment.resolution import moved_config
 from dlcli.run import Run, new_run, unfinished_run
 from dlcli.split import Split
 from dlcli.tuning.course import SearchEvents, carry_out
+from dlcli.tuning.nested import check_outer_folds
 from dlcli.tuning.origin import Known, origin_of, write_origin
 from dlcli.tuning.settings import Settings
 from dlcli.tuning.work import Work, searched
@@ -49,7 +50,7 @@ def tune(
     with file.located():
         check_tune(file)
         stamps = stamps_of(file)
-        work = _make_ready(file, events)
+        work = _make_ready(file, events, nested=settings.nested)
         known = Known.begun(file, settings)
         with new_run(output, tune_name(file.name)) as draft:
             events.log_to(draft)
@@ -84,7 +85,7 @@ def resume(
         with file.located():
             stamps = stamps_of(file)
             check_data(draft, file)
-            work = _make_ready(file, events)
+            work = _make_ready(file, events, nested=known.nested)
             check_unchanged(stamps)
             events.log_to(draft)
             settings = replace(settings, nested=known.nested)
@@ -96,10 +97,12 @@ def tune_name(name: str) -> str:
     return f"{name[: _LONGEST - len('-tune')]}-tune"
 
 
-def _make_ready(file: ConfigFile, events: Events) -> Work:
+def _make_ready(file: ConfigFile, events: Events, *, nested: bool) -> Work:
     """Reads the rows, and checks all that can be checked without TensorFlow."""
     searched(file)  # what is missing there need not wait for the rows
     work = Work.of(file, read_pool(file, events), events)
+    if nested:
+        check_outer_folds(work)
     check_memory(_settled(file, work, events), file.config, None, events)
     return work
 

@@ -21,9 +21,18 @@ from dlcli.tuning.attributes import (
     worker_name,
     worker_of,
 )
-from dlcli.tuning.places import PLACE, RESULT, counts, first_trials, places_of
+from dlcli.tuning.places import (
+    GIVEN_BACK,
+    MOST_DEATHS,
+    PLACE,
+    RESULT,
+    counts,
+    deaths,
+    first_trials,
+    places_of,
+)
 from dlcli.tuning.plan import Plan
-from dlcli.tuning.storage import quiet_optuna
+from dlcli.tuning.quiet import quiet_optuna
 
 if TYPE_CHECKING:
     import optuna
@@ -150,6 +159,7 @@ class Study:
     def give_back(self, asked: Asked) -> None:
         """Says that a trial was interrupted, so that it is tried again."""
         with quiet_optuna():
+            asked.trial.set_user_attr(GIVEN_BACK, True)
             self._study.tell(asked.trial, state=_state("FAIL"), skip_if_finished=True)
 
     def mend(self, is_dead: IsDead = lambda _: False) -> int:
@@ -171,10 +181,30 @@ class Study:
                     self._end(trial.number, "FAIL")
             lost = [*self._lost()]
             for trial, place in lost:
+                if deaths(self._trials(), place) >= MOST_DEATHS:
+                    self._give_up(trial, place)
+                    continue
                 is_whole = len(trial.params) == len(self.plan.dimensions)
                 params = trial.params if is_whole else {}
                 self._study.enqueue_trial(params, user_attrs={PLACE: place})
             return len(lost)
+
+    def _give_up(self, trial: FrozenTrial, place: int) -> None:
+        """Says of a candidate that has ended each of its processes that it has failed."""
+        from optuna.trial import create_trial
+
+        problem = f"its process was killed each of {MOST_DEATHS} times, as if memory ran out"
+        told = TrialResult(
+            number=None,
+            state="failed",
+            values=trial.params,
+            value=None,
+            standard_error=None,
+            seconds=0.0,
+            problem=problem,
+        )
+        attributes = {PLACE: place, RESULT: stored_result(told)}
+        self._study.add_trial(create_trial(state=_state("PRUNED"), user_attrs=attributes))
 
     def results(self) -> tuple[TrialResult, ...]:
         """What trials came to, those that came to something, in order of their places.

@@ -69,6 +69,28 @@ def test_a_trial_of_a_dead_process_is_tried_again_with_its_values(storage):
     assert (again.place, again.values) == (0, lost.values)
 
 
+def test_a_candidate_that_has_ended_three_processes_is_tried_no_more(storage):
+    for death in (1, 2, 3):
+        study = Study(plan(trials=2), storage, "a")
+        asked = study.ask()
+        assert asked.place == 0
+        assert study.mend(lambda worker: worker["run"] == "a") == 1, death
+
+    [given_up] = study.results()
+    assert (given_up.number, given_up.state, given_up.values) == (0, "failed", asked.values)
+    assert given_up.problem == "its process was killed each of 3 times, as if memory ran out"
+    assert list(run_all(study)) == [1]
+
+
+def test_a_trial_that_was_interrupted_by_its_user_may_be_so_any_number_of_times(storage):
+    study = Study(plan(trials=2), storage, "a")
+    for _ in range(5):
+        study.give_back(study.ask())
+        study.mend()
+
+    assert sorted(run_all(study)) == [0, 1]
+
+
 def test_a_trial_of_a_living_process_is_left_to_it(storage):
     theirs = Study(plan(trials=2), storage, "theirs")
     asked = theirs.ask()
@@ -225,6 +247,12 @@ def test_a_default_that_somebody_else_has_stored_is_refused(storage):
     st.sampled_from(["random", "tpe", "grid"]),
 )
 def test_killed_at_any_time_a_search_tries_what_an_undisturbed_one_does(fates, sampler):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dlcli.tuning.study.MOST_DEATHS", 99)
+        check_killed(fates, sampler)
+
+
+def check_killed(fates, sampler):
     how = plan([UNITS, LAYERS] if sampler == "grid" else [RATE, UNITS], sampler=sampler, trials=6)
     undisturbed = run_all(Study(how, InMemoryStorage()))
     storage, found = InMemoryStorage(), {}
