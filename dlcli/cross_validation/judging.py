@@ -16,11 +16,11 @@ from dlcli.experiment.workbench import Outcome, Part
 from dlcli.network import Network
 from dlcli.prediction import Predictions
 from dlcli.prediction.constant import constant_outputs
-from dlcli.report.thinning import thinned
 from dlcli.scores import HIGHER_IS_BETTER, Scores
 from dlcli.scores.arithmetic import Floats, finite, finite_number
 from dlcli.selection import FoldResult
 from dlcli.selection.part import Number
+from dlcli.selection.thinning import thinned
 from dlcli.table import Table
 from dlcli.table.arrays import integers
 

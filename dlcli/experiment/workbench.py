@@ -26,7 +26,7 @@ from dlcli.experiment.loading import (
 from dlcli.experiment.memory import available_memory
 from dlcli.experiment.pool import Pool
 from dlcli.experiment.preparation import Prepared, encode_sets, settle
-from dlcli.network import build_network, choose_engine, resolve_head
+from dlcli.network import Head, build_network, check_values, choose_engine, resolve_head
 from dlcli.prediction import Predictions, Predictor
 from dlcli.prediction.constant import constant_outputs
 from dlcli.scores import Scores
@@ -181,8 +181,9 @@ class Workbench:
             Interrupted: if a signal has come.
         """
         start = time.perf_counter()
-        encoded = self._encode(config, part)
         head = resolve_head(config, self.pool.target)
+        check_values(head, self.pool.target, self.pool.labelled)
+        encoded = self._encode(config, part, head)
         encoding = encoded.prepared.encoding
         network = build_network(encoding.layout, config.hidden, head.output)
         rows = encoded.rows
@@ -202,12 +203,11 @@ class Workbench:
         seconds = time.perf_counter() - start
         return Outcome(part, predictor, rows, job, engine, trained, seconds)
 
-    def _encode(self, config: Config, part: Part) -> _Encoded:
+    def _encode(self, config: Config, part: Part, head: Head) -> _Encoded:
         """The rows of a part as a candidate reads them, which others may have read alike."""
-        scaling = resolve_head(config, self.pool.target).output.scaling
         if not self.keeps:
             return self._made(config, part)
-        key = (part, repr(config.input), repr(scaling))
+        key = (part, repr(config.input), repr(head.output.scaling))
         if key not in self._kept:
             made = self._made(config, part)
             while self._kept and self._excess(made) > 0:

@@ -11,8 +11,8 @@ import numpy as np
 
 from dlcli.report.blocks import Chart, Spec, Table
 from dlcli.report.drawing import base, coloured, finished, hints, layered, quantity
-from dlcli.report.thinning import thinned
 from dlcli.report.wording import number, rounded, short
+from dlcli.selection.thinning import thinned
 
 if TYPE_CHECKING:
     import altair as alt

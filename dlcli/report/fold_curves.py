@@ -14,9 +14,9 @@ from dlcli.report.curves import RATE, spans_decades
 from dlcli.report.drawing import base, coloured, finished, hints, layered, listed, quantity
 from dlcli.report.fold_charts import fold_name
 from dlcli.report.theme import variable
-from dlcli.report.thinning import thinned
 from dlcli.report.wording import number, rounded, short
 from dlcli.selection import CrossValidation, FoldResult
+from dlcli.selection.thinning import thinned
 
 if TYPE_CHECKING:
     import altair as alt

@@ -13,8 +13,8 @@ from dlcli.report.blocks import Chart, Table
 from dlcli.report.drawing import base, coloured, finished, hints, layered, quantity
 from dlcli.report.ranking import Ranking, Threshold
 from dlcli.report.theme import kinds, variable
-from dlcli.report.thinning import thinned_path
 from dlcli.report.wording import number, percent, rounded, shorts
+from dlcli.selection.thinning import thinned_path
 
 if TYPE_CHECKING:
     import altair as alt

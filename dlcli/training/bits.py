@@ -28,13 +28,18 @@ def random_bits(
     Returns:
         uint32, (rows, width).
     """
-    key = _mix(tf.constant(seed, tf.uint32))
-    for part in (tf.constant(stream, tf.uint32), moment[0], moment[1]):
-        key = _mix(key + part + tf.constant(0x9E3779B9, tf.uint32))
+    with tf.init_scope():  # what is known beforehand is no part of a program
+        known = int(_joined(_mix(tf.constant(seed, tf.uint32)), tf.constant(stream, tf.uint32)))
+    key = _joined(_joined(tf.constant(known, tf.uint32), moment[0]), moment[1])
     counter = tf.range(tf.cast(rows * width, tf.int64))
     bits = _mix(tf.cast(counter, tf.uint32) + key)
     bits = _mix(tf.bitwise.bitwise_xor(bits, _mix(key)))
     return tf.reshape(bits, (-1, width))
+
+
+def _joined(key: tf.Tensor, part: tf.Tensor) -> tf.Tensor:
+    """A key that also follows from another number."""
+    return _mix(key + part + tf.constant(0x9E3779B9, tf.uint32))
 
 
 def _mix(x: tf.Tensor) -> tf.Tensor:

@@ -38,11 +38,10 @@ class HeldProgram(Program):
         jit_compile: whether XLA compiles it.
     """
 
-    train: Block
-    validation: Block | None
-
     def __init__(self, job: Job, learner: Learner, jit_compile: bool) -> None:
         super().__init__(job, learner, jit_compile)
+        self.train: Block | None = None
+        self.validation: Block | None = None
         self.epochs_at_once = max(1, min(MOST_EPOCHS, ORDER_ENTRIES // len(job.train.inputs)))
         if learner.numbers.shared:
             orders = self.job.steps * self.job.batch_size
@@ -67,7 +66,7 @@ class HeldProgram(Program):
 
     def release(self) -> None:
         """Lets go of the rows, until it takes others."""
-        del self.train, self.validation
+        self.train = self.validation = None
 
     def _block(
         self,

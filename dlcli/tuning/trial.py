@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from dlcli.config import Config
 from dlcli.config.space import Value, candidate
-from dlcli.errors import ConfigError, DivergenceError, OutOfMemoryError
+from dlcli.errors import ConfigError, DataError, DivergenceError, OutOfMemoryError
 from dlcli.selection import TrialResult, standard_error_of_folds
 from dlcli.selection.search import State
 from dlcli.tuning.attributes import worker_name
@@ -88,6 +88,7 @@ def try_values(
         What it came to, be it a failure; without a number.
 
     Raises:
+        DataError: if the rows can't be trained on by the config as given.
         Interrupted: if a signal has come.
     """
     start = time.perf_counter()
@@ -104,7 +105,9 @@ def try_values(
         _train(work, candidate(work.file, values).config, watch, keeper, seen)
     except Pruned:
         return result("pruned", watch.last, epochs=_median(seen.epochs) or watch.epochs)
-    except (ConfigError, DivergenceError, OutOfMemoryError) as error:
+    except (ConfigError, DataError, DivergenceError, OutOfMemoryError) as error:
+        if isinstance(error, DataError) and not values:
+            raise  # no candidate on these rows would fare better
         problem = str(error).partition("\n")[0]
         traceback.clear_frames(error.__traceback__)  # they hold what takes up the memory
         gc.collect()

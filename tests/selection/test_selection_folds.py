@@ -140,6 +140,7 @@ def test_outer_folds_of_one_size_have_the_interval_of_folds():
 def test_the_interval_of_a_nested_search_stays_within_what_its_metric_can_be():
     found = combine([outer(1, 0.6), outer(2, 0.95)], "val_accuracy")
     assert (found.lower, found.upper) == (0.0, 1.0)
+    assert (combine([outer(1, 0.1), outer(2, 0.9)], "val_r2").lower or 0) < -1
 
 
 def test_an_outer_fold_that_came_to_nothing_is_told_of():

@@ -57,6 +57,20 @@ def test_two_dimensions_that_matter_have_almost_all_of_the_shares():
     assert found[RATE.path] + found[LAYERS.path] > 0.8
 
 
+def test_a_choice_of_two_that_is_all_that_matters_has_almost_all_of_the_shares():
+    """However little the good half of it can differ from the whole."""
+    generator = np.random.default_rng(1)
+    shares = [
+        importances(
+            ALL,
+            drawn(100, lambda values: bool(values[SCHEDULE.path]) + generator.random() / 99, seed),
+            "minimize",
+        )[SCHEDULE.path]
+        for seed in range(3)
+    ]
+    assert np.mean(shares) > 0.85
+
+
 def test_where_only_chance_decides_nothing_matters():
     """By construction so in 39 of 41 searches."""
     generator = np.random.default_rng(5)

@@ -43,14 +43,15 @@ def test_folds_that_failed_are_counted():
 
 
 @pytest.mark.parametrize(
-    ("metric", "values", "constant"), [("accuracy", [0.9, 0.5], 0.5), ("mae", [1.0, 2.1], 2.0)]
+    ("metric", "values", "constant"),
+    [("accuracy", [0.9, 0.8, 0.5], 0.5), ("mae", [1.0, 1.5, 2.1], 2.0)],
 )
 def test_folds_in_which_columns_are_of_no_use_are_counted(metric, values, constant):
     results = [
         fold(at, {metric: value}, constant={metric: constant}) for at, value in enumerate(values)
     ]
     assert notes(results, metric=metric) == [
-        "in 1 of 2 folds the network is no better than a model that looks at no column, by "
+        "in 1 of 3 folds the network is no better than a model that looks at no column, by "
         f"{metric}"
     ]
     assert notes(results, metric=None) == []

@@ -267,6 +267,21 @@ def test_the_rows_of_a_job_are_let_go_of_once_another_one_begins(make_job):
     assert block() is None
 
 
+def test_a_job_whose_rows_found_no_room_is_followed_by_another(make_job, monkeypatch):
+    programs = Programs()
+    first, second = make_job(), make_job({"batch_size": 8})
+
+    def no_room(*_):
+        raise MemoryError
+
+    compiled_engine.run(first, False, programs=programs, **QUIET)
+    with monkeypatch.context() as patch, pytest.raises(MemoryError):
+        patch.setattr("dlcli.training.held.on_device", no_room)
+        compiled_engine.run(second, False, programs=programs, **QUIET)
+    result = compiled_engine.run(first, False, programs=programs, **QUIET)
+    check_alike(result, alone(first), 1e-6)
+
+
 def test_the_program_that_was_used_longest_ago_goes_first(make_job, monkeypatch):
     monkeypatch.setattr("dlcli.training.programs.MOST_PROGRAMS", 2)
     programs = Programs()

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from dlcli.errors import ConfigError, DivergenceError, Problem
+from dlcli.errors import ConfigError, DataError, DivergenceError, Problem
 from dlcli.tuning import trial
 from dlcli.tuning.goal import Goal, Judgement
 from dlcli.tuning.pruning import Steps, Watch
@@ -38,12 +38,12 @@ def tried(monkeypatch):
     monkeypatch.setattr(trial, "judge", lambda outcome, goal: outcome.judgement)
     monkeypatch.setattr(trial, "candidate", lambda file, values: SimpleNamespace(config=None))
 
-    def call(*outcomes, ends_at=None):
+    def call(*outcomes, ends_at=None, values={"batch_size": 16}):  # noqa: B006
         parts = [None] * len(outcomes)
         goal = Goal("val_loss")
         work = SimpleNamespace(file=None, goal=goal, parts=parts, bench=Bench(*outcomes))
         watch = Watch(goal, Steps(10, 10), lambda value, step: step == ends_at)
-        return trial.try_values(work, {"batch_size": 16}, watch, None)
+        return trial.try_values(work, values, watch, None)
 
     return call
 
@@ -96,3 +96,15 @@ def test_a_metric_that_is_undefined_in_a_fold_is_a_failure(tried):
     result = tried(outcome(0.5), outcome(None))
 
     assert (result.state, result.problem) == ("failed", "val_loss is undefined")
+
+
+def test_a_loss_that_the_target_has_no_numbers_for_fails_its_candidate_alone(tried):
+    result = tried(DataError("row 3, column 'y': poisson takes no negative value"))
+
+    assert result.state == "failed"
+    assert result.problem == "row 3, column 'y': poisson takes no negative value"
+
+
+def test_rows_that_the_config_as_given_can_not_be_trained_on_end_the_search(tried):
+    with pytest.raises(DataError):
+        tried(DataError("row 3, column 'x': expected a number, got 'ten'"), values={})

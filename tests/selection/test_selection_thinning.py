@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlcli.report.thinning import thinned, thinned_path
+from dlcli.selection.thinning import thinned, thinned_path
 
 
 def test_a_short_curve_keeps_all_its_points():
