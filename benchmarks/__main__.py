@@ -6,12 +6,14 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
+from benchmarks.choosing import FOLDS, TABLES, TRIALS, Choice, cv_cases, search_cases
 from benchmarks.encodings import ROWS, encoding_cases
 from benchmarks.machine import machine_facts
 from benchmarks.memory import LIMIT, memory_cases
@@ -66,7 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     suites = ("start-up", "tutorial", "encoding", "memory", "report", "terminal")
-    names = (*suites, *(workload.name for workload in WORKLOADS))
+    chosen = (f"{verb}-{table}" for verb in ("cv", "tune") for table in TABLES)
+    names = (*suites, *(workload.name for workload in WORKLOADS), *chosen)
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
         "--quick",
@@ -79,7 +82,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--rivals-python",
         default=sys.executable,
         metavar="PATH",
-        help="the interpreter that has JAX, PyTorch and scikit-learn; this one, if left out",
+        help="the interpreter that has JAX, PyTorch, scikit-learn and KerasTuner, if not this one",
     )
     return parser.parse_args(arguments)
 
@@ -121,7 +124,19 @@ def _suites(folder: Path, interpreters: Interpreters) -> list[Suite]:
             rounds=5,
         ),
         *map(training, WORKLOADS),
+        *_choosing(folder, interpreters),
     ]
+
+
+def _choosing(folder: Path, interpreters: Interpreters) -> Iterator[Suite]:
+    """Yields a suite for each verb and table; of a search, which takes minutes, one round."""
+    for choice in map(Choice, TABLES):
+        title = f"whole processes: {FOLDS} folds of configs/{choice.config}.yaml"
+        yield Suite(f"cv-{choice.config}", title, partial(cv_cases, choice, folder))
+    for choice in map(Choice, TABLES):
+        title = f"whole processes: {TRIALS} candidates for configs/{choice.config}.yaml, by lot"
+        cases = partial(search_cases, choice, folder, interpreters.rivals)
+        yield Suite(f"tune-{choice.config}", title, cases, rounds=1)
 
 
 def describe(workload: Workload) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 
+from benchmarks.choosing import LOOP, LOOP_CV, OURS, OURS_CV, TABLES, TUNER
 from benchmarks.memory import ROWS, case_name
 from benchmarks.report import ROWS as REPORTED
 from benchmarks.report import case_name as report_name
@@ -106,6 +108,16 @@ def _terminal() -> Iterator[Promise]:
     yield Promise("terminal", text, "training_seconds", LIVE, QUIET, 1.05)  # 1.0, and noise
 
 
+def _choosing(table: str) -> Iterator[Promise]:
+    def times(suite: str, rival: str, ours: str) -> Promise:
+        text = f"{rival} / {ours}"
+        return Promise(f"{suite}-{table}", text, "wall_seconds", rival, ours, 10, at_least=True)
+
+    yield times("cv", LOOP_CV, OURS_CV)
+    yield times("tune", LOOP, OURS)
+    yield times("tune", TUNER, OURS)
+
+
 PROMISES = (
     *_start_up(),
     *_tutorial(),
@@ -119,5 +131,6 @@ PROMISES = (
     *_report(),
     *_terminal(),
     *_memory(("small", "digits", "table", "mnist", "large", "wide")),
+    *chain.from_iterable(map(_choosing, TABLES)),
 )
 """All of them."""

@@ -122,7 +122,8 @@ class Search(Part):
     smallest: Count | None
     """The number of the one with the fewest parameters within a standard error of the best."""
     importances: Mapping[str, Number] = {}
-    """How much each dimension matters, by path; they add up to 1."""
+    """How much each dimension matters, by path; they add up to 1. Empty where trials are too few,
+    or no dimension stands out from chance."""
     finalists: tuple[Finalist, ...] = ()
     nested: tuple[NestedFold, ...] = ()
     nested_value: Interval | None = None

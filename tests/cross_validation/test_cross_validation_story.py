@@ -167,8 +167,8 @@ def test_weights_that_may_have_seen_the_folds_are_refused():
     with pytest.raises(ConfigError) as caught:
         cv("initial_weights=runs/earlier")
     assert str(caught.value) == (
-        "--set 'initial_weights=runs/earlier': initial_weights: may have learned from the rows of "
-        "a fold, which then could not judge; leave it out: --set initial_weights=null"
+        "--set 'initial_weights=runs/earlier': initial_weights: may have learned from rows that "
+        "are to judge, which then could not; leave it out: --set initial_weights=null"
     )
 
 

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from benchmarks import full_disk, kills
 from benchmarks.__main__ import main
+from benchmarks.choosing import TABLES
 from benchmarks.encodings import encoding_cases
 from benchmarks.marks import Mark, figures, last_of_each_burst
 from benchmarks.memory import case_name, memory_cases
@@ -150,6 +151,7 @@ def test_every_promise_is_about_a_workload_that_exists() -> None:
         "report",
         "terminal",
         *(workload.name for workload in WORKLOADS),
+        *(f"{verb}-{table}" for verb in ("cv", "tune") for table in TABLES),
     }
 
     assert {promise.suite for promise in PROMISES} <= names
