@@ -10,6 +10,7 @@ from dlcli.cli.text import align, number
 from dlcli.config.paths import printable
 from dlcli.errors import plural
 from dlcli.scores.judging import judge
+from dlcli.selection.notes import REFIT_FAILED
 
 Fields = Mapping[str, Any]
 
@@ -20,11 +21,14 @@ class FoldClosing:
     def __init__(self) -> None:
         self.result: dict[str, Any] = {}
         """Its fields."""
+        self._has_failed = False
 
     def note(self, event: str, fields: Fields) -> None:
         """Takes in an event."""
         if event == "result":
             self.result = dict(fields)
+        elif event == "warning":
+            self._has_failed |= fields["message"].startswith(REFIT_FAILED)
 
     def lines(self) -> Iterator[str]:
         """Yields what is printed."""
@@ -37,6 +41,8 @@ class FoldClosing:
         yield f"report: {shlex.join(['dlcli', 'report', run])}"
         if self.result["refit"] is not None:
             yield f"trained on all rows: {printable(self.result['refit'])}"
+        elif self._has_failed:
+            yield f"{REFIT_FAILED}: see the warning"
         elif self.result["best_epochs"] is not None:
             command = shlex.join(["dlcli", "train", f"{run}/refit.yaml"])
             yield f"to train on all rows: {command}"
@@ -47,19 +53,23 @@ class FoldClosing:
             [
                 name,
                 _with_ends(pooled),
-                _with_deviation(result["by_fold"].get(name), result["deviations"].get(name)),
+                _with_ends(result["by_fold"].get(name)),
+                number(result["deviations"].get(name)),
                 number(result["constant"].get(name)),
             ]
             for name, pooled in result["metrics"].items()
         ]
-        return align([["", "all rows [95 %]", "folds ± deviation", "constant"], *rows])
+        return align(
+            [["", "all rows [95 %]", "mean of folds [95 %]", "± over folds", "constant"], *rows]
+        )
 
     def _explained(self) -> Iterator[str]:
         result = self.result
         repeats = f", dealt out {result['repeats']} times" if result["repeats"] > 1 else ""
+        later = ", or later ones" if result["split"] == "time" else ""
         yield (
-            f"{plural(result['folds'], 'fold')}{repeats} ({result['split']}); each row is judged "
-            "by a network that has not seen it"
+            f"{plural(result['folds'], 'fold')}{repeats} ({result['split']}); no row is judged by "
+            f"a network that has seen it{later}"
         )
         if result["set_aside"]:
             yield f"{plural(result['set_aside'], 'test row')} took no part"
@@ -77,13 +87,10 @@ class FoldClosing:
             )
 
 
-def _with_ends(found: Fields) -> str:
+def _with_ends(found: Fields | None) -> str:
     """A value with its interval: `0.95 [0.91, 0.98]`."""
+    if found is None:
+        return number(None)
     if found["lower"] is None or found["upper"] is None:
         return number(found["value"])
     return f"{number(found['value'])} [{number(found['lower'])}, {number(found['upper'])}]"
-
-
-def _with_deviation(mean: Fields | None, deviation: float | None) -> str:
-    value = number(None if mean is None else mean["value"])
-    return value if deviation is None else f"{value} ± {number(deviation)}"

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from dlcli.cross_validation.rounds import Round
-from dlcli.errors import RunError
+from dlcli.errors import ConfigError, DataError, RunError
 from dlcli.experiment.pool import Pool
 from dlcli.prediction.kept import KeptColumns
 from dlcli.run import Draft, StoredPart
@@ -37,6 +37,8 @@ class Finished:
     """What a model that looks at no column says of its rows, as `HeldOut.outputs` has it."""
     predictions: pa.Table | None = None
     """Those of its rows; none if training failed."""
+    error: ConfigError | DataError | None = None
+    """What its rows have that it can't be trained or judged with; not kept."""
 
     def store(self, draft: Draft, each: Round) -> None:
         """Keeps it in the run folder."""

@@ -9,7 +9,7 @@ import numpy as np
 from dlcli.cross_validation.finished import Finished
 from dlcli.cross_validation.rounds import Round
 from dlcli.encoding import ClassTarget, NumberTarget
-from dlcli.errors import DivergenceError
+from dlcli.errors import ConfigError, DataError, DivergenceError
 from dlcli.experiment.judging import shown_rows
 from dlcli.experiment.preparation import Prepared
 from dlcli.experiment.workbench import Outcome, Part
@@ -64,7 +64,7 @@ def judged(each: Round, outcome: Outcome, seconds: float) -> Finished:
     return Finished(result, _constant(outcome), shown)
 
 
-def failed(
+def diverged(
     each: Round, part: Part, prepared: Prepared, error: DivergenceError, seconds: float
 ) -> Finished:
     """A fold whose training has diverged.
@@ -76,24 +76,60 @@ def failed(
         error: how it ended.
         seconds: what all of it took.
     """
-    result = FoldResult(
+    return Finished(
+        _failed(
+            each,
+            part,
+            inputs=prepared.network.inputs,
+            parameters=trained_numbers(prepared.network),
+            epochs=max(error.epoch - 1, 0),
+            seconds=seconds,
+            problem=str(error),
+        )
+    )
+
+
+def refused(each: Round, part: Part, error: ConfigError | DataError, seconds: float) -> Finished:
+    """A fold of rows that it can't be trained on, or that can't judge it.
+
+    Args:
+        each: the fold.
+        part: its rows.
+        error: what they have.
+        seconds: what all of it took.
+    """
+    problem = str(error)
+    result = _failed(each, part, inputs=0, parameters=0, epochs=0, seconds=seconds, problem=problem)
+    return Finished(result, error=error)
+
+
+def _failed(
+    each: Round,
+    part: Part,
+    *,
+    inputs: int,
+    parameters: int,
+    epochs: int,
+    seconds: float,
+    problem: str,
+) -> FoldResult:
+    return FoldResult(
         repeat=each.repeat,
         fold=each.fold,
         train=_rows(part.train),
         validation=_rows(part.validation),
         held_out=_rows(part.held_out),
-        inputs=prepared.network.inputs,
-        parameters=trained_numbers(prepared.network),
-        epochs=max(error.epoch - 1, 0),
+        inputs=inputs,
+        parameters=parameters,
+        epochs=epochs,
         best_epoch=None,
         seconds=seconds,
         metrics={},
         train_metrics={},
         constant={},
         history={},
-        problem=str(error).partition("\n")[0],
+        problem=problem.partition("\n")[0],
     )
-    return Finished(result)
 
 
 def numbers_of(scores: Scores) -> dict[str, Number]:

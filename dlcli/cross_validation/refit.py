@@ -17,6 +17,7 @@ from dlcli.errors import DivergenceError, OutOfMemoryError
 from dlcli.experiment.events import Events, Listener
 from dlcli.experiment.inside import train_inside
 from dlcli.run import Draft, Run
+from dlcli.selection.notes import REFIT_FAILED
 
 NAME = "refit"
 """The run folder within that of the cross-validation."""
@@ -104,5 +105,5 @@ def refit(draft: Draft, events: Events, listener: Listener) -> Run | None:
         traceback.clear_frames(error.__traceback__)  # they hold what takes up the memory
         gc.collect()
         reason = str(error).partition("\n")[0]
-        events.tell("warning", message=f"training on all rows failed: {reason}")
+        events.tell("warning", message=f"{REFIT_FAILED}: {reason}")
         return None

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from dlcli.config import Config
-from dlcli.config.data import TimeSplit
+from dlcli.config.data import GroupSplit, TimeSplit
 from dlcli.cross_validation.plan import Plan
-from dlcli.errors import UsageError
+from dlcli.errors import DataError, UsageError
 from dlcli.experiment.pool import Pool
 from dlcli.experiment.workbench import Part
 from dlcli.split import Fold, deal_folds, hold_out
+from dlcli.table import Table
 
 _SEEDS = 2**32
 
@@ -44,16 +46,29 @@ class Round:
             pool: all rows but those of the test split.
 
         Raises:
-            DataError: if too few rows are left to learn from.
+            DataError: if too few rows are left to learn from; see `check_rounds`.
         """
         learned, held_out = (pool.rows.take(places) for places in self.rows)
-        share = config.data.validation
-        if config.data.train_on_validation or not isinstance(share, float):
-            steering = None if isinstance(share, float) else pool.split.validation
-            return Part(learned, steering, held_out)
-        seed = (config.seed, self.repeat, self.fold)
-        inner = hold_out(learned, pool.dealt, classes_of(pool), share, seed)
+        if not _steers_by_share(config):
+            is_share = isinstance(config.data.validation, float)
+            return Part(learned, None if is_share else pool.split.validation, held_out)
+        inner = self.hold_out(config, pool, learned)
         return Part(learned.take(inner.train), learned.take(inner.held_out), held_out)
+
+    def hold_out(self, config: Config, pool: Pool, learned: Table) -> Fold:
+        """The places of those that steer among the rows that are learned from.
+
+        Args:
+            config: its `data.validation` is the share of them.
+            pool: says how they are dealt out.
+            learned: the rows, of which no other columns are looked at than those that deal them.
+
+        Raises:
+            DataError: if too few rows are left to learn from.
+        """
+        share, seed = config.data.validation, (config.seed, self.repeat, self.fold)
+        assert isinstance(share, float)
+        return hold_out(learned, pool.dealt, classes_of(pool), share, seed)
 
 
 def deal_rounds(pool: Pool, plan: Plan, seed: int) -> tuple[Round, ...]:
@@ -76,6 +91,47 @@ def deal_rounds(pool: Pool, plan: Plan, seed: int) -> tuple[Round, ...]:
         for fold, rows in enumerate(dealt, start=1):
             rounds.append(Round(len(rounds) + 1, repeat, fold, rows))
     return tuple(rounds)
+
+
+def check_rounds(rounds: Sequence[Round], config: Config, pool: Pool) -> None:
+    """Refuses folds of which one can't spare rows to steer by, before any is trained.
+
+    Args:
+        rounds: all of them.
+        config: reads `data.validation`.
+        pool: all rows but those of the test split.
+
+    Raises:
+        DataError: saying which fold it is.
+    """
+    if not _steers_by_share(config):
+        return
+    rows = _what_deals(pool)
+    for each in rounds:
+        try:
+            each.hold_out(config, pool, rows.take(each.rows.train))
+        except DataError as error:
+            error.add_note(
+                f"  so in fold {each.fold} of repeat {each.repeat}, where data.validation holds "
+                "out some of the rows to learn from; give another number of --folds, or leave it "
+                "out: --set data.validation=null"
+            )
+            raise
+
+
+def _steers_by_share(config: Config) -> bool:
+    """Whether each fold spares some of the rows that it could learn from."""
+    return isinstance(config.data.validation, float) and not config.data.train_on_validation
+
+
+def _what_deals(pool: Pool) -> Table:
+    """The columns that rows are dealt out by, as taking rows of many takes long."""
+    import pyarrow as pa
+
+    names = [pool.target.columns[0]]
+    if isinstance(pool.dealt, GroupSplit | TimeSplit):
+        names.append(pool.dealt.column)
+    return replace(pool.rows, data=pa.table({name: pool.rows.data.column(name) for name in names}))
 
 
 def classes_of(pool: Pool) -> str | None:

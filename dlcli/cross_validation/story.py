@@ -8,7 +8,7 @@ from pathlib import Path
 from dlcli.config import Config, ConfigFile, dump_config
 from dlcli.cross_validation.plan import Plan
 from dlcli.cross_validation.refit import refit, refit_config
-from dlcli.cross_validation.rounds import Round, deal_rounds
+from dlcli.cross_validation.rounds import Round, check_rounds, deal_rounds
 from dlcli.cross_validation.together import Asked, all_predictions, put_together
 from dlcli.cross_validation.training import Folds, train_folds
 from dlcli.experiment.events import Events, Listener
@@ -125,6 +125,7 @@ def _make_ready(file: ConfigFile, plan: Plan, events: Events) -> _Ready:
     config = file.config
     pool = read_pool(file, events)
     rounds = deal_rounds(pool, plan, config.seed)
+    check_rounds(rounds, config, pool)
     first = _settle(config, pool, rounds[0], events)
     check_memory(first, config, None, events)
     every = Split(pool.rows, pool.split.validation, None)

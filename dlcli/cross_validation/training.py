@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from dlcli.config import Config
 from dlcli.cross_validation.finished import Finished, read_finished
-from dlcli.cross_validation.judging import failed, judged
+from dlcli.cross_validation.judging import diverged, judged, refused
 from dlcli.cross_validation.keeping import FoldKeeper
 from dlcli.cross_validation.rounds import Round
 from dlcli.errors import ConfigError, DataError, DivergenceError
@@ -51,7 +51,7 @@ def train_folds(folds: Folds, draft: Draft, events: Events) -> list[Finished]:
 
     Raises:
         Interrupted: if a signal has come.
-        DivergenceError: if the training of each has diverged.
+        ConfigError, DataError, DivergenceError: if none could be trained.
         DlcliError: of the kind that fits.
     """
     pool, keeper = folds.bench.pool, FoldKeeper(draft, len(folds.rounds))
@@ -64,7 +64,7 @@ def train_folds(folds: Folds, draft: Draft, events: Events) -> list[Finished]:
         finished = found[each.number]
         if finished is None:
             with keeper.heeding_signals():
-                finished = _train(folds, each, keeper, draft)
+                finished = _train(folds, each, keeper)
                 finished.store(draft, each)
                 keeper.finished += 1
                 events.tell("fold", **_told(finished, folds))
@@ -73,28 +73,28 @@ def train_folds(folds: Folds, draft: Draft, events: Events) -> list[Finished]:
     return results
 
 
-def _train(folds: Folds, each: Round, keeper: FoldKeeper, draft: Draft) -> Finished:
+def _train(folds: Folds, each: Round, keeper: FoldKeeper) -> Finished:
+    """What a fold comes to: also nothing, so that what others have come to isn't lost."""
     start, config, bench = time.perf_counter(), each.config(folds.config), folds.bench
+    part = each.part(folds.config, bench.pool)
     try:
-        part = each.part(folds.config, bench.pool)
         outcome = bench.train(config, part, _progress(folds, each), keeper)
         return judged(each, outcome, _since(start))
     except DivergenceError as error:
         traceback.clear_frames(error.__traceback__)  # they hold what the engine has on the device
-        return _failed(folds, each, part, error, start)
+        return _diverged(folds, each, part, error, start)
     except (ConfigError, DataError) as error:
-        draft.worthless = True  # it would end so again
-        error.add_note(f"  in fold {each.fold} of repeat {each.repeat}")
-        raise
+        traceback.clear_frames(error.__traceback__)  # and these the encoded rows
+        return refused(each, part, error.with_traceback(None), _since(start))
 
 
-def _failed(
+def _diverged(
     folds: Folds, each: Round, part: Part, error: DivergenceError, start: float
 ) -> Finished:
     pool, split = folds.bench.pool, Split(part.train, part.validation, part.held_out)
     nobody = Events(lambda *_: None)
     prepared = settle(folds.config, split, pool.dealt, pool.target, pool.labelled, nobody)
-    return failed(each, part, prepared, error, _since(start))
+    return diverged(each, part, prepared, error, _since(start))
 
 
 def _progress(folds: Folds, each: Round) -> Callable[[int, Mapping[str, float]], None]:
@@ -127,13 +127,18 @@ def _refuse_failures(results: Sequence[Finished], draft: Draft) -> None:
     """Refuses folds of which none could be trained.
 
     Raises:
+        ConfigError, DataError: what the rows of the first one have that had some.
         DivergenceError: saying how the first one ended.
     """
+    if any(each.result.problem is None for each in results):
+        return
+    draft.worthless = True  # it would end so again
+    for each in results:
+        if each.error is not None:
+            raise each.error
     first = results[0].result
-    if all(each.result.problem is not None for each in results):
-        draft.worthless = True
-        message = f"all {len(results)} folds failed; the first: {first.problem}"
-        raise DivergenceError(message, first.epochs + 1)
+    message = f"all {len(results)} folds failed; the first: {first.problem}"
+    raise DivergenceError(message, first.epochs + 1)
 
 
 def _since(start: float) -> float:

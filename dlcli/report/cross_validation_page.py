@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from dlcli.errors import plural
@@ -13,16 +13,18 @@ from dlcli.report.classes import class_blocks, label_blocks
 from dlcli.report.experiment import Experiment, asked, reproduce, to_bear_in_mind
 from dlcli.report.fold_charts import metric_chart
 from dlcli.report.fold_curves import MOST_FOLDS, epoch_chart, training_charts
+from dlcli.report.fold_sentences import how_dealt, how_it_works, who_judged
 from dlcli.report.fold_tables import fold_table, known_metrics, metric_table
 from dlcli.report.judged import Judged
 from dlcli.report.numbers import number_blocks
 from dlcli.report.out_of_fold import out_of_fold
 from dlcli.report.titles import footer_of, title_of
 from dlcli.report.verdict import compared, shown_score
-from dlcli.report.wording import duration, number, plain, short, some
+from dlcli.report.wording import duration, plain, some
 from dlcli.run import Run
 from dlcli.scores import HIGHER_IS_BETTER
 from dlcli.selection import CrossValidation
+from dlcli.selection.notes import REFIT_FAILED
 from dlcli.selection.part import Interval
 
 _MOST_PICTURED = 8
@@ -76,7 +78,7 @@ def cross_validation_page(record: CrossValidated) -> Page:
         _predictions(record),
         _training(record),
         Section("folds", "Each fold", (fold_table(found, record.metrics),)),
-        asked(experiment, Text(_dealt(found))),
+        asked(experiment, Text(how_dealt(found))),
         _next(record),
         reproduce(experiment),
     ]
@@ -112,10 +114,7 @@ def _judgement(found: CrossValidation, metric: str, pooled: Interval) -> Iterato
     has_interval = lower is not None and upper is not None
     ends = [shown_score(metric, {metric: end}) for end in (lower, upper)]
     between = f" (95 % interval: {ends[0]} to {ends[1]})" if has_interval else ""
-    yield (
-        f"Each of the {found.rows:,} rows was predicted by a network that had not seen it: "
-        f"{what}{between}."
-    )
+    yield f"{who_judged(found)}: {what}{between}."
     yield from compared(metric, scores, {"constant": found.constant})
     if _may_be_chance(metric, pooled, found.constant.get(metric)):
         yield "But the interval holds that, too, so the difference may be chance."
@@ -190,12 +189,7 @@ def _result(record: CrossValidated) -> Section | None:
         return None
     charts = [metric_chart(name, found) for name in metrics[:_MOST_PICTURED]]
     drawn = Grid(tuple(chart for chart in charts if chart is not None))
-    lead = Text(
-        "The rows are dealt out to folds. For each fold a network learns from the rows of all "
-        "others and then predicts the fold's own, which it has never seen; so every row is judged "
-        "once, and no row by a network that knows it. One split into training and test rows is one "
-        "draw of the lot; the folds show how much depends on the draw."
-    )
+    lead = Text(how_it_works(found))
     return Section("result", "What came out", (lead, metric_table(found, metrics), drawn))
 
 
@@ -232,27 +226,6 @@ def _training(record: CrossValidated) -> Section | None:
     return Section("training", "The training", (*note, Grid(tuple(shown))))
 
 
-_WAYS: Mapping[str, str] = {
-    "random": "at random",
-    "stratified": "at random within each class, so that each fold has the classes' shares",
-    "group": "group by group, so that the rows of one group are never on both sides",
-    "time": "along time: each network learns from rows that come before those that judge it",
-}
-
-
-def _dealt(found: CrossValidation) -> str:
-    """How rows were dealt out."""
-    way = _WAYS.get(found.split, short(found.split, 40))
-    by = f" (column {short(found.column, 40)})" if found.column else ""
-    text = f"Rows were dealt out to folds {way}{by}, from seed {number(found.seed)}."
-    if found.set_aside:
-        text += (
-            f" {plural(found.set_aside, 'test row')} took no part at all, so that they can still "
-            "judge what is chosen in the end."
-        )
-    return text
-
-
 def _next(record: CrossValidated) -> Section:
     """How to go on."""
     why, commands = _ways_on(record)
@@ -260,8 +233,10 @@ def _next(record: CrossValidated) -> Section:
         "To look for a better config, say in its section tune what may vary, and have candidates "
         "tried, each judged like this one:"
     )
-    blocks = (Text(why), Code("\n".join(map(shlex.join, commands))), search)
-    return Section("next", "How to go on", (*blocks, Code("dlcli tune CONFIG")))
+    blocks: list[Block] = [Text(why)]
+    if commands:
+        blocks.append(Code("\n".join(map(shlex.join, commands))))
+    return Section("next", "How to go on", (*blocks, search, Code("dlcli tune CONFIG")))
 
 
 def _ways_on(record: CrossValidated) -> tuple[str, list[list[str]]]:
@@ -272,6 +247,8 @@ def _ways_on(record: CrossValidated) -> tuple[str, list[list[str]]]:
         commands = [["dlcli", "predict", refit, "DATA"], ["dlcli", "report", refit]]
         return "A network was trained on all rows, which predicts:", commands
     lost = "The networks of the folds have judged the config, and are not kept."
+    if any(each.startswith(REFIT_FAILED) for each in record.experiment.warnings):
+        return f"{lost} Training one on all rows failed: see the warning above.", []
     epochs = record.found.best_epochs
     if run.has("refit.yaml") and epochs is not None:
         why = f"{lost} To predict, train one on all rows, for {plural(epochs, 'epoch')}:"

@@ -89,9 +89,10 @@ def fold_table(found: CrossValidation, metrics: Sequence[str]) -> Table:
 
 
 _FOLD_NOTE = (
-    "In rows: the network of a fold learned from the first, the second told when to stop, and the "
-    "third, which took no part, judge it. Columns are encoded anew for each fold from the rows "
-    "learned from alone, so that inputs may differ."
+    "In rows: the network of a fold learned from the first; the second, if there are any, were "
+    "looked at after each epoch, as by early stopping; and the third, which took no part, judge "
+    "it. Columns are encoded anew for each fold from the rows learned from alone, so that inputs "
+    "may differ."
 )
 
 

@@ -21,6 +21,7 @@ from dlcli.report.verdict import shown_score
 from dlcli.report.wording import duration, number, plain, short
 from dlcli.run import Run
 from dlcli.selection import Search
+from dlcli.selection.importance import FEWEST
 
 
 @dataclass(frozen=True)
@@ -179,8 +180,13 @@ def _settings(candidates: Candidates) -> Section | None:
     charts = setting_charts(candidates)
     blocks: list[Block] = [each for each in (importance, parallel) if each is not None]
     if charts and importance is None:
-        count = plural(len(candidates.complete), "candidate")
-        blocks.insert(0, Text(f"{count} came to an end: too few to tell which settings mattered."))
+        count = len(candidates.complete)
+        why = (
+            ": too few to tell which settings mattered."
+            if count < FEWEST
+            else ", and no setting stands out from what chance does."
+        )
+        blocks.insert(0, Text(f"{plural(count, 'candidate')} came to an end{why}"))
     if charts:
         text = (
             "Each point is a candidate, the large one the best; the other settings differ, too. "

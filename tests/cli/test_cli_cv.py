@@ -34,7 +34,7 @@ RESULT = {
     "run": "runs/rows-cv",
     "metrics": {"mae": interval(0.5, 0.25, 0.75), "r2": interval(0.9)},
     **{"split": "random", "folds": 2, "repeats": 1, "set_aside": 4, "main_metric": "mae"},
-    "by_fold": {"mae": interval(0.55), "r2": interval(None)},
+    "by_fold": {"mae": interval(0.55, 0.5, 0.6), "r2": interval(None)},
     "deviations": {"mae": 0.125, "r2": None},
     "constant": {"mae": 2.0, "r2": 0.0},
     **{"best_epochs": 2, "notes": ["few rows"], "refit": None},
@@ -85,11 +85,11 @@ def test_the_story_is_told_on_standard_error_and_the_result_on_standard_output(d
         "fold      2/2  failed: training diverged",
     ]
     assert result.stdout.splitlines() == [
-        "      all rows [95 %]  folds ± deviation  constant",
-        "mae  0.5 [0.25, 0.75]       0.55 ± 0.125         2",
-        "r2                0.9                  -         0",
+        "      all rows [95 %]  mean of folds [95 %]  ± over folds  constant",
+        "mae  0.5 [0.25, 0.75]       0.55 [0.5, 0.6]         0.125         2",
+        "r2                0.9                     -             -         0",
         "",
-        "2 folds (random); each row is judged by a network that has not seen it",
+        "2 folds (random); no row is judged by a network that has seen it",
         "4 test rows took no part",
         "note: few rows",
         "",
@@ -129,10 +129,29 @@ def closing_of(dlcli, monkeypatch, **changes):
 def test_repeats_are_told_of_and_where_all_rows_were_trained_on(dlcli, monkeypatch):
     lines = closing_of(dlcli, monkeypatch, repeats=3, refit="runs/rows-cv/refit", set_aside=0)
     assert lines[4] == (
-        "2 folds, dealt out 3 times (random); each row is judged by a network that has not seen it"
+        "2 folds, dealt out 3 times (random); no row is judged by a network that has seen it"
     )
     assert lines[5] == "note: few rows"
     assert lines[-1] == "trained on all rows: runs/rows-cv/refit"
+
+
+@pytest.mark.usefixtures("told")
+def test_folds_in_time_are_judged_by_networks_of_earlier_rows(dlcli, monkeypatch):
+    assert (
+        "2 folds (time); no row is judged by a network that has seen it, or later ones"
+        in closing_of(dlcli, monkeypatch, split="time")
+    )
+
+
+@pytest.mark.usefixtures("told")
+def test_a_training_on_all_rows_that_has_failed_is_not_recommended(dlcli, monkeypatch):
+    message = "training on all rows failed: training diverged"
+    monkeypatch.setitem(
+        globals(), "EVENTS", [("warning", {"message": message}), ("result", RESULT)]
+    )
+    result = dlcli("cv", "rows.yaml")
+    assert result.stderr == f"warning: {message}\n"
+    assert result.stdout.splitlines()[-1] == "training on all rows failed: see the warning"
 
 
 @pytest.mark.usefixtures("told")

@@ -129,6 +129,17 @@ def test_on_request_all_rows_are_trained_on_at_the_end():
     assert len(refit.read_history()["loss"]) == CrossValidation.of(run).best_epochs == 2
 
 
+def test_a_training_on_all_rows_that_fails_is_told_of_and_the_folds_count(monkeypatch):
+    def diverge(*_):
+        raise DivergenceError("training diverged", 2)
+
+    monkeypatch.setattr("dlcli.cross_validation.refit.train_inside", diverge)
+    told = []
+    run = cv("input.features=[x]", folds=2, refit=True, listener=lambda *each: told.append(each))
+    assert ("warning", {"message": "training on all rows failed: training diverged"}) in told
+    assert (run.kind, told[-1][1]["refit"]) == ("cv", None)
+
+
 # One row far out is too much for the fold that learns from it, and for that alone.
 FAR = ("input={features: [x], scaling: none}", "optimizer.learning_rate=1e-3", "epochs=200")
 
@@ -183,20 +194,55 @@ def test_too_few_rows_are_an_error_of_the_data_and_leave_nothing():
     assert not Path("runs").exists()
 
 
-def test_an_error_of_a_later_fold_says_which_and_leaves_nothing(monkeypatch):
-    from dlcli.cross_validation.rounds import Round
+def write_odd_row():
+    """Writes rows.csv with a text among the numbers x, which are texts where it is learned from."""
+    lines = [f"{'odd' if x == 13 else x},{2 * x}" for x in range(20)]
+    Path("rows.csv").write_text("\n".join(["x,y", *lines]) + "\n")
 
-    part = Round.part
 
-    def odd(self, *arguments):
-        if self.fold == 2:
-            raise DataError("no luck")
-        return part(self, *arguments)
+def test_a_fold_whose_rows_can_not_judge_says_why_and_the_others_go_on():
+    write_odd_row()
+    told = []
+    run = cv("input.features=[x]", folds=2, listener=lambda *each: told.append(each))
+    found = CrossValidation.of(run)
+    [failed] = [each for each in found.results if each.problem]
+    problem = "rows.csv: row 14, column 'x': expected a finite number, got 'odd'"
+    assert failed.problem == problem
+    assert (failed.held_out, failed.inputs, failed.parameters, failed.epochs) == (10, 0, 0, 0)
+    assert set(run.read_predictions()["fold"].to_pylist()) == {3 - failed.fold}
+    problems = {fields["fold"]: fields["problem"] for event, fields in told if event == "fold"}
+    assert problems == {failed.fold: problem, 3 - failed.fold: None}
+    assert found.notes[0] == (
+        "1 of 2 folds failed, and figures are of the others; a network trained on all rows may "
+        "fail, too"
+    )
 
-    monkeypatch.setattr(Round, "part", odd)
+
+def test_rows_that_no_fold_can_be_steered_by_are_an_error_of_the_data_and_leave_nothing():
+    Path("more.csv").write_text("x,group,y\nodd,a,1\n")
     with pytest.raises(DataError) as caught:
-        cv("input.features=[x]", folds=2)
-    assert caught.value.__notes__ == ["  in fold 2 of repeat 1"]
+        cv("input.features=[x]", "data.validation=more.csv", folds=2)
+    assert str(caught.value).endswith(
+        "more.csv: row 1, column 'x': expected a finite number, got 'odd'"
+    )
+    assert not Path("runs").exists()
+
+
+def test_a_fold_that_can_not_spare_rows_to_steer_by_is_told_of_before_any_is_trained(outcomes):
+    rows = [f"{x},{'abc'[x % 3]},{2 * x}" for x in range(30)]
+    Path("rows.csv").write_text("\n".join(["x,group,y", *rows]) + "\n")
+    split = "data.split={name: group, column: group}"
+    with pytest.raises(DataError) as caught:
+        cv("input.features=[x]", split, "data.validation=0.2", folds=2)
+    assert str(caught.value) == (
+        "rows.csv: column 'group': 1 group, expected at least 2: one for each set"
+    )
+    [note] = caught.value.__notes__
+    assert note == (
+        "  so in fold 1 of repeat 1, where data.validation holds out some of the rows to learn "
+        "from; give another number of --folds, or leave it out: --set data.validation=null"
+    )
+    assert outcomes == []
     assert not Path("runs").exists()
 
 

@@ -104,6 +104,7 @@ def cross_validation_run(
     *,
     refit: bool = True,
     target: object = "kind",
+    warning: str | None = None,
 ) -> Run:
     """The folder of a cross-validation.
 
@@ -113,9 +114,12 @@ def cross_validation_run(
         rows: the out-of-fold predictions.
         refit: whether there is a config that trains on all rows.
         target: the config's `data.target`.
+        warning: what its log warns of, too.
     """
     with new_run(folder / "cv", "cv") as draft:
         _begin(draft, target)
+        if warning is not None:
+            draft.log("warning", message=warning)
         draft.write_cross_validation((found or cross_validation()).model_dump_json())
         if refit:
             draft.write_refit("epochs: 2\n")

@@ -99,6 +99,41 @@ def test_failed_folds_are_counted_and_say_why(tmp_path):
     assert [row[:2] for row in table.rows] == [("fold 1", ""), ("fold 2", "loss is NaN")]
 
 
+def test_rows_that_judged_are_counted_if_folds_failed(tmp_path):
+    failed = fold(2, metrics={}, history={}, best_epoch=None, epochs=0, problem="loss is NaN")
+    page = page_of(cross_validation_run(tmp_path, cross_validation(results=(fold(1), failed))))
+    assert (
+        "4 of the 8 rows were predicted, each by a network that had not seen it: 87.5 %"
+        in page.verdict
+    )
+    assert (
+        "so every row is judged once, but for those of folds that failed, and no row by a network "
+        "that knows it." in parts(page, "result")[0].text
+    )
+
+
+def test_of_rows_dealt_out_again_each_is_judged_by_several_networks(tmp_path):
+    failed = {"metrics": {}, "history": {}, "best_epoch": None, "problem": "loss is NaN"}
+    results = (fold(1, **failed), fold(2), fold(1, repeat=2), fold(2, repeat=2))
+    page = page_of(cross_validation_run(tmp_path, cross_validation(results=results, repeats=2)))
+    assert "Each of the 8 rows was predicted by networks that had not seen it: " in page.verdict
+    assert (
+        "so every row is judged once, each time that they are dealt out, but for those of folds "
+        "that failed, and no row" in parts(page, "result")[0].text
+    )
+
+
+def test_of_rows_in_time_the_earliest_judge_nothing(tmp_path):
+    found = cross_validation(split="time", column="day", rows=12)
+    page = page_of(cross_validation_run(tmp_path, found))
+    assert (
+        "8 of the 12 rows were predicted, each by a network of earlier ones: 87.5 %" in page.verdict
+    )
+    lead = parts(page, "result")[0].text
+    assert "the earliest rows teach alone. So no row is judged by a network that knows" in lead
+    assert "every row is judged" not in lead
+
+
 def test_without_any_score_the_page_says_so(tmp_path):
     failed = fold(1, metrics={}, history={}, best_epoch=None, epochs=0, problem="loss is NaN")
     nothing = {"pooled": {}, "by_fold": {}, "deviations": {}, "constant": {}, "best_epochs": None}
@@ -215,6 +250,11 @@ def test_each_fold_tells_its_rows_epochs_and_metrics(tmp_path):
         ("fold 1", *cells, "0.75", "0.5", "500 ms"),
         ("fold 2", *cells, "1", "0.5", "500 ms"),
     )
+    assert table.note.startswith(
+        "In rows: the network of a fold learned from the first; the second, if there are any, were "
+        "looked at after each epoch, as by early stopping; and the third, which took no part, "
+        "judge it."
+    )
 
 
 def test_each_row_counts_once_however_often_it_was_dealt_out(tmp_path):
@@ -273,6 +313,16 @@ def test_one_goes_on_with_the_network_that_was_trained_on_all_rows_if_there_is_o
         draft.finish()
     refit = run.path / "refit"
     assert codes(page_of(run))[0] == f"dlcli predict {refit} DATA\ndlcli report {refit}"
+
+
+def test_a_training_on_all_rows_that_has_failed_is_not_recommended(tmp_path):
+    warning = "training on all rows failed: training diverged"
+    page = page_of(cross_validation_run(tmp_path, warning=warning))
+    assert codes(page) == ["dlcli tune CONFIG"]
+    assert parts(page, "next")[0].text == (
+        "The networks of the folds have judged the config, and are not kept. Training one on all "
+        "rows failed: see the warning above."
+    )
 
 
 def test_predictions_of_a_class_that_is_unknown_are_an_error(tmp_path):

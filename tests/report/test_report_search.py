@@ -269,6 +269,14 @@ def test_without_importances_it_is_said_that_candidates_are_too_few(tmp_path):
     )
 
 
+def test_without_importances_of_enough_candidates_it_is_said_that_none_stands_out(tmp_path):
+    trials = tuple(trial(at, 1.0 + at) for at in range(20))
+    found = search(trials=trials, best=0, smallest=0, importances={})
+    assert parts(page_of(search_run(tmp_path, found)), "varied")[0].text == (
+        "20 candidates came to an end, and no setting stands out from what chance does."
+    )
+
+
 def test_each_candidate_is_a_line_through_its_place_on_every_axis(tmp_path):
     rate = Dimension(path="rate", kind="float", low=0.0, high=4.0)
     trials = tuple(

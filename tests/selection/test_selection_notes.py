@@ -73,6 +73,33 @@ def test_folds_that_differ_by_more_than_their_rows_explain_are_told_of():
     ]
 
 
+@pytest.mark.parametrize(
+    ("split", "reason"),
+    [
+        ("time", "earlier folds learn from fewer rows, and times may differ"),
+        ("group", "training differs from fold to fold, or groups do"),
+    ],
+)
+def test_of_times_and_groups_folds_differ_for_reasons_of_their_own(split, reason):
+    held = [decided(45), decided(45), decided(20)]
+    found = notes(folds("accuracy", [0.9, 0.9, 0.4]), held, metric="accuracy", split=split)
+    assert found[0] == (
+        "accuracy goes from 0.4 to 0.9 over folds, by more than chance deals out rows: " + reason
+    )
+
+
+@pytest.mark.parametrize(("worst", "differs"), [(1.6, False), (1.7, True)])
+def test_folds_are_set_against_the_variance_that_their_rows_have_together(worst, differs):
+    """If half of 50 errors are 0 and half 2 m, their mean is m, and s² is m² / 50.
+
+    Of folds with 1, 1 and m so S² = 50 (2 + m²) / 147 and Q = 98 (m - 1)² / (2 + m²), which is 7.7
+    and 9.8; chi-squared of two degrees of freedom is 9.2 or more in 1 of 100.
+    """
+    means = [1.0, 1.0, worst]
+    held = [numbers(np.zeros(50), np.arange(50) % 2 * 2 * mean) for mean in means]
+    assert (notes(folds("mae", means), held, metric="mae") != []) is differs
+
+
 def test_folds_that_differ_by_what_50_rows_leave_open_are_not():
     held = [decided(45), decided(42), decided(39)]
     assert notes(folds("accuracy", [0.9, 0.84, 0.78]), held, metric="accuracy") == []
@@ -84,16 +111,32 @@ def test_only_the_folds_of_one_dealing_are_told_apart():
     assert notes(results, [decided(45), decided(20)], metric="accuracy") == []
 
 
-def test_folds_alike_by_chance_are_seldom_told_apart():
-    """Cochran's test is to be wrong in 1 of 100."""
-    generator = np.random.default_rng(0)
-    told = 0
-    for _ in range(300):
-        errors = generator.normal(size=(5, 60))
-        held = [numbers(np.zeros(60), each) for each in errors]
-        results = folds("mae", list(np.abs(errors).mean(axis=1)))
-        told += bool(notes(results, held, metric="mae"))
-    assert told <= 12
+CHANCE = {
+    "mae": lambda generator: numbers(np.zeros(30), generator.normal(size=30)),
+    "mse": lambda generator: numbers(np.zeros(30), generator.lognormal(size=30)),
+    "rmse": lambda generator: numbers(np.zeros(30), generator.lognormal(size=30)),
+    "auc": lambda generator: scored(generator, generator.random(30) < 0.3),
+}
+
+
+def scored(generator, truth):
+    outputs = 1 / (1 + np.exp(-generator.normal(size=30) - 1.5 * truth))
+    return two_classes(truth.astype(np.int64), outputs)
+
+
+@pytest.mark.parametrize("metric", CHANCE)
+def test_folds_alike_by_chance_are_seldom_told_apart(metric):
+    """The test is to be wrong in 1 of 100, also of a few rows and of errors that lie far out."""
+    generator, told = np.random.default_rng(0), 0
+    for _ in range(200):
+        held = [CHANCE[metric](generator) for _ in range(10)]
+        scores = [each.scores() for each in held]
+        results = [
+            fold(at, {name: each.get(name) for name in (metric, "mse")})
+            for at, each in enumerate(scores)
+        ]
+        told += any("over folds" in note for note in notes(results, held, metric=metric))
+    assert told <= 6
 
 
 def test_folds_of_few_rows_say_little_by_themselves():
