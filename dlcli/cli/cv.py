@@ -3,35 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import wraps
 from pathlib import Path
-from typing import Any
 
 import click
 
 from dlcli.cli.config_file import read_config
-from dlcli.cli.options import PATH, Command, check_alone, new_run, settings, verbose
+from dlcli.cli.options import (
+    PATH,
+    check_alone,
+    narrated,
+    run_to_make,
+    run_to_resume,
+    settings,
+    together,
+    verbose,
+)
 
 _MOST = 100_000
-
-
-def _planned(command: Command) -> Command:
-    """Gives a command the options of a plan, as one value that holds those that were given."""
-
-    @wraps(command)
-    def bundled(
-        *,
-        folds: int | None,
-        repeats: int | None,
-        refit: bool,
-        **others: Any,  # noqa: ANN401
-    ) -> None:
-        plan = {"folds": folds, "repeats": repeats, "refit": refit}
-        command(plan={name: value for name, value in plan.items() if value}, **others)
-
-    for option in reversed(_PLAN):
-        bundled = option(bundled)
-    return bundled  # type: ignore[return-value]
 
 
 _PLAN = (
@@ -60,31 +48,11 @@ _PLAN = (
 
 @click.command()
 @click.argument("config", type=PATH, required=False)
-@_planned
+@together("plan", ("folds", "repeats", "refit"), _PLAN)
 @settings
-@click.option(
-    "--output",
-    type=PATH,
-    metavar="RUN",
-    callback=new_run,
-    help="The run folder to make. If left out: runs/NAME-cv, where NAME is the config's own or its "
-    "file's, or runs/NAME-cv-2 and so on if that is taken.",
-)
-@click.option(
-    "--resume",
-    "run",
-    type=PATH,
-    metavar="RUN",
-    help="Go on with the run folder RUN, which was ended, in the place of CONFIG. Finished folds "
-    "are kept.",
-)
-@click.option(
-    "--json",
-    "as_json",
-    is_flag=True,
-    help="Print JSON lines instead, one for each event; the last is the result.",
-)
-@click.option("--quiet", is_flag=True, help="Tell only warnings, errors and the result.")
+@run_to_make("-cv")
+@run_to_resume("which was ended", "Finished folds are kept.")
+@narrated
 @verbose
 def cv(
     config: Path | None,

@@ -18,7 +18,8 @@ from dlcli.cli.sink import sink
     "--example",
     metavar="NAME",
     help="Write a shipped config and its data to the current folder instead. There are line, xor, "
-    "iris, breast_cancer, diabetes, digits, digits_png, penguins, reviews, steering, tictactoe.",
+    "iris, breast_cancer, diabetes, digits, digits_png, penguins, reviews, steering, "
+    "steering_search, tictactoe.",
 )
 @verbose
 def init(data: Path | None, target: str | None, output: Path | None, example: str | None) -> None:

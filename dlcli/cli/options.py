@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
+Option = Callable[[Callable[..., Any]], Callable[..., Any]]
+"""Gives a command an option."""
 RunAndData = tuple[Path | None, Path]
 """A run folder, if one was named, and a data file."""
 
@@ -42,7 +45,7 @@ def not_there(ctx: click.Context, parameter: click.Parameter, path: Path | None)
     return path
 
 
-def new_run(ctx: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+def _new_run(ctx: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
     """Refuses before the work what would be refused after it.
 
     Raises:
@@ -94,6 +97,73 @@ settings = click.option(
     "bracket in it stands in quotes: --set 'input.features[\"a.b\"]=numeric'. Files are relative "
     "to the config's folder. Repeatable.",
 )
+
+
+def run_to_make(suffix: str) -> Option:
+    """The option for the run folder of a verb.
+
+    Args:
+        suffix: what its usual name has behind the config's.
+    """
+    return click.option(
+        "--output",
+        type=PATH,
+        metavar="RUN",
+        callback=_new_run,
+        help=f"The run folder to make. If left out: runs/NAME{suffix}, where NAME is the config's "
+        f"own or its file's, or runs/NAME{suffix}-2 and so on if that is taken.",
+    )
+
+
+def run_to_resume(which: str, promise: str) -> Option:
+    """The option for a run folder to go on with.
+
+    Args:
+        which: what kind of folder that is.
+        promise: what becomes of what is there.
+    """
+    return click.option(
+        "--resume",
+        "run",
+        type=PATH,
+        metavar="RUN",
+        help=f"Go on with the run folder RUN, {which}, in the place of CONFIG. {promise}",
+    )
+
+
+def narrated(command: Command) -> Command:
+    """Gives a command the options for how it tells what happens."""
+    as_json = click.option(
+        "--json",
+        "as_json",
+        is_flag=True,
+        help="Print JSON lines instead, one for each event; the last is the result.",
+    )
+    quiet = click.option("--quiet", is_flag=True, help="Tell only warnings, errors and the result.")
+    return as_json(quiet(command))
+
+
+def together(name: str, keys: Sequence[str], options: Sequence[Option]) -> Option:
+    """Gives a command several options as one mapping of those that were given.
+
+    Args:
+        name: the command's parameter.
+        keys: the options' own names.
+        options: the options, in the order of the help.
+    """
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(command)
+        def bundled(**given: Any) -> None:  # noqa: ANN401
+            values = {key: given.pop(key) for key in keys}
+            command(**given, **{name: {key: value for key, value in values.items() if value}})
+
+        decorated: Callable[..., Any] = bundled
+        for option in reversed(options):
+            decorated = option(decorated)
+        return decorated
+
+    return decorate
 
 
 @dataclass(frozen=True)

@@ -7,36 +7,24 @@ from pathlib import Path
 import click
 
 from dlcli.cli.config_file import read_config
-from dlcli.cli.options import PATH, check_alone, new_run, settings, verbose
+from dlcli.cli.options import (
+    PATH,
+    check_alone,
+    narrated,
+    run_to_make,
+    run_to_resume,
+    settings,
+    verbose,
+)
 from dlcli.cli.tracking import tracking
 
 
 @click.command()
 @click.argument("config", type=PATH, required=False)
 @settings
-@click.option(
-    "--output",
-    type=PATH,
-    metavar="RUN",
-    callback=new_run,
-    help="The run folder to make. If left out: runs/NAME, where NAME is the config's own or its "
-    "file's, or runs/NAME-2 and so on if that is taken.",
-)
-@click.option(
-    "--resume",
-    "run",
-    type=PATH,
-    metavar="RUN",
-    help="Go on with the run folder RUN, whose training was ended, in the place of CONFIG. It ends "
-    "as if nothing had happened, to the bit.",
-)
-@click.option(
-    "--json",
-    "as_json",
-    is_flag=True,
-    help="Print JSON lines instead, one for each event; the last is the result.",
-)
-@click.option("--quiet", is_flag=True, help="Tell only warnings, errors and the result.")
+@run_to_make("")
+@run_to_resume("whose training was ended", "It ends as if nothing had happened, to the bit.")
+@narrated
 @tracking
 @verbose
 def train(

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import click
 
 from dlcli.cli.config_file import read_config
-from dlcli.cli.options import PATH, Command, check_alone, new_run, settings, verbose
+from dlcli.cli.options import (
+    PATH,
+    check_alone,
+    narrated,
+    run_to_make,
+    run_to_resume,
+    settings,
+    together,
+    verbose,
+)
 
 _MOST_JOBS = 1024
 
@@ -24,25 +32,6 @@ def _storage(ctx: click.Context, parameter: click.Parameter, url: str | None) ->
 
     sys.argv[:] = [argument.replace(url, masked(url)) for argument in sys.argv]
     return url
-
-
-def _carried_out(command: Command) -> Command:
-    """Gives a command the options that are no part of the config, as one value."""
-
-    @wraps(command)
-    def bundled(
-        *,
-        jobs: int | None,
-        storage: str | None,
-        nested: bool,
-        **others: Any,  # noqa: ANN401
-    ) -> None:
-        given = {"jobs": jobs, "storage": storage, "nested": nested}
-        command(how={name: value for name, value in given.items() if value}, **others)
-
-    for option in reversed(_SETTINGS):
-        bundled = option(bundled)
-    return bundled  # type: ignore[return-value]
 
 
 _SETTINGS = (
@@ -72,31 +61,11 @@ _SETTINGS = (
 
 @click.command()
 @click.argument("config", type=PATH, required=False)
-@_carried_out
+@together("how", ("jobs", "storage", "nested"), _SETTINGS)
 @settings
-@click.option(
-    "--output",
-    type=PATH,
-    metavar="RUN",
-    callback=new_run,
-    help="The run folder to make. If left out: runs/NAME-tune, where NAME is the config's own or "
-    "its file's, or runs/NAME-tune-2 and so on if that is taken.",
-)
-@click.option(
-    "--resume",
-    "run",
-    type=PATH,
-    metavar="RUN",
-    help="Go on with the run folder RUN, whose search was ended, in the place of CONFIG. Trials "
-    "that have ended are kept.",
-)
-@click.option(
-    "--json",
-    "as_json",
-    is_flag=True,
-    help="Print JSON lines instead, one for each event; the last is the result.",
-)
-@click.option("--quiet", is_flag=True, help="Tell only warnings, errors and the result.")
+@run_to_make("-tune")
+@run_to_resume("whose search was ended", "Trials that have ended are kept.")
+@narrated
 @verbose
 def tune(
     config: Path | None,

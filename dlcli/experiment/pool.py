@@ -31,8 +31,8 @@ class Pool:
     target: TargetKind
     """What is predicted, over all labelled rows, so that classes are the same in every fold."""
     labelled: tuple[Table, ...]
-    """The tables that were read, whose targets must suit the loss: also those of test rows, on which
-    a config that can't be judged by them would be of no use."""
+    """The tables that were read, whose targets must suit the loss: also those of test rows, as a
+    config that they can't judge would be of no use."""
     set_aside: int
     """Rows of the test split, which choose nothing."""
 

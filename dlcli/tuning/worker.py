@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import signal
 import sys
 import threading
@@ -13,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process, resource_tracker
 from multiprocessing.connection import Connection, wait
+from multiprocessing.reduction import ForkingPickler
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -122,8 +122,8 @@ class Failure:
         trace = traceback.format_exc()
         failure = cls(type(error), error.args, dict(vars(error)), trace)
         try:
-            pickle.dumps(failure)
-        except Exception:  # what can't be pickled may raise anything
+            ForkingPickler.dumps(failure)  # as a pipe between processes does
+        except Exception:  # what can't be sent may raise anything
             return cls(RuntimeError, (f"{type(error).__name__}: {error}",), {}, trace)
         return failure
 
