@@ -29,6 +29,9 @@ ROWS = {
     "xor": 4,
 }
 
+SHARED = {"steering_search": "steering"}
+"""Examples that train on the table of another one."""
+
 each_example = pytest.mark.parametrize("name", ROWS)
 
 
@@ -43,16 +46,16 @@ def pixels(folder: Path) -> dict[str, bytes]:
 
 
 def test_the_examples_are_the_ones_listed_here():
-    assert {path.stem for path in (ROOT / "configs").glob("*.yaml")} == set(ROWS)
+    assert {path.stem for path in (ROOT / "configs").glob("*.yaml")} == {*ROWS, *SHARED}
     assert {path.stem for path in DATA.glob("*.csv")} == set(ROWS)
 
 
-@each_example
-def test_a_config_is_named_after_its_data(name):
+@pytest.mark.parametrize("name", [*ROWS, *SHARED])
+def test_a_config_is_named_after_its_data_unless_it_shares_them(name):
     config = yaml.safe_load((ROOT / "configs" / f"{name}.yaml").read_text(encoding="utf-8"))
 
     assert config["name"] == name
-    assert config["data"]["train"] == f"../data/{name}.csv"
+    assert config["data"]["train"] == f"../data/{SHARED.get(name, name)}.csv"
 
 
 @each_example

@@ -33,9 +33,11 @@ SHIPPED = [
     "penguins",
     "reviews",
     "steering",
+    "steering_search",
     "tictactoe",
     "xor",
 ]
+SHARED = {"steering_search": "steering"}
 
 
 def table(folder: Path, **columns: list[object]) -> Path:
@@ -473,9 +475,10 @@ def test_all_shipped_examples_are_listed() -> None:
 @pytest.mark.parametrize("name", SHIPPED)
 def test_an_example_is_written_side_by_side_and_fits(tmp_path: Path, name: str) -> None:
     written = write_example(name, tmp_path / "new")
-    assert [path.name for path in written[:3]] == [f"{name}.yaml", f"{name}.csv", f"{name}.md"]
-    assert written[1].read_bytes() == (ROOT / "data" / f"{name}.csv").read_bytes()
-    assert written[2].read_bytes() == (ROOT / "data" / f"{name}.md").read_bytes()
+    table = SHARED.get(name, name)
+    assert [path.name for path in written[:3]] == [f"{name}.yaml", f"{table}.csv", f"{table}.md"]
+    assert written[1].read_bytes() == (ROOT / "data" / f"{table}.csv").read_bytes()
+    assert written[2].read_bytes() == (ROOT / "data" / f"{table}.md").read_bytes()
     prepare(load_config(written[0]), Events(lambda *_: None))
 
 

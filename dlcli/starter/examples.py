@@ -56,10 +56,15 @@ def _contents(name: str) -> dict[str, bytes]:
         raise UsageError(f"no example '{name}'; {listed}")
     config = _shelf().joinpath("configs", f"{name}.yaml").read_bytes()
     files = {f"{name}.yaml": config.replace(b"../data/", b"")}
-    data = _shelf() / "data"
-    for path in (data / f"{name}.csv", data / f"{name}.md", *sorted(data.glob(f"{name}/*.png"))):
+    data, table = _shelf() / "data", _table_of(config)
+    for path in (data / f"{table}.csv", data / f"{table}.md", *sorted(data.glob(f"{table}/*.png"))):
         files[path.relative_to(data).as_posix()] = path.read_bytes()
     return files
+
+
+def _table_of(config: bytes) -> str:
+    """The name of the table that an example trains on; several may share one."""
+    return config.partition(b"../data/")[2].partition(b".csv")[0].decode()
 
 
 def _shelf() -> Path:

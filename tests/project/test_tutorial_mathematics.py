@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 Vector = NDArray[np.float64]
 
 TUTORIAL = Path(__file__).parents[2] / "docs" / "tutorial"
-LINE, XOR, CHOOSING = (
+LINE, XOR, CHOOSING, EXPERIMENTS = (
     (TUTORIAL / name).read_text(encoding="utf-8")
-    for name in ("1-line.md", "2-xor.md", "6-choosing.md")
+    for name in ("1-line.md", "2-xor.md", "6-choosing.md", "7-experiments.md")
 )
 X = np.arange(4.0)
 START = np.array([0.5, 0.0, 0.5, 0.0])
@@ -108,3 +108,16 @@ def test_the_standard_error_is_the_deviation_of_many_test_scores() -> None:
 
     assert scores.std() == pytest.approx(0.030, abs=0.0005)
     assert "$\\sqrt{0.84 \\cdot 0.16 / 150} = 0.030$" in CHOOSING
+
+
+def test_the_best_of_sixteen_equals_seems_better_than_it_is() -> None:
+    scores = np.random.default_rng(0).normal(size=(400_000, 16))
+
+    assert scores.max(axis=1).mean() == pytest.approx(1.77, abs=0.005)
+    assert "better than it is by $1.77 s$ on average" in EXPERIMENTS
+
+
+def test_the_mean_of_folds_that_share_rows_is_less_sure_than_of_independent_ones() -> None:
+    independent, of_folds = math.sqrt(1 / 5), math.sqrt(1 / 5 + 1 / 4)
+
+    assert f"that is ${of_folds:.2f} s$ instead of ${independent:.2f} s$" in EXPERIMENTS
