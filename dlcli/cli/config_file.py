@@ -12,6 +12,7 @@ from dlcli.errors import ConfigError, DlcliError, RunError, UsageError, did_you_
 
 if TYPE_CHECKING:
     from dlcli.config import ConfigFile
+    from dlcli.run import Run
 
 _ENDINGS = (".yaml", ".yml")
 _TABLES = (".csv", ".tsv", ".parquet", ".jsonl")
@@ -67,11 +68,25 @@ def _folder(path: Path) -> str:
     from dlcli.run import open_run
 
     try:
-        again = shlex.join(["dlcli", "train", str(open_run(path).resolved_path())])
-        return f"is a run folder, a config was expected; to train it again: {again}"
+        why, config = _config_within(open_run(path))
+        again = shlex.join(["dlcli", "train", str(config)])
+        return f"is a run folder, a config was expected; {why}: {again}"
     except RunError:
         inside = [str(path / name) for name in _configs(path)]
         return "is a folder, a config was expected" + (f"; try {listed(inside)}" if inside else "")
+
+
+def _config_within(run: Run) -> tuple[str, Path]:
+    """The config of a run that is to be trained, and what comes of that.
+
+    Raises:
+        RunError: if it is damaged.
+    """
+    if run.kind == "tune" and run.has("best.yaml"):
+        return "to train what was found", run.path / "best.yaml"
+    if run.kind == "cv" and run.has("refit.yaml"):
+        return "to train on all rows", run.path / "refit.yaml"
+    return "to train it again", run.resolved_path()
 
 
 def _near(path: Path) -> str:

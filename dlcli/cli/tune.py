@@ -28,6 +28,8 @@ def _storage(ctx: click.Context, parameter: click.Parameter, url: str | None) ->
     """Takes the URL out of the command, which is stored with runs: it may hold a password."""
     if url is None:
         return None
+    if not url.strip():
+        raise click.UsageError("--storage is empty; leave it out to keep trials in the run folder.")
     from dlcli.tuning.storage import masked
 
     sys.argv[:] = [argument.replace(url, masked(url)) for argument in sys.argv]

@@ -87,9 +87,11 @@ class TrialClosing:
         run = self.result["run"]
         yield f"run: {printable(run)}"
         yield f"report: {shlex.join(['dlcli', 'report', run])}"
-        trained = [each["name"] for each in self.result["finalists"]]
+        trained = {each["name"]: each for each in self.result["finalists"]}
         if "best" in trained:
-            yield f"to predict: {shlex.join(['dlcli', 'predict', f'{run}/best'])} DATA"
+            is_lost = trained["best"]["verdict"] == "worse" and "default" in trained
+            network = f"{run}/{'default' if is_lost else 'best'}"
+            yield f"to predict: {shlex.join(['dlcli', 'predict', network])} DATA"
         else:
             yield f"to train the best: {shlex.join(['dlcli', 'train', f'{run}/best.yaml'])}"
 

@@ -216,21 +216,36 @@ class Tune(Section):
 
     def _layer_conflicts(self) -> Iterator[Conflict]:
         nest = self.space.get("hidden")
+        if isinstance(nest, Range) or (isinstance(nest, tuple) and all(map(_is_number, nest))):
+            yield ("space", "hidden"), _NO_STACKS
         if not isinstance(nest, Mapping):
             return
         for key, fault in layer_faults(nest):
             yield ("space", "hidden", key), OfKey(fault)
         layers = nest.get("layers")
-        if layers is not None and not _are_counts(layers):
+        for strange in [] if layers is None else _no_counts(layers)[:1]:
             wanted = f"expected whole numbers from 0 to {MOST_LAYERS}, choices or low and high"
-            yield ("space", "hidden", "layers"), wanted
+            yield ("space", "hidden", "layers"), f"{wanted}, got {shown(strange)}"
 
 
-def _are_counts(layers: Range | tuple[object, ...]) -> bool:
-    """Whether a network may have so many layers."""
+_NO_STACKS = (
+    "expected stacks of layers to choose from; to vary the units of all layers, write as in "
+    "hidden: {units: [16, 32]}"
+)
+
+
+def _no_counts(layers: Range | tuple[object, ...]) -> list[object]:
+    """What can't be a number of layers."""
     if isinstance(layers, Range):
-        return layers.is_whole and layers.low >= 0 and layers.high <= MOST_LAYERS
-    return all(
-        isinstance(each, int) and not isinstance(each, bool) and 0 <= each <= MOST_LAYERS
-        for each in layers
-    )
+        step = [] if layers.step is None else [layers.step]
+        layers = (layers.low, layers.high, *step)
+    return [each for each in layers if not _is_count(each)]
+
+
+def _is_count(value: object) -> bool:
+    """Whether a network may have so many layers."""
+    return isinstance(value, int) and _is_number(value) and 0 <= value <= MOST_LAYERS
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

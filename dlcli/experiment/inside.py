@@ -11,6 +11,7 @@ from pathlib import Path
 from dlcli.config import ConfigFile
 from dlcli.errors import DivergenceError, RunError
 from dlcli.experiment.events import Listener
+from dlcli.experiment.loading import without_retracing_warnings
 from dlcli.experiment.story import resume, train
 from dlcli.run import DIVERGED, Run, open_run, resume_command
 from dlcli.run.manifest import MANIFEST, is_unfinished
@@ -35,7 +36,7 @@ def train_inside(folder: Path, name: str, file: ConfigFile, listener: Listener) 
         DlcliError: of the kind that fits.
     """
     part = folder / name
-    with _going_on(folder, part):
+    with _going_on(folder, part), without_retracing_warnings():
         if not _is_of(part, file):
             if os.path.isdir(part) and not part.is_symlink():
                 shutil.rmtree(part)  # of another config, or ended before it was begun

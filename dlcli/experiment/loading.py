@@ -46,16 +46,16 @@ def without_retracing_warnings() -> Iterator[None]:
     Trainings of different shapes have programs of their own, and TensorFlow takes them for one that
     is built anew.
     """
+
+    def is_another(record: logging.LogRecord) -> bool:
+        return "triggered tf.function retracing" not in record.getMessage()
+
     logger = logging.getLogger("tensorflow")
-    logger.addFilter(_is_no_retracing)
+    logger.addFilter(is_another)  # one for each block, as they may be nested
     try:
         yield
     finally:
-        logger.removeFilter(_is_no_retracing)
-
-
-def _is_no_retracing(record: logging.LogRecord) -> bool:
-    return "triggered tf.function retracing" not in record.getMessage()
+        logger.removeFilter(is_another)
 
 
 @contextmanager

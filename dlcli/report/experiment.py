@@ -93,8 +93,15 @@ def asked(experiment: Experiment, *blocks: Block) -> Section:
     )
 
 
-def reproduce(experiment: Experiment) -> Section:
-    """The section of what it was made with."""
-    text = Text("The same config, data, versions and threads on the same machine give the same.")
+SAME = "The same config, data, versions and threads on the same machine give the same."
+
+
+def reproduce(experiment: Experiment, text: str = SAME) -> Section:
+    """The section of what it was made with.
+
+    Args:
+        experiment: whose.
+        text: whether doing it again gives the same.
+    """
     blocks = made_with(experiment.environment)
-    return Section("reproduce", "How it was made", (text, *blocks))
+    return Section("reproduce", "How it was made", (Text(text), *blocks))

@@ -10,7 +10,7 @@ from dlcli.errors import plural
 from dlcli.report.blocks import Block, Card, Cards, Code, Fold, Grid, Page, Section, Text
 from dlcli.report.candidates import Candidates
 from dlcli.report.comparison_charts import in_words
-from dlcli.report.experiment import Experiment, asked, reproduce, to_bear_in_mind
+from dlcli.report.experiment import SAME, Experiment, asked, reproduce, to_bear_in_mind
 from dlcli.report.parallel_chart import parallel_chart
 from dlcli.report.search_charts import history_chart, importance_chart, size_chart
 from dlcli.report.search_tables import failed_table, finalist_table, leaderboard_table, nested_table
@@ -54,7 +54,7 @@ def search_page(record: Searched) -> Page:
         _course(record.candidates),
         asked(experiment, Text(_how(search))),
         _next(record),
-        reproduce(experiment),
+        reproduce(experiment, SAME if _is_repeatable(record) else _NOT_THE_SAME),
     ]
     return Page(
         title=title_of(experiment.run),
@@ -81,7 +81,7 @@ def _cards(candidates: Candidates) -> Cards:
         Card("Candidates", f"{len(states):,}", ", ".join(told)),
         Card("Rows", f"{search.rows:,}", _set_aside(search)),
     ]
-    at_once = f"{search.workers:,} at once" if search.workers > 1 else ""
+    at_once = f"{search.workers:,} processes" if search.workers > 1 else ""
     return Cards((*cards, Card("Time", duration(search.seconds), at_once)))
 
 
@@ -232,11 +232,14 @@ def _next(record: Searched) -> Section | None:
     experiment, run = record.experiment, record.experiment.run
     blocks: list[Block] = []
     if experiment.trained("best"):
-        best = str(run.path / "best")
-        lines = [["dlcli", "predict", best, "DATA"], ["dlcli", "report", best]]
-        if experiment.trained("default"):
-            lines.append(["dlcli", "compare", str(run.path / "default"), best])
-        text = "The best config was trained in full; predict with it, look at it, compare it:"
+        best, default = str(run.path / "best"), str(run.path / "default")
+        has_default = experiment.trained("default")
+        is_lost = has_default and _is_worse(record.search)
+        chosen = default if is_lost else best
+        lines = [["dlcli", "predict", chosen, "DATA"], ["dlcli", "report", chosen]]
+        if has_default:
+            lines.append(["dlcli", "compare", default, best])
+        text = _KEEP if is_lost else _PREDICT
         blocks += [Text(text), Code("\n".join(map(shlex.join, lines)))]
     found = [name for name in ("best.yaml", "smallest.yaml") if run.has(name)]
     if found:
@@ -244,3 +247,33 @@ def _next(record: Searched) -> Section | None:
         lines = [["dlcli", "train", str(run.path / name)] for name in found]
         blocks += [Text(text), Code("\n".join(map(shlex.join, lines)))]
     return Section("next", "How to go on", tuple(blocks)) if blocks else None
+
+
+_PREDICT = "The best config was trained in full; predict with it, look at it, compare it:"
+_KEEP = (
+    "Both were trained in full, and the config as given is better than what was found; predict "
+    "with it, look at it, compare them:"
+)
+
+
+def _is_worse(search: Search) -> bool:
+    """Whether rows say that what was found is worse than the config as given."""
+    best = finalists_of(search).get("best")
+    return best is not None and best.verdict == "worse"
+
+
+def _is_repeatable(record: Searched) -> bool:
+    """Whether no clock, and no other process, had a say in which candidates there were."""
+    tune = record.experiment.config.tune
+    is_timed = tune is not None and tune.time is not None
+    command = record.experiment.environment.get("command")
+    words = command if isinstance(command, list) else []
+    is_shared = any(str(word).startswith("--storage") for word in words)
+    return not is_timed and not is_shared and record.search.workers <= 1
+
+
+_NOT_THE_SAME = (
+    "Which candidates there were depended on how fast they were trained, too, so that the same "
+    "search may find another config. What was found gives the same when it is trained again: "
+    "best.yaml with the same data, versions and threads on the same machine."
+)

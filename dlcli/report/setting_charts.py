@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -29,6 +30,10 @@ MOST_CHARTS = 6
 MOST_POINTS = 500
 """Candidates of a chart."""
 _MOST_CHOICES = 30
+_NEAR = 10
+"""The ratio of ends up to which a logarithmic axis has ticks between powers of ten."""
+_TICKS = 4
+"""Steps from the first tick of whole numbers to the last, at most."""
 
 
 def setting_charts(candidates: Candidates) -> list[Chart]:
@@ -65,8 +70,11 @@ def _numbers(candidates: Candidates, dimension: Dimension, having: Sequence[Tria
         for each in spaced(having, MOST_POINTS)
     ]
     is_log = dimension.log and (dimension.low or 0) > 0
-    step = 1 if dimension.kind == "integer" else 0
-    drawing = _number_drawing(short(path, 40), short(candidates.search.metric, 40), step, is_log)
+    shown = [x for each in having if isinstance(x := each.values[path], int | float)]
+    is_far = is_log and max(shown) > _NEAR * min(shown)
+    is_whole = dimension.kind == "integer" and not is_far
+    ticks = whole_ticks(min(shown), max(shown)) if is_whole else ()
+    drawing = _number_drawing(short(path, 40), short(candidates.search.metric, 40), ticks, is_log)
     at = value_text(having[0].values[path])
     return Chart(
         title=short(path),
@@ -74,6 +82,15 @@ def _numbers(candidates: Candidates, dimension: Dimension, having: Sequence[Tria
         shows=f"The best value, {number(having[0].value)}, is at {at}; {number(dimension.low)} to "
         f"{number(dimension.high)} was allowed.",
     )
+
+
+def whole_ticks(least: float, greatest: float) -> tuple[int, ...]:
+    """Some whole numbers at even distances from the least to the greatest.
+
+    Vega's own ticks of few whole numbers lie between them, whatever its `tickMinStep`.
+    """
+    low, high = math.ceil(least), math.floor(greatest)
+    return tuple(range(low, high + 1, max(1, math.ceil((high - low) / _TICKS))))
 
 
 def _choices(candidates: Candidates, dimension: Dimension, having: Sequence[TrialResult]) -> Chart:
@@ -122,13 +139,14 @@ def _valued(candidates: Candidates, trial: TrialResult) -> dict[str, object]:
 
 
 @cache
-def _number_drawing(setting: str, metric: str, step: int, is_log: bool) -> alt.LayerChart:
+def _number_drawing(
+    setting: str, metric: str, ticks: tuple[int, ...], is_log: bool
+) -> alt.LayerChart:
     import altair as alt
 
     scale = alt.Scale(type="log", nice=False) if is_log else alt.Scale(zero=False, nice=False)
-    x = quantity(
-        "x", setting, scale=scale, axis=alt.Axis(tickCount=4, format="~g", tickMinStep=step)
-    )
+    some: dict[str, Any] = {"values": list(ticks)} if ticks else {"tickCount": 4}
+    x = quantity("x", setting, scale=scale, axis=alt.Axis(format="~g", **some))
     return _points(x, metric, hints(n="candidate|,d", x=f"{setting}|.5~g", v=f"{metric}|.5~g"))
 
 

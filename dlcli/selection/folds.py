@@ -64,7 +64,9 @@ def median_epochs(results: Sequence[FoldResult]) -> int | None:
     return math.floor(median(each.best_epoch or each.epochs for each in trained) + 0.5)
 
 
-def combine(nested: Sequence[NestedFold], metric: str | None = None) -> Interval:
+def combine(
+    nested: Sequence[NestedFold], metric: str | None = None, loss: str | None = None
+) -> Interval:
     """What a whole search gives, by the rows that its outer folds have kept from it.
 
     The mean of the outer folds' values, weighted by their rows, with the interval of
@@ -75,6 +77,7 @@ def combine(nested: Sequence[NestedFold], metric: str | None = None) -> Interval
     Args:
         nested: the outer folds, which together are all rows once.
         metric: its name, to leave out of the interval what it can't be.
+        loss: which one that is, if the metric is the loss.
     """
     known = [(each, each.value) for each in nested if each.value is not None]
     if not known:
@@ -82,7 +85,7 @@ def combine(nested: Sequence[NestedFold], metric: str | None = None) -> Interval
     rows = np.array([max(1, each.held_out) for each, _ in known], dtype=np.float64)
     whole = sum(each.held_out for each in nested)
     ratio = float(np.mean(rows / np.maximum(1, whole - rows)))
-    found = corrected_interval(np.array([value for _, value in known]), rows, ratio, metric)
+    found = corrected_interval(np.array([value for _, value in known]), rows, ratio, metric, loss)
     if len(known) == len(nested):
         return found
     missing = f"{len(nested) - len(known)} of {len(nested)} outer folds came to nothing"

@@ -15,10 +15,16 @@ ALONE = "one fold alone does not tell how far off it is"
 NO_SPREAD = "the same in every fold, which then can't tell how far off"
 OVERFLOW = "beyond what a float holds"
 _ROUNDING = 1e-12
+_SIGNED = ("poisson", "cosine_similarity", "kl_divergence")
+"""Losses that can be below 0, of some targets."""
 
 
 def corrected_interval(
-    values: Floats, weights: Floats, ratio: float, metric: str | None = None
+    values: Floats,
+    weights: Floats,
+    ratio: float,
+    metric: str | None = None,
+    loss: str | None = None,
 ) -> Interval:
     """The weighted mean over folds with the corrected resampled interval.
 
@@ -34,6 +40,7 @@ def corrected_interval(
         weights: how much each counts, (folds,).
         ratio: rows that judge to rows that are learned from, in a fold.
         metric: its name, to leave out of the interval what it can't be.
+        loss: which one that is, if the metric is the loss.
     """
     shares = weights / weights.sum()
     with np.errstate(over="ignore", invalid="ignore"):
@@ -47,20 +54,27 @@ def corrected_interval(
         return Interval(value=value, reason=NO_SPREAD)
     freedom = len(values) - 1
     variance = (float(shares @ shares) + ratio) * squares / freedom
-    return _within(metric, value, _student(freedom) * math.sqrt(variance))
+    return _within(bounds_of(metric, loss), value, _student(freedom) * math.sqrt(variance))
 
 
-def _within(metric: str | None, value: float, half: float) -> Interval:
+def _within(bounds: tuple[float, float], value: float, half: float) -> Interval:
     """The interval around a value, less what the metric can't be."""
-    least, most = bounds_of(metric)
+    least, most = bounds
     lower, upper = finite(max(least, value - half)), finite(min(most, value + half))
     if lower is None or upper is None:
         return Interval(value=value, reason=OVERFLOW)
     return Interval(value=value, lower=lower, upper=upper)
 
 
-def bounds_of(metric: str | None) -> tuple[float, float]:
-    """The least and the most that a metric can be; `val_` in front of its name changes nothing."""
+def bounds_of(metric: str | None, loss: str | None = None) -> tuple[float, float]:
+    """The least and the most that a metric can be; `val_` in front of its name changes nothing.
+
+    Args:
+        metric: its name.
+        loss: which one that is, if the metric is the loss; if left out, it may be anything.
+    """
+    if metric in ("loss", "val_loss") and loss is not None and loss not in _SIGNED:
+        return 0.0, math.inf
     higher_is_better = HIGHER_IS_BETTER.get((metric or "").removeprefix("val_"))
     if higher_is_better is None:
         return -math.inf, math.inf

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, Self
 
+from pydantic import ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
+
 from dlcli.run import Run
 from dlcli.selection.part import Count, Interval, Number, Part, read_document
 
@@ -131,6 +134,17 @@ class Search(Part):
     workers: Count = 1
     seconds: float
     notes: tuple[str, ...] = ()
+
+    @field_validator("best", "smallest")
+    @classmethod
+    def _check_complete(cls, number: int | None, info: ValidationInfo) -> int | None:
+        """Refuses the number of a candidate that there is not, or that came to no value."""
+        trials: tuple[TrialResult, ...] = info.data.get("trials", ())
+        known = (each for each in trials if each.state == "complete" and each.value is not None)
+        if number is not None and "trials" in info.data and number not in (t.number for t in known):
+            message = "expected the number of a complete candidate, got {number}"
+            raise PydanticCustomError("candidate", message, {"number": number})
+        return number
 
     @classmethod
     def of(cls, run: Run) -> Self:

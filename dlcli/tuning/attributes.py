@@ -29,9 +29,9 @@ _SPENT = "spent"
 """In a result, the seconds that its search had taken by then."""
 
 
-def worker_name() -> str:
-    """What this process is called: `host-pid`."""
-    return f"{platform.node() or 'host'}-{os.getpid()}"
+def worker_name(process: int | None = None) -> str:
+    """What a process of this machine is called: `host-pid`; this one, if left out."""
+    return f"{platform.node() or 'host'}-{os.getpid() if process is None else process}"
 
 
 def worker_of(trial: FrozenTrial) -> Mapping[str, Any]:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Literal
 
 from dlcli.config import ConfigFile, dump_config, load_config
 from dlcli.config.space import candidate
-from dlcli.errors import TrainingError
+from dlcli.errors import Interrupted, TrainingError
 from dlcli.experiment.events import Events
 from dlcli.experiment.resolution import moved_config
+from dlcli.network import resolve_head
 from dlcli.run import Draft, Run
 from dlcli.selection import NestedFold, Search, TrialResult, combine
+from dlcli.tuning.attributes import worker_name
 from dlcli.tuning.document import Found
 from dlcli.tuning.finalists import Name, train_finalists
 from dlcli.tuning.journal import remove_lock, repair_journal
@@ -64,9 +69,10 @@ def carry_out(draft: Draft, work: Work, known: Known, settings: Settings, events
     found = replace(found, finalists=finals.finalists, notes=finals.notes)
     if settings.nested:
         outer = _judge_search(draft, work, study, site, settings.jobs, events)
-        value = combine(outer, work.goal.metric)
+        loss = resolve_head(work.file.config, work.bench.pool.target).loss.name
+        value = combine(outer, work.goal.metric, loss)
         found = replace(found, nested=outer, nested_value=value)
-    search = found.document(work, workers=settings.jobs, seconds=site.budget.spent)
+    search = found.document(work, seconds=site.budget.spent)
     draft.write_search(search.model_dump_json())
     events.tell("result", run=str(draft.path), **_result(search))
     remove_lock(draft.path)
@@ -98,15 +104,28 @@ def _try_all(draft: Draft, work: Work, study: Study, site: Site, jobs: int, even
         draft.has_parts |= event in ("default", "trial")
         events.tell(event, **fields)
 
-    def mend(number: int) -> None:
-        study.mend(lambda worker: str(worker.get("name")).endswith(f"-{number}"))
+    def mend(process: int) -> None:
+        lost = {"run": site.run, "name": worker_name(process)}  # other machines have such, too
+        study.mend(lambda worker: worker == lost)
 
-    if jobs > 1:
-        work_together(partial(work_at, site), jobs, draft, tell, mend)
-        return
     keeper = TrialKeeper(draft, lambda: len(study.results()))
+    if jobs > 1:
+        with _told_alike(keeper):
+            work_together(partial(work_at, site), jobs, draft, tell, mend)
+        return
     with keeper.heeding_signals(), kept_in(draft.path, site.storage):
         run_trials(work, study, site.budget, keeper, Events(tell))
+
+
+@contextmanager
+def _told_alike(keeper: TrialKeeper) -> Iterator[None]:
+    """Says of several processes that a signal has ended what is said of one."""
+    try:
+        yield
+    except Interrupted as error:
+        keeper.signal = signal.Signals(error.exit_code - 128)
+        keeper.check()
+        raise
 
 
 def _check_any(draft: Draft, found: Found) -> None:

@@ -51,12 +51,11 @@ class Found:
         number = smallest_trial(self.trials, self.plan.direction)
         return next((trial for trial in self.trials if trial.number == number), None)
 
-    def document(self, work: Work, *, workers: int, seconds: float) -> Search:
+    def document(self, work: Work, *, seconds: float) -> Search:
         """The document.
 
         Args:
             work: what the trials had in common.
-            workers: processes that tried candidates.
             seconds: what the search took.
         """
         plan, pool = self.plan, work.bench.pool
@@ -81,7 +80,7 @@ class Found:
             finalists=self.finalists,
             nested=self.nested,
             nested_value=self.nested_value,
-            workers=workers,
+            workers=len({trial.worker for trial in self.trials} - {""}) or 1,
             seconds=round(seconds, 3),
             notes=(*_notes(self, work), *self.notes),
         )
@@ -106,6 +105,7 @@ def _notes(found: Found, work: Work) -> Iterator[str]:
     if failed:
         yield f"{plural(failed, 'candidate')} could not be trained to the end"
     if found.best is not None:
+        yield from _beside_default(found, work.goal.metric)
         yield from _at_edges(found.plan.dimensions, found.best)
     if not work.prunes_at_epochs and work.tune.pruner.name != "none":
         yield (
@@ -120,6 +120,19 @@ def _about_number(found: Found) -> Iterator[str]:
         yield f"the time was over after {ended} of {plural(wanted, 'trial')}"
     if ended and ended == combinations(found.plan.dimensions):
         yield f"all {ended:,} combinations were tried"
+
+
+def _beside_default(found: Found, metric: str) -> Iterator[str]:
+    """Yields that the search itself has found nothing better than there was."""
+    best = None if found.best is None else found.best.value
+    default = None if found.default is None else found.default.value
+    if best is None or default is None:
+        return
+    if best >= default if found.plan.direction == "minimize" else best <= default:
+        yield (
+            f"no candidate is better than the config as given: {metric} {best:.4g} against "
+            f"{default:.4g}"
+        )
 
 
 def _at_edges(dimensions: Sequence[Dimension], best: TrialResult) -> Iterator[str]:

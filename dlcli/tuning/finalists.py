@@ -27,7 +27,7 @@ from dlcli.network import build_network
 from dlcli.run import Run
 from dlcli.scores import HIGHER_IS_BETTER
 from dlcli.scores.arithmetic import finite_number
-from dlcli.scores.judging import main_metric
+from dlcli.scores.judging import judge, main_metric
 from dlcli.selection import Finalist
 from dlcli.selection.part import Interval
 
@@ -94,6 +94,7 @@ def train_finalists(
     finalists = tuple(_judged(subjects, metric))
     for finalist in finalists:
         events.tell("finalist", **finalist.model_dump(mode="json"))
+        notes += _about_baselines(finalist, subjects[finalist.name])
     return Finals(finalists, (*notes, *_about_rows(finalists, runs)))
 
 
@@ -188,6 +189,21 @@ def _parameters(subject: Subject) -> int:
     config = subject.file.config
     layout = Encoding.model_validate_json(subject.run.read_encoding()).layout
     return trained_numbers(build_network(layout, config.hidden, config.output))
+
+
+def _about_baselines(finalist: Finalist, subject: Subject) -> Iterator[str]:
+    """Yields that the best network is no better than simpler models, if so."""
+    if finalist.name != "best" or finalist.metric is None:
+        return
+    simple = {name: found.get(finalist.split, {}) for name, found in subject.baselines.items()}
+    names = judge(finalist.metric, finalist.metrics, simple).unbeaten
+    if names:
+        values = {"the best network": finalist.metrics} | {name: simple[name] for name in names}
+        told = [f"{name} {values[name][finalist.metric]:.4g}" for name in values]
+        yield (
+            f"the best network is no better than {' and '.join(names)} by {finalist.metric} of "
+            f"{finalist.split} rows: {', '.join(told)}"
+        )
 
 
 def _about_rows(finalists: tuple[Finalist, ...], runs: Mapping[Name, Run]) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from dlcli.experiment.events import Events
 from dlcli.selection import TrialResult, best_trial
@@ -32,7 +32,8 @@ def run_trials(
 ) -> None:
     """Tries candidates until all places are taken or the time is over.
 
-    The config as given is tried first, as a candidate is, by whoever has the first place.
+    The config as given is tried first, as a candidate is, by whoever has the first place. However
+    short the time is, one candidate is tried after it.
 
     Args:
         work: what all trials have in common.
@@ -47,11 +48,11 @@ def run_trials(
         TrainingError: if nothing can be stored.
     """
     looks = 0
-    while not budget.is_over:
+    while not (budget.is_over and study.results()):
         keeper.check()
         asked = study.ask()
         if asked is not None:
-            with _given_back(study, asked), _alive(study, asked):
+            with _left_to_others(), _given_back(study, asked), _alive(study, asked):
                 _carry_out(work, study, asked, budget, keeper, events)
         elif not study.is_shared or not study.under_way:
             return
@@ -111,6 +112,18 @@ def told(result: TrialResult) -> dict[str, object]:
     """What an event tells of a trial."""
     names = {"state", "value", "standard_error", "values", "parameters", "epochs", "seconds"}
     return result.model_dump(mode="json", include=names | {"folds", "worker", "problem"})
+
+
+@contextmanager
+def _left_to_others() -> Iterator[None]:
+    """Drops a trial that others have ended, and try again: this process seemed dead to them.
+
+    So does one whose machine slept.
+    """
+    from optuna.exceptions import UpdateFinishedTrialError
+
+    with suppress(UpdateFinishedTrialError):
+        yield
 
 
 @contextmanager

@@ -73,6 +73,8 @@ def explained(url: str) -> Iterator[None]:
 
     try:
         yield
+    except ValueError:  # it quotes a part of what it could not read, and may cut a password
+        raise UsageError(f"--storage {masked(url)}: can't be used: it is no URL") from None
     except (SQLAlchemyError, ImportError, RuntimeError, OSError) as error:
         if module := _missing_module(error):
             way_out = _DRIVERS.get(module, f"pip install {module}")
@@ -102,6 +104,8 @@ def kept_in(folder: Path, url: str | None) -> Iterator[None]:
         told = _without_secrets(_first_line(error), url or "")
         message = f"{url and masked(url)}: trials can't be kept there any more: {told}"
         raise TrainingError(message) from None
+    except BrokenPipeError:
+        raise  # of who reads what is told
     except OSError as error:
         if url is not None or error.filename not in (None, str(folder / JOURNAL)):
             raise

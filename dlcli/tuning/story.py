@@ -19,7 +19,7 @@ from dlcli.tuning.course import SearchEvents, carry_out
 from dlcli.tuning.nested import check_outer_folds
 from dlcli.tuning.origin import Known, origin_of, write_origin
 from dlcli.tuning.settings import Settings
-from dlcli.tuning.work import Work, searched
+from dlcli.tuning.work import Work, searched, warn_of_many
 
 _LONGEST = 64
 """Most letters of a run folder's name."""
@@ -101,6 +101,7 @@ def _make_ready(file: ConfigFile, events: Events, *, nested: bool) -> Work:
     """Reads the rows, and checks all that can be checked without TensorFlow."""
     searched(file)  # what is missing there need not wait for the rows
     work = Work.of(file, read_pool(file, events), events)
+    warn_of_many(work.tune, events)
     if nested:
         check_outer_folds(work)
     check_memory(_settled(file, work, events), file.config, None, events)

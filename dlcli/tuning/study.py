@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -152,15 +153,17 @@ class Study:
                 asked.trial.report(math.nan, 1 + max(steps))
             asked.trial.set_user_attr(RESULT, stored_result(result, spent))
             if result.state == "complete":
-                self._study.tell(asked.trial, result.value)
+                self._study.tell(asked.trial, result.value, skip_if_finished=True)
             else:
                 self._end(asked.trial, "PRUNED")
 
     def give_back(self, asked: Asked) -> None:
-        """Says that a trial was interrupted, so that it is tried again."""
-        with quiet_optuna():
+        """Says that a trial was interrupted, so that it is tried again; nothing of an ended one."""
+        from optuna.exceptions import UpdateFinishedTrialError
+
+        with quiet_optuna(), suppress(UpdateFinishedTrialError):
             asked.trial.set_user_attr(GIVEN_BACK, True)
-            self._study.tell(asked.trial, state=_state("FAIL"), skip_if_finished=True)
+            self._end(asked.trial, "FAIL")
 
     def mend(self, is_dead: IsDead = lambda _: False) -> int:
         """Has trials tried again whose processes are gone.
@@ -283,7 +286,7 @@ class Study:
             return sorted(self._study.get_trials(deepcopy=False), key=lambda each: each.number)
 
     def _end(self, trial: optuna.Trial | int, state: Literal["FAIL", "PRUNED"]) -> None:
-        self._study.tell(trial, state=_state(state))
+        self._study.tell(trial, state=_state(state), skip_if_finished=True)
 
 
 def _state(name: Literal["FAIL", "PRUNED"]) -> optuna.trial.TrialState:

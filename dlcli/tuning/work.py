@@ -36,6 +36,8 @@ _NUMBERS = ("learning_rate", "weight_decay", "dropout", "l1", "l2", "factor", "s
 """Settings that programs are not made for, or for a few of their values only."""
 _MANY = 1_000
 """Trials, if only time bounds them."""
+_TOO_MANY = 10_000
+"""Trials that hardly anybody can wish for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +114,17 @@ def most_trials(tune: Tune) -> int | None:
     return min((bound for bound in bounds if bound is not None), default=None)
 
 
+def warn_of_many(tune: Tune, events: Events) -> None:
+    """Warns of a grid that is too large to be tried, and that nothing bounds."""
+    number = most_trials(tune)
+    if tune.trials is tune.time is None and number is not None and number > _TOO_MANY:
+        message = (
+            f"all {number:,} combinations will be tried; to try fewer, from all over the grid: "
+            "--set tune.trials=100, or --set tune.time=1h"
+        )
+        events.tell("warning", message=message)
+
+
 def trainings_a_program(tune: Tune, parts: int) -> int:
     """About how many trainings will share a program, over which compiling it pays.
 
@@ -174,9 +187,16 @@ def parts_of(pool: Pool, tune: Tune, seed: int) -> tuple[Part, ...]:
     The rows of a fold also steer: early stopping looks at them, as it looks at validation rows when
     the config is trained by itself. So what they say is a little too good; rows that took no part
     at all, those of the test split or of outer folds, tell by how much.
+
+    Raises:
+        ConfigError: for more folds than rows.
+        DataError: for too few groups or times.
     """
     if tune.folds is None:
         return (Part(pool.split.train, pool.split.validation),)
+    if tune.folds > pool.rows.rows:
+        message = f"expected at most {pool.rows.rows}, as many as there are rows, got {tune.folds}"
+        raise ConfigError([Problem("tune.folds", message)])
     folds = deal_folds(pool.rows, pool.dealt, classes_of(pool), tune.folds, (seed, 1))
     return tuple(Part(*(pool.rows.take(places) for places in fold)) for fold in folds)
 

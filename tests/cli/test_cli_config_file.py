@@ -9,6 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from dlcli.run import new_run
+
 TABLE = "a,b\n1,2\n3,4\n"
 
 both = pytest.mark.parametrize("verb", ["train", "validate"])
@@ -99,6 +101,25 @@ def test_a_run_folder_is_told_with_how_to_train_it_again(dlcli):
     assert result.stderr == (
         "error: runs/double: is a run folder, a config was expected; "
         "to train it again: dlcli train runs/double/resolved.yaml\n"
+    )
+
+
+@pytest.mark.usefixtures("folder")
+def test_of_a_search_and_a_cross_validation_the_config_that_was_made_is_to_be_trained(dlcli):
+    with new_run(Path("found"), "rows") as draft:
+        draft.write_search("{}")
+        draft.write_found("best", "epochs: 2\n")
+        draft.finish("tune")
+    with new_run(Path("folds"), "rows") as draft:
+        draft.write_cross_validation("{}")
+        draft.write_refit("epochs: 2\n")
+        draft.finish("cv")
+    told = "is a run folder, a config was expected"
+    assert dlcli("train", "found").stderr == (
+        f"error: found: {told}; to train what was found: dlcli train found/best.yaml\n"
+    )
+    assert dlcli("train", "folds").stderr == (
+        f"error: folds: {told}; to train on all rows: dlcli train folds/refit.yaml\n"
     )
 
 

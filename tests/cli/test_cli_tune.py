@@ -126,6 +126,15 @@ def test_the_story_is_told_on_standard_error_and_the_result_on_standard_output(d
     assert told == [("rows.yaml", Settings(), None)]
 
 
+def test_a_best_that_lost_is_not_offered_to_predict_with(dlcli, told, monkeypatch):
+    lost = {**BEST, "metrics": {"mae": 2.0}, "verdict": "worse"}
+    events = [("result", {**RESULT, "finalists": [FINALIST, lost]})]
+    monkeypatch.setattr(sys.modules[__name__], "EVENTS", events)
+
+    lines = dlcli("tune", "rows.yaml").stdout.splitlines()
+    assert lines[-1] == "to predict: dlcli predict runs/rows-tune/default DATA"
+
+
 def test_a_best_that_is_the_smallest_and_was_not_trained_is_told_so(dlcli, told, monkeypatch):
     alone = {"best": RESULT["best"], "smallest": RESULT["best"], "finalists": [], "notes": []}
     nested = {"nested_value": {"value": 0.5, "lower": 0.25, "upper": 0.75, "reason": None}}
@@ -172,6 +181,17 @@ def test_a_config_is_needed(dlcli):
         2,
         "Error: Missing argument 'CONFIG'.",
     )
+
+
+@pytest.mark.parametrize("url", ["", " "])
+def test_a_storage_without_a_name_is_refused(dlcli, told, url):
+    result = dlcli("tune", "rows.yaml", "--storage", url)
+
+    assert (result.exit_code, result.stderr.splitlines()[-1]) == (
+        2,
+        "Error: --storage is empty; leave it out to keep trials in the run folder.",
+    )
+    assert told == []
 
 
 def test_a_password_is_taken_out_of_the_command_that_runs_store(dlcli, told, monkeypatch):

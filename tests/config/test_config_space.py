@@ -342,6 +342,13 @@ def test_what_is_wrong_in_every_value_is_told_once_for_all(problems: Problems) -
     ]
 
 
+def test_of_two_layers_the_one_that_there_is_not_is_blamed(problems: Problems) -> None:
+    assert problems("hidden[0].units: [1, 2]", "hidden[4].units: [1, 2]") == [
+        "c.yaml:9:22: tune.space['hidden[4].units']: hidden: is a list of 2; expected an index up"
+        " to [2]",
+    ]
+
+
 def test_a_parameter_of_a_choice_that_the_config_does_not_make_is_told(problems: Problems) -> None:
     config = CONFIG.replace(", kernel_regularizer: l2", "")
     assert problems("hidden: {layers: [1, 2], kernel_regularizer.l2: [1, 2]}", config=config) == [

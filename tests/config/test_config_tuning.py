@@ -300,7 +300,7 @@ def test_the_seed_can_be_varied_unless_it_deals_out_rows(
 def test_a_setting_and_a_part_of_it_can_not_both_be_varied(
     problems_with: Problems, keys: list[str], place: str, message: str
 ) -> None:
-    assert problems_with(space(*(f'"{key}": [1, 2]' for key in keys))) == [
+    assert problems_with(space(*(f'"{key}": [[1], [2]]' for key in keys))) == [
         f"c.yaml:8:5: tune.space{place}: {message}"
     ]
 
@@ -319,13 +319,31 @@ def test_parts_of_hidden_layers_can_not_be_varied_with_the_whole(problems_with: 
 
 
 @pytest.mark.parametrize(
-    "layers", ["{low: -1, high: 2}", "{low: 1, high: 101}", "{low: 1.0, high: 2.0}",
-               "[1, two]", "[true, 2]", "[1, 101]"]
-)  # fmt: skip
-def test_layers_are_counted(problems_with: Problems, layers: str) -> None:
+    ("layers", "strange"),
+    [
+        ("{low: -1, high: 2}", "-1"),
+        ("{low: 1, high: 101}", "101"),
+        ("{low: 0.5, high: 2}", "0.5"),
+        ("{low: 1, high: 2, step: 0.5}", "0.5"),
+        ("[1, two]", "'two'"),
+        ("[true, 2]", "true"),
+        ("[1, 101]", "101"),
+    ],
+)
+def test_layers_are_counted(problems_with: Problems, layers: str, strange: str) -> None:
     assert problems_with(space(f"hidden: {{layers: {layers}}}")) == [
         "c.yaml:7:22: tune.space.hidden.layers: expected whole numbers from 0 to 100, choices or"
-        " low and high"
+        f" low and high, got {strange}"
+    ]
+
+
+@pytest.mark.parametrize("units", ["[16, 32]", "{low: 16, high: 32}"])
+def test_units_in_the_place_of_layers_are_told_where_they_belong(
+    problems_with: Problems, units: str
+) -> None:
+    assert problems_with(space(f"hidden: {units}")) == [
+        "c.yaml:7:13: tune.space.hidden: expected stacks of layers to choose from; to vary the"
+        " units of all layers, write as in hidden: {units: [16, 32]}"
     ]
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import gc
+import logging
 
 import pytest
 
-from dlcli.experiment.loading import without_collection
+from dlcli.experiment.loading import without_collection, without_retracing_warnings
 
 
 @pytest.fixture
@@ -34,3 +35,15 @@ def test_garbage_collection_that_was_off_stays_off(collection):
     with without_collection():
         pass
     assert not gc.isenabled()
+
+
+def test_retracing_is_not_warned_of_though_a_block_within_has_ended(caplog):
+    logger = logging.getLogger("tensorflow")
+    with without_retracing_warnings():
+        with without_retracing_warnings():
+            pass
+        logger.warning("5 calls triggered tf.function retracing")
+        logger.warning("something else")
+    logger.warning("6 calls triggered tf.function retracing")
+
+    assert caplog.messages == ["something else", "6 calls triggered tf.function retracing"]

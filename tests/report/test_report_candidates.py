@@ -99,9 +99,8 @@ def test_where_higher_is_better_the_edge_is_below():
 
 
 def test_without_values_far_out_there_is_no_edge():
-    assert (
-        Candidates(search(trials=tuple(map(trial, range(4), [1.0, 2.0, 3.0, 4.0])))).limit is None
-    )
+    trials = tuple(map(trial, range(4), [1.0, 2.0, 3.0, 4.0]))
+    assert Candidates(search(trials=trials, smallest=3)).limit is None
 
 
 def test_what_was_ended_early_far_out_is_drawn_at_the_edge_of_what_was_not():
@@ -135,8 +134,7 @@ def test_dimensions_come_by_their_importance():
     ]
 
 
-def test_what_was_ended_early_is_never_the_best():
+def test_what_was_ended_early_is_not_compared():
     trials = (trial(0, 0.5), trial(1, 0.25, state="pruned"), trial(2, None))
-    candidates = Candidates(search(trials=trials, best=1, smallest=None))
+    candidates = Candidates(search(trials=trials, best=0, smallest=None))
     assert [each.number for each in candidates.complete] == [0]
-    assert candidates.best is None

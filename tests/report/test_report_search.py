@@ -8,11 +8,12 @@ import re
 
 import pytest
 
+from dlcli.errors import RunError
 from dlcli.report import render
 from dlcli.report.blocks import Chart, Page, Table
 from dlcli.report.search_page import Searched, search_page
 from dlcli.run import new_run
-from dlcli.selection import Dimension
+from dlcli.selection import Dimension, Search
 from dlcli.selection.part import Interval
 from tests.report.browser import PROGRAM, browser
 from tests.report.hand_made_experiments import (
@@ -323,6 +324,63 @@ def test_a_setting_is_drawn_against_the_value(tmp_path):
         {"x": "16", "p": 0.5},
     ]
     assert units.shows == "The median is best with 32 (0.25), worst with 16 (0.5)."
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "log", "ticks"),
+    [
+        (1, 3, False, [1, 2, 3]),
+        (1, 3, True, [1, 2, 3]),
+        (2, 10, False, [2, 4, 6, 8, 10]),
+        (5, 5, False, [5]),
+        (1, 64, True, None),
+    ],
+)
+def test_the_axis_of_whole_numbers_has_no_ticks_between_them(tmp_path, low, high, log, ticks):
+    layers = Dimension(path="epochs", kind="integer", low=low, high=high, log=log)
+    trials = tuple(trial(at, 0.5, values={"epochs": end}) for at, end in enumerate((low, high)))
+    found = search(dimensions=(layers,), trials=trials, best=0, smallest=0, importances={})
+
+    spec = charts(page_of(search_run(tmp_path, found)), "varied")["epochs"].spec
+    assert spec["layer"][0]["encoding"]["x"]["axis"].get("values") == ticks
+
+
+def test_that_doing_it_again_gives_the_same_is_said_only_where_it_holds(tmp_path):
+    def said(**changes):
+        run = search_run(tmp_path / f"{len(list(tmp_path.iterdir()))}", search(**changes))
+        return parts(page_of(run), "reproduce")[0].text
+
+    assert said().startswith("The same config, data, versions and threads on the same machine")
+    assert said(workers=2) == (
+        "Which candidates there were depended on how fast they were trained, too, so that the same "
+        "search may find another config. What was found gives the same when it is trained again: "
+        "best.yaml with the same data, versions and threads on the same machine."
+    )
+
+
+def test_one_goes_on_with_the_config_as_given_if_the_best_is_worse(tmp_path):
+    run = search_run(tmp_path, search(finalists=finalists(verdict="worse")))
+    for name in ("best", "default"):
+        with new_run(run.path / name, name) as draft:
+            draft.finish()
+    codes = [each.text for each in parts(page_of(run), "next") if each.kind == "code"]
+    default = run.path / "default"
+    assert codes[0] == (
+        f"dlcli predict {default} DATA\ndlcli report {default}\n"
+        f"dlcli compare {default} {run.path}/best"
+    )
+
+
+@pytest.mark.parametrize("number", [1, 2, 9])
+def test_a_best_that_came_to_no_value_is_refused(tmp_path, number):
+    damaged = search().model_copy(update={"best": number})
+    run = search_run(tmp_path, damaged)
+    with pytest.raises(RunError) as caught:
+        Search.of(run)
+    assert str(caught.value) == (
+        f"{run.path}/tune.json: is malformed at 'best': expected the number of a complete "
+        f"candidate, got {number}; make it again"
+    )
 
 
 def test_one_goes_on_with_the_configs_that_were_found(tmp_path):

@@ -143,6 +143,13 @@ def test_the_interval_of_a_nested_search_stays_within_what_its_metric_can_be():
     assert (combine([outer(1, 0.1), outer(2, 0.9)], "val_r2").lower or 0) < -1
 
 
+@pytest.mark.parametrize(("loss", "is_cut"), [("huber", True), ("poisson", False), (None, False)])
+def test_the_loss_of_a_nested_search_is_not_below_zero_unless_it_can_be(loss, is_cut):
+    found = combine([outer(1, 0.1), outer(2, 0.9)], "val_loss", loss)
+    assert (found.lower == 0.0) == is_cut
+    assert found.lower is not None
+
+
 def test_an_outer_fold_that_came_to_nothing_is_told_of():
     found = combine([outer(1, 1.0), outer(2, None), outer(3, 3.0)])
     assert found == Interval(value=2.0, reason="1 of 3 outer folds came to nothing")

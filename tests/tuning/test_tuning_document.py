@@ -18,7 +18,7 @@ def trial(number, value=0.5, rate=0.01, units=32, **more):
     return TrialResult(number=number, values=values, value=value, **{**fields, **more})
 
 
-def document(trials, how=None, *, folds=None, prunes=True, pruner="median"):
+def document(trials, how=None, *, folds=None, prunes=True, pruner="median", default=None):
     table = SimpleNamespace(rows=30)
     work = SimpleNamespace(
         file=SimpleNamespace(name="houses"),
@@ -28,8 +28,15 @@ def document(trials, how=None, *, folds=None, prunes=True, pruner="median"):
         bench=SimpleNamespace(pool=SimpleNamespace(set_aside=5, rows=SimpleNamespace(rows=41))),
         prunes_at_epochs=prunes,
     )
-    found = Found(how or plan(trials=len(trials)), tuple(trials), None)
-    return found.document(work, workers=1, seconds=12.3456)
+    found = Found(how or plan(trials=len(trials)), tuple(trials), default)
+    return found.document(work, seconds=12.3456)
+
+
+def test_the_processes_that_tried_candidates_are_counted_wherever_they_were():
+    names = ("here-1", "there-1", "here-1", "")
+    found = document([trial(at, worker=name) for at, name in enumerate(names)])
+
+    assert found.workers == 2
 
 
 def test_the_best_and_the_smallest_that_is_as_good_are_named():
@@ -60,6 +67,16 @@ def test_dimensions_are_told_as_they_are():
 
 def test_nothing_is_said_of_a_search_that_was_as_it_should_be():
     assert document([trial(0)]).notes == ()
+
+
+@pytest.mark.parametrize(("value", "as_given"), [(0.5, 0.25), (0.25, 0.25)])
+def test_that_nothing_better_was_found_is_told(value, as_given):
+    default = trial(None, as_given)
+
+    assert document([trial(0, value)], default=default).notes == (
+        f"no candidate is better than the config as given: val_loss {value} against {as_given}",
+    )
+    assert document([trial(0, 0.125)], default=default).notes == ()
 
 
 @pytest.mark.parametrize(("rate", "end"), [(1.05e-4, "low"), (0.099, "high")])

@@ -110,6 +110,20 @@ def test_what_is_nearer_on_the_same_test_rows_is_better(folder, made, told):
     assert finals.notes == ()
 
 
+def test_a_best_network_that_is_no_better_than_a_simpler_model_is_told_as_such(
+    folder, made, monkeypatch, told
+):
+    simple = {"linear": {"test": {"mae": 0.25}}, "constant": {"test": {"mae": 8.0}}}
+    plain = scores
+    monkeypatch.setitem(globals(), "scores", lambda *at: {**plain(*at), "baselines": simple})
+    configs = made(default=FAR, best=NEAR)
+    notes = train_finalists(folder, configs, "val_mae", Events(told)).notes
+    assert notes == (
+        "the best network is no better than linear by mae of test rows: the best network 0.5, "
+        "linear 0.25",
+    )
+
+
 def test_a_change_for_the_worse_is_told_as_such(folder, made, told):
     configs = made(default=NEAR, best=FAR)
     _, best = train_finalists(folder, configs, "val_mae", Events(told)).finalists

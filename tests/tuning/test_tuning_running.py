@@ -92,9 +92,40 @@ def test_no_trial_begins_once_the_time_is_over(monkeypatch, keeper):
 
 def test_the_time_that_earlier_processes_took_counts(tries, keeper):
     study = Study(plan(trials=None), InMemoryStorage())
+    asked = study.ask()
+    study.tell(asked, came_to(asked))
     run(study, keeper, Budget(10.0, spent=10.0))
 
     assert tries == []
+
+
+def test_however_short_the_time_is_a_candidate_is_tried_after_the_config_as_given(tries, keeper):
+    study = Study(plan(trials=None), InMemoryStorage())
+    run(study, keeper, Budget(10.0, spent=10.0))
+
+    assert [values == {} for values in tries] == [True, False]
+
+
+@pytest.mark.parametrize("reports", [True, False])
+def test_a_trial_that_others_took_for_dead_is_left_to_them(monkeypatch, keeper, reports):
+    storage = InMemoryStorage()
+    study, other = Study(plan(trials=2), storage), Study(plan(trials=2), storage)
+    tried = []
+
+    def try_values(work, values, watch, keeper):
+        tried.append(values)
+        if len(tried) == 2:  # the first is the config as given
+            other.mend(lambda worker: True)
+        if reports:
+            watch.progress(0)(3, {"val_loss": 0.5})
+        return came_to(SimpleNamespace(values=values))
+
+    monkeypatch.setattr(running, "try_values", try_values)
+    told = run(study, keeper)
+
+    assert tried[2] == tried[1]  # here nobody else is there to try it again
+    assert [fields["number"] for event, fields in told if event == "trial"] == [0, 1]
+    assert len(study.results()) == 2
 
 
 def test_a_trial_that_an_error_has_ended_is_tried_again(monkeypatch, keeper):

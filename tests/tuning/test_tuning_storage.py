@@ -50,6 +50,12 @@ def test_what_is_no_url_is_refused_without_being_shown():
     )
 
 
+def test_a_url_with_a_port_that_is_none_is_refused_without_being_shown():
+    with pytest.raises(UsageError) as error:
+        open_database("postgresql://bob:secret@host:notaport/x")
+    assert str(error.value) == "--storage URL: can't be used: it is no URL"
+
+
 def test_a_database_that_is_not_there_is_an_error_of_usage(tmp_path):
     url = f"sqlite:///{tmp_path}/missing/study.db"
 

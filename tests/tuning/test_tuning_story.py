@@ -13,6 +13,7 @@ from dlcli.experiment import train
 from dlcli.run import Draft, open_run
 from dlcli.selection import Search
 from dlcli.tuning import Settings, course, resume, tune
+from dlcli.tuning.attributes import worker_name
 from dlcli.tuning.finalists import Finals
 from dlcli.tuning.origin import Known
 from dlcli.tuning.story import tune_name
@@ -221,7 +222,22 @@ def test_several_processes_try_the_same_candidates(line, tmp_path, no_finalists)
     run = tune(line_file(tmp_path), Settings(jobs=2), tmp_path / "run")
 
     assert trials_of(run) == trials_of(line[0])
-    assert Search.of(run).workers == 2
+    processes = {trial.worker for trial in Search.of(run).trials}
+    assert Search.of(run).workers == len(processes)
+    assert worker_name() not in processes
+
+
+def test_a_search_that_no_reader_wants_to_hear_of_any_more_can_go_on(tmp_path):
+    def listener(event, fields):
+        if event == "trial":
+            raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        tune(line_file(tmp_path), Settings(), tmp_path / "run", listener)
+    with pytest.raises(Ended):
+        resume(tmp_path / "run", Settings(), ear := Ear("earlier"))
+
+    assert ear.heard[-1] == ("earlier", {"trials": 1, "of": 4})
 
 
 @pytest.mark.parametrize("name", ["study.json", "study.journal", "resolved.yaml"])

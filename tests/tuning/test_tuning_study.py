@@ -60,6 +60,15 @@ def test_a_trial_that_was_given_back_is_tried_again_with_its_values(storage):
     assert (again.place, again.values) == (0, lost.values)
 
 
+def test_a_trial_that_has_ended_is_not_given_back(storage):
+    study = Study(plan(trials=1), storage)
+    ended = study.ask()
+    study.tell(ended, came_to(ended))
+    study.give_back(ended)
+
+    assert (numbers(study), study.mend()) == ([0], 0)
+
+
 def test_a_trial_of_a_dead_process_is_tried_again_with_its_values(storage):
     lost = Study(plan(trials=2), storage, "a").ask()
     study = Study(plan(trials=2), storage, "a")

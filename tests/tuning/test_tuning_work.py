@@ -19,6 +19,7 @@ from dlcli.tuning.work import (
     searched,
     steps_of,
     trainings_a_program,
+    warn_of_many,
 )
 from tests.tuning.searches import line_file
 
@@ -55,6 +56,28 @@ def test_what_it_is_told_is_a_search(tmp_path):
     space = "tune={space: {optimizer.learning_rate: {low: 1e-4, high: 1e-1, log: true}}}"
 
     assert most_trials(searched(line_file(tmp_path, overrides=[space]))) == 50
+
+
+GRID = {
+    "optimizer.learning_rate": {"low": 0.001, "high": 0.1, "step": 0.001},
+    "batch_size": {"low": 1, "high": 101},
+}
+"""100 rates and 101 sizes."""
+
+
+@pytest.mark.parametrize(
+    ("bounds", "is_warned"), [({}, True), ({"trials": 10_001}, False), ({"time": "1h"}, False)]
+)
+def test_of_a_grid_that_is_too_large_and_not_bounded_is_warned(bounds, is_warned):
+    told = []
+    tune = Tune.model_validate({"space": GRID, "sampler": {"name": "grid"}, **bounds})
+    warn_of_many(tune, Events(lambda event, fields: told.append((event, fields["message"]))))
+
+    message = (
+        "all 10,100 combinations will be tried; to try fewer, from all over the grid: "
+        "--set tune.trials=100, or --set tune.time=1h"
+    )
+    assert told == [("warning", message)] * is_warned
 
 
 def test_without_rows_to_judge_by_there_is_no_search(tmp_path):

@@ -54,7 +54,7 @@ def unexplained_candidate(file: ConfigFile, values: Mapping[str, Value]) -> Conf
         try:
             _vary(root, file.document, dimension, values[dimension.path])
         except ConfigError as error:
-            problems += error.problems
+            problems += (_of_dimension(each, dimension) for each in error.problems)
     document = Document(file.document.name, root)
     try:
         config = validated(document)
@@ -63,6 +63,14 @@ def unexplained_candidate(file: ConfigFile, values: Mapping[str, Value]) -> Conf
     if problems:
         raise ConfigError(problems)
     return replace(file, config=config, document=document)
+
+
+def _of_dimension(problem: Problem, dimension: Dimension) -> Problem:
+    """A problem on the way to where a dimension's values go, as one of the dimension."""
+    if dimension.of_layers or problem.path == dimension.path:
+        return problem
+    message = f"{problem.path}: {problem.message}"
+    return replace(problem, path=dimension.path, message=message)
 
 
 def _vary(root: yaml.MappingNode, source: Document, dimension: Dimension, value: Value) -> None:
