@@ -59,16 +59,15 @@ def train_folds(folds: Folds, draft: Draft, events: Events) -> list[Finished]:
     keeper.finished = sum(each is not None for each in found.values())
     if keeper.finished:
         events.tell("kept", folds=keeper.finished, of=len(found))
-    results = []
-    for each in folds.rounds:
-        finished = found[each.number]
-        if finished is None:
-            with keeper.heeding_signals():
+    with keeper.heeding_signals():  # one between two folds is heeded by the next
+        for each in folds.rounds:
+            if found[each.number] is None:
                 finished = _train(folds, each, keeper)
                 finished.store(draft, each)
                 keeper.finished += 1
                 events.tell("fold", **_told(finished, folds))
-        results.append(finished)
+                found[each.number] = finished
+    results = [fold for each in folds.rounds if (fold := found[each.number]) is not None]
     _refuse_failures(results, draft)
     return results
 

@@ -146,7 +146,8 @@ def _numbers_of(job: Job) -> Iterator[tuple[str, np.ndarray[Any, Any] | np.gener
 def _optimizer_numbers(job: Job) -> Iterator[tuple[str, np.generic]]:
     """Yields the learning rate and the weight decay, under their own names."""
     if not isinstance(job.config.learning_rate_schedule, PiecewiseConstant):
-        yield "learning_rate", _floats()(job.config.optimizer.learning_rate)
+        # Schedules compute in float32 whatever the weights are, as Keras takes their constants for.
+        yield "learning_rate", np.float32(job.config.optimizer.learning_rate)
     decay = getattr(job.config.optimizer, "weight_decay", None)
     if decay is not None:
         yield "weight_decay", _floats()(decay)

@@ -112,6 +112,10 @@ def _try_all(draft: Draft, work: Work, study: Study, site: Site, jobs: int, even
     if jobs > 1:
         with _told_alike(keeper):
             work_together(partial(work_at, site), jobs, draft, tell, mend)
+            # A process that is killed before it has named itself leaves a trial to nobody; with all
+            # processes of this folder ended, it is known to be theirs.
+            while site.storage is None and study.mend(lambda _: True):
+                work_together(partial(work_at, site), jobs, draft, tell, mend)
         return
     with keeper.heeding_signals(), kept_in(draft.path, site.storage):
         run_trials(work, study, site.budget, keeper, Events(tell))

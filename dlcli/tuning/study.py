@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ from dlcli.tuning.places import (
 )
 from dlcli.tuning.plan import Plan
 from dlcli.tuning.quiet import quiet_optuna
+from dlcli.tuning.storage import GRACE
 
 if TYPE_CHECKING:
     import optuna
@@ -97,6 +99,7 @@ class Study:
         self.plan = plan
         self.run = run
         self._storage = storage
+        self._nameless: dict[int, float] = {}
         self._most_epochs = most_epochs
 
     def agree(self, origin: Mapping[str, object]) -> None:
@@ -180,7 +183,8 @@ class Study:
 
             fail_stale_trials(self._study)
             for trial in self._trials():
-                if trial.state.name == "RUNNING" and is_dead(worker_of(trial)):
+                is_running = trial.state.name == "RUNNING"
+                if is_running and (is_dead(worker_of(trial)) or self._is_nobodys(trial)):
                     self._end(trial.number, "FAIL")
             lost = [*self._lost()]
             for trial, place in lost:
@@ -191,6 +195,18 @@ class Study:
                 params = trial.params if is_whole else {}
                 self._study.enqueue_trial(params, user_attrs={PLACE: place})
             return len(lost)
+
+    def _is_nobodys(self, trial: FrozenTrial) -> bool:
+        """Whether no process has said for long that it runs a trial, as its first word is.
+
+        One that is killed before that leaves nothing to know it by. How long it is, is taken by
+        this process's clock: those of other machines may differ.
+        """
+        if worker_of(trial):
+            self._nameless.pop(trial.number, None)
+            return False
+        now = time.monotonic()
+        return now - self._nameless.setdefault(trial.number, now) > GRACE
 
     def _give_up(self, trial: FrozenTrial, place: int) -> None:
         """Says of a candidate that has ended each of its processes that it has failed."""

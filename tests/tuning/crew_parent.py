@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ from dlcli.tuning.workers import work_together
 from tests.tuning.crews import end_well
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # tests may run where it is ignored
     folder = Path(sys.argv[1])
     draft = Draft(folder)
     draft.has_parts = True

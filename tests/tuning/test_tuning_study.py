@@ -118,6 +118,20 @@ def test_a_trial_that_its_process_did_not_come_to_name_is_tried_again(storage):
     assert sorted(run_all(study)) == [0, 1]
 
 
+def test_a_trial_that_nobody_has_named_for_long_is_tried_again(storage, monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr("dlcli.tuning.study.time.monotonic", lambda: now[0])
+    study = Study(plan(trials=2), storage)
+    study._study.ask()  # as a process that is killed before it has stored anything
+
+    assert study.mend() == 0
+    now[0] += 80
+    assert study.mend() == 0
+    now[0] += 20
+    assert study.mend() == 1
+    assert sorted(run_all(study)) == [0, 1]
+
+
 def test_mending_twice_tries_nothing_twice(storage):
     study = Study(plan(trials=3), storage)
     study.give_back(study.ask())
