@@ -13,6 +13,7 @@ from dlcli.errors import ConfigError, DataError, RunError
 from dlcli.experiment.pool import Pool
 from dlcli.prediction.kept import KeptColumns
 from dlcli.run import Draft, StoredPart
+from dlcli.run.sealed import malformed
 from dlcli.selection import FoldResult
 from dlcli.selection.part import Part
 
@@ -64,9 +65,7 @@ def read_finished(draft: Draft, each: Round, pool: Pool) -> Finished | None:
     try:
         kept = _Kept.model_validate_json(stored.result)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        raise RunError(f"{place} is malformed at {where!r}: {first['msg']}") from None
+        raise RunError(f"{place} {malformed(error)}") from None
     found = Finished(kept.result, kept.constant, stored.predictions)
     if not _fits(found, each, pool, place):
         raise RunError(f"{place} is of other rows; begin the cross-validation again")

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dlcli.errors import RunError
 from dlcli.run import Draft
+from dlcli.run.sealed import malformed
 
 MOST = 100_000
 """Most folds, and most repeats."""
@@ -40,7 +41,5 @@ class Plan(BaseModel):
         try:
             return cls.model_validate(draft.read_plan())
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            place = ".".join(map(str, first["loc"]))
-            message = f"its plan is malformed at {place!r}: {first['msg']}"
+            message = f"its plan {malformed(error)}"
             raise RunError(f"{draft.path}: {message}; begin it again") from None

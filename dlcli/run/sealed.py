@@ -62,9 +62,7 @@ class Sealed(Part):
         try:
             document = cls.model_validate(fields)
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(map(str, first["loc"]))
-            raise damaged(path, f"is malformed at {place!r}: {first['msg']}") from None
+            raise damaged(path, malformed(error)) from None
         if digest != _digest(fields):
             raise damaged(path, "does not agree with its own digest")
         if content != to_json({**fields, "digest": digest}):
@@ -75,6 +73,13 @@ class Sealed(Part):
         """The document as it stands in the folder, with its digest."""
         fields = self.model_dump(mode="json")
         return to_json({**fields, "digest": _digest(fields)})
+
+
+def malformed(error: ValidationError) -> str:
+    """The first thing that is wrong with a document, to follow on its name."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    place = ".".join(map(str, first["loc"]))
+    return f"is malformed at {place!r}: {first['msg']}"
 
 
 def read_object(path: Path, limit: int) -> dict[str, Any]:

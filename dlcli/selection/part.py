@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dlcli.errors import RunError
 from dlcli.run import Run
+from dlcli.run.sealed import malformed
 
 Number = float | None
 """A number; `None` where it is undefined, as JSON has no NaN."""
@@ -51,7 +52,5 @@ def read_document(kind: type[Document], run: Run, name: str, text: str) -> Docum
     try:
         return kind.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        message = f"{run.path / name}: is malformed at {place!r}: {first['msg']}; make it again"
+        message = f"{run.path / name}: {malformed(error)}; make it again"
         raise RunError(message) from None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from dlcli.errors import RunError
+from dlcli.run.sealed import malformed
 from dlcli.scores.arithmetic import finite_number
 from dlcli.selection import TrialResult
 from dlcli.tuning.places import RESULT, places_of
@@ -96,10 +97,7 @@ def understood(stored: object, number: int | None, place: str) -> TrialResult:
     try:
         return TrialResult.model_validate_json(json.dumps(fields))
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        message = f"{place} is malformed at {where!r}: {first['msg']}; search again"
-        raise RunError(message) from None
+        raise RunError(f"{place} {malformed(error)}; search again") from None
 
 
 def _result(trial: FrozenTrial, place: int, study: str, most_epochs: int) -> TrialResult:

@@ -27,6 +27,7 @@ from dlcli.experiment.workbench import Part
 from dlcli.run import Draft, StoredPart
 from dlcli.run.kinds import FOLDS
 from dlcli.run.lock import locked
+from dlcli.run.sealed import malformed
 from dlcli.selection import NestedFold, TrialResult, best_trial
 from dlcli.split import Split
 from dlcli.tuning.budget import Budget
@@ -203,9 +204,7 @@ def _read(draft: Draft, outer: Round) -> NestedFold | None:
     try:
         found = NestedFold.model_validate_json(stored.result)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        raise RunError(f"{place} is malformed at {where!r}: {first['msg']}") from None
+        raise RunError(f"{place} {malformed(error)}") from None
     if (found.fold, found.held_out) != (outer.fold, len(outer.rows.held_out)):
         raise RunError(f"{place} is of other rows; begin the search again")
     return found
