@@ -21,10 +21,8 @@ from benchmarks.processes import ROOT, output, wall_seconds
 from benchmarks.runner import Case, Figures
 from benchmarks.tasks import Candidate, Layer, Task
 from benchmarks.whole import DLCLI
-from dlcli.config import Config, ConfigFile, load_config
+from dlcli.config import Config, ConfigFile, CosineDecay, candidate, load_config
 from dlcli.config.optimizers import AdamW
-from dlcli.config.schedules import CosineDecay
-from dlcli.config.space import candidate
 
 TABLES = ("iris", "breast_cancer", "digits")
 """Names of shipped configs."""

@@ -19,10 +19,9 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from dlcli.comparison.estimates import Estimate, contrast_metrics, estimate_metrics
-from dlcli.comparison.held_out import HeldOut
-from dlcli.encoding import ClassTarget, NumberTarget
-from dlcli.encoding.scaling.linear import LinearScaling
+from dlcli.comparison import Estimate, HeldOut, contrast_metrics, estimate_metrics
+from dlcli.preprocessing import LinearScaling
+from dlcli.tasks import ClassTarget, NumberTarget
 
 Floats = NDArray[np.float64]
 Rows = Callable[[np.random.Generator, int], tuple[HeldOut, ...]]

@@ -20,10 +20,10 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.coverage import CLASSES, NUMBERS
-from dlcli.comparison.held_out import HeldOut
-from dlcli.selection import FoldResult, fold_intervals, pooled_estimates
-from dlcli.selection.intervals import corrected_interval
-from dlcli.selection.part import Interval
+from dlcli.comparison import HeldOut
+from dlcli.pipeline import FoldResult, Interval
+from dlcli.pipeline.selection import fold_intervals, pooled_estimates
+from dlcli.pipeline.selection.intervals import corrected_interval
 
 Floats = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, int], tuple[Floats, Floats]]

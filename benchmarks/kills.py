@@ -28,7 +28,7 @@ from rich.table import Table
 
 from benchmarks.warm import Command, Ended, load
 from dlcli.errors import RunError
-from dlcli.run import open_run
+from dlcli.runs import open_run
 
 CONFIG = """\
 data: {train: rows.csv, target: y, validation: 0.2, test: 0.1}

@@ -22,7 +22,7 @@ from benchmarks.processes import output
 from benchmarks.runner import Case, Figures
 from benchmarks.worker import peak_bytes
 from dlcli.config import load_config
-from dlcli.experiment import train
+from dlcli.pipeline import train
 
 COLUMNS = 300
 """Numbers of a row, its target aside."""

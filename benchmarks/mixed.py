@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from dlcli.table.arrays import blanked, floats, integers, strings
+from dlcli.tables import blanked, floats, integers, strings
 
 CATEGORIES = (3, 10, 30, 100, 1_000, 5_000)
 """How many values each column of categories has."""

@@ -39,7 +39,7 @@ from rich.table import Table
 from benchmarks.kills import write_rows
 from benchmarks.processes import environment
 from benchmarks.whole import DLCLI
-from dlcli.run.manifest import MANIFEST, is_unfinished
+from dlcli.runs import MANIFEST, is_unfinished
 
 CONFIG = """\
 data: {train: rows.csv, target: y, validation: 0.2, test: 0.1}

@@ -15,14 +15,12 @@ from pyarrow import csv, parquet
 
 from benchmarks.worker import peak_bytes
 from dlcli.config import load_config
-from dlcli.encoding import Findings, choose_features, decide_types, fit_encoding
-from dlcli.encoding.inputs import Matrix
-from dlcli.network.network import ROWS_AT_ONCE
-from dlcli.prediction import Predictor
-from dlcli.prediction.writing import assemble, choose_format, write_rows
-from dlcli.run import open_run
-from dlcli.table import read_table
-from dlcli.table.arrays import floats
+from dlcli.encoding import Matrix, choose_features, decide_types, fit_encoding
+from dlcli.network import ROWS_AT_ONCE
+from dlcli.prediction import Predictor, assemble, choose_format, write_rows
+from dlcli.preprocessing import Findings
+from dlcli.runs import open_run
+from dlcli.tables import floats, read_table
 
 
 def measure(step: Callable[[], object]) -> dict[str, float]:

@@ -90,8 +90,8 @@ def load() -> None:
     """Loads all that a training needs, but starts nothing that a fork would lack."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import dlcli.cli
-    import dlcli.experiment
-    import dlcli.model
+    import dlcli.keras_model
+    import dlcli.pipeline
     import dlcli.training  # noqa: F401
 
 

@@ -16,8 +16,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from dlcli.config import Config
-from dlcli.config.section import Expected, OneOf, Section
+from dlcli.config import Config, Section
+from dlcli.config.section import Expected, OneOf
 
 PAGE = Path(__file__).parent / "reference.md"
 BEGINNING = """\

@@ -8,13 +8,12 @@ from benchmarks.marks import Mark, Stopwatch, last_of_each_burst
 from benchmarks.rows import Rows
 from benchmarks.workloads import Workload
 from dlcli.config import Config
-from dlcli.encoding import HeldInputs, TargetEncoder, TargetKind
+from dlcli.encoding import HeldInputs, plain_layout
 from dlcli.encoding import Rows as EncodedRows
-from dlcli.encoding.layout import plain_layout
-from dlcli.encoding.scaling.linear import LinearScaling
-from dlcli.encoding.target import ClassTarget, NumberTarget
-from dlcli.experiment.loading import quiet_tensorflow
 from dlcli.network import build_network, choose_engine, resolve_head
+from dlcli.pipeline.loading import quiet_tensorflow
+from dlcli.preprocessing import LinearScaling
+from dlcli.tasks import ClassTarget, NumberTarget, TargetEncoder, TargetKind
 
 with quiet_tensorflow():
     from dlcli import training

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from dlcli.cli.text import metric_table, number
-from dlcli.scores.judging import judge, main_metric
+from dlcli.metrics import judge, main_metric
 
 Fields = Mapping[str, Any]
 

@@ -33,16 +33,14 @@ def compare(runs: tuple[Path, ...], output: Path | None, as_json: bool) -> None:
     share them, with whether they are more than noise.
     """
     from dlcli.cli.side_by_side import comparison_lines
-    from dlcli.comparison import check_different
+    from dlcli.comparison import check_different, to_document
     from dlcli.comparison import compare as compare_runs
-    from dlcli.comparison.document import to_document
-    from dlcli.run import open_run
+    from dlcli.runs import open_run
 
     check_different(runs)
     comparison = compare_runs([open_run(path) for path in runs])
     if output is not None:
-        from dlcli.report.comparison_page import comparison_page
-        from dlcli.report.page import to_html
+        from dlcli.reports import comparison_page, to_html
 
         page = to_html(comparison_page(comparison))
         with sink(output) as stream:

@@ -12,7 +12,7 @@ from dlcli.errors import ConfigError, DlcliError, RunError, UsageError, did_you_
 
 if TYPE_CHECKING:
     from dlcli.config import ConfigFile
-    from dlcli.run import Run
+    from dlcli.runs import Run
 
 _ENDINGS = (".yaml", ".yml")
 _TABLES = (".csv", ".tsv", ".parquet", ".jsonl")
@@ -65,7 +65,7 @@ def _mistaken(path: Path, error: DlcliError) -> str | None:
 
 
 def _folder(path: Path) -> str:
-    from dlcli.run import open_run
+    from dlcli.runs import open_run
 
     try:
         why, config = _config_within(open_run(path))
@@ -105,7 +105,7 @@ def _configs(folder: Path) -> list[str]:
 
 def _is_table(path: Path) -> bool:
     """Whether a file that is no YAML mapping is a table, by its header."""
-    from dlcli.table import read_header
+    from dlcli.tables import read_header
 
     try:
         columns = read_header(path)

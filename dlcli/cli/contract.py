@@ -9,12 +9,11 @@ from pathlib import Path
 from dlcli.cli.narration import warn
 from dlcli.cli.options import BadRows
 from dlcli.cli.sink import sink
-from dlcli.encoding import Encoding, Findings, differences, lines_of
-from dlcli.encoding.findings import BadRow, Mask
+from dlcli.encoding import Encoding, differences, lines_of
 from dlcli.errors import DataError
-from dlcli.prediction.rejection import rejected_rows
-from dlcli.prediction.writing import choose_format, write_rows
-from dlcli.table import Table
+from dlcli.prediction import choose_format, rejected_rows, write_rows
+from dlcli.preprocessing import BadRow, Findings, Mask
+from dlcli.tables import Table
 
 _SHOWN_ROWS = 3
 _WAY_ON = (

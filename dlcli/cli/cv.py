@@ -83,10 +83,10 @@ def cv(
 
     from dlcli.cli.cv_closing import FoldClosing
     from dlcli.cli.narration import narrator
-    from dlcli.cross_validation import Plan, cross_validate, resume
+    from dlcli.pipeline import Plan, cross_validate, resume_cross_validation
 
     with narrator(as_json=as_json, quiet=quiet, closing=FoldClosing()) as listener:
         if run is not None:
-            resume(run, listener)
+            resume_cross_validation(run, listener)
         elif file is not None:
             cross_validate(file, Plan.model_validate(plan), output, listener)

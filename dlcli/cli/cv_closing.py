@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dlcli.cli.text import align, number
-from dlcli.config.paths import printable
+from dlcli.config import printable
 from dlcli.errors import plural
-from dlcli.scores.judging import judge
-from dlcli.selection.notes import REFIT_FAILED
+from dlcli.metrics import judge
+from dlcli.pipeline import REFIT_FAILED
 
 Fields = Mapping[str, Any]
 

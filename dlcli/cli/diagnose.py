@@ -16,8 +16,8 @@ from dlcli.cli.options import PATH, chosen_run, verbose
 
 if TYPE_CHECKING:
     from dlcli.diagnosis import Finding, Patch
-    from dlcli.experiment.trying import Trial
-    from dlcli.run import Run
+    from dlcli.pipeline import Trial
+    from dlcli.runs import Run
 
 _NARROWEST = 40
 
@@ -43,7 +43,7 @@ def diagnose(run: Path | None, tries: bool, as_json: bool) -> None:
     """
     from dlcli.cli.findings import finding_lines, to_document
     from dlcli.diagnosis import diagnose as look
-    from dlcli.run import open_run
+    from dlcli.runs import open_run
 
     chosen = chosen_run(None) if run is None else open_run(run)
     chosen.check_training()
@@ -59,7 +59,7 @@ def diagnose(run: Path | None, tries: bool, as_json: bool) -> None:
 def _try(run: Run, findings: Sequence[Finding], as_json: bool) -> None:
     """Trains what is proposed, and shows what came of it; an interruption leaves what is done."""
     from dlcli.cli.findings import to_document, trial_lines
-    from dlcli.experiment.trying import choose_patches, try_patches
+    from dlcli.pipeline import choose_patches, try_patches
 
     patches = choose_patches(findings)
     if not patches and findings:
@@ -79,7 +79,7 @@ def _try(run: Run, findings: Sequence[Finding], as_json: bool) -> None:
 
 
 def _tell_begin(patches: Sequence[object], place: int, patch: Patch) -> None:
-    from dlcli.config.paths import printable
+    from dlcli.config import printable
 
     told = printable(" ".join(patch.overrides))
     click.echo(f"trying {place} of {len(patches)}: {patch.name}: {told}", err=True)

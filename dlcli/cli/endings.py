@@ -78,7 +78,7 @@ def _exit(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def _lines(error: DlcliError) -> list[str]:
-    from dlcli.config.paths import printable  # loads pydantic, which --help has no need of
+    from dlcli.config import printable
 
     if isinstance(error, Interrupted):
         return [f"ended by {printable(str(error))}"]
@@ -89,14 +89,14 @@ def _lines(error: DlcliError) -> list[str]:
 
 
 def _system_error(error: OSError) -> list[str]:
-    from dlcli.config.paths import printable
+    from dlcli.config import printable
 
     where = printable(str(error.filename or "standard output"))
     return [f"error: {where}: {error.strerror or error}", *_notes(error)]
 
 
 def _bug(error: Exception) -> list[str]:
-    from dlcli.config.paths import printable
+    from dlcli.config import printable
 
     return [
         f"error: unexpected {type(error).__name__}: {printable(str(error))}",
@@ -107,7 +107,7 @@ def _bug(error: Exception) -> list[str]:
 
 def _notes(error: BaseException) -> list[str]:
     """What was added to an error on its way."""
-    from dlcli.config.paths import printable
+    from dlcli.config import printable
 
     return [printable(note) for note in getattr(error, "__notes__", ())]
 

@@ -6,14 +6,7 @@ import json
 
 import click
 
-from dlcli.cli.options import (
-    BadRows,
-    RunAndData,
-    chosen_run,
-    on_bad_row,
-    run_and_data,
-    verbose,
-)
+from dlcli.cli.options import BadRows, RunAndData, chosen_run, on_bad_row, run_and_data, verbose
 
 
 @click.command()

@@ -29,13 +29,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dlcli.cli.text import align, number
-from dlcli.config.paths import printable
+from dlcli.config import printable
 from dlcli.errors import plural
-from dlcli.run import Run
+from dlcli.runs import Run
 
 if TYPE_CHECKING:
     from dlcli.diagnosis import Finding
-    from dlcli.experiment.trying import Trial
+    from dlcli.pipeline import Trial
 
 _LABEL = 8
 _VERDICTS = {
@@ -87,7 +87,7 @@ def _labelled(label: str, text: str, width: int) -> list[str]:
 
 def trial_lines(run: Run, trials: Sequence[Trial]) -> list[str]:
     """What came of the patches, on validation rows."""
-    from dlcli.experiment.trying import winner
+    from dlcli.pipeline import winner
 
     rows = [["patch", "metric", "before", "after", "verdict", "run"], *map(_trial_row, trials)]
     *_, verdicts, runs = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -145,7 +145,7 @@ def to_document(
     }
     if trials is None:
         return document
-    from dlcli.experiment.trying import winner
+    from dlcli.pipeline import winner
 
     best = winner(trials)
     return {

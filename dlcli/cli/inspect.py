@@ -34,8 +34,8 @@ def inspect(data: Path, target: str | None, as_json: bool) -> None:
 
     from dlcli.cli.narration import tell_understood
     from dlcli.cli.overview import inspection_lines
-    from dlcli.inspection import inspect_table
-    from dlcli.table import read_table
+    from dlcli.data_checks import inspect_table
+    from dlcli.tables import read_table
 
     table = read_table(data)
     tell_understood(table)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dlcli.cli.curve import ASCII_BARS, BARS, Curve
 from dlcli.cli.text import align, number
-from dlcli.scores import HIGHER_IS_BETTER
+from dlcli.metrics import HIGHER_IS_BETTER
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

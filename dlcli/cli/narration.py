@@ -17,11 +17,11 @@ from dlcli.cli.epochs import EpochLines, Epochs
 from dlcli.cli.text import some
 from dlcli.cli.transient import TransientLine
 from dlcli.cli.wording import WORDS, Fields, progress_words
-from dlcli.config.paths import printable
+from dlcli.config import printable
 
 if TYPE_CHECKING:
-    from dlcli.experiment import Listener
-    from dlcli.table import Table
+    from dlcli.pipeline import Listener
+    from dlcli.tables import Table
 
 _LABEL = 9  # the longest is `features`
 _USUAL = 80

@@ -15,7 +15,7 @@ from dlcli.cli.endings import VERBOSE
 from dlcli.errors import UsageError
 
 if TYPE_CHECKING:
-    from dlcli.run import Run
+    from dlcli.runs import Run
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -52,7 +52,7 @@ def _new_run(ctx: click.Context, parameter: click.Parameter, path: Path | None) 
         UsageError: if there is something at the path.
     """
     if path is not None and os.path.lexists(path):
-        from dlcli.run import way_on
+        from dlcli.runs import way_on
 
         raise UsageError(f"{path}: exists already; {way_on(path)}")
     return path
@@ -189,7 +189,7 @@ def _bad_rows(ctx: click.Context, parameter: click.Parameter, rejected: Path | N
     if policy != "reject" and rejected is not None:
         raise click.UsageError("--rejected FILE is for --on-bad-row reject", ctx)
     if rejected is not None:
-        from dlcli.prediction.writing import choose_format
+        from dlcli.prediction import choose_format
 
         choose_format(None, rejected)
     return BadRows(policy == "error", not_there(ctx, parameter, rejected))
@@ -244,7 +244,7 @@ verbose = click.option(
 
 def chosen_run(path: Path | None) -> Run:
     """The run that was named, or the latest training, which is then said on standard error."""
-    from dlcli.run import latest_run, open_run
+    from dlcli.runs import latest_run, open_run
 
     if path is not None:
         run = open_run(path)
@@ -255,7 +255,7 @@ def chosen_run(path: Path | None) -> Run:
 
 def said(run: Run) -> Run:
     """A run that was not named, once standard error has named it."""
-    from dlcli.config.paths import printable
+    from dlcli.config import printable
 
     click.echo(f"run: {printable(str(run.path))}, the latest", err=True)
     return run

@@ -7,14 +7,13 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from dlcli.cli.text import align
-from dlcli.config.paths import printable
+from dlcli.config import printable
+from dlcli.data_checks import number
 from dlcli.errors import plural
-from dlcli.inspection.finding import number
-from dlcli.starter.features import listing
-from dlcli.starter.lines import cut
+from dlcli.starter import cut, listing
 
 if TYPE_CHECKING:
-    from dlcli.inspection import ColumnOverview, Finding, Inspection
+    from dlcli.data_checks import ColumnOverview, Finding, Inspection
 
 _LONGEST_NAME = 40
 _LONGEST_VALUES = 60

@@ -21,7 +21,7 @@ from dlcli.cli.options import (
 from dlcli.cli.sink import sink
 
 if TYPE_CHECKING:
-    from dlcli.prediction.writing import Format
+    from dlcli.prediction import Format
 
 
 @click.command()
@@ -75,8 +75,7 @@ def predict(
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.cli.contract import ExplainedFindings, summary, tell_contract, write_rejected
     from dlcli.cli.narration import tell_understood, tell_unread
-    from dlcli.prediction import Predictor
-    from dlcli.prediction.writing import assemble, choose_format, write_rows
+    from dlcli.prediction import Predictor, assemble, choose_format, write_rows
 
     form = choose_format(named, output)
     if form == "parquet" and output is None and sys.stdout.isatty():

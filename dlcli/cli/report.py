@@ -27,9 +27,8 @@ def report(run: Path | None, output: Path | None) -> None:
     runs/. The page is RUN/report.html, one file that needs no network; of a training there is also
     RUN/curves.png with loss and metric. Both are made anew each time. The data are not needed.
     """
-    from dlcli.report import make, render
-    from dlcli.run import latest_run, open_run
-    from dlcli.run.kinds import WITH_PAGE
+    from dlcli.reports import make, render
+    from dlcli.runs import WITH_PAGE, latest_run, open_run
 
     # One that is named may also have diverged.
     chosen = said(latest_run(kinds=WITH_PAGE)) if run is None else open_run(run)

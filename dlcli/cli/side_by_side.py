@@ -8,11 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from dlcli.cli.text import align, number
-from dlcli.comparison.settings import as_text
-from dlcli.comparison.wording import data_words, names_of, rows_words, verdict_words
-from dlcli.config.paths import printable
+from dlcli.comparison import as_text, data_words, names_of, rows_words, verdict_words
+from dlcli.config import printable
 from dlcli.errors import plural
-from dlcli.starter.lines import cut
+from dlcli.starter import cut
 
 if TYPE_CHECKING:
     from dlcli.comparison import Against, Comparison, Estimate

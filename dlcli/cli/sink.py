@@ -22,7 +22,7 @@ def sink(output: Path | None) -> Iterator[BinaryIO]:
     if output is None:
         yield sys.stdout.buffer
         return
-    from dlcli.run.storage import reason, replaced
+    from dlcli.runs import reason, replaced
 
     try:
         with replaced(output) as temporary:

@@ -11,13 +11,12 @@ from dlcli.cli.text import align, number, some
 from dlcli.errors import plural
 
 if TYPE_CHECKING:
-    from dlcli.config.space import Dimension, Value
-    from dlcli.config.tuning import Tune
+    from dlcli.config import Dimension, Tune, Value
 
 
 def space_table(tune: Tune) -> list[str]:
     """How the search goes, and below it what each setting may be."""
-    from dlcli.config.space import dimensions_of
+    from dlcli.config import dimensions_of
 
     dimensions = dimensions_of(tune)
     rows = [(some([each.path]), _range_of(each)) for each in dimensions]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dlcli.experiment.summary import LayerSummary
+    from dlcli.pipeline import LayerSummary
 
 _LISTED = 8
 _NAMES_SHOWN = 10
@@ -21,7 +21,7 @@ def number(value: float | None) -> str:
 
 def some(names: Iterable[str]) -> str:
     """The first few of some names, on one line whatever they hold."""
-    from dlcli.config.paths import printable
+    from dlcli.config import printable
 
     every = [printable(name) for name in names]
     return ", ".join([*every[:_LISTED], "..."] if len(every) > _LISTED else every)

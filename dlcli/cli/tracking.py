@@ -11,7 +11,7 @@ _TENSORBOARD = "dlcli.tensorboard"
 
 def _remember(ctx: click.Context, parameter: click.Parameter, is_asked: bool) -> None:
     if is_asked:
-        from dlcli.tracking.packages import check_installed
+        from dlcli.tracking import check_installed
 
         check_installed("tensorboard", "tensorboard")
     ctx.meta[_TENSORBOARD] = is_asked
@@ -20,7 +20,7 @@ def _remember(ctx: click.Context, parameter: click.Parameter, is_asked: bool) ->
 def _trackers(ctx: click.Context, parameter: click.Parameter, is_asked: bool) -> tuple[str, ...]:
     """The names of all trackers that are asked for, once they are known to be installed."""
     if is_asked:
-        from dlcli.tracking.packages import check_installed
+        from dlcli.tracking import check_installed
 
         check_installed("mlflow", "mlflow")
     tensorboard = ("tensorboard",) if ctx.meta[_TENSORBOARD] else ()

@@ -55,9 +55,9 @@ def train(
     file = read_config(config, settings)  # a mistake in it need not wait for what comes next
 
     from dlcli.cli.narration import narrator
-    from dlcli.experiment import train
-    from dlcli.report import make_if_cheap
-    from dlcli.tracking.events import tracked
+    from dlcli.pipeline import train
+    from dlcli.reports import make_if_cheap
+    from dlcli.tracking import tracked
 
     with (
         narrator(as_json=as_json, quiet=quiet) as narrated,
@@ -68,9 +68,9 @@ def train(
 
 def _resume(run: Path, trackers: tuple[str, ...], *, as_json: bool, quiet: bool) -> None:
     from dlcli.cli.narration import narrator
-    from dlcli.experiment import resume
-    from dlcli.report import make_if_cheap
-    from dlcli.tracking.events import tracked
+    from dlcli.pipeline import resume
+    from dlcli.reports import make_if_cheap
+    from dlcli.tracking import tracked
 
     with (
         narrator(as_json=as_json, quiet=quiet) as narrated,

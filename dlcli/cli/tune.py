@@ -30,7 +30,7 @@ def _storage(ctx: click.Context, parameter: click.Parameter, url: str | None) ->
         return None
     if not url.strip():
         raise click.UsageError("--storage is empty; leave it out to keep trials in the run folder.")
-    from dlcli.tuning.storage import masked
+    from dlcli.pipeline import masked
 
     sys.argv[:] = [argument.replace(url, masked(url)) for argument in sys.argv]
     return url
@@ -100,10 +100,10 @@ def tune(
 
     from dlcli.cli.narration import narrator
     from dlcli.cli.tune_closing import TrialClosing
-    from dlcli.tuning import Settings, resume, tune
+    from dlcli.pipeline import Settings, resume_tuning, tune
 
     with narrator(as_json=as_json, quiet=quiet, closing=TrialClosing()) as listener:
         if run is not None:
-            resume(run, Settings(**how), listener)
+            resume_tuning(run, Settings(**how), listener)
         elif file is not None:
             tune(file, Settings(**how), output, listener)

@@ -8,7 +8,7 @@ from typing import Any
 
 from dlcli.cli.text import align, number
 from dlcli.cli.tune_wording import values_words, verdict_words
-from dlcli.config.paths import printable
+from dlcli.config import printable
 from dlcli.errors import plural
 
 Fields = Mapping[str, Any]

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from dlcli.cli.text import number
-from dlcli.comparison.wording import VERDICTS
-from dlcli.config.paths import printable
+from dlcli.comparison import VERDICTS
+from dlcli.config import printable
 from dlcli.errors import plural
 
 Fields = Mapping[str, Any]

@@ -41,7 +41,7 @@ def _is_missing_run(path: Path) -> bool:
 
 
 def _validate_run(folder: Path) -> None:
-    from dlcli.run import open_run
+    from dlcli.runs import open_run
 
     run = open_run(folder)
     run.verify()
@@ -54,7 +54,7 @@ def _validate_config(path: Path, settings: tuple[str, ...], data: bool) -> None:
     from dlcli.cli.narration import tell
     from dlcli.cli.space import space_table
     from dlcli.cli.text import layer_table
-    from dlcli.experiment.checking import check
+    from dlcli.pipeline import check
 
     checked = check(file, read_rows=data, listener=tell)
     if not checked.rows_read:

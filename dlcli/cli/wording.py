@@ -9,7 +9,7 @@ from typing import Any
 
 from dlcli.cli import tune_wording
 from dlcli.cli.text import number, some
-from dlcli.encoding.types.choosing import NOT_NAMED
+from dlcli.encoding import NOT_NAMED
 from dlcli.errors import plural
 
 Fields = Mapping[str, Any]

@@ -13,11 +13,10 @@ from dlcli.comparison.held_out import HeldOut
 from dlcli.comparison.pairing import Pairs, pair_rows, same_data
 from dlcli.comparison.settings import Setting, differing_settings
 from dlcli.comparison.subject import DataFile, Subject
-from dlcli.config.data import GroupSplit, TimeSplit
+from dlcli.config import GroupSplit, TimeSplit
 from dlcli.errors import UsageError, listed, plural
-from dlcli.run import Run
-from dlcli.scores import HIGHER_IS_BETTER
-from dlcli.scores.arithmetic import finite_number
+from dlcli.metrics import HIGHER_IS_BETTER, finite_number
+from dlcli.runs import Run
 
 SPLITS = ("test", "validation")
 """The held-out sets, the one that judges best first."""

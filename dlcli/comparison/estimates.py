@@ -19,13 +19,9 @@ from dlcli.comparison.proportions import (
     share_interval,
     unpaired_interval,
 )
-from dlcli.comparison.resampling import (
-    Replicates,
-    replicate,
-    resamples_for,
-)
+from dlcli.comparison.resampling import Replicates, replicate, resamples_for
 from dlcli.comparison.statistics import Difference, Means, Statistic
-from dlcli.scores import HIGHER_IS_BETTER
+from dlcli.metrics import HIGHER_IS_BETTER
 
 Verdict = Literal["better", "worse", "noise", "same", "unknown"]
 _SEED = 0

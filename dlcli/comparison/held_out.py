@@ -8,12 +8,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.encoding import ClassTarget, LabelTarget, NumberTarget, TargetEncoder
-from dlcli.encoding.target.labels import split_labels
 from dlcli.errors import RunError
-from dlcli.prediction.kept import KeptColumns
-from dlcli.scores import Scores, score_binary, score_classes, score_labels, score_numbers
-from dlcli.scores.arithmetic import Array, Floats
+from dlcli.metrics import (
+    Array,
+    Floats,
+    Scores,
+    score_binary,
+    score_classes,
+    score_labels,
+    score_numbers,
+)
+from dlcli.prediction import KeptColumns
+from dlcli.tasks import ClassTarget, LabelTarget, NumberTarget, TargetEncoder, split_labels
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ import numpy as np
 from dlcli.comparison.proportions import Ends
 from dlcli.comparison.quantiles import NORMAL, TAIL, Z, expanded_tail, quantiles
 from dlcli.comparison.resampling import MOST_UNDEFINED, Replicates
-from dlcli.scores.arithmetic import Floats
+from dlcli.metrics import Floats
 
 FEWEST = 10
 """Rows below which resampling tells nothing to rely on."""

@@ -10,16 +10,9 @@ import numpy as np
 from dlcli.comparison.held_out import HeldOut
 from dlcli.comparison.proportions import Proportion
 from dlcli.comparison.rankings import Ranking
-from dlcli.comparison.statistics import (
-    ClassRatios,
-    Explained,
-    Means,
-    Medians,
-    Ratios,
-    Statistic,
-)
-from dlcli.encoding import LabelTarget, NumberTarget
-from dlcli.scores.arithmetic import Array, Floats
+from dlcli.comparison.statistics import ClassRatios, Explained, Means, Medians, Ratios, Statistic
+from dlcli.metrics import Array, Floats
+from dlcli.tasks import LabelTarget, NumberTarget
 
 _TOP = 3
 _EVEN = 0.5

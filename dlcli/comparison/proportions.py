@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcli.comparison.quantiles import Z
-from dlcli.scores.arithmetic import Floats
+from dlcli.metrics import Floats
 
 Ends = tuple[float, float]
 """Lower and upper end of an interval."""

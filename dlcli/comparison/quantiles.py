@@ -7,7 +7,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from dlcli.scores.arithmetic import Floats
+from dlcli.metrics import Floats
 
 NORMAL = NormalDist()
 CONFIDENCE = 0.95

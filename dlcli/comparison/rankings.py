@@ -8,14 +8,14 @@ from typing import Literal
 import numpy as np
 
 from dlcli.comparison.statistics import Statistic, enough_tell
-from dlcli.scores.arithmetic import Array, Floats, as_floats
+from dlcli.metrics import Array, Floats, as_floats
 
 
 @dataclass(frozen=True)
 class Ranking(Statistic):
     """The area under the ROC curve or the average precision: the mean over labels that have one.
 
-    Defined as in `dlcli.scores`, equal scores and row weights included.
+    Defined as in `dlcli.metrics`, equal scores and row weights included.
     """
 
     metric: Literal["auc", "average_precision"]

@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 from dlcli.comparison.statistics import Means, Statistic
-from dlcli.scores.arithmetic import Floats
+from dlcli.metrics import Floats
 
 Error = TypeVar("Error", float, Floats)
 

@@ -8,10 +8,7 @@ from itertools import islice
 
 import yaml
 
-from dlcli.config import ConfigFile
-from dlcli.config.document import CoreDumper
-from dlcli.config.paths import Path, format_path, printable
-from dlcli.config.section import Section
+from dlcli.config import ConfigFile, CoreDumper, Path, Section, format_path, printable
 
 _ORDER = (
     "hidden",

@@ -1,6 +1,6 @@
 """Metrics as functions of how often each row counts, many resamples at once.
 
-Each is defined as in `dlcli.scores`, which knows one set of rows at a time.
+Each is defined as in `dlcli.metrics`, which knows one set of rows at a time.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Self
 
 import numpy as np
 
-from dlcli.scores.arithmetic import Array, Floats
+from dlcli.metrics import Array, Floats
 
 _FEWEST = 3
 """Rows of a kind below which nothing tells how far off what is taken of them is."""
@@ -224,7 +224,7 @@ class Explained(Statistic):
 
 @dataclass(frozen=True)
 class Medians(Statistic):
-    """The weighted median, as `dlcli.scores` defines it: the mean over columns."""
+    """The weighted median, as `dlcli.metrics` defines it: the mean over columns."""
 
     columns: Floats
     """(rows, columns)"""

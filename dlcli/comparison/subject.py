@@ -10,11 +10,11 @@ from pydantic import ValidationError
 
 from dlcli.comparison.held_out import HeldOut, read_rows
 from dlcli.config import ConfigFile, load_config
-from dlcli.encoding import Encoding, TargetEncoder
+from dlcli.encoding import Encoding
 from dlcli.errors import ConfigError, RunError
-from dlcli.prediction.kept import KeptColumns
-from dlcli.run import Run
-from dlcli.run.run import Metrics
+from dlcli.prediction import KeptColumns
+from dlcli.runs import Metrics, Run
+from dlcli.tasks import TargetEncoder
 
 _FACTS = ("dlcli", "tensorflow", "keras", "numpy", "python", "device", "processor", "platform")
 """What numbers may depend on besides data and config, in the order of how likely that is."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dlcli.comparison.comparison import Against, Comparison
 from dlcli.comparison.estimates import Contrast
-from dlcli.config.paths import printable
+from dlcli.config import printable
 from dlcli.errors import plural
 
 VERDICTS = {

@@ -11,14 +11,7 @@ from dlcli.config.activations import Activation, Linear
 from dlcli.config.initializers import GlorotUniform, Initializer, Zeros
 from dlcli.config.regularizers import BiasRegularizer, KernelRegularizer
 from dlcli.config.scalings import OutputScaling
-from dlcli.config.section import (
-    Conflict,
-    Expected,
-    Flag,
-    Fraction,
-    Positive,
-    Section,
-)
+from dlcli.config.section import Conflict, Expected, Flag, Fraction, Positive, Section
 
 Units = Annotated[int, Field(gt=0, le=1_000_000), Expected("a positive integer up to 1000000")]
 

@@ -21,7 +21,7 @@ from dlcli.config.section import (
 )
 
 
-class Constant(Section):
+class ConstantLearningRate(Section):
     """The optimizer's rate throughout."""
 
     name: Literal["constant"] = "constant"
@@ -88,6 +88,6 @@ class ReduceOnPlateau(Section):
 
 
 Schedule = Annotated[
-    Constant | ExponentialDecay | PiecewiseConstant | CosineDecay | ReduceOnPlateau,
+    ConstantLearningRate | ExponentialDecay | PiecewiseConstant | CosineDecay | ReduceOnPlateau,
     OneOf("schedule"),
 ]

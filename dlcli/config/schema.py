@@ -13,7 +13,7 @@ from dlcli.config.layers import Hidden, Output
 from dlcli.config.losses import Loss
 from dlcli.config.optimizers import Adam, Optimizer
 from dlcli.config.schedules import (
-    Constant,
+    ConstantLearningRate,
     CosineDecay,
     PiecewiseConstant,
     ReduceOnPlateau,
@@ -71,7 +71,7 @@ class Config(Section):
     final metrics with the row weights alone."""
     optimizer: Optimizer = Adam()
     """How a step follows from the gradients."""
-    learning_rate_schedule: Schedule = Constant()
+    learning_rate_schedule: Schedule = ConstantLearningRate()
     """How the optimizer's learning rate changes, in epochs."""
     epochs: Epochs
     """Most passes over the training rows."""

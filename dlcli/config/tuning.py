@@ -122,7 +122,7 @@ class Grid(Section):
     name: Literal["grid"] = "grid"
 
 
-class Median(Section):
+class MedianPruning(Section):
     """A candidate is given up that is worse than the median of those before it.
 
     They are compared at the same epoch of the first fold: Golovin et al., Google Vizier (2017).
@@ -143,7 +143,7 @@ class NoPruner(Section):
 
 
 Sampler = Annotated[Tpe | RandomSampler | Grid, OneOf("sampler")]
-Pruner = Annotated[Median | NoPruner, OneOf("pruner")]
+Pruner = Annotated[MedianPruning | NoPruner, OneOf("pruner")]
 
 
 class Tune(Section):
@@ -177,7 +177,7 @@ class Tune(Section):
     validation rows judge."""
     sampler: Sampler = Tpe()
     """How candidates are chosen."""
-    pruner: Pruner = Median()
+    pruner: Pruner = MedianPruning()
     """When a candidate is given up before its end."""
 
     @property

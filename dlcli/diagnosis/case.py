@@ -8,9 +8,8 @@ from dataclasses import dataclass, field, replace
 from dlcli.config import Config, ConfigFile, load_config
 from dlcli.diagnosis.peaks import Peak, read_peaks
 from dlcli.errors import ConfigError, RunError
-from dlcli.evidence import Evidence
-from dlcli.run import DIVERGED, Run
-from dlcli.run.run import Metrics
+from dlcli.explanation import Evidence
+from dlcli.runs import DIVERGED, Metrics, Run
 
 Split = str
 """`train`, `validation` or `test`."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from statistics import fmean, median
 
-from dlcli.config.losses import CosineSimilarity, Loss, Poisson
+from dlcli.config import CosineSimilarity, Loss, Poisson
 
 _NORMAL = 1.4826
 """What makes a median deviation the standard deviation of a normal distribution."""

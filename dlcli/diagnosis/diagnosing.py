@@ -18,7 +18,7 @@ from dlcli.diagnosis.rate import rate_too_high, rate_too_low
 from dlcli.diagnosis.scaling import unscaled_inputs, unscaled_target
 from dlcli.diagnosis.sizes import no_validation, small_validation
 from dlcli.diagnosis.units import dead_units, saturated_units
-from dlcli.run import Run
+from dlcli.runs import Run
 
 Rule = Callable[[Case], Finding | None]
 """Looks at a case, and says nothing of a healthy one."""

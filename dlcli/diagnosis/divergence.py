@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dlcli.config.usual import usual_rate
+from dlcli.config import usual_rate
 from dlcli.diagnosis.case import Case
 from dlcli.diagnosis.finding import Finding, Patch, number
 from dlcli.diagnosis.remedies import clipping, present, rate, to_usual_rate

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 from dlcli.diagnosis.case import Case
 from dlcli.diagnosis.finding import number
-from dlcli.scores import HIGHER_IS_BETTER
-from dlcli.scores.arithmetic import finite_number
+from dlcli.metrics import HIGHER_IS_BETTER, finite_number
 
 _LARGEST = 1e300
 """Beyond it a sum may leave the numbers."""

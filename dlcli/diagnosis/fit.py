@@ -3,13 +3,7 @@
 from __future__ import annotations
 
 from dlcli.diagnosis.case import Case
-from dlcli.diagnosis.error import (
-    Error,
-    baseline_error,
-    error_of,
-    is_better_somehow,
-    is_more,
-)
+from dlcli.diagnosis.error import Error, baseline_error, error_of, is_better_somehow, is_more
 from dlcli.diagnosis.finding import Finding, Patch
 from dlcli.diagnosis.remedies import (
     another_layer,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from dlcli.config.paths import printable
+from dlcli.config import printable
 from dlcli.diagnosis.case import Case
 from dlcli.diagnosis.finding import Finding, Patch, number
 from dlcli.diagnosis.fit import learned_well
@@ -17,7 +17,7 @@ from dlcli.diagnosis.remedies import (
     rectified,
 )
 from dlcli.diagnosis.units import dead_units
-from dlcli.evidence import LayerEvidence
+from dlcli.explanation import LayerEvidence
 
 FADED = 1e-3
 """Gradient of the first layer's weights, as a share of that of the last one's, below which it moves

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from pydantic import ValidationError
 
-from dlcli.encoding import Block, Encoding
-from dlcli.encoding.columns.numeric import NumericEncoder
+from dlcli.encoding import Block, Encoding, NumericEncoder
 from dlcli.errors import RunError
-from dlcli.evidence import Evidence
-from dlcli.run import Run
+from dlcli.explanation import Evidence
+from dlcli.runs import Run
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dlcli.config.schedules import Constant
+from dlcli.config import ConstantLearningRate
 from dlcli.diagnosis.case import Case
 from dlcli.diagnosis.curve import Curve, scale
 from dlcli.diagnosis.error import SURE
@@ -27,7 +27,7 @@ def plateau(case: Case) -> Finding | None:
     """
     train = Curve.of(case.curve("loss"))
     late = train.part(1 / 2, 1)
-    is_constant = isinstance(case.config.learning_rate_schedule, Constant)
+    is_constant = isinstance(case.config.learning_rate_schedule, ConstantLearningRate)
     if case.diverged or not is_constant or is_varied(case.config) or 2 * len(late) < FEWEST:
         return None
     if not _is_flat(late) or learned_nothing(case) or learned_well(case):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 
-from dlcli.config import Config
-from dlcli.config.usual import usual_rate
+from dlcli.config import Config, usual_rate
 from dlcli.diagnosis.case import Case
 from dlcli.diagnosis.curve import Curve, is_from_zero, scale
 from dlcli.diagnosis.error import SURE

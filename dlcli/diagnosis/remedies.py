@@ -5,14 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 
-from dlcli.config import Config
-from dlcli.config.activations import LeakyRelu, Linear, Relu
-from dlcli.config.features import Image
-from dlcli.config.paths import format_path
-from dlcli.config.regularizers import L2
-from dlcli.config.schedules import Constant
-from dlcli.config.section import Section
-from dlcli.config.usual import FAR_RATE, Setting, usual_rate
+from dlcli.config import (
+    FAR_RATE,
+    L2,
+    Config,
+    ConstantLearningRate,
+    Image,
+    LeakyRelu,
+    Linear,
+    Relu,
+    Section,
+    Setting,
+    format_path,
+    usual_rate,
+)
 from dlcli.diagnosis.finding import Patch, number
 
 _LIGHT, _HEAVY = 0.3, 0.5
@@ -133,7 +139,7 @@ def to_usual_rate(config: Config) -> Patch | None:
 
 def falling_rate(config: Config) -> Patch | None:
     """A rate that goes down to 0, where it is constant."""
-    if not isinstance(config.learning_rate_schedule, Constant):
+    if not isinstance(config.learning_rate_schedule, ConstantLearningRate):
         return None
     why = "lets the steps become smaller towards the end, so that training settles"
     return Patch("cosine", why, (("learning_rate_schedule", "cosine_decay"),))
@@ -141,7 +147,7 @@ def falling_rate(config: Config) -> Patch | None:
 
 def reduced_rate(config: Config) -> Patch | None:
     """A rate that goes down whenever the loss stands still, where it is constant."""
-    if not isinstance(config.learning_rate_schedule, Constant):
+    if not isinstance(config.learning_rate_schedule, ConstantLearningRate):
         return None
     monitor = "val_loss" if config.data.has_validation else "loss"
     value = f"{{name: reduce_on_plateau, monitor: {monitor}, factor: 0.3, patience: 5}}"

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dlcli.config.paths import printable
-from dlcli.config.scalings import Unscaled
-from dlcli.config.usual import FAR, Setting, target_settings
+from dlcli.config import FAR, Setting, Unscaled, printable, target_settings
 from dlcli.diagnosis.case import Case
 from dlcli.diagnosis.finding import Finding, Patch, number
-from dlcli.encoding.large_inputs import Remedy, remedy
+from dlcli.encoding import Remedy, remedy
 from dlcli.errors import plural
 
 _SOURCE = (

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from dlcli.config import Config
-from dlcli.config.regularizers import L1, L1L2
+from dlcli.config import L1, L1L2, Config
 from dlcli.diagnosis.case import Case
 from dlcli.diagnosis.finding import Finding, Patch, percent
 from dlcli.diagnosis.fit import learned_well

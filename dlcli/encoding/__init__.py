@@ -1,47 +1,62 @@
 """Tables to matrices: fitted on training rows only, written to JSON, the same ever after."""
 
+from dlcli.encoding.columns.datetimes import DatetimeEncoder
+from dlcli.encoding.columns.features import FeatureEncoder
+from dlcli.encoding.columns.images import ImageEncoder, image_files
+from dlcli.encoding.columns.numeric import NumericEncoder
 from dlcli.encoding.differences import Difference, differences, lines_of
 from dlcli.encoding.encoding import Encoding, fit_encoding, row_weights
-from dlcli.encoding.findings import Findings
-from dlcli.encoding.inputs import HeldInputs, Inputs
-from dlcli.encoding.layout import Block, Layout
-from dlcli.encoding.notes import in_short
-from dlcli.encoding.rows import Rows, encode_rows
-from dlcli.encoding.target import (
-    ClassTarget,
-    LabelTarget,
-    NumberTarget,
-    TargetEncoder,
-    TargetKind,
-    fit_target,
-    infer_target,
-)
-from dlcli.encoding.types import Decision, choose_features, decide_types, type_warnings
+from dlcli.encoding.inputs import HeldInputs, Inputs, Matrix, Places
+from dlcli.encoding.large_inputs import Remedy, remedy
+from dlcli.encoding.layout import Block, EmbeddingTable, Layout, Picture, Waves, plain_layout
+from dlcli.encoding.rows import MOST_ROWS, Rows, encode_rows
+from dlcli.encoding.stored import InputsWriter, block_rows
+from dlcli.encoding.types.choosing import NOT_NAMED, UNNAMED, choose_features
+from dlcli.encoding.types.deciding import decide_types, infer_type
+from dlcli.encoding.types.decision import Decision, type_warnings
+from dlcli.encoding.types.numbers import may_be_codes
+from dlcli.encoding.values import FEWEST_ROWS, MOST_SHOWN, Values, column_values, is_identifier
 
 __all__ = [
     "Block",
-    "ClassTarget",
+    "DatetimeEncoder",
     "Decision",
     "Difference",
+    "EmbeddingTable",
     "Encoding",
-    "Findings",
+    "FEWEST_ROWS",
+    "FeatureEncoder",
     "HeldInputs",
+    "ImageEncoder",
     "Inputs",
-    "LabelTarget",
+    "InputsWriter",
     "Layout",
-    "NumberTarget",
+    "MOST_ROWS",
+    "MOST_SHOWN",
+    "Matrix",
+    "NOT_NAMED",
+    "NumericEncoder",
+    "Picture",
+    "Places",
+    "Remedy",
     "Rows",
-    "TargetEncoder",
-    "TargetKind",
+    "UNNAMED",
+    "Values",
+    "Waves",
+    "block_rows",
     "choose_features",
+    "column_values",
     "decide_types",
     "differences",
     "encode_rows",
     "fit_encoding",
-    "fit_target",
-    "in_short",
-    "infer_target",
+    "image_files",
+    "infer_type",
+    "is_identifier",
     "lines_of",
+    "may_be_codes",
+    "plain_layout",
+    "remedy",
     "row_weights",
     "type_warnings",
 ]

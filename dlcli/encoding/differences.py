@@ -7,8 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from dlcli.encoding.encoding import Encoding
-from dlcli.encoding.findings import ColumnFindings, Findings
-from dlcli.encoding.notes import Line, Note, as_days, in_short
+from dlcli.preprocessing import ColumnFindings, Findings, Line, Note, as_days, in_short
 
 _NOTABLE_SHARE = 0.05
 """By how much the share of rows without a value must differ from training's to be told."""

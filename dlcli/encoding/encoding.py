@@ -8,19 +8,17 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.config.features import Ignored, Input
+from dlcli.config import Ignored, Input
 from dlcli.encoding.columns.column import DenseEncoder, SparseEncoder
 from dlcli.encoding.columns.dense import encode_dense
 from dlcli.encoding.columns.features import FeatureEncoder, fit_feature
-from dlcli.encoding.findings import Findings
-from dlcli.encoding.fitted import Fitted
 from dlcli.encoding.inputs import HeldInputs
 from dlcli.encoding.layout import Layout
-from dlcli.encoding.target import TargetEncoder
 from dlcli.encoding.types import Decision
 from dlcli.errors import ConfigError, DataError, Problem, did_you_mean
-from dlcli.table import Table
-from dlcli.table.notation import Notation
+from dlcli.preprocessing import Findings, Fitted
+from dlcli.tables import Notation, Table
+from dlcli.tasks import TargetEncoder
 
 
 class Encoding(Fitted):

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dlcli.config.encodings import Count
-from dlcli.config.features import Auto, Input, Numeric, Text
-from dlcli.config.paths import format_path
-from dlcli.config.scalings import Divide, Quantile, Robust, Unscaled
-from dlcli.config.usual import FAR, FAR_SCALED, Setting
+from dlcli.config import (
+    FAR,
+    FAR_SCALED,
+    Auto,
+    Count,
+    Divide,
+    Input,
+    Numeric,
+    Quantile,
+    Robust,
+    Setting,
+    Text,
+    Unscaled,
+    format_path,
+)
 from dlcli.encoding.layout import Block, EmbeddingTable, Waves
 from dlcli.encoding.types.choosing import key_of
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from dlcli.config.features import Augmentation
+from dlcli.config import Augmentation
 
 Kind = Literal["numeric", "index", "sparse", "image"]
 """How inputs are to be read: as numbers, as the place of a category, as numbers of which most are

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcli.encoding.encoding import Encoding, row_weights
-from dlcli.encoding.findings import Findings
 from dlcli.encoding.inputs import Inputs
 from dlcli.encoding.stored import InputsWriter
-from dlcli.table import Table
+from dlcli.preprocessing import Findings
+from dlcli.tables import Table
 
 MOST_ROWS = 65_536
 """Most rows that are encoded at once on their way to disk."""

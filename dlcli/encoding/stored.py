@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcli.encoding.inputs import HeldInputs, Matrix, Places, SparseRows
-from dlcli.table.stored import storing
+from dlcli.tables import storing
 
 BLOCK_ROWS = 4096
 """Most rows of a block, which lie together on disk and are mapped at once."""

@@ -10,10 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from dlcli.encoding.scaling.linear import LARGEST
 from dlcli.errors import DataError
-from dlcli.table import Table
-from dlcli.table.arrays import strings, to_numpy
+from dlcli.preprocessing import LARGEST
+from dlcli.tables import Table, strings, to_numpy
 
 MOST_SHOWN = 5
 FEWEST_ROWS = 20

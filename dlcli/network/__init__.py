@@ -1,5 +1,6 @@
 """Config and layout to the list of layers, and their forward pass in NumPy."""
 
+from dlcli.network.activations import Floats
 from dlcli.network.contradictions import resolve_head
 from dlcli.network.engine import choose_engine
 from dlcli.network.front import AugmentLayer, EmbeddingLayer, Front, WavesLayer
@@ -13,7 +14,7 @@ from dlcli.network.layers import (
     NormalizationLayer,
     Weight,
 )
-from dlcli.network.network import Network, build_network
+from dlcli.network.network import ROWS_AT_ONCE, Network, build_network
 
 __all__ = [
     "ActivationLayer",
@@ -22,11 +23,13 @@ __all__ = [
     "DenseLayer",
     "DropoutLayer",
     "EmbeddingLayer",
+    "Floats",
     "Front",
     "Head",
     "Layer",
     "Network",
     "NormalizationLayer",
+    "ROWS_AT_ONCE",
     "WavesLayer",
     "Weight",
     "activation_of",

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from dlcli.config.activations import ACTIVATIONS, Activation
-from dlcli.config.losses import LOSSES, Loss
-from dlcli.config.paths import format_path
-from dlcli.config.scalings import Unscaled
-from dlcli.config.schema import Config
-from dlcli.encoding import TargetKind
+from dlcli.config import ACTIVATIONS, LOSSES, Activation, Config, Loss, Unscaled, format_path
 from dlcli.errors import ConfigError, Problem, did_you_mean
 from dlcli.network.head import Head, fill_in, metrics_of, units_for
+from dlcli.tasks import TargetKind
 
 Found = Iterator[tuple[str, str]]
 """The paths of keys, and what is wrong with each."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dlcli.config.schema import Config
-from dlcli.config.training import CompiledEngine, Engine, KerasEngine
+from dlcli.config import CompiledEngine, Config, Engine, KerasEngine
 from dlcli.network.network import Network
 
 SECONDS_SAVED_A_STEP = 90e-6

@@ -13,9 +13,8 @@ from itertools import groupby
 
 import numpy as np
 
-from dlcli.config.features import Augmentation
-from dlcli.encoding import Layout
-from dlcli.encoding.layout import EmbeddingTable, Picture, Waves
+from dlcli.config import Augmentation
+from dlcli.encoding import EmbeddingTable, Layout, Picture, Waves
 from dlcli.network.activations import Floats
 from dlcli.network.layers import Arrays, Weight
 

@@ -7,21 +7,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dlcli.config.activations import Softmax
-from dlcli.config.layers import Output
-from dlcli.config.losses import (
+from dlcli.config import (
     BinaryCrossentropy,
+    Config,
     Loss,
     MeanSquaredError,
+    MetricName,
+    Output,
+    OutputScaling,
     Poisson,
+    Softmax,
     SparseCategoricalCrossentropy,
+    Standard,
+    Unscaled,
 )
-from dlcli.config.scalings import OutputScaling, Standard, Unscaled
-from dlcli.config.schema import Config
-from dlcli.config.training import MetricName
-from dlcli.encoding import Findings, TargetKind
-from dlcli.encoding.target import mark_labels
-from dlcli.table import Table
+from dlcli.preprocessing import Findings
+from dlcli.tables import Table
+from dlcli.tasks import TargetKind, mark_labels
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dlcli.config.activations import Activation
+from dlcli.config import Activation
 from dlcli.network.front import EmbeddingLayer, WavesLayer
 from dlcli.network.layers import (
     ActivationLayer,

@@ -10,10 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dlcli.config.activations import Activation
-from dlcli.config.initializers import Initializer
-from dlcli.config.layers import BatchNormalization
-from dlcli.config.regularizers import BiasRegularizer, KernelRegularizer
+from dlcli.config import (
+    Activation,
+    BatchNormalization,
+    BiasRegularizer,
+    Initializer,
+    KernelRegularizer,
+)
 from dlcli.network.activations import ACTIVATIONS, Floats
 
 Arrays = Mapping[str, Floats]

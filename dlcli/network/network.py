@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dlcli.config.activations import Activation, Linear
-from dlcli.config.layers import Hidden, Output
+from dlcli.config import Activation, Hidden, Linear, Output
 from dlcli.encoding import Inputs, Layout
 from dlcli.network.activations import Floats
 from dlcli.network.front import Front, build_front

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.encoding import ClassTarget, Findings, LabelTarget, TargetEncoder
-from dlcli.table import Table
+from dlcli.preprocessing import Findings
+from dlcli.tables import Table
+from dlcli.tasks import ClassTarget, LabelTarget, TargetEncoder
 
 Outputs = NDArray[np.float64]
 

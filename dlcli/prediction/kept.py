@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcli.errors import RunError
-from dlcli.table.arrays import to_numpy
+from dlcli.tables import to_numpy
 
 if TYPE_CHECKING:
     import pyarrow as pa

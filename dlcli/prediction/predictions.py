@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dlcli.encoding import ClassTarget, Findings, LabelTarget, NumberTarget, TargetEncoder
-from dlcli.scores import Scores, score_binary, score_classes, score_labels, score_numbers
-from dlcli.table import Table
-from dlcli.table.arrays import floats, integers, strings
+from dlcli.metrics import Scores, score_binary, score_classes, score_labels, score_numbers
+from dlcli.preprocessing import Findings
+from dlcli.tables import Table, floats, integers, strings
+from dlcli.tasks import ClassTarget, LabelTarget, NumberTarget, TargetEncoder
 
 _EVEN = 0.5
 """The probability above which a class or label is predicted."""

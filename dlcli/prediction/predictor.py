@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from dlcli.config import Config, load_config
-from dlcli.encoding import ClassTarget, Encoding, Findings, Inputs, TargetEncoder, row_weights
+from dlcli.encoding import Encoding, Inputs, row_weights
 from dlcli.errors import ConfigError, DataError, Problem, RunError
+from dlcli.metrics import Scores
 from dlcli.network import Network, build_network
 from dlcli.prediction.predictions import Predictions
-from dlcli.run import Run
-from dlcli.scores import Scores
-from dlcli.table import Source, Table, read_table
+from dlcli.preprocessing import Findings
+from dlcli.runs import Run
+from dlcli.tables import Source, Table, read_table
+from dlcli.tasks import ClassTarget, TargetEncoder
 
 ROWS_AT_ONCE = 65_536
 """Most rows that are encoded at once, so that a long table needs no large matrix."""

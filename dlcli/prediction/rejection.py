@@ -6,9 +6,8 @@ from itertools import groupby
 
 import pyarrow as pa
 
-from dlcli.encoding import Findings
-from dlcli.table import Table
-from dlcli.table.arrays import integers, strings
+from dlcli.preprocessing import Findings
+from dlcli.tables import Table, integers, strings
 
 
 def rejected_rows(table: Table, findings: Findings) -> pa.Table:

@@ -13,12 +13,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dlcli.config.paths import printable
+from dlcli.config import printable
 from dlcli.errors import UsageError, did_you_mean
 from dlcli.prediction.predictions import Predictions
-from dlcli.table import Table
-from dlcli.table.arrays import blanked
-from dlcli.table.column import plain
+from dlcli.tables import Table, blanked, plain
 
 Format = Literal["csv", "parquet", "jsonl"]
 

@@ -6,15 +6,21 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dlcli.config.data import Target
-from dlcli.config.features import Feature, Ignored, Input
-from dlcli.encoding import Decision, TargetKind, choose_features, decide_types, infer_target
-from dlcli.encoding.scaling.linear import check_range
-from dlcli.encoding.types import infer_type
-from dlcli.encoding.values import FEWEST_ROWS, Values, column_values
+from dlcli.config import Feature, Ignored, Input, Target
+from dlcli.encoding import (
+    FEWEST_ROWS,
+    Decision,
+    Values,
+    choose_features,
+    column_values,
+    decide_types,
+    infer_type,
+)
 from dlcli.errors import DataError
-from dlcli.split import Shares, stratified_split
-from dlcli.table import Table
+from dlcli.preprocessing import check_range
+from dlcli.splitting import Shares, stratified_split
+from dlcli.tables import Table
+from dlcli.tasks import TargetKind, infer_target
 
 HELD_OUT = Shares(validation=0.15, test=0.15)
 FEWEST_VALUES = 8

@@ -7,10 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from dlcli.config.features import Datetime, Feature, Image
-from dlcli.encoding.types.numbers import may_be_codes
-from dlcli.encoding.values import MOST_SHOWN, Values
-from dlcli.inspection.finding import number
+from dlcli.config import Datetime, Feature, Image
+from dlcli.data_checks import number
+from dlcli.encoding import MOST_SHOWN, Values, may_be_codes
 from dlcli.starter.facts import ColumnFacts
 from dlcli.starter.lines import Line, cut, scalar
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 import yaml
 
-from dlcli.config.document import CoreDumper
-from dlcli.config.paths import printable
+from dlcli.config import CoreDumper, printable
 
 WIDTH = 108
 """Where comments end, if what they stand behind leaves room."""

@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from dlcli.config import Config
-from dlcli.encoding.values import FEWEST_ROWS
+from dlcli.data_checks import number, require_column
+from dlcli.encoding import FEWEST_ROWS
 from dlcli.errors import UsageError
-from dlcli.inspection import require_column
-from dlcli.inspection.finding import number
 from dlcli.network import Head, resolve_head
 from dlcli.starter.facts import HELD_OUT, TableFacts, gather_facts
 from dlcli.starter.features import feature_lines, listing
 from dlcli.starter.lines import Line, aligned, scalar
-from dlcli.table import Table, read_table
+from dlcli.tables import Table, read_table
 
 Choice = TypeVar("Choice")
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from dlcli.errors import Interrupted, RunError
-from dlcli.experiment import Listener
-from dlcli.run import DIVERGED, open_run
+from dlcli.pipeline import Listener
+from dlcli.runs import DIVERGED, open_run
 from dlcli.tracking.curve import is_on_curve
 from dlcli.tracking.failures import reason
 from dlcli.tracking.tracker import Begun, Outcome, Tracker

@@ -8,8 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, TypeVar
 
-from dlcli.run import Run
-from dlcli.run.tracks import files_of, read_mlflow_run, write_mlflow_run
+from dlcli.runs import Run, files_of, read_mlflow_run, write_mlflow_run
 from dlcli.tracking.failures import without_secrets
 from dlcli.tracking.mlflow_store import connect, patience
 from dlcli.tracking.parameters import Parameter, shortened

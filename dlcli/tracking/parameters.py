@@ -6,8 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from dlcli.config import Config
-from dlcli.config.section import Section
+from dlcli.config import Config, Section
 
 Parameter = bool | int | float | str
 

@@ -13,8 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from dlcli.run import Run
-from dlcli.run.tracks import event_folder
+from dlcli.runs import Run, event_folder
 from dlcli.tracking.parameters import Parameter, shortened
 from dlcli.tracking.tracker import Begun, Fields, Outcome, Values
 

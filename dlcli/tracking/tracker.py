@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from dlcli.config import Config, load_config
-from dlcli.run import Draft, Run
+from dlcli.runs import Draft, Run
 from dlcli.tracking.parameters import Parameter, parameters_of
 
 Values = Mapping[str, float]

@@ -2,8 +2,11 @@
 
 from dlcli.training.device import Device, prepare_device
 from dlcli.training.engines import train_job
+from dlcli.training.gradients import gradient_norms
 from dlcli.training.job import Job, Trained
+from dlcli.training.objectives import keras_loss
 from dlcli.training.programs import Programs
+from dlcli.training.rows import labels_for
 from dlcli.training.snapshots import Keeper, Snapshot
 
 __all__ = [
@@ -13,6 +16,9 @@ __all__ = [
     "Programs",
     "Snapshot",
     "Trained",
+    "gradient_norms",
+    "keras_loss",
+    "labels_for",
     "prepare_device",
     "train_job",
 ]

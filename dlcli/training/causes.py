@@ -8,13 +8,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dlcli.config.layers import Hidden, Output
-from dlcli.config.losses import MeanAbsolutePercentageError
-from dlcli.config.optimizers import Optimizer
-from dlcli.config.paths import format_path
-from dlcli.config.schedules import ExponentialDecay, PiecewiseConstant
-from dlcli.config.schema import Config
-from dlcli.config.usual import FAR_RATE, Setting, usual_rate
+from dlcli.config import (
+    FAR_RATE,
+    Config,
+    ExponentialDecay,
+    Hidden,
+    MeanAbsolutePercentageError,
+    Optimizer,
+    Output,
+    PiecewiseConstant,
+    Setting,
+    format_path,
+    usual_rate,
+)
 from dlcli.training.job import Job
 from dlcli.training.scales import input_scales, target_scales
 

@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from dlcli.model import weights_of
+from dlcli.keras_model import weights_of
 from dlcli.training.fed import FedProgram, train_chunks
 from dlcli.training.held import HeldProgram
 from dlcli.training.job import Job, Trained

@@ -9,8 +9,7 @@ from contextlib import contextmanager
 
 import tensorflow as tf
 
-from dlcli.config.paths import printable
-from dlcli.config.training import CompiledEngine, Engine
+from dlcli.config import CompiledEngine, Engine, printable
 from dlcli.errors import OutOfMemoryError
 from dlcli.training import compiled_engine, keras_engine
 from dlcli.training.job import Job, Trained

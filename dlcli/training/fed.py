@@ -20,12 +20,7 @@ from dlcli.training.blocks import Block, on_device
 from dlcli.training.job import Job
 from dlcli.training.learner import Learner
 from dlcli.training.order import order_parts
-from dlcli.training.program import (
-    ROWS_VALIDATED_AT_ONCE,
-    Program,
-    State,
-    Values,
-)
+from dlcli.training.program import ROWS_VALIDATED_AT_ONCE, Program, State, Values
 
 CHUNK_BYTES = 2**26
 """Size of a chunk, and of what is validated at once."""

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from dlcli.model import assign_weights, build_model
+from dlcli.keras_model import assign_weights, build_model
 from dlcli.training.job import Job, Weights
 from dlcli.training.objectives import keras_loss
 

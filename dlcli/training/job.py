@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.config.schema import Config
-from dlcli.encoding import Rows, TargetEncoder
+from dlcli.config import Config
+from dlcli.encoding import Rows
 from dlcli.network import Head, Network
+from dlcli.tasks import TargetEncoder
 from dlcli.training.rows import labels_for, loss_weights
 
 Weights = Mapping[str, NDArray[np.floating[Any]]]

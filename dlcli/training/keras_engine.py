@@ -8,10 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from dlcli.config.schedules import ReduceOnPlateau
-from dlcli.config.schema import Config
-from dlcli.config.training import EarlyStopping
-from dlcli.model import weights_of
+from dlcli.config import Config, EarlyStopping, ReduceOnPlateau
+from dlcli.keras_model import weights_of
 from dlcli.training.job import Job, Trained
 from dlcli.training.keras_snapshots import Snapshots
 from dlcli.training.learner import Learner, build_learner

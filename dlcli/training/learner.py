@@ -8,17 +8,12 @@ from itertools import count
 import keras
 import tensorflow as tf
 
-from dlcli.model import assign_weights, build_model
+from dlcli.keras_model import assign_weights, build_model
 from dlcli.training.augmentation import AugmentedImages
 from dlcli.training.job import Job
 from dlcli.training.masks import MaskedDropout
 from dlcli.training.numbers import Numbers
-from dlcli.training.objectives import (
-    keras_loss,
-    keras_metrics,
-    keras_optimizer,
-    keras_regularizer,
-)
+from dlcli.training.objectives import keras_loss, keras_metrics, keras_optimizer, keras_regularizer
 from dlcli.training.snapshots import MODEL
 
 

@@ -14,12 +14,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dlcli.config.optimizers import Optimizer
-from dlcli.config.regularizers import L1, L2, OrthogonalRegularizer
-from dlcli.config.schedules import PiecewiseConstant
-from dlcli.config.section import Section
-from dlcli.encoding import NumberTarget
+from dlcli.config import L1, L2, Optimizer, OrthogonalRegularizer, PiecewiseConstant, Section
 from dlcli.network import DenseLayer, DropoutLayer, Layer
+from dlcli.tasks import NumberTarget
 from dlcli.training.job import Job
 
 Number: TypeAlias = Any

@@ -8,18 +8,18 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from dlcli.config.losses import Loss
-from dlcli.config.schedules import (
+from dlcli.config import (
+    Config,
     CosineDecay,
     ExponentialDecay,
+    Loss,
+    MetricName,
     PiecewiseConstant,
     Schedule,
+    Section,
 )
-from dlcli.config.schema import Config
-from dlcli.config.section import Section
-from dlcli.config.training import MetricName
-from dlcli.encoding import NumberTarget, TargetEncoder
-from dlcli.model.building import parameters_of, plain_regularizer
+from dlcli.keras_model import parameters_of, plain_regularizer
+from dlcli.tasks import NumberTarget, TargetEncoder
 from dlcli.training.numbers import Numbers, factor, factor_key
 
 View = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]

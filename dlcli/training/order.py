@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.encoding import stored
+from dlcli.encoding import block_rows
 
 GROUP = 256
 """Blocks that are mixed with one another."""
@@ -37,7 +37,7 @@ def order_parts(rows: int, width: int, seed: int, epoch: int) -> Iterator[NDArra
         Indices of rows, which make up all of them.
     """
     random = np.random.Generator(np.random.Philox(key=np.array([seed, epoch], dtype=np.uint64)))
-    size = stored.block_rows(width)
+    size = block_rows(width)
     if rows <= WHOLE_GROUPS * GROUP * size:
         yield random.permutation(rows)
         return

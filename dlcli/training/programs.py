@@ -10,8 +10,8 @@ from typing import Any
 
 import keras
 
-from dlcli.config.schedules import Constant, ReduceOnPlateau
-from dlcli.encoding import NumberTarget
+from dlcli.config import ConstantLearningRate, ReduceOnPlateau
+from dlcli.tasks import NumberTarget
 from dlcli.training.held import VALIDATION_ROWS, HeldProgram
 from dlcli.training.job import Job
 from dlcli.training.learner import build_learner
@@ -71,7 +71,7 @@ class _Shared:
         program.learner.numbers.load(job)
         program.take(job, {})
         program.restore(self._start(job))
-        if isinstance(job.config.learning_rate_schedule, Constant | ReduceOnPlateau):
+        if isinstance(job.config.learning_rate_schedule, ConstantLearningRate | ReduceOnPlateau):
             program.learner.set_rate(job.config.optimizer.learning_rate)
 
     def _start(self, job: Job) -> Arrays:
@@ -115,7 +115,7 @@ def program_key(job: Job, jit_compile: bool) -> str:
 def _timed(job: Job) -> object:
     """The schedule; one that lasts for all epochs, with how many steps they have."""
     schedule = job.config.learning_rate_schedule
-    if isinstance(schedule, Constant | ReduceOnPlateau):
+    if isinstance(schedule, ConstantLearningRate | ReduceOnPlateau):
         return schedule
     return schedule, job.config.epochs
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.config.losses import Loss
-from dlcli.config.training import ClassWeight
-from dlcli.encoding import ClassTarget, Rows, TargetEncoder
+from dlcli.config import ClassWeight, Loss
+from dlcli.encoding import Rows
+from dlcli.tasks import ClassTarget, TargetEncoder
 
 
 def labels_for(loss: Loss, target: NDArray[Any], outputs: int) -> NDArray[Any]:

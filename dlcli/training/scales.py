@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.config.scalings import Unscaled
-from dlcli.config.usual import FAR, Setting, target_settings
-from dlcli.encoding import Inputs, NumberTarget
-from dlcli.encoding.large_inputs import remedy
+from dlcli.config import FAR, Setting, Unscaled, target_settings
+from dlcli.encoding import Inputs, remedy
+from dlcli.tasks import NumberTarget
 from dlcli.training.job import Job
 
 NUMBERS_AT_ONCE = 2**24

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.run import ArrayKind
+from dlcli.runs import ArrayKind
 from dlcli.training.job import Job
 
 Arrays = Mapping[str, NDArray[Any]]

@@ -11,8 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from dlcli.config.schedules import ReduceOnPlateau
-from dlcli.config.training import EarlyStopping
+from dlcli.config import EarlyStopping, ReduceOnPlateau
 from dlcli.training.job import Job
 from dlcli.training.learner import Learner
 from dlcli.training.watching import direction

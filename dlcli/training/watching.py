@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from dlcli.config.paths import printable
+from dlcli.config import printable
 from dlcli.errors import DivergenceError
-from dlcli.scores import HIGHER_IS_BETTER
+from dlcli.metrics import HIGHER_IS_BETTER
 from dlcli.training.causes import likely_causes
 from dlcli.training.job import Job, Weights
 

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from dlcli.cli import main
-from dlcli.experiment.loading import LOG_LEVEL
+from dlcli.pipeline.loading import LOG_LEVEL
 
 Call = Callable[..., Result]
 

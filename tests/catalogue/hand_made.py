@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dlcli.config import dump_config, load_config
-from dlcli.experiment import Events, prepare
-from dlcli.experiment.resolution import resolved_config
-from dlcli.run import new_run
+from dlcli.pipeline import Events, prepare
+from dlcli.pipeline.resolution import resolved_config
+from dlcli.runs import new_run
 
 
 def make_run(config: str, name: str, weights: Mapping[str, ArrayLike] | None = None) -> Path:

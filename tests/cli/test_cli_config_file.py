@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dlcli.run import new_run
+from dlcli.runs import new_run
 
 TABLE = "a,b\n1,2\n3,4\n"
 

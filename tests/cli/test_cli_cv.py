@@ -71,7 +71,7 @@ def told(rows, monkeypatch):
         for event, fields in EVENTS:
             listener(event, fields)
 
-    monkeypatch.setattr("dlcli.cross_validation.cross_validate", cross_validate)
+    monkeypatch.setattr("dlcli.pipeline.cross_validation.cross_validate", cross_validate)
     return asked
 
 
@@ -167,7 +167,7 @@ def test_a_run_that_is_not_whole_has_no_result(dlcli, rows, monkeypatch):
         listener(*EVENTS[-1])
         raise TrainingError("disk full")
 
-    monkeypatch.setattr("dlcli.cross_validation.cross_validate", cross_validate)
+    monkeypatch.setattr("dlcli.pipeline.cross_validation.cross_validate", cross_validate)
     result = dlcli("cv", "rows.yaml", "--json")
     assert (result.exit_code, result.stdout, result.stderr) == (4, "", "error: disk full\n")
 

@@ -10,10 +10,9 @@ import pytest
 
 from dlcli.config import dump_config, load_config
 from dlcli.errors import Interrupted
-from dlcli.experiment import Events, prepare
-from dlcli.experiment.resolution import resolved_config
-from dlcli.experiment.trying import Trial
-from dlcli.run import new_run
+from dlcli.pipeline import Events, Trial, prepare
+from dlcli.pipeline.resolution import resolved_config
+from dlcli.runs import new_run
 
 CONFIG = """\
 data: {train: slow.csv, target: y, validation: 0.25}
@@ -116,7 +115,7 @@ def tried(monkeypatch):
                     raise outcome
                 yield Trial(rule, patch, **outcome)
 
-        monkeypatch.setattr("dlcli.experiment.trying.try_patches", try_patches)
+        monkeypatch.setattr("dlcli.pipeline.trying.try_patches", try_patches)
 
     return set_up
 

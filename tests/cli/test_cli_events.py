@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 
 from dlcli.config import load_config
-from dlcli.cross_validation import Plan, cross_validate
-from dlcli.cross_validation import resume as resume_folds
-from dlcli.experiment import resume, train
-from dlcli.scores import HIGHER_IS_BETTER
+from dlcli.metrics import HIGHER_IS_BETTER
+from dlcli.pipeline import Plan, cross_validate, resume, train
+from dlcli.pipeline import resume_cross_validation as resume_folds
 
 PAGE = Path(__file__).parents[2] / "docs" / "events.md"
 CONFIG = """\

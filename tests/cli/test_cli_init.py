@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dlcli.config import load_config
-from dlcli.experiment import train
+from dlcli.pipeline import train
 
 DATA = Path(__file__).parents[2] / "data"
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from dlcli.config import load_config
-from dlcli.experiment import Events, prepare
-from dlcli.experiment.preparation import encode_sets
+from dlcli.pipeline import Events, prepare
+from dlcli.pipeline.preparation import encode_sets
 
 
 @pytest.mark.usefixtures("colours")

@@ -25,7 +25,7 @@ from dlcli.errors import (
     TrainingError,
     UsageError,
 )
-from dlcli.starter.examples import example_names
+from dlcli.starter import example_names
 
 
 def end_by(action, *arguments):

@@ -12,9 +12,9 @@ import pytest
 
 from dlcli.config import load_config
 from dlcli.errors import DataError
-from dlcli.experiment import Events, checking, prepare
-from dlcli.experiment.resolution import resolved_config
-from dlcli.experiment.tables import data_files
+from dlcli.pipeline import Events, checking, prepare
+from dlcli.pipeline.resolution import resolved_config
+from dlcli.pipeline.tables import data_files
 
 CONFIG = """\
 data: {train: 'data/part-*.csv', validation: [data/late.csv], target: y}

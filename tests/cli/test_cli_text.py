@@ -8,7 +8,7 @@ from dlcli.cli.epochs import EpochLines
 from dlcli.cli.narration import tell
 from dlcli.cli.text import align, layer_table, metric_table, number, score_table, some
 from dlcli.cli.wording import WORDS
-from dlcli.experiment.summary import LayerSummary
+from dlcli.pipeline import LayerSummary
 
 
 @pytest.mark.parametrize(

@@ -30,9 +30,9 @@ def asked(folder, monkeypatch):
         given[-1]("result", {"run": "runs/line", "metrics": {}})
 
     monkeypatch.setattr("dlcli.tracking.events.tracked", tracked)
-    monkeypatch.setattr("dlcli.experiment.train", train)
-    monkeypatch.setattr("dlcli.experiment.resume", train)
-    monkeypatch.setattr("dlcli.report.make_if_cheap", lambda *_: None)
+    monkeypatch.setattr("dlcli.pipeline.train", train)
+    monkeypatch.setattr("dlcli.pipeline.resume", train)
+    monkeypatch.setattr("dlcli.reports.make_if_cheap", lambda *_: None)
     return names
 
 

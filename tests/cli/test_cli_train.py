@@ -48,8 +48,8 @@ def told(line, monkeypatch):
         for event, fields in EVENTS:
             listener(event, fields)
 
-    monkeypatch.setattr("dlcli.experiment.train", train)
-    monkeypatch.setattr("dlcli.report.make_if_cheap", lambda *_: None)
+    monkeypatch.setattr("dlcli.pipeline.train", train)
+    monkeypatch.setattr("dlcli.reports.make_if_cheap", lambda *_: None)
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def broken(line, monkeypatch):
         listener(*EVENTS[-1])
         raise TrainingError("disk full")
 
-    monkeypatch.setattr("dlcli.experiment.train", train)
+    monkeypatch.setattr("dlcli.pipeline.train", train)
 
 
 @pytest.mark.usefixtures("told")

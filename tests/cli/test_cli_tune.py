@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dlcli.tuning import Settings
+from dlcli.pipeline import Settings
 from tests.cli.test_cli_events import documented
 
 CONFIG = """\
@@ -86,8 +86,8 @@ def told(rows, monkeypatch):
     def resume(run, settings, listener):
         tell(listener, run, settings)
 
-    monkeypatch.setattr("dlcli.tuning.tune", tune)
-    monkeypatch.setattr("dlcli.tuning.resume", resume)
+    monkeypatch.setattr("dlcli.pipeline.tuning.tune", tune)
+    monkeypatch.setattr("dlcli.pipeline.tuning.resume_tuning", resume)
     return asked
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dlcli.experiment import checking
+from dlcli.pipeline import checking
 
 CONFIG = """\
 data: {train: points.csv, target: y}

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from dlcli.comparison.held_out import HeldOut
+from dlcli.comparison import HeldOut
 from dlcli.config import ConfigFile, dump_config, load_config
-from dlcli.encoding import ClassTarget, NumberTarget, TargetEncoder
-from dlcli.encoding.scaling.linear import LinearScaling
-from dlcli.experiment import Events, prepare
-from dlcli.experiment.resolution import resolved_config
-from dlcli.run import Draft, Run, fingerprint, new_run
+from dlcli.pipeline import Events, prepare
+from dlcli.pipeline.resolution import resolved_config
+from dlcli.preprocessing import LinearScaling
+from dlcli.runs import Draft, Run, fingerprint, new_run
+from dlcli.tasks import ClassTarget, NumberTarget, TargetEncoder
 
 NUMBER = NumberTarget(columns=("y",), scalings=(LinearScaling(name="none"),))
 TWO = ClassTarget(column="y", classes=("no", "yes"), stored="text")

@@ -6,13 +6,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dlcli.comparison.held_out import read_rows
-from dlcli.encoding import ClassTarget, LabelTarget, NumberTarget, TargetEncoder
-from dlcli.encoding.scaling.linear import LinearScaling
+from dlcli.comparison import read_rows
 from dlcli.errors import RunError
-from dlcli.prediction import Predictions
-from dlcli.prediction.kept import KeptColumns
-from dlcli.table import Table
+from dlcli.prediction import KeptColumns, Predictions
+from dlcli.preprocessing import LinearScaling
+from dlcli.tables import Table
+from dlcli.tasks import ClassTarget, LabelTarget, NumberTarget, TargetEncoder
 
 SCALED = LinearScaling(name="standard", offset=2.0, scale=3.0)
 BARE = LinearScaling(name="none")

@@ -7,18 +7,19 @@ import math
 import numpy as np
 import pytest
 
-from dlcli.comparison import resampling
-from dlcli.comparison.estimates import contrast_metrics, estimate_metrics
-from dlcli.comparison.held_out import HeldOut
-from dlcli.comparison.proportions import (
+from dlcli.comparison import (
+    NORMAL,
+    HeldOut,
     Proportion,
-    paired_interval,
-    share_interval,
-    unpaired_interval,
+    contrast_metrics,
+    estimate_metrics,
+    resampling,
+    student_quantile,
 )
-from dlcli.comparison.quantiles import NORMAL, expanded_tail, student_quantile
+from dlcli.comparison.proportions import paired_interval, share_interval, unpaired_interval
+from dlcli.comparison.quantiles import expanded_tail
 from dlcli.comparison.rankings import Ranking
-from dlcli.encoding import LabelTarget
+from dlcli.tasks import LabelTarget
 from tests.comparison.hand_made import held_out, numbers, two_classes
 
 Z = 1.959964

@@ -8,11 +8,10 @@ from dataclasses import replace
 import pytest
 
 from dlcli.comparison import Comparison, Setting, compare
-from dlcli.report.blocks import Chart, Page, Table
-from dlcli.report.comparison_page import comparison_page
-from dlcli.report.page import to_html
+from dlcli.reports import comparison_page, to_html
+from dlcli.reports.blocks import Chart, Page, Table
 from tests.comparison.hand_made import number_run
-from tests.report.browser import PROGRAM, browser
+from tests.reports.browser import PROGRAM, browser
 
 HOSTILE = "</script><script>alert(1)</script>"
 NEAR = {row: row + (0.75 if row % 2 else -0.25) for row in range(1, 41)}

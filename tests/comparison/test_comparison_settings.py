@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dlcli.comparison.settings import Setting, as_text, differing_settings
+from dlcli.comparison import Setting, as_text
+from dlcli.comparison.settings import differing_settings
 from dlcli.config import load_config
 
 PLAIN = """\

@@ -1,15 +1,14 @@
-"""Metrics of many resamples at once are those of `dlcli.scores`, one resample at a time."""
+"""Metrics of many resamples at once are those of `dlcli.metrics`, one resample at a time."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from dlcli.comparison.held_out import HeldOut
-from dlcli.comparison.measures import measures_of
-from dlcli.comparison.statistics import Difference, Means
-from dlcli.encoding import ClassTarget, LabelTarget, NumberTarget
-from dlcli.encoding.scaling.linear import LinearScaling
+from dlcli.comparison import HeldOut, Means, measures_of
+from dlcli.comparison.statistics import Difference
+from dlcli.preprocessing import LinearScaling
+from dlcli.tasks import ClassTarget, LabelTarget, NumberTarget
 from tests.comparison.hand_made import NUMBER, TWO, held_out, numbers, two_classes
 
 ROWS = 40

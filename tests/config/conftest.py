@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dlcli.config import Config, load_config
-from dlcli.config.space import check_tune
+from dlcli.config import Config, check_tune, load_config
 from dlcli.errors import ConfigError
 
 MINIMAL = "data: {train: a.csv, target: y}\nhidden: []\nepochs: 1\n"

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dlcli.config import Config, dump_config, load_config
-from dlcli.config.formats import AutoFormat, CsvFormat
+from dlcli.config import AutoFormat, Config, CsvFormat, dump_config, load_config
 
 MINIMAL = "data: {{train: {files}, format: {form}, target: y}}\nhidden: []\nepochs: 1\n"
 

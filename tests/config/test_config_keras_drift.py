@@ -12,15 +12,18 @@ import pytest
 from pydantic import ValidationError
 from pydantic_core import PydanticUndefined
 
-from dlcli.config.activations import Activation
-from dlcli.config.initializers import Initializer
-from dlcli.config.layers import BatchNormalization, Hidden
-from dlcli.config.losses import Loss
-from dlcli.config.optimizers import Optimizer
-from dlcli.config.regularizers import KernelRegularizer
-from dlcli.config.schedules import ReduceOnPlateau
-from dlcli.config.section import Section
-from dlcli.config.training import EarlyStopping
+from dlcli.config import (
+    Activation,
+    BatchNormalization,
+    EarlyStopping,
+    Hidden,
+    Initializer,
+    KernelRegularizer,
+    Loss,
+    Optimizer,
+    ReduceOnPlateau,
+    Section,
+)
 
 Parameters = dict[str, Any]
 

@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from pydantic import TypeAdapter, ValidationError
 
-from dlcli.config import Config, dump_config, load_config
+from dlcli.config import Config, Section, dump_config, load_config
 from dlcli.config.document import Values, parse
 from dlcli.config.ranges import Range, Space
-from dlcli.config.section import Section
 
 TRICKY = ["no", "1e-3", "010", "null", "~", "true", "", " a ", "0x1F", "0o17", ".inf", "1:30", "=",
           "<<", "-", "a: b", "# a", "!a", "*a", "a\nb", "\x85", "\ufeff", "'", '"', "é", "\x7f",

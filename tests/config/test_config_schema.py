@@ -8,8 +8,7 @@ from typing import get_args
 import pytest
 from pydantic import ValidationError
 
-from dlcli.config import Config
-from dlcli.config.section import Section
+from dlcli.config import Config, Section
 
 Load = Callable[..., Config]
 Problems = Callable[..., list[str]]

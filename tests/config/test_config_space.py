@@ -8,10 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from dlcli.config import ConfigFile, dump_config, load_config
-from dlcli.config.activations import Elu, Gelu, Linear, Relu, Tanh
-from dlcli.config.regularizers import L2
-from dlcli.config.space import Dimension, candidate, check_tune, dimensions_of
+from dlcli.config import (
+    L2,
+    ConfigFile,
+    Dimension,
+    Linear,
+    Relu,
+    candidate,
+    check_tune,
+    dimensions_of,
+    dump_config,
+    load_config,
+)
+from dlcli.config.activations import Elu, Gelu, Tanh
 from dlcli.errors import ConfigError
 
 Load = Callable[..., ConfigFile]

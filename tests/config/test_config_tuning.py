@@ -8,11 +8,11 @@ from typing import Any, get_args
 import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
-from dlcli.config import Config, dump_config, load_config
+from dlcli.config import Config, MedianPruning, Tpe, Tune, dump_config, load_config
 from dlcli.config.document import Values, parse
 from dlcli.config.ranges import Range
-from dlcli.config.tuning import Grid, Median, NoPruner, RandomSampler, Tpe, Tune, TuneMetric
-from dlcli.scores import HIGHER_IS_BETTER
+from dlcli.config.tuning import Grid, NoPruner, RandomSampler, TuneMetric
+from dlcli.metrics import HIGHER_IS_BETTER
 
 Load = Callable[..., Config]
 Problems = Callable[..., list[str]]
@@ -68,7 +68,7 @@ def test_the_whole_section_is_read(load_with: Load) -> None:
         },
         folds=5,
         sampler=Tpe(startup_trials=8),
-        pruner=Median(startup_trials=3, warmup=0.5),
+        pruner=MedianPruning(startup_trials=3, warmup=0.5),
     )
 
 
@@ -77,7 +77,7 @@ def test_a_space_alone_is_searched_by_50_trials_of_tpe_that_the_validation_loss_
 ) -> None:
     tune = tune_of(load_with, space("epochs: [1, 2]"))
     assert (tune.metric, tune.most_trials, tune.time) == ("val_loss", 50, None)
-    assert (tune.folds, tune.sampler, tune.pruner) == (None, Tpe(), Median())
+    assert (tune.folds, tune.sampler, tune.pruner) == (None, Tpe(), MedianPruning())
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dlcli.evidence import Evidence, LayerEvidence
+from dlcli.explanation import Evidence, LayerEvidence
 
 DATA = "data: {train: t.csv, target: {column: y, type: numeric}, validation: 0.2}\n"
 NUMBERS = "output: {units: 1, activation: linear, scaling: standard}\nloss: mean_squared_error\n"

@@ -10,8 +10,8 @@ import pytest
 from dlcli.config import load_config
 from dlcli.diagnosis import diagnose
 from dlcli.errors import DivergenceError
-from dlcli.experiment import train
-from dlcli.run import open_run
+from dlcli.pipeline import train
+from dlcli.runs import open_run
 from tests.diagnosis.planted import PLANTED, SOUND
 
 CONFIGS = Path(__file__).parents[2] / "configs"

@@ -7,7 +7,7 @@ import pytest
 from dlcli.diagnosis import examine
 from dlcli.diagnosis.peaks import Peak
 from dlcli.encoding import Block
-from dlcli.evidence import ColumnEvidence, Evidence
+from dlcli.explanation import ColumnEvidence, Evidence
 from tests.diagnosis.cases import CLASSES, classified, dense, layers, r2
 
 HALF = r2(0.5, 0.5)

@@ -8,13 +8,34 @@ import numpy as np
 import pyarrow as pa
 from hypothesis import strategies as st
 
-from dlcli.config.data import Target
-from dlcli.config.encodings import Count, Embedding, MultiHot, Periodic, PiecewiseLinear, TfIdf
-from dlcli.config.features import Boolean, Categorical, Datetime, Image, Input, Numeric, Text
-from dlcli.config.missing import ConstantValue, Mean, MostFrequentCategory
-from dlcli.config.scalings import Divide, Log, MinMax, Quantile, Robust, Standard, Unscaled
-from dlcli.encoding import decide_types, fit_encoding, fit_target, infer_target
-from dlcli.table import Table
+from dlcli.config import (
+    Boolean,
+    Categorical,
+    ConstantValue,
+    Count,
+    Datetime,
+    Divide,
+    Embedding,
+    Image,
+    Input,
+    Log,
+    Mean,
+    MinMax,
+    MostFrequentCategory,
+    Numeric,
+    Periodic,
+    PiecewiseLinear,
+    Quantile,
+    Robust,
+    Standard,
+    Target,
+    Text,
+    Unscaled,
+)
+from dlcli.config.encodings import MultiHot, TfIdf
+from dlcli.encoding import decide_types, fit_encoding
+from dlcli.tables import Table
+from dlcli.tasks import fit_target, infer_target
 
 LETTERS = "abAZßİıſŒéñ漢字กि\u0301\u200b\u00ad😀'’\"_-,;|\t\n 0.1"
 MANY_PARTS = ("year", "month", "day", "weekday", "day_of_year", "hour", "minute", "second")

@@ -6,12 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dlcli.config.features import Categorical, Input
-from dlcli.config.missing import MostFrequentCategory, Refuse
-from dlcli.encoding import Findings
+from dlcli.config import Categorical, Input, MostFrequentCategory, Refuse
 from dlcli.encoding.columns.features import fit_feature
 from dlcli.errors import DataError
-from dlcli.table import Table
+from dlcli.preprocessing import Findings
+from dlcli.tables import Table
 
 
 def rows(values):

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dlcli.config.features import Auto, Ignored, Input, Numeric
-from dlcli.encoding import choose_features
-from dlcli.encoding.types.choosing import UNNAMED
+from dlcli.config import Auto, Ignored, Input, Numeric
+from dlcli.encoding import UNNAMED, choose_features
 from dlcli.errors import ConfigError
 
 NAMED = {"a": Numeric(), "b": Ignored()}

@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from dlcli.config.features import Datetime, Input
-from dlcli.config.missing import Median, Refuse
-from dlcli.encoding import Findings
-from dlcli.encoding.columns.features import FeatureEncoder, fit_feature
+from dlcli.config import Datetime, Input, Median, Refuse
+from dlcli.encoding import FeatureEncoder
+from dlcli.encoding.columns.features import fit_feature
 from dlcli.errors import DataError
-from dlcli.table import Table
+from dlcli.preprocessing import Findings
+from dlcli.tables import Table
 
 
 def rows(values):

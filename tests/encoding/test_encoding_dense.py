@@ -6,13 +6,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dlcli.config.features import Categorical, Input, Numeric
-from dlcli.config.scalings import Unscaled
-from dlcli.encoding import Findings
+from dlcli.config import Categorical, Input, Numeric, Unscaled
 from dlcli.encoding.columns.dense import encode_dense
 from dlcli.encoding.columns.features import fit_feature
 from dlcli.errors import DataError
-from dlcli.table import Table
+from dlcli.preprocessing import Findings
+from dlcli.tables import Table
 
 LETTERS = "abcdefghijklmnopqrst"
 

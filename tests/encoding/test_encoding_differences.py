@@ -8,20 +8,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dlcli.config.data import Target
-from dlcli.config.features import Boolean, Categorical, Datetime, Input, Numeric, Text
-from dlcli.encoding import (
-    Findings,
-    decide_types,
-    differences,
-    fit_encoding,
-    fit_target,
-    infer_target,
-    lines_of,
-)
-from dlcli.encoding.differences import Difference
+from dlcli.config import Boolean, Categorical, Datetime, Input, Numeric, Target, Text
+from dlcli.encoding import Difference, decide_types, differences, fit_encoding, lines_of
 from dlcli.errors import DataError
-from dlcli.table import Table
+from dlcli.preprocessing import Findings
+from dlcli.tables import Table
+from dlcli.tasks import fit_target, infer_target
 
 
 def rows(**columns):

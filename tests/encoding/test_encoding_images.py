@@ -18,13 +18,12 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 from pydantic import TypeAdapter, ValidationError
 
-from dlcli.config.features import Augmentation, Image, Input
-from dlcli.encoding import Findings
-from dlcli.encoding.columns.features import FeatureEncoder, fit_feature
-from dlcli.encoding.columns.images import ImageEncoder, image_files
-from dlcli.encoding.layout import Block, Picture
+from dlcli.config import Augmentation, Image, Input
+from dlcli.encoding import Block, FeatureEncoder, ImageEncoder, Picture, image_files
+from dlcli.encoding.columns.features import fit_feature
 from dlcli.errors import DataError
-from dlcli.table import Table
+from dlcli.preprocessing import Findings
+from dlcli.tables import Table
 
 GREY = [[0, 51], [102, 255], [153, 204]]
 """Three rows of two pixels; as shares of 255: 0, 0.2; 0.4, 1; 0.6, 0.8."""

@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 
-from dlcli.config.features import Auto
+from dlcli.config import Auto
 from dlcli.encoding import decide_types
-from dlcli.table import Table
+from dlcli.tables import Table
 
 
 @pytest.fixture(scope="module")

@@ -13,12 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 
-from dlcli.config import load_config
-from dlcli.config.formats import CsvFormat
-from dlcli.encoding import Encoding, Findings, HeldInputs
+from dlcli.config import CsvFormat, load_config
+from dlcli.encoding import Encoding, HeldInputs
 from dlcli.network import build_network
 from dlcli.prediction import Predictor
-from dlcli.table import Table, read_table
+from dlcli.preprocessing import Findings
+from dlcli.tables import Table, read_table
 
 RUN = """
 data: {train: t.csv, target: y}

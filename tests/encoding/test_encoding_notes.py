@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dlcli.encoding.notes import Note, as_days, in_short
+from dlcli.preprocessing import Note, as_days, in_short
 
 EMPTY = "without a value"
 UNSEEN = "with values that are no category"

@@ -8,13 +8,24 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dlcli.config.features import Boolean, Input, Numeric
-from dlcli.config.missing import ConstantValue, Mean, Median, MostFrequent, Refuse
-from dlcli.config.scalings import Divide, Log, Standard, Unscaled
-from dlcli.encoding import Findings
+from dlcli.config import (
+    Boolean,
+    ConstantValue,
+    Divide,
+    Input,
+    Log,
+    Mean,
+    Median,
+    MostFrequent,
+    Numeric,
+    Refuse,
+    Standard,
+    Unscaled,
+)
 from dlcli.encoding.columns.features import fit_feature
 from dlcli.errors import ConfigError, DataError
-from dlcli.table import Table
+from dlcli.preprocessing import Findings
+from dlcli.tables import Table
 
 
 def rows(values, first_row=1):

@@ -11,15 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from dlcli.config.encodings import PiecewiseLinear
-from dlcli.config.features import Input, Numeric
-from dlcli.config.missing import ConstantValue, Mean, Median, Refuse
-from dlcli.config.scalings import Log
-from dlcli.encoding import Findings
+from dlcli.config import ConstantValue, Input, Log, Mean, Median, Numeric, PiecewiseLinear, Refuse
 from dlcli.encoding.columns.features import fit_feature
 from dlcli.encoding.columns.piecewise import PiecewiseLinearEncoder
 from dlcli.errors import DataError
-from dlcli.table import Table
+from dlcli.preprocessing import Findings
+from dlcli.tables import Table
 
 
 def rows(values):

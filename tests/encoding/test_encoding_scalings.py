@@ -12,16 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from dlcli.config.encodings import Periodic
-from dlcli.config.features import Input, Numeric
-from dlcli.config.missing import Mean, Refuse
-from dlcli.config.scalings import MinMax, Quantile, Robust, Standard
-from dlcli.encoding import Block, Findings
+from dlcli.config import Input, Mean, MinMax, Numeric, Periodic, Quantile, Refuse, Robust, Standard
+from dlcli.encoding import Block, NumericEncoder, Waves
 from dlcli.encoding.columns.features import fit_feature
-from dlcli.encoding.columns.numeric import NumericEncoder
-from dlcli.encoding.layout import Waves
 from dlcli.errors import DataError
-from dlcli.table import Table
+from dlcli.preprocessing import Findings
+from dlcli.tables import Table
 
 
 def rows(values):

@@ -8,11 +8,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dlcli.config.data import Target
-from dlcli.config.scalings import Log, Standard
-from dlcli.encoding import Encoding, Findings, fit_target, infer_target
+from dlcli.config import Log, Standard, Target
+from dlcli.encoding import Encoding
 from dlcli.errors import DataError
-from dlcli.table import Table
+from dlcli.preprocessing import Findings
+from dlcli.tables import Table
+from dlcli.tasks import fit_target, infer_target
 
 
 def rows(first_row=1, **columns):

@@ -12,18 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from dlcli.config.encodings import Count, MultiHot, TfIdf
-from dlcli.config.features import Input, Text
-from dlcli.config.layers import Output
-from dlcli.config.missing import Refuse
-from dlcli.encoding import Findings, HeldInputs, Layout
-from dlcli.encoding.columns.features import FeatureEncoder, fit_feature
+from dlcli.config import Count, Input, Output, Refuse, Text
+from dlcli.config.encodings import MultiHot, TfIdf
+from dlcli.encoding import Block, FeatureEncoder, HeldInputs, Layout
+from dlcli.encoding.columns.features import fit_feature
 from dlcli.encoding.columns.tokens import words_of
 from dlcli.encoding.inputs import join
-from dlcli.encoding.layout import Block
 from dlcli.errors import DataError
 from dlcli.network import build_network
-from dlcli.table import Table
+from dlcli.preprocessing import Findings
+from dlcli.tables import Table
 
 
 def rows(values, storage=None):
@@ -305,7 +303,7 @@ def test_cut_into_blocks_texts_are_encoded_the_same_to_the_bit(monkeypatch):
     expected = arrays(encode(whole, texts))
     monkeypatch.setattr("dlcli.encoding.columns.tokens._BLOCK_BYTES", 4)
     monkeypatch.setattr("dlcli.encoding.columns.vocabulary._WORDS_AT_ONCE", 2)
-    monkeypatch.setattr("dlcli.table.column._ROWS_AT_ONCE", 2)
+    monkeypatch.setattr("dlcli.tables.column._ROWS_AT_ONCE", 2)
     assert len(list(words_of(pa.chunked_array([texts])))) > 2
     assert fit(texts, TfIdf(ngrams=2)) == whole
     assert arrays(encode(whole, texts)) == expected

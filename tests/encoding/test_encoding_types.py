@@ -7,21 +7,12 @@ import pyarrow as pa
 import pytest
 from PIL import Image as Pillow
 
-from dlcli.config.features import (
-    Auto,
-    Boolean,
-    Categorical,
-    Datetime,
-    Ignored,
-    Image,
-    Input,
-    Numeric,
-)
+from dlcli.config import Auto, Boolean, Categorical, Datetime, Ignored, Image, Input, Numeric
 from dlcli.encoding import choose_features, decide_types, type_warnings
 from dlcli.encoding.columns.features import fit_feature
 from dlcli.encoding.types.deciding import LOOKED_AT
 from dlcli.errors import ConfigError, DataError
-from dlcli.table import Table
+from dlcli.tables import Table
 
 
 def chosen(features, columns, reserved=()):

@@ -11,22 +11,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from dlcli.config.data import Target
-from dlcli.config.features import Auto, Boolean, Categorical, Ignored, Input, Numeric
-from dlcli.config.missing import MostFrequentCategory
-from dlcli.config.scalings import Log, Standard, Unscaled
-from dlcli.encoding import (
-    Block,
-    Encoding,
-    Findings,
-    decide_types,
-    fit_encoding,
-    fit_target,
-    infer_target,
-    row_weights,
+from dlcli.config import (
+    Auto,
+    Boolean,
+    Categorical,
+    Ignored,
+    Input,
+    Log,
+    MostFrequentCategory,
+    Numeric,
+    Standard,
+    Target,
+    Unscaled,
 )
+from dlcli.encoding import Block, Encoding, decide_types, fit_encoding, row_weights
 from dlcli.errors import ConfigError, DataError
-from dlcli.table import Table
+from dlcli.preprocessing import Findings
+from dlcli.tables import Table
+from dlcli.tasks import fit_target, infer_target
 
 
 def rows(**columns):

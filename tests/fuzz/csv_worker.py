@@ -22,11 +22,11 @@ from mangled_csv import ENCODINGS, mangled
 
 from dlcli.cli.overview import inspection_lines
 from dlcli.config import load_config
+from dlcli.data_checks import Inspection, inspect_table
 from dlcli.errors import DlcliError
-from dlcli.experiment.checking import check
-from dlcli.inspection import Inspection, inspect_table
+from dlcli.pipeline import check
 from dlcli.starter import starter_config
-from dlcli.table import read_header, read_table
+from dlcli.tables import read_header, read_table
 
 MOST_SECONDS = 10
 MOST_BYTES = 10**9

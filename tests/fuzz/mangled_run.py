@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dlcli.run.manifest import Manifest
+from dlcli.runs.manifest import Manifest
 
 FILES = (
     "metrics.json",

@@ -15,7 +15,7 @@ from mangled_run import FILES, mangle
 
 from dlcli.cli import main
 from dlcli.config import load_config
-from dlcli.experiment import train
+from dlcli.pipeline import train
 
 # Keras's own `Model.save` asks NumPy for a copy in the way of NumPy 1.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

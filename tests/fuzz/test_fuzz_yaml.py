@@ -16,7 +16,7 @@ from mangled_yaml import TABLE, WRITTEN, mangled
 
 import dlcli as package
 from dlcli.config import load_config
-from dlcli.experiment.checking import check
+from dlcli.pipeline import check
 
 pytest.importorskip("resource")  # what measures the memory; Windows has none
 

@@ -24,7 +24,7 @@ from mangled_yaml import SHIPPED, TABLE, mangled
 
 from dlcli.config import dump_config, load_config
 from dlcli.errors import ConfigError, DlcliError
-from dlcli.experiment.checking import check
+from dlcli.pipeline import check
 
 ROWS = 40
 _FAR_TOO_MUCH = 6 * 10**9

@@ -5,10 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dlcli.config.features import Augmentation
-from dlcli.config.layers import Output
-from dlcli.encoding import Block, HeldInputs, Layout
-from dlcli.encoding.layout import EmbeddingTable, Picture, Waves, plain_layout
+from dlcli.config import Augmentation, Output
+from dlcli.encoding import Block, EmbeddingTable, HeldInputs, Layout, Picture, Waves, plain_layout
 from dlcli.network import AugmentLayer, EmbeddingLayer, Front, WavesLayer, build_network
 from dlcli.network.front import build_front
 

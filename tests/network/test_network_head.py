@@ -6,13 +6,12 @@ import keras
 import numpy as np
 import pytest
 
-from dlcli.config import Config
-from dlcli.config.activations import ACTIVATIONS
-from dlcli.config.losses import LOSSES as SECTIONS
-from dlcli.encoding import TargetKind
+from dlcli.config import ACTIVATIONS, Config
+from dlcli.config import LOSSES as SECTIONS
 from dlcli.errors import ConfigError, DataError
 from dlcli.network import check_values, resolve_head, unreachable
-from dlcli.table import read_table
+from dlcli.tables import read_table
+from dlcli.tasks import TargetKind
 
 TARGETS = {
     "number": TargetKind(("y",), (), "all numbers"),

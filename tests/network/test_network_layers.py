@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dlcli.config.layers import Hidden, Output
-from dlcli.encoding import HeldInputs
-from dlcli.encoding.layout import plain_layout
+from dlcli.config import Hidden, Output
+from dlcli.encoding import HeldInputs, plain_layout
 from dlcli.network import build_network
 from dlcli.network import network as network_module
 

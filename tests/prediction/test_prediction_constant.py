@@ -6,10 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dlcli.encoding import ClassTarget, LabelTarget, NumberTarget
-from dlcli.encoding.scaling.linear import LinearScaling
-from dlcli.prediction.constant import constant_outputs
-from dlcli.table import Table
+from dlcli.prediction import constant_outputs
+from dlcli.preprocessing import LinearScaling
+from dlcli.tables import Table
+from dlcli.tasks import ClassTarget, LabelTarget, NumberTarget
 
 WEIGHTS = np.array([1.0, 1.0, 2.0])
 STANDARD = LinearScaling(name="standard", offset=10.0, scale=4.0)

@@ -6,11 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dlcli.encoding import ClassTarget, LabelTarget, NumberTarget
-from dlcli.encoding.scaling.linear import LinearScaling
+from dlcli.metrics import score_binary, score_labels
 from dlcli.prediction import Predictions
-from dlcli.scores import score_binary, score_labels
-from dlcli.table import Table
+from dlcli.preprocessing import LinearScaling
+from dlcli.tables import Table
+from dlcli.tasks import ClassTarget, LabelTarget, NumberTarget
 
 
 def classes(*names, stored="text"):

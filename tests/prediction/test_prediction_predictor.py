@@ -9,11 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dlcli.encoding import Findings
 from dlcli.errors import ConfigError, DataError, RunError
 from dlcli.prediction import Predictor
-from dlcli.run import new_run
-from dlcli.table import Table
+from dlcli.preprocessing import Findings
+from dlcli.runs import new_run
+from dlcli.tables import Table
 
 RESOLVED = """
 data: {train: t.csv, target: y, weight: w}

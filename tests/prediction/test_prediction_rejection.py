@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from dlcli.encoding import Findings
-from dlcli.prediction.rejection import rejected_rows
-from dlcli.table import Table
+from dlcli.prediction import rejected_rows
+from dlcli.preprocessing import Findings
+from dlcli.tables import Table
 
 
 def table_of(first_row=1, **columns):

@@ -14,17 +14,31 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 
-from dlcli.config import load_config
-from dlcli.config.data import Target
-from dlcli.config.encodings import Embedding, Periodic, PiecewiseLinear
-from dlcli.config.features import Boolean, Categorical, Datetime, Image, Input, Numeric, Text
-from dlcli.config.scalings import Quantile, Robust, Standard
-from dlcli.encoding import Findings, decide_types, fit_encoding, fit_target, infer_target
+from dlcli.config import (
+    Boolean,
+    Categorical,
+    Datetime,
+    Embedding,
+    Image,
+    Input,
+    Numeric,
+    Periodic,
+    PiecewiseLinear,
+    Quantile,
+    Robust,
+    Standard,
+    Target,
+    Text,
+    load_config,
+)
+from dlcli.encoding import decide_types, fit_encoding
 from dlcli.errors import DlcliError, RunError
 from dlcli.network import build_network
 from dlcli.prediction import Predictor
-from dlcli.run import new_run
-from dlcli.table import Table
+from dlcli.preprocessing import Findings
+from dlcli.runs import new_run
+from dlcli.tables import Table
+from dlcli.tasks import fit_target, infer_target
 
 RESOLVED = """
 data: {train: t.csv, target: y}

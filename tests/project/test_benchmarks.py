@@ -27,7 +27,7 @@ from benchmarks.tables import break_even, outcome_report, promise_rows, signific
 from benchmarks.terminal import LIVE, QUIET, terminal_cases
 from benchmarks.warm import Ended
 from benchmarks.workloads import WORKLOADS, Workload
-from dlcli.run import new_run
+from dlcli.runs import new_run
 
 ROOT = Path(__file__).parents[2]
 TOY = Workload("toy", 10, 2, (3,), 0, 4, epochs=3, long=3)

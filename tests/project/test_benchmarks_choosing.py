@@ -29,8 +29,7 @@ from benchmarks.promises import PROMISES
 from benchmarks.runner import Outcome
 from benchmarks.tables import promise_rows
 from benchmarks.tasks import Candidate, Layer, read_task
-from dlcli.config import load_config
-from dlcli.config.space import candidate, dimensions_of
+from dlcli.config import candidate, dimensions_of, load_config
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 
 from dlcli.config import load_config
-from dlcli.encoding import Findings
-from dlcli.experiment import train
+from dlcli.pipeline import train
 from dlcli.prediction import Predictor
-from dlcli.run import Run, open_run
-from dlcli.table import read_table
+from dlcli.preprocessing import Findings
+from dlcli.runs import Run, open_run
+from dlcli.tables import read_table
 
 ROOT = Path(__file__).parents[2]
 LEAST_ON_TEST_ROWS = {

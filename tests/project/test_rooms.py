@@ -16,29 +16,28 @@ PACKAGE = ROOT / "dlcli"
 ROOMS = (
     "errors",
     "config",
-    "table",
-    "split",
+    "metrics",
+    "tables",
+    "preprocessing",
+    "tasks",
+    "splitting",
     "encoding",
-    "scores",
-    "inspection",
+    "data_checks",
     "network",
-    "starter",
-    "run",
+    "runs",
     "prediction",
-    "evidence",
+    "explanation",
     "comparison",
-    "selection",
     "diagnosis",
-    "report",
-    "model",
+    "keras_model",
     "training",
-    "experiment",
-    "cross_validation",
-    "tuning",
+    "pipeline",
+    "reports",
     "tracking",
+    "starter",
     "cli",
 )
-WITH_TENSORFLOW = ("model", "training")
+WITH_TENSORFLOW = ("keras_model", "training")
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ class Module:
 
     @property
     def name(self) -> str:
-        """As it is imported: `dlcli.table.column`, and `dlcli.table` for a package."""
+        """As it is imported: `dlcli.tables.column`, and `dlcli.tables` for a package."""
         parts = self.path.relative_to(ROOT).with_suffix("").parts
         return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
@@ -95,7 +94,7 @@ def find_imports(node: ast.AST, is_eager: bool = True) -> Iterator[Import]:
 
 
 def imported(statement: ast.Import | ast.ImportFrom) -> list[str]:
-    """The modules that a statement imports: in `from dlcli.table import parquet`, the last word."""
+    """The modules that a statement imports: in `from dlcli.tables import csv`, the last word."""
     if isinstance(statement, ast.Import):
         return [alias.name for alias in statement.names]
     assert statement.level == 0, f"line {statement.lineno}: write imports out in full"

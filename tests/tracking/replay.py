@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from dlcli.run import Draft
-from dlcli.tracking.events import tracked
+from dlcli.runs import Draft
+from dlcli.tracking import tracked
 
 RESOLVED = """\
 data:

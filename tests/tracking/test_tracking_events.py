@@ -7,8 +7,7 @@ import errno
 import pytest
 
 from dlcli.errors import DivergenceError, Interrupted, UsageError
-from dlcli.tracking import events
-from dlcli.tracking.events import tracked
+from dlcli.tracking import events, tracked
 from dlcli.tracking.failures import reason
 from tests.tracking.replay import epoch, make_folder, replay, result, resumed, run_event, trained
 

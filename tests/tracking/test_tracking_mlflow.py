@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dlcli.errors import DivergenceError, Interrupted, UsageError
-from dlcli.run import Draft
+from dlcli.runs import Draft
 from dlcli.tracking import mlflow_store, packages
 from dlcli.tracking.mlflow_store import connect, patience
 from tests.tracking.replay import epoch, make_folder, replay, result, resumed, run_event, trained

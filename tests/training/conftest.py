@@ -9,21 +9,12 @@ import keras
 import numpy as np
 import pytest
 
-from dlcli.config.schema import Config
-from dlcli.encoding import (
-    ClassTarget,
-    HeldInputs,
-    LabelTarget,
-    NumberTarget,
-    Rows,
-    TargetEncoder,
-    TargetKind,
-)
-from dlcli.encoding.layout import plain_layout
-from dlcli.encoding.scaling.linear import LinearScaling
+from dlcli.config import Config
+from dlcli.encoding import HeldInputs, Rows, plain_layout
 from dlcli.network import build_network, resolve_head
-from dlcli.training import Job, compiled_engine, keras_engine
-from dlcli.training.job import Trained
+from dlcli.preprocessing import LinearScaling
+from dlcli.tasks import ClassTarget, LabelTarget, NumberTarget, TargetEncoder, TargetKind
+from dlcli.training import Job, Trained, compiled_engine, keras_engine
 from dlcli.training.watching import Progress
 
 ENGINES = ("keras", "graph", "xla")

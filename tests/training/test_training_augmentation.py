@@ -12,10 +12,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dlcli.config.features import Augmentation
-from dlcli.encoding import HeldInputs, Layout, Rows
-from dlcli.encoding.layout import Block, Picture
-from dlcli.model.building import build_portable_model
+from dlcli.config import Augmentation
+from dlcli.encoding import Block, HeldInputs, Layout, Picture, Rows
+from dlcli.keras_model import build_portable_model
 from dlcli.network import AugmentLayer, build_network
 from dlcli.training import augmentation, masks
 from dlcli.training.augmentation import AugmentedImages, move_images

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dlcli.config.training import CompiledEngine, KerasEngine
+from dlcli.config import CompiledEngine, KerasEngine
 from dlcli.errors import DivergenceError
 from dlcli.training import Job, train_job
 

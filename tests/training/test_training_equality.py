@@ -13,8 +13,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from dlcli.config.activations import Activation
-from dlcli.config.optimizers import Optimizer
+from dlcli.config import Activation, Optimizer
 
 # Keras's own plateau asks NumPy for a copy in the way of NumPy 1.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

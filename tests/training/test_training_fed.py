@@ -7,9 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dlcli.encoding import HeldInputs, stored
+from dlcli.encoding import HeldInputs, InputsWriter, stored
 from dlcli.encoding.inputs import SparseRows
-from dlcli.encoding.stored import InputsWriter
 from dlcli.training import compiled_engine, fed, order
 
 DROPOUT = {"hidden": ({"units": 4, "activation": "tanh", "dropout": 0.3},)}

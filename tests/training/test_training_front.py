@@ -7,8 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from dlcli.encoding import Block, HeldInputs, Layout
-from dlcli.encoding.layout import EmbeddingTable, Waves
+from dlcli.encoding import Block, EmbeddingTable, HeldInputs, Layout, Waves
 from dlcli.network import build_network
 
 LAYOUT = Layout(

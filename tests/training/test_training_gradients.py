@@ -9,7 +9,7 @@ import pytest
 
 from dlcli.encoding import HeldInputs, Rows
 from dlcli.network import DenseLayer
-from dlcli.training.gradients import gradient_norms
+from dlcli.training import gradient_norms
 
 ALL = np.arange(13)
 
@@ -107,7 +107,7 @@ def test_a_training_that_starts_from_another_run_has_no_first_ones(make_job):
 
 
 def test_a_table_that_is_looked_up_sums_what_each_row_gives(make_job):
-    from dlcli.encoding.layout import Block, EmbeddingTable, Layout
+    from dlcli.encoding import Block, EmbeddingTable, Layout
     from dlcli.network import build_network
 
     job = make_job({"hidden": ()})

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dlcli.config.training import CompiledEngine, KerasEngine
+from dlcli.config import CompiledEngine, KerasEngine
 from dlcli.errors import OutOfMemoryError
 from dlcli.training import compiled_engine, train_job
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
-from dlcli.config.losses import Loss
-from dlcli.encoding import NumberTarget
-from dlcli.encoding.scaling.linear import LinearScaling
-from dlcli.training.objectives import keras_loss, keras_metrics
-from dlcli.training.rows import labels_for
+from dlcli.config import Loss
+from dlcli.preprocessing import LinearScaling
+from dlcli.tasks import NumberTarget
+from dlcli.training import keras_loss, labels_for
+from dlcli.training.objectives import keras_metrics
 
 NUMBER = (np.array([[1.0], [3.0], [2.0]]), np.array([[1.5], [0.5], [2.25]]))
 SHARES = (

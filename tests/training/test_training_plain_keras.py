@@ -6,11 +6,11 @@ import keras
 import numpy as np
 import pytest
 
-from dlcli.config.schema import Config
-from dlcli.encoding import HeldInputs, NumberTarget, Rows, TargetKind
-from dlcli.encoding.layout import plain_layout
-from dlcli.encoding.scaling.linear import LinearScaling
+from dlcli.config import Config
+from dlcli.encoding import HeldInputs, Rows, plain_layout
 from dlcli.network import build_network, resolve_head
+from dlcli.preprocessing import LinearScaling
+from dlcli.tasks import NumberTarget, TargetKind
 from dlcli.training import Job
 from dlcli.training.order import epoch_order
 

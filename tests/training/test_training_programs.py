@@ -8,8 +8,8 @@ import weakref
 import numpy as np
 import pytest
 
-from dlcli.encoding import NumberTarget
-from dlcli.encoding.scaling.linear import LinearScaling
+from dlcli.preprocessing import LinearScaling
+from dlcli.tasks import NumberTarget
 from dlcli.training import Programs, compiled_engine
 from dlcli.training.programs import MOST_PROGRAMS, program_key
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from dlcli.config import MeanSquaredError, SparseCategoricalCrossentropy
 from dlcli.config.losses import (
     CategoricalCrossentropy,
     CategoricalFocalCrossentropy,
     CategoricalGeneralizedCrossEntropy,
     CategoricalHinge,
     Hinge,
-    MeanSquaredError,
-    SparseCategoricalCrossentropy,
 )
-from dlcli.encoding import ClassTarget, HeldInputs, NumberTarget, Rows
-from dlcli.encoding.scaling.linear import LinearScaling
-from dlcli.training.rows import labels_for, loss_weights
+from dlcli.encoding import HeldInputs, Rows
+from dlcli.preprocessing import LinearScaling
+from dlcli.tasks import ClassTarget, NumberTarget
+from dlcli.training import labels_for
+from dlcli.training.rows import loss_weights
 
 FRUIT = ClassTarget(column="y", classes=("apple", "pear", "plum"), stored="text")
 PLACES = np.array([0, 2, 2, 1])

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dlcli.config.training import CompiledEngine, KerasEngine
-from dlcli.training import compiled_engine, train_job
-from dlcli.training.snapshots import Snapshot, kinds_of
+from dlcli.config import CompiledEngine, KerasEngine
+from dlcli.training import Snapshot, compiled_engine, train_job
+from dlcli.training.snapshots import kinds_of
 
 EVERYTHING = {
     "hidden": (

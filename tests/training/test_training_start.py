@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dlcli.config.training import CompiledEngine, KerasEngine
+from dlcli.config import CompiledEngine, KerasEngine
 from dlcli.errors import ConfigError, UsageError
 from dlcli.network import choose_engine
 from dlcli.training import prepare_device
@@ -122,7 +122,7 @@ EXPERIMENT = """
 from pathlib import Path
 from dlcli.config import load_config
 from dlcli.errors import ConfigError
-from dlcli.experiment import train
+from dlcli.pipeline import train
 Path("line.csv").write_text("x,y\\n1,1\\n2,2\\n3,3\\n4,4\\n")
 text = "data: {train: line.csv, target: y}\\nhidden: [{units: 3}]\\nepochs: 2\\n"
 Path("c.yaml").write_text(text)

@@ -6,13 +6,12 @@ from typing import Literal, Self
 
 from pydantic import model_validator
 
-from dlcli.config.features import Boolean
-from dlcli.config.missing import Refuse
+from dlcli.config import Boolean, Refuse
 from dlcli.encoding.columns.filled import FilledColumn, present_values, wants_indicator
-from dlcli.encoding.findings import Findings
 from dlcli.encoding.inputs import Matrix
 from dlcli.encoding.layout import Block
-from dlcli.table import Table
+from dlcli.preprocessing import Findings
+from dlcli.tables import Table
 
 
 class BooleanEncoder(FilledColumn):

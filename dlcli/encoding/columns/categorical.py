@@ -9,15 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import PositiveInt, model_validator
 
-from dlcli.config.encodings import Embedding
-from dlcli.config.features import Categorical
-from dlcli.config.missing import MostFrequentCategory, OwnCategory
+from dlcli.config import Categorical, Embedding, MostFrequentCategory, OwnCategory
 from dlcli.encoding.columns.column import NO_VALUE, DenseEncoder, refuse_gaps
-from dlcli.encoding.findings import Findings
 from dlcli.encoding.inputs import Matrix
 from dlcli.encoding.layout import Block, EmbeddingTable
 from dlcli.errors import DataError
-from dlcli.table import Table
+from dlcli.preprocessing import Findings
+from dlcli.tables import Table
 
 
 class CategoryColumn(DenseEncoder):

@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from dlcli.encoding.findings import Findings
-from dlcli.encoding.fitted import Fitted
 from dlcli.encoding.inputs import Matrix, SparseRows
 from dlcli.encoding.layout import Block
 from dlcli.errors import DataError
-from dlcli.table import Table
+from dlcli.preprocessing import Findings, Fitted
+from dlcli.tables import Table
 
 NO_VALUE = "has no value in the training rows; declare it 'ignored'"
 

@@ -11,21 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AwareDatetime, Field, model_validator
 
-from dlcli.config.features import Datetime, Part
-from dlcli.config.missing import Refuse
-from dlcli.config.scalings import Standard
-from dlcli.config.times import format_fault, zone_fault
+from dlcli.config import Datetime, Part, Refuse, Standard, format_fault, zone_fault
 from dlcli.encoding.columns.column import DenseEncoder, no_value, refuse_gaps
 from dlcli.encoding.columns.filled import wants_indicator
-from dlcli.encoding.findings import Findings
 from dlcli.encoding.inputs import Matrix
 from dlcli.encoding.layout import Block
-from dlcli.encoding.notes import as_days
-from dlcli.encoding.scaling.linear import Floats, LinearScaling, fit_scaling
 from dlcli.errors import DataError
-from dlcli.table import Table
-from dlcli.table.times import Times
-from dlcli.table.zones import DAY, SECOND, Moments, to_local
+from dlcli.preprocessing import Findings, Floats, LinearScaling, as_days, fit_scaling
+from dlcli.tables import DAY, SECOND, Moments, Table, Times, to_local
 
 _MINUTE, _HOUR = 60 * SECOND, 3600 * SECOND
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

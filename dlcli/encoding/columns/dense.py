@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from dlcli.encoding.columns.column import DenseEncoder
-from dlcli.encoding.findings import Findings
 from dlcli.encoding.inputs import Matrix
-from dlcli.table import Table
+from dlcli.preprocessing import Findings
+from dlcli.tables import Table
 
 _MOST_STAGED = 16
 """So many inputs of a row fill a line of the processor's cache."""

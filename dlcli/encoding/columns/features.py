@@ -6,16 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from dlcli.config.features import (
-    Boolean,
-    Categorical,
-    Datetime,
-    Feature,
-    Image,
-    Input,
-    Numeric,
-    Text,
-)
+from dlcli.config import Boolean, Categorical, Datetime, Feature, Image, Input, Numeric, Text
 from dlcli.encoding.columns.boolean import BooleanEncoder, fit_boolean
 from dlcli.encoding.columns.categorical import EmbeddingEncoder, OneHotEncoder, fit_categorical
 from dlcli.encoding.columns.datetimes import DatetimeEncoder, fit_datetime
@@ -23,7 +14,7 @@ from dlcli.encoding.columns.images import ImageEncoder, fit_image
 from dlcli.encoding.columns.numeric import NumericEncoder, fit_numeric
 from dlcli.encoding.columns.piecewise import PiecewiseLinearEncoder
 from dlcli.encoding.columns.text import TextEncoder, fit_text
-from dlcli.table import Table
+from dlcli.tables import Table
 
 FeatureEncoder = Annotated[
     NumericEncoder

@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.config.missing import ConstantValue, Mean, Median, MostFrequent, NumericMissing, Refuse
+from dlcli.config import ConstantValue, Mean, Median, MostFrequent, NumericMissing, Refuse
 from dlcli.encoding.columns.column import DenseEncoder, no_value, refuse_gaps
-from dlcli.encoding.findings import Findings
 from dlcli.encoding.inputs import Matrix
-from dlcli.encoding.scaling.linear import Floats
-from dlcli.table import Table
+from dlcli.preprocessing import Findings, Floats
+from dlcli.tables import Table
 
 
 class FilledColumn(DenseEncoder):

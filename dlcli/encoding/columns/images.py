@@ -9,14 +9,14 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.config.features import Augmentation, Image, ImageShape
+from dlcli.config import Augmentation, Image, ImageShape
 from dlcli.encoding.columns.column import DenseEncoder, no_value
 from dlcli.encoding.columns.pixels import read_images
-from dlcli.encoding.findings import Findings
 from dlcli.encoding.inputs import Matrix
 from dlcli.encoding.layout import Block, Picture
 from dlcli.errors import DataError
-from dlcli.table import Table
+from dlcli.preprocessing import Findings
+from dlcli.tables import Table
 
 _EMPTY = "is empty, expected the path of an image"
 

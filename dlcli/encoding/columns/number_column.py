@@ -7,11 +7,10 @@ from typing import Literal
 import numpy as np
 
 from dlcli.encoding.columns.filled import FilledColumn
-from dlcli.encoding.findings import Findings
 from dlcli.encoding.inputs import Matrix
 from dlcli.encoding.layout import Block
-from dlcli.encoding.scaling.linear import Floats, out_of_range
-from dlcli.table import Table
+from dlcli.preprocessing import Findings, Floats, out_of_range
+from dlcli.tables import Table
 
 
 class NumberColumn(FilledColumn):

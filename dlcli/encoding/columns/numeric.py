@@ -7,28 +7,39 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from dlcli.config.encodings import NumericEncoding, Periodic, PiecewiseLinear
-from dlcli.config.features import Input, Numeric
-from dlcli.config.missing import ConstantValue, NumericMissing
-from dlcli.config.paths import format_path
-from dlcli.config.scalings import Quantile, Robust, Scaling, Unscaled
+from dlcli.config import (
+    ConstantValue,
+    Input,
+    Numeric,
+    NumericEncoding,
+    NumericMissing,
+    Periodic,
+    PiecewiseLinear,
+    Quantile,
+    Robust,
+    Scaling,
+    Unscaled,
+    format_path,
+)
 from dlcli.encoding.columns.filled import number_for_gaps, present_values, wants_indicator
 from dlcli.encoding.columns.number_column import NumberColumn
 from dlcli.encoding.columns.piecewise import PiecewiseLinearEncoder, fit_edges
-from dlcli.encoding.findings import Findings
 from dlcli.encoding.inputs import Matrix
 from dlcli.encoding.layout import Block, Waves
-from dlcli.encoding.scaling.linear import (
+from dlcli.errors import ConfigError, Problem
+from dlcli.preprocessing import (
+    Findings,
     Floats,
     LinearScaling,
+    QuantileScaling,
+    RobustScaling,
     check_range,
+    fit_quantile,
+    fit_robust,
     fit_scaling,
     scale_column,
 )
-from dlcli.encoding.scaling.quantile import QuantileScaling, fit_quantile
-from dlcli.encoding.scaling.robust import RobustScaling, fit_robust
-from dlcli.errors import ConfigError, Problem
-from dlcli.table import Table
+from dlcli.tables import Table
 
 FeatureScaling = Annotated[
     LinearScaling | RobustScaling | QuantileScaling, Field(discriminator="name")

@@ -9,12 +9,10 @@ import numpy as np
 from pydantic import Field
 
 from dlcli.encoding.columns.number_column import NumberColumn
-from dlcli.encoding.findings import Findings
 from dlcli.encoding.inputs import Matrix
 from dlcli.encoding.layout import Block
-from dlcli.encoding.scaling.linear import Floats, refuse_overflow
-from dlcli.encoding.scaling.quantiles import Increasing, quantile_points
-from dlcli.table import Table
+from dlcli.preprocessing import Findings, Floats, Increasing, quantile_points, refuse_overflow
+from dlcli.tables import Table
 
 
 class PiecewiseLinearEncoder(NumberColumn):

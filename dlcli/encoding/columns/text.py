@@ -10,17 +10,15 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field, PositiveInt, model_validator
 
-from dlcli.config.encodings import Vocabulary
-from dlcli.config.features import Text
+from dlcli.config import Text, Vocabulary
 from dlcli.encoding.columns.column import SparseEncoder, no_value, refuse_gaps
 from dlcli.encoding.columns.tokens import Words, join_words, words_of
 from dlcli.encoding.columns.vocabulary import choose_tokens
-from dlcli.encoding.findings import Findings
 from dlcli.encoding.inputs import SparseRows, join
 from dlcli.encoding.layout import Block
 from dlcli.errors import DataError
-from dlcli.table import Table
-from dlcli.table.arrays import index_in, strings
+from dlcli.preprocessing import Findings
+from dlcli.tables import Table, index_in, strings
 
 Token = Annotated[str, Field(pattern=r"^\S+( \S+){0,4}$")]
 """As many words as `ngrams` allows, with a space between."""

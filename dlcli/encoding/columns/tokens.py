@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dlcli.encoding.ragged import ranges
-from dlcli.table.arrays import from_utf8, indices_of, integers, strings, to_numpy, utf8
+from dlcli.tables import from_utf8, indices_of, integers, strings, to_numpy, utf8
 
 _BLOCK_BYTES = 1 << 22
 """How much text is split at once, so that memory stays bounded."""

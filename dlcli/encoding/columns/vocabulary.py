@@ -9,9 +9,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.config.encodings import Vocabulary
+from dlcli.config import Vocabulary
 from dlcli.encoding.columns.tokens import Words
-from dlcli.table.arrays import indices_of, integers
+from dlcli.tables import indices_of, integers
 
 Indices = NDArray[np.int64]
 Places = NDArray[np.int32]

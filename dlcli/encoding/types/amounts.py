@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow.compute as pc
 
-from dlcli.config.features import Ignored
+from dlcli.config import Ignored
 from dlcli.encoding.types.decision import Decision
 from dlcli.encoding.types.held import NEARLY_ALL, Held, Mask, shortened
 from dlcli.encoding.types.numbers import FEW

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow.compute as pc
 
-from dlcli.config.features import Boolean, Categorical, Text
+from dlcli.config import Boolean, Categorical, Text
 from dlcli.encoding.types.decision import Decision
 from dlcli.encoding.types.held import Held
 from dlcli.errors import plural

@@ -6,9 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 
-from dlcli.config.features import Auto, Feature, Ignored, Input
-from dlcli.config.paths import format_path
-from dlcli.config.section import shown
+from dlcli.config import Auto, Feature, Ignored, Input, format_path, shown
 from dlcli.errors import ConfigError, Problem, did_you_mean, listed
 
 UNNAMED = Ignored()

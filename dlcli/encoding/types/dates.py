@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dlcli.config.features import Datetime, Ignored
+from dlcli.config import Datetime, Ignored
 from dlcli.encoding.types.decision import Decision
 from dlcli.encoding.types.held import NEARLY_ALL, Held, shortened
 from dlcli.encoding.types.strays import Strays, find_strays
-from dlcli.table.time_guess import TimeGuess
+from dlcli.tables import TimeGuess
 
 _AMBIGUOUS = "left out, since a day may be a month; declare {type: datetime, format: ...}"
 _STRAYS = (

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
-from dlcli.config.features import Auto, Feature, Ignored
+from dlcli.config import Auto, Feature, Ignored
 from dlcli.encoding.types.amounts import judge_amounts
 from dlcli.encoding.types.categories import judge_booleans, judge_words
 from dlcli.encoding.types.dates import judge_dates
@@ -18,7 +18,7 @@ from dlcli.encoding.types.numbers import judge_numbers
 from dlcli.encoding.types.paths import judge_paths
 from dlcli.encoding.values import is_identifier
 from dlcli.errors import ConfigError, Problem, plural
-from dlcli.table import Table
+from dlcli.tables import Table
 
 LOOKED_AT = 50_000
 """Rows that are looked at, evenly spaced, where there are more. That a column has no value, always

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from dlcli.config.features import Feature
+from dlcli.config import Feature
 from dlcli.encoding.values import Values
 
 _MOST_NAMED = 5

@@ -12,9 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dlcli.encoding.values import Tally, Values, count_values, describe_values
-from dlcli.table import Table
-from dlcli.table.arrays import integers, mask_to_numpy
-from dlcli.table.column import Kind
+from dlcli.tables import Kind, Table, integers, mask_to_numpy
 
 Mask = NDArray[np.bool_]
 

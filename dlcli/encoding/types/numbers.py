@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from dlcli.config.features import Categorical, Numeric
-from dlcli.encoding.scaling.linear import LARGEST
+from dlcli.config import Categorical, Numeric
 from dlcli.encoding.types.categories import kept
 from dlcli.encoding.types.decision import Decision
 from dlcli.encoding.types.held import NEARLY_ALL, Held
 from dlcli.encoding.types.strays import find_strays
 from dlcli.encoding.values import LEADING_ZERO, Values
-from dlcli.table.arrays import mask_to_numpy
+from dlcli.preprocessing import LARGEST
+from dlcli.tables import mask_to_numpy
 
 FEW = 10
 """Different numbers up to which they may well be names of categories."""

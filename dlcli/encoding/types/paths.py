@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dlcli.config.features import Ignored, Image, ImageShape
+from dlcli.config import Ignored, Image, ImageShape
 from dlcli.encoding.columns.images import image_files
 from dlcli.encoding.types.decision import Decision
 from dlcli.encoding.types.held import NEARLY_ALL, Held, shortened

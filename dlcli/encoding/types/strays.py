@@ -8,7 +8,7 @@ import numpy as np
 
 from dlcli.encoding.types.held import Held, Mask, percent, shortened
 from dlcli.errors import plural
-from dlcli.table.column import USUAL_MISSING_WORDS, missing_setting
+from dlcli.tables import USUAL_MISSING_WORDS, missing_setting
 
 _MOST_WORDS = 100
 

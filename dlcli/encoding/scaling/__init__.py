@@ -1,1 +1,0 @@
-"""Scalings of numbers, for features and targets alike."""

@@ -1,0 +1,137 @@
+"""What a search was begun with: how it is known again, here and by others who join it."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+
+from dlcli.config import Config, ConfigFile, dump_config
+from dlcli.errors import RunError, UsageError
+from dlcli.pipeline.tables import data_files
+from dlcli.pipeline.tuning.settings import Settings
+from dlcli.pipeline.tuning.storage import masked
+from dlcli.runs import (
+    LIMITS,
+    STUDY,
+    Draft,
+    collect_environment,
+    fingerprint,
+    read_object,
+    resume_command,
+)
+
+_ASIDE: dict[str, object] = {
+    "name": None,
+    "device": "auto",
+    "threads": "auto",
+    "checkpoint": {},
+}
+"""What may differ between those who work on one study: it changes no candidate."""
+_PATHS = ("train", "validation", "test")
+_TOKEN = 8
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the run folder knows of its study."""
+
+    study: str
+    """Its name."""
+    run: str
+    """The token by which the trials of this folder are known in a storage that is shared."""
+    storage: str | None
+    """The URL of the storage, without a password; `None`: it is in the folder."""
+    nested: bool
+
+    @classmethod
+    def begun(cls, file: ConfigFile, settings: Settings) -> Known:
+        """That of a search that begins."""
+        url = settings.storage
+        return cls(
+            study=file.name,
+            run=secrets.token_hex(_TOKEN),
+            storage=None if url is None else masked(url),
+            nested=settings.nested,
+        )
+
+    @classmethod
+    def of(cls, draft: Draft) -> Known:
+        """That of a search that goes on.
+
+        Raises:
+            RunError: if it is damaged.
+        """
+        fields = read_object(draft.path / STUDY, LIMITS["study.json"])
+        try:
+            known = cls(**{name: fields[name] for name in cls.__dataclass_fields__})
+        except KeyError as error:
+            raise RunError(f"{draft.path / STUDY}: has no {error}; search again") from None
+        texts = (known.study, known.run, known.storage or "")
+        if not all(isinstance(each, str) for each in texts):
+            raise RunError(f"{draft.path / STUDY}: holds something else than names; search again")
+        return known
+
+    def check_named(self, url: str | None, draft: Draft) -> None:
+        """Refuses to go on anywhere else than where the search was begun.
+
+        A storage that is shared has to be named again: its password isn't kept, and a folder may
+        come from a stranger, who could name any server.
+
+        Raises:
+            UsageError: saying what to type.
+        """
+        if self.storage is not None and url is None:
+            shown = shlex.quote(self.storage)
+            way_out = f"name it again: {resume_command(draft.path)} --storage {shown}"
+            raise UsageError(f"{draft.path}: its trials are in a storage that is shared; {way_out}")
+        if self.storage is None and url is not None:
+            raise UsageError(f"{draft.path}: its trials are in it; leave --storage out")
+
+    def store(self, draft: Draft, origin: Mapping[str, object]) -> None:
+        """Keeps it in the run folder, with what the search was begun with."""
+        draft.write_study({**self.__dict__, "origin": origin})
+
+
+def origin_of(file: ConfigFile) -> dict[str, object]:
+    """What all trials of a study must have in common, for JSON.
+
+    It is the same on every machine: a digest of the config without the paths of its files, and one
+    of each file's content.
+    """
+    return {
+        "config": sha256(_plain(file.config).encode()).hexdigest(),
+        "data": [fingerprint(path)["sha256"] for path in data_files(file)],
+    }
+
+
+def write_origin(draft: Draft, file: ConfigFile, resolved: Config) -> None:
+    """Stores what the search is made from.
+
+    Args:
+        draft: the run.
+        file: the config as given.
+        resolved: the same with paths that lead to the same files from the run folder.
+    """
+    draft.write_config(file.text)
+    draft.write_resolved(dump_config(resolved))
+    threads = resolved.threads if isinstance(resolved.threads, int) else os.cpu_count() or 1
+    environment = collect_environment(
+        seed=resolved.seed, threads=threads, device=resolved.device, data=data_files(file)
+    )
+    draft.write_environment(environment)
+
+
+def _plain(config: Config) -> str:
+    fields = config.model_dump(mode="json", by_alias=True)
+    fields.update(_ASIDE)
+    fields["data"].update({name: _without_path(fields["data"][name]) for name in _PATHS})
+    return json.dumps(fields, sort_keys=True)
+
+
+def _without_path(source: object) -> object:
+    return source if isinstance(source, float) else source is not None

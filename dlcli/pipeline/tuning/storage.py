@@ -1,0 +1,152 @@
+"""A database in which many processes, also of several machines, keep the trials of one search."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dlcli.errors import TrainingError, UsageError
+from dlcli.pipeline.tuning.journal import JOURNAL
+from dlcli.pipeline.tuning.quiet import quiet_optuna
+from dlcli.runs import reason
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+
+BEAT = 20
+"""Seconds from one sign of life of a trial to the next, in a database."""
+GRACE = 90
+"""Seconds without one after which a trial's process is taken for dead."""
+
+_PAUSES = (0.1, 0.3, 1.0)
+"""Seconds to wait while another process makes the tables."""
+_MADE_BY_ANOTHER = re.compile(r"(?i)already exists|duplicate|unique constraint|locked")
+"""What databases say if two processes make the same tables at once."""
+_SECRET = re.compile(r"(?i)(pass|pwd|secret|token|key)")
+_DRIVERS = {
+    "psycopg": "pip install 'dlcli[postgresql]'",
+    "psycopg2": "write postgresql+psycopg:// and pip install 'dlcli[postgresql]'",
+    "MySQLdb": "write mysql+pymysql:// and pip install pymysql",
+    "pymysql": "pip install pymysql",
+}
+"""How what is missing is installed, by the module."""
+
+
+def open_database(url: str) -> BaseStorage:
+    """Opens a database that many processes share; the tables are made if there are none.
+
+    Args:
+        url: as SQLAlchemy has it, and Optuna: `postgresql+psycopg://user@host/name`.
+
+    Raises:
+        UsageError: if it can't be opened: a driver that is missing, a wrong URL, no such server.
+    """
+    with quiet_optuna(), explained(url):
+        from optuna.storages import RDBStorage
+        from sqlalchemy import make_url
+        from sqlalchemy.exc import DatabaseError
+
+        kind = make_url(url).get_backend_name()
+        options = {} if kind == "sqlite" else {"pool_pre_ping": True}
+        for pause in _PAUSES:
+            try:
+                return RDBStorage(url, options, heartbeat_interval=BEAT, grace_period=GRACE)
+            except DatabaseError as error:
+                if not _MADE_BY_ANOTHER.search(str(error)):
+                    raise
+            time.sleep(pause)
+        return RDBStorage(url, options, heartbeat_interval=BEAT, grace_period=GRACE)
+
+
+@contextmanager
+def explained(url: str) -> Iterator[None]:
+    """Says what is wrong with a database without telling its password.
+
+    Raises:
+        UsageError: for whatever SQLAlchemy and its drivers raise.
+    """
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except ValueError:  # it quotes a part of what it could not read, and may cut a password
+        raise UsageError(f"--storage {masked(url)}: can't be used: it is no URL") from None
+    except (SQLAlchemyError, ImportError, RuntimeError, OSError) as error:
+        if module := _missing_module(error):
+            way_out = _DRIVERS.get(module, f"pip install {module}")
+            message = f"needs the module {module}, which is not installed; {way_out}"
+        else:
+            message = f"can't be used: {_without_secrets(_first_line(error), url)}"
+        raise UsageError(f"--storage {masked(url)}: {message}") from None
+
+
+@contextmanager
+def kept_in(folder: Path, url: str | None) -> Iterator[None]:
+    """Says what is wrong where trials can't be kept any more.
+
+    Args:
+        folder: the run folder.
+        url: of the database, if they are kept in one.
+
+    Raises:
+        TrainingError: for a full disk, or a database that is gone.
+    """
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (StorageInternalError, SQLAlchemyError) as error:
+        told = _without_secrets(_first_line(error), url or "")
+        message = f"{url and masked(url)}: trials can't be kept there any more: {told}"
+        raise TrainingError(message) from None
+    except BrokenPipeError:
+        raise  # of who reads what is told
+    except OSError as error:
+        if url is not None or error.filename not in (None, str(folder / JOURNAL)):
+            raise
+        message = f"{folder / JOURNAL}: could not be stored: {reason(error)}; make room"
+        raise TrainingError(message) from error
+
+
+def masked(url: str) -> str:
+    """A URL without its password, for people and files."""
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        return "URL"  # whatever it is, there may be a password in it
+    query = {name: "***" if _SECRET.search(name) else text for name, text in parsed.query.items()}
+    shown = parsed.set(query=query).render_as_string(hide_password=True)
+    return shown.replace("%2A%2A%2A", "***")
+
+
+def _missing_module(error: BaseException | None) -> str | None:
+    """The module that isn't installed, if that is the cause of an error."""
+    while error is not None and not isinstance(error, ModuleNotFoundError):
+        error = error.__cause__ or error.__context__
+    return None if error is None else error.name
+
+
+def _first_line(error: BaseException) -> str:
+    """What is said first; SQLAlchemy's own errors name the driver's in brackets before it."""
+    cause = error.__cause__ if error.__cause__ is not None else error
+    text = str(getattr(cause, "orig", None) or cause).strip()
+    return re.sub(r"\s+", " ", text.partition("\n")[0]) or type(error).__name__
+
+
+def _without_secrets(text: str, url: str) -> str:
+    from sqlalchemy import make_url
+
+    with suppress(Exception):
+        parsed = make_url(url)
+        secrets = [parsed.password, *(v for k, v in parsed.query.items() if _SECRET.search(k))]
+        for secret in filter(None, map(str, secrets)):
+            text = text.replace(secret, "***")
+    return text.replace(url, masked(url)) if url else text

@@ -1,0 +1,206 @@
+"""What all trials of a search have in common: rows, parts and what they are judged by."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from dlcli.config import Config, ConfigFile, Dimension, Loss, Tune, dimensions_of, parse_path
+from dlcli.errors import ConfigError, Problem, did_you_mean
+from dlcli.metrics import (
+    HIGHER_IS_BETTER,
+    Scores,
+    score_binary,
+    score_classes,
+    score_labels,
+    score_numbers,
+)
+from dlcli.network import resolve_head
+from dlcli.pipeline.cross_validation.rounds import classes_of
+from dlcli.pipeline.events import Events
+from dlcli.pipeline.pool import Pool
+from dlcli.pipeline.tuning.goal import LOSS, Goal
+from dlcli.pipeline.tuning.grid import combinations
+from dlcli.pipeline.tuning.pruning import Steps, can_prune_at_epochs
+from dlcli.pipeline.workbench import Part, Workbench
+from dlcli.splitting import deal_folds
+from dlcli.tasks import TargetKind
+
+_NUMBERS = ("learning_rate", "weight_decay", "dropout", "l1", "l2", "factor", "seed", "epochs")
+"""Settings that programs are not made for, or for a few of their values only."""
+_MANY = 1_000
+"""Trials, if only time bounds them."""
+_TOO_MANY = 10_000
+"""Trials that hardly anybody can wish for."""
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """What all trials of a search have in common."""
+
+    file: ConfigFile
+    """The config, of which candidates are variants."""
+    tune: Tune
+    goal: Goal
+    dimensions: tuple[Dimension, ...]
+    parts: tuple[Part, ...]
+    """The rows to train on and to be judged by: a fold each, or all with the validation rows."""
+    bench: Workbench
+
+    @classmethod
+    def of(cls, file: ConfigFile, pool: Pool, events: Events) -> Work:
+        """That of a config and the rows that may choose.
+
+        Args:
+            file: the config, with what it searches for.
+            pool: the rows.
+            events: are told what is found in the rows.
+
+        Raises:
+            ConfigError: if there are no rows to judge by, or the metric is none of the target.
+            DataError: if there are too few rows for the folds.
+        """
+        tune = searched(file)
+        check_goal(file, pool.target)
+        parts = parts_of(pool, tune, file.config.seed)
+        bench = Workbench(pool, file.config, events, trainings_a_program(tune, len(parts)))
+        return cls(file, tune, Goal(tune.metric), dimensions_of(tune), parts, bench)
+
+    @property
+    def steps(self) -> Steps:
+        """When candidates are compared."""
+        return steps_of(self.file.config)
+
+    @property
+    def prunes_at_epochs(self) -> bool:
+        """Whether what epochs show can be compared."""
+        return can_prune_at_epochs(self.goal, self.dimensions)
+
+
+def searched(file: ConfigFile) -> Tune:
+    """What a config searches for.
+
+    Raises:
+        ConfigError: if it says nothing of that, or there would be no rows to judge by.
+    """
+    config = file.config
+    if config.tune is None:
+        message = (
+            "is missing: say what to vary, as in --set "
+            "'tune={space: {optimizer.learning_rate: {low: 1e-4, high: 1e-1, log: true}}}'"
+        )
+        raise ConfigError([Problem("tune", message)])
+    if config.tune.folds is None and not config.data.has_validation:
+        message = (
+            "is missing, and so are validation rows: there is nothing to judge candidates by; set "
+            "tune.folds: 5 or data.validation: 0.15"
+        )
+        raise ConfigError([Problem("tune.folds", message)])
+    return config.tune
+
+
+def most_trials(tune: Tune) -> int | None:
+    """How many trials there are at most; `None`: as many as there is time for.
+
+    What has been tried is not tried again, so there are no more than combinations of values.
+    """
+    bounds = [tune.most_trials, combinations(dimensions_of(tune))]
+    return min((bound for bound in bounds if bound is not None), default=None)
+
+
+def warn_of_many(tune: Tune, events: Events) -> None:
+    """Warns of a grid that is too large to be tried, and that nothing bounds."""
+    number = most_trials(tune)
+    if tune.trials is tune.time is None and number is not None and number > _TOO_MANY:
+        message = (
+            f"all {number:,} combinations will be tried; to try fewer, from all over the grid: "
+            "--set tune.trials=100, or --set tune.time=1h"
+        )
+        events.tell("warning", message=message)
+
+
+def trainings_a_program(tune: Tune, parts: int) -> int:
+    """About how many trainings will share a program, over which compiling it pays.
+
+    Candidates that differ only in numbers do.
+
+    Args:
+        tune: what is searched for.
+        parts: trainings of a candidate.
+    """
+    shapes = [each.size for each in dimensions_of(tune) if not _is_number(each)]
+    known = [size for size in shapes if size is not None]
+    if len(known) < len(shapes):
+        return parts
+    return parts * max(1, (most_trials(tune) or _MANY) // math.prod(known))
+
+
+def _is_number(dimension: Dimension) -> bool:
+    """Whether programs are not made for its values, see `dlcli.training.numbers`."""
+    return parse_path(dimension.path)[-1] in _NUMBERS
+
+
+def check_goal(file: ConfigFile, target: TargetKind) -> None:
+    """Refuses a metric that the target doesn't have.
+
+    Raises:
+        ConfigError: with those that it has.
+    """
+    goal = Goal(searched(file).metric)
+    known = metrics_of(target, resolve_head(file.config, target).loss)
+    if goal.name not in (LOSS, *known):
+        names = [f"val_{name}" for name in (LOSS, *known)]
+        hint = did_you_mean(goal.metric, names) or f"; allowed: {', '.join(names)}"
+        message = f"'{goal.metric}' is no metric of {target.name}{hint}"
+        raise ConfigError([Problem("tune.metric", message)])
+
+
+def metrics_of(target: TargetKind, loss: Loss) -> tuple[str, ...]:
+    """The metrics that a target has, by the loss that it is learned with."""
+    return tuple(name for name in _tried(target, loss) if name in HIGHER_IS_BETTER)
+
+
+def _tried(target: TargetKind, loss: Loss) -> Scores:
+    """The scores of some rows that might be."""
+    if target.labels:
+        marks = np.eye(len(target.labels))
+        return score_labels(marks, marks, None, names=target.labels)
+    count = len(target.classes)
+    if count == 2:
+        places = np.arange(2)
+        return score_binary(places, places / 2, None, probabilistic=loss.output != "margin")
+    if count:
+        return score_classes(np.arange(count), np.eye(count), None)
+    ones = np.ones((2, len(target.columns)))
+    return score_numbers(ones, ones, None, deviance=loss.name == "poisson")
+
+
+def parts_of(pool: Pool, tune: Tune, seed: int) -> tuple[Part, ...]:
+    """The rows to train on and to be judged by, the same for all candidates.
+
+    The rows of a fold also steer: early stopping looks at them, as it looks at validation rows when
+    the config is trained by itself. So what they say is a little too good; rows that took no part
+    at all, those of the test split or of outer folds, tell by how much.
+
+    Raises:
+        ConfigError: for more folds than rows.
+        DataError: for too few groups or times.
+    """
+    if tune.folds is None:
+        return (Part(pool.split.train, pool.split.validation),)
+    if tune.folds > pool.rows.rows:
+        message = f"expected at most {pool.rows.rows}, as many as there are rows, got {tune.folds}"
+        raise ConfigError([Problem("tune.folds", message)])
+    folds = deal_folds(pool.rows, pool.dealt, classes_of(pool), tune.folds, (seed, 1))
+    return tuple(Part(*(pool.rows.take(places) for places in fold)) for fold in folds)
+
+
+def steps_of(config: Config) -> Steps:
+    """When the candidates of a config are compared."""
+    dimensions = () if config.tune is None else dimensions_of(config.tune)
+    varied = [each for each in dimensions if each.path == "epochs"]
+    ends = [end for each in varied for end in (each.high, *each.labels)]
+    most = max([config.epochs, *(int(end) for end in ends if isinstance(end, int | float))])
+    return Steps(config.epochs, most)

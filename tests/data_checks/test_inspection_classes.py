@@ -1,0 +1,56 @@
+"""Classes with few rows, or with none to learn from."""
+
+from __future__ import annotations
+
+import pytest
+
+from dlcli.config import Target
+from dlcli.data_checks.classes import find_imbalance, find_rare_classes
+from dlcli.tasks import infer_target
+
+
+def labels(**counts):
+    return {"y": [name for name, count in counts.items() for _ in range(count)]}
+
+
+def kind(*tables):
+    return infer_target(Target(column="y"), tables)
+
+
+@pytest.mark.parametrize(("rows", "said"), [(9, True), (10, False)])
+def test_a_class_of_fewer_than_ten_rows_is_rare(rows, said, table):
+    train = table(labels(a=40, b=rows))
+    found = find_rare_classes({"train": train}, kind(train))
+    assert (found is not None) == said
+    assert not said or found.message == "classes with few rows: 'b' (9 rows)"
+
+
+def test_rows_of_all_sets_count(table):
+    train, test = table(labels(a=40, b=6)), table(labels(a=5, b=4))
+    assert find_rare_classes({"train": train, "test": test}, kind(train, test)) is None
+
+
+def test_a_class_that_only_held_out_rows_have_is_found(table):
+    train, test = table(labels(a=40, b=20)), table(labels(b=5, c=15))
+    found = find_rare_classes({"train": train, "test": test}, kind(train, test))
+    assert found.message == "classes without a training row: 'c' (15 rows)"
+    assert (found.rows, found.severity) == (15, "warning")
+
+
+def test_a_small_table_has_no_rare_classes(table):
+    train = table(labels(a=10, b=9))
+    assert find_rare_classes({"train": train}, kind(train)) is None
+
+
+@pytest.mark.parametrize(("rows", "said"), [(101, True), (100, False)])
+def test_more_than_ten_to_one_is_unbalanced(rows, said, table):
+    every = table(labels(a=rows, b=10))
+    found = find_imbalance(every, kind(every))
+    assert (found is not None) == said
+    assert not said or (found.severity, found.columns) == ("note", ("y",))
+
+
+def test_numbers_have_no_classes(table):
+    numbers = table({"y": [0.5 * at for at in range(30)]})
+    assert find_rare_classes({"train": numbers}, kind(numbers)) is None
+    assert find_imbalance(numbers, kind(numbers)) is None

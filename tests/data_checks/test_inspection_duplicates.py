@@ -1,0 +1,108 @@
+"""Rows that occur more than once, within a table and across a split."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dlcli.data_checks import duplicates
+from dlcli.data_checks.duplicates import find_duplicates_across, find_repeats
+
+ROWS = 100
+
+
+def plain(rows=ROWS):
+    """Rows that are all different."""
+    at = np.arange(rows)
+    classes = np.where(at % 3 == 0, "a", "b")
+    return {"x": at / 7, "name": [f"n{i % 50}" for i in at], "y": classes}
+
+
+def rows_of(columns, places):
+    return {name: [values[place] for place in places] for name, values in columns.items()}
+
+
+def test_rows_that_are_all_different_are_no_duplicates(sample):
+    assert find_repeats(sample(plain(), "y")) is None
+
+
+def test_repeated_rows_are_counted(sample):
+    found = find_repeats(sample(rows_of(plain(), [*range(ROWS), 4, 4, 5]), "y"))
+    assert (found.rows, found.severity) == (3, "note")
+    assert found.message == (
+        "rows that equal an earlier one in all features: 3 of 103 (2.91 %), "
+        "3 of them in the target, too"
+    )
+
+
+def test_from_one_row_in_twenty_on_it_is_a_warning(sample):
+    found = find_repeats(sample(rows_of(plain(), [*range(95), *range(5)]), "y"))
+    assert (found.rows, found.severity) == (5, "warning")
+
+
+def test_a_repeated_row_of_another_target_is_told_apart(sample):
+    columns = rows_of(plain(), [*range(ROWS), 3])
+    columns["y"][-1] = "b"  # row 3 has "a"
+    assert ", 0 of them in the target, too" in find_repeats(sample(columns, "y")).message
+
+
+def test_gaps_are_equal_and_zeros_of_either_sign(sample):
+    x = [*map(float, range(1, ROWS)), None, None, 0.0, -0.0]
+    assert find_repeats(sample({"x": x, "z": [*np.arange(99.0), 7, 7, 8, 8]})).rows == 2
+
+
+def test_an_ignored_column_hides_no_repetition(sample):
+    columns = rows_of(plain(), [*range(ROWS), 4])
+    columns["id"] = list(range(ROWS + 1))
+    assert find_repeats(sample(columns, "y", id="ignored")).rows == 1
+
+
+@pytest.mark.parametrize(("values", "said"), [(5, False), (11, True)])
+def test_rows_that_must_be_equal_by_chance_are_none(values, said, sample):
+    # 100 rows and 1 more: 5^4 = 625 combinations are fewer than 20 a row, 11^4 = 14641 are not.
+    digits = np.arange(ROWS) * values**4 // ROWS
+    columns = {f"x{place}": digits // values**place % values for place in range(4)}
+    repeated = {name: [*column, column[0]] for name, column in columns.items()}
+    assert (find_repeats(sample(repeated)) is not None) == said
+
+
+def test_held_out_rows_that_were_trained_on_are_counted(sample, table):
+    held_out = rows_of(plain(200), [3, 4, 5, *range(100, 117)])
+    held_out["y"][0] = "b"  # row 3 has "a"
+    found = find_duplicates_across(sample(plain(), "y"), {"test": table(held_out)})
+    assert (found.rows, found.severity) == (3, "warning")
+    assert found.message == (
+        "held-out rows that equal a training row in all features: 3 of 20 (15 %) of test, "
+        "1 of them with another target"
+    )
+
+
+def test_a_single_equal_row_is_a_note(sample, table):
+    held_out = table(rows_of(plain(200), [3, *range(100, 110)]))
+    found = find_duplicates_across(sample(plain(), "y"), {"validation": held_out})
+    assert (found.rows, found.severity) == (1, "note")
+
+
+def test_other_rows_are_no_duplicates(sample, table):
+    held_out = table(rows_of(plain(200), range(100, 200)))
+    assert find_duplicates_across(sample(plain(), "y"), {"test": held_out}) is None
+
+
+def test_a_number_is_the_same_in_text(sample, table):
+    held_out = rows_of(plain(200), [3, 4, 5, *range(100, 110)])
+    held_out["x"] = [f"{float(value)!r}0" for value in held_out["x"]]
+    assert find_duplicates_across(sample(plain(), "y"), {"test": table(held_out)}).rows == 3
+
+
+def test_of_many_training_rows_only_those_are_compared_that_may_be_equal(
+    sample, table, monkeypatch
+):
+    monkeypatch.setattr(duplicates, "_MOST_COMPARED", 50)
+    held_out = table(rows_of(plain(200), [97, 98, 99, *range(150, 160)]))
+    found = find_duplicates_across(sample(plain(150), "y"), {"test": held_out})
+    assert found.rows == 3
+
+
+def test_held_out_values_that_are_no_numbers_are_left_to_the_encoding(sample, table):
+    held_out = table({"x": ["one"], "name": ["n1"], "y": ["a"]})
+    assert find_duplicates_across(sample(plain(), "y"), {"test": held_out}) is None

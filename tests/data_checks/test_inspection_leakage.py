@@ -1,0 +1,115 @@
+"""Columns that give the target away."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dlcli.config import Numeric, Target
+from dlcli.data_checks.leakage import find_leakage
+from dlcli.data_checks.sample import draw_sample
+from dlcli.encoding import Decision
+from dlcli.tasks import infer_target
+
+ROWS = 1000
+NOISE = np.random.default_rng(3).normal(size=(4, ROWS))
+"""Numbers that have nothing to do with each other."""
+CLASSES = np.where(NOISE[0] > 0, "yes", "no")
+
+
+def leaks(found):
+    return found.columns if found else ()
+
+
+def test_a_category_that_is_the_class_by_another_name_is_found(sample):
+    closed = np.where(CLASSES == "yes", "closed", "open")
+    found = find_leakage(sample({"x": NOISE[1], "status": closed, "y": CLASSES}, "y"))
+    assert found is not None
+    assert found.message == "one column alone predicts nearly all of the target: 'status' (100 %)"
+    assert found.severity == "warning"
+
+
+def test_a_number_that_parts_the_classes_is_found(sample):
+    score = np.where(CLASSES == "yes", 10.0, 0.0) + NOISE[2]
+    assert leaks(find_leakage(sample({"x": NOISE[1], "score": score, "y": CLASSES}, "y"))) == (
+        "score",
+    )
+
+
+def test_a_gap_that_tells_the_class_is_found(sample):
+    days = [x if name == "yes" else None for x, name in zip(NOISE[2], CLASSES, strict=True)]
+    assert leaks(find_leakage(sample({"x": NOISE[1], "days": days, "y": CLASSES}, "y"))) == (
+        "days",
+    )
+
+
+@pytest.mark.parametrize("curve", [lambda y: 3 * y - 5, np.exp, lambda y: y.round(1)])
+def test_a_number_that_the_target_follows_from_is_found(curve, sample):
+    columns = {"x": NOISE[1], "copy": curve(NOISE[0]), "y": NOISE[0]}
+    assert leaks(find_leakage(sample(columns, "y"))) == ("copy",)
+
+
+def test_a_category_whose_means_are_the_target_is_found(sample):
+    place = np.arange(ROWS) % 4
+    columns = {"x": NOISE[1], "town": [f"t{at}" for at in place], "y": place * 1.5}
+    assert leaks(find_leakage(sample(columns, "y"))) == ("town",)
+
+
+def test_a_name_that_no_other_row_has_is_none(sample):
+    names = [f"n{at}" for at in range(ROWS)]
+    columns = {"x": NOISE[1], "name": names, "y": CLASSES}
+    assert find_leakage(sample(columns, "y", name="categorical")) is None
+
+
+def test_a_row_number_in_no_order_is_none(sample):
+    columns = {"x": NOISE[1], "id": np.random.default_rng(0).permutation(ROWS), "y": CLASSES}
+    assert find_leakage(sample(columns, "y", id="numeric")) is None
+
+
+def test_a_good_predictor_that_errs_in_five_of_a_hundred_rows_is_none(sample):
+    told = CLASSES.copy()
+    told[::20] = "no"
+    assert find_leakage(sample({"x": NOISE[1], "told": told, "y": CLASSES}, "y")) is None
+
+
+def test_a_column_that_holds_for_nine_tenths_of_a_number_is_none(sample):
+    columns = {"x": NOISE[1], "near": NOISE[0] + NOISE[2] / 3, "y": NOISE[0]}
+    assert find_leakage(sample(columns, "y")) is None
+
+
+def test_a_lone_feature_is_not_suspected(sample):
+    assert find_leakage(sample({"x": NOISE[0], "y": 2 * NOISE[0]}, "y")) is None
+
+
+@pytest.mark.parametrize(("rows", "expected"), [(19, ()), (20, ("copy",))])
+def test_nothing_is_said_below_twenty_rows(rows, expected, sample):
+    y = NOISE[0][:rows]
+    assert leaks(find_leakage(sample({"x": NOISE[1][:rows], "copy": y, "y": y}, "y"))) == expected
+
+
+def test_an_ignored_column_is_not_suspected(sample):
+    columns = {"x": NOISE[1], "z": NOISE[2], "copy": NOISE[0], "y": NOISE[0]}
+    assert find_leakage(sample(columns, "y", copy="ignored")) is None
+
+
+def test_each_of_several_targets_is_looked_at(sample):
+    columns = {"x": NOISE[1], "copy": NOISE[3], "y": NOISE[0], "z": NOISE[3]}
+    assert leaks(find_leakage(sample(columns, ("y", "z"), x="numeric", copy="numeric"))) == (
+        "copy",
+    )
+
+
+def test_numbers_without_bounds_break_nothing(sample):
+    x = np.where(NOISE[1] > 0, 1e308, -1e308)
+    assert (
+        find_leakage(sample({"x": x, "z": NOISE[2], "y": 1e308 * np.sign(NOISE[0])}, "y")) is None
+    )
+
+
+def test_rows_without_a_label_are_a_class_of_their_own(table):
+    labels = np.where(NOISE[0] > 0, "a|b", None)
+    rows = table({"x": NOISE[1], "told": NOISE[0], "y": labels})
+    target = Target(column="y", type="multi_label", delimiter="|")
+    kind = infer_target(target, [rows])
+    decisions = {name: Decision(Numeric(), "declared") for name in ("x", "told")}
+    assert leaks(find_leakage(draw_sample(rows, decisions, kind))) == ("told",)

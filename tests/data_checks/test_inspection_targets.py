@@ -1,0 +1,94 @@
+"""Targets that hold something other than what is to be learned."""
+
+from __future__ import annotations
+
+import pytest
+
+from dlcli.config import Target
+from dlcli.data_checks import inspect_table
+from dlcli.data_checks.targets import find_constant_target, find_odd_classes, find_two_numbers
+from dlcli.tasks import TargetKind, infer_target
+
+X = [1.5, 2.0, 4.0, 8.0] * 6
+
+
+def test_a_number_that_is_always_the_same_leaves_nothing_to_learn(sample):
+    found = find_constant_target(sample({"x": X, "y": [3.5] * 24}, "y"))
+    assert found.message == "the same target in all rows: 'y'"
+    assert (found.severity, found.rows) == ("warning", 24)
+
+
+def test_of_several_targets_only_the_constant_ones_are_named(sample):
+    columns = {"x": X, "a": [0, 1] * 12, "b": [0] * 24}
+    assert find_constant_target(sample(columns, ("a", "b"))).columns == ("b",)
+
+
+@pytest.mark.parametrize("target", [[3.5] * 23 + [4], ["a", "b"] * 12])
+def test_other_targets_are_not_constant(target, sample):
+    assert find_constant_target(sample({"x": X, "y": target}, "y")) is None
+
+
+def test_numbers_with_a_word_among_them_are_hardly_classes(sample):
+    prices = [*map(str, range(23)), "NA"]
+    found = find_odd_classes(sample({"x": X, "y": prices}, "y"))
+    assert found.message == (
+        "a target taken for 24 classes: 'y' (95.8 % are numbers, 'NA' in 1 row is not; say "
+        'data.missing: ["NA"])'
+    )
+    assert found.severity == "warning"
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ([f"{kilos} kg" for kilos in range(12)] * 2, "numbers with a unit, as '0 kg'"),
+        ([f"2024-01-{day}" for day in range(10, 22)] * 2, "dates as 2024-01-10"),
+    ],
+)
+def test_amounts_and_dates_are_hardly_classes(target, said, sample):
+    assert said in find_odd_classes(sample({"x": X, "y": target}, "y")).message
+
+
+@pytest.mark.parametrize(
+    "target", [["a", "b"] * 12, ["007", "012"] * 12, [True, False] * 12, [0, 1] * 12]
+)
+def test_names_codes_and_flags_are_classes(target, sample):
+    assert find_odd_classes(sample({"x": X, "y": target}, "y")) is None
+
+
+def test_what_was_declared_is_not_doubted(sample, table):
+    columns = {"x": X, "y": [*map(str, range(23)), "NA"]}
+    kind = infer_target(Target(column="y", type="categorical"), [table(columns)])
+    assert isinstance(kind, TargetKind)
+    declared = sample(columns, "y")
+    assert find_odd_classes(type(declared)(**{**vars(declared), "target": kind})) is None
+
+
+def test_numbers_without_bounds_are_found(table):
+    columns = {"x": [*map(str, X[1:]), "inf"], "z": [1e39, *X[1:]], "y": ["a", "b"] * 12}
+    found = inspect_table(table(columns), "y").findings
+    assert [finding.check for finding in found] == ["unbounded"]
+    assert found[0].message == "numbers that are infinite, or too large for 32 bits: 'x', 'z'"
+
+
+def test_numbers_that_are_the_same_once_they_are_rounded_leave_nothing_to_learn(sample):
+    target = [str(10**29 + at) for at in range(24)]
+    assert find_constant_target(sample({"x": X, "y": target}, "y")).columns == ("y",)
+
+
+def test_two_numbers_may_be_classes(sample):
+    found = find_two_numbers(sample({"x": X, "y": [-1, 1.5] * 12}, "y"))
+    assert found.message == "a target of two numbers: 'y' (-1 and 1.5)"
+    assert found.severity == "warning"
+
+
+@pytest.mark.parametrize("target", [[0, 1] * 12, [1, 2, 3] * 8, ["1", "a"] * 12, [2] * 24])
+def test_other_targets_are_no_two_numbers(target, sample):
+    assert find_two_numbers(sample({"x": X, "y": target}, "y")) is None
+
+
+def test_two_declared_numbers_are_not_doubted(sample, table):
+    columns = {"x": X, "y": [1, 2] * 12}
+    kind = infer_target(Target(column="y", type="numeric"), [table(columns)])
+    declared = sample(columns, "y")
+    assert find_two_numbers(type(declared)(**{**vars(declared), "target": kind})) is None

@@ -1,0 +1,201 @@
+"""Values that are not what they seem: codes for missing ones, odd words, dates, tails."""
+
+from __future__ import annotations
+
+import pytest
+
+from dlcli.config import Input, Log, Numeric, PiecewiseLinear
+from dlcli.data_checks.dates import find_outlying_dates
+from dlcli.data_checks.long_numbers import find_long_numbers
+from dlcli.data_checks.missing_codes import find_missing_codes, find_missing_words, find_zeros
+from dlcli.data_checks.odd_values import find_odd_values
+from dlcli.data_checks.ranges import find_wide_ranges
+from dlcli.data_checks.sample import draw_sample
+from dlcli.data_checks.spellings import find_spellings
+from dlcli.encoding import Decision
+
+AGES = list(range(20, 70)) * 2
+
+
+@pytest.mark.parametrize("code", [-999, -1, 999, 99999])
+def test_a_number_far_from_all_others_and_repeated_is_a_code(code, sample):
+    found = find_missing_codes(sample({"age": [*AGES, *[code] * 5]}))
+    assert (found.columns, found.rows, found.severity) == (("age",), 5, "warning")
+    assert f"'age' ({code} in 5 rows)" in found.message
+    assert f'data.missing: ["{code}"]' in found.advice
+
+
+@pytest.mark.parametrize(("code", "told"), [(-9, True), (-999, True), (-998, False)])
+def test_a_usual_code_need_not_be_far_if_no_other_number_is_negative(code, told, sample):
+    found = find_missing_codes(sample({"income": [*range(100, 2000, 19), *[code] * 5]}))
+    assert (found is not None) == told
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [*AGES, *[-999] * 4],
+        [*AGES, *[100] * 9],
+        [*range(-30, 30)] * 9,
+        [*range(-9, 70)] * 9,
+        [-1, 0, 1] * 99,
+        [0, 1000] * 50,
+        [*AGES, *[0] * 9],
+    ],
+    ids=[
+        "too few",
+        "not far",
+        "minus one among others",
+        "minus nine among others",
+        "signs",
+        "two values",
+        "zero",
+    ],
+)
+def test_other_numbers_are_no_codes(values, sample):
+    assert find_missing_codes(sample({"x": values})) is None
+
+
+def test_a_zero_far_below_all_measurements_is_noted(sample):
+    found = find_zeros(sample({"age": [*AGES, *[0] * 5]}))
+    assert (found.columns, found.severity) == (("age",), "note")
+
+
+@pytest.mark.parametrize(
+    "values", [[*range(30)] * 2, [0] * 99 + [x / 10 for x in range(1, 99)]], ids=["counts", "rain"]
+)
+def test_a_zero_that_other_values_come_near_is_an_amount(values, sample):
+    assert find_zeros(sample({"x": values})) is None
+
+
+def test_categories_named_like_missing_values_are_noted(sample):
+    found = find_missing_words(sample({"town": ["Rome", "?", "Unknown", "none"] * 9}))
+    assert found.message == (
+        "categories that are called as missing values are: 'town' (?, Unknown)"
+    )
+    assert found.advice.endswith('data.missing: ["?", "Unknown"]')
+
+
+def test_classes_named_like_missing_values_are_noted(sample):
+    found = find_missing_words(sample({"x": [1.5, 2, 4] * 9, "y": ["a", "b", "NA"] * 9}, "y"))
+    assert found.message == "categories that are called as missing values are: 'y' (NA)"
+
+
+def test_a_word_among_numbers_is_shown_with_its_row(sample):
+    found = find_odd_values(sample({"x": [*map(str, range(16)), "n/a", "17", "18"]}))
+    assert (found.rows, found.severity) == (1, "warning")
+    assert "'x' ('n/a' in row 17)" in found.message
+    assert found.advice == 'say data.missing: ["n/a"], or declare the column categorical'
+
+
+def test_a_mistyped_number_is_to_be_corrected(sample):
+    found = find_odd_values(sample({"x": [*map(str, range(30)), "1.2.3", "3O"]}))
+    assert "'x' ('1.2.3' in row 31 and 1 row more)" in found.message
+    assert found.advice.startswith("correct them")
+
+
+@pytest.mark.parametrize(
+    ("values", "types"),
+    [
+        (["1", "2", "x"] * 9, {}),
+        ([*map(str, range(30)), "x"], {"x": "categorical"}),
+        ([*map(str, range(30))], {"x": "categorical"}),
+    ],
+    ids=["many words", "declared", "none"],
+)
+def test_no_word_is_odd_where_words_are_usual_or_wanted(values, types, sample):
+    assert find_odd_values(sample({"x": values}, **types)) is None
+
+
+@pytest.mark.parametrize("day", ["1900-01-01", "9999-12-31"])
+def test_a_date_far_from_all_others_is_found(day, sample):
+    days = [f"2024-0{month}-1{day}" for month in range(1, 4) for day in range(9)]
+    found = find_outlying_dates(sample({"hired": [*days, day, day]}, hired="categorical"))
+    assert found.message == f"dates far from all others: 'hired' ({day} in 2 rows)"
+
+
+def test_dates_are_read_as_they_are_written(sample):
+    days = [f"1{day}.0{month}.2024" for month in range(1, 4) for day in range(9)]
+    found = find_outlying_dates(sample({"hired": [*days, "31.12.9999"]}))
+    assert found.message == "dates far from all others: 'hired' (31.12.9999 in 1 row)"
+
+
+def test_dates_near_each_other_and_other_words_are_not(sample):
+    days = [f"2024-0{month}-1{day}" for month in range(1, 4) for day in range(9)]
+    columns = {"hired": [*days, "2024-05-01"], "name": [f"n{i}" for i in range(28)]}
+    assert find_outlying_dates(sample(columns, hired="categorical", name="categorical")) is None
+
+
+def test_a_value_forty_deviations_out_is_a_warning_and_log_is_offered(sample):
+    found = find_wide_ranges(sample({"x": [*range(20)] * 100 + [5000]}), Input())
+    # Mean 11.99 and deviation 111.7: 5000 lies 44.65 deviations away.
+    assert "'x' (45 deviations)" in found.message
+    assert found.severity == "warning"
+    assert "scaling: log" in found.advice
+
+
+def test_a_negative_number_has_no_logarithm(sample):
+    found = find_wide_ranges(sample({"x": [*range(-10, 10)] * 10 + [5000]}), Input())
+    assert found.severity == "note"  # 14 deviations
+    assert "scaling: robust or quantile" in found.advice
+
+
+@pytest.mark.parametrize("values", [[*range(100)] * 9, [0] * 999 + [1]], ids=["even", "a flag"])
+def test_an_even_range_or_a_flag_is_not_wide(values, sample):
+    assert find_wide_ranges(sample({"x": values}), Input()) is None
+
+
+@pytest.mark.parametrize("said", [{"scaling": Log()}, {"encoding": PiecewiseLinear()}])
+def test_what_brings_tails_nearer_is_enough(said, sample, table):
+    values = [*range(20)] * 100 + [5000]
+    assert find_wide_ranges(sample({"x": values}), Input(**said)) is None
+    declared = {"x": Decision(Numeric(**said), "declared")}
+    own = draw_sample(table({"x": values}), declared, None)
+    assert find_wide_ranges(own, Input()) is None
+
+
+def test_spellings_of_one_word_are_found_in_features_and_target(sample):
+    columns = {"sex": ["male", "Male", "female"] * 2, "y": ["very good", "Very Good", "bad"] * 2}
+    found = find_spellings(sample(columns, "y"))
+    assert found.columns == ("sex", "y")
+    assert "'sex' ('male', 'Male'), 'y' (" in found.message
+
+
+def test_different_words_are_no_spellings(sample):
+    assert find_spellings(sample({"sex": ["male", "female", "mail"]})) is None
+
+
+@pytest.mark.parametrize(
+    ("values", "example"),
+    [
+        ([str(10**29 + at % 9) for at in range(30)], "100000000000000000000000000000"),
+        ([2**53 - 1, 2**53 + 1] * 15, "9007199254740993"),
+        ([f"-{2**53 + 1}", "5"] * 15, "-9007199254740993"),
+    ],
+)
+def test_whole_numbers_that_are_rounded_are_rather_names(values, example, sample):
+    found = find_long_numbers(sample({"code": values}, code="numeric"))
+    assert found.message == (
+        f"whole numbers with more digits than can be told apart: 'code' ('{example}')"
+    )
+    assert found.advice == "if they are names of something, let them be 'ignored' or 'categorical'"
+    assert found.severity == "warning"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["9007199254740992", "1"] * 15,
+        ["1e29", "2e29", "1.5e29"] * 10,
+        ["9007199254740993.5", "1"] * 15,
+        ["100000000000000000000", "1"] * 15,
+        [1e29, 2e29, 3.7e29] * 10,
+    ],
+)
+def test_amounts_may_be_large(values, sample):
+    assert find_long_numbers(sample({"code": values}, code="numeric")) is None
+
+
+def test_a_name_of_long_digits_is_not_doubted(sample):
+    values = [str(10**29 + at % 9) for at in range(30)]
+    assert find_long_numbers(sample({"code": values}, code="categorical")) is None

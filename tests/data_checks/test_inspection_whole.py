@@ -1,0 +1,164 @@
+"""All checks together: what is shown of a table, and what training is told."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dlcli.config import Ignored, Input, Numeric, Target, load_config
+from dlcli.data_checks import inspect_split, inspect_table
+from dlcli.data_checks import sample as sampling
+from dlcli.encoding import Decision, choose_features, decide_types
+from dlcli.errors import UsageError
+from dlcli.splitting import Split
+from dlcli.tables import Table, read_table
+from dlcli.tasks import infer_target
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = sorted(ROOT.glob("configs/*.yaml"))
+NUMBER = Decision(Numeric(), "all numbers")
+
+
+def checks(findings):
+    return [finding.check for finding in findings]
+
+
+def test_each_column_is_shown_in_order_with_what_it_holds(table):
+    rows = table({"age": ["31", "", "45"], "y": ["a", "b", "a"], "town": ["x", "y", "x"]})
+    shown = inspect_table(rows, "y")
+    assert (shown.file, shown.rows, shown.target) == ("t.csv", 3, "y")
+    assert [(c.name, c.type) for c in shown.columns] == [
+        ("age", "numeric"),
+        ("y", "target"),
+        ("town", "categorical"),
+    ]
+    age = shown.columns[0].values
+    assert (age.missing, age.distinct, age.bounds) == (1, 2, (31.0, 45.0))
+
+
+def test_warnings_come_before_notes(table):
+    x = np.random.default_rng(1).normal(size=60)
+    columns = {"x": x, "half": [1.5] * 29 + [None] * 31, "copy": x.round(2), "y": x}
+    found = inspect_table(table(columns), "y").findings
+    assert [finding.severity for finding in found] == ["warning", "note"]
+    assert checks(found) == ["target_leakage", "gaps"]
+
+
+def test_a_target_that_is_no_column_is_a_mistake(table):
+    with pytest.raises(UsageError, match="t.csv: no column 'prize' in the table; did you mean"):
+        inspect_table(table({"price": [1, 2], "x": [1, 2]}), "prize")
+
+
+def test_a_target_that_training_would_refuse_is_a_finding(table):
+    found = inspect_table(table({"x": [1.5, 2, 4], "y": ["a", None, "b"]}), "y").findings
+    assert checks(found) == ["target"]
+    assert "t.csv: row 2, column 'y': the target is missing" in found[0].message
+
+
+def test_a_table_without_features_is_a_finding(table):
+    assert checks(inspect_table(table({"y": [1.5, 2, 4]}), "y").findings) == ["features"]
+
+
+def test_what_is_ignored_anyway_is_a_mere_note(table):
+    columns = {"id": np.arange(60), "c": [1] * 60, "x": np.random.default_rng(0).normal(size=60)}
+    found = inspect_table(table(columns)).findings
+    assert [(item.check, item.severity) for item in found] == [
+        ("identifiers", "note"),
+        ("constants", "note"),
+    ]
+    assert found[0].advice == "ignored, as long as input.features doesn't name it"
+
+
+def test_an_identifier_that_is_read_is_warned_of(table):
+    rows = table({"id": np.arange(60), "y": ["a", "b"] * 30})
+    kind = infer_target(Target(column="y"), [rows])
+    [found] = inspect_split(Split(rows, None, None), kind, {"id": NUMBER}, Input())
+    assert (found.check, found.severity) == ("identifiers", "warning")
+
+
+def test_training_is_told_warnings_only_and_each_once(table):
+    rng = np.random.default_rng(2)
+    y = rng.normal(size=200)
+    columns = {"x": rng.normal(size=200), "half": [1.5] * 50 + [None] * 150}
+    columns |= {"one": y, "two": -y, "id": np.arange(200.0), "y": y}
+    train = table(columns)
+    decisions = dict.fromkeys(("x", "half", "one", "two"), NUMBER)
+    decisions["id"] = Decision(Ignored(), "declared")
+    kind = infer_target(Target(column="y"), [train])
+    found = inspect_split(Split(train, None, None), kind, decisions, Input())
+    assert checks(found) == ["target_leakage"]
+    assert found[0].columns == ("one", "two")
+
+
+def test_held_out_rows_are_compared_with_training_rows(table):
+    rng = np.random.default_rng(2)
+    rows = table({"x": rng.normal(size=50), "z": rng.normal(size=50), "y": rng.normal(size=50)})
+    split = Split(rows.take(np.arange(40)), None, rows.take(np.arange(30, 50)))
+    kind = infer_target(Target(column="y"), [rows])
+    found = inspect_split(split, kind, {"x": NUMBER, "z": NUMBER}, Input())
+    assert checks(found) == ["duplicates_across_split"]
+    assert "10 of 20 (50 %) of test" in found[0].message
+
+
+def test_of_a_large_table_some_rows_are_looked_at_and_it_is_said(table, monkeypatch):
+    monkeypatch.setattr(sampling, "MOST_ROWS", 100)
+    x = np.random.default_rng(1).normal(size=300)
+    found = inspect_table(table({"x": x[::-1], "copy": 2 * x, "y": x}), "y").findings
+    assert found[0].check == "target_leakage"
+    assert found[0].message.endswith("'copy' (100 %) (in 100 rows looked at)")
+
+
+def test_a_lone_word_in_a_large_column_of_numbers_is_found(table, monkeypatch):
+    monkeypatch.setattr(sampling, "MOST_ROWS", 100)
+    z = [*map(str, range(999)), "n/a"]
+    rows = table({"x": np.random.default_rng(1).normal(size=1000), "z": z, "y": ["a", "b"] * 500})
+    found = inspect_table(rows, "y").findings
+    assert "odd_values" in checks(found)
+    assert "'z' ('n/a' in row 1000)" in found[checks(found).index("odd_values")].message
+
+
+def test_a_column_that_is_left_out_for_its_form_is_found(table):
+    kilos = [f"{number} kg" for number in range(11)]
+    found = inspect_table(table({"x": [*range(11)], "weight": kilos})).findings
+    assert checks(found) == ["doubtful_types"]
+    assert "'weight' (numbers with a unit, as '0 kg'; write the numbers alone)" in found[0].message
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_no_example_gives_an_alarm(path):
+    file = load_config(path)
+    data = file.config.data
+    table = read_table(file.resolve(data.train), data.missing)
+    kind = infer_target(data.target, [table])
+    chosen = choose_features(file.config.input, table.columns, data.reserved)
+    decisions = decide_types(chosen, table)
+    places = np.random.default_rng(0).permutation(table.rows)
+    held_out = table.take(np.sort(places[: table.rows // 4]))
+    split = Split(table.take(np.sort(places[table.rows // 4 :])), None, held_out)
+    assert inspect_split(split, kind, decisions, file.config.input) == []
+
+
+CELLS = st.one_of(
+    st.none(),
+    st.integers(-3, 3).map(str),
+    st.floats().map(repr),
+    st.sampled_from(["-999", "1e308", "-1e308", "?", "NA", " ", "2024-01-01", "9999-12-31", "Ä"]),
+    st.text(st.characters(exclude_categories=("Cs",)), max_size=3),
+)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(CELLS, CELLS, CELLS), min_size=1, max_size=60), st.integers(1, 20))
+def test_no_table_breaks_a_check(rows, times):
+    columns = dict(zip("abc", map(list, zip(*rows * times, strict=True)), strict=True))
+    numbers = np.arange(1, len(rows) * times + 1)
+    shown = inspect_table(Table("t.csv", pa.table(columns), numbers), "c")
+    json.dumps(asdict(shown), allow_nan=False)
+    assert all("\n" not in str(finding) for finding in shown.findings)

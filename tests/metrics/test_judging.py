@@ -1,0 +1,45 @@
+"""Whether a network is any better than the simplest models."""
+
+from __future__ import annotations
+
+import pytest
+
+from dlcli.metrics import judge
+
+
+def judged(mine, constant, metric="accuracy"):
+    found = judge(metric, mine, {"constant": constant})
+    return found.unbeaten, dict(found.hidden), found.is_rare
+
+
+@pytest.mark.parametrize(
+    ("other", "mine", "theirs", "hides"),
+    [
+        ("auc", 0.526, 0.5, True),  # 5.2 % of 0.5
+        ("auc", 0.524, 0.5, False),
+        ("balanced_accuracy", 0.54, 0.5, True),
+        ("log_loss", 0.94, 1.0, True),
+        ("log_loss", 0.96, 1.0, False),
+        ("log_loss", 1.2, 1.0, False),
+        ("macro_f1", 0.9, 0.1, False),
+        ("auc", None, 0.5, False),
+        ("auc", 0.9, None, False),
+    ],
+)
+def test_another_metric_saves_a_network_if_it_is_better_by_a_twentieth(other, mine, theirs, hides):
+    mine, theirs = {"accuracy": 0.9, other: mine}, {"accuracy": 0.9, other: theirs}
+    expected = ((), {"constant": other}) if hides else (("constant",), {})
+    assert judged(mine, theirs) == (*expected, True)
+
+
+def test_only_accuracy_hides_anything():
+    assert judged({"log_loss": 2.0, "auc": 0.9}, {"log_loss": 1.0, "auc": 0.5}, "log_loss") == (
+        ("constant",),
+        {},
+        False,
+    )
+
+
+def test_what_is_better_or_undefined_is_not_told_of():
+    assert judged({"accuracy": 0.6}, {"accuracy": 0.5}) == ((), {}, False)
+    assert judged({"accuracy": 0.6}, {"accuracy": None}) == ((), {}, False)

@@ -1,0 +1,30 @@
+"""A folder with a small table, and what is trained on it."""
+
+from __future__ import annotations
+
+import pytest
+
+from dlcli.pipeline.workbench import Workbench
+from tests.pipeline.cross_validation.small_rows import write_rows
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """A current folder of one's own, with rows.csv."""
+    monkeypatch.chdir(tmp_path)
+    write_rows()
+    return tmp_path
+
+
+@pytest.fixture
+def outcomes(monkeypatch):
+    """What each training came to, in turn."""
+    found = []
+    train = Workbench.train
+
+    def spied(self, *arguments):
+        found.append(train(self, *arguments))
+        return found[-1]
+
+    monkeypatch.setattr(Workbench, "train", spied)
+    return found

@@ -1,0 +1,47 @@
+"""Small tables, and what a cross-validation of them has trained on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from dlcli.config import load_config
+from dlcli.pipeline import Events, Plan, cross_validate
+from dlcli.pipeline.cross_validation.rounds import deal_rounds
+from dlcli.pipeline.pool import read_pool
+
+CONFIG = """\
+data: {train: rows.csv, target: y}
+hidden: []
+optimizer: {name: sgd, learning_rate: 0.1}
+epochs: 2
+batch_size: 8
+"""
+
+
+def write_rows(rows=20):
+    """Writes rows.csv: numbers x from 0, of which y is twice as much, and four groups in turn."""
+    lines = [f"{x},{'abcd'[x % 4]},{2 * x}" for x in range(rows)]
+    Path("rows.csv").write_text("\n".join(["x,group,y", *lines]) + "\n")
+
+
+def config_file(*settings, text=CONFIG):
+    Path("rows.yaml").write_text(text)
+    return load_config(Path("rows.yaml"), settings)
+
+
+def pool_and_rounds(plan, *settings):
+    """The rows that choose, and the folds that they are dealt out to."""
+    file = config_file(*settings)
+    pool = read_pool(file, Events(lambda *_: None))
+    return file.config, pool, deal_rounds(pool, plan, file.config.seed)
+
+
+def cv(*settings, folds=4, listener=lambda *_: None, text=CONFIG, output=None, **plan):
+    file = config_file(*settings, text=text)
+    return cross_validate(file, Plan(folds=folds, **plan), output, listener)
+
+
+def row_numbers(table):
+    return [] if table is None else np.asarray(table.row_numbers).tolist()

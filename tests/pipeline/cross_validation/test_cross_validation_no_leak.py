@@ -1,0 +1,81 @@
+"""What judges a network has had no part in its training: neither a fold's rows nor test rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dlcli.encoding import fit_encoding
+from dlcli.pipeline import CrossValidation, preparation
+from tests.pipeline.cross_validation.small_rows import cv, row_numbers
+
+
+def learned_means(outcomes):
+    """What each training took for the mean of x."""
+    return [outcome.predictor.encoding.features[0].scaling.offset for outcome in outcomes]
+
+
+def true_means(outcomes):
+    """The means of x over the rows that each training learned from: x counts rows from 0."""
+    return [np.mean(row_numbers(outcome.part.train)) - 1 for outcome in outcomes]
+
+
+def test_encodings_are_fitted_to_what_a_fold_learns_from(outcomes):
+    cv("input.features=[x]", "data.validation=0.2")
+    assert len(outcomes) == 4
+    assert learned_means(outcomes) == pytest.approx(true_means(outcomes))
+    assert len(set(learned_means(outcomes))) == 4
+
+
+def test_an_encoding_that_is_fitted_to_all_rows_is_caught(outcomes, monkeypatch):
+    whole = []
+
+    def leaky(decisions, section, table, target):
+        whole.append(table)
+        return fit_encoding(decisions, section, max(whole, key=lambda each: each.rows), target)
+
+    def read_pool(file, events):
+        pool = original(file, events)
+        whole.append(pool.rows)
+        return pool
+
+    from dlcli.pipeline.cross_validation import story
+
+    original = story.read_pool
+    monkeypatch.setattr(story, "read_pool", read_pool)
+    monkeypatch.setattr(preparation, "fit_encoding", leaky)
+    cv("input.features=[x]")
+    assert learned_means(outcomes) == pytest.approx([9.5] * 4)
+    assert learned_means(outcomes) != pytest.approx(true_means(outcomes))
+
+
+def test_a_category_that_gives_each_row_away_is_of_no_use_on_rows_that_were_held_out():
+    lot = np.random.default_rng(0).normal(size=40).round(3)
+    rows = "\n".join(f"name{row},{value}" for row, value in enumerate(lot))
+    Path("rows.csv").write_text(f"who,y\n{rows}\n")
+    settings = ("input.features={who: categorical}", "epochs=300", "optimizer.learning_rate=0.5")
+    found = CrossValidation.of(cv(*settings))
+    assert all(each.train_metrics["r2"] > 0.99 for each in found.results)
+    assert found.pooled["r2"].value < 0.01
+
+
+def told_of(name):
+    return CrossValidation.of(cv("data.test=0.3", "input.features=[x, group]", output=Path(name)))
+
+
+def test_no_number_depends_on_what_test_rows_hold(outcomes):
+    before = told_of("before")
+    seen = {row for outcome in outcomes for row in row_numbers(outcome.part.train)}
+    seen |= {row for outcome in outcomes for row in row_numbers(outcome.part.held_out)}
+    assert (len(seen), before.set_aside) == (14, 6)
+    header, *lines = Path("rows.csv").read_text().splitlines()
+    poisoned = [
+        line if row in seen else f"{row}e30,unheard of,{-row}e30"
+        for row, line in enumerate(lines, start=1)
+    ]
+    Path("rows.csv").write_text("\n".join([header, *poisoned]) + "\n")
+    after = told_of("after")
+    ignored = {"results": {"__all__": {"seconds"}}}
+    assert after.model_dump(exclude=ignored) == before.model_dump(exclude=ignored)

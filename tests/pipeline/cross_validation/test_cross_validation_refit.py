@@ -1,0 +1,85 @@
+"""The config that trains on the rows of all folds does what was best in the folds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dlcli.config import dump_config, load_config
+from dlcli.pipeline import Events
+from dlcli.pipeline.cross_validation.refit import refit_config
+from tests.pipeline.cross_validation.small_rows import config_file
+
+STEERED = ("data.validation=0.2", "epochs=100", "early_stopping={patience: 3}")
+WARNING = (
+    "refit.yaml: learning_rate_schedule waits for validation rows, which are learned from there; "
+    "the rate stays as it is"
+)
+
+
+def refitted(*settings, epochs=30):
+    """The config of a refit as it is read again, and the warnings."""
+    told = []
+    events = Events(lambda _, fields: told.append(fields["message"]))
+    made = refit_config(config_file(*settings).config, epochs, events)
+    Path("refit.yaml").write_text(dump_config(made))
+    return load_config(Path("refit.yaml")).config, told
+
+
+def test_it_learns_from_validation_rows_for_the_best_number_of_epochs():
+    config, told = refitted(*STEERED)
+    assert (config.data.validation, config.data.train_on_validation) == (0.2, True)
+    assert (config.epochs, config.early_stopping, told) == (30, None, [])
+
+
+def test_a_file_for_validation_is_kept():
+    Path("more.csv").write_text("x,group,y\n100,a,200\n")
+    config, _ = refitted("data.validation=more.csv", "epochs=100", "early_stopping={patience: 3}")
+    assert (config.data.validation, config.data.train_on_validation) == ("more.csv", False)
+    assert config.early_stopping is None
+
+
+@pytest.mark.parametrize(
+    ("schedule", "wanted"),
+    [
+        (
+            "{name: piecewise_constant, boundaries: [10, 60], values: [0.1, 0.01]}",
+            {"name": "piecewise_constant", "boundaries": (10,), "values": (0.1,)},
+        ),
+        (
+            "{name: piecewise_constant, boundaries: [30], values: [0.1]}",
+            {"name": "constant"},
+        ),
+        (
+            "{name: cosine_decay, warmup_epochs: 5}",
+            {"name": "cosine_decay", "warmup_epochs": 5.0, "decay_epochs": 95.0, "alpha": 0.0},
+        ),
+        (
+            "{name: cosine_decay, warmup_epochs: 40, decay_epochs: 50}",
+            {"name": "cosine_decay", "warmup_epochs": 29.0, "decay_epochs": 50.0, "alpha": 0.0},
+        ),
+        ("constant", {"name": "constant"}),
+    ],
+)
+def test_a_schedule_does_what_it_did_in_the_first_epochs(schedule, wanted):
+    config, told = refitted(*STEERED, f"learning_rate_schedule={schedule}")
+    assert (config.learning_rate_schedule.model_dump(), told) == (wanted, [])
+
+
+def test_a_schedule_that_waits_for_validation_rows_is_left_out_with_a_warning():
+    config, told = refitted(*STEERED, "learning_rate_schedule=reduce_on_plateau")
+    assert (config.learning_rate_schedule.name, told) == ("constant", [WARNING])
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        (*STEERED, "learning_rate_schedule={name: reduce_on_plateau, monitor: loss}"),
+        ("data.validation=rows.csv", "epochs=100", "learning_rate_schedule=reduce_on_plateau"),
+    ],
+    ids=["the training loss", "a file"],
+)
+def test_one_that_waits_for_what_is_there_is_kept(settings):
+    config, told = refitted(*settings)
+    assert (config.learning_rate_schedule.name, told) == ("reduce_on_plateau", [])

@@ -1,0 +1,199 @@
+"""A cross-validation that is ended anywhere goes on, and comes to what an undisturbed one does."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import dlcli as package
+from dlcli.errors import Interrupted, RunError
+from dlcli.pipeline import CrossValidation, resume_cross_validation
+from dlcli.runs import open_run
+from tests.pipeline.cross_validation.small_rows import cv
+
+SETTINGS = ("input.features=[x, group]", "data.validation=0.2", "data.test=0.2")
+START = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
+from dlcli.cli import main
+main(prog_name="dlcli")
+"""
+"""Tests may run where signals are ignored, as in the background of a shell."""
+
+
+class Killed(BaseException):
+    """The end of the process, as far as a test in one process can have it."""
+
+
+def killed_at(count, event="fold", **options):
+    """Begins a cross-validation that ends as soon as it has told so many events."""
+    left = [count]
+
+    def listener(name, _):
+        left[0] -= name == event
+        if left == [0]:
+            raise Killed
+
+    with pytest.raises(Killed):
+        cv(*SETTINGS, listener=listener, **options)
+    [folder] = Path("runs").iterdir()
+    return folder
+
+
+def document(run):
+    return CrossValidation.of(run).model_dump(exclude={"results": {"__all__": {"seconds"}}})
+
+
+def check_equal(run, undisturbed):
+    run.verify()
+    assert document(run) == document(undisturbed)
+    assert run.read_predictions().equals(undisturbed.read_predictions())
+    for name in ("config.yaml", "resolved.yaml", "refit.yaml"):
+        assert (run.path / name).read_bytes() == (undisturbed.path / name).read_bytes(), name
+    assert sorted(os.listdir(run.path)) == sorted(os.listdir(undisturbed.path))
+
+
+@pytest.mark.slow
+def test_finished_folds_are_kept_and_the_end_is_that_of_an_undisturbed_one(outcomes):
+    folder = killed_at(3, repeats=2)
+    del outcomes[:]
+    told = []
+    run = resume_cross_validation(folder, lambda *each: told.append(each))
+    assert len(outcomes) == 5
+    assert ("kept", {"folds": 3, "of": 8}) in told
+    check_equal(run, cv(*SETTINGS, repeats=2, output=Path("runs/undisturbed")))
+
+
+def test_one_that_was_ended_after_its_last_fold_trains_none_again(outcomes):
+    folder = killed_at(4)
+    del outcomes[:]
+    check_equal(resume_cross_validation(folder), cv(*SETTINGS, output=Path("runs/undisturbed")))
+    assert len(outcomes) == 4  # those of the undisturbed one
+
+
+@pytest.mark.slow
+def test_one_that_was_ended_in_its_refit_goes_on_there():
+    folder = killed_at(1, "trained", refit=True)
+    assert open_run_fails(folder / "refit")
+    run = resume_cross_validation(folder)
+    undisturbed = cv(*SETTINGS, refit=True, output=Path("runs/undisturbed"))
+    check_equal(run, undisturbed)
+    for name in ("weights.npz", "metrics.json", "history.csv"):
+        ours, theirs = (each.path / "refit" / name for each in (run, undisturbed))
+        assert ours.read_bytes() == theirs.read_bytes(), name
+
+
+def open_run_fails(folder):
+    with pytest.raises(RunError, match="unfinished"):
+        open_run(folder)
+    return True
+
+
+def test_rows_that_have_changed_meanwhile_are_refused():
+    folder = killed_at(2)
+    Path("rows.csv").write_text(Path("rows.csv").read_text().replace("3,d,6", "3,d,7"))
+    with pytest.raises(RunError, match="rows.csv: has changed since the run began"):
+        resume_cross_validation(folder)
+
+
+def test_a_config_that_has_changed_meanwhile_is_refused():
+    folder = killed_at(2)
+    config = (folder / "resolved.yaml").read_text()
+    (folder / "resolved.yaml").write_text(config.replace("epochs: 2", "epochs: 3"))
+    with pytest.raises(RunError) as caught:
+        resume_cross_validation(folder)
+    assert str(caught.value) == (
+        f"{folder}/folds/1: is of another config; restore the run from a copy, or train it again"
+    )
+
+
+def test_a_plan_that_is_malformed_is_refused():
+    folder = killed_at(2)
+    (folder / "folds" / "plan.json").write_text('{"folds": 1, "repeats": 1, "refit": false}')
+    with pytest.raises(RunError) as caught:
+        resume_cross_validation(folder)
+    assert str(caught.value) == (
+        f"{folder}: its plan is malformed at 'folds': Input should be greater than or equal to 2; "
+        "begin it again"
+    )
+
+
+def test_what_is_kept_of_other_rows_is_refused():
+    folder = killed_at(2)
+    (folder / "folds" / "plan.json").write_text('{"folds": 3, "repeats": 1, "refit": false}')
+    with pytest.raises(RunError) as caught:
+        resume_cross_validation(folder)
+    assert str(caught.value) == (
+        f"{folder}: what is kept of fold 1 of repeat 1 is of other rows; begin the "
+        "cross-validation again"
+    )
+
+
+def test_a_training_is_no_cross_validation_to_go_on_with():
+    killed_at(1, "trained", refit=True)
+    with pytest.raises(RunError) as caught:
+        resume_cross_validation(Path("runs/rows-cv/refit"))
+    assert str(caught.value) == (
+        "runs/rows-cv/refit: is an unfinished training, not a cross-validation; go on with: dlcli "
+        "train --resume runs/rows-cv/refit"
+    )
+
+
+def test_a_signal_ends_it_after_what_is_finished():
+    def listener(event, _):
+        if event == "fold":
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(Interrupted) as caught:
+        cv(*SETTINGS, listener=listener)
+    assert caught.value.exit_code == 143
+    assert str(caught.value) == (
+        "SIGTERM after 1 of 4 folds; go on with: dlcli cv --resume runs/rows-cv"
+    )
+    assert sorted(os.listdir("runs/rows-cv/folds")) == ["1", "plan.json"]
+
+
+def test_a_signal_in_the_refit_says_how_the_cross_validation_goes_on():
+    def listener(event, fields):
+        if (event, fields.get("epoch")) == ("epoch", 1):
+            signal.raise_signal(signal.SIGTERM)  # SIGINT may be ignored where tests run
+
+    with pytest.raises(Interrupted) as caught:
+        cv(*SETTINGS, listener=listener, refit=True)
+    assert caught.value.exit_code == 143
+    assert str(caught.value).endswith("; go on with: dlcli cv --resume runs/rows-cv")
+
+
+@pytest.mark.slow
+def test_killed_for_good_it_goes_on(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(Path(package.__file__).parents[1]))
+    undisturbed = cv(*SETTINGS, output=Path("runs/undisturbed"))
+    settings = [part for setting in SETTINGS for part in ("--set", setting)]
+    code, _ = dlcli("rows.yaml", "--folds", "4", "--output", "runs/killed", *settings, kill="fold")
+    assert code == -signal.SIGKILL
+    code, told = dlcli("--resume", "runs/killed", kill="kept")
+    assert (code, told[-1]["of"]) == (-signal.SIGKILL, 4)
+    first = told[-1]["folds"]
+    code, told = dlcli("--resume", "runs/killed")
+    [last] = [event["folds"] for event in told if event["event"] == "kept"]
+    assert (code, 1 <= first <= last) == (0, True)
+    check_equal(open_run(Path("runs/killed")), undisturbed)
+
+
+def dlcli(*arguments, kill=None):
+    """Runs `dlcli cv`, until an event; its exit code and what it told."""
+    command, told = [sys.executable, "-c", START, "cv", *arguments, "--json"], []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout:
+            told.append(json.loads(line))
+            if told[-1]["event"] == kill:
+                process.kill()
+                break
+    return process.returncode, told

@@ -1,0 +1,205 @@
+"""What a cross-validation asks to bear in mind."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dlcli.config import EarlyStopping
+from dlcli.pipeline.selection import notes_of
+from dlcli.tasks import ClassTarget, LabelTarget
+from tests.comparison.hand_made import held_out, numbers, two_classes
+from tests.pipeline.selection.made_by_hand import failed, fold, folds
+
+ALWAYS = (
+    "the pooled intervals take the networks as they are and tell what other rows might show; those "
+    "over folds tell what training on other rows might, too"
+)
+
+
+def notes(results, held=None, *, split="random", rows=250, metric=None, stopping=None):
+    found = notes_of(
+        results,
+        held or [None] * len(results),
+        split=split,
+        rows=rows,
+        metric=metric,
+        stopping=stopping,
+    )
+    assert found[-1] == ALWAYS
+    return list(found[:-1])
+
+
+def test_there_is_nothing_to_bear_in_mind_but_what_intervals_are():
+    held = [decided(40), decided(42)]
+    assert notes(folds("accuracy", [0.8, 0.84]), held, metric="accuracy") == []
+
+
+def test_folds_that_failed_are_counted():
+    assert notes([fold(1, {}), failed(2), failed(3)]) == [
+        "2 of 3 folds failed, and figures are of the others; a network trained on all rows may "
+        "fail, too"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("metric", "values", "constant"),
+    [("accuracy", [0.9, 0.8, 0.5], 0.5), ("mae", [1.0, 1.5, 2.1], 2.0)],
+)
+def test_folds_in_which_columns_are_of_no_use_are_counted(metric, values, constant):
+    results = [
+        fold(at, {metric: value}, constant={metric: constant}) for at, value in enumerate(values)
+    ]
+    assert notes(results, metric=metric) == [
+        "in 1 of 3 folds the network is no better than a model that looks at no column, by "
+        f"{metric}"
+    ]
+    assert notes(results, metric=None) == []
+
+
+def decided(right, rows=50):
+    """Rows of two classes in turn, of which so many are told right."""
+    truth = np.arange(rows) % 2
+    return two_classes(truth, np.where(np.arange(rows) < right, truth, 1 - truth) * 0.8 + 0.1)
+
+
+def test_folds_that_differ_by_more_than_their_rows_explain_are_told_of():
+    held = [decided(45), decided(45), decided(20)]
+    results = folds("accuracy", [0.9, 0.9, 0.4])
+    assert notes(results, held, metric="accuracy") == [
+        "accuracy goes from 0.4 to 0.9 over folds, by more than chance deals out rows: training "
+        "differs from fold to fold, or rows of a kind lie together; if they come in groups, set "
+        "data.split: {name: group, column: ...}"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("split", "reason"),
+    [
+        ("time", "earlier folds learn from fewer rows, and times may differ"),
+        ("group", "training differs from fold to fold, or groups do"),
+    ],
+)
+def test_of_times_and_groups_folds_differ_for_reasons_of_their_own(split, reason):
+    held = [decided(45), decided(45), decided(20)]
+    found = notes(folds("accuracy", [0.9, 0.9, 0.4]), held, metric="accuracy", split=split)
+    assert found[0] == (
+        "accuracy goes from 0.4 to 0.9 over folds, by more than chance deals out rows: " + reason
+    )
+
+
+@pytest.mark.parametrize(("worst", "differs"), [(1.6, False), (1.7, True)])
+def test_folds_are_set_against_the_variance_that_their_rows_have_together(worst, differs):
+    """If half of 50 errors are 0 and half 2 m, their mean is m, and s² is m² / 50.
+
+    Of folds with 1, 1 and m so S² = 50 (2 + m²) / 147 and Q = 98 (m - 1)² / (2 + m²), which is 7.7
+    and 9.8; chi-squared of two degrees of freedom is 9.2 or more in 1 of 100.
+    """
+    means = [1.0, 1.0, worst]
+    held = [numbers(np.zeros(50), np.arange(50) % 2 * 2 * mean) for mean in means]
+    assert (notes(folds("mae", means), held, metric="mae") != []) is differs
+
+
+def test_folds_that_differ_by_what_50_rows_leave_open_are_not():
+    held = [decided(45), decided(42), decided(39)]
+    assert notes(folds("accuracy", [0.9, 0.84, 0.78]), held, metric="accuracy") == []
+
+
+def test_only_the_folds_of_one_dealing_are_told_apart():
+    """All repeats together are dealt the same rows again."""
+    results = [fold(1, {"accuracy": 0.9}), fold(1, {"accuracy": 0.4}, repeat=2)]
+    assert notes(results, [decided(45), decided(20)], metric="accuracy") == []
+
+
+CHANCE = {
+    "mae": lambda generator: numbers(np.zeros(30), generator.normal(size=30)),
+    "mse": lambda generator: numbers(np.zeros(30), generator.lognormal(size=30)),
+    "rmse": lambda generator: numbers(np.zeros(30), generator.lognormal(size=30)),
+    "auc": lambda generator: scored(generator, generator.random(30) < 0.3),
+}
+
+
+def scored(generator, truth):
+    outputs = 1 / (1 + np.exp(-generator.normal(size=30) - 1.5 * truth))
+    return two_classes(truth.astype(np.int64), outputs)
+
+
+@pytest.mark.parametrize("metric", CHANCE)
+def test_folds_alike_by_chance_are_seldom_told_apart(metric):
+    """The test is to be wrong in 1 of 100, also of a few rows and of errors that lie far out."""
+    generator, told = np.random.default_rng(0), 0
+    for _ in range(200):
+        held = [CHANCE[metric](generator) for _ in range(10)]
+        scores = [each.scores() for each in held]
+        results = [
+            fold(at, {name: each.get(name) for name in (metric, "mse")})
+            for at, each in enumerate(scores)
+        ]
+        told += any("over folds" in note for note in notes(results, held, metric=metric))
+    assert told <= 6
+
+
+def test_folds_of_few_rows_say_little_by_themselves():
+    results = [fold(1, {}, held_out=30), fold(2, {}, held_out=12)]
+    assert notes(results) == [
+        "a fold has no more than 12 rows, and says little by itself: go by the pooled figures"
+    ]
+    assert notes(results[:1]) == []
+
+
+def test_classes_that_a_fold_lacks_are_named():
+    target = ClassTarget(column="y", classes=("a", "b", "c"), stored="text")
+    held = [
+        held_out(target, np.array(truth), np.full((4, 3), 1 / 3))
+        for truth in ([0, 0, 1, 1], [0, 1, 0, 1], [0, 1, 2, 0])
+    ]
+    results = [fold(at, {}) for at in range(3)]
+    assert notes(results, held) == [
+        "rows of 'c' are missing from up to 2 of 3 folds, whose figures say nothing of them; "
+        "data.split: stratified gives each fold its share"
+    ]
+    assert notes(results, held, split="stratified") == [
+        "rows of 'c' are missing from up to 2 of 3 folds, whose figures say nothing of them"
+    ]
+
+
+def test_labels_that_a_fold_lacks_are_named():
+    target = LabelTarget(columns=("a", "b"), labels=("a", "b"), stored="integer")
+    held = [held_out(target, np.array([[1, 0], [0, 0]]), np.full((2, 2), 0.5)), None]
+    assert notes([fold(1, {}), fold(2, {})], held, split="stratified") == [
+        "rows of 'b' are missing from up to 1 of 1 fold, whose figures say nothing of them"
+    ]
+
+
+def test_a_metric_that_some_folds_lack_is_named():
+    results = [*folds("auc", [0.7, None]), failed(3)]
+    assert notes(results)[-1] == (
+        "auc is undefined in 1 of 2 folds: its mean over folds is that of the others"
+    )
+    assert notes(folds("auc", [None, None])) == []
+
+
+def test_rows_of_a_group_are_not_independent():
+    assert notes([fold(1, {})], split="group") == [
+        "the pooled intervals take rows for independent, though those of one group are alike, and "
+        "are too narrow: go by those over folds"
+    ]
+
+
+def test_of_times_the_earliest_rows_judge_nothing():
+    results = [fold(1, {}), fold(2, {}), fold(1, {}, repeat=2)]
+    assert notes(results, split="time", rows=150) == [
+        "each fold is judged by a network of earlier rows, the first by one of few; the earliest "
+        "50 rows judge nothing",
+        "the pooled intervals take rows for independent, though those of neighbouring times may be "
+        "alike, and may be too narrow",
+    ]
+
+
+def test_early_stopping_by_training_rows_says_nothing_of_overfitting():
+    stopping = EarlyStopping(monitor="loss")
+    assert notes([fold(1, {})], stopping=stopping) == [
+        "early stopping has watched loss of the training rows, which says nothing of overfitting: "
+        "set data.validation: 0.15 and early_stopping.monitor: val_loss"
+    ]
+    assert notes([fold(1, {}, validation=20)], stopping=EarlyStopping()) == []

@@ -1,0 +1,318 @@
+"""Every run says what the simplest models make of the same rows."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dlcli import training
+from dlcli.config import CompiledEngine, load_config
+from dlcli.encoding import HeldInputs, Rows
+from dlcli.encoding.stored import StoredInputs
+from dlcli.errors import DivergenceError, Interrupted, OutOfMemoryError
+from dlcli.pipeline import Events, linear, prepare, resume, train
+from dlcli.pipeline.linear import (
+    PARAMETERS,
+    batch_size,
+    is_affordable,
+    is_linear,
+    judging_rows,
+    linear_job,
+)
+from dlcli.pipeline.preparation import encode_sets
+from dlcli.training import Job, train_job
+
+LOT = np.random.default_rng(7)
+A, B, NOISE = LOT.normal(size=(3, 120))
+GRAPH = CompiledEngine(jit_compile=False)
+BEND = "hidden: [{units: 3, activation: tanh}]\n"
+SMALL = f"{BEND}epochs: 3\nbatch_size: 60\n"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write(config, data="target: y", **columns):
+    """Writes rows of the columns, and a config for them."""
+    names = list(columns)
+    lines = [",".join(map(str, row)) for row in zip(*columns.values(), strict=True)]
+    Path("rows.csv").write_text("\n".join([",".join(names), *lines]) + "\n")
+    Path("a.yaml").write_text(f"data: {{train: rows.csv, {data}}}\n{config}")
+    return load_config(Path("a.yaml"))
+
+
+def job_of(file):
+    """What a config trains, and its encoded rows by set."""
+    events = Events(lambda *_: None)
+    prepared = prepare(file, events)
+    encoded = encode_sets(file.config.data.weight, prepared, events)
+    head, target = prepared.head, prepared.encoding.target
+    rows = encoded["train"], encoded.get("validation")
+    return Job(file.config, prepared.network, head, target, *rows), encoded
+
+
+def fit(job):
+    """The weights of a job's linear baseline: kernel (inputs, outputs) and bias (outputs,)."""
+    weights = train_job(linear_job(job), GRAPH, lambda *_: None).weights
+    return weights["output/kernel"], weights["output/bias"]
+
+
+def least_squares(matrix, target, weights=None):
+    """Kernel and bias by NumPy, from the rows as they are encoded."""
+    roots = np.sqrt(np.ones(len(matrix)) if weights is None else weights)[:, np.newaxis]
+    design = np.column_stack([matrix, np.ones(len(matrix))]).astype(np.float64)
+    solution = np.linalg.lstsq(design * roots, target * roots, rcond=None)[0]
+    return solution[:-1], solution[-1]
+
+
+@pytest.mark.parametrize(
+    ("config", "data", "columns"),
+    [
+        (SMALL, "target: y", {"y": A - 2 * B + NOISE}),
+        (SMALL, "target: [y, z]", {"y": A - 2 * B + NOISE, "z": 50 * NOISE - A}),
+        (SMALL, "target: y, weight: w", {"y": A + NOISE, "w": np.arange(120) % 7}),
+        (f"{SMALL}output: {{scaling: none}}\n", "target: y", {"y": 1e5 + 3e4 * (A + NOISE)}),
+        (f"{SMALL}output: {{scaling: none}}\n", "target: y", {"y": 1e-3 * (A + NOISE)}),
+    ],
+    ids=["a number", "two numbers", "weighted", "far from 0", "very near 0"],
+)
+def test_of_numbers_the_linear_model_is_that_of_least_squares(config, data, columns):
+    job, encoded = job_of(write(config, data, a=A, b=3 * A + 2 * B, **columns))
+    rows = encoded["train"]
+    kernel, bias = fit(job)
+    wanted, offset = least_squares(rows.inputs.matrix, rows.target, rows.weights)
+    scale = float(rows.target.std(axis=0).max())
+    assert kernel == pytest.approx(wanted, abs=2e-3 * scale)
+    assert bias == pytest.approx(offset, abs=2e-3 * scale)
+
+
+def test_of_classes_the_linear_model_is_logistic_regression():
+    """At the least loss the predicted chances have the truth's moments: Xᵀ(p - y) = 0."""
+    job, encoded = job_of(write(SMALL, a=A, b=B, y=(A + NOISE > 0.3).astype(int)))
+    kernel, bias = fit(job)
+    matrix = np.column_stack([encoded["train"].inputs.matrix, np.ones(120)])
+    chance = 1 / (1 + np.exp(-(matrix @ np.append(kernel, bias))))
+    assert matrix.T @ (chance - encoded["train"].target) / 120 == pytest.approx(0, abs=1e-4)
+
+
+def test_of_counts_the_linear_model_is_poisson_regression():
+    counts = LOT.poisson(np.exp(3 + 0.5 * A))
+    job, encoded = job_of(write(SMALL, "target: {column: y, type: count}", a=A, b=B, y=counts))
+    kernel, bias = fit(job)
+    matrix = np.column_stack([encoded["train"].inputs.matrix, np.ones(120)])
+    mean = np.exp(matrix @ np.append(kernel, bias))
+    assert matrix.T @ (mean - counts) / counts.sum() == pytest.approx(0, abs=1e-3)
+
+
+def test_the_linear_model_has_the_weights_of_rows_and_classes_and_nothing_else_of_the_config():
+    file = write(
+        f"{BEND}output: {{kernel_regularizer: {{name: l2, l2: 9}}, use_bias: false}}\n"
+        "optimizer: {name: sgd, learning_rate: 1e-9}\nclass_weight: {1: 3.0}\n"
+        "epochs: 1\nbatch_size: 1\nmetrics: [auc]\nengine: keras\nprecision: mixed_bfloat16\n",
+        "target: y, weight: w",
+        a=A,
+        w=np.arange(120) % 3 + 1,
+        y=(A > 0).astype(int),
+    )
+    job = linear_job(job_of(file)[0])
+    config = job.config
+    assert (config.optimizer.name, config.learning_rate_schedule.name) == ("adam", "cosine_decay")
+    assert (config.epochs, config.batch_size, config.engine.name) == (1000, 120, "auto")
+    assert (config.precision, config.early_stopping, job.head.metrics) == ("float32", None, ())
+    assert config.output.kernel_regularizer is None
+    assert [weight.name for weight in job.network.weights] == ["output/kernel", "output/bias"]
+    assert job.loss_weights.tolist() == [
+        float((at % 3 + 1) * (3 if a > 0 else 1)) for at, a in enumerate(A)
+    ]
+
+
+def test_validation_rows_choose_the_best_epoch():
+    job = linear_job(job_of(write(SMALL, "target: y, validation: 0.25", a=A, y=A + NOISE))[0])
+    assert job.config.early_stopping.monitor == "val_loss"
+    assert job.config.early_stopping.patience == job.config.epochs
+
+
+@pytest.mark.parametrize(
+    ("rows", "width", "size", "updates"),
+    [
+        (4, 1, 4, 1000),
+        (512, 50, 512, 1000),
+        (100_000, 50, 512, 980),  # 5 epochs of 196 steps
+        (10_000_000, 50, 10_000, 1000),  # one epoch
+        (2_000, 5_000, 107, 1007),  # 53 epochs of 19 steps
+        (2_000, 1_000_000, 32, 1008),
+    ],
+)
+def test_there_are_about_a_thousand_steps_whatever_the_table(rows, width, size, updates):
+    assert batch_size(rows, width) == size
+    steps = -(-rows // size)
+    assert round(1000 / steps) * steps == updates
+
+
+@pytest.mark.parametrize(
+    ("rows", "epochs", "some"),
+    [
+        (16_777, 1_000, 16_777),
+        (16_778, 1_000, 16_777),  # 2²⁹ / (1,000 · 32)
+        (16_778, 32, 16_778),  # few epochs read them all
+    ],
+)
+def test_of_very_many_validation_rows_some_choose_the_best_epoch(rows, epochs, some):
+    numbers = np.arange(rows, dtype=np.float32)
+    whole = Rows(HeldInputs(numbers[:, np.newaxis]), numbers + 0.5, numbers + 0.25)
+    found = judging_rows(whole, epochs)
+    taken = found.inputs.matrix[:, 0]
+    assert (len(taken), len(np.unique(taken))) == (some, some)
+    assert (found.target == taken + 0.5).all()
+    assert (found.weights == taken + 0.25).all()
+    assert (judging_rows(whole, epochs).inputs.matrix == found.inputs.matrix).all()
+
+
+def test_the_rows_that_choose_are_the_same_on_disk(monkeypatch, tmp_path):
+    monkeypatch.setattr(linear, "NUMBERS", 0)
+    monkeypatch.setattr(linear, "ROWS", 5)
+    job = job_of(write(SMALL, "target: y, validation: 0.25", a=A, y=A + NOISE))[0]
+    held, matrix = job.validation, job.validation.inputs.matrix
+    matrix.tofile(tmp_path / "inputs")
+    on_disk = replace(held, inputs=StoredInputs(tmp_path / "inputs", matrix.shape))
+    found = judging_rows(on_disk, 100).inputs.matrix
+    assert found.shape == (5, 1)
+    assert (found == judging_rows(held, 100).inputs.matrix).all()
+
+
+def test_a_small_table_with_many_validation_rows_is_judged_by_some(monkeypatch):
+    monkeypatch.setattr(linear, "NUMBERS", 0)
+    monkeypatch.setattr(linear, "ROWS", 5)
+    job = job_of(write(SMALL, "target: y, validation: 0.25", a=A, y=A + NOISE))[0]
+    assert len(linear_job(job).validation.inputs) == 5
+    assert len(job.validation.inputs) == 30
+
+
+def baselines_of(config, data="target: y", **columns):
+    told = []
+    run = train(write(config, data, **columns), Path("run"), lambda *event: told.append(event))
+    return run, dict(told)
+
+
+@pytest.mark.parametrize(
+    "hidden", ["[]", "[{units: 2, activation: linear, batch_normalization: true, dropout: 0.1}]"]
+)
+def test_a_network_that_is_linear_itself_has_the_constant_alone_and_that_is_told(hidden):
+    run, told = baselines_of(f"hidden: {hidden}\nepochs: 1\n", a=A, y=A)
+    assert run.read_baselines().keys() == {"constant"}
+    assert told["baselines"]["models"] == ["constant"]
+    assert told["baselines"]["no_linear"] == "the network itself is linear"
+
+
+def test_every_set_of_rows_is_scored_with_the_metrics_of_the_network():
+    run, told = baselines_of(
+        SMALL, "target: y, validation: 0.25, test: 0.25", a=A, y=np.where(A > 0, "u", "v")
+    )
+    baselines, metrics = run.read_baselines(), run.read_metrics()
+    assert baselines.keys() == {"constant", "linear"}
+    for model in baselines.values():
+        assert {split: list(scores) for split, scores in model.items()} == {
+            split: list(scores) for split, scores in metrics.items()
+        }
+    assert told["result"]["baselines"] == baselines
+    assert baselines["constant"]["test"]["auc"] == 0.5
+    assert baselines["linear"]["test"]["accuracy"] > 0.9
+
+
+@pytest.mark.slow
+def test_equal_runs_have_equal_baselines_and_so_has_one_that_goes_on():
+    file = write(SMALL, "target: y, validation: 0.25", a=A, y=A + NOISE)
+    for name in ("one", "two"):
+        train(file, Path(name))
+
+    def end(event, fields):
+        if event == "baselines":
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        train(file, Path("three"), end)
+    resume(Path("three"))
+    one, *others = (Path(name, "baselines.json").read_bytes() for name in ("one", "two", "three"))
+    assert others == [one, one]
+
+
+def failing(error):
+    def train_job(*_):
+        raise error
+
+    return train_job
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (DivergenceError("training diverged: the loss became nan in epoch 3", 3), "it diverged"),
+        (OutOfMemoryError("training ran out of memory"), "it ran out of memory"),
+    ],
+)
+def test_a_linear_model_that_fails_is_left_out_with_one_warning(error, reason, monkeypatch):
+    file, whole, told = write(SMALL, a=A, y=A), training.train_job, []
+
+    def train_job(job, *rest):
+        if job.network.layers[:-1]:
+            return whole(job, *rest)
+        raise error
+
+    monkeypatch.setattr(training, "train_job", train_job)
+    run = train(file, Path("run"), lambda *event: told.append(event))
+    assert run.read_baselines().keys() == {"constant"}
+    warnings = [fields["message"] for event, fields in told if event == "warning"]
+    assert warnings == [f"there is no linear baseline: {error}"]
+    assert dict(told)["baselines"]["no_linear"] == reason
+
+
+def test_a_signal_ends_it_as_it_ends_training_and_the_run_goes_on(monkeypatch):
+    file, whole = write(SMALL, a=A, y=A + NOISE), training.train_job
+
+    def train_job(job, *rest):
+        if not job.network.layers[:-1]:
+            signal.raise_signal(signal.SIGINT)
+        return whole(job, *rest)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background
+    with monkeypatch.context() as patch, pytest.raises(Interrupted) as caught:
+        patch.setattr(training, "train_job", train_job)
+        train(file, Path("run"))
+    signal.signal(signal.SIGINT, before)
+    way_on = "go on with: dlcli train --resume run"
+    assert str(caught.value) == f"SIGINT after 3 epochs; {way_on}"
+    assert resume(Path("run")).read_baselines().keys() == {"constant", "linear"}
+
+
+def test_a_training_that_diverges_has_no_baselines():
+    config = f"{BEND}optimizer: {{name: sgd, learning_rate: 1e30}}\nepochs: 9\nbatch_size: 120\n"
+    with pytest.raises(DivergenceError):
+        train(write(config, a=A, y=A), Path("run"))
+    assert not Path("run/baselines.json").exists()
+
+
+def test_a_linear_model_that_is_far_larger_than_the_network_is_left_out():
+    file = write(SMALL, a=A, b=B, y=A)
+    network = job_of(file)[0].network
+    assert is_affordable(network)
+    wide = replace(network, front=replace(network.front, passing=tuple(range(PARAMETERS))))
+    assert not is_affordable(wide)
+    assert not is_linear(network)
+
+
+def test_the_rows_lie_on_the_device_once_for_both():
+    job, encoded = job_of(write(SMALL, a=A, y=A))
+    train_job(job, GRAPH, lambda *_: None)
+    simple = linear_job(job)
+    placed = dict(simple.placed)
+    assert [matrix.shape for matrix, _ in placed.values()] == [encoded["train"].inputs.matrix.shape]
+    train_job(simple, GRAPH, lambda *_: None)
+    assert list(simple.placed) == list(placed)
+    assert all(simple.placed[key][1] is held for key, (_, held) in placed.items())

@@ -1,0 +1,153 @@
+"""Rows dealt out to training, validation and test, and what is said of those that can't be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dlcli.config import load_config
+from dlcli.errors import ConfigError, DataError
+from dlcli.pipeline import train
+from dlcli.pipeline.dealing import deal
+from dlcli.pipeline.tables import read_sources, target_of
+from dlcli.splitting import Split
+
+SPLITS = ["random", "stratified", "{name: group, column: g}", "{name: time, column: x}"]
+EVERY = "data.train_on_validation=true"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def refusal(data: str, target: list[str]) -> str:
+    Path("d.csv").write_text(
+        "x,g,y\n" + "".join(f"{i},a,{y}\n" for i, y in enumerate(target)), "utf-8"
+    )
+    named = data if "target" in data else f"target: y, {data}"
+    config = f"data: {{train: d.csv, {named}}}\nhidden: []\nepochs: 1\n"
+    Path("c.yaml").write_text(config, "utf-8")
+    file = load_config(Path("c.yaml"))
+    sources = read_sources(file)
+    with pytest.raises(DataError) as caught:
+        deal(file, sources, target_of(file, sources))
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("data", "target", "message"),
+    [
+        (
+            "test: 0.5",
+            ["a", "b", "c"],
+            "d.csv: column 'y': each of the 3 classes is seen once; is it a number or a name?",
+        ),
+        (
+            "test: 0.5",
+            [*map(str, range(20)), "NA"],
+            "d.csv: column 'y': each of the 21 classes is seen once; 95.2 % are numbers, 'NA' in "
+            '1 row is not; say data.missing: ["NA"]',
+        ),
+        (
+            "test: 0.5, target: {column: y, type: categorical}",
+            [*map(str, range(20)), "NA"],
+            "d.csv: column 'y': each of the 21 classes is seen once; is it a number or a name?",
+        ),
+        (
+            "test: 0.75",
+            ["a", "a", "b", "b"],
+            "d.csv: column 'y': validation and test need 3 rows, but only 2 of 4 can leave "
+            "training, where each of 2 classes keeps one; give more rows, or hold out less",
+        ),
+        (
+            "test: 0.9, validation: 0.05",
+            ["1.5", "2.5"],
+            "d.csv: 2 rows are too few: validation takes 1, test 2, and training needs at least "
+            "1; give more rows, or hold out less",
+        ),
+        (
+            "test: 0.9, split: {name: time, column: x}",
+            ["1.5", "2.5"],
+            "d.csv: 2 rows are too few: validation takes 0, test 2, and training needs at least "
+            "1; give more rows, or hold out less",
+        ),
+        (
+            "test: 0.2, split: {name: group, column: g}",
+            ["1.5", "2.5", "3.5"],
+            "d.csv: column 'g': 1 group, expected at least 2: one for each set",
+        ),
+    ],
+)
+def test_the_file_and_column_are_named(data: str, target: list[str], message: str) -> None:
+    assert refusal(data, target) == message
+
+
+def write(split: str) -> None:
+    """A config that holds rows out of 40, whose column `x` counts them."""
+    lines = [f"{row},{row % 10},{'ab'[row % 2]}\n" for row in range(40)]
+    Path("d.csv").write_text("x,g,y\n" + "".join(lines), "utf-8")
+    Path("c.yaml").write_text(
+        f"data: {{train: d.csv, target: y, validation: 0.2, test: 0.2, split: {split}}}\n"
+        "hidden: []\nepochs: 2\n",
+        "utf-8",
+    )
+
+
+def dealt(*overrides: str) -> Split:
+    file = load_config(Path("c.yaml"), overrides)
+    sources = read_sources(file)
+    return deal(file, sources, target_of(file, sources))[0]
+
+
+def rows(split: Split) -> dict[str, list[float]]:
+    tables = {"train": split.train, "validation": split.validation, "test": split.test}
+    return {name: table.numbers("x").tolist() for name, table in tables.items() if table}
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_validation_rows_are_learned_from_in_the_order_of_the_file(split: str) -> None:
+    write(split)
+    apart, together = rows(dealt()), rows(dealt(EVERY))
+    assert together == {
+        "train": sorted(apart["train"] + apart["validation"]),
+        "test": apart["test"],
+    }
+    assert len(together["train"]) == 32
+
+
+def test_without_test_rows_every_row_is_learned_from() -> None:
+    write("random")
+    together = rows(dealt("data={train: d.csv, target: y, validation: 0.2}", EVERY))
+    assert together == {"train": [*range(40)]}
+
+
+def test_a_training_on_validation_rows_validates_by_none() -> None:
+    write("stratified")
+    told: list[dict[str, object]] = []
+    run = train(
+        load_config(Path("c.yaml"), [EVERY]),
+        listener=lambda event, fields: told.append(fields) if event == "data" else None,
+    )
+    assert [fields["rows"] for fields in told] == [{"train": 32, "test": 8}]
+    assert list(run.read_history()) == ["loss", "accuracy", "learning_rate"]
+    assert sorted(run.read_metrics()) == ["test", "train"]
+    again = load_config(run.resolved_path())
+    assert again.config.data.train_on_validation
+    assert again.config.data.validation == 0.2
+
+
+def test_a_split_without_shares_is_for_folds_and_leaves_all_rows_to_training() -> None:
+    write("{name: time, column: x}")
+    split = dealt("data={train: d.csv, target: y, split: {name: time, column: x}}")
+    assert rows(split) == {"train": [*range(40)]}
+
+
+def test_classes_of_a_number_are_refused_without_shares_too() -> None:
+    write("stratified")
+    with pytest.raises(ConfigError) as caught:
+        dealt("data={train: d.csv, target: x, split: stratified}")
+    assert str(caught.value) == (
+        "data.split: 'stratified' is for classes, and 'x' is a number; use random"
+    )

@@ -1,0 +1,65 @@
+"""What is kept of a run's predictions: every held-out row, and training rows up to a number."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dlcli.config import load_config
+from dlcli.pipeline import judging, train
+from dlcli.pipeline.judging import sample_places
+
+# Keras's own `Model.save` asks NumPy for a copy in the way of NumPy 1.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    rows = [f"{at},{2 * at},{1 + at % 3}\n" for at in range(40)]
+    (tmp_path / "t.csv").write_text("x,y,w\n" + "".join(rows))
+    path = tmp_path / "t.yaml"
+    path.write_text("data: {train: t.csv, target: y}\nhidden: []\nepochs: 1\n")
+    return path
+
+
+def test_a_run_without_held_out_rows_shows_the_predictions_of_training_rows(config: Path) -> None:
+    run = train(load_config(config), config.parent / "run")
+
+    assert not run.has("predictions.parquet")
+    sample = run.read_sample().to_pydict()
+    assert list(sample) == ["row", "split", "target", "prediction"]
+    assert sample["row"] == list(range(1, 41))
+    assert set(sample["split"]) == {"train"}
+    assert sample["target"] == [2.0 * at for at in range(40)]
+
+
+def test_the_weight_of_a_row_stands_beside_its_prediction(config: Path) -> None:
+    settings = ["data.weight=w", "data.test=0.25"]
+    run = train(load_config(config, settings), config.parent / "run")
+
+    for table in (run.read_predictions().to_pydict(), run.read_sample().to_pydict()):
+        assert table["weight"] == [float(1 + (row - 1) % 3) for row in table["row"]]
+
+
+def test_no_more_training_rows_are_kept_than_a_page_shows(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judging.sample_places, "__defaults__", (5,))
+    run = train(load_config(config), config.parent / "run")
+
+    sample = run.read_sample().to_pydict()
+    assert len(sample["row"]) == 5
+    assert sample["target"] == [2.0 * (row - 1) for row in sample["row"]]
+
+
+def test_a_sample_has_rows_of_the_whole_table_in_order_and_follows_from_the_seed() -> None:
+    places = sample_places(100_000, seed=1)
+
+    assert len(places) == 2_000
+    assert (np.diff(places) > 0).all()
+    # Each tenth of the table has a tenth of them, give or take five standard deviations.
+    assert (np.abs(np.bincount(places // 10_000, minlength=10) - 200) < 5 * 13.5).all()
+    assert (places == sample_places(100_000, seed=1)).all()
+    assert (places != sample_places(100_000, seed=2)).any()

@@ -1,0 +1,287 @@
+"""When a training is kept, and how a signal ends it."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from dlcli.errors import Interrupted, RunError
+from dlcli.pipeline.keeping import Keeper
+from dlcli.runs import Checkpoint
+
+SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
+
+
+@dataclass
+class Clock:
+    """Tells the time that it is set to."""
+
+    now: float = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+@dataclass
+class Draft:
+    """Stands for a run folder; it takes time to store something in it."""
+
+    clock: Clock
+    path: Path = Path("runs/iris")
+    takes: float = 0.0
+    stored: list[Checkpoint] = field(default_factory=list)
+
+    def write_checkpoint(self, checkpoint):
+        self.clock.now += self.takes
+        self.stored.append(checkpoint)
+
+    def read_checkpoint(self, kinds, serves):
+        return next(filter(serves, reversed(self.stored)), None)
+
+
+@dataclass
+class Snapshot:
+    """A snapshot after some epochs, without TensorFlow."""
+
+    epochs: int
+
+    @property
+    def arrays(self):
+        return {"model/0": np.full(2, self.epochs), "epoch": np.array(self.epochs)}
+
+    @property
+    def history(self):
+        return {"loss": [0.5] * self.epochs}
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def draft(clock):
+    return Draft(clock)
+
+
+@pytest.fixture
+def keeper(draft, clock):
+    """Keeps the run every 30 seconds."""
+    return Keeper(draft, 30, clock=clock)
+
+
+@pytest.fixture(autouse=True)
+def usual_handlers():
+    """Signals are heeded as in a shell's foreground, in which tests need not run."""
+    before = {number: signal.getsignal(number) for number in map(number_of, SIGNALS)}
+    for number in before:
+        signal.signal(number, signal.SIG_DFL)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def number_of(name):
+    return getattr(signal, name)
+
+
+class TestTime:
+    """A checkpoint is due some seconds after the one before, or its share of them."""
+
+    def test_the_first_is_due_after_the_seconds(self, keeper, clock):
+        clock.now = 29.9
+        assert not keeper.is_due
+        clock.now = 30
+        assert keeper.is_due
+
+    def test_the_next_is_due_after_as_many_more(self, keeper, clock):
+        clock.now = 42
+        keeper.keep(Snapshot(3))
+        clock.now = 71.9
+        assert not keeper.is_due
+        clock.now = 72
+        assert keeper.is_due
+
+    def test_storing_takes_at_most_a_tenth(self, keeper, clock, draft):
+        draft.takes = 5
+        clock.now = 42
+        keeper.keep(Snapshot(3))
+        clock.now = 42 + 5 + 49.9
+        assert not keeper.is_due
+        clock.now = 42 + 5 + 50
+        assert keeper.is_due
+
+    def test_what_is_given_is_stored_be_it_due_or_not(self, keeper, draft):
+        keeper.keep(Snapshot(0))
+        keeper.keep(Snapshot(2))
+        assert keeper.kept == 2
+        assert [checkpoint.history for checkpoint in draft.stored] == [
+            {"loss": []},
+            {"loss": [0.5, 0.5]},
+        ]
+        assert draft.stored[-1].arrays["model/0"].tolist() == [2, 2]
+
+
+class TestSignals:
+    """A signal ends training once a snapshot is stored."""
+
+    @pytest.mark.parametrize("name", SIGNALS)
+    def test_make_a_snapshot_due_that_is_the_last(self, name, keeper, draft):
+        with pytest.raises(Interrupted) as caught, keeper.heeding_signals():
+            assert not keeper.is_ending
+            signal.raise_signal(number_of(name))
+            assert keeper.is_ending
+            assert keeper.is_due
+            keeper.keep(Snapshot(3))
+            raise AssertionError("training went on")
+        assert caught.value.exit_code == 128 + number_of(name)
+        assert str(caught.value) == (
+            f"{name} after 3 epochs; go on with: dlcli train --resume runs/iris"
+        )
+        assert len(draft.stored) == 1
+
+    @pytest.mark.parametrize(
+        ("epochs", "words"), [(0, "0 epochs"), (1, "1 epoch"), (1200, "1,200 epochs")]
+    )
+    def test_are_told_with_what_is_done_and_a_command_to_paste(self, epochs, words, clock):
+        keeper = Keeper(Draft(clock, Path("my runs/a")), 30, clock=clock)
+        with pytest.raises(Interrupted) as caught, keeper.heeding_signals():
+            signal.raise_signal(signal.SIGTERM)
+            keeper.keep(Snapshot(epochs))
+        assert str(caught.value) == (
+            f"SIGTERM after {words}; go on with: dlcli train --resume 'my runs/a'"
+        )
+
+    def test_after_the_last_snapshot_end_it_as_well(self, keeper, draft):
+        told = "^SIGTERM after 7 epochs; "
+        with pytest.raises(Interrupted, match=told), keeper.heeding_signals():
+            keeper.keep(Snapshot(7))
+            signal.raise_signal(signal.SIGTERM)
+        assert len(draft.stored) == 1
+
+    def test_do_not_hide_what_has_gone_wrong(self, keeper):
+        with pytest.raises(ZeroDivisionError), keeper.heeding_signals():
+            signal.raise_signal(signal.SIGTERM)
+            raise ZeroDivisionError
+
+    @pytest.mark.parametrize("first", SIGNALS)
+    def test_of_which_ctrl_c_is_a_second_end_it_at_once(self, first, keeper):
+        with pytest.raises(KeyboardInterrupt), keeper.heeding_signals():
+            signal.raise_signal(number_of(first))
+            signal.raise_signal(signal.SIGINT)
+            raise AssertionError("training went on")
+
+    def test_of_which_another_is_a_second_wait_for_the_snapshot(self, keeper):
+        told = "^SIGHUP after 2 epochs; "
+        with pytest.raises(Interrupted, match=told), keeper.heeding_signals():
+            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGHUP)
+            keeper.keep(Snapshot(2))
+
+    @pytest.mark.parametrize("name", SIGNALS)
+    def test_that_are_ignored_stay_so(self, name, keeper):
+        signal.signal(number_of(name), signal.SIG_IGN)
+        with keeper.heeding_signals():
+            signal.raise_signal(number_of(name))
+            assert not keeper.is_due
+            keeper.keep(Snapshot(2))
+
+    @pytest.mark.parametrize("failure", [None, ValueError, KeyboardInterrupt])
+    def test_mean_afterwards_what_they_meant_before(self, failure, keeper):
+        handlers = {number_of(name): lambda *_: None for name in SIGNALS}
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        try:
+            with keeper.heeding_signals():
+                assert signal.getsignal(signal.SIGTERM) is not handlers[signal.SIGTERM]
+                if failure is not None:
+                    raise failure
+        except (ValueError, KeyboardInterrupt):
+            pass
+        assert {number: signal.getsignal(number) for number in handlers} == handlers
+
+    def test_are_not_heard_in_other_threads(self, keeper):
+        heard = []
+
+        def train():
+            with keeper.heeding_signals():
+                heard.append(signal.getsignal(signal.SIGTERM))
+                keeper.keep(Snapshot(2))
+
+        thread = threading.Thread(target=train)
+        thread.start()
+        thread.join()
+        assert heard == [signal.SIG_DFL]
+        assert keeper.kept == 1
+
+
+@pytest.mark.slow
+class TestEarlier:
+    """Training goes on from the newest checkpoint; loads TensorFlow."""
+
+    def test_there_is_none_in_a_new_run(self, draft):
+        told = []
+        assert Keeper(draft, 30, told.append).earlier(Job(), {}) is None
+        assert told == []
+
+    def test_it_is_told_after_how_many_epochs_it_goes_on(self, draft):
+        told = []
+        store(draft, 2)
+        found = Keeper(draft, 30, told.append).earlier(Job(), {})
+        assert (found.arrays, found.history) == (draft.stored[0].arrays, draft.stored[0].history)
+        assert told == [2]
+
+    @pytest.mark.parametrize(("until", "place"), [(None, 3), (3, 2), (2, 1), (1, 0)])
+    def test_it_is_not_past_the_end_of_the_job(self, until, place, draft):
+        for epochs, step in ((0, 0), (1, 2), (2, 4), (3, 1)):
+            store(draft, epochs, step)
+        found = Keeper(draft, 30).earlier(Job(until=until), {})
+        assert found.arrays is draft.stored[place].arrays
+
+    def test_there_is_none_if_all_are_past_the_end(self, draft):
+        store(draft, 3, 1)
+        told = []
+        assert Keeper(draft, 30, told.append).earlier(Job(until=3), {}) is None
+        assert told == []
+
+    def test_there_must_be_one_for_a_job_that_has_no_weights_to_begin_with(self, draft):
+        with pytest.raises(RunError) as caught:
+            Keeper(draft, 30).earlier(Job(can_begin=False), {})
+        message = "runs/iris: has no checkpoint to go on from; train it again"
+        assert str(caught.value) == message
+
+    def test_it_is_refused_if_it_makes_no_sense(self, draft):
+        told = []
+        store(draft, 2)
+        draft.stored[0].arrays["epoch"][...] = -5
+        with pytest.raises(RunError) as caught:
+            Keeper(draft, 30, told.append).earlier(Job(), {})
+        assert str(caught.value) == (
+            "runs/iris: its checkpoint stands at step 0 of 4 after -5 of 9 epochs; restore the run "
+            "from a copy, or train it again"
+        )
+        assert told == []
+
+
+@dataclass
+class Job:
+    """What a snapshot is compared with."""
+
+    until: int | None = None
+    can_begin: bool = True
+    steps = 4
+    columns = ("loss",)
+    config = SimpleNamespace(epochs=9)
+
+
+def store(draft, epochs, step=0):
+    """Stores a checkpoint of some steps after some epochs."""
+    arrays = {"epoch": np.array(epochs), "step": np.array(step)}
+    names = ("loss", "learning_rate") if epochs else ()
+    draft.write_checkpoint(Checkpoint(arrays, {name: [0.5] * epochs for name in names}))

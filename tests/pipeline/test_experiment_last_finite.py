@@ -1,0 +1,196 @@
+"""A training that diverged keeps its last finite weights, in a run that is there to start from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from dlcli.cli import main
+from dlcli.config import load_config
+from dlcli.errors import DivergenceError, RunError
+from dlcli.pipeline import keeping, train
+from dlcli.prediction import Predictor
+from dlcli.runs import checkpoints, latest_run, open_run
+
+CONFIG = """\
+data: {train: rows.csv, target: y, validation: 0.2, storage: STORAGE}
+hidden:
+  - {units: 8, activation: relu, dropout: 0.1}
+optimizer: sgd
+learning_rate_schedule: {name: piecewise_constant, boundaries: [3], values: [RATE]}
+output: {scaling: none}
+epochs: 9
+batch_size: 16
+engine: ENGINE
+"""
+ENGINES = {
+    "graph": ("{name: compiled, jit_compile: false}", "memory"),
+    "XLA": ("{name: compiled, jit_compile: true}", "memory"),
+    "rows on disk": ("{name: compiled, jit_compile: false}", "disk"),
+    "Keras": ("keras", "memory"),
+}
+THIRD = ("epochs=3", "learning_rate_schedule=constant")
+KEPT = "to start from them: --set initial_weights=runs/t"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    lot = np.random.default_rng(0)
+    x = lot.normal(size=(100, 2)).round(3)
+    lines = [f"{a},{b},{a - b:.3f},{100 * a:g}" for a, b in x.tolist()]
+    Path("rows.csv").write_text("\n".join(["a,b,y,large", *lines]) + "\n")
+
+
+def config_of(engine="graph", rate="1e9", *settings):
+    name, storage = ENGINES[engine]
+    text = CONFIG.replace("ENGINE", name).replace("STORAGE", storage).replace("RATE", rate)
+    Path("t.yaml").write_text(text)
+    return load_config(Path("t.yaml"), settings)
+
+
+def diverged(file):
+    with pytest.raises(DivergenceError) as caught:
+        train(file)
+    return caught.value
+
+
+def until_the_third(engine, *settings):
+    """The run of a training that was to end after the last finite epoch."""
+    return train(config_of(engine, "1e9", *settings, *THIRD), Path("third"))
+
+
+@pytest.fixture
+def each_step_is_kept(monkeypatch):
+    """A dispatch takes a step, and a checkpoint follows; how many epochs had begun at each."""
+    for name in ("FIRST_SECONDS", "SECONDS_A_DISPATCH"):
+        monkeypatch.setattr(f"dlcli.training.compiled_engine.{name}", 0.0)
+    monkeypatch.setattr(keeping, "_SHARE", 0)
+    begun, keep = [], keeping.Keeper.keep
+
+    def keep_and_note(keeper, snapshot):
+        begun.append(snapshot.begun)
+        keep(keeper, snapshot)
+
+    monkeypatch.setattr(keeping.Keeper, "keep", keep_and_note)
+    return begun
+
+
+@pytest.fixture
+def only_two_are_kept(monkeypatch):
+    """None of an earlier epoch stays when there are two of this one."""
+    monkeypatch.setattr(checkpoints, "_needless", lambda base, numbers: numbers[:-2])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["graph", "Keras"])
+def test_it_has_the_weights_with_which_the_last_finite_epoch_ended(engine):
+    check_kept_after_the_third(engine)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["graph", "XLA", "rows on disk"])
+def test_so_it_has_if_checkpoints_are_of_the_epoch_that_diverges(engine, each_step_is_kept):
+    check_kept_after_the_third(engine, "checkpoint.seconds=1.0e-9")
+    assert each_step_is_kept.count(3) > 1
+    assert each_step_is_kept.count(4) > 1
+    assert each_step_is_kept.count(0) == 2, "it has begun anew"  # and so has what is compared
+
+
+@pytest.mark.slow
+def test_so_it_has_if_all_checkpoints_are(each_step_is_kept, only_two_are_kept):
+    check_kept_after_the_third("graph", "checkpoint.seconds=1.0e-9")
+    assert each_step_is_kept.count(0) == 3
+
+
+@pytest.mark.usefixtures("each_step_is_kept", "only_two_are_kept")
+def test_nothing_is_kept_if_all_checkpoints_are_and_it_cannot_begin_anew(monkeypatch):
+    """As when a training goes on that had started from weights of another run."""
+    monkeypatch.setattr("dlcli.training.Job.can_begin", property(lambda job: job.until is None))
+    error = diverged(config_of("graph", "1e9", "checkpoint.seconds=1.0e-9"))
+    assert "in epoch 4" in str(error)
+    assert not any("kept" in note for note in error.__notes__)
+    assert not Path("runs").exists()
+
+
+def check_kept_after_the_third(engine, *settings):
+    error = diverged(config_of(engine, "1e9", *settings))
+    assert str(error) == f"training diverged: the loss became {error_loss(error)} in epoch 4"
+    assert error.__notes__[-1] == (
+        f"  the last finite weights, after 3 epochs, are kept in runs/t; {KEPT}"
+    )
+    run = open_run(Path("runs/t"))
+    run.verify()
+    expected = until_the_third(engine, *settings)
+    assert run.kind == "diverged"
+    assert run.read_history() == expected.read_history()
+    assert weights(run) == weights(expected)
+    assert not (run.path / "checkpoint").exists()
+
+
+def error_loss(error):
+    return "nan" if "nan" in str(error) else "inf"
+
+
+def weights(run):
+    return {name: array.tobytes() for name, array in Predictor.load(run).weights.items()}
+
+
+def test_an_epoch_whose_loss_alone_was_finite_is_not_the_last():
+    """As when the last step of an epoch leads out of the numbers, which its loss doesn't see."""
+    settings = ("data.target=large", "data.validation=null", "batch_size=100", "epochs=4")
+    file = config_of("graph", "1e38", *settings)
+    error = diverged(file)
+    assert str(error).startswith("training diverged: the last step left no numbers in '")
+    assert "after 3 epochs, are kept" in error.__notes__[-1]
+    run = open_run(Path("runs/t"))
+    assert len(run.read_history()["loss"]) == 3
+    assert all(np.isfinite(array).all() for array in Predictor.load(run).weights.values())
+
+
+def test_the_best_until_then_are_kept_if_these_were_wanted():
+    file = config_of("graph", "1e9", "early_stopping.restore_best_weights=true")
+    error = diverged(file)
+    best = until_the_third("graph", "early_stopping.restore_best_weights=true")
+    history = best.read_history()["val_loss"]
+    epoch = 1 + history.index(min(history))
+    assert (
+        f"  the last finite weights, the best until then, of epoch {epoch}, "
+        in (error.__notes__[-1])
+    )
+    assert weights(open_run(Path("runs/t"))) == weights(best)
+
+
+def test_where_nothing_was_trained_nothing_is_kept():
+    error = diverged(config_of("graph", "1e9", "optimizer.learning_rate=1e9"))
+    assert "in epoch 1" in str(error)
+    assert not any("kept" in note for note in error.__notes__)
+    assert not Path("runs").exists()
+
+
+def test_training_may_start_from_it():
+    diverged(config_of())
+    start = "initial_weights=runs/t"
+    run = train(config_of("graph", "0.01", start))
+    fresh = train(config_of("graph", "0.01"))
+    assert run.read_history()["loss"][0] < fresh.read_history()["loss"][0]
+    assert run.read_metrics()
+
+
+def test_it_is_no_run_to_predict_with():
+    diverged(config_of())
+    result = CliRunner().invoke(main, ["predict", "runs/t", "rows.csv"])
+    assert (result.exit_code, result.stdout) == (5, "")
+    assert result.stderr == (
+        "error: runs/t: diverged, and its last finite weights are there to start from: "
+        "--set initial_weights=runs/t; name another run\n"
+    )
+
+
+def test_it_is_never_the_latest():
+    diverged(config_of())
+    with pytest.raises(RunError, match="^runs: there is no finished run"):
+        latest_run()

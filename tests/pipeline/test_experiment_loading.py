@@ -1,0 +1,49 @@
+"""What surrounds the loading of TensorFlow."""
+
+from __future__ import annotations
+
+import gc
+import logging
+
+import pytest
+
+from dlcli.pipeline.loading import without_collection, without_retracing_warnings
+
+
+@pytest.fixture
+def collection():
+    gc.enable()
+    yield
+    gc.enable()
+    gc.unfreeze()
+
+
+def test_garbage_collection_rests_while_loading_and_goes_on_after(collection):
+    with without_collection():
+        assert not gc.isenabled()
+    assert gc.isenabled()
+
+
+def test_garbage_collection_goes_on_after_a_failure(collection):
+    with pytest.raises(ImportError), without_collection():
+        raise ImportError
+    assert gc.isenabled()
+
+
+def test_garbage_collection_that_was_off_stays_off(collection):
+    gc.disable()
+    with without_collection():
+        pass
+    assert not gc.isenabled()
+
+
+def test_retracing_is_not_warned_of_though_a_block_within_has_ended(caplog):
+    logger = logging.getLogger("tensorflow")
+    with without_retracing_warnings():
+        with without_retracing_warnings():
+            pass
+        logger.warning("5 calls triggered tf.function retracing")
+        logger.warning("something else")
+    logger.warning("6 calls triggered tf.function retracing")
+
+    assert caplog.messages == ["something else", "6 calls triggered tf.function retracing"]

@@ -1,0 +1,217 @@
+"""A run goes on with the rows and images that it began with, or it doesn't go on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dlcli.config import load_config
+from dlcli.errors import DataError, RunError
+from dlcli.pipeline import origin, resume, story, train
+from dlcli.runs import environment, open_run
+
+CONFIG = """\
+data: {train: rows.csv, target: y, validation: 0.25, storage: STORAGE}
+input:
+  features:
+    x: numeric
+    photo: {type: image, shape: [2, 2, 1]}
+    scan: {type: image, shape: [2, 2, 1]}
+hidden: []
+epochs: 3
+batch_size: 8
+engine: {name: compiled, jit_compile: false}
+"""
+CHANGED = "restore it, or train the run again"
+RUN = Path("runs/t")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """Rows with two columns of images each, in another folder than the current one."""
+    monkeypatch.chdir(tmp_path)
+    Path("data/images").mkdir(parents=True)
+    lines = ["x,photo,scan,y"]
+    for at in range(12):
+        for kind in ("photo", "scan"):
+            save(f"{kind}{at % 8}", 10 * at)  # some serve twice
+        lines.append(f"{at},images/photo{at % 8}.png,images/scan{at % 8}.png,{at * at}")
+    Path("data/rows.csv").write_text("\n".join(lines) + "\n")
+    write_config("memory")
+    return tmp_path
+
+
+def write_config(storage):
+    Path("t.yaml").write_text(
+        CONFIG.replace("rows.csv", "data/rows.csv").replace("STORAGE", storage)
+    )
+
+
+def path_of(name):
+    return Path(f"data/images/{name}.png")
+
+
+def save(name, grey):
+    Image.fromarray(np.full((2, 2), grey, np.uint8)).save(path_of(name))
+
+
+def started(listener=lambda *_: None):
+    return train(load_config(Path("t.yaml")), listener=listener)
+
+
+class Stopped(Exception):
+    """Something has ended training."""
+
+
+def unfinished():
+    """A run that was ended after its first epoch."""
+
+    def stop(event, fields):
+        if event == "epoch":
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        started(stop)
+    return contents(RUN)
+
+
+def contents(folder):
+    return {path: path.is_file() and path.read_bytes() for path in folder.rglob("*")}
+
+
+def refusal(kind=RunError):
+    """What stops the run from going on, all of which is as it was."""
+    before = contents(Path())
+    with pytest.raises(kind) as caught:
+        resume(RUN)
+    assert contents(Path()) == before
+    return str(caught.value)
+
+
+class TestImages:
+    """Their content is part of what a run began with."""
+
+    @pytest.mark.parametrize("storage", ["memory", "disk"])
+    def test_that_are_the_same_let_it_go_on(self, storage):
+        write_config(storage)
+        undisturbed = train(load_config(Path("t.yaml")), Path("undisturbed"))
+        unfinished()
+        assert resume(RUN).path == RUN
+        assert (RUN / "weights.npz").read_bytes() == (undisturbed.path / "weights.npz").read_bytes()
+
+    @pytest.mark.parametrize("at", [0, 7])
+    def test_that_have_changed_are_refused_by_their_column(self, at):
+        unfinished()
+        save(f"scan{at}", 255)
+        assert refusal() == (
+            f"runs/t: an image of the column 'scan' has changed since the run began; {CHANGED}"
+        )
+
+    def test_that_have_changed_places_are_refused(self):
+        unfinished()
+        one, other = path_of("photo1"), path_of("photo2")
+        before = one.read_bytes()
+        one.write_bytes(other.read_bytes())
+        other.write_bytes(before)
+        assert "the column 'photo' has changed" in refusal()
+
+    def test_of_which_nothing_is_known_are_refused(self):
+        unfinished()
+        file = RUN / "environment.json"
+        fields = json.loads(file.read_text())
+        del fields["images"]
+        file.write_text(json.dumps(fields))
+        assert "the column 'photo' has changed" in refusal()
+
+    def test_that_are_gone_are_missed(self):
+        unfinished()
+        path_of("photo3").unlink()
+        assert "there is no file 'data/images/photo3.png'" in refusal(DataError)
+
+    def test_are_known_by_a_hash_of_their_hashes(self):
+        """In the order of the training rows, then of the others; no file counts twice in a set."""
+        Path("t.yaml").write_text(Path("t.yaml").read_text().replace("0.25", "null"))
+        run = started()
+        parts = [path_of(f"scan{at}").read_bytes() for at in range(8)]
+        whole = b"".join(hashlib.sha256(part).digest() for part in parts)
+        images = run.read_environment()["images"]
+        assert list(images) == ["photo", "scan"]
+        assert images["scan"] == {"files": 8, "sha256": hashlib.sha256(whole).hexdigest()}
+
+    def test_are_not_told_of_where_there_are_none(self):
+        text = Path("t.yaml").read_text().replace("type: image, shape: [2, 2, 1]", "type: ignored")
+        Path("t.yaml").write_text(text)
+        assert "images" not in started().read_environment()
+
+
+@pytest.fixture
+def written_to(monkeypatch):
+    """Another program writes to the rows between their reading and the beginning of training."""
+    prepare_device = story._device
+
+    def write(content):
+        def device(*arguments):
+            content()
+            return prepare_device(*arguments)
+
+        monkeypatch.setattr(story, "_device", device)
+
+    return write
+
+
+def other_number():
+    """A change that leaves the size as it was."""
+    rows = Path("data/rows.csv")
+    rows.write_text(rows.read_text().replace("121", "122"))
+
+
+def another_file():
+    """A file of the same size and time in the place of this one."""
+    rows, time = Path("data/rows.csv"), Path("data/rows.csv").stat().st_mtime_ns
+    content = rows.read_text().replace("121", "122")
+    rows.rename("before.csv")
+    rows.write_text(content)
+    os.utime(rows, ns=(time, time))
+
+
+class TestWriters:
+    """Rows that change while they are read are not those whose hash is known."""
+
+    @pytest.mark.parametrize("change", [other_number, another_file, Path("data/rows.csv").unlink])
+    def test_stop_a_training(self, change, written_to):
+        written_to(change)
+        with pytest.raises(DataError) as caught:
+            started()
+        assert str(caught.value) == (
+            "data/rows.csv: has changed while it was read; train again once nothing writes to it"
+        )
+        assert caught.value.exit_code == 3
+        assert not Path("runs").exists()
+
+    def test_stop_one_that_goes_on(self, written_to):
+        before = unfinished()
+        written_to(other_number)
+        with pytest.raises(DataError, match="has changed while it was read"):
+            resume(RUN)
+        assert contents(RUN) == before
+
+    def test_of_other_files_do_not(self, written_to):
+        written_to(lambda: Path("data/other.csv").write_text("x\n1\n"))
+        started()
+
+
+def test_going_on_reads_the_data_through_only_once_for_their_hash(monkeypatch):
+    unfinished()
+    read = []
+    for room in (origin, environment):
+        of = room.fingerprint
+        monkeypatch.setattr(room, "fingerprint", lambda path, of=of: read.append(path) or of(path))
+    resume(RUN)
+    assert read == [Path("data/rows.csv")]
+    assert open_run(RUN).kind == "train"

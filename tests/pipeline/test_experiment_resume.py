@@ -1,0 +1,385 @@
+"""A run that is ended anywhere goes on as if nothing had happened, to the bit."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import dlcli as package
+from benchmarks.kills import CONFIG, EQUAL
+from dlcli.cli import main
+from dlcli.config import dump_config, load_config
+from dlcli.pipeline import Events, prepare, story
+from dlcli.pipeline.resolution import resolved_config
+from dlcli.runs import Checkpoint, collect_environment, locked, new_run, open_run
+
+KERAS = (
+    *("--set", "engine=keras", "--set", "batch_size=64", "--set", "epochs=40"),
+    *("--set", "optimizer.learning_rate=0.03", "--set", "learning_rate_schedule.patience=3"),
+    *("--set", "early_stopping.start_from_epoch=0"),
+)
+"""Kills at epochs 18 and 33 come while the plateau waits."""
+RESUME = ("train", "--resume", "runs/run")
+WAY_ON = "go on with: dlcli train --resume runs/run"
+START = """
+import signal
+for name in ("SIGTERM", "SIGHUP"):
+    signal.signal(getattr(signal, name), signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from dlcli.cli import main
+from dlcli.pipeline import keeping
+keeping._SHARE = 0
+main(prog_name="dlcli")
+"""
+"""Tests may run where signals are ignored, as in the background of a shell, and where it takes long
+to store a checkpoint, of which there would be too few."""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """A current folder with a config and its rows; processes find the package there."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(package.__file__).parents[1]))
+    monkeypatch.chdir(tmp_path)
+    write_config(tmp_path)
+    return tmp_path
+
+
+def write_config(folder):
+    lot = np.random.default_rng(0)
+    x = lot.normal(size=(400, 8)).round(3)
+    y = x[:, 0] * x[:, 1] + np.sin(3 * x[:, 2]) + lot.normal(scale=0.5, size=400)
+    names = ",".join([*(f"x{at}" for at in range(8)), "y"])
+    lines = [",".join(map(str, row)) for row in np.column_stack([x, y.round(3)]).tolist()]
+    (folder / "rows.csv").write_text("\n".join([names, *lines]) + "\n")
+    (folder / "run.yaml").write_text(CONFIG)
+
+
+@contextmanager
+def dlcli(*arguments):
+    """Starts the program in a process of its own, which ends with the block."""
+    command = [sys.executable, "-c", START, *arguments, "--json"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def wait_for(process, event, epoch=0):
+    """Reads events until there is one of that name, and of that epoch or a later one."""
+    told = []
+    for line in process.stdout:
+        told.append(json.loads(line))
+        if told[-1]["event"] == event and told[-1].get("epoch", 0) >= epoch:
+            return told
+    raise AssertionError(process.stderr.read())
+
+
+def ended_by(number, epoch, *arguments):
+    """Has a signal end the program once it has told of an epoch; its events, code and errors."""
+    with dlcli(*arguments) as process:
+        told = wait_for(process, "epoch", epoch)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=120)
+        return told, process.returncode, errors
+
+
+def to_the_end(*arguments):
+    """Has the program end by itself; its events."""
+    with dlcli(*arguments) as process:
+        output, errors = process.communicate(timeout=120)
+    assert (process.returncode, errors) == (0, "")
+    return [json.loads(line) for line in output.splitlines()]
+
+
+def resumed_after(told):
+    """After how many epochs training went on."""
+    return next(event["epochs"] for event in told if event["event"] == "resumed")
+
+
+def check_equal(run, undisturbed):
+    open_run(run).verify()
+    for name in EQUAL:
+        assert (run / name).read_bytes() == (undisturbed / name).read_bytes(), name
+    assert names(run) == names(undisturbed)
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """The run that nothing has happened to."""
+    return train_undisturbed(tmp_path_factory.mktemp("undisturbed"))
+
+
+def train_undisturbed(folder, *settings):
+    write_config(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(Path(package.__file__).parents[1]))
+        patch.chdir(folder)
+        to_the_end("train", "run.yaml", *settings)
+    return folder / "runs" / "run"
+
+
+def kill_again_and_again(epochs, *settings):
+    """Begins a training, kills it once it is at each of some epochs, and goes on to the end.
+
+    Returns:
+        after how many epochs it went on each time.
+    """
+    arguments, went_on = ("train", "run.yaml", *settings), []
+    for epoch in epochs:
+        told, code, _ = ended_by(signal.SIGKILL, epoch, *arguments)
+        assert code == -signal.SIGKILL
+        went_on += [event["epochs"] for event in told if event["event"] == "resumed"]
+        arguments = RESUME
+    return [*went_on, resumed_after(to_the_end(*arguments))]
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_five_times_ends_as_the_undisturbed_one(undisturbed):
+    went_on = kill_again_and_again([1, 35, 70, 100, 130])
+    assert went_on == sorted(went_on)
+    assert went_on[-1] > 40
+    check_equal(Path("runs/run"), undisturbed)
+
+
+@pytest.mark.slow
+def test_so_does_one_that_keras_trains(folder):
+    (folder / "undisturbed").mkdir()
+    undisturbed = train_undisturbed(folder / "undisturbed", *KERAS)
+    went_on = kill_again_and_again([18, 33], *KERAS)
+    assert 0 < went_on[0] < went_on[1]
+    check_equal(Path("runs/run"), undisturbed)
+
+
+@pytest.mark.slow
+def test_so_does_one_with_rows_on_disk_that_signals_end(undisturbed):
+    arguments, after = ("train", "run.yaml", "--set", "data.storage=disk"), 0
+    for name, epoch in (("SIGKILL", 1), ("SIGTERM", 50), ("SIGHUP", 100), ("SIGINT", 150)):
+        number = getattr(signal, name)
+        told, code, errors = ended_by(number, epoch, *arguments)
+        if name == "SIGKILL":
+            assert code == -number
+        else:
+            assert code == 128 + number
+            assert after <= resumed_after(told)
+            after = int(re.search(r"\d+", errors)[0])
+            assert errors == f"ended by {name} after {after} epochs; {WAY_ON}\n"
+            assert names(Path("runs")) == ["run"]
+            assert after >= epoch
+        arguments = RESUME
+    environment = Path("runs/run/environment.json")
+    environment.write_text(environment.read_text().replace('"keras": "', '"keras": "0'))
+    told = to_the_end(*arguments)
+    assert resumed_after(told) == after
+    keras = open_run(undisturbed).read_environment()["keras"]
+    assert [event["message"] for event in told if event["event"] == "warning"] == [
+        f"runs/run: keras was 0{keras} and is {keras}; the weights may differ from those of an "
+        "undisturbed run"
+    ]
+    check_equal(Path("runs/run"), undisturbed)
+
+
+@pytest.mark.slow
+def test_a_run_whose_training_is_complete_is_finished_and_not_trained(undisturbed):
+    twin, obstacle = Path("runs/twin"), Path("runs/run/weights.npz")
+    twin.mkdir(parents=True)
+    for name in ("config.yaml", "resolved.yaml", "environment.json"):
+        shutil.copy(undisturbed / name, twin / name)
+    with dlcli("train", "run.yaml") as process:
+        warning = wait_for(process, "warning")[-1]["message"]
+        wait_for(process, "epoch")
+        check_refused_while_training(process.pid)
+        obstacle.mkdir()
+        _, errors = process.communicate(timeout=120)
+    assert warning == (
+        "runs/twin is an unfinished run of the same config; go on with it by: "
+        "dlcli train --resume runs/twin"
+    )
+    assert process.returncode == 4
+    assert errors == (
+        f"error: {obstacle}: could not be stored: Is a directory; see that it can be written, "
+        f"then {WAY_ON}\n"
+    )
+    obstacle.rmdir()
+    told = to_the_end(*RESUME)
+    epochs = len(open_run(undisturbed).read_history()["loss"])
+    assert resumed_after(told) == epochs
+    assert "epoch" not in [event["event"] for event in told]
+    check_equal(Path("runs/run"), undisturbed)
+
+
+def check_refused_while_training(pid):
+    result = call(*RESUME)
+    assert (result.exit_code, result.stdout) == (5, "")
+    assert result.stderr == (
+        f"error: runs/run: process {pid} is training it; wait until it ends, or end it first\n"
+    )
+    result = call("train", "run.yaml", "--output", "runs/run")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == (
+        f"error: runs/run: exists already; process {pid} is training it; name a new folder with "
+        "--output\n"
+    )
+
+
+def call(*arguments):
+    """Calls the program in this process, where it must not come to training."""
+    return CliRunner().invoke(main, list(arguments))
+
+
+@pytest.fixture
+def no_training(monkeypatch):
+    """Fails a test that comes to loading TensorFlow."""
+
+    def load(*_):
+        raise AssertionError("it came to training")
+
+    monkeypatch.setattr(story, "_device", load)
+
+
+@pytest.fixture
+def unfinished(folder, no_training):
+    """runs/run, which was ended after an epoch."""
+    file = load_config(Path("run.yaml"))
+    prepared = prepare(file, Events(lambda *_: None))
+    with pytest.raises(KeyboardInterrupt), new_run(None, "run") as draft:
+        draft.write_config(file.text)
+        draft.write_resolved(dump_config(resolved_config(file, prepared, draft.path, threads=1)))
+        data = [Path("rows.csv")]
+        draft.write_environment(collect_environment(seed=0, threads=1, device="cpu", data=data))
+        draft.write_checkpoint(Checkpoint({"model/0": np.zeros(2)}, {"loss": [0.5]}))
+        raise KeyboardInterrupt
+    return Path("runs/run")
+
+
+def refusal(*arguments, code=5):
+    """The lines on standard error, all else being as it was."""
+    before = contents(Path())
+    result = call("train", *arguments)
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert contents(Path()) == before
+    return result.stderr.splitlines()
+
+
+def contents(folder):
+    return {path: path.is_file() and path.read_bytes() for path in folder.rglob("*")}
+
+
+def test_a_config_is_not_trained_into_its_unfinished_run(unfinished):
+    assert refusal("run.yaml", "--output", "runs/run", code=2) == [
+        f"error: runs/run: exists already; it is unfinished; {WAY_ON}"
+    ]
+
+
+def test_a_second_trainer_ends_at_once(unfinished):
+    with locked(unfinished):
+        assert refusal(*RESUME[1:]) == [
+            f"error: runs/run: process {os.getpid()} is training it; wait until it ends, or end it "
+            "first"
+        ]
+
+
+class TestData:
+    """The rows must be those that training began with."""
+
+    pytestmark = pytest.mark.usefixtures("unfinished")
+
+    def test_that_have_changed_are_refused(self):
+        Path("rows.csv").write_text(Path("rows.csv").read_text().replace("9", "8", 1))
+        assert refusal(*RESUME[1:]) == [
+            "error: rows.csv: has changed since the run began; restore it, or train the run again",
+        ]
+
+    def test_that_are_gone_are_missed(self):
+        Path("rows.csv").unlink()
+        assert refusal(*RESUME[1:], code=2) == ["error: rows.csv: no such file", WAY_ON]
+
+    def test_that_were_read_from_a_pipe_cannot_be_read_again(self):
+        change_environment(lambda fields: fields["data"][0].update(sha256=None))
+        assert refusal(*RESUME[1:]) == [
+            "error: rows.csv: could be read only once, as a pipe can; store its rows in a file, "
+            "and train on that",
+        ]
+
+    @pytest.mark.parametrize(("data", "count"), [([], 0), ([{}, {}], 2), ("rows.csv", 0)])
+    def test_must_be_as_many_files(self, data, count):
+        change_environment(lambda fields: fields.update(data=data))
+        assert refusal(*RESUME[1:]) == [
+            f"error: runs/run: began with {count} data files, and there are 1; train it again",
+        ]
+
+
+def change_environment(change):
+    path = Path("runs/run/environment.json")
+    fields = json.loads(path.read_text())
+    change(fields)
+    path.write_text(json.dumps(fields))
+
+
+@pytest.mark.usefixtures("unfinished")
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("epochs: 1\n", "data: is required"),
+        ("", "is empty; start from 'dlcli init DATA'"),
+    ],
+)
+def test_a_resolved_config_that_is_damaged_is_told(text, problem):
+    Path("runs/run/resolved.yaml").write_text(text)
+    assert refusal(*RESUME[1:]) == [
+        f"error: runs/run: its resolved.yaml can't be read: {problem}; train it again"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["run.yaml"], "CONFIG"),
+        (["--set", "epochs=3"], "--set"),
+        (["--output", "runs/other"], "--output"),
+        (["run.yaml", "--set", "epochs=3", "--output", "a"], "CONFIG and no --set and no --output"),
+    ],
+)
+def test_going_on_takes_nothing_else(arguments, named):
+    last = refusal(*RESUME[1:], *arguments, code=2)[-1]
+    assert last == (f"Error: --resume goes on with what the run began with, and takes no {named}.")
+
+
+def test_a_run_that_is_finished_does_not_go_on(no_training):
+    with new_run(None, "run") as draft:
+        draft.finish()
+    assert refusal(*RESUME[1:]) == ["error: runs/run: is finished, there is nothing left to train"]
+
+
+@pytest.mark.usefixtures("unfinished")
+def test_a_run_that_is_not_there_is_missed():
+    assert refusal("--resume", "runs/rum") == [
+        "error: runs/rum: no such run folder; did you mean 'run'?"
+    ]
+
+
+def test_what_is_no_run_does_not_go_on():
+    Path("runs").mkdir()
+    assert refusal("--resume", "runs") == [
+        "error: runs: has no config.yaml: it is no run, or was ended before training began; train "
+        "it again"
+    ]
+    assert refusal("--resume", "run.yaml") == [
+        "error: run.yaml: is a file, a run folder was expected"
+    ]

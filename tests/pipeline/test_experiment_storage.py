@@ -1,0 +1,94 @@
+"""Where rows wait while they are trained on: in memory, or on disk if they are many for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dlcli.config import load_config
+from dlcli.errors import UsageError
+from dlcli.pipeline import storage, train
+from dlcli.pipeline.storage import working_folder
+
+
+@pytest.fixture(autouse=True)
+def folders(tmp_path, monkeypatch):
+    """Data, config and run, each in a folder of its own."""
+    for name in ("data", "configs", "work"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    Path("../data/t.csv").write_text("x,y\n1,2\n2,4\n3,6\n4,8\n")
+
+
+def config_for(data, train_file="../data/t.csv"):
+    Path("../configs/t.yaml").write_text(
+        f"data: {{train: '{train_file}', target: y, {data}}}\nhidden: []\nepochs: 1\n"
+    )
+    return load_config(Path("../configs/t.yaml"))
+
+
+class TestDecision:
+    """Of `auto`: half of the memory, at most, may be taken by rows."""
+
+    @staticmethod
+    def waits_on_disk(monkeypatch, available, data="storage: auto", train_file="../data/t.csv"):
+        monkeypatch.setattr(storage, "available_memory", lambda: available)
+        with working_folder(config_for(data, train_file=train_file), None) as folder:
+            assert folder is None or folder.is_dir()
+            return folder is not None
+
+    @pytest.mark.parametrize(
+        ("name", "expansion"),
+        [
+            ("big.csv", 4),
+            ("big.jsonl", 4),
+            ("big.arrow", 4),
+            ("big", 4),
+            ("big.parquet", 8),
+            ("big.PQ", 8),
+            ("big.csv.gz", 12),
+            ("big.csv.zst", 12),
+        ],
+    )
+    def test_packed_files_count_more(self, name, expansion, monkeypatch):
+        Path("../data", name).write_bytes(bytes(1000))
+        half = 1000 * expansion
+        assert not self.waits_on_disk(monkeypatch, 2 * half, train_file=f"../data/{name}")
+        assert self.waits_on_disk(monkeypatch, 2 * half - 1, train_file=f"../data/{name}")
+
+    def test_all_files_count(self, monkeypatch):
+        for name, size in (("a-1.csv", 100), ("a-2.csv", 20), ("v.parquet", 3), ("t.csv", 4)):
+            Path("../data", name).write_bytes(bytes(size))
+        data = "validation: ../data/v.parquet, test: [../data/t.csv]"
+        half = 100 * 4 + 20 * 4 + 3 * 8 + 4 * 4
+        assert not self.waits_on_disk(monkeypatch, 2 * half, data, "../data/a-*.csv")
+        assert self.waits_on_disk(monkeypatch, 2 * half - 1, data, "../data/a-*.csv")
+
+    def test_what_is_said_counts_more_than_what_there_is(self, monkeypatch):
+        assert not self.waits_on_disk(monkeypatch, 0, "storage: memory")
+        assert self.waits_on_disk(monkeypatch, float("inf"), "storage: disk")
+
+    @pytest.mark.parametrize(("available", "said"), [(1e12, False), (0, True)])
+    def test_rows_on_disk_are_spoken_of(self, available, said, monkeypatch):
+        monkeypatch.setattr(storage, "available_memory", lambda: available)
+        told = {}
+        train(config_for("storage: auto"), None, told.setdefault)
+        assert ("storage" in told) == said
+        if said:
+            assert Path(told["storage"]["folder"]).parent == Path("runs")
+
+    @pytest.mark.parametrize(
+        ("file", "message"),
+        [
+            ("../data/tt.csv", r"\.\./data/tt\.csv: no such file; did you mean 't\.csv'\?"),
+            ("../data/*.pq", r"\.\./data/\*\.pq: matches no file; \.\./data has 't\.csv'"),
+            (f"{300 * 'x'}.csv", r"\.\./configs/x{300}\.csv: can't be opened: File name too long"),
+            ("../data", r"\.\./data: is a folder, a file was expected; for all files in it, .*"),
+        ],
+    )
+    @pytest.mark.parametrize("choice", ["auto", "memory", "disk"])
+    def test_what_cannot_be_read_is_told_by_the_reader(self, choice, file, message):
+        with pytest.raises(UsageError, match=f"^{message}$"):
+            train(config_for(f"storage: {choice}", train_file=file))
+        assert not Path("runs").exists()

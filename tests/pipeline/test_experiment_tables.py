@@ -1,0 +1,100 @@
+"""Columns that a config names and its tables don't have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dlcli.config import Config, load_config
+from dlcli.errors import ConfigError
+from dlcli.pipeline.tables import Header, check_headers, read_sources
+
+CONFIG = {"data": {"train": "a.csv", "target": "y"}, "hidden": (), "epochs": 1}
+TRAIN = ("a.csv", ("x", "z", "y"))
+
+
+def problems(config: dict[str, object], *headers: Header) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        check_headers(Config.model_validate({**CONFIG, **config}), headers)
+    return [str(problem) for problem in caught.value.problems]
+
+
+def data(**keys: object) -> dict[str, object]:
+    return {"data": {"train": "a.csv", "target": "y", **keys}}
+
+
+def test_an_absent_column_is_told_with_its_file_and_the_nearest() -> None:
+    config = data(target="prize")
+    assert problems(config, ("data/g.csv", ("x", "price"))) == [
+        "data.target.column: no column 'prize' in data/g.csv; did you mean 'price'?"
+    ]
+
+
+def test_where_no_column_is_near_all_are_told() -> None:
+    assert problems(data(weight="w"), ("g.csv", ("x", "y"))) == [
+        "data.weight: no column 'w' in g.csv; there are x, y"
+    ]
+
+
+def test_each_of_several_files_is_told() -> None:
+    config = data(weight="w", test="t.csv")
+    assert problems(config, TRAIN, ("t.csv", ("x", "z", "y"))) == [
+        "data.weight: no column 'w' in a.csv; there are x, z, y",
+        "data.weight: no column 'w' in t.csv; there are x, z, y",
+    ]
+
+
+def test_a_file_with_two_parts_is_told_once() -> None:
+    config = data(weight="w", test="a.csv")
+    assert problems(config, TRAIN, TRAIN) == [
+        "data.weight: no column 'w' in a.csv; there are x, z, y"
+    ]
+
+
+def test_rows_that_are_dealt_out_need_the_column_to_deal_by() -> None:
+    config = data(validation=0.2, split={"name": "group", "column": "g"})
+    assert problems(config, TRAIN) == [
+        "data.split.column: no column 'g' in a.csv; there are x, z, y"
+    ]
+
+
+def test_a_file_of_held_out_rows_needs_no_column_to_deal_by() -> None:
+    config = data(validation=0.2, test="t.csv", split={"name": "group", "column": "g"})
+    headers = [("a.csv", ("x", "g", "y")), ("t.csv", ("x", "y"))]
+    check_headers(Config.model_validate({**CONFIG, **config}), headers)
+
+
+def test_held_out_rows_need_the_columns_that_the_network_reads() -> None:
+    config = data(validation="data/valid.csv", test="data/test.csv")
+    headers = (TRAIN, ("data/valid.csv", ("z", "y")), ("data/test.csv", ("X", "y")))
+    assert problems(config, *headers) == [
+        "input.features: data/valid.csv has no column 'x', which the network reads",
+        "input.features: data/test.csv has no column 'x', 'z', which the network reads",
+    ]
+
+
+def test_the_nearest_of_a_held_out_files_columns_is_told() -> None:
+    headers = (("a.csv", ("width", "y")), ("v.csv", ("widht", "y")))
+    assert problems(data(validation="v.csv"), *headers) == [
+        "input.features: v.csv has no column 'width', which the network reads;"
+        " did you mean 'widht'?"
+    ]
+
+
+def test_held_out_rows_may_lack_what_is_ignored() -> None:
+    config = {**data(validation="v.csv"), "input": {"features": {"*": "auto", "z": "ignored"}}}
+    check_headers(Config.model_validate({**CONFIG, **config}), [TRAIN, ("v.csv", ("y", "x"))])
+
+
+def test_reading_names_the_file_as_the_config_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.csv").write_text("x,y\n1,2\n")
+    Path("v.csv").write_text("y\n1\n")
+    Path("c.yaml").write_text(
+        "data: {train: a.csv, validation: v.csv, target: y}\nhidden: []\nepochs: 1\n"
+    )
+    with pytest.raises(ConfigError, match=r"v\.csv has no column 'x', which the network reads"):
+        read_sources(load_config(Path("c.yaml")))

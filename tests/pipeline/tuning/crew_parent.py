@@ -1,0 +1,29 @@
+"""Begins two workers that go on for ever, and prints their process numbers; to be killed."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from functools import partial
+from pathlib import Path
+
+from dlcli.errors import Interrupted
+from dlcli.pipeline.tuning.workers import work_together
+from dlcli.runs import Draft
+from tests.pipeline.tuning.crews import end_well
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # tests may run where it is ignored
+    folder = Path(sys.argv[1])
+    draft = Draft(folder)
+    draft.has_parts = True
+    try:
+        work_together(
+            partial(end_well, folder),
+            2,
+            draft,
+            lambda event, fields: print(fields["process"], flush=True),
+        )
+    except Interrupted as error:
+        print(error, flush=True)
+        sys.exit(error.exit_code)

@@ -1,0 +1,185 @@
+"""Runs with everything that a page shows, written by hand: nothing is trained."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from dlcli.config import dump_config, load_config
+from dlcli.explanation import (
+    ColumnEvidence,
+    Dependence,
+    Evidence,
+    Histogram,
+    Importance,
+    LayerEvidence,
+    Point,
+    ValueCount,
+    WorstRow,
+)
+from dlcli.pipeline import Events, prepare
+from dlcli.pipeline.resolution import resolved_config
+from dlcli.runs import DIVERGED, Draft, Run, new_run
+
+HOSTILE = "</script><script>alert(1)</script>\"'`{{7*7}}<!--\u202e" + "x" * 300
+"""A name that would run, end what it stands in, or fill the page."""
+NO_METRICS: Mapping[str, Mapping[str, object]] = {}
+HISTORY = {"loss": [2.0, 1.0, 0.01], "val_loss": [2.5, 1.5, 1.6], "learning_rate": [0.1, 0.1, 0.01]}
+
+
+def write_csv(path: Path, columns: Mapping[str, Sequence[object]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(columns)
+        writer.writerows(zip(*columns.values(), strict=True))
+
+
+def make_run(
+    folder: Path,
+    columns: Mapping[str, Sequence[object]],
+    target: object,
+    *,
+    evidence: Evidence | None = None,
+    outputs: Mapping[str, Sequence[Any]] | None = None,
+    metrics: Mapping[str, Mapping[str, object]] | None = NO_METRICS,
+    config: Mapping[str, object] | None = None,
+) -> Run:
+    """Makes a run of a table with a linear network whose weights are all 0.5.
+
+    Args:
+        folder: where the table, the config and the run (`run`) come to lie.
+        columns: the table.
+        target: the config's `data.target`.
+        evidence: what it shows; an older run has none.
+        outputs: the columns of the held-out predictions after `row` and `split`.
+        metrics: by split; `None` if training diverged.
+        config: more of its keys.
+    """
+    write_csv(folder / "table.csv", columns)
+    data = {"train": "table.csv", "target": target}
+    content = {"data": data, "input": {"scaling": "none"}, "hidden": [], "epochs": 3}
+    path = folder / "config.yaml"
+    path.write_text(json.dumps({**content, **(config or {})}), encoding="utf-8")
+    with new_run(folder / "run", "run") as draft:
+        _fill(draft, path, metrics, outputs, evidence)
+        return draft.finish("train" if metrics is not None else DIVERGED)
+
+
+def _fill(
+    draft: Draft,
+    path: Path,
+    metrics: Mapping[str, Mapping[str, object]] | None,
+    outputs: Mapping[str, Sequence[Any]] | None,
+    evidence: Evidence | None,
+) -> None:
+    file = load_config(path)
+    events = Events(lambda *_: None)
+    prepared = prepare(file, events)
+    events.log_to(draft)
+    events.tell("warning", message=f"a warning about {HOSTILE}")
+    draft.write_config(file.text)
+    draft.write_resolved(dump_config(resolved_config(file, prepared, draft.path, threads=1)))
+    draft.write_encoding(prepared.encoding.model_dump_json())
+    shapes = {each.name: each.shape for each in prepared.network.weights}
+    draft.write_weights({name: np.full(shape, 0.5, np.float32) for name, shape in shapes.items()})
+    draft.write_history(HISTORY)
+    draft.write_environment({"dlcli": "0.1.0", "command": ["dlcli", "train", HOSTILE]})
+    if metrics is not None:
+        events.tell("trained", epochs=3, best_epoch=2, seconds=1.5)
+        draft.write_metrics(metrics)
+    if outputs is not None:
+        rows = len(next(iter(outputs.values())))
+        table = {"row": range(1, rows + 1), "split": ["test"] * rows, **outputs}
+        draft.write_predictions(pa.table({name: list(values) for name, values in table.items()}))
+    if evidence is not None:
+        draft.write_evidence(evidence.model_dump_json())
+
+
+def number_run(folder: Path, **changes: Any) -> Run:
+    """A run that predicts a number from a number, with a hostile column and full evidence."""
+    columns = {"x": [0, 1, 2, 3], HOSTILE: ["a", "b", "a", HOSTILE], "y": [1.5, 2, 4, 8.5]}
+    outputs = {"target": [1.5, 2.0, 4.0, 8.5], "prediction": [1.0, 3.0, 4.0, 8.0]}
+    metrics = {"test": {"rmse": 0.61, "mae": 0.5, "r2": 0.95}}
+    given = {"outputs": outputs, "metrics": metrics, "evidence": full_evidence(), **changes}
+    return make_run(folder, columns, "y", **given)
+
+
+def class_run(folder: Path, **changes: Any) -> Run:
+    """A run that tells two kinds apart, one of them of a hostile name."""
+    columns = {"x": [0.5, 1, 2, 3], "kind": ["cat", HOSTILE, "cat", HOSTILE]}
+    chances = [0.1, 0.4, 0.6, 0.9]
+    outputs = {
+        "target": columns["kind"],
+        "prediction": ["cat", "cat", HOSTILE, HOSTILE],
+        f"probability_{HOSTILE}": chances,
+        "probability_cat": [1 - chance for chance in chances],
+    }
+    metrics = {"test": {"accuracy": 0.5, "confusion": [[1, 1], [1, 1]]}}
+    return make_run(folder, columns, "kind", outputs=outputs, metrics=metrics, **changes)
+
+
+def full_evidence(columns: int = 3, outputs: Sequence[str] = ("y",)) -> Evidence:
+    """Evidence with something in each of its parts."""
+    names = [HOSTILE, *(f"column {at}" for at in range(1, columns))]
+    return Evidence(
+        rows={"train": 4, "test": 4},
+        looked_at={"train": 4, "held_out": 4},
+        columns=tuple(map(_column, names)),
+        unlisted_columns=7,
+        layers=(_layer("output"), _layer(HOSTILE)),
+        outputs=tuple(outputs),
+        importance_metric="rmse",
+        importances=tuple(Importance(column=name, increase=1, deviation=0.5) for name in names),
+        dependences=(_dependence(names[0], len(outputs)), _dependence("x", len(outputs), 1.0)),
+        worst=(_worst(names),),
+    )
+
+
+def _column(name: str) -> ColumnEvidence:
+    if name == HOSTILE:
+        value = ValueCount(value=HOSTILE, train=3, held_out=1)
+        kind = {"type": "categorical", "values": (value,), "distinct": 2}
+    else:
+        histogram = Histogram(edges=(0.0, 1.0, 3.0), train=(3, 1), held_out=(0, 2))
+        numbers = {"mean": 1.0, "deviation": 0.5, "minimum": 0.0, "maximum": 3.0}
+        kind = {"type": "numeric", "histogram": histogram, "distinct": None, **numbers}
+    return ColumnEvidence(name=name, role="feature", reason="declared", missing=1, **kind)
+
+
+def _layer(name: str) -> LayerEvidence:
+    return LayerEvidence(
+        name=name,
+        kind="Dense",
+        units=1,
+        parameters=2,
+        activation="relu",
+        dead=0.25,
+        first_gradient=1.0,
+        last_gradient=0.001,
+    )
+
+
+def _dependence(column: str, outputs: int, number: float | None = None) -> Dependence:
+    points = (
+        Point(label=HOSTILE, number=number, predictions=(0.25,) * outputs),
+        Point(label="b", number=number and number + 1, predictions=(0.75,) * outputs),
+    )
+    return Dependence(column=column, points=points)
+
+
+def _worst(names: Sequence[str]) -> WorstRow:
+    return WorstRow(
+        file=None,
+        row=2,
+        split="test",
+        target="2",
+        prediction=HOSTILE,
+        error=1.0,
+        values={name: HOSTILE if name == HOSTILE else None for name in names},
+    )

@@ -1,0 +1,63 @@
+"""A page stays small, however large the run."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from dlcli.errors import RunError
+from dlcli.reports import render
+from dlcli.reports.log import Log
+from tests.reports.hand_made_runs import HISTORY, full_evidence, make_run, number_run
+
+MOST_BYTES = 3_000_000
+
+
+def size_of(run):
+    return len(render(run, with_curves=False).page.encode())
+
+
+def test_five_hundred_columns_and_hundred_thousand_rows_stay_within_bounds(tmp_path):
+    chance = np.random.default_rng(0)
+    target = chance.normal(size=100_000)
+    outputs = {"target": target, "prediction": target + chance.normal(size=100_000)}
+    run = number_run(tmp_path, evidence=full_evidence(500), outputs=outputs)
+    assert size_of(run) < MOST_BYTES
+
+
+def test_two_hundred_classes_stay_within_bounds(tmp_path):
+    classes = [f"a rather long name of class number {at:03}" for at in range(200)]
+    chance = np.random.default_rng(0)
+    target, predicted = chance.choice(classes, (2, 5_000)).tolist()
+    outputs = {"target": target, "prediction": predicted}
+    outputs |= {f"probability_{name}": chance.random(5_000) for name in classes}
+    run = make_run(
+        tmp_path,
+        {"x": range(400), "y": classes * 2},
+        "y",
+        outputs=outputs,
+        evidence=full_evidence(500, outputs=classes),
+    )
+    assert size_of(run) < MOST_BYTES
+
+
+def test_a_long_training_with_many_metrics_and_warnings_stays_within_bounds(tmp_path, monkeypatch):
+    chance = np.random.default_rng(0)
+    names = [f"{front}metric_{at}" for at in range(40) for front in ("", "val_")]
+    monkeypatch.setitem(HISTORY, "loss", chance.random(3_000).tolist())
+    for name in ("val_loss", "learning_rate", *names):
+        monkeypatch.setitem(HISTORY, name, chance.random(3_000).tolist())
+    assert size_of(number_run(tmp_path)) < MOST_BYTES
+
+
+@pytest.mark.parametrize("event", ["data", "network", "trained"])
+def test_a_log_that_says_something_else_is_told(tmp_path, event):
+    run = number_run(tmp_path)
+
+    def events():
+        yield json.loads(f'{{"event": "{event}", "rows": 7, "layers": 7, "epochs": "x"}}')
+
+    with pytest.raises(RunError, match=f"its events.jsonl can't be read: {event}\\."):
+        Log()._take_in(run, events())

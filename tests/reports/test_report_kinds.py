@@ -1,0 +1,119 @@
+"""What verbs do with a run that is a cross-validation or a search."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from dlcli.cli import main
+from dlcli.runs import MANIFEST, Run, latest_run
+from tests.reports.hand_made_experiments import cross_validation_run, search_run
+from tests.reports.hand_made_runs import number_run
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    """A folder of its own, and pages without Vega, which takes seconds to put together."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("dlcli.reports.page.vega_script", lambda: "")
+
+
+def dlcli(*arguments: object):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def dated(run: Run, hours: int) -> None:
+    """Has a run be finished some hours after others."""
+    created = datetime.fromisoformat("2024-02-29T00:00:00+00:00") + timedelta(hours=hours)
+    manifest = run.manifest.model_copy(update={"created": created})
+    (run.path / MANIFEST).write_bytes(manifest.to_json())
+
+
+def test_a_page_is_made_of_either_and_no_picture_of_curves():
+    for made, folder in ((cross_validation_run, "cv"), (search_run, "search")):
+        made(Path())
+        result = dlcli("report", folder)
+        assert (result.exit_code, result.stdout) == (0, f"{folder}/report.html\n")
+        assert "<!DOCTYPE html>" in Path(folder, "report.html").read_text(encoding="utf-8")
+        assert not Path(folder, "curves.png").exists()
+
+
+def test_the_page_is_of_the_latest_run_of_any_kind():
+    for hours, made in enumerate((number_run, cross_validation_run, search_run)):
+        Path("runs").mkdir(exist_ok=True)
+        dated(made(Path("runs")), hours)
+    result = dlcli("report")
+    assert (result.stdout, result.stderr) == (
+        "runs/search/report.html\n",
+        "run: runs/search, the latest\n",
+    )
+
+
+def test_other_verbs_take_the_latest_training():
+    for hours, made in enumerate((number_run, cross_validation_run, search_run)):
+        Path("runs").mkdir(exist_ok=True)
+        dated(made(Path("runs")), hours)
+    assert latest_run().path == Path("runs/run")
+
+
+def test_without_a_training_there_is_no_latest_run_to_predict_with():
+    cross_validation_run(Path("runs"))
+    result = dlcli("predict", "table.csv")
+    assert (result.exit_code, result.stderr) == (
+        5,
+        "error: runs: there is no finished run; make one with `dlcli train CONFIG`, or name one\n",
+    )
+
+
+@pytest.mark.parametrize("arguments", [("predict", "cv", "table.csv"), ("diagnose", "cv")])
+def test_a_cross_validation_has_nothing_to_predict_with_or_to_diagnose(arguments):
+    cross_validation_run(Path())
+    result = dlcli(*arguments)
+    assert (result.exit_code, result.stderr) == (
+        5,
+        "error: cv: is a cross-validation, which has no weights of its own; see it by `dlcli "
+        "report`, or train a network by: dlcli train cv/refit.yaml\n",
+    )
+
+
+def test_the_network_that_was_trained_in_it_is_named():
+    search_run(Path())
+    Path("search/best").mkdir()
+    number_run(Path())
+    result = dlcli("compare", "search", "run")
+    assert (result.exit_code, result.stderr) == (
+        5,
+        "error: search: is a search, which has no weights of its own; see it by `dlcli report`, or "
+        "name the run that was trained in it: search/best\n",
+    )
+
+
+def test_all_files_of_either_are_checked():
+    search_run(Path())
+    result = dlcli("validate", "search")
+    assert result.stdout == "search: all 7 files are as they were written\n"
+    Path("search/best.yaml").write_text("epochs: 9\n", encoding="utf-8")
+    result = dlcli("validate", "search")
+    assert (result.exit_code, result.stderr) == (
+        5,
+        "error: search/best.yaml: has changed since it was written; restore the run from a copy, "
+        "or train it again\n",
+    )
+
+
+def test_a_malformed_document_is_an_error():
+    run = cross_validation_run(Path())
+    text = (run.path / "cv.json").read_text(encoding="utf-8")
+    with_bad_rows = text.replace('"rows":8', '"rows":"8"')
+    (run.path / "cv.json").write_text(with_bad_rows, encoding="utf-8")
+    manifest = run.manifest.describe(run.path, "cv")
+    (run.path / MANIFEST).write_bytes(manifest.to_json())
+    result = dlcli("report", "cv")
+    assert (result.exit_code, result.stderr) == (
+        5,
+        "error: cv/cv.json: is malformed at 'rows': Input should be a valid integer; make it "
+        "again\n",
+    )

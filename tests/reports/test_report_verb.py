@@ -1,0 +1,139 @@
+"""`dlcli report`, and the page that `train` makes by itself."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import dlcli
+from dlcli.cli import main
+from dlcli.reports import make_if_cheap, making
+from tests.reports.hand_made_runs import number_run
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """Has pages without Vega, which takes seconds to put together."""
+    monkeypatch.setattr("dlcli.reports.page.vega_script", lambda: "")
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return number_run(Path())
+
+
+def report(*arguments):
+    return CliRunner().invoke(main, ["report", *map(str, arguments)])
+
+
+def test_the_page_and_the_curves_lie_in_the_run_folder(run):
+    result = report("run")
+    assert (result.exit_code, result.stdout) == (0, "run/report.html\n")
+    assert "<!DOCTYPE html>" in Path("run/report.html").read_text(encoding="utf-8")
+    assert Path("run/curves.png").read_bytes().startswith(b"\x89PNG")
+    run.verify()
+
+
+def test_both_are_made_anew_each_time(run):
+    Path("run/report.html").write_text("earlier", encoding="utf-8")
+    assert report("run").exit_code == 0
+    assert Path("run/report.html").stat().st_size > 10_000
+
+
+def test_a_link_in_their_place_is_replaced_and_not_followed(run):
+    Path("private").write_text("mine", encoding="utf-8")
+    Path("run/report.html").symlink_to("../private")
+    assert report("run").exit_code == 0
+    assert Path("private").read_text(encoding="utf-8") == "mine"
+
+
+def test_a_page_elsewhere_leaves_the_run_folder_alone(run):
+    before = sorted(path.name for path in Path("run").iterdir())
+    result = report("run", "--output", "page.html")
+    assert (result.exit_code, result.stdout) == (0, "page.html\n")
+    assert Path("page.html").stat().st_size > 10_000
+    assert sorted(path.name for path in Path("run").iterdir()) == before
+
+
+def test_a_file_that_is_there_is_not_overwritten(run):
+    Path("page.html").write_text("mine", encoding="utf-8")
+    result = report("run", "--output", "page.html")
+    assert result.exit_code == 2
+    assert Path("page.html").read_text(encoding="utf-8") == "mine"
+
+
+def test_the_latest_run_is_taken_when_none_is_named(run):
+    Path("runs").mkdir()
+    Path("run").rename("runs/last")
+    result = report()
+    assert (result.stdout, result.stderr) == (
+        "runs/last/report.html\n",
+        "run: runs/last, the latest\n",
+    )
+
+
+def test_a_run_that_diverged_has_a_page_if_it_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    number_run(Path(), metrics=None, outputs=None)
+    assert report("run").exit_code == 0
+
+
+def test_a_folder_that_can_not_be_written_is_an_error(run):
+    Path("run/report.html").mkdir()
+    result = report("run")
+    assert result.exit_code == 5
+    assert result.stderr == (
+        "error: run/report.html: could not be stored: Is a directory; write the page elsewhere "
+        "with --output\n"
+    )
+
+
+def test_damaged_evidence_is_an_error(run):
+    path = Path("run/evidence.json")
+    path.write_text(path.read_text("utf-8").replace("1.0", "2.0"), "utf-8")
+    result = report("run")
+    assert result.exit_code == 5
+    assert "run/evidence.json: has changed since it was written" in result.stderr
+
+
+def test_a_long_training_makes_its_page_by_itself(run, monkeypatch):
+    monkeypatch.setattr(making, "LONG_SECONDS", 1.5)  # as long as it took
+    told = []
+    make_if_cheap(run, lambda event, fields: told.append((event, fields)))
+    assert told == [("report", {"page": "run/report.html"})]
+    assert Path("run/report.html").exists()
+
+
+def test_a_short_training_does_not(run):
+    make_if_cheap(run, lambda *_: pytest.fail("nothing is told"))
+    assert not Path("run/report.html").exists()
+
+
+def test_a_page_that_fails_is_a_warning_at_the_end_of_a_training(run, monkeypatch):
+    monkeypatch.setattr(making, "LONG_SECONDS", 1.5)
+    monkeypatch.setattr(making, "render", lambda _: 1 / 0)
+    told = []
+    make_if_cheap(run, lambda event, fields: told.append((event, fields)))
+    [(event, fields)] = told
+    assert (event, fields["message"]) == (
+        "warning",
+        "the report could not be made: division by zero; the run is whole; try again with: dlcli "
+        "report run",
+    )
+    run.verify()
+
+
+@pytest.mark.slow
+def test_a_page_needs_no_tensorflow(run):
+    code = (
+        "import sys; from dlcli.cli import main; main(['report', 'run'], standalone_mode=False); "
+        "assert not {'tensorflow', 'keras'} & set(sys.modules)"
+    )
+    path = str(Path(dlcli.__file__).parents[1])
+    done = subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": path}, check=False)
+    assert done.returncode == 0

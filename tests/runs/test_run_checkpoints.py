@@ -1,0 +1,293 @@
+"""Checkpoints: two are kept, and what is read of them is whole, or it is not read."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from dlcli.errors import RunError
+from dlcli.runs import ArrayKind
+from dlcli.runs import Checkpoint
+from dlcli.runs.checkpoints import has_checkpoint, read_checkpoint, remove_checkpoints, write_checkpoint
+
+CONFIG = "c" * 64
+KINDS = {
+    "model/0": ArrayKind((2, 3), np.dtype(np.float32)),
+    "epoch": ArrayKind((), np.dtype(np.int64)),
+}
+WAY_OUT = "restore the run from a copy, or train it again"
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run folder without a checkpoint."""
+    (tmp_path / "run").mkdir()
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def two(run):
+    """A run folder with the checkpoints of epochs 1 and 2."""
+    for epoch in (1, 2):
+        write(run, epoch)
+    return run
+
+
+def write(run, number, **changes):
+    arrays = {"model/0": np.full((2, 3), number, np.float32), "epoch": np.array(number)}
+    history = {"loss": [1 / each for each in range(1, number + 1)]}
+    write_checkpoint(run, Checkpoint({**arrays, **changes}, history), CONFIG)
+
+
+def epoch_read(run, config=CONFIG):
+    return int(read_checkpoint(run, KINDS, config).arrays["epoch"])
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def message_of(run, config=CONFIG):
+    with pytest.raises(RunError) as caught:
+        read_checkpoint(run, KINDS, config)
+    return str(caught.value)
+
+
+def test_a_run_has_none_before_the_first(run):
+    assert not has_checkpoint(run)
+    assert read_checkpoint(run, KINDS, CONFIG) is None
+
+
+def test_what_is_written_is_read_to_the_bit(run):
+    arrays = {
+        "half": np.array([1.5, -0.0, np.nan], np.float16),
+        "random": np.array([[2**32 - 1]], np.uint32),
+        "is_stopped": np.array(True),
+        "nothing": np.empty((0, 4), np.float64),
+    }
+    history = {"loss": [0.1, 1e-300], "r2": [math.nan, -math.inf]}
+    write_checkpoint(run, Checkpoint(arrays, history), CONFIG)
+    kinds = {name: ArrayKind(array.shape, array.dtype) for name, array in arrays.items()}
+    found = read_checkpoint(run, kinds, CONFIG)
+    for name, array in arrays.items():
+        assert found.arrays[name].tobytes() == array.tobytes()
+    assert list(found.history) == ["loss", "r2"]
+    assert found.history["loss"] == [0.1, 1e-300]
+    assert repr(found.history["r2"]) == "[nan, -inf]"
+
+
+def test_a_checkpoint_of_no_epoch_has_no_history(run):
+    write_checkpoint(run, Checkpoint({}, {}), CONFIG)
+    assert read_checkpoint(run, {}, CONFIG) == Checkpoint({}, {})
+
+
+def test_two_are_kept_and_the_newest_is_read(two):
+    write(two, 3)
+    assert names(two / "checkpoint") == ["2", "3"]
+    assert names(two / "checkpoint" / "3") == ["arrays.npz", "checkpoint.json", "history.csv"]
+    assert epoch_read(two) == 3
+
+
+def test_one_of_an_earlier_epoch_is_kept_as_long_as_the_newest_two_are_of_one(two):
+    for _ in range(3):
+        write(two, 3)
+    assert names(two / "checkpoint") == ["2", "4", "5"]
+    write(two, 4)
+    assert names(two / "checkpoint") == ["5", "6"]
+
+
+def test_one_that_is_damaged_is_not_kept_for_its_epoch(two):
+    write(two, 3)
+    (two / "checkpoint" / "2" / "checkpoint.json").unlink()
+    write(two, 3)
+    assert names(two / "checkpoint") == ["3", "4"]
+
+
+def test_an_older_one_is_read_if_the_newest_will_not_do(two):
+    def first(checkpoint):
+        return len(checkpoint.history["loss"]) == 1
+
+    assert int(read_checkpoint(two, KINDS, CONFIG, first).arrays["epoch"]) == 1
+    (two / "checkpoint" / "1" / "arrays.npz").unlink()
+    assert read_checkpoint(two, KINDS, CONFIG, first) is None  # 2 is whole, and will not do
+    (two / "checkpoint" / "2" / "arrays.npz").unlink()
+    with pytest.raises(RunError, match="checkpoint/2/arrays.npz: is missing"):
+        read_checkpoint(two, KINDS, CONFIG, first)
+
+
+def test_numbers_are_compared_as_numbers(run):
+    for epoch in range(1, 11):
+        write(run, epoch)
+    assert names(run / "checkpoint") == ["10", "9"]
+    assert epoch_read(run) == 10
+
+
+def test_what_crashes_have_left_is_removed_by_the_next(two):
+    for name in (".3.partial", "1", "0"):
+        (two / "checkpoint" / name).mkdir(exist_ok=True)
+    (two / "checkpoint" / ".3.partial" / "arrays.npz").write_bytes(b"half of")
+    (two / "checkpoint" / "2" / "arrays.npz").unlink()
+    write(two, 3)
+    assert names(two / "checkpoint") == ["0", "2", "3"]  # 0 is no number of ours
+    assert epoch_read(two) == 3
+
+
+def empty(folder):
+    for name in names(folder):
+        (folder / name).unlink()
+
+
+def unlinked(name):
+    return lambda folder: (folder / name).unlink()
+
+
+def flipped(name, place):
+    def flip(folder):
+        content = bytearray((folder / name).read_bytes())
+        content[place] ^= 1
+        (folder / name).write_bytes(content)
+
+    return flip
+
+
+def cut(name):
+    return lambda folder: (folder / name).write_bytes((folder / name).read_bytes()[:-1])
+
+
+def longer(name, more=b"\n"):
+    return lambda folder: (folder / name).write_bytes((folder / name).read_bytes() + more)
+
+
+def linked(name):
+    def link(folder):
+        (folder / name).rename(folder.parent.parent / name)
+        (folder / name).symlink_to(folder.parent.parent / name)
+
+    return link
+
+
+def sealed_as(**changes):
+    def change(folder):
+        seal = json.loads((folder / "checkpoint.json").read_bytes())
+        (folder / "checkpoint.json").write_text(json.dumps(seal | changes))
+
+    return change
+
+
+NO_FILE = "is no plain file but a link, a folder or a device"
+DAMAGES = {
+    "nothing in it": (empty, "checkpoint.json: is missing"),
+    "no seal": (unlinked("checkpoint.json"), "checkpoint.json: is missing"),
+    "no arrays": (unlinked("arrays.npz"), "arrays.npz: is missing"),
+    "no history": (unlinked("history.csv"), "history.csv: is missing"),
+    "a bit of the arrays": (flipped("arrays.npz", 99), "arrays.npz: has changed since it was "),
+    "a bit of the history": (flipped("history.csv", -2), "history.csv: has changed since it was "),
+    "a bit of the seal": (flipped("checkpoint.json", -5), "checkpoint.json: does not agree with "),
+    "one byte less": (cut("arrays.npz"), "arrays.npz: has 541 bytes, 542 were expected"),
+    "a longer history": (longer("history.csv"), "history.csv: has 24 bytes, 23 were expected"),
+    "a huge seal": (
+        lambda folder: (folder / "checkpoint.json").write_bytes(b" " * (2**20 + 1)),
+        "checkpoint.json: has more than 1,048,576 bytes",
+    ),
+    "no JSON": (longer("checkpoint.json", b"}"), "checkpoint.json: is no JSON: Extra data: line "),
+    "other fields": (sealed_as(more=1), "checkpoint.json: is malformed at 'more': Extra inputs"),
+    "other files": (
+        sealed_as(files={"/etc/passwd": {"sha256": "0" * 64, "bytes": 1}}),
+        "checkpoint.json: is malformed at 'files./etc/passwd.[key]': Input should be 'arrays.npz'",
+    ),
+    "no files": (sealed_as(files={}), "checkpoint.json: does not agree with its own digest"),
+    "linked arrays": (linked("arrays.npz"), f"arrays.npz: {NO_FILE}"),
+    "a linked history": (linked("history.csv"), f"history.csv: {NO_FILE}"),
+    "a linked seal": (linked("checkpoint.json"), f"checkpoint.json: {NO_FILE}"),
+}
+"""What may have become of a checkpoint, and what is said of it."""
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_the_one_before_is_read_if_the_newest_is_damaged(damage, two):
+    DAMAGES[damage][0](two / "checkpoint" / "2")
+    assert epoch_read(two) == 1
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_it_is_an_error_that_names_the_newest_if_all_are_damaged(damage, two):
+    harm, finding = DAMAGES[damage]
+    (two / "checkpoint" / "1" / "arrays.npz").unlink()
+    harm(two / "checkpoint" / "2")
+    message = message_of(two)
+    assert message.startswith(f"{two}/checkpoint/2/{finding}")
+    assert message.endswith(f"; {WAY_OUT}")
+
+
+def test_a_newer_format_says_which_version_is_needed(run):
+    write(run, 1)
+    sealed_as(format=2, dlcli="9.9")(run / "checkpoint" / "1")
+    assert message_of(run).startswith(
+        f"{run}/checkpoint/1/checkpoint.json: is of format 2, written by dlcli '9.9'; dlcli "
+    )
+
+
+def test_checkpoints_of_another_config_are_refused(two):
+    assert message_of(two, "d" * 64) == (f"{two}/checkpoint/2: is of another config; {WAY_OUT}")
+
+
+@pytest.mark.parametrize(
+    ("changes", "finding"),
+    [
+        ({"model/1": np.zeros(1)}, "holds an unknown 'model/1.npy'"),
+        ({"model/0": np.zeros((3, 2), np.float32)}, "array 'model/0' is of shape (3, 2), (2, 3) "),
+        ({"model/0": np.zeros((2, 3))}, "array 'model/0' is float64, float32 by rows was expected"),
+        ({"epoch": np.array([1])}, "array 'epoch' is of shape (1,), () was expected"),
+    ],
+)
+def test_arrays_that_training_does_not_have_are_refused(changes, finding, run):
+    write(run, 1, **changes)
+    assert message_of(run).startswith(f"{run}/checkpoint/1/arrays.npz: {finding}")
+
+
+def test_an_array_that_training_needs_must_be_there(run):
+    write_checkpoint(run, Checkpoint({"epoch": np.array(1)}, {}), CONFIG)
+    assert message_of(run) == (f"{run}/checkpoint/1/arrays.npz: lacks array 'model/0'; {WAY_OUT}")
+
+
+@pytest.mark.parametrize("name", ["notes", "01", "-3", "3.0", "٣", "²", "3 ", "1234567890", ".3"])
+def test_other_names_are_neither_read_nor_removed(name, two):
+    (two / "checkpoint" / "2").rename(two / "checkpoint" / name)
+    assert epoch_read(two) == 1
+    write(two, 2)
+    write(two, 3)
+    assert names(two / "checkpoint") == sorted(["2", "3", name])
+
+
+def test_a_file_with_a_number_for_a_name_is_no_checkpoint(two):
+    (two / "checkpoint" / "7").write_text("mine")
+    assert epoch_read(two) == 2
+    write(two, 3)
+    assert (two / "checkpoint" / "3").is_dir()
+
+
+def test_a_link_to_a_checkpoint_is_none(two, tmp_path):
+    (two / "checkpoint" / "2").rename(tmp_path / "elsewhere")
+    (two / "checkpoint" / "2").symlink_to(tmp_path / "elsewhere")
+    assert epoch_read(two) == 1
+    assert has_checkpoint(two)
+
+
+def test_a_link_in_the_place_of_all_is_neither_read_nor_written_nor_removed(two, tmp_path):
+    (two / "checkpoint").rename(tmp_path / "elsewhere")
+    (two / "checkpoint").symlink_to(tmp_path / "elsewhere")
+    assert not has_checkpoint(two)
+    assert read_checkpoint(two, KINDS, CONFIG) is None
+    with pytest.raises(FileExistsError):
+        write(two, 3)
+    remove_checkpoints(two)
+    assert names(tmp_path / "elsewhere") == ["1", "2"]
+
+
+def test_nothing_is_left_once_they_are_removed(two):
+    remove_checkpoints(two)
+    assert names(two) == []
+    remove_checkpoints(two)  # of a crash between that and the end

@@ -1,0 +1,122 @@
+"""A thousand bytes of a run, each changed alone: every one is found, and ends with exit code 5."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from dlcli.cli import main
+from dlcli.errors import RunError
+from dlcli.prediction import Predictor
+from dlcli.runs import open_run
+from dlcli.runs.manifest import FILE_NAMES, Manifest
+from tests.catalogue.hand_made import make_run
+
+CONFIG = """\
+data: {train: points.csv, target: y}
+input: {features: {x: numeric, colour: categorical}}
+hidden: []
+epochs: 1
+"""
+FLIPS = 1000
+READ = {"manifest.json", "resolved.yaml", "encoding.json", "weights.npz"}
+"""What is read to predict, to score and to start from; `dlcli validate RUN` reads all files, and
+`dlcli train --resume RUN` of a finished run the manifest alone."""
+BLANKS = b" \t\r\n"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with every file that there may be; those that nothing here looks into hold anything."""
+    folder = tmp_path_factory.mktemp("flips")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        rows = [f"{at / 2},{['red', 'blue'][at % 2]},{at / 4}\n" for at in range(20)]
+        Path("points.csv").write_text("x,colour,y\n" + "".join(rows))
+        Path("new.csv").write_text("x,colour,y\n3,red,2\n")
+        made = folder / make_run(CONFIG, "points")
+    draw = random.Random(1)
+    for name in set(FILE_NAMES) - {path.name for path in made.iterdir()}:
+        (made / name).write_bytes(draw.randbytes(2000))
+    (made / "manifest.json").write_bytes(Manifest.describe(made, "train").to_json())
+    return made
+
+
+def flips(run: Path) -> list[tuple[Path, int, int]]:
+    """A file, a place in it and a change each, every file as often as another."""
+    draw = random.Random(5)
+    files = sorted(run.iterdir())
+    assert {path.name for path in files} == {*FILE_NAMES, "manifest.json"}
+    chosen = [draw.choice(files) for _ in range(FLIPS)]
+    return [(path, draw.randrange(path.stat().st_size), draw.randint(1, 255)) for path in chosen]
+
+
+@contextmanager
+def flipped(path: Path, place: int, change: int) -> Iterator[None]:
+    """A file with one byte of it changed."""
+    content = path.read_bytes()
+    path.write_bytes(content[:place] + bytes([content[place] ^ change]) + content[place + 1 :])
+    try:
+        yield
+    finally:
+        path.write_bytes(content)
+
+
+def end_of(*arguments: object) -> tuple[int, int]:
+    """A verb's exit code, and how many lines of error it gives."""
+    result = CliRunner().invoke(main, list(map(str, arguments)))
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    return result.exit_code, result.stderr.count("error: ")
+
+
+def test_a_run_as_it_was_written_is_fine(run: Path) -> None:
+    assert end_of("validate", run) == (0, 0)
+    assert end_of("predict", run, run.parents[1] / "new.csv") == (0, 0)
+
+
+@pytest.mark.slow
+def test_each_of_a_thousand_flips_is_found_by_the_check_of_the_whole_run(run: Path) -> None:
+    for path, place, change in flips(run):
+        with flipped(path, place, change), pytest.raises(RunError) as caught:
+            open_run(run).verify()
+        assert str(caught.value).startswith(f"{path}: "), (place, change)
+        assert caught.value.exit_code == 5
+
+
+def test_verbs_find_each_flip_in_what_they_read(run: Path) -> None:
+    table, config = run.parents[1] / "new.csv", run.parents[1] / "next.yaml"
+    config.write_text(f"{CONFIG}initial_weights: runs/points\n")
+    verbs = [["predict", run, table], ["evaluate", run, table], ["validate", config]]
+    read = [flip for flip in flips(run) if flip[0].name in READ]
+    for path, place, change in read[:20]:
+        with flipped(path, place, change):
+            ends = [end_of(*verb) for verb in [*verbs, ["validate", run]]]
+        assert ends == [(5, 1)] * 4, (path.name, place, change)
+
+
+def test_a_flip_in_what_a_verb_does_not_read_is_nothing_to_it(run: Path) -> None:
+    for path in sorted(run.iterdir()):
+        with flipped(path, 10, 1):
+            if path.name in READ:
+                with pytest.raises(RunError, match=path.name):
+                    Predictor.load(open_run(run))
+            else:
+                Predictor.load(open_run(run))
+
+
+def test_so_is_a_blank_for_another_in_the_manifest_though_it_says_the_same(run: Path) -> None:
+    path = run / "manifest.json"
+    content = path.read_bytes()
+    blanks = [place for place, byte in enumerate(content) if byte in BLANKS]
+    for place in blanks[::9]:
+        for other in set(BLANKS) - {content[place]}:
+            with (
+                flipped(path, place, content[place] ^ other),
+                pytest.raises(RunError, match="has other blanks than those that were written"),
+            ):
+                open_run(run)

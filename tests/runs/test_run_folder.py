@@ -1,0 +1,223 @@
+"""A run folder of one's own, and no trace of it if the run comes to nothing."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dlcli.errors import DataError, RunError, UsageError
+from dlcli.runs import Checkpoint, new_run, unfinished_run, open_run
+from dlcli.runs.manifest import FILE_NAMES
+
+
+def finish(folder, name="iris", base=Path("runs")):
+    with new_run(folder, name, base) as draft:
+        draft.finish()
+    return draft.path
+
+
+def test_runs_of_one_name_are_numbered_from_the_second(tmp_path):
+    folders = [finish(None, base=tmp_path) for _ in range(3)]
+    assert folders == [tmp_path / "iris", tmp_path / "iris-2", tmp_path / "iris-3"]
+
+
+def test_a_number_that_is_free_again_is_used(tmp_path):
+    (tmp_path / "iris").mkdir()
+    (tmp_path / "iris-3").mkdir()
+    assert finish(None, base=tmp_path) == tmp_path / "iris-2"
+
+
+def test_runs_lie_in_the_current_folder_unless_told_otherwise(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with new_run(None, "iris") as draft:
+        draft.finish()
+    assert (tmp_path / "runs" / "iris" / "manifest.json").is_file()
+
+
+def test_a_named_folder_is_the_run_itself_and_gets_its_parents(tmp_path):
+    assert finish(tmp_path / "a" / "b" / "run") == tmp_path / "a" / "b" / "run"
+
+
+def test_a_named_folder_that_exists_is_refused_and_left_as_it_is(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match="run: exists already; name a new folder with --output"):
+        finish(tmp_path / "run")
+    assert (tmp_path / "run" / "notes.txt").read_text() == "mine"
+
+
+def test_a_link_to_nowhere_counts_as_something_that_exists(tmp_path):
+    (tmp_path / "run").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(UsageError, match="exists already"):
+        finish(tmp_path / "run")
+
+
+def test_a_file_in_the_way_is_named_with_the_way_out(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match=r"run: can't be made: Not a directory; name another"):
+        finish(tmp_path / "file" / "run")
+
+
+def test_a_base_that_leads_nowhere_is_an_error_without_end(tmp_path):
+    (tmp_path / "runs").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(UsageError, match="can't be made: No such file or directory"):
+        finish(None, base=tmp_path / "runs")
+
+
+def test_parents_are_removed_again_if_the_folder_cannot_be_made(tmp_path):
+    with pytest.raises(UsageError, match="can't be made: File name too long"):
+        finish(tmp_path / "a" / "b" / ("x" * 300))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write anywhere")
+def test_a_parent_that_may_not_be_written_is_a_usage_error(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(UsageError, match="can't be made: Permission denied"):
+        finish(tmp_path / "run")
+
+
+def test_a_read_only_disk_is_a_usage_error(tmp_path, monkeypatch):
+    def refuse(*_args, **_kwargs):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(os, "mkdir", refuse)
+    with pytest.raises(UsageError, match="run: can't be made: Read-only file system"):
+        finish(tmp_path / "run")
+
+
+@pytest.mark.parametrize("name", ["", "..", "../evil", "/evil", "a/b", ".hidden", "a b", "ä"])
+def test_a_name_cannot_leave_the_base(tmp_path, name):
+    with pytest.raises(UsageError, match="is no name for a run"):
+        finish(None, name, tmp_path / "runs")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_has_up_to_64_characters(tmp_path):
+    assert finish(None, "x" * 64, tmp_path).name == "x" * 64
+    with pytest.raises(UsageError):
+        finish(None, "x" * 65, tmp_path)
+
+
+@pytest.mark.parametrize("exception", [ValueError, OSError, KeyboardInterrupt, SystemExit])
+def test_any_exception_leaves_nothing_behind(tmp_path, exception):
+    with pytest.raises(exception), new_run(None, "iris", tmp_path / "runs") as draft:
+        draft.write_config("epochs: 1\n")
+        draft.log("start")
+        raise exception
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("exception", [ValueError, OSError, KeyboardInterrupt, SystemExit])
+def test_a_run_that_is_finished_stays_whatever_comes_after(tmp_path, exception):
+    with pytest.raises(exception) as caught, new_run(tmp_path / "run", "iris") as draft:
+        begin(draft)
+        draft.finish()
+        raise exception
+    assert not hasattr(caught.value, "__notes__")
+    open_run(tmp_path / "run").verify()
+
+
+def test_a_run_that_is_not_finished_leaves_nothing_behind(tmp_path):
+    with new_run(tmp_path / "a" / "run", "iris") as draft:
+        draft.write_config("epochs: 1\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_base_that_was_there_before_stays(tmp_path):
+    (tmp_path / "runs").mkdir()
+    with new_run(None, "iris", tmp_path / "runs"):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["runs"]
+
+
+def test_other_runs_in_the_base_stay(tmp_path):
+    with new_run(None, "first", tmp_path / "runs"):
+        finish(None, "second", tmp_path / "runs")
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["second"]
+
+
+def test_processes_at_the_same_time_never_share_a_folder(tmp_path):
+    program = (
+        "import sys, pathlib\n"
+        "from dlcli.runs import new_run\n"
+        "for _ in range(30):\n"
+        "    with new_run(None, 'iris', pathlib.Path(sys.argv[1])) as draft:\n"
+        "        print(draft.path.name)\n"
+        "        draft.finish()\n"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "runs")]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    names = "".join(process.communicate()[0] for process in processes).split()
+    assert sorted(names) == sorted(["iris", *(f"iris-{number}" for number in range(2, 61))])
+
+
+def test_the_room_is_quick_to_enter():
+    program = (
+        "import sys, dlcli.runs\n"
+        "print(sorted({'tensorflow', 'keras', 'pandas', 'pyarrow'} & set(sys.modules)))"
+    )
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert answer.stdout == "[]\n"
+
+
+def test_no_file_of_a_run_is_named_like_a_temporary_one():
+    assert not any(name.startswith(".") for name in FILE_NAMES)
+
+
+def begin(draft):
+    """Stores what it takes to go on."""
+    draft.write_config("epochs: 1\n")
+    draft.write_resolved("epochs: 1\n")
+    draft.write_environment({})
+    draft.write_checkpoint(Checkpoint({"model/0": np.zeros(2)}, {"loss": [0.5]}))
+
+
+@pytest.mark.parametrize("exception", [ValueError, OSError, MemoryError, KeyboardInterrupt])
+def test_a_run_that_can_go_on_stays_and_the_exception_says_how(tmp_path, exception):
+    with pytest.raises(exception) as caught, new_run(tmp_path / "run", "iris") as draft:
+        begin(draft)
+        raise exception
+    way_on = f"go on with: dlcli train --resume {tmp_path / 'run'}"
+    assert caught.value.__notes__ == [way_on]
+    with pytest.raises(exception) as caught, unfinished_run(tmp_path / "run"):
+        raise exception
+    assert caught.value.__notes__ == [way_on]
+
+
+def test_a_run_that_is_not_worth_it_goes(tmp_path):
+    with pytest.raises(ValueError), new_run(tmp_path / "run", "iris") as draft:  # noqa: PT011
+        begin(draft)
+        draft.worthless = True
+        raise ValueError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_is_finished_keeps_neither_checkpoint_nor_lock(tmp_path):
+    with new_run(tmp_path / "run", "iris") as draft:
+        begin(draft)
+        draft.finish()
+    assert sorted(path.name for path in draft.path.iterdir()) == [
+        "config.yaml",
+        "environment.json",
+        "manifest.json",
+        "resolved.yaml",
+    ]
+
+
+def test_what_lies_in_a_folder_and_will_not_do_is_no_reason_to_try_again(tmp_path):
+    with pytest.raises(KeyboardInterrupt), new_run(tmp_path / "run", "run") as draft:
+        begin(draft)
+        raise KeyboardInterrupt
+    with pytest.raises(RunError) as caught, unfinished_run(tmp_path / "run"):
+        raise RunError("is of another config")
+    assert not hasattr(caught.value, "__notes__")
+    with pytest.raises(DataError) as caught, unfinished_run(tmp_path / "run"):
+        raise DataError("has no rows")
+    assert caught.value.__notes__ == [f"go on with: dlcli train --resume {tmp_path / 'run'}"]

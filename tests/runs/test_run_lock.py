@@ -1,0 +1,133 @@
+"""One trainer at a time, whatever has become of the one before."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import pytest
+
+from dlcli.errors import RunError
+from dlcli.runs import lock
+from dlcli.runs.lock import holder_of
+from dlcli.runs import locked
+
+HOLD = """
+import sys, pathlib
+from dlcli.runs.lock import locked
+with locked(pathlib.Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def holding_process(folder):
+    """Another process that holds a folder."""
+    command = [sys.executable, "-c", HOLD, str(folder)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes) as process:
+        assert process.stdout.readline() == b"held\n"
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def refusal(folder):
+    with pytest.raises(RunError) as caught, locked(folder):
+        pass
+    return str(caught.value)
+
+
+def test_a_folder_without_a_lock_is_held_by_nobody(tmp_path):
+    assert holder_of(tmp_path) is None
+    assert holder_of(tmp_path / "absent") is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_holder_is_told_as_long_as_it_holds(tmp_path):
+    with locked(tmp_path):
+        assert holder_of(tmp_path) == str(os.getpid())
+    assert holder_of(tmp_path) is None
+    assert (tmp_path / "lock").read_text() == f"{os.getpid()}\n"
+
+
+def test_a_second_trainer_is_told_of_the_first(tmp_path):
+    with holding_process(tmp_path) as first:
+        assert refusal(tmp_path) == (
+            f"{tmp_path}: process {first.pid} is training it; wait until it ends, or end it first"
+        )
+        assert holder_of(tmp_path) == str(first.pid)
+
+
+def test_the_lock_of_a_process_that_was_killed_is_free(tmp_path):
+    with holding_process(tmp_path) as first:
+        pass
+    assert (tmp_path / "lock").read_text() == f"{first.pid}\n"
+    assert holder_of(tmp_path) is None
+    with locked(tmp_path):
+        assert (tmp_path / "lock").read_text() == f"{os.getpid()}\n"
+
+
+@pytest.mark.parametrize("content", ["", f"{os.getppid()}\n", "no number", "1" * 1000])
+def test_what_stands_in_a_lock_that_nobody_holds_counts_for_nothing(content, tmp_path):
+    (tmp_path / "lock").write_text(content)
+    assert holder_of(tmp_path) is None
+    with locked(tmp_path):
+        assert (tmp_path / "lock").read_text() == f"{os.getpid()}\n"
+
+
+@pytest.mark.parametrize("content", ["", "no number", "\x1b[31m", "٣"])
+def test_a_holder_that_does_not_say_who_it_is_stays_unknown(content, tmp_path):
+    with locked(tmp_path):
+        (tmp_path / "lock").write_text(content, "utf-8")
+        assert refusal(tmp_path).startswith(f"{tmp_path}: process ? is training it; ")
+
+
+def test_a_program_that_the_holder_starts_does_not_hold_it(tmp_path):
+    program = [sys.executable, "-c", "print(flush=True); input()"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with locked(tmp_path):
+        started = subprocess.Popen(program, **pipes, close_fds=False)
+        started.stdout.readline()
+    with started:
+        assert holder_of(tmp_path) is None
+        started.communicate(b"\n")
+
+
+def test_one_who_only_looks_whether_it_is_held_turns_nobody_away(tmp_path, monkeypatch):
+    (tmp_path / "lock").write_text("")
+    looking = os.open(tmp_path / "lock", os.O_RDWR)
+    fcntl.flock(looking, fcntl.LOCK_EX)
+    monkeypatch.setattr(lock.time, "sleep", lambda _: os.close(looking))
+    with locked(tmp_path):
+        assert holder_of(tmp_path) == str(os.getpid())
+
+
+def test_a_link_is_not_followed(tmp_path):
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / "lock").symlink_to(tmp_path / "mine")
+    assert holder_of(tmp_path) is None
+    with pytest.raises(OSError, match="symbolic link"), locked(tmp_path):
+        pass
+    assert (tmp_path / "mine").read_text() == "mine"
+
+
+def test_a_folder_that_has_gone_is_an_error_of_the_system(tmp_path):
+    with pytest.raises(FileNotFoundError), locked(tmp_path / "gone"):
+        pass
+
+
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP])
+def test_where_a_disk_knows_no_locks_nothing_is_held(code, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with locked(tmp_path), locked(tmp_path):
+        assert holder_of(tmp_path) is None

@@ -1,0 +1,125 @@
+"""Parts of a cross-validation: each is there whole or not at all, and read with distrust."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pyarrow as pa
+import pytest
+
+from dlcli.errors import RunError
+from dlcli.runs import StoredPart
+from dlcli.runs.kinds import begun_kind
+from dlcli.runs.parts import read_part, read_plan, remove_parts, write_part, write_plan
+
+CONFIG = "c" * 64
+TABLE = pa.table({"row": [1, 3], "prediction": [0.5, 1e-300]})
+PART = StoredPart('{"fold": 1}', TABLE)
+WAY_OUT = "restore the run from a copy, or train it again"
+
+
+@pytest.fixture
+def run(tmp_path):
+    """An unfinished cross-validation of two folds, the first of which is finished."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    write_plan(folder, {"folds": 2})
+    write_part(folder, 1, PART, CONFIG)
+    return folder
+
+
+def refused(run, number=1, config=CONFIG):
+    with pytest.raises(RunError) as caught:
+        read_part(run, number, config)
+    return str(caught.value), getattr(caught.value, "__notes__", [])
+
+
+def test_a_folder_with_a_plan_is_one_of_a_cross_validation(tmp_path):
+    assert begun_kind(tmp_path) == "train"
+    write_plan(tmp_path, {"folds": 2, "repeats": 3})
+    assert begun_kind(tmp_path) == "cv"
+    assert read_plan(tmp_path) == {"folds": 2, "repeats": 3}
+
+
+def test_what_is_written_is_read(run):
+    part = read_part(run, 1, CONFIG)
+    assert part.result == PART.result
+    assert part.predictions.equals(TABLE)
+
+
+def test_a_part_without_predictions_has_none(run):
+    write_part(run, 2, StoredPart("{}"), CONFIG)
+    assert read_part(run, 2, CONFIG) == StoredPart("{}", None)
+
+
+def test_a_part_that_is_not_finished_is_none(run):
+    assert read_part(run, 2, CONFIG) is None
+
+
+def test_what_a_crash_left_half_written_is_none_and_in_nobody_s_way(run):
+    half = run / "folds" / ".2.partial"
+    half.mkdir()
+    (half / "result.json").write_text("{")
+    assert read_part(run, 2, CONFIG) is None
+    write_part(run, 2, PART, CONFIG)
+    assert read_part(run, 2, CONFIG).result == PART.result
+    assert sorted(os.listdir(run / "folds")) == ["1", "2", "plan.json"]
+
+
+def test_a_part_of_another_config_is_refused_with_the_way_out(run):
+    folder = run / "folds" / "1"
+    assert refused(run, config="d" * 64) == (
+        f"{folder}: is of another config; {WAY_OUT}",
+        [f"or remove {folder}: what is missing there is done again"],
+    )
+
+
+def test_a_part_under_another_number_is_refused(run):
+    (run / "folds" / "1").rename(run / "folds" / "2")
+    assert refused(run, 2)[0] == f"{run / 'folds' / '2'}: is that of number 1; {WAY_OUT}"
+
+
+@pytest.mark.parametrize("name", ["result.json", "predictions.parquet"])
+def test_a_file_that_has_changed_is_refused(run, name):
+    path = run / "folds" / "1" / name
+    content = path.read_bytes()
+    path.write_bytes(bytes([content[0] ^ 1]) + content[1:])
+    assert refused(run)[0] == f"{path}: has changed since it was written; {WAY_OUT}"
+
+
+def test_a_seal_that_tells_of_no_result_is_refused(run):
+    write_part(run, 1, PART, CONFIG)
+    path = run / "folds" / "1" / "part.json"
+    fields = json.loads(path.read_text())
+    del fields["files"]["result.json"]
+    path.write_text(json.dumps(fields))
+    assert refused(run)[0] == f"{path}: does not agree with its own digest; {WAY_OUT}"
+
+
+@pytest.mark.parametrize("name", ["folds", "folds/1", "folds/1/result.json"])
+def test_nothing_is_read_through_a_link(run, name, tmp_path):
+    path = run / name
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+    assert refused(run)[0].startswith(f"{path}: is no ")
+
+
+def test_nothing_is_written_through_a_link(run, tmp_path):
+    (run / "folds").rename(tmp_path / "elsewhere")
+    (run / "folds").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(RunError):
+        write_part(run, 2, PART, CONFIG)
+    assert sorted(os.listdir(tmp_path / "elsewhere")) == ["1", "plan.json"]
+
+
+def test_a_plan_that_is_no_object_is_refused(run):
+    (run / "folds" / "plan.json").write_text("[2]")
+    with pytest.raises(RunError) as caught:
+        read_plan(run)
+    assert str(caught.value) == f"{run / 'folds' / 'plan.json'}: is no JSON object; {WAY_OUT}"
+
+
+def test_all_parts_are_removed_at_the_end(run):
+    remove_parts(run)
+    assert os.listdir(run) == []

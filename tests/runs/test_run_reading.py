@@ -1,0 +1,443 @@
+"""A finished run read back, and every way in which a folder is not one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import zipfile
+from datetime import UTC, datetime
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+import dlcli
+from dlcli.errors import RunError
+from dlcli.runs import latest_run, open_run, new_run
+
+SHAPES = {"output/kernel": (2, 1), "output/bias": (1,)}
+
+EVERY_FILE = [
+    "config.yaml",
+    "resolved.yaml",
+    "encoding.json",
+    "weights.npz",
+    "model.keras",
+    "metrics.json",
+    "history.csv",
+    "baselines.json",
+    "predictions.parquet",
+    "sample.parquet",
+    "evidence.json",
+    "events.jsonl",
+    "environment.json",
+]
+
+READERS = {
+    "config.yaml": lambda run: run.config_text(),
+    "resolved.yaml": lambda run: run.resolved_path(),
+    "encoding.json": lambda run: run.read_encoding(),
+    "weights.npz": lambda run: run.read_weights(SHAPES),
+    "metrics.json": lambda run: run.read_metrics(),
+    "history.csv": lambda run: run.read_history(),
+    "baselines.json": lambda run: run.read_baselines(),
+    "predictions.parquet": lambda run: run.read_predictions(),
+    "sample.parquet": lambda run: run.read_sample(),
+    "evidence.json": lambda run: run.read_evidence(),
+    "events.jsonl": lambda run: list(run.read_events()),
+    "environment.json": lambda run: run.read_environment(),
+}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A finished run with every file of the format."""
+    with new_run(tmp_path / "run", "run") as draft:
+        draft.write_config("epochs: 1\n")
+        draft.write_resolved("epochs: 1\nseed: 0\n")
+        draft.write_encoding('{"classes": ["ä"]}\n')
+        weights = {"output/kernel": [[1], [2]], "output/bias": [0.5]}
+        draft.write_weights({name: np.array(w, np.float32) for name, w in weights.items()})
+        with draft.model_file() as path:
+            path.write_bytes(b"a model")
+        draft.write_metrics({"test": {"accuracy": 0.5, "auc": None, "confusion": [[1, 0], [1, 0]]}})
+        draft.write_history({"loss": [0.5, 0.25]})
+        draft.write_baselines({"constant": {"test": {"accuracy": 0.25}}})
+        draft.write_predictions(pa.table({"row": [1]}))
+        draft.write_sample(pa.table({"row": [2]}))
+        draft.write_evidence('{"rows": {}}')
+        draft.log("start", seed=0)
+        draft.write_environment({"seed": 0})
+        draft.finish()
+    return draft.path
+
+
+def seal(folder, **changes):
+    """Changes fields of the manifest and signs them again, as a forger would."""
+    path = folder / "manifest.json"
+    fields = {**json.loads(path.read_bytes()), **changes}
+    del fields["digest"]
+    canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"))
+    fields["digest"] = hashlib.sha256(canonical.encode()).hexdigest()
+    path.write_text(json.dumps(fields, indent=2) + "\n")
+
+
+def forge(folder, name, content):
+    """Exchanges a file, and makes the manifest agree."""
+    (folder / name).write_bytes(content)
+    files = json.loads((folder / "manifest.json").read_bytes())["files"]
+    files[name] = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+    seal(folder, files=files)
+
+
+def finish(base, name, created):
+    with new_run(None, name, base) as draft:
+        draft.finish()
+    seal(draft.path, created=created)
+
+
+def test_everything_that_was_written_is_read_back(folder):
+    run = open_run(folder)
+    assert run.path == folder
+    assert run.kind == "train"
+    assert run.resolved_path() == folder / "resolved.yaml"
+    assert run.read_encoding() == '{"classes": ["ä"]}\n'
+    assert run.read_weights(SHAPES)["output/kernel"].tolist() == [[1.0], [2.0]]
+    assert run.read_metrics() == {
+        "test": {"accuracy": 0.5, "auc": None, "confusion": [[1, 0], [1, 0]]}
+    }
+    assert run.read_history() == {"loss": [0.5, 0.25]}
+    assert run.read_environment() == {"seed": 0}
+    assert run.config_text() == "epochs: 1\n"
+    assert run.read_baselines() == {"constant": {"test": {"accuracy": 0.25}}}
+    assert run.read_predictions().to_pydict() == {"row": [1]}
+    assert run.read_sample().to_pydict() == {"row": [2]}
+    assert run.read_evidence() == '{"rows": {}}'
+    [event] = run.read_events()
+    assert {**event, "time": ""} == {"time": "", "event": "start", "seed": 0}
+    run.verify()
+
+
+def test_the_time_of_a_run_is_known(folder):
+    seal(folder, created="2025-03-01T12:00:00Z")
+    assert open_run(folder).created == datetime(2025, 3, 1, 12, tzinfo=UTC)
+
+
+def test_a_run_may_be_moved(folder):
+    moved = folder.rename(folder.with_name("moved"))
+    open_run(moved).verify()
+
+
+def test_the_users_own_link_to_a_run_may_be_opened(folder):
+    (folder.parent / "best").symlink_to(folder)
+    open_run(folder.parent / "best").verify()
+
+
+def test_the_whole_format_is_tried_here(folder):
+    assert sorted(json.loads((folder / "manifest.json").read_bytes())["files"]) == sorted(
+        EVERY_FILE
+    )
+
+
+@pytest.mark.parametrize("name", EVERY_FILE)
+def test_any_flipped_bit_is_noticed(folder, name):
+    content = (folder / name).read_bytes()
+    run = open_run(folder)
+    for place in range(len(content)):
+        flipped = bytearray(content)
+        flipped[place] ^= 1
+        (folder / name).write_bytes(flipped)
+        with pytest.raises(RunError, match=f"{name}: has changed since it was written"):
+            run.verify()
+
+
+def test_any_flipped_bit_of_the_manifest_is_noticed(folder):
+    path = folder / "manifest.json"
+    content = path.read_bytes()
+    for place in range(len(content) - 1):  # the last is the newline after the object
+        flipped = bytearray(content)
+        flipped[place] ^= 1
+        path.write_bytes(flipped)
+        with pytest.raises(RunError):
+            open_run(folder)
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_every_reader_checks_its_file_first(folder, name):
+    content = bytearray((folder / name).read_bytes())
+    content[-1] ^= 1
+    (folder / name).write_bytes(content)
+    with pytest.raises(RunError, match=f"{name}: has changed"):
+        READERS[name](open_run(folder))
+
+
+def test_a_reader_does_not_mind_damage_elsewhere(folder):
+    (folder / "model.keras").unlink()
+    assert open_run(folder).read_history() == {"loss": [0.5, 0.25]}
+
+
+@pytest.mark.parametrize("name", EVERY_FILE)
+def test_a_truncated_file_is_noticed(folder, name):
+    size = (folder / name).stat().st_size
+    os.truncate(folder / name, size - 1)
+    with pytest.raises(RunError, match=f"{name}: has {size - 1} bytes, {size} were expected"):
+        open_run(folder).verify()
+
+
+def test_a_file_that_has_grown_is_not_read(folder):
+    os.truncate(folder / "history.csv", 2**40)  # sparse: a tebibyte that takes no room
+    with pytest.raises(RunError, match=f"has {2**40} bytes, 24 were expected"):
+        open_run(folder).read_history()
+
+
+@pytest.mark.parametrize("name", EVERY_FILE)
+def test_a_missing_file_is_noticed_with_the_way_out(folder, name):
+    (folder / name).unlink()
+    message = f"{name}: is missing; restore the run from a copy, or train it again"
+    with pytest.raises(RunError, match=message):
+        open_run(folder).verify()
+
+
+@pytest.mark.parametrize("name", [*EVERY_FILE, "manifest.json"])
+def test_a_link_in_the_folder_is_never_followed(folder, name):
+    (folder / name).rename(folder.parent / "elsewhere")
+    (folder / name).symlink_to(folder.parent / "elsewhere")
+    with pytest.raises(RunError, match=f"{name}: is no plain file"):
+        open_run(folder).verify()
+
+
+def test_a_pipe_in_the_folder_is_not_waited_for(folder):
+    (folder / "history.csv").unlink()
+    os.mkfifo(folder / "history.csv")
+    with pytest.raises(RunError, match="is no plain file"):
+        open_run(folder).read_history()
+
+
+def test_a_file_that_the_disk_refuses_is_a_run_error(folder, monkeypatch):
+    def refuse(*_args, **_kwargs):
+        raise PermissionError(13, "Permission denied")
+
+    run = open_run(folder)
+    monkeypatch.setattr(os, "lstat", refuse)
+    with pytest.raises(RunError, match=r"history\.csv: can't be read: Permission denied"):
+        run.read_history()
+
+
+def test_files_that_the_manifest_does_not_name_are_never_opened(folder):
+    (folder / "report.html").symlink_to("/nonexistent")
+    (folder / "checkpoint").mkdir()
+    open_run(folder).verify()
+
+
+def test_a_file_of_the_format_that_the_run_does_not_have_is_not_opened(tmp_path):
+    with new_run(tmp_path / "run", "run") as draft:
+        draft.finish()
+    (tmp_path / "run" / "history.csv").write_text("epoch,loss\n1,0.5\n")
+    with pytest.raises(RunError, match=r"history\.csv: is not part of this run"):
+        open_run(tmp_path / "run").read_history()
+
+
+def test_a_missing_folder_brings_the_nearest_name(folder):
+    with pytest.raises(RunError, match="runn: no such run folder; did you mean 'run'?"):
+        open_run(folder.with_name("runn"))
+
+
+def test_a_folder_nowhere_near_is_missing_without_a_guess(tmp_path):
+    with pytest.raises(RunError, match="no such run folder$"):
+        open_run(tmp_path / "runs" / "iris")
+
+
+def test_a_file_is_not_a_run(tmp_path):
+    (tmp_path / "data.csv").write_text("x\n")
+    with pytest.raises(RunError, match=r"data\.csv: is a file, a run folder was expected"):
+        open_run(tmp_path / "data.csv")
+
+
+def test_a_folder_of_other_things_is_not_a_run(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(RunError, match="is not a run folder"):
+        open_run(tmp_path)
+
+
+def test_a_run_without_a_manifest_is_unfinished(folder):
+    (folder / "manifest.json").unlink()
+    with pytest.raises(RunError) as caught:
+        open_run(folder)
+    go_on = f"go on with: dlcli train --resume {folder}"
+    assert str(caught.value) == f"{folder}: is an unfinished run; {go_on}"
+    (folder / "environment.json").unlink()
+    with pytest.raises(RunError, match="and was ended before training began; train it again"):
+        open_run(folder)
+
+
+def test_a_newer_format_names_the_version_that_wrote_it(folder):
+    seal(folder, format=2, dlcli="9.1.0", novelty=True)
+    message = (
+        rf"manifest\.json: is of format 2, written by dlcli '9\.1\.0'; dlcli {dlcli.__version__} "
+        "reads format 1: install the newer one"
+    )
+    with pytest.raises(RunError, match=message):
+        open_run(folder)
+
+
+def test_a_version_cannot_speak_to_the_terminal(folder):
+    seal(folder, format=2, dlcli="\x1b[2J")
+    with pytest.raises(RunError) as caught:
+        open_run(folder)
+    assert "\x1b" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "place"),
+    [
+        ({"format": 0}, "format"),
+        ({"format": "1"}, "format"),
+        ({"kind": None}, "kind"),
+        ({"created": "yesterday"}, "created"),
+        ({"created": "2025-03-01T12:00:00"}, "created"),
+        ({"novelty": 1}, "novelty"),
+        ({"files": []}, "files"),
+        ({"files": {"../evil": {"sha256": "0" * 64, "bytes": 0}}}, r"files\.\.\./evil"),
+        ({"files": {"report.html": {"sha256": "0" * 64, "bytes": 0}}}, r"files\.report\.html"),
+        ({"files": {"config.yaml": {"sha256": "0" * 63, "bytes": 0}}}, r"files.*sha256"),
+        ({"files": {"config.yaml": {"sha256": "0" * 64, "bytes": -1}}}, r"files.*bytes"),
+        ({"files": {"config.yaml": {"sha256": "0" * 64, "bytes": 0.0}}}, r"files.*bytes"),
+        ({"files": {"config.yaml": {"sha256": "0" * 64}}}, r"files.*bytes"),
+        ({"files": {"\x1b[2J": {"sha256": "0" * 64, "bytes": 0}}}, r"files\.\\x1b"),
+    ],
+)
+def test_a_manifest_of_another_structure_is_refused_at_its_place(folder, changes, place):
+    seal(folder, **changes)
+    with pytest.raises(RunError, match=rf"manifest\.json: is malformed at ['\"]{place}"):
+        open_run(folder)
+
+
+def test_a_manifest_that_was_changed_does_not_agree_with_its_digest(folder):
+    path = folder / "manifest.json"
+    path.write_text(path.read_text().replace('"train"', '"cv"'))
+    with pytest.raises(RunError, match=r"manifest\.json: does not agree with its own digest"):
+        open_run(folder)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is no JSON"),
+        (b"{", "is no JSON"),
+        (b"\xff\xfe\xfd", "is no JSON"),
+        (b'{"format": NaN}', "is no JSON: NaN"),
+        (b'{"format": 1, "kind": 1e999}', "is no JSON: 1e999"),
+        (b'{"bytes": ' + b"9" * 5000 + b"}", "is no JSON"),
+        (b"[" * 100_000, "is no JSON: is nested too deeply"),
+        (b"[]", "is no JSON object"),
+        (b'"text"', "is no JSON object"),
+        (b"{}", "is malformed"),
+    ],
+)
+def test_a_manifest_that_is_no_json_object_is_refused(folder, content, message):
+    (folder / "manifest.json").write_bytes(content)
+    with pytest.raises(RunError, match=rf"manifest\.json: {message}"):
+        open_run(folder)
+
+
+def test_a_manifest_over_1_mib_is_refused(folder):
+    path = folder / "manifest.json"
+    path.write_bytes(path.read_bytes().ljust(2**20))
+    with pytest.raises(RunError, match=r"manifest\.json: has other blanks than those that were"):
+        open_run(folder)
+    path.write_bytes(path.read_bytes().ljust(2**20 + 1))
+    with pytest.raises(RunError, match=r"manifest\.json: has more than 1,048,576 bytes"):
+        open_run(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("metrics.json", b"[]", "is no JSON object"),
+        ("metrics.json", b'{"test": 1}', "holds something else than metrics by split"),
+        ("metrics.json", b'{"test": {"loss": NaN}}', "is no JSON: NaN"),
+        ("environment.json", b"{", "is no JSON"),
+        ("environment.json", b"null", "is no JSON object"),
+        ("encoding.json", b"\xff", "is not UTF-8"),
+        ("baselines.json", b'{"linear": 1}', "holds something else than metrics by split"),
+        ("baselines.json", b'{"linear": {"test": 1}}', "holds something else than metrics by"),
+        ("predictions.parquet", b"PAR1PAR1", "is no Parquet file: "),
+        ("evidence.json", b"\xff", "is not UTF-8: "),
+        ("events.jsonl", b'{"event": "start"}\n[]\n', "is no JSON object"),
+        ("history.csv", b"epoch,loss\n1,low\n", "is no table of numbers"),
+        ("weights.npz", b"PK", "is no archive of arrays"),
+    ],
+)
+def test_a_file_forged_along_with_the_manifest_is_still_not_trusted(folder, name, content, message):
+    forge(folder, name, content)
+    with pytest.raises(RunError, match=f"{name}: {message}"):
+        READERS[name](open_run(folder))
+
+
+@pytest.mark.parametrize(
+    ("name", "most"),
+    [("encoding.json", 2**28), ("history.csv", 2**30), ("weights.npz", 12 + 2 * 24 + 3 * 1024)],
+)
+def test_a_file_that_is_too_large_is_not_even_read_through(folder, name, most):
+    path = folder / name
+    os.truncate(path, 2**40)  # sparse: a tebibyte that takes no room
+    files = json.loads((folder / "manifest.json").read_bytes())["files"]
+    seal(folder, files=files | {name: files[name] | {"bytes": 2**40}})
+    with pytest.raises(
+        RunError, match=rf"{name}: has {2**40:,} bytes, where {most:,} are the most"
+    ):
+        READERS[name](open_run(folder))
+
+
+def test_weights_of_another_network_are_refused(folder):
+    with pytest.raises(RunError, match=r"weights\.npz: array 'output/kernel' is of shape \(2, 1\)"):
+        open_run(folder).read_weights({**SHAPES, "output/kernel": (3, 1)})
+
+
+def test_weights_that_blow_up_are_refused_before_they_do(folder):
+    bomb = folder.parent / "bomb"
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("output/kernel.npy", bytes(2**19))
+        archive.writestr("output/bias.npy", bytes(2**19))
+    forge(folder, "weights.npz", bomb.read_bytes())
+    with pytest.raises(RunError, match=r"weights\.npz: array 'output/kernel' is compressed"):
+        open_run(folder).read_weights(SHAPES)
+
+
+def test_the_latest_run_is_the_one_that_was_finished_last(tmp_path):
+    finish(tmp_path, "b", "2025-03-01T12:00:00.5Z")
+    finish(tmp_path, "a", "2025-03-01T12:00:00.75Z")
+    finish(tmp_path, "c", "2025-03-01T11:59:59Z")
+    assert latest_run(tmp_path).path == tmp_path / "a"
+
+
+def test_of_runs_finished_at_once_the_last_by_name_is_the_latest(tmp_path):
+    for name in ("b", "c", "a"):
+        finish(tmp_path, name, "2025-03-01T12:00:00Z")
+    assert latest_run(tmp_path).path == tmp_path / "c"
+
+
+def test_what_is_no_finished_run_is_passed_over(tmp_path):
+    finish(tmp_path, "iris", "2025-03-01T12:00:00Z")
+    finish(tmp_path, "damaged", "2025-03-02T12:00:00Z")
+    (tmp_path / "damaged" / "manifest.json").write_text("{")
+    (tmp_path / "unfinished").mkdir()
+    (tmp_path / "unfinished" / "config.yaml").write_text("epochs: 1\n")
+    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / "link").symlink_to(tmp_path / "iris")
+    assert latest_run(tmp_path).path == tmp_path / "iris"
+
+
+def test_runs_are_looked_for_in_the_current_folder(tmp_path, monkeypatch):
+    finish(tmp_path / "runs", "iris", "2025-03-01T12:00:00Z")
+    monkeypatch.chdir(tmp_path)
+    assert str(latest_run().path) == os.path.join("runs", "iris")
+
+
+@pytest.mark.parametrize("base", ["nowhere", "file", "empty"])
+def test_without_any_run_the_next_thing_to_type_is_told(tmp_path, base):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match=r"no finished run; make one with `dlcli train CONFIG`"):
+        latest_run(tmp_path / base)

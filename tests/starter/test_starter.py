@@ -1,0 +1,532 @@
+from __future__ import annotations
+
+import csv
+import io
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from dlcli.config import Config, load_config
+from dlcli.errors import ConfigError, DataError, UsageError
+from dlcli.pipeline import Events, Prepared, prepare
+from dlcli.starter import example_names, starter_config, write_example
+from dlcli.starter.lines import scalar
+
+ROOT = Path(__file__).parents[2]
+SHIPPED = [
+    "breast_cancer",
+    "diabetes",
+    "digits",
+    "digits_png",
+    "iris",
+    "line",
+    "penguins",
+    "reviews",
+    "steering",
+    "steering_search",
+    "tictactoe",
+    "xor",
+]
+SHARED = {"steering_search": "steering"}
+
+
+def table(folder: Path, **columns: list[object]) -> Path:
+    """Writes columns as CSV."""
+    path = folder / "table.csv"
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        rows = csv.writer(stream)
+        rows.writerow(columns)
+        rows.writerows(zip(*columns.values(), strict=True))
+    return path
+
+
+def starter(data: Path, target: str = "y") -> str:
+    return starter_config(data, target, config_folder=data.parent)
+
+
+def prepared(text: str, folder: Path) -> tuple[Config, Prepared]:
+    path = folder / "table.yaml"
+    path.write_text(text, encoding="utf-8")
+    file = load_config(path)
+    return file.config, prepare(file, Events(lambda *_: None))
+
+
+def line(text: str, key: str) -> str:
+    """The config's line of a key, with its spaces made single."""
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    return next(line for line in lines if line.startswith(f"{key}: "))
+
+
+def test_a_small_table_gets_this_config(tmp_path: Path) -> None:
+    data = table(
+        tmp_path,
+        length=[4.3, 5, "", 7.9],
+        colour=["red", "blue", "red", "red"],
+        plain=["k"] * 4,
+        y=["no", "yes", "no", "no"],
+    )
+    assert starter(data) == (
+        "# yaml-language-server: $schema=./dlcli.schema.json\n"
+        "# For an editor that completes and checks this file: "
+        "dlcli schema --output dlcli.schema.json\n"
+        "\n"
+        "data:\n"
+        "  train: table.csv  # 4 rows\n"
+        '  target: "y"       # text, so 2 classes: no (3), yes (1)\n'
+        "  # no validation and no test: too few rows to hold some out\n"
+        "\n"
+        "input:\n"
+        "  features:\n"
+        "    length: numeric      # all numbers, 4.3 to 7.9, 1 missing\n"
+        "    colour: categorical  # text, 2 values: red (3), blue (1)\n"
+        "    plain: ignored       # the same value in all rows: k\n"
+        "\n"
+        "hidden:  # for 4 rows, one small layer: more units learn rows by heart\n"
+        "  - {units: 16, activation: relu}\n"
+        "  # - {units: 16, activation: relu, dropout: 0.2}"
+        "  # a fifth of its units silent at each step, against that\n"
+        "\n"
+        "# output and loss follow from the target: an output of 1 unit with sigmoid,\n"
+        "# binary_crossentropy; metrics: accuracy\n"
+        "\n"
+        "optimizer: {name: adam, learning_rate: 0.001}  # 1e-3: adam's usual step\n"
+        "epochs: 500                                    # passes over the rows\n"
+        "batch_size: 32                                 # rows a step\n"
+        "# no early_stopping: it needs validation rows to watch\n"
+    )
+
+
+def test_from_twenty_rows_on_some_are_held_out(tmp_path: Path) -> None:
+    text = starter(table(tmp_path, x=[i / 7 for i in range(20)], y=[i / 3 for i in range(20)]))
+    config, ready = prepared(text, tmp_path)
+    assert config.early_stopping is not None
+    assert ready.split.validation is not None and ready.split.test is not None
+    assert (ready.split.train.rows, ready.split.validation.rows, ready.split.test.rows) == (
+        14,
+        3,
+        3,
+    )
+
+
+def test_below_twenty_rows_all_of_them_train(tmp_path: Path) -> None:
+    text = starter(table(tmp_path, x=[i / 7 for i in range(19)], y=[i / 3 for i in range(19)]))
+    config, ready = prepared(text, tmp_path)
+    assert config.early_stopping is None
+    assert ready.split.train.rows == 19
+
+
+def test_classes_too_small_to_be_held_out_all_train(tmp_path: Path) -> None:
+    names = [f"c{i % 15}" for i in range(20)]  # 5 rows can leave training, 6 are wanted
+    text = starter(table(tmp_path, x=[i / 7 for i in range(20)], y=names))
+    assert "# no validation and no test: too few rows of most classes to hold some out" in text
+    assert prepared(text, tmp_path)[1].split.train.rows == 20
+
+
+def test_the_path_to_the_table_starts_at_the_config(tmp_path: Path) -> None:
+    data = table(tmp_path, x=[1.5, 2], y=[1, 3])
+    text = starter_config(data, "y", config_folder=tmp_path / "configs" / "new")
+    assert line(text, "train") == "train: ../../table.csv # 2 rows"
+
+
+def test_codes_with_leading_zeros_are_categories(tmp_path: Path) -> None:
+    text = starter(table(tmp_path, zip=["01234", "04711", "01234"], y=[1, 2, 3.5]))
+    expected = "zip: categorical # codes by their leading zeros, 2 values: "
+    assert line(text, "zip") == expected + "01234 (2), 04711 (1)"
+    assert prepared(text, tmp_path)[1].decisions["zip"].feature.type == "categorical"
+
+
+def test_decimals_below_one_are_no_codes(tmp_path: Path) -> None:
+    text = starter(table(tmp_path, x=["0.5", "0", "0.25"], y=[1, 2, 3.5]))
+    assert line(text, "x") == "x: numeric # all numbers, 0 to 0.5"
+
+
+def test_an_identifier_is_ignored(tmp_path: Path) -> None:
+    rows = range(20)
+    text = starter(
+        table(tmp_path, id=[3 * i for i in rows], x=[i / 7 for i in rows], y=[i / 3 for i in rows])
+    )
+    assert line(text, "id") == "id: ignored # another value in each row: an identifier"
+
+
+def test_whole_numbers_that_happen_to_differ_are_read(tmp_path: Path) -> None:
+    values = [i * i for i in range(20)]
+    text = starter(table(tmp_path, area=values, y=[i / 3 for i in range(20)]))
+    assert line(text, "area") == "area: numeric # all numbers, 0 to 361"
+
+
+def test_the_only_column_is_read_though_it_looks_like_an_identifier(tmp_path: Path) -> None:
+    text = starter(table(tmp_path, x=list(range(20)), y=[i / 3 for i in range(20)]))
+    assert line(text, "x") == "x: numeric # all numbers, 0 to 19"
+
+
+def test_columns_that_teach_nothing_are_ignored_with_the_reason(tmp_path: Path) -> None:
+    rows = range(20)
+    text = starter(
+        table(
+            tmp_path,
+            empty=[""] * 20,
+            rare=[i if i < 7 else "" for i in rows],
+            wild=["inf" if i == 3 else i for i in rows],
+            x=[i / 7 for i in rows],
+            y=[i / 3 for i in rows],
+        )
+    )
+    assert line(text, "empty") == "empty: ignored # has no value in the training rows"
+    assert line(text, "rare") == "rare: ignored # 7 values in 20 rows are too few"
+    infinite = "all numbers, one of them infinite or beyond 3.4e+38"
+    assert line(text, "wild") == f"wild: ignored # {infinite}"
+    prepared(text, tmp_path)
+
+
+def test_words_for_missing_numbers_are_declared(tmp_path: Path) -> None:
+    text = starter(table(tmp_path, x=["1.5", "?", "NA", "4"], y=[1, 2, 3, 4.5]))
+    where = "stands where other rows have numbers or dates"
+    assert line(text, "missing") == f'missing: ["?", "NA"] # {where}'
+    assert line(text, "x") == "x: numeric # all numbers, 1.5 to 4, 2 missing"
+    assert prepared(text, tmp_path)[1].decisions["x"].feature.type == "numeric"
+
+
+def test_a_class_called_none_stays_a_class(tmp_path: Path) -> None:
+    text = starter(
+        table(tmp_path, x=[1, "none", 3], z=[1, 2, 4], y=["none", "some", "none"]),
+    )
+    assert "missing" not in yaml.safe_load(text)["data"]
+    assert line(text, "target").endswith("none (2), some (1)")
+    assert line(text, "x").startswith("x: ignored # 66.6 % are numbers, 'none' in 1 row is not")
+    prepared(text, tmp_path)
+
+
+def test_words_for_missing_dates_are_declared(tmp_path: Path) -> None:
+    days = ["31.12.2024", "02.01.2024", "-", "03.01.2024"]
+    text = starter(table(tmp_path, day=days, y=[1, 2, 3, 4.5]))
+    assert line(text, "missing").startswith('missing: ["-"] # ')
+    written = '{type: datetime, format: "%d.%m.%Y"} # dates as 31.12.2024, 1 missing'
+    assert line(text, "day") == f"day: {written}"
+    prepared(text, tmp_path)
+
+
+def test_dates_in_two_forms_get_both_formats(tmp_path: Path) -> None:
+    days = ["31.12.2024", "02.01.2024 12:30", "03.01.2024"]
+    text = starter(table(tmp_path, day=days, y=[1, 2, 4.5]))
+    formats = '["%d.%m.%Y", "%d.%m.%Y %H:%M"]'
+    assert line(text, "day").startswith(f"day: {{type: datetime, format: {formats}}} # ")
+    assert prepared(text, tmp_path)[1].decisions["day"].feature.type == "datetime"
+
+
+def test_dates_with_two_readings_are_ignored_with_both(tmp_path: Path) -> None:
+    text = starter(table(tmp_path, day=["01/02/2024", "03/04/2024"], x=[1.5, 2], y=[1, 2.5]))
+    assert line(text, "day").startswith("day: ignored # dates, but no value tells its day from ")
+    assert '    # say format: "%d/%m/%Y" or format: "%m/%d/%Y"\n' in text
+
+
+def test_texts_are_read_as_such(tmp_path: Path) -> None:
+    texts = ["a very good place", "not good at all", "nobody came again"]
+    text = starter(table(tmp_path, said=texts, y=["p", "n", "n"]))
+    assert line(text, "said") == "said: text # text of 4 words on average, 3 values"
+    prepared(text, tmp_path)
+
+
+def test_images_get_their_own_small_shape(tmp_path: Path) -> None:
+    for name in "abc":
+        Image.new("L", (9, 8)).save(tmp_path / f"{name}.png")
+    text = starter(table(tmp_path, file=["a.png", "b.png", "c.png"], y=["p", "n", "n"]))
+    reason = "paths of PNG files, greyscale, 9 × 8 pixels"
+    assert line(text, "file") == f"file: {{type: image, shape: [8, 9, 1]}} # {reason}"
+    prepared(text, tmp_path)
+
+
+def test_a_few_words_among_numbers_leave_a_column_out(tmp_path: Path) -> None:
+    values = [*range(100, 119), "1.2.3"]
+    rows = range(20)
+    text = starter(table(tmp_path, a=values, x=[i / 7 for i in rows], y=[i / 3 for i in rows]))
+    assert line(text, "a") == "a: ignored # 95 % are numbers, '1.2.3' in 1 row is not"
+    prepared(text, tmp_path)
+
+
+def test_for_very_many_categories_an_embedding_is_named(tmp_path: Path) -> None:
+    towns = [f"t{i % 51}" for i in range(102)]
+    text = starter(table(tmp_path, town=towns, y=[i / 3 for i in range(102)]))
+    assert "# for so many values, {type: categorical, encoding: embedding} makes fewer" in text
+    assert line(text, "town").startswith("town: categorical # text, 51 values: t0 (2), ")
+
+
+@pytest.mark.parametrize(("rare", "named"), [(5, False), (4, True)])
+def test_classes_that_differ_by_more_than_three_times_may_be_balanced(
+    tmp_path: Path, rare: int, named: bool
+) -> None:
+    names = ["a"] * 15 + ["b"] * rare
+    text = starter(table(tmp_path, x=[i / 7 for i in range(15 + rare)], y=names))
+    said = f"# class_weight: balanced  # classes have {rare} to 15 rows; so they count alike"
+    assert (said in text) == named
+    uncommented = text.replace("# class_weight", "class_weight")
+    assert prepared(uncommented, tmp_path)[0].class_weight == ("balanced" if named else None)
+
+
+def test_whole_numbers_from_zero_on_may_be_counts(tmp_path: Path) -> None:
+    visits = [0, 3, 1, 40, 2, 7]
+    text = starter(table(tmp_path, x=[i / 7 for i in range(6)], y=visits))
+    declared = 'target: {column: "y", type: count}'
+    assert f"# if it counts something: {declared}, which is never negative" in text
+
+
+@pytest.mark.parametrize("values", [[0.5, 2, 3], [-1, 2, 3], [1500, 3000, 4000]])
+def test_broken_negative_and_large_numbers_are_hardly_counts(
+    tmp_path: Path, values: list[float]
+) -> None:
+    assert "counts" not in starter(table(tmp_path, x=[1.5, 2, 3], y=values))
+
+
+def test_few_whole_values_are_pointed_out_as_codes(tmp_path: Path) -> None:
+    text = starter(table(tmp_path, sex=[1, 2, 1, 2], flag=[0, 1, 1, 0], y=[5, 7, 5, 7]))
+    reason = "few whole values, as amounts, 1 to 2; if codes, categorical"
+    assert line(text, "sex") == f"sex: numeric # {reason}"
+    assert line(text, "flag") == "flag: numeric # all numbers, 0 to 1"
+    hint = 'if its 2 whole values are classes: target: {column: "y", type: categorical}'
+    assert f"  # {hint}\n" in text
+    assert prepared(text, tmp_path)[1].target.classes == ()
+
+
+def test_what_follows_from_the_target_is_told(tmp_path: Path) -> None:
+    text = starter(table(tmp_path, x=[1.5, 2, 3, 4], y=["a", "b", "c", "a"]))
+    assert "an output of 3 units with softmax,\n# sparse_categorical_crossentropy" in text
+
+
+def test_many_columns_become_a_pattern_and_its_exceptions(tmp_path: Path) -> None:
+    pixels = {f"pixel_{i}": [i, 100 + i] for i in range(1, 51)}
+    text = starter(table(tmp_path, pixel_0=[0, 0], **pixels, hue=["r", "g"], y=[1, 2]))
+    features = yaml.safe_load(text)["input"]["features"]
+    assert features == {"hue": "categorical", "pixel_0": "ignored", "pixel_*": "numeric"}
+    told = "50 columns, pixel_1 to pixel_50: all numbers, 1 to 150"
+    assert line(text, '"pixel_*"') == f'"pixel_*": numeric # {told}'
+    assert len(prepared(text, tmp_path)[1].encoding.features) == 51
+
+
+def test_many_columns_without_a_pattern_become_the_rest(tmp_path: Path) -> None:
+    names = [f"{a}{b}" for a in "abcdef" for b in "ghijklm"]
+    columns = {name: [1.5, 2] for name in names}
+    text = starter(table(tmp_path, hue=["r", "g"], **columns, y=[1, 2]))
+    assert yaml.safe_load(text)["input"]["features"] == {"hue": "categorical", "*": "numeric"}
+
+
+def test_many_columns_of_many_types_are_left_to_training(tmp_path: Path) -> None:
+    names = [f"{a}{b}" for a in "abcdefghij" for b in "klmnopqrs"]
+    columns = {name: [1.5, 2] if at % 2 else ["r", "g"] for at, name in enumerate(names)}
+    text = starter(table(tmp_path, wild=["inf", 1], **columns, y=[1, 2]))
+    features = yaml.safe_load(text)["input"]["features"]
+    assert features == {"wild": "ignored", "*": "auto"}
+
+
+def test_a_column_named_as_a_pattern_stands_for_itself(tmp_path: Path) -> None:
+    columns = {f"p{i}": [i, 1 + i] for i in range(50)}
+    text = starter(table(tmp_path, **{"p*": [7, 8], "*": ["r", "g"]}, **columns, y=[1, 2]))
+    features = yaml.safe_load(text)["input"]["features"]
+    assert len(features) == 52
+    assert (features["p*"], features["*"]) == ("numeric", "categorical")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "no",
+        "Y",
+        "1",
+        "1e-3",
+        "a: b",
+        "#x",
+        "*star",
+        "what?",
+        "größe",
+        "it's",
+        'q"',
+        "-",
+        "~",
+        "a #b",
+    ],
+)
+def test_odd_names_are_read_back_by_yaml_1_1_and_1_2(tmp_path: Path, name: str) -> None:
+    text = starter(table(tmp_path, **{name: [1.5, 2], "target, or not": [1, 2]}), "target, or not")
+    assert yaml.safe_load(text)["input"]["features"] == {name: "numeric"}
+    config, _ = prepared(text, tmp_path)
+    assert list(config.input.features or {}) == [name]
+    assert config.data.target.columns == ("target, or not",)
+
+
+def test_quotes_are_used_only_where_needed() -> None:
+    assert [scalar(text) for text in ("../data/iris.csv", "sepal length", "no")] == [
+        "../data/iris.csv",
+        "sepal length",
+        '"no"',
+    ]
+
+
+def test_names_longer_than_a_plain_key_may_be_are_read_back(tmp_path: Path) -> None:
+    text = starter(table(tmp_path, **{"long" * 300: [1.5, 2]}, y=[1, 2]))
+    assert list(prepared(text, tmp_path)[0].input.features or {}) == ["long" * 300]
+
+
+def test_dates_of_a_parquet_file_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "table.parquet"
+    when = pa.array([0, 1], pa.date32())
+    pq.write_table(pa.table({"when": when, "x": [1.5, 2.0], "y": [1.0, 2.0]}), path)
+    text = starter(path)
+    assert line(text, "when") == "when: datetime # stored as dates"
+    prepared(text, tmp_path)
+
+
+def test_an_unknown_target_is_answered_with_the_nearest_column(tmp_path: Path) -> None:
+    data = table(tmp_path, x=[1, 2], species=["a", "b"])
+    with pytest.raises(UsageError, match="no column 'speces' in the table; did you mean 'species'"):
+        starter(data, "speces")
+
+
+def test_standard_input_can_not_be_named() -> None:
+    with pytest.raises(UsageError, match="not standard input"):
+        starter_config(Path("-"), "y", config_folder=Path("."))
+
+
+def test_a_target_alone_leaves_nothing_to_predict_from(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="the table has no column but 'y'"):
+        starter(table(tmp_path, y=[1, 2]))
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        (["a", "b", "c"], "each of the 3 classes is seen once"),
+        (["a", "a", "a"], "one class only"),
+        ([1, "inf", 3], "expected a finite number, got 'inf'"),
+        ([1, "1e39", 3], r"end at 3.4e\+38, got 1e\+39"),
+        ([1, "NA", 3], "the target is missing"),
+    ],
+)
+def test_a_target_that_can_not_be_learned_is_a_data_error(
+    tmp_path: Path, target: list[object], message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        starter(table(tmp_path, x=[1.5, 2, 3], y=target))
+
+
+def test_one_row_is_a_data_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="has one row, expected at least two"):
+        starter(table(tmp_path, x=[1], y=[2]))
+
+
+SIGNS = st.characters(codec="utf-8", exclude_characters="\0")  # a NUL is refused by the table
+CELLS = [
+    st.text(SIGNS, max_size=5),
+    st.integers(-2, 3),
+    st.floats(-1e38, 1e38) | st.just(float("inf")),
+    st.booleans(),
+    st.sampled_from(["", "NA", "?", "01", "a", "true", "0", "1"]),
+]
+NAMES = st.text(SIGNS, min_size=1, max_size=8) | st.from_regex(
+    r"[pq*?_]{1,2}[0-9]{1,2}", fullmatch=True
+)
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> tuple[list[str], list[list[object]]]:
+    """Names, and as many columns of equal length."""
+    names = draw(st.lists(NAMES, min_size=2, max_size=50, unique_by=str.strip))
+    rows = draw(st.integers(1, 30))
+    kinds = [draw(st.sampled_from(CELLS)) for _ in names]
+    return names, [draw(st.lists(kind, min_size=rows, max_size=rows)) for kind in kinds]
+
+
+@settings(deadline=None, max_examples=150)
+@given(tables(), st.data())
+def test_every_config_loads_and_fits_its_table(
+    drawn: tuple[list[str], list[list[object]]], data: st.DataObject
+) -> None:
+    names, columns = drawn
+    stream = io.StringIO(newline="")
+    csv.writer(stream).writerows([names, *zip(*columns, strict=True)])
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        path = folder / "table.csv"
+        path.write_bytes(stream.getvalue().encode())
+        target = data.draw(st.sampled_from(names)).strip()
+        try:
+            text = starter(path, target)
+        except (DataError, ConfigError, UsageError):
+            return  # a table that no config fits
+        file_text = yaml.safe_load(text)
+        assert file_text["data"]["train"] == "table.csv"
+        try:
+            prepared(text, folder)
+        except DataError:
+            return  # what only the drawn training rows show
+
+
+def test_all_shipped_examples_are_listed() -> None:
+    assert example_names() == SHIPPED
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_an_example_is_written_side_by_side_and_fits(tmp_path: Path, name: str) -> None:
+    written = write_example(name, tmp_path / "new")
+    table = SHARED.get(name, name)
+    assert [path.name for path in written[:3]] == [f"{name}.yaml", f"{table}.csv", f"{table}.md"]
+    assert written[1].read_bytes() == (ROOT / "data" / f"{table}.csv").read_bytes()
+    assert written[2].read_bytes() == (ROOT / "data" / f"{table}.md").read_bytes()
+    prepare(load_config(written[0]), Events(lambda *_: None))
+
+
+def test_an_example_brings_the_images_that_its_table_names(tmp_path: Path) -> None:
+    table = write_example("digits_png", tmp_path)[1]
+    with table.open(newline="", encoding="utf-8") as stream:
+        paths = [row["image"] for row in csv.DictReader(stream)]
+    assert len(paths) == 1797
+    assert all(tmp_path.joinpath(path).is_file() for path in paths)
+
+
+def test_an_example_differs_from_the_shipped_one_by_its_path_only(tmp_path: Path) -> None:
+    written = write_example("iris", tmp_path)[0].read_text(encoding="utf-8").splitlines()
+    shipped = (ROOT / "configs" / "iris.yaml").read_text(encoding="utf-8").splitlines()
+    changed = [pair for pair in zip(shipped, written, strict=True) if pair[0] != pair[1]]
+    assert changed == [("  train: ../data/iris.csv", "  train: iris.csv")]
+
+
+def test_an_example_overwrites_nothing(tmp_path: Path) -> None:
+    (tmp_path / "line.md").write_text("mine")
+    with pytest.raises(UsageError, match=r"line\.md: exists already"):
+        write_example("line", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["line.md"]
+    assert (tmp_path / "line.md").read_text() == "mine"
+
+
+def test_an_example_that_fails_halfway_leaves_nothing(tmp_path: Path) -> None:
+    os.symlink(tmp_path / "nowhere", tmp_path / "line.md")  # a name taken, though nothing is there
+    with pytest.raises(UsageError, match="can't be written to"):
+        write_example("line", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["line.md"]
+
+
+def test_an_unknown_example_is_answered_with_the_nearest() -> None:
+    with pytest.raises(UsageError, match="no example 'irs'; there are .*did you mean 'iris'"):
+        write_example("irs", Path("."))
+
+
+def test_no_example_is_found_outside_the_shelf() -> None:
+    with pytest.raises(UsageError, match="no example"):
+        write_example("../configs/iris", Path("."))
+
+
+def test_no_tensorflow_is_loaded() -> None:
+    code = (
+        "import sys; from pathlib import Path; from dlcli.starter import starter_config\n"
+        "starter_config(Path('data/iris.csv'), 'species', config_folder=Path('.'))\n"
+        "print(*{'tensorflow', 'keras', 'pandas'} & set(sys.modules))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (run.stdout.strip(), run.stderr) == ("", "")

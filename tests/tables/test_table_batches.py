@@ -1,0 +1,90 @@
+"""Files that are opened to be read some rows at a time."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from dlcli.errors import DataError
+from dlcli.tables import json_lines
+from dlcli.tables.reading import open_batches
+from dlcli.tables.sources import find
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def opened(path: str):
+    (stored,) = find(path)
+    return open_batches(stored)
+
+
+def test_csv_comes_in_blocks_with_its_columns_known_before():
+    lines = b"a;b\n" + b"1;" + b"x" * 998 + b"\n"
+    Path("a.csv").write_bytes(lines + lines[4:] * 40_000)
+    batches = opened("a.csv")
+    assert (batches.schema.names, batches.delimiter) == (["a", "b"], ";")
+    counts = [batch.num_rows for batch in batches.rows]
+    assert len(counts) > 1
+    assert sum(counts) == 40_001
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_a_mistake_far_down_is_found_on_the_way(pack):
+    Path("a.csv").write_bytes(pack(b"a,b\n" + b"1,2\n" * 5_000_000 + b"3\n"))
+    rows = opened("a.csv").rows
+    assert next(rows).num_rows > 0
+    with pytest.raises(DataError, match="^a.csv: row 5000001: has 1 field, the header has 2"):
+        list(rows)
+
+
+def test_parquet_comes_in_blocks():
+    pq.write_table(pa.table({"a": list(range(100_000))}), "a.parquet")
+    batches = opened("a.parquet")
+    assert batches.schema.names == ["a"]
+    counts = [batch.num_rows for batch in batches.rows]
+    assert len(counts) > 1
+    assert sum(counts) == 100_000
+
+
+def test_arrow_comes_as_it_was_written():
+    table = pa.table({"a": [1, 2, 3]})
+    with pa.ipc.new_stream("a.arrows", table.schema) as writer:
+        writer.write_table(table, max_chunksize=2)
+    assert [batch.num_rows for batch in opened("a.arrows").rows] == [2, 1]
+
+
+def test_json_lines_have_one_type_in_all_blocks(monkeypatch):
+    monkeypatch.setattr(json_lines, "_BLOCK_BYTES", 64)
+    records = [
+        *({"a": 1, "day": "2024-03-31"} for _ in range(9)),
+        {"a": 0.5, "day": "unknown", "late": True},
+        *({"a": 2, "late": None} for _ in range(9)),
+    ]
+    Path("a.jsonl").write_text("\n".join(map(json.dumps, records)))
+    batches = opened("a.jsonl")
+    schema = {"a": pa.float64(), "day": pa.string(), "late": pa.bool_()}
+    assert dict(zip(batches.schema.names, batches.schema.types, strict=True)) == schema
+    blocks = list(batches.rows)
+    assert len(blocks) > 1
+    found = pa.Table.from_batches(blocks).to_pydict()
+    assert found["a"] == [1.0] * 9 + [0.5] + [2.0] * 9
+    assert found["day"] == ["2024-03-31"] * 9 + ["unknown"] + [None] * 9
+    assert found["late"] == [None] * 9 + [True] + [None] * 9
+
+
+def test_a_mixed_column_across_blocks_is_told_with_its_row(monkeypatch):
+    monkeypatch.setattr(json_lines, "_BLOCK_BYTES", 64)
+    Path("a.jsonl").write_text('{"a": 1}\n' * 50 + '{"a": "x"}\n')
+    with pytest.raises(DataError) as caught:
+        opened("a.jsonl")
+    assert str(caught.value) == (
+        "a.jsonl: row 51, column 'a': expected a number, as in the rows before, got text"
+    )

@@ -1,0 +1,291 @@
+"""One table from several files."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dlcli.errors import DataError, UsageError
+from dlcli.tables import Source, expand, read_header, read_table
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("parts").mkdir()
+
+
+def write(name: str, content: str) -> str:
+    Path(name).write_text(content, encoding="utf-8")
+    return name
+
+
+def refusal(error: type[Exception], call, *arguments) -> str:
+    with pytest.raises(error) as caught:
+        call(*arguments)
+    return str(caught.value)
+
+
+class TestFinding:
+    def test_the_files_of_a_glob_are_sorted(self):
+        for name in ("b.csv", "c.csv", "a.csv", "d.txt"):
+            write(f"parts/{name}", "x\n1\n")
+        assert [path.name for path in expand("parts/*.csv")] == ["a.csv", "b.csv", "c.csv"]
+
+    def test_the_files_of_a_list_keep_its_order_and_may_be_globs(self):
+        for name in ("b.csv", "c.csv", "a.csv"):
+            write(f"parts/{name}", "x\n1\n")
+        paths = expand(["parts/c.csv", Path("parts/[ab].csv")])
+        assert [path.name for path in paths] == ["c.csv", "a.csv", "b.csv"]
+
+    def test_folders_are_searched_as_far_as_a_glob_says(self):
+        Path("parts/2024/01").mkdir(parents=True)
+        write("parts/2024/01/a.csv", "x\n1\n")
+        assert [str(path) for path in expand("parts/**/*.csv")] == ["parts/2024/01/a.csv"]
+
+    def test_a_file_whose_name_reads_like_a_glob_is_that_file(self):
+        write("a[1].csv", "x\n1\n")
+        write("a1.csv", "x\n2\n")
+        assert read_table("a[1].csv").texts("x").tolist() == ["1"]
+
+    def test_brackets_in_the_name_of_a_folder_are_no_pattern(self):
+        Path("run[1]/sub").mkdir(parents=True)
+        for name in ("run[1]/b.csv", "run[1]/a.csv", "run[1]/sub/c.csv"):
+            write(name, "x\n1\n")
+        paths = expand("run[1]/*.csv") + expand("run[1]/*/*.csv")
+        assert [str(path) for path in paths] == ["run[1]/a.csv", "run[1]/b.csv", "run[1]/sub/c.csv"]
+
+    def test_a_glob_without_a_match_tells_of_a_folder_with_brackets(self):
+        Path("run[1]").mkdir()
+        write("run[1]/a.csv", "x\n1\n")
+        found = refusal(UsageError, expand, "run[1]/*.tsv")
+        assert found == "run[1]/*.tsv: matches no file; run[1] has 'a.csv'"
+
+    def test_a_glob_without_a_match_is_told_with_what_is_there(self):
+        write("parts/a.csv", "x\n1\n")
+        write("parts/b.csv", "x\n1\n")
+        found = refusal(UsageError, read_table, "parts/*.parquet")
+        assert found == "parts/*.parquet: matches no file; parts has 'a.csv', 'b.csv'"
+
+    def test_a_glob_in_an_empty_folder_is_told(self):
+        found = refusal(UsageError, read_header, "parts/*/*.csv")
+        assert found == "parts/*/*.csv: matches no file; parts is empty"
+
+    def test_a_glob_in_no_folder_is_told(self):
+        found = refusal(UsageError, read_table, "no/*.csv")
+        assert found == "no/*.csv: matches no file; there is no folder no"
+
+    def test_a_file_named_twice_in_two_ways_is_refused(self):
+        write("parts/a.csv", "x\n1\n")
+        found = refusal(UsageError, read_table, ["parts/a.csv", "parts/../parts/a.csv"])
+        assert found == "parts/../parts/a.csv: is named twice, and its rows would count twice"
+
+    def test_a_file_named_twice_is_refused(self):
+        write("parts/a.csv", "x\n1\n")
+        found = refusal(UsageError, read_table, ["parts/a.csv", "parts/*.csv"])
+        assert found == "parts/a.csv: is named twice, and its rows would count twice"
+
+
+class TestJoining:
+    def test_columns_are_matched_by_name(self):
+        write("a.csv", "x,y\n1,u\n")
+        write("b.csv", "y,x\nv,2\n")
+        table = read_table(["a.csv", "b.csv"])
+        assert table.columns == ("x", "y")
+        assert table.texts("x").tolist() == ["1", "2"]
+        assert table.texts("y").tolist() == ["u", "v"]
+        assert read_header(["a.csv", "b.csv"]) == ("x", "y")
+
+    @pytest.mark.parametrize("read", [read_table, read_header])
+    def test_a_file_that_lacks_a_column_is_refused_with_both_names(self, read):
+        write("a.csv", "x,price\n1,2\n")
+        write("b.csv", "x,prize\n1,2\n")
+        write("c.csv", "x\n1\n")
+        assert refusal(DataError, read, ["a.csv", "b.csv"]) == (
+            "b.csv: has no column 'price', which a.csv has; did you mean 'prize'?"
+        )
+        assert refusal(DataError, read, ["a.csv", "c.csv"]) == (
+            "c.csv: has no column 'price', which a.csv has"
+        )
+
+    @pytest.mark.parametrize("read", [read_table, read_header])
+    def test_a_file_that_has_one_more_is_refused_with_both_names(self, read):
+        write("a.csv", "x\n1\n")
+        write("b.csv", "x,y,z\n1,2,3\n")
+        assert refusal(DataError, read, ["a.csv", "b.csv"]) == (
+            "b.csv: has column 'y', 'z', which a.csv has not"
+        )
+
+    def test_rows_are_counted_within_their_own_file(self):
+        write("a.csv", "x\n1\n2\n")
+        write("b.csv", "x\n3\n\n4\nfive\n")
+        table = read_table(["a.csv", "b.csv"])
+        assert table.row_numbers.tolist() == [1, 2, 1, 2, 3]
+        assert [table.where(at) for at in (1, 2, 4)] == [("a.csv", 2), ("b.csv", 1), ("b.csv", 3)]
+        assert table.file_names().to_pylist() == ["a.csv", "a.csv", "b.csv", "b.csv", "b.csv"]
+        assert refusal(DataError, table.numbers, "x") == (
+            "b.csv: row 3, column 'x': expected a finite number, got 'five'"
+        )
+
+    def test_rows_that_are_taken_keep_their_place(self):
+        write("a.csv", "x\n1\n2\n")
+        write("b.csv", "x\n3\nfour\n")
+        table = read_table(["a.csv", "b.csv"]).take(np.array([3, 0]))
+        assert [table.where(at) for at in (0, 1)] == [("b.csv", 2), ("a.csv", 1)]
+        parts = list(read_table(["a.csv", "b.csv"]).parts(3))
+        assert parts[1].where(0) == ("b.csv", 2)
+
+    def test_a_misshapen_row_is_told_with_its_own_file(self):
+        write("parts/a.csv", "x,y\n1,2\n")
+        write("parts/b.csv", "x,y\n1,2\n3\n")
+        assert refusal(DataError, read_table, "parts/*.csv") == (
+            "parts/b.csv: row 2: has 1 field, the header has 2; see line 3"
+        )
+
+    def test_one_of_them_may_have_no_rows(self):
+        write("a.csv", "x\n")
+        write("b.csv", "x\n1\n")
+        assert read_table(["a.csv", "b.csv"]).where(0) == ("b.csv", 1)
+
+    def test_not_all_of_them(self):
+        write("parts/a.csv", "x\n")
+        write("parts/b.csv", "x\n")
+        found = refusal(DataError, read_table, "parts/*.csv")
+        assert found == "parts/*.csv: has a header but no rows"
+
+    @pytest.mark.parametrize(
+        ("source", "name"),
+        [
+            ("parts/*.csv", "parts/*.csv"),
+            (["parts/a.csv", "parts/b.csv"], "parts/a.csv and 1 more"),
+            (["parts/a.csv"], "parts/a.csv"),
+            ("parts/a*", "parts/a.csv"),
+        ],
+    )
+    def test_all_of_them_have_a_name(self, source: Source, name):
+        write("parts/a.csv", "x\n1\n")
+        write("parts/b.csv", "x\n1\n")
+        assert read_table(source).file == name
+
+    def test_numbers_are_written_in_the_same_way_in_all(self):
+        write("a.csv", "x;y\n1,5;u\n2,5;u\n")
+        write("b.csv", "x;y\n1,234;u\n")
+        table = read_table(["a.csv", "b.csv"])
+        assert table.numbers("x").tolist() == [1.5, 2.5, 1.234]
+
+    def test_what_is_understood_of_all_is_told_once(self):
+        write("parts/a.csv", "x;y\n1;u\n")
+        write("parts/b.csv", "x;y\n2;u\n")
+        assert read_table("parts/*.csv").notes == ("parts/*.csv: fields are separated by ';'",)
+
+    def test_what_is_understood_of_one_is_told_of_it(self):
+        write("parts/a.csv", "x;y\n1;u\n")
+        write("parts/b.csv", "x,y\n2,u\n")
+        assert read_table("parts/*.csv").notes == ("parts/a.csv: fields are separated by ';'",)
+
+
+class TestTypes:
+    def test_numbers_of_several_types_are_one_column(self):
+        pq.write_table(pa.table({"x": [1, 2]}), "a.parquet")
+        pq.write_table(pa.table({"x": [0.5, None]}), "b.parquet")
+        table = read_table(["a.parquet", "b.parquet"])
+        np.testing.assert_array_equal(table.numbers("x"), [1, 2, 0.5, np.nan])
+
+    def test_a_column_without_a_value_takes_any_type(self):
+        pq.write_table(pa.table({"x": pa.nulls(1), "y": ["u"]}), "a.parquet")
+        pq.write_table(pa.table({"x": [1], "y": pa.array(["v"], pa.large_string())}), "b.parquet")
+        table = read_table(["a.parquet", "b.parquet"])
+        np.testing.assert_array_equal(table.numbers("x"), [np.nan, 1])
+        assert table.texts("y").tolist() == ["u", "v"]
+
+    def test_numbers_here_and_text_there_are_refused(self):
+        pq.write_table(pa.table({"x": [1, 2]}), "a.parquet")
+        pq.write_table(pa.table({"x": ["u"]}), "b.parquet")
+        assert refusal(DataError, read_table, ["a.parquet", "b.parquet"]) == (
+            "b.parquet: column 'x': holds string, and int64 in a.parquet"
+        )
+
+    @pytest.mark.parametrize("stored", [None, Path("stored")])
+    @pytest.mark.parametrize(
+        ("first", "second", "expected"),
+        [
+            (
+                pa.array([1, 2**53 + 1]),
+                pa.array([0.5]),
+                "a.parquet: column 'x': holds int64, and double in b.parquet; double can't hold "
+                "all of these exactly: write both files with one type",
+            ),
+            (
+                pa.array([-1]),
+                pa.array([2**63], pa.uint64()),
+                "b.parquet: column 'x': holds uint64, and int64 in a.parquet; int64 can't hold "
+                "all of these exactly: write both files with one type",
+            ),
+        ],
+    )
+    def test_numbers_that_no_type_of_both_files_can_hold_are_refused(
+        self, first, second, expected, stored
+    ):
+        Path("stored").mkdir()
+        pq.write_table(pa.table({"x": first}), "a.parquet")
+        pq.write_table(pa.table({"x": second}), "b.parquet")
+
+        def read():
+            read_table(["a.parquet", "b.parquet"], folder=stored)
+
+        assert refusal(DataError, read) == expected
+
+    @pytest.mark.parametrize("stored", [None, Path("stored")])
+    def test_whole_numbers_that_fractions_can_hold_are_one_column_with_them(self, stored):
+        Path("stored").mkdir()
+        pq.write_table(pa.table({"x": [1, 2**53]}), "a.parquet")
+        pq.write_table(pa.table({"x": [0.5]}), "b.parquet")
+        table = read_table(["a.parquet", "b.parquet"], folder=stored)
+        assert table.numbers("x").tolist() == [1, 9007199254740992, 0.5]
+
+    def test_the_text_of_csv_takes_the_types_of_others(self):
+        write("a.csv", 'x,flag,day,word\n"1,5",True,2024-03-31,u\n?,false,,v\n')
+        day = date(2024, 4, 1)
+        data = {"x": [2, 3], "flag": [True, None], "day": [day, day], "word": ["u", "w"]}
+        pq.write_table(pa.table(data), "b.parquet")
+        for names in (["a.csv", "b.parquet"], ["b.parquet", "a.csv"]):
+            table = read_table(names, ["?"])
+            order = slice(None) if names[0] == "a.csv" else [2, 3, 0, 1]
+            np.testing.assert_array_equal(table.numbers("x")[order], [1.5, np.nan, 2, 3])
+            np.testing.assert_array_equal(table.booleans("flag")[order], [1, 0, 1, np.nan])
+            days = ["2024-03-31", None, "2024-04-01", "2024-04-01"]
+            assert table.texts("day")[order].tolist() == days
+            assert table.texts("word")[order].tolist() == ["u", "v", "u", "w"]
+            assert table.notes == (
+                "a.csv: the numbers of 'x' have a decimal comma",
+                "a.csv: 'x': taken as numbers, as in b.parquet",
+            )
+
+    def test_text_of_csv_that_is_no_number_as_elsewhere_is_refused_with_its_row(self):
+        write("a.csv", "x\n1\nu\n")
+        pq.write_table(pa.table({"x": [1, 2]}), "b.parquet")
+        assert refusal(DataError, read_table, ["a.csv", "b.parquet"]) == (
+            "a.csv: row 2, column 'x': expected a finite number, got 'u'"
+        )
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=5).filter(any))
+def test_parts_together_are_the_whole(counts):
+    rows = iter(range(99))
+    parts = [[f"{next(rows)}" for _ in range(count)] for count in counts]
+    for at, part in enumerate(parts):
+        write(f"{at}.csv", "\n".join(["x", *part]))
+    table = read_table([f"{at}.csv" for at in range(len(parts))])
+    assert table.texts("x").tolist() == [value for part in parts for value in part]
+    places = [
+        (f"{at}.csv", row) for at, part in enumerate(parts) for row in range(1, 1 + len(part))
+    ]
+    assert [table.where(index) for index in range(table.rows)] == places

@@ -1,0 +1,284 @@
+"""Files that are not what their name says."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import os
+import pickle
+import sys
+import tarfile
+import threading
+import zipfile
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from dlcli.config import CsvFormat
+from dlcli.errors import DataError, UsageError
+from dlcli.tables import read_header, read_table
+
+CSV = b"a,b\n1,2\n"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def workbook():
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("xl/worksheets/sheet1.xml", "<worksheet/>")
+    return stream.getvalue()
+
+
+def archive():
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("a.csv"))
+    return stream.getvalue()
+
+
+def zstandard(content):
+    sink = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(sink, "zstd") as stream:
+        stream.write(content)
+    return sink.getvalue().to_pybytes()
+
+
+def refusal(read, path):
+    with pytest.raises(DataError) as caught:
+        read(path)
+    return str(caught.value)
+
+
+OTHERS = pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (workbook(), "is a zip or an Excel file; unpack it, or export the sheet as CSV"),
+        (b"\xd0\xcf\x11\xe0\xa1", "is an Excel file of the old kind; export the sheet as CSV"),
+        (b"%PDF-1.7\n", "is a PDF; get the table from its source, as CSV"),
+        (b"\n<!DOCTYPE html><html>", "is a web page, perhaps to log in; get the file itself"),
+        (b"\xef\xbb\xbf<HTML>", "is a web page, perhaps to log in; get the file itself"),
+        (b"<?xml version='1.0'?>", "is XML; export the table as CSV"),
+        (
+            b"SQLite format 3\0",
+            "is a SQLite database; export the table with sqlite3 -csv -header",
+        ),
+        (
+            pickle.dumps([1, 2]),
+            "is a Python pickle, which might do anything; write Parquet or CSV",
+        ),
+        (
+            b"\x93NUMPY\x01\0",
+            "is a NumPy array, whose columns have no names; write CSV with a header",
+        ),
+        (b"\x89HDF\r\n\x1a\n", "is an HDF5 file; write the table as Parquet or CSV"),
+        (b"Obj\x01\x04", "is an Avro file; write the table as Parquet"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\n",
+            "is a mere pointer of Git LFS; get the file with git lfs pull",
+        ),
+        (
+            bz2.compress(CSV),
+            "is compressed in a way that is not read; unpack it, or use gzip or zstd",
+        ),
+        (
+            lzma.compress(CSV),
+            "is compressed in a way that is not read; unpack it, or use gzip or zstd",
+        ),
+        (gzip.compress(archive()), "is a tar archive; unpack it"),
+        (gzip.compress(gzip.compress(CSV)), "is compressed twice; unpack it once"),
+        ('{"a": 1}\n'.encode("utf-16"), "is JSON in UTF-16; write JSON lines in UTF-8"),
+        ('[{"a": 1}]'.encode("utf-16-be"), "is JSON in UTF-16; write JSON lines in UTF-8"),
+    ],
+    ids=lambda value: value.split(";")[0] if isinstance(value, str) else "",
+)
+
+
+@OTHERS
+@pytest.mark.parametrize("read", [read_table, read_header])
+def test_what_is_no_table_is_told_by_what_it_is(read, content, message):
+    Path("a.csv").write_bytes(content)
+    assert refusal(read, "a.csv") == f"a.csv: {message}"
+
+
+@OTHERS
+def test_what_is_no_table_is_told_on_standard_input_too(content, message, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+    assert refusal(read_table, "-") == f"standard input: {message}"
+
+
+@pytest.mark.parametrize("header", ["ORCID,FEA1", "BZh,%PDF", "PK,Obj", "{a},b", "[{a}],b"])
+def test_a_header_that_begins_like_another_format_is_a_header(header):
+    Path("a.csv").write_text(f"{header}\n1,2\n")
+    assert read_table("a.csv").columns == tuple(header.split(","))
+
+
+@pytest.mark.parametrize("read", [read_table, read_header])
+@pytest.mark.parametrize("name", ["a.parquet", "A.PARQUET", "a.pq", "a.parquet.gz"])
+@pytest.mark.parametrize("content", [b"", b"\0\0\0\0PAR1"])
+def test_what_only_its_name_calls_parquet_is_refused(read, name, content):
+    Path(name).write_bytes(content)
+    expected = f"{name}: is not a Parquet file: it doesn't begin with PAR1; write it again"
+    assert refusal(read, name) == expected
+
+
+def test_what_only_its_name_calls_arrow_is_refused():
+    Path("a.feather").write_bytes(b"\0\0")
+    expected = "a.feather: is not an Arrow file: it doesn't begin with ARROW1; write it again"
+    assert refusal(read_table, "a.feather") == expected
+
+
+def parquet():
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table({"a": ["1"], "b": ["2"]}), sink)
+    return sink.getvalue().to_pybytes()
+
+
+def arrow(new):
+    sink = pa.BufferOutputStream()
+    table = pa.table({"a": ["1"], "b": ["2"]})
+    with new(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink.getvalue().to_pybytes()
+
+
+CONTENTS = {
+    "delimited text": CSV,
+    "a Parquet file": parquet(),
+    "an Arrow file": arrow(pa.ipc.new_file),
+    "an Arrow stream": arrow(pa.ipc.new_stream),
+    "JSON lines": b'{"a": "1", "b": "2"}\n',
+}
+OWN_ENDINGS = {
+    "delimited text": ("csv", "txt", "data"),
+    "a Parquet file": ("parquet", "pq", "data"),
+    "an Arrow file": ("arrow", "feather", "data"),
+    "an Arrow stream": ("arrows", "arrow", "data"),
+    "JSON lines": ("jsonl", "ndjson", "data"),
+}
+
+
+@pytest.mark.parametrize("kind", CONTENTS)
+def test_a_file_is_what_it_begins_with(kind):
+    for ending in OWN_ENDINGS[kind]:
+        Path(f"a.{ending}").write_bytes(CONTENTS[kind])
+        table = read_table(f"a.{ending}")
+        assert table.data.to_pydict() == {"a": ["1"], "b": ["2"]}
+        assert table.remarks == ()
+        assert read_header(f"a.{ending}") == ("a", "b")
+
+
+@pytest.mark.parametrize("kind", CONTENTS)
+def test_an_ending_that_is_wrong_is_told(kind):
+    ending = "csv" if kind != "delimited text" else "parquet"
+    Path(f"a.{ending}").write_bytes(CONTENTS[kind])
+    table = read_table(f"a.{ending}")
+    assert table.data.to_pydict() == {"a": ["1"], "b": ["2"]}
+    called = kind.replace("stream", "file")
+    expected = f"a.{ending}: is {called} by its content, whatever its name says"
+    assert table.warnings == (expected,)
+
+
+def test_a_format_that_was_declared_and_is_not_is_told():
+    Path("a.data").write_bytes(CONTENTS["a Parquet file"])
+    table = read_table("a.data", form=CsvFormat(delimiter=";"))
+    expected = "a.data: is a Parquet file by its content; data.format says csv"
+    assert table.warnings == (expected,)
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zstandard])
+@pytest.mark.parametrize("kind", CONTENTS)
+def test_every_format_may_be_compressed_whatever_its_name(kind, pack):
+    Path("a").write_bytes(pack(CONTENTS[kind]))
+    assert read_table("a").data.to_pydict() == {"a": ["1"], "b": ["2"]}
+    assert read_header("a") == ("a", "b")
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zstandard])
+def test_several_compressed_files_one_after_the_other_are_one(pack):
+    Path("a.csv").write_bytes(pack(CSV) + pack(b"3,4\n"))
+    assert read_table("a.csv").texts("b").tolist() == ["2", "4"]
+
+
+def test_standard_input_may_be_compressed(monkeypatch):
+    content = gzip.compress(CSV)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+    assert read_table("-").columns == ("a", "b")
+
+
+@pytest.mark.parametrize("read", [read_table, read_header])
+@pytest.mark.parametrize(
+    ("pack", "name"), [(gzip.compress, "gzip"), (zstandard, "zstd")], ids=["gzip", "zstd"]
+)
+def test_an_archive_that_was_cut_off_is_refused(read, pack, name):
+    Path("a.csv").write_bytes(pack(CSV)[:-6])
+    expected = f"a.csv: is no whole {name} file, it may have been cut off: write it again ("
+    assert refusal(read, "a.csv").startswith(expected)
+
+
+def test_an_archive_with_a_damaged_middle_is_refused():
+    content = bytearray(gzip.compress(bytes(range(32, 127)) * 99))
+    content[12:20] = b"\xff" * 8
+    Path("a.csv").write_bytes(content)
+    assert refusal(read_table, "a.csv").startswith("a.csv: is no whole gzip file")
+
+
+def test_a_name_that_calls_a_file_compressed_is_told_to_be_wrong():
+    Path("a.csv.gz").write_bytes(CSV)
+    expected = "a.csv.gz: is not compressed, whatever its name says"
+    assert read_table("a.csv.gz").warnings == (expected,)
+
+
+@pytest.mark.parametrize("new", [pa.ipc.new_file, pa.ipc.new_stream])
+def test_a_cut_arrow_file_is_refused(new):
+    Path("a.arrow").write_bytes(arrow(new)[:-60])
+    for read in (read_table, read_header):
+        if new is pa.ipc.new_file or read is read_table:
+            found = refusal(read, "a.arrow")
+            assert found.startswith("a.arrow: is no whole Arrow file, it may have been cut off")
+
+
+def test_arrow_text_that_points_outside_its_file_is_refused():
+    content = arrow(pa.ipc.new_file)
+    offsets = b"\0\0\0\0\x01\0\0\0"
+    assert content.count(offsets) >= 1
+    Path("a.arrow").write_bytes(content.replace(offsets, b"\0\0\0\0\xff\xff\xff\x00"))
+    assert refusal(read_table, "a.arrow").startswith("a.arrow: is no whole Arrow file")
+
+
+def test_arrow_columns_keep_their_types():
+    written = pa.table({"a": [1, None], "b": pa.array(["x", "y"]).dictionary_encode()})
+    with pa.ipc.new_file("a.arrow", written.schema) as writer:
+        writer.write_table(written, max_chunksize=1)
+    assert read_table("a.arrow").data.equals(written)
+
+
+def test_a_pipe_is_read_like_a_file():
+    os.mkfifo("pipe")
+    writing = threading.Thread(target=Path("pipe").write_bytes, args=(CSV,))
+    writing.start()
+    table = read_table("pipe")
+    writing.join()
+    assert table.texts("b").tolist() == ["2"]
+
+
+def test_standard_input_that_cannot_be_read_is_a_usage_error(monkeypatch):
+    class Folder(io.RawIOBase):
+        def readall(self):
+            raise IsADirectoryError(21, "Is a directory")
+
+        read = readall
+
+    class Stream:
+        buffer = Folder()
+
+    monkeypatch.setattr(sys, "stdin", Stream())
+    with pytest.raises(UsageError, match="^standard input: can't be read: Is a directory$"):
+        read_table("-")

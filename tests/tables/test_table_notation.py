@@ -1,0 +1,268 @@
+"""How numbers are written: decimal commas, and signs between thousands."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dlcli.config import CsvFormat
+from dlcli.errors import DataError
+from dlcli.tables import Notation, Table, read_table
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def read(columns: dict[str, list[str]], delimiter: str = ";", missing=(), **declared) -> Table:
+    """A CSV file with these columns."""
+    with Path("data.csv").open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, delimiter=delimiter)
+        writer.writerow(columns)
+        writer.writerows(zip(*columns.values(), strict=True))
+    return read_table("data.csv", missing, CsvFormat(delimiter=delimiter, **declared))
+
+
+@pytest.mark.parametrize(
+    ("values", "numbers", "told"),
+    [
+        (["1,5", "-0,25", "12"], [1.5, -0.25, 12], "a decimal comma"),
+        ([",5", "2,", "1,5e3"], [0.5, 2, 1500], "a decimal comma"),
+        (["0,125", "1,250"], [0.125, 1.25], "a decimal comma"),
+        (["1,060.06", "12"], [1060.06, 12], "',' between thousands"),
+        (["1,060", "12.5"], [1060, 12.5], "',' between thousands"),
+        (["1,234,567", "-1,000"], [1234567, -1000], "',' between thousands"),
+        (
+            ["1.060,06", "1.234.567", "3,5"],
+            [1060.06, 1234567, 3.5],
+            "a decimal comma and '.' between thousands",
+        ),
+        (
+            ["1 060,06", "12\u00a0345,5", "1\u202f000"],
+            [1060.06, 12345.5, 1000],
+            "a decimal comma and ' ' between thousands",
+        ),
+        (["1'060.06", "12\u2019345"], [1060.06, 12345], "''' between thousands"),
+    ],
+)
+def test_numbers_are_understood_and_the_way_they_are_written_is_told(values, numbers, told):
+    table = read({"x": values, "y": ["u"] * len(values)})
+    assert table.looks_numeric("x")
+    assert table.numbers("x").tolist() == numbers
+    assert table.keep("x").to_pylist() == values
+    assert table.notes == (f"data.csv: the numbers of 'x' have {told}",)
+    assert table.warnings == ()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["1.5", "2.25"],
+        ["0.234", "5.678"],
+        ["01234", "00501"],
+        ["192.168.100.101", "192.168.100.102"],
+        ["01,234", "02,345"],
+        ["1,23,456", "2"],
+        ["555 123", "555 124"],
+        ["Smith, John", "1,5"],
+        ["2024-03-31", "2024-04-01"],
+        ["", ""],
+    ],
+)
+def test_other_columns_stay_as_they_are(values):
+    table = read({"x": values, "y": ["u", "v"]})
+    assert table.notations == {}
+    assert table.remarks == ()
+    assert table.texts("x").tolist() == [value or None for value in values]
+
+
+def test_zip_codes_beside_decimal_commas_stay_as_they_are():
+    table = read({"price": ["1,5", "2,5"], "zip": ["01234", "00501"]})
+    assert table.texts("zip").tolist() == ["01234", "00501"]
+    assert table.notations.keys() == {"price"}
+
+
+def test_spaces_around_numbers_are_no_sign_between_thousands():
+    table = read({"x": [" 1.234", "5.678 "], "ip": [" 192.168.100.101 ", ""]}, ",")
+    assert table.notations == {}
+    table = read({"x": [" 1.234", "5.678 "], "other": ["1,5", "2,5"]})
+    assert table.numbers("x").tolist() == [1234, 5678]
+
+
+def test_each_column_is_written_in_its_own_way():
+    table = read({"x": ["1,5", "2,5"], "y": ["1.5", "2.5"]})
+    assert table.numbers("x").tolist() == [1.5, 2.5]
+    assert table.numbers("y").tolist() == [1.5, 2.5]
+
+
+def test_missing_words_are_no_reason_against_it():
+    table = read({"x": ["1,5", "?", "", "2,5", "NA"]}, missing=["?"])
+    assert table.notations["x"].decimal == ","
+    assert not table.looks_numeric("x")  # NA was not declared
+
+
+@pytest.mark.parametrize(
+    ("delimiter", "number", "otherwise"), [(";", 1.234, '","'), (",", 1234.0, "none")]
+)
+def test_a_comma_that_may_be_either_is_told(delimiter, number, otherwise):
+    table = read({"x": ["1,234", "12"]}, delimiter)
+    assert table.numbers("x").tolist() == [number, 12]
+    shown = "1.234" if number == 1.234 else "1234"
+    assert table.warnings == (
+        f"data.csv: column 'x': 1,234 may be 1234 or 1.234, taken as {shown}; otherwise say "
+        f"data.format: {{name: csv, thousands: {otherwise}}}",
+    )
+
+
+@pytest.mark.parametrize(("delimiter", "declared"), [(";", ","), (",", "none")])
+def test_the_way_out_of_a_comma_that_may_be_either_leads_out(delimiter, declared):
+    here = read({"x": ["1,234", "12"]}, delimiter).numbers("x")[0]
+    table = read({"x": ["1,234", "12"]}, delimiter, thousands=declared)
+    assert {here, table.numbers("x")[0]} == {1.234, 1234.0}
+    assert table.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("other", "number"), [("1,5", 1.234), ("1.5", 1234.0), ("1,060.5", 1234.0), ("1.060,5", 1.234)]
+)
+@pytest.mark.parametrize("delimiter", [",", ";"])
+def test_the_other_columns_tell_what_a_comma_is(delimiter, other, number):
+    table = read({"x": ["1,234"], "other": [other]}, delimiter)
+    assert table.numbers("x").tolist() == [number]
+    assert table.warnings == ()
+
+
+def test_a_point_beside_decimal_commas_that_may_be_either_is_told():
+    table = read({"x": ["1.234", "12"], "other": ["1,5", "2,5"]})
+    assert table.numbers("x").tolist() == [1234, 12]
+    assert table.warnings == (
+        "data.csv: column 'x': 1.234 may be 1234 or 1.234, taken as 1234; otherwise say "
+        "data.format: {name: csv, thousands: none}",
+    )
+    table = read({"x": ["1.234", "12"], "other": ["1,5", "2,5"]}, thousands="none")
+    assert table.numbers("x").tolist() == [1.234, 12]
+    assert table.numbers("other").tolist() == [1.5, 2.5]
+
+
+def test_beside_semicolons_points_before_three_digits_part_thousands():
+    table = read({"x": ["2.436", "593"], "ip": ["192.168.100.101", "192.168.100.102"]}, ";")
+    assert table.numbers("x").tolist() == [2436, 593]
+    assert table.warnings == (
+        "data.csv: column 'x': 2.436 may be 2436 or 2.436, taken as 2436; otherwise say "
+        "data.format: {name: csv, thousands: none}",
+    )
+    assert table.notations.keys() == {"x"}
+
+
+def test_beside_semicolons_other_points_tell_that_they_stand_before_decimals():
+    table = read({"x": ["2.436", "593"], "other": ["1.5", "2.5"]}, ";")
+    assert table.numbers("x").tolist() == [2.436, 593]
+    assert table.remarks == ()
+
+
+@pytest.mark.parametrize("delimiter", [",", ";"])
+def test_two_points_in_a_number_leave_no_choice(delimiter):
+    table = read({"x": ["450.000", "1.250.000", "593"], "y": ["1.234", "5.678", "3.2"]}, delimiter)
+    assert table.numbers("x").tolist() == [450_000, 1_250_000, 593]
+    assert table.numbers("y").tolist() == [1.234, 5.678, 3.2]
+    assert table.warnings == ()
+    assert table.notes == (
+        "data.csv: the numbers of 'x' have a decimal comma and '.' between thousands",
+    )
+
+
+class TestDeclared:
+    def test_a_decimal_comma_is_obeyed_in_every_column(self):
+        table = read({"x": ["1.234"], "y": ["1,234"]}, decimal=",")
+        assert (table.numbers("x").tolist(), table.numbers("y").tolist()) == ([1234], [1.234])
+        assert table.warnings == ()
+
+    def test_a_point_is_obeyed_in_every_column(self):
+        table = read({"x": ["1.234"], "y": ["1,234"]}, decimal=".")
+        assert (table.numbers("x").tolist(), table.numbers("y").tolist()) == ([1.234], [1234])
+
+    def test_a_space_between_thousands_needs_no_decimals_then(self):
+        table = read({"x": ["1 234", "12"]}, thousands=" ")
+        assert table.numbers("x").tolist() == [1234, 12]
+
+    def test_a_column_that_is_written_otherwise_is_no_number(self):
+        assert not read({"x": ["1.5"]}, decimal=",", thousands="none").looks_numeric("x")
+        assert not read({"x": ["1,5"]}, decimal=".", thousands="none").looks_numeric("x")
+
+
+def test_the_row_that_is_no_number_is_named_in_a_column_with_decimal_commas():
+    table = read({"x": ["1,5", "", "abc", "2,5"]})
+    with pytest.raises(DataError) as caught:
+        table.numbers("x")
+    expected = "data.csv: row 3, column 'x': expected a finite number, got 'abc'"
+    assert str(caught.value) == expected
+
+
+def test_a_number_written_otherwise_is_refused_among_decimal_commas():
+    table = read({"x": ["1,5", "2,5", "3.5"]})
+    found = table.parse_numbers("x")
+    assert found.unreadable.tolist() == [False, False, True]
+    np.testing.assert_array_equal(found.values, [1.5, 2.5, np.nan])
+
+
+def test_rows_that_are_taken_keep_how_numbers_are_written():
+    table = read({"x": ["1,5", "1,234"]}).take(np.array([1]))
+    assert table.numbers("x").tolist() == [1.234]
+
+
+@given(
+    st.lists(st.integers(-(10**9), 10**9), min_size=1, max_size=6),
+    st.sampled_from([(".", ","), (",", "."), (",", " "), (".", "'"), (",", "none"), (".", "none")]),
+)
+def test_what_python_groups_is_read_back(cents, signs):
+    decimal, thousands = signs
+    written = [
+        f"{number / 100:,.2f}".translate(
+            {ord(","): "" if thousands == "none" else thousands, ord("."): decimal}
+        )
+        for number in cents
+    ]
+    expected = [number / 100 for number in cents]
+    assert read({"x": written}).numbers("x").tolist() == expected
+    table = read({"x": written}, decimal=decimal, thousands=thousands)
+    assert table.numbers("x").tolist() == expected
+
+
+GERMAN = Notation(",", ".")
+
+
+def test_what_leaves_two_readings_is_read_as_another_table_was():
+    table = read({"x": ["1.234", "2.000"]}, delimiter=",")
+    assert table.numbers("x").tolist() == [1.234, 2.0]
+    assert table.written_like({"x": GERMAN}).numbers("x").tolist() == [1234, 2000]
+
+
+def test_a_doubt_that_another_table_settles_is_not_told():
+    table = read({"x": ["1,234", "2,000"]})
+    assert len(table.warnings) == 1
+    settled = table.written_like({"x": Notation(thousands=",")})
+    assert settled.warnings == ()
+    assert settled.numbers("x").tolist() == [1234, 2000]
+
+
+def test_values_that_do_not_fit_the_other_table_are_read_in_their_own_way():
+    table = read({"x": ["1.234", "2.5"], "word": ["1.234", "a"]}, delimiter=",")
+    assert table.written_like({"x": GERMAN, "word": GERMAN}) is table
+
+
+def test_a_column_that_the_other_table_wrote_plainly_is_plain():
+    table = read({"x": ["1.234", "2.000"], "y": ["0,5", "1,5"]})
+    assert table.numbers("x").tolist() == [1234, 2000]
+    assert table.written_like({"y": Notation(",")}).numbers("x").tolist() == [1.234, 2.0]
+
+
+@pytest.mark.parametrize(("decimal", "thousands"), [("]", ""), ("", ""), (".", "x"), (",", ".*")])
+def test_signs_that_no_table_has_are_refused(decimal, thousands):
+    with pytest.raises(ValueError, match="such numbers are not read"):
+        Notation(decimal, thousands)

@@ -1,0 +1,281 @@
+"""Delimited text: what stands between fields, and which characters its bytes are."""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dlcli.config import CsvFormat
+from dlcli.errors import DataError
+from dlcli.tables import Table, diagnosis, read_header, read_table
+
+GUESS = (
+    "data.csv: is not UTF-8; read as {}, which is a guess: if letters look wrong, say data.format: "
+    "{{name: csv, encoding: ...}}"
+)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def read(content: str | bytes, name: str = "data.csv", **declared: str) -> Table:
+    Path(name).write_bytes(content.encode() if isinstance(content, str) else content)
+    return read_table(name, form=CsvFormat(**declared))
+
+
+def refusal(content: bytes, **declared: str) -> str:
+    with pytest.raises(DataError) as caught:
+        read(content, **declared)
+    return str(caught.value)
+
+
+class TestDelimiter:
+    @pytest.mark.parametrize(("delimiter", "called"), [(";", "';'"), ("\t", "tabs"), ("|", "'|'")])
+    def test_it_is_found_and_told(self, delimiter, called):
+        table = read(f"a{delimiter}b\n1,5{delimiter}x\n2,5{delimiter}y\n")
+        assert table.columns == ("a", "b")
+        assert table.keep("a").to_pylist() == ["1,5", "2,5"]
+        assert table.notes[0] == f"data.csv: fields are separated by {called}"
+
+    def test_commas_go_without_saying(self):
+        assert read("a,b\n1,2\n").remarks == ()
+
+    def test_tabs_go_without_saying_in_a_tsv(self):
+        assert read("a\tb\n1\t2\n", "data.tsv").remarks == ()
+
+    def test_commas_in_a_tsv_are_told(self):
+        table = read("a,b\n1,2\n", "data.tsv")
+        assert table.columns == ("a", "b")
+        assert table.notes == ("data.tsv: fields are separated by ','",)
+
+    def test_a_note_for_excel_is_no_header(self):
+        assert refusal(b"sep=;\r\na;b\r\n1;2\r\n") == (
+            "data.csv: its first line, 'sep=;', is a note for Excel; delete it"
+        )
+
+    def test_a_header_of_one_field_above_rows_of_more_is_doubted(self):
+        assert refusal(b"# made in May\na,b\n1,2\n") == (
+            "data.csv: row 1: has 2 fields, the header has 1; see line 2; is the header further "
+            "down, or do texts lack quotes?"
+        )
+
+    def test_a_single_column_has_none(self):
+        table = read("a\n1\n2\n")
+        assert (table.columns, table.remarks) == (("a",), ())
+
+    def test_rows_tell_where_the_header_could_be_parted_in_two_ways(self):
+        table = read('"a;b",c;d\n1;2,3;4\n5,6;7\n')
+        assert table.columns == ("a;b", "c;d")
+
+    def test_a_delimiter_inside_quotes_parts_nothing(self):
+        table = read('a;b\n"1;2";"x\n;y"\n')
+        assert table.keep("a").to_pylist() == ["1;2"]
+        assert table.keep("b").to_pylist() == ["x\n;y"]
+
+    def test_two_that_fit_are_told_and_the_one_with_more_columns_is_taken(self):
+        table = read("a|b, c|d\n1|2, 3|4\n")
+        assert table.columns == ("a", "b, c", "d")
+        assert table.warnings == (
+            "data.csv: fields may be separated by ',' or '|', taken as '|'; to be sure, say "
+            "data.format: {name: csv, delimiter: ...}",
+        )
+
+    def test_a_ragged_row_hides_it_from_nobody(self):
+        assert refusal(b"a;b\n1,5;2\n3;4;5\n") == (
+            "data.csv: row 2: has 3 fields, the header has 2; see line 3"
+        )
+
+    @pytest.mark.parametrize("delimiter", [":", " ", "~"])
+    def test_any_other_may_be_declared(self, delimiter):
+        table = read(f"a{delimiter}b\n1{delimiter}2\n", delimiter=delimiter)
+        assert (table.columns, table.remarks) == (("a", "b"), ())
+        assert read_header("data.csv", CsvFormat(delimiter=delimiter)) == ("a", "b")
+
+    def test_a_declaration_is_stronger_than_what_is_found(self):
+        assert read("a,b;c\n1,2;3\n", delimiter=";").columns == ("a,b", "c")
+
+    def test_the_first_records_are_cut_with_care(self):
+        long = "x" * 100_000
+        assert read(f"a;b\n1;{long}\n").columns == ("a", "b")
+
+
+class TestHeader:
+    @pytest.mark.parametrize(
+        ("header", "shown"),
+        [
+            ("5.1,3.5,setosa", "'5.1', '3.5'"),
+            ("7,3,2", "'7', '3', '2'"),
+            ("-1,2", "'-1'"),
+        ],
+    )
+    def test_numbers_for_names_are_told_as_they_may_be_the_first_row(self, header, shown):
+        assert read(f"{header}\n{header}\n").warnings == (
+            f"data.csv: the header names columns {shown}; if that is the first row, write a header "
+            "above it",
+        )
+
+    @pytest.mark.parametrize("header", ["0,1,2", "x,2019,2020", "2019,2020", "12", "v1.2,1.2.3"])
+    def test_other_names_with_digits_go_without_saying(self, header):
+        assert read(f"{header}\n{header}\n").remarks == ()
+
+    def test_a_number_that_names_two_columns_is_most_likely_a_row(self):
+        assert refusal(b"1,0,1\n2,1,1\n") == (
+            "data.csv: the header names '1' more than once; if that is the first row, write a "
+            "header above it"
+        )
+
+
+class TestQuotes:
+    @pytest.mark.parametrize("field", [r'"say \"hi\""', r'"5\" pipe"'])
+    def test_a_backslash_does_not_keep_a_quote_from_closing(self, field):
+        assert refusal(f"a,b\n1,x\n2,{field}\n".encode()) == (
+            "data.csv: row 2: a quote doesn't close where its field ends; see line 3"
+        )
+
+    def test_a_backslash_may_end_a_quoted_field(self):
+        table = read('a,b\n"C:\\dir\\",1\n')
+        assert table.keep("a").to_pylist() == ["C:\\dir\\"]
+
+    def test_a_damaged_byte_before_a_backslash_and_a_quote_is_what_is_told(self):
+        rows = "ä,é\n1,ü\n".encode()
+        assert refusal(rows + b'\xa4,"\\"\n') == (
+            "data.csv: row 2, column 'ä': byte 0xa4 is not UTF-8; save the file as UTF-8, or say "
+            "what it is: data.format: {name: csv, encoding: ...}"
+        )
+
+    @pytest.mark.parametrize(
+        ("limit", "place"), [(20, "row 1, column 'b'"), (19, "behind 26 characters")]
+    )
+    def test_the_fields_of_an_endless_line_are_not_counted(self, limit, place, monkeypatch):
+        monkeypatch.setattr(diagnosis, "_LONGEST_LINE", limit)
+        assert refusal(f"a,b,c\n{'1' * 18},x".encode() + b"\0,\n").startswith(
+            f"data.csv: {place}: a NUL byte, expected text"
+        )
+
+
+class TestEncoding:
+    @pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+    @pytest.mark.parametrize(
+        "encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "latin-1", "cp1252"]
+    )
+    def test_it_is_found(self, encoding, newline):
+        text = newline.join(["näme;b", 'é;"ü', '"', ""])
+        table = read(text.encode(encoding))
+        assert table.columns == ("näme", "b")
+        assert table.texts("näme").tolist() == ["é"]
+        assert read_header("data.csv") == ("näme", "b")
+
+    def test_a_byte_order_mark_goes_without_saying(self):
+        assert read("a,é\n1,2\n".encode("utf-8-sig")).remarks == ()
+
+    @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le"])
+    def test_utf_16_is_told(self, encoding):
+        assert read("a,b\n1,2\n".encode(encoding)).notes == ("data.csv: is UTF-16",)
+
+    def test_a_big_endian_mark_is_obeyed(self):
+        assert read(b"\xfe\xff" + "a,é\n1,2\n".encode("utf-16-be")).columns == ("a", "é")
+
+    def test_a_single_byte_encoding_is_a_guess(self):
+        assert read("a\né\n".encode("latin-1")).warnings == (GUESS.format("latin-1"),)
+
+    def test_a_euro_sign_tells_cp1252(self):
+        table = read("a\n5 €\n".encode("cp1252"))
+        assert table.texts("a").tolist() == ["5 €"]
+        assert table.warnings == (GUESS.format("cp1252"),)
+
+    def test_a_byte_that_cp1252_has_not_leaves_latin_1(self):
+        assert read(b"a\n\x80\x81\n").warnings == (GUESS.format("latin-1"),)
+
+    def test_a_letter_at_the_end_of_the_file_counts(self):
+        table = read("a\né".encode("latin-1"))
+        assert table.texts("a").tolist() == ["é"]
+
+    def test_mostly_valid_utf_8_is_damaged_utf_8(self):
+        assert refusal(b"a,b\n1,\xc3\xa9\n2,\xc3\xa9\n3,x\xe9\n") == (
+            "data.csv: row 3, column 'b': byte 0xe9 is not UTF-8; save the file as UTF-8, or say "
+            "what it is: data.format: {name: csv, encoding: ...}"
+        )
+
+    def test_a_character_across_blocks_is_whole(self):
+        start = "a\n" + "x" * (2**20 - 3)  # the block ends within the next character
+        assert read(start + "é\n" + "é\n").remarks == ()
+
+    def test_declared_it_is_obeyed_and_not_told(self):
+        table = read("a\nж\n".encode("cp1251"), encoding="cp1251")
+        assert (table.texts("a").tolist(), table.remarks) == (["ж"], ())
+        assert read_header("data.csv", CsvFormat(encoding="cp1251")) == ("a",)
+
+    def test_a_byte_that_the_declared_one_has_not_is_refused_with_its_place(self):
+        assert refusal(b"a;b\n1;2\n3;\x81\n", encoding="cp1252") == (
+            "data.csv: row 2, column 'b': byte 0x81 is not CP1252; save the file as UTF-8, or say "
+            "what it is: data.format: {name: csv, encoding: ...}"
+        )
+
+    def test_declared_utf_8_that_is_none_is_refused_with_its_place(self):
+        found = refusal(b"a,b\n1,\xe9\n", encoding="utf-8")
+        assert found.startswith("data.csv: row 1, column 'b': byte 0xe9 is not UTF-8")
+
+    def test_declared_utf_16_that_is_none_is_refused(self):
+        found = refusal(b"a,b\n1,2\n", encoding="utf-16")
+        assert found.startswith("data.csv: is not utf-16, which data.format says: ")
+
+    def test_a_misshapen_row_has_its_place_in_utf_16_too(self):
+        found = refusal('a,b\n1,"2\n"\n3\n'.encode("utf-16"))
+        assert found == "data.csv: row 2: has 1 field, the header has 2; see line 4"
+
+    def test_standard_input_is_looked_at_too(self, monkeypatch):
+        content = io.BytesIO("a;b\né;1,5\n".encode("latin-1"))
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(content))
+        assert read_table("-").texts("a").tolist() == ["é"]
+
+
+def quoted(field: str, special: set[str] | None) -> str:
+    """A field as RFC 4180 has it: in quotes where it holds anything special, or always."""
+    if special is None or special & set(field):
+        return '"' + field.replace('"', '""') + '"'
+    return field
+
+
+FIELDS = st.text('ab é;,|\t"\n\r€', max_size=5)
+
+
+@settings(deadline=None)
+@given(
+    delimiter=st.sampled_from(",;|\t"),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "cp1252"]),
+    newline=st.sampled_from(["\n", "\r\n", "\r"]),
+    sparingly=st.booleans(),
+    records=st.lists(st.lists(FIELDS, min_size=3, max_size=3), min_size=1, max_size=5),
+    ended=st.booleans(),
+)
+def test_what_was_written_is_read(delimiter, encoding, newline, sparingly, records, ended):
+    special = {*'"\r\n', delimiter} if sparingly else None
+    lines = [["key", "one", "two"], *(["1", *record[1:]] for record in records)]
+    written = newline.join(delimiter.join(quoted(f, special) for f in line) for line in lines)
+    declared = {"delimiter": delimiter}
+    if encoding == "cp1252":  # a text without any such letter is UTF-8 as well
+        declared["encoding"] = encoding
+    table = read((written + newline * ended).encode(encoding), **declared)
+    assert table.keep("key").to_pylist() == ["1" for _ in records]
+    assert table.keep("one").to_pylist() == [record[1] for record in records]
+    assert table.keep("two").to_pylist() == [record[2] for record in records]
+
+
+@given(
+    delimiter=st.sampled_from(",;|\t"),
+    records=st.lists(
+        st.lists(st.text("abc 1.5", min_size=1, max_size=5), min_size=3, max_size=3),
+        min_size=1,
+        max_size=30,
+    ),
+)
+def test_a_delimiter_is_found_where_no_other_occurs(delimiter, records):
+    lines = [delimiter.join(record) for record in [["a", "b", "c"], *records]]
+    assert read("\n".join(lines)).columns == ("a", "b", "c")

@@ -1,0 +1,335 @@
+"""Times read from columns: ISO 8601, declared formats, Arrow's own, zones and guesses."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta, timezone
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dlcli.errors import DataError
+from dlcli.tables import Table, to_local
+from dlcli.tables.zones import to_utc
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def rows(values, storage=None):
+    data = pa.table({"when": pa.array(values, storage)})
+    return Table("t.csv", data, np.arange(1, data.num_rows + 1))
+
+
+def read(values, *formats, zone="UTC", storage=None):
+    """Each value as a time in UTC, None where missing, `?` where unreadable."""
+    times = rows(values, storage).parse_times("when", formats or ("iso",), zone)
+    return [
+        "?" if unreadable else None if missing else EPOCH + timedelta(microseconds=moment)
+        for moment, missing, unreadable in zip(
+            times.moments.tolist(), times.missing, times.unreadable, strict=True
+        )
+    ]
+
+
+def utc(*parts):
+    return datetime(*parts, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2024-03", utc(2024, 3, 1)),
+        ("2024-02-29", utc(2024, 2, 29)),
+        (" 2024-12-31T23:59 ", utc(2024, 12, 31, 23, 59)),
+        ("2024-12-31 23:59:58", utc(2024, 12, 31, 23, 59, 58)),
+        ("2024-12-31T23:59:58.5", utc(2024, 12, 31, 23, 59, 58, 500_000)),
+        ("2024-12-31t23:59:58,123456789z", utc(2024, 12, 31, 23, 59, 58, 123_456)),
+        ("2024-12-31T23:59Z", utc(2024, 12, 31, 23, 59)),
+        ("2024-12-31 23:59:58 UTC", utc(2024, 12, 31, 23, 59, 58)),
+        ("2024-12-31 23:00:00+01", utc(2024, 12, 31, 22)),
+        ("2024-12-31T23:00-0330", utc(2025, 1, 1, 2, 30)),
+        ("2024-12-31T23:00+05:45", utc(2024, 12, 31, 17, 15)),
+        ("0001-01-01", utc(1, 1, 1)),
+        ("9999-12-31T23:59:59.999999", utc(9999, 12, 31, 23, 59, 59, 999_999)),
+        ("1969-12-31T23:59:59", utc(1969, 12, 31, 23, 59, 59)),
+    ],
+)
+def test_iso_times_are_read(text, moment):
+    assert read([text]) == [moment]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("2023-02-29", "1900-02-29", "2024-13-01", "2024-00-01", "2024-04-31", "0000-01-01"),
+        *("2024", "2024-1-1", "24-01-01", "20240101", "2024-01-01T", "2024-01-01T10", "now"),
+        *("2024-01-01T24:00", "2024-01-01T10:60", "2024-01-01T10:00:60", "2024-01-01T10:00:00."),
+        *("2024-01-01T10:00+24:00", "2024-01-01T10:00+1", "2024-01-01T10:00 PM", "2024-01-01x"),
+        *(
+            "2024-01-01\0",
+            "2024-01-01\0x",
+            "２０２４-01-01",
+            "0001-01-01T00:00+01:00",
+            "2024-01-01Z",
+        ),
+    ],
+)
+def test_what_is_no_iso_time_is_unreadable(text):
+    assert read(["2024-01-01", text]) == [utc(2024, 1, 1), "?"]
+
+
+def test_a_gap_is_missing_and_not_unreadable():
+    assert read(["2024-01-01", None, " "]) == [utc(2024, 1, 1), None, None]
+
+
+@pytest.mark.parametrize(
+    ("format", "text", "moment"),
+    [
+        ("%d.%m.%Y %H:%M", "31.12.2024 23:59", utc(2024, 12, 31, 23, 59)),
+        ("%d.%m.%Y", "1.2.2024", utc(2024, 2, 1)),
+        ("%m/%d/%y", "12/31/68", utc(2068, 12, 31)),
+        ("%m/%d/%y", "12/31/69", utc(1969, 12, 31)),
+        ("%Y%m%d", "20240229", utc(2024, 2, 29)),
+        ("%b %d, %Y", "Dec 31, 2024", utc(2024, 12, 31)),
+        ("%B %d, %Y", "september 3, 2024", utc(2024, 9, 3)),
+        ("%d %b %Y", "1 MAY 2024", utc(2024, 5, 1)),
+        ("%a, %d %b %Y %H:%M:%S %z", "Tue, 31 Dec 2024 23:00:00 +0100", utc(2024, 12, 31, 22)),
+        ("%m/%d/%Y %I:%M %p", "1/2/2024 12:05 AM", utc(2024, 1, 2, 0, 5)),
+        ("%m/%d/%Y %I:%M %p", "1/2/2024 12:05 pm", utc(2024, 1, 2, 12, 5)),
+        ("%m/%d/%Y %I:%M%p", "1/2/2024 11:05PM", utc(2024, 1, 2, 23, 5)),
+        ("%Y %H:%M:%S.%f", "2024 01:02:03.25", utc(2024, 1, 1, 1, 2, 3, 250_000)),
+        ("%Yé%m%%", "2024é07%", utc(2024, 7, 1)),
+        ("unix", "1704067200.5", utc(2024, 1, 1, 0, 0, 0, 500_000)),
+        ("unix_ms", "-1", utc(1969, 12, 31, 23, 59, 59, 999_000)),
+    ],
+)
+def test_declared_formats_are_read(format, text, moment):
+    assert read([text], format) == [moment]
+
+
+@pytest.mark.parametrize(
+    ("format", "text"),
+    [
+        ("%d.%m.%Y", "30.02.2024"),
+        ("%d.%m.%Y", "31.12.24"),
+        ("%d.%m.%Y", "31.12.2024 10:00"),
+        ("%b %Y", "Okt 2024"),
+        ("%b %Y", "Septem 2024"),
+        ("%Y %I %p", "2024 13 PM"),
+        ("%Y-%m-%d %z", "2024-01-01 "),
+        ("unix", "2024-01-01"),
+        ("unix", "1e15"),
+        ("unix", "1e305"),
+    ],
+)
+def test_what_does_not_fit_a_declared_format_is_unreadable(format, text):
+    assert read([text], format) == ["?"]
+
+
+def test_the_first_format_that_fits_a_value_counts():
+    values = ["31.12.2024", "2024-12-30", "1/2/2024", "x"]
+    assert read(values, "iso", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y") == [
+        utc(2024, 12, 31),
+        utc(2024, 12, 30),
+        utc(2024, 2, 1),
+        "?",
+    ]
+
+
+def test_a_column_of_numbers_is_read_by_its_digits():
+    assert read([20240131, None, 20241301], "%Y%m%d") == [utc(2024, 1, 31), None, "?"]
+    assert read([20240131.0], "%Y%m%d") == [utc(2024, 1, 31)]
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+@pytest.mark.parametrize(
+    "storage", [pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())]
+)
+def test_arrows_own_times_equal_the_same_in_text(unit, storage):
+    moment = datetime(1969, 12, 31, 23, 59, 58)
+    stored = read([moment, None], storage=pa.timestamp(unit))
+    assert (
+        stored
+        == read(["1969-12-31T23:59:58", None], storage=storage)
+        == [utc(*moment.timetuple()[:6]), None]
+    )
+
+
+@pytest.mark.parametrize("storage", [pa.date32(), pa.date64()])
+def test_arrows_own_dates_are_read(storage):
+    assert read([date(1960, 2, 29), None], storage=storage) == [utc(1960, 2, 29), None]
+
+
+def test_arrows_own_times_with_a_zone_are_moments_whatever_zone_is_declared():
+    values = [datetime(2024, 7, 1, 12)]
+    stored = pa.timestamp("us", "America/New_York")
+    assert read(values, storage=stored, zone="Asia/Tokyo") == [utc(2024, 7, 1, 12)]
+
+
+def test_arrows_own_times_beyond_the_year_9999_are_unreadable():
+    table = rows(pa.array([253_402_300_800, 0], pa.int64()).cast(pa.timestamp("s")))
+    times = table.parse_times("when", ("iso",))
+    assert times.unreadable.tolist() == [True, False]
+    assert times.complaint(0).startswith(
+        "expected a date from the year 1 to 9999, got '10000-01-01"
+    )
+
+
+def test_a_column_that_cannot_hold_times_is_refused():
+    with pytest.raises(DataError, match="'when': expected dates, the column holds bool"):
+        read([True])
+
+
+@given(
+    st.lists(
+        st.datetimes(
+            timezones=st.integers(-1439, 1439).map(lambda m: timezone(timedelta(minutes=m)))
+        ),
+        min_size=1,
+    )
+)
+def test_whatever_python_writes_in_iso_is_read_as_python_reads_it(moments):
+    inside = [m for m in moments if utc(1, 1, 3) < m < utc(9999, 12, 29)]
+    assert read([m.isoformat() for m in inside], storage=pa.string()) == inside
+
+
+@given(st.lists(st.text("0123456789-:T+Z. ", max_size=20), min_size=1))
+def test_reading_never_fails_and_never_depends_on_the_other_values(texts):
+    together = read(texts, storage=pa.string())
+    assert together == [read([text], storage=pa.string())[0] for text in texts]
+
+
+def test_a_long_column_in_several_chunks_is_read_as_its_values_are():
+    values = pa.chunked_array([["2024-01-01"] * 40_000, [], ["x", "2024-01-02"]])
+    table = Table("t.csv", pa.table({"when": values.slice(1)}), np.arange(1, 40_002))
+    times = table.parse_times("when", ("iso",))
+    assert np.flatnonzero(times.unreadable).tolist() == [39_999]
+    assert np.unique(times.moments).tolist() == [0, 1_704_067_200_000_000, 1_704_153_600_000_000]
+
+
+class TestZones:
+    # In Berlin clocks went from 2 to 3 on 31 March 2024, and from 3 to 2 on 27 October.
+    @pytest.mark.parametrize(
+        ("wall", "moment"),
+        [
+            ("2024-01-15T12:00", utc(2024, 1, 15, 11)),
+            ("2024-07-15T12:00", utc(2024, 7, 15, 10)),
+            ("2024-03-31T01:59:59", utc(2024, 3, 31, 0, 59, 59)),
+            ("2024-03-31T02:30", utc(2024, 3, 31, 1, 30)),
+            ("2024-03-31T03:00", utc(2024, 3, 31, 1)),
+            ("2024-10-27T01:59", utc(2024, 10, 26, 23, 59)),
+            ("2024-10-27T02:30", utc(2024, 10, 27, 0, 30)),
+            ("2024-10-27T03:00", utc(2024, 10, 27, 2)),
+            ("2024-10-27T02:30+01:00", utc(2024, 10, 27, 1, 30)),
+        ],
+        ids=[
+            "winter",
+            "summer",
+            "before the gap",
+            "in the gap",
+            "behind the gap",
+            "before the fold",
+            "in the fold",
+            "behind the fold",
+            "its second pass",
+        ],
+    )
+    def test_values_without_an_offset_are_taken_as_of_the_zone(self, wall, moment):
+        assert read([wall], zone="Europe/Berlin") == [moment]
+
+    @pytest.mark.parametrize(
+        "zone",
+        [
+            "Europe/Berlin",
+            "America/St_Johns",
+            "Australia/Lord_Howe",
+            "Pacific/Apia",
+            "Asia/Kathmandu",
+        ],
+    )
+    @settings(deadline=None)  # a zone is read from disk when it is first met
+    @given(data=st.data())
+    def test_zones_agree_with_python(self, zone, data):
+        days = st.datetimes(datetime(1900, 1, 1), datetime(2037, 12, 31))
+        walls = data.draw(st.lists(days, min_size=1))
+        moments = [wall.replace(tzinfo=UTC) for wall in walls]
+        clocks = np.array([(moment - EPOCH) // timedelta(microseconds=1) for moment in moments])
+        place = ZoneInfo(zone)
+        shown = [moment.astimezone(place).replace(tzinfo=UTC) - EPOCH for moment in moments]
+        happened = [wall.replace(tzinfo=place, fold=0).astimezone(UTC) - EPOCH for wall in walls]
+        micro = timedelta(microseconds=1)
+        assert to_local(clocks, zone).tolist() == [gap // micro for gap in shown]
+        assert to_utc(clocks, zone).tolist() == [gap // micro for gap in happened]
+
+    def test_the_ends_of_time_have_clocks(self):
+        assert read(["0001-01-01", "9999-12-31"], zone="America/New_York")[1] == utc(
+            9999, 12, 31, 5
+        )
+        assert read(["9999-12-31"], zone="Asia/Tokyo") == [utc(9999, 12, 30, 15)]
+
+
+class TestGuesses:
+    @pytest.mark.parametrize(
+        ("values", "formats"),
+        [
+            (["2024-01-01", None, "2024-01-02T10:00Z"], ("iso",)),
+            (["31/12/2024", "1/2/2024"], ("%d/%m/%Y",)),
+            (["12/31/2024", "1/2/2024 10:00"], ("%m/%d/%Y", "%m/%d/%Y %H:%M")),
+            (["11/13/07"], ("%m/%d/%y",)),
+            (["1.2.2024"], ("%d.%m.%Y",)),
+            (["31-Dec-2024"], ("%d-%b-%Y",)),
+            (["Dec 31, 2024", "May 1, 2024"], ("%b %d, %Y",)),
+            (["12/31/2024 1:05 PM"], ("%m/%d/%Y %I:%M %p",)),
+        ],
+    )
+    def test_the_one_reading_of_all_values_is_found(self, values, formats):
+        guess = rows(values).guess_times("when")
+        assert guess.readings == (formats,)
+        assert not guess.is_ambiguous
+
+    def test_arrows_own_dates_need_no_format(self):
+        assert rows([date(2024, 1, 1)]).guess_times("when").readings == (("iso",),)
+
+    def test_dates_that_fit_two_readings_are_asked_about(self):
+        guess = rows(["1/2/2024", "11/11/2024"]).guess_times("when")
+        assert guess.is_ambiguous
+        assert guess.question == (
+            'no value tells its day from its month; say format: "%d/%m/%Y" or format: "%m/%d/%Y"'
+        )
+
+    @pytest.mark.parametrize(
+        "values",
+        [
+            ["31/12/2024", "12/31/2024"],
+            ["2024-01-01", "31.12.2024"],
+            ["2024-01-01", "NA"],
+            ["red", "blue"],
+            ["20240101"],
+            [20240101],
+            [True],
+            pa.array([None, None], pa.string()),
+        ],
+        ids=["both ways", "mixed", "a word", "words", "digits", "numbers", "booleans", "nothing"],
+    )
+    def test_values_without_a_common_reading_are_no_dates(self, values):
+        assert rows(values).guess_times("when") is None
+
+    def test_one_late_value_decides(self):
+        guess = rows([*["1/2/2024"] * 500, "13/1/2024"]).guess_times("when")
+        assert guess.readings == (("%d/%m/%Y",),)
+
+
+def test_the_complaint_says_what_was_wanted_and_the_way_out():
+    table = rows(["2024-13-01", "NA"])
+    iso, declared = table.parse_times("when", ("iso",)), table.parse_times("when", ("%d.%m.%Y",))
+    assert iso.complaint(0) == (
+        "expected a date as 2024-12-31 or 2024-12-31T23:59, got '2024-13-01'; if it is one, say "
+        "its format; if it stands for none, say data.missing"
+    )
+    assert declared.complaint(1) == (
+        "expected a date as %d.%m.%Y, got 'NA'; if it stands for a missing value, say "
+        'data.missing: ["NA"]'
+    )
