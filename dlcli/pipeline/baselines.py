@@ -71,7 +71,7 @@ def score_baselines(
         except (DivergenceError, OutOfMemoryError) as error:
             absence = _failure(error, events)
     seconds = round(time.perf_counter() - start, 3)
-    events.tell("baselines", models=[*baselines], no_linear=absence, seconds=seconds)
+    events.emit("baselines", models=[*baselines], no_linear=absence, seconds=seconds)
     return baselines
 
 
@@ -112,5 +112,5 @@ def _failure(error: DivergenceError | OutOfMemoryError, events: Events) -> str:
     """Warns of what has ended the training of the linear model; why there is none, in words."""
     traceback.clear_frames(error.__traceback__)  # they hold what takes up the memory
     reason = "it diverged" if isinstance(error, DivergenceError) else "it ran out of memory"
-    events.tell("warning", message=f"there is no linear baseline: {error}")
+    events.emit("warning", message=f"there is no linear baseline: {error}")
     return reason

@@ -24,7 +24,7 @@ class Events:
         self._draft: Draft | None = None
         self._early: list[tuple[str, dict[str, object]]] = []
 
-    def tell(self, event: str, /, **fields: object) -> None:
+    def emit(self, event: str, /, **fields: object) -> None:
         """Tells that something has happened."""
         self._listener(event, fields)
         if self._draft is None:

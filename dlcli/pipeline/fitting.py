@@ -43,11 +43,11 @@ def fit(draft: Draft, job: Job, engine: Engine, events: Events, store: Storing) 
     def progress(epoch: int, values: Mapping[str, float]) -> None:
         # JSON has no NaN, which a metric may well be: r2 of a target that is constant.
         told = {name: value if math.isfinite(value) else None for name, value in values.items()}
-        events.tell("epoch", epoch=epoch, of=job.config.epochs, **told)
+        events.emit("epoch", epoch=epoch, of=job.config.epochs, **told)
 
     start = time.perf_counter()
     keeper = Keeper(
-        draft, job.config.checkpoint.seconds, lambda epochs: events.tell("resumed", epochs=epochs)
+        draft, job.config.checkpoint.seconds, lambda epochs: events.emit("resumed", epochs=epochs)
     )
     try:
         with keeper.heeding_signals():
@@ -57,7 +57,7 @@ def fit(draft: Draft, job: Job, engine: Engine, events: Events, store: Storing) 
         _save(draft, job, engine, store, error)
         raise
     seconds = round(time.perf_counter() - start, 3)
-    events.tell("trained", epochs=trained.epochs, best_epoch=trained.best_epoch, seconds=seconds)
+    events.emit("trained", epochs=trained.epochs, best_epoch=trained.best_epoch, seconds=seconds)
     return trained
 
 

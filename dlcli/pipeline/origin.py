@@ -165,7 +165,7 @@ def warn_of_changes(draft: Draft, file: ConfigFile, device: Device, events: Even
     if changes:
         told = ", ".join(changes)
         message = f"{draft.path}: {told}; the weights may differ from those of an undisturbed run"
-        events.tell("warning", message=message)
+        events.emit("warning", message=message)
 
 
 def _environment(resolved: Config, device: Device, data: Sequence[Path] = ()) -> dict[str, object]:

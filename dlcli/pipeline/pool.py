@@ -61,12 +61,12 @@ def read_pool(file: ConfigFile, events: Events) -> Pool:
         )
     sources = read_sources(file)
     for warning in dict.fromkeys(text for table in sources.tables for text in table.warnings):
-        events.tell("warning", message=warning)
+        events.emit("warning", message=warning)
     target = target_of(file, sources)
     places, split, dealt = deal_pool(file, sources, target)
     held_out = 0 if split.test is None else split.test.rows
     notes = dict.fromkeys(text for table in sources.tables for text in table.notes)
-    events.tell(
+    events.emit(
         "pool",
         file=sources.train.file,
         rows=len(places),

@@ -59,7 +59,7 @@ def check_memory(prepared: Prepared, config: Config, folder: Path | None, events
         raise _refusal(need, prepared, config)
     tight = max(needs, key=lambda need: need.crowding, default=None)
     if tight is not None and tight.crowding > TIGHT:
-        events.tell("warning", message=_warning(tight, prepared.network))
+        events.emit("warning", message=_warning(tight, prepared.network))
 
 
 @dataclass(frozen=True)

@@ -74,11 +74,11 @@ def prepare(file: ConfigFile, events: Events, folder: Path | None = None) -> Pre
     config = file.config
     sources = read_sources(file, folder)
     for warning in dict.fromkeys(text for table in sources.tables for text in table.warnings):
-        events.tell("warning", message=warning)
+        events.emit("warning", message=warning)
     target = target_of(file, sources)
     split, dealt = deal(file, sources, target)
     notes = dict.fromkeys(text for table in sources.tables for text in table.notes)
-    events.tell("data", **_rows(file, split, dealt), notes=[*notes])
+    events.emit("data", **_rows(file, split, dealt), notes=[*notes])
     return settle(config, split, dealt, target, sources.tables, events)
 
 
@@ -105,22 +105,22 @@ def settle(
     """
     chosen = choose_features(config.input, split.train.columns, config.reserved)
     decisions = decide_types(chosen, split.train)
-    events.tell("target", **describe_target(target))
-    events.tell("features", columns=describe_features(decisions))
+    events.emit("target", **describe_target(target))
+    events.emit("features", columns=describe_features(decisions))
     for warning in type_warnings(decisions):
-        events.tell("warning", message=f"{split.train.file}: {warning}")
+        events.emit("warning", message=f"{split.train.file}: {warning}")
     head = resolve_head(config, target)
     check_values(head, target, tables)
     for warning in unreachable(head, target, split.train):
-        events.tell("warning", message=f"{split.train.file}: {warning}")
+        events.emit("warning", message=f"{split.train.file}: {warning}")
     fitted = fit_target(target, head.output.scaling, split.train)
     encoding = fit_encoding(decisions, config.input, split.train, fitted)
     for finding in inspect_split(split, target, decisions, config.input):
-        events.tell("warning", message=f"{split.train.file}: {finding}")
+        events.emit("warning", message=f"{split.train.file}: {finding}")
     network = build_network(encoding.layout, config.hidden, head.output)
-    events.tell("network", **describe_network(network, head))
+    events.emit("network", **describe_network(network, head))
     engine = choose_engine(config, network, split.train.rows)
-    events.tell("engine", **engine.model_dump())
+    events.emit("engine", **engine.model_dump())
     return Prepared(split, dealt, target, decisions, head, encoding, network, engine)
 
 
@@ -146,7 +146,7 @@ def encode_sets(
         # What is rare or missing in training rows was said when their types were decided.
         for line in in_short(findings.notes()) if name != "train" else ():
             rest = {"rest": [*map(str, line.rest)]} if line.rest else {}
-            events.tell("warning", message=f"{name} rows of {table.file}: {line.text}", **rest)
+            events.emit("warning", message=f"{name} rows of {table.file}: {line.text}", **rest)
     return encoded
 
 

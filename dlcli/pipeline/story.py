@@ -76,7 +76,7 @@ def train(
             check_unchanged(stamps)
             for twin in unfinished_twins(draft):
                 message = f"{twin} is an unfinished run of the same config; go on with it by: "
-                events.tell("warning", message=message + resume_command(twin))
+                events.emit("warning", message=message + resume_command(twin))
             return _carry_out(draft, resolved, made, events)
 
 
@@ -122,7 +122,7 @@ def _make_ready(
     file: ConfigFile, events: Events, folder: Path | None, *, begins: bool = True
 ) -> _Ready:
     if folder is not None:
-        events.tell("storage", folder=str(folder))
+        events.emit("storage", folder=str(folder))
     prepared = prepare(file, events, folder)
     check_memory(prepared, file.config, folder, events)
     images = image_fingerprints(prepared)
@@ -136,7 +136,7 @@ def _make_ready(
 
 def _carry_out(draft: Draft, resolved: Config, made: _Ready, events: Events) -> Run:
     """Trains, stores and judges."""
-    events.tell("run", folder=str(draft.path))
+    events.emit("run", folder=str(draft.path))
     prepared = made.prepared
     store = partial(_store, draft, resolved, made)
     trained = fit(draft, made.job, prepared.engine, events, store)
@@ -146,7 +146,7 @@ def _carry_out(draft: Draft, resolved: Config, made: _Ready, events: Events) -> 
     keeper = Interruptible(draft, trained.epochs)
     baselines = score_baselines(predictor, prepared.split, made.encoded, made.job, keeper, events)
     draft.write_baselines(baselines)
-    events.tell(
+    events.emit(
         "result",
         run=str(draft.path),
         epochs=trained.epochs,
@@ -171,7 +171,7 @@ def _device(config: Config, events: Events) -> Device:
         from dlcli.training import prepare_device
 
         device = prepare_device(config.device, config.threads)
-    events.tell("device", device=device.name, threads=device.threads)
+    events.emit("device", device=device.name, threads=device.threads)
     return device
 
 

@@ -147,7 +147,7 @@ class Workbench:
             from dlcli.training import prepare_device
 
             device = prepare_device(self.config.device, self.config.threads)
-        self.events.tell("device", device=device.name, threads=device.threads)
+        self.events.emit("device", device=device.name, threads=device.threads)
         return device
 
     @cached_property
@@ -228,4 +228,4 @@ class Workbench:
         message = str(fields.get("message")).replace("test rows", "held-out rows")
         if event == "warning" and message not in self._told:
             self._told.add(message)
-            self.events.tell(event, **{**fields, "message": message})
+            self.events.emit(event, **{**fields, "message": message})

@@ -82,7 +82,7 @@ def _fill(
     events = Events(lambda *_: None)
     prepared = prepare(file, events)
     events.log_to(draft)
-    events.tell("warning", message=f"a warning about {HOSTILE}")
+    events.emit("warning", message=f"a warning about {HOSTILE}")
     draft.write_config(file.text)
     draft.write_resolved(dump_config(resolved_config(file, prepared, draft.path, threads=1)))
     draft.write_encoding(prepared.encoding.model_dump_json())
@@ -91,7 +91,7 @@ def _fill(
     draft.write_history(HISTORY)
     draft.write_environment({"dlcli": "0.1.0", "command": ["dlcli", "train", HOSTILE]})
     if metrics is not None:
-        events.tell("trained", epochs=3, best_epoch=2, seconds=1.5)
+        events.emit("trained", epochs=3, best_epoch=2, seconds=1.5)
         draft.write_metrics(metrics)
     if outputs is not None:
         rows = len(next(iter(outputs.values())))

@@ -43,7 +43,7 @@ def refit_config(config: Config, epochs: int, events: Events) -> Config:
             "refit.yaml: learning_rate_schedule waits for validation rows, which are learned "
             "from there; the rate stays as it is"
         )
-        events.tell("warning", message=message)
+        events.emit("warning", message=message)
     return config.model_copy(
         update={
             "data": data,
@@ -106,5 +106,5 @@ def refit(draft: Draft, events: Events, listener: Listener) -> Run | None:
         traceback.clear_frames(error.__traceback__)  # they hold what takes up the memory
         gc.collect()
         reason = str(error).partition("\n")[0]
-        events.tell("warning", message=f"{REFIT_FAILED}: {reason}")
+        events.emit("warning", message=f"{REFIT_FAILED}: {reason}")
         return None

@@ -139,7 +139,7 @@ def _settle(config: Config, pool: Pool, first: Round, events: Events) -> Prepare
 
     def tell(event: str, fields: dict[str, object]) -> None:
         if event in ("target", "features", "network"):
-            events.tell(event, **fields)
+            events.emit(event, **fields)
 
     part = first.part(config, pool)
     split = Split(part.train, part.validation, part.held_out)
@@ -165,7 +165,7 @@ def _carry_out(
     draft: Draft, resolved: Config, made: _Ready, events: Events, listener: Listener
 ) -> Run:
     """Trains, judges and stores."""
-    events.tell("run", folder=str(draft.path))
+    events.emit("run", folder=str(draft.path))
     first = made.first
     folds = Folds(resolved, made.rounds, made.bench, first.head.metrics, listener)
     finished = train_folds(folds, draft, events)
@@ -178,7 +178,7 @@ def _carry_out(
     draft.write_predictions(all_predictions(finished, place))
     draft.write_cross_validation(found.model_dump_json())
     refitted = _refitted(draft, resolved, made.plan, found, events, listener)
-    events.tell("result", **_told(draft, found, refitted))
+    events.emit("result", **_told(draft, found, refitted))
     return draft.finish("cv")
 
 

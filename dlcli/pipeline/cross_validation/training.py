@@ -58,14 +58,14 @@ def train_folds(folds: Folds, draft: Draft, events: Events) -> list[Finished]:
     found = {each.number: read_finished(draft, each, pool) for each in folds.rounds}
     keeper.finished = sum(each is not None for each in found.values())
     if keeper.finished:
-        events.tell("kept", folds=keeper.finished, of=len(found))
+        events.emit("kept", folds=keeper.finished, of=len(found))
     with keeper.heeding_signals():  # one between two folds is heeded by the next
         for each in folds.rounds:
             if found[each.number] is None:
                 finished = _train(folds, each, keeper)
                 finished.store(draft, each)
                 keeper.finished += 1
-                events.tell("fold", **_told(finished, folds))
+                events.emit("fold", **_told(finished, folds))
                 found[each.number] = finished
     results = [fold for each in folds.rounds if (fold := found[each.number]) is not None]
     _refuse_failures(results, draft)

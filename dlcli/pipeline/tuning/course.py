@@ -36,12 +36,12 @@ from dlcli.runs import Draft, Run
 class SearchEvents(Events):
     """Tells of a search; of how far it has come no log tells."""
 
-    def tell(self, event: str, /, **fields: object) -> None:
+    def emit(self, event: str, /, **fields: object) -> None:
         """Tells that something has happened."""
         if event == "progress":
             self._listener(event, fields)
         else:
-            super().tell(event, **fields)
+            super().emit(event, **fields)
 
 
 def carry_out(draft: Draft, work: Work, known: Known, settings: Settings, events: Events) -> Run:
@@ -57,7 +57,7 @@ def carry_out(draft: Draft, work: Work, known: Known, settings: Settings, events
     Raises:
         DlcliError: of the kind that fits.
     """
-    events.tell("run", folder=str(draft.path))
+    events.emit("run", folder=str(draft.path))
     site, study = _opened(draft, work, known, settings, events)
     _try_all(draft, work, study, site, settings.jobs, events)
     found = Found(study.plan, study.results(), study.default)
@@ -73,7 +73,7 @@ def carry_out(draft: Draft, work: Work, known: Known, settings: Settings, events
         found = replace(found, nested=outer, nested_value=value)
     search = found.document(work, seconds=site.budget.spent)
     draft.write_search(search.model_dump_json())
-    events.tell("result", run=str(draft.path), **_result(search))
+    events.emit("result", run=str(draft.path), **_result(search))
     remove_lock(draft.path)
     return draft.finish("tune")
 
@@ -92,7 +92,7 @@ def _opened(
     ended = len(study.results())
     draft.has_parts = study.default is not None or ended > 0
     if ended:
-        events.tell("earlier", trials=ended, of=study.plan.trials)
+        events.emit("earlier", trials=ended, of=study.plan.trials)
     return replace(site, spent=study.spent, began=time.time()), study
 
 
@@ -101,7 +101,7 @@ def _try_all(draft: Draft, work: Work, study: Study, site: Site, jobs: int, even
 
     def tell(event: str, fields: dict[str, object]) -> None:
         draft.has_parts |= event in ("default", "trial")
-        events.tell(event, **fields)
+        events.emit(event, **fields)
 
     def mend(process: int) -> None:
         lost = {"run": site.run, "name": worker_name(process)}  # other machines have such, too
@@ -161,7 +161,7 @@ def _write_found(draft: Draft, file: ConfigFile, found: Found) -> dict[Name, Con
 
 
 def _tell_finalist(events: Events, name: Name) -> None:
-    events.tell("progress", finalist=name)
+    events.emit("progress", finalist=name)
 
 
 def _judge_search(
@@ -169,7 +169,7 @@ def _judge_search(
 ) -> tuple[NestedFold, ...]:
     """Judges the whole search, in this process or in several others first."""
     if jobs > 1:
-        judge_together(site, jobs, work, draft, lambda event, told: events.tell(event, **told))
+        judge_together(site, jobs, work, draft, lambda event, told: events.emit(event, **told))
     keeper = TrialKeeper(draft, lambda: len(study.results()))
     return judge_search(work, study.plan, draft, keeper, events)
 

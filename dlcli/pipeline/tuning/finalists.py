@@ -88,7 +88,7 @@ def train_finalists(
     subjects = {name: Subject.read(run) for name, run in runs.items()}
     finalists = tuple(_judged(subjects, metric))
     for finalist in finalists:
-        events.tell("finalist", **finalist.model_dump(mode="json"))
+        events.emit("finalist", **finalist.model_dump(mode="json"))
         notes += _about_baselines(finalist, subjects[finalist.name])
     return Finals(finalists, (*notes, *_about_rows(finalists, runs)))
 
@@ -104,7 +104,7 @@ class _Warnings:
         message = str(fields.get("message"))
         if event == "warning" and message not in self._told:
             self._told.add(message)
-            self._events.tell(event, **fields)
+            self._events.emit(event, **fields)
 
 
 def _has_rows(file: ConfigFile) -> bool:

@@ -209,7 +209,7 @@ def _read(draft: Draft, outer: Round) -> NestedFold | None:
 def _keep(draft: Draft, work: Work, found: NestedFold, events: Events) -> None:
     draft.write_part(found.fold, StoredPart(found.model_dump_json()))
     folds = work.tune.folds or USUAL
-    events.tell("nested", of=folds, **found.model_dump(mode="json"))
+    events.emit("nested", of=folds, **found.model_dump(mode="json"))
 
 
 def _begin_parts(draft: Draft, work: Work) -> None:

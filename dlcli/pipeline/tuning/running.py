@@ -71,12 +71,12 @@ def _carry_out(
     if asked.place == 0 and study.default is None:
         default = try_values(work, {}, Watch(work.goal, work.steps, lambda *_: False), keeper)
         study.default = default
-        events.tell("default", metric=work.goal.metric, **told(default))
+        events.emit("default", metric=work.goal.metric, **told(default))
     result = _tried(work, study, asked, keeper)
     study.tell(asked, result, budget.spent)
     results, metric = study.results(), work.goal.metric
     best = _best(study, results)
-    events.tell(
+    events.emit(
         "trial",
         number=asked.place,
         of=study.plan.trials,
@@ -90,7 +90,7 @@ def _carry_out(
 def _tell_progress(work: Work, study: Study, events: Events) -> None:
     results = study.results()
     fields = {"trial": len(results) + 1, "of": study.plan.trials, "metric": work.goal.metric}
-    events.tell("progress", **fields, **_best(study, results))
+    events.emit("progress", **fields, **_best(study, results))
 
 
 def _best(study: Study, results: Sequence[TrialResult]) -> dict[str, object]:

@@ -112,7 +112,7 @@ def _settled(file: ConfigFile, work: Work, events: Events) -> Prepared:
 
     def tell(event: str, fields: dict[str, object]) -> None:
         if event in ("target", "features", "network"):
-            events.tell(event, **fields)
+            events.emit(event, **fields)
 
     part, pool = work.parts[0], work.bench.pool
     split = Split(part.train, part.validation, None)

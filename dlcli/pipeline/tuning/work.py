@@ -118,7 +118,7 @@ def warn_of_many(tune: Tune, events: Events) -> None:
             f"all {number:,} combinations will be tried; to try fewer, from all over the grid: "
             "--set tune.trials=100, or --set tune.time=1h"
         )
-        events.tell("warning", message=message)
+        events.emit("warning", message=message)
 
 
 def trainings_a_program(tune: Tune, parts: int) -> int:
