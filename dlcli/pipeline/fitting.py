@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING
 
 from dlcli.errors import DivergenceError, RunError, plural
 from dlcli.pipeline.events import Events
-from dlcli.pipeline.keeping import Keeper
+from dlcli.pipeline.keeping import Checkpointer
 from dlcli.runs import DIVERGED, Draft, start_from
 
 if TYPE_CHECKING:
     from dlcli.config import Engine
-    from dlcli.training import Job, Trained
+    from dlcli.training import Job, TrainingResult
 
-Storing = Callable[["Trained"], None]
+Storing = Callable[["TrainingResult"], None]
 
 
-def fit(draft: Draft, job: Job, engine: Engine, events: Events, store: Storing) -> Trained:
+def fit(draft: Draft, job: Job, engine: Engine, events: Events, store: Storing) -> TrainingResult:
     """Trains, or goes on with it.
 
     Args:
@@ -46,7 +46,7 @@ def fit(draft: Draft, job: Job, engine: Engine, events: Events, store: Storing) 
         events.emit("epoch", epoch=epoch, of=job.config.epochs, **told)
 
     start = time.perf_counter()
-    keeper = Keeper(
+    keeper = Checkpointer(
         draft, job.config.checkpoint.seconds, lambda epochs: events.emit("resumed", epochs=epochs)
     )
     try:
@@ -77,7 +77,7 @@ def _save(draft: Draft, job: Job, engine: Engine, store: Storing, error: Diverge
     )
 
 
-def _last_finite(draft: Draft, job: Job, engine: Engine, epoch: int) -> Trained | None:
+def _last_finite(draft: Draft, job: Job, engine: Engine, epoch: int) -> TrainingResult | None:
     """Trains once more, to the end of the last finite epoch, from the newest checkpoint before it.
 
     That comes to the same to the bit, and costs nothing as long as nothing diverges. An epoch whose
@@ -86,7 +86,7 @@ def _last_finite(draft: Draft, job: Job, engine: Engine, epoch: int) -> Trained 
     """
     from dlcli.training import train_job
 
-    keeper = Keeper(draft, math.inf)
+    keeper = Checkpointer(draft, math.inf)
     with keeper.heeding_signals(), suppress(RunError):  # there is no way there
         for until in range(epoch - 1, 0, -1):
             with suppress(DivergenceError):

@@ -22,7 +22,7 @@ _SHARE = 10
 """A checkpoint is taken at most once in so many times as long as it takes to store one."""
 
 
-class Keeper:
+class Checkpointer:
     """Keeps the snapshots of a training as checkpoints of its run.
 
     Args:
@@ -139,7 +139,7 @@ class Keeper:
         self.signal = signal.Signals(number)
 
 
-class Interruptible(Keeper):
+class Interruptible(Checkpointer):
     """Ends when it is told to, and keeps nothing: what is trained after the network begins anew.
 
     Args:

@@ -45,7 +45,7 @@ from dlcli.runs import (
 )
 
 if TYPE_CHECKING:
-    from dlcli.training import Device, Job, Trained
+    from dlcli.training import Device, Job, TrainingResult
 
 
 def train(
@@ -156,7 +156,7 @@ def _carry_out(draft: Draft, resolved: Config, made: _Ready, events: Events) -> 
     return draft.finish()
 
 
-def _store(draft: Draft, resolved: Config, made: _Ready, trained: Trained) -> None:
+def _store(draft: Draft, resolved: Config, made: _Ready, trained: TrainingResult) -> None:
     """Stores what was learned, also by a training that diverged, and what it shows."""
     prepared = made.prepared
     _write_network(draft, prepared, trained)
@@ -189,7 +189,7 @@ def _job(
     return Job(config, network, head, target, *rows, initial)
 
 
-def _write_network(draft: Draft, prepared: Prepared, trained: Trained) -> None:
+def _write_network(draft: Draft, prepared: Prepared, trained: TrainingResult) -> None:
     """Stores what was learned: for dlcli itself, and as a model for the user's own Keras code."""
     from dlcli.keras_model import assign_weights, build_portable_model
 

@@ -28,7 +28,7 @@ from dlcli.splitting import Split
 from dlcli.tables import Table
 
 if TYPE_CHECKING:
-    from dlcli.training import Device, Job, Keeper, Programs, Trained
+    from dlcli.training import Checkpointer, Device, Job, Programs, TrainingResult
 
 Progress = Callable[[int, Mapping[str, float]], None]
 """Is told of each epoch, from 1, with its values by column of history.csv; may raise to end it."""
@@ -58,7 +58,7 @@ class Outcome:
     """By set: `train`, `validation`, `test`, the last of which are those held out."""
     job: Job
     engine: Engine
-    trained: Trained
+    trained: TrainingResult
     seconds: float
     """What encoding and training took."""
 
@@ -158,7 +158,9 @@ class Workbench:
 
         return Programs()
 
-    def train(self, config: Config, part: Part, progress: Progress, keeper: Keeper) -> Outcome:
+    def train(
+        self, config: Config, part: Part, progress: Progress, keeper: Checkpointer
+    ) -> Outcome:
         """Trains a candidate.
 
         Args:

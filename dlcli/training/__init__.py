@@ -3,19 +3,19 @@
 from dlcli.training.device import Device, prepare_device
 from dlcli.training.engines import train_job
 from dlcli.training.gradients import gradient_norms
-from dlcli.training.job import Job, Trained
+from dlcli.training.job import Job, TrainingResult
 from dlcli.training.objectives import keras_loss
 from dlcli.training.programs import Programs
 from dlcli.training.rows import labels_for
-from dlcli.training.snapshots import Keeper, Snapshot
+from dlcli.training.snapshots import Checkpointer, Snapshot
 
 __all__ = [
     "Device",
     "Job",
-    "Keeper",
+    "Checkpointer",
     "Programs",
     "Snapshot",
-    "Trained",
+    "TrainingResult",
     "gradient_norms",
     "keras_loss",
     "labels_for",

@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 from dlcli.keras_model import weights_of
 from dlcli.training.fed import FedProgram, train_chunks
 from dlcli.training.held import HeldProgram
-from dlcli.training.job import Job, Trained
+from dlcli.training.job import Job, TrainingResult
 from dlcli.training.learner import build_learner
 from dlcli.training.order import epoch_order
 from dlcli.training.program import Program, State
 from dlcli.training.programs import Programs, can_share
-from dlcli.training.snapshots import NOBODY, History, Keeper, Snapshot, kinds_of
+from dlcli.training.snapshots import NOBODY, Checkpointer, History, Snapshot, kinds_of
 from dlcli.training.watching import Progress, check_finite, shortest
 
 SECONDS_A_DISPATCH = 0.1
@@ -39,9 +39,9 @@ def run(
     job: Job,
     jit_compile: bool,
     progress: Progress,
-    keeper: Keeper = NOBODY,
+    keeper: Checkpointer = NOBODY,
     programs: Programs | None = None,
-) -> Trained:
+) -> TrainingResult:
     """Trains in compiled dispatches.
 
     Args:
@@ -66,14 +66,14 @@ def run(
     _keep(program, state, history, keeper)
     program.finish(state)
     best = int(state.watch.best_epoch) + 1 if program.watches.restores else 0
-    return Trained(weights_of(program.learner.model, job.network), history, best or None)
+    return TrainingResult(weights_of(program.learner.model, job.network), history, best or None)
 
 
 Dispatches = Iterator[tuple[State, NDArray[Any]]]
 """Where each dispatch left off, and the rows of history that it wrote."""
 
 
-def _begin(job: Job, program: Program, keeper: Keeper) -> tuple[State, History]:
+def _begin(job: Job, program: Program, keeper: Checkpointer) -> tuple[State, History]:
     """Where training begins, or goes on, and the history until there."""
     state = program.start()
     arrays = program.arrays(state)
@@ -85,7 +85,7 @@ def _begin(job: Job, program: Program, keeper: Keeper) -> tuple[State, History]:
     return program.restore(earlier.arrays), history
 
 
-def _keep(program: Program, state: State, history: History, keeper: Keeper) -> None:
+def _keep(program: Program, state: State, history: History, keeper: Checkpointer) -> None:
     snapshot = Snapshot(program.arrays(state), history)
     if snapshot.is_finite:  # else the next loss will tell
         keeper.keep(snapshot)

@@ -12,9 +12,9 @@ import tensorflow as tf
 from dlcli.config import CompiledEngine, Engine, printable
 from dlcli.errors import OutOfMemoryError
 from dlcli.training import compiled_engine, keras_engine
-from dlcli.training.job import Job, Trained
+from dlcli.training.job import Job, TrainingResult
 from dlcli.training.programs import Programs
-from dlcli.training.snapshots import NOBODY, Keeper
+from dlcli.training.snapshots import NOBODY, Checkpointer
 from dlcli.training.watching import Progress, check_weights
 
 _OUT_OF_MEMORY = ("out of memory", "out_of_memory", "resource_exhausted", "bad_alloc")
@@ -28,9 +28,9 @@ def train_job(
     job: Job,
     engine: Engine,
     progress: Progress,
-    keeper: Keeper = NOBODY,
+    keeper: Checkpointer = NOBODY,
     programs: Programs | None = None,
-) -> Trained:
+) -> TrainingResult:
     """Trains a job, or goes on with it.
 
     Args:

@@ -89,7 +89,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainingResult:
     """A trained network."""
 
     weights: Weights

@@ -10,11 +10,11 @@ import numpy as np
 
 from dlcli.config import Config, EarlyStopping, ReduceOnPlateau
 from dlcli.keras_model import weights_of
-from dlcli.training.job import Job, Trained
+from dlcli.training.job import Job, TrainingResult
 from dlcli.training.keras_snapshots import Snapshots
 from dlcli.training.learner import Learner, build_learner
 from dlcli.training.order import epoch_order
-from dlcli.training.snapshots import NOBODY, Keeper
+from dlcli.training.snapshots import NOBODY, Checkpointer
 from dlcli.training.watching import Progress, check_finite, direction, shortest
 
 Batch = tuple[Any, ...]
@@ -22,7 +22,7 @@ Batch = tuple[Any, ...]
 ROWS_VALIDATED_AT_ONCE = 1024
 
 
-def fit(job: Job, progress: Progress, keeper: Keeper = NOBODY) -> Trained:
+def fit(job: Job, progress: Progress, keeper: Checkpointer = NOBODY) -> TrainingResult:
     """Trains with `Model.fit`.
 
     Snapshots are of the end of an epoch: `fit` has no way into one.
@@ -58,7 +58,7 @@ def fit(job: Job, progress: Progress, keeper: Keeper = NOBODY) -> Trained:
     best = None
     if stopping is not None and stopping.best_weights is not None:
         best = stopping.best_epoch + 1
-    return Trained(weights_of(learner.model, job.network), record.history, best)
+    return TrainingResult(weights_of(learner.model, job.network), record.history, best)
 
 
 def _compile(learner: Learner, weighted: bool) -> None:

@@ -13,8 +13,8 @@ from dlcli.training.job import Job
 from dlcli.training.learner import Learner
 from dlcli.training.snapshots import (
     Arrays,
+    Checkpointer,
     History,
-    Keeper,
     Snapshot,
     assign_values,
     kinds_of,
@@ -47,7 +47,7 @@ class Snapshots(keras.callbacks.Callback):
         learner: Learner,
         watchers: Sequence[keras.callbacks.Callback],
         history: History,
-        keeper: Keeper,
+        keeper: Checkpointer,
     ) -> None:
         super().__init__()
         self._learner = learner

@@ -70,7 +70,7 @@ class Snapshot:
         return [int(array) for name, array in self.arrays.items() if name.endswith("best_epoch")]
 
 
-class Keeper(Protocol):
+class Checkpointer(Protocol):
     """Keeps snapshots, and says when it wants one."""
 
     @property
@@ -114,7 +114,7 @@ class _Forgetful:
         """None: all training begins anew."""
 
 
-NOBODY: Keeper = _Forgetful()
+NOBODY: Checkpointer = _Forgetful()
 """Where nothing is to be kept."""
 MODEL = "model/"
 """What the names of the model's own variables begin with."""

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from dlcli.errors import Interrupted, RunError
-from dlcli.pipeline.keeping import Keeper
+from dlcli.pipeline.keeping import Checkpointer
 from dlcli.runs import Checkpoint
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
@@ -73,7 +73,7 @@ def draft(clock):
 @pytest.fixture
 def keeper(draft, clock):
     """Keeps the run every 30 seconds."""
-    return Keeper(draft, 30, clock=clock)
+    return Checkpointer(draft, 30, clock=clock)
 
 
 @pytest.fixture(autouse=True)
@@ -150,7 +150,7 @@ class TestSignals:
         ("epochs", "words"), [(0, "0 epochs"), (1, "1 epoch"), (1200, "1,200 epochs")]
     )
     def test_are_told_with_what_is_done_and_a_command_to_paste(self, epochs, words, clock):
-        keeper = Keeper(Draft(clock, Path("my runs/a")), 30, clock=clock)
+        keeper = Checkpointer(Draft(clock, Path("my runs/a")), 30, clock=clock)
         with pytest.raises(Interrupted) as caught, keeper.heeding_signals():
             signal.raise_signal(signal.SIGTERM)
             keeper.keep(Snapshot(epochs))
@@ -227,13 +227,13 @@ class TestEarlier:
 
     def test_there_is_none_in_a_new_run(self, draft):
         told = []
-        assert Keeper(draft, 30, told.append).earlier(Job(), {}) is None
+        assert Checkpointer(draft, 30, told.append).earlier(Job(), {}) is None
         assert told == []
 
     def test_it_is_told_after_how_many_epochs_it_goes_on(self, draft):
         told = []
         store(draft, 2)
-        found = Keeper(draft, 30, told.append).earlier(Job(), {})
+        found = Checkpointer(draft, 30, told.append).earlier(Job(), {})
         assert (found.arrays, found.history) == (draft.stored[0].arrays, draft.stored[0].history)
         assert told == [2]
 
@@ -241,18 +241,18 @@ class TestEarlier:
     def test_it_is_not_past_the_end_of_the_job(self, until, place, draft):
         for epochs, step in ((0, 0), (1, 2), (2, 4), (3, 1)):
             store(draft, epochs, step)
-        found = Keeper(draft, 30).earlier(Job(until=until), {})
+        found = Checkpointer(draft, 30).earlier(Job(until=until), {})
         assert found.arrays is draft.stored[place].arrays
 
     def test_there_is_none_if_all_are_past_the_end(self, draft):
         store(draft, 3, 1)
         told = []
-        assert Keeper(draft, 30, told.append).earlier(Job(until=3), {}) is None
+        assert Checkpointer(draft, 30, told.append).earlier(Job(until=3), {}) is None
         assert told == []
 
     def test_there_must_be_one_for_a_job_that_has_no_weights_to_begin_with(self, draft):
         with pytest.raises(RunError) as caught:
-            Keeper(draft, 30).earlier(Job(can_begin=False), {})
+            Checkpointer(draft, 30).earlier(Job(can_begin=False), {})
         message = "runs/iris: has no checkpoint to go on from; train it again"
         assert str(caught.value) == message
 
@@ -261,7 +261,7 @@ class TestEarlier:
         store(draft, 2)
         draft.stored[0].arrays["epoch"][...] = -5
         with pytest.raises(RunError) as caught:
-            Keeper(draft, 30, told.append).earlier(Job(), {})
+            Checkpointer(draft, 30, told.append).earlier(Job(), {})
         assert str(caught.value) == (
             "runs/iris: its checkpoint stands at step 0 of 4 after -5 of 9 epochs; restore the run "
             "from a copy, or train it again"

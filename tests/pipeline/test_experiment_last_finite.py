@@ -69,13 +69,13 @@ def each_step_is_kept(monkeypatch):
     for name in ("FIRST_SECONDS", "SECONDS_A_DISPATCH"):
         monkeypatch.setattr(f"dlcli.training.compiled_engine.{name}", 0.0)
     monkeypatch.setattr(keeping, "_SHARE", 0)
-    begun, keep = [], keeping.Keeper.keep
+    begun, keep = [], keeping.Checkpointer.keep
 
     def keep_and_note(keeper, snapshot):
         begun.append(snapshot.begun)
         keep(keeper, snapshot)
 
-    monkeypatch.setattr(keeping.Keeper, "keep", keep_and_note)
+    monkeypatch.setattr(keeping.Checkpointer, "keep", keep_and_note)
     return begun
 
 

@@ -14,13 +14,13 @@ from dlcli.encoding import HeldInputs, Rows, plain_layout
 from dlcli.network import build_network, resolve_head
 from dlcli.preprocessing import LinearScaling
 from dlcli.tasks import ClassTarget, LabelTarget, NumberTarget, TargetEncoder, TargetKind
-from dlcli.training import Job, Trained, compiled_engine, keras_engine
+from dlcli.training import Job, TrainingResult, compiled_engine, keras_engine
 from dlcli.training.watching import Progress
 
 ENGINES = ("keras", "graph", "xla")
 
 
-def train_with(job: Job, engine: str, progress: Progress = lambda *_: None) -> Trained:
+def train_with(job: Job, engine: str, progress: Progress = lambda *_: None) -> TrainingResult:
     """Trains with one of `ENGINES`."""
     if engine == "keras":
         return keras_engine.fit(job, progress)
@@ -45,7 +45,7 @@ def float64() -> Iterator[None]:
 
 
 @pytest.fixture
-def train() -> Callable[..., Trained]:
+def train() -> Callable[..., TrainingResult]:
     """See `train_with`."""
     return train_with
 

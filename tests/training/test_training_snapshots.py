@@ -37,7 +37,7 @@ class Ended(Exception):
     """Training was ended."""
 
 
-class Keeper:
+class Checkpointer:
     """Ends training when it is asked for the nth time, and remembers the last snapshot."""
 
     def __init__(self, after=10**9, newest=None):
@@ -91,12 +91,12 @@ def test_a_training_that_is_ended_again_and_again_ends_as_the_undisturbed_one(
     config, engine, make_job
 ):
     job = make_job(config, rows=13, validation=9, weighted="train validation")
-    undisturbed = run(job, engine, Keeper())
+    undisturbed = run(job, engine, Checkpointer())
     newest, told, times = None, [], 0
     while times < 99:
         times += 1
         try:
-            resumed = run(job, engine, keeper := Keeper(ASKED[engine], newest), told)
+            resumed = run(job, engine, keeper := Checkpointer(ASKED[engine], newest), told)
             break
         except Ended:
             newest = keeper.newest
@@ -108,9 +108,9 @@ def test_a_training_that_is_ended_again_and_again_ends_as_the_undisturbed_one(
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_training_that_is_complete_is_not_trained_further(engine, make_job):
     job = make_job(EVERYTHING, rows=13, validation=9)
-    keeper, told = Keeper(), []
+    keeper, told = Checkpointer(), []
     complete = run(job, engine, keeper)
-    again = run(job, engine, Keeper(newest=keeper.newest), told)
+    again = run(job, engine, Checkpointer(newest=keeper.newest), told)
     assert told == []
     assert_same(complete, again)
 
@@ -120,18 +120,22 @@ def test_a_training_that_is_complete_is_not_trained_further(engine, make_job):
 def test_averages_and_all_that_optimizers_remember_are_kept(optimizer, engine, make_job):
     section = {"name": optimizer, "use_ema": True, "ema_overwrite_frequency": 3}
     job = make_job({"optimizer": section, "epochs": 4}, rows=9)
-    ended = Keeper(2)
+    ended = Checkpointer(2)
     with pytest.raises(Ended):
         run(job, engine, ended)
-    assert_same(run(job, engine, Keeper()), run(job, engine, Keeper(newest=ended.newest)))
+    assert_same(
+        run(job, engine, Checkpointer()), run(job, engine, Checkpointer(newest=ended.newest))
+    )
 
 
 def test_mixed_precision_keeps_its_loss_scale(make_job):
     job = make_job({"precision": "mixed_float16", "epochs": 4}, rows=9)
-    ended = Keeper(3)
+    ended = Checkpointer(3)
     with pytest.raises(Ended):
         run(job, "graph", ended)
-    assert_same(run(job, "graph", Keeper()), run(job, "graph", Keeper(newest=ended.newest)))
+    assert_same(
+        run(job, "graph", Checkpointer()), run(job, "graph", Checkpointer(newest=ended.newest))
+    )
 
 
 MEASURED = "loss, mae, r2, val_loss, val_mae, val_r2, learning_rate"
@@ -168,7 +172,7 @@ NONSENSE = {
 
 @pytest.mark.parametrize(("engine", "asked", "step"), [("keras", 2, 0), ("graph", 9, 1)])
 def test_a_snapshot_that_stands_nowhere_in_its_job_is_complained_of(engine, asked, step, make_job):
-    job, ended = make_job(EVERYTHING, rows=13, validation=9), Keeper(asked)
+    job, ended = make_job(EVERYTHING, rows=13, validation=9), Checkpointer(asked)
     with pytest.raises(Ended):
         run(job, engine, ended)
     assert ended.newest.complaint(job) == ""

@@ -22,7 +22,7 @@ from dlcli.pipeline.tuning.work import Work
 
 if TYPE_CHECKING:
     from dlcli.pipeline.workbench import Outcome
-    from dlcli.training import Keeper
+    from dlcli.training import Checkpointer
 
 
 @dataclass
@@ -73,7 +73,7 @@ class _Seen:
 
 
 def try_values(
-    work: Work, values: Mapping[str, Value], watch: Watch, keeper: Keeper
+    work: Work, values: Mapping[str, Value], watch: Watch, keeper: Checkpointer
 ) -> TrialResult:
     """Tries the config with other values.
 
@@ -117,7 +117,7 @@ def try_values(
     return result("complete", value, standard_error=seen.standard_error)
 
 
-def _train(work: Work, config: Config, watch: Watch, keeper: Keeper, seen: _Seen) -> None:
+def _train(work: Work, config: Config, watch: Watch, keeper: Checkpointer, seen: _Seen) -> None:
     for place, part in enumerate(work.parts):
         outcome = work.bench.train(config, part, watch.progress(place), keeper)
         seen.take(judge(outcome, work.goal), outcome)
