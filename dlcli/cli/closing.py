@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from dlcli.cli.text import metric_table, number
-from dlcli.metrics import judge, main_metric
+from dlcli.metrics import compare_to_baselines, main_metric
 
 Fields = Mapping[str, Any]
 
@@ -65,7 +65,7 @@ class Closing:
 
 def _judged(metric: str, scores: Fields, simple: Mapping[str, Fields]) -> Iterator[str]:
     """Says of which baselines the network is no better; nothing, if it beats them."""
-    found = judge(metric, scores, simple)
+    found = compare_to_baselines(metric, scores, simple)
     if names := found.unbeaten:
         listed = ", ".join(f"{name} {number(simple[name][metric])}" for name in names)
         yield (

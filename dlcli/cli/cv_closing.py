@@ -9,7 +9,7 @@ from typing import Any
 from dlcli.cli.text import align, number
 from dlcli.config import printable
 from dlcli.errors import plural
-from dlcli.metrics import judge
+from dlcli.metrics import compare_to_baselines
 from dlcli.pipeline import REFIT_FAILED
 
 Fields = Mapping[str, Any]
@@ -80,7 +80,10 @@ class FoldClosing:
         """Says if looking at the columns is of no use."""
         metric, constant = self.result["main_metric"], self.result["constant"]
         scores = {name: found["value"] for name, found in self.result["metrics"].items()}
-        if metric is not None and judge(metric, scores, {"constant": constant}).unbeaten:
+        if (
+            metric is not None
+            and compare_to_baselines(metric, scores, {"constant": constant}).unbeaten
+        ):
             yield (
                 "the network is no better than a model that looks at no column: "
                 f"{metric} {number(scores[metric])}, constant {number(constant.get(metric))}"

@@ -12,11 +12,11 @@ from dlcli.errors import RunError
 from dlcli.metrics import (
     Array,
     Floats,
-    Scores,
-    score_binary,
-    score_classes,
-    score_labels,
-    score_numbers,
+    Metrics,
+    binary_metrics,
+    multiclass_metrics,
+    multilabel_metrics,
+    regression_metrics,
 )
 from dlcli.prediction import KeptColumns
 from dlcli.tasks import ClassTarget, LabelTarget, NumberTarget, TargetEncoder, split_labels
@@ -69,17 +69,17 @@ class HeldOut:
         """The rows that have some weight."""
         return self if self.weight is None else self.take(np.flatnonzero(self.weight > 0))
 
-    def scores(self) -> Scores:
+    def scores(self) -> Metrics:
         """The metrics, as `train` has taken them."""
         weight = self.weight
         if isinstance(self.target, NumberTarget):
-            return score_numbers(self.truth, self.outputs, weight, deviance=self.has_deviance)
+            return regression_metrics(self.truth, self.outputs, weight, deviance=self.has_deviance)
         if isinstance(self.target, LabelTarget):
-            return score_labels(self.truth, self.outputs, weight, names=self.target.labels)
+            return multilabel_metrics(self.truth, self.outputs, weight, names=self.target.labels)
         if self.target.width == 2:
             positive = self.outputs[:, 0]
-            return score_binary(self.truth, positive, weight, probabilistic=not self.has_margin)
-        return score_classes(self.truth, self.outputs, weight)
+            return binary_metrics(self.truth, positive, weight, probabilistic=not self.has_margin)
+        return multiclass_metrics(self.truth, self.outputs, weight)
 
 
 def read_rows(columns: KeptColumns, target: TargetEncoder, *, has_deviance: bool) -> HeldOut:

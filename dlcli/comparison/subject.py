@@ -13,7 +13,7 @@ from dlcli.config import ConfigFile, load_config
 from dlcli.encoding import Encoding
 from dlcli.errors import ConfigError, RunError
 from dlcli.prediction import KeptColumns
-from dlcli.runs import Metrics, Run
+from dlcli.runs import MetricsBySplit, Run
 from dlcli.tasks import TargetEncoder
 
 _FACTS = ("dlcli", "tensorflow", "keras", "numpy", "python", "device", "processor", "platform")
@@ -39,9 +39,9 @@ class Subject:
     file: ConfigFile
     """Its resolved config."""
     target: TargetEncoder
-    metrics: Metrics
+    metrics: MetricsBySplit
     """By split."""
-    baselines: Mapping[str, Metrics]
+    baselines: Mapping[str, MetricsBySplit]
     """By model, then split; empty in a run that has none."""
     history: Mapping[str, Sequence[float]]
     """What was measured at each epoch, by name."""

@@ -9,7 +9,7 @@ from dlcli.config import Config, ConfigFile, load_config
 from dlcli.diagnosis.peaks import Peak, read_peaks
 from dlcli.errors import ConfigError, RunError
 from dlcli.explanation import Evidence
-from dlcli.runs import DIVERGED, Metrics, Run
+from dlcli.runs import DIVERGED, MetricsBySplit, Run
 
 Split = str
 """`train`, `validation` or `test`."""
@@ -23,9 +23,9 @@ class Case:
     """The resolved config."""
     history: Mapping[str, Sequence[float]] = field(default_factory=dict)
     """What was measured at each epoch, by name."""
-    metrics: Metrics = field(default_factory=dict)
+    metrics: MetricsBySplit = field(default_factory=dict)
     """Of the trained network: split, then metric; empty if training diverged."""
-    baselines: Mapping[str, Metrics] = field(default_factory=dict)
+    baselines: Mapping[str, MetricsBySplit] = field(default_factory=dict)
     """The same of `constant` and `linear`."""
     evidence: Evidence | None = None
     rows: Mapping[Split, int] = field(default_factory=dict)

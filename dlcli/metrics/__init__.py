@@ -11,38 +11,38 @@ every metric is `None`.
 from dlcli.metrics.arithmetic import (
     Array,
     Floats,
+    Metrics,
+    MetricValue,
     Number,
-    Score,
-    Scores,
     as_floats,
     counted,
     finite,
     finite_number,
     mean_of_defined,
 )
-from dlcli.metrics.classes import score_binary, score_classes
+from dlcli.metrics.classes import binary_metrics, multiclass_metrics
 from dlcli.metrics.direction import HIGHER_IS_BETTER
-from dlcli.metrics.judging import Judgement, judge, main_metric
-from dlcli.metrics.labels import score_labels
-from dlcli.metrics.numbers import score_numbers
+from dlcli.metrics.judging import BaselineComparison, compare_to_baselines, main_metric
+from dlcli.metrics.labels import multilabel_metrics
+from dlcli.metrics.numbers import regression_metrics
 
 __all__ = [
     "Array",
     "Floats",
     "HIGHER_IS_BETTER",
-    "Judgement",
+    "BaselineComparison",
     "Number",
-    "Score",
-    "Scores",
+    "MetricValue",
+    "Metrics",
     "as_floats",
     "counted",
     "finite",
     "finite_number",
-    "judge",
+    "compare_to_baselines",
     "main_metric",
     "mean_of_defined",
-    "score_binary",
-    "score_classes",
-    "score_labels",
-    "score_numbers",
+    "binary_metrics",
+    "multiclass_metrics",
+    "multilabel_metrics",
+    "regression_metrics",
 ]

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
 Number = float | None
-Score = Number | list[list[float]] | dict[str, "Scores"]
+MetricValue = Number | list[list[float]] | dict[str, "Metrics"]
 """A metric's value, `None` where it is undefined; the rows of a confusion matrix; or the scores of
 each column or label by its name."""
-Scores = dict[str, Score]
+Metrics = dict[str, MetricValue]
 
 
 def as_columns(numbers: Array) -> Floats:

@@ -7,8 +7,8 @@ import numpy as np
 from dlcli.metrics.arithmetic import (
     Array,
     Floats,
+    Metrics,
     Number,
-    Scores,
     as_floats,
     as_places,
     counted,
@@ -21,9 +21,9 @@ from dlcli.metrics.confusion import count_pairs, f1s, precisions, recalls
 TOP = 3
 
 
-def score_binary(
+def binary_metrics(
     target: Array, positive: Array, weight: Array | None = None, *, probabilistic: bool = True
-) -> Scores:
+) -> Metrics:
     """Scores predictions of two classes; class 1 is the positive one.
 
     A row is predicted as class 1 if its probability is above 0.5, or its margin above 0, as by
@@ -57,7 +57,7 @@ def score_binary(
     }
 
 
-def score_classes(target: Array, probabilities: Array, weight: Array | None = None) -> Scores:
+def multiclass_metrics(target: Array, probabilities: Array, weight: Array | None = None) -> Metrics:
     """Scores predictions of several classes.
 
     The most probable class is the predicted one; of equally probable classes the first.
@@ -77,7 +77,7 @@ def score_classes(target: Array, probabilities: Array, weight: Array | None = No
     predicted = probabilities.argmax(axis=1)
     confusion = count_pairs(target, predicted, weight, classes)
     of_truth = np.take_along_axis(probabilities, target[:, np.newaxis], axis=1)
-    scores: Scores = {
+    scores: Metrics = {
         "accuracy": mean(predicted == target, weight),
         "balanced_accuracy": mean_of_defined(recalls(confusion)),
         "macro_f1": mean_of_defined(f1s(confusion)),

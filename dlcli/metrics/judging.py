@@ -19,7 +19,7 @@ _FREQUENT = 0.75
 
 
 @dataclass(frozen=True)
-class Judgement:
+class BaselineComparison:
     """The baselines that a network doesn't beat by the metric that it is judged by."""
 
     unbeaten: tuple[str, ...]
@@ -41,9 +41,9 @@ def main_metric(named: Sequence[str], scores: Mapping[str, object]) -> str | Non
     return next((name for name in wanted if scores.get(name) is not None), None)
 
 
-def judge(
+def compare_to_baselines(
     metric: str, scores: Mapping[str, object], baselines: Mapping[str, Mapping[str, object]]
-) -> Judgement:
+) -> BaselineComparison:
     """Compares a network with the simplest models.
 
     Args:
@@ -58,7 +58,7 @@ def judge(
         if metric == "accuracy" and (other := _better_metric(scores, baselines[name]))
     }
     constant = finite_number(baselines.get("constant", {}).get("accuracy"))
-    return Judgement(
+    return BaselineComparison(
         unbeaten=tuple(name for name in behind if name not in others),
         hidden=others,
         is_rare=constant is not None and constant >= _FREQUENT,

@@ -8,8 +8,8 @@ import numpy as np
 
 from dlcli.metrics.arithmetic import (
     Array,
+    Metrics,
     Number,
-    Scores,
     as_floats,
     as_places,
     counted,
@@ -17,13 +17,13 @@ from dlcli.metrics.arithmetic import (
     mean_if_defined,
     mean_of_defined,
 )
-from dlcli.metrics.classes import score_binary
+from dlcli.metrics.classes import binary_metrics
 from dlcli.metrics.confusion import count_pairs, f1s, precisions, recalls
 
 
-def score_labels(
+def multilabel_metrics(
     target: Array, probabilities: Array, weight: Array | None = None, *, names: Sequence[str]
-) -> Scores:
+) -> Metrics:
     """Scores predictions of labels; a row is predicted to have those more probable than 0.5.
 
     Args:
@@ -37,10 +37,10 @@ def score_labels(
         which every label is right; `auc` and `average_precision`, the plain means over the labels
         for which they are defined, and `macro_f1` likewise; `micro_precision`, `micro_recall` and
         `micro_f1` of all decisions together; `log_loss` and `brier`, means over all labels;
-        and `by_label` what `score_binary` says of each.
+        and `by_label` what `binary_metrics` says of each.
     """
     each = [
-        score_binary(truth, positive, weight)
+        binary_metrics(truth, positive, weight)
         for truth, positive in zip(target.T, probabilities.T, strict=True)
     ]
     weight, target, probabilities = counted(weight, as_places(target), as_floats(probabilities))
@@ -63,7 +63,7 @@ def score_labels(
     }
 
 
-def _of_each(each: Sequence[Scores], metric: str) -> Iterator[Number]:
+def _of_each(each: Sequence[Metrics], metric: str) -> Iterator[Number]:
     for scores in each:
         value = scores[metric]
         assert value is None or isinstance(value, float)

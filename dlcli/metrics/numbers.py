@@ -10,8 +10,8 @@ import numpy as np
 from dlcli.metrics.arithmetic import (
     Array,
     Floats,
+    Metrics,
     Number,
-    Scores,
     as_columns,
     counted,
     finite,
@@ -25,14 +25,14 @@ _ROUNDING = 1e-12
 
 
 @np.errstate(over="ignore", invalid="ignore")  # what overflows is answered by None
-def score_numbers(
+def regression_metrics(
     target: Array,
     prediction: Array,
     weight: Array | None = None,
     *,
     names: Sequence[str] = (),
     deviance: bool = False,
-) -> Scores:
+) -> Metrics:
     """Scores predicted numbers.
 
     Several outputs are scored one by one; each metric is the plain mean over them, and `None` if
@@ -55,7 +55,7 @@ def score_numbers(
         _score_output(*columns, weight, deviance=deviance)
         for columns in zip(target.T, prediction.T, strict=True)
     ]
-    scores: Scores = {
+    scores: Metrics = {
         name: mean_if_defined(output[name] for output in outputs) for name in outputs[0]
     }
     if len(names) > 1:

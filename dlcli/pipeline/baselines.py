@@ -13,7 +13,7 @@ import numpy as np
 
 from dlcli.encoding import Rows
 from dlcli.errors import DivergenceError, OutOfMemoryError
-from dlcli.metrics import Scores
+from dlcli.metrics import Metrics
 from dlcli.network import choose_engine
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.keeping import Interruptible
@@ -25,7 +25,7 @@ from dlcli.splitting import Split
 if TYPE_CHECKING:
     from dlcli.training import Job
 
-Baselines = dict[str, dict[str, Scores]]
+Baselines = dict[str, dict[str, Metrics]]
 """Model, then split, then metric."""
 
 
@@ -58,7 +58,7 @@ def score_baselines(
     """
     start = time.perf_counter()
 
-    def scores(predict: Callable[[Rows], Predictions]) -> dict[str, Scores]:
+    def scores(predict: Callable[[Rows], Predictions]) -> dict[str, Metrics]:
         pairs = ((name, table, encoded[name]) for name, table in sets(split))
         return {name: predict(rows).score(table, rows.weights) for name, table, rows in pairs}
 

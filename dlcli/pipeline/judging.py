@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcli.encoding import Rows
-from dlcli.metrics import Scores
+from dlcli.metrics import Metrics
 from dlcli.pipeline.preparation import sets
 from dlcli.prediction import Predictions, Predictor
 from dlcli.runs import Draft
@@ -25,7 +25,7 @@ SAMPLE = 2_000
 
 def judge(
     predictor: Predictor, split: Split, encoded: Mapping[str, Rows], draft: Draft
-) -> dict[str, Scores]:
+) -> dict[str, Metrics]:
     """Scores each set with the weights as they are stored.
 
     The metrics, the held-out predictions and those of some training rows are stored.
@@ -38,7 +38,7 @@ def judge(
     """
     import pyarrow as pa
 
-    metrics: dict[str, Scores] = {}
+    metrics: dict[str, Metrics] = {}
     parts: list[pa.Table] = []
     with_files = any(table.files for _, table in sets(split))
     for name, table in sets(split):

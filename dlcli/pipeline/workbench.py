@@ -16,7 +16,7 @@ import numpy as np
 
 from dlcli.config import Config, Engine
 from dlcli.encoding import Rows
-from dlcli.metrics import Scores
+from dlcli.metrics import Metrics
 from dlcli.network import Head, build_network, check_values, choose_engine, resolve_head
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.loading import quiet_tensorflow, without_collection, without_retracing_warnings
@@ -91,11 +91,11 @@ class Outcome:
             self._predictions[name] = self.predictor.predict_encoded(inputs)
         return self._predictions[name]
 
-    def scores(self, name: str) -> Scores:
+    def scores(self, name: str) -> Metrics:
         """How well it predicts a set."""
         return self.predictions(name).score(self.table(name), self.encoded[name].weights)
 
-    def constant_scores(self, name: str) -> Scores:
+    def constant_scores(self, name: str) -> Metrics:
         """How well a model would that has seen only the target of the training rows."""
         rows = self.encoded[name]
         outputs = constant_outputs(

@@ -11,7 +11,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dlcli.metrics import Scores, score_binary, score_classes, score_labels, score_numbers
+from dlcli.metrics import (
+    Metrics,
+    binary_metrics,
+    multiclass_metrics,
+    multilabel_metrics,
+    regression_metrics,
+)
 from dlcli.preprocessing import Findings
 from dlcli.tables import Table, floats, integers, strings
 from dlcli.tasks import ClassTarget, LabelTarget, NumberTarget, TargetEncoder
@@ -108,7 +114,7 @@ class Predictions:
         pairs = zip(names, self.probabilities.T, strict=True)
         return {f"probability_{name}": floats(values) for name, values in pairs}
 
-    def score(self, table: Table, weights: NDArray[np.float64] | None) -> Scores:
+    def score(self, table: Table, weights: NDArray[np.float64] | None) -> Metrics:
         """Compares with the true target.
 
         Args:
@@ -119,7 +125,7 @@ class Predictions:
             DataError: for a target that is missing or can't be read.
         """
         if isinstance(self.target, NumberTarget):
-            return score_numbers(
+            return regression_metrics(
                 self.target.values(table, Findings()),
                 self.numbers,
                 weights,
@@ -128,10 +134,10 @@ class Predictions:
             )
         truth = self.target.encode(table, Findings())
         if isinstance(self.target, LabelTarget):
-            return score_labels(truth, self.outputs, weights, names=self.target.labels)
+            return multilabel_metrics(truth, self.outputs, weights, names=self.target.labels)
         if len(self.target.classes) == 2:
-            return score_binary(truth, self._positive, weights, probabilistic=not self.has_margin)
-        return score_classes(truth, self.outputs, weights)
+            return binary_metrics(truth, self._positive, weights, probabilistic=not self.has_margin)
+        return multiclass_metrics(truth, self.outputs, weights)
 
 
 def _classes(target: ClassTarget) -> pa.Array:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from dlcli.config import Config, load_config
 from dlcli.encoding import Encoding, Inputs, row_weights
 from dlcli.errors import ConfigError, DataError, Problem, RunError
-from dlcli.metrics import Scores
+from dlcli.metrics import Metrics
 from dlcli.network import Network, build_network
 from dlcli.prediction.predictions import Predictions
 from dlcli.preprocessing import Findings
@@ -33,7 +33,7 @@ class Judgement:
 
     rows: int
     """How many were."""
-    scores: Scores
+    scores: Metrics
 
 
 @dataclass(frozen=True)

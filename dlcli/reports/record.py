@@ -11,7 +11,7 @@ from dlcli.prediction import KeptColumns, Predictor
 from dlcli.reports.judged import Judged, judged_rows
 from dlcli.reports.log import Log
 from dlcli.reports.wording import SPLITS
-from dlcli.runs import DIVERGED, Metrics, Run
+from dlcli.runs import DIVERGED, MetricsBySplit, Run
 from dlcli.tasks import ClassTarget, LabelTarget, TargetEncoder
 
 
@@ -29,8 +29,8 @@ class Record:
     log: Log
     history: dict[str, list[float]]
     environment: dict[str, object]
-    metrics: Metrics
-    baselines: dict[str, Metrics]
+    metrics: MetricsBySplit
+    baselines: dict[str, MetricsBySplit]
     evidence: Evidence | None
     judged: tuple[Judged, ...]
     """The rows of each set, the most independent of training first."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from dlcli.metrics import HIGHER_IS_BETTER, Judgement, finite_number, judge
+from dlcli.metrics import HIGHER_IS_BETTER, BaselineComparison, compare_to_baselines, finite_number
 from dlcli.reports.blocks import Card, Cards
 from dlcli.reports.record import Record
 from dlcli.reports.result import BASELINES
@@ -70,7 +70,7 @@ def compared(
     simple = {name: baselines[name] for name in BASELINES if known.get(name) is not None}
     if finite_number(scores.get(metric)) is None or not simple:
         return []
-    found = judge(metric, scores, simple)
+    found = compare_to_baselines(metric, scores, simple)
     listed = " and ".join(
         f"{_WHO[name]} has {shown_score(metric, simple[name])}" for name in simple
     )
@@ -83,7 +83,7 @@ def compared(
 
 
 def _condemned(
-    metric: str, found: Judgement, simple: Mapping[str, Mapping[str, object]], listed: str
+    metric: str, found: BaselineComparison, simple: Mapping[str, Mapping[str, object]], listed: str
 ) -> Iterator[str]:
     """Which of the simplest models is as good, and what that means."""
     sign = 1 if HIGHER_IS_BETTER[metric] else -1
@@ -96,7 +96,9 @@ def _condemned(
 
 
 def _hidden(
-    scores: Mapping[str, object], found: Judgement, simple: Mapping[str, Mapping[str, object]]
+    scores: Mapping[str, object],
+    found: BaselineComparison,
+    simple: Mapping[str, Mapping[str, object]],
 ) -> Iterator[str]:
     """What accuracy doesn't show."""
     reason = ", as a class is rare" if found.is_rare else ""

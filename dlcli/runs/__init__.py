@@ -14,7 +14,7 @@ from dlcli.runs.lock import locked
 from dlcli.runs.manifest import LIMITS, MANIFEST, is_unfinished, resume_command
 from dlcli.runs.page import write_curves, write_page
 from dlcli.runs.parts import StoredPart
-from dlcli.runs.run import Metrics, Run, latest_run, open_run, start_from
+from dlcli.runs.run import MetricsBySplit, Run, latest_run, open_run, start_from
 from dlcli.runs.sealed import malformed, read_object
 from dlcli.runs.storage import damaged, opened, reason, replaced, sync
 from dlcli.runs.tracks import event_folder, files_of, read_mlflow_run, write_mlflow_run
@@ -29,7 +29,7 @@ __all__ = [
     "Kind",
     "LIMITS",
     "MANIFEST",
-    "Metrics",
+    "MetricsBySplit",
     "Run",
     "STUDY",
     "StoredPart",

@@ -25,7 +25,7 @@ from dlcli.runs.weights import Weights, read_weights, weight_kinds
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Metrics = dict[str, dict[str, object]]
+MetricsBySplit = dict[str, dict[str, object]]
 
 
 @dataclass(frozen=True)
@@ -113,12 +113,12 @@ class Run:
         with self._opened("weights.npz", most_bytes(weight_kinds(shapes))) as stream:
             return read_weights(stream, shapes, self.path / "weights.npz")
 
-    def read_metrics(self) -> Metrics:
+    def read_metrics(self) -> MetricsBySplit:
         """The final metrics: split, then metric; `None` where one is undefined."""
         metrics = self._read_object("metrics.json")
         return _by_split(metrics, self.path / "metrics.json")
 
-    def read_baselines(self) -> dict[str, Metrics]:
+    def read_baselines(self) -> dict[str, MetricsBySplit]:
         """The metrics of the simplest models on the same rows: model, then split, then metric."""
         path = self.path / "baselines.json"
         models = _by_split(self._read_object("baselines.json"), path)
@@ -199,7 +199,7 @@ class Run:
             yield stream
 
 
-def _by_split(metrics: Mapping[str, object], file: Path) -> Metrics:
+def _by_split(metrics: Mapping[str, object], file: Path) -> MetricsBySplit:
     splits = {name: scores for name, scores in metrics.items() if isinstance(scores, dict)}
     if len(splits) < len(metrics):
         raise damaged(file, "holds something else than metrics by split")

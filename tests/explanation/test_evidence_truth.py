@@ -6,7 +6,7 @@ from small_networks import UNSCALED, case, rows_of
 
 from dlcli.encoding import HeldInputs
 from dlcli.explanation import error_metric, truth_of, units_of
-from dlcli.metrics import score_binary, score_classes, score_labels, score_numbers
+from dlcli.metrics import binary_metrics, multiclass_metrics, multilabel_metrics, regression_metrics
 
 
 def judged(made, outputs):
@@ -28,7 +28,7 @@ def test_of_a_number_it_is_the_difference():
     assert truth.by_row(predictions).tolist() == [0, 0.5, 2]
     error = truth.error(predictions, WEIGHTS)
     assert error == pytest.approx(((2 * 0.25 + 4) / 4) ** 0.5)
-    scores = score_numbers([1, 2.5, 3], [1, 2, 5], WEIGHTS)
+    scores = regression_metrics([1, 2.5, 3], [1, 2, 5], WEIGHTS)
     assert error == pytest.approx(scores["rmse"])
 
 
@@ -51,7 +51,7 @@ def test_of_two_classes_it_is_the_log_loss():
     assert truth.by_row(predictions).tolist() == pytest.approx(
         [np.log(2), np.log(4), -np.log(np.finfo(float).eps)]
     )
-    scores = score_binary(np.array([0, 1, 1]), np.array([0.5, 0.25, 0]), WEIGHTS)
+    scores = binary_metrics(np.array([0, 1, 1]), np.array([0.5, 0.25, 0]), WEIGHTS)
     assert truth.error(predictions, WEIGHTS) == pytest.approx(scores["log_loss"])
     assert error_metric(made.predictor) == "log_loss"
 
@@ -61,7 +61,7 @@ def test_of_three_classes_likewise():
     shares = np.array([[0.5, 0.25, 0.25], [0, 1, 0], [0.125, 0.75, 0.125], [0, 0, 1]])
     truth, predictions = judged(made, shares)
     assert truth.by_row(predictions).tolist() == pytest.approx([np.log(2), 0, np.log(8), 0])
-    scores = score_classes(np.array([0, 1, 2, 2]), shares)
+    scores = multiclass_metrics(np.array([0, 1, 2, 2]), shares)
     assert truth.error(predictions, np.ones(4)) == pytest.approx(scores["log_loss"])
 
 
@@ -73,7 +73,7 @@ def test_of_labels_it_is_the_mean_over_them():
     log2 = np.log(2)
     assert truth.by_row(predictions).tolist() == pytest.approx([1.5 * log2, log2, 0.5 * log2])
     marks = np.array([[1, 0], [0, 0], [1, 1]])
-    scores = score_labels(marks, outputs, WEIGHTS, names=["u", "v"])
+    scores = multilabel_metrics(marks, outputs, WEIGHTS, names=["u", "v"])
     assert truth.error(predictions, WEIGHTS) == pytest.approx(scores["log_loss"])
 
 

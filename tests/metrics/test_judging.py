@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from dlcli.metrics import judge
+from dlcli.metrics import compare_to_baselines
 
 
 def judged(mine, constant, metric="accuracy"):
-    found = judge(metric, mine, {"constant": constant})
+    found = compare_to_baselines(metric, mine, {"constant": constant})
     return found.unbeaten, dict(found.hidden), found.is_rare
 
 

@@ -10,7 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlcli.metrics import HIGHER_IS_BETTER, score_binary, score_classes, score_labels, score_numbers
+from dlcli.metrics import (
+    HIGHER_IS_BETTER,
+    binary_metrics,
+    multiclass_metrics,
+    multilabel_metrics,
+    regression_metrics,
+)
 
 
 def floats(*values):
@@ -43,7 +49,7 @@ def test_numbers_are_scored_by_their_errors():
         "r2": 0.4,  # 1 - 12 / (9 + 1 + 1 + 9)
         "median_absolute_error": 1.0,
     }
-    assert_same_scores(score_numbers(NUMBERS, GUESSES), expected)
+    assert_same_scores(regression_metrics(NUMBERS, GUESSES), expected)
 
 
 def test_row_weights_count_in_every_score_of_numbers():
@@ -54,7 +60,7 @@ def test_row_weights_count_in_every_score_of_numbers():
         "r2": 1 - 47 / (104 / 7),  # Σ w y² - (Σ w y)² / Σ w = 135 - 29² / 7 = 104 / 7
         "median_absolute_error": 3.0,
     }
-    assert_same_scores(score_numbers(NUMBERS, GUESSES, floats(1, 1, 5, 0)), expected)
+    assert_same_scores(regression_metrics(NUMBERS, GUESSES, floats(1, 1, 5, 0)), expected)
 
 
 def test_several_outputs_are_averaged_score_by_score():
@@ -67,33 +73,35 @@ def test_several_outputs_are_averaged_score_by_score():
         "r2": -0.625,  # (1 - 2 / 2 + 1 - 18 / 8) / 2
         "median_absolute_error": 2.0,
     }
-    assert_same_scores(score_numbers(target, prediction), expected)
+    assert_same_scores(regression_metrics(target, prediction), expected)
 
 
 def test_a_single_column_and_a_flat_array_are_the_same_numbers():
-    assert score_numbers(NUMBERS, GUESSES[:, np.newaxis]) == score_numbers(NUMBERS, GUESSES)
+    assert regression_metrics(NUMBERS, GUESSES[:, np.newaxis]) == regression_metrics(
+        NUMBERS, GUESSES
+    )
 
 
 def test_half_the_weight_reached_exactly_puts_the_median_between_two_errors():
-    scores = score_numbers(floats(0, 0, 0), floats(6, 1, 2), floats(2, 1, 1))
+    scores = regression_metrics(floats(0, 0, 0), floats(6, 1, 2), floats(2, 1, 1))
     assert scores["median_absolute_error"] == 4.0
 
 
 def test_equal_fractional_weights_leave_the_median_where_it_was():
     errors = np.arange(10.0)
-    scores = score_numbers(np.zeros(10), errors, np.full(10, 0.1))
+    scores = regression_metrics(np.zeros(10), errors, np.full(10, 0.1))
     assert scores["median_absolute_error"] == 4.5
 
 
 @pytest.mark.parametrize("value", [5.0, 0.1])
 def test_r2_of_a_constant_target_is_undefined(value):
     target = np.full(7, value)  # the rounded mean of seven times 0.1 is not 0.1
-    scores = score_numbers(target, np.arange(7.0))
+    scores = regression_metrics(target, np.arange(7.0))
     assert scores["r2"] is None
 
 
 def test_r2_is_undefined_if_it_is_for_one_of_the_outputs():
-    scores = score_numbers(floats([1, 1], [2, 1]), floats([1, 1], [2, 2]))
+    scores = regression_metrics(floats([1, 1], [2, 1]), floats([1, 1], [2, 2]))
     assert scores["r2"] is None
     assert scores["mse"] == 0.25
 
@@ -103,12 +111,12 @@ def test_r2_of_the_mean_is_0_whatever_is_rounded():
     for factor in (1.0, 0.1, 1 / 3, 7.7, 1e6, 1e-6):
         numbers = target * factor
         constant = np.full(5, numbers.mean())
-        assert score_numbers(numbers, constant)["r2"] == 0.0
-        assert score_numbers(numbers + factor, constant + factor)["r2"] == 0.0
+        assert regression_metrics(numbers, constant)["r2"] == 0.0
+        assert regression_metrics(numbers + factor, constant + factor)["r2"] == 0.0
 
 
 def test_a_single_row_has_errors_but_no_r2():
-    assert score_numbers(floats(1), floats(3)) == {
+    assert regression_metrics(floats(1), floats(3)) == {
         "mse": 4.0,
         "rmse": 2.0,
         "mae": 2.0,
@@ -118,7 +126,7 @@ def test_a_single_row_has_errors_but_no_r2():
 
 
 def test_a_square_too_large_for_a_float_is_undefined_and_silent():
-    scores = score_numbers(floats(0, 1), floats(1e200, 1))
+    scores = regression_metrics(floats(0, 1), floats(1e200, 1))
     assert scores["mse"] is None
     assert scores["rmse"] is None
     assert scores["mae"] == 5e199
@@ -142,7 +150,7 @@ def test_two_classes_are_scored_by_decision_order_and_probability():
         "brier": 0.158125,  # (0.01 + 0.16 + 0.4225 + 0.04) / 4
         "confusion": [[2, 0], [1, 1]],
     }
-    assert_same_scores(score_binary(TRUTHS, PROBABILITIES), expected)
+    assert_same_scores(binary_metrics(TRUTHS, PROBABILITIES), expected)
 
 
 def test_row_weights_count_in_every_score_of_two_classes():
@@ -158,35 +166,35 @@ def test_row_weights_count_in_every_score_of_two_classes():
         "brier": (2 * 0.01 + 1 * 0.16 + 4 * 0.4225 + 2 * 0.04) / 9,
         "confusion": [[3, 0], [4, 2]],
     }
-    assert_same_scores(score_binary(TRUTHS, PROBABILITIES, floats(2, 1, 4, 2)), expected)
+    assert_same_scores(binary_metrics(TRUTHS, PROBABILITIES, floats(2, 1, 4, 2)), expected)
 
 
 def test_tied_scores_count_half_in_auc_and_as_one_threshold_in_average_precision():
-    scores = score_binary(whole(0, 1, 1, 0), floats(0.5, 0.5, 0.9, 0.1))
+    scores = binary_metrics(whole(0, 1, 1, 0), floats(0.5, 0.5, 0.9, 0.1))
     assert scores["auc"] == 3.5 / 4
     assert scores["average_precision"] == pytest.approx(5 / 6)  # 1/2 * 1 + 1/2 * 2/3
 
 
 def test_equal_scores_for_all_rows_are_worth_a_coin():
-    scores = score_binary(whole(0, 1, 0, 0), np.full(4, 0.3))
+    scores = binary_metrics(whole(0, 1, 0, 0), np.full(4, 0.3))
     assert scores["auc"] == 0.5
     assert scores["average_precision"] == 0.25
 
 
 def test_a_probability_of_one_half_is_not_yet_the_positive_class():
-    scores = score_binary(whole(1, 1), floats(0.5, 0.5000001))
+    scores = binary_metrics(whole(1, 1), floats(0.5, 0.5000001))
     assert scores["confusion"] == [[0, 0], [1, 1]]
 
 
 def test_margins_are_cut_at_zero_and_have_no_probability_scores():
-    scores = score_binary(whole(0, 0, 1, 1), floats(-3, 0, 0.2, 8), probabilistic=False)
+    scores = binary_metrics(whole(0, 0, 1, 1), floats(-3, 0, 0.2, 8), probabilistic=False)
     assert scores["confusion"] == [[2, 0], [0, 2]]
     assert "log_loss" not in scores
     assert "brier" not in scores
 
 
 def test_without_the_positive_class_what_asks_for_it_is_undefined():
-    scores = score_binary(whole(0, 0), floats(0.25, 0.25))
+    scores = binary_metrics(whole(0, 0), floats(0.25, 0.25))
     assert_same_scores(
         scores,
         {
@@ -205,25 +213,25 @@ def test_without_the_positive_class_what_asks_for_it_is_undefined():
 
 
 def test_without_the_negative_class_only_auc_is_undefined():
-    scores = score_binary(whole(1, 1), floats(0.75, 0.25))
+    scores = binary_metrics(whole(1, 1), floats(0.75, 0.25))
     assert [name for name, score in scores.items() if score is None] == ["auc"]
 
 
 def test_precision_is_undefined_and_f1_zero_if_the_positive_class_is_never_predicted():
-    scores = score_binary(whole(0, 1), floats(0.25, 0.25))
+    scores = binary_metrics(whole(0, 1), floats(0.25, 0.25))
     assert scores["precision"] is None
     assert scores["f1"] == 0.0
 
 
 def test_a_certain_mistake_costs_the_logarithm_of_eps():
-    scores = score_binary(whole(1), floats(0.0))
+    scores = binary_metrics(whole(1), floats(0.0))
     assert scores["log_loss"] == pytest.approx(52 * math.log(2))  # eps = 2**-52
 
 
 def test_a_target_of_small_or_boolean_type_scores_as_any_other():
-    expected = score_binary(TRUTHS, PROBABILITIES)
-    assert score_binary(TRUTHS.astype(np.uint8), PROBABILITIES) == expected
-    assert score_binary(TRUTHS.astype(np.bool_), PROBABILITIES) == expected
+    expected = binary_metrics(TRUTHS, PROBABILITIES)
+    assert binary_metrics(TRUTHS.astype(np.uint8), PROBABILITIES) == expected
+    assert binary_metrics(TRUTHS.astype(np.bool_), PROBABILITIES) == expected
 
 
 # Predicted: 0, 1, 2, 0.
@@ -239,7 +247,7 @@ def test_several_classes_are_scored_by_decision_and_probability():
         "log_loss": -math.log(0.6 * 0.7 * 0.5 * 0.25) / 4,
         "confusion": [[1, 0, 0], [0, 1, 0], [1, 0, 1]],
     }
-    assert_same_scores(score_classes(KINDS, KIND_PROBABILITIES), expected)
+    assert_same_scores(multiclass_metrics(KINDS, KIND_PROBABILITIES), expected)
 
 
 def test_row_weights_count_in_every_score_of_several_classes():
@@ -250,35 +258,35 @@ def test_row_weights_count_in_every_score_of_several_classes():
         "log_loss": -math.log(0.6 * 0.7**2 * 0.5 * 0.25**4) / 8,
         "confusion": [[1, 0, 0], [0, 2, 0], [4, 0, 1]],
     }
-    assert_same_scores(score_classes(KINDS, KIND_PROBABILITIES, floats(1, 2, 1, 4)), expected)
+    assert_same_scores(multiclass_metrics(KINDS, KIND_PROBABILITIES, floats(1, 2, 1, 4)), expected)
 
 
 def test_classes_that_neither_occur_nor_are_predicted_do_not_lower_the_means():
-    scores = score_classes(whole(0, 1), floats([0.9, 0.1, 0], [0.2, 0.8, 0]))
+    scores = multiclass_metrics(whole(0, 1), floats([0.9, 0.1, 0], [0.2, 0.8, 0]))
     assert scores["balanced_accuracy"] == 1.0
     assert scores["macro_f1"] == 1.0
 
 
 def test_of_equally_probable_classes_the_first_is_predicted():
-    scores = score_classes(whole(1), floats([0.2, 0.4, 0.4]))
+    scores = multiclass_metrics(whole(1), floats([0.2, 0.4, 0.4]))
     assert scores["accuracy"] == 1.0
 
 
 def test_the_top_three_are_told_apart_only_among_more_than_three_classes():
-    three = score_classes(whole(0), floats([0.2, 0.4, 0.4]))
-    four = score_classes(whole(0, 1), floats([0.1, 0.2, 0.3, 0.4], [0.1, 0.2, 0.3, 0.4]))
+    three = multiclass_metrics(whole(0), floats([0.2, 0.4, 0.4]))
+    four = multiclass_metrics(whole(0, 1), floats([0.1, 0.2, 0.3, 0.4], [0.1, 0.2, 0.3, 0.4]))
     assert "top_3_accuracy" not in three
     assert four["top_3_accuracy"] == 0.5
 
 
 def test_of_equally_probable_classes_the_first_three_are_the_top_three():
-    scores = score_classes(whole(2, 3), np.full((2, 4), 0.25))
+    scores = multiclass_metrics(whole(2, 3), np.full((2, 4), 0.25))
     assert scores["top_3_accuracy"] == 0.5
 
 
 def test_unweighted_confusion_holds_whole_counts_and_weighted_confusion_sums_of_weights():
-    plain = score_classes(KINDS, KIND_PROBABILITIES)["confusion"]
-    weighted = score_classes(KINDS, KIND_PROBABILITIES, np.full(4, 0.5))["confusion"]
+    plain = multiclass_metrics(KINDS, KIND_PROBABILITIES)["confusion"]
+    weighted = multiclass_metrics(KINDS, KIND_PROBABILITIES, np.full(4, 0.5))["confusion"]
     assert json.dumps(plain) == "[[1, 0, 0], [0, 1, 0], [1, 0, 1]]"
     assert json.dumps(weighted) == "[[0.5, 0.0, 0.0], [0.0, 0.5, 0.0], [0.5, 0.0, 0.5]]"
 
@@ -298,7 +306,7 @@ def test_numbers_agree_with_scikit_learn():
         "r2": 0.82347037997407,
         "median_absolute_error": 0.75,
     }
-    assert_same_scores(score_numbers(OUTPUTS, OUTPUT_GUESSES), expected)
+    assert_same_scores(regression_metrics(OUTPUTS, OUTPUT_GUESSES), expected)
 
 
 def test_weighted_numbers_agree_with_scikit_learn():
@@ -309,7 +317,7 @@ def test_weighted_numbers_agree_with_scikit_learn():
         "r2": 0.27715542796517617,
         "median_absolute_error": 1.0,
     }
-    assert_same_scores(score_numbers(OUTPUTS, OUTPUT_GUESSES, OUTPUT_WEIGHTS), expected)
+    assert_same_scores(regression_metrics(OUTPUTS, OUTPUT_GUESSES, OUTPUT_WEIGHTS), expected)
 
 
 # scikit-learn 1.9.1, with labels MIXED_SCORES > 0.5 where decisions are asked for: accuracy_score,
@@ -333,7 +341,7 @@ def test_two_classes_agree_with_scikit_learn():
         "brier": 0.181,
         "confusion": [[3, 2], [2, 3]],
     }
-    assert_same_scores(score_binary(MIXED, MIXED_SCORES), expected)
+    assert_same_scores(binary_metrics(MIXED, MIXED_SCORES), expected)
 
 
 def test_two_weighted_classes_agree_with_scikit_learn():
@@ -349,7 +357,7 @@ def test_two_weighted_classes_agree_with_scikit_learn():
         "brier": 0.2240740740740741,
         "confusion": [[3.5, 5.5], [1.5, 3.0]],
     }
-    assert_same_scores(score_binary(MIXED, MIXED_SCORES, MIXED_WEIGHTS), expected)
+    assert_same_scores(binary_metrics(MIXED, MIXED_SCORES, MIXED_WEIGHTS), expected)
 
 
 # scikit-learn 1.9.1, with the argmax where decisions are asked for: accuracy_score,
@@ -378,7 +386,7 @@ def test_several_classes_agree_with_scikit_learn():
         "top_3_accuracy": 0.75,
         "confusion": [[2, 0, 0, 0], [1, 2, 0, 0], [0, 1, 1, 0], [1, 0, 0, 0]],
     }
-    assert_same_scores(score_classes(FOUR, FOUR_PROBABILITIES), expected)
+    assert_same_scores(multiclass_metrics(FOUR, FOUR_PROBABILITIES), expected)
 
 
 def test_several_weighted_classes_agree_with_scikit_learn():
@@ -390,11 +398,13 @@ def test_several_weighted_classes_agree_with_scikit_learn():
         "top_3_accuracy": 0.782608695652174,
         "confusion": [[1, 0, 0, 0], [1, 5, 0, 0], [0, 0.5, 2.5, 0], [1.5, 0, 0, 0]],
     }
-    assert_same_scores(score_classes(FOUR, FOUR_PROBABILITIES, FOUR_WEIGHTS), expected)
+    assert_same_scores(multiclass_metrics(FOUR, FOUR_PROBABILITIES, FOUR_WEIGHTS), expected)
 
 
 def deviance_of(prediction, weight=None):
-    return score_numbers(floats(2, 0, 5), prediction, weight, deviance=True)["poisson_deviance"]
+    return regression_metrics(floats(2, 0, 5), prediction, weight, deviance=True)[
+        "poisson_deviance"
+    ]
 
 
 # scikit-learn 1.9.1: mean_poisson_deviance, with sample_weight for the second.
@@ -414,9 +424,9 @@ def test_something_where_0_was_predicted_has_no_deviance():
 def test_several_outputs_with_names_are_also_scored_one_by_one():
     target = floats([0, 0], [2, 4])
     prediction = floats([1, 3], [3, 1])
-    by_column = score_numbers(target, prediction, names=("u", "v"))["by_column"]
+    by_column = regression_metrics(target, prediction, names=("u", "v"))["by_column"]
     assert {name: scores["mae"] for name, scores in by_column.items()} == {"u": 1, "v": 3}
-    assert by_column["v"] == score_numbers(target[:, 1], prediction[:, 1])
+    assert by_column["v"] == regression_metrics(target[:, 1], prediction[:, 1])
 
 
 # Predicted: a; a and b; none; a, b and c.
@@ -425,7 +435,7 @@ MARK_PROBABILITIES = floats([0.9, 0.2, 0.1], [0.6, 0.7, 0.2], [0.3, 0.5, 0.4], [
 
 
 def test_labels_are_scored_by_decision_row_and_label():
-    scores = score_labels(MARKS, MARK_PROBABILITIES, names=("a", "b", "c"))
+    scores = multilabel_metrics(MARKS, MARK_PROBABILITIES, names=("a", "b", "c"))
     by_label = scores.pop("by_label")
     log_loss = 0.9 * 0.8 * 0.9 * 0.6 * 0.7 * 0.8 * 0.7 * 0.5 * 0.6 * 0.8 * 0.4 * 0.9
     brier = 0.01 + 0.04 + 0.01 + 0.16 + 0.09 + 0.04 + 0.09 + 0.25 + 0.16 + 0.04 + 0.36 + 0.01
@@ -442,11 +452,11 @@ def test_labels_are_scored_by_decision_row_and_label():
         "brier": brier / 12,
     }
     assert_same_scores(scores, expected)
-    assert by_label["b"] == score_binary(MARKS[:, 1], MARK_PROBABILITIES[:, 1])
+    assert by_label["b"] == binary_metrics(MARKS[:, 1], MARK_PROBABILITIES[:, 1])
 
 
 def test_row_weights_count_in_every_score_of_labels():
-    scores = score_labels(MARKS, MARK_PROBABILITIES, floats(0, 1, 2, 0), names="abc")
+    scores = multilabel_metrics(MARKS, MARK_PROBABILITIES, floats(0, 1, 2, 0), names="abc")
     assert scores["accuracy"] == pytest.approx(7 / 9)  # (3 + 2 * 2) / (3 * 3)
     assert scores["subset_accuracy"] == pytest.approx(1 / 3)
     assert scores["micro_recall"] == 0.5  # 1 + 1 of 1 + 1 + 2
@@ -466,13 +476,13 @@ def test_weighted_labels_agree_with_scikit_learn():
         "micro_recall": 0.9411764705882353,
         "micro_f1": 0.8888888888888888,
     }
-    scores = score_labels(MARKS, MARK_PROBABILITIES, floats(1, 2, 0.5, 1.5), names="abc")
+    scores = multilabel_metrics(MARKS, MARK_PROBABILITIES, floats(1, 2, 0.5, 1.5), names="abc")
     assert_same_scores({name: scores[name] for name in expected}, expected)
 
 
 def test_labels_that_say_nothing_of_a_metric_do_not_lower_its_mean():
     marks = MARKS * whole(1, 1, 0)
-    scores = score_labels(marks, MARK_PROBABILITIES * floats(1, 1, 0), names="abc")
+    scores = multilabel_metrics(marks, MARK_PROBABILITIES * floats(1, 1, 0), names="abc")
     assert scores["auc"] == 0.875  # (1 + 3 / 4) / 2
     assert scores["macro_f1"] == 0.75
     assert scores["by_label"]["c"]["auc"] is None
@@ -490,14 +500,14 @@ mark = st.integers(0, 1)
 
 def score_three(target, probabilities, weight=None):
     """The scores of three labels together."""
-    scores = score_labels(target, probabilities, weight, names="abc")
+    scores = multilabel_metrics(target, probabilities, weight, names="abc")
     return {name: score for name, score in scores.items() if name != "by_label"}
 
 
 SCORED = [
-    (score_numbers, tables(st.integers(-9, 9), st.integers(-9, 9))),
-    (score_binary, tables(st.integers(0, 1), tenths)),
-    (score_classes, tables(st.integers(0, 3), st.tuples(tenths, tenths, tenths, tenths))),
+    (regression_metrics, tables(st.integers(-9, 9), st.integers(-9, 9))),
+    (binary_metrics, tables(st.integers(0, 1), tenths)),
+    (multiclass_metrics, tables(st.integers(0, 3), st.tuples(tenths, tenths, tenths, tenths))),
     (score_three, tables(st.tuples(mark, mark, mark), st.tuples(tenths, tenths, tenths))),
 ]
 every_kind = st.sampled_from(SCORED).flatmap(
@@ -529,8 +539,8 @@ def test_every_result_is_valid_json(scored):
 @given(SCORED[1][1])
 def test_what_ranks_rows_does_not_change_with_a_monotone_transform(table):
     target, positive, weight = table
-    scores = score_binary(target, positive, weight)
-    stretched = score_binary(target, np.exp(20 * positive) - 7, weight, probabilistic=False)
+    scores = binary_metrics(target, positive, weight)
+    stretched = binary_metrics(target, np.exp(20 * positive) - 7, weight, probabilistic=False)
     assert stretched["auc"] == scores["auc"]
     assert stretched["average_precision"] == scores["average_precision"]
 
@@ -538,11 +548,11 @@ def test_what_ranks_rows_does_not_change_with_a_monotone_transform(table):
 @pytest.mark.parametrize(
     ("score", "table"),
     [
-        pytest.param(score_numbers, (np.empty((0, 2)), np.empty((0, 2))), id="numbers"),
-        pytest.param(score_binary, (np.empty(0), np.empty(0)), id="two classes"),
-        pytest.param(score_classes, (np.empty(0), np.empty((0, 4))), id="several classes"),
+        pytest.param(regression_metrics, (np.empty((0, 2)), np.empty((0, 2))), id="numbers"),
+        pytest.param(binary_metrics, (np.empty(0), np.empty(0)), id="two classes"),
+        pytest.param(multiclass_metrics, (np.empty(0), np.empty((0, 4))), id="several classes"),
         pytest.param(score_three, (np.empty((0, 3)), np.empty((0, 3))), id="labels"),
-        pytest.param(score_binary, (TRUTHS, PROBABILITIES, np.zeros(4)), id="weights of zero"),
+        pytest.param(binary_metrics, (TRUTHS, PROBABILITIES, np.zeros(4)), id="weights of zero"),
     ],
 )
 def test_without_rows_every_metric_is_undefined(score, table):
@@ -552,19 +562,19 @@ def test_without_rows_every_metric_is_undefined(score, table):
 
 def test_every_metric_that_is_one_number_has_a_better_direction():
     named = {
-        *score_numbers(NUMBERS, GUESSES, deviance=True),
-        *score_binary(TRUTHS, PROBABILITIES),
-        *score_classes(FOUR, FOUR_PROBABILITIES),
-        *score_labels(MARKS, MARK_PROBABILITIES, names="abc"),
+        *regression_metrics(NUMBERS, GUESSES, deviance=True),
+        *binary_metrics(TRUTHS, PROBABILITIES),
+        *multiclass_metrics(FOUR, FOUR_PROBABILITIES),
+        *multilabel_metrics(MARKS, MARK_PROBABILITIES, names="abc"),
     }
     assert named - {"confusion", "by_label"} == HIGHER_IS_BETTER.keys()
 
 
 def test_perfect_predictions_reach_the_better_end_of_every_metric():
-    numbers = score_numbers(NUMBERS, NUMBERS, deviance=True)
-    binary = score_binary(TRUTHS, TRUTHS)
-    several = score_classes(FOUR, np.eye(4)[FOUR])
-    labels = score_labels(MARKS, MARKS, names="abc")
+    numbers = regression_metrics(NUMBERS, NUMBERS, deviance=True)
+    binary = binary_metrics(TRUTHS, TRUTHS)
+    several = multiclass_metrics(FOUR, np.eye(4)[FOUR])
+    labels = multilabel_metrics(MARKS, MARKS, names="abc")
     best = {name: float(higher) for name, higher in HIGHER_IS_BETTER.items()}
     for name, score in (numbers | binary | several | labels).items():
         assert name in ("confusion", "by_label") or score == pytest.approx(best[name])

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dlcli.metrics import score_binary, score_labels
+from dlcli.metrics import binary_metrics, multilabel_metrics
 from dlcli.prediction import Predictions
 from dlcli.preprocessing import LinearScaling
 from dlcli.tables import Table
@@ -134,7 +134,7 @@ WEIGHTS = np.array([1.0, 2.0, 3.0, 4.0])
 def test_two_classes_are_scored_by_the_probability_of_the_second(outputs, weights):
     both = np.stack([1 - POSITIVE, POSITIVE], axis=1)
     found = predictions(classes("no", "yes"), both[:, 2 - outputs :]).score(TRUTH, weights)
-    assert found == score_binary(np.array([1, 0, 1, 0]), POSITIVE, weights)
+    assert found == binary_metrics(np.array([1, 0, 1, 0]), POSITIVE, weights)
 
 
 def test_one_class_more_is_scored_by_all_probabilities():
@@ -239,7 +239,7 @@ def test_without_rows_labels_in_one_column_have_empty_columns():
 def test_labels_are_scored_with_their_names(weights):
     outputs = np.array([[0.75, 0.25], [0.625, 0.875]])
     found = predictions(labels("u", "v"), outputs).score(rows(u=[1, 0], v=[0, 1]), weights)
-    expected = score_labels(np.array([[1, 0], [0, 1]]), outputs, weights, names=("u", "v"))
+    expected = multilabel_metrics(np.array([[1, 0], [0, 1]]), outputs, weights, names=("u", "v"))
     assert found == expected
 
 

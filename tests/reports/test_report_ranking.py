@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dlcli.metrics import score_binary
+from dlcli.metrics import binary_metrics
 from dlcli.reports.ranking import Ranking, thresholds
 
 FOUR = Ranking.of(np.array([True, False, True, False]), np.array([0.9, 0.8, 0.7, 0.6]), np.ones(4))
@@ -59,7 +59,7 @@ def test_areas_are_those_of_the_metrics():
     scores = np.round(chance.random(500), 2)  # with ties
     weights = chance.random(500)
     ranking = Ranking.of(target == 1, scores, weights)
-    metrics = score_binary(target, scores, weights)
+    metrics = binary_metrics(target, scores, weights)
     assert ranking.area() == pytest.approx(metrics["auc"])
     assert ranking.average_precision() == pytest.approx(metrics["average_precision"])
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from dlcli.errors import ConfigError, DataError, DivergenceError
-from dlcli.metrics import HIGHER_IS_BETTER, Floats, Scores, finite, finite_number
+from dlcli.metrics import HIGHER_IS_BETTER, Floats, Metrics, finite, finite_number
 from dlcli.network import Network
 from dlcli.pipeline.cross_validation.finished import Finished
 from dlcli.pipeline.cross_validation.rounds import Round
@@ -129,7 +129,7 @@ def _failed(
     )
 
 
-def numbers_of(scores: Scores) -> dict[str, Number]:
+def numbers_of(scores: Metrics) -> dict[str, Number]:
     """The metrics that are single numbers."""
     return {
         name: finite_number(value) for name, value in scores.items() if name in HIGHER_IS_BETTER

@@ -17,7 +17,7 @@ from dlcli.comparison import SPLITS, Contrast, Pairs, Subject, contrast_metrics,
 from dlcli.config import ConfigFile
 from dlcli.encoding import Encoding
 from dlcli.errors import ConfigError, DivergenceError, OutOfMemoryError
-from dlcli.metrics import HIGHER_IS_BETTER, finite_number, judge, main_metric
+from dlcli.metrics import HIGHER_IS_BETTER, compare_to_baselines, finite_number, main_metric
 from dlcli.network import build_network
 from dlcli.pipeline.cross_validation.judging import trained_numbers
 from dlcli.pipeline.events import Events
@@ -191,7 +191,7 @@ def _about_baselines(finalist: Finalist, subject: Subject) -> Iterator[str]:
     if finalist.name != "best" or finalist.metric is None:
         return
     simple = {name: found.get(finalist.split, {}) for name, found in subject.baselines.items()}
-    names = judge(finalist.metric, finalist.metrics, simple).unbeaten
+    names = compare_to_baselines(finalist.metric, finalist.metrics, simple).unbeaten
     if names:
         values = {"the best network": finalist.metrics} | {name: simple[name] for name in names}
         told = [f"{name} {values[name][finalist.metric]:.4g}" for name in values]

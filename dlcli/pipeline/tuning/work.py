@@ -11,11 +11,11 @@ from dlcli.config import Config, ConfigFile, Dimension, Loss, Tune, dimensions_o
 from dlcli.errors import ConfigError, Problem, did_you_mean
 from dlcli.metrics import (
     HIGHER_IS_BETTER,
-    Scores,
-    score_binary,
-    score_classes,
-    score_labels,
-    score_numbers,
+    Metrics,
+    binary_metrics,
+    multiclass_metrics,
+    multilabel_metrics,
+    regression_metrics,
 )
 from dlcli.network import resolve_head
 from dlcli.pipeline.cross_validation.rounds import classes_of
@@ -162,19 +162,19 @@ def metrics_of(target: TargetKind, loss: Loss) -> tuple[str, ...]:
     return tuple(name for name in _tried(target, loss) if name in HIGHER_IS_BETTER)
 
 
-def _tried(target: TargetKind, loss: Loss) -> Scores:
+def _tried(target: TargetKind, loss: Loss) -> Metrics:
     """The scores of some rows that might be."""
     if target.labels:
         marks = np.eye(len(target.labels))
-        return score_labels(marks, marks, None, names=target.labels)
+        return multilabel_metrics(marks, marks, None, names=target.labels)
     count = len(target.classes)
     if count == 2:
         places = np.arange(2)
-        return score_binary(places, places / 2, None, probabilistic=loss.output != "margin")
+        return binary_metrics(places, places / 2, None, probabilistic=loss.output != "margin")
     if count:
-        return score_classes(np.arange(count), np.eye(count), None)
+        return multiclass_metrics(np.arange(count), np.eye(count), None)
     ones = np.ones((2, len(target.columns)))
-    return score_numbers(ones, ones, None, deviance=loss.name == "poisson")
+    return regression_metrics(ones, ones, None, deviance=loss.name == "poisson")
 
 
 def parts_of(pool: Pool, tune: Tune, seed: int) -> tuple[Part, ...]:
