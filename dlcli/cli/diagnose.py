@@ -46,7 +46,7 @@ def diagnose(run: Path | None, tries: bool, as_json: bool) -> None:
     from dlcli.runs import open_run
 
     chosen = chosen_run(None) if run is None else open_run(run)
-    chosen.check_training()
+    chosen.require_training()
     findings = look(chosen)
     if not as_json:
         _print(finding_lines(chosen, findings, _width()))

@@ -52,9 +52,9 @@ def _new_run(ctx: click.Context, parameter: click.Parameter, path: Path | None) 
         UsageError: if there is something at the path.
     """
     if path is not None and os.path.lexists(path):
-        from dlcli.runs import way_on
+        from dlcli.runs import existing_folder_advice
 
-        raise UsageError(f"{path}: exists already; {way_on(path)}")
+        raise UsageError(f"{path}: exists already; {existing_folder_advice(path)}")
     return path
 
 
@@ -248,7 +248,7 @@ def chosen_run(path: Path | None) -> Run:
 
     if path is not None:
         run = open_run(path)
-        run.check_trained()
+        run.require_network()
         return run
     return said(latest_run())
 

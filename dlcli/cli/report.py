@@ -28,10 +28,10 @@ def report(run: Path | None, output: Path | None) -> None:
     RUN/curves.png with loss and metric. Both are made anew each time. The data are not needed.
     """
     from dlcli.reports import make, render
-    from dlcli.runs import WITH_PAGE, latest_run, open_run
+    from dlcli.runs import REPORTABLE, latest_run, open_run
 
     # One that is named may also have diverged.
-    chosen = said(latest_run(kinds=WITH_PAGE)) if run is None else open_run(run)
+    chosen = said(latest_run(kinds=REPORTABLE)) if run is None else open_run(run)
     if output is None:
         click.echo(make(chosen))
         return

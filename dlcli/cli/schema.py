@@ -10,7 +10,7 @@ import click
 from dlcli.cli.options import output_file, verbose
 from dlcli.cli.sink import sink
 
-DIALECT = "https://json-schema.org/draft/2020-12/schema"
+DIALECT = "https://json-schema.org/writer/2020-12/schema"
 
 
 @click.command()

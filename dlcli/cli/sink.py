@@ -22,15 +22,15 @@ def sink(output: Path | None) -> Iterator[BinaryIO]:
     if output is None:
         yield sys.stdout.buffer
         return
-    from dlcli.runs import reason, replaced
+    from dlcli.runs import os_error_text, write_atomically
 
     try:
-        with replaced(output) as temporary:
+        with write_atomically(output) as temporary:
             try:
                 stream = temporary.open("wb")
             except OSError as error:
-                raise UsageError(f"{output}: can't be written: {reason(error)}") from None
+                raise UsageError(f"{output}: can't be written: {os_error_text(error)}") from None
             with stream:
                 yield stream
     except OSError as error:  # names the temporary file, or none
-        raise OSError(error.errno, reason(error), str(output)) from error
+        raise OSError(error.errno, os_error_text(error), str(output)) from error

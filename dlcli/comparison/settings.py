@@ -113,7 +113,7 @@ def to_yaml(value: object) -> object:
     """A part of the config in its shortest form: `adam`, `{name: sgd, momentum: 0.9}`."""
     if isinstance(value, Section):
         names = [key for key in _CHOSEN_BY if key in type(value).model_fields]
-        if value.is_plain and names and getattr(value, names[0]) is not None:
+        if value.is_default and names and getattr(value, names[0]) is not None:
             return getattr(value, names[0])
         keys = [key for key in type(value).model_fields if key in names or value.differs(key)]
         return {key: to_yaml(getattr(value, key)) for key in keys}

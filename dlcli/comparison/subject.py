@@ -57,7 +57,7 @@ class Subject:
         Raises:
             RunError: if it has diverged, or its files can't be read.
         """
-        run.check_trained()
+        run.require_network()
         environment = run.read_environment()
         return cls(
             run,

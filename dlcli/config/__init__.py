@@ -60,13 +60,13 @@ from dlcli.config.losses import (
 )
 from dlcli.config.missing import (
     ConstantValue,
+    ErrorIfMissing,
     Mean,
     Median,
+    MissingCategory,
     MostFrequent,
     MostFrequentCategory,
     NumericMissing,
-    OwnCategory,
-    Refuse,
 )
 from dlcli.config.optimizers import SGD, Adam, Optimizer
 from dlcli.config.paths import Path, format_path, parse_path, printable
@@ -103,7 +103,7 @@ from dlcli.config.space.candidates import candidate
 from dlcli.config.space.dimensions import Dimension, Value, dimensions_of
 from dlcli.config.space.fitting import check_tune
 from dlcli.config.text import MAX_BYTES
-from dlcli.config.times import format_fault, format_tokens, is_named, zone_fault
+from dlcli.config.times import format_error, format_tokens, is_named_format, time_zone_error
 from dlcli.config.training import (
     AutoEngine,
     ClassWeight,
@@ -114,7 +114,14 @@ from dlcli.config.training import (
     MetricName,
 )
 from dlcli.config.tuning import MedianPruning, Pruner, Tpe, Tune
-from dlcli.config.usual import FAR, FAR_RATE, FAR_SCALED, Setting, target_settings, usual_rate
+from dlcli.config.usual import (
+    EXTREME_RATE_FACTOR,
+    LARGE,
+    LARGE_STANDARDIZED,
+    Setting,
+    target_scaling_settings,
+    typical_learning_rate,
+)
 
 __all__ = [
     "ACTIVATIONS",
@@ -150,9 +157,9 @@ __all__ = [
     "Engine",
     "Exponential",
     "ExponentialDecay",
-    "FAR",
-    "FAR_RATE",
-    "FAR_SCALED",
+    "LARGE",
+    "EXTREME_RATE_FACTOR",
+    "LARGE_STANDARDIZED",
     "Feature",
     "Files",
     "FormatChoice",
@@ -190,7 +197,7 @@ __all__ = [
     "OrthogonalRegularizer",
     "Output",
     "OutputScaling",
-    "OwnCategory",
+    "MissingCategory",
     "Part",
     "Path",
     "Periodic",
@@ -201,7 +208,7 @@ __all__ = [
     "Quantile",
     "RandomSplit",
     "ReduceOnPlateau",
-    "Refuse",
+    "ErrorIfMissing",
     "Relu",
     "Robust",
     "SGD",
@@ -228,15 +235,15 @@ __all__ = [
     "check_tune",
     "dimensions_of",
     "dump_config",
-    "format_fault",
+    "format_error",
     "format_path",
     "format_tokens",
-    "is_named",
+    "is_named_format",
     "load_config",
     "parse_path",
     "printable",
     "shown",
-    "target_settings",
-    "usual_rate",
-    "zone_fault",
+    "target_scaling_settings",
+    "typical_learning_rate",
+    "time_zone_error",
 ]

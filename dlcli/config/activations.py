@@ -24,7 +24,7 @@ class _Activation(Section):
     """What an output with it can be read as."""
     bounds: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
     """The least and the most that it gives."""
-    over_units: ClassVar[bool] = False
+    across_units: ClassVar[bool] = False
     """Whether it weighs the units against each other, so that one alone is constant."""
 
 
@@ -115,7 +115,7 @@ class LogSoftmax(_Activation):
     """log(softmax(x)) over the units."""
 
     name: Literal["log_softmax"] = "log_softmax"
-    over_units: ClassVar[bool] = True
+    across_units: ClassVar[bool] = True
 
 
 class Mish(_Activation):
@@ -180,7 +180,7 @@ class Softmax(_Activation):
     name: Literal["softmax"] = "softmax"
     gives: ClassVar[tuple[OutputForm, ...]] = ("number", "positive", "shares")
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
-    over_units: ClassVar[bool] = True
+    across_units: ClassVar[bool] = True
 
 
 class Softplus(_Activation):

@@ -21,11 +21,11 @@ from dlcli.config.missing import (
     BooleanMissing,
     CategoricalMissing,
     DatetimeMissing,
+    EmptyText,
     Median,
+    MissingCategory,
     MostFrequent,
-    NoWords,
     NumericMissing,
-    OwnCategory,
     TextMissing,
 )
 from dlcli.config.scalings import Scaling, Standard
@@ -40,7 +40,7 @@ from dlcli.config.section import (
     Section,
     shown,
 )
-from dlcli.config.times import format_fault, zone_fault
+from dlcli.config.times import format_error, time_zone_error
 
 
 class Auto(Section):
@@ -90,7 +90,7 @@ class Categorical(Section):
     """Training rows that a value needs to be a category of its own; rarer ones share one."""
     max_categories: PositiveInt = 100
     """Most categories; the most frequent stay, the others share one."""
-    missing: CategoricalMissing = OwnCategory()
+    missing: CategoricalMissing = MissingCategory()
     """What stands in for gaps."""
     unseen: Literal["other", "error"] = "other"
     """What a value without a category of its own gets: the rare ones' (or none), or an error."""
@@ -107,7 +107,7 @@ class Text(Section):
     type: Literal["text"] = "text"
     encoding: TextEncoding = TfIdf()
     """How words become inputs."""
-    missing: TextMissing = NoWords()
+    missing: TextMissing = EmptyText()
     """What stands in for gaps."""
 
 
@@ -158,9 +158,9 @@ class Datetime(Section):
         """Yields formats and zones that can't be read, and a part named twice."""
         if self.parts != "auto" and len(set(self.parts)) < len(self.parts):
             yield "parts", "names a part twice"
-        for fault in filter(None, map(format_fault, self.formats)):
+        for fault in filter(None, map(format_error, self.formats)):
             yield "format", fault
-        if zone := zone_fault(self.timezone):
+        if zone := time_zone_error(self.timezone):
             yield "timezone", zone
 
 

@@ -78,7 +78,7 @@ class Hidden(_Dense):
     def conflicts(self) -> Iterator[Conflict]:
         """Yields an activation over units where there is one only."""
         yield from super().conflicts()
-        if self.units == 1 and self.activation.over_units:
+        if self.units == 1 and self.activation.across_units:
             yield "activation", f"'{self.activation.name}' of one unit is constant"
 
 

@@ -32,13 +32,13 @@ class _Loss(Section):
 
     fits: ClassVar[tuple[TargetForm, ...]] = ("number", "numbers")
     """The targets that it can be computed of."""
-    own_unit: ClassVar[bool] = False
+    needs_original_scale: ClassVar[bool] = False
     """Whether it means nothing once the target's zero is moved."""
-    refuses_negative: ClassVar[bool] = False
+    requires_nonnegative: ClassVar[bool] = False
     """Whether a target below 0 has no loss."""
     output: ClassVar[OutputForm] = "number"
     """What it takes the output for."""
-    usual_activation: ClassVar[Activation] = Linear()
+    default_activation: ClassVar[Activation] = Linear()
     """The output's activation, if none is asked for."""
     one_hot: ClassVar[bool] = False
     """Whether it compares with a row of 0 and 1 for each class, not with the class's place."""
@@ -49,7 +49,7 @@ class _ProbabilityLoss(_Loss):
 
     fits: ClassVar[tuple[TargetForm, ...]] = ("two classes", "labels")
     output: ClassVar[OutputForm] = "probability"
-    usual_activation: ClassVar[Activation] = Sigmoid()
+    default_activation: ClassVar[Activation] = Sigmoid()
 
 
 class _MarginLoss(_Loss):
@@ -64,7 +64,7 @@ class _SharesLoss(_Loss):
 
     fits: ClassVar[tuple[TargetForm, ...]] = ("two classes", "classes")
     output: ClassVar[OutputForm] = "shares"
-    usual_activation: ClassVar[Activation] = Softmax()
+    default_activation: ClassVar[Activation] = Softmax()
 
 
 class MeanSquaredError(_Loss):
@@ -83,15 +83,15 @@ class MeanAbsolutePercentageError(_Loss):
     """100 · mean(|y − ŷ|/|y|)."""
 
     name: Literal["mean_absolute_percentage_error"] = "mean_absolute_percentage_error"
-    own_unit: ClassVar[bool] = True
+    needs_original_scale: ClassVar[bool] = True
 
 
 class MeanSquaredLogarithmicError(_Loss):
     """mean((log(1 + y) − log(1 + ŷ))²)."""
 
     name: Literal["mean_squared_logarithmic_error"] = "mean_squared_logarithmic_error"
-    own_unit: ClassVar[bool] = True
-    refuses_negative: ClassVar[bool] = True
+    needs_original_scale: ClassVar[bool] = True
+    requires_nonnegative: ClassVar[bool] = True
 
 
 class Huber(_Loss):
@@ -112,10 +112,10 @@ class Poisson(_Loss):
     """mean(ŷ − y·log ŷ): for counts, with an output that is positive."""
 
     name: Literal["poisson"] = "poisson"
-    own_unit: ClassVar[bool] = True
-    refuses_negative: ClassVar[bool] = True
+    needs_original_scale: ClassVar[bool] = True
+    requires_nonnegative: ClassVar[bool] = True
     output: ClassVar[OutputForm] = "positive"
-    usual_activation: ClassVar[Activation] = Exponential()
+    default_activation: ClassVar[Activation] = Exponential()
 
 
 class CosineSimilarity(_Loss):
@@ -123,7 +123,7 @@ class CosineSimilarity(_Loss):
 
     name: Literal["cosine_similarity"] = "cosine_similarity"
     fits: ClassVar[tuple[TargetForm, ...]] = ("numbers",)
-    own_unit: ClassVar[bool] = True
+    needs_original_scale: ClassVar[bool] = True
 
 
 class KLDivergence(_Loss):
@@ -131,10 +131,10 @@ class KLDivergence(_Loss):
 
     name: Literal["kl_divergence"] = "kl_divergence"
     fits: ClassVar[tuple[TargetForm, ...]] = ("numbers",)
-    own_unit: ClassVar[bool] = True
-    refuses_negative: ClassVar[bool] = True
+    needs_original_scale: ClassVar[bool] = True
+    requires_nonnegative: ClassVar[bool] = True
     output: ClassVar[OutputForm] = "positive"
-    usual_activation: ClassVar[Activation] = Softmax()
+    default_activation: ClassVar[Activation] = Softmax()
 
 
 class BinaryCrossentropy(_ProbabilityLoss):

@@ -53,26 +53,28 @@ class MostFrequentCategory(Section):
     name: Literal["most_frequent"] = "most_frequent"
 
 
-class OwnCategory(Section):
+class MissingCategory(Section):
     """Missing is a category of its own; unseen, if no training row has a gap."""
 
     name: Literal["category"] = "category"
 
 
-class NoWords(Section):
+class EmptyText(Section):
     """A text without a word stands in."""
 
     name: Literal["no_words"] = "no_words"
 
 
-class Refuse(Section):
+class ErrorIfMissing(Section):
     """A gap is an error."""
 
     name: Literal["error"] = "error"
 
 
-NumericMissing = Annotated[Median | Mean | ConstantValue | Refuse, OneOf("policy")]
-BooleanMissing = Annotated[MostFrequent | Refuse, OneOf("policy")]
-CategoricalMissing = Annotated[OwnCategory | MostFrequentCategory | Refuse, OneOf("policy")]
-TextMissing = Annotated[NoWords | Refuse, OneOf("policy")]
-DatetimeMissing = Annotated[Median | Refuse, OneOf("policy")]
+NumericMissing = Annotated[Median | Mean | ConstantValue | ErrorIfMissing, OneOf("policy")]
+BooleanMissing = Annotated[MostFrequent | ErrorIfMissing, OneOf("policy")]
+CategoricalMissing = Annotated[
+    MissingCategory | MostFrequentCategory | ErrorIfMissing, OneOf("policy")
+]
+TextMissing = Annotated[EmptyText | ErrorIfMissing, OneOf("policy")]
+DatetimeMissing = Annotated[Median | ErrorIfMissing, OneOf("policy")]

@@ -64,7 +64,7 @@ class Section(BaseModel):
         return bool(getattr(self, key) != type(self).model_fields[key].get_default())
 
     @property
-    def is_plain(self) -> bool:
+    def is_default(self) -> bool:
         """Whether a choice is all default: no more than its name."""
         return not any(self.differs(key) for key in type(self).model_fields)
 

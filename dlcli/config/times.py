@@ -31,7 +31,7 @@ _YEARS = ("%Y", "%y")
 _SYNONYMS = {"%B": "%b", "%A": "%a"}
 
 
-def is_named(format: str) -> TypeGuard[NamedFormat]:
+def is_named_format(format: str) -> TypeGuard[NamedFormat]:
     """Whether a format is known by its name, and has no directives."""
     return format in get_args(NamedFormat)
 
@@ -46,13 +46,13 @@ def format_tokens(format: str) -> list[str]:
     return tokens
 
 
-def format_fault(format: str) -> str | None:
+def format_error(format: str) -> str | None:
     """What is wrong with a format, None if nothing is.
 
     Args:
         format: as in the config.
     """
-    if is_named(format):
+    if is_named_format(format):
         return None
     asked = [token for token in format_tokens(format) if token.startswith("%")]
     if unknown := [token for token in asked if token not in DIRECTIVES]:
@@ -78,7 +78,7 @@ def _half_told(parts: list[str], format: str) -> str | None:
     return None
 
 
-def zone_fault(zone: str) -> str | None:
+def time_zone_error(zone: str) -> str | None:
     """What is wrong with a time zone's name, None if nothing is."""
     from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 

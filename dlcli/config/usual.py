@@ -10,20 +10,20 @@ from dlcli.config.optimizers import Adadelta, Optimizer
 Setting = tuple[str, str]
 """A key's path, and what to set it to."""
 
-FAR = 10.0
+LARGE = 10.0
 """Size from which on what was not scaled is far from 1, where networks learn best."""
-FAR_SCALED = 100.0
+LARGE_STANDARDIZED = 100.0
 """The same of what was scaled, in standard deviations."""
-FAR_RATE = 2.0
+EXTREME_RATE_FACTOR = 2.0
 """How many times the usual learning rate is far from it."""
 
 
-def usual_rate(optimizer: Optimizer) -> float:
+def typical_learning_rate(optimizer: Optimizer) -> float:
     """The learning rate that an optimizer usually has: Keras's default; Adadelta's paper has 1."""
     return 1.0 if isinstance(optimizer, Adadelta) else type(optimizer)().learning_rate
 
 
-def target_settings(loss: Loss, output: Output) -> tuple[Setting, ...]:
+def target_scaling_settings(loss: Loss, output: Output) -> tuple[Setting, ...]:
     """What has a target of numbers scaled; nothing, if its loss wants it as it is.
 
     Args:
@@ -31,7 +31,7 @@ def target_settings(loss: Loss, output: Output) -> tuple[Setting, ...]:
         output: the config's `output`, resolved or not.
     """
     activation = () if output.activation in (None, Linear()) else (("output.activation", "linear"),)
-    if loss.own_unit:
+    if loss.needs_original_scale:
         return ()
     # If nothing is said of it, it follows from the activation.
     return activation if output.scaling is None else (*activation, ("output.scaling", "standard"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dlcli.config import usual_rate
+from dlcli.config import typical_learning_rate
 from dlcli.diagnosis.case import Case
 from dlcli.diagnosis.finding import Finding, Patch, number
 from dlcli.diagnosis.remedies import clipping, present, rate, to_usual_rate
@@ -16,7 +16,7 @@ def divergence(case: Case) -> Finding | None:
         return None
     config, losses = case.config, case.curve("loss")
     last = f"; the last loss was {number(losses[-1])}" if losses else ""
-    learning_rate, usual = config.optimizer.learning_rate, usual_rate(config.optimizer)
+    learning_rate, usual = config.optimizer.learning_rate, typical_learning_rate(config.optimizer)
     saw = f"training diverged after {plural(len(losses), 'epoch')}{last}; "
     saw += f"optimizer.learning_rate is {learning_rate:g}, and {config.optimizer.name} usually has "
     return Finding(

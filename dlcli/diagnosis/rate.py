@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from dlcli.config import Config, usual_rate
+from dlcli.config import Config, typical_learning_rate
 from dlcli.diagnosis.case import Case
 from dlcli.diagnosis.curve import Curve, is_from_zero, scale
 from dlcli.diagnosis.error import SURE
@@ -135,11 +135,11 @@ def _rises(case: Case, train: Curve) -> str | None:
 
 def _collapse(case: Case) -> str | None:
     optimizer = case.config.optimizer
-    times = optimizer.learning_rate / usual_rate(optimizer)
+    times = optimizer.learning_rate / typical_learning_rate(optimizer)
     if times <= VERY_HIGH or not (learned_nothing(case) or dead_units(case)):
         return None
     what = "nothing was learned" if learned_nothing(case) else "most units of a layer died"
     return (
         f"{what}, and the learning rate is {number(times)} times the usual "
-        f"{usual_rate(optimizer):g} of {optimizer.name}"
+        f"{typical_learning_rate(optimizer):g} of {optimizer.name}"
     )

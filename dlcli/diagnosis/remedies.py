@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 
 from dlcli.config import (
-    FAR_RATE,
+    EXTREME_RATE_FACTOR,
     L2,
     Config,
     ConstantLearningRate,
@@ -17,7 +17,7 @@ from dlcli.config import (
     Section,
     Setting,
     format_path,
-    usual_rate,
+    typical_learning_rate,
 )
 from dlcli.diagnosis.finding import Patch, number
 
@@ -130,8 +130,8 @@ _PARTS = {3: "third", 10: "tenth"}
 
 def to_usual_rate(config: Config) -> Patch | None:
     """The optimizer's usual rate, where that is far below the one there is."""
-    usual = usual_rate(config.optimizer)
-    if config.optimizer.learning_rate <= FAR_RATE * usual:
+    usual = typical_learning_rate(config.optimizer)
+    if config.optimizer.learning_rate <= EXTREME_RATE_FACTOR * usual:
         return None
     why = f"takes the rate that {config.optimizer.name} usually has"
     return Patch("usual-rate", why, (("optimizer.learning_rate", f"{usual:g}"),))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dlcli.config import FAR, Setting, Unscaled, printable, target_settings
+from dlcli.config import LARGE, Setting, Unscaled, printable, target_scaling_settings
 from dlcli.diagnosis.case import Case
 from dlcli.diagnosis.finding import Finding, Patch, number
 from dlcli.encoding import Remedy, remedy
@@ -37,11 +37,11 @@ def unscaled_inputs(case: Case) -> Finding | None:
 def unscaled_target(case: Case) -> Finding | None:
     """Numbers to predict that lie far from 1 and are trained on as they are."""
     config = case.config
-    targets = [column for column in _columns(case) if column[1] > FAR]
+    targets = [column for column in _columns(case) if column[1] > LARGE]
     is_unscaled = isinstance(config.output.scaling, Unscaled)
     if not targets or not is_unscaled or config.loss is None:
         return None
-    settings = target_settings(config.loss, config.output)
+    settings = target_scaling_settings(config.loss, config.output)
     if not settings:
         return None
     name, size = max(targets, key=lambda column: column[1])
@@ -71,7 +71,7 @@ def target_settings_of(case: Case) -> tuple[Setting, ...]:
     is_number = config.data.target.type == "numeric"
     if config.loss is None or not is_unscaled or not is_number:
         return ()
-    return target_settings(config.loss, config.output)
+    return target_scaling_settings(config.loss, config.output)
 
 
 def _columns(case: Case) -> list[tuple[str, float]]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dlcli.config import (
-    FAR,
-    FAR_SCALED,
+    LARGE,
+    LARGE_STANDARDIZED,
     Auto,
     Count,
     Divide,
@@ -45,7 +45,7 @@ def remedy(block: Block, section: Input) -> Remedy | None:
     feature = Auto() if key is None else (section.features or {})[key]
     own = format_path(("input", "features", key or block.name))
     if isinstance(feature, Text) and isinstance(feature.encoding, Count):
-        return Remedy(FAR, "encoding count", (f"{own}.encoding", "tf_idf"))
+        return Remedy(LARGE, "encoding count", (f"{own}.encoding", "tf_idf"))
     is_number = block.kind == "numeric" and block.columns == (block.name,)
     is_bounded = isinstance(block.form, Waves | EmbeddingTable)
     if not is_number or is_bounded or not isinstance(feature, Numeric | Auto):
@@ -56,5 +56,5 @@ def remedy(block: Block, section: Input) -> Remedy | None:
     is_own = isinstance(feature, Numeric) and feature.scaling is not None
     path = f"{own}.scaling" if is_own else "input.scaling"
     if isinstance(scaling, Unscaled | Divide):
-        return Remedy(FAR, f"scaling {scaling.name}", (path, "standard"))
-    return Remedy(FAR_SCALED, f"scaling {scaling.name}", (path, "robust"))
+        return Remedy(LARGE, f"scaling {scaling.name}", (path, "standard"))
+    return Remedy(LARGE_STANDARDIZED, f"scaling {scaling.name}", (path, "robust"))

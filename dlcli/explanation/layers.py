@@ -76,7 +76,7 @@ def saturated_share(activation: Activation, output: Floats) -> float | None:
     """
     low, high = activation.bounds
     is_bounded = np.isfinite(low) and np.isfinite(high)
-    if not is_bounded or activation.over_units or activation.name in _RECTIFIERS:
+    if not is_bounded or activation.across_units or activation.name in _RECTIFIERS:
         return None
     reach = _NEAR * (high - low)
     return float(((output <= low + reach) | (output >= high - reach)).mean())

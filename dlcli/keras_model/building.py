@@ -118,14 +118,14 @@ def _apply(layer: Layer, x: keras.KerasTensor, made: _Factories) -> keras.KerasT
             **layer.parameters.model_dump(), name=layer.name, dtype=precision
         )(x)
     if isinstance(layer, ActivationLayer):
-        if not layer.activation.is_plain:
+        if not layer.activation.is_default:
             return _parametric(layer.activation, x)
         return keras.layers.Activation(layer.activation.name, name=layer.name, dtype=precision)(x)
     return made.dropout(layer)(x)
 
 
 def _dense(layer: DenseLayer, x: keras.KerasTensor, made: _Factories) -> keras.KerasTensor:
-    plain = layer.activation.is_plain
+    plain = layer.activation.is_default
     kernel, bias = f"{layer.name}/kernel", f"{layer.name}/bias"
     x = keras.layers.Dense(
         layer.units,

@@ -75,13 +75,13 @@ def _of_the_output(head: Head, config: Config, target: TargetKind) -> Found:
     elif config.output.activation is not None:
         # One that was filled in fits its loss, and of a loss that fits nothing it was said.
         yield from _of_the_activation(config.output.activation, head, is_number)
-    if is_number and head.loss.own_unit and output.scaling not in (None, Unscaled()):
+    if is_number and head.loss.needs_original_scale and output.scaling not in (None, Unscaled()):
         yield "output.scaling", f"'{head.loss.name}' needs the target's own unit; use none"
 
 
 def _of_the_activation(activation: Activation, head: Head, is_number: bool) -> Found:
     loss, path = head.loss, "output.activation"
-    if head.output.units == 1 and activation.over_units:
+    if head.output.units == 1 and activation.across_units:
         instead = "linear" if is_number else "sigmoid"
         yield path, f"'{activation.name}' of one unit is constant; use {instead}"
     elif loss.output not in activation.gives:
@@ -92,7 +92,7 @@ def _of_the_activation(activation: Activation, head: Head, is_number: bool) -> F
 def _activations_for(loss: Loss) -> list[str]:
     """The names of the activations that a loss takes, the usual one first."""
     fitting = [activation for activation in ACTIVATIONS if loss.output in activation.gives]
-    fitting.sort(key=lambda activation: not isinstance(loss.usual_activation, activation))
+    fitting.sort(key=lambda activation: not isinstance(loss.default_activation, activation))
     return [activation.model_fields["name"].default for activation in fitting]
 
 

@@ -46,7 +46,7 @@ def fill_in(config: Config, target: TargetKind) -> Head:
         target: what is predicted.
     """
     loss = config.loss or _usual_loss(config.output, target)
-    activation = config.output.activation or loss.usual_activation
+    activation = config.output.activation or loss.default_activation
     units = config.output.units or units_for(target, loss)
     scaling = config.output.scaling
     if scaling is None and target.form in ("number", "numbers"):
@@ -87,7 +87,7 @@ def check_values(head: Head, target: TargetKind, tables: Sequence[Table]) -> Non
     Raises:
         DataError: for a negative value where the loss takes its logarithm.
     """
-    if head.loss.refuses_negative:
+    if head.loss.requires_nonnegative:
         for table in tables:
             for column in target.columns:
                 _refuse_negative(head.loss.name, table, column)
@@ -152,4 +152,4 @@ def _usual_loss(output: Output, target: TargetKind) -> Loss:
 
 def _usual_scaling(loss: Loss, *, is_linear: bool) -> OutputScaling:
     """The unit that numbers are trained in: their own, where output or loss asks for it."""
-    return Standard() if is_linear and not loss.own_unit else Unscaled()
+    return Standard() if is_linear and not loss.needs_original_scale else Unscaled()

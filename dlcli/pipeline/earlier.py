@@ -22,7 +22,7 @@ def initial_weights(file: ConfigFile, network: Network) -> Mapping[str, Weights]
     if file.config.initial_weights is None:
         return None
     run = open_run(earlier_run(file, file.config.initial_weights))
-    run.check_training()  # one that diverged will do
+    run.require_training()  # one that diverged will do
     earlier = Predictor.load(run)
     theirs, ours = ({w.name: w.shape for w in net.weights} for net in (earlier.network, network))
     for name in [*ours, *theirs]:

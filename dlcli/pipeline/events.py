@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dlcli.runs import Draft
+    from dlcli.runs import RunWriter
 
 Listener = Callable[[str, dict[str, object]], None]
 """Is told an event's name and fields, which JSON can hold."""
@@ -21,19 +21,19 @@ class Events:
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
-        self._draft: Draft | None = None
+        self._writer: RunWriter | None = None
         self._early: list[tuple[str, dict[str, object]]] = []
 
     def emit(self, event: str, /, **fields: object) -> None:
         """Tells that something has happened."""
         self._listener(event, fields)
-        if self._draft is None:
+        if self._writer is None:
             self._early.append((event, fields))
         else:
-            self._draft.log(event, **fields)
+            self._writer.log(event, **fields)
 
-    def log_to(self, draft: Draft) -> None:
+    def log_to(self, writer: RunWriter) -> None:
         """Logs what has been told so far, and from now on."""
-        self._draft = draft
+        self._writer = writer
         for event, fields in self._early:
-            draft.log(event, **fields)
+            writer.log(event, **fields)

@@ -40,7 +40,7 @@ from dlcli.pipeline.preparation import Prepared, sets
 from dlcli.prediction import Predictor
 
 if TYPE_CHECKING:
-    from dlcli.runs import Draft
+    from dlcli.runs import RunWriter
     from dlcli.training import Job
 
 ROWS_OF_LAYERS = 2_000
@@ -76,18 +76,18 @@ def explain(
     return _with_dependences(evidence, predictor, train)
 
 
-def as_first_told(prepared: Prepared, draft: Draft) -> Prepared:
+def as_first_told(prepared: Prepared, writer: RunWriter) -> Prepared:
     """What was prepared, with the reasons for types that were told when the run began.
 
     A run that is resumed reads its complete config, in which every type is declared.
     """
-    columns = draft.first_told("features").get("columns")
+    columns = writer.first_event("features").get("columns")
     told = columns if isinstance(columns, dict) else {}
     decisions = {
         name: replace(decision, reason=_told_reason(told.get(name)) or reason_of(decision))
         for name, decision in prepared.decisions.items()
     }
-    why = _told_reason(draft.first_told("target")) or prepared.target.reason
+    why = _told_reason(writer.first_event("target")) or prepared.target.reason
     return replace(prepared, decisions=decisions, target=replace(prepared.target, reason=why))
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from dlcli.errors import DivergenceError, RunError, plural
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.keeping import Checkpointer
-from dlcli.runs import DIVERGED, Draft, start_from
+from dlcli.runs import DIVERGED, RunWriter, initial_weights_option
 
 if TYPE_CHECKING:
     from dlcli.config import Engine
@@ -22,11 +22,13 @@ if TYPE_CHECKING:
 Storing = Callable[["TrainingResult"], None]
 
 
-def fit(draft: Draft, job: Job, engine: Engine, events: Events, store: Storing) -> TrainingResult:
+def fit(
+    writer: RunWriter, job: Job, engine: Engine, events: Events, store: Storing
+) -> TrainingResult:
     """Trains, or goes on with it.
 
     Args:
-        draft: the run, in which checkpoints are kept.
+        writer: the run, in which checkpoints are kept.
         job: what to train on what.
         engine: as `choose_engine` settled it.
         events: are told of each epoch.
@@ -47,37 +49,39 @@ def fit(draft: Draft, job: Job, engine: Engine, events: Events, store: Storing) 
 
     start = time.perf_counter()
     keeper = Checkpointer(
-        draft, job.config.checkpoint.seconds, lambda epochs: events.emit("resumed", epochs=epochs)
+        writer, job.config.checkpoint.seconds, lambda epochs: events.emit("resumed", epochs=epochs)
     )
     try:
         with keeper.heeding_signals():
             trained = train_job(job, engine, progress, keeper)
     except DivergenceError as error:
         traceback.clear_frames(error.__traceback__)  # they hold what the engine has on the device
-        _save(draft, job, engine, store, error)
+        _save(writer, job, engine, store, error)
         raise
     seconds = round(time.perf_counter() - start, 3)
     events.emit("trained", epochs=trained.epochs, best_epoch=trained.best_epoch, seconds=seconds)
     return trained
 
 
-def _save(draft: Draft, job: Job, engine: Engine, store: Storing, error: DivergenceError) -> None:
+def _save(
+    writer: RunWriter, job: Job, engine: Engine, store: Storing, error: DivergenceError
+) -> None:
     """Finishes a run with the last finite weights, if training came that far."""
-    trained = _last_finite(draft, job, engine, error.epoch)
+    trained = _last_finite(writer, job, engine, error.epoch)
     if trained is None:
-        draft.worthless = True  # where every training begins
+        writer.not_resumable = True  # where every training begins
         return
     store(trained)
-    draft.finish(DIVERGED)
+    writer.finish(DIVERGED)
     best = f"the best until then, of epoch {trained.best_epoch}" if trained.best_epoch else ""
     which = best or f"after {plural(trained.epochs, 'epoch')}"
     error.add_note(
-        f"  the last finite weights, {which}, are kept in {draft.path}; to start from them: "
-        f"{start_from(draft.path)}"
+        f"  the last finite weights, {which}, are kept in {writer.path}; to start from them: "
+        f"{initial_weights_option(writer.path)}"
     )
 
 
-def _last_finite(draft: Draft, job: Job, engine: Engine, epoch: int) -> TrainingResult | None:
+def _last_finite(writer: RunWriter, job: Job, engine: Engine, epoch: int) -> TrainingResult | None:
     """Trains once more, to the end of the last finite epoch, from the newest checkpoint before it.
 
     That comes to the same to the bit, and costs nothing as long as nothing diverges. An epoch whose
@@ -86,7 +90,7 @@ def _last_finite(draft: Draft, job: Job, engine: Engine, epoch: int) -> Training
     """
     from dlcli.training import train_job
 
-    keeper = Checkpointer(draft, math.inf)
+    keeper = Checkpointer(writer, math.inf)
     with keeper.heeding_signals(), suppress(RunError):  # there is no way there
         for until in range(epoch - 1, 0, -1):
             with suppress(DivergenceError):

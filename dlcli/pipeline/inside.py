@@ -13,7 +13,15 @@ from dlcli.errors import DivergenceError, RunError
 from dlcli.pipeline.events import Listener
 from dlcli.pipeline.loading import without_retracing_warnings
 from dlcli.pipeline.story import resume, train
-from dlcli.runs import DIVERGED, MANIFEST, Run, is_unfinished, open_run, opened, resume_command
+from dlcli.runs import (
+    DIVERGED,
+    MANIFEST,
+    Run,
+    is_unfinished,
+    open_regular_file,
+    open_run,
+    resume_command,
+)
 
 
 def train_inside(folder: Path, name: str, file: ConfigFile, listener: Listener) -> Run:
@@ -50,7 +58,7 @@ def train_inside(folder: Path, name: str, file: ConfigFile, listener: Listener) 
 def _is_of(folder: Path, file: ConfigFile) -> bool:
     """Whether a folder is a run of a config, finished or with all that it takes to go on."""
     text = file.text.encode()
-    with suppress(RunError), opened(folder / "config.yaml") as stream:
+    with suppress(RunError), open_regular_file(folder / "config.yaml") as stream:
         is_run = is_unfinished(folder) or os.path.lexists(folder / MANIFEST)
         return is_run and stream.read(len(text) + 1) == text
     return False

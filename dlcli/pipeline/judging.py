@@ -12,7 +12,7 @@ from dlcli.encoding import Rows
 from dlcli.metrics import Metrics
 from dlcli.pipeline.preparation import sets
 from dlcli.prediction import Predictions, Predictor
-from dlcli.runs import Draft
+from dlcli.runs import RunWriter
 from dlcli.splitting import Split
 from dlcli.tables import Table, floats, integers
 
@@ -24,7 +24,7 @@ SAMPLE = 2_000
 
 
 def judge(
-    predictor: Predictor, split: Split, encoded: Mapping[str, Rows], draft: Draft
+    predictor: Predictor, split: Split, encoded: Mapping[str, Rows], writer: RunWriter
 ) -> dict[str, Metrics]:
     """Scores each set with the weights as they are stored.
 
@@ -34,7 +34,7 @@ def judge(
         predictor: the trained network.
         split: the rows of each set.
         encoded: the same, encoded.
-        draft: the run.
+        writer: the run.
     """
     import pyarrow as pa
 
@@ -55,13 +55,13 @@ def judge(
                 weights,
                 with_files=with_files,
             )
-            draft.write_sample(shown)
+            writer.write_sample(shown)
         else:
             where = _in_split(name, table.rows)
             parts.append(shown_rows(where, table, predictions, rows.weights, with_files=with_files))
-    draft.write_metrics(metrics)
+    writer.write_metrics(metrics)
     if parts:
-        draft.write_predictions(pa.concat_tables(parts))
+        writer.write_predictions(pa.concat_tables(parts))
     return metrics
 
 

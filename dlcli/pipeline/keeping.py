@@ -12,7 +12,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from dlcli.errors import Interrupted, RunError, plural
-from dlcli.runs import ArrayKind, Checkpoint, Draft, damaged, resume_command
+from dlcli.runs import ArraySpec, Checkpoint, RunWriter, damaged, resume_command
 
 if TYPE_CHECKING:
     from dlcli.training import Job, Snapshot
@@ -26,7 +26,7 @@ class Checkpointer:
     """Keeps the snapshots of a training as checkpoints of its run.
 
     Args:
-        draft: the run.
+        writer: the run.
         seconds: how long to wait from one to the next.
         resumed: is told after how many epochs training goes on, if it does.
         clock: tells the time, in seconds.
@@ -34,7 +34,7 @@ class Checkpointer:
 
     def __init__(
         self,
-        draft: Draft,
+        writer: RunWriter,
         seconds: float,
         resumed: Callable[[int], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
@@ -43,7 +43,7 @@ class Checkpointer:
         """How many there are of this process."""
         self.signal: signal.Signals | None = None
         """What has told training to end."""
-        self._draft = draft
+        self._writer = writer
         self._seconds = seconds
         self._resumed = resumed
         self._clock = clock
@@ -68,14 +68,14 @@ class Checkpointer:
             Interrupted: if training is to end.
         """
         start = self._clock()
-        self._draft.write_checkpoint(Checkpoint(snapshot.arrays, snapshot.history))
+        self._writer.write_checkpoint(Checkpoint(snapshot.arrays, snapshot.history))
         end = self._clock()
         self.kept += 1
         self._epochs = snapshot.epochs
         self._next = end + max(self._seconds, _SHARE * (end - start))
         self._end_if_told()
 
-    def earlier(self, job: Job, kinds: Mapping[str, ArrayKind]) -> Snapshot | None:
+    def earlier(self, job: Job, kinds: Mapping[str, ArraySpec]) -> Snapshot | None:
         """The newest snapshot that was stored and is not past the end of a job, if there is one.
 
         Args:
@@ -92,15 +92,15 @@ class Checkpointer:
             begun = Snapshot(checkpoint.arrays, checkpoint.history).begun
             return job.until is None or begun <= job.until
 
-        checkpoint = self._draft.read_checkpoint(kinds, serves)
+        checkpoint = self._writer.read_checkpoint(kinds, serves)
         if checkpoint is None:
             if not job.can_begin:
                 message = "has no checkpoint to go on from; train it again"
-                raise RunError(f"{self._draft.path}: {message}")
+                raise RunError(f"{self._writer.path}: {message}")
             return None
         snapshot = Snapshot(checkpoint.arrays, checkpoint.history)
         if complaint := snapshot.complaint(job):
-            raise damaged(self._draft.path, f"its checkpoint {complaint}")
+            raise damaged(self._writer.path, f"its checkpoint {complaint}")
         self._resumed(snapshot.epochs)
         return snapshot
 
@@ -130,7 +130,7 @@ class Checkpointer:
     def _end_if_told(self) -> None:
         if self.signal is not None:
             done = plural(self._epochs, "epoch")
-            way_on = f"go on with: {resume_command(self._draft.path)}"
+            way_on = f"go on with: {resume_command(self._writer.path)}"
             raise Interrupted(f"{self.signal.name} after {done}; {way_on}", self.signal)
 
     def _heed(self, number: int, frame: FrameType | None) -> None:
@@ -143,12 +143,12 @@ class Interruptible(Checkpointer):
     """Ends when it is told to, and keeps nothing: what is trained after the network begins anew.
 
     Args:
-        draft: the run.
+        writer: the run.
         epochs: how many the network was trained.
     """
 
-    def __init__(self, draft: Draft, epochs: int) -> None:
-        super().__init__(draft, math.inf)
+    def __init__(self, writer: RunWriter, epochs: int) -> None:
+        super().__init__(writer, math.inf)
         self._epochs = epochs
 
     def keep(self, snapshot: Snapshot) -> None:
@@ -159,6 +159,6 @@ class Interruptible(Checkpointer):
         """
         self._end_if_told()
 
-    def earlier(self, job: Job, kinds: Mapping[str, ArrayKind]) -> Snapshot | None:
+    def earlier(self, job: Job, kinds: Mapping[str, ArraySpec]) -> Snapshot | None:
         """None."""
         return None

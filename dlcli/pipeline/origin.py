@@ -16,7 +16,7 @@ from dlcli.errors import ConfigError, DataError, Problem, RunError, UsageError
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.preparation import Prepared, sets
 from dlcli.pipeline.tables import data_files
-from dlcli.runs import Draft, Run, collect_environment, fingerprint
+from dlcli.runs import Run, RunWriter, collect_environment, fingerprint
 
 if TYPE_CHECKING:
     from dlcli.training import Device
@@ -69,54 +69,54 @@ def image_fingerprints(prepared: Prepared) -> Images:
 
 
 def write_origin(
-    draft: Draft, file: ConfigFile, resolved: Config, device: Device, images: Images
+    writer: RunWriter, file: ConfigFile, resolved: Config, device: Device, images: Images
 ) -> None:
     """Stores what a run is made from.
 
     Args:
-        draft: the run.
+        writer: the run.
         file: the config as given.
         resolved: with all that was inferred.
         device: what will train it.
         images: the image files that it reads.
     """
-    draft.write_config(file.text)
-    draft.write_resolved(dump_config(resolved))
+    writer.write_config(file.text)
+    writer.write_resolved(dump_config(resolved))
     environment = _environment(resolved, device, data_files(file))
-    draft.write_environment({**environment, **({"images": images} if images else {})})
+    writer.write_environment({**environment, **({"images": images} if images else {})})
 
 
-def read_resolved(draft: Draft) -> ConfigFile:
+def read_resolved(writer: RunWriter) -> ConfigFile:
     """The config of a run that goes on, with all that was inferred.
 
     Raises:
         RunError: if it is damaged.
     """
     try:
-        return load_config(draft.resolved_path())
+        return load_config(writer.resolved_path())
     except ConfigError as error:
         problem: Problem | UsageError = replace(error.problems[0], position="")
     except UsageError as error:
         problem = error
-    raise RunError(f"{draft.path}: its resolved.yaml can't be read: {problem}; train it again")
+    raise RunError(f"{writer.path}: its resolved.yaml can't be read: {problem}; train it again")
 
 
-def check_data(draft: Draft | Run, file: ConfigFile) -> None:
+def check_data(writer: RunWriter | Run, file: ConfigFile) -> None:
     """Refuses to go on with other rows than those that training began with.
 
     Args:
-        draft: the run, finished or not.
+        writer: the run, finished or not.
         file: its resolved config.
 
     Raises:
         RunError: if a file has changed since, or can't be known again.
     """
-    stored = draft.read_environment().get("data")
+    stored = writer.read_environment().get("data")
     files = data_files(file)
     known = stored if isinstance(stored, list) else []
     if len(known) != len(files):
         what = f"began with {len(known)} data files, and there are {len(files)}"
-        raise RunError(f"{draft.path}: {what}; train it again")
+        raise RunError(f"{writer.path}: {what}; train it again")
     for entry, path in zip(known, files, strict=True):
         before = entry.get("sha256") if isinstance(entry, dict) else None
         if before is None:
@@ -131,40 +131,40 @@ def check_data(draft: Draft | Run, file: ConfigFile) -> None:
             )
 
 
-def check_images(draft: Draft, images: Images) -> None:
+def check_images(writer: RunWriter, images: Images) -> None:
     """Refuses to go on with other images than those that training began with.
 
     Args:
-        draft: the run.
+        writer: the run.
         images: as they are now.
 
     Raises:
         RunError: if one has changed since.
     """
-    stored = draft.read_environment().get("images")
+    stored = writer.read_environment().get("images")
     known = stored if isinstance(stored, dict) else {}
     for column, now in images.items():
         if known.get(column) != now:
             raise RunError(
-                f"{draft.path}: an image of the column '{column}' has changed since the run began; "
-                "restore it, or train the run again"
+                f"{writer.path}: an image of the column '{column}' has changed since the run began;"
+                " restore it, or train the run again"
             )
 
 
-def warn_of_changes(draft: Draft, file: ConfigFile, device: Device, events: Events) -> None:
+def warn_of_changes(writer: RunWriter, file: ConfigFile, device: Device, events: Events) -> None:
     """Tells what has changed since training began, and may change the last bits of its weights.
 
     Args:
-        draft: the run.
+        writer: the run.
         file: its resolved config.
         device: what will train it.
         events: are told.
     """
-    before, now = draft.read_environment(), _environment(file.config, device)
+    before, now = writer.read_environment(), _environment(file.config, device)
     changes = _changes(before, now)
     if changes:
         told = ", ".join(changes)
-        message = f"{draft.path}: {told}; the weights may differ from those of an undisturbed run"
+        message = f"{writer.path}: {told}; the weights may differ from those of an undisturbed run"
         events.emit("warning", message=message)
 
 

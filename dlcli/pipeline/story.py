@@ -35,13 +35,13 @@ from dlcli.pipeline.resolution import resolved_config
 from dlcli.pipeline.storage import working_folder
 from dlcli.prediction import Predictor
 from dlcli.runs import (
-    Draft,
     Run,
+    RunWriter,
     Weights,
     new_run,
     resume_command,
     unfinished_run,
-    unfinished_twins,
+    unfinished_runs_like,
 )
 
 if TYPE_CHECKING:
@@ -69,15 +69,15 @@ def train(
     with file.located(), working_folder(file, output) as folder:
         stamps = stamps_of(file)
         made = _make_ready(file, events, folder)
-        with new_run(output, file.name) as draft:
-            events.log_to(draft)
-            resolved = resolved_config(file, made.prepared, draft.path, made.device.threads)
-            write_origin(draft, file, resolved, made.device, made.images)
+        with new_run(output, file.name) as writer:
+            events.log_to(writer)
+            resolved = resolved_config(file, made.prepared, writer.path, made.device.threads)
+            write_origin(writer, file, resolved, made.device, made.images)
             check_unchanged(stamps)
-            for twin in unfinished_twins(draft):
+            for twin in unfinished_runs_like(writer):
                 message = f"{twin} is an unfinished run of the same config; go on with it by: "
                 events.emit("warning", message=message + resume_command(twin))
-            return _carry_out(draft, resolved, made, events)
+            return _carry_out(writer, resolved, made, events)
 
 
 def resume(run: Path, listener: Listener = lambda *_: None) -> Run:
@@ -94,17 +94,17 @@ def resume(run: Path, listener: Listener = lambda *_: None) -> Run:
         DlcliError: of the kind that fits; the run stays as it is then.
     """
     events = Events(listener)
-    with unfinished_run(run) as draft:
-        file = read_resolved(draft)
+    with unfinished_run(run) as writer:
+        file = read_resolved(writer)
         with file.located(), working_folder(file, run) as folder:
             stamps = stamps_of(file)
-            check_data(draft, file)
-            made = _make_ready(file, events, folder, begins=not draft.can_go_on)
+            check_data(writer, file)
+            made = _make_ready(file, events, folder, begins=not writer.can_resume)
             check_unchanged(stamps)
-            check_images(draft, made.images)
-            warn_of_changes(draft, file, made.device, events)
-            events.log_to(draft)
-            return _carry_out(draft, file.config, made, events)
+            check_images(writer, made.images)
+            warn_of_changes(writer, file, made.device, events)
+            events.log_to(writer)
+            return _carry_out(writer, file.config, made, events)
 
 
 @dataclass(frozen=True)
@@ -134,35 +134,35 @@ def _make_ready(
     return _Ready(prepared, images, encoded, device, job)
 
 
-def _carry_out(draft: Draft, resolved: Config, made: _Ready, events: Events) -> Run:
+def _carry_out(writer: RunWriter, resolved: Config, made: _Ready, events: Events) -> Run:
     """Trains, stores and judges."""
-    events.emit("run", folder=str(draft.path))
+    events.emit("run", folder=str(writer.path))
     prepared = made.prepared
-    store = partial(_store, draft, resolved, made)
-    trained = fit(draft, made.job, prepared.engine, events, store)
+    store = partial(_store, writer, resolved, made)
+    trained = fit(writer, made.job, prepared.engine, events, store)
     store(trained)
     predictor = Predictor(resolved, prepared.encoding, prepared.network, trained.weights)
-    metrics = judge(predictor, prepared.split, made.encoded, draft)
-    keeper = Interruptible(draft, trained.epochs)
+    metrics = judge(predictor, prepared.split, made.encoded, writer)
+    keeper = Interruptible(writer, trained.epochs)
     baselines = score_baselines(predictor, prepared.split, made.encoded, made.job, keeper, events)
-    draft.write_baselines(baselines)
+    writer.write_baselines(baselines)
     events.emit(
         "result",
-        run=str(draft.path),
+        run=str(writer.path),
         epochs=trained.epochs,
         metrics=metrics,
         baselines=baselines,
     )
-    return draft.finish()
+    return writer.finish()
 
 
-def _store(draft: Draft, resolved: Config, made: _Ready, trained: TrainingResult) -> None:
+def _store(writer: RunWriter, resolved: Config, made: _Ready, trained: TrainingResult) -> None:
     """Stores what was learned, also by a training that diverged, and what it shows."""
     prepared = made.prepared
-    _write_network(draft, prepared, trained)
+    _write_network(writer, prepared, trained)
     predictor = Predictor(resolved, prepared.encoding, prepared.network, trained.weights)
-    evidence = explain(predictor, as_first_told(prepared, draft), made.encoded, made.job)
-    draft.write_evidence(evidence.model_dump_json())
+    evidence = explain(predictor, as_first_told(prepared, writer), made.encoded, made.job)
+    writer.write_evidence(evidence.model_dump_json())
 
 
 def _device(config: Config, events: Events) -> Device:
@@ -189,14 +189,14 @@ def _job(
     return Job(config, network, head, target, *rows, initial)
 
 
-def _write_network(draft: Draft, prepared: Prepared, trained: TrainingResult) -> None:
+def _write_network(writer: RunWriter, prepared: Prepared, trained: TrainingResult) -> None:
     """Stores what was learned: for dlcli itself, and as a model for the user's own Keras code."""
     from dlcli.keras_model import assign_weights, build_portable_model
 
-    draft.write_encoding(prepared.encoding.model_dump_json(indent=2))
-    draft.write_weights(trained.weights)
-    draft.write_history(trained.history)
+    writer.write_encoding(prepared.encoding.model_dump_json(indent=2))
+    writer.write_weights(trained.weights)
+    writer.write_history(trained.history)
     model = build_portable_model(prepared.network, prepared.encoding.target)
     assign_weights(model, prepared.network, trained.weights)
-    with draft.model_file() as path:
+    with writer.model_file() as path:
         model.save(path)

@@ -1,45 +1,45 @@
 """The run folder: what a training leaves behind. Only this room knows the names of its files.
 
-`new_run` makes a folder and gives a `Draft` to write to; `open_run` and `latest_run` give a `Run`
+`new_run` makes a folder and gives a `RunWriter` to write to; `open_run` and `latest_run` give a `Run`
 to read from. A folder is a run once its manifest is there, and the manifest comes last.
 """
 
-from dlcli.runs.arrays import ArrayKind
+from dlcli.runs.arrays import ArraySpec
 from dlcli.runs.checkpoints import Checkpoint
-from dlcli.runs.draft import Draft
+from dlcli.runs.run_writer import RunWriter
 from dlcli.runs.environment import collect_environment, fingerprint
-from dlcli.runs.folder import cache_folder, new_run, unfinished_run, unfinished_twins, way_on
-from dlcli.runs.kinds import DIVERGED, FOLDS, Kind, STUDY, WITH_PAGE
+from dlcli.runs.folder import cache_folder, new_run, unfinished_run, unfinished_runs_like, existing_folder_advice
+from dlcli.runs.kinds import DIVERGED, FOLDS, RunKind, STUDY, REPORTABLE
 from dlcli.runs.lock import locked
 from dlcli.runs.manifest import LIMITS, MANIFEST, is_unfinished, resume_command
 from dlcli.runs.page import write_curves, write_page
-from dlcli.runs.parts import StoredPart
-from dlcli.runs.run import MetricsBySplit, Run, latest_run, open_run, start_from
+from dlcli.runs.parts import PartialResult
+from dlcli.runs.run import MetricsBySplit, Run, latest_run, open_run, initial_weights_option
 from dlcli.runs.sealed import malformed, read_object
-from dlcli.runs.storage import damaged, opened, reason, replaced, sync
-from dlcli.runs.tracks import event_folder, files_of, read_mlflow_run, write_mlflow_run
+from dlcli.runs.storage import damaged, open_regular_file, os_error_text, write_atomically, sync
+from dlcli.runs.tracks import tensorboard_folder, tracked_files, read_mlflow_run, write_mlflow_run
 from dlcli.runs.weights import Weights
 
 __all__ = [
-    "ArrayKind",
+    "ArraySpec",
     "Checkpoint",
     "DIVERGED",
-    "Draft",
+    "RunWriter",
     "FOLDS",
-    "Kind",
+    "RunKind",
     "LIMITS",
     "MANIFEST",
     "MetricsBySplit",
     "Run",
     "STUDY",
-    "StoredPart",
-    "WITH_PAGE",
+    "PartialResult",
+    "REPORTABLE",
     "Weights",
     "cache_folder",
     "collect_environment",
     "damaged",
-    "event_folder",
-    "files_of",
+    "tensorboard_folder",
+    "tracked_files",
     "fingerprint",
     "is_unfinished",
     "latest_run",
@@ -47,17 +47,17 @@ __all__ = [
     "malformed",
     "new_run",
     "open_run",
-    "opened",
+    "open_regular_file",
     "read_mlflow_run",
     "read_object",
-    "reason",
-    "replaced",
+    "os_error_text",
+    "write_atomically",
     "resume_command",
-    "start_from",
+    "initial_weights_option",
     "sync",
     "unfinished_run",
-    "unfinished_twins",
-    "way_on",
+    "unfinished_runs_like",
+    "existing_folder_advice",
     "write_curves",
     "write_mlflow_run",
     "write_page",

@@ -21,7 +21,7 @@ _AROUND = 1024
 """More bytes than stand around an array's values, its name aside: headers of ZIP and of NumPy."""
 
 
-class ArrayKind(NamedTuple):
+class ArraySpec(NamedTuple):
     """What an array must be."""
 
     shape: tuple[int, ...]
@@ -45,13 +45,13 @@ def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
                 npy.write_array(stream, content, version=(1, 0), allow_pickle=False)
 
 
-def most_bytes(kinds: Mapping[str, ArrayKind]) -> int:
+def most_bytes(kinds: Mapping[str, ArraySpec]) -> int:
     """The most bytes that an archive of such arrays has."""
     named = sum(_size(kind) + 2 * len(name.encode()) + _AROUND for name, kind in kinds.items())
     return named + _AROUND
 
 
-def read_arrays(stream: BinaryIO, kinds: Mapping[str, ArrayKind], file: Path) -> dict[str, Array]:
+def read_arrays(stream: BinaryIO, kinds: Mapping[str, ArraySpec], file: Path) -> dict[str, Array]:
     """Reads the arrays that are needed, neither more nor fewer.
 
     Args:
@@ -86,7 +86,7 @@ def _check_names(members: list[str], kinds: Mapping[str, object], file: Path) ->
         raise damaged(file, findings[0])
 
 
-def _read(archive: zipfile.ZipFile, name: str, kind: ArrayKind, file: Path) -> Array:
+def _read(archive: zipfile.ZipFile, name: str, kind: ArraySpec, file: Path) -> Array:
     member = archive.getinfo(_member(name))
     if member.compress_type != zipfile.ZIP_STORED:
         raise damaged(file, f"array {name!r} is compressed")
@@ -99,7 +99,7 @@ def _read(archive: zipfile.ZipFile, name: str, kind: ArrayKind, file: Path) -> A
         return np.ndarray(kind.shape, kind.dtype, buffer=stream.read(size))
 
 
-def _check_header(stream: IO[bytes], name: str, kind: ArrayKind, file: Path) -> None:
+def _check_header(stream: IO[bytes], name: str, kind: ArraySpec, file: Path) -> None:
     """Reads the lines before the values; pickled objects show there as a type of their own."""
     if npy.read_magic(stream) != (1, 0):
         raise damaged(file, f"array {name!r} is of an unknown format")
@@ -111,7 +111,7 @@ def _check_header(stream: IO[bytes], name: str, kind: ArrayKind, file: Path) -> 
         raise damaged(file, f"array {name!r} is of shape {found}, {kind.shape} was expected")
 
 
-def _size(kind: ArrayKind) -> int:
+def _size(kind: ArraySpec) -> int:
     return math.prod(kind.shape) * kind.dtype.itemsize
 
 

@@ -20,7 +20,7 @@ from typing import Literal
 
 from dlcli import __version__
 from dlcli.errors import RunError
-from dlcli.runs.arrays import Array, ArrayKind, most_bytes, read_arrays, write_arrays
+from dlcli.runs.arrays import Array, ArraySpec, most_bytes, read_arrays, write_arrays
 from dlcli.runs.history import dump_history, parse_history
 from dlcli.runs.manifest import LIMITS
 from dlcli.runs.sealed import FORMAT, Entry, Sealed, checked, describe
@@ -85,7 +85,7 @@ def write_checkpoint(run: Path, checkpoint: Checkpoint, config: str) -> None:
 
 def read_checkpoint(
     run: Path,
-    kinds: Mapping[str, ArrayKind],
+    kinds: Mapping[str, ArraySpec],
     config: str,
     serves: Callable[[Checkpoint], bool] = lambda _: True,
 ) -> Checkpoint | None:
@@ -140,7 +140,7 @@ def _write(folder: Path, checkpoint: Checkpoint, config: str) -> None:
     sync_folder(folder)
 
 
-def _read(folder: Path, kinds: Mapping[str, ArrayKind], config: str) -> Checkpoint:
+def _read(folder: Path, kinds: Mapping[str, ArraySpec], config: str) -> Checkpoint:
     seal = _Seal.read(folder / _SEAL)
     if seal.config != config:
         raise damaged(folder, "is of another config")

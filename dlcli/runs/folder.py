@@ -12,19 +12,19 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dlcli.errors import RunError, UsageError
-from dlcli.runs.draft import Draft, remove_scaffold
-from dlcli.runs.kinds import WORDS, Kind, begun_kind
+from dlcli.runs.run_writer import RunWriter, remove_scaffold
+from dlcli.runs.kinds import WORDS, RunKind, begun_kind
 from dlcli.runs.lock import LOCK, holder_of
 from dlcli.runs.manifest import FILE_NAMES, MANIFEST, ORIGIN, Manifest, is_unfinished, resume_command
 from dlcli.runs.run import check_is_folder
-from dlcli.runs.storage import damaged, opened, reason, sync_folder
+from dlcli.runs.storage import damaged, open_regular_file, os_error_text, sync_folder
 
 _CACHE = re.compile(r"\..+-[0-9]+-[0-9a-f]{8}\.cache")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 @contextmanager
-def new_run(folder: Path | None, name: str, base: Path = Path("runs")) -> Iterator[Draft]:
+def new_run(folder: Path | None, name: str, base: Path = Path("runs")) -> Iterator[RunWriter]:
     """Makes a run folder, and removes it again unless the run is finished or can go on in it.
 
     Args:
@@ -34,7 +34,7 @@ def new_run(folder: Path | None, name: str, base: Path = Path("runs")) -> Iterat
         base: where named run folders lie.
 
     Yields:
-        the draft to write to. If the block ends without `finish`, or by any exception at all,
+        the writer to write to. If the block ends without `finish`, or by any exception at all,
         nothing stays behind but what has a checkpoint to go on from; nor do parents that were made
         for it and are empty.
 
@@ -42,21 +42,21 @@ def new_run(folder: Path | None, name: str, base: Path = Path("runs")) -> Iterat
         UsageError: if the folder exists or can't be made, or the name is none for a folder.
     """
     made = _make_numbered(base, name) if folder is None else _make_named(folder)
-    draft = Draft(made[-1])
+    writer = RunWriter(made[-1])
     try:
-        with draft.held():
-            yield draft
+        with writer.held():
+            yield writer
     except BaseException as error:
-        _add_way_on(error, draft)
+        _add_way_on(error, writer)
         raise
     finally:
-        draft.close()
-        if not draft.finished and not draft.can_go_on:
+        writer.close()
+        if not writer.finished and not writer.can_resume:
             _remove(made)
 
 
 @contextmanager
-def unfinished_run(folder: Path, kind: Kind = "train") -> Iterator[Draft]:
+def unfinished_run(folder: Path, kind: RunKind = "train") -> Iterator[RunWriter]:
     """Opens a run that was ended before it was finished. It stays, whatever happens.
 
     Args:
@@ -70,24 +70,24 @@ def unfinished_run(folder: Path, kind: Kind = "train") -> Iterator[Draft]:
     """
     check_is_folder(folder)
     _check_unfinished(folder, kind)  # first, as a lock would stay behind in what is no such run
-    draft = Draft(folder)
-    with draft.held():
+    writer = RunWriter(folder)
+    with writer.held():
         _check_unfinished(folder, kind)  # again, as another process may just have finished it
         try:
-            yield draft
+            yield writer
         except RunError:  # what lies in the folder won't do, and will not the next time
             raise
         except BaseException as error:
-            _add_way_on(error, draft)
+            _add_way_on(error, writer)
             raise
         finally:
-            draft.close()
+            writer.close()
 
 
-def _add_way_on(error: BaseException, draft: Draft) -> None:
+def _add_way_on(error: BaseException, writer: RunWriter) -> None:
     """Notes on what has ended a training how it goes on, unless that is said already."""
-    if draft.can_go_on and not draft.finished and "--resume" not in str(error):
-        error.add_note(f"go on with: {resume_command(draft.path)}")
+    if writer.can_resume and not writer.finished and "--resume" not in str(error):
+        error.add_note(f"go on with: {resume_command(writer.path)}")
 
 
 @contextmanager
@@ -110,7 +110,7 @@ def cache_folder(folder: Path | None, name: str, base: Path = Path("runs")) -> I
     *parents, new = _make(beside / f".{name}-{os.getpid()}-{secrets.token_hex(4)}.new")
     folder = new.with_suffix(".cache")
     try:
-        with Draft(new).held():
+        with RunWriter(new).held():
             new.rename(folder)  # it never goes by this name and is not held
             yield folder
     finally:
@@ -126,7 +126,7 @@ def _sweep(base: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _check_unfinished(folder: Path, kind: Kind) -> None:
+def _check_unfinished(folder: Path, kind: RunKind) -> None:
     """Refuses a finished run, of which a crash may have left what it needs no more."""
     if os.path.lexists(folder / MANIFEST):
         Manifest.of(folder)  # or it says what is wrong with it
@@ -156,33 +156,33 @@ def _make_named(folder: Path) -> list[Path]:
     try:
         return _make(folder)
     except FileExistsError:
-        raise UsageError(f"{folder}: exists already; {way_on(folder)}") from None
+        raise UsageError(f"{folder}: exists already; {existing_folder_advice(folder)}") from None
 
 
-def unfinished_twins(draft: Draft) -> list[Path]:
+def unfinished_runs_like(writer: RunWriter) -> list[Path]:
     """The runs beside another that were begun with the same config and ended before their end.
 
     Args:
-        draft: the other, whose resolved config is stored.
+        writer: the other, whose resolved config is stored.
     """
-    mine = draft.resolved_path().read_bytes()
+    mine = writer.resolved_path().read_bytes()
     return [
         folder
-        for folder in sorted(draft.path.parent.iterdir())
-        if folder != draft.path
+        for folder in sorted(writer.path.parent.iterdir())
+        if folder != writer.path
         and is_unfinished(folder)
         and holder_of(folder) is None
-        and _begins_alike(folder / draft.resolved_path().name, mine)
+        and _begins_alike(folder / writer.resolved_path().name, mine)
     ]
 
 
 def _begins_alike(path: Path, content: bytes) -> bool:
-    with suppress(RunError), opened(path) as stream:
+    with suppress(RunError), open_regular_file(path) as stream:
         return stream.read(len(content) + 1) == content
     return False
 
 
-def way_on(folder: Path) -> str:
+def existing_folder_advice(folder: Path) -> str:
     """What to do about a run folder that is there."""
     if not is_unfinished(folder):
         return "name a new folder with --output, or remove this one first"
@@ -231,7 +231,7 @@ def _make(folder: Path) -> list[Path]:
     except OSError as error:
         _remove_empty(made)
         raise UsageError(
-            f"{folder}: can't be made: {reason(error)}; name another place with --output"
+            f"{folder}: can't be made: {os_error_text(error)}; name another place with --output"
         ) from error
     return made
 

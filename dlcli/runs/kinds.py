@@ -6,13 +6,13 @@ import os
 from pathlib import Path
 from typing import Literal
 
-Kind = Literal["train", "cv", "tune"]
+RunKind = Literal["train", "cv", "tune"]
 """The verb that makes it. A manifest may also say `diverged`, of a training."""
 DIVERGED = "diverged"
 """The kind of a run whose training has diverged: what was good of it is there to start from."""
 TRAINED = ("train",)
 """The kinds of runs that have a network to predict with."""
-WITH_PAGE: tuple[Kind, ...] = ("train", "cv", "tune")
+REPORTABLE: tuple[RunKind, ...] = ("train", "cv", "tune")
 """The kinds of runs that `dlcli report` takes when none is named."""
 FOLDS = "folds"
 """A folder with what each fold of a cross-validation came to, while not all have."""
@@ -22,7 +22,7 @@ WORDS: dict[str, str] = {"train": "training", "cv": "cross-validation", "tune": 
 """What messages call it."""
 
 
-def begun_kind(folder: Path) -> Kind:
+def begun_kind(folder: Path) -> RunKind:
     """What a folder was begun as, which its manifest may not tell yet."""
     if os.path.lexists(folder / STUDY):
         return "tune"

@@ -10,7 +10,7 @@ from pathlib import Path
 from dlcli.errors import RunError
 from dlcli.runs.manifest import CURVES, PAGE
 from dlcli.runs.run import Run
-from dlcli.runs.storage import reason, replaced
+from dlcli.runs.storage import os_error_text, write_atomically
 
 
 def write_page(run: Run, html: str) -> Path:
@@ -39,10 +39,10 @@ def write_curves(run: Run, picture: bytes) -> Path:
 
 def _write(path: Path, content: bytes) -> Path:
     try:
-        with replaced(path) as temporary:
+        with write_atomically(path) as temporary:
             temporary.write_bytes(content)
     except OSError as error:
         raise RunError(
-            f"{path}: could not be stored: {reason(error)}; write the page elsewhere with --output"
+            f"{path}: could not be stored: {os_error_text(error)}; write the page elsewhere with --output"
         ) from error
     return path

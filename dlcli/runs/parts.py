@@ -20,7 +20,7 @@ from dlcli.runs.json_document import to_json
 from dlcli.runs.kinds import FOLDS
 from dlcli.runs.manifest import LIMITS
 from dlcli.runs.sealed import FORMAT, Entry, Sealed, checked, describe, read_object
-from dlcli.runs.storage import damaged, replaced, sync, sync_folder
+from dlcli.runs.storage import damaged, write_atomically, sync, sync_folder
 from dlcli.runs.tables import read_parquet, write_parquet
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ _MOST_BYTES = {"plan": 2**16, "result": 2**28}
 
 
 @dataclass(frozen=True)
-class StoredPart:
+class PartialResult:
     """What one fold came to."""
 
     result: str
@@ -60,7 +60,7 @@ def write_plan(run: Path, plan: Mapping[str, object]) -> None:
         OSError: if it can't be stored.
     """
     (run / FOLDS).mkdir()
-    with replaced(run / FOLDS / _PLAN) as temporary:
+    with write_atomically(run / FOLDS / _PLAN) as temporary:
         temporary.write_bytes(to_json(plan))
     sync_folder(run)
 
@@ -75,7 +75,7 @@ def read_plan(run: Path) -> dict[str, object]:
     return read_object(run / FOLDS / _PLAN, _MOST_BYTES["plan"])
 
 
-def write_part(run: Path, number: int, part: StoredPart, config: str) -> None:
+def write_partial_result(run: Path, number: int, part: PartialResult, config: str) -> None:
     """Stores what a part came to; another one of that number is replaced.
 
     Args:
@@ -103,7 +103,7 @@ def write_part(run: Path, number: int, part: StoredPart, config: str) -> None:
     sync_folder(base)
 
 
-def read_part(run: Path, number: int, config: str) -> StoredPart | None:
+def read_partial_result(run: Path, number: int, config: str) -> PartialResult | None:
     """Reads what a part came to, which a stranger may have written; `None` if it isn't there.
 
     Args:
@@ -126,12 +126,12 @@ def read_part(run: Path, number: int, config: str) -> StoredPart | None:
         raise
 
 
-def remove_parts(run: Path) -> None:
+def remove_partial_results(run: Path) -> None:
     """Removes all parts of a run that needs them no more."""
     _remove(run / FOLDS)
 
 
-def _write(folder: Path, number: int, part: StoredPart, config: str) -> None:
+def _write(folder: Path, number: int, part: PartialResult, config: str) -> None:
     folder.mkdir()
     (folder / _RESULT).write_text(part.result, "utf-8")
     files: dict[_File, Entry] = {_RESULT: describe(folder / _RESULT)}
@@ -145,7 +145,7 @@ def _write(folder: Path, number: int, part: StoredPart, config: str) -> None:
     sync_folder(folder)
 
 
-def _read(folder: Path, number: int, config: str) -> StoredPart:
+def _read(folder: Path, number: int, config: str) -> PartialResult:
     seal = _Seal.read(folder / _SEAL)
     if seal.config != config:
         raise damaged(folder, "is of another config")
@@ -159,10 +159,10 @@ def _read(folder: Path, number: int, config: str) -> StoredPart:
         except UnicodeDecodeError as error:
             raise damaged(folder / _RESULT, f"is not UTF-8: {error}") from None
     if _PREDICTIONS not in seal.files:
-        return StoredPart(result)
+        return PartialResult(result)
     path, limit = folder / _PREDICTIONS, LIMITS[_PREDICTIONS]
     with checked(path, seal.files[_PREDICTIONS], limit) as stream:
-        return StoredPart(result, read_parquet(stream, path))
+        return PartialResult(result, read_parquet(stream, path))
 
 
 def _check_folder(path: Path) -> None:

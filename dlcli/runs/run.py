@@ -52,7 +52,7 @@ class Run:
         """When the run was finished, in UTC."""
         return self.manifest.created
 
-    def check_training(self) -> None:
+    def require_training(self) -> None:
         """Refuses a cross-validation and a search.
 
         Raises:
@@ -69,7 +69,7 @@ class Run:
                 f"`dlcli report`, or {way_on}"
             )
 
-    def check_trained(self) -> None:
+    def require_network(self) -> None:
         """Refuses what has no network to predict with.
 
         That is a cross-validation, a search, or a training that has diverged, which is there only
@@ -78,11 +78,11 @@ class Run:
         Raises:
             RunError: saying what to do with it.
         """
-        self.check_training()
+        self.require_training()
         if self.kind == DIVERGED:
             raise RunError(
                 f"{self.path}: diverged, and its last finite weights are there to start from: "
-                f"{start_from(self.path)}; name another run"
+                f"{initial_weights_option(self.path)}; name another run"
             )
 
     def verify(self) -> None:
@@ -216,7 +216,7 @@ def open_run(path: Path) -> Run:
     return Run(path, Manifest.of(path))
 
 
-def start_from(path: Path) -> str:
+def initial_weights_option(path: Path) -> str:
     """The setting that has a training start from a run's weights, as one types it."""
     return f"--set {shlex.quote(f'initial_weights={path}')}"
 

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from dlcli import __version__
 from dlcli.errors import RunError
 from dlcli.runs.json_document import from_json, to_json
-from dlcli.runs.storage import damaged, opened, sha256
+from dlcli.runs.storage import damaged, open_regular_file, sha256
 
 FORMAT: Literal[1] = 1
 """Rises whenever an older dlcli could misread a run folder."""
@@ -145,7 +145,7 @@ def checked(path: Path, entry: Entry, limit: int | None = None) -> Iterator[Buff
     Raises:
         RunError: if it isn't, is larger, or is no plain file.
     """
-    with opened(path) as stream:
+    with open_regular_file(path) as stream:
         size = os.fstat(stream.fileno()).st_size
         if size != entry.bytes:
             raise damaged(path, f"has {size} bytes, {entry.bytes} were expected")
@@ -158,7 +158,7 @@ def checked(path: Path, entry: Entry, limit: int | None = None) -> Iterator[Buff
 
 
 def _read(path: Path, limit: int) -> bytes:
-    with opened(path) as stream:
+    with open_regular_file(path) as stream:
         content = stream.read(limit + 1)
     if len(content) > limit:
         raise damaged(path, f"has more than {limit:,} bytes")

@@ -18,7 +18,7 @@ _NO_SYNC = (errno.EBADF, errno.EINVAL, errno.ENOTSUP)
 
 
 @contextmanager
-def replaced(path: Path) -> Iterator[Path]:
+def write_atomically(path: Path) -> Iterator[Path]:
     """Writes a file so that it is there whole or not at all, whatever happens meanwhile.
 
     Yields:
@@ -64,7 +64,7 @@ def sync_folder(path: Path) -> None:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[BufferedReader]:
+def open_regular_file(path: Path) -> Iterator[BufferedReader]:
     """Opens a file of a finished run for reading.
 
     Raises:
@@ -79,7 +79,7 @@ def opened(path: Path) -> Iterator[BufferedReader]:
     except FileNotFoundError:
         raise damaged(path, "is missing") from None
     except OSError as error:
-        raise RunError(f"{path}: can't be read: {reason(error)}") from error
+        raise RunError(f"{path}: can't be read: {os_error_text(error)}") from error
 
 
 def sha256(stream: BufferedReader) -> str:
@@ -92,6 +92,6 @@ def damaged(path: Path, finding: str) -> RunError:
     return RunError(f"{path}: {finding}; restore the run from a copy, or train it again")
 
 
-def reason(error: OSError) -> str:
+def os_error_text(error: OSError) -> str:
     """What the system says went wrong, without number and path."""
     return error.strerror or str(error)

@@ -14,7 +14,7 @@ from dlcli.runs.json_document import to_json
 from dlcli.runs.manifest import CURVES, MANIFEST, PAGE
 from dlcli.runs.run import Run
 from dlcli.runs.sealed import read_object
-from dlcli.runs.storage import damaged, replaced
+from dlcli.runs.storage import damaged, write_atomically
 
 _TENSORBOARD = "tensorboard"
 _MLFLOW = "mlflow.json"
@@ -22,7 +22,7 @@ _MOST_BYTES = 2**10
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
 
 
-def event_folder(run: Path, part: str = "") -> Path:
+def tensorboard_folder(run: Path, part: str = "") -> Path:
     """Makes the folder of a run's TensorBoard event files, or a part's below it.
 
     Args:
@@ -43,7 +43,7 @@ def write_mlflow_run(run: Path, run_id: str) -> None:
     Raises:
         OSError: if it can't be stored.
     """
-    with replaced(run / _MLFLOW) as temporary:
+    with write_atomically(run / _MLFLOW) as temporary:
         temporary.write_bytes(to_json({"run_id": run_id}))
 
 
@@ -62,7 +62,7 @@ def read_mlflow_run(run: Path) -> str | None:
     return run_id
 
 
-def files_of(run: Run) -> list[Path]:
+def tracked_files(run: Run) -> list[Path]:
     """The files of a finished run that are worth keeping elsewhere, too."""
     names = [*run.manifest.files, MANIFEST, PAGE, CURVES]
     return [path for name in names if (path := run.path / name).is_file()]

@@ -9,7 +9,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.runs.arrays import ArrayKind, read_arrays
+from dlcli.runs.arrays import ArraySpec, read_arrays
 
 Weights = NDArray[np.float32]
 
@@ -29,6 +29,6 @@ def read_weights(
     return read_arrays(stream, weight_kinds(shapes), file)
 
 
-def weight_kinds(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, ArrayKind]:
+def weight_kinds(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, ArraySpec]:
     """What the array of each weight must be, by name."""
-    return {name: ArrayKind(shape, _DTYPE) for name, shape in shapes.items()}
+    return {name: ArraySpec(shape, _DTYPE) for name, shape in shapes.items()}

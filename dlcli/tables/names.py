@@ -15,7 +15,7 @@ _WRITE_HEADER = "if that is the first row, write a header above it"
 
 
 def check_names(names: Sequence[str], file: str) -> None:
-    """Refuse names that could not tell the columns apart.
+    """ErrorIfMissing names that could not tell the columns apart.
 
     Raises:
         DataError: an empty name, or one that occurs twice.

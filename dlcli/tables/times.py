@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from dlcli.config import is_named
+from dlcli.config import is_named_format
 from dlcli.tables.arrays import to_numpy
 from dlcli.tables.column import Column
 from dlcli.tables.time_text import read_times
@@ -154,6 +154,8 @@ def _complaint(column: Column, formats: Sequence[str], index: int) -> str:
         text = column.values.slice(index, 1).cast(pa.string())[0]
         return f"expected a date from the year 1 to 9999, got '{text}'"
     shown = column.shown(index)
-    written = " or ".join(_MEANINGS[one] if is_named(one) else f"as {one}" for one in formats)
+    written = " or ".join(
+        _MEANINGS[one] if is_named_format(one) else f"as {one}" for one in formats
+    )
     way_out = "; if it is one, say its format; if it stands for none, say data.missing"
     return f"expected a date {written}, got {shown}{column.missing_hint(index) or way_out}"

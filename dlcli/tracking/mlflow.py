@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, TypeVar
 
-from dlcli.runs import Run, files_of, read_mlflow_run, write_mlflow_run
+from dlcli.runs import Run, read_mlflow_run, tracked_files, write_mlflow_run
 from dlcli.tracking.failures import without_secrets
 from dlcli.tracking.mlflow_store import connect, patience
 from dlcli.tracking.parameters import Parameter, shortened
@@ -78,7 +78,7 @@ class MLflow:
         try:
             self._send()
             with patience(for_files=True):
-                for path in files_of(run) if run else ():
+                for path in tracked_files(run) if run else ():
                     self._store.client.log_artifact(self._run_id, str(path))
         finally:
             with patience():

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from dlcli.runs import Run, event_folder
+from dlcli.runs import Run, tensorboard_folder
 from dlcli.tracking.parameters import Parameter, shortened
 from dlcli.tracking.tracker import Begun, Fields, Outcome, Values
 
@@ -51,7 +51,7 @@ class TensorBoard:
         whole.write(summary=text_pb("config", _as_code(begun.text)))
         whole.flush()
         look = shlex.join(["tensorboard", "--logdir", str(begun.folder.parent)])
-        return {"tracker": self.name, "place": str(event_folder(begun.folder)), "look": look}
+        return {"tracker": self.name, "place": str(tensorboard_folder(begun.folder)), "look": look}
 
     def resume(self, epochs: int) -> None:
         """Has TensorBoard forget what it was told of later epochs; see `Tracker`."""
@@ -88,7 +88,7 @@ class TensorBoard:
 
     def _file(self, part: str) -> _EventFile:
         if part not in self._files:
-            self._files[part] = _EventFile(event_folder(self._folder, part), self._first)
+            self._files[part] = _EventFile(tensorboard_folder(self._folder, part), self._first)
         return self._files[part]
 
 

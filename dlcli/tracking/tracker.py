@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from dlcli.config import Config, load_config
-from dlcli.runs import Draft, Run
+from dlcli.runs import Run, RunWriter
 from dlcli.tracking.parameters import Parameter, parameters_of
 
 Values = Mapping[str, float]
@@ -37,12 +37,12 @@ class Begun:
     @cached_property
     def text(self) -> str:
         """The config with all that was inferred, as YAML."""
-        return self._draft.resolved_path().read_text(encoding="utf-8")
+        return self._writer.resolved_path().read_text(encoding="utf-8")
 
     @cached_property
     def config(self) -> Config:
         """The same as a value."""
-        return load_config(self._draft.resolved_path()).config
+        return load_config(self._writer.resolved_path()).config
 
     @cached_property
     def parameters(self) -> dict[str, Parameter]:
@@ -52,11 +52,11 @@ class Begun:
     @cached_property
     def environment(self) -> Mapping[str, Any]:
         """What it runs with, as `collect_environment` gives it."""
-        return self._draft.read_environment()
+        return self._writer.read_environment()
 
     @property
-    def _draft(self) -> Draft:
-        return Draft(self.folder)
+    def _writer(self) -> RunWriter:
+        return RunWriter(self.folder)
 
 
 class Tracker(Protocol):

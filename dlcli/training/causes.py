@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dlcli.config import (
-    FAR_RATE,
+    EXTREME_RATE_FACTOR,
     Config,
     ExponentialDecay,
     Hidden,
@@ -19,7 +19,7 @@ from dlcli.config import (
     PiecewiseConstant,
     Setting,
     format_path,
-    usual_rate,
+    typical_learning_rate,
 )
 from dlcli.training.job import Job
 from dlcli.training.scales import input_scales, target_scales
@@ -77,9 +77,9 @@ def likely_causes(job: Job) -> list[Cause]:
 
 def _rates(config: Config) -> Iterator[Cause]:
     optimizer, schedule = config.optimizer, config.learning_rate_schedule
-    rate, usual = optimizer.learning_rate, usual_rate(optimizer)
+    rate, usual = optimizer.learning_rate, typical_learning_rate(optimizer)
     times = f"times the usual {usual:g} of {optimizer.name}"
-    if rate > FAR_RATE * usual:
+    if rate > EXTREME_RATE_FACTOR * usual:
         finding = f"optimizer.learning_rate {rate:g} is {rate / usual:.3g} {times}"
         yield Cause(rate / usual, finding, (("optimizer.learning_rate", f"{usual:g}"),))
     highest = rate
@@ -89,7 +89,7 @@ def _rates(config: Config) -> Iterator[Cause]:
         with np.errstate(over="ignore"):
             grown = np.float64(schedule.decay_rate) ** (config.epochs / schedule.decay_epochs)
         highest = rate * float(grown)
-    if highest > max(rate, FAR_RATE * usual):
+    if highest > max(rate, EXTREME_RATE_FACTOR * usual):
         finding = f"learning_rate_schedule rises to {highest:.3g}, {highest / usual:.3g} {times}"
         yield Cause(highest / usual, finding, (("learning_rate_schedule", "constant"),))
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.config import FAR, Setting, Unscaled, target_settings
+from dlcli.config import LARGE, Setting, Unscaled, target_scaling_settings
 from dlcli.encoding import Inputs, remedy
 from dlcli.tasks import NumberTarget
 from dlcli.training.job import Job
@@ -51,9 +51,9 @@ def target_scales(job: Job) -> Iterator[Scale]:
         return
     peaks = np.abs(job.train.target).max(axis=0)
     peak, column = float(peaks.max()), job.target.columns[int(peaks.argmax())]
-    if peak > FAR and (settings := target_settings(job.head.loss, job.config.output)):
+    if peak > LARGE and (settings := target_scaling_settings(job.head.loss, job.config.output)):
         finding = f"the target '{column}' reaches {peak:.3g} with output.scaling none"
-        yield Scale(peak / FAR, finding, settings)
+        yield Scale(peak / LARGE, finding, settings)
 
 
 def _peaks(inputs: Inputs) -> NDArray[np.float32]:

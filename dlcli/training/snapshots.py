@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.runs import ArrayKind
+from dlcli.runs import ArraySpec
 from dlcli.training.job import Job
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -89,7 +89,7 @@ class Checkpointer(Protocol):
             Interrupted: if training is to end.
         """
 
-    def earlier(self, job: Job, kinds: Mapping[str, ArrayKind]) -> Snapshot | None:
+    def earlier(self, job: Job, kinds: Mapping[str, ArraySpec]) -> Snapshot | None:
         """The snapshot to go on from, if there is one that is not past the end of a job.
 
         Args:
@@ -110,7 +110,7 @@ class _Forgetful:
     def keep(self, snapshot: Snapshot) -> None:
         """Forgets it."""
 
-    def earlier(self, job: Job, kinds: Mapping[str, ArrayKind]) -> Snapshot | None:
+    def earlier(self, job: Job, kinds: Mapping[str, ArraySpec]) -> Snapshot | None:
         """None: all training begins anew."""
 
 
@@ -131,6 +131,6 @@ def assign_values(variables: Mapping[str, Any], arrays: Arrays) -> None:
         variable.assign(arrays[name])
 
 
-def kinds_of(arrays: Arrays) -> dict[str, ArrayKind]:
+def kinds_of(arrays: Arrays) -> dict[str, ArraySpec]:
     """What arrays of a later time must be like."""
-    return {name: ArrayKind(array.shape, array.dtype) for name, array in arrays.items()}
+    return {name: ArraySpec(array.shape, array.dtype) for name, array in arrays.items()}

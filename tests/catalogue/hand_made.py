@@ -25,12 +25,12 @@ def make_run(config: str, name: str, weights: Mapping[str, ArrayLike] | None = N
     Path(f"{name}.yaml").write_text(config, encoding="utf-8")
     file = load_config(Path(f"{name}.yaml"))
     prepared = prepare(file, Events(lambda *_: None))
-    with new_run(None, name) as draft:
-        draft.write_config(file.text)
-        draft.write_resolved(dump_config(resolved_config(file, prepared, draft.path, threads=1)))
-        draft.write_encoding(prepared.encoding.model_dump_json())
+    with new_run(None, name) as writer:
+        writer.write_config(file.text)
+        writer.write_resolved(dump_config(resolved_config(file, prepared, writer.path, threads=1)))
+        writer.write_encoding(prepared.encoding.model_dump_json())
         halves = {each.name: np.full(each.shape, 0.5) for each in prepared.network.weights}
         arrays = {key: np.array(value, np.float32) for key, value in (weights or halves).items()}
-        draft.write_weights(arrays)
-        draft.finish()
-    return draft.path
+        writer.write_weights(arrays)
+        writer.finish()
+    return writer.path

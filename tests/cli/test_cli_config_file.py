@@ -106,14 +106,14 @@ def test_a_run_folder_is_told_with_how_to_train_it_again(dlcli):
 
 @pytest.mark.usefixtures("folder")
 def test_of_a_search_and_a_cross_validation_the_config_that_was_made_is_to_be_trained(dlcli):
-    with new_run(Path("found"), "rows") as draft:
-        draft.write_search("{}")
-        draft.write_found("best", "epochs: 2\n")
-        draft.finish("tune")
-    with new_run(Path("folds"), "rows") as draft:
-        draft.write_cross_validation("{}")
-        draft.write_refit("epochs: 2\n")
-        draft.finish("cv")
+    with new_run(Path("found"), "rows") as writer:
+        writer.write_search("{}")
+        writer.write_found_config("best", "epochs: 2\n")
+        writer.finish("tune")
+    with new_run(Path("folds"), "rows") as writer:
+        writer.write_cross_validation("{}")
+        writer.write_refit("epochs: 2\n")
+        writer.finish("cv")
     told = "is a run folder, a config was expected"
     assert dlcli("train", "found").stderr == (
         f"error: found: {told}; to train what was found: dlcli train found/best.yaml\n"

@@ -30,15 +30,15 @@ def slow(folder):
     Path("slow.yaml").write_text(CONFIG)
     file = load_config(Path("slow.yaml"))
     prepared = prepare(file, Events(lambda *_: None))
-    with new_run(None, "slow") as draft:
-        draft.write_config(file.text)
-        draft.write_resolved(dump_config(resolved_config(file, prepared, draft.path, threads=1)))
-        draft.write_encoding(prepared.encoding.model_dump_json())
-        draft.write_metrics({"train": {"r2": 0.4}, "validation": {"r2": 0.4}})
+    with new_run(None, "slow") as writer:
+        writer.write_config(file.text)
+        writer.write_resolved(dump_config(resolved_config(file, prepared, writer.path, threads=1)))
+        writer.write_encoding(prepared.encoding.model_dump_json())
+        writer.write_metrics({"train": {"r2": 0.4}, "validation": {"r2": 0.4}})
         loss = [1.0 - 0.01 * at for at in range(20)]
-        draft.write_history({"loss": loss, "val_loss": loss})
-        draft.log("data", rows={"train": 75, "validation": 25})
-        draft.finish()
+        writer.write_history({"loss": loss, "val_loss": loss})
+        writer.log("data", rows={"train": 75, "validation": 25})
+        writer.finish()
 
 
 @pytest.mark.usefixtures("slow")

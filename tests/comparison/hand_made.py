@@ -15,7 +15,7 @@ from dlcli.config import ConfigFile, dump_config, load_config
 from dlcli.pipeline import Events, prepare
 from dlcli.pipeline.resolution import resolved_config
 from dlcli.preprocessing import LinearScaling
-from dlcli.runs import Draft, Run, fingerprint, new_run
+from dlcli.runs import Run, RunWriter, fingerprint, new_run
 from dlcli.tasks import ClassTarget, NumberTarget, TargetEncoder
 
 NUMBER = NumberTarget(columns=("y",), scalings=(LinearScaling(name="none"),))
@@ -67,9 +67,9 @@ def number_run(
     path = folder / f"{name}.yaml"
     path.write_text(json.dumps(_content(split if predictions else None, config or {})), "utf-8")
     given = {"metrics": {split: {"mse": 1.0}}, "predictions": _table(predictions, split)}
-    with new_run(folder / name, name) as draft:
-        _fill(draft, load_config(path), {**given, **(stored or {})}, kind)
-        return draft.finish(kind)
+    with new_run(folder / name, name) as writer:
+        _fill(writer, load_config(path), {**given, **(stored or {})}, kind)
+        return writer.finish(kind)
 
 
 def write_table(path: Path) -> None:
@@ -93,17 +93,17 @@ def _table(predictions: Mapping[int, float], split: str) -> pa.Table | None:
     return pa.table({**columns, "prediction": list(predictions.values())})
 
 
-def _fill(draft: Draft, file: ConfigFile, stored: Mapping[str, Any], kind: str) -> None:
+def _fill(writer: RunWriter, file: ConfigFile, stored: Mapping[str, Any], kind: str) -> None:
     prepared = prepare(file, Events(lambda *_: None))
     data = [fingerprint(file.path.parent / "table.csv")]
-    draft.write_config(file.text)
-    draft.write_resolved(dump_config(resolved_config(file, prepared, draft.path, threads=1)))
-    draft.write_encoding(prepared.encoding.model_dump_json())
-    draft.write_history(HISTORY)
-    draft.write_environment({"data": data, **stored.get("environment", {})})
+    writer.write_config(file.text)
+    writer.write_resolved(dump_config(resolved_config(file, prepared, writer.path, threads=1)))
+    writer.write_encoding(prepared.encoding.model_dump_json())
+    writer.write_history(HISTORY)
+    writer.write_environment({"data": data, **stored.get("environment", {})})
     if kind == "train":
-        draft.write_metrics(stored["metrics"])
+        writer.write_metrics(stored["metrics"])
     if stored["predictions"] is not None:
-        draft.write_predictions(stored["predictions"])
+        writer.write_predictions(stored["predictions"])
     if "baselines" in stored:
-        draft.write_baselines(stored["baselines"])
+        writer.write_baselines(stored["baselines"])

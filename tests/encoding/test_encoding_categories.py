@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dlcli.config import Categorical, Input, MostFrequentCategory, Refuse
+from dlcli.config import Categorical, ErrorIfMissing, Input, MostFrequentCategory
 from dlcli.encoding.columns.features import fit_feature
 from dlcli.errors import DataError
 from dlcli.preprocessing import Findings
@@ -132,7 +132,7 @@ def test_a_gap_can_get_the_most_frequent_category():
 @pytest.mark.parametrize("when", ["training", "prediction"])
 def test_a_gap_can_be_forbidden(when):
     training = ["a", None] if when == "training" else ["a", "b"]
-    encoder = fit(training, missing=Refuse())
+    encoder = fit(training, missing=ErrorIfMissing())
     with pytest.raises(DataError) as caught:
         inputs(encoder, ["a", None])
     assert str(caught.value) == ("t.csv: row 2, column 'x': is empty; 'missing: error' forbids it")

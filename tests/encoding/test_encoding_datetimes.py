@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from dlcli.config import Datetime, Input, Median, Refuse
+from dlcli.config import Datetime, ErrorIfMissing, Input, Median
 from dlcli.encoding import FeatureEncoder
 from dlcli.encoding.columns.features import fit_feature
 from dlcli.errors import DataError
@@ -153,7 +153,7 @@ def test_an_indicator_can_be_asked_for():
 
 def test_a_forbidden_gap_is_an_error():
     with pytest.raises(DataError, match="row 2, column 'when': is empty"):
-        inputs(fit(["2024-04-01"], missing=Refuse()), ["2024-04-01", None])
+        inputs(fit(["2024-04-01"], missing=ErrorIfMissing()), ["2024-04-01", None])
 
 
 def test_a_value_that_is_no_date_is_an_error_with_the_way_out():

@@ -12,13 +12,13 @@ from dlcli.config import (
     Boolean,
     ConstantValue,
     Divide,
+    ErrorIfMissing,
     Input,
     Log,
     Mean,
     Median,
     MostFrequent,
     Numeric,
-    Refuse,
     Standard,
     Unscaled,
 )
@@ -132,7 +132,7 @@ def test_a_first_gap_at_prediction_gets_the_stand_in_without_an_indicator():
 
 def test_a_forbidden_gap_is_an_error_that_counts_the_others():
     with pytest.raises(DataError) as caught:
-        encoder = fit([1, 2], Numeric(missing=Refuse()))
+        encoder = fit([1, 2], Numeric(missing=ErrorIfMissing()))
         inputs(encoder, [1, None, None, None], first_row=11)
     assert str(caught.value) == (
         "t.csv: row 12, column 'x': is empty; 'missing: error' forbids it (2 more such rows)"
@@ -167,7 +167,7 @@ def test_booleans_have_an_indicator_as_asked(indicator, width):
 
 def test_a_gap_among_booleans_can_be_forbidden():
     with pytest.raises(DataError, match="row 1, column 'x': is empty; 'missing: error' forbids it"):
-        inputs(fit([True, False], Boolean(missing=Refuse())), [None])
+        inputs(fit([True, False], Boolean(missing=ErrorIfMissing())), [None])
 
 
 @pytest.mark.parametrize(

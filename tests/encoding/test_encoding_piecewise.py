@@ -11,7 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from dlcli.config import ConstantValue, Input, Log, Mean, Median, Numeric, PiecewiseLinear, Refuse
+from dlcli.config import (
+    ConstantValue,
+    ErrorIfMissing,
+    Input,
+    Log,
+    Mean,
+    Median,
+    Numeric,
+    PiecewiseLinear,
+)
 from dlcli.encoding.columns.features import fit_feature
 from dlcli.encoding.columns.piecewise import PiecewiseLinearEncoder
 from dlcli.errors import DataError
@@ -101,7 +110,7 @@ def test_a_gap_gets_the_stand_in_of_the_training_rows_and_an_indicator(missing, 
 
 def test_a_gap_can_be_forbidden():
     with pytest.raises(DataError, match="row 2, column 'age': is empty; 'missing: error'"):
-        matrix(fit(AGES, missing=Refuse()), [20.0, None])
+        matrix(fit(AGES, missing=ErrorIfMissing()), [20.0, None])
 
 
 def test_the_default_encoding_is_overridden_by_a_features_own():

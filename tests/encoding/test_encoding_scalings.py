@@ -12,7 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from dlcli.config import Input, Mean, MinMax, Numeric, Periodic, Quantile, Refuse, Robust, Standard
+from dlcli.config import (
+    ErrorIfMissing,
+    Input,
+    Mean,
+    MinMax,
+    Numeric,
+    Periodic,
+    Quantile,
+    Robust,
+    Standard,
+)
 from dlcli.encoding import Block, NumericEncoder, Waves
 from dlcli.encoding.columns.features import fit_feature
 from dlcli.errors import DataError
@@ -155,7 +165,7 @@ def test_a_gap_is_scaled_as_its_stand_in(scaling):
 
 @pytest.mark.parametrize("scaling", SCALINGS)
 def test_a_gap_can_be_forbidden(scaling):
-    encoder = fit([1, 2], scaling, Numeric(missing=Refuse()))
+    encoder = fit([1, 2], scaling, Numeric(missing=ErrorIfMissing()))
     with pytest.raises(DataError, match="row 1, column 'x': is empty"):
         matrix(encoder, [None])
 

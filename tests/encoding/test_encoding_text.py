@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from dlcli.config import Count, Input, Output, Refuse, Text
+from dlcli.config import Count, ErrorIfMissing, Input, Output, Text
 from dlcli.config.encodings import MultiHot, TfIdf
 from dlcli.encoding import Block, FeatureEncoder, HeldInputs, Layout
 from dlcli.encoding.columns.features import fit_feature
@@ -224,13 +224,13 @@ def test_a_gap_has_no_words_and_is_told_if_training_had_none():
 
 def test_a_gap_can_be_forbidden():
     with pytest.raises(DataError) as caught:
-        inputs(fit(["a", None], missing=Refuse()), ["a", None])
+        inputs(fit(["a", None], missing=ErrorIfMissing()), ["a", None])
     assert str(caught.value) == "t.csv: row 2, column 'x': is empty; 'missing: error' forbids it"
 
 
 def test_a_forbidden_gap_can_be_put_on_record():
     findings = Findings(lenient=True)
-    part = encode(fit(["a"], missing=Refuse()), ["a", None], findings)
+    part = encode(fit(["a"], missing=ErrorIfMissing()), ["a", None], findings)
     assert part.starts.tolist() == [0, 1, 1]
     assert [row.index for row in findings.bad_rows()] == [1]
 

@@ -12,10 +12,10 @@ def stored(tmp_path):
     """Stores a run with a text for its evidence, or with none."""
 
     def store(text):
-        with new_run(tmp_path / "run", "run") as draft:
+        with new_run(tmp_path / "run", "run") as writer:
             if text is not None:
-                draft.write_evidence(text)
-            return draft.finish()
+                writer.write_evidence(text)
+            return writer.finish()
 
     return store
 

@@ -170,37 +170,37 @@ def test_training_stores_it():
 
 
 @pytest.fixture
-def draft():
-    with new_run(Path("runs/draft"), "draft") as draft:
-        yield draft
-        draft.finish()
+def writer():
+    with new_run(Path("runs/writer"), "writer") as writer:
+        yield writer
+        writer.finish()
 
 
 def prepared_with(text):
     return prepare(config_of(text), Events(lambda *_: None))
 
 
-def test_the_reasons_are_those_that_were_told_when_the_run_began(draft):
+def test_the_reasons_are_those_that_were_told_when_the_run_began(writer):
     write_rows(a=A, b=B, y=CLASSES)
     columns = {"a": {"type": "numeric", "reason": "first"}, "b": {"reason": 1}}
     for reason in ("first", "again"):
-        draft.log("features", columns=columns | {"a": {"reason": reason}})
-        draft.log("target", reason=f"{reason} of y")
+        writer.log("features", columns=columns | {"a": {"reason": reason}})
+        writer.log("target", reason=f"{reason} of y")
     found = as_first_told(
-        prepared_with("data: {train: rows.csv, target: y}\nhidden: []\nepochs: 1\n"), draft
+        prepared_with("data: {train: rows.csv, target: y}\nhidden: []\nepochs: 1\n"), writer
     )
     reasons = {name: decision.reason for name, decision in found.decisions.items()}
     assert reasons == {"a": "first", "b": "all numbers"}
     assert found.target.reason == "first of y"
 
 
-def test_without_a_log_or_with_a_damaged_one_they_are_those_of_now(draft):
+def test_without_a_log_or_with_a_damaged_one_they_are_those_of_now(writer):
     write_rows(a=A, y=CLASSES)
     prepared = prepared_with("data: {train: rows.csv, target: y}\nhidden: []\nepochs: 1\n")
-    assert as_first_told(prepared, draft).decisions["a"].reason == "all numbers"
+    assert as_first_told(prepared, writer).decisions["a"].reason == "all numbers"
     for text in ('{"event": "features", "columns": 1}\n', '{"event"', "[]\n"):
-        (draft.path / "events.jsonl").write_text(text)
-        assert as_first_told(prepared, draft) == prepared
+        (writer.path / "events.jsonl").write_text(text)
+        assert as_first_told(prepared, writer) == prepared
 
 
 def test_a_training_that_diverged_leaves_what_it_came_to():

@@ -29,7 +29,7 @@ class Clock:
 
 
 @dataclass
-class Draft:
+class RunWriter:
     """Stands for a run folder; it takes time to store something in it."""
 
     clock: Clock
@@ -66,14 +66,14 @@ def clock():
 
 
 @pytest.fixture
-def draft(clock):
-    return Draft(clock)
+def writer(clock):
+    return RunWriter(clock)
 
 
 @pytest.fixture
-def keeper(draft, clock):
+def keeper(writer, clock):
     """Keeps the run every 30 seconds."""
-    return Checkpointer(draft, 30, clock=clock)
+    return Checkpointer(writer, 30, clock=clock)
 
 
 @pytest.fixture(autouse=True)
@@ -108,8 +108,8 @@ class TestTime:
         clock.now = 72
         assert keeper.is_due
 
-    def test_storing_takes_at_most_a_tenth(self, keeper, clock, draft):
-        draft.takes = 5
+    def test_storing_takes_at_most_a_tenth(self, keeper, clock, writer):
+        writer.takes = 5
         clock.now = 42
         keeper.keep(Snapshot(3))
         clock.now = 42 + 5 + 49.9
@@ -117,22 +117,22 @@ class TestTime:
         clock.now = 42 + 5 + 50
         assert keeper.is_due
 
-    def test_what_is_given_is_stored_be_it_due_or_not(self, keeper, draft):
+    def test_what_is_given_is_stored_be_it_due_or_not(self, keeper, writer):
         keeper.keep(Snapshot(0))
         keeper.keep(Snapshot(2))
         assert keeper.kept == 2
-        assert [checkpoint.history for checkpoint in draft.stored] == [
+        assert [checkpoint.history for checkpoint in writer.stored] == [
             {"loss": []},
             {"loss": [0.5, 0.5]},
         ]
-        assert draft.stored[-1].arrays["model/0"].tolist() == [2, 2]
+        assert writer.stored[-1].arrays["model/0"].tolist() == [2, 2]
 
 
 class TestSignals:
     """A signal ends training once a snapshot is stored."""
 
     @pytest.mark.parametrize("name", SIGNALS)
-    def test_make_a_snapshot_due_that_is_the_last(self, name, keeper, draft):
+    def test_make_a_snapshot_due_that_is_the_last(self, name, keeper, writer):
         with pytest.raises(Interrupted) as caught, keeper.heeding_signals():
             assert not keeper.is_ending
             signal.raise_signal(number_of(name))
@@ -144,13 +144,13 @@ class TestSignals:
         assert str(caught.value) == (
             f"{name} after 3 epochs; go on with: dlcli train --resume runs/iris"
         )
-        assert len(draft.stored) == 1
+        assert len(writer.stored) == 1
 
     @pytest.mark.parametrize(
         ("epochs", "words"), [(0, "0 epochs"), (1, "1 epoch"), (1200, "1,200 epochs")]
     )
     def test_are_told_with_what_is_done_and_a_command_to_paste(self, epochs, words, clock):
-        keeper = Checkpointer(Draft(clock, Path("my runs/a")), 30, clock=clock)
+        keeper = Checkpointer(RunWriter(clock, Path("my runs/a")), 30, clock=clock)
         with pytest.raises(Interrupted) as caught, keeper.heeding_signals():
             signal.raise_signal(signal.SIGTERM)
             keeper.keep(Snapshot(epochs))
@@ -158,12 +158,12 @@ class TestSignals:
             f"SIGTERM after {words}; go on with: dlcli train --resume 'my runs/a'"
         )
 
-    def test_after_the_last_snapshot_end_it_as_well(self, keeper, draft):
+    def test_after_the_last_snapshot_end_it_as_well(self, keeper, writer):
         told = "^SIGTERM after 7 epochs; "
         with pytest.raises(Interrupted, match=told), keeper.heeding_signals():
             keeper.keep(Snapshot(7))
             signal.raise_signal(signal.SIGTERM)
-        assert len(draft.stored) == 1
+        assert len(writer.stored) == 1
 
     def test_do_not_hide_what_has_gone_wrong(self, keeper):
         with pytest.raises(ZeroDivisionError), keeper.heeding_signals():
@@ -225,43 +225,43 @@ class TestSignals:
 class TestEarlier:
     """Training goes on from the newest checkpoint; loads TensorFlow."""
 
-    def test_there_is_none_in_a_new_run(self, draft):
+    def test_there_is_none_in_a_new_run(self, writer):
         told = []
-        assert Checkpointer(draft, 30, told.append).earlier(Job(), {}) is None
+        assert Checkpointer(writer, 30, told.append).earlier(Job(), {}) is None
         assert told == []
 
-    def test_it_is_told_after_how_many_epochs_it_goes_on(self, draft):
+    def test_it_is_told_after_how_many_epochs_it_goes_on(self, writer):
         told = []
-        store(draft, 2)
-        found = Checkpointer(draft, 30, told.append).earlier(Job(), {})
-        assert (found.arrays, found.history) == (draft.stored[0].arrays, draft.stored[0].history)
+        store(writer, 2)
+        found = Checkpointer(writer, 30, told.append).earlier(Job(), {})
+        assert (found.arrays, found.history) == (writer.stored[0].arrays, writer.stored[0].history)
         assert told == [2]
 
     @pytest.mark.parametrize(("until", "place"), [(None, 3), (3, 2), (2, 1), (1, 0)])
-    def test_it_is_not_past_the_end_of_the_job(self, until, place, draft):
+    def test_it_is_not_past_the_end_of_the_job(self, until, place, writer):
         for epochs, step in ((0, 0), (1, 2), (2, 4), (3, 1)):
-            store(draft, epochs, step)
-        found = Checkpointer(draft, 30).earlier(Job(until=until), {})
-        assert found.arrays is draft.stored[place].arrays
+            store(writer, epochs, step)
+        found = Checkpointer(writer, 30).earlier(Job(until=until), {})
+        assert found.arrays is writer.stored[place].arrays
 
-    def test_there_is_none_if_all_are_past_the_end(self, draft):
-        store(draft, 3, 1)
+    def test_there_is_none_if_all_are_past_the_end(self, writer):
+        store(writer, 3, 1)
         told = []
-        assert Checkpointer(draft, 30, told.append).earlier(Job(until=3), {}) is None
+        assert Checkpointer(writer, 30, told.append).earlier(Job(until=3), {}) is None
         assert told == []
 
-    def test_there_must_be_one_for_a_job_that_has_no_weights_to_begin_with(self, draft):
+    def test_there_must_be_one_for_a_job_that_has_no_weights_to_begin_with(self, writer):
         with pytest.raises(RunError) as caught:
-            Checkpointer(draft, 30).earlier(Job(can_begin=False), {})
+            Checkpointer(writer, 30).earlier(Job(can_begin=False), {})
         message = "runs/iris: has no checkpoint to go on from; train it again"
         assert str(caught.value) == message
 
-    def test_it_is_refused_if_it_makes_no_sense(self, draft):
+    def test_it_is_refused_if_it_makes_no_sense(self, writer):
         told = []
-        store(draft, 2)
-        draft.stored[0].arrays["epoch"][...] = -5
+        store(writer, 2)
+        writer.stored[0].arrays["epoch"][...] = -5
         with pytest.raises(RunError) as caught:
-            Checkpointer(draft, 30, told.append).earlier(Job(), {})
+            Checkpointer(writer, 30, told.append).earlier(Job(), {})
         assert str(caught.value) == (
             "runs/iris: its checkpoint stands at step 0 of 4 after -5 of 9 epochs; restore the run "
             "from a copy, or train it again"
@@ -280,8 +280,8 @@ class Job:
     config = SimpleNamespace(epochs=9)
 
 
-def store(draft, epochs, step=0):
+def store(writer, epochs, step=0):
     """Stores a checkpoint of some steps after some epochs."""
     arrays = {"epoch": np.array(epochs), "step": np.array(step)}
     names = ("loss", "learning_rate") if epochs else ()
-    draft.write_checkpoint(Checkpoint(arrays, {name: [0.5] * epochs for name in names}))
+    writer.write_checkpoint(Checkpoint(arrays, {name: [0.5] * epochs for name in names}))

@@ -258,12 +258,12 @@ def unfinished(folder, no_training):
     """runs/run, which was ended after an epoch."""
     file = load_config(Path("run.yaml"))
     prepared = prepare(file, Events(lambda *_: None))
-    with pytest.raises(KeyboardInterrupt), new_run(None, "run") as draft:
-        draft.write_config(file.text)
-        draft.write_resolved(dump_config(resolved_config(file, prepared, draft.path, threads=1)))
+    with pytest.raises(KeyboardInterrupt), new_run(None, "run") as writer:
+        writer.write_config(file.text)
+        writer.write_resolved(dump_config(resolved_config(file, prepared, writer.path, threads=1)))
         data = [Path("rows.csv")]
-        draft.write_environment(collect_environment(seed=0, threads=1, device="cpu", data=data))
-        draft.write_checkpoint(Checkpoint({"model/0": np.zeros(2)}, {"loss": [0.5]}))
+        writer.write_environment(collect_environment(seed=0, threads=1, device="cpu", data=data))
+        writer.write_checkpoint(Checkpoint({"model/0": np.zeros(2)}, {"loss": [0.5]}))
         raise KeyboardInterrupt
     return Path("runs/run")
 
@@ -362,8 +362,8 @@ def test_going_on_takes_nothing_else(arguments, named):
 
 
 def test_a_run_that_is_finished_does_not_go_on(no_training):
-    with new_run(None, "run") as draft:
-        draft.finish()
+    with new_run(None, "run") as writer:
+        writer.finish()
     assert refusal(*RESUME[1:]) == ["error: runs/run: is finished, there is nothing left to train"]
 
 

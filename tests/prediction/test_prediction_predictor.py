@@ -64,13 +64,13 @@ def stored(tmp_path: Path):
     """Stores a run of the given parts and returns it."""
 
     def store(resolved=RESOLVED, encoding=None, weights=None):
-        with new_run(tmp_path / "run", "run") as draft:
-            draft.write_resolved(resolved)
+        with new_run(tmp_path / "run", "run") as writer:
+            writer.write_resolved(resolved)
             text = encoding if isinstance(encoding, str) else json.dumps(encoding or ENCODING)
-            draft.write_encoding(text)
+            writer.write_encoding(text)
             arrays = {n: np.array(a, np.float32) for n, a in (weights or WEIGHTS).items()}
-            draft.write_weights(arrays)
-            return draft.finish()
+            writer.write_weights(arrays)
+            return writer.finish()
 
     return store
 

@@ -87,11 +87,11 @@ def honest(tmp_path_factory):
 
 
 def stored(folder, encoding, weights):
-    with new_run(folder / "run", "run") as draft:
-        draft.write_resolved(RESOLVED)
-        draft.write_encoding(encoding)
-        draft.write_weights(weights)
-        return draft.finish()
+    with new_run(folder / "run", "run") as writer:
+        writer.write_resolved(RESOLVED)
+        writer.write_encoding(encoding)
+        writer.write_weights(weights)
+        return writer.finish()
 
 
 def places(document, path=()):

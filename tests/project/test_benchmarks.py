@@ -178,11 +178,11 @@ def test_an_unknown_workload_is_refused_with_those_there_are(
 
 
 def make_run(run: Path, loss: float = 0.5, **metrics: float) -> Path:
-    with new_run(run, "run") as draft:
-        draft.write_history({"loss": [loss]})
+    with new_run(run, "run") as writer:
+        writer.write_history({"loss": [loss]})
         if metrics:
-            draft.write_metrics({"train": metrics})
-        draft.finish()
+            writer.write_metrics({"train": metrics})
+        writer.finish()
     return run
 
 

@@ -19,7 +19,7 @@ from dlcli.pipeline import (
     Search,
     TrialResult,
 )
-from dlcli.runs import Draft, Run, new_run
+from dlcli.runs import Run, RunWriter, new_run
 from tests.reports.hand_made_runs import HOSTILE
 
 HISTORY = {
@@ -116,27 +116,27 @@ def cross_validation_run(
         target: the config's `data.target`.
         warning: what its log warns of, too.
     """
-    with new_run(folder / "cv", "cv") as draft:
-        _begin(draft, target)
+    with new_run(folder / "cv", "cv") as writer:
+        _begin(writer, target)
         if warning is not None:
-            draft.log("warning", message=warning)
-        draft.write_cross_validation((found or cross_validation()).model_dump_json())
+            writer.log("warning", message=warning)
+        writer.write_cross_validation((found or cross_validation()).model_dump_json())
         if refit:
-            draft.write_refit("epochs: 2\n")
+            writer.write_refit("epochs: 2\n")
         if rows is not None:
-            draft.write_predictions(pa.table({name: list(each) for name, each in rows.items()}))
-        return draft.finish("cv")
+            writer.write_predictions(pa.table({name: list(each) for name, each in rows.items()}))
+        return writer.finish("cv")
 
 
-def _begin(draft: Draft, target: object = "kind") -> None:
+def _begin(writer: RunWriter, target: object = "kind") -> None:
     """Writes what each kind of run has."""
     text = json.dumps(
         {"data": {"train": f"{HOSTILE}.csv", "target": target}, "hidden": [], "epochs": 3}
     )
-    draft.write_config(text)
-    draft.write_resolved(text)
-    draft.write_environment({"dlcli": "0.1.0", "command": ["dlcli", "cv", HOSTILE]})
-    draft.log("warning", message=f"a warning about {HOSTILE}")
+    writer.write_config(text)
+    writer.write_resolved(text)
+    writer.write_environment({"dlcli": "0.1.0", "command": ["dlcli", "cv", HOSTILE]})
+    writer.log("warning", message=f"a warning about {HOSTILE}")
 
 
 RATE = Dimension(path="optimizer.learning_rate", kind="float", low=1e-4, high=1e-2, log=True)
@@ -232,9 +232,9 @@ def search_run(folder: Path, found: Search | None = None) -> Run:
         folder: where it comes to lie, as `search`.
         found: what it came to.
     """
-    with new_run(folder / "search", "search") as draft:
-        _begin(draft)
-        draft.write_search((found or search()).model_dump_json())
-        draft.write_found("best", "epochs: 2\n")
-        draft.write_found("smallest", "epochs: 3\n")
-        return draft.finish("tune")
+    with new_run(folder / "search", "search") as writer:
+        _begin(writer)
+        writer.write_search((found or search()).model_dump_json())
+        writer.write_found_config("best", "epochs: 2\n")
+        writer.write_found_config("smallest", "epochs: 3\n")
+        return writer.finish("tune")

@@ -25,7 +25,7 @@ from dlcli.explanation import (
 )
 from dlcli.pipeline import Events, prepare
 from dlcli.pipeline.resolution import resolved_config
-from dlcli.runs import DIVERGED, Draft, Run, new_run
+from dlcli.runs import DIVERGED, Run, RunWriter, new_run
 
 HOSTILE = "</script><script>alert(1)</script>\"'`{{7*7}}<!--\u202e" + "x" * 300
 """A name that would run, end what it stands in, or fill the page."""
@@ -66,13 +66,13 @@ def make_run(
     content = {"data": data, "input": {"scaling": "none"}, "hidden": [], "epochs": 3}
     path = folder / "config.yaml"
     path.write_text(json.dumps({**content, **(config or {})}), encoding="utf-8")
-    with new_run(folder / "run", "run") as draft:
-        _fill(draft, path, metrics, outputs, evidence)
-        return draft.finish("train" if metrics is not None else DIVERGED)
+    with new_run(folder / "run", "run") as writer:
+        _fill(writer, path, metrics, outputs, evidence)
+        return writer.finish("train" if metrics is not None else DIVERGED)
 
 
 def _fill(
-    draft: Draft,
+    writer: RunWriter,
     path: Path,
     metrics: Mapping[str, Mapping[str, object]] | None,
     outputs: Mapping[str, Sequence[Any]] | None,
@@ -81,24 +81,24 @@ def _fill(
     file = load_config(path)
     events = Events(lambda *_: None)
     prepared = prepare(file, events)
-    events.log_to(draft)
+    events.log_to(writer)
     events.emit("warning", message=f"a warning about {HOSTILE}")
-    draft.write_config(file.text)
-    draft.write_resolved(dump_config(resolved_config(file, prepared, draft.path, threads=1)))
-    draft.write_encoding(prepared.encoding.model_dump_json())
+    writer.write_config(file.text)
+    writer.write_resolved(dump_config(resolved_config(file, prepared, writer.path, threads=1)))
+    writer.write_encoding(prepared.encoding.model_dump_json())
     shapes = {each.name: each.shape for each in prepared.network.weights}
-    draft.write_weights({name: np.full(shape, 0.5, np.float32) for name, shape in shapes.items()})
-    draft.write_history(HISTORY)
-    draft.write_environment({"dlcli": "0.1.0", "command": ["dlcli", "train", HOSTILE]})
+    writer.write_weights({name: np.full(shape, 0.5, np.float32) for name, shape in shapes.items()})
+    writer.write_history(HISTORY)
+    writer.write_environment({"dlcli": "0.1.0", "command": ["dlcli", "train", HOSTILE]})
     if metrics is not None:
         events.emit("trained", epochs=3, best_epoch=2, seconds=1.5)
-        draft.write_metrics(metrics)
+        writer.write_metrics(metrics)
     if outputs is not None:
         rows = len(next(iter(outputs.values())))
         table = {"row": range(1, rows + 1), "split": ["test"] * rows, **outputs}
-        draft.write_predictions(pa.table({name: list(values) for name, values in table.items()}))
+        writer.write_predictions(pa.table({name: list(values) for name, values in table.items()}))
     if evidence is not None:
-        draft.write_evidence(evidence.model_dump_json())
+        writer.write_evidence(evidence.model_dump_json())
 
 
 def number_run(folder: Path, **changes: Any) -> Run:

@@ -309,8 +309,8 @@ def test_without_one_one_goes_on_with_the_same_config(tmp_path):
 
 def test_one_goes_on_with_the_network_that_was_trained_on_all_rows_if_there_is_one(tmp_path):
     run = cross_validation_run(tmp_path)
-    with new_run(run.path / "refit", "refit") as draft:
-        draft.finish()
+    with new_run(run.path / "refit", "refit") as writer:
+        writer.finish()
     refit = run.path / "refit"
     assert codes(page_of(run))[0] == f"dlcli predict {refit} DATA\ndlcli report {refit}"
 

@@ -360,8 +360,8 @@ def test_that_doing_it_again_gives_the_same_is_said_only_where_it_holds(tmp_path
 def test_one_goes_on_with_the_config_as_given_if_the_best_is_worse(tmp_path):
     run = search_run(tmp_path, search(finalists=finalists(verdict="worse")))
     for name in ("best", "default"):
-        with new_run(run.path / name, name) as draft:
-            draft.finish()
+        with new_run(run.path / name, name) as writer:
+            writer.finish()
     codes = [each.text for each in parts(page_of(run), "next") if each.kind == "code"]
     default = run.path / "default"
     assert codes[0] == (
@@ -391,8 +391,8 @@ def test_one_goes_on_with_the_configs_that_were_found(tmp_path):
 def test_one_goes_on_with_the_best_network_if_it_was_trained(tmp_path):
     run = search_run(tmp_path)
     for name in ("best", "default"):
-        with new_run(run.path / name, name) as draft:
-            draft.finish()
+        with new_run(run.path / name, name) as writer:
+            writer.finish()
     codes = [each.text for each in parts(page_of(run), "next") if each.kind == "code"]
     best = run.path / "best"
     assert codes[0] == (

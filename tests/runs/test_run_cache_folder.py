@@ -66,8 +66,8 @@ def test_any_exception_leaves_nothing_behind(tmp_path, exception):
 def test_the_run_that_came_stays(tmp_path):
     with cache_folder(None, "iris", tmp_path / "runs") as folder:
         (folder / "rows").write_text("1")
-        with new_run(None, "iris", tmp_path / "runs") as draft:
-            draft.finish()
+        with new_run(None, "iris", tmp_path / "runs") as writer:
+            writer.finish()
     assert names(tmp_path / "runs") == ["iris"]
 
 

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from dlcli.errors import RunError
-from dlcli.runs import ArrayKind
+from dlcli.runs import ArraySpec
 from dlcli.runs import Checkpoint
 from dlcli.runs.checkpoints import has_checkpoint, read_checkpoint, remove_checkpoints, write_checkpoint
 
 CONFIG = "c" * 64
 KINDS = {
-    "model/0": ArrayKind((2, 3), np.dtype(np.float32)),
-    "epoch": ArrayKind((), np.dtype(np.int64)),
+    "model/0": ArraySpec((2, 3), np.dtype(np.float32)),
+    "epoch": ArraySpec((), np.dtype(np.int64)),
 }
 WAY_OUT = "restore the run from a copy, or train it again"
 
@@ -70,7 +70,7 @@ def test_what_is_written_is_read_to_the_bit(run):
     }
     history = {"loss": [0.1, 1e-300], "r2": [math.nan, -math.inf]}
     write_checkpoint(run, Checkpoint(arrays, history), CONFIG)
-    kinds = {name: ArrayKind(array.shape, array.dtype) for name, array in arrays.items()}
+    kinds = {name: ArraySpec(array.shape, array.dtype) for name, array in arrays.items()}
     found = read_checkpoint(run, kinds, CONFIG)
     for name, array in arrays.items():
         assert found.arrays[name].tobytes() == array.tobytes()

@@ -15,7 +15,7 @@ from faulty_disk import CRASHED, Disk, crash
 
 from dlcli.errors import RunError, TrainingError, UsageError
 from dlcli.runs import Checkpoint, new_run, unfinished_run, open_run
-from dlcli.runs import ArrayKind
+from dlcli.runs import ArraySpec
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="crashes are those of a forked process"),
@@ -23,7 +23,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning"),
 ]
 
-KINDS = {"model/0": ArrayKind((100,), np.dtype(np.float32))}
+KINDS = {"model/0": ArraySpec((100,), np.dtype(np.float32))}
 EPOCHS = 3
 FILES = [
     "baselines.json",
@@ -90,48 +90,48 @@ def names(folder):
 
 def train(run, done, ends_after=EPOCHS):
     """Stands for a training: all that one stores, in its order."""
-    with new_run(run, "run") as draft:
-        draft.write_config("epochs: 3\n")
-        draft.write_resolved("epochs: 3\nseed: 0\n")
-        draft.write_environment({"seed": 0})
+    with new_run(run, "run") as writer:
+        writer.write_config("epochs: 3\n")
+        writer.write_resolved("epochs: 3\nseed: 0\n")
+        writer.write_environment({"seed": 0})
         done.begin()
-        go_on(draft, done, ends_after)
+        go_on(writer, done, ends_after)
 
 
 def resume(run, done):
-    with unfinished_run(run) as draft:
-        go_on(draft, done)
+    with unfinished_run(run) as writer:
+        go_on(writer, done)
 
 
-def go_on(draft, done, ends_after=EPOCHS):
-    for epoch in range(newest(draft) + 1, EPOCHS + 1):
-        draft.log("epoch", epoch=epoch)
-        store(draft, epoch)
+def go_on(writer, done, ends_after=EPOCHS):
+    for epoch in range(newest(writer) + 1, EPOCHS + 1):
+        writer.log("epoch", epoch=epoch)
+        store(writer, epoch)
         done.store(epoch)
         if ends_after == epoch < EPOCHS:
             raise KeyboardInterrupt
-    draft.write_encoding("{}\n")
-    draft.write_weights({"output/kernel": np.full(50, EPOCHS, np.float32)})
-    draft.write_history({"loss": [0.5] * EPOCHS})
-    with draft.model_file() as path:
+    writer.write_encoding("{}\n")
+    writer.write_weights({"output/kernel": np.full(50, EPOCHS, np.float32)})
+    writer.write_history({"loss": [0.5] * EPOCHS})
+    with writer.model_file() as path:
         path.write_bytes(b"a model")
-    draft.write_sample(pa.table({"row": [3, 4]}))
-    draft.write_metrics({"train": {"mse": 0.25}})
-    draft.write_predictions(pa.table({"row": [1, 2]}))
-    draft.write_baselines({"constant": {"train": {"mse": 0.5}}})
-    draft.write_evidence("{}\n")
-    draft.finish()
+    writer.write_sample(pa.table({"row": [3, 4]}))
+    writer.write_metrics({"train": {"mse": 0.25}})
+    writer.write_predictions(pa.table({"row": [1, 2]}))
+    writer.write_baselines({"constant": {"train": {"mse": 0.5}}})
+    writer.write_evidence("{}\n")
+    writer.finish()
     done.finish()
 
 
-def store(draft, epoch):
+def store(writer, epoch):
     arrays = {"model/0": np.full(100, epoch, np.float32)}
-    draft.write_checkpoint(Checkpoint(arrays, {"loss": [0.5] * epoch}))
+    writer.write_checkpoint(Checkpoint(arrays, {"loss": [0.5] * epoch}))
 
 
-def newest(draft):
+def newest(writer):
     """The epoch to go on from."""
-    checkpoint = draft.read_checkpoint(KINDS)
+    checkpoint = writer.read_checkpoint(KINDS)
     if checkpoint is None:
         return 0
     assert checkpoint.history["loss"] == [0.5] * int(checkpoint.arrays["model/0"][0])
@@ -147,10 +147,10 @@ def check_whole(run, undisturbed):
 def finish(run, done):
     """Goes on with what a crash has left, and holds it against what was done before."""
     try:
-        with unfinished_run(run) as draft:
-            assert done.stored <= newest(draft) <= done.stored + 1
+        with unfinished_run(run) as writer:
+            assert done.stored <= newest(writer) <= done.stored + 1
             assert not done.has_finished
-            go_on(draft, Done())
+            go_on(writer, Done())
     except RunError as error:
         if "is finished" in str(error):
             assert done.stored == EPOCHS

@@ -17,9 +17,9 @@ from dlcli.runs.manifest import FILE_NAMES
 
 
 def finish(folder, name="iris", base=Path("runs")):
-    with new_run(folder, name, base) as draft:
-        draft.finish()
-    return draft.path
+    with new_run(folder, name, base) as writer:
+        writer.finish()
+    return writer.path
 
 
 def test_runs_of_one_name_are_numbered_from_the_second(tmp_path):
@@ -35,8 +35,8 @@ def test_a_number_that_is_free_again_is_used(tmp_path):
 
 def test_runs_lie_in_the_current_folder_unless_told_otherwise(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with new_run(None, "iris") as draft:
-        draft.finish()
+    with new_run(None, "iris") as writer:
+        writer.finish()
     assert (tmp_path / "runs" / "iris" / "manifest.json").is_file()
 
 
@@ -107,26 +107,26 @@ def test_a_name_has_up_to_64_characters(tmp_path):
 
 @pytest.mark.parametrize("exception", [ValueError, OSError, KeyboardInterrupt, SystemExit])
 def test_any_exception_leaves_nothing_behind(tmp_path, exception):
-    with pytest.raises(exception), new_run(None, "iris", tmp_path / "runs") as draft:
-        draft.write_config("epochs: 1\n")
-        draft.log("start")
+    with pytest.raises(exception), new_run(None, "iris", tmp_path / "runs") as writer:
+        writer.write_config("epochs: 1\n")
+        writer.log("start")
         raise exception
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("exception", [ValueError, OSError, KeyboardInterrupt, SystemExit])
 def test_a_run_that_is_finished_stays_whatever_comes_after(tmp_path, exception):
-    with pytest.raises(exception) as caught, new_run(tmp_path / "run", "iris") as draft:
-        begin(draft)
-        draft.finish()
+    with pytest.raises(exception) as caught, new_run(tmp_path / "run", "iris") as writer:
+        begin(writer)
+        writer.finish()
         raise exception
     assert not hasattr(caught.value, "__notes__")
     open_run(tmp_path / "run").verify()
 
 
 def test_a_run_that_is_not_finished_leaves_nothing_behind(tmp_path):
-    with new_run(tmp_path / "a" / "run", "iris") as draft:
-        draft.write_config("epochs: 1\n")
+    with new_run(tmp_path / "a" / "run", "iris") as writer:
+        writer.write_config("epochs: 1\n")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -148,9 +148,9 @@ def test_processes_at_the_same_time_never_share_a_folder(tmp_path):
         "import sys, pathlib\n"
         "from dlcli.runs import new_run\n"
         "for _ in range(30):\n"
-        "    with new_run(None, 'iris', pathlib.Path(sys.argv[1])) as draft:\n"
-        "        print(draft.path.name)\n"
-        "        draft.finish()\n"
+        "    with new_run(None, 'iris', pathlib.Path(sys.argv[1])) as writer:\n"
+        "        print(writer.path.name)\n"
+        "        writer.finish()\n"
     )
     command = [sys.executable, "-c", program, str(tmp_path / "runs")]
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
@@ -171,18 +171,18 @@ def test_no_file_of_a_run_is_named_like_a_temporary_one():
     assert not any(name.startswith(".") for name in FILE_NAMES)
 
 
-def begin(draft):
+def begin(writer):
     """Stores what it takes to go on."""
-    draft.write_config("epochs: 1\n")
-    draft.write_resolved("epochs: 1\n")
-    draft.write_environment({})
-    draft.write_checkpoint(Checkpoint({"model/0": np.zeros(2)}, {"loss": [0.5]}))
+    writer.write_config("epochs: 1\n")
+    writer.write_resolved("epochs: 1\n")
+    writer.write_environment({})
+    writer.write_checkpoint(Checkpoint({"model/0": np.zeros(2)}, {"loss": [0.5]}))
 
 
 @pytest.mark.parametrize("exception", [ValueError, OSError, MemoryError, KeyboardInterrupt])
 def test_a_run_that_can_go_on_stays_and_the_exception_says_how(tmp_path, exception):
-    with pytest.raises(exception) as caught, new_run(tmp_path / "run", "iris") as draft:
-        begin(draft)
+    with pytest.raises(exception) as caught, new_run(tmp_path / "run", "iris") as writer:
+        begin(writer)
         raise exception
     way_on = f"go on with: dlcli train --resume {tmp_path / 'run'}"
     assert caught.value.__notes__ == [way_on]
@@ -192,18 +192,18 @@ def test_a_run_that_can_go_on_stays_and_the_exception_says_how(tmp_path, excepti
 
 
 def test_a_run_that_is_not_worth_it_goes(tmp_path):
-    with pytest.raises(ValueError), new_run(tmp_path / "run", "iris") as draft:  # noqa: PT011
-        begin(draft)
-        draft.worthless = True
+    with pytest.raises(ValueError), new_run(tmp_path / "run", "iris") as writer:  # noqa: PT011
+        begin(writer)
+        writer.not_resumable = True
         raise ValueError
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_run_that_is_finished_keeps_neither_checkpoint_nor_lock(tmp_path):
-    with new_run(tmp_path / "run", "iris") as draft:
-        begin(draft)
-        draft.finish()
-    assert sorted(path.name for path in draft.path.iterdir()) == [
+    with new_run(tmp_path / "run", "iris") as writer:
+        begin(writer)
+        writer.finish()
+    assert sorted(path.name for path in writer.path.iterdir()) == [
         "config.yaml",
         "environment.json",
         "manifest.json",
@@ -212,8 +212,8 @@ def test_a_run_that_is_finished_keeps_neither_checkpoint_nor_lock(tmp_path):
 
 
 def test_what_lies_in_a_folder_and_will_not_do_is_no_reason_to_try_again(tmp_path):
-    with pytest.raises(KeyboardInterrupt), new_run(tmp_path / "run", "run") as draft:
-        begin(draft)
+    with pytest.raises(KeyboardInterrupt), new_run(tmp_path / "run", "run") as writer:
+        begin(writer)
         raise KeyboardInterrupt
     with pytest.raises(RunError) as caught, unfinished_run(tmp_path / "run"):
         raise RunError("is of another config")

@@ -9,13 +9,13 @@ import pyarrow as pa
 import pytest
 
 from dlcli.errors import RunError
-from dlcli.runs import StoredPart
+from dlcli.runs import PartialResult
 from dlcli.runs.kinds import begun_kind
-from dlcli.runs.parts import read_part, read_plan, remove_parts, write_part, write_plan
+from dlcli.runs.parts import read_partial_result, read_plan, remove_partial_results, write_partial_result, write_plan
 
 CONFIG = "c" * 64
 TABLE = pa.table({"row": [1, 3], "prediction": [0.5, 1e-300]})
-PART = StoredPart('{"fold": 1}', TABLE)
+PART = PartialResult('{"fold": 1}', TABLE)
 WAY_OUT = "restore the run from a copy, or train it again"
 
 
@@ -25,13 +25,13 @@ def run(tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()
     write_plan(folder, {"folds": 2})
-    write_part(folder, 1, PART, CONFIG)
+    write_partial_result(folder, 1, PART, CONFIG)
     return folder
 
 
 def refused(run, number=1, config=CONFIG):
     with pytest.raises(RunError) as caught:
-        read_part(run, number, config)
+        read_partial_result(run, number, config)
     return str(caught.value), getattr(caught.value, "__notes__", [])
 
 
@@ -43,27 +43,27 @@ def test_a_folder_with_a_plan_is_one_of_a_cross_validation(tmp_path):
 
 
 def test_what_is_written_is_read(run):
-    part = read_part(run, 1, CONFIG)
+    part = read_partial_result(run, 1, CONFIG)
     assert part.result == PART.result
     assert part.predictions.equals(TABLE)
 
 
 def test_a_part_without_predictions_has_none(run):
-    write_part(run, 2, StoredPart("{}"), CONFIG)
-    assert read_part(run, 2, CONFIG) == StoredPart("{}", None)
+    write_partial_result(run, 2, PartialResult("{}"), CONFIG)
+    assert read_partial_result(run, 2, CONFIG) == PartialResult("{}", None)
 
 
 def test_a_part_that_is_not_finished_is_none(run):
-    assert read_part(run, 2, CONFIG) is None
+    assert read_partial_result(run, 2, CONFIG) is None
 
 
 def test_what_a_crash_left_half_written_is_none_and_in_nobody_s_way(run):
     half = run / "folds" / ".2.partial"
     half.mkdir()
     (half / "result.json").write_text("{")
-    assert read_part(run, 2, CONFIG) is None
-    write_part(run, 2, PART, CONFIG)
-    assert read_part(run, 2, CONFIG).result == PART.result
+    assert read_partial_result(run, 2, CONFIG) is None
+    write_partial_result(run, 2, PART, CONFIG)
+    assert read_partial_result(run, 2, CONFIG).result == PART.result
     assert sorted(os.listdir(run / "folds")) == ["1", "2", "plan.json"]
 
 
@@ -89,7 +89,7 @@ def test_a_file_that_has_changed_is_refused(run, name):
 
 
 def test_a_seal_that_tells_of_no_result_is_refused(run):
-    write_part(run, 1, PART, CONFIG)
+    write_partial_result(run, 1, PART, CONFIG)
     path = run / "folds" / "1" / "part.json"
     fields = json.loads(path.read_text())
     del fields["files"]["result.json"]
@@ -109,7 +109,7 @@ def test_nothing_is_written_through_a_link(run, tmp_path):
     (run / "folds").rename(tmp_path / "elsewhere")
     (run / "folds").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(RunError):
-        write_part(run, 2, PART, CONFIG)
+        write_partial_result(run, 2, PART, CONFIG)
     assert sorted(os.listdir(tmp_path / "elsewhere")) == ["1", "plan.json"]
 
 
@@ -121,5 +121,5 @@ def test_a_plan_that_is_no_object_is_refused(run):
 
 
 def test_all_parts_are_removed_at_the_end(run):
-    remove_parts(run)
+    remove_partial_results(run)
     assert os.listdir(run) == []

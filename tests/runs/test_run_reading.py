@@ -53,24 +53,24 @@ READERS = {
 @pytest.fixture
 def folder(tmp_path):
     """A finished run with every file of the format."""
-    with new_run(tmp_path / "run", "run") as draft:
-        draft.write_config("epochs: 1\n")
-        draft.write_resolved("epochs: 1\nseed: 0\n")
-        draft.write_encoding('{"classes": ["ä"]}\n')
+    with new_run(tmp_path / "run", "run") as writer:
+        writer.write_config("epochs: 1\n")
+        writer.write_resolved("epochs: 1\nseed: 0\n")
+        writer.write_encoding('{"classes": ["ä"]}\n')
         weights = {"output/kernel": [[1], [2]], "output/bias": [0.5]}
-        draft.write_weights({name: np.array(w, np.float32) for name, w in weights.items()})
-        with draft.model_file() as path:
+        writer.write_weights({name: np.array(w, np.float32) for name, w in weights.items()})
+        with writer.model_file() as path:
             path.write_bytes(b"a model")
-        draft.write_metrics({"test": {"accuracy": 0.5, "auc": None, "confusion": [[1, 0], [1, 0]]}})
-        draft.write_history({"loss": [0.5, 0.25]})
-        draft.write_baselines({"constant": {"test": {"accuracy": 0.25}}})
-        draft.write_predictions(pa.table({"row": [1]}))
-        draft.write_sample(pa.table({"row": [2]}))
-        draft.write_evidence('{"rows": {}}')
-        draft.log("start", seed=0)
-        draft.write_environment({"seed": 0})
-        draft.finish()
-    return draft.path
+        writer.write_metrics({"test": {"accuracy": 0.5, "auc": None, "confusion": [[1, 0], [1, 0]]}})
+        writer.write_history({"loss": [0.5, 0.25]})
+        writer.write_baselines({"constant": {"test": {"accuracy": 0.25}}})
+        writer.write_predictions(pa.table({"row": [1]}))
+        writer.write_sample(pa.table({"row": [2]}))
+        writer.write_evidence('{"rows": {}}')
+        writer.log("start", seed=0)
+        writer.write_environment({"seed": 0})
+        writer.finish()
+    return writer.path
 
 
 def seal(folder, **changes):
@@ -92,9 +92,9 @@ def forge(folder, name, content):
 
 
 def finish(base, name, created):
-    with new_run(None, name, base) as draft:
-        draft.finish()
-    seal(draft.path, created=created)
+    with new_run(None, name, base) as writer:
+        writer.finish()
+    seal(writer.path, created=created)
 
 
 def test_everything_that_was_written_is_read_back(folder):
@@ -231,8 +231,8 @@ def test_files_that_the_manifest_does_not_name_are_never_opened(folder):
 
 
 def test_a_file_of_the_format_that_the_run_does_not_have_is_not_opened(tmp_path):
-    with new_run(tmp_path / "run", "run") as draft:
-        draft.finish()
+    with new_run(tmp_path / "run", "run") as writer:
+        writer.finish()
     (tmp_path / "run" / "history.csv").write_text("epoch,loss\n1,0.5\n")
     with pytest.raises(RunError, match=r"history\.csv: is not part of this run"):
         open_run(tmp_path / "run").read_history()

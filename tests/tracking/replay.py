@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from dlcli.runs import Draft
+from dlcli.runs import RunWriter
 from dlcli.tracking import tracked
 
 RESOLVED = """\
@@ -27,14 +27,14 @@ ENVIRONMENT = {
 METRICS = {"train": {"mse": 0.5, "r2": None}, "validation": {"mse": 0.75}, "test": {"mse": 1.5}}
 
 
-def make_folder(path: Path) -> Draft:
+def make_folder(path: Path) -> RunWriter:
     """A run folder as it is when training begins."""
     path.mkdir(parents=True)
-    draft = Draft(path)
-    draft.write_config(RESOLVED)
-    draft.write_resolved(RESOLVED)
-    draft.write_environment(ENVIRONMENT)
-    return draft
+    writer = RunWriter(path)
+    writer.write_config(RESOLVED)
+    writer.write_resolved(RESOLVED)
+    writer.write_environment(ENVIRONMENT)
+    return writer
 
 
 def run_event(folder):

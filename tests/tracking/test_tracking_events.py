@@ -54,9 +54,9 @@ def recorder(monkeypatch):
 
 
 def test_a_tracker_is_told_of_a_training_and_others_where_it_tracks(recorder, tmp_path):
-    draft = make_folder(tmp_path / "run")
-    draft.finish()
-    folder = draft.path
+    writer = make_folder(tmp_path / "run")
+    writer.finish()
+    folder = writer.path
     told = replay("any", [run_event(folder), epoch(1, loss=0.5), trained(1), result(folder, 1)])
     assert recorder.told == [
         ("begin", folder),

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dlcli.errors import DivergenceError, Interrupted, UsageError
-from dlcli.runs import Draft
+from dlcli.runs import RunWriter
 from dlcli.tracking import mlflow_store, packages
 from dlcli.tracking.mlflow_store import connect, patience
 from tests.tracking.replay import epoch, make_folder, replay, result, resumed, run_event, trained
@@ -335,7 +335,7 @@ def test_without_any_setting_it_is_a_database_in_the_current_folder(monkeypatch)
     pytest.importorskip("sqlalchemy", reason="of the extra mlflow")
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     monkeypatch.delenv("MLFLOW_ALLOW_FILE_STORE")
-    Draft(RUN).finish()
+    RunWriter(RUN).finish()
     told = story(epoch(1, loss=0.5), trained(1), result(RUN, 1))
     look = f"mlflow ui --backend-store-uri sqlite:///{Path('mlflow.db').absolute()}"
     assert told[0][1]["look"].removeprefix("pipx run ") == look

@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import model_validator
 
-from dlcli.config import Boolean, Refuse
+from dlcli.config import Boolean, ErrorIfMissing
 from dlcli.encoding.columns.filled import FilledColumn, present_values, wants_indicator
 from dlcli.encoding.inputs import Matrix
 from dlcli.encoding.layout import Block
@@ -45,6 +45,6 @@ def fit_boolean(column: str, feature: Boolean, train: Table) -> BooleanEncoder:
     return BooleanEncoder(
         column=column,
         missing_share=1 - len(present) / len(values),
-        fill=None if isinstance(feature.missing, Refuse) else float(present.mean() > 0.5),
+        fill=None if isinstance(feature.missing, ErrorIfMissing) else float(present.mean() > 0.5),
         indicator=wants_indicator(feature.missing, len(present) < len(values)),
     )

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import PositiveInt, model_validator
 
-from dlcli.config import Categorical, Embedding, MostFrequentCategory, OwnCategory
+from dlcli.config import Categorical, Embedding, MissingCategory, MostFrequentCategory
 from dlcli.encoding.columns.column import NO_VALUE, DenseEncoder, refuse_gaps
 from dlcli.encoding.inputs import Matrix
 from dlcli.encoding.layout import Block, EmbeddingTable
@@ -146,7 +146,7 @@ def fit_categorical(
     counts = np.bincount(codes[codes >= 0], minlength=len(texts))
     kept = _kept(column, feature, counts, texts, train)
     gaps = int((codes < 0).sum())
-    own = isinstance(feature.missing, OwnCategory)
+    own = isinstance(feature.missing, MissingCategory)
     fill = kept[0] if isinstance(feature.missing, MostFrequentCategory) else None
     one_hot = OneHotEncoder(
         column=column,

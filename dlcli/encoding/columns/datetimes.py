@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AwareDatetime, Field, model_validator
 
-from dlcli.config import Datetime, Part, Refuse, Standard, format_fault, zone_fault
+from dlcli.config import Datetime, ErrorIfMissing, Part, Standard, format_error, time_zone_error
 from dlcli.encoding.columns.column import DenseEncoder, no_value, refuse_gaps
 from dlcli.encoding.columns.filled import wants_indicator
 from dlcli.encoding.inputs import Matrix
@@ -72,7 +72,7 @@ class DatetimeEncoder(DenseEncoder):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        faults = [*map(format_fault, self.formats), zone_fault(self.timezone)]
+        faults = [*map(format_error, self.formats), time_zone_error(self.timezone)]
         for fault in filter(None, faults):
             raise ValueError(fault)
         if len(set(self.parts)) < len(self.parts):
@@ -283,7 +283,7 @@ def fit_datetime(column: str, feature: Datetime, train: Table) -> DatetimeEncode
         elapsed=fit_scaling(Standard(), days) if "elapsed" in parts else None,
         earliest=_moment(present[0]),
         latest=_moment(present[-1]),
-        fill=None if isinstance(feature.missing, Refuse) else _moment(_median(present)),
+        fill=None if isinstance(feature.missing, ErrorIfMissing) else _moment(_median(present)),
         indicator=wants_indicator(feature.missing, bool(times.missing.any())),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.config import ConstantValue, Mean, Median, MostFrequent, NumericMissing, Refuse
+from dlcli.config import ConstantValue, ErrorIfMissing, Mean, Median, MostFrequent, NumericMissing
 from dlcli.encoding.columns.column import DenseEncoder, no_value, refuse_gaps
 from dlcli.encoding.inputs import Matrix
 from dlcli.preprocessing import Findings, Floats
@@ -84,6 +84,6 @@ def wants_indicator(policy: NumericMissing | MostFrequent, has_gaps: bool) -> bo
     An input that is 0 in every training row would keep its random first weights, and add noise to
     the first row with a gap; so `auto` makes one only where there were gaps to learn from.
     """
-    if isinstance(policy, Refuse):
+    if isinstance(policy, ErrorIfMissing):
         return False
     return has_gaps if policy.indicator == "auto" else policy.indicator

@@ -14,7 +14,7 @@ from dlcli.pipeline.pool import Pool
 from dlcli.pipeline.selection import FoldResult
 from dlcli.pipeline.selection.part import Part
 from dlcli.prediction import KeptColumns
-from dlcli.runs import Draft, StoredPart, malformed
+from dlcli.runs import PartialResult, RunWriter, malformed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -40,27 +40,29 @@ class Finished:
     error: ConfigError | DataError | None = None
     """What its rows have that it can't be trained or judged with; not kept."""
 
-    def store(self, draft: Draft, each: Round) -> None:
+    def store(self, writer: RunWriter, each: Round) -> None:
         """Keeps it in the run folder."""
         kept = _Kept(result=self.result, constant=self.constant)
-        draft.write_part(each.number, StoredPart(kept.model_dump_json(), self.predictions))
+        writer.write_partial_result(
+            each.number, PartialResult(kept.model_dump_json(), self.predictions)
+        )
 
 
-def read_finished(draft: Draft, each: Round, pool: Pool) -> Finished | None:
+def read_finished(writer: RunWriter, each: Round, pool: Pool) -> Finished | None:
     """What a fold came to; `None` if it isn't finished.
 
     Args:
-        draft: the run folder, which a stranger may have made.
+        writer: the run folder, which a stranger may have made.
         each: the fold.
         pool: all rows but those of the test split.
 
     Raises:
         RunError: if it is damaged, or of other rows.
     """
-    stored = draft.read_part(each.number)
+    stored = writer.read_partial_result(each.number)
     if stored is None:
         return None
-    place = f"{draft.path}: what is kept of {_name(each)}"
+    place = f"{writer.path}: what is kept of {_name(each)}"
     try:
         kept = _Kept.model_validate_json(stored.result)
     except ValidationError as error:

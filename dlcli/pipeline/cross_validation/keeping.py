@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from dlcli.errors import Interrupted, plural
 from dlcli.pipeline.keeping import Interruptible
-from dlcli.runs import Draft, resume_command
+from dlcli.runs import RunWriter, resume_command
 
 
 class FoldKeeper(Interruptible):
     """Ends the training of a fold when it is told to, and keeps nothing of it.
 
     Args:
-        draft: the run.
+        writer: the run.
         folds: how many there are over all repeats.
     """
 
-    def __init__(self, draft: Draft, folds: int) -> None:
-        super().__init__(draft, 0)
+    def __init__(self, writer: RunWriter, folds: int) -> None:
+        super().__init__(writer, 0)
         self.finished = 0
         """How many folds are kept."""
         self._folds = folds
@@ -24,7 +24,7 @@ class FoldKeeper(Interruptible):
     def _end_if_told(self) -> None:
         if self.signal is None:
             return
-        self._draft.has_parts = True  # what was planned is enough to go on from
+        self._writer.has_partial_results = True  # what was planned is enough to go on from
         done = f"after {self.finished:,} of {plural(self._folds, 'fold')}"
-        way_on = f"go on with: {resume_command(self._draft.path)}"
+        way_on = f"go on with: {resume_command(self._writer.path)}"
         raise Interrupted(f"{self.signal.name} {done}; {way_on}", self.signal)

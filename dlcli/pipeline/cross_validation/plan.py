@@ -7,7 +7,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dlcli.errors import RunError
-from dlcli.runs import Draft, malformed
+from dlcli.runs import RunWriter, malformed
 
 MOST = 100_000
 """Most folds, and most repeats."""
@@ -31,14 +31,14 @@ class Plan(BaseModel):
         return self.folds * self.repeats
 
     @classmethod
-    def of(cls, draft: Draft) -> Self:
+    def of(cls, writer: RunWriter) -> Self:
         """That of a cross-validation that goes on.
 
         Raises:
             RunError: if it is damaged.
         """
         try:
-            return cls.model_validate(draft.read_plan())
+            return cls.model_validate(writer.read_plan())
         except ValidationError as error:
             message = f"its plan {malformed(error)}"
-            raise RunError(f"{draft.path}: {message}; begin it again") from None
+            raise RunError(f"{writer.path}: {message}; begin it again") from None

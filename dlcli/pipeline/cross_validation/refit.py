@@ -18,7 +18,7 @@ from dlcli.errors import DivergenceError, OutOfMemoryError
 from dlcli.pipeline.events import Events, Listener
 from dlcli.pipeline.inside import train_inside
 from dlcli.pipeline.selection.notes import REFIT_FAILED
-from dlcli.runs import Draft, Run
+from dlcli.runs import Run, RunWriter
 
 NAME = "refit"
 """The run folder within that of the cross-validation."""
@@ -79,11 +79,11 @@ def _reached(schedule: PiecewiseConstant, epochs: int) -> Schedule:
     return PiecewiseConstant(boundaries=boundaries, values=values)
 
 
-def refit(draft: Draft, events: Events, listener: Listener) -> Run | None:
+def refit(writer: RunWriter, events: Events, listener: Listener) -> Run | None:
     """Trains what `refit.yaml` says as the run `refit/`, or goes on with it.
 
     Args:
-        draft: the cross-validation.
+        writer: the cross-validation.
         events: are told if it fails.
         listener: is told of each epoch, of which the run's own log tells, too.
 
@@ -94,14 +94,14 @@ def refit(draft: Draft, events: Events, listener: Listener) -> Run | None:
         Interrupted: if a signal has come; its message says how the cross-validation goes on.
         DlcliError: of the kind that fits.
     """
-    file = load_config(draft.path / "refit.yaml")
+    file = load_config(writer.path / "refit.yaml")
 
     def pass_on(event: str, fields: dict[str, object]) -> None:
         if event in ("epoch", "trained"):
             listener(event, fields)
 
     try:
-        return train_inside(draft.path, NAME, file, pass_on)
+        return train_inside(writer.path, NAME, file, pass_on)
     except (DivergenceError, OutOfMemoryError) as error:
         traceback.clear_frames(error.__traceback__)  # they hold what takes up the memory
         gc.collect()

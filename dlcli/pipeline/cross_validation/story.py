@@ -29,7 +29,7 @@ from dlcli.pipeline.preparation import Prepared, settle
 from dlcli.pipeline.resolution import moved_config
 from dlcli.pipeline.selection import CrossValidation
 from dlcli.pipeline.workbench import Workbench
-from dlcli.runs import Draft, Run, new_run, unfinished_run
+from dlcli.runs import Run, RunWriter, new_run, unfinished_run
 from dlcli.splitting import Split
 
 _TOLD = (
@@ -66,13 +66,13 @@ def cross_validate(
     with file.located():
         stamps = stamps_of(file)
         made = _make_ready(file, plan, events)
-        with new_run(output, cv_name(file.name)) as draft:
-            events.log_to(draft)
-            draft.write_plan(plan.model_dump())
-            resolved = _resolved(file, made, draft.path)
-            write_origin(draft, file, resolved, made.bench.device, made.images)
+        with new_run(output, cv_name(file.name)) as writer:
+            events.log_to(writer)
+            writer.write_plan(plan.model_dump())
+            resolved = _resolved(file, made, writer.path)
+            write_origin(writer, file, resolved, made.bench.device, made.images)
             check_unchanged(stamps)
-            return _carry_out(draft, resolved, made, events, listener)
+            return _carry_out(writer, resolved, made, events, listener)
 
 
 def resume_cross_validation(run: Path, listener: Listener = lambda *_: None) -> Run:
@@ -89,17 +89,17 @@ def resume_cross_validation(run: Path, listener: Listener = lambda *_: None) -> 
         DlcliError: of the kind that fits; the run stays as it is then.
     """
     events = Events(listener)
-    with unfinished_run(run, "cv") as draft:
-        plan, file = Plan.of(draft), read_resolved(draft)
+    with unfinished_run(run, "cv") as writer:
+        plan, file = Plan.of(writer), read_resolved(writer)
         with file.located():
             stamps = stamps_of(file)
-            check_data(draft, file)
+            check_data(writer, file)
             made = _make_ready(file, plan, events)
             check_unchanged(stamps)
-            check_images(draft, made.images)
-            warn_of_changes(draft, file, made.bench.device, events)
-            events.log_to(draft)
-            return _carry_out(draft, file.config, made, events, listener)
+            check_images(writer, made.images)
+            warn_of_changes(writer, file, made.bench.device, events)
+            events.log_to(writer)
+            return _carry_out(writer, file.config, made, events, listener)
 
 
 def cv_name(name: str) -> str:
@@ -162,28 +162,28 @@ def _resolved(file: ConfigFile, made: _Ready, folder: Path) -> Config:
 
 
 def _carry_out(
-    draft: Draft, resolved: Config, made: _Ready, events: Events, listener: Listener
+    writer: RunWriter, resolved: Config, made: _Ready, events: Events, listener: Listener
 ) -> Run:
     """Trains, judges and stores."""
-    events.emit("run", folder=str(draft.path))
+    events.emit("run", folder=str(writer.path))
     first = made.first
     folds = Folds(resolved, made.rounds, made.bench, first.head.metrics, listener)
-    finished = train_folds(folds, draft, events)
+    finished = train_folds(folds, writer, events)
     asked = Asked(
         *(made.name, made.plan, resolved.seed, made.pool),
         *(first.head, first.encoding.target, resolved.early_stopping),
     )
-    place = str(draft.path)
+    place = str(writer.path)
     found = put_together(asked, finished, place)
-    draft.write_predictions(all_predictions(finished, place))
-    draft.write_cross_validation(found.model_dump_json())
-    refitted = _refitted(draft, resolved, made.plan, found, events, listener)
-    events.emit("result", **_told(draft, found, refitted))
-    return draft.finish("cv")
+    writer.write_predictions(all_predictions(finished, place))
+    writer.write_cross_validation(found.model_dump_json())
+    refitted = _refitted(writer, resolved, made.plan, found, events, listener)
+    events.emit("result", **_told(writer, found, refitted))
+    return writer.finish("cv")
 
 
 def _refitted(
-    draft: Draft,
+    writer: RunWriter,
     resolved: Config,
     plan: Plan,
     found: CrossValidation,
@@ -194,15 +194,15 @@ def _refitted(
     if found.best_epochs is None:
         return None
     config = refit_config(resolved, found.best_epochs, events)
-    draft.write_refit(dump_config(config))
-    return refit(draft, events, listener) if plan.refit else None
+    writer.write_refit(dump_config(config))
+    return refit(writer, events, listener) if plan.refit else None
 
 
-def _told(draft: Draft, found: CrossValidation, refitted: Run | None) -> dict[str, object]:
+def _told(writer: RunWriter, found: CrossValidation, refitted: Run | None) -> dict[str, object]:
     """The result, for JSON."""
     told = found.model_dump(mode="json", include={*_TOLD, "pooled"})
     return {
-        "run": str(draft.path),
+        "run": str(writer.path),
         "metrics": told.pop("pooled"),
         **told,
         "refit": None if refitted is None else str(refitted.path),

@@ -17,7 +17,7 @@ from dlcli.pipeline.cross_validation.rounds import Round
 from dlcli.pipeline.events import Events, Listener
 from dlcli.pipeline.preparation import settle
 from dlcli.pipeline.workbench import Part, Workbench
-from dlcli.runs import Draft
+from dlcli.runs import RunWriter
 from dlcli.splitting import Split
 
 SECONDS = 0.2
@@ -38,12 +38,12 @@ class Folds:
     """Is told how far each has come, of which no log tells."""
 
 
-def train_folds(folds: Folds, draft: Draft, events: Events) -> list[Finished]:
+def train_folds(folds: Folds, writer: RunWriter, events: Events) -> list[Finished]:
     """Trains all folds that are not finished yet.
 
     Args:
         folds: what to train.
-        draft: the run folder, which keeps what each came to.
+        writer: the run folder, which keeps what each came to.
         events: are told of each.
 
     Returns:
@@ -54,8 +54,8 @@ def train_folds(folds: Folds, draft: Draft, events: Events) -> list[Finished]:
         ConfigError, DataError, DivergenceError: if none could be trained.
         DlcliError: of the kind that fits.
     """
-    pool, keeper = folds.bench.pool, FoldKeeper(draft, len(folds.rounds))
-    found = {each.number: read_finished(draft, each, pool) for each in folds.rounds}
+    pool, keeper = folds.bench.pool, FoldKeeper(writer, len(folds.rounds))
+    found = {each.number: read_finished(writer, each, pool) for each in folds.rounds}
     keeper.finished = sum(each is not None for each in found.values())
     if keeper.finished:
         events.emit("kept", folds=keeper.finished, of=len(found))
@@ -63,12 +63,12 @@ def train_folds(folds: Folds, draft: Draft, events: Events) -> list[Finished]:
         for each in folds.rounds:
             if found[each.number] is None:
                 finished = _train(folds, each, keeper)
-                finished.store(draft, each)
+                finished.store(writer, each)
                 keeper.finished += 1
                 events.emit("fold", **_told(finished, folds))
                 found[each.number] = finished
     results = [fold for each in folds.rounds if (fold := found[each.number]) is not None]
-    _refuse_failures(results, draft)
+    _refuse_failures(results, writer)
     return results
 
 
@@ -122,7 +122,7 @@ def _told(finished: Finished, folds: Folds) -> dict[str, object]:
     }
 
 
-def _refuse_failures(results: Sequence[Finished], draft: Draft) -> None:
+def _refuse_failures(results: Sequence[Finished], writer: RunWriter) -> None:
     """Refuses folds of which none could be trained.
 
     Raises:
@@ -131,7 +131,7 @@ def _refuse_failures(results: Sequence[Finished], draft: Draft) -> None:
     """
     if any(each.result.problem is None for each in results):
         return
-    draft.worthless = True  # it would end so again
+    writer.not_resumable = True  # it would end so again
     for each in results:
         if each.error is not None:
             raise each.error

@@ -30,7 +30,7 @@ from dlcli.pipeline.tuning.storage import kept_in
 from dlcli.pipeline.tuning.study import Study
 from dlcli.pipeline.tuning.work import Work
 from dlcli.pipeline.tuning.workers import threads_each, work_together
-from dlcli.runs import Draft, Run
+from dlcli.runs import Run, RunWriter
 
 
 class SearchEvents(Events):
@@ -44,11 +44,13 @@ class SearchEvents(Events):
             super().emit(event, **fields)
 
 
-def carry_out(draft: Draft, work: Work, known: Known, settings: Settings, events: Events) -> Run:
+def carry_out(
+    writer: RunWriter, work: Work, known: Known, settings: Settings, events: Events
+) -> Run:
     """Tries candidates, chooses, trains what was chosen, and stores it all.
 
     Args:
-        draft: the run folder, in which the search was begun.
+        writer: the run folder, in which the search was begun.
         work: what all trials have in common.
         known: what the folder knows of its study.
         settings: how it is carried out.
@@ -57,66 +59,68 @@ def carry_out(draft: Draft, work: Work, known: Known, settings: Settings, events
     Raises:
         DlcliError: of the kind that fits.
     """
-    events.emit("run", folder=str(draft.path))
-    site, study = _opened(draft, work, known, settings, events)
-    _try_all(draft, work, study, site, settings.jobs, events)
+    events.emit("run", folder=str(writer.path))
+    site, study = _opened(writer, work, known, settings, events)
+    _try_all(writer, work, study, site, settings.jobs, events)
     found = Found(study.plan, study.results(), study.default)
-    _check_any(draft, found)
-    configs = _write_found(draft, site.file, found)
+    _check_any(writer, found)
+    configs = _write_found(writer, site.file, found)
     begins = partial(_tell_finalist, events)
-    finals = train_finalists(draft.path, configs, work.goal.metric, events, begins)
+    finals = train_finalists(writer.path, configs, work.goal.metric, events, begins)
     found = replace(found, finalists=finals.finalists, notes=finals.notes)
     if settings.nested:
-        outer = _judge_search(draft, work, study, site, settings.jobs, events)
+        outer = _judge_search(writer, work, study, site, settings.jobs, events)
         loss = resolve_head(work.file.config, work.bench.pool.target).loss.name
         value = combine(outer, work.goal.metric, loss)
         found = replace(found, nested=outer, nested_value=value)
     search = found.document(work, seconds=site.budget.spent)
-    draft.write_search(search.model_dump_json())
-    events.emit("result", run=str(draft.path), **_result(search))
-    remove_lock(draft.path)
-    return draft.finish("tune")
+    writer.write_search(search.model_dump_json())
+    events.emit("result", run=str(writer.path), **_result(search))
+    remove_lock(writer.path)
+    return writer.finish("tune")
 
 
 def _opened(
-    draft: Draft, work: Work, known: Known, settings: Settings, events: Events
+    writer: RunWriter, work: Work, known: Known, settings: Settings, events: Events
 ) -> tuple[Site, Study]:
     """The study, in which is tried again what killed processes of this folder left."""
     if known.storage is None:
-        repair_journal(draft.path)
+        repair_journal(writer.path)
     threads = threads_each(work.file.config.threads, settings.jobs)
-    site = Site(draft.path, known.run, settings.storage, work.tune.time, threads=threads)
+    site = Site(writer.path, known.run, settings.storage, work.tune.time, threads=threads)
     study = site.study()
     study.agree(origin_of(site.file))
     study.mend(lambda worker: known.storage is None or worker.get("run") == known.run)
     ended = len(study.results())
-    draft.has_parts = study.default is not None or ended > 0
+    writer.has_partial_results = study.default is not None or ended > 0
     if ended:
         events.emit("earlier", trials=ended, of=study.plan.trials)
     return replace(site, spent=study.spent, began=time.time()), study
 
 
-def _try_all(draft: Draft, work: Work, study: Study, site: Site, jobs: int, events: Events) -> None:
+def _try_all(
+    writer: RunWriter, work: Work, study: Study, site: Site, jobs: int, events: Events
+) -> None:
     """Tries candidates, in this process or in several others."""
 
     def tell(event: str, fields: dict[str, object]) -> None:
-        draft.has_parts |= event in ("default", "trial")
+        writer.has_partial_results |= event in ("default", "trial")
         events.emit(event, **fields)
 
     def mend(process: int) -> None:
         lost = {"run": site.run, "name": worker_name(process)}  # other machines have such, too
         study.mend(lambda worker: worker == lost)
 
-    keeper = TrialKeeper(draft, lambda: len(study.results()))
+    keeper = TrialKeeper(writer, lambda: len(study.results()))
     if jobs > 1:
         with _told_alike(keeper):
-            work_together(partial(work_at, site), jobs, draft, tell, mend)
+            work_together(partial(work_at, site), jobs, writer, tell, mend)
             # A process that is killed before it has named itself leaves a trial to nobody; with all
             # processes of this folder ended, it is known to be theirs.
             while site.storage is None and study.mend(lambda _: True):
-                work_together(partial(work_at, site), jobs, draft, tell, mend)
+                work_together(partial(work_at, site), jobs, writer, tell, mend)
         return
-    with keeper.heeding_signals(), kept_in(draft.path, site.storage):
+    with keeper.heeding_signals(), kept_in(writer.path, site.storage):
         run_trials(work, study, site.budget, keeper, Events(tell))
 
 
@@ -131,7 +135,7 @@ def _told_alike(keeper: TrialKeeper) -> Iterator[None]:
         raise
 
 
-def _check_any(draft: Draft, found: Found) -> None:
+def _check_any(writer: RunWriter, found: Found) -> None:
     """Refuses a search of which nothing came, which leaves nothing to go on with.
 
     Raises:
@@ -139,24 +143,24 @@ def _check_any(draft: Draft, found: Found) -> None:
     """
     if found.best is not None:
         return
-    draft.worthless = True
+    writer.not_resumable = True
     failed = [trial.problem for trial in found.trials if trial.problem is not None]
     first = f"; the first: {failed[0]}" if failed else ""
     count = len(found.trials)
     raise TrainingError(f"none of {count} candidates could be trained to its end{first}")
 
 
-def _write_found(draft: Draft, file: ConfigFile, found: Found) -> dict[Name, ConfigFile]:
+def _write_found(writer: RunWriter, file: ConfigFile, found: Found) -> dict[Name, ConfigFile]:
     """Writes the configs that were found; gives those to train in full."""
     best, smallest = found.best, found.smallest
     assert best is not None and smallest is not None
-    configs: dict[Name, ConfigFile] = {"default": load_config(draft.resolved_path())}
+    configs: dict[Name, ConfigFile] = {"default": load_config(writer.resolved_path())}
     trials: dict[Literal["best", "smallest"], TrialResult] = {"best": best, "smallest": smallest}
     for name, trial in trials.items():
-        config = moved_config(candidate(file, trial.values), draft.path)
-        draft.write_found(name, dump_config(config))
+        config = moved_config(candidate(file, trial.values), writer.path)
+        writer.write_found_config(name, dump_config(config))
         if name == "best" or trial != best:
-            configs[name] = load_config(draft.path / f"{name}.yaml")
+            configs[name] = load_config(writer.path / f"{name}.yaml")
     return configs
 
 
@@ -165,13 +169,13 @@ def _tell_finalist(events: Events, name: Name) -> None:
 
 
 def _judge_search(
-    draft: Draft, work: Work, study: Study, site: Site, jobs: int, events: Events
+    writer: RunWriter, work: Work, study: Study, site: Site, jobs: int, events: Events
 ) -> tuple[NestedFold, ...]:
     """Judges the whole search, in this process or in several others first."""
     if jobs > 1:
-        judge_together(site, jobs, work, draft, lambda event, told: events.emit(event, **told))
-    keeper = TrialKeeper(draft, lambda: len(study.results()))
-    return judge_search(work, study.plan, draft, keeper, events)
+        judge_together(site, jobs, work, writer, lambda event, told: events.emit(event, **told))
+    keeper = TrialKeeper(writer, lambda: len(study.results()))
+    return judge_search(work, study.plan, writer, keeper, events)
 
 
 def _result(search: Search) -> dict[str, object]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from dlcli.errors import RunError, TrainingError
 from dlcli.pipeline.tuning.quiet import quiet_optuna
-from dlcli.runs import damaged, reason, sync
+from dlcli.runs import damaged, os_error_text, sync
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -47,7 +47,7 @@ def open_journal(folder: Path) -> BaseStorage:
         try:
             return JournalStorage(JournalFileBackend(str(path), _lock_of(path)))
         except OSError as error:
-            raise TrainingError(f"{path}: could not be stored: {reason(error)}") from error
+            raise TrainingError(f"{path}: could not be stored: {os_error_text(error)}") from error
         except Exception as error:  # whatever lines mean that somebody has written
             raise damaged(path, f"is no journal of Optuna's: {error!r}") from None
 

@@ -6,19 +6,19 @@ from collections.abc import Callable
 
 from dlcli.errors import Interrupted, plural
 from dlcli.pipeline.keeping import Interruptible
-from dlcli.runs import Draft, resume_command
+from dlcli.runs import RunWriter, resume_command
 
 
 class TrialKeeper(Interruptible):
     """Ends the training of a candidate when it is told to, and keeps nothing of it.
 
     Args:
-        draft: the run.
+        writer: the run.
         trials: how many have ended.
     """
 
-    def __init__(self, draft: Draft, trials: Callable[[], int]) -> None:
-        super().__init__(draft, 0)
+    def __init__(self, writer: RunWriter, trials: Callable[[], int]) -> None:
+        super().__init__(writer, 0)
         self._trials = trials
 
     def check(self) -> None:
@@ -32,7 +32,7 @@ class TrialKeeper(Interruptible):
     def _end_if_told(self) -> None:
         if self.signal is None:
             return
-        self._draft.has_parts = True
+        self._writer.has_partial_results = True
         done = plural(self._trials(), "trial")
-        way_on = f"go on with: {resume_command(self._draft.path)}"
+        way_on = f"go on with: {resume_command(self._writer.path)}"
         raise Interrupted(f"{self.signal.name} after {done}; {way_on}", self.signal)

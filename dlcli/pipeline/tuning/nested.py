@@ -34,7 +34,7 @@ from dlcli.pipeline.tuning.study import Study
 from dlcli.pipeline.tuning.work import Work, parts_of
 from dlcli.pipeline.tuning.workers import work_together
 from dlcli.pipeline.workbench import Part
-from dlcli.runs import FOLDS, Draft, StoredPart, locked, malformed
+from dlcli.runs import FOLDS, PartialResult, RunWriter, locked, malformed
 from dlcli.splitting import Split
 
 USUAL = 5
@@ -42,7 +42,7 @@ USUAL = 5
 
 
 def judge_search(
-    work: Work, plan: Plan, draft: Draft, keeper: TrialKeeper, events: Events
+    work: Work, plan: Plan, writer: RunWriter, keeper: TrialKeeper, events: Events
 ) -> tuple[NestedFold, ...]:
     """Searches anew without each outer fold in turn, and judges by its rows what was found.
 
@@ -54,7 +54,7 @@ def judge_search(
     Args:
         work: what all trials of the search have in common.
         plan: what they follow from.
-        draft: the run folder, which keeps what each outer fold came to.
+        writer: the run folder, which keeps what each outer fold came to.
         keeper: ends it when a signal comes.
         events: are told of each outer fold.
 
@@ -64,33 +64,35 @@ def judge_search(
         RunError: if what was kept is damaged.
     """
     found = []
-    _begin_parts(draft, work)
+    _begin_parts(writer, work)
     for outer in outer_folds(work):
-        kept = _read(draft, outer)
+        kept = _read(writer, outer)
         if kept is None:
             with keeper.heeding_signals():
                 kept = _searched(work, plan, outer, keeper)
-                _keep(draft, work, kept, events)
+                _keep(writer, work, kept, events)
         found.append(kept)
     return tuple(found)
 
 
-def judge_together(site: Site, jobs: int, work: Work, draft: Draft, listener: Listener) -> None:
+def judge_together(
+    site: Site, jobs: int, work: Work, writer: RunWriter, listener: Listener
+) -> None:
     """Has processes search without the outer folds, each at another; `judge_search` collects them.
 
     Args:
         site: where the search is carried out.
         jobs: how many processes there are.
         work: what all trials of the search have in common.
-        draft: the run folder, which keeps what each outer fold came to.
+        writer: the run folder, which keeps what each outer fold came to.
         listener: is told of each outer fold, and of processes that were lost.
 
     Raises:
         Interrupted: if a signal has come.
         DlcliError: of the kind that fits.
     """
-    _begin_parts(draft, work)
-    work_together(partial(judge_at, site), jobs, draft, listener)
+    _begin_parts(writer, work)
+    work_together(partial(judge_at, site), jobs, writer, listener)
 
 
 def judge_at(site: Site, listener: Listener) -> None:
@@ -104,18 +106,18 @@ def judge_at(site: Site, listener: Listener) -> None:
         Interrupted: if a signal has come.
         DlcliError: of the kind that fits.
     """
-    draft = Draft(site.folder)
+    writer = RunWriter(site.folder)
     file = site.file
     with file.located():
         quiet = Events(lambda *_: None)
         work, plan = Work.of(file, read_pool(file, quiet), quiet), Plan.of(file)
         for outer in outer_folds(work):
-            with _claimed(draft, outer) as is_mine:
-                if is_mine and _read(draft, outer) is None:
-                    keeper = TrialKeeper(draft, lambda: 0)
+            with _claimed(writer, outer) as is_mine:
+                if is_mine and _read(writer, outer) is None:
+                    keeper = TrialKeeper(writer, lambda: 0)
                     with keeper.heeding_signals():
                         found = _searched(work, plan, outer, keeper)
-                        _keep(draft, work, found, Events(listener))
+                        _keep(writer, work, found, Events(listener))
 
 
 def outer_folds(work: Work) -> tuple[Round, ...]:
@@ -191,12 +193,12 @@ def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def _read(draft: Draft, outer: Round) -> NestedFold | None:
+def _read(writer: RunWriter, outer: Round) -> NestedFold | None:
     """What an outer fold came to in an earlier process, if it was finished."""
-    stored = draft.read_part(outer.number)
+    stored = writer.read_partial_result(outer.number)
     if stored is None:
         return None
-    place = f"{draft.path}: what is kept of outer fold {outer.fold}"
+    place = f"{writer.path}: what is kept of outer fold {outer.fold}"
     try:
         found = NestedFold.model_validate_json(stored.result)
     except ValidationError as error:
@@ -206,24 +208,24 @@ def _read(draft: Draft, outer: Round) -> NestedFold | None:
     return found
 
 
-def _keep(draft: Draft, work: Work, found: NestedFold, events: Events) -> None:
-    draft.write_part(found.fold, StoredPart(found.model_dump_json()))
+def _keep(writer: RunWriter, work: Work, found: NestedFold, events: Events) -> None:
+    writer.write_partial_result(found.fold, PartialResult(found.model_dump_json()))
     folds = work.tune.folds or USUAL
     events.emit("nested", of=folds, **found.model_dump(mode="json"))
 
 
-def _begin_parts(draft: Draft, work: Work) -> None:
+def _begin_parts(writer: RunWriter, work: Work) -> None:
     """Makes the folder for what outer folds come to, or checks the one that is there."""
-    if os.path.lexists(draft.path / FOLDS):
-        draft.read_plan()
+    if os.path.lexists(writer.path / FOLDS):
+        writer.read_plan()
     else:
-        draft.write_plan({"folds": work.tune.folds or USUAL})
+        writer.write_plan({"folds": work.tune.folds or USUAL})
 
 
 @contextmanager
-def _claimed(draft: Draft, outer: Round) -> Iterator[bool]:
+def _claimed(writer: RunWriter, outer: Round) -> Iterator[bool]:
     """Takes an outer fold for this process, and says whether that went well: no other is at it."""
-    folder = draft.path / FOLDS / f".{outer.number}.held"
+    folder = writer.path / FOLDS / f".{outer.number}.held"
     folder.mkdir(exist_ok=True)
     with ExitStack() as stack:
         try:

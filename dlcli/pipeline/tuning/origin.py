@@ -18,7 +18,7 @@ from dlcli.pipeline.tuning.storage import masked
 from dlcli.runs import (
     LIMITS,
     STUDY,
-    Draft,
+    RunWriter,
     collect_environment,
     fingerprint,
     read_object,
@@ -60,23 +60,23 @@ class Known:
         )
 
     @classmethod
-    def of(cls, draft: Draft) -> Known:
+    def of(cls, writer: RunWriter) -> Known:
         """That of a search that goes on.
 
         Raises:
             RunError: if it is damaged.
         """
-        fields = read_object(draft.path / STUDY, LIMITS["study.json"])
+        fields = read_object(writer.path / STUDY, LIMITS["study.json"])
         try:
             known = cls(**{name: fields[name] for name in cls.__dataclass_fields__})
         except KeyError as error:
-            raise RunError(f"{draft.path / STUDY}: has no {error}; search again") from None
+            raise RunError(f"{writer.path / STUDY}: has no {error}; search again") from None
         texts = (known.study, known.run, known.storage or "")
         if not all(isinstance(each, str) for each in texts):
-            raise RunError(f"{draft.path / STUDY}: holds something else than names; search again")
+            raise RunError(f"{writer.path / STUDY}: holds something else than names; search again")
         return known
 
-    def check_named(self, url: str | None, draft: Draft) -> None:
+    def check_named(self, url: str | None, writer: RunWriter) -> None:
         """Refuses to go on anywhere else than where the search was begun.
 
         A storage that is shared has to be named again: its password isn't kept, and a folder may
@@ -87,14 +87,16 @@ class Known:
         """
         if self.storage is not None and url is None:
             shown = shlex.quote(self.storage)
-            way_out = f"name it again: {resume_command(draft.path)} --storage {shown}"
-            raise UsageError(f"{draft.path}: its trials are in a storage that is shared; {way_out}")
+            way_out = f"name it again: {resume_command(writer.path)} --storage {shown}"
+            raise UsageError(
+                f"{writer.path}: its trials are in a storage that is shared; {way_out}"
+            )
         if self.storage is None and url is not None:
-            raise UsageError(f"{draft.path}: its trials are in it; leave --storage out")
+            raise UsageError(f"{writer.path}: its trials are in it; leave --storage out")
 
-    def store(self, draft: Draft, origin: Mapping[str, object]) -> None:
+    def store(self, writer: RunWriter, origin: Mapping[str, object]) -> None:
         """Keeps it in the run folder, with what the search was begun with."""
-        draft.write_study({**self.__dict__, "origin": origin})
+        writer.write_study({**self.__dict__, "origin": origin})
 
 
 def origin_of(file: ConfigFile) -> dict[str, object]:
@@ -109,21 +111,21 @@ def origin_of(file: ConfigFile) -> dict[str, object]:
     }
 
 
-def write_origin(draft: Draft, file: ConfigFile, resolved: Config) -> None:
+def write_origin(writer: RunWriter, file: ConfigFile, resolved: Config) -> None:
     """Stores what the search is made from.
 
     Args:
-        draft: the run.
+        writer: the run.
         file: the config as given.
         resolved: the same with paths that lead to the same files from the run folder.
     """
-    draft.write_config(file.text)
-    draft.write_resolved(dump_config(resolved))
+    writer.write_config(file.text)
+    writer.write_resolved(dump_config(resolved))
     threads = resolved.threads if isinstance(resolved.threads, int) else os.cpu_count() or 1
     environment = collect_environment(
         seed=resolved.seed, threads=threads, device=resolved.device, data=data_files(file)
     )
-    draft.write_environment(environment)
+    writer.write_environment(environment)
 
 
 def _plain(config: Config) -> str:

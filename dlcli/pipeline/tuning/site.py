@@ -20,7 +20,7 @@ from dlcli.pipeline.tuning.running import run_trials
 from dlcli.pipeline.tuning.storage import kept_in, open_database
 from dlcli.pipeline.tuning.study import Study
 from dlcli.pipeline.tuning.work import Work, searched, steps_of
-from dlcli.runs import Draft
+from dlcli.runs import RunWriter
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Site:
         Raises:
             RunError: if it is damaged.
         """
-        file = read_resolved(Draft(self.folder))
+        file = read_resolved(RunWriter(self.folder))
         threads = file.config.threads if self.threads is None else self.threads
         return replace(file, config=file.config.model_copy(update={"threads": threads}))
 
@@ -86,6 +86,6 @@ def work_at(site: Site, listener: Listener) -> None:
     with file.located():
         work = Work.of(file, read_pool(file, quiet), quiet)
         study = site.study()
-        keeper = TrialKeeper(Draft(site.folder), lambda: len(study.results()))
+        keeper = TrialKeeper(RunWriter(site.folder), lambda: len(study.results()))
         with keeper.heeding_signals(), kept_in(site.folder, site.storage):
             run_trials(work, study, site.budget, keeper, Events(listener))

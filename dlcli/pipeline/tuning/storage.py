@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from dlcli.errors import TrainingError, UsageError
 from dlcli.pipeline.tuning.journal import JOURNAL
 from dlcli.pipeline.tuning.quiet import quiet_optuna
-from dlcli.runs import reason
+from dlcli.runs import os_error_text
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -109,7 +109,7 @@ def kept_in(folder: Path, url: str | None) -> Iterator[None]:
     except OSError as error:
         if url is not None or error.filename not in (None, str(folder / JOURNAL)):
             raise
-        message = f"{folder / JOURNAL}: could not be stored: {reason(error)}; make room"
+        message = f"{folder / JOURNAL}: could not be stored: {os_error_text(error)}; make room"
         raise TrainingError(message) from error
 
 

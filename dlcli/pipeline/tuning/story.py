@@ -51,12 +51,12 @@ def tune(
         stamps = stamps_of(file)
         work = _make_ready(file, events, nested=settings.nested)
         known = Known.begun(file, settings)
-        with new_run(output, tune_name(file.name)) as draft:
-            events.log_to(draft)
-            known.store(draft, origin_of(file))
-            write_origin(draft, file, moved_config(file, draft.path, keep_tune=True))
+        with new_run(output, tune_name(file.name)) as writer:
+            events.log_to(writer)
+            known.store(writer, origin_of(file))
+            write_origin(writer, file, moved_config(file, writer.path, keep_tune=True))
             check_unchanged(stamps)
-            return carry_out(draft, work, known, settings, events)
+            return carry_out(writer, work, known, settings, events)
 
 
 def resume_tuning(
@@ -78,17 +78,17 @@ def resume_tuning(
         DlcliError: of the kind that fits; the run stays as it is then.
     """
     events = SearchEvents(listener)
-    with unfinished_run(run, "tune") as draft:
-        known, file = Known.of(draft), read_resolved(draft)
-        known.check_named(settings.storage, draft)
+    with unfinished_run(run, "tune") as writer:
+        known, file = Known.of(writer), read_resolved(writer)
+        known.check_named(settings.storage, writer)
         with file.located():
             stamps = stamps_of(file)
-            check_data(draft, file)
+            check_data(writer, file)
             work = _make_ready(file, events, nested=known.nested)
             check_unchanged(stamps)
-            events.log_to(draft)
+            events.log_to(writer)
             settings = replace(settings, nested=known.nested)
-            return carry_out(draft, work, known, settings, events)
+            return carry_out(writer, work, known, settings, events)
 
 
 def tune_name(name: str) -> str:

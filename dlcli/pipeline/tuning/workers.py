@@ -17,7 +17,7 @@ from dlcli.errors import Interrupted, TrainingError, plural
 from dlcli.pipeline.events import Listener
 from dlcli.pipeline.keeping import Interruptible
 from dlcli.pipeline.tuning.worker import Failure, Work, Worker, signals_held_back
-from dlcli.runs import Draft, resume_command
+from dlcli.runs import RunWriter, resume_command
 
 _MOMENT = 0.1
 """Seconds from one look at signals to the next."""
@@ -28,7 +28,7 @@ _GRACE = 30.0
 def work_together(
     work: Work,
     jobs: int,
-    draft: Draft,
+    writer: RunWriter,
     listener: Listener,
     lost: Callable[[int], None] = lambda _: None,
 ) -> None:
@@ -37,7 +37,7 @@ def work_together(
     Args:
         work: what each does.
         jobs: how many there are.
-        draft: the run that they work for, which the caller holds.
+        writer: the run that they work for, which the caller holds.
         listener: is told what they tell, and of those that were lost.
         lost: is told the number of a process that was killed, or crashed, so that what it was at
             can be done by another; the others go on meanwhile.
@@ -47,14 +47,14 @@ def work_together(
         TrainingError: if all were killed.
         DlcliError: that has ended one of them; the others were ended, too.
     """
-    keeper = Interruptible(draft, 0)
+    keeper = Interruptible(writer, 0)
     crew = _Crew(work, jobs, keeper, listener, lost)
     try:
         with keeper.heeding_signals():
             crew.work()
     except Interrupted:
         assert keeper.signal is not None
-        way_on = f"; go on with: {resume_command(draft.path)}" if draft.can_go_on else ""
+        way_on = f"; go on with: {resume_command(writer.path)}" if writer.can_resume else ""
         raise Interrupted(f"{keeper.signal.name}{way_on}", keeper.signal) from None
 
 

@@ -9,19 +9,19 @@ from pathlib import Path
 
 from dlcli.errors import Interrupted
 from dlcli.pipeline.tuning.workers import work_together
-from dlcli.runs import Draft
+from dlcli.runs import RunWriter
 from tests.pipeline.tuning.crews import end_well
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)  # tests may run where it is ignored
     folder = Path(sys.argv[1])
-    draft = Draft(folder)
-    draft.has_parts = True
+    writer = RunWriter(folder)
+    writer.has_partial_results = True
     try:
         work_together(
             partial(end_well, folder),
             2,
-            draft,
+            writer,
             lambda event, fields: print(fields["process"], flush=True),
         )
     except Interrupted as error:

@@ -13,7 +13,7 @@ from dlcli.pipeline.tuning import course
 from dlcli.pipeline.tuning.attributes import worker_name
 from dlcli.pipeline.tuning.site import Site
 from dlcli.pipeline.tuning.study import Study
-from dlcli.runs import Draft
+from dlcli.runs import RunWriter
 from tests.pipeline.tuning.planned import came_to, plan
 
 NUMBER = 4711
@@ -36,7 +36,7 @@ def try_all(folder, study, together, monkeypatch, url=None):
     """Tries candidates in two processes, which do what `together` does."""
     monkeypatch.setattr(course, "work_together", together)
     site = Site(folder, study.run, url)
-    course._try_all(Draft(folder), None, study, site, 2, Events(lambda *_: None))
+    course._try_all(RunWriter(folder), None, study, site, 2, Events(lambda *_: None))
 
 
 def test_of_all_processes_of_a_number_the_one_that_was_lost_is_taken_for_dead(

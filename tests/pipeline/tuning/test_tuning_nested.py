@@ -18,7 +18,7 @@ from dlcli.pipeline.tuning.nested import judge_at, judge_search, judge_together,
 from dlcli.pipeline.tuning.plan import Plan
 from dlcli.pipeline.tuning.site import Site
 from dlcli.pipeline.tuning.work import Work
-from dlcli.runs import StoredPart, locked, new_run
+from dlcli.runs import PartialResult, locked, new_run
 
 CONFIG = """\
 data: {train: line.csv, target: y, validation: 0.25, test: 0.25}
@@ -58,20 +58,20 @@ def work(file, pool):
 
 
 @pytest.fixture
-def draft(tmp_path, file):
+def writer(tmp_path, file):
     """A search's folder that was begun."""
-    with new_run(tmp_path / "runs" / "line-tune", "line-tune") as draft:
-        draft.write_resolved(dump_config(moved_config(file, draft.path, keep_tune=True)))
-        draft.write_study({})
-        yield draft
+    with new_run(tmp_path / "runs" / "line-tune", "line-tune") as writer:
+        writer.write_resolved(dump_config(moved_config(file, writer.path, keep_tune=True)))
+        writer.write_study({})
+        yield writer
 
 
-def keeper(draft):
-    return TrialKeeper(draft, lambda: 2)
+def keeper(writer):
+    return TrialKeeper(writer, lambda: 2)
 
 
-def site_of(draft):
-    return Site(draft.path, "token", None)
+def site_of(writer):
+    return Site(writer.path, "token", None)
 
 
 def rows_of(table):
@@ -97,10 +97,10 @@ def test_outer_folds_are_all_rows_once_but_for_the_test_rows(file, pool):
 
 
 @pytest.mark.slow
-def test_each_outer_fold_finds_the_planted_rate_and_is_told_of(file, work, draft):
+def test_each_outer_fold_finds_the_planted_rate_and_is_told_of(file, work, writer):
     told = []
     events = Events(lambda event, fields: told.append((event, fields)))
-    found = judge_search(work, Plan.of(file), draft, keeper(draft), events)
+    found = judge_search(work, Plan.of(file), writer, keeper(writer), events)
     assert [(each.fold, each.held_out, each.trials) for each in found] == [
         (1, 15, 2),
         (2, 15, 2),
@@ -129,7 +129,7 @@ def searches(monkeypatch):
     return made
 
 
-def test_what_is_finished_is_kept_and_not_searched_again(file, work, draft, searches, monkeypatch):
+def test_what_is_finished_is_kept_and_not_searched_again(file, work, writer, searches, monkeypatch):
     plan = Plan.of(file)
     judged = nested._judged
 
@@ -140,33 +140,33 @@ def test_what_is_finished_is_kept_and_not_searched_again(file, work, draft, sear
 
     monkeypatch.setattr(nested, "_judged", end)
     with pytest.raises(Interrupted):
-        judge_search(work, plan, draft, keeper(draft), Events(quiet))
+        judge_search(work, plan, writer, keeper(writer), Events(quiet))
     monkeypatch.setattr(nested, "_judged", judged)
-    found = judge_search(work, plan, draft, keeper(draft), Events(quiet))
+    found = judge_search(work, plan, writer, keeper(writer), Events(quiet))
     assert searches == [1, 2, 2, 3]
     assert [each.fold for each in found] == [1, 2, 3]
     assert [(each.inner, each.value) for each in found] == [(1.0, 2.0)] * 3
 
 
-def test_an_outer_fold_that_another_process_is_at_is_left_to_it(draft, searches):
-    draft.write_plan({"folds": 3})
-    held = draft.path / "folds" / ".2.held"
+def test_an_outer_fold_that_another_process_is_at_is_left_to_it(writer, searches):
+    writer.write_plan({"folds": 3})
+    held = writer.path / "folds" / ".2.held"
     held.mkdir()
     told = []
     with locked(held):
-        judge_at(site_of(draft), lambda event, fields: told.append(fields["fold"]))
+        judge_at(site_of(writer), lambda event, fields: told.append(fields["fold"]))
     assert (searches, told) == ([1, 3], [1, 3])
-    judge_at(site_of(draft), quiet)
+    judge_at(site_of(writer), quiet)
     assert searches == [1, 3, 2]
 
 
 @pytest.mark.slow
-def test_several_processes_come_to_what_one_does(file, work, draft, tmp_path):
+def test_several_processes_come_to_what_one_does(file, work, writer, tmp_path):
     told = []
     listener = lambda event, fields: told.append((event, fields["fold"]))  # noqa: E731
-    judge_together(site_of(draft), 2, work, draft, listener)
+    judge_together(site_of(writer), 2, work, writer, listener)
     assert sorted(told) == [("nested", 1), ("nested", 2), ("nested", 3)]
-    together = judge_search(work, Plan.of(file), draft, keeper(draft), Events(quiet))
+    together = judge_search(work, Plan.of(file), writer, keeper(writer), Events(quiet))
 
     with new_run(tmp_path / "alone", "alone") as other:
         other.write_resolved("# of the search\n")
@@ -176,9 +176,9 @@ def test_several_processes_come_to_what_one_does(file, work, draft, tmp_path):
     assert [each.value for each in together] == pytest.approx([each.value for each in alone])
 
 
-def test_of_a_search_in_which_all_fails_there_is_no_value(file, work, draft, monkeypatch):
+def test_of_a_search_in_which_all_fails_there_is_no_value(file, work, writer, monkeypatch):
     monkeypatch.setattr(nested, "_trials", lambda *_: ())
-    found = judge_search(work, Plan.of(file), draft, keeper(draft), Events(quiet))
+    found = judge_search(work, Plan.of(file), writer, keeper(writer), Events(quiet))
     assert [(each.trials, each.inner, each.value, each.metrics) for each in found] == [
         (0, None, None, {})
     ] * 3
@@ -195,9 +195,9 @@ def test_of_a_search_in_which_all_fails_there_is_no_value(file, work, draft, mon
         ),
     ],
 )
-def test_what_a_stranger_has_kept_is_refused(file, work, draft, searches, result, problem):
-    draft.write_plan({"folds": 3})
-    draft.write_part(1, StoredPart(result))
+def test_what_a_stranger_has_kept_is_refused(file, work, writer, searches, result, problem):
+    writer.write_plan({"folds": 3})
+    writer.write_partial_result(1, PartialResult(result))
     with pytest.raises(RunError) as caught:
-        judge_search(work, Plan.of(file), draft, keeper(draft), Events(quiet))
-    assert str(caught.value) == f"{draft.path}: what is kept of outer fold 1 {problem}"
+        judge_search(work, Plan.of(file), writer, keeper(writer), Events(quiet))
+    assert str(caught.value) == f"{writer.path}: what is kept of outer fold 1 {problem}"

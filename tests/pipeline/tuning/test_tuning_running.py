@@ -16,7 +16,7 @@ from dlcli.pipeline.tuning.goal import Goal
 from dlcli.pipeline.tuning.keeping import TrialKeeper
 from dlcli.pipeline.tuning.pruning import Steps
 from dlcli.pipeline.tuning.study import Study
-from dlcli.runs import Draft
+from dlcli.runs import RunWriter
 from tests.pipeline.tuning.planned import came_to, plan
 
 WORK = SimpleNamespace(goal=Goal("val_loss"), steps=Steps(10, 10), prunes_at_epochs=True)
@@ -46,7 +46,7 @@ def tries(monkeypatch):
 
 @pytest.fixture
 def keeper(tmp_path):
-    return TrialKeeper(Draft(tmp_path), lambda: 2)
+    return TrialKeeper(RunWriter(tmp_path), lambda: 2)
 
 
 def run(study, keeper, budget=None, events=None):

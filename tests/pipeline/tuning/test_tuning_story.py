@@ -15,7 +15,7 @@ from dlcli.pipeline.tuning.attributes import worker_name
 from dlcli.pipeline.tuning.finalists import Finals
 from dlcli.pipeline.tuning.origin import Known
 from dlcli.pipeline.tuning.story import tune_name
-from dlcli.runs import Draft, open_run
+from dlcli.runs import RunWriter, open_run
 from tests.pipeline.tuning.searches import WAVE, line_file, wave_rows
 
 pytestmark = pytest.mark.slow
@@ -268,11 +268,11 @@ def test_what_does_not_fit_is_told_before_anything_is_made(tmp_path):
 
 def test_a_storage_that_is_shared_has_to_be_named_again(tmp_path):
     file = line_file(tmp_path)
-    draft = Draft(tmp_path)
-    Known.begun(file, Settings(storage="postgresql://me:secret@host/db")).store(draft, {})
+    writer = RunWriter(tmp_path)
+    Known.begun(file, Settings(storage="postgresql://me:secret@host/db")).store(writer, {})
 
     with pytest.raises(UsageError) as error:
-        Known.of(draft).check_named(None, draft)
+        Known.of(writer).check_named(None, writer)
     assert str(error.value) == (
         f"{tmp_path}: its trials are in a storage that is shared; name it again: dlcli tune "
         f"--resume {tmp_path} --storage 'postgresql://me:***@host/db'"
@@ -281,11 +281,11 @@ def test_a_storage_that_is_shared_has_to_be_named_again(tmp_path):
 
 
 def test_a_storage_in_the_folder_is_not_named(tmp_path):
-    draft = Draft(tmp_path)
-    Known.begun(line_file(tmp_path), Settings()).store(draft, {})
+    writer = RunWriter(tmp_path)
+    Known.begun(line_file(tmp_path), Settings()).store(writer, {})
 
     with pytest.raises(UsageError) as error:
-        Known.of(draft).check_named("sqlite:///study.db", draft)
+        Known.of(writer).check_named("sqlite:///study.db", writer)
     assert str(error.value) == f"{tmp_path}: its trials are in it; leave --storage out"
 
 

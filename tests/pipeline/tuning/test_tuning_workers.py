@@ -20,7 +20,7 @@ from dlcli.pipeline.tuning import course, workers
 from dlcli.pipeline.tuning.finalists import Finals
 from dlcli.pipeline.tuning.worker import Failure
 from dlcli.pipeline.tuning.workers import threads_each, work_together
-from dlcli.runs import Draft
+from dlcli.runs import RunWriter
 from tests.pipeline.tuning import crews
 
 ROOT = Path(dlcli.__file__).parents[1]
@@ -46,8 +46,8 @@ def told():
 
 
 @pytest.fixture
-def draft(tmp_path):
-    return Draft(tmp_path)
+def writer(tmp_path):
+    return RunWriter(tmp_path)
 
 
 def is_alive(number):
@@ -59,17 +59,17 @@ def is_alive(number):
     return status.rpartition(")")[2].split()[0] != "Z"
 
 
-def test_each_worker_is_a_process_of_its_own_and_what_it_tells_is_told(draft, told):
-    work_together(crews.greet, 2, draft, told)
+def test_each_worker_is_a_process_of_its_own_and_what_it_tells_is_told(writer, told):
+    work_together(crews.greet, 2, writer, told)
     processes = {fields["process"] for fields in told.named("hello")}
     assert len(processes) == 2
     assert os.getpid() not in processes
 
 
 @POSIX
-def test_of_a_worker_that_is_killed_is_told_and_the_others_go_on(draft, told, tmp_path):
+def test_of_a_worker_that_is_killed_is_told_and_the_others_go_on(writer, told, tmp_path):
     lost = []
-    work_together(partial(crews.die_first, tmp_path, 6), 2, draft, told, lost.append)
+    work_together(partial(crews.die_first, tmp_path, 6), 2, writer, told, lost.append)
     [begun] = told.named("begun")
     assert lost == [begun["process"]]
     assert sorted(fields["piece"] for fields in told.named("did")) == [1, 2, 3, 4, 5]
@@ -82,18 +82,18 @@ def test_of_a_worker_that_is_killed_is_told_and_the_others_go_on(draft, told, tm
 
 
 @POSIX
-def test_what_the_last_one_at_work_was_at_is_done_by_another(draft, told, tmp_path):
+def test_what_the_last_one_at_work_was_at_is_done_by_another(writer, told, tmp_path):
     lost = []
-    work_together(partial(crews.die_last, tmp_path), 2, draft, told, lost.append)
+    work_together(partial(crews.die_last, tmp_path), 2, writer, told, lost.append)
     assert len(lost) == 1
     assert len(told.named("did")) == 1
 
 
 @POSIX
-def test_if_all_are_killed_the_work_ends_with_what_may_help(draft, told):
+def test_if_all_are_killed_the_work_ends_with_what_may_help(writer, told):
     lost = []
     with pytest.raises(TrainingError) as caught:
-        work_together(crews.die, 2, draft, told, lost.append)
+        work_together(crews.die, 2, writer, told, lost.append)
     assert len(lost) == 2
     assert str(caught.value) == (
         "2 workers ended before the work was done, the last of them was ended by "
@@ -101,23 +101,23 @@ def test_if_all_are_killed_the_work_ends_with_what_may_help(draft, told):
     )
 
 
-def test_an_error_of_one_worker_ends_all_and_is_raised_as_it_was(draft, told, tmp_path):
+def test_an_error_of_one_worker_ends_all_and_is_raised_as_it_was(writer, told, tmp_path):
     with pytest.raises(ConfigError) as caught:
-        work_together(partial(crews.fail_at_once, tmp_path), 2, draft, told)
+        work_together(partial(crews.fail_at_once, tmp_path), 2, writer, told)
     assert str(caught.value) == "a.yaml:3:4: hidden[0].units: is too many"
     assert [problem.path for problem in caught.value.problems] == ["hidden[0].units"]
     assert not any(is_alive(fields["process"]) for fields in told.named("sleeps"))
 
 
-def test_an_error_keeps_its_attributes_and_notes(draft, told):
+def test_an_error_keeps_its_attributes_and_notes(writer, told):
     with pytest.raises(DivergenceError) as caught:
-        work_together(crews.diverge, 1, draft, told)
+        work_together(crews.diverge, 1, writer, told)
     assert (caught.value.epoch, caught.value.__notes__) == (7, ["use less"])
 
 
-def test_an_unexpected_error_brings_its_traceback(draft, told):
+def test_an_unexpected_error_brings_its_traceback(writer, told):
     with pytest.raises(ValueError, match="what nobody has thought of") as caught:
-        work_together(crews.stumble, 1, draft, told)
+        work_together(crews.stumble, 1, writer, told)
     assert "in stumble" in str(caught.value.__cause__)
 
 
@@ -177,14 +177,14 @@ def test_a_parent_that_is_killed_takes_its_workers_with_it(tmp_path):
 
 
 @POSIX
-def test_who_heeds_no_signal_is_killed_in_the_end(draft, monkeypatch):
+def test_who_heeds_no_signal_is_killed_in_the_end(writer, monkeypatch):
     monkeypatch.setattr(workers, "_GRACE", 0.5)
 
     def fail(event, fields):
         raise RuntimeError(fields["process"])
 
     with pytest.raises(RuntimeError) as caught:
-        work_together(crews.heed_nothing, 1, draft, fail)
+        work_together(crews.heed_nothing, 1, writer, fail)
     assert not is_alive(caught.value.args[0])
 
 

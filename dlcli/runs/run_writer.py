@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TextIO
 
 from dlcli.errors import RunError, TrainingError
-from dlcli.runs.arrays import ArrayKind, write_arrays
+from dlcli.runs.arrays import ArraySpec, write_arrays
 from dlcli.runs.checkpoints import FOLDER as CHECKPOINTS
 from dlcli.runs.checkpoints import Checkpoint, has_checkpoint, read_checkpoint, remove_checkpoints, write_checkpoint
 from dlcli.runs.history import dump_history
@@ -20,10 +20,10 @@ from dlcli.runs.json_document import to_json
 from dlcli.runs.kinds import FOLDS
 from dlcli.runs.lock import LOCK, locked
 from dlcli.runs.manifest import LIMITS, MANIFEST, FileName, Manifest, resume_command
-from dlcli.runs.parts import StoredPart, read_part, read_plan, remove_parts, write_part, write_plan
+from dlcli.runs.parts import PartialResult, read_partial_result, read_plan, remove_partial_results, write_partial_result, write_plan
 from dlcli.runs.run import Run
 from dlcli.runs.sealed import digest, parse_object, read_object
-from dlcli.runs.storage import damaged, reason, replaced, sync, sync_folder
+from dlcli.runs.storage import damaged, os_error_text, write_atomically, sync, sync_folder
 from dlcli.runs.tables import write_parquet
 from dlcli.runs.weights import Weights
 
@@ -36,7 +36,7 @@ _LONGEST_LINE = 2**28
 """Most bytes of a line of the log that is read."""
 
 
-class Draft:
+class RunWriter:
     """A run folder without its manifest yet: what trains writes to it, and may be ended and go on.
 
     Every method raises `TrainingError` if the disk is full or the file can't be stored otherwise.
@@ -49,17 +49,17 @@ class Draft:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.finished = False
-        self.worthless = False
+        self.not_resumable = False
         """Whether there is nothing to go on from, whatever lies in the folder."""
-        self.has_parts = False
+        self.has_partial_results = False
         """Whether folds or trials of it are finished and stored, which need not be done again."""
         self._log: TextIO | None = None
         self._config: str | None = None
 
     @property
-    def can_go_on(self) -> bool:
+    def can_resume(self) -> bool:
         """Whether it can go on from where it was."""
-        return not self.worthless and (self.has_parts or has_checkpoint(self.path))
+        return not self.not_resumable and (self.has_partial_results or has_checkpoint(self.path))
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -120,7 +120,7 @@ class Draft:
         """Stores what a search came to, as JSON; see the room `selection`."""
         self._write("tune.json", text.encode())
 
-    def write_found(self, name: Literal["best", "smallest"], text: str) -> None:
+    def write_found_config(self, name: Literal["best", "smallest"], text: str) -> None:
         """Stores a config that a search has found, as YAML."""
         self._write("best.yaml" if name == "best" else "smallest.yaml", text.encode())
 
@@ -146,7 +146,7 @@ class Draft:
             write_checkpoint(self.path, checkpoint, self._config_digest())
 
     def read_checkpoint(
-        self, kinds: Mapping[str, ArrayKind], serves: Callable[[Checkpoint], bool] = lambda _: True
+        self, kinds: Mapping[str, ArraySpec], serves: Callable[[Checkpoint], bool] = lambda _: True
     ) -> Checkpoint | None:
         """Where training was, by the newest checkpoint that is whole; `None` if there is none.
 
@@ -172,20 +172,20 @@ class Draft:
         """
         return read_plan(self.path)
 
-    def write_part(self, number: int, part: StoredPart) -> None:
+    def write_partial_result(self, number: int, part: PartialResult) -> None:
         """Stores what a fold came to, numbered from 1, of the config that was stored."""
         with self._storing(FOLDS):
-            write_part(self.path, number, part, self._config_digest())
-        self.has_parts = True
+            write_partial_result(self.path, number, part, self._config_digest())
+        self.has_partial_results = True
 
-    def read_part(self, number: int) -> StoredPart | None:
+    def read_partial_result(self, number: int) -> PartialResult | None:
         """What a fold came to; `None` if it isn't finished.
 
         Raises:
             RunError: if that is damaged, or of another config.
         """
-        part = read_part(self.path, number, self._config_digest())
-        self.has_parts |= part is not None
+        part = read_partial_result(self.path, number, self._config_digest())
+        self.has_partial_results |= part is not None
         return part
 
     def resolved_path(self) -> Path:
@@ -228,7 +228,7 @@ class Draft:
                     self._log.write("\n")
             self._log.write(line + "\n")
 
-    def first_told(self, event: str) -> dict[str, object]:
+    def first_event(self, event: str) -> dict[str, object]:
         """The fields of the first event of a name in the log, also of a process before this one.
 
         They are empty if there is none, or what stands before it can't be read.
@@ -260,7 +260,7 @@ class Draft:
                 sync(log)
             manifest = Manifest.describe(self.path, kind)
             self._check_config(manifest)
-            with replaced(path) as temporary:
+            with write_atomically(path) as temporary:
                 temporary.write_bytes(manifest.to_json())
             sync_folder(self.path.parent)
         self.finished = True
@@ -289,7 +289,7 @@ class Draft:
 
     @contextmanager
     def _stored(self, name: FileName) -> Iterator[Path]:
-        with self._storing(name) as path, replaced(path) as temporary:
+        with self._storing(name) as path, write_atomically(path) as temporary:
             yield temporary
 
     @contextmanager
@@ -301,19 +301,19 @@ class Draft:
             yield path
         except OSError as error:
             remedy = "make room" if error.errno in _NO_ROOM else "see that it can be written"
-            if self.can_go_on:
+            if self.can_resume:
                 remedy += f", then go on with: {resume_command(self.path)}"
             else:
                 remedy += ", or name another place with --output, then train again"
             raise TrainingError(
-                f"{path}: could not be stored: {reason(error)}; {remedy}"
+                f"{path}: could not be stored: {os_error_text(error)}; {remedy}"
             ) from error
 
 
 def remove_scaffold(folder: Path) -> None:
     """Removes what a run needs only until it is finished: checkpoints, parts and the lock."""
     remove_checkpoints(folder)
-    remove_parts(folder)
+    remove_partial_results(folder)
     with suppress(OSError):  # on some systems not while it is held
         (folder / LOCK).unlink(missing_ok=True)
 

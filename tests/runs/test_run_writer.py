@@ -1,0 +1,310 @@
+"""What a writer stores, byte by byte, and how storing fails."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import stat
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import dlcli
+from dlcli.errors import RunError, TrainingError
+from dlcli.runs import Checkpoint
+from dlcli.runs import RunWriter
+
+
+@pytest.fixture
+def writer(tmp_path):
+    (tmp_path / "run").mkdir()
+    writer = RunWriter(tmp_path / "run")
+    yield writer
+    writer.close()
+
+
+def names(writer):
+    return sorted(path.name for path in writer.path.iterdir())
+
+
+def manifest(writer):
+    return json.loads((writer.path / "manifest.json").read_bytes())
+
+
+def fail(code):
+    def failing(*_args, **_kwargs):
+        raise OSError(code, os.strerror(code))
+
+    return failing
+
+
+def test_texts_are_stored_as_they_are(writer):
+    writer.write_config("# Größe\r\nepochs: 1\r\n")
+    writer.write_resolved("epochs: 1\n")
+    writer.write_encoding('{"columns": []}\n')
+    assert (writer.path / "config.yaml").read_bytes() == b"# Gr\xc3\xb6\xc3\x9fe\r\nepochs: 1\r\n"
+    assert (writer.path / "resolved.yaml").read_bytes() == b"epochs: 1\n"
+    assert (writer.path / "encoding.json").read_bytes() == b'{"columns": []}\n'
+
+
+def test_metrics_are_indented_json_in_their_own_order(writer):
+    writer.write_metrics({"train": {"rmse": 0.5, "mae": 1.0}, "test": {"r2": None}})
+    assert (writer.path / "metrics.json").read_text() == (
+        '{\n  "train": {\n    "rmse": 0.5,\n    "mae": 1.0\n  },\n'
+        '  "test": {\n    "r2": null\n  }\n}\n'
+    )
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+def test_a_number_that_json_lacks_is_refused(writer, number):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        writer.write_metrics({"train": {"loss": number}})
+    assert names(writer) == []
+
+
+def test_an_argument_that_is_not_utf_8_can_be_stored(writer):
+    writer.write_environment({"command": ["dlcli", "\udcff.yaml"]})
+    assert b'"\\udcff.yaml"' in (writer.path / "environment.json").read_bytes()
+
+
+def test_weights_can_be_loaded_by_numpy(writer):
+    writer.write_weights({"hidden_1/kernel": np.array([[1, 2], [3, 4]], np.float32)})
+    with np.load(writer.path / "weights.npz", allow_pickle=False) as archive:
+        assert archive.files == ["hidden_1/kernel"]
+        np.testing.assert_array_equal(archive["hidden_1/kernel"], [[1, 2], [3, 4]])
+
+
+def test_predictions_are_parquet(writer):
+    writer.write_predictions(pa.table({"row": [3, 7], "prediction": [0.5, 1.5]}))
+    stored = pq.read_table(writer.path / "predictions.parquet")
+    assert stored.to_pydict() == {"row": [3, 7], "prediction": [0.5, 1.5]}
+
+
+def test_a_model_is_saved_beside_its_place_under_an_ending_that_keras_takes(writer):
+    with writer.model_file() as path:
+        assert path.parent == writer.path
+        assert path.suffix == ".keras"
+        path.write_bytes(b"model")
+        assert not (writer.path / "model.keras").exists()
+    assert names(writer) == ["model.keras"]
+    assert (writer.path / "model.keras").read_bytes() == b"model"
+
+
+def test_a_model_that_could_not_be_saved_leaves_no_file(writer):
+    with pytest.raises(ZeroDivisionError), writer.model_file() as path:
+        path.write_bytes(b"half of a mod")
+        raise ZeroDivisionError
+    assert names(writer) == []
+
+
+def test_a_file_written_again_is_replaced_as_a_whole(writer):
+    writer.write_config("a longer text\n")
+    writer.write_config("short\n")
+    assert (writer.path / "config.yaml").read_text() == "short\n"
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs the names of open files")
+def test_a_file_is_on_the_disk_before_it_gets_its_name_and_the_name_after(writer, monkeypatch):
+    steps = []
+    fsync, replace = os.fsync, os.replace
+
+    def noted_fsync(descriptor):
+        steps.append("sync " + Path(os.readlink(f"/proc/self/fd/{descriptor}")).name)
+        fsync(descriptor)
+
+    def noted_replace(source, target):
+        steps.append(f"rename to {Path(target).name}")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", noted_fsync)
+    monkeypatch.setattr(os, "replace", noted_replace)
+    writer.write_config("epochs: 1\n")
+    assert steps == ["sync .config.partial.yaml", "rename to config.yaml", "sync run"]
+
+
+def test_the_log_has_a_json_line_for_each_event_at_once(writer):
+    before = datetime.now(UTC) - timedelta(milliseconds=1)
+    writer.log("start", rows=120)
+    writer.log("epoch", epoch=1, loss=0.5, val_loss=None)
+    first, second = map(json.loads, (writer.path / "events.jsonl").read_text().splitlines())
+    assert before <= datetime.fromisoformat(first.pop("time")) <= datetime.now(UTC)
+    assert first == {"event": "start", "rows": 120}
+    assert second.pop("time").endswith("+00:00")
+    assert second == {"event": "epoch", "epoch": 1, "loss": 0.5, "val_loss": None}
+
+
+def test_a_run_without_events_has_no_log(writer):
+    writer.write_config("epochs: 1\n")
+    assert names(writer) == ["config.yaml"]
+
+
+def test_the_manifest_names_every_stored_file_with_size_and_hash(writer):
+    writer.write_config("epochs: 1\n")
+    writer.log("start")
+    writer.finish()
+    log = (writer.path / "events.jsonl").read_bytes()
+    assert manifest(writer)["files"] == {
+        "config.yaml": {
+            # printf 'epochs: 1\n' | sha256sum
+            "sha256": "156e23091c7992d3fc71d9cb29964c551aae2f1b31f4b7be8a1a30ccedbfaf6a",
+            "bytes": 10,
+        },
+        "events.jsonl": {"sha256": hashlib.sha256(log).hexdigest(), "bytes": len(log)},
+    }
+
+
+def test_the_manifest_names_its_format_kind_version_and_time(writer):
+    before = datetime.now(UTC)
+    run = writer.finish("train")
+    written = manifest(writer)
+    assert (written["format"], written["kind"], written["dlcli"]) == (
+        1,
+        "train",
+        dlcli.__version__,
+    )
+    assert before <= datetime.fromisoformat(written["created"]) <= datetime.now(UTC)
+    assert run.created == datetime.fromisoformat(written["created"])
+
+
+def test_the_manifest_carries_the_hash_of_its_own_other_fields(writer):
+    writer.write_config("epochs: 1\n")
+    writer.finish()
+    fields = manifest(writer)
+    digest = fields.pop("digest")
+    canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"))
+    assert digest == hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def test_files_that_are_not_of_the_format_stay_out_of_the_manifest(writer):
+    (writer.path / "notes.txt").write_text("mine")
+    writer.finish()
+    assert manifest(writer)["files"] == {}
+
+
+def test_a_finished_draft_gives_the_run(writer):
+    writer.write_resolved("epochs: 1\n")
+    run = writer.finish()
+    assert run.resolved_path().read_text() == "epochs: 1\n"
+
+
+def test_nothing_can_be_written_once_the_run_is_finished(writer):
+    writer.finish()
+    with pytest.raises(ValueError, match="no longer agree"):
+        writer.log("too late")
+    with pytest.raises(ValueError, match="no longer agree"):
+        writer.write_config("")
+    assert names(writer) == ["manifest.json"]
+
+
+def test_a_full_disk_is_a_training_error_and_leaves_no_half_file(writer, monkeypatch):
+    monkeypatch.setattr(os, "fsync", fail(errno.ENOSPC))
+    with pytest.raises(
+        TrainingError, match=r"config\.yaml: could not be stored: No space left on device; make"
+    ):
+        writer.write_config("epochs: 1\n")
+    assert names(writer) == []
+
+
+def test_a_failure_of_a_library_without_a_reason_of_the_system_says_its_own(writer):
+    message = r"model\.keras: could not be stored: unable to lock file; make room"
+    with pytest.raises(TrainingError, match=message), writer.model_file():
+        raise OSError("unable to lock file")
+
+
+def test_a_model_that_was_never_saved_is_a_training_error(writer):
+    with (
+        pytest.raises(TrainingError, match="could not be stored: No such file"),
+        writer.model_file(),
+    ):
+        pass
+
+
+def test_a_log_that_cannot_be_written_is_a_training_error(writer):
+    (writer.path / "events.jsonl").mkdir()
+    with pytest.raises(TrainingError, match=r"events\.jsonl: could not be stored: Is a dir"):
+        writer.log("start")
+
+
+def test_a_manifest_that_cannot_be_stored_leaves_the_run_unfinished(writer, monkeypatch):
+    monkeypatch.setattr(os, "replace", fail(errno.EDQUOT))
+    with pytest.raises(TrainingError, match=r"manifest\.json: could not be stored: Disk quota"):
+        writer.finish()
+    assert not writer.finished
+    assert names(writer) == []
+
+
+def test_a_disk_that_may_not_be_written_is_not_said_to_be_full(writer, monkeypatch):
+    monkeypatch.setattr(os, "replace", fail(errno.EROFS))
+    message = (
+        "Read-only file system; see that it can be written, or name another place with --output, "
+        "then train again"
+    )
+    with pytest.raises(TrainingError, match=f"{message}$"):
+        writer.write_config("epochs: 1\n")
+
+
+def test_a_config_that_is_changed_while_it_is_trained_is_not_vouched_for(writer):
+    writer.write_resolved("epochs: 1\n")
+    (writer.path / "resolved.yaml").write_text("epochs: 2\n")
+    with pytest.raises(RunError, match=r"resolved\.yaml: was changed while it was trained"):
+        writer.finish()
+    assert not writer.finished
+    assert names(writer) == ["resolved.yaml"]
+
+
+def test_a_checkpoint_is_of_the_config_that_training_began_with(writer):
+    writer.write_resolved("epochs: 1\n")
+    (writer.path / "resolved.yaml").write_text("epochs: 2\n")
+    writer.write_checkpoint(Checkpoint({}, {}))
+    with pytest.raises(RunError, match="checkpoint/1: is of another config"):
+        RunWriter(writer.path).read_checkpoint({})
+    (writer.path / "resolved.yaml").write_text("epochs: 1\n")
+    assert RunWriter(writer.path).read_checkpoint({}) == Checkpoint({}, {})
+
+
+def test_a_config_may_not_change_once_it_was_asked_for(writer):
+    (writer.path / "resolved.yaml").write_text("epochs: 1\n")
+    path = writer.resolved_path()
+    path.write_text("epochs: 2\n")
+    with pytest.raises(RunError, match="was changed while it was trained"):
+        writer.finish()
+
+
+def test_an_environment_of_many_files_is_read(writer):
+    environment = {"data": [{"file": "x" * 100}] * 20_000}
+    writer.write_environment(environment)
+    assert writer.read_environment() == environment
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.EBADF, errno.ENOTSUP])
+def test_a_disk_that_syncs_no_folders_can_be_written(code, writer, monkeypatch):
+    sync = os.fsync
+
+    def sync_files(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(code, os.strerror(code))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", sync_files)
+    writer.write_config("epochs: 1\n")
+    writer.finish()
+    assert names(writer) == ["config.yaml", "manifest.json"]
+
+
+def test_a_folder_that_may_not_be_listed_is_not_synced(writer, monkeypatch):
+    real = os.open
+
+    def open_no_folder(path, *more, **options):
+        if os.path.isdir(path):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return real(path, *more, **options)
+
+    monkeypatch.setattr(os, "open", open_no_folder)
+    writer.write_config("epochs: 1\n")
+    assert names(writer) == ["config.yaml"]
