@@ -18,7 +18,7 @@ from dlcli.config import load_config
 from dlcli.encoding import Matrix, choose_features, decide_types, fit_encoding
 from dlcli.network import ROWS_AT_ONCE
 from dlcli.prediction import Predictor, assemble, choose_format, write_rows
-from dlcli.preprocessing import Findings
+from dlcli.preprocessing import ValueIssues
 from dlcli.runs import open_run
 from dlcli.tables import floats, read_table
 
@@ -52,7 +52,7 @@ def read_csv(data: Path) -> pa.Table:
 def encode(data: Path, run: Path) -> None:
     """Reads a table, and makes the matrix that a run's network reads."""
     encoding = Predictor.load(open_run(run)).encoding
-    encoding.transform(read_table(str(data)), Findings())
+    encoding.transform(read_table(str(data)), ValueIssues())
 
 
 def fit(data: Path, run: Path) -> None:
@@ -86,7 +86,7 @@ def predict(data: Path, run: Path, made: Path) -> None:
     """Does what the verb `predict` does."""
     predictor = Predictor.load(open_run(run))
     table = read_table(str(data))
-    rows = assemble(predictor.predict(table, Findings()), table)
+    rows = assemble(predictor.predict(table, ValueIssues()), table)
     with made.open("wb") as stream:
         write_rows(rows, choose_format(None, made), stream)
 

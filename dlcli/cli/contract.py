@@ -12,7 +12,7 @@ from dlcli.cli.sink import sink
 from dlcli.encoding import Encoding, differences, lines_of
 from dlcli.errors import DataError
 from dlcli.prediction import choose_format, rejected_rows, write_rows
-from dlcli.preprocessing import BadRow, Findings, Mask
+from dlcli.preprocessing import BadRow, Mask, ValueIssues
 from dlcli.tables import Table
 
 _SHOWN_ROWS = 3
@@ -22,13 +22,13 @@ _WAY_ON = (
 )
 
 
-class ExplainedFindings(Findings):
-    """Findings whose errors say how to go on without the values that can't be used."""
+class ExplainedIssues(ValueIssues):
+    """ValueIssues whose errors say how to go on without the values that can't be used."""
 
     def refuse(
         self, wrong: Mask, table: Table, column: str, complaint: Callable[[int], str]
     ) -> None:
-        """Refuses values, as all findings do.
+        """Refuses values, as all issues do.
 
         Raises:
             DataError: with a note on the command line's options.
@@ -41,23 +41,23 @@ class ExplainedFindings(Findings):
 
 
 def tell_contract(
-    encoding: Encoding, findings: Findings, table: Table, bad_rows: BadRows, left_out: int = 0
+    encoding: Encoding, issues: ValueIssues, table: Table, bad_rows: BadRows, left_out: int = 0
 ) -> None:
     """Tells on standard error of bad rows, and how all rows differ from those of training.
 
     Args:
         encoding: fitted on training rows.
-        findings: what encoding the rows found.
+        issues: what encoding the rows found.
         table: the rows.
         bad_rows: what became of rows with a value that can't be used.
         left_out: how many of these no scores were taken from.
     """
-    _tell_bad_rows(table, findings, bad_rows.rejected, left_out)
-    for line in lines_of(differences(encoding, findings)):
+    _tell_bad_rows(table, issues, bad_rows.rejected, left_out)
+    for line in lines_of(differences(encoding, issues)):
         warn(table.file, [f"{line.text}; --json lists all" if line.rest else line.text])
 
 
-def summary(encoding: Encoding, findings: Findings) -> dict[str, object]:
+def summary(encoding: Encoding, issues: ValueIssues) -> dict[str, object]:
     """How rows differ from those of training, for JSON; all counts are of rows.
 
     Returns:
@@ -66,11 +66,11 @@ def summary(encoding: Encoding, findings: Findings) -> dict[str, object]:
         `unseen_values`; `outside` the `training_range`, of two numbers or ISO 8601 dates;
         `wordless`; `missing`, with `missing_share` and `training_missing_share`.
     """
-    found = {each.column: each.to_json() for each in differences(encoding, findings)}
-    return {"bad_rows": len(findings.bad_indices), "differences": found}
+    found = {each.column: each.to_json() for each in differences(encoding, issues)}
+    return {"bad_rows": len(issues.bad_indices), "differences": found}
 
 
-def write_rejected(table: Table, findings: Findings, path: Path) -> None:
+def write_rejected(table: Table, issues: ValueIssues, path: Path) -> None:
     """Writes the rows with values that can't be used to a new file.
 
     Raises:
@@ -78,14 +78,14 @@ def write_rejected(table: Table, findings: Findings, path: Path) -> None:
     """
     form = choose_format(None, path)
     with sink(path) as stream:
-        write_rows(rejected_rows(table, findings), form, stream)
+        write_rows(rejected_rows(table, issues), form, stream)
 
 
-def _tell_bad_rows(table: Table, findings: Findings, rejected: Path | None, left_out: int) -> None:
-    count = len(findings.bad_indices)
+def _tell_bad_rows(table: Table, issues: ValueIssues, rejected: Path | None, left_out: int) -> None:
+    count = len(issues.bad_indices)
     if not count:
         return
-    bad = [_described(table, each) for each in islice(findings.bad_rows(), _SHOWN_ROWS + 1)]
+    bad = [_described(table, each) for each in islice(issues.bad_rows(), _SHOWN_ROWS + 1)]
     shown = [*bad[:_SHOWN_ROWS], *["..."] * (len(bad) > _SHOWN_ROWS)]
     rows = "1 row holds a value" if count == 1 else f"{count} rows hold values"
     done = _done(count, rejected, left_out)

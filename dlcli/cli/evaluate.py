@@ -20,7 +20,7 @@ def evaluate(paths: RunAndData, bad_rows: BadRows, as_json: bool) -> None:
     DATA is a table with the target in it, `-` for standard input. RUN is a run folder that
     `dlcli train` made; if it is left out, the latest in runs/.
     """
-    from dlcli.cli.contract import ExplainedFindings, summary, tell_contract, write_rejected
+    from dlcli.cli.contract import ExplainedIssues, summary, tell_contract, write_rejected
     from dlcli.cli.narration import tell_understood, tell_unread
     from dlcli.cli.text import score_table
     from dlcli.prediction import Predictor
@@ -29,16 +29,16 @@ def evaluate(paths: RunAndData, bad_rows: BadRows, as_json: bool) -> None:
     predictor = Predictor.load(chosen_run(run))
     table = predictor.read(data)
     tell_understood(table)
-    findings = ExplainedFindings(lenient=not bad_rows.are_errors)
-    judged = predictor.score(table, findings, reject=bad_rows.rejected is not None)
+    issues = ExplainedIssues(lenient=not bad_rows.are_errors)
+    judged = predictor.score(table, issues, reject=bad_rows.rejected is not None)
     if bad_rows.rejected is not None:
-        write_rejected(table, findings, bad_rows.rejected)
+        write_rejected(table, issues, bad_rows.rejected)
     tell_unread(table.file, predictor.unread_columns(table))
     left_out = table.rows - judged.rows
     if as_json:
         result = {"rows": judged.rows, "left_out": left_out, "metrics": judged.scores}
-        click.echo(json.dumps({**result, **summary(predictor.encoding, findings)}))
+        click.echo(json.dumps({**result, **summary(predictor.encoding, issues)}))
         return
-    tell_contract(predictor.encoding, findings, table, bad_rows, left_out)
+    tell_contract(predictor.encoding, issues, table, bad_rows, left_out)
     for line in score_table(judged.rows, judged.scores, predictor.classes):
         click.echo(line)

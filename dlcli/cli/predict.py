@@ -73,7 +73,7 @@ def predict(
     Numbers give the column `prediction`, classes also `probability_<class>` for each class. A
     rejected row keeps its place, and has no prediction.
     """  # noqa: D301  (Click's mark for lines to leave as they are)
-    from dlcli.cli.contract import ExplainedFindings, summary, tell_contract, write_rejected
+    from dlcli.cli.contract import ExplainedIssues, summary, tell_contract, write_rejected
     from dlcli.cli.narration import tell_understood, tell_unread
     from dlcli.prediction import Predictor, assemble, choose_format, write_rows
 
@@ -87,16 +87,16 @@ def predict(
         predictor = Predictor.load(chosen_run(run))
         table = predictor.read(data)
         tell_understood(table)
-        findings = ExplainedFindings(lenient=not bad_rows.are_errors)
-        predictions = predictor.predict(table, findings)
-        rejected = findings.bad_indices if bad_rows.rejected else None
+        issues = ExplainedIssues(lenient=not bad_rows.are_errors)
+        predictions = predictor.predict(table, issues)
+        rejected = issues.bad_indices if bad_rows.rejected else None
         rows = assemble(predictions, table, keep, rejected)
         write_rows(rows, form, stream, spreadsheet_safe=spreadsheet_safe)
         if bad_rows.rejected is not None:
-            write_rejected(table, findings, bad_rows.rejected)
+            write_rejected(table, issues, bad_rows.rejected)
     tell_unread(table.file, predictor.unread_columns(table, keep))
     if as_json:
-        told = {"rows": table.rows, **summary(predictor.encoding, findings)}
+        told = {"rows": table.rows, **summary(predictor.encoding, issues)}
         click.echo(json.dumps(told, allow_nan=False), err=True)
     else:
-        tell_contract(predictor.encoding, findings, table, bad_rows)
+        tell_contract(predictor.encoding, issues, table, bad_rows)

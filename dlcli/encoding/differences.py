@@ -7,7 +7,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from dlcli.encoding.encoding import Encoding
-from dlcli.preprocessing import ColumnFindings, Findings, Line, Note, as_days, in_short
+from dlcli.preprocessing import (
+    ColumnIssues,
+    Line,
+    Note,
+    ValueIssues,
+    dates_if_midnight,
+    summarize_notes,
+)
 
 _NOTABLE_SHARE = 0.05
 """By how much the share of rows without a value must differ from training's to be told."""
@@ -97,26 +104,25 @@ class Difference:
         return f"'{self.column}' {self.missing_share:.0%}, not {self.training_missing_share:.0%}"
 
 
-def differences(encoding: Encoding, findings: Findings) -> list[Difference]:
+def differences(encoding: Encoding, issues: ValueIssues) -> list[Difference]:
     """Sums up how rows that were encoded differ from training's.
 
     Args:
         encoding: fitted on training rows.
-        findings: what encoding the rows found.
+        issues: what encoding the rows found.
 
     Returns:
         The columns with a difference, in the order of the features.
     """
     made = (
-        _difference(feature.column, feature.missing_share, findings)
-        for feature in encoding.features
+        _difference(feature.column, feature.missing_share, issues) for feature in encoding.features
     )
     return [difference for difference in made if difference.to_json()]
 
 
 def lines_of(found: Sequence[Difference]) -> Iterator[Line]:
     """Says in short what differs; gaps of all columns together, since they often come so."""
-    yield from in_short(note for difference in found for note in difference.notes())
+    yield from summarize_notes(note for difference in found for note in difference.notes())
     gaps = [difference.gaps for difference in found if difference.has_other_gaps]
     if gaps:
         rest = len(gaps) - _SHOWN_COLUMNS
@@ -124,8 +130,8 @@ def lines_of(found: Sequence[Difference]) -> Iterator[Line]:
         yield Line(f"other shares of rows lack a value than in training: {', '.join(shown)}")
 
 
-def _difference(column: str, training_missing_share: float, findings: Findings) -> Difference:
-    found = findings.columns.get(column, ColumnFindings())
+def _difference(column: str, training_missing_share: float, issues: ValueIssues) -> Difference:
+    found = issues.columns.get(column, ColumnIssues())
     return Difference(
         column=column,
         unreadable=found.unreadable,
@@ -133,9 +139,9 @@ def _difference(column: str, training_missing_share: float, findings: Findings) 
         unseen_values=dict(found.unseen.most_common(_LISTED_VALUES)),
         outside=found.outside,
         training_range=found.range,
-        wordless=found.wordless,
+        wordless=found.without_tokens,
         missing=found.missing,
-        rows=findings.rows,
+        rows=issues.rows,
         training_missing_share=training_missing_share,
     )
 
@@ -146,4 +152,4 @@ def _cut(text: str) -> str:
 
 def _ends(ends: tuple[float | str, float | str]) -> list[str]:
     """The ends of a range, as people read them."""
-    return as_days([end if isinstance(end, str) else f"{end:g}" for end in ends])
+    return dates_if_midnight([end if isinstance(end, str) else f"{end:g}" for end in ends])

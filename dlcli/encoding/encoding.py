@@ -16,7 +16,7 @@ from dlcli.encoding.inputs import HeldInputs
 from dlcli.encoding.layout import Layout
 from dlcli.encoding.types import Decision
 from dlcli.errors import ConfigError, DataError, Problem, did_you_mean
-from dlcli.preprocessing import Findings, Fitted
+from dlcli.preprocessing import Fitted, ValueIssues
 from dlcli.tables import Notation, Table
 from dlcli.tasks import TargetEncoder
 
@@ -39,22 +39,22 @@ class Encoding(Fitted):
         columns = [*self._dense, *self._sparse]
         return Layout(tuple(block for feature in columns for block in feature.blocks))
 
-    def transform(self, table: Table, findings: Findings) -> HeldInputs:
+    def transform(self, table: Table, issues: ValueIssues) -> HeldInputs:
         """Encodes rows.
 
         Args:
             table: rows with at least the columns that training read, in any order.
-            findings: takes in what there is to say of values that training didn't see.
+            issues: takes in what there is to say of values that training didn't see.
 
         Raises:
             ConfigError: for columns that the table doesn't have.
-            DataError: for values that can't be encoded, with their row, unless the findings are
+            DataError: for values that can't be encoded, with their row, unless the issues are
                 lenient.
         """
         self.check_columns(table)
-        dense = encode_dense(self._dense, table, findings)
-        sparse = tuple(feature.encode(table, findings) for feature in self._sparse)
-        findings.rows += table.rows
+        dense = encode_dense(self._dense, table, issues)
+        sparse = tuple(feature.encode(table, issues) for feature in self._sparse)
+        issues.rows += table.rows
         return HeldInputs(dense, sparse)
 
     @property
@@ -100,22 +100,24 @@ def fit_encoding(
     return Encoding(features=features, target=target, notations=notations)
 
 
-def row_weights(table: Table, column: str | None, findings: Findings) -> NDArray[np.float64] | None:
+def row_weights(
+    table: Table, column: str | None, issues: ValueIssues
+) -> NDArray[np.float64] | None:
     """The weights of a table's rows, (rows,), or none without a column for them.
 
     Raises:
-        DataError: for a gap or a negative weight, unless the findings are lenient; or if all are 0.
+        DataError: for a gap or a negative weight, unless the issues are lenient; or if all are 0.
     """
     if column is None:
         return None
     parsed = table.parse_numbers(column)
     weights, unreadable = parsed.values, parsed.unreadable
-    findings.refuse(unreadable, table, column, parsed.complaint)
+    issues.refuse(unreadable, table, column, parsed.complaint)
     gaps = np.isnan(weights) & ~unreadable
     missing = "the weight is missing; fill it in, or leave such rows out of the file"
-    findings.refuse(gaps, table, column, lambda _: missing)
+    issues.refuse(gaps, table, column, lambda _: missing)
     negative = "the weight is negative: {:g}".format
-    findings.refuse(weights < 0, table, column, lambda at: negative(weights[at]))
+    issues.refuse(weights < 0, table, column, lambda at: negative(weights[at]))
     if not weights.any():
         raise DataError("all weights are 0", file=table.file, column=column)
     return weights

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dlcli.encoding.encoding import Encoding, row_weights
 from dlcli.encoding.inputs import Inputs
 from dlcli.encoding.stored import InputsWriter
-from dlcli.preprocessing import Findings
+from dlcli.preprocessing import ValueIssues
 from dlcli.tables import Table
 
 MOST_ROWS = 65_536
@@ -36,7 +36,7 @@ def encode_rows(
     encoding: Encoding,
     table: Table,
     weight: str | None,
-    findings: Findings,
+    issues: ValueIssues,
     writer: InputsWriter | None = None,
 ) -> Rows:
     """Encodes rows that have a target.
@@ -45,7 +45,7 @@ def encode_rows(
         encoding: fitted on training rows.
         table: the rows.
         weight: the column of row weights, if there is one.
-        findings: takes in what there is to say of values that training didn't see.
+        issues: takes in what there is to say of values that training didn't see.
         writer: writes the inputs to disk, some rows at a time; without one they are in memory.
 
     Raises:
@@ -53,10 +53,10 @@ def encode_rows(
         DataError: for values that can't be encoded.
     """
     if writer is None:
-        inputs: Inputs = encoding.transform(table, findings)
+        inputs: Inputs = encoding.transform(table, issues)
     else:
         for part in table.parts(max(1, min(MOST_ROWS, NUMBERS_AT_ONCE // encoding.layout.width))):
-            writer.append(encoding.transform(part, findings))
+            writer.append(encoding.transform(part, issues))
         inputs = writer.finish()
-    target = encoding.target.encode(table, Findings())
-    return Rows(inputs, target, row_weights(table, weight, Findings()))
+    target = encoding.target.encode(table, ValueIssues())
+    return Rows(inputs, target, row_weights(table, weight, ValueIssues()))

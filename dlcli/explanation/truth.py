@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from dlcli.metrics import finite
 from dlcli.prediction import Predictions, Predictor
-from dlcli.preprocessing import Findings
+from dlcli.preprocessing import ValueIssues
 from dlcli.tables import Table
 from dlcli.tasks import ClassTarget, NumberTarget, TargetEncoder
 
@@ -123,5 +123,5 @@ def units_of(target: TargetEncoder, train: Table) -> Floats:
 
 def _values(target: TargetEncoder, table: Table) -> NDArray[Any]:
     if isinstance(target, NumberTarget):
-        return target.values(table, Findings())
-    return target.encode(table, Findings())
+        return target.values(table, ValueIssues())
+    return target.encode(table, ValueIssues())

@@ -21,7 +21,7 @@ from dlcli.config import (
     Standard,
     Unscaled,
 )
-from dlcli.preprocessing import Findings
+from dlcli.preprocessing import ValueIssues
 from dlcli.tables import Table
 from dlcli.tasks import TargetKind, mark_labels
 
@@ -126,7 +126,7 @@ def _out_of_bounds(
 
 
 def _constant_labels(target: TargetKind, train: Table) -> Iterator[str]:
-    marks = mark_labels(train, target.columns, target.labels, target.delimiter, Findings())
+    marks = mark_labels(train, target.columns, target.labels, target.delimiter, ValueIssues())
     for label, share in zip(target.labels, marks.mean(axis=0), strict=True):
         if share in (0, 1):
             rows = "all of the training rows have" if share else "none of the training rows has"

@@ -32,7 +32,7 @@ from dlcli.pipeline.dealing import deal
 from dlcli.pipeline.description import describe_features, describe_network, describe_target
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.tables import read_sources, target_of
-from dlcli.preprocessing import Findings, in_short
+from dlcli.preprocessing import ValueIssues, summarize_notes
 from dlcli.splitting import Split
 from dlcli.tables import Table
 from dlcli.tasks import TargetKind, fit_target
@@ -140,11 +140,11 @@ def encode_sets(
     """
     encoded = {}
     for name, table in sets(prepared.split):
-        findings = Findings()
+        issues = ValueIssues()
         writer = None if folder is None else InputsWriter(folder, name)
-        encoded[name] = encode_rows(prepared.encoding, table, weight, findings, writer)
+        encoded[name] = encode_rows(prepared.encoding, table, weight, issues, writer)
         # What is rare or missing in training rows was said when their types were decided.
-        for line in in_short(findings.notes()) if name != "train" else ():
+        for line in summarize_notes(issues.notes()) if name != "train" else ():
             rest = {"rest": [*map(str, line.rest)]} if line.rest else {}
             events.emit("warning", message=f"{name} rows of {table.file}: {line.text}", **rest)
     return encoded

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.preprocessing import Findings
+from dlcli.preprocessing import ValueIssues
 from dlcli.tables import Table
 from dlcli.tasks import ClassTarget, LabelTarget, TargetEncoder
 
@@ -41,12 +41,12 @@ def constant_outputs(
         The output as trained on, (outputs,).
     """
     if isinstance(target, LabelTarget):
-        return _mean(target.encode(train, Findings()), weights)
+        return _mean(target.encode(train, ValueIssues()), weights)
     if not isinstance(target, ClassTarget):
-        means = _mean(target.values(train, Findings()), weights)
+        means = _mean(target.values(train, ValueIssues()), weights)
         pairs = zip(target.scalings, means, strict=True)
         return np.array([scaling.apply(np.array([mean]))[0] for scaling, mean in pairs])
-    counts = np.bincount(target.encode(train, Findings()), weights, minlength=target.width)
+    counts = np.bincount(target.encode(train, ValueIssues()), weights, minlength=target.width)
     if has_margin:
         return np.array([1.0 if counts[1] > counts[0] else -1.0])
     shares: Outputs = counts / counts.sum()

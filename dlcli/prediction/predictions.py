@@ -18,7 +18,7 @@ from dlcli.metrics import (
     multilabel_metrics,
     regression_metrics,
 )
-from dlcli.preprocessing import Findings
+from dlcli.preprocessing import ValueIssues
 from dlcli.tables import Table, floats, integers, strings
 from dlcli.tasks import ClassTarget, LabelTarget, NumberTarget, TargetEncoder
 
@@ -79,16 +79,16 @@ class Predictions:
             table: the rows predicted, with their target.
         """
         if isinstance(self.target, LabelTarget):
-            return _marked(self.target, self.target.encode(table, Findings()) > 0, "target")
+            return _marked(self.target, self.target.encode(table, ValueIssues()) > 0, "target")
         if isinstance(self.target, ClassTarget):
             return {
                 "target": _classes(self.target).take(
-                    integers(self.target.encode(table, Findings()))
+                    integers(self.target.encode(table, ValueIssues()))
                 )
             }
         names = [f"target_{column}" for column in self.target.columns]
         names = names if len(names) > 1 else ["target"]
-        values = self.target.values(table, Findings())
+        values = self.target.values(table, ValueIssues())
         return {name: floats(values[:, at]) for at, name in enumerate(names)}
 
     def columns(self) -> dict[str, pa.Array]:
@@ -126,13 +126,13 @@ class Predictions:
         """
         if isinstance(self.target, NumberTarget):
             return regression_metrics(
-                self.target.values(table, Findings()),
+                self.target.values(table, ValueIssues()),
                 self.numbers,
                 weights,
                 names=self.target.columns,
                 deviance=self.has_deviance,
             )
-        truth = self.target.encode(table, Findings())
+        truth = self.target.encode(table, ValueIssues())
         if isinstance(self.target, LabelTarget):
             return multilabel_metrics(truth, self.outputs, weights, names=self.target.labels)
         if len(self.target.classes) == 2:

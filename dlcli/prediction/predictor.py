@@ -16,7 +16,7 @@ from dlcli.errors import ConfigError, DataError, Problem, RunError
 from dlcli.metrics import Metrics
 from dlcli.network import Network, build_network
 from dlcli.prediction.predictions import Predictions
-from dlcli.preprocessing import Findings
+from dlcli.preprocessing import ValueIssues
 from dlcli.runs import Run
 from dlcli.tables import Source, Table, read_table
 from dlcli.tasks import ClassTarget, TargetEncoder
@@ -84,12 +84,12 @@ class Predictor:
         table = read_table(source, data.missing, data.format)
         return table.written_like(self.encoding.notations)
 
-    def predict(self, table: Table, findings: Findings) -> Predictions:
+    def predict(self, table: Table, issues: ValueIssues) -> Predictions:
         """Predicts each row of a table.
 
         Args:
             table: rows with the columns that training read, in any order; the target isn't needed.
-            findings: takes in what there is to say of values that training didn't see.
+            issues: takes in what there is to say of values that training didn't see.
 
         Returns:
             The predictions, in the order of the rows.
@@ -99,9 +99,7 @@ class Predictor:
             DataError: for values that can't be encoded.
         """
         rows = min(ROWS_AT_ONCE, max(1, NUMBERS_AT_ONCE // max(1, self.network.inputs)))
-        parts = [
-            self._outputs(self.encoding.transform(part, findings)) for part in table.parts(rows)
-        ]
+        parts = [self._outputs(self.encoding.transform(part, issues)) for part in table.parts(rows)]
         return self.understand(np.concatenate(parts))
 
     def predict_encoded(self, inputs: Inputs) -> Predictions:
@@ -139,33 +137,33 @@ class Predictor:
         known = {*features, *data.reserved, *keep}
         return [name for name in table.columns if name not in known]
 
-    def score(self, table: Table, findings: Findings, *, reject: bool = False) -> Judgement:
+    def score(self, table: Table, issues: ValueIssues, *, reject: bool = False) -> Judgement:
         """Predicts a table and compares with its target.
 
         Args:
             table: rows with the columns that training read, target and weight among them.
-            findings: takes in what there is to say of values that training didn't see. If it is
+            issues: takes in what there is to say of values that training didn't see. If it is
                 lenient, rows whose target or weight can't be used are left out.
             reject: whether rows with any other value that can't be used are left out, too.
 
         Raises:
             ConfigError: for columns that the table doesn't have.
-            DataError: for values that can't be read, unless the findings are lenient; or if no row
+            DataError: for values that can't be read, unless the issues are lenient; or if no row
                 is left.
         """
         weight = self.config.data.weight
         self._check_scored(table)
-        self.encoding.target.encode(table, findings)
-        row_weights(table, weight, findings)
-        left_out = findings.bad_indices
-        predictions = self.predict(table, findings)
-        left_out = findings.bad_indices if reject else left_out
+        self.encoding.target.encode(table, issues)
+        row_weights(table, weight, issues)
+        left_out = issues.bad_indices
+        predictions = self.predict(table, issues)
+        left_out = issues.bad_indices if reject else left_out
         if len(left_out):
             rows = np.delete(np.arange(table.rows), left_out)
             if not len(rows):
-                raise _no_row_left(table, findings)
+                raise _no_row_left(table, issues)
             table, predictions = table.take(rows), predictions.take(rows)
-        weights = row_weights(table, weight, Findings())
+        weights = row_weights(table, weight, ValueIssues())
         return Judgement(table.rows, predictions.score(table, weights))
 
     def _check_scored(self, table: Table) -> None:
@@ -182,9 +180,9 @@ class Predictor:
             raise ConfigError([Problem("", message, table.file)])
 
 
-def _no_row_left(table: Table, findings: Findings) -> DataError:
+def _no_row_left(table: Table, issues: ValueIssues) -> DataError:
     """The error for a table of bad rows only."""
-    bad = next(findings.bad_rows())
+    bad = next(issues.bad_rows())
     file, row = table.where(bad.index)
     message = f"{bad.reason}; no row is left to take scores from"
     return DataError(message, file=file, row=row, column=bad.column)

@@ -1,44 +1,55 @@
-"""Scalings of numbers, for features and targets alike."""
+"""Scalings of numbers, and the record of values that can't be encoded, for features and targets."""
 
-from dlcli.preprocessing.findings import BadRow, ColumnFindings, Findings, Mask
-from dlcli.preprocessing.fitted import Fitted
-from dlcli.preprocessing.linear import (
+from dlcli.preprocessing.scalings import (
     LARGEST,
+    Fitted,
     Floats,
+    Increasing,
     LinearScaling,
+    QuantileScaling,
+    RobustScaling,
     check_range,
+    fit_quantile,
+    fit_robust,
     fit_scaling,
     out_of_range,
+    quantile_points,
     refuse_overflow,
     scale_column,
 )
-from dlcli.preprocessing.notes import Line, Note, as_days, in_short
-from dlcli.preprocessing.quantile import QuantileScaling, fit_quantile
-from dlcli.preprocessing.quantiles import Increasing, quantile_points
-from dlcli.preprocessing.robust import RobustScaling, fit_robust
+from dlcli.preprocessing.value_issues import (
+    BadRow,
+    ColumnIssues,
+    Line,
+    Mask,
+    Note,
+    ValueIssues,
+    dates_if_midnight,
+    summarize_notes,
+)
 
 __all__ = [
+    "LARGEST",
     "BadRow",
-    "ColumnFindings",
-    "Findings",
+    "ColumnIssues",
     "Fitted",
     "Floats",
     "Increasing",
-    "LARGEST",
     "Line",
     "LinearScaling",
     "Mask",
     "Note",
     "QuantileScaling",
     "RobustScaling",
-    "as_days",
+    "ValueIssues",
     "check_range",
+    "dates_if_midnight",
     "fit_quantile",
     "fit_robust",
     "fit_scaling",
-    "in_short",
     "out_of_range",
     "quantile_points",
     "refuse_overflow",
     "scale_column",
+    "summarize_notes",
 ]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import model_validator
 
-from dlcli.preprocessing import Findings, Fitted
+from dlcli.preprocessing import Fitted, ValueIssues
 from dlcli.tables import Table
 from dlcli.tasks.checks import refuse_gaps
 
@@ -53,14 +53,14 @@ class ClassTarget(Fitted):
         """How many classes there are."""
         return len(self.classes)
 
-    def encode(self, table: Table, findings: Findings) -> NDArray[np.int64]:
+    def encode(self, table: Table, issues: ValueIssues) -> NDArray[np.int64]:
         """The place of each row's class, (rows,).
 
         Raises:
-            DataError: for a gap, or a value that is none of the classes, unless the findings are
+            DataError: for a gap, or a value that is none of the classes, unless the issues are
                 lenient; its place is -1 then.
         """
-        refuse_gaps(table, self.column, findings)
+        refuse_gaps(table, self.column, issues)
         codes, texts = table.codes(self.column)
         place = {name: at for at, name in enumerate(self.classes)}
         known = np.array([*(place.get(text, -1) for text in texts), -1], dtype=np.int64)
@@ -68,7 +68,7 @@ class ClassTarget(Fitted):
         shown = table.column(self.column).shown
         message = f"{{}} is none of the classes ({', '.join(self.classes[:10])})".format
         wrong = (places < 0) & (codes >= 0)
-        findings.refuse(wrong, table, self.column, lambda at: message(shown(at)))
+        issues.refuse(wrong, table, self.column, lambda at: message(shown(at)))
         return places
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from dlcli.config import OutputScaling, Unscaled
-from dlcli.preprocessing import Findings, LinearScaling, fit_scaling
+from dlcli.preprocessing import LinearScaling, ValueIssues, fit_scaling
 from dlcli.tables import Table
 from dlcli.tasks.classes import ClassTarget
 from dlcli.tasks.kind import TargetKind
@@ -37,5 +37,7 @@ def fit_target(kind: TargetKind, scaling: OutputScaling | None, train: Table) ->
     wanted = scaling or Unscaled()
     bare = tuple(LinearScaling(name=wanted.name) for _ in kind.columns)
     unfitted = NumberTarget(columns=kind.columns, scalings=bare, counts=kind.counts)
-    scalings = tuple(fit_scaling(wanted, column) for column in unfitted.values(train, Findings()).T)
+    scalings = tuple(
+        fit_scaling(wanted, column) for column in unfitted.values(train, ValueIssues()).T
+    )
     return unfitted.model_copy(update={"scalings": scalings})

@@ -10,7 +10,7 @@ import numpy as np
 
 from dlcli.config import Target, TargetForm
 from dlcli.errors import DataError
-from dlcli.preprocessing import Findings
+from dlcli.preprocessing import ValueIssues
 from dlcli.tables import Table
 from dlcli.tasks.checks import refuse_gaps, refuse_no_counts
 from dlcli.tasks.classes import Stored, in_order, stored_as
@@ -90,7 +90,7 @@ def _refuse_gaps(target: Target, tables: Sequence[Table]) -> None:
     for table in tables:
         for column in target.columns:
             is_text = table.missing(column).any() and table.kind(column) == "text"
-            refuse_gaps(table, column, Findings(), _hint(column, tables) if is_text else "")
+            refuse_gaps(table, column, ValueIssues(), _hint(column, tables) if is_text else "")
 
 
 def _infer(target: Target, tables: Sequence[Table]) -> TargetKind:
@@ -147,7 +147,7 @@ def _labels(target: Target, tables: Sequence[Table], reason: str) -> TargetKind:
     columns, delimiter = target.columns, target.delimiter
     labels = find_labels(tables, columns[0], delimiter) if delimiter is not None else columns
     marks = np.concatenate(
-        [mark_labels(table, columns, labels, delimiter, Findings()) for table in tables]
+        [mark_labels(table, columns, labels, delimiter, ValueIssues()) for table in tables]
     )
     if (marks == marks[:1]).all():
         message = "all rows have the same labels: there is nothing to tell apart"
@@ -160,7 +160,7 @@ def _labels(target: Target, tables: Sequence[Table], reason: str) -> TargetKind:
 def _check_counts(columns: Sequence[str], tables: Sequence[Table]) -> None:
     for table in tables:
         for column in columns:
-            refuse_no_counts(table.numbers(column), table, column, Findings())
+            refuse_no_counts(table.numbers(column), table, column, ValueIssues())
 
 
 def _hint(column: str, tables: Sequence[Table]) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import model_validator
 
-from dlcli.preprocessing import Findings, Fitted
+from dlcli.preprocessing import Fitted, ValueIssues
 from dlcli.tables import Table
 from dlcli.tasks.checks import refuse_gaps
 from dlcli.tasks.classes import in_order
@@ -46,13 +46,13 @@ class LabelTarget(Fitted):
         """How many labels there are."""
         return len(self.labels)
 
-    def encode(self, table: Table, findings: Findings) -> Marks:
+    def encode(self, table: Table, issues: ValueIssues) -> Marks:
         """1 for each label that a row has and 0 for the others, (rows, labels).
 
         Raises:
             DataError: for a gap, or a value that is no label.
         """
-        return mark_labels(table, self.columns, self.labels, self.delimiter, findings)
+        return mark_labels(table, self.columns, self.labels, self.delimiter, issues)
 
     def join(self, marks: NDArray[np.bool_]) -> tuple[list[str], NDArray[np.int64]]:
         """Writes the labels of rows as text, with the delimiter between them.
@@ -75,7 +75,7 @@ def mark_labels(
     columns: Sequence[str],
     labels: Sequence[str],
     delimiter: str | None,
-    findings: Findings,
+    issues: ValueIssues,
 ) -> Marks:
     """Marks the labels that each row has.
 
@@ -84,21 +84,21 @@ def mark_labels(
         columns: a column for each label, or the one that names a row's labels.
         labels: the labels.
         delimiter: what stands between the labels of one column.
-        findings: takes in what can't be used, if it is lenient.
+        issues: takes in what can't be used, if it is lenient.
 
     Returns:
         1 for each label that a row has and 0 for the others, (rows, labels).
 
     Raises:
-        DataError: for a gap, or a value that is no label, unless the findings are lenient.
+        DataError: for a gap, or a value that is no label, unless the issues are lenient.
     """
     if delimiter is not None:
-        return _marked_in_one(table, columns[0], labels, delimiter, findings)
+        return _marked_in_one(table, columns[0], labels, delimiter, issues)
     marks = np.empty((table.rows, len(columns)), dtype=np.float32)
     for at, column in enumerate(columns):
-        refuse_gaps(table, column, findings)
+        refuse_gaps(table, column, issues)
         parsed = table.parse_booleans(column)
-        findings.refuse(parsed.unreadable, table, column, parsed.complaint)
+        issues.refuse(parsed.unreadable, table, column, parsed.complaint)
         marks[:, at] = np.nan_to_num(parsed.values)
     return marks
 
@@ -115,7 +115,7 @@ def split_labels(text: str, delimiter: str) -> list[str]:
 
 
 def _marked_in_one(
-    table: Table, column: str, labels: Sequence[str], delimiter: str, findings: Findings
+    table: Table, column: str, labels: Sequence[str], delimiter: str, issues: ValueIssues
 ) -> Marks:
     codes, texts = table.codes(column)
     place = {label: at for at, label in enumerate(labels)}
@@ -129,5 +129,5 @@ def _marked_in_one(
                 unknown[at] = label
     message = f"'{{}}' is none of the labels ({', '.join(labels[:10])})".format
     wrong = np.isin(codes, list(unknown))
-    findings.refuse(wrong, table, column, lambda at: message(unknown[int(codes[at])]))
+    issues.refuse(wrong, table, column, lambda at: message(unknown[int(codes[at])]))
     return marks[codes]

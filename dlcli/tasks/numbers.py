@@ -8,7 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import model_validator
 
-from dlcli.preprocessing import Findings, Fitted, Floats, LinearScaling, out_of_range, scale_column
+from dlcli.preprocessing import (
+    Fitted,
+    Floats,
+    LinearScaling,
+    ValueIssues,
+    out_of_range,
+    scale_column,
+)
 from dlcli.tables import Table
 from dlcli.tasks.checks import refuse_gaps, refuse_no_counts
 
@@ -35,11 +42,11 @@ class NumberTarget(Fitted):
         """How many numbers there are."""
         return len(self.columns)
 
-    def encode(self, table: Table, findings: Findings) -> NDArray[np.float32]:
+    def encode(self, table: Table, issues: ValueIssues) -> NDArray[np.float32]:
         """The columns as trained on, (rows, columns)."""
-        triples = zip(self.scalings, self.values(table, findings).T, self.columns, strict=True)
+        triples = zip(self.scalings, self.values(table, issues).T, self.columns, strict=True)
         scaled = [
-            scale_column(scaling, values, table, column, findings)
+            scale_column(scaling, values, table, column, issues)
             for scaling, values, column in triples
         ]
         return np.stack(scaled, axis=1).astype(np.float32)
@@ -49,22 +56,22 @@ class NumberTarget(Fitted):
         pairs = zip(self.scalings, outputs.T, strict=True)
         return np.stack([scaling.invert(values) for scaling, values in pairs], axis=1)
 
-    def values(self, table: Table, findings: Findings) -> Floats:
+    def values(self, table: Table, issues: ValueIssues) -> Floats:
         """The columns in their own units, (rows, columns).
 
         Raises:
-            DataError: for a gap or a value that can't be trained on, unless the findings are
+            DataError: for a gap or a value that can't be trained on, unless the issues are
                 lenient; 0 stands in then.
         """
         columns = []
         for column, scaling in zip(self.columns, self.scalings, strict=True):
-            refuse_gaps(table, column, findings)
+            refuse_gaps(table, column, issues)
             parsed = table.parse_numbers(column)
-            findings.refuse(parsed.unreadable, table, column, parsed.complaint)
+            issues.refuse(parsed.unreadable, table, column, parsed.complaint)
             for wrong, complaint in out_of_range(scaling.name, parsed.values):
-                findings.refuse(wrong, table, column, complaint)
+                issues.refuse(wrong, table, column, complaint)
             values = np.nan_to_num(parsed.values)
             if self.counts:
-                refuse_no_counts(values, table, column, findings)
+                refuse_no_counts(values, table, column, issues)
             columns.append(values)
         return np.stack(columns, axis=1)

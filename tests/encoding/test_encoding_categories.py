@@ -9,7 +9,7 @@ import pytest
 from dlcli.config import Categorical, ErrorIfMissing, Input, MostFrequentCategory
 from dlcli.encoding.columns.features import fit_feature
 from dlcli.errors import DataError
-from dlcli.preprocessing import Findings
+from dlcli.preprocessing import ValueIssues
 from dlcli.tables import Table
 
 
@@ -24,14 +24,14 @@ def fit(values, **parameters):
 
 def inputs(encoder, values):
     out = np.zeros((len(values), len(encoder.inputs)), np.float32)
-    encoder.encode(rows(values), out, Findings())
+    encoder.encode(rows(values), out, ValueIssues())
     return out.tolist()
 
 
 def note(encoder, values):
-    findings = Findings()
-    encoder.encode(rows(values), np.zeros((len(values), len(encoder.inputs)), np.float32), findings)
-    return next(map(str, findings.notes()), None)
+    issues = ValueIssues()
+    encoder.encode(rows(values), np.zeros((len(values), len(encoder.inputs)), np.float32), issues)
+    return next(map(str, issues.notes()), None)
 
 
 def test_each_category_has_an_input_in_the_order_of_letters():

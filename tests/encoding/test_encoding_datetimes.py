@@ -16,7 +16,7 @@ from dlcli.config import Datetime, ErrorIfMissing, Input, Median
 from dlcli.encoding import FeatureEncoder
 from dlcli.encoding.columns.features import fit_feature
 from dlcli.errors import DataError
-from dlcli.preprocessing import Findings
+from dlcli.preprocessing import ValueIssues
 from dlcli.tables import Table
 
 
@@ -29,9 +29,9 @@ def fit(values, **feature):
     return fit_feature("when", Datetime(**feature), Input(), rows(values))
 
 
-def inputs(encoder, values, findings=None):
+def inputs(encoder, values, issues=None):
     out = np.zeros((len(values), len(encoder.inputs)), np.float32)
-    encoder.encode(rows(values), out, findings or Findings())
+    encoder.encode(rows(values), out, issues or ValueIssues())
     return out
 
 
@@ -139,10 +139,10 @@ def test_a_gap_gets_the_median_time_and_an_input_tells():
 
 
 def test_a_first_gap_at_prediction_is_put_on_record():
-    findings = Findings()
+    issues = ValueIssues()
     encoder = fit(["2024-04-01"], parts=("month",))
-    assert inputs(encoder, [None], findings).tolist() == [point(3 / 12)]
-    assert [*map(str, findings.notes())] == [
+    assert inputs(encoder, [None], issues).tolist() == [point(3 / 12)]
+    assert [*map(str, issues.notes())] == [
         "column 'when': 1 row without a value: 2024-04-01 stands in, and no input tells"
     ]
 
@@ -166,19 +166,19 @@ def test_a_value_that_is_no_date_is_an_error_with_the_way_out():
 
 
 def test_an_unreadable_value_is_encoded_as_a_gap_where_it_is_only_put_on_record():
-    findings = Findings(lenient=True)
+    issues = ValueIssues(lenient=True)
     encoder = fit(["2024-04-01", None], parts=("month",))
-    encoded = inputs(encoder, ["x", None], findings)
+    encoded = inputs(encoder, ["x", None], issues)
     assert encoded[0].tolist() == encoded[1].tolist() == [*point(3 / 12), 1]
-    assert [row.index for row in findings.bad_rows()] == [0]
+    assert [row.index for row in issues.bad_rows()] == [0]
 
 
 def test_rows_outside_the_training_range_are_counted():
-    findings = Findings()
+    issues = ValueIssues()
     values = ["2024-01-01", "2023-12-31", "2024-06-01", "2024-06-02", None]
-    inputs(fit(["2024-01-01", "2024-06-01"]), values, findings)
-    assert findings.columns["when"].outside == 2
-    assert findings.columns["when"].range == (
+    inputs(fit(["2024-01-01", "2024-06-01"]), values, issues)
+    assert issues.columns["when"].outside == 2
+    assert issues.columns["when"].range == (
         "2024-01-01T00:00:00+00:00",
         "2024-06-01T00:00:00+00:00",
     )

@@ -10,7 +10,7 @@ from dlcli.config import Categorical, Input, Numeric, Unscaled
 from dlcli.encoding.columns.dense import encode_dense
 from dlcli.encoding.columns.features import fit_feature
 from dlcli.errors import DataError
-from dlcli.preprocessing import Findings
+from dlcli.preprocessing import ValueIssues
 from dlcli.tables import Table
 
 LETTERS = "abcdefghijklmnopqrst"
@@ -33,7 +33,7 @@ def test_narrow_and_wide_columns_keep_their_order():
     train = rows(x=numbers, letter=list(LETTERS), y=numbers, pet=["cat", "dog"] * 10, z=numbers)
     table = rows(x=[1, 2], letter=["a", "t"], y=[3, 4], pet=["dog", "cat"], z=[5, 6])
 
-    matrix = encode_dense(fitted(train), table, Findings())
+    matrix = encode_dense(fitted(train), table, ValueIssues())
 
     a, t = [1] + [0] * 19, [0] * 19 + [1]
     assert matrix.tolist() == [[1, *a, 3, 0, 1, 5], [2, *t, 4, 1, 0, 6]]
@@ -44,7 +44,7 @@ def test_narrow_and_wide_columns_keep_their_order():
 def test_more_narrow_columns_than_are_moved_at_once_keep_their_order():
     table = rows(**{f"x{at}": [at, -at] for at in range(40)})
 
-    matrix = encode_dense(fitted(table), table, Findings())
+    matrix = encode_dense(fitted(table), table, ValueIssues())
 
     assert matrix.tolist() == [list(range(40)), [-at for at in range(40)]]
 
@@ -54,4 +54,4 @@ def test_the_first_column_with_a_bad_value_is_the_one_that_is_told():
     table = rows(x=["1", "2", "three"], y=["one", "2", "3"])
 
     with pytest.raises(DataError, match=r"row 3, column 'x'.*'three'"):
-        encode_dense(fitted(train), table, Findings())
+        encode_dense(fitted(train), table, ValueIssues())

@@ -11,7 +11,7 @@ import pytest
 from dlcli.config import Boolean, Categorical, Datetime, Input, Numeric, Target, Text
 from dlcli.encoding import Difference, decide_types, differences, fit_encoding, lines_of
 from dlcli.errors import DataError
-from dlcli.preprocessing import Findings
+from dlcli.preprocessing import ValueIssues
 from dlcli.tables import Table
 from dlcli.tasks import fit_target, infer_target
 
@@ -51,10 +51,10 @@ def fitted():
 
 
 def found_in(*tables):
-    encoding, findings = fitted(), Findings(lenient=True)
+    encoding, issues = fitted(), ValueIssues(lenient=True)
     for table in tables:
-        encoding.transform(table, findings)
-    return differences(encoding, findings)
+        encoding.transform(table, issues)
+    return differences(encoding, issues)
 
 
 def difference(**facts):
@@ -139,34 +139,34 @@ def test_the_rows_of_several_tables_count_together():
 
 
 def test_bad_rows_come_in_the_order_of_the_rows_whatever_the_order_of_the_columns():
-    encoding, findings = fitted(), Findings(lenient=True)
+    encoding, issues = fitted(), ValueIssues(lenient=True)
     first = {**LIKE_TRAINING, "fresh": ["maybe"]}
     second = {name: value * 2 for name, value in LIKE_TRAINING.items()}
     second |= {"size": ["2", "many"], "fresh": ["perhaps", "often"]}
     for columns in (first, second):
-        encoding.transform(rows(**columns), findings)
-    assert [(bad.index, bad.column, bad.reason) for bad in findings.bad_rows()] == [
+        encoding.transform(rows(**columns), issues)
+    assert [(bad.index, bad.column, bad.reason) for bad in issues.bad_rows()] == [
         (0, "fresh", "expected true, false, 1 or 0, got 'maybe'"),
         (1, "fresh", "expected true, false, 1 or 0, got 'perhaps'"),
         (2, "size", "expected a finite number, got 'many'"),
         (2, "fresh", "expected true, false, 1 or 0, got 'often'"),
     ]
-    assert findings.bad_indices.tolist() == [0, 1, 2]
+    assert issues.bad_indices.tolist() == [0, 1, 2]
 
 
 def test_a_complaint_is_made_only_when_it_is_asked_for():
-    findings, asked = Findings(lenient=True), []
+    issues, asked = ValueIssues(lenient=True), []
     table = rows(x=[1.0] * 1000)
-    findings.refuse(np.ones(1000, bool), table, "x", lambda at: asked.append(at) or "bad")
-    assert len(findings.bad_indices) == 1000
+    issues.refuse(np.ones(1000, bool), table, "x", lambda at: asked.append(at) or "bad")
+    assert len(issues.bad_indices) == 1000
     assert asked == []
-    assert next(findings.bad_rows()).reason == "bad"
+    assert next(issues.bad_rows()).reason == "bad"
     assert asked == [0]
 
 
 def test_without_lenience_the_first_bad_value_is_an_error():
     with pytest.raises(DataError, match="t.csv: row 2, column 'x': bad"):
-        Findings().refuse(np.array([False, True]), rows(x=[1.0, 2.0]), "x", lambda _: "bad")
+        ValueIssues().refuse(np.array([False, True]), rows(x=[1.0, 2.0]), "x", lambda _: "bad")
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from dlcli.config import Augmentation, Image, Input
 from dlcli.encoding import Block, FeatureEncoder, ImageEncoder, Picture, image_files
 from dlcli.encoding.columns.features import fit_feature
 from dlcli.errors import DataError
-from dlcli.preprocessing import Findings
+from dlcli.preprocessing import ValueIssues
 from dlcli.tables import Table
 
 GREY = [[0, 51], [102, 255], [153, 204]]
@@ -46,9 +46,9 @@ def encoder(height=3, width=2, channels=1, **options):
     )
 
 
-def inputs(encoder, table, findings=None):
+def inputs(encoder, table, issues=None):
     out = np.zeros((table.rows, len(encoder.inputs)), np.float32)
-    encoder.encode(table, out, findings or Findings())
+    encoder.encode(table, out, issues or ValueIssues())
     return out
 
 
@@ -356,14 +356,14 @@ def test_the_first_bad_row_is_told_be_it_empty_or_broken(tmp_path):
 
 def test_lenient_findings_take_bad_rows_in_and_leave_them_black(tmp_path):
     save(tmp_path, "a.png", GREY)
-    findings = Findings(lenient=True)
-    rows = inputs(encoder(), table(tmp_path, ["b.png", "a.png", None, "b.png"]), findings)
-    assert [(bad.index, bad.column) for bad in findings.bad_rows()] == [
+    issues = ValueIssues(lenient=True)
+    rows = inputs(encoder(), table(tmp_path, ["b.png", "a.png", None, "b.png"]), issues)
+    assert [(bad.index, bad.column) for bad in issues.bad_rows()] == [
         (0, "photo"),
         (2, "photo"),
         (3, "photo"),
     ]
-    assert list(findings.bad_rows())[1].reason == "is empty, expected the path of an image"
+    assert list(issues.bad_rows())[1].reason == "is empty, expected the path of an image"
     assert rows.any(axis=1).tolist() == [False, True, False, False]
 
 
@@ -468,8 +468,8 @@ def test_a_damaged_file_is_read_or_refused_and_nothing_else_happens(tmp_path, fo
     for place, byte in damage:
         content[place % len(content)] = byte
     (tmp_path / "a").write_bytes(content[:kept])
-    findings = Findings(lenient=True)
+    issues = ValueIssues(lenient=True)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        inputs(encoder(), table(tmp_path, ["a"]), findings)
-    assert len(list(findings.bad_rows())) <= 1
+        inputs(encoder(), table(tmp_path, ["a"]), issues)
+    assert len(list(issues.bad_rows())) <= 1

@@ -17,7 +17,7 @@ from dlcli.config import CsvFormat, load_config
 from dlcli.encoding import Encoding, HeldInputs
 from dlcli.network import build_network
 from dlcli.prediction import Predictor
-from dlcli.preprocessing import Findings
+from dlcli.preprocessing import ValueIssues
 from dlcli.tables import Table, read_table
 
 RUN = """
@@ -64,10 +64,10 @@ def field(value):
 
 def encoded(encoding, *tables):
     """The matrix of tables one below the other, and which rows have a bad value."""
-    findings = Findings(lenient=True)
-    parts = [encoding.transform(table, findings) for table in tables]
+    issues = ValueIssues(lenient=True)
+    parts = [encoding.transform(table, issues) for table in tables]
     matrix = np.concatenate([part.part(0, len(part)) for part in parts])
-    return matrix, findings.bad_indices
+    return matrix, issues.bad_indices
 
 
 def assert_same(found, expected, order=slice(None)):
@@ -110,7 +110,7 @@ def test_a_table_is_encoded_to_the_same_bits_however_it_comes(folder, train, val
     assert_same(encoded(encoding, *table.parts(random.randint(1, table.rows))), expected)
 
     predictor = predictor_of(folder, encoding)
-    predicted = predictor.predict(from_parquet(folder, table), Findings(lenient=True)).outputs
+    predicted = predictor.predict(from_parquet(folder, table), ValueIssues(lenient=True)).outputs
     matrix = HeldInputs(expected[0])
     np.testing.assert_array_equal(predicted, predictor.predict_encoded(matrix).outputs)
 

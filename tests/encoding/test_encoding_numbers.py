@@ -24,7 +24,7 @@ from dlcli.config import (
 )
 from dlcli.encoding.columns.features import fit_feature
 from dlcli.errors import ConfigError, DataError
-from dlcli.preprocessing import Findings
+from dlcli.preprocessing import ValueIssues
 from dlcli.tables import Table
 
 
@@ -42,14 +42,14 @@ def fit(values, feature=None, scaling=None):
 
 def inputs(encoder, values, first_row=1):
     out = np.zeros((len(values), len(encoder.inputs)), np.float32)
-    encoder.encode(rows(values, first_row), out, Findings())
+    encoder.encode(rows(values, first_row), out, ValueIssues())
     return out.tolist()
 
 
 def notes(encoder, values):
-    findings = Findings()
-    encoder.encode(rows(values), np.zeros((len(values), len(encoder.inputs)), np.float32), findings)
-    return [*map(str, findings.notes())]
+    issues = ValueIssues()
+    encoder.encode(rows(values), np.zeros((len(values), len(encoder.inputs)), np.float32), issues)
+    return [*map(str, issues.notes())]
 
 
 # The mean of 2, 4, 4, 4, 5, 5, 7, 9 is 5, and their population deviation 2.
@@ -174,9 +174,9 @@ def test_a_gap_among_booleans_can_be_forbidden():
     ("scaling", "value", "message"),
     [
         (Standard(), math.inf, "expected a finite number, got 'inf'"),
-        (Log(), -0.5, "scaling 'log' wants 0 or more, got -0.5"),
-        (Unscaled(), 1e39, "the network's numbers end at 3.4e+38, got 1e+39"),
-        (Unscaled(), -1e39, "the network's numbers end at 3.4e+38, got -1e+39"),
+        (Log(), -0.5, "scaling 'log' needs 0 or more, got -0.5"),
+        (Unscaled(), 1e39, "the largest number a network reads is 3.4e+38, got 1e+39"),
+        (Unscaled(), -1e39, "the largest number a network reads is 3.4e+38, got -1e+39"),
     ],
     ids=["infinity", "negative under log", "beyond float32", "beyond float32 below"],
 )
@@ -197,7 +197,7 @@ def test_a_number_that_overflows_once_scaled_is_refused():
     with pytest.raises(DataError) as caught:
         inputs(encoder, [1.0, 1e30])
     assert str(caught.value) == (
-        "t.csv: row 2, column 'x': the network's numbers end at 3.4e+38, "
+        "t.csv: row 2, column 'x': the largest number a network reads is 3.4e+38, "
         "and 1e+30 is 1.0e+50 when scaled"
     )
 
@@ -206,7 +206,7 @@ def test_a_negative_constant_for_gaps_contradicts_log():
     with pytest.raises(ConfigError) as caught:
         fit([1.0, 2.0], Numeric(missing=ConstantValue(value=-1.0)), Log())
     assert str(caught.value) == (
-        "input.features.x.missing.value: scaling 'log' wants 0 or more, got -1"
+        "input.features.x.missing.value: scaling 'log' needs 0 or more, got -1"
     )
 
 

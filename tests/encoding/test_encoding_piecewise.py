@@ -24,7 +24,7 @@ from dlcli.config import (
 from dlcli.encoding.columns.features import fit_feature
 from dlcli.encoding.columns.piecewise import PiecewiseLinearEncoder
 from dlcli.errors import DataError
-from dlcli.preprocessing import Findings
+from dlcli.preprocessing import ValueIssues
 from dlcli.tables import Table
 
 
@@ -38,9 +38,9 @@ def fit(values, bins=4, missing=None):
     return fit_feature("age", feature, Input(), rows(values))
 
 
-def matrix(encoder, values, findings=None):
+def matrix(encoder, values, issues=None):
     out = np.zeros((len(values), len(encoder.inputs)), np.float32)
-    encoder.encode(rows(values), out, findings or Findings())
+    encoder.encode(rows(values), out, issues or ValueIssues())
     return out
 
 
@@ -130,16 +130,16 @@ def test_a_number_that_overflows_once_encoded_is_refused():
     with pytest.raises(DataError) as caught:
         matrix(fit([0, 1e-30], bins=1), [0.0, 1e30])
     assert str(caught.value) == (
-        "t.csv: row 2, column 'age': the network's numbers end at 3.4e+38, "
+        "t.csv: row 2, column 'age': the largest number a network reads is 3.4e+38, "
         "and 1e+30 is 1.0e+60 when scaled"
     )
 
 
 def test_rows_outside_the_training_range_are_counted():
-    findings = Findings()
-    matrix(fit(AGES), [16.0, 17.0, 90.0, 91.0], findings)
-    assert findings.columns["age"].outside == 2
-    assert findings.columns["age"].range == (17, 90)
+    issues = ValueIssues()
+    matrix(fit(AGES), [16.0, 17.0, 90.0, 91.0], issues)
+    assert issues.columns["age"].outside == 2
+    assert issues.columns["age"].range == (17, 90)
 
 
 USUAL = st.floats(width=32, allow_nan=False, allow_infinity=False, allow_subnormal=False)
@@ -186,8 +186,10 @@ def test_to_json_and_back_whole_or_in_parts_inputs_are_the_same_to_the_bit(
     encoder = fit(train, bins)
     again = PiecewiseLinearEncoder.model_validate_json(encoder.model_dump_json())
     assert again == encoder
-    whole = matrix(encoder, others, Findings(lenient=True))
-    parts = [matrix(again, part, Findings(lenient=True)) for part in (others[:cut], others[cut:])]
+    whole = matrix(encoder, others, ValueIssues(lenient=True))
+    parts = [
+        matrix(again, part, ValueIssues(lenient=True)) for part in (others[:cut], others[cut:])
+    ]
     assert np.concatenate(parts).tobytes() == whole.tobytes()
 
 

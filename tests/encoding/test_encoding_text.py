@@ -20,7 +20,7 @@ from dlcli.encoding.columns.tokens import words_of
 from dlcli.encoding.inputs import join
 from dlcli.errors import DataError
 from dlcli.network import build_network
-from dlcli.preprocessing import Findings
+from dlcli.preprocessing import ValueIssues
 from dlcli.tables import Table
 
 
@@ -34,8 +34,8 @@ def fit(values, encoding=None, **parameters):
     return fit_feature("x", feature, Input(), rows(values, pa.string()))
 
 
-def encode(encoder, values, findings=None):
-    return encoder.encode(rows(values, pa.string()), findings or Findings())
+def encode(encoder, values, issues=None):
+    return encoder.encode(rows(values, pa.string()), issues or ValueIssues())
 
 
 def inputs(encoder, values):
@@ -44,9 +44,9 @@ def inputs(encoder, values):
 
 
 def notes(encoder, values):
-    findings = Findings()
-    encode(encoder, values, findings)
-    return [*map(str, findings.notes())]
+    issues = ValueIssues()
+    encode(encoder, values, issues)
+    return [*map(str, issues.notes())]
 
 
 def words(text):
@@ -229,15 +229,15 @@ def test_a_gap_can_be_forbidden():
 
 
 def test_a_forbidden_gap_can_be_put_on_record():
-    findings = Findings(lenient=True)
-    part = encode(fit(["a"], missing=ErrorIfMissing()), ["a", None], findings)
+    issues = ValueIssues(lenient=True)
+    part = encode(fit(["a"], missing=ErrorIfMissing()), ["a", None], issues)
     assert part.starts.tolist() == [0, 1, 1]
-    assert [row.index for row in findings.bad_rows()] == [1]
+    assert [row.index for row in issues.bad_rows()] == [1]
 
 
 def test_texts_without_a_known_word_are_told():
     assert notes(fit(["a b"]), ["a c", "c", "...", "b"]) == [
-        "column 'x': 2 rows without a word that has an input: all inputs are 0"
+        "column 'x': 2 rows without a token that has an input: all inputs are 0"
     ]
 
 
@@ -293,7 +293,7 @@ def test_to_json_and_back_it_encodes_the_same_to_the_bit(made):
 @given(fitted(), st.integers(1, 5))
 def test_in_parts_and_as_a_whole_texts_are_encoded_the_same_to_the_bit(made, size):
     encoder, texts = made
-    parts = [encoder.encode(p, Findings()) for p in rows(texts, pa.string()).parts(size)]
+    parts = [encoder.encode(p, ValueIssues()) for p in rows(texts, pa.string()).parts(size)]
     assert arrays(join(parts)) == arrays(encode(encoder, texts))
 
 

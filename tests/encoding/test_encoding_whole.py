@@ -26,7 +26,7 @@ from dlcli.config import (
 )
 from dlcli.encoding import Block, Encoding, decide_types, fit_encoding, row_weights
 from dlcli.errors import ConfigError, DataError
-from dlcli.preprocessing import Findings
+from dlcli.preprocessing import ValueIssues
 from dlcli.tables import Table
 from dlcli.tasks import fit_target, infer_target
 
@@ -53,7 +53,7 @@ def fitted(train=TRAIN, scaling=None):
 
 
 def matrix_of(encoding, table):
-    return encoding.transform(table, Findings()).matrix
+    return encoding.transform(table, ValueIssues()).matrix
 
 
 def test_blocks_stand_side_by_side_in_the_order_of_the_features():
@@ -68,11 +68,11 @@ def test_blocks_stand_side_by_side_in_the_order_of_the_features():
 
 
 def test_a_table_becomes_a_float32_matrix():
-    findings = Findings()
-    matrix = fitted().transform(TRAIN, findings).matrix
+    issues = ValueIssues()
+    matrix = fitted().transform(TRAIN, issues).matrix
     assert matrix.dtype == np.float32
     assert matrix.tolist() == [[1, 0, 0, 1, 1], [3, 0, 1, 0, 0], [2, 1, 0, 1, 1]]
-    assert findings.notes() == []
+    assert issues.notes() == []
 
 
 def test_order_extra_columns_and_an_absent_target_make_no_difference():
@@ -82,9 +82,9 @@ def test_order_extra_columns_and_an_absent_target_make_no_difference():
 
 def test_what_a_column_has_to_say_is_handed_on():
     table = rows(size=[1.0], colour=["green"], fresh=["true"])
-    findings = Findings()
-    fitted().transform(table, findings)
-    assert [*map(str, findings.notes())] == [
+    issues = ValueIssues()
+    fitted().transform(table, issues)
+    assert [*map(str, issues.notes())] == [
         "column 'colour': 1 row with values that are no category ('green'): no input is set"
     ]
 
@@ -211,13 +211,13 @@ def test_what_is_no_encoding_at_all_is_refused(text):
 
 
 def test_row_weights_are_read_as_they_stand():
-    weights = row_weights(rows(w=["0", "2.5"]), "w", Findings())
+    weights = row_weights(rows(w=["0", "2.5"]), "w", ValueIssues())
     assert weights is not None
     assert weights.tolist() == [0, 2.5]
 
 
 def test_without_a_weight_column_there_are_no_weights():
-    assert row_weights(rows(x=[1]), None, Findings()) is None
+    assert row_weights(rows(x=[1]), None, ValueIssues()) is None
 
 
 @pytest.mark.parametrize(
@@ -235,5 +235,5 @@ def test_without_a_weight_column_there_are_no_weights():
 )
 def test_weights_that_mean_nothing_are_refused(weights, message):
     with pytest.raises(DataError) as caught:
-        row_weights(rows(w=weights), "w", Findings())
+        row_weights(rows(w=weights), "w", ValueIssues())
     assert str(caught.value) == message

@@ -11,7 +11,7 @@ from dlcli.config import Config
 from dlcli.encoding import Decision, Rows, choose_features, decide_types, encode_rows, fit_encoding
 from dlcli.network import build_network, resolve_head
 from dlcli.prediction import Predictor
-from dlcli.preprocessing import Findings
+from dlcli.preprocessing import ValueIssues
 from dlcli.tables import Table
 from dlcli.tasks import TargetKind, fit_target, infer_target
 
@@ -28,7 +28,7 @@ class Case:
     def encoded(self, table: Table | None = None) -> Rows:
         """Rows, encoded."""
         weight = self.predictor.config.data.weight
-        return encode_rows(self.predictor.encoding, table or self.table, weight, Findings())
+        return encode_rows(self.predictor.encoding, table or self.table, weight, ValueIssues())
 
     def sets(self, **tables: Table):
         """Tables with their encoded rows, by set."""

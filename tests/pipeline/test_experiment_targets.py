@@ -15,7 +15,7 @@ from dlcli.config import load_config
 from dlcli.errors import ConfigError, DataError
 from dlcli.pipeline import check, train
 from dlcli.prediction import Predictor
-from dlcli.preprocessing import Findings
+from dlcli.preprocessing import ValueIssues
 from dlcli.tables import read_table
 
 # Keras's own `Model.save` asks NumPy for a copy in the way of NumPy 1.
@@ -81,13 +81,13 @@ def trained(target, engine="auto", more=""):
 def test_a_run_predicts_scores_and_says_the_same_in_plain_keras(target, engine):
     run = trained(target, engine)
     predictor, table = Predictor.load(run), read_table(Path("t.csv"))
-    predictions = predictor.predict(table, Findings())
+    predictions = predictor.predict(table, ValueIssues())
     model = keras.models.load_model(run.path / "model.keras")
-    expected = np.asarray(model(predictor.encoding.transform(table, Findings()).dense))
+    expected = np.asarray(model(predictor.encoding.transform(table, ValueIssues()).dense))
     numbers = target in ("count", "numbers")
     result = predictions.numbers if numbers else predictions.probabilities
     np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-6)
-    scores = predictor.score(table, Findings()).scores
+    scores = predictor.score(table, ValueIssues()).scores
     assert scores["r2"] > 0.8 if numbers else scores["accuracy"] > 0.85
     metrics = METRICS[target].split(", ")
     assert list(run.read_history()) == ["loss", *metrics, "learning_rate"]

@@ -11,7 +11,7 @@ import pytest
 
 from dlcli.errors import ConfigError, DataError, RunError
 from dlcli.prediction import Predictor
-from dlcli.preprocessing import Findings
+from dlcli.preprocessing import ValueIssues
 from dlcli.runs import new_run
 from dlcli.tables import Table
 
@@ -98,10 +98,10 @@ def test_a_stored_run_predicts_its_rows_in_order(stored):
     # x to (x - 1)/2: 0, 1, -1. Hidden: relu(z), relu(2·red - z). Output: h₁ + 3h₂ + 1/2.
     # Row 1: 0 + 3·2 + 0.5 = 6.5; row 2: 1 + 0 + 0.5 = 1.5; row 3: 0 + 3·1 + 0.5 = 3.5.
     table = rows(colour=["red", "blue", "blue"], x=[1.0, 3.0, -1.0])
-    findings = Findings()
-    predictions = Predictor.load(stored()).predict(table, findings)
+    issues = ValueIssues()
+    predictions = Predictor.load(stored()).predict(table, issues)
     assert predictions.columns()["prediction"].to_pylist() == [23, 13, 17]  # 2y + 10
-    assert [*map(str, findings.notes())] == [
+    assert [*map(str, issues.notes())] == [
         "column 'colour': 2 rows with values that are no category ('blue'): no input is set"
     ]
 
@@ -111,17 +111,17 @@ def test_the_rows_of_a_shuffled_table_keep_their_predictions(stored):
     x = np.arange(-19.0, 21.0, 2.0)  # sums of whole numbers are exact in any order
     order = np.random.default_rng(0).permutation(20)
     table = rows(x=x, colour=["red"] * 20)
-    straight = predictor.predict(table, Findings()).numbers
-    shuffled = predictor.predict(table.take(order), Findings()).numbers
+    straight = predictor.predict(table, ValueIssues()).numbers
+    shuffled = predictor.predict(table.take(order), ValueIssues()).numbers
     np.testing.assert_array_equal(shuffled, straight[order])
 
 
 def test_scores_take_target_and_weights_from_the_table(stored):
     table = rows(x=[1.0, 3.0], colour=["red", "blue"], y=[23.0, 17.0], w=[3, 1])
-    findings = Findings()
-    judged = Predictor.load(stored()).score(table, findings)
+    issues = ValueIssues()
+    judged = Predictor.load(stored()).score(table, issues)
     assert (judged.rows, judged.scores["mae"]) == (2, 1)  # (3·0 + 1·4)/4
-    assert len(findings.notes()) == 1
+    assert len(issues.notes()) == 1
 
 
 def test_rows_whose_target_or_weight_cant_be_used_are_left_out_if_that_is_allowed(stored):
@@ -131,11 +131,11 @@ def test_rows_whose_target_or_weight_cant_be_used_are_left_out_if_that_is_allowe
         y=["23", "", "many", "17", "25"],
         w=["3", "1", "1", "-1", "1"],
     )
-    findings = Findings(lenient=True)
-    judged = Predictor.load(stored()).score(table, findings)
+    issues = ValueIssues(lenient=True)
+    judged = Predictor.load(stored()).score(table, issues)
     # The last x counts as missing, so as 1: its prediction is 23, too.
     assert (judged.rows, judged.scores["mae"]) == (2, 0.5)  # (3·0 + 1·2)/4
-    assert [(bad.index, bad.column) for bad in findings.bad_rows()] == [
+    assert [(bad.index, bad.column) for bad in issues.bad_rows()] == [
         (1, "y"),
         (2, "y"),
         (3, "w"),
@@ -145,31 +145,31 @@ def test_rows_whose_target_or_weight_cant_be_used_are_left_out_if_that_is_allowe
 
 def test_rows_with_any_bad_value_are_left_out_of_scores_if_they_are_rejected(stored):
     table = rows(x=["1", "one"], colour=["red", "red"], y=[23.0, 25.0], w=[1, 1])
-    judged = Predictor.load(stored()).score(table, Findings(lenient=True), reject=True)
+    judged = Predictor.load(stored()).score(table, ValueIssues(lenient=True), reject=True)
     assert (judged.rows, judged.scores["mae"]) == (1, 0)
 
 
 def test_scores_of_no_row_are_none(stored):
     table = rows(x=["one"], colour=["red"], y=[23.0], w=[1])
     with pytest.raises(DataError, match="row 1, column 'x': .*; no row is left to take scores"):
-        Predictor.load(stored()).score(table, Findings(lenient=True), reject=True)
+        Predictor.load(stored()).score(table, ValueIssues(lenient=True), reject=True)
 
 
 def test_scores_need_target_and_weight(stored):
     with pytest.raises(ConfigError) as caught:
-        Predictor.load(stored()).score(rows(x=[1.0], colour=["red"]), Findings())
+        Predictor.load(stored()).score(rows(x=[1.0], colour=["red"]), ValueIssues())
     assert str(caught.value) == "t.csv: has no column 'y', 'w', which scores are taken from"
 
 
 def test_predictions_need_the_columns_that_were_read(stored):
     with pytest.raises(ConfigError, match="t.csv: has no column 'colour', which the network reads"):
-        Predictor.load(stored()).predict(rows(x=[1.0]), Findings())
+        Predictor.load(stored()).predict(rows(x=[1.0]), ValueIssues())
 
 
 def test_a_value_that_cant_be_read_is_told_with_its_row(stored):
     with pytest.raises(DataError, match="t.csv: row 2, column 'x': expected a finite number"):
         table = rows(x=["1", "one"], colour=["red", "red"])
-        Predictor.load(stored()).predict(table, Findings())
+        Predictor.load(stored()).predict(table, ValueIssues())
 
 
 def class_columns(stored, loss, output, weights=None):
@@ -178,7 +178,7 @@ def class_columns(stored, loss, output, weights=None):
         "units: 1, activation: linear, scaling: standard", output
     )
     predictor = Predictor.load(stored(resolved, with_target(TWO_CLASSES), weights))
-    predictions = predictor.predict(rows(x=[1.0], colour=["red"]), Findings())
+    predictions = predictor.predict(rows(x=[1.0], colour=["red"]), ValueIssues())
     return list(predictions.columns())[1:]
 
 

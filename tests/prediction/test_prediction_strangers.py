@@ -35,7 +35,7 @@ from dlcli.encoding import decide_types, fit_encoding
 from dlcli.errors import DlcliError, RunError
 from dlcli.network import build_network
 from dlcli.prediction import Predictor
-from dlcli.preprocessing import Findings
+from dlcli.preprocessing import ValueIssues
 from dlcli.runs import new_run
 from dlcli.tables import Table
 from dlcli.tasks import fit_target, infer_target
@@ -133,7 +133,7 @@ def test_an_encoding_that_anybody_wrote_is_refused_or_predicts(honest, data):
     with tempfile.TemporaryDirectory() as folder:
         try:
             predictor = Predictor.load(stored(Path(folder), text, weights))
-            predictor.predict(table, Findings(lenient=True)).columns()
+            predictor.predict(table, ValueIssues(lenient=True)).columns()
         except DlcliError as error:
             assert "\n" not in str(error)
 
@@ -173,5 +173,5 @@ def test_absurd_statistics_are_refused(honest, tmp_path, column, field, literal)
 
 def test_the_honest_encoding_predicts(honest, tmp_path):
     table, encoding, weights = honest
-    predicted = Predictor.load(stored(tmp_path, encoding, weights)).predict(table, Findings())
+    predicted = Predictor.load(stored(tmp_path, encoding, weights)).predict(table, ValueIssues())
     assert all(map(math.isfinite, predicted.columns()["prediction"].to_pylist()))

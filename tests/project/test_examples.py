@@ -16,7 +16,7 @@ import pytest
 from dlcli.config import load_config
 from dlcli.pipeline import train
 from dlcli.prediction import Predictor
-from dlcli.preprocessing import Findings
+from dlcli.preprocessing import ValueIssues
 from dlcli.runs import Run, open_run
 from dlcli.tables import read_table
 
@@ -92,7 +92,7 @@ def test_line_predicts_its_four_points(train_example: Train, tmp_path: Path) -> 
     run = train_example("line", tmp_path / "run")
 
     table = read_table(ROOT / "data" / "line.csv")
-    predictions = Predictor.load(run).predict(table, Findings())
+    predictions = Predictor.load(run).predict(table, ValueIssues())
 
     np.testing.assert_allclose(predictions.numbers, [[0], [1], [2], [3]], rtol=0, atol=0.01)
 

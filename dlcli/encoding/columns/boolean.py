@@ -10,7 +10,7 @@ from dlcli.config import Boolean, ErrorIfMissing
 from dlcli.encoding.columns.filled import FilledColumn, present_values, wants_indicator
 from dlcli.encoding.inputs import Matrix
 from dlcli.encoding.layout import Block
-from dlcli.preprocessing import Findings
+from dlcli.preprocessing import ValueIssues
 from dlcli.tables import Table
 
 
@@ -31,11 +31,11 @@ class BooleanEncoder(FilledColumn):
         """What the column becomes."""
         return (Block(self.column, "numeric", (self.column, *self.indicator_inputs)),)
 
-    def encode(self, table: Table, out: Matrix, findings: Findings) -> None:
+    def encode(self, table: Table, out: Matrix, issues: ValueIssues) -> None:
         """Writes the column's inputs into `out`, zeros of shape (rows, inputs)."""
         parsed = table.parse_booleans(self.column)
-        findings.refuse(parsed.unreadable, table, self.column, parsed.complaint)
-        out[:, 0] = self.fill_gaps(parsed.values, parsed.unreadable, table, out, findings)
+        issues.refuse(parsed.unreadable, table, self.column, parsed.complaint)
+        out[:, 0] = self.fill_gaps(parsed.values, parsed.unreadable, table, out, issues)
 
 
 def fit_boolean(column: str, feature: Boolean, train: Table) -> BooleanEncoder:

@@ -14,7 +14,7 @@ from dlcli.encoding.columns.column import NO_VALUE, DenseEncoder, refuse_gaps
 from dlcli.encoding.inputs import Matrix
 from dlcli.encoding.layout import Block, EmbeddingTable
 from dlcli.errors import DataError
-from dlcli.preprocessing import Findings
+from dlcli.preprocessing import ValueIssues
 from dlcli.tables import Table
 
 
@@ -55,7 +55,7 @@ class CategoryColumn(DenseEncoder):
         names += [f"{self.column} is missing"] if self.missing_input else []
         return tuple(names)
 
-    def places_of(self, table: Table, findings: Findings) -> NDArray[np.int64]:
+    def places_of(self, table: Table, issues: ValueIssues) -> NDArray[np.int64]:
         """The place of each row's value, -1 for one that has none, (rows,)."""
         codes, texts = table.codes(self.column)
         place = {category: at for at, category in enumerate(self.categories)}
@@ -66,11 +66,11 @@ class CategoryColumn(DenseEncoder):
         if self.unseen == "error":
             shown = table.column(self.column).shown
             message = "{} is none of the categories seen in training".format
-            findings.refuse(new, table, self.column, lambda at: message(shown(at)))
+            issues.refuse(new, table, self.column, lambda at: message(shown(at)))
         else:
             counts = Counter(texts[code] for code in codes[new].tolist())
-            findings.unseen(self.column, counts, self.meanings[0 if self.other else 1])
-        self._place_gaps(places, codes < 0, table, findings)
+            issues.add_unseen(self.column, counts, self.meanings[0 if self.other else 1])
+        self._place_gaps(places, codes < 0, table, issues)
         return places
 
     @property
@@ -78,22 +78,22 @@ class CategoryColumn(DenseEncoder):
         return len(self.categories) if self.other else -1
 
     def _place_gaps(
-        self, places: NDArray[np.int64], gaps: NDArray[np.bool_], table: Table, findings: Findings
+        self, places: NDArray[np.int64], gaps: NDArray[np.bool_], table: Table, issues: ValueIssues
     ) -> None:
-        findings.missing(self.column, int(gaps.sum()))
+        issues.add_missing(self.column, int(gaps.sum()))
         if self.missing == "error":
-            refuse_gaps(gaps, table, self.column, findings)
+            refuse_gaps(gaps, table, self.column, issues)
         elif self.fill is not None:
             places[gaps] = self.categories.index(self.fill)
         elif self.missing_input:
             places[gaps] = len(self.places) - 1
         elif self.unseen == "error":
             message = "is empty, as no training row was; 'unseen: error' forbids it"
-            findings.refuse(gaps, table, self.column, lambda _: message)
+            issues.refuse(gaps, table, self.column, lambda _: message)
         else:
             places[gaps] = self._others_place
             if not self.other:
-                findings.gaps(self.column, int(gaps.sum()), self.meanings[1])
+                issues.add_unencoded_missing(self.column, int(gaps.sum()), self.meanings[1])
 
 
 class OneHotEncoder(CategoryColumn):
@@ -107,9 +107,9 @@ class OneHotEncoder(CategoryColumn):
         """What the column becomes."""
         return (Block(self.column, "numeric", self.places),)
 
-    def encode(self, table: Table, out: Matrix, findings: Findings) -> None:
+    def encode(self, table: Table, out: Matrix, issues: ValueIssues) -> None:
         """Writes the column's inputs into `out`, zeros of shape (rows, inputs)."""
-        places = self.places_of(table, findings)
+        places = self.places_of(table, issues)
         rows = np.flatnonzero(places >= 0)
         out[rows, places[rows]] = 1
 
@@ -128,9 +128,9 @@ class EmbeddingEncoder(CategoryColumn):
         table = EmbeddingTable(len(self.places) + 1, self.units)
         return (Block(self.column, "index", (self.column,), table),)
 
-    def encode(self, table: Table, out: Matrix, findings: Findings) -> None:
+    def encode(self, table: Table, out: Matrix, issues: ValueIssues) -> None:
         """Writes the column's inputs into `out`, zeros of shape (rows, inputs)."""
-        places = self.places_of(table, findings)
+        places = self.places_of(table, issues)
         out[:, 0] = np.where(places < 0, len(self.places), places)
 
 

@@ -12,7 +12,7 @@ from pydantic import Field
 from dlcli.encoding.inputs import Matrix, SparseRows
 from dlcli.encoding.layout import Block
 from dlcli.errors import DataError
-from dlcli.preprocessing import Findings, Fitted
+from dlcli.preprocessing import Fitted, ValueIssues
 from dlcli.tables import Table
 
 NO_VALUE = "has no value in the training rows; declare it 'ignored'"
@@ -41,11 +41,11 @@ class DenseEncoder(ColumnEncoder):
     """A column to inputs that are kept as they are."""
 
     @abstractmethod
-    def encode(self, table: Table, out: Matrix, findings: Findings) -> None:
+    def encode(self, table: Table, out: Matrix, issues: ValueIssues) -> None:
         """Writes the column's inputs into `out`, zeros of shape (rows, inputs).
 
         Raises:
-            DataError: for values that can't be encoded, unless the findings take them in.
+            DataError: for values that can't be encoded, unless the issues take them in.
         """
 
 
@@ -53,17 +53,17 @@ class SparseEncoder(ColumnEncoder):
     """A column to inputs of which most are 0."""
 
     @abstractmethod
-    def encode(self, table: Table, findings: Findings) -> SparseRows:
+    def encode(self, table: Table, issues: ValueIssues) -> SparseRows:
         """The column's inputs.
 
         Raises:
-            DataError: for values that can't be encoded, unless the findings take them in.
+            DataError: for values that can't be encoded, unless the issues take them in.
         """
 
 
-def refuse_gaps(gaps: NDArray[np.bool_], table: Table, column: str, findings: Findings) -> None:
+def refuse_gaps(gaps: NDArray[np.bool_], table: Table, column: str, issues: ValueIssues) -> None:
     """Refuses rows without a value, as `missing: error` asks for."""
-    findings.refuse(gaps, table, column, lambda _: "is empty; 'missing: error' forbids it")
+    issues.refuse(gaps, table, column, lambda _: "is empty; 'missing: error' forbids it")
 
 
 def no_value(column: str, train: Table) -> DataError:

@@ -17,7 +17,7 @@ from dlcli.encoding.columns.filled import wants_indicator
 from dlcli.encoding.inputs import Matrix
 from dlcli.encoding.layout import Block
 from dlcli.errors import DataError
-from dlcli.preprocessing import Findings, Floats, LinearScaling, as_days, fit_scaling
+from dlcli.preprocessing import Floats, LinearScaling, ValueIssues, dates_if_midnight, fit_scaling
 from dlcli.tables import DAY, SECOND, Moments, Table, Times, to_local
 
 _MINUTE, _HOUR = 60 * SECOND, 3600 * SECOND
@@ -89,12 +89,12 @@ class DatetimeEncoder(DenseEncoder):
         names += [f"{self.column} is missing"] if self.indicator else []
         return (Block(self.column, "numeric", tuple(names)),)
 
-    def encode(self, table: Table, out: Matrix, findings: Findings) -> None:
+    def encode(self, table: Table, out: Matrix, issues: ValueIssues) -> None:
         """Writes the column's inputs into `out`, zeros of shape (rows, inputs)."""
         times = table.parse_times(self.column, self.formats, self.timezone)
-        findings.refuse(times.unreadable, table, self.column, times.complaint)
-        self._tell_range(times, findings)
-        moments = self._fill_gaps(times, table, out, findings)
+        issues.refuse(times.unreadable, table, self.column, times.complaint)
+        self._tell_range(times, issues)
+        moments = self._fill_gaps(times, table, out, issues)
         calendar = _Calendar(to_local(moments, self.timezone))
         start = 0
         for part in self.parts:
@@ -115,27 +115,27 @@ class DatetimeEncoder(DenseEncoder):
         else:
             out[:] = calendar.circle(part)
 
-    def _tell_range(self, times: Times, findings: Findings) -> None:
+    def _tell_range(self, times: Times, issues: ValueIssues) -> None:
         """Tells of rows outside the training rows' range."""
         low, high = _microseconds(self.earliest), _microseconds(self.latest)
         outside = (times.moments < low) | (times.moments > high)
         outside &= ~(times.missing | times.unreadable)
         rows = int(outside.sum())
-        findings.outside(self.column, rows, self.earliest.isoformat(), self.latest.isoformat())
+        issues.add_outside(self.column, rows, self.earliest.isoformat(), self.latest.isoformat())
 
-    def _fill_gaps(self, times: Times, table: Table, out: Matrix, findings: Findings) -> Moments:
+    def _fill_gaps(self, times: Times, table: Table, out: Matrix, issues: ValueIssues) -> Moments:
         """Fills gaps, and tells of them in the last column of `out` if there is an input for it."""
         empty = times.missing | times.unreadable
-        findings.missing(self.column, int(times.missing.sum()))
+        issues.add_missing(self.column, int(times.missing.sum()))
         if self.fill is None:
-            refuse_gaps(times.missing, table, self.column, findings)
+            refuse_gaps(times.missing, table, self.column, issues)
             return np.where(empty, _microseconds(self.earliest), times.moments)
         if self.indicator:
             out[:, -1] = empty
         else:
-            (fill,) = as_days([self.fill.isoformat()])
+            (fill,) = dates_if_midnight([self.fill.isoformat()])
             meaning = f"{fill} stands in, and no input tells"
-            findings.gaps(self.column, int(times.missing.sum()), meaning)
+            issues.add_unencoded_missing(self.column, int(times.missing.sum()), meaning)
         return np.where(empty, _microseconds(self.fill), times.moments)
 
 

@@ -8,14 +8,14 @@ import numpy as np
 
 from dlcli.encoding.columns.column import DenseEncoder
 from dlcli.encoding.inputs import Matrix
-from dlcli.preprocessing import Findings
+from dlcli.preprocessing import ValueIssues
 from dlcli.tables import Table
 
 _MOST_STAGED = 16
 """So many inputs of a row fill a line of the processor's cache."""
 
 
-def encode_dense(features: Sequence[DenseEncoder], table: Table, findings: Findings) -> Matrix:
+def encode_dense(features: Sequence[DenseEncoder], table: Table, issues: ValueIssues) -> Matrix:
     """Encodes columns one after the other.
 
     A lone input of each row, written into a wide matrix, fetches a line of cache to change four
@@ -24,13 +24,13 @@ def encode_dense(features: Sequence[DenseEncoder], table: Table, findings: Findi
     Args:
         features: the columns' encoders.
         table: the rows.
-        findings: takes in what there is to say of them.
+        issues: takes in what there is to say of them.
 
     Returns:
         The inputs of all columns, in their order, (rows, inputs).
 
     Raises:
-        DataError: for values that can't be encoded, unless the findings are lenient.
+        DataError: for values that can't be encoded, unless the issues are lenient.
     """
     groups = list(_groups(features))
     inputs = sum(width for group in groups for _, width in group)
@@ -39,9 +39,9 @@ def encode_dense(features: Sequence[DenseEncoder], table: Table, findings: Findi
     for group in groups:
         stop = start + sum(width for _, width in group)
         if stop - start <= _MOST_STAGED:
-            dense[:, start:stop] = _staged(group, table, findings)
+            dense[:, start:stop] = _staged(group, table, issues)
         else:
-            _encode(group, table, dense[:, start:stop], findings)
+            _encode(group, table, dense[:, start:stop], issues)
         start = stop
     return dense
 
@@ -65,17 +65,17 @@ def _groups(features: Sequence[DenseEncoder]) -> Iterator[_Group]:
         yield group
 
 
-def _staged(group: _Group, table: Table, findings: Findings) -> Matrix:
+def _staged(group: _Group, table: Table, issues: ValueIssues) -> Matrix:
     """The inputs of some columns, (rows, inputs), each input's own one behind the other."""
     width = sum(width for _, width in group)
     inputs = np.zeros((width, table.rows), dtype=np.float32).T
-    _encode(group, table, inputs, findings)
+    _encode(group, table, inputs, issues)
     return inputs
 
 
-def _encode(group: _Group, table: Table, out: Matrix, findings: Findings) -> None:
+def _encode(group: _Group, table: Table, out: Matrix, issues: ValueIssues) -> None:
     """Writes the inputs of some columns into `out`, zeros of shape (rows, inputs)."""
     start = 0
     for feature, width in group:
-        feature.encode(table, out[:, start : start + width], findings)
+        feature.encode(table, out[:, start : start + width], issues)
         start += width

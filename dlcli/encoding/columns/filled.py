@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from dlcli.config import ConstantValue, ErrorIfMissing, Mean, Median, MostFrequent, NumericMissing
 from dlcli.encoding.columns.column import DenseEncoder, no_value, refuse_gaps
 from dlcli.encoding.inputs import Matrix
-from dlcli.preprocessing import Findings, Floats
+from dlcli.preprocessing import Floats, ValueIssues
 from dlcli.tables import Table
 
 
@@ -31,7 +31,7 @@ class FilledColumn(DenseEncoder):
         unreadable: NDArray[np.bool_],
         table: Table,
         out: Matrix,
-        findings: Findings,
+        issues: ValueIssues,
     ) -> Floats:
         """Fills gaps, and tells of them in the last column of `out` if there is an input for it.
 
@@ -40,20 +40,20 @@ class FilledColumn(DenseEncoder):
             unreadable: what can't be read, and was put on record, (rows,).
             table: the rows.
             out: the column's inputs, (rows, inputs).
-            findings: takes in gaps that no input tells of.
+            issues: takes in gaps that no input tells of.
         """
         empty = np.isnan(values)
         gaps = empty & ~unreadable
         gap_count = int(np.count_nonzero(gaps))
-        findings.missing(self.column, gap_count)
+        issues.add_missing(self.column, gap_count)
         if self.fill is None:
-            refuse_gaps(gaps, table, self.column, findings)
-            return np.where(empty, 0.0, values) if findings.lenient else values
+            refuse_gaps(gaps, table, self.column, issues)
+            return np.where(empty, 0.0, values) if issues.lenient else values
         if self.indicator:
             out[:, -1] = empty
         else:
             meaning = f"{self.fill:g} stands in, and no input tells"
-            findings.gaps(self.column, gap_count, meaning)
+            issues.add_unencoded_missing(self.column, gap_count, meaning)
         return np.where(empty, self.fill, values) if empty.any() else values
 
 

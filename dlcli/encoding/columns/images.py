@@ -15,7 +15,7 @@ from dlcli.encoding.columns.pixels import read_images
 from dlcli.encoding.inputs import Matrix
 from dlcli.encoding.layout import Block, Picture
 from dlcli.errors import DataError
-from dlcli.preprocessing import Findings
+from dlcli.preprocessing import ValueIssues
 from dlcli.tables import Table
 
 _EMPTY = "is empty, expected the path of an image"
@@ -42,13 +42,13 @@ class ImageEncoder(DenseEncoder):
         )
         return (Block(self.column, "image", names, Picture(self.shape, self.augmentation)),)
 
-    def encode(self, table: Table, out: Matrix, findings: Findings) -> None:
+    def encode(self, table: Table, out: Matrix, issues: ValueIssues) -> None:
         """Writes the column's inputs into `out`, zeros of shape (rows, inputs)."""
         codes, files = image_files(table, self.column)
         pixels, complaints = read_images(files, self.shape)
         reasons = (*complaints, _EMPTY)  # the last for gaps, whose code is -1
         wrong = np.array([reason != "" for reason in reasons])[codes]
-        findings.refuse(wrong, table, self.column, lambda at: reasons[codes[at]])
+        issues.refuse(wrong, table, self.column, lambda at: reasons[codes[at]])
         read = ~wrong
         out[read] = pixels[codes[read]] / np.float32(255)
 
@@ -72,7 +72,7 @@ def fit_image(column: str, feature: Image, train: Table) -> ImageEncoder:
         augmentation=feature.augmentation,
     )
     first = train.take(np.flatnonzero(~gaps)[:1])
-    encoder.encode(first, np.zeros((1, len(encoder.inputs)), np.float32), Findings())
+    encoder.encode(first, np.zeros((1, len(encoder.inputs)), np.float32), ValueIssues())
     return encoder
 
 

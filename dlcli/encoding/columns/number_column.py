@@ -9,7 +9,7 @@ import numpy as np
 from dlcli.encoding.columns.filled import FilledColumn
 from dlcli.encoding.inputs import Matrix
 from dlcli.encoding.layout import Block
-from dlcli.preprocessing import Findings, Floats, out_of_range
+from dlcli.preprocessing import Floats, ValueIssues, out_of_range
 from dlcli.tables import Table
 
 
@@ -22,26 +22,26 @@ class NumberColumn(FilledColumn):
     high: float
     """The training rows' greatest value."""
 
-    def read(self, table: Table, scaling: str, out: Matrix, findings: Findings) -> Floats:
+    def read(self, table: Table, scaling: str, out: Matrix, issues: ValueIssues) -> Floats:
         """Reads the column's numbers, with gaps filled, (rows,).
 
         Args:
             table: the rows.
             scaling: the name of the scaling that comes next; not every one takes every number.
             out: the column's inputs, (rows, inputs), the last of which may tell of gaps.
-            findings: takes in what there is to say.
+            issues: takes in what there is to say.
         """
         parsed = table.parse_numbers(self.column)
-        findings.refuse(parsed.unreadable, table, self.column, parsed.complaint)
+        issues.refuse(parsed.unreadable, table, self.column, parsed.complaint)
         wrong = parsed.unreadable
         for beyond, complaint in out_of_range(scaling, parsed.values):
-            findings.refuse(beyond, table, self.column, complaint)
+            issues.refuse(beyond, table, self.column, complaint)
             wrong = wrong | beyond
         values = np.where(wrong, np.nan, parsed.values) if wrong.any() else parsed.values
         with np.errstate(invalid="ignore"):
             outside = int(np.count_nonzero((values < self.low) | (values > self.high)))
-        findings.outside(self.column, outside, self.low, self.high)
-        return self.fill_gaps(values, wrong, table, out, findings)
+        issues.add_outside(self.column, outside, self.low, self.high)
+        return self.fill_gaps(values, wrong, table, out, issues)
 
     @property
     def indicator_blocks(self) -> tuple[Block, ...]:

@@ -28,11 +28,11 @@ from dlcli.encoding.inputs import Matrix
 from dlcli.encoding.layout import Block, Waves
 from dlcli.errors import ConfigError, Problem
 from dlcli.preprocessing import (
-    Findings,
     Floats,
     LinearScaling,
     QuantileScaling,
     RobustScaling,
+    ValueIssues,
     check_range,
     fit_quantile,
     fit_robust,
@@ -68,10 +68,10 @@ class NumericEncoder(NumberColumn):
         number = Block(self.column, "numeric", (self.column,), self.waves)
         return (number, *self.indicator_blocks)
 
-    def encode(self, table: Table, out: Matrix, findings: Findings) -> None:
+    def encode(self, table: Table, out: Matrix, issues: ValueIssues) -> None:
         """Writes the column's inputs into `out`, zeros of shape (rows, inputs)."""
-        values = self.read(table, self.scaling.name, out, findings)
-        out[:, 0] = scale_column(self.scaling, values, table, self.column, findings)
+        values = self.read(table, self.scaling.name, out, issues)
+        out[:, 0] = scale_column(self.scaling, values, table, self.column, issues)
 
 
 def fit_numeric(
@@ -127,5 +127,5 @@ def _waves(encoding: NumericEncoding) -> Waves | None:
 def _check_constant(column: str, policy: NumericMissing, scaling: Scaling) -> None:
     if isinstance(policy, ConstantValue) and scaling.name == "log" and policy.value < 0:
         path = format_path(("input", "features", column, "missing", "value"))
-        message = f"scaling 'log' wants 0 or more, got {policy.value:g}"
+        message = f"scaling 'log' needs 0 or more, got {policy.value:g}"
         raise ConfigError([Problem(path, message)])

@@ -11,7 +11,7 @@ from pydantic import Field
 from dlcli.encoding.columns.number_column import NumberColumn
 from dlcli.encoding.inputs import Matrix
 from dlcli.encoding.layout import Block
-from dlcli.preprocessing import Findings, Floats, Increasing, quantile_points, refuse_overflow
+from dlcli.preprocessing import Floats, Increasing, ValueIssues, quantile_points, refuse_overflow
 from dlcli.tables import Table
 
 
@@ -32,9 +32,9 @@ class PiecewiseLinearEncoder(NumberColumn):
         bins = tuple(f"{self.column} {a}..{b}" for a, b in pairwise(_told_apart(self.edges)))
         return (Block(self.column, "numeric", bins), *self.indicator_blocks)
 
-    def encode(self, table: Table, out: Matrix, findings: Findings) -> None:
+    def encode(self, table: Table, out: Matrix, issues: ValueIssues) -> None:
         """Writes the column's inputs into `out`, zeros of shape (rows, inputs)."""
-        values = self.read(table, "none", out, findings)
+        values = self.read(table, "none", out, issues)
         edges = np.array(self.edges)
         # By the inner edges alone, the outer bins go on.
         bins = np.searchsorted(edges[1:-1], values, side="right")
@@ -42,7 +42,7 @@ class PiecewiseLinearEncoder(NumberColumn):
             shares = (values - edges[bins]) / np.diff(edges)[bins]
         places = np.arange(len(edges) - 1)
         out[:, : len(places)] = places < bins[:, np.newaxis]
-        filled = refuse_overflow(shares, values, table, self.column, findings)
+        filled = refuse_overflow(shares, values, table, self.column, issues)
         out[np.arange(len(out)), bins] = filled
 
 

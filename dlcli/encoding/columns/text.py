@@ -17,7 +17,7 @@ from dlcli.encoding.columns.vocabulary import choose_tokens
 from dlcli.encoding.inputs import SparseRows, join
 from dlcli.encoding.layout import Block
 from dlcli.errors import DataError
-from dlcli.preprocessing import Findings
+from dlcli.preprocessing import ValueIssues
 from dlcli.tables import Table, index_in, strings
 
 Token = Annotated[str, Field(pattern=r"^\S+( \S+){0,4}$")]
@@ -61,20 +61,20 @@ class TextEncoder(SparseEncoder):
         names = tuple(f"{self.column}: {token}" for token in self.tokens)
         return (Block(self.column, "sparse", names),)
 
-    def encode(self, table: Table, findings: Findings) -> SparseRows:
+    def encode(self, table: Table, issues: ValueIssues) -> SparseRows:
         """The column's inputs."""
         gaps = table.missing(self.column)
-        findings.missing(self.column, int(gaps.sum()))
+        issues.add_missing(self.column, int(gaps.sum()))
         if self.missing == "error":
-            refuse_gaps(gaps, table, self.column, findings)
+            refuse_gaps(gaps, table, self.column, issues)
         elif not self.missing_share:
-            findings.gaps(self.column, int(gaps.sum()), _NO_INPUT)
+            issues.add_unencoded_missing(self.column, int(gaps.sum()), _NO_INPUT)
         blocks = words_of(table.column(self.column).canonical_texts())
         known = strings(self.tokens, pa.string())
         texts = join([self._encode(words, known) for words in blocks])
         entries = np.zeros(table.rows, dtype=np.int64)
         entries[~gaps] = np.diff(texts.starts)
-        findings.wordless(self.column, int((~gaps & (entries == 0)).sum()), _NO_INPUT)
+        issues.add_without_tokens(self.column, int((~gaps & (entries == 0)).sum()), _NO_INPUT)
         return replace(texts, starts=np.concatenate([[0], np.cumsum(entries)]))
 
     def _encode(self, words: Words, known: pa.Array) -> SparseRows:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from dlcli.preprocessing import Note, as_days, in_short
+from dlcli.preprocessing import Note, dates_if_midnight, summarize_notes
 
 EMPTY = "without a value"
 UNSEEN = "with values that are no category"
 
 
 def lines(*notes):
-    return [line.text for line in in_short(notes)]
+    return [line.text for line in summarize_notes(notes)]
 
 
 def test_a_note_says_column_rows_and_what_they_are_like():
@@ -41,7 +41,7 @@ def test_more_are_those_of_the_most_rows_and_a_sum_of_the_others():
 
 def test_a_sum_keeps_what_it_sums_up():
     notes = [Note(name, 9 - at, EMPTY) for at, name in enumerate("abcdef")]
-    *shown, last = in_short(notes)
+    *shown, last = summarize_notes(notes)
     assert last.rest == (notes[4], notes[5])
     assert [line.rest for line in shown] == [()] * 4
 
@@ -77,4 +77,4 @@ def test_nothing_to_say_is_no_line():
     ],
 )
 def test_moments_are_days_if_all_are_at_midnight(moments, days):
-    assert as_days(moments) == days
+    assert dates_if_midnight(moments) == days

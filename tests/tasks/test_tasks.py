@@ -11,7 +11,7 @@ import pytest
 from dlcli.config import Log, Standard, Target
 from dlcli.encoding import Encoding
 from dlcli.errors import DataError
-from dlcli.preprocessing import Findings
+from dlcli.preprocessing import ValueIssues
 from dlcli.tables import Table
 from dlcli.tasks import fit_target, infer_target
 
@@ -125,42 +125,42 @@ def test_a_missing_target_is_refused_with_its_row(values, others):
 
 def test_classes_are_encoded_by_their_place():
     target = fit_target(kind_of(["b", "a", "c"]), None, rows(y=["b"]))
-    assert target.encode(rows(y=["c", "a", "b"]), Findings()).tolist() == [2, 0, 1]
+    assert target.encode(rows(y=["c", "a", "b"]), ValueIssues()).tolist() == [2, 0, 1]
 
 
 def test_a_class_that_training_never_saw_is_refused_with_its_row():
     target = fit_target(kind_of(["a", "b"]), None, rows(y=["a"]))
     with pytest.raises(DataError) as caught:
-        target.encode(rows(first_row=4, y=["a", "z"]), Findings())
+        target.encode(rows(first_row=4, y=["a", "z"]), ValueIssues())
     assert str(caught.value) == "t.csv: row 5, column 'y': 'z' is none of the classes (a, b)"
 
 
 def test_numbers_are_trained_standardised_and_given_their_unit_back():
     train = rows(y=[2, 4, 4, 4, 5, 5, 7, 9])  # mean 5, population deviation 2
     target = fit_target(infer_target(Target(column="y"), [train]), Standard(), train)
-    assert target.encode(rows(y=[5, 9]), Findings()).tolist() == [[0], [2]]
+    assert target.encode(rows(y=[5, 9]), ValueIssues()).tolist() == [[0], [2]]
     assert target.decode(np.array([[0.0], [2.0], [-1.5]])).tolist() == [[5], [9], [2]]
 
 
 def test_log_numbers_are_trained_as_standardised_log_1_plus_y():
     train = rows(y=[0, math.exp(2) - 1])  # log(1 + y): 0 and 2, so mean 1 and deviation 1
     target = fit_target(infer_target(Target(column="y"), [train]), Log(), train)
-    np.testing.assert_allclose(target.encode(train, Findings()), [[-1], [1]], rtol=1e-6)
+    np.testing.assert_allclose(target.encode(train, ValueIssues()), [[-1], [1]], rtol=1e-6)
     given_back = target.decode(np.array([[0.0], [2.0]]))
     np.testing.assert_allclose(given_back, [[math.e - 1], [math.exp(3) - 1]])
 
 
 def test_a_negative_number_under_log_is_refused_with_its_row():
     train = rows(y=[3.0, -1.0])
-    with pytest.raises(DataError, match="row 2, column 'y': scaling 'log' wants 0 or more, got -1"):
+    with pytest.raises(DataError, match="row 2, column 'y': scaling 'log' needs 0 or more, got -1"):
         fit_target(infer_target(Target(column="y"), [train]), Log(), train)
 
 
 def test_without_a_scaling_numbers_stay_as_they_are_and_each_column_has_its_own_otherwise():
     train = rows(u=[1.0, 3.0], v=[10.0, 30.0])
     kind = infer_target(Target(column=("u", "v")), [train])
-    assert fit_target(kind, None, train).encode(train, Findings()).tolist() == [[1, 10], [3, 30]]
-    assert fit_target(kind, Standard(), train).encode(train, Findings()).tolist() == [
+    assert fit_target(kind, None, train).encode(train, ValueIssues()).tolist() == [[1, 10], [3, 30]]
+    assert fit_target(kind, Standard(), train).encode(train, ValueIssues()).tolist() == [
         [-1, -1],
         [1, 1],
     ]
@@ -202,7 +202,7 @@ def test_labels_that_no_row_differs_in_are_refused():
 
 def test_columns_of_labels_are_encoded_as_0_and_1():
     target = fit_target(labels_of(u=[0, 1], v=[True, False]), None, rows(u=[0, 1], v=[0, 1]))
-    assert target.encode(rows(v=["TRUE", "0"], u=[1.0, 0.0]), Findings()).tolist() == [
+    assert target.encode(rows(v=["TRUE", "0"], u=[1.0, 0.0]), ValueIssues()).tolist() == [
         [1, 1],
         [0, 0],
     ]
@@ -235,14 +235,14 @@ def test_an_empty_field_has_no_label_and_a_label_named_twice_counts_once():
     table = rows(tags=["b|a", "", None, "a|a", "c"])
     target = fit_target(infer_target(TAGS, [table]), None, table)
     expected = [[1, 1, 0], [0, 0, 0], [0, 0, 0], [1, 0, 0], [0, 0, 1]]
-    assert target.encode(table, Findings()).tolist() == expected
+    assert target.encode(table, ValueIssues()).tolist() == expected
 
 
 def test_a_label_that_no_table_had_is_refused_with_its_row():
     table = rows(tags=["b|a", "b"])
     target = fit_target(infer_target(TAGS, [table]), None, table)
     with pytest.raises(DataError) as caught:
-        target.encode(rows(first_row=4, tags=["", "a|z", "z"]), Findings())
+        target.encode(rows(first_row=4, tags=["", "a|z", "z"]), ValueIssues())
     message = "t.csv: row 5, column 'tags': 'z' is none of the labels (a, b) (1 more such row)"
     assert str(caught.value) == message
 
@@ -281,7 +281,7 @@ def test_a_declared_count_is_a_number_and_stays_as_it_is():
     kind = infer_target(Target(column="n", type="count"), [train])
     assert (kind.type, kind.classes, kind.reason) == ("count", (), "declared")
     target = fit_target(kind, None, train)
-    assert target.encode(train, Findings()).tolist() == [[0], [3], [2]]
+    assert target.encode(train, ValueIssues()).tolist() == [[0], [3], [2]]
 
 
 @pytest.mark.parametrize(("value", "shown"), [(-1.0, "-1"), (2.5, "2.5")])
@@ -294,7 +294,7 @@ def test_what_is_no_count_is_refused_with_its_row_in_any_table(value, shown):
     )
     fitted = fit_target(infer_target(target, [rows(n=[1, 2])]), None, rows(n=[1, 2]))
     with pytest.raises(DataError, match="row 1, column 'n': a count is"):
-        fitted.encode(rows(n=[value]), Findings())
+        fitted.encode(rows(n=[value]), ValueIssues())
 
 
 @pytest.mark.parametrize(

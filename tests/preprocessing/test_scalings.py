@@ -26,7 +26,7 @@ from dlcli.config import (
 from dlcli.encoding import Block, NumericEncoder, Waves
 from dlcli.encoding.columns.features import fit_feature
 from dlcli.errors import DataError
-from dlcli.preprocessing import Findings
+from dlcli.preprocessing import ValueIssues
 from dlcli.tables import Table
 
 
@@ -39,9 +39,9 @@ def fit(values, scaling, feature=None):
     return fit_feature("x", feature or Numeric(), Input(scaling=scaling), rows(values))
 
 
-def matrix(encoder, values, findings=None):
+def matrix(encoder, values, issues=None):
     out = np.zeros((len(values), len(encoder.inputs)), np.float32)
-    encoder.encode(rows(values), out, findings or Findings())
+    encoder.encode(rows(values), out, issues or ValueIssues())
     return out
 
 
@@ -171,12 +171,14 @@ def test_a_gap_can_be_forbidden(scaling):
 
 
 def test_a_lenient_reader_puts_what_overflows_on_record_and_zero_stands_in():
-    findings = Findings(lenient=True)
+    issues = ValueIssues(lenient=True)
     encoder = fit([0, 1e-30], MinMax())
-    assert matrix(encoder, [1e30, 1e-30], findings).tolist() == [[0], [1]]
-    (bad,) = findings.bad_rows()
+    assert matrix(encoder, [1e30, 1e-30], issues).tolist() == [[0], [1]]
+    (bad,) = issues.bad_rows()
     assert (bad.index, bad.column) == (0, "x")
-    assert bad.reason == "the network's numbers end at 3.4e+38, and 1e+30 is 1.0e+60 when scaled"
+    assert bad.reason == (
+        "the largest number a network reads is 3.4e+38, and 1e+30 is 1.0e+60 when scaled"
+    )
 
 
 def test_waves_are_the_networks_to_make_of_the_scaled_number():
@@ -243,8 +245,10 @@ def test_to_json_and_back_whole_or_in_parts_inputs_are_the_same_to_the_bit(
     encoder = fit(train, scaling)
     again = NumericEncoder.model_validate_json(encoder.model_dump_json())
     assert again == encoder
-    whole = matrix(encoder, others, Findings(lenient=True))
-    parts = [matrix(again, part, Findings(lenient=True)) for part in (others[:cut], others[cut:])]
+    whole = matrix(encoder, others, ValueIssues(lenient=True))
+    parts = [
+        matrix(again, part, ValueIssues(lenient=True)) for part in (others[:cut], others[cut:])
+    ]
     assert np.concatenate(parts).tobytes() == whole.tobytes()
 
 
