@@ -1,0 +1,153 @@
+"""Numbers, times and names as people read them, the same on a terminal and on a page."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from numbers import Real
+
+from dlcli.config import printable
+
+UNDEFINED = "-"
+"""Shown where there is no value."""
+LONGEST_NAME = 60
+"""Characters of a name or value that are shown."""
+SPLITS = ("test", "validation", "train")
+"""The sets of rows, from the most independent of training to the least."""
+ADJECTIVES = {"test": "test", "validation": "validation", "train": "training"}
+"""Sets of rows in a sentence: `on 30 training rows`."""
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  (all times are in UTC and show no zone)
+_METRICS = {
+    "mae": "mean absolute error (mae)",
+    "mse": "mean squared error",
+    "r2": "r²",
+    "auc": "area under ROC",
+}
+
+
+def format_number(value: object) -> str:
+    """Format a number to four significant digits, with separators of thousands.
+
+    Args:
+        value: anything, as documents of a stranger's run may hold.
+
+    Returns:
+        `0.1235`, `12,350`, `1,234,567`, `1.5e-05`, `nan`; a dash for what is no number.
+    """
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return UNDEFINED
+    try:
+        number = float(value)
+    except OverflowError:  # an integer of more than 308 digits
+        return UNDEFINED
+    size = abs(number)
+    if not math.isfinite(size) or size >= 1e15 or 0 < size < 1e-4:
+        return f"{number:.4g}"
+    return f"{number:,.0f}" if size >= 1e5 else f"{float(f'{number:.4g}'):,.12g}"
+
+
+def format_difference(value: float | None) -> str:
+    """Format a number with its sign: `+0.5`, `-2`."""
+    text = format_number(value)
+    return f"+{text}" if value is not None and value > 0 else text
+
+
+def format_interval(value: object, lower: object, upper: object) -> str:
+    """Format a value with the ends of its interval, if it has one: `0.85 [0.83, 0.87]`."""
+    if lower is None or upper is None:
+        return format_number(value)
+    return f"{format_number(value)} [{format_number(lower)}, {format_number(upper)}]"
+
+
+def format_count(count: int | None) -> str:
+    """Format a number of things in full: `1,234,567`."""
+    return UNDEFINED if count is None else f"{count:,}"
+
+
+def format_percent(share: float | None) -> str:
+    """Format a share of 1 in percent, to one decimal: `95.5 %`."""
+    return UNDEFINED if share is None else f"{100 * share:.1f} %"
+
+
+def format_metric(name: str, value: float | None) -> str:
+    """Format the value of a metric in a sentence: accuracy in percent, others as numbers."""
+    return format_percent(value) if name == "accuracy" else format_number(value)
+
+
+def format_duration(seconds: float | None) -> str:
+    """Format a duration: `310 ms`, `1.62 s`, `4 min 12 s`, `2 h 5 min`."""
+    if seconds is None or seconds < 0:
+        return UNDEFINED
+    if seconds < 1:
+        return f"{seconds * 1000:.3g} ms"
+    if seconds < 60:
+        return f"{seconds:.3g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:,} h {minutes} min"
+
+
+def format_time(seconds: float | None) -> str:
+    """Format a time in seconds since 1970, in UTC: `2024-02-29`, `2024-02-29 12:30:00`.
+
+    What no calendar has is shown as a number.
+    """
+    if seconds is None:
+        return UNDEFINED
+    try:
+        time = _EPOCH + timedelta(seconds=round(seconds))
+    except (OverflowError, ValueError):
+        return format_number(seconds)
+    return time.isoformat(" ").removesuffix(" 00:00:00")
+
+
+def metric_title(name: str) -> str:
+    """Return a metric's name as one reads it: `balanced accuracy`."""
+    return _METRICS.get(name, name.replace("_", " "))
+
+
+def capitalize(text: str) -> str:
+    """Return a text with its first letter in upper case and all others as they are."""
+    return text[:1].upper() + text[1:]
+
+
+def shorten(text: object, most: int = LONGEST_NAME) -> str:
+    """Return a name or value on one line of printable characters, its end cut off if it is long."""
+    shown = printable(str(text)[: 4 * most])
+    return shown if len(shown) <= most else shown[: most - 1] + "…"
+
+
+def shorten_middle(text: object, most: int = LONGEST_NAME) -> str:
+    """Return a text as `shorten` does, but without its middle: ends tell paths apart."""
+    shown = printable(str(text))
+    end = (most - 1) // 2
+    return shown if len(shown) <= most else f"{shown[: most - 1 - end]}…{shown[-end:]}"
+
+
+def shorten_names(names: Iterable[str], most: int = LONGEST_NAME) -> list[str]:
+    """Shorten names so that they still differ from one another."""
+    shown = [shorten(name, most) for name in names]
+    counts, seen = Counter(shown), Counter[str]()
+    result = []
+    for name in shown:
+        seen[name] += 1
+        result.append(f"{name} ({seen[name]})" if counts[name] > 1 else name)
+    return result
+
+
+def join_names(names: Sequence[str], most: int = 5) -> str:
+    """Join the first few names: `a, b and 3 more`."""
+    shown = ", ".join(shorten(name, 40) for name in names[:most])
+    return f"{shown} and {len(names) - most:,} more" if len(names) > most else shown
+
+
+def to_sentence(text: str, most: int = 600) -> str:
+    """Return a note as a sentence; a name at its beginning stays as it is."""
+    shown = shorten(text.strip(), most)
+    end = "" if shown.endswith((".", "!", "?", "…")) else "."
+    is_word = shown.partition(" ")[0].isalpha()
+    return f"{capitalize(shown) if is_word else shown}{end}"

@@ -1,0 +1,106 @@
+"""Views as plain text for a terminal."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+
+from dlcli.config import printable
+from dlcli.reports.formatting import shorten
+from dlcli.reports.views import Block, Code, Findings, Group, Table, Text, View
+
+_NARROWEST_CELL = 12
+_FINDING_INDENT = 11
+
+
+def render_text(view: View, width: int | None = None) -> str:
+    """Render what a terminal shows of a view: its blocks, sentences, notes and links.
+
+    Charts, figures and sections are for pages only.
+
+    Args:
+        view: the view of a result.
+        width: characters of a line, at which sentences are broken and the longest cells of tables
+            cut; `None` leaves them as long as they are. Commands are never broken.
+
+    Returns:
+        Lines of printable characters, without a line end after the last one.
+    """
+    parts = [
+        *(list(_block_lines(block, width)) for block in view.blocks),
+        [line for text in view.sentences for line in _wrap(text, width)]
+        + [line for text in view.notes for line in _wrap(f"note: {text}", width, indent=6)],
+        [printable(f"{label}: {target}") for label, target in view.links],
+    ]
+    return "\n\n".join("\n".join(lines) for lines in parts if lines)
+
+
+def render_table(table: Table, width: int | None = None) -> list[str]:
+    """Render a table as aligned lines: its caption, its header unless that is empty, and its rows.
+
+    Args:
+        table: columns of text are aligned to the left, those of numbers to the right.
+        width: characters of a line, to which the longest cells are cut if they can be.
+    """
+    rows = [list(map(printable, row)) for row in (table.header, *table.rows) if any(row)]
+    lines = [printable(table.caption)] if table.caption else []
+    if not rows:
+        return lines
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    most = max(widths)
+    if width is not None:
+        while most > _NARROWEST_CELL and sum(min(size, most) + 2 for size in widths) - 2 > width:
+            most -= 1
+    for row in rows:
+        cells = [
+            shorten(cell, most).ljust(min(size, most))
+            if place in table.text_columns
+            else shorten(cell, most).rjust(min(size, most))
+            for place, (cell, size) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return lines
+
+
+def _block_lines(block: Block, width: int | None) -> Iterator[str]:
+    if isinstance(block, Text):
+        yield from _wrap(block.text, width)
+    elif isinstance(block, Table):
+        yield from render_table(block, width)
+    elif isinstance(block, Code):
+        yield from block.text.splitlines()
+    elif isinstance(block, Findings):
+        yield from _finding_lines(block, width)
+    elif isinstance(block, Group):
+        yield from [printable(block.title)] if block.title else []
+        for part in block.blocks:
+            yield from _block_lines(part, width)
+
+
+def _finding_lines(block: Findings, width: int | None) -> Iterator[str]:
+    for number, finding in enumerate(block.findings, start=1):
+        yield from [""] if number > 1 else []
+        yield f"{number}. {printable(finding.rule)}"
+        yield from _labelled("saw", finding.observation, width)
+        yield from _labelled("means", finding.meaning, width)
+        for attempt in finding.attempts:
+            yield f"   {'try':<8}{printable(attempt.command)}"
+            yield from _labelled("", attempt.why, width)
+        yield from _labelled("source", finding.source, width)
+
+
+def _labelled(label: str, text: str, width: int | None) -> Sequence[str]:
+    return _wrap(text, width, label=f"   {label:<8}", indent=_FINDING_INDENT)
+
+
+def _wrap(text: str, width: int | None, *, label: str = "", indent: int = 0) -> Sequence[str]:
+    if width is None:
+        return [f"{label}{printable(text)}"] if text else []
+    return textwrap.wrap(
+        printable(text),
+        width,
+        initial_indent=label,
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

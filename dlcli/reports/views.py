@@ -1,0 +1,238 @@
+"""Views: what is shown of a result, worded once for the terminal and the page.
+
+Texts are plain: whatever names and values a run holds, they stay text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+Spec = Mapping[str, Any]
+"""A chart in Vega-Lite."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """A paragraph."""
+
+    kind: ClassVar[str] = "text"
+    text: str
+
+
+@dataclass(frozen=True)
+class Warnings:
+    """What to know before one trusts what follows."""
+
+    kind: ClassVar[str] = "warnings"
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Code:
+    """A text that a program reads, such as a config or a command."""
+
+    kind: ClassVar[str] = "code"
+    text: str
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One number that matters."""
+
+    label: str
+    value: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Numbers that matter, side by side."""
+
+    kind: ClassVar[str] = "figures"
+    figures: tuple[Figure, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of cells."""
+
+    kind: ClassVar[str] = "table"
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    caption: str = ""
+    text_columns: Collection[int] = (0,)
+    """The columns, from 0, that hold text; the others hold numbers and are aligned to the right."""
+    note: str = ""
+    """An explanation below the table, on a page only."""
+    marks: tuple[str, ...] = ()
+    """A sign next to each row's name, on a page only: `↑` where higher is better."""
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart, with all that those need who can't see it; on a page only."""
+
+    kind: ClassVar[str] = "chart"
+    title: str
+    spec: Spec
+    description: str
+    """A sentence with its main numbers."""
+    reading: str = ""
+    """How to read it, in a sentence."""
+    numbers: Table | None = None
+    """Its numbers, folded."""
+    legend: tuple[tuple[str, str], ...] = ()
+    """Names, and their colors by name (`train`)."""
+    offers_log: bool = False
+    """Whether readers may choose a logarithmic scale for y."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer of a network."""
+
+    name: str
+    kind: str
+    """Keras's name for it."""
+    shape: str
+    """`4 → 16`."""
+    detail: str
+    """The activation, or what else it does."""
+    parameters: str
+
+
+@dataclass(frozen=True)
+class Layers:
+    """A network, drawn as its layers in order."""
+
+    kind: ClassVar[str] = "layers"
+    layers: tuple[Layer, ...]
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """Something to try."""
+
+    why: str
+    command: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that stands out in a run, what it means, and what to try."""
+
+    rule: str
+    observation: str
+    meaning: str
+    attempts: tuple[Attempt, ...] = ()
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What stands out in a run, the most important first."""
+
+    kind: ClassVar[str] = "findings"
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
+class ColumnCard:
+    """A column of the data."""
+
+    name: str
+    type: str
+    facts: tuple[str, ...]
+    chart: Chart | None
+
+
+@dataclass(frozen=True)
+class ColumnCards:
+    """Columns of the data, side by side."""
+
+    kind: ClassVar[str] = "columns"
+    columns: tuple[ColumnCard, ...]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Blocks side by side where there is space."""
+
+    kind: ClassVar[str] = "grid"
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Blocks under a heading of their own."""
+
+    kind: ClassVar[str] = "group"
+    title: str
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Blocks that are folded on a page until a reader opens them."""
+
+    kind: ClassVar[str] = "fold"
+    title: str
+    blocks: tuple[Block, ...]
+
+
+Block = (
+    Text
+    | Warnings
+    | Code
+    | Figures
+    | Table
+    | Chart
+    | Layers
+    | Findings
+    | ColumnCards
+    | Grid
+    | Group
+    | Fold
+)
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page that its contents list."""
+
+    anchor: str
+    """Its address on the page: `training`."""
+    title: str
+    blocks: tuple[Block, ...]
+
+
+def _no_sections() -> Sequence[Section]:
+    return ()
+
+
+@dataclass(frozen=True)
+class View:
+    """What is shown of a result.
+
+    A terminal shows `blocks`, then the sentences, the notes and the links. A page shows the title,
+    the sentences, the figures and the notes, then the sections.
+    """
+
+    title: str
+    kicker: str = ""
+    """The kind of page, above the title."""
+    sentences: tuple[str, ...] = ()
+    """The result in sentences, the most important first."""
+    figures: tuple[Figure, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What to bear in mind, as sentences."""
+    blocks: tuple[Block, ...] = ()
+    """What a terminal shows in full; a page has the same blocks in its sections."""
+    links: tuple[tuple[str, str], ...] = ()
+    """Where the result is, and commands to go on with, each with its label."""
+    sections: Callable[[], Sequence[Section]] = _no_sections
+    """Makes the sections of the page, which may read large files."""
+    footer: str = ""

@@ -1,0 +1,161 @@
+"""Numbers, names and views as plain text."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from dlcli.reports.formatting import (
+    format_difference,
+    format_duration,
+    format_interval,
+    format_metric,
+    format_number,
+    format_percent,
+    format_time,
+    join_names,
+    shorten,
+    shorten_middle,
+    shorten_names,
+    to_sentence,
+)
+from dlcli.reports.text_renderer import render_table, render_text
+from dlcli.reports.views import Attempt, Code, Finding, Findings, Group, Table, Text, View
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0, "0"),
+        (1.0, "1"),
+        (0.123456, "0.1235"),
+        (12345.6, "12,350"),
+        (1234567, "1,234,567"),
+        (-0.00001234567, "-1.235e-05"),
+        (1.5e20, "1.5e+20"),
+        (np.float32(0.5), "0.5"),
+        (math.nan, "nan"),
+        (math.inf, "inf"),
+        (10**400, "-"),
+        (None, "-"),
+        ("1", "-"),
+        (True, "-"),
+        ([1], "-"),
+    ],
+)
+def test_a_number_has_four_digits_and_what_is_none_a_dash(value, shown):
+    assert format_number(value) == shown
+
+
+def test_shares_differences_and_intervals_share_the_format_of_numbers():
+    assert (format_percent(0.9545), format_percent(None)) == ("95.5 %", "-")
+    assert [format_difference(value) for value in (0.5, -2, 0, None)] == ["+0.5", "-2", "0", "-"]
+    assert format_interval(0.5, 0.25, 0.75) == "0.5 [0.25, 0.75]"
+    assert format_interval(0.5, None, 0.75) == "0.5"
+    assert (format_metric("accuracy", 0.5), format_metric("auc", 0.5)) == ("50.0 %", "0.5")
+    assert format_metric("accuracy", None) == "-"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(0.0207, "20.7 ms"), (1.617, "1.62 s"), (252, "4 min 12 s"), (7500, "2 h 5 min"), (None, "-")],
+)
+def test_a_duration_has_the_unit_that_fits_it(seconds, shown):
+    assert format_duration(seconds) == shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (0, "1970-01-01"),
+        (-86_400, "1969-12-31"),
+        (951_782_400, "2000-02-29"),
+        (951_782_400 + 3_661.4, "2000-02-29 01:01:01"),
+        (1e300, "1e+300"),
+        (-1e12, "-1,000,000,000,000"),
+        (None, "-"),
+    ],
+)
+def test_a_time_is_a_date_and_what_no_calendar_has_a_number(seconds, shown):
+    assert format_time(seconds) == shown
+
+
+def test_a_long_name_is_cut_and_what_can_not_be_printed_is_escaped():
+    assert shorten("a" * 100, 10) == "aaaaaaaaa…"
+    assert shorten_middle("abcdefghij", 7) == "abc…hij"
+    assert shorten("a\n\u202eb") == "a\\n\\u202eb"
+
+
+def test_names_that_are_alike_when_shortened_still_differ():
+    assert shorten_names(["abcdef1", "abcdef2", "x"], 5) == ["abcd… (1)", "abcd… (2)", "x"]
+
+
+def test_of_many_names_the_first_are_listed():
+    assert (join_names("ab", 2), join_names("abcd", 2)) == ("a, b", "a, b and 2 more")
+
+
+def test_a_note_becomes_a_sentence_and_a_file_name_keeps_its_case():
+    notes = ["the folds are small", "refit.yaml: has no schedule", "Two failed."]
+    assert list(map(to_sentence, notes)) == [
+        "The folds are small.",
+        "refit.yaml: has no schedule.",
+        "Two failed.",
+    ]
+
+
+METRICS = Table(
+    ("", "train", "run"), (("mae", "1", "a"), ("r2", "0.25", "b c")), text_columns=(0, 2)
+)
+
+
+def test_columns_of_text_are_aligned_to_the_left_and_numbers_to_the_right():
+    assert render_table(METRICS) == ["     train  run", "mae      1  a", "r2    0.25  b c"]
+
+
+def test_the_longest_cells_are_cut_to_the_width():
+    table = Table(("config", "run 1"), (("a" * 40, "b" * 14),), text_columns=(0, 1))
+    assert render_table(table, 32) == [
+        f"{'config':<16}  run 1",
+        f"{'a' * 15}…  {'b' * 14}",
+    ]
+
+
+def test_no_cell_breaks_a_line_or_moves_the_cursor():
+    assert render_table(Table(("", "a\nb"), (("\x1b[2J", "1"),))) == [
+        "         a\\nb",
+        "\\x1b[2J     1",
+    ]
+
+
+def test_a_terminal_shows_blocks_then_sentences_notes_and_links():
+    view = View(
+        title="of pages only",
+        blocks=(METRICS, Group("More", (Text("A text."), Code("dlcli train")))),
+        sentences=("It is good.", "It is small."),
+        notes=("The rows are few.",),
+        links=(("run", "runs/a"), ("report", "dlcli report runs/a")),
+    )
+    assert render_text(view).split("\n\n") == [
+        "     train  run\nmae      1  a\nr2    0.25  b c",
+        "More\nA text.\ndlcli train",
+        "It is good.\nIt is small.\nnote: The rows are few.",
+        "run: runs/a\nreport: dlcli report runs/a",
+    ]
+
+
+def test_sentences_are_broken_at_the_width_and_commands_are_not():
+    finding = Finding("too small", "a b c", "d e f", (Attempt("g h", "dlcli train --set a=1"),))
+    view = View("", blocks=(Findings((finding,)),), sentences=("one two three",))
+    assert render_text(view, 14).splitlines() == [
+        "1. too small",
+        "   saw     a b",
+        "           c",
+        "   means   d e",
+        "           f",
+        "   try     dlcli train --set a=1",
+        "           g h",
+        "",
+        "one two three",
+    ]
