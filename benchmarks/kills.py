@@ -48,7 +48,7 @@ EQUAL = (
     "baselines.json",
     "predictions.parquet",
     "sample.parquet",
-    "evidence.json",
+    "explanation.json",
     "encoding.json",
 )
 """What of a run tells nothing of time and place."""

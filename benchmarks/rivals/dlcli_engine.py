@@ -8,8 +8,7 @@ from benchmarks.marks import Mark, Stopwatch, last_of_each_burst
 from benchmarks.rows import Rows
 from benchmarks.workloads import Workload
 from dlcli.config import Config
-from dlcli.encoding import HeldInputs, plain_layout
-from dlcli.encoding import Rows as EncodedRows
+from dlcli.encoding import EncodedRows, InMemoryInputs, plain_layout
 from dlcli.network import build_network, choose_engine, resolve_head
 from dlcli.pipeline.loading import quiet_tensorflow
 from dlcli.preprocessing import LinearScaling
@@ -44,8 +43,8 @@ def _job(workload: Workload, rows: Rows, epochs: int) -> training.Job:
     network = build_network(plain_layout(workload.inputs), config.hidden, head.output)
     validation = None
     if workload.validation_rows:
-        validation = EncodedRows(HeldInputs(rows.validation_matrix), rows.validation_target)
-    encoded = EncodedRows(HeldInputs(rows.matrix), rows.target)
+        validation = EncodedRows(InMemoryInputs(rows.validation_matrix), rows.validation_target)
+    encoded = EncodedRows(InMemoryInputs(rows.matrix), rows.target)
     return training.Job(config, network, head, target, encoded, validation)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from dlcli.cli.narration import warn
 from dlcli.cli.options import BadRows
 from dlcli.cli.sink import sink
-from dlcli.encoding import Encoding, differences, lines_of
+from dlcli.encoding import Encoding, difference_lines, find_differences
 from dlcli.errors import DataError
 from dlcli.prediction import choose_format, rejected_rows, write_rows
 from dlcli.preprocessing import BadRow, Mask, ValueIssues
@@ -53,7 +53,7 @@ def tell_contract(
         left_out: how many of these no scores were taken from.
     """
     _tell_bad_rows(table, issues, bad_rows.rejected, left_out)
-    for line in lines_of(differences(encoding, issues)):
+    for line in difference_lines(find_differences(encoding, issues)):
         warn(table.file, [f"{line.text}; --json lists all" if line.rest else line.text])
 
 
@@ -66,7 +66,7 @@ def summary(encoding: Encoding, issues: ValueIssues) -> dict[str, object]:
         `unseen_values`; `outside` the `training_range`, of two numbers or ISO 8601 dates;
         `wordless`; `missing`, with `missing_share` and `training_missing_share`.
     """
-    found = {each.column: each.to_json() for each in differences(encoding, issues)}
+    found = {each.column: each.to_json() for each in find_differences(encoding, issues)}
     return {"bad_rows": len(issues.bad_indices), "differences": found}
 
 

@@ -13,7 +13,7 @@ from dlcli.errors import plural
 from dlcli.starter import cut, listing
 
 if TYPE_CHECKING:
-    from dlcli.data_checks import ColumnOverview, Finding, Inspection
+    from dlcli.data_checks import ColumnOverview, DataIssue, Inspection
 
 _LONGEST_NAME = 40
 _LONGEST_VALUES = 60
@@ -25,17 +25,17 @@ def inspection_lines(inspection: Inspection, width: int) -> Iterator[str]:
 
     Args:
         inspection: what there is to know of a table.
-        width: characters of a line; the table is cut there, findings go on below.
+        width: characters of a line; the table is cut there, issues go on below.
     """
     columns = inspection.columns
     size = f"{plural(inspection.rows, 'row')}, {plural(len(columns), 'column')}"
     yield f"{printable(inspection.file)}: {size}"
     yield ""
     yield from (cut(line, width) for line in _table([_HEADER, *map(_row, columns)]))
-    for finding in inspection.findings:
+    for issue in inspection.issues:
         yield ""
-        yield from _finding_lines(finding, width)
-    if not inspection.findings:
+        yield from _issue_lines(issue, width)
+    if not inspection.issues:
         yield ""
         yield "the checks found nothing"
 
@@ -66,11 +66,11 @@ def _held(column: ColumnOverview) -> str:
     return cut(printable(listing(values)), _LONGEST_VALUES)
 
 
-def _finding_lines(finding: Finding, width: int) -> Iterator[str]:
+def _issue_lines(issue: DataIssue, width: int) -> Iterator[str]:
     """What was found, and below it what to do."""
-    label = f"{finding.severity}: "
+    label = f"{issue.severity}: "
     margin = " " * len(label)
-    for first, text in ((label, finding.message), (margin, finding.advice)):
+    for first, text in ((label, issue.message), (margin, issue.advice)):
         yield from textwrap.wrap(
             text,
             width,

@@ -9,7 +9,7 @@ from typing import Any
 
 from dlcli.cli import tune_wording
 from dlcli.cli.text import number, some
-from dlcli.encoding import NOT_NAMED
+from dlcli.encoding import UNMATCHED_REASON
 from dlcli.errors import plural
 
 Fields = Mapping[str, Any]
@@ -49,7 +49,7 @@ def _features(fields: Fields) -> list[str]:
     by_type: defaultdict[str, dict[str, str]] = defaultdict(dict)
     unnamed: dict[str, str] = {}
     for column, decision in fields["columns"].items():
-        is_unnamed = decision["reason"] == NOT_NAMED
+        is_unnamed = decision["reason"] == UNMATCHED_REASON
         (unnamed if is_unnamed else by_type[decision["type"]])[column] = decision["reason"]
     told = [_columns(kind, reasons) for kind, reasons in by_type.items()]
     return [*told, _columns("ignored", unnamed), _THE_REST] if unnamed else told

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from dlcli.data_checks.finding import Finding, listed
-from dlcli.encoding import FEWEST_ROWS
+from dlcli.data_checks.finding import DataIssue, listed
+from dlcli.encoding import MIN_ROWS
 from dlcli.errors import plural
 from dlcli.tables import Table
 from dlcli.tasks import TargetKind
@@ -19,7 +19,7 @@ UNBALANCED = 10
 """How many times as many rows the largest class must have as the smallest."""
 
 
-def find_rare_classes(sets: Mapping[str, Table], target: TargetKind | None) -> Finding | None:
+def find_rare_classes(sets: Mapping[str, Table], target: TargetKind | None) -> DataIssue | None:
     """Finds classes with fewer than 10 rows, or without a training row.
 
     Silent below 20 rows. All rows are counted.
@@ -28,7 +28,7 @@ def find_rare_classes(sets: Mapping[str, Table], target: TargetKind | None) -> F
         sets: the sets of rows, by name; that of the training rows first.
         target: what is predicted, if that is known.
     """
-    if target is None or not target.classes or _rows(sets) < FEWEST_ROWS:
+    if target is None or not target.classes or _rows(sets) < MIN_ROWS:
         return None
     counts = _counts(sets, target)
     train = next(iter(sets))
@@ -43,12 +43,12 @@ def find_rare_classes(sets: Mapping[str, Table], target: TargetKind | None) -> F
     rows = sum(total[name] for name in [*untaught, *rare])
     message = f"classes {', and '.join(parts)}"
     advice = "they can hardly be learned or judged: find more such rows, or join classes"
-    return Finding("rare_classes", "warning", target.columns, rows, message, advice)
+    return DataIssue("rare_classes", "warning", target.columns, rows, message, advice)
 
 
-def find_imbalance(table: Table, target: TargetKind | None) -> Finding | None:
+def find_imbalance(table: Table, target: TargetKind | None) -> DataIssue | None:
     """Finds a largest class with more than 10 times the rows of the smallest."""
-    if target is None or not target.classes or table.rows < FEWEST_ROWS:
+    if target is None or not target.classes or table.rows < MIN_ROWS:
         return None
     ranked = _counts({"": table}, target)[""].most_common()
     (largest, most), (smallest, least) = ranked[0], ranked[-1]
@@ -57,7 +57,7 @@ def find_imbalance(table: Table, target: TargetKind | None) -> Finding | None:
     extremes = listed({largest: plural(most, "row"), smallest: plural(least, "row")})
     message = f"classes of very different size: {extremes}"
     advice = "accuracy will mislead: watch balanced_accuracy or auc, and try class_weight: balanced"
-    return Finding("class_imbalance", "note", target.columns, None, message, advice)
+    return DataIssue("class_imbalance", "note", target.columns, None, message, advice)
 
 
 def _rows(sets: Mapping[str, Table]) -> int:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from dlcli.data_checks.finding import Finding, listed, quoted
+from dlcli.data_checks.finding import DataIssue, listed, quoted
 from dlcli.data_checks.sample import Sample
 
 NEARLY_ALL = 0.995
 """Share of the rows from which on their value is nearly constant."""
 
 
-def find_constants(sample: Sample) -> Finding | None:
+def find_constants(sample: Sample) -> DataIssue | None:
     """Finds features with one value and no gap."""
     rows = sample.table.rows
     found = {
@@ -23,10 +23,10 @@ def find_constants(sample: Sample) -> Finding | None:
         return None
     message = f"the same value in all rows: {listed(found)}"
     advice = "it teaches nothing; it may be ignored"
-    return Finding("constants", "note", tuple(found), rows, message, advice)
+    return DataIssue("constants", "note", tuple(found), rows, message, advice)
 
 
-def find_near_constants(sample: Sample) -> Finding | None:
+def find_near_constants(sample: Sample) -> DataIssue | None:
     """Finds features with one value in over 99.5 % of the rows, and others in the rest."""
     rows = sample.table.rows
     found = {
@@ -38,4 +38,4 @@ def find_near_constants(sample: Sample) -> Finding | None:
         return None
     message = f"nearly the same value in all rows: {listed(found)}"
     advice = "so few other rows teach little; scaled to deviation 1, they weigh much"
-    return Finding("near_constants", "note", tuple(found), None, message, advice)
+    return DataIssue("near_constants", "note", tuple(found), None, message, advice)

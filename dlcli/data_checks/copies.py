@@ -6,19 +6,19 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from dlcli.data_checks.finding import Finding, listed
+from dlcli.data_checks.finding import DataIssue, listed
 from dlcli.data_checks.sample import Codes, Sample, SampledColumn
-from dlcli.encoding import FEWEST_ROWS
+from dlcli.encoding import MIN_ROWS
 
 
-def find_copies(sample: Sample) -> Finding | None:
+def find_copies(sample: Sample) -> DataIssue | None:
     """Finds features that equal an earlier one, or its values under other names.
 
     Other names, such as 1, 2, 3 for low, middle, high, count only where values repeat (two rows
     each on average): all columns without repetition would be names for each other. Silent below 20
     rows.
     """
-    if sample.table.rows < FEWEST_ROWS:
+    if sample.table.rows < MIN_ROWS:
         return None
     found: dict[str, str] = {}
     earlier: dict[bytes, str] = {}
@@ -31,7 +31,7 @@ def find_copies(sample: Sample) -> Finding | None:
         return None
     message = f"the same as another column, value by value: {listed(found)}"
     advice = "one of them is enough; the other may be ignored"
-    return Finding("copies", "note", tuple(found), None, message, advice)
+    return DataIssue("copies", "note", tuple(found), None, message, advice)
 
 
 def _keys(column: SampledColumn) -> Iterator[bytes]:

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from dlcli.config import Datetime
 from dlcli.data_checks.apart import FEWEST_OTHERS, is_far
-from dlcli.data_checks.finding import Finding, listed
+from dlcli.data_checks.finding import DataIssue, listed
 from dlcli.data_checks.sample import Floats, Sample, SampledColumn
 from dlcli.errors import plural
 from dlcli.tables import DAY, Column, parse_times, strings
@@ -16,7 +16,7 @@ MOSTLY = 0.9
 """Share of a column's distinct values that must be dates."""
 
 
-def find_outlying_dates(sample: Sample) -> Finding | None:
+def find_outlying_dates(sample: Sample) -> DataIssue | None:
     """Finds a first or last date that is farther from the others than those from each other.
 
     So are 1900-01-01 and 9999-12-31, where they stand for no date. There must be 10 other dates.
@@ -26,7 +26,7 @@ def find_outlying_dates(sample: Sample) -> Finding | None:
         return None
     message = f"dates far from all others: {listed(found)}"
     advice = "if they stand for no date, leave the field empty; if they are mistakes, correct them"
-    return Finding("outlying_dates", "warning", tuple(found), None, message, advice)
+    return DataIssue("outlying_dates", "warning", tuple(found), None, message, advice)
 
 
 def _outlying(column: SampledColumn) -> str:

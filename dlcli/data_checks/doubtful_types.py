@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dlcli.config import Numeric
-from dlcli.data_checks.finding import Finding, listed
+from dlcli.data_checks.finding import DataIssue, listed
 from dlcli.encoding import Decision
 
 
-def find_doubtful_types(decisions: Mapping[str, Decision]) -> Finding | None:
+def find_doubtful_types(decisions: Mapping[str, Decision]) -> DataIssue | None:
     """Finds columns whose type may not be what is wanted; of odd numbers `find_odd_values` tells.
 
     Args:
@@ -24,4 +24,4 @@ def find_doubtful_types(decisions: Mapping[str, Decision]) -> Finding | None:
         return None
     message = f"hardly read as is wanted: {listed(found)}"
     advice = "declare what they are in input.features"
-    return Finding("doubtful_types", "warning", tuple(found), None, message, advice)
+    return DataIssue("doubtful_types", "warning", tuple(found), None, message, advice)

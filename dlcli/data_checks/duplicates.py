@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from dlcli.data_checks.finding import Finding, Severity, share
+from dlcli.data_checks.finding import DataIssue, Severity, share
 from dlcli.data_checks.sample import Sample, draw, draw_rows
 from dlcli.errors import DataError
 from dlcli.tables import Table, mask_to_numpy
@@ -44,7 +44,7 @@ class _Twins:
         return f"{self.found:,} of {self.looked_at:,} ({share(self.found, self.looked_at)})"
 
 
-def find_repeats(sample: Sample) -> Finding | None:
+def find_repeats(sample: Sample) -> DataIssue | None:
     """Finds rows that repeat an earlier one in every feature.
 
     A warning from 5 % of the rows (and 3) on, a note below. Silent where chance alone may repeat as
@@ -67,10 +67,10 @@ def find_repeats(sample: Sample) -> Finding | None:
         message += f", {same:,} of them in the target, too"
     severity: Severity = "warning" if _are_many(repeated, table.rows) else "note"
     advice = "if they are copies, keep one of each, or copies of training rows will be held out"
-    return Finding("duplicates", severity, (), repeated, message, advice)
+    return DataIssue("duplicates", severity, (), repeated, message, advice)
 
 
-def find_duplicates_across(sample: Sample, held_out: Mapping[str, Table]) -> Finding | None:
+def find_duplicates_across(sample: Sample, held_out: Mapping[str, Table]) -> DataIssue | None:
     """Finds held-out rows that equal a training row in every feature.
 
     A warning from 5 % of a set's rows (and 3) on, a note below; silent as `find_repeats` is.
@@ -98,7 +98,7 @@ def find_duplicates_across(sample: Sample, held_out: Mapping[str, Table]) -> Fin
     )
     severity: Severity = "warning" if any(t.are_many for t in twins.values()) else "note"
     rows = sum(those.found for those in twins.values())
-    return Finding("duplicates_across_split", severity, (), rows, message, advice)
+    return DataIssue("duplicates_across_split", severity, (), rows, message, advice)
 
 
 def _are_many(rows: int, of: int) -> bool:

@@ -16,7 +16,7 @@ _LONGEST = 40
 
 
 @dataclass(frozen=True)
-class Finding:
+class DataIssue:
     """What one check found, over all columns that it concerns."""
 
     check: str

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dlcli.data_checks.finding import Finding, listed
+from dlcli.data_checks.finding import DataIssue, listed
 from dlcli.data_checks.sample import Sample, SampledColumn
-from dlcli.encoding import column_values, is_identifier
+from dlcli.encoding import is_identifier, summarize_column
 
 
-def find_identifiers(sample: Sample) -> Finding | None:
+def find_identifiers(sample: Sample) -> DataIssue | None:
     """Finds features that are another value in each row and no measurement.
 
     `is_identifier` judges, over all rows, what differs in all sampled rows.
@@ -17,14 +17,14 @@ def find_identifiers(sample: Sample) -> Finding | None:
         name
         for name, column in sample.columns.items()
         if _may_be(column)
-        and is_identifier(name, column.decision.feature.type, column_values(table, name))
+        and is_identifier(name, column.decision.feature.type, summarize_column(table, name))
     ]
     if not found:
         return None
     named = listed(dict.fromkeys(found, ""))
     message = f"another value in each row, as in an identifier: {named}"
     advice = "nothing in it holds for other rows: let it be 'ignored' in input.features"
-    return Finding("identifiers", "warning", tuple(found), None, message, advice)
+    return DataIssue("identifiers", "warning", tuple(found), None, message, advice)
 
 
 def _may_be(column: SampledColumn) -> bool:

@@ -12,7 +12,7 @@ from dlcli.data_checks.copies import find_copies
 from dlcli.data_checks.dates import find_outlying_dates
 from dlcli.data_checks.doubtful_types import find_doubtful_types
 from dlcli.data_checks.duplicates import find_duplicates_across, find_repeats
-from dlcli.data_checks.finding import Finding
+from dlcli.data_checks.finding import DataIssue
 from dlcli.data_checks.gaps import find_gaps
 from dlcli.data_checks.identifiers import find_identifiers
 from dlcli.data_checks.leakage import find_leakage
@@ -47,7 +47,7 @@ class Inspection:
     """The column to predict, if one was named."""
     columns: tuple[ColumnOverview, ...]
     """All columns, in order."""
-    findings: tuple[Finding, ...]
+    issues: tuple[DataIssue, ...]
     """What the checks found, warnings first."""
 
 
@@ -80,7 +80,7 @@ def inspect_table(table: Table, target: str | None = None) -> Inspection:
 
 def inspect_split(
     split: Split, target: TargetKind, decisions: Mapping[str, Decision], section: Input
-) -> list[Finding]:
+) -> list[DataIssue]:
     """Looks for what is likely to spoil training or its scores: the warnings.
 
     Args:
@@ -113,7 +113,7 @@ def require_column(table: Table, column: str) -> None:
         raise UsageError(f"{table.file}: no column '{column}' in the table{near}")
 
 
-def _target(table: Table, target: str | None) -> tuple[TargetKind | None, list[Finding]]:
+def _target(table: Table, target: str | None) -> tuple[TargetKind | None, list[DataIssue]]:
     """What is predicted, or what is wrong with it."""
     if target is None:
         return None, []
@@ -123,7 +123,7 @@ def _target(table: Table, target: str | None) -> tuple[TargetKind | None, list[F
         return None, [_unusable("target", (target,), error)]
 
 
-def _decisions(table: Table, target: str | None) -> tuple[dict[str, Decision], list[Finding]]:
+def _decisions(table: Table, target: str | None) -> tuple[dict[str, Decision], list[DataIssue]]:
     """What each column is taken for, or why none can be read."""
     reserved = () if target is None else (target,)
     try:
@@ -135,7 +135,7 @@ def _decisions(table: Table, target: str | None) -> tuple[dict[str, Decision], l
         return ignored, [_unusable("features", tuple(others), error)]
 
 
-def _left_out(finding: Finding, decisions: Mapping[str, Decision]) -> Finding:
+def _left_out(finding: DataIssue, decisions: Mapping[str, Decision]) -> DataIssue:
     """What is found, or a mere note if `auto` has seen it, too, and ignores the columns."""
     ignored = {name for name, item in decisions.items() if isinstance(item.feature, Ignored)}
     if finding.check not in _REASONS_TO_IGNORE or not ignored.issuperset(finding.columns):
@@ -144,12 +144,12 @@ def _left_out(finding: Finding, decisions: Mapping[str, Decision]) -> Finding:
     return replace(finding, severity="note", advice=advice)
 
 
-def _unusable(check: str, columns: tuple[str, ...], error: DataError | ConfigError) -> Finding:
+def _unusable(check: str, columns: tuple[str, ...], error: DataError | ConfigError) -> DataIssue:
     message = printable(str(error))
-    return Finding(check, "warning", columns, None, message, "training will refuse it")
+    return DataIssue(check, "warning", columns, None, message, "training will refuse it")
 
 
-def _of_training(sample: Sample, section: Input) -> list[Finding]:
+def _of_training(sample: Sample, section: Input) -> list[DataIssue]:
     """What the sampled rows show; they may be fewer than there are, which is said."""
     found = [
         find_leakage(sample),
@@ -162,7 +162,7 @@ def _of_training(sample: Sample, section: Input) -> list[Finding]:
     return _of_sample(sample, found)
 
 
-def _notes(sample: Sample) -> list[Finding]:
+def _notes(sample: Sample) -> list[DataIssue]:
     found = [
         find_missing_words(sample),
         find_zeros(sample),
@@ -174,19 +174,19 @@ def _notes(sample: Sample) -> list[Finding]:
     return _of_sample(sample, found)
 
 
-def _of_all_rows(sample: Sample) -> list[Finding]:
+def _of_all_rows(sample: Sample) -> list[DataIssue]:
     """What a sample may suspect, and only all rows can show."""
     of_target = (find_constant_target, find_two_numbers, find_odd_classes)
     checks = (find_odd_values, find_identifiers, *of_target)
     return _present(check(sample) for check in checks)
 
 
-def _of_sample(sample: Sample, found: Iterable[Finding | None]) -> list[Finding]:
+def _of_sample(sample: Sample, found: Iterable[DataIssue | None]) -> list[DataIssue]:
     if sample.table.rows == sample.whole.rows:
         return _present(found)
     note = f" (in {plural(sample.table.rows, 'row')} looked at)"
     return [replace(finding, message=finding.message + note) for finding in _present(found)]
 
 
-def _present(found: Iterable[Finding | None]) -> list[Finding]:
+def _present(found: Iterable[DataIssue | None]) -> list[DataIssue]:
     return [finding for finding in found if finding is not None]

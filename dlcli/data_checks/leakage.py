@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.data_checks.finding import Finding, listed
+from dlcli.data_checks.finding import DataIssue, listed
 from dlcli.data_checks.sample import Codes, Floats, Sample, SampledColumn
-from dlcli.encoding import FEWEST_ROWS
+from dlcli.encoding import MIN_ROWS
 
 NEARLY_ALL = 0.99
 """The share of the error of guessing that a column must take away to be suspected."""
@@ -32,7 +32,7 @@ class _Halves(NamedTuple):
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def find_leakage(sample: Sample) -> Finding | None:
+def find_leakage(sample: Sample) -> DataIssue | None:
     """Finds columns from which alone the target of other rows follows almost without error.
 
     Of each column a predictor is learned on one half of the rows and tested on the other, and the
@@ -45,7 +45,7 @@ def find_leakage(sample: Sample) -> Finding | None:
 
     Silent below 20 rows, for a lone feature, and where guessing classes errs in fewer than 5 rows.
     """
-    if sample.target is None or sample.table.rows < FEWEST_ROWS or len(sample.columns) < 2:
+    if sample.target is None or sample.table.rows < MIN_ROWS or len(sample.columns) < 2:
         return None
     scores = [_score(sample, target) for target in sample.target.columns]
     explained = {
@@ -59,7 +59,7 @@ def find_leakage(sample: Sample) -> Finding | None:
         "check that its value is known when one predicts, and not made from the target; "
         "if it isn't, say 'ignored' of it in input.features"
     )
-    return Finding("target_leakage", "warning", tuple(leaks), None, message, advice)
+    return DataIssue("target_leakage", "warning", tuple(leaks), None, message, advice)
 
 
 def _percent(explained: float) -> str:

@@ -7,7 +7,7 @@ from decimal import Decimal
 import numpy as np
 import pyarrow.compute as pc
 
-from dlcli.data_checks.finding import Finding, listed, quoted
+from dlcli.data_checks.finding import DataIssue, listed, quoted
 from dlcli.data_checks.sample import Sample, SampledColumn
 
 _LAST_EXACT = 2**53
@@ -15,7 +15,7 @@ _LAST_EXACT = 2**53
 _LONG = r"^[+-]?[0-9]{16,}$"
 
 
-def find_long_numbers(sample: Sample) -> Finding | None:
+def find_long_numbers(sample: Sample) -> DataIssue | None:
     """Finds features with whole numbers that are rounded when they are read, as 2^53 + 1 is.
 
     Written with all their digits, they are rather names of something than amounts.
@@ -29,7 +29,7 @@ def find_long_numbers(sample: Sample) -> Finding | None:
         return None
     message = f"whole numbers with more digits than can be told apart: {listed(found)}"
     advice = "if they are names of something, let them be 'ignored' or 'categorical'"
-    return Finding("long_numbers", "warning", tuple(found), None, message, advice)
+    return DataIssue("long_numbers", "warning", tuple(found), None, message, advice)
 
 
 def _may_be(column: SampledColumn) -> bool:

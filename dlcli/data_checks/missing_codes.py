@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from dlcli.data_checks.apart import FEWEST_OTHERS, is_far
-from dlcli.data_checks.finding import Finding, listed
+from dlcli.data_checks.finding import DataIssue, listed
 from dlcli.data_checks.odd_values import is_nearly_numeric
 from dlcli.data_checks.sample import Codes, Floats, Sample, SampledColumn
 from dlcli.errors import plural
@@ -21,7 +21,7 @@ _PLAIN_WORDS = USUAL_MISSING_WORDS - {"none", "nil", "-", "--", "."} | {"unknown
 """Words that no category is called; `none` may well be one."""
 
 
-def find_missing_codes(sample: Sample) -> Finding | None:
+def find_missing_codes(sample: Sample) -> DataIssue | None:
     """Finds numbers that stand apart from all others and repeat, as -999 does.
 
     Such a number is the least or the greatest of its column; lies farther from the nearest other
@@ -39,10 +39,10 @@ def find_missing_codes(sample: Sample) -> Finding | None:
     message = f"a value far from all others, and repeated: {listed(details)}"
     setting = f"{missing_setting([*texts.values()])}, which holds for every column"
     advice = f"if it stands for a missing one, leave the field empty, or say {setting}"
-    return Finding("missing_codes", "warning", tuple(found), sum(rows.values()), message, advice)
+    return DataIssue("missing_codes", "warning", tuple(found), sum(rows.values()), message, advice)
 
 
-def find_zeros(sample: Sample) -> Finding | None:
+def find_zeros(sample: Sample) -> DataIssue | None:
     """Finds zeros where all other numbers are well above.
 
     The next number is at least a fifth of the median of those above 0, and at least 5 times as far
@@ -57,10 +57,10 @@ def find_zeros(sample: Sample) -> Finding | None:
         return None
     message = f"0 where all other values are far above: {listed(found)}"
     advice = "if it stands for a missing one, leave the field empty"
-    return Finding("zeros", "note", tuple(found), None, message, advice)
+    return DataIssue("zeros", "note", tuple(found), None, message, advice)
 
 
-def find_missing_words(sample: Sample) -> Finding | None:
+def find_missing_words(sample: Sample) -> DataIssue | None:
     """Finds categories, of features and of the target, called `?`, `NA`, `unknown` and the like."""
     texts = {
         name: column.texts or ()
@@ -75,7 +75,7 @@ def find_missing_words(sample: Sample) -> Finding | None:
     every = [*dict.fromkeys(word for words in found.values() for word in words)]
     message = f"categories that are called as missing values are: {listed(details)}"
     advice = f"if they stand for such, say {missing_setting(every)}"
-    return Finding("missing_words", "note", tuple(found), None, message, advice)
+    return DataIssue("missing_words", "note", tuple(found), None, message, advice)
 
 
 def code_of(column: SampledColumn) -> int | None:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dlcli.config import Numeric
-from dlcli.data_checks.finding import Finding, listed, quoted
+from dlcli.data_checks.finding import DataIssue, listed, quoted
 from dlcli.data_checks.sample import Sample, SampledColumn
 from dlcli.errors import plural
 from dlcli.tables import USUAL_MISSING_WORDS, Table, mask_to_numpy, missing_setting, strings
@@ -31,7 +31,7 @@ class _Odd:
         return f"{quoted(self.first)} in {self.row}{more}"
 
 
-def find_odd_values(sample: Sample) -> Finding | None:
+def find_odd_values(sample: Sample) -> DataIssue | None:
     """Finds columns that were taken for numbers, though a few values are words.
 
     All rows are looked at, since training stops at a single one. Silent for declared numbers.
@@ -47,7 +47,7 @@ def find_odd_values(sample: Sample) -> Finding | None:
     message = f"taken for numbers, though a few values are none: {listed(details)}"
     advice = f"{_way_out(found)}, or declare the column categorical"
     rows = sum(odd.rows for odd in found.values())
-    return Finding("odd_values", "warning", tuple(found), rows, message, advice)
+    return DataIssue("odd_values", "warning", tuple(found), rows, message, advice)
 
 
 def _way_out(found: Mapping[str, _Odd]) -> str:

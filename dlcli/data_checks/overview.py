@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dlcli.encoding import Decision, Values, column_values
+from dlcli.encoding import ColumnSummary, Decision, summarize_column
 from dlcli.tables import Table
 from dlcli.tasks import TargetKind
 
@@ -19,7 +19,7 @@ class ColumnOverview:
     """The feature type that it is taken for, or `target`."""
     reason: str
     """Why."""
-    values: Values
+    values: ColumnSummary
     """What it holds."""
 
 
@@ -39,7 +39,7 @@ def overview(
 def _column(
     table: Table, name: str, decision: Decision | None, target: TargetKind | None
 ) -> ColumnOverview:
-    values = column_values(table, name)
+    values = summarize_column(table, name)
     if decision is not None:
         return ColumnOverview(name, decision.feature.type, decision.reason, values)
     return ColumnOverview(name, "target", target.reason if target is not None else "", values)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dlcli.config import Input, Numeric, PiecewiseLinear
-from dlcli.data_checks.finding import Finding, Severity, listed
+from dlcli.data_checks.finding import DataIssue, Severity, listed
 from dlcli.data_checks.missing_codes import code_of
 from dlcli.data_checks.sample import Sample, SampledColumn
 
@@ -18,7 +18,7 @@ _LINEAR = ("standard", "minmax", "divide", "none")
 """Scalings that leave the shape of a distribution as it is."""
 
 
-def find_wide_ranges(sample: Sample, section: Input) -> Finding | None:
+def find_wide_ranges(sample: Sample, section: Input) -> DataIssue | None:
     """Finds numbers with a value more than 10 standard deviations from their mean.
 
     A warning from 30 on, a note below. Silent for columns with fewer than 20 different values, for
@@ -42,7 +42,7 @@ def find_wide_ranges(sample: Sample, section: Input) -> Finding | None:
     way = "scaling: log" if is_positive else "scaling: robust or quantile"
     advice = f"if they are right, {way} brings them nearer; if not, correct them"
     severity: Severity = "warning" if max(found.values()) >= VERY_FAR else "note"
-    return Finding("wide_ranges", severity, tuple(found), None, message, advice)
+    return DataIssue("wide_ranges", severity, tuple(found), None, message, advice)
 
 
 def _keeps_shape(column: SampledColumn, section: Input) -> bool:

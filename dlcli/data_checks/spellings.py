@@ -6,11 +6,11 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from dlcli.config import Categorical
-from dlcli.data_checks.finding import Finding, listed, quoted
+from dlcli.data_checks.finding import DataIssue, listed, quoted
 from dlcli.data_checks.sample import Sample
 
 
-def find_spellings(sample: Sample) -> Finding | None:
+def find_spellings(sample: Sample) -> DataIssue | None:
     """Finds categories, of features and of the target, that are one word in several spellings."""
     texts = {
         name: column.texts or ()
@@ -24,7 +24,7 @@ def find_spellings(sample: Sample) -> Finding | None:
     details = {name: _shown(groups) for name, groups in found.items()}
     message = f"categories that differ in capitals or spaces only: {listed(details)}"
     advice = "if they are the same, write them alike: each is learned by itself"
-    return Finding("spellings", "warning", tuple(found), None, message, advice)
+    return DataIssue("spellings", "warning", tuple(found), None, message, advice)
 
 
 def _alike(words: Sequence[str]) -> list[list[str]]:

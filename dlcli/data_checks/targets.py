@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from dlcli.config import Datetime
-from dlcli.data_checks.finding import Finding, listed, number
+from dlcli.data_checks.finding import DataIssue, listed, number
 from dlcli.data_checks.sample import Sample
 from dlcli.encoding import infer_type
 from dlcli.tables import Table
 from dlcli.tasks import TargetKind
 
 
-def find_constant_target(sample: Sample) -> Finding | None:
+def find_constant_target(sample: Sample) -> DataIssue | None:
     """Finds numbers or columns of labels to predict that are the same in all rows."""
     target = sample.target
     if target is None or target.classes or target.delimiter is not None:
@@ -26,10 +26,10 @@ def find_constant_target(sample: Sample) -> Finding | None:
         return None
     message = f"the same target in all rows: {listed(found)}"
     advice = "there is nothing to learn; is it the right column?"
-    return Finding("constant_target", "warning", tuple(found), sample.whole.rows, message, advice)
+    return DataIssue("constant_target", "warning", tuple(found), sample.whole.rows, message, advice)
 
 
-def find_two_numbers(sample: Sample) -> Finding | None:
+def find_two_numbers(sample: Sample) -> DataIssue | None:
     """Finds numbers to predict that are one of two, as 1 and 2 are; only 0 and 1 are classes.
 
     Silent for declared numbers.
@@ -47,10 +47,10 @@ def find_two_numbers(sample: Sample) -> Finding | None:
         return None
     message = f"a target of two numbers: {listed(found)}"
     advice = "for classes, declare type: categorical; for amounts, type: numeric"
-    return Finding("two_numbers", "warning", tuple(found), None, message, advice)
+    return DataIssue("two_numbers", "warning", tuple(found), None, message, advice)
 
 
-def find_odd_classes(sample: Sample) -> Finding | None:
+def find_odd_classes(sample: Sample) -> DataIssue | None:
     """Finds classes that are amounts or dates, or would be but for a few values.
 
     Numbers with an `NA` among them are text, and so a class each. Silent for declared classes.
@@ -66,7 +66,7 @@ def find_odd_classes(sample: Sample) -> Finding | None:
     classes = f"{len(target.classes):,} classes"
     message = f"a target taken for {classes}: {listed({column: decision.reason})}"
     advice = "correct the values, or leave such rows out; for classes, declare type: categorical"
-    return Finding("odd_classes", "warning", (column,), None, message, advice)
+    return DataIssue("odd_classes", "warning", (column,), None, message, advice)
 
 
 def _is_constant(table: Table, column: str, target: TargetKind) -> bool:

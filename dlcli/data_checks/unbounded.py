@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dlcli.config import Numeric
-from dlcli.data_checks.finding import Finding, listed
+from dlcli.data_checks.finding import DataIssue, listed
 from dlcli.encoding import Decision
 
 
-def find_unbounded(decisions: Mapping[str, Decision]) -> Finding | None:
+def find_unbounded(decisions: Mapping[str, Decision]) -> DataIssue | None:
     """Finds columns with a number that is infinite, or too large for 32 bits.
 
     Args:
@@ -20,7 +20,7 @@ def find_unbounded(decisions: Mapping[str, Decision]) -> Finding | None:
         return None
     message = f"numbers that are infinite, or too large for 32 bits: {listed(found)}"
     advice = "training will refuse them: correct them, or name them in data.missing"
-    return Finding("unbounded", "warning", tuple(found), None, message, advice)
+    return DataIssue("unbounded", "warning", tuple(found), None, message, advice)
 
 
 def _is_unbounded(decision: Decision) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from dlcli.config import Config, ConfigFile, load_config
 from dlcli.diagnosis.peaks import Peak, read_peaks
 from dlcli.errors import ConfigError, RunError
-from dlcli.explanation import Evidence
+from dlcli.explanation import Explanation
 from dlcli.runs import DIVERGED, MetricsBySplit, Run
 
 Split = str
@@ -27,7 +27,7 @@ class Case:
     """Of the trained network: split, then metric; empty if training diverged."""
     baselines: Mapping[str, MetricsBySplit] = field(default_factory=dict)
     """The same of `constant` and `linear`."""
-    evidence: Evidence | None = None
+    explanation: Explanation | None = None
     rows: Mapping[Split, int] = field(default_factory=dict)
     """How many rows each split has."""
     peaks: tuple[Peak, ...] = ()
@@ -42,15 +42,15 @@ class Case:
         Raises:
             RunError: for a file that is damaged.
         """
-        evidence = Evidence.of(run) if run.has("evidence.json") else None
+        explanation = Explanation.of(run) if run.has("explanation.json") else None
         return cls(
             config=read_config(run).config,
             history=run.read_history() if run.has("history.csv") else {},
             metrics=run.read_metrics() if run.has("metrics.json") else {},
             baselines=run.read_baselines() if run.has("baselines.json") else {},
-            evidence=evidence,
-            rows=_plausible(evidence.rows if evidence else _logged_rows(run)),
-            peaks=read_peaks(run, evidence),
+            explanation=explanation,
+            rows=_plausible(explanation.rows if explanation else _logged_rows(run)),
+            peaks=read_peaks(run, explanation),
             diverged=run.kind == DIVERGED,
         )
 

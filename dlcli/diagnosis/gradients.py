@@ -17,7 +17,7 @@ from dlcli.diagnosis.remedies import (
     rectified,
 )
 from dlcli.diagnosis.units import dead_units
-from dlcli.explanation import LayerEvidence
+from dlcli.explanation import LayerStatistics
 
 FADED = 1e-3
 """Gradient of the first layer's weights, as a share of that of the last one's, below which it moves
@@ -89,9 +89,9 @@ def _ratio(case: Case, when: Literal["first_gradient", "last_gradient"]) -> floa
     return sizes[0] / sizes[-1] if len(sizes) > 1 and sizes[-1] > 0 else None
 
 
-def _dense(case: Case) -> list[LayerEvidence]:
+def _dense(case: Case) -> list[LayerStatistics]:
     """The layers from the first hidden one to the output, without those that normalise."""
-    layers = case.evidence.layers if case.evidence else ()
+    layers = case.explanation.layers if case.explanation else ()
     return [layer for layer in layers if layer.kind == "Dense"]
 
 

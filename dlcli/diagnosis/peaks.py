@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from dlcli.encoding import Block, Encoding, NumericEncoder
 from dlcli.errors import RunError
-from dlcli.explanation import Evidence
+from dlcli.explanation import Explanation
 from dlcli.runs import Run
 
 
@@ -21,7 +21,7 @@ class Peak:
     size: float
 
 
-def read_peaks(run: Run, evidence: Evidence | None) -> tuple[Peak, ...]:
+def read_peaks(run: Run, explanation: Explanation | None) -> tuple[Peak, ...]:
     """The peaks of a run: by the encoding, which a run that has diverged has too, or as was seen.
 
     Raises:
@@ -33,7 +33,7 @@ def read_peaks(run: Run, evidence: Evidence | None) -> tuple[Peak, ...]:
         first = error.errors(include_url=False)[0]
         message = f"its encoding.json can't be read: {first['msg']}"
         raise RunError(f"{run.path}: {message}") from None
-    columns = evidence.columns if evidence else ()
+    columns = explanation.columns if explanation else ()
     seen = {column.name: column.largest_input for column in columns if column.role == "feature"}
     peaks = {
         feature.column: _peak(feature)

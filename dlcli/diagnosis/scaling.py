@@ -76,10 +76,10 @@ def target_settings_of(case: Case) -> tuple[Setting, ...]:
 
 def _columns(case: Case) -> list[tuple[str, float]]:
     """The target's columns of numbers and their largest sizes."""
-    if case.evidence is None or case.config.data.target.type != "numeric":
+    if case.explanation is None or case.config.data.target.type != "numeric":
         return []
     return [
         (column.name, max(abs(column.minimum), abs(column.maximum)))
-        for column in case.evidence.columns
+        for column in case.explanation.columns
         if column.role == "target" and column.minimum is not None and column.maximum is not None
     ]

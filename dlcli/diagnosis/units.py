@@ -91,7 +91,7 @@ def saturated_units(case: Case) -> Finding | None:
 
 def _hidden(case: Case, what: str) -> Iterator[tuple[int, float]]:
     """The place of each hidden layer that shows a share of something, and the share."""
-    for layer in case.evidence.layers if case.evidence else ():
+    for layer in case.explanation.layers if case.explanation else ():
         place, share = _PLACE.match(layer.name), getattr(layer, what)
         if place and share is not None and 0 < int(place[1]) <= len(case.config.hidden):
             yield int(place[1]) - 1, share

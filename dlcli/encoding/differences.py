@@ -104,7 +104,7 @@ class Difference:
         return f"'{self.column}' {self.missing_share:.0%}, not {self.training_missing_share:.0%}"
 
 
-def differences(encoding: Encoding, issues: ValueIssues) -> list[Difference]:
+def find_differences(encoding: Encoding, issues: ValueIssues) -> list[Difference]:
     """Sums up how rows that were encoded differ from training's.
 
     Args:
@@ -120,7 +120,7 @@ def differences(encoding: Encoding, issues: ValueIssues) -> list[Difference]:
     return [difference for difference in made if difference.to_json()]
 
 
-def lines_of(found: Sequence[Difference]) -> Iterator[Line]:
+def difference_lines(found: Sequence[Difference]) -> Iterator[Line]:
     """Says in short what differs; gaps of all columns together, since they often come so."""
     yield from summarize_notes(note for difference in found for note in difference.notes())
     gaps = [difference.gaps for difference in found if difference.has_other_gaps]

@@ -12,7 +12,7 @@ from dlcli.config import Ignored, Input
 from dlcli.encoding.columns.column import DenseEncoder, SparseEncoder
 from dlcli.encoding.columns.dense import encode_dense
 from dlcli.encoding.columns.features import FeatureEncoder, fit_feature
-from dlcli.encoding.inputs import HeldInputs
+from dlcli.encoding.inputs import InMemoryInputs
 from dlcli.encoding.layout import Layout
 from dlcli.encoding.types import Decision
 from dlcli.errors import ConfigError, DataError, Problem, did_you_mean
@@ -39,7 +39,7 @@ class Encoding(Fitted):
         columns = [*self._dense, *self._sparse]
         return Layout(tuple(block for feature in columns for block in feature.blocks))
 
-    def transform(self, table: Table, issues: ValueIssues) -> HeldInputs:
+    def transform(self, table: Table, issues: ValueIssues) -> InMemoryInputs:
         """Encodes rows.
 
         Args:
@@ -55,7 +55,7 @@ class Encoding(Fitted):
         dense = encode_dense(self._dense, table, issues)
         sparse = tuple(feature.encode(table, issues) for feature in self._sparse)
         issues.rows += table.rows
-        return HeldInputs(dense, sparse)
+        return InMemoryInputs(dense, sparse)
 
     @property
     def _dense(self) -> list[DenseEncoder]:

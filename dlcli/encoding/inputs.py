@@ -62,7 +62,7 @@ class SparseRows:
 
 
 @dataclass(frozen=True)
-class HeldInputs:
+class InMemoryInputs:
     """Inputs in memory."""
 
     dense: Matrix

@@ -19,7 +19,7 @@ from dlcli.config import (
     Unscaled,
     format_path,
 )
-from dlcli.encoding.layout import Block, EmbeddingTable, Waves
+from dlcli.encoding.layout import Block, EmbeddingTable, PeriodicForm
 from dlcli.encoding.types.choosing import key_of
 
 
@@ -47,7 +47,7 @@ def remedy(block: Block, section: Input) -> Remedy | None:
     if isinstance(feature, Text) and isinstance(feature.encoding, Count):
         return Remedy(LARGE, "encoding count", (f"{own}.encoding", "tf_idf"))
     is_number = block.kind == "numeric" and block.columns == (block.name,)
-    is_bounded = isinstance(block.form, Waves | EmbeddingTable)
+    is_bounded = isinstance(block.form, PeriodicForm | EmbeddingTable)
     if not is_number or is_bounded or not isinstance(feature, Numeric | Auto):
         return None
     scaling = (feature.scaling if isinstance(feature, Numeric) else None) or section.scaling

@@ -13,7 +13,7 @@ Kind = Literal["numeric", "index", "sparse", "image"]
 
 
 @dataclass(frozen=True)
-class Waves:
+class PeriodicForm:
     """Each input becomes sines and cosines of trained frequencies."""
 
     frequencies: int
@@ -31,7 +31,7 @@ class EmbeddingTable:
 
 
 @dataclass(frozen=True)
-class Picture:
+class ImageForm:
     """The inputs are pixels: rows of columns of channels."""
 
     shape: tuple[int, int, int]
@@ -48,7 +48,7 @@ class Block:
     kind: Kind
     columns: tuple[str, ...]
     """The inputs' names, in order."""
-    form: Waves | EmbeddingTable | Picture | None = None
+    form: PeriodicForm | EmbeddingTable | ImageForm | None = None
     """What the network makes of them first."""
 
 

@@ -14,14 +14,14 @@ from dlcli.encoding.stored import InputsWriter
 from dlcli.preprocessing import ValueIssues
 from dlcli.tables import Table
 
-MOST_ROWS = 65_536
+MAX_ROWS_AT_ONCE = 65_536
 """Most rows that are encoded at once on their way to disk."""
 NUMBERS_AT_ONCE = 2**24
 """About how many numbers they become: 64 MiB."""
 
 
 @dataclass(frozen=True)
-class Rows:
+class EncodedRows:
     """A set of encoded rows."""
 
     inputs: Inputs
@@ -38,7 +38,7 @@ def encode_rows(
     weight: str | None,
     issues: ValueIssues,
     writer: InputsWriter | None = None,
-) -> Rows:
+) -> EncodedRows:
     """Encodes rows that have a target.
 
     Args:
@@ -55,8 +55,10 @@ def encode_rows(
     if writer is None:
         inputs: Inputs = encoding.transform(table, issues)
     else:
-        for part in table.parts(max(1, min(MOST_ROWS, NUMBERS_AT_ONCE // encoding.layout.width))):
+        for part in table.parts(
+            max(1, min(MAX_ROWS_AT_ONCE, NUMBERS_AT_ONCE // encoding.layout.width))
+        ):
             writer.append(encoding.transform(part, issues))
         inputs = writer.finish()
     target = encoding.target.encode(table, ValueIssues())
-    return Rows(inputs, target, row_weights(table, weight, ValueIssues()))
+    return EncodedRows(inputs, target, row_weights(table, weight, ValueIssues()))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.encoding.inputs import HeldInputs, Matrix, Places, SparseRows
+from dlcli.encoding.inputs import InMemoryInputs, Matrix, Places, SparseRows
 from dlcli.tables import storing
 
 BLOCK_ROWS = 4096
@@ -46,7 +46,7 @@ class StoredSparse:
 
 
 @dataclass(frozen=True)
-class StoredInputs:
+class OnDiskInputs:
     """Inputs on disk."""
 
     dense: Path
@@ -87,12 +87,12 @@ class StoredInputs:
         held = self._held(start, stop)
         return np.array(held.part(0, len(held)))
 
-    def _held(self, start: int, stop: int) -> HeldInputs:
+    def _held(self, start: int, stop: int) -> InMemoryInputs:
         """Neighbouring rows, mapped."""
         stop = min(stop, len(self))
         shape = (stop - start, self.shape[1])
         dense = _mapped(self.dense, np.float32, start * self.shape[1], shape)
-        return HeldInputs(dense, tuple(part.rows(start, stop) for part in self.sparse))
+        return InMemoryInputs(dense, tuple(part.rows(start, stop) for part in self.sparse))
 
 
 class InputsWriter:
@@ -111,7 +111,7 @@ class InputsWriter:
         self._starts: list[list[NDArray[np.int64]]] = []
         self._widths: tuple[int, ...] = ()
 
-    def append(self, inputs: HeldInputs) -> None:
+    def append(self, inputs: InMemoryInputs) -> None:
         """Writes rows behind those before.
 
         Raises:
@@ -120,7 +120,7 @@ class InputsWriter:
         with storing(self._folder):
             self._write(inputs)
 
-    def _write(self, inputs: HeldInputs) -> None:
+    def _write(self, inputs: InMemoryInputs) -> None:
         self._append(self._path("dense"), inputs.dense)
         self._rows += len(inputs)
         self._width = inputs.dense.shape[1]
@@ -133,10 +133,10 @@ class InputsWriter:
             self._append(self._path(f"columns_{number}"), part.columns)
             self._append(self._path(f"values_{number}"), part.values)
 
-    def finish(self) -> StoredInputs:
+    def finish(self) -> OnDiskInputs:
         """What was written, for reading."""
         sparse = tuple(self._sparse(number, width) for number, width in enumerate(self._widths))
-        return StoredInputs(self._path("dense"), (self._rows, self._width), sparse)
+        return OnDiskInputs(self._path("dense"), (self._rows, self._width), sparse)
 
     def _sparse(self, number: int, width: int) -> StoredSparse:
         columns, values = self._path(f"columns_{number}"), self._path(f"values_{number}")

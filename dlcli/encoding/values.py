@@ -14,8 +14,8 @@ from dlcli.errors import DataError
 from dlcli.preprocessing import LARGEST
 from dlcli.tables import Table, strings, to_numpy
 
-MOST_SHOWN = 5
-FEWEST_ROWS = 20
+MAX_SHOWN = 5
+MIN_ROWS = 20
 """Smaller tables hold nothing out, and tell little about what a column is."""
 
 _NEARLY_ALL_DIFFER = 0.95
@@ -34,7 +34,7 @@ class Tally:
 
 
 @dataclass(frozen=True)
-class Values:
+class ColumnSummary:
     """What a column holds."""
 
     present: int
@@ -44,7 +44,7 @@ class Values:
     distinct: int
     """Different values; 0 for values that have no text."""
     frequent: tuple[tuple[str, int], ...]
-    """The most frequent values and their rows, in order, `MOST_SHOWN` at most."""
+    """The most frequent values and their rows, in order, `MAX_SHOWN` at most."""
     bounds: tuple[float, float] | None
     """Least and greatest, if all are numbers that the network can hold."""
     whole: bool
@@ -53,7 +53,7 @@ class Values:
     """Whether one is written as `007`."""
 
 
-def column_values(table: Table, column: str) -> Values:
+def summarize_column(table: Table, column: str) -> ColumnSummary:
     """Looks at the values of a column.
 
     Args:
@@ -78,7 +78,7 @@ def count_values(table: Table, column: str) -> Tally:
     return Tally(counted.field("values").cast(pa.string()), to_numpy(counts, np.int64))
 
 
-def describe_values(table: Table, column: str, tally: Tally) -> Values:
+def describe_values(table: Table, column: str, tally: Tally) -> ColumnSummary:
     """Sums up the values of a column.
 
     Args:
@@ -89,7 +89,7 @@ def describe_values(table: Table, column: str, tally: Tally) -> Values:
     missing = int(table.missing(column).sum())
     numbers = _numbers(table, column)
     zeros = pc.any(pc.match_substring_regex(tally.texts, LEADING_ZERO)).as_py()
-    return Values(
+    return ColumnSummary(
         present=table.rows - missing,
         missing=missing,
         distinct=len(tally.texts),
@@ -114,11 +114,11 @@ def _numbers(table: Table, column: str) -> NDArray[np.float64]:
 
 
 def _frequent(tally: Tally) -> tuple[tuple[str, int], ...]:
-    order = np.argsort(-tally.counts, kind="stable")[:MOST_SHOWN].tolist()
+    order = np.argsort(-tally.counts, kind="stable")[:MAX_SHOWN].tolist()
     return tuple((tally.texts[at].as_py(), int(tally.counts[at])) for at in order)
 
 
-def is_identifier(name: str, kind: str, values: Values) -> bool:
+def is_identifier(name: str, kind: str, values: ColumnSummary) -> bool:
     """Whether values only tell rows apart: nearly all differ, and they are no measurements.
 
     Whole numbers may well be measurements that happen to differ; so all must differ, and they must
@@ -130,12 +130,12 @@ def is_identifier(name: str, kind: str, values: Values) -> bool:
         values: what it holds.
     """
     if kind == "categorical":
-        share, fewest = _NEARLY_ALL_DIFFER, FEWEST_ROWS
+        share, fewest = _NEARLY_ALL_DIFFER, MIN_ROWS
         is_named = _IDENTIFIER_NAME.search(name) and values.distinct == values.present
         many = values.present >= fewest and values.distinct >= share * values.present
         return bool(is_named or many)
     if kind != "numeric" or not values.whole or values.distinct < values.present:
         return False
     low, high = values.bounds or (0.0, 0.0)
-    counts_rows = values.present >= FEWEST_ROWS and high - low == values.present - 1
+    counts_rows = values.present >= MIN_ROWS and high - low == values.present - 1
     return bool(_IDENTIFIER_NAME.search(name)) or counts_rows

@@ -1,4 +1,4 @@
-"""Evidence: what a finished training shows of its data, layers and predictions, within bounds.
+"""Explanation: what a finished training shows of its data, layers and predictions, within bounds.
 
 `train` stores it as a part of the run, so that whoever looks later needs neither the data nor
 TensorFlow, and however large the table was.
@@ -8,13 +8,13 @@ from dlcli.explanation.budget import affordable
 from dlcli.explanation.columns import ColumnViewer, list_columns
 from dlcli.explanation.dependences import choose_outputs, find_dependences
 from dlcli.explanation.document import (
-    ColumnEvidence,
+    ColumnStatistics,
     Count,
-    Dependence,
-    Evidence,
+    Explanation,
     Histogram,
     Importance,
-    LayerEvidence,
+    LayerStatistics,
+    PartialDependence,
     Point,
     ValueCount,
     WorstRow,
@@ -27,14 +27,14 @@ from dlcli.explanation.truth import error_metric, truth_of, units_of
 from dlcli.explanation.worst import judge_all, judge_some, worst_rows
 
 __all__ = [
-    "ColumnEvidence",
+    "ColumnStatistics",
     "ColumnViewer",
     "Count",
-    "Dependence",
-    "Evidence",
+    "PartialDependence",
+    "Explanation",
     "Histogram",
     "Importance",
-    "LayerEvidence",
+    "LayerStatistics",
     "LookedAt",
     "Point",
     "Sets",

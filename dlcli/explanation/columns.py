@@ -14,7 +14,7 @@ from dlcli.config import Ignored
 from dlcli.data_checks import draw
 from dlcli.encoding import DatetimeEncoder, Decision, Encoding, NumericEncoder
 from dlcli.errors import DataError
-from dlcli.explanation.document import ColumnEvidence, Histogram, Number, ValueCount
+from dlcli.explanation.document import ColumnStatistics, Histogram, Number, ValueCount
 from dlcli.explanation.histograms import bin_edges, count_bins
 from dlcli.explanation.inputs import places_of
 from dlcli.explanation.text import cut
@@ -121,7 +121,7 @@ class ColumnViewer:
         self._inputs = {name: len(found) for name, found in places_of(encoding.layout).items()}
         self._peaks = peaks
 
-    def view(self, listed: Listed) -> ColumnEvidence:
+    def view(self, listed: Listed) -> ColumnStatistics:
         """Looks at a column."""
         name = listed.name
         common = {
@@ -137,7 +137,7 @@ class ColumnViewer:
             "largest_input": None if peak is None else finite(peak),
         }
         held = self._held_numbers(listed) if self._is_numbers(listed) else self._held_values(name)
-        return ColumnEvidence.model_validate({**common, **held, **of_inputs})
+        return ColumnStatistics.model_validate({**common, **held, **of_inputs})
 
     def _is_numbers(self, listed: Listed) -> bool:
         name = listed.name

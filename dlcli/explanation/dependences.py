@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcli.data_checks import draw
-from dlcli.encoding import DatetimeEncoder, FeatureEncoder, HeldInputs, Matrix, Places
+from dlcli.encoding import DatetimeEncoder, FeatureEncoder, InMemoryInputs, Matrix, Places
 from dlcli.explanation.budget import Plan, plan
-from dlcli.explanation.document import Dependence, Point
+from dlcli.explanation.document import PartialDependence, Point
 from dlcli.explanation.inputs import places_of
 from dlcli.explanation.rows import LookedAt
 from dlcli.explanation.text import cut, written
@@ -76,7 +76,7 @@ def choose_outputs(predictor: Predictor, truth: Truth, weights: Floats) -> Outpu
 
 def find_dependences(
     predictor: Predictor, rows: LookedAt, columns: Sequence[str], outputs: Outputs
-) -> tuple[Dependence, ...]:
+) -> tuple[PartialDependence, ...]:
     """The partial dependences on some columns, as many as are worth their cost.
 
     Args:
@@ -97,7 +97,7 @@ def find_dependences(
 
 def partial_dependence(
     predictor: Predictor, rows: LookedAt, column: str, others: Places, outputs: Outputs
-) -> Dependence | None:
+) -> PartialDependence | None:
     """The mean prediction over rows, if all had the same value of a column.
 
     Partial dependence (Friedman 2001, doi:10.1214/aos/1013203451).
@@ -128,7 +128,7 @@ def partial_dependence(
         points.append((value, means))
     if not np.isfinite([means for _, means in points]).all():
         return None
-    return Dependence(
+    return PartialDependence(
         column=column,
         points=tuple(
             Point(label=value.label, number=value.number, predictions=tuple(means.tolist()))
@@ -141,7 +141,7 @@ def _mean_prediction(
     predictor: Predictor, matrix: Matrix, weights: Floats, outputs: Outputs
 ) -> Floats:
     """The mean of each of the outputs, (outputs,)."""
-    told = _told(predictor.predict_encoded(HeldInputs(matrix)), predictor)
+    told = _told(predictor.predict_encoded(InMemoryInputs(matrix)), predictor)
     with np.errstate(all="ignore"):
         means: Floats = np.average(told[:, list(outputs.places)], axis=0, weights=weights)
     return means

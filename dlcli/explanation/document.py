@@ -1,4 +1,4 @@
-"""What evidence is made of, as it stands in `evidence.json`.
+"""What explanation is made of, as it stands in `explanation.json`.
 
 Numbers that are no numbers (a mean without values, a gradient that overflowed) are `None`.
 """
@@ -46,7 +46,7 @@ class ValueCount(_Part):
     held_out: Count
 
 
-class ColumnEvidence(_Part):
+class ColumnStatistics(_Part):
     """One column of the training rows."""
 
     name: str
@@ -74,7 +74,7 @@ class ColumnEvidence(_Part):
     """The largest size of these over the training rows looked at, for numeric inputs."""
 
 
-class LayerEvidence(_Part):
+class LayerStatistics(_Part):
     """One layer of the trained network, over the training rows looked at."""
 
     name: str
@@ -120,7 +120,7 @@ class Point(_Part):
     """For each output: a number in its own unit, or a probability."""
 
 
-class Dependence(_Part):
+class PartialDependence(_Part):
     """The partial dependence of the prediction on a column (Friedman 2001)."""
 
     column: str
@@ -143,17 +143,17 @@ class WorstRow(_Part):
     """Its columns as text, the most important first; `None` for what is missing."""
 
 
-class Evidence(_Part):
+class Explanation(_Part):
     """All that was looked at."""
 
     rows: dict[str, Count]
     """How many rows each set has."""
-    looked_at: dict[str, Count]
+    sampled_rows: dict[str, Count]
     """How many of them the layers (train) and the predictions (held_out) were looked at over."""
-    columns: tuple[ColumnEvidence, ...] = ()
+    columns: tuple[ColumnStatistics, ...] = ()
     unlisted_columns: Count = 0
     """How many columns there are beyond these."""
-    layers: tuple[LayerEvidence, ...] = ()
+    layers: tuple[LayerStatistics, ...] = ()
     outputs: tuple[str, ...] = ()
     """The names of the outputs in `Point.predictions`: target columns, classes or labels; of more
     than twenty the most frequent classes, or the first. A margin has the name of the class above
@@ -165,7 +165,7 @@ class Evidence(_Part):
     importances: tuple[Importance, ...] = ()
     """The largest first; empty if no rows are held out. Of very many columns, or a very large
     network, only those of the columns that move the first layer most."""
-    dependences: tuple[Dependence, ...] = ()
+    partial_dependences: tuple[PartialDependence, ...] = ()
     """Of the most important columns that are no texts and no images, over held-out rows; if there
     are none, over training rows and of the columns that move the first layer most."""
     worst: tuple[WorstRow, ...] = ()
@@ -173,15 +173,15 @@ class Evidence(_Part):
 
     @classmethod
     def of(cls, run: Run) -> Self:
-        """The evidence that a run holds.
+        """The explanation that a run holds.
 
         Raises:
             RunError: if it holds none, or that is damaged.
         """
         try:
-            return cls.model_validate_json(run.read_evidence())
+            return cls.model_validate_json(run.read_explanation())
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             place = ".".join(map(str, first["loc"]))
-            message = f"its evidence.json can't be read: {place}: {first['msg']}"
+            message = f"its explanation.json can't be read: {place}: {first['msg']}"
             raise RunError(f"{run.path}: {message}") from None

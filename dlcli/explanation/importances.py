@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from dlcli.encoding import HeldInputs, Places
+from dlcli.encoding import InMemoryInputs, Places
 from dlcli.explanation.budget import Plan, plan
 from dlcli.explanation.document import Importance
 from dlcli.explanation.inputs import places_of
@@ -50,7 +50,7 @@ def permutation_importances(
     Returns:
         The columns whose error is a number, the largest increase first.
     """
-    before = truth.error(predictor.predict_encoded(HeldInputs(rows.matrix)), rows.weights)
+    before = truth.error(predictor.predict_encoded(InMemoryInputs(rows.matrix)), rows.weights)
     if before is None:
         return ()
     places = places_of(predictor.network.layout)
@@ -81,6 +81,6 @@ def _errors(
     errors = []
     for order in orders:
         matrix[:, places] = rows.matrix[order[:, np.newaxis], places]
-        error = truth.error(predictor.predict_encoded(HeldInputs(matrix)), rows.weights)
+        error = truth.error(predictor.predict_encoded(InMemoryInputs(matrix)), rows.weights)
         errors.append(np.nan if error is None else error)
     return errors

@@ -8,7 +8,7 @@ import numpy as np
 
 from dlcli.config import Activation
 from dlcli.encoding import Matrix
-from dlcli.explanation.document import LayerEvidence, Number
+from dlcli.explanation.document import LayerStatistics, Number
 from dlcli.explanation.inputs import Weights
 from dlcli.metrics import finite
 from dlcli.network import AnyLayer, Floats, Network, activation_of, kind_of
@@ -26,7 +26,7 @@ Gradients = Mapping[str, float]
 
 def describe_layers(
     network: Network, weights: Weights, matrix: Matrix, first: Gradients, last: Gradients
-) -> tuple[LayerEvidence, ...]:
+) -> tuple[LayerStatistics, ...]:
     """Looks at what each layer makes of some rows.
 
     Args:
@@ -84,11 +84,11 @@ def saturated_share(activation: Activation, output: Floats) -> float | None:
 
 def _describe(
     layer: AnyLayer, output: Floats, weights: Weights, first: Gradients, last: Gradients
-) -> LayerEvidence:
+) -> LayerStatistics:
     activation = activation_of(layer)
     arrays = [weights[weight.name].astype(np.float64) for weight in layer.weights]
     norm = np.sqrt(sum(float(np.square(array).sum()) for array in arrays))
-    return LayerEvidence(
+    return LayerStatistics(
         name=layer.name,
         kind=kind_of(layer),
         units=layer.units,

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcli.data_checks import draw
-from dlcli.encoding import Matrix, Rows
+from dlcli.encoding import EncodedRows, Matrix
 from dlcli.tables import Table
 
 NUMBERS = 2**22
 """Most inputs of all rows that are looked at, so that wide ones need no large matrix: 16 MiB."""
 
-Sets = Mapping[str, tuple[Table, Rows]]
+Sets = Mapping[str, tuple[Table, EncodedRows]]
 """The rows of each set, and the same encoded."""
 
 
@@ -66,7 +66,7 @@ def look_at(sets: Sets, most: int) -> LookedAt:
     )
 
 
-def weights_of(encoded: Rows) -> NDArray[np.float64]:
+def weights_of(encoded: EncodedRows) -> NDArray[np.float64]:
     """The weights of rows, 1 without any, (rows,)."""
     if encoded.weights is None:
         return np.ones(len(encoded.inputs))

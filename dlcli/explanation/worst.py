@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dlcli.encoding import HeldInputs
+from dlcli.encoding import InMemoryInputs
 from dlcli.explanation.document import WorstRow
 from dlcli.explanation.rows import LookedAt, Sets, weights_of
 from dlcli.explanation.text import cut, written
@@ -67,7 +67,7 @@ def judge_some(predictor: Predictor, rows: LookedAt, truth: Truth) -> dict[str, 
         rows: of one or several sets.
         truth: what they really were.
     """
-    predictions = predictor.predict_encoded(HeldInputs(rows.matrix))
+    predictions = predictor.predict_encoded(InMemoryInputs(rows.matrix))
     errors = truth.by_row(predictions)
     judged, start = {}, 0
     for name, table in rows.tables.items():

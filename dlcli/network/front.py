@@ -14,7 +14,7 @@ from itertools import groupby
 import numpy as np
 
 from dlcli.config import Augmentation
-from dlcli.encoding import EmbeddingTable, Layout, Picture, Waves
+from dlcli.encoding import EmbeddingTable, ImageForm, Layout, PeriodicForm
 from dlcli.network.activations import Floats
 from dlcli.network.layers import Arrays, Weight
 
@@ -134,7 +134,7 @@ def build_front(layout: Layout) -> Front:
     """Lists what the blocks of a layout ask for."""
     starts = np.cumsum([0, *(len(block.columns) for block in layout.blocks)]).tolist()
     passing: list[int] = []
-    waves: list[tuple[Waves, int]] = []
+    waves: list[tuple[PeriodicForm, int]] = []
     embeddings: list[EmbeddingLayer] = []
     augments: list[AugmentLayer] = []
     for block, start in zip(layout.blocks, starts, strict=False):
@@ -142,17 +142,17 @@ def build_front(layout: Layout) -> Front:
             name = f"embedding_{len(embeddings) + 1}"
             form = block.form
             embeddings.append(EmbeddingLayer(name, start, form.rows, form.units, block.name))
-        elif isinstance(block.form, Waves):
+        elif isinstance(block.form, PeriodicForm):
             waves.append((block.form, start))
         else:
             passing += range(start, start + len(block.columns))
-        if isinstance(block.form, Picture) and block.form.augmentation is not None:
+        if isinstance(block.form, ImageForm) and block.form.augmentation is not None:
             name = f"augmentation_{len(augments) + 1}"
             augments.append(AugmentLayer(name, start, block.form.shape, block.form.augmentation))
     return Front(layout.width, tuple(passing), _grouped(waves), tuple(embeddings), tuple(augments))
 
 
-def _grouped(waves: list[tuple[Waves, int]]) -> tuple[WavesLayer, ...]:
+def _grouped(waves: list[tuple[PeriodicForm, int]]) -> tuple[WavesLayer, ...]:
     """One layer for all inputs whose waves have the same parameters."""
     ordered = sorted(waves, key=lambda wave: (wave[0].frequencies, wave[0].deviation))
     layers: list[WavesLayer] = []

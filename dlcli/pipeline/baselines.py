@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dlcli.encoding import Rows
+from dlcli.encoding import EncodedRows
 from dlcli.errors import DivergenceError, OutOfMemoryError
 from dlcli.metrics import Metrics
 from dlcli.network import choose_engine
@@ -32,7 +32,7 @@ Baselines = dict[str, dict[str, Metrics]]
 def score_baselines(
     predictor: Predictor,
     split: Split,
-    encoded: Mapping[str, Rows],
+    encoded: Mapping[str, EncodedRows],
     job: Job,
     keeper: Interruptible,
     events: Events,
@@ -58,7 +58,7 @@ def score_baselines(
     """
     start = time.perf_counter()
 
-    def scores(predict: Callable[[Rows], Predictions]) -> dict[str, Metrics]:
+    def scores(predict: Callable[[EncodedRows], Predictions]) -> dict[str, Metrics]:
         pairs = ((name, table, encoded[name]) for name, table in sets(split))
         return {name: predict(rows).score(table, rows.weights) for name, table, rows in pairs}
 
@@ -75,7 +75,7 @@ def score_baselines(
     return baselines
 
 
-def _constant(predictor: Predictor, split: Split, job: Job) -> Callable[[Rows], Predictions]:
+def _constant(predictor: Predictor, split: Split, job: Job) -> Callable[[EncodedRows], Predictions]:
     """What looks at no column."""
     target, network = predictor.encoding.target, predictor.network
     has_margin = job.head.loss.output == "margin"
@@ -87,7 +87,9 @@ def _constant(predictor: Predictor, split: Split, job: Job) -> Callable[[Rows], 
     )
 
 
-def _linear(predictor: Predictor, job: Job, keeper: Interruptible) -> Callable[[Rows], Predictions]:
+def _linear(
+    predictor: Predictor, job: Job, keeper: Interruptible
+) -> Callable[[EncodedRows], Predictions]:
     """Trains the network without its hidden layers."""
     from dlcli.training import train_job
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from dlcli.encoding import NOT_NAMED, UNNAMED, Decision
+from dlcli.encoding import UNMATCHED, UNMATCHED_REASON, Decision
 from dlcli.network import Head, Network
 from dlcli.pipeline.summary import summarize
 from dlcli.tasks import TargetKind
@@ -48,4 +48,4 @@ def describe_features(decisions: Mapping[str, Decision]) -> dict[str, object]:
 
 def reason_of(decision: Decision) -> str:
     """Why a column was taken so; one that is ignored for want of a name was not declared so."""
-    return NOT_NAMED if decision.feature is UNNAMED else decision.reason
+    return UNMATCHED_REASON if decision.feature is UNMATCHED else decision.reason

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dlcli.data_checks import draw
-from dlcli.encoding import Rows
+from dlcli.encoding import EncodedRows
 from dlcli.explanation import (
-    ColumnEvidence,
+    ColumnStatistics,
     ColumnViewer,
-    Evidence,
-    LayerEvidence,
+    Explanation,
+    LayerStatistics,
     LookedAt,
     Sets,
     affordable,
@@ -48,11 +48,11 @@ ROWS_OF_GRADIENTS = 1_024
 
 
 def explain(
-    predictor: Predictor, prepared: Prepared, encoded: Mapping[str, Rows], job: Job
-) -> Evidence:
+    predictor: Predictor, prepared: Prepared, encoded: Mapping[str, EncodedRows], job: Job
+) -> Explanation:
     """Looks at what was trained, within bounds that no size of the table moves.
 
-    All of it follows from config, data and weights, so that equal runs have equal evidence.
+    All of it follows from config, data and weights, so that equal runs have equal explanation.
 
     Args:
         predictor: the trained network.
@@ -64,16 +64,16 @@ def explain(
     held_out = {name: rows for name, rows in every.items() if name != "train"}
     train = look_at({"train": every["train"]}, ROWS_OF_LAYERS)
     columns, unlisted = _columns(predictor, prepared, train)
-    evidence = Evidence(
+    explanation = Explanation(
         rows={name: table.rows for name, (table, _) in every.items()},
-        looked_at={"train": len(train)},
+        sampled_rows={"train": len(train)},
         columns=columns,
         unlisted_columns=unlisted,
         layers=_layers(predictor, job, train),
     )
     if held_out:
-        return _with_held_out(evidence, predictor, train, held_out)
-    return _with_dependences(evidence, predictor, train)
+        return _with_held_out(explanation, predictor, train, held_out)
+    return _with_dependences(explanation, predictor, train)
 
 
 def as_first_told(prepared: Prepared, writer: RunWriter) -> Prepared:
@@ -99,7 +99,7 @@ def _told_reason(fields: object) -> str | None:
 
 def _columns(
     predictor: Predictor, prepared: Prepared, train: LookedAt
-) -> tuple[tuple[ColumnEvidence, ...], int]:
+) -> tuple[tuple[ColumnStatistics, ...], int]:
     """The columns that are listed, and how many are not."""
     weight = predictor.config.data.weight
     listed, rest = list_columns(prepared.target, weight, prepared.decisions)
@@ -110,7 +110,7 @@ def _columns(
     return tuple(map(viewer.view, listed)), rest
 
 
-def _layers(predictor: Predictor, job: Job, train: LookedAt) -> tuple[LayerEvidence, ...]:
+def _layers(predictor: Predictor, job: Job, train: LookedAt) -> tuple[LayerStatistics, ...]:
     from dlcli.training import gradient_norms
 
     network, weights = predictor.network, predictor.weights
@@ -121,8 +121,8 @@ def _layers(predictor: Predictor, job: Job, train: LookedAt) -> tuple[LayerEvide
 
 
 def _with_held_out(
-    evidence: Evidence, predictor: Predictor, train: LookedAt, held_out: Sets
-) -> Evidence:
+    explanation: Explanation, predictor: Predictor, train: LookedAt, held_out: Sets
+) -> Explanation:
     """Adds what held-out rows show: what mattered, and where it went wrong."""
     network, target = predictor.network, predictor.encoding.target
     rows = sum(table.rows for table, _ in held_out.values())
@@ -139,23 +139,25 @@ def _with_held_out(
         judged = judge_all(predictor, held_out, units)
     else:
         judged = judge_some(predictor, looked, truth)
-    return evidence.model_copy(
+    return explanation.model_copy(
         update={
-            "looked_at": {**evidence.looked_at, "held_out": len(looked)},
+            "sampled_rows": {**explanation.sampled_rows, "held_out": len(looked)},
             "outputs": outputs.names,
             "importance_metric": error_metric(predictor) if found else None,
             "importances": found,
-            "dependences": find_dependences(predictor, looked, strong, outputs),
+            "partial_dependences": find_dependences(predictor, looked, strong, outputs),
             "worst": worst_rows(judged, order),
         }
     )
 
 
-def _with_dependences(evidence: Evidence, predictor: Predictor, train: LookedAt) -> Evidence:
+def _with_dependences(
+    explanation: Explanation, predictor: Predictor, train: LookedAt
+) -> Explanation:
     """Adds dependences over training rows: they tell of the network, and not of its errors."""
     network, target = predictor.network, predictor.encoding.target
     truth = truth_of(target, train.tables.values(), units_of(target, train.tables["train"]))
     outputs = choose_outputs(predictor, truth, train.weights)
     order = strongest(strengths(network, predictor.weights, train.matrix), network.inputs)
     found = find_dependences(predictor, train, order, outputs)
-    return evidence.model_copy(update={"outputs": outputs.names, "dependences": found})
+    return explanation.model_copy(update={"outputs": outputs.names, "partial_dependences": found})

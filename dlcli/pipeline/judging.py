@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.encoding import Rows
+from dlcli.encoding import EncodedRows
 from dlcli.metrics import Metrics
 from dlcli.pipeline.preparation import sets
 from dlcli.prediction import Predictions, Predictor
@@ -24,7 +24,7 @@ SAMPLE = 2_000
 
 
 def judge(
-    predictor: Predictor, split: Split, encoded: Mapping[str, Rows], writer: RunWriter
+    predictor: Predictor, split: Split, encoded: Mapping[str, EncodedRows], writer: RunWriter
 ) -> dict[str, Metrics]:
     """Scores each set with the weights as they are stored.
 

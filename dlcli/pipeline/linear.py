@@ -21,7 +21,7 @@ from dlcli.config import (
     Zeros,
 )
 from dlcli.data_checks import draw
-from dlcli.encoding import HeldInputs, Rows
+from dlcli.encoding import EncodedRows, InMemoryInputs
 from dlcli.network import Head, Network, activation_of, build_network
 from dlcli.tasks import NumberTarget
 
@@ -105,7 +105,7 @@ def linear_job(job: Job) -> Job:
     )
 
 
-def judging_rows(validation: Rows, epochs: int) -> Rows:
+def judging_rows(validation: EncodedRows, epochs: int) -> EncodedRows:
     """The validation rows that choose the best epoch: all, or some by lot, always the same.
 
     A small table has many epochs, and after each of them these rows are read.
@@ -121,7 +121,9 @@ def judging_rows(validation: Rows, epochs: int) -> Rows:
         return validation
     some = draw(np.arange(rows), most)
     weights = None if validation.weights is None else validation.weights[some]
-    return Rows(HeldInputs(validation.inputs.take(some)), validation.target[some], weights)
+    return EncodedRows(
+        InMemoryInputs(validation.inputs.take(some)), validation.target[some], weights
+    )
 
 
 def _config(job: Job, width: int, rate: float) -> Config:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dlcli.config import Config, ConfigFile, dump_config, load_config
-from dlcli.encoding import MOST_ROWS, ImageEncoder, image_files
+from dlcli.encoding import MAX_ROWS_AT_ONCE, ImageEncoder, image_files
 from dlcli.errors import ConfigError, DataError, Problem, RunError, UsageError
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.preparation import Prepared, sets
@@ -186,7 +186,7 @@ def _stamp(path: Path) -> tuple[int, ...] | None:
 def _image_digests(prepared: Prepared, column: str) -> Iterator[bytes]:
     """The SHA-256 of each of a column's files; of one that can't be read, its encoder tells."""
     for _, table in sets(prepared.split):
-        for part in table.parts(MOST_ROWS):
+        for part in table.parts(MAX_ROWS_AT_ONCE):
             for path in image_files(part, column)[1]:
                 if path.is_file():  # a pipe would be waited for
                     with suppress(OSError), path.open("rb") as stream:

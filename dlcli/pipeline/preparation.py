@@ -10,9 +10,9 @@ from dlcli.config import Config, ConfigFile, Engine, SplitChoice
 from dlcli.data_checks import inspect_split
 from dlcli.encoding import (
     Decision,
+    EncodedRows,
     Encoding,
     InputsWriter,
-    Rows,
     choose_features,
     decide_types,
     encode_rows,
@@ -126,7 +126,7 @@ def settle(
 
 def encode_sets(
     weight: str | None, prepared: Prepared, events: Events, folder: Path | None = None
-) -> dict[str, Rows]:
+) -> dict[str, EncodedRows]:
     """Encodes the rows of each set.
 
     Args:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dlcli.config import Config, ConfigFile
-from dlcli.encoding import Rows
+from dlcli.encoding import EncodedRows
 from dlcli.pipeline.baselines import score_baselines
 from dlcli.pipeline.earlier import initial_weights
 from dlcli.pipeline.events import Events, Listener
@@ -113,7 +113,7 @@ class _Ready:
 
     prepared: Prepared
     images: Images
-    encoded: Mapping[str, Rows]
+    encoded: Mapping[str, EncodedRows]
     device: Device
     job: Job
 
@@ -161,8 +161,8 @@ def _store(writer: RunWriter, resolved: Config, made: _Ready, trained: TrainingR
     prepared = made.prepared
     _write_network(writer, prepared, trained)
     predictor = Predictor(resolved, prepared.encoding, prepared.network, trained.weights)
-    evidence = explain(predictor, as_first_told(prepared, writer), made.encoded, made.job)
-    writer.write_evidence(evidence.model_dump_json())
+    explanation = explain(predictor, as_first_told(prepared, writer), made.encoded, made.job)
+    writer.write_explanation(explanation.model_dump_json())
 
 
 def _device(config: Config, events: Events) -> Device:
@@ -178,7 +178,7 @@ def _device(config: Config, events: Events) -> Device:
 def _job(
     config: Config,
     prepared: Prepared,
-    encoded: Mapping[str, Rows],
+    encoded: Mapping[str, EncodedRows],
     initial: Mapping[str, Weights] | None,
 ) -> Job:
     """What to train."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dlcli.config import Config, Engine
-from dlcli.encoding import Rows
+from dlcli.encoding import EncodedRows
 from dlcli.metrics import Metrics
 from dlcli.network import Head, build_network, check_values, choose_engine, resolve_head
 from dlcli.pipeline.events import Events
@@ -54,7 +54,7 @@ class Outcome:
 
     part: Part
     predictor: Predictor
-    encoded: Mapping[str, Rows]
+    encoded: Mapping[str, EncodedRows]
     """By set: `train`, `validation`, `test`, the last of which are those held out."""
     job: Job
     engine: Engine
@@ -112,7 +112,7 @@ class Outcome:
 @dataclass
 class _Encoded:
     prepared: Prepared
-    rows: Mapping[str, Rows]
+    rows: Mapping[str, EncodedRows]
 
     @property
     def bytes(self) -> int:

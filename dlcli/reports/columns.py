@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
-from dlcli.explanation import ColumnEvidence, Histogram, ValueCount
+from dlcli.explanation import ColumnStatistics, Histogram, ValueCount
 from dlcli.reports.blocks import Chart, ColumnCard, ColumnCards, Table
 from dlcli.reports.drawing import base, finished, hints, layered, listed, quantity
 from dlcli.reports.theme import variable
@@ -25,23 +25,23 @@ _LARGE = 10_000
 _HEIGHT = 90
 
 
-def column_cards(columns: Sequence[ColumnEvidence], rows: int) -> ColumnCards:
+def column_cards(columns: Sequence[ColumnStatistics], rows: int) -> ColumnCards:
     """A card for each column.
 
     Args:
-        columns: as the evidence has them.
+        columns: as the explanation has them.
         rows: how many training rows there are.
     """
     pairs = zip(shorts(column.name for column in columns), columns, strict=True)
     return ColumnCards(tuple(_card(name, column, rows) for name, column in pairs))
 
 
-def _card(name: str, column: ColumnEvidence, rows: int) -> ColumnCard:
+def _card(name: str, column: ColumnStatistics, rows: int) -> ColumnCard:
     role = "" if column.role == "feature" else f"{column.role}, "
     return ColumnCard(name, role + short(column.type), tuple(_facts(column, rows)), _chart(column))
 
 
-def _facts(column: ColumnEvidence, rows: int) -> list[str]:
+def _facts(column: ColumnStatistics, rows: int) -> list[str]:
     facts = [column.reason and short(column.reason)]
     if _is_time(column):
         facts.append(f"from {_range(column)}")
@@ -55,17 +55,17 @@ def _facts(column: ColumnEvidence, rows: int) -> list[str]:
     return [fact for fact in facts if fact]
 
 
-def _is_time(column: ColumnEvidence) -> bool:
+def _is_time(column: ColumnStatistics) -> bool:
     """Whether its numbers are seconds since 1970; runs of before don't tell any."""
     return column.type == "datetime" and column.minimum is not None
 
 
-def _range(column: ColumnEvidence) -> str:
+def _range(column: ColumnStatistics) -> str:
     shown = moment if _is_time(column) else number
     return f"{shown(column.minimum)} to {shown(column.maximum)}"
 
 
-def column_table(columns: Sequence[ColumnEvidence]) -> Table:
+def column_table(columns: Sequence[ColumnStatistics]) -> Table:
     """All columns with their numbers, up to `MOST_LISTED`."""
     shown = columns[:MOST_LISTED]
     rows = tuple(
@@ -87,7 +87,7 @@ def column_table(columns: Sequence[ColumnEvidence]) -> Table:
     return Table(header, rows, "All columns", texts=3)
 
 
-def _chart(column: ColumnEvidence) -> Chart | None:
+def _chart(column: ColumnStatistics) -> Chart | None:
     if column.histogram is not None and any(column.histogram.train):
         drawn = _time_histogram if _is_time(column) else _histogram
         return drawn(column, column.histogram)
@@ -95,7 +95,7 @@ def _chart(column: ColumnEvidence) -> Chart | None:
     return _frequencies(column, values) if any(value.train for value in values) else None
 
 
-def _histogram(column: ColumnEvidence, histogram: Histogram) -> Chart:
+def _histogram(column: ColumnStatistics, histogram: Histogram) -> Chart:
     edges, train, held_out = histogram.edges, histogram.train, histogram.held_out
     trained, held = max(1, sum(train)), max(1, sum(held_out))
     bins = list(zip(edges, edges[1:], train, held_out, strict=False))
@@ -114,7 +114,7 @@ def _histogram(column: ColumnEvidence, histogram: Histogram) -> Chart:
     )
 
 
-def _time_histogram(column: ColumnEvidence, histogram: Histogram) -> Chart:
+def _time_histogram(column: ColumnStatistics, histogram: Histogram) -> Chart:
     """The same of times: Vega takes them in milliseconds, of which six digits were too few."""
     trained, held = max(1, sum(histogram.train)), max(1, sum(histogram.held_out))
     bins = zip(
@@ -184,7 +184,7 @@ def _histogram_drawing(form: str) -> alt.LayerChart:
     return layered(bars, steps, height=_HEIGHT)
 
 
-def _frequencies(column: ColumnEvidence, values: Sequence[ValueCount]) -> Chart:
+def _frequencies(column: ColumnStatistics, values: Sequence[ValueCount]) -> Chart:
     names = shorts((value.value for value in values), 24)
     train = max(1, sum(value.train for value in column.values))
     held = max(1, sum(value.held_out for value in column.values))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dlcli.explanation import Evidence
+from dlcli.explanation import Explanation
 from dlcli.reports.blocks import Block, Card, Cards, Fold, Section, Table, Text, Warnings
 from dlcli.reports.columns import MOST_CARDS, MOST_IN_SIGHT, column_cards, column_table
 from dlcli.reports.log import DataEvent, FeaturesEvent
@@ -21,8 +21,8 @@ def data(record: Record) -> Section:
     if record.log.data:
         blocks += _rows(record.log.data)
     blocks += _warnings(record)
-    if record.evidence and record.evidence.columns:
-        blocks += _columns(record.evidence)
+    if record.explanation and record.explanation.columns:
+        blocks += _columns(record.explanation)
     elif record.log.features:
         blocks.append(_types(record.log.features))
     return Section("data", "The data", tuple(blocks))
@@ -62,9 +62,9 @@ def _warnings(record: Record) -> list[Block]:
     return blocks
 
 
-def _columns(evidence: Evidence) -> list[Block]:
-    columns, rows = evidence.columns, evidence.rows.get("train", 0)
-    held_out = any(name != "train" for name in evidence.rows)
+def _columns(explanation: Explanation) -> list[Block]:
+    columns, rows = explanation.columns, explanation.rows.get("train", 0)
+    held_out = any(name != "train" for name in explanation.rows)
     text = "Bars show how the values of training rows are distributed."
     if held_out:
         text += " The orange line or ticks are the held-out rows: they should look alike."
@@ -72,8 +72,8 @@ def _columns(evidence: Evidence) -> list[Block]:
     if folded := columns[MOST_IN_SIGHT:MOST_CARDS]:
         blocks.append(Fold(f"{len(folded)} more columns", (column_cards(folded, rows),)))
     blocks.append(Fold("All columns as a table", (column_table(columns),)))
-    if evidence.unlisted_columns:
-        blocks.append(Text(f"{evidence.unlisted_columns:,} more columns were not looked at."))
+    if explanation.unlisted_columns:
+        blocks.append(Text(f"{explanation.unlisted_columns:,} more columns were not looked at."))
     return blocks
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
-from dlcli.explanation import Dependence, Importance, WorstRow
+from dlcli.explanation import Importance, PartialDependence, WorstRow
 from dlcli.reports.blocks import Chart, Table
 from dlcli.reports.drawing import base, coloured, finished, hints, layered, listed, quantity, slant
 from dlcli.reports.theme import MOST_KINDS, kinds, variable
@@ -105,7 +105,7 @@ def _importance_drawing(names: tuple[str, ...], metric: str) -> alt.LayerChart:
 
 
 def dependence_charts(
-    dependences: Sequence[Dependence], outputs: Sequence[str], types: Mapping[str, str]
+    dependences: Sequence[PartialDependence], outputs: Sequence[str], types: Mapping[str, str]
 ) -> list[Chart]:
     """How the prediction follows each of the most important columns.
 
@@ -121,7 +121,7 @@ def dependence_charts(
     return [chart for chart in charts if chart is not None]
 
 
-def _dependence(each: Dependence, outputs: Sequence[str], *, is_time: bool) -> Chart | None:
+def _dependence(each: PartialDependence, outputs: Sequence[str], *, is_time: bool) -> Chart | None:
     shown = _outputs(outputs)
     names = shorts((outputs[at] for at in shown), 40)
     points = [point for point in each.points if len(point.predictions) == len(outputs)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dlcli.explanation import Evidence
+from dlcli.explanation import Explanation
 from dlcli.reports.blocks import Block, Grid, Group, Section, Text
 from dlcli.reports.importance import dependence_charts, importance_chart, worst_table
 from dlcli.reports.record import Record
@@ -10,13 +10,13 @@ from dlcli.tasks import NumberTarget
 
 
 def mattered(record: Record) -> Section | None:
-    """The section; none without evidence or held-out rows."""
-    evidence = record.evidence
-    if evidence is None:
+    """The section; none without explanation or held-out rows."""
+    explanation = record.explanation
+    if explanation is None:
         return None
     blocks = [
-        *_columns(evidence, _features(record)),
-        *_worst(evidence, of_numbers=_of_numbers(record)),
+        *_columns(explanation, _features(record)),
+        *_worst(explanation, of_numbers=_of_numbers(record)),
     ]
     return Section("mattered", "What mattered", tuple(blocks)) if blocks else None
 
@@ -32,13 +32,13 @@ def _features(record: Record) -> int | None:
     return sum(column.type != "ignored" for column in record.log.features.columns.values())
 
 
-def _columns(evidence: Evidence, features: int | None) -> list[Block]:
+def _columns(explanation: Explanation, features: int | None) -> list[Block]:
     blocks: list[Block] = []
-    if evidence.importances:
-        metric = evidence.importance_metric or "error"
-        blocks.append(importance_chart(evidence.importances, metric, features))
-    types = {column.name: column.type for column in evidence.columns}
-    charts = dependence_charts(evidence.dependences, evidence.outputs, types)
+    if explanation.importances:
+        metric = explanation.importance_metric or "error"
+        blocks.append(importance_chart(explanation.importances, metric, features))
+    types = {column.name: column.type for column in explanation.columns}
+    charts = dependence_charts(explanation.partial_dependences, explanation.outputs, types)
     if charts:
         text = Text(_DEPENDENCE)
         blocks.append(Group("How the prediction follows them", (text, Grid(tuple(charts)))))
@@ -52,7 +52,7 @@ _DEPENDENCE = (
 )
 
 
-def _worst(evidence: Evidence, *, of_numbers: bool) -> list[Block]:
-    if not evidence.worst:
+def _worst(explanation: Explanation, *, of_numbers: bool) -> list[Block]:
+    if not explanation.worst:
         return []
-    return [Group("Where it fails", (worst_table(evidence.worst, of_numbers=of_numbers),))]
+    return [Group("Where it fails", (worst_table(explanation.worst, of_numbers=of_numbers),))]

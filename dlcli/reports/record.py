@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dlcli.config import Config
-from dlcli.explanation import Evidence
+from dlcli.explanation import Explanation
 from dlcli.metrics import main_metric
 from dlcli.prediction import KeptColumns, Predictor
 from dlcli.reports.judged import Judged, judged_rows
@@ -31,7 +31,7 @@ class Record:
     environment: dict[str, object]
     metrics: MetricsBySplit
     baselines: dict[str, MetricsBySplit]
-    evidence: Evidence | None
+    explanation: Explanation | None
     judged: tuple[Judged, ...]
     """The rows of each set, the most independent of training first."""
 
@@ -54,7 +54,7 @@ class Record:
             environment=run.read_environment() if run.has("environment.json") else {},
             metrics=run.read_metrics() if run.has("metrics.json") else {},
             baselines=run.read_baselines() if run.has("baselines.json") else {},
-            evidence=Evidence.of(run) if run.has("evidence.json") else None,
+            explanation=Explanation.of(run) if run.has("explanation.json") else None,
             judged=_judged(run, predictor.encoding.target),
         )
 

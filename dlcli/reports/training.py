@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
-from dlcli.explanation import LayerEvidence
+from dlcli.explanation import LayerStatistics
 from dlcli.reports.blocks import Block, Card, Cards, Chart, Grid, Group, Section, Table, Text
 from dlcli.reports.curves import curve_charts, rate_chart
 from dlcli.reports.drawing import base, coloured, finished, hints, layered, listed, quantity
@@ -35,8 +35,8 @@ def training(record: Record) -> Section:
     charts = curve_charts(record.history, best)
     rate = rate_chart(record.history)
     blocks.append(Grid(tuple([*charts, *([rate] if rate else [])])))
-    layers = record.evidence.layers[:_MOST_LAYERS] if record.evidence else ()
-    whole = len(layers) == len(record.evidence.layers) if record.evidence else True
+    layers = record.explanation.layers[:_MOST_LAYERS] if record.explanation else ()
+    whole = len(layers) == len(record.explanation.layers) if record.explanation else True
     return Section("training", "The training", (*blocks, *_layer_blocks(layers, whole=whole)))
 
 
@@ -63,7 +63,7 @@ def _cards(record: Record) -> Cards:
     return Cards(tuple(cards))
 
 
-def _layer_blocks(layers: tuple[LayerEvidence, ...], *, whole: bool) -> list[Block]:
+def _layer_blocks(layers: tuple[LayerStatistics, ...], *, whole: bool) -> list[Block]:
     if not layers:
         return []
     chart = _gradients(layers)
@@ -71,7 +71,7 @@ def _layer_blocks(layers: tuple[LayerEvidence, ...], *, whole: bool) -> list[Blo
     return [Group("Inside the network", blocks)]
 
 
-def _gradients(layers: tuple[LayerEvidence, ...]) -> Chart | None:
+def _gradients(layers: tuple[LayerStatistics, ...]) -> Chart | None:
     names = shorts((layer.name for layer in layers), 30)
     rows = [
         {"l": name, "g": rounded(norm), "w": step}
@@ -94,7 +94,7 @@ def _gradients(layers: tuple[LayerEvidence, ...]) -> Chart | None:
     )
 
 
-def _sizes(layers: tuple[LayerEvidence, ...]) -> list[float]:
+def _sizes(layers: tuple[LayerStatistics, ...]) -> list[float]:
     pairs = ((layer.first_gradient, layer.last_gradient) for layer in layers)
     return [norm for pair in pairs for norm in pair if norm is not None and norm > 0]
 
@@ -112,7 +112,7 @@ def _gradient_drawing(names: tuple[str, ...]) -> alt.LayerChart:
     return layered(encoded, height=max(80, 30 * len(names)))
 
 
-def _layer_table(layers: tuple[LayerEvidence, ...], *, whole: bool) -> Table:
+def _layer_table(layers: tuple[LayerStatistics, ...], *, whole: bool) -> Table:
     """The layers in numbers.
 
     Args:

@@ -124,9 +124,9 @@ class Run:
         models = _by_split(self._read_object("baselines.json"), path)
         return {name: _by_split(metrics, path) for name, metrics in models.items()}
 
-    def read_evidence(self) -> str:
-        """What the finished training showed, as JSON; the room `evidence` understands it."""
-        return self._read_text("evidence.json")
+    def read_explanation(self) -> str:
+        """What the finished training showed, as JSON; the room `explanation` understands it."""
+        return self._read_text("explanation.json")
 
     def read_cross_validation(self) -> str:
         """What a cross-validation came to, as JSON; the room `selection` understands it."""

@@ -100,9 +100,9 @@ class RunWriter:
         """Stores the metrics of the simplest models: model, then split, then metric."""
         self._write("baselines.json", to_json(baselines))
 
-    def write_evidence(self, text: str) -> None:
-        """Stores what the finished training shows, as JSON; see the room `evidence`."""
-        self._write("evidence.json", text.encode())
+    def write_explanation(self, text: str) -> None:
+        """Stores what the finished training shows, as JSON; see the room `explanation`."""
+        self._write("explanation.json", text.encode())
 
     def write_cross_validation(self, text: str) -> None:
         """Stores what a cross-validation came to, as JSON; see the room `selection`."""

@@ -8,13 +8,13 @@ import numpy as np
 
 from dlcli.config import Feature, Ignored, Input, Target
 from dlcli.encoding import (
-    FEWEST_ROWS,
+    MIN_ROWS,
+    ColumnSummary,
     Decision,
-    Values,
     choose_features,
-    column_values,
     decide_types,
     infer_type,
+    summarize_column,
 )
 from dlcli.errors import DataError
 from dlcli.preprocessing import check_range
@@ -38,7 +38,7 @@ class ColumnFacts:
     """Why."""
     auto: bool
     """Whether `auto` would read it so, too."""
-    values: Values
+    values: ColumnSummary
     """What it holds, in the rows looked at."""
 
     @property
@@ -56,7 +56,7 @@ class TableFacts:
     """Words that stand for missing values among numbers and dates."""
     target: TargetKind
     """What is predicted."""
-    target_values: Values
+    target_values: ColumnSummary
     """What its column holds."""
     class_rows: tuple[int, ...]
     """The rows of each class, if it is one of several."""
@@ -80,7 +80,7 @@ def gather_facts(table: Table, target: str) -> TableFacts:
     words = _missing_words(table, target)
     table = replace(table, missing_words=words)
     kind = infer_target(Target(column=target), [table])
-    values = column_values(table, target)
+    values = summarize_column(table, target)
     _check_target(table, kind, values)
     columns = _columns(table, target)
     rows = _class_rows(table, kind)
@@ -106,7 +106,7 @@ def _class_rows(table: Table, kind: TargetKind) -> tuple[int, ...]:
     return tuple(np.bincount(table.codes(kind.columns[0])[0]).tolist())
 
 
-def _check_target(table: Table, kind: TargetKind, values: Values) -> None:
+def _check_target(table: Table, kind: TargetKind, values: ColumnSummary) -> None:
     """Refuses what no training could learn from.
 
     Raises:
@@ -129,7 +129,7 @@ def _refuse_unbounded(table: Table, column: str) -> None:
 
 def _holds_out(table: Table, kind: TargetKind) -> bool:
     """Whether rows can be held out, with a class left in training that is seen more than once."""
-    if table.rows < FEWEST_ROWS:
+    if table.rows < MIN_ROWS:
         return False
     if not kind.classes:
         return True
@@ -173,6 +173,6 @@ def _doubt(decision: Decision) -> str | None:
         return None
     if decision.warning or (decision.feature.type == "numeric" and values.bounds is None):
         return decision.reason
-    if values.present < FEWEST_VALUES and rows >= FEWEST_ROWS:
+    if values.present < FEWEST_VALUES and rows >= MIN_ROWS:
         return f"{values.present} values in {rows:,} rows are too few"
     return None

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from dlcli.config import Datetime, Feature, Image
 from dlcli.data_checks import number
-from dlcli.encoding import MOST_SHOWN, Values, may_be_codes
+from dlcli.encoding import MAX_SHOWN, ColumnSummary, may_be_codes
 from dlcli.starter.facts import ColumnFacts
 from dlcli.starter.lines import Line, cut, scalar
 
@@ -135,7 +135,7 @@ def _range(low: float, high: float) -> str:
     return f"{number(low)} to {number(high)}"
 
 
-def listing(values: Values) -> str:
+def listing(values: ColumnSummary) -> str:
     """The most frequent values with their rows: `setosa (50), virginica (49)`."""
     shown = [f"{cut(text, _LONGEST_VALUE)} ({count:,})" for text, count in values.frequent]
-    return ", ".join([*shown, "..."] if values.distinct > MOST_SHOWN else shown)
+    return ", ".join([*shown, "..."] if values.distinct > MAX_SHOWN else shown)

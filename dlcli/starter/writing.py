@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from dlcli.config import Config
 from dlcli.data_checks import number, require_column
-from dlcli.encoding import FEWEST_ROWS
+from dlcli.encoding import MIN_ROWS
 from dlcli.errors import UsageError
 from dlcli.network import Head, resolve_head
 from dlcli.starter.facts import HELD_OUT, TableFacts, gather_facts
@@ -84,7 +84,7 @@ def _data(facts: TableFacts, path: str) -> Iterator[Line]:
         yield Line("validation", f"{HELD_OUT.validation}", "share of the rows, to say when to stop")
         yield Line("test", f"{HELD_OUT.test}", "share of the rows, to judge the end only")
         return
-    why = "rows" if facts.rows < FEWEST_ROWS else "rows of most classes"
+    why = "rows" if facts.rows < MIN_ROWS else "rows of most classes"
     yield Line("", "", f"no validation and no test: too few {why} to hold some out")
 
 

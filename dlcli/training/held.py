@@ -15,7 +15,7 @@ import keras
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from dlcli.encoding import Rows
+from dlcli.encoding import EncodedRows
 from dlcli.training.blocks import Block, filled, on_device
 from dlcli.training.job import Job
 from dlcli.training.learner import Learner
@@ -70,7 +70,7 @@ class HeldProgram(Program):
 
     def _block(
         self,
-        rows: Rows,
+        rows: EncodedRows,
         labels: NDArray[Any] | None,
         weights: NDArray[Any] | None,
         size: int,

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcli.config import Config
-from dlcli.encoding import Rows
+from dlcli.encoding import EncodedRows
 from dlcli.network import Head, Network
 from dlcli.tasks import TargetEncoder
 from dlcli.training.rows import labels_for, loss_weights
@@ -31,9 +31,9 @@ class Job:
     """Loss and metrics."""
     target: TargetEncoder
     """The target's unit, for metrics, and its classes, for their weights."""
-    train: Rows
+    train: EncodedRows
     """What is learned from."""
-    validation: Rows | None = None
+    validation: EncodedRows | None = None
     """What steers."""
     initial_weights: Weights | None = None
     """Where to start, instead of the initializers."""

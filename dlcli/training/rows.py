@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcli.config import ClassWeight, Loss
-from dlcli.encoding import Rows
+from dlcli.encoding import EncodedRows
 from dlcli.tasks import ClassTarget, TargetEncoder
 
 
@@ -35,7 +35,7 @@ def labels_for(loss: Loss, target: NDArray[Any], outputs: int) -> NDArray[Any]:
 
 
 def loss_weights(
-    rows: Rows, class_weight: ClassWeight | None, target: TargetEncoder
+    rows: EncodedRows, class_weight: ClassWeight | None, target: TargetEncoder
 ) -> NDArray[np.float32] | None:
     """Row weights times the weights of the rows' classes, (rows,).
 

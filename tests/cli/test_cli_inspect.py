@@ -50,7 +50,7 @@ def test_json_is_one_object(dlcli):
     told = json.loads(result.stdout)
     assert (told["rows"], told["target"], len(told["columns"])) == (106, "left", 3)
     assert told["columns"][1]["values"]["frequent"] == [["HQ", 72], ["hq", 34]]
-    codes = next(item for item in told["findings"] if item["check"] == "missing_codes")
+    codes = next(item for item in told["issues"] if item["check"] == "missing_codes")
     assert (codes["severity"], codes["columns"], codes["rows"]) == ("warning", ["age"], 6)
 
 

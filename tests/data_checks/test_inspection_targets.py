@@ -66,7 +66,7 @@ def test_what_was_declared_is_not_doubted(sample, table):
 
 def test_numbers_without_bounds_are_found(table):
     columns = {"x": [*map(str, X[1:]), "inf"], "z": [1e39, *X[1:]], "y": ["a", "b"] * 12}
-    found = inspect_table(table(columns), "y").findings
+    found = inspect_table(table(columns), "y").issues
     assert [finding.check for finding in found] == ["unbounded"]
     assert found[0].message == "numbers that are infinite, or too large for 32 bits: 'x', 'z'"
 

@@ -46,7 +46,7 @@ def test_each_column_is_shown_in_order_with_what_it_holds(table):
 def test_warnings_come_before_notes(table):
     x = np.random.default_rng(1).normal(size=60)
     columns = {"x": x, "half": [1.5] * 29 + [None] * 31, "copy": x.round(2), "y": x}
-    found = inspect_table(table(columns), "y").findings
+    found = inspect_table(table(columns), "y").issues
     assert [finding.severity for finding in found] == ["warning", "note"]
     assert checks(found) == ["target_leakage", "gaps"]
 
@@ -57,18 +57,18 @@ def test_a_target_that_is_no_column_is_a_mistake(table):
 
 
 def test_a_target_that_training_would_refuse_is_a_finding(table):
-    found = inspect_table(table({"x": [1.5, 2, 4], "y": ["a", None, "b"]}), "y").findings
+    found = inspect_table(table({"x": [1.5, 2, 4], "y": ["a", None, "b"]}), "y").issues
     assert checks(found) == ["target"]
     assert "t.csv: row 2, column 'y': the target is missing" in found[0].message
 
 
 def test_a_table_without_features_is_a_finding(table):
-    assert checks(inspect_table(table({"y": [1.5, 2, 4]}), "y").findings) == ["features"]
+    assert checks(inspect_table(table({"y": [1.5, 2, 4]}), "y").issues) == ["features"]
 
 
 def test_what_is_ignored_anyway_is_a_mere_note(table):
     columns = {"id": np.arange(60), "c": [1] * 60, "x": np.random.default_rng(0).normal(size=60)}
-    found = inspect_table(table(columns)).findings
+    found = inspect_table(table(columns)).issues
     assert [(item.check, item.severity) for item in found] == [
         ("identifiers", "note"),
         ("constants", "note"),
@@ -110,7 +110,7 @@ def test_held_out_rows_are_compared_with_training_rows(table):
 def test_of_a_large_table_some_rows_are_looked_at_and_it_is_said(table, monkeypatch):
     monkeypatch.setattr(sampling, "MOST_ROWS", 100)
     x = np.random.default_rng(1).normal(size=300)
-    found = inspect_table(table({"x": x[::-1], "copy": 2 * x, "y": x}), "y").findings
+    found = inspect_table(table({"x": x[::-1], "copy": 2 * x, "y": x}), "y").issues
     assert found[0].check == "target_leakage"
     assert found[0].message.endswith("'copy' (100 %) (in 100 rows looked at)")
 
@@ -119,14 +119,14 @@ def test_a_lone_word_in_a_large_column_of_numbers_is_found(table, monkeypatch):
     monkeypatch.setattr(sampling, "MOST_ROWS", 100)
     z = [*map(str, range(999)), "n/a"]
     rows = table({"x": np.random.default_rng(1).normal(size=1000), "z": z, "y": ["a", "b"] * 500})
-    found = inspect_table(rows, "y").findings
+    found = inspect_table(rows, "y").issues
     assert "odd_values" in checks(found)
     assert "'z' ('n/a' in row 1000)" in found[checks(found).index("odd_values")].message
 
 
 def test_a_column_that_is_left_out_for_its_form_is_found(table):
     kilos = [f"{number} kg" for number in range(11)]
-    found = inspect_table(table({"x": [*range(11)], "weight": kilos})).findings
+    found = inspect_table(table({"x": [*range(11)], "weight": kilos})).issues
     assert checks(found) == ["doubtful_types"]
     assert "'weight' (numbers with a unit, as '0 kg'; write the numbers alone)" in found[0].message
 
@@ -161,4 +161,4 @@ def test_no_table_breaks_a_check(rows, times):
     numbers = np.arange(1, len(rows) * times + 1)
     shown = inspect_table(Table("t.csv", pa.table(columns), numbers), "c")
     json.dumps(asdict(shown), allow_nan=False)
-    assert all("\n" not in str(finding) for finding in shown.findings)
+    assert all("\n" not in str(finding) for finding in shown.issues)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dlcli.explanation import Evidence, LayerEvidence
+from dlcli.explanation import Explanation, LayerStatistics
 
 DATA = "data: {train: t.csv, target: {column: y, type: numeric}, validation: 0.2}\n"
 NUMBERS = "output: {units: 1, activation: linear, scaling: standard}\nloss: mean_squared_error\n"
@@ -28,10 +28,10 @@ def classified(confusion):
 
 
 def layers(*found):
-    """Evidence of layers only."""
-    return Evidence(rows={}, looked_at={}, layers=found)
+    """Explanation of layers only."""
+    return Explanation(rows={}, sampled_rows={}, layers=found)
 
 
 def dense(name, **fields):
-    """Evidence of one layer."""
-    return LayerEvidence(name=name, kind="Dense", units=16, parameters=100, **fields)
+    """Explanation of one layer."""
+    return LayerStatistics(name=name, kind="Dense", units=16, parameters=100, **fields)

@@ -130,8 +130,8 @@ def test_a_loss_without_a_least_value_of_0_rises_by_no_share(case):
 
 
 def test_a_rate_far_from_usual_is_first_of_all_replaced_by_the_usual_one(case):
-    evidence = layers(dense("hidden_1", dead=0.9))
-    made = case("optimizer.learning_rate=1000000", metrics=r2(0.01, 0.0), evidence=evidence)
+    explanation = layers(dense("hidden_1", dead=0.9))
+    made = case("optimizer.learning_rate=1000000", metrics=r2(0.01, 0.0), explanation=explanation)
     first = {finding.rule: finding.patches[0].overrides for finding in examine(made)}
     usual = ("optimizer.learning_rate=0.001",)
     assert first == {"learning_rate_too_high": usual, "dead_units": usual}
@@ -147,15 +147,15 @@ def test_a_rate_far_from_usual_is_first_of_all_replaced_by_the_usual_one(case):
     ],
 )
 def test_units_that_l1_has_pruned_are_not_dead(named, price, speaks):
-    evidence = layers(dense("hidden_1", dead=0.6))
+    explanation = layers(dense("hidden_1", dead=0.6))
     setting = f"hidden[0].kernel_regularizer={price}"
-    rules = named(setting, metrics=HALF, evidence=evidence)
+    rules = named(setting, metrics=HALF, explanation=explanation)
     assert rules == (["dead_units"] if speaks else [])
 
 
 def test_a_price_that_has_pruned_too_much_is_taken_away(case):
-    evidence = layers(dense("hidden_1", dead=1.0))
-    made = case("hidden[0].kernel_regularizer=l1", metrics=r2(0.0, 0.0), evidence=evidence)
+    explanation = layers(dense("hidden_1", dead=1.0))
+    made = case("hidden[0].kernel_regularizer=l1", metrics=r2(0.0, 0.0), explanation=explanation)
     (finding,) = examine(made)
     assert finding.rule == "underfitting"
     assert finding.patches[0].overrides == ("hidden[0].kernel_regularizer=null",)
@@ -166,11 +166,11 @@ def test_a_price_that_has_pruned_too_much_is_taken_away(case):
     [(0.0, 0.5, False), (0.0, 0.0, True), (0.0, 5e-4, True), (1e-5, 0.5, True)],
 )
 def test_an_output_that_begins_at_0_lets_gradients_through_later(named, first, last, speaks):
-    evidence = layers(
+    explanation = layers(
         dense("hidden_1", first_gradient=first, last_gradient=last, weight_norm=4.0),
         dense("output", first_gradient=1.0, last_gradient=1.0, weight_norm=4.0),
     )
-    rules = named(metrics=HALF, evidence=evidence)
+    rules = named(metrics=HALF, explanation=explanation)
     assert rules == (["vanishing_gradients"] if speaks else [])
 
 

@@ -1,4 +1,4 @@
-"""Rules of metrics and evidence: both sides of each threshold, on cases made by hand."""
+"""Rules of metrics and explanation: both sides of each threshold, on cases made by hand."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from dlcli.diagnosis import examine
 from dlcli.diagnosis.peaks import Peak
 from dlcli.encoding import Block
-from dlcli.explanation import ColumnEvidence, Evidence
+from dlcli.explanation import ColumnStatistics, Explanation
 from tests.diagnosis.cases import CLASSES, classified, dense, layers, r2
 
 HALF = r2(0.5, 0.5)
@@ -111,7 +111,7 @@ def test_test_rows_are_not_looked_at_where_there_are_others(named):
 
 @pytest.mark.parametrize(("dead", "speaks"), [(0.5, True), (0.3, False)])
 def test_a_layer_of_dead_units_is_named_with_its_place(case, dead, speaks):
-    found = list(examine(case(metrics=HALF, evidence=layers(dense("hidden_1", dead=dead)))))
+    found = list(examine(case(metrics=HALF, explanation=layers(dense("hidden_1", dead=dead)))))
     assert [each.rule for each in found] == (["dead_units"] if speaks else [])
     if speaks:
         assert found[0].saw == "units that give 0 for every row: 50 % in hidden[0]"
@@ -119,20 +119,20 @@ def test_a_layer_of_dead_units_is_named_with_its_place(case, dead, speaks):
 
 
 def test_dead_units_do_no_harm_where_the_rows_are_learned(named):
-    evidence = layers(dense("hidden_1", dead=0.9))
-    assert named(metrics=r2(0.95, 0.94), evidence=evidence) == []
+    explanation = layers(dense("hidden_1", dead=0.9))
+    assert named(metrics=r2(0.95, 0.94), explanation=explanation) == []
 
 
 @pytest.mark.parametrize(("saturated", "speaks"), [(0.8, True), (0.7, False)])
 def test_saturated_units_are_named(named, saturated, speaks):
-    evidence = layers(dense("hidden_1", saturated=saturated))
-    rules = named("hidden[0].activation=tanh", metrics=HALF, evidence=evidence)
+    explanation = layers(dense("hidden_1", saturated=saturated))
+    rules = named("hidden[0].activation=tanh", metrics=HALF, explanation=explanation)
     assert rules == (["saturated_units"] if speaks else [])
 
 
 def test_an_output_may_well_be_saturated(named):
-    evidence = layers(dense("hidden_1"), dense("output", saturated=1.0))
-    assert named(metrics=HALF, evidence=evidence) == []
+    explanation = layers(dense("hidden_1"), dense("output", saturated=1.0))
+    assert named(metrics=HALF, explanation=explanation) == []
 
 
 @pytest.mark.parametrize(
@@ -145,19 +145,19 @@ def test_an_output_may_well_be_saturated(named):
     ],
 )
 def test_gradients_that_fade_or_grow_are_named(named, first, last, norm, rule):
-    evidence = layers(
+    explanation = layers(
         dense("hidden_1", first_gradient=first, weight_norm=norm),
         dense("output", first_gradient=last, weight_norm=norm),
     )
-    assert named(metrics=HALF, evidence=evidence) == rule
+    assert named(metrics=HALF, explanation=explanation) == rule
 
 
 def test_a_layer_that_is_dead_from_the_start_is_not_one_of_gradients_that_fade(named):
-    evidence = layers(
+    explanation = layers(
         dense("hidden_1", first_gradient=0.0, weight_norm=4.0, dead=1.0),
         dense("output", first_gradient=1.0, weight_norm=4.0),
     )
-    assert named(metrics=HALF, evidence=evidence) == ["dead_units"]
+    assert named(metrics=HALF, explanation=explanation) == ["dead_units"]
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_columns_with_a_scaling_of_their_own_get_another_there(case):
     ],
 )
 def test_a_target_far_from_1_that_is_not_scaled_is_named(case, size, settings, speaks):
-    column = ColumnEvidence(
+    column = ColumnStatistics(
         name="y",
         role="target",
         type="numeric",
@@ -212,8 +212,8 @@ def test_a_target_far_from_1_that_is_not_scaled_is_named(case, size, settings, s
         minimum=-size,
         maximum=1.0,
     )
-    evidence = Evidence(rows={}, looked_at={}, columns=(column,))
-    found = list(examine(case(*settings, metrics=HALF, evidence=evidence)))
+    explanation = Explanation(rows={}, sampled_rows={}, columns=(column,))
+    found = list(examine(case(*settings, metrics=HALF, explanation=explanation)))
     overrides = [patch.overrides for each in found for patch in each.patches]
     assert overrides == ([("output.scaling=standard",)] if speaks else [])
 
@@ -270,7 +270,7 @@ def test_rows_that_could_be_held_out_are_missed(named, rows, speaks):
 
 
 def test_what_keeps_a_network_from_learning_is_not_followed_by_what_that_leads_to(named):
-    evidence = layers(dense("hidden_1", dead=1.0))
+    explanation = layers(dense("hidden_1", dead=1.0))
     baselines = {"constant": r2(0.0, 0.0), "linear": r2(0.8, 0.8)}
-    rules = named(metrics=r2(0.01, 0.0), evidence=evidence, baselines=baselines)
+    rules = named(metrics=r2(0.01, 0.0), explanation=explanation, baselines=baselines)
     assert rules == ["dead_units"]

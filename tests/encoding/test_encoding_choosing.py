@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dlcli.config import Auto, Ignored, Input, Numeric
-from dlcli.encoding import UNNAMED, choose_features
+from dlcli.encoding import UNMATCHED, choose_features
 from dlcli.errors import ConfigError
 
 NAMED = {"a": Numeric(), "b": Ignored()}
@@ -20,12 +20,12 @@ def problems(features, columns):
 def test_a_column_that_no_name_reaches_is_ignored_and_known_from_one_that_is_declared_so():
     chosen = choose_features(Input(features=NAMED), ["a", "b", "c"], [])
     assert chosen == {**NAMED, "c": Ignored()}
-    assert [name for name, feature in chosen.items() if feature is UNNAMED] == ["c"]
+    assert [name for name, feature in chosen.items() if feature is UNMATCHED] == ["c"]
 
 
 def test_a_pattern_reaches_columns_as_a_name_does():
     chosen = choose_features(Input(features={**NAMED, "c*": Ignored()}), ["a", "b", "c"], [])
-    assert not any(feature is UNNAMED for feature in chosen.values())
+    assert not any(feature is UNMATCHED for feature in chosen.values())
 
 
 @pytest.mark.parametrize(

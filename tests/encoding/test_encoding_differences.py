@@ -9,7 +9,13 @@ import pyarrow as pa
 import pytest
 
 from dlcli.config import Boolean, Categorical, Datetime, Input, Numeric, Target, Text
-from dlcli.encoding import Difference, decide_types, differences, fit_encoding, lines_of
+from dlcli.encoding import (
+    Difference,
+    decide_types,
+    difference_lines,
+    find_differences,
+    fit_encoding,
+)
 from dlcli.errors import DataError
 from dlcli.preprocessing import ValueIssues
 from dlcli.tables import Table
@@ -54,7 +60,7 @@ def found_in(*tables):
     encoding, issues = fitted(), ValueIssues(lenient=True)
     for table in tables:
         encoding.transform(table, issues)
-    return differences(encoding, issues)
+    return find_differences(encoding, issues)
 
 
 def difference(**facts):
@@ -129,7 +135,7 @@ def test_what_differs_is_told_and_nothing_else(column, values, told, lines):
     (found,) = found_in(rows(**{**others, column: values}))
     assert found.column == column
     assert json.loads(json.dumps(found.to_json())) == told
-    assert [line.text for line in lines_of([found])] == lines
+    assert [line.text for line in difference_lines([found])] == lines
 
 
 def test_the_rows_of_several_tables_count_together():
@@ -192,7 +198,7 @@ def test_gaps_are_told_if_chance_cant_explain_them(count, missing, training_shar
 
 def test_the_gaps_of_many_columns_are_one_line_with_five_names():
     found = [difference(column=name, missing=50) for name in "abcdefg"]
-    assert [line.text for line in lines_of(found)] == [
+    assert [line.text for line in difference_lines(found)] == [
         "other shares of rows lack a value than in training: 'a' 50%, not 0%, 'b' 50%, not 0%, "
         "'c' 50%, not 0%, 'd' 50%, not 0%, 'e' 50%, not 0%, and 2 more"
     ]
@@ -200,7 +206,7 @@ def test_the_gaps_of_many_columns_are_one_line_with_five_names():
 
 def test_few_unseen_values_are_shown_and_long_ones_cut():
     values = dict.fromkeys(["a" * 50, "b", "c", "d"], 1)
-    (line,) = lines_of([difference(unseen=4, unseen_values=values)])
+    (line,) = difference_lines([difference(unseen=4, unseen_values=values)])
     assert line.text == (
         f"column 'x': 4 rows with values that are no category: '{'a' * 40}...', 'b', 'c', ..."
     )

@@ -19,7 +19,7 @@ from PIL import Image as Pillow
 from pydantic import TypeAdapter, ValidationError
 
 from dlcli.config import Augmentation, Image, Input
-from dlcli.encoding import Block, FeatureEncoder, ImageEncoder, Picture, image_files
+from dlcli.encoding import Block, FeatureEncoder, ImageEncoder, ImageForm, image_files
 from dlcli.encoding.columns.features import fit_feature
 from dlcli.errors import DataError
 from dlcli.preprocessing import ValueIssues
@@ -87,7 +87,7 @@ def test_the_block_says_what_the_pixels_are_and_how_training_varies_them():
     augmentation = Augmentation(flip=True)
     made = ImageEncoder(column="photo", shape=(1, 2, 1), augmentation=augmentation)
     names = ("photo[0, 0]", "photo[0, 1]")
-    assert made.blocks == (Block("photo", "image", names, Picture((1, 2, 1), augmentation)),)
+    assert made.blocks == (Block("photo", "image", names, ImageForm((1, 2, 1), augmentation)),)
 
 
 # Pillow's weights for the luminance of red, green and blue: 0.299, 0.587, 0.114 (ITU-R BT.601).

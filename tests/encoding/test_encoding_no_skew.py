@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 
 from dlcli.config import CsvFormat, load_config
-from dlcli.encoding import Encoding, HeldInputs
+from dlcli.encoding import Encoding, InMemoryInputs
 from dlcli.network import build_network
 from dlcli.prediction import Predictor
 from dlcli.preprocessing import ValueIssues
@@ -111,7 +111,7 @@ def test_a_table_is_encoded_to_the_same_bits_however_it_comes(folder, train, val
 
     predictor = predictor_of(folder, encoding)
     predicted = predictor.predict(from_parquet(folder, table), ValueIssues(lenient=True)).outputs
-    matrix = HeldInputs(expected[0])
+    matrix = InMemoryInputs(expected[0])
     np.testing.assert_array_equal(predicted, predictor.predict_encoded(matrix).outputs)
 
     order = np.array(random.sample(range(table.rows), table.rows))

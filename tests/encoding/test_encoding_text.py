@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from dlcli.config import Count, ErrorIfMissing, Input, Output, Text
 from dlcli.config.encodings import MultiHot, TfIdf
-from dlcli.encoding import Block, FeatureEncoder, HeldInputs, Layout
+from dlcli.encoding import Block, FeatureEncoder, InMemoryInputs, Layout
 from dlcli.encoding.columns.features import fit_feature
 from dlcli.encoding.columns.tokens import words_of
 from dlcli.encoding.inputs import join
@@ -40,7 +40,11 @@ def encode(encoder, values, issues=None):
 
 def inputs(encoder, values):
     part = encode(encoder, values)
-    return HeldInputs(np.zeros((len(values), 0), np.float32), (part,)).part(0, len(values)).tolist()
+    return (
+        InMemoryInputs(np.zeros((len(values), 0), np.float32), (part,))
+        .part(0, len(values))
+        .tolist()
+    )
 
 
 def notes(encoder, values):
@@ -363,7 +367,7 @@ def test_a_network_reads_sparse_inputs_behind_dense_ones():
     encoder = fit(["a b"])
     layout = Layout((Block("n", "numeric", ("n",)), *encoder.blocks))
     network = build_network(layout, [], Output(units=1, activation="linear"))
-    held = HeldInputs(np.float32([[10], [20]]), (encode(encoder, ["b b", "a"]),))
+    held = InMemoryInputs(np.float32([[10], [20]]), (encode(encoder, ["b b", "a"]),))
     weights = {
         "output/kernel": np.float32([[1], [0.5], [0.25]]),
         "output/bias": np.float32([0]),

@@ -8,7 +8,14 @@ import numpy as np
 import pyarrow as pa
 
 from dlcli.config import Config
-from dlcli.encoding import Decision, Rows, choose_features, decide_types, encode_rows, fit_encoding
+from dlcli.encoding import (
+    Decision,
+    EncodedRows,
+    choose_features,
+    decide_types,
+    encode_rows,
+    fit_encoding,
+)
 from dlcli.network import build_network, resolve_head
 from dlcli.prediction import Predictor
 from dlcli.preprocessing import ValueIssues
@@ -25,7 +32,7 @@ class Case:
     target: TargetKind
     decisions: dict[str, Decision]
 
-    def encoded(self, table: Table | None = None) -> Rows:
+    def encoded(self, table: Table | None = None) -> EncodedRows:
         """Rows, encoded."""
         weight = self.predictor.config.data.weight
         return encode_rows(self.predictor.encoding, table or self.table, weight, ValueIssues())

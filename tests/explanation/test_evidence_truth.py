@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from small_networks import UNSCALED, case, rows_of
 
-from dlcli.encoding import HeldInputs
+from dlcli.encoding import InMemoryInputs
 from dlcli.explanation import error_metric, truth_of, units_of
 from dlcli.metrics import binary_metrics, multiclass_metrics, multilabel_metrics, regression_metrics
 
@@ -13,7 +13,7 @@ def judged(made, outputs):
     """The truth of a case's rows, and predictions that are given."""
     target = made.predictor.encoding.target
     truth = truth_of(target, [made.table], units_of(target, made.table))
-    predictions = made.predictor.predict_encoded(HeldInputs(np.zeros((0, 1), np.float32)))
+    predictions = made.predictor.predict_encoded(InMemoryInputs(np.zeros((0, 1), np.float32)))
     return truth, type(predictions)(
         target, np.array(outputs, np.float32), has_margin=predictions.has_margin
     )

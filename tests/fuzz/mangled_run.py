@@ -16,7 +16,7 @@ from dlcli.runs.manifest import Manifest
 FILES = (
     "metrics.json",
     "baselines.json",
-    "evidence.json",
+    "explanation.json",
     "environment.json",
     "history.csv",
     "events.jsonl",

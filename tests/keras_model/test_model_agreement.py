@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dlcli.config import Activation, Hidden, Linear, Output
-from dlcli.encoding import HeldInputs, plain_layout
+from dlcli.encoding import InMemoryInputs, plain_layout
 from dlcli.keras_model import assign_weights, build_portable_model
 from dlcli.network import DenseLayer, build_network
 from dlcli.prediction import Predictions
@@ -141,7 +141,7 @@ def check_agreement(network, target, seed, folder):
     matrix = far_from_jumps(network, matrix, arrays)
     assert len(matrix) > 32
     expected = np.asarray(keras.models.load_model(path, safe_mode=True)(matrix))
-    predictions = Predictions(target, network.forward(HeldInputs(matrix), arrays))
+    predictions = Predictions(target, network.forward(InMemoryInputs(matrix), arrays))
     is_number = isinstance(target, NumberTarget)
     result = predictions.numbers if is_number else predictions.outputs
     assert np.isfinite(expected).all()

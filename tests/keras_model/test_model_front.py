@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dlcli.config import Hidden, Output
-from dlcli.encoding import Block, EmbeddingTable, HeldInputs, Layout, Waves
+from dlcli.encoding import Block, EmbeddingTable, InMemoryInputs, Layout, PeriodicForm
 from dlcli.keras_model import assign_weights, build_model, build_portable_model, weights_of
 from dlcli.network import build_network
 from dlcli.preprocessing import LinearScaling
@@ -17,8 +17,8 @@ from dlcli.tasks import NumberTarget
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 NUMBER = Block("n", "numeric", ("n",))
-WAVES = Block("w", "numeric", ("w",), Waves(4, 0.5))
-OTHER_WAVES = Block("v", "numeric", ("v",), Waves(3, 0.1))
+WAVES = Block("w", "numeric", ("w",), PeriodicForm(4, 0.5))
+OTHER_WAVES = Block("v", "numeric", ("v",), PeriodicForm(3, 0.1))
 CATEGORY = Block("c", "index", ("c",), EmbeddingTable(6, 3))
 OTHER_CATEGORY = Block("d", "index", ("d",), EmbeddingTable(6, 2))
 FRONTS = {
@@ -58,7 +58,7 @@ def test_a_stored_model_agrees_with_the_forward_pass(front, tmp_path):
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
     expected = np.asarray(loaded(matrix))
-    result = network.forward(HeldInputs(matrix), arrays)
+    result = network.forward(InMemoryInputs(matrix), arrays)
     assert np.abs(result - expected).max() <= 1e-5 * np.abs(expected).max()
 
 
@@ -77,7 +77,7 @@ def first_weights(blocks, seed=0):
 
 
 def test_first_frequencies_are_normal_with_the_configs_deviation():
-    block = Block("w", "numeric", ("w",), Waves(4000, 0.3))
+    block = Block("w", "numeric", ("w",), PeriodicForm(4000, 0.3))
     frequencies = first_weights([block])["periodic_1/kernel"]
     # The mean and deviation of 4000 draws are off by 0.005 and 0.003 in the usual case.
     assert frequencies.mean() == pytest.approx(0, abs=0.02)

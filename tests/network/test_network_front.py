@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from dlcli.config import Augmentation, Output
-from dlcli.encoding import Block, EmbeddingTable, HeldInputs, Layout, Picture, Waves, plain_layout
+from dlcli.encoding import (
+    Block,
+    EmbeddingTable,
+    ImageForm,
+    InMemoryInputs,
+    Layout,
+    PeriodicForm,
+    plain_layout,
+)
 from dlcli.network import AugmentLayer, EmbeddingLayer, Front, WavesLayer, build_network
 from dlcli.network.front import build_front
 
@@ -55,7 +63,9 @@ def test_an_embedding_is_the_row_that_the_input_names():
 
 def test_what_passes_comes_first_then_waves_then_embeddings():
     front = front_of(
-        block("colour", EmbeddingTable(3, 2)), block("size", Waves(1, 0.1)), block("more", None, 2)
+        block("colour", EmbeddingTable(3, 2)),
+        block("size", PeriodicForm(1, 0.1)),
+        block("more", None, 2),
     )
     arrays = {"embedding_1/embeddings": floats([1, 2], [3, 4], [0, 0])}
     arrays["periodic_1/kernel"] = floats([1])
@@ -66,10 +76,10 @@ def test_what_passes_comes_first_then_waves_then_embeddings():
 
 def test_inputs_with_the_same_waves_share_a_layer():
     front = front_of(
-        block("a", Waves(2, 0.1)),
-        block("b", Waves(8, 0.1)),
-        block("c", Waves(2, 0.1)),
-        block("d", Waves(2, 0.5)),
+        block("a", PeriodicForm(2, 0.1)),
+        block("b", PeriodicForm(8, 0.1)),
+        block("c", PeriodicForm(2, 0.1)),
+        block("d", PeriodicForm(2, 0.5)),
     )
     assert front.waves == (
         WavesLayer("periodic_1", (0, 2), 2, 0.1),
@@ -90,7 +100,7 @@ def test_each_embedding_has_a_table_of_its_own():
 
 @pytest.mark.parametrize("augmentation", [None, Augmentation(shift=1)])
 def test_pixels_pass_and_only_training_varies_them(augmentation):
-    front = front_of(block("n"), block("photo", Picture((2, 2, 1), augmentation), 4))
+    front = front_of(block("n"), block("photo", ImageForm((2, 2, 1), augmentation), 4))
     matrix = floats([1, 2, 3, 4, 5])
     assert front.passing == (0, 1, 2, 3, 4)
     assert front.forward(matrix, {}).tolist() == matrix.tolist()
@@ -100,7 +110,7 @@ def test_pixels_pass_and_only_training_varies_them(augmentation):
 
 
 def test_the_first_layer_is_as_wide_as_what_comes_out():
-    layout = Layout((block("size", Waves(3, 0.1)), block("colour", EmbeddingTable(4, 5))))
+    layout = Layout((block("size", PeriodicForm(3, 0.1)), block("colour", EmbeddingTable(4, 5))))
     output = Output.model_validate({"units": 1, "activation": "linear"})
     network = build_network(layout, (), output)
     shapes = {weight.name: weight.shape for weight in network.weights}
@@ -112,4 +122,4 @@ def test_the_first_layer_is_as_wide_as_what_comes_out():
     }
     arrays = {name: np.ones(shape, np.float32) for name, shape in shapes.items()}
     # sin 0 + cos 0, three times, five ones, and a bias of one.
-    assert network.forward(HeldInputs(floats([0, 1])), arrays).tolist() == [[9]]
+    assert network.forward(InMemoryInputs(floats([0, 1])), arrays).tolist() == [[9]]

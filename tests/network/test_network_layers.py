@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dlcli.config import Hidden, Output
-from dlcli.encoding import HeldInputs, plain_layout
+from dlcli.encoding import InMemoryInputs, plain_layout
 from dlcli.network import build_network
 from dlcli.network import network as network_module
 
@@ -20,7 +20,7 @@ def network(inputs, *hidden, output=None):
 
 def forward(net, rows, **arrays):
     named = {name.replace("__", "/"): np.array(value, np.float32) for name, value in arrays.items()}
-    return net.forward(HeldInputs(np.array(rows, np.float32)), named)
+    return net.forward(InMemoryInputs(np.array(rows, np.float32)), named)
 
 
 def test_layers_are_named_by_their_number_and_part_in_the_order_data_pass_them():

@@ -11,8 +11,8 @@ import pytest
 
 from dlcli import training
 from dlcli.config import CompiledEngine, load_config
-from dlcli.encoding import HeldInputs, Rows
-from dlcli.encoding.stored import StoredInputs
+from dlcli.encoding import EncodedRows, InMemoryInputs
+from dlcli.encoding.stored import OnDiskInputs
 from dlcli.errors import DivergenceError, Interrupted, OutOfMemoryError
 from dlcli.pipeline import Events, linear, prepare, resume, train
 from dlcli.pipeline.linear import (
@@ -166,7 +166,7 @@ def test_there_are_about_a_thousand_steps_whatever_the_table(rows, width, size, 
 )
 def test_of_very_many_validation_rows_some_choose_the_best_epoch(rows, epochs, some):
     numbers = np.arange(rows, dtype=np.float32)
-    whole = Rows(HeldInputs(numbers[:, np.newaxis]), numbers + 0.5, numbers + 0.25)
+    whole = EncodedRows(InMemoryInputs(numbers[:, np.newaxis]), numbers + 0.5, numbers + 0.25)
     found = judging_rows(whole, epochs)
     taken = found.inputs.matrix[:, 0]
     assert (len(taken), len(np.unique(taken))) == (some, some)
@@ -181,7 +181,7 @@ def test_the_rows_that_choose_are_the_same_on_disk(monkeypatch, tmp_path):
     job = job_of(write(SMALL, "target: y, validation: 0.25", a=A, y=A + NOISE))[0]
     held, matrix = job.validation, job.validation.inputs.matrix
     matrix.tofile(tmp_path / "inputs")
-    on_disk = replace(held, inputs=StoredInputs(tmp_path / "inputs", matrix.shape))
+    on_disk = replace(held, inputs=OnDiskInputs(tmp_path / "inputs", matrix.shape))
     found = judging_rows(on_disk, 100).inputs.matrix
     assert found.shape == (5, 1)
     assert (found == judging_rows(held, 100).inputs.matrix).all()

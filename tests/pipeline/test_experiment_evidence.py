@@ -11,7 +11,7 @@ from mixed_table import FEATURES, mixed_table, write_images
 
 from dlcli.config import load_config
 from dlcli.errors import DivergenceError
-from dlcli.explanation import Evidence
+from dlcli.explanation import Explanation
 from dlcli.pipeline import Events, prepare, train
 from dlcli.pipeline.explaining import as_first_told, explain
 from dlcli.pipeline.preparation import encode_sets
@@ -38,7 +38,7 @@ def config_of(text):
     return load_config(Path("run.yaml"))
 
 
-def evidence(text):
+def explanation(text):
     """What is told of a network with its first weights: most of these tests need no training."""
     from dlcli.keras_model import build_model, weights_of
     from dlcli.training import Job
@@ -67,7 +67,7 @@ def test_every_type_of_column_is_told_of():
     columns = mixed_table().to_pydict()
     write_rows(**columns)
     text = f"data: {{train: rows.csv, target: y, {SPLIT}}}\ninput:\n{FEATURES}{SHORT}"
-    found = evidence(text)
+    found = explanation(text)
     types = {column.name: column.type for column in found.columns}
     assert types == {
         "y": "numeric",
@@ -80,7 +80,7 @@ def test_every_type_of_column_is_told_of():
     assert all(column.inputs for column in found.columns if column.name in read)
     assert {each.column for each in found.importances} == read
     assert found.importance_metric == "rmse"
-    assert {each.column for each in found.dependences} < read - {"notes", "title", "photo"}
+    assert {each.column for each in found.partial_dependences} < read - {"notes", "title", "photo"}
     assert len(found.worst) == 16
     assert set(found.worst[0].values) == read
     assert found.worst[0].values["photo"] in ("dark.png", "light.png")
@@ -90,7 +90,7 @@ def test_every_type_of_column_is_told_of():
     ]
     assert all(layer.first_gradient and layer.last_gradient for layer in found.layers[:2])
     assert found.rows == {"train": 24, "validation": 8, "test": 8}
-    assert found.looked_at == {"train": 24, "held_out": 16}
+    assert found.sampled_rows == {"train": 24, "held_out": 16}
 
 
 CLASSES = np.where(A > 0.3, "no", np.where(B > 0, "yes", "maybe"))
@@ -133,10 +133,10 @@ def test_every_kind_of_target_is_told_of(kind):
     columns, settings, target, metric, outputs = TARGETS[kind]
     write_rows(a=A, b=B, **columns)
     text = f"data: {{train: rows.csv, {target}, {SPLIT}}}\n{settings}{HIDDEN}"
-    found = evidence(f"{text}epochs: 1\n")
+    found = explanation(f"{text}epochs: 1\n")
     assert (found.importance_metric, found.outputs) == (metric, outputs)
     assert {each.column for each in found.importances} == {"a", "b"}
-    told = [point.predictions for each in found.dependences for point in each.points]
+    told = [point.predictions for each in found.partial_dependences for point in each.points]
     assert {len(predictions) for predictions in told} <= {len(outputs)}
     errors = [row.error for row in found.worst]
     assert errors == sorted(errors, reverse=True)
@@ -151,17 +151,17 @@ def test_every_kind_of_target_is_told_of(kind):
 
 def test_without_held_out_rows_only_dependences_are_told_over_training_rows():
     write_rows(a=A, b=B, y=3 * A)
-    found = evidence("data: {train: rows.csv, target: y}\nhidden: []\nepochs: 2\n")
-    assert found.looked_at == {"train": ROWS}
+    found = explanation("data: {train: rows.csv, target: y}\nhidden: []\nepochs: 2\n")
+    assert found.sampled_rows == {"train": ROWS}
     assert (found.importances, found.importance_metric, found.worst) == ((), None, ())
-    assert {each.column for each in found.dependences} == {"a", "b"}
+    assert {each.column for each in found.partial_dependences} == {"a", "b"}
 
 
 def test_training_stores_it():
     write_rows(a=A, b=B, y=3 * A)
     text = f"data: {{train: rows.csv, target: y, {SPLIT}}}\nhidden: []\n"
     run = train(config_of(f"{text}optimizer: {{name: adam, learning_rate: 0.1}}\nepochs: 40\n"))
-    found = Evidence.of(run)
+    found = Explanation.of(run)
     first, second = found.importances
     assert (first.column, second.column) == ("a", "b")
     assert first.increase > 10 * abs(second.increase)
@@ -210,7 +210,7 @@ def test_a_training_that_diverged_leaves_what_it_came_to():
     text += f"epochs: 9\noptimizer: sgd\nlearning_rate_schedule: {schedule}\n"
     with pytest.raises(DivergenceError):
         train(config_of(text))
-    found = Evidence.of(open_run(Path("runs/run")))
+    found = Explanation.of(open_run(Path("runs/run")))
     assert {layer.name for layer in found.layers if layer.last_gradient} == {
         "hidden_1",
         "hidden_1_normalization",
@@ -227,11 +227,11 @@ def test_it_is_bounded_whatever_the_table_holds():
     write_rows(**columns, y=classes)
     features = "input: {features: {text: text, 'c*': categorical, '*': auto}}\n"
     text = f"data: {{train: rows.csv, target: y, {SPLIT}}}\n{features}{SHORT}"
-    found = evidence(text)
+    found = explanation(text)
     assert (len(found.columns), found.unlisted_columns) == (200, 105)
     assert len(found.importances) == 200
-    assert len(found.dependences) == 6
+    assert len(found.partial_dependences) == 6
     assert len(found.outputs) == 20
-    assert max(len(each.points) for each in found.dependences) == 24
+    assert max(len(each.points) for each in found.partial_dependences) == 24
     assert max(len(row.target) for row in found.worst) == 200
     assert len(found.model_dump_json()) < 500_000

@@ -29,7 +29,7 @@ EQUAL = {
     "baselines.json",
     "predictions.parquet",
     "sample.parquet",
-    "evidence.json",
+    "explanation.json",
 }
 """What of a run tells nothing of time and place."""
 ROWS = 40
@@ -130,7 +130,7 @@ def folder(tmp_path_factory):
 def small_parts(monkeypatch):
     """What is read, encoded, trained on and validated at once is a few rows, so all takes turns."""
     monkeypatch.setattr(stored_rows, "_ROWS_A_BATCH", 7)
-    monkeypatch.setattr(encoded_rows, "MOST_ROWS", 5)
+    monkeypatch.setattr(encoded_rows, "MAX_ROWS_AT_ONCE", 5)
     monkeypatch.setattr(stored_inputs, "BLOCK_ROWS", 4)
     monkeypatch.setattr(order, "GROUP", 2)
     monkeypatch.setattr(order, "WHOLE_GROUPS", 1)

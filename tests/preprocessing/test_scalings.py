@@ -23,7 +23,7 @@ from dlcli.config import (
     Robust,
     Standard,
 )
-from dlcli.encoding import Block, NumericEncoder, Waves
+from dlcli.encoding import Block, NumericEncoder, PeriodicForm
 from dlcli.encoding.columns.features import fit_feature
 from dlcli.errors import DataError
 from dlcli.preprocessing import ValueIssues
@@ -185,7 +185,7 @@ def test_waves_are_the_networks_to_make_of_the_scaled_number():
     feature = Numeric(encoding=Periodic(frequencies=3, deviation=0.5))
     encoder = fit([0, 4, None], MinMax(), feature)
     assert encoder.blocks == (
-        Block("x", "numeric", ("x",), Waves(3, 0.5)),
+        Block("x", "numeric", ("x",), PeriodicForm(3, 0.5)),
         Block("x", "numeric", ("x is missing",)),
     )
     assert matrix(encoder, [3.0]).tolist() == [[0.75, 0]]
@@ -195,7 +195,7 @@ def test_a_columns_own_encoding_wins_over_the_default():
     section = Input(encoding=Periodic())
     own = fit_feature("x", Numeric.model_validate({"encoding": "none"}), section, rows([1, 2]))
     default = fit_feature("x", Numeric(), section, rows([1, 2]))
-    assert (own.waves, default.waves) == (None, Waves(8, 0.1))
+    assert (own.waves, default.waves) == (None, PeriodicForm(8, 0.1))
 
 
 USUAL = st.floats(width=32, allow_nan=False, allow_infinity=False, allow_subnormal=False)

@@ -13,12 +13,12 @@ import pyarrow as pa
 
 from dlcli.config import dump_config, load_config
 from dlcli.explanation import (
-    ColumnEvidence,
-    Dependence,
-    Evidence,
+    ColumnStatistics,
+    Explanation,
     Histogram,
     Importance,
-    LayerEvidence,
+    LayerStatistics,
+    PartialDependence,
     Point,
     ValueCount,
     WorstRow,
@@ -45,7 +45,7 @@ def make_run(
     columns: Mapping[str, Sequence[object]],
     target: object,
     *,
-    evidence: Evidence | None = None,
+    explanation: Explanation | None = None,
     outputs: Mapping[str, Sequence[Any]] | None = None,
     metrics: Mapping[str, Mapping[str, object]] | None = NO_METRICS,
     config: Mapping[str, object] | None = None,
@@ -56,7 +56,7 @@ def make_run(
         folder: where the table, the config and the run (`run`) come to lie.
         columns: the table.
         target: the config's `data.target`.
-        evidence: what it shows; an older run has none.
+        explanation: what it shows; an older run has none.
         outputs: the columns of the held-out predictions after `row` and `split`.
         metrics: by split; `None` if training diverged.
         config: more of its keys.
@@ -67,7 +67,7 @@ def make_run(
     path = folder / "config.yaml"
     path.write_text(json.dumps({**content, **(config or {})}), encoding="utf-8")
     with new_run(folder / "run", "run") as writer:
-        _fill(writer, path, metrics, outputs, evidence)
+        _fill(writer, path, metrics, outputs, explanation)
         return writer.finish("train" if metrics is not None else DIVERGED)
 
 
@@ -76,7 +76,7 @@ def _fill(
     path: Path,
     metrics: Mapping[str, Mapping[str, object]] | None,
     outputs: Mapping[str, Sequence[Any]] | None,
-    evidence: Evidence | None,
+    explanation: Explanation | None,
 ) -> None:
     file = load_config(path)
     events = Events(lambda *_: None)
@@ -97,16 +97,16 @@ def _fill(
         rows = len(next(iter(outputs.values())))
         table = {"row": range(1, rows + 1), "split": ["test"] * rows, **outputs}
         writer.write_predictions(pa.table({name: list(values) for name, values in table.items()}))
-    if evidence is not None:
-        writer.write_evidence(evidence.model_dump_json())
+    if explanation is not None:
+        writer.write_explanation(explanation.model_dump_json())
 
 
 def number_run(folder: Path, **changes: Any) -> Run:
-    """A run that predicts a number from a number, with a hostile column and full evidence."""
+    """A run that predicts a number from a number, with a hostile column and full explanation."""
     columns = {"x": [0, 1, 2, 3], HOSTILE: ["a", "b", "a", HOSTILE], "y": [1.5, 2, 4, 8.5]}
     outputs = {"target": [1.5, 2.0, 4.0, 8.5], "prediction": [1.0, 3.0, 4.0, 8.0]}
     metrics = {"test": {"rmse": 0.61, "mae": 0.5, "r2": 0.95}}
-    given = {"outputs": outputs, "metrics": metrics, "evidence": full_evidence(), **changes}
+    given = {"outputs": outputs, "metrics": metrics, "explanation": full_explanation(), **changes}
     return make_run(folder, columns, "y", **given)
 
 
@@ -124,24 +124,27 @@ def class_run(folder: Path, **changes: Any) -> Run:
     return make_run(folder, columns, "kind", outputs=outputs, metrics=metrics, **changes)
 
 
-def full_evidence(columns: int = 3, outputs: Sequence[str] = ("y",)) -> Evidence:
-    """Evidence with something in each of its parts."""
+def full_explanation(columns: int = 3, outputs: Sequence[str] = ("y",)) -> Explanation:
+    """Explanation with something in each of its parts."""
     names = [HOSTILE, *(f"column {at}" for at in range(1, columns))]
-    return Evidence(
+    return Explanation(
         rows={"train": 4, "test": 4},
-        looked_at={"train": 4, "held_out": 4},
+        sampled_rows={"train": 4, "held_out": 4},
         columns=tuple(map(_column, names)),
         unlisted_columns=7,
         layers=(_layer("output"), _layer(HOSTILE)),
         outputs=tuple(outputs),
         importance_metric="rmse",
         importances=tuple(Importance(column=name, increase=1, deviation=0.5) for name in names),
-        dependences=(_dependence(names[0], len(outputs)), _dependence("x", len(outputs), 1.0)),
+        partial_dependences=(
+            _dependence(names[0], len(outputs)),
+            _dependence("x", len(outputs), 1.0),
+        ),
         worst=(_worst(names),),
     )
 
 
-def _column(name: str) -> ColumnEvidence:
+def _column(name: str) -> ColumnStatistics:
     if name == HOSTILE:
         value = ValueCount(value=HOSTILE, train=3, held_out=1)
         kind = {"type": "categorical", "values": (value,), "distinct": 2}
@@ -149,11 +152,11 @@ def _column(name: str) -> ColumnEvidence:
         histogram = Histogram(edges=(0.0, 1.0, 3.0), train=(3, 1), held_out=(0, 2))
         numbers = {"mean": 1.0, "deviation": 0.5, "minimum": 0.0, "maximum": 3.0}
         kind = {"type": "numeric", "histogram": histogram, "distinct": None, **numbers}
-    return ColumnEvidence(name=name, role="feature", reason="declared", missing=1, **kind)
+    return ColumnStatistics(name=name, role="feature", reason="declared", missing=1, **kind)
 
 
-def _layer(name: str) -> LayerEvidence:
-    return LayerEvidence(
+def _layer(name: str) -> LayerStatistics:
+    return LayerStatistics(
         name=name,
         kind="Dense",
         units=1,
@@ -165,12 +168,12 @@ def _layer(name: str) -> LayerEvidence:
     )
 
 
-def _dependence(column: str, outputs: int, number: float | None = None) -> Dependence:
+def _dependence(column: str, outputs: int, number: float | None = None) -> PartialDependence:
     points = (
         Point(label=HOSTILE, number=number, predictions=(0.25,) * outputs),
         Point(label="b", number=number and number + 1, predictions=(0.75,) * outputs),
     )
-    return Dependence(column=column, points=points)
+    return PartialDependence(column=column, points=points)
 
 
 def _worst(names: Sequence[str]) -> WorstRow:

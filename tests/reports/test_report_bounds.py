@@ -10,7 +10,7 @@ import pytest
 from dlcli.errors import RunError
 from dlcli.reports import render
 from dlcli.reports.log import Log
-from tests.reports.hand_made_runs import HISTORY, full_evidence, make_run, number_run
+from tests.reports.hand_made_runs import HISTORY, full_explanation, make_run, number_run
 
 MOST_BYTES = 3_000_000
 
@@ -23,7 +23,7 @@ def test_five_hundred_columns_and_hundred_thousand_rows_stay_within_bounds(tmp_p
     chance = np.random.default_rng(0)
     target = chance.normal(size=100_000)
     outputs = {"target": target, "prediction": target + chance.normal(size=100_000)}
-    run = number_run(tmp_path, evidence=full_evidence(500), outputs=outputs)
+    run = number_run(tmp_path, explanation=full_explanation(500), outputs=outputs)
     assert size_of(run) < MOST_BYTES
 
 
@@ -38,7 +38,7 @@ def test_two_hundred_classes_stay_within_bounds(tmp_path):
         {"x": range(400), "y": classes * 2},
         "y",
         outputs=outputs,
-        evidence=full_evidence(500, outputs=classes),
+        explanation=full_explanation(500, outputs=classes),
     )
     assert size_of(run) < MOST_BYTES
 

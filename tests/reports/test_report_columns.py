@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import altair as alt
 
-from dlcli.explanation import ColumnEvidence, Histogram, ValueCount
+from dlcli.explanation import ColumnStatistics, Histogram, ValueCount
 from dlcli.reports.columns import column_cards, column_table
 
 DAY = 86_400
@@ -25,7 +25,7 @@ def times(**changes):
         "maximum": float(LEAP_DAY + DAY + 5_400),
         "histogram": Histogram(edges=edges, train=(3, 1), held_out=(0, 2)),
     }
-    return ColumnEvidence(**{**given, **changes})
+    return ColumnStatistics(**{**given, **changes})
 
 
 def test_times_have_a_histogram_on_a_calendar():

@@ -10,13 +10,13 @@ import pytest
 
 from dlcli.diagnosis import Finding, Patch
 from dlcli.errors import RunError
-from dlcli.explanation import Importance, LayerEvidence, WorstRow
+from dlcli.explanation import Importance, LayerStatistics, WorstRow
 from dlcli.reports import blocks, render
 from dlcli.reports.importance import importance_chart, worst_table
 from dlcli.reports.record import Record
 from dlcli.reports.report import run_page
 from dlcli.runs import open_run
-from tests.reports.hand_made_runs import class_run, full_evidence, make_run, number_run
+from tests.reports.hand_made_runs import class_run, full_explanation, make_run, number_run
 
 
 def page_of(run):
@@ -168,7 +168,7 @@ def test_a_network_that_has_learned_of_a_rare_class_is_not_condemned(tmp_path):
 
 
 def test_an_older_run_without_evidence_has_a_page_with_what_there_is(tmp_path):
-    page = page_of(number_run(tmp_path, evidence=None))
+    page = page_of(number_run(tmp_path, explanation=None))
     assert anchors(page) == ["asked", "data", "training", "result", "reproduce"]
     assert charts(page)
 
@@ -231,11 +231,11 @@ def table_headed(page, caption):
 
 def test_an_output_is_not_called_saturated(tmp_path):
     layers = tuple(
-        LayerEvidence(name=name, kind="Dense", units=1, parameters=2, saturated=0.846)
+        LayerStatistics(name=name, kind="Dense", units=1, parameters=2, saturated=0.846)
         for name in ("hidden_1", "output")
     )
-    evidence = full_evidence().model_copy(update={"layers": layers})
-    page = page_of(number_run(tmp_path, evidence=evidence))
+    explanation = full_explanation().model_copy(update={"layers": layers})
+    page = page_of(number_run(tmp_path, explanation=explanation))
     table = table_headed(page, "Each layer after training")
     assert [row[6] for row in table.rows] == ["84.6 %", "–"]
     assert "saturated outputs of hidden layers" in table.note
@@ -268,8 +268,8 @@ def test_columns_are_named_that_matter_by_more_than_noise(increases, features, s
 
 def test_a_column_that_is_read_and_was_not_measured_is_counted(tmp_path):
     importances = (Importance(column="x", increase=1, deviation=0.5),)
-    evidence = full_evidence().model_copy(update={"importances": importances})
-    page = page_of(number_run(tmp_path, evidence=evidence))  # of two columns
+    explanation = full_explanation().model_copy(update={"importances": importances})
+    page = page_of(number_run(tmp_path, explanation=explanation))  # of two columns
     [chart] = [each for each in charts(page) if each.title == "Which columns it relies on"]
     assert chart.shows == "It relies most on x. 1 more column was not measured."
 

@@ -94,11 +94,11 @@ def test_a_folder_that_can_not_be_written_is_an_error(run):
 
 
 def test_damaged_evidence_is_an_error(run):
-    path = Path("run/evidence.json")
+    path = Path("run/explanation.json")
     path.write_text(path.read_text("utf-8").replace("1.0", "2.0"), "utf-8")
     result = report("run")
     assert result.exit_code == 5
-    assert "run/evidence.json: has changed since it was written" in result.stderr
+    assert "run/explanation.json: has changed since it was written" in result.stderr
 
 
 def test_a_long_training_makes_its_page_by_itself(run, monkeypatch):

@@ -31,7 +31,7 @@ FILES = [
     "encoding.json",
     "environment.json",
     "events.jsonl",
-    "evidence.json",
+    "explanation.json",
     "history.csv",
     "manifest.json",
     "metrics.json",
@@ -119,7 +119,7 @@ def go_on(writer, done, ends_after=EPOCHS):
     writer.write_metrics({"train": {"mse": 0.25}})
     writer.write_predictions(pa.table({"row": [1, 2]}))
     writer.write_baselines({"constant": {"train": {"mse": 0.5}}})
-    writer.write_evidence("{}\n")
+    writer.write_explanation("{}\n")
     writer.finish()
     done.finish()
 

@@ -29,7 +29,7 @@ EVERY_FILE = [
     "baselines.json",
     "predictions.parquet",
     "sample.parquet",
-    "evidence.json",
+    "explanation.json",
     "events.jsonl",
     "environment.json",
 ]
@@ -44,7 +44,7 @@ READERS = {
     "baselines.json": lambda run: run.read_baselines(),
     "predictions.parquet": lambda run: run.read_predictions(),
     "sample.parquet": lambda run: run.read_sample(),
-    "evidence.json": lambda run: run.read_evidence(),
+    "explanation.json": lambda run: run.read_explanation(),
     "events.jsonl": lambda run: list(run.read_events()),
     "environment.json": lambda run: run.read_environment(),
 }
@@ -66,7 +66,7 @@ def folder(tmp_path):
         writer.write_baselines({"constant": {"test": {"accuracy": 0.25}}})
         writer.write_predictions(pa.table({"row": [1]}))
         writer.write_sample(pa.table({"row": [2]}))
-        writer.write_evidence('{"rows": {}}')
+        writer.write_explanation('{"rows": {}}')
         writer.log("start", seed=0)
         writer.write_environment({"seed": 0})
         writer.finish()
@@ -113,7 +113,7 @@ def test_everything_that_was_written_is_read_back(folder):
     assert run.read_baselines() == {"constant": {"test": {"accuracy": 0.25}}}
     assert run.read_predictions().to_pydict() == {"row": [1]}
     assert run.read_sample().to_pydict() == {"row": [2]}
-    assert run.read_evidence() == '{"rows": {}}'
+    assert run.read_explanation() == '{"rows": {}}'
     [event] = run.read_events()
     assert {**event, "time": ""} == {"time": "", "event": "start", "seed": 0}
     run.verify()
@@ -363,7 +363,7 @@ def test_a_manifest_over_1_mib_is_refused(folder):
         ("baselines.json", b'{"linear": 1}', "holds something else than metrics by split"),
         ("baselines.json", b'{"linear": {"test": 1}}', "holds something else than metrics by"),
         ("predictions.parquet", b"PAR1PAR1", "is no Parquet file: "),
-        ("evidence.json", b"\xff", "is not UTF-8: "),
+        ("explanation.json", b"\xff", "is not UTF-8: "),
         ("events.jsonl", b'{"event": "start"}\n[]\n', "is no JSON object"),
         ("history.csv", b"epoch,loss\n1,low\n", "is no table of numbers"),
         ("weights.npz", b"PK", "is no archive of arrays"),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dlcli.config import Config
-from dlcli.encoding import HeldInputs, Rows, plain_layout
+from dlcli.encoding import EncodedRows, InMemoryInputs, plain_layout
 from dlcli.network import build_network, resolve_head
 from dlcli.preprocessing import LinearScaling
 from dlcli.tasks import ClassTarget, LabelTarget, NumberTarget, TargetEncoder, TargetKind
@@ -99,14 +99,14 @@ def build_job(
     )
 
 
-def draw_rows(target: str, rows: int, seed: int, weighted: bool) -> Rows:
+def draw_rows(target: str, rows: int, seed: int, weighted: bool) -> EncodedRows:
     """Draws rows whose target follows from the inputs, but for some noise."""
     lot = np.random.default_rng(seed)
     matrix = lot.normal(size=(rows, 3)).astype(np.float32)
     signal = matrix @ [[1, 0, 0.5, -1], [0, 1, -0.5, -1], [0.5, 0, 1, -1]]
     signal += lot.normal(scale=0.5, size=(rows, 4))
     weights = lot.uniform(0.2, 3.0, size=rows) if weighted else None
-    return Rows(HeldInputs(matrix), FORMS[target](signal), weights)
+    return EncodedRows(InMemoryInputs(matrix), FORMS[target](signal), weights)
 
 
 FORMS: dict[str, Callable[[Any], Any]] = {

@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 
 from dlcli.config import Augmentation
-from dlcli.encoding import Block, HeldInputs, Layout, Picture, Rows
+from dlcli.encoding import Block, EncodedRows, ImageForm, InMemoryInputs, Layout
 from dlcli.keras_model import build_portable_model
 from dlcli.network import AugmentLayer, build_network
 from dlcli.training import augmentation, masks
@@ -184,8 +184,8 @@ def image_job(make_job, rows, varied, **config):
     layout = Layout(
         (
             Block("n", "numeric", ("n",)),
-            Block("a", "image", ("",) * 12, Picture((3, 4, 1), varied)),
-            Block("b", "image", ("",) * 12, Picture((2, 2, 3), varied)),
+            Block("a", "image", ("",) * 12, ImageForm((3, 4, 1), varied)),
+            Block("b", "image", ("",) * 12, ImageForm((2, 2, 3), varied)),
         )
     )
     return replace(
@@ -198,7 +198,7 @@ def image_job(make_job, rows, varied, **config):
 
 def drawn(target, seed):
     matrix = np.random.default_rng(seed).random((len(target), 25), np.float32)
-    return Rows(HeldInputs(matrix), target, None)
+    return EncodedRows(InMemoryInputs(matrix), target, None)
 
 
 DROPPING = {"units": 4, "activation": "tanh", "dropout": 0.3}

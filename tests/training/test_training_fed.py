@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dlcli.encoding import HeldInputs, InputsWriter, stored
+from dlcli.encoding import InMemoryInputs, InputsWriter, stored
 from dlcli.encoding.inputs import SparseRows
 from dlcli.training import compiled_engine, fed, order
 
@@ -27,7 +27,7 @@ def thinned(rows):
     """The same rows with a third of the entries 0."""
     matrix = rows.inputs.matrix.copy()
     matrix[np.abs(matrix) < 0.4] = 0
-    return replace(rows, inputs=HeldInputs(matrix))
+    return replace(rows, inputs=InMemoryInputs(matrix))
 
 
 def sparse(rows, dense=1):
@@ -37,7 +37,7 @@ def sparse(rows, dense=1):
     places, columns = np.nonzero(tail)
     starts = np.searchsorted(places, np.arange(len(tail) + 1))
     part = SparseRows(starts, columns.astype(np.int32), tail[places, columns], tail.shape[1])
-    return replace(rows, inputs=HeldInputs(matrix[:, :dense].copy(), (part,)))
+    return replace(rows, inputs=InMemoryInputs(matrix[:, :dense].copy(), (part,)))
 
 
 def both_ways(job, form):
@@ -134,4 +134,4 @@ def rows_of(inputs, start, stop):
         first, last = part.starts[start], part.starts[stop]
         entries = part.columns[first:last], part.values[first:last]
         parts.append(SparseRows(part.starts[start : stop + 1] - first, *entries, part.width))
-    return HeldInputs(inputs.dense[start:stop], tuple(parts))
+    return InMemoryInputs(inputs.dense[start:stop], tuple(parts))

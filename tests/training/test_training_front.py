@@ -7,12 +7,12 @@ import dataclasses
 import numpy as np
 import pytest
 
-from dlcli.encoding import Block, EmbeddingTable, HeldInputs, Layout, Waves
+from dlcli.encoding import Block, EmbeddingTable, InMemoryInputs, Layout, PeriodicForm
 from dlcli.network import build_network
 
 LAYOUT = Layout(
     (
-        Block("size", "numeric", ("size",), Waves(3, 0.3)),
+        Block("size", "numeric", ("size",), PeriodicForm(3, 0.3)),
         Block("colour", "index", ("colour",), EmbeddingTable(5, 2)),
         Block("weight", "numeric", ("weight",)),
     )
@@ -29,7 +29,7 @@ def job_of(make_job):
         network = build_network(LAYOUT, job.config.hidden, job.head.output)
         matrix = job.train.inputs.dense.copy()
         matrix[:, 1] = np.arange(len(matrix)) % 4  # the fifth row is for what training never saw
-        train = dataclasses.replace(job.train, inputs=HeldInputs(matrix))
+        train = dataclasses.replace(job.train, inputs=InMemoryInputs(matrix))
         return dataclasses.replace(job, network=network, train=train)
 
     return build

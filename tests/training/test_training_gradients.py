@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dlcli.encoding import HeldInputs, Rows
+from dlcli.encoding import EncodedRows, InMemoryInputs
 from dlcli.network import DenseLayer
 from dlcli.training import gradient_norms
 
@@ -54,7 +54,9 @@ def numeric_norms(job, weights, loss):
 @pytest.mark.usefixtures("float64")
 def test_row_and_class_weights_count_and_finite_differences_agree(make_job):
     job = make_job({"class_weight": {"a": 1.0, "b": 3.0}}, target="two", weighted="train")
-    job = replace(job, train=replace(job.train, inputs=HeldInputs(job.train.inputs.matrix * 1.0)))
+    job = replace(
+        job, train=replace(job.train, inputs=InMemoryInputs(job.train.inputs.matrix * 1.0))
+    )
     weights = first_weights(job)
     target = job.train.target
     of_rows = job.train.weights * np.where(target == 1, 3, 1)
@@ -114,7 +116,7 @@ def test_a_table_that_is_looked_up_sums_what_each_row_gives(make_job):
     layout = Layout((Block("c", "index", ("c",), EmbeddingTable(3, 1)),))
     network = build_network(layout, (), job.head.output)
     matrix = np.array([[0], [1], [0]], np.float32)
-    rows = Rows(HeldInputs(matrix), np.array([[1], [2], [4]], np.float32))
+    rows = EncodedRows(InMemoryInputs(matrix), np.array([[1], [2], [4]], np.float32))
     job = replace(job, network=network, train=rows)
     weights = {
         "embedding_1/embeddings": np.zeros((3, 1), np.float32),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dlcli.config import Config
-from dlcli.encoding import HeldInputs, Rows, plain_layout
+from dlcli.encoding import EncodedRows, InMemoryInputs, plain_layout
 from dlcli.network import build_network, resolve_head
 from dlcli.preprocessing import LinearScaling
 from dlcli.tasks import NumberTarget, TargetKind
@@ -40,7 +40,12 @@ def line():
     head = resolve_head(config, TargetKind(("y",), (), ""))
     network = build_network(plain_layout(1), config.hidden, head.output)
     return Job(
-        config, network, head, target, Rows(HeldInputs(POINTS), POINTS), initial_weights=START
+        config,
+        network,
+        head,
+        target,
+        EncodedRows(InMemoryInputs(POINTS), POINTS),
+        initial_weights=START,
     )
 
 

@@ -13,7 +13,7 @@ from dlcli.config.losses import (
     CategoricalHinge,
     Hinge,
 )
-from dlcli.encoding import HeldInputs, Rows
+from dlcli.encoding import EncodedRows, InMemoryInputs
 from dlcli.preprocessing import LinearScaling
 from dlcli.tasks import ClassTarget, NumberTarget
 from dlcli.training import labels_for
@@ -25,7 +25,9 @@ PLACES = np.array([0, 2, 2, 1])
 
 def weights_of(class_weight, places=(0, 0, 0, 1), weights=None):
     given = None if weights is None else np.array(weights, dtype=np.float64)
-    rows = Rows(HeldInputs(np.zeros((len(places), 1), np.float32)), np.array(places), given)
+    rows = EncodedRows(
+        InMemoryInputs(np.zeros((len(places), 1), np.float32)), np.array(places), given
+    )
     result = loss_weights(rows, class_weight, FRUIT)
     return None if result is None else result.tolist()
 
@@ -94,6 +96,6 @@ def test_balanced_leaves_rows_of_weight_0_alone():
 
 
 def test_numbers_have_no_classes_to_weigh():
-    rows = Rows(HeldInputs(np.zeros((2, 1), np.float32)), np.zeros((2, 1), np.float32))
+    rows = EncodedRows(InMemoryInputs(np.zeros((2, 1), np.float32)), np.zeros((2, 1), np.float32))
     target = NumberTarget(columns=("y",), scalings=(LinearScaling(name="none"),))
     assert loss_weights(rows, "balanced", target) is None

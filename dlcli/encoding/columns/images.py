@@ -13,7 +13,7 @@ from dlcli.config import Augmentation, Image, ImageShape
 from dlcli.encoding.columns.column import DenseEncoder, no_value
 from dlcli.encoding.columns.pixels import read_images
 from dlcli.encoding.inputs import Matrix
-from dlcli.encoding.layout import Block, Picture
+from dlcli.encoding.layout import Block, ImageForm
 from dlcli.errors import DataError
 from dlcli.preprocessing import ValueIssues
 from dlcli.tables import Table
@@ -40,7 +40,7 @@ class ImageEncoder(DenseEncoder):
             f"{self.column}[{row}, {column}]{colour}"
             for row, column, colour in product(range(height), range(width), colours)
         )
-        return (Block(self.column, "image", names, Picture(self.shape, self.augmentation)),)
+        return (Block(self.column, "image", names, ImageForm(self.shape, self.augmentation)),)
 
     def encode(self, table: Table, out: Matrix, issues: ValueIssues) -> None:
         """Writes the column's inputs into `out`, zeros of shape (rows, inputs)."""

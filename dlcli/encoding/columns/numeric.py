@@ -25,7 +25,7 @@ from dlcli.encoding.columns.filled import number_for_gaps, present_values, wants
 from dlcli.encoding.columns.number_column import NumberColumn
 from dlcli.encoding.columns.piecewise import PiecewiseLinearEncoder, fit_edges
 from dlcli.encoding.inputs import Matrix
-from dlcli.encoding.layout import Block, Waves
+from dlcli.encoding.layout import Block, PeriodicForm
 from dlcli.errors import ConfigError, Problem
 from dlcli.preprocessing import (
     Floats,
@@ -52,7 +52,7 @@ class NumericEncoder(NumberColumn):
     encoding: Literal["number"] = "number"
     scaling: FeatureScaling
     """How values become inputs."""
-    waves: Waves | None = None
+    waves: PeriodicForm | None = None
     """What the network makes of the input first."""
 
     @model_validator(mode="after")
@@ -118,10 +118,10 @@ def _fit_scaling(scaling: Scaling, values: Floats) -> FeatureScaling:
     return fit_scaling(scaling, values)
 
 
-def _waves(encoding: NumericEncoding) -> Waves | None:
+def _waves(encoding: NumericEncoding) -> PeriodicForm | None:
     if not isinstance(encoding, Periodic):
         return None
-    return Waves(encoding.frequencies, encoding.deviation)
+    return PeriodicForm(encoding.frequencies, encoding.deviation)
 
 
 def _check_constant(column: str, policy: NumericMissing, scaling: Scaling) -> None:

@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from dlcli.config import Auto, Feature, Ignored, Input, format_path, shown
 from dlcli.errors import ConfigError, Problem, did_you_mean, listed
 
-UNNAMED = Ignored()
+UNMATCHED = Ignored()
 """What a column is that no name or pattern reaches: equal to one that is declared ignored, and
 known from it by identity."""
-NOT_NAMED = "not named"
+UNMATCHED_REASON = "not named"
 """The reason for it."""
 _DELIMITERS = (",", ";", "|", "\t")
 
@@ -29,7 +29,7 @@ def choose_features(
 
     Returns:
         A feature for each column that isn't reserved, in the table's order; what no name or
-        pattern reaches is `UNNAMED`.
+        pattern reaches is `UNMATCHED`.
 
     Raises:
         ConfigError: for a name that the table doesn't have, a pattern that fits nothing, a
@@ -98,7 +98,7 @@ def _wish(column: str, wanted: Mapping[str, Feature], patterns: Sequence[str]) -
     if column in wanted:
         return wanted[column]
     fitting = (name for name in patterns if _matcher(name).fullmatch(column))
-    return wanted.get(next(fitting, ""), UNNAMED)
+    return wanted.get(next(fitting, ""), UNMATCHED)
 
 
 def _is_pattern(name: str, columns: Sequence[str]) -> bool:

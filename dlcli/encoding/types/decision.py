@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dlcli.config import Feature
-from dlcli.encoding.values import Values
+from dlcli.encoding.values import ColumnSummary
 
 _MOST_NAMED = 5
 
@@ -27,7 +27,7 @@ class Decision:
     otherwise: Decision | None = None
     """What it would be taken for, were it not for a doubt: an identifier, or the same in all rows.
     """
-    values: Values | None = None
+    values: ColumnSummary | None = None
     """The counts behind it, of the rows looked at; None if declared."""
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from dlcli.encoding.values import Tally, Values, count_values, describe_values
+from dlcli.encoding.values import ColumnSummary, Tally, count_values, describe_values
 from dlcli.tables import Kind, Table, integers, mask_to_numpy
 
 Mask = NDArray[np.bool_]
@@ -36,7 +36,7 @@ class Held:
         return count_values(self.table, self.name)
 
     @cached_property
-    def values(self) -> Values:
+    def values(self) -> ColumnSummary:
         """The counts behind what is decided."""
         return describe_values(self.table, self.name, self.tally)
 

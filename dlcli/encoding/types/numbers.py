@@ -10,7 +10,7 @@ from dlcli.encoding.types.categories import kept
 from dlcli.encoding.types.decision import Decision
 from dlcli.encoding.types.held import NEARLY_ALL, Held
 from dlcli.encoding.types.strays import find_strays
-from dlcli.encoding.values import LEADING_ZERO, Values
+from dlcli.encoding.values import LEADING_ZERO, ColumnSummary
 from dlcli.preprocessing import LARGEST
 from dlcli.tables import mask_to_numpy
 
@@ -37,7 +37,7 @@ def judge_numbers(held: Held) -> Decision | None:
     return _with_strays(held) if held.kind == "text" else None
 
 
-def _amounts(values: Values) -> Decision:
+def _amounts(values: ColumnSummary) -> Decision:
     if values.bounds is None:
         beyond = f"all numbers, one of them infinite or beyond {LARGEST:.1e}"
         return Decision(Numeric(), beyond)
@@ -45,7 +45,7 @@ def _amounts(values: Values) -> Decision:
     return Decision(Numeric(), few if may_be_codes(values) else "all numbers")
 
 
-def may_be_codes(values: Values) -> bool:
+def may_be_codes(values: ColumnSummary) -> bool:
     """Whether numbers may be names of categories: few whole ones that repeat, other than 0 and 1.
 
     Args:
