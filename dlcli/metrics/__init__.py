@@ -25,9 +25,21 @@ from dlcli.metrics.direction import HIGHER_IS_BETTER
 from dlcli.metrics.judging import BaselineComparison, compare_to_baselines, main_metric
 from dlcli.metrics.labels import multilabel_metrics
 from dlcli.metrics.numbers import regression_metrics
+from dlcli.metrics.ranking_metrics import (
+    CalibrationBin,
+    DecisionMetrics,
+    ThresholdCounts,
+    calibration_curve,
+    expected_calibration_error,
+)
 
 __all__ = [
     "Array",
+    "CalibrationBin",
+    "DecisionMetrics",
+    "ThresholdCounts",
+    "calibration_curve",
+    "expected_calibration_error",
     "Floats",
     "HIGHER_IS_BETTER",
     "BaselineComparison",

@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from dlcli.metrics import (
+    CalibrationBin,
+    ThresholdCounts,
+    calibration_curve,
+    expected_calibration_error,
+)
 from dlcli.reports.blocks import Block, Chart, Grid, Table
-from dlcli.reports.calibration import Bin, calibration, expected_error
 from dlcli.reports.confusion import as_matrix, class_table, confusion_blocks
 from dlcli.reports.drawing import base, finished, hints, layered, quantity
 from dlcli.reports.judged import Judged
 from dlcli.reports.ranked import ranking_charts, threshold_table
-from dlcli.reports.ranking import Ranking, thresholds
 from dlcli.reports.theme import MOST_KINDS, variable
 from dlcli.reports.wording import number, percent, rounded, short, shorts
 from dlcli.tasks import ClassTarget, LabelTarget
@@ -54,7 +58,7 @@ def _counted(judged: Judged) -> Floats:
     return cells.astype(np.float64).reshape(count, count)
 
 
-def _rankings(judged: Judged) -> dict[str, Ranking]:
+def _rankings(judged: Judged) -> dict[str, ThresholdCounts]:
     """The second of two classes, or each of a few against all others."""
     assert isinstance(judged.target, ClassTarget)
     names = judged.target.classes
@@ -62,7 +66,9 @@ def _rankings(judged: Judged) -> dict[str, Ranking]:
         return {}
     places = [1] if len(names) == 2 else range(len(names))
     return {
-        names[at]: Ranking.of(judged.classes == at, judged.scores(names[at]), judged.weights)
+        names[at]: ThresholdCounts.of(
+            judged.classes == at, judged.scores(names[at]), judged.weights
+        )
         for at in places
     }
 
@@ -72,10 +78,12 @@ def _class_calibration(judged: Judged) -> Chart:
     assert isinstance(judged.target, ClassTarget)
     names = judged.target.classes
     if len(names) == 2:
-        bins = calibration(judged.classes == 1, judged.scores(names[1]), judged.weights)
+        bins = calibration_curve(judged.classes == 1, judged.scores(names[1]), judged.weights)
         return _calibration(bins, f"being {short(names[1], 40)}")
     right = judged.classes == judged.predicted_classes
-    return _calibration(calibration(right, judged.confidence(), judged.weights), "being right")
+    return _calibration(
+        calibration_curve(right, judged.confidence(), judged.weights), "being right"
+    )
 
 
 def _threshold_blocks(judged: Judged) -> list[Block]:
@@ -83,8 +91,8 @@ def _threshold_blocks(judged: Judged) -> list[Block]:
     names = judged.target.classes
     if len(names) != 2 or judged.has_margin:
         return []
-    ranking = Ranking.of(judged.classes == 1, judged.scores(names[1]), judged.weights)
-    return [threshold_table(thresholds(ranking, _THRESHOLDS), short(names[1], 40))]
+    ranking = ThresholdCounts.of(judged.classes == 1, judged.scores(names[1]), judged.weights)
+    return [threshold_table([ranking.at(each) for each in _THRESHOLDS], short(names[1], 40))]
 
 
 def label_blocks(judged: Judged, by_label: object) -> list[Block]:
@@ -98,9 +106,11 @@ def label_blocks(judged: Judged, by_label: object) -> list[Block]:
     labels = judged.target.labels[:MOST_KINDS]
     marks = {label: judged.has_label(label) for label in labels}
     scores = {label: judged.scores(label) for label in labels}
-    rankings = {label: Ranking.of(marks[label], scores[label], judged.weights) for label in labels}
+    rankings = {
+        label: ThresholdCounts.of(marks[label], scores[label], judged.weights) for label in labels
+    }
     happened, probabilities = (np.concatenate([*each.values()]) for each in (marks, scores))
-    bins = calibration(happened, probabilities, np.tile(judged.weights, len(labels)))
+    bins = calibration_curve(happened, probabilities, np.tile(judged.weights, len(labels)))
     charts = [*ranking_charts(rankings), _calibration(bins, "having a label")]
     table = label_table(by_label)
     return [Grid(tuple(charts)), *([table] if table else [])]
@@ -119,15 +129,15 @@ def label_table(by_label: object) -> Table | None:
     return Table(("label", *metrics), rows, "Each label", note=rest) if rows else None
 
 
-def _calibration(bins: list[Bin], what: str) -> Chart:
+def _calibration(bins: list[CalibrationBin], what: str) -> Chart:
     rows = [
         {"p": rounded(each.predicted), "o": rounded(each.observed), "n": each.rows} for each in bins
     ]
+    error = expected_calibration_error(bins)
     return Chart(
         title="Are its probabilities right?",
         spec=finished(_drawing(), rows=rows, line=[{"p": 0, "o": 0}, {"p": 1, "o": 1}]),
-        shows=f"Said probability and what came about differ by {percent(expected_error(bins))} in "
-        "the mean.",
+        shows=f"Said probability and what came about differ by {percent(error)} in the mean.",
         reading=f"Rows are put together by the probability of {what} that the network gave them. "
         "On the dashed line, it comes about as often as said; below it, the network is too sure. "
         "Larger points stand for more rows; small ones are mostly chance.",

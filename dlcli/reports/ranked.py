@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from dlcli.metrics import DecisionMetrics, ThresholdCounts
 from dlcli.pipeline import thinned_path
 from dlcli.reports.blocks import Chart, Table
 from dlcli.reports.drawing import base, coloured, finished, hints, layered, quantity
-from dlcli.reports.ranking import Ranking, Threshold
 from dlcli.reports.theme import kinds, variable
 from dlcli.reports.wording import number, percent, rounded, shorts
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 MOST_POINTS = 300
 """Of the curve of one class; of several, together three times as many."""
-Rankings = Mapping[str, Ranking]
+Rankings = Mapping[str, ThresholdCounts]
 """Rankings by the name of the class or label, each with rows of both kinds."""
 
 
@@ -35,8 +35,8 @@ def ranking_charts(rankings: Rankings) -> list[Chart]:
 
 
 def _roc(rankings: Rankings) -> Chart:
-    areas = [ranking.area() for ranking in rankings.values()]
-    curves = [ranking.roc() for ranking in rankings.values()]
+    areas = [float(ranking.roc_auc()) for ranking in rankings.values()]
+    curves = [ranking.roc_curve() for ranking in rankings.values()]
     return Chart(
         title="ROC curve",
         spec=_spec(
@@ -55,14 +55,16 @@ def _roc(rankings: Rankings) -> Chart:
 
 
 def _precision_recall(rankings: Rankings) -> Chart:
-    areas = [ranking.average_precision() for ranking in rankings.values()]
-    shares = [each.positives / (each.positives + each.others) for each in rankings.values()]
+    areas = [float(ranking.average_precision()) for ranking in rankings.values()]
+    shares = [
+        float(each.positives / (each.positives + each.negatives)) for each in rankings.values()
+    ]
     level: Rows = [{"x": at, "y": rounded(shares[0])} for at in (0, 1)] if len(shares) == 1 else []
     return Chart(
         title="Precision and recall",
         spec=_spec(
             rankings,
-            [ranking.precision_recall() for ranking in rankings.values()],
+            [ranking.precision_recall_curve() for ranking in rankings.values()],
             ("recall: share that is found", "precision: share that is right"),
             level,
         ),
@@ -96,7 +98,7 @@ def _listed(rankings: Rankings, areas: Sequence[float], what: str) -> Table | No
     if len(rankings) == 1:
         return None
     pairs = zip(shorts(rankings), rankings.values(), areas, strict=True)
-    rows = ((name, number(each.positives), number(area)) for name, each, area in pairs)
+    rows = ((name, number(float(each.positives)), number(area)) for name, each, area in pairs)
     return Table(("class", "rows", what), tuple(rows))
 
 
@@ -134,7 +136,7 @@ def _drawing(
     return layered(reference.encode(x=x, y=y), lines, points)
 
 
-def threshold_table(chosen: Sequence[Threshold], name: str) -> Table:
+def threshold_table(chosen: Sequence[DecisionMetrics], name: str) -> Table:
     """What comes of each threshold, as a table.
 
     Args:
@@ -144,7 +146,7 @@ def threshold_table(chosen: Sequence[Threshold], name: str) -> Table:
     rows = tuple(
         (
             number(each.threshold),
-            percent(each.called),
+            percent(each.selected),
             percent(each.precision),
             percent(each.recall),
             number(each.f1),
