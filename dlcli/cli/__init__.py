@@ -1,7 +1,5 @@
-"""The command line: verbs that parse, call one library function and print."""
+"""The command line: commands that parse arguments, call one public function and print."""
 
-from dlcli.cli.main import main
+from dlcli.cli.program import main
 
-__all__ = [
-    "main",
-]
+__all__ = ["main"]

@@ -1,31 +1,127 @@
-"""Arguments and options that several verbs share."""
+"""Arguments and options that several commands share, and the files and runs that they name."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import click
 
-from dlcli.cli.endings import VERBOSE
+from dlcli.cli.exit_codes import VERBOSE
 from dlcli.errors import UsageError
 
 if TYPE_CHECKING:
     from dlcli.runs import Run
 
 Command = TypeVar("Command", bound=Callable[..., None])
-
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
-"""Gives a command an option."""
+"""Adds an option to a command."""
 RunAndData = tuple[Path | None, Path]
 """A run folder, if one was named, and a data file."""
 
+PATH = click.Path(path_type=Path)
+_NARROWEST = 40
+"""Least width of output on a terminal, in columns."""
 
-def _run_and_data(
+
+# Files and runs
+
+
+def refuse_existing(
+    ctx: click.Context, parameter: click.Parameter, path: Path | None
+) -> Path | None:
+    """Refuse an existing output file before the work starts.
+
+    Raises:
+        UsageError: if the path exists.
+    """
+    if path is not None and os.path.lexists(path):
+        raise UsageError(f"{path}: exists already; name another file, or remove this one first")
+    return path
+
+
+@contextmanager
+def open_output(output: Path | None) -> Iterator[BinaryIO]:
+    """Open standard output, or a new file that appears under its name when the block succeeds.
+
+    Raises:
+        UsageError: if the file can't be created.
+        OSError: naming the file, if it can't be written.
+    """
+    if output is None:
+        yield sys.stdout.buffer
+        return
+    from dlcli.runs import os_error_text, write_atomically
+
+    try:
+        with write_atomically(output) as temporary:
+            try:
+                stream = temporary.open("wb")
+            except OSError as error:
+                raise UsageError(f"{output}: can't be written: {os_error_text(error)}") from None
+            with stream:
+                yield stream
+    except OSError as error:  # which names the temporary file, or none
+        raise OSError(error.errno, os_error_text(error), str(output)) from error
+
+
+def open_trained_run(path: Path | None) -> Run:
+    """Open the named run, or the latest training, which is then named on standard error."""
+    from dlcli.runs import latest_run, open_run
+
+    if path is None:
+        return announce(latest_run())
+    run = open_run(path)
+    run.require_network()
+    return run
+
+
+def announce(run: Run) -> Run:
+    """Name a run on standard error that the user did not name."""
+    from dlcli.config import printable
+
+    click.echo(f"run: {printable(str(run.path))}, the latest", err=True)
+    return run
+
+
+def output_width(without_terminal: int = sys.maxsize) -> int:
+    """Return the width of standard output in columns.
+
+    Args:
+        without_terminal: the width if standard output is not a terminal.
+    """
+    if not sys.stdout.isatty():
+        return without_terminal
+    return max(shutil.get_terminal_size().columns, _NARROWEST)
+
+
+def _refuse_existing_run(
+    ctx: click.Context, parameter: click.Parameter, path: Path | None
+) -> Path | None:
+    if path is not None and os.path.lexists(path):
+        from dlcli.runs import existing_folder_advice
+
+        raise UsageError(f"{path}: exists already; {existing_folder_advice(path)}")
+    return path
+
+
+def _new_file_or_stdout(
+    ctx: click.Context, parameter: click.Parameter, path: Path | None
+) -> Path | None:
+    return None if path == Path("-") else refuse_existing(ctx, parameter, path)
+
+
+# Arguments and options
+
+
+def _split_run_and_data(
     ctx: click.Context, parameter: click.Parameter, paths: tuple[Path, ...]
 ) -> RunAndData:
     if len(paths) not in (1, 2):
@@ -34,121 +130,123 @@ def _run_and_data(
     return run, data
 
 
-def not_there(ctx: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
-    """Refuses before the work what would be refused after it.
-
-    Raises:
-        UsageError: if there is something at the path.
-    """
-    if path is not None and os.path.lexists(path):
-        raise UsageError(f"{path}: exists already; name another, or remove this one first")
-    return path
-
-
-def _new_run(ctx: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
-    """Refuses before the work what would be refused after it.
-
-    Raises:
-        UsageError: if there is something at the path.
-    """
-    if path is not None and os.path.lexists(path):
-        from dlcli.runs import existing_folder_advice
-
-        raise UsageError(f"{path}: exists already; {existing_folder_advice(path)}")
-    return path
-
-
-def check_alone(given: Mapping[str, object]) -> None:
-    """Refuses what can't be changed of a run that goes on.
-
-    Args:
-        given: what was given beside `--resume`, by name; nothing, if it wasn't.
-    """
-    named = [name for name, value in given.items() if value]
-    if named:
-        raise click.UsageError(
-            f"--resume goes on with what the run began with, and takes no {' and no '.join(named)}."
-        )
-
-
-def _new_file(ctx: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
-    """Takes `-` for standard output, as DATA takes it for standard input."""
-    return None if path == Path("-") else not_there(ctx, parameter, path)
-
-
-def _speak_up(ctx: click.Context, parameter: click.Parameter, verbose: bool) -> None:
+def _set_verbose(ctx: click.Context, parameter: click.Parameter, verbose: bool) -> None:
     if verbose:
         ctx.meta[VERBOSE] = True
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0")
 
 
-PATH = click.Path(path_type=Path)
-
 run_and_data = click.argument(
-    "paths", nargs=-1, type=PATH, metavar="[RUN] DATA", callback=_run_and_data
+    "paths", nargs=-1, type=PATH, metavar="[RUN] DATA", callback=_split_run_and_data
 )
+
+optional_config = click.argument("config", type=PATH, required=False)
 
 settings = click.option(
     "--set",
     "settings",
     multiple=True,
     metavar="PATH=VALUE",
-    help="Put a value into the config, as in --set 'hidden[0].units=64'; a name with a dot or "
-    "bracket in it stands in quotes: --set 'input.features[\"a.b\"]=numeric'. Files are relative "
-    "to the config's folder. Repeatable.",
+    help="Override a value of the config, for example --set 'hidden[0].units=64'. Quote names that "
+    "contain a dot or a bracket: --set 'input.features[\"a.b\"]=numeric'. File paths are relative "
+    "to the config. Repeatable.",
+)
+
+output_file = click.option(
+    "--output",
+    type=PATH,
+    metavar="FILE",
+    callback=_new_file_or_stdout,
+    help="Write to a new file instead of standard output.",
+)
+
+json_object = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object instead of text."
+)
+
+verbose = click.option(
+    "-v",
+    "--verbose",
+    is_flag=True,
+    expose_value=False,
+    callback=_set_verbose,
+    help="Show TensorFlow's log, and the traceback of an unexpected failure.",
 )
 
 
-def run_to_make(suffix: str) -> Option:
-    """The option for the run folder of a verb.
+def new_run_option(suffix: str) -> Option:
+    """Make the option for the run folder that a command creates.
 
     Args:
-        suffix: what its usual name has behind the config's.
+        suffix: appended to the name of the config in the default name.
     """
     return click.option(
         "--output",
         type=PATH,
         metavar="RUN",
-        callback=_new_run,
-        help=f"The run folder to make. If left out: runs/NAME{suffix}, where NAME is the config's "
-        f"own or its file's, or runs/NAME{suffix}-2 and so on if that is taken.",
+        callback=_refuse_existing_run,
+        help="Run folder to create. NAME is the config's name or file name. "
+        f"[default: runs/NAME{suffix}, then runs/NAME{suffix}-2 and so on]",
     )
 
 
-def run_to_resume(which: str, promise: str) -> Option:
-    """The option for a run folder to go on with.
+def resume_option(job: str, outcome: str) -> Option:
+    """Make the option for a run folder to resume.
 
     Args:
-        which: what kind of folder that is.
-        promise: what becomes of what is there.
+        job: what is resumed.
+        outcome: what is kept or guaranteed.
     """
     return click.option(
         "--resume",
         "run",
         type=PATH,
         metavar="RUN",
-        help=f"Go on with the run folder RUN, {which}, in the place of CONFIG. {promise}",
+        help=f"Resume {job} in run folder RUN; {outcome}.",
     )
 
 
-def narrated(command: Command) -> Command:
-    """Gives a command the options for how it tells what happens."""
+def check_resume(config: Path | None, run: Path | None, others: Mapping[str, object]) -> None:
+    """Check that a command got either CONFIG or `--resume RUN`, and nothing that contradicts it.
+
+    Args:
+        config: the argument CONFIG.
+        run: the run to resume.
+        others: values of the options that can't be changed when resuming, by name.
+
+    Raises:
+        UsageError: of Click, for wrong combinations.
+    """
+    if run is None and config is None:
+        raise click.UsageError("Missing argument 'CONFIG'.")
+    given = [name for name, value in {"CONFIG": config, **others}.items() if value]
+    if run is not None and given:
+        raise click.UsageError(
+            "--resume uses the config and options that the run was started with; remove "
+            f"{' and '.join(given)}."
+        )
+
+
+def event_options(command: Command) -> Command:
+    """Add the options for how a command reports events."""
     as_json = click.option(
         "--json",
         "as_json",
         is_flag=True,
-        help="Print JSON lines instead, one for each event; the last is the result.",
+        help="Print events as JSON lines; the last one is the result.",
     )
-    quiet = click.option("--quiet", is_flag=True, help="Tell only warnings, errors and the result.")
+    quiet = click.option(
+        "--quiet", is_flag=True, help="Print only warnings, errors and the result."
+    )
     return as_json(quiet(command))
 
 
-def together(name: str, keys: Sequence[str], options: Sequence[Option]) -> Option:
-    """Gives a command several options as one mapping of those that were given.
+def option_group(name: str, keys: Sequence[str], options: Sequence[Option]) -> Option:
+    """Add several options to a command that it receives as one mapping of those that were given.
 
     Args:
         name: the command's parameter.
-        keys: the options' own names.
+        keys: the names of the options.
         options: the options, in the order of the help.
     """
 
@@ -166,40 +264,44 @@ def together(name: str, keys: Sequence[str], options: Sequence[Option]) -> Optio
     return decorate
 
 
+# Rows with values that can't be used
+
+
 @dataclass(frozen=True)
-class BadRows:
-    """What becomes of rows with a value that can't be used."""
+class BadRowPolicy:
+    """The treatment of rows with a value that can't be used."""
 
-    are_errors: bool
-    """Whether the first is an error, and the end."""
+    is_error: bool
+    """Whether the first such value is an error."""
     rejected: Path | None
-    """A new file for them, if they are rejected."""
-
-
-def _remember(ctx: click.Context, parameter: click.Parameter, policy: str) -> None:
-    ctx.meta[_POLICY] = policy
-
-
-def _bad_rows(ctx: click.Context, parameter: click.Parameter, rejected: Path | None) -> BadRows:
-    """Refuses a file for rows that won't be rejected or of no format, and rejecting without one."""
-    policy = ctx.meta[_POLICY]
-    if policy == "reject" and rejected is None:
-        message = "--on-bad-row reject needs --rejected FILE, to write the rejected rows to"
-        raise click.UsageError(message, ctx)
-    if policy != "reject" and rejected is not None:
-        raise click.UsageError("--rejected FILE is for --on-bad-row reject", ctx)
-    if rejected is not None:
-        from dlcli.prediction import choose_format
-
-        choose_format(None, rejected)
-    return BadRows(policy == "error", not_there(ctx, parameter, rejected))
+    """New file for rejected rows, if they are rejected."""
 
 
 _POLICY = "dlcli.on_bad_row"
 
 
+def _keep_policy(ctx: click.Context, parameter: click.Parameter, policy: str) -> None:
+    ctx.meta[_POLICY] = policy
+
+
+def _bad_row_policy(
+    ctx: click.Context, parameter: click.Parameter, rejected: Path | None
+) -> BadRowPolicy:
+    policy = ctx.meta[_POLICY]
+    if policy == "reject" and rejected is None:
+        message = "--on-bad-row reject needs --rejected FILE, the file for the rejected rows"
+        raise click.UsageError(message, ctx)
+    if policy != "reject" and rejected is not None:
+        raise click.UsageError("--rejected FILE needs --on-bad-row reject", ctx)
+    if rejected is not None:
+        from dlcli.prediction import choose_format
+
+        choose_format(None, rejected)
+    return BadRowPolicy(policy == "error", refuse_existing(ctx, parameter, rejected))
+
+
 def on_bad_row(command: Command) -> Command:
-    """Gives a command the options for rows with a value that can't be used."""
+    """Add the options for rows with a value that can't be used."""
     policy = click.option(
         "--on-bad-row",
         type=click.Choice(["error", "warn", "reject"]),
@@ -207,55 +309,67 @@ def on_bad_row(command: Command) -> Command:
         show_default=True,
         is_eager=True,
         expose_value=False,
-        callback=_remember,
-        help="What to do with a value that can't be read, or that the config forbids. error: stop. "
-        "warn: warn, and count it as missing, or leave its row out if it is the target's. "
-        "reject: set its row aside, in the file of --rejected.",
+        callback=_keep_policy,
+        help="Treatment of values that can't be read or that the config forbids. error: stop. "
+        "warn: treat them as missing; rows with such a target are skipped. reject: write "
+        "their rows to the file of --rejected.",
     )
     file = click.option(
         "--rejected",
         "bad_rows",
         type=PATH,
         metavar="FILE",
-        callback=_bad_rows,
-        help="Write rejected rows to a new file, each with the reason: CSV, Parquet or JSON lines, "
-        "by its ending.",
+        callback=_bad_row_policy,
+        help="New file for rejected rows, each with the reason; CSV, Parquet or JSON lines, "
+        "by its extension.",
     )
     return policy(file(command))
 
 
-output_file = click.option(
-    "--output",
-    type=PATH,
-    metavar="FILE",
-    callback=_new_file,
-    help="Write to a new file instead of standard output.",
-)
-
-verbose = click.option(
-    "-v",
-    "--verbose",
-    is_flag=True,
-    expose_value=False,
-    callback=_speak_up,
-    help="Show TensorFlow's own log, and the traceback of an unexpected failure.",
-)
+# Trackers
 
 
-def chosen_run(path: Path | None) -> Run:
-    """The run that was named, or the latest training, which is then said on standard error."""
-    from dlcli.runs import latest_run, open_run
-
-    if path is not None:
-        run = open_run(path)
-        run.require_network()
-        return run
-    return said(latest_run())
+_TENSORBOARD = "dlcli.tensorboard"
 
 
-def said(run: Run) -> Run:
-    """A run that was not named, once standard error has named it."""
-    from dlcli.config import printable
+def _check_tensorboard(ctx: click.Context, parameter: click.Parameter, enabled: bool) -> None:
+    if enabled:
+        from dlcli.tracking import check_installed
 
-    click.echo(f"run: {printable(str(run.path))}, the latest", err=True)
-    return run
+        check_installed("tensorboard", "tensorboard")
+    ctx.meta[_TENSORBOARD] = enabled
+
+
+def _tracker_names(
+    ctx: click.Context, parameter: click.Parameter, enabled: bool
+) -> tuple[str, ...]:
+    """Return the names of the enabled trackers, whose packages are installed."""
+    if enabled:
+        from dlcli.tracking import check_installed
+
+        check_installed("mlflow", "mlflow")
+    tensorboard = ("tensorboard",) if ctx.meta[_TENSORBOARD] else ()
+    return (*tensorboard, "mlflow") if enabled else tensorboard
+
+
+def tracker_options(command: Command) -> Command:
+    """Add the options for trackers, whose names the command gets as the argument `trackers`."""
+    tensorboard = click.option(
+        "--tensorboard",
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_check_tensorboard,
+        help="Also write TensorBoard event files to the run folder; view them with "
+        "`tensorboard --logdir runs`. Needs the extra dlcli[tensorboard].",
+    )
+    mlflow = click.option(
+        "--mlflow",
+        "trackers",
+        is_flag=True,
+        callback=_tracker_names,
+        help="Also log parameters, metrics and files to MLflow, as MLFLOW_TRACKING_URI and "
+        "MLFLOW_EXPERIMENT_NAME specify. [default: mlflow.db in the current folder] Needs the "
+        "extra dlcli[mlflow].",
+    )
+    return tensorboard(mlflow(command))

@@ -6,8 +6,9 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from dlcli.cli.event_log import setting_values
 from dlcli.cli.text import align, number
-from dlcli.cli.tune_wording import values_words, verdict_words
+from dlcli.comparison import VERDICTS
 from dlcli.config import printable
 from dlcli.errors import plural
 
@@ -63,21 +64,21 @@ class TrialClosing:
         best, smallest = self.result["best"], self.result["smallest"]
         yield (
             f"the best of {plural(self.result['trials'], 'trial')} is #{best['number']}: "
-            f"{values_words(best['values'])}"
+            f"{setting_values(best['values'])}"
         )
         if smallest == best:
             yield "no smaller network is within one standard error of it"
         else:
             yield (
                 f"the smallest network within one standard error of it is #{smallest['number']}: "
-                f"{values_words(smallest['values'])}"
+                f"{setting_values(smallest['values'])}"
             )
 
     def _judged(self) -> Iterator[str]:
         """What rows say that took no part, or the best that there are."""
         for each in self.result["finalists"]:
             if each["verdict"] is not None:
-                yield f"{each['name']} against default, {verdict_words(each)}"
+                yield f"{each['name']} against default, {_verdict_words(each)}"
         nested = self.result["nested_value"]
         if nested is not None:
             value = f"{self.result['metric']} {_with_ends(nested)}"
@@ -108,3 +109,13 @@ def _with_ends(found: Fields) -> str:
     if found["lower"] is None or found["upper"] is None:
         return number(found["value"])
     return f"{number(found['value'])} [{number(found['lower'])}, {number(found['upper'])}]"
+
+
+def _verdict_words(finalist: Fields) -> str:
+    """Whether a finalist beats the default config significantly."""
+    gain, verdict = finalist["gain"], finalist["verdict"]
+    if gain is None or gain["value"] is None or verdict == "unknown":
+        return "can't be told" + (f": {gain['reason']}" if gain and gain["reason"] else "")
+    ends = "" if gain["lower"] is None else f" [{number(gain['lower'])}, {number(gain['upper'])}]"
+    difference = f"{gain['value']:+.4g}"
+    return f"{finalist['metric']} {difference}{ends}: {VERDICTS[verdict]}"

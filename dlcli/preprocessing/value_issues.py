@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.errors import listed, plural
+from dlcli.errors import DataError, listed, plural
 from dlcli.tables import Table
 
 Mask = NDArray[np.bool_]
@@ -85,10 +85,12 @@ class ValueIssues:
     Args:
         lenient: record a value that can't be encoded, and encode it as missing, instead of raising
             an error.
+        hint: a note for that error, on how to proceed without such values.
     """
 
-    def __init__(self, *, lenient: bool = False) -> None:
+    def __init__(self, *, lenient: bool = False, hint: str = "") -> None:
         self.lenient = lenient
+        self._hint = hint
         self.rows = 0
         """Number of rows encoded so far."""
         self.columns: dict[str, ColumnIssues] = {}
@@ -111,7 +113,12 @@ class ValueIssues:
         if not wrong.any():
             return
         if not self.lenient:
-            table.refuse(wrong, column, complaint)
+            try:
+                table.refuse(wrong, column, complaint)
+            except DataError as error:
+                if self._hint:
+                    error.add_note(self._hint)
+                raise
         rows = np.flatnonzero(wrong)
         self._refusals.append(_Refusal(column, self.rows, rows, complaint))
         self._of(column).unreadable += len(rows)

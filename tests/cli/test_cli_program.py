@@ -13,8 +13,8 @@ from click.testing import CliRunner
 
 import dlcli as package
 from dlcli.cli import main
-from dlcli.cli.main import Verbs
 from dlcli.cli.options import verbose
+from dlcli.cli.program import Commands
 from dlcli.errors import (
     ConfigError,
     DataError,
@@ -36,7 +36,7 @@ def end_by(action, *arguments):
     def verb():
         action()
 
-    return CliRunner().invoke(Verbs(commands={"verb": verb}), ["verb", *arguments])
+    return CliRunner().invoke(Commands(commands={"verb": verb}), ["verb", *arguments])
 
 
 def raising(error):
@@ -163,10 +163,10 @@ def test_training_that_ran_out_of_memory_does_not_end_whoever_called_it():
 def test_in_a_process_of_its_own_it_ends_without_what_libraries_do_at_the_exit():
     script = """
 import atexit
-from dlcli.cli.endings import _end
+from dlcli.cli.exit_codes import _exit
 atexit.register(print, "a library crashes")
 print("the result", end="")
-_end(["error: no memory"], 4, at_once=True)
+_exit(["error: no memory"], 4, at_once=True)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (4, "the result", "error: no memory\n")

@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 
 def test_the_schema_says_what_it_is_and_what_it_is_of(dlcli):
     schema = json.loads(dlcli("schema").stdout)
-    assert schema["$schema"] == "https://json-schema.org/writer/2020-12/schema"
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     assert schema["title"] == "dlcli config"
     Draft202012Validator.check_schema(schema)
     assert Draft202012Validator(schema).is_valid(

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from mangled_csv import ENCODINGS, mangled
 
-from dlcli.cli.overview import inspection_lines
+from dlcli.cli.config_commands import inspection_lines
 from dlcli.config import load_config
 from dlcli.data_checks import Inspection, inspect_table
 from dlcli.errors import DlcliError

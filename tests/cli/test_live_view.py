@@ -1,4 +1,4 @@
-"""A training as a terminal shows it: pictures with a clock that is set by hand."""
+"""The live view of a training, with a clock that is set by hand."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ import pytest
 from rich.console import Console
 from rich.live import Live
 
-from dlcli.cli.curve import Curve
-from dlcli.cli.live import LiveView, duration
-from dlcli.cli.narration import narrator, tell
+from dlcli.cli.event_log import event_listener, print_event
+from dlcli.cli.live_view import Curve, LiveView, clock_time
 
 
 class Clock:
-    """Tells the time that it is set to."""
+    """A clock that is set by hand."""
 
     now = 0.0
 
@@ -35,17 +34,17 @@ def epoch(number, of=10, **measures):
     return {"epoch": number, "of": of, **measures, "learning_rate": 0.01}
 
 
-def picture(view, console=None):
-    """What a view shows now, as lines of plain text."""
+def frame(view, console=None):
+    """The current frame as lines of plain text."""
     console = console or view._console
     plain = Console(file=io.StringIO(), width=console.width, height=console.height, no_color=True)
     view._console = plain
-    plain.print(view.picture())
+    plain.print(view.frame())
     return [line.rstrip() for line in plain.file.getvalue().splitlines()]
 
 
-def taken_in(*epochs, seconds=1.0, **options):
-    """A view of some epochs, so many seconds apart."""
+def view_of(*epochs, seconds=1.0, **options):
+    """A view to which epochs were added, some seconds apart."""
     clock = Clock()
     view = LiveView(terminal(**options), rows=500, clock=clock)
     for fields in epochs:
@@ -54,14 +53,14 @@ def taken_in(*epochs, seconds=1.0, **options):
     return view
 
 
-def test_each_measure_stands_beside_its_best_and_the_epoch_of_that():
-    view = taken_in(
+def test_each_measure_is_shown_with_its_best_value_and_epoch():
+    view = view_of(
         epoch(1, loss=0.5, accuracy=0.25, val_loss=0.75, val_accuracy=0.5),
         epoch(2, loss=0.25, accuracy=0.75, val_loss=0.5, val_accuracy=0.75),
         epoch(3, loss=0.125, accuracy=0.5, val_loss=0.625, val_accuracy=0.875),
         width=60,
     )
-    assert picture(view)[1:] == [
+    assert frame(view)[1:] == [
         "                now    best  at",
         "loss          0.125*  0.125   3  █▃▁",
         "accuracy        0.5    0.75   2",
@@ -71,48 +70,48 @@ def test_each_measure_stands_beside_its_best_and_the_epoch_of_that():
     ]
 
 
-def test_of_a_training_that_goes_on_the_best_is_that_since_then():
+def test_after_resuming_the_best_value_is_that_since_then():
     view = LiveView(terminal(), clock=Clock(), resumed=20)
     view.show(epoch(21, of=30, loss=0.5))
-    assert picture(view)[1].split() == ["now", "best", "since", "20", "at"]
+    assert frame(view)[1].split() == ["now", "best", "since", "20", "at"]
 
 
-def test_the_time_left_is_that_of_the_epochs_left_at_the_latest_speed():
-    view = taken_in(*(epoch(at, of=200, loss=1.0) for at in range(1, 11)), seconds=7.0)
-    first = picture(view)[0]
+def test_the_remaining_time_follows_from_the_recent_speed():
+    view = view_of(*(epoch(at, of=200, loss=1.0) for at in range(1, 11)), seconds=7.0)
+    first = frame(view)[0]
     assert re.fullmatch(r"epoch 10/200 ━+[╸╺━]*\s+22:10 left", first), first  # 190 · 7 s
 
 
-def test_before_there_is_a_speed_nothing_is_said_of_it():
-    lines = picture(taken_in(epoch(1, loss=1.0)))
+def test_before_the_second_frame_no_speed_is_shown():
+    lines = frame(view_of(epoch(1, loss=1.0)))
     assert "left" not in lines[0]
     assert lines[-1] == "learning rate 0.01"
 
 
 def test_long_epochs_are_counted_in_rows():
-    view = taken_in(epoch(1, loss=1.0), epoch(2, loss=1.0), seconds=4.0)
-    assert picture(view)[-1] == "learning rate 0.01  125 rows/s"  # 500 rows in 4 s
+    view = view_of(epoch(1, loss=1.0), epoch(2, loss=1.0), seconds=4.0)
+    assert frame(view)[-1] == "learning rate 0.01  125 rows/s"  # 500 rows in 4 s
 
 
-def test_what_is_undefined_is_a_dash_and_never_the_best():
-    view = taken_in(epoch(1, loss=1.0, r2=None), epoch(2, loss=1.0, r2=None))
-    assert picture(view)[3].split() == ["r2", "-"]
+def test_an_undefined_value_is_a_dash_and_never_the_best():
+    view = view_of(epoch(1, loss=1.0, r2=None), epoch(2, loss=1.0, r2=None))
+    assert frame(view)[3].split() == ["r2", "-"]
     view.show(epoch(3, loss=1.0, r2=0.5))
-    assert picture(view)[3].split() == ["r2", "0.5*", "0.5", "3"]
+    assert frame(view)[3].split() == ["r2", "0.5*", "0.5", "3"]
 
 
 @pytest.mark.parametrize("width", [30, 40, 60, 80, 200])
 @pytest.mark.parametrize("height", [8, 15, 24])
-def test_a_picture_fits_the_terminal(width, height):
+def test_a_frame_fits_the_terminal(width, height):
     names = ("accuracy", "subset_accuracy", "auc", "macro_f1", "micro_precision", "micro_recall")
     measures = {f"{prefix}{name}": 0.012345 for prefix in ("", "val_") for name in ("loss", *names)}
-    view = taken_in(
+    view = view_of(
         epoch(1, of=100_000, **measures),
         epoch(2, of=100_000, **measures),
         width=width,
         height=height,
     )
-    lines = picture(view)
+    lines = frame(view)
     assert len(lines) < height
     assert max(map(len, lines)) <= width
     assert {"loss", "val_l"} <= {line.split()[0][:5] for line in lines[2:-1]}
@@ -120,22 +119,22 @@ def test_a_picture_fits_the_terminal(width, height):
 
 
 def test_a_narrow_terminal_keeps_the_values_and_crops_names():
-    view = taken_in(epoch(1, loss=0.001234, val_top_3_accuracy=0.001234), width=36)
-    assert picture(view)[1:-1] == [
+    view = view_of(epoch(1, loss=0.001234, val_top_3_accuracy=0.001234), width=36)
+    assert frame(view)[1:-1] == [
         "                  now       best  at",
         "loss         0.001234*  0.001234   1",
         "val_top_3_~  0.001234*  0.001234   1",
     ]
 
 
-def test_another_size_shows_from_the_next_picture_on():
-    view = taken_in(epoch(1, loss=1.0), epoch(2, loss=0.5), width=100)
-    wide = picture(view)
+def test_a_new_terminal_size_applies_to_the_next_frame():
+    view = view_of(epoch(1, loss=1.0), epoch(2, loss=0.5), width=100)
+    wide = frame(view)
     view._console = terminal(width=40)
-    assert max(map(len, picture(view))) <= 40 < max(map(len, wide))
+    assert max(map(len, frame(view))) <= 40 < max(map(len, wide))
 
 
-def test_there_are_ten_pictures_a_second_at_most_and_one_of_the_last_epoch():
+def test_at_most_ten_frames_are_drawn_per_second_and_one_for_the_last_epoch():
     clock, console = Clock(), terminal()
     view = LiveView(console, clock=clock)
     for at in range(1, 10_001):
@@ -146,18 +145,18 @@ def test_there_are_ten_pictures_a_second_at_most_and_one_of_the_last_epoch():
     view.close()
 
 
-def test_a_picture_is_taken_away_and_the_best_is_kept():
+def test_a_frame_is_removed_and_the_best_value_is_kept():
     console = terminal()
     view = LiveView(console, clock=Clock())
     view.show(epoch(1, loss=0.25))
     view.close()
-    assert console.file.getvalue().endswith("\x1b[2K")  # the line of the picture is erased
+    assert console.file.getvalue().endswith("\x1b[2K")  # the lines of the frame are erased
     view.show(epoch(2, loss=0.5))
-    assert picture(view)[2].split()[:4] == ["loss", "0.5", "0.25", "1"]
+    assert frame(view)[2].split()[:4] == ["loss", "0.5", "0.25", "1"]
 
 
 def size_of(thing, seen=None):
-    """Bytes of an object and all that it refers to, but for the console and what is code."""
+    """Bytes of an object and all that it refers to, except the console and code."""
     seen = set() if seen is None else seen
     if id(thing) in seen or isinstance(thing, Console | Live | FunctionType | type):
         return 0
@@ -165,7 +164,7 @@ def size_of(thing, seen=None):
     return sys.getsizeof(thing) + sum(size_of(part, seen) for part in gc.get_referents(thing))
 
 
-def test_a_hundred_thousand_epochs_take_no_more_memory_than_a_thousand():
+def test_memory_does_not_grow_with_the_number_of_epochs():
     clock = Clock()
     view = LiveView(terminal(), clock=clock)
     sizes = {}
@@ -177,7 +176,7 @@ def test_a_hundred_thousand_epochs_take_no_more_memory_than_a_thousand():
     assert sizes[100_000] < 1.5 * sizes[1_000] < 100_000
 
 
-def test_a_curve_of_many_values_is_one_of_their_means():
+def test_a_curve_of_many_values_shows_means():
     curve = Curve()
     for value in range(10_000, 20_000):
         curve.add(float(value))
@@ -210,12 +209,12 @@ def test_a_steep_curve_shows_logarithms():
 @pytest.mark.parametrize(
     ("seconds", "text"), [(0.4, "0:00"), (67, "1:07"), (3599.6, "1:00:00"), (100_000, "27:46:40")]
 )
-def test_durations_read_as_clocks_do(seconds, text):
-    assert duration(seconds) == text
+def test_durations_are_formatted_like_clocks(seconds, text):
+    assert clock_time(seconds) == text
 
 
 class Terminal(io.StringIO):
-    """Says that it is a terminal."""
+    """A stream that claims to be a terminal."""
 
     def isatty(self):
         return True
@@ -228,25 +227,25 @@ class Terminal(io.StringIO):
         ({"TERM": "xterm-256color", "NO_COLOR": "1"}, r"epoch 1/2((?!\x1b\[1;32m).*\n)*"),
         ({"TERM": "dumb"}, r"epoch 1/2  loss 0\.5\n"),
     ],
-    ids=["colour", "no colour", "dumb"],
+    ids=["color", "no color", "dumb"],
 )
-def test_a_terminal_is_sent_what_it_can_show(variables, pattern, monkeypatch, capsys):
+def test_the_view_uses_only_what_the_terminal_supports(variables, pattern, monkeypatch, capsys):
     stream = Terminal()
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(sys, "stderr", stream)
-    with narrator(as_json=False, quiet=False) as listener:
+    with event_listener(as_json=False, quiet=False) as listener:
         listener("epoch", epoch(1, of=2, loss=0.5))
         listener("result", {"run": "runs/a", "epochs": 1, "metrics": {"train": {"mse": 1.0}}})
     assert re.search(pattern, stream.getvalue()), repr(stream.getvalue())
     assert ("\x1b" in stream.getvalue()) == (variables["TERM"] != "dumb")
 
 
-def test_a_training_that_goes_on_says_so_on_the_terminal(monkeypatch):
+def test_the_view_of_a_resumed_training_says_since_when(monkeypatch):
     stream = Terminal()
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setattr(sys, "stderr", stream)
-    with narrator(as_json=False, quiet=False) as listener:
+    with event_listener(as_json=False, quiet=False) as listener:
         listener("resumed", {"epochs": 20})
         listener("epoch", epoch(21, of=30, loss=0.5))
         listener("result", {"run": "runs/a", "epochs": 1, "metrics": {"train": {"mse": 1.0}}})
@@ -254,7 +253,7 @@ def test_a_training_that_goes_on_says_so_on_the_terminal(monkeypatch):
 
 
 @pytest.mark.parametrize(("variable", "width"), [(None, 40), ("60", 60), ("", 40), ("wide", 40)])
-def test_lines_are_broken_to_the_width_of_the_terminal_that_they_go_to(
+def test_lines_are_wrapped_to_the_width_of_the_terminal_of_standard_error(
     variable, width, monkeypatch
 ):
     stream = Terminal()
@@ -268,6 +267,6 @@ def test_lines_are_broken_to_the_width_of_the_terminal_that_they_go_to(
     monkeypatch.delenv("COLUMNS", raising=False)
     if variable is not None:
         monkeypatch.setenv("COLUMNS", variable)
-    tell("baselines", {"models": ["ab"] * 40, "no_linear": None, "seconds": 1.0})
+    print_event("baselines", {"models": ["ab"] * 40, "no_linear": None, "seconds": 1.0})
     lines = stream.getvalue().splitlines()
     assert width - 4 <= max(map(len, lines)) <= width

@@ -1,0 +1,272 @@
+"""`dlcli init`, `inspect`, `validate` and `schema`: the commands for tables and configs."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dlcli.cli.config_argument import namesake, read_config, reads_like_file
+from dlcli.cli.options import (
+    PATH,
+    json_object,
+    open_output,
+    output_file,
+    output_width,
+    settings,
+    verbose,
+)
+
+if TYPE_CHECKING:
+    from dlcli.config import Dimension, Tune
+    from dlcli.data_checks import ColumnOverview, Finding, Inspection
+
+SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_LONGEST_NAME = 40
+_LONGEST_CELL = 60
+
+
+@click.command()
+@click.argument("data", required=False, type=PATH)
+@click.option("--target", metavar="COLUMN", help="The column of DATA to predict.")
+@output_file
+@click.option(
+    "--example",
+    metavar="NAME",
+    help="Copy a shipped config with its data to the current folder instead: line, xor, iris, "
+    "breast_cancer, diabetes, digits, digits_png, penguins, reviews, steering, steering_search or "
+    "tictactoe.",
+)
+@verbose
+def init(data: Path | None, target: str | None, output: Path | None, example: str | None) -> None:
+    """Write a config to start from.
+
+    The config is written for the table DATA, with comments on its columns; or a shipped example is
+    copied with its data.
+
+    \b
+      dlcli init houses.csv --target price --output houses.yaml
+      dlcli init --example iris
+    """  # noqa: D301  (Click's mark for lines to leave as they are)
+    from dlcli.starter import starter_config, write_example
+
+    if example is not None and data is None and target is None and output is None:
+        written = write_example(example, Path())
+        for top in dict.fromkeys(path.parts[0] for path in written):  # name a folder only once
+            click.echo(top)
+    elif example is None and data is not None and target is not None:
+        folder = output.parent if output is not None else Path()
+        text = starter_config(data, target, config_folder=folder)
+        with open_output(output) as stream:
+            stream.write(text.encode())
+    else:
+        raise click.UsageError("expected DATA and --target COLUMN, or --example NAME alone")
+
+
+@click.command()
+@click.argument("data", type=PATH)
+@click.option(
+    "--target",
+    metavar="COLUMN",
+    help="The column to predict; without it, leaks are not checked.",
+)
+@json_object
+@verbose
+def inspect(data: Path, target: str | None, as_json: bool) -> None:
+    """Check a table before training on it.
+
+    Each column of DATA, a file or `-` for standard input, is listed with the type that dlcli infers
+    and the reason. Below are possible problems and what to do about them: duplicate rows, columns
+    that leak the target, codes for missing values, rare classes, and more.
+
+    \b
+      dlcli inspect houses.csv --target price
+    """  # noqa: D301  (Click's mark for lines to leave as they are)
+    from dataclasses import asdict
+
+    from dlcli.cli.event_log import print_table_notes
+    from dlcli.data_checks import inspect_table
+    from dlcli.tables import read_table
+
+    table = read_table(data)
+    print_table_notes(table)
+    inspection = inspect_table(table, target)
+    if as_json:
+        click.echo(json.dumps(asdict(inspection), allow_nan=False))
+        return
+    for line in inspection_lines(inspection, output_width()):
+        click.echo(line)
+
+
+def inspection_lines(inspection: Inspection, width: int) -> Iterator[str]:
+    """Yield the lines that describe the columns and problems of a table.
+
+    Args:
+        inspection: the columns and problems.
+        width: columns of a line; the table is cut there, and problems are wrapped.
+    """
+    from dlcli.config import printable
+    from dlcli.errors import plural
+    from dlcli.reports import Table, render_table
+
+    columns = inspection.columns
+    size = f"{plural(inspection.rows, 'row')}, {plural(len(columns), 'column')}"
+    yield f"{printable(inspection.file)}: {size}"
+    yield ""
+    header = ("column", "type", "missing", "distinct", "values", "why")
+    rows = tuple(map(_overview_row, columns))
+    yield from render_table(Table(header, rows, text_columns=(0, 1, 4, 5)), width)
+    for finding in inspection.findings:
+        yield ""
+        yield from _problem_lines(finding, width)
+    if not inspection.findings:
+        yield ""
+        yield "no problems found"
+
+
+def _overview_row(column: ColumnOverview) -> tuple[str, ...]:
+    from dlcli.reports import format_number, shorten
+    from dlcli.starter import listing
+
+    values = column.values
+    missing = f"{100 * values.missing / (values.missing + values.present):.3g} %"
+    if column.type in ("numeric", "target", "ignored") and values.bounds and values.distinct > 2:
+        held = " to ".join(map(format_number, values.bounds))
+    else:
+        held = shorten(listing(values), _LONGEST_CELL)
+    return (
+        shorten(column.name, _LONGEST_NAME),
+        column.type,
+        missing if values.missing else "",
+        f"{values.distinct:,}",
+        held,
+        shorten(column.reason, _LONGEST_CELL),
+    )
+
+
+def _problem_lines(finding: Finding, width: int) -> Iterator[str]:
+    """Yield the description of a problem, and below it the advice."""
+    label = f"{finding.severity}: "
+    margin = " " * len(label)
+    for first, text in ((label, finding.message), (margin, finding.advice)):
+        yield from textwrap.wrap(
+            text,
+            width,
+            initial_indent=first,
+            subsequent_indent=margin,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+
+
+@click.command()
+@click.argument("config", type=PATH, metavar="CONFIG|RUN")
+@settings
+@click.option("--data", is_flag=True, help="Also read the rows of data files larger than 20 MB.")
+@verbose
+def validate(config: Path, settings: tuple[str, ...], data: bool) -> None:
+    """Check a config, or the files of a run folder.
+
+    All problems of a config are reported at once. If there are none, its network and its search
+    space are shown. For large data files only the header is read, and what depends on the rows is
+    shown as `?`.
+
+    The files of a run folder are compared with its manifest.
+
+    \b
+      dlcli validate houses.yaml
+      dlcli validate runs/houses
+    """  # noqa: D301  (Click's mark for lines to leave as they are)
+    if config.is_dir() and (settings or data):
+        raise click.UsageError("--set and --data apply to configs, and this is a folder")
+    if config.is_dir() or _looks_like_missing_run(config):
+        from dlcli.runs import open_run
+
+        run = open_run(config)
+        run.verify()
+        click.echo(f"{config}: all {len(run.manifest.files)} files are intact")
+        return
+    file = read_config(config, settings)  # before the slow imports
+
+    from dlcli.cli.event_log import print_event
+    from dlcli.cli.text import layer_table
+    from dlcli.pipeline import check
+
+    checked = check(file, read_rows=data, listener=print_event)
+    if not checked.rows_read:
+        note = "the data files are large, so only headers were read; --data reads the rows, too"
+        click.echo(f"note: {note}", err=True)
+    for line in layer_table(checked.layers):
+        click.echo(line)
+    if file.config.tune:
+        click.echo("")
+        for line in search_space_lines(file.config.tune):
+            click.echo(line)
+
+
+def _looks_like_missing_run(path: Path) -> bool:
+    """Whether nothing exists at a path that reads like a run folder rather than a config."""
+    if os.path.exists(path):
+        return False
+    return path.parent.name == "runs" or not (reads_like_file(path) or namesake(path))
+
+
+def search_space_lines(tune: Tune) -> list[str]:
+    """Describe a search: its budget and sampler, and the range of each setting."""
+    from dlcli.config import dimensions_of
+    from dlcli.errors import plural
+    from dlcli.reports import Table, format_number, render_table
+
+    dimensions = dimensions_of(tune)
+    budget = [plural(tune.most_trials, "trial")] if tune.most_trials is not None else []
+    budget += [f"{format_number(tune.time)} seconds"] if tune.time is not None else []
+    sizes = [each.size for each in dimensions if each.size is not None]
+    combinations = math.prod(sizes) if len(sizes) == len(dimensions) else 0
+    of = f" of {plural(combinations, 'combination')}" if combinations else ""
+    rows = "the validation rows" if tune.folds is None else plural(tune.folds, "fold")
+    search = ", ".join([*budget, f"{tune.sampler.name}{of}", f"{tune.metric} of {rows}"])
+    ranges = tuple((each.path, _range_text(each)) for each in dimensions)
+    return render_table(Table(("tune", search), ranges, text_columns=(0, 1)))
+
+
+def _range_text(dimension: Dimension) -> str:
+    from dlcli.reports import format_number, join_names
+
+    if dimension.kind == "choice":
+        labels = (each if isinstance(each, str) else json.dumps(each) for each in dimension.labels)
+        return join_names(list(labels), most=8)
+    text = f"{format_number(dimension.low)} to {format_number(dimension.high)}"
+    if dimension.log:
+        return f"{text}, log"
+    is_default = dimension.step is None or (dimension.kind == "integer" and dimension.step == 1)
+    return text if is_default else f"{text} by {format_number(dimension.step)}"
+
+
+@click.command()
+@output_file
+@verbose
+def schema(output: Path | None) -> None:
+    """Print the JSON Schema of the config, for editors.
+
+    It contains every key of a config with its meaning and default. An editor with a YAML language
+    server completes keys and underlines mistakes, if the schema is in the config's folder
+
+    \b
+      dlcli schema --output dlcli.schema.json
+
+    and the first line of the config is:
+
+    \b
+      # yaml-language-server: $schema=dlcli.schema.json
+    """  # noqa: D301  (Click's mark for lines to leave as they are)
+    from dlcli.config import Config
+
+    document = {"$schema": SCHEMA_DIALECT, **Config.model_json_schema(), "title": "dlcli config"}
+    with open_output(output) as stream:
+        stream.write((json.dumps(document, indent=2) + "\n").encode())

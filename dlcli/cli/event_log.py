@@ -1,0 +1,476 @@
+"""Events as a user sees them: lines on standard error, a live view, or JSON lines."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import textwrap
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+import click
+
+from dlcli.config import printable
+from dlcli.errors import plural
+from dlcli.reports import format_difference, format_duration, format_number, join_names
+
+if TYPE_CHECKING:
+    from rich.live import Live
+
+    from dlcli.cli.live_view import LiveView
+    from dlcli.pipeline import Listener
+    from dlcli.tables import Table
+
+Fields = Mapping[str, Any]
+
+_LABEL_WIDTH = 9  # of the longest, `features`
+_DEFAULT_WIDTH = 80
+"""Columns of a terminal that does not report its width."""
+_EPOCH_LINES = 10
+_MOST_NAMES = 8
+_LONGEST_SETTING = 60
+
+
+class Closing(Protocol):
+    """Collects events and prints the result."""
+
+    result: dict[str, Any]
+
+    def note(self, event: str, fields: Fields) -> None:
+        """Collect an event."""
+
+    def lines(self) -> Iterator[str]:
+        """Yield the lines of the result."""
+
+
+@contextmanager
+def event_listener(
+    *, as_json: bool, quiet: bool, closing: Closing | None = None
+) -> Iterator[Listener]:
+    """Give a listener that prints events, and print the result at the end.
+
+    Args:
+        as_json: print events as JSON lines on standard output.
+        quiet: print only warnings and the result.
+        closing: prints the result; by default that of a training.
+    """
+    from dlcli.cli.closing import Closing as TrainingClosing
+
+    closing = closing or TrainingClosing()
+    log = _JsonLog(quiet) if as_json else _TextLog(quiet)
+
+    def listen(event: str, fields: dict[str, object]) -> None:
+        closing.note(event, fields)
+        if event != "result":
+            log.add(event, fields)
+
+    try:
+        yield listen
+    finally:
+        log.close()
+    if as_json:
+        _print_json("result", closing.result)
+    else:
+        for line in closing.lines():
+            click.echo(line)
+
+
+def print_event(event: str, fields: Fields) -> None:
+    """Print an event to standard error, wrapped to the width of a terminal."""
+    if event == "warning":
+        click.echo(f"warning: {printable(fields['message'])}", err=True)
+    for index, line in enumerate(EVENT_LINES[event](fields) if event in EVENT_LINES else ()):
+        label = "" if index else event
+        click.echo(_wrap(f"{label:<{_LABEL_WIDTH}} {printable(line)}"), err=True)
+
+
+def print_warning(event: str, fields: Fields) -> None:
+    """Print an event to standard error if it is a warning."""
+    if event == "warning":
+        print_event(event, fields)
+
+
+def print_table_notes(table: Table) -> None:
+    """Print what was detected in a table's files and is not obvious, and warnings."""
+    for note in table.notes:
+        click.echo(f"note: {printable(note)}", err=True)
+    for message in table.warnings:
+        print_event("warning", {"message": message})
+
+
+def print_unused_columns(file: str, columns: Sequence[str]) -> None:
+    """Print which columns of a file were not known in training."""
+    if columns:
+        count = "a column" if len(columns) == 1 else f"{len(columns)} columns"
+        names = join_names(columns, _MOST_NAMES)
+        note = f"{printable(file)}: ignored {count} not seen in training: {names}"
+        click.echo(f"note: {note}", err=True)
+
+
+class _JsonLog:
+    """Prints events as JSON lines on standard output; only warnings if it is quiet."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._quiet = quiet
+
+    def add(self, event: str, fields: dict[str, object]) -> None:
+        if self._quiet:
+            print_warning(event, fields)
+        elif event != "progress":  # depends on the clock, and repeats what other events contain
+            _print_json(event, fields)
+
+    def close(self) -> None:
+        pass
+
+
+class _TextLog:
+    """Prints events as text on standard error, with a live view of epochs on a terminal."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._quiet = quiet
+        self._progress: Live | None = None
+        self._epochs: LiveView | _EpochLines | None = None
+        self._rows: int | None = None
+        self._resumed = 0
+
+    def add(self, event: str, fields: dict[str, Any]) -> None:
+        if self._quiet:
+            print_warning(event, fields)
+        elif event == "progress":
+            self._show_progress(progress_line(fields))
+        elif event == "epoch":
+            self._stop_progress()
+            self._epochs = self._epochs or self._start_epochs()
+            self._epochs.show(fields)
+        else:
+            self.close()
+            if event == "data":
+                self._rows = fields["rows"]["train"]
+            elif event == "resumed":
+                self._resumed = fields["epochs"]
+            print_event(event, fields)
+
+    def close(self) -> None:
+        self._stop_progress()
+        if self._epochs is not None:
+            self._epochs.close()
+
+    def _start_epochs(self) -> LiveView | _EpochLines:
+        if not _is_terminal():
+            return _EpochLines()
+        from rich.console import Console
+
+        from dlcli.cli.live_view import LiveView
+
+        console = Console(stderr=True)
+        if not console.is_interactive:
+            return _EpochLines()
+        return LiveView(console, self._rows, resumed=self._resumed)
+
+    def _show_progress(self, line: str) -> None:
+        """Replace the progress line, on a terminal."""
+        if not _is_terminal():
+            return
+        from rich.console import Console
+        from rich.live import Live
+        from rich.text import Text
+
+        if self._progress is None:
+            console = Console(stderr=True)
+            if not console.is_interactive:
+                return
+            self._progress = Live(
+                console=console, auto_refresh=False, transient=True, redirect_stdout=False
+            )
+            self._progress.start()
+        text = Text(line, style="dim", no_wrap=True, overflow="crop")
+        self._progress.update(text, refresh=True)
+
+    def _stop_progress(self) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+
+class _EpochLines:
+    """Prints the first epoch, the last, and about ten in between."""
+
+    def __init__(self) -> None:
+        self._held: Fields | None = None
+
+    def show(self, fields: Fields) -> None:
+        """Print the epoch if it is one of those, else hold it, because it may be the last."""
+        every = -(-fields["of"] // _EPOCH_LINES)
+        self._held = fields
+        if fields["epoch"] == 1 or fields["epoch"] % every == 0:
+            self.close()
+
+    def close(self) -> None:
+        """Print the epoch that is held."""
+        if self._held is not None:
+            fields, self._held = self._held, None
+            of = fields["of"]
+            place = f"epoch {fields['epoch']:>{len(str(of))}}/{of}"
+            shown = (name for name in fields if name not in ("epoch", "of", "learning_rate"))
+            values = "  ".join(f"{name} {format_number(fields[name]):<9}" for name in shown)
+            click.echo(f"{place}  {values.rstrip()}", err=True)
+
+
+# The lines of each event
+
+
+def _data(fields: Fields) -> list[str]:
+    sets = {"train": "training", "validation": "validation", "test": "test"}
+    counts = [f"{count} {sets[name]}" for name, count in fields["rows"].items()]
+    split = f" ({fields['split']}, seed {fields['seed']})" if fields["split"] else ""
+    return [f"{fields['file']}: {', '.join(counts)} rows{split}", *fields["notes"]]
+
+
+def _target(fields: Fields) -> list[str]:
+    columns, reason = fields["columns"], fields["reason"]
+    names = fields["classes"] or fields["labels"]
+    if names:
+        noun = "classes" if fields["classes"] else "labels"
+        listed = f": {join_names(names, _MOST_NAMES)}" if names != columns else ""
+        return [f"{join_names(columns, _MOST_NAMES)}: {len(names)} {noun}, {reason}{listed}"]
+    noun = "count" if fields["type"] == "count" else "number"
+    count = f"a {noun}" if len(columns) == 1 else f"{len(columns)} {noun}s"
+    return [f"{join_names(columns, _MOST_NAMES)}: {count}, {reason}"]
+
+
+def _features(fields: Fields) -> list[str]:
+    """One line for each type: `64 numeric, all numbers: pixel_0_0, pixel_0_1, ...`.
+
+    Columns that `input.features` does not name come last, with the setting that includes them.
+    """
+    from dlcli.encoding import NOT_NAMED
+
+    by_type: defaultdict[str, dict[str, str]] = defaultdict(dict)
+    unnamed: dict[str, str] = {}
+    for column, decision in fields["columns"].items():
+        chosen = unnamed if decision["reason"] == NOT_NAMED else by_type[decision["type"]]
+        chosen[column] = decision["reason"]
+    lines = [_column_line(kind, reasons) for kind, reasons in by_type.items()]
+    if unnamed:
+        lines.append(_column_line("ignored", unnamed))
+        lines.append('"*": auto in input.features (or "*" in a list of names) includes the others')
+    return lines
+
+
+def _column_line(kind: str, reasons: Mapping[str, str]) -> str:
+    first, *others = dict.fromkeys(reasons.values())
+    if not others:
+        return f"{len(reasons)} {kind}, {first}: {join_names([*reasons], _MOST_NAMES)}"
+    named = [f"{column} ({reason})" for column, reason in reasons.items()]
+    return f"{len(reasons)} {kind}: {join_names(named, _MOST_NAMES)}"
+
+
+def _network(fields: Fields) -> list[str]:
+    """The widths of the layers, `4 → 16 relu → 3 softmax`, and the loss."""
+    layers = fields["layers"]
+    chain = [str(fields["inputs"])]
+    for layer, following in zip(layers, [*layers[1:], None], strict=True):
+        kind = layer["kind"]
+        if kind == "Dense" and following and following["kind"] == "BatchNormalization":
+            chain.append(str(layer["units"]))  # its activation follows the normalization
+        elif kind == "Dense":
+            chain.append(f"{layer['units']} {layer['activation']}")
+        elif kind == "Dropout":
+            chain[-1] += f", dropout {layer['rate']:g}"
+        elif kind in ("Periodic", "Embedding"):
+            chain[-1] += f", {kind.lower()} {layer['units']}"
+        else:
+            name = "batch normalization" if kind == "BatchNormalization" else layer["activation"]
+            chain[-1] += f", {name}"
+    target = {
+        "standard": " of the standardized target",
+        "log": " of the target's standardized logarithm",
+        "none": " of the target as it is",
+        None: "",  # classes and labels
+    }[fields["target_scaling"]]
+    metrics = f"; metrics {', '.join(fields['metrics'])}" if fields["metrics"] else ""
+    parameters = plural(fields["parameters"], "parameter")
+    return [f"{' → '.join(chain)}, {parameters}", f"loss {fields['loss']}{target}{metrics}"]
+
+
+def _engine(fields: Fields) -> list[str]:
+    if fields["name"] != "compiled":
+        return [fields["name"]]
+    return [f"compiled, {'with XLA' if fields['jit_compile'] else 'as a graph'}"]
+
+
+def _trained(fields: Fields) -> list[str]:
+    epochs, best = fields["epochs"], fields["best_epoch"]
+    kept = f"; the weights of epoch {best} are kept" if best not in (None, epochs) else ""
+    return [f"{plural(epochs, 'epoch')} in {format_duration(fields['seconds'])}{kept}"]
+
+
+def _baselines(fields: Fields) -> list[str]:
+    absence = f"; no linear model: {fields['no_linear']}" if fields["no_linear"] else ""
+    return [f"{', '.join(fields['models'])} in {format_duration(fields['seconds'])}{absence}"]
+
+
+def _tracking(fields: Fields) -> list[str]:
+    look = f"; view with: {fields['look']}" if "look" in fields else ""
+    return [f"{fields['tracker']}: {fields['place']}{look}"]
+
+
+def _pool(fields: Fields) -> list[str]:
+    aside = fields["set_aside"]
+    kept = f", and {plural(aside, 'test row')} set aside" if aside else ""
+    split = f"({fields['split']}, seed {fields['seed']})"
+    return [f"{fields['file']}: {plural(fields['rows'], 'row')}{kept} {split}", *fields["notes"]]
+
+
+def _fold(fields: Fields) -> list[str]:
+    repeat = f"repeat {fields['repeat']}, " if fields["repeats"] > 1 else ""
+    place = f"{repeat}{fields['fold']}/{fields['of']}"
+    if fields["problem"]:
+        return [f"{place}  failed: {fields['problem']}"]
+    metric, best = fields["metric"], fields["best_epoch"]
+    value = f"{metric} {format_number(fields['metrics'][metric])}" if metric else "no metric"
+    kept = f", best {best}" if best not in (None, fields["epochs"]) else ""
+    cost = f"{plural(fields['epochs'], 'epoch')}{kept}, {format_duration(fields['seconds'])}"
+    return [f"{place}  {value}  ({cost})"]
+
+
+def _earlier(fields: Fields) -> list[str]:
+    of = f" of {fields['of']:,}" if fields["of"] else ""
+    return [f"{plural(fields['trials'], 'trial')}{of} finished before"]
+
+
+def _trial(fields: Fields) -> list[str]:
+    place = f"{fields['ended']:,}" + (f"/{fields['of']:,}" if fields["of"] else "")
+    mark = ", the best so far" if fields["best"] == fields["number"] else ""
+    result, values = _candidate(fields, mark), setting_values(fields["values"])
+    return [f"#{fields['number']}  {place}  {result}: {values}"]
+
+
+def _candidate(fields: Fields, mark: str = "") -> str:
+    """The result of a candidate, and its cost."""
+    if fields["state"] == "failed":
+        return f"failed, {printable(fields['problem'])}"
+    value = f"{fields['metric']} {format_number(fields['value'])}"
+    if fields["state"] == "pruned":
+        after = f"after {plural(len(fields['folds']), 'fold')} " if fields["folds"] else ""
+        return f"pruned {after}at {value}"
+    parameters, epochs = (
+        plural(fields["parameters"], "parameter"),
+        plural(fields["epochs"], "epoch"),
+    )
+    return f"{value}{mark}  ({parameters}, {epochs}, {format_duration(fields['seconds'])})"
+
+
+def _finalist(fields: Fields) -> list[str]:
+    value = format_number(fields["metrics"].get(fields["metric"]))
+    result = f"{fields['name']}: {fields['split']} {fields['metric']} {value}"
+    gain = fields["gain"]
+    if fields["verdict"] is None or gain is None or gain["value"] is None:
+        return [result]
+    return [f"{result}, {format_difference(gain['value'])} against default"]
+
+
+def _nested(fields: Fields) -> list[str]:
+    place = f"outer fold {fields['fold']}/{fields['of']}"
+    inner, outer = format_number(fields["inner"]), format_number(fields["value"])
+    return [f"{place}: {inner} in the search, {outer} on rows that it did not use"]
+
+
+EVENT_LINES: Mapping[str, Callable[[Fields], list[str]]] = {
+    "storage": lambda f: [f"rows are on disk during training, in {f['folder']}"],
+    "data": _data,
+    "target": _target,
+    "features": _features,
+    "network": _network,
+    "engine": _engine,
+    "device": lambda f: [f"{f['device']}, {plural(f['threads'], 'thread')}"],
+    "resumed": lambda f: [f"after {plural(f['epochs'], 'epoch')}"],
+    "tracking": _tracking,
+    "trained": _trained,
+    "baselines": _baselines,
+    "report": lambda f: [f["page"]],
+    "pool": _pool,
+    "kept": lambda f: [f"{f['folds']:,} of {plural(f['of'], 'fold')} finished before"],
+    "fold": _fold,
+    "earlier": _earlier,
+    "default": lambda f: [f"{_candidate(f)}: the original config"],
+    "trial": _trial,
+    "finalist": _finalist,
+    "nested": _nested,
+}
+"""The lines of an event, by its name, which is also their label."""
+
+
+def setting_values(values: Mapping[str, object]) -> str:
+    """Format the settings of a candidate: `optimizer.learning_rate 0.01, batch_size 32`."""
+    shown = []
+    for path, value in values.items():
+        if isinstance(value, bool) or value is None:
+            text = {True: "true", False: "false", None: "null"}[value]
+        else:
+            text = format_number(value) if isinstance(value, float) else printable(str(value))
+        if len(text) > _LONGEST_SETTING:
+            text = f"{text[:_LONGEST_SETTING]}..."
+        shown.append(f"{printable(path)} {text}")
+    return ", ".join(shown)
+
+
+def progress_line(fields: Fields) -> str:
+    """Describe the progress of a cross-validation or a search, on one line.
+
+    Returns:
+        `fold 3/10  epoch 40/100`, or `trial 13/50  best val_loss 0.1234 (#4)`.
+    """
+    if "fold" in fields or "done" in fields:
+        place = f"fold {fields['done'] + 1}/{fields['folds']}"
+        return f"{place}  epoch {fields['epoch']:,}/{fields['of']:,}"
+    if "finalist" in fields:
+        return f"training {fields['finalist']} in full"
+    of = f"/{fields['of']:,}" if fields["of"] else ""
+    best = ""
+    if fields["best"] is not None:
+        best = (
+            f"  best {fields['metric']} {format_number(fields['best_value'])} (#{fields['best']})"
+        )
+    return f"trial {fields['trial']:,}{of}{best}"
+
+
+# Standard error
+
+
+def _print_json(event: str, fields: Fields) -> None:
+    click.echo(json.dumps({"event": event, **fields}, allow_nan=False))
+
+
+def _is_terminal() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+def _wrap(line: str) -> str:
+    """Wrap a line to the width of the terminal, with continuation lines below its text."""
+    if not _is_terminal():
+        return line.rstrip()
+    return textwrap.fill(
+        line,
+        max(_terminal_width(), 3 * _LABEL_WIDTH),
+        subsequent_indent=" " * (_LABEL_WIDTH + 1),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _terminal_width() -> int:
+    """Return COLUMNS, or the width of the terminal of standard error.
+
+    `shutil.get_terminal_size` asks standard output, which may be a file.
+    """
+    given = os.environ.get("COLUMNS", "")
+    if given.isdecimal() and int(given):
+        return int(given)
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns or _DEFAULT_WIDTH
+    except (OSError, ValueError, AttributeError):
+        return _DEFAULT_WIDTH

@@ -1,0 +1,253 @@
+"""The live view of a training on a terminal: epoch, measures and their best, speed, time left."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dlcli.metrics import HIGHER_IS_BETTER
+from dlcli.reports import Table, format_number, render_table
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.live import Live
+
+SECONDS = 0.1
+"""Least time between two frames."""
+BARS = "▁▂▃▄▅▆▇█"
+ASCII_BARS = "_.-=+*%#"
+_RECENT = 50
+"""Frames over which the speed is averaged: about five seconds."""
+_OTHER_LINES = 4
+"""Lines of a frame besides those of the measures, including the terminal's last line."""
+_CURVE_WIDTH = (6, 40)
+"""Least and greatest width of a curve."""
+_LEAST_NAME = 5
+_CURVE_POINTS = 128
+_LOG_RATIO = 10.0
+"""Ratio of the greatest to the least value from which a curve has a logarithmic scale."""
+
+
+class Curve:
+    """Values over time, stored as at most 128 means; adding a value takes constant time."""
+
+    __slots__ = ("_count", "_means", "_per_mean", "_sum")
+
+    def __init__(self) -> None:
+        self._means: list[float] = []
+        self._per_mean = 1  # number of values in each mean
+        self._sum, self._count = 0.0, 0  # of the incomplete mean
+
+    def add(self, value: float) -> None:
+        """Add the next value."""
+        self._sum += value
+        self._count += 1
+        if self._count == self._per_mean:
+            self._means.append(self._sum / self._count)
+            self._sum, self._count = 0.0, 0
+            if len(self._means) == _CURVE_POINTS:
+                pairs = zip(self._means[::2], self._means[1::2], strict=True)
+                self._means = [(a + b) / 2 for a, b in pairs]
+                self._per_mean *= 2
+
+    def draw(self, width: int, bars: str = BARS) -> str:
+        """Draw the values as bars of eight heights, the least value lowest.
+
+        Args:
+            width: most bars.
+            bars: the bars, the lowest first.
+        """
+        means = [*self._means, *([self._sum / self._count] if self._count else [])]
+        if not means:
+            return ""
+        columns = min(width, len(means))
+        edges = [len(means) * at // columns for at in range(columns + 1)]
+        pairs = zip(edges[:-1], edges[1:], strict=True)
+        values = [sum(means[a:b]) / (b - a) for a, b in pairs]
+        if min(values) > 0 and max(values) > _LOG_RATIO * min(values):
+            values = [math.log(value) for value in values]
+        least = min(values)
+        span = (max(values) - least) or 1.0
+        return "".join(bars[round((value - least) / span * (len(bars) - 1))] for value in values)
+
+
+@dataclass(slots=True)
+class Measure:
+    """A loss or metric with its latest and best value."""
+
+    name: str
+    """`val_loss`."""
+    curve: Curve | None
+    """Its values, for losses."""
+    higher_is_better: bool
+    now: float | None = None
+    best: float | None = None
+    best_epoch: int = 0
+
+    def add(self, value: float | None, epoch: int) -> None:
+        """Add the value of an epoch; `None` is undefined."""
+        self.now = value
+        if value is None:
+            return
+        if self.curve is not None:
+            self.curve.add(value)
+        best = self.best
+        if best is None or (value > best if self.higher_is_better else value < best):
+            self.best, self.best_epoch = value, epoch
+
+
+class LiveView:
+    """A frame that is updated as epochs end, without a thread that would slow training down.
+
+    Args:
+        console: the terminal.
+        rows: number of training rows, if known.
+        clock: the time in seconds.
+        resumed: number of epochs before training was resumed, whose values are not known.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        rows: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        resumed: int = 0,
+    ) -> None:
+        self._rows = rows
+        best = f"best since {resumed}" if resumed else "best"
+        self._header = ("", "now ", best, "at")
+        self._console = console
+        self._clock = clock
+        self._live: Live | None = None
+        self._due = 0.0
+        self._measures: list[Measure] = []
+        self._fields: Mapping[str, Any] = {}
+        self._recent: deque[tuple[float, int]] = deque(maxlen=_RECENT)
+
+    def show(self, fields: Mapping[str, Any]) -> None:
+        """Add an epoch, given the fields of its event, and draw a frame if one is due."""
+        epoch = fields["epoch"]
+        if not self._measures:
+            names = [name for name in fields if name not in ("epoch", "of", "learning_rate")]
+            self._measures = [_measure(name) for name in names]
+        for measure in self._measures:
+            measure.add(fields[measure.name], epoch)
+        self._fields = fields
+        now = self._clock()
+        if now >= self._due or epoch == fields["of"]:
+            self._due = now + SECONDS
+            self._recent.append((now, epoch))
+            self._draw()
+
+    def close(self) -> None:
+        """Remove the frame; the values are kept."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+        self._recent.clear()  # what happens in between does not count for the speed
+
+    def _draw(self) -> None:
+        if self._live is None:
+            from rich.live import Live
+
+            self._live = Live(
+                console=self._console, auto_refresh=False, transient=True, redirect_stdout=False
+            )
+            self._live.start()
+        self._live.update(self.frame(), refresh=True)
+
+    def frame(self) -> RenderableType:
+        """Compose the current frame, within the size of the terminal."""
+        from rich.console import Group
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table as Grid
+        from rich.text import Text
+
+        epoch, of, speed = self._fields["epoch"], self._fields["of"], self._speed()
+        left = "" if speed is None else f"{clock_time((of - epoch) / speed)} left"
+        head = Grid.grid(padding=(0, 1), expand=True)
+        head.add_column(no_wrap=True)
+        head.add_column(ratio=1)
+        head.add_column(no_wrap=True)
+        head.add_row(f"epoch {epoch:,}/{of:,}", ProgressBar(total=of, completed=epoch), left)
+
+        shown = self._shown_measures()
+        lines = [*self._measure_lines(shown), self._pace_line(speed)]
+        texts = [Text(line, no_wrap=True, overflow="crop") for line in lines]
+        for text, measure in zip(texts[1:-1], shown, strict=True):
+            if measure.best_epoch == epoch:
+                text.stylize("bold green")
+        texts[0].stylize("dim")
+        texts[-1].stylize("dim")
+        return Group(head, *texts)
+
+    def _shown_measures(self) -> list[Measure]:
+        """Return the measures that fit on the terminal, losses first if not all of them do."""
+        available = max(1, self._console.height - _OTHER_LINES)
+        if len(self._measures) <= available:
+            return self._measures
+        return sorted(self._measures, key=lambda measure: measure.curve is None)[:available]
+
+    def _measure_lines(self, shown: list[Measure]) -> list[str]:
+        """Return a header and one line for each measure, with its curve if there is space."""
+        rows = []
+        for measure in shown:
+            mark = "*" if measure.best_epoch == self._fields["epoch"] else " "
+            best = [format_number(measure.best), f"{measure.best_epoch:,}"]
+            now = f"{format_number(measure.now)}{mark}"
+            rows.append([measure.name, now, *(best if measure.best_epoch else ["", ""])])
+        lines = _table_lines(self._header, rows)
+        if (excess := max(map(len, lines)) - self._console.width) > 0:
+            longest = max(_LEAST_NAME, max(len(row[0]) for row in rows) - excess)
+            for row in rows:
+                if len(row[0]) > longest:
+                    row[0] = f"{row[0][: longest - 1]}~"
+            lines = _table_lines(self._header, rows)
+        width = max(map(len, lines)) + 2
+        available = min(self._console.width - width, _CURVE_WIDTH[1])
+        if available < _CURVE_WIDTH[0]:
+            return lines
+        bars = ASCII_BARS if self._console.options.ascii_only else BARS
+        curves = ["", *(each.curve.draw(available, bars) if each.curve else "" for each in shown)]
+        return [f"{line:<{width}}{curve}" for line, curve in zip(lines, curves, strict=True)]
+
+    def _pace_line(self, speed: float | None) -> str:
+        """Return the learning rate, and the speed in epochs, or in rows if epochs are long."""
+        rate = f"learning rate {format_number(self._fields['learning_rate'])}"
+        if speed is None:
+            return rate
+        if speed < 1 and self._rows is not None:
+            return f"{rate}  {_round(speed * self._rows)} rows/s"
+        return f"{rate}  {_round(speed)} epochs/s"
+
+    def _speed(self) -> float | None:
+        """Return the recent epochs per second; None before the second frame."""
+        if len(self._recent) < 2:  # noqa: PLR2004
+            return None
+        (before, first), (now, last) = self._recent[0], self._recent[-1]
+        return (last - first) / (now - before) if last > first and now > before else None
+
+
+def clock_time(seconds: float) -> str:
+    """Format a duration as clocks do: `0:07`, `1:02:03`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:,}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _measure(name: str) -> Measure:
+    bare = name.removeprefix("val_")
+    return Measure(name, Curve() if bare == "loss" else None, HIGHER_IS_BETTER.get(bare, False))
+
+
+def _table_lines(header: tuple[str, ...], rows: list[list[str]]) -> list[str]:
+    return render_table(Table(header, tuple(map(tuple, rows))))
+
+
+def _round(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"  # noqa: PLR2004

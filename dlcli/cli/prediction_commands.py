@@ -1,0 +1,226 @@
+"""`dlcli predict` and `evaluate`: the commands that use a trained network on other rows."""
+
+from __future__ import annotations
+
+import json
+import sys
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dlcli.cli.options import (
+    BadRowPolicy,
+    RunAndData,
+    json_object,
+    on_bad_row,
+    open_output,
+    open_trained_run,
+    output_file,
+    run_and_data,
+    verbose,
+)
+
+if TYPE_CHECKING:
+    from dlcli.encoding import Encoding
+    from dlcli.prediction import Format
+    from dlcli.preprocessing import ValueIssues
+    from dlcli.tables import Table
+
+_SHOWN_ROWS = 3
+_BAD_ROW_HINT = (
+    "hint: --on-bad-row warn treats such values as missing, "
+    "--on-bad-row reject --rejected FILE skips their rows"
+)
+
+
+@click.command()
+@run_and_data
+@output_file
+@click.option(
+    "--format",
+    "named",
+    type=click.Choice(["csv", "parquet", "jsonl"]),
+    help="Output format. [default: by the extension of FILE, else csv]",
+)
+@click.option(
+    "--keep",
+    multiple=True,
+    metavar="COLUMN",
+    help="Copy a column of DATA to the output, before the predictions. Repeatable.",
+)
+@click.option(
+    "--spreadsheet-safe",
+    is_flag=True,
+    help="In CSV, prefix texts that a spreadsheet would run as a formula with an apostrophe.",
+)
+@on_bad_row
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print differences from the training rows as one JSON object, the last line on standard "
+    "error.",
+)
+@verbose
+def predict(
+    paths: RunAndData,
+    output: Path | None,
+    named: Format | None,
+    keep: tuple[str, ...],
+    spreadsheet_safe: bool,
+    bad_rows: BadRowPolicy,
+    as_json: bool,
+) -> None:
+    """Predict each row of DATA, in order.
+
+    DATA is a table, or `-` for standard input; it need not contain the target. RUN is a run folder
+    of `dlcli train`. [default: the latest in runs/]
+
+    \b
+      dlcli predict new.csv --output predictions.csv
+      dlcli predict runs/houses new.csv --keep id
+
+    The output has the column `prediction`, and for classes `probability_<class>` for each class. A
+    rejected row keeps its position, without a prediction.
+    """  # noqa: D301  (Click's mark for lines to leave as they are)
+    from dlcli.cli.event_log import print_table_notes, print_unused_columns
+    from dlcli.prediction import Predictor, assemble, choose_format, write_rows
+    from dlcli.preprocessing import ValueIssues
+
+    form = choose_format(named, output)
+    if form == "parquet" and output is None and sys.stdout.isatty():
+        raise click.UsageError("parquet can't be printed to a terminal: use --output FILE")
+    if output is not None and output == bad_rows.rejected:
+        raise click.UsageError("--output and --rejected name the same file")
+    run, data = paths
+    with open_output(output) as stream:
+        predictor = Predictor.load(open_trained_run(run))
+        table = predictor.read(data)
+        print_table_notes(table)
+        issues = ValueIssues(lenient=not bad_rows.is_error, hint=_BAD_ROW_HINT)
+        predictions = predictor.predict(table, issues)
+        rejected = issues.bad_indices if bad_rows.rejected else None
+        rows = assemble(predictions, table, keep, rejected)
+        write_rows(rows, form, stream, spreadsheet_safe=spreadsheet_safe)
+        if bad_rows.rejected is not None:
+            _write_rejected(table, issues, bad_rows.rejected)
+    print_unused_columns(table.file, predictor.unread_columns(table, keep))
+    if as_json:
+        document = {"rows": table.rows, **_differences_document(predictor.encoding, issues)}
+        click.echo(json.dumps(document, allow_nan=False), err=True)
+    else:
+        _print_differences(predictor.encoding, issues, table, bad_rows)
+
+
+@click.command()
+@run_and_data
+@on_bad_row
+@json_object
+@verbose
+def evaluate(paths: RunAndData, bad_rows: BadRowPolicy, as_json: bool) -> None:
+    """Compute the metrics of a run on other rows.
+
+    DATA is a table that contains the target, or `-` for standard input. RUN is a run folder of
+    `dlcli train`. [default: the latest in runs/]
+
+    \b
+      dlcli evaluate runs/houses new.csv
+    """  # noqa: D301  (Click's mark for lines to leave as they are)
+    from dlcli.cli.event_log import print_table_notes, print_unused_columns
+    from dlcli.cli.text import score_table
+    from dlcli.prediction import Predictor
+    from dlcli.preprocessing import ValueIssues
+
+    run, data = paths
+    predictor = Predictor.load(open_trained_run(run))
+    table = predictor.read(data)
+    print_table_notes(table)
+    issues = ValueIssues(lenient=not bad_rows.is_error, hint=_BAD_ROW_HINT)
+    judged = predictor.score(table, issues, reject=bad_rows.rejected is not None)
+    if bad_rows.rejected is not None:
+        _write_rejected(table, issues, bad_rows.rejected)
+    print_unused_columns(table.file, predictor.unread_columns(table))
+    skipped = table.rows - judged.rows
+    if as_json:
+        result = {"rows": judged.rows, "left_out": skipped, "metrics": judged.scores}
+        click.echo(json.dumps({**result, **_differences_document(predictor.encoding, issues)}))
+        return
+    _print_differences(predictor.encoding, issues, table, bad_rows, skipped)
+    for line in score_table(judged.rows, judged.scores, predictor.classes):
+        click.echo(line)
+
+
+def _print_differences(
+    encoding: Encoding,
+    issues: ValueIssues,
+    table: Table,
+    bad_rows: BadRowPolicy,
+    skipped: int = 0,
+) -> None:
+    """Print bad rows, and how all rows differ from the training rows, to standard error.
+
+    Args:
+        encoding: fitted on training rows.
+        issues: recorded when the rows were encoded.
+        table: the rows.
+        bad_rows: the treatment of rows with a value that can't be used.
+        skipped: number of these rows that no metrics were computed for.
+    """
+    from dlcli.cli.event_log import print_event
+    from dlcli.encoding import differences, lines_of
+
+    warnings = [
+        f"{line.text}; --json lists all" if line.rest else line.text
+        for line in lines_of(differences(encoding, issues))
+    ]
+    if len(issues.bad_indices):
+        warnings.insert(0, _bad_row_warning(table, issues, bad_rows.rejected, skipped))
+    for warning in warnings:
+        print_event("warning", {"message": f"{table.file}: {warning}"})
+
+
+def _bad_row_warning(table: Table, issues: ValueIssues, rejected: Path | None, skipped: int) -> str:
+    count = len(issues.bad_indices)
+    if rejected is not None:
+        treatment = f"rejected to {rejected}"
+    elif not skipped:
+        treatment = "treated as missing"
+    elif skipped == count:
+        treatment = "skipped"
+    else:
+        treatment = f"{skipped} of them skipped, the others treated as missing"
+    shown = []
+    for bad in islice(issues.bad_rows(), _SHOWN_ROWS + 1):
+        file, row = table.where(bad.index)
+        where = f"{file}: row {row}" if table.files else f"row {row}"
+        shown.append(f"{where}, column '{bad.column}': {bad.reason}")
+    if len(shown) > _SHOWN_ROWS:
+        shown[_SHOWN_ROWS:] = ["..."]
+    rows = "1 row has a value" if count == 1 else f"{count} rows have values"
+    return f"{rows} that can't be used, {treatment}: {'; '.join(shown)}"
+
+
+def _differences_document(encoding: Encoding, issues: ValueIssues) -> dict[str, object]:
+    """Describe for JSON how rows differ from the training rows; all counts are of rows.
+
+    Returns:
+        `bad_rows`, with a value that can't be used; and `differences`, an object for each column
+        that has any of: `unreadable`; `unseen`, with the rows of the most frequent
+        `unseen_values`; `outside` the `training_range`, of two numbers or ISO 8601 dates;
+        `wordless`; `missing`, with `missing_share` and `training_missing_share`.
+    """
+    from dlcli.encoding import differences
+
+    found = {each.column: each.to_json() for each in differences(encoding, issues)}
+    return {"bad_rows": len(issues.bad_indices), "differences": found}
+
+
+def _write_rejected(table: Table, issues: ValueIssues, path: Path) -> None:
+    """Write the rows with values that can't be used to a new file."""
+    from dlcli.prediction import choose_format, rejected_rows, write_rows
+
+    form = choose_format(None, path)
+    with open_output(path) as stream:
+        write_rows(rejected_rows(table, issues), form, stream)

@@ -1,0 +1,173 @@
+"""`dlcli report`, `compare` and `diagnose`: the commands that look at finished runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dlcli.cli.options import (
+    PATH,
+    announce,
+    json_object,
+    open_output,
+    open_trained_run,
+    output_width,
+    refuse_existing,
+    verbose,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dlcli.diagnosis import Finding, Patch
+    from dlcli.pipeline import Trial
+    from dlcli.runs import Run
+
+_PAGE_WIDTH = 80
+"""Width of a comparison without a terminal, in columns."""
+
+
+@click.command()
+@click.argument("run", type=PATH, required=False)
+@click.option(
+    "--output",
+    type=PATH,
+    metavar="FILE",
+    callback=refuse_existing,
+    help="Write the page to a new file, and nothing to the run folder.",
+)
+@verbose
+def report(run: Path | None, output: Path | None) -> None:
+    """Write the page of a run.
+
+    RUN is a run folder of `dlcli train`, `cv` or `tune`. [default: the latest in runs/] The page is
+    RUN/report.html, a self-contained file that works offline; for a training there is also
+    RUN/curves.png with loss and metric. Both are regenerated each time, without the data.
+
+    \b
+      dlcli report runs/houses
+      dlcli report runs/houses --output houses.html
+    """  # noqa: D301  (Click's mark for lines to leave as they are)
+    from dlcli.reports import make, render
+    from dlcli.runs import REPORTABLE, latest_run, open_run
+
+    # A run that is named may also have diverged.
+    chosen = announce(latest_run(kinds=REPORTABLE)) if run is None else open_run(run)
+    if output is None:
+        click.echo(make(chosen))
+        return
+    page = render(chosen, with_curves=False).page
+    with open_output(output) as stream:
+        stream.write(page.encode())
+    click.echo(output)
+
+
+@click.command()
+@click.argument("runs", type=PATH, nargs=-1, metavar="RUN RUN...")
+@click.option(
+    "--output",
+    type=PATH,
+    metavar="FILE",
+    callback=refuse_existing,
+    help="Also write a page to a new HTML file, with the curves of all runs.",
+)
+@json_object
+@verbose
+def compare(runs: tuple[Path, ...], output: Path | None, as_json: bool) -> None:
+    """Compare runs, and test whether differences are statistically significant.
+
+    Each RUN is a run folder of `dlcli train`; the others are compared with the first. Shown are the
+    differences of configs, data and versions; the metrics with 95 % confidence intervals; and the
+    differences of the metrics, on the same held-out rows if the runs share them.
+
+    \b
+      dlcli compare runs/houses runs/houses-2
+    """  # noqa: D301  (Click's mark for lines to leave as they are)
+    from dlcli.cli.side_by_side import comparison_lines
+    from dlcli.comparison import check_different, to_document
+    from dlcli.comparison import compare as compare_runs
+    from dlcli.runs import open_run
+
+    check_different(runs)
+    comparison = compare_runs([open_run(path) for path in runs])
+    if output is not None:
+        from dlcli.reports import comparison_page, to_html
+
+        page = to_html(comparison_page(comparison))
+        with open_output(output) as stream:
+            stream.write(page.encode())
+    if as_json:
+        click.echo(json.dumps(to_document(comparison), allow_nan=False))
+        return
+    for line in comparison_lines(comparison, max(output_width(_PAGE_WIDTH), _PAGE_WIDTH)):
+        click.echo(line)
+
+
+@click.command()
+@click.argument("run", type=PATH, required=False)
+@click.option(
+    "--try",
+    "tries",
+    is_flag=True,
+    help="Train the suggestions, at most six runs in RUN-tries/, and report which of them helped "
+    "on the validation rows.",
+)
+@json_object
+@verbose
+def diagnose(run: Path | None, tries: bool, as_json: bool) -> None:
+    """Find problems of a run, explain them and suggest remedies.
+
+    RUN is a run folder of `dlcli train`, also of a diverged training. [default: the latest in
+    runs/] Only the run folder is read, not the data. With --try, the suggestions are trained on the
+    same data and compared on the validation rows; test rows are not used, because rows that are
+    used for a choice can't evaluate it.
+
+    \b
+      dlcli diagnose runs/houses --try
+    """  # noqa: D301  (Click's mark for lines to leave as they are)
+    from dlcli.cli.findings import finding_lines, to_document
+    from dlcli.diagnosis import diagnose as find_problems
+    from dlcli.runs import open_run
+
+    chosen = open_trained_run(None) if run is None else open_run(run)
+    chosen.require_training()
+    findings = find_problems(chosen)
+    if not as_json:
+        for line in finding_lines(chosen, findings, output_width()):
+            click.echo(line)
+    if tries:
+        _try_remedies(chosen, findings, as_json)
+    elif as_json:
+        click.echo(json.dumps(to_document(chosen, findings, None), allow_nan=False))
+
+
+def _try_remedies(run: Run, findings: Sequence[Finding], as_json: bool) -> None:
+    """Train the suggestions and print the results; when interrupted, of those that finished."""
+    from dlcli.cli.event_log import print_warning
+    from dlcli.cli.findings import to_document, trial_lines
+    from dlcli.config import printable
+    from dlcli.pipeline import choose_patches, try_patches
+
+    patches = choose_patches(findings)
+    if not patches and findings:
+        click.echo("none of these suggestions can be tried on the same rows", err=True)
+
+    def print_start(index: int, patch: Patch) -> None:
+        overrides = printable(" ".join(patch.overrides))
+        click.echo(f"trying {index} of {len(patches)}: {patch.name}: {overrides}", err=True)
+
+    trials: list[Trial] = []
+    finished = False
+    try:
+        for trial in try_patches(run, patches, print_warning, print_start) if patches else ():
+            trials.append(trial)
+        finished = True
+    finally:
+        if as_json and (finished or trials):
+            click.echo(json.dumps(to_document(run, findings, trials), allow_nan=False))
+        elif trials:
+            for line in trial_lines(run, trials):
+                click.echo(line)

@@ -1,0 +1,220 @@
+"""`dlcli train`, `cv` and `tune`: the commands that train."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dlcli.cli.config_argument import read_config
+from dlcli.cli.options import (
+    check_resume,
+    event_options,
+    new_run_option,
+    option_group,
+    optional_config,
+    resume_option,
+    settings,
+    tracker_options,
+    verbose,
+)
+
+_MOST_FOLDS = 100_000
+_MOST_JOBS = 1024
+
+
+@click.command()
+@optional_config
+@settings
+@new_run_option("")
+@resume_option("training", "the result is bit-identical to an uninterrupted run")
+@event_options
+@tracker_options
+@verbose
+def train(
+    config: Path | None,
+    settings: tuple[str, ...],
+    output: Path | None,
+    run: Path | None,
+    as_json: bool,
+    quiet: bool,
+    trackers: tuple[str, ...],
+) -> None:
+    """Train the network that the YAML file CONFIG describes.
+
+    `dlcli init` writes a config to start from. Inferred settings and progress go to standard error,
+    the result goes to standard output.
+
+    \b
+      dlcli train houses.yaml
+      dlcli train houses.yaml --set epochs=50 --set 'hidden[0].units=64'
+      dlcli train --resume runs/houses
+    """  # noqa: D301  (Click's mark for lines to leave as they are)
+    check_resume(config, run, {"--set": settings, "--output": output})
+    file = None if config is None else read_config(config, settings)  # before the slow imports
+
+    from dlcli.cli.event_log import event_listener
+    from dlcli.pipeline import resume, train
+    from dlcli.reports import make_if_cheap
+    from dlcli.tracking import tracked
+
+    with (
+        event_listener(as_json=as_json, quiet=quiet) as log_event,
+        tracked(trackers, log_event) as listener,
+    ):
+        if run is not None:
+            trained = resume(run, listener)
+        else:
+            assert file is not None
+            trained = train(file, output, listener)
+        make_if_cheap(trained, log_event)
+
+
+_FOLD_OPTIONS = (
+    click.option(
+        "--folds",
+        type=click.IntRange(2, _MOST_FOLDS),
+        metavar="K",
+        help="Number of folds. [default: 5]",
+    ),
+    click.option(
+        "--repeats",
+        type=click.IntRange(1, _MOST_FOLDS),
+        metavar="R",
+        help="Number of repetitions, each with new folds and other initial weights. [default: 1]",
+    ),
+    click.option(
+        "--refit",
+        is_flag=True,
+        help="Finally train on the rows of all folds, for the median of the best numbers of epochs "
+        "in the folds, in RUN/refit.",
+    ),
+)
+
+
+@click.command()
+@optional_config
+@option_group("plan", ("folds", "repeats", "refit"), _FOLD_OPTIONS)
+@settings
+@new_run_option("-cv")
+@resume_option("a cross-validation", "finished folds are kept")
+@event_options
+@verbose
+def cv(
+    config: Path | None,
+    settings: tuple[str, ...],
+    output: Path | None,
+    run: Path | None,
+    plan: Mapping[str, int],
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Evaluate a config by cross-validation.
+
+    The rows of the YAML file CONFIG are divided into folds, as data.split defines. Each fold is
+    predicted by a network that was trained without it, encodings included, so that every row is
+    used for evaluation. Rows of data.test are not used; they are for the final evaluation.
+
+    \b
+      dlcli cv houses.yaml
+      dlcli cv houses.yaml --folds 10 --repeats 3 --set 'hidden[0].units=64'
+      dlcli cv --resume runs/houses-cv
+    """  # noqa: D301  (Click's mark for lines to leave as they are)
+    options = {f"--{name}": value for name, value in plan.items()}
+    check_resume(config, run, {**options, "--set": settings, "--output": output})
+    file = None if config is None else read_config(config, settings)
+
+    from dlcli.cli.cv_closing import FoldClosing
+    from dlcli.cli.event_log import event_listener
+    from dlcli.pipeline import Plan, cross_validate, resume_cross_validation
+
+    with event_listener(as_json=as_json, quiet=quiet, closing=FoldClosing()) as listener:
+        if run is not None:
+            resume_cross_validation(run, listener)
+        elif file is not None:
+            cross_validate(file, Plan.model_validate(plan), output, listener)
+
+
+def _mask_password(ctx: click.Context, parameter: click.Parameter, url: str | None) -> str | None:
+    """Mask the URL's password in `sys.argv`, because the command line is stored in run folders."""
+    if url is None:
+        return None
+    if not url.strip():
+        raise click.UsageError("--storage is empty; omit it to keep trials in the run folder.")
+    from dlcli.pipeline import masked
+
+    sys.argv[:] = [argument.replace(url, masked(url)) for argument in sys.argv]
+    return url
+
+
+_SEARCH_OPTIONS = (
+    click.option(
+        "--jobs",
+        type=click.IntRange(1, _MOST_JOBS),
+        metavar="N",
+        help="Number of processes that evaluate candidates in parallel, each with a share of the "
+        "CPU threads. [default: 1]",
+    ),
+    click.option(
+        "--storage",
+        metavar="URL",
+        callback=_mask_password,
+        help="Database for the trials, for example postgresql+psycopg://USER@HOST/NAME; searches "
+        "with the same config and data share it, also from several machines. Passwords are not "
+        "written to any file. [default: a file in the run folder]",
+    ),
+    click.option(
+        "--nested",
+        is_flag=True,
+        help="Also repeat the search without each of several outer folds, and evaluate its result "
+        "on that fold: an unbiased estimate for the whole search, at several times the cost.",
+    ),
+)
+
+
+@click.command()
+@optional_config
+@option_group("how", ("jobs", "storage", "nested"), _SEARCH_OPTIONS)
+@settings
+@new_run_option("-tune")
+@resume_option("a search", "finished trials are kept")
+@event_options
+@verbose
+def tune(
+    config: Path | None,
+    settings: tuple[str, ...],
+    output: Path | None,
+    run: Path | None,
+    how: Mapping[str, Any],
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Search for a better config.
+
+    The section `tune` of the YAML file CONFIG defines the settings to vary. Each candidate is
+    trained and evaluated on the validation rows or on folds, and Optuna chooses the next one. The
+    best candidate is written to RUN/best.yaml, the smallest one within one standard error of it to
+    RUN/smallest.yaml. Both are trained in full, and compared with CONFIG on the test rows.
+
+    \b
+      dlcli tune houses.yaml
+      dlcli tune houses.yaml --set tune.trials=200 --jobs 4
+      dlcli tune --resume runs/houses-tune
+      dlcli train runs/houses-tune/best.yaml
+    """  # noqa: D301  (Click's mark for lines to leave as they are)
+    nested = {"--nested": how.get("nested")}
+    check_resume(config, run, {**nested, "--set": settings, "--output": output})
+    file = None if config is None else read_config(config, settings)
+
+    from dlcli.cli.event_log import event_listener
+    from dlcli.cli.tune_closing import TrialClosing
+    from dlcli.pipeline import Settings, resume_tuning, tune
+
+    with event_listener(as_json=as_json, quiet=quiet, closing=TrialClosing()) as listener:
+        if run is not None:
+            resume_tuning(run, Settings(**how), listener)
+        elif file is not None:
+            tune(file, Settings(**how), output, listener)
