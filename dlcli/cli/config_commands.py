@@ -25,7 +25,7 @@ from dlcli.cli.options import (
 
 if TYPE_CHECKING:
     from dlcli.config import Dimension, Tune
-    from dlcli.data_checks import ColumnOverview, Finding, Inspection
+    from dlcli.data_checks import ColumnOverview, DataIssue, Inspection
 
 SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _LONGEST_NAME = 40
@@ -122,10 +122,10 @@ def inspection_lines(inspection: Inspection, width: int) -> Iterator[str]:
     header = ("column", "type", "missing", "distinct", "values", "why")
     rows = tuple(map(_overview_row, columns))
     yield from render_table(Table(header, rows, text_columns=(0, 1, 4, 5)), width)
-    for finding in inspection.findings:
+    for issue in inspection.issues:
         yield ""
-        yield from _problem_lines(finding, width)
-    if not inspection.findings:
+        yield from _issue_lines(issue, width)
+    if not inspection.issues:
         yield ""
         yield "no problems found"
 
@@ -150,11 +150,11 @@ def _overview_row(column: ColumnOverview) -> tuple[str, ...]:
     )
 
 
-def _problem_lines(finding: Finding, width: int) -> Iterator[str]:
+def _issue_lines(issue: DataIssue, width: int) -> Iterator[str]:
     """Yield the description of a problem, and below it the advice."""
-    label = f"{finding.severity}: "
+    label = f"{issue.severity}: "
     margin = " " * len(label)
-    for first, text in ((label, finding.message), (margin, finding.advice)):
+    for first, text in ((label, issue.message), (margin, issue.advice)):
         yield from textwrap.wrap(
             text,
             width,

@@ -246,12 +246,12 @@ def _features(fields: Fields) -> list[str]:
 
     Columns that `input.features` does not name come last, with the setting that includes them.
     """
-    from dlcli.encoding import NOT_NAMED
+    from dlcli.encoding import UNMATCHED_REASON
 
     by_type: defaultdict[str, dict[str, str]] = defaultdict(dict)
     unnamed: dict[str, str] = {}
     for column, decision in fields["columns"].items():
-        chosen = unnamed if decision["reason"] == NOT_NAMED else by_type[decision["type"]]
+        chosen = unnamed if decision["reason"] == UNMATCHED_REASON else by_type[decision["type"]]
         chosen[column] = decision["reason"]
     lines = [_column_line(kind, reasons) for kind, reasons in by_type.items()]
     if unnamed:

@@ -169,11 +169,11 @@ def _print_differences(
         skipped: number of these rows that no metrics were computed for.
     """
     from dlcli.cli.event_log import print_event
-    from dlcli.encoding import differences, lines_of
+    from dlcli.encoding import difference_lines, find_differences
 
     warnings = [
         f"{line.text}; --json lists all" if line.rest else line.text
-        for line in lines_of(differences(encoding, issues))
+        for line in difference_lines(find_differences(encoding, issues))
     ]
     if len(issues.bad_indices):
         warnings.insert(0, _bad_row_warning(table, issues, bad_rows.rejected, skipped))
@@ -211,9 +211,9 @@ def _differences_document(encoding: Encoding, issues: ValueIssues) -> dict[str, 
         `unseen_values`; `outside` the `training_range`, of two numbers or ISO 8601 dates;
         `wordless`; `missing`, with `missing_share` and `training_missing_share`.
     """
-    from dlcli.encoding import differences
+    from dlcli.encoding import find_differences
 
-    found = {each.column: each.to_json() for each in differences(encoding, issues)}
+    found = {each.column: each.to_json() for each in find_differences(encoding, issues)}
     return {"bad_rows": len(issues.bad_indices), "differences": found}
 
 
