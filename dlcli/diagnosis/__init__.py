@@ -1,16 +1,20 @@
-"""Diagnosis: rules that look at a run's evidence and say what to try next.
+"""Diagnosis: rules that read the evidence of a run and propose what to try next.
 
-They see what the run folder holds and never the data, so that a run can be diagnosed anywhere.
+They read only the run folder, never the data, so that a run can be diagnosed anywhere.
 """
 
-from dlcli.diagnosis.case import Case, read_config
-from dlcli.diagnosis.diagnosing import diagnose, examine
+from dlcli.diagnosis.case import Case, Magnitudes, Peak, read_config
+from dlcli.diagnosis.diagnosis import diagnose, examine
+from dlcli.diagnosis.divergence_rules import advise_on_divergence
 from dlcli.diagnosis.finding import Finding, Patch
 
 __all__ = [
     "Case",
     "Finding",
+    "Magnitudes",
     "Patch",
+    "Peak",
+    "advise_on_divergence",
     "diagnose",
     "examine",
     "read_config",

@@ -1,66 +1,114 @@
-"""What the rules look at: a run, without its data."""
+"""The evidence that the rules see: a run without its data."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dlcli.config import Config, ConfigFile, load_config
-from dlcli.diagnosis.peaks import Peak, read_peaks
+from dlcli.encoding import Block, Encoding, NumericEncoder
 from dlcli.errors import ConfigError, RunError
 from dlcli.explanation import Explanation
 from dlcli.runs import DIVERGED, MetricsBySplit, Run
 
 Split = str
 """`train`, `validation` or `test`."""
+Size = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+"""An absolute value."""
+
+
+class Magnitudes(BaseModel):
+    """Sizes of the numbers that a diverged training worked with; the `diverged` event has them."""
+
+    model_config = ConfigDict(frozen=True)
+
+    epoch: int
+    """The epoch of the divergence, from 1."""
+    inputs: dict[str, Size] = {}
+    """Largest absolute input of each column, over training rows."""
+    validation_inputs: dict[str, Size] = {}
+    """The same over validation rows."""
+    target: dict[str, Size] = {}
+    """Largest absolute value of each numeric target column, in the unit that is trained on."""
+    target_range: tuple[Size, Size] | None = None
+    """Smallest and mean absolute value over a numeric target."""
+    row_weight: Size = 1.0
+    """Mean weight of a training row in the loss."""
+
+
+@dataclass(frozen=True)
+class Peak:
+    """The largest absolute value among the inputs that a column became."""
+
+    block: Block
+    size: float
 
 
 @dataclass(frozen=True)
 class Case:
-    """A run, as far as rules look at it; what an older run lacks is empty."""
+    """A run as the rules see it; empty where the run has no such result."""
 
     config: Config
     """The resolved config."""
     history: Mapping[str, Sequence[float]] = field(default_factory=dict)
-    """What was measured at each epoch, by name."""
+    """Values of each epoch, by column of history.csv."""
     metrics: MetricsBySplit = field(default_factory=dict)
-    """Of the trained network: split, then metric; empty if training diverged."""
+    """Final metrics by split and name; empty if training diverged."""
     baselines: Mapping[str, MetricsBySplit] = field(default_factory=dict)
-    """The same of `constant` and `linear`."""
+    """The same for the models `constant` and `linear`."""
     explanation: Explanation | None = None
     rows: Mapping[Split, int] = field(default_factory=dict)
-    """How many rows each split has."""
+    """Number of rows in each split."""
     peaks: tuple[Peak, ...] = ()
-    """How large the network's inputs are."""
+    """Sizes of the network's inputs over training rows."""
+    validation_peaks: tuple[Peak, ...] = ()
+    """The same over validation rows; only of a run that diverged."""
     diverged: bool = False
-    """Whether the loss left the numbers."""
+    """Whether the loss or the weights became NaN or infinite."""
+    magnitudes: Magnitudes | None = None
+    """Of a run that diverged."""
 
     @classmethod
     def of(cls, run: Run) -> Case:
-        """What a run holds.
+        """Read a run folder.
 
         Raises:
-            RunError: for a file that is damaged.
+            RunError: for a damaged file.
         """
         explanation = Explanation.of(run) if run.has("explanation.json") else None
+        events = [*run.read_events()] if run.has("events.jsonl") else []
+        magnitudes = _logged_magnitudes(events) if run.kind == DIVERGED else None
+        rows = explanation.rows if explanation else _logged_rows(events)
+        blocks, sizes = _read_inputs(run, explanation)
         return cls(
             config=read_config(run).config,
             history=run.read_history() if run.has("history.csv") else {},
             metrics=run.read_metrics() if run.has("metrics.json") else {},
             baselines=run.read_baselines() if run.has("baselines.json") else {},
             explanation=explanation,
-            rows=_plausible(explanation.rows if explanation else _logged_rows(run)),
-            peaks=read_peaks(run, explanation),
+            rows={name: count for name, count in rows.items() if 0 <= count < 2**53},
+            peaks=peaks_of(blocks, magnitudes.inputs if magnitudes else sizes),
+            validation_peaks=peaks_of(blocks, magnitudes.validation_inputs if magnitudes else {}),
             diverged=run.kind == DIVERGED,
+            magnitudes=magnitudes,
         )
 
     def curve(self, name: str) -> Sequence[float]:
-        """What was measured at each epoch; empty if nothing was."""
+        """Return the values of a column of history.csv; empty if there is none."""
         return self.history.get(name, ())
 
 
+def peaks_of(blocks: Iterable[Block], sizes: Mapping[str, float]) -> tuple[Peak, ...]:
+    """Pair the columns of a layout with the sizes of their inputs, where these are known."""
+    return tuple(Peak(block, sizes[block.name]) for block in blocks if block.name in sizes)
+
+
 def read_config(run: Run, overrides: Sequence[str] = ()) -> ConfigFile:
-    """A run's resolved config.
+    """Read a run's resolved config.
 
     Raises:
         RunError: if it is damaged.
@@ -75,16 +123,46 @@ def read_config(run: Run, overrides: Sequence[str] = ()) -> ConfigFile:
     return load_config(path, overrides) if overrides else file
 
 
-def _plausible(rows: Mapping[Split, int]) -> dict[Split, int]:
-    """Counts that are some, and that a float can hold."""
-    return {name: count for name, count in rows.items() if 0 <= count < 2**53}
-
-
-def _logged_rows(run: Run) -> Mapping[Split, int]:
-    """How many rows each split had, as training has told."""
-    events: Iterator[dict[str, object]] = run.read_events() if run.has("events.jsonl") else iter(())
-    told = next((event for event in events if event.get("event") == "data"), {})
-    rows = told.get("rows")
+def _logged_rows(events: Iterable[Mapping[str, Any]]) -> Mapping[Split, int]:
+    rows = next((event.get("rows") for event in events if event.get("event") == "data"), None)
     if not isinstance(rows, dict):
         return {}
     return {str(name): count for name, count in rows.items() if isinstance(count, int)}
+
+
+def _logged_magnitudes(events: Iterable[Mapping[str, Any]]) -> Magnitudes | None:
+    """Return those of the last `diverged` event; `None` if it is missing or malformed."""
+    logged = [event for event in events if event.get("event") == "diverged"]
+    try:
+        return Magnitudes.model_validate(logged[-1]) if logged else None
+    except ValidationError:
+        return None
+
+
+def _read_inputs(
+    run: Run, explanation: Explanation | None
+) -> tuple[tuple[Block, ...], Mapping[str, float]]:
+    """Return the columns as the network reads them, with the largest absolute input of each.
+
+    For numbers it follows from the range of training rows, which the encoding has: every scaling is
+    monotonic. For others the explanation may have it.
+    """
+    try:
+        encoding = Encoding.model_validate_json(run.read_encoding())
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        message = f"its encoding.json can't be read: {first['msg']}"
+        raise RunError(f"{run.path}: {message}") from None
+    sizes = {
+        column.name: column.largest_input
+        for column in (explanation.columns if explanation else ())
+        if column.role == "feature" and column.largest_input is not None
+    }
+    for feature in encoding.features:
+        if isinstance(feature, NumericEncoder):
+            with np.errstate(all="ignore"):
+                ends = feature.scaling.apply(np.array([feature.low, feature.high]))
+            size = float(np.abs(ends).max())
+            if np.isfinite(size):
+                sizes[feature.column] = size
+    return encoding.layout.blocks, sizes

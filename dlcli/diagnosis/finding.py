@@ -1,4 +1,4 @@
-"""What a rule finds in a run, in words, and what to try about it."""
+"""The finding of a rule: the evidence, its meaning, and changes of the config to try."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-Setting = tuple[str, str]
-"""A key's path, as `--set` takes it, and what to set it to, as YAML."""
+from dlcli.config import Setting
 
 
 @dataclass(frozen=True)
@@ -15,50 +14,54 @@ class Patch:
     """A change of the config that may help."""
 
     name: str
-    """What it is called in a folder's name: `dropout`."""
+    """Short name, also for a folder: `dropout`."""
     why: str
-    """What it does, on one line."""
+    """The effect, on one line."""
     settings: tuple[Setting, ...]
-    """What it sets; at least one key."""
+    """Paths and values to set; at least one."""
     metric: str | None = None
-    """What shows whether it has helped; the run's usual metric, if left out."""
+    """The metric that shows whether the patch helped; `None`: the run's usual one."""
 
     @property
     def overrides(self) -> tuple[str, ...]:
         """The settings, as `load_config` takes them."""
         return tuple(f"{path}={value}" for path, value in self.settings)
 
+    @property
+    def options(self) -> str:
+        """The settings as command-line options, quoted for a shell."""
+        return shlex.join(word for override in self.overrides for word in ("--set", override))
+
     def command(self, config: Path) -> str:
-        """The command that trains a config with it, as one pastes it into a shell.
+        """Return the command that trains a config with this patch, quoted for a shell.
 
         Args:
-            config: the config's file; of a run its `resolved.yaml`.
+            config: the config's file; for a run its `resolved.yaml`.
         """
-        settings = (word for override in self.overrides for word in ("--set", override))
-        return shlex.join(["dlcli", "train", str(config), *settings])
+        return f"{shlex.join(['dlcli', 'train', str(config)])} {self.options}"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What a rule found."""
+    """The result of a rule that applies."""
 
     rule: str
-    """The rule's name: `overfitting`."""
+    """Name of the rule: `overfitting`."""
     saw: str
     """The evidence, with its numbers."""
     means: str
-    """What that usually means, in plain words."""
+    """What the evidence usually means."""
     patches: tuple[Patch, ...]
-    """What to try, the most promising first; none where a config can't help."""
+    """What to try, the most promising first; empty where no config can help."""
     source: str
-    """Where that is known from, with the year."""
+    """The literature behind the rule, with the year."""
 
 
 def number(value: float) -> str:
-    """A number to three significant digits."""
+    """Format a number to three significant digits."""
     return f"{float(f'{value:.3g}'):.12g}"
 
 
 def percent(share: float) -> str:
-    """A share in per cent."""
+    """Format a share as a percentage."""
     return f"{number(100 * share)} %"

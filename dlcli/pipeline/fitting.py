@@ -10,6 +10,8 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from dlcli.config import printable
+from dlcli.diagnosis import Magnitudes, advise_on_divergence
 from dlcli.errors import DivergenceError, RunError, plural
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.keeping import Checkpointer
@@ -55,12 +57,25 @@ def fit(
         with keeper.heeding_signals():
             trained = train_job(job, engine, progress, keeper)
     except DivergenceError as error:
+        magnitudes = add_advice(error, job)
+        events.emit("diverged", **magnitudes.model_dump())
         traceback.clear_frames(error.__traceback__)  # they hold what the engine has on the device
         _save(writer, job, engine, store, error)
         raise
     seconds = round(time.perf_counter() - start, 3)
     events.emit("trained", epochs=trained.epochs, best_epoch=trained.best_epoch, seconds=seconds)
     return trained
+
+
+def add_advice(error: DivergenceError, job: Job) -> Magnitudes:
+    """Add notes on the likely causes to an error; return the magnitudes they are based on."""
+    from dlcli.training import measure_magnitudes
+
+    magnitudes = measure_magnitudes(job, error.epoch)
+    config = job.config.model_copy(update={"output": job.head.output, "loss": job.head.loss})
+    for finding in advise_on_divergence(config, job.network.layout.blocks, magnitudes):
+        error.add_note(printable(f"  {finding.saw}; try {finding.patches[0].options}"))
+    return magnitudes
 
 
 def _save(

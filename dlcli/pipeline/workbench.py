@@ -16,9 +16,11 @@ import numpy as np
 
 from dlcli.config import Config, Engine
 from dlcli.encoding import EncodedRows
+from dlcli.errors import DivergenceError
 from dlcli.metrics import Metrics
 from dlcli.network import Head, build_network, check_values, choose_engine, resolve_head
 from dlcli.pipeline.events import Events
+from dlcli.pipeline.fitting import add_advice
 from dlcli.pipeline.loading import quiet_tensorflow, without_collection, without_retracing_warnings
 from dlcli.pipeline.memory import available_memory
 from dlcli.pipeline.pool import Pool
@@ -190,8 +192,12 @@ class Workbench:
         job = Job(
             config, network, head, encoding.target, rows["train"], rows.get("validation"), None
         )
-        with without_retracing_warnings():
-            trained = train_job(job, engine, progress, keeper, programs)
+        try:
+            with without_retracing_warnings():
+                trained = train_job(job, engine, progress, keeper, programs)
+        except DivergenceError as error:
+            add_advice(error, job)
+            raise
         resolved = config.model_copy(
             update={"output": head.output, "loss": head.loss, "metrics": head.metrics}
         )

@@ -1,6 +1,7 @@
 """Encoded rows to trained weights: the engines, and what they share."""
 
 from dlcli.training.device import Device, prepare_device
+from dlcli.training.divergence import measure_magnitudes
 from dlcli.training.engines import train_job
 from dlcli.training.gradients import gradient_norms
 from dlcli.training.job import Job, TrainingResult
@@ -19,6 +20,7 @@ __all__ = [
     "gradient_norms",
     "keras_loss",
     "labels_for",
+    "measure_magnitudes",
     "prepare_device",
     "train_job",
 ]

@@ -19,6 +19,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from dlcli.keras_model import weights_of
+from dlcli.training.divergence import check_finite
 from dlcli.training.fed import FedProgram, train_chunks
 from dlcli.training.held import HeldProgram
 from dlcli.training.job import Job, TrainingResult
@@ -27,7 +28,7 @@ from dlcli.training.order import epoch_order
 from dlcli.training.program import Program, State
 from dlcli.training.programs import Programs, can_share
 from dlcli.training.snapshots import NOBODY, Checkpointer, History, Snapshot, kinds_of
-from dlcli.training.watching import Progress, check_finite, shortest
+from dlcli.training.watching import Progress, shortest
 
 SECONDS_A_DISPATCH = 0.1
 """What a dispatch should take: short enough for progress and Ctrl-C, long against its own cost."""
@@ -60,7 +61,7 @@ def run(
     state = begin
     for state, rows in dispatches(begin):
         _record(job, rows, history, progress)
-        check_finite(float(state.total), int(state.epoch) + 1, job)
+        check_finite(float(state.total), int(state.epoch) + 1)
         if keeper.is_due:
             _keep(program, state, history, keeper)
     _keep(program, state, history, keeper)
@@ -189,7 +190,7 @@ def _record(job: Job, rows: NDArray[Any], history: History, progress: Progress) 
     names = (*job.columns, "learning_rate")
     for row in rows.tolist():
         values = dict(zip(names, map(shortest, row), strict=True))
-        check_finite(values.get("val_loss", 0.0), len(history.get("loss", ())) + 1, job)
+        check_finite(values.get("val_loss", 0.0), len(history.get("loss", ())) + 1)
         for name, value in values.items():
             history.setdefault(name, []).append(value)
         progress(len(history["loss"]), values)

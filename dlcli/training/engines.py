@@ -12,10 +12,11 @@ import tensorflow as tf
 from dlcli.config import CompiledEngine, Engine, printable
 from dlcli.errors import OutOfMemoryError
 from dlcli.training import compiled_engine, keras_engine
+from dlcli.training.divergence import check_weights
 from dlcli.training.job import Job, TrainingResult
 from dlcli.training.programs import Programs
 from dlcli.training.snapshots import NOBODY, Checkpointer
-from dlcli.training.watching import Progress, check_weights
+from dlcli.training.watching import Progress
 
 _OUT_OF_MEMORY = ("out of memory", "out_of_memory", "resource_exhausted", "bad_alloc")
 """How it is told by what has no kind of error for it, as XLA and the libraries of GPUs."""
@@ -52,7 +53,7 @@ def train_job(
             trained = compiled_engine.run(job, jit_compile, progress, keeper, programs)
         else:
             trained = keras_engine.fit(job, progress, keeper)
-    check_weights(trained.weights, trained.epochs, job)
+    check_weights(trained.weights, trained.epochs)
     return trained
 
 

@@ -10,12 +10,13 @@ import numpy as np
 
 from dlcli.config import Config, EarlyStopping, ReduceOnPlateau
 from dlcli.keras_model import weights_of
+from dlcli.training.divergence import check_finite
 from dlcli.training.job import Job, TrainingResult
 from dlcli.training.keras_snapshots import Snapshots
 from dlcli.training.learner import Learner, build_learner
 from dlcli.training.order import epoch_order
 from dlcli.training.snapshots import NOBODY, Checkpointer
-from dlcli.training.watching import Progress, check_finite, direction, shortest
+from dlcli.training.watching import Progress, direction, shortest
 
 Batch = tuple[Any, ...]
 
@@ -129,14 +130,14 @@ class _Record(keras.callbacks.Callback):
         self.learner.moment.assign(np.array([self.epoch, batch], dtype=np.uint32))
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        check_finite(float((logs or {})["loss"]), self.epoch + 1, self.job)
+        check_finite(float((logs or {})["loss"]), self.epoch + 1)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         given = logs or {}
         values = {name: float(given[name]) for name in self.job.columns if name in given}
         values["learning_rate"] = self._rate(given)
         values = {name: shortest(value) for name, value in values.items()}
-        check_finite(values.get("val_loss", 0.0), epoch + 1, self.job)
+        check_finite(values.get("val_loss", 0.0), epoch + 1)
         for name, value in values.items():
             self.history.setdefault(name, []).append(value)
         self.progress(epoch + 1, values)

@@ -52,7 +52,7 @@ def test_a_finding_says_what_was_seen_what_it_means_and_what_to_try(dlcli):
         "1. learning rate too low",
         "   saw     training loss fell from 1 to 0.81, in the last third of the epochs still 100 % "
         "as fast as in the first; optimizer.learning_rate is 0.001",
-        "   means   steps are so short that training has gone only part of its way",
+        "   means   steps are so short that training has covered only part of its way",
     ]
     assert f"   try     {COMMAND}" in lines
     assert "2. small validation" in lines
@@ -115,7 +115,7 @@ def tried(monkeypatch):
                     raise outcome
                 yield Trial(rule, patch, **outcome)
 
-        monkeypatch.setattr("dlcli.pipeline.trying.try_patches", try_patches)
+        monkeypatch.setattr("dlcli.pipeline.try_patches", try_patches)
 
     return set_up
 

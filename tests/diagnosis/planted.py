@@ -171,9 +171,10 @@ PLANTED = (
     Planted("no_better_than_constant", unrelated(400), DATA + WIDE + GOOD, first=2),
     Planted("no_better_than_linear", straight(240, 20, 0.5), HALF + WIDE + GOOD, first=2),
     Planted(
-        "divergence",
+        "learning_rate_too_high",
         straight(400, 2, 0.1),
         DATA + "hidden: []\n" + optimizer("sgd", 3.0, 200) + "batch_size: 300\n",
+        what=" and training diverges",
     ),
 )
 

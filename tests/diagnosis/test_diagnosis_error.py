@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from dlcli.diagnosis.error import Error, baseline_error, error_of, is_more
+from dlcli.diagnosis.model_error import Error, error_of
 
 
 def test_of_numbers_it_is_the_unexplained_share(case):
@@ -32,7 +32,7 @@ def test_of_labels_it_is_the_wrong_share_against_the_constant_model(case):
         baselines={"constant": {"train": {"accuracy": 0.8}}},
     )
     assert error_of(found, "train").share == pytest.approx(0.5)
-    assert baseline_error(found, "constant", "train").share == pytest.approx(1.0)
+    assert error_of(found, "train", "constant").share == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize(
@@ -59,5 +59,5 @@ def test_nothing_is_known_without_a_count_of_rows(case):
 
 def test_more_by_two_standard_errors_of_the_difference_is_more():
     # √(0.03² + 0.04²) = 0.05
-    assert is_more(Error(0.41, 0.03, ""), Error(0.3, 0.04, ""))
-    assert not is_more(Error(0.39, 0.03, ""), Error(0.3, 0.04, ""))
+    assert Error(0.41, 0.03, "").is_more_than(Error(0.3, 0.04, ""))
+    assert not Error(0.39, 0.03, "").is_more_than(Error(0.3, 0.04, ""))

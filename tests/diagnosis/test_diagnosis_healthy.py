@@ -88,7 +88,7 @@ def test_rare_classes_that_are_missed_are_judged_together(case):
     confusion = some_rare((880, 20), [6] * 4 + [4], rows=20)
     assert imbalances(case, confusion) == [
         "5 rare classes with 10 % of the rows together are found in 28 % of them, the worst in "
-        "20 %, the most frequent one in 97.8 %; always answering with the latter would give an "
+        "20 %, the most frequent one in 97.8 %; always predicting the latter would give an "
         "accuracy of 0.9"
     ]
 
@@ -188,7 +188,7 @@ def test_few_rows_are_told_with_the_rarest_class_and_what_accuracy_might_be(case
     rows = {"train": 100, "validation": 30}
     (finding,) = examine(case(config=CLASSES, metrics=metrics, rows=rows))
     assert finding.saw == (
-        "there are 30 validation rows, 4 of the rarest class: accuracy 0.933, and with other rows "
+        "there are 30 validation rows, 4 of the rarest class: accuracy 0.933, and on other rows "
         "accuracy might be 0.772 to 0.993"
     )
 
@@ -197,15 +197,15 @@ def test_few_rows_are_told_with_what_r2_might_be(case):
     # 2 · 0.5 · √(2/30) = 0.258
     (finding,) = examine(case(metrics=HALF, rows={"train": 100, "validation": 30}))
     assert finding.saw == (
-        "there are 30 validation rows: r2 0.5, and with other rows r2 might be 0.242 to 0.758"
+        "there are 30 validation rows: r2 0.5, and on other rows r2 might be 0.242 to 0.758"
     )
 
 
 @pytest.mark.parametrize(
     ("test", "words"),
     [
-        ({}, "no rows validate: all 800 train"),
-        ({"test": 50}, "no rows validate: all 800 that are no test rows train"),
+        ({}, "there are no validation rows: all 800 are trained on"),
+        ({"test": 50}, "there are no validation rows: all 800 but test rows are trained on"),
     ],
 )
 def test_that_no_rows_validate_is_said_plainly(case, test, words):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dlcli.diagnosis import examine
-from dlcli.diagnosis.peaks import Peak
+from dlcli.diagnosis import Peak, examine
 from dlcli.encoding import Block
 from dlcli.explanation import ColumnStatistics, Explanation
 from tests.diagnosis.cases import CLASSES, classified, dense, layers, r2
@@ -114,7 +113,7 @@ def test_a_layer_of_dead_units_is_named_with_its_place(case, dead, speaks):
     found = list(examine(case(metrics=HALF, explanation=layers(dense("hidden_1", dead=dead)))))
     assert [each.rule for each in found] == (["dead_units"] if speaks else [])
     if speaks:
-        assert found[0].saw == "units that give 0 for every row: 50 % in hidden[0]"
+        assert found[0].saw == "units that output 0 for every row: 50 % in hidden[0]"
         assert found[0].patches[0].overrides == ("hidden[0].activation=leaky_relu",)
 
 

@@ -24,17 +24,13 @@ def told_before(train, engine):
     return run
 
 
-def test_it_names_the_epoch_and_the_way_out(told_before, make_job):
+def test_it_names_the_epoch(told_before, make_job):
     # One step an epoch multiplies the weights by some 1e6 and the loss by its square, from 1 on:
     # float32 ends at 3e38.
     error, told = told_before(make_job({**WILD, "epochs": 50, "batch_size": 13}))
     assert str(error) == f"training diverged: the loss became inf in epoch {len(told) + 1}"
     assert 3 <= len(told) <= 6
     assert told == list(range(1, len(told) + 1))
-    assert error.__notes__ == [
-        "  optimizer.learning_rate 1e+06 is 1e+08 times the usual 0.01 of sgd; "
-        "try --set optimizer.learning_rate=0.01"
-    ]
 
 
 def test_it_ends_amid_an_epoch(told_before, make_job):
@@ -62,7 +58,6 @@ def test_weights_that_are_no_numbers_end_it_after_the_last_step(make_job, engine
     job.train.target[:] *= 100
     choice = KerasEngine() if engine == "keras" else CompiledEngine(jit_compile=engine == "xla")
     with pytest.raises(
-        DivergenceError, match="the last step left no numbers in 'output/"
-    ) as caught:
+        DivergenceError, match="'output/.*' is no longer finite after the last step"
+    ):
         train_job(job, choice, lambda *_: None)
-    assert caught.value.__notes__[0].endswith("try --set optimizer.learning_rate=0.01")

@@ -1,4 +1,4 @@
-"""A loss over the epochs: how it falls, and how much of its movement is noise."""
+"""A loss over the epochs: its trend, and the noise around it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from statistics import fmean, median
 from dlcli.config import CosineSimilarity, Loss, Poisson
 
 _NORMAL = 1.4826
-"""What makes a median deviation the standard deviation of a normal distribution."""
+"""Ratio of standard deviation to median absolute deviation of a normal distribution."""
 _LARGEST = 3.5e38
-"""The end of float32."""
+"""Beyond the range of float32."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Curve:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Curve:
-        """A curve, up to the first value that float32 doesn't have, as losses do."""
+        """Make a curve of the values before the first one that float32 can't hold."""
         return cls(tuple(takewhile(lambda value: abs(value) <= _LARGEST, values)))
 
     def __len__(self) -> int:
@@ -32,11 +32,11 @@ class Curve:
 
     @property
     def fall(self) -> float:
-        """From the first epoch to the last."""
+        """The decrease from the first epoch to the last."""
         return self.values[0] - self.values[-1]
 
     def part(self, start: float, stop: float) -> Curve:
-        """The epochs from one share of them to another: the last fifth from 0.8 to 1."""
+        """Return the epochs between two shares of them: the last fifth is from 0.8 to 1."""
         first = min(math.floor(start * len(self)), len(self) - 1)
         last = max(math.ceil(stop * len(self)), first + 1)
         return Curve(self.values[first:last])
@@ -52,12 +52,12 @@ class Curve:
         return fmean(self.values)
 
     @property
-    def wobble(self) -> float:
+    def noise(self) -> float:
         """The standard deviation of an epoch's noise.
 
-        It comes from second differences, which leave out a level and any steady fall, of white
-        noise have √6 times its deviation, and are largest where a loss leaps to and fro; and from
-        their median, which single leaps don't move. (Gasser, Sroka & Jennen-Steinmetz 1986)
+        It is estimated by second differences: they cancel a level and a steady trend, have √6 times
+        the standard deviation of white noise, and are largest for a loss that oscillates. Their
+        median is robust against single jumps. (Gasser, Sroka & Jennen-Steinmetz 1986)
         """
         if len(self) < 3:
             return 0.0
@@ -67,7 +67,7 @@ class Curve:
 
     @property
     def slope(self) -> float:
-        """The fall an epoch, by the least squares of a straight line."""
+        """The decrease per epoch of the least-squares line."""
         middle, mean = (len(self) - 1) / 2, self.mean
         spread = sum((at - middle) ** 2 for at in range(len(self)))
         joint = sum((at - middle) * (value - mean) for at, value in enumerate(self.values))
@@ -75,32 +75,31 @@ class Curve:
 
     @property
     def slope_error(self) -> float:
-        """The standard error of the slope that the noise alone gives it: σ·√(12/(n³ − n))."""
+        """The standard error of the slope due to noise: σ·√(12/(n³ − n))."""
         count = len(self)
-        return self.wobble * math.sqrt(12 / (count**3 - count)) if count > 1 else 0.0
+        return self.noise * math.sqrt(12 / (count**3 - count)) if count > 1 else 0.0
 
 
-def is_from_zero(loss: Loss | None) -> bool:
-    """Whether the least that a loss can be is 0, so that shares of its level mean something.
+def has_minimum_zero(loss: Loss | None) -> bool:
+    """Whether the loss can't fall below 0, so that shares of its level are meaningful.
 
-    That of Poisson is the mean of y − y·log y, which may be anything, and that of the cosine −1;
-    on the way there they may pass through 0.
+    Poisson's minimum, the mean of y − y·log y, may have any value, and the cosine similarity's is
+    −1; both may cross 0 on the way.
     """
     return not isinstance(loss, Poisson | CosineSimilarity)
 
 
-def scale(curve: Curve, level: float, loss: Loss | None) -> float:
-    """What changes of a loss are large or small by.
+def scale_of(curve: Curve, level: float, loss: Loss | None) -> float:
+    """Return the size against which changes of a loss are compared.
 
     Args:
         curve: the whole curve.
         level: the loss where the change is.
-        loss: what the curve shows.
+        loss: the loss function.
 
     Returns:
-        The level; where it means nothing, the whole fall to the lowest value if that is more, so
-        that what counts as large is large beside both.
+        The level; for a loss that may cross 0 the decrease to its lowest value if that is larger.
     """
-    if is_from_zero(loss) or not curve.values:
+    if has_minimum_zero(loss) or not curve.values:
         return level
     return max(abs(level), curve.values[0] - min(curve.values))

@@ -1,0 +1,266 @@
+"""Rules of the data: scaling of inputs and target, rare classes, number of validation rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+from dlcli.config import LARGE, Setting, Unscaled, printable, target_scaling_settings
+from dlcli.diagnosis.case import Case, Peak
+from dlcli.diagnosis.finding import Finding, Patch, number, percent
+from dlcli.diagnosis.model_error import (
+    SURE,
+    class_shares,
+    confusion_of,
+    error_of,
+    proportion_error,
+)
+from dlcli.encoding import remedy
+from dlcli.errors import plural
+
+_MOST_SETTINGS = 20
+"""Most columns whose own scaling one patch changes."""
+RARE = 0.4
+"""Share of the rows below which a class is rare, relative to equal shares: 20 % of two classes, 4 %
+of ten."""
+MISSED = 0.5
+"""Recall below which most rows of a class are missed."""
+_FEWEST_OF_CLASS = 5
+"""Rows of a class below which its recall means nothing."""
+FEWEST = 20
+"""Rows below which not even the uncertainty can be estimated."""
+UNSURE = 0.125
+"""Standard error of the error (see `Error`) from which on validation rows tell little: two of them
+are a quarter of the way from a constant to a perfect prediction. For a network that has learned
+less than half it is that of one that has learned half."""
+_USUAL_SHARE, _MOST_SHARE = 0.15, 0.3
+_SCALING = (
+    "LeCun, Bottou, Orr & Müller, Efficient BackProp (1998), section 4.3; "
+    "Goodfellow, Bengio & Courville, Deep Learning (2016), section 8.2.1"
+)
+_VALIDATION = (
+    "Goodfellow, Bengio & Courville, Deep Learning (2016), sections 5.3 and 5.4.4; "
+    "Bengio, Practical Recommendations for Gradient-Based Training (2012), section 3.2"
+)
+
+
+def unscaled_inputs(case: Case) -> Finding | None:
+    """Find columns whose inputs are far from 1, due to their scaling or the lack of one."""
+    return far_inputs(case, case.peaks, "inputs reach")
+
+
+def far_inputs(case: Case, peaks: Sequence[Peak], words: str) -> Finding | None:
+    """Find columns among some peaks whose inputs are far from 1.
+
+    Args:
+        case: the run.
+        peaks: the sizes of inputs.
+        words: beginning of the evidence, before the size.
+    """
+    advised = [
+        (peak, advice) for peak in peaks if (advice := remedy(peak.block, case.config.input))
+    ]
+    far = [(peak, advice) for peak, advice in advised if peak.size > advice.far]
+    if not far:
+        return None
+    worst, advice = max(far, key=lambda each: each[0].size / each[1].far)
+    others = f", and {plural(len(far) - 1, 'column')} more" if len(far) > 1 else ""
+    settings = tuple(dict.fromkeys(advice.setting for _, advice in far))[:_MOST_SETTINGS]
+    return Finding(
+        rule="unscaled_inputs",
+        saw=f"{words} {number(worst.size)}: the column '{printable(worst.block.name)}' has "
+        f"{advice.has}{others}",
+        means="a step grows with the inputs: large inputs make training unstable and small ones "
+        "make it slow, so that no learning rate suits both",
+        patches=(Patch("scaled", "brings inputs near 1", settings),),
+        source=_SCALING,
+    )
+
+
+def unscaled_target(case: Case) -> Finding | None:
+    """Find a numeric target far from 1 that is trained on without scaling."""
+    targets = {name: size for name, size in _target_sizes(case) if size > LARGE}
+    settings = scaling_of_target(case)
+    if not targets or not settings:
+        return None
+    name = max(targets, key=lambda name: targets[name])
+    return Finding(
+        rule="unscaled_target",
+        saw=f"the target '{printable(name)}' reaches {number(targets[name])} with "
+        "output.scaling none",
+        means="the first predictions are near 0 and far from the target, and the weights must grow "
+        "large before they come near; errors of that size also make steps of that size",
+        patches=(Patch("target-scaled", "trains on the standardized target", settings),),
+        source=_SCALING,
+    )
+
+
+def scaling_of_target(case: Case) -> tuple[Setting, ...]:
+    """Return the settings that standardize a target; empty if it is scaled or can't be."""
+    loss, output = case.config.loss, case.config.output
+    if loss is None or not isinstance(output.scaling, Unscaled):
+        return ()
+    return target_scaling_settings(loss, output)
+
+
+def _target_sizes(case: Case) -> Iterator[tuple[str, float]]:
+    """Yield the largest absolute value of each numeric target column."""
+    if case.magnitudes is not None:
+        yield from case.magnitudes.target.items()
+    elif case.explanation is not None and case.config.data.target.type == "numeric":
+        for column in case.explanation.columns:
+            ends = column.minimum, column.maximum
+            if column.role == "target" and ends[0] is not None and ends[1] is not None:
+                yield column.name, max(abs(ends[0]), abs(ends[1]))
+
+
+@dataclass(frozen=True)
+class _Class:
+    share: float
+    """Share of the rows."""
+    rows: float
+    recall: float
+
+    @property
+    def deviation(self) -> float:
+        """The standard error of the recall."""
+        return proportion_error(self.rows, self.rows * self.recall)
+
+    def is_missed(self, usual: _Class, sure: float, doubt: float = 0.0) -> bool:
+        """Whether recall is low, and lower than the usual class's by so many standard errors."""
+        gap = sure * math.hypot(self.deviation, usual.deviation)
+        is_low = self.recall + doubt * self.deviation < MISSED
+        return self.rows >= _FEWEST_OF_CLASS and is_low and usual.recall - self.recall > gap
+
+
+def imbalance(case: Case) -> Finding | None:
+    """Find rare classes that are mostly missed, without class weights."""
+    classes = _classes(case)
+    if not classes or case.config.class_weight is not None:
+        return None
+    usual = max(classes, key=lambda each: each.share)
+    missed = _missed([each for each in classes if each.share < RARE / len(classes)], usual)
+    if not missed:
+        return None
+    total = _combined(missed)
+    if len(missed) == 1:
+        words = f"a class with {percent(total.share)} of the rows is found in "
+        words += f"{percent(total.recall)} of them"
+    else:
+        words = f"{len(missed)} rare classes with {percent(total.share)} of the rows together are "
+        words += f"found in {percent(total.recall)} of them, the worst in "
+        words += percent(min(each.recall for each in missed))
+    return Finding(
+        rule="imbalance",
+        saw=f"{words}, the most frequent one in {percent(usual.recall)}; always predicting the "
+        f"latter would give an accuracy of {number(usual.share)}",
+        means="a rare class counts little in the loss, so that missing it costs little; accuracy "
+        "hides that, see recall and balanced_accuracy. Weights that make classes count alike find "
+        "more of it, at the cost of rows of other classes",
+        patches=(
+            Patch(
+                "balanced",
+                "gives each class the same total weight",
+                (("class_weight", "balanced"),),
+                metric="balanced_accuracy",
+            ),
+        ),
+        source="He & Garcia, Learning from Imbalanced Data (2009); "
+        "Goodfellow, Bengio & Courville, Deep Learning (2016), section 11.1",
+    )
+
+
+def _missed(rare: Sequence[_Class], usual: _Class) -> Sequence[_Class]:
+    """Return the classes that are missed: all combined, or single ones significantly.
+
+    The worst of many classes has a low recall at random. So all are tested combined, and single
+    ones with Bonferroni's correction.
+    """
+    if not rare or _combined(rare).is_missed(usual, SURE):
+        return rare
+    sure = -NormalDist().inv_cdf(NormalDist().cdf(-SURE) / len(rare))
+    return [each for each in rare if each.is_missed(usual, sure, doubt=sure)]
+
+
+def _combined(classes: Sequence[_Class]) -> _Class:
+    share = sum(each.share for each in classes)
+    found = sum(each.share * each.recall for each in classes)
+    recall = found / share if share > 0 else 0.0
+    return _Class(share, sum(each.rows for each in classes), recall)
+
+
+def _classes(case: Case) -> list[_Class]:
+    """Return the classes of validation rows, or else of training rows."""
+    split = "validation" if "validation" in case.metrics else "train"
+    confusion = confusion_of(case.metrics.get(split, {}))
+    total, rows = sum(map(sum, confusion)), case.rows.get(split, 0)
+    return [
+        _Class(sum(line) / total, rows * sum(line) / total, line[at] / sum(line))
+        for at, line in enumerate(confusion)
+        if sum(line) > 0
+    ]
+
+
+def small_validation(case: Case) -> Finding | None:
+    """Find so few validation rows that their error is uncertain by a quarter of the scale."""
+    rows, error = case.rows.get("validation", 0), error_of(case, "validation")
+    doubt = error.deviation if error else 0.0
+    if error and error.share > 0.5:
+        doubt *= 0.5 / error.share
+    if not rows or (rows >= FEWEST and doubt <= UNSURE):
+        return None
+    shares = [share for share in class_shares(case.metrics.get("validation", {})) if share > 0]
+    rarest = f", {max(1, round(rows * min(shares)))} of the rarest class" if shares else ""
+    share = case.config.data.validation
+    patches: tuple[Patch, ...] = ()
+    if isinstance(share, float) and share < _MOST_SHARE:
+        larger = 0.2 if share < 0.2 else _MOST_SHARE
+        why = "holds out more rows, which are then not trained on"
+        patches = (Patch("validation", why, (("data.validation", f"{larger:g}"),)),)
+    return Finding(
+        rule="small_validation",
+        saw=f"there are {plural(rows, 'validation row')}{rarest}{_likely_range(case, rows)}",
+        means="so few rows can't tell a good network from a lucky one; early stopping and every "
+        "choice based on them is largely random. Hold out more rows, or train with several seeds "
+        "and compare the means",
+        patches=patches,
+        source=_VALIDATION,
+    )
+
+
+def _likely_range(case: Case, rows: int) -> str:
+    """Return the metric and its range on other rows: two standard errors to both sides."""
+    metrics, error = case.metrics.get("validation", {}), error_of(case, "validation")
+    if error is None:
+        return ""
+    name = error.words.split()[0]
+    value = float(str(metrics[name]))
+    if name == "r2":
+        doubt = SURE * (1 - value) * math.sqrt(2 / rows)
+        low, high = value - doubt, min(1.0, value + doubt)
+    else:
+        center = (rows * value + SURE) / (rows + 2 * SURE)
+        doubt = SURE * proportion_error(rows, rows * value)
+        low, high = max(0.0, center - doubt), min(1.0, center + doubt)
+    return f": {error.words}, and on other rows {name} might be {number(low)} to {number(high)}"
+
+
+def no_validation(case: Case) -> Finding | None:
+    """Find a run without validation rows that has enough rows to hold some out."""
+    config, rows = case.config, case.rows.get("train", 0)
+    if case.diverged or config.data.validation is not None or _USUAL_SHARE * rows < FEWEST:
+        return None
+    has_test = case.rows.get("test", 0) > 0
+    why = "holds out rows that are not trained on and show how training goes"
+    test = "; test rows are for the end: they are biased once a choice is based on them"
+    return Finding(
+        rule="no_validation",
+        saw=f"there are no validation rows: all {rows:,} {'but test rows ' if has_test else ''}"
+        "are trained on",
+        means="nothing shows when the network begins to memorize rows, or which of two configs is "
+        f"better{test if has_test else ''}",
+        patches=(Patch("validation", why, (("data.validation", f"{_USUAL_SHARE:g}"),)),),
+        source=_VALIDATION,
+    )

@@ -1,0 +1,137 @@
+"""The error of a model relative to a constant prediction, with its standard error."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from dlcli.diagnosis.case import Case
+from dlcli.diagnosis.finding import number
+from dlcli.metrics import HIGHER_IS_BETTER, finite_number
+
+SURE = 2.0
+"""Standard errors that make a difference significant at about 95 %."""
+WELL = 0.1
+"""Error below which training rows count as learned, so that anything odd did no harm."""
+NOTHING = 0.9
+"""Error from which on hardly anything was learned."""
+_LARGEST = 1e300
+"""Sums of larger values may overflow."""
+_OTHERS = ("auc", "average_precision", "balanced_accuracy", "log_loss", "mae", "poisson_deviance")
+"""Metrics that may show learning that accuracy and r2 hide: with a rare class the most probable
+class may be the same for all rows, class weights worsen accuracy and log loss on purpose, and a few
+outliers dominate r2."""
+
+
+@dataclass(frozen=True)
+class Error:
+    """The error of a model on a split: 0 is perfect, 1 is no better than a constant prediction.
+
+    For numbers it is the unexplained share of the variance, 1 − r2. For classes it is the error
+    rate divided by that of always predicting the most frequent class.
+    """
+
+    share: float
+    deviation: float
+    """Its standard error: √(2/n) of it for numbers, as for normal errors; √(p(1 − p)/n) for an
+    error rate p over n rows, after adding two rows of either kind (Agresti & Coull 1998)."""
+    words: str
+    """The metric and its value: `accuracy 0.97`."""
+
+    def is_more_than(self, other: Error) -> bool:
+        """Whether this error is significantly larger than one on other rows."""
+        doubt = SURE * math.hypot(self.deviation, other.deviation)
+        return self.share - other.share > doubt
+
+
+def error_of(case: Case, split: str, model: str | None = None) -> Error | None:
+    """Return the error of the network, or of a baseline, on a split; `None` if unknown."""
+    metrics = (case.metrics if model is None else case.baselines.get(model, {})).get(split, {})
+    rows = case.rows.get(split, 0)
+    if rows < 1:
+        return None
+    if (r2 := _finite(metrics.get("r2"))) is not None:
+        return Error(1 - r2, (1 - r2) * math.sqrt(2 / rows), f"r2 {number(r2)}")
+    constant = case.baselines.get("constant", {}).get(split, {})  # the only one that labels have
+    accuracy = _finite(metrics.get("accuracy"))
+    most = max(class_shares(metrics), default=_finite(constant.get("accuracy")))
+    if accuracy is None or most is None or most >= 1:
+        return None
+    deviation = proportion_error(rows, rows * (1 - accuracy))
+    words = f"accuracy {number(accuracy)}"
+    return Error((1 - accuracy) / (1 - most), deviation / (1 - most), words)
+
+
+def proportion_error(rows: float, hits: float) -> float:
+    """Return the standard error of a proportion, with two rows added of either kind."""
+    share = (hits + SURE) / (rows + 2 * SURE)
+    return math.sqrt(max(0.0, share * (1 - share)) / (rows + 2 * SURE))
+
+
+def learned_nothing(case: Case) -> bool:
+    """Whether training rows are predicted hardly better than by a constant, by any metric."""
+    error = error_of(case, "train")
+    if error is None or error.share < NOTHING:
+        return False
+    return not beats_constant(case, "train", 1 - NOTHING)
+
+
+def learned_well(case: Case) -> bool:
+    """Whether training rows are predicted well."""
+    error = error_of(case, "train")
+    return error is not None and error.share < WELL
+
+
+def beats_constant(case: Case, split: str, part: float) -> bool:
+    """Whether a metric other than accuracy and r2 is better than that of the constant model.
+
+    Args:
+        case: a run.
+        split: the rows.
+        part: minimum improvement, as a share of the way from the constant model to a perfect one.
+    """
+    metrics, constant = case.metrics.get(split, {}), _constant_metrics(case, split)
+    for name in _OTHERS:
+        value, other = _finite(metrics.get(name)), _finite(constant.get(name))
+        if value is None or other is None:
+            continue
+        if HIGHER_IS_BETTER[name]:
+            value, other = 1 - value, 1 - other
+        if other > 0 and value / other < 1 - part:
+            return True
+    return False
+
+
+def _constant_metrics(case: Case, split: str) -> Mapping[str, object]:
+    """Return the constant model's metrics; without baselines, those that the classes imply."""
+    stored = case.baselines.get("constant", {}).get(split)
+    shares = [share for share in class_shares(case.metrics.get(split, {})) if share > 0]
+    if stored is not None or not shares:
+        return stored or {}
+    entropy = -sum(share * math.log(share) for share in shares)
+    return {"auc": 0.5, "balanced_accuracy": 1 / len(shares), "log_loss": entropy}
+
+
+def class_shares(metrics: Mapping[str, object]) -> list[float]:
+    """Return each class's share of the rows; empty without classes."""
+    counts = [sum(row) for row in confusion_of(metrics)]
+    total = sum(counts)
+    return [count / total for count in counts] if total > 0 else []
+
+
+def confusion_of(metrics: Mapping[str, object]) -> list[list[float]]:
+    """Return rows by true and predicted class; empty if there is no well-formed square matrix."""
+    stored = metrics.get("confusion")
+    lines = stored if isinstance(stored, Sequence) else ()
+    matrix = [
+        [value for cell in line if (value := _finite(cell)) is not None and value >= 0]
+        for line in lines
+        if isinstance(line, Sequence)
+    ]
+    return matrix if all(len(line) == len(lines) for line in matrix) else []
+
+
+def _finite(value: object) -> float | None:
+    known = finite_number(value)
+    return None if known is None or abs(known) > _LARGEST else known

@@ -1,0 +1,96 @@
+"""Checks for a loss or weights that became NaN or infinite, and the numbers that led there."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlcli.diagnosis import Magnitudes
+from dlcli.encoding import EncodedRows, Inputs
+from dlcli.errors import DivergenceError
+from dlcli.tasks import NumberTarget
+from dlcli.training.job import Job, Weights
+
+NUMBERS_AT_ONCE = 2**24
+"""Inputs that are read at a time, and of rows on disk in all."""
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+def check_finite(loss: float, epoch: int) -> None:
+    """Stop a run whose loss became NaN or infinite.
+
+    Args:
+        loss: the training loss so far in this epoch, or the validation loss at its end.
+        epoch: counted from 1.
+
+    Raises:
+        DivergenceError: if it did.
+    """
+    if not math.isfinite(loss):
+        raise DivergenceError(f"training diverged: the loss became {loss} in epoch {epoch}", epoch)
+
+
+def check_weights(weights: Weights, epoch: int) -> None:
+    """Stop a run whose last step led to non-finite weights, which no loss has shown.
+
+    Args:
+        weights: the final weights.
+        epoch: the last one, from 1.
+
+    Raises:
+        DivergenceError: if any of them is NaN or infinite.
+    """
+    for name, array in weights.items():
+        if not np.isfinite(array).all():
+            message = f"training diverged: '{name}' is no longer finite after the last step"
+            raise DivergenceError(message, epoch)
+
+
+def measure_magnitudes(job: Job, epoch: int) -> Magnitudes:
+    """Measure the numbers that a diverged training worked with, for `dlcli.diagnosis`.
+
+    Args:
+        job: the job that diverged.
+        epoch: the epoch in which it did, from 1.
+    """
+    target, sizes = {}, None
+    if isinstance(job.target, NumberTarget):
+        absolute = np.abs(job.train.target)
+        target = dict(zip(job.target.columns, map(_size, absolute.max(axis=0)), strict=True))
+        sizes = _size(absolute.min()), _size(absolute.mean())
+    return Magnitudes(
+        epoch=epoch,
+        inputs=_input_sizes(job, job.train),
+        validation_inputs={} if job.validation is None else _input_sizes(job, job.validation),
+        target=target,
+        target_range=sizes,
+        row_weight=1.0 if job.loss_weights is None else _size(job.loss_weights.mean()),
+    )
+
+
+def _input_sizes(job: Job, rows: EncodedRows) -> dict[str, float]:
+    """Return the largest absolute input of each column."""
+    sizes, start = _largest(rows.inputs), 0
+    by_column = {}
+    for block in job.network.layout.blocks:
+        stop = start + len(block.columns)
+        by_column[block.name] = _size(sizes[start:stop].max())
+        start = stop
+    return by_column
+
+
+def _largest(inputs: Inputs) -> NDArray[np.float32]:
+    """Return the largest absolute value of each input, (inputs,); on disk, of the first rows."""
+    size = max(1, NUMBERS_AT_ONCE // inputs.width)
+    stop = min(size, len(inputs)) if inputs.matrix is None else len(inputs)
+    largest = np.zeros(inputs.width, np.float32)
+    for start in range(0, stop, size):
+        largest = np.maximum(largest, np.abs(inputs.part(start, start + size)).max(axis=0))
+    return largest
+
+
+def _size(value: float | np.floating) -> float:
+    """Limit a size to what JSON can hold."""
+    return min(float(value), _LARGEST)

@@ -1,0 +1,62 @@
+"""The causes of a divergence are reported by `train` and by `diagnose` in the same words."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from dlcli.config import load_config
+from dlcli.diagnosis import Magnitudes, diagnose
+from dlcli.errors import DivergenceError
+from dlcli.pipeline import train
+from dlcli.runs import open_run
+
+CONFIG = """\
+data: {train: rows.csv, target: y, validation: 0.25, weight: w}
+input: {features: {x: {type: numeric, scaling: none}}}
+hidden: []
+optimizer: {name: sgd, learning_rate: 0.05}
+epochs: 40
+"""
+
+
+@pytest.fixture
+def diverged(tmp_path):
+    """Train until divergence: the notes of the error, and the run folder."""
+    rows = [f"{at},{2 * at},20" for at in range(60)]
+    (tmp_path / "rows.csv").write_text("\n".join(["x,y,w", *rows]) + "\n")
+    path = tmp_path / "case.yaml"
+    path.write_text(CONFIG)
+    with pytest.raises(DivergenceError) as caught:
+        train(load_config(path), tmp_path / "run")
+    return caught.value.__notes__[:-1], open_run(tmp_path / "run")
+
+
+def test_diagnose_gives_the_advice_that_training_ended_with(diverged):
+    notes, run = diverged
+    findings = diagnose(run)[: len(notes)]
+    assert [f"  {each.saw}; try {each.patches[0].options}" for each in findings] == notes
+    assert [each.rule for each in findings] == [
+        "unscaled_inputs",
+        "large_row_weights",
+        "learning_rate_too_high",
+    ]
+    assert findings[0].means.startswith("a step grows with the inputs")
+    assert "training diverged in epoch " in findings[1].means
+
+
+@pytest.mark.parametrize(
+    "stored", [{}, {"inputs": {"x": -1}}, {"epoch": 1, "row_weight": math.inf}]
+)
+def test_malformed_magnitudes_of_a_stranger_are_ignored(diverged, stored, monkeypatch):
+    _, run = diverged
+    monkeypatch.setattr(type(run), "read_events", lambda _: iter([{"event": "diverged", **stored}]))
+    rules = [each.rule for each in diagnose(run)]
+    assert rules[:2] == ["unscaled_inputs", "learning_rate_too_high"]
+    assert "large_row_weights" not in rules
+
+
+def test_magnitudes_survive_json():
+    found = Magnitudes(epoch=3, inputs={"x": 3.4e38}, target_range=(0.0, 2.0))
+    assert Magnitudes.model_validate_json(found.model_dump_json()) == found
