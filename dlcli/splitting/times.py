@@ -65,7 +65,8 @@ def time_ranks(table: Table, column: str) -> NDArray[np.int64]:
     guess = table.guess_times(column)
     if guess and guess.is_ambiguous:
         ways = listed([readings[0] for readings in guess.readings])
-        message = f"no value tells its day from its month ({ways}); write dates as 2024-03-31"
+        ambiguous = f"no value distinguishes its day from its month ({ways})"
+        message = f"{ambiguous}; write dates as 2024-03-31"
         raise DataError(message, file=table.file, column=column)
     times = table.parse_times(column, guess.readings[0] if guess else ("iso",))
     table.refuse(

@@ -1,12 +1,12 @@
-"""Columns read from files, with file, row and column in every error.
+"""Tables read from files, with file, row and column in every error.
 
 CSV, TSV, Parquet, Arrow IPC and JSON lines, in one file or several, become one `Table`. Fields of
-CSV and TSV stay text, so that zip codes keep their zeros, and a caller says per column how they are
-to be taken: as numbers, as booleans or as categories. Rows are counted from 1 after the header;
-blank lines are no rows.
+CSV and TSV stay text, so that zip codes keep their zeros, and the caller decides for each column
+whether to read numbers, booleans, times or categories. Rows are counted from 1 after the header;
+blank lines are not rows.
 """
 
-from dlcli.tables.arrays import (
+from dlcli.tables.arrow_arrays import (
     blanked,
     floats,
     from_utf8,
@@ -14,19 +14,25 @@ from dlcli.tables.arrays import (
     indices_of,
     integers,
     mask_to_numpy,
+    plain,
     strings,
     to_numpy,
     utf8,
 )
-from dlcli.tables.column import USUAL_MISSING_WORDS, Column, Kind, missing_setting, plain
-from dlcli.tables.notation import Notation
-from dlcli.tables.reading import read_header, read_table
-from dlcli.tables.sources import Source, expand, name_of
-from dlcli.tables.stored import storing
+from dlcli.tables.column import USUAL_MISSING_WORDS, Column, Kind, Notation, missing_setting
+from dlcli.tables.datetime_parsing import (
+    DAY,
+    SECOND,
+    Moments,
+    TimeGuess,
+    Times,
+    parse_times,
+    to_local,
+)
+from dlcli.tables.disk_table import storing
+from dlcli.tables.source_files import Source, expand, name_of
 from dlcli.tables.table import Table
-from dlcli.tables.time_guess import TimeGuess
-from dlcli.tables.times import Times, parse_times
-from dlcli.tables.zones import DAY, SECOND, Moments, to_local
+from dlcli.tables.table_files import read_header, read_table
 
 __all__ = [
     "Column",

@@ -1,4 +1,4 @@
-"""One column of a table, and the ways to take its values."""
+"""One column of a table: its values as numbers, booleans, categories or texts."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -14,35 +15,105 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dlcli.errors import DataError
-from dlcli.tables.arrays import floats, mask_to_numpy, strings, to_numpy
-from dlcli.tables.notation import Notation
+from dlcli.tables.arrow_arrays import (
+    floats,
+    is_number_type,
+    is_text_type,
+    mask_to_numpy,
+    strings,
+    to_numpy,
+)
 
 Kind = Literal["text", "number", "boolean", "other"]
 
-_NUMBER = Notation().pattern
-_WHOLE = r"^-?(?:0|[1-9][0-9]*)$"
-_ZERO_DECIMALS = r"^(?:-?(0)|(-?[1-9][0-9]*))\.0+$"
-_TRUE = ("true", "1", "1.0")  # pandas writes a 0/1 column with gaps as 0.0 and 1.0
-_FALSE = ("false", "0", "0.0")
 USUAL_MISSING_WORDS = frozenset(
     ("na", "n/a", "#n/a", "<na>", "nan", "null", "none", "nil", "missing", "?", "-", "--", ".")
 )
-"""What often stands for a missing value, in lower case; it counts as one only where declared."""
+"""Common spellings of a missing value, in lower case; each counts only where it is declared."""
+_WHOLE = r"^-?(?:0|[1-9][0-9]*)$"
+_ZERO_DECIMALS = r"^(?:-?(0)|(-?[1-9][0-9]*))\.0+$"
+_TRUE = ("true", "1", "1.0")  # pandas writes 0/1 columns with missing values as 0.0 and 1.0
+_FALSE = ("false", "0", "0.0")
 _SHOWN_CHARACTERS = 40
 _ROWS_AT_ONCE = 8192
-"""Long texts are copied several times over on the way; so many at a time take little memory."""
+"""Rows of long texts that are converted at once, as several copies are made on the way."""
+_EXPONENT = r"(?:[eE][+-]?[0-9]+)?"
+_LOOKALIKES = {" ": " \u00a0\u202f\u2009", "'": "'\u2019"}
+"""Variants of a thousands separator: non-breaking and thin spaces, the typographic apostrophe."""
+_SEPARATORS = ("", ",", ".", "'", " ")
+
+
+@dataclass(frozen=True)
+class Notation:
+    """A way to write numbers."""
+
+    decimal: str = "."
+    """The decimal separator: `.` or `,`."""
+    thousands: str = ""
+    """The optional thousands separator; empty for none."""
+
+    def __post_init__(self) -> None:
+        if self.decimal not in (".", ",") or self.thousands not in _SEPARATORS:
+            raise ValueError("unsupported notation of numbers")
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is the default: a decimal point, and nothing between thousands."""
+        return self == Notation()
+
+    @cached_property
+    def pattern(self) -> str:
+        """The regular expression that numbers match.
+
+        A number with a decimal comma does not begin with 0 and another digit: an identifier may.
+        """
+        point = f"[{self.decimal}]"
+        between = f"[{self.separators}]"
+        groups = f"|[1-9][0-9]{{0,2}}(?:{between}[0-9]{{3}})+" if self.thousands else ""
+        whole = f"(?:0|[1-9][0-9]*{groups})"
+        leading_zeros = "[0-9]+" if self.decimal == "," else f"[0-9]+(?:{point}[0-9]*)?"
+        number = f"{leading_zeros}|{whole}(?:{point}[0-9]*)?|{point}[0-9]+"
+        return f"^[+-]?(?:{number}){_EXPONENT}$"
+
+    @property
+    def separators(self) -> str:
+        """All characters that may separate thousands."""
+        return _LOOKALIKES.get(self.thousands, self.thousands)
+
+    def fits(self, texts: pa.ChunkedArray) -> pa.ChunkedArray:
+        """Return the Arrow mask of the texts that are numbers, null where a text is, (rows,).
+
+        Args:
+            texts: without surrounding spaces, (rows,).
+        """
+        return pc.match_substring_regex(texts, self.pattern)
+
+    def plain(self, texts: pa.ChunkedArray) -> pa.ChunkedArray:
+        """Rewrite numbers in the default notation; any other text becomes `not a number`.
+
+        Args:
+            texts: without surrounding spaces, (rows,).
+        """
+        if self.is_plain:
+            return texts
+        numbers = texts
+        if self.thousands:
+            numbers = pc.replace_substring_regex(numbers, f"[{self.separators}]", "")
+        if self.decimal != ".":
+            numbers = pc.replace_substring(numbers, self.decimal, ".")
+        return pc.if_else(self.fits(texts), numbers, strings(["not a number"], texts.type)[0])
 
 
 @dataclass(frozen=True, eq=False)
 class Parsed:
-    """A column's values read as something, and those that can't be."""
+    """A column's values as numbers, with those that cannot be read."""
 
     values: NDArray[np.float64]
     """NaN where missing or unreadable, (rows,)."""
     unreadable: NDArray[np.bool_]
-    """Where there is a value that can't be read, (rows,)."""
+    """Where there is a value that cannot be read, (rows,)."""
     complaint: Callable[[int], str]
-    """What is wrong with the value at an index."""
+    """Describes the problem with the value at an index."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,9 +124,9 @@ class Column:
         name: the column's name.
         values: the values as stored, (rows,).
         file: the table's file, for messages.
-        missing_words: what counts as missing, besides nulls, NaN and empty fields; a word that is a
-            number counts by its value in a column of numbers.
-        notation: how texts write numbers.
+        missing_words: spellings of a missing value, besides nulls, NaN and empty fields; one that
+            is a number is compared by value in a column of numbers.
+        notation: the notation of numbers in text.
     """
 
     name: str
@@ -66,34 +137,23 @@ class Column:
 
     @property
     def kind(self) -> Kind:
-        """What the values are stored as; dates, lists and bytes are `other`."""
+        """The kind of the stored values; dates, lists and bytes are `other`."""
         storage = self.values.type
-        if pa.types.is_string(storage) or pa.types.is_large_string(storage):
+        if is_text_type(storage):
             return "text"
         if pa.types.is_boolean(storage):
             return "boolean"
-        is_number = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
-        return "number" if any(check(storage) for check in is_number) else "other"
+        return "number" if is_number_type(storage) else "other"
 
     def missing(self) -> NDArray[np.bool_]:
-        """Where the value is null, NaN, blank or one of the missing words, (rows,)."""
+        """Return where the value is null, NaN, blank or one of the missing words, (rows,)."""
         return ~mask_to_numpy(self._present())
 
-    def is_written(self, notation: Notation) -> bool:
-        """Whether the values are texts, all of which are numbers in some notation."""
-        if self.kind != "text":
-            return False
-        return bool(pc.all(notation.fits(self.present_texts())).as_py())
-
-    def present_texts(self) -> pa.ChunkedArray:
-        """The texts that are not missing, without space around them, (values,)."""
-        return _trim(self.values.filter(self._present()))
-
     def numbers(self) -> Parsed:
-        """The values as numbers.
+        """Return the values as numbers.
 
         Raises:
-            DataError: a column that holds no numbers and no text.
+            DataError: for a column that holds neither numbers nor text.
         """
         if self.kind in ("boolean", "other"):
             raise self.error(f"expected numbers, the column holds {self.values.type}")
@@ -109,13 +169,17 @@ class Column:
         where = mask_to_numpy(present)
         unreadable |= where & ~np.isfinite(parsed)
         parsed[unreadable | ~where] = np.nan
-        return Parsed(parsed, unreadable, self._no_number)
+
+        def complaint(index: int) -> str:
+            return f"expected a finite number, got {self.shown(index)}{self.missing_hint(index)}"
+
+        return Parsed(parsed, unreadable, complaint)
 
     def looks_numeric(self) -> bool:
         """Whether there is a value, and every value is a number.
 
-        Infinities are taken for numbers here, so that they are reported by `numbers` rather than
-        turn a numeric column into categories.
+        Infinities count as numbers here, so that `numbers` reports them, instead of the column
+        becoming categorical.
         """
         if self.kind in ("boolean", "other"):
             return False
@@ -126,16 +190,24 @@ class Column:
             return False
         return parsed.size > 0 and not bool(np.isnan(parsed).any())
 
+    def is_written(self, notation: Notation) -> bool:
+        """Whether the values are texts, all of which are numbers in a notation."""
+        if self.kind != "text":
+            return False
+        return bool(pc.all(notation.fits(self.present_texts())).as_py())
+
     def booleans(self) -> Parsed:
-        """The values as 1 for true and 0 for false.
+        """Return the values as 1 for true and 0 for false.
 
         Raises:
-            DataError: a column that holds nothing of the kind.
+            DataError: for a column of another kind, such as dates.
         """
         if self.kind == "other":
             raise self.error(f"expected booleans, the column holds {self.values.type}")
         if self.kind == "boolean":
-            return self._stored_booleans()
+            values = to_numpy(pc.cast(self.values, pa.uint8()), np.uint8).astype(np.float64)
+            values[mask_to_numpy(self.values.is_null())] = np.nan
+            return Parsed(values, np.zeros(len(values), dtype=np.bool_), self.shown)
         words = _canonical(self.values) if self.kind != "text" else _trim(self.values)
         lower = pc.utf8_lower(words)
         present = mask_to_numpy(self._present())
@@ -144,15 +216,8 @@ class Column:
         expected = "expected true, false, 1 or 0, got {}".format
         return Parsed(values, present & ~ones & ~zeros, lambda index: expected(self.shown(index)))
 
-    def _stored_booleans(self) -> Parsed:
-        """Values stored as true and false, which can all be read."""
-        marks = pc.cast(self.values, pa.uint8())
-        values = to_numpy(marks, np.uint8).astype(np.float64)
-        values[mask_to_numpy(self.values.is_null())] = np.nan
-        return Parsed(values, np.zeros(len(values), dtype=np.bool_), self.shown)
-
     def looks_boolean(self) -> bool:
-        """Whether there is a value, and every value is true or false in words, not 1 or 0."""
+        """Whether there is a value, and every value is spelled true or false, not 1 or 0."""
         if self.kind in ("number", "other"):
             return False
         present = mask_to_numpy(self._present())
@@ -162,42 +227,45 @@ class Column:
         return bool(present.any())
 
     def codes(self) -> tuple[NDArray[np.int64], list[str]]:
-        """The values as categories.
+        """Return the values as categories.
 
         Returns:
-            codes: the place of each value in the categories, -1 where missing, (rows,).
+            codes: the index of each value in the categories, -1 where missing, (rows,).
             categories: the distinct canonical texts, in the order of their first row.
 
         Raises:
-            DataError: values that have no text, such as lists.
+            DataError: for values without a text form, such as lists.
         """
         if pa.types.is_nested(self.values.type):
             raise self.error(f"expected plain values, the column holds {self.values.type}")
         encoded = pa.chunked_array(self.values.dictionary_encode()).combine_chunks()
         distinct = replace(self, values=pa.chunked_array([encoded.dictionary]))
-        places, categories = distinct._categories()
+        present, texts = distinct._present(), distinct.canonical()
+        categories = texts.filter(present).unique()
+        places = to_numpy(pc.index_in(texts, value_set=categories), np.int32).astype(np.int64)
+        places[~mask_to_numpy(present)] = -1
         indices = pa.chunked_array([encoded.indices])
         raw = to_numpy(indices, np.int32)
         raw[mask_to_numpy(indices.is_null())] = -1
-        return np.append(places, -1)[raw], categories
+        return np.append(places, -1)[raw], list(categories.to_pylist())
 
     def texts(self) -> NDArray[np.object_]:
-        """The canonical text of each value, None where missing, (rows,).
+        """Return the canonical text of each value, None where missing, (rows,).
 
-        Whole numbers are written without a point and true and false in lower case, whatever the
+        Whole numbers are written without a decimal point and booleans in lower case in every file
         format, so that a Parquet 3.0 or a CSV `3.0` equals a CSV `3`.
 
         Raises:
-            DataError: values that have no text, such as lists.
+            DataError: for values without a text form, such as lists.
         """
         codes, categories = self.codes()
         return np.array([*categories, None], dtype=np.object_)[codes]
 
     def canonical_texts(self) -> pa.ChunkedArray:
-        """The canonical texts of the values that are not missing, (values,).
+        """Return the canonical texts of the values that are not missing, (values,).
 
         Raises:
-            DataError: values that have no text, such as lists.
+            DataError: for values without a text form, such as lists.
         """
         present = self.values.filter(self._present())
         starts = range(0, max(len(present), 1), _ROWS_AT_ONCE)
@@ -205,29 +273,41 @@ class Column:
         texts = [part.canonical() for part in parts]
         return pa.chunked_array([chunk for part in texts for chunk in part.chunks], texts[0].type)
 
-    def _categories(self) -> tuple[NDArray[np.int64], list[str]]:
-        """The codes and categories of few values, each met once."""
-        present = self._present()
-        texts = self.canonical()
-        categories = texts.filter(present).unique()
-        places = to_numpy(pc.index_in(texts, value_set=categories), np.int32).astype(np.int64)
-        places[~mask_to_numpy(present)] = -1
-        return places, list(categories.to_pylist())
-
     def canonical(self) -> pa.ChunkedArray:
-        """The canonical text of each value; what stands for a missing one is undefined, (rows,).
+        """Return the canonical text of each value, undefined where it is missing, (rows,).
 
         Raises:
-            DataError: values that have no text, such as lists.
+            DataError: for values without a text form, such as lists.
         """
         try:
             return _canonical(self.values)
         except pa.ArrowException:
-            message = f"expected values with a text, the column holds {self.values.type}"
+            message = f"expected values with a text form, the column holds {self.values.type}"
             raise self.error(message) from None
 
+    def present_texts(self) -> pa.ChunkedArray:
+        """Return the texts that are not missing, without surrounding spaces, (values,)."""
+        return _trim(self.values.filter(self._present()))
+
+    def shown(self, index: int) -> str:
+        """Return a value in quotes, truncated if it is long."""
+        text = str(self.values[index].as_py())
+        return f"'{text[:_SHOWN_CHARACTERS]}...'" if len(text) > _SHOWN_CHARACTERS else f"'{text}'"
+
+    def missing_hint(self, index: int) -> str:
+        """Suggest to declare a value as missing if it is a common spelling of that; else empty."""
+        text = str(self.values[index].as_py()).strip()
+        if self.kind != "text" or text.lower() not in USUAL_MISSING_WORDS:
+            return ""
+        setting = missing_setting([*self.missing_words, text])
+        return f"; if it stands for a missing value, set {setting}"
+
+    def error(self, message: str) -> DataError:
+        """Make an error about the column as a whole."""
+        return DataError(message, file=self.file, column=self.name)
+
     def _present(self) -> pa.ChunkedArray:
-        """The Arrow mask of the values that are not missing, (rows,)."""
+        """Return the Arrow mask of the values that are not missing, (rows,)."""
         present = pc.invert(pc.is_null(self.values, nan_is_null=True))
         if self.kind == "number" and self.missing_words:
             return pc.and_not(present, _equals_a_word(self.values, self.missing_words))
@@ -238,9 +318,9 @@ class Column:
         return pc.and_not(present, pc.is_in(_trim(self.values), value_set=words))
 
     def _parse(self, present: pa.ChunkedArray) -> NDArray[np.float64]:
-        """The present values as numbers, anything in the other places, (rows,).
+        """Return the present values as numbers, undefined elsewhere, (rows,).
 
-        `nan` and `inf` in a text pass.
+        The texts `nan` and `inf` are accepted.
         """
         numbers = self.values
         if self.kind == "text":
@@ -248,47 +328,10 @@ class Column:
             numbers = self.notation.plain(_trim(pc.if_else(present, numbers, null)))
         return to_numpy(numbers.cast(pa.float64(), safe=False), np.float64)
 
-    def _no_number(self, index: int) -> str:
-        """What is wrong with a value that is no finite number, with a likely way out."""
-        return f"expected a finite number, got {self.shown(index)}{self.missing_hint(index)}"
-
-    def missing_hint(self, index: int) -> str:
-        """What to do about a word that often stands for a missing value; else nothing."""
-        text = str(self.values[index].as_py()).strip()
-        if self.kind != "text" or text.lower() not in USUAL_MISSING_WORDS:
-            return ""
-        setting = missing_setting([*self.missing_words, text])
-        return f"; if it stands for a missing value, say {setting}"
-
-    def shown(self, index: int) -> str:
-        """A value in quotes, cut if it is long."""
-        text = str(self.values[index].as_py())
-        return f"'{text[:_SHOWN_CHARACTERS]}...'" if len(text) > _SHOWN_CHARACTERS else f"'{text}'"
-
-    def error(self, message: str) -> DataError:
-        """The error for the column as a whole."""
-        return DataError(message, file=self.file, column=self.name)
-
 
 def missing_setting(words: Sequence[str]) -> str:
-    """What a config says to declare words as missing: `data.missing: ["-999"]`."""
+    """Return the config setting that declares words as missing: `data.missing: ["-999"]`."""
     return f"data.missing: {json.dumps([*dict.fromkeys(words)], ensure_ascii=False)}"
-
-
-def plain(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The values in a type that Arrow's functions know: dictionaries looked up, all-null as text.
-
-    Args:
-        values: the values as stored, (rows,).
-    """
-    storage = values.type
-    if pa.types.is_dictionary(storage):
-        return plain(values.cast(storage.value_type))
-    if pa.types.is_null(storage):
-        return values.cast(pa.string())
-    if pa.types.is_float16(storage):
-        return values.cast(pa.float32())
-    return values
 
 
 def _trim(values: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -296,35 +339,34 @@ def _trim(values: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _spellings(word: str) -> tuple[str, ...]:
-    """A word; a whole number also with and without the `.0` that pandas gives columns with gaps."""
+    """Return a word, and a whole number also with and without the `.0` that pandas may add."""
     whole = re.sub(_ZERO_DECIMALS, r"\1\2", word)
     return (word, whole, f"{whole}.0") if re.match(_WHOLE, whole) else (word,)
 
 
 def _equals_a_word(values: pa.ChunkedArray, words: Sequence[str]) -> pa.ChunkedArray:
-    """The Arrow mask of the numbers that one of the words stands for, (rows,)."""
+    """Return the Arrow mask of the numbers that one of the words stands for, (rows,)."""
     stripped = map(str.strip, words)
-    wanted = floats(np.array([float(word) for word in stripped if re.match(_NUMBER, word)]))
+    is_number = re.compile(Notation().pattern).match
+    wanted = floats(np.array([float(word) for word in stripped if is_number(word)]))
     if pa.types.is_floating(values.type):
-        # A 0.1 of 32 bits is not the 0.1 of 64 bits, so the words take the values' precision.
+        # 0.1 in 32 bits differs from 0.1 in 64 bits, so the words take the precision of the values.
         return pc.is_in(values, value_set=wanted.cast(values.type, safe=False))
     return pc.is_in(values.cast(pa.float64(), safe=False), value_set=wanted)
 
 
 def _among(values: pa.ChunkedArray, words: tuple[str, ...]) -> NDArray[np.bool_]:
-    """Where a text is one of the words, (rows,)."""
     return mask_to_numpy(pc.is_in(values, value_set=strings(words, values.type)))
 
 
 def _canonical(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The text of each value, (rows,)."""
     storage = values.type
-    if pa.types.is_string(storage) or pa.types.is_large_string(storage):
+    if is_text_type(storage):
         words = _trim(values)
         lower = pc.utf8_lower(words)
         is_boolean = pc.is_in(lower, value_set=strings(("true", "false"), storage))
-        plain_words = pc.if_else(is_boolean, lower, words)
-        return pc.replace_substring_regex(plain_words, _ZERO_DECIMALS, r"\1\2")
+        words = pc.if_else(is_boolean, lower, words)
+        return pc.replace_substring_regex(words, _ZERO_DECIMALS, r"\1\2")
     texts = values.cast(pa.string())
     if pa.types.is_floating(storage):
         whole = values.cast(pa.int64(), safe=False)

@@ -114,7 +114,7 @@ REFUSED = {
         with_fourth("1.5,\0"),
         CONFIG,
         3,
-        "t.csv: row 4, column 'y': a NUL byte, expected text; is the file damaged, or no table?",
+        "t.csv: row 4, column 'y': a NUL byte, expected text; is the file damaged, or not a table?",
     ),
     "the word inf": (
         with_fourth("inf,9"),
@@ -127,7 +127,7 @@ REFUSED = {
         CONFIG,
         3,
         "t.csv: row 4, column 'x': expected a finite number, got 'NaN'; if it stands for a "
-        'missing value, say data.missing: ["NaN"]',
+        'missing value, set data.missing: ["NaN"]',
     ),
     "the word inf as a target": (
         with_fourth("1.5,inf"),
@@ -233,7 +233,7 @@ TRAINED = {
         CONFIG,
         [
             "warning: t.csv: is not UTF-8; read as latin-1, which is a guess: if letters look "
-            "wrong, say data.format: {name: csv, encoding: ...}",
+            "wrong, set data.format: {name: csv, encoding: ...}",
             "features  1 numeric, all numbers: größe",
         ],
     ),
@@ -274,7 +274,7 @@ TRAINED = {
         csv([f'"{1 + at % 9},000",{at}' for at in range(20)]),
         CONFIG,
         [
-            "warning: t.csv: column 'x': 1,000 may be 1000 or 1.000, taken as 1000; otherwise say "
+            "warning: t.csv: column 'x': 1,000 may be 1000 or 1.000, read as 1000; otherwise set "
             "data.format: {name: csv, thousands: none}"
         ],
     ),
@@ -287,7 +287,7 @@ TRAINED = {
     "Parquet": (
         parquet(),
         CONFIG,
-        ["warning: t.csv: is a Parquet file by its content, whatever its name says"],
+        ["warning: t.csv: is a Parquet file by its content, despite its name"],
     ),
     "a missing value": (with_fourth(",9"), CONFIG, ["network   2 → 1 linear, 3 parameters"]),
     "a constant column": (

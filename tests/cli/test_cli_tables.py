@@ -48,8 +48,8 @@ class TestExperiment:
         Path("data/part-2.csv").unlink()
         first = dlcli("validate", "c.yaml").stderr.splitlines()[0]
         assert first == (
-            "warning: data/part-1.csv: column 'y': 1,500 may be 1500 or 1.500, taken as 1.500; "
-            'otherwise say data.format: {name: csv, thousands: ","}'
+            "warning: data/part-1.csv: column 'y': 1,500 may be 1500 or 1.500, read as 1.500; "
+            'otherwise set data.format: {name: csv, thousands: ","}'
         )
 
     def test_an_event_has_what_was_understood(self):

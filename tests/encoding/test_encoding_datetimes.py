@@ -161,7 +161,7 @@ def test_a_value_that_is_no_date_is_an_error_with_the_way_out():
         inputs(fit(["2024-04-01"]), ["2024-04-01", "2024-04-31"])
     assert str(caught.value) == (
         "t.csv: row 2, column 'when': expected a date as 2024-12-31 or 2024-12-31T23:59, got "
-        "'2024-04-31'; if it is one, say its format; if it stands for none, say data.missing"
+        "'2024-04-31'; if it is one, set its format; if it stands for none, set data.missing"
     )
 
 
@@ -195,7 +195,7 @@ def test_dates_with_two_meanings_are_asked_about():
     with pytest.raises(DataError) as caught:
         fit(["01/02/2024", "11/11/2024"])
     assert str(caught.value) == (
-        "t.csv: column 'when': no value tells its day from its month; "
+        "t.csv: column 'when': no value distinguishes its day from its month; "
         'say format: "%d/%m/%Y" or format: "%m/%d/%Y"'
     )
     assert fit(["01/02/2024"], format="%d/%m/%Y").earliest == datetime(2024, 2, 1, tzinfo=UTC)

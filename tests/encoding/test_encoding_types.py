@@ -300,7 +300,7 @@ def test_dates_that_can_be_read_in_two_ways_are_left_out_with_both():
     values = ["01/02/2024", "03/04/2024"]
     assert decided(values) == (
         "ignored",
-        "dates, but no value tells its day from its month; "
+        "dates, but no value distinguishes its day from its month; "
         'say format: "%d/%m/%Y" or format: "%m/%d/%Y"',
     )
     assert warnings_of(values)[0].startswith(
@@ -339,7 +339,7 @@ def test_training_refuses_a_word_among_numbers_with_its_row():
         fit_feature("x", feature, Input(), rows)
     assert str(caught.value) == (
         "t.csv: row 39, column 'x': expected a finite number, got 'NA'; "
-        'if it stands for a missing value, say data.missing: ["NA"]'
+        'if it stands for a missing value, set data.missing: ["NA"]'
     )
 
 

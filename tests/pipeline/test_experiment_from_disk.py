@@ -18,7 +18,7 @@ from dlcli.config import load_config
 from dlcli.encoding import rows as encoded_rows
 from dlcli.encoding import stored as stored_inputs
 from dlcli.pipeline import train
-from dlcli.tables import stored as stored_rows
+from dlcli.tables import disk_table
 from dlcli.training import fed, order, program
 
 EQUAL = {
@@ -129,7 +129,7 @@ def folder(tmp_path_factory):
 @pytest.fixture
 def small_parts(monkeypatch):
     """What is read, encoded, trained on and validated at once is a few rows, so all takes turns."""
-    monkeypatch.setattr(stored_rows, "_ROWS_A_BATCH", 7)
+    monkeypatch.setattr(disk_table, "_ROWS_PER_BATCH", 7)
     monkeypatch.setattr(encoded_rows, "MAX_ROWS_AT_ONCE", 5)
     monkeypatch.setattr(stored_inputs, "BLOCK_ROWS", 4)
     monkeypatch.setattr(order, "GROUP", 2)

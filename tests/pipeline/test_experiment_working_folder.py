@@ -199,7 +199,7 @@ def test_a_full_disk_is_told_with_the_way_out_and_leaves_nothing_behind(
         train(file, output and Path(output), told.setdefault)
     assert str(caught.value) == (
         f"{told['storage']['folder']}: rows could not be stored: No space left on device;"
-        " make room, or name another place with --output"
+        " free some space, or name another folder with --output"
     )
     assert everything(root) == before
 
@@ -213,7 +213,7 @@ def test_a_full_disk_ends_the_program_with_4(root, monkeypatch):
     assert ended.stdout == ""
     assert re.fullmatch(
         r"error: runs/\.t-\d+-[0-9a-f]{8}\.cache: rows could not be stored: No space left on"
-        r" device; make room, or name another place with --output\n",
+        r" device; free some space, or name another folder with --output\n",
         ended.stderr,
     )
     assert everything(root) == before

@@ -315,7 +315,7 @@ class TestTime:
         with pytest.raises(DataError) as caught:
             time_split(column(["01/02/2024", "02/01/2024"]), "by", Shares(test=0.3))
         assert str(caught.value) == (
-            "data.csv: column 'by': no value tells its day from its month ('%d/%m/%Y', "
+            "data.csv: column 'by': no value distinguishes its day from its month ('%d/%m/%Y', "
             "'%m/%d/%Y'); write dates as 2024-03-31"
         )
 

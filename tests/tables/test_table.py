@@ -211,7 +211,8 @@ class TestRefusingCsv:
             ),
             pytest.param(
                 "a,b\n1,2\n3,4\0\n",
-                "row 2, column 'b': a NUL byte, expected text; is the file damaged, or no table?",
+                "row 2, column 'b': a NUL byte, expected text; is the file damaged, or not a "
+                "table?",
                 id="NUL",
             ),
         ],
@@ -309,7 +310,7 @@ class TestReadingParquet:
         write(Path("whole.parquet").read_bytes()[:500], "cut.parquet")
         for read in (read_table, read_header):
             found = message(DataError, read, "cut.parquet")
-            assert found.startswith("cut.parquet: is no whole Parquet file, it may have been cut")
+            assert found.startswith("cut.parquet: is not a complete Parquet file, it may be")
             assert "\n" not in found
 
     def test_damaged_pages_are_refused(self):
@@ -317,7 +318,7 @@ class TestReadingParquet:
         content = bytearray(Path("data.parquet").read_bytes())
         content[4:200] = b"\xff" * 196
         found = message(DataError, read_table, write(bytes(content), "bad.parquet"))
-        assert found.startswith("bad.parquet: is no whole Parquet file")
+        assert found.startswith("bad.parquet: is not a complete Parquet file")
 
     def test_no_rows_are_refused(self):
         pq.write_table(pa.table({"a": pa.array([], pa.int64())}), "data.parquet")
@@ -358,26 +359,26 @@ class TestReadingJsonLines:
         [
             pytest.param(
                 '{"a": 1}\n\n{"a": }\n',
-                "row 2: expected one JSON object a line: Expecting value at character 7",
+                "row 2: expected one JSON object per line: Expecting value at character 7",
                 id="bad line",
             ),
             pytest.param(
-                '{"a": 1}\n[1]\n', "row 2: expected one JSON object a line: got a list", id="list"
+                '{"a": 1}\n[1]\n', "row 2: expected one JSON object per line: got a list", id="list"
             ),
             pytest.param(
-                '{"a": 1}\n3\n', "row 2: expected one JSON object a line: got a number", id="number"
+                '{"a": 1}\n3\n', "row 2: expected one JSON object per line: got a number", id="3"
             ),
             pytest.param(  # at both of these, pyarrow 26 crashes
-                '{"a": 1}\n\tnull\n', "row 2: expected one JSON object a line: got null", id="null"
+                '{"a": 1}\n\tnull\n', "row 2: expected one JSON object per line: got null", id="nul"
             ),
             pytest.param(
                 '{"a": 1} null\n',
-                "row 1: expected one JSON object a line: Extra data at character 10",
+                "row 1: expected one JSON object per line: Extra data at character 10",
                 id="null after an object",
             ),
             pytest.param(
                 '{"a": 1}\n{"a": 1, "a": 2}\n',
-                "row 2: expected one JSON object a line: key 'a' occurs twice",
+                "row 2: expected one JSON object per line: key 'a' occurs twice",
                 id="key twice",
             ),
             pytest.param(
@@ -387,7 +388,7 @@ class TestReadingJsonLines:
             ),
             pytest.param(
                 '[{"a": 1},\n{"a": 2}]',
-                "holds a JSON array; write JSON lines: one object a line, without brackets",
+                "holds a JSON array; write JSON lines: one object per line, without brackets",
                 id="array",
             ),
         ],
@@ -407,7 +408,7 @@ class TestReadingJsonLines:
     def test_json_that_breaks_off_is_told_with_its_place(self):
         found = message(DataError, read_table, write('{"a": 1}\n{"a": \n', "data.jsonl"))
         assert found == (
-            "data.jsonl: row 2: expected one JSON object a line: Expecting value at character 7"
+            "data.jsonl: row 2: expected one JSON object per line: Expecting value at character 7"
         )
 
     def test_objects_without_a_value_are_no_table(self):
@@ -509,12 +510,12 @@ class TestNumbers:
     def test_a_usual_word_for_missing_gets_the_way_out(self, word):
         found = message(DataError, csv_column("1", word).numbers, "x")
         assert found.endswith(
-            f"got '{word}'; if it stands for a missing value, say data.missing: [\"{word}\"]"
+            f"got '{word}'; if it stands for a missing value, set data.missing: [\"{word}\"]"
         )
 
     def test_the_way_out_keeps_the_words_that_were_declared(self):
         found = message(DataError, csv_column("NA", "?", missing=("NA",)).numbers, "x")
-        assert found.endswith('say data.missing: ["NA", "?"]')
+        assert found.endswith('set data.missing: ["NA", "?"]')
 
     def test_a_long_value_is_cut(self):
         found = message(DataError, csv_column("y" * 99).numbers, "x")
@@ -659,7 +660,7 @@ class TestCategories:
 
     def test_bytes_that_are_no_text_are_refused(self):
         found = message(DataError, column(b"\xff").texts, "x")
-        assert found.endswith("column 'x': expected values with a text, the column holds binary")
+        assert found.endswith("'x': expected values with a text form, the column holds binary")
 
 
 RECORDS = st.fixed_dictionaries(

@@ -12,8 +12,8 @@ import pytest
 
 from dlcli.errors import DataError
 from dlcli.tables import json_lines
-from dlcli.tables.reading import open_batches
-from dlcli.tables.sources import find
+from dlcli.tables.source_files import find
+from dlcli.tables.table_files import open_batches
 
 
 @pytest.fixture(autouse=True)

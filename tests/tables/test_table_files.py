@@ -265,7 +265,7 @@ class TestTypes:
             assert table.texts("word")[order].tolist() == ["u", "v", "u", "w"]
             assert table.notes == (
                 "a.csv: the numbers of 'x' have a decimal comma",
-                "a.csv: 'x': taken as numbers, as in b.parquet",
+                "a.csv: 'x': read as numbers, as in b.parquet",
             )
 
     def test_text_of_csv_that_is_no_number_as_elsewhere_is_refused_with_its_row(self):

@@ -61,7 +61,7 @@ OTHERS = pytest.mark.parametrize(
     ("content", "message"),
     [
         (workbook(), "is a zip or an Excel file; unpack it, or export the sheet as CSV"),
-        (b"\xd0\xcf\x11\xe0\xa1", "is an Excel file of the old kind; export the sheet as CSV"),
+        (b"\xd0\xcf\x11\xe0\xa1", "is an old Excel file; export the sheet as CSV"),
         (b"%PDF-1.7\n", "is a PDF; get the table from its source, as CSV"),
         (b"\n<!DOCTYPE html><html>", "is a web page, perhaps to log in; get the file itself"),
         (b"\xef\xbb\xbf<HTML>", "is a web page, perhaps to log in; get the file itself"),
@@ -72,7 +72,7 @@ OTHERS = pytest.mark.parametrize(
         ),
         (
             pickle.dumps([1, 2]),
-            "is a Python pickle, which might do anything; write Parquet or CSV",
+            "is a Python pickle, which can run code; write Parquet or CSV",
         ),
         (
             b"\x93NUMPY\x01\0",
@@ -82,18 +82,18 @@ OTHERS = pytest.mark.parametrize(
         (b"Obj\x01\x04", "is an Avro file; write the table as Parquet"),
         (
             b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\n",
-            "is a mere pointer of Git LFS; get the file with git lfs pull",
+            "is only a Git LFS pointer; get the file with git lfs pull",
         ),
         (
             bz2.compress(CSV),
-            "is compressed in a way that is not read; unpack it, or use gzip or zstd",
+            "has an unsupported compression; decompress it, or use gzip or zstd",
         ),
         (
             lzma.compress(CSV),
-            "is compressed in a way that is not read; unpack it, or use gzip or zstd",
+            "has an unsupported compression; decompress it, or use gzip or zstd",
         ),
         (gzip.compress(archive()), "is a tar archive; unpack it"),
-        (gzip.compress(gzip.compress(CSV)), "is compressed twice; unpack it once"),
+        (gzip.compress(gzip.compress(CSV)), "is compressed twice; decompress it once"),
         ('{"a": 1}\n'.encode("utf-16"), "is JSON in UTF-16; write JSON lines in UTF-8"),
         ('[{"a": 1}]'.encode("utf-16-be"), "is JSON in UTF-16; write JSON lines in UTF-8"),
     ],
@@ -182,14 +182,14 @@ def test_an_ending_that_is_wrong_is_told(kind):
     table = read_table(f"a.{ending}")
     assert table.data.to_pydict() == {"a": ["1"], "b": ["2"]}
     called = kind.replace("stream", "file")
-    expected = f"a.{ending}: is {called} by its content, whatever its name says"
+    expected = f"a.{ending}: is {called} by its content, despite its name"
     assert table.warnings == (expected,)
 
 
 def test_a_format_that_was_declared_and_is_not_is_told():
     Path("a.data").write_bytes(CONTENTS["a Parquet file"])
     table = read_table("a.data", form=CsvFormat(delimiter=";"))
-    expected = "a.data: is a Parquet file by its content; data.format says csv"
+    expected = "a.data: is a Parquet file by its content; data.format is csv"
     assert table.warnings == (expected,)
 
 
@@ -219,7 +219,7 @@ def test_standard_input_may_be_compressed(monkeypatch):
 )
 def test_an_archive_that_was_cut_off_is_refused(read, pack, name):
     Path("a.csv").write_bytes(pack(CSV)[:-6])
-    expected = f"a.csv: is no whole {name} file, it may have been cut off: write it again ("
+    expected = f"a.csv: is not a complete {name} file, it may be truncated: write it again ("
     assert refusal(read, "a.csv").startswith(expected)
 
 
@@ -227,12 +227,12 @@ def test_an_archive_with_a_damaged_middle_is_refused():
     content = bytearray(gzip.compress(bytes(range(32, 127)) * 99))
     content[12:20] = b"\xff" * 8
     Path("a.csv").write_bytes(content)
-    assert refusal(read_table, "a.csv").startswith("a.csv: is no whole gzip file")
+    assert refusal(read_table, "a.csv").startswith("a.csv: is not a complete gzip file")
 
 
 def test_a_name_that_calls_a_file_compressed_is_told_to_be_wrong():
     Path("a.csv.gz").write_bytes(CSV)
-    expected = "a.csv.gz: is not compressed, whatever its name says"
+    expected = "a.csv.gz: is not compressed, despite its name"
     assert read_table("a.csv.gz").warnings == (expected,)
 
 
@@ -242,7 +242,7 @@ def test_a_cut_arrow_file_is_refused(new):
     for read in (read_table, read_header):
         if new is pa.ipc.new_file or read is read_table:
             found = refusal(read, "a.arrow")
-            assert found.startswith("a.arrow: is no whole Arrow file, it may have been cut off")
+            assert found.startswith("a.arrow: is not a complete Arrow file, it may be truncated")
 
 
 def test_arrow_text_that_points_outside_its_file_is_refused():
@@ -250,7 +250,7 @@ def test_arrow_text_that_points_outside_its_file_is_refused():
     offsets = b"\0\0\0\0\x01\0\0\0"
     assert content.count(offsets) >= 1
     Path("a.arrow").write_bytes(content.replace(offsets, b"\0\0\0\0\xff\xff\xff\x00"))
-    assert refusal(read_table, "a.arrow").startswith("a.arrow: is no whole Arrow file")
+    assert refusal(read_table, "a.arrow").startswith("a.arrow: is not a complete Arrow file")
 
 
 def test_arrow_columns_keep_their_types():

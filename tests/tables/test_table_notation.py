@@ -115,7 +115,7 @@ def test_a_comma_that_may_be_either_is_told(delimiter, number, otherwise):
     assert table.numbers("x").tolist() == [number, 12]
     shown = "1.234" if number == 1.234 else "1234"
     assert table.warnings == (
-        f"data.csv: column 'x': 1,234 may be 1234 or 1.234, taken as {shown}; otherwise say "
+        f"data.csv: column 'x': 1,234 may be 1234 or 1.234, read as {shown}; otherwise set "
         f"data.format: {{name: csv, thousands: {otherwise}}}",
     )
 
@@ -142,7 +142,7 @@ def test_a_point_beside_decimal_commas_that_may_be_either_is_told():
     table = read({"x": ["1.234", "12"], "other": ["1,5", "2,5"]})
     assert table.numbers("x").tolist() == [1234, 12]
     assert table.warnings == (
-        "data.csv: column 'x': 1.234 may be 1234 or 1.234, taken as 1234; otherwise say "
+        "data.csv: column 'x': 1.234 may be 1234 or 1.234, read as 1234; otherwise set "
         "data.format: {name: csv, thousands: none}",
     )
     table = read({"x": ["1.234", "12"], "other": ["1,5", "2,5"]}, thousands="none")
@@ -154,7 +154,7 @@ def test_beside_semicolons_points_before_three_digits_part_thousands():
     table = read({"x": ["2.436", "593"], "ip": ["192.168.100.101", "192.168.100.102"]}, ";")
     assert table.numbers("x").tolist() == [2436, 593]
     assert table.warnings == (
-        "data.csv: column 'x': 2.436 may be 2436 or 2.436, taken as 2436; otherwise say "
+        "data.csv: column 'x': 2.436 may be 2436 or 2.436, read as 2436; otherwise set "
         "data.format: {name: csv, thousands: none}",
     )
     assert table.notations.keys() == {"x"}
@@ -264,5 +264,5 @@ def test_a_column_that_the_other_table_wrote_plainly_is_plain():
 
 @pytest.mark.parametrize(("decimal", "thousands"), [("]", ""), ("", ""), (".", "x"), (",", ".*")])
 def test_signs_that_no_table_has_are_refused(decimal, thousands):
-    with pytest.raises(ValueError, match="such numbers are not read"):
+    with pytest.raises(ValueError, match="unsupported notation of numbers"):
         Notation(decimal, thousands)

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dlcli.errors import DataError
-from dlcli.tables import arrays, read_table
+from dlcli.tables import arrow_arrays, read_table
 
 LONG = "c" * 30  # a view keeps up to 12 bytes in itself
 LISTS = pa.ListArray.from_arrays(
@@ -110,13 +110,13 @@ def test_what_can_not_be_brought_to_a_plain_type_is_refused_with_its_column():
         read_table("a.arrow")
     assert str(caught.value) == (
         "a.arrow: column 'x': holds list<item: run_end_encoded<run_ends: int32, values: int64>>, "
-        "which is not read; write it as plain values, or leave it out"
+        "which is not supported; write it as plain values, or omit it"
     )
 
 
 @pytest.mark.parametrize("limit", [10, 2**31 - 1])
 def test_texts_of_more_than_one_array_can_hold_are_taken(limit, monkeypatch):
-    monkeypatch.setattr(arrays, "_MOST_BYTES", limit)
+    monkeypatch.setattr(arrow_arrays, "_MAX_BYTES", limit)
     Path("a.csv").write_text("x\nabcdef\nghijkl\n")
     table = read_table("a.csv").take(np.array([1, 0]))
     assert table.keep("x").type == (pa.large_string() if limit == 10 else pa.string())

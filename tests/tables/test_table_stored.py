@@ -7,9 +7,8 @@ import pyarrow as pa
 import pytest
 
 from dlcli.errors import TrainingError
-from dlcli.tables import arrays, integers, stored
-from dlcli.tables.batches import Batches
-from dlcli.tables.stored import joined, store
+from dlcli.tables import arrow_arrays, disk_table, integers
+from dlcli.tables.disk_table import joined, store
 
 ROWS = pa.table(
     {
@@ -23,17 +22,17 @@ ROWS = pa.table(
 @pytest.fixture(params=[1, 2, 3, 7, 100])
 def batch_rows(request, monkeypatch):
     """Rows of a batch on disk."""
-    monkeypatch.setattr(stored, "_ROWS_A_BATCH", request.param)
+    monkeypatch.setattr(disk_table, "_ROWS_PER_BATCH", request.param)
     return request.param
 
 
-def batches_of(rows, size):
-    return Batches(rows.schema, iter(rows.to_batches(max_chunksize=size)))
+def stored(rows, size, path):
+    return store(rows.schema, iter(rows.to_batches(max_chunksize=size)), path)
 
 
 def on_disk(tmp_path, *parts):
-    stored = [store(batches_of(part, 2), tmp_path / f"{at}.arrow") for at, part in enumerate(parts)]
-    return joined(stored, stored[0].schema)
+    pieces = [stored(part, 2, tmp_path / f"{at}.arrow") for at, part in enumerate(parts)]
+    return joined(pieces, pieces[0].schema)
 
 
 @pytest.mark.usefixtures("batch_rows")
@@ -71,7 +70,7 @@ def test_neighbours_among_taken_rows_are_read_whole_in_the_order_taken(rows, tmp
 
 @pytest.mark.parametrize("limit", [1, 40, 100])
 def test_long_texts_come_in_batches_of_fewer_rows(limit, tmp_path, monkeypatch):
-    monkeypatch.setattr(stored, "_BYTES_A_BATCH", limit)
+    monkeypatch.setattr(disk_table, "_BYTES_PER_BATCH", limit)
     rows = pa.table({"word": ["a" * 30, "b", "c" * 50, "d", "e", "f" * 200, "g"]})
     columns = on_disk(tmp_path, rows)
     with pa.OSFile(str(tmp_path / "0.arrow")) as file:
@@ -87,25 +86,25 @@ def test_long_texts_come_in_batches_of_fewer_rows(limit, tmp_path, monkeypatch):
 
 
 def test_rows_that_wait_for_a_full_batch_are_written_when_they_are_long(tmp_path, monkeypatch):
-    monkeypatch.setattr(stored, "_BYTES_A_BATCH", 100)
+    monkeypatch.setattr(disk_table, "_BYTES_PER_BATCH", 100)
     rows = pa.table({"word": ["a" * 60] * 4})
     assert on_disk(tmp_path, rows).pieces[0].ends == (1, 2, 3, 4)
-    monkeypatch.setattr(stored, "_BYTES_A_BATCH", 1000)
+    monkeypatch.setattr(disk_table, "_BYTES_PER_BATCH", 1000)
     (tmp_path / "0.arrow").unlink()
     assert on_disk(tmp_path, rows).pieces[0].ends == (4,)
 
 
 @pytest.mark.parametrize("limit", [10, 2**31 - 1])
 def test_texts_of_more_than_one_array_can_hold_are_put_in_order(limit, tmp_path, monkeypatch):
-    monkeypatch.setattr(arrays, "_MOST_BYTES", limit)
+    monkeypatch.setattr(arrow_arrays, "_MAX_BYTES", limit)
     values = on_disk(tmp_path, ROWS).take(integers(np.array([6, 0, 3]))).column("word")
     assert values.type == (pa.large_string() if limit == 10 else pa.string())
     assert values.to_pylist() == ["", "a", None]
 
 
 def test_files_with_other_types_are_read_as_one_that_holds_both(tmp_path):
-    whole = store(batches_of(pa.table({"n": [1, 2]}), 1), tmp_path / "whole.arrow")
-    broken = store(batches_of(pa.table({"n": [0.5]}), 1), tmp_path / "broken.arrow")
+    whole = stored(pa.table({"n": [1, 2]}), 1, tmp_path / "whole.arrow")
+    broken = stored(pa.table({"n": [0.5]}), 1, tmp_path / "broken.arrow")
     columns = joined([whole, broken], pa.schema([("n", pa.float64())]))
     assert columns.column("n").to_pylist() == [1.0, 2.0, 0.5]
     assert columns.slice(1, 2).to_pylist() == [{"n": 2.0}, {"n": 0.5}]
@@ -113,6 +112,6 @@ def test_files_with_other_types_are_read_as_one_that_holds_both(tmp_path):
 
 def test_what_is_there_already_is_not_overwritten(tmp_path):
     (tmp_path / "rows.arrow").write_text("mine")
-    with pytest.raises(TrainingError, match="rows could not be stored: File exists; make room"):
-        store(batches_of(ROWS, 2), tmp_path / "rows.arrow")
+    with pytest.raises(TrainingError, match="rows could not be stored: File exists; free"):
+        stored(ROWS, 2, tmp_path / "rows.arrow")
     assert (tmp_path / "rows.arrow").read_text() == "mine"

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from dlcli.config import CsvFormat
 from dlcli.errors import DataError
-from dlcli.tables import Table, diagnosis, read_header, read_table
+from dlcli.tables import Table, read_header, read_table, text_detection
 
 GUESS = (
-    "data.csv: is not UTF-8; read as {}, which is a guess: if letters look wrong, say data.format: "
+    "data.csv: is not UTF-8; read as {}, which is a guess: if letters look wrong, set data.format: "
     "{{name: csv, encoding: ...}}"
 )
 
@@ -83,7 +83,7 @@ class TestDelimiter:
         table = read("a|b, c|d\n1|2, 3|4\n")
         assert table.columns == ("a", "b, c", "d")
         assert table.warnings == (
-            "data.csv: fields may be separated by ',' or '|', taken as '|'; to be sure, say "
+            "data.csv: fields may be separated by ',' or '|', read as '|'; to be sure, set "
             "data.format: {name: csv, delimiter: ...}",
         )
 
@@ -146,15 +146,15 @@ class TestQuotes:
     def test_a_damaged_byte_before_a_backslash_and_a_quote_is_what_is_told(self):
         rows = "ä,é\n1,ü\n".encode()
         assert refusal(rows + b'\xa4,"\\"\n') == (
-            "data.csv: row 2, column 'ä': byte 0xa4 is not UTF-8; save the file as UTF-8, or say "
-            "what it is: data.format: {name: csv, encoding: ...}"
+            "data.csv: row 2, column 'ä': byte 0xa4 is not UTF-8; save the file as UTF-8, or set "
+            "its encoding: data.format: {name: csv, encoding: ...}"
         )
 
     @pytest.mark.parametrize(
-        ("limit", "place"), [(20, "row 1, column 'b'"), (19, "behind 26 characters")]
+        ("limit", "place"), [(20, "row 1, column 'b'"), (19, "after 26 characters")]
     )
     def test_the_fields_of_an_endless_line_are_not_counted(self, limit, place, monkeypatch):
-        monkeypatch.setattr(diagnosis, "_LONGEST_LINE", limit)
+        monkeypatch.setattr(text_detection, "_LONGEST_LINE", limit)
         assert refusal(f"a,b,c\n{'1' * 18},x".encode() + b"\0,\n").startswith(
             f"data.csv: {place}: a NUL byte, expected text"
         )
@@ -199,8 +199,8 @@ class TestEncoding:
 
     def test_mostly_valid_utf_8_is_damaged_utf_8(self):
         assert refusal(b"a,b\n1,\xc3\xa9\n2,\xc3\xa9\n3,x\xe9\n") == (
-            "data.csv: row 3, column 'b': byte 0xe9 is not UTF-8; save the file as UTF-8, or say "
-            "what it is: data.format: {name: csv, encoding: ...}"
+            "data.csv: row 3, column 'b': byte 0xe9 is not UTF-8; save the file as UTF-8, or set "
+            "its encoding: data.format: {name: csv, encoding: ...}"
         )
 
     def test_a_character_across_blocks_is_whole(self):
@@ -214,8 +214,8 @@ class TestEncoding:
 
     def test_a_byte_that_the_declared_one_has_not_is_refused_with_its_place(self):
         assert refusal(b"a;b\n1;2\n3;\x81\n", encoding="cp1252") == (
-            "data.csv: row 2, column 'b': byte 0x81 is not CP1252; save the file as UTF-8, or say "
-            "what it is: data.format: {name: csv, encoding: ...}"
+            "data.csv: row 2, column 'b': byte 0x81 is not CP1252; save the file as UTF-8, or set "
+            "its encoding: data.format: {name: csv, encoding: ...}"
         )
 
     def test_declared_utf_8_that_is_none_is_refused_with_its_place(self):
@@ -224,7 +224,7 @@ class TestEncoding:
 
     def test_declared_utf_16_that_is_none_is_refused(self):
         found = refusal(b"a,b\n1,2\n", encoding="utf-16")
-        assert found.startswith("data.csv: is not utf-16, which data.format says: ")
+        assert found.startswith("data.csv: is not utf-16, as data.format says: ")
 
     def test_a_misshapen_row_has_its_place_in_utf_16_too(self):
         found = refusal('a,b\n1,"2\n"\n3\n'.encode("utf-16"))

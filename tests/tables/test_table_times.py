@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from dlcli.errors import DataError
 from dlcli.tables import Table, to_local
-from dlcli.tables.zones import to_utc
+from dlcli.tables.datetime_parsing import to_utc
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -297,7 +297,8 @@ class TestGuesses:
         guess = rows(["1/2/2024", "11/11/2024"]).guess_times("when")
         assert guess.is_ambiguous
         assert guess.question == (
-            'no value tells its day from its month; say format: "%d/%m/%Y" or format: "%m/%d/%Y"'
+            "no value distinguishes its day from its month; set format: "
+            '"%d/%m/%Y" or format: "%m/%d/%Y"'
         )
 
     @pytest.mark.parametrize(
@@ -326,10 +327,10 @@ def test_the_complaint_says_what_was_wanted_and_the_way_out():
     table = rows(["2024-13-01", "NA"])
     iso, declared = table.parse_times("when", ("iso",)), table.parse_times("when", ("%d.%m.%Y",))
     assert iso.complaint(0) == (
-        "expected a date as 2024-12-31 or 2024-12-31T23:59, got '2024-13-01'; if it is one, say "
-        "its format; if it stands for none, say data.missing"
+        "expected a date as 2024-12-31 or 2024-12-31T23:59, got '2024-13-01'; if it is one, set "
+        "its format; if it stands for none, set data.missing"
     )
     assert declared.complaint(1) == (
-        "expected a date as %d.%m.%Y, got 'NA'; if it stands for a missing value, say "
+        "expected a date as %d.%m.%Y, got 'NA'; if it stands for a missing value, set "
         'data.missing: ["NA"]'
     )

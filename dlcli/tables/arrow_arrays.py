@@ -1,0 +1,223 @@
+"""Arrow arrays: from and to NumPy, and from rare types to common ones.
+
+pyarrow's own `array`, `scalar` and `to_numpy` import pandas wherever it is installed, which adds
+about a second to the start-up. The functions here use the buffers instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+Scalar = TypeVar("Scalar", bound=np.generic)
+
+_MAX_BYTES = 2**31 - 1
+"""Capacity of one array of Arrow's default string type."""
+_LARGE = {pa.string(): pa.large_string(), pa.binary(): pa.large_binary()}
+_FROM_VIEW = {
+    pa.string_view(): pa.large_string(),  # a view is not limited to 2 GiB
+    pa.binary_view(): pa.large_binary(),
+}
+_MIN_DECIMAL_BITS = 128
+"""Width of the narrowest decimals that all of Arrow's functions support."""
+
+
+def to_numpy(values: pa.ChunkedArray, dtype: type[Scalar]) -> NDArray[Scalar]:
+    """Copy fixed-width values; the result is undefined where a value is null.
+
+    Args:
+        values: numbers of the width of `dtype`, (rows,).
+        dtype: the NumPy type that the values are stored as.
+    """
+    parts = [
+        np.frombuffer(chunk.buffers()[1], dtype, count=len(chunk) + chunk.offset)[chunk.offset :]
+        for chunk in values.chunks
+        if len(chunk)
+    ]
+    return np.concatenate(parts) if parts else np.empty(0, dtype)
+
+
+def mask_to_numpy(mask: pa.ChunkedArray) -> NDArray[np.bool_]:
+    """Copy an Arrow mask without nulls, (rows,)."""
+    return to_numpy(pc.cast(mask, pa.uint8()), np.uint8).astype(np.bool_)
+
+
+def integers(values: NDArray[np.int64]) -> pa.Array:
+    """View integers as an Arrow array, (rows,)."""
+    contiguous = np.ascontiguousarray(values, dtype=np.int64)
+    return pa.Array.from_buffers(pa.int64(), len(values), [None, pa.py_buffer(contiguous)])
+
+
+def floats(values: NDArray[np.floating[Any]]) -> pa.Array:
+    """Convert numbers to an Arrow array of doubles, (rows,)."""
+    contiguous = np.ascontiguousarray(values, dtype=np.float64)
+    return pa.Array.from_buffers(pa.float64(), len(values), [None, pa.py_buffer(contiguous)])
+
+
+def blanked(values: pa.Array, rows: NDArray[np.int64]) -> pa.Array:
+    """Return the values with null in some rows.
+
+    Args:
+        values: (rows,).
+        rows: the indices of the rows to set to null.
+    """
+    valid = np.ones(len(values), dtype=np.bool_)
+    valid[rows] = False
+    bitmap = pa.py_buffer(np.packbits(valid, bitorder="little"))
+    indices = pa.py_buffer(np.arange(len(values), dtype=np.int64))
+    return values.take(pa.Array.from_buffers(pa.int64(), len(values), [bitmap, indices]))
+
+
+def strings(texts: Sequence[str], storage: pa.DataType) -> pa.Array:
+    """Convert a few texts to an Arrow array of a string type."""
+    encoded = [text.encode() for text in texts]
+    lengths = np.array([len(text) for text in encoded], dtype=np.int64)
+    return from_utf8(b"".join(encoded), lengths).cast(storage)
+
+
+def from_utf8(data: bytes | NDArray[np.uint8], lengths: NDArray[np.int64]) -> pa.Array:
+    """Make an array of texts from their concatenated bytes, without a copy.
+
+    Args:
+        data: the bytes of all texts, less than 2 GiB.
+        lengths: the number of bytes of each text, (texts,).
+    """
+    offsets = np.zeros(len(lengths) + 1, dtype=np.int32)
+    np.cumsum(lengths, out=offsets[1:])
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(data)]
+    return pa.Array.from_buffers(pa.string(), len(lengths), buffers)
+
+
+def utf8(texts: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    """View the concatenated bytes of texts.
+
+    Args:
+        texts: of Arrow's type `string`, without nulls.
+
+    Returns:
+        data: the bytes of all texts, (bytes,).
+        offsets: the start of each text, and the end of the last one, (texts + 1,).
+    """
+    if not len(texts):
+        return np.empty(0, np.uint8), np.zeros(1, np.int32)
+    _, ends, data = texts.buffers()
+    offsets = np.frombuffer(ends, np.int32, count=texts.offset + len(texts) + 1)[texts.offset :]
+    whole = np.frombuffer(data or b"", np.uint8)
+    return whole[offsets[0] : offsets[-1]], offsets - offsets[0]
+
+
+def index_in(values: pa.Array, known: pa.Array) -> NDArray[np.int32]:
+    """Return the index of each value among the known ones, -1 where it is unknown, (values,)."""
+    found = pa.chunked_array([pc.index_in(values, value_set=known)])
+    indices = to_numpy(found, np.int32)
+    indices[mask_to_numpy(found.is_null())] = -1
+    return indices
+
+
+def indices_of(encoded: pa.DictionaryArray) -> NDArray[np.int32]:
+    """Return the index of each value in the dictionary, (values,)."""
+    return to_numpy(pa.chunked_array([encoded.indices]), np.int32)
+
+
+def widened(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return texts of over 2 GiB in Arrow's large string type, other values as they are.
+
+    Functions that combine the chunks, such as `take`, would fail otherwise.
+    """
+    is_large = values.type in _LARGE and values.nbytes > _MAX_BYTES
+    return values.cast(_LARGE[values.type]) if is_large else values
+
+
+def plain(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return the values without dictionary, nulls as text, and half floats as floats.
+
+    Args:
+        values: the values as stored, (rows,).
+    """
+    storage = values.type
+    if pa.types.is_dictionary(storage):
+        return plain(values.cast(storage.value_type))
+    if pa.types.is_null(storage):
+        return values.cast(pa.string())
+    return values.cast(pa.float32()) if pa.types.is_float16(storage) else values
+
+
+def is_number_type(storage: pa.DataType) -> bool:
+    """Whether values of an Arrow type are numbers."""
+    checks = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
+    return any(check(storage) for check in checks)
+
+
+def is_text_type(storage: pa.DataType) -> bool:
+    """Whether values of an Arrow type are texts."""
+    return bool(pa.types.is_string(storage) or pa.types.is_large_string(storage))
+
+
+def common_type(storage: pa.DataType) -> pa.DataType | None:
+    """Return the nearest type that all of Arrow's functions support; dictionaries stay.
+
+    Views, run-end encodings, narrow decimals and extension types can be read and printed, but
+    pyarrow cannot take rows of them, or not compare them.
+
+    Returns:
+        None if there is no such type.
+    """
+    found = _common_type(storage)
+    if pa.types.is_nested(found):  # whether `take` supports a nested type can only be tried
+        try:
+            pa.chunked_array([], found).take(pa.nulls(0, pa.int64()))
+        except pa.ArrowNotImplementedError:
+            return None
+    return found
+
+
+def _common_type(storage: pa.DataType) -> pa.DataType:
+    if storage in _FROM_VIEW:
+        return _FROM_VIEW[storage]
+    if isinstance(storage, pa.BaseExtensionType):
+        return _common_type(storage.storage_type)
+    if pa.types.is_run_end_encoded(storage):
+        return _common_type(storage.value_type)
+    if pa.types.is_dictionary(storage):
+        return pa.dictionary(storage.index_type, _common_type(storage.value_type), storage.ordered)
+    if pa.types.is_decimal(storage) and storage.bit_width < _MIN_DECIMAL_BITS:
+        return pa.decimal128(storage.precision, storage.scale)
+    return _common_nested_type(storage) if pa.types.is_nested(storage) else storage
+
+
+def _common_nested_type(storage: pa.DataType) -> pa.DataType:
+    if pa.types.is_map(storage):
+        item, key = _common_type(storage.item_type), _common_type(storage.key_type)
+        return pa.map_(key, item, storage.keys_sorted)
+    fields = [storage.field(at) for at in range(storage.num_fields)]
+    fields = [field.with_type(_common_type(field.type)) for field in fields]
+    if pa.types.is_struct(storage):
+        return pa.struct(fields)
+    if pa.types.is_fixed_size_list(storage):
+        return pa.list_(fields[0], storage.list_size)
+    if pa.types.is_list(storage):
+        return pa.list_(fields[0])
+    return pa.large_list(fields[0]) if pa.types.is_large_list(storage) else storage
+
+
+def to_common_type(values: pa.Array, storage: pa.DataType) -> pa.Array:
+    """Convert values to the common type of theirs.
+
+    Raises:
+        ArrowException: for values nested in a way that Arrow cannot convert.
+    """
+    if values.type == storage:
+        return values
+    if isinstance(values, pa.ExtensionArray):
+        return to_common_type(values.storage, storage)
+    if isinstance(values, pa.RunEndEncodedArray):
+        return to_common_type(pc.run_end_decode(values), storage)
+    if isinstance(values, pa.DictionaryArray):
+        words = to_common_type(values.dictionary, storage.value_type)
+        return pa.DictionaryArray.from_arrays(values.indices, words, ordered=storage.ordered)
+    return values.cast(storage)

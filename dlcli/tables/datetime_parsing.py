@@ -1,0 +1,438 @@
+"""Dates and times: read from text, numbers and Arrow values, in time zones, with guessed formats.
+
+Arrow and the C library parse times too, but read 30.02.2024 as the first of March, ignore fractions
+of a second, and expect the names of months in the language of the machine.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from dlcli.config import format_tokens, is_named_format
+from dlcli.tables.arrow_arrays import indices_of, mask_to_numpy, strings, to_numpy
+from dlcli.tables.column import Column
+
+Moments = NDArray[np.int64]
+"""Microseconds since 1970-01-01T00:00, (rows,)."""
+Mask = NDArray[np.bool_]
+
+SECOND = 1_000_000
+"""In microseconds."""
+DAY = 86_400 * SECOND
+"""In microseconds."""
+_EARLIEST = -719_162 * DAY
+"""0001-01-01T00:00Z, in microseconds since 1970."""
+_LATEST = 2_932_897 * DAY - 1
+"""The end of 9999-12-31, in microseconds since 1970."""
+_TICKS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+"""Ticks of Arrow's units per second."""
+_UNIX = {"unix": 1, "unix_ms": 1_000}
+_NAMED = {
+    "iso": "as 2024-12-31 or 2024-12-31T23:59",
+    "unix": "in seconds since 1970",
+    "unix_ms": "in milliseconds since 1970",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Times:
+    """A column's values as times, with those that cannot be read."""
+
+    moments: Moments
+    """Microseconds since 1970-01-01T00:00Z, 0 where missing or unreadable, (rows,)."""
+    missing: Mask
+    """Where there is no value, (rows,)."""
+    unreadable: Mask
+    """Where there is a value that cannot be read, (rows,)."""
+    has_offset: Mask
+    """Where the value includes its offset from UTC, (rows,)."""
+    complaint: Callable[[int], str]
+    """Describes the problem with the value at an index."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Read:
+    moments: Moments
+    """In UTC where there is an offset, else local; undefined where unreadable."""
+    has_offset: Mask
+    readable: Mask
+
+
+def parse_times(column: Column, formats: Sequence[str], zone: str) -> Times:
+    """Read a column's values as times from the year 1 to 9999.
+
+    Args:
+        column: dates and times as Arrow stores them, which need no format; text or numbers.
+        formats: the formats of text and numbers; the first that fits a value is used.
+        zone: the time zone of values without an offset from UTC.
+
+    Raises:
+        DataError: for a column that cannot hold times.
+    """
+    missing = column.missing()
+    if is_time(column.values.type):
+        read = _read_arrow_times(column.values)
+    elif column.kind in ("text", "number"):
+        read = _read_formats(column, formats)
+    else:
+        raise column.error(f"expected dates, the column holds {column.values.type}")
+    moments = np.where(read.has_offset, read.moments, to_utc(read.moments, zone))
+    usable = read.readable & (moments >= _EARLIEST) & (moments <= _LATEST) & ~missing
+    return Times(
+        np.where(usable, moments, 0),
+        missing,
+        ~usable & ~missing,
+        read.has_offset,
+        lambda index: _complaint(column, formats, index),
+    )
+
+
+def is_time(storage: pa.DataType) -> bool:
+    """Whether an Arrow type is one of dates, or of times with a date."""
+    return bool(pa.types.is_date(storage) or pa.types.is_timestamp(storage))
+
+
+def _complaint(column: Column, formats: Sequence[str], index: int) -> str:
+    if is_time(column.values.type):
+        text = column.values.slice(index, 1).cast(pa.string())[0]
+        return f"expected a date from the year 1 to 9999, got '{text}'"
+    shown = column.shown(index)
+    written = " or ".join(_NAMED[one] if is_named_format(one) else f"as {one}" for one in formats)
+    way_out = "; if it is one, set its format; if it stands for none, set data.missing"
+    return f"expected a date {written}, got {shown}{column.missing_hint(index) or way_out}"
+
+
+def _read_arrow_times(values: pa.ChunkedArray) -> _Read:
+    storage = values.type
+    if pa.types.is_date32(storage):
+        ticks, factor, divisor = to_numpy(values, np.int32).astype(np.int64), DAY, 1
+    else:
+        per_second = _TICKS["ms" if pa.types.is_date64(storage) else storage.unit]
+        ticks = to_numpy(values, np.int64)
+        factor, divisor = max(SECOND // per_second, 1), max(per_second // SECOND, 1)
+    in_range = (ticks >= _EARLIEST // factor) & (ticks <= _LATEST // factor) | (divisor > 1)
+    moments = np.where(in_range, ticks, 0) * factor // divisor
+    has_zone = pa.types.is_timestamp(storage) and storage.tz is not None
+    return _Read(moments, np.full(len(moments), has_zone), in_range)
+
+
+def _read_formats(column: Column, formats: Sequence[str]) -> _Read:
+    """Read text or numbers, each value by the first format that fits it."""
+    texts = column.values if column.kind == "text" else column.canonical()
+    texts = pc.fill_null(texts, strings([""], texts.type)[0])
+    first, *others = (
+        _read_unix(column, _UNIX[each]) if each in _UNIX else _read_texts(texts, each)
+        for each in formats
+    )
+    for other in others:
+        first = _Read(
+            np.where(first.readable, first.moments, other.moments),
+            np.where(first.readable, first.has_offset, other.has_offset),
+            first.readable | other.readable,
+        )
+    return first
+
+
+def _read_unix(column: Column, ticks: int) -> _Read:
+    """Read numbers as seconds since 1970, or as fractions of a second."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        numbers = column.numbers().values * (SECOND // ticks)
+        readable = (numbers >= _EARLIEST) & (numbers <= _LATEST)
+    moments = np.round(np.where(readable, numbers, 0.0)).astype(np.int64)
+    return _Read(moments, np.ones(len(moments), dtype=np.bool_), readable)
+
+
+# Text: a format becomes a regular expression, whose groups are the parts of a time.
+
+_MONTHS = (
+    *("january", "february", "march", "april", "may", "june", "july"),
+    *("august", "september", "october", "november", "december"),
+)
+_CENTURY_TURN = 69
+"""Years of two digits from here on are of the last century, as in POSIX."""
+_OFFSET = (
+    "(?P<utc>(?:UTC)?[Zz]?)"
+    "(?:(?:(?P<plus>[+])|(?P<minus>-))(?P<offset_hour>[0-9]{2})(?::?(?P<offset_minute>[0-9]{2}))?)?"
+)
+_ISO = (
+    "(?P<year>[0-9]{4})-(?P<month>[0-9]{2})(?:-(?P<day>[0-9]{2})"
+    "(?:[Tt ](?P<hour>[0-9]{2}):(?P<minute>[0-9]{2})"
+    f"(?::(?P<second>[0-9]{{2}})(?:[.,](?P<fraction>[0-9]{{1,9}}))?)? ?{_OFFSET})?)?"
+)
+"""ISO 8601 in its extended form, from a month to the fraction of a second.
+
+As in RFC 3339 and in databases, a space may replace the T, and ` UTC` the Z.
+"""
+_TEN_DIGITS = tuple("0123456789")
+_DIGITS = {
+    "%Y": ("year", 4, 4),
+    "%y": ("short_year", 2, 2),
+    "%m": ("month", 1, 2),
+    "%d": ("day", 1, 2),
+    "%H": ("hour", 1, 2),
+    "%I": ("half_hour", 1, 2),
+    "%M": ("minute", 1, 2),
+    "%S": ("second", 1, 2),
+    "%f": ("fraction", 1, 9),
+}
+"""The part that a directive of digits stands for, and its least and most digits."""
+_PARTS = {
+    "year": (1970, 1, 9999),
+    "short_year": (0, 0, 99),
+    "month": (1, 1, 12),
+    "day": (1, 1, 31),
+    "hour": (0, 0, 23),
+    "half_hour": (12, 1, 12),
+    "minute": (0, 0, 59),
+    "second": (0, 0, 59),
+    "fraction": (0, 0, 999_999_999),
+    "offset_hour": (0, 0, 23),
+    "offset_minute": (0, 0, 59),
+}
+"""The default of each numeric part, for where a text omits it, and its least and largest value."""
+
+
+def _any_case(word: str) -> str:
+    return "".join(f"[{letter}{letter.upper()}]" for letter in word)
+
+
+_LETTERS = {
+    "%b": "|".join(
+        f"(?P<{month}>{_any_case(month[:3])}(?:{_any_case(month[3:])})?)" for month in _MONTHS
+    ),
+    "%p": "[Aa][Mm]|(?P<afternoon>[Pp][Mm])",
+    "%a": "[A-Za-z]+",
+    "%z": _OFFSET,
+    "%%": "%",
+}
+
+
+def _pattern(format: str) -> str:
+    if format == "iso":
+        return f"^{_ISO}$"
+    tokens = format_tokens(format)
+    parts = []
+    for token, following in zip(tokens, [*tokens[1:], ""], strict=True):
+        if token in _DIGITS:
+            name, least, most = _DIGITS[token]
+            # As many digits as there are: fewer would leave one for the next directive.
+            least = most if following in _DIGITS or following in _TEN_DIGITS else least
+            parts.append(f"(?P<{name}>[0-9]{{{least},{most}}})")
+        else:
+            parts.append(f"(?:{_LETTERS.get(token) or re.escape(token)})")
+    return f"^{''.join(parts)}$"
+
+
+def _read_texts(texts: pa.ChunkedArray, format: str) -> _Read:
+    """Read texts, each distinct one once.
+
+    Args:
+        texts: of one of Arrow's string types, without nulls, (rows,).
+        format: `iso`, or directives as in `%d.%m.%Y`.
+    """
+    encoded = pa.chunked_array(texts.dictionary_encode()).combine_chunks()
+    found = _read_distinct(pa.chunked_array([encoded.dictionary]), format)
+    rows = indices_of(encoded)
+    return _Read(found.moments[rows], found.has_offset[rows], found.readable[rows])
+
+
+def _read_distinct(texts: pa.ChunkedArray, format: str) -> _Read:
+    pattern = _pattern(format)
+    groups = pc.extract_regex(pc.utf8_trim_whitespace(texts), pattern)
+    matched = mask_to_numpy(groups.is_valid())
+    groups = groups.filter(groups.is_valid())
+    parts = {name: np.full(len(groups), default) for name, (default, *_) in _PARTS.items()}
+    given = {}
+    valid = np.ones(len(groups), dtype=np.bool_)
+    for name in re.compile(pattern).groupindex:
+        text = pc.struct_field(groups, [name])
+        given[name] = to_numpy(pc.binary_length(text).cast(pa.int64()), np.int64) > 0
+        if name in _PARTS:
+            pad, width = (pc.utf8_rpad, 9) if name == "fraction" else (pc.utf8_lpad, 1)
+            numbers = to_numpy(pad(text, width, "0").cast(pa.int64()), np.int64)
+            default, least, most = _PARTS[name]
+            parts[name] = np.where(given[name], numbers, default)
+            valid &= ~given[name] | ((numbers >= least) & (numbers <= most))
+    no = np.zeros(len(groups), dtype=np.bool_)
+    year, month, hour = parts["year"], parts["month"], parts["hour"]
+    if "short_year" in given:
+        year = np.where(parts["short_year"] < _CENTURY_TURN, 2000, 1900) + parts["short_year"]
+    for at, name in enumerate(_MONTHS, start=1):
+        month = np.where(given.get(name, no), at, month)
+    hour = hour + parts["half_hour"] % 12 + np.where(given.get("afternoon", no), 12, 0)
+    months = (year - 1970) * 12 + month - 1
+    days = _first_days(months) + parts["day"] - 1
+    valid &= days < _first_days(months + 1)  # a month may have fewer days
+    seconds = (hour * 60 + parts["minute"]) * 60 + parts["second"]
+    local = days * DAY + seconds * SECOND + parts["fraction"] // 1000  # finer digits are dropped
+    ahead = (parts["offset_hour"] * 60 + parts["offset_minute"]) * 60 * SECOND
+    is_behind = given.get("minus", no)
+    signed = is_behind | given.get("plus", no)
+    has_offset = signed | given.get("utc", no)
+    if "%z" in format:
+        valid &= has_offset
+    return _Read(
+        _at(matched, local - np.where(is_behind, -ahead, ahead)),
+        _at(matched, has_offset),
+        _at(matched, valid),
+    )
+
+
+def _at(where: Mask, values: NDArray[Any]) -> NDArray[Any]:
+    """Put values where a mask is true, zeros elsewhere."""
+    spread = np.zeros(len(where), dtype=values.dtype)
+    spread[where] = values
+    return spread
+
+
+def _first_days(months: Moments) -> Moments:
+    """Return the first day of months since January 1970, in days since then."""
+    return months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
+
+
+# Guessing a format
+
+_DATES = (
+    *("%d/%m/%Y", "%m/%d/%Y", "%d/%m/%y", "%m/%d/%y", "%Y/%m/%d"),
+    *("%d-%m-%Y", "%m-%d-%Y", "%d-%m-%y", "%m-%d-%y"),
+    *("%d.%m.%Y", "%d.%m.%y", "%Y.%m.%d"),  # with points, a day never follows its month
+    *("%b %d, %Y", "%b %d %Y", "%d %b %Y", "%d-%b-%Y", "%d-%b-%y"),
+)
+_CLOCKS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
+_SAMPLE_ROWS = 100
+
+
+@dataclass(frozen=True)
+class TimeGuess:
+    """The possible readings of a column's values as dates."""
+
+    readings: tuple[tuple[str, ...], ...]
+    """Each is the formats that together read every value."""
+
+    @property
+    def is_ambiguous(self) -> bool:
+        """Whether there are several, as no value distinguishes its day from its month."""
+        return len(self.readings) > 1
+
+    @property
+    def question(self) -> str:
+        """What to ask the user where the guess is ambiguous."""
+        ways = [formats[0] if len(formats) == 1 else list(formats) for formats in self.readings]
+        shown = " or ".join(f"format: {json.dumps(way)}" for way in ways)
+        return f"no value distinguishes its day from its month; set {shown}"
+
+
+def guess_times(column: Column) -> TimeGuess | None:
+    """Guess the formats of a column's dates.
+
+    Args:
+        column: any column; a column of numbers is never taken for dates.
+
+    Returns:
+        None if there is no value, or no way to read every value as a date.
+    """
+    if is_time(column.values.type):
+        return TimeGuess((("iso",),))  # the likely format of the same dates in a text file
+    if column.kind != "text":
+        return None
+    texts = column.present_texts()
+    sample = texts.slice(0, _SAMPLE_ROWS)
+    likely = [date for date in ("iso", *_DATES) if len(texts) and _formats(date, sample)]
+    readings = tuple(formats for date in likely if (formats := _formats(date, texts)))
+    return TimeGuess(readings) if readings else None
+
+
+def _formats(date: str, texts: pa.ChunkedArray) -> tuple[str, ...]:
+    """Return the formats with a date that are needed to read all texts; none if they can't."""
+    formats: list[str] = []
+    read = np.zeros(len(texts), dtype=np.bool_)
+    for clock in _CLOCKS if date != "iso" else ("",):
+        readable = _read_texts(texts, date + clock).readable
+        if readable.any():
+            formats.append(date + clock)
+            read |= readable
+        if read.all():
+            return tuple(formats)
+    return ()
+
+
+# Time zones come from the system, or from the package `tzdata` where it has none, by way of
+# `zoneinfo`. (pyarrow reads the system's alone, and needs a download on Windows.) The offset is
+# looked up twice for each distinct day, not once for each row.
+
+_DAY_SECONDS = 86_400
+_FIRST_DAY = datetime(1, 1, 3).toordinal() - datetime(1970, 1, 1).toordinal()
+_LAST_DAY = datetime(9999, 12, 29).toordinal() - datetime(1970, 1, 1).toordinal()
+"""The days, from 1970, whose neighbors are valid dates in every zone."""
+_CACHED_DAYS = 2**16
+"""A hundred years, in UTC and in local time, so that rows read in batches reuse the offsets."""
+
+Clock = Callable[[str, int], int]
+"""Maps a zone and seconds since 1970 to the zone's offset from UTC in seconds."""
+
+
+def to_local(moments: Moments, zone: str) -> Moments:
+    """Convert UTC to the local time of a zone, such as `Europe/Berlin`."""
+    return moments if zone == "UTC" else moments + _offsets(moments, zone, _offset_at)
+
+
+def to_utc(local: Moments, zone: str) -> Moments:
+    """Convert the local time of a zone, such as `Europe/Berlin`, to UTC.
+
+    Of a local time that occurs twice, as an hour in autumn does, the first is taken; one that is
+    skipped, as an hour in spring, has the offset from before the change (PEP 495, fold=0).
+    """
+    return local if zone == "UTC" else local - _offsets(local, zone, _offset_at_local)
+
+
+def _offset_at(zone: str, seconds: int) -> int:
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
+    return _seconds(moment.astimezone(ZoneInfo(zone)))
+
+
+def _offset_at_local(zone: str, seconds: int) -> int:
+    return _seconds(datetime(1970, 1, 1, tzinfo=ZoneInfo(zone)) + timedelta(seconds=seconds))
+
+
+def _seconds(moment: datetime) -> int:
+    offset = moment.utcoffset()
+    return 0 if offset is None else int(offset.total_seconds())
+
+
+def _offsets(moments: Moments, zone: str, clock: Clock) -> Moments:
+    """Return the offset from UTC at each moment, in microseconds, (rows,)."""
+    days, day_of = np.unique(moments // DAY, return_inverse=True)
+    known = np.clip(days, _FIRST_DAY, _LAST_DAY)
+    changes = [_change(zone, day, clock) for day in known.tolist()]
+    changed, before, after = np.array(changes, dtype=np.int64).reshape(-1, 3)[day_of].T
+    offsets: Moments = np.where(moments % DAY < changed * SECOND, before, after)
+    return offsets * SECOND
+
+
+@lru_cache(maxsize=_CACHED_DAYS)
+def _change(zone: str, day: int, clock: Clock) -> tuple[int, int, int]:
+    """Return the second of a day at which the offset changes, and the offsets before and after.
+
+    No zone ever changed its offset twice in a day and had the same one again at its end.
+    """
+    start = day * _DAY_SECONDS
+    before, after = clock(zone, start), clock(zone, start + _DAY_SECONDS)
+    if before == after:
+        return 0, before, after
+    low, high = 0, _DAY_SECONDS  # the change is after `low`, and not after `high`
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if clock(zone, start + middle) == before else (low, middle)
+    return high, before, after

@@ -1,0 +1,239 @@
+"""Detection of the notation of numbers in text: decimal commas and thousands separators.
+
+Each column is decided by all its values. Where these are ambiguous, as `1,234` is, the other
+columns decide, else the delimiter: semicolons separate fields where commas separate decimals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from itertools import product
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dlcli.config import CsvFormat
+from dlcli.errors import listed
+from dlcli.tables.arrow_arrays import mask_to_numpy
+from dlcli.tables.column import Column, Notation
+from dlcli.tables.table import Remark, Table
+
+_PLAIN = Notation()
+_COMMA_THOUSANDS = Notation(".", ",")
+_POINT_THOUSANDS = Notation(",", ".")
+_SIGNS = (",", "'", "\u2019", " ", "\u00a0", "\u202f", "\u2009")
+"""Characters that numbers in the default notation don't have."""
+_ADDRESS = r"^\d+\.\d+\.\d+\.\d+$"
+_SAMPLE = 1000
+
+
+@dataclass(frozen=True)
+class DetectedNotations:
+    """The notations of a table's numbers."""
+
+    notations: Mapping[str, Notation]
+    """By column; any other has the default notation."""
+    remarks: tuple[Remark, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """The notations that fit a column of text; its values are not kept, as they may be large."""
+
+    notations: tuple[Notation, ...] = ()
+    """Those that fit most values, the simpler first; none if it is not a column of numbers."""
+    example: str = ""
+    """The first value with a comma, or else with a point, if that is ambiguous."""
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether its numbers are not in the default notation, and not ambiguous."""
+        return bool(self.notations) and _PLAIN not in self.notations and not self.is_ambiguous
+
+    @property
+    def is_ambiguous(self) -> bool:
+        """Whether its commas may separate either thousands or decimals."""
+        has_comma = any(notation.decimal == "," for notation in self.notations)
+        may_group = _COMMA_THOUSANDS in self.notations
+        return may_group and has_comma and _PLAIN not in self.notations
+
+    @property
+    def has_decimal_points(self) -> bool:
+        """Whether points certainly separate its decimals."""
+        return self.notations[:1] == (_PLAIN,) and _POINT_THOUSANDS not in self.notations
+
+    def simplest(self, decimal: str) -> Notation:
+        """Return the simplest of the notations with a decimal separator."""
+        return next(notation for notation in self.notations if notation.decimal == decimal)
+
+
+def detect_notations(
+    table: Table, names: Sequence[str], form: CsvFormat, delimiter: str
+) -> DetectedNotations:
+    """Detect the notation of numbers in each column of text.
+
+    Args:
+        table: the table; one column of it is read at a time.
+        names: the columns of text.
+        form: the declared format.
+        delimiter: the delimiter of the file's fields.
+    """
+    candidates = _candidates(form)
+    if len(candidates) == 1:
+        return DetectedNotations(dict.fromkeys(names, candidates[0]))
+    with_signs: dict[str, _Fit] = {}
+    with_points: dict[str, _Fit] = {}
+    for name in names:
+        column = table.column(name)
+        values = _values_with_signs(column, candidates)
+        if values is not None:
+            with_signs[name] = _fit(values, candidates)
+        elif form.decimal == "auto" and _holds(column.values, "."):
+            with_points[name] = _fit_points(column, candidates)
+    certain = {name: each.notations[0] for name, each in with_signs.items() if each.is_certain}
+    if _PLAIN not in candidates:
+        certain = {**dict.fromkeys(names, candidates[0]), **certain}
+    if form.decimal != "auto":
+        return DetectedNotations(certain, tuple(_remarks(certain, form)))
+    certain |= {name: each.notations[0] for name, each in with_points.items() if each.is_certain}
+    ambiguous = {name: each for name, each in with_signs.items() if each.is_ambiguous}
+    with_points = {name: each for name, each in with_points.items() if name not in certain}
+    found, doubts = _settle(certain, ambiguous, with_points, delimiter)
+    sure = {name: notation for name, notation in found.items() if name not in doubts}
+    return DetectedNotations(found, (*_remarks(sure, form), *doubts.values()))
+
+
+def _candidates(form: CsvFormat) -> tuple[Notation, ...]:
+    """Return the notations that a declaration allows, the simpler first."""
+    decimals = (".", ",") if form.decimal == "auto" else (form.decimal,)
+    known = {"auto": ("", ",", ".", "'", " "), "none": ("",)}
+    separators = known.get(form.thousands, (form.thousands,))
+    pairs = product(separators, decimals)
+    return tuple(Notation(decimal, sign) for sign, decimal in pairs if decimal != sign)
+
+
+def _values_with_signs(column: Column, candidates: Sequence[Notation]) -> pa.ChunkedArray | None:
+    """Return a column's texts, None if all its numbers are in the default notation."""
+    if _PLAIN not in candidates:
+        return column.present_texts()
+    if not _holds(column.values, *_SIGNS):  # the quick answer for most
+        return None
+    values = column.present_texts()
+    return values if _holds(values, *_SIGNS) else None
+
+
+def _holds(values: pa.ChunkedArray, *signs: str) -> bool:
+    """Whether a sign occurs in some texts, or next to them in memory: false alarms are possible."""
+    ascii_signs, other_signs = _encoded(signs)
+    for chunk in values.chunks:
+        content = chunk.buffers()[2]
+        raw = b"" if content is None else content.to_pybytes()
+        if any(
+            sign in raw for sign in (ascii_signs if raw.isascii() else ascii_signs + other_signs)
+        ):
+            return True
+    return False
+
+
+@cache  # a table may have a million columns
+def _encoded(signs: tuple[str, ...]) -> tuple[list[bytes], list[bytes]]:
+    """Return the ASCII signs and the others, in UTF-8."""
+    ascii_signs = [sign.encode() for sign in signs if sign.isascii()]
+    return ascii_signs, [sign.encode() for sign in signs if not sign.isascii()]
+
+
+def _fit(values: pa.ChunkedArray, candidates: Sequence[Notation]) -> _Fit:
+    usable = [each for each in candidates if _is_plausible(each, values, candidates)]
+    sample = values.slice(0, _SAMPLE)
+    if not any(_count(notation, sample) for notation in usable):
+        return _Fit()
+    counts = {notation: _count(notation, values) for notation in usable}
+    most = max(counts.values())
+    if 2 * most <= len(values):
+        return _Fit()
+    best = tuple(notation for notation, count in counts.items() if count == most)
+    if _COMMA_THOUSANDS not in best and _POINT_THOUSANDS not in best:
+        return _Fit(best)
+    sign = "," if _holds(values, ",") else "."
+    return _Fit(best, values.filter(pc.match_substring(values, sign))[0].as_py())
+
+
+def _is_plausible(
+    notation: Notation, values: pa.ChunkedArray, candidates: Sequence[Notation]
+) -> bool:
+    if not notation.thousands:
+        return True
+    # Digits with spaces may be telephone numbers; with decimals, or as declared, they are not.
+    is_open = notation.thousands == " " and any(not each.thousands for each in candidates)
+    return _holds(values, *notation.separators) and (not is_open or _holds(values, ",", "."))
+
+
+def _fit_points(column: Column, candidates: Sequence[Notation]) -> _Fit:
+    """Return the notations of numbers without a comma: mostly the default, as a sample shows."""
+    sample = replace(column, values=column.values.slice(0, _SAMPLE)).present_texts()
+    if _count(_PLAIN, sample) == len(sample) > _count(_POINT_THOUSANDS, sample):
+        return _Fit((_PLAIN,))
+    values = column.present_texts()
+    fit = _fit(values, candidates)
+    if not fit.notations or _PLAIN in fit.notations:
+        return fit
+    are_addresses = bool(pc.all(pc.match_substring_regex(values, _ADDRESS)).as_py())
+    return _Fit() if are_addresses else fit
+
+
+def _count(notation: Notation, values: pa.ChunkedArray) -> int:
+    return int(np.count_nonzero(mask_to_numpy(notation.fits(values))))
+
+
+def _settle(
+    certain: Mapping[str, Notation],
+    ambiguous: Mapping[str, _Fit],
+    with_points: Mapping[str, _Fit],
+    delimiter: str,
+) -> tuple[dict[str, Notation], dict[str, Remark]]:
+    """Decide the ambiguous columns by the others, else by the delimiter.
+
+    Returns:
+        The notations that are not the default, and the remarks on those that remain doubtful.
+    """
+    commas = any(notation.decimal == "," for notation in certain.values())
+    points = _COMMA_THOUSANDS in certain.values() or any(
+        each.has_decimal_points for each in with_points.values()
+    )
+    is_known = commas != points
+    decimal = "," if (commas if is_known else delimiter == ";") else "."
+    settled = {name: each.simplest(decimal) for name, each in ambiguous.items()}
+    grouped = {
+        name: each
+        for name, each in with_points.items()
+        if decimal == "," and _POINT_THOUSANDS in each.notations
+    }
+    doubtful = grouped if is_known else {**grouped, **ambiguous}
+    doubts = {name: _doubt(name, each.example, decimal) for name, each in doubtful.items()}
+    return {**certain, **settled, **dict.fromkeys(grouped, _POINT_THOUSANDS)}, doubts
+
+
+def _remarks(notations: Mapping[str, Notation], form: CsvFormat) -> Iterator[Remark]:
+    """Yield a remark on the columns of each certain notation, except for what was declared."""
+    for notation in dict.fromkeys(notations.values()):
+        names = [name for name, each in notations.items() if each == notation]
+        signs = ["a decimal comma"] * (form.decimal == "auto" and notation.decimal == ",")
+        if form.thousands == "auto" and notation.thousands:
+            signs.append(f"'{notation.thousands}' between thousands")
+        if signs:
+            yield Remark(f"the numbers of {listed(names)} have {' and '.join(signs)}")
+
+
+def _doubt(name: str, example: str, decimal: str) -> Remark:
+    sign = "," if "," in example else "."
+    is_decimal = sign == decimal
+    readings = [example.replace(sign, ""), example.replace(sign, ".", 1)]
+    otherwise = f'"{sign}"' if is_decimal else "none"
+    message = (
+        f"column '{name}': {example} may be {readings[0]} or {readings[1]}, read as "
+        f"{readings[is_decimal]}; otherwise set data.format: {{name: csv, thousands: {otherwise}}}"
+    )
+    return Remark(message, True, name)

@@ -1,0 +1,390 @@
+"""Source files: found by name, list or glob, opened, decompressed, and their format recognized."""
+
+from __future__ import annotations
+
+import glob
+import io
+import os
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import BinaryIO, Literal
+
+import pyarrow as pa
+
+from dlcli.config import FormatChoice
+from dlcli.errors import DataError, UsageError, did_you_mean, listed
+from dlcli.tables.column import Notation
+from dlcli.tables.table import Remark
+
+Source = str | Path | Sequence[str | Path]
+"""A file, a glob such as `part-*.csv`, or a list of these; `-` is standard input."""
+Format = Literal["csv", "parquet", "arrow", "jsonl"]
+
+HEAD_BYTES = 4096
+"""Bytes by which a file's format is recognized."""
+_COMPRESSIONS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A file's decompressed content, which can be read from its beginning repeatedly."""
+
+    file: str
+    """The file as the user named it."""
+    path: Path | None
+    """Its path; None if its content is in memory."""
+    content: bytes = b""
+    """Its bytes, possibly compressed, if they are in memory."""
+    compression: str | None = None
+
+    def open(self) -> BinaryIO:
+        """Open the decompressed content for reading; seeking may not be possible.
+
+        Raises:
+            UsageError: for a file that cannot be opened.
+        """
+        raw = io.BytesIO(self.content) if self.path is None else _open(self.path)
+        if self.compression is None:
+            return raw
+        stream: BinaryIO = pa.CompressedInputStream(raw, self.compression)
+        return stream
+
+    def random_access(self) -> pa.NativeFile:
+        """Open the decompressed content for random access: in memory if it is compressed.
+
+        Raises:
+            DataError: for a damaged archive.
+        """
+        if self.path is not None and self.compression is None:
+            return pa.OSFile(str(self.path))
+        return pa.BufferReader(
+            self.content if self.compression is None else self.in_memory().content
+        )
+
+    def in_memory(self) -> SourceFile:
+        """Return the same content decompressed and in memory.
+
+        Raises:
+            UsageError: for a file that cannot be read.
+            DataError: for a damaged archive.
+        """
+        with self.reading(), self.open() as stream:
+            return SourceFile(self.file, None, stream.read())
+
+    def head(self) -> bytes:
+        """Return the first bytes of the decompressed content.
+
+        Raises:
+            UsageError: for a file that cannot be read.
+            DataError: for a damaged archive.
+        """
+        with self.reading(), self.open() as stream:
+            return stream.read(HEAD_BYTES)
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Explain why the content cannot be read.
+
+        Raises:
+            UsageError: for a file that cannot be read.
+            DataError: for a damaged archive.
+        """
+        try:
+            yield
+        except OSError as error:
+            if self.compression is None:
+                raise UsageError(f"{self.file}: can't be read: {error.strerror}") from None
+            raise incomplete(self.compression, self.file, error) from None
+
+
+def incomplete(kind: str, file: str, error: Exception) -> DataError:
+    """Make the error for a damaged file.
+
+    Args:
+        kind: the expected format: `Parquet`.
+        file: its name.
+        error: the error of the library that read it.
+    """
+    reason = str(error).partition("\n")[0].rstrip(".")
+    message = f"is not a complete {kind} file, it may be truncated: write it again ({reason})"
+    return DataError(message, file=file)
+
+
+# Finding and opening
+
+
+def find(source: Source) -> list[SourceFile]:
+    """Find the files of a source, in the order of their rows.
+
+    Raises:
+        UsageError: for a file that is not there, a glob without a match, or a file named twice.
+    """
+    if str(source) == "-":
+        try:
+            return [_in_memory("standard input", sys.stdin.buffer.read())]
+        except OSError as error:
+            raise UsageError(f"standard input: can't be read: {error.strerror}") from None
+    files = []
+    for path in expand(source):
+        with _open(path) as stream:
+            if path.is_file():
+                compression = _compression(stream.read(HEAD_BYTES))
+                files.append(SourceFile(str(path), path, compression=compression))
+            else:  # a pipe can be read only once
+                files.append(_in_memory(str(path), stream.read()))
+    return files
+
+
+def expand(source: Source) -> list[Path]:
+    """Return the paths of a source: those of a glob sorted, those of a list in its order.
+
+    Raises:
+        UsageError: for a glob without a match, or a file named twice.
+    """
+    named = [source] if isinstance(source, str | Path) else source
+    paths = [path for name in named for path in _matches(Path(name))]
+    seen: set[str] = set()
+    for path in paths:
+        place = os.path.abspath(path)
+        if place in seen:
+            raise UsageError(f"{path}: is named twice, and its rows would count twice")
+        seen.add(place)
+    return paths
+
+
+def name_of(source: Source) -> str:
+    """Return the name of a source in messages: its file or glob, or the first of a list."""
+    if isinstance(source, str | Path):
+        return "standard input" if str(source) == "-" else str(source)
+    rest = len(source) - 1
+    return f"{source[0]} and {rest} more" if rest else str(source[0])
+
+
+def _matches(path: Path) -> list[Path]:
+    if not glob.has_magic(str(path)) or _exists(path):
+        return [path]
+    # Brackets in the name of an existing folder are not a pattern.
+    folder = next(parent for parent in path.parents if _exists(parent))
+    pattern = str(path.relative_to(folder))
+    found = [folder / name for name in sorted(glob.glob(pattern, root_dir=folder, recursive=True))]
+    files = [each for each in found if not each.is_dir()]
+    if files:
+        return files
+    searched = next(p for p in path.parents if _exists(p) or not glob.has_magic(str(p)))
+    names = sorted(_entries(searched))
+    there = f"{searched} has {listed(names)}" if names else f"{searched} is empty"
+    if not _exists(searched):
+        there = f"there is no folder {searched}"
+    raise UsageError(f"{path}: matches no file; {there}")
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
+def _in_memory(file: str, content: bytes) -> SourceFile:
+    return SourceFile(file, None, content, _compression(content[:HEAD_BYTES]))
+
+
+def _compression(head: bytes) -> str | None:
+    return next((name for mark, name in _COMPRESSIONS.items() if head.startswith(mark)), None)
+
+
+def _open(path: Path) -> BinaryIO:
+    """Open a file for reading, or explain why that is not possible.
+
+    Raises:
+        UsageError: with the nearest name in the folder if the file is not there.
+    """
+    try:
+        return path.open("rb")
+    except FileNotFoundError:
+        near = did_you_mean(path.name, _entries(path.parent))
+        raise UsageError(f"{path}: no such file{near}") from None
+    except IsADirectoryError:
+        endings = Counter(Path(name).suffix for name in _entries(path))
+        endings.pop("", None)
+        usual = max(endings, key=lambda ending: (endings[ending], ending), default=".csv")
+        way = f"for all files in it, name '{path / f'*{usual}'}'"
+        raise UsageError(f"{path}: is a folder, a file was expected; {way}") from None
+    except OSError as error:
+        raise UsageError(f"{path}: can't be opened: {error.strerror}") from None
+    except ValueError as error:  # a NUL character in the name
+        raise UsageError(f"{str(path)!r}: can't be opened: {error}") from None
+
+
+def _entries(folder: Path) -> list[str]:
+    """Return the names in a folder, none if it cannot be listed."""
+    try:
+        return [entry.name for entry in folder.iterdir()]
+    except OSError:
+        return []
+
+
+# Recognizing the format
+
+_MARKS: tuple[tuple[bytes, Format], ...] = (
+    (b"PAR1", "parquet"),
+    (b"ARROW1\0\0", "arrow"),
+    (b"\xff\xff\xff\xff", "arrow"),  # the first message of the stream format
+)
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_JSON_OBJECTS = re.compile(rb"\s*(?:\[\s*)?\{")
+_CERTAIN_JSON_OBJECTS = re.compile(_JSON_OBJECTS.pattern + rb'\s*["}]')
+"""For a file with an ending of CSV, as a header may begin with a brace, too."""
+_NOT_TABLES: tuple[tuple[bytes, str], ...] = (
+    (rb"PK\x03\x04", "is a zip or an Excel file; unpack it, or export the sheet as CSV"),
+    (rb"\xd0\xcf\x11\xe0", "is an old Excel file; export the sheet as CSV"),
+    (rb"%PDF-", "is a PDF; get the table from its source, as CSV"),
+    (rb"(?i)\s*<(?:!doctype html|html)", "is a web page, perhaps to log in; get the file itself"),
+    (rb"\s*<\?xml", "is XML; export the table as CSV"),
+    (rb"SQLite format 3\0", "is a SQLite database; export the table with sqlite3 -csv -header"),
+    (rb"\x80[\x02-\x05]", "is a Python pickle, which can run code; write Parquet or CSV"),
+    (rb"\x93NUMPY", "is a NumPy array, whose columns have no names; write CSV with a header"),
+    (rb"\x89HDF\r\n", "is an HDF5 file; write the table as Parquet or CSV"),
+    (rb"Obj\x01", "is an Avro file; write the table as Parquet"),
+    (
+        rb'(?:\xff\xfe|\xfe\xff)?\0?[\[{]\0(?:\s\0)*["{}]',
+        "is JSON in UTF-16; write JSON lines in UTF-8",
+    ),
+    (rb"version https://git-lfs", "is only a Git LFS pointer; get the file with git lfs pull"),
+    (rb"\x1f\x8b|\x28\xb5\x2f\xfd", "is compressed twice; decompress it once"),
+    (
+        rb"BZh[1-9]1AY|\xfd7zXZ|7z\xbc\xaf|\x04\x22\x4d\x18|Rar!\x1a",
+        "has an unsupported compression; decompress it, or use gzip or zstd",
+    ),
+    (rb"(?s).{257}ustar", "is a tar archive; unpack it"),
+)
+"""First bytes of files that are mistaken for tables, and what to do about each."""
+_ENDINGS: dict[str, Format] = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".tab": "csv",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".arrow": "arrow",
+    ".arrows": "arrow",
+    ".feather": "arrow",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+}
+_COMPRESSED = (".gz", ".zst")
+_NAMES: dict[Format, str] = {
+    "csv": "delimited text",
+    "parquet": "a Parquet file",
+    "arrow": "an Arrow file",
+    "jsonl": "JSON lines",
+}
+_NOT_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1a]")
+
+
+def recognize(head: bytes, file: str) -> Format:
+    """Return the format of a file.
+
+    Args:
+        head: its first bytes.
+        file: its name, for messages.
+
+    Raises:
+        DataError: for a file that is not a table, or that is a table only by its name.
+    """
+    text = head.removeprefix(_BYTE_ORDER_MARK)
+    for beginning, message in _NOT_TABLES:
+        if re.match(beginning, text):
+            raise DataError(message, file=file)
+    for mark, format in _MARKS:
+        if head.startswith(mark):
+            return format
+    named = _ENDINGS.get(_ending(file))
+    if (_CERTAIN_JSON_OBJECTS if named == "csv" else _JSON_OBJECTS).match(text):
+        return "jsonl"
+    if named in ("parquet", "arrow") and (not head or _NOT_TEXT.search(head)):
+        begins = "PAR1" if named == "parquet" else "ARROW1"
+        message = f"is not {_NAMES[named]}: it doesn't begin with {begins}; write it again"
+        raise DataError(message, file=file)
+    return "csv"
+
+
+def contradictions(stored: SourceFile, form: FormatChoice) -> Iterator[Remark]:
+    """Yield the differences of a file's content from its name and from the config."""
+    format = recognize(stored.head(), stored.file)
+    if stored.compression is None and stored.file.lower().endswith(_COMPRESSED):
+        yield Remark("is not compressed, despite its name", True)
+    if _ENDINGS.get(_ending(stored.file)) not in (None, format):
+        yield Remark(f"is {_NAMES[format]} by its content, despite its name", True)
+    if form.name not in ("auto", format):
+        yield Remark(f"is {_NAMES[format]} by its content; data.format is {form.name}", True)
+
+
+def is_tsv(file: str) -> bool:
+    """Whether a file's name means that tabs separate its fields."""
+    return _ending(file) in (".tsv", ".tab")
+
+
+def _ending(file: str) -> str:
+    path = PurePath(file.lower())
+    return path.with_suffix("").suffix if path.suffix in _COMPRESSED else path.suffix
+
+
+# Opened files
+
+_NUMBER = re.compile(Notation().pattern)
+_WRITE_HEADER = "if that is the first row, write a header above it"
+
+
+@dataclass(frozen=True)
+class Batches:
+    """An opened file.
+
+    Reading the rows may raise a DataError that names the file and, where it is known, the row.
+    """
+
+    schema: pa.Schema
+    """The columns' names and types."""
+    rows: Iterator[pa.RecordBatch]
+    """All rows, in the order of the file; to be read once."""
+    delimiter: str | None = None
+    """The delimiter of text; None for formats whose values have types."""
+    remarks: tuple[Remark, ...] = ()
+
+
+def check_names(names: Sequence[str], file: str) -> None:
+    """Check that column names are not empty and not repeated.
+
+    Raises:
+        DataError: for an empty name, or one that occurs twice.
+    """
+    if "" in names:
+        position = names.index("") + 1
+        raise DataError(f"column {position} of the header has no name; name it", file=file)
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        way = _WRITE_HEADER if all(map(_NUMBER.match, twice)) else "rename all but one"
+        raise DataError(f"the header names {listed(twice)} more than once; {way}", file=file)
+
+
+def remark_on_names(names: Sequence[str]) -> Iterator[Remark]:
+    """Yield a remark if the names look like a row: a fraction among them, or only numbers.
+
+    Consecutive integers are accepted, as programs number columns without a name.
+
+    Args:
+        names: the names of the columns of a file that may lack a header.
+    """
+    numbers = [name for name in names if _NUMBER.match(name)]
+    fractions = [name for name in numbers if not name.isdecimal()]
+    if not fractions and (len(names) < 2 or len(numbers) < len(names)):
+        return
+    counted = [] if fractions else range(int(numbers[0]), int(numbers[0]) + len(numbers))
+    if fractions or [int(number) for number in numbers] != [*counted]:
+        yield Remark(
+            f"the header names columns {listed(fractions or numbers)}; {_WRITE_HEADER}", True
+        )
