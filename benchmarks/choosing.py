@@ -22,7 +22,7 @@ from benchmarks.runner import Case, Figures
 from benchmarks.tasks import Candidate, Layer, Task
 from benchmarks.whole import DLCLI
 from dlcli.config import Config, ConfigFile, CosineDecay, candidate, load_config
-from dlcli.config.optimizers import AdamW
+from dlcli.config.training_choices import AdamW
 
 TABLES = ("iris", "breast_cancer", "digits")
 """Names of shipped configs."""

@@ -1,4 +1,4 @@
-"""Writes docs/reference.md: every key of the config, from the schema's own types, ranges and docs.
+"""Write docs/reference.md: every key of the config, from the types, ranges and docs of its schema.
 
 python docs/generate_reference.py
 """
@@ -23,62 +23,63 @@ PAGE = Path(__file__).parent / "reference.md"
 BEGINNING = """\
 # Reference
 
-Every key of the config, in the order in which one writes it, generated from the schema that checks
-it. The [README](../README.md#the-config-by-example) shows the keys at work, the
-[tutorial](README.md) what they are for; `dlcli schema` tells editors the same.
+All keys of the config, generated from its schema. The
+[README](../README.md#the-config-by-example) shows a config with most of them, the
+[tutorial](README.md) explains what they are for, and `dlcli schema` prints a JSON Schema for
+editors.
 
-- A key without a default is **required**. The default *none* means that a key may be left out, and
-  its row says what happens then.
-- Whatever has parameters is written `name` or `{name: ..., parameter: ...}`; the tables of choices
-  have the parameters below each name.
-- `--set` takes a key by its path: `--set optimizer.learning_rate=0.01`, or
-  `--set 'hidden[0].units=64'`. The items of a list count from 0.
+- A key without a default is **required**. A key with the default *none* may be omitted; its meaning
+  says what happens then.
+- A choice with parameters is written `name` or `{name: ..., parameter: ...}`; the tables of choices
+  list the parameters below each name.
+- `--set` takes the path of a key: `--set optimizer.learning_rate=0.01`, or
+  `--set 'hidden[0].units=64'`. List items are counted from 0.
 """
 KEYS = ("key", "value", "default", "meaning")
 PARAMETERS = ("name", "parameter", "value", "default", "meaning")
 UNIONS = (Union, UnionType)
 MANY = 5
-"""How often the same parameter is told again before it is told once for all."""
+"""Number of choices up to which a parameter that they share is listed with each."""
 
 Row = tuple[str, str, str, str]
-"""A key's path, value, default and meaning."""
+"""Path, value, default and meaning of a key."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Sections of which the config names one, wherever they can be named."""
+    """Sections of which the config names one, and where."""
 
     noun: str
     key: str
     """The key that decides: `name` or `type`."""
     places: tuple[tuple[str, tuple[type[Section], ...]], ...]
-    """Each place where it is made, as the page names it, and what can be chosen there."""
+    """Each key with this choice, and the sections allowed there."""
 
     @property
     def members(self) -> tuple[type[Section], ...]:
-        """All that can be chosen somewhere."""
+        """All sections that can be chosen."""
         return tuple(dict.fromkeys(member for _, members in self.places for member in members))
 
     @property
     def title(self) -> str:
-        """The heading: the noun in the plural."""
+        """Plural of the noun, the heading."""
         ending = {"y": "ies", "s": "ses"}.get(self.noun[-1], f"{self.noun[-1]}s")
         return f"{self.noun[:-1]}{ending}".capitalize()
 
 
 def reference() -> str:
-    """The whole page."""
+    """Return the page."""
     choices = find_choices()
     parts = [BEGINNING, "## The whole config\n", key_table(Config, "")]
-    told: set[str] = set()
+    listed: set[str] = set()
     for name, field in Config.model_fields.items():
-        body = [*section_parts(name, field), *choice_parts(name, choices, told)]
+        body = [*section_parts(name, field), *choice_parts(name, choices, listed)]
         parts += [f"## {name}\n", *body] if body else []
     return "\n".join(parts)
 
 
 def find_choices() -> dict[str, Choice]:
-    """The choices by noun, in the order of the config."""
+    """Return the choices by noun, in the order of the config."""
     found: dict[str, Choice] = {}
     for place, field in walk(Config, ""):
         for mark, members in choices_in(field):
@@ -88,7 +89,7 @@ def find_choices() -> dict[str, Choice]:
 
 
 def walk(section: type[Section], above: str, of: str = "") -> Iterator[tuple[str, FieldInfo]]:
-    """Yields every key of a section and of those below it, with its place."""
+    """Yield every key of a section and of those below it, with its path."""
     for name, field in section.model_fields.items():
         yield f"`{above}{name}`{of}", field
         for below, step in sections_in(field):
@@ -100,7 +101,7 @@ def walk(section: type[Section], above: str, of: str = "") -> Iterator[tuple[str
 
 
 def section_parts(name: str, field: FieldInfo) -> Iterator[str]:
-    """The tables of a key that is a section, and of the sections in it."""
+    """Yield the tables of a key that is a section, and of the sections in it."""
     for section, step in sections_in(field):
         yield f"{doc(section)}\n"
         yield key_table(section, f"{name}{step}.")
@@ -111,24 +112,24 @@ def section_parts(name: str, field: FieldInfo) -> Iterator[str]:
                 yield key_table(part, f"{path}.")
 
 
-def choice_parts(name: str, choices: Mapping[str, Choice], told: set[str]) -> Iterator[str]:
-    """The tables of the choices that a key is, or has below it, unless an earlier key had them."""
+def choice_parts(name: str, choices: Mapping[str, Choice], listed: set[str]) -> Iterator[str]:
+    """Yield the tables of the choices at or below a key that are not listed yet."""
     for noun, choice in choices.items():
-        at_home = any(place.startswith(f"`{name}") for place, _ in choice.places)
-        if at_home and noun not in told:
-            told.add(noun)
+        is_here = any(place.startswith(f"`{name}") for place, _ in choice.places)
+        if is_here and noun not in listed:
+            listed.add(noun)
             yield from choice_table(choice)
 
 
 def choice_table(choice: Choice) -> Iterator[str]:
-    """Heading, places and table of a choice."""
+    """Yield the heading, keys and table of a choice."""
     yield f"### {choice.title}\n"
     yield f"{places(choice)}\n"
     shared = shared_parameters(choice)
     rows = [row for member in choice.members for row in member_rows(choice, member, shared)]
     yield table(PARAMETERS, rows)
     if shared:
-        yield "Each of them also takes, unless it says otherwise above:\n"
+        yield "Each of them also has these parameters, unless listed differently above:\n"
         yield table(KEYS, shared)
     for member in choice.members:
         for name, field in member.model_fields.items():
@@ -138,7 +139,7 @@ def choice_table(choice: Choice) -> Iterator[str]:
 
 
 def places(choice: Choice) -> str:
-    """Says where the choice is made, and where only some of it can be chosen."""
+    """Return the sentence on the keys with a choice, and where only some sections are allowed."""
     every = choice.members
     lines = []
     for members in dict.fromkeys(members for _, members in choice.places):
@@ -149,11 +150,9 @@ def places(choice: Choice) -> str:
 
 
 def shared_parameters(choice: Choice) -> list[Row]:
-    """What most members of a choice take alike, which is told once."""
+    """Return the rows of parameters that most members of a choice share."""
     rows = Counter(
-        key_row(name, field)
-        for member in choice.members
-        for name, field in member.model_fields.items()
+        key_row(member, name) for member in choice.members for name in member.model_fields
     )
     most = max(MANY, 3 / 4 * len(choice.members))
     return [row for row, count in rows.items() if count > most]
@@ -162,33 +161,34 @@ def shared_parameters(choice: Choice) -> list[Row]:
 def member_rows(
     choice: Choice, member: type[Section], shared: Collection[Row]
 ) -> Iterator[Iterable[str]]:
-    """The rows of one choice: itself, and what it takes that isn't shared."""
+    """Yield the rows of a section: its name, and its parameters that are not shared."""
     yield f"`{chosen(choice, member)}`", "", "", "", doc(member)
-    for name, field in member.model_fields.items():
-        row = key_row(name, field)
+    for name in member.model_fields:
+        row = key_row(member, name)
         if name != choice.key and row not in shared:
             yield "", *row
 
 
 def chosen(choice: Choice, member: type[Section]) -> str:
-    """The word that chooses a member."""
+    """Return the name that chooses a section."""
     return str(get_args(member.model_fields[choice.key].annotation)[0])
 
 
 def key_table(section: type[Section], above: str) -> str:
-    """The table of a section's keys."""
-    fields = section.model_fields.items()
-    return table(KEYS, [key_row(f"{above}{name}", field) for name, field in fields])
+    """Return the table of the keys of a section."""
+    return table(KEYS, [key_row(section, name, above) for name in section.model_fields])
 
 
-def key_row(path: str, field: FieldInfo) -> Row:
-    """A key's row."""
+def key_row(section: type[Section], name: str, above: str = "") -> Row:
+    """Return the row of a key."""
+    field = section.model_fields[name]
     value = in_words(field.annotation, field.metadata)
-    return f"`{path}`", value, default(field), one_line(field.description or "")
+    doc = section.field_docs().get(name, "")
+    return f"`{above}{name}`", value, default(field), one_line(doc)
 
 
 def in_words(annotation: Any, metadata: Iterable[object] = ()) -> str:  # noqa: ANN401
-    """What a value may be, as error messages say it."""
+    """Return the phrase for the allowed values, as in error messages."""
     for mark in metadata:
         if isinstance(mark, Expected):
             return mark.phrase
@@ -206,13 +206,13 @@ def in_words(annotation: Any, metadata: Iterable[object] = ()) -> str:  # noqa: 
 
 
 def a_choice(mark: OneOf) -> str:
-    """A link to the table of a choice."""
+    """Return a link to the table of a choice."""
     title = Choice(mark.noun, mark.key, ()).title
     return f"[one of the {title.lower()}](#{title.lower().replace(' ', '-')})"
 
 
 def a_container(annotation: Any) -> str:  # noqa: ANN401
-    """What a list, a mapping or a section holds."""
+    """Return the phrase for a list, a mapping or a section."""
     origin, inner = get_origin(annotation), get_args(annotation)
     if origin is tuple:
         return f"a list, each {in_words(inner[0])}"
@@ -224,30 +224,30 @@ def a_container(annotation: Any) -> str:  # noqa: ANN401
 
 
 def default(field: FieldInfo) -> str:
-    """What counts if a key is left out."""
+    """Return the default of a key."""
     if field.is_required():
         return "**required**"
     return "none" if field.default is None else f"`{as_yaml(field.default)}`"
 
 
 def as_yaml(value: object) -> str:
-    """A default as one writes it in a config: a choice that is all default by its name."""
+    """Return a default as YAML; a choice without other than default parameters by its name."""
     if isinstance(value, str):
         return value
     if not isinstance(value, Section):
         return json.dumps(value, ensure_ascii=False)
     deciding = getattr(value, "name", None) or getattr(value, "type", None)
-    return str(deciding) if deciding and value.is_plain else "{}"
+    return str(deciding) if deciding and value.is_default else "{}"
 
 
 def sections_in(field: FieldInfo) -> Iterator[tuple[type[Section], str]]:
-    """Yields the sections that a key holds without a choice, and `[i]` where it is a list."""
+    """Yield the sections of a key without a choice, with `[i]` for a list."""
     if not any(isinstance(mark, OneOf) for mark in field.metadata):
         yield from dict.fromkeys(sections_of(field.annotation, ""))
 
 
 def sections_of(annotation: Any, step: str) -> Iterator[tuple[type[Section], str]]:  # noqa: ANN401
-    """Yields the sections within a type, and `[i]` where it is a list, `.*` where a mapping."""
+    """Yield the sections in a type, with `[i]` for a list and `.*` for a mapping."""
     if isinstance(annotation, type) and issubclass(annotation, Section):
         yield annotation, step
     inner, *marks = get_args(annotation) or (None,)
@@ -263,7 +263,7 @@ def sections_of(annotation: Any, step: str) -> Iterator[tuple[type[Section], str
 
 
 def choices_in(field: FieldInfo) -> Iterator[tuple[OneOf, tuple[type[Section], ...]]]:
-    """Yields the choice that a key is, or that each of its items is."""
+    """Yield the choice of a key, or of its items."""
     for mark in field.metadata:
         if isinstance(mark, OneOf):
             yield mark, get_args(field.annotation)
@@ -271,7 +271,7 @@ def choices_in(field: FieldInfo) -> Iterator[tuple[OneOf, tuple[type[Section], .
 
 
 def choices_of(annotation: Any) -> Iterator[tuple[OneOf, tuple[type[Section], ...]]]:  # noqa: ANN401
-    """Yields the choices within a type."""
+    """Yield the choices in a type."""
     if get_origin(annotation) is Annotated:
         inner, *marks = get_args(annotation)
         for mark in marks:
@@ -282,17 +282,17 @@ def choices_of(annotation: Any) -> Iterator[tuple[OneOf, tuple[type[Section], ..
 
 
 def doc(section: type[Section]) -> str:
-    """What a section's docstring says."""
+    """Return the docstring of a section."""
     return one_line(inspect.getdoc(section) or "")
 
 
 def one_line(text: str) -> str:
-    """A text as a cell of a table."""
+    """Return a text as a cell of a table."""
     return " ".join(text.split()).replace("|", "\\|")
 
 
 def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """A table in Markdown."""
+    """Return a Markdown table."""
     lines = [header, ["---"] * len(tuple(header)), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 

@@ -1,17 +1,34 @@
-"""The config: schema, YAML loader with positions, overrides, JSON Schema."""
+"""The config: its schema, YAML with positions, overrides, JSON Schema, and the search space."""
 
-from dlcli.config.activations import (
-    ACTIVATIONS,
-    Activation,
-    Exponential,
-    LeakyRelu,
-    Linear,
-    Relu,
-    Softmax,
+from dlcli.config.config_file import (
+    ConfigFile,
+    dump_config,
+    load_config,
 )
-from dlcli.config.data import (
+from dlcli.config.config_schema import (
+    EXTREME_RATE_FACTOR,
+    LARGE,
+    LARGE_STANDARDIZED,
+    AutoEngine,
+    BatchNormalization,
+    ClassWeight,
+    CompiledEngine,
+    Config,
+    EarlyStopping,
+    Engine,
+    Hidden,
+    KerasEngine,
+    MetricName,
+    Output,
+    Setting,
+    target_scaling_settings,
+)
+from dlcli.config.data_section import (
+    AutoFormat,
+    CsvFormat,
     Data,
     Files,
+    FormatChoice,
     GroupSplit,
     RandomSplit,
     SplitChoice,
@@ -19,108 +36,112 @@ from dlcli.config.data import (
     Target,
     TimeSplit,
 )
-from dlcli.config.document import CoreDumper
-from dlcli.config.encodings import (
-    Count,
-    Embedding,
-    NumericEncoding,
-    Periodic,
-    PiecewiseLinear,
-    Vocabulary,
-)
-from dlcli.config.features import (
+from dlcli.config.input_section import (
     Augmentation,
     Auto,
     Boolean,
     Categorical,
+    ConstantValue,
+    Count,
     Datetime,
+    Divide,
+    Embedding,
+    ErrorIfMissing,
     Feature,
     Ignored,
     Image,
     ImageShape,
     Input,
-    Numeric,
-    Part,
-    Text,
-)
-from dlcli.config.formats import AutoFormat, CsvFormat, FormatChoice
-from dlcli.config.initializers import Constant, Initializer, Zeros
-from dlcli.config.layers import BatchNormalization, Hidden, Output
-from dlcli.config.load import ConfigFile, dump_config, load_config
-from dlcli.config.losses import (
-    LOSSES,
-    BinaryCrossentropy,
-    CosineSimilarity,
-    Loss,
-    MeanAbsolutePercentageError,
-    MeanSquaredError,
-    Poisson,
-    SparseCategoricalCrossentropy,
-    TargetForm,
-)
-from dlcli.config.missing import (
-    ConstantValue,
-    ErrorIfMissing,
+    Log,
     Mean,
     Median,
+    MinMax,
     MissingCategory,
     MostFrequent,
     MostFrequentCategory,
+    Numeric,
+    NumericEncoding,
     NumericMissing,
-)
-from dlcli.config.optimizers import SGD, Adam, Optimizer
-from dlcli.config.paths import Path, format_path, parse_path, printable
-from dlcli.config.regularizers import (
-    L1,
-    L1L2,
-    L2,
-    BiasRegularizer,
-    KernelRegularizer,
-    OrthogonalRegularizer,
-)
-from dlcli.config.scalings import (
-    Divide,
-    Log,
-    MinMax,
     OutputScaling,
+    Part,
+    Periodic,
+    PiecewiseLinear,
     Quantile,
     Robust,
     Scaling,
     Standard,
+    Text,
     Unscaled,
+    Vocabulary,
+    format_error,
+    format_tokens,
+    is_named_format,
+    time_zone_error,
 )
-from dlcli.config.schedules import (
+from dlcli.config.layer_choices import (
+    ACTIVATIONS,
+    L1,
+    L1L2,
+    L2,
+    Activation,
+    BiasRegularizer,
+    Constant,
+    Exponential,
+    Initializer,
+    KernelRegularizer,
+    LeakyRelu,
+    Linear,
+    OrthogonalRegularizer,
+    Relu,
+    Softmax,
+    Zeros,
+)
+from dlcli.config.search_space import (
+    Dimension,
+    Value,
+    candidate,
+    check_tune,
+    dimensions_of,
+)
+from dlcli.config.section import (
+    Section,
+    shown,
+)
+from dlcli.config.training_choices import (
+    LOSSES,
+    SGD,
+    Adam,
+    BinaryCrossentropy,
     ConstantLearningRate,
     CosineDecay,
+    CosineSimilarity,
     ExponentialDecay,
+    Loss,
+    MeanAbsolutePercentageError,
+    MeanSquaredError,
+    Optimizer,
     PiecewiseConstant,
+    Poisson,
     ReduceOnPlateau,
+    RMSprop,
     Schedule,
-)
-from dlcli.config.schema import Config
-from dlcli.config.section import Section, shown
-from dlcli.config.space.candidates import candidate
-from dlcli.config.space.dimensions import Dimension, Value, dimensions_of
-from dlcli.config.space.fitting import check_tune
-from dlcli.config.text import MAX_BYTES
-from dlcli.config.times import format_error, format_tokens, is_named_format, time_zone_error
-from dlcli.config.training import (
-    AutoEngine,
-    ClassWeight,
-    CompiledEngine,
-    EarlyStopping,
-    Engine,
-    KerasEngine,
-    MetricName,
-)
-from dlcli.config.tuning import MedianPruning, Pruner, Tpe, Tune
-from dlcli.config.usual import (
-    EXTREME_RATE_FACTOR,
-    LARGE,
-    LARGE_STANDARDIZED,
-    Setting,
-    target_scaling_settings,
+    SparseCategoricalCrossentropy,
+    TargetForm,
     typical_learning_rate,
+)
+from dlcli.config.tune_section import (
+    MedianPruning,
+    Pruner,
+    Tpe,
+    Tune,
+)
+from dlcli.config.yaml_document import (
+    MAX_BYTES,
+    CoreDumper,
+    Path,
+    format_path,
+    parse_path,
+    printable,
 )
 
 __all__ = [
@@ -207,6 +228,7 @@ __all__ = [
     "Pruner",
     "Quantile",
     "RandomSplit",
+    "RMSprop",
     "ReduceOnPlateau",
     "ErrorIfMissing",
     "Relu",

@@ -1,11 +1,16 @@
-"""The ground that every part of the config stands on: strict, frozen, explained."""
+"""The base of every config section: strict, immutable models that explain their errors."""
 
 from __future__ import annotations
 
+import ast
+import inspect
 import json
 import re
+import sys
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar, Self, get_args
+from functools import cache
+from itertools import pairwise
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import (
     BaseModel,
@@ -29,133 +34,179 @@ from pydantic_core import (
 from dlcli.errors import did_you_mean
 
 Conflict = tuple[str | tuple[str, ...], str]
-"""The path of a key below its section, and what is wrong with it beside the others; a path in parts
-where one of them is a name that may hold a dot."""
+"""Path of a key below its section, and why its value conflicts with others; a tuple of keys where
+one of them may contain a dot."""
 
-MOST_PROBLEMS = 100
-"""Problems of a config that are told one by one."""
+MAX_PROBLEMS = 100
+"""Number of problems of a config that are reported one by one."""
 
 UNKNOWN_KEY = "unknown_key"
-"""Type of the errors whose place is the key, not its value."""
+"""Type of the errors that are located at the key instead of its value."""
 
 NOTHING = "nothing"
-"""A null, in messages: what a key has that nothing stands behind."""
+"""A null in messages: the value of a key that has none."""
 
 
-class OfKey(str):
-    """A message of a conflict that is about the key, not about its value."""
+class KeyMessage(str):
+    """The message of a conflict that is located at the key instead of its value."""
 
 
 class Section(BaseModel):
-    """A mapping of the config: typed, immutable, and closed to unknown keys."""
+    """A mapping of the config: typed, immutable, without unknown keys.
 
-    model_config = ConfigDict(
-        strict=True, frozen=True, extra="forbid", use_attribute_docstrings=True
-    )
+    A section is built when it is first used: most configs use few of them.
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", defer_build=True)
     synonyms: ClassVar[Mapping[str, str]] = {}
-    """Keys that others call otherwise, by what they call them, for messages."""
+    """Names that other programs use for keys of this section, for messages."""
+
+    @classmethod
+    def field_docs(cls) -> dict[str, str]:
+        """Return the documentation of each field: the text below it in the source."""
+        docs: dict[str, str] = {}
+        for section in reversed(cls.__mro__):
+            if issubclass(section, Section):
+                docs |= _docs_of_classes(section.__module__).get(section.__name__, {})
+        return {key: docs[key] for key in cls.model_fields if key in docs}
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        found = handler(schema)
+        properties = handler.resolve_ref_schema(found)["properties"]
+        for key, doc in cls.field_docs().items():
+            properties[key]["description"] = doc
+        return found
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yields the keys that are right alone and wrong together."""
+        """Yield the keys whose values are valid by themselves but not with each other."""
         yield from ()
 
     def differs(self, key: str) -> bool:
-        """Tells whether a key says something else than its default."""
+        """Return whether the value of a key differs from its default."""
         return bool(getattr(self, key) != type(self).model_fields[key].get_default())
 
     @property
     def is_default(self) -> bool:
-        """Whether a choice is all default: no more than its name."""
+        """Whether every key has its default."""
         return not any(self.differs(key) for key in type(self).model_fields)
 
     def without_effect(self, *keys: str, because: str) -> Iterator[Conflict]:
-        """Yields a conflict for each of the keys that says something that nothing will read."""
+        """Yield a conflict for each of the keys that is set although it has no effect."""
         for key in keys:
             if self.differs(key):
                 yield key, f"has no effect {because}"
 
     @model_validator(mode="wrap")
     @classmethod
-    def _explained(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:  # noqa: ANN401
+    def _explain_errors(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:  # noqa: ANN401
         try:
             section = handler(value)
         except ValidationError as error:
-            raise _again(cls.__name__, list(_explained_first(error, cls))) from None
-        if conflicts := list(section.conflicts()):
-            raise _again(cls.__name__, [_conflict(*conflict) for conflict in conflicts])
+            lines = error.errors(include_url=False)
+            # Those beyond the limit are only counted.
+            explained = [_explain(line, cls) for line in lines[:MAX_PROBLEMS]]
+            explained += [_line("")] * len(lines[MAX_PROBLEMS:])
+            raise _validation_error(cls.__name__, *explained) from None
+        lines_of_conflicts = []
+        for path, message in section.conflicts():
+            loc = path if isinstance(path, tuple) else tuple(path.split("."))
+            kind = UNKNOWN_KEY if isinstance(message, KeyMessage) else "conflict"
+            lines_of_conflicts.append(_line(message, *loc, kind=kind))
+        if lines_of_conflicts:
+            raise _validation_error(cls.__name__, *lines_of_conflicts)
         return section
 
 
-def _again(title: str, lines: list[InitErrorDetails]) -> ValidationError:
-    return ValidationError.from_exception_data(title, lines)
+class Choice(Section):
+    """A section that is chosen by its name, as in `class Adam(Choice, name="adam")`.
+
+    The key `name` takes this one value, which is its default.
+    """
+
+    name: Any = ""  # a literal in each choice
+
+    def __init_subclass__(cls, name: str | None = None) -> None:
+        super().__init_subclass__()
+        if name is not None:  # it is None for a base class of several choices
+            annotations = cls.__dict__.get("__annotations__", {})
+            cls.__annotations__ = {"name": Literal[name], **annotations}
+            cls.name = name
 
 
-def _explained_first(error: ValidationError, section: type[Section]) -> Iterator[InitErrorDetails]:
-    """As many of pydantic's errors in other words as are told; the others only count."""
-    for at, line in enumerate(error.errors(include_url=False)):
-        yield _explain(line, section) if at < MOST_PROBLEMS else _line("")
+@cache
+def _docs_of_classes(module: str) -> dict[str, dict[str, str]]:
+    """Return the documentation of the fields of each class of a module.
+
+    Sources are read only for a schema or the reference, since it takes long.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for node in ast.parse(inspect.getsource(sys.modules[module])).body:
+        if isinstance(node, ast.ClassDef):
+            docs = found.setdefault(node.name, {})
+            for field, doc in pairwise(node.body):
+                match field, doc:
+                    case (
+                        ast.AnnAssign(target=ast.Name(id=name)),
+                        ast.Expr(value=ast.Constant(value=str(text))),
+                    ):
+                        docs[name] = inspect.cleandoc(text)
+    return found
 
 
-def _line(message: str, key: str | int | None = None, kind: str = "choice") -> InitErrorDetails:
-    """A message about a value, or what it has under a key or index."""
+def value_error(message: str) -> PydanticCustomError:
+    """Return the error to raise for a value in a validator."""
+    return PydanticCustomError("choice", "{message}", {"message": message})
+
+
+def _validation_error(title: str, *lines: InitErrorDetails) -> ValidationError:
+    return ValidationError.from_exception_data(title, list(lines))
+
+
+def _line(
+    message: str, *loc: str | int, kind: str = "choice", value: object = None
+) -> InitErrorDetails:
     error = PydanticCustomError(kind, "{message}", {"message": message})
-    return InitErrorDetails(type=error, loc=() if key is None else (key,), input=None)
+    return InitErrorDetails(type=error, loc=loc, input=value)
 
 
-def _conflict(path: str | tuple[str, ...], message: str) -> InitErrorDetails:
-    kind = UNKNOWN_KEY if isinstance(message, OfKey) else "conflict"
-    error = PydanticCustomError(kind, "{message}", {"message": message})
-    parts = path if isinstance(path, tuple) else tuple(path.split("."))
-    return InitErrorDetails(type=error, loc=parts, input=None)
-
-
-def _explain(line: Any, section: type[Section]) -> InitErrorDetails:  # noqa: ANN401
-    """One of pydantic's errors in the words of a config's author."""
-    kind, loc, value = line["type"], line["loc"], line["input"]
-    message = line["msg"]
+def _explain(line: ErrorDetails, section: type[Section]) -> InitErrorDetails:
+    """Reword one of pydantic's errors for the author of a config."""
+    kind, loc, value, message = line["type"], line["loc"], line["input"], line["msg"]
     if kind == "extra_forbidden":
-        kind, message = UNKNOWN_KEY, unknown_key(loc[0], section)
+        kind, message = UNKNOWN_KEY, unknown_key(str(loc[0]), section)
     elif kind == "missing":
         message = "is required"
     elif kind == "literal_error":
         expected = line["ctx"]["expected"]
-        message = f"expected {expected}, got {shown(value)}{_nearest(value, expected)}"
+        names = re.findall("'([^']+)'", expected)
+        near = did_you_mean(value, names) if isinstance(value, str) else ""
+        message = f"expected {expected}, got {shown(value)}{near}"
     elif kind in {"model_type", "dict_type", "mapping_type"}:
         message = f"expected keys and values, got {shown(value)}"
     elif kind == "tuple_type":
         message = f"expected a list, got {shown(value)}"
-    message += _way_out(message, loc, section)
-    name = UNKNOWN_KEY if kind == UNKNOWN_KEY else "explained"
-    error = PydanticCustomError(name, "{message}", {"message": message})
-    return InitErrorDetails(type=error, loc=loc, input=value)
-
-
-def _nearest(value: object, expected: str) -> str:
-    """The nearest of some quoted choices to what was written."""
-    return did_you_mean(value, re.findall("'([^']+)'", expected)) if isinstance(value, str) else ""
-
-
-def _way_out(message: str, loc: tuple[int | str, ...], section: type[Section]) -> str:
-    """What to do about a key without a value, as where all that stood below it is commented out.
-
-    It is said once, by the section that has the key: those above find it in the message.
-    """
-    if not loc or not message.endswith(f"got {NOTHING}"):
-        return ""
-    field = section.model_fields.get(str(loc[0])) if len(loc) == 1 else None
-    has_default = field is not None and not field.is_required()
-    return "; fill it in" + (", or leave the key out for its default" if has_default else "")
+    if loc and message.endswith(f"got {NOTHING}"):
+        # As where all lines below a key are commented out. The section that has the key adds this;
+        # those above it find it in the message.
+        field = section.model_fields.get(str(loc[0])) if len(loc) == 1 else None
+        has_default = field is not None and not field.is_required()
+        message += "; fill it in" + (", or omit the key for its default" if has_default else "")
+    kind = UNKNOWN_KEY if kind == UNKNOWN_KEY else "explained"
+    return _line(message, *loc, kind=kind, value=value)
 
 
 def unknown_key(key: str, section: type[Section]) -> str:
-    """Says that a key is unknown, with the nearest known one or else all of them."""
+    """Return the message for an unknown key, with the most similar one or else all known ones."""
     known = list(section.model_fields)
     meant = section.synonyms.get(key, key)
     return "unknown key" + (did_you_mean(meant, known) or f"; allowed: {', '.join(known)}")
 
 
 def shown(value: object) -> str:
-    """A value as its author wrote it, on one line, cut to a readable length."""
+    """Return a value as it is written in a config, on one line of at most 60 characters."""
     if value is None:
         return NOTHING
     if isinstance(value, str):
@@ -168,12 +219,12 @@ def shown(value: object) -> str:
 
 
 class Expected:
-    """Replaces whatever pydantic says of a value with `expected <phrase>, got <value>`.
+    """Marks a type whose errors all read `expected <phrase>, got <value>`.
 
-    Of a list whose items have such a phrase of their own, the items that are wrong are told.
+    If the items of a list have a phrase of their own, errors name the wrong items instead.
 
     Args:
-        phrase: what is wanted, with range and unit: `a positive integer`.
+        phrase: what is expected, with range and unit: `a positive integer`.
     """
 
     def __init__(self, phrase: str) -> None:
@@ -187,8 +238,8 @@ class Expected:
                 return inner(value)
             except ValidationError as error:
                 if items := [line for line in error.errors() if _is_of_item(line)]:
-                    lines = [_line(line["msg"], line["loc"][-1], "expected") for line in items]
-                    raise _again(self.phrase, lines) from None
+                    lines = [_line(line["msg"], line["loc"][-1], kind="expected") for line in items]
+                    raise _validation_error(self.phrase, *lines) from None
                 message = f"expected {self.phrase}, got {shown(value)}{_hint(value, self.phrase)}"
                 raise PydanticCustomError("expected", "{message}", {"message": message}) from None
 
@@ -200,21 +251,18 @@ def _is_of_item(line: ErrorDetails) -> bool:
 
 
 def _hint(value: object, phrase: str) -> str:
-    """The nearest of the words that were wanted; or quotes, which make a text of a number."""
+    """Suggest the most similar of the allowed words, or quotes around a number."""
     if isinstance(value, str):
-        return did_you_mean(value, _words(phrase))
+        # The words that may be written as they are: `true` and `false` of `true or false`.
+        words = re.match(r"((?:\w+, )*\w+),? or (\w+$)?", phrase)
+        allowed = [*words[1].split(", "), *filter(None, [words[2]])] if words else []
+        return did_you_mean(value, allowed)
     wants_text = phrase.startswith(("a column", "a file", "text"))
     return f"; write '{value}' in quotes" if wants_text and isinstance(value, int | float) else ""
 
 
-def _words(phrase: str) -> list[str]:
-    """The words that may be written as they are: `true` and `false` of `true or false`."""
-    lone = re.match(r"((?:\w+, )*\w+),? or (\w+$)?", phrase)
-    return [*lone[1].split(", "), *filter(None, [lone[2]])] if lone else []
-
-
 class Described(Expected):
-    """Says what is wanted in the reference alone: messages are about the parts that are wrong."""
+    """Describes a type in the reference only: errors concern its parts."""
 
     def __get_pydantic_core_schema__(
         self, source: object, handler: GetCoreSchemaHandler
@@ -223,14 +271,13 @@ class Described(Expected):
 
 
 class OneOf:
-    """A choice with parameters, written `name` or `{name: ..., parameter: ...}`.
+    """Marks a union of sections of which one is chosen: `name` or `{name: ..., parameter: ...}`.
 
-    Stands in the metadata of an annotated union of sections, each of which has a literal under the
-    deciding key.
+    Each section has a literal under the deciding key. Only the chosen section is built.
 
     Args:
         noun: what is chosen, for messages: `optimizer`.
-        key: the key that decides.
+        key: the deciding key.
     """
 
     def __init__(self, noun: str, key: str = "name") -> None:
@@ -242,59 +289,54 @@ class OneOf:
         source: Any,  # noqa: ANN401
         handler: GetCoreSchemaHandler,
     ) -> CoreSchema:
-        members = get_args(source) or (source,)
-        options = {
-            member.model_fields[self.key].annotation.__args__[0]: member for member in members
-        }
+        self._members: tuple[type[Section], ...] = get_args(source) or (source,)
+        options = {member.model_fields[self.key].default: member for member in self._members}
 
-        def validate(value: object, _: core_schema.ValidatorFunctionWrapHandler) -> object:
-            if isinstance(value, members):
+        def validate(value: object) -> object:
+            if isinstance(value, self._members):
                 return value
             option = options[self._chosen(value, options)]
             return option.model_validate({self.key: value} if isinstance(value, str) else value)
 
-        return core_schema.no_info_wrap_validator_function(validate, handler(source))
+        return core_schema.no_info_plain_validator_function(validate)
 
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        long = handler(schema)
-        members = long.get("anyOf") or [long]
+        for member in self._members:
+            member.model_rebuild()
+        union = [member.__pydantic_core_schema__ for member in self._members]
+        long = handler(core_schema.union_schema([*union]))
+        options = long.get("anyOf") or [long]
         alone = []
-        for member in map(handler.resolve_ref_schema, members):
-            others = [key for key in member.get("required", []) if key != self.key]
+        for option in map(handler.resolve_ref_schema, options):
+            others = [key for key in option.get("required", []) if key != self.key]
             if not others:
-                alone.append(member["properties"][self.key]["const"])
-            member["required"] = [self.key, *others]  # again, where a member serves several choices
-        return {"anyOf": [{"enum": alone}, *members]}
-
-    @property
-    def _a_noun(self) -> str:
-        return f"{'an' if self.noun[0] in 'aeiou' else 'a'} {self.noun}"
+                alone.append(option["properties"][self.key]["const"])
+            option["required"] = [self.key, *others]  # again, where one serves several unions
+        return {"anyOf": [{"enum": alone}, *options]}
 
     def _chosen(self, value: object, options: Mapping[str, type[Section]]) -> str:
-        """The name of a choice; what is wrong with it stands where the name does."""
+        """Return the chosen name, or raise an error located at the name."""
         name = value.get(self.key) if isinstance(value, dict) else value
         if isinstance(name, str) and name in options:
             return name
+        a_noun = f"{'an' if self.noun[0] in 'aeiou' else 'a'} {self.noun}"
         if isinstance(value, dict) and self.key not in value:
-            raise self._without_name(value, options)
+            known = {key for option in options.values() for key in option.model_fields}
+            for key in value:
+                if key not in known and (near := did_you_mean(key, [self.key])):
+                    line = _line(f"unknown key{near}", key, kind=UNKNOWN_KEY)
+                    raise _validation_error(self.noun, line)
+            message = f"expected {a_noun} as {{{self.key}: ...}}, got no '{self.key}'"
+            raise _validation_error(self.noun, _line(message))
         if isinstance(name, str):
             way_out = did_you_mean(name, list(options)) or f"; allowed: {', '.join(options)}"
             message = f"unknown {self.noun} '{name}'{way_out}"
         else:
-            message = f"expected the name of {self._a_noun}, got {shown(name)}"
-        raise _again(self.noun, [_line(message, self.key if isinstance(value, dict) else None)])
-
-    def _without_name(
-        self, value: Mapping[str, object], options: Mapping[str, type[Section]]
-    ) -> ValidationError:
-        known = {key for option in options.values() for key in option.model_fields}
-        for key in value:
-            if key not in known and (near := did_you_mean(key, [self.key])):
-                return _again(self.noun, [_line(f"unknown key{near}", key, UNKNOWN_KEY)])
-        message = f"expected {self._a_noun} as {{{self.key}: ...}}, got no '{self.key}'"
-        return _again(self.noun, [_line(message)])
+            message = f"expected the name of {a_noun}, got {shown(name)}"
+        loc = (self.key,) if isinstance(value, dict) else ()
+        raise _validation_error(self.noun, _line(message, *loc))
 
 
 PositiveInt = Annotated[int, Field(gt=0, lt=2**31), Expected("a positive integer")]

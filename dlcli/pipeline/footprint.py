@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from dlcli.config import Config, KerasEngine, Optimizer
+from dlcli.config import SGD, Config, KerasEngine, Optimizer, RMSprop
 from dlcli.network import ROWS_AT_ONCE, DenseLayer, Network
 from dlcli.pipeline.preparation import Prepared, sets
 
@@ -66,7 +66,7 @@ def slots(optimizer: Optimizer) -> int:
     """How many numbers an optimizer keeps for each weight of a kernel."""
     asked = [optimizer.use_ema, optimizer.gradient_accumulation_steps is not None]
     asked += [getattr(optimizer, key, False) for key in ("amsgrad", "centered")]
-    asked += [optimizer.name in ("sgd", "rmsprop") and optimizer.momentum > 0]
+    asked += [isinstance(optimizer, SGD | RMSprop) and optimizer.momentum > 0]
     return _SLOTS[optimizer.name] + sum(asked)
 
 

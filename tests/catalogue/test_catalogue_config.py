@@ -160,7 +160,7 @@ REFUSED = {
     "a learning rate without end": (sgd(".inf"), f"{RATE} inf"),
     "two ways to clip": (
         f"{CONFIG}optimizer: {{name: sgd, clipnorm: 1.0, clipvalue: 1.0}}\n",
-        "4:50: optimizer.clipvalue: can't go together with clipnorm; choose one of them",
+        "4:50: optimizer.clipvalue: can't be combined with clipnorm; choose one of them",
     ),
     "nesterov without momentum": (
         f"{CONFIG}optimizer: {{name: sgd, nesterov: true}}\n",

@@ -175,8 +175,8 @@ def test_a_list_of_features_is_short_for_columns_of_type_auto(load_with: Load) -
         ("[a, a]", "names a column twice"),
         ("[a, 5]", 'expected columns with their types, or a list of columns, got ["a", 5]'),
         ("5", "expected columns with their types, or a list of columns, got 5"),
-        ("{}", "names no column; leave it out to take all"),
-        ("[]", "names no column; leave it out to take all"),
+        ("{}", "names no column; omit it to use all"),
+        ("[]", "names no column; omit it to use all"),
     ],
 )
 def test_features_that_are_no_columns_are_a_problem(

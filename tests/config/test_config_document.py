@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from dlcli.config import Config, document, load_config
-from dlcli.config.document import Values, parse
+from dlcli.config import Config, load_config, yaml_document
+from dlcli.config.yaml_document import Values, parse
 from dlcli.errors import ConfigError, UsageError
 
 Problems = Callable[..., list[str]]
@@ -115,7 +115,7 @@ def test_quotes_make_texts(text: str) -> None:
         (
             "a: 1\n...\nb: 2\n",
             "c.yaml:3:1: not YAML: did not find expected <document start>"
-            " (a config is one mapping, and this comes behind its end)",
+            " (a config is one mapping, and this comes after its end)",
         ),
     ],
 )
@@ -163,7 +163,7 @@ def test_deep_nesting_is_a_problem_with_a_position(problems_of: Problems, nested
 def test_a_long_text_may_spell_out_more_values_than_aliases_may_make(
     config_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(document, "MAX_VALUES", 20)
+    monkeypatch.setattr(yaml_document, "MAX_VALUES", 20)
     columns = "".join(f"    column_{at}: numeric\n" for at in range(30))
     text = f"{MINIMAL}input:\n  features:\n{columns}"
     config_file.write_text(text)

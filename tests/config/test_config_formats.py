@@ -57,13 +57,13 @@ def test_what_is_dumped_is_loaded_again(load: Callable[..., Config], form: str) 
     [
         (
             "data.format={name: csv, delimiter: ab}",
-            "data.format.delimiter: expected auto, or one character in quotes that stands between"
-            " fields, got 'ab'",
+            "data.format.delimiter: expected auto, or the character between fields"
+            " in quotes, got 'ab'",
         ),
         (
             "data.format={name: csv, delimiter: '\"'}",
-            "data.format.delimiter: expected auto, or one character in quotes that stands between"
-            " fields, got '\"'",
+            "data.format.delimiter: expected auto, or the character between fields"
+            " in quotes, got '\"'",
         ),
         (
             "data.format={name: csv, encoding: klingon}",

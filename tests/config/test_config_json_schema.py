@@ -10,7 +10,7 @@ import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from dlcli.config import Config
-from dlcli.config.document import Values, parse
+from dlcli.config.yaml_document import Values, parse
 
 SCHEMA: dict[str, Any] = Config.model_json_schema()
 VALIDATOR = Draft202012Validator(SCHEMA)

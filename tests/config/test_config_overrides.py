@@ -162,7 +162,7 @@ def test_only_the_named_one_of_two_aliased_layers_changes(config_file: Path) -> 
         ("seed=\udcff", "is not UTF-8"),
         ("seed=ten", "seed: expected an integer from 0 to 4294967295, got 'ten'"),
         ("seed=", "seed: expected an integer from 0 to 4294967295, got nothing; fill it in,"
-                  " or leave the key out for its default"),
+                  " or omit the key for its default"),
         ("sed=5", "sed: unknown key; did you mean 'seed'?"),
         ("seed.low=5", 'seed: expected an integer from 0 to 4294967295, got {"low": 5}'),
         ("hidden[2].units=5", "hidden: is a list of 0; expected an index up to [0]"),

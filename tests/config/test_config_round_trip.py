@@ -14,8 +14,8 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from pydantic import TypeAdapter, ValidationError
 
 from dlcli.config import Config, Section, dump_config, load_config
-from dlcli.config.document import Values, parse
-from dlcli.config.ranges import Range, Space
+from dlcli.config.tune_section import Range, Space
+from dlcli.config.yaml_document import Values, parse
 
 TRICKY = ["no", "1e-3", "010", "null", "~", "true", "", " a ", "0x1F", "0o17", ".inf", "1:30", "=",
           "<<", "-", "a: b", "# a", "!a", "*a", "a\nb", "\x85", "\ufeff", "'", '"', "é", "\x7f",

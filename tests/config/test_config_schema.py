@@ -9,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from dlcli.config import Config, Section
+from dlcli.config.section import Choice
 
 Load = Callable[..., Config]
 Problems = Callable[..., list[str]]
@@ -29,8 +30,9 @@ FIELDS = [(section, key) for section in SECTIONS for key in section.model_fields
 
 
 def decides(section: type[Section], key: str) -> bool:
-    """Tells whether a key names the section itself, which the section's docstring explains."""
-    return key in {"name", "type"} and len(get_args(section.model_fields[key].annotation)) == 1
+    """Return whether a key names the section itself, which the section's docstring explains."""
+    is_type = key == "type" and len(get_args(section.model_fields[key].annotation)) == 1
+    return is_type or (key == "name" and issubclass(section, Choice))
 
 
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.__qualname__)
@@ -48,7 +50,7 @@ def test_every_section_has_a_docstring(section: type[Section]) -> None:
 
 @pytest.mark.parametrize(("section", "key"), FIELDS)
 def test_every_field_has_a_description(section: type[Section], key: str) -> None:
-    description = section.model_fields[key].description
+    description = section.field_docs().get(key)
     if decides(section, key):
         assert description is None
     else:
@@ -145,7 +147,7 @@ def test_a_wrong_value_is_told_what_was_wanted(
 
 
 FILL_IN = "got nothing; fill it in"
-OR_LEAVE_OUT = f"{FILL_IN}, or leave the key out for its default"
+OR_LEAVE_OUT = f"{FILL_IN}, or omit the key for its default"
 
 
 @pytest.mark.parametrize(
@@ -206,21 +208,21 @@ CONFLICTS = [
     ("data.target={column:\xa0[y,z],type:\xa0categorical}",
      "data.target.type: several columns are numbers or labels; name one column for classes"),
     ("data.target={column:\xa0y,type:\xa0multi_label}",
-     "data.target.type: wants several columns, or a delimiter between the labels of one"),
+     "data.target.type: needs several columns, or a delimiter between the labels of one"),
     ("data.target={column:\xa0y,delimiter:\xa0'|'}",
      "data.target.delimiter: has no effect without type: multi_label and a single column"),
     ("data.target={column:\xa0[y,z],type:\xa0multi_label,delimiter:\xa0'|'}",
      "data.target.delimiter: has no effect without type: multi_label and a single column"),
-    ("input.features=[]", "input.features: names no column; leave it out to take all"),
+    ("input.features=[]", "input.features: names no column; omit it to use all"),
     ("input.features.a={type:\xa0categorical,min_count:\xa02,unseen:\xa0error}",
-     "input.features.a.unseen: can't be error beside min_count: 2"),
+     "input.features.a.unseen: can't be error with min_count: 2"),
     ("input.features.a={type:\xa0numeric,encoding:\xa0piecewise_linear,scaling:\xa0log}",
-     "input.features.a.scaling: has no effect beside encoding: piecewise_linear"),
+     "input.features.a.scaling: has no effect with encoding: piecewise_linear"),
     ("input.encoding=piecewise_linear input.features={a.b:\xa0{type:\xa0numeric,scaling:\xa0log}}",
-     "input.features['a.b'].scaling: has no effect beside input.encoding: piecewise_linear;"
+     "input.features['a.b'].scaling: has no effect with input.encoding: piecewise_linear;"
      " give the feature its own encoding"),
     ("input.encoding=piecewise_linear input.scaling=robust",
-     "input.scaling: has no effect beside encoding: piecewise_linear"),
+     "input.scaling: has no effect with encoding: piecewise_linear"),
     ("hidden[0].units=1 hidden[0].use_bias=false hidden[0].bias_initializer=ones",
      "hidden[0].bias_initializer: has no effect with use_bias: false"),
     ("output.use_bias=false output.bias_regularizer=l2",
@@ -230,9 +232,9 @@ CONFLICTS = [
     ("loss={name:\xa0binary_focal_crossentropy,alpha:\xa00.5}",
      "loss.alpha: has no effect without apply_class_balancing: true"),
     ("optimizer={name:\xa0adam,clipnorm:\xa01,clipvalue:\xa01}",
-     "optimizer.clipvalue: can't go together with clipnorm; choose one of them"),
+     "optimizer.clipvalue: can't be combined with clipnorm; choose one of them"),
     ("optimizer={name:\xa0adam,clipvalue:\xa01,global_clipnorm:\xa01}",
-     "optimizer.global_clipnorm: can't go together with clipvalue; choose one of them"),
+     "optimizer.global_clipnorm: can't be combined with clipvalue; choose one of them"),
     ("optimizer={name:\xa0lion,ema_momentum:\xa00.5}",
      "optimizer.ema_momentum: has no effect without use_ema: true"),
     ("optimizer={name:\xa0lion,ema_overwrite_frequency:\xa05}",
@@ -242,9 +244,9 @@ CONFLICTS = [
     ("optimizer={name:\xa0sgd,ema_momentum:\xa00.5}",
      "optimizer.ema_momentum: has no effect without use_ema: true"),
     ("learning_rate_schedule={name:\xa0piecewise_constant,boundaries:\xa0[2,1],values:\xa0[1,2]}",
-     "learning_rate_schedule.boundaries: expected epochs that rise"),
+     "learning_rate_schedule.boundaries: expected increasing epochs"),
     ("learning_rate_schedule={name:\xa0piecewise_constant,boundaries:\xa0[1,1],values:\xa0[1,2]}",
-     "learning_rate_schedule.boundaries: expected epochs that rise"),
+     "learning_rate_schedule.boundaries: expected increasing epochs"),
     ("learning_rate_schedule={name:\xa0piecewise_constant,boundaries:\xa0[1,2],values:\xa0[1]}",
      "learning_rate_schedule.values: expected as many rates as boundaries (2), got 1"),
     ("learning_rate_schedule={name:\xa0cosine_decay,warmup_epochs:\xa01}",

@@ -20,7 +20,7 @@ from dlcli.config import (
     dump_config,
     load_config,
 )
-from dlcli.config.activations import Elu, Gelu, Tanh
+from dlcli.config.layer_choices import Elu, Gelu, Tanh
 from dlcli.errors import ConfigError
 
 Load = Callable[..., ConfigFile]
@@ -369,9 +369,9 @@ def test_a_parameter_of_a_choice_that_the_config_does_not_make_is_told(problems:
 def test_numbers_between_are_not_whole(problems: Problems) -> None:
     assert problems("epochs: {low: 10, high: 1e2}") == [
         "c.yaml:8:19: tune.space.epochs.low: expected a positive integer, got 10.0;"
-        " for whole numbers, write both ends without a point or exponent",
+        " for integers, write both ends without a point or exponent",
         "c.yaml:8:29: tune.space.epochs.high: expected a positive integer, got 100.0;"
-        " for whole numbers, write both ends without a point or exponent",
+        " for integers, write both ends without a point or exponent",
     ]
 
 
@@ -421,7 +421,7 @@ def test_what_no_setting_alone_is_to_blame_for_is_told_where_it_stands(problems:
     config = f"input: {{features: {{a: {{type: numeric, scaling: log}}}}}}\n{CONFIG}"
     bins = "piecewise_linear"
     assert problems(f"input.encoding: [{bins}, {{name: {bins}, bins: 4}}]", config=config) == [
-        "c.yaml:1:48: input.features.a.scaling: has no effect beside"
+        "c.yaml:1:48: input.features.a.scaling: has no effect with"
         " input.encoding: piecewise_linear; give the feature its own encoding"
         " (with the first value of each setting in tune.space)"
     ]

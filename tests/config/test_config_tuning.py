@@ -9,9 +9,8 @@ import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from dlcli.config import Config, MedianPruning, Tpe, Tune, dump_config, load_config
-from dlcli.config.document import Values, parse
-from dlcli.config.ranges import Range
-from dlcli.config.tuning import Grid, NoPruner, RandomSampler, TuneMetric
+from dlcli.config.tune_section import Grid, NoPruner, RandomSampler, Range, TuneMetric
+from dlcli.config.yaml_document import Values, parse
 from dlcli.metrics import HIGHER_IS_BETTER
 
 Load = Callable[..., Config]
@@ -183,7 +182,7 @@ def test_a_parameter_of_the_default_sampler_can_be_set(load_with: Load) -> None:
 def test_a_range_is_of_whole_numbers_if_all_that_is_said_of_it_is(
     varied: Range, whole: bool, count: int | None
 ) -> None:
-    assert (varied.is_whole, varied.count) == (whole, count)
+    assert (varied.is_integer, varied.count) == (whole, count)
 
 
 FORMS = "expected a list of choices or a range as {low: ..., high: ...}"
@@ -214,11 +213,11 @@ FORMS = "expected a list of choices or a range as {low: ..., high: ...}"
         ("epochs: {low: 1, high: 3, step: 0}",
          ["7:37: tune.space.epochs.step: expected a number above 0, got 0"]),
         ("epochs: {low: 1, high: 3, step: 3}",
-         ["7:37: tune.space.epochs.step: 3 leads beyond high, 3, at once"]),
+         ["7:37: tune.space.epochs.step: the first step of 3 is beyond high, 3"]),
         ("epochs: {low: 0, high: 3, log: true}",
-         ["7:19: tune.space.epochs.low: expected a number above 0 beside log: true, got 0"]),
+         ["7:19: tune.space.epochs.low: expected a number above 0 with log: true, got 0"]),
         ("epochs: {low: 1, high: 3, step: 1, log: true}",
-         ["7:37: tune.space.epochs.step: can't be beside log: true; leave one of them out"]),
+         ["7:37: tune.space.epochs.step: can't be combined with log: true; omit one of them"]),
         ("epochs: {low: .nan, high: 3}",
          ["7:19: tune.space.epochs.low: expected a number, got nan"]),
     ],
@@ -229,7 +228,7 @@ def test_what_is_no_choice_and_no_range_is_told(
     assert problems_with(space(setting)) == [f"c.yaml:{problem}" for problem in problems]
 
 
-OTHER_LOSS = "candidates are compared by their loss, which it changes; give tune another metric"
+OTHER_LOSS = "candidates are compared by their loss, which it changes; set another tune.metric"
 
 
 @pytest.mark.parametrize(
@@ -237,21 +236,21 @@ OTHER_LOSS = "candidates are compared by their loss, which it changes; give tune
     [
         ("data.validation", "can't be varied: candidates are compared on the same rows"),
         ("data", "can't be varied: candidates are compared on the same rows"),
-        ("name", "can't be varied: it names the run, and changes no network"),
+        ("name", "can't be varied: it names the run, and has no effect on the network"),
         ("tune.trials", "can't be varied: it is the search itself"),
-        ("metrics", "can't be varied: they show what is learned, and don't change it; tune.metric"
-                    " is what judges"),
+        ("metrics", "can't be varied: they have no effect on the network; set tune.metric"
+                    " to compare by another one"),
         ("initial_weights", "can't be varied: they fit networks of one shape"),
         ("output.units", "can't be varied: they follow from the target"),
         ("output", "can't be varied, since 'output.units' can't: they follow from the target"),
-        ("engine.jit_compile", "can't be varied: it changes how fast a network learns, not what"),
-        ("threads", "can't be varied: they change how fast a network learns, not what"),
+        ("engine.jit_compile", "can't be varied: it affects speed, not results"),
+        ("threads", "can't be varied: they affect speed, not results"),
         ("loss", f"can't be varied: {OTHER_LOSS}"),
         ("loss.delta", f"can't be varied: {OTHER_LOSS}"),
         ("output.scaling", f"can't be varied: {OTHER_LOSS}"),
         ("output.activation", f"can't be varied: {OTHER_LOSS}"),
         ("a..b", "can't read 'a..b' as a path at '..b'"),
-        ("hidden.units", "expected hidden: {units: ...} for all layers alike, or hidden[0].units"
+        ("hidden.units", "expected hidden: {units: ...} for all layers, or hidden[0].units"
                          " for one"),
     ],
 )  # fmt: skip
@@ -277,7 +276,7 @@ def test_the_seed_can_be_varied_unless_it_deals_out_rows(
     lines = space("seed: [1, 2]")
     assert list(tune_of(load_with, lines).space) == ["seed"]
     assert problems_with(lines, "data.validation=0.2") == [
-        "c.yaml:7:5: tune.space.seed: can't be varied: it also deals out the shares of"
+        "c.yaml:7:5: tune.space.seed: can't be varied: it also determines the rows of"
         " data.validation and data.test"
     ]
 
@@ -287,10 +286,10 @@ def test_the_seed_can_be_varied_unless_it_deals_out_rows(
     [
         (["optimizer", "optimizer.learning_rate"], "['optimizer.learning_rate']",
          "'optimizer.learning_rate' is a part of 'optimizer', which is varied, too;"
-         " vary 'optimizer.name' in its place"),
+         " vary 'optimizer.name' instead"),
         (["optimizer.learning_rate", "optimizer"], ".optimizer",
          "'optimizer.learning_rate' is a part of 'optimizer', which is varied, too;"
-         " vary 'optimizer.name' in its place"),
+         " vary 'optimizer.name' instead"),
         (["hidden", "hidden[0].units"], "['hidden[0].units']",
          "'hidden[0].units' is a part of 'hidden', which is varied, too"),
         (["epochs", "['epochs']"], '["[\'epochs\']"]',
@@ -332,7 +331,7 @@ def test_parts_of_hidden_layers_can_not_be_varied_with_the_whole(problems_with: 
 )
 def test_layers_are_counted(problems_with: Problems, layers: str, strange: str) -> None:
     assert problems_with(space(f"hidden: {{layers: {layers}}}")) == [
-        "c.yaml:7:22: tune.space.hidden.layers: expected whole numbers from 0 to 100, choices or"
+        "c.yaml:7:22: tune.space.hidden.layers: expected integers from 0 to 100, choices or"
         f" low and high, got {strange}"
     ]
 
@@ -343,14 +342,14 @@ def test_units_in_the_place_of_layers_are_told_where_they_belong(
 ) -> None:
     assert problems_with(space(f"hidden: {units}")) == [
         "c.yaml:7:13: tune.space.hidden: expected stacks of layers to choose from; to vary the"
-        " units of all layers, write as in hidden: {units: [16, 32]}"
+        " units of all layers, write hidden: {units: [16, 32]}"
     ]
 
 
 def test_only_hidden_has_settings_below_it(problems_with: Problems) -> None:
     lines = space("optimizer: {learning_rate: {low: 1e-3, high: 1e-1}}", "hiden: {units: [1, 2]}")
     assert problems_with(lines) == [
-        "c.yaml:7:5: tune.space.optimizer: expected each setting by its whole path, as in"
+        "c.yaml:7:5: tune.space.optimizer: expected each setting by its full path, as in"
         " optimizer.learning_rate: {low: ..., high: ...}",
         "c.yaml:8:5: tune.space.hiden: unknown key; did you mean 'hidden'?",
     ]
@@ -379,7 +378,7 @@ def test_a_grid_needs_values_that_end(problems_with: Problems) -> None:
         "hidden: {dropout: {low: 0.0, high: 0.5}, units: {low: 1, high: 2}}",
         above="  sampler: grid",
     )
-    message = "has no end of values for a grid; give it a step, or list choices"
+    message = "has infinitely many values for a grid; give it a step, or list choices"
     assert problems_with(lines) == [
         f"c.yaml:7:30: tune.space['optimizer.learning_rate']: {message}",
         f"c.yaml:8:23: tune.space.hidden.dropout: {message}",

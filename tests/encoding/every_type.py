@@ -32,7 +32,7 @@ from dlcli.config import (
     Text,
     Unscaled,
 )
-from dlcli.config.encodings import MultiHot, TfIdf
+from dlcli.config.input_section import MultiHot, TfIdf
 from dlcli.encoding import decide_types, fit_encoding
 from dlcli.tables import Table
 from dlcli.tasks import fit_target, infer_target

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from dlcli.config import Count, ErrorIfMissing, Input, Output, Text
-from dlcli.config.encodings import MultiHot, TfIdf
+from dlcli.config.input_section import MultiHot, TfIdf
 from dlcli.encoding import Block, FeatureEncoder, InMemoryInputs, Layout
 from dlcli.encoding.columns.features import fit_feature
 from dlcli.encoding.columns.tokens import words_of

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dlcli.config import MeanSquaredError, SparseCategoricalCrossentropy
-from dlcli.config.losses import (
+from dlcli.config.training_choices import (
     CategoricalCrossentropy,
     CategoricalFocalCrossentropy,
     CategoricalGeneralizedCrossEntropy,

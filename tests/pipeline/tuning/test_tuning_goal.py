@@ -14,7 +14,7 @@ from dlcli.config import (
     SparseCategoricalCrossentropy,
     load_config,
 )
-from dlcli.config.losses import CategoricalCrossentropy, Hinge, Huber
+from dlcli.config.training_choices import CategoricalCrossentropy, Hinge, Huber
 from dlcli.pipeline import Events
 from dlcli.pipeline.pool import read_pool
 from dlcli.pipeline.tuning.goal import Goal, judge, losses_of, mean_metrics

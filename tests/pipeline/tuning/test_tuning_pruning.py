@@ -9,7 +9,7 @@ from optuna.pruners import NopPruner
 from optuna.storages import InMemoryStorage
 
 from dlcli.config import Dimension, MedianPruning
-from dlcli.config.tuning import NoPruner
+from dlcli.config.tune_section import NoPruner
 from dlcli.pipeline.tuning.goal import Goal
 from dlcli.pipeline.tuning.pruning import Pruned, Steps, Watch, can_prune_at_epochs, pruner_of
 from dlcli.pipeline.tuning.study import Study

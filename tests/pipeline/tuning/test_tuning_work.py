@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dlcli.config import BinaryCrossentropy, MeanSquaredError, Poisson, Tune, load_config
-from dlcli.config.losses import Hinge
+from dlcli.config.training_choices import Hinge
 from dlcli.errors import ConfigError
 from dlcli.pipeline import Events
 from dlcli.pipeline.pool import read_pool

@@ -1,0 +1,325 @@
+"""A YAML file to a `Config` and back, with overrides and every problem at its position."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from copy import copy
+from dataclasses import dataclass, replace
+from pathlib import Path as FilePath
+from typing import get_args
+
+import yaml
+from pydantic import ValidationError
+
+from dlcli.config.config_schema import Config
+from dlcli.config.input_section import Feature
+from dlcli.config.section import MAX_PROBLEMS, UNKNOWN_KEY, Section
+from dlcli.config.tune_section import Range, Tune
+from dlcli.config.yaml_document import (
+    MAX_BYTES,
+    CoreDumper,
+    Document,
+    Path,
+    Values,
+    child,
+    compose,
+    empty_mapping,
+    format_path,
+    parse,
+    parse_path,
+    position_of,
+    printable,
+    read_text,
+    scalar,
+)
+from dlcli.errors import ConfigError, Problem
+
+
+@dataclass(frozen=True)
+class ConfigFile:
+    """A config and the text it was read from."""
+
+    config: Config
+    path: FilePath
+    """The file as the user named it."""
+    text: str
+    """Content of the file, without overrides."""
+    document: Document
+    """The parsed text, with overrides."""
+
+    @property
+    def name(self) -> str:
+        """Name of the run: as configured, else the file's name without its ending."""
+        if self.config.name:
+            return self.config.name
+        plain = re.sub(r"[^A-Za-z0-9._-]+", "-", self.path.stem).strip("-._")
+        return plain[:64].rstrip("-._") or "run"
+
+    def resolve(self, file: str) -> FilePath:
+        """Return the path of a file that the config names relative to its own folder."""
+        return FilePath(os.path.normpath(self.path.parent / file))
+
+    @contextmanager
+    def located(self) -> Iterator[None]:
+        """Add positions to config errors that pass through, and sort their problems by them."""
+        try:
+            yield
+        except ConfigError as error:
+            problems = map(self.document.located, error.problems)
+            raise ConfigError(sorted(problems, key=line_and_column)) from None
+
+
+def load_config(path: FilePath, overrides: Sequence[str] = ()) -> ConfigFile:
+    """Read, override and check a config.
+
+    Args:
+        path: the YAML file.
+        overrides: `path=value` each, in order, the value as YAML.
+
+    Raises:
+        UsageError: if the file can't be read.
+        ConfigError: with all problems of the config.
+    """
+    text = read_text(path)
+    document = parse(text, str(path))
+    try:
+        for argument in overrides:
+            override(document, argument)
+        return ConfigFile(validated(document), path, text, document)
+    except ConfigError as error:
+        raise ConfigError(_with_quoting_hints(error.problems, overrides)) from None
+
+
+def validated(document: Document) -> Config:
+    """Check a document against the schema.
+
+    Raises:
+        ConfigError: with all problems, in the order of the text.
+    """
+    values = Values(document)
+    content = values.of(document.root)
+    problems, more = values.problems, 0
+    try:
+        config = Config.model_validate(content)
+    except ValidationError as error:
+        known = {problem.path for problem in problems}
+        found = [
+            document.problem(line["loc"], line["msg"], of_key=line["type"] == UNKNOWN_KEY)
+            for line in error.errors(include_url=False)[:MAX_PROBLEMS]
+        ]
+        problems += [problem for problem in found if problem.path not in known]
+        more = max(0, error.error_count() - MAX_PROBLEMS)
+    if problems:
+        problems.sort(key=line_and_column)
+        more += len(problems[MAX_PROBLEMS:])
+        rest = [document.problem((), f"and {more} more problems")] if more else []
+        raise ConfigError([*problems[:MAX_PROBLEMS], *rest])
+    return config
+
+
+def line_and_column(problem: Problem) -> list[int]:
+    """Return the position of a problem as a key to sort by; those of arguments come first."""
+    position = re.search(r":(\d+):(\d+)$", problem.position)
+    return [int(number) for number in position.groups()] if position else []
+
+
+def dump_config(config: Config) -> str:
+    """Write a config as YAML that `load_config` reads as an equal one, with all defaults.
+
+    Raises:
+        ConfigError: if it would be too large to be read, as with a million columns.
+    """
+    text: str = yaml.dump(
+        _to_plain(config),
+        Dumper=CoreDumper,
+        default_flow_style=None,
+        sort_keys=False,
+        allow_unicode=True,
+        width=100,
+    )
+    if len(text) > MAX_BYTES or len(text.encode()) > MAX_BYTES:
+        columns = len(config.input.features or {})
+        message = f"{columns:,} columns are too many: the config with all of them would be over"
+        raise ConfigError([Problem("input.features", f"{message} {MAX_BYTES >> 20} MiB")])
+    return text
+
+
+def _to_plain(value: object) -> object:
+    """Convert sections, mappings and tuples to dicts and lists, without optional nulls."""
+    if isinstance(value, Section):
+        section = type(value)
+        # A section's own keys come before those that it inherits.
+        keys = sorted(section.model_fields, key=lambda key: key not in section.__annotations__)
+        fields = ((key, getattr(value, key)) for key in keys)
+        return {
+            key: _to_plain(item) for key, item in fields if item is not None or value.differs(key)
+        }
+    if isinstance(value, Mapping):
+        return {key: _to_plain(item) for key, item in value.items()}
+    return [_to_plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+# Overrides: `--set 'hidden[0].units=64'`
+
+
+_ARGUMENT = re.compile(r"""(?P<path>(?:[^='"]|'[^']*'|"(?:[^"\\]|\\.)*")+)=(?P<value>.*)""", re.S)
+_WITH_DEFAULT_CHOICES: dict[Path, type[Section]] = {(): Config, ("tune",): Tune}
+"""Sections with choices that have a default."""
+
+
+def override(document: Document, argument: str) -> None:
+    """Set one value in a document, which is modified.
+
+    Args:
+        document: the config.
+        argument: `path=value`, the value as YAML.
+
+    Raises:
+        ConfigError: if the argument can't be read, or its path leads into a value without keys.
+    """
+    name = _option(argument)
+    try:
+        path, text = _split_argument(argument)
+    except ValueError as error:
+        raise ConfigError([Problem("", str(error), name)]) from None
+    null = scalar("null", "", yaml.Mark(name, 0, 0, 0, None, 0))
+    put(document.root, path, compose(text, name) or null)
+
+
+def put(root: yaml.MappingNode, path: Path, value: yaml.Node) -> None:
+    """Set the node at a path, and create the mappings on the way that are missing.
+
+    Args:
+        root: the top of a document. It is modified itself, all nodes below it are copied.
+        path: where to set the node.
+        value: the node; created mappings get its position.
+
+    Raises:
+        ConfigError: if the path leads into a value without keys.
+    """
+    mark = value.start_mark
+    assert mark is not None  # the parser sets it
+    parent: yaml.Node = root
+    for end in range(1, len(path)):
+        parent = _descend(parent, path[:end], mark)
+    _put(parent, path, value, mark)
+
+
+def _descend(parent: yaml.Node, path: Path, mark: yaml.Mark) -> yaml.Node:
+    """Return the node at a path, made into a mapping if it is missing or a short form."""
+    below = child(parent, path[-1])
+    if isinstance(below, yaml.CollectionNode):
+        node = copy(below)  # aliases share a node, and only this one is to change
+        node.value = list(below.value)
+    else:
+        node = empty_mapping(mark)
+        name = _default_name(path, mark) if below is None or below.tag.endswith(":null") else below
+        # The short forms `true` and `balanced` don't stand for a key.
+        is_nameless = path == ("class_weight",) or (
+            (path[0], path[-1]) == ("hidden", "batch_normalization")
+        )
+        if name is not None and not is_nameless:
+            is_feature = path[:2] == ("input", "features") and len(path) == 3
+            key = "column" if path[-1] == "target" else "type" if is_feature else "name"
+            node.value.append((scalar("str", key, mark), name))
+    _put(parent, path, node, mark)
+    return node
+
+
+def _default_name(path: Path, mark: yaml.Mark) -> yaml.Node | None:
+    """Return the name of the default of a choice, as adam, so that its parameters can be set."""
+    section = _WITH_DEFAULT_CHOICES.get(path[:-1])
+    field = section.model_fields.get(str(path[-1])) if section else None
+    default = getattr(field and field.default, "name", None)
+    return scalar("str", default, mark) if isinstance(default, str) else None
+
+
+def _put(parent: yaml.Node, path: Path, value: yaml.Node, mark: yaml.Mark) -> None:
+    """Set the node under the last step of a path: a key of a mapping, or an item of a list."""
+    step = path[-1]
+    if isinstance(parent, yaml.SequenceNode):
+        length = len(parent.value)
+        if not isinstance(step, int) or step > length:
+            message = f"is a list of {length}; expected an index up to [{length}]"
+            raise ConfigError([Problem(format_path(path[:-1]), message, position_of(value))])
+        parent.value[step : step + 1] = [value]
+    elif isinstance(step, int):
+        message = "expected a list here, to take an item of"
+        raise ConfigError([Problem(format_path(path[:-1]), message, position_of(value))])
+    else:
+        keys = [key.value for key, _ in parent.value]
+        at = keys.index(step) if step in keys else len(keys)
+        parent.value[at : at + 1] = [(scalar("str", step, mark), value)]
+
+
+def _split_argument(argument: str) -> tuple[Path, str]:
+    """Split an argument into a path and the text of a value, or raise `ValueError`."""
+    parts = _ARGUMENT.fullmatch(argument)
+    if parts is None:
+        raise ValueError("expected path=value, as in hidden[0].units=64")
+    return parse_path(parts["path"].strip()), parts["value"]
+
+
+def _option(argument: str) -> str:
+    """Return an argument as messages show it."""
+    return f"--set '{printable(argument)}'"
+
+
+# Hints to quote names in overrides that were parsed as paths, as those of `c[0]`, `Sepal.Length`
+# or `<=50K`
+
+
+_NAMES_BELOW = {"input.features": "column", "class_weight": "class", "tune.space": "setting"}
+"""Paths whose keys are names of the user's data, and what they name."""
+_LONG_VALUE = re.compile(r"""=\s*[{\["']""")
+
+
+def _with_quoting_hints(problems: Iterable[Problem], arguments: Sequence[str]) -> Iterator[Problem]:
+    """Add how to quote the name in an override to the problems that it may have caused."""
+    hints = {_option(argument): _quoting_hint(argument) for argument in arguments}
+    for problem in problems:
+        hint = hints.get(problem.position, "") if "did you mean" not in problem.message else ""
+        yield replace(problem, message=problem.message + hint)
+
+
+def _quoting_hint(argument: str) -> str:
+    """Suggest an argument with its name in quotes; empty if that would be the same."""
+    # The name may contain a `=`, and so may a value in brackets or quotes.
+    long = _LONG_VALUE.search(argument)
+    end = long.start() if long else argument.rfind("=")
+    path, value = argument[: max(end, 0)].strip(), argument[end + 1 :].strip()
+    parents = (each for each in _NAMES_BELOW if path.startswith((f"{each}.", f"{each}[")))
+    if (parent := next(parents, None)) is None:
+        return ""
+    rest = path[len(parent) :]
+    keys = _keys_after_name(parent).search(rest)
+    after = keys[0] if keys else ""
+    step = rest.removesuffix(after)
+    name = step[1:].removesuffix("]").strip("\"'") if step.startswith("[") else step[1:]
+    if parent == "tune.space" and name.startswith("hidden."):  # these settings are nested
+        return ""
+    quoted = f"{parent}[{json.dumps(name, ensure_ascii=False)}]{after}={value}"
+    try:
+        is_same = _split_argument(quoted)[0] == _split_argument(argument)[0]
+    except ValueError:  # the argument is not a path without quotes
+        is_same = False
+    if is_same or not (name and value):
+        return ""
+    setting = printable(shlex.quote(quoted))
+    return f"; if '{printable(name)}' is a {_NAMES_BELOW[parent]}, quote it: --set {setting}"
+
+
+def _keys_after_name(parent: str) -> re.Pattern[str]:
+    """Return a pattern of the keys that may follow a name below a path."""
+    if parent == "input.features":
+        types: tuple[type[Section], ...] = get_args(get_args(Feature)[0])
+        keys = sorted({key for feature in types for key in feature.model_fields})
+        return re.compile(rf"\.(?:{'|'.join(keys)})(?:\.\w+)*$")
+    if parent == "tune.space":
+        return re.compile(rf"\.(?:{'|'.join(Range.model_fields)})$")
+    return re.compile("(?!)")  # none

@@ -1,0 +1,348 @@
+"""The whole config: layers, training, and the checks between sections."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BeforeValidator, Field
+
+from dlcli.config.data_section import Data, TimeSplit
+from dlcli.config.input_section import Input, OutputScaling
+from dlcli.config.layer_choices import (
+    Activation,
+    BiasRegularizer,
+    GlorotUniform,
+    Initializer,
+    KernelRegularizer,
+    Linear,
+    Zeros,
+)
+from dlcli.config.section import (
+    Choice,
+    Conflict,
+    Expected,
+    Flag,
+    Fraction,
+    KeyMessage,
+    Monitor,
+    NonNegative,
+    NonNegativeInt,
+    OneOf,
+    Positive,
+    PositiveInt,
+    Section,
+)
+from dlcli.config.training_choices import (
+    Adam,
+    ConstantLearningRate,
+    CosineDecay,
+    Loss,
+    Optimizer,
+    PiecewiseConstant,
+    ReduceOnPlateau,
+    Schedule,
+)
+from dlcli.config.tune_section import Tune
+from dlcli.errors import did_you_mean
+
+Units = Annotated[int, Field(gt=0, le=1_000_000), Expected("a positive integer up to 1000000")]
+JitCompile = Annotated[Literal["auto"] | Flag, Expected("true, false or auto")]
+ClassWeight = Annotated[
+    Literal["balanced"] | Annotated[Mapping[str, Positive], Field(min_length=1)],
+    Expected("balanced, or a weight above 0 for each class"),
+]
+RunName = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"),
+    Expected("up to 64 of A-Z a-z 0-9 . _ -, the first a letter or digit"),
+]
+Seed = Annotated[int, Field(ge=0, lt=2**32), Expected("an integer from 0 to 4294967295")]
+Threads = Annotated[
+    Literal["auto"] | Annotated[int, Field(gt=0, le=1024)],
+    Expected("auto, or a positive integer up to 1024"),
+]
+Epochs = Annotated[int, Field(gt=0, le=100_000_000), Expected("a positive integer")]
+RunFolder = Annotated[str, Field(min_length=1), Expected("a run folder")]
+MetricName = Literal[
+    "mse",
+    "rmse",
+    "mae",
+    "r2",
+    "poisson_deviance",
+    "accuracy",
+    "auc",
+    "precision",
+    "recall",
+    "f1",
+    "top_3_accuracy",
+    "subset_accuracy",
+    "micro_precision",
+    "micro_recall",
+    "micro_f1",
+    "macro_f1",
+]
+
+
+class BatchNormalization(Section):
+    """Normalization of each unit to mean 0 and variance 1 (Ioffe & Szegedy 2015)."""
+
+    momentum: Fraction = 0.99
+    """Decay of the running mean and variance per step, in [0, 1)."""
+    epsilon: Positive = 0.001
+    """Small number that keeps the divisor above 0."""
+    center: Flag = True
+    """Whether to train an offset."""
+    scale: Flag = True
+    """Whether to train a factor."""
+
+
+def _expand_flag(value: object) -> Any:  # noqa: ANN401
+    """Expand `true` to batch normalization with Keras's defaults, `false` to none."""
+    if isinstance(value, bool):
+        return {} if value else None
+    return value
+
+
+Normalization = Annotated[
+    BatchNormalization | None,
+    BeforeValidator(_expand_flag, json_schema_input_type=BatchNormalization | bool | None),
+]
+
+
+class _Dense(Section):
+    """The parameters that hidden layers and the output share."""
+
+    use_bias: Flag = True
+    """Whether each unit has a bias."""
+    kernel_initializer: Initializer = GlorotUniform()
+    """Initial weights of the kernel."""
+    bias_initializer: Initializer = Zeros()
+    """Initial weights of the bias."""
+    kernel_regularizer: KernelRegularizer | None = None
+    """Regularization penalty on the kernel. Omitted: none."""
+    bias_regularizer: BiasRegularizer | None = None
+    """Regularization penalty on the bias. Omitted: none."""
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yield the parameters of a bias that doesn't exist."""
+        if not self.use_bias:
+            keys = ("bias_initializer", "bias_regularizer")
+            yield from self.without_effect(*keys, because="with use_bias: false")
+
+
+class Hidden(_Dense):
+    """A hidden layer: Dense, then optionally batch normalization, activation and dropout."""
+
+    units: Units
+    """Number of units, up to 1,000,000."""
+    activation: Activation = Linear()
+    """Activation of the units. With the default, hidden layers add nothing to a linear model."""
+    batch_normalization: Normalization = None
+    """`true` or the parameters of batch normalization, before the activation. Omitted: none."""
+    dropout: Fraction = 0.0
+    """Fraction of the units that is set to 0 at each training step, in [0, 1)."""
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yield an activation that is constant for a single unit."""
+        yield from super().conflicts()
+        if self.units == 1 and self.activation.across_units:
+            yield "activation", f"'{self.activation.name}' of one unit is constant"
+
+
+class Output(_Dense):
+    """The output layer; what is omitted follows from the target."""
+
+    units: Units | None = None
+    """Number of units: 1 for a number or two classes, else 1 per class, label or column."""
+    activation: Activation | None = None
+    """Activation: linear for numbers, exponential for counts, sigmoid for two classes or labels,
+    softmax for more classes."""
+    scaling: OutputScaling | None = None
+    """Scaling of numeric targets. Omitted: standard, if loss and activation allow it."""
+
+
+class EarlyStopping(Section):
+    """End of training when the monitored value stops improving."""
+
+    monitor: Monitor = "val_loss"
+    """Monitored value: a column of history.csv."""
+    patience: NonNegativeInt = 10
+    """Number of epochs without improvement before training ends."""
+    min_delta: NonNegative = 0.0
+    """Smallest change that counts as an improvement, in the unit of the monitored value."""
+    restore_best_weights: Flag = True
+    """Whether to keep the weights of the best epoch instead of the last."""
+    start_from_epoch: NonNegativeInt = 0
+    """Number of epochs before monitoring begins."""
+
+
+class Checkpoint(Section):
+    """Times at which checkpoints are stored, from which interrupted training is resumed."""
+
+    seconds: Positive = 30.0
+    """Seconds between checkpoints, but at least ten times as long as storing one takes. Checkpoints
+    are also stored at the beginning, the end and an interruption."""
+
+
+class AutoEngine(Choice, name="auto"):
+    """`compiled`, which supports every config."""
+
+
+class CompiledEngine(Choice, name="compiled"):
+    """Training as one TensorFlow program: the results of `fit`, many times faster."""
+
+    jit_compile: JitCompile = "auto"
+    """Whether to compile with XLA instead of running a TensorFlow graph; `auto` depends on the
+    config and the shape of the table only, and accounts for compile time."""
+
+
+class KerasEngine(Choice, name="keras"):
+    """`Model.fit` with Keras callbacks: the reference."""
+
+
+Engine = Annotated[AutoEngine | CompiledEngine | KerasEngine, OneOf("engine")]
+
+
+class Config(Section):
+    """A training run: data, input, hidden, output, loss, optimizer, epochs."""
+
+    name: RunName | None = None
+    """Name of the run folder. Omitted: the name of the config file."""
+    seed: Seed = 0
+    """Random seed of splits, initial weights, row order and dropout."""
+    data: Data
+    """Files, target, and split into training, validation and test rows."""
+    input: Input = Input()
+    """Features and their types."""
+    hidden: tuple[Hidden, ...]
+    """Layers between input and output; `[]` is a linear model."""
+    output: Output = Output()
+    """Output layer."""
+    loss: Loss | None = None
+    """Loss that training minimizes. Omitted: follows from the target."""
+    metrics: tuple[MetricName, ...] | None = None
+    """Metrics in history.csv for each epoch, besides the loss. Omitted: follow from the target."""
+    class_weight: ClassWeight | None = None
+    """Weight of each class in training: a mapping, or `balanced` for equal sums. With a weight
+    column, training metrics in history.csv are weighted by the product of both, final metrics by
+    the weight column only. Omitted: 1 for each class."""
+    optimizer: Optimizer = Adam()
+    """Optimizer."""
+    learning_rate_schedule: Schedule = ConstantLearningRate()
+    """Schedule of the learning rate, in epochs."""
+    epochs: Epochs
+    """Maximum number of passes over the training rows."""
+    batch_size: PositiveInt = 32
+    """Number of rows per step."""
+    early_stopping: EarlyStopping | None = None
+    """When to stop before the last epoch. Omitted: never."""
+    initial_weights: RunFolder | None = None
+    """Run folder with the weights to start from; its network must have the same shape. Omitted:
+    random weights."""
+    engine: Engine = AutoEngine()
+    """Implementation of training; all engines give the same weights up to rounding."""
+    device: Literal["auto", "cpu", "gpu"] = "auto"
+    """Device to train on; `auto` is a GPU if there is one."""
+    threads: Threads = "auto"
+    """Number of CPU threads, up to 1,024; results are exactly reproducible only with the same
+    number. `auto` uses all."""
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
+    """Number format of the computations in layers; weights are always float32."""
+    checkpoint: Checkpoint = Checkpoint()
+    """How often to store checkpoints, from which interrupted training is resumed."""
+    tune: Tune | None = None
+    """Search space and settings of `dlcli tune`; not used by `dlcli train`."""
+
+    @property
+    def reserved(self) -> tuple[str, ...]:
+        """Columns that are not features.
+
+        The column of a time split is a feature, too, if `input.features` names it.
+        """
+        split, named = self.data.split, self.input.features or {}
+        time = split.column if isinstance(split, TimeSplit) and split.column in named else None
+        return tuple(column for column in self.data.reserved if column != time)
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yield what is valid in its own section but conflicts with others."""
+        yield from self._monitor_conflicts()
+        yield from self._epoch_conflicts()
+        stopping, optimizer = self.early_stopping, self.optimizer
+        at_end = optimizer.use_ema and optimizer.ema_overwrite_frequency is None
+        if at_end and stopping and stopping.restore_best_weights:
+            yield (
+                "optimizer.use_ema",
+                "has no effect while early_stopping restores the best epoch's own weights;"
+                " set restore_best_weights: false",
+            )
+        if self.tune and "seed" in self.tune.space and any(self.data.shares):
+            reason = "it also determines the rows of data.validation and data.test"
+            yield ("tune", "space", "seed"), KeyMessage(f"can't be varied: {reason}")
+        if self.metrics and len(set(self.metrics)) < len(self.metrics):
+            yield "metrics", "names a metric twice"
+        is_xla = isinstance(self.engine, CompiledEngine) and self.engine.jit_compile is True
+        if is_xla and self.precision != "float32":
+            # Where XLA fuses operations, it keeps more bits than the format has.
+            yield "engine.jit_compile", f"does not round as Keras does with {self.precision}"
+
+    def _epoch_conflicts(self) -> Iterator[Conflict]:
+        stopping, schedule = self.early_stopping, self.learning_rate_schedule
+        reach = f"is never reached in {self.epochs} epochs"
+        if stopping and stopping.start_from_epoch >= self.epochs:
+            yield "early_stopping.start_from_epoch", f"{stopping.start_from_epoch} {reach}"
+        if isinstance(schedule, PiecewiseConstant):
+            late = [boundary for boundary in schedule.boundaries if boundary >= self.epochs]
+            if late:
+                yield "learning_rate_schedule.boundaries", f"{late[0]} {reach}"
+        if isinstance(schedule, CosineDecay) and schedule.warmup_epochs >= self.epochs:
+            yield (
+                "learning_rate_schedule.warmup_epochs",
+                f"takes all of the {self.epochs} epochs; none are left to decay",
+            )
+
+    def _monitor_conflicts(self) -> Iterator[Conflict]:
+        known = ("loss", *(self.metrics if self.metrics is not None else get_args(MetricName)))
+        for key in ("early_stopping", "learning_rate_schedule"):
+            section = getattr(self, key)
+            if not isinstance(section, EarlyStopping | ReduceOnPlateau):
+                continue
+            name = section.monitor.removeprefix("val_")
+            if name not in known:
+                allowed = [*known, *(f"val_{each}" for each in known)]
+                is_metric = name in get_args(MetricName)  # but not one of this config
+                way_out = "" if is_metric else did_you_mean(section.monitor, allowed)
+                way_out = way_out or f"; allowed: {', '.join(allowed)}"
+                yield f"{key}.monitor", f"unknown '{section.monitor}'{way_out}"
+            elif name != section.monitor and not self.data.has_validation:
+                is_trained_on = self.data.train_on_validation
+                way_out = "train_on_validation: false" if is_trained_on else "validation: 0.15"
+                yield (
+                    f"{key}.monitor",
+                    f"'{section.monitor}' needs rows to validate on; set data.{way_out}",
+                )
+
+
+Setting = tuple[str, str]
+"""Path of a key, and a value for it."""
+
+LARGE = 10.0
+"""Absolute value above which unscaled numbers are far from 1, where networks learn best."""
+LARGE_STANDARDIZED = 100.0
+"""The same for scaled numbers, in standard deviations."""
+EXTREME_RATE_FACTOR = 2.0
+"""Factor of the typical learning rate beyond which a rate is extreme."""
+
+
+def target_scaling_settings(loss: Loss, output: Output) -> tuple[Setting, ...]:
+    """Return the settings that standardize a numeric target; none if the loss doesn't allow it.
+
+    Args:
+        loss: the loss that training minimizes.
+        output: the config's `output`, resolved or not.
+    """
+    if loss.needs_original_scale:
+        return ()
+    activation = () if output.activation in (None, Linear()) else (("output.activation", "linear"),)
+    # An omitted scaling follows from the activation.
+    return activation if output.scaling is None else (*activation, ("output.scaling", "standard"))

@@ -1,0 +1,225 @@
+"""The `data` section: files, their formats, the target, and the split into three sets of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from dlcli.config.section import Choice, Column, Conflict, Expected, Flag, OneOf, Section
+
+
+def _known_encoding(name: str) -> str:
+    """Return the name of an encoding if Python knows it, else raise `ValueError`."""
+    try:
+        "".encode("utf-8" if name == "auto" else name)
+    except LookupError as error:
+        raise ValueError(str(error)) from None
+    return name
+
+
+Delimiter = Annotated[
+    str,
+    Field(pattern=r"^(auto|[\t !#-&(-*,/:-@\[-`{-~])$"),
+    Expected("auto, or the character between fields in quotes"),
+]
+Encoding = Annotated[
+    str,
+    AfterValidator(_known_encoding),
+    Expected("auto, or an encoding such as utf-8, utf-16, latin-1 or cp1252"),
+]
+
+
+class AutoFormat(Choice, name="auto"):
+    """Detected for each file."""
+
+
+class CsvFormat(Choice, name="csv"):
+    """Text with a header; what is `auto` is detected for each file, and reported."""
+
+    delimiter: Delimiter = "auto"
+    """Character between fields; commas, tabs, semicolons and bars are detected."""
+    encoding: Encoding = "auto"
+    """Character encoding; UTF-8 and UTF-16 are detected, others such as Latin-1 are guessed."""
+    decimal: Literal["auto", ".", ","] = "auto"
+    """Decimal sign of numbers."""
+    thousands: Literal["auto", "none", ",", ".", " ", "'"] = "auto"
+    """Sign between the thousands of numbers, if any."""
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yield a sign with two meanings."""
+        if self.thousands == self.decimal != "auto":
+            yield "thousands", "is also the decimal sign"
+
+
+class ParquetFormat(Choice, name="parquet"):
+    """Parquet."""
+
+
+class ArrowFormat(Choice, name="arrow"):
+    """Arrow IPC as a file or a stream; Feather is the same."""
+
+
+class JsonLinesFormat(Choice, name="jsonl"):
+    """One JSON object per line."""
+
+
+FormatChoice = Annotated[
+    AutoFormat | CsvFormat | ParquetFormat | ArrowFormat | JsonLinesFormat, OneOf("format")
+]
+
+
+File = Annotated[str, Field(min_length=1)]
+Files = Annotated[File | Annotated[tuple[File, ...], Field(min_length=1)], Expected("a file")]
+ShareOrFiles = Annotated[
+    Annotated[float, Field(gt=0, lt=1)] | File | Annotated[tuple[File, ...], Field(min_length=1)],
+    Expected("a share of the rows between 0 and 1, or a file"),
+]
+LabelDelimiter = Annotated[str, Field(min_length=1), Expected("text between labels")]
+MissingWords = Annotated[tuple[str, ...], Expected("a list of words in quotes")]
+
+
+class RandomSplit(Choice, name="random"):
+    """Each row is assigned at random."""
+
+
+class StratifiedSplit(Choice, name="stratified"):
+    """Rows are assigned at random within each class, so that all sets have equal class shares."""
+
+
+class GroupSplit(Choice, name="group"):
+    """Rows with the same value of a column are kept in one set, as all rows of a patient."""
+
+    column: Column
+    """Column with the group; it is not a feature."""
+
+
+class TimeSplit(Choice, name="time"):
+    """The latest rows are test rows, those before them validation rows, the earliest train."""
+
+    column: Column
+    """Column that orders the rows: numbers, or dates in a format in which day and month can't be
+    confused, as 2024-12-31 or 31.12.2024. It is a feature only if `input.features` names it."""
+
+
+SplitChoice = Annotated[RandomSplit | StratifiedSplit | GroupSplit | TimeSplit, OneOf("split")]
+
+
+class Target(Section):
+    """The target that the network predicts."""
+
+    column: Annotated[
+        Column | Annotated[tuple[Column, ...], Field(min_length=1)],
+        Expected("a column's name, or a list of them"),
+    ]
+    """Column, or several columns of numbers or labels."""
+    type: Literal["auto", "numeric", "count", "categorical", "multi_label"] = "auto"
+    """Type of target: number, integer of 0 or more, one of several classes, or any of several
+    labels. `auto` takes text, true/false and exactly {0, 1} as classes, and several columns of
+    true/false or of 0 and 1 as labels."""
+    delimiter: LabelDelimiter | None = None
+    """Text between the labels of one column, as in `a|b`; an empty field has no labels."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The column or columns, in order."""
+        return (self.column,) if isinstance(self.column, str) else self.column
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yield duplicate columns, classes in several columns, and labels without a delimiter."""
+        is_several = len(self.columns) > 1
+        if len(set(self.columns)) < len(self.columns):
+            yield "column", "names a column twice"
+        if is_several and self.type == "categorical":
+            yield "type", "several columns are numbers or labels; name one column for classes"
+        if is_several or self.type != "multi_label":
+            because = "without type: multi_label and a single column"
+            yield from self.without_effect("delimiter", because=because)
+        elif self.delimiter is None:
+            yield "type", "needs several columns, or a delimiter between the labels of one"
+
+
+def _short(value: object) -> object:
+    """Expand the short form of a target: its column or columns."""
+    return {"column": value} if isinstance(value, str | tuple) else value
+
+
+TargetChoice = Annotated[
+    Target, BeforeValidator(_short, json_schema_input_type=Target | str | tuple[str, ...])
+]
+
+
+class Data(Section):
+    """Files, target, and split into training, validation and test rows."""
+
+    train: Files
+    """Training file, relative to this config: CSV, TSV, Parquet, Arrow IPC or JSON lines, also as
+    .gz or .zst. The files of a glob such as `part-*.csv`, or of a list, are one table."""
+    validation: ShareOrFiles | None = None
+    """Validation rows, used for early stopping and schedules: a share of the rows, between 0 and 1,
+    or a file, glob or list."""
+    test: ShareOrFiles | None = None
+    """Test rows, used for the final metrics only: a share of the rows, between 0 and 1, or a file,
+    glob or list."""
+    train_on_validation: Flag = False
+    """Whether to train on the validation rows, too, as when all settings are chosen. The test rows
+    are the same."""
+    format: FormatChoice = AutoFormat()
+    """File format, and how to read its text if it is detected wrongly."""
+    split: SplitChoice | None = None
+    """Assignment of rows to sets, and to folds. Omitted: stratified for classes, else random."""
+    target: TargetChoice
+    """Column to predict; short for {column: ..., type: auto}."""
+    weight: Column | None = None
+    """Column with the weight of each row, 0 or more; it is not a feature."""
+    missing: MissingWords = ()
+    """Values that count as missing, besides empty fields."""
+    storage: Literal["auto", "memory", "disk"] = "auto"
+    """Where encoded rows are stored during training; `auto` is in memory, or on disk next to the
+    run if they are too large for this machine. The weights are identical, to the bit."""
+
+    @property
+    def files(self) -> tuple[str | tuple[str, ...], ...]:
+        """Files of training, validation and test rows, as far as they have files."""
+        named = (self.train, self.validation, self.test)
+        return tuple(files for files in named if isinstance(files, str | tuple))
+
+    @property
+    def shares(self) -> tuple[float, float]:
+        """Shares of validation and test rows; 0 for a file or none."""
+        validation, test = (
+            share if isinstance(share, float) else 0.0 for share in (self.validation, self.test)
+        )
+        return validation, test
+
+    @property
+    def has_validation(self) -> bool:
+        """Whether there are validation rows that are not trained on."""
+        return self.validation is not None and not self.train_on_validation
+
+    @property
+    def reserved(self) -> tuple[str, ...]:
+        """Columns with a special role: target, weight, group or time."""
+        split = self.split
+        columns = [*self.target.columns, self.weight]
+        columns += [split.column] if isinstance(split, GroupSplit | TimeSplit) else []
+        return tuple(column for column in columns if column is not None)
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yield shares that leave no training rows or are missing, and columns with two roles.
+
+        A split without shares is no conflict, since folds may use it.
+        """
+        if sum(self.shares) >= 1:
+            yield "test", f"with validation takes {sum(self.shares):g} of the rows; none are left"
+        if not self.shares[0]:
+            because = "without a share of the rows for validation"
+            yield from self.without_effect("train_on_validation", because=because)
+        if self.weight in self.target.columns:
+            yield "weight", "is also the target"
+        if isinstance(self.split, GroupSplit | TimeSplit):
+            if self.split.column in self.target.columns:
+                yield "split.column", "is also the target"
+            if self.split.column == self.weight:
+                yield "split.column", "is also the weight"

@@ -1,0 +1,589 @@
+"""The choices of training, under Keras's names: losses, optimizers, learning-rate schedules.
+
+Not offered: the losses `ctc` and `circle` (for sequences and for learned distances), `dice` and
+`tversky` (statistics of a whole batch, which row weights and the smaller last batch would distort);
+the optimizers `loss_scale` (part of mixed_float16) and `multi_optimizer` (there is one network and
+one optimizer). The network's output includes its activation, so there is no `from_logits`. Names
+and defaults are those of https://keras.io/api/losses/ and https://keras.io/api/optimizers/.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, ClassVar, Literal, get_args
+
+from pydantic import Field
+
+from dlcli.config.layer_choices import (
+    Activation,
+    Exponential,
+    Linear,
+    OutputForm,
+    Sigmoid,
+    Softmax,
+)
+from dlcli.config.section import (
+    Choice,
+    Conflict,
+    Expected,
+    Flag,
+    Fraction,
+    Monitor,
+    NonNegative,
+    NonNegativeInt,
+    Number,
+    OneOf,
+    OpenFraction,
+    Positive,
+    PositiveInt,
+    Share,
+)
+
+TargetForm = Literal["number", "numbers", "two classes", "classes", "labels"]
+"""The kind of target: one number or several, one of two classes or of more, or any of some
+labels."""
+
+
+class _Loss(Choice):
+    """A loss, with the properties that decide where it can be used."""
+
+    fits: ClassVar[tuple[TargetForm, ...]] = ("number", "numbers")
+    """Kinds of targets that it is defined for."""
+    needs_original_scale: ClassVar[bool] = False
+    """Whether it needs the target in its original scale, since it depends on where 0 is."""
+    requires_nonnegative: ClassVar[bool] = False
+    """Whether it is undefined for targets below 0."""
+    output: ClassVar[OutputForm] = "number"
+    """Interpretation of the output."""
+    default_activation: ClassVar[Activation] = Linear()
+    """Activation of the output, unless the config sets one."""
+    one_hot: ClassVar[bool] = False
+    """Whether it takes targets as one-hot rows instead of class indices."""
+
+
+class _ProbabilityLoss(_Loss):
+    """A loss of each unit's probability against 0 or 1."""
+
+    fits = ("two classes", "labels")
+    output = "probability"
+    default_activation = Sigmoid()
+
+
+class _MarginLoss(_Loss):
+    """A loss of a margin, whose sign is one of two classes."""
+
+    fits = ("two classes",)
+    output = "margin"
+
+
+class _SharesLoss(_Loss):
+    """A loss of the probabilities of all classes."""
+
+    fits = ("two classes", "classes")
+    output = "shares"
+    default_activation = Softmax()
+
+
+class MeanSquaredError(_Loss, name="mean_squared_error"):
+    """mean((y − ŷ)²)."""
+
+
+class MeanAbsoluteError(_Loss, name="mean_absolute_error"):
+    """mean(|y − ŷ|): less sensitive to outliers."""
+
+
+class MeanAbsolutePercentageError(_Loss, name="mean_absolute_percentage_error"):
+    """100 · mean(|y − ŷ|/|y|)."""
+
+    needs_original_scale = True
+
+
+class MeanSquaredLogarithmicError(_Loss, name="mean_squared_logarithmic_error"):
+    """mean((log(1 + y) − log(1 + ŷ))²)."""
+
+    needs_original_scale = True
+    requires_nonnegative = True
+
+
+class Huber(_Loss, name="huber"):
+    """Quadratic up to an error of delta, linear beyond."""
+
+    delta: Positive = 1.0
+    """Error above which the loss is linear, in units of the scaled target (see output.scaling)."""
+
+
+class LogCosh(_Loss, name="log_cosh"):
+    """mean(log(cosh(ŷ − y))): a smooth mean absolute error."""
+
+
+class Poisson(_Loss, name="poisson"):
+    """mean(ŷ − y·log ŷ): for counts, with a positive output."""
+
+    needs_original_scale = True
+    requires_nonnegative = True
+    output = "positive"
+    default_activation = Exponential()
+
+
+class CosineSimilarity(_Loss, name="cosine_similarity"):
+    """−cos of the angle between y and ŷ: for several numbers whose direction matters."""
+
+    fits = ("numbers",)
+    needs_original_scale = True
+
+
+class KLDivergence(_Loss, name="kl_divergence"):
+    """Σ y·log(y/ŷ): for several numbers that are shares of a whole."""
+
+    fits = ("numbers",)
+    needs_original_scale = True
+    requires_nonnegative = True
+    output = "positive"
+    default_activation = Softmax()
+
+
+class BinaryCrossentropy(_ProbabilityLoss, name="binary_crossentropy"):
+    """−mean(y·log p + (1 − y)·log(1 − p)): for two classes, or for each of several labels."""
+
+    label_smoothing: Share = 0.0
+    """Amount by which labels move toward 1/2, from 0 to 1: 0.2 gives 0.1 and 0.9."""
+
+
+class BinaryFocalCrossentropy(_ProbabilityLoss, name="binary_focal_crossentropy"):
+    """Binary cross-entropy with less weight on rows that are predicted well (Lin et al. 2017)."""
+
+    apply_class_balancing: Flag = False
+    """Whether labels 1 and 0 have the weights alpha and 1 − alpha."""
+    alpha: Share = 0.25
+    """Weight of the second class, or of the labels of a row, from 0 to 1."""
+    gamma: NonNegative = 2.0
+    """Exponent that reduces the weight of well-predicted rows; 0 gives cross-entropy."""
+    label_smoothing: Share = 0.0
+    """Amount by which labels move toward 1/2, from 0 to 1."""
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yield `alpha` without class balancing."""
+        if not self.apply_class_balancing:
+            yield from self.without_effect("alpha", because="without apply_class_balancing: true")
+
+
+class Hinge(_MarginLoss, name="hinge"):
+    """mean(max(1 − y·ŷ, 0)) with y of −1 and 1: two classes, separated by a margin."""
+
+
+class SquaredHinge(_MarginLoss, name="squared_hinge"):
+    """mean(max(1 − y·ŷ, 0)²) with y of −1 and 1."""
+
+
+class SparseCategoricalCrossentropy(_SharesLoss, name="sparse_categorical_crossentropy"):
+    """−log of the true class's probability: for several classes."""
+
+
+class CategoricalCrossentropy(_SharesLoss, name="categorical_crossentropy"):
+    """Cross-entropy on one-hot targets, which can be smoothed."""
+
+    one_hot = True
+    label_smoothing: Share = 0.0
+    """Amount by which targets move toward equal probabilities of all classes, from 0 to 1."""
+
+
+class CategoricalFocalCrossentropy(_SharesLoss, name="categorical_focal_crossentropy"):
+    """Cross-entropy with less weight on rows that are predicted well (Lin et al. 2017)."""
+
+    one_hot = True
+    alpha: Share = 0.25
+    """Factor of the loss, from 0 to 1."""
+    gamma: NonNegative = 2.0
+    """Exponent that reduces the weight of well-predicted rows; 0 gives cross-entropy."""
+    label_smoothing: Share = 0.0
+    """Amount by which targets move toward equal probabilities of all classes, from 0 to 1."""
+
+
+class CategoricalGeneralizedCrossEntropy(_SharesLoss, name="categorical_generalized_cross_entropy"):
+    """(1 − p^q)/q: between cross-entropy and absolute error, for labels that are partly wrong."""
+
+    q: OpenFraction = 0.5
+    """From cross-entropy near 0 to mean absolute error near 1 (Zhang & Sabuncu 2018)."""
+
+
+class CategoricalHinge(_SharesLoss, name="categorical_hinge"):
+    """max(1 + the largest output of a wrong class − the output of the true class, 0)."""
+
+    one_hot = True
+
+
+Loss = Annotated[
+    MeanSquaredError
+    | MeanAbsoluteError
+    | MeanAbsolutePercentageError
+    | MeanSquaredLogarithmicError
+    | Huber
+    | LogCosh
+    | Poisson
+    | CosineSimilarity
+    | KLDivergence
+    | BinaryCrossentropy
+    | BinaryFocalCrossentropy
+    | Hinge
+    | SquaredHinge
+    | SparseCategoricalCrossentropy
+    | CategoricalCrossentropy
+    | CategoricalFocalCrossentropy
+    | CategoricalGeneralizedCrossEntropy
+    | CategoricalHinge,
+    OneOf("loss"),
+]
+
+LOSSES: tuple[type[Loss], ...] = get_args(get_args(Loss)[0])
+
+
+StepCount = Annotated[int, Field(ge=2, lt=2**31), Expected("an integer of 2 or more")]
+LayerNames = Annotated[tuple[str, ...], Expected("a list of layer names")]
+
+
+class _Optimizer(Choice):
+    """The parameters of every optimizer."""
+
+    weight_decay: NonNegative | None = None
+    """Fraction of each weight, times the learning rate, subtracted at each step. Omitted: none."""
+    clipnorm: Positive | None = None
+    """Largest norm of the gradient of each weight array. Omitted: not clipped."""
+    clipvalue: Positive | None = None
+    """Largest absolute value of a gradient entry. Omitted: not clipped."""
+    global_clipnorm: Positive | None = None
+    """Largest norm of all gradients combined. Omitted: not clipped."""
+    use_ema: Flag = False
+    """Whether training ends with an exponential moving average of the weights."""
+    ema_momentum: Share = 0.99
+    """Decay of the average per step, from 0 to 1."""
+    ema_overwrite_frequency: PositiveInt | None = None
+    """Steps after which the average replaces the weights. Omitted: only at the end."""
+    loss_scale_factor: Positive | None = None
+    """Factor that scales the loss up and the gradients down, against underflow. Omitted: none."""
+    gradient_accumulation_steps: StepCount | None = None
+    """Number of batches whose mean gradient makes one step. Omitted: 1."""
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yield a second kind of clipping, and parameters of a moving average that isn't used."""
+        clips = [key for key in ("clipnorm", "clipvalue", "global_clipnorm") if self.differs(key)]
+        for key in clips[1:]:
+            yield key, f"can't be combined with {clips[0]}; choose one of them"
+        if not self.use_ema:
+            keys = ("ema_momentum", "ema_overwrite_frequency")
+            yield from self.without_effect(*keys, because="without use_ema: true")
+
+
+class SGD(_Optimizer, name="sgd"):
+    """Gradient descent, optionally with momentum."""
+
+    learning_rate: Positive = 0.01
+    """Learning rate."""
+    momentum: Share = 0.0
+    """Fraction of the last step that is added to the next, from 0 to 1."""
+    nesterov: Flag = False
+    """Whether the gradient is taken after the step of the momentum (Nesterov)."""
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yield `nesterov` without momentum."""
+        yield from super().conflicts()
+        if self.momentum == 0:
+            yield from self.without_effect("nesterov", because="while momentum is 0")
+
+
+class RMSprop(_Optimizer, name="rmsprop"):
+    """Gradients divided by the root of a running mean of their squares."""
+
+    learning_rate: Positive = 0.001
+    """Learning rate."""
+    rho: Share = 0.9
+    """Decay of the running mean per step, from 0 to 1."""
+    momentum: Share = 0.0
+    """Fraction of the last step that is added to the next, from 0 to 1."""
+    epsilon: Positive = 1e-7
+    """Small number that keeps the divisor above 0."""
+    centered: Flag = False
+    """Whether to divide by the standard deviation of the gradients instead."""
+
+
+class Adam(_Optimizer, name="adam"):
+    """Running mean of gradients, divided by the root of that of squares (Kingma & Ba 2014)."""
+
+    learning_rate: Positive = 0.001
+    """Learning rate."""
+    beta_1: Fraction = 0.9
+    """Decay of the running mean of the gradients per step, in [0, 1)."""
+    beta_2: Fraction = 0.999
+    """Decay of the running mean of their squares per step, in [0, 1)."""
+    epsilon: Positive = 1e-7
+    """Small number that keeps the divisor above 0."""
+    amsgrad: Flag = False
+    """Whether to divide by the largest mean of squares so far (Reddi et al. 2018)."""
+
+
+class AdamW(_Optimizer, name="adamw"):
+    """Adam with weight decay separate from the gradients (Loshchilov & Hutter 2019)."""
+
+    learning_rate: Positive = 0.001
+    """Learning rate."""
+    weight_decay: NonNegative = 0.004
+    """Fraction of each weight, times the learning rate, subtracted at each step."""
+    beta_1: Fraction = 0.9
+    """Decay of the running mean of the gradients per step, in [0, 1)."""
+    beta_2: Fraction = 0.999
+    """Decay of the running mean of their squares per step, in [0, 1)."""
+    epsilon: Positive = 1e-7
+    """Small number that keeps the divisor above 0."""
+    amsgrad: Flag = False
+    """Whether to divide by the largest mean of squares so far."""
+
+
+class Adadelta(_Optimizer, name="adadelta"):
+    """Gradients scaled by the ratio of the running means of steps and gradients (Zeiler 2012)."""
+
+    learning_rate: Positive = 0.001
+    """Learning rate; 1 in the paper."""
+    rho: Share = 0.95
+    """Decay of the running means per step, from 0 to 1."""
+    epsilon: Positive = 1e-7
+    """Small number that keeps the divisor above 0."""
+
+
+class Adagrad(_Optimizer, name="adagrad"):
+    """Gradients divided by the root of the sum of all their squares so far (Duchi et al. 2011)."""
+
+    learning_rate: Positive = 0.001
+    """Learning rate."""
+    initial_accumulator_value: NonNegative = 0.1
+    """Initial value of the sum."""
+    epsilon: Positive = 1e-7
+    """Small number that keeps the divisor above 0."""
+
+
+class Adamax(_Optimizer, name="adamax"):
+    """Adam with the largest gradient instead of the mean of squares (Kingma & Ba 2014)."""
+
+    learning_rate: Positive = 0.001
+    """Learning rate."""
+    beta_1: Fraction = 0.9
+    """Decay of the running mean of the gradients per step, in [0, 1)."""
+    beta_2: Fraction = 0.999
+    """Decay of the largest gradient per step, in [0, 1)."""
+    epsilon: Positive = 1e-7
+    """Small number that keeps the divisor above 0."""
+
+
+class Nadam(_Optimizer, name="nadam"):
+    """Adam with Nesterov's momentum (Dozat 2015)."""
+
+    learning_rate: Positive = 0.001
+    """Learning rate."""
+    beta_1: Fraction = 0.9
+    """Decay of the running mean of the gradients per step, in [0, 1)."""
+    beta_2: Fraction = 0.999
+    """Decay of the running mean of their squares per step, in [0, 1)."""
+    epsilon: Positive = 1e-7
+    """Small number that keeps the divisor above 0."""
+
+
+class Adafactor(_Optimizer, name="adafactor"):
+    """Adam with running means by row and column, to save memory (Shazeer & Stern 2018)."""
+
+    learning_rate: Positive = 0.001
+    """Learning rate, relative to the size of the weights."""
+    beta_2_decay: Number = -0.8
+    """Exponent of the step number in the decay of the running mean."""
+    epsilon_1: Positive = 1e-30
+    """Small number that is added to squared gradients."""
+    epsilon_2: Positive = 0.001
+    """Smallest size of the weights that steps are relative to."""
+    clip_threshold: Positive = 1.0
+    """Largest root mean square of a step."""
+    relative_step: Flag = True
+    """Whether the learning rate is limited to 1/√step."""
+
+
+class Ftrl(_Optimizer, name="ftrl"):
+    """Follow the regularized leader: for wide, sparse, linear models (McMahan et al. 2013)."""
+
+    learning_rate: Positive = 0.001
+    """Learning rate."""
+    learning_rate_power: Annotated[
+        float, Field(le=0, allow_inf_nan=False), Expected("a number of 0 or less")
+    ] = -0.5
+    """Exponent of the sum of squared gradients that divides the rate, 0 or less; 0 is constant."""
+    initial_accumulator_value: NonNegative = 0.1
+    """Initial value of the sum of squared gradients."""
+    l1_regularization_strength: NonNegative = 0.0
+    """Factor of the penalty on absolute weights."""
+    l2_regularization_strength: NonNegative = 0.0
+    """Factor of the penalty on squared weights."""
+    l2_shrinkage_regularization_strength: NonNegative = 0.0
+    """Factor of a penalty on squared weights with nonzero gradients."""
+    beta: NonNegative = 0.0
+    """Beta of the paper."""
+
+
+class Lamb(_Optimizer, name="lamb"):
+    """Adam with steps relative to the norm of each array: for large batches (You et al. 2019)."""
+
+    learning_rate: Positive = 0.001
+    """Learning rate."""
+    beta_1: Fraction = 0.9
+    """Decay of the running mean of the gradients per step, in [0, 1)."""
+    beta_2: Fraction = 0.999
+    """Decay of the running mean of their squares per step, in [0, 1)."""
+    epsilon: Positive = 1e-7
+    """Small number that keeps the divisor above 0."""
+
+
+class Lion(_Optimizer, name="lion"):
+    """The sign of the momentum (Chen et al. 2023); needs a smaller learning rate than Adam."""
+
+    learning_rate: Positive = 0.001
+    """Learning rate."""
+    beta_1: Annotated[float, Field(gt=0, le=1), Expected("a number above 0, up to 1")] = 0.9
+    """Weight of the momentum in a step, above 0, up to 1."""
+    beta_2: Fraction = 0.99
+    """Decay of the momentum per step, in [0, 1)."""
+
+
+class Muon(_Optimizer, name="muon"):
+    """Momentum, orthogonalized for each kernel; AdamW for other weights (Jordan 2024)."""
+
+    learning_rate: Positive = 0.001
+    """Learning rate."""
+    weight_decay: NonNegative | None = 0.004
+    """Fraction of each weight, times the learning rate, subtracted at each step."""
+    adam_beta_1: Fraction = 0.9
+    """Decay of AdamW's running mean of the gradients per step, in [0, 1)."""
+    adam_beta_2: Fraction = 0.999
+    """Decay of AdamW's running mean of their squares per step, in [0, 1)."""
+    adam_weight_decay: NonNegative = 0.004
+    """Weight decay of AdamW."""
+    epsilon: Positive = 1e-7
+    """Small number that keeps the divisor above 0."""
+    exclude_layers: LayerNames | None = None
+    """Layers trained by AdamW, each by a part of its name; `[output]` is common. Omitted: none."""
+    exclude_embeddings: Flag = True
+    """Whether embeddings are trained by AdamW."""
+    muon_a: Number = 3.4445
+    """First coefficient of the Newton–Schulz iteration."""
+    muon_b: Number = -4.775
+    """Second coefficient."""
+    muon_c: Number = 2.0315
+    """Third coefficient."""
+    adam_lr_ratio: Positive = 1.0
+    """Learning rate of AdamW as a multiple of Muon's."""
+    momentum: Share = 0.95
+    """Decay of the momentum per step, from 0 to 1."""
+    ns_steps: PositiveInt = 5
+    """Newton–Schulz iterations per step."""
+    nesterov: Flag = True
+    """Whether to use Nesterov's momentum."""
+    rms_rate: NonNegative | None = 0.2
+    """Root mean square of a step, so that rates and decay carry over from Adam; null for none."""
+
+
+class ScheduleFreeAdamW(_Optimizer, name="schedule_free_adamw"):
+    """AdamW with averaged weights, which needs no schedule (Defazio et al. 2024)."""
+
+    learning_rate: Positive = 0.0025
+    """Learning rate."""
+    beta_1: Annotated[float, Field(gt=0, lt=1), Expected("a number between 0 and 1")] = 0.9
+    """Weight of the average in the weights at which gradients are taken, between 0 and 1."""
+    beta_2: Fraction = 0.999
+    """Decay of the running mean of their squares per step, in [0, 1)."""
+    epsilon: Positive = 1e-8
+    """Small number that keeps the divisor above 0."""
+    warmup_steps: NonNegativeInt = 0
+    """Steps in which the rate rises from 0."""
+
+
+Optimizer = Annotated[
+    Adadelta
+    | Adafactor
+    | Adagrad
+    | Adam
+    | Adamax
+    | AdamW
+    | Ftrl
+    | Lamb
+    | Lion
+    | Muon
+    | Nadam
+    | RMSprop
+    | SGD
+    | ScheduleFreeAdamW,
+    OneOf("optimizer"),
+]
+
+
+class ConstantLearningRate(Choice, name="constant"):
+    """The learning rate of the optimizer throughout."""
+
+
+class ExponentialDecay(Choice, name="exponential_decay"):
+    """rate · decay_rate^(epoch/decay_epochs), at every step."""
+
+    decay_epochs: Positive
+    """Epochs in which the rate is multiplied by decay_rate once."""
+    decay_rate: Positive
+    """Factor, usually below 1."""
+    staircase: Flag = False
+    """Whether the rate falls in steps, one after each decay_epochs, instead of smoothly."""
+
+
+class PiecewiseConstant(Choice, name="piecewise_constant"):
+    """The optimizer's rate up to the first boundary, then the next of values after each."""
+
+    boundaries: Annotated[tuple[PositiveInt, ...], Expected("a list of epochs")]
+    """Epochs after which the rate changes, in increasing order."""
+    values: Annotated[tuple[Positive, ...], Expected("a list of rates above 0")]
+    """Rate after each boundary."""
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yield boundaries that don't increase, and lists of different lengths."""
+        if list(self.boundaries) != sorted(set(self.boundaries)):
+            yield "boundaries", "expected increasing epochs"
+        if len(self.values) != len(self.boundaries):
+            wanted, came = len(self.boundaries), len(self.values)
+            yield "values", f"expected as many rates as boundaries ({wanted}), got {came}"
+
+
+class CosineDecay(Choice, name="cosine_decay"):
+    """Half a cosine from the optimizer's rate to alpha times it (Loshchilov & Hutter 2017)."""
+
+    warmup_epochs: NonNegative = 0.0
+    """Epochs in which the rate first rises from 0."""
+    decay_epochs: Positive | None = None
+    """Epochs of the decay after that. Omitted: all remaining ones."""
+    alpha: Share = 0.0
+    """Last rate as a fraction of the first, from 0 to 1."""
+
+
+class ReduceOnPlateau(Choice, name="reduce_on_plateau"):
+    """Multiply the rate by factor whenever the monitored value stops improving."""
+
+    monitor: Monitor = "val_loss"
+    """Monitored value: a column of history.csv."""
+    factor: OpenFraction = 0.1
+    """Factor of the rate, between 0 and 1."""
+    patience: NonNegativeInt = 10
+    """Number of epochs without improvement before the rate is reduced."""
+    min_delta: NonNegative = 1e-4
+    """Smallest change that counts as an improvement, in the unit of the monitored value."""
+    cooldown: NonNegativeInt = 0
+    """Number of epochs to wait after a reduction."""
+    min_lr: NonNegative = 0.0
+    """Smallest rate."""
+
+
+Schedule = Annotated[
+    ConstantLearningRate | ExponentialDecay | PiecewiseConstant | CosineDecay | ReduceOnPlateau,
+    OneOf("schedule"),
+]
+
+
+def typical_learning_rate(optimizer: Optimizer) -> float:
+    """Return the typical learning rate: Keras's default, or 1 for Adadelta, as in its paper."""
+    return 1.0 if isinstance(optimizer, Adadelta) else type(optimizer)().learning_rate

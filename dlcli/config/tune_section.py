@@ -1,0 +1,431 @@
+"""The `tune` section: the search space, how candidates are chosen, and how they are compared."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from decimal import Decimal
+from functools import cache
+from typing import Annotated, Any, ClassVar, Literal, get_args
+
+from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, TypeAdapter, WithJsonSchema
+from pydantic_core import CoreSchema, core_schema
+
+from dlcli.config.section import (
+    Choice,
+    Conflict,
+    Described,
+    Expected,
+    Flag,
+    Fraction,
+    KeyMessage,
+    NonNegativeInt,
+    OneOf,
+    PositiveInt,
+    Section,
+    shown,
+    value_error,
+)
+from dlcli.config.yaml_document import Path, format_path, parse_path
+from dlcli.errors import did_you_mean
+
+DEFAULT_TRIALS = 50
+"""Maximum number of candidates if neither it nor a time is set."""
+MAX_LAYERS = 100
+"""Maximum number of hidden layers of a candidate."""
+MAX_CHOICES = 1000
+_EXACT = 2**53
+"""Up to here, a float represents every integer exactly."""
+
+TuneMetric = Literal[
+    "val_loss",
+    "val_mse",
+    "val_rmse",
+    "val_mae",
+    "val_r2",
+    "val_median_absolute_error",
+    "val_poisson_deviance",
+    "val_accuracy",
+    "val_balanced_accuracy",
+    "val_subset_accuracy",
+    "val_auc",
+    "val_average_precision",
+    "val_precision",
+    "val_recall",
+    "val_f1",
+    "val_micro_precision",
+    "val_micro_recall",
+    "val_micro_f1",
+    "val_macro_f1",
+    "val_log_loss",
+    "val_brier",
+    "val_top_3_accuracy",
+]
+"""The loss, and the metrics with a known direction, of the validation rows."""
+_WITHOUT_PREFIX = tuple(name.removeprefix("val_") for name in get_args(TuneMetric))
+_METRIC_NAMES = (*get_args(TuneMetric), *_WITHOUT_PREFIX)
+
+
+def _add_prefix(name: object) -> object:
+    """Add the prefix `val_` to the name of a metric, which may be omitted."""
+    if not isinstance(name, str):
+        raise value_error(f"expected the name of a loss or metric, got {shown(name)}")
+    if name not in _METRIC_NAMES:
+        way_out = did_you_mean(name, _METRIC_NAMES) or f"; allowed: {', '.join(_WITHOUT_PREFIX)}"
+        raise value_error(f"unknown metric '{name}'{way_out}")
+    return name if name.startswith("val_") else f"val_{name}"
+
+
+_DURATION = r"^(?=[0-9])([0-9]{1,9}h)?([0-9]{1,9}m)?([0-9]{1,9}s)?$"
+_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0}
+
+
+def _parse_duration(value: object) -> object:
+    """Convert a duration such as `1h30m` to seconds."""
+    if isinstance(value, str) and re.fullmatch(_DURATION, value):
+        parts = re.findall(r"([0-9]+)([hms])", value)
+        return sum(int(count) * _SECONDS[unit] for count, unit in parts)
+    return value
+
+
+Seconds = Annotated[
+    float,
+    Field(gt=0, allow_inf_nan=False),
+    BeforeValidator(_parse_duration),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "exclusiveMinimum": 0},
+                {"type": "string", "pattern": _DURATION},
+            ]
+        }
+    ),
+    Expected("seconds, or a time such as 90s, 10m or 1h30m"),
+]
+Folds = Annotated[int, Field(ge=2, le=1000), Expected("an integer from 2 to 1000")]
+End = Annotated[
+    Annotated[int, Field(ge=-_EXACT, le=_EXACT)] | Annotated[float, Field(allow_inf_nan=False)],
+    Expected("a number"),
+]
+Step = Annotated[
+    Annotated[int, Field(gt=0, le=_EXACT)] | Annotated[float, Field(gt=0, allow_inf_nan=False)],
+    Expected("a number above 0"),
+]
+
+
+class Range(Section):
+    """Numbers from low to high, both included; integers if low, high and step are integers."""
+
+    synonyms: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(("min", "lower", "from", "start"), "low"),
+        **dict.fromkeys(("max", "upper", "to", "stop", "end"), "high"),
+    }
+
+    low: End
+    """Smallest value, in the unit of the setting."""
+    high: End
+    """Largest value."""
+    log: Flag = False
+    """Whether values are uniform on a logarithmic scale: for ranges over powers of ten, as of
+    learning rates."""
+    step: Step | None = None
+    """Distance between values. Omitted: 1 for integers, else any number."""
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether all values are integers."""
+        return all(isinstance(each, int | None) for each in (self.low, self.high, self.step))
+
+    @property
+    def count(self) -> int | None:
+        """Number of values; `None` for a continuous range."""
+        if self.step is None:
+            return int(self.high) - int(self.low) + 1 if self.is_integer else None
+        low, high, step = (Decimal(repr(each)) for each in (self.low, self.high, self.step))
+        return int((high - low) / step) + 1
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yield ends in the wrong order, and impossible steps."""
+        if self.low >= self.high:
+            yield "high", f"expected a number above low, {self.low}, got {self.high}"
+        elif self.step is not None and self.step > self.high - self.low:
+            yield "step", f"the first step of {self.step} is beyond high, {self.high}"
+        if self.log and self.low <= 0:
+            yield "low", f"expected a number above 0 with log: true, got {self.low}"
+        if self.log and self.step is not None:
+            yield "step", "can't be combined with log: true; omit one of them"
+
+
+class _Varied:
+    """Marks a type that is a range or a list of choices.
+
+    Args:
+        nested: whether a mapping from settings to these is also allowed.
+    """
+
+    def __init__(self, *, nested: bool) -> None:
+        self.nested = nested
+
+    def __get_pydantic_core_schema__(
+        self,
+        source: Any,  # noqa: ANN401
+        handler: GetCoreSchemaHandler,
+    ) -> CoreSchema:
+        def validate(value: object, _: core_schema.ValidatorFunctionWrapHandler) -> object:
+            if isinstance(value, tuple):
+                return _checked_choices(value)
+            if self.nested and isinstance(value, Mapping) and _is_nested(value):
+                return _nested_adapter().validate_python(value)
+            if isinstance(value, Mapping | Range):
+                return Range.model_validate(value)
+            forms = "a list of choices or a range as {low: ..., high: ...}"
+            raise value_error(f"expected {forms}, got {shown(value)}")
+
+        return core_schema.no_info_wrap_validator_function(validate, handler(source))
+
+
+def _is_nested(value: Mapping[str, object]) -> bool:
+    """Return whether a mapping has settings instead of the keys of a range."""
+    is_range = any(key in Range.model_fields or key in Range.synonyms for key in value)
+    is_varied = any(isinstance(each, Mapping | tuple | Range) for each in value.values())
+    return is_varied and not is_range
+
+
+def _checked_choices(choices: tuple[object, ...]) -> tuple[object, ...]:
+    if not 2 <= len(choices) <= MAX_CHOICES:
+        came = f"got {len(choices)}" + ("; set it in the config itself" if choices else "")
+        raise value_error(f"expected from 2 to {MAX_CHOICES} choices, {came}")
+    for at, choice in enumerate(choices):
+        if choice in choices[:at]:
+            raise value_error(f"has the choice {shown(choice)} twice")
+    return choices
+
+
+Choices = Annotated[tuple[object, ...], Field(min_length=2, max_length=MAX_CHOICES)]
+Nested = Mapping[str, Annotated[Range | Choices, _Varied(nested=False)]]
+Space = Annotated[
+    Mapping[str, Annotated[Range | Choices | Nested, _Varied(nested=True)]],
+    Field(json_schema_extra={"minProperties": 1}),
+    Described("settings by their paths, each with a list of choices or a range"),
+]
+
+
+@cache
+def _nested_adapter() -> TypeAdapter[Nested]:
+    return TypeAdapter(Nested)
+
+
+class Tpe(Choice, name="tpe"):
+    """Random candidates first, then ones similar to the best: tree-structured Parzen estimator.
+
+    Bergstra et al., Algorithms for Hyper-Parameter Optimization (2011).
+    """
+
+    startup_trials: NonNegativeInt = 10
+    """Number of random candidates at the beginning."""
+
+
+class RandomSampler(Choice, name="random"):
+    """Random candidates."""
+
+
+class Grid(Choice, name="grid"):
+    """Every combination once; ranges must be integers or have a step."""
+
+
+class MedianPruning(Choice, name="median"):
+    """Stop a candidate that is worse than the median of the candidates before it.
+
+    They are compared at the same epoch of the first fold: Golovin et al., Google Vizier (2017).
+    After each fold, only candidates in the worst quarter are stopped, since means over folds differ
+    little.
+    """
+
+    startup_trials: NonNegativeInt = 5
+    """Number of candidates that are trained completely before any is stopped."""
+    warmup: Fraction = 0.2
+    """Fraction of the epochs before a candidate may be stopped, in [0, 1)."""
+
+
+class NoPruner(Choice, name="none"):
+    """Train every candidate completely."""
+
+
+Sampler = Annotated[Tpe | RandomSampler | Grid, OneOf("sampler")]
+Pruner = Annotated[MedianPruning | NoPruner, OneOf("pruner")]
+
+
+class Tune(Section):
+    """Search space and settings of `dlcli tune`; not used by other commands."""
+
+    synonyms: ClassVar[Mapping[str, str]] = {
+        "n_trials": "trials",
+        "timeout": "time",
+        "cv": "folds",
+        "objective": "metric",
+        "monitor": "metric",
+        "search_space": "space",
+    }
+
+    metric: Annotated[
+        TuneMetric, BeforeValidator(_add_prefix), WithJsonSchema({"enum": list(_METRIC_NAMES)})
+    ] = "val_loss"
+    """Loss or metric by which candidates are compared, computed on held-out rows; its name with or
+    without `val_`."""
+    trials: PositiveInt | None = None
+    """Maximum number of candidates. Omitted: 50, or all of a grid, or as many as `time` allows."""
+    time: Seconds | None = None
+    """Time after which no candidate is started, in seconds or as 10m. The search ends at the first
+    limit reached. Omitted: no limit."""
+    space: Space
+    """Settings to vary, by their paths, each with a list of choices or a range. Settings below
+    `hidden` apply to all hidden layers; `hidden: {layers: ...}` varies the number of layers."""
+    folds: Folds | None = None
+    """Number of folds to compare candidates by cross-validation. Omitted: they are compared on the
+    validation rows."""
+    sampler: Sampler = Tpe()
+    """Choice of the next candidate."""
+    pruner: Pruner = MedianPruning()
+    """When to stop a candidate early."""
+
+    @property
+    def most_trials(self) -> int | None:
+        """Maximum number of candidates; `None` if only time or the end of a grid is the limit."""
+        if self.trials is not None or self.time is not None or isinstance(self.sampler, Grid):
+            return self.trials
+        return DEFAULT_TRIALS
+
+    @property
+    def varied(self) -> Iterator[tuple[tuple[str, ...], Range | tuple[object, ...]]]:
+        """Each range or list of choices, with its keys below `space`."""
+        for key, value in self.space.items():
+            if isinstance(value, Mapping):
+                for inner, variation in value.items():
+                    yield (key, inner), variation
+            else:
+                yield (key,), value
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yield settings that can't be varied, or not in combination, or not on a grid."""
+        fixed = _FIXED if self.metric != "val_loss" else {**_FIXED, **_FIXED_FOR_LOSS}
+        nested = {
+            key: next(iter(value), None) if isinstance(value, Mapping) else None
+            for key, value in self.space.items()
+        }
+        for key, message in _path_errors(
+            nested, lambda path, key: _error(path, nested[key], fixed)
+        ):
+            yield ("space", key), KeyMessage(message)
+        if not self.space:
+            yield "space", "names no setting to vary"
+        yield from self._layer_conflicts()
+        if isinstance(self.sampler, Grid):
+            for keys, varied in self.varied:
+                if isinstance(varied, Range) and varied.count is None:
+                    message = "has infinitely many values for a grid"
+                    yield ("space", *keys), f"{message}; give it a step, or list choices"
+
+    def _layer_conflicts(self) -> Iterator[Conflict]:
+        hidden = self.space.get("hidden")
+        if isinstance(hidden, Range) or (
+            isinstance(hidden, tuple) and all(map(_is_number, hidden))
+        ):
+            yield (
+                ("space", "hidden"),
+                "expected stacks of layers to choose from; to vary the units of all layers, write "
+                "hidden: {units: [16, 32]}",
+            )
+        if not isinstance(hidden, Mapping):
+            return
+        for key, message in _path_errors(hidden, lambda path, key: None):
+            yield ("space", "hidden", key), KeyMessage(message)
+        counts = hidden.get("layers", ())
+        if isinstance(counts, Range):
+            step = () if counts.step is None else (counts.step,)
+            counts = (counts.low, counts.high, *step)
+        for count in counts:
+            if not (_is_number(count) and isinstance(count, int) and 0 <= count <= MAX_LAYERS):
+                expected = f"expected integers from 0 to {MAX_LAYERS}, choices or low and high"
+                yield ("space", "hidden", "layers"), f"{expected}, got {shown(count)}"
+                break
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+_FIXED: Mapping[Path, str] = {
+    ("data",): "candidates are compared on the same rows",
+    ("name",): "it names the run, and has no effect on the network",
+    ("tune",): "it is the search itself",
+    ("metrics",): "they have no effect on the network; set tune.metric to compare by another one",
+    ("initial_weights",): "they fit networks of one shape",
+    ("output", "units"): "they follow from the target",
+    ("engine",): "it affects speed, not results",
+    ("device",): "it affects speed, not results",
+    ("threads",): "they affect speed, not results",
+    ("checkpoint",): "it affects storage, not results",
+}
+"""Settings that are the same for all candidates, and why."""
+_OTHER_LOSS = "candidates are compared by their loss, which it changes; set another tune.metric"
+_FIXED_FOR_LOSS: Mapping[Path, str] = {
+    ("loss",): _OTHER_LOSS,
+    ("output", "activation"): _OTHER_LOSS,  # numbers are scaled for a linear one only
+    ("output", "scaling"): _OTHER_LOSS,
+}
+"""Settings that must also be the same where losses are compared."""
+
+
+def _path_errors(
+    keys: Iterable[str], error_of: Callable[[Path, str], str | None]
+) -> Iterator[tuple[str, str]]:
+    """Yield each key that can't be varied, or not in combination with one before it, and why."""
+    paths: dict[str, Path] = {}
+    for key in keys:
+        try:
+            path = parse_path(key)
+        except ValueError as error:
+            yield key, str(error)
+            continue
+        if message := error_of(path, key) or _overlap(path, paths):
+            yield key, message
+        paths[key] = path
+
+
+def _error(path: Path, below: str | None, fixed: Mapping[Path, str]) -> str | None:
+    """Return why a path can't be varied, if so.
+
+    Args:
+        path: the setting.
+        below: the first setting below it, if there are several.
+        fixed: settings that can't be varied, and why.
+    """
+    if below is not None and path != ("hidden",):
+        if len(path) == 1 and (near := did_you_mean(str(path[0]), ["hidden"])):
+            return f"unknown key{near}"
+        whole = format_path((*path, below))
+        return f"expected each setting by its full path, as in {whole}: {{low: ..., high: ...}}"
+    if path[0] == "hidden" and len(path) > 1 and isinstance(path[1], str):
+        rest = format_path(path[1:])
+        return f"expected hidden: {{{rest}: ...}} for all layers, or hidden[0].{rest} for one"
+    for other, reason in fixed.items():
+        if path[: len(other)] == other:
+            return f"can't be varied: {reason}"
+        if other[: len(path)] == path:
+            return f"can't be varied, since '{format_path(other)}' can't: {reason}"
+    return None
+
+
+def _overlap(path: Path, others: Mapping[str, Path]) -> str | None:
+    """Return the message for a path that is equal to, contains or is in another varied one."""
+    for key, other in others.items():
+        shorter, longer = sorted((path, other), key=len)
+        if longer[: len(shorter)] != shorter:
+            continue
+        if longer == shorter:
+            return f"is varied twice, here and as '{key}'"
+        whole, part = format_path(shorter), format_path(longer)
+        is_choice = whole in ("optimizer", "learning_rate_schedule", "loss")
+        way_out = f"; vary '{whole}.name' instead" if is_choice else ""
+        return f"'{part}' is a part of '{whole}', which is varied, too{way_out}"
+    return None

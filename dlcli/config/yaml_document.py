@@ -1,0 +1,432 @@
+"""YAML text to plain values, each with its line and column, and the paths that name them.
+
+Scalars follow YAML 1.2's core schema (https://yaml.org/spec/1.2.2/#103-core-schema) instead of
+PyYAML's: `1e-3` is a number, `no` and `2024-12-31` are strings, `010` is ten.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path as FilePath
+
+import yaml
+
+from dlcli.errors import ConfigError, Problem, UsageError
+
+try:
+    from yaml import CSafeDumper as _Dumper
+    from yaml import CSafeLoader as _Loader
+except ImportError:  # PyYAML without libyaml: slower, with the same results
+    from yaml import SafeDumper as _Dumper  # type: ignore[assignment]
+    from yaml import SafeLoader as _Loader  # type: ignore[assignment]
+
+MAX_BYTES = 2**23
+"""Maximum size of a config, enough for what is inferred of some 100,000 columns."""
+MAX_DEPTH = 40
+MAX_VALUES = 500_000
+"""Number of values that a short text may have with its aliases; a long text may contain more."""
+MAX_DIGITS = 400
+_CHARACTERS_PER_VALUE = 8
+"""Fewer characters than a value and its key usually have."""
+
+Path = tuple[str | int, ...]
+"""Keys and indices from the top of a config to a value, written as `hidden[1].units`."""
+
+
+# Paths
+
+
+_STEP = re.compile(
+    r"""\[(?P<index>\d{1,9})\]
+    | \['(?P<quoted>[^']*)'\]
+    | \[(?P<json>"(?:[^"\\]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*")\]
+    | (?:^|\.)(?P<key>[^\[\].'"]+)""",
+    re.X | re.S,
+)
+_PLAIN_KEY = re.compile(r"[\w*?-]+")
+
+
+def parse_path(text: str) -> Path:
+    """Parse a path such as `hidden[1].units` or `input.features['a.b'].type`.
+
+    Args:
+        text: keys after dots; indices or quoted keys in brackets. A key that has other characters
+            than letters, digits and `_ - * ?` is in quotes; in double quotes it is a JSON string,
+            for keys that contain quotes or can't be printed.
+
+    Returns:
+        Keys as text, indices as integers.
+
+    Raises:
+        ValueError: if the text is not a path.
+    """
+    steps: list[str | int] = []
+    end = 0
+    while end < len(text):
+        step = _STEP.match(text, end)
+        if step is None:
+            raise ValueError(f"can't read '{text}' as a path at '{text[end:]}'")
+        if step["index"] is not None:
+            steps.append(int(step["index"]))
+        elif step["json"] is not None:
+            steps.append(str(json.loads(step["json"], strict=False)))
+        else:
+            steps.append(step["quoted"] if step["quoted"] is not None else step["key"])
+        end = step.end()
+    if not steps:
+        raise ValueError("expected a path such as hidden[0].units, got nothing")
+    return tuple(steps)
+
+
+def format_path(path: Path) -> str:
+    """Write a path as `parse_path` reads it."""
+    text = ""
+    for step in path:
+        if isinstance(step, int):
+            text += f"[{step}]"
+        elif _PLAIN_KEY.fullmatch(step):
+            text += f".{step}" if text else step
+        else:
+            plain = step.isprintable() and "'" not in step
+            text += f"['{step}']" if plain else f"[{json.dumps(step)}]"
+    return text
+
+
+def printable(text: str) -> str:
+    """Return a text on one line, with line ends and control characters as escapes."""
+    return "".join(
+        sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text
+    )
+
+
+# Text
+
+
+_FORBIDDEN = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters that YAML forbids (https://yaml.org/spec/1.2.2/#51-character-set)."""
+
+
+def read_text(path: FilePath) -> str:
+    """Read the text of a config.
+
+    Raises:
+        UsageError: if the file doesn't exist or can't be read.
+        ConfigError: if it has more than 8 MiB or is not UTF-8 (or UTF-16 with a byte order mark).
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise UsageError(f"{path}: there is no such file") from None
+    except OSError as error:
+        raise UsageError(f"{path}: can't be read: {error.strerror}") from None
+    if len(content) > MAX_BYTES:
+        message = f"is over {MAX_BYTES >> 20} MiB, too large for a config"
+        raise ConfigError([Problem("", message, f"{path}:1:1")])
+    encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError as error:
+        before = error.object[: error.start].decode(error.encoding, "replace").lstrip("\ufeff")
+        byte = f"byte 0x{error.object[error.start]:02x}"
+        message = f"{byte} is not {error.encoding.upper()}; save the file as UTF-8"
+        raise ConfigError([Problem("", message, f"{path}:{_end_of(before)}")]) from None
+
+
+def _end_of(text: str) -> str:
+    """Return line and column of the character after a text, both counted from 1."""
+    lines = f"{text}|".splitlines()
+    return f"{len(lines)}:{len(lines[-1])}"
+
+
+def _check_characters(text: str, name: str) -> None:
+    """Raise `ConfigError` for the first character that YAML forbids."""
+    if (found := _FORBIDDEN.search(text)) is None:
+        return
+    sign = found[0]
+    if (
+        "\ud800" <= sign <= "\udfff"
+    ):  # a byte of an argument that is invalid in the terminal's encoding
+        message = "is not UTF-8"
+    elif sign == "\0":
+        message = "has a NUL character; save the file as UTF-8"
+    else:
+        message = f"has the character U+{ord(sign):04X}, which YAML forbids; remove it"
+    raise ConfigError([Problem("", message, _position(name, _end_of(text[: found.start()])))])
+
+
+# Nodes
+
+
+_TAG = "tag:yaml.org,2002:"
+_CORE = (
+    ("null", r"(?:~|null|Null|NULL|)"),
+    ("bool", r"(?:true|True|TRUE|false|False|FALSE)"),
+    ("int", r"(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)"),
+    ("float", r"(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?)"),
+    ("float", r"(?:[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))"),
+)
+
+
+class _CoreLoader(_Loader):
+    """PyYAML's safe parser with the scalars of the core schema only."""
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
+
+
+for _name, _pattern in _CORE:
+    _CoreLoader.add_implicit_resolver(_TAG + _name, re.compile(f"{_pattern}$"), None)
+
+
+class CoreDumper(_Dumper):
+    """PyYAML's safe writer that quotes what the core schema would read as another type."""
+
+    yaml_implicit_resolvers = _CoreLoader.yaml_implicit_resolvers
+
+    def ignore_aliases(self, data: object) -> bool:
+        """Write equal lists and mappings each time, without anchors."""
+        return True
+
+
+@dataclass(frozen=True)
+class Document:
+    """A parsed config."""
+
+    name: str
+    """The file as the user named it."""
+    root: yaml.MappingNode
+    """The top-level mapping."""
+
+    def position(self, path: Path) -> str:
+        """Return the position of a value, or of the nearest mapping or list above it.
+
+        Returns:
+            `iris.yaml:7:12`, or the `--set` argument that the value comes from.
+        """
+        return position_of(self._node(path))
+
+    def problem(self, path: Path, message: str, *, of_key: bool = False) -> Problem:
+        """Return a problem located at a value, or at its key."""
+        if of_key:
+            parent = self._node(path[:-1])
+            keys = [key for key, _ in parent.value if key.value == path[-1]]
+            position = position_of(keys[-1] if keys else parent)
+        else:
+            position = self.position(path)
+        return Problem(format_path(path), printable(message), position)
+
+    def located(self, problem: Problem) -> Problem:
+        """Return the same problem with a position, unless it has one."""
+        if problem.position:
+            return problem
+        position = self.position(parse_path(problem.path) if problem.path else ())
+        return Problem(problem.path, problem.message, position)
+
+    def _node(self, path: Path) -> yaml.Node:
+        node: yaml.Node = self.root
+        for step in path:
+            below = child(node, step)
+            if below is None:
+                break
+            node = below
+        return node
+
+
+def child(node: yaml.Node, step: str | int) -> yaml.Node | None:
+    """Return the node at a key or index of another, or `None`."""
+    if isinstance(node, yaml.MappingNode):
+        return next((value for key, value in reversed(node.value) if key.value == step), None)
+    if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+        item: yaml.Node = node.value[step]
+        return item
+    return None
+
+
+def scalar(tag: str, text: str, mark: yaml.Mark) -> yaml.ScalarNode:
+    """Return a scalar node.
+
+    Args:
+        tag: the type: `null`, `bool`, `int`, `float` or `str`.
+        text: the value as YAML.
+        mark: its position.
+    """
+    return yaml.ScalarNode(_TAG + tag, text, mark)
+
+
+def empty_mapping(mark: yaml.Mark | None) -> yaml.MappingNode:
+    """Return a mapping node without keys."""
+    return yaml.MappingNode(f"{_TAG}map", [], mark)
+
+
+def position_of(node: yaml.Node | yaml.Event) -> str:
+    """Return the position of a node: `iris.yaml:7:12`, or the `--set` argument it comes from."""
+    mark = node.start_mark
+    assert mark is not None  # the parser sets it
+    return _position(mark.name, f"{mark.line + 1}:{mark.column + 1}")
+
+
+def _position(name: str, line_and_column: str) -> str:
+    return name if name.startswith("--set") else f"{name}:{line_and_column}"
+
+
+# Parsing
+
+
+def parse(text: str, name: str) -> Document:
+    """Parse the text of a config without checking its keys.
+
+    Raises:
+        ConfigError: if the text is not YAML or not a mapping.
+    """
+    root = compose(text, name)
+    if root is None:
+        message = "is empty; start from 'dlcli init DATA'"
+        raise ConfigError([Problem("", message, f"{name}:1:1")])
+    if not isinstance(root, yaml.MappingNode):
+        message = "expected keys and values (data: ..., hidden: ...) at the top"
+        raise ConfigError([Problem("", message, position_of(root))])
+    return Document(name, root)
+
+
+def compose(text: str, name: str) -> yaml.Node | None:
+    """Compose one YAML document into nodes.
+
+    Raises:
+        ConfigError: if the text is not YAML, or nested too deeply.
+    """
+
+    def stream() -> io.StringIO:
+        content = io.StringIO(text)
+        content.name = name  # for the parser's marks
+        return content
+
+    _check_characters(text, name)
+    try:
+        depth = 0
+        for event in yaml.parse(stream(), Loader=_CoreLoader):
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if depth > MAX_DEPTH:
+                raise ConfigError([Problem("", _TOO_DEEP, position_of(event))])
+        node: yaml.Node | None = yaml.compose(stream(), Loader=_CoreLoader)
+    except yaml.MarkedYAMLError as error:
+        raise ConfigError([_syntax_problem(error, text, name)]) from None
+    return node
+
+
+_TOO_DEEP = f"is nested more than {MAX_DEPTH} deep"
+_PLAIN_MESSAGES = {
+    "found another document": "a second document begins; one config a file: remove the '---'",
+    "maximum nesting depth": _TOO_DEEP,
+}
+"""Replacements of messages of the parser that are not about syntax."""
+
+
+def _syntax_problem(error: yaml.MarkedYAMLError, text: str, name: str) -> Problem:
+    mark, message = error.problem_mark, " ".join(str(error.problem).split())
+    assert mark is not None  # the parser sets it
+    position = _position(name, f"{mark.line + 1}:{mark.column + 1}")
+    for words, plain in _PLAIN_MESSAGES.items():
+        if words in message:
+            return Problem("", plain, position)
+    rest = (text.splitlines() + [""])[mark.line][mark.column :]
+    hint = ""
+    if "tab character" in message or rest.startswith("\t"):
+        hint = " (indent with spaces, not tabs)"
+    elif "cannot start any token" in message:
+        hint = f" (a text that begins with {rest[:1]} needs quotes)"
+    elif "expected <document start>" in message:
+        hint = " (a config is one mapping, and this comes after its end)"
+    return Problem("", f"not YAML: {message}{hint}", position)
+
+
+# Values
+
+
+class Values:
+    """Converts nodes to dicts, tuples and scalars, and collects problems with them."""
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.problems: list[Problem] = []
+        self._count = 0
+        end = document.root.end_mark
+        self._limit = max(MAX_VALUES, end.index // _CHARACTERS_PER_VALUE if end else 0)
+
+    def of(self, node: yaml.Node, path: Path = ()) -> object:
+        """Return the value of a node.
+
+        Raises:
+            ConfigError: if aliases repeat values without bound.
+        """
+        self._count += 1
+        if self._count > self._limit or len(path) > MAX_DEPTH:
+            raise ConfigError([self.document.problem(path[:1], "its aliases expand without bound")])
+        if node.tag not in _TAGS[type(node)]:
+            self._refuse_tag(node, path)
+            return None
+        if isinstance(node, yaml.MappingNode):
+            return dict(self._items(node, path))
+        if isinstance(node, yaml.SequenceNode):
+            return tuple(self.of(item, (*path, at)) for at, item in enumerate(node.value))
+        tag = node.tag.removeprefix(_TAG)
+        try:
+            return _SCALARS[tag](node.value)
+        except ValueError:
+            text = node.value if len(node.value) <= 40 else node.value[:37] + "..."
+            self.problems.append(self.document.problem(path, f"can't read '{text}' as {tag}"))
+        return None
+
+    def _items(self, node: yaml.MappingNode, path: Path) -> Iterator[tuple[str, object]]:
+        seen: set[str] = set()
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                message = "a key must be a text, not a list or a mapping"
+                self.problems.append(Problem(format_path(path), message, position_of(key)))
+                continue
+            below = (*path, key.value)
+            if key.tag not in _TAGS[yaml.ScalarNode]:
+                self._refuse_tag(key, below)
+            if key.value in seen:
+                problem = Problem(format_path(below), "is given twice", position_of(key))
+                self.problems.append(problem)
+            seen.add(key.value)
+            yield key.value, self.of(value, below)
+
+    def _refuse_tag(self, node: yaml.Node, path: Path) -> None:
+        message = f"the tag '{node.tag.replace(_TAG, '!!')}' is not allowed"
+        self.problems.append(Problem(format_path(path), printable(message), position_of(node)))
+
+
+def _integer(text: str) -> int:
+    if len(text) > MAX_DIGITS:  # Python can't print larger ones, and no key takes them
+        raise ValueError(text)
+    return int(text, 0 if text.startswith(("0o", "0x")) else 10)
+
+
+def _float(text: str) -> float:
+    return float(re.sub(r"\.(?=inf|nan)", "", text.lower()))
+
+
+def _boolean(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise ValueError(text)
+    return text.lower() == "true"
+
+
+_SCALARS: dict[str, Callable[[str], object]] = {
+    "null": lambda _: None,
+    "bool": _boolean,
+    "int": _integer,
+    "float": _float,
+    "str": str,
+}
+_TAGS: dict[type[yaml.Node], set[str]] = {
+    yaml.MappingNode: {f"{_TAG}map"},
+    yaml.SequenceNode: {f"{_TAG}seq"},
+    yaml.ScalarNode: {_TAG + name for name in _SCALARS},
+}
