@@ -77,7 +77,7 @@ def report(run: Path | None, output: Path | None) -> None:
 @json_object
 @verbose
 def compare(runs: tuple[Path, ...], output: Path | None, as_json: bool) -> None:
-    """Compare runs, and test whether differences are statistically significant.
+    """Compare runs, and test whether they differ significantly.
 
     Each RUN is a run folder of `dlcli train`; the others are compared with the first. Shown are the
     differences of configs, data and versions; the metrics with 95 % confidence intervals; and the

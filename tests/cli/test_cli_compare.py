@@ -116,7 +116,7 @@ def test_a_page_is_written_to_a_new_file_only(dlcli, folder):
     again = dlcli("compare", "far", "near", "--output", "page.html")
     assert (again.exit_code, again.stdout) == (2, "")
     assert again.stderr == (
-        "error: page.html: exists already; name another, or remove this one first\n"
+        "error: page.html: exists already; name another file, or remove this one first\n"
     )
     assert (folder / "page.html").read_text(encoding="utf-8") == page
 

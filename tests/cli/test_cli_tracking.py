@@ -29,7 +29,7 @@ def asked(folder, monkeypatch):
     def train(*given):
         given[-1]("result", {"run": "runs/line", "metrics": {}})
 
-    monkeypatch.setattr("dlcli.tracking.events.tracked", tracked)
+    monkeypatch.setattr("dlcli.tracking.tracked", tracked)
     monkeypatch.setattr("dlcli.pipeline.train", train)
     monkeypatch.setattr("dlcli.pipeline.resume", train)
     monkeypatch.setattr("dlcli.reports.make_if_cheap", lambda *_: None)

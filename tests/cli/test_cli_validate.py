@@ -44,7 +44,7 @@ def test_what_was_inferred_is_said(dlcli):
         "features  1 numeric, declared: x",
         "          1 categorical, declared: w",
         "network   4 → 3 relu, dropout 0.5 → 1 linear, 19 parameters",
-        "          loss mean_squared_error of the standardised target; metrics mae",
+        "          loss mean_squared_error of the standardized target; metrics mae",
         "engine    compiled, as a graph",
     ]
 
@@ -55,7 +55,7 @@ def test_a_column_that_is_not_named_is_not_called_declared(dlcli, features):
     lines = dlcli("validate", "config.yaml", "--set", f"input.features={features}").stderr
     assert lines.splitlines()[3:5] == [
         "          1 ignored, not named: w",
-        '          "*": auto in input.features (or "*" in a list of names) takes the rest',
+        '          "*": auto in input.features (or "*" in a list of names) includes the others',
     ]
 
 
@@ -180,7 +180,7 @@ def test_a_header_without_a_column_is_a_problem_of_large_data_too(dlcli, monkeyp
 def test_a_whole_run_is_said_to_be_whole(dlcli):
     result = dlcli("validate", "runs/double")
     assert (result.exit_code, result.stderr) == (0, "")
-    assert result.stdout == "runs/double: all 4 files are as they were written\n"
+    assert result.stdout == "runs/double: all 4 files are intact\n"
 
 
 @pytest.mark.usefixtures("double")
@@ -210,7 +210,7 @@ def test_a_run_that_is_not_there_ends_with_5(path, dlcli):
 def test_a_config_that_is_not_there_ends_with_2(path, dlcli):
     result = dlcli("validate", path)
     assert result.exit_code == 2
-    assert result.stderr == (f"error: {path}: there is no such file; did you mean 'double.yaml'?\n")
+    assert result.stderr == (f"error: {path}: no such file; did you mean 'double.yaml'?\n")
 
 
 @pytest.mark.usefixtures("double")

@@ -1,4 +1,4 @@
-"""`dlcli tune`: what it tells, and what it refuses."""
+"""`dlcli tune`: its output, and what it refuses."""
 
 from __future__ import annotations
 
@@ -71,41 +71,41 @@ def rows(folder):
 
 
 @pytest.fixture
-def told(rows, monkeypatch):
-    """A search that tells its events and does nothing; what it was asked for."""
-    asked = []
+def calls(rows, monkeypatch):
+    """A search that only emits events; the arguments of its calls."""
+    made = []
 
-    def tell(listener, *what):
-        asked.append(what)
+    def emit(listener, *what):
+        made.append(what)
         for event, fields in EVENTS:
             listener(event, fields)
 
     def tune(file, settings, output, listener):
-        tell(listener, file.path.name, settings, output)
+        emit(listener, file.path.name, settings, output)
 
     def resume(run, settings, listener):
-        tell(listener, run, settings)
+        emit(listener, run, settings)
 
-    monkeypatch.setattr("dlcli.pipeline.tuning.tune", tune)
-    monkeypatch.setattr("dlcli.pipeline.tuning.resume_tuning", resume)
-    return asked
+    monkeypatch.setattr("dlcli.pipeline.tune", tune)
+    monkeypatch.setattr("dlcli.pipeline.resume_tuning", resume)
+    return made
 
 
-def test_the_story_is_told_on_standard_error_and_the_result_on_standard_output(dlcli, told):
+def test_events_go_to_standard_error_and_the_result_to_standard_output(dlcli, calls):
     values = "optimizer.learning_rate 0.01, batch_norm true, hidden [{units: 3}]"
-    took = "(1,200 parameters, 40 epochs, 1.25 s)"
+    cost = "(1,200 parameters, 40 epochs, 1.25 s)"
     result = dlcli("tune", "rows.yaml")
 
     assert result.stderr.splitlines() == [
-        "earlier   1 trial of 3, ended before",
-        f"default   val_mae 1  {took}: the config as given",
-        f"trial     #1  2/3  val_mae 0.25, the best so far  {took}: {values}",
-        f"trial     #2  3/3  given up at val_mae 0.5: {values}",
-        f"trial     #2  3/3  given up after 1 fold at val_mae 0.5: {values}",
+        "earlier   1 trial of 3 finished before",
+        f"default   val_mae 1  {cost}: the original config",
+        f"trial     #1  2/3  val_mae 0.25, the best so far  {cost}: {values}",
+        f"trial     #2  3/3  pruned at val_mae 0.5: {values}",
+        f"trial     #2  3/3  pruned after 1 fold at val_mae 0.5: {values}",
         f"trial     #0  1  failed, training diverged: {values}",
         "finalist  default: test mae 1.5",
-        "finalist  best: test mae 1: mae -0.5 [-0.75, -0.25]: better, more than noise",
-        "nested    outer fold 1/2: found 0.25, rows that it did not see say 0.5",
+        "finalist  best: test mae 1, -0.5 against default",
+        "nested    outer fold 1/2: 0.25 in the search, 0.5 on rows that it did not use",
     ]
     assert result.stdout.splitlines() == [
         "                  default   best  smallest",
@@ -123,10 +123,10 @@ def test_the_story_is_told_on_standard_error_and_the_result_on_standard_output(d
         "report: dlcli report runs/rows-tune",
         "to predict: dlcli predict runs/rows-tune/best DATA",
     ]
-    assert told == [("rows.yaml", Settings(), None)]
+    assert calls == [("rows.yaml", Settings(), None)]
 
 
-def test_a_best_that_lost_is_not_offered_to_predict_with(dlcli, told, monkeypatch):
+def test_a_best_config_that_is_worse_is_not_recommended(dlcli, calls, monkeypatch):
     lost = {**BEST, "metrics": {"mae": 2.0}, "verdict": "worse"}
     events = [("result", {**RESULT, "finalists": [FINALIST, lost]})]
     monkeypatch.setattr(sys.modules[__name__], "EVENTS", events)
@@ -135,7 +135,7 @@ def test_a_best_that_lost_is_not_offered_to_predict_with(dlcli, told, monkeypatc
     assert lines[-1] == "to predict: dlcli predict runs/rows-tune/default DATA"
 
 
-def test_a_best_that_is_the_smallest_and_was_not_trained_is_told_so(dlcli, told, monkeypatch):
+def test_a_best_config_that_is_also_the_smallest_is_reported(dlcli, calls, monkeypatch):
     alone = {"best": RESULT["best"], "smallest": RESULT["best"], "finalists": [], "notes": []}
     nested = {"nested_value": {"value": 0.5, "lower": 0.25, "upper": 0.75, "reason": None}}
     events = [("result", {**RESULT, **alone, **nested})]
@@ -150,28 +150,28 @@ def test_a_best_that_is_the_smallest_and_was_not_trained_is_told_so(dlcli, told,
     assert lines[-1] == "to train the best: dlcli train runs/rows-tune/best.yaml"
 
 
-def test_the_settings_are_what_the_options_say(dlcli, told):
+def test_the_options_reach_the_settings(dlcli, calls):
     options = ["--jobs", "3", "--storage", "sqlite:///a.db", "--nested", "--output", "mine"]
     dlcli("tune", "rows.yaml", *options)
 
-    assert told == [("rows.yaml", Settings(3, "sqlite:///a.db", nested=True), Path("mine"))]
+    assert calls == [("rows.yaml", Settings(3, "sqlite:///a.db", nested=True), Path("mine"))]
 
 
-def test_a_search_that_goes_on_takes_jobs_and_storage(dlcli, told):
+def test_a_resumed_search_takes_jobs_and_storage(dlcli, calls):
     dlcli("tune", "--resume", "mine", "--jobs", "2", "--storage", "sqlite:///a.db")
 
-    assert told == [(Path("mine"), Settings(2, "sqlite:///a.db"))]
+    assert calls == [(Path("mine"), Settings(2, "sqlite:///a.db"))]
 
 
-def test_a_search_that_goes_on_takes_nothing_else(dlcli, told):
+def test_a_resumed_search_takes_nothing_else(dlcli, calls):
     result = dlcli("tune", "rows.yaml", "--resume", "mine", "--nested", "--set", "epochs=3")
 
     assert result.exit_code == 2
     assert result.stderr.splitlines()[-1] == (
-        "Error: --resume goes on with what the run began with, and takes no CONFIG and no --nested "
-        "and no --set."
+        "Error: --resume uses the config and options that the run was started with; remove CONFIG "
+        "and --nested and --set."
     )
-    assert told == []
+    assert calls == []
 
 
 def test_a_config_is_needed(dlcli):
@@ -184,27 +184,27 @@ def test_a_config_is_needed(dlcli):
 
 
 @pytest.mark.parametrize("url", ["", " "])
-def test_a_storage_without_a_name_is_refused(dlcli, told, url):
+def test_a_storage_without_a_name_is_refused(dlcli, calls, url):
     result = dlcli("tune", "rows.yaml", "--storage", url)
 
     assert (result.exit_code, result.stderr.splitlines()[-1]) == (
         2,
-        "Error: --storage is empty; leave it out to keep trials in the run folder.",
+        "Error: --storage is empty; omit it to keep trials in the run folder.",
     )
-    assert told == []
+    assert calls == []
 
 
-def test_a_password_is_taken_out_of_the_command_that_runs_store(dlcli, told, monkeypatch):
+def test_the_password_is_masked_in_the_stored_command(dlcli, calls, monkeypatch):
     url = "postgresql+psycopg://me:secret@host/db"
     monkeypatch.setattr(sys, "argv", ["dlcli", "tune", "rows.yaml", f"--storage={url}"])
     dlcli("tune", "rows.yaml", "--storage", url)
 
     assert sys.argv[-1] == "--storage=postgresql+psycopg://me:***@host/db"
-    assert told[0][1].storage == url
+    assert calls[0][1].storage == url
 
 
-@pytest.mark.usefixtures("told")
-def test_json_is_a_line_an_event_the_last_the_result_and_no_word_of_progress(dlcli):
+@pytest.mark.usefixtures("calls")
+def test_json_has_one_line_per_event_without_progress_and_the_result_last(dlcli):
     result = dlcli("tune", "rows.yaml", "--json")
 
     lines = [json.loads(line) for line in result.stdout.splitlines()]
@@ -212,15 +212,15 @@ def test_json_is_a_line_an_event_the_last_the_result_and_no_word_of_progress(dlc
     assert (lines, result.stderr) == (wanted, "")
 
 
-@pytest.mark.usefixtures("told")
-def test_quiet_leaves_the_result(dlcli):
+@pytest.mark.usefixtures("calls")
+def test_quiet_prints_only_the_result(dlcli):
     result = dlcli("tune", "rows.yaml", "--quiet")
 
     assert result.stderr == ""
     assert result.stdout.startswith("                  default")
 
 
-def test_a_config_without_a_search_is_told_how_to_say_one(dlcli, rows):
+def test_a_config_without_a_search_space_is_answered_with_an_example(dlcli, rows):
     result = dlcli("tune", "rows.yaml", "--set", "tune=null")
 
     assert result.exit_code == 2
@@ -230,7 +230,7 @@ def test_a_config_without_a_search_is_told_how_to_say_one(dlcli, rows):
     )
 
 
-def test_a_missing_driver_is_told_before_anything_is_made(dlcli, rows):
+def test_a_missing_driver_is_an_error_before_anything_is_created(dlcli, rows):
     result = dlcli("tune", "rows.yaml", "--storage", "mysql+pymysql://me:secret@host/db")
 
     assert result.exit_code == 2

@@ -1,4 +1,4 @@
-"""What `predict` and `evaluate` do with rows that aren't like those of training."""
+"""Rows that differ from the training rows, in `predict` and `evaluate`."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ NO_TARGET = "row 3, column 'y': the target is missing; leave such rows out of th
 HINT = '; if it stands for a missing value, set data.missing: ["?"]'
 QUESTION = f"row 4, column 'x': expected a finite number, got '?'{HINT}"
 
-WAY_ON = (
-    "hint: --on-bad-row warn goes on without such values, "
-    "--on-bad-row reject --rejected FILE without their rows\n"
+OPTIONS_HINT = (
+    "hint: --on-bad-row warn treats such values as missing, "
+    "--on-bad-row reject --rejected FILE skips their rows\n"
 )
 
 
@@ -30,10 +30,10 @@ def bad(double):
 
 @pytest.mark.usefixtures("bad")
 @pytest.mark.parametrize("policy", [(), ("--on-bad-row", "error")])
-def test_a_bad_row_is_an_error_unless_another_thing_is_asked_for(dlcli, policy):
+def test_a_bad_row_is_an_error_by_default(dlcli, policy):
     result = dlcli("predict", "runs/double", "bad.csv", *policy)
     assert (result.exit_code, result.stdout) == (3, "")
-    assert result.stderr == f"error: bad.csv: {ONE} (1 more such row)\n{WAY_ON}"
+    assert result.stderr == f"error: bad.csv: {ONE} (1 more such row)\n{OPTIONS_HINT}"
 
 
 @pytest.mark.usefixtures("double")
@@ -44,39 +44,39 @@ def test_a_bad_row_is_an_error_unless_another_thing_is_asked_for(dlcli, policy):
         ("x,y\n1,\n", "row 1, column 'y': the target is missing; leave such rows out of the file"),
     ],
 )
-def test_scores_say_how_to_go_on_without_a_value_or_a_target(dlcli, text, error):
+def test_errors_of_evaluate_mention_the_option_for_bad_rows(dlcli, text, error):
     result = dlcli("evaluate", "runs/double", "-", text=text)
     assert (result.exit_code, result.stdout) == (3, "")
-    assert result.stderr == f"error: standard input: {error}\n{WAY_ON}"
+    assert result.stderr == f"error: standard input: {error}\n{OPTIONS_HINT}"
 
 
 @pytest.mark.usefixtures("double")
 @pytest.mark.parametrize("verb", ["predict", "evaluate"])
-def test_there_is_no_way_on_with_a_row_that_is_cut_short(dlcli, verb):
+def test_a_truncated_row_has_no_such_hint(dlcli, verb):
     result = dlcli(verb, "runs/double", "-", text="x,y\n1,3\n1\n")
     assert result.exit_code == 3
     assert "hint" not in result.stderr
 
 
 @pytest.mark.usefixtures("bad")
-def test_a_value_that_cant_be_used_counts_as_missing_with_a_warning(dlcli):
+def test_with_warn_a_bad_value_is_missing(dlcli):
     result = dlcli("predict", "runs/double", "bad.csv", "--on-bad-row", "warn")
     assert result.exit_code == 0
     assert result.stdout == "prediction\n3\n3\n5\n3\n"  # the median 1 stands in for x
     assert result.stderr == (
-        "warning: bad.csv: 2 rows hold values that can't be used, counted as missing: "
+        "warning: bad.csv: 2 rows have values that can't be used, treated as missing: "
         f"{ONE}; {QUESTION}\n"
     )
 
 
 @pytest.mark.usefixtures("bad")
-def test_a_rejected_row_keeps_its_place_and_is_written_with_the_reason(dlcli):
+def test_a_rejected_row_keeps_its_position_and_is_written_with_the_reason(dlcli):
     policy = ("--on-bad-row", "reject", "--rejected", "rejected.csv")
     result = dlcli("predict", "runs/double", "bad.csv", *policy, "--keep", "id")
     assert result.exit_code == 0
     assert result.stdout == "id,prediction\na,3\nb,\nc,5\nd,\n"
     assert result.stderr == (
-        "warning: bad.csv: 2 rows hold values that can't be used, rejected to rejected.csv: "
+        "warning: bad.csv: 2 rows have values that can't be used, rejected to rejected.csv: "
         f"{ONE}; {QUESTION}\n"
     )
     assert Path("rejected.csv").read_text() == (
@@ -87,7 +87,7 @@ def test_a_rejected_row_keeps_its_place_and_is_written_with_the_reason(dlcli):
 
 
 @pytest.mark.usefixtures("double")
-def test_without_a_bad_row_the_file_of_rejected_ones_has_a_header_only(dlcli):
+def test_without_bad_rows_the_file_of_rejected_rows_has_only_a_header(dlcli):
     policy = ("--on-bad-row", "reject", "--rejected", "rejected.csv")
     result = dlcli("predict", "runs/double", "points.csv", *policy)
     assert result.stdout == "prediction\n1\n3\n5\n"
@@ -96,7 +96,7 @@ def test_without_a_bad_row_the_file_of_rejected_ones_has_a_header_only(dlcli):
 
 
 @pytest.mark.usefixtures("bad")
-def test_rejected_rows_have_the_format_of_their_files_ending(dlcli):
+def test_rejected_rows_are_written_in_the_format_of_the_extension(dlcli):
     policy = ("--on-bad-row", "reject", "--rejected", "rejected.parquet")
     assert dlcli("predict", "runs/double", "bad.csv", *policy).exit_code == 0
     assert pq.read_table("rejected.parquet").column("row").to_pylist() == [2, 4]
@@ -108,16 +108,16 @@ def test_rejected_rows_have_the_format_of_their_files_ending(dlcli):
     ("options", "message"),
     [
         (("--on-bad-row", "reject"), "--on-bad-row reject needs --rejected FILE"),
-        (("--rejected", "r.csv"), "--rejected FILE is for --on-bad-row reject"),
+        (("--rejected", "r.csv"), "--rejected FILE needs --on-bad-row reject"),
         (
             ("--on-bad-row", "warn", "--rejected", "r.csv"),
-            "--rejected FILE is for --on-bad-row reject",
+            "--rejected FILE needs --on-bad-row reject",
         ),
         (("--rejected", "r.xlsx", "--on-bad-row", "reject"), "'.xlsx' names no format"),
         (("--rejected", "bad.csv", "--on-bad-row", "reject"), "bad.csv: exists already"),
     ],
 )
-def test_a_policy_and_a_file_that_dont_go_together_are_a_mistake(dlcli, verb, options, message):
+def test_contradicting_options_are_a_usage_error(dlcli, verb, options, message):
     before = sorted(os.listdir())
     result = dlcli(verb, "runs/double", "bad.csv", *options)
     assert (result.exit_code, result.stdout) == (2, "")
@@ -134,7 +134,7 @@ def test_predictions_and_rejected_rows_need_two_files(dlcli):
 
 
 @pytest.mark.usefixtures("double")
-def test_rejected_rows_that_cant_be_written_leave_no_predictions_behind(dlcli):
+def test_if_rejected_rows_cant_be_written_there_are_no_predictions(dlcli):
     before = sorted(os.listdir())
     policy = ("--on-bad-row", "reject", "--rejected", "none/r.csv")
     result = dlcli("predict", "runs/double", "points.csv", *policy, "--output", "out.csv")
@@ -148,7 +148,7 @@ def test_rejected_rows_that_cant_be_written_leave_no_predictions_behind(dlcli):
 @pytest.mark.parametrize(
     "policy", [(), ("--on-bad-row", "warn"), ("--on-bad-row", "reject", "--rejected", "r.csv")]
 )
-def test_an_absent_column_is_a_mistake_under_every_policy(dlcli, verb, policy):
+def test_a_missing_column_is_an_error_under_every_policy(dlcli, verb, policy):
     result = dlcli(verb, "runs/double", "-", *policy, text="X,y\n1,3\n")
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == (
@@ -162,7 +162,7 @@ def test_an_absent_column_is_a_mistake_under_every_policy(dlcli, verb, policy):
     "policy", [(), ("--on-bad-row", "warn"), ("--on-bad-row", "reject", "--rejected", "r.csv")]
 )
 @pytest.mark.parametrize(("value", "stored"), [("true", "bool"), ("[1]", "list<item: int64>")])
-def test_a_column_that_holds_another_type_is_an_error_under_every_policy(
+def test_a_column_of_another_type_is_an_error_under_every_policy(
     dlcli, policy, value, stored
 ):
     Path("in.jsonl").write_text(f'{{"x": {value}}}\n')
@@ -174,7 +174,7 @@ def test_a_column_that_holds_another_type_is_an_error_under_every_policy(
 
 
 @pytest.mark.usefixtures("bad")
-def test_no_more_than_three_bad_values_are_shown_in_the_order_of_the_rows(dlcli):
+def test_at_most_three_bad_values_are_shown_in_row_order(dlcli):
     text = "x\na\n1\nb\nc\nd\n"
     result = dlcli("predict", "runs/double", "-", "--on-bad-row", "warn", text=text)
     shown = [
@@ -182,13 +182,13 @@ def test_no_more_than_three_bad_values_are_shown_in_the_order_of_the_rows(dlcli)
         for row, x in [(1, "a"), (3, "b"), (4, "c")]
     ]
     assert result.stderr == (
-        "warning: standard input: 4 rows hold values that can't be used, counted as missing: "
+        "warning: standard input: 4 rows have values that can't be used, treated as missing: "
         f"{'; '.join(shown)}; ...\n"
     )
 
 
 @pytest.mark.usefixtures("double")
-def test_rows_unlike_those_of_training_are_summed_up(dlcli):
+def test_differences_from_the_training_rows_are_summarized(dlcli):
     result = dlcli("predict", "runs/double", "-", text="x\n-1\n2\n2.5\n")
     assert result.stderr == (
         "warning: standard input: column 'x': 2 rows outside the training rows' range, 0 to 2\n"
@@ -196,7 +196,7 @@ def test_rows_unlike_those_of_training_are_summed_up(dlcli):
 
 
 @pytest.mark.usefixtures("double")
-def test_json_sums_up_in_one_object_on_the_last_line_of_standard_error(dlcli):
+def test_json_is_one_object_on_the_last_line_of_standard_error(dlcli):
     text = "x,w\none,0\n-1,0\n2,0\n"
     options = ("--on-bad-row", "warn", "--json")
     result = dlcli("predict", "runs/double", "-", *options, text=text)
@@ -211,18 +211,18 @@ def test_json_sums_up_in_one_object_on_the_last_line_of_standard_error(dlcli):
 
 
 @pytest.mark.usefixtures("double")
-def test_rows_like_those_of_training_have_no_differences(dlcli):
+def test_rows_like_the_training_rows_have_no_differences(dlcli):
     result = dlcli("predict", "runs/double", "points.csv", "--json")
     assert json.loads(result.stderr) == {"rows": 3, "bad_rows": 0, "differences": {}}
 
 
 @pytest.mark.usefixtures("bad")
-def test_a_row_without_a_target_is_left_out_of_scores_and_others_count_as_missing(dlcli):
+def test_rows_without_a_target_are_skipped_and_other_bad_values_are_missing(dlcli):
     result = dlcli("evaluate", "runs/double", "bad.csv", "--on-bad-row", "warn")
     assert result.exit_code == 0
     assert result.stderr == (
-        "warning: bad.csv: 3 rows hold values that can't be used, "
-        "1 of them left out of the scores, and the others' counted as missing: "
+        "warning: bad.csv: 3 rows have values that can't be used, "
+        "1 of them skipped, the others treated as missing: "
         f"{ONE}; {NO_TARGET}; {QUESTION}\n"
     )
     lines = dict(line.split() for line in result.stdout.splitlines())
@@ -230,18 +230,18 @@ def test_a_row_without_a_target_is_left_out_of_scores_and_others_count_as_missin
 
 
 @pytest.mark.usefixtures("double")
-def test_a_row_without_a_target_alone_is_said_to_be_left_out(dlcli):
+def test_a_single_row_without_a_target_is_skipped(dlcli):
     text = "x,y\n0,1\n1,\n"
     result = dlcli("evaluate", "runs/double", "-", "--on-bad-row", "warn", text=text)
     assert result.stderr == (
-        "warning: standard input: 1 row holds a value that can't be used, "
-        "left out of the scores: row 2, column 'y': the target is missing; "
+        "warning: standard input: 1 row has a value that can't be used, "
+        "skipped: row 2, column 'y': the target is missing; "
         "leave such rows out of the file\n"
     )
 
 
 @pytest.mark.usefixtures("bad")
-def test_rejected_rows_are_left_out_of_scores(dlcli):
+def test_rejected_rows_are_not_evaluated(dlcli):
     policy = ("--on-bad-row", "reject", "--rejected", "rejected.csv")
     result = dlcli("evaluate", "runs/double", "bad.csv", *policy, "--json")
     scores = json.loads(result.stdout)
@@ -253,7 +253,7 @@ def test_rejected_rows_are_left_out_of_scores(dlcli):
 
 
 @pytest.mark.usefixtures("double")
-def test_scores_of_rejected_rows_only_are_an_error(dlcli):
+def test_evaluating_only_rejected_rows_is_an_error(dlcli):
     policy = ("--on-bad-row", "reject", "--rejected", "rejected.csv")
     result = dlcli("evaluate", "runs/double", "-", *policy, text="x,y\none,1\n")
     assert result.exit_code == 3
@@ -264,7 +264,7 @@ def test_scores_of_rejected_rows_only_are_an_error(dlcli):
 
 
 @pytest.mark.usefixtures("double")
-def test_the_rejected_rows_of_several_files_tell_their_file(dlcli):
+def test_rejected_rows_of_several_files_name_their_file(dlcli):
     Path("day1.csv").write_text("x\n1\n")
     Path("day2.csv").write_text("x\none\n")
     policy = ("--on-bad-row", "reject", "--rejected", "rejected.csv")
@@ -275,11 +275,11 @@ def test_the_rejected_rows_of_several_files_tell_their_file(dlcli):
 
 
 @pytest.mark.usefixtures("double")
-def test_each_row_without_a_target_is_told_for_itself(dlcli):
+def test_each_row_without_a_target_is_listed(dlcli):
     text = "x,y\n0,1\n1,\n2,\n"
     result = dlcli("evaluate", "runs/double", "-", "--on-bad-row", "warn", text=text)
     reason = "column 'y': the target is missing; leave such rows out of the file"
     assert result.stderr == (
-        "warning: standard input: 2 rows hold values that can't be used, "
-        f"left out of the scores: row 2, {reason}; row 3, {reason}\n"
+        "warning: standard input: 2 rows have values that can't be used, "
+        f"skipped: row 2, {reason}; row 3, {reason}\n"
     )

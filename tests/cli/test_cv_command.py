@@ -1,4 +1,4 @@
-"""`dlcli cv`: what it tells, and what it refuses."""
+"""`dlcli cv`: its output, and what it refuses."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ EVENTS = [
         "pool",
         {
             **{"file": "rows.csv", "rows": 16, "set_aside": 4, "split": "random", "seed": 7},
-            "notes": ["columns are parted by ;"],
+            "notes": ["the delimiter is ;"],
         },
     ),
     ("kept", {"folds": 1, "of": 2}),
@@ -62,25 +62,25 @@ def rows(folder):
 
 
 @pytest.fixture
-def told(rows, monkeypatch):
-    """A cross-validation that tells its events and does nothing; what it was asked for."""
-    asked = []
+def calls(rows, monkeypatch):
+    """A cross-validation that only emits events; the arguments of its calls."""
+    made = []
 
     def cross_validate(file, plan, output, listener):
-        asked.append((file.path.name, plan.model_dump(), output))
+        made.append((file.path.name, plan.model_dump(), output))
         for event, fields in EVENTS:
             listener(event, fields)
 
-    monkeypatch.setattr("dlcli.pipeline.cross_validation.cross_validate", cross_validate)
-    return asked
+    monkeypatch.setattr("dlcli.pipeline.cross_validate", cross_validate)
+    return made
 
 
-def test_the_story_is_told_on_standard_error_and_the_result_on_standard_output(dlcli, told):
+def test_events_go_to_standard_error_and_the_result_to_standard_output(dlcli, calls):
     result = dlcli("cv", "rows.yaml")
     assert result.stderr.splitlines() == [
         "pool      rows.csv: 16 rows, and 4 test rows set aside (random, seed 7)",
-        "          columns are parted by ;",
-        "kept      1 of 2 folds, finished before",
+        "          the delimiter is ;",
+        "kept      1 of 2 folds finished before",
         "fold      1/2  mae 0.5  (3 epochs, best 2, 1.25 s)",
         "fold      2/2  failed: training diverged",
     ]
@@ -97,24 +97,24 @@ def test_the_story_is_told_on_standard_error_and_the_result_on_standard_output(d
         "report: dlcli report runs/rows-cv",
         "to train on all rows: dlcli train runs/rows-cv/refit.yaml",
     ]
-    assert told == [("rows.yaml", {"folds": 5, "repeats": 1, "refit": False}, None)]
+    assert calls == [("rows.yaml", {"folds": 5, "repeats": 1, "refit": False}, None)]
 
 
-def test_the_plan_is_what_the_options_say(dlcli, told):
+def test_the_options_reach_the_plan(dlcli, calls):
     dlcli("cv", "rows.yaml", "--folds", "3", "--repeats", "4", "--refit", "--output", "mine")
-    assert told == [("rows.yaml", {"folds": 3, "repeats": 4, "refit": True}, Path("mine"))]
+    assert calls == [("rows.yaml", {"folds": 3, "repeats": 4, "refit": True}, Path("mine"))]
 
 
-@pytest.mark.usefixtures("told")
-def test_json_is_a_line_an_event_the_last_the_result_and_no_word_of_progress(dlcli):
+@pytest.mark.usefixtures("calls")
+def test_json_has_one_line_per_event_without_progress_and_the_result_last(dlcli):
     result = dlcli("cv", "rows.yaml", "--json")
     lines = [json.loads(line) for line in result.stdout.splitlines()]
     wanted = [{"event": event, **fields} for event, fields in EVENTS if event != "progress"]
     assert (lines, result.stderr) == (wanted, "")
 
 
-@pytest.mark.usefixtures("told")
-def test_quiet_leaves_the_result(dlcli):
+@pytest.mark.usefixtures("calls")
+def test_quiet_prints_only_the_result(dlcli):
     result = dlcli("cv", "rows.yaml", "--quiet")
     assert result.stderr == ""
     assert result.stdout.startswith("      all rows [95 %]")
@@ -125,8 +125,8 @@ def closing_of(dlcli, monkeypatch, **changes):
     return dlcli("cv", "rows.yaml").stdout.splitlines()
 
 
-@pytest.mark.usefixtures("told")
-def test_repeats_are_told_of_and_where_all_rows_were_trained_on(dlcli, monkeypatch):
+@pytest.mark.usefixtures("calls")
+def test_repeats_and_the_refitted_run_are_named(dlcli, monkeypatch):
     lines = closing_of(dlcli, monkeypatch, repeats=3, refit="runs/rows-cv/refit", set_aside=0)
     assert lines[4] == (
         "2 folds, dealt out 3 times (random); no row is judged by a network that has seen it"
@@ -135,16 +135,16 @@ def test_repeats_are_told_of_and_where_all_rows_were_trained_on(dlcli, monkeypat
     assert lines[-1] == "trained on all rows: runs/rows-cv/refit"
 
 
-@pytest.mark.usefixtures("told")
-def test_folds_in_time_are_judged_by_networks_of_earlier_rows(dlcli, monkeypatch):
+@pytest.mark.usefixtures("calls")
+def test_folds_in_time_are_predicted_from_earlier_rows(dlcli, monkeypatch):
     assert (
         "2 folds (time); no row is judged by a network that has seen it, or later ones"
         in closing_of(dlcli, monkeypatch, split="time")
     )
 
 
-@pytest.mark.usefixtures("told")
-def test_a_training_on_all_rows_that_has_failed_is_not_recommended(dlcli, monkeypatch):
+@pytest.mark.usefixtures("calls")
+def test_a_failed_refit_is_not_recommended(dlcli, monkeypatch):
     message = "training on all rows failed: training diverged"
     monkeypatch.setitem(
         globals(), "EVENTS", [("warning", {"message": message}), ("result", RESULT)]
@@ -154,20 +154,20 @@ def test_a_training_on_all_rows_that_has_failed_is_not_recommended(dlcli, monkey
     assert result.stdout.splitlines()[-1] == "training on all rows failed: see the warning"
 
 
-@pytest.mark.usefixtures("told")
-def test_a_network_that_beats_no_constant_is_told_of(dlcli, monkeypatch):
+@pytest.mark.usefixtures("calls")
+def test_a_network_no_better_than_the_constant_model_is_reported(dlcli, monkeypatch):
     assert (
         "the network is no better than a model that looks at no column: mae 0.5, constant 0.4"
         in closing_of(dlcli, monkeypatch, constant={"mae": 0.4})
     )
 
 
-def test_a_run_that_is_not_whole_has_no_result(dlcli, rows, monkeypatch):
+def test_an_unfinished_run_has_no_result(dlcli, rows, monkeypatch):
     def cross_validate(file, plan, output, listener):
         listener(*EVENTS[-1])
         raise TrainingError("disk full")
 
-    monkeypatch.setattr("dlcli.pipeline.cross_validation.cross_validate", cross_validate)
+    monkeypatch.setattr("dlcli.pipeline.cross_validate", cross_validate)
     result = dlcli("cv", "rows.yaml", "--json")
     assert (result.exit_code, result.stdout, result.stderr) == (4, "", "error: disk full\n")
 
@@ -178,15 +178,16 @@ def test_a_run_that_is_not_whole_has_no_result(dlcli, rows, monkeypatch):
     [
         (["rows.yaml"], "CONFIG"),
         (["--folds", "3"], "--folds"),
-        (["--repeats", "2", "--refit"], "--repeats and no --refit"),
-        (["--set", "epochs=1", "--output", "mine"], "--set and no --output"),
+        (["--repeats", "2", "--refit"], "--repeats and --refit"),
+        (["--set", "epochs=1", "--output", "mine"], "--set and --output"),
     ],
 )
-def test_what_goes_on_can_not_be_changed(options, named, dlcli):
+def test_options_of_a_resumed_run_cant_be_changed(options, named, dlcli):
     result = dlcli("cv", "--resume", "runs/rows-cv", *options)
     assert result.exit_code == 2
     assert result.stderr.endswith(
-        f"Error: --resume goes on with what the run began with, and takes no {named}.\n"
+        "Error: --resume uses the config and options that the run was started with; "
+        f"remove {named}.\n"
     )
 
 
@@ -225,7 +226,7 @@ def test_an_output_that_exists_is_refused_at_once(dlcli):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("rows")
-def test_ctrl_c_says_how_it_goes_on_and_it_does():
+def test_ctrl_c_names_the_command_that_resumes_and_it_works():
     start = (
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
         "from dlcli.cli import main; main(prog_name='dlcli')"

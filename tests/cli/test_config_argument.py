@@ -1,4 +1,4 @@
-"""What `train` and `validate` say of a table, a folder or nothing in the place of a config."""
+"""The messages for a table, a folder or a missing file instead of a config."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TABLE = "a,b\n1,2\n3,4\n"
 both = pytest.mark.parametrize("verb", ["train", "validate"])
 
 
-def start(table, config):
+def init_command(table, config):
     return f"write one with: dlcli init {table} --target COLUMN --output {config}"
 
 
@@ -34,43 +34,43 @@ def start(table, config):
         ("rows.jsonl", '{"a": 1, "b": 2}\n{"a": 1, "b": 2}\n', "rows.jsonl", "rows.yaml"),
     ],
 )
-def test_a_table_is_told_and_how_a_config_is_written(dlcli, verb, name, text, shown, config):
+def test_a_table_is_answered_with_the_command_that_writes_a_config(dlcli, verb, name, text, shown, config):
     Path(name).write_text(text)
     result = dlcli(verb, name)
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == (
-        f"error: {name}: is a table, a config was expected; {start(shown, config)}\n"
+        f"error: {name}: is a table, expected a config; {init_command(shown, config)}\n"
     )
 
 
 @pytest.mark.usefixtures("folder")
-def test_a_table_in_bytes_is_told_too(dlcli):
+def test_compressed_and_binary_tables_are_recognized(dlcli):
     Path("t.csv.gz").write_bytes(gzip.compress(TABLE.encode()))
     pq.write_table(pa.table({"a": [1], "b": [2]}), "t.parquet")
     Path("old.csv").write_bytes("größe,b\n1,2\n".encode("latin-1"))
     for name, config in (("t.csv.gz", "t"), ("t.parquet", "t"), ("old.csv", "old")):
         assert dlcli("train", name).stderr == (
-            f"error: {name}: is a table, a config was expected; {start(name, f'{config}.yaml')}\n"
+            f"error: {name}: is a table, expected a config; {init_command(name, f'{config}.yaml')}\n"
         )
 
 
 @pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize("config", ["data/houses.yml", "houses.yaml"])
-def test_a_table_with_a_config_of_its_name_is_told_with_it(dlcli, config):
+def test_a_table_is_answered_with_the_config_of_its_name(dlcli, config):
     Path("data").mkdir()
     Path("data/houses.csv").write_text(TABLE)
     Path(config).touch()
     assert dlcli("train", "data/houses.csv").stderr == (
-        f"error: data/houses.csv: is a table, a config was expected; did you mean '{config}'?\n"
+        f"error: data/houses.csv: is a table, expected a config; did you mean '{config}'?\n"
     )
 
 
 @both
 @pytest.mark.usefixtures("folder")
-def test_a_spreadsheet_is_to_be_exported_first(dlcli, verb):
+def test_a_spreadsheet_must_be_exported_first(dlcli, verb):
     Path("houses.xlsx").write_bytes(b"PK\x03\x04\xff")
     assert dlcli(verb, "houses.xlsx").stderr == (
-        "error: houses.xlsx: is a spreadsheet, a config was expected; export its sheet as CSV, "
+        "error: houses.xlsx: is a spreadsheet, expected a config; export the sheet as CSV, "
         "then: dlcli init houses.csv --target COLUMN --output houses.yaml\n"
     )
 
@@ -86,7 +86,7 @@ def test_a_spreadsheet_is_to_be_exported_first(dlcli, verb):
         ("config", "hello\n"),
     ],
 )
-def test_a_broken_config_is_no_table(dlcli, name, text):
+def test_a_broken_config_is_not_taken_for_a_table(dlcli, name, text):
     Path(name).write_text(text)
     result = dlcli("train", name)
     assert result.exit_code == 2
@@ -95,17 +95,17 @@ def test_a_broken_config_is_no_table(dlcli, name, text):
 
 
 @pytest.mark.usefixtures("double")
-def test_a_run_folder_is_told_with_how_to_train_it_again(dlcli):
+def test_a_run_folder_is_answered_with_the_command_that_trains_it_again(dlcli):
     result = dlcli("train", "runs/double")
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == (
-        "error: runs/double: is a run folder, a config was expected; "
+        "error: runs/double: is a run folder, expected a config; "
         "to train it again: dlcli train runs/double/resolved.yaml\n"
     )
 
 
 @pytest.mark.usefixtures("folder")
-def test_of_a_search_and_a_cross_validation_the_config_that_was_made_is_to_be_trained(dlcli):
+def test_a_search_and_a_cross_validation_are_answered_with_the_config_that_they_wrote(dlcli):
     with new_run(Path("found"), "rows") as writer:
         writer.write_search("{}")
         writer.write_found_config("best", "epochs: 2\n")
@@ -114,22 +114,22 @@ def test_of_a_search_and_a_cross_validation_the_config_that_was_made_is_to_be_tr
         writer.write_cross_validation("{}")
         writer.write_refit("epochs: 2\n")
         writer.finish("cv")
-    told = "is a run folder, a config was expected"
+    expected = "is a run folder, expected a config"
     assert dlcli("train", "found").stderr == (
-        f"error: found: {told}; to train what was found: dlcli train found/best.yaml\n"
+        f"error: found: {expected}; to train the best config: dlcli train found/best.yaml\n"
     )
     assert dlcli("train", "folds").stderr == (
-        f"error: folds: {told}; to train on all rows: dlcli train folds/refit.yaml\n"
+        f"error: folds: {expected}; to train on all rows: dlcli train folds/refit.yaml\n"
     )
 
 
 @pytest.mark.usefixtures("double")
-def test_any_other_folder_is_told_with_the_configs_in_it(dlcli):
-    assert dlcli("train", "runs").stderr == "error: runs: is a folder, a config was expected\n"
+def test_any_other_folder_is_answered_with_the_configs_in_it(dlcli):
+    assert dlcli("train", "runs").stderr == "error: runs: is a folder, expected a config\n"
     for name in ("b.yml", "a.yaml", "c.csv"):
         Path("runs", name).touch()
     assert dlcli("train", "runs").stderr == (
-        "error: runs: is a folder, a config was expected; try 'runs/a.yaml', 'runs/b.yml'\n"
+        "error: runs: is a folder, expected a config; try 'runs/a.yaml', 'runs/b.yml'\n"
     )
 
 
@@ -145,17 +145,17 @@ def test_any_other_folder_is_told_with_the_configs_in_it(dlcli):
         ("configs/v2.yaml", "configs/v2.yml"),
     ],
 )
-def test_a_config_of_almost_that_name_is_told(dlcli, verb, name, meant):
+def test_a_config_of_a_similar_name_is_suggested(dlcli, verb, name, meant):
     Path("configs").mkdir()
     Path("configs/v1.2.yml").touch()
     Path("configs/v2.yml").touch()
     result = dlcli(verb, name)
     assert result.exit_code == 2
-    assert result.stderr == (f"error: {name}: there is no such file; did you mean '{meant}'?\n")
+    assert result.stderr == (f"error: {name}: no such file; did you mean '{meant}'?\n")
 
 
 @both
 @pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize("name", ["c.yaml", "none/c.yaml", "data.csv"])
-def test_nothing_is_told_where_nothing_is_near(dlcli, verb, name):
-    assert dlcli(verb, name).stderr == f"error: {name}: there is no such file\n"
+def test_nothing_is_suggested_where_nothing_is_similar(dlcli, verb, name):
+    assert dlcli(verb, name).stderr == f"error: {name}: no such file\n"
