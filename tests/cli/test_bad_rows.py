@@ -162,9 +162,7 @@ def test_a_missing_column_is_an_error_under_every_policy(dlcli, verb, policy):
     "policy", [(), ("--on-bad-row", "warn"), ("--on-bad-row", "reject", "--rejected", "r.csv")]
 )
 @pytest.mark.parametrize(("value", "stored"), [("true", "bool"), ("[1]", "list<item: int64>")])
-def test_a_column_of_another_type_is_an_error_under_every_policy(
-    dlcli, policy, value, stored
-):
+def test_a_column_of_another_type_is_an_error_under_every_policy(dlcli, policy, value, stored):
     Path("in.jsonl").write_text(f'{{"x": {value}}}\n')
     result = dlcli("predict", "runs/double", "in.jsonl", *policy)
     assert (result.exit_code, result.stdout) == (3, "")

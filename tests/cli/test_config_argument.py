@@ -34,7 +34,9 @@ def init_command(table, config):
         ("rows.jsonl", '{"a": 1, "b": 2}\n{"a": 1, "b": 2}\n', "rows.jsonl", "rows.yaml"),
     ],
 )
-def test_a_table_is_answered_with_the_command_that_writes_a_config(dlcli, verb, name, text, shown, config):
+def test_a_table_is_answered_with_the_command_that_writes_a_config(
+    dlcli, verb, name, text, shown, config
+):
     Path(name).write_text(text)
     result = dlcli(verb, name)
     assert (result.exit_code, result.stdout) == (2, "")
