@@ -51,8 +51,9 @@ def test_compressed_and_binary_tables_are_recognized(dlcli):
     pq.write_table(pa.table({"a": [1], "b": [2]}), "t.parquet")
     Path("old.csv").write_bytes("größe,b\n1,2\n".encode("latin-1"))
     for name, config in (("t.csv.gz", "t"), ("t.parquet", "t"), ("old.csv", "old")):
+        command = init_command(name, f"{config}.yaml")
         assert dlcli("train", name).stderr == (
-            f"error: {name}: is a table, expected a config; {init_command(name, f'{config}.yaml')}\n"
+            f"error: {name}: is a table, expected a config; {command}\n"
         )
 
 
