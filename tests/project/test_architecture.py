@@ -1,0 +1,170 @@
+"""The architecture: the order of packages, their interfaces, and where TensorFlow is loaded."""
+
+from __future__ import annotations
+
+import ast
+import collections
+import graphlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = (
+    "errors",
+    "config",
+    "metrics",
+    "tables",
+    "preprocessing",
+    "tasks",
+    "splitting",
+    "encoding",
+    "data_checks",
+    "network",
+    "runs",
+    "prediction",
+    "explanation",
+    "comparison",
+    "diagnosis",
+    "keras_model",
+    "training",
+    "pipeline",
+    "reports",
+    "tracking",
+    "starter",
+    "cli",
+)
+"""In the order in which data flows: each imports only from those above it."""
+WITH_TENSORFLOW = ("keras_model", "training")
+
+
+@dataclass(frozen=True)
+class Import:
+    """One imported module."""
+
+    name: str
+    line: int
+    is_eager: bool
+    """Whether it is imported as soon as the importing module is."""
+
+    @property
+    def distribution(self) -> str:
+        return self.name.partition(".")[0]
+
+    @property
+    def package(self) -> str | None:
+        """The package of dlcli that it belongs to."""
+        return self.name.split(".")[1] if self.name.startswith("dlcli.") else None
+
+
+@dataclass(frozen=True)
+class Module:
+    """One source file."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """Its name in imports: `dlcli.tables.column`, and `dlcli.tables` for a package."""
+        parts = self.path.relative_to(ROOT).with_suffix("").parts
+        return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+    @property
+    def package(self) -> str | None:
+        """The package that it belongs to; None for `dlcli/__init__.py` and `__main__.py`."""
+        parts = self.name.split(".")
+        return parts[1] if len(parts) > 1 and parts[1] != "__main__" else None
+
+    @cached_property
+    def imports(self) -> list[Import]:
+        return list(find_imports(ast.parse(self.path.read_text(encoding="utf-8"))))
+
+
+def find_imports(node: ast.AST, is_eager: bool = True) -> Iterator[Import]:
+    for child in ast.iter_child_nodes(node):
+        is_later = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        is_for_types = isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test)
+        if isinstance(child, ast.Import | ast.ImportFrom):
+            yield from (Import(name, child.lineno, is_eager) for name in imported(child))
+        else:
+            yield from find_imports(child, is_eager and not is_later and not is_for_types)
+
+
+def imported(statement: ast.Import | ast.ImportFrom) -> list[str]:
+    """The modules that a statement imports."""
+    if isinstance(statement, ast.Import):
+        return [alias.name for alias in statement.names]
+    assert statement.level == 0, f"line {statement.lineno}: write imports out in full"
+    full = [f"{statement.module}.{alias.name}" for alias in statement.names]
+    return [name if name in NAMES else str(statement.module) for name in full]
+
+
+MODULES = [Module(path) for path in sorted((ROOT / "dlcli").rglob("*.py"))]
+NAMES = {module.name for module in MODULES}
+IMPORTS = [(module, found) for module in MODULES for found in module.imports]
+
+
+def described(pairs: Iterator[tuple[Module, Import]]) -> list[str]:
+    return [f"{module.name}, line {found.line}: imports {found.name}" for module, found in pairs]
+
+
+def test_every_package_has_its_position_in_the_order() -> None:
+    assert {module.package for module in MODULES} - {None} == set(PACKAGES)
+
+
+def test_contributing_lists_the_packages_in_the_same_order() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    _, _, table = page.partition("| package |")
+
+    assert tuple(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == PACKAGES
+
+
+def test_a_package_imports_only_from_packages_above_it() -> None:
+    def position(name: str | None) -> int:
+        return PACKAGES.index(name) if name else len(PACKAGES)
+
+    upward = ((m, f) for m, f in IMPORTS if f.package and position(f.package) > position(m.package))
+
+    assert described(upward) == []
+
+
+def test_a_package_is_imported_through_its_interface() -> None:
+    inner = (
+        (module, found)
+        for module, found in IMPORTS
+        if found.package and found.package != module.package and found.name.count(".") > 1
+    )
+
+    assert described(inner) == []
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    graph = {module.name: {f.name for f in module.imports if f.name in NAMES} for module in MODULES}
+
+    graphlib.TopologicalSorter(graph).prepare()  # raises CycleError, which names the cycle
+
+
+def test_no_two_modules_have_the_same_name() -> None:
+    stems = collections.Counter(module.path.stem for module in MODULES)
+
+    assert {stem for stem, count in stems.items() if count > 1} == {"__init__"}
+
+
+def test_tensorflow_is_loaded_only_with_the_packages_that_train() -> None:
+    loading = (
+        (module, found)
+        for module, found in IMPORTS
+        if module.package not in WITH_TENSORFLOW
+        and found.is_eager
+        and (found.distribution in ("tensorflow", "keras") or found.package in WITH_TENSORFLOW)
+    )
+
+    assert described(loading) == []
+
+
+def test_only_cli_imports_click() -> None:
+    elsewhere = ((m, f) for m, f in IMPORTS if f.distribution == "click" and m.package != "cli")
+
+    assert described(elsewhere) == []
