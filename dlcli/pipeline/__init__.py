@@ -1,10 +1,9 @@
 """The experiment: what `dlcli train` does, told once."""
 
-from dlcli.pipeline.checking import check
-from dlcli.pipeline.cross_validation.plan import Plan
-from dlcli.pipeline.cross_validation.story import cross_validate, resume_cross_validation
+from dlcli.pipeline.cross_validation import Plan, cross_validate, resume_cross_validation
 from dlcli.pipeline.events import Events, Listener
-from dlcli.pipeline.preparation import Prepared, prepare
+from dlcli.pipeline.preparation import LayerSummary, Prepared, prepare
+from dlcli.pipeline.remedies_trial import Trial, choose_patches, try_patches, winner
 from dlcli.pipeline.selection.cross_validation import CrossValidation, FoldResult
 from dlcli.pipeline.selection.importance import FEWEST
 from dlcli.pipeline.selection.leaderboard import leaderboard
@@ -19,12 +18,11 @@ from dlcli.pipeline.selection.search import (
     Value,
 )
 from dlcli.pipeline.selection.thinning import thinned, thinned_path
-from dlcli.pipeline.story import resume, train
-from dlcli.pipeline.summary import LayerSummary
-from dlcli.pipeline.trying import Trial, choose_patches, try_patches, winner
+from dlcli.pipeline.train_run import resume, train
 from dlcli.pipeline.tuning.settings import Settings
 from dlcli.pipeline.tuning.storage import masked
 from dlcli.pipeline.tuning.story import resume_tuning, tune
+from dlcli.pipeline.validation import check
 
 __all__ = [
     "CrossValidation",

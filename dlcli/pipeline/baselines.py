@@ -1,118 +1,241 @@
-"""What the network must beat: the simplest models, on the same rows."""
+"""The simplest models on the same rows, which the network must beat: constant and linear."""
 
 from __future__ import annotations
 
 import gc
+import math
 import time
 import traceback
-from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dlcli.encoding import EncodedRows
+from dlcli.config import (
+    Adam,
+    AutoEngine,
+    Config,
+    Constant,
+    CosineDecay,
+    EarlyStopping,
+    Exponential,
+    Linear,
+    Output,
+    Zeros,
+)
+from dlcli.data_checks import draw
+from dlcli.encoding import EncodedRows, InMemoryInputs
 from dlcli.errors import DivergenceError, OutOfMemoryError
 from dlcli.metrics import Metrics
-from dlcli.network import choose_engine
+from dlcli.network import Head, Network, activation_of, build_network, choose_engine
+from dlcli.pipeline.checkpointing import StopOnSignal
 from dlcli.pipeline.events import Events
-from dlcli.pipeline.keeping import Interruptible
-from dlcli.pipeline.linear import is_affordable, is_linear, linear_job
-from dlcli.pipeline.preparation import sets
-from dlcli.prediction import Predictions, Predictor, constant_outputs
-from dlcli.splitting import Split
-
-if TYPE_CHECKING:
-    from dlcli.training import Job
+from dlcli.pipeline.fit import FitOptions, FitResult, fit
+from dlcli.tasks import NumberTarget
 
 Baselines = dict[str, dict[str, Metrics]]
-"""Model, then split, then metric."""
+"""Model, then set, then metric."""
+
+UPDATES = 1_000
+"""About how many steps the linear model takes, for any table."""
+RATE = 0.1
+"""Adam's first learning rate, in standard deviations of a number; half a cosine leads to 0."""
+EXPONENTIAL_RATE = 5.0
+"""Its sum over all inputs at most where the output is an exponential: a step that changes a hundred
+weights by 0.1 each would multiply it by e^10."""
+BATCH_ROWS = 512
+"""Rows a step, or all if there are fewer: without the noise of small batches, the best epoch is not
+one that was lucky on the validation rows."""
+LEAST_BATCH_ROWS = 32
+"""The same for wide rows."""
+VALUES = 2**29
+"""About how many inputs are read in all, if rows are wide; and of validation rows likewise."""
+_NARROW = 32
+"""Width below which a row takes as long as one of this width."""
+_FEW_EPOCHS = 32
+"""Epochs up to which all validation rows are read."""
+PARAMETERS = 1_000_000
+"""A linear model of so many parameters is small, whatever the network."""
 
 
-def score_baselines(
-    predictor: Predictor,
-    split: Split,
-    encoded: Mapping[str, EncodedRows],
-    job: Job,
-    keeper: Interruptible,
-    events: Events,
-) -> Baselines:
-    """Scores the simplest models on each set.
+def evaluate_baselines(result: FitResult, stop: StopOnSignal, events: Events) -> Baselines:
+    """Evaluate the simplest models on each set.
 
-    `constant` looks at no column, see `constant_outputs`; `linear` has the network's inputs and
-    output and nothing between, see `linear_job`. A linear model that can't be had is left out.
+    `constant` knows only the target of the training rows, see `constant_outputs`; `linear` is the
+    network without its hidden layers, see `fit_linear`. It is omitted where it can't be trained.
 
     Args:
-        predictor: the trained network.
-        split: the rows of each set.
-        encoded: the same, encoded.
-        job: what the network was trained on.
-        keeper: ends it when a signal comes.
-        events: are told what there is, and why there is no more.
-
-    Returns:
-        The metrics of each model.
+        result: the trained network.
+        stop: ends it when a signal arrives.
+        events: receives the names of the models, and why there is no linear one.
 
     Raises:
-        Interrupted: if a signal has come.
+        Interrupted: if a signal has arrived.
     """
     start = time.perf_counter()
-
-    def scores(predict: Callable[[EncodedRows], Predictions]) -> dict[str, Metrics]:
-        pairs = ((name, table, encoded[name]) for name, table in sets(split))
-        return {name: predict(rows).score(table, rows.weights) for name, table, rows in pairs}
-
-    baselines = {"constant": scores(_constant(predictor, split, job))}
-    absence = _absence(predictor)
-    if not absence:
+    names = [*result.tables]
+    baselines = {"constant": {name: result.constant_metrics(name) for name in names}}
+    reason = _reason_for_no_linear(result.prepared.network)
+    if reason is None:
         try:
-            with keeper.heeding_signals():
-                baselines["linear"] = scores(_linear(predictor, job, keeper))
+            with stop.handling_signals():
+                linear = fit_linear(result, stop)
+                baselines["linear"] = {name: linear.metrics(name) for name in names}
         except (DivergenceError, OutOfMemoryError) as error:
-            absence = _failure(error, events)
+            traceback.clear_frames(error.__traceback__)  # they hold what takes up the memory
+            reason = "it diverged" if isinstance(error, DivergenceError) else "it ran out of memory"
+            events.emit("warning", message=f"there is no linear baseline: {error}")
     seconds = round(time.perf_counter() - start, 3)
-    events.emit("baselines", models=[*baselines], no_linear=absence, seconds=seconds)
+    events.emit("baselines", models=[*baselines], no_linear=reason, seconds=seconds)
     return baselines
 
 
-def _constant(predictor: Predictor, split: Split, job: Job) -> Callable[[EncodedRows], Predictions]:
-    """What looks at no column."""
-    target, network = predictor.encoding.target, predictor.network
-    has_margin = job.head.loss.output == "margin"
-    outputs = constant_outputs(
-        target, split.train, job.train.weights, network.outputs, has_margin=has_margin
-    )
-    return lambda rows: predictor.understand(
-        np.broadcast_to(outputs, (len(rows.inputs), len(outputs)))
-    )
-
-
-def _linear(
-    predictor: Predictor, job: Job, keeper: Interruptible
-) -> Callable[[EncodedRows], Predictions]:
-    """Trains the network without its hidden layers."""
-    from dlcli.training import train_job
-
-    gc.collect()  # what the network's training had on the device is garbage, but in cycles
-    simple = linear_job(job)
-    engine = choose_engine(simple.config, simple.network, len(simple.train.inputs))
-    trained = train_job(simple, engine, lambda *_: None, keeper)
-    fitted = replace(predictor, network=simple.network, weights=trained.weights)
-    return lambda rows: fitted.predict_encoded(rows.inputs)
-
-
-def _absence(predictor: Predictor) -> str | None:
-    """Why no linear model is tried, in words that follow on `no linear one`; none if it is."""
-    if is_linear(predictor.network):
+def _reason_for_no_linear(network: Network) -> str | None:
+    """Return why no linear model is trained, to follow on `no linear one`; `None` if it is."""
+    if is_linear(network):
         return "the network itself is linear"
-    if not is_affordable(predictor.network):
+    if not is_affordable(network):
         return "it would be too large beside the network"
     return None
 
 
-def _failure(error: DivergenceError | OutOfMemoryError, events: Events) -> str:
-    """Warns of what has ended the training of the linear model; why there is none, in words."""
-    traceback.clear_frames(error.__traceback__)  # they hold what takes up the memory
-    reason = "it diverged" if isinstance(error, DivergenceError) else "it ran out of memory"
-    events.emit("warning", message=f"there is no linear baseline: {error}")
-    return reason
+def is_linear(network: Network) -> bool:
+    """Whether no hidden layer has a non-linear activation, so that a linear model is as good."""
+    activations = map(activation_of, network.layers[:-1])
+    return all(activation is None or isinstance(activation, Linear) for activation in activations)
+
+
+def is_affordable(network: Network) -> bool:
+    """Whether a linear model on the same inputs fits into memory where the network did.
+
+    One of 100,000 inputs and 10,000 classes has a thousand times the weights of a network with a
+    narrow layer between. Adam, the best epoch and the gradient take five values for each weight;
+    of a fourth as many weights, that is about what a network takes at least: itself and its
+    gradient.
+    """
+    front = sum(weight.size for layer in network.front.trained for weight in layer.weights)
+    parameters = front + (network.front.units + 1) * network.outputs
+    return parameters <= max(PARAMETERS, network.parameters // 4)
+
+
+def fit_linear(result: FitResult, stop: StopOnSignal) -> FitResult:
+    """Train the network without its hidden layers on the same rows, by a recipe of its own.
+
+    The encoding with embeddings and waves, the output's units, activation and scaling, the loss,
+    the weights of rows and classes, and the seed are the same. Regularizers, initializers and
+    `use_bias` of the output, optimizer, schedule, engine and precision are not: Adam takes about
+    `UPDATES` steps at a rate that falls to 0, starting from a prediction of about the mean, and
+    the best weights by `val_loss` are kept if there are validation rows; of very many, a random
+    sample.
+
+    Args:
+        result: the trained network.
+        stop: ends it when a signal arrives.
+
+    Raises:
+        DivergenceError, OutOfMemoryError, Interrupted: see `fit`.
+    """
+    gc.collect()  # what the network's training had on the device is garbage, but in cycles
+    prepared, encoded = result.prepared, result.encoded
+    given, validation = prepared.head.output, encoded.get("validation")
+    rate, bias = _starting_point(result)
+    output = Output(
+        units=given.units,
+        activation=given.activation,
+        scaling=given.scaling,
+        kernel_initializer=Zeros(),
+        bias_initializer=Constant(value=bias),
+    )
+    network = build_network(prepared.network.layout, (), output)
+    config = linear_config(result, network.inputs, rate).model_copy(update={"output": output})
+    prepared = replace(
+        prepared,
+        head=Head(output, prepared.head.loss, ()),
+        network=network,
+        engine=choose_engine(config, network, len(encoded["train"].inputs)),
+    )
+    options = FitOptions(
+        stopping_rows=validation and stopping_rows(validation, config.epochs),
+        device_inputs=result.job.placed,
+    )
+    return fit(config, prepared, encoded, lambda *_: None, stop, options)
+
+
+def linear_config(result: FitResult, width: int, rate: float) -> Config:
+    """Return the recipe, which follows from the numbers of rows and inputs.
+
+    Args:
+        result: the trained network.
+        width: the number of inputs.
+        rate: Adam's first learning rate.
+    """
+    rows = len(result.encoded["train"].inputs)
+    batch = batch_size(rows, width)
+    epochs = max(1, round(UPDATES / -(-rows // batch)))
+    stopping = EarlyStopping(patience=epochs) if "validation" in result.encoded else None
+    return result.job.config.model_copy(
+        update={
+            "hidden": (),
+            "metrics": (),
+            "optimizer": Adam(learning_rate=rate),
+            "learning_rate_schedule": CosineDecay(),
+            "epochs": epochs,
+            "batch_size": batch,
+            "early_stopping": stopping,  # which keeps the best epoch, and never stops
+            "initial_weights": None,
+            "engine": AutoEngine(),
+            "precision": "float32",
+        }
+    )
+
+
+def batch_size(rows: int, width: int) -> int:
+    """Return the rows a step: large tables are read once, in `UPDATES` steps.
+
+    Args:
+        rows: how many there are.
+        width: values of each; of wide rows fewer are read at a time.
+    """
+    usual = max(min(BATCH_ROWS, VALUES // (UPDATES * width)), LEAST_BATCH_ROWS)
+    return min(max(usual, -(-rows // UPDATES)), rows)
+
+
+def stopping_rows(validation: EncodedRows, epochs: int) -> EncodedRows:
+    """Return the validation rows that choose the best epoch: all, or a fixed random sample.
+
+    A small table takes many epochs, and these rows are read after each of them.
+
+    Args:
+        validation: all of them.
+        epochs: how many epochs there will be.
+    """
+    width = max(validation.inputs.width, _NARROW)
+    most = max(BATCH_ROWS, VALUES // (epochs * width))
+    rows = len(validation.inputs)
+    if epochs <= _FEW_EPOCHS or rows <= most:
+        return validation
+    some = draw(np.arange(rows), most)
+    weights = None if validation.weights is None else validation.weights[some]
+    return EncodedRows(
+        InMemoryInputs(validation.inputs.take(some)), validation.target[some], weights
+    )
+
+
+def _starting_point(result: FitResult) -> tuple[float, float]:
+    """Return Adam's rate and the first bias.
+
+    A numeric target that is not scaled may lie anywhere, and Adam's steps have a size of their own:
+    so it starts at the mean, with steps of the size of the target's standard deviation.
+    """
+    prepared, target = result.prepared, result.encoded["train"].target
+    activation = prepared.head.output.activation
+    assert activation is not None  # resolved
+    if not isinstance(prepared.encoding.target, NumberTarget) or math.isfinite(
+        activation.bounds[1]
+    ):
+        return RATE, 0.0
+    mean = float(target.mean(dtype="float64"))
+    if isinstance(activation, Exponential):
+        rate = min(RATE, EXPONENTIAL_RATE / prepared.network.front.units)
+        return rate, math.log(mean) if mean > 0 else 0.0
+    deviation = float(target.std(axis=0, dtype="float64").max())
+    return RATE * (deviation or 1.0), mean

@@ -1,4 +1,4 @@
-"""What happens while an experiment runs, told as it happens."""
+"""Report what happens during a run, to a listener and to the run's log."""
 
 from __future__ import annotations
 
@@ -9,31 +9,34 @@ if TYPE_CHECKING:
     from dlcli.runs import RunWriter
 
 Listener = Callable[[str, dict[str, object]], None]
-"""Is told an event's name and fields, which JSON can hold."""
+"""Receives the name and the fields of each event; JSON can represent the fields."""
 
 
 class Events:
-    """Tells a listener, and the run's log as soon as there is a run.
+    """Passes events to a listener, and logs them as soon as there is a run folder.
 
     Args:
-        listener: who else is told.
+        listener: receives each event as it happens.
     """
 
-    def __init__(self, listener: Listener) -> None:
-        self._listener = listener
+    def __init__(self, listener: Listener = lambda *_: None) -> None:
+        self.listener = listener
+        """Receives events; called directly, it gets one that is not logged."""
         self._writer: RunWriter | None = None
         self._early: list[tuple[str, dict[str, object]]] = []
 
     def emit(self, event: str, /, **fields: object) -> None:
-        """Tells that something has happened."""
-        self._listener(event, fields)
+        """Report an event. `progress` is not logged, as it depends on the clock."""
+        self.listener(event, fields)
+        if event == "progress":
+            return
         if self._writer is None:
             self._early.append((event, fields))
         else:
             self._writer.log(event, **fields)
 
     def log_to(self, writer: RunWriter) -> None:
-        """Logs what has been told so far, and from now on."""
+        """Log all events so far to a run folder, and those to come."""
         self._writer = writer
         for event, fields in self._early:
             writer.log(event, **fields)

@@ -1,15 +1,13 @@
-"""What a finished training shows of its data, layers and predictions."""
+"""Explain a trained network: its columns, layers, importances and worst predictions."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dlcli.data_checks import draw
-from dlcli.encoding import EncodedRows
 from dlcli.explanation import (
     ColumnStatistics,
     ColumnViewer,
@@ -35,88 +33,82 @@ from dlcli.explanation import (
     units_of,
     worst_rows,
 )
-from dlcli.pipeline.description import reason_of
-from dlcli.pipeline.preparation import Prepared, sets
+from dlcli.pipeline.fit import FitResult
+from dlcli.pipeline.preparation import Prepared, type_reason
 from dlcli.prediction import Predictor
 
 if TYPE_CHECKING:
     from dlcli.runs import RunWriter
-    from dlcli.training import Job
 
 ROWS_OF_LAYERS = 2_000
 ROWS_OF_GRADIENTS = 1_024
 
 
-def explain(
-    predictor: Predictor, prepared: Prepared, encoded: Mapping[str, EncodedRows], job: Job
-) -> Explanation:
-    """Looks at what was trained, within bounds that no size of the table moves.
+def explain(result: FitResult, writer: RunWriter) -> Explanation:
+    """Explain a trained network, within bounds that do not grow with the table.
 
-    All of it follows from config, data and weights, so that equal runs have equal explanation.
+    All of it follows from config, data and weights, so that equal runs have equal explanations.
 
     Args:
-        predictor: the trained network.
-        prepared: what it was made of; see `as_first_told`.
-        encoded: the rows of each set.
-        job: what was trained.
+        result: the trained network with its rows.
+        writer: the run, whose log has the reasons for the types of columns.
     """
-    every = {name: (table, encoded[name]) for name, table in sets(prepared.split)}
+    every = {name: (table, result.encoded[name]) for name, table in result.tables.items()}
     held_out = {name: rows for name, rows in every.items() if name != "train"}
     train = look_at({"train": every["train"]}, ROWS_OF_LAYERS)
-    columns, unlisted = _columns(predictor, prepared, train)
+    columns, unlisted = _columns(result, with_logged_reasons(result.prepared, writer), train)
     explanation = Explanation(
         rows={name: table.rows for name, (table, _) in every.items()},
         sampled_rows={"train": len(train)},
         columns=columns,
         unlisted_columns=unlisted,
-        layers=_layers(predictor, job, train),
+        layers=_layers(result, train),
     )
     if held_out:
-        return _with_held_out(explanation, predictor, train, held_out)
-    return _with_dependences(explanation, predictor, train)
+        return _with_held_out(explanation, result.predictor, train, held_out)
+    return _with_dependences(explanation, result.predictor, train)
 
 
-def as_first_told(prepared: Prepared, writer: RunWriter) -> Prepared:
-    """What was prepared, with the reasons for types that were told when the run began.
+def with_logged_reasons(prepared: Prepared, writer: RunWriter) -> Prepared:
+    """Return what was prepared with the reasons for types that were logged when the run began.
 
-    A run that is resumed reads its complete config, in which every type is declared.
+    A resumed run reads its resolved config, in which every type is declared.
     """
     columns = writer.first_event("features").get("columns")
-    told = columns if isinstance(columns, dict) else {}
+    logged = columns if isinstance(columns, dict) else {}
     decisions = {
-        name: replace(decision, reason=_told_reason(told.get(name)) or reason_of(decision))
+        name: replace(decision, reason=_reason(logged.get(name)) or type_reason(decision))
         for name, decision in prepared.decisions.items()
     }
-    why = _told_reason(writer.first_event("target")) or prepared.target.reason
+    why = _reason(writer.first_event("target")) or prepared.target.reason
     return replace(prepared, decisions=decisions, target=replace(prepared.target, reason=why))
 
 
-def _told_reason(fields: object) -> str | None:
-    """The reason among the fields of an event, as far as it is a text."""
+def _reason(fields: object) -> str | None:
+    """Return the reason among the fields of an event, if it is a text."""
     reason = fields.get("reason") if isinstance(fields, dict) else None
     return reason if isinstance(reason, str) else None
 
 
 def _columns(
-    predictor: Predictor, prepared: Prepared, train: LookedAt
+    result: FitResult, prepared: Prepared, train: LookedAt
 ) -> tuple[tuple[ColumnStatistics, ...], int]:
-    """The columns that are listed, and how many are not."""
-    weight = predictor.config.data.weight
+    """Return the columns that are listed, and how many are not."""
+    weight = result.config.data.weight
     listed, rest = list_columns(prepared.target, weight, prepared.decisions)
-    encoding, (_, *others) = prepared.encoding, sets(prepared.split)
-    peaks = peaks_of(encoding.layout, train.matrix)
-    tables = [table for _, table in others]
-    viewer = ColumnViewer(prepared.split.train, tables, encoding, peaks)
+    held_out = [table for name, table in result.tables.items() if name != "train"]
+    peaks = peaks_of(prepared.encoding.layout, train.matrix)
+    viewer = ColumnViewer(prepared.split.train, held_out, prepared.encoding, peaks)
     return tuple(map(viewer.view, listed)), rest
 
 
-def _layers(predictor: Predictor, job: Job, train: LookedAt) -> tuple[LayerStatistics, ...]:
+def _layers(result: FitResult, train: LookedAt) -> tuple[LayerStatistics, ...]:
     from dlcli.training import gradient_norms
 
-    network, weights = predictor.network, predictor.weights
+    network, weights = result.prepared.network, result.training.weights
     # As many rows as can be looked at at once: wide ones are fewer.
-    some = draw(np.arange(len(job.train.inputs)), min(ROWS_OF_GRADIENTS, len(train)))
-    norms = gradient_norms(job, weights, some)
+    some = draw(np.arange(len(result.job.train.inputs)), min(ROWS_OF_GRADIENTS, len(train)))
+    norms = gradient_norms(result.job, weights, some)
     return describe_layers(network, weights, train.matrix, norms.first, norms.last)
 
 

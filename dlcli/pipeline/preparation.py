@@ -1,14 +1,19 @@
-"""All of an experiment that comes before TensorFlow: a config to an encoding and a network."""
+"""Infer types, fit the encoding, and build the network: rows to all that a fit needs.
+
+Nothing here loads TensorFlow.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from dlcli.config import Config, ConfigFile, Engine, SplitChoice
 from dlcli.data_checks import inspect_split
 from dlcli.encoding import (
+    UNMATCHED,
+    UNMATCHED_REASON,
     Decision,
     EncodedRows,
     Encoding,
@@ -19,20 +24,28 @@ from dlcli.encoding import (
     fit_encoding,
     type_warnings,
 )
+from dlcli.errors import ConfigError, Problem
 from dlcli.network import (
+    AnyLayer,
+    DenseLayer,
+    DropoutLayer,
+    EmbeddingLayer,
     Head,
     Network,
+    WavesLayer,
+    activation_of,
     build_network,
     check_values,
     choose_engine,
+    kind_of,
     resolve_head,
     unreachable,
 )
-from dlcli.pipeline.dealing import deal
-from dlcli.pipeline.description import describe_features, describe_network, describe_target
+from dlcli.pipeline.data_loading import Dataset, read_dataset
 from dlcli.pipeline.events import Events
-from dlcli.pipeline.tables import read_sources, target_of
+from dlcli.prediction import Predictor
 from dlcli.preprocessing import ValueIssues, summarize_notes
+from dlcli.runs import Weights, open_run
 from dlcli.splitting import Split
 from dlcli.tables import Table
 from dlcli.tasks import TargetKind, fit_target
@@ -40,16 +53,16 @@ from dlcli.tasks import TargetKind, fit_target
 
 @dataclass(frozen=True)
 class Prepared:
-    """A config with everything filled in that follows from its data."""
+    """Rows, with all that a config leaves to be inferred from them."""
 
     split: Split
     """The rows of each set."""
-    dealt: SplitChoice
-    """How they were dealt out."""
+    split_choice: SplitChoice
+    """How they were split."""
     target: TargetKind
     """What is predicted."""
     decisions: Mapping[str, Decision]
-    """What each column was taken for."""
+    """The type of each column, and why."""
     head: Head
     """Output, loss and metrics."""
     encoding: Encoding
@@ -61,89 +74,91 @@ class Prepared:
 
 
 def prepare(file: ConfigFile, events: Events, folder: Path | None = None) -> Prepared:
-    """Reads the data and settles all that follows from them.
+    """Read the data that a config names, and prepare them for a fit.
 
     Args:
         file: the config.
-        events: are told what was found.
-        folder: where to keep rows that are not to be in memory.
+        events: receives what was found and inferred.
+        folder: where to keep rows on disk; in memory if `None`.
 
     Raises:
-        UsageError, ConfigError, DataError: see the rooms that it passes through.
+        UsageError: for a file that does not exist.
+        ConfigError, DataError: see `read_dataset` and `prepare_rows`.
     """
-    config = file.config
-    sources = read_sources(file, folder)
-    for warning in dict.fromkeys(text for table in sources.tables for text in table.warnings):
-        events.emit("warning", message=warning)
-    target = target_of(file, sources)
-    split, dealt = deal(file, sources, target)
-    notes = dict.fromkeys(text for table in sources.tables for text in table.notes)
-    events.emit("data", **_rows(file, split, dealt), notes=[*notes])
-    return settle(config, split, dealt, target, sources.tables, events)
+    dataset = read_dataset(file, events, folder)
+    split, config = dataset.split, file.config
+    events.emit(
+        "data",
+        file=split.train.file,
+        rows={name: table.rows for name, table in sets(split)},
+        split=dataset.split_choice.name if any(config.data.shares) else None,
+        seed=config.seed,
+        notes=dataset.notes,
+    )
+    return prepare_rows(config, dataset, split, events)
 
 
-def settle(
-    config: Config,
-    split: Split,
-    dealt: SplitChoice,
-    target: TargetKind,
-    tables: Sequence[Table],
-    events: Events,
+def prepare_rows(
+    config: Config, dataset: Dataset, split: Split, events: Events, fits: int = 1
 ) -> Prepared:
-    """Settles all that follows from rows that have been dealt out.
+    """Infer types, fit the encoding and build the network for given rows.
 
     Args:
         config: the config.
+        dataset: gives the target, and all labelled rows, whose values must suit the loss.
         split: the rows of each set; statistics and vocabularies are those of the training rows.
-        dealt: how they were dealt out.
-        target: what is predicted.
-        tables: all labelled rows, whose targets must suit the loss.
-        events: are told what was found.
+        events: receives what was inferred.
+        fits: about how many fits will share a compiled program.
 
     Raises:
-        ConfigError, DataError: see the rooms that it passes through.
+        ConfigError: for a config that contradicts the data.
+        DataError: for values that can't be encoded or don't suit the loss.
     """
-    chosen = choose_features(config.input, split.train.columns, config.reserved)
-    decisions = decide_types(chosen, split.train)
+    train, target = split.train, dataset.target
+    chosen = choose_features(config.input, train.columns, config.reserved)
+    decisions = decide_types(chosen, train)
     events.emit("target", **describe_target(target))
     events.emit("features", columns=describe_features(decisions))
     for warning in type_warnings(decisions):
-        events.emit("warning", message=f"{split.train.file}: {warning}")
+        events.emit("warning", message=f"{train.file}: {warning}")
     head = resolve_head(config, target)
-    check_values(head, target, tables)
-    for warning in unreachable(head, target, split.train):
-        events.emit("warning", message=f"{split.train.file}: {warning}")
-    fitted = fit_target(target, head.output.scaling, split.train)
-    encoding = fit_encoding(decisions, config.input, split.train, fitted)
+    check_values(head, target, dataset.tables)
+    for warning in unreachable(head, target, train):
+        events.emit("warning", message=f"{train.file}: {warning}")
+    fitted = fit_target(target, head.output.scaling, train)
+    encoding = fit_encoding(decisions, config.input, train, fitted)
     for finding in inspect_split(split, target, decisions, config.input):
-        events.emit("warning", message=f"{split.train.file}: {finding}")
+        events.emit("warning", message=f"{train.file}: {finding}")
     network = build_network(encoding.layout, config.hidden, head.output)
     events.emit("network", **describe_network(network, head))
-    engine = choose_engine(config, network, split.train.rows)
+    engine = choose_engine(config, network, train.rows, fits)
     events.emit("engine", **engine.model_dump())
-    return Prepared(split, dealt, target, decisions, head, encoding, network, engine)
+    return Prepared(split, dataset.split_choice, target, decisions, head, encoding, network, engine)
 
 
 def encode_sets(
     weight: str | None, prepared: Prepared, events: Events, folder: Path | None = None
 ) -> dict[str, EncodedRows]:
-    """Encodes the rows of each set.
+    """Encode the rows of each set.
 
     Args:
         weight: the column of row weights, if there is one.
-        prepared: what followed from the data.
-        events: are told what there is to say of values that training didn't see.
-        folder: where to keep rows that are not to be in memory.
+        prepared: the rows, and the encoding fitted to the training rows.
+        events: receives warnings about values that training rows do not have.
+        folder: where to keep encoded rows on disk; in memory if `None`.
+
+    Returns:
+        The encoded rows by set: `train`, `validation`, `test`.
 
     Raises:
-        ConfigError, DataError: for columns and values that fitting the training rows let pass.
+        ConfigError, DataError: for columns and values that can't be encoded.
     """
     encoded = {}
     for name, table in sets(prepared.split):
         issues = ValueIssues()
         writer = None if folder is None else InputsWriter(folder, name)
         encoded[name] = encode_rows(prepared.encoding, table, weight, issues, writer)
-        # What is rare or missing in training rows was said when their types were decided.
+        # Rare and missing values of training rows were reported when their types were decided.
         for line in summarize_notes(issues.notes()) if name != "train" else ():
             rest = {"rest": [*map(str, line.rest)]} if line.rest else {}
             events.emit("warning", message=f"{name} rows of {table.file}: {line.text}", **rest)
@@ -151,14 +166,122 @@ def encode_sets(
 
 
 def sets(split: Split) -> Iterator[tuple[str, Table]]:
-    """Yields the sets that there are, by name."""
+    """Yield the name and the rows of each set that is not empty."""
     for name in ("train", "validation", "test"):
         table = getattr(split, name)
         if table is not None:
             yield name, table
 
 
-def _rows(file: ConfigFile, split: Split, dealt: SplitChoice) -> dict[str, object]:
-    counts = {name: table.rows for name, table in sets(split)}
-    how = dealt.name if any(file.config.data.shares) else None
-    return {"file": split.train.file, "rows": counts, "split": how, "seed": file.config.seed}
+def initial_weights(file: ConfigFile, network: Network) -> Mapping[str, Weights] | None:
+    """Return the weights of the run that `initial_weights` names; `None` if it names none.
+
+    Raises:
+        ConfigError: if names or shapes differ from those of the network.
+        RunError: if there is no such run.
+    """
+    if file.config.initial_weights is None:
+        return None
+    run = open_run(initial_weights_run(file, file.config.initial_weights))
+    run.require_training()  # a diverged one will do
+    earlier = Predictor.load(run)
+    theirs, ours = ({w.name: w.shape for w in net.weights} for net in (earlier.network, network))
+    for name in [*ours, *theirs]:
+        if ours.get(name) != theirs.get(name):
+            message = f"{run.path} is of another network: '{name}' there and here"
+            shapes = " and ".join(str(w.get(name, "absent")) for w in (theirs, ours))
+            raise ConfigError([Problem("initial_weights", f"{message}: {shapes}")])
+    return earlier.weights
+
+
+def initial_weights_run(file: ConfigFile, folder: str) -> Path:
+    """Return a run folder relative to the config, or else to the current folder."""
+    from_config = file.resolve(folder)
+    return from_config if from_config.exists() else Path(folder)
+
+
+@dataclass(frozen=True)
+class LayerSummary:
+    """One layer; `None` marks what only the data can show, or what this kind of layer lacks."""
+
+    name: str
+    """`hidden_1`, `hidden_1_dropout`, `output`."""
+    kind: str
+    """Keras's name for it: `Dense`, `BatchNormalization`, `Activation`, `Dropout`, `Embedding`; or
+    `Periodic`."""
+    inputs: int | None
+    """Width of the input."""
+    units: int | None
+    """Width of the output."""
+    parameters: int | None
+    """Number of values in its weights."""
+    activation: str | None = None
+    """The activation function."""
+    column: str | None = None
+    """The column that an embedding looks up."""
+    rate: float | None = None
+    """The share of units that dropout sets to 0."""
+
+
+def summarize(network: Network) -> tuple[LayerSummary, ...]:
+    """Summarize each layer of a network, in order."""
+    return tuple(map(_summarize_layer, network.weighted))
+
+
+def _summarize_layer(layer: AnyLayer) -> LayerSummary:
+    activation = activation_of(layer)
+    inputs = 1 if isinstance(layer, EmbeddingLayer) else layer.units
+    if isinstance(layer, DenseLayer):
+        inputs = layer.inputs
+    elif isinstance(layer, WavesLayer):
+        inputs = len(layer.places)
+    return LayerSummary(
+        name=layer.name,
+        kind=kind_of(layer),
+        inputs=inputs,
+        units=layer.units,
+        parameters=sum(weight.size for weight in layer.weights),
+        activation=None if activation is None else activation.name,
+        column=layer.column if isinstance(layer, EmbeddingLayer) else None,
+        rate=layer.rate if isinstance(layer, DropoutLayer) else None,
+    )
+
+
+def describe_network(network: Network, head: Head) -> dict[str, object]:
+    """Describe a network's layers, sizes, loss and metrics, for JSON."""
+    layers = [
+        {key: value for key, value in asdict(layer).items() if value is not None}
+        for layer in summarize(network)
+    ]
+    return {
+        "inputs": network.inputs,
+        "layers": layers,
+        "parameters": network.parameters,
+        "loss": head.loss.name,
+        "target_scaling": head.output.scaling and head.output.scaling.name,
+        "metrics": head.metrics,
+    }
+
+
+def describe_target(target: TargetKind) -> dict[str, object]:
+    """Describe the target's columns and type, and why it was taken so, for JSON."""
+    return {
+        "columns": target.columns,
+        "type": target.type,
+        "classes": target.classes,
+        "labels": target.labels,
+        "reason": target.reason,
+    }
+
+
+def describe_features(decisions: Mapping[str, Decision]) -> dict[str, object]:
+    """Describe the type of each column, and why it was taken so, for JSON."""
+    return {
+        column: {"type": decision.feature.type, "reason": type_reason(decision)}
+        for column, decision in decisions.items()
+    }
+
+
+def type_reason(decision: Decision) -> str:
+    """Return why a column has its type; one ignored because it is not named was not declared so."""
+    return UNMATCHED_REASON if decision.feature is UNMATCHED else decision.reason

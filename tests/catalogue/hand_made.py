@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from dlcli.config import dump_config, load_config
 from dlcli.pipeline import Events, prepare
-from dlcli.pipeline.resolution import resolved_config
+from dlcli.pipeline.run_recording import resolved_config
 from dlcli.runs import new_run
 
 

@@ -11,7 +11,7 @@ import pytest
 from dlcli.config import dump_config, load_config
 from dlcli.errors import Interrupted
 from dlcli.pipeline import Events, Trial, prepare
-from dlcli.pipeline.resolution import resolved_config
+from dlcli.pipeline.run_recording import resolved_config
 from dlcli.runs import new_run
 
 CONFIG = """\

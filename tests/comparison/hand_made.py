@@ -13,7 +13,7 @@ import pyarrow as pa
 from dlcli.comparison import HeldOut
 from dlcli.config import ConfigFile, dump_config, load_config
 from dlcli.pipeline import Events, prepare
-from dlcli.pipeline.resolution import resolved_config
+from dlcli.pipeline.run_recording import resolved_config
 from dlcli.preprocessing import LinearScaling
 from dlcli.runs import Run, RunWriter, fingerprint, new_run
 from dlcli.tasks import ClassTarget, NumberTarget, TargetEncoder

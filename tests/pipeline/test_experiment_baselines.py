@@ -14,17 +14,19 @@ from dlcli.config import CompiledEngine, load_config
 from dlcli.encoding import EncodedRows, InMemoryInputs
 from dlcli.encoding.stored import OnDiskInputs
 from dlcli.errors import DivergenceError, Interrupted, OutOfMemoryError
-from dlcli.pipeline import Events, linear, prepare, resume, train
-from dlcli.pipeline.linear import (
+from dlcli.pipeline import Events, baselines, prepare, resume, train
+from dlcli.pipeline.baselines import (
     PARAMETERS,
     batch_size,
+    fit_linear,
     is_affordable,
     is_linear,
-    judging_rows,
-    linear_job,
+    stopping_rows,
 )
+from dlcli.pipeline.fit import FitResult, fit
 from dlcli.pipeline.preparation import encode_sets
-from dlcli.training import Job, train_job
+from dlcli.training import Job
+from dlcli.training.snapshots import NOBODY
 
 LOT = np.random.default_rng(7)
 A, B, NOISE = LOT.normal(size=(3, 120))
@@ -48,20 +50,40 @@ def write(config, data="target: y", **columns):
     return load_config(Path("a.yaml"))
 
 
-def job_of(file):
-    """What a config trains, and its encoded rows by set."""
-    events = Events(lambda *_: None)
+def untrained(file):
+    """What a config describes before it is trained."""
+    events = Events()
     prepared = prepare(file, events)
     encoded = encode_sets(file.config.data.weight, prepared, events)
     head, target = prepared.head, prepared.encoding.target
     rows = encoded["train"], encoded.get("validation")
-    return Job(file.config, prepared.network, head, target, *rows), encoded
+    job = Job(file.config, prepared.network, head, target, *rows)
+    return FitResult(file.config, prepared, encoded, job, None, 0.0)
 
 
-def fit(job):
-    """The weights of a job's linear baseline: kernel (inputs, outputs) and bias (outputs,)."""
-    weights = train_job(linear_job(job), GRAPH, lambda *_: None).weights
+def linear_weights(result):
+    """The weights of the linear baseline: kernel (inputs, outputs) and bias (outputs,)."""
+    weights = fit_linear(result, NOBODY).training.weights
     return weights["output/kernel"], weights["output/bias"]
+
+
+@pytest.fixture
+def linear_job(monkeypatch):
+    """Returns what would be trained as the linear baseline, without training it."""
+
+    class Stop(Exception):
+        pass
+
+    def train_job(job, *_):
+        raise Stop(job)
+
+    def linear_job(result):
+        with monkeypatch.context() as patch, pytest.raises(Stop) as caught:
+            patch.setattr(training, "train_job", train_job)
+            fit_linear(result, NOBODY)
+        return caught.value.args[0]
+
+    return linear_job
 
 
 def least_squares(matrix, target, weights=None):
@@ -84,9 +106,9 @@ def least_squares(matrix, target, weights=None):
     ids=["a number", "two numbers", "weighted", "far from 0", "very near 0"],
 )
 def test_of_numbers_the_linear_model_is_that_of_least_squares(config, data, columns):
-    job, encoded = job_of(write(config, data, a=A, b=3 * A + 2 * B, **columns))
-    rows = encoded["train"]
-    kernel, bias = fit(job)
+    result = untrained(write(config, data, a=A, b=3 * A + 2 * B, **columns))
+    rows = result.encoded["train"]
+    kernel, bias = linear_weights(result)
     wanted, offset = least_squares(rows.inputs.matrix, rows.target, rows.weights)
     scale = float(rows.target.std(axis=0).max())
     assert kernel == pytest.approx(wanted, abs=2e-3 * scale)
@@ -95,23 +117,25 @@ def test_of_numbers_the_linear_model_is_that_of_least_squares(config, data, colu
 
 def test_of_classes_the_linear_model_is_logistic_regression():
     """At the least loss the predicted chances have the truth's moments: Xᵀ(p - y) = 0."""
-    job, encoded = job_of(write(SMALL, a=A, b=B, y=(A + NOISE > 0.3).astype(int)))
-    kernel, bias = fit(job)
-    matrix = np.column_stack([encoded["train"].inputs.matrix, np.ones(120)])
+    result = untrained(write(SMALL, a=A, b=B, y=(A + NOISE > 0.3).astype(int)))
+    kernel, bias = linear_weights(result)
+    matrix = np.column_stack([result.encoded["train"].inputs.matrix, np.ones(120)])
     chance = 1 / (1 + np.exp(-(matrix @ np.append(kernel, bias))))
-    assert matrix.T @ (chance - encoded["train"].target) / 120 == pytest.approx(0, abs=1e-4)
+    assert matrix.T @ (chance - result.encoded["train"].target) / 120 == pytest.approx(0, abs=1e-4)
 
 
 def test_of_counts_the_linear_model_is_poisson_regression():
     counts = LOT.poisson(np.exp(3 + 0.5 * A))
-    job, encoded = job_of(write(SMALL, "target: {column: y, type: count}", a=A, b=B, y=counts))
-    kernel, bias = fit(job)
-    matrix = np.column_stack([encoded["train"].inputs.matrix, np.ones(120)])
+    result = untrained(write(SMALL, "target: {column: y, type: count}", a=A, b=B, y=counts))
+    kernel, bias = linear_weights(result)
+    matrix = np.column_stack([result.encoded["train"].inputs.matrix, np.ones(120)])
     mean = np.exp(matrix @ np.append(kernel, bias))
     assert matrix.T @ (mean - counts) / counts.sum() == pytest.approx(0, abs=1e-3)
 
 
-def test_the_linear_model_has_the_weights_of_rows_and_classes_and_nothing_else_of_the_config():
+def test_the_linear_model_has_the_weights_of_rows_and_classes_and_nothing_else_of_the_config(
+    linear_job,
+):
     file = write(
         f"{BEND}output: {{kernel_regularizer: {{name: l2, l2: 9}}, use_bias: false}}\n"
         "optimizer: {name: sgd, learning_rate: 1e-9}\nclass_weight: {1: 3.0}\n"
@@ -121,7 +145,7 @@ def test_the_linear_model_has_the_weights_of_rows_and_classes_and_nothing_else_o
         w=np.arange(120) % 3 + 1,
         y=(A > 0).astype(int),
     )
-    job = linear_job(job_of(file)[0])
+    job = linear_job(untrained(file))
     config = job.config
     assert (config.optimizer.name, config.learning_rate_schedule.name) == ("adam", "cosine_decay")
     assert (config.epochs, config.batch_size, config.engine.name) == (1000, 120, "auto")
@@ -133,8 +157,8 @@ def test_the_linear_model_has_the_weights_of_rows_and_classes_and_nothing_else_o
     ]
 
 
-def test_validation_rows_choose_the_best_epoch():
-    job = linear_job(job_of(write(SMALL, "target: y, validation: 0.25", a=A, y=A + NOISE))[0])
+def test_validation_rows_choose_the_best_epoch(linear_job):
+    job = linear_job(untrained(write(SMALL, "target: y, validation: 0.25", a=A, y=A + NOISE)))
     assert job.config.early_stopping.monitor == "val_loss"
     assert job.config.early_stopping.patience == job.config.epochs
 
@@ -167,32 +191,33 @@ def test_there_are_about_a_thousand_steps_whatever_the_table(rows, width, size, 
 def test_of_very_many_validation_rows_some_choose_the_best_epoch(rows, epochs, some):
     numbers = np.arange(rows, dtype=np.float32)
     whole = EncodedRows(InMemoryInputs(numbers[:, np.newaxis]), numbers + 0.5, numbers + 0.25)
-    found = judging_rows(whole, epochs)
+    found = stopping_rows(whole, epochs)
     taken = found.inputs.matrix[:, 0]
     assert (len(taken), len(np.unique(taken))) == (some, some)
     assert (found.target == taken + 0.5).all()
     assert (found.weights == taken + 0.25).all()
-    assert (judging_rows(whole, epochs).inputs.matrix == found.inputs.matrix).all()
+    assert (stopping_rows(whole, epochs).inputs.matrix == found.inputs.matrix).all()
 
 
 def test_the_rows_that_choose_are_the_same_on_disk(monkeypatch, tmp_path):
-    monkeypatch.setattr(linear, "NUMBERS", 0)
-    monkeypatch.setattr(linear, "ROWS", 5)
-    job = job_of(write(SMALL, "target: y, validation: 0.25", a=A, y=A + NOISE))[0]
-    held, matrix = job.validation, job.validation.inputs.matrix
+    monkeypatch.setattr(baselines, "VALUES", 0)
+    monkeypatch.setattr(baselines, "BATCH_ROWS", 5)
+    result = untrained(write(SMALL, "target: y, validation: 0.25", a=A, y=A + NOISE))
+    held = result.encoded["validation"]
+    matrix = held.inputs.matrix
     matrix.tofile(tmp_path / "inputs")
     on_disk = replace(held, inputs=OnDiskInputs(tmp_path / "inputs", matrix.shape))
-    found = judging_rows(on_disk, 100).inputs.matrix
+    found = stopping_rows(on_disk, 100).inputs.matrix
     assert found.shape == (5, 1)
-    assert (found == judging_rows(held, 100).inputs.matrix).all()
+    assert (found == stopping_rows(held, 100).inputs.matrix).all()
 
 
-def test_a_small_table_with_many_validation_rows_is_judged_by_some(monkeypatch):
-    monkeypatch.setattr(linear, "NUMBERS", 0)
-    monkeypatch.setattr(linear, "ROWS", 5)
-    job = job_of(write(SMALL, "target: y, validation: 0.25", a=A, y=A + NOISE))[0]
-    assert len(linear_job(job).validation.inputs) == 5
-    assert len(job.validation.inputs) == 30
+def test_a_small_table_with_many_validation_rows_is_judged_by_some(monkeypatch, linear_job):
+    monkeypatch.setattr(baselines, "VALUES", 0)
+    monkeypatch.setattr(baselines, "BATCH_ROWS", 5)
+    result = untrained(write(SMALL, "target: y, validation: 0.25", a=A, y=A + NOISE))
+    assert len(linear_job(result).validation.inputs) == 5
+    assert len(result.encoded["validation"].inputs) == 30
 
 
 def baselines_of(config, data="target: y", **columns):
@@ -300,7 +325,7 @@ def test_a_training_that_diverges_has_no_baselines():
 
 def test_a_linear_model_that_is_far_larger_than_the_network_is_left_out():
     file = write(SMALL, a=A, b=B, y=A)
-    network = job_of(file)[0].network
+    network = untrained(file).prepared.network
     assert is_affordable(network)
     wide = replace(network, front=replace(network.front, passing=tuple(range(PARAMETERS))))
     assert not is_affordable(wide)
@@ -308,11 +333,13 @@ def test_a_linear_model_that_is_far_larger_than_the_network_is_left_out():
 
 
 def test_the_rows_lie_on_the_device_once_for_both():
-    job, encoded = job_of(write(SMALL, a=A, y=A))
-    train_job(job, GRAPH, lambda *_: None)
-    simple = linear_job(job)
-    placed = dict(simple.placed)
-    assert [matrix.shape for matrix, _ in placed.values()] == [encoded["train"].inputs.matrix.shape]
-    train_job(simple, GRAPH, lambda *_: None)
-    assert list(simple.placed) == list(placed)
-    assert all(simple.placed[key][1] is held for key, (_, held) in placed.items())
+    file = write(SMALL, a=A, y=A)
+    given = untrained(file)
+    prepared = replace(given.prepared, engine=GRAPH)
+    result = fit(file.config, prepared, given.encoded, lambda *_: None, NOBODY)
+    placed = dict(result.job.placed)
+    shapes = [matrix.shape for matrix, _ in placed.values()]
+    assert shapes == [given.encoded["train"].inputs.matrix.shape]
+    linear = fit_linear(result, NOBODY)
+    assert list(linear.job.placed) == list(placed)
+    assert all(linear.job.placed[key][1] is held for key, (_, held) in placed.items())

@@ -8,9 +8,8 @@ import pytest
 
 from dlcli.config import load_config
 from dlcli.errors import ConfigError, DataError
-from dlcli.pipeline import train
-from dlcli.pipeline.dealing import deal
-from dlcli.pipeline.tables import read_sources, target_of
+from dlcli.pipeline import Events, train
+from dlcli.pipeline.data_loading import read_dataset
 from dlcli.splitting import Split
 
 SPLITS = ["random", "stratified", "{name: group, column: g}", "{name: time, column: x}"]
@@ -30,9 +29,8 @@ def refusal(data: str, target: list[str]) -> str:
     config = f"data: {{train: d.csv, {named}}}\nhidden: []\nepochs: 1\n"
     Path("c.yaml").write_text(config, "utf-8")
     file = load_config(Path("c.yaml"))
-    sources = read_sources(file)
     with pytest.raises(DataError) as caught:
-        deal(file, sources, target_of(file, sources))
+        read_dataset(file, Events())
     return str(caught.value)
 
 
@@ -42,18 +40,18 @@ def refusal(data: str, target: list[str]) -> str:
         (
             "test: 0.5",
             ["a", "b", "c"],
-            "d.csv: column 'y': each of the 3 classes is seen once; is it a number or a name?",
+            "d.csv: column 'y': each of the 3 classes has a single row; is it a number or a name?",
         ),
         (
             "test: 0.5",
             [*map(str, range(20)), "NA"],
-            "d.csv: column 'y': each of the 21 classes is seen once; 95.2 % are numbers, 'NA' in "
-            '1 row is not; say data.missing: ["NA"]',
+            "d.csv: column 'y': each of the 21 classes has a single row; 95.2 % are numbers, "
+            "'NA' in 1 row is not; say data.missing: [\"NA\"]",
         ),
         (
             "test: 0.5, target: {column: y, type: categorical}",
             [*map(str, range(20)), "NA"],
-            "d.csv: column 'y': each of the 21 classes is seen once; is it a number or a name?",
+            "d.csv: column 'y': each of the 21 classes has a single row; is it a number or a name?",
         ),
         (
             "test: 0.75",
@@ -97,8 +95,7 @@ def write(split: str) -> None:
 
 def dealt(*overrides: str) -> Split:
     file = load_config(Path("c.yaml"), overrides)
-    sources = read_sources(file)
-    return deal(file, sources, target_of(file, sources))[0]
+    return read_dataset(file, Events()).split
 
 
 def rows(split: Split) -> dict[str, list[float]]:

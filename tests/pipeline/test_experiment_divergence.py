@@ -12,7 +12,7 @@ import pytest
 from dlcli.config import load_config
 from dlcli.errors import DivergenceError
 from dlcli.pipeline import Events, prepare, train
-from dlcli.pipeline.fitting import add_advice
+from dlcli.pipeline.fit import advise
 from dlcli.pipeline.preparation import encode_sets
 from dlcli.training import Job
 
@@ -243,7 +243,7 @@ def causes(config: Path, folder: Path | None = None, *settings: str) -> tuple[st
     target, held_out = prepared.encoding.target, rows.get("validation")
     job = Job(file.config, prepared.network, prepared.head, target, rows["train"], held_out)
     error = DivergenceError("", 1)
-    add_advice(error, job)
+    advise(error, job)
     return tuple(note.removeprefix("  ") for note in error.__notes__)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,9 +14,9 @@ from dlcli.config import load_config
 from dlcli.errors import DivergenceError
 from dlcli.explanation import Explanation
 from dlcli.pipeline import Events, prepare, train
-from dlcli.pipeline.explaining import as_first_told, explain
+from dlcli.pipeline.explaining import explain, with_logged_reasons
+from dlcli.pipeline.fit import FitResult
 from dlcli.pipeline.preparation import encode_sets
-from dlcli.prediction import Predictor
 from dlcli.runs import new_run, open_run
 
 ROWS = 120
@@ -50,8 +51,9 @@ def explanation(text):
     job = Job(file.config, network, head, prepared.encoding.target, encoded["train"])
     complete = file.config.model_copy(update={"loss": head.loss, "output": head.output})
     weights = weights_of(build_model(network, seed=0), network)
-    predictor = Predictor(complete, prepared.encoding, network, weights)
-    return explain(predictor, prepared, encoded, job)
+    trained = SimpleNamespace(weights=weights)
+    writer = SimpleNamespace(first_event=lambda _: {})
+    return explain(FitResult(complete, prepared, encoded, job, trained, 0.0), writer)
 
 
 LOT = np.random.default_rng(0)
@@ -186,7 +188,7 @@ def test_the_reasons_are_those_that_were_told_when_the_run_began(writer):
     for reason in ("first", "again"):
         writer.log("features", columns=columns | {"a": {"reason": reason}})
         writer.log("target", reason=f"{reason} of y")
-    found = as_first_told(
+    found = with_logged_reasons(
         prepared_with("data: {train: rows.csv, target: y}\nhidden: []\nepochs: 1\n"), writer
     )
     reasons = {name: decision.reason for name, decision in found.decisions.items()}
@@ -197,10 +199,10 @@ def test_the_reasons_are_those_that_were_told_when_the_run_began(writer):
 def test_without_a_log_or_with_a_damaged_one_they_are_those_of_now(writer):
     write_rows(a=A, y=CLASSES)
     prepared = prepared_with("data: {train: rows.csv, target: y}\nhidden: []\nepochs: 1\n")
-    assert as_first_told(prepared, writer).decisions["a"].reason == "all numbers"
+    assert with_logged_reasons(prepared, writer).decisions["a"].reason == "all numbers"
     for text in ('{"event": "features", "columns": 1}\n', '{"event"', "[]\n"):
         (writer.path / "events.jsonl").write_text(text)
-        assert as_first_told(prepared, writer) == prepared
+        assert with_logged_reasons(prepared, writer) == prepared
 
 
 def test_a_training_that_diverged_leaves_what_it_came_to():

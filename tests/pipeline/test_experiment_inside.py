@@ -6,8 +6,8 @@ import pytest
 
 from dlcli.config import load_config
 from dlcli.errors import Interrupted
-from dlcli.pipeline import inside, train
-from dlcli.pipeline.inside import train_inside
+from dlcli.pipeline import train, train_run
+from dlcli.pipeline.train_run import train_child_run
 
 LINE = """\
 data: {train: line.csv, target: y}
@@ -46,9 +46,9 @@ def test_what_was_begun_goes_on_to_the_weights_of_an_undisturbed_run(file, searc
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt) as caught:
-        train_inside(search, "best", file, end)
+        train_child_run(search, "best", file, end)
     assert getattr(caught.value, "__notes__", []) == []  # of the part, which is not to go on alone
-    run = train_inside(search, "best", file, quiet)
+    run = train_child_run(search, "best", file, quiet)
     assert "resumed" in [event["event"] for event in run.read_events()]
     weights = [(each.path / "weights.npz").read_bytes() for each in (run, undisturbed)]
     assert weights[0] == weights[1]
@@ -61,9 +61,9 @@ def test_an_interruption_says_how_the_whole_goes_on(file, search, monkeypatch):
     def end(*_):
         raise Interrupted(words, 2)
 
-    monkeypatch.setattr(inside, "train", end)
+    monkeypatch.setattr(train_run, "train", end)
     with pytest.raises(Interrupted) as caught:
-        train_inside(search, "best", file, quiet)
+        train_child_run(search, "best", file, quiet)
     assert str(caught.value) == (f"SIGINT after 2 epochs; go on with: dlcli tune --resume {search}")
     assert caught.value.exit_code == 130
 
@@ -71,14 +71,14 @@ def test_an_interruption_says_how_the_whole_goes_on(file, search, monkeypatch):
 def test_a_folder_that_was_ended_before_training_began_is_made_anew(file, search, monkeypatch):
     (search / "best").mkdir()
     (search / "best" / "config.yaml").write_text(file.text)
-    monkeypatch.setattr(inside, "train", lambda _, folder, listener: folder.exists())
-    assert train_inside(search, "best", file, quiet) is False
+    monkeypatch.setattr(train_run, "train", lambda _, folder, listener: folder.exists())
+    assert train_child_run(search, "best", file, quiet) is False
 
 
 def test_a_link_in_the_place_of_a_run_is_not_followed(file, search, tmp_path, monkeypatch):
     precious = tmp_path / "precious"
     precious.mkdir()
     (search / "best").symlink_to(precious)
-    monkeypatch.setattr(inside, "train", lambda *_: "refused")
-    assert train_inside(search, "best", file, quiet) == "refused"
+    monkeypatch.setattr(train_run, "train", lambda *_: "refused")
+    assert train_child_run(search, "best", file, quiet) == "refused"
     assert precious.is_dir()

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from dlcli.config import load_config
-from dlcli.pipeline import judging, train
-from dlcli.pipeline.judging import sample_places
+from dlcli.pipeline import train, train_run
+from dlcli.pipeline.train_run import sample_indices
 
 # Keras's own `Model.save` asks NumPy for a copy in the way of NumPy 1.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -46,7 +46,7 @@ def test_the_weight_of_a_row_stands_beside_its_prediction(config: Path) -> None:
 def test_no_more_training_rows_are_kept_than_a_page_shows(
     config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(judging.sample_places, "__defaults__", (5,))
+    monkeypatch.setattr(train_run.sample_indices, "__defaults__", (5,))
     run = train(load_config(config), config.parent / "run")
 
     sample = run.read_sample().to_pydict()
@@ -55,11 +55,11 @@ def test_no_more_training_rows_are_kept_than_a_page_shows(
 
 
 def test_a_sample_has_rows_of_the_whole_table_in_order_and_follows_from_the_seed() -> None:
-    places = sample_places(100_000, seed=1)
+    places = sample_indices(100_000, seed=1)
 
     assert len(places) == 2_000
     assert (np.diff(places) > 0).all()
     # Each tenth of the table has a tenth of them, give or take five standard deviations.
     assert (np.abs(np.bincount(places // 10_000, minlength=10) - 200) < 5 * 13.5).all()
-    assert (places == sample_places(100_000, seed=1)).all()
-    assert (places != sample_places(100_000, seed=2)).any()
+    assert (places == sample_indices(100_000, seed=1)).all()
+    assert (places != sample_indices(100_000, seed=2)).any()

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from dlcli.errors import Interrupted, RunError
-from dlcli.pipeline.keeping import Checkpointer
+from dlcli.pipeline.checkpointing import RunCheckpointer
 from dlcli.runs import Checkpoint
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
@@ -73,7 +73,7 @@ def writer(clock):
 @pytest.fixture
 def keeper(writer, clock):
     """Keeps the run every 30 seconds."""
-    return Checkpointer(writer, 30, clock=clock)
+    return RunCheckpointer(writer, 30, clock=clock)
 
 
 @pytest.fixture(autouse=True)
@@ -133,7 +133,7 @@ class TestSignals:
 
     @pytest.mark.parametrize("name", SIGNALS)
     def test_make_a_snapshot_due_that_is_the_last(self, name, keeper, writer):
-        with pytest.raises(Interrupted) as caught, keeper.heeding_signals():
+        with pytest.raises(Interrupted) as caught, keeper.handling_signals():
             assert not keeper.is_ending
             signal.raise_signal(number_of(name))
             assert keeper.is_ending
@@ -150,8 +150,8 @@ class TestSignals:
         ("epochs", "words"), [(0, "0 epochs"), (1, "1 epoch"), (1200, "1,200 epochs")]
     )
     def test_are_told_with_what_is_done_and_a_command_to_paste(self, epochs, words, clock):
-        keeper = Checkpointer(RunWriter(clock, Path("my runs/a")), 30, clock=clock)
-        with pytest.raises(Interrupted) as caught, keeper.heeding_signals():
+        keeper = RunCheckpointer(RunWriter(clock, Path("my runs/a")), 30, clock=clock)
+        with pytest.raises(Interrupted) as caught, keeper.handling_signals():
             signal.raise_signal(signal.SIGTERM)
             keeper.keep(Snapshot(epochs))
         assert str(caught.value) == (
@@ -160,26 +160,26 @@ class TestSignals:
 
     def test_after_the_last_snapshot_end_it_as_well(self, keeper, writer):
         told = "^SIGTERM after 7 epochs; "
-        with pytest.raises(Interrupted, match=told), keeper.heeding_signals():
+        with pytest.raises(Interrupted, match=told), keeper.handling_signals():
             keeper.keep(Snapshot(7))
             signal.raise_signal(signal.SIGTERM)
         assert len(writer.stored) == 1
 
     def test_do_not_hide_what_has_gone_wrong(self, keeper):
-        with pytest.raises(ZeroDivisionError), keeper.heeding_signals():
+        with pytest.raises(ZeroDivisionError), keeper.handling_signals():
             signal.raise_signal(signal.SIGTERM)
             raise ZeroDivisionError
 
     @pytest.mark.parametrize("first", SIGNALS)
     def test_of_which_ctrl_c_is_a_second_end_it_at_once(self, first, keeper):
-        with pytest.raises(KeyboardInterrupt), keeper.heeding_signals():
+        with pytest.raises(KeyboardInterrupt), keeper.handling_signals():
             signal.raise_signal(number_of(first))
             signal.raise_signal(signal.SIGINT)
             raise AssertionError("training went on")
 
     def test_of_which_another_is_a_second_wait_for_the_snapshot(self, keeper):
         told = "^SIGHUP after 2 epochs; "
-        with pytest.raises(Interrupted, match=told), keeper.heeding_signals():
+        with pytest.raises(Interrupted, match=told), keeper.handling_signals():
             signal.raise_signal(signal.SIGTERM)
             signal.raise_signal(signal.SIGHUP)
             keeper.keep(Snapshot(2))
@@ -187,7 +187,7 @@ class TestSignals:
     @pytest.mark.parametrize("name", SIGNALS)
     def test_that_are_ignored_stay_so(self, name, keeper):
         signal.signal(number_of(name), signal.SIG_IGN)
-        with keeper.heeding_signals():
+        with keeper.handling_signals():
             signal.raise_signal(number_of(name))
             assert not keeper.is_due
             keeper.keep(Snapshot(2))
@@ -198,7 +198,7 @@ class TestSignals:
         for number, handler in handlers.items():
             signal.signal(number, handler)
         try:
-            with keeper.heeding_signals():
+            with keeper.handling_signals():
                 assert signal.getsignal(signal.SIGTERM) is not handlers[signal.SIGTERM]
                 if failure is not None:
                     raise failure
@@ -210,7 +210,7 @@ class TestSignals:
         heard = []
 
         def train():
-            with keeper.heeding_signals():
+            with keeper.handling_signals():
                 heard.append(signal.getsignal(signal.SIGTERM))
                 keeper.keep(Snapshot(2))
 
@@ -227,13 +227,13 @@ class TestEarlier:
 
     def test_there_is_none_in_a_new_run(self, writer):
         told = []
-        assert Checkpointer(writer, 30, told.append).earlier(Job(), {}) is None
+        assert RunCheckpointer(writer, 30, told.append).earlier(Job(), {}) is None
         assert told == []
 
     def test_it_is_told_after_how_many_epochs_it_goes_on(self, writer):
         told = []
         store(writer, 2)
-        found = Checkpointer(writer, 30, told.append).earlier(Job(), {})
+        found = RunCheckpointer(writer, 30, told.append).earlier(Job(), {})
         assert (found.arrays, found.history) == (writer.stored[0].arrays, writer.stored[0].history)
         assert told == [2]
 
@@ -241,19 +241,19 @@ class TestEarlier:
     def test_it_is_not_past_the_end_of_the_job(self, until, place, writer):
         for epochs, step in ((0, 0), (1, 2), (2, 4), (3, 1)):
             store(writer, epochs, step)
-        found = Checkpointer(writer, 30).earlier(Job(until=until), {})
+        found = RunCheckpointer(writer, 30).earlier(Job(until=until), {})
         assert found.arrays is writer.stored[place].arrays
 
     def test_there_is_none_if_all_are_past_the_end(self, writer):
         store(writer, 3, 1)
         told = []
-        assert Checkpointer(writer, 30, told.append).earlier(Job(until=3), {}) is None
+        assert RunCheckpointer(writer, 30, told.append).earlier(Job(until=3), {}) is None
         assert told == []
 
     def test_there_must_be_one_for_a_job_that_has_no_weights_to_begin_with(self, writer):
         with pytest.raises(RunError) as caught:
-            Checkpointer(writer, 30).earlier(Job(can_begin=False), {})
-        message = "runs/iris: has no checkpoint to go on from; train it again"
+            RunCheckpointer(writer, 30).earlier(Job(can_begin=False), {})
+        message = "runs/iris: has no checkpoint to resume from; train it again"
         assert str(caught.value) == message
 
     def test_it_is_refused_if_it_makes_no_sense(self, writer):
@@ -261,7 +261,7 @@ class TestEarlier:
         store(writer, 2)
         writer.stored[0].arrays["epoch"][...] = -5
         with pytest.raises(RunError) as caught:
-            Checkpointer(writer, 30, told.append).earlier(Job(), {})
+            RunCheckpointer(writer, 30, told.append).earlier(Job(), {})
         assert str(caught.value) == (
             "runs/iris: its checkpoint stands at step 0 of 4 after -5 of 9 epochs; restore the run "
             "from a copy, or train it again"

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from dlcli.cli import main
 from dlcli.config import load_config
 from dlcli.errors import DivergenceError, RunError
-from dlcli.pipeline import keeping, train
+from dlcli.pipeline import checkpointing, train
 from dlcli.prediction import Predictor
 from dlcli.runs import checkpoints, latest_run, open_run
 
@@ -68,14 +68,14 @@ def each_step_is_kept(monkeypatch):
     """A dispatch takes a step, and a checkpoint follows; how many epochs had begun at each."""
     for name in ("FIRST_SECONDS", "SECONDS_A_DISPATCH"):
         monkeypatch.setattr(f"dlcli.training.compiled_engine.{name}", 0.0)
-    monkeypatch.setattr(keeping, "_SHARE", 0)
-    begun, keep = [], keeping.Checkpointer.keep
+    monkeypatch.setattr(checkpointing, "_OVERHEAD", 0)
+    begun, keep = [], checkpointing.RunCheckpointer.keep
 
     def keep_and_note(keeper, snapshot):
         begun.append(snapshot.begun)
         keep(keeper, snapshot)
 
-    monkeypatch.setattr(keeping.Checkpointer, "keep", keep_and_note)
+    monkeypatch.setattr(checkpointing.RunCheckpointer, "keep", keep_and_note)
     return begun
 
 

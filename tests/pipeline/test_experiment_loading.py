@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from dlcli.pipeline.loading import without_collection, without_retracing_warnings
+from dlcli.pipeline.tensorflow_loading import without_collection, without_retracing_warnings
 
 
 @pytest.fixture

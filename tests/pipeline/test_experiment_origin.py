@@ -13,7 +13,7 @@ from PIL import Image
 
 from dlcli.config import load_config
 from dlcli.errors import DataError, RunError
-from dlcli.pipeline import origin, resume, story, train
+from dlcli.pipeline import resume, run_recording, train, train_run
 from dlcli.runs import environment, open_run
 
 CONFIG = """\
@@ -153,14 +153,14 @@ class TestImages:
 @pytest.fixture
 def written_to(monkeypatch):
     """Another program writes to the rows between their reading and the beginning of training."""
-    prepare_device = story._device
+    prepare_device = train_run.load_tensorflow
 
     def write(content):
         def device(*arguments):
             content()
             return prepare_device(*arguments)
 
-        monkeypatch.setattr(story, "_device", device)
+        monkeypatch.setattr(train_run, "load_tensorflow", device)
 
     return write
 
@@ -209,9 +209,10 @@ class TestWriters:
 def test_going_on_reads_the_data_through_only_once_for_their_hash(monkeypatch):
     unfinished()
     read = []
-    for room in (origin, environment):
-        of = room.fingerprint
-        monkeypatch.setattr(room, "fingerprint", lambda path, of=of: read.append(path) or of(path))
+    for module in (run_recording, environment):
+        of = module.fingerprint
+        count = lambda path, of=of: read.append(path) or of(path)  # noqa: E731
+        monkeypatch.setattr(module, "fingerprint", count)
     resume(RUN)
     assert read == [Path("data/rows.csv")]
     assert open_run(RUN).kind == "train"

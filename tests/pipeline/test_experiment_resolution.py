@@ -8,7 +8,7 @@ import pytest
 
 from dlcli.config import Config, dump_config, load_config
 from dlcli.pipeline import Events, prepare
-from dlcli.pipeline.resolution import moved_config, resolved_config
+from dlcli.pipeline.run_recording import moved_config, resolved_config
 
 CONFIG = """\
 data: {train: data/t.csv, validation: [data/v.csv, /far/w.csv], test: 0.25, target: y}

@@ -20,8 +20,8 @@ import dlcli as package
 from benchmarks.kills import CONFIG, EQUAL
 from dlcli.cli import main
 from dlcli.config import dump_config, load_config
-from dlcli.pipeline import Events, prepare, story
-from dlcli.pipeline.resolution import resolved_config
+from dlcli.pipeline import Events, prepare, train_run
+from dlcli.pipeline.run_recording import resolved_config
 from dlcli.runs import Checkpoint, collect_environment, locked, new_run, open_run
 
 KERAS = (
@@ -38,8 +38,8 @@ for name in ("SIGTERM", "SIGHUP"):
     signal.signal(getattr(signal, name), signal.SIG_DFL)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from dlcli.cli import main
-from dlcli.pipeline import keeping
-keeping._SHARE = 0
+from dlcli.pipeline import checkpointing
+checkpointing._OVERHEAD = 0
 main(prog_name="dlcli")
 """
 """Tests may run where signals are ignored, as in the background of a shell, and where it takes long
@@ -250,7 +250,7 @@ def no_training(monkeypatch):
     def load(*_):
         raise AssertionError("it came to training")
 
-    monkeypatch.setattr(story, "_device", load)
+    monkeypatch.setattr(train_run, "load_tensorflow", load)
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ import pytest
 
 from dlcli.config import Config, load_config
 from dlcli.errors import ConfigError
-from dlcli.pipeline.tables import Header, check_headers, read_sources
+from dlcli.pipeline import Events
+from dlcli.pipeline.data_loading import Header, check_headers, read_dataset
 
 CONFIG = {"data": {"train": "a.csv", "target": "y"}, "hidden": (), "epochs": 1}
 TRAIN = ("a.csv", ("x", "z", "y"))
@@ -97,4 +98,4 @@ def test_reading_names_the_file_as_the_config_does(
         "data: {train: a.csv, validation: v.csv, target: y}\nhidden: []\nepochs: 1\n"
     )
     with pytest.raises(ConfigError, match=r"v\.csv has no column 'x', which the network reads"):
-        read_sources(load_config(Path("c.yaml")))
+        read_dataset(load_config(Path("c.yaml")), Events())

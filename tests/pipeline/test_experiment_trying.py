@@ -10,7 +10,7 @@ import pytest
 from dlcli.config import load_config
 from dlcli.diagnosis import Finding, Patch
 from dlcli.errors import OutOfMemoryError, RunError, UsageError
-from dlcli.pipeline import Trial, choose_patches, train, try_patches, trying, winner
+from dlcli.pipeline import Trial, choose_patches, remedies_trial, train, try_patches, winner
 from dlcli.runs import open_run
 from tests.comparison.hand_made import number_run
 from tests.diagnosis.planted import DATA, GOOD, HALF, WIDE, Planted, mostly_noise, straight
@@ -89,7 +89,7 @@ def answers(monkeypatch, *answers):
             raise answer
         return answer
 
-    monkeypatch.setattr(trying, "train", train_one)
+    monkeypatch.setattr(remedies_trial, "train", train_one)
 
 
 def test_what_runs_out_of_memory_is_one_failure_and_the_rest_is_tried(tmp_path, monkeypatch):
@@ -113,7 +113,7 @@ def test_what_ran_out_of_memory_lets_go_of_it(tmp_path, monkeypatch):
         held.append(error)
         raise error
 
-    monkeypatch.setattr(trying, "train", train_one)
+    monkeypatch.setattr(remedies_trial, "train", train_one)
     list(try_patches(made_by_hand(tmp_path, "run", 1.0), [("a", patch("large"))]))
     assert held[0]() is None
 

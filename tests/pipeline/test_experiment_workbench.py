@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from dlcli.config import load_config
 from dlcli.errors import ConfigError, DataError, UsageError
-from dlcli.pipeline import Events, workbench
-from dlcli.pipeline.pool import read_pool
-from dlcli.pipeline.workbench import Part, Workbench
+from dlcli.pipeline import Events, fit
+from dlcli.pipeline.data_loading import read_candidates
+from dlcli.pipeline.fit import FitContext
+from dlcli.splitting import Split
 from dlcli.training.snapshots import NOBODY
 
 CONFIG = """\
@@ -28,106 +31,105 @@ def config(tmp_path):
     return lambda *settings: load_config(tmp_path / "config.yaml", settings)
 
 
-def bench_of(file, told=None, **options):
+def context_of(file, told=None, **options):
     events = Events(lambda event, fields: None if told is None else told.append((event, fields)))
-    return Workbench(read_pool(file, events), file.config, events, **options)
+    return FitContext(read_candidates(file, events), file.config, events, **options)
 
 
-def parts_of(bench, count=1):
-    rows = bench.pool.rows
+def splits_of(context, count=1):
+    rows = context.dataset.candidates
     places = np.arange(rows.rows)
     return [
-        Part(rows.take(places[places % 5 != at]), rows.take(places[places % 5 == at]))
+        Split(rows.take(places[places % 5 != at]), rows.take(places[places % 5 == at]), None)
         for at in range(count)
     ]
 
 
-def train(bench, file, part):
-    return bench.train(file.config, part, lambda *_: None, NOBODY)
+def train(context, file, split):
+    return context.fit(file.config, split, lambda *_: None, NOBODY)
 
 
 @pytest.fixture
 def encoded(monkeypatch):
     """How often rows are encoded."""
     calls = []
-    original = workbench.encode_sets
+    original = fit.encode_sets
 
     def counted(*arguments):
         calls.append(arguments)
         return original(*arguments)
 
-    monkeypatch.setattr(workbench, "encode_sets", counted)
+    monkeypatch.setattr(fit, "encode_sets", counted)
     return calls
 
 
 def test_rows_are_encoded_once_for_all_candidates_that_read_them_alike(config, encoded):
-    bench = bench_of(config())
-    [part] = parts_of(bench)
+    context = context_of(config())
+    [split] = splits_of(context)
     for units in (3, 4):
-        train(bench, config(f"hidden[0].units={units}"), part)
+        train(context, config(f"hidden[0].units={units}"), split)
     assert len(encoded) == 1
-    train(bench, config("input.scaling=minmax"), part)
-    train(bench, config("output.scaling=none"), part)
+    train(context, config("input.scaling=minmax"), split)
+    train(context, config("output.scaling=none"), split)
     assert len(encoded) == 3
 
 
 def test_each_part_has_statistics_of_its_own(config, encoded):
-    bench = bench_of(config())
-    first, second = (train(bench, config(), part) for part in parts_of(bench, 2))
+    context = context_of(config())
+    first, second = (train(context, config(), split) for split in splits_of(context, 2))
     assert len(encoded) == 2
     means = [outcome.predictor.encoding.features[0].scaling.offset for outcome in (first, second)]
-    rows = [outcome.part.train.numbers("a") for outcome in (first, second)]
+    rows = [outcome.tables["train"].numbers("a") for outcome in (first, second)]
     assert means == pytest.approx([values.mean() for values in rows])
     assert means[0] != means[1]
 
 
 def test_nothing_is_kept_where_no_part_comes_again(config, encoded):
-    bench = bench_of(config(), keeps=False)
-    [part] = parts_of(bench)
+    context = context_of(config(), keep_encodings=False)
+    [split] = splits_of(context)
     for _ in range(2):
-        train(bench, config(), part)
+        train(context, config(), split)
     assert len(encoded) == 2
 
 
 def test_what_takes_too_much_memory_is_encoded_again(config, encoded, monkeypatch):
-    monkeypatch.setattr(workbench, "available_memory", lambda: 100.0)
-    bench = bench_of(config())
-    one, other = parts_of(bench, 2)
-    for part in (one, other, one):
-        train(bench, config(), part)
+    monkeypatch.setattr(fit, "available_memory", lambda: 100.0)
+    context = context_of(config())
+    one, other = splits_of(context, 2)
+    for split in (one, other, one):
+        train(context, config(), split)
     assert len(encoded) == 3
 
 
 def test_a_loss_is_held_against_the_target_also_where_the_rows_are_encoded_already(config):
-    bench = bench_of(config())
-    [part] = parts_of(bench)
-    train(bench, config("output.scaling=none"), part)
+    context = context_of(config())
+    [split] = splits_of(context)
+    train(context, config("output.scaling=none"), split)
     with pytest.raises(DataError, match="poisson"):
-        train(bench, config("output.scaling=none", "loss=poisson"), part)
+        train(context, config("output.scaling=none", "loss=poisson"), split)
 
 
 def test_folds_share_a_program(config):
-    bench = bench_of(config())
-    for part in parts_of(bench, 3):
-        train(bench, config(), part)
-    assert bench.programs.made == 1
+    context = context_of(config())
+    for split in splits_of(context, 3):
+        train(context, config(), split)
+    assert context.programs.made == 1
 
 
 def test_rows_held_out_judge_and_without_them_those_that_steer(config):
-    bench = bench_of(config())
-    [part] = parts_of(bench)
-    rows = bench.pool.rows
-    apart = Part(part.train, part.validation, rows.take(np.arange(4)))
-    steered, judged = train(bench, config(), part), train(bench, config(), apart)
-    assert (steered.judging, judged.judging) == ("validation", "test")
+    context = context_of(config())
+    [split] = splits_of(context)
+    rows = context.dataset.candidates
+    apart = replace(split, test=rows.take(np.arange(4)))
+    steered, judged = train(context, config(), split), train(context, config(), apart)
+    assert (steered.evaluation_set, judged.evaluation_set) == ("validation", "test")
     assert len(judged.predictions("test").outputs) == 4
 
 
 def test_the_pool_is_all_rows_but_those_of_the_test_split(config):
     told = []
-    pool = bench_of(config(), told).pool
-    assert (pool.rows.rows, pool.set_aside) == (45, 15)
-    assert pool.split.test is None
+    pool = context_of(config(), told).dataset
+    assert (pool.candidates.rows, pool.test_rows) == (45, 15)
     assert pool.split.train.rows + pool.split.validation.rows == 45
     assert told[-1][0] == "pool"
 
@@ -136,11 +138,13 @@ def test_a_warning_is_told_once_and_calls_no_rows_test_rows(config, tmp_path):
     lines = [f"{x},{'' if x % 2 else x * x % 11},{x - 30}" for x in range(60)]
     (tmp_path / "rows.csv").write_text("\n".join(["a,b,y", *lines]))
     told = []
-    bench = bench_of(config("data.test=null", "data.validation=null"), told, keeps=False)
-    rows = bench.pool.rows
-    part = Part(rows.take(np.arange(0, 60, 2)), None, rows.take(np.arange(1, 60, 2)))
+    context = context_of(
+        config("data.test=null", "data.validation=null"), told, keep_encodings=False
+    )
+    rows = context.dataset.candidates
+    split = Split(rows.take(np.arange(0, 60, 2)), None, rows.take(np.arange(1, 60, 2)))
     for _ in range(2):
-        train(bench, config("data.test=null", "data.validation=null"), part)
+        train(context, config("data.test=null", "data.validation=null"), split)
     messages = [fields["message"] for event, fields in told if event == "warning"]
     assert len(messages) == len(set(messages))
     assert any(message.startswith("held-out rows of") for message in messages)
@@ -148,14 +152,14 @@ def test_a_warning_is_told_once_and_calls_no_rows_test_rows(config, tmp_path):
 
 def test_weights_that_may_have_seen_the_rows_are_refused(config):
     with pytest.raises(ConfigError) as error:
-        bench_of(config("initial_weights=runs/earlier"))
+        context_of(config("initial_weights=runs/earlier"))
     assert str(error.value) == (
-        "initial_weights: may have learned from rows that are to judge, which then could not; "
-        "leave it out: --set initial_weights=null"
+        "initial_weights: may have been trained on rows that are held out here, which would make "
+        "their metrics optimistically biased; omit it: --set initial_weights=null"
     )
 
 
 def test_rows_on_disk_are_refused(config):
     file = config("data.storage=disk")
     with pytest.raises(UsageError, match="need them in memory"):
-        bench_of(file)
+        context_of(file)

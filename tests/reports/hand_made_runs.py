@@ -24,7 +24,7 @@ from dlcli.explanation import (
     WorstRow,
 )
 from dlcli.pipeline import Events, prepare
-from dlcli.pipeline.resolution import resolved_config
+from dlcli.pipeline.run_recording import resolved_config
 from dlcli.runs import DIVERGED, Run, RunWriter, new_run
 
 HOSTILE = "</script><script>alert(1)</script>\"'`{{7*7}}<!--\u202e" + "x" * 300

@@ -13,14 +13,15 @@ from typing import Literal
 from dlcli.config import ConfigFile, candidate, dump_config, load_config
 from dlcli.errors import Interrupted, TrainingError
 from dlcli.network import resolve_head
+from dlcli.pipeline.checkpointing import StopOnSignal
 from dlcli.pipeline.events import Events
-from dlcli.pipeline.resolution import moved_config
+from dlcli.pipeline.run_recording import moved_config
 from dlcli.pipeline.selection import NestedFold, Search, TrialResult, combine
 from dlcli.pipeline.tuning.attributes import worker_name
 from dlcli.pipeline.tuning.document import Found
 from dlcli.pipeline.tuning.finalists import Name, train_finalists
 from dlcli.pipeline.tuning.journal import remove_lock, repair_journal
-from dlcli.pipeline.tuning.keeping import TrialKeeper
+from dlcli.pipeline.tuning.keeping import trial_stop
 from dlcli.pipeline.tuning.nested import judge_search, judge_together
 from dlcli.pipeline.tuning.origin import Known, origin_of
 from dlcli.pipeline.tuning.running import run_trials
@@ -31,17 +32,6 @@ from dlcli.pipeline.tuning.study import Study
 from dlcli.pipeline.tuning.work import Work
 from dlcli.pipeline.tuning.workers import threads_each, work_together
 from dlcli.runs import Run, RunWriter
-
-
-class SearchEvents(Events):
-    """Tells of a search; of how far it has come no log tells."""
-
-    def emit(self, event: str, /, **fields: object) -> None:
-        """Tells that something has happened."""
-        if event == "progress":
-            self._listener(event, fields)
-        else:
-            super().emit(event, **fields)
 
 
 def carry_out(
@@ -70,7 +60,7 @@ def carry_out(
     found = replace(found, finalists=finals.finalists, notes=finals.notes)
     if settings.nested:
         outer = _judge_search(writer, work, study, site, settings.jobs, events)
-        loss = resolve_head(work.file.config, work.bench.pool.target).loss.name
+        loss = resolve_head(work.file.config, work.context.dataset.target).loss.name
         value = combine(outer, work.goal.metric, loss)
         found = replace(found, nested=outer, nested_value=value)
     search = found.document(work, seconds=site.budget.spent)
@@ -111,7 +101,7 @@ def _try_all(
         lost = {"run": site.run, "name": worker_name(process)}  # other machines have such, too
         study.mend(lambda worker: worker == lost)
 
-    keeper = TrialKeeper(writer, lambda: len(study.results()))
+    keeper = trial_stop(writer, study)
     if jobs > 1:
         with _told_alike(keeper):
             work_together(partial(work_at, site), jobs, writer, tell, mend)
@@ -120,12 +110,12 @@ def _try_all(
             while site.storage is None and study.mend(lambda _: True):
                 work_together(partial(work_at, site), jobs, writer, tell, mend)
         return
-    with keeper.heeding_signals(), kept_in(writer.path, site.storage):
+    with keeper.handling_signals(), kept_in(writer.path, site.storage):
         run_trials(work, study, site.budget, keeper, Events(tell))
 
 
 @contextmanager
-def _told_alike(keeper: TrialKeeper) -> Iterator[None]:
+def _told_alike(keeper: StopOnSignal) -> Iterator[None]:
     """Says of several processes that a signal has ended what is said of one."""
     try:
         yield
@@ -174,7 +164,7 @@ def _judge_search(
     """Judges the whole search, in this process or in several others first."""
     if jobs > 1:
         judge_together(site, jobs, work, writer, lambda event, told: events.emit(event, **told))
-    keeper = TrialKeeper(writer, lambda: len(study.results()))
+    keeper = trial_stop(writer, study)
     return judge_search(work, study.plan, writer, keeper, events)
 
 

@@ -58,7 +58,7 @@ class Found:
             work: what the trials had in common.
             seconds: what the search took.
         """
-        plan, pool = self.plan, work.bench.pool
+        plan, dataset = self.plan, work.context.dataset
         dimensions = tuple(map(described, plan.dimensions))
         best, smallest = self.best, self.smallest
         return Search(
@@ -69,7 +69,7 @@ class Found:
             sampler=plan.sampler,
             folds=work.tune.folds,
             rows=_rows(work),
-            set_aside=pool.set_aside,
+            set_aside=dataset.test_rows,
             seed=plan.seed,
             dimensions=dimensions,
             trials=self.trials,
@@ -162,6 +162,6 @@ def _place(dimension: Dimension, value: Value) -> float | None:
 def _rows(work: Work) -> int:
     """How many rows took part."""
     if work.tune.folds is not None:
-        return work.bench.pool.rows.rows
+        return work.context.dataset.candidates.rows
     tables = ((part.train, part.validation) for part in work.parts)
     return sum(table.rows for part in tables for table in part if table is not None)

@@ -19,11 +19,10 @@ from dlcli.encoding import Encoding
 from dlcli.errors import ConfigError, DivergenceError, OutOfMemoryError
 from dlcli.metrics import HIGHER_IS_BETTER, compare_to_baselines, finite_number, main_metric
 from dlcli.network import build_network
-from dlcli.pipeline.cross_validation.judging import trained_numbers
 from dlcli.pipeline.events import Events
-from dlcli.pipeline.inside import train_inside
 from dlcli.pipeline.selection import Finalist
 from dlcli.pipeline.selection.part import Interval
+from dlcli.pipeline.train_run import train_child_run
 from dlcli.runs import Run
 
 Name = Literal["default", "best", "smallest"]
@@ -57,8 +56,8 @@ def train_finalists(
 ) -> Finals:
     """Trains each config as an ordinary run `folder/NAME`, and compares it with the default one.
 
-    What an earlier process has finished is kept, and what it has begun goes on, see `train_inside`.
-    Without any rows to judge by, the default config is not trained.
+    What an earlier process has finished is kept, and what it has begun goes on, see
+    `train_child_run`. Without any rows to judge by, the default config is not trained.
 
     Args:
         folder: the search's own, which is held.
@@ -79,7 +78,7 @@ def train_finalists(
             continue
         begins(name)
         try:
-            runs[name] = train_inside(folder, name, configs[name], listener)
+            runs[name] = train_child_run(folder, name, configs[name], listener)
         except (ConfigError, DivergenceError, OutOfMemoryError) as error:
             traceback.clear_frames(error.__traceback__)  # they hold what takes up the memory
             gc.collect()
@@ -183,7 +182,8 @@ def _parameters(subject: Subject) -> int:
     """Numbers that are trained."""
     config = subject.file.config
     layout = Encoding.model_validate_json(subject.run.read_encoding()).layout
-    return trained_numbers(build_network(layout, config.hidden, config.output))
+    weights = build_network(layout, config.hidden, config.output).weights
+    return sum(weight.size for weight in weights if weight.trainable)
 
 
 def _about_baselines(finalist: Finalist, subject: Subject) -> Iterator[str]:

@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 
 from dlcli.comparison import HeldOut, read_rows
 from dlcli.metrics import HIGHER_IS_BETTER, finite, mean_of_defined
-from dlcli.pipeline.cross_validation.judging import numbers_of
-from dlcli.pipeline.judging import shown_rows
+from dlcli.pipeline.cv_document import scalar_metrics
 from dlcli.pipeline.selection import standard_error_of_mean, standard_error_of_rows
 from dlcli.prediction import KeptColumns
 
 if TYPE_CHECKING:
-    from dlcli.pipeline.workbench import Outcome
+    from dlcli.pipeline.fit import FitResult
 
 LOSS = "loss"
 
@@ -56,15 +55,15 @@ class Judgement:
     """All metrics that are single numbers."""
 
 
-def judge(outcome: Outcome, goal: Goal) -> Judgement:
+def judge(outcome: FitResult, goal: Goal) -> Judgement:
     """Judges a trained network by the rows that are there for it.
 
     The loss is that of the rows alone. What `val_loss` adds for regularizers is left out: it is a
     price that differs from candidate to candidate, and no error of the predictions.
     """
-    name = outcome.judging
-    scores = outcome.scores(name)
-    metrics = numbers_of(scores)
+    name = outcome.evaluation_set
+    scores = outcome.metrics(name)
+    metrics = scalar_metrics(scores)
     if goal.name != LOSS:
         held = held_out(outcome, name)
         return Judgement(metrics.get(goal.name), standard_error_of_rows(held, goal.name), metrics)
@@ -73,7 +72,7 @@ def judge(outcome: Outcome, goal: Goal) -> Judgement:
     return Judgement(value, standard_error_of_mean(losses, weights), {LOSS: value, **metrics})
 
 
-def losses_of(outcome: Outcome, name: str) -> NDArray[np.float64]:
+def losses_of(outcome: FitResult, name: str) -> NDArray[np.float64]:
     """The loss of each row of a set, without any weights and without regularizers, (rows,)."""
     from dlcli.training import keras_loss, labels_for
 
@@ -85,11 +84,10 @@ def losses_of(outcome: Outcome, name: str) -> NDArray[np.float64]:
     return np.asarray(loss(labels, outputs), dtype=np.float64)
 
 
-def held_out(outcome: Outcome, name: str) -> HeldOut:
+def held_out(outcome: FitResult, name: str) -> HeldOut:
     """The rows of a set with what was predicted of them."""
-    table, rows, predictions = outcome.table(name), outcome.encoded[name], outcome.predictions(name)
-    shown = shown_rows({}, table, predictions, rows.weights, with_files=bool(table.files))
-    columns = KeptColumns(shown, "the predictions")
+    predictions = outcome.predictions(name)
+    columns = KeptColumns(outcome.prediction_table(name), "the predictions")
     return read_rows(columns, predictions.target, has_deviance=predictions.has_deviance)
 
 

@@ -1,38 +1,26 @@
-"""What ends a search when a signal comes: finished trials are kept by then."""
+"""End a search when a signal arrives: finished trials are stored by then."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from dlcli.errors import Interrupted, plural
-from dlcli.pipeline.keeping import Interruptible
-from dlcli.runs import RunWriter, resume_command
+from dlcli.errors import plural
+from dlcli.pipeline.checkpointing import StopOnSignal
+from dlcli.runs import RunWriter
+
+if TYPE_CHECKING:
+    from dlcli.pipeline.tuning.study import Study
 
 
-class TrialKeeper(Interruptible):
-    """Ends the training of a candidate when it is told to, and keeps nothing of it.
+def trial_stop(writer: RunWriter, study: Study | None = None) -> StopOnSignal:
+    """Return what ends the training of a candidate when a signal arrives.
 
     Args:
         writer: the run.
-        trials: how many have ended.
+        study: gives the number of finished trials for the message.
     """
 
-    def __init__(self, writer: RunWriter, trials: Callable[[], int]) -> None:
-        super().__init__(writer, 0)
-        self._trials = trials
+    def describe() -> str:
+        return plural(0 if study is None else len(study.results()), "trial")
 
-    def check(self) -> None:
-        """Ends between two trials, if a signal has come.
-
-        Raises:
-            Interrupted: if one has.
-        """
-        self._end_if_told()
-
-    def _end_if_told(self) -> None:
-        if self.signal is None:
-            return
-        self._writer.has_partial_results = True
-        done = plural(self._trials(), "trial")
-        way_on = f"go on with: {resume_command(self._writer.path)}"
-        raise Interrupted(f"{self.signal.name} after {done}; {way_on}", self.signal)
+    return StopOnSignal(writer, describe, resumable=True)

@@ -14,18 +14,18 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 
-from pydantic import ValidationError
-
 from dlcli.config import Config, candidate
 from dlcli.errors import ConfigError, DivergenceError, OutOfMemoryError, RunError
-from dlcli.pipeline.cross_validation.plan import Plan as Folds
-from dlcli.pipeline.cross_validation.rounds import Round, deal_rounds
+from dlcli.pipeline.checkpointing import StopOnSignal
+from dlcli.pipeline.cross_validation import CVFold, assign_folds
+from dlcli.pipeline.cross_validation import Plan as Folds
+from dlcli.pipeline.data_loading import Dataset, read_candidates
 from dlcli.pipeline.events import Events, Listener
-from dlcli.pipeline.pool import Pool, read_pool
+from dlcli.pipeline.run_recording import read_unit, write_unit
 from dlcli.pipeline.selection import NestedFold, TrialResult, best_trial
 from dlcli.pipeline.tuning.budget import Budget
 from dlcli.pipeline.tuning.goal import Judgement, judge
-from dlcli.pipeline.tuning.keeping import TrialKeeper
+from dlcli.pipeline.tuning.keeping import trial_stop
 from dlcli.pipeline.tuning.plan import Plan
 from dlcli.pipeline.tuning.pruning import pruner_of
 from dlcli.pipeline.tuning.running import run_trials
@@ -33,8 +33,7 @@ from dlcli.pipeline.tuning.site import Site
 from dlcli.pipeline.tuning.study import Study
 from dlcli.pipeline.tuning.work import Work, parts_of
 from dlcli.pipeline.tuning.workers import work_together
-from dlcli.pipeline.workbench import Part
-from dlcli.runs import FOLDS, PartialResult, RunWriter, locked, malformed
+from dlcli.runs import FOLDS, RunWriter, locked
 from dlcli.splitting import Split
 
 USUAL = 5
@@ -42,7 +41,7 @@ USUAL = 5
 
 
 def judge_search(
-    work: Work, plan: Plan, writer: RunWriter, keeper: TrialKeeper, events: Events
+    work: Work, plan: Plan, writer: RunWriter, keeper: StopOnSignal, events: Events
 ) -> tuple[NestedFold, ...]:
     """Searches anew without each outer fold in turn, and judges by its rows what was found.
 
@@ -68,7 +67,7 @@ def judge_search(
     for outer in outer_folds(work):
         kept = _read(writer, outer)
         if kept is None:
-            with keeper.heeding_signals():
+            with keeper.handling_signals():
                 kept = _searched(work, plan, outer, keeper)
                 _keep(writer, work, kept, events)
         found.append(kept)
@@ -110,20 +109,20 @@ def judge_at(site: Site, listener: Listener) -> None:
     file = site.file
     with file.located():
         quiet = Events(lambda *_: None)
-        work, plan = Work.of(file, read_pool(file, quiet), quiet), Plan.of(file)
+        work, plan = Work.of(file, read_candidates(file, quiet), quiet), Plan.of(file)
         for outer in outer_folds(work):
             with _claimed(writer, outer) as is_mine:
                 if is_mine and _read(writer, outer) is None:
-                    keeper = TrialKeeper(writer, lambda: 0)
-                    with keeper.heeding_signals():
+                    keeper = trial_stop(writer)
+                    with keeper.handling_signals():
                         found = _searched(work, plan, outer, keeper)
                         _keep(writer, work, found, Events(listener))
 
 
-def outer_folds(work: Work) -> tuple[Round, ...]:
+def outer_folds(work: Work) -> tuple[CVFold, ...]:
     """The outer folds, as many as the search itself has."""
     folds = Folds(folds=work.tune.folds or USUAL)
-    return deal_rounds(work.bench.pool, folds, work.file.config.seed)
+    return assign_folds(work.context.dataset, folds, work.file.config.seed)
 
 
 def check_outer_folds(work: Work) -> None:
@@ -133,27 +132,28 @@ def check_outer_folds(work: Work) -> None:
         DataError: for too few rows, groups or times.
     """
     for outer in outer_folds(work):
-        pool, _ = without(work.bench.pool, outer, work.file.config)
-        parts_of(pool, work.tune, work.file.config.seed)
+        dataset, _ = without(work.context.dataset, outer, work.file.config)
+        parts_of(dataset, work.tune, work.file.config.seed)
 
 
-def without(pool: Pool, outer: Round, config: Config) -> tuple[Pool, Part]:
+def without(dataset: Dataset, outer: CVFold, config: Config) -> tuple[Dataset, Split]:
     """The rows that a search may see which leaves an outer fold out, and how its best is trained.
 
     Args:
-        pool: all rows but those of the test split.
+        dataset: all rows.
         outer: the fold.
         config: reads `data.validation`.
     """
-    part = outer.part(config, pool)
-    split = Split(part.train, part.validation, None)
-    return replace(pool, rows=pool.rows.take(outer.rows.train), split=split), part
+    split = outer.split(config, dataset)
+    indices = dataset.candidate_indices[outer.rows.train]
+    seen = replace(split, test=None)
+    return replace(dataset, candidate_indices=indices, split=seen), split
 
 
-def _searched(work: Work, plan: Plan, outer: Round, keeper: TrialKeeper) -> NestedFold:
+def _searched(work: Work, plan: Plan, outer: CVFold, keeper: StopOnSignal) -> NestedFold:
     """What a search without an outer fold finds, and what the fold says of it."""
-    pool, part = without(work.bench.pool, outer, work.file.config)
-    inner = replace(work, parts=parts_of(pool, work.tune, work.file.config.seed))
+    dataset, part = without(work.context.dataset, outer, work.file.config)
+    inner = replace(work, parts=parts_of(dataset, work.tune, work.file.config.seed))
     results = _trials(inner, plan, outer, keeper)
     best = best_trial(results, plan.direction)
     judgement = None if best is None else _judged(work, best, part, keeper)
@@ -168,7 +168,7 @@ def _searched(work: Work, plan: Plan, outer: Round, keeper: TrialKeeper) -> Nest
     )
 
 
-def _trials(work: Work, plan: Plan, outer: Round, keeper: TrialKeeper) -> tuple[TrialResult, ...]:
+def _trials(work: Work, plan: Plan, outer: CVFold, keeper: StopOnSignal) -> tuple[TrialResult, ...]:
     """The trials of a search in memory; one that is interrupted begins anew."""
     from optuna.storages import InMemoryStorage
 
@@ -179,11 +179,11 @@ def _trials(work: Work, plan: Plan, outer: Round, keeper: TrialKeeper) -> tuple[
     return study.results()
 
 
-def _judged(work: Work, best: TrialResult, part: Part, keeper: TrialKeeper) -> Judgement | None:
+def _judged(work: Work, best: TrialResult, part: Split, keeper: StopOnSignal) -> Judgement | None:
     """What the rows say that took no part; `None` if the config can't be trained on the others."""
     config = candidate(work.file, best.values).config
     try:
-        outcome = work.bench.train(config, part, lambda *_: None, keeper)
+        outcome = work.context.fit(config, part, lambda *_: None, keeper)
     except (ConfigError, DivergenceError, OutOfMemoryError):
         return None
     return judge(outcome, work.goal)
@@ -193,23 +193,21 @@ def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def _read(writer: RunWriter, outer: Round) -> NestedFold | None:
+def _read(writer: RunWriter, outer: CVFold) -> NestedFold | None:
     """What an outer fold came to in an earlier process, if it was finished."""
-    stored = writer.read_partial_result(outer.number)
+    what = f"outer fold {outer.fold}"
+    stored = read_unit(writer, outer.number, NestedFold, what)
     if stored is None:
         return None
-    place = f"{writer.path}: what is kept of outer fold {outer.fold}"
-    try:
-        found = NestedFold.model_validate_json(stored.result)
-    except ValidationError as error:
-        raise RunError(f"{place} {malformed(error)}") from None
+    found, _ = stored
     if (found.fold, found.held_out) != (outer.fold, len(outer.rows.held_out)):
-        raise RunError(f"{place} is of other rows; begin the search again")
+        message = f"what is kept of {what} is of other rows; begin the search again"
+        raise RunError(f"{writer.path}: {message}")
     return found
 
 
 def _keep(writer: RunWriter, work: Work, found: NestedFold, events: Events) -> None:
-    writer.write_partial_result(found.fold, PartialResult(found.model_dump_json()))
+    write_unit(writer, found.fold, found)
     folds = work.tune.folds or USUAL
     events.emit("nested", of=folds, **found.model_dump(mode="json"))
 
@@ -223,7 +221,7 @@ def _begin_parts(writer: RunWriter, work: Work) -> None:
 
 
 @contextmanager
-def _claimed(writer: RunWriter, outer: Round) -> Iterator[bool]:
+def _claimed(writer: RunWriter, outer: CVFold) -> Iterator[bool]:
     """Takes an outer fold for this process, and says whether that went well: no other is at it."""
     folder = writer.path / FOLDS / f".{outer.number}.held"
     folder.mkdir(exist_ok=True)

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 
-from dlcli.config import Config, ConfigFile, dump_config
+from dlcli.config import Config, ConfigFile
 from dlcli.errors import RunError, UsageError
-from dlcli.pipeline.tables import data_files
+from dlcli.pipeline.data_loading import data_files
 from dlcli.pipeline.tuning.settings import Settings
 from dlcli.pipeline.tuning.storage import masked
 from dlcli.runs import (
     LIMITS,
     STUDY,
     RunWriter,
-    collect_environment,
     fingerprint,
     read_object,
     resume_command,
@@ -109,23 +107,6 @@ def origin_of(file: ConfigFile) -> dict[str, object]:
         "config": sha256(_plain(file.config).encode()).hexdigest(),
         "data": [fingerprint(path)["sha256"] for path in data_files(file)],
     }
-
-
-def write_origin(writer: RunWriter, file: ConfigFile, resolved: Config) -> None:
-    """Stores what the search is made from.
-
-    Args:
-        writer: the run.
-        file: the config as given.
-        resolved: the same with paths that lead to the same files from the run folder.
-    """
-    writer.write_config(file.text)
-    writer.write_resolved(dump_config(resolved))
-    threads = resolved.threads if isinstance(resolved.threads, int) else os.cpu_count() or 1
-    environment = collect_environment(
-        seed=resolved.seed, threads=threads, device=resolved.device, data=data_files(file)
-    )
-    writer.write_environment(environment)
 
 
 def _plain(config: Config) -> str:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from optuna.pruners import BasePruner
     from optuna.trial import FrozenTrial
 
-    from dlcli.pipeline.workbench import Progress
+    from dlcli.pipeline.fit import Progress
 
 _KEPT_AFTER_PARTS = 75.0
 """Per cent of the candidates that are trained on after each fold."""

@@ -7,10 +7,10 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
+from dlcli.pipeline.checkpointing import StopOnSignal
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.selection import TrialResult, best_trial
 from dlcli.pipeline.tuning.budget import Budget
-from dlcli.pipeline.tuning.keeping import TrialKeeper
 from dlcli.pipeline.tuning.pruning import Watch
 from dlcli.pipeline.tuning.storage import BEAT
 from dlcli.pipeline.tuning.study import Asked, Study
@@ -27,7 +27,7 @@ def run_trials(
     work: Work,
     study: Study,
     budget: Budget,
-    keeper: TrialKeeper,
+    keeper: StopOnSignal,
     events: Events,
 ) -> None:
     """Tries candidates until all places are taken or the time is over.
@@ -64,7 +64,7 @@ def run_trials(
 
 
 def _carry_out(
-    work: Work, study: Study, asked: Asked, budget: Budget, keeper: TrialKeeper, events: Events
+    work: Work, study: Study, asked: Asked, budget: Budget, keeper: StopOnSignal, events: Events
 ) -> None:
     """Tries a candidate, and before the first one the config as given."""
     _tell_progress(work, study, events)
@@ -100,7 +100,7 @@ def _best(study: Study, results: Sequence[TrialResult]) -> dict[str, object]:
     return {"best": number, "best_value": value}
 
 
-def _tried(work: Work, study: Study, asked: Asked, keeper: TrialKeeper) -> TrialResult:
+def _tried(work: Work, study: Study, asked: Asked, keeper: StopOnSignal) -> TrialResult:
     def report(value: float, step: int) -> bool:
         return study.report(asked, value, step)
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Literal
 
 from dlcli.config import ConfigFile
+from dlcli.pipeline.data_loading import read_candidates
 from dlcli.pipeline.events import Events, Listener
-from dlcli.pipeline.origin import read_resolved
-from dlcli.pipeline.pool import read_pool
+from dlcli.pipeline.run_recording import read_resolved
 from dlcli.pipeline.tuning.budget import Budget
 from dlcli.pipeline.tuning.journal import open_journal
-from dlcli.pipeline.tuning.keeping import TrialKeeper
+from dlcli.pipeline.tuning.keeping import trial_stop
 from dlcli.pipeline.tuning.plan import Plan
 from dlcli.pipeline.tuning.pruning import pruner_of
 from dlcli.pipeline.tuning.running import run_trials
@@ -84,8 +84,8 @@ def work_at(site: Site, listener: Listener) -> None:
     """
     file, quiet = site.file, Events(lambda *_: None)
     with file.located():
-        work = Work.of(file, read_pool(file, quiet), quiet)
+        work = Work.of(file, read_candidates(file, quiet), quiet)
         study = site.study()
-        keeper = TrialKeeper(RunWriter(site.folder), lambda: len(study.results()))
-        with keeper.heeding_signals(), kept_in(site.folder, site.storage):
+        keeper = trial_stop(RunWriter(site.folder), study)
+        with keeper.handling_signals(), kept_in(site.folder, site.storage):
             run_trials(work, study, site.budget, keeper, Events(listener))

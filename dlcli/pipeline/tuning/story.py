@@ -6,19 +6,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from dlcli.config import ConfigFile, check_tune
-from dlcli.pipeline.events import Events, Listener
-from dlcli.pipeline.origin import check_data, check_unchanged, read_resolved, stamps_of
-from dlcli.pipeline.pool import read_pool
-from dlcli.pipeline.preflight import check_memory
-from dlcli.pipeline.preparation import Prepared, settle
-from dlcli.pipeline.resolution import moved_config
-from dlcli.pipeline.tuning.course import SearchEvents, carry_out
+from dlcli.pipeline.cross_validation import prepare_example
+from dlcli.pipeline.data_loading import read_candidates
+from dlcli.pipeline.events import Listener
+from dlcli.pipeline.memory_check import check_memory
+from dlcli.pipeline.run_recording import Recording, moved_config, recorded_run, resumed_run
+from dlcli.pipeline.tuning.course import carry_out
 from dlcli.pipeline.tuning.nested import check_outer_folds
-from dlcli.pipeline.tuning.origin import Known, origin_of, write_origin
+from dlcli.pipeline.tuning.origin import Known, origin_of
 from dlcli.pipeline.tuning.settings import Settings
 from dlcli.pipeline.tuning.work import Work, searched, warn_of_many
-from dlcli.runs import Run, new_run, unfinished_run
-from dlcli.splitting import Split
+from dlcli.runs import Run
 
 _LONGEST = 64
 """Most letters of a run folder's name."""
@@ -45,18 +43,9 @@ def tune(
         DlcliError: of the kind that fits; nothing is left then, unless a trial has ended, or a
             signal has come: see `resume`.
     """
-    events = SearchEvents(listener)
-    with file.located():
+    with recorded_run(file, output, tune_name(file.name), listener) as recording:
         check_tune(file)
-        stamps = stamps_of(file)
-        work = _make_ready(file, events, nested=settings.nested)
-        known = Known.begun(file, settings)
-        with new_run(output, tune_name(file.name)) as writer:
-            events.log_to(writer)
-            known.store(writer, origin_of(file))
-            write_origin(writer, file, moved_config(file, writer.path, keep_tune=True))
-            check_unchanged(stamps)
-            return carry_out(writer, work, known, settings, events)
+        return _tune(recording, Known.begun(file, settings), settings)
 
 
 def resume_tuning(
@@ -77,18 +66,11 @@ def resume_tuning(
     Raises:
         DlcliError: of the kind that fits; the run stays as it is then.
     """
-    events = SearchEvents(listener)
-    with unfinished_run(run, "tune") as writer:
-        known, file = Known.of(writer), read_resolved(writer)
-        known.check_named(settings.storage, writer)
-        with file.located():
-            stamps = stamps_of(file)
-            check_data(writer, file)
-            work = _make_ready(file, events, nested=known.nested)
-            check_unchanged(stamps)
-            events.log_to(writer)
-            settings = replace(settings, nested=known.nested)
-            return carry_out(writer, work, known, settings, events)
+    with resumed_run(run, "tune", listener) as recording:
+        assert recording.writer is not None
+        known = Known.of(recording.writer)
+        known.check_named(settings.storage, recording.writer)
+        return _tune(recording, known, replace(settings, nested=known.nested))
 
 
 def tune_name(name: str) -> str:
@@ -96,24 +78,19 @@ def tune_name(name: str) -> str:
     return f"{name[: _LONGEST - len('-tune')]}-tune"
 
 
-def _make_ready(file: ConfigFile, events: Events, *, nested: bool) -> Work:
-    """Reads the rows, and checks all that can be checked without TensorFlow."""
+def _tune(recording: Recording, known: Known, settings: Settings) -> Run:
+    file, events = recording.file, recording.events
     searched(file)  # what is missing there need not wait for the rows
-    work = Work.of(file, read_pool(file, events), events)
+    work = Work.of(file, read_candidates(file, events), events)
     warn_of_many(work.tune, events)
-    if nested:
+    if settings.nested:
         check_outer_folds(work)
-    check_memory(_settled(file, work, events), file.config, None, events)
-    return work
-
-
-def _settled(file: ConfigFile, work: Work, events: Events) -> Prepared:
-    """What follows from the first part's rows, told as it is much the same for all."""
-
-    def tell(event: str, fields: dict[str, object]) -> None:
-        if event in ("target", "features", "network"):
-            events.emit(event, **fields)
-
-    part, pool = work.parts[0], work.bench.pool
-    split = Split(part.train, part.validation, None)
-    return settle(file.config, split, pool.dealt, pool.target, pool.labelled, Events(tell))
+    dataset = work.context.dataset
+    example = prepare_example(file.config, dataset, work.parts[0], events)
+    check_memory(example, file.config, on_disk=False)
+    with recording.begin(
+        lambda folder: moved_config(file, folder, keep_tune=True),
+        device=None,
+        first=lambda writer: known.store(writer, origin_of(file)),
+    ) as writer:
+        return carry_out(writer, work, known, settings, events)

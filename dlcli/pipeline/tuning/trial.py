@@ -21,7 +21,7 @@ from dlcli.pipeline.tuning.pruning import Pruned, Watch
 from dlcli.pipeline.tuning.work import Work
 
 if TYPE_CHECKING:
-    from dlcli.pipeline.workbench import Outcome
+    from dlcli.pipeline.fit import FitResult
     from dlcli.training import Checkpointer
 
 
@@ -34,9 +34,9 @@ class _Seen:
     epochs: list[int] = field(default_factory=list)
     best_epochs: list[int] = field(default_factory=list)
 
-    def take(self, judgement: Judgement, outcome: Outcome) -> None:
+    def take(self, judgement: Judgement, outcome: FitResult) -> None:
         """Takes in a part."""
-        trained = outcome.trained
+        trained = outcome.training
         self.judgements.append(judgement)
         self.parameters.append(outcome.parameters)
         self.epochs.append(trained.epochs)
@@ -119,7 +119,7 @@ def try_values(
 
 def _train(work: Work, config: Config, watch: Watch, keeper: Checkpointer, seen: _Seen) -> None:
     for place, part in enumerate(work.parts):
-        outcome = work.bench.train(config, part, watch.progress(place), keeper)
+        outcome = work.context.fit(config, part, watch.progress(place), keeper)
         seen.take(judge(outcome, work.goal), outcome)
         if place + 1 < len(work.parts):
             watch.after(place + 1, seen.mean)

@@ -18,14 +18,13 @@ from dlcli.metrics import (
     regression_metrics,
 )
 from dlcli.network import resolve_head
-from dlcli.pipeline.cross_validation.rounds import classes_of
+from dlcli.pipeline.data_loading import Dataset
 from dlcli.pipeline.events import Events
-from dlcli.pipeline.pool import Pool
+from dlcli.pipeline.fit import FitContext
 from dlcli.pipeline.tuning.goal import LOSS, Goal
 from dlcli.pipeline.tuning.grid import combinations
 from dlcli.pipeline.tuning.pruning import Steps, can_prune_at_epochs
-from dlcli.pipeline.workbench import Part, Workbench
-from dlcli.splitting import deal_folds
+from dlcli.splitting import Split, deal_folds
 from dlcli.tasks import TargetKind
 
 _NUMBERS = ("learning_rate", "weight_decay", "dropout", "l1", "l2", "factor", "seed", "epochs")
@@ -45,17 +44,17 @@ class Work:
     tune: Tune
     goal: Goal
     dimensions: tuple[Dimension, ...]
-    parts: tuple[Part, ...]
+    parts: tuple[Split, ...]
     """The rows to train on and to be judged by: a fold each, or all with the validation rows."""
-    bench: Workbench
+    context: FitContext
 
     @classmethod
-    def of(cls, file: ConfigFile, pool: Pool, events: Events) -> Work:
+    def of(cls, file: ConfigFile, dataset: Dataset, events: Events) -> Work:
         """That of a config and the rows that may choose.
 
         Args:
             file: the config, with what it searches for.
-            pool: the rows.
+            dataset: the rows.
             events: are told what is found in the rows.
 
         Raises:
@@ -63,10 +62,11 @@ class Work:
             DataError: if there are too few rows for the folds.
         """
         tune = searched(file)
-        check_goal(file, pool.target)
-        parts = parts_of(pool, tune, file.config.seed)
-        bench = Workbench(pool, file.config, events, trainings_a_program(tune, len(parts)))
-        return cls(file, tune, Goal(tune.metric), dimensions_of(tune), parts, bench)
+        check_goal(file, dataset.target)
+        parts = parts_of(dataset, tune, file.config.seed)
+        fits = trainings_a_program(tune, len(parts))
+        context = FitContext(dataset, file.config, events, fits)
+        return cls(file, tune, Goal(tune.metric), dimensions_of(tune), parts, context)
 
     @property
     def steps(self) -> Steps:
@@ -177,7 +177,7 @@ def _tried(target: TargetKind, loss: Loss) -> Metrics:
     return regression_metrics(ones, ones, None, deviance=loss.name == "poisson")
 
 
-def parts_of(pool: Pool, tune: Tune, seed: int) -> tuple[Part, ...]:
+def parts_of(dataset: Dataset, tune: Tune, seed: int) -> tuple[Split, ...]:
     """The rows to train on and to be judged by, the same for all candidates.
 
     The rows of a fold also steer: early stopping looks at them, as it looks at validation rows when
@@ -189,12 +189,14 @@ def parts_of(pool: Pool, tune: Tune, seed: int) -> tuple[Part, ...]:
         DataError: for too few groups or times.
     """
     if tune.folds is None:
-        return (Part(pool.split.train, pool.split.validation),)
-    if tune.folds > pool.rows.rows:
-        message = f"expected at most {pool.rows.rows}, as many as there are rows, got {tune.folds}"
+        return (Split(dataset.split.train, dataset.split.validation, None),)
+    rows = dataset.candidates
+    if tune.folds > rows.rows:
+        message = f"expected at most {rows.rows}, as many as there are rows, got {tune.folds}"
         raise ConfigError([Problem("tune.folds", message)])
-    folds = deal_folds(pool.rows, pool.dealt, classes_of(pool), tune.folds, (seed, 1))
-    return tuple(Part(*(pool.rows.take(places) for places in fold)) for fold in folds)
+    choice, classes = dataset.split_choice, dataset.class_column
+    folds = deal_folds(rows, choice, classes, tune.folds, (seed, 1))
+    return tuple(Split(rows.take(fold.train), rows.take(fold.held_out), None) for fold in folds)
 
 
 def steps_of(config: Config) -> Steps:

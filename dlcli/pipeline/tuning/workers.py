@@ -14,8 +14,8 @@ from multiprocessing.connection import wait
 from typing import Literal
 
 from dlcli.errors import Interrupted, TrainingError, plural
+from dlcli.pipeline.checkpointing import StopOnSignal
 from dlcli.pipeline.events import Listener
-from dlcli.pipeline.keeping import Interruptible
 from dlcli.pipeline.tuning.worker import Failure, Work, Worker, signals_held_back
 from dlcli.runs import RunWriter, resume_command
 
@@ -47,10 +47,10 @@ def work_together(
         TrainingError: if all were killed.
         DlcliError: that has ended one of them; the others were ended, too.
     """
-    keeper = Interruptible(writer, 0)
+    keeper = StopOnSignal(writer, str)
     crew = _Crew(work, jobs, keeper, listener, lost)
     try:
-        with keeper.heeding_signals():
+        with keeper.handling_signals():
             crew.work()
     except Interrupted:
         assert keeper.signal is not None
@@ -78,7 +78,7 @@ class _Crew:
         self,
         work: Work,
         jobs: int,
-        keeper: Interruptible,
+        keeper: StopOnSignal,
         listener: Listener,
         lost: Callable[[int], None],
     ) -> None:

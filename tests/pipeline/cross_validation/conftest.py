@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dlcli.pipeline.workbench import Workbench
+from dlcli.pipeline.fit import FitContext
 from tests.pipeline.cross_validation.small_rows import write_rows
 
 
@@ -20,11 +20,11 @@ def folder(tmp_path, monkeypatch):
 def outcomes(monkeypatch):
     """What each training came to, in turn."""
     found = []
-    train = Workbench.train
+    fit = FitContext.fit
 
     def spied(self, *arguments):
-        found.append(train(self, *arguments))
+        found.append(fit(self, *arguments))
         return found[-1]
 
-    monkeypatch.setattr(Workbench, "train", spied)
+    monkeypatch.setattr(FitContext, "fit", spied)
     return found

@@ -8,8 +8,8 @@ import numpy as np
 
 from dlcli.config import load_config
 from dlcli.pipeline import Events, Plan, cross_validate
-from dlcli.pipeline.cross_validation.rounds import deal_rounds
-from dlcli.pipeline.pool import read_pool
+from dlcli.pipeline.cross_validation import assign_folds
+from dlcli.pipeline.data_loading import read_candidates
 
 CONFIG = """\
 data: {train: rows.csv, target: y}
@@ -31,11 +31,11 @@ def config_file(*settings, text=CONFIG):
     return load_config(Path("rows.yaml"), settings)
 
 
-def pool_and_rounds(plan, *settings):
-    """The rows that choose, and the folds that they are dealt out to."""
+def dataset_and_folds(plan, *settings):
+    """The config, its rows, and the folds that they are split into."""
     file = config_file(*settings)
-    pool = read_pool(file, Events(lambda *_: None))
-    return file.config, pool, deal_rounds(pool, plan, file.config.seed)
+    dataset = read_candidates(file, Events())
+    return file.config, dataset, assign_folds(dataset, plan, file.config.seed)
 
 
 def cv(*settings, folds=4, listener=lambda *_: None, text=CONFIG, output=None, **plan):

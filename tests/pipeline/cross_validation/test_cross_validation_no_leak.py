@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dlcli.encoding import fit_encoding
-from dlcli.pipeline import CrossValidation, preparation
+from dlcli.pipeline import CrossValidation, cross_validation, preparation
 from tests.pipeline.cross_validation.small_rows import cv, row_numbers
 
 
@@ -19,7 +19,7 @@ def learned_means(outcomes):
 
 def true_means(outcomes):
     """The means of x over the rows that each training learned from: x counts rows from 0."""
-    return [np.mean(row_numbers(outcome.part.train)) - 1 for outcome in outcomes]
+    return [np.mean(row_numbers(outcome.tables["train"])) - 1 for outcome in outcomes]
 
 
 def test_encodings_are_fitted_to_what_a_fold_learns_from(outcomes):
@@ -36,15 +36,13 @@ def test_an_encoding_that_is_fitted_to_all_rows_is_caught(outcomes, monkeypatch)
         whole.append(table)
         return fit_encoding(decisions, section, max(whole, key=lambda each: each.rows), target)
 
-    def read_pool(file, events):
-        pool = original(file, events)
-        whole.append(pool.rows)
-        return pool
+    def read_candidates(file, events):
+        dataset = original(file, events)
+        whole.append(dataset.candidates)
+        return dataset
 
-    from dlcli.pipeline.cross_validation import story
-
-    original = story.read_pool
-    monkeypatch.setattr(story, "read_pool", read_pool)
+    original = cross_validation.read_candidates
+    monkeypatch.setattr(cross_validation, "read_candidates", read_candidates)
     monkeypatch.setattr(preparation, "fit_encoding", leaky)
     cv("input.features=[x]")
     assert learned_means(outcomes) == pytest.approx([9.5] * 4)
@@ -67,8 +65,8 @@ def told_of(name):
 
 def test_no_number_depends_on_what_test_rows_hold(outcomes):
     before = told_of("before")
-    seen = {row for outcome in outcomes for row in row_numbers(outcome.part.train)}
-    seen |= {row for outcome in outcomes for row in row_numbers(outcome.part.held_out)}
+    seen = {row for outcome in outcomes for row in row_numbers(outcome.tables["train"])}
+    seen |= {row for outcome in outcomes for row in row_numbers(outcome.tables["test"])}
     assert (len(seen), before.set_aside) == (14, 6)
     header, *lines = Path("rows.csv").read_text().splitlines()
     poisoned = [

@@ -8,7 +8,7 @@ import pytest
 
 from dlcli.config import dump_config, load_config
 from dlcli.pipeline import Events
-from dlcli.pipeline.cross_validation.refit import refit_config
+from dlcli.pipeline.cross_validation import refit_config
 from tests.pipeline.cross_validation.small_rows import config_file
 
 STEERED = ("data.validation=0.2", "epochs=100", "early_stopping={patience: 3}")

@@ -86,7 +86,7 @@ def test_metrics_and_constants_are_those_of_the_predictions_that_are_stored(outc
         assert each.constant["mae"] == pytest.approx(np.abs(y - means)[inside].mean())
         assert (each.train, each.held_out, each.inputs, each.parameters) == (15, 5, 1, 2)
         assert each.history["epoch"] == (1.0, 2.0)
-        assert each.history["loss"] == tuple(outcome.trained.history["loss"])
+        assert each.history["loss"] == tuple(outcome.training.history["loss"])
 
 
 def test_the_folder_is_a_finished_run_of_its_own_kind():
@@ -133,7 +133,7 @@ def test_a_training_on_all_rows_that_fails_is_told_of_and_the_folds_count(monkey
     def diverge(*_):
         raise DivergenceError("training diverged", 2)
 
-    monkeypatch.setattr("dlcli.pipeline.cross_validation.refit.train_inside", diverge)
+    monkeypatch.setattr("dlcli.pipeline.cross_validation.train_child_run", diverge)
     told = []
     run = cv("input.features=[x]", folds=2, refit=True, listener=lambda *each: told.append(each))
     assert ("warning", {"message": "training on all rows failed: training diverged"}) in told

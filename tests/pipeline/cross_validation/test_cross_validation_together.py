@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pytest
@@ -12,21 +13,20 @@ from dlcli.config import MeanSquaredError, Output
 from dlcli.errors import RunError
 from dlcli.network import Head
 from dlcli.pipeline import FoldResult, Plan
-from dlcli.pipeline.cross_validation.finished import Finished
-from dlcli.pipeline.cross_validation.together import Asked, put_together
+from dlcli.pipeline.cv_document import FinishedFold, combine_folds
 from dlcli.preprocessing import LinearScaling
 from dlcli.tasks import ClassTarget, NumberTarget
-from tests.pipeline.cross_validation.small_rows import pool_and_rounds
+from tests.pipeline.cross_validation.small_rows import dataset_and_folds
 
 NUMBERS = NumberTarget(columns=("y",), scalings=(LinearScaling(name="none"),))
 CLASSES = ClassTarget(column="y", classes=("a", "b"), stored="text")
 HEAD = Head(Output(), MeanSquaredError(), ("mae",))
 
 
-def asked(target=NUMBERS, folds=2, repeats=1, head=HEAD):
-    plan = Plan(folds=folds, repeats=repeats)
-    _, pool, _ = pool_and_rounds(plan)
-    return Asked("rows", plan, 7, pool, head, target, None)
+def combined(folds, target=NUMBERS, repeats=1, head=HEAD):
+    config, dataset, _ = dataset_and_folds(Plan(folds=2), "seed=7")
+    example = SimpleNamespace(head=head, encoding=SimpleNamespace(target=target))
+    return combine_folds(folds, "rows", config, repeats, dataset, example, "runs/x")
 
 
 def fold(number, columns, constant, repeat=1, **changes):
@@ -50,7 +50,7 @@ def fold(number, columns, constant, repeat=1, **changes):
         "repeat": [repeat] * rows,
         "fold": [number] * rows,
     }
-    return Finished(result, constant, pa.table({**places, **columns}) if columns else None)
+    return FinishedFold(result, constant, pa.table({**places, **columns}) if columns else None)
 
 
 TWO = [
@@ -60,7 +60,7 @@ TWO = [
 
 
 def test_metrics_are_of_all_rows_and_their_means_of_the_folds():
-    found = put_together(asked(), TWO, "runs/x")
+    found = combined(TWO)
     assert found.pooled["mae"].value == 1.0  # (1 + 0 + 0 + 3) / 4
     assert found.pooled["mse"].value == 2.5  # (1 + 0 + 0 + 9) / 4
     assert found.pooled["r2"].value == 0.5  # 1 - 10 / 20
@@ -70,7 +70,7 @@ def test_metrics_are_of_all_rows_and_their_means_of_the_folds():
 
 
 def test_the_constant_model_says_of_each_fold_what_its_training_rows_say():
-    found = put_together(asked(), TWO, "runs/x")
+    found = combined(TWO)
     assert found.constant["mae"] == 4.0  # (5 + 3 + 3 + 5) / 4
     assert found.constant["mse"] == 17.0  # (25 + 9 + 9 + 25) / 4
 
@@ -78,7 +78,7 @@ def test_the_constant_model_says_of_each_fold_what_its_training_rows_say():
 def test_repeats_are_averaged():
     again = fold(1, {"target": [0.0, 4.0], "prediction": [2.0, 4.0]}, (0.0,), repeat=2)
     other = fold(2, {"target": [2.0, 6.0], "prediction": [2.0, 12.0]}, (0.0,), repeat=2)
-    found = put_together(asked(repeats=2), [*TWO, again, other], "runs/x")
+    found = combined([*TWO, again, other], repeats=2)
     assert found.pooled["mae"].value == 1.5  # 1 and 2
     assert found.constant["mae"] == 3.5  # 4 and 3
 
@@ -89,14 +89,14 @@ def test_a_constant_model_orders_no_rows_though_its_shares_differ_by_fold():
     alone = {"auc": 0.5, "average_precision": 0.5}
     first = fold(1, columns, (0.4,), alone=alone)
     second = fold(2, {**columns, "target": ["b", "b"]}, (0.2,), alone=dict.fromkeys(alone))
-    found = put_together(asked(CLASSES), [first, second], "runs/x")
+    found = combined([first, second], CLASSES)
     assert (found.constant["auc"], found.constant["average_precision"]) == (0.5, 0.5)
     assert found.constant["accuracy"] == 0.25  # 'a' throughout
 
 
 def test_a_fold_that_failed_is_left_out_and_told_of():
     lost = fold(2, {}, (), problem="training diverged: the loss became inf in epoch 2")
-    found = put_together(asked(), [TWO[0], lost], "runs/x")
+    found = combined([TWO[0], lost])
     assert found.pooled["mae"].value == 0.5
     assert found.constant["mae"] == 4.0
     assert found.best_epochs == 1
@@ -104,7 +104,7 @@ def test_a_fold_that_failed_is_left_out_and_told_of():
 
 
 def test_what_was_asked_stands_in_the_document():
-    found = put_together(asked(), TWO, "runs/x")
+    found = combined(TWO)
     kept = {"name", "target", "task", "classes", "split", "column", "folds", "repeats", "seed"}
     assert found.model_dump(include={*kept, "rows", "set_aside"}) == {
         "name": "rows",
@@ -123,7 +123,7 @@ def test_what_was_asked_stands_in_the_document():
 
 def test_predictions_of_another_target_are_refused():
     with pytest.raises(RunError) as caught:
-        put_together(asked(), [replace(TWO[0], constant=(1.0, 2.0)), TWO[1]], "runs/x")
+        combined([replace(TWO[0], constant=(1.0, 2.0)), TWO[1]])
     message = "runs/x: what is kept of its folds is of another target; begin it again"
     assert str(caught.value) == message
 
@@ -131,6 +131,6 @@ def test_predictions_of_another_target_are_refused():
 def test_predictions_with_other_columns_are_refused():
     odd = replace(TWO[1], predictions=TWO[1].predictions.append_column("odd", [[1, 2]]))
     with pytest.raises(RunError) as caught:
-        put_together(asked(), [TWO[0], odd], "runs/x")
+        combined([TWO[0], odd])
     message = "runs/x: what is kept of its folds doesn't fit together; begin it again"
     assert str(caught.value) == message

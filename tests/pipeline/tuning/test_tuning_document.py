@@ -25,7 +25,9 @@ def document(trials, how=None, *, folds=None, prunes=True, pruner="median", defa
         goal=Goal("val_loss"),
         tune=SimpleNamespace(folds=folds, pruner=SimpleNamespace(name=pruner)),
         parts=[SimpleNamespace(train=table, validation=SimpleNamespace(rows=12))],
-        bench=SimpleNamespace(pool=SimpleNamespace(set_aside=5, rows=SimpleNamespace(rows=41))),
+        context=SimpleNamespace(
+            dataset=SimpleNamespace(test_rows=5, candidates=SimpleNamespace(rows=41))
+        ),
         prunes_at_epochs=prunes,
     )
     found = Found(how or plan(trials=len(trials)), tuple(trials), default)

@@ -69,7 +69,7 @@ def made(folder, monkeypatch):
                 raise outcomes[name]
             return open_run(folder / name)
 
-        monkeypatch.setattr(room, "train_inside", train_one)
+        monkeypatch.setattr(room, "train_child_run", train_one)
         return configs
 
     return prepare
@@ -170,7 +170,7 @@ def test_of_a_search_without_rows_to_judge_by_the_found_config_is_trained_all_th
         trained.append(name)
         return number_run(folder, name, {})
 
-    monkeypatch.setattr(room, "train_inside", train_one)
+    monkeypatch.setattr(room, "train_child_run", train_one)
     finals = train_finalists(folder, configs, "val_loss", Events(told))
     assert (trained, finals.finalists) == (["best"], ())
     assert finals.notes == (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,9 +17,9 @@ from dlcli.config import (
 )
 from dlcli.config.training_choices import CategoricalCrossentropy, Hinge, Huber
 from dlcli.pipeline import Events
-from dlcli.pipeline.pool import read_pool
+from dlcli.pipeline.data_loading import read_candidates
+from dlcli.pipeline.fit import FitContext
 from dlcli.pipeline.tuning.goal import Goal, judge, losses_of, mean_metrics
-from dlcli.pipeline.workbench import Part, Workbench
 from tests.pipeline.tuning.searches import line_file
 
 COLOURS = "x,c\n" + "".join(f"{x},{'red' if x % 3 else 'blue'}\n" for x in range(40))
@@ -27,18 +28,18 @@ COLOURS = "x,c\n" + "".join(f"{x},{'red' if x % 3 else 'blue'}\n" for x in range
 def trained(file):
     """What a training of a config came to, judged by its validation rows."""
     events = Events(lambda *_: None)
-    pool = read_pool(file, events)
-    bench = Workbench(pool, file.config, events)
-    part = Part(pool.split.train, pool.split.validation)
-    _ = bench.programs
+    dataset = read_candidates(file, events)
+    context = FitContext(dataset, file.config, events)
+    split = replace(dataset.split, test=None)
+    _ = context.programs
     from dlcli.training.snapshots import NOBODY
 
-    return bench.train(file.config, part, lambda *_: None, NOBODY)
+    return context.fit(file.config, split, lambda *_: None, NOBODY)
 
 
 def truth_and_said(outcome):
     """The true values of the validation rows, and the predicted ones."""
-    table, predictions = outcome.table("validation"), outcome.predictions("validation")
+    table, predictions = outcome.tables["validation"], outcome.predictions("validation")
     return table.column("y").numbers().values, predictions.numbers[:, 0]
 
 
@@ -93,8 +94,8 @@ def test_the_loss_is_the_best_val_loss_without_the_price_of_regularizers(tmp_pat
     outcome = trained(line_file(tmp_path, overrides=[f"hidden=[{layer}]", *overrides]))
     judgement = judge(outcome, Goal("val_loss"))
 
-    losses = outcome.trained.history["val_loss"]
-    price = 0.01 * np.square(outcome.trained.weights["hidden_1/kernel"]).sum()
+    losses = outcome.training.history["val_loss"]
+    price = 0.01 * np.square(outcome.training.weights["hidden_1/kernel"]).sum()
     assert min(losses) < losses[-1]
     assert judgement.value == pytest.approx(min(losses) - price, rel=1e-4)
     assert judgement.metrics["loss"] == judgement.value
@@ -105,7 +106,7 @@ def test_so_it_is_for_classes(tmp_path):
     loss = "{name: binary_crossentropy, label_smoothing: 0.1}"
     outcome = trained(classes_file(tmp_path, COLOURS, f"loss={loss}"))
 
-    expected = outcome.trained.history["val_loss"][-1]
+    expected = outcome.training.history["val_loss"][-1]
     assert judge(outcome, Goal("val_loss")).value == pytest.approx(expected, rel=1e-4)
 
 

@@ -9,11 +9,11 @@ from dlcli.config import dump_config, load_config
 from dlcli.errors import Interrupted, RunError
 from dlcli.pipeline import Events, TrialResult
 from dlcli.pipeline import Plan as Folds
-from dlcli.pipeline.cross_validation.rounds import deal_rounds
-from dlcli.pipeline.pool import read_pool
-from dlcli.pipeline.resolution import moved_config
+from dlcli.pipeline.checkpointing import StopOnSignal
+from dlcli.pipeline.cross_validation import assign_folds
+from dlcli.pipeline.data_loading import read_candidates
+from dlcli.pipeline.run_recording import moved_config
 from dlcli.pipeline.tuning import nested
-from dlcli.pipeline.tuning.keeping import TrialKeeper
 from dlcli.pipeline.tuning.nested import judge_at, judge_search, judge_together, without
 from dlcli.pipeline.tuning.plan import Plan
 from dlcli.pipeline.tuning.site import Site
@@ -49,7 +49,7 @@ def file(tmp_path):
 
 @pytest.fixture
 def pool(file):
-    return read_pool(file, Events(quiet))
+    return read_candidates(file, Events(quiet))
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def writer(tmp_path, file):
 
 
 def keeper(writer):
-    return TrialKeeper(writer, lambda: 2)
+    return StopOnSignal(writer, lambda: "2 trials", resumable=True)
 
 
 def site_of(writer):
@@ -79,21 +79,21 @@ def rows_of(table):
 
 
 def test_an_outer_fold_is_seen_neither_by_its_search_nor_by_the_training_of_its_best(file, pool):
-    for outer in deal_rounds(pool, Folds(folds=3), file.config.seed):
-        held_out = rows_of(pool.rows.take(outer.rows.held_out))
+    for outer in assign_folds(pool, Folds(folds=3), file.config.seed):
+        held_out = rows_of(pool.candidates.take(outer.rows.held_out))
         seen, part = without(pool, outer, file.config)
-        assert rows_of(seen.rows) == rows_of(pool.rows) - held_out
+        assert rows_of(seen.candidates) == rows_of(pool.candidates) - held_out
         assert rows_of(seen.split.train) | rows_of(seen.split.validation) == rows_of(seen.rows)
         assert not rows_of(part.train) & rows_of(part.validation)
-        assert rows_of(part.held_out) == held_out
+        assert rows_of(part.test) == held_out
         assert seen.split.test is None
 
 
 def test_outer_folds_are_all_rows_once_but_for_the_test_rows(file, pool):
-    outers = deal_rounds(pool, Folds(folds=3), file.config.seed)
+    outers = assign_folds(pool, Folds(folds=3), file.config.seed)
     held_out = np.concatenate([outer.rows.held_out for outer in outers])
     assert sorted(held_out) == list(range(45))
-    assert pool.set_aside == 15
+    assert pool.test_rows == 15
 
 
 @pytest.mark.slow

@@ -10,10 +10,10 @@ from optuna.storages import InMemoryStorage
 
 from dlcli.errors import DataError, Interrupted
 from dlcli.pipeline import Events, TrialResult
+from dlcli.pipeline.checkpointing import StopOnSignal
 from dlcli.pipeline.tuning import running
 from dlcli.pipeline.tuning.budget import Budget
 from dlcli.pipeline.tuning.goal import Goal
-from dlcli.pipeline.tuning.keeping import TrialKeeper
 from dlcli.pipeline.tuning.pruning import Steps
 from dlcli.pipeline.tuning.study import Study
 from dlcli.runs import RunWriter
@@ -46,7 +46,7 @@ def tries(monkeypatch):
 
 @pytest.fixture
 def keeper(tmp_path):
-    return TrialKeeper(RunWriter(tmp_path), lambda: 2)
+    return StopOnSignal(RunWriter(tmp_path), lambda: "2 trials", resumable=True)
 
 
 def run(study, keeper, budget=None, events=None):

@@ -18,7 +18,7 @@ class Bench:
     def __init__(self, *outcomes):
         self.outcomes = list(outcomes)
 
-    def train(self, config, part, progress, keeper):
+    def fit(self, config, part, progress, keeper):
         progress(4, {"val_loss": 0.75})
         outcome = self.outcomes.pop(0)
         if isinstance(outcome, Exception):
@@ -29,7 +29,7 @@ class Bench:
 def outcome(value, parameters=10, epochs=7, best_epoch=None, error=0.125):
     judgement = Judgement(value, error, {"loss": value})
     trained = SimpleNamespace(epochs=epochs, best_epoch=best_epoch)
-    return SimpleNamespace(judgement=judgement, parameters=parameters, trained=trained)
+    return SimpleNamespace(judgement=judgement, parameters=parameters, training=trained)
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def tried(monkeypatch):
     def call(*outcomes, ends_at=None, values={"batch_size": 16}):  # noqa: B006
         parts = [None] * len(outcomes)
         goal = Goal("val_loss")
-        work = SimpleNamespace(file=None, goal=goal, parts=parts, bench=Bench(*outcomes))
+        work = SimpleNamespace(file=None, goal=goal, parts=parts, context=Bench(*outcomes))
         watch = Watch(goal, Steps(10, 10), lambda value, step: step == ends_at)
         return trial.try_values(work, values, watch, None)
 

@@ -9,7 +9,7 @@ from dlcli.config import BinaryCrossentropy, MeanSquaredError, Poisson, Tune, lo
 from dlcli.config.training_choices import Hinge
 from dlcli.errors import ConfigError
 from dlcli.pipeline import Events
-from dlcli.pipeline.pool import read_pool
+from dlcli.pipeline.data_loading import read_candidates
 from dlcli.pipeline.tuning.work import (
     Work,
     metrics_of,
@@ -30,7 +30,7 @@ def quiet(*_):
 def work_of(file):
     events = Events(quiet)
     with file.located():
-        return Work.of(file, read_pool(file, events), events)
+        return Work.of(file, read_candidates(file, events), events)
 
 
 def problem_of(file):
@@ -130,14 +130,14 @@ def test_metrics_are_those_of_the_target_and_its_loss(kind, loss, has, has_not):
 def test_candidates_are_trained_and_judged_by_the_rows_of_train(tmp_path):
     [part] = work_of(line_file(tmp_path)).parts
 
-    assert (part.train.rows, part.validation.rows, part.held_out) == (30, 15, None)
+    assert (part.train.rows, part.validation.rows, part.test) == (30, 15, None)
 
 
 def test_folds_judge_each_row_once_and_no_test_row(tmp_path):
     work = work_of(line_file(tmp_path, overrides=["tune.folds=3"]))
     judging = np.concatenate([part.validation.row_numbers for part in work.parts])
 
-    assert sorted(judging) == sorted(work.bench.pool.rows.row_numbers)
+    assert sorted(judging) == sorted(work.context.dataset.candidates.row_numbers)
     assert len(judging) == 45
     for part in work.parts:
         assert not set(part.train.row_numbers) & set(part.validation.row_numbers)

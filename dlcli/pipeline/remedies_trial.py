@@ -16,9 +16,8 @@ from dlcli.diagnosis import Finding, Patch, read_config
 from dlcli.errors import ConfigError, DivergenceError, OutOfMemoryError, UsageError
 from dlcli.metrics import HIGHER_IS_BETTER, finite_number
 from dlcli.pipeline.events import Listener
-from dlcli.pipeline.loading import without_retracing_warnings
-from dlcli.pipeline.origin import check_data
-from dlcli.pipeline.story import train
+from dlcli.pipeline.run_recording import check_data
+from dlcli.pipeline.train_run import train
 from dlcli.runs import Run
 
 MOST = 6
@@ -137,8 +136,7 @@ def winner(trials: Sequence[Trial]) -> Trial | None:
 def _tried(run: Run, before: Subject | None, trial: Trial, listener: Listener) -> Trial:
     try:
         file = read_config(run, trial.patch.overrides)
-        with without_retracing_warnings():
-            made = train(file, _free_folder(run, trial.patch), listener)
+        made = train(file, _free_folder(run, trial.patch), listener)
     except (ConfigError, DivergenceError, OutOfMemoryError) as error:
         traceback.clear_frames(error.__traceback__)  # they hold what takes up the memory
         gc.collect()

@@ -1,0 +1,182 @@
+"""Store checkpoints while a network is trained, and stop when a signal arrives."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from dlcli.errors import Interrupted, RunError, plural
+from dlcli.runs import ArraySpec, Checkpoint, RunWriter, damaged, resume_command
+
+if TYPE_CHECKING:
+    from dlcli.training import Job, Snapshot
+
+_TERMINATING = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+_OVERHEAD = 10
+"""Checkpoints are at least so many times as far apart as it takes to store one."""
+
+
+class StopOnSignal:
+    """A checkpointer that stores nothing, and ends training when a signal arrives.
+
+    Whatever is interrupted under it starts over when the run is resumed.
+
+    Args:
+        writer: the run.
+        describe: gives what is finished, for the message: `3 epochs`, `2 of 5 folds`.
+        resumable: whether the run can be resumed from what the folder holds from the beginning.
+    """
+
+    def __init__(
+        self, writer: RunWriter, describe: Callable[[], str], *, resumable: bool = False
+    ) -> None:
+        self.signal: signal.Signals | None = None
+        """The signal that arrived first."""
+        self._writer = writer
+        self._describe = describe
+        self._resumable = resumable
+
+    @property
+    def is_due(self) -> bool:
+        """Whether a snapshot is wanted now."""
+        return self.is_ending
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether training is to end."""
+        return self.signal is not None
+
+    def keep(self, snapshot: Snapshot) -> None:
+        """Discard a snapshot.
+
+        Raises:
+            Interrupted: if a signal has arrived.
+        """
+        self.check()
+
+    def earlier(self, job: Job, kinds: Mapping[str, ArraySpec]) -> Snapshot | None:
+        """Return `None`: there is nothing to continue from."""
+        return None
+
+    def check(self) -> None:
+        """End the run if a signal has arrived.
+
+        Raises:
+            Interrupted: saying what is finished and how to resume.
+        """
+        if self.signal is None:
+            return
+        if self._resumable:
+            self._writer.has_partial_results = True
+        way_out = f"go on with: {resume_command(self._writer.path)}"
+        message = f"{self.signal.name} after {self._describe()}; {way_out}"
+        raise Interrupted(message, self.signal)
+
+    @contextmanager
+    def handling_signals(self) -> Iterator[None]:
+        """Let the first terminating signal end training once a snapshot is stored.
+
+        A second Ctrl-C ends it at once. Signals that are ignored, as by `nohup`, stay ignored. In
+        any other thread than the main one, Python receives no signals, and this does nothing.
+
+        Raises:
+            Interrupted: if a signal has arrived since the last snapshot was stored.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        numbers = [getattr(signal, name) for name in _TERMINATING if hasattr(signal, name)]
+        handled = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+        before = {number: signal.signal(number, self._handle) for number in handled}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+        self.check()
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.signal is not None and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.signal = signal.Signals(number)
+
+
+class RunCheckpointer(StopOnSignal):
+    """Stores the snapshots of a training in its run folder, and loads the newest to resume.
+
+    Args:
+        writer: the run.
+        seconds: how long to wait from one checkpoint to the next.
+        on_resume: is called with the number of finished epochs when training is resumed.
+        clock: gives the time in seconds.
+    """
+
+    def __init__(
+        self,
+        writer: RunWriter,
+        seconds: float,
+        on_resume: Callable[[int], None] = lambda _: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(writer, lambda: plural(self._epochs, "epoch"))
+        self.kept = 0
+        """How many checkpoints this process has stored."""
+        self._seconds = seconds
+        self._on_resume = on_resume
+        self._clock = clock
+        self._next = clock() + seconds
+        self._epochs = 0
+
+    @property
+    def is_due(self) -> bool:
+        """Whether a snapshot is wanted now: it is time for one, or training is to end."""
+        return self.is_ending or self._clock() >= self._next
+
+    def keep(self, snapshot: Snapshot) -> None:
+        """Store a snapshot.
+
+        Raises:
+            TrainingError: if it can't be stored.
+            Interrupted: if a signal has arrived.
+        """
+        start = self._clock()
+        self._writer.write_checkpoint(Checkpoint(snapshot.arrays, snapshot.history))
+        end = self._clock()
+        self.kept += 1
+        self._epochs = snapshot.epochs
+        self._next = end + max(self._seconds, _OVERHEAD * (end - start))
+        self.check()
+
+    def earlier(self, job: Job, kinds: Mapping[str, ArraySpec]) -> Snapshot | None:
+        """Return the newest stored snapshot that is not past the end of a job; `None` without one.
+
+        Args:
+            job: what is trained.
+            kinds: shape and dtype of each array, by name.
+
+        Raises:
+            RunError: if none of those that are stored can be read, or the newest does not belong to
+                such a job; or if there is none for a job that can't start over.
+        """
+        from dlcli.training import Snapshot
+
+        def is_usable(checkpoint: Checkpoint) -> bool:
+            begun = Snapshot(checkpoint.arrays, checkpoint.history).begun
+            return job.until is None or begun <= job.until
+
+        checkpoint = self._writer.read_checkpoint(kinds, is_usable)
+        if checkpoint is None:
+            if not job.can_begin:
+                message = "has no checkpoint to resume from; train it again"
+                raise RunError(f"{self._writer.path}: {message}")
+            return None
+        snapshot = Snapshot(checkpoint.arrays, checkpoint.history)
+        if complaint := snapshot.complaint(job):
+            raise damaged(self._writer.path, f"its checkpoint {complaint}")
+        self._on_resume(snapshot.epochs)
+        return snapshot

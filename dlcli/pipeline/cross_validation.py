@@ -1,0 +1,588 @@
+"""Evaluate a config by cross-validation: one fit for each fold, evaluated on its held-out rows."""
+
+from __future__ import annotations
+
+import gc
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Self
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from dlcli.config import (
+    Config,
+    ConfigFile,
+    ConstantLearningRate,
+    CosineDecay,
+    GroupSplit,
+    PiecewiseConstant,
+    ReduceOnPlateau,
+    Schedule,
+    TimeSplit,
+    dump_config,
+    load_config,
+)
+from dlcli.errors import (
+    ConfigError,
+    DataError,
+    DivergenceError,
+    OutOfMemoryError,
+    RunError,
+    UsageError,
+    plural,
+)
+from dlcli.metrics import main_metric
+from dlcli.pipeline.checkpointing import StopOnSignal
+from dlcli.pipeline.cv_document import (
+    FinishedFold,
+    StoredFold,
+    combine_folds,
+    constant_prediction,
+    failed_fold,
+    join_predictions,
+    scalar_metrics,
+    some_epochs,
+)
+from dlcli.pipeline.data_loading import Dataset, read_candidates
+from dlcli.pipeline.events import Events, Listener
+from dlcli.pipeline.fit import FitContext, FitResult
+from dlcli.pipeline.memory_check import check_memory
+from dlcli.pipeline.preparation import Prepared, prepare_rows
+from dlcli.pipeline.run_recording import (
+    Recording,
+    image_fingerprints,
+    moved_config,
+    read_unit,
+    recorded_run,
+    resumed_run,
+    write_unit,
+)
+from dlcli.pipeline.selection import FoldResult
+from dlcli.pipeline.selection.notes import REFIT_FAILED
+from dlcli.pipeline.train_run import train_child_run
+from dlcli.prediction import KeptColumns
+from dlcli.runs import Run, RunWriter, malformed
+from dlcli.splitting import Fold, Split, deal_folds, hold_out
+from dlcli.tables import Table, integers
+
+MOST_FOLDS = 100_000
+"""Most folds, and most repeats."""
+PROGRESS_SECONDS = 0.2
+"""Time from one progress event to the next, at least."""
+REFIT = "refit"
+"""The run folder within that of the cross-validation."""
+_LONGEST_NAME = 64
+_SEEDS = 2**32
+_IN_RESULT = {
+    *("split", "folds", "repeats", "set_aside", "main_metric", "pooled"),
+    *("by_fold", "deviations", "constant", "best_epochs", "notes"),
+}
+"""Fields of the document that the `result` event has."""
+
+
+class Plan(BaseModel):
+    """How many fits a cross-validation makes."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+    folds: Annotated[int, Field(ge=2, le=MOST_FOLDS)] = 5
+    """Number of folds."""
+    repeats: Annotated[int, Field(ge=1, le=MOST_FOLDS)] = 1
+    """How often rows are split into folds, at random each time."""
+    refit: bool = False
+    """Whether to train on all rows at the end."""
+
+    @property
+    def fits(self) -> int:
+        """The number of folds over all repeats."""
+        return self.folds * self.repeats
+
+    @classmethod
+    def of(cls, writer: RunWriter) -> Self:
+        """Read the plan of an unfinished cross-validation.
+
+        Raises:
+            RunError: if it is damaged.
+        """
+        try:
+            return cls.model_validate(writer.read_plan())
+        except ValidationError as error:
+            message = f"its plan {malformed(error)}"
+            raise RunError(f"{writer.path}: {message}; begin it again") from None
+
+
+def cross_validate(
+    file: ConfigFile,
+    plan: Plan,
+    output: Path | None = None,
+    listener: Listener = lambda *_: None,
+) -> Run:
+    """Train a config without each fold in turn, and evaluate it on the rows of that fold.
+
+    Args:
+        file: the config.
+        plan: how many folds and repeats.
+        output: the run folder, which must not exist; else `runs/<name>-cv`, `runs/<name>-cv-2`, ...
+        listener: receives events.
+
+    Returns:
+        The run, of kind `cv`.
+
+    Raises:
+        DlcliError: nothing is left then, unless a fold is finished or a signal has arrived; then it
+            can be resumed, see `resume_cross_validation`.
+    """
+    with recorded_run(file, output, cv_name(file.name), listener) as recording:
+        return _cross_validate(recording, plan)
+
+
+def resume_cross_validation(run: Path, listener: Listener = lambda *_: None) -> Run:
+    """Resume an interrupted cross-validation with the folds that are not finished.
+
+    Args:
+        run: the run folder.
+        listener: receives events.
+
+    Returns:
+        The same run, finished; the result is identical to that of an uninterrupted one.
+
+    Raises:
+        DlcliError: the run stays as it is then.
+    """
+    with resumed_run(run, "cv", listener) as recording:
+        assert recording.writer is not None
+        return _cross_validate(recording, Plan.of(recording.writer))
+
+
+def cv_name(name: str) -> str:
+    """Return the name of a config's cross-validation."""
+    return f"{name[: _LONGEST_NAME - len('-cv')]}-cv"
+
+
+def _cross_validate(recording: Recording, plan: Plan) -> Run:
+    file, events = recording.file, recording.events
+    config = file.config
+    dataset = read_candidates(file, events)
+    folds = assign_folds(dataset, plan, config.seed)
+    check_folds(folds, config, dataset)
+    first = prepare_example(config, dataset, folds[0].split(config, dataset), events)
+    check_memory(first, config, on_disk=False)
+    every = Split(dataset.candidates, dataset.split.validation, None)
+    images = image_fingerprints(replace(first, split=every))
+    context = FitContext(dataset, config, events, plan.fits, keep_encodings=False)
+    with recording.begin(
+        lambda folder: _resolved(file, first, context.device.threads, folder),
+        context.device,
+        images,
+        first=lambda writer: writer.write_plan(plan.model_dump()),
+    ) as writer:
+        events.emit("run", folder=str(writer.path))
+        resolved = recording.resolved
+        finished = _fit_folds(folds, resolved, context, writer, events)
+        path = str(writer.path)
+        found = combine_folds(finished, file.name, resolved, plan.repeats, dataset, first, path)
+        writer.write_predictions(join_predictions(finished, path))
+        writer.write_cross_validation(found.model_dump_json())
+        refitted = None
+        if found.best_epochs is not None:
+            refit = refit_config(resolved, found.best_epochs, events)
+            writer.write_refit(dump_config(refit))
+            refitted = _refit(writer, events) if plan.refit else None
+        fields = found.model_dump(mode="json", include=_IN_RESULT)
+        events.emit(
+            "result",
+            run=str(writer.path),
+            metrics=fields.pop("pooled"),
+            **fields,
+            refit=None if refitted is None else str(refitted.path),
+        )
+        return writer.finish("cv")
+
+
+def prepare_example(config: Config, dataset: Dataset, split: Split, events: Events) -> Prepared:
+    """Prepare the rows of the first fold, and report what is much the same for all.
+
+    Args:
+        config: the config.
+        dataset: all rows.
+        split: the rows of the fold.
+        events: receives target, features and network.
+    """
+
+    def pass_on(event: str, fields: dict[str, object]) -> None:
+        if event in ("target", "features", "network"):
+            events.emit(event, **fields)
+
+    return prepare_rows(config, dataset, split, Events(pass_on))
+
+
+def _resolved(file: ConfigFile, first: Prepared, threads: int, folder: Path) -> Config:
+    """Return the config with all that was inferred but types and engine, which differ by fold."""
+    config, head = moved_config(file, folder), first.head
+    target = config.data.target.model_copy(update={"type": first.target.type})
+    return config.model_copy(
+        update={
+            "data": config.data.model_copy(
+                update={"split": first.split_choice, "target": target},
+            ),
+            "output": head.output,
+            "loss": head.loss,
+            "metrics": head.metrics,
+            "threads": threads,
+        }
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class CVFold:
+    """One fold of one repeat."""
+
+    number: int
+    """Its position among all fits, from 1."""
+    repeat: int
+    """From 1."""
+    fold: int
+    """From 1."""
+    rows: Fold
+    """Indices of the candidate rows that are trained on and held out."""
+
+    @property
+    def name(self) -> str:
+        """Its name in messages."""
+        return f"fold {self.fold} of repeat {self.repeat}"
+
+    def config(self, config: Config) -> Config:
+        """Return the config to train: each repeat has a seed of its own, a part of the noise."""
+        seed = (config.seed + self.repeat - 1) % _SEEDS
+        return config.model_copy(update={"seed": seed})
+
+    def split(self, config: Config, dataset: Dataset) -> Split:
+        """Return the rows of this fold: its own rows are the test rows.
+
+        A share for validation is held out of the training rows, so that the fold's own rows have
+        no influence on when training ends.
+
+        Args:
+            config: reads `data.validation`.
+            dataset: all rows.
+
+        Raises:
+            DataError: if too few training rows are left; see `check_folds`.
+        """
+        train, held_out = (dataset.candidates.take(indices) for indices in self.rows)
+        if not _holds_out_share(config):
+            is_share = isinstance(config.data.validation, float)
+            return Split(train, None if is_share else dataset.split.validation, held_out)
+        inner = self.hold_out(config, dataset, train)
+        return Split(train.take(inner.train), train.take(inner.held_out), held_out)
+
+    def hold_out(self, config: Config, dataset: Dataset, train: Table) -> Fold:
+        """Return the indices of the validation rows, and the others, among the training rows.
+
+        Args:
+            config: its `data.validation` is their share.
+            dataset: gives the way to split.
+            train: the training rows; only the columns that the split depends on are read.
+
+        Raises:
+            DataError: if too few training rows are left.
+        """
+        share, seed = config.data.validation, (config.seed, self.repeat, self.fold)
+        assert isinstance(share, float)
+        return hold_out(train, dataset.split_choice, dataset.class_column, share, seed)
+
+
+def assign_folds(dataset: Dataset, plan: Plan, seed: int) -> tuple[CVFold, ...]:
+    """Split the candidate rows into folds, once for each repeat.
+
+    Args:
+        dataset: all rows.
+        plan: how many folds and repeats.
+        seed: the config's.
+
+    Raises:
+        UsageError: if repeats would all be the same.
+        DataError: if there are too few rows, groups or times.
+    """
+    choice = dataset.split_choice
+    if plan.repeats > 1 and isinstance(choice, TimeSplit):
+        raise UsageError("folds in time are the same at each repeat; omit --repeats")
+    folds: list[CVFold] = []
+    for repeat in range(1, plan.repeats + 1):
+        key = seed, repeat
+        assigned = deal_folds(dataset.candidates, choice, dataset.class_column, plan.folds, key)
+        for fold, rows in enumerate(assigned, start=1):
+            folds.append(CVFold(len(folds) + 1, repeat, fold, rows))
+    return tuple(folds)
+
+
+def check_folds(folds: Sequence[CVFold], config: Config, dataset: Dataset) -> None:
+    """Refuse folds whose training rows are too few for validation rows, before any is trained.
+
+    Args:
+        folds: all of them.
+        config: reads `data.validation`.
+        dataset: all rows.
+
+    Raises:
+        DataError: saying which fold it is.
+    """
+    if not _holds_out_share(config):
+        return
+    import pyarrow as pa
+
+    names = [dataset.target.columns[0]]  # taking rows of many columns is slow
+    if isinstance(dataset.split_choice, GroupSplit | TimeSplit):
+        names.append(dataset.split_choice.column)
+    data = dataset.candidates.data
+    rows = replace(dataset.candidates, data=pa.table({name: data.column(name) for name in names}))
+    for each in folds:
+        try:
+            each.hold_out(config, dataset, rows.take(each.rows.train))
+        except DataError as error:
+            error.add_note(
+                f"  so in {each.name}, where data.validation holds out some of the training rows; "
+                "give another number of --folds, or omit it: --set data.validation=null"
+            )
+            raise
+
+
+def _holds_out_share(config: Config) -> bool:
+    """Whether each fold holds validation rows out of its training rows."""
+    return isinstance(config.data.validation, float) and not config.data.train_on_validation
+
+
+def _fit_folds(
+    folds: Sequence[CVFold],
+    config: Config,
+    context: FitContext,
+    writer: RunWriter,
+    events: Events,
+) -> list[FinishedFold]:
+    """Train all folds that are not finished yet.
+
+    Returns:
+        The results, in order.
+
+    Raises:
+        Interrupted: if a signal has arrived.
+        ConfigError, DataError, DivergenceError: if no fold could be trained.
+    """
+    found = {each.number: read_fold(writer, each, context.dataset) for each in folds}
+    done = [number for number, fold in found.items() if fold is not None]
+    if done:
+        events.emit("kept", folds=len(done), of=len(found))
+    stop = StopOnSignal(
+        writer, lambda: f"{len(done):,} of {plural(len(folds), 'fold')}", resumable=True
+    )
+    with stop.handling_signals():  # one between two folds ends the next
+        for each in folds:
+            if found[each.number] is None:
+                progress = _progress(each, len(folds), config.epochs, events)
+                finished = _fit_fold(each, config, context, progress, stop)
+                write_unit(writer, each.number, finished.document, finished.predictions)
+                done.append(each.number)
+                events.emit("fold", **_fold_fields(finished.result, folds[-1], config))
+                found[each.number] = finished
+    results = [fold for each in folds if (fold := found[each.number]) is not None]
+    _check_any_trained(results, writer)
+    return results
+
+
+def _progress(
+    fold: CVFold, folds: int, epochs: int, events: Events
+) -> Callable[[int, Mapping[str, float]], None]:
+    """Report at the beginning, and then from time to time, how far a fold has come."""
+    counts = {"done": fold.number - 1, "folds": folds, "of": epochs}
+    events.emit("progress", **counts, epoch=0)
+    due = time.monotonic() + PROGRESS_SECONDS
+
+    def progress(epoch: int, values: Mapping[str, float]) -> None:
+        nonlocal due
+        if time.monotonic() >= due:
+            due = time.monotonic() + PROGRESS_SECONDS
+            events.emit("progress", **counts, epoch=epoch)
+
+    return progress
+
+
+def _fit_fold(
+    fold: CVFold,
+    config: Config,
+    context: FitContext,
+    progress: Callable[[int, Mapping[str, float]], None],
+    stop: StopOnSignal,
+) -> FinishedFold:
+    """Train one fold and evaluate it; a failure is a result, too, so that others are kept."""
+    start = time.perf_counter()
+    split = fold.split(config, context.dataset)
+    try:
+        result = context.fit(fold.config(config), split, progress, stop)
+        return _evaluate_fold(fold, result, round(time.perf_counter() - start, 3))
+    except (DivergenceError, ConfigError, DataError) as error:
+        # Frames hold what the engine has on the device, and the encoded rows.
+        traceback.clear_frames(error.__traceback__)
+        network = None
+        if isinstance(error, DivergenceError):
+            network = prepare_rows(config, context.dataset, split, Events()).network
+        seconds = round(time.perf_counter() - start, 3)
+        return failed_fold(fold.repeat, fold.fold, split, error, seconds, network)
+
+
+def _evaluate_fold(fold: CVFold, result: FitResult, seconds: float) -> FinishedFold:
+    trained, split = result.training, result.prepared.split
+    held_out = result.tables["test"].rows
+    document = FoldResult(
+        repeat=fold.repeat,
+        fold=fold.fold,
+        train=split.train.rows,
+        validation=0 if split.validation is None else split.validation.rows,
+        held_out=held_out,
+        inputs=result.prepared.network.inputs,
+        parameters=result.parameters,
+        epochs=trained.epochs,
+        best_epoch=trained.best_epoch,
+        seconds=seconds,
+        metrics=scalar_metrics(result.metrics("test")),
+        train_metrics=scalar_metrics(result.metrics("train")),
+        constant=scalar_metrics(result.constant_metrics("test")),
+        history=some_epochs(trained.history),
+    )
+    constant = result.predictor.understand(result.constant_outputs[np.newaxis])
+    columns = {
+        name: integers(np.full(held_out, number, np.int64))
+        for name, number in (("repeat", fold.repeat), ("fold", fold.fold))
+    }
+    predictions = result.prediction_table("test", columns)
+    return FinishedFold(document, constant_prediction(constant), predictions)
+
+
+def read_fold(writer: RunWriter, fold: CVFold, dataset: Dataset) -> FinishedFold | None:
+    """Read the stored result of a fold; `None` if it is not finished.
+
+    Raises:
+        RunError: if it is damaged, or of other rows.
+    """
+    stored = read_unit(writer, fold.number, StoredFold, fold.name)
+    if stored is None:
+        return None
+    document, predictions = stored
+    result, path = document.result, f"{writer.path}: what is kept of {fold.name}"
+    fits = (result.repeat, result.fold) == (fold.repeat, fold.fold)
+    if predictions is None:
+        fits &= result.problem is not None
+    else:
+        rows = dataset.candidates.row_numbers[fold.rows.held_out]
+        fits = fits and np.array_equal(KeptColumns(predictions, path).integers("row"), rows)
+    if not fits:
+        raise RunError(f"{path} is of other rows; begin the cross-validation again")
+    return FinishedFold(result, document.constant, predictions)
+
+
+def _fold_fields(result: FoldResult, last: CVFold, config: Config) -> dict[str, object]:
+    """Return the fields of the `fold` event."""
+    kept = {"repeat", "fold", "epochs", "best_epoch", "seconds", "metrics", "problem"}
+    return {
+        **result.model_dump(mode="json", include=kept),
+        "of": last.fold,
+        "repeats": last.repeat,
+        "metric": main_metric(config.metrics or (), result.metrics),
+    }
+
+
+def _check_any_trained(results: Sequence[FinishedFold], writer: RunWriter) -> None:
+    """Refuse folds none of which could be trained.
+
+    Raises:
+        ConfigError, DataError: the first, if there is one.
+        DivergenceError: saying how the first fold ended.
+    """
+    if any(each.result.problem is None for each in results):
+        return
+    writer.not_resumable = True  # it would fail again
+    for each in results:
+        if each.error is not None:
+            raise each.error
+    first = results[0].result
+    message = f"all {len(results)} folds failed; the first: {first.problem}"
+    raise DivergenceError(message, first.epochs + 1)
+
+
+def refit_config(config: Config, epochs: int, events: Events) -> Config:
+    """Return the config that trains on all rows but test rows, for a fixed number of epochs.
+
+    Without validation rows there is nothing to stop training by: it ends after as many epochs as
+    were best in the folds.
+
+    Args:
+        config: that of the folds.
+        epochs: the median over folds of the best one.
+        events: receives a warning if the schedule can't be kept.
+    """
+    data = config.data
+    if isinstance(data.validation, float):
+        data = data.model_copy(update={"train_on_validation": True})
+    schedule = _refit_schedule(config, epochs, has_validation=data.has_validation)
+    if schedule is None:
+        message = (
+            "refit.yaml: learning_rate_schedule needs validation rows, which are training rows "
+            "there; the learning rate stays constant"
+        )
+        events.emit("warning", message=message)
+    return config.model_copy(
+        update={
+            "data": data,
+            "early_stopping": None,
+            "epochs": epochs,
+            "learning_rate_schedule": schedule or ConstantLearningRate(),
+        }
+    )
+
+
+def _refit_schedule(config: Config, epochs: int, *, has_validation: bool) -> Schedule | None:
+    """Return the schedule that does in the first epochs what it did in the folds, if possible."""
+    schedule = config.learning_rate_schedule
+    if isinstance(schedule, ReduceOnPlateau):
+        watches_validation = schedule.monitor.startswith("val_")
+        return None if watches_validation and not has_validation else schedule
+    if isinstance(schedule, PiecewiseConstant):
+        count = sum(boundary < epochs for boundary in schedule.boundaries)
+        if not count:
+            return ConstantLearningRate()
+        boundaries, values = schedule.boundaries[:count], schedule.values[:count]
+        return PiecewiseConstant(boundaries=boundaries, values=values)
+    if isinstance(schedule, CosineDecay):
+        # An end that was left to the last epoch would come earlier; a rise may take them all.
+        decay = schedule.decay_epochs or config.epochs - schedule.warmup_epochs
+        warmup = min(schedule.warmup_epochs, epochs - 1)
+        return schedule.model_copy(update={"decay_epochs": decay, "warmup_epochs": warmup})
+    return schedule
+
+
+def _refit(writer: RunWriter, events: Events) -> Run | None:
+    """Train `refit.yaml` as the run `refit/`, or resume it.
+
+    Returns:
+        The run; `None` if it can't be trained, which a warning reports.
+
+    Raises:
+        Interrupted: if a signal has arrived; the message says how to resume the cross-validation.
+    """
+    file = load_config(writer.path / "refit.yaml")
+
+    def pass_on(event: str, fields: dict[str, object]) -> None:
+        if event in ("epoch", "trained"):  # which the run's own log has, too
+            events.listener(event, fields)
+
+    try:
+        return train_child_run(writer.path, REFIT, file, pass_on)
+    except (DivergenceError, OutOfMemoryError) as error:
+        traceback.clear_frames(error.__traceback__)  # they hold what takes up the memory
+        gc.collect()
+        reason = str(error).partition("\n")[0]
+        events.emit("warning", message=f"{REFIT_FAILED}: {reason}")
+        return None

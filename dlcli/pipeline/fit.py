@@ -1,0 +1,339 @@
+"""Train a network on given rows under a given config: the unit of work everywhere.
+
+`train` does one fit, `cross_validate` one a fold, `tune` one a candidate and fold, and the linear
+baseline is one, too.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlcli.config import Config, printable
+from dlcli.diagnosis import Magnitudes, advise_on_divergence
+from dlcli.encoding import EncodedRows
+from dlcli.errors import DivergenceError
+from dlcli.metrics import Metrics
+from dlcli.network import build_network, check_values, choose_engine, resolve_head
+from dlcli.pipeline.data_loading import Dataset
+from dlcli.pipeline.events import Events
+from dlcli.pipeline.memory_check import available_memory
+from dlcli.pipeline.preparation import Prepared, encode_sets, prepare_rows, sets
+from dlcli.pipeline.tensorflow_loading import load_tensorflow, without_retracing_warnings
+from dlcli.prediction import Predictions, Predictor, constant_outputs
+from dlcli.runs import Weights
+from dlcli.splitting import Split
+from dlcli.tables import Table, floats, integers
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from dlcli.training import Checkpointer, Device, Job, Programs, TrainingResult
+
+Progress = Callable[[int, Mapping[str, float]], None]
+"""Called after each epoch, with its number from 1 and its values by column of history.csv; may
+raise to end training."""
+_Encoded = tuple[Prepared, dict[str, EncodedRows]]
+_MEMORY_SHARE = 4
+"""Encoded rows are kept for later fits in at most one part in so many of the memory."""
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """What only some fits need."""
+
+    initial_weights: Mapping[str, Weights] | None = None
+    """Where to start, instead of the initializers."""
+    until: int | None = None
+    """The epoch after which to end, if not the last; schedules stay the same."""
+    stopping_rows: EncodedRows | None = None
+    """Validation rows to use during training instead of all."""
+    programs: Programs | None = None
+    """Compiled programs of earlier fits, to use again."""
+    device_inputs: dict[Any, Any] = field(default_factory=dict)
+    """Encoded rows that lie on the device already; fits on the same rows share them."""
+    on_divergence: Callable[[DivergenceError, Job], object] = lambda *_: None
+    """Called before a divergence is raised, see `advise`."""
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """A network trained on given rows, and what it predicts of them.
+
+    Predictions and metrics of a set are computed when they are first used, and kept.
+    """
+
+    config: Config
+    """What was trained, with output, loss and metrics filled in."""
+    prepared: Prepared
+    """The rows, their encoding and the network."""
+    encoded: Mapping[str, EncodedRows]
+    """The encoded rows by set: `train`, `validation`, `test`."""
+    job: Job
+    """What the engine was given."""
+    training: TrainingResult
+    """Weights, history and best epoch."""
+    seconds: float
+    """The time that encoding and training took."""
+    _predictions: dict[str, Predictions] = field(default_factory=dict, repr=False)
+    _metrics: dict[str, Metrics] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def predictor(self) -> Predictor:
+        """The trained network with its encoding."""
+        prepared = self.prepared
+        return Predictor(self.config, prepared.encoding, prepared.network, self.training.weights)
+
+    @cached_property
+    def tables(self) -> dict[str, Table]:
+        """The rows of each set that is not empty, by name."""
+        return dict(sets(self.prepared.split))
+
+    @property
+    def evaluation_set(self) -> Literal["test", "validation"]:
+        """The set to evaluate on: test rows, or validation rows if there are none."""
+        return "validation" if self.prepared.split.test is None else "test"
+
+    @property
+    def parameters(self) -> int:
+        """The number of trained parameters."""
+        weights = self.prepared.network.weights
+        return sum(weight.size for weight in weights if weight.trainable)
+
+    def predictions(self, name: str) -> Predictions:
+        """Return the predictions of the rows of a set."""
+        if name not in self._predictions:
+            inputs = self.encoded[name].inputs
+            self._predictions[name] = self.predictor.predict_encoded(inputs)
+        return self._predictions[name]
+
+    def metrics(self, name: str) -> Metrics:
+        """Return the metrics of a set."""
+        if name not in self._metrics:
+            table, weights = self.tables[name], self.encoded[name].weights
+            self._metrics[name] = self.predictions(name).score(table, weights)
+        return self._metrics[name]
+
+    @cached_property
+    def constant_outputs(self) -> NDArray[np.float64]:
+        """The output of a model that knows only the target of the training rows, (outputs,)."""
+        prepared = self.prepared
+        return constant_outputs(
+            prepared.encoding.target,
+            prepared.split.train,
+            self.encoded["train"].weights,
+            prepared.network.outputs,
+            has_margin=prepared.head.loss.output == "margin",
+        )
+
+    def constant_metrics(self, name: str) -> Metrics:
+        """Return the metrics of such a model on a set."""
+        rows, outputs = self.encoded[name], self.constant_outputs
+        repeated = np.broadcast_to(outputs, (len(rows.inputs), len(outputs)))
+        return self.predictor.understand(repeated).score(self.tables[name], rows.weights)
+
+    def prediction_table(
+        self,
+        name: str,
+        columns: Mapping[str, pa.Array] | None = None,
+        some: NDArray[np.int64] | None = None,
+    ) -> pa.Table:
+        """Return row number, target and prediction of the rows of a set, for a run folder.
+
+        Files are named if the data are in several, and weights if rows have any.
+
+        Args:
+            name: the set.
+            columns: further columns, after the row number.
+            some: the indices of the rows to return; all if omitted.
+        """
+        import pyarrow as pa
+
+        table, weights = self.tables[name], self.encoded[name].weights
+        predictions = self.predictions(name)
+        if some is not None:
+            table, predictions = table.take(some), predictions.take(some)
+            weights = None if weights is None else weights[some]
+        has_files = any(each.files for each in self.tables.values())
+        return pa.table(
+            {
+                **({"file": table.file_names()} if has_files else {}),
+                "row": integers(table.row_numbers),
+                **(columns or {}),
+                **({} if weights is None else {"weight": floats(weights)}),
+                **predictions.truth(table),
+                **predictions.columns(),
+            }
+        )
+
+
+def fit(
+    config: Config,
+    prepared: Prepared,
+    encoded: Mapping[str, EncodedRows],
+    progress: Progress,
+    checkpointer: Checkpointer,
+    options: FitOptions | None = None,
+) -> FitResult:
+    """Train a network. TensorFlow must be loaded, see `load_tensorflow`.
+
+    Args:
+        config: seed, optimizer, schedule, epochs, batch size, early stopping, precision.
+        prepared: the rows, their encoding and the network.
+        encoded: the encoded rows by set.
+        progress: is called after each epoch.
+        checkpointer: stores checkpoints, gives the one to resume from, and ends training when a
+            signal arrives.
+        options: what only some fits need.
+
+    Raises:
+        DivergenceError: if the loss or the weights become NaN or infinite.
+        OutOfMemoryError: if memory runs out.
+        TrainingError: if a checkpoint can't be stored.
+        RunError: if no checkpoint can be resumed from.
+        Interrupted: if a signal has arrived.
+    """
+    from dlcli.training import Job, train_job
+
+    start, options, head = time.perf_counter(), options or FitOptions(), prepared.head
+    job = Job(
+        config=config,
+        network=prepared.network,
+        head=head,
+        target=prepared.encoding.target,
+        train=encoded["train"],
+        validation=options.stopping_rows or encoded.get("validation"),
+        initial_weights=options.initial_weights,
+        until=options.until,
+        placed=options.device_inputs,
+    )
+    try:
+        with without_retracing_warnings():
+            trained = train_job(job, prepared.engine, progress, checkpointer, options.programs)
+    except DivergenceError as error:
+        options.on_divergence(error, job)
+        raise
+    resolved = {"output": head.output, "loss": head.loss, "metrics": head.metrics}
+    seconds = time.perf_counter() - start
+    config = config.model_copy(update=resolved)
+    return FitResult(config, prepared, encoded, job, trained, seconds)
+
+
+def advise(error: DivergenceError, job: Job) -> Magnitudes:
+    """Add notes on the likely causes to a divergence.
+
+    Returns:
+        The magnitudes that they are based on.
+    """
+    from dlcli.training import measure_magnitudes
+
+    magnitudes = measure_magnitudes(job, error.epoch)
+    config = job.config.model_copy(update={"output": job.head.output, "loss": job.head.loss})
+    for finding in advise_on_divergence(config, job.network.layout.blocks, magnitudes):
+        error.add_note(printable(f"  {finding.saw}; try {finding.patches[0].options}"))
+    return magnitudes
+
+
+@dataclass
+class FitContext:
+    """What many fits in one process share.
+
+    TensorFlow is loaded once; rows are encoded once for all configs that encode them alike; and
+    fits whose programs differ only in numbers share one, see `dlcli.training.Programs`.
+
+    Args:
+        dataset: all rows, and their target.
+        config: the config as given, of which others are variants; gives device and threads.
+        events: receives warnings about the rows, each once.
+        fits: about how many fits will share a program; compiling pays off over many.
+        keep_encodings: whether encoded rows are kept for other configs on the same rows.
+    """
+
+    dataset: Dataset
+    config: Config
+    events: Events
+    fits: int = 1
+    keep_encodings: bool = True
+    _kept: dict[object, tuple[Prepared, dict[str, EncodedRows]]] = field(
+        default_factory=dict, repr=False
+    )
+    _warned: set[str] = field(default_factory=set, repr=False)
+
+    @cached_property
+    def device(self) -> Device:
+        """The device that trains; TensorFlow is loaded when this is first used."""
+        return load_tensorflow(self.config, self.events)
+
+    @cached_property
+    def programs(self) -> Programs:
+        """The compiled programs; TensorFlow is loaded when this is first used."""
+        assert self.device
+        from dlcli.training import Programs
+
+        return Programs()
+
+    def fit(
+        self, config: Config, split: Split, progress: Progress, checkpointer: Checkpointer
+    ) -> FitResult:
+        """Encode rows, unless that was done already, and train on them.
+
+        Args:
+            config: a variant; its `data` section is that of the config as given.
+            split: the rows of each set.
+            progress: is called after each epoch.
+            checkpointer: see `fit`.
+
+        Raises:
+            ConfigError: for a config that does not suit the target.
+            DataError: for values of held-out rows that can't be encoded.
+            DivergenceError, OutOfMemoryError, Interrupted: see `fit`.
+        """
+        start = time.perf_counter()
+        head = resolve_head(config, self.dataset.target)
+        check_values(head, self.dataset.target, self.dataset.tables)
+        prepared, encoded = self._encoded(config, split, head.output.scaling)
+        network = build_network(prepared.encoding.layout, config.hidden, head.output)
+        engine = choose_engine(config, network, len(encoded["train"].inputs), self.fits)
+        prepared = replace(prepared, head=head, network=network, engine=engine)
+        options = FitOptions(programs=self.programs, on_divergence=advise)
+        result = fit(config, prepared, encoded, progress, checkpointer, options)
+        return replace(result, seconds=time.perf_counter() - start)
+
+    def _encoded(self, config: Config, split: Split, scaling: object) -> _Encoded:
+        """Return the encoded rows of a split, of an earlier fit that encoded them alike if any."""
+        key = split, repr(config.input), repr(scaling)
+        if key in self._kept:
+            return self._kept[key]
+        events = Events(self._warn_once)
+        prepared = prepare_rows(config, self.dataset, split, events)
+        made = prepared, encode_sets(config.data.weight, prepared, events)
+        if self.keep_encodings:
+            while self._kept and self._excess(made[1]) > 0:
+                del self._kept[next(iter(self._kept))]
+            self._kept[key] = made
+        return made
+
+    def _excess(self, encoded: Mapping[str, EncodedRows]) -> float:
+        kept = sum(_size(rows) for _, rows in self._kept.values())
+        return kept + _size(encoded) - (available_memory() + kept) / _MEMORY_SHARE
+
+    def _warn_once(self, event: str, fields: dict[str, object]) -> None:
+        """Pass each warning on once: they are much the same for all folds.
+
+        The rows of a fold stand where test rows do, and are called held-out rows.
+        """
+        message = str(fields.get("message")).replace("test rows", "held-out rows")
+        if event == "warning" and message not in self._warned:
+            self._warned.add(message)
+            self.events.emit(event, **{**fields, "message": message})
+
+
+def _size(encoded: Mapping[str, EncodedRows]) -> int:
+    """Return about how many bytes encoded rows take."""
+    return sum(4 * len(rows.inputs) * rows.inputs.width for rows in encoded.values())

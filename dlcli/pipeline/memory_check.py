@@ -1,0 +1,256 @@
+"""Keep rows on disk where memory is short, and refuse a training that can't fit into it.
+
+Both are decided before TensorFlow is loaded or a row is encoded.
+"""
+
+from __future__ import annotations
+
+import gc
+import math
+import os
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from dlcli.config import Config, ConfigFile, Optimizer, format_path
+from dlcli.errors import ConfigError, Problem, UsageError
+from dlcli.network import DenseLayer
+from dlcli.pipeline.data_loading import data_files
+from dlcli.pipeline.preparation import Prepared, sets
+from dlcli.runs import cache_folder
+
+PROC = Path("/proc")
+"""Where Linux reports memory."""
+CGROUPS = Path("/sys/fs/cgroup")
+"""Where Linux reports containers: https://docs.kernel.org/admin-guide/cgroup-v2.html."""
+GPUS = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
+"""Present on Linux where there is a GPU, which has a memory of its own."""
+
+TENSORFLOW = 150_000_000
+"""Bytes that TensorFlow 2.21 takes at least; 200 to 260 MB were measured on Linux on x86-64."""
+TENSORFLOW_ADDRESSES = 1_200_000_000
+"""Bytes of address space that it takes at least; 1.29 GB were measured."""
+EXPANSION = {".parquet": 8.0, ".pq": 8.0, ".gz": 12.0, ".zst": 12.0}
+"""Bytes of memory for each byte of a compressed file: its rows, the sets that they are split into,
+the encoded matrix, and its copy on the device."""
+USUAL_EXPANSION = 4.0
+"""The same for any other file."""
+_FLOAT = 4
+"""Bytes of a weight and of an encoded value."""
+_SLOTS = {"sgd": 0, "adafactor": 0, "adagrad": 1, "lion": 1, "muon": 1, "rmsprop": 1}
+"""Values that an optimizer stores for each weight at least; the others store 2."""
+
+
+@dataclass(frozen=True)
+class MemoryLimit:
+    """A limit of the memory of this process."""
+
+    left: float
+    """Bytes that it may still take."""
+    name: str
+    """What sets the limit: `the machine's memory`."""
+    swap: float = 0.0
+    """Bytes of swap space that it may take in addition."""
+    tensorflow: int = TENSORFLOW
+    """Bytes that TensorFlow itself takes of it."""
+
+
+@contextmanager
+def working_folder(file: ConfigFile, output: Path | None) -> Iterator[Path | None]:
+    """Make a folder for rows if they are to be kept on disk, and remove it at the end.
+
+    Args:
+        file: the config.
+        output: the run folder, if one was named.
+
+    Yields:
+        The folder, or `None` if rows are kept in memory.
+
+    Raises:
+        UsageError: if it can't be made, or the config names files that do not exist.
+    """
+    storage = file.config.data.storage
+    if storage == "memory" or (storage == "auto" and not _exceeds_memory(data_files(file))):
+        yield None
+        return
+    with cache_folder(output, file.name) as folder:
+        yield folder
+
+
+def _exceeds_memory(files: Sequence[Path]) -> bool:
+    """Whether rows would take more than half of the available memory."""
+    needed = sum(
+        _size(path) * EXPANSION.get(path.suffix.lower(), USUAL_EXPANSION) for path in files
+    )
+    return needed > available_memory() / 2
+
+
+def _size(path: Path) -> int:
+    """Return the bytes of a file; 0 if that can't be found out, which reading it will report."""
+    try:
+        return path.stat().st_size
+    except (OSError, ValueError):  # such as a name that is too long, or with a NUL character
+        return 0
+
+
+def check_memory(prepared: Prepared, config: Config, *, on_disk: bool) -> None:
+    """Refuse a training whose certain need exceeds the available memory, swap space included.
+
+    With a GPU, much of what is counted lies in its own memory, and nothing is checked.
+
+    Args:
+        prepared: the network and its rows.
+        config: reads device, optimizer, early stopping, batch size and precision.
+        on_disk: whether encoded rows are kept on disk.
+
+    Raises:
+        ConfigError: at the key that takes most.
+        UsageError: if TensorFlow alone does not fit.
+    """
+    if config.device != "cpu" and any(path.exists() for path in GPUS):
+        return
+    needed = required_memory(prepared, config, on_disk=on_disk)
+    total = sum(needed.values())
+    if _missing(total) <= 0:
+        return
+    import pyarrow as pa
+
+    gc.collect()
+    pa.default_memory_pool().release_unused()
+    if _missing(total) <= 0:
+        return
+    limit = max(memory_limits(), key=lambda limit: limit.tensorflow - limit.left - limit.swap)
+    left = f"{_text(limit.left + limit.swap)} are left of {limit.name}"
+    if limit.tensorflow > limit.left + limit.swap:
+        message = f"TensorFlow alone needs at least {_text(limit.tensorflow)}, and {left}"
+        raise UsageError(f"{message}; raise that limit, or close other programs")
+    largest = max(needed, key=lambda part: needed[part])
+    path, way_out = {
+        "weights": (_largest_layer(prepared), "take fewer units"),
+        "rows": ("data.storage", "set data.storage: disk"),
+        "batch": ("batch_size", "take a smaller batch_size"),
+    }[largest]
+    raise ConfigError(
+        [
+            Problem(
+                path,
+                f"training needs at least {_text(total + limit.tensorflow)}, and {left}: "
+                f"{_text(needed['weights'])} for {prepared.network.parameters:,} parameters with "
+                f"{config.optimizer.name}, {_text(needed['rows'])} for encoded rows, "
+                f"{_text(needed['batch'])} for a batch, {_text(limit.tensorflow)} for TensorFlow; "
+                f"{way_out}",
+            )
+        ]
+    )
+
+
+def required_memory(prepared: Prepared, config: Config, *, on_disk: bool) -> dict[str, int]:
+    """Return the bytes that a training takes at least, by part, besides TensorFlow's own.
+
+    - weights: trained ones, their best copy if early stopping restores it, and optimizer slots;
+    - rows: the encoded rows of all sets, unless they are kept on disk; sparse ones are not counted;
+    - batch: input and layer outputs of the rows of one step.
+    """
+    network, stopping = prepared.network, config.early_stopping
+    copies = 2 if stopping is not None and stopping.restore_best_weights else 1
+    trained = sum(weight.size for weight in network.weights if weight.trainable)
+    blocks = prepared.encoding.layout.blocks
+    width = sum(len(block.columns) for block in blocks if block.kind != "sparse")
+    rows = sum(table.rows for _, table in sets(prepared.split))
+    batch = min(config.batch_size, prepared.split.train.rows)
+    outputs = sum(layer.units for layer in network.layers if isinstance(layer, DenseLayer))
+    number = _FLOAT if config.precision == "float32" else _FLOAT // 2
+    return {
+        "weights": _FLOAT
+        * (copies * network.parameters + optimizer_slots(config.optimizer) * trained),
+        "rows": 0 if on_disk else _FLOAT * width * rows,
+        "batch": batch * (_FLOAT * network.front.units + number * outputs),
+    }
+
+
+def optimizer_slots(optimizer: Optimizer) -> int:
+    """Return how many values an optimizer stores for each weight at least."""
+    has_momentum = optimizer.name in ("sgd", "rmsprop") and optimizer.momentum > 0
+    return _SLOTS.get(optimizer.name, 2) + has_momentum
+
+
+def available_memory() -> float:
+    """Return the bytes that the process may still take, without swap space."""
+    return min((limit.left for limit in memory_limits()), default=math.inf)
+
+
+def memory_limits() -> Iterator[MemoryLimit]:
+    """Yield the limits of machine, containers and shell, as far as the system reports them."""
+    machine = _kilobytes(PROC / "meminfo")
+    swap = machine.get("SwapFree", 0.0)
+    if "MemAvailable" in machine:
+        yield MemoryLimit(machine["MemAvailable"], "the machine's memory", swap)
+    elif hasattr(os, "sysconf"):
+        total = float(os.sysconf("SC_PHYS_PAGES")) * os.sysconf("SC_PAGE_SIZE")
+        yield MemoryLimit(total, "the machine's memory")
+    for folder in _control_groups():
+        with suppress(ValueError):  # `max` stands for no limit
+            used = float(_read(folder / "memory.current") or 0)
+            files = re.findall(r"^(?:in)?active_file (\d+)$", _read(folder / "memory.stat"), re.M)
+            used = max(used - sum(map(float, files)), 0.0)  # cached files are given up when needed
+            limit = float(int(_read(folder / "memory.max")))
+            yield MemoryLimit(limit - used, "the container's memory", swap)
+    if sys.platform != "win32":
+        import resource
+
+        taken = _kilobytes(PROC / "self" / "status")
+        most, _ = resource.getrlimit(resource.RLIMIT_AS)
+        if most != resource.RLIM_INFINITY:
+            left, name = most - taken.get("VmSize", 0.0), "the address space (ulimit -v)"
+            yield MemoryLimit(left, name, tensorflow=TENSORFLOW_ADDRESSES)
+        most, _ = resource.getrlimit(resource.RLIMIT_DATA)
+        if most != resource.RLIM_INFINITY:
+            yield MemoryLimit(most - taken.get("VmData", 0.0), "the data segment (ulimit -d)")
+
+
+def _control_groups() -> Iterator[Path]:
+    """Yield the folders of the process's control group and of those around it.
+
+    Within a container its own group is the root, whatever path the process reports.
+    """
+    for line in _read(PROC / "self" / "cgroup").splitlines():
+        if line.startswith("0::"):
+            inner = CGROUPS / line.removeprefix("0::").lstrip("/")
+            yield from (each for each in (inner, *inner.parents) if each.is_relative_to(CGROUPS))
+
+
+def _kilobytes(path: Path) -> dict[str, float]:
+    """Return the bytes of all lines such as `MemAvailable:  5000 kB`, by name."""
+    found = re.findall(r"^(\w+):\s+(\d+) kB$", _read(path), re.MULTILINE)
+    return {name: float(number) * 1024 for name, number in found}
+
+
+def _read(path: Path) -> str:
+    """Return a file's text; empty if there is no such file or it can't be read."""
+    with suppress(OSError, UnicodeDecodeError):
+        return path.read_text(encoding="utf-8")
+    return ""
+
+
+def _missing(total: float) -> float:
+    """Return how many bytes are missing at the tightest limit; negative if there are enough."""
+    missing = (total + each.tensorflow - each.left - each.swap for each in memory_limits())
+    return max(missing, default=-math.inf)
+
+
+def _largest_layer(prepared: Prepared) -> str:
+    """Return the key of the hidden layer with most weights; `input` without hidden layers."""
+    dense = [layer for layer in prepared.network.layers if isinstance(layer, DenseLayer)]
+    if len(dense) == 1:
+        return "input"
+    at = max(range(len(dense)), key=lambda at: dense[at].inputs * dense[at].units)
+    if at and (at == len(dense) - 1 or dense[at].inputs > dense[at].units):
+        at -= 1  # its inputs are the units of the one before
+    return format_path(("hidden", at, "units"))
+
+
+def _text(count: float) -> str:
+    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{max(count, 0) / 1e6:.0f} MB"

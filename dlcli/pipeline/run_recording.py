@@ -1,0 +1,425 @@
+"""Record what a run is made from, and check on resuming that it is still the same.
+
+`recorded_run` and `resumed_run` wrap `train`, `cross_validate` and `tune` alike: they locate errors
+in the config, notice data files that change meanwhile, make or reopen the run folder, and store the
+config and what the bits of the weights depend on.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from hashlib import file_digest, sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from dlcli.config import Config, ConfigFile, Files, dump_config, load_config
+from dlcli.encoding import MAX_ROWS_AT_ONCE, ImageEncoder, image_files
+from dlcli.errors import ConfigError, DataError, Problem, RunError, UsageError
+from dlcli.pipeline.data_loading import data_files
+from dlcli.pipeline.events import Events, Listener
+from dlcli.pipeline.preparation import Prepared, initial_weights_run, sets
+from dlcli.runs import (
+    PartialResult,
+    Run,
+    RunKind,
+    RunWriter,
+    collect_environment,
+    fingerprint,
+    malformed,
+    new_run,
+    unfinished_run,
+)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from dlcli.training import Device
+
+_EXACT = ("dlcli", "tensorflow", "keras", "numpy", "processor", "threads", "device")
+"""What the bits of the weights depend on besides config and data."""
+
+Images = Mapping[str, Mapping[str, object]]
+"""For each column of images, the number of `files` and a `sha256`."""
+Stamps = Mapping[Path, tuple[int, ...] | None]
+"""For each data file, values that change whenever it is written to; `None` if it is no plain
+file."""
+Document = TypeVar("Document", bound=BaseModel)
+
+
+@dataclass
+class Recording:
+    """A run that is recorded, before and after its folder is made."""
+
+    file: ConfigFile
+    """The config as given; of a resumed run, the resolved one."""
+    events: Events
+    """Where to report."""
+    output: Path | None
+    """The run folder, if one was named or is resumed."""
+    name: str
+    """The name of a new run."""
+    stamps: Stamps
+    """The data files before they were read."""
+    writer: RunWriter | None = None
+    """The folder of a resumed run."""
+    resolved: Config = field(init=False)
+    """The resolved config, from `begin` on."""
+
+    @property
+    def starts_over(self) -> bool:
+        """Whether training starts from its beginning, so that it needs initial weights."""
+        return self.writer is None or not self.writer.can_resume
+
+    @contextmanager
+    def begin(
+        self,
+        resolve: Callable[[Path], Config],
+        device: Device | None,
+        images: Images | None = None,
+        first: Callable[[RunWriter], None] = lambda _: None,
+    ) -> Iterator[RunWriter]:
+        """Make the run folder and store what the run is made from, or compare with what is stored.
+
+        Args:
+            resolve: gives the resolved config for a file in a folder.
+            device: what will train; `None` if TensorFlow is not loaded in this process.
+            images: the image files that are read.
+            first: stores in a new folder what else the run is made from.
+
+        Yields:
+            The run folder. A new one is removed again unless the run is finished or can be resumed.
+
+        Raises:
+            UsageError: if the folder can't be made.
+            DataError: for a data file that was written to while it was read.
+            RunError: for images that differ from those of a resumed run.
+        """
+        if self.writer is not None:
+            check_unchanged(self.stamps)
+            check_images(self.writer, images or {})
+            if device is not None:
+                warn_of_changes(self.writer, self.file, device, self.events)
+            self.events.log_to(self.writer)
+            self.resolved = self.file.config
+            yield self.writer
+            return
+        with new_run(self.output, self.name) as writer:
+            self.events.log_to(writer)
+            first(writer)
+            self.resolved = resolve(writer.path)
+            write_origin(writer, self.file, self.resolved, device, images or {})
+            check_unchanged(self.stamps)
+            yield writer
+
+
+@contextmanager
+def recorded_run(
+    file: ConfigFile, output: Path | None, name: str, listener: Listener
+) -> Iterator[Recording]:
+    """Record a new run.
+
+    Args:
+        file: the config.
+        output: the run folder, which must not exist; else `runs/<name>`, `runs/<name>-2`, ...
+        name: the name of the run.
+        listener: receives events.
+
+    Raises:
+        UsageError: for a glob that matches nothing.
+    """
+    with file.located():
+        yield Recording(file, Events(listener), output, name, stamps_of(file))
+
+
+@contextmanager
+def resumed_run(run: Path, kind: RunKind, listener: Listener) -> Iterator[Recording]:
+    """Reopen an unfinished run, which is locked until the end.
+
+    Args:
+        run: the run folder.
+        kind: what it must have been begun as.
+        listener: receives events.
+
+    Raises:
+        RunError: if there is no such run, or its config or data have changed.
+    """
+    with unfinished_run(run, kind) as writer:
+        file = read_resolved(writer)
+        with file.located():
+            stamps = stamps_of(file)
+            check_data(writer, file)
+            yield Recording(file, Events(listener), run, file.name, stamps, writer)
+
+
+def stamps_of(file: ConfigFile) -> Stamps:
+    """Return the stamps of the data files before they are read.
+
+    Raises:
+        UsageError: for a glob that matches nothing.
+    """
+    return {path: _stamp(path) for path in data_files(file)}
+
+
+def check_unchanged(before: Stamps) -> None:
+    """Refuse files that were written to while they were read.
+
+    The rows that are trained on might not be those whose hash is stored.
+
+    Raises:
+        DataError: for the first of them.
+    """
+    for path, stamp in before.items():
+        if _stamp(path) != stamp:
+            message = "has changed while it was read; train again once nothing writes to it"
+            raise DataError(message, file=path)
+
+
+def _stamp(path: Path) -> tuple[int, ...] | None:
+    with suppress(OSError):
+        if path.is_file():
+            status = path.stat()
+            return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+    return None
+
+
+def image_fingerprints(prepared: Prepared) -> Images:
+    """Hash the image files of each column of images, before they are encoded.
+
+    The SHA-256 of a column is that of the digests of its files, in the order of the rows.
+    """
+    images = {}
+    for feature in prepared.encoding.features:
+        if isinstance(feature, ImageEncoder):
+            digests = [*_image_digests(prepared, feature.column)]
+            whole = sha256(b"".join(digests)).hexdigest()
+            images[feature.column] = {"files": len(digests), "sha256": whole}
+    return images
+
+
+def _image_digests(prepared: Prepared, column: str) -> Iterator[bytes]:
+    """Yield the SHA-256 of each file; one that can't be read is reported when it is encoded."""
+    for _, table in sets(prepared.split):
+        for part in table.parts(MAX_ROWS_AT_ONCE):
+            for path in image_files(part, column)[1]:
+                if path.is_file():  # reading a pipe would block
+                    with suppress(OSError), path.open("rb") as stream:
+                        yield file_digest(stream, "sha256").digest()
+
+
+def write_origin(
+    writer: RunWriter, file: ConfigFile, resolved: Config, device: Device | None, images: Images
+) -> None:
+    """Store what a run is made from.
+
+    Args:
+        writer: the run.
+        file: the config as given.
+        resolved: the config with all that was inferred.
+        device: what will train; `None` if TensorFlow is not loaded in this process.
+        images: the image files that are read.
+    """
+    writer.write_config(file.text)
+    writer.write_resolved(dump_config(resolved))
+    environment = _environment(resolved, device, data_files(file))
+    writer.write_environment({**environment, **({"images": images} if images else {})})
+
+
+def read_resolved(writer: RunWriter) -> ConfigFile:
+    """Read the resolved config of an unfinished run.
+
+    Raises:
+        RunError: if it is damaged.
+    """
+    try:
+        return load_config(writer.resolved_path())
+    except ConfigError as error:
+        problem: Problem | UsageError = replace(error.problems[0], position="")
+    except UsageError as error:
+        problem = error
+    raise RunError(f"{writer.path}: its resolved.yaml can't be read: {problem}; train it again")
+
+
+def check_data(writer: RunWriter | Run, file: ConfigFile) -> None:
+    """Refuse data files that differ from those that training began with.
+
+    Args:
+        writer: the run, finished or not.
+        file: its resolved config.
+
+    Raises:
+        RunError: if a file has changed, or can't be compared.
+    """
+    stored = writer.read_environment().get("data")
+    files = data_files(file)
+    known = stored if isinstance(stored, list) else []
+    if len(known) != len(files):
+        what = f"began with {len(known)} data files, and there are {len(files)}"
+        raise RunError(f"{writer.path}: {what}; train it again")
+    for entry, path in zip(known, files, strict=True):
+        before = entry.get("sha256") if isinstance(entry, dict) else None
+        if before is None:
+            raise RunError(
+                f"{path}: could be read only once, as a pipe can; store its rows in a file, and "
+                "train on that"
+            )
+        # A file that is gone or may not be read is reported by its reader.
+        if os.access(path, os.R_OK) and before != fingerprint(path)["sha256"]:
+            raise RunError(
+                f"{path}: has changed since the run began; restore it, or train the run again"
+            )
+
+
+def check_images(writer: RunWriter, images: Images) -> None:
+    """Refuse image files that differ from those that training began with.
+
+    Raises:
+        RunError: for the first column of which one has changed.
+    """
+    stored = writer.read_environment().get("images")
+    known = stored if isinstance(stored, dict) else {}
+    for column, now in images.items():
+        if known.get(column) != now:
+            raise RunError(
+                f"{writer.path}: an image of the column '{column}' has changed since the run "
+                "began; restore it, or train the run again"
+            )
+
+
+def warn_of_changes(writer: RunWriter, file: ConfigFile, device: Device, events: Events) -> None:
+    """Warn of what has changed since training began that may change the last bits of the weights.
+
+    Args:
+        writer: the run.
+        file: its resolved config.
+        device: what will train it.
+        events: receives the warning.
+    """
+    before, now = writer.read_environment(), _environment(file.config, device)
+    changes = [
+        f"{name} was {before.get(name)} and is {now.get(name)}"
+        for name in _EXACT
+        if before.get(name) != now.get(name)
+    ]
+    if changes:
+        message = f"{writer.path}: {', '.join(changes)}; the weights may differ from those of an "
+        events.emit("warning", message=message + "uninterrupted run")
+
+
+def _environment(
+    resolved: Config, device: Device | None, data: Sequence[Path] = ()
+) -> dict[str, object]:
+    if device is not None:
+        name, threads = device.name, device.threads
+    else:
+        name = resolved.device
+        threads = resolved.threads if isinstance(resolved.threads, int) else os.cpu_count() or 1
+    return collect_environment(seed=resolved.seed, threads=threads, device=name, data=data)
+
+
+def moved_config(file: ConfigFile, folder: Path, *, keep_tune: bool = False) -> Config:
+    """Return a config as given, for a file in another folder.
+
+    Args:
+        file: the config as given.
+        folder: where the new file will be; paths lead from there to the same files.
+        keep_tune: whether the search space is kept, which training does not read.
+    """
+
+    def moved(source: float | Files | None) -> float | Files | None:
+        if isinstance(source, tuple):
+            return tuple(_path_from(folder, file.resolve(each)) for each in source)
+        return _path_from(folder, file.resolve(source)) if isinstance(source, str) else source
+
+    config = file.config
+    sources = {key: moved(getattr(config.data, key)) for key in ("train", "validation", "test")}
+    earlier = config.initial_weights
+    update = {
+        "name": file.name,
+        "data": config.data.model_copy(update=sources),
+        "initial_weights": earlier and _path_from(folder, initial_weights_run(file, earlier)),
+    }
+    if not keep_tune:
+        update["tune"] = None
+    return config.model_copy(update=update)
+
+
+def resolved_config(file: ConfigFile, prepared: Prepared, folder: Path, threads: int) -> Config:
+    """Return a config with all that was inferred, which trains the same run again.
+
+    Args:
+        file: the config as given.
+        prepared: what was inferred from its data.
+        folder: where the new file will be; paths lead from there to the same files.
+        threads: how many train.
+    """
+    config = moved_config(file, folder)
+    data = config.data
+    data = data.model_copy(
+        update={
+            "split": prepared.split_choice if any(data.shares) else data.split,
+            "target": data.target.model_copy(update={"type": prepared.target.type}),
+        }
+    )
+    features = {column: decision.feature for column, decision in prepared.decisions.items()}
+    return config.model_copy(
+        update={
+            "data": data,
+            "input": config.input.model_copy(update={"features": features}),
+            "output": prepared.head.output,
+            "loss": prepared.head.loss,
+            "metrics": prepared.head.metrics,
+            "engine": prepared.engine,
+            "threads": threads,
+        }
+    )
+
+
+def _path_from(folder: Path, file: Path) -> str:
+    """Return a file's path from a folder; absolute where there is none, as between drives."""
+    try:
+        return Path(os.path.relpath(file, folder)).as_posix()
+    except ValueError:
+        return file.absolute().as_posix()
+
+
+def read_unit(
+    writer: RunWriter, number: int, kind: type[Document], what: str
+) -> tuple[Document, pa.Table | None] | None:
+    """Read a finished unit of work, such as a fold; `None` if it is not finished.
+
+    Args:
+        writer: the run folder, which may come from a stranger.
+        number: the number of the unit, from 1.
+        kind: the document that was stored.
+        what: names the unit in messages: `fold 2 of repeat 1`.
+
+    Returns:
+        The document, and the predictions that were stored with it.
+
+    Raises:
+        RunError: if it is damaged.
+    """
+    stored = writer.read_partial_result(number)
+    if stored is None:
+        return None
+    try:
+        return kind.model_validate_json(stored.result), stored.predictions
+    except ValidationError as error:
+        message = f"{writer.path}: what is kept of {what} {malformed(error)}"
+        raise RunError(message) from None
+
+
+def write_unit(
+    writer: RunWriter, number: int, document: BaseModel, predictions: pa.Table | None = None
+) -> None:
+    """Store a finished unit of work, such as a fold, which is not done again on resuming.
+
+    Raises:
+        TrainingError: if it can't be stored.
+    """
+    writer.write_partial_result(number, PartialResult(document.model_dump_json(), predictions))

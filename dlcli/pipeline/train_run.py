@@ -1,0 +1,325 @@
+"""Train what a config describes: read, split, encode, build, fit, evaluate, explain, save."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlcli.config import Config, ConfigFile
+from dlcli.errors import DivergenceError, RunError, plural
+from dlcli.metrics import Metrics
+from dlcli.pipeline.baselines import evaluate_baselines
+from dlcli.pipeline.checkpointing import RunCheckpointer, StopOnSignal
+from dlcli.pipeline.events import Events, Listener
+from dlcli.pipeline.explaining import explain
+from dlcli.pipeline.fit import FitOptions, FitResult, advise, fit
+from dlcli.pipeline.memory_check import check_memory, working_folder
+from dlcli.pipeline.preparation import encode_sets, initial_weights, prepare
+from dlcli.pipeline.run_recording import (
+    Recording,
+    image_fingerprints,
+    recorded_run,
+    resolved_config,
+    resumed_run,
+)
+from dlcli.pipeline.tensorflow_loading import load_tensorflow
+from dlcli.runs import (
+    DIVERGED,
+    MANIFEST,
+    Run,
+    RunWriter,
+    initial_weights_option,
+    is_unfinished,
+    open_regular_file,
+    open_run,
+    resume_command,
+    unfinished_runs_like,
+)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from dlcli.training import Job
+
+SAMPLE_ROWS = 2_000
+"""Training rows whose predictions are stored, at most."""
+Fit = Callable[..., FitResult]
+"""`fit` of given rows under a given config."""
+
+
+def train(
+    file: ConfigFile, output: Path | None = None, listener: Listener = lambda *_: None
+) -> Run:
+    """Train what a config describes.
+
+    Args:
+        file: the config.
+        output: the run folder, which must not exist; else `runs/<name>`, `runs/<name>-2`, ...
+        listener: receives events.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        DlcliError: nothing is left of the run then, unless it can be resumed, see `resume`.
+    """
+    with recorded_run(file, output, file.name, listener) as recording:
+        return _train(recording)
+
+
+def resume(run: Path, listener: Listener = lambda *_: None) -> Run:
+    """Resume an interrupted run; the result is bit-identical to that of an uninterrupted one.
+
+    Args:
+        run: the run folder.
+        listener: receives events.
+
+    Returns:
+        The same run, finished.
+
+    Raises:
+        DlcliError: the run stays as it is then.
+    """
+    with resumed_run(run, "train", listener) as recording:
+        return _train(recording)
+
+
+def _train(recording: Recording) -> Run:
+    file, events = recording.file, recording.events
+    config = file.config
+    with working_folder(file, recording.output) as folder:
+        if folder is not None:
+            events.emit("storage", folder=str(folder))
+        prepared = prepare(file, events, folder)  # reads, splits, fits the encoding, builds
+        check_memory(prepared, config, on_disk=folder is not None)
+        images = image_fingerprints(prepared)
+        encoded = encode_sets(config.data.weight, prepared, events, folder)
+        # A resumed training has weights of its own.
+        initial = initial_weights(file, prepared.network) if recording.starts_over else None
+        device = load_tensorflow(config, events)
+        resolve = partial(resolved_config, file, prepared, threads=device.threads)
+        with recording.begin(lambda path: resolve(folder=path), device, images) as writer:
+            if recording.writer is None:
+                _warn_of_unfinished_runs(writer, events)
+            events.emit("run", folder=str(writer.path))
+            run_fit = partial(fit, config, prepared, encoded)
+            options = FitOptions(initial, on_divergence=partial(_report_divergence, events))
+            result = _fit_with_checkpoints(run_fit, options, config, writer, events)
+            _save_network(result, writer)
+            writer.write_explanation(explain(result, writer).model_dump_json())
+            metrics = _evaluate(result, writer)
+            stop = StopOnSignal(writer, lambda: plural(result.training.epochs, "epoch"))
+            baselines = evaluate_baselines(result, stop, events)
+            writer.write_baselines(baselines)
+            events.emit(
+                "result",
+                run=str(writer.path),
+                epochs=result.training.epochs,
+                metrics=metrics,
+                baselines=baselines,
+            )
+            return writer.finish()
+
+
+def _warn_of_unfinished_runs(writer: RunWriter, events: Events) -> None:
+    for twin in unfinished_runs_like(writer):
+        message = f"{twin} is an unfinished run of the same config; go on with it by: "
+        events.emit("warning", message=message + resume_command(twin))
+
+
+def _fit_with_checkpoints(
+    run_fit: Fit, options: FitOptions, config: Config, writer: RunWriter, events: Events
+) -> FitResult:
+    """Fit, or resume it; after a divergence, finish the run with the last finite weights.
+
+    Args:
+        run_fit: trains, see `fit`.
+        options: where to start.
+        config: reads `epochs` and `checkpoint`.
+        writer: the run, which stores checkpoints.
+        events: receives each epoch.
+
+    Raises:
+        DivergenceError: if the loss or the weights become NaN or infinite.
+        TrainingError: if a checkpoint or the weights can't be stored.
+        Interrupted: if a signal has arrived.
+    """
+
+    def progress(epoch: int, values: Mapping[str, float]) -> None:
+        # JSON has no NaN, which a metric may well be: r2 of a constant target.
+        finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
+        events.emit("epoch", epoch=epoch, of=config.epochs, **finite)
+
+    start = time.perf_counter()
+    checkpointer = RunCheckpointer(
+        writer,
+        config.checkpoint.seconds,
+        lambda epochs: events.emit("resumed", epochs=epochs),
+    )
+    try:
+        with checkpointer.handling_signals():
+            result = run_fit(progress, checkpointer, options)
+    except DivergenceError as error:
+        traceback.clear_frames(error.__traceback__)  # they hold what the engine has on the device
+        _save_last_finite(run_fit, options, writer, error)
+        raise
+    trained, seconds = result.training, round(time.perf_counter() - start, 3)
+    events.emit("trained", epochs=trained.epochs, best_epoch=trained.best_epoch, seconds=seconds)
+    return result
+
+
+def _report_divergence(events: Events, error: DivergenceError, job: Job) -> None:
+    events.emit("diverged", **advise(error, job).model_dump())
+
+
+def _save_last_finite(
+    run_fit: Fit, options: FitOptions, writer: RunWriter, error: DivergenceError
+) -> None:
+    """Finish a diverged run with the last finite weights, if an epoch was finished by then."""
+    result = _fit_until_finite(run_fit, options, writer, error.epoch)
+    if result is None:
+        writer.not_resumable = True  # it would start over and diverge again
+        return
+    _save_network(result, writer)
+    writer.write_explanation(explain(result, writer).model_dump_json())
+    writer.finish(DIVERGED)
+    trained = result.training
+    best = f"the best until then, of epoch {trained.best_epoch}" if trained.best_epoch else ""
+    which = best or f"after {plural(trained.epochs, 'epoch')}"
+    error.add_note(
+        f"  the last finite weights, {which}, are kept in {writer.path}; to start from them: "
+        f"{initial_weights_option(writer.path)}"
+    )
+
+
+def _fit_until_finite(
+    run_fit: Fit, options: FitOptions, writer: RunWriter, epoch: int
+) -> FitResult | None:
+    """Train once more, to the end of the last finite epoch, from the newest checkpoint before it.
+
+    The result is the same to the bit, and this costs nothing as long as nothing diverges. An epoch
+    whose loss was finite may have ended with weights that are not; then it is the one before.
+    Without a checkpoint, training starts over.
+    """
+    checkpointer = RunCheckpointer(writer, math.inf)
+    with checkpointer.handling_signals(), suppress(RunError):  # there is no checkpoint to start at
+        for until in range(epoch - 1, 0, -1):
+            with suppress(DivergenceError):
+                shorter = replace(options, until=until, on_divergence=lambda *_: None)
+                return run_fit(lambda *_: None, checkpointer, shorter)
+    return None
+
+
+def _save_network(result: FitResult, writer: RunWriter) -> None:
+    """Store the trained network for dlcli, and as a model for the user's own Keras code."""
+    from dlcli.keras_model import assign_weights, build_portable_model
+
+    prepared, weights = result.prepared, result.training.weights
+    writer.write_encoding(prepared.encoding.model_dump_json(indent=2))
+    writer.write_weights(weights)
+    writer.write_history(result.training.history)
+    model = build_portable_model(prepared.network, prepared.encoding.target)
+    assign_weights(model, prepared.network, weights)
+    with writer.model_file() as path:
+        model.save(path)
+
+
+def _evaluate(result: FitResult, writer: RunWriter) -> dict[str, Metrics]:
+    """Compute the metrics of each set, and store them with predictions.
+
+    Stored are the predictions of all held-out rows, and of a sample of the training rows.
+    """
+    import pyarrow as pa
+
+    metrics = {name: result.metrics(name) for name in result.tables}
+    some = sample_indices(result.tables["train"].rows, result.config.seed)
+    columns = _set_column("train", len(some))
+    writer.write_sample(result.prediction_table("train", columns, some))
+    writer.write_metrics(metrics)
+    held_out = [
+        result.prediction_table(name, _set_column(name, table.rows))
+        for name, table in result.tables.items()
+        if name != "train"
+    ]
+    if held_out:
+        writer.write_predictions(pa.concat_tables(held_out))
+    return metrics
+
+
+def sample_indices(rows: int, seed: int, most: int = SAMPLE_ROWS) -> NDArray[np.int64]:
+    """Return the indices of some rows, ascending: all, or `most` chosen at random."""
+    if rows <= most:
+        return np.arange(rows)
+    return np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
+
+
+def _set_column(name: str, rows: int) -> dict[str, pa.Array]:
+    import pyarrow as pa
+
+    return {"split": pa.array([name] * rows, pa.string())}
+
+
+def train_child_run(folder: Path, name: str, file: ConfigFile, listener: Listener) -> Run:
+    """Train a config as the run `folder/name` within another run, or resume it.
+
+    A finished run of the same config is returned as it is; one of another config is replaced.
+
+    Args:
+        folder: the folder of the other run, which is locked.
+        name: the name of the run to train.
+        file: its config.
+        listener: receives events.
+
+    Raises:
+        DivergenceError: also if it has diverged in an earlier process.
+        Interrupted: if a signal has arrived; the message says how to resume the other run.
+        DlcliError: see `train`.
+    """
+    child = folder / name
+    with _naming_parent(folder, child):
+        if not _is_run_of(child, file):
+            if os.path.isdir(child) and not child.is_symlink():
+                shutil.rmtree(child)  # of another config, or interrupted before it began
+            return train(file, child, listener)
+        if is_unfinished(child):
+            return resume(child, listener)
+        run = open_run(child)
+        if run.kind == DIVERGED:
+            raise DivergenceError(f"{child}: has diverged", 0)
+        return run
+
+
+def _is_run_of(folder: Path, file: ConfigFile) -> bool:
+    """Whether a folder is a run of a config, finished or resumable."""
+    text = file.text.encode()
+    with suppress(RunError), open_regular_file(folder / "config.yaml") as stream:
+        is_run = is_unfinished(folder) or os.path.lexists(folder / MANIFEST)
+        return is_run and stream.read(len(text) + 1) == text
+    return False
+
+
+@contextmanager
+def _naming_parent(folder: Path, child: Path) -> Iterator[None]:
+    """Have errors of a child run say how the parent is resumed."""
+    theirs, ours = resume_command(child), resume_command(folder)
+    try:
+        yield
+    except BaseException as error:
+        error.args = tuple(
+            each.replace(theirs, ours) if isinstance(each, str) else each for each in error.args
+        )
+        notes = getattr(error, "__notes__", [])
+        notes[:] = [note for note in notes if theirs not in note]
+        raise

@@ -1,0 +1,345 @@
+"""A training that can't fit into memory is refused with the numbers, without TensorFlow."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+import dlcli as package
+from dlcli.config import Optimizer, load_config
+from dlcli.errors import ConfigError, UsageError
+from dlcli.pipeline import Events, memory_check, prepare
+from dlcli.pipeline.memory_check import (
+    MemoryLimit,
+    available_memory,
+    check_memory,
+    memory_limits,
+    optimizer_slots,
+    required_memory,
+)
+
+resource = pytest.importorskip("resource")
+
+MACHINE = "the machine's memory"
+WIDE = "hidden=[{units: 2000}, {units: 2000}]"
+SMALL = 10 * 20 + 20 + 20 + 1
+"""Parameters of 10 → 20 → 1."""
+LARGE = 10 * 2000 + 2000 + 2000 * 2000 + 2000 + 2000 + 1
+"""Parameters of 10 → 2000 → 2000 → 1."""
+CONFIG = "data: {train: a.csv, target: y}\nhidden:\n  - {units: 20}\nepochs: 2\n"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """A current folder with a config, and a table of 100 rows of 10 numbers."""
+    monkeypatch.chdir(tmp_path)
+    names = ",".join([*(f"x{at}" for at in range(10)), "y"])
+    rows = [",".join(str((row * at) % 17) for at in range(1, 12)) for row in range(100)]
+    Path("a.csv").write_text("\n".join([names, *rows]) + "\n")
+    Path("c.yaml").write_text(CONFIG)
+    monkeypatch.setattr(memory_check, "GPUS", ())
+    return tmp_path
+
+
+def prepared_with(*settings):
+    file = load_config(Path("c.yaml"), settings)
+    return prepare(file, Events()), file.config
+
+
+class TestRequiredMemory:
+    """What training certainly takes, by hand and by Keras's count."""
+
+    @pytest.mark.parametrize(
+        ("settings", "weights"),
+        [
+            ([], 3 * SMALL),
+            (["optimizer=sgd"], SMALL),
+            (["optimizer={name: sgd, momentum: 0.9}"], 2 * SMALL),
+            (["early_stopping={monitor: loss}"], 4 * SMALL),
+            (["early_stopping={monitor: loss, restore_best_weights: false}"], 3 * SMALL),
+            ([WIDE], 3 * LARGE),
+        ],
+    )
+    def test_counts_weights_their_best_copy_and_optimizer_slots(self, settings, weights):
+        assert required_memory(*prepared_with(*settings), on_disk=False)["weights"] == 4 * weights
+
+    def test_counts_running_means_once(self):
+        hidden = "hidden=[{units: 20, batch_normalization: true}]"
+        found = required_memory(*prepared_with(hidden), on_disk=False)
+        assert found["weights"] == 4 * (3 * (SMALL + 2 * 20) + 2 * 20)
+
+    def test_counts_encoded_rows_unless_they_are_on_disk(self):
+        prepared = prepared_with()
+        assert required_memory(*prepared, on_disk=False)["rows"] == 4 * 10 * 100
+        assert required_memory(*prepared, on_disk=True)["rows"] == 0
+
+    def test_does_not_count_sparse_rows(self):
+        texts = "".join(f"word{row % 50} and,{row}\n" for row in range(100))
+        Path("t.csv").write_text("note,y\n" + texts)
+        prepared = prepared_with("data.train=t.csv", "input.features={note: text}")
+        assert required_memory(*prepared, on_disk=False)["rows"] == 0
+
+    @pytest.mark.parametrize(
+        ("settings", "batch"),
+        [
+            (["batch_size=7"], 7 * 4 * (10 + 20 + 1)),
+            (["batch_size=1000"], 100 * 4 * (10 + 20 + 1)),
+            (["batch_size=7", "precision=mixed_bfloat16"], 7 * (4 * 10 + 2 * (20 + 1))),
+        ],
+    )
+    def test_counts_inputs_and_outputs_of_a_batch(self, settings, batch):
+        assert required_memory(*prepared_with(*settings), on_disk=False)["batch"] == batch
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("section", get_args(get_args(Optimizer)[0]))
+    def test_counts_no_more_slots_than_keras_has(self, section):
+        import keras
+
+        from dlcli.keras_model import parameters_of
+
+        kernel = keras.Variable([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], name="kernel")
+        theirs = getattr(keras.optimizers, section.__name__)(**parameters_of(section()))
+        theirs.build([kernel])
+        slots = sum(variable.shape == (2, 3) for variable in theirs.variables)
+        assert optimizer_slots(section()) <= slots <= optimizer_slots(section()) + 1
+
+
+@pytest.fixture
+def check(monkeypatch):
+    """Checks a training with settings against limits."""
+
+    def check(*settings, limits, on_disk=False):
+        given = [MemoryLimit(each, MACHINE) if isinstance(each, float) else each for each in limits]
+        monkeypatch.setattr(memory_check, "memory_limits", lambda: given)
+        check_memory(*prepared_with(*settings), on_disk=on_disk)
+
+    return check
+
+
+class TestRefusal:
+    """More is certainly taken than there is."""
+
+    def test_has_all_the_numbers_and_what_each_is_for(self, check):
+        with pytest.raises(ConfigError) as caught:
+            check(WIDE, limits=[190e6])
+        [problem] = caught.value.problems
+        assert (problem.path, problem.message) == (
+            "hidden[1].units",
+            "training needs at least 199 MB, and 190 MB are left of the machine's memory: 48 MB "
+            "for 4,026,001 parameters with adam, 0 MB for encoded rows, 1 MB for a batch, 150 MB "
+            "for TensorFlow; take fewer units",
+        )
+
+    def test_begins_where_a_byte_is_missing(self, check):
+        total = 150e6 + sum(required_memory(*prepared_with(WIDE), on_disk=False).values())
+        check(WIDE, limits=[total])
+        with pytest.raises(ConfigError):
+            check(WIDE, limits=[total - 1])
+
+    def test_counts_swap_space(self, check):
+        check(WIDE, limits=[MemoryLimit(150e6, MACHINE, swap=50e6)])
+        with pytest.raises(ConfigError, match="and 190 MB are left of the machine's memory"):
+            check(WIDE, limits=[MemoryLimit(150e6, MACHINE, swap=40e6)])
+
+    def test_names_the_tightest_limit(self, check):
+        limits = [MemoryLimit(180e6, MACHINE), MemoryLimit(170e6, "the container's memory")]
+        with pytest.raises(ConfigError, match="and 170 MB are left of the container's memory"):
+            check(WIDE, limits=limits)
+
+    def test_blames_no_key_where_tensorflow_alone_does_not_fit(self, check):
+        limit = MemoryLimit(149e6, "the address space (ulimit -v)", tensorflow=1_200_000_000)
+        with pytest.raises(UsageError) as caught:
+            check(WIDE, limits=[limit])
+        assert str(caught.value) == (
+            "TensorFlow alone needs at least 1.20 GB, and 149 MB are left of the address space "
+            "(ulimit -v); raise that limit, or close other programs"
+        )
+
+    @pytest.mark.parametrize(
+        ("settings", "key", "way_out"),
+        [
+            (["hidden=[]", "batch_size=1"], "data.storage", "set data.storage: disk"),
+            (["hidden=[{units: 90}]", "batch_size=100"], "batch_size", "take a smaller batch_size"),
+            ([WIDE], "hidden[1].units", "take fewer units"),
+            (["hidden=[{units: 3000}, {units: 900}]"], "hidden[0].units", "take fewer units"),
+            (["hidden=[{units: 900}, {units: 3000}]"], "hidden[1].units", "take fewer units"),
+        ],
+    )
+    def test_names_the_key_that_takes_most(self, settings, key, way_out, check):
+        total = 150e6 + sum(required_memory(*prepared_with(*settings), on_disk=False).values())
+        with pytest.raises(ConfigError) as caught:
+            check(*settings, limits=[total - 1])
+        [problem] = caught.value.problems
+        assert (problem.path, problem.message.rpartition("; ")[2]) == (key, way_out)
+
+    def test_is_not_for_what_may_train_on_a_gpu(self, check, monkeypatch):
+        monkeypatch.setattr(memory_check, "GPUS", (Path("absent"), Path("a.csv")))
+        check(WIDE, limits=[150e6])
+        with pytest.raises(ConfigError):
+            check(WIDE, "device=cpu", limits=[150e6])
+
+
+WITHOUT_TENSORFLOW = """
+import sys
+from dlcli.cli import main
+try:
+    main(prog_name="dlcli")
+finally:
+    assert "tensorflow" not in sys.modules
+"""
+
+
+def test_two_layers_of_a_million_units_are_refused_at_their_position():
+    million = "  - {units: 1000000}\n"
+    Path("c.yaml").write_text(CONFIG.replace("  - {units: 20}\n", 2 * million))
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TENSORFLOW, "train", "c.yaml"],
+        env={"PYTHONPATH": str(Path(package.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    *_, line = done.stderr.splitlines()
+    assert re.sub(r"and \S+ GB are left of [^:]+", "and ... are left of ...", line) == (
+        "error: c.yaml:4:13: hidden[1].units: training needs at least 12000.56 GB, and ... are "
+        "left of ...: 12000.16 GB for 1,000,013,000,001 parameters with adam, 0 MB for encoded "
+        "rows, 256 MB for a batch, 150 MB for TensorFlow; take fewer units"
+    )
+    assert not Path("runs").exists()
+
+
+MEASURE = """\
+import json, re, sys
+from pathlib import Path
+from dlcli.config import load_config
+from dlcli.pipeline import train, train_run
+from dlcli.pipeline.memory_check import required_memory
+
+def now(name):
+    text = Path("/proc/self/status").read_text()
+    return int(re.search(name + r":\\s+(\\d+)", text)[1]) * 1024
+
+def check(prepared, config, on_disk):
+    found["least"] = sum(required_memory(prepared, config, on_disk=on_disk).values())
+    found["before"] = now("VmRSS")
+
+found = {}
+train_run.check_memory = check
+train(load_config(Path("c.yaml"), sys.argv[1:]))
+print(json.dumps(found | {"peak": now("VmHWM")}))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+@pytest.mark.parametrize("engine", ["compiled", "keras"])
+@pytest.mark.parametrize(
+    ("rows", "settings"),
+    [
+        (50, ["hidden=[{units: 5000}, {units: 5000}]", "early_stopping={monitor: loss}"]),
+        (20_000, ["hidden=[{units: 4000, activation: relu}, {units: 9}]", "batch_size=20000"]),
+    ],
+    ids=["weights", "batch"],
+)
+def test_the_estimate_is_never_more_than_is_really_taken(rows, settings, engine):
+    lines = "".join(f"{row % 13},{row % 7}\n" for row in range(rows))
+    Path("a.csv").write_text("x,y\n" + lines)
+    Path("c.yaml").write_text("data: {train: a.csv, target: y}\nhidden: []\nepochs: 1\n")
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, f"engine={engine}", *settings],
+        env={"PYTHONPATH": str(Path(package.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = json.loads(done.stdout)
+    assert 200_000_000 < found["least"] < found["peak"] - found["before"]
+
+
+class TestAvailableMemory:
+    """The least of what machine, containers and shell leave."""
+
+    @pytest.fixture(autouse=True)
+    def system(self, tmp_path, monkeypatch):
+        """Writes what a system reports: 5000 kB left, and a process in no group."""
+        limits = dict.fromkeys((resource.RLIMIT_AS, resource.RLIMIT_DATA), resource.RLIM_INFINITY)
+
+        def report(file="", text="", **shell):
+            if file:
+                (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+                (tmp_path / file).write_text(text)
+            names = {getattr(resource, f"RLIMIT_{name}"): value for name, value in shell.items()}
+            limits.update(names)
+
+        monkeypatch.setattr(memory_check, "PROC", tmp_path / "proc")
+        monkeypatch.setattr(memory_check, "CGROUPS", tmp_path / "groups")
+        monkeypatch.setattr(resource, "getrlimit", lambda kind: (limits[kind], 10**12))
+        report("proc/meminfo", "MemTotal: 9000 kB\nMemAvailable:    5000 kB\nHugePages_Total: 0\n")
+        report("proc/self/status", "Name:\tdlcli\nVmSize:\t   1000 kB\nVmData:\t    200 kB\n")
+        report("proc/self/cgroup", "1:cpu,cpuacct:/other\n0::/outer/inner\n")
+        return report
+
+    @pytest.fixture
+    def group(self, system):
+        """Writes what the system reports of a control group."""
+
+        def report(path, limit, used=None, files=0):
+            system(f"groups/{path}/memory.max", f"{limit}\n")
+            if used is not None:
+                system(f"groups/{path}/memory.current", f"{used}\n")
+            half = files // 2
+            stat = f"inactive_file {half}\nactive_file {half}\nshmem 7\n"
+            system(f"groups/{path}/memory.stat", stat)
+
+        return report
+
+    def test_is_what_the_machine_has_left(self):
+        assert available_memory() == 5_120_000
+
+    def test_is_all_memory_where_the_system_does_not_report_it(self, tmp_path, monkeypatch):
+        (tmp_path / "proc/meminfo").unlink()
+        monkeypatch.setattr(os, "sysconf", {"SC_PHYS_PAGES": 1000, "SC_PAGE_SIZE": 4096}.get)
+        assert available_memory() == 4_096_000
+
+    def test_is_what_a_container_has_left_and_files_are_given_up(self, group):
+        group("outer/inner", 4000, used=1000, files=600)
+        assert available_memory() == 3600
+
+    def test_is_the_least_of_all_groups_around_the_process(self, group):
+        group("outer/inner", 4000, used=500)
+        group("outer", 4000, used=1500)
+        group("", 4000, used=1000)
+        group("other", 4000, used=3000)
+        assert available_memory() == 2500
+
+    @pytest.mark.parametrize("limit", ["max", "", "?"])
+    def test_has_no_limit_where_a_group_has_none(self, limit, group):
+        group("outer/inner", limit, used=1000)
+        assert available_memory() == 5_120_000
+
+    def test_leaves_swap_space_aside(self, group, system):
+        group("outer/inner", 4000)
+        system("proc/meminfo", "MemAvailable: 5 kB\nSwapTotal: 20 kB\nSwapFree: 10 kB\n")
+        limits = [(limit.name, limit.swap) for limit in memory_limits()]
+        assert limits == [(MACHINE, 10_240), ("the container's memory", 10_240)]
+        assert available_memory() == 4000
+
+    def test_is_what_a_shell_allows_less_what_is_taken(self, system):
+        system(AS=3_000_000, DATA=2_000_000)
+        assert available_memory() == 2_000_000 - 204_800
+        _, addresses, data = memory_limits()
+        assert (addresses.left, addresses.name) == (1_976_000, "the address space (ulimit -v)")
+        assert (data.name, data.tensorflow) == ("the data segment (ulimit -d)", 150_000_000)
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+    def test_is_read_from_the_real_system(self, monkeypatch):
+        monkeypatch.undo()
+        assert available_memory() > 0
+        assert {limit.name for limit in memory_limits()} >= {MACHINE}
