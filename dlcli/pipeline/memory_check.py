@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from dlcli.config import Config, ConfigFile, Optimizer, format_path
+from dlcli.config import SGD, Config, ConfigFile, Optimizer, RMSprop, format_path
 from dlcli.errors import ConfigError, Problem, UsageError
 from dlcli.network import DenseLayer
 from dlcli.pipeline.data_loading import data_files
@@ -173,7 +173,7 @@ def required_memory(prepared: Prepared, config: Config, *, on_disk: bool) -> dic
 
 def optimizer_slots(optimizer: Optimizer) -> int:
     """Return how many values an optimizer stores for each weight at least."""
-    has_momentum = optimizer.name in ("sgd", "rmsprop") and optimizer.momentum > 0
+    has_momentum = isinstance(optimizer, SGD | RMSprop) and optimizer.momentum > 0
     return _SLOTS.get(optimizer.name, 2) + has_momentum
 
 
