@@ -19,7 +19,8 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from dlcli.comparison import Estimate, HeldOut, contrast_metrics, estimate_metrics
+from dlcli.comparison import HeldOut, estimate_differences, estimate_metrics
+from dlcli.metrics import Estimate
 from dlcli.preprocessing import LinearScaling
 from dlcli.tasks import ClassTarget, NumberTarget
 
@@ -105,8 +106,8 @@ def _estimate(scene: Scene, helds: tuple[HeldOut, ...], resamples: int | None) -
     only = [scene.metric]
     if len(helds) == 1:
         return estimate_metrics(helds[0], only, resamples)[scene.metric]
-    contrasts = contrast_metrics(*helds, paired=scene.paired, only=only, resamples=resamples)
-    return contrasts[scene.metric]
+    differences = estimate_differences(*helds, paired=scene.paired, only=only, resamples=resamples)
+    return differences[scene.metric]
 
 
 def _decisions(right: float) -> Rows:

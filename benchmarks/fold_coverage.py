@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +21,9 @@ from rich.table import Table
 
 from benchmarks.coverage import CLASSES, NUMBERS
 from dlcli.comparison import HeldOut
+from dlcli.metrics import corrected_interval, metric_bounds
 from dlcli.pipeline import FoldResult, Interval
 from dlcli.pipeline.selection import fold_intervals, pooled_estimates
-from dlcli.pipeline.selection.intervals import corrected_interval
 
 Floats = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, int], tuple[Floats, Floats]]
@@ -142,9 +142,11 @@ def _intervals(
         held.append(scene.judge(target, predicted))
     known = (each.metrics[scene.metric] for each in results)
     values = np.array([value for value in known if value is not None])
+    bounds = metric_bounds(scene.metric)
+    uncorrected = corrected_interval(values, np.ones(len(values)), 0.0, bounds)
     return {
         "folds": fold_intervals(results, [scene.metric])[0][scene.metric],
-        "folds, uncorrected": corrected_interval(values, np.ones(len(values)), 0.0, scene.metric),
+        "folds, uncorrected": Interval(**asdict(uncorrected)),
         "pooled": pooled_estimates(held, [scene.metric])[scene.metric],
     }
 
@@ -168,7 +170,7 @@ def _ridge(inputs: Floats, target: Floats, penalty: float) -> Callable[[Floats],
 
 def _value(scene: Scene, truth: Floats, prediction: Floats) -> float | None:
     """The metric; `None` where a class is missing that it needs."""
-    value = scene.judge(truth, prediction).scores()[scene.metric]
+    value = scene.judge(truth, prediction).metrics()[scene.metric]
     assert value is None or isinstance(value, float)
     return value
 

@@ -72,8 +72,10 @@ def _judged(metric: str, scores: Fields, simple: Mapping[str, Fields]) -> Iterat
             f"the network is no better than {' and '.join(names)} there: "
             f"{metric} {number(scores[metric])}, {listed}"
         )
-    reason = ", as a class is rare" if found.is_rare else ""
-    for other in dict.fromkeys(found.hidden.values()):
-        names = tuple(name for name in found.hidden if found.hidden[name] == other)
+    reason = ", as a class is rare" if found.is_imbalanced else ""
+    for other in dict.fromkeys(found.beaten_otherwise.values()):
+        names = tuple(
+            name for name in found.beaten_otherwise if found.beaten_otherwise[name] == other
+        )
         listed = ", ".join(f"{name} {number(simple[name][other])}" for name in names)
         yield f"accuracy hides what was learned{reason}: {other} {number(scores[other])}, {listed}"

@@ -15,7 +15,7 @@
       metric        what tells whether it has helped, or null
       before, after the metric on validation rows
       difference    value, with lower and upper of its 95 % interval, and verdict: better, worse,
-                    noise, same or unknown; or null
+                    not_significant, same or unknown; or null
       problem       why it failed or can't be compared, or null
       helped        whether it did
     winner        with --try, the command of what helped most, or null
@@ -41,7 +41,7 @@ _LABEL = 8
 _VERDICTS = {
     "better": "helped, by more than noise",
     "worse": "worse, by more than noise",
-    "noise": "no more than noise",
+    "not_significant": "no more than noise",
     "same": "no difference",
 }
 
@@ -122,8 +122,8 @@ def _verdict(trial: Trial) -> str:
         return "helped: it doesn't diverge any more"
     if trial.converged and trial.problem:
         return printable(trial.problem)
-    if trial.contrast is not None and trial.contrast.verdict in _VERDICTS:
-        return _VERDICTS[trial.contrast.verdict]
+    if trial.difference is not None and trial.difference.verdict in _VERDICTS:
+        return _VERDICTS[trial.difference.verdict]
     what = "failed" if trial.run is None else "can't be told"
     return f"{what}: {printable(trial.problem or 'there is no interval')}"
 
@@ -175,12 +175,12 @@ def _finding_document(finding: Finding, config: Path) -> dict[str, object]:
 
 
 def _trial_document(trial: Trial) -> dict[str, object]:
-    contrast = trial.contrast
-    difference = contrast and {
-        "value": contrast.value,
-        "lower": contrast.lower,
-        "upper": contrast.upper,
-        "verdict": contrast.verdict,
+    found = trial.difference
+    difference = found and {
+        "value": found.value,
+        "lower": found.lower,
+        "upper": found.upper,
+        "verdict": found.verdict,
     }
     return {
         "rule": trial.rule,

@@ -14,7 +14,8 @@ from dlcli.errors import plural
 from dlcli.starter import cut
 
 if TYPE_CHECKING:
-    from dlcli.comparison import Against, Comparison, Estimate
+    from dlcli.comparison import Against, Comparison
+    from dlcli.metrics import Estimate
 
 WIDTH = 80
 """Characters of a line that two or three runs fit in."""
@@ -162,7 +163,7 @@ def _against(comparison: Comparison, against: Against, at: int) -> Iterator[str]
     yield f"{comparison.split}: run {at} less run 1, {rows_words(comparison, against)}"
     rows = [
         [name, _signed(each.value), _signed_ends(each), verdict_words(each)]
-        for name, each in against.contrasts.items()
+        for name, each in against.differences.items()
     ]
     longest = max((len(row[3]) for row in rows), default=0)
     yield from align([[*row[:3], row[3].ljust(longest)] for row in rows])

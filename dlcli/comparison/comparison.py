@@ -8,14 +8,13 @@ from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
-from dlcli.comparison.estimates import Contrast, Estimate, contrast_metrics, estimate_metrics
-from dlcli.comparison.held_out import HeldOut
+from dlcli.comparison.held_out import HeldOut, estimate_differences, estimate_metrics
 from dlcli.comparison.pairing import Pairs, pair_rows, same_data
 from dlcli.comparison.settings import Setting, differing_settings
 from dlcli.comparison.subject import DataFile, Subject
 from dlcli.config import GroupSplit, TimeSplit
 from dlcli.errors import UsageError, listed, plural
-from dlcli.metrics import HIGHER_IS_BETTER, finite_number
+from dlcli.metrics import HIGHER_IS_BETTER, DifferenceEstimate, Estimate, finite_number
 from dlcli.runs import Run
 
 SPLITS = ("test", "validation")
@@ -57,7 +56,7 @@ class Against:
     """How many rows both have predicted and are compared on; `None` if not the same ones are."""
     reason: str | None
     """Why not."""
-    contrasts: Mapping[str, Contrast]
+    differences: Mapping[str, DifferenceEstimate]
     """The difference in each metric: this run's less the first's."""
 
 
@@ -194,10 +193,10 @@ def _against(subjects: Sequence[Subject], split: str, held: Sequence[HeldOut]) -
     for subject, rows in zip(subjects[1:], held[1:], strict=True):
         found = pair_rows(subjects[0], subject, split, (held[0], rows))
         if isinstance(found, Pairs):
-            contrasts = contrast_metrics(found.first, found.second, paired=True)
-            yield Against(found.first.rows, None, contrasts)
+            differences = estimate_differences(found.first, found.second, paired=True)
+            yield Against(found.first.rows, None, differences)
         else:
-            yield Against(None, found.reason, contrast_metrics(held[0], rows, paired=False))
+            yield Against(None, found.reason, estimate_differences(held[0], rows, paired=False))
 
 
 def _facts(subjects: Sequence[Subject]) -> Iterator[Fact]:

@@ -22,7 +22,7 @@
       rows          on how many rows that both have predicted; null if not on the same rows, and
       reason        why not
       metrics       metric: value (this run's less the first's), lower, upper, reason, and verdict:
-                    better, worse, noise, same or unknown
+                    better, worse, not_significant, same or unknown
     notes         what to bear in mind
 """
 
@@ -32,7 +32,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 from dlcli.comparison.comparison import Against, Comparison, Side
-from dlcli.comparison.estimates import Estimate
+from dlcli.metrics import Estimate
 
 Document = dict[str, object]
 
@@ -70,7 +70,7 @@ def _against(side: Side, against: Against) -> Document:
         "run": str(side.path),
         "rows": against.rows,
         "reason": against.reason,
-        "metrics": _each(against.contrasts),
+        "metrics": _each(against.differences),
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,12 +11,21 @@ from numpy.typing import NDArray
 from dlcli.errors import RunError
 from dlcli.metrics import (
     Array,
+    DifferenceEstimate,
+    Estimate,
     Floats,
     Metrics,
+    Statistic,
     binary_metrics,
+    binary_statistics,
+    estimate_statistic_differences,
+    estimate_statistics,
     multiclass_metrics,
+    multiclass_statistics,
     multilabel_metrics,
+    multilabel_statistics,
     regression_metrics,
+    regression_statistics,
 )
 from dlcli.prediction import KeptColumns
 from dlcli.tasks import ClassTarget, LabelTarget, NumberTarget, TargetEncoder, split_labels
@@ -65,12 +74,8 @@ class HeldOut:
             outputs=self.outputs[places],
         )
 
-    def counted(self) -> HeldOut:
-        """The rows that have some weight."""
-        return self if self.weight is None else self.take(np.flatnonzero(self.weight > 0))
-
-    def scores(self) -> Metrics:
-        """The metrics, as `train` has taken them."""
+    def metrics(self) -> Metrics:
+        """Compute the metrics, as `train` does."""
         weight = self.weight
         if isinstance(self.target, NumberTarget):
             return regression_metrics(self.truth, self.outputs, weight, deviance=self.has_deviance)
@@ -80,6 +85,59 @@ class HeldOut:
             positive = self.outputs[:, 0]
             return binary_metrics(self.truth, positive, weight, probabilistic=not self.has_margin)
         return multiclass_metrics(self.truth, self.outputs, weight)
+
+    def statistics(self) -> dict[str, Statistic]:
+        """Return the metrics that are single numbers as functions of the row weights."""
+        weight = self.weight
+        if isinstance(self.target, NumberTarget):
+            deviance = self.has_deviance
+            return regression_statistics(self.truth, self.outputs, weight, deviance=deviance)
+        if isinstance(self.target, LabelTarget):
+            return multilabel_statistics(self.truth, self.outputs, weight)
+        if self.target.width == 2:
+            positive, is_margin = self.outputs[:, 0], self.has_margin
+            return binary_statistics(self.truth, positive, weight, probabilistic=not is_margin)
+        return multiclass_statistics(self.truth, self.outputs, weight)
+
+
+def estimate_metrics(
+    held_out: HeldOut, only: Collection[str] | None = None, resamples: int | None = None
+) -> dict[str, Estimate]:
+    """Estimate every metric that is a single number, with its 95 % confidence interval.
+
+    Args:
+        held_out: the rows.
+        only: names of the metrics. [default: all]
+        resamples: number of resamples. [default: depends on the number of rows]
+    """
+    return estimate_statistics(_selected(held_out, only), resamples)
+
+
+def estimate_differences(
+    first: HeldOut,
+    second: HeldOut,
+    *,
+    paired: bool,
+    only: Collection[str] | None = None,
+    resamples: int | None = None,
+) -> dict[str, DifferenceEstimate]:
+    """Estimate what each metric has over that of another run, with its confidence interval.
+
+    Args:
+        first: rows that the other run has predicted.
+        second: rows that this run has predicted.
+        paired: whether they are the same rows with the same weights, in the same order.
+        only: names of the metrics. [default: all]
+        resamples: number of resamples. [default: depends on the number of rows]
+    """
+    return estimate_statistic_differences(
+        _selected(first, only), _selected(second, only), paired=paired, resamples=resamples
+    )
+
+
+def _selected(held_out: HeldOut, only: Collection[str] | None) -> dict[str, Statistic]:
+    statistics = held_out.statistics()
+    return {name: each for name, each in statistics.items() if only is None or name in only}
 
 
 def read_rows(columns: KeptColumns, target: TargetEncoder, *, has_deviance: bool) -> HeldOut:

@@ -6,20 +6,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dlcli.comparison.comparison import Against, Comparison
-from dlcli.comparison.estimates import Contrast
 from dlcli.config import printable
 from dlcli.errors import plural
+from dlcli.metrics import DifferenceEstimate
 
 VERDICTS = {
     "better": "better, more than noise",
     "worse": "worse, more than noise",
-    "noise": "no more than noise",
+    "not_significant": "no more than noise",
     "same": "no difference",
 }
 """What is said of a difference by its verdict, unless that is unknown."""
 
 
-def verdict_words(contrast: Contrast) -> str:
+def verdict_words(contrast: DifferenceEstimate) -> str:
     """Whether a difference is more than noise."""
     if contrast.value is None:
         return "undefined"

@@ -1,11 +1,14 @@
-"""Metrics over a whole set, exact and in float64.
+"""Every metric once, exact and in float64, and its uncertainty.
 
-Each of the four functions scores one kind of target and answers in values that JSON can hold.
+A metric of given predictions is a `Statistic`: a function of the row weights. The functions
+`..._statistics` return those of one type of target by name, `..._metrics` their values as JSON can
+hold them. As a resample is a set of integer weights, confidence intervals use the same functions.
+
 Definitions, row weights included, are those of scikit-learn's `sklearn.metrics`
 (https://scikit-learn.org/stable/modules/model_evaluation.html), with one difference: where a
-metric has no value (a denominator of zero, a result that is not finite) the answer is `None`, not a
-number chosen in its place. A row of weight zero counts as if it were not there; without any rows
-every metric is `None`.
+metric is undefined (a denominator of zero, a result that is not finite) it is `None`, not a number
+chosen in its place. A row of weight zero counts as if it were not there; without any rows every
+metric is `None`.
 """
 
 from dlcli.metrics.arithmetic import (
@@ -15,16 +18,38 @@ from dlcli.metrics.arithmetic import (
     MetricValue,
     Number,
     as_floats,
-    counted,
     finite,
     finite_number,
     mean_of_defined,
+    positive_weights,
 )
-from dlcli.metrics.classes import binary_metrics, multiclass_metrics
-from dlcli.metrics.direction import HIGHER_IS_BETTER
-from dlcli.metrics.judging import BaselineComparison, compare_to_baselines, main_metric
-from dlcli.metrics.labels import multilabel_metrics
-from dlcli.metrics.numbers import regression_metrics
+from dlcli.metrics.bootstrap import (
+    DifferenceEstimate,
+    estimate_statistic_differences,
+    estimate_statistics,
+)
+from dlcli.metrics.classification_metrics import (
+    binary_metrics,
+    binary_statistics,
+    multiclass_metrics,
+    multiclass_statistics,
+    multilabel_metrics,
+    multilabel_statistics,
+)
+from dlcli.metrics.intervals import (
+    Estimate,
+    chi_squared_quantile,
+    corrected_interval,
+    share_error,
+    student_quantile,
+)
+from dlcli.metrics.metric_registry import (
+    HIGHER_IS_BETTER,
+    BaselineComparison,
+    compare_to_baselines,
+    main_metric,
+    metric_bounds,
+)
 from dlcli.metrics.ranking_metrics import (
     CalibrationBin,
     DecisionMetrics,
@@ -32,29 +57,47 @@ from dlcli.metrics.ranking_metrics import (
     calibration_curve,
     expected_calibration_error,
 )
+from dlcli.metrics.regression_metrics import regression_metrics, regression_statistics
+from dlcli.metrics.statistic import Mean, Share, Statistic
 
 __all__ = [
     "Array",
+    "BaselineComparison",
     "CalibrationBin",
     "DecisionMetrics",
-    "ThresholdCounts",
-    "calibration_curve",
-    "expected_calibration_error",
+    "DifferenceEstimate",
+    "Estimate",
     "Floats",
     "HIGHER_IS_BETTER",
-    "BaselineComparison",
-    "Number",
+    "Mean",
     "MetricValue",
     "Metrics",
+    "Number",
+    "Share",
+    "Statistic",
+    "ThresholdCounts",
     "as_floats",
-    "counted",
+    "binary_metrics",
+    "binary_statistics",
+    "calibration_curve",
+    "chi_squared_quantile",
+    "compare_to_baselines",
+    "corrected_interval",
+    "estimate_statistic_differences",
+    "estimate_statistics",
+    "expected_calibration_error",
     "finite",
     "finite_number",
-    "compare_to_baselines",
     "main_metric",
     "mean_of_defined",
-    "binary_metrics",
+    "metric_bounds",
     "multiclass_metrics",
+    "multiclass_statistics",
     "multilabel_metrics",
+    "multilabel_statistics",
+    "positive_weights",
     "regression_metrics",
+    "regression_statistics",
+    "share_error",
+    "student_quantile",
 ]

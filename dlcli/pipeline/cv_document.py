@@ -268,7 +268,7 @@ def _pooled_constant(
     ends = np.cumsum([rows.rows for rows in by_repeat])[:-1]
     outputs = np.split(np.concatenate(repeated), ends)
     metrics = [
-        scalar_metrics(replace(rows, outputs=constant).scores())
+        scalar_metrics(replace(rows, outputs=constant).metrics())
         for rows, constant in zip(by_repeat, outputs, strict=True)
     ]
     pooled = {

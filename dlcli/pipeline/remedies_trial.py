@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from itertools import chain, count, zip_longest
 from pathlib import Path
 
-from dlcli.comparison import Contrast, Pairs, Subject, contrast_metrics, pair_rows
+from dlcli.comparison import Pairs, Subject, estimate_differences, pair_rows
 from dlcli.diagnosis import Finding, Patch, read_config
 from dlcli.errors import ConfigError, DivergenceError, OutOfMemoryError, UsageError
-from dlcli.metrics import HIGHER_IS_BETTER, finite_number
+from dlcli.metrics import HIGHER_IS_BETTER, DifferenceEstimate, finite_number
 from dlcli.pipeline.events import Listener
 from dlcli.pipeline.run_recording import check_data
 from dlcli.pipeline.train_run import train
@@ -44,7 +44,7 @@ class Trial:
     before: float | None = None
     """The metric of the run that is diagnosed; `None` if that has diverged."""
     after: float | None = None
-    contrast: Contrast | None = None
+    difference: DifferenceEstimate | None = None
     """The difference, with its interval; `None` where the two can't be compared."""
     converged: bool = False
     """Whether it has trained what diverged before, so that there is nothing to compare with."""
@@ -56,7 +56,7 @@ class Trial:
     @property
     def helped(self) -> bool:
         """Whether it did better, by more than noise."""
-        return self.rescued or (self.contrast is not None and self.contrast.verdict == "better")
+        return self.rescued or (self.difference is not None and self.difference.verdict == "better")
 
     @property
     def gain(self) -> float:
@@ -66,9 +66,9 @@ class Trial:
         """
         if self.rescued and self.metric is not None and self.after is not None:
             return self.after if HIGHER_IS_BETTER[self.metric] else -self.after
-        if self.contrast is None or self.contrast.value is None or not self.before:
+        if self.difference is None or self.difference.value is None or not self.before:
             return 0.0
-        return abs(self.contrast.value / self.before)
+        return abs(self.difference.value / self.before)
 
 
 def choose_patches(findings: Sequence[Finding], most: int = MOST) -> list[tuple[str, Patch]]:
@@ -185,8 +185,8 @@ def _compared(before: Subject, after: Subject, trial: Trial, metric: str) -> Tri
     pairs = pair_rows(before, after, SPLIT, rows)
     if not isinstance(pairs, Pairs):
         return replace(trial, problem=pairs.reason)
-    found = contrast_metrics(pairs.first, pairs.second, paired=True, only=[metric])
-    contrast = found.get(metric)
-    if contrast is None:
+    found = estimate_differences(pairs.first, pairs.second, paired=True, only=[metric])
+    difference = found.get(metric)
+    if difference is None:
         return replace(trial, problem=f"{metric} is undefined")
-    return replace(trial, contrast=contrast, problem=contrast.reason)
+    return replace(trial, difference=difference, problem=difference.reason)

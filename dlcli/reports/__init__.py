@@ -64,4 +64,6 @@ _LAZY = {
 def __getattr__(name: str) -> object:
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"dlcli.reports.{_LAZY[name]}"), name)
+    # Stored here, as importing a module of the same name has put the module in its place.
+    value = globals()[name] = getattr(import_module(f"dlcli.reports.{_LAZY[name]}"), name)
+    return value

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dlcli.comparison import Estimate
+from dlcli.metrics import Estimate
 from dlcli.pipeline import Interval
 from dlcli.reports.blocks import Chart, Table
 from dlcli.reports.curves import drawn_epochs, spans_decades

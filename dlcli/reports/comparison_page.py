@@ -60,7 +60,7 @@ def _verdict(comparison: Comparison, names: Sequence[str]) -> str:
         found = {
             verdict: [
                 plain(metric)
-                for metric, each in against.contrasts.items()
+                for metric, each in against.differences.items()
                 if each.verdict == verdict
             ]
             for verdict in ("better", "worse")
@@ -123,7 +123,7 @@ def _against(comparison: Comparison, names: Sequence[str], against: Against, at:
     """What a run has over the first."""
     rows = [
         (plain(metric), verdict_words(each), in_words(each))
-        for metric, each in against.contrasts.items()
+        for metric, each in against.differences.items()
     ]
     header = ("", "is it more than noise?", f"{names[at]} less {names[0]}")
     table = Table(header, tuple(rows), texts=2)

@@ -108,7 +108,7 @@ NAMES = {"default": "as given", "best": "best", "smallest": "smallest"}
 _VERDICTS = {
     "better": "better, more than noise",
     "worse": "worse, more than noise",
-    "noise": "no more than noise",
+    "not_significant": "no more than noise",
     "same": "no difference",
     "unknown": "can't be told",
 }

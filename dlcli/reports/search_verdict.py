@@ -72,7 +72,7 @@ def _judgement(best: Finalist, beside: str) -> str:
             "On the test rows, which chose nothing, the tuned network is worse than the default "
             f"one by more than noise: {beside}{difference}. Keep the default."
         )
-    if best.verdict in ("noise", "same"):
+    if best.verdict in ("not_significant", "same"):
         return (
             "On the test rows, which chose nothing, the tuned network does not beat the default "
             f"one by more than noise: {beside}{difference}."

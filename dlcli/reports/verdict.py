@@ -76,7 +76,7 @@ def compared(
     )
     if found.unbeaten:
         return [*_condemned(metric, found, simple, listed), *_hidden(scores, found, simple)]
-    if found.hidden:
+    if found.beaten_otherwise:
         return [f"That is no better: {listed}.", *_hidden(scores, found, simple)]
     models = "the simplest models" if len(simple) > 1 else "the simplest model"
     return [f"It is better than {models}: {listed}."]
@@ -101,12 +101,12 @@ def _hidden(
     simple: Mapping[str, Mapping[str, object]],
 ) -> Iterator[str]:
     """What accuracy doesn't show."""
-    reason = ", as a class is rare" if found.is_rare else ""
-    for other in dict.fromkeys(found.hidden.values()):
+    reason = ", as a class is rare" if found.is_imbalanced else ""
+    for other in dict.fromkeys(found.beaten_otherwise.values()):
         theirs = " and ".join(
             f"{_WHO[name]} has {number(simple[name][other])}"
-            for name in found.hidden
-            if found.hidden[name] == other
+            for name in found.beaten_otherwise
+            if found.beaten_otherwise[name] == other
         )
         yield (
             f"But accuracy hides what was learned{reason}: "

@@ -3,36 +3,35 @@
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 
 import numpy as np
 import pytest
 
-from dlcli.comparison import (
-    NORMAL,
-    HeldOut,
-    Proportion,
-    contrast_metrics,
-    estimate_metrics,
-    resampling,
-    student_quantile,
+from dlcli.comparison import HeldOut, estimate_differences, estimate_metrics
+from dlcli.metrics import Share, bootstrap, student_quantile
+from dlcli.metrics.intervals import (
+    expanded_tail,
+    paired_share_interval,
+    share_interval,
+    unpaired_share_interval,
 )
-from dlcli.comparison.proportions import paired_interval, share_interval, unpaired_interval
-from dlcli.comparison.quantiles import expanded_tail
-from dlcli.comparison.rankings import Ranking
+from dlcli.metrics.statistic import Ranking
 from dlcli.tasks import LabelTarget
 from tests.comparison.hand_made import held_out, numbers, two_classes
 
 Z = 1.959964
 
 
-def share(hits: int, rows: int, weight: float = 1.0) -> Proportion:
-    marks = np.arange(rows) < hits
-    return Proportion(marks, np.ones(rows, np.bool_), np.full(rows, weight))
+def share(hits: int, rows: int, weight: float = 1.0) -> Share:
+    return Share(np.full(rows, weight), np.arange(rows) < hits, np.ones(rows))
 
 
-@pytest.mark.parametrize(("freedom", "quantile"), [(4, 2.776), (9, 2.262), (29, 2.045)])
+@pytest.mark.parametrize(
+    ("freedom", "quantile"), [(4, 2.776), (9, 2.262), (29, 2.045), (1, 12.706), (2, 4.303)]
+)
 def test_students_quantile_is_that_of_the_tables(freedom, quantile):
-    assert student_quantile(0.975, freedom) == pytest.approx(quantile, abs=0.005)
+    assert student_quantile(0.975, freedom) == pytest.approx(quantile, abs=0.0005)
 
 
 def test_few_rows_cut_smaller_tails():
@@ -55,20 +54,22 @@ def test_a_share_of_all_rows_leaves_open_how_many_might_be_missed():
 
 def test_weights_count_as_so_many_rows_of_equal_weight():
     assert share_interval(share(3, 10, weight=5)) == pytest.approx(share_interval(share(3, 10)))
-    lopsided = Proportion(np.ones(3, np.bool_), np.ones(3, np.bool_), np.array([8.0, 1.0, 1.0]))
+    lopsided = Share(np.array([8.0, 1.0, 1.0]), np.ones(3), np.ones(3))
     assert lopsided.size == pytest.approx(100 / 66)
 
 
 def test_a_difference_of_shares_of_the_same_rows_has_bonett_and_prices_interval():
     first, second = share(4, 98), share(0, 98)
-    second.hits[10:22] = True  # 12 gained, 4 lost: 0.13 and 0.05 of 100
+    second.numerators[10:22] = True  # 12 gained, 4 lost: 0.13 and 0.05 of 100
     half = Z * math.sqrt((0.18 - 0.08**2) / 100)
-    assert paired_interval(first, second) == pytest.approx((0.08 - half, 0.08 + half))
+    assert paired_share_interval(first, second) == pytest.approx((0.08 - half, 0.08 + half))
 
 
 def test_a_difference_of_shares_of_other_rows_has_agresti_and_caffos_interval():
     half = Z * math.sqrt(0.9 * 0.1 / 10 + 0.4 * 0.6 / 10)  # 9 of 10 and 4 of 10
-    assert unpaired_interval(share(3, 8), share(8, 8)) == pytest.approx((0.5 - half, 0.5 + half))
+    assert unpaired_share_interval(share(3, 8), share(8, 8)) == pytest.approx(
+        (0.5 - half, 0.5 + half)
+    )
 
 
 def test_the_mean_of_many_rows_has_the_normal_interval():
@@ -116,7 +117,7 @@ def test_a_rare_class_of_many_rows_tells_as_much_as_its_rows():
     scores = generator.normal(size=100_000) + 1.6 * truth
     # The share of negatives beaten is Φ(score), and the AUC the mean of it over 90 positives.
     draws = 1.6 + generator.normal(size=(400, 90))
-    error = np.std([np.mean([NORMAL.cdf(each) for each in line]) for line in draws])
+    error = np.std([np.mean([NormalDist().cdf(each) for each in line]) for line in draws])
     assert error == pytest.approx(0.018, abs=0.003)
 
     held = two_classes(truth.astype(int), 1 / (1 + np.exp(0.8 - scores)))
@@ -124,17 +125,26 @@ def test_a_rare_class_of_many_rows_tells_as_much_as_its_rows():
     auc, balanced = found["auc"], found["balanced_accuracy"]
     assert (auc.upper - auc.lower) / (2 * Z) == pytest.approx(error, rel=0.25)
     # Scores beyond 0.8 are called positive; the recall of 90 rows varies by √(p (1 - p) / 90).
-    recall = NORMAL.cdf(0.8)
+    recall = NormalDist().cdf(0.8)
     half = Z / 2 * math.sqrt(recall * (1 - recall) / 90)
     assert (balanced.upper - balanced.lower) / 2 == pytest.approx(half, rel=0.15)
 
 
 @pytest.mark.parametrize("positives", [1, 2])
-def test_a_class_of_hardly_a_row_among_many_tells_of_no_error(positives):
+def test_too_few_rows_of_a_class_among_many_show_no_error(positives):
     truth = (np.arange(12_000) < positives).astype(int)
     found = estimate_metrics(two_classes(truth, np.linspace(0.9, 0.1, 12_000)[::-1]))
-    for name in ("auc", "average_precision", "balanced_accuracy"):
+    for name in ("average_precision", "balanced_accuracy"):
         assert found[name].reason == "undefined in too many resamples of the rows", name
+
+
+def test_two_rows_of_a_class_show_that_the_auc_is_hardly_known():
+    scores = np.linspace(0.1, 0.9, 12_000)
+    truth = np.isin(np.arange(12_000), (5_000, 9_000)).astype(int)
+    found = estimate_metrics(two_classes(truth, scores), only=["auc"])["auc"]
+    assert found.value == pytest.approx(0.58, abs=0.01)
+    assert found.lower < 0.02
+    assert found.upper > 0.98
 
 
 def of_labels(rows: int, labels: int, seed: int = 2) -> HeldOut:
@@ -148,13 +158,13 @@ def of_labels(rows: int, labels: int, seed: int = 2) -> HeldOut:
 def test_many_labels_are_ordered_once_each(monkeypatch):
     held = of_labels(500, 50)
     work = []
-    values = Ranking.values
+    of = Ranking.of
     monkeypatch.setattr(
-        Ranking, "values", lambda self, counts: work.append(len(counts)) or values(self, counts)
+        Ranking, "of", lambda self, weights: work.append(weights.shape) or of(self, weights)
     )
-    found = contrast_metrics(held, of_labels(500, 50, seed=3), paired=True, only=["auc"])
+    found = estimate_differences(held, of_labels(500, 50, seed=3), paired=True, only=["auc"])
     assert found["auc"].lower is not None
-    assert work == [1, 1]  # of the first and the second, neither of them resampled
+    assert set(work) == {(500,)}  # not resampled
 
 
 @pytest.mark.parametrize("name", ["auc", "average_precision"])
@@ -163,7 +173,7 @@ def test_labels_that_are_not_resampled_have_an_interval_as_long_as_that_of_resam
 ):
     held = of_labels(300, 3)
     resampled = estimate_metrics(held, only=[name], resamples=1_000)[name]
-    monkeypatch.setattr(resampling, "_LARGE", 0)
+    monkeypatch.setattr(bootstrap, "_MOST_SORTED", 0)
     found = estimate_metrics(held, only=[name])[name]
     assert found != resampled
     width = resampled.upper - resampled.lower
@@ -171,7 +181,7 @@ def test_labels_that_are_not_resampled_have_an_interval_as_long_as_that_of_resam
 
 
 def test_many_rows_and_some_other_ones_have_the_interval_of_both_errors(monkeypatch):
-    monkeypatch.setattr(resampling, "MANY", 300)
+    monkeypatch.setattr(bootstrap, "MANY", 300)
     generator = np.random.default_rng(4)
     sides, variance = [], 0.0
     for rows in (200, 400):
@@ -180,7 +190,7 @@ def test_many_rows_and_some_other_ones_have_the_interval_of_both_errors(monkeypa
         sides.append(two_classes(truth, 1 / (1 + np.exp(-scores))))
         above = scores[truth == 1][:, np.newaxis] > scores[truth == 0]
         variance += sum(np.var(above.mean(axis=axis), ddof=1) / (rows / 2) for axis in (0, 1))
-    found = contrast_metrics(*sides, paired=False, only=["auc"])["auc"]
+    found = estimate_differences(*sides, paired=False, only=["auc"])["auc"]
     assert (found.upper - found.lower) / 2 == pytest.approx(Z * math.sqrt(variance), rel=0.1)
 
 
@@ -196,13 +206,34 @@ def test_one_row_is_told_without_a_fault():
     assert (found["r2"].value, found["r2"].reason) == (None, None)
 
 
-def test_a_perfect_order_has_no_interval_that_resampling_could_tell():
+def test_a_perfect_order_leaves_open_how_many_pairs_might_not_be_in_order():
+    """Newcombe's method 5, where DeLong's variance is 0 and resampling could only repeat the 1."""
     found = estimate_metrics(two_classes([0, 1] * 20, [0.1, 0.9] * 20))
-    assert (found["auc"].value, found["auc"].lower) == (1.0, None)
-    assert found["auc"].reason == (
+    assert (found["auc"].value, found["auc"].upper) == (1.0, 1.0)
+    lower = found["auc"].lower
+    # With 20 rows of each class, so that h = 19.
+    spread = 1 + 19 * (1 - lower) / (2 - lower) + 19 * lower / (1 + lower)
+    assert (1 - lower) ** 2 == pytest.approx(Z**2 * lower * (1 - lower) * spread / 400)
+    assert lower == pytest.approx(0.8987, abs=0.0001)
+    assert found["accuracy"].lower == pytest.approx(40 / (40 + Z**2))
+
+
+def test_equal_scores_of_all_rows_have_no_interval_of_the_auc():
+    found = estimate_metrics(two_classes([0, 1] * 20, [0.5] * 40))["auc"]
+    assert (found.value, found.lower) == (0.5, None)
+    assert found.reason == (
         "the same in every resample of the rows, which then can't tell how far off"
     )
-    assert found["accuracy"].lower == pytest.approx(40 / (40 + Z**2))
+
+
+def test_an_auc_has_delongs_interval_on_the_logit_scale():
+    held = two_classes([0, 1, 0, 1, 0, 1] * 2, [0.1, 0.2, 0.3, 0.4, 0.5, 0.6] * 2)
+    found = estimate_metrics(held, only=["auc"])["auc"]
+    # Each row twice, so that ties count half: V is 1/3, 2/3 and 1 twice each in both classes, with
+    # the variance 4/45 of five degrees of freedom; s² = 2 · 4/45 / 6, and ten degrees in all.
+    half = 2.228 * math.sqrt(2 * 4 / 45 / 6) / (2 / 3 * 1 / 3)
+    ends = [1 / (1 + math.exp(-math.log(2) + side * half)) for side in (1, -1)]
+    assert [found.lower, found.upper] == pytest.approx(ends, abs=1e-4)
 
 
 def test_a_class_of_one_row_leaves_the_auc_without_an_interval():
@@ -236,12 +267,12 @@ NOISE = np.resize([1.0, -1.0, 0.5, -0.5, 2.0], 40)
 
 def test_a_smaller_error_is_better_and_a_larger_one_worse():
     rough, fine = numbers(TRUTH, TRUTH + NOISE), numbers(TRUTH, TRUTH + 0.1 * NOISE)
-    better = contrast_metrics(rough, fine, paired=True)
+    better = estimate_differences(rough, fine, paired=True)
     assert {name: each.verdict for name, each in better.items()} == dict.fromkeys(
         ("mse", "rmse", "mae", "r2", "median_absolute_error"), "better"
     )
     assert better["mae"].value == pytest.approx(-0.9)  # of a mean of 1
-    worse = contrast_metrics(fine, rough, paired=True)
+    worse = estimate_differences(fine, rough, paired=True)
     assert {each.verdict for each in worse.values()} == {"worse"}
 
 
@@ -249,38 +280,38 @@ def test_a_small_difference_is_seen_only_on_the_same_rows():
     generator = np.random.default_rng(0)
     first = numbers(TRUTH, TRUTH + 10 * NOISE)
     second = numbers(TRUTH, TRUTH + 9.5 * NOISE + 0.05 * generator.normal(size=40))
-    assert contrast_metrics(first, second, paired=True)["mae"].verdict == "better"
-    assert contrast_metrics(first, second, paired=False)["mae"].verdict == "noise"
+    assert estimate_differences(first, second, paired=True)["mae"].verdict == "better"
+    assert estimate_differences(first, second, paired=False)["mae"].verdict == "not_significant"
 
 
 def test_the_same_predictions_make_no_difference():
     held = two_classes([0, 1] * 10, [0.2, 0.7, 0.6, 0.9] * 5)
-    found = contrast_metrics(held, held, paired=True)
+    found = estimate_differences(held, held, paired=True)
     assert found["log_loss"].verdict == found["auc"].verdict == "same"
     # Of 20 rows without a disagreement: ± z √(2 / 22) / √22
     assert found["accuracy"].upper == pytest.approx(Z * math.sqrt(2 / 22**2))
-    assert found["accuracy"].verdict == "noise"
+    assert found["accuracy"].verdict == "not_significant"
 
 
 def test_a_difference_that_is_the_same_on_every_row_has_no_interval():
     first, second = numbers(TRUTH, TRUTH + 1), numbers(TRUTH, TRUTH + 2)
-    found = contrast_metrics(first, second, paired=True)["mae"]
+    found = estimate_differences(first, second, paired=True)["mae"]
     assert (found.value, found.lower, found.verdict) == (pytest.approx(1), None, "unknown")
 
 
 def test_a_difference_on_few_rows_of_many_has_an_interval():
     other = TRUTH + NOISE
     other[:2] += [3, -3]
-    found = contrast_metrics(numbers(TRUTH, TRUTH + NOISE), numbers(TRUTH, other), paired=True)
+    found = estimate_differences(numbers(TRUTH, TRUTH + NOISE), numbers(TRUTH, other), paired=True)
     assert found["mae"].value == pytest.approx(6 / 40)
-    assert found["mae"].verdict == "noise"
+    assert found["mae"].verdict == "not_significant"
     assert found["mae"].upper is not None
     assert found["mae"].upper < 1
 
 
 def test_a_metric_of_one_of_the_runs_alone_is_no_difference():
     margin = two_classes([0, 1], [-1, 1], has_margin=True)
-    found = contrast_metrics(two_classes([0, 1], [0.1, 0.9]), margin, paired=True)
+    found = estimate_differences(two_classes([0, 1], [0.1, 0.9]), margin, paired=True)
     assert "log_loss" not in found
     assert found["accuracy"].value == 0
 

@@ -20,8 +20,8 @@ def test_rows_are_paired_by_their_number_in_whatever_order(tmp_path):
     found = compare([first, second])
     (against,) = found.against
     assert (found.split, against.rows, against.reason) == ("test", 50, None)
-    assert against.contrasts["mae"].value == pytest.approx(0.375 - (34 * 2 + 16) / 50)
-    assert against.contrasts["mae"].verdict == "better"
+    assert against.differences["mae"].value == pytest.approx(0.375 - (34 * 2 + 16) / 50)
+    assert against.differences["mae"].verdict == "better"
 
 
 def test_rows_that_both_have_are_paired_if_they_are_most(tmp_path):
@@ -39,7 +39,7 @@ def test_few_shared_rows_are_not_paired(tmp_path):
     runs = [number_run(tmp_path, "a", FAR), number_run(tmp_path, "b", later)]
     (against,) = compare(runs).against
     assert (against.rows, against.reason) == (None, "the runs share 10 rows of 50 only")
-    assert against.contrasts["mae"].value == pytest.approx(0.5 - (34 * 2 + 16) / 50)
+    assert against.differences["mae"].value == pytest.approx(0.5 - (34 * 2 + 16) / 50)
 
 
 def test_rows_of_other_data_are_not_paired(tmp_path):
@@ -87,7 +87,7 @@ def test_rows_of_several_files_are_told_apart_by_the_file(tmp_path):
         number_run(tmp_path, "b", NEAR, stored=stored(reversed(range(20)))),
     ]
     (against,) = compare(runs).against
-    assert (against.rows, against.contrasts["mae"].value) == (20, 0)
+    assert (against.rows, against.differences["mae"].value) == (20, 0)
 
 
 def test_other_weights_make_other_metrics_that_are_not_paired(tmp_path):

@@ -1,12 +1,13 @@
-"""Metrics of many resamples at once are those of `dlcli.metrics`, one resample at a time."""
+"""Metrics of weighted rows are those of rows that are repeated, and their derivatives are exact."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from dlcli.comparison import HeldOut, Means, measures_of
-from dlcli.comparison.statistics import Difference
+from dlcli.comparison import HeldOut
+from dlcli.metrics import Mean
+from dlcli.metrics.statistic import Difference
 from dlcli.preprocessing import LinearScaling
 from dlcli.tasks import ClassTarget, LabelTarget, NumberTarget
 from tests.comparison.hand_made import NUMBER, TWO, held_out, numbers, two_classes
@@ -43,87 +44,80 @@ def of_every_kind(weighted: bool) -> dict[str, HeldOut]:
 
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("kind", of_every_kind(False))
-def test_a_metric_of_resamples_is_that_of_rows_that_count_so_often(kind: str, weighted: bool):
+def test_a_metric_of_resamples_is_that_of_repeated_rows(kind: str, weighted: bool):
     held = of_every_kind(weighted)[kind]
     counts = np.random.default_rng(1).multinomial(ROWS, np.full(ROWS, 1 / ROWS), 20).astype(float)
     counts[0] = 1
     counts[1, held.truth.reshape(ROWS, -1)[:, 0] == 1] = 0  # a class is missing
-    drawn = [held.take(np.repeat(np.arange(ROWS), line.astype(int))).scores() for line in counts]
+    drawn = [held.take(np.repeat(np.arange(ROWS), line.astype(int))).metrics() for line in counts]
 
-    measures = measures_of(held)
-    assert list(measures) == [
-        name for name, value in held.scores().items() if not isinstance(value, list | dict)
+    statistics = held.statistics()
+    assert list(statistics) == [
+        name for name, value in held.metrics().items() if not isinstance(value, list | dict)
     ]
-    for name, measure in measures.items():
+    for name, statistic in statistics.items():
         expected = [np.nan if each[name] is None else each[name] for each in drawn]
-        np.testing.assert_allclose(measure.statistic.values(counts), expected, 1e-9, err_msg=name)
-        if measure.proportion:
-            assert measure.proportion.share == pytest.approx(expected[0])
+        values = statistic.of(counts * statistic.weights)
+        np.testing.assert_allclose(values, expected, 1e-9, err_msg=name)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("kind", ["two classes", "classes", "labels", "margin"])
-def test_what_a_row_pushes_is_the_derivative_by_how_often_it_counts(kind: str, weighted: bool):
+@pytest.mark.parametrize("kind", of_every_kind(False))
+def test_an_influence_is_the_derivative_by_how_often_the_row_counts(kind: str, weighted: bool):
     step = 1e-5 * np.eye(ROWS)
-    for name, measure in measures_of(of_every_kind(weighted)[kind]).items():
-        if not isinstance(measure.statistic, Means):
-            change = measure.statistic.values(1 + step) - measure.statistic.values(1 - step)
-            found = measure.statistic.influences()
-            np.testing.assert_allclose(found, change / 2e-5, atol=1e-8, err_msg=name)
+    for name, statistic in of_every_kind(weighted)[kind].statistics().items():
+        if name != "median_absolute_error":  # which has no derivative
+            more, less = (statistic.of((1 + sign * step) * statistic.weights) for sign in (1, -1))
+            influences = statistic.influences()
+            np.testing.assert_allclose(influences, (more - less) / 2e-5, atol=1e-7, err_msg=name)
 
 
-def test_what_a_row_pushes_a_difference_is_the_difference():
+def test_the_influence_on_a_difference_is_the_difference_of_influences():
     first, second = (
         two_classes([0, 1] * 4, np.linspace(0.1, 0.9, 8)),
         two_classes([0, 1] * 4, [0.5] * 8),
     )
-    pair = [measures_of(each)["auc"].statistic for each in (first, second)]
+    pair = [each.statistics()["auc"] for each in (first, second)]
     # Of 8 rows 10 of 16 pairs are in order; the first row, 0, is beaten by all four ones.
-    found = Difference(pair[1], pair[0]).influences()
-    assert found is not None
+    found = Difference(pair[0].weights, pair[1], pair[0]).influences()
     assert found[0] == pytest.approx((1 - 10 / 16) / 4)
 
 
-def test_a_median_is_no_smooth_function_of_its_rows():
-    statistic = measures_of(numbers([0, 0, 0], [1, 2, 3]))["median_absolute_error"].statistic
-    assert statistic.influences() is None
-    assert Difference(statistic, statistic).influences() is None
+def test_the_standard_error_of_a_median_is_that_of_its_density():
+    """Of normal errors, `|e|` has the median 0.674 and there the density 2 φ(0.674) = 0.636."""
+    errors = np.random.default_rng(3).normal(size=4_000)
+    statistic = numbers(np.zeros(4_000), errors).statistics()["median_absolute_error"]
+    assert statistic.standard_error() == pytest.approx(0.5 / 0.636 / np.sqrt(4_000), rel=0.1)
 
 
-def test_a_difference_is_that_of_two_statistics():
+def test_a_difference_is_that_of_two_metrics():
     first, second = two_classes([0, 1, 1], [0.2, 0.4, 0.9]), two_classes([0, 1, 1], [0.2, 0.6, 0.9])
-    pair = [measures_of(each)["f1"].statistic for each in (first, second)]
-    whole, last_two = np.ones((1, 3)), np.ones((1, 2))
+    pair = [each.statistics()["f1"] for each in (first, second)]
+    assert Difference(pair[0].weights, *pair).value == pytest.approx(1 - 2 / 3)
 
-    assert Difference(*pair).values(whole) == pytest.approx([1 - 2 / 3])
-    assert Difference(*pair).take(np.array([1, 2])).values(last_two) == pytest.approx([1 - 2 / 3])
+
+def mean_of(held: HeldOut, name: str) -> Mean:
+    statistic = held.statistics()[name]
+    assert isinstance(statistic, Mean)
+    return statistic
 
 
 def test_the_error_of_a_mean_is_that_of_textbooks():
-    held = numbers([0, 0, 0, 0], [1, 2, 3, 4])
-    statistic = measures_of(held)["mae"].statistic
-    assert isinstance(statistic, Means)
-
+    statistic = mean_of(numbers([0, 0, 0, 0], [1, 2, 3, 4]), "mae")
     # The mean squared deviation of 1, 2, 3, 4 is 5/4; divided by 4 rows.
     assert statistic.errors(np.ones((1, 4))) == pytest.approx([np.sqrt(5 / 16)])
+    assert statistic.standard_error() == pytest.approx(np.sqrt(5 / 16))
     assert statistic.errors(np.array([[2.0, 0, 0, 2]])) == pytest.approx([1.5 / 2])
 
 
 def test_the_error_of_a_root_is_that_of_the_delta_method():
-    held = numbers([0, 0], [1, 7])
-    statistic = measures_of(held)["rmse"].statistic
-    assert isinstance(statistic, Means)
-
+    statistic = mean_of(numbers([0, 0], [1, 7]), "rmse")
     # The squares 1 and 49 have mean 25 and deviation 24, over √2 rows; the root's slope is 1/10.
     assert statistic.errors(np.ones((1, 2))) == pytest.approx([24 / np.sqrt(2) / 10])
 
 
 def test_the_error_of_a_difference_knows_that_its_rows_are_the_same():
     first, second = numbers([0, 0, 0], [1, 2, 6]), numbers([0, 0, 0], [2, 3, 7])
-    pair = [measures_of(each)["mae"].statistic for each in (second, first)]
-    assert isinstance(pair[0], Means)
-    assert isinstance(pair[1], Means)
-    difference = pair[0].minus(pair[1])
-
-    assert difference.values(np.ones((1, 3))) == pytest.approx([1])
+    difference = mean_of(second, "mae").minus(mean_of(first, "mae"))
+    assert difference.value == pytest.approx(1)
     assert difference.errors(np.ones((1, 3))) == pytest.approx([0], abs=1e-12)

@@ -9,7 +9,7 @@ from dlcli.metrics import compare_to_baselines
 
 def judged(mine, constant, metric="accuracy"):
     found = compare_to_baselines(metric, mine, {"constant": constant})
-    return found.unbeaten, dict(found.hidden), found.is_rare
+    return found.unbeaten, dict(found.beaten_otherwise), found.is_imbalanced
 
 
 @pytest.mark.parametrize(

@@ -170,8 +170,8 @@ def test_each_is_a_run_beside_the_run_and_the_first_tells_what_helped(overfitted
     validation = [run.read_metrics()["validation"]["rmse"] for run in (overfitted, made)]
     assert (line.metric, line.before, line.after) == ("rmse", *validation)
     assert line.helped
-    assert line.contrast.value == pytest.approx(line.after - line.before)
-    assert line.contrast.upper < 0
+    assert line.difference.value == pytest.approx(line.after - line.before)
+    assert line.difference.upper < 0
     assert winner([far, wrong, line]) is line
     assert (far.run, far.helped) == (None, False)
     assert far.problem.startswith("training diverged: ")

@@ -70,7 +70,10 @@ def test_the_verdict_says_that_the_tuned_network_beats_the_default_one(tmp_path)
     ("changes", "said"),
     [
         (
-            {"gain": Interval(value=0.125, lower=-0.125, upper=0.375), "verdict": "noise"},
+            {
+                "gain": Interval(value=0.125, lower=-0.125, upper=0.375),
+                "verdict": "not_significant",
+            },
             "On the test rows, which chose nothing, the tuned network does not beat the default "
             "one by more than noise: accuracy 87.5 % against 75.0 %; the difference is 0.125 "
             "(-0.125 to 0.375).",

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
+from dataclasses import asdict
 from statistics import median
 
 import numpy as np
 
-from dlcli.metrics import Floats, finite
+from dlcli.metrics import Floats, corrected_interval, finite, metric_bounds
 from dlcli.pipeline.selection.cross_validation import FoldResult
-from dlcli.pipeline.selection.intervals import corrected_interval
 from dlcli.pipeline.selection.part import Interval, Number
 from dlcli.pipeline.selection.search import NestedFold
 
@@ -42,7 +42,8 @@ def _of_metric(results: Sequence[FoldResult], metric: str) -> tuple[Interval, Nu
         return Interval(value=None), None
     values = np.array([value for _, value in known])
     ratio = float(np.mean([each.held_out / max(1, each.train) for each, _ in known]))
-    return corrected_interval(values, np.ones(len(values)), ratio, metric), deviation_of(values)
+    found = corrected_interval(values, np.ones(len(values)), ratio, metric_bounds(metric))
+    return Interval(**asdict(found)), deviation_of(values)
 
 
 def deviation_of(values: Floats) -> Number:
@@ -85,8 +86,9 @@ def combine(
     rows = np.array([max(1, each.held_out) for each, _ in known], dtype=np.float64)
     whole = sum(each.held_out for each in nested)
     ratio = float(np.mean(rows / np.maximum(1, whole - rows)))
-    found = corrected_interval(np.array([value for _, value in known]), rows, ratio, metric, loss)
+    values, bounds = np.array([value for _, value in known]), metric_bounds(metric, loss)
+    found = corrected_interval(values, rows, ratio, bounds)
     if len(known) == len(nested):
-        return found
+        return Interval(**asdict(found))
     missing = f"{len(nested) - len(known)} of {len(nested)} outer folds came to nothing"
     return Interval(value=found.value, reason=missing)

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from dlcli.comparison import NORMAL, HeldOut
+from dlcli.comparison import HeldOut
 from dlcli.config import EarlyStopping
 from dlcli.errors import listed, plural
-from dlcli.metrics import HIGHER_IS_BETTER, Array
+from dlcli.metrics import HIGHER_IS_BETTER, Array, chi_squared_quantile
 from dlcli.pipeline.selection.cross_validation import FoldResult
 from dlcli.pipeline.selection.standard_errors import standard_error_of_rows
 from dlcli.tasks import ClassTarget, LabelTarget, NumberTarget, TargetEncoder
@@ -131,13 +131,7 @@ def _differ(folds: Sequence[tuple[FoldResult, HeldOut | None]], metric: str) -> 
     with np.errstate(over="ignore", invalid="ignore"):
         spread = counts @ (values - counts @ values / counts.sum()) ** 2
         variance = np.sum((counts * errors) ** 2) / np.sum(counts - 1)
-        return bool(spread > variance * _chi_squared(len(values) - 1))
-
-
-def _chi_squared(freedom: int) -> float:
-    """The quantile that `_CHANCE` lies above: Wilson and Hilferty, PNAS 17 (1931)."""
-    part = 2 / (9 * freedom)
-    return float(freedom * (1 - part + NORMAL.inv_cdf(1 - _CHANCE) * part**0.5) ** 3)
+        return bool(spread > variance * chi_squared_quantile(1 - _CHANCE, len(values) - 1))
 
 
 def _of_size(results: Sequence[FoldResult]) -> Iterator[str]:

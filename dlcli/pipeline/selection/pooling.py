@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Sequence
 
-from dlcli.comparison import Estimate, HeldOut, estimate_metrics
-from dlcli.metrics import Number
+from dlcli.comparison import HeldOut, estimate_metrics
+from dlcli.metrics import Estimate, Number
 from dlcli.pipeline.selection.part import Interval
 
 

@@ -78,8 +78,8 @@ class Finalist(Part):
     """The one that judges."""
     gain: Interval | None = None
     """That metric less that of the default config on the same rows."""
-    verdict: Literal["better", "worse", "noise", "same", "unknown"] | None = None
-    """Whether that is more than noise."""
+    verdict: Literal["better", "worse", "not_significant", "same", "unknown"] | None = None
+    """Whether that is statistically significant."""
 
 
 class NestedFold(Part):

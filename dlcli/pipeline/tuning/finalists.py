@@ -13,11 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from dlcli.comparison import SPLITS, Contrast, Pairs, Subject, contrast_metrics, pair_rows
+from dlcli.comparison import SPLITS, Pairs, Subject, estimate_differences, pair_rows
 from dlcli.config import ConfigFile
 from dlcli.encoding import Encoding
 from dlcli.errors import ConfigError, DivergenceError, OutOfMemoryError
-from dlcli.metrics import HIGHER_IS_BETTER, compare_to_baselines, finite_number, main_metric
+from dlcli.metrics import (
+    HIGHER_IS_BETTER,
+    DifferenceEstimate,
+    compare_to_baselines,
+    finite_number,
+    main_metric,
+)
 from dlcli.network import build_network
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.selection import Finalist
@@ -124,7 +130,7 @@ def _finalist(
 ) -> Finalist:
     scores = _numbers(subject.metrics[split])
     main = judging_metric(metric, subject.file.config.metrics or (), scores)
-    contrast = None if name == "default" else _contrast(default, subject, split, main)
+    difference = None if name == "default" else _difference(default, subject, split, main)
     return Finalist(
         name=name,
         run=name,
@@ -133,12 +139,12 @@ def _finalist(
         parameters=_parameters(subject),
         epochs=max(map(len, subject.history.values()), default=0),
         metric=main,
-        gain=None if contrast is None else _interval(contrast),
-        verdict=None if contrast is None else contrast.verdict,
+        gain=None if difference is None else _interval(difference),
+        verdict=None if difference is None else difference.verdict,
     )
 
 
-def _interval(found: Contrast) -> Interval:
+def _interval(found: DifferenceEstimate) -> Interval:
     return Interval(value=found.value, lower=found.lower, upper=found.upper, reason=found.reason)
 
 
@@ -157,20 +163,20 @@ def judging_metric(
     return bare if scores.get(bare) is not None else main_metric(named, scores)
 
 
-def _contrast(
+def _difference(
     default: Subject | None, subject: Subject, split: str, metric: str | None
-) -> Contrast:
+) -> DifferenceEstimate:
     """The metric less that of the default config, on the same rows."""
     if default is None or default.held_out is None:
-        return Contrast(None, reason="the default config could not be trained")
+        return DifferenceEstimate(None, reason="the default config could not be trained")
     if metric is None:
-        return Contrast(None, reason="no metric is defined")
+        return DifferenceEstimate(None, reason="no metric is defined")
     rows = default.rows_of(split), subject.rows_of(split)
     pairs = pair_rows(default, subject, split, rows)
     if not isinstance(pairs, Pairs):
-        return Contrast(None, reason=pairs.reason)
-    found = contrast_metrics(pairs.first, pairs.second, paired=True, only=[metric])
-    return found.get(metric) or Contrast(None, reason=f"{metric} is undefined")
+        return DifferenceEstimate(None, reason=pairs.reason)
+    found = estimate_differences(pairs.first, pairs.second, paired=True, only=[metric])
+    return found.get(metric) or DifferenceEstimate(None, reason=f"{metric} is undefined")
 
 
 def _numbers(scores: Mapping[str, object]) -> dict[str, float | None]:

@@ -130,7 +130,7 @@ def test_folds_alike_by_chance_are_seldom_told_apart(metric):
     generator, told = np.random.default_rng(0), 0
     for _ in range(200):
         held = [CHANCE[metric](generator) for _ in range(10)]
-        scores = [each.scores() for each in held]
+        scores = [each.metrics() for each in held]
         results = [
             fold(at, {name: each.get(name) for name in (metric, "mse")})
             for at, each in enumerate(scores)

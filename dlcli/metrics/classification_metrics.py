@@ -1,0 +1,286 @@
+"""Metrics of predicted classes and labels.
+
+Definitions are those of scikit-learn, see
+https://scikit-learn.org/stable/modules/model_evaluation.html#classification-metrics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from dlcli.metrics.arithmetic import (
+    Array,
+    Floats,
+    Metrics,
+    as_floats,
+    as_indices,
+    positive_weights,
+)
+from dlcli.metrics.statistic import (
+    ClassMean,
+    LabelMean,
+    Mean,
+    Ranking,
+    Ratio,
+    Share,
+    Statistic,
+    class_sums,
+)
+
+TOP = 3
+_EVEN = 0.5
+
+
+def binary_metrics(
+    target: Array, positive: Array, weight: Array | None = None, *, probabilistic: bool = True
+) -> Metrics:
+    """Compute the metrics of two classes; class 1 is the positive one.
+
+    A row is predicted as class 1 if its probability is above 0.5, or its margin above 0, as by
+    Keras's `BinaryAccuracy`.
+
+    Args:
+        target: true classes, 0 or 1, shape `(rows,)`.
+        positive: the probability of class 1, or a margin that grows with it, shape `(rows,)`.
+        weight: non-negative row weights, shape `(rows,)`; 1 each if omitted.
+        probabilistic: whether `positive` is a probability.
+
+    Returns:
+        The value of each of `binary_statistics`, `None` where it is undefined; and `confusion`,
+        `[[tn, fp], [fn, tp]]`: true class by predicted class.
+    """
+    statistics = binary_statistics(target, positive, weight, probabilistic=probabilistic)
+    weight, target, positive = positive_weights(weight, as_indices(target), as_floats(positive))
+    confusion = confusion_matrix(target, _decide(positive, probabilistic), weight, classes=2)
+    return {**_values(statistics), "confusion": confusion.tolist()}
+
+
+def binary_statistics(
+    target: Array, positive: Array, weight: Array | None = None, *, probabilistic: bool = True
+) -> dict[str, Statistic]:
+    """Return the metrics of two classes as functions of the row weights.
+
+    Arguments are those of `binary_metrics`.
+    """
+    weight, target, positive = positive_weights(weight, as_indices(target), as_floats(positive))
+    predicted = _decide(positive, probabilistic)
+    statistics: dict[str, Statistic] = {
+        "accuracy": accuracy(target, predicted, weight),
+        "balanced_accuracy": balanced_accuracy(target, predicted, weight, classes=2),
+        "auc": roc_auc(target, positive, weight),
+        "average_precision": average_precision(target, positive, weight),
+        "precision": precision(target, predicted, weight),
+        "recall": recall(target, predicted, weight),
+        "f1": f1(target, predicted, weight),
+    }
+    if probabilistic:
+        of_truth = np.where(target == 1, positive, 1 - positive)
+        statistics["log_loss"] = log_loss(of_truth, weight)
+        statistics["brier"] = brier_score(target, positive, weight)
+    return statistics
+
+
+def multiclass_metrics(target: Array, probabilities: Array, weight: Array | None = None) -> Metrics:
+    """Compute the metrics of several classes.
+
+    The most probable class is the predicted one; of equally probable classes the first.
+
+    Args:
+        target: indices of the true classes, shape `(rows,)`.
+        probabilities: a probability for every class, shape `(rows, classes)`.
+        weight: non-negative row weights, shape `(rows,)`; 1 each if omitted.
+
+    Returns:
+        The value of each of `multiclass_statistics`, `None` where it is undefined; and `confusion`:
+        true class by predicted class.
+    """
+    statistics = multiclass_statistics(target, probabilities, weight)
+    weight, target, probabilities = positive_weights(
+        weight, as_indices(target), as_floats(probabilities)
+    )
+    predicted, classes = probabilities.argmax(axis=1), probabilities.shape[1]
+    confusion = confusion_matrix(target, predicted, weight, classes)
+    return {**_values(statistics), "confusion": confusion.tolist()}
+
+
+def multiclass_statistics(
+    target: Array, probabilities: Array, weight: Array | None = None
+) -> dict[str, Statistic]:
+    """Return the metrics of several classes as functions of the row weights.
+
+    `top_3_accuracy` is among them if there are more than three classes.
+
+    Arguments are those of `multiclass_metrics`.
+    """
+    weight, target, probabilities = positive_weights(
+        weight, as_indices(target), as_floats(probabilities)
+    )
+    classes = probabilities.shape[1]
+    predicted = probabilities.argmax(axis=1)
+    of_truth = np.take_along_axis(probabilities, target[:, np.newaxis], axis=1)[:, 0]
+    statistics: dict[str, Statistic] = {
+        "accuracy": accuracy(target, predicted, weight),
+        "balanced_accuracy": balanced_accuracy(target, predicted, weight, classes),
+        "macro_f1": macro_f1(target, predicted, weight, classes),
+        "log_loss": log_loss(of_truth, weight),
+    }
+    if classes > TOP:
+        statistics[f"top_{TOP}_accuracy"] = top_k_accuracy(target, probabilities, weight, TOP)
+    return statistics
+
+
+def multilabel_metrics(
+    target: Array, probabilities: Array, weight: Array | None = None, *, names: Sequence[str]
+) -> Metrics:
+    """Compute the metrics of labels; a row is predicted to have those more probable than 0.5.
+
+    Args:
+        target: 1 for each label that a row has and 0 for the others, shape `(rows, labels)`.
+        probabilities: of each label for itself, shape `(rows, labels)`.
+        weight: non-negative row weights, shape `(rows,)`; 1 each if omitted.
+        names: of the labels.
+
+    Returns:
+        The value of each of `multilabel_statistics`, `None` where it is undefined; and `by_label`
+        the `binary_metrics` of each.
+    """
+    pairs = zip(target.T, probabilities.T, strict=True)
+    each = (binary_metrics(truth, positive, weight) for truth, positive in pairs)
+    statistics = multilabel_statistics(target, probabilities, weight)
+    return {**_values(statistics), "by_label": dict(zip(names, each, strict=True))}
+
+
+def multilabel_statistics(
+    target: Array, probabilities: Array, weight: Array | None = None
+) -> dict[str, Statistic]:
+    """Return the metrics of labels as functions of the row weights.
+
+    `accuracy` is the share of right decisions on labels, `subset_accuracy` the share of rows of
+    which every label is right. `auc`, `average_precision` and `macro_f1` are means over the labels
+    for which they are defined, `micro_precision`, `micro_recall` and `micro_f1` those of all
+    decisions together, `log_loss` and `brier` means over all labels.
+
+    Arguments are those of `multilabel_metrics`.
+    """
+    weight, target, probabilities = positive_weights(
+        weight, as_indices(target), as_floats(probabilities)
+    )
+    predicted = _decide(probabilities)
+    right, hits = predicted == target, (predicted & target).sum(axis=1)
+    labels = [
+        binary_statistics(truth, positive, weight)
+        for truth, positive in zip(target.T, probabilities.T, strict=True)
+    ]
+
+    def over_labels(metric: str) -> LabelMean:
+        return LabelMean(weight, tuple(label[metric] for label in labels))
+
+    of_truth = np.where(target == 1, probabilities, 1 - probabilities)
+    return {
+        "accuracy": Mean(weight, right.mean(axis=1)[np.newaxis]),
+        "subset_accuracy": Share(weight, right.all(axis=1), np.ones(len(target))),
+        "auc": over_labels("auc"),
+        "average_precision": over_labels("average_precision"),
+        "macro_f1": over_labels("f1"),
+        "micro_precision": Ratio(weight, hits, predicted.sum(axis=1)),
+        "micro_recall": Ratio(weight, hits, target.sum(axis=1)),
+        "micro_f1": Ratio(weight, 2 * hits, (predicted + target).sum(axis=1)),
+        "log_loss": log_loss(of_truth, weight),
+        "brier": brier_score(target, probabilities, weight),
+    }
+
+
+def accuracy(target: Array, predicted: Array, weights: Array) -> Share:
+    """The share of rows whose predicted class is the true one."""
+    return Share(weights, predicted == target, np.ones(len(target)))
+
+
+def balanced_accuracy(target: Array, predicted: Array, weights: Array, classes: int) -> ClassMean:
+    """The mean recall of the classes that occur."""
+    return ClassMean(weights, target, predicted, classes, "recall")
+
+
+def macro_f1(target: Array, predicted: Array, weights: Array, classes: int) -> ClassMean:
+    """The mean F1 of the classes that occur or are predicted."""
+    return ClassMean(weights, target, predicted, classes, "f1")
+
+
+def precision(target: Array, predicted: Array, weights: Array) -> Share:
+    """`tp / (tp + fp)`; undefined unless class 1 is predicted."""
+    return Share(weights, predicted & target, predicted)
+
+
+def recall(target: Array, predicted: Array, weights: Array) -> Share:
+    """`tp / (tp + fn)`; undefined unless class 1 occurs."""
+    return Share(weights, predicted & target, target)
+
+
+def f1(target: Array, predicted: Array, weights: Array) -> Ratio:
+    """`2 tp / (2 tp + fp + fn)`, the harmonic mean of precision and recall.
+
+    Undefined unless class 1 occurs or is predicted.
+    """
+    return Ratio(weights, 2 * (predicted & target), predicted + target)
+
+
+def roc_auc(target: Array, scores: Floats, weights: Array) -> Ranking:
+    """The area under the ROC curve; undefined unless both classes occur."""
+    return Ranking(weights, target, scores, "auc")
+
+
+def average_precision(target: Array, scores: Floats, weights: Array) -> Ranking:
+    """The step-wise area under precision by recall; undefined unless class 1 occurs."""
+    return Ranking(weights, target, scores, "average_precision")
+
+
+def log_loss(of_truth: Floats, weights: Array) -> Mean:
+    """The mean of `-ln p`; `p` is clipped to `[eps, 1 - eps]`.
+
+    Args:
+        of_truth: the probability of the true class, `(rows,)` or `(rows, labels)`.
+        weights: `(rows,)`.
+    """
+    eps = np.finfo(np.float64).eps
+    return Mean(weights, np.atleast_2d(-np.log(np.clip(of_truth, eps, 1 - eps)).T))
+
+
+def brier_score(target: Array, probabilities: Floats, weights: Array) -> Mean:
+    """The mean squared error of the probability of class 1.
+
+    Brier, Verification of Forecasts Expressed in Terms of Probability, Monthly Weather Review 78
+    (1950).
+
+    Args:
+        target: 0 or 1, `(rows,)` or `(rows, labels)`.
+        probabilities: of 1, of the same shape.
+        weights: `(rows,)`.
+    """
+    return Mean(weights, np.atleast_2d(((probabilities - target) ** 2).T))
+
+
+def top_k_accuracy(target: Array, probabilities: Floats, weights: Array, k: int) -> Share:
+    """The share of rows whose class is among the `k` most probable, the first of equal ones."""
+    of_truth = np.take_along_axis(probabilities, target[:, np.newaxis], axis=1)
+    earlier = np.arange(probabilities.shape[1]) < target[:, np.newaxis]
+    before = (probabilities > of_truth) | ((probabilities == of_truth) & earlier)
+    return Share(weights, np.count_nonzero(before, axis=1) < k, np.ones(len(target)))
+
+
+def confusion_matrix(target: Array, predicted: Array, weights: Array, classes: int) -> Array:
+    """Return the weight of each pair of true (row) and predicted class (column).
+
+    Whole numbers for whole weights.
+    """
+    cells = class_sums(target * classes + predicted, weights, classes**2)
+    matrix: Array = cells.reshape(classes, classes).astype(weights.dtype)
+    return matrix
+
+
+def _decide(positive: Floats, probabilistic: bool = True) -> Array:
+    return (positive > (_EVEN if probabilistic else 0.0)).astype(np.int64)
+
+
+def _values(statistics: dict[str, Statistic]) -> Metrics:
+    return {name: each.value for name, each in statistics.items()}

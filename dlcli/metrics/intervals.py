@@ -1,0 +1,314 @@
+"""95 % confidence intervals and tests.
+
+- Of a share of rows: Wilson's; of a difference of two: Bonett and Price's if they are of the same
+  rows, else Agresti and Caffo's.
+- Of the area under a ROC curve: DeLong's variance on the logit scale, with Student's quantile.
+- Of means, such as a loss: the studentized bootstrap.
+- Of all other metrics and differences: the BCa bootstrap.
+- Of a mean over folds: Nadeau and Bengio's corrected interval.
+
+They were chosen by simulation; `python -m benchmarks.coverage` prints how often they contain the
+true value. SciPy is imported inside functions, as it takes long.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from dlcli.metrics.arithmetic import Floats, finite
+from dlcli.metrics.statistic import Ranking, Share, effective_size
+
+CONFIDENCE = 0.95
+TAIL = (1 - CONFIDENCE) / 2
+"""The probability that the true value is below an interval, and that it is above."""
+Z = 1.959963984540054
+"""The normal quantile of `1 - TAIL`."""
+_MOST_WITHOUT_ERROR = 0.001
+"""The share of resamples that may have no standard error."""
+_NO_ERROR = 1e-6
+"""A resample has no standard error if it is below this share of the rows' own."""
+_ROUNDING = 1e-12
+
+Ends = tuple[float, float]
+"""Lower and upper end of an interval."""
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """Why there is no interval."""
+
+    reason: str
+
+
+NO_SPREAD = Unknown("the same in every resample of the rows, which then can't tell how far off")
+UNDEFINED = Unknown("undefined in too many resamples of the rows")
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with its 95 % confidence interval."""
+
+    value: float | None
+    """`None` where it is undefined."""
+    lower: float | None = None
+    upper: float | None = None
+    """The ends; `None` where there is no interval."""
+    reason: str | None = None
+    """Why there is none."""
+
+
+def student_quantile(probability: float, freedom: float) -> float:
+    """Return the quantile of Student's t distribution with `freedom` degrees of freedom."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, probability))
+
+
+def chi_squared_quantile(probability: float, freedom: float) -> float:
+    """Return the quantile of the chi-squared distribution with `freedom` degrees of freedom."""
+    from scipy.special import chdtri
+
+    return float(chdtri(freedom, 1 - probability))
+
+
+def share_interval(share: Share) -> Ends:
+    """Return the Wilson interval of a share of rows.
+
+    `(p + z²/2n ± z √(p (1 - p) / n + z²/4n²)) / (1 + z²/n)`; Wilson, JASA 22 (1927). Of 20 rows
+    that are all hit it is 0.84 to 1, where resampling could only repeat the 1. It covers well at
+    any size: Brown, Cai and DasGupta, Statistical Science 16 (2001).
+    """
+    value = float(share.of(share.weights))
+    middle = (value + Z**2 / (2 * share.size)) / (1 + Z**2 / share.size)
+    half = Z * share_error(share)
+    return (0.0 if value == 0 else middle - half, 1.0 if value == 1 else middle + half)
+
+
+def share_error(share: Share) -> float:
+    """Return half of Wilson's interval over `z`, a standard error that is not 0 at 0 and 1."""
+    value, size = float(share.of(share.weights)), share.size
+    return math.sqrt(value * (1 - value) / size + Z**2 / (4 * size**2)) / (1 + Z**2 / size)
+
+
+def paired_share_interval(first: Share, second: Share) -> Ends:
+    """Return Bonett and Price's interval of the difference of two shares of the same rows.
+
+    With `a` rows that are hit in the second only and `b` in the first only, `p = (a + 1) / (n + 2)`
+    and `q = (b + 1) / (n + 2)`: `p - q ± z √((p + q - (p - q)²) / (n + 2))`; Bonett and Price,
+    Journal of Educational and Behavioral Statistics 37 (2012). It covers where the two disagree on
+    few rows or none, and resampling shows too little or nothing.
+
+    Args:
+        first: the share that is subtracted.
+        second: another, of the same rows with the same weights.
+    """
+    counts = first.denominators > 0
+    weights = first.weights[counts]
+    before, after = first.numerators[counts] > 0, second.numerators[counts] > 0
+    size = effective_size(weights)
+    scale = size / weights.sum()
+    gained = (weights[after & ~before].sum() * scale + 1) / (size + 2)
+    lost = (weights[before & ~after].sum() * scale + 1) / (size + 2)
+    half = Z * math.sqrt((gained + lost - (gained - lost) ** 2) / (size + 2))
+    return _within_one(gained - lost, half)
+
+
+def unpaired_share_interval(first: Share, second: Share) -> Ends:
+    """Return Agresti and Caffo's interval of the difference of two shares of different rows.
+
+    Each share with one more hit and one more miss, `p = (x + 1) / (n + 2)`:
+    `p₂ - p₁ ± z √(Σ p (1 - p) / (n + 2))`; Agresti and Caffo, The American Statistician 54 (2000).
+    """
+    (p, n), (q, m) = (
+        ((float(each.of(each.weights)) * each.size + 1) / (each.size + 2), each.size + 2)
+        for each in (first, second)
+    )
+    half = Z * math.sqrt(p * (1 - p) / n + q * (1 - q) / m)
+    return _within_one(q - p, half)
+
+
+def _within_one(middle: float, half: float) -> Ends:
+    return max(-1.0, float(middle - half)), min(1.0, float(middle + half))
+
+
+def auc_interval(auc: Ranking) -> Ends | Unknown:
+    """Return the interval of an area under a ROC curve: DeLong's variance on the logit scale.
+
+    `logit θ ± t s / (θ (1 - θ))`, where `s² = s₁² + s₀²` are the variances due to the positive and
+    the negative rows (DeLong, DeLong and Clarke-Pearson, Biometrics 44, 1988), and `t` is Student's
+    quantile of Welch's degrees of freedom, `s⁴ / Σ (s_c⁴ / (n_c - 1))`. Qin and Hotilovac,
+    Statistical Methods in Medical Research 17 (2008), compare intervals on the logit scale with
+    others. At 0 and 1, where `s` is 0, the end is that of Newcombe's method 5, Statistics in
+    Medicine 25 (2006).
+    """
+    positive = auc.target == 1
+    sizes = [effective_size(auc.weights[of_class]) for of_class in (positive, ~positive)]
+    if min(np.count_nonzero(positive), np.count_nonzero(~positive)) < 2:
+        return UNDEFINED
+    value, influences = float(auc.of(auc.weights)), auc.influences()
+    if value in (0.0, 1.0):
+        end = _newcombe_end(*sizes)
+        return (end, 1.0) if value else (0.0, 1 - end)
+    of_classes = (influences[positive], influences[~positive])
+    parts = [
+        float(each @ each) * size / (size - 1) for each, size in zip(of_classes, sizes, strict=True)
+    ]
+    variance = sum(parts)
+    if variance <= _ROUNDING**2:
+        return NO_SPREAD
+    shares = [part / variance for part in parts]
+    freedom = 1 / sum(share**2 / (size - 1) for share, size in zip(shares, sizes, strict=True))
+    middle = math.log(value / (1 - value))
+    half = student_quantile(1 - TAIL, freedom) * math.sqrt(variance) / (value * (1 - value))
+    lower, upper = (1 / (1 + math.exp(-min(end, 700))) for end in (middle - half, middle + half))
+    return lower, upper
+
+
+def _newcombe_end(positives: float, negatives: float) -> float:
+    """Return the lower end of the interval of an AUC of 1.
+
+    The `t` with `(1 - t)² = z² t (1 - t) (1 + h (1 - t) / (2 - t) + h t / (1 + t)) / (m n)`, where
+    `h = (m + n) / 2 - 1`.
+    """
+    from scipy.optimize import brentq
+
+    half = (positives + negatives) / 2 - 1
+
+    def excess(t: float) -> float:
+        spread = 1 + half * (1 - t) / (2 - t) + half * t / (1 + t)
+        return 1 - t - Z**2 * t * spread / (positives * negatives)
+
+    return float(brentq(excess, 0.0, 1.0))
+
+
+def normal_interval(point: float, error: float) -> Ends | Unknown:
+    """Return `θ ± z s`."""
+    if not np.isfinite(error):
+        return UNDEFINED
+    return (point - Z * error, point + Z * error) if error > _ROUNDING * abs(point) else NO_SPREAD
+
+
+def studentized_interval(
+    point: float, values: Floats, error: float, errors: Floats, influences: Floats
+) -> Ends | None:
+    """Return the interval of the studentized bootstrap.
+
+    With the standard error `s*` of each resample, `t* = (θ* - θ) / s*` varies as
+    `(θ - truth) / s` does, so that the interval is from `θ - s t*(97.5 %)` to `θ - s t*(2.5 %)`.
+    Hall, Annals of Statistics 16 (1988). Skewed errors make it longer on the side of their long
+    tail, of which few rows show too little: there the tail is expanded, see `expanded_tail`. Of 30
+    Laplace errors the interval of the RMSE contains the true value in 94 % of samples instead of
+    93 %, of 30 normal ones in 96 % instead of 95 %.
+
+    Args:
+        point: the metric of the rows.
+        values: the metric of each resample, `(resamples,)`.
+        error: its standard error.
+        errors: the standard error of each resample, `(resamples,)`.
+        influences: of each row, `(rows,)`.
+
+    Returns:
+        `None` if too many resamples have no error: only a few rows differ from all others.
+    """
+    has_error = errors > _NO_ERROR * error
+    if has_error.mean() < 1 - _MOST_WITHOUT_ERROR:
+        return None
+    ratios = (values[has_error] - point) / errors[has_error]
+    skewness, expanded = acceleration(influences), expanded_tail(len(influences))
+    below, above = (expanded if sign * skewness > 0 else TAIL for sign in (1, -1))
+    low, high = np.quantile(ratios, (below, 1 - above))
+    return float(point - high * error), float(point - low * error)
+
+
+def bca_interval(point: float, values: Floats, influences: Floats, rows: int) -> Ends:
+    """Return the BCa interval, with the tails expanded for few rows.
+
+    Quantiles of the resampled values, corrected by bias `z₀` and acceleration `a`, at
+    `Φ(z₀ + (z₀ + z) / (1 - a (z₀ + z)))`; Efron, JASA 82 (1987). `scipy.stats.bootstrap` has no row
+    weights and no standard errors of resamples, and computes `a` by leaving out each row: for the
+    F1 of 10,000 rows that takes 30 times as long.
+
+    Args:
+        point: the metric of the rows.
+        values: the metric of each resample, `(resamples,)`.
+        influences: of each row, `(rows,)`.
+        rows: the number of rows; of two sets the smaller.
+    """
+    from scipy.special import ndtr, ndtri
+
+    tie = np.abs(values - point) <= _ROUNDING * max(1.0, abs(point))
+    share = np.mean((values < point) & ~tie) + np.mean(tie) / 2
+    least = 0.5 / len(values)
+    bias = ndtri(np.clip(share, least, 1 - least))
+    tail = expanded_tail(rows)
+    shifted = bias + ndtri([tail, 1 - tail])
+    shrink = 1 - acceleration(influences) * shifted
+    beyond = shrink <= 0  # beyond what any resample shows
+    corrected = ndtr(bias + shifted / np.where(beyond, 1.0, shrink))
+    low, high = np.quantile(values, np.where(beyond, shifted > 0, corrected))
+    return float(low), float(high)
+
+
+def acceleration(influences: Floats) -> float:
+    """Return `Σ u³ / (6 (Σ u²)^1.5)`, a sixth of the skewness of the rows' influences."""
+    largest = np.max(np.abs(influences), initial=0.0)
+    if not 0 < largest < math.inf:
+        return 0.0
+    scaled = influences / largest  # whose cubes don't overflow
+    return float(np.sum(scaled**3) / (6 * np.sum(scaled**2) ** 1.5))
+
+
+def expanded_tail(rows: int) -> float:
+    """Return the tail to cut off resampled values, which is below `TAIL` for few rows.
+
+    `Φ(-√(n / (n - 1)) t)` allows for resamples varying less than samples, by `(n - 1) / n`, and for
+    the spread being an estimate. Hesterberg, What Teachers Should Know About the Bootstrap, The
+    American Statistician 69 (2015), section 5.3.
+    """
+    from scipy.special import ndtr
+
+    factor = math.sqrt(rows / (rows - 1))
+    return float(ndtr(-factor * student_quantile(1 - TAIL, rows - 1)))
+
+
+def corrected_interval(
+    values: Floats,
+    weights: Floats,
+    ratio: float,
+    bounds: tuple[float, float] = (-math.inf, math.inf),
+) -> Estimate:
+    """Return the weighted mean over folds with the corrected resampled interval.
+
+    `m ± t √((Σ p² + ratio) S²)` with the shares `p = w / Σ w`, so that `Σ p²` is `1 / J` of `J`
+    folds that count alike, `S² = Σ (v - m)² / (J - 1)`, and Student's `t` of `J - 1` degrees of
+    freedom: Nadeau and Bengio, Inference for the Generalization Error, Machine Learning 52 (2003),
+    section 3. `S² / J` alone would take folds for independent; but their networks share most of
+    their training rows, and no estimate of their variance is unbiased: Bengio and Grandvalet,
+    JMLR 5 (2004). The corrected one is conservative more often than not.
+
+    Args:
+        values: the metric of each fold, `(folds,)`; at least one.
+        weights: how much each counts, `(folds,)`.
+        ratio: evaluated rows to training rows, in a fold.
+        bounds: the least and the most that the metric can be.
+    """
+    shares = weights / weights.sum()
+    with np.errstate(over="ignore", invalid="ignore"):
+        value = float(shares @ values)
+        squares = float(np.sum((values - value) ** 2))
+    if not math.isfinite(squares):
+        return Estimate(finite(value), reason="beyond what a float holds")
+    if len(values) < 2:
+        return Estimate(value, reason="one fold alone does not tell how far off it is")
+    if np.ptp(values) <= _ROUNDING * abs(value):
+        return Estimate(value, reason="the same in every fold, which then can't tell how far off")
+    freedom = len(values) - 1
+    variance = (float(shares @ shares) + ratio) * squares / freedom
+    half = student_quantile(1 - TAIL, freedom) * math.sqrt(variance)
+    lower, upper = finite(max(bounds[0], value - half)), finite(min(bounds[1], value + half))
+    if lower is None or upper is None:
+        return Estimate(value, reason="beyond what a float holds")
+    return Estimate(value, lower, upper)

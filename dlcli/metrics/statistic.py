@@ -1,0 +1,487 @@
+"""Metrics of given predictions as functions of the row weights.
+
+Integer weights are a resample of the rows: the bootstrap evaluates the same function that computes
+the metric, with weights of shape `(resamples, rows)` instead of `(rows,)`.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlcli.metrics.arithmetic import Array, Floats, Number, finite
+from dlcli.metrics.ranking_metrics import ThresholdCounts
+
+_FEWEST = 3
+"""Rows of a class or label below which they don't show how much a metric of them varies."""
+_MOST_WITH_FEW = 0.1
+"""The share of classes or labels that may have fewer."""
+_ROUNDING = 1e-12
+"""Relative rounding error of sums of squares: an r2 closer to 0 is that of the mean, exactly 0."""
+_Z = 1.959963984540054
+
+
+@dataclass(frozen=True)
+class Statistic(ABC):
+    """A metric of some rows, each of positive weight."""
+
+    weights: Array
+    """Row weights, `(rows,)`."""
+
+    @abstractmethod
+    def of(self, weights: Array) -> Floats:
+        """Return the metric for other weights; NaN where it is undefined.
+
+        Args:
+            weights: shape `(rows,)` or `(resamples, rows)`.
+
+        Returns:
+            Shape `()` or `(resamples,)`.
+        """
+
+    @abstractmethod
+    def influences(self) -> Floats:
+        """Return each row's influence on the metric, `(rows,)`.
+
+        It is the row's weight times the derivative of the metric with respect to it. The squares
+        add up to the variance, the infinitesimal jackknife: Efron, The Jackknife, the Bootstrap and
+        Other Resampling Plans (1982), chapter 6.
+        """
+
+    @property
+    def supports(self) -> Array:
+        """Number of rows of each class or label that the metric is taken over."""
+        return np.array([len(self.weights)])
+
+    @property
+    def sorts(self) -> int:
+        """Number of times that the rows are sorted, which takes the most time."""
+        return 1
+
+    @property
+    def value(self) -> Number:
+        """The metric; `None` where it is undefined."""
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            return finite(float(self.of(self.weights)))
+
+    def standard_error(self) -> float:
+        """Return the standard error; NaN if too few rows of some classes or labels show it.
+
+        A single row has no deviation, and of two a resample in seven has none.
+        """
+        supports = self.supports
+        if not len(supports) or np.mean(supports < _FEWEST) > _MOST_WITH_FEW:
+            return math.nan
+        with np.errstate(over="ignore", invalid="ignore"):
+            influences = self.influences()
+            return math.sqrt(float(influences @ influences))
+
+
+@dataclass(frozen=True)
+class Mean(Statistic):
+    """The weighted mean of a loss, `Σ w v / Σ w`, or its root; of several outputs the plain mean.
+
+    Its standard error is known in each resample, too. With the mean `m_j` of each output and the
+    derivative `g_j` of the metric with respect to it, a row's influence is
+    `u = w Σ g_j (v_j - m_j) / Σ w`: the delta method for ratios.
+    """
+
+    losses: Floats
+    """The loss of each row, `(outputs, rows)`."""
+    root: bool = False
+    signs: tuple[int, ...] = ()
+    """1 for each output, and -1 for each that is subtracted; 1 for all if empty."""
+
+    def of(self, weights: Array) -> Floats:
+        """Return the metric for other weights."""
+        means = weighted_sum(self.losses, weights) / weights.sum(axis=-1, keepdims=True)
+        values = np.sqrt(means) if self.root else means
+        return np.asarray((values * self._signs).sum(axis=-1) / self._outputs)
+
+    def errors(self, counts: Floats) -> Floats:
+        """Return the standard error that each resample shows.
+
+        Args:
+            counts: how often each row is in each resample, `(resamples, rows)`.
+        """
+        weighted = counts * self.weights
+        deviations = self._deviations(weighted)
+        squares = np.einsum("br,br,br->b", counts * self.weights**2, deviations, deviations)
+        return np.asarray(np.sqrt(squares) / weighted.sum(axis=1))
+
+    def influences(self) -> Floats:
+        """Return each row's influence on the metric."""
+        deviations = self._deviations(self.weights[np.newaxis])[0]
+        return np.asarray(self.weights * deviations / self.weights.sum())
+
+    def minus(self, other: Mean) -> Mean:
+        """Return the difference from another mean over the same rows."""
+        negative = tuple((-other._signs).tolist())
+        losses = np.vstack([self.losses, other.losses])
+        return replace(self, losses=losses, signs=(*self._signs.tolist(), *negative))
+
+    @property
+    def _signs(self) -> NDArray[np.int64]:
+        return np.array(self.signs or (1,) * len(self.losses))
+
+    @property
+    def _outputs(self) -> int:
+        return int(np.sum(self._signs > 0))
+
+    def _deviations(self, weights: Array) -> Floats:
+        """Return `Σ g_j (v_j - m_j)`, `(resamples, rows)`."""
+        means = weighted_sum(self.losses, weights) / weights.sum(axis=1, keepdims=True)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            slopes = 0.5 / np.sqrt(means) if self.root else np.ones_like(means)
+        slopes = np.where(np.isfinite(slopes), slopes, 0.0) * self._signs / self._outputs
+        return np.asarray(slopes @ self.losses - np.sum(slopes * means, axis=1, keepdims=True))
+
+
+@dataclass(frozen=True)
+class Ratio(Statistic):
+    """A ratio of sums, `Σ w a / Σ w b`."""
+
+    numerators: Array
+    """`a`, `(rows,)`."""
+    denominators: Array
+    """`b`, `(rows,)`."""
+
+    @property
+    def supports(self) -> Array:
+        """Number of rows of each class or label."""
+        return np.array([each for each in [np.count_nonzero(self.denominators)] if each])
+
+    def of(self, weights: Array) -> Floats:
+        """Return the metric for other weights."""
+        return ratio(
+            weighted_sum(self.numerators, weights), weighted_sum(self.denominators, weights)
+        )
+
+    def influences(self) -> Floats:
+        """Return each row's influence on the metric, `w (a - r b) / Σ w b`."""
+        value = self.of(self.weights)
+        deviations = self.numerators - self.denominators * value
+        total = weighted_sum(self.denominators, self.weights)
+        return np.asarray(self.weights * deviations / total)
+
+
+@dataclass(frozen=True)
+class Share(Ratio):
+    """A share of rows: `a` is 1 for the hits, `b` for the rows that count, of which hits are some.
+
+    Its intervals need no resampling and hold for few rows, and at 0 and 1, too.
+    """
+
+    @property
+    def size(self) -> float:
+        """The effective number of the rows that count."""
+        return effective_size(self.weights[self.denominators > 0])
+
+    def counts_as(self, other: Share) -> bool:
+        """Whether both are shares of the same rows."""
+        return np.array_equal(self.denominators, other.denominators)
+
+
+@dataclass(frozen=True)
+class ClassMean(Statistic):
+    """The mean over classes of the recall, or of F1; classes for which it is undefined don't count.
+
+    With the weights `h` of the hits, `t` of the rows of a class and `p` of those predicted to be of
+    it, recall is `h / t` and F1 `2 h / (t + p)`.
+    """
+
+    target: Array
+    """Class indices, `(rows,)`."""
+    predicted: Array
+    """Predicted class indices, `(rows,)`."""
+    classes: int
+    metric: Literal["recall", "f1"]
+
+    @property
+    def supports(self) -> Array:
+        """Number of rows of each class or label."""
+        rows = np.bincount(self.target, minlength=self.classes)
+        return rows[rows > 0]
+
+    def of(self, weights: Array) -> Floats:
+        """Return the metric for other weights."""
+        numerators, denominators = self._sums(weights)
+        return mean_of_finite(ratio(numerators, denominators))
+
+    def influences(self) -> Floats:
+        """Return each row's influence on the metric."""
+        numerators, denominators = self._sums(self.weights)
+        defined = denominators > 0
+        totals = np.where(defined, denominators, np.inf)
+        factor = 1.0 if self.metric == "recall" else 2.0
+        slopes = numerators / totals**2
+        deviations = (self.target == self.predicted) * (factor / totals)[self.target]
+        deviations -= slopes[self.target]
+        deviations -= 0.0 if self.metric == "recall" else slopes[self.predicted]
+        return np.asarray(self.weights * deviations / defined.sum())
+
+    def _sums(self, weights: Array) -> tuple[Floats, Floats]:
+        """Numerator and denominator for each class, `(classes,)` or `(resamples, classes)`."""
+        hits = class_sums(self.target, weights * (self.target == self.predicted), self.classes)
+        of_class = class_sums(self.target, weights, self.classes)
+        if self.metric == "recall":
+            return hits, of_class
+        return 2 * hits, of_class + class_sums(self.predicted, weights, self.classes)
+
+
+@dataclass(frozen=True)
+class Ranking(Statistic):
+    """The area under the ROC curve or the average precision."""
+
+    target: Array
+    """1 for positive rows, else 0, `(rows,)`."""
+    scores: Floats
+    """Grow with the probability of being positive, `(rows,)`."""
+    metric: Literal["auc", "average_precision"]
+
+    @property
+    def supports(self) -> Array:
+        """Number of rows of each class or label."""
+        positives = int(np.count_nonzero(self.target))
+        negatives = len(self.target) - positives
+        rows = min(positives, negatives) if self.metric == "auc" else positives
+        return np.array([rows] if rows else [], dtype=np.int64)
+
+    def of(self, weights: Array) -> Floats:
+        """Return the metric for other weights."""
+        counts = ThresholdCounts.of(self.target, self.scores, weights)
+        return counts.roc_auc() if self.metric == "auc" else counts.average_precision()
+
+    def influences(self) -> Floats:
+        """Return each row's influence on the metric."""
+        counts = ThresholdCounts.of(self.target, self.scores, self.weights)
+        index = np.searchsorted(-counts.thresholds, -self.scores)
+        of_positive, of_negative = (
+            _auc_deviations(counts) if self.metric == "auc" else _precision_deviations(counts)
+        )
+        deviations = np.where(self.target == 1, of_positive[index], of_negative[index])
+        return np.asarray(self.weights * deviations)
+
+
+def _auc_deviations(counts: ThresholdCounts) -> tuple[Floats, Floats]:
+    """Deviations `(V - AUC) / Σ w` within each class; `V` is the share of the other class beaten.
+
+    Equal scores count half: DeLong, DeLong and Clarke-Pearson, Biometrics 44 (1988).
+    """
+    auc = counts.roc_auc()
+    reached = counts.false_positives - counts.negatives_at / 2
+    of_positive = 1 - reached / counts.negatives
+    of_negative = (counts.true_positives - counts.positives_at / 2) / counts.positives
+    return (of_positive - auc) / counts.positives, (of_negative - auc) / counts.negatives
+
+
+def _precision_deviations(counts: ThresholdCounts) -> tuple[Floats, Floats]:
+    """Derivatives of `Σ w p / Σ w` over the positive rows, `p` being the precision at their score.
+
+    A row changes the precision at its own score and at all lower ones.
+    """
+    selected = counts.true_positives + counts.false_positives
+    precision = counts.true_positives / selected
+    of_positive, of_negative = (
+        np.cumsum((counts.positives_at * slope / selected**2)[::-1])[::-1]
+        for slope in (counts.false_positives, -counts.true_positives)
+    )
+    own = precision - counts.average_precision()
+    return (own + of_positive) / counts.positives, of_negative / counts.positives
+
+
+@dataclass(frozen=True)
+class RSquared(Statistic):
+    """The coefficient of determination; of several outputs the plain mean.
+
+    `1 - Σ w e² / Σ w (y - ȳ)²` with `ȳ = Σ w y / Σ w`; NaN for a constant target.
+    """
+
+    target: Floats
+    """`(outputs, rows)`"""
+    error: Floats
+    """`(outputs, rows)`"""
+
+    def of(self, weights: Array) -> Floats:
+        """Return the metric for other weights."""
+        each = [self._of_output(*columns, weights) for columns in zip(*self._columns, strict=True)]
+        return np.asarray(np.mean(each, axis=0))
+
+    def influences(self) -> Floats:
+        """Return each row's influence on the metric."""
+        total = np.zeros(len(self.weights))
+        for shifted, error in zip(*self._columns, strict=True):
+            deviations = (shifted - np.average(shifted, weights=self.weights)) ** 2
+            spread, unexplained = self.weights @ deviations, self.weights @ error**2
+            with np.errstate(divide="ignore", invalid="ignore"):
+                total += (unexplained / spread * deviations - error**2) / spread
+        return np.asarray(self.weights * total / len(self.target))
+
+    @property
+    def _columns(self) -> tuple[Floats, Floats]:
+        # Measured from its first value, a constant target is exactly zero; its mean, being rounded,
+        # may miss it by a bit, and r2 would be a huge negative number.
+        return self.target - self.target[:, :1], self.error
+
+    def _of_output(self, shifted: Floats, error: Floats, weights: Array) -> Floats:
+        mean = (weights * shifted).sum(axis=-1, keepdims=True) / weights.sum(axis=-1, keepdims=True)
+        spread = np.sum(weights * (shifted - mean) ** 2, axis=-1)
+        constant = spread <= _ROUNDING * np.sum(weights * shifted**2, axis=-1)
+        unexplained = ratio(np.sum(weights * error**2, axis=-1), np.where(constant, 0.0, spread))
+        return np.asarray(np.where(np.abs(1 - unexplained) < _ROUNDING, 0.0, 1 - unexplained))
+
+
+@dataclass(frozen=True)
+class Median(Statistic):
+    """The weighted median of a loss; of several outputs the plain mean.
+
+    With the values in rising order and `W_i` the weight of the first `i` of them, it is the first
+    value with `W_i > W/2`, or, where some `W_i` is just `W/2`, the mean of the i-th value and the
+    next. So whole weights stand for repeated rows, and equal weights give the common median.
+    """
+
+    losses: Floats
+    """`(outputs, rows)`"""
+
+    def of(self, weights: Array) -> Floats:
+        """Return the metric for other weights."""
+        if not len(self.weights):
+            return np.asarray(np.nan)
+        each = [_weighted_quantile(losses, weights, 0.5) for losses in self.losses]
+        return np.asarray(np.mean(each, axis=0))
+
+    def influences(self) -> Floats:
+        """Return each row's influence on the metric, `w sign(v - m) / (2 f Σ w)`.
+
+        The density `f` is estimated from two quantiles,
+        the ends of the median's 95 % confidence interval: Woodruff, JASA 47 (1952).
+        """
+        half = min(0.4, _Z / 2 / math.sqrt(max(1.0, effective_size(self.weights))))
+        total = np.zeros(len(self.weights))
+        for losses in self.losses:
+            low, middle, high = (
+                _weighted_quantile(losses, self.weights, 0.5 + shift) for shift in (-half, 0, half)
+            )
+            total += np.sign(losses - middle) / 2 * (high - low) / (2 * half)
+        return np.asarray(self.weights * total / self.weights.sum() / len(self.losses))
+
+
+def _weighted_quantile(values: Floats, weights: Array, share: float) -> Floats:
+    order = np.argsort(values)
+    reached = np.cumsum(weights[..., order], axis=-1)
+    wanted = reached[..., -1:] * share
+    # Fractional weights add up to half only nearly: ten times 0.1 is not quite 1.
+    rounding = 1e-9 * wanted
+    lower = np.count_nonzero(reached < wanted - rounding, axis=-1)
+    upper = np.count_nonzero(reached < wanted + rounding, axis=-1)
+    ordered = values[order]
+    return np.asarray((ordered[lower] + ordered[upper]) / 2)
+
+
+@dataclass(frozen=True)
+class LabelMean(Statistic):
+    """The plain mean of a metric over those labels for which it is defined."""
+
+    labels: tuple[Statistic, ...]
+
+    @property
+    def supports(self) -> Array:
+        """Number of rows of each class or label."""
+        return np.concatenate([label.supports for label in self.labels])
+
+    @property
+    def sorts(self) -> int:
+        """Number of times that the rows are sorted."""
+        return sum(label.sorts for label in self.labels)
+
+    def of(self, weights: Array) -> Floats:
+        """Return the metric for other weights."""
+        return mean_of_finite(np.stack([label.of(weights) for label in self.labels], axis=-1))
+
+    def influences(self) -> Floats:
+        """Return each row's influence on the metric."""
+        defined = [label for label in self.labels if len(label.supports)]
+        total = sum((label.influences() for label in defined), np.zeros(len(self.weights)))
+        return np.asarray(total / max(1, len(defined)))
+
+
+@dataclass(frozen=True)
+class Difference(Statistic):
+    """The difference of two metrics of the same rows."""
+
+    first: Statistic
+    second: Statistic
+    """From which the first is subtracted."""
+
+    @property
+    def supports(self) -> Array:
+        """Number of rows of each class or label."""
+        return np.concatenate([self.first.supports, self.second.supports])
+
+    @property
+    def sorts(self) -> int:
+        """Number of times that the rows are sorted."""
+        return max(self.first.sorts, self.second.sorts)
+
+    def of(self, weights: Array) -> Floats:
+        """Return the metric for other weights."""
+        return self.second.of(weights) - self.first.of(weights)
+
+    def influences(self) -> Floats:
+        """Return each row's influence on the metric."""
+        return self.second.influences() - self.first.influences()
+
+
+def difference(first: Statistic, second: Statistic) -> Statistic:
+    """Return what the second metric has over the first, both of the same rows."""
+    if isinstance(first, Mean) and isinstance(second, Mean):
+        return second.minus(first)
+    return Difference(second.weights, first, second)
+
+
+def effective_size(weights: Array) -> float:
+    """Return how many rows of equal weight are worth as much: `(Σ w)² / Σ w²`.
+
+    Kish, Survey Sampling (1965), 11.7.
+    """
+    squares = float(np.sum(np.square(weights, dtype=np.float64)))
+    return float(weights.sum()) ** 2 / squares if squares else 0.0
+
+
+def weighted_sum(values: Array, weights: Array) -> Floats:
+    """Return `Σ w v` over the rows.
+
+    Args:
+        values: shape `(rows,)` or `(outputs, rows)`.
+        weights: shape `(rows,)` or `(resamples, rows)`.
+
+    Returns:
+        Shape `()`, `(outputs,)`, `(resamples,)` or `(resamples, outputs)`.
+    """
+    if weights.ndim == 1:  # pairwise summation, more exact than a matrix product
+        return np.asarray((values * weights).sum(axis=-1))
+    return np.asarray(weights @ values.T)
+
+
+def class_sums(classes: Array, weights: Array, count: int) -> Floats:
+    """Return the weight of each of `count` classes, `(count,)` or `(resamples, count)`."""
+    if weights.ndim == 1:
+        return np.asarray(np.bincount(classes, weights, count))
+    return np.stack([np.bincount(classes, line, count) for line in weights])
+
+
+def ratio(numerators: Floats, denominators: Floats) -> Floats:
+    """Return the ratio of each pair; NaN where the denominator is zero."""
+    undefined = np.full(np.shape(denominators), np.nan)
+    return np.asarray(np.divide(numerators, denominators, out=undefined, where=denominators != 0))
+
+
+def mean_of_finite(values: Floats) -> Floats:
+    """Return the mean over the last axis of the finite values; NaN if there are none."""
+    known = np.isfinite(values)
+    return ratio(np.where(known, values, 0.0).sum(axis=-1), known.sum(axis=-1))
