@@ -1,11 +1,7 @@
-"""What happens in a training, told to TensorBoard and MLflow as well: see `events.py`.
+"""Tracking of trainings with TensorBoard and MLflow, as a listener to the pipeline's events."""
 
-A tracker is one more listener of the experiment's events. It never ends a training: one that fails
-is told of in a warning and left out from then on.
-"""
-
-from dlcli.tracking.events import tracked
-from dlcli.tracking.packages import check_installed
+from dlcli.tracking.tracked_events import tracked
+from dlcli.tracking.tracker import check_installed
 
 __all__ = [
     "check_installed",

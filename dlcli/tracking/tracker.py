@@ -1,26 +1,32 @@
-"""What a tracker is told, whatever it tells it to."""
+"""The interface of trackers, and what TensorBoard's and MLflow's have in common."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
-from dlcli.config import Config, load_config
+from dlcli.config import Config, Section, load_config
+from dlcli.errors import UsageError
 from dlcli.runs import Run, RunWriter
-from dlcli.tracking.parameters import Parameter, parameters_of
 
+Parameter = bool | int | float | str
 Values = Mapping[str, float]
-"""Numbers by name; what is undefined is left out."""
+"""Numbers by name, without undefined ones."""
 Fields = dict[str, object]
 """The fields of an event."""
+_MOST_LETTERS = 600
+_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]*@")
 
 
 class Outcome(StrEnum):
-    """How a training ended; the values are MLflow's."""
+    """The end of a training; the values are MLflow's."""
 
     FINISHED = "FINISHED"
     FAILED = "FAILED"
@@ -28,30 +34,30 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True)
-class Begun:
-    """A training whose run folder is there."""
+class TrackedRun:
+    """The run folder of a training that begins."""
 
     folder: Path
-    """The run folder, as the user would name it."""
+    """Its path, as the user would write it."""
 
     @cached_property
     def text(self) -> str:
-        """The config with all that was inferred, as YAML."""
+        """The resolved config as YAML."""
         return self._writer.resolved_path().read_text(encoding="utf-8")
 
     @cached_property
     def config(self) -> Config:
-        """The same as a value."""
+        """The resolved config."""
         return load_config(self._writer.resolved_path()).config
 
     @cached_property
     def parameters(self) -> dict[str, Parameter]:
-        """The same, flat: a value each by its path."""
+        """The values of the resolved config by path."""
         return parameters_of(self.config)
 
     @cached_property
     def environment(self) -> Mapping[str, Any]:
-        """What it runs with, as `collect_environment` gives it."""
+        """Versions, machine and data, as `collect_environment` returns them."""
         return self._writer.read_environment()
 
     @property
@@ -60,30 +66,101 @@ class Begun:
 
 
 class Tracker(Protocol):
-    """Tells a training to a tool for tracking. Any method may fail with any exception."""
+    """Passes a training on to a tracking tool. Any method may raise any exception."""
 
     name: str
     """The tool's name, as its makers write it."""
 
-    def begin(self, begun: Begun) -> Fields:
-        """Begins, or goes on with what the run was tracked by before.
+    def begin(self, run: TrackedRun) -> Fields:
+        """Begin, or continue what the run was tracked by before.
 
         Returns:
-            where: the fields of the event `tracking`, at least `tracker` and `place`, and `look`,
-            the command that shows it, if there is one.
+            The fields of the event `tracking`: at least `tracker` and `place`, and `look`, the
+            command that shows it, if there is one.
         """
 
     def resume(self, epochs: int) -> None:
-        """Takes in that training goes on after so many epochs; more may have been tracked."""
+        """Note that training resumes after so many epochs; more may have been tracked."""
 
-    def measure(self, epoch: int, values: Values) -> None:
-        """Tracks an epoch, counted from 1, with its column values of history.csv."""
+    def log_epoch(self, epoch: int, values: Values) -> None:
+        """Track an epoch, counted from 1, with its values by column of history.csv."""
 
-    def judge(self, epochs: int, metrics: Mapping[str, Values]) -> None:
-        """Tracks the final metrics of each split, after so many epochs."""
+    def log_metrics(self, epochs: int, metrics: Mapping[str, Values]) -> None:
+        """Track the final metrics of each split, after so many epochs."""
 
     def end(self, outcome: Outcome, run: Run | None) -> None:
-        """Ends; there is a run if its folder is whole."""
+        """End; there is a run if its folder is complete."""
 
     def close(self) -> None:
-        """Lets go of all that is open; nothing is told any more."""
+        """Release all resources; nothing follows."""
+
+
+def parameters_of(config: Config) -> dict[str, Parameter]:
+    """Return the values of a config by path: `hidden[0].units`, as `--set` takes it.
+
+    Each key of the schema is a parameter. What users name, as columns and classes, is one value, as
+    JSON: else a wide table would have thousands of parameters, with any text as a name.
+    """
+    return dict(_flatten("", config))
+
+
+def _flatten(path: str, value: object) -> Iterator[tuple[str, Parameter]]:
+    if isinstance(value, Section):
+        for key in type(value).model_fields:
+            yield from _flatten(f"{path}.{key}" if path else key, getattr(value, key))
+    elif isinstance(value, tuple) and any(isinstance(item, Section) for item in value):
+        for index, item in enumerate(value):
+            yield from _flatten(f"{path}[{index}]", item)
+    elif isinstance(value, bool | int | float | str):
+        yield path, value
+    elif value is not None:
+        yield path, json.dumps(_to_json(value), ensure_ascii=False)
+
+
+def _to_json(value: object) -> Any:  # noqa: ANN401
+    if isinstance(value, Section):
+        return value.model_dump(mode="json", exclude_none=True)
+    if isinstance(value, Mapping):
+        return {str(key): _to_json(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_to_json(item) for item in value]
+    return value
+
+
+def shortened(text: str, most: int) -> str:
+    """Cut a text to a number of characters, of which the last are dots if some are missing."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+def reason(error: Exception) -> str:
+    """Return the first line of an exception's message without credentials, or else its type."""
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename else ""
+        return without_credentials(f"{where}{error.strerror}")
+    lines = [line.strip() for line in str(error).splitlines()]
+    first = next((line for line in lines if line), type(error).__name__)
+    return shortened(without_credentials(first), _MOST_LETTERS)
+
+
+def without_credentials(text: str) -> str:
+    """Remove user names and passwords from addresses."""
+    return _CREDENTIALS.sub("", text)
+
+
+def check_installed(extra: str, *packages: str) -> None:
+    """Check that the packages of an extra are installed, without loading them.
+
+    Args:
+        extra: the extra of dlcli; the option that needs it has the same name.
+        packages: import names.
+
+    Raises:
+        UsageError: with the command that installs them.
+    """
+    for package in packages:
+        spec = find_spec(package)
+        if spec is None or spec.origin is None:  # a mere folder of that name has no origin
+            raise UsageError(
+                f"--{extra} needs the package {package}, which is not installed; install it with: "
+                f"pip install 'dlcli[{extra}]'"
+            )

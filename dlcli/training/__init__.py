@@ -1,19 +1,24 @@
-"""Encoded rows to trained weights: the engines, and what they share."""
+"""Training: from encoded rows to trained weights, by the compiled or the Keras engine."""
 
 from dlcli.training.device import Device, prepare_device
 from dlcli.training.divergence import measure_magnitudes
-from dlcli.training.engines import train_job
-from dlcli.training.gradients import gradient_norms
-from dlcli.training.job import Job, TrainingResult
-from dlcli.training.objectives import keras_loss
-from dlcli.training.programs import Programs
-from dlcli.training.rows import labels_for
-from dlcli.training.snapshots import Checkpointer, Snapshot
+from dlcli.training.job import (
+    NO_CHECKPOINTS,
+    Checkpointer,
+    Job,
+    Snapshot,
+    TrainingResult,
+    labels_for,
+)
+from dlcli.training.objectives import gradient_norms, keras_loss
+from dlcli.training.program_cache import Programs
+from dlcli.training.train_job import train_job
 
 __all__ = [
+    "NO_CHECKPOINTS",
+    "Checkpointer",
     "Device",
     "Job",
-    "Checkpointer",
     "Programs",
     "Snapshot",
     "TrainingResult",

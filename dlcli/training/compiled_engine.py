@@ -1,9 +1,9 @@
-"""The compiled engine: the whole of training as one TensorFlow program.
+"""The compiled engine: training as TensorFlow programs over many steps.
 
-`Model.fit` comes back to Python at every batch, and for small tables that is nearly all of its
-time. Here a dispatch runs any number of steps of the same Keras layers, loss and optimizer over
-shuffled batches; the end of an epoch (metrics, validation, early stopping, best weights, plateau)
-is part of the program. How many steps a dispatch takes is a run-time argument and changes no bit.
+`Model.fit` returns to Python for each batch, which takes nearly all of its time for small tables.
+Here a dispatch runs any number of steps of the same Keras layers, loss and optimizer over shuffled
+batches; the end of an epoch (metrics, validation, early stopping, best weights, plateau) is part of
+the program. The number of steps in a dispatch is a run-time argument and changes no bit.
 """
 
 from __future__ import annotations
@@ -19,171 +19,102 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from dlcli.keras_model import weights_of
+from dlcli.training.compiled_program import (
+    Program,
+    ResidentProgram,
+    State,
+    StreamingProgram,
+    train_chunks,
+)
 from dlcli.training.divergence import check_finite
-from dlcli.training.fed import FedProgram, train_chunks
-from dlcli.training.held import HeldProgram
-from dlcli.training.job import Job, TrainingResult
-from dlcli.training.learner import build_learner
-from dlcli.training.order import epoch_order
-from dlcli.training.program import Program, State
-from dlcli.training.programs import Programs, can_share
-from dlcli.training.snapshots import NOBODY, Checkpointer, History, Snapshot, kinds_of
-from dlcli.training.watching import Progress, shortest
+from dlcli.training.job import (
+    NO_CHECKPOINTS,
+    Checkpointer,
+    History,
+    Job,
+    Progress,
+    Snapshot,
+    TrainingResult,
+    shortest,
+    specs_of,
+)
+from dlcli.training.objectives import build_learner
+from dlcli.training.program_cache import Programs, can_share
+from dlcli.training.randomness import epoch_order
 
-SECONDS_A_DISPATCH = 0.1
-"""What a dispatch should take: short enough for progress and Ctrl-C, long against its own cost."""
+SECONDS_PER_DISPATCH = 0.1
+"""Target duration of a dispatch: short for progress and Ctrl-C, long against its overhead."""
 FIRST_SECONDS = 0.05
-"""What the first dispatch is estimated to take, compiling aside."""
+"""Estimated duration of the first dispatch, without compiling."""
+Dispatches = Iterator[tuple[State, NDArray[Any]]]
+"""The state after each dispatch, and the rows of history that it wrote."""
+Item = TypeVar("Item")
 
 
 def run(
     job: Job,
     jit_compile: bool,
     progress: Progress,
-    keeper: Checkpointer = NOBODY,
+    checkpointer: Checkpointer = NO_CHECKPOINTS,
     programs: Programs | None = None,
 ) -> TrainingResult:
-    """Trains in compiled dispatches.
+    """Train in compiled dispatches.
 
     Args:
-        job: what to train on what.
+        job: the job.
         jit_compile: whether XLA compiles the program, or TensorFlow runs it as a graph.
-        progress: is told of each epoch.
-        keeper: keeps snapshots, and may have one to go on from.
-        programs: those of earlier jobs, one of which may serve.
+        progress: receives each epoch.
+        checkpointer: stores snapshots, and may have one to resume from.
+        programs: those of earlier jobs, one of which may be reused.
 
     Raises:
-        TrainingError: if the loss leaves the numbers, or a snapshot can't be stored.
-        Interrupted: if the keeper was told to end.
+        TrainingError: if the loss becomes NaN or infinite, or a snapshot can't be stored.
+        Interrupted: if the checkpointer ends training.
     """
     program, dispatches = _program(job, jit_compile, programs)
-    begin, history = _begin(job, program, keeper)
+    begin, history = _begin(job, program, checkpointer)
     state = begin
     for state, rows in dispatches(begin):
         _record(job, rows, history, progress)
         check_finite(float(state.total), int(state.epoch) + 1)
-        if keeper.is_due:
-            _keep(program, state, history, keeper)
-    _keep(program, state, history, keeper)
+        if checkpointer.is_due:
+            _keep(program, state, history, checkpointer)
+    _keep(program, state, history, checkpointer)
     program.finish(state)
-    best = int(state.watch.best_epoch) + 1 if program.watches.restores else 0
+    best = int(state.monitor.best_epoch) + 1 if program.monitor.restores else 0
     return TrainingResult(weights_of(program.learner.model, job.network), history, best or None)
-
-
-Dispatches = Iterator[tuple[State, NDArray[Any]]]
-"""Where each dispatch left off, and the rows of history that it wrote."""
-
-
-def _begin(job: Job, program: Program, keeper: Checkpointer) -> tuple[State, History]:
-    """Where training begins, or goes on, and the history until there."""
-    state = program.start()
-    arrays = program.arrays(state)
-    earlier = keeper.earlier(job, kinds_of(arrays))
-    if earlier is None:
-        keeper.keep(Snapshot(arrays, {}))
-        return state, {}
-    history = {name: list(values) for name, values in earlier.history.items()}
-    return program.restore(earlier.arrays), history
-
-
-def _keep(program: Program, state: State, history: History, keeper: Checkpointer) -> None:
-    snapshot = Snapshot(program.arrays(state), history)
-    if snapshot.is_finite:  # else the next loss will tell
-        keeper.keep(snapshot)
 
 
 def _program(
     job: Job, jit_compile: bool, programs: Programs | None
 ) -> tuple[Program, Callable[[State], Dispatches]]:
     if job.train.inputs.matrix is None:
-        fed = FedProgram(job, build_learner(job), jit_compile)
-        return fed, partial(_fed_dispatches, fed)
+        streaming = StreamingProgram(job, build_learner(job), jit_compile)
+        return streaming, partial(_streaming_dispatches, streaming)
     if programs is None or not can_share(job):
-        held = HeldProgram(job, build_learner(job), jit_compile)
-        held.take(job, job.placed)
+        resident = ResidentProgram(job, build_learner(job), jit_compile)
+        resident.load_rows(job, job.placed)
     else:
-        held = programs.program(job, jit_compile)
-    return held, partial(_held_dispatches, held)
+        resident = programs.program(job, jit_compile)
+    return resident, partial(_resident_dispatches, resident)
 
 
-def _held_dispatches(program: HeldProgram, state: State) -> Dispatches:
-    """Runs the epochs that are left over rows that lie on the device."""
-    pace = _Pace(program.job)
-    if bool(state.watch.stopped):
-        return
-    for first, orders in ahead(_orders(program, int(state.epoch))):
-        end = min(first + program.epochs_at_once, program.job.epochs)
-        given = tf.constant(orders)
-        while int(state.epoch) < end:
-            before, started = int(state.epoch), time.perf_counter()
-            state, rows = program.run(given, tf.constant(first), state, tf.constant(pace.steps))
-            written = rows.numpy()[before - first : int(state.epoch) - first]
-            pace.adapt(time.perf_counter() - started)
-            yield state, written
-            if bool(state.watch.stopped):
-                return
+def _begin(job: Job, program: Program, checkpointer: Checkpointer) -> tuple[State, History]:
+    """Return the first state, or the one to resume from, and the history until there."""
+    state = program.start()
+    arrays = program.arrays(state)
+    earlier = checkpointer.earlier(job, specs_of(arrays))
+    if earlier is None:
+        checkpointer.keep(Snapshot(arrays, {}))
+        return state, {}
+    history = {name: list(values) for name, values in earlier.history.items()}
+    return program.restore(earlier.arrays), history
 
 
-def _fed_dispatches(program: FedProgram, state: State) -> Dispatches:
-    """Runs the epochs that are left over rows that come to the device in turn."""
-    pace = _Pace(program.job)
-    nothing = np.empty((0, len(program.job.columns) + 1))
-    if bool(state.watch.stopped):
-        return
-    for chunk in ahead(train_chunks(program.job, int(state.epoch), int(state.step))):
-        first = tf.constant(chunk.first)
-        while int(state.step) < chunk.stop:
-            started = time.perf_counter()
-            upto = min(int(state.step) + pace.steps, chunk.stop)
-            state = program.run(chunk.block, first, state, tf.constant(upto))
-            yield state, nothing  # and so waits for it
-            pace.adapt(time.perf_counter() - started)
-        if chunk.stop == program.job.steps:
-            state, written = program.end(state)
-            yield state, written
-            if bool(state.watch.stopped):
-                return
-
-
-def _orders(program: HeldProgram, epoch: int) -> Iterator[tuple[int, NDArray[np.int32]]]:
-    """Yields the row orders of some epochs at a time, and the first of these, from an epoch on."""
-    job, count = program.job, program.epochs_at_once
-    rows = len(job.train.inputs)
-    for first in range(epoch, job.epochs, count):
-        orders = np.zeros((count, job.steps * job.batch_size), dtype=np.int32)
-        for place in range(min(count, job.epochs - first)):
-            orders[place, :rows] = epoch_order(
-                rows, job.train.inputs.width, job.config.seed, first + place
-            )
-        yield first, orders
-
-
-Item = TypeVar("Item")
-
-
-def ahead(items: Iterator[Item]) -> Iterator[Item]:
-    """The same items, each made while the one before is worked on."""
-    with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(next, items, None)
-        while (item := coming.result()) is not None:
-            coming = pool.submit(next, items, None)
-            yield item
-
-
-class _Pace:
-    """How many steps the next dispatch takes."""
-
-    def __init__(self, job: Job) -> None:
-        work = 6 * job.batch_size * job.network.parameters
-        self.steps = max(1, int(FIRST_SECONDS / (20e-6 + work / 2e10)))
-        self._has_compiled = False
-
-    def adapt(self, seconds: float) -> None:
-        """Takes in what a dispatch of so many steps took; the first one also compiled."""
-        if self._has_compiled:
-            factor = SECONDS_A_DISPATCH / max(seconds, 1e-6)
-            self.steps = int(min(max(self.steps * min(max(factor, 0.1), 4.0), 1), 2**30))
-        self._has_compiled = True
+def _keep(program: Program, state: State, history: History, checkpointer: Checkpointer) -> None:
+    snapshot = Snapshot(program.arrays(state), history)
+    if snapshot.is_finite:  # else the next loss will show it
+        checkpointer.keep(snapshot)
 
 
 def _record(job: Job, rows: NDArray[Any], history: History, progress: Progress) -> None:
@@ -194,3 +125,80 @@ def _record(job: Job, rows: NDArray[Any], history: History, progress: Progress) 
         for name, value in values.items():
             history.setdefault(name, []).append(value)
         progress(len(history["loss"]), values)
+
+
+def _resident_dispatches(program: ResidentProgram, state: State) -> Dispatches:
+    """Run the remaining epochs over rows on the device."""
+    pace = _Pace(program.job)
+    if bool(state.monitor.stopped):
+        return
+    for first, orders in prefetch(_orders(program, int(state.epoch))):
+        end = min(first + program.epochs_at_once, program.job.epochs)
+        given = tf.constant(orders)
+        while int(state.epoch) < end:
+            before, started = int(state.epoch), time.perf_counter()
+            state, rows = program.run(given, tf.constant(first), state, tf.constant(pace.steps))
+            written = rows.numpy()[before - first : int(state.epoch) - first]
+            pace.adapt(time.perf_counter() - started)
+            yield state, written
+            if bool(state.monitor.stopped):
+                return
+
+
+def _streaming_dispatches(program: StreamingProgram, state: State) -> Dispatches:
+    """Run the remaining epochs over rows that come in chunks."""
+    pace = _Pace(program.job)
+    nothing = np.empty((0, len(program.job.columns) + 1))
+    if bool(state.monitor.stopped):
+        return
+    for chunk in prefetch(train_chunks(program.job, int(state.epoch), int(state.step))):
+        first = tf.constant(chunk.first)
+        while int(state.step) < chunk.stop:
+            started = time.perf_counter()
+            upto = min(int(state.step) + pace.steps, chunk.stop)
+            state = program.run(chunk.block, first, state, tf.constant(upto))
+            yield state, nothing  # which waits for it
+            pace.adapt(time.perf_counter() - started)
+        if chunk.stop == program.job.steps:
+            state, written = program.end_epoch(state)
+            yield state, written
+            if bool(state.monitor.stopped):
+                return
+
+
+def _orders(program: ResidentProgram, epoch: int) -> Iterator[tuple[int, NDArray[np.int32]]]:
+    """Yield the row orders of some epochs at a time, with the first of these, from an epoch on."""
+    job, count = program.job, program.epochs_at_once
+    rows = len(job.train.inputs)
+    for first in range(epoch, job.epochs, count):
+        orders = np.zeros((count, job.steps * job.batch_size), dtype=np.int32)
+        for index in range(min(count, job.epochs - first)):
+            orders[index, :rows] = epoch_order(
+                rows, job.train.inputs.width, job.config.seed, first + index
+            )
+        yield first, orders
+
+
+def prefetch(items: Iterator[Item]) -> Iterator[Item]:
+    """Yield the same items, each prepared in a thread while the one before is in use."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = pool.submit(next, items, None)
+            yield item
+
+
+class _Pace:
+    """The number of steps of the next dispatch."""
+
+    def __init__(self, job: Job) -> None:
+        work = 6 * job.batch_size * job.network.parameters
+        self.steps = max(1, int(FIRST_SECONDS / (20e-6 + work / 2e10)))
+        self._has_compiled = False
+
+    def adapt(self, seconds: float) -> None:
+        """Adapt it to the duration of a dispatch; the first one also compiled."""
+        if self._has_compiled:
+            factor = SECONDS_PER_DISPATCH / max(seconds, 1e-6)
+            self.steps = int(min(max(self.steps * min(max(factor, 0.1), 4.0), 1), 2**30))
+        self._has_compiled = True

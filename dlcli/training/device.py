@@ -1,4 +1,4 @@
-"""Where training runs, with how many threads: set once a process, before the first operation."""
+"""Device and threads of a process, set before TensorFlow's first operation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dlcli.errors import ConfigError, Problem, UsageError
 
 @dataclass(frozen=True)
 class Device:
-    """Where training runs."""
+    """The device of a process."""
 
     name: str
     """`cpu` or `gpu`."""
@@ -21,17 +21,17 @@ class Device:
 
 
 def prepare_device(device: str, threads: int | str) -> Device:
-    """Chooses the device and makes TensorFlow exact on it.
+    """Choose the device and make TensorFlow deterministic on it.
 
-    Operations that would add in a changing order are replaced or refused
-    (`tf.config.experimental.enable_op_determinism`), and a GPU's memory grows as needed.
+    Operations whose order of summation may vary are replaced or refused
+    (`tf.config.experimental.enable_op_determinism`), and a GPU's memory is allocated as needed.
 
     Args:
         device: `cpu`, `gpu`, or `auto` for a GPU if there is one.
-        threads: how many, or `auto` for all that this process may use.
+        threads: number of threads, or `auto` for all that this process may use.
 
     Raises:
-        ConfigError: if a GPU is asked for and none is there.
+        ConfigError: if a GPU is requested and there is none.
         UsageError: if TensorFlow already runs in this process with other threads.
     """
     gpus = [] if device == "cpu" else tf.config.list_physical_devices("GPU")
@@ -48,8 +48,8 @@ def prepare_device(device: str, threads: int | str) -> Device:
         message = "TensorFlow already runs in this process with another device or other threads"
         raise UsageError(f"{message}; start a new one") from None
     tf.config.experimental.enable_op_determinism()
-    # TensorFlow's graph optimizer costs a quarter of a small job and speeds no step of a Dense
-    # network up; XLA has an optimizer of its own.
+    # TensorFlow's graph optimizer takes a quarter of a small job's time and makes no step of Dense
+    # networks faster; XLA has its own optimizer.
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     return Device("gpu" if gpus else "cpu", count)
 
@@ -63,13 +63,13 @@ def _set_threads(count: int) -> None:
     try:
         threading.set_intra_op_parallelism_threads(count)
         threading.set_inter_op_parallelism_threads(count)
-    except RuntimeError:  # it runs already, perhaps with just as many; 0 stands for all there are
+    except RuntimeError:  # it runs already, maybe with the same number; 0 means all processors
         if any((each or _processors()) != count for each in now):
             raise
 
 
 def _processors() -> int:
-    """The processors that this process may use; all there are where the system doesn't tell."""
+    """Return the processors that this process may use; where the system doesn't say, all."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

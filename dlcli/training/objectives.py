@@ -1,12 +1,17 @@
-"""The config's loss, optimizer, schedule and metrics as Keras objects."""
+"""Model, loss, optimizer and metrics of a job as Keras objects."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from dlcli.config import (
     Config,
@@ -18,69 +23,143 @@ from dlcli.config import (
     Schedule,
     Section,
 )
-from dlcli.keras_model import parameters_of, plain_regularizer
+from dlcli.keras_model import assign_weights, build_model, parameters_of, plain_regularizer
 from dlcli.tasks import NumberTarget, TargetEncoder
-from dlcli.training.numbers import Numbers, factor, factor_key
+from dlcli.training.job import MODEL, Job, Weights
+from dlcli.training.randomness import AugmentedImages, MaskedDropout
+from dlcli.training.runtime_values import RuntimeValues, factor_key, factor_name
 
 View = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
-"""Labels and outputs as trained on, to labels and predictions as people read them."""
+"""Maps labels and outputs, as trained on, to labels and predictions in the target's unit."""
+
+
+@dataclass(frozen=True)
+class Learner:
+    """A model, and the objects that train it; both engines use it."""
+
+    model: keras.Model
+    """The network, with dlcli's dropout masks and augmentation."""
+    optimizer: keras.optimizers.Optimizer
+    loss: keras.losses.Loss
+    """The loss without regularization penalties, which the model has."""
+    metrics: list[keras.metrics.Metric]
+    moment: tf.Variable
+    """Epoch and step within it, from 0, which an engine sets before each step: uint32 (2,)."""
+    runtime: RuntimeValues
+    """The values that a shared program reads when it runs."""
+
+    @property
+    def variables(self) -> dict[str, keras.Variable]:
+        """All variables that a step changes, by name."""
+        groups = {MODEL: self.model.variables, "optimizer/": self.optimizer.variables}
+        return {
+            f"{group}{index}": variable
+            for group, variables in groups.items()
+            for index, variable in enumerate(variables)
+        }
+
+    def rate(self) -> tf.Tensor:
+        """Return the learning rate of the last step; before the first, that of the first."""
+        rate = self._inner_optimizer._learning_rate
+        if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
+            iterations = tf.convert_to_tensor(self._inner_optimizer._iterations)
+            return rate(tf.maximum(iterations - 1, 0))
+        return tf.convert_to_tensor(rate)
+
+    def set_rate(self, rate: tf.Tensor) -> None:
+        """Set a learning rate that follows no schedule."""
+        self._inner_optimizer._learning_rate.assign(rate)
+
+    @property
+    def _inner_optimizer(self) -> keras.optimizers.Optimizer:
+        return getattr(self.optimizer, "inner_optimizer", self.optimizer)
+
+
+def build_learner(job: Job, *, shared: bool = False) -> Learner:
+    """Build the Keras objects of a job, with its initial weights.
+
+    Args:
+        job: the job.
+        shared: whether other jobs follow in the same program, with other runtime values.
+    """
+    config, dropout_index, augment_index = job.config, count(), count()
+    runtime = RuntimeValues(job, shared=shared)
+    moment = tf.Variable([0, 0], dtype=tf.uint32, trainable=False)
+    model = build_model(
+        job.network,
+        seed=config.seed,
+        precision=config.precision,
+        dropout=lambda layer: MaskedDropout(
+            layer, runtime.dropout_rate(layer), config.seed, next(dropout_index), moment
+        ),
+        augment=lambda images: AugmentedImages(images, config.seed, next(augment_index), moment),
+        regularizer=lambda section, weight: keras_regularizer(section, weight, runtime),
+    )
+    if job.initial_weights is not None:
+        assign_weights(model, job.network, job.initial_weights)
+    optimizer = keras_optimizer(config, job.steps, runtime)
+    # `fit` would build it where nothing has values yet, and schedule_free_adamw copies the weights.
+    optimizer.build(model.trainable_variables)
+    outputs, loss = job.network.outputs, job.head.loss
+    metrics = keras_metrics(job.head.metrics, job.target, outputs, loss, runtime)
+    return Learner(model, optimizer, keras_loss(loss), metrics, moment, runtime)
 
 
 def keras_loss(section: Loss) -> keras.losses.Loss:
-    """The Keras loss of a section's name and parameters."""
+    """Return the Keras loss that a section describes."""
     return getattr(keras.losses, type(section).__name__)(**parameters_of(section))
 
 
 def keras_regularizer(
-    section: Section, weight: str, numbers: Numbers
+    section: Section, weight: str, runtime: RuntimeValues
 ) -> keras.regularizers.Regularizer:
-    """The Keras regularizer of a section, whose factor a shared program reads when it runs.
+    """Return the Keras regularizer that a section describes.
 
     Args:
-        section: its name and parameters.
-        weight: what it prices, by name.
-        numbers: those that the program reads.
+        section: name and parameters.
+        weight: name of the weight that it penalizes.
+        runtime: holds its factor in a shared program.
     """
     regularizer = plain_regularizer(section, weight)
-    variable = numbers.variable(factor(weight))
+    variable = runtime.variable(factor_name(weight))
     if variable is not None:
         setattr(regularizer, str(factor_key(section)), variable)
     return regularizer
 
 
 def keras_optimizer(
-    config: Config, steps: int, numbers: Numbers | None = None
+    config: Config, steps: int, runtime: RuntimeValues | None = None
 ) -> keras.optimizers.Optimizer:
-    """The Keras optimizer of a config's name and parameters, with its schedule.
+    """Return the Keras optimizer that a config describes, with its schedule.
 
     Args:
         config: reads `optimizer`, `learning_rate_schedule`, `epochs` and `precision`; under
             `mixed_float16` the loss is scaled against underflow, as Keras does by itself.
-        steps: steps an epoch.
-        numbers: those that the program reads when it runs.
+        steps: steps per epoch.
+        runtime: the values that a shared program reads when it runs.
     """
     section = config.optimizer
     rate = _rate(config.learning_rate_schedule, section.learning_rate, config.epochs, steps)
     kind = getattr(keras.optimizers, type(section).__name__)
     optimizer = kind(**{**parameters_of(section), "learning_rate": rate})
-    # The sum over replicas, of which there is one, would register a gradient of its own with
-    # TensorFlow for good, and with it all that its graph holds: rows, weights and what moves them.
+    # Summing over replicas, of which there is one, would register a gradient function with
+    # TensorFlow permanently, and with it all that its graph holds: rows, weights, optimizer state.
     optimizer._all_reduce_sum_gradients = list
-    if numbers is not None:
-        _read_from(numbers, optimizer, rate)
+    if runtime is not None:
+        _read_from(runtime, optimizer, rate)
     if config.precision == "mixed_float16":
         return keras.optimizers.LossScaleOptimizer(optimizer)
     return optimizer
 
 
-def _read_from(numbers: Numbers, optimizer: keras.optimizers.Optimizer, rate: object) -> None:
-    """Has an optimizer read weight decay and the learning rate of its schedule from variables.
+def _read_from(runtime: RuntimeValues, optimizer: keras.optimizers.Optimizer, rate: object) -> None:
+    """Make an optimizer read weight decay and its schedule's learning rate from variables.
 
-    Without a schedule, Keras keeps the rate in a variable of its own.
+    Without a schedule, Keras itself keeps the rate in a variable.
     """
-    if (decay := numbers.variable("weight_decay")) is not None:
+    if (decay := runtime.variable("weight_decay")) is not None:
         optimizer.weight_decay = decay
-    learning_rate = numbers.variable("learning_rate")
+    learning_rate = runtime.variable("learning_rate")
     if learning_rate is None or not isinstance(
         rate, keras.optimizers.schedules.LearningRateSchedule
     ):
@@ -97,7 +176,7 @@ def _rate(schedule: Schedule, rate: float, epochs: int, steps: int) -> Any:  # n
             rate, decay_steps, schedule.decay_rate, staircase=schedule.staircase
         )
     if isinstance(schedule, PiecewiseConstant):
-        # Keras keeps a value up to and including its boundary; a step is counted from 0.
+        # Keras uses a value up to and including its boundary; steps are counted from 0.
         boundaries = [epoch * steps - 1 for epoch in schedule.boundaries]
         return schedules.PiecewiseConstantDecay(boundaries, [rate, *schedule.values])
     if isinstance(schedule, CosineDecay):
@@ -114,7 +193,7 @@ def _rate(schedule: Schedule, rate: float, epochs: int, steps: int) -> Any:  # n
 
 
 class Viewed(keras.metrics.Metric):
-    """A Keras metric that sees labels and predictions as people read them."""
+    """A Keras metric that receives labels and predictions in the target's unit."""
 
     def __init__(self, metric: keras.metrics.Metric, view: View, name: str) -> None:
         super().__init__(name=name)
@@ -127,16 +206,16 @@ class Viewed(keras.metrics.Metric):
         y_pred: tf.Tensor,
         sample_weight: tf.Tensor | None = None,
     ) -> None:
-        """Takes in a batch, (rows, ...)."""
+        """Add a batch, (rows, ...)."""
         labels, predictions = self.view(y_true, y_pred)
         self.metric.update_state(labels, predictions, sample_weight=sample_weight)
 
     def result(self) -> Any:  # noqa: ANN401
-        """The metric over all batches since the last reset."""
+        """Return the metric over all batches since the last reset."""
         return self.metric.result()
 
     def reset_state(self) -> None:
-        """Forgets all batches."""
+        """Discard all batches."""
         self.metric.reset_state()
 
 
@@ -145,33 +224,33 @@ def keras_metrics(
     target: TargetEncoder,
     outputs: int,
     loss: Loss,
-    numbers: Numbers | None = None,
+    runtime: RuntimeValues | None = None,
 ) -> list[keras.metrics.Metric]:
-    """The metrics of an epoch, in the target's own unit.
+    """Return the metrics of an epoch, in the target's unit.
 
     Args:
-        names: which.
-        target: what is predicted.
+        names: names of the metrics.
+        target: the target.
         outputs: width of the network's output.
-        loss: tells what the output is taken for.
-        numbers: those that the program reads when it runs.
+        loss: defines the meaning of the output.
+        runtime: the values that a shared program reads when it runs.
     """
     if isinstance(target, NumberTarget):
-        view = _number_view(target, numbers)
+        view = _number_view(target, runtime)
     else:
         view = _margin_view if loss.output == "margin" else _class_view(outputs)
-    deciding = outputs if loss.output in ("margin", "probability") else 0
-    return [Viewed(_METRICS[name](deciding), view, name) for name in names]
+    thresholds = outputs if loss.output in ("margin", "probability") else 0
+    return [Viewed(_METRICS[name](thresholds), view, name) for name in names]
 
 
 def _all_right(labels: tf.Tensor, probabilities: tf.Tensor) -> tf.Tensor:
-    """1 for each row of which all labels are right, else 0, (rows,)."""
+    """Return 1 for each row whose labels are all right, else 0, (rows,)."""
     right = (labels > 0.5) == (probabilities > 0.5)
     return tf.cast(tf.reduce_all(right, axis=-1), probabilities.dtype)
 
 
 def _poisson_deviance(counts: tf.Tensor, means: tf.Tensor) -> tf.Tensor:
-    """The mean of `2 (y ln(y / ŷ) - y + ŷ)` over each row's counts, (rows,)."""
+    """Return the mean of `2 (y ln(y / ŷ) - y + ŷ)` over each row's counts, (rows,)."""
     counts = tf.cast(counts, means.dtype)
     logarithm = tf.math.xlogy(counts, counts / means)
     return tf.reduce_mean(2 * (logarithm - counts + means), axis=-1)
@@ -183,18 +262,18 @@ _METRICS: dict[MetricName, Callable[[int], keras.metrics.Metric]] = {
     "mae": lambda _: keras.metrics.MeanAbsoluteError(),
     "r2": lambda _: keras.metrics.R2Score(),
     "poisson_deviance": lambda _: keras.metrics.MeanMetricWrapper(_poisson_deviance),
-    "accuracy": lambda deciding: (
-        keras.metrics.BinaryAccuracy() if deciding else keras.metrics.CategoricalAccuracy()
+    "accuracy": lambda thresholds: (
+        keras.metrics.BinaryAccuracy() if thresholds else keras.metrics.CategoricalAccuracy()
     ),
-    "auc": lambda deciding: (
-        keras.metrics.AUC(multi_label=True, num_labels=deciding)
-        if deciding > 1
+    "auc": lambda thresholds: (
+        keras.metrics.AUC(multi_label=True, num_labels=thresholds)
+        if thresholds > 1
         else keras.metrics.AUC()
     ),
     "precision": lambda _: keras.metrics.Precision(),
     "recall": lambda _: keras.metrics.Recall(),
-    "f1": lambda deciding: keras.metrics.F1Score(
-        average="macro", threshold=0.5 if deciding else None
+    "f1": lambda thresholds: keras.metrics.F1Score(
+        average="macro", threshold=0.5 if thresholds else None
     ),
     "top_3_accuracy": lambda _: keras.metrics.TopKCategoricalAccuracy(k=3),
     "subset_accuracy": lambda _: keras.metrics.MeanMetricWrapper(_all_right),
@@ -203,27 +282,27 @@ _METRICS: dict[MetricName, Callable[[int], keras.metrics.Metric]] = {
     "micro_f1": lambda _: keras.metrics.F1Score(average="micro", threshold=0.5),
     "macro_f1": lambda _: keras.metrics.F1Score(average="macro", threshold=0.5),
 }
-"""The Keras metric of each name, by how many units decide for themselves at a threshold."""
+"""Makes the Keras metric of a name, given the number of units with a threshold of their own."""
 
 
-def _number_view(target: NumberTarget, numbers: Numbers | None) -> View:
-    scale = numbers and numbers.variable("scale")
-    offset = numbers and numbers.variable("offset")
+def _number_view(target: NumberTarget, runtime: RuntimeValues | None) -> View:
+    scale = runtime and runtime.variable("scale")
+    offset = runtime and runtime.variable("offset")
     if scale is None or offset is None:
         scale = [scaling.scale for scaling in target.scalings]
         offset = [scaling.offset for scaling in target.scalings]
     is_log = target.scalings[0].name == "log"
 
-    def own_unit(scaled: tf.Tensor) -> tf.Tensor:
+    def to_unit(scaled: tf.Tensor) -> tf.Tensor:
         scaled = tf.convert_to_tensor(scaled)
         unscaled = scaled * tf.cast(scale, scaled.dtype) + tf.cast(offset, scaled.dtype)
         return tf.math.expm1(unscaled) if is_log else unscaled
 
-    return lambda labels, outputs: (own_unit(labels), own_unit(outputs))
+    return lambda labels, outputs: (to_unit(labels), to_unit(outputs))
 
 
 def _margin_view(labels: tf.Tensor, outputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    # The metrics want numbers in [0, 1], and a sigmoid keeps both the order and the sign's side.
+    # The metrics need values in [0, 1]; a sigmoid keeps the order and maps 0 to 1/2.
     return labels, tf.sigmoid(outputs)
 
 
@@ -234,3 +313,63 @@ def _class_view(outputs: int) -> View:
         return labels, probabilities
 
     return one_hot
+
+
+@dataclass(frozen=True)
+class GradientNorms:
+    """Euclidean norms of the gradient with respect to each layer's weights, by layer."""
+
+    first: Mapping[str, float]
+    """At the initial weights; empty for a training that started from another run's weights, which a
+    resumed one no longer has."""
+    last: Mapping[str, float]
+    """At the trained weights."""
+
+
+def gradient_norms(job: Job, weights: Weights, rows: NDArray[np.int64]) -> GradientNorms:
+    """Measure the gradient of a job's loss over some training rows as one batch.
+
+    The loss has row and class weights, but no regularization penalty. Batch normalization uses the
+    batch's mean and variance, as a training step does; dropout and augmentation are omitted,
+    so that the result is not random. It is computed in float32 even under mixed precision.
+
+    Args:
+        job: the job.
+        weights: the trained weights, by name.
+        rows: indices of training rows.
+    """
+    precision = job.config.precision
+    model = build_model(
+        job.network,
+        seed=job.config.seed,
+        precision="float32" if precision.startswith("mixed_") else precision,
+        dropout=lambda layer: keras.layers.Identity(name=layer.name),
+    )
+    first = {} if job.config.initial_weights is not None else _norms(job, model, rows)
+    assign_weights(model, job.network, weights)
+    return GradientNorms(first, _norms(job, model, rows))
+
+
+def _norms(job: Job, model: keras.Model, rows: NDArray[np.int64]) -> dict[str, float]:
+    """Return the norm of the gradient with respect to each layer's weights, by layer."""
+    variables = model.trainable_variables
+    with tf.GradientTape() as tape:
+        outputs = model(tf.constant(job.train.inputs.take(rows)), training=True)
+        weights = None if job.loss_weights is None else tf.constant(job.loss_weights[rows])
+        loss = keras_loss(job.head.loss)(tf.constant(job.labels[rows]), outputs, weights)
+    gradients = tape.gradient(loss, [variable.value for variable in variables])
+    squares = {
+        variable.path: 0.0 if gradient is None else _sum_of_squares(gradient)
+        for variable, gradient in zip(variables, gradients, strict=True)
+    }
+    found = {}
+    for layer in job.network.weighted:
+        if layer.weights:
+            trained = model.get_layer(layer.name).trainable_variables
+            found[layer.name] = math.sqrt(sum(squares[variable.path] for variable in trained))
+    return found
+
+
+def _sum_of_squares(gradient: tf.Tensor | tf.IndexedSlices) -> float:
+    """Return the sum of a gradient's squares; for an embedding it has only some of the rows."""
+    return float(np.square(tf.convert_to_tensor(gradient).numpy().astype(np.float64)).sum())

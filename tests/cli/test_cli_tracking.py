@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dlcli.tracking import packages
+from dlcli.tracking import tracker
 from tests.cli.test_cli_imports import loaded_by
 
 CONFIG = "data: {train: line.csv, target: y}\nhidden: []\nepochs: 1\n"
@@ -61,7 +61,7 @@ def missing(package):
 
 @pytest.mark.parametrize("name", ["tensorboard", "mlflow"])
 def test_a_package_that_is_missing_is_told_before_all_else(name, folder, monkeypatch, dlcli):
-    monkeypatch.setattr(packages, "find_spec", missing(name))
+    monkeypatch.setattr(tracker, "find_spec", missing(name))
     result = dlcli("train", "no-such.yaml", f"--{name}")
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == (
@@ -73,8 +73,8 @@ def test_a_package_that_is_missing_is_told_before_all_else(name, folder, monkeyp
 def test_a_folder_of_a_packages_name_is_no_package(folder, monkeypatch):
     Path("tensorbird").mkdir()
     monkeypatch.syspath_prepend(str(folder))
-    with pytest.raises(packages.UsageError, match="needs the package tensorbird"):
-        packages.check_installed("tensorboard", "tensorbird")
+    with pytest.raises(tracker.UsageError, match="needs the package tensorbird"):
+        tracker.check_installed("tensorboard", "tensorbird")
 
 
 @pytest.mark.usefixtures("folder")

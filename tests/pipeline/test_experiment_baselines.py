@@ -25,8 +25,7 @@ from dlcli.pipeline.baselines import (
 )
 from dlcli.pipeline.fit import FitResult, fit
 from dlcli.pipeline.preparation import encode_sets
-from dlcli.training import Job
-from dlcli.training.snapshots import NOBODY
+from dlcli.training import NO_CHECKPOINTS, Job
 
 LOT = np.random.default_rng(7)
 A, B, NOISE = LOT.normal(size=(3, 120))
@@ -63,7 +62,7 @@ def untrained(file):
 
 def linear_weights(result):
     """The weights of the linear baseline: kernel (inputs, outputs) and bias (outputs,)."""
-    weights = fit_linear(result, NOBODY).training.weights
+    weights = fit_linear(result, NO_CHECKPOINTS).training.weights
     return weights["output/kernel"], weights["output/bias"]
 
 
@@ -80,7 +79,7 @@ def linear_job(monkeypatch):
     def linear_job(result):
         with monkeypatch.context() as patch, pytest.raises(Stop) as caught:
             patch.setattr(training, "train_job", train_job)
-            fit_linear(result, NOBODY)
+            fit_linear(result, NO_CHECKPOINTS)
         return caught.value.args[0]
 
     return linear_job
@@ -336,10 +335,10 @@ def test_the_rows_lie_on_the_device_once_for_both():
     file = write(SMALL, a=A, y=A)
     given = untrained(file)
     prepared = replace(given.prepared, engine=GRAPH)
-    result = fit(file.config, prepared, given.encoded, lambda *_: None, NOBODY)
+    result = fit(file.config, prepared, given.encoded, lambda *_: None, NO_CHECKPOINTS)
     placed = dict(result.job.placed)
     shapes = [matrix.shape for matrix, _ in placed.values()]
     assert shapes == [given.encoded["train"].inputs.matrix.shape]
-    linear = fit_linear(result, NOBODY)
+    linear = fit_linear(result, NO_CHECKPOINTS)
     assert list(linear.job.placed) == list(placed)
     assert all(linear.job.placed[key][1] is held for key, (_, held) in placed.items())

@@ -19,7 +19,7 @@ from dlcli.encoding import rows as encoded_rows
 from dlcli.encoding import stored as stored_inputs
 from dlcli.pipeline import train
 from dlcli.tables import disk_table
-from dlcli.training import fed, order, program
+from dlcli.training import compiled_program, randomness
 
 EQUAL = {
     "weights.npz",
@@ -132,11 +132,10 @@ def small_parts(monkeypatch):
     monkeypatch.setattr(disk_table, "_ROWS_PER_BATCH", 7)
     monkeypatch.setattr(encoded_rows, "MAX_ROWS_AT_ONCE", 5)
     monkeypatch.setattr(stored_inputs, "BLOCK_ROWS", 4)
-    monkeypatch.setattr(order, "GROUP", 2)
-    monkeypatch.setattr(order, "WHOLE_GROUPS", 1)
-    monkeypatch.setattr(fed, "CHUNK_BYTES", 256)
-    for module in (fed, program):
-        monkeypatch.setattr(module, "ROWS_VALIDATED_AT_ONCE", 3)
+    monkeypatch.setattr(randomness, "GROUP", 2)
+    monkeypatch.setattr(randomness, "WHOLE_GROUPS", 1)
+    monkeypatch.setattr(compiled_program, "CHUNK_BYTES", 256)
+    monkeypatch.setattr(compiled_program, "ROWS_VALIDATED_AT_ONCE", 3)
 
 
 SHARES = "validation: 0.2, test: 0.2"

@@ -263,7 +263,7 @@ class TestEarlier:
         with pytest.raises(RunError) as caught:
             RunCheckpointer(writer, 30, told.append).earlier(Job(), {})
         assert str(caught.value) == (
-            "runs/iris: its checkpoint stands at step 0 of 4 after -5 of 9 epochs; restore the run "
+            "runs/iris: its checkpoint is at step 0 of 4 after -5 of 9 epochs; restore the run "
             "from a copy, or train it again"
         )
         assert told == []

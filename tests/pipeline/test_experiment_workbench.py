@@ -13,7 +13,7 @@ from dlcli.pipeline import Events, fit
 from dlcli.pipeline.data_loading import read_candidates
 from dlcli.pipeline.fit import FitContext
 from dlcli.splitting import Split
-from dlcli.training.snapshots import NOBODY
+from dlcli.training import NO_CHECKPOINTS
 
 CONFIG = """\
 data: {train: rows.csv, target: y, validation: 0.25, test: 0.25}
@@ -46,7 +46,7 @@ def splits_of(context, count=1):
 
 
 def train(context, file, split):
-    return context.fit(file.config, split, lambda *_: None, NOBODY)
+    return context.fit(file.config, split, lambda *_: None, NO_CHECKPOINTS)
 
 
 @pytest.fixture

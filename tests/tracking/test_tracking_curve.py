@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dlcli.tracking.curve import is_on_curve
+from dlcli.tracking.tracked_events import is_tracked
 
 
 def on_curve(first, last):
-    return [epoch for epoch in range(first, last + 1) if is_on_curve(epoch)]
+    return [epoch for epoch in range(first, last + 1) if is_tracked(epoch)]
 
 
 def test_every_epoch_of_a_short_training_is_on_the_curve():

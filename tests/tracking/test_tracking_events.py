@@ -7,8 +7,8 @@ import errno
 import pytest
 
 from dlcli.errors import DivergenceError, Interrupted, UsageError
-from dlcli.tracking import events, tracked
-from dlcli.tracking.failures import reason
+from dlcli.tracking import tracked
+from dlcli.tracking.tracker import reason
 from tests.tracking.replay import epoch, make_folder, replay, result, resumed, run_event, trained
 
 
@@ -33,11 +33,11 @@ class Recorder:
     def resume(self, epochs):
         self._take("resume", epochs)
 
-    def measure(self, epoch, values):
-        self._take("measure", epoch, dict(values))
+    def log_epoch(self, epoch, values):
+        self._take("log_epoch", epoch, dict(values))
 
-    def judge(self, epochs, metrics):
-        self._take("judge", epochs, dict(metrics))
+    def log_metrics(self, epochs, metrics):
+        self._take("log_metrics", epochs, dict(metrics))
 
     def end(self, outcome, run):
         self._take("end", outcome.value, run and run.kind)
@@ -49,7 +49,7 @@ class Recorder:
 @pytest.fixture
 def recorder(monkeypatch):
     tracker = Recorder()
-    monkeypatch.setattr(events, "_opened", lambda name: tracker)
+    monkeypatch.setattr("dlcli.tracking.tracked_events._open", lambda name: tracker)
     return tracker
 
 
@@ -60,8 +60,12 @@ def test_a_tracker_is_told_of_a_training_and_others_where_it_tracks(recorder, tm
     told = replay("any", [run_event(folder), epoch(1, loss=0.5), trained(1), result(folder, 1)])
     assert recorder.told == [
         ("begin", folder),
-        ("measure", 1, {"loss": 0.5}),
-        ("judge", 1, {"train": {"mse": 0.5}, "validation": {"mse": 0.75}, "test": {"mse": 1.5}}),
+        ("log_epoch", 1, {"loss": 0.5}),
+        (
+            "log_metrics",
+            1,
+            {"train": {"mse": 0.5}, "validation": {"mse": 0.75}, "test": {"mse": 1.5}},
+        ),
         ("end", "FINISHED", "train"),
     ]
     assert recorder.closed == 1
@@ -72,7 +76,7 @@ def test_the_last_epoch_is_told_wherever_training_ends(recorder, tmp_path):
     make_folder(tmp_path / "run")
     every = [epoch(number, of=9000, loss=1.0) for number in range(1000, 1007)]
     replay("any", [run_event(tmp_path / "run"), *every, trained(1006)])
-    assert [told[1] for told in recorder.told if told[0] == "measure"] == [1000, 1004, 1006]
+    assert [told[1] for told in recorder.told if told[0] == "log_epoch"] == [1000, 1004, 1006]
 
 
 def test_the_last_epoch_is_told_when_training_is_ended(recorder, tmp_path):
@@ -81,7 +85,7 @@ def test_the_last_epoch_is_told_when_training_is_ended(recorder, tmp_path):
     replay("any", events, KeyboardInterrupt())
     assert recorder.told[1:] == [
         ("resume", 1000),
-        ("measure", 1001, {"loss": 1.0}),
+        ("log_epoch", 1001, {"loss": 1.0}),
         ("end", "KILLED", None),
     ]
 
@@ -89,7 +93,7 @@ def test_the_last_epoch_is_told_when_training_is_ended(recorder, tmp_path):
 def test_what_is_undefined_is_left_out(recorder, tmp_path):
     make_folder(tmp_path / "run")
     replay("any", [run_event(tmp_path / "run"), epoch(1, loss=0.5, r2=None)])
-    assert recorder.told[1] == ("measure", 1, {"loss": 0.5})
+    assert recorder.told[1] == ("log_epoch", 1, {"loss": 0.5})
 
 
 @pytest.mark.parametrize(
@@ -125,9 +129,9 @@ def test_a_divergence_that_left_weights_behind_is_a_failure(recorder, tmp_path):
     [
         ("begin", []),
         ("resume", ["begin"]),
-        ("measure", ["begin", "resume"]),
-        ("judge", ["begin", "resume", "measure", "measure"]),
-        ("end", ["begin", "resume", "measure", "measure", "judge"]),
+        ("log_epoch", ["begin", "resume"]),
+        ("log_metrics", ["begin", "resume", "log_epoch", "log_epoch"]),
+        ("end", ["begin", "resume", "log_epoch", "log_epoch", "log_metrics"]),
     ],
 )
 def test_a_tracker_that_fails_is_left_out_with_one_warning(method, before, recorder, tmp_path):
@@ -136,22 +140,22 @@ def test_a_tracker_that_fails_is_left_out_with_one_warning(method, before, recor
     folder = tmp_path / "run"
     story = [run_event(folder), resumed(1), epoch(2, loss=1.0), epoch(3, loss=1.0), trained(3)]
     told = replay("any", [*story, result(folder, 3)])
-    message = f"Recorder: no {method}; tracked no further, training goes on"
+    message = f"Recorder: no {method}; tracked no further, training continues"
     assert [event for event in told if event[0] == "warning"] == [("warning", {"message": message})]
     assert [told[0] for told in recorder.told] == before
     assert recorder.closed == 1
 
 
 def test_one_that_fails_leaves_the_others_alone(monkeypatch, tmp_path):
-    trackers = {"bad": Recorder("measure"), "good": Recorder()}
-    monkeypatch.setattr(events, "_opened", trackers.__getitem__)
+    trackers = {"bad": Recorder("log_epoch"), "good": Recorder()}
+    monkeypatch.setattr("dlcli.tracking.tracked_events._open", trackers.__getitem__)
     make_folder(tmp_path / "run")
     with tracked(["bad", "good"], lambda *_: None) as listener:
         listener(*run_event(tmp_path / "run"))
         listener(*epoch(1, loss=0.5))
         listener(*epoch(2, loss=0.25))
     assert [told[0] for told in trackers["bad"].told] == ["begin"]
-    assert [told[0] for told in trackers["good"].told] == ["begin", "measure", "measure", "end"]
+    assert [told[0] for told in trackers["good"].told] == ["begin", "log_epoch", "log_epoch", "end"]
 
 
 def test_ctrl_c_within_a_tracker_is_no_failure_of_it(recorder, tmp_path, monkeypatch):
@@ -160,7 +164,7 @@ def test_ctrl_c_within_a_tracker_is_no_failure_of_it(recorder, tmp_path, monkeyp
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(recorder, "measure", interrupted)
+    monkeypatch.setattr(recorder, "log_epoch", interrupted)
     with pytest.raises(KeyboardInterrupt), tracked(["any"], lambda *_: None) as listener:
         listener(*run_event(tmp_path / "run"))
         listener(*epoch(1, loss=0.5))
@@ -178,7 +182,7 @@ def test_a_tracker_that_cant_be_opened_is_an_error_before_training(monkeypatch):
     def refuse(name):
         raise UsageError("down")
 
-    monkeypatch.setattr(events, "_opened", refuse)
+    monkeypatch.setattr("dlcli.tracking.tracked_events._open", refuse)
     with pytest.raises(UsageError, match="^down$"), tracked(["any"], lambda *_: None):
         pytest.fail("training began")
 

@@ -11,8 +11,8 @@ import pytest
 
 from dlcli.errors import DivergenceError, Interrupted, UsageError
 from dlcli.runs import RunWriter
-from dlcli.tracking import mlflow_store, packages
-from dlcli.tracking.mlflow_store import connect, patience
+from dlcli.tracking import mlflow_tracker, tracker
+from dlcli.tracking.mlflow_tracker import connect, short_timeouts
 from tests.tracking.replay import epoch, make_folder, replay, result, resumed, run_event, trained
 
 RUN = Path("runs/line")
@@ -191,7 +191,7 @@ def test_what_names_no_run_is_told_of(text):
 @pytest.mark.usefixtures("line")
 @pytest.mark.parametrize(("flask", "program"), [(None, "pipx run mlflow"), ("there", "mlflow")])
 def test_where_it_is_and_how_to_see_it_is_told(flask, program, store, monkeypatch):
-    monkeypatch.setattr("dlcli.tracking.mlflow.find_spec", lambda _: flask)
+    monkeypatch.setattr("dlcli.tracking.mlflow_tracker.find_spec", lambda _: flask)
     told = story()
     run_id = only_run().info.run_id
     assert told == [
@@ -243,7 +243,7 @@ def test_a_server_that_is_down_is_an_error_before_training(monkeypatch):
     message = str(caught.value)
     assert message.startswith(f"MLflow: can't track to http://{place}: API request to http://")
     assert message.endswith(
-        "; see that it is there, set MLFLOW_TRACKING_URI to another, or train without --mlflow"
+        "; check that it exists, set MLFLOW_TRACKING_URI to another, or train without --mlflow"
     )
     assert "Connection refused" in message
     assert "secret" not in message
@@ -263,7 +263,7 @@ def test_a_server_that_says_nothing_is_waited_for_as_the_user_says(monkeypatch):
 @pytest.mark.usefixtures("store")
 def test_patience_is_dlclis_own_only_where_the_user_has_set_none(monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "40")
-    with patience():
+    with short_timeouts():
         assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "40"
         assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "1"
     assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "40"
@@ -277,7 +277,7 @@ def test_a_database_needs_the_rest_of_the_extra(monkeypatch):
     def without(name):
         return None if name == "sqlalchemy" else find_spec(name)
 
-    monkeypatch.setattr(packages, "find_spec", without)
+    monkeypatch.setattr(tracker, "find_spec", without)
     with pytest.raises(UsageError) as caught:
         connect()
     assert str(caught.value) == (
@@ -288,7 +288,7 @@ def test_a_database_needs_the_rest_of_the_extra(monkeypatch):
 
 @pytest.mark.usefixtures("line")
 def test_a_server_that_goes_down_midway_is_told_once(monkeypatch):
-    real = mlflow_store._found
+    real = mlflow_tracker._find
 
     def failing(uri):
         store = real(uri)
@@ -300,16 +300,16 @@ def test_a_server_that_goes_down_midway_is_told_once(monkeypatch):
         store.client.log_batch = down
         return store
 
-    monkeypatch.setattr(mlflow_store, "_found", failing)
+    monkeypatch.setattr(mlflow_tracker, "_find", failing)
     told = story(epoch(1, loss=0.5), epoch(2, loss=0.25), trained(2), result(RUN, 2))
-    message = "MLflow: the server is gone; tracked no further, training goes on"
+    message = "MLflow: the server is gone; tracked no further, training continues"
     assert [event for event in told if event[0] == "warning"] == [("warning", {"message": message})]
 
 
 @pytest.mark.usefixtures("line")
 def test_files_that_cant_be_sent_change_nothing_of_how_it_ended(monkeypatch, line):
     line.finish()
-    real = mlflow_store._found
+    real = mlflow_tracker._find
 
     def failing(uri):
         store = real(uri)
@@ -320,11 +320,11 @@ def test_files_that_cant_be_sent_change_nothing_of_how_it_ended(monkeypatch, lin
         store.client.log_artifact = full
         return store
 
-    monkeypatch.setattr(mlflow_store, "_found", failing)
+    monkeypatch.setattr(mlflow_tracker, "_find", failing)
     told = story(epoch(1, loss=0.5))
-    message = "MLflow: no room; tracked no further, training goes on"
+    message = "MLflow: no room; tracked no further, training continues"
     assert told[1:] == [("warning", {"message": message})]
-    monkeypatch.setattr(mlflow_store, "_found", real)
+    monkeypatch.setattr(mlflow_tracker, "_find", real)
     assert only_run().info.status == "FINISHED"
 
 

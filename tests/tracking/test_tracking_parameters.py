@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dlcli.config import load_config
-from dlcli.tracking.parameters import parameters_of, shortened
+from dlcli.tracking.tracker import parameters_of, shortened
 
 CONFIG = """\
 data: {train: [a.csv, b.csv], target: pet}

@@ -9,7 +9,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-from dlcli.tracking import tensorboard
+from dlcli.tracking import tensorboard_tracker
 from tests.tracking.replay import (
     METRICS,
     RESOLVED,
@@ -111,10 +111,10 @@ def test_a_training_that_goes_on_replaces_what_it_tells_again():
 
 
 def test_an_epoch_is_on_disk_at_once_if_it_took_long(monkeypatch):
-    monkeypatch.setattr(tensorboard, "_SECONDS", 0.0)
-    tracker = tensorboard.TensorBoard()
-    tracker.begin(tensorboard.Begun(RUN))
-    tracker.measure(1, {"loss": 0.5})
+    monkeypatch.setattr(tensorboard_tracker, "_SECONDS", 0.0)
+    tracker = tensorboard_tracker.TensorBoard()
+    tracker.begin(tensorboard_tracker.TrackedRun(RUN))
+    tracker.log_epoch(1, {"loss": 0.5})
     assert curve("train", "loss") == [(1, 0.5)]
     tracker.close()
 
@@ -123,10 +123,10 @@ def test_a_full_disk_midway_is_told_once_and_what_was_written_stays(monkeypatch)
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    tracker = tensorboard.TensorBoard
-    monkeypatch.setattr(tracker, "judge", full)
+    tracker = tensorboard_tracker.TensorBoard
+    monkeypatch.setattr(tracker, "log_metrics", full)
     told = story(epoch(1, loss=0.5), trained(1), result(RUN, 1))
-    message = "TensorBoard: No space left on device; tracked no further, training goes on"
+    message = "TensorBoard: No space left on device; tracked no further, training continues"
     assert told[1:] == [("warning", {"message": message})]
     assert curve("train", "loss") == [(1, 0.5)]
 

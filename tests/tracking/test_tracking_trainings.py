@@ -14,7 +14,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import dlcli as package
-from dlcli.tracking.mlflow_store import connect
+from dlcli.tracking.mlflow_tracker import connect
 
 CONFIG = """\
 data: {train: line.csv, validation: 0.25, target: y}

@@ -15,7 +15,7 @@ from dlcli.network import build_network, resolve_head
 from dlcli.preprocessing import LinearScaling
 from dlcli.tasks import ClassTarget, LabelTarget, NumberTarget, TargetEncoder, TargetKind
 from dlcli.training import Job, TrainingResult, compiled_engine, keras_engine
-from dlcli.training.watching import Progress
+from dlcli.training.job import Progress
 
 ENGINES = ("keras", "graph", "xla")
 

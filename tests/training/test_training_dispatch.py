@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dlcli.training import compiled_engine, held
+from dlcli.training import compiled_engine, compiled_program
 
 EVERYTHING = {
     "hidden": (
@@ -74,7 +74,7 @@ def test_the_epochs_given_at_once_change_no_bit(
 ):
     job = make_job(EVERYTHING, rows=11, validation=7)
     whole, _ = train_in_steps(job, 10**6)
-    monkeypatch.setattr(held, "MOST_EPOCHS", epochs_at_once)
+    monkeypatch.setattr(compiled_program, "MOST_EPOCHS", epochs_at_once)
     assert same(train_in_steps(job, 4)[0], whole)
 
 

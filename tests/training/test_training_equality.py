@@ -13,7 +13,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from dlcli.config import Activation, Optimizer
+from dlcli.config import Optimizer
 
 # Keras's own plateau asks NumPy for a copy in the way of NumPy 1.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -28,7 +28,7 @@ def hidden(**options):
 
 def stack(*activations):
     """A layer for each activation, at a rate that the steepest of them stand."""
-    layers = tuple({"units": 4, "activation": activation} for activation in activations)
+    layers = tuple({"units": 4, "activation": each} for each in ("tanh", *activations))
     return {"config": {"hidden": layers, "optimizer": {"name": "sgd", "learning_rate": 0.01}}}
 
 
@@ -61,34 +61,19 @@ TWO_LAYERS = {
 THRESHOLD = {"name": "threshold", "threshold": 0.1, "default_value": -0.5}
 BALANCED = {"target": "four", "config": {"class_weight": "balanced"}}
 
-# Apart from threshold, which has no default; log_softmax and exponential run away when stacked.
-STACKABLE = [
-    name for name in names_in(Activation) if name not in {"threshold", "exponential", "log_softmax"}
-]
+# Both engines train the same Keras layers, which tests/keras_model compares with NumPy's, so that
+# two stacks of activations do for all.
 ACTIVATIONS = {
-    " ".join(names): stack(*({"name": name} for name in names))
-    for names in (STACKABLE[at : at + 3] for at in range(0, len(STACKABLE), 3))
-} | {
-    "threshold": stack({"name": "tanh"}, THRESHOLD),
-    "exponential": stack({"name": "exponential"}),
-    "log_softmax": stack({"name": "log_softmax"}),
-    "parametric leaky_relu": stack({"name": "leaky_relu", "negative_slope": 0.3}),
+    "activations": stack("relu", "gelu", "softsign"),
+    "parametric activations": stack(THRESHOLD, {"name": "leaky_relu", "negative_slope": 0.3}),
 }
 LAYERS = {
     "no hidden layer": {"config": {"hidden": ()}},
-    "no bias": hidden(use_bias=False),
-    "no output bias": {"config": {"output": {"use_bias": False}}},
     "dropout": hidden(dropout=0.5),
     "normalized": hidden(**NORMALIZED),
-    # Such a bias has no true gradient, and an optimizer that divides by it would amplify rounding.
-    "normalized, with a bias": hidden(batch_normalization={}),
-    "normalized, no centre": hidden(use_bias=False, batch_normalization={"center": False}),
-    "normalized, no scale": hidden(use_bias=False, batch_normalization={"scale": False}),
     "normalized, short memory": hidden(
         use_bias=False, batch_normalization={"momentum": 0.5, "epsilon": 0.1}
     ),
-    "l1": hidden(kernel_regularizer={"name": "l1"}),
-    "l2": hidden(kernel_regularizer={"name": "l2"}),
     "l1 and l2 of a bias": hidden(bias_regularizer=PENALTY),
     "orthogonal rows": hidden(kernel_regularizer={"name": "orthogonal_regularizer"}),
     "orthogonal columns": hidden(
@@ -99,12 +84,8 @@ LAYERS = {
 }
 OPTIMIZERS = {name: optimizer(name) for name in names_in(Optimizer)}
 OPTIMIZER_OPTIONS = {
-    "sgd with momentum": optimizer("sgd", momentum=0.9),
     "sgd with Nesterov's momentum": optimizer("sgd", momentum=0.9, nesterov=True),
-    "centred rmsprop": optimizer("rmsprop", centered=True, momentum=0.5),
-    "amsgrad": optimizer("adam", amsgrad=True),
     "clipnorm": optimizer("adam", clipnorm=0.1),
-    "clipvalue": optimizer("sgd", clipvalue=0.05),
     "global clipnorm": optimizer("adamw", global_clipnorm=0.1),
     "weight decay": optimizer("sgd", weight_decay=0.1),
     "average": optimizer("adam", use_ema=True, ema_momentum=0.9),
@@ -161,19 +142,15 @@ BATCHES = {
     "batches with a rest": {"rows": 11, "config": {"batch_size": 4}},
     "a single row as the rest": {"rows": 13, "config": {"batch_size": 6}},
     "all rows at once": {"rows": 13, "config": {"batch_size": 13}},
-    "batches larger than the table": {"rows": 10, "config": {"batch_size": 32}},
     "batches of one row": {"rows": 10, "config": {"batch_size": 1}},
     "a single row": {"rows": 1, "config": {"batch_size": 4}},
     "normalized batches with a rest": {"rows": 11, **hidden(**NORMALIZED)},
     "normalized batches with a rest of one row": {"rows": 13, **hidden(**NORMALIZED)},
-    "dropout with a rest": {"rows": 11, **hidden(dropout=0.5)},
     "a penalty with a rest": {"rows": 11, **hidden(kernel_regularizer=PENALTY)},
 }
 WEIGHTS = {
     "row weights": {"weighted": "train"},
-    "row weights without a rest": {"weighted": "train", "rows": 12},
     "row weights, normalized": {"weighted": "train", **hidden(**NORMALIZED)},
-    "balanced classes": BALANCED,
     "named classes": {"target": "two", "config": {"class_weight": {"a": 3.0, "b": 0.25}}},
     "balanced classes and row weights": {"weighted": "train", **BALANCED},
 }
@@ -185,7 +162,6 @@ METRICS = {
     "metrics of one-hot classes": metrics(
         "four", "accuracy", "f1", "top_3_accuracy", loss="categorical_crossentropy"
     ),
-    "weighted metrics of numbers": {"weighted": "train", **metrics("number", "rmse", "mae", "r2")},
     "weighted metrics of two classes": {
         "weighted": "train validation",
         **metrics("two", "accuracy", "auc", "precision", "recall", "f1"),
@@ -242,52 +218,32 @@ ONLY_IN_FLOAT32 = [
 ]
 UNDER_XLA = [
     "two layers of everything",
-    "adam",
     "muon",
     "average that overwrites",
     "accumulation, clipped, decayed",
     "kl_divergence",
-    "squared_hinge",
-    "sparse_categorical_crossentropy",
     "normalized batches with a rest of one row",
     "balanced classes and row weights",
-    "metrics of a number",
     "weighted metrics of two classes",
-    "weighted metrics of labels",
     "metrics of a count",
 ]
 IN_FLOAT32 = [
     *ONLY_IN_FLOAT32,
     "two layers of everything",
-    "normalized batches with a rest",
-    "a penalty with a rest",
     "row weights",
-    "balanced classes and row weights",
-    "sgd",
     "adam",
-    "muon",
     "average that overwrites",
-    "accumulation and average",
     "loss scale",
-    "cosine_similarity",
     "binary_crossentropy",
-    "metrics of a number",
-    "metrics of two classes",
     "validation, all weighted",
 ]
 IN_HALF_PRECISION = [
-    "two layers of everything",
-    "adam",
-    "clipnorm",
-    "average that overwrites",
-    "accumulation",
-    "binary_crossentropy",
-    "sparse_categorical_crossentropy",
-    "batches with a rest",
-    "row weights",
-    "metrics of a number",
-    "plateau",
-    "cosine",
+    *((case, "mixed_bfloat16") for case in ("two layers of everything", "row weights", "plateau")),
+    ("two layers of everything", "mixed_float16"),
+    ("clipnorm", "mixed_float16"),
+    ("average that overwrites", "mixed_float16"),
+    ("accumulation", "mixed_float16"),
+    ("metrics of a number", "mixed_float16"),
 ]
 
 
@@ -347,9 +303,8 @@ def test_in_float32_they_agree_over_few_steps(case, check):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", ["metrics of four classes", "two layers of everything"])
-def test_in_float32_they_agree_over_few_steps_under_xla(case, check):
-    check(case, "xla", ROUNDED, epochs=8)
+def test_in_float32_they_agree_over_few_steps_under_xla(check):
+    check("two layers of everything", "xla", ROUNDED, epochs=8)
 
 
 # Both round the same products to half precision, so that they mostly differ by float32's rounding.
@@ -359,7 +314,6 @@ HALF = 1e-3
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
-@pytest.mark.parametrize("case", IN_HALF_PRECISION)
+@pytest.mark.parametrize(("case", "precision"), IN_HALF_PRECISION)
 def test_in_half_precision_they_agree_over_few_steps(case, precision, check):
     check(case, "graph", HALF, epochs=5, precision=precision)

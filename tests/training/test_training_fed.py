@@ -9,7 +9,7 @@ import pytest
 
 from dlcli.encoding import InMemoryInputs, InputsWriter, stored
 from dlcli.encoding.inputs import SparseRows
-from dlcli.training import compiled_engine, fed, order
+from dlcli.training import compiled_engine, compiled_program, randomness
 
 DROPOUT = {"hidden": ({"units": 4, "activation": "tanh", "dropout": 0.3},)}
 NORMALIZED = {
@@ -60,7 +60,7 @@ def assert_same(one, other):
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
     """Two batches a chunk, for rows three inputs wide and batches of four; validation by fours."""
-    monkeypatch.setattr(fed, "CHUNK_BYTES", 2 * 4 * 3 * 4)
+    monkeypatch.setattr(compiled_program, "CHUNK_BYTES", 2 * 4 * 3 * 4)
 
 
 @pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
@@ -88,8 +88,8 @@ def test_the_engine_of_keras_reads_sparse_rows_too(make_job, train):
 
 def test_a_two_level_order_comes_in_the_same_batches(make_job, monkeypatch):
     monkeypatch.setattr(stored, "BLOCK_ROWS", 3)
-    monkeypatch.setattr(order, "GROUP", 2)
-    monkeypatch.setattr(order, "WHOLE_GROUPS", 1)
+    monkeypatch.setattr(randomness, "GROUP", 2)
+    monkeypatch.setattr(randomness, "WHOLE_GROUPS", 1)
     held, given = both_ways(make_job(DROPOUT, rows=23), sparse)
     results = [compiled_engine.run(job, False, lambda *_: None) for job in (held, given)]
     assert_same(*results)
@@ -110,8 +110,8 @@ def test_rows_on_disk_train_the_weights_of_rows_in_memory(
     form, jit_compile, make_job, monkeypatch, tmp_path
 ):
     monkeypatch.setattr(stored, "BLOCK_ROWS", 3)
-    monkeypatch.setattr(order, "GROUP", 2)
-    monkeypatch.setattr(order, "WHOLE_GROUPS", 1)
+    monkeypatch.setattr(randomness, "GROUP", 2)
+    monkeypatch.setattr(randomness, "WHOLE_GROUPS", 1)
 
     def on_disk(rows):
         """The same rows in files, written in two parts."""

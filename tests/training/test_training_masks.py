@@ -11,9 +11,7 @@ import pytest
 import tensorflow as tf
 
 from dlcli.network import DropoutLayer
-from dlcli.training.bits import random_bits
-from dlcli.training.masks import MaskedDropout
-from dlcli.training.numbers import Rate
+from dlcli.training.randomness import DropoutRate, MaskedDropout, random_bits
 
 
 def bits(rows=256, units=64, seed=0, layer=0, epoch=0, step=0):
@@ -114,7 +112,7 @@ def test_no_two_masks_of_a_training_are_alike():
 
 def dropout(rate, seed=0, moment=(0, 0)):
     layer = DropoutLayer("hidden_1_dropout", 64, rate)
-    return MaskedDropout(layer, Rate.of(rate), seed, 0, tf.Variable(moment, dtype=tf.uint32))
+    return MaskedDropout(layer, DropoutRate.of(rate), seed, 0, tf.Variable(moment, dtype=tf.uint32))
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from dlcli.encoding import stored
-from dlcli.training import order
-from dlcli.training.order import epoch_order
+from dlcli.training import randomness
+from dlcli.training.randomness import epoch_order
 
 
 @pytest.mark.parametrize("rows", [1, 2, 13, 5000])
@@ -51,8 +51,8 @@ def test_each_row_comes_at_each_place_equally_often():
 def small_groups(monkeypatch):
     """Two-level orders from 13 rows on: blocks of 3 rows, 2 blocks a group."""
     monkeypatch.setattr(stored, "BLOCK_ROWS", 3)
-    monkeypatch.setattr(order, "GROUP", 2)
-    monkeypatch.setattr(order, "WHOLE_GROUPS", 2)
+    monkeypatch.setattr(randomness, "GROUP", 2)
+    monkeypatch.setattr(randomness, "WHOLE_GROUPS", 2)
 
 
 @pytest.mark.usefixtures("small_groups")

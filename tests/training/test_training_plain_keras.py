@@ -12,7 +12,7 @@ from dlcli.network import build_network, resolve_head
 from dlcli.preprocessing import LinearScaling
 from dlcli.tasks import NumberTarget, TargetKind
 from dlcli.training import Job
-from dlcli.training.order import epoch_order
+from dlcli.training.randomness import epoch_order
 
 START = {
     "hidden_1/kernel": np.array([[0.5]], np.float32),

@@ -11,7 +11,7 @@ import pytest
 from dlcli.preprocessing import LinearScaling
 from dlcli.tasks import NumberTarget
 from dlcli.training import Programs, compiled_engine
-from dlcli.training.programs import MOST_PROGRAMS, program_key
+from dlcli.training.program_cache import MOST_PROGRAMS, program_key
 
 QUIET = dict(progress=lambda *_: None)
 
@@ -276,14 +276,14 @@ def test_a_job_whose_rows_found_no_room_is_followed_by_another(make_job, monkeyp
 
     compiled_engine.run(first, False, programs=programs, **QUIET)
     with monkeypatch.context() as patch, pytest.raises(MemoryError):
-        patch.setattr("dlcli.training.held.on_device", no_room)
+        patch.setattr("dlcli.training.compiled_program.Block.of", no_room)
         compiled_engine.run(second, False, programs=programs, **QUIET)
     result = compiled_engine.run(first, False, programs=programs, **QUIET)
     check_alike(result, alone(first), 1e-6)
 
 
 def test_the_program_that_was_used_longest_ago_goes_first(make_job, monkeypatch):
-    monkeypatch.setattr("dlcli.training.programs.MOST_PROGRAMS", 2)
+    monkeypatch.setattr("dlcli.training.program_cache.MOST_PROGRAMS", 2)
     programs = Programs()
     jobs = [make_job({"batch_size": size, "epochs": 1}) for size in (2, 3, 4)]
     for job in (jobs[0], jobs[1], jobs[0], jobs[2], jobs[0], jobs[1]):

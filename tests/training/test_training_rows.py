@@ -17,7 +17,7 @@ from dlcli.encoding import EncodedRows, InMemoryInputs
 from dlcli.preprocessing import LinearScaling
 from dlcli.tasks import ClassTarget, NumberTarget
 from dlcli.training import labels_for
-from dlcli.training.rows import loss_weights
+from dlcli.training.job import loss_weights
 
 FRUIT = ClassTarget(column="y", classes=("apple", "pear", "plum"), stored="text")
 PLACES = np.array([0, 2, 2, 1])

@@ -138,7 +138,7 @@ def trainings_a_program(tune: Tune, parts: int) -> int:
 
 
 def _is_number(dimension: Dimension) -> bool:
-    """Whether programs are not made for its values, see `dlcli.training.numbers`."""
+    """Whether programs are not made for its values, see `dlcli.training.RuntimeValues`."""
     return parse_path(dimension.path)[-1] in _NUMBERS
 
 

@@ -32,9 +32,9 @@ def trained(file):
     context = FitContext(dataset, file.config, events)
     split = replace(dataset.split, test=None)
     _ = context.programs
-    from dlcli.training.snapshots import NOBODY
+    from dlcli.training import NO_CHECKPOINTS
 
-    return context.fit(file.config, split, lambda *_: None, NOBODY)
+    return context.fit(file.config, split, lambda *_: None, NO_CHECKPOINTS)
 
 
 def truth_and_said(outcome):

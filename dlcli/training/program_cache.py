@@ -1,7 +1,7 @@
-"""Compiled programs that several trainings share.
+"""Compiled programs that several jobs share.
 
-Making a program takes far longer than training a small table with it. Jobs that differ only in
-numbers (see `numbers.py`), and in a few rows more or less, have the same program.
+Compiling takes far longer than training on a small table. Jobs that differ only in runtime values
+(see `RuntimeValues`), and in a few rows more or less, have the same program.
 """
 
 from __future__ import annotations
@@ -12,17 +12,15 @@ import keras
 
 from dlcli.config import ConstantLearningRate, ReduceOnPlateau
 from dlcli.tasks import NumberTarget
-from dlcli.training.held import VALIDATION_ROWS, HeldProgram
-from dlcli.training.job import Job
-from dlcli.training.learner import build_learner
-from dlcli.training.numbers import optimizer_without_numbers, without_numbers
-from dlcli.training.program import is_normalized
-from dlcli.training.snapshots import Arrays, values_of
+from dlcli.training.compiled_program import VALIDATION_ROWS, ResidentProgram, is_normalized
+from dlcli.training.job import Arrays, Job, values_of
+from dlcli.training.objectives import build_learner
+from dlcli.training.runtime_values import optimizer_without_values, without_values
 
 MOST_PROGRAMS = 8
-"""Programs that are kept, of some 20 MB each; the one that was used longest ago goes first."""
+"""Programs that are kept, of some 20 MB each; the least recently used one is dropped first."""
 MOST_STARTS = 8
-"""Seeds whose first weights are kept with a program."""
+"""Seeds whose initial weights are kept with a program."""
 
 
 class Programs:
@@ -30,15 +28,15 @@ class Programs:
 
     def __init__(self) -> None:
         self.made = 0
-        """How many programs were made."""
+        """Number of programs that were compiled."""
         self._kept: dict[str, _Shared] = {}
         self._latest: _Shared | None = None
 
-    def program(self, job: Job, jit_compile: bool) -> HeldProgram:
-        """The program of a job, ready to run from its beginning.
+    def program(self, job: Job, jit_compile: bool) -> ResidentProgram:
+        """Return the program of a job, in its state before the first step.
 
         Args:
-            job: what to train on what; see `can_share`.
+            job: the job; see `can_share`.
             jit_compile: whether XLA compiles it.
         """
         key = program_key(job, jit_compile)
@@ -47,7 +45,7 @@ class Programs:
             self.made += 1
             shared = _Shared(job, jit_compile)
         if self._latest is not None:
-            self._latest.program.release()
+            self._latest.program.release_rows()
         self._kept[key] = self._latest = shared
         if len(self._kept) > MOST_PROGRAMS:
             del self._kept[next(iter(self._kept))]
@@ -56,20 +54,20 @@ class Programs:
 
 
 class _Shared:
-    """A program, and what all of its variables are before the first step, by seed."""
+    """A program, and the initial values of all its variables by seed."""
 
     def __init__(self, job: Job, jit_compile: bool) -> None:
         learner = build_learner(job, shared=True)
-        self.program = HeldProgram(job, learner, jit_compile)
+        self.program = ResidentProgram(job, learner, jit_compile)
         self._starts: dict[int, Arrays] = {
             job.config.seed: self.program.arrays(self.program.start())
         }
 
     def begin(self, job: Job) -> None:
-        """Takes a job's rows and numbers, and goes back to before the first step."""
+        """Load a job's rows and values, and reset the state to before the first step."""
         program = self.program
-        program.learner.numbers.load(job)
-        program.take(job, {})
+        program.learner.runtime.load(job)
+        program.load_rows(job, {})
         program.restore(self._start(job))
         if isinstance(job.config.learning_rate_schedule, ConstantLearningRate | ReduceOnPlateau):
             program.learner.set_rate(job.config.optimizer.learning_rate)
@@ -79,31 +77,31 @@ class _Shared:
         if seed not in self._starts:
             while len(self._starts) >= MOST_STARTS:
                 del self._starts[next(iter(self._starts))]
-            usual = next(iter(self._starts.values()), {})
+            others = next(iter(self._starts.values()), {})
             first = values_of(build_learner(job).variables)  # optimizers may copy the weights
-            self._starts[seed] = {**usual, **first}
+            self._starts[seed] = {**others, **first}
         return self._starts[seed]
 
 
 def can_share(job: Job) -> bool:
-    """Whether a job's program can serve others: it begins, and goes to its end."""
+    """Whether a job can use a shared program: it starts afresh and runs to its end."""
     begins = job.config.initial_weights is None and job.initial_weights is None
     return begins and job.until is None
 
 
 def program_key(job: Job, jit_compile: bool) -> str:
-    """What jobs with the same program have in common.
+    """Return a key that is equal for jobs with the same program.
 
     Args:
-        job: what to train on what.
+        job: the job.
         jit_compile: whether XLA compiles it.
     """
     config, network = job.config, job.network
     draws = network.front.augments or any(hasattr(layer, "rate") for layer in network.layers)
     parts = (
         *(jit_compile, keras.config.floatx(), config.precision),
-        *(network.front, [*map(without_numbers, network.layers)]),
-        *(optimizer_without_numbers(job), _timed(job), config.early_stopping),
+        *(network.front, [*map(without_values, network.layers)]),
+        *(optimizer_without_values(job), _schedule(job), config.early_stopping),
         *(job.head.loss, job.head.metrics, _target(job)),
         config.seed if draws else None,
         *(job.batch_size, job.steps, _rows(job)),
@@ -112,8 +110,8 @@ def program_key(job: Job, jit_compile: bool) -> str:
     return repr(parts)
 
 
-def _timed(job: Job) -> object:
-    """The schedule; one that lasts for all epochs, with how many steps they have."""
+def _schedule(job: Job) -> object:
+    """Return the schedule, with the number of epochs if it depends on them."""
     schedule = job.config.learning_rate_schedule
     if isinstance(schedule, ConstantLearningRate | ReduceOnPlateau):
         return schedule
@@ -121,14 +119,14 @@ def _timed(job: Job) -> object:
 
 
 def _target(job: Job) -> object:
-    """What metrics make of labels and outputs."""
+    """Return what determines how metrics read labels and outputs."""
     if isinstance(job.target, NumberTarget):
         return [scaling.name for scaling in job.target.scalings]
     return job.target.kind
 
 
 def _rows(job: Job) -> tuple[Any, ...]:
-    """The shapes of the rows, as they lie on the device."""
+    """Return the shapes of the rows on the device."""
     held_out = None if job.validation is None else len(job.validation.inputs)
     weighs = job.train.weights is not None
     if is_normalized(job):

@@ -1,4 +1,4 @@
-"""The way from a job to trained weights, whichever engine it takes."""
+"""Training of a job by the chosen engine."""
 
 from __future__ import annotations
 
@@ -13,53 +13,51 @@ from dlcli.config import CompiledEngine, Engine, printable
 from dlcli.errors import OutOfMemoryError
 from dlcli.training import compiled_engine, keras_engine
 from dlcli.training.divergence import check_weights
-from dlcli.training.job import Job, TrainingResult
-from dlcli.training.programs import Programs
-from dlcli.training.snapshots import NOBODY, Checkpointer
-from dlcli.training.watching import Progress
+from dlcli.training.job import NO_CHECKPOINTS, Checkpointer, Job, Progress, TrainingResult
+from dlcli.training.program_cache import Programs
 
 _OUT_OF_MEMORY = ("out of memory", "out_of_memory", "resource_exhausted", "bad_alloc")
-"""How it is told by what has no kind of error for it, as XLA and the libraries of GPUs."""
-_SPEAKS_OF_MEMORY = re.compile("memory|alloc|oom", re.IGNORECASE)
+"""Texts of errors without a type of their own, as of XLA and the GPU libraries."""
+_MENTIONS_MEMORY = re.compile("memory|alloc|oom", re.IGNORECASE)
 _MOST_LETTERS = 200
-"""How much of what TensorFlow says is told: it may add pages on what lies where."""
+"""Most characters of TensorFlow's message, which may be pages long."""
 
 
 def train_job(
     job: Job,
     engine: Engine,
     progress: Progress,
-    keeper: Checkpointer = NOBODY,
+    checkpointer: Checkpointer = NO_CHECKPOINTS,
     programs: Programs | None = None,
 ) -> TrainingResult:
-    """Trains a job, or goes on with it.
+    """Train a job, or resume it.
 
     Args:
-        job: what to train on what.
-        engine: as `choose_engine` settled it.
-        progress: is told of each epoch.
-        keeper: keeps snapshots, and may have one to go on from.
-        programs: those of earlier jobs, which this one may use again.
+        job: the job.
+        engine: the choice of `choose_engine`.
+        progress: receives each epoch.
+        checkpointer: stores snapshots, and may have one to resume from.
+        programs: those of earlier jobs, one of which may be reused.
 
     Raises:
-        TrainingError: if the loss or the weights leave the numbers, memory runs out, or a snapshot
-            can't be stored.
-        RunError: if no snapshot that there is can be gone on from.
-        Interrupted: if the keeper was told to end.
+        TrainingError: if the loss or the weights become NaN or infinite, memory runs out, or a
+            snapshot can't be stored.
+        RunError: if there are snapshots, and none can be resumed from.
+        Interrupted: if the checkpointer ends training.
     """
     with _explained_shortage(job):
         if isinstance(engine, CompiledEngine):
             jit_compile = engine.jit_compile is True
-            trained = compiled_engine.run(job, jit_compile, progress, keeper, programs)
+            trained = compiled_engine.run(job, jit_compile, progress, checkpointer, programs)
         else:
-            trained = keras_engine.fit(job, progress, keeper)
+            trained = keras_engine.fit(job, progress, checkpointer)
     check_weights(trained.weights, trained.epochs)
     return trained
 
 
 @contextmanager
 def _explained_shortage(job: Job) -> Iterator[None]:
-    """Says what to do when memory runs out, be it the machine's or the device's.
+    """Say what to do when the machine's or the device's memory runs out.
 
     Raises:
         OutOfMemoryError: if it does.
@@ -69,7 +67,7 @@ def _explained_shortage(job: Job) -> Iterator[None]:
     except (MemoryError, tf.errors.OpError) as error:
         if not _is_shortage(error):
             raise
-        traceback.clear_frames(error.__traceback__)  # they hold what takes up the memory
+        traceback.clear_frames(error.__traceback__)  # they hold the memory
         found = _finding(error)
         message = f"training ran out of memory{found and f': {found}'}"
         raise OutOfMemoryError(f"{message}; {_remedy(job)}") from None
@@ -82,8 +80,8 @@ def _is_shortage(error: MemoryError | tf.errors.OpError) -> bool:
 
 
 def _finding(error: Exception) -> str:
-    """The first line that tells of memory, if one does."""
-    found = (line for line in str(error).splitlines() if _SPEAKS_OF_MEMORY.search(line))
+    """Return the first line that mentions memory, if there is one."""
+    found = (line for line in str(error).splitlines() if _MENTIONS_MEMORY.search(line))
     line = printable(next(found, "")).partition(" [Op:")[0].strip(" .")
     return line if len(line) <= _MOST_LETTERS else line[:_MOST_LETTERS].rstrip() + "..."
 

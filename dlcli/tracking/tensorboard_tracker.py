@@ -1,7 +1,7 @@
-"""TensorBoard's event files, in the run folder.
+"""TensorBoard's event files in the run folder.
 
-Written with TensorBoard's own record writer: `tf.summary` runs TensorFlow operations, which takes
-fifty times as long, and the event file writer of the package hands each event to a thread.
+They are written with TensorBoard's own record writer: `tf.summary` runs TensorFlow operations,
+which takes fifty times as long, and the package's event file writer passes each event to a thread.
 """
 
 from __future__ import annotations
@@ -14,21 +14,20 @@ from pathlib import Path
 from typing import Any
 
 from dlcli.runs import Run, tensorboard_folder
-from dlcli.tracking.parameters import Parameter, shortened
-from dlcli.tracking.tracker import Begun, Fields, Outcome, Values
+from dlcli.tracking.tracker import Fields, Outcome, Parameter, TrackedRun, Values, shortened
 
 _SECONDS = 1.0
-"""How long an epoch may wait to be on disk."""
+"""Longest time until an epoch is on disk."""
 _MOST_TEXT = 2**16
 _MOST_VALUE = 100
-"""Letters of a config and of a value in a table that are shown."""
+"""Most characters of a config, and of a value in a table."""
 
 
 class TensorBoard:
     """Writes curves, final metrics, parameters and the config.
 
-    Training and validation rows have a run of TensorBoard's each with the same tags, so that their
-    curves lie over one another.
+    Training and validation rows are separate runs of TensorBoard with the same tags, so that their
+    curves share a chart.
     """
 
     name = "TensorBoard"
@@ -39,26 +38,26 @@ class TensorBoard:
         self._first = 0
         self._due = 0.0
 
-    def begin(self, begun: Begun) -> Fields:
-        """Writes config and parameters; see `Tracker`."""
+    def begin(self, run: TrackedRun) -> Fields:
+        """Write config and parameters; see `Tracker`."""
         from tensorboard.plugins.hparams.summary_v2 import hparams_pb
         from tensorboard.plugins.text.summary_v2 import text_pb
 
-        self._folder = begun.folder
-        parameters = {path: _cell(value) for path, value in begun.parameters.items()}
+        self._folder = run.folder
+        parameters = {path: _cell(value) for path, value in run.parameters.items()}
         whole = self._file("")
-        whole.write(summary=hparams_pb(parameters, trial_id=str(begun.folder)))
-        whole.write(summary=text_pb("config", _as_code(begun.text)))
+        whole.write(summary=hparams_pb(parameters, trial_id=str(run.folder)))
+        whole.write(summary=text_pb("config", _as_code(run.text)))
         whole.flush()
-        look = shlex.join(["tensorboard", "--logdir", str(begun.folder.parent)])
-        return {"tracker": self.name, "place": str(tensorboard_folder(begun.folder)), "look": look}
+        look = shlex.join(["tensorboard", "--logdir", str(run.folder.parent)])
+        return {"tracker": self.name, "place": str(tensorboard_folder(run.folder)), "look": look}
 
     def resume(self, epochs: int) -> None:
-        """Has TensorBoard forget what it was told of later epochs; see `Tracker`."""
+        """Make TensorBoard discard later epochs; see `Tracker`."""
         self._first = epochs + 1
 
-    def measure(self, epoch: int, values: Values) -> None:
-        """Writes a point of each curve; see `Tracker`."""
+    def log_epoch(self, epoch: int, values: Values) -> None:
+        """Write a point of each curve; see `Tracker`."""
         for part, numbers in _by_part(values).items():
             self._file(part).write_numbers(epoch, numbers)
         now = time.monotonic()
@@ -66,19 +65,19 @@ class TensorBoard:
             self._due = now + _SECONDS
             self._flush()
 
-    def judge(self, epochs: int, metrics: Mapping[str, Values]) -> None:
-        """Writes the final metrics as `final/accuracy` and so on; see `Tracker`."""
+    def log_metrics(self, epochs: int, metrics: Mapping[str, Values]) -> None:
+        """Write the final metrics as `final/accuracy` and so on; see `Tracker`."""
         for split, values in metrics.items():
             final = {f"final/{name}": value for name, value in values.items()}
             self._file(split).write_numbers(epochs, final)
         self._flush()
 
     def end(self, outcome: Outcome, run: Run | None) -> None:
-        """Has the system take all that was written; see `Tracker`."""
+        """Flush all files; see `Tracker`."""
         self._flush()
 
     def close(self) -> None:
-        """Closes the files; see `Tracker`."""
+        """Close all files; see `Tracker`."""
         for file in self._files.values():
             file.close()
 
@@ -104,15 +103,15 @@ class _EventFile:
     """A new file of events.
 
     Args:
-        folder: where it lies, beside the older ones of a training that goes on.
-        first: the first epoch that it tells of, if older ones may have told of it; else 0.
+        folder: its folder, next to older ones of a resumed training.
+        first: its first epoch if older files may have it; else 0.
     """
 
     def __init__(self, folder: Path, first: int) -> None:
         from tensorboard.compat.proto.event_pb2 import SessionLog
         from tensorboard.summary.writer.record_writer import RecordWriter
 
-        # TensorBoard knows its files by the middle of the name, and reads them in its order.
+        # TensorBoard finds its files by the middle of the name, and reads them in order of names.
         self._stream = (folder / f"events.out.tfevents.{time.time_ns():020d}").open("xb")
         self._records = RecordWriter(self._stream)
         self.write(file_version="brain.Event:2")
@@ -120,24 +119,24 @@ class _EventFile:
             self.write(step=first, session_log=SessionLog(status=SessionLog.START))
 
     def write(self, **fields: Any) -> None:  # noqa: ANN401
-        """Writes an event, given the fields of its message."""
+        """Write an event, given the fields of its message."""
         from tensorboard.compat.proto.event_pb2 import Event
 
         self._records.write(Event(wall_time=time.time(), **fields).SerializeToString())
 
     def write_numbers(self, step: int, numbers: Values) -> None:
-        """Writes a point of several curves."""
+        """Write a point of several curves."""
         from tensorboard.compat.proto.summary_pb2 import Summary
 
         values = [Summary.Value(tag=tag, simple_value=number) for tag, number in numbers.items()]
         self.write(step=step, summary=Summary(value=values))
 
     def flush(self) -> None:
-        """Has the system take all that was written."""
+        """Pass everything to the system."""
         self._stream.flush()
 
     def close(self) -> None:
-        """Closes the file; `flush` has told of what went wrong."""
+        """Close the file; `flush` has reported errors."""
         with suppress(OSError):
             self._stream.close()
 
@@ -147,5 +146,5 @@ def _cell(value: Parameter) -> Parameter:
 
 
 def _as_code(text: str) -> str:
-    """A text in Markdown, in which TensorBoard shows it as it is."""
+    """Format a text as a code block of Markdown, which TensorBoard shows unchanged."""
     return "".join(f"    {line}\n" for line in shortened(text, _MOST_TEXT).splitlines())

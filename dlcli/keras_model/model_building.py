@@ -1,0 +1,247 @@
+"""The layers of a network as a functional `tf.keras` model."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from dlcli.config import Activation, Section
+from dlcli.network import (
+    ActivationLayer,
+    AugmentLayer,
+    DenseLayer,
+    DropoutLayer,
+    EmbeddingLayer,
+    Front,
+    Layer,
+    Network,
+    NormalizationLayer,
+    WavesLayer,
+)
+from dlcli.tasks import NumberTarget, TargetEncoder
+
+AugmentFactory = Callable[[AugmentLayer], keras.layers.Layer]
+DropoutFactory = Callable[[DropoutLayer], keras.layers.Layer]
+RegularizerFactory = Callable[[Section, str], keras.regularizers.Regularizer]
+
+
+def plain_dropout(layer: DropoutLayer) -> keras.layers.Layer:
+    """Return Keras's own Dropout, for a model that is used without dlcli."""
+    return keras.layers.Dropout(layer.rate, name=layer.name)
+
+
+def plain_regularizer(section: Section, weight: str) -> keras.regularizers.Regularizer:
+    """Return Keras's own regularizer that a section describes, for any weight."""
+    return getattr(keras.regularizers, type(section).__name__)(**parameters_of(section))
+
+
+def parameters_of(section: Section) -> dict[str, Any]:
+    """Return a section's parameters as keyword arguments of the Keras object of the same name."""
+    parameters = section.model_dump(exclude={"name"})
+    return {key: list(v) if isinstance(v, tuple) else v for key, v in parameters.items()}
+
+
+def build_model(
+    network: Network,
+    *,
+    seed: int,
+    precision: str = "float32",
+    dropout: DropoutFactory = plain_dropout,
+    augment: AugmentFactory | None = None,
+    regularizer: RegularizerFactory = plain_regularizer,
+) -> keras.Model:
+    """Build a model with one named Keras layer for each layer of the network.
+
+    Args:
+        network: the layers.
+        seed: seed of the initial weights; each array also depends on its own name.
+        precision: the Keras dtype policy of all layers but the output, which stays float32 under a
+            mixed one (https://keras.io/api/mixed_precision/).
+        dropout: makes the dropout layers.
+        augment: makes the layers that augment images; `None` omits them.
+        regularizer: makes the regularizer of a weight, given its name.
+
+    Returns:
+        A model from encoded rows (rows, inputs) to the output as trained on (rows, outputs).
+    """
+    storage = "float32" if precision.startswith("mixed_") else precision
+    inputs = keras.Input((network.inputs,), name="input", dtype=storage)
+    x = _apply_front(network.front, inputs, seed, augment)
+    for layer in network.layers:
+        policy = storage if layer is network.layers[-1] else precision
+        x = _LayerBuilder(seed, policy, dropout, regularizer).apply(layer, x)
+    return keras.Model(inputs, x, name="network")
+
+
+def build_portable_model(network: Network, target: TargetEncoder) -> keras.Model:
+    """Build the model for the user's own Keras code, without trained weights.
+
+    Returns:
+        A model from encoded rows (rows, inputs) to probabilities, or to numbers in the target's
+        unit (rows, outputs).
+    """
+    model = build_model(network, seed=0)
+    if not isinstance(target, NumberTarget):
+        return model
+    scale = [scaling.scale for scaling in target.scalings]
+    offset = [scaling.offset for scaling in target.scalings]
+    y = model.output
+    if any(scale_ != 1 for scale_ in scale) or any(offset):
+        y = keras.layers.Rescaling(scale, offset, name="unit")(y)
+    if target.scalings[0].name == "log":
+        y = keras.ops.expm1(y)
+    return keras.Model(model.input, y, name="network")
+
+
+def weights_of(model: keras.Model, network: Network) -> dict[str, NDArray[np.floating[Any]]]:
+    """Copy a model's weights, by name: `hidden_1/kernel`."""
+    return {name: variable.value.numpy() for name, variable in _variables(model, network)}
+
+
+def assign_weights(
+    model: keras.Model, network: Network, arrays: Mapping[str, NDArray[np.floating[Any]]]
+) -> None:
+    """Set a model's weights to arrays of the same names and shapes."""
+    for name, variable in _variables(model, network):
+        variable.assign(arrays[name])
+
+
+def _variables(model: keras.Model, network: Network) -> Iterator[tuple[str, keras.Variable]]:
+    for layer in network.weighted:
+        variables = model.get_layer(layer.name).weights if layer.weights else []
+        for weight, variable in zip(layer.weights, variables, strict=True):
+            yield weight.name, variable
+
+
+@dataclass(frozen=True)
+class _LayerBuilder:
+    """Applies layers to a tensor as Keras layers."""
+
+    seed: int
+    precision: str
+    dropout: DropoutFactory
+    regularizer: RegularizerFactory
+
+    def apply(self, layer: Layer, x: keras.KerasTensor) -> keras.KerasTensor:
+        """Apply a layer to (rows, units)."""
+        if isinstance(layer, DenseLayer):
+            return self._dense(layer, x)
+        if isinstance(layer, NormalizationLayer):
+            return keras.layers.BatchNormalization(
+                **layer.parameters.model_dump(), name=layer.name, dtype=self.precision
+            )(x)
+        if isinstance(layer, ActivationLayer):
+            if not layer.activation.is_default:
+                return _parametric(layer.activation, x)
+            name = layer.activation.name
+            return keras.layers.Activation(name, name=layer.name, dtype=self.precision)(x)
+        return self.dropout(layer)(x)
+
+    def _dense(self, layer: DenseLayer, x: keras.KerasTensor) -> keras.KerasTensor:
+        is_default = layer.activation.is_default
+        kernel, bias = f"{layer.name}/kernel", f"{layer.name}/bias"
+        x = keras.layers.Dense(
+            layer.units,
+            activation=layer.activation.name if is_default else None,
+            use_bias=layer.use_bias,
+            kernel_initializer=self._initializer(layer.kernel_initializer, kernel),
+            bias_initializer=self._initializer(layer.bias_initializer, bias),
+            kernel_regularizer=self._penalty(layer.kernel_regularizer, kernel),
+            bias_regularizer=self._penalty(layer.bias_regularizer, bias),
+            name=layer.name,
+            dtype=self.precision,
+        )(x)
+        return x if is_default else _parametric(layer.activation, x)
+
+    def _initializer(self, section: Section, weight: str) -> keras.initializers.Initializer:
+        return _seeded(type(section).__name__, self.seed, weight, **parameters_of(section))
+
+    def _penalty(
+        self, section: Section | None, weight: str
+    ) -> keras.regularizers.Regularizer | None:
+        return None if section is None else self.regularizer(section, weight)
+
+
+def _parametric(activation: Activation, x: keras.KerasTensor) -> keras.KerasTensor:
+    """Apply an activation with parameters as an operation, which loads without dlcli."""
+    return getattr(keras.activations, activation.name)(x, **parameters_of(activation))
+
+
+def _seeded(
+    kind: str,
+    seed: int,
+    weight: str,
+    **parameters: Any,  # noqa: ANN401
+) -> keras.initializers.Initializer:
+    """Make a Keras initializer whose seed depends on the config's seed and the weight's name."""
+    initializer = getattr(keras.initializers, kind)
+    if "seed" in inspect.signature(initializer).parameters:
+        stream = np.random.SeedSequence([seed, zlib.crc32(weight.encode())])
+        parameters["seed"] = int(stream.generate_state(1)[0] >> 1)
+    return initializer(**parameters)
+
+
+def _apply_front(
+    front: Front, x: keras.KerasTensor, seed: int, augment: AugmentFactory | None
+) -> keras.KerasTensor:
+    """Apply augmentation, embeddings and periodic encodings to (rows, inputs).
+
+    They keep the inputs' precision: half of it can't represent the indices of many categories.
+    """
+    if augment is not None:
+        for images in front.augments:
+            x = augment(images)(x)
+    if not front.trained:
+        return x
+    parts = [_columns(x, front.passing)] if front.passing else []
+    for layer in front.trained:
+        if isinstance(layer, EmbeddingLayer):
+            parts.append(_embedding(layer, x, seed))
+        else:
+            parts.append(_waves(layer, x, seed))
+    return keras.layers.Concatenate(name="front", dtype=x.dtype)(parts) if parts[1:] else parts[0]
+
+
+def _embedding(layer: EmbeddingLayer, x: keras.KerasTensor, seed: int) -> keras.KerasTensor:
+    indices = keras.ops.cast(x[:, layer.place], "int32")
+    embedding = keras.layers.Embedding(
+        layer.rows,
+        layer.units,
+        embeddings_initializer=_seeded("RandomUniform", seed, f"{layer.name}/embeddings"),
+        name=layer.name,
+        dtype=x.dtype,
+    )
+    y = embedding(indices)
+    table = embedding.embeddings.value.numpy().copy()
+    table[-1] = 0  # categories that no training row has
+    embedding.embeddings.assign(table)
+    return y
+
+
+def _waves(layer: WavesLayer, x: keras.KerasTensor, seed: int) -> keras.KerasTensor:
+    kernel = f"{layer.name}/kernel"
+    products = keras.layers.EinsumDense(
+        "ri,if->rif",
+        output_shape=(len(layer.places), layer.frequencies),
+        kernel_initializer=_seeded("RandomNormal", seed, kernel, stddev=layer.deviation),
+        name=layer.name,
+        dtype=x.dtype,
+    )(_columns(x, layer.places))
+    phases = keras.layers.Flatten(dtype=x.dtype)(products * (2 * math.pi))
+    return keras.layers.Concatenate(dtype=x.dtype)([keras.ops.sin(phases), keras.ops.cos(phases)])
+
+
+def _columns(x: keras.KerasTensor, indices: tuple[int, ...]) -> keras.KerasTensor:
+    """Select some of the inputs, as a slice if they are adjacent."""
+    start, stop = indices[0], indices[-1] + 1
+    if indices == tuple(range(start, stop)):
+        return x[:, start:stop]
+    return keras.ops.take(x, indices, axis=1)

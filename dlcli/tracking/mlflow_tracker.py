@@ -1,0 +1,297 @@
+"""MLflow's tracking: on a server, or in a database in the current folder."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, TypeVar
+
+from dlcli.errors import UsageError
+from dlcli.runs import Run, read_mlflow_run, tracked_files, write_mlflow_run
+from dlcli.tracking.tracker import (
+    Fields,
+    Outcome,
+    Parameter,
+    TrackedRun,
+    Values,
+    check_installed,
+    reason,
+    shortened,
+    without_credentials,
+)
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Experiment, Metric
+    from mlflow.entities import Run as MlflowRun
+
+Item = TypeVar("Item")
+_SECONDS = 1.0
+"""Longest time until an epoch is sent."""
+_SHARE = 10
+"""Sending takes at most one part in so many of the time."""
+_RUN = "dlcli.run"
+"""The tag with the run folder; runs of other programs have none."""
+_RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+_TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
+_QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+"""No telemetry, and nothing on standard output, which is for the result."""
+_DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+
+
+class MLflow:
+    """Tracks parameters, curves, final metrics and the files of the run folder.
+
+    Tracking URI and experiment are set by MLflow's own environment variables.
+
+    Raises:
+        UsageError: if there is no such store or experiment.
+    """
+
+    name = "MLflow"
+
+    def __init__(self) -> None:
+        self._store = connect()
+        self._run_id = ""
+        self._tracked = 0
+        """The last epoch that an earlier process has tracked, if training was resumed."""
+        self._waiting: list[Metric] = []
+        self._due = 0.0
+
+    def begin(self, run: TrackedRun) -> Fields:
+        """Create a run in MLflow, or continue the earlier one; see `Tracker`."""
+        with short_timeouts():
+            earlier = self._earlier(run)
+            if earlier is None:
+                self._run_id = self._create(run)
+                write_mlflow_run(run.folder, self._run_id)
+            else:
+                self._continue(earlier)
+        return self._place()
+
+    def resume(self, epochs: int) -> None:
+        """Do nothing: repeated epochs have the same values; see `Tracker`."""
+
+    def log_epoch(self, epoch: int, values: Values) -> None:
+        """Send a point of each curve, together with others once they are due; see `Tracker`."""
+        if epoch <= self._tracked:
+            return
+        self._add(epoch, values)
+        if time.monotonic() >= self._due:
+            self._send()
+
+    def log_metrics(self, epochs: int, metrics: Mapping[str, Values]) -> None:
+        """Send the final metrics as `test_accuracy` and so on; see `Tracker`."""
+        for split, values in metrics.items():
+            self._add(epochs, {f"{split}_{name}": value for name, value in values.items()})
+        self._send()
+
+    def end(self, outcome: Outcome, run: Run | None) -> None:
+        """Send the files of a complete run, and the outcome; see `Tracker`."""
+        if not self._run_id:
+            return
+        try:
+            self._send()
+            with short_timeouts(for_files=True):
+                for path in tracked_files(run) if run else ():
+                    self._store.client.log_artifact(self._run_id, str(path))
+        finally:
+            with short_timeouts():
+                self._store.client.set_terminated(self._run_id, outcome.value)
+
+    def close(self) -> None:
+        """Do nothing: no connection stays open; see `Tracker`."""
+
+    def _earlier(self, run: TrackedRun) -> MlflowRun | None:
+        """Return the run of MLflow that an earlier process has begun, if it still exists."""
+        run_id = read_mlflow_run(run.folder)
+        if run_id is None:
+            return None
+        from mlflow.exceptions import MlflowException
+
+        try:
+            found = self._store.client.get_run(run_id)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return None
+            raise
+        is_ours = _RUN in found.data.tags  # the run folder may be a stranger's
+        return found if is_ours and found.info.lifecycle_stage == "active" else None
+
+    def _continue(self, earlier: MlflowRun) -> None:
+        self._run_id = earlier.info.run_id
+        self._store.client.update_run(self._run_id, status="RUNNING")
+        known = self._store.client.get_metric_history(self._run_id, "loss")
+        self._tracked = max((metric.step for metric in known), default=0)
+
+    def _create(self, run: TrackedRun) -> str:
+        """Create a run of MLflow with everything that is known before training."""
+        from mlflow.entities import Param
+        from mlflow.utils.validation import (
+            MAX_PARAM_VAL_LENGTH,
+            MAX_PARAMS_TAGS_PER_BATCH,
+            MAX_TAG_VAL_LENGTH,
+        )
+
+        client = self._store.client
+        tags = {key: shortened(text, MAX_TAG_VAL_LENGTH) for key, text in _tags(run).items()}
+        made = client.create_run(self._store.experiment_id, tags=tags, run_name=run.folder.name)
+        parameters = [
+            Param(_key(path), shortened(_text(value), MAX_PARAM_VAL_LENGTH))
+            for path, value in run.parameters.items()
+        ]
+        for some in _batches(parameters, MAX_PARAMS_TAGS_PER_BATCH):
+            client.log_batch(made.info.run_id, params=some)
+        return str(made.info.run_id)
+
+    def _add(self, step: int, values: Values) -> None:
+        from mlflow.entities import Metric
+
+        now = time.time_ns() // 1_000_000
+        self._waiting += [Metric(name, value, now, step) for name, value in values.items()]
+
+    def _send(self) -> None:
+        from mlflow.utils.validation import MAX_METRICS_PER_BATCH
+
+        waiting, self._waiting = self._waiting, []
+        start = time.monotonic()
+        with short_timeouts():
+            for some in _batches(waiting, MAX_METRICS_PER_BATCH):
+                self._store.client.log_batch(self._run_id, metrics=some)
+        end = time.monotonic()
+        self._due = end + max(_SECONDS, _SHARE * (end - start))
+
+    def _place(self) -> Fields:
+        uri, experiment = without_credentials(self._store.uri), self._store.experiment_id
+        fields: Fields = {"tracker": self.name, "run_id": self._run_id}
+        if uri.startswith(("http://", "https://")):
+            address = f"{uri.rstrip('/')}/#/experiments/{experiment}/runs/{self._run_id}"
+            return {**fields, "place": address}
+        look = shlex.join([*_viewer(), "ui", "--backend-store-uri", uri])
+        return {**fields, "place": f"{uri}, run {self._run_id}", "look": look}
+
+
+def _viewer() -> list[str]:
+    """Return the command of the complete MLflow; the extra has only what tracks."""
+    return ["mlflow"] if find_spec("flask") else ["pipx", "run", "mlflow"]
+
+
+def _tags(run: TrackedRun) -> dict[str, str]:
+    """Return versions and data of a run, by MLflow's own names where it has some."""
+    environment = run.environment
+    tags = {
+        "mlflow.source.name": "dlcli train",
+        "mlflow.source.type": "LOCAL",
+        "dlcli.version": str(environment["dlcli"]),
+        "dlcli.data_sha256": " ".join(str(file["sha256"]) for file in environment["data"]),
+        _RUN: str(run.folder),
+    }
+    if git := environment["git"]:
+        tags["mlflow.source.git.commit"] = str(git["commit"])
+        tags["dlcli.git_dirty"] = _text(git["dirty"])
+    return tags
+
+
+def _batches(items: Sequence[Item], most: int) -> Iterator[Sequence[Item]]:
+    return (items[start : start + most] for start in range(0, len(items), most))
+
+
+def _key(path: str) -> str:
+    """Format a path in the characters that MLflow allows: `hidden.0.units`."""
+    return path.replace("[", ".").replace("]", "")
+
+
+def _text(value: Parameter) -> str:
+    """Format a value as in YAML."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+@dataclass(frozen=True)
+class Store:
+    """The place where MLflow tracks runs."""
+
+    client: MlflowClient
+    uri: str
+    """The tracking URI, with the password if it has one."""
+    experiment_id: str
+
+
+def connect() -> Store:
+    """Find the store and the experiment, which is created if there is none.
+
+    Raises:
+        UsageError: if there is no such store, or its server does not answer within seconds.
+    """
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # it warns of each retry
+    with short_timeouts():
+        from mlflow import get_tracking_uri
+
+        uri = get_tracking_uri()
+        if uri.partition(":")[0].partition("+")[0] in _DATABASES:
+            check_installed("mlflow", "sqlalchemy", "alembic")
+        try:
+            return _find(uri)
+        except UsageError:
+            raise
+        except Exception as error:
+            raise UsageError(
+                f"MLflow: can't track to {without_credentials(uri)}: {reason(error)}; check that "
+                "it exists, set MLFLOW_TRACKING_URI to another, or train without --mlflow"
+            ) from error
+
+
+def _find(uri: str) -> Store:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(uri)
+    if number := os.environ.get("MLFLOW_EXPERIMENT_ID"):
+        return Store(client, uri, _usable(client.get_experiment(number)))
+    name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or "Default"
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        return Store(client, uri, client.create_experiment(name))
+    return Store(client, uri, _usable(experiment))
+
+
+def _usable(experiment: Experiment) -> str:
+    if experiment.lifecycle_stage != "active":
+        raise UsageError(
+            f"MLflow: the experiment '{experiment.name}' is deleted; restore it, or set "
+            "MLFLOW_EXPERIMENT_NAME to another"
+        )
+    return str(experiment.experiment_id)
+
+
+@contextmanager
+def short_timeouts(*, for_files: bool = False) -> Iterator[None]:
+    """Make MLflow wait for its server for seconds, not minutes, unless the user has set that.
+
+    Its default of 7 retries of 120 seconds each would delay training. Its warnings, which concern
+    its own code, are suppressed.
+
+    Args:
+        for_files: wait longer, since storing a file may take a while.
+    """
+    limits = {_RETRIES: "1", _TIMEOUT: "60" if for_files else "5"}
+    ours = {name: value for name, value in limits.items() if name not in os.environ}
+    os.environ.update(ours)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for name in ours:
+            os.environ.pop(name, None)

@@ -1,0 +1,140 @@
+"""Events of a training, passed on to trackers.
+
+A tracker never ends a training: one that fails is dropped with a warning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dlcli.errors import Interrupted, RunError
+from dlcli.runs import DIVERGED, open_run
+from dlcli.tracking.tracker import Outcome, TrackedRun, Tracker, reason
+
+if TYPE_CHECKING:
+    from dlcli.pipeline import Listener
+
+_ALL_TRACKED = 500
+"""Up to this epoch each one is tracked."""
+
+
+@contextmanager
+def tracked(names: Sequence[str], listener: Listener) -> Iterator[Listener]:
+    """Return a listener that also informs trackers, and end these once training has ended.
+
+    Args:
+        names: names of the trackers: `tensorboard`, `mlflow`.
+        listener: receives all events, and also the event `tracking` with the place of each tracker,
+            and a warning for one that fails and is dropped.
+
+    Raises:
+        UsageError: if a tracker can't write where it should, as with a server that is down.
+    """
+    if not names:
+        yield listener
+        return
+    dispatcher = _Dispatcher([_open(name) for name in names], listener)
+    try:
+        yield dispatcher.listen
+    except BaseException as error:
+        is_failure = isinstance(error, Exception) and not isinstance(error, Interrupted)
+        dispatcher.end(Outcome.FAILED if is_failure else Outcome.KILLED)
+        raise
+    dispatcher.end(Outcome.FINISHED)
+
+
+def _open(name: str) -> Tracker:
+    if name == "tensorboard":
+        from dlcli.tracking.tensorboard_tracker import TensorBoard
+
+        return TensorBoard()
+    from dlcli.tracking.mlflow_tracker import MLflow
+
+    return MLflow()
+
+
+class _Dispatcher:
+    """Passes events on to trackers.
+
+    Args:
+        trackers: all trackers.
+        listener: receives all events.
+    """
+
+    def __init__(self, trackers: Sequence[Tracker], listener: Listener) -> None:
+        self._trackers = list(trackers)
+        self._listener = listener
+        self._folder: Path | None = None
+        self._pending: Mapping[str, Any] | None = None
+        """The last epoch, if it was not tracked yet."""
+
+    def listen(self, event: str, fields: dict[str, Any]) -> None:
+        """Pass an event on to the listener, and to the trackers what concerns them."""
+        self._listener(event, fields)
+        if event == "run":
+            self._folder = Path(fields["folder"])
+            run = TrackedRun(self._folder)
+            self._each(lambda tracker: self._listener("tracking", tracker.begin(run)))
+        elif event == "resumed":
+            self._each(lambda tracker: tracker.resume(fields["epochs"]))
+        elif event == "epoch":
+            self._pending = fields
+            if is_tracked(fields["epoch"]):
+                self._log_pending()
+        elif event == "trained":
+            self._log_pending()
+        elif event == "result":
+            metrics = {split: _numbers(values) for split, values in fields["metrics"].items()}
+            self._each(lambda tracker: tracker.log_metrics(fields["epochs"], metrics))
+
+    def end(self, outcome: Outcome) -> None:
+        """End all trackers; a failure after the run is complete is not one of training."""
+        self._log_pending()
+        run = None
+        if self._folder is not None:
+            with suppress(RunError):
+                run = open_run(self._folder)
+        is_trained = run is not None and run.kind != DIVERGED
+        ended = Outcome.FINISHED if is_trained else outcome
+        self._each(lambda tracker: tracker.end(ended, run))
+        for tracker in self._trackers:
+            tracker.close()
+
+    def _log_pending(self) -> None:
+        if self._pending is not None:
+            fields, self._pending = self._pending, None
+            values = _numbers({key: fields[key] for key in fields if key not in ("epoch", "of")})
+            self._each(lambda tracker: tracker.log_epoch(fields["epoch"], values))
+
+    def _each(self, call: Callable[[Tracker], None]) -> None:
+        """Call each tracker; drop one that fails."""
+        for tracker in [*self._trackers]:
+            try:
+                call(tracker)
+            except Exception as error:
+                self._trackers.remove(tracker)
+                tracker.close()
+                message = f"{tracker.name}: {reason(error)}; tracked no further, training continues"
+                self._listener("warning", {"message": message})
+
+
+def _numbers(values: Mapping[str, object]) -> dict[str, float]:
+    """Drop what is undefined or not a number."""
+    return {name: value for name, value in values.items() if isinstance(value, int | float)}
+
+
+def is_tracked(epoch: int) -> bool:
+    """Whether an epoch of a long training is tracked.
+
+    Up to 500 all are, then every 2nd up to 1,000, every 4th up to 2,000 and so on: wherever
+    training ends after that, its last half has 250 points; ten thousand epochs have some 1,600, a
+    hundred million less than 5,000. As it depends on nothing else, a resumed training tracks the
+    same ones.
+
+    Args:
+        epoch: counted from 1.
+    """
+    return epoch % (1 << ((epoch - 1) // _ALL_TRACKED).bit_length()) == 0

@@ -1,0 +1,604 @@
+"""TensorFlow programs that run any number of training steps in one dispatch.
+
+`Program` has the parts: steps, evaluation, and the end of an epoch. `ResidentProgram` makes one
+program of them over rows that are on the device; a dispatch gets the row orders of some epochs, the
+state, and a number of steps::
+
+    while steps and epochs are left, and the loss is finite:        _run
+        take the remaining steps of this epoch one by one           Program.steps
+        after its last: metrics, validation, early stopping         _end_epoch
+
+`StreamingProgram` makes several programs over rows that come to the device in chunks, in the order
+in which they are used, each chunk prepared while the one before is trained on. Its steps take the
+same numbers in batches of the same shape, so that the weights are the same.
+
+A dispatch may begin and end within an epoch: `State` has the sum of the epoch's losses so far. Once
+a loss is NaN or infinite, so is the sum, and all loops end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+from tensorflow.compiler.tf2xla.python.xla import optimization_barrier
+
+from dlcli.encoding import EncodedRows
+from dlcli.network import NormalizationLayer
+from dlcli.training.early_stopping import EpochMonitor, MonitorState
+from dlcli.training.job import Arrays, Job, assign_values, values_of
+from dlcli.training.objectives import Learner
+from dlcli.training.randomness import order_parts
+
+ROWS_VALIDATED_AT_ONCE = 4096
+ORDER_ENTRIES = 2**18
+"""Most row indices in a dispatch, unless a single epoch has more."""
+MOST_EPOCHS = 1024
+"""Most epochs in a dispatch."""
+VALIDATION_ROWS = 64
+"""Validation rows of a shared program are padded to a multiple of this number."""
+CHUNK_BYTES = 2**26
+"""Size of a chunk of training or validation rows."""
+
+Values = dict[str, tf.Tensor]
+"""An epoch's values, by column of history.csv."""
+
+
+class Block(NamedTuple):
+    """Rows on the device."""
+
+    matrix: tf.Tensor
+    """(rows, inputs)."""
+    labels: tf.Tensor
+    """In the loss's form, (rows, ...)."""
+    weights: tf.Tensor | None
+    """(rows,), or `None`."""
+
+    @classmethod
+    def of(cls, matrix: Any, labels: Any, weights: Any) -> Block:  # noqa: ANN401
+        """Copy rows to the device, numbers in Keras's float type."""
+        floats = keras.config.floatx()
+        labels = tf.constant(labels)
+        return cls(
+            tf.constant(matrix, dtype=floats),
+            tf.cast(labels, floats) if labels.dtype.is_floating else labels,
+            None if weights is None else tf.constant(weights, dtype=floats),
+        )
+
+    def map(self, function: Callable[[tf.Tensor], tf.Tensor]) -> Block:
+        """Apply a function to each of the parts."""
+        return Block(*(None if part is None else function(part) for part in self))
+
+
+Fetch = Callable[[tf.Tensor, int], Block]
+"""Returns the batch of a step with a number of rows."""
+
+
+class State(NamedTuple):
+    """The state of training besides its variables; scalars."""
+
+    epoch: tf.Tensor
+    """The epoch, from 0, int32."""
+    step: tf.Tensor
+    """The next step within it, from 0, int32."""
+    total: tf.Tensor
+    """Sum of this epoch's losses so far, each times its rows."""
+    monitor: MonitorState
+    """The state of early stopping and the plateau."""
+
+
+_NAMES = (
+    *("epoch", "step", "total", "stopping/value", "stopping/wait", "best_epoch"),
+    *("plateau/value", "plateau/wait", "cooldown", "stopped"),
+)
+"""Names of a state's scalars in a snapshot, in order."""
+
+
+class Program:
+    """The parts of all programs.
+
+    Args:
+        job: the job.
+        learner: its Keras objects.
+        jit_compile: whether XLA compiles the program, or TensorFlow runs it as a graph.
+    """
+
+    def __init__(self, job: Job, learner: Learner, jit_compile: bool) -> None:
+        self.job = job
+        self.learner = learner
+        self.jit_compile = jit_compile
+        self.monitor = EpochMonitor(job, learner)
+        self._build_metrics()
+
+    @property
+    def is_padded(self) -> bool:
+        """Whether blocks are padded, so that jobs with a few rows more or less share the program.
+
+        Not with batch normalization, which padding would affect.
+        """
+        return self.learner.runtime.shared and not is_normalized(self.job)
+
+    @property
+    def rows(self) -> int | tf.Tensor:
+        """Number of training rows; int32 if it is known only when the program runs."""
+        runtime = self.learner.runtime
+        return runtime["rows"] if self.is_padded else len(self.job.train.inputs)
+
+    @property
+    def weighs_metrics(self) -> bool:
+        """Whether metrics are weighted: with row weights, not with class weights alone."""
+        return self.job.train.weights is not None
+
+    @property
+    def last_rows(self) -> int:
+        """Rows of an epoch's last batch, in the current job."""
+        return len(self.job.train.inputs) - (self.job.steps - 1) * self.job.batch_size
+
+    @property
+    def pads_last_batch(self) -> bool:
+        """Whether a smaller last batch is padded with rows of weight 0.
+
+        Then one program fits all batches. With batch normalization, which padding would affect, the
+        last batch has a program of its own shape.
+        """
+        is_smaller = self.last_rows < self.job.batch_size and not is_normalized(self.job)
+        return self.is_padded or is_smaller
+
+    def start(self) -> State:
+        """Return the state before the first step."""
+        zero = tf.constant(0)
+        return State(zero, zero, tf.constant(0.0, keras.config.floatx()), self.monitor.start())
+
+    def arrays(self, state: State) -> dict[str, NDArray[Any]]:
+        """Copy everything that training is resumed from, by name."""
+        return {**values_of(self._variables), **values_of(_by_name(state))}
+
+    def restore(self, arrays: Arrays) -> State:
+        """Restore the state in which these arrays were copied."""
+        assign_values(self._variables, arrays)
+        start = self.start()
+        scalars = [
+            tf.constant(arrays[name], scalar.dtype) for name, scalar in _by_name(start).items()
+        ]
+        state: State = tf.nest.pack_sequence_as(start, scalars)
+        return state
+
+    @property
+    def _variables(self) -> dict[str, Any]:
+        metrics = [variable for metric in self.learner.metrics for variable in metric.variables]
+        return {
+            **self.learner.variables,
+            **{f"metrics/{index}": variable for index, variable in enumerate(metrics)},
+            **{f"best/{index}": weight for index, weight in enumerate(self.monitor.best_weights)},
+        }
+
+    def finish(self, state: State) -> None:
+        """Set the model to its final weights, as `fit` does."""
+        self.learner.optimizer.finalize_variable_values(self.learner.model.trainable_variables)
+        self.monitor.restore_best(state.monitor)
+
+    def steps(self, fetch: Fetch, state: State, upto: tf.Tensor) -> tf.Tensor:
+        """Run an epoch's steps from the state's to before another; return the sum of losses."""
+        is_separate = self.last_rows < self.job.batch_size and not self.pads_last_batch
+        full = tf.minimum(upto, self.job.steps - 1) if is_separate else upto
+
+        def continues(step: tf.Tensor, total: tf.Tensor) -> tf.Tensor:
+            return (step < full) & tf.math.is_finite(total)
+
+        def one(step: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            loss = self._step(fetch, state.epoch, step, self.job.batch_size)
+            return step + 1, total + loss
+
+        _, total = tf.while_loop(continues, one, (state.step, state.total))
+        if not is_separate:
+            return total
+        last = self.job.steps - 1
+        return tf.cond(
+            (upto > last) & tf.math.is_finite(total),
+            lambda: total + self._step(fetch, state.epoch, tf.constant(last), self.last_rows),
+            lambda: total,
+        )
+
+    def _step(self, fetch: Fetch, epoch: tf.Tensor, step: tf.Tensor, rows: int) -> tf.Tensor:
+        """Update the weights once; return the batch's loss times its rows."""
+        learner = self.learner
+        learner.moment.assign(tf.cast(tf.stack([epoch, step]), tf.uint32))
+        batch = fetch(step, rows)
+        count = tf.minimum(self.rows - step * self.job.batch_size, rows)
+        pads = self.pads_last_batch
+        real = tf.cast(tf.range(rows) < count, batch.matrix.dtype) if pads else None
+        batch = batch._replace(weights=_product(batch.weights, real))
+        share = tf.cast(count, keras.config.floatx())
+        with tf.GradientTape() as tape:
+            outputs = learner.model(batch.matrix, training=True)
+            loss = learner.loss(batch.labels, outputs, sample_weight=batch.weights)
+            if pads:
+                loss *= rows / share
+            loss += self._penalty()
+            scaled = learner.optimizer.scale_loss(loss)
+        variables = learner.model.trainable_variables
+        learner.optimizer.apply(tape.gradient(scaled, variables), variables)
+        self._measure(batch.labels, outputs, batch.weights if self.weighs_metrics else real)
+        return loss * share
+
+    def train_values(self, state: State) -> Values:
+        """Return the training values of an epoch after its last step, and reset the metrics."""
+        rows = tf.cast(self.rows, keras.config.floatx())
+        return {"loss": state.total / rows, **self._results()}
+
+    def validation_values(self, loss: tf.Tensor) -> Values:
+        """Return the validation values, given the mean loss, and reset the metrics."""
+        values = {"loss": loss + self._penalty(), **self._results()}
+        return {f"val_{name}": value for name, value in values.items()}
+
+    def close_epoch(self, state: State, values: Values) -> tuple[State, tf.Tensor]:
+        """End an epoch: update the monitor, and return the next state and the history's row."""
+        row = [values[name] for name in self.job.columns] + [self.learner.rate()]
+        history = tf.stack([tf.cast(value, keras.config.floatx()) for value in row])
+        monitor = self.monitor.update(state.monitor, values, state.epoch)
+        nothing = tf.zeros_like(state.step), tf.zeros_like(state.total)
+        return State(state.epoch + 1, *nothing, monitor), history
+
+    def evaluate(self, block: Block, total: tf.Tensor) -> tf.Tensor:
+        """Add some validation rows to the mean loss of all, and to the metrics.
+
+        The mean is a sum of shares: a graph may fold a sum of losses times rows and its division,
+        and round otherwise than where these are separate.
+        """
+        if self.is_padded:
+            is_real = tf.range(block.matrix.shape[0]) < self.learner.runtime["validation_rows"]
+            real = tf.cast(is_real, block.matrix.dtype)
+            block = block._replace(weights=_product(block.weights, real))
+        rows = block.matrix.shape[0]
+        full, rest = divmod(rows, ROWS_VALIDATED_AT_ONCE)
+
+        def one(index: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            start = index * ROWS_VALIDATED_AT_ONCE
+            part = block.map(lambda whole: _slice_rows(whole, start, ROWS_VALIDATED_AT_ONCE))
+            return index + 1, total + self._evaluate_part(part)
+
+        if full:
+            _, total = tf.while_loop(lambda index, _: index < full, one, (tf.constant(0), total))
+        if rest:
+            total += self._evaluate_part(block.map(lambda whole: whole[rows - rest :]))
+        return total
+
+    def _evaluate_part(self, part: Block) -> tf.Tensor:
+        """Return the part's loss times its share of the rows."""
+        part = Block(*self._isolate(part))
+        outputs = self.learner.model(part.matrix, training=False)
+        loss = self.learner.loss(part.labels, outputs, sample_weight=part.weights)
+        is_weighted = self.weighs_metrics or self.is_padded
+        self._measure(part.labels, outputs, part.weights if is_weighted else None)
+        variables = [variable for metric in self.learner.metrics for variable in metric.variables]
+        loss, *values = self._isolate([loss, *(variable.value for variable in variables)])
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+        rows = part.matrix.shape[0]
+        if self.is_padded:
+            count = tf.cast(self.learner.runtime["validation_rows"], keras.config.floatx())
+            return loss * (rows / count)
+        assert self.job.validation is not None
+        return loss * (rows / len(self.job.validation.inputs))
+
+    def _isolate(self, tensors: Sequence[tf.Tensor | None]) -> list[tf.Tensor | None]:
+        """Keep XLA from fusing the computations before and after.
+
+        What is computed between two such barriers rounds alike in every program.
+        """
+        if not self.jit_compile:
+            return list(tensors)
+        present = [tensor for tensor in tensors if tensor is not None]
+        passed = iter(optimization_barrier(*present))
+        return [None if tensor is None else next(passed) for tensor in tensors]
+
+    def _penalty(self) -> tf.Tensor:
+        """Return the sum of regularization penalties."""
+        return tf.add_n([*self.learner.model.losses, tf.constant(0.0, keras.config.floatx())])
+
+    def _measure(self, labels: tf.Tensor, outputs: tf.Tensor, weights: tf.Tensor | None) -> None:
+        for metric in self.learner.metrics:
+            metric.update_state(labels, outputs, sample_weight=weights)
+
+    def _results(self) -> dict[str, tf.Tensor]:
+        results = {metric.name: metric.result() for metric in self.learner.metrics}
+        for metric in self.learner.metrics:
+            metric.reset_state()
+        return results
+
+    def _build_metrics(self) -> None:
+        """Make the variables of metrics that otherwise appear with the first batch."""
+        if not self.learner.metrics:
+            return
+        job, one = self.job, slice(0, 1)
+        first = Block.of(job.train.inputs.part(0, 1), job.labels[one], None)
+        outputs = self.learner.model(first.matrix, training=False)
+        self._measure(first.labels, outputs, None)
+        self._results()
+
+
+class ResidentProgram(Program):
+    """One compiled program over rows that are on the device.
+
+    Args:
+        job: the job.
+        learner: its Keras objects.
+        jit_compile: whether XLA compiles it.
+    """
+
+    def __init__(self, job: Job, learner: Learner, jit_compile: bool) -> None:
+        super().__init__(job, learner, jit_compile)
+        self.train: Block | None = None
+        self.validation: Block | None = None
+        rows = len(job.train.inputs)
+        if learner.runtime.shared:
+            rows = job.steps * job.batch_size
+        self.epochs_at_once = max(1, min(MOST_EPOCHS, ORDER_ENTRIES // rows))
+        self._compiled = tf.function(self._run, jit_compile=jit_compile, autograph=False)
+
+    def load_rows(self, job: Job, placed: dict[Any, Any]) -> None:
+        """Copy the rows of a job to the device.
+
+        Args:
+            job: a job of this program.
+            placed: inputs that are on the device already; the copied ones are added.
+        """
+        self.job = job
+        rows = self.job.steps * self.job.batch_size
+        self.train = self._block(job.train, job.labels, job.loss_weights, rows, placed)
+        self.validation = None
+        if job.validation is not None:
+            rows = -(-len(job.validation.inputs) // VALIDATION_ROWS) * VALIDATION_ROWS
+            labels, weights = job.validation_labels, job.validation.weights
+            self.validation = self._block(job.validation, labels, weights, rows, placed)
+
+    def release_rows(self) -> None:
+        """Free the memory of the rows until others are loaded."""
+        self.train = self.validation = None
+
+    def _block(
+        self,
+        rows: EncodedRows,
+        labels: NDArray[Any] | None,
+        weights: NDArray[Any] | None,
+        size: int,
+        placed: dict[Any, Any],
+    ) -> Block:
+        matrix = rows.inputs.matrix
+        assert matrix is not None and labels is not None
+        size = size if self.is_padded else len(matrix)
+        key = id(matrix), size
+        if key not in placed:  # with the matrix, so that its id is not given to another one
+            held = tf.constant(_pad(matrix, size), dtype=keras.config.floatx())
+            placed[key] = matrix, held
+        weights = None if weights is None else _pad(weights, size)
+        return Block.of(placed[key][1], _pad(labels, size), weights)
+
+    def run(
+        self, orders: tf.Tensor, first: tf.Tensor, state: State, count: tf.Tensor
+    ) -> tuple[State, tf.Tensor]:
+        """Run steps.
+
+        Args:
+            orders: the row order of each of some epochs, int32 (epochs, steps · batch size); excess
+                entries of the last batch are not read, or have weight 0.
+            first: the epoch of the first order, int32.
+            state: the state before.
+            count: most steps to run, int32.
+
+        Returns:
+            The state after, and a row of history for each completed epoch, at the index of its
+            order, (epochs, columns).
+        """
+        # As arguments, since TensorFlow never frees a graph with `silu` in it, whose gradient it
+        # registers, nor what the graph has captured.
+        blocks = self.train, self.validation
+        result: tuple[State, tf.Tensor] = self._compiled(orders, first, state, count, blocks)
+        return result
+
+    def _run(
+        self,
+        orders: tf.Tensor,
+        first: tf.Tensor,
+        state: State,
+        count: tf.Tensor,
+        blocks: tuple[Block, Block | None],
+    ) -> tuple[State, tf.Tensor]:
+        train, validation = blocks
+        runtime = self.learner.runtime
+        epochs = runtime["epochs"] if runtime.shared else self.job.epochs
+        end = tf.minimum(first + self.epochs_at_once, epochs)
+        width = len(self.job.columns) + 1
+        history = tf.zeros((self.epochs_at_once, width), keras.config.floatx())
+
+        def continues(state: State, history: tf.Tensor, left: tf.Tensor) -> tf.Tensor:
+            finite = tf.math.is_finite(state.total)
+            return (left > 0) & (state.epoch < end) & ~state.monitor.stopped & finite
+
+        def part(state: State, history: tf.Tensor, left: tf.Tensor) -> tuple[Any, ...]:
+            upto = tf.minimum(state.step + left, self.job.steps)
+            left -= upto - state.step
+            order = tf.gather(orders, state.epoch - first)
+
+            def batch(step: tf.Tensor, rows: int) -> Block:
+                index = tf.slice(order, [step * self.job.batch_size], [rows])
+                return train.map(lambda whole: tf.gather(whole, index))
+
+            total = self.steps(batch, state, upto)
+            state = state._replace(step=upto, total=total)
+            ended = (upto == self.job.steps) & tf.math.is_finite(total)
+            state, history = tf.cond(
+                ended,
+                lambda: self._end_epoch(validation, state, history, first),
+                lambda: (state, history),
+            )
+            return state, history, left
+
+        state, history, _ = tf.while_loop(continues, part, (state, history, count))
+        return state, history
+
+    def _end_epoch(
+        self, validation: Block | None, state: State, history: tf.Tensor, first: tf.Tensor
+    ) -> tuple[State, tf.Tensor]:
+        values = self.train_values(state)
+        if validation is not None:
+            loss = self.evaluate(validation, tf.zeros_like(state.total))
+            values |= self.validation_values(loss)
+        index = [[state.epoch - first]]
+        state, row = self.close_epoch(state, values)
+        return state, tf.tensor_scatter_nd_update(history, index, [row])
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """The rows of some steps of an epoch."""
+
+    first: int
+    """The first step."""
+    stop: int
+    """The step after the last."""
+    block: Block
+    """The rows in the order in which they are used; all chunks have the same size."""
+
+
+class StreamingProgram(Program):
+    """Compiled programs over chunks of rows that don't fit in memory as one matrix.
+
+    Args:
+        job: the job.
+        learner: its Keras objects.
+        jit_compile: whether XLA compiles them.
+    """
+
+    def __init__(self, job: Job, learner: Learner, jit_compile: bool) -> None:
+        super().__init__(job, learner, jit_compile)
+
+        def compiled(function: Any) -> Any:  # noqa: ANN401
+            return tf.function(function, jit_compile=jit_compile, autograph=False)
+
+        self.run = compiled(self._run)
+        self._train_values = compiled(self.train_values)
+        self._evaluate_block = compiled(self.evaluate)
+        self._close = compiled(self._close_with_validation)
+
+    def end_epoch(self, state: State) -> tuple[State, NDArray[Any]]:
+        """End an epoch; return the next state and the row of history, (1, columns)."""
+        values = self._train_values(state)
+        loss = tf.constant(0.0, keras.config.floatx())
+        for block in validation_blocks(self.job) if self.job.validation is not None else ():
+            loss = self._evaluate_block(block, loss)
+        state, row = self._close(state, values, loss)
+        return state, row.numpy()[np.newaxis]
+
+    def _run(self, block: Block, first: tf.Tensor, state: State, upto: tf.Tensor) -> State:
+        """Run steps of one epoch.
+
+        Args:
+            block: the rows of some steps.
+            first: the first of these steps, int32.
+            state: the state before.
+            upto: the step to end before, int32.
+        """
+
+        def batch(step: tf.Tensor, rows: int) -> Block:
+            # Not a slice: XLA would treat its start as constant and compile anew for each chunk.
+            index = (step - first) * self.job.batch_size + tf.range(rows)
+            return block.map(lambda whole: tf.gather(whole, index))
+
+        return state._replace(total=self.steps(batch, state, upto), step=upto)
+
+    def _close_with_validation(
+        self, state: State, values: Values, loss: tf.Tensor
+    ) -> tuple[State, tf.Tensor]:
+        if self.job.validation is not None:
+            values = values | self.validation_values(loss)
+        return self.close_epoch(state, values)
+
+
+def train_chunks(job: Job, epoch: int = 0, step: int = 0) -> Iterator[Chunk]:
+    """Yield the chunks of all epochs, beginning at a step of one of them.
+
+    The last chunk of the first epoch always comes, as that epoch is still to be ended.
+    """
+    width, weights = job.train.inputs.width, job.loss_weights
+    size = _rows_per_chunk(width, job.batch_size, job.steps)
+    for number in range(epoch, job.epochs):
+        order = order_parts(len(job.train.inputs), width, job.config.seed, number)
+        done = step if number == epoch else 0
+        for place, index in enumerate(_regroup(order, size)):
+            first = place * size // job.batch_size
+            stop = first + -(-len(index) // job.batch_size)
+            if done < stop or stop == job.steps:
+                # Padding is not read, or has weight 0.
+                block = Block.of(
+                    _pad(job.train.inputs.take(index), size),
+                    _pad(job.labels[index], size),
+                    None if weights is None else _pad(weights[index], size),
+                )
+                yield Chunk(first, stop, block)
+
+
+def validation_blocks(job: Job) -> Iterator[Block]:
+    """Yield the validation rows in order, some at a time."""
+    assert job.validation is not None and job.validation_labels is not None
+    inputs, weights = job.validation.inputs, job.validation.weights
+    total = -(-len(inputs) // ROWS_VALIDATED_AT_ONCE)
+    size = _rows_per_chunk(inputs.width, ROWS_VALIDATED_AT_ONCE, total)
+    for start in range(0, len(inputs), size):
+        rows = slice(start, start + size)
+        yield Block.of(
+            inputs.part(start, start + size),
+            job.validation_labels[rows],
+            None if weights is None else weights[rows],
+        )
+
+
+def is_normalized(job: Job) -> bool:
+    """Whether a job's network has batch normalization."""
+    return any(isinstance(layer, NormalizationLayer) for layer in job.network.layers)
+
+
+def _rows_per_chunk(width: int, multiple: int, most: int) -> int:
+    """Return the rows of a chunk: a multiple of a number, and at most so many times that."""
+    times = CHUNK_BYTES // (4 * max(width, 1) * multiple)
+    return max(1, min(times, most)) * multiple
+
+
+def _regroup(parts: Iterator[NDArray[np.int64]], size: int) -> Iterator[NDArray[np.int64]]:
+    """Yield the same indices in arrays of one size; the last may be smaller."""
+    held = np.empty(0, dtype=np.int64)
+    for part in parts:
+        held = np.concatenate([held, part])
+        while len(held) >= size:
+            yield held[:size]
+            held = held[size:]
+    if len(held):
+        yield held
+
+
+def _pad(array: NDArray[Any], size: int) -> NDArray[Any]:
+    """Append rows of zeros up to a size, (size, ...)."""
+    if len(array) == size:
+        return array
+    return np.concatenate([array, np.zeros((size - len(array), *array.shape[1:]), array.dtype)])
+
+
+def _slice_rows(whole: tf.Tensor, start: tf.Tensor, count: int) -> tf.Tensor:
+    begin = [start] + [0] * (len(whole.shape) - 1)
+    return tf.slice(whole, begin, [count, *whole.shape[1:]])
+
+
+def _by_name(state: State) -> dict[str, tf.Tensor]:
+    return dict(zip(_NAMES, tf.nest.flatten(state), strict=True))
+
+
+def _product(weights: tf.Tensor | None, real: tf.Tensor | None) -> tf.Tensor | None:
+    """Multiply row weights with 0 for padding; either may be `None`."""
+    if weights is None or real is None:
+        return real if weights is None else weights
+    return weights * real

@@ -1,0 +1,277 @@
+"""Random numbers that follow from (seed, epoch, step, layer): row order, dropout, augmentation.
+
+Keras and TensorFlow draw differently in a graph and under XLA. Here a counter (the entry's index in
+the batch) and a key (seed, stream, epoch, step) go through an integer hash, which is exact
+everywhere, so that all engines draw the same numbers. The hash is `lowbias32` of
+https://github.com/skeeto/hash-prospector: two rounds of shift and multiply, in which each input bit
+flips each output bit in nearly half of the cases.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from dlcli.encoding import block_rows
+from dlcli.network import AugmentLayer, DropoutLayer
+
+Number: TypeAlias = Any
+"""A constant, or the variable from which a shared program reads it."""
+_WORD = 2**32
+_FIRST_AUGMENTATION_STREAM = 2**31
+GROUP = 256
+"""Blocks of rows that are shuffled together."""
+WHOLE_GROUPS = 4
+"""A table of up to so many groups is shuffled as a whole."""
+
+
+def epoch_order(rows: int, width: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    """Shuffle the rows of one epoch: `order_parts` in one array, (rows,)."""
+    return np.concatenate(list(order_parts(rows, width, seed, epoch)))
+
+
+def order_parts(rows: int, width: int, seed: int, epoch: int) -> Iterator[NDArray[np.int64]]:
+    """Shuffle the rows of one epoch, some at a time.
+
+    Up to `WHOLE_GROUPS` groups of blocks, all orders are equally likely. Beyond, blocks are
+    shuffled, and then the rows within each group of blocks, so that a table larger than memory is
+    read in long pieces.
+
+    Args:
+        rows: number of rows.
+        width: numbers in each row.
+        seed: the config's seed.
+        epoch: counted from 0.
+
+    Yields:
+        Indices of rows, each row once in all.
+    """
+    rng = np.random.Generator(np.random.Philox(key=np.array([seed, epoch], dtype=np.uint64)))
+    size = block_rows(width)
+    if rows <= WHOLE_GROUPS * GROUP * size:
+        yield rng.permutation(rows)
+        return
+    blocks = rng.permutation(-(-rows // size))
+    for start in range(0, len(blocks), GROUP):
+        group = blocks[start : start + GROUP, np.newaxis] * size + np.arange(size)
+        yield rng.permutation(group[group < rows])
+
+
+def random_bits(
+    rows: tf.Tensor | int, width: int, seed: int, stream: int, moment: tf.Tensor
+) -> tf.Tensor:
+    """Draw random bits for each entry of a batch.
+
+    Args:
+        rows: rows of the batch.
+        width: entries per row.
+        seed: the config's seed, below 2**32.
+        stream: the layer that draws, below 2**32: dropout layers are counted from 0, layers that
+            augment images from 2**31.
+        moment: epoch and step within it, both from 0, uint32 (2,).
+
+    Returns:
+        uint32, (rows, width).
+    """
+    with tf.init_scope():  # computed once, not in each run of the program
+        known = int(_combine(_hash(tf.constant(seed, tf.uint32)), tf.constant(stream, tf.uint32)))
+    key = _combine(_combine(tf.constant(known, tf.uint32), moment[0]), moment[1])
+    counter = tf.range(tf.cast(rows * width, tf.int64))
+    bits = _hash(tf.cast(counter, tf.uint32) + key)
+    bits = _hash(tf.bitwise.bitwise_xor(bits, _hash(key)))
+    return tf.reshape(bits, (-1, width))
+
+
+def _combine(key: tf.Tensor, part: tf.Tensor) -> tf.Tensor:
+    """Make a key that also depends on another number."""
+    return _hash(key + part + tf.constant(0x9E3779B9, tf.uint32))
+
+
+def _hash(x: tf.Tensor) -> tf.Tensor:
+    """Hash uint32 of any shape."""
+    shift = tf.bitwise.right_shift
+    x = tf.bitwise.bitwise_xor(x, shift(x, tf.constant(16, tf.uint32)))
+    x *= tf.constant(0x7FEB352D, tf.uint32)
+    x = tf.bitwise.bitwise_xor(x, shift(x, tf.constant(15, tf.uint32)))
+    x *= tf.constant(0x846CA68B, tf.uint32)
+    return tf.bitwise.bitwise_xor(x, shift(x, tf.constant(16, tf.uint32)))
+
+
+@dataclass(frozen=True)
+class DropoutRate:
+    """The rate of a dropout layer."""
+
+    threshold: Number
+    """Random bits below it drop a unit: the rate times 2**32."""
+    kept: Number
+    """The share that is kept: 1 − rate."""
+
+    @classmethod
+    def of(cls, rate: float) -> DropoutRate:
+        """Make a constant rate."""
+        return cls(round(rate * _WORD), 1 - rate)
+
+
+class MaskedDropout(keras.layers.Layer):
+    """Keras's Dropout with dlcli's masks: kept entries are divided by 1 − rate.
+
+    Args:
+        layer: its name and units.
+        rate: the share of units that is dropped.
+        seed: the config's seed.
+        index: which dropout layer, counted from 0.
+        moment: epoch and step, which the engine sets before each step; uint32 (2,).
+    """
+
+    def __init__(
+        self, layer: DropoutLayer, rate: DropoutRate, seed: int, index: int, moment: tf.Variable
+    ) -> None:
+        super().__init__(name=layer.name)
+        self.rate = rate
+        self.units = layer.units
+        self.seed = seed
+        self.index = index
+        self.moment = moment
+
+    def call(self, inputs: Any, training: bool = False) -> Any:  # noqa: ANN401
+        """Map (rows, units) to (rows, units)."""
+        if not training:
+            return inputs
+        rows = tf.shape(inputs)[0]
+        moment = tf.convert_to_tensor(self.moment)
+        bits = random_bits(rows, self.units, self.seed, self.index, moment)
+        kept = bits >= as_tensor(self.rate.threshold, tf.uint32)
+        share = as_tensor(self.rate.kept, inputs.dtype)
+        return tf.where(kept, inputs / share, tf.zeros_like(inputs))
+
+
+def as_tensor(number: Number, dtype: tf.DType | str) -> tf.Tensor:
+    """Convert a number to a tensor; one that a shared program reads is read when it runs."""
+    if isinstance(number, tf.Variable):
+        return tf.cast(number, dtype)
+    return tf.constant(number, dtype)
+
+
+class AugmentedImages(keras.layers.Layer):
+    """Augment the images among the inputs, each row differently.
+
+    Args:
+        images: which inputs they are, and how they are augmented.
+        seed: the config's seed.
+        index: which layer that augments images, counted from 0.
+        moment: epoch and step, which the engine sets before each step; uint32 (2,).
+    """
+
+    def __init__(self, images: AugmentLayer, seed: int, index: int, moment: tf.Variable) -> None:
+        super().__init__(name=images.name, autocast=False)
+        self.images = images
+        self.seed = seed
+        self.stream = _FIRST_AUGMENTATION_STREAM + 2 * index
+        self.moment = moment
+
+    def call(self, inputs: Any, training: bool = False) -> Any:  # noqa: ANN401
+        """Map (rows, inputs) to (rows, inputs)."""
+        if not training:
+            return inputs
+        start, stop = self.images.start, self.images.stop
+        augmented = self._add_noise(self._move(inputs[:, start:stop]))
+        return tf.concat([inputs[:, :start], augmented, inputs[:, stop:]], axis=1)
+
+    def _move(self, pixels: tf.Tensor) -> tf.Tensor:
+        """Flip half of the images at random and shift all, (rows, pixels)."""
+        shift, flip = self.images.augmentation.shift, self.images.augmentation.flip
+        if not (shift or flip):
+            return pixels
+        bits = self._bits(pixels, 3, self.stream)
+        down, right = (_uniform(bits[:, at], 2 * shift + 1) - shift for at in (0, 1))
+        flipped = _uniform(bits[:, 2], 2) * int(flip)
+        return move_images(pixels, self.images.shape, down, right, flipped)
+
+    def _add_noise(self, pixels: tf.Tensor) -> tf.Tensor:
+        """Add normal noise, (rows, pixels)."""
+        deviation = self.images.augmentation.noise
+        if not deviation:
+            return pixels
+        half = -(-pixels.shape[1] // 2)
+        # A separate stream, so that noise doesn't change how images are shifted.
+        bits = self._bits(pixels, 2 * half, self.stream + 1)
+        noise = _normal(bits[:, :half], bits[:, half:], pixels.dtype)
+        return pixels + deviation * noise[:, : pixels.shape[1]]
+
+    def _bits(self, pixels: tf.Tensor, width: int, stream: int) -> tf.Tensor:
+        moment = tf.convert_to_tensor(self.moment)
+        return random_bits(tf.shape(pixels)[0], width, self.seed, stream, moment)
+
+
+def move_images(
+    pixels: tf.Tensor,
+    shape: tuple[int, int, int],
+    down: tf.Tensor,
+    right: tf.Tensor,
+    flipped: tf.Tensor,
+) -> tf.Tensor:
+    """Flip images, then shift them; pixels that enter are 0.
+
+    Args:
+        pixels: by row, column and channel of the image, (rows, pixels).
+        shape: (height, width, channels).
+        down: shift of each image down, less than its height, int32 (rows,).
+        right: shift of each image to the right, less than its width, int32 (rows,).
+        flipped: 1 where left and right are exchanged, else 0, int32 (rows,).
+
+    Returns:
+        (rows, pixels).
+    """
+    height, width, channels = shape
+    rows = tf.range(height) - down[:, tf.newaxis]
+    columns = tf.range(width) - right[:, tf.newaxis]
+    is_inside = _within(rows, height)[:, :, tf.newaxis] & _within(columns, width)[:, tf.newaxis, :]
+    columns = tf.where(flipped[:, tf.newaxis] == 1, width - 1 - columns, columns)
+    indices = rows[:, :, tf.newaxis] * width + columns[:, tf.newaxis, :]
+    indices = tf.reshape(tf.where(is_inside, indices, 0), (-1, height * width))
+    is_inside = tf.reshape(is_inside, (-1, height * width, 1))
+    grid = tf.reshape(pixels, (-1, height * width, channels))
+    moved = tf.gather(grid, indices, batch_dims=1)
+    moved = tf.where(is_inside, moved, tf.zeros_like(moved))
+    return tf.reshape(moved, (-1, height * width * channels))
+
+
+def _within(indices: tf.Tensor, end: int) -> tf.Tensor:
+    return (indices >= 0) & (indices < end)
+
+
+def _uniform(bits: tf.Tensor, end: int) -> tf.Tensor:
+    """Map bits to integers from 0 to below an end, int32: the upper half of bits · end."""
+    return tf.cast(tf.bitwise.right_shift(tf.cast(bits, tf.int64) * end, 32), tf.int32)
+
+
+def _normal(radius: tf.Tensor, angle: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    """Map bits to standard normal numbers: r·cos(2π·v), then r·sin(2π·v), with r = √(−2·ln u).
+
+    Box and Muller 1958, https://doi.org/10.1214/aoms/1177706645.
+
+    Args:
+        radius: bits for u in (0, 1], uint32 (rows, n).
+        angle: bits for v in [0, 1), uint32 (rows, n).
+        dtype: dtype of the result.
+
+    Returns:
+        (rows, 2n).
+    """
+    u = (_upper_bits(radius, dtype) + 1) / 2**24
+    v = _upper_bits(angle, dtype) * (2 * math.pi / 2**24)
+    return tf.tile(tf.sqrt(-2 * tf.math.log(u)), [1, 2]) * tf.concat([tf.cos(v), tf.sin(v)], axis=1)
+
+
+def _upper_bits(bits: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    """Return the upper 24 bits as a number; float32 holds it and the next one exactly."""
+    return tf.cast(
+        tf.cast(tf.bitwise.right_shift(bits, tf.constant(8, tf.uint32)), tf.int32), dtype
+    )
