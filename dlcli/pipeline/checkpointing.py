@@ -51,7 +51,7 @@ class StopOnSignal:
         """Whether training is to end."""
         return self.signal is not None
 
-    def keep(self, snapshot: Snapshot) -> None:
+    def save(self, snapshot: Snapshot) -> None:
         """Discard a snapshot.
 
         Raises:
@@ -59,7 +59,7 @@ class StopOnSignal:
         """
         self.check()
 
-    def earlier(self, job: Job, kinds: Mapping[str, ArraySpec]) -> Snapshot | None:
+    def latest(self, job: Job, kinds: Mapping[str, ArraySpec]) -> Snapshot | None:
         """Return `None`: there is nothing to continue from."""
         return None
 
@@ -137,7 +137,7 @@ class RunCheckpointer(StopOnSignal):
         """Whether a snapshot is wanted now: it is time for one, or training is to end."""
         return self.is_ending or self._clock() >= self._next
 
-    def keep(self, snapshot: Snapshot) -> None:
+    def save(self, snapshot: Snapshot) -> None:
         """Store a snapshot.
 
         Raises:
@@ -152,7 +152,7 @@ class RunCheckpointer(StopOnSignal):
         self._next = end + max(self._seconds, _OVERHEAD * (end - start))
         self.check()
 
-    def earlier(self, job: Job, kinds: Mapping[str, ArraySpec]) -> Snapshot | None:
+    def latest(self, job: Job, kinds: Mapping[str, ArraySpec]) -> Snapshot | None:
         """Return the newest stored snapshot that is not past the end of a job; `None` without one.
 
         Args:

@@ -34,7 +34,7 @@ from dlcli.tables import Table, floats, integers
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from dlcli.training import Checkpointer, Device, Job, Programs, TrainingResult
+    from dlcli.training import Checkpointer, Device, Job, ProgramCache, TrainingResult
 
 Progress = Callable[[int, Mapping[str, float]], None]
 """Called after each epoch, with its number from 1 and its values by column of history.csv; may
@@ -54,7 +54,7 @@ class FitOptions:
     """The epoch after which to end, if not the last; schedules stay the same."""
     stopping_rows: EncodedRows | None = None
     """Validation rows to use during training instead of all."""
-    programs: Programs | None = None
+    programs: ProgramCache | None = None
     """Compiled programs of earlier fits, to use again."""
     device_inputs: dict[Any, Any] = field(default_factory=dict)
     """Encoded rows that lie on the device already; fits on the same rows share them."""
@@ -245,7 +245,7 @@ class FitContext:
     """What many fits in one process share.
 
     TensorFlow is loaded once; rows are encoded once for all configs that encode them alike; and
-    fits whose programs differ only in numbers share one, see `dlcli.training.Programs`.
+    fits whose programs differ only in runtime values share one, see `dlcli.training.ProgramCache`.
 
     Args:
         dataset: all rows, and their target.
@@ -271,12 +271,12 @@ class FitContext:
         return load_tensorflow(self.config, self.events)
 
     @cached_property
-    def programs(self) -> Programs:
+    def programs(self) -> ProgramCache:
         """The compiled programs; TensorFlow is loaded when this is first used."""
         assert self.device
-        from dlcli.training import Programs
+        from dlcli.training import ProgramCache
 
-        return Programs()
+        return ProgramCache()
 
     def fit(
         self, config: Config, split: Split, progress: Progress, checkpointer: Checkpointer

@@ -11,7 +11,7 @@ from dlcli.training.job import (
     labels_for,
 )
 from dlcli.training.objectives import gradient_norms, keras_loss
-from dlcli.training.program_cache import Programs
+from dlcli.training.program_cache import ProgramCache
 from dlcli.training.train_job import train_job
 
 __all__ = [
@@ -19,7 +19,7 @@ __all__ = [
     "Checkpointer",
     "Device",
     "Job",
-    "Programs",
+    "ProgramCache",
     "Snapshot",
     "TrainingResult",
     "gradient_norms",

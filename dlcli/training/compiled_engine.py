@@ -39,7 +39,7 @@ from dlcli.training.job import (
     specs_of,
 )
 from dlcli.training.objectives import build_learner
-from dlcli.training.program_cache import Programs, can_share
+from dlcli.training.program_cache import ProgramCache, can_share
 from dlcli.training.randomness import epoch_order
 
 SECONDS_PER_DISPATCH = 0.1
@@ -56,7 +56,7 @@ def run(
     jit_compile: bool,
     progress: Progress,
     checkpointer: Checkpointer = NO_CHECKPOINTS,
-    programs: Programs | None = None,
+    programs: ProgramCache | None = None,
 ) -> TrainingResult:
     """Train in compiled dispatches.
 
@@ -86,7 +86,7 @@ def run(
 
 
 def _program(
-    job: Job, jit_compile: bool, programs: Programs | None
+    job: Job, jit_compile: bool, programs: ProgramCache | None
 ) -> tuple[Program, Callable[[State], Dispatches]]:
     if job.train.inputs.matrix is None:
         streaming = StreamingProgram(job, build_learner(job), jit_compile)
@@ -103,9 +103,9 @@ def _begin(job: Job, program: Program, checkpointer: Checkpointer) -> tuple[Stat
     """Return the first state, or the one to resume from, and the history until there."""
     state = program.start()
     arrays = program.arrays(state)
-    earlier = checkpointer.earlier(job, specs_of(arrays))
+    earlier = checkpointer.latest(job, specs_of(arrays))
     if earlier is None:
-        checkpointer.keep(Snapshot(arrays, {}))
+        checkpointer.save(Snapshot(arrays, {}))
         return state, {}
     history = {name: list(values) for name, values in earlier.history.items()}
     return program.restore(earlier.arrays), history
@@ -114,7 +114,7 @@ def _begin(job: Job, program: Program, checkpointer: Checkpointer) -> tuple[Stat
 def _keep(program: Program, state: State, history: History, checkpointer: Checkpointer) -> None:
     snapshot = Snapshot(program.arrays(state), history)
     if snapshot.is_finite:  # else the next loss will show it
-        checkpointer.keep(snapshot)
+        checkpointer.save(snapshot)
 
 
 def _record(job: Job, rows: NDArray[Any], history: History, progress: Progress) -> None:

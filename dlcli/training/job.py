@@ -215,7 +215,7 @@ class Checkpointer(Protocol):
     def is_ending(self) -> bool:
         """Whether training is to end, and a snapshot is wanted now, even an older one."""
 
-    def keep(self, snapshot: Snapshot) -> None:
+    def save(self, snapshot: Snapshot) -> None:
         """Store a snapshot.
 
         Raises:
@@ -223,7 +223,7 @@ class Checkpointer(Protocol):
             Interrupted: if training is to end.
         """
 
-    def earlier(self, job: Job, kinds: Mapping[str, ArraySpec]) -> Snapshot | None:
+    def latest(self, job: Job, kinds: Mapping[str, ArraySpec]) -> Snapshot | None:
         """Return the snapshot to resume from: the newest one not past the end of the job.
 
         Args:
@@ -241,10 +241,10 @@ class _NoCheckpoints:
     is_due = False
     is_ending = False
 
-    def keep(self, snapshot: Snapshot) -> None:
+    def save(self, snapshot: Snapshot) -> None:
         """Discard it."""
 
-    def earlier(self, job: Job, kinds: Mapping[str, ArraySpec]) -> Snapshot | None:
+    def latest(self, job: Job, kinds: Mapping[str, ArraySpec]) -> Snapshot | None:
         """Return `None`: training starts from the beginning."""
 
 

@@ -189,9 +189,9 @@ class _Snapshots(keras.callbacks.Callback):
         self._history = history
         self._checkpointer = checkpointer
         self._newest = Snapshot(self._arrays(0), {})
-        earlier = checkpointer.earlier(job, specs_of(self._newest.arrays))
+        earlier = checkpointer.latest(job, specs_of(self._newest.arrays))
         if earlier is None:
-            checkpointer.keep(self._newest)
+            checkpointer.save(self._newest)
             return
         self._newest = earlier
         history.update({name: list(values) for name, values in earlier.history.items()})
@@ -223,16 +223,16 @@ class _Snapshots(keras.callbacks.Callback):
         if snapshot.is_finite:  # else the next loss will show it
             self._newest = snapshot
             if self._checkpointer.is_due:
-                self._checkpointer.keep(snapshot)
+                self._checkpointer.save(snapshot)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Store the newest snapshot if training is to end."""
         if self._checkpointer.is_ending:
-            self._checkpointer.keep(self._newest)
+            self._checkpointer.save(self._newest)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Store the last snapshot."""
-        self._checkpointer.keep(self._newest)
+        self._checkpointer.save(self._newest)
 
     def _arrays(self, epoch: int) -> dict[str, NDArray[Any]]:
         arrays = {**values_of(self._learner.variables), "epoch": np.array(epoch)}

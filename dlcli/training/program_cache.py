@@ -23,7 +23,7 @@ MOST_STARTS = 8
 """Seeds whose initial weights are kept with a program."""
 
 
-class Programs:
+class ProgramCache:
     """The programs of earlier jobs."""
 
     def __init__(self) -> None:

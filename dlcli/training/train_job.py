@@ -14,7 +14,7 @@ from dlcli.errors import OutOfMemoryError
 from dlcli.training import compiled_engine, keras_engine
 from dlcli.training.divergence import check_weights
 from dlcli.training.job import NO_CHECKPOINTS, Checkpointer, Job, Progress, TrainingResult
-from dlcli.training.program_cache import Programs
+from dlcli.training.program_cache import ProgramCache
 
 _OUT_OF_MEMORY = ("out of memory", "out_of_memory", "resource_exhausted", "bad_alloc")
 """Texts of errors without a type of their own, as of XLA and the GPU libraries."""
@@ -28,7 +28,7 @@ def train_job(
     engine: Engine,
     progress: Progress,
     checkpointer: Checkpointer = NO_CHECKPOINTS,
-    programs: Programs | None = None,
+    programs: ProgramCache | None = None,
 ) -> TrainingResult:
     """Train a job, or resume it.
 

@@ -102,7 +102,7 @@ class TestTime:
 
     def test_the_next_is_due_after_as_many_more(self, keeper, clock):
         clock.now = 42
-        keeper.keep(Snapshot(3))
+        keeper.save(Snapshot(3))
         clock.now = 71.9
         assert not keeper.is_due
         clock.now = 72
@@ -111,15 +111,15 @@ class TestTime:
     def test_storing_takes_at_most_a_tenth(self, keeper, clock, writer):
         writer.takes = 5
         clock.now = 42
-        keeper.keep(Snapshot(3))
+        keeper.save(Snapshot(3))
         clock.now = 42 + 5 + 49.9
         assert not keeper.is_due
         clock.now = 42 + 5 + 50
         assert keeper.is_due
 
     def test_what_is_given_is_stored_be_it_due_or_not(self, keeper, writer):
-        keeper.keep(Snapshot(0))
-        keeper.keep(Snapshot(2))
+        keeper.save(Snapshot(0))
+        keeper.save(Snapshot(2))
         assert keeper.kept == 2
         assert [checkpoint.history for checkpoint in writer.stored] == [
             {"loss": []},
@@ -138,7 +138,7 @@ class TestSignals:
             signal.raise_signal(number_of(name))
             assert keeper.is_ending
             assert keeper.is_due
-            keeper.keep(Snapshot(3))
+            keeper.save(Snapshot(3))
             raise AssertionError("training went on")
         assert caught.value.exit_code == 128 + number_of(name)
         assert str(caught.value) == (
@@ -153,7 +153,7 @@ class TestSignals:
         keeper = RunCheckpointer(RunWriter(clock, Path("my runs/a")), 30, clock=clock)
         with pytest.raises(Interrupted) as caught, keeper.handling_signals():
             signal.raise_signal(signal.SIGTERM)
-            keeper.keep(Snapshot(epochs))
+            keeper.save(Snapshot(epochs))
         assert str(caught.value) == (
             f"SIGTERM after {words}; go on with: dlcli train --resume 'my runs/a'"
         )
@@ -161,7 +161,7 @@ class TestSignals:
     def test_after_the_last_snapshot_end_it_as_well(self, keeper, writer):
         told = "^SIGTERM after 7 epochs; "
         with pytest.raises(Interrupted, match=told), keeper.handling_signals():
-            keeper.keep(Snapshot(7))
+            keeper.save(Snapshot(7))
             signal.raise_signal(signal.SIGTERM)
         assert len(writer.stored) == 1
 
@@ -182,7 +182,7 @@ class TestSignals:
         with pytest.raises(Interrupted, match=told), keeper.handling_signals():
             signal.raise_signal(signal.SIGTERM)
             signal.raise_signal(signal.SIGHUP)
-            keeper.keep(Snapshot(2))
+            keeper.save(Snapshot(2))
 
     @pytest.mark.parametrize("name", SIGNALS)
     def test_that_are_ignored_stay_so(self, name, keeper):
@@ -190,7 +190,7 @@ class TestSignals:
         with keeper.handling_signals():
             signal.raise_signal(number_of(name))
             assert not keeper.is_due
-            keeper.keep(Snapshot(2))
+            keeper.save(Snapshot(2))
 
     @pytest.mark.parametrize("failure", [None, ValueError, KeyboardInterrupt])
     def test_mean_afterwards_what_they_meant_before(self, failure, keeper):
@@ -212,7 +212,7 @@ class TestSignals:
         def train():
             with keeper.handling_signals():
                 heard.append(signal.getsignal(signal.SIGTERM))
-                keeper.keep(Snapshot(2))
+                keeper.save(Snapshot(2))
 
         thread = threading.Thread(target=train)
         thread.start()
@@ -227,13 +227,13 @@ class TestEarlier:
 
     def test_there_is_none_in_a_new_run(self, writer):
         told = []
-        assert RunCheckpointer(writer, 30, told.append).earlier(Job(), {}) is None
+        assert RunCheckpointer(writer, 30, told.append).latest(Job(), {}) is None
         assert told == []
 
     def test_it_is_told_after_how_many_epochs_it_goes_on(self, writer):
         told = []
         store(writer, 2)
-        found = RunCheckpointer(writer, 30, told.append).earlier(Job(), {})
+        found = RunCheckpointer(writer, 30, told.append).latest(Job(), {})
         assert (found.arrays, found.history) == (writer.stored[0].arrays, writer.stored[0].history)
         assert told == [2]
 
@@ -241,18 +241,18 @@ class TestEarlier:
     def test_it_is_not_past_the_end_of_the_job(self, until, place, writer):
         for epochs, step in ((0, 0), (1, 2), (2, 4), (3, 1)):
             store(writer, epochs, step)
-        found = RunCheckpointer(writer, 30).earlier(Job(until=until), {})
+        found = RunCheckpointer(writer, 30).latest(Job(until=until), {})
         assert found.arrays is writer.stored[place].arrays
 
     def test_there_is_none_if_all_are_past_the_end(self, writer):
         store(writer, 3, 1)
         told = []
-        assert RunCheckpointer(writer, 30, told.append).earlier(Job(until=3), {}) is None
+        assert RunCheckpointer(writer, 30, told.append).latest(Job(until=3), {}) is None
         assert told == []
 
     def test_there_must_be_one_for_a_job_that_has_no_weights_to_begin_with(self, writer):
         with pytest.raises(RunError) as caught:
-            RunCheckpointer(writer, 30).earlier(Job(can_begin=False), {})
+            RunCheckpointer(writer, 30).latest(Job(can_begin=False), {})
         message = "runs/iris: has no checkpoint to resume from; train it again"
         assert str(caught.value) == message
 
@@ -261,7 +261,7 @@ class TestEarlier:
         store(writer, 2)
         writer.stored[0].arrays["epoch"][...] = -5
         with pytest.raises(RunError) as caught:
-            RunCheckpointer(writer, 30, told.append).earlier(Job(), {})
+            RunCheckpointer(writer, 30, told.append).latest(Job(), {})
         assert str(caught.value) == (
             "runs/iris: its checkpoint is at step 0 of 4 after -5 of 9 epochs; restore the run "
             "from a copy, or train it again"

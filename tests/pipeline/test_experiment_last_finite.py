@@ -69,13 +69,13 @@ def each_step_is_kept(monkeypatch):
     for name in ("FIRST_SECONDS", "SECONDS_PER_DISPATCH"):
         monkeypatch.setattr(f"dlcli.training.compiled_engine.{name}", 0.0)
     monkeypatch.setattr(checkpointing, "_OVERHEAD", 0)
-    begun, keep = [], checkpointing.RunCheckpointer.keep
+    begun, keep = [], checkpointing.RunCheckpointer.save
 
     def keep_and_note(keeper, snapshot):
         begun.append(snapshot.begun)
         keep(keeper, snapshot)
 
-    monkeypatch.setattr(checkpointing.RunCheckpointer, "keep", keep_and_note)
+    monkeypatch.setattr(checkpointing.RunCheckpointer, "save", keep_and_note)
     return begun
 
 

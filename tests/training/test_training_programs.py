@@ -10,7 +10,7 @@ import pytest
 
 from dlcli.preprocessing import LinearScaling
 from dlcli.tasks import NumberTarget
-from dlcli.training import Programs, compiled_engine
+from dlcli.training import ProgramCache, compiled_engine
 from dlcli.training.program_cache import MOST_PROGRAMS, program_key
 
 QUIET = dict(progress=lambda *_: None)
@@ -30,7 +30,7 @@ def alone(job, jit_compile=False):
 
 def together(jobs, jit_compile=False):
     """Trains jobs one after the other; the last one's result, and how many programs were made."""
-    programs = Programs()
+    programs = ProgramCache()
     for job in jobs:
         result = compiled_engine.run(job, jit_compile, programs=programs, **QUIET)
     return result, programs.made
@@ -230,7 +230,7 @@ def test_a_training_that_was_ended_in_the_middle_leaves_nothing_to_the_next(make
     def end_it(epoch, values):
         raise KeyboardInterrupt
 
-    programs = Programs()
+    programs = ProgramCache()
     job = make_job({**adam(), **STOPPING, "metrics": ("mae",)}, validation=9)
     with pytest.raises(KeyboardInterrupt):
         compiled_engine.run(job, False, end_it, programs=programs)
@@ -251,13 +251,13 @@ def test_two_runs_of_a_job_in_one_program_have_the_same_bits(make_job):
 
 def test_jobs_that_begin_elsewhere_or_end_earlier_share_nothing(make_job):
     start = alone(make_job()).weights
-    programs = Programs()
+    programs = ProgramCache()
     compiled_engine.run(make_job(initial_weights=start), False, programs=programs, **QUIET)
     assert programs.made == 0
 
 
 def test_the_rows_of_a_job_are_let_go_of_once_another_one_begins(make_job):
-    programs = Programs()
+    programs = ProgramCache()
     job, other = make_job(rows=16), make_job({"batch_size": 8})
     compiled_engine.run(job, False, programs=programs, **QUIET)
     first = programs._latest.program
@@ -268,7 +268,7 @@ def test_the_rows_of_a_job_are_let_go_of_once_another_one_begins(make_job):
 
 
 def test_a_job_whose_rows_found_no_room_is_followed_by_another(make_job, monkeypatch):
-    programs = Programs()
+    programs = ProgramCache()
     first, second = make_job(), make_job({"batch_size": 8})
 
     def no_room(*_):
@@ -284,7 +284,7 @@ def test_a_job_whose_rows_found_no_room_is_followed_by_another(make_job, monkeyp
 
 def test_the_program_that_was_used_longest_ago_goes_first(make_job, monkeypatch):
     monkeypatch.setattr("dlcli.training.program_cache.MOST_PROGRAMS", 2)
-    programs = Programs()
+    programs = ProgramCache()
     jobs = [make_job({"batch_size": size, "epochs": 1}) for size in (2, 3, 4)]
     for job in (jobs[0], jobs[1], jobs[0], jobs[2], jobs[0], jobs[1]):
         programs.program(job, False)

@@ -55,13 +55,13 @@ class Checkpointer:
     def is_ending(self):
         return self.left <= 0
 
-    def keep(self, snapshot):
+    def save(self, snapshot):
         self.newest = replace(snapshot, history={k: list(v) for k, v in snapshot.history.items()})
         self.kept += 1
         if self.is_ending:
             raise Ended
 
-    def earlier(self, job, kinds):
+    def latest(self, job, kinds):
         if self.newest is not None:
             assert kinds == specs_of(self.newest.arrays)
             assert self.newest.complaint(job) == ""
