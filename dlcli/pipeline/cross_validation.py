@@ -66,7 +66,7 @@ from dlcli.pipeline.selection.notes import REFIT_FAILED
 from dlcli.pipeline.train_run import train_child_run
 from dlcli.prediction import KeptColumns
 from dlcli.runs import Run, RunWriter, malformed
-from dlcli.splitting import Fold, Split, deal_folds, hold_out
+from dlcli.splitting import Fold, Split, hold_out, make_folds
 from dlcli.tables import Table, integers
 
 MOST_FOLDS = 100_000
@@ -314,7 +314,7 @@ def assign_folds(dataset: Dataset, plan: Plan, seed: int) -> tuple[CVFold, ...]:
     folds: list[CVFold] = []
     for repeat in range(1, plan.repeats + 1):
         key = seed, repeat
-        assigned = deal_folds(dataset.candidates, choice, dataset.class_column, plan.folds, key)
+        assigned = make_folds(dataset.candidates, choice, dataset.class_column, plan.folds, key)
         for fold, rows in enumerate(assigned, start=1):
             folds.append(CVFold(len(folds) + 1, repeat, fold, rows))
     return tuple(folds)

@@ -25,7 +25,7 @@ from dlcli.config import (
 from dlcli.encoding import choose_features, infer_type
 from dlcli.errors import ConfigError, DataError, Problem, UsageError, did_you_mean
 from dlcli.pipeline.events import Events
-from dlcli.splitting import Shares, Split, assign
+from dlcli.splitting import Shares, Split, assign_rows
 from dlcli.tables import Source, Table, expand, name_of, read_header, read_table
 from dlcli.tasks import TargetKind, infer_target
 
@@ -251,7 +251,7 @@ def split_rows(
         raise ConfigError([Problem("data.split", message)])
     split, candidates = given, np.arange(train.rows)
     if any(data.shares):
-        rows = assign(train, choice, classes, Shares(*data.shares), config.seed)
+        rows = assign_rows(train, choice, classes, Shares(*data.shares), config.seed)
         candidates = np.sort(np.concatenate([rows.train, rows.validation]))
         validates = len(rows.validation) and not data.train_on_validation
         split = Split(

@@ -1,16 +1,11 @@
-"""Which rows train, which validate and which test; and which judge in each fold.
+"""Assignment of rows to training, validation and test sets, and to folds.
 
-Every strategy gives each row to exactly one set. Chance follows from the seed alone, in a stream
-of its own, so that no other use of the same seed meets the same draws.
+Every strategy assigns each row to exactly one set. Random choices follow from the seed alone, by a
+generator for each purpose, so that the same seed used elsewhere does not draw the same numbers.
 """
 
-from dlcli.splitting.assignment import Assignment, Rows, Shares, Split
-from dlcli.splitting.classes import stratified_split
-from dlcli.splitting.folds import Fold, deal_folds, hold_out
-from dlcli.splitting.groups import group_split
-from dlcli.splitting.lots import random_split
-from dlcli.splitting.strategy import assign
-from dlcli.splitting.times import time_split
+from dlcli.splitting.row_folds import Fold, hold_out, make_folds
+from dlcli.splitting.row_splits import Assignment, Rows, Shares, Split, assign_rows
 
 __all__ = [
     "Assignment",
@@ -18,11 +13,7 @@ __all__ = [
     "Rows",
     "Shares",
     "Split",
-    "assign",
-    "deal_folds",
-    "group_split",
+    "make_folds",
     "hold_out",
-    "random_split",
-    "stratified_split",
-    "time_split",
+    "assign_rows",
 ]

@@ -252,6 +252,8 @@ def _read_distinct(texts: pa.ChunkedArray, format: str) -> _Read:
     pattern = _pattern(format)
     groups = pc.extract_regex(pc.utf8_trim_whitespace(texts), pattern)
     matched = mask_to_numpy(groups.is_valid())
+    if not matched.any():
+        return _Read(np.zeros(len(matched), dtype=np.int64), matched, matched)
     groups = groups.filter(groups.is_valid())
     parts = {name: np.full(len(groups), default) for name, (default, *_) in _PARTS.items()}
     given = {}
@@ -349,9 +351,19 @@ def guess_times(column: Column) -> TimeGuess | None:
         return None
     texts = column.present_texts()
     sample = texts.slice(0, _SAMPLE_ROWS)
-    likely = [date for date in ("iso", *_DATES) if len(texts) and _formats(date, sample)]
+    likely = [
+        date
+        for date in ("iso", *_DATES)
+        if len(texts) and _all_begin_with(date, sample) and _formats(date, sample)
+    ]
     readings = tuple(formats for date in likely if (formats := _formats(date, texts)))
     return TimeGuess(readings) if readings else None
+
+
+def _all_begin_with(date: str, texts: pa.ChunkedArray) -> bool:
+    """Whether all texts begin with a date in a format; a quick check."""
+    pattern = _pattern(date).removesuffix("$")
+    return bool(pc.all(pc.match_substring_regex(texts, pattern)).as_py())
 
 
 def _formats(date: str, texts: pa.ChunkedArray) -> tuple[str, ...]:

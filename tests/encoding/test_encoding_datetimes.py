@@ -196,7 +196,7 @@ def test_dates_with_two_meanings_are_asked_about():
         fit(["01/02/2024", "11/11/2024"])
     assert str(caught.value) == (
         "t.csv: column 'when': no value distinguishes its day from its month; "
-        'say format: "%d/%m/%Y" or format: "%m/%d/%Y"'
+        'set format: "%d/%m/%Y" or format: "%m/%d/%Y"'
     )
     assert fit(["01/02/2024"], format="%d/%m/%Y").earliest == datetime(2024, 2, 1, tzinfo=UTC)
 

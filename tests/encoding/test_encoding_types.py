@@ -301,7 +301,7 @@ def test_dates_that_can_be_read_in_two_ways_are_left_out_with_both():
     assert decided(values) == (
         "ignored",
         "dates, but no value distinguishes its day from its month; "
-        'say format: "%d/%m/%Y" or format: "%m/%d/%Y"',
+        'set format: "%d/%m/%Y" or format: "%m/%d/%Y"',
     )
     assert warnings_of(values)[0].startswith(
         "left out, since a day may be a month; declare {type: datetime, format: ...}: 'x' ("

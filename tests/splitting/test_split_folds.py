@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from dlcli.config import GroupSplit, RandomSplit, SplitChoice, StratifiedSplit, TimeSplit
 from dlcli.errors import ConfigError, DataError
-from dlcli.splitting import Fold, Shares, deal_folds, hold_out, random_split
+from dlcli.splitting import Fold, Shares, assign_rows, hold_out, make_folds
 from dlcli.tables import Table
 
 RANDOM, STRATIFIED = RandomSplit(), StratifiedSplit()
@@ -63,14 +63,14 @@ def each_row_is_held_out_once(folds: tuple[Fold, ...], rows: int) -> bool:
 
 def refusal(table: Table, how: SplitChoice, folds: int = 5, classes: str | None = None) -> str:
     with pytest.raises(DataError) as caught:
-        deal_folds(table, how, classes, folds, 0)
+        make_folds(table, how, classes, folds, 0)
     return str(caught.value)
 
 
 class TestRandom:
     @given(st.integers(12, 90), FOLDS, SEEDS)
     def test_each_row_is_held_out_once_in_folds_of_even_sizes(self, rows, folds, seed):
-        dealt = deal_folds(table_of(list(range(rows))), RANDOM, None, folds, seed)
+        dealt = make_folds(table_of(list(range(rows))), RANDOM, None, folds, seed)
         assert each_row_is_held_out_once(dealt, rows)
         assert sorted(set(sizes(dealt))) in ([rows // folds], [rows // folds, rows // folds + 1])
         assert all(rows.dtype == np.int64 for fold in dealt for rows in fold)
@@ -78,14 +78,14 @@ class TestRandom:
     def test_every_two_rows_meet_with_the_same_chance(self):
         table, met = table_of(list(range(6))), Counter()
         for seed in range(600):
-            for fold in deal_folds(table, RANDOM, None, 3, seed):
+            for fold in make_folds(table, RANDOM, None, 3, seed):
                 met.update(combinations(fold.held_out.tolist(), 2))
         # Each of 15 pairs is one of 3 in every deal: 120 of 600, with a standard deviation of 9.8.
         assert len(met) == 15
         assert all(70 < count < 170 for count in met.values())
 
     def test_as_many_folds_as_rows_leave_one_out_each(self):
-        dealt = deal_folds(table_of([0, 0, 0]), RANDOM, None, 3, 0)
+        dealt = make_folds(table_of([0, 0, 0]), RANDOM, None, 3, 0)
         assert partitions(dealt) == {(0,), (1,), (2,)}
 
     def test_more_folds_than_rows_are_refused(self):
@@ -93,7 +93,7 @@ class TestRandom:
         assert refusal(table_of([1, 2, 3]), RANDOM, 4) == message
 
     def test_a_fold_without_two_rows_to_learn_from_is_refused(self):
-        message = "data.csv: 1 row to learn from in fold 1 of 2, expected at least 2"
+        message = "data.csv: 1 row to train on in fold 1 of 2, expected at least 2"
         way_out = "give more rows, or split otherwise"
         assert refusal(table_of([1, 2, 3]), RANDOM, 2) == f"{message}; {way_out}"
 
@@ -107,7 +107,7 @@ class TestStratified:
     @given(st.lists(st.sampled_from("abcde"), min_size=12, max_size=90), FOLDS, SEEDS)
     def test_each_class_is_spread_evenly_over_even_folds(self, drawn, folds, seed):
         classes = [*drawn, "a", "a", "b", "b"]
-        dealt = deal_folds(of_classes(classes), STRATIFIED, "y", folds, seed)
+        dealt = make_folds(of_classes(classes), STRATIFIED, "y", folds, seed)
         assert each_row_is_held_out_once(dealt, len(classes))
         assert max(sizes(dealt)) - min(sizes(dealt)) <= 1
         for name in set(classes):
@@ -118,19 +118,19 @@ class TestStratified:
     def test_every_fold_learns_from_every_class_of_two_rows(self, drawn, folds, seed):
         classes = [*drawn, "a", "a", "b", "b"]
         twice = {name for name, count in Counter(classes).items() if count > 1}
-        for fold in deal_folds(of_classes(classes), STRATIFIED, "y", folds, seed):
+        for fold in make_folds(of_classes(classes), STRATIFIED, "y", folds, seed):
             assert twice <= set(of(fold.train, classes))
 
     def test_every_fold_has_the_proportions_of_the_table(self):
         classes = ["a", "b", "b", "c", "c", "c", "c", "c", "c", "c"] * 5
-        for fold in deal_folds(of_classes(classes), STRATIFIED, "y", 5, 0):
+        for fold in make_folds(of_classes(classes), STRATIFIED, "y", 5, 0):
             assert Counter(of(fold.held_out, classes)) == {"a": 1, "b": 2, "c": 7}
 
     def test_a_class_goes_on_at_the_fold_where_the_last_one_ended(self):
         # Of 3 folds, the rows of `a` are in the first, second, third and first, those of `b` in the
         # second and third: two rows each, where beginning anew would make folds of 3, 2 and 1.
         classes = ["a", "b", "a", "b", "a", "a"]
-        dealt = deal_folds(of_classes(classes), STRATIFIED, "y", 3, 4)
+        dealt = make_folds(of_classes(classes), STRATIFIED, "y", 3, 4)
         assert [sorted(of(fold.held_out, classes)) for fold in dealt] == [
             ["a", "a"],
             ["a", "b"],
@@ -139,13 +139,13 @@ class TestStratified:
 
     def test_a_class_that_only_one_fold_can_learn_without_is_refused(self):
         assert refusal(of_classes(["a"] * 6 + ["b"]), STRATIFIED, 3, "y") == (
-            "data.csv: column 'y': all rows to learn from in fold 1 of 3 are of the class 'a'; "
+            "data.csv: column 'y': all rows to train on in fold 1 of 3 are of the class 'a'; "
             "give more rows of the others, or split otherwise"
         )
 
     def test_classes_of_a_number_are_refused(self):
         with pytest.raises(ConfigError) as caught:
-            deal_folds(table_of([1.5, 2.5, 3.5]), STRATIFIED, None, 2, 0)
+            make_folds(table_of([1.5, 2.5, 3.5]), STRATIFIED, None, 2, 0)
         assert str(caught.value) == "data.split: 'stratified' is for classes; use random"
 
 
@@ -153,7 +153,7 @@ class TestGroup:
     @given(st.lists(st.integers(0, 19), min_size=12, max_size=90), FOLDS, SEEDS)
     def test_each_group_is_whole_in_one_of_the_folds(self, drawn, folds, seed):
         groups = [*drawn, *range(folds), *range(folds)]
-        dealt = deal_folds(table_of(groups), GROUP, None, folds, seed)
+        dealt = make_folds(table_of(groups), GROUP, None, folds, seed)
         assert each_row_is_held_out_once(dealt, len(groups))
         held_out = [set(of(fold.held_out, groups)) for fold in dealt]
         assert all(held_out)
@@ -162,18 +162,18 @@ class TestGroup:
     @given(st.lists(st.integers(0, 19), min_size=12, max_size=90), FOLDS, SEEDS)
     def test_folds_differ_by_no_more_than_the_largest_group(self, drawn, folds, seed):
         groups = [*drawn, *range(folds), *range(folds)]
-        counts = sizes(deal_folds(table_of(groups), GROUP, None, folds, seed))
+        counts = sizes(make_folds(table_of(groups), GROUP, None, folds, seed))
         assert max(counts) - min(counts) <= max(Counter(groups).values())
 
     @pytest.mark.parametrize("seed", range(9))
     def test_small_groups_make_up_for_a_large_one(self, seed):
         groups = ["large"] * 8 + ["a", "b", "c", "d"] * 2
-        assert sizes(deal_folds(table_of(groups), GROUP, None, 2, seed)) == [8, 8]
+        assert sizes(make_folds(table_of(groups), GROUP, None, 2, seed)) == [8, 8]
 
     def test_groups_that_all_differ_in_size_are_dealt_otherwise_by_another_seed(self):
         table = table_of([name for name, size in zip("abcdefgh", range(8, 16), strict=True)
                           for _ in range(size)])  # fmt: skip
-        dealt = {partitions(deal_folds(table, GROUP, None, 4, seed)) for seed in range(9)}
+        dealt = {partitions(make_folds(table, GROUP, None, 4, seed)) for seed in range(9)}
         assert len(dealt) > 5
 
     def test_more_folds_than_groups_are_refused(self):
@@ -189,7 +189,7 @@ class TestGroup:
     def test_groups_that_leave_one_class_to_learn_from_are_refused(self):
         table = table_of(["g", "g", "h", "h"], ["a", "a", "b", "b"])
         assert refusal(table, GROUP, 2, "y").startswith(
-            "data.csv: column 'y': all rows to learn from in fold 1 of 2 are of the class"
+            "data.csv: column 'y': all rows to train on in fold 1 of 2 are of the class"
         )
 
 
@@ -200,7 +200,7 @@ class TestTime:
     )
     def test_every_fold_is_judged_by_what_comes_next(self, drawn, folds):
         times = [*drawn, -1, -1]
-        dealt = deal_folds(table_of(times), TIME, None, folds, 0)
+        dealt = make_folds(table_of(times), TIME, None, folds, 0)
         assert all(list(rows) == sorted(rows) for fold in dealt for rows in fold)
         for fold in dealt:
             assert max(of(fold.train, times)) < min(of(fold.held_out, times))
@@ -211,7 +211,7 @@ class TestTime:
 
     def test_the_windows_are_those_of_scikit_learn(self):
         # TimeSeriesSplit(3).split(range(10)), whose windows are of 10 // (3 + 1) rows.
-        assert lists(deal_folds(table_of(list(range(10))), TIME, None, 3, 0)) == [
+        assert lists(make_folds(table_of(list(range(10))), TIME, None, 3, 0)) == [
             ([0, 1, 2, 3], [4, 5]),
             ([0, 1, 2, 3, 4, 5], [6, 7]),
             ([0, 1, 2, 3, 4, 5, 6, 7], [8, 9]),
@@ -219,7 +219,7 @@ class TestTime:
 
     def test_rows_are_given_in_the_order_of_the_file(self):
         dates = ["2024-03-01", "2024-01-01", "2024-05-01", "2024-02-01", "2024-04-01"]
-        assert lists(deal_folds(table_of(dates), TIME, None, 2, 0)) == [
+        assert lists(make_folds(table_of(dates), TIME, None, 2, 0)) == [
             ([0, 1, 3], [4]),
             ([0, 1, 3, 4], [2]),
         ]
@@ -227,7 +227,7 @@ class TestTime:
     def test_rows_of_one_time_stay_together(self):
         # Windows of 9 // 4 rows would begin at 3, 5 and 7: in the midst of 2, after it, and of 4.
         times = [1, 1, 2, 2, 2, 3, 4, 4, 5]
-        assert lists(deal_folds(table_of(times), TIME, None, 3, 0)) == [
+        assert lists(make_folds(table_of(times), TIME, None, 3, 0)) == [
             ([0, 1], [2, 3, 4]),
             ([0, 1, 2, 3, 4], [5]),
             ([0, 1, 2, 3, 4, 5], [6, 7, 8]),
@@ -235,7 +235,7 @@ class TestTime:
 
     def test_a_time_is_left_for_each_fold(self):
         times = [1, 1, 2, 3, 4, 4, 4, 4, 4, 4]
-        assert lists(deal_folds(table_of(times), TIME, None, 3, 0)) == [
+        assert lists(make_folds(table_of(times), TIME, None, 3, 0)) == [
             ([0, 1], [2]),
             ([0, 1, 2], [3]),
             ([0, 1, 2, 3], [4, 5, 6, 7, 8, 9]),
@@ -258,7 +258,7 @@ class TestChance:
     @pytest.mark.parametrize("how", [RANDOM, STRATIFIED, GROUP], ids=lambda how: how.name)
     def test_the_same_seed_gives_the_same_folds_and_another_others(self, how):
         first, again, other, repeated = (
-            deal_folds(self.TABLE, how, "y", 5, seed) for seed in (7, 7, 8, (7, 1))
+            make_folds(self.TABLE, how, "y", 5, seed) for seed in (7, 7, 8, (7, 1))
         )
         assert lists(first) == lists(again)
         assert len({partitions(first), partitions(other), partitions(repeated)}) == 3
@@ -273,8 +273,8 @@ class TestChance:
         assert len({tuple(first), tuple(other), tuple(repeated)}) == 3
 
     def test_the_draws_are_not_those_of_the_split(self):
-        tested = random_split(60, Shares(test=0.2), 7).test.tolist()
-        assert tested not in [held for _, held in lists(deal_folds(self.TABLE, RANDOM, None, 5, 7))]
+        tested = assign_rows(self.TABLE, RANDOM, None, Shares(test=0.2), 7).test.tolist()
+        assert tested not in [held for _, held in lists(make_folds(self.TABLE, RANDOM, None, 5, 7))]
         assert hold_out(self.TABLE, RANDOM, None, 0.2, 7).held_out.tolist() != tested
 
 
@@ -311,6 +311,6 @@ class TestHoldOut:
         with pytest.raises(DataError) as caught:
             hold_out(table_of([1, 2, 3, 4], ["a", "a", "b", "b"]), TIME, "y", 0.5, 0)
         assert str(caught.value) == (
-            "data.csv: column 'y': all rows to learn from are of the class 'a'; give more rows of "
+            "data.csv: column 'y': all rows to train on are of the class 'a'; give more rows of "
             "the others, or split otherwise"
         )

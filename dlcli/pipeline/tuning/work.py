@@ -24,7 +24,7 @@ from dlcli.pipeline.fit import FitContext
 from dlcli.pipeline.tuning.goal import LOSS, Goal
 from dlcli.pipeline.tuning.grid import combinations
 from dlcli.pipeline.tuning.pruning import Steps, can_prune_at_epochs
-from dlcli.splitting import Split, deal_folds
+from dlcli.splitting import Split, make_folds
 from dlcli.tasks import TargetKind
 
 _NUMBERS = ("learning_rate", "weight_decay", "dropout", "l1", "l2", "factor", "seed", "epochs")
@@ -195,7 +195,7 @@ def parts_of(dataset: Dataset, tune: Tune, seed: int) -> tuple[Split, ...]:
         message = f"expected at most {rows.rows}, as many as there are rows, got {tune.folds}"
         raise ConfigError([Problem("tune.folds", message)])
     choice, classes = dataset.split_choice, dataset.class_column
-    folds = deal_folds(rows, choice, classes, tune.folds, (seed, 1))
+    folds = make_folds(rows, choice, classes, tune.folds, (seed, 1))
     return tuple(Split(rows.take(fold.train), rows.take(fold.held_out), None) for fold in folds)
 
 

@@ -1,0 +1,315 @@
+"""Training, validation and test rows: at random, stratified, by group or in time."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlcli.config import GroupSplit, SplitChoice, StratifiedSplit, TimeSplit
+from dlcli.errors import ConfigError, DataError, Problem, listed, plural
+from dlcli.tables import Table
+
+Rows = NDArray[np.int64]
+
+_TRAIN, _VALIDATION, _TEST = 0, 1, 2
+_A_TIME = "a number, or a date such as 2024-03-31"
+
+
+@dataclass(frozen=True)
+class Split:
+    """The tables of the sets."""
+
+    train: Table
+    """The rows that weights and statistics are fitted on."""
+    validation: Table | None
+    """The rows used for early stopping."""
+    test: Table | None
+    """The rows used only for the final metrics."""
+
+
+@dataclass(frozen=True)
+class Shares:
+    """The shares of the rows that are held out; a share above 0 is at least one row."""
+
+    validation: float = 0.0
+    """Share of all rows, in [0, 1)."""
+    test: float = 0.0
+    """Share of all rows, in [0, 1)."""
+
+
+class Assignment(NamedTuple):
+    """The rows of each set: indices from 0, ascending, (rows of the set,)."""
+
+    train: Rows
+    validation: Rows
+    test: Rows
+
+
+def assign_rows(
+    table: Table, how: SplitChoice, classes: str | None, shares: Shares, seed: int
+) -> Assignment:
+    """Assign rows to training, validation and test.
+
+    At random, each row has the same chance. Stratified, each set has the classes in the proportions
+    of the table, every class keeps a training row, and a class too small for its share stays in
+    training. Groups stay whole, and the sets come near their shares. In time, the latest rows are
+    tested on and those before them validated on; rows of one time stay together, unless there are
+    fewer times than sets.
+
+    Args:
+        table: the rows.
+        how: the strategy.
+        classes: the column of the classes, if the target has classes.
+        shares: the shares that are held out.
+        seed: the random seed.
+
+    Raises:
+        ConfigError: for a stratified split without classes.
+        DataError: for too few rows, classes, groups or times, a row without a group or time, or
+            values that are not times, with file, row and column.
+    """
+    if isinstance(how, TimeSplit):
+        return _split_in_time(table, how.column, shares)
+    generator = generator_of(seed, "split")
+    if isinstance(how, GroupSplit):
+        return _split_by_group(table, how.column, shares, generator)
+    if isinstance(how, StratifiedSplit):
+        return _split_stratified(table, classes, shares, generator)
+    validation, test = _held_out_rows(table, shares)
+    order = generator.permutation(table.rows)
+    return _assignment(table, order[test : test + validation], order[:test])
+
+
+def generator_of(seed: int | tuple[int, ...], purpose: str) -> np.random.Generator:
+    """Make a generator for one purpose, independent of those for others with the same seed."""
+    return np.random.Generator(np.random.Philox(key=key_of(seed, purpose)))
+
+
+def key_of(seed: int | tuple[int, ...], purpose: str) -> int:
+    """Derive a number of 128 bits from a seed and a purpose."""
+    digest = hashlib.blake2b(f"{purpose} {seed}".encode(), digest_size=16).digest()
+    return int.from_bytes(digest, "little")
+
+
+def _held_out_rows(table: Table, shares: Shares, column: str | None = None) -> tuple[int, int]:
+    """Return the numbers of validation and of test rows.
+
+    Raises:
+        DataError: if no row is left for training.
+    """
+    rows = table.rows
+    validation, test = (
+        max(1, round(share * rows)) if share > 0 else 0
+        for share in (shares.validation, shares.test)
+    )
+    if validation + test >= rows:
+        raise DataError(
+            f"{plural(rows, 'row')} {'is' if rows == 1 else 'are'} too few: validation takes "
+            f"{validation}, test {test}, and training needs at least 1; give more rows, or hold "
+            "out less",
+            file=table.file,
+            column=column,
+        )
+    return validation, test
+
+
+def _assignment(table: Table, validation: Rows, test: Rows) -> Assignment:
+    """Assign the remaining rows to training."""
+    sets = np.full(table.rows, _TRAIN)
+    sets[validation] = _VALIDATION
+    sets[test] = _TEST
+    return Assignment(*(np.flatnonzero(sets == one) for one in (_TRAIN, _VALIDATION, _TEST)))
+
+
+def refuse_missing(table: Table, column: str) -> None:
+    """Check that every row has a value to split by.
+
+    Raises:
+        DataError: for the first row without one.
+    """
+    missing = table.missing(column)
+    if missing.any():
+        file, row = table.where(int(np.argmax(missing)))
+        message = "expected a value to split by, got a missing one; fill it in or drop the row"
+        raise DataError(message, file=file, row=row, column=column)
+
+
+# Stratified
+
+
+def class_codes(table: Table, classes: str | None) -> Rows:
+    """Return the class of each row as a number, (rows,).
+
+    Raises:
+        ConfigError: if there are no classes.
+    """
+    if classes is None:
+        raise ConfigError([Problem("data.split", "'stratified' is for classes; use random")])
+    return table.codes(classes)[0]
+
+
+def _split_stratified(
+    table: Table, classes: str | None, shares: Shares, generator: np.random.Generator
+) -> Assignment:
+    codes = class_codes(table, classes)
+    validation, test = _held_out_rows(table, shares, classes)
+    sizes = np.unique(codes, return_counts=True)[1]
+    spare = sizes - 1
+    message = None
+    if not spare.any():
+        message = f"each of the {len(sizes)} classes is seen once; is it a number or a name?"
+    elif spare.sum() < validation + test:
+        message = (
+            f"validation and test need {validation + test} rows, but only {spare.sum()} of "
+            f"{table.rows} can leave training, where each of {len(sizes)} classes keeps one; "
+            "give more rows, or hold out less"
+        )
+    if message:
+        raise DataError(message, file=table.file, column=classes)
+    tested = _apportion(test, sizes, spare, generator)
+    validated = _apportion(validation, sizes, spare - tested, generator)
+    shuffled = generator.permutation(table.rows)
+    order = shuffled[np.argsort(codes[shuffled], kind="stable")]
+    position = np.arange(table.rows) - np.repeat(np.cumsum(sizes) - sizes, sizes)  # in its class
+    test_end, validation_end = (np.repeat(end, sizes) for end in (tested, tested + validated))
+    is_test = position < test_end
+    return _assignment(table, order[~is_test & (position < validation_end)], order[is_test])
+
+
+def _apportion(total: int, sizes: Rows, spare: Rows, generator: np.random.Generator) -> Rows:
+    """Apportion rows to classes by their sizes, with the largest remainder method.
+
+    Args:
+        total: the number of rows to apportion; no more than are spare.
+        sizes: the number of rows of each class, (classes,).
+        spare: the most that each class can give, (classes,).
+        generator: decides between equal remainders.
+
+    Returns:
+        The number of rows that each class gives, (classes,).
+    """
+    quota = total * sizes / sizes.sum()
+    given: Rows = np.minimum(np.floor(quota).astype(np.int64), spare)
+    while (short := total - int(given.sum())) > 0:
+        # Where a class cannot give its share, those with the next largest remainders do.
+        able = generator.permutation(np.flatnonzero(given < spare))
+        nearest = able[np.argsort(given[able] - quota[able], kind="stable")]
+        given[nearest[:short]] += 1
+    return given
+
+
+# By group
+
+
+def _split_by_group(
+    table: Table, column: str, shares: Shares, generator: np.random.Generator
+) -> Assignment:
+    refuse_missing(table, column)
+    groups, names = table.codes(column)
+    validation, test = _held_out_rows(table, shares)
+    held_out_sets = (validation > 0) + (test > 0)
+    if len(names) <= held_out_sets:
+        found = plural(len(names), "group")
+        message = f"{found}, expected at least {held_out_sets + 1}: one for each set"
+        raise DataError(message, file=table.file, column=column)
+    sizes = np.bincount(groups)
+    order = generator.permutation(len(names)).tolist()
+    tested = _choose_groups(order, sizes, test, reserved=held_out_sets)
+    rest = [group for group in order if group not in set(tested)]
+    validated = _choose_groups(rest, sizes, validation, reserved=1)
+    of_sets = (np.flatnonzero(np.isin(groups, chosen)) for chosen in (validated, tested))
+    return _assignment(table, *of_sets)
+
+
+def _choose_groups(order: Sequence[int], sizes: Rows, wanted: int, reserved: int) -> list[int]:
+    """Choose groups with about a number of rows in all.
+
+    Args:
+        order: the groups to choose from, the preferred ones first.
+        sizes: the number of rows of each group, (groups,).
+        wanted: the number of rows; 0 for no group, else there is at least one.
+        reserved: the number of groups that must remain.
+    """
+    chosen: list[int] = []
+    total, most = 0, len(order) - reserved
+    for group in order:
+        if len(chosen) < most and total + sizes[group] <= wanted:
+            chosen.append(group)
+            total += int(sizes[group])
+    if total < wanted and len(chosen) < most:
+        taken = set(chosen)
+        rest = [group for group in order if group not in taken]
+        last = min(rest, key=lambda group: abs(int(sizes[group]) - (wanted - total)))
+        if not chosen or abs(int(sizes[last]) - (wanted - total)) < wanted - total:
+            chosen.append(last)
+    return chosen
+
+
+# In time
+
+
+def _split_in_time(table: Table, column: str, shares: Shares) -> Assignment:
+    times = time_ranks(table, column)
+    validation, test = _held_out_rows(table, shares)
+    order = np.argsort(times, kind="stable")
+    edges = np.flatnonzero(np.diff(times[order])) + 1
+    test_start = table.rows - test
+    validation_start = test_start - validation
+    boundaries = (validation > 0) + (test > 0)
+    if len(edges) >= boundaries:
+        if test:
+            test_start = nearest(edges[boundaries - 1 :], test_start)
+        validation_start = test_start - validation
+        if validation:
+            validation_start = nearest(edges[edges < test_start], validation_start)
+    return _assignment(table, order[validation_start:test_start], order[test_start:])
+
+
+def nearest(edges: Rows, wanted: int) -> int:
+    """Return the edge nearest to a position."""
+    return int(edges[np.argmin(np.abs(edges - wanted))])
+
+
+def time_ranks(table: Table, column: str) -> Rows:
+    """Return the rank of each row's time; equal times have equal ranks, (rows,).
+
+    Raises:
+        DataError: for a row without a time, a value that is not a time, ambiguous dates, or times
+            with and without offsets.
+    """
+
+    def expected(wanted: str) -> Callable[[int], str]:
+        return lambda at: f"expected {wanted}, got '{table.texts(column)[at]}'"
+
+    refuse_missing(table, column)
+    if table.looks_numeric(column):
+        return _ranks(table.numbers(column))
+    if table.kind(column) == "boolean":
+        table.refuse(np.ones(table.rows, dtype=np.bool_), column, expected(_A_TIME))
+    guess = table.guess_times(column)
+    if guess and guess.is_ambiguous:
+        ways = listed([readings[0] for readings in guess.readings])
+        ambiguous = f"no value distinguishes its day from its month ({ways})"
+        message = f"{ambiguous}; write dates as 2024-03-31"
+        raise DataError(message, file=table.file, column=column)
+    times = table.parse_times(column, guess.readings[0] if guess else ("iso",))
+    wrong = times.unreadable
+    if wrong.any() and table.kind(column) == "text":
+        # Among numbers, the one text that is not a number is wrong, not the numbers.
+        neither = wrong & table.parse_numbers(column).unreadable
+        wrong = neither if neither.any() else wrong
+    table.refuse(wrong, column, expected(_A_TIME))
+    kind = "with" if times.has_offset[:1].all() else "without"
+    differs = times.has_offset != times.has_offset[:1]
+    table.refuse(differs, column, expected(f"a time {kind} an offset, as in the rows before"))
+    return _ranks(times.moments)
+
+
+def _ranks(values: NDArray[np.float64] | NDArray[np.int64]) -> Rows:
+    ranks: Rows = np.unique(values, return_inverse=True)[1]
+    return ranks
