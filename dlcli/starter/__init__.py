@@ -1,9 +1,7 @@
-"""The first config: written for a table, or an example with its data."""
+"""Starter configs: written for a table, or copied from the shipped examples."""
 
+from dlcli.starter.config_writing import cut, listing, starter_config
 from dlcli.starter.examples import example_names, write_example
-from dlcli.starter.features import listing
-from dlcli.starter.lines import cut
-from dlcli.starter.writing import starter_config
 
 __all__ = [
     "cut",

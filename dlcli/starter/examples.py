@@ -1,4 +1,4 @@
-"""The examples that come with dlcli: a config, its table and what the table's columns mean."""
+"""The shipped examples: a config, its table and a description of the table's columns."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from dlcli.errors import UsageError, did_you_mean
 
 
 def example_names() -> list[str]:
-    """The examples there are, sorted."""
-    return sorted(path.stem for path in _shelf().joinpath("configs").glob("*.yaml"))
+    """Return the names of the examples, sorted."""
+    return sorted(path.stem for path in _examples_folder().joinpath("configs").glob("*.yaml"))
 
 
 def write_example(name: str, folder: Path) -> list[Path]:
-    """Writes an example's config, table and description side by side, and its images in a folder.
+    """Write an example's config, table and description to a folder, and its images below it.
 
     Args:
         name: the example.
-        folder: where to; it is made if need be.
+        folder: created if it does not exist.
 
     Returns:
         The files, the config first.
 
     Raises:
-        UsageError: for an unknown name, a file that exists already or a folder that can't be
-            written; none of the files is left then.
+        UsageError: for an unknown name, a file that exists already or a folder that cannot be
+            written to; none of the files remains then.
     """
     contents = _contents(name)
     for file in contents:
@@ -45,7 +45,7 @@ def write_example(name: str, folder: Path) -> list[Path]:
 
 
 def _contents(name: str) -> dict[str, bytes]:
-    """An example's files by name, the config's path adapted to its new place.
+    """Return an example's files by name, with the path in the config adapted.
 
     Raises:
         UsageError: for an unknown name.
@@ -54,21 +54,21 @@ def _contents(name: str) -> dict[str, bytes]:
     if name not in names:
         listed = f"there are {', '.join(names)}{did_you_mean(name, names)}"
         raise UsageError(f"no example '{name}'; {listed}")
-    config = _shelf().joinpath("configs", f"{name}.yaml").read_bytes()
+    config = _examples_folder().joinpath("configs", f"{name}.yaml").read_bytes()
     files = {f"{name}.yaml": config.replace(b"../data/", b"")}
-    data, table = _shelf() / "data", _table_of(config)
+    data, table = _examples_folder() / "data", _table_of(config)
     for path in (data / f"{table}.csv", data / f"{table}.md", *sorted(data.glob(f"{table}/*.png"))):
         files[path.relative_to(data).as_posix()] = path.read_bytes()
     return files
 
 
 def _table_of(config: bytes) -> str:
-    """The name of the table that an example trains on; several may share one."""
+    """Return the name of the table of an example; several may share one."""
     return config.partition(b"../data/")[2].partition(b".csv")[0].decode()
 
 
-def _shelf() -> Path:
-    """The folder with `configs` and `data`: in an installed package, or beside it in a checkout."""
+def _examples_folder() -> Path:
+    """Return the folder of `configs` and `data`: inside an installed package, or next to it."""
     package = Path(__file__).parents[1]
     installed = package / "examples"
     return installed if installed.is_dir() else package.parent

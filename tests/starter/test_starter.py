@@ -20,7 +20,7 @@ from dlcli.config import Config, load_config
 from dlcli.errors import ConfigError, DataError, UsageError
 from dlcli.pipeline import Events, Prepared, prepare
 from dlcli.starter import example_names, starter_config, write_example
-from dlcli.starter.lines import scalar
+from dlcli.starter.config_writing import scalar
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = [
@@ -38,6 +38,8 @@ SHIPPED = [
     "xor",
 ]
 SHARED = {"steering_search": "steering"}
+EXAMPLES = max(25, int(os.environ.get("DLCLI_FUZZ", "0")))
+"""Random tables that configs are written for. For more, by hand: `DLCLI_FUZZ=10000`."""
 
 
 def table(folder: Path, **columns: list[object]) -> Path:
@@ -83,7 +85,7 @@ def test_a_small_table_gets_this_config(tmp_path: Path) -> None:
         "data:\n"
         "  train: table.csv  # 4 rows\n"
         '  target: "y"       # text, so 2 classes: no (3), yes (1)\n'
-        "  # no validation and no test: too few rows to hold some out\n"
+        "  # no validation and test rows: too few rows to hold some out\n"
         "\n"
         "input:\n"
         "  features:\n"
@@ -91,18 +93,18 @@ def test_a_small_table_gets_this_config(tmp_path: Path) -> None:
         "    colour: categorical  # text, 2 values: red (3), blue (1)\n"
         "    plain: ignored       # the same value in all rows: k\n"
         "\n"
-        "hidden:  # for 4 rows, one small layer: more units learn rows by heart\n"
+        "hidden:  # for 4 rows, one small layer: more units may overfit\n"
         "  - {units: 16, activation: relu}\n"
         "  # - {units: 16, activation: relu, dropout: 0.2}"
-        "  # a fifth of its units silent at each step, against that\n"
+        "  # against overfitting: drops a random fifth of the units at each step\n"
         "\n"
         "# output and loss follow from the target: an output of 1 unit with sigmoid,\n"
         "# binary_crossentropy; metrics: accuracy\n"
         "\n"
-        "optimizer: {name: adam, learning_rate: 0.001}  # 1e-3: adam's usual step\n"
+        "optimizer: {name: adam, learning_rate: 0.001}  # Adam's default, 1e-3\n"
         "epochs: 500                                    # passes over the rows\n"
-        "batch_size: 32                                 # rows a step\n"
-        "# no early_stopping: it needs validation rows to watch\n"
+        "batch_size: 32                                 # rows per step\n"
+        "# no early_stopping: it needs validation rows\n"
     )
 
 
@@ -128,7 +130,7 @@ def test_below_twenty_rows_all_of_them_train(tmp_path: Path) -> None:
 def test_classes_too_small_to_be_held_out_all_train(tmp_path: Path) -> None:
     names = [f"c{i % 15}" for i in range(20)]  # 5 rows can leave training, 6 are wanted
     text = starter(table(tmp_path, x=[i / 7 for i in range(20)], y=names))
-    assert "# no validation and no test: too few rows of most classes to hold some out" in text
+    assert "# no validation and test rows: too few rows of most classes to hold some out" in text
     assert prepared(text, tmp_path)[1].split.train.rows == 20
 
 
@@ -190,7 +192,7 @@ def test_columns_that_teach_nothing_are_ignored_with_the_reason(tmp_path: Path) 
 
 def test_words_for_missing_numbers_are_declared(tmp_path: Path) -> None:
     text = starter(table(tmp_path, x=["1.5", "?", "NA", "4"], y=[1, 2, 3, 4.5]))
-    where = "stands where other rows have numbers or dates"
+    where = "spellings of missing values among numbers and dates"
     assert line(text, "missing") == f'missing: ["?", "NA"] # {where}'
     assert line(text, "x") == "x: numeric # all numbers, 1.5 to 4, 2 missing"
     assert prepared(text, tmp_path)[1].decisions["x"].feature.type == "numeric"
@@ -256,7 +258,7 @@ def test_a_few_words_among_numbers_leave_a_column_out(tmp_path: Path) -> None:
 def test_for_very_many_categories_an_embedding_is_named(tmp_path: Path) -> None:
     towns = [f"t{i % 51}" for i in range(102)]
     text = starter(table(tmp_path, town=towns, y=[i / 3 for i in range(102)]))
-    assert "# for so many values, {type: categorical, encoding: embedding} makes fewer" in text
+    assert "# for so many values, {type: categorical, encoding: embedding} has fewer" in text
     assert line(text, "town").startswith("town: categorical # text, 51 values: t0 (2), ")
 
 
@@ -266,7 +268,9 @@ def test_classes_that_differ_by_more_than_three_times_may_be_balanced(
 ) -> None:
     names = ["a"] * 15 + ["b"] * rare
     text = starter(table(tmp_path, x=[i / 7 for i in range(15 + rare)], y=names))
-    said = f"# class_weight: balanced  # classes have {rare} to 15 rows; so they count alike"
+    said = (
+        f"# class_weight: balanced  # classes have {rare} to 15 rows; this gives them equal weight"
+    )
     assert (said in text) == named
     uncommented = text.replace("# class_weight", "class_weight")
     assert prepared(uncommented, tmp_path)[0].class_weight == ("balanced" if named else None)
@@ -291,7 +295,7 @@ def test_few_whole_values_are_pointed_out_as_codes(tmp_path: Path) -> None:
     reason = "few whole values, as amounts, 1 to 2; if codes, categorical"
     assert line(text, "sex") == f"sex: numeric # {reason}"
     assert line(text, "flag") == "flag: numeric # all numbers, 0 to 1"
-    hint = 'if its 2 whole values are classes: target: {column: "y", type: categorical}'
+    hint = 'if its 2 integers are classes: target: {column: "y", type: categorical}'
     assert f"  # {hint}\n" in text
     assert prepared(text, tmp_path)[1].target.classes == ()
 
@@ -405,7 +409,7 @@ def test_a_target_alone_leaves_nothing_to_predict_from(tmp_path: Path) -> None:
         (["a", "b", "c"], "each of the 3 classes is seen once"),
         (["a", "a", "a"], "one class only"),
         ([1, "inf", 3], "expected a finite number, got 'inf'"),
-        ([1, "1e39", 3], r"end at 3.4e\+38, got 1e\+39"),
+        ([1, "1e39", 3], r"a network reads is 3.4e\+38, got 1e\+39"),
         ([1, "NA", 3], "the target is missing"),
     ],
 )
@@ -443,7 +447,7 @@ def tables(draw: st.DrawFn) -> tuple[list[str], list[list[object]]]:
     return names, [draw(st.lists(kind, min_size=rows, max_size=rows)) for kind in kinds]
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=EXAMPLES)
 @given(tables(), st.data())
 def test_every_config_loads_and_fits_its_table(
     drawn: tuple[list[str], list[list[object]]], data: st.DataObject

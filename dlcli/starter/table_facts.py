@@ -1,4 +1,4 @@
-"""What a first config needs to know of a table: each column's type, and the counts behind it."""
+"""The facts about a table that a starter config needs: column types, and the counts behind them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dlcli.config import Feature, Ignored, Input, Target
+from dlcli.config import Feature, Ignored, Input, StratifiedSplit, Target
 from dlcli.encoding import (
     MIN_ROWS,
     ColumnSummary,
@@ -18,56 +18,55 @@ from dlcli.encoding import (
 )
 from dlcli.errors import DataError
 from dlcli.preprocessing import check_range
-from dlcli.splitting import Shares, stratified_split
+from dlcli.splitting import Shares, assign_rows
 from dlcli.tables import Table
 from dlcli.tasks import TargetKind, infer_target
 
 HELD_OUT = Shares(validation=0.15, test=0.15)
-FEWEST_VALUES = 8
-"""Fewer values teach nothing, and might all be held out: with chance 0.3^8 < 0.0001 from here."""
+MIN_VALUES = 8
+"""From here on, all values of a column are held out with a probability below 0.3^8 < 0.0001."""
 
 
 @dataclass(frozen=True)
 class ColumnFacts:
-    """A feature column."""
+    """The facts about a feature column."""
 
     name: str
     feature: Feature
-    """What it is to be read as."""
+    """The type to read it as."""
     reason: str
-    """Why."""
+    """The reason, for the user."""
     auto: bool
-    """Whether `auto` would read it so, too."""
+    """Whether `auto` would choose the same type."""
     values: ColumnSummary
-    """What it holds, in the rows looked at."""
+    """Its values."""
 
     @property
     def type(self) -> str:
-        """The name of what it is to be read as."""
+        """The name of the type."""
         return self.feature.type
 
 
 @dataclass(frozen=True)
 class TableFacts:
-    """A table."""
+    """The facts about a table."""
 
     rows: int
     missing_words: tuple[str, ...]
-    """Words that stand for missing values among numbers and dates."""
+    """Spellings of missing values among numbers and dates."""
     target: TargetKind
-    """What is predicted."""
     target_values: ColumnSummary
-    """What its column holds."""
+    """The values of its column."""
     class_rows: tuple[int, ...]
-    """The rows of each class, if it is one of several."""
+    """The number of rows of each class, if the target has classes."""
     columns: tuple[ColumnFacts, ...]
     """The other columns, in order."""
     holds_out: bool
-    """Whether there are rows enough to validate and test on."""
+    """Whether there are enough rows for validation and test."""
 
 
 def gather_facts(table: Table, target: str) -> TableFacts:
-    """Looks at every column of a table.
+    """Gather the facts about every column of a table.
 
     Args:
         table: the table.
@@ -75,7 +74,7 @@ def gather_facts(table: Table, target: str) -> TableFacts:
 
     Raises:
         ConfigError: if no column is left to predict from.
-        DataError: for a target that can't be learned.
+        DataError: for a target that cannot be learned.
     """
     words = _missing_words(table, target)
     table = replace(table, missing_words=words)
@@ -88,9 +87,9 @@ def gather_facts(table: Table, target: str) -> TableFacts:
 
 
 def _missing_words(table: Table, target: str) -> tuple[str, ...]:
-    """The usual words for missing values in columns of numbers or dates.
+    """Return the common spellings of missing values in columns of numbers or dates.
 
-    A word that is also a class of the target stays one.
+    A word that is also a class of the target stays a class.
     """
     decisions = [infer_type(column, table) for column in table.columns]
     found = dict.fromkeys(word for decision in decisions for word in decision.stray_words)
@@ -107,10 +106,10 @@ def _class_rows(table: Table, kind: TargetKind) -> tuple[int, ...]:
 
 
 def _check_target(table: Table, kind: TargetKind, values: ColumnSummary) -> None:
-    """Refuses what no training could learn from.
+    """Check that the target can be learned.
 
     Raises:
-        DataError: for a lone row, classes that are all seen once, or a number without bounds.
+        DataError: for a single row, classes that are all seen once, or numbers out of range.
     """
     column = kind.columns[0]
     if table.rows < 2:
@@ -123,22 +122,22 @@ def _check_target(table: Table, kind: TargetKind, values: ColumnSummary) -> None
 
 
 def _refuse_unbounded(table: Table, column: str) -> None:
-    """Raises a DataError that names the row of a number which the network can't hold."""
+    """Raise a DataError that names the row of a number beyond the network's range."""
     check_range("none", table.numbers(column), table, column)
 
 
 def _holds_out(table: Table, kind: TargetKind) -> bool:
-    """Whether rows can be held out, with a class left in training that is seen more than once."""
+    """Whether rows can be held out, with a class left in training that has two rows or more."""
     if table.rows < MIN_ROWS:
         return False
     if not kind.classes:
         return True
-    codes, names = table.codes(kind.columns[0])
+    classes = kind.columns[0]
     try:
-        training = stratified_split(codes, HELD_OUT, seed=0).train
+        training = assign_rows(table, StratifiedSplit(), classes, HELD_OUT, seed=0).train
     except DataError:
         return False
-    return len(training) > len(names)
+    return len(training) > len(table.codes(classes)[1])
 
 
 def _columns(table: Table, target: str) -> tuple[ColumnFacts, ...]:
@@ -149,23 +148,23 @@ def _columns(table: Table, target: str) -> tuple[ColumnFacts, ...]:
     for column, decision in decisions.items():
         if decision.feature.type == "numeric":
             _refuse_unbounded(table, column)
-    # A doubtful column is better than none.
-    return tuple(_trusting(column, decision) for column, decision in decisions.items())
+    # A doubtful column is better than no column.
+    return tuple(_as_inferred(column, decision) for column, decision in decisions.items())
 
 
 def _column(name: str, decision: Decision) -> ColumnFacts:
     if doubt := _doubt(decision):
-        return replace(_trusting(name, decision), feature=Ignored(), reason=doubt, auto=False)
-    return _trusting(name, decision)
+        return replace(_as_inferred(name, decision), feature=Ignored(), reason=doubt, auto=False)
+    return _as_inferred(name, decision)
 
 
-def _trusting(name: str, decision: Decision) -> ColumnFacts:
+def _as_inferred(name: str, decision: Decision) -> ColumnFacts:
     assert decision.values is not None  # inferred
     return ColumnFacts(name, decision.feature, decision.reason, True, decision.values)
 
 
 def _doubt(decision: Decision) -> str | None:
-    """Why training might stop at a column that `auto` reads, if it might."""
+    """Return the reason for which training might fail on a column, None if there is none."""
     values = decision.values
     assert values is not None  # inferred
     rows = values.present + values.missing
@@ -173,6 +172,6 @@ def _doubt(decision: Decision) -> str | None:
         return None
     if decision.warning or (decision.feature.type == "numeric" and values.bounds is None):
         return decision.reason
-    if values.present < FEWEST_VALUES and rows >= MIN_ROWS:
+    if values.present < MIN_VALUES and rows >= MIN_ROWS:
         return f"{values.present} values in {rows:,} rows are too few"
     return None

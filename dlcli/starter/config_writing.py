@@ -1,0 +1,348 @@
+"""A starter config for a table, with a comment on each decision."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+import yaml
+
+from dlcli.config import Config, CoreDumper, Datetime, Feature, Image, printable
+from dlcli.data_checks import number, require_column
+from dlcli.encoding import MAX_SHOWN, MIN_ROWS, ColumnSummary, may_be_codes
+from dlcli.errors import UsageError
+from dlcli.network import resolve_head
+from dlcli.starter.table_facts import HELD_OUT, ColumnFacts, TableFacts, gather_facts
+from dlcli.tables import read_table
+
+Choice = TypeVar("Choice")
+
+_EDITOR = """\
+# yaml-language-server: $schema=./dlcli.schema.json
+# For an editor that completes and checks this file: dlcli schema --output dlcli.schema.json
+"""
+_MAX_TARGET_CODES = 20
+_MAX_LEAST_COUNT = 10
+"""Integers of which even the least is larger are probably not counts."""
+_IMBALANCED = 3
+"""The ratio of the sizes of classes above which balancing them is suggested."""
+
+_STACKS = ((500, (16,)), (5_000, (64, 32)), (50_000, (128, 64)))
+"""The units of the hidden layers below a number of rows: there are some tens of rows per unit, so
+that a network does not overfit within a few epochs."""
+_LARGEST_STACK = (256, 128)
+_BATCHES = ((10_000, 32), (100_000, 128))
+_LARGEST_BATCH = 512
+_FEW_ROWS = 1_000
+
+
+def starter_config(data: Path, target: str, *, config_folder: Path) -> str:
+    """Write a config that can be trained unedited.
+
+    Args:
+        data: the table.
+        target: the column to predict.
+        config_folder: the folder of the config; the path to the table is relative to it.
+
+    Returns:
+        Commented YAML.
+
+    Raises:
+        UsageError: for a file that cannot be read, or a target that is not a column.
+        ConfigError: if no column is left to predict from.
+        DataError: for a file that is not a table, or a target that cannot be learned.
+    """
+    if str(data) == "-":
+        raise UsageError("a config needs a file that it can name, not standard input")
+    table = read_table(data)
+    require_column(table, target)
+    facts = gather_facts(table, target)
+    path = Path(os.path.relpath(data, config_folder)).as_posix()
+    remarks = [Line("", "", message) for message in (*table.notes, *table.warnings)]
+    features = _aligned(_feature_lines(facts.columns, target), indent=4)
+    return "\n".join(
+        [
+            _EDITOR,
+            f"data:\n{_aligned([*_data_lines(facts, path), *remarks], indent=2)}",
+            f"input:\n  features:\n{features}",
+            _hidden(facts.rows),
+            f"{_aligned(list(_head_lines(facts)))}\n{_aligned(list(_training_lines(facts)))}",
+        ]
+    )
+
+
+# Sections
+
+
+def _data_lines(facts: TableFacts, path: str) -> Iterator[Line]:
+    target, values = facts.target, facts.target_values
+    yield Line("train", scalar(path), f"{facts.rows:,} rows")
+    if target.classes:
+        comment = f"{target.reason}, so {len(target.classes)} classes: {listing(values)}"
+    else:
+        assert values.bounds is not None  # checked
+        comment = f"{target.reason}, so a number: {_range(*values.bounds)}"
+    yield Line("target", scalar(target.columns[0]), comment)
+    yield from (Line("", "", hint) for hint in _target_hints(facts))
+    if facts.missing_words:
+        words = ", ".join(f'"{word}"' for word in facts.missing_words)
+        yield Line("missing", f"[{words}]", "spellings of missing values among numbers and dates")
+    if facts.holds_out:
+        yield Line("validation", f"{HELD_OUT.validation}", "share of the rows, for early stopping")
+        yield Line("test", f"{HELD_OUT.test}", "share of the rows, for the final metrics only")
+    else:
+        why = "rows" if facts.rows < MIN_ROWS else "rows of most classes"
+        yield Line("", "", f"no validation and test rows: too few {why} to hold some out")
+
+
+def _target_hints(facts: TableFacts) -> Iterator[str]:
+    """Yield what to write if integers are classes or counts."""
+    values = facts.target_values
+    if facts.target.classes or not values.whole or values.bounds is None:
+        return
+    declared = f"target: {{column: {scalar(facts.target.columns[0])}, type: "
+    repeats = values.present >= 2 * values.distinct
+    if repeats and 1 < values.distinct <= _MAX_TARGET_CODES:
+        yield f"if its {values.distinct} integers are classes: {declared}categorical}}"
+    if 0 <= values.bounds[0] <= _MAX_LEAST_COUNT:
+        yield f"if it counts something: {declared}count}}, which is never negative"
+
+
+def _hidden(rows: int) -> str:
+    units = _for_rows(rows, _STACKS, _LARGEST_STACK)
+    size = "one small layer" if len(units) == 1 else "two layers of this size"
+    layers = "".join(f"  - {{units: {count}, activation: relu}}\n" for count in units)
+    dropout = f"  # - {{units: {units[0]}, activation: relu, dropout: 0.2}}"
+    return (
+        f"hidden:  # for {rows:,} rows, {size}: more units may overfit\n"
+        f"{layers}"
+        f"{dropout}  # against overfitting: drops a random fifth of the units at each step\n"
+    )
+
+
+def _head_lines(facts: TableFacts) -> Iterator[Line]:
+    """Yield comments on the output, loss and metrics that follow from the target."""
+    data = {"train": "-", "target": facts.target.columns[0]}
+    bare = Config.model_validate({"data": data, "hidden": (), "epochs": 1})
+    head = resolve_head(bare, facts.target)
+    assert head.output.activation is not None  # resolved
+    units = "1 unit" if head.output.units == 1 else f"{head.output.units} units"
+    output = f"an output of {units} with {head.output.activation.name}"
+    yield Line("", "", f"output and loss follow from the target: {output},")
+    yield Line("", "", f"{head.loss.name}; metrics: {', '.join(head.metrics)}")
+    rows = facts.class_rows
+    if rows and max(rows) > _IMBALANCED * min(rows):
+        why = f"classes have {min(rows):,} to {max(rows):,} rows; this gives them equal weight"
+        yield Line("", "", f"class_weight: balanced  # {why}")
+
+
+def _training_lines(facts: TableFacts) -> Iterator[Line]:
+    epochs = 500 if facts.rows < _FEW_ROWS else 100
+    stopping = "at most: early stopping may end training sooner"
+    batch = _for_rows(facts.rows, _BATCHES, _LARGEST_BATCH)
+    yield Line("optimizer", "{name: adam, learning_rate: 0.001}", "Adam's default, 1e-3")
+    yield Line("epochs", str(epochs), stopping if facts.holds_out else "passes over the rows")
+    yield Line("batch_size", str(batch), "rows per step")
+    if facts.holds_out:
+        stopped = "{monitor: val_loss, patience: 20}"
+        yield Line("early_stopping", stopped, "epochs without improvement")
+    else:
+        yield Line("", "", "no early_stopping: it needs validation rows")
+
+
+def _for_rows(rows: int, choices: tuple[tuple[int, Choice], ...], largest: Choice) -> Choice:
+    return next((choice for below, choice in choices if rows < below), largest)
+
+
+# Features: one column per line, or patterns where there are many
+
+_MANY = 40
+"""The largest number of columns that are written one per line."""
+_MIN_PATTERN_COLUMNS = 3
+_MANY_CATEGORIES = 50
+_LONGEST_VALUE = 20
+_LONGEST_COMMENT = 60
+"""What mostly fits next to a column, so that a suggestion is not truncated."""
+
+
+def _feature_lines(columns: Sequence[ColumnFacts], target: str) -> list[Line]:
+    """Write the type of each column, and the reason.
+
+    Args:
+        columns: the table's columns except the target.
+        target: the target, whose name a pattern must not have.
+    """
+    if len(columns) <= _MANY:
+        return [line for column in columns for line in _column_lines(column)]
+    taken = {column.name for column in columns} | {target}
+    rest, lines = list(columns), []
+    for prefix in _prefixes(columns):
+        if f"{prefix}*" not in taken:
+            # The longest prefixes come first, as the longest pattern that fits is used.
+            lines += _pattern(f"{prefix}*", [c for c in rest if c.name.startswith(prefix)])
+            rest = [column for column in rest if not column.name.startswith(prefix)]
+    if len(rest) <= _MANY or "*" in taken:
+        return [*map(_column_line, rest), *lines]
+    return [*lines, *_pattern("*", rest)]
+
+
+def _prefixes(columns: Sequence[ColumnFacts]) -> list[str]:
+    """Return the common prefixes of numbered columns (`pixel_3_7`), the longest first."""
+    numbered = (
+        re.fullmatch(r"([^*?]*?[^*?\d])\d+([_x.,-]\d+)*", column.name, re.S) for column in columns
+    )
+    counts = Counter(match[1] for match in numbered if match)
+    common = [prefix for prefix, count in counts.items() if count >= _MIN_PATTERN_COLUMNS]
+    return sorted(common, key=len, reverse=True)
+
+
+def _pattern(pattern: str, columns: Sequence[ColumnFacts]) -> list[Line]:
+    """Write a pattern with the type of most columns, and a line for each exception."""
+    if not columns:
+        return []
+    usual = Counter(column.feature for column in columns).most_common(1)[0][0]
+    exceptions = [column for column in columns if column.feature != usual]
+    written, kind = _written(usual), usual.type
+    if sum(column.auto for column in exceptions) > _MANY:
+        written, kind = "auto", "auto"
+        exceptions = [column for column in columns if not column.auto]
+    fitting = [column for column in columns if column not in exceptions]
+    summary = Line(scalar(pattern), written, _summary(fitting, kind))
+    return [*map(_column_line, exceptions), summary]
+
+
+def _summary(columns: Sequence[ColumnFacts], kind: str) -> str:
+    named = f"{len(columns)} columns, {columns[0].name} to {columns[-1].name}"
+    if kind == "auto":
+        counts = Counter(column.type for column in columns)
+        types = ", ".join(f"{count} {name}" for name, count in counts.items())
+        return f"{named}: types are inferred from the training rows ({types})"
+    reasons = {column.reason for column in columns}
+    several = "all numbers" if kind == "numeric" else "for various reasons"
+    parts = [reasons.pop() if len(reasons) == 1 else several]
+    bounds = [column.values.bounds for column in columns if column.values.bounds]
+    if kind == "numeric" and bounds:
+        parts.append(_range(min(low for low, _ in bounds), max(high for _, high in bounds)))
+    return ", ".join([f"{named}: {parts[0]}", *parts[1:], *_missing_count(columns)])
+
+
+def _missing_count(columns: Sequence[ColumnFacts]) -> list[str]:
+    missing = sum(column.values.missing for column in columns)
+    return [f"{missing:,} missing"] if missing else []
+
+
+def _column_lines(column: ColumnFacts) -> list[Line]:
+    """Write a column's line, and a suggestion below it if there is one."""
+    if column.type == "ignored" and len(column.reason) > _LONGEST_COMMENT:
+        reason, _, way = column.reason.partition("; ")
+        below = [Line("", "", way)] if way else []
+        return [_column_line(replace(column, reason=reason)), *below]
+    if column.type == "categorical" and column.values.distinct > _MANY_CATEGORIES:
+        encoded = "{type: categorical, encoding: embedding}"
+        way = f"for so many values, {encoded} has fewer inputs, which are learned"
+        return [_column_line(column), Line("", "", way)]
+    return [_column_line(column)]
+
+
+def _column_line(column: ColumnFacts) -> Line:
+    values = column.values
+    parts = [column.reason]
+    if column.type == "numeric" and values.bounds:
+        parts.append(_range(*values.bounds))
+    if column.type != "ignored":
+        parts += _missing_count([column])
+    comment = ", ".join(parts)
+    if column.type in ("boolean", "categorical"):
+        comment = f"{comment}: {listing(values)}"
+    elif column.type == "numeric" and may_be_codes(values):
+        comment = f"{comment}; if codes, categorical"
+    return Line(scalar(column.name), _written(column.feature), comment)
+
+
+def _written(feature: Feature) -> str:
+    """Return a feature as YAML, with the parameters that depend on the column."""
+    if isinstance(feature, Datetime) and feature.formats:
+        formats = [scalar(format) for format in feature.formats]
+        written = formats[0] if len(formats) == 1 else f"[{', '.join(formats)}]"
+        return f"{{type: datetime, format: {written}}}"
+    if isinstance(feature, Image):
+        return f"{{type: image, shape: {[*feature.shape]}}}"
+    return feature.type
+
+
+def _range(low: float, high: float) -> str:
+    return f"{number(low)} to {number(high)}"
+
+
+def listing(values: ColumnSummary) -> str:
+    """List the most frequent values with their numbers of rows: `setosa (50), virginica (49)`."""
+    shown = [f"{cut(text, _LONGEST_VALUE)} ({count:,})" for text, count in values.frequent]
+    return ", ".join([*shown, "..."] if values.distinct > MAX_SHOWN else shown)
+
+
+# YAML
+
+_WIDTH = 108
+"""The width of lines, if a comment has room for a few words."""
+_MAX_COMMENT_COLUMN = 50
+_MIN_COMMENT_WIDTH = 40
+_LONGEST_KEY = 1000  # a longer one needs a question mark: YAML 1.2.2, section 7.4
+_NO_LINE_BREAK = 2**31 - 1
+_PLAIN = re.compile(r"(?:\.\./)*[^\W\d][\w./-]*(?: [\w./-]+)*")
+_WORDS = frozenset(("true", "false", "null", "yes", "no", "on", "off", "y", "n"))
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of YAML."""
+
+    key: str
+    """As YAML; empty for a line that is only a comment."""
+    value: str
+    """As YAML."""
+    comment: str = ""
+
+    @property
+    def code(self) -> str:
+        """The line without its comment."""
+        if len(self.key) > _LONGEST_KEY:
+            return f"? {self.key}\n: {self.value}"
+        return f"{self.key}: {self.value}" if self.key else ""
+
+
+def _aligned(lines: Sequence[Line], indent: int = 0) -> str:
+    """Write lines with their comments in one column, indented by some spaces."""
+    widths = [len(line.code) for line in lines if line.comment]
+    column = max((width for width in widths if width <= _MAX_COMMENT_COLUMN), default=0)
+    return "".join(_commented(line, column, " " * indent) for line in lines)
+
+
+def _commented(line: Line, column: int, margin: str) -> str:
+    code = line.code.replace("\n", f"\n{margin}")
+    if not line.comment:
+        return f"{margin}{code}\n"
+    if not code:
+        return f"{margin}# {printable(line.comment)}\n"
+    before = f"{margin}{code.ljust(column)}  # "
+    room = max(_WIDTH - len(before), _MIN_COMMENT_WIDTH)
+    return before + cut(printable(line.comment), room) + "\n"
+
+
+def cut(text: str, length: int) -> str:
+    """Truncate a text to `length` characters, with dots at its end."""
+    return text if len(text) <= length else text[: length - 3] + "..."
+
+
+def scalar(text: str) -> str:
+    """Return a text as YAML, in quotes where YAML 1.1 or 1.2 would read something else."""
+    if _PLAIN.fullmatch(text) and text.lower() not in _WORDS:
+        return text
+    dumped: str = yaml.dump(
+        text, Dumper=CoreDumper, default_style='"', allow_unicode=True, width=_NO_LINE_BREAK
+    )
+    return printable(dumped.rstrip("\n"))  # escapes what YAML allows, such as marks of direction
