@@ -12,7 +12,7 @@ over the last axis, a Dense layer's units.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -163,7 +163,10 @@ def gelu(x: Floats, *, approximate: bool = False) -> Floats:
         # Products, because NumPy's x**3 costs dozens of times as much.
         angle: Floats = np.tanh(0.7978845608028654 * (x + 0.044715 * (x * x * x)))
         return 0.5 * x * (1 + angle)
-    return 0.5 * x * _erfc(x * -0.7071067811865476)
+    from scipy.special import erfc  # here, as most networks need no SciPy
+
+    tail: Floats = erfc(x * -0.7071067811865476)
+    return 0.5 * x * tail
 
 
 def tanh(x: Floats) -> Floats:
@@ -245,84 +248,3 @@ ACTIVATIONS: Mapping[str, Callable[..., Floats]] = {
     )
 }
 """Every activation by its name in Keras."""
-
-
-def _erfc(x: Floats) -> Floats:
-    """The complementary error function, `2 / sqrt(pi)` times the integral of `exp(-t**2)` from `x`.
-
-    Rational approximations of Cephes (S. L. Moshier, `ndtr.c`, netlib.org/cephes): `erf(x) / x` as
-    a quotient in `x**2` up to 1, and `erfc(x) * exp(x**2)` as one in `x` beyond. Cephes changes
-    once more at 8; the second quotient is kept there, where values below 1e-28 lose some digits.
-
-    Returns:
-        Values within 1e-14 (float64) or 5e-6 (float32) of the true ones, relatively, up to `x = 8`.
-    """
-    size = np.abs(x)
-    squares = np.square(np.minimum(size, 1))
-    result = 1 - x * (_polynomial(squares, _NEAR[0]) / _polynomial(squares, _NEAR[1]))
-    far = size > 1
-    result[far] = _erfc_tail(x[far])
-    return result
-
-
-def _erfc_tail(x: Floats) -> Floats:
-    """`erfc` where `|x| > 1`, by `erfc(-x) = 2 - erfc(x)` for the negative ones."""
-    # From 30 on the result is 0 in either dtype, and the polynomials of float32 would overflow.
-    size = np.minimum(np.abs(x), 30)
-    tail: Floats = np.exp(-size * size) * (_polynomial(size, _FAR[0]) / _polynomial(size, _FAR[1]))
-    return np.where(x < 0, 2 - tail, tail)
-
-
-def _polynomial(x: Floats, coefficients: Sequence[float]) -> Floats:
-    """The polynomial at `x` by Horner's rule, in place; highest power first."""
-    result = np.full_like(x, coefficients[0])
-    for coefficient in coefficients[1:]:
-        result *= x
-        result += coefficient
-    return result
-
-
-_NEAR = (
-    (
-        9.60497373987051638749e0,
-        9.00260197203842689217e1,
-        2.23200534594684319226e3,
-        7.00332514112805075473e3,
-        5.55923013010394962768e4,
-    ),
-    (
-        1.0,
-        3.35617141647503099647e1,
-        5.21357949780152679795e2,
-        4.59432382970980127987e3,
-        2.26290000613890934246e4,
-        4.92673942608635921086e4,
-    ),
-)
-"""Numerator and denominator of `erf(x) / x` in `x**2`, for `|x| <= 1`."""
-
-_FAR = (
-    (
-        2.46196981473530512524e-10,
-        5.64189564831068821977e-1,
-        7.46321056442269912687e0,
-        4.86371970985681366614e1,
-        1.96520832956077098242e2,
-        5.26445194995477358631e2,
-        9.34528527171957607540e2,
-        1.02755188689515710272e3,
-        5.57535335369399327526e2,
-    ),
-    (
-        1.0,
-        1.32281951154744992508e1,
-        8.67072140885989742329e1,
-        3.54937778887819891062e2,
-        9.75708501743205489753e2,
-        1.82390916687909736289e3,
-        2.24633760818710981792e3,
-        1.65666309194161350182e3,
-        5.57535340817727675546e2,
-    ),
-)
-"""Numerator and denominator of `erfc(x) * exp(x**2)` in `x`, for `x > 1`."""

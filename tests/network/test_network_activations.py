@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import math
 
 import keras
 import numpy as np
@@ -96,20 +95,6 @@ def test_its_parameters_and_defaults_are_those_of_keras(name):
         return {each.name: each.default for each in parameters if each.name != "axis"}
 
     assert defaults(ACTIVATIONS[name]) == defaults(getattr(keras.activations, name))
-
-
-# At x = 8, rounding x**2 = 64 leaves half a unit in its last place: 7e-15 in float64, 4e-6 in
-# float32, and exp(-x**2) makes that absolute error a relative one.
-@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-14), ("float32", 5e-6)])
-def test_erfc_equals_the_standard_librarys(dtype, tolerance):
-    x = np.linspace(-8, 8, 4001).astype(dtype)
-    expected = [math.erfc(value) for value in x.tolist()]
-    np.testing.assert_allclose(activations._erfc(x), expected, rtol=tolerance)
-
-
-def test_erfc_vanishes_far_to_the_right_and_is_two_far_to_the_left():
-    x = np.array([[30.0, 1e30, np.inf, -30.0, -1e30, -np.inf]])
-    assert activations._erfc(x).tolist() == [[0, 0, 0, 2, 2, 2]]
 
 
 def test_sigmoid_of_a_very_negative_number_is_zero_without_a_warning():
