@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Literal, TypeVar
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
-from dlcli.metrics.arithmetic import Floats
+from dlcli.metrics.arithmetic import Floats, Number
 from dlcli.metrics.intervals import (
     NO_SPREAD,
     UNDEFINED,
@@ -22,12 +22,11 @@ from dlcli.metrics.intervals import (
     paired_share_interval,
     share_interval,
     studentized_interval,
-    unpaired_share_interval,
+    unpaired_interval,
 )
 from dlcli.metrics.metric_registry import HIGHER_IS_BETTER, metric_bounds
 from dlcli.metrics.statistic import Mean, Ranking, Share, Statistic, difference
 
-Error = TypeVar("Error", float, Floats)
 Statistics = Mapping[str, Statistic]
 """Metrics of the same rows by name."""
 Verdict = Literal["better", "worse", "not_significant", "same", "unknown"]
@@ -68,15 +67,25 @@ def estimate_statistics(
 ) -> dict[str, Estimate]:
     """Estimate each metric with its interval.
 
+    That of the root of a mean is that of the mean, of which it takes the roots.
+
     Args:
         statistics: of the same rows, by the name of the metric.
         resamples: number of resamples. [default: depends on the number of rows]
     """
     defined = {name: each for name, each in statistics.items() if each.value is not None}
     ends = {name: _closed_interval(each) for name, each in defined.items()}
-    drawn = {name: each for name, each in defined.items() if ends[name] is None}
+    roots = {
+        name: replace(each, root=False)
+        for name, each in defined.items()
+        if isinstance(each, Mean) and each.root and len(each.losses) == 1
+    }
+    drawn = {name: roots.get(name, each) for name, each in defined.items() if ends[name] is None}
     for name, replicates in replicate(drawn, resamples).items():
-        ends[name] = _metric_interval(drawn[name], replicates)
+        found = replicates.interval()
+        if name in roots and not isinstance(found, Unknown):
+            found = math.sqrt(max(0.0, found[0])), math.sqrt(max(0.0, found[1]))
+        ends[name] = found
     return {name: _estimate(name, each.value, ends.get(name)) for name, each in statistics.items()}
 
 
@@ -91,14 +100,20 @@ def estimate_statistic_differences(
         paired: whether both are of the same rows with the same weights, in the same order.
         resamples: number of resamples. [default: depends on the number of rows]
     """
-    both = {name: (first[name], second[name]) for name in first if name in second}
-    values = {
-        name: None if before.value is None or after.value is None else after.value - before.value
-        for name, (before, after) in both.items()
-    }
-    defined = {name: pair for name, pair in both.items() if values[name] is not None}
-    ends = dict((_paired if paired else _unpaired)(defined, resamples))
-    return {name: _difference(name, value, ends.get(name)) for name, value in values.items()}
+    names = [name for name in first if name in second]
+    values = {name: _minus(second[name].value, first[name].value) for name in names}
+    defined = [name for name in names if values[name] is not None]
+    firsts, seconds = ({name: each[name] for name in defined} for each in (first, second))
+    if paired:
+        ends = dict(_paired_intervals(firsts, seconds, resamples))
+    else:
+        before, after = (estimate_statistics(each, resamples) for each in (firsts, seconds))
+        ends = {name: unpaired_interval(before[name], after[name]) for name in defined}
+    return {name: _difference(name, values[name], ends.get(name)) for name in names}
+
+
+def _minus(value: Number, other: Number) -> Number:
+    return None if value is None or other is None else value - other
 
 
 def _closed_interval(statistic: Statistic) -> Ends | Unknown | None:
@@ -110,16 +125,6 @@ def _closed_interval(statistic: Statistic) -> Ends | Unknown | None:
     return None
 
 
-def _metric_interval(statistic: Statistic, replicates: Replicates) -> Ends | Unknown:
-    """The interval of a resampled metric; of a root that of the square, of which it takes roots."""
-    if not (isinstance(statistic, Mean) and statistic.root):
-        return replicates.interval()
-    ends = replicates.squared().interval()
-    if isinstance(ends, Unknown):
-        return ends
-    return math.sqrt(max(0.0, ends[0])), math.sqrt(max(0.0, ends[1]))
-
-
 def _estimate(name: str, value: float | None, ends: Ends | Unknown | None) -> Estimate:
     if ends is None or isinstance(ends, Unknown):
         return Estimate(value, reason=None if ends is None else ends.reason)
@@ -127,35 +132,18 @@ def _estimate(name: str, value: float | None, ends: Ends | Unknown | None) -> Es
     return Estimate(value, max(least, ends[0]), min(most, ends[1]))
 
 
-def _paired(
-    pairs: Mapping[str, tuple[Statistic, Statistic]], resamples: int | None
+def _paired_intervals(
+    firsts: Statistics, seconds: Statistics, resamples: int | None
 ) -> Iterator[tuple[str, Ends | Unknown]]:
     drawn: dict[str, Statistic] = {}
-    for name, (first, second) in pairs.items():
+    for name, first in firsts.items():
+        second = seconds[name]
         if isinstance(first, Share) and isinstance(second, Share) and first.counts_as(second):
             yield name, paired_share_interval(first, second)
         else:
             drawn[name] = difference(first, second)
     for name, replicates in replicate(drawn, resamples).items():
         yield name, replicates.interval()
-
-
-def _unpaired(
-    pairs: Mapping[str, tuple[Statistic, Statistic]], resamples: int | None
-) -> Iterator[tuple[str, Ends | Unknown]]:
-    drawn: dict[str, tuple[Statistic, Statistic]] = {}
-    for name, (first, second) in pairs.items():
-        if isinstance(first, Share) and isinstance(second, Share):
-            yield name, unpaired_share_interval(first, second)
-        else:
-            drawn[name] = first, second
-    sides = [{name: pair[side] for name, pair in drawn.items()} for side in (0, 1)]
-    if resamples is None and drawn:
-        resamples = min(map(default_resamples, sides))
-    subtrahends = replicate(sides[0], resamples)
-    minuends = replicate(sides[1], resamples, seed=_SEED + 1)
-    for name, replicates in minuends.items():
-        yield name, replicates.minus(subtrahends[name]).interval()
 
 
 def _difference(name: str, value: float | None, ends: Ends | Unknown | None) -> DifferenceEstimate:
@@ -174,10 +162,10 @@ def _difference(name: str, value: float | None, ends: Ends | Unknown | None) -> 
 
 @dataclass(frozen=True)
 class Replicates:
-    """Values of a metric, or of a difference of two, for resampled rows."""
+    """Values of a metric, or of a difference of two of the same rows, for resampled rows."""
 
     rows: int
-    """Number of rows that were resampled; of two sets the smaller."""
+    """Number of rows."""
     point: float
     """The value of the rows themselves."""
     values: Floats
@@ -214,54 +202,13 @@ class Replicates:
                 return ends
         return bca_interval(self.point, values, self.influences, self.rows)
 
-    def minus(self, other: Replicates) -> Replicates:
-        """Return the difference from a metric of other rows."""
-        drawn = len(self.values) > 0 and len(other.values) > 0
-        errors = (self.error, other.error) if drawn else (self._deviation, other._deviation)
-        return Replicates(
-            min(self.rows, other.rows),
-            self.point - other.point,
-            self.values - other.values if drawn else np.empty(0),
-            np.concatenate([self.influences, -other.influences]),
-            _root_sum_squares(*errors),
-            _root_sum_squares(self.errors, other.errors) if drawn else None,
-        )
 
-    @property
-    def _deviation(self) -> float:
-        """The standard error, that of the resamples if it is not known otherwise."""
-        if self.error is not None:
-            return self.error
-        defined = self.values[np.isfinite(self.values)]
-        is_known = len(defined) > max(1, (1 - _MOST_UNDEFINED) * len(self.values))
-        return float(np.std(defined, ddof=1)) if is_known else math.nan
-
-    def squared(self) -> Replicates:
-        """Return the same of the square of a metric that is never negative."""
-        return Replicates(
-            self.rows,
-            self.point**2,
-            self.values**2,
-            self.influences * 2 * self.point,
-            None if self.error is None else 2 * self.point * self.error,
-            None if self.errors is None else 2 * self.values * self.errors,
-        )
-
-
-def _root_sum_squares(error: Error | None, other: Error | None) -> Error | None:
-    """The standard error of a difference of two independent values: `√(a² + b²)`."""
-    return None if error is None or other is None else (error**2 + other**2) ** 0.5
-
-
-def replicate(
-    statistics: Statistics, resamples: int | None = None, seed: int = _SEED
-) -> dict[str, Replicates]:
+def replicate(statistics: Statistics, resamples: int | None = None) -> dict[str, Replicates]:
     """Resample rows, and evaluate each metric for every resample.
 
     Args:
         statistics: of the same rows, by name.
         resamples: number of resamples. [default: depends on the number of rows]
-        seed: of the draws.
     """
     found = {}
     drawn: dict[str, Statistic] = {}
@@ -275,14 +222,14 @@ def replicate(
             found[name] = Replicates(rows, point, np.empty(0), influences, error)
             if not is_large and rows >= FEWEST:
                 drawn[name] = each
-        for name, (values, errors) in _resample(drawn, resamples, seed).items():
+        for name, (values, errors) in _resample(drawn, resamples).items():
             one = found[name]
             found[name] = Replicates(one.rows, one.point, values, one.influences, one.error, errors)
     return found
 
 
 def _resample(
-    statistics: Statistics, resamples: int | None, seed: int
+    statistics: Statistics, resamples: int | None
 ) -> dict[str, tuple[Floats, Floats | None]]:
     """Return the values, and the standard errors of means, of each resample."""
     if not statistics:
@@ -290,7 +237,7 @@ def _resample(
     rows = len(next(iter(statistics.values())).weights)
     values: dict[str, list[Floats]] = {name: [] for name in statistics}
     errors: dict[str, list[Floats]] = {name: [] for name in statistics}
-    for counts in draw_counts(rows, resamples or default_resamples(statistics), seed):
+    for counts in draw_counts(rows, resamples or default_resamples(statistics)):
         for name, each in statistics.items():
             values[name].append(each.of(counts * each.weights))
             if isinstance(each, Mean):
@@ -307,9 +254,9 @@ def default_resamples(statistics: Statistics) -> int:
     return int(np.clip(_WORK // max(1, rows * sorts), _LEAST, _MOST))
 
 
-def draw_counts(rows: int, resamples: int, seed: int = _SEED) -> Iterator[Floats]:
+def draw_counts(rows: int, resamples: int) -> Iterator[Floats]:
     """Yield how often each row is drawn in some of the resamples, `(some, rows)`."""
-    rng = np.random.default_rng([seed, rows])
+    rng = np.random.default_rng([_SEED, rows])
     at_once = max(1, _AT_ONCE // rows)
     for start in range(0, resamples, at_once):
         some = min(at_once, resamples - start)

@@ -14,6 +14,7 @@ from dlcli.metrics.arithmetic import (
     Array,
     Floats,
     Metrics,
+    Number,
     as_floats,
     as_indices,
     positive_weights,
@@ -26,7 +27,6 @@ from dlcli.metrics.statistic import (
     Ratio,
     Share,
     Statistic,
-    class_sums,
 )
 
 TOP = 3
@@ -52,9 +52,7 @@ def binary_metrics(
         `[[tn, fp], [fn, tp]]`: true class by predicted class.
     """
     statistics = binary_statistics(target, positive, weight, probabilistic=probabilistic)
-    weight, target, positive = positive_weights(weight, as_indices(target), as_floats(positive))
-    confusion = confusion_matrix(target, _decide(positive, probabilistic), weight, classes=2)
-    return {**_values(statistics), "confusion": confusion.tolist()}
+    return _with_confusion(statistics)
 
 
 def binary_statistics(
@@ -82,6 +80,27 @@ def binary_statistics(
     return statistics
 
 
+def decision_metrics(target: Array, predicted: Array, weight: Array) -> dict[str, Number]:
+    """Compute the metrics of predicting class 1 for some rows, such as above a threshold.
+
+    Args:
+        target: true classes, 0 or 1, shape `(rows,)`.
+        predicted: predicted classes, 0 or 1, shape `(rows,)`.
+        weight: row weights, shape `(rows,)`.
+
+    Returns:
+        `precision`, `recall`, `f1`, `accuracy`, and `selected`, the share of predicted rows.
+    """
+    target, predicted = as_indices(target), as_indices(predicted)
+    return {
+        "precision": precision(target, predicted, weight).value,
+        "recall": recall(target, predicted, weight).value,
+        "f1": f1(target, predicted, weight).value,
+        "accuracy": accuracy(target, predicted, weight).value,
+        "selected": Share(weight, predicted, np.ones(len(target))).value,
+    }
+
+
 def multiclass_metrics(target: Array, probabilities: Array, weight: Array | None = None) -> Metrics:
     """Compute the metrics of several classes.
 
@@ -97,12 +116,7 @@ def multiclass_metrics(target: Array, probabilities: Array, weight: Array | None
         true class by predicted class.
     """
     statistics = multiclass_statistics(target, probabilities, weight)
-    weight, target, probabilities = positive_weights(
-        weight, as_indices(target), as_floats(probabilities)
-    )
-    predicted, classes = probabilities.argmax(axis=1), probabilities.shape[1]
-    confusion = confusion_matrix(target, predicted, weight, classes)
-    return {**_values(statistics), "confusion": confusion.tolist()}
+    return _with_confusion(statistics)
 
 
 def multiclass_statistics(
@@ -268,19 +282,15 @@ def top_k_accuracy(target: Array, probabilities: Floats, weights: Array, k: int)
     return Share(weights, np.count_nonzero(before, axis=1) < k, np.ones(len(target)))
 
 
-def confusion_matrix(target: Array, predicted: Array, weights: Array, classes: int) -> Array:
-    """Return the weight of each pair of true (row) and predicted class (column).
-
-    Whole numbers for whole weights.
-    """
-    cells = class_sums(target * classes + predicted, weights, classes**2)
-    matrix: Array = cells.reshape(classes, classes).astype(weights.dtype)
-    return matrix
-
-
 def _decide(positive: Floats, probabilistic: bool = True) -> Array:
     return (positive > (_EVEN if probabilistic else 0.0)).astype(np.int64)
 
 
 def _values(statistics: dict[str, Statistic]) -> Metrics:
     return {name: each.value for name, each in statistics.items()}
+
+
+def _with_confusion(statistics: dict[str, Statistic]) -> Metrics:
+    decided = statistics["balanced_accuracy"]
+    assert isinstance(decided, ClassMean)
+    return {**_values(statistics), "confusion": decided.confusion().tolist()}

@@ -1,10 +1,10 @@
 """95 % confidence intervals and tests.
 
-- Of a share of rows: Wilson's; of a difference of two: Bonett and Price's if they are of the same
-  rows, else Agresti and Caffo's.
+- Of a share of rows: Wilson's; of the difference of two of the same rows: Bonett and Price's.
 - Of the area under a ROC curve: DeLong's variance on the logit scale, with Student's quantile.
 - Of means, such as a loss: the studentized bootstrap.
-- Of all other metrics and differences: the BCa bootstrap.
+- Of all other metrics, and differences on the same rows: the BCa bootstrap.
+- Of a difference on different rows: Zou and Donner's, from the intervals of both.
 - Of a mean over folds: Nadeau and Bengio's corrected interval.
 
 They were chosen by simulation; `python -m benchmarks.coverage` prints how often they contain the
@@ -113,25 +113,25 @@ def paired_share_interval(first: Share, second: Share) -> Ends:
     gained = (weights[after & ~before].sum() * scale + 1) / (size + 2)
     lost = (weights[before & ~after].sum() * scale + 1) / (size + 2)
     half = Z * math.sqrt((gained + lost - (gained - lost) ** 2) / (size + 2))
-    return _within_one(gained - lost, half)
+    return max(-1.0, float(gained - lost - half)), min(1.0, float(gained - lost + half))
 
 
-def unpaired_share_interval(first: Share, second: Share) -> Ends:
-    """Return Agresti and Caffo's interval of the difference of two shares of different rows.
+def unpaired_interval(first: Estimate, second: Estimate) -> Ends | Unknown:
+    """Return the interval of the difference of two metrics of different rows, from those of each.
 
-    Each share with one more hit and one more miss, `p = (x + 1) / (n + 2)`:
-    `p₂ - p₁ ± z √(Σ p (1 - p) / (n + 2))`; Agresti and Caffo, The American Statistician 54 (2000).
+    With the estimates `d = θ₂ - θ₁`: `d - √((θ₂ - l₂)² + (u₁ - θ₁)²)` to
+    `d + √((u₂ - θ₂)² + (θ₁ - l₁)²)`, so that it is skewed as they are. Newcombe, Statistics in
+    Medicine 17 (1998), method 10, of shares; Zou and Donner, Statistics in Medicine 27 (2008), of
+    all else.
     """
-    (p, n), (q, m) = (
-        ((float(each.of(each.weights)) * each.size + 1) / (each.size + 2), each.size + 2)
-        for each in (first, second)
-    )
-    half = Z * math.sqrt(p * (1 - p) / n + q * (1 - q) / m)
-    return _within_one(q - p, half)
-
-
-def _within_one(middle: float, half: float) -> Ends:
-    return max(-1.0, float(middle - half)), min(1.0, float(middle + half))
+    if second.value is None or second.lower is None or second.upper is None:
+        return Unknown(second.reason or UNDEFINED.reason)
+    if first.value is None or first.lower is None or first.upper is None:
+        return Unknown(first.reason or UNDEFINED.reason)
+    difference = second.value - first.value
+    below = math.hypot(second.value - second.lower, first.upper - first.value)
+    above = math.hypot(second.upper - second.value, first.value - first.lower)
+    return difference - below, difference + above
 
 
 def auc_interval(auc: Ranking) -> Ends | Unknown:
@@ -235,7 +235,7 @@ def bca_interval(point: float, values: Floats, influences: Floats, rows: int) ->
         point: the metric of the rows.
         values: the metric of each resample, `(resamples,)`.
         influences: of each row, `(rows,)`.
-        rows: the number of rows; of two sets the smaller.
+        rows: number of rows.
     """
     from scipy.special import ndtr, ndtri
 

@@ -107,35 +107,6 @@ class ThresholdCounts:
         selected = self.true_positives + self.false_positives
         return self.true_positives / self.positives, self.true_positives / selected
 
-    def at(self, threshold: float) -> DecisionMetrics:
-        """Return the metrics of calling rows positive that score above a threshold."""
-        above = int(np.count_nonzero(self.thresholds > threshold))
-        true = float(self.true_positives[above - 1]) if above else 0.0
-        false = float(self.false_positives[above - 1]) if above else 0.0
-        positives, negatives = float(self.positives), float(self.negatives)
-        selected, total = true + false, positives + negatives
-        return DecisionMetrics(
-            threshold=threshold,
-            selected=selected / total,
-            precision=true / selected if selected else None,
-            recall=true / positives if positives else None,
-            f1=2 * true / (selected + positives) if selected + positives else None,
-            accuracy=(true + negatives - false) / total,
-        )
-
-
-@dataclass(frozen=True)
-class DecisionMetrics:
-    """Metrics of calling rows positive that score above a threshold, not just at it."""
-
-    threshold: float
-    selected: float
-    """The share of all rows that is called positive."""
-    precision: float | None
-    recall: float | None
-    f1: float | None
-    accuracy: float
-
 
 @dataclass(frozen=True)
 class CalibrationBin:

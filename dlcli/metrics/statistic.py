@@ -225,6 +225,17 @@ class ClassMean(Statistic):
         deviations -= 0.0 if self.metric == "recall" else slopes[self.predicted]
         return np.asarray(self.weights * deviations / defined.sum())
 
+    def confusion(self) -> Array:
+        """Return the weight of each pair of true (row) and predicted class (column).
+
+        Whole numbers for whole weights.
+        """
+        cells = class_sums(
+            self.target * self.classes + self.predicted, self.weights, self.classes**2
+        )
+        matrix: Array = cells.reshape(self.classes, self.classes).astype(self.weights.dtype)
+        return matrix
+
     def _sums(self, weights: Array) -> tuple[Floats, Floats]:
         """Numerator and denominator for each class, `(classes,)` or `(resamples, classes)`."""
         hits = class_sums(self.target, weights * (self.target == self.predicted), self.classes)

@@ -12,6 +12,7 @@ from dlcli.metrics import (
     CalibrationBin,
     ThresholdCounts,
     calibration_curve,
+    decision_metrics,
     expected_calibration_error,
 )
 from dlcli.reports.blocks import Block, Chart, Grid, Table
@@ -91,8 +92,13 @@ def _threshold_blocks(judged: Judged) -> list[Block]:
     names = judged.target.classes
     if len(names) != 2 or judged.has_margin:
         return []
-    ranking = ThresholdCounts.of(judged.classes == 1, judged.scores(names[1]), judged.weights)
-    return [threshold_table([ranking.at(each) for each in _THRESHOLDS], short(names[1], 40))]
+    rows = {
+        threshold: decision_metrics(
+            judged.classes == 1, judged.scores(names[1]) > threshold, judged.weights
+        )
+        for threshold in _THRESHOLDS
+    }
+    return [threshold_table(rows, short(names[1], 40))]
 
 
 def label_blocks(judged: Judged, by_label: object) -> list[Block]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.metrics import DecisionMetrics, ThresholdCounts
+from dlcli.metrics import Number, ThresholdCounts
 from dlcli.pipeline import thinned_path
 from dlcli.reports.blocks import Chart, Table
 from dlcli.reports.drawing import base, coloured, finished, hints, layered, quantity
@@ -136,23 +136,23 @@ def _drawing(
     return layered(reference.encode(x=x, y=y), lines, points)
 
 
-def threshold_table(chosen: Sequence[DecisionMetrics], name: str) -> Table:
+def threshold_table(chosen: Mapping[float, Mapping[str, Number]], name: str) -> Table:
     """What comes of each threshold, as a table.
 
     Args:
-        chosen: the thresholds.
+        chosen: the metrics of each threshold.
         name: of the class that is looked for.
     """
     rows = tuple(
         (
-            number(each.threshold),
-            percent(each.selected),
-            percent(each.precision),
-            percent(each.recall),
-            number(each.f1),
-            percent(each.accuracy),
+            number(threshold),
+            percent(each["selected"]),
+            percent(each["precision"]),
+            percent(each["recall"]),
+            number(each["f1"]),
+            percent(each["accuracy"]),
         )
-        for each in chosen
+        for threshold, each in chosen.items()
     )
     return Table(
         ("threshold", "called so", "precision", "recall", "F1", "accuracy"),

@@ -14,7 +14,6 @@ from dlcli.metrics.intervals import (
     expanded_tail,
     paired_share_interval,
     share_interval,
-    unpaired_share_interval,
 )
 from dlcli.metrics.statistic import Ranking
 from dlcli.tasks import LabelTarget
@@ -65,11 +64,15 @@ def test_a_difference_of_shares_of_the_same_rows_has_bonett_and_prices_interval(
     assert paired_share_interval(first, second) == pytest.approx((0.08 - half, 0.08 + half))
 
 
-def test_a_difference_of_shares_of_other_rows_has_agresti_and_caffos_interval():
-    half = Z * math.sqrt(0.9 * 0.1 / 10 + 0.4 * 0.6 / 10)  # 9 of 10 and 4 of 10
-    assert unpaired_share_interval(share(3, 8), share(8, 8)) == pytest.approx(
-        (0.5 - half, 0.5 + half)
+def test_a_difference_of_shares_of_other_rows_has_newcombes_interval():
+    # Newcombe, Statistics in Medicine 17 (1998), table II, method 10: 56 of 70 less 48 of 80.
+    truth = np.ones(80, np.int64)
+    first, second = (
+        two_classes(truth[:rows], np.where(np.arange(rows) < hits, 0.9, 0.1))
+        for hits, rows in ((48, 80), (56, 70))
     )
+    found = estimate_differences(first, second, paired=False, only=["accuracy"])["accuracy"]
+    assert (found.lower, found.upper) == pytest.approx((0.0524, 0.3339), abs=5e-5)
 
 
 def test_the_mean_of_many_rows_has_the_normal_interval():

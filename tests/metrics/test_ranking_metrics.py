@@ -10,6 +10,7 @@ from dlcli.metrics import (
     ThresholdCounts,
     binary_metrics,
     calibration_curve,
+    decision_metrics,
     expected_calibration_error,
 )
 
@@ -73,16 +74,16 @@ def test_areas_are_those_of_the_metrics():
     assert ranking.average_precision() == pytest.approx(metrics["average_precision"])
 
 
-def test_a_threshold_calls_positive_what_scores_above_it():
-    each = FOUR.at(0.7)  # calls the first two; 0.7 itself is not above
-    assert (each.selected, each.precision, each.recall) == (0.5, 0.5, 0.5)
-    assert (each.f1, each.accuracy) == (0.5, 0.5)
+def test_decisions_have_the_metrics_of_the_positive_class():
+    each = decision_metrics(np.array([1, 0, 1, 0]), np.array([1, 1, 0, 0]), np.ones(4))
+    assert (each["selected"], each["precision"], each["recall"]) == (0.5, 0.5, 0.5)
+    assert (each["f1"], each["accuracy"]) == (0.5, 0.5)
 
 
-def test_where_nothing_is_called_positive_precision_is_undefined():
-    each = FOUR.at(0.95)
-    assert (each.selected, each.precision, each.recall, each.f1) == (0, None, 0, 0)
-    assert each.accuracy == 0.5
+def test_where_nothing_is_predicted_positive_precision_is_undefined():
+    each = decision_metrics(np.array([1, 0, 1, 0]), np.zeros(4), np.ones(4))
+    assert (each["selected"], each["precision"], each["recall"], each["f1"]) == (0, None, 0, 0)
+    assert each["accuracy"] == 0.5
 
 
 def test_rows_of_about_one_probability_are_compared_with_what_came_about():
