@@ -21,15 +21,14 @@ from rich.table import Table
 
 from dlcli.comparison import HeldOut, estimate_differences, estimate_metrics
 from dlcli.metrics import Estimate
-from dlcli.preprocessing import LinearScaling
-from dlcli.tasks import ClassTarget, NumberTarget
+from dlcli.tasks import Binary, Regression
 
 Floats = NDArray[np.float64]
 Rows = Callable[[np.random.Generator, int], tuple[HeldOut, ...]]
 
 SIZES = (30, 100, 1_000)
-CLASSES = ClassTarget(column="y", classes=("no", "yes"), stored="text")
-NUMBERS = NumberTarget(columns=("y",), scalings=(LinearScaling(name="none"),))
+CLASSES = Binary(columns=("y",), classes=("no", "yes"))
+NUMBERS = Regression(columns=("y",))
 _POPULATION = 4_000_000
 
 

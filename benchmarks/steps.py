@@ -62,7 +62,7 @@ def fit(data: Path, run: Path) -> None:
     table = read_table(str(data))
     chosen = choose_features(config.input, table.columns, config.data.reserved)
     decisions = decide_types(chosen, table)
-    fit_encoding(decisions, config.input, table, predictor.encoding.target)
+    fit_encoding(decisions, config.input, table, predictor.encoding.task)
 
 
 def floor(data: Path, run: Path, made: Path) -> None:

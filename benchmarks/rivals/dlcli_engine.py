@@ -11,8 +11,7 @@ from dlcli.config import Config
 from dlcli.encoding import EncodedRows, InMemoryInputs, plain_layout
 from dlcli.network import build_network, choose_engine, resolve_head
 from dlcli.pipeline.tensorflow_loading import quiet_tensorflow
-from dlcli.preprocessing import LinearScaling
-from dlcli.tasks import ClassTarget, NumberTarget, TargetEncoder, TargetKind
+from dlcli.tasks import Regression, Task, classification
 
 with quiet_tensorflow():
     from dlcli import training
@@ -38,14 +37,14 @@ def train(workload: Workload, rows: Rows, epochs: int) -> list[Mark]:
 
 def _job(workload: Workload, rows: Rows, epochs: int) -> training.Job:
     config = _config(workload, epochs)
-    kind, target = _target(workload)
-    head = resolve_head(config, kind)
+    task = _task(workload)
+    head = resolve_head(config, task)
     network = build_network(plain_layout(workload.inputs), config.hidden, head.output)
     validation = None
     if workload.validation_rows:
         validation = EncodedRows(InMemoryInputs(rows.validation_matrix), rows.validation_target)
     encoded = EncodedRows(InMemoryInputs(rows.matrix), rows.target)
-    return training.Job(config, network, head, target, encoded, validation)
+    return training.Job(config, network, head, task, encoded, validation)
 
 
 def _config(workload: Workload, epochs: int) -> Config:
@@ -67,9 +66,7 @@ def _config(workload: Workload, epochs: int) -> Config:
     )
 
 
-def _target(workload: Workload) -> tuple[TargetKind, TargetEncoder]:
-    classes = tuple(map(str, range(workload.classes)))
-    kind = TargetKind(columns=("y",), classes=classes, reason="declared", stored="integer")
+def _task(workload: Workload) -> Task:
     if workload.classes:
-        return kind, ClassTarget(column="y", classes=classes, stored="integer")
-    return kind, NumberTarget(columns=("y",), scalings=(LinearScaling(name="none"),))
+        return classification("y", tuple(map(str, range(workload.classes))), "integer")
+    return Regression(columns=("y",))

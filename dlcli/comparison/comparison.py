@@ -153,7 +153,7 @@ def _check_targets(subjects: Sequence[Subject]) -> None:
 def _target_words(subject: Subject) -> str:
     """What is predicted: `'y' as numbers`."""
     target = subject.target
-    return f"{listed(target.columns)} as {target.kind}"
+    return f"{listed(target.columns)} as {target.outcome}"
 
 
 def _all_have(subjects: Sequence[Subject], split: str) -> bool:

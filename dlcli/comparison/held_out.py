@@ -16,26 +16,18 @@ from dlcli.metrics import (
     Floats,
     Metrics,
     Statistic,
-    binary_metrics,
-    binary_statistics,
     estimate_statistic_differences,
     estimate_statistics,
-    multiclass_metrics,
-    multiclass_statistics,
-    multilabel_metrics,
-    multilabel_statistics,
-    regression_metrics,
-    regression_statistics,
 )
-from dlcli.prediction import KeptColumns
-from dlcli.tasks import ClassTarget, LabelTarget, NumberTarget, TargetEncoder, split_labels
+from dlcli.prediction import StoredPredictions
+from dlcli.tasks import Task
 
 
 @dataclass(frozen=True)
 class HeldOut:
     """The rows of one set."""
 
-    target: TargetEncoder
+    target: Task
     """What was predicted."""
     row: NDArray[np.int64]
     """The row of each in its file, (rows,)."""
@@ -76,28 +68,23 @@ class HeldOut:
 
     def metrics(self) -> Metrics:
         """Compute the metrics, as `train` does."""
-        weight = self.weight
-        if isinstance(self.target, NumberTarget):
-            return regression_metrics(self.truth, self.outputs, weight, deviance=self.has_deviance)
-        if isinstance(self.target, LabelTarget):
-            return multilabel_metrics(self.truth, self.outputs, weight, names=self.target.labels)
-        if self.target.width == 2:
-            positive = self.outputs[:, 0]
-            return binary_metrics(self.truth, positive, weight, probabilistic=not self.has_margin)
-        return multiclass_metrics(self.truth, self.outputs, weight)
+        return self.target.metrics(
+            self.truth,
+            self.outputs,
+            self.weight,
+            has_margin=self.has_margin,
+            has_deviance=self.has_deviance,
+        )
 
     def statistics(self) -> dict[str, Statistic]:
         """Return the metrics that are single numbers as functions of the row weights."""
-        weight = self.weight
-        if isinstance(self.target, NumberTarget):
-            deviance = self.has_deviance
-            return regression_statistics(self.truth, self.outputs, weight, deviance=deviance)
-        if isinstance(self.target, LabelTarget):
-            return multilabel_statistics(self.truth, self.outputs, weight)
-        if self.target.width == 2:
-            positive, is_margin = self.outputs[:, 0], self.has_margin
-            return binary_statistics(self.truth, positive, weight, probabilistic=not is_margin)
-        return multiclass_statistics(self.truth, self.outputs, weight)
+        return self.target.statistics(
+            self.truth,
+            self.outputs,
+            self.weight,
+            has_margin=self.has_margin,
+            has_deviance=self.has_deviance,
+        )
 
 
 def estimate_metrics(
@@ -140,7 +127,7 @@ def _selected(held_out: HeldOut, only: Collection[str] | None) -> dict[str, Stat
     return {name: each for name, each in statistics.items() if only is None or name in only}
 
 
-def read_rows(columns: KeptColumns, target: TargetEncoder, *, has_deviance: bool) -> HeldOut:
+def read_rows(columns: StoredPredictions, target: Task, *, has_deviance: bool) -> HeldOut:
     """The rows of a table of predictions.
 
     Args:
@@ -153,50 +140,15 @@ def read_rows(columns: KeptColumns, target: TargetEncoder, *, has_deviance: bool
     """
     weight = columns.floats("weight")[:, 0] if columns.has("weight") else None
     if weight is not None and not (np.isfinite(weight) & (weight >= 0)).all():
-        raise RunError(f"{columns.place}: column 'weight' holds what is no weight; train it again")
-    has_margin = isinstance(target, ClassTarget) and columns.has("margin")
+        raise RunError(f"{columns.path}: column 'weight' holds what is no weight; train it again")
+    has_margin = columns.has("margin")
     return HeldOut(
         target,
         columns.integers("row"),
         columns.texts("file") if columns.has("file") else None,
         weight,
-        _truth(columns, target),
-        columns.floats(*_outputs(target, has_margin)),
+        target.read_values(columns, "target"),
+        target.read_decoded(columns, has_margin=has_margin),
         has_margin,
         has_deviance,
     )
-
-
-def _truth(columns: KeptColumns, target: TargetEncoder) -> Array:
-    if isinstance(target, NumberTarget):
-        return columns.floats(*_named("target", target.columns))
-    if isinstance(target, ClassTarget):
-        return columns.places("target", target.classes)
-    if target.delimiter is None:
-        return (columns.floats(*(f"target_{label}" for label in target.labels)) > 0).astype(
-            np.int64
-        )
-    return _marks(columns.texts("target"), target)
-
-
-def _marks(texts: Sequence[str], target: LabelTarget) -> NDArray[np.int64]:
-    """1 for each label that a text names, (rows, labels)."""
-    delimiter = target.delimiter or ""
-    named = {text: frozenset(split_labels(text, delimiter)) for text in set(texts)}
-    rows = {text: [label in names for label in target.labels] for text, names in named.items()}
-    return np.array([rows[text] for text in texts], dtype=np.int64).reshape(-1, target.width)
-
-
-def _outputs(target: TargetEncoder, has_margin: bool) -> list[str]:
-    """The columns that hold what the metrics are taken of."""
-    if isinstance(target, NumberTarget):
-        return _named("prediction", target.columns)
-    if has_margin:
-        return ["margin"]
-    names = target.classes if isinstance(target, ClassTarget) else target.labels
-    names = names[1:] if isinstance(target, ClassTarget) and len(names) == 2 else names
-    return [f"probability_{name}" for name in names]
-
-
-def _named(what: str, columns: Sequence[str]) -> list[str]:
-    return [f"{what}_{column}" for column in columns] if len(columns) > 1 else [what]

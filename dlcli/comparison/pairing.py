@@ -77,7 +77,7 @@ def _checked(first: HeldOut, second: HeldOut, one: Places, other: Places) -> Pai
 
 def _truth(held: HeldOut) -> NDArray[np.generic]:
     """The true values; of classes the names, as their places depend on the run."""
-    if held.target.kind != "classes":
+    if held.target.outcome != "classes":
         return held.truth
     return np.asarray(held.target.classes)[held.truth]
 

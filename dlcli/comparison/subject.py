@@ -12,9 +12,9 @@ from dlcli.comparison.held_out import HeldOut, read_rows
 from dlcli.config import ConfigFile, load_config
 from dlcli.encoding import Encoding
 from dlcli.errors import ConfigError, RunError
-from dlcli.prediction import KeptColumns
+from dlcli.prediction import StoredPredictions
 from dlcli.runs import MetricsBySplit, Run
-from dlcli.tasks import TargetEncoder
+from dlcli.tasks import Task
 
 _FACTS = ("dlcli", "tensorflow", "keras", "numpy", "python", "device", "processor", "platform")
 """What numbers may depend on besides data and config, in the order of how likely that is."""
@@ -38,7 +38,7 @@ class Subject:
     run: Run
     file: ConfigFile
     """Its resolved config."""
-    target: TargetEncoder
+    target: Task
     metrics: MetricsBySplit
     """By split."""
     baselines: Mapping[str, MetricsBySplit]
@@ -71,12 +71,12 @@ class Subject:
         )
 
     @cached_property
-    def held_out(self) -> KeptColumns | None:
+    def held_out(self) -> StoredPredictions | None:
         """The predictions of its held-out rows, if it has any."""
         if not self.run.has("predictions.parquet"):
             return None
         place = str(self.run.path / "predictions.parquet")
-        return KeptColumns(self.run.read_predictions(), place)
+        return StoredPredictions(self.run.read_predictions(), place)
 
     def rows_of(self, split: str) -> HeldOut:
         """The held-out rows of one set.
@@ -91,7 +91,7 @@ class Subject:
         held = read_rows(columns, self.target, has_deviance=has_deviance)
         if not held.rows:
             message = f"has no {split} rows, of which metrics.json tells; train it again"
-            raise RunError(f"{columns.place}: {message}")
+            raise RunError(f"{columns.path}: {message}")
         return held
 
 
@@ -103,9 +103,9 @@ def _config(run: Run) -> ConfigFile:
         raise RunError(f"{run.path}: its resolved.yaml can't be read: {problem}") from None
 
 
-def _target(run: Run) -> TargetEncoder:
+def _target(run: Run) -> Task:
     try:
-        return Encoding.model_validate_json(run.read_encoding()).target
+        return Encoding.model_validate_json(run.read_encoding()).task
     except ValidationError as error:
         line = error.errors(include_url=False)[0]
         place = ".".join(map(str, line["loc"]))

@@ -11,7 +11,7 @@ from dlcli.data_checks.finding import DataIssue, listed
 from dlcli.encoding import MIN_ROWS
 from dlcli.errors import plural
 from dlcli.tables import Table
-from dlcli.tasks import TargetKind
+from dlcli.tasks import Task
 
 FEW = 10
 """A class with fewer rows is rare: too few to learn from and to be judged by."""
@@ -19,7 +19,7 @@ UNBALANCED = 10
 """How many times as many rows the largest class must have as the smallest."""
 
 
-def find_rare_classes(sets: Mapping[str, Table], target: TargetKind | None) -> DataIssue | None:
+def find_rare_classes(sets: Mapping[str, Table], target: Task | None) -> DataIssue | None:
     """Finds classes with fewer than 10 rows, or without a training row.
 
     Silent below 20 rows. All rows are counted.
@@ -46,7 +46,7 @@ def find_rare_classes(sets: Mapping[str, Table], target: TargetKind | None) -> D
     return DataIssue("rare_classes", "warning", target.columns, rows, message, advice)
 
 
-def find_imbalance(table: Table, target: TargetKind | None) -> DataIssue | None:
+def find_imbalance(table: Table, target: Task | None) -> DataIssue | None:
     """Finds a largest class with more than 10 times the rows of the smallest."""
     if target is None or not target.classes or table.rows < MIN_ROWS:
         return None
@@ -64,7 +64,7 @@ def _rows(sets: Mapping[str, Table]) -> int:
     return sum(table.rows for table in sets.values())
 
 
-def _counts(sets: Mapping[str, Table], target: TargetKind) -> dict[str, Counter[str]]:
+def _counts(sets: Mapping[str, Table], target: Task) -> dict[str, Counter[str]]:
     """The rows of each class in each set."""
     counted = {}
     for name, table in sets.items():

@@ -14,7 +14,7 @@ from dlcli.data_checks.finding import DataIssue, Severity, share
 from dlcli.data_checks.sample import Sample, draw, draw_rows
 from dlcli.errors import DataError
 from dlcli.tables import Table, mask_to_numpy
-from dlcli.tasks import TargetKind
+from dlcli.tasks import Task
 
 MANY = 0.05
 """Share of the rows from which on copies are a warning: they change the scores."""
@@ -156,7 +156,7 @@ def _hash_features(table: Table, sample: Sample) -> Hashes:
     return hashes
 
 
-def _hash_target(features: Hashes, table: Table, target: TargetKind) -> Hashes:
+def _hash_target(features: Hashes, table: Table, target: Task) -> Hashes:
     """As `_hash_features`, with the target, (rows,)."""
     hashes = features
     for column in target.columns:

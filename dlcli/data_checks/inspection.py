@@ -29,7 +29,7 @@ from dlcli.encoding import Decision, choose_features, decide_types
 from dlcli.errors import ConfigError, DataError, UsageError, did_you_mean, plural
 from dlcli.splitting import Split
 from dlcli.tables import Table
-from dlcli.tasks import TargetKind, infer_target
+from dlcli.tasks import Task, infer_task
 
 _COLUMNS_NAMED = 12
 _REASONS_TO_IGNORE = ("identifiers", "constants")
@@ -79,7 +79,7 @@ def inspect_table(table: Table, target: str | None = None) -> Inspection:
 
 
 def inspect_split(
-    split: Split, target: TargetKind, decisions: Mapping[str, Decision], section: Input
+    split: Split, target: Task, decisions: Mapping[str, Decision], section: Input
 ) -> list[DataIssue]:
     """Looks for what is likely to spoil training or its scores: the warnings.
 
@@ -113,12 +113,12 @@ def require_column(table: Table, column: str) -> None:
         raise UsageError(f"{table.file}: no column '{column}' in the table{near}")
 
 
-def _target(table: Table, target: str | None) -> tuple[TargetKind | None, list[DataIssue]]:
+def _target(table: Table, target: str | None) -> tuple[Task | None, list[DataIssue]]:
     """What is predicted, or what is wrong with it."""
     if target is None:
         return None, []
     try:
-        return infer_target(Target(column=target), [table]), []
+        return infer_task(Target(column=target), [table]), []
     except DataError as error:
         return None, [_unusable("target", (target,), error)]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from dlcli.encoding import ColumnSummary, Decision, summarize_column
 from dlcli.tables import Table
-from dlcli.tasks import TargetKind
+from dlcli.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class ColumnOverview:
 
 
 def overview(
-    table: Table, decisions: Mapping[str, Decision], target: TargetKind | None
+    table: Table, decisions: Mapping[str, Decision], target: Task | None
 ) -> tuple[ColumnOverview, ...]:
     """Looks at every column of a table.
 
@@ -37,7 +37,7 @@ def overview(
 
 
 def _column(
-    table: Table, name: str, decision: Decision | None, target: TargetKind | None
+    table: Table, name: str, decision: Decision | None, target: Task | None
 ) -> ColumnOverview:
     values = summarize_column(table, name)
     if decision is not None:

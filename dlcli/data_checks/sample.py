@@ -13,7 +13,7 @@ from dlcli.data_checks.finding import number
 from dlcli.encoding import Decision
 from dlcli.errors import DataError
 from dlcli.tables import Table
-from dlcli.tasks import TargetKind
+from dlcli.tasks import Task
 
 Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -67,7 +67,7 @@ class Sample:
     """The rows that are looked at, in the table's order."""
     columns: Mapping[str, SampledColumn]
     """The features that are read, in the table's order."""
-    target: TargetKind | None
+    target: Task | None
     """What is predicted, if that is known."""
 
     @property
@@ -78,9 +78,7 @@ class Sample:
         return {self.target.columns[0]: self.target.classes}
 
 
-def draw_sample(
-    table: Table, decisions: Mapping[str, Decision], target: TargetKind | None
-) -> Sample:
+def draw_sample(table: Table, decisions: Mapping[str, Decision], target: Task | None) -> Sample:
     """Takes the rows to look at.
 
     Args:

@@ -9,13 +9,13 @@ from dlcli.data_checks.finding import DataIssue, listed, number
 from dlcli.data_checks.sample import Sample
 from dlcli.encoding import infer_type
 from dlcli.tables import Table
-from dlcli.tasks import TargetKind
+from dlcli.tasks import Task
 
 
 def find_constant_target(sample: Sample) -> DataIssue | None:
     """Finds numbers or columns of labels to predict that are the same in all rows."""
     target = sample.target
-    if target is None or target.classes or target.delimiter is not None:
+    if target is None or not target.has_column_per_output:
         return None
     found = {
         name: ""
@@ -69,7 +69,7 @@ def find_odd_classes(sample: Sample) -> DataIssue | None:
     return DataIssue("odd_classes", "warning", (column,), None, message, advice)
 
 
-def _is_constant(table: Table, column: str, target: TargetKind) -> bool:
+def _is_constant(table: Table, column: str, target: Task) -> bool:
     """Whether all rows have one value, or numbers that are the same once they are rounded."""
     if target.labels or table.kind(column) in ("boolean", "other"):
         return len(table.codes(column)[1]) == 1

@@ -18,7 +18,7 @@ from dlcli.encoding.types import Decision
 from dlcli.errors import ConfigError, DataError, Problem, did_you_mean
 from dlcli.preprocessing import Fitted, ValueIssues
 from dlcli.tables import Notation, Table
-from dlcli.tasks import TargetEncoder
+from dlcli.tasks import AnyTask, Task
 
 
 class Encoding(Fitted):
@@ -28,7 +28,7 @@ class Encoding(Fitted):
     """Version of this file's form."""
     features: tuple[FeatureEncoder, ...]
     """The columns read, in order."""
-    target: TargetEncoder
+    task: AnyTask
     """What is predicted."""
     notations: Mapping[str, Notation] = {}
     """How the training rows' texts write the numbers of some columns; of all others, plainly."""
@@ -81,7 +81,7 @@ class Encoding(Fitted):
 
 
 def fit_encoding(
-    decisions: Mapping[str, Decision], section: Input, train: Table, target: TargetEncoder
+    decisions: Mapping[str, Decision], section: Input, train: Table, task: Task
 ) -> Encoding:
     """Fits the encoders of all columns on training rows.
 
@@ -89,7 +89,7 @@ def fit_encoding(
         decisions: the type of each column.
         section: what holds for features that say nothing else.
         train: the training rows.
-        target: the target's encoder.
+        task: fitted on the training rows.
     """
     features = tuple(
         fit_feature(column, decision.feature, section, train)
@@ -97,7 +97,7 @@ def fit_encoding(
         if not isinstance(decision.feature, Ignored)
     )
     notations = {name: each for name, each in train.notations.items() if not each.is_plain}
-    return Encoding(features=features, target=target, notations=notations)
+    return Encoding(features=features, task=task, notations=notations)
 
 
 def row_weights(

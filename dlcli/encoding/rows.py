@@ -60,5 +60,5 @@ def encode_rows(
         ):
             writer.append(encoding.transform(part, issues))
         inputs = writer.finish()
-    target = encoding.target.encode(table, ValueIssues())
+    target = encoding.task.encode(table, ValueIssues())
     return EncodedRows(inputs, target, row_weights(table, weight, ValueIssues()))

@@ -21,7 +21,7 @@ from dlcli.explanation.text import cut
 from dlcli.explanation.times import seconds_of
 from dlcli.metrics import finite
 from dlcli.tables import Table
-from dlcli.tasks import TargetKind
+from dlcli.tasks import Task
 
 MOST_COLUMNS = 200
 MOST_VALUES = 10
@@ -55,7 +55,7 @@ class Listed:
 
 
 def list_columns(
-    target: TargetKind, weight: str | None, decisions: Mapping[str, Decision]
+    target: Task, weight: str | None, decisions: Mapping[str, Decision]
 ) -> tuple[list[Listed], int]:
     """Chooses the columns to look at: target, weight, and features, those that are read first.
 

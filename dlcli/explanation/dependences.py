@@ -18,8 +18,7 @@ from dlcli.explanation.rows import LookedAt
 from dlcli.explanation.text import cut, written
 from dlcli.explanation.times import seconds_of
 from dlcli.explanation.truth import Truth
-from dlcli.prediction import Predictions, Predictor
-from dlcli.tasks import ClassTarget
+from dlcli.prediction import Predictor
 
 MOST_COLUMNS = 6
 MOST_POINTS = 24
@@ -59,19 +58,15 @@ def choose_outputs(predictor: Predictor, truth: Truth, weights: Floats) -> Outpu
         truth: what the rows looked at really were.
         weights: of these rows, (rows,).
     """
-    target = predictor.encoding.target
-    names = target.columns
-    if isinstance(target, ClassTarget):
-        assert predictor.config.loss is not None  # resolved
-        if predictor.config.loss.output == "margin":
-            return Outputs((target.classes[1],), (0,))
-        counts = np.bincount(truth.values, weights, minlength=target.width)
+    task = predictor.task
+    assert predictor.config.loss is not None  # resolved
+    names = task.score_names(has_margin=predictor.config.loss.output == "margin")
+    if task.outcome == "classes" and len(names) > 1:
+        counts = np.bincount(truth.values, weights, minlength=task.width)
         places = np.sort(np.argsort(-counts, kind="stable")[:MOST_OUTPUTS]).tolist()
-        return Outputs(tuple(target.classes[at] for at in places), tuple(places))
-    if not truth.is_numbers:
-        names = getattr(target, "labels", names)
+        return Outputs(tuple(names[at] for at in places), tuple(places))
     names = names[:MOST_OUTPUTS]
-    return Outputs(tuple(names), tuple(range(len(names))))
+    return Outputs(names, tuple(range(len(names))))
 
 
 def find_dependences(
@@ -141,19 +136,10 @@ def _mean_prediction(
     predictor: Predictor, matrix: Matrix, weights: Floats, outputs: Outputs
 ) -> Floats:
     """The mean of each of the outputs, (outputs,)."""
-    told = _told(predictor.predict_encoded(InMemoryInputs(matrix)), predictor)
+    told = predictor.predict_encoded(InMemoryInputs(matrix)).scores
     with np.errstate(all="ignore"):
         means: Floats = np.average(told[:, list(outputs.places)], axis=0, weights=weights)
     return means
-
-
-def _told(predictions: Predictions, predictor: Predictor) -> Floats:
-    """Numbers in their own unit, probabilities of all classes or labels, or margins."""
-    if predictions.probabilities is not None:
-        return predictions.probabilities.astype(np.float64)
-    if predictions.has_margin:
-        return predictions.outputs.astype(np.float64)
-    return predictions.numbers
 
 
 def _encoders(predictor: Predictor) -> dict[str, FeatureEncoder]:

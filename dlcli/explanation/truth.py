@@ -13,19 +13,16 @@ from dlcli.metrics import finite
 from dlcli.prediction import Predictions, Predictor
 from dlcli.preprocessing import ValueIssues
 from dlcli.tables import Table
-from dlcli.tasks import ClassTarget, NumberTarget, TargetEncoder
+from dlcli.tasks import Task
 
 Floats = NDArray[np.float64]
-
-_LEAST = float(np.finfo(np.float64).eps)
-"""The least probability that counts, as in `scores`."""
 
 
 @dataclass(frozen=True, eq=False)
 class Truth:
     """What rows really were."""
 
-    target: TargetEncoder
+    target: Task
     """What it is that is predicted."""
     values: NDArray[Any]
     """Numbers in their own unit or marks of labels, (rows, outputs), or places of classes,
@@ -36,7 +33,7 @@ class Truth:
     @property
     def is_numbers(self) -> bool:
         """Whether numbers are predicted."""
-        return isinstance(self.target, NumberTarget)
+        return self.target.outcome == "numbers"
 
     def by_row(self, predictions: Predictions) -> Floats:
         """How wrong each row is, (rows,).
@@ -70,34 +67,18 @@ class Truth:
     def _misses(self, predictions: Predictions) -> Floats:
         """How wrong each output is, (rows, outputs)."""
         with np.errstate(all="ignore"):
-            if self.is_numbers:
-                sizes: Floats = np.abs(predictions.numbers - self.values) / self.units
-                return sizes
-            if predictions.has_margin:
-                sides = np.where(self.values == 1, 1.0, -1.0)[:, np.newaxis]
-                hinges: Floats = np.maximum(0.0, 1.0 - sides * predictions.outputs)
-                return hinges
-            return -np.log(np.clip(self._of_truth(predictions), _LEAST, 1 - _LEAST))
-
-    def _of_truth(self, predictions: Predictions) -> Floats:
-        """The probability of what is true, of the class or of each label, (rows, outputs)."""
-        assert predictions.probabilities is not None
-        probabilities = predictions.probabilities.astype(np.float64)
-        if isinstance(self.target, ClassTarget):
-            return np.take_along_axis(probabilities, self.values[:, np.newaxis], axis=1)
-        return np.where(self.values > 0, probabilities, 1 - probabilities)
+            errors = predictions.errors(self.values)
+            return errors / self.units if self.is_numbers else errors
 
 
 def error_metric(predictor: Predictor) -> str:
     """The name of the error: `rmse` of numbers, `hinge` of margins, else `log_loss`."""
-    if isinstance(predictor.encoding.target, NumberTarget):
-        return "rmse"
     loss = predictor.config.loss
     assert loss is not None  # resolved
-    return "hinge" if loss.output == "margin" else "log_loss"
+    return predictor.task.error_name(has_margin=loss.output == "margin")
 
 
-def truth_of(target: TargetEncoder, tables: Iterable[Table], units: Floats) -> Truth:
+def truth_of(target: Task, tables: Iterable[Table], units: Floats) -> Truth:
     """Reads the true values of rows.
 
     Args:
@@ -105,23 +86,19 @@ def truth_of(target: TargetEncoder, tables: Iterable[Table], units: Floats) -> T
         tables: the rows, one table behind the other.
         units: see `units_of`.
     """
-    return Truth(target, np.concatenate([_values(target, table) for table in tables]), units)
+    return Truth(
+        target, np.concatenate([target.values(table, ValueIssues()) for table in tables]), units
+    )
 
 
-def units_of(target: TargetEncoder, train: Table) -> Floats:
+def units_of(target: Task, train: Table) -> Floats:
     """What differences are measured in: 1, or the deviation of each of several numbers, (outputs,).
 
     Args:
         target: what is predicted.
         train: training rows.
     """
-    if not isinstance(target, NumberTarget) or target.width == 1:
+    if target.outcome != "numbers" or target.width == 1:
         return np.ones(target.width)
-    deviations = _values(target, train).std(axis=0)
+    deviations = target.values(train, ValueIssues()).std(axis=0)
     return np.where(deviations > 0, deviations, 1.0)
-
-
-def _values(target: TargetEncoder, table: Table) -> NDArray[Any]:
-    if isinstance(target, NumberTarget):
-        return target.values(table, ValueIssues())
-    return target.encode(table, ValueIssues())

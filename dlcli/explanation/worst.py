@@ -16,7 +16,7 @@ from dlcli.explanation.text import cut, written
 from dlcli.explanation.truth import Truth, truth_of
 from dlcli.prediction import Predictions, Predictor
 from dlcli.tables import Table
-from dlcli.tasks import LabelTarget, TargetEncoder
+from dlcli.tasks import Task
 
 MOST_ROWS = 20
 MOST_COLUMNS = 20
@@ -54,7 +54,7 @@ def judge_all(predictor: Predictor, sets: Sets, units: NDArray[np.float64]) -> d
     judged = {}
     for name, (table, rows) in sets.items():
         predictions = predictor.predict_encoded(rows.inputs)
-        errors = truth_of(predictor.encoding.target, [table], units).by_row(predictions)
+        errors = truth_of(predictor.encoding.task, [table], units).by_row(predictions)
         judged[name] = Judged(table, predictions, errors, weights_of(rows))
     return judged
 
@@ -110,8 +110,8 @@ def _rows(name: str, judged: Judged, columns: Sequence[str], with_files: bool) -
                 file=file if with_files else None,
                 row=row,
                 split=name,
-                target=_text(truth, "target", at, predictions.target),
-                prediction=_text(predicted, "prediction", at, predictions.target),
+                target=_text(truth, "target", at, predictions.task),
+                prediction=_text(predicted, "prediction", at, predictions.task),
                 error=error,
                 values=values,
             )
@@ -119,7 +119,7 @@ def _rows(name: str, judged: Judged, columns: Sequence[str], with_files: bool) -
     return rows
 
 
-def _text(columns: Mapping[str, pa.Array], kind: str, at: int, target: TargetEncoder) -> str:
+def _text(columns: Mapping[str, pa.Array], kind: str, at: int, target: Task) -> str:
     """What a row's target or prediction is, as `predictions.parquet` has it.
 
     Of several numbers each stands behind its name; of columns of labels the names of those are
@@ -129,7 +129,5 @@ def _text(columns: Mapping[str, pa.Array], kind: str, at: int, target: TargetEnc
     if kind in found:
         return cut(written(found[kind]), MOST_LETTERS)
     named = {name.removeprefix(f"{kind}_"): value for name, value in found.items()}
-    if isinstance(target, LabelTarget):
-        return cut(", ".join(name for name, value in named.items() if value), MOST_LETTERS)
-    pairs = (f"{name}: {written(value)}" for name, value in named.items())
-    return cut(", ".join(pairs), MOST_LETTERS)
+    texts = {name: written(value) for name, value in named.items()}
+    return cut(target.row_text(named, texts), MOST_LETTERS)

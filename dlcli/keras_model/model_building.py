@@ -26,7 +26,7 @@ from dlcli.network import (
     NormalizationLayer,
     WavesLayer,
 )
-from dlcli.tasks import NumberTarget, TargetEncoder
+from dlcli.tasks import Task
 
 AugmentFactory = Callable[[AugmentLayer], keras.layers.Layer]
 DropoutFactory = Callable[[DropoutLayer], keras.layers.Layer]
@@ -81,7 +81,7 @@ def build_model(
     return keras.Model(inputs, x, name="network")
 
 
-def build_portable_model(network: Network, target: TargetEncoder) -> keras.Model:
+def build_portable_model(network: Network, target: Task) -> keras.Model:
     """Build the model for the user's own Keras code, without trained weights.
 
     Returns:
@@ -89,14 +89,13 @@ def build_portable_model(network: Network, target: TargetEncoder) -> keras.Model
         unit (rows, outputs).
     """
     model = build_model(network, seed=0)
-    if not isinstance(target, NumberTarget):
+    unit = target.output_unit
+    if unit is None:
         return model
-    scale = [scaling.scale for scaling in target.scalings]
-    offset = [scaling.offset for scaling in target.scalings]
     y = model.output
-    if any(scale_ != 1 for scale_ in scale) or any(offset):
-        y = keras.layers.Rescaling(scale, offset, name="unit")(y)
-    if target.scalings[0].name == "log":
+    if any(scale != 1 for scale in unit.scale) or any(unit.offset):
+        y = keras.layers.Rescaling([*unit.scale], [*unit.offset], name="unit")(y)
+    if unit.is_log:
         y = keras.ops.expm1(y)
     return keras.Model(model.input, y, name="network")
 

@@ -1,10 +1,8 @@
 """Config and layout to the list of layers, and their forward pass in NumPy."""
 
 from dlcli.network.activations import Floats
-from dlcli.network.contradictions import resolve_head
 from dlcli.network.engine import choose_engine
 from dlcli.network.front import AugmentLayer, EmbeddingLayer, Front, WavesLayer
-from dlcli.network.head import Head, check_values, unreachable
 from dlcli.network.kinds import AnyLayer, activation_of, kind_of
 from dlcli.network.layers import (
     ActivationLayer,
@@ -15,6 +13,7 @@ from dlcli.network.layers import (
     Weight,
 )
 from dlcli.network.network import ROWS_AT_ONCE, Network, build_network
+from dlcli.network.output_head import Head, resolve_head
 
 __all__ = [
     "ActivationLayer",
@@ -34,9 +33,7 @@ __all__ = [
     "Weight",
     "activation_of",
     "build_network",
-    "check_values",
     "choose_engine",
     "kind_of",
     "resolve_head",
-    "unreachable",
 ]

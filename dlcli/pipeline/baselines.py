@@ -30,7 +30,6 @@ from dlcli.network import Head, Network, activation_of, build_network, choose_en
 from dlcli.pipeline.checkpointing import StopOnSignal
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.fit import FitOptions, FitResult, fit
-from dlcli.tasks import NumberTarget
 
 Baselines = dict[str, dict[str, Metrics]]
 """Model, then set, then metric."""
@@ -229,9 +228,7 @@ def _starting_point(result: FitResult) -> tuple[float, float]:
     prepared, target = result.prepared, result.encoded["train"].target
     activation = prepared.head.output.activation
     assert activation is not None  # resolved
-    if not isinstance(prepared.encoding.target, NumberTarget) or math.isfinite(
-        activation.bounds[1]
-    ):
+    if prepared.encoding.task.outcome != "numbers" or math.isfinite(activation.bounds[1]):
         return RATE, 0.0
     mean = float(target.mean(dtype="float64"))
     if isinstance(activation, Exponential):

@@ -64,7 +64,7 @@ from dlcli.pipeline.run_recording import (
 from dlcli.pipeline.selection import FoldResult
 from dlcli.pipeline.selection.notes import REFIT_FAILED
 from dlcli.pipeline.train_run import train_child_run
-from dlcli.prediction import KeptColumns
+from dlcli.prediction import StoredPredictions
 from dlcli.runs import Run, RunWriter, malformed
 from dlcli.splitting import Fold, Split, hold_out, make_folds
 from dlcli.tables import Table, integers
@@ -452,7 +452,7 @@ def _evaluate_fold(fold: CVFold, result: FitResult, seconds: float) -> FinishedF
         constant=scalar_metrics(result.constant_metrics("test")),
         history=some_epochs(trained.history),
     )
-    constant = result.predictor.understand(result.constant_outputs[np.newaxis])
+    constant = result.predictor.decode(result.constant_outputs[np.newaxis])
     columns = {
         name: integers(np.full(held_out, number, np.int64))
         for name, number in (("repeat", fold.repeat), ("fold", fold.fold))
@@ -477,7 +477,7 @@ def read_fold(writer: RunWriter, fold: CVFold, dataset: Dataset) -> FinishedFold
         fits &= result.problem is not None
     else:
         rows = dataset.candidates.row_numbers[fold.rows.held_out]
-        fits = fits and np.array_equal(KeptColumns(predictions, path).integers("row"), rows)
+        fits = fits and np.array_equal(StoredPredictions(predictions, path).integers("row"), rows)
     if not fits:
         raise RunError(f"{path} is of other rows; begin the cross-validation again")
     return FinishedFold(result, document.constant, predictions)

@@ -13,7 +13,6 @@ from dlcli.config import Config, GroupSplit, TimeSplit
 from dlcli.errors import ConfigError, DataError, DivergenceError, DlcliError, RunError
 from dlcli.metrics import (
     HIGHER_IS_BETTER,
-    Floats,
     Metrics,
     Number,
     finite,
@@ -34,9 +33,8 @@ from dlcli.pipeline.selection import (
 )
 from dlcli.pipeline.selection.part import Part
 from dlcli.pipeline.selection.thinning import thinned
-from dlcli.prediction import KeptColumns, Predictions
+from dlcli.prediction import Predictions, StoredPredictions
 from dlcli.splitting import Split
-from dlcli.tasks import ClassTarget, NumberTarget
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -144,14 +142,7 @@ def some_epochs(history: Mapping[str, Sequence[float]]) -> dict[str, tuple[Numbe
 
 def constant_prediction(predictions: Predictions) -> tuple[float, ...]:
     """Return the prediction of one row as `HeldOut.outputs` has it."""
-    outputs: Floats = np.asarray(predictions.outputs, np.float64)
-    if isinstance(predictions.target, NumberTarget):
-        outputs = predictions.numbers
-    elif predictions.probabilities is not None:
-        target = predictions.target
-        is_binary = isinstance(target, ClassTarget) and target.width == 2
-        outputs = np.asarray(predictions.probabilities[:, 1 if is_binary else 0 :], np.float64)
-    return tuple(float(value) for value in outputs[0])
+    return tuple(float(value) for value in predictions.decoded[0])
 
 
 def combine_folds(
@@ -179,9 +170,9 @@ def combine_folds(
     """
 
     def read(table: pa.Table) -> HeldOut:
-        columns = KeptColumns(table, f"{path}: its predictions")
+        columns = StoredPredictions(table, f"{path}: its predictions")
         is_counts = example.head.loss.name == "poisson"
-        return read_rows(columns, example.encoding.target, has_deviance=is_counts)
+        return read_rows(columns, example.encoding.task, has_deviance=is_counts)
 
     def read_fold(fold: FinishedFold) -> HeldOut | None:
         if fold.predictions is None:

@@ -27,7 +27,7 @@ from dlcli.errors import ConfigError, DataError, Problem, UsageError, did_you_me
 from dlcli.pipeline.events import Events
 from dlcli.splitting import Shares, Split, assign_rows
 from dlcli.tables import Source, Table, expand, name_of, read_header, read_table
-from dlcli.tasks import TargetKind, infer_target
+from dlcli.tasks import Task, infer_task
 
 Header = tuple[str, tuple[str, ...]]
 """A table's file, as messages name it, and its columns."""
@@ -39,7 +39,7 @@ class Dataset:
 
     tables: tuple[Table, ...]
     """Training file first, then the validation and test files that there are."""
-    target: TargetKind
+    target: Task
     """What is predicted, inferred from all labelled rows: every fold has the same classes."""
     split: Split
     """The rows of each set, as `train` uses them."""
@@ -101,7 +101,7 @@ def read_dataset(file: ConfigFile, events: Events, folder: Path | None = None) -
     check_headers(file.config, [(table.file, table.columns) for table in tables])
     for warning in dict.fromkeys(text for table in tables for text in table.warnings):
         events.emit("warning", message=warning)
-    target = infer_target(data.target, tables)
+    target = infer_task(data.target, tables)
     split, choice, candidates = split_rows(file.config, Split(train, validation, test), target)
     return Dataset(tables, target, split, choice, candidates)
 
@@ -221,7 +221,7 @@ def _resolved(file: ConfigFile, files: Files) -> Source:
 
 
 def split_rows(
-    config: Config, given: Split, target: TargetKind
+    config: Config, given: Split, target: Task
 ) -> tuple[Split, SplitChoice, NDArray[np.int64]]:
     """Split the rows of the training file as far as shares of it validate or test.
 
@@ -263,7 +263,7 @@ def split_rows(
     return split, choice, candidates
 
 
-def _check_training_rows(train: Table, target: TargetKind) -> None:
+def _check_training_rows(train: Table, target: Task) -> None:
     """Refuse a single training row, a single class, and classes of one row each.
 
     Raises:
@@ -281,7 +281,7 @@ def _check_training_rows(train: Table, target: TargetKind) -> None:
             raise _single_row_classes(train, target, len(names))
 
 
-def _single_row_classes(table: Table, target: TargetKind, classes: int) -> DataError:
+def _single_row_classes(table: Table, target: Task, classes: int) -> DataError:
     """Return the error for classes of one row each, with the values that hide a number, if any."""
     column = target.columns[0]
     decision = infer_type(column, table)

@@ -81,7 +81,8 @@ def with_logged_reasons(prepared: Prepared, writer: RunWriter) -> Prepared:
         for name, decision in prepared.decisions.items()
     }
     why = _reason(writer.first_event("target")) or prepared.target.reason
-    return replace(prepared, decisions=decisions, target=replace(prepared.target, reason=why))
+    target = prepared.target.model_copy(update={"reason": why})
+    return replace(prepared, decisions=decisions, target=target)
 
 
 def _reason(fields: object) -> str | None:
@@ -116,7 +117,7 @@ def _with_held_out(
     explanation: Explanation, predictor: Predictor, train: LookedAt, held_out: Sets
 ) -> Explanation:
     """Adds what held-out rows show: what mattered, and where it went wrong."""
-    network, target = predictor.network, predictor.encoding.target
+    network, target = predictor.network, predictor.encoding.task
     rows = sum(table.rows for table, _ in held_out.values())
     plan = plan_importances(network, rows)
     looked = look_at(held_out, plan.rows)
@@ -147,7 +148,7 @@ def _with_dependences(
     explanation: Explanation, predictor: Predictor, train: LookedAt
 ) -> Explanation:
     """Adds dependences over training rows: they tell of the network, and not of its errors."""
-    network, target = predictor.network, predictor.encoding.target
+    network, target = predictor.network, predictor.encoding.task
     truth = truth_of(target, train.tables.values(), units_of(target, train.tables["train"]))
     outputs = choose_outputs(predictor, truth, train.weights)
     order = strongest(strengths(network, predictor.weights, train.matrix), network.inputs)

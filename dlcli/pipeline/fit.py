@@ -20,13 +20,13 @@ from dlcli.diagnosis import Magnitudes, advise_on_divergence
 from dlcli.encoding import EncodedRows
 from dlcli.errors import DivergenceError
 from dlcli.metrics import Metrics
-from dlcli.network import build_network, check_values, choose_engine, resolve_head
+from dlcli.network import build_network, choose_engine, resolve_head
 from dlcli.pipeline.data_loading import Dataset
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.memory_check import available_memory
 from dlcli.pipeline.preparation import Prepared, encode_sets, prepare_rows, sets
 from dlcli.pipeline.tensorflow_loading import load_tensorflow, without_retracing_warnings
-from dlcli.prediction import Predictions, Predictor, constant_outputs
+from dlcli.prediction import Predictions, Predictor
 from dlcli.runs import Weights
 from dlcli.splitting import Split
 from dlcli.tables import Table, floats, integers
@@ -117,26 +117,25 @@ class FitResult:
         """Return the metrics of a set."""
         if name not in self._metrics:
             table, weights = self.tables[name], self.encoded[name].weights
-            self._metrics[name] = self.predictions(name).score(table, weights)
+            self._metrics[name] = self.predictions(name).metrics(table, weights)
         return self._metrics[name]
 
     @cached_property
     def constant_outputs(self) -> NDArray[np.float64]:
         """The output of a model that knows only the target of the training rows, (outputs,)."""
         prepared = self.prepared
-        return constant_outputs(
-            prepared.encoding.target,
+        return prepared.encoding.task.constant_outputs(
             prepared.split.train,
             self.encoded["train"].weights,
             prepared.network.outputs,
-            has_margin=prepared.head.loss.output == "margin",
+            has_margin=prepared.head.has_margin,
         )
 
     def constant_metrics(self, name: str) -> Metrics:
         """Return the metrics of such a model on a set."""
         rows, outputs = self.encoded[name], self.constant_outputs
         repeated = np.broadcast_to(outputs, (len(rows.inputs), len(outputs)))
-        return self.predictor.understand(repeated).score(self.tables[name], rows.weights)
+        return self.predictor.decode(repeated).metrics(self.tables[name], rows.weights)
 
     def prediction_table(
         self,
@@ -206,7 +205,7 @@ def fit(
         config=config,
         network=prepared.network,
         head=head,
-        target=prepared.encoding.target,
+        target=prepared.encoding.task,
         train=encoded["train"],
         validation=options.stopping_rows or encoded.get("validation"),
         initial_weights=options.initial_weights,
@@ -296,7 +295,7 @@ class FitContext:
         """
         start = time.perf_counter()
         head = resolve_head(config, self.dataset.target)
-        check_values(head, self.dataset.target, self.dataset.tables)
+        self.dataset.target.check_values(head.loss, self.dataset.tables)
         prepared, encoded = self._encoded(config, split, head.output.scaling)
         network = build_network(prepared.encoding.layout, config.hidden, head.output)
         engine = choose_engine(config, network, len(encoded["train"].inputs), self.fits)

@@ -35,11 +35,9 @@ from dlcli.network import (
     WavesLayer,
     activation_of,
     build_network,
-    check_values,
     choose_engine,
     kind_of,
     resolve_head,
-    unreachable,
 )
 from dlcli.pipeline.data_loading import Dataset, read_dataset
 from dlcli.pipeline.events import Events
@@ -48,7 +46,7 @@ from dlcli.preprocessing import ValueIssues, summarize_notes
 from dlcli.runs import Weights, open_run
 from dlcli.splitting import Split
 from dlcli.tables import Table
-from dlcli.tasks import TargetKind, fit_target
+from dlcli.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ class Prepared:
     """The rows of each set."""
     split_choice: SplitChoice
     """How they were split."""
-    target: TargetKind
+    target: Task
     """What is predicted."""
     decisions: Mapping[str, Decision]
     """The type of each column, and why."""
@@ -122,10 +120,10 @@ def prepare_rows(
     for warning in type_warnings(decisions):
         events.emit("warning", message=f"{train.file}: {warning}")
     head = resolve_head(config, target)
-    check_values(head, target, dataset.tables)
-    for warning in unreachable(head, target, train):
+    target.check_values(head.loss, dataset.tables)
+    for warning in target.training_warnings(head.output, train):
         events.emit("warning", message=f"{train.file}: {warning}")
-    fitted = fit_target(target, head.output.scaling, train)
+    fitted = target.fit(head.output.scaling, train)
     encoding = fit_encoding(decisions, config.input, train, fitted)
     for finding in inspect_split(split, target, decisions, config.input):
         events.emit("warning", message=f"{train.file}: {finding}")
@@ -263,7 +261,7 @@ def describe_network(network: Network, head: Head) -> dict[str, object]:
     }
 
 
-def describe_target(target: TargetKind) -> dict[str, object]:
+def describe_target(target: Task) -> dict[str, object]:
     """Describe the target's columns and type, and why it was taken so, for JSON."""
     return {
         "columns": target.columns,

@@ -230,7 +230,7 @@ def _save_network(result: FitResult, writer: RunWriter) -> None:
     writer.write_encoding(prepared.encoding.model_dump_json(indent=2))
     writer.write_weights(weights)
     writer.write_history(result.training.history)
-    model = build_portable_model(prepared.network, prepared.encoding.target)
+    model = build_portable_model(prepared.network, prepared.encoding.task)
     assign_weights(model, prepared.network, weights)
     with writer.model_file() as path:
         model.save(path)

@@ -1,12 +1,14 @@
-"""A trained network, ready to predict."""
+"""A trained network with its encoding, and what it predicts."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
@@ -15,25 +17,102 @@ from dlcli.encoding import Encoding, Inputs, row_weights
 from dlcli.errors import ConfigError, DataError, Problem, RunError
 from dlcli.metrics import Metrics
 from dlcli.network import Network, build_network
-from dlcli.prediction.predictions import Predictions
 from dlcli.preprocessing import ValueIssues
 from dlcli.runs import Run
 from dlcli.tables import Source, Table, read_table
-from dlcli.tasks import ClassTarget, TargetEncoder
+from dlcli.tasks import Outputs, Task, Values
 
-ROWS_AT_ONCE = 65_536
+_ROWS_AT_ONCE = 65_536
 """Most rows that are encoded at once, so that a long table needs no large matrix."""
-NUMBERS_AT_ONCE = 2**26
+_NUMBERS_AT_ONCE = 2**26
 """Most inputs that are encoded at once, so that a wide one needs none either: 256 MiB."""
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """How well rows were predicted."""
+class Predictions:
+    """Predictions of some rows."""
+
+    task: Task
+    """What is predicted."""
+    outputs: Outputs
+    """The network's outputs as trained on, (rows, units)."""
+    has_margin: bool = False
+    """Whether the one output for two classes is a margin around 0, not a probability."""
+    has_deviance: bool = False
+    """Whether numbers are trained as means of counts, so that their deviance is a metric."""
+
+    def take(self, rows: NDArray[np.int64]) -> Predictions:
+        """Return the predictions of some rows, in the order given."""
+        return replace(self, outputs=self.outputs[rows])
+
+    @cached_property
+    def decoded(self) -> Outputs:
+        """What metrics compare with true values, see `Task.decode`."""
+        return self.task.decode(self.outputs)
+
+    @property
+    def values(self) -> Values:
+        """The predicted values, in the form of true values."""
+        return self.task.predict(self.decoded, has_margin=self.has_margin)
+
+    @cached_property
+    def probabilities(self) -> Outputs | None:
+        """The probability of each class or label, (rows, names); none for numbers and margins."""
+        return self.task.probabilities(self.outputs, has_margin=self.has_margin)
+
+    @property
+    def scores(self) -> NDArray[np.float64]:
+        """The probabilities; for margins and numbers these, in their own unit."""
+        scores = self.decoded if self.probabilities is None else self.probabilities
+        return scores.astype(np.float64)
+
+    def errors(self, values: Values) -> NDArray[np.float64]:
+        """Measure how far outputs are from true values, see `Task.errors`."""
+        return self.task.errors(values, self.outputs, has_margin=self.has_margin)
+
+    def metrics(self, table: Table, weights: NDArray[np.float64] | None) -> Metrics:
+        """Compute all metrics of the rows.
+
+        Args:
+            table: the rows predicted, with their target.
+            weights: the rows' weights, (rows,), if they have any.
+
+        Raises:
+            DataError: for a target that is missing or can't be encoded.
+        """
+        return self.task.metrics(
+            self.task.values(table, ValueIssues()),
+            self.decoded,
+            weights,
+            has_margin=self.has_margin,
+            has_deviance=self.has_deviance,
+        )
+
+    def truth(self, table: Table) -> dict[str, pa.Array]:
+        """Return the true values as columns: `target`, or `target_<column>` for several.
+
+        Args:
+            table: the rows predicted, with their target.
+        """
+        return self.task.value_columns(self.task.values(table, ValueIssues()), "target")
+
+    def columns(self) -> dict[str, pa.Array]:
+        """Return the predictions as columns, by name.
+
+        `prediction` (`prediction_<column>` for several columns), and for classes and labels
+        `probability_<class>` for each, or `margin`, above 0 for the second class.
+        """
+        scores = self.task.score_columns(self.outputs, has_margin=self.has_margin)
+        return {**self.task.value_columns(self.values, "prediction"), **scores}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How well the rows of a table were predicted."""
 
     rows: int
-    """How many were."""
-    scores: Metrics
+    """The rows of the table that were predicted."""
+    metrics: Metrics
 
 
 @dataclass(frozen=True)
@@ -43,7 +122,7 @@ class Predictor:
     config: Config
     """The run's resolved config."""
     encoding: Encoding
-    """How tables become matrices."""
+    """From tables to matrices."""
     network: Network
     """The layers."""
     weights: Mapping[str, NDArray[np.floating[Any]]]
@@ -51,7 +130,7 @@ class Predictor:
 
     @classmethod
     def load(cls, run: Run) -> Predictor:
-        """Rebuilds a run's network from its own config and checked arrays.
+        """Rebuild a run's network from its own config and checked arrays.
 
         Raises:
             RunError: if the run's files don't fit together.
@@ -63,18 +142,27 @@ class Predictor:
             problem = replace(error.problems[0], position="")
             raise RunError(f"{run.path}: its resolved.yaml can't be read: {problem}") from None
         except ValidationError as error:
-            raise RunError(
-                f"{run.path}: its encoding.json can't be read: {_fault(error)}"
-            ) from None
+            line = error.errors(include_url=False)[0]
+            path = ".".join(map(str, line["loc"]))
+            message = f"{path}: {line['msg']}" if path else line["msg"]
+            raise RunError(f"{run.path}: its encoding.json can't be read: {message}") from None
         if config.output.units is None or config.output.activation is None or config.loss is None:
             raise RunError(f"{run.path}: its resolved.yaml is not complete")
-        network = build_network(encoding.layout, config.hidden, config.output)
-        _check_outputs(run, network.outputs, encoding.target)
+        network, task = build_network(encoding.layout, config.hidden, config.output), encoding.task
+        if not task.accepts_units(network.outputs):
+            has = f"the target of encoding.json is {task.words}"
+            message = f"output.units is {network.outputs}, and {has}"
+            raise RunError(f"{run.path}: its files don't fit together: {message}")
         shapes = {weight.name: weight.shape for weight in network.weights}
         return cls(config, encoding, network, run.read_weights(shapes))
 
+    @property
+    def task(self) -> Task:
+        """What is predicted."""
+        return self.encoding.task
+
     def read(self, source: Source) -> Table:
-        """Reads a table as training read its own.
+        """Read a table as training read its own.
 
         Raises:
             UsageError: for a file that isn't there.
@@ -85,11 +173,11 @@ class Predictor:
         return table.written_like(self.encoding.notations)
 
     def predict(self, table: Table, issues: ValueIssues) -> Predictions:
-        """Predicts each row of a table.
+        """Predict each row of a table.
 
         Args:
             table: rows with the columns that training read, in any order; the target isn't needed.
-            issues: takes in what there is to say of values that training didn't see.
+            issues: records values that can't be encoded or that training didn't see.
 
         Returns:
             The predictions, in the order of the rows.
@@ -98,36 +186,30 @@ class Predictor:
             ConfigError: for columns that the table doesn't have.
             DataError: for values that can't be encoded.
         """
-        rows = min(ROWS_AT_ONCE, max(1, NUMBERS_AT_ONCE // max(1, self.network.inputs)))
-        parts = [self._outputs(self.encoding.transform(part, issues)) for part in table.parts(rows)]
-        return self.understand(np.concatenate(parts))
+        rows = min(_ROWS_AT_ONCE, max(1, _NUMBERS_AT_ONCE // max(1, self.network.inputs)))
+        outputs = [
+            self.network.forward(self.encoding.transform(part, issues), self.weights)
+            for part in table.parts(rows)
+        ]
+        return self.decode(np.concatenate(outputs))
 
     def predict_encoded(self, inputs: Inputs) -> Predictions:
-        """Predicts encoded rows."""
-        return self.understand(self._outputs(inputs))
+        """Predict encoded rows."""
+        return self.decode(self.network.forward(inputs, self.weights))
 
-    def _outputs(self, inputs: Inputs) -> NDArray[np.floating[Any]]:
-        return self.network.forward(inputs, self.weights)
-
-    def understand(self, outputs: NDArray[np.floating[Any]]) -> Predictions:
-        """What outputs as trained on, (rows, outputs), say of the target."""
+    def decode(self, outputs: Outputs) -> Predictions:
+        """Return the predictions of a network's outputs as trained on, (rows, units)."""
         loss = self.config.loss
         assert loss is not None  # resolved
         return Predictions(
-            self.encoding.target,
+            self.task,
             outputs,
             has_margin=loss.output == "margin",
             has_deviance=loss.name == "poisson",
         )
 
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """The classes by name, in the order of the outputs; none for numbers and labels."""
-        target = self.encoding.target
-        return target.classes if isinstance(target, ClassTarget) else ()
-
     def unread_columns(self, table: Table, keep: Sequence[str] = ()) -> list[str]:
-        """The columns of a table that training had not and nobody reads.
+        """Return the columns of a table that training did not have and that nothing reads.
 
         Args:
             table: the table.
@@ -137,23 +219,28 @@ class Predictor:
         known = {*features, *data.reserved, *keep}
         return [name for name in table.columns if name not in known]
 
-    def score(self, table: Table, issues: ValueIssues, *, reject: bool = False) -> Judgement:
-        """Predicts a table and compares with its target.
+    def evaluate(self, table: Table, issues: ValueIssues, *, reject: bool = False) -> Evaluation:
+        """Predict a table and compare the predictions with its target.
 
         Args:
-            table: rows with the columns that training read, target and weight among them.
-            issues: takes in what there is to say of values that training didn't see. If it is
+            table: rows with the columns that training read, target and weight included.
+            issues: records values that can't be encoded or that training didn't see. If it is
                 lenient, rows whose target or weight can't be used are left out.
-            reject: whether rows with any other value that can't be used are left out, too.
+            reject: leave out rows with any other value that can't be encoded, too.
 
         Raises:
             ConfigError: for columns that the table doesn't have.
-            DataError: for values that can't be read, unless the issues are lenient; or if no row
+            DataError: for values that can't be encoded, unless the issues are lenient; or if no row
                 is left.
         """
         weight = self.config.data.weight
-        self._check_scored(table)
-        self.encoding.target.encode(table, issues)
+        needed = [*self.task.columns, weight]
+        absent = [column for column in needed if column and column not in table.columns]
+        if absent:
+            named = ", ".join(f"'{column}'" for column in absent)
+            message = f"has no column {named}, which metrics are computed from"
+            raise ConfigError([Problem("", message, table.file)])
+        self.task.encode(table, issues)
         row_weights(table, weight, issues)
         left_out = issues.bad_indices
         predictions = self.predict(table, issues)
@@ -164,45 +251,12 @@ class Predictor:
                 raise _no_row_left(table, issues)
             table, predictions = table.take(rows), predictions.take(rows)
         weights = row_weights(table, weight, ValueIssues())
-        return Judgement(table.rows, predictions.score(table, weights))
-
-    def _check_scored(self, table: Table) -> None:
-        """Refuses a table without target or weight.
-
-        Raises:
-            ConfigError: with all columns that are absent.
-        """
-        needed = [*self.encoding.target.columns, self.config.data.weight]
-        absent = [column for column in needed if column and column not in table.columns]
-        if absent:
-            named = ", ".join(f"'{column}'" for column in absent)
-            message = f"has no column {named}, which scores are taken from"
-            raise ConfigError([Problem("", message, table.file)])
+        return Evaluation(table.rows, predictions.metrics(table, weights))
 
 
 def _no_row_left(table: Table, issues: ValueIssues) -> DataError:
-    """The error for a table of bad rows only."""
+    """The error for a table of which no row can be used."""
     bad = next(issues.bad_rows())
     file, row = table.where(bad.index)
-    message = f"{bad.reason}; no row is left to take scores from"
+    message = f"{bad.reason}; no row is left to compute metrics from"
     return DataError(message, file=file, row=row, column=bad.column)
-
-
-def _fault(error: ValidationError) -> str:
-    """The first thing that is wrong with an encoding, on one line."""
-    line = error.errors(include_url=False)[0]
-    place = ".".join(map(str, line["loc"]))
-    return f"{place}: {line['msg']}" if place else line["msg"]
-
-
-def _check_outputs(run: Run, outputs: int, target: TargetEncoder) -> None:
-    """Refuses a network whose output is not of the target's width.
-
-    Raises:
-        RunError: saying both.
-    """
-    tells_two_apart = outputs == 1 and isinstance(target, ClassTarget) and target.width == 2
-    if outputs != target.width and not tells_two_apart:
-        has = f"the target of encoding.json has {target.width} {target.kind}"
-        message = f"output.units is {outputs}, and {has}"
-        raise RunError(f"{run.path}: its files don't fit together: {message}")

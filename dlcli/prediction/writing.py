@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from dlcli.config import printable
 from dlcli.errors import UsageError, did_you_mean
-from dlcli.prediction.predictions import Predictions
+from dlcli.prediction.predictor import Predictions
 from dlcli.tables import Table, blanked, plain
 
 Format = Literal["csv", "parquet", "jsonl"]

@@ -6,7 +6,6 @@ from dlcli.reports.blocks import Block, Code, Fold, Group, Layer, Layers, Sectio
 from dlcli.reports.log import LoggedLayer, NetworkEvent
 from dlcli.reports.record import Record
 from dlcli.reports.wording import number, short, some
-from dlcli.tasks import ClassTarget, LabelTarget
 
 MOST_SIGNS = 60_000
 """Of a config; one of many columns has more."""
@@ -33,21 +32,14 @@ def asked(record: Record) -> Section:
 def in_short(record: Record) -> str:
     """What is predicted, in a few words: `species (3 classes)`."""
     target, columns = record.target, some(record.target.columns, 3)
-    if isinstance(target, ClassTarget):
-        return f"{columns} ({target.width:,} classes)"
-    return f"{target.width:,} labels" if isinstance(target, LabelTarget) else columns
+    if target.outcome == "numbers":
+        return columns
+    return target.words if target.outcome == "labels" else f"{columns} ({target.words})"
 
 
 def predicted(record: Record) -> str:
     """What is predicted: `species, one of 3 classes: setosa, ...`."""
-    target = record.target
-    columns = some(target.columns)
-    if isinstance(target, ClassTarget):
-        return f"{columns}, one of {target.width:,} classes: {some(target.classes)}"
-    if isinstance(target, LabelTarget):
-        return f"which of {target.width:,} labels a row has: {some(target.labels)}"
-    noun = "count" if target.counts else "number"
-    return f"{columns}, a {noun}" if target.width == 1 else f"{target.width:,} {noun}s: {columns}"
+    return record.target.describe(some(record.target.columns), some(record.target.names))
 
 
 def _layers(network: NetworkEvent) -> list[Layer]:

@@ -22,7 +22,6 @@ from dlcli.reports.judged import Judged
 from dlcli.reports.ranked import ranking_charts, threshold_table
 from dlcli.reports.theme import MOST_KINDS, variable
 from dlcli.reports.wording import number, percent, rounded, short, shorts
-from dlcli.tasks import ClassTarget, LabelTarget
 
 if TYPE_CHECKING:
     import altair as alt
@@ -41,7 +40,6 @@ def class_blocks(judged: Judged, confusion: object) -> list[Block]:
         judged: the rows.
         confusion: of all rows of the set, as metrics.json has it; counted here if it has none.
     """
-    assert isinstance(judged.target, ClassTarget)
     names = judged.target.classes
     matrix = as_matrix(confusion, len(names))
     matrix = _counted(judged) if matrix is None else matrix
@@ -52,7 +50,6 @@ def class_blocks(judged: Judged, confusion: object) -> list[Block]:
 
 
 def _counted(judged: Judged) -> Floats:
-    assert isinstance(judged.target, ClassTarget)
     count = judged.target.width
     places = judged.classes * count + judged.predicted_classes
     cells = np.bincount(places, judged.weights, minlength=count**2)
@@ -61,7 +58,6 @@ def _counted(judged: Judged) -> Floats:
 
 def _rankings(judged: Judged) -> dict[str, ThresholdCounts]:
     """The second of two classes, or each of a few against all others."""
-    assert isinstance(judged.target, ClassTarget)
     names = judged.target.classes
     if len(names) > MOST_KINDS:
         return {}
@@ -76,7 +72,6 @@ def _rankings(judged: Judged) -> dict[str, ThresholdCounts]:
 
 def _class_calibration(judged: Judged) -> Chart:
     """Of the second of two classes, or of the class that was predicted."""
-    assert isinstance(judged.target, ClassTarget)
     names = judged.target.classes
     if len(names) == 2:
         bins = calibration_curve(judged.classes == 1, judged.scores(names[1]), judged.weights)
@@ -88,7 +83,6 @@ def _class_calibration(judged: Judged) -> Chart:
 
 
 def _threshold_blocks(judged: Judged) -> list[Block]:
-    assert isinstance(judged.target, ClassTarget)
     names = judged.target.classes
     if len(names) != 2 or judged.has_margin:
         return []
@@ -108,7 +102,6 @@ def label_blocks(judged: Judged, by_label: object) -> list[Block]:
         judged: the rows.
         by_label: the metrics of each label, as metrics.json has them.
     """
-    assert isinstance(judged.target, LabelTarget)
     labels = judged.target.labels[:MOST_KINDS]
     marks = {label: judged.has_label(label) for label in labels}
     scores = {label: judged.scores(label) for label in labels}

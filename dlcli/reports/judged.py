@@ -8,8 +8,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.prediction import Floats, KeptColumns
-from dlcli.tasks import ClassTarget, LabelTarget, TargetEncoder, split_labels
+from dlcli.prediction import Floats, StoredPredictions
+from dlcli.tasks import Task
 
 NumberRows = tuple[str, Floats, Floats, Floats]
 """A column of numbers: its name, and true values, predicted ones and weights, (rows,) each."""
@@ -24,14 +24,14 @@ class Judged:
 
     split: str
     """`test`, `validation` or `train`."""
-    target: TargetEncoder
+    target: Task
     is_sample: bool
     """Whether they are only some of the rows."""
     weights: Floats
     """(rows,); 1 each unless the config has a column of weights."""
     weighted: bool
     """Whether it has."""
-    _columns: KeptColumns
+    _columns: StoredPredictions
 
     @property
     def rows(self) -> int:
@@ -72,7 +72,6 @@ class Judged:
 
     def confidence(self) -> Floats:
         """The probability of the predicted class, (rows,)."""
-        assert isinstance(self.target, ClassTarget)
         greatest = np.zeros(self.rows)
         for name in self.target.classes:
             np.maximum(greatest, self.scores(name), out=greatest)
@@ -80,23 +79,21 @@ class Judged:
 
     def has_label(self, label: str) -> NDArray[np.bool_]:
         """Whether a row has a label, (rows,)."""
-        assert isinstance(self.target, LabelTarget)
-        if self.target.delimiter is None:
-            return self._floats(f"target_{label}") > 0
-        texts = self._columns.texts("target")
-        having = {text: label in split_labels(text, self.target.delimiter) for text in set(texts)}
-        return np.array([having[text] for text in texts], dtype=np.bool_)
+        return np.asarray(self._labels[:, self.target.labels.index(label)] > 0)
+
+    @cached_property
+    def _labels(self) -> NDArray[np.float64]:
+        return self.target.read_values(self._columns, "target")
 
     def _places(self, name: str) -> NDArray[np.int64]:
-        assert isinstance(self.target, ClassTarget)
-        return self._columns.places(name, self.target.classes)
+        return self._columns.indices(name, self.target.classes)
 
     def _floats(self, name: str) -> Floats:
         return self._columns.floats(name)[:, 0]
 
 
 def judged_rows(
-    columns: KeptColumns, target: TargetEncoder, *, is_sample: bool = False
+    columns: StoredPredictions, target: Task, *, is_sample: bool = False
 ) -> list[Judged]:
     """The rows of each set in a table of predictions.
 
@@ -117,7 +114,7 @@ def judged_rows(
 
 
 def judged_part(
-    part: KeptColumns, target: TargetEncoder, split: str, *, is_sample: bool = False
+    part: StoredPredictions, target: Task, split: str, *, is_sample: bool = False
 ) -> Judged:
     """The rows of one set, as in `judged_rows`.
 
@@ -136,10 +133,9 @@ def judged_part(
     return Judged(split, target, is_sample, weights[fine], weighted, part.filtered(fine))
 
 
-def _has_scores(columns: KeptColumns, target: TargetEncoder) -> NDArray[np.bool_]:
+def _has_scores(columns: StoredPredictions, target: Task) -> NDArray[np.bool_]:
     """Whether a row's probabilities or its margin are numbers, (rows,)."""
-    names = target.classes if isinstance(target, ClassTarget) else ()
-    names = target.labels if isinstance(target, LabelTarget) else names
+    names = target.names
     scores = ["margin"] if columns.has("margin") else [f"probability_{name}" for name in names]
     fine = np.ones(columns.rows, dtype=np.bool_)
     for score in scores if names else ():

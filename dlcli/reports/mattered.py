@@ -6,7 +6,6 @@ from dlcli.explanation import Explanation
 from dlcli.reports.blocks import Block, Grid, Group, Section, Text
 from dlcli.reports.importance import dependence_charts, importance_chart, worst_table
 from dlcli.reports.record import Record
-from dlcli.tasks import NumberTarget
 
 
 def mattered(record: Record) -> Section | None:
@@ -22,7 +21,7 @@ def mattered(record: Record) -> Section | None:
 
 
 def _of_numbers(record: Record) -> bool:
-    return isinstance(record.target, NumberTarget)
+    return record.target.outcome == "numbers"
 
 
 def _features(record: Record) -> int | None:

@@ -8,11 +8,10 @@ from pydantic import ValidationError
 from dlcli.config import Config
 from dlcli.errors import RunError
 from dlcli.pipeline import CrossValidation
-from dlcli.prediction import KeptColumns
-from dlcli.preprocessing import LinearScaling
+from dlcli.prediction import StoredPredictions
 from dlcli.reports.judged import Judged, judged_part
 from dlcli.runs import Run
-from dlcli.tasks import ClassTarget, LabelTarget, NumberTarget, TargetEncoder
+from dlcli.tasks import Multilabel, Regression, Task, classification
 
 
 def out_of_fold(run: Run, found: CrossValidation, config: Config) -> Judged | None:
@@ -31,24 +30,23 @@ def out_of_fold(run: Run, found: CrossValidation, config: Config) -> Judged | No
     """
     if not run.has("predictions.parquet"):
         return None
-    columns = KeptColumns(run.read_predictions(), f"{run.path}: its predictions", "cv.json")
+    columns = StoredPredictions(run.read_predictions(), f"{run.path}: its predictions", "cv.json")
     if columns.has("repeat"):
         columns = columns.filtered(np.asarray(columns.integers("repeat") == 1))
     judged = judged_part(columns, _target(run, found, config), "test")
     return judged if judged.rows else None
 
 
-def _target(run: Run, found: CrossValidation, config: Config) -> TargetEncoder:
+def _target(run: Run, found: CrossValidation, config: Config) -> Task:
     """What was predicted, as far as predictions tell of it: without scalings."""
     columns, names = found.target, found.classes
     try:
         if found.task == "classes":
-            return ClassTarget(column=columns[0], classes=names, stored="text")
+            return classification(columns[0], names)
         if found.task == "labels":
             delimiter = config.data.target.delimiter
-            return LabelTarget(columns=columns, labels=names, stored="integer", delimiter=delimiter)
-        scalings = (LinearScaling(name="none"),) * len(columns)
-        return NumberTarget(columns=columns, scalings=scalings)
+            return Multilabel(columns=columns, labels=names, delimiter=delimiter)
+        return Regression(columns=columns)
     except (ValidationError, IndexError):
         raise RunError(
             f"{run.path}: its cv.json tells of a target that can't be; make it again"

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from dlcli.config import Config
 from dlcli.explanation import Explanation
 from dlcli.metrics import main_metric
-from dlcli.prediction import KeptColumns, Predictor
+from dlcli.prediction import Predictor, StoredPredictions
 from dlcli.reports.judged import Judged, judged_rows
 from dlcli.reports.log import Log
 from dlcli.reports.wording import SPLITS
 from dlcli.runs import DIVERGED, MetricsBySplit, Run
-from dlcli.tasks import ClassTarget, LabelTarget, TargetEncoder
+from dlcli.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Record:
     config_text: str
     """The one that was given."""
     resolved_text: str
-    target: TargetEncoder
+    target: Task
     log: Log
     history: dict[str, list[float]]
     environment: dict[str, object]
@@ -48,14 +48,14 @@ class Record:
             config=predictor.config,
             config_text=run.config_text(),
             resolved_text=run.resolved_path().read_text("utf-8"),
-            target=predictor.encoding.target,
+            target=predictor.encoding.task,
             log=Log.of(run),
             history=run.read_history() if run.has("history.csv") else {},
             environment=run.read_environment() if run.has("environment.json") else {},
             metrics=run.read_metrics() if run.has("metrics.json") else {},
             baselines=run.read_baselines() if run.has("baselines.json") else {},
             explanation=Explanation.of(run) if run.has("explanation.json") else None,
-            judged=_judged(run, predictor.encoding.target),
+            judged=_judged(run, predictor.encoding.task),
         )
 
     @property
@@ -71,9 +71,7 @@ class Record:
     @property
     def names(self) -> tuple[str, ...]:
         """The classes or labels; none of numbers."""
-        if isinstance(self.target, ClassTarget):
-            return self.target.classes
-        return self.target.labels if isinstance(self.target, LabelTarget) else ()
+        return self.target.names
 
     def rows(self, split: str) -> int | None:
         """How many rows a set has, if that is known."""
@@ -87,13 +85,13 @@ class Record:
         return main_metric(self.config.metrics or (), self.metrics[self.splits[0]])
 
 
-def _judged(run: Run, target: TargetEncoder) -> tuple[Judged, ...]:
+def _judged(run: Run, target: Task) -> tuple[Judged, ...]:
     found: list[Judged] = []
     if run.has("predictions.parquet"):
         found += judged_rows(
-            KeptColumns(run.read_predictions(), f"{run.path}: its predictions"), target
+            StoredPredictions(run.read_predictions(), f"{run.path}: its predictions"), target
         )
     if run.has("sample.parquet"):
         place = f"{run.path}: its sample of training rows"
-        found += judged_rows(KeptColumns(run.read_sample(), place), target, is_sample=True)
+        found += judged_rows(StoredPredictions(run.read_sample(), place), target, is_sample=True)
     return tuple(sorted(found, key=lambda rows: SPLITS.index(rows.split)))

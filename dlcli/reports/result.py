@@ -9,7 +9,6 @@ from dlcli.reports.judged import Judged
 from dlcli.reports.numbers import number_blocks, numbers_by_column
 from dlcli.reports.record import Record
 from dlcli.reports.wording import ADJECTIVES, ROWS_OF, number
-from dlcli.tasks import ClassTarget, LabelTarget
 
 
 def result(record: Record) -> Section:
@@ -70,9 +69,9 @@ def _by_column(record: Record) -> list[Block]:
 def _charts(record: Record, judged: Judged) -> list[Block]:
     metrics = record.metrics.get(judged.split, {})
     blocks: list[Block] = [Text(_which(record, judged))]
-    if isinstance(judged.target, ClassTarget):
+    if judged.target.outcome == "classes":
         return blocks + class_blocks(judged, metrics.get("confusion"))
-    if isinstance(judged.target, LabelTarget):
+    if judged.target.outcome == "labels":
         return blocks + label_blocks(judged, metrics.get("by_label"))
     return blocks + number_blocks(judged, record.config.seed)
 

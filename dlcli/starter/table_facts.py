@@ -20,7 +20,7 @@ from dlcli.errors import DataError
 from dlcli.preprocessing import check_range
 from dlcli.splitting import Shares, assign_rows
 from dlcli.tables import Table
-from dlcli.tasks import TargetKind, infer_target
+from dlcli.tasks import Task, infer_task
 
 HELD_OUT = Shares(validation=0.15, test=0.15)
 MIN_VALUES = 8
@@ -54,7 +54,7 @@ class TableFacts:
     rows: int
     missing_words: tuple[str, ...]
     """Spellings of missing values among numbers and dates."""
-    target: TargetKind
+    target: Task
     target_values: ColumnSummary
     """The values of its column."""
     class_rows: tuple[int, ...]
@@ -78,7 +78,7 @@ def gather_facts(table: Table, target: str) -> TableFacts:
     """
     words = _missing_words(table, target)
     table = replace(table, missing_words=words)
-    kind = infer_target(Target(column=target), [table])
+    kind = infer_task(Target(column=target), [table])
     values = summarize_column(table, target)
     _check_target(table, kind, values)
     columns = _columns(table, target)
@@ -99,13 +99,13 @@ def _missing_words(table: Table, target: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _class_rows(table: Table, kind: TargetKind) -> tuple[int, ...]:
+def _class_rows(table: Table, kind: Task) -> tuple[int, ...]:
     if not kind.classes:
         return ()
     return tuple(np.bincount(table.codes(kind.columns[0])[0]).tolist())
 
 
-def _check_target(table: Table, kind: TargetKind, values: ColumnSummary) -> None:
+def _check_target(table: Table, kind: Task, values: ColumnSummary) -> None:
     """Check that the target can be learned.
 
     Raises:
@@ -126,7 +126,7 @@ def _refuse_unbounded(table: Table, column: str) -> None:
     check_range("none", table.numbers(column), table, column)
 
 
-def _holds_out(table: Table, kind: TargetKind) -> bool:
+def _holds_out(table: Table, kind: Task) -> bool:
     """Whether rows can be held out, with a class left in training that has two rows or more."""
     if table.rows < MIN_ROWS:
         return False

@@ -1,19 +1,23 @@
-"""What is predicted, one noun a file: numbers in their own unit, classes and labels by name."""
+"""What is predicted, and everything that follows from it: one class for each kind of target."""
 
-from dlcli.tasks.classes import ClassTarget
-from dlcli.tasks.fitting import TargetEncoder, fit_target
-from dlcli.tasks.kind import TargetKind, infer_target
-from dlcli.tasks.labels import LabelTarget, mark_labels, split_labels
-from dlcli.tasks.numbers import NumberTarget
+from dlcli.tasks.classification import Binary, Multiclass, classification
+from dlcli.tasks.inference import AnyTask, infer_task
+from dlcli.tasks.multilabel import Multilabel
+from dlcli.tasks.regression import Counts, Regression
+from dlcli.tasks.task import Outputs, OutputUnit, Task, Values, first_names
 
 __all__ = [
-    "ClassTarget",
-    "LabelTarget",
-    "NumberTarget",
-    "TargetEncoder",
-    "TargetKind",
-    "fit_target",
-    "infer_target",
-    "mark_labels",
-    "split_labels",
+    "AnyTask",
+    "Binary",
+    "Counts",
+    "Multiclass",
+    "Multilabel",
+    "OutputUnit",
+    "Outputs",
+    "Regression",
+    "Task",
+    "Values",
+    "classification",
+    "first_names",
+    "infer_task",
 ]

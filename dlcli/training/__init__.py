@@ -8,7 +8,6 @@ from dlcli.training.job import (
     Job,
     Snapshot,
     TrainingResult,
-    labels_for,
 )
 from dlcli.training.objectives import gradient_norms, keras_loss
 from dlcli.training.program_cache import ProgramCache
@@ -24,7 +23,6 @@ __all__ = [
     "TrainingResult",
     "gradient_norms",
     "keras_loss",
-    "labels_for",
     "measure_magnitudes",
     "prepare_device",
     "train_job",

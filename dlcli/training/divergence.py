@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from dlcli.diagnosis import Magnitudes
 from dlcli.encoding import EncodedRows, Inputs
 from dlcli.errors import DivergenceError
-from dlcli.tasks import NumberTarget
 from dlcli.training.job import Job, Weights
 
 NUMBERS_AT_ONCE = 2**24
@@ -56,7 +55,7 @@ def measure_magnitudes(job: Job, epoch: int) -> Magnitudes:
         epoch: the epoch in which it did, from 1.
     """
     target, sizes = {}, None
-    if isinstance(job.target, NumberTarget):
+    if job.target.outcome == "numbers":
         absolute = np.abs(job.train.target)
         target = dict(zip(job.target.columns, map(_size, absolute.max(axis=0)), strict=True))
         sizes = _size(absolute.min()), _size(absolute.mean())

@@ -10,11 +10,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.config import ClassWeight, Config, Loss
+from dlcli.config import Config
 from dlcli.encoding import EncodedRows
 from dlcli.network import Head, Network
 from dlcli.runs import ArraySpec
-from dlcli.tasks import ClassTarget, TargetEncoder
+from dlcli.tasks import Task
 
 Weights = Mapping[str, NDArray[np.floating[Any]]]
 Arrays = Mapping[str, NDArray[Any]]
@@ -36,7 +36,7 @@ class Job:
     """The layers."""
     head: Head
     """Loss and metrics."""
-    target: TargetEncoder
+    target: Task
     """The target's unit, for metrics, and its classes, for their weights."""
     train: EncodedRows
     """Training rows."""
@@ -80,61 +80,21 @@ class Job:
     @cached_property
     def labels(self) -> NDArray[Any]:
         """The training target in the loss's form."""
-        return labels_for(self.head.loss, self.train.target, self.network.outputs)
+        return self.target.loss_labels(self.train.target, self.head.loss, self.network.outputs)
 
     @cached_property
     def validation_labels(self) -> NDArray[Any] | None:
         """The validation target in the loss's form."""
         if self.validation is None:
             return None
-        return labels_for(self.head.loss, self.validation.target, self.network.outputs)
+        return self.target.loss_labels(self.validation.target, self.head.loss, self.network.outputs)
 
     @cached_property
     def loss_weights(self) -> NDArray[np.float32] | None:
         """The training rows' weights, class weights included, (rows,)."""
-        return loss_weights(self.train, self.config.class_weight, self.target)
-
-
-def labels_for(loss: Loss, target: NDArray[Any], outputs: int) -> NDArray[Any]:
-    """Convert a target to the form that a loss compares with the output.
-
-    Args:
-        loss: the loss.
-        target: numbers or label indicators (rows, outputs), or class indices (rows,).
-        outputs: width of the network's output.
-
-    Returns:
-        Numbers and labels unchanged; 0 and 1, (rows, 1), for one output; one-hot rows, (rows,
-        outputs), if the loss needs them; else class indices, int32 (rows,).
-    """
-    if target.ndim == 2:
-        return target
-    if outputs == 1:
-        return target[:, np.newaxis].astype(np.float32)
-    if loss.one_hot:
-        return np.asarray(target[:, np.newaxis] == np.arange(outputs), dtype=np.float32)
-    return target.astype(np.int32)
-
-
-def loss_weights(
-    rows: EncodedRows, class_weight: ClassWeight | None, target: TargetEncoder
-) -> NDArray[np.float32] | None:
-    """Return row weights times the weights of the rows' classes, (rows,).
-
-    `balanced` gives class c the weight Σw / (classes · Σw of c), as scikit-learn does, over the
-    classes that the rows have; a class that a mapping doesn't name has weight 1.
-    """
-    if class_weight is None or not isinstance(target, ClassTarget):
-        return None if rows.weights is None else rows.weights.astype(np.float32)
-    weights = np.ones(len(rows.target)) if rows.weights is None else rows.weights
-    if isinstance(class_weight, Mapping):
-        factors = np.array([class_weight.get(name, 1.0) for name in target.classes])
-    else:
-        sums = np.bincount(rows.target, weights, minlength=len(target.classes))
-        present = sums > 0
-        factors = sums.sum() / (present.sum() * np.where(present, sums, 1.0))
-    product: NDArray[np.float64] = weights * factors[rows.target]
-    return product.astype(np.float32)
+        return self.target.loss_weights(
+            self.train.target, self.train.weights, self.config.class_weight
+        )
 
 
 @dataclass(frozen=True)

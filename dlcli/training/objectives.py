@@ -24,7 +24,7 @@ from dlcli.config import (
     Section,
 )
 from dlcli.keras_model import assign_weights, build_model, parameters_of, plain_regularizer
-from dlcli.tasks import NumberTarget, TargetEncoder
+from dlcli.tasks import OutputUnit, Task
 from dlcli.training.job import MODEL, Job, Weights
 from dlcli.training.randomness import AugmentedImages, MaskedDropout
 from dlcli.training.runtime_values import RuntimeValues, factor_key, factor_name
@@ -221,7 +221,7 @@ class Viewed(keras.metrics.Metric):
 
 def keras_metrics(
     names: Sequence[MetricName],
-    target: TargetEncoder,
+    target: Task,
     outputs: int,
     loss: Loss,
     runtime: RuntimeValues | None = None,
@@ -235,8 +235,8 @@ def keras_metrics(
         loss: defines the meaning of the output.
         runtime: the values that a shared program reads when it runs.
     """
-    if isinstance(target, NumberTarget):
-        view = _number_view(target, runtime)
+    if (unit := target.output_unit) is not None:
+        view = _number_view(unit, runtime)
     else:
         view = _margin_view if loss.output == "margin" else _class_view(outputs)
     thresholds = outputs if loss.output in ("margin", "probability") else 0
@@ -285,18 +285,16 @@ _METRICS: dict[MetricName, Callable[[int], keras.metrics.Metric]] = {
 """Makes the Keras metric of a name, given the number of units with a threshold of their own."""
 
 
-def _number_view(target: NumberTarget, runtime: RuntimeValues | None) -> View:
+def _number_view(unit: OutputUnit, runtime: RuntimeValues | None) -> View:
     scale = runtime and runtime.variable("scale")
     offset = runtime and runtime.variable("offset")
     if scale is None or offset is None:
-        scale = [scaling.scale for scaling in target.scalings]
-        offset = [scaling.offset for scaling in target.scalings]
-    is_log = target.scalings[0].name == "log"
+        scale, offset = unit.scale, unit.offset
 
     def to_unit(scaled: tf.Tensor) -> tf.Tensor:
         scaled = tf.convert_to_tensor(scaled)
         unscaled = scaled * tf.cast(scale, scaled.dtype) + tf.cast(offset, scaled.dtype)
-        return tf.math.expm1(unscaled) if is_log else unscaled
+        return tf.math.expm1(unscaled) if unit.is_log else unscaled
 
     return lambda labels, outputs: (to_unit(labels), to_unit(outputs))
 

@@ -11,7 +11,6 @@ from typing import Any
 import keras
 
 from dlcli.config import ConstantLearningRate, ReduceOnPlateau
-from dlcli.tasks import NumberTarget
 from dlcli.training.compiled_program import VALIDATION_ROWS, ResidentProgram, is_normalized
 from dlcli.training.job import Arrays, Job, values_of
 from dlcli.training.objectives import build_learner
@@ -120,9 +119,8 @@ def _schedule(job: Job) -> object:
 
 def _target(job: Job) -> object:
     """Return what determines how metrics read labels and outputs."""
-    if isinstance(job.target, NumberTarget):
-        return [scaling.name for scaling in job.target.scalings]
-    return job.target.kind
+    unit = job.target.output_unit
+    return job.target.outcome if unit is None else unit.names
 
 
 def _rows(job: Job) -> tuple[Any, ...]:

@@ -16,7 +16,6 @@ import tensorflow as tf
 
 from dlcli.config import L1, L2, Optimizer, OrthogonalRegularizer, PiecewiseConstant, Section
 from dlcli.network import DenseLayer, DropoutLayer, Layer
-from dlcli.tasks import NumberTarget
 from dlcli.training.job import Job
 from dlcli.training.randomness import DropoutRate
 
@@ -112,9 +111,9 @@ def _values_of(job: Job) -> Iterator[tuple[str, np.ndarray[Any, Any] | np.generi
                 if (key := factor_key(section)) is not None:
                     weight = f"{layer.name}/{role.removesuffix('_regularizer')}"
                     yield factor_name(weight), _weight_type()(getattr(section, key))
-    if isinstance(job.target, NumberTarget):
-        yield "scale", np.array([each.scale for each in job.target.scalings])
-        yield "offset", np.array([each.offset for each in job.target.scalings])
+    if (unit := job.target.output_unit) is not None:
+        yield "scale", np.array(unit.scale)
+        yield "offset", np.array(unit.offset)
 
 
 def _optimizer_values(job: Job) -> Iterator[tuple[str, np.generic]]:

@@ -14,12 +14,11 @@ from dlcli.comparison import HeldOut
 from dlcli.config import ConfigFile, dump_config, load_config
 from dlcli.pipeline import Events, prepare
 from dlcli.pipeline.run_recording import resolved_config
-from dlcli.preprocessing import LinearScaling
 from dlcli.runs import Run, RunWriter, fingerprint, new_run
-from dlcli.tasks import ClassTarget, NumberTarget, TargetEncoder
+from dlcli.tasks import Binary, Regression, Task
 
-NUMBER = NumberTarget(columns=("y",), scalings=(LinearScaling(name="none"),))
-TWO = ClassTarget(column="y", classes=("no", "yes"), stored="text")
+NUMBER = Regression(columns=("y",))
+TWO = Binary(columns=("y",), classes=("no", "yes"))
 HISTORY = {"loss": [2.0, 1.0]}
 
 
@@ -34,9 +33,7 @@ def two_classes(truth: Sequence[int], chances: Sequence[float], **more: Any) -> 
     return held_out(TWO, np.array(truth), np.array(chances, float)[:, np.newaxis], **more)
 
 
-def held_out(
-    target: TargetEncoder, truth: Any, outputs: Any, weight: Any = None, **more: Any
-) -> HeldOut:
+def held_out(target: Task, truth: Any, outputs: Any, weight: Any = None, **more: Any) -> HeldOut:
     rows = np.arange(1, len(truth) + 1)
     weight = None if weight is None else np.array(weight, float)
     return HeldOut(target, rows, None, weight, truth, outputs, **more)

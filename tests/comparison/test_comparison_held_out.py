@@ -8,10 +8,10 @@ import pytest
 
 from dlcli.comparison import read_rows
 from dlcli.errors import RunError
-from dlcli.prediction import KeptColumns, Predictions
+from dlcli.prediction import Predictions, StoredPredictions
 from dlcli.preprocessing import LinearScaling
 from dlcli.tables import Table
-from dlcli.tasks import ClassTarget, LabelTarget, NumberTarget, TargetEncoder
+from dlcli.tasks import Binary, Counts, Multiclass, Multilabel, Regression, Task
 
 SCALED = LinearScaling(name="standard", offset=2.0, scale=3.0)
 BARE = LinearScaling(name="none")
@@ -27,14 +27,14 @@ COLUMNS = {
     "tags": ["a|b", "", "b", "a"],
 }
 TABLE = Table("rows.csv", pa.table(COLUMNS), np.arange(1, 5))
-KINDS = ClassTarget(column="kind", classes=("cat", "cow", "dog"), stored="text")
-DIGITS = ClassTarget(column="digit", classes=("7", "9"), stored="integer")
-TRUTHS = ClassTarget(column="is", classes=("false", "true"), stored="boolean")
-CASES: dict[str, tuple[TargetEncoder, int, dict[str, bool]]] = {
-    "a number": (NumberTarget(columns=("n",), scalings=(SCALED,)), 1, {}),
-    "numbers": (NumberTarget(columns=("n", "m"), scalings=(SCALED, BARE)), 2, {}),
+KINDS = Multiclass(columns=("kind",), classes=("cat", "cow", "dog"))
+DIGITS = Binary(columns=("digit",), classes=("7", "9"), stored="integer")
+TRUTHS = Binary(columns=("is",), classes=("false", "true"), stored="boolean")
+CASES: dict[str, tuple[Task, int, dict[str, bool]]] = {
+    "a number": (Regression(columns=("n",), scalings=(SCALED,)), 1, {}),
+    "numbers": (Regression(columns=("n", "m"), scalings=(SCALED, BARE)), 2, {}),
     "a count": (
-        NumberTarget(columns=("count",), scalings=(BARE,), counts=True),
+        Counts(columns=("count",), scalings=(BARE,)),
         1,
         {"has_deviance": True},
     ),
@@ -42,9 +42,9 @@ CASES: dict[str, tuple[TargetEncoder, int, dict[str, bool]]] = {
     "two classes": (DIGITS, 1, {}),
     "two outputs": (TRUTHS, 2, {}),
     "a margin": (TRUTHS, 1, {"has_margin": True}),
-    "labels": (LabelTarget(columns=("p", "q"), labels=("p", "q"), stored="integer"), 2, {}),
+    "labels": (Multilabel(columns=("p", "q"), labels=("p", "q")), 2, {}),
     "labels of one text": (
-        LabelTarget(columns=("tags",), labels=("a", "b"), stored="integer", delimiter="|"),
+        Multilabel(columns=("tags",), labels=("a", "b"), delimiter="|"),
         2,
         {},
     ),
@@ -71,28 +71,28 @@ def test_the_metrics_are_those_that_were_taken_of_the_predictions(case, weights)
     if width > 1 and target.kind == "classes":
         outputs /= outputs.sum(axis=1, keepdims=True)
     predictions = Predictions(target, outputs, **facts)
-    columns = KeptColumns(stored(predictions, weights), "here").of_split("test")
+    columns = StoredPredictions(stored(predictions, weights), "here").of_split("test")
 
     held = read_rows(columns, target, has_deviance=facts.get("has_deviance", False))
-    expected = predictions.score(TABLE, weights)
+    expected = predictions.metrics(TABLE, weights)
     for name, value in held.metrics().items():
         if not isinstance(value, list | dict):
             assert value == pytest.approx(expected[name], rel=1e-9), name
     assert held.rows == 4
 
 
-def table(**changes: object) -> KeptColumns:
+def table(**changes: object) -> StoredPredictions:
     columns = {"row": [1, 2], "split": ["test"] * 2, "target": [1.0, 2.0], "prediction": [1.0, 2.5]}
-    return KeptColumns(pa.table({**columns, **changes}), "run/predictions.parquet")
+    return StoredPredictions(pa.table({**columns, **changes}), "run/predictions.parquet")
 
 
-NUMBER = NumberTarget(columns=("n",), scalings=(BARE,))
+NUMBER = Regression(columns=("n",), scalings=(BARE,))
 
 
 @pytest.mark.parametrize(
     ("columns", "finding"),
     [
-        ({"prediction": [1.0, None]}, "column 'prediction' has gaps"),
+        ({"prediction": [1.0, None]}, "column 'prediction' lacks values"),
         ({"prediction": ["a", "b"]}, "column 'prediction' holds string"),
         ({"row": [[1], [2]]}, "column 'row' holds list<item: int64>"),
         ({"weight": [1.0, -1.0]}, "column 'weight' holds what is no weight"),
@@ -108,8 +108,8 @@ def test_columns_that_hold_something_else_are_refused(columns, finding):
 def test_a_column_that_is_not_there_is_refused():
     with pytest.raises(RunError) as caught:
         read_rows(table(), KINDS, has_deviance=False)
-    assert "holds a value that its encoding.json doesn't know" in str(caught.value)
+    assert "holds a value that its encoding.json doesn't list" in str(caught.value)
     with pytest.raises(RunError) as caught:
-        two = NumberTarget(columns=("n", "m"), scalings=(BARE, BARE))
+        two = Regression(columns=("n", "m"), scalings=(BARE, BARE))
         read_rows(table(), two, has_deviance=False)
     assert "column 'target_n' is missing, or there twice" in str(caught.value)

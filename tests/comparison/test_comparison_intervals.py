@@ -16,7 +16,7 @@ from dlcli.metrics.intervals import (
     share_interval,
 )
 from dlcli.metrics.statistic import Ranking
-from dlcli.tasks import LabelTarget
+from dlcli.tasks import Multilabel
 from tests.comparison.hand_made import held_out, numbers, two_classes
 
 Z = 1.959964
@@ -155,7 +155,7 @@ def of_labels(rows: int, labels: int, seed: int = 2) -> HeldOut:
     marks = generator.integers(0, 2, (rows, labels))
     names = tuple(f"l{at}" for at in range(labels))
     scores = 1 / (1 + np.exp(-marks - generator.normal(size=(rows, labels))))
-    return held_out(LabelTarget(columns=names, labels=names, stored="integer"), marks, scores)
+    return held_out(Multilabel(columns=names, labels=names), marks, scores)
 
 
 def test_many_labels_are_ordered_once_each(monkeypatch):

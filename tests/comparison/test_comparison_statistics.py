@@ -8,14 +8,13 @@ import pytest
 from dlcli.comparison import HeldOut
 from dlcli.metrics import Mean
 from dlcli.metrics.statistic import Difference
-from dlcli.preprocessing import LinearScaling
-from dlcli.tasks import ClassTarget, LabelTarget, NumberTarget
+from dlcli.tasks import Counts, Multiclass, Multilabel
 from tests.comparison.hand_made import NUMBER, TWO, held_out, numbers, two_classes
 
 ROWS = 40
-PAIR = NumberTarget(columns=("a", "b"), scalings=(LinearScaling(name="none"),) * 2, counts=True)
-FOUR = ClassTarget(column="y", classes=("a", "b", "c", "d"), stored="text")
-LABELS = LabelTarget(columns=("p", "q", "r"), labels=("p", "q", "r"), stored="integer")
+PAIR = Counts(columns=("a", "b"))
+FOUR = Multiclass(columns=("y",), classes=("a", "b", "c", "d"))
+LABELS = Multilabel(columns=("p", "q", "r"), labels=("p", "q", "r"))
 
 
 def of_every_kind(weighted: bool) -> dict[str, HeldOut]:

@@ -10,7 +10,7 @@ from dlcli.config import Auto, Categorical, Ignored, Numeric, Target
 from dlcli.data_checks.sample import draw_sample
 from dlcli.encoding import Decision, decide_types
 from dlcli.tables import Table
-from dlcli.tasks import infer_target
+from dlcli.tasks import infer_task
 
 TYPES = {"numeric": Numeric(), "categorical": Categorical(), "ignored": Ignored()}
 
@@ -43,7 +43,7 @@ def sample():
     def make(columns, target=None, **types):
         table = make_table(columns)
         targets = (target,) if isinstance(target, str) else target or ()
-        kind = infer_target(Target(column=target), [table]) if target else None
+        kind = infer_task(Target(column=target), [table]) if target else None
         return draw_sample(table, make_decisions(table, types, targets), kind)
 
     return make

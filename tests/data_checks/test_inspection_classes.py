@@ -6,7 +6,7 @@ import pytest
 
 from dlcli.config import Target
 from dlcli.data_checks.classes import find_imbalance, find_rare_classes
-from dlcli.tasks import infer_target
+from dlcli.tasks import infer_task
 
 
 def labels(**counts):
@@ -14,7 +14,7 @@ def labels(**counts):
 
 
 def kind(*tables):
-    return infer_target(Target(column="y"), tables)
+    return infer_task(Target(column="y"), tables)
 
 
 @pytest.mark.parametrize(("rows", "said"), [(9, True), (10, False)])

@@ -9,7 +9,7 @@ from dlcli.config import Numeric, Target
 from dlcli.data_checks.leakage import find_leakage
 from dlcli.data_checks.sample import draw_sample
 from dlcli.encoding import Decision
-from dlcli.tasks import infer_target
+from dlcli.tasks import infer_task
 
 ROWS = 1000
 NOISE = np.random.default_rng(3).normal(size=(4, ROWS))
@@ -110,6 +110,6 @@ def test_rows_without_a_label_are_a_class_of_their_own(table):
     labels = np.where(NOISE[0] > 0, "a|b", None)
     rows = table({"x": NOISE[1], "told": NOISE[0], "y": labels})
     target = Target(column="y", type="multi_label", delimiter="|")
-    kind = infer_target(target, [rows])
+    kind = infer_task(target, [rows])
     decisions = {name: Decision(Numeric(), "declared") for name in ("x", "told")}
     assert leaks(find_leakage(draw_sample(rows, decisions, kind))) == ("told",)

@@ -7,7 +7,7 @@ import pytest
 from dlcli.config import Target
 from dlcli.data_checks import inspect_table
 from dlcli.data_checks.targets import find_constant_target, find_odd_classes, find_two_numbers
-from dlcli.tasks import TargetKind, infer_target
+from dlcli.tasks import Task, infer_task
 
 X = [1.5, 2.0, 4.0, 8.0] * 6
 
@@ -58,8 +58,8 @@ def test_names_codes_and_flags_are_classes(target, sample):
 
 def test_what_was_declared_is_not_doubted(sample, table):
     columns = {"x": X, "y": [*map(str, range(23)), "NA"]}
-    kind = infer_target(Target(column="y", type="categorical"), [table(columns)])
-    assert isinstance(kind, TargetKind)
+    kind = infer_task(Target(column="y", type="categorical"), [table(columns)])
+    assert isinstance(kind, Task)
     declared = sample(columns, "y")
     assert find_odd_classes(type(declared)(**{**vars(declared), "target": kind})) is None
 
@@ -89,6 +89,6 @@ def test_other_targets_are_no_two_numbers(target, sample):
 
 def test_two_declared_numbers_are_not_doubted(sample, table):
     columns = {"x": X, "y": [1, 2] * 12}
-    kind = infer_target(Target(column="y", type="numeric"), [table(columns)])
+    kind = infer_task(Target(column="y", type="numeric"), [table(columns)])
     declared = sample(columns, "y")
     assert find_two_numbers(type(declared)(**{**vars(declared), "target": kind})) is None

@@ -19,7 +19,7 @@ from dlcli.encoding import Decision, choose_features, decide_types
 from dlcli.errors import UsageError
 from dlcli.splitting import Split
 from dlcli.tables import Table, read_table
-from dlcli.tasks import infer_target
+from dlcli.tasks import infer_task
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted(ROOT.glob("configs/*.yaml"))
@@ -78,7 +78,7 @@ def test_what_is_ignored_anyway_is_a_mere_note(table):
 
 def test_an_identifier_that_is_read_is_warned_of(table):
     rows = table({"id": np.arange(60), "y": ["a", "b"] * 30})
-    kind = infer_target(Target(column="y"), [rows])
+    kind = infer_task(Target(column="y"), [rows])
     [found] = inspect_split(Split(rows, None, None), kind, {"id": NUMBER}, Input())
     assert (found.check, found.severity) == ("identifiers", "warning")
 
@@ -91,7 +91,7 @@ def test_training_is_told_warnings_only_and_each_once(table):
     train = table(columns)
     decisions = dict.fromkeys(("x", "half", "one", "two"), NUMBER)
     decisions["id"] = Decision(Ignored(), "declared")
-    kind = infer_target(Target(column="y"), [train])
+    kind = infer_task(Target(column="y"), [train])
     found = inspect_split(Split(train, None, None), kind, decisions, Input())
     assert checks(found) == ["target_leakage"]
     assert found[0].columns == ("one", "two")
@@ -101,7 +101,7 @@ def test_held_out_rows_are_compared_with_training_rows(table):
     rng = np.random.default_rng(2)
     rows = table({"x": rng.normal(size=50), "z": rng.normal(size=50), "y": rng.normal(size=50)})
     split = Split(rows.take(np.arange(40)), None, rows.take(np.arange(30, 50)))
-    kind = infer_target(Target(column="y"), [rows])
+    kind = infer_task(Target(column="y"), [rows])
     found = inspect_split(split, kind, {"x": NUMBER, "z": NUMBER}, Input())
     assert checks(found) == ["duplicates_across_split"]
     assert "10 of 20 (50 %) of test" in found[0].message
@@ -136,7 +136,7 @@ def test_no_example_gives_an_alarm(path):
     file = load_config(path)
     data = file.config.data
     table = read_table(file.resolve(data.train), data.missing)
-    kind = infer_target(data.target, [table])
+    kind = infer_task(data.target, [table])
     chosen = choose_features(file.config.input, table.columns, data.reserved)
     decisions = decide_types(chosen, table)
     places = np.random.default_rng(0).permutation(table.rows)

@@ -35,7 +35,7 @@ from dlcli.config import (
 from dlcli.config.input_section import MultiHot, TfIdf
 from dlcli.encoding import decide_types, fit_encoding
 from dlcli.tables import Table
-from dlcli.tasks import fit_target, infer_target
+from dlcli.tasks import infer_task
 
 LETTERS = "abAZßİıſŒéñ漢字กि\u0301\u200b\u00ad😀'’\"_-,;|\t\n 0.1"
 MANY_PARTS = ("year", "month", "day", "weekday", "day_of_year", "hour", "minute", "second")
@@ -108,7 +108,7 @@ def in_memory(folder, values):
 
 
 def fit(train):
-    kind = infer_target(Target(column="y"), [train])
+    kind = infer_task(Target(column="y"), [train])
     chosen = {name: feature for name, (feature, _) in FEATURES.items()}
-    target = fit_target(kind, Standard(), train)
+    target = kind.fit(Standard(), train)
     return fit_encoding(decide_types(chosen, train), Input(), train, target)

@@ -19,7 +19,7 @@ from dlcli.encoding import (
 from dlcli.errors import DataError
 from dlcli.preprocessing import ValueIssues
 from dlcli.tables import Table
-from dlcli.tasks import fit_target, infer_target
+from dlcli.tasks import infer_task
 
 
 def rows(**columns):
@@ -52,7 +52,7 @@ LIKE_TRAINING = {
 
 
 def fitted():
-    target = fit_target(infer_target(Target(column="y"), [TRAIN]), None, TRAIN)
+    target = infer_task(Target(column="y"), [TRAIN]).fit(None, TRAIN)
     return fit_encoding(decide_types(CHOSEN, TRAIN), Input(), TRAIN, target)
 
 

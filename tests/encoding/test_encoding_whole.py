@@ -28,7 +28,7 @@ from dlcli.encoding import Block, Encoding, decide_types, fit_encoding, row_weig
 from dlcli.errors import ConfigError, DataError
 from dlcli.preprocessing import ValueIssues
 from dlcli.tables import Table
-from dlcli.tasks import fit_target, infer_target
+from dlcli.tasks import infer_task
 
 
 def rows(**columns):
@@ -47,9 +47,9 @@ CHOSEN = {"size": Auto(), "colour": Auto(), "fresh": Auto(), "id": Ignored()}
 
 
 def fitted(train=TRAIN, scaling=None):
-    kind = infer_target(Target(column="y"), [train])
+    kind = infer_task(Target(column="y"), [train])
     section = Input(scaling=scaling or Unscaled())
-    return fit_encoding(decide_types(CHOSEN, train), section, train, fit_target(kind, None, train))
+    return fit_encoding(decide_types(CHOSEN, train), section, train, kind.fit(None, train))
 
 
 def matrix_of(encoding, table):
@@ -154,8 +154,8 @@ def encodings(draw):
         ),
     }
     target = draw(st.sampled_from(["u", "v"]))
-    kind = infer_target(Target(column=target), [train])
-    fitted_target = fit_target(kind, draw(st.sampled_from([None, Standard(), Log()])), train)
+    kind = infer_task(Target(column=target), [train])
+    fitted_target = kind.fit(draw(st.sampled_from([None, Standard(), Log()])), train)
     return fit_encoding(decide_types(features, train), Input(), train, fitted_target), train
 
 
@@ -190,12 +190,12 @@ def damaged(*path, to):
         (("features", 1, "categories"), ["red", "red"]),
         (("features", 1, "fill"), "green"),
         (("features", 1, "missing"), "fill"),
-        (("target", "classes"), ["a"]),
-        (("target", "classes"), ["a", "a"]),
-        (("target", "stored"), "integer"),
-        (("target", "stored"), "boolean"),
-        (("target",), {"kind": "numbers", "columns": ["u", "v"], "scalings": [{"name": "none"}]}),
-        (("target",), {"kind": "numbers", "columns": [], "scalings": []}),
+        (("task", "classes"), ["a"]),
+        (("task", "classes"), ["a", "a"]),
+        (("task", "stored"), "integer"),
+        (("task", "stored"), "boolean"),
+        (("task",), {"kind": "regression", "columns": ["u", "v"], "scalings": [{"name": "none"}]}),
+        (("task",), {"kind": "regression", "columns": [], "scalings": []}),
     ],
     ids=lambda part: ".".join(map(str, part)) if isinstance(part, tuple) else None,
 )

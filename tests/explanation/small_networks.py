@@ -20,7 +20,7 @@ from dlcli.network import build_network, resolve_head
 from dlcli.prediction import Predictor
 from dlcli.preprocessing import ValueIssues
 from dlcli.tables import Table
-from dlcli.tasks import TargetKind, fit_target, infer_target
+from dlcli.tasks import Task, infer_task
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Case:
 
     predictor: Predictor
     table: Table
-    target: TargetKind
+    target: Task
     decisions: dict[str, Decision]
 
     def encoded(self, table: Table | None = None) -> EncodedRows:
@@ -60,11 +60,11 @@ def case(table: Table, weights: dict[str, list] | None = None, **sections) -> Ca
         **sections,
     }
     config = Config.model_validate(given)
-    target = infer_target(config.data.target, [table])
+    target = infer_task(config.data.target, [table])
     decisions = decide_types(choose_features(config.input, table.columns, config.reserved), table)
     head = resolve_head(config, target)
     config = config.model_copy(update={"loss": head.loss, "output": head.output})
-    fitted = fit_target(target, head.output.scaling, table)
+    fitted = target.fit(head.output.scaling, table)
     encoding = fit_encoding(decisions, config.input, table, fitted)
     network = build_network(encoding.layout, config.hidden, head.output)
     arrays = {each.name: np.zeros(each.shape, np.float32) for each in network.weights}

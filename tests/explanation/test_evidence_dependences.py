@@ -18,7 +18,7 @@ def dependences(made, *columns, outputs=ONE):
 
 
 def outputs_of(made):
-    target = made.predictor.encoding.target
+    target = made.predictor.encoding.task
     looked = look_at(made.sets(test=made.table), 2000)
     truth = truth_of(target, looked.tables.values(), units_of(target, made.table))
     return choose_outputs(made.predictor, truth, looked.weights)

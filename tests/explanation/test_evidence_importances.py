@@ -18,7 +18,7 @@ from dlcli.explanation.inputs import places_of
 
 
 def importances(made, *columns, repeats=5, table=None):
-    target = made.predictor.encoding.target
+    target = made.predictor.encoding.task
     looked = look_at(made.sets(test=table or made.table), 2000)
     truth = truth_of(target, looked.tables.values(), units_of(target, made.table))
     return permutation_importances(made.predictor, truth, looked, columns, repeats)

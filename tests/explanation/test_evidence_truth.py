@@ -11,7 +11,7 @@ from dlcli.metrics import binary_metrics, multiclass_metrics, multilabel_metrics
 
 def judged(made, outputs):
     """The truth of a case's rows, and predictions that are given."""
-    target = made.predictor.encoding.target
+    target = made.predictor.encoding.task
     truth = truth_of(target, [made.table], units_of(target, made.table))
     predictions = made.predictor.predict_encoded(InMemoryInputs(np.zeros((0, 1), np.float32)))
     return truth, type(predictions)(

@@ -12,7 +12,7 @@ from dlcli.explanation import judge_all, judge_some, look_at, truth_of, units_of
 def worst(made, *columns, **tables):
     """The worst rows of sets: y = x is predicted, unless weights say otherwise."""
     tables = tables or {"test": made.table}
-    units = units_of(made.predictor.encoding.target, made.table)
+    units = units_of(made.predictor.encoding.task, made.table)
     return worst_rows(judge_all(made.predictor, made.sets(**tables), units), columns)
 
 
@@ -46,7 +46,7 @@ def test_rows_that_are_looked_at_are_judged_in_the_same_way():
     made = identity(TABLE)
     parts = {"validation": TABLE.take(np.array([0, 1])), "test": TABLE.take(np.array([2, 3]))}
     looked = look_at(made.sets(**parts), 100)
-    target = made.predictor.encoding.target
+    target = made.predictor.encoding.task
     truth = truth_of(target, looked.tables.values(), units_of(target, TABLE))
     some = worst_rows(judge_some(made.predictor, looked, truth), ["x"])
     assert some == worst(made, "x", **parts)

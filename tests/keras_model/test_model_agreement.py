@@ -24,7 +24,7 @@ from dlcli.keras_model import assign_weights, build_portable_model
 from dlcli.network import DenseLayer, build_network
 from dlcli.prediction import Predictions
 from dlcli.preprocessing import LinearScaling
-from dlcli.tasks import ClassTarget, LabelTarget, NumberTarget
+from dlcli.tasks import Multilabel, Regression, classification
 
 # Keras's own `Model.save` asks NumPy for a copy in the way of NumPy 1.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -59,16 +59,16 @@ SCALINGS = {
 
 def numbers(*scalings):
     columns = tuple(f"y{at}" for at in range(len(scalings)))
-    return NumberTarget(columns=columns, scalings=tuple(SCALINGS[name] for name in scalings))
+    return Regression(columns=columns, scalings=tuple(SCALINGS[name] for name in scalings))
 
 
 def classes(count):
     names = tuple("abcde"[:count])
-    return ClassTarget(column="y", classes=names, stored="text")
+    return classification("y", names, "text")
 
 
 def labels(*names):
-    return LabelTarget(columns=names, labels=names, stored="integer")
+    return Multilabel(columns=names, labels=names)
 
 
 ENDS = {
@@ -94,7 +94,7 @@ ENDS = {
 def network_for(end, *hidden, **output):
     target, activation = ENDS[end]
     units = target.width
-    if units == 2 and isinstance(target, ClassTarget) and activation != "softmax":
+    if units == 2 and target.outcome == "classes" and activation != "softmax":
         units = 1
     sections = [Hidden.model_validate(section) for section in hidden]
     end_ = Output.model_validate({"units": units, "activation": activation, **output})
@@ -142,8 +142,8 @@ def check_agreement(network, target, seed, folder):
     assert len(matrix) > 32
     expected = np.asarray(keras.models.load_model(path, safe_mode=True)(matrix))
     predictions = Predictions(target, network.forward(InMemoryInputs(matrix), arrays))
-    is_number = isinstance(target, NumberTarget)
-    result = predictions.numbers if is_number else predictions.outputs
+    is_number = target.outcome == "numbers"
+    result = predictions.decoded if is_number else predictions.outputs
     assert np.isfinite(expected).all()
     scale = np.abs(expected).max(axis=0)
     assert (np.abs(result - expected) <= 1e-5 * scale).all()
@@ -225,7 +225,7 @@ def test_the_stored_model_gives_the_unit_of_a_logarithmic_target(tmp_path):
 
 def test_a_logarithmic_target_keeps_its_digits_near_zero(tmp_path):
     # exp(y) − 1 in float32 would leave steps of 6e-8, a thousandth of these values.
-    target = NumberTarget(
+    target = Regression(
         columns=("y",), scalings=(LinearScaling(name="log", offset=3e-5, scale=1e-5),)
     )
     check_agreement(network_for("number as it is"), target, 4, tmp_path)

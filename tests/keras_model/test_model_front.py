@@ -10,8 +10,7 @@ from dlcli.config import Hidden, Output
 from dlcli.encoding import Block, EmbeddingTable, InMemoryInputs, Layout, PeriodicForm
 from dlcli.keras_model import assign_weights, build_model, build_portable_model, weights_of
 from dlcli.network import build_network
-from dlcli.preprocessing import LinearScaling
-from dlcli.tasks import NumberTarget
+from dlcli.tasks import Regression
 
 # Keras's own `Model.save` asks NumPy for a copy in the way of NumPy 1.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -30,7 +29,7 @@ FRONTS = {
     "waves of inputs apart": (WAVES, NUMBER, WAVES),
     "all": (NUMBER, CATEGORY, WAVES, OTHER_WAVES, NUMBER, OTHER_CATEGORY, WAVES),
 }
-TARGET = NumberTarget(columns=("y",), scalings=(LinearScaling(name="none"),))
+TARGET = Regression(columns=("y",))
 
 
 def network_for(blocks):

@@ -9,18 +9,18 @@ import pytest
 from dlcli.config import ACTIVATIONS, Config
 from dlcli.config import LOSSES as SECTIONS
 from dlcli.errors import ConfigError, DataError
-from dlcli.network import check_values, resolve_head, unreachable
+from dlcli.network import resolve_head
 from dlcli.tables import read_table
-from dlcli.tasks import TargetKind
+from dlcli.tasks import Binary, Counts, Multiclass, Multilabel, Regression
 
 TARGETS = {
-    "number": TargetKind(("y",), (), "all numbers"),
-    "numbers": TargetKind(("u", "v"), (), "several columns"),
-    "two": TargetKind(("y",), ("no", "yes"), "text"),
-    "three": TargetKind(("y",), ("a", "b", "c"), "text"),
-    "four": TargetKind(("y",), ("a", "b", "c", "d"), "text"),
-    "labels": TargetKind(("u", "v", "w"), (), "all 0 or 1", "integer", ("u", "v", "w")),
-    "count": TargetKind(("y",), (), "declared", counts=True),
+    "number": Regression(columns=("y",)),
+    "numbers": Regression(columns=("u", "v")),
+    "two": Binary(columns=("y",), classes=("no", "yes")),
+    "three": Multiclass(columns=("y",), classes=("a", "b", "c")),
+    "four": Multiclass(columns=("y",), classes=("a", "b", "c", "d")),
+    "labels": Multilabel(columns=("u", "v", "w"), labels=("u", "v", "w")),
+    "count": Counts(columns=("y",)),
 }
 LOSSES = {section.model_fields["name"].default: section.__name__ for section in SECTIONS}
 """The name of each loss, and of its class in Keras."""
@@ -193,12 +193,15 @@ def test_keras_computes_a_loss_that_fits_on_the_output_that_follows(target, loss
         (
             "number",
             "cosine_similarity",
-            "loss: 'cosine_similarity' is for several numbers, and the target is 'y' alone",
+            "loss: 'cosine_similarity' does not fit the target 'y' (a number); use one of "
+            "mean_squared_error, mean_absolute_error, mean_absolute_percentage_error, "
+            "mean_squared_logarithmic_error, huber, log_cosh, poisson, "
+            "or several columns as data.target",
         ),
         (
             "number",
             "binary_crossentropy",
-            "loss: 'binary_crossentropy' is for classes, and the target 'y' is a number; use one "
+            "loss: 'binary_crossentropy' does not fit the target 'y' (a number); use one "
             "of mean_squared_error, mean_absolute_error, mean_absolute_percentage_error, "
             "mean_squared_logarithmic_error, huber, log_cosh, poisson, "
             "or data.target: {column: ..., type: categorical}",
@@ -206,7 +209,7 @@ def test_keras_computes_a_loss_that_fits_on_the_output_that_follows(target, loss
         (
             "two",
             "mean_squared_error",
-            "loss: 'mean_squared_error' does not fit the 2 classes of the target 'y'; use one of "
+            "loss: 'mean_squared_error' does not fit the target 'y' (2 classes); use one of "
             "binary_crossentropy, binary_focal_crossentropy, hinge, squared_hinge, "
             "sparse_categorical_crossentropy, categorical_crossentropy, "
             "categorical_focal_crossentropy, categorical_generalized_cross_entropy, "
@@ -215,20 +218,20 @@ def test_keras_computes_a_loss_that_fits_on_the_output_that_follows(target, loss
         (
             "labels",
             "sparse_categorical_crossentropy",
-            "loss: 'sparse_categorical_crossentropy' does not fit the 3 labels of the target 'u', "
-            "'v', 'w'; use one of binary_crossentropy, binary_focal_crossentropy",
+            "loss: 'sparse_categorical_crossentropy' does not fit the target 'u', 'v', "
+            "'w' (3 labels); use one of binary_crossentropy, binary_focal_crossentropy",
         ),
         (
             "labels",
             "mean_squared_error",
-            "loss: 'mean_squared_error' does not fit the 3 labels of the target 'u', 'v', 'w'; "
+            "loss: 'mean_squared_error' does not fit the target 'u', 'v', 'w' (3 labels); "
             "use one of binary_crossentropy, binary_focal_crossentropy, "
             "or data.target: {column: [...], type: numeric}",
         ),
         (
             "numbers",
             "binary_crossentropy",
-            "loss: 'binary_crossentropy' is for classes, and the target 'u', 'v' are numbers; use "
+            "loss: 'binary_crossentropy' does not fit the target 'u', 'v' (2 numbers); use "
             "one of mean_squared_error, mean_absolute_error, mean_absolute_percentage_error, "
             "mean_squared_logarithmic_error, huber, log_cosh, poisson, cosine_similarity, "
             "kl_divergence, or data.target: {column: [...], type: multi_label}",
@@ -236,7 +239,7 @@ def test_keras_computes_a_loss_that_fits_on_the_output_that_follows(target, loss
         (
             "three",
             "binary_crossentropy",
-            "loss: 'binary_crossentropy' does not fit the 3 classes of the target 'y'; use one of "
+            "loss: 'binary_crossentropy' does not fit the target 'y' (3 classes); use one of "
             "sparse_categorical_crossentropy, categorical_crossentropy, "
             "categorical_focal_crossentropy, categorical_generalized_cross_entropy, "
             "categorical_hinge",
@@ -264,7 +267,7 @@ def test_a_loss_that_contradicts_the_target_is_told_with_those_that_fit(target, 
         (
             "labels",
             {"output": {"scaling": "standard"}},
-            "output.scaling: is for numbers, and the target 'u', 'v', 'w' is labels",
+            "output.scaling: is for numbers, not for the target 'u', 'v', 'w' (3 labels)",
         ),
         (
             "labels",
@@ -276,13 +279,13 @@ def test_a_loss_that_contradicts_the_target_is_told_with_those_that_fit(target, 
         (
             "labels",
             {"metrics": ("f1",)},
-            "metrics[0]: 'f1' does not fit the 3 labels of 'u', 'v', 'w'; use accuracy, "
+            "metrics[0]: 'f1' does not fit the target 'u', 'v', 'w' (3 labels); use accuracy, "
             "subset_accuracy, auc, macro_f1, micro_f1, micro_precision, micro_recall",
         ),
         (
             "number",
             {"metrics": ("poisson_deviance",)},
-            "metrics[0]: 'poisson_deviance' does not fit the numbers of 'y'; "
+            "metrics[0]: 'poisson_deviance' does not fit the target 'y' (a number); "
             "use mae, mse, rmse, r2",
         ),
         (
@@ -349,7 +352,7 @@ def test_a_loss_that_contradicts_the_target_is_told_with_those_that_fit(target, 
         (
             "two",
             {"output": {"scaling": "standard"}},
-            "output.scaling: is for numbers, and the target 'y' is classes",
+            "output.scaling: is for numbers, not for the target 'y' (2 classes)",
         ),
         (
             "number",
@@ -364,18 +367,19 @@ def test_a_loss_that_contradicts_the_target_is_told_with_those_that_fit(target, 
         (
             "number",
             {"metrics": ("mae", "accuracy")},
-            "metrics[1]: 'accuracy' does not fit the numbers of 'y'; use mae, mse, rmse, r2",
+            "metrics[1]: 'accuracy' does not fit the target 'y' (a number); use mae, mse, rmse, r2",
         ),
         (
             "two",
             {"metrics": ("r2",)},
-            "metrics[0]: 'r2' does not fit the 2 classes of 'y'; "
+            "metrics[0]: 'r2' does not fit the target 'y' (2 classes); "
             "use accuracy, auc, precision, recall, f1",
         ),
         (
             "three",
             {"metrics": ("top_3_accuracy",)},
-            "metrics[0]: 'top_3_accuracy' does not fit the 3 classes of 'y'; use accuracy, f1",
+            "metrics[0]: 'top_3_accuracy' does not fit the target 'y' (3 classes); "
+            "use accuracy, f1",
         ),
         (
             "number",
@@ -429,25 +433,22 @@ def test_a_loss_of_logarithms_refuses_a_negative_target_with_its_row(tmp_path, l
     (tmp_path / "t.csv").write_text("y\n1\n0\n-2\n")
     table = read_table(tmp_path / "t.csv")
     resolved = resolve_head(config(loss=loss), TARGETS["number"])
-    with pytest.raises(DataError, match=f"row 3, column 'y': the loss '{loss}' wants .* got -2"):
-        check_values(resolved, TARGETS["number"], [table])
+    with pytest.raises(DataError, match=f"row 3, column 'y': the loss '{loss}' needs .* got -2"):
+        TARGETS["number"].check_values(resolved.loss, [table])
 
 
 def test_other_losses_take_a_negative_target(tmp_path):
     (tmp_path / "t.csv").write_text("y\n-2\n")
-    check_values(
-        resolve_head(config(), TARGETS["number"]),
-        TARGETS["number"],
-        [read_table(tmp_path / "t.csv")],
-    )
+    head = resolve_head(config(), TARGETS["number"])
+    TARGETS["number"].check_values(head.loss, [read_table(tmp_path / "t.csv")])
 
 
 def test_an_output_that_cannot_reach_its_target_is_told_with_both_ranges(tmp_path):
     (tmp_path / "t.csv").write_text("y\n20\n30\n")
     table = read_table(tmp_path / "t.csv")
     resolved = resolve_head(config(output={"activation": "sigmoid"}), TARGETS["number"])
-    assert list(unreachable(resolved, TARGETS["number"], table)) == [
-        "the target 'y' goes from 20 to 30, and an output with 'sigmoid' only reaches 0 to 1; "
+    assert list(TARGETS["number"].training_warnings(resolved.output, table)) == [
+        "the target 'y' ranges from 20 to 30, and an output with 'sigmoid' only reaches 0 to 1; "
         "leave output.activation out, or set output.scaling"
     ]
 
@@ -457,16 +458,16 @@ def test_an_output_that_reaches_its_target_is_not_told_of(tmp_path, output):
     (tmp_path / "t.csv").write_text("y\n20\n30\n")
     table = read_table(tmp_path / "t.csv")
     resolved = resolve_head(config(output=output), TARGETS["number"])
-    assert list(unreachable(resolved, TARGETS["number"], table)) == []
+    assert list(TARGETS["number"].training_warnings(resolved.output, table)) == []
 
 
 def test_a_label_that_is_the_same_in_all_training_rows_is_told_of(tmp_path):
     (tmp_path / "t.csv").write_text("u,v,w\n1,0,1\n1,0,0\n")
     table = read_table(tmp_path / "t.csv")
     target = TARGETS["labels"]
-    assert list(unreachable(resolve_head(config(), target), target, table)) == [
-        "all of the training rows have the label 'u', so there is nothing to learn about it",
-        "none of the training rows has the label 'v', so there is nothing to learn about it",
+    assert list(target.training_warnings(resolve_head(config(), target).output, table)) == [
+        "all training rows have the label 'u', so there is nothing to learn about it",
+        "no training row has the label 'v', so there is nothing to learn about it",
     ]
 
 

@@ -54,7 +54,7 @@ def untrained(file):
     events = Events()
     prepared = prepare(file, events)
     encoded = encode_sets(file.config.data.weight, prepared, events)
-    head, target = prepared.head, prepared.encoding.target
+    head, target = prepared.head, prepared.encoding.task
     rows = encoded["train"], encoded.get("validation")
     job = Job(file.config, prepared.network, head, target, *rows)
     return FitResult(file.config, prepared, encoded, job, None, 0.0)

@@ -240,7 +240,7 @@ def causes(config: Path, folder: Path | None = None, *settings: str) -> tuple[st
     events = Events(lambda *_: None)
     prepared = prepare(file, events, folder)
     rows = encode_sets(file.config.data.weight, prepared, events, folder)
-    target, held_out = prepared.encoding.target, rows.get("validation")
+    target, held_out = prepared.encoding.task, rows.get("validation")
     job = Job(file.config, prepared.network, prepared.head, target, rows["train"], held_out)
     error = DivergenceError("", 1)
     advise(error, job)

@@ -48,7 +48,7 @@ def explanation(text):
     prepared = prepare(file, Events(lambda *_: None))
     encoded = encode_sets(file.config.data.weight, prepared, Events(lambda *_: None))
     head, network = prepared.head, prepared.network
-    job = Job(file.config, network, head, prepared.encoding.target, encoded["train"])
+    job = Job(file.config, network, head, prepared.encoding.task, encoded["train"])
     complete = file.config.model_copy(update={"loss": head.loss, "output": head.output})
     weights = weights_of(build_model(network, seed=0), network)
     trained = SimpleNamespace(weights=weights)

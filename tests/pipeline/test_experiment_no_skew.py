@@ -52,7 +52,7 @@ def held_out(run):
 def test_the_predictor_repeats_the_predictions_of_training_to_the_bit(run, name):
     rows, stored = held_out(run)
     table = read_table(run.path.parent / name)
-    predicted = Predictor.load(run).predict(table, ValueIssues()).numbers[:, 0]
+    predicted = Predictor.load(run).predict(table, ValueIssues()).decoded[:, 0]
     assert len(rows) == 16
     np.testing.assert_array_equal(predicted[rows], stored)
 

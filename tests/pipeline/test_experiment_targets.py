@@ -85,9 +85,9 @@ def test_a_run_predicts_scores_and_says_the_same_in_plain_keras(target, engine):
     model = keras.models.load_model(run.path / "model.keras")
     expected = np.asarray(model(predictor.encoding.transform(table, ValueIssues()).dense))
     numbers = target in ("count", "numbers")
-    result = predictions.numbers if numbers else predictions.probabilities
+    result = predictions.decoded if numbers else predictions.probabilities
     np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-6)
-    scores = predictor.score(table, ValueIssues()).scores
+    scores = predictor.evaluate(table, ValueIssues()).metrics
     assert scores["r2"] > 0.8 if numbers else scores["accuracy"] > 0.85
     metrics = METRICS[target].split(", ")
     assert list(run.read_history()) == ["loss", *metrics, "learning_rate"]

@@ -10,23 +10,23 @@ from dlcli.metrics import binary_metrics, multilabel_metrics
 from dlcli.prediction import Predictions
 from dlcli.preprocessing import LinearScaling
 from dlcli.tables import Table
-from dlcli.tasks import ClassTarget, LabelTarget, NumberTarget
+from dlcli.tasks import Multilabel, Regression, classification
 
 
 def classes(*names, stored="text"):
-    return ClassTarget(column="y", classes=names, stored=stored)
+    return classification("y", names, stored)
 
 
 def labels(*names, stored="integer"):
-    return LabelTarget(columns=names, labels=names, stored=stored)
+    return Multilabel(columns=names, labels=names, stored=stored)
 
 
-TAGS = LabelTarget(columns=("tags",), labels=("a", "b", "c"), stored="integer", delimiter="|")
+TAGS = Multilabel(columns=("tags",), labels=("a", "b", "c"), delimiter="|")
 
 
 def numbers(*columns, name="none", offset=0.0, scale=1.0):
     scaling = LinearScaling(name=name, offset=offset, scale=scale)
-    return NumberTarget(columns=columns, scalings=(scaling,) * len(columns))
+    return Regression(columns=columns, scalings=(scaling,) * len(columns))
 
 
 def predictions(target, outputs, **options):
@@ -133,20 +133,20 @@ WEIGHTS = np.array([1.0, 2.0, 3.0, 4.0])
 @pytest.mark.parametrize("outputs", [1, 2])
 def test_two_classes_are_scored_by_the_probability_of_the_second(outputs, weights):
     both = np.stack([1 - POSITIVE, POSITIVE], axis=1)
-    found = predictions(classes("no", "yes"), both[:, 2 - outputs :]).score(TRUTH, weights)
+    found = predictions(classes("no", "yes"), both[:, 2 - outputs :]).metrics(TRUTH, weights)
     assert found == binary_metrics(np.array([1, 0, 1, 0]), POSITIVE, weights)
 
 
 def test_one_class_more_is_scored_by_all_probabilities():
     table = rows(y=["c", "a", "b"])
     outputs = [[0.25, 0.25, 0.5], [0.25, 0.5, 0.25], [0.25, 0.5, 0.25]]
-    scores = predictions(classes("a", "b", "c"), outputs).score(table, None)
+    scores = predictions(classes("a", "b", "c"), outputs).metrics(table, None)
     assert scores["accuracy"] == pytest.approx(2 / 3)
     assert scores["confusion"] == [[0, 1, 0], [0, 1, 0], [0, 0, 1]]
 
 
 def test_a_margin_has_no_log_loss():
-    scores = predictions(classes("no", "yes"), [[1], [-1], [2], [1]], has_margin=True).score(
+    scores = predictions(classes("no", "yes"), [[1], [-1], [2], [1]], has_margin=True).metrics(
         TRUTH, None
     )
     assert scores["accuracy"] == 0.75
@@ -158,18 +158,18 @@ def test_scores_count_the_class_that_was_predicted_even_by_the_last_bit(rounding
     # A softmax may give 0.5 and a bit less than 0.5: neither sums to 1 nor is above one half.
     found = predictions(classes("no", "yes"), [[0.5 - rounding, 0.5]])
     predicted = found.columns()["prediction"].to_pylist()
-    assert found.score(rows(y=predicted), None)["accuracy"] == 1
+    assert found.metrics(rows(y=predicted), None)["accuracy"] == 1
 
 
 def test_numbers_are_scored_in_their_own_unit():
     target = numbers("y", name="standard", offset=10.0, scale=2.0)
-    scores = predictions(target, [[0], [1]]).score(rows(y=[11.0, 15.0]), None)
+    scores = predictions(target, [[0], [1]]).metrics(rows(y=[11.0, 15.0]), None)
     assert scores["mae"] == 2  # predicted 10 and 12
     assert scores["mse"] == 5
 
 
 def test_row_weights_reach_the_scores_of_numbers():
-    scores = predictions(numbers("y"), [[0], [0]]).score(rows(y=[1.0, 5.0]), np.array([3.0, 1.0]))
+    scores = predictions(numbers("y"), [[0], [0]]).metrics(rows(y=[1.0, 5.0]), np.array([3.0, 1.0]))
     assert scores["mae"] == 2
 
 
@@ -238,24 +238,24 @@ def test_without_rows_labels_in_one_column_have_empty_columns():
 @pytest.mark.parametrize("weights", [None, np.array([1.0, 3.0])], ids=["plain", "weighted"])
 def test_labels_are_scored_with_their_names(weights):
     outputs = np.array([[0.75, 0.25], [0.625, 0.875]])
-    found = predictions(labels("u", "v"), outputs).score(rows(u=[1, 0], v=[0, 1]), weights)
+    found = predictions(labels("u", "v"), outputs).metrics(rows(u=[1, 0], v=[0, 1]), weights)
     expected = multilabel_metrics(np.array([[1, 0], [0, 1]]), outputs, weights, names=("u", "v"))
     assert found == expected
 
 
 def test_several_numbers_are_also_scored_by_column_in_their_own_units():
     target = numbers("u", "v", name="standard", offset=10.0, scale=2.0)
-    scores = predictions(target, [[0, 0], [1, 1]]).score(rows(u=[11, 15], v=[10, 12]), None)
+    scores = predictions(target, [[0, 0], [1, 1]]).metrics(rows(u=[11, 15], v=[10, 12]), None)
     assert scores["mae"] == 1
     assert {name: part["mae"] for name, part in scores["by_column"].items()} == {"u": 2, "v": 0}
 
 
 def test_one_number_has_no_scores_by_column_and_no_deviance():
-    scores = predictions(numbers("y"), [[1.0]]).score(rows(y=[1.0]), None)
+    scores = predictions(numbers("y"), [[1.0]]).metrics(rows(y=[1.0]), None)
     assert not {"by_column", "poisson_deviance"} & set(scores)
 
 
 def test_means_of_counts_are_scored_by_their_deviance():
     found = predictions(numbers("y"), [[1.0], [3.0]], has_deviance=True)
-    scores = found.score(rows(y=[0, 3]), None)
+    scores = found.metrics(rows(y=[0, 3]), None)
     assert scores["poisson_deviance"] == 1  # 2 (0 - 0 + 1) and 0

@@ -44,8 +44,8 @@ ENCODING = {
             "unseen": "other",
         },
     ],
-    "target": {
-        "kind": "numbers",
+    "task": {
+        "kind": "regression",
         "columns": ["y"],
         "scalings": [{"name": "standard", "offset": 10.0, "scale": 2.0}],
     },
@@ -56,7 +56,7 @@ WEIGHTS = {
     "output/kernel": [[1.0], [3.0]],
     "output/bias": [0.5],
 }
-TWO_CLASSES = {"kind": "classes", "column": "y", "classes": ["a", "b"], "stored": "text"}
+TWO_CLASSES = {"kind": "binary", "columns": ["y"], "classes": ["a", "b"], "stored": "text"}
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def rows(**columns):
 
 
 def with_target(target):
-    return {**ENCODING, "target": target}
+    return {**ENCODING, "task": target}
 
 
 def refusal(stored, **parts):
@@ -111,16 +111,16 @@ def test_the_rows_of_a_shuffled_table_keep_their_predictions(stored):
     x = np.arange(-19.0, 21.0, 2.0)  # sums of whole numbers are exact in any order
     order = np.random.default_rng(0).permutation(20)
     table = rows(x=x, colour=["red"] * 20)
-    straight = predictor.predict(table, ValueIssues()).numbers
-    shuffled = predictor.predict(table.take(order), ValueIssues()).numbers
+    straight = predictor.predict(table, ValueIssues()).values
+    shuffled = predictor.predict(table.take(order), ValueIssues()).values
     np.testing.assert_array_equal(shuffled, straight[order])
 
 
 def test_scores_take_target_and_weights_from_the_table(stored):
     table = rows(x=[1.0, 3.0], colour=["red", "blue"], y=[23.0, 17.0], w=[3, 1])
     issues = ValueIssues()
-    judged = Predictor.load(stored()).score(table, issues)
-    assert (judged.rows, judged.scores["mae"]) == (2, 1)  # (3·0 + 1·4)/4
+    judged = Predictor.load(stored()).evaluate(table, issues)
+    assert (judged.rows, judged.metrics["mae"]) == (2, 1)  # (3·0 + 1·4)/4
     assert len(issues.notes()) == 1
 
 
@@ -132,9 +132,9 @@ def test_rows_whose_target_or_weight_cant_be_used_are_left_out_if_that_is_allowe
         w=["3", "1", "1", "-1", "1"],
     )
     issues = ValueIssues(lenient=True)
-    judged = Predictor.load(stored()).score(table, issues)
+    judged = Predictor.load(stored()).evaluate(table, issues)
     # The last x counts as missing, so as 1: its prediction is 23, too.
-    assert (judged.rows, judged.scores["mae"]) == (2, 0.5)  # (3·0 + 1·2)/4
+    assert (judged.rows, judged.metrics["mae"]) == (2, 0.5)  # (3·0 + 1·2)/4
     assert [(bad.index, bad.column) for bad in issues.bad_rows()] == [
         (1, "y"),
         (2, "y"),
@@ -145,20 +145,20 @@ def test_rows_whose_target_or_weight_cant_be_used_are_left_out_if_that_is_allowe
 
 def test_rows_with_any_bad_value_are_left_out_of_scores_if_they_are_rejected(stored):
     table = rows(x=["1", "one"], colour=["red", "red"], y=[23.0, 25.0], w=[1, 1])
-    judged = Predictor.load(stored()).score(table, ValueIssues(lenient=True), reject=True)
-    assert (judged.rows, judged.scores["mae"]) == (1, 0)
+    judged = Predictor.load(stored()).evaluate(table, ValueIssues(lenient=True), reject=True)
+    assert (judged.rows, judged.metrics["mae"]) == (1, 0)
 
 
 def test_scores_of_no_row_are_none(stored):
     table = rows(x=["one"], colour=["red"], y=[23.0], w=[1])
-    with pytest.raises(DataError, match="row 1, column 'x': .*; no row is left to take scores"):
-        Predictor.load(stored()).score(table, ValueIssues(lenient=True), reject=True)
+    with pytest.raises(DataError, match="row 1, column 'x': .*; no row is left to compute metrics"):
+        Predictor.load(stored()).evaluate(table, ValueIssues(lenient=True), reject=True)
 
 
 def test_scores_need_target_and_weight(stored):
     with pytest.raises(ConfigError) as caught:
-        Predictor.load(stored()).score(rows(x=[1.0], colour=["red"]), ValueIssues())
-    assert str(caught.value) == "t.csv: has no column 'y', 'w', which scores are taken from"
+        Predictor.load(stored()).evaluate(rows(x=[1.0], colour=["red"]), ValueIssues())
+    assert str(caught.value) == "t.csv: has no column 'y', 'w', which metrics are computed from"
 
 
 def test_predictions_need_the_columns_that_were_read(stored):
@@ -218,10 +218,10 @@ def test_an_encoding_of_another_width_is_refused(stored):
 @pytest.mark.parametrize(
     ("target", "what"),
     [
-        ({**TWO_CLASSES, "classes": ["a", "b", "c"]}, "3 classes"),
+        ({**TWO_CLASSES, "kind": "multiclass", "classes": ["a", "b", "c"]}, "3 classes"),
         (
             {
-                "kind": "numbers",
+                "kind": "regression",
                 "columns": ["u", "v"],
                 "scalings": [{"name": "none"}, {"name": "none"}],
             },
@@ -229,7 +229,7 @@ def test_an_encoding_of_another_width_is_refused(stored):
         ),
         (
             {
-                "kind": "labels",
+                "kind": "multilabel",
                 "columns": ["u", "v"],
                 "labels": ["u", "v"],
                 "stored": "integer",
@@ -241,7 +241,7 @@ def test_an_encoding_of_another_width_is_refused(stored):
 def test_a_target_of_another_width_is_refused(stored, target, what):
     assert refusal(stored, encoding=with_target(target)) == (
         "RUN: its files don't fit together: "
-        f"output.units is 1, and the target of encoding.json has {what}"
+        f"output.units is 1, and the target of encoding.json is {what}"
     )
 
 

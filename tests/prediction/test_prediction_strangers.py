@@ -38,7 +38,7 @@ from dlcli.prediction import Predictor
 from dlcli.preprocessing import ValueIssues
 from dlcli.runs import new_run
 from dlcli.tables import Table
-from dlcli.tasks import fit_target, infer_target
+from dlcli.tasks import infer_task
 
 RESOLVED = """
 data: {train: t.csv, target: y}
@@ -78,7 +78,7 @@ def honest(tmp_path_factory):
     (folder / "run.yaml").write_text(RESOLVED)
     data = pa.table({**VALUES, "y": [1.0, 2.0, 3.0, 4.0]})
     table = Table(str(folder / "t.csv"), data, np.arange(1, 5))
-    target = fit_target(infer_target(Target(column="y"), [table]), Standard(), table)
+    target = infer_task(Target(column="y"), [table]).fit(Standard(), table)
     encoding = fit_encoding(decide_types(CHOSEN, table), Input(), table, target)
     output = load_config(folder / "run.yaml").config.output
     network = build_network(encoding.layout, (), output)

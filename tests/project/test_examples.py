@@ -94,7 +94,7 @@ def test_line_predicts_its_four_points(train_example: Train, tmp_path: Path) -> 
     table = read_table(ROOT / "data" / "line.csv")
     predictions = Predictor.load(run).predict(table, ValueIssues())
 
-    np.testing.assert_allclose(predictions.numbers, [[0], [1], [2], [3]], rtol=0, atol=0.01)
+    np.testing.assert_allclose(predictions.decoded, [[0], [1], [2], [3]], rtol=0, atol=0.01)
 
 
 def test_xor_gets_all_four_cases_right(train_example: Train, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from dlcli.encoding import Encoding
 from dlcli.errors import DataError
 from dlcli.preprocessing import ValueIssues
 from dlcli.tables import Table
-from dlcli.tasks import fit_target, infer_target
+from dlcli.tasks import infer_task
 
 
 def rows(first_row=1, **columns):
@@ -22,7 +22,7 @@ def rows(first_row=1, **columns):
 
 
 def kind_of(values, target="auto"):
-    return infer_target(Target(column="y", type=target), [rows(y=values)])
+    return infer_task(Target(column="y", type=target), [rows(y=values)])
 
 
 @pytest.mark.parametrize(
@@ -68,12 +68,12 @@ def test_words_come_behind_numbers_and_nan_is_a_word():
 
 def test_classes_come_from_all_tables_in_one_order():
     tables = [rows(y=["c", "a"]), rows(y=["b", "a"])]
-    assert infer_target(Target(column="y"), tables).classes == ("a", "b", "c")
+    assert infer_task(Target(column="y"), tables).classes == ("a", "b", "c")
 
 
 def test_a_2_in_the_test_rows_makes_0_and_1_numbers():
     tables = [rows(y=[0, 1]), rows(y=[0, 2])]
-    assert infer_target(Target(column="y"), tables).reason == "all numbers"
+    assert infer_task(Target(column="y"), tables).reason == "all numbers"
 
 
 @pytest.mark.parametrize(
@@ -94,16 +94,16 @@ def test_it_is_remembered_how_the_table_stores_classes(values, target, stored):
 
 
 def test_several_columns_are_several_numbers():
-    kind = infer_target(Target(column=("u", "v")), [rows(u=[0, 1], v=[0.5, 2])])
+    kind = infer_task(Target(column=("u", "v")), [rows(u=[0, 1], v=[0.5, 2])])
     assert (kind.columns, kind.classes, kind.reason) == (("u", "v"), (), "several columns")
     assert kind.name == "'u', 'v'"
 
 
 def test_text_among_several_columns_is_refused_with_its_row():
     table = rows(u=["1", "2"], v=["3", "four"])
-    kind = infer_target(Target(column=("u", "v")), [table])
+    kind = infer_task(Target(column=("u", "v")), [table])
     with pytest.raises(DataError, match="t.csv: row 2, column 'v': expected a finite number"):
-        fit_target(kind, None, table)
+        kind.fit(None, table)
 
 
 @pytest.mark.parametrize("values", [["yes", "yes"], [True, True]])
@@ -117,19 +117,19 @@ def test_a_single_class_is_refused(values):
 )
 def test_a_missing_target_is_refused_with_its_row(values, others):
     with pytest.raises(DataError) as caught:
-        infer_target(Target(column="y"), [rows(y=["a", "b"]), rows(first_row=7, y=values)])
+        infer_task(Target(column="y"), [rows(y=["a", "b"]), rows(first_row=7, y=values)])
     assert str(caught.value) == (
         f"t.csv: row 8, column 'y': the target is missing; leave such rows out of the file{others}"
     )
 
 
 def test_classes_are_encoded_by_their_place():
-    target = fit_target(kind_of(["b", "a", "c"]), None, rows(y=["b"]))
+    target = kind_of(["b", "a", "c"]).fit(None, rows(y=["b"]))
     assert target.encode(rows(y=["c", "a", "b"]), ValueIssues()).tolist() == [2, 0, 1]
 
 
 def test_a_class_that_training_never_saw_is_refused_with_its_row():
-    target = fit_target(kind_of(["a", "b"]), None, rows(y=["a"]))
+    target = kind_of(["a", "b"]).fit(None, rows(y=["a"]))
     with pytest.raises(DataError) as caught:
         target.encode(rows(first_row=4, y=["a", "z"]), ValueIssues())
     assert str(caught.value) == "t.csv: row 5, column 'y': 'z' is none of the classes (a, b)"
@@ -137,14 +137,14 @@ def test_a_class_that_training_never_saw_is_refused_with_its_row():
 
 def test_numbers_are_trained_standardised_and_given_their_unit_back():
     train = rows(y=[2, 4, 4, 4, 5, 5, 7, 9])  # mean 5, population deviation 2
-    target = fit_target(infer_target(Target(column="y"), [train]), Standard(), train)
+    target = infer_task(Target(column="y"), [train]).fit(Standard(), train)
     assert target.encode(rows(y=[5, 9]), ValueIssues()).tolist() == [[0], [2]]
     assert target.decode(np.array([[0.0], [2.0], [-1.5]])).tolist() == [[5], [9], [2]]
 
 
 def test_log_numbers_are_trained_as_standardised_log_1_plus_y():
     train = rows(y=[0, math.exp(2) - 1])  # log(1 + y): 0 and 2, so mean 1 and deviation 1
-    target = fit_target(infer_target(Target(column="y"), [train]), Log(), train)
+    target = infer_task(Target(column="y"), [train]).fit(Log(), train)
     np.testing.assert_allclose(target.encode(train, ValueIssues()), [[-1], [1]], rtol=1e-6)
     given_back = target.decode(np.array([[0.0], [2.0]]))
     np.testing.assert_allclose(given_back, [[math.e - 1], [math.exp(3) - 1]])
@@ -153,21 +153,21 @@ def test_log_numbers_are_trained_as_standardised_log_1_plus_y():
 def test_a_negative_number_under_log_is_refused_with_its_row():
     train = rows(y=[3.0, -1.0])
     with pytest.raises(DataError, match="row 2, column 'y': scaling 'log' needs 0 or more, got -1"):
-        fit_target(infer_target(Target(column="y"), [train]), Log(), train)
+        infer_task(Target(column="y"), [train]).fit(Log(), train)
 
 
 def test_without_a_scaling_numbers_stay_as_they_are_and_each_column_has_its_own_otherwise():
     train = rows(u=[1.0, 3.0], v=[10.0, 30.0])
-    kind = infer_target(Target(column=("u", "v")), [train])
-    assert fit_target(kind, None, train).encode(train, ValueIssues()).tolist() == [[1, 10], [3, 30]]
-    assert fit_target(kind, Standard(), train).encode(train, ValueIssues()).tolist() == [
+    kind = infer_task(Target(column=("u", "v")), [train])
+    assert kind.fit(None, train).encode(train, ValueIssues()).tolist() == [[1, 10], [3, 30]]
+    assert kind.fit(Standard(), train).encode(train, ValueIssues()).tolist() == [
         [-1, -1],
         [1, 1],
     ]
 
 
 def labels_of(**columns):
-    return infer_target(Target(column=tuple(columns)), [rows(**columns)])
+    return infer_task(Target(column=tuple(columns)), [rows(**columns)])
 
 
 @pytest.mark.parametrize(
@@ -187,12 +187,12 @@ def test_several_columns_of_truth_or_0_and_1_are_labels(u, v, reason, stored):
 
 def test_a_2_in_the_test_rows_makes_columns_of_labels_numbers():
     tables = [rows(u=[0, 1], v=[1, 0]), rows(u=[0, 2], v=[1, 0])]
-    assert infer_target(Target(column=("u", "v")), tables).type == "numeric"
+    assert infer_task(Target(column=("u", "v")), tables).type == "numeric"
 
 
 def test_columns_of_0_and_1_declared_numeric_are_numbers():
     target = Target(column=("u", "v"), type="numeric")
-    assert infer_target(target, [rows(u=[0, 1], v=[1, 0])]).type == "numeric"
+    assert infer_task(target, [rows(u=[0, 1], v=[1, 0])]).type == "numeric"
 
 
 def test_labels_that_no_row_differs_in_are_refused():
@@ -201,7 +201,7 @@ def test_labels_that_no_row_differs_in_are_refused():
 
 
 def test_columns_of_labels_are_encoded_as_0_and_1():
-    target = fit_target(labels_of(u=[0, 1], v=[True, False]), None, rows(u=[0, 1], v=[0, 1]))
+    target = labels_of(u=[0, 1], v=[True, False]).fit(None, rows(u=[0, 1], v=[0, 1]))
     assert target.encode(rows(v=["TRUE", "0"], u=[1.0, 0.0]), ValueIssues()).tolist() == [
         [1, 1],
         [0, 0],
@@ -218,7 +218,7 @@ def test_columns_of_labels_are_encoded_as_0_and_1():
 def test_what_is_no_label_is_refused_with_its_row(values, message):
     target = Target(column=("u", "v"), type="multi_label")
     with pytest.raises(DataError) as caught:
-        infer_target(target, [rows(u=[0, 1], v=values)])
+        infer_task(target, [rows(u=[0, 1], v=values)])
     assert str(caught.value) == f"t.csv: {message}"
 
 
@@ -227,20 +227,20 @@ TAGS = Target(column="tags", type="multi_label", delimiter="|")
 
 def test_delimited_labels_come_from_all_tables_in_one_order():
     tables = [rows(tags=["b|10", "", None]), rows(tags=["9 | b |", "a"])]
-    kind = infer_target(TAGS, tables)
+    kind = infer_task(TAGS, tables)
     assert (kind.labels, kind.delimiter, kind.reason) == (("9", "10", "a", "b"), "|", "declared")
 
 
 def test_an_empty_field_has_no_label_and_a_label_named_twice_counts_once():
     table = rows(tags=["b|a", "", None, "a|a", "c"])
-    target = fit_target(infer_target(TAGS, [table]), None, table)
+    target = infer_task(TAGS, [table]).fit(None, table)
     expected = [[1, 1, 0], [0, 0, 0], [0, 0, 0], [1, 0, 0], [0, 0, 1]]
     assert target.encode(table, ValueIssues()).tolist() == expected
 
 
 def test_a_label_that_no_table_had_is_refused_with_its_row():
     table = rows(tags=["b|a", "b"])
-    target = fit_target(infer_target(TAGS, [table]), None, table)
+    target = infer_task(TAGS, [table]).fit(None, table)
     with pytest.raises(DataError) as caught:
         target.encode(rows(first_row=4, tags=["", "a|z", "z"]), ValueIssues())
     message = "t.csv: row 5, column 'tags': 'z' is none of the labels (a, b) (1 more such row)"
@@ -249,15 +249,15 @@ def test_a_label_that_no_table_had_is_refused_with_its_row():
 
 def test_labels_are_written_with_the_delimiter_between_them():
     table = rows(tags=["b|a|c", ""])
-    target = fit_target(infer_target(TAGS, [table]), None, table)
-    texts, places = target.join(np.array([[1, 0, 1], [0, 0, 0], [1, 0, 1]]) > 0)
-    assert [texts[place] for place in places] == ["a|c", "", "a|c"]
+    target = infer_task(TAGS, [table]).fit(None, table)
+    columns = target.value_columns(np.array([[1, 0, 1], [0, 0, 0], [1, 0, 1]]), "target")
+    assert columns["target"].to_pylist() == ["a|c", "", "a|c"]
 
 
 def test_text_is_never_taken_for_labels_but_told_of_where_it_looks_like_some():
     kind = kind_of(["rain|snow", "snow|fog", "fog|rain", "rain", "rain|snow|fog"])
     assert kind.type == "categorical"
-    assert kind.reason == "text (if '|' parts labels, say type: multi_label, delimiter: '|')"
+    assert kind.reason == "text (if '|' separates labels, set type: multi_label, delimiter: '|')"
 
 
 def test_a_gap_among_texts_that_look_like_labels_is_told_with_the_way_to_declare_them():
@@ -265,7 +265,7 @@ def test_a_gap_among_texts_that_look_like_labels_is_told_with_the_way_to_declare
         kind_of(["rain|snow", "snow|fog", "fog|rain", ""])
     assert str(caught.value) == (
         "t.csv: row 4, column 'y': the target is missing; leave such rows out of the file "
-        "(if '|' parts labels, say type: multi_label, delimiter: '|')"
+        "(if '|' separates labels, set type: multi_label, delimiter: '|')"
     )
 
 
@@ -278,9 +278,9 @@ def test_a_delimiter_that_parts_nothing_that_repeats_is_not_told_of(values):
 
 def test_a_declared_count_is_a_number_and_stays_as_it_is():
     train = rows(n=[0, 3, 2])
-    kind = infer_target(Target(column="n", type="count"), [train])
+    kind = infer_task(Target(column="n", type="count"), [train])
     assert (kind.type, kind.classes, kind.reason) == ("count", (), "declared")
-    target = fit_target(kind, None, train)
+    target = kind.fit(None, train)
     assert target.encode(train, ValueIssues()).tolist() == [[0], [3], [2]]
 
 
@@ -288,11 +288,11 @@ def test_a_declared_count_is_a_number_and_stays_as_it_is():
 def test_what_is_no_count_is_refused_with_its_row_in_any_table(value, shown):
     target = Target(column="n", type="count")
     with pytest.raises(DataError) as caught:
-        infer_target(target, [rows(n=[1, 2]), rows(first_row=5, n=[0.0, value])])
+        infer_task(target, [rows(n=[1, 2]), rows(first_row=5, n=[0.0, value])])
     assert str(caught.value) == (
         f"t.csv: row 6, column 'n': a count is a whole number of 0 or more, got {shown}"
     )
-    fitted = fit_target(infer_target(target, [rows(n=[1, 2])]), None, rows(n=[1, 2]))
+    fitted = infer_task(target, [rows(n=[1, 2])]).fit(None, rows(n=[1, 2]))
     with pytest.raises(DataError, match="row 1, column 'n': a count is"):
         fitted.encode(rows(n=[value]), ValueIssues())
 
@@ -307,9 +307,9 @@ def test_what_is_no_count_is_refused_with_its_row_in_any_table(value, shown):
     ids=["delimited labels", "columns of labels", "count"],
 )
 def test_a_target_goes_to_json_and_back(target, table):
-    fitted = fit_target(infer_target(target, [table]), None, table)
-    encoding = Encoding(features=(), target=fitted)
-    assert Encoding.model_validate_json(encoding.model_dump_json()).target == fitted
+    fitted = infer_task(target, [table]).fit(None, table)
+    encoding = Encoding(features=(), task=fitted)
+    assert Encoding.model_validate_json(encoding.model_dump_json()).task == fitted
 
 
 @pytest.mark.parametrize(
@@ -318,6 +318,6 @@ def test_a_target_goes_to_json_and_back(target, table):
     ids=str,
 )
 def test_labels_that_contradict_themselves_are_no_target(change):
-    fitted = fit_target(labels_of(u=[0, 1], v=[1, 0]), None, rows(u=[0], v=[1]))
+    fitted = labels_of(u=[0, 1], v=[1, 0]).fit(None, rows(u=[0], v=[1]))
     with pytest.raises(ValueError, match="label|delimiter"):
         type(fitted).model_validate({**fitted.model_dump(), **change})

@@ -13,7 +13,7 @@ from dlcli.config import Config
 from dlcli.encoding import EncodedRows, InMemoryInputs, plain_layout
 from dlcli.network import build_network, resolve_head
 from dlcli.preprocessing import LinearScaling
-from dlcli.tasks import ClassTarget, LabelTarget, NumberTarget, TargetEncoder, TargetKind
+from dlcli.tasks import Multilabel, Regression, Task, classification
 from dlcli.training import Job, TrainingResult, compiled_engine, keras_engine
 from dlcli.training.job import Progress
 
@@ -86,13 +86,13 @@ def build_job(
     section = Config.model_validate(given)
     if keras.config.floatx() == "float64":
         section = section.model_copy(update={"precision": "float64"})
-    kind, encoder = TARGETS[target]
-    head = resolve_head(section, kind)
+    task = TARGETS[target]
+    head = resolve_head(section, task)
     return Job(
         section,
         build_network(plain_layout(3), section.hidden, head.output),
         head,
-        encoder,
+        task,
         draw_rows(target, rows, seed=1, weighted="train" in weighted.split()),
         draw_rows(target, validation, 2, "validation" in weighted.split()) if validation else None,
         initial_weights,
@@ -125,19 +125,17 @@ def _shares(signal: Any) -> Any:
     return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
-def _numbers(*scalings: LinearScaling) -> tuple[TargetKind, TargetEncoder]:
+def _numbers(*scalings: LinearScaling) -> Task:
     columns = tuple(f"y{at}" for at in range(len(scalings)))
-    return TargetKind(columns, (), ""), NumberTarget(columns=columns, scalings=scalings)
+    return Regression(columns=columns, scalings=scalings)
 
 
-def _labels(*names: str) -> tuple[TargetKind, TargetEncoder]:
-    encoder = LabelTarget(columns=names, labels=names, stored="integer")
-    return TargetKind(names, (), "", "integer", names), encoder
+def _labels(*names: str) -> Task:
+    return Multilabel(columns=names, labels=names)
 
 
-def _classes(names: str) -> tuple[TargetKind, TargetEncoder]:
-    encoder = ClassTarget(column="y", classes=tuple(names), stored="text")
-    return TargetKind(("y",), tuple(names), ""), encoder
+def _classes(names: str) -> Task:
+    return classification("y", tuple(names))
 
 
 TARGETS = {

@@ -8,8 +8,8 @@ from pydantic import TypeAdapter
 
 from dlcli.config import Loss
 from dlcli.preprocessing import LinearScaling
-from dlcli.tasks import NumberTarget
-from dlcli.training import keras_loss, labels_for
+from dlcli.tasks import Regression, classification
+from dlcli.training import keras_loss
 from dlcli.training.objectives import keras_metrics
 
 NUMBER = (np.array([[1.0], [3.0], [2.0]]), np.array([[1.5], [0.5], [2.25]]))
@@ -107,12 +107,18 @@ LOSS_NAMES = [
 ]
 
 
+def labels_of(encoded, loss, units):
+    """The labels of numbers, (rows, columns), or of indices of classes, (rows,)."""
+    task = Regression(columns=("y",)) if encoded.ndim == 2 else classification("y", ("a", "b"))
+    return task.loss_labels(encoded, loss, units)
+
+
 @pytest.mark.parametrize(("section", "rows", "formula"), LOSSES, ids=LOSS_NAMES)
 def test_a_loss_is_the_mean_of_its_formula(section, rows, formula):
     target, outputs = rows
     given = section if isinstance(section, dict) else {"name": section}
     loss = TypeAdapter(Loss).validate_python(given)
-    labels = labels_for(loss, target, outputs.shape[1])
+    labels = labels_of(target, loss, outputs.shape[1])
     result = float(keras_loss(loss)(labels, outputs))
     assert result == pytest.approx(formula(target, outputs).mean(), rel=1e-5)
 
@@ -122,7 +128,7 @@ def test_a_weighted_loss_is_the_weighted_sum_over_all_rows(section, rows, formul
     target, outputs = rows
     given = section if isinstance(section, dict) else {"name": section}
     loss = TypeAdapter(Loss).validate_python(given)
-    labels = labels_for(loss, target, outputs.shape[1])
+    labels = labels_of(target, loss, outputs.shape[1])
     weights = np.arange(1.0, len(target) + 1)
     values = formula(target, outputs).reshape(len(target))
     result = float(keras_loss(loss)(labels, outputs, sample_weight=weights))
@@ -138,7 +144,7 @@ def measure(name, target, labels, outputs, loss="mean_squared_error"):
 
 
 def numbers(*scalings):
-    return NumberTarget(columns=tuple("abc"[: len(scalings)]), scalings=scalings)
+    return Regression(columns=tuple("abc"[: len(scalings)]), scalings=scalings)
 
 
 METRES = LinearScaling(name="standard", offset=30.0, scale=4.0)

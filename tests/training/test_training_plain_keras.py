@@ -9,8 +9,7 @@ import pytest
 from dlcli.config import Config
 from dlcli.encoding import EncodedRows, InMemoryInputs, plain_layout
 from dlcli.network import build_network, resolve_head
-from dlcli.preprocessing import LinearScaling
-from dlcli.tasks import NumberTarget, TargetKind
+from dlcli.tasks import Regression
 from dlcli.training import Job
 from dlcli.training.randomness import epoch_order
 
@@ -36,8 +35,8 @@ def line():
             "epochs": 1000,
         }
     )
-    target = NumberTarget(columns=("y",), scalings=(LinearScaling(name="none"),))
-    head = resolve_head(config, TargetKind(("y",), (), ""))
+    target = Regression(columns=("y",))
+    head = resolve_head(config, target)
     network = build_network(plain_layout(1), config.hidden, head.output)
     return Job(
         config,

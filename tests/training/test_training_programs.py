@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dlcli.preprocessing import LinearScaling
-from dlcli.tasks import NumberTarget
+from dlcli.tasks import Regression
 from dlcli.training import ProgramCache, compiled_engine
 from dlcli.training.program_cache import MOST_PROGRAMS, program_key
 
@@ -152,7 +152,7 @@ def test_under_xla_a_program_is_shared_likewise(make_job, float64):
 
 def test_the_target_of_another_fold_may_have_another_scale(make_job, float64):
     config = {"metrics": ("mae",)}
-    other = NumberTarget(
+    other = Regression(
         columns=("y0",), scalings=(LinearScaling(name="standard", offset=-7.0, scale=0.5),)
     )
     first, second = make_job(config, validation=9), make_job(config, validation=9)

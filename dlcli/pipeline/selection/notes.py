@@ -12,7 +12,6 @@ from dlcli.errors import listed, plural
 from dlcli.metrics import HIGHER_IS_BETTER, Array, chi_squared_quantile
 from dlcli.pipeline.selection.cross_validation import FoldResult
 from dlcli.pipeline.selection.standard_errors import standard_error_of_rows
-from dlcli.tasks import ClassTarget, LabelTarget, NumberTarget, TargetEncoder
 
 FEW = 30
 """Rows of a fold below which it says little by itself."""
@@ -146,10 +145,10 @@ def _of_size(results: Sequence[FoldResult]) -> Iterator[str]:
 def _of_classes(held: Sequence[HeldOut | None], split: str) -> Iterator[str]:
     """Yields which classes or labels some folds don't hold any row of."""
     known = [rows for rows in held if rows is not None]
-    if not known or isinstance(known[0].target, NumberTarget):
+    if not known or not known[0].target.names:
         return
     absent = np.array([_counts(rows) == 0 for rows in known]).sum(axis=0)
-    names = [name for name, folds in zip(_names(known[0].target), absent, strict=True) if folds]
+    names = [name for name, folds in zip(known[0].target.names, absent, strict=True) if folds]
     if names:
         way_out = "; data.split: stratified gives each fold its share" if split == "random" else ""
         yield (
@@ -160,15 +159,9 @@ def _of_classes(held: Sequence[HeldOut | None], split: str) -> Iterator[str]:
 
 def _counts(held: HeldOut) -> Array:
     """How many rows each class or label has, (classes or labels,)."""
-    if isinstance(held.target, LabelTarget):
+    if held.target.outcome == "labels":
         return np.asarray(held.truth.sum(axis=0))
     return np.bincount(held.truth, minlength=held.target.width)
-
-
-def _names(target: TargetEncoder) -> Sequence[str]:
-    if isinstance(target, NumberTarget):
-        return target.columns
-    return target.classes if isinstance(target, ClassTarget) else target.labels
 
 
 def _of_undefined(results: Sequence[FoldResult]) -> Iterator[str]:

@@ -13,7 +13,7 @@ from dlcli.comparison import HeldOut, read_rows
 from dlcli.metrics import HIGHER_IS_BETTER, finite, mean_of_defined
 from dlcli.pipeline.cv_document import scalar_metrics
 from dlcli.pipeline.selection import standard_error_of_mean, standard_error_of_rows
-from dlcli.prediction import KeptColumns
+from dlcli.prediction import StoredPredictions
 
 if TYPE_CHECKING:
     from dlcli.pipeline.fit import FitResult
@@ -74,21 +74,22 @@ def judge(outcome: FitResult, goal: Goal) -> Judgement:
 
 def losses_of(outcome: FitResult, name: str) -> NDArray[np.float64]:
     """The loss of each row of a set, without any weights and without regularizers, (rows,)."""
-    from dlcli.training import keras_loss, labels_for
+    from dlcli.training import keras_loss
 
     section = outcome.job.head.loss
     loss = keras_loss(section)
     loss.reduction = "none"
     outputs = outcome.predictions(name).outputs
-    labels = labels_for(section, outcome.encoded[name].target, outputs.shape[1])
+    encoded = outcome.encoded[name].target
+    labels = outcome.job.target.loss_labels(encoded, section, outputs.shape[1])
     return np.asarray(loss(labels, outputs), dtype=np.float64)
 
 
 def held_out(outcome: FitResult, name: str) -> HeldOut:
     """The rows of a set with what was predicted of them."""
     predictions = outcome.predictions(name)
-    columns = KeptColumns(outcome.prediction_table(name), "the predictions")
-    return read_rows(columns, predictions.target, has_deviance=predictions.has_deviance)
+    columns = StoredPredictions(outcome.prediction_table(name), "the predictions")
+    return read_rows(columns, predictions.task, has_deviance=predictions.has_deviance)
 
 
 def mean_metrics(judgements: Sequence[Judgement]) -> dict[str, float | None]:

@@ -5,18 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
-
-from dlcli.config import Config, ConfigFile, Dimension, Loss, Tune, dimensions_of, parse_path
+from dlcli.config import Config, ConfigFile, Dimension, Tune, dimensions_of, parse_path
 from dlcli.errors import ConfigError, Problem, did_you_mean
-from dlcli.metrics import (
-    HIGHER_IS_BETTER,
-    Metrics,
-    binary_metrics,
-    multiclass_metrics,
-    multilabel_metrics,
-    regression_metrics,
-)
 from dlcli.network import resolve_head
 from dlcli.pipeline.data_loading import Dataset
 from dlcli.pipeline.events import Events
@@ -25,7 +15,7 @@ from dlcli.pipeline.tuning.goal import LOSS, Goal
 from dlcli.pipeline.tuning.grid import combinations
 from dlcli.pipeline.tuning.pruning import Steps, can_prune_at_epochs
 from dlcli.splitting import Split, make_folds
-from dlcli.tasks import TargetKind
+from dlcli.tasks import Task
 
 _NUMBERS = ("learning_rate", "weight_decay", "dropout", "l1", "l2", "factor", "seed", "epochs")
 """Settings that programs are not made for, or for a few of their values only."""
@@ -142,39 +132,19 @@ def _is_number(dimension: Dimension) -> bool:
     return parse_path(dimension.path)[-1] in _NUMBERS
 
 
-def check_goal(file: ConfigFile, target: TargetKind) -> None:
+def check_goal(file: ConfigFile, target: Task) -> None:
     """Refuses a metric that the target doesn't have.
 
     Raises:
         ConfigError: with those that it has.
     """
     goal = Goal(searched(file).metric)
-    known = metrics_of(target, resolve_head(file.config, target).loss)
+    known = target.metric_names(resolve_head(file.config, target).loss)
     if goal.name not in (LOSS, *known):
         names = [f"val_{name}" for name in (LOSS, *known)]
         hint = did_you_mean(goal.metric, names) or f"; allowed: {', '.join(names)}"
         message = f"'{goal.metric}' is no metric of {target.name}{hint}"
         raise ConfigError([Problem("tune.metric", message)])
-
-
-def metrics_of(target: TargetKind, loss: Loss) -> tuple[str, ...]:
-    """The metrics that a target has, by the loss that it is learned with."""
-    return tuple(name for name in _tried(target, loss) if name in HIGHER_IS_BETTER)
-
-
-def _tried(target: TargetKind, loss: Loss) -> Metrics:
-    """The scores of some rows that might be."""
-    if target.labels:
-        marks = np.eye(len(target.labels))
-        return multilabel_metrics(marks, marks, None, names=target.labels)
-    count = len(target.classes)
-    if count == 2:
-        places = np.arange(2)
-        return binary_metrics(places, places / 2, None, probabilistic=loss.output != "margin")
-    if count:
-        return multiclass_metrics(np.arange(count), np.eye(count), None)
-    ones = np.ones((2, len(target.columns)))
-    return regression_metrics(ones, ones, None, deviance=loss.name == "poisson")
 
 
 def parts_of(dataset: Dataset, tune: Tune, seed: int) -> tuple[Split, ...]:

@@ -14,12 +14,11 @@ from dlcli.errors import RunError
 from dlcli.network import Head
 from dlcli.pipeline import FoldResult, Plan
 from dlcli.pipeline.cv_document import FinishedFold, combine_folds
-from dlcli.preprocessing import LinearScaling
-from dlcli.tasks import ClassTarget, NumberTarget
+from dlcli.tasks import Binary, Regression
 from tests.pipeline.cross_validation.small_rows import dataset_and_folds
 
-NUMBERS = NumberTarget(columns=("y",), scalings=(LinearScaling(name="none"),))
-CLASSES = ClassTarget(column="y", classes=("a", "b"), stored="text")
+NUMBERS = Regression(columns=("y",))
+CLASSES = Binary(columns=("y",), classes=("a", "b"))
 HEAD = Head(Output(), MeanSquaredError(), ("mae",))
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from dlcli.config import EarlyStopping
 from dlcli.pipeline.selection import notes_of
-from dlcli.tasks import ClassTarget, LabelTarget
+from dlcli.tasks import Multiclass, Multilabel
 from tests.comparison.hand_made import held_out, numbers, two_classes
 from tests.pipeline.selection.made_by_hand import failed, fold, folds
 
@@ -148,7 +148,7 @@ def test_folds_of_few_rows_say_little_by_themselves():
 
 
 def test_classes_that_a_fold_lacks_are_named():
-    target = ClassTarget(column="y", classes=("a", "b", "c"), stored="text")
+    target = Multiclass(columns=("y",), classes=("a", "b", "c"))
     held = [
         held_out(target, np.array(truth), np.full((4, 3), 1 / 3))
         for truth in ([0, 0, 1, 1], [0, 1, 0, 1], [0, 1, 2, 0])
@@ -164,7 +164,7 @@ def test_classes_that_a_fold_lacks_are_named():
 
 
 def test_labels_that_a_fold_lacks_are_named():
-    target = LabelTarget(columns=("a", "b"), labels=("a", "b"), stored="integer")
+    target = Multilabel(columns=("a", "b"), labels=("a", "b"))
     held = [held_out(target, np.array([[1, 0], [0, 0]]), np.full((2, 2), 0.5)), None]
     assert notes([fold(1, {}), fold(2, {})], held, split="stratified") == [
         "rows of 'b' are missing from up to 1 of 1 fold, whose figures say nothing of them"

@@ -13,11 +13,11 @@ from dlcli.pipeline.selection import (
     standard_error_of_mean,
     standard_error_of_rows,
 )
-from dlcli.tasks import ClassTarget, LabelTarget
+from dlcli.tasks import Multiclass, Multilabel
 from tests.comparison.hand_made import held_out, numbers, two_classes
 
-THREE = ClassTarget(column="y", classes=("a", "b", "c", "d"), stored="text")
-LABELS = LabelTarget(columns=("a", "b"), labels=("a", "b"), stored="integer")
+THREE = Multiclass(columns=("y",), classes=("a", "b", "c", "d"))
+LABELS = Multilabel(columns=("a", "b"), labels=("a", "b"))
 
 
 def test_folds_have_the_standard_error_of_a_mean():

@@ -40,7 +40,7 @@ def trained(file):
 def truth_and_said(outcome):
     """The true values of the validation rows, and the predicted ones."""
     table, predictions = outcome.tables["validation"], outcome.predictions("validation")
-    return table.column("y").numbers().values, predictions.numbers[:, 0]
+    return table.column("y").numbers().values, predictions.decoded[:, 0]
 
 
 def classes_file(folder, rows, *overrides):

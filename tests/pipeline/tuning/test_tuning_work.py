@@ -12,14 +12,13 @@ from dlcli.pipeline import Events
 from dlcli.pipeline.data_loading import read_candidates
 from dlcli.pipeline.tuning.work import (
     Work,
-    metrics_of,
     most_trials,
     searched,
     steps_of,
     trainings_a_program,
     warn_of_many,
 )
-from dlcli.tasks import TargetKind
+from dlcli.tasks import Binary, Regression
 from tests.pipeline.tuning.searches import line_file
 
 
@@ -109,19 +108,29 @@ def test_a_metric_of_another_kind_of_target_is_refused(tmp_path):
     ("kind", "loss", "has", "has_not"),
     [
         (
-            TargetKind(("y",), (), ""),
+            Regression(columns=("y",)),
             MeanSquaredError(),
             {"rmse", "r2"},
             {"poisson_deviance", "accuracy"},
         ),
-        (TargetKind(("y",), (), ""), Poisson(), {"poisson_deviance"}, {"auc"}),
-        (TargetKind(("y",), ("a", "b"), ""), BinaryCrossentropy(), {"auc", "log_loss"}, {"rmse"}),
-        (TargetKind(("y",), ("a", "b"), ""), Hinge(), {"auc", "accuracy"}, {"log_loss", "brier"}),
+        (Regression(columns=("y",)), Poisson(), {"poisson_deviance"}, {"auc"}),
+        (
+            Binary(columns=("y",), classes=("a", "b")),
+            BinaryCrossentropy(),
+            {"auc", "log_loss"},
+            {"rmse"},
+        ),
+        (
+            Binary(columns=("y",), classes=("a", "b")),
+            Hinge(),
+            {"auc", "accuracy"},
+            {"log_loss", "brier"},
+        ),
     ],
     ids=["numbers", "counts", "two classes", "margins"],
 )
 def test_metrics_are_those_of_the_target_and_its_loss(kind, loss, has, has_not):
-    found = set(metrics_of(kind, loss))
+    found = set(kind.metric_names(loss))
 
     assert has <= found
     assert not has_not & found

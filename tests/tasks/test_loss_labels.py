@@ -13,32 +13,26 @@ from dlcli.config.training_choices import (
     CategoricalHinge,
     Hinge,
 )
-from dlcli.encoding import EncodedRows, InMemoryInputs
-from dlcli.preprocessing import LinearScaling
-from dlcli.tasks import ClassTarget, NumberTarget
-from dlcli.training import labels_for
-from dlcli.training.job import loss_weights
+from dlcli.tasks import Binary, Multiclass, Regression
 
-FRUIT = ClassTarget(column="y", classes=("apple", "pear", "plum"), stored="text")
+FRUIT = Multiclass(columns=("y",), classes=("apple", "pear", "plum"))
+PETS = Binary(columns=("y",), classes=("cat", "dog"))
 PLACES = np.array([0, 2, 2, 1])
 
 
 def weights_of(class_weight, places=(0, 0, 0, 1), weights=None):
     given = None if weights is None else np.array(weights, dtype=np.float64)
-    rows = EncodedRows(
-        InMemoryInputs(np.zeros((len(places), 1), np.float32)), np.array(places), given
-    )
-    result = loss_weights(rows, class_weight, FRUIT)
+    result = FRUIT.loss_weights(np.array(places), given, class_weight)
     return None if result is None else result.tolist()
 
 
 def test_numbers_stay_as_they_are():
     target = np.array([[1.5, 2.0]], np.float32)
-    assert labels_for(MeanSquaredError(), target, outputs=2) is target
+    assert Regression(columns=("u", "v")).loss_labels(target, MeanSquaredError(), 2) is target
 
 
 def test_two_classes_with_one_output_are_0_and_1():
-    labels = labels_for(Hinge(), np.array([0, 1, 1]), outputs=1)
+    labels = PETS.loss_labels(np.array([0, 1, 1]), Hinge(), 1)
     assert (labels.tolist(), labels.dtype) == ([[0], [1], [1]], np.float32)
 
 
@@ -46,7 +40,7 @@ def test_two_classes_with_one_output_are_0_and_1():
     "loss", [CategoricalCrossentropy(), CategoricalFocalCrossentropy(), CategoricalHinge()]
 )
 def test_categorical_losses_have_one_hot_labels(loss):
-    labels = labels_for(loss, PLACES, outputs=3)
+    labels = FRUIT.loss_labels(PLACES, loss, 3)
     assert labels.tolist() == [[1, 0, 0], [0, 0, 1], [0, 0, 1], [0, 1, 0]]
     assert labels.dtype == np.float32
 
@@ -55,7 +49,7 @@ def test_categorical_losses_have_one_hot_labels(loss):
     "loss", [SparseCategoricalCrossentropy(), CategoricalGeneralizedCrossEntropy()]
 )
 def test_losses_of_places_have_one_a_row(loss):
-    labels = labels_for(loss, PLACES, outputs=3)
+    labels = FRUIT.loss_labels(PLACES, loss, 3)
     assert (labels.tolist(), labels.dtype) == ([0, 2, 2, 1], np.int32)
 
 
@@ -96,6 +90,5 @@ def test_balanced_leaves_rows_of_weight_0_alone():
 
 
 def test_numbers_have_no_classes_to_weigh():
-    rows = EncodedRows(InMemoryInputs(np.zeros((2, 1), np.float32)), np.zeros((2, 1), np.float32))
-    target = NumberTarget(columns=("y",), scalings=(LinearScaling(name="none"),))
-    assert loss_weights(rows, "balanced", target) is None
+    encoded = np.zeros((2, 1), np.float32)
+    assert Regression(columns=("y",)).loss_weights(encoded, None, "balanced") is None

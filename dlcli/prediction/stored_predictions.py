@@ -1,4 +1,4 @@
-"""The columns of predictions as a run keeps them, read with distrust."""
+"""The columns of a run's stored predictions, each checked as it is read."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class KeptColumns:
-    """The columns of a run's predictions, which may be anything."""
+class StoredPredictions:
+    """A table of predictions from a run folder, which may hold anything."""
 
     table: pa.Table
-    place: str
-    """Where the table lies, for messages."""
-    known_by: str = "encoding.json"
-    """The file that tells which values there are."""
+    path: str
+    """The table's path, for messages."""
+    task_file: str = "encoding.json"
+    """The file that lists the known classes, for messages."""
 
-    def of_split(self, split: str) -> KeptColumns:
-        """Those of the rows of one set."""
+    def of_split(self, split: str) -> StoredPredictions:
+        """Return the rows of one set."""
         import pyarrow.compute as pc
 
         rows = pc.equal(self._cast("split", "string"), split)
         return replace(self, table=self.table.filter(rows))
 
-    def filtered(self, rows: NDArray[np.bool_]) -> KeptColumns:
-        """Those of the rows that are marked, (rows,)."""
+    def filtered(self, rows: NDArray[np.bool_]) -> StoredPredictions:
+        """Return the rows that are marked, (rows,)."""
         import pyarrow as pa
 
         return replace(self, table=self.table.filter(pa.array(rows)))
 
     @property
     def rows(self) -> int:
-        """How many rows there are."""
+        """The number of rows."""
         return int(self.table.num_rows)
 
     def has(self, name: str) -> bool:
@@ -51,21 +51,21 @@ class KeptColumns:
         return name in self.table.column_names
 
     def floats(self, *names: str) -> Floats:
-        """Numbers, or true and false as 1 and 0, (rows, names)."""
+        """Read numbers, or true and false as 1 and 0, (rows, names)."""
         each = [to_numpy(self._cast(name, "double"), np.float64) for name in names]
         return np.stack(each, axis=1)
 
     def integers(self, name: str) -> NDArray[np.int64]:
-        """Integers, (rows,)."""
+        """Read integers, (rows,)."""
         return to_numpy(self._cast(name, "int64"), np.int64)
 
     def texts(self, name: str) -> list[str]:
-        """Texts, (rows,)."""
+        """Read texts, (rows,)."""
         texts: list[str] = self._cast(name, "string").to_pylist()
         return texts
 
-    def places(self, name: str, known: Sequence[str]) -> NDArray[np.int64]:
-        """The place of each value among those that are known, (rows,).
+    def indices(self, name: str, known: Sequence[str]) -> NDArray[np.int64]:
+        """Read the index of each value among known ones, (rows,).
 
         Raises:
             RunError: for any other value.
@@ -75,14 +75,14 @@ class KeptColumns:
 
         found = pc.index_in(self._cast(name, "string"), value_set=pa.array(list(known), "string"))
         if found.null_count:
-            raise self._damaged(name, f"holds a value that its {self.known_by} doesn't know")
+            raise self._damaged(name, f"holds a value that its {self.task_file} doesn't list")
         return to_numpy(pc.cast(found, "int64"), np.int64)
 
     def _cast(self, name: str, storage: str) -> pa.ChunkedArray:
-        """A column as another type.
+        """Return a column as another type.
 
         Raises:
-            RunError: if it isn't there, has gaps, or can't be.
+            RunError: if it isn't there, lacks values, or can't be cast.
         """
         from pyarrow import ArrowException, types
         from pyarrow.compute import cast
@@ -91,7 +91,7 @@ class KeptColumns:
             raise self._damaged(name, "is missing, or there twice")
         column = self.table.column(name)
         if column.null_count:
-            raise self._damaged(name, "has gaps")
+            raise self._damaged(name, "lacks values")
         try:
             if types.is_boolean(column.type) and storage == "double":
                 column = cast(column, "int8")
@@ -100,4 +100,4 @@ class KeptColumns:
             raise self._damaged(name, f"holds {str(column.type)[:60]}") from None
 
     def _damaged(self, name: str, finding: str) -> RunError:
-        return RunError(f"{self.place}: column '{name[:60]}' {finding}; train it again")
+        return RunError(f"{self.path}: column '{name[:60]}' {finding}; train it again")

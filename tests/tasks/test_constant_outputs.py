@@ -6,10 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dlcli.prediction import constant_outputs
 from dlcli.preprocessing import LinearScaling
 from dlcli.tables import Table
-from dlcli.tasks import ClassTarget, LabelTarget, NumberTarget
+from dlcli.tasks import Binary, Counts, Multiclass, Multilabel, Regression
 
 WEIGHTS = np.array([1.0, 1.0, 2.0])
 STANDARD = LinearScaling(name="standard", offset=10.0, scale=4.0)
@@ -23,11 +22,11 @@ def rows(**columns):
 
 
 def constant(target, table, weights=None, outputs=1, **options):
-    return constant_outputs(target, table, weights, outputs, **options).tolist()
+    return target.constant_outputs(table, weights, outputs, **options).tolist()
 
 
 def two_classes(*values, weights=None, **options):
-    target = ClassTarget(column="y", classes=("cat", "dog"), stored="text")
+    target = Binary(columns=("y",), classes=("cat", "dog"))
     return constant(target, rows(y=list(values)), weights, **options)
 
 
@@ -41,25 +40,25 @@ def two_classes(*values, weights=None, **options):
     ],
 )
 def test_of_a_number_it_is_the_mean_in_the_numbers_own_unit(scaling, weights, mean, output):
-    target = NumberTarget(columns=("y",), scalings=(scaling,))
+    target = Regression(columns=("y",), scalings=(scaling,))
     outputs = constant(target, rows(y=[3.0, 0.0, 12.0]), weights)
     assert outputs == pytest.approx([output])
     assert target.decode(np.array([outputs])).tolist()[0] == pytest.approx([mean])
 
 
 def test_of_several_numbers_it_is_the_mean_of_each():
-    target = NumberTarget(columns=("u", "v"), scalings=(UNSCALED, STANDARD))
+    target = Regression(columns=("u", "v"), scalings=(UNSCALED, STANDARD))
     table = rows(u=[0.0, 4.0, 4.0], v=[10.0, 10.0, 16.0])
     assert constant(target, table, WEIGHTS, 2) == [3.0, 0.75]  # v: (13 - 10) / 4
 
 
 def test_of_counts_it_is_the_mean_be_it_no_count():
-    target = NumberTarget(columns=("n",), scalings=(UNSCALED,), counts=True)
+    target = Counts(columns=("n",), scalings=(UNSCALED,))
     assert constant(target, rows(n=[0, 1, 4, 5])) == [2.5]
 
 
 def test_of_classes_it_is_the_share_of_each_be_it_none():
-    target = ClassTarget(column="y", classes=("a", "b", "c"), stored="text")
+    target = Multiclass(columns=("y",), classes=("a", "b", "c"))
     assert constant(target, rows(y=["b", "a", "b"]), None, 3) == pytest.approx([1 / 3, 2 / 3, 0])
     assert constant(target, rows(y=["b", "a", "b"]), WEIGHTS, 3) == [0.25, 0.75, 0]
 
@@ -84,5 +83,5 @@ def test_weights_say_which_class_is_more_frequent():
 
 
 def test_of_labels_it_is_the_share_of_each():
-    target = LabelTarget(columns=("u", "v"), labels=("u", "v"), stored="integer")
+    target = Multilabel(columns=("u", "v"), labels=("u", "v"))
     assert constant(target, rows(u=[1, 0, 1], v=[0, 0, 0]), WEIGHTS, 2) == [0.75, 0.0]

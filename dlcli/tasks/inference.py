@@ -1,0 +1,159 @@
+"""The task that a target's declaration and its rows imply."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+from pydantic import Field
+
+from dlcli.config import Target
+from dlcli.errors import DataError
+from dlcli.preprocessing import ValueIssues
+from dlcli.tables import Table
+from dlcli.tasks.classification import (
+    Binary,
+    Multiclass,
+    classification,
+    sort_names,
+    storage_type,
+)
+from dlcli.tasks.multilabel import Multilabel, find_labels, split_labels
+from dlcli.tasks.regression import Counts, Regression
+from dlcli.tasks.task import Task, refuse_missing
+
+if TYPE_CHECKING:
+    AnyTask = Task
+else:
+    AnyTask = Annotated[
+        Regression | Counts | Binary | Multiclass | Multilabel, Field(discriminator="kind")
+    ]
+"""Every kind of task, as documents store it; to type checkers a task like any other."""
+
+_DELIMITERS = ("|", ";", ",")
+"""Usual separators of labels in one text."""
+
+
+def infer_task(target: Target, tables: Sequence[Table]) -> AnyTask:
+    """Infer the task from the target's declaration and values.
+
+    Args:
+        target: the config's `data.target`.
+        tables: all tables with a target; classes and labels are taken from all of them.
+
+    Raises:
+        DataError: for missing values, values that contradict a declared type, or only one class.
+    """
+    if target.delimiter is None:
+        for table in tables:
+            for column in target.columns:
+                is_text = table.missing(column).any() and table.kind(column) == "text"
+                hint = _delimiter_hint(column, tables) if is_text else ""
+                refuse_missing(table, column, ValueIssues(), hint)
+    if target.type == "auto":
+        if len(target.columns) > 1:
+            return _infer_from_columns(target, tables)
+        return _infer_from_column(target, tables)
+    if target.type == "multi_label":
+        return _multilabel(target, tables, "declared")
+    if target.type == "categorical":
+        return _classification(target.columns[0], tables, "declared")
+    if target.type == "numeric":
+        return Regression(columns=target.columns, reason="declared")
+    counts = Counts(columns=target.columns, reason="declared")
+    for table in tables:
+        counts.values(table, ValueIssues())
+    return counts
+
+
+def _infer_from_column(target: Target, tables: Sequence[Table]) -> AnyTask:
+    (column,) = target.columns
+    if _is_boolean(column, tables):
+        return _classification(column, tables, "all true or false")
+    if not all(table.looks_numeric(column) for table in tables):
+        return _classification(column, tables, "text" + _delimiter_hint(column, tables))
+    if _zeros_and_ones(column, tables) == {0, 1}:
+        return _classification(column, tables, "all 0 or 1")
+    return Regression(columns=(column,), reason="all numbers")
+
+
+def _infer_from_columns(target: Target, tables: Sequence[Table]) -> AnyTask:
+    if all(_is_boolean(column, tables) for column in target.columns):
+        return _multilabel(target, tables, "all true or false")
+    if all(_may_be_label(column, tables) for column in target.columns):
+        return _multilabel(target, tables, "all 0 or 1")
+    return Regression(columns=target.columns, reason="several columns")
+
+
+def _is_boolean(column: str, tables: Sequence[Table]) -> bool:
+    return all(table.kind(column) == "boolean" or table.looks_boolean(column) for table in tables)
+
+
+def _may_be_label(column: str, tables: Sequence[Table]) -> bool:
+    """Whether a column is true/false or 0 and 1; next to others, a constant one may be, too."""
+    if _is_boolean(column, tables):
+        return True
+    is_number = all(table.looks_numeric(column) for table in tables)
+    return is_number and _zeros_and_ones(column, tables) is not None
+
+
+def _zeros_and_ones(column: str, tables: Sequence[Table]) -> set[float] | None:
+    """Return which of 0 and 1 a column of numbers holds; None if it holds any other."""
+    found: set[float] = set()
+    for table in tables:
+        numbers = table.numbers(column)
+        if not ((numbers == 0) | (numbers == 1)).all():
+            return None
+        found |= {float(numbers.min()), float(numbers.max())}
+    return found
+
+
+def _classification(column: str, tables: Sequence[Table], reason: str) -> Binary | Multiclass:
+    classes = sort_names(name for table in tables for name in table.codes(column)[1])
+    if len(classes) < 2:
+        message = f"has one class only, '{classes[0]}': there is nothing to tell apart"
+        raise DataError(message, file=tables[0].file, column=column)
+    return classification(column, classes, storage_type(column, tables[0], classes), reason)
+
+
+def _multilabel(target: Target, tables: Sequence[Table], reason: str) -> Multilabel:
+    columns, delimiter = target.columns, target.delimiter
+    labels = columns if delimiter is None else find_labels(tables, columns[0], delimiter)
+    are_booleans = all(_is_boolean(column, tables) for column in columns)
+    if labels:
+        task = Multilabel(
+            columns=columns,
+            labels=labels,
+            stored="boolean" if are_booleans else "integer",
+            delimiter=delimiter,
+            reason=reason,
+        )
+        encoded = np.concatenate([task.encode(table, ValueIssues()) for table in tables])
+        if not (encoded == encoded[:1]).all():
+            return task
+    message = "all rows have the same labels: there is nothing to tell apart"
+    raise DataError(message, file=tables[0].file, column=", ".join(columns))
+
+
+def _delimiter_hint(column: str, tables: Sequence[Table]) -> str:
+    """Return a remark on texts that look like several labels in one column, if they do."""
+    for delimiter in _DELIMITERS:
+        if _seems_to_separate(delimiter, column, tables):
+            setting = f"type: multi_label, delimiter: '{delimiter}'"
+            return f" (if '{delimiter}' separates labels, set {setting})"
+    return ""
+
+
+def _seems_to_separate(delimiter: str, column: str, tables: Sequence[Table]) -> bool:
+    """Whether most rows have a delimiter, and each part is seen twice on average."""
+    rows = separated = 0
+    texts: set[str] = set()
+    for table in tables:
+        codes, names = table.codes(column)
+        has_delimiter = np.array([delimiter in name for name in names], dtype=np.bool_)
+        codes = codes[codes >= 0]
+        rows, separated = rows + len(codes), separated + int(has_delimiter[codes].sum())
+        texts.update(names)
+    parts = [part for text in texts for part in split_labels(text, delimiter)]
+    return 2 * separated > rows and 2 * len(set(parts)) <= len(parts)

@@ -1,0 +1,307 @@
+"""Tasks whose target is one or several numbers: amounts and counts."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import ClassVar, Literal, Self
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pydantic import model_validator
+
+from dlcli.config import (
+    Activation,
+    ClassWeight,
+    Loss,
+    MeanSquaredError,
+    MetricName,
+    Output,
+    OutputScaling,
+    Poisson,
+    Standard,
+    TargetForm,
+    Unscaled,
+)
+from dlcli.metrics import Metrics, Statistic, regression_metrics, regression_statistics
+from dlcli.preprocessing import (
+    Floats,
+    LinearScaling,
+    ValueIssues,
+    fit_scaling,
+    out_of_range,
+    scale_column,
+)
+from dlcli.tables import Table
+from dlcli.tasks.task import (
+    Outputs,
+    OutputUnit,
+    StoredColumns,
+    Task,
+    Values,
+    float_columns,
+    refuse_missing,
+    weighted_mean,
+)
+
+
+class _Numbers(Task):
+    """What regression and counts have in common."""
+
+    scalings: tuple[LinearScaling, ...] = ()
+    """The scaling of each column, fitted on training rows; before that there are none."""
+
+    outcome: ClassVar[Literal["numbers", "classes", "labels"]] = "numbers"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if not self.columns or self.scalings and len(self.columns) != len(self.scalings):
+            raise ValueError("each column needs a scaling")
+        if self.names:
+            raise ValueError("numbers have no classes and no labels")
+        return self
+
+    @property
+    def width(self) -> int:
+        return len(self.columns)
+
+    @property
+    @abstractmethod
+    def _noun(self) -> str:
+        """What each column holds: `number`."""
+
+    @property
+    def words(self) -> str:
+        return f"a {self._noun}" if self.width == 1 else f"{self.width:,} {self._noun}s"
+
+    def describe(self, columns: str, names: str) -> str:
+        return f"{columns}, {self.words}" if self.width == 1 else f"{self.words}: {columns}"
+
+    def charts(self, *, has_margin: bool = False) -> tuple[str, ...]:
+        return ("predicted_and_true", "residuals", "deciles")
+
+    # Encoding.
+
+    def fit(self, scaling: OutputScaling | None, train: Table) -> Self:
+        wanted = scaling or Unscaled()
+        bare = (LinearScaling(name=wanted.name),) * self.width
+        unfitted = self.model_copy(update={"scalings": bare, "reason": ""})
+        columns = unfitted.values(train, ValueIssues()).T
+        fitted = tuple(fit_scaling(wanted, column) for column in columns)
+        return unfitted.model_copy(update={"scalings": fitted})
+
+    @property
+    def _scalings(self) -> tuple[LinearScaling, ...]:
+        return self.scalings or (LinearScaling(name="none"),) * self.width
+
+    def encode(self, table: Table, issues: ValueIssues) -> NDArray[np.float32]:
+        triples = zip(self._scalings, self.values(table, issues).T, self.columns, strict=True)
+        scaled = [
+            scale_column(scaling, values, table, column, issues)
+            for scaling, values, column in triples
+        ]
+        return np.stack(scaled, axis=1).astype(np.float32)
+
+    def values(self, table: Table, issues: ValueIssues) -> Floats:
+        columns = []
+        for column, scaling in zip(self.columns, self._scalings, strict=True):
+            refuse_missing(table, column, issues)
+            parsed = table.parse_numbers(column)
+            issues.refuse(parsed.unreadable, table, column, parsed.complaint)
+            for wrong, complaint in out_of_range(scaling.name, parsed.values):
+                issues.refuse(wrong, table, column, complaint)
+            values = np.nan_to_num(parsed.values)
+            self._check_numbers(values, table, column, issues)
+            columns.append(values)
+        return np.stack(columns, axis=1)
+
+    def _check_numbers(
+        self, values: Floats, table: Table, column: str, issues: ValueIssues
+    ) -> None:
+        """Refuse readable numbers, (rows,), that the task does not have."""
+
+    # Output, loss and metrics.
+
+    @property
+    def form(self) -> TargetForm:
+        return "number" if self.width == 1 else "numbers"
+
+    def output_units(self, loss: Loss) -> int:
+        return self.width
+
+    def explain_units(self, loss: Loss) -> str:
+        return f"one for each of the target's columns {self.name}"
+
+    def default_scaling(self, loss: Loss, activation: Activation) -> OutputScaling:
+        is_free = activation.name == "linear" and not loss.needs_original_scale
+        return Standard() if is_free else Unscaled()
+
+    def epoch_metrics(self, loss: Loss) -> tuple[MetricName, ...]:
+        metrics: tuple[MetricName, ...] = ("mae", "mse", "rmse", "r2")
+        return (*metrics, "poisson_deviance") if loss.name == "poisson" else metrics
+
+    def other_type_for(self, loss: Loss) -> str:
+        if self.width == 1:
+            if "numbers" in loss.fits:
+                return ", or several columns as data.target"
+            return ", or data.target: {column: ..., type: categorical}"
+        if "labels" in loss.fits:
+            return ", or data.target: {column: [...], type: multi_label}"
+        return ""
+
+    def class_weight_problems(self, class_weight: ClassWeight) -> Iterator[tuple[str | None, str]]:
+        yield None, f"the target {self.name} is {self.words} and has no classes"
+
+    def check_values(self, loss: Loss, tables: Sequence[Table]) -> None:
+        if not loss.requires_nonnegative:
+            return
+        for table in tables:
+            for column in self.columns:
+                _refuse_negative(table, column, loss.name)
+
+    def training_warnings(self, output: Output, train: Table) -> Iterator[str]:
+        assert output.activation is not None  # resolved
+        if not isinstance(output.scaling, Unscaled):
+            return
+        low, high = output.activation.bounds
+        reach = f"{low:g} to {high:g}" if np.isfinite(high) else f"{low:g} or more"
+        for column in self.columns:
+            values = train.numbers(column)
+            if values.min() < low or values.max() > high:
+                yield (
+                    f"the target '{column}' ranges from {values.min():g} to {values.max():g}, and "
+                    f"an output with '{output.activation.name}' only reaches {reach}; leave "
+                    "output.activation out, or set output.scaling"
+                )
+
+    # Training.
+
+    @property
+    def output_unit(self) -> OutputUnit:
+        return OutputUnit(
+            scale=tuple(scaling.scale for scaling in self._scalings),
+            offset=tuple(scaling.offset for scaling in self._scalings),
+            is_log=self._scalings[0].name == "log",
+            names=tuple(scaling.name for scaling in self._scalings),
+        )
+
+    # Predictions.
+
+    def decode(self, outputs: Outputs) -> Floats:
+        pairs = zip(self._scalings, outputs.T, strict=True)
+        return np.stack([scaling.invert(values) for scaling, values in pairs], axis=1)
+
+    def predict(self, decoded: Outputs, *, has_margin: bool = False) -> Outputs:
+        return decoded
+
+    def probabilities(self, outputs: Outputs, *, has_margin: bool = False) -> None:
+        return None
+
+    def constant_outputs(
+        self, train: Table, weights: Floats | None, units: int, *, has_margin: bool = False
+    ) -> Floats:
+        means = weighted_mean(self.values(train, ValueIssues()), weights)
+        pairs = zip(self._scalings, means, strict=True)
+        return np.array([scaling.apply(np.array([mean]))[0] for scaling, mean in pairs])
+
+    # Evaluation.
+
+    def metrics(
+        self,
+        values: Values,
+        decoded: Outputs,
+        weights: Floats | None,
+        *,
+        has_margin: bool = False,
+        has_deviance: bool = False,
+    ) -> Metrics:
+        return regression_metrics(
+            values, decoded, weights, names=self.columns, deviance=has_deviance
+        )
+
+    def statistics(
+        self,
+        values: Values,
+        decoded: Outputs,
+        weights: Floats | None,
+        *,
+        has_margin: bool = False,
+        has_deviance: bool = False,
+    ) -> dict[str, Statistic]:
+        return regression_statistics(values, decoded, weights, deviance=has_deviance)
+
+    def _example(self) -> tuple[Values, Floats]:
+        ones = np.ones((2, self.width))
+        return ones, ones
+
+    def error_name(self, *, has_margin: bool = False) -> str:
+        return "rmse"
+
+    def errors(self, values: Values, outputs: Outputs, *, has_margin: bool = False) -> Floats:
+        return np.abs(self.decode(outputs) - values)
+
+    def score_names(self, *, has_margin: bool = False) -> tuple[str, ...]:
+        return self.columns
+
+    # Columns of stored predictions.
+
+    def value_columns(self, values: Values, prefix: str) -> dict[str, pa.Array]:
+        return float_columns(self._named(prefix), values)
+
+    def score_columns(self, outputs: Outputs, *, has_margin: bool = False) -> dict[str, pa.Array]:
+        return {}
+
+    def read_values(self, columns: StoredColumns, prefix: str) -> Values:
+        return columns.floats(*self._named(prefix))
+
+    def decoded_columns(self, *, has_margin: bool = False) -> tuple[str, ...]:
+        return self._named("prediction")
+
+    def _named(self, prefix: str) -> tuple[str, ...]:
+        if self.width == 1:
+            return (prefix,)
+        return tuple(f"{prefix}_{column}" for column in self.columns)
+
+
+class Regression(_Numbers):
+    """One or several numbers."""
+
+    kind: Literal["regression"] = "regression"
+
+    type: ClassVar[Literal["numeric", "count", "categorical", "multi_label"]] = "numeric"
+
+    @property
+    def _noun(self) -> str:
+        return "number"
+
+    def default_loss(self, output: Output) -> Loss:
+        return MeanSquaredError()
+
+
+class Counts(_Numbers):
+    """One or several whole numbers of 0 or more; the prediction is their mean."""
+
+    kind: Literal["counts"] = "counts"
+
+    type: ClassVar[Literal["numeric", "count", "categorical", "multi_label"]] = "count"
+
+    @property
+    def _noun(self) -> str:
+        return "count"
+
+    def default_loss(self, output: Output) -> Loss:
+        return Poisson()
+
+    def _check_numbers(
+        self, values: Floats, table: Table, column: str, issues: ValueIssues
+    ) -> None:
+        wrong = (values < 0) | (values != np.floor(values))
+        message = "a count is a whole number of 0 or more, got {:.12g}".format
+        issues.refuse(wrong, table, column, lambda at: message(values[at]))
+
+
+def _refuse_negative(table: Table, column: str, loss: str) -> None:
+    values = table.numbers(column)
+    message = f"the loss '{loss}' needs a target of 0 or more, got {{:g}}".format
+    table.refuse(values < 0, column, lambda at: message(values[at]))

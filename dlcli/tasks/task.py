@@ -1,0 +1,469 @@
+"""The task: what is predicted, and everything that follows from it."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Literal, Protocol, Self
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pydantic import Field
+
+from dlcli.config import (
+    Activation,
+    ClassWeight,
+    Loss,
+    MetricName,
+    Output,
+    OutputScaling,
+    TargetForm,
+)
+from dlcli.metrics import HIGHER_IS_BETTER, Metrics, Statistic
+from dlcli.preprocessing import Fitted, Floats, ValueIssues
+from dlcli.tables import Table, floats
+
+Values = NDArray[Any]
+"""True or predicted values: numbers in their own unit, (rows, columns); indices of classes,
+(rows,); or for each label 1 if a row has it, else 0, (rows, labels)."""
+Outputs = NDArray[np.floating[Any]]
+"""Outputs of a network, (rows, units)."""
+
+EVEN = 0.5
+"""The probability above which a class or a label is predicted."""
+_LEAST_PROBABILITY = float(np.finfo(np.float64).eps)
+"""The least probability that enters a logarithm, as in `metrics`."""
+
+
+class StoredColumns(Protocol):
+    """Columns of a stored table of predictions; each method checks what it returns."""
+
+    def floats(self, *names: str) -> Floats:
+        """Numbers, (rows, names)."""
+        ...
+
+    def indices(self, name: str, known: Sequence[str]) -> NDArray[np.int64]:
+        """The index of each value among known ones, (rows,)."""
+        ...
+
+    def texts(self, name: str) -> list[str]:
+        """Texts, (rows,)."""
+        ...
+
+
+class Task(Fitted):
+    """What is predicted: the kind of target, its columns, and its classes or labels.
+
+    A task knows all that follows from its target: how it is encoded, which output, losses and
+    metrics suit it, how outputs become predictions, and how these are measured, stored, shown and
+    worded. It is inferred from the rows by `infer_task`; `fit` adds statistics of training rows.
+
+    Two facts that follow from the loss are passed to some methods: `has_margin` if the one output
+    for two classes is a margin around 0, not a probability; and `has_deviance` if numbers are
+    trained as means of counts, so that their Poisson deviance is a metric.
+    """
+
+    kind: str
+    """Discriminates the kinds of tasks in JSON."""
+    columns: tuple[str, ...]
+    """The target's columns."""
+    classes: tuple[str, ...] = ()
+    """The classes by name, in the order of the outputs, one of which each row has; the second of
+    two is the positive one. Empty for other tasks."""
+    labels: tuple[str, ...] = ()
+    """The labels by name, in the order of the outputs, any of which a row may have. Empty for other
+    tasks."""
+    reason: str = Field(default="", exclude=True)
+    """Why this task was chosen: `declared`, or what the rows show. Empty once it is fitted."""
+
+    type: ClassVar[Literal["numeric", "count", "categorical", "multi_label"]]
+    """The type by which the config declares the target."""
+    outcome: ClassVar[Literal["numbers", "classes", "labels"]]
+    """What is predicted of a row: numbers, one of several classes, or any of several labels."""
+
+    # What it is, in words.
+
+    @property
+    def name(self) -> str:
+        """The quoted columns: `'u', 'v'`."""
+        return ", ".join(f"'{column}'" for column in self.columns)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The classes or labels; empty for numbers."""
+        return self.classes or self.labels
+
+    @property
+    @abstractmethod
+    def width(self) -> int:
+        """The number of columns of numbers, classes, or labels."""
+
+    @property
+    def has_column_per_output(self) -> bool:
+        """Whether each number or label has a column of its own."""
+        return len(self.columns) == self.width
+
+    @property
+    @abstractmethod
+    def words(self) -> str:
+        """What is predicted, in words: `a number`, `3 classes`."""
+
+    @abstractmethod
+    def describe(self, columns: str, names: str) -> str:
+        """Describe what is predicted: `species, one of 3 classes: setosa, ...`.
+
+        Args:
+            columns: the columns, as they are to be shown.
+            names: the classes or labels, as they are to be shown.
+        """
+
+    @abstractmethod
+    def charts(self, *, has_margin: bool = False) -> tuple[str, ...]:
+        """Name the charts that show predictions well, in the order of a report."""
+
+    # Encoding.
+
+    def fit(self, scaling: OutputScaling | None, train: Table) -> Self:
+        """Fit what is learned from training rows: the scaling of numbers.
+
+        Args:
+            scaling: of numbers; without one they are trained as they are.
+            train: the training rows.
+
+        Raises:
+            DataError: for a target that can't be encoded.
+        """
+        del scaling, train  # nothing is learned of classes and labels
+        return self.model_copy(update={"reason": ""})
+
+    @abstractmethod
+    def encode(self, table: Table, issues: ValueIssues) -> Values:
+        """Encode the target of rows as the network is trained on it.
+
+        Returns:
+            Scaled numbers, float32 (rows, columns); indices of classes, int64 (rows,); or 1 for
+            each label that a row has and 0 for the others, float32 (rows, labels).
+
+        Raises:
+            DataError: for a value that is missing or can't be encoded, unless the issues are
+                lenient; the row's encoding is then without meaning.
+        """
+
+    def values(self, table: Table, issues: ValueIssues) -> Values:
+        """Return the true values of rows; they differ from `encode` by the scaling of numbers."""
+        return self.encode(table, issues)
+
+    # Output, loss and metrics.
+
+    @property
+    @abstractmethod
+    def form(self) -> TargetForm:
+        """The form of the target by which losses declare what they fit."""
+
+    @abstractmethod
+    def output_units(self, loss: Loss) -> int:
+        """Return the number of units that the output needs under a loss."""
+
+    @abstractmethod
+    def explain_units(self, loss: Loss) -> str:
+        """Say why the output needs so many units: `one for each of the target's columns 'y'`."""
+
+    def accepts_units(self, units: int) -> bool:
+        """Whether outputs of so many units can be decoded."""
+        return units == self.width
+
+    @abstractmethod
+    def default_loss(self, output: Output) -> Loss:
+        """Return the loss of a config that names none.
+
+        Args:
+            output: the config's section, which may ask for units or an activation.
+        """
+
+    def default_scaling(self, loss: Loss, activation: Activation) -> OutputScaling | None:
+        """Return the scaling of a config that names none; none for classes and labels."""
+        del loss, activation
+        return None
+
+    @abstractmethod
+    def epoch_metrics(self, loss: Loss) -> tuple[MetricName, ...]:
+        """Return the metrics that can be shown at each epoch, the default one first."""
+
+    def other_type_for(self, loss: Loss) -> str:
+        """Return the setting under which the target would suit a loss that doesn't fit it, if any.
+
+        It is the end of a message: `, or data.target: {column: ..., type: categorical}`.
+        """
+        del loss
+        return ""
+
+    @abstractmethod
+    def class_weight_problems(self, class_weight: ClassWeight) -> Iterator[tuple[str | None, str]]:
+        """Yield what is wrong with class weights, and the key that it is wrong with, if it is one.
+
+        Args:
+            class_weight: the config's.
+        """
+
+    def check_values(self, loss: Loss, tables: Sequence[Table]) -> None:
+        """Refuse target values for which a loss is undefined.
+
+        Args:
+            loss: the loss.
+            tables: all rows with a target.
+
+        Raises:
+            DataError: for a negative value where the loss takes its logarithm, with its row.
+        """
+
+    def training_warnings(self, output: Output, train: Table) -> Iterator[str]:
+        """Yield why training rows can't be fitted: values out of an activation's reach, say.
+
+        Args:
+            output: complete, with activation and scaling.
+            train: the training rows.
+        """
+        del output, train
+        yield from ()
+
+    # Training.
+
+    def loss_labels(self, encoded: Values, loss: Loss, units: int) -> Values:
+        """Bring an encoded target into the form that a loss compares with the output.
+
+        Args:
+            encoded: from `encode`.
+            loss: the loss.
+            units: the output's width.
+
+        Returns:
+            Numbers and labels as they are; of classes 0 and 1, float32 (rows, 1), for one unit, or
+            one-hot rows, float32 (rows, units), where the loss needs them, or indices, int32
+            (rows,).
+        """
+        del loss, units
+        return encoded
+
+    def loss_weights(
+        self, encoded: Values, weights: Floats | None, class_weight: ClassWeight | None
+    ) -> NDArray[np.float32] | None:
+        """Return row weights times the weights of the rows' classes, (rows,).
+
+        Args:
+            encoded: from `encode`.
+            weights: the rows' weights, (rows,), if they have any.
+            class_weight: the config's; only tasks with classes have any.
+        """
+        del encoded, class_weight
+        return None if weights is None else weights.astype(np.float32)
+
+    @property
+    def output_unit(self) -> OutputUnit | None:
+        """How a network's outputs return to the target's own unit; none but for numbers."""
+        return None
+
+    # Predictions.
+
+    @abstractmethod
+    def decode(self, outputs: Outputs) -> Outputs:
+        """Decode a network's outputs to what metrics compare with true values.
+
+        Returns:
+            Numbers in their own unit, (rows, columns); of two classes the probability or margin of
+            the second, (rows, 1); else the probability of each class or label, (rows, names).
+        """
+
+    @abstractmethod
+    def predict(self, decoded: Outputs, *, has_margin: bool = False) -> Values:
+        """Return the predicted values of decoded outputs, in the form of true values."""
+
+    def probabilities(self, outputs: Outputs, *, has_margin: bool = False) -> Outputs | None:
+        """Return the probability of each class or label, (rows, names).
+
+        Returns:
+            None for numbers and margins.
+        """
+        return None if has_margin else outputs
+
+    @abstractmethod
+    def constant_outputs(
+        self, train: Table, weights: Floats | None, units: int, *, has_margin: bool = False
+    ) -> Floats:
+        """Return the outputs of a model that has seen only the target of its training rows.
+
+        Args:
+            train: the training rows.
+            weights: their weights, (rows,), if they have any.
+            units: the output's width.
+            has_margin: see the class.
+
+        Returns:
+            The output as trained on, (units,): the mean Σwy / Σw of each column of numbers; the
+            share of each class, as scikit-learn's `DummyClassifier(strategy="prior")` has it, or a
+            margin of 1 on the side of the more frequent class, and of -1 where both are as
+            frequent; the share of each label.
+        """
+
+    # Evaluation.
+
+    @abstractmethod
+    def metrics(
+        self,
+        values: Values,
+        decoded: Outputs,
+        weights: Floats | None,
+        *,
+        has_margin: bool = False,
+        has_deviance: bool = False,
+    ) -> Metrics:
+        """Compute all metrics of a set of rows.
+
+        Args:
+            values: the true values.
+            decoded: from `decode`.
+            weights: the rows' weights, (rows,), if they have any.
+            has_margin: see the class.
+            has_deviance: see the class.
+        """
+
+    @abstractmethod
+    def statistics(
+        self,
+        values: Values,
+        decoded: Outputs,
+        weights: Floats | None,
+        *,
+        has_margin: bool = False,
+        has_deviance: bool = False,
+    ) -> dict[str, Statistic]:
+        """Return the metrics that are single numbers as functions of the row weights.
+
+        Arguments are those of `metrics`.
+        """
+
+    def metric_names(self, loss: Loss) -> tuple[str, ...]:
+        """Return the names of the metrics of a set of rows that are single numbers."""
+        values, decoded = self._example()
+        flags = {"has_margin": loss.output == "margin", "has_deviance": loss.name == "poisson"}
+        found = self.metrics(values, decoded, None, **flags)
+        return tuple(name for name in found if name in HIGHER_IS_BETTER)
+
+    @abstractmethod
+    def _example(self) -> tuple[Values, Floats]:
+        """Return values and decoded outputs of a few imaginary rows."""
+
+    @abstractmethod
+    def error_name(self, *, has_margin: bool = False) -> str:
+        """Return the name of the mean of `errors`: `rmse`, `log_loss` or `hinge`."""
+
+    @abstractmethod
+    def errors(self, values: Values, outputs: Outputs, *, has_margin: bool = False) -> Floats:
+        """Measure how far a network's outputs are from the true values.
+
+        Returns:
+            |y − ŷ| of each number in its own unit, (rows, columns); −ln p with the probability p of
+            the true class, (rows, 1), or of having or not having each label, (rows, labels); for a
+            margin m the hinge max(0, 1 − y·m) with y = ±1, (rows, 1).
+        """
+
+    def score_names(self, *, has_margin: bool = False) -> tuple[str, ...]:
+        """Return a name for each probability of a row, or for each decoded output without any."""
+        return self.names
+
+    # Columns of stored predictions.
+
+    @abstractmethod
+    def value_columns(self, values: Values, prefix: str) -> dict[str, pa.Array]:
+        """Return values as columns of a table, as the target's own table stores them.
+
+        Args:
+            values: true or predicted ones.
+            prefix: `target` or `prediction`; several columns are named `<prefix>_<column>`.
+        """
+
+    def score_columns(self, outputs: Outputs, *, has_margin: bool = False) -> dict[str, pa.Array]:
+        """Return the columns `probability_<name>` or `margin` of a network's outputs."""
+        probabilities = self.probabilities(outputs, has_margin=has_margin)
+        assert probabilities is not None
+        return float_columns([f"probability_{name}" for name in self.names], probabilities)
+
+    @abstractmethod
+    def read_values(self, columns: StoredColumns, prefix: str) -> Values:
+        """Read values back from stored columns.
+
+        Raises:
+            RunError: for columns that are damaged or of another task.
+        """
+
+    def read_decoded(self, columns: StoredColumns, *, has_margin: bool = False) -> Floats:
+        """Read decoded outputs back from stored columns.
+
+        Raises:
+            RunError: for columns that are damaged or of another task.
+        """
+        return columns.floats(*self.decoded_columns(has_margin=has_margin))
+
+    def decoded_columns(self, *, has_margin: bool = False) -> tuple[str, ...]:
+        """Return the names of the stored columns that hold decoded outputs."""
+        return tuple(f"probability_{name}" for name in self.names)
+
+    def row_text(self, values: Mapping[str, object], texts: Mapping[str, str]) -> str:
+        """Word the values of one row that has several columns: `u: 1.5, v: 2`.
+
+        Args:
+            values: by column or label.
+            texts: the same as text.
+        """
+        del values
+        return ", ".join(f"{name}: {text}" for name, text in texts.items())
+
+
+class OutputUnit(Fitted):
+    """How a network's outputs z return to the target's own unit: z·scale + offset, or e^… − 1."""
+
+    scale: tuple[float, ...]
+    """One for each column."""
+    offset: tuple[float, ...]
+    is_log: bool
+    """Whether the exponential minus 1 is taken at the end."""
+    names: tuple[str, ...]
+    """The scaling's name for each column."""
+
+
+def refuse_missing(table: Table, column: str, issues: ValueIssues, hint: str = "") -> None:
+    """Refuse a target without a value.
+
+    Args:
+        table: the rows.
+        column: the target's column.
+        issues: records such rows, if it is lenient.
+        hint: a remark at the end of the message.
+
+    Raises:
+        DataError: for the first such row, unless the issues are lenient.
+    """
+    message = f"the target is missing; leave such rows out of the file{hint}"
+    issues.refuse(table.missing(column), table, column, lambda _: message)
+
+
+def cross_entropy(of_truth: Outputs) -> Floats:
+    """Return −ln p, with p held within [ε, 1 − ε] of float64."""
+    held = np.clip(of_truth.astype(np.float64), _LEAST_PROBABILITY, 1 - _LEAST_PROBABILITY)
+    return np.asarray(-np.log(held), np.float64)
+
+
+def weighted_mean(values: Values, weights: Floats | None) -> Floats:
+    """Return the mean Σwy / Σw of each column, (columns,)."""
+    mean: Floats = np.average(values.astype(np.float64), axis=0, weights=weights)
+    return mean
+
+
+def first_names(names: Sequence[str]) -> str:
+    """List a few names: `a, b, c, d, e, ...`."""
+    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+
+
+def float_columns(names: Sequence[str], values: NDArray[np.floating[Any]]) -> dict[str, pa.Array]:
+    """Name the columns of a matrix of numbers, (rows, names)."""
+    return {name: floats(column) for name, column in zip(names, values.T, strict=True)}
