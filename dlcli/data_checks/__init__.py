@@ -1,8 +1,13 @@
-"""What may be wrong with a table: each check by itself, in NumPy, and what to do about it."""
+"""Checks of a table: each finds one kind of problem, and says what to do about it."""
 
-from dlcli.data_checks.finding import DataIssue, number
-from dlcli.data_checks.inspection import Inspection, inspect_split, inspect_table, require_column
-from dlcli.data_checks.overview import ColumnOverview
+from dlcli.data_checks.data_issue import DataIssue, number
+from dlcli.data_checks.inspection import (
+    ColumnOverview,
+    Inspection,
+    inspect_split,
+    inspect_table,
+    require_column,
+)
 from dlcli.data_checks.sample import draw
 
 __all__ = [

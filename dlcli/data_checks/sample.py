@@ -1,4 +1,4 @@
-"""The rows that checks look at: all of a small table, some of a large one."""
+"""The rows that checks look at: all rows of a small table, random ones of a large one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcli.config import Ignored, Numeric
-from dlcli.data_checks.finding import number
+from dlcli.data_checks.data_issue import number
 from dlcli.encoding import Decision
 from dlcli.errors import DataError
 from dlcli.tables import Table
@@ -19,7 +19,7 @@ Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 MOST_ROWS = 20_000
-"""Rows that are looked at; by lot, from a fixed seed, where there are more."""
+"""Most rows that are looked at."""
 _MOST_CELLS = 3_000_000
 _FEWEST_ROWS = 1_000
 
@@ -29,15 +29,15 @@ class SampledColumn:
     """A feature's values in the sampled rows."""
 
     decision: Decision
-    """What the column was taken for."""
+    """The column's type."""
     codes: Codes
-    """The place of each value among the distinct ones, -1 where missing, (rows,)."""
+    """The index of each value among the distinct ones, -1 where missing, (rows,)."""
     counts: Codes
-    """How many rows hold each distinct value, (distinct values,)."""
+    """Number of rows that hold each distinct value, (distinct values,)."""
     texts: tuple[str, ...] | None
     """The distinct values as text; None for numbers."""
     numbers: Floats | None
-    """The distinct numbers, ascending; None for what is not read as a number."""
+    """The distinct numbers, ascending; None for what is not read as numbers."""
 
     @property
     def present(self) -> int:
@@ -46,15 +46,20 @@ class SampledColumn:
 
     @property
     def distinct(self) -> int:
-        """Different values."""
+        """Number of distinct values."""
         return len(self.counts)
 
-    def text(self, place: int) -> str:
-        """A distinct value as people write it."""
+    @property
+    def is_nearly_numeric(self) -> bool:
+        """Whether it is read as numbers, though a few of its values are none."""
+        return isinstance(self.decision.feature, Numeric) and self.decision.warning != ""
+
+    def text(self, index: int) -> str:
+        """Format a distinct value."""
         if self.texts is not None:
-            return self.texts[place]
+            return self.texts[index]
         assert self.numbers is not None  # one of the two
-        return number(float(self.numbers[place]))
+        return number(float(self.numbers[index]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,23 +76,24 @@ class Sample:
     """What is predicted, if that is known."""
 
     @property
-    def classes(self) -> Mapping[str, tuple[str, ...]]:
-        """The classes by the column of the target; empty for other targets."""
-        if self.target is None or not self.target.classes:
-            return {}
-        return {self.target.columns[0]: self.target.classes}
+    def categories(self) -> dict[str, tuple[str, ...]]:
+        """The distinct texts of features by column, and the classes by the target's column."""
+        found = {name: column.texts or () for name, column in self.columns.items()}
+        if self.target is not None and self.target.classes:
+            found[self.target.columns[0]] = self.target.classes
+        return found
 
 
 def draw_sample(table: Table, decisions: Mapping[str, Decision], target: Task | None) -> Sample:
-    """Takes the rows to look at.
+    """Draw the rows to look at.
 
     Args:
         table: all rows.
-        decisions: the type of each feature column; ignored ones are left out.
+        decisions: the type of each feature column; ignored ones are omitted.
         target: what is predicted, if that is known.
 
     Returns:
-        All rows, or some by lot, always the same: `MOST_ROWS`, and fewer of very wide tables.
+        All rows, or always the same random ones: `MOST_ROWS`, and fewer of very wide tables.
     """
     read = {c: item for c, item in decisions.items() if not isinstance(item.feature, Ignored)}
     some = draw_rows(table, len(read))
@@ -97,41 +103,37 @@ def draw_sample(table: Table, decisions: Mapping[str, Decision], target: Task | 
 
 
 def draw_rows(table: Table, columns: int) -> Table:
-    """Some rows by lot, in their order, or all if they are few.
+    """Draw random rows, in their order, or all if they are few.
 
     Args:
         table: all rows.
-        columns: how many columns will be looked at; of very many, fewer rows are taken.
+        columns: number of columns that will be looked at; if very many, fewer rows are drawn.
     """
     most = min(MOST_ROWS, max(_FEWEST_ROWS, _MOST_CELLS // max(columns, 1)))
     return table if table.rows <= most else table.take(draw(np.arange(table.rows), most))
 
 
 def draw(rows: Codes, most: int) -> Codes:
-    """Some of the rows by lot, ascending, always the same; all if they are no more than that."""
+    """Draw at most `most` of the rows at random, ascending and always the same."""
     if len(rows) <= most:
         return rows
     return np.sort(np.random.default_rng(0).choice(rows, most, replace=False))
 
 
 def _column(table: Table, name: str, decision: Decision) -> SampledColumn | None:
-    """A column's values, or None for values without a text: the encoding will say so."""
+    """Return a column's values; None for values without a text, which the encoding will refuse."""
     if isinstance(decision.feature, Numeric) and table.kind(name) in ("number", "text"):
         parsed = table.parse_numbers(name)
         if not parsed.unreadable.any():
-            return _numeric(parsed.values, decision)
+            present = ~np.isnan(parsed.values)
+            codes = np.full(table.rows, -1, dtype=np.int64)
+            numbers, codes[present], counts = np.unique(
+                parsed.values[present], return_inverse=True, return_counts=True
+            )
+            return SampledColumn(decision, codes, counts, None, numbers)
     try:
         codes, texts = table.codes(name)
     except DataError:
         return None
     counts = np.bincount(codes[codes >= 0], minlength=len(texts))
     return SampledColumn(decision, codes, counts, tuple(texts), None)
-
-
-def _numeric(values: Floats, decision: Decision) -> SampledColumn:
-    present = ~np.isnan(values)
-    codes = np.full(len(values), -1, dtype=np.int64)
-    numbers, codes[present], counts = np.unique(
-        values[present], return_inverse=True, return_counts=True
-    )
-    return SampledColumn(decision, codes, counts, None, numbers)

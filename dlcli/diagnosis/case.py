@@ -104,7 +104,7 @@ class Case:
 
 def peaks_of(blocks: Iterable[Block], sizes: Mapping[str, float]) -> tuple[Peak, ...]:
     """Pair the columns of a layout with the sizes of their inputs, where these are known."""
-    return tuple(Peak(block, sizes[block.name]) for block in blocks if block.name in sizes)
+    return tuple(Peak(block, sizes[block.column]) for block in blocks if block.column in sizes)
 
 
 def read_config(run: Run, overrides: Sequence[str] = ()) -> ConfigFile:

@@ -17,7 +17,7 @@ from dlcli.diagnosis.model_error import (
     error_of,
     proportion_error,
 )
-from dlcli.encoding import remedy
+from dlcli.encoding import large_input_advice
 from dlcli.errors import plural
 
 _MOST_SETTINGS = 20
@@ -60,18 +60,20 @@ def far_inputs(case: Case, peaks: Sequence[Peak], words: str) -> Finding | None:
         words: beginning of the evidence, before the size.
     """
     advised = [
-        (peak, advice) for peak in peaks if (advice := remedy(peak.block, case.config.input))
+        (peak, advice)
+        for peak in peaks
+        if (advice := large_input_advice(peak.block, case.config.input))
     ]
-    far = [(peak, advice) for peak, advice in advised if peak.size > advice.far]
+    far = [(peak, advice) for peak, advice in advised if peak.size > advice.threshold]
     if not far:
         return None
-    worst, advice = max(far, key=lambda each: each[0].size / each[1].far)
+    worst, advice = max(far, key=lambda each: each[0].size / each[1].threshold)
     others = f", and {plural(len(far) - 1, 'column')} more" if len(far) > 1 else ""
     settings = tuple(dict.fromkeys(advice.setting for _, advice in far))[:_MOST_SETTINGS]
     return Finding(
         rule="unscaled_inputs",
-        saw=f"{words} {number(worst.size)}: the column '{printable(worst.block.name)}' has "
-        f"{advice.has}{others}",
+        saw=f"{words} {number(worst.size)}: the column '{printable(worst.block.column)}' has "
+        f"{advice.cause}{others}",
         means="a step grows with the inputs: large inputs make training unstable and small ones "
         "make it slow, so that no learning rate suits both",
         patches=(Patch("scaled", "brings inputs near 1", settings),),

@@ -28,7 +28,7 @@ from dlcli.diagnosis.case import Case, Magnitudes, Peak, peaks_of
 from dlcli.diagnosis.data_rules import far_inputs, unscaled_inputs, unscaled_target
 from dlcli.diagnosis.finding import Finding, Patch
 from dlcli.diagnosis.remedies import present
-from dlcli.encoding import Block, remedy
+from dlcli.encoding import Block, large_input_advice
 
 MOST = 3
 """Causes that are reported."""
@@ -144,8 +144,8 @@ def _scales(case: Case) -> Iterator[_Cause]:
 
 def _excess(case: Case, peaks: Sequence[Peak]) -> float:
     """Return the largest ratio, squared: a step grows with an input, and so does its effect."""
-    advised = ((peak, remedy(peak.block, case.config.input)) for peak in peaks)
-    return max((peak.size / advice.far) ** 2 for peak, advice in advised if advice)
+    advised = ((peak, large_input_advice(peak.block, case.config.input)) for peak in peaks)
+    return max((peak.size / advice.threshold) ** 2 for peak, advice in advised if advice)
 
 
 def _row_weights(case: Case) -> Iterator[_Cause]:

@@ -1,13 +1,46 @@
-"""Tables to matrices: fitted on training rows only, written to JSON, the same ever after."""
+"""Encoding of tables as matrices: fitted on training rows only, stored as JSON, always the same.
 
-from dlcli.encoding.columns.datetimes import DatetimeEncoder
-from dlcli.encoding.columns.features import FeatureEncoder
-from dlcli.encoding.columns.images import ImageEncoder, image_files
-from dlcli.encoding.columns.numeric import NumericEncoder
-from dlcli.encoding.differences import Difference, difference_lines, find_differences
-from dlcli.encoding.encoding import Encoding, fit_encoding, row_weights
-from dlcli.encoding.inputs import InMemoryInputs, Inputs, Matrix, Places
-from dlcli.encoding.large_inputs import Remedy, remedy
+The way of a cell: `column_types` decides what its column is, `encoding` fits the encoder of that
+type, the encoder turns the cell into one or several numbers of a row of the matrix, and `layout`
+tells the network which inputs these are.
+"""
+
+from dlcli.encoding.column_summary import (
+    MAX_SHOWN,
+    MIN_ROWS,
+    ColumnSummary,
+    is_identifier,
+    may_be_codes,
+    summarize_column,
+)
+from dlcli.encoding.column_types import decide_types, infer_type, type_warnings
+from dlcli.encoding.datetime_columns import DatetimeEncoder
+from dlcli.encoding.differences import difference_lines, find_differences
+from dlcli.encoding.encoded_rows import (
+    EncodedRows,
+    Indices,
+    InMemoryInputs,
+    Inputs,
+    InputsWriter,
+    Matrix,
+    block_rows,
+)
+from dlcli.encoding.encoding import (
+    MAX_ROWS_AT_ONCE,
+    Encoding,
+    FeatureEncoder,
+    encode_rows,
+    fit_encoding,
+    row_weights,
+)
+from dlcli.encoding.feature_settings import (
+    UNMATCHED,
+    UNMATCHED_REASON,
+    LargeInputAdvice,
+    choose_features,
+    large_input_advice,
+)
+from dlcli.encoding.image_columns import ImageEncoder, image_files
 from dlcli.encoding.layout import (
     Block,
     EmbeddingTable,
@@ -16,60 +49,48 @@ from dlcli.encoding.layout import (
     PeriodicForm,
     plain_layout,
 )
-from dlcli.encoding.rows import MAX_ROWS_AT_ONCE, EncodedRows, encode_rows
-from dlcli.encoding.stored import InputsWriter, block_rows
-from dlcli.encoding.types.choosing import UNMATCHED, UNMATCHED_REASON, choose_features
-from dlcli.encoding.types.deciding import decide_types, infer_type
-from dlcli.encoding.types.decision import Decision, type_warnings
-from dlcli.encoding.types.numbers import may_be_codes
-from dlcli.encoding.values import (
-    MAX_SHOWN,
-    MIN_ROWS,
-    ColumnSummary,
-    is_identifier,
-    summarize_column,
-)
+from dlcli.encoding.numeric_columns import NumericEncoder
+from dlcli.encoding.type_rules import Decision
 
 __all__ = [
-    "Block",
-    "DatetimeEncoder",
-    "Decision",
-    "Difference",
-    "EmbeddingTable",
-    "Encoding",
-    "MIN_ROWS",
-    "FeatureEncoder",
-    "InMemoryInputs",
-    "ImageEncoder",
-    "Inputs",
-    "InputsWriter",
-    "Layout",
     "MAX_ROWS_AT_ONCE",
     "MAX_SHOWN",
-    "Matrix",
-    "UNMATCHED_REASON",
-    "NumericEncoder",
-    "ImageForm",
-    "Places",
-    "Remedy",
-    "EncodedRows",
+    "MIN_ROWS",
     "UNMATCHED",
+    "UNMATCHED_REASON",
+    "Block",
     "ColumnSummary",
+    "DatetimeEncoder",
+    "Decision",
+    "EmbeddingTable",
+    "EncodedRows",
+    "Encoding",
+    "FeatureEncoder",
+    "ImageEncoder",
+    "ImageForm",
+    "InMemoryInputs",
+    "Indices",
+    "Inputs",
+    "InputsWriter",
+    "LargeInputAdvice",
+    "Layout",
+    "Matrix",
+    "NumericEncoder",
     "PeriodicForm",
     "block_rows",
     "choose_features",
-    "summarize_column",
     "decide_types",
-    "find_differences",
+    "difference_lines",
     "encode_rows",
+    "find_differences",
     "fit_encoding",
     "image_files",
     "infer_type",
     "is_identifier",
-    "difference_lines",
+    "large_input_advice",
     "may_be_codes",
     "plain_layout",
-    "remedy",
     "row_weights",
+    "summarize_column",
     "type_warnings",
 ]

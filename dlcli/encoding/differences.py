@@ -1,4 +1,4 @@
-"""How rows differ from those that training saw, column by column."""
+"""Differences between encoded rows and the training rows, column by column."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from dlcli.preprocessing import (
 )
 
 _NOTABLE_SHARE = 0.05
-"""By how much the share of rows without a value must differ from training's to be told."""
+"""Least difference between the shares of missing values that is reported."""
 _NOTABLE_DEVIATIONS = 3
-"""How many standard deviations of chance it must differ by."""
+"""Standard deviations of random variation that it must exceed, too."""
 _SHOWN_VALUES = 3
 _SHOWN_CHARACTERS = 40
 _SHOWN_COLUMNS = 5
@@ -27,129 +27,105 @@ _LISTED_VALUES = 20
 
 
 @dataclass(frozen=True)
-class Difference:
-    """How a column's values differ from those of training; all counts are of rows."""
+class ColumnDifference:
+    """How a column's values differ from those of the training rows."""
 
     column: str
-    unreadable: int
-    """Rows whose value can't be read, or is forbidden."""
-    unseen: int
-    """Rows with values that are no category."""
-    unseen_values: dict[str, int]
-    """The most frequent of them, with their rows."""
-    outside: int
-    """Rows outside the training rows' range."""
-    training_range: tuple[float | str, float | str] | None
-    """That range, where rows are outside."""
-    wordless: int
-    """Rows whose text has no word that training saw."""
-    missing: int
-    """Rows without a value."""
+    found: ColumnIssues
     rows: int
-    """All rows."""
+    """Number of rows."""
     training_missing_share: float
-    """The training rows' share without a value."""
+    """Share of the training rows without a value."""
 
     @property
     def missing_share(self) -> float:
-        """The share of rows without a value."""
-        return self.missing / max(self.rows, 1)
+        """Share of the rows without a value."""
+        return self.found.missing / max(self.rows, 1)
 
     @property
-    def has_other_gaps(self) -> bool:
-        """Whether notably more or fewer rows lack a value than training lets expect.
+    def has_other_missing_share(self) -> bool:
+        """Whether notably more or fewer rows lack a value than the training rows let expect.
 
-        Of n rows, n·p would with p training's share, with a standard deviation of √(n·p·(1 − p)).
+        Of n rows, n·p are expected to for training's share p, with a standard deviation of
+        √(n·p·(1 − p)).
         """
         share = self.training_missing_share
-        chance = math.sqrt(self.rows * share * (1 - share))
-        improbable = abs(self.missing - self.rows * share) > _NOTABLE_DEVIATIONS * chance + 1
-        return improbable and abs(self.missing_share - share) > _NOTABLE_SHARE
+        deviation = math.sqrt(self.rows * share * (1 - share))
+        distance = abs(self.found.missing - self.rows * share)
+        is_improbable = distance > _NOTABLE_DEVIATIONS * deviation + 1
+        return is_improbable and abs(self.missing_share - share) > _NOTABLE_SHARE
 
     def to_json(self) -> dict[str, object]:
-        """What differs, by name; what doesn't is left out."""
-        found: dict[str, object] = {}
-        if self.unreadable:
-            found["unreadable"] = self.unreadable
-        if self.unseen:
-            found |= {"unseen": self.unseen, "unseen_values": self.unseen_values}
-        if self.outside:
-            found |= {"outside": self.outside, "training_range": self.training_range}
-        if self.wordless:
-            found["wordless"] = self.wordless
-        if self.has_other_gaps:
-            found["missing"] = self.missing
-            found["missing_share"] = self.missing_share
-            found["training_missing_share"] = self.training_missing_share
-        return found
+        """Return what differs, by name; all counts are of rows."""
+        found, document = self.found, dict[str, object]()
+        if found.unreadable:
+            document["unreadable"] = found.unreadable
+        if found.unseen:
+            document["unseen"] = found.unseen.total()
+            document["unseen_values"] = dict(found.unseen.most_common(_LISTED_VALUES))
+        if found.outside:
+            document |= {"outside": found.outside, "training_range": found.range}
+        if found.without_tokens:
+            document["without_tokens"] = found.without_tokens
+        if self.has_other_missing_share:
+            document["missing"] = found.missing
+            document["missing_share"] = self.missing_share
+            document["training_missing_share"] = self.training_missing_share
+        return document
 
     def notes(self) -> Iterator[Note]:
-        """Says what differs in the values that there are."""
-        if self.unseen:
-            values = [f"'{_cut(value)}'" for value in self.unseen_values]
-            some = ", ".join(values[:_SHOWN_VALUES]) + (
-                ", ..." if len(values) > _SHOWN_VALUES else ""
-            )
-            yield Note(self.column, self.unseen, "with values that are no category", f": {some}")
-        if self.outside and self.training_range is not None:
-            low, high = _ends(self.training_range)
+        """Word what differs in the values that are not missing."""
+        found = self.found
+        if found.unseen:
+            values = [value for value, _ in found.unseen.most_common(_SHOWN_VALUES)]
+            some = ", ".join(f"'{_cut(value)}'" for value in values)
+            more = ", ..." if len(found.unseen) > _SHOWN_VALUES else ""
+            kind, detail = "with values that are no category", f": {some}{more}"
+            yield Note(self.column, found.unseen.total(), kind, detail)
+        if found.outside and found.range is not None:
+            ends = [end if isinstance(end, str) else f"{end:g}" for end in found.range]
+            low, high = dates_if_midnight(ends)
             kind, detail = "outside the training rows' range", f", {low} to {high}"
-            yield Note(self.column, self.outside, kind, detail)
-        if self.wordless:
-            yield Note(self.column, self.wordless, "without a word that training saw")
-
-    @property
-    def gaps(self) -> str:
-        """How many rows lack a value, here and in training."""
-        return f"'{self.column}' {self.missing_share:.0%}, not {self.training_missing_share:.0%}"
+            yield Note(self.column, found.outside, kind, detail)
+        if found.without_tokens:
+            yield Note(self.column, found.without_tokens, "without a token that has an input")
 
 
-def find_differences(encoding: Encoding, issues: ValueIssues) -> list[Difference]:
-    """Sums up how rows that were encoded differ from training's.
+def find_differences(encoding: Encoding, issues: ValueIssues) -> list[ColumnDifference]:
+    """Compare rows that were encoded with the training rows.
 
     Args:
         encoding: fitted on training rows.
-        issues: what encoding the rows found.
+        issues: the record of encoding the rows.
 
     Returns:
         The columns with a difference, in the order of the features.
     """
-    made = (
-        _difference(feature.column, feature.missing_share, issues) for feature in encoding.features
+    every = (
+        ColumnDifference(
+            feature.column,
+            issues.columns.get(feature.column, ColumnIssues()),
+            issues.rows,
+            feature.missing_share,
+        )
+        for feature in encoding.features
     )
-    return [difference for difference in made if difference.to_json()]
+    return [difference for difference in every if difference.to_json()]
 
 
-def difference_lines(found: Sequence[Difference]) -> Iterator[Line]:
-    """Says in short what differs; gaps of all columns together, since they often come so."""
+def difference_lines(found: Sequence[ColumnDifference]) -> Iterator[Line]:
+    """Word differences in short; those of missing values together, since they often come so."""
     yield from summarize_notes(note for difference in found for note in difference.notes())
-    gaps = [difference.gaps for difference in found if difference.has_other_gaps]
-    if gaps:
-        rest = len(gaps) - _SHOWN_COLUMNS
-        shown = gaps[:_SHOWN_COLUMNS] + ([f"and {rest} more"] if rest > 0 else [])
-        yield Line(f"other shares of rows lack a value than in training: {', '.join(shown)}")
-
-
-def _difference(column: str, training_missing_share: float, issues: ValueIssues) -> Difference:
-    found = issues.columns.get(column, ColumnIssues())
-    return Difference(
-        column=column,
-        unreadable=found.unreadable,
-        unseen=found.unseen.total(),
-        unseen_values=dict(found.unseen.most_common(_LISTED_VALUES)),
-        outside=found.outside,
-        training_range=found.range,
-        wordless=found.without_tokens,
-        missing=found.missing,
-        rows=issues.rows,
-        training_missing_share=training_missing_share,
-    )
+    shares = [
+        f"'{each.column}' {each.missing_share:.0%}, not {each.training_missing_share:.0%}"
+        for each in found
+        if each.has_other_missing_share
+    ]
+    if shares:
+        rest = len(shares) - _SHOWN_COLUMNS
+        shown = shares[:_SHOWN_COLUMNS] + ([f"and {rest} more"] if rest > 0 else [])
+        yield Line(f"the share of missing values differs from training: {', '.join(shown)}")
 
 
 def _cut(text: str) -> str:
     return f"{text[:_SHOWN_CHARACTERS]}..." if len(text) > _SHOWN_CHARACTERS else text
-
-
-def _ends(ends: tuple[float | str, float | str]) -> list[str]:
-    """The ends of a range, as people read them."""
-    return dates_if_midnight([end if isinstance(end, str) else f"{end:g}" for end in ends])

@@ -1,37 +1,80 @@
-"""The whole of an encoding: table to matrix, the same at training and ever after."""
+"""Encoding of a table: fitted on training rows, then the same at training and ever after.
+
+`fit_encoding` fits an encoder for each column, `encode_rows` applies them to rows with a target,
+and `Encoding.transform` to rows without one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
-from dlcli.config import Ignored, Input
-from dlcli.encoding.columns.column import DenseEncoder, SparseEncoder
-from dlcli.encoding.columns.dense import encode_dense
-from dlcli.encoding.columns.features import FeatureEncoder, fit_feature
-from dlcli.encoding.inputs import InMemoryInputs
+from dlcli.config import (
+    Boolean,
+    Categorical,
+    Datetime,
+    Feature,
+    Ignored,
+    Image,
+    Input,
+    Numeric,
+    Text,
+)
+from dlcli.encoding.categorical_columns import EmbeddingEncoder, OneHotEncoder, fit_categorical
+from dlcli.encoding.column_encoder import DenseEncoder, SparseEncoder
+from dlcli.encoding.datetime_columns import DatetimeEncoder, fit_datetime
+from dlcli.encoding.encoded_rows import EncodedRows, InMemoryInputs, Inputs, InputsWriter, Matrix
+from dlcli.encoding.image_columns import ImageEncoder, fit_image
 from dlcli.encoding.layout import Layout
-from dlcli.encoding.types import Decision
+from dlcli.encoding.numeric_columns import (
+    BooleanEncoder,
+    NumericEncoder,
+    PiecewiseLinearEncoder,
+    fit_boolean,
+    fit_numeric,
+)
+from dlcli.encoding.text_columns import TextEncoder, fit_text
+from dlcli.encoding.type_rules import Decision
 from dlcli.errors import ConfigError, DataError, Problem, did_you_mean
 from dlcli.preprocessing import Fitted, ValueIssues
 from dlcli.tables import Notation, Table
 from dlcli.tasks import AnyTask, Task
 
+MAX_ROWS_AT_ONCE = 65_536
+"""Most rows that are encoded at once on their way to disk."""
+_NUMBERS_AT_ONCE = 2**24
+"""About how many numbers they become: 64 MiB."""
+_STAGED_INPUTS = 16
+"""Inputs of a row that fill a line of the processor's cache."""
+
+FeatureEncoder = Annotated[
+    NumericEncoder
+    | PiecewiseLinearEncoder
+    | BooleanEncoder
+    | OneHotEncoder
+    | EmbeddingEncoder
+    | TextEncoder
+    | DatetimeEncoder
+    | ImageEncoder,
+    Field(discriminator="encoding"),
+]
+
 
 class Encoding(Fitted):
-    """How a table becomes what the network reads and learns."""
+    """Encoders of the columns that the network reads, and of the target."""
 
     format: Literal[1] = 1
-    """Version of this file's form."""
+    """Version of the document's format."""
     features: tuple[FeatureEncoder, ...]
-    """The columns read, in order."""
+    """The encoders of the columns that are read, in the table's order."""
     task: AnyTask
-    """What is predicted."""
+    """What is predicted, fitted on the training rows."""
     notations: Mapping[str, Notation] = {}
-    """How the training rows' texts write the numbers of some columns; of all others, plainly."""
+    """How the training rows write the numbers of some columns; other columns write them plainly."""
 
     @property
     def layout(self) -> Layout:
@@ -40,11 +83,11 @@ class Encoding(Fitted):
         return Layout(tuple(block for feature in columns for block in feature.blocks))
 
     def transform(self, table: Table, issues: ValueIssues) -> InMemoryInputs:
-        """Encodes rows.
+        """Encode rows.
 
         Args:
             table: rows with at least the columns that training read, in any order.
-            issues: takes in what there is to say of values that training didn't see.
+            issues: takes in values that can't be encoded or that training has not seen.
 
         Raises:
             ConfigError: for columns that the table doesn't have.
@@ -66,10 +109,10 @@ class Encoding(Fitted):
         return [feature for feature in self.features if isinstance(feature, SparseEncoder)]
 
     def check_columns(self, table: Table) -> None:
-        """Refuses a table without the columns that training read.
+        """ErrorIfMissing a table that lacks columns which training read.
 
         Raises:
-            ConfigError: with all that are absent.
+            ConfigError: with all of them.
         """
         known = set(table.columns)
         absent = [feature.column for feature in self.features if feature.column not in known]
@@ -83,11 +126,11 @@ class Encoding(Fitted):
 def fit_encoding(
     decisions: Mapping[str, Decision], section: Input, train: Table, task: Task
 ) -> Encoding:
-    """Fits the encoders of all columns on training rows.
+    """Fit the encoders of all columns on training rows.
 
     Args:
         decisions: the type of each column.
-        section: what holds for features that say nothing else.
+        section: the settings of features that have none of their own.
         train: the training rows.
         task: fitted on the training rows.
     """
@@ -100,22 +143,116 @@ def fit_encoding(
     return Encoding(features=features, task=task, notations=notations)
 
 
+def fit_feature(column: str, feature: Feature, section: Input, train: Table) -> FeatureEncoder:
+    """Fit the encoder of one column.
+
+    Args:
+        column: its name.
+        feature: its type, never `auto`.
+        section: the settings of features that have none of their own.
+        train: the training rows.
+
+    Raises:
+        DataError: for a value that isn't of the type, or a column without values.
+        ConfigError: for a constant that the scaling can't take.
+    """
+    if isinstance(feature, Numeric):
+        return fit_numeric(column, feature, section, train)
+    if isinstance(feature, Boolean):
+        return fit_boolean(column, feature, train)
+    if isinstance(feature, Categorical):
+        return fit_categorical(column, feature, train)
+    if isinstance(feature, Text):
+        return fit_text(column, feature, train)
+    if isinstance(feature, Datetime):
+        return fit_datetime(column, feature, train)
+    if isinstance(feature, Image):
+        return fit_image(column, feature, train)
+    raise TypeError(f"no encoder for the feature type '{feature.type}'")
+
+
+def encode_rows(
+    encoding: Encoding,
+    table: Table,
+    weight: str | None,
+    issues: ValueIssues,
+    writer: InputsWriter | None = None,
+) -> EncodedRows:
+    """Encode rows that have a target.
+
+    Args:
+        encoding: fitted on training rows.
+        table: the rows.
+        weight: the column of row weights, if there is one.
+        issues: takes in feature values that can't be encoded or that training has not seen.
+        writer: writes the inputs to disk, some rows at a time; without one they are in memory.
+
+    Raises:
+        ConfigError: for columns that the table doesn't have.
+        DataError: for values that can't be encoded.
+    """
+    if writer is None:
+        inputs: Inputs = encoding.transform(table, issues)
+    else:
+        rows = max(1, min(MAX_ROWS_AT_ONCE, _NUMBERS_AT_ONCE // encoding.layout.width))
+        for part in table.parts(rows):
+            writer.append(encoding.transform(part, issues))
+        inputs = writer.finish()
+    target = encoding.task.encode(table, ValueIssues())
+    return EncodedRows(inputs, target, row_weights(table, weight, ValueIssues()))
+
+
+def encode_dense(encoders: Sequence[DenseEncoder], table: Table, issues: ValueIssues) -> Matrix:
+    """Encode columns side by side, (rows, inputs).
+
+    To write a single input of each row into a wide matrix loads a whole line of cache to change
+    four bytes of it. So columns of few inputs are encoded into a column-major matrix first, and
+    copied from there a few at a time.
+
+    Args:
+        encoders: the encoders of the columns.
+        table: the rows.
+        issues: takes in values that can't be encoded or that training has not seen.
+
+    Raises:
+        DataError: for values that can't be encoded, unless the issues are lenient.
+    """
+    widths = [len(encoder.inputs) for encoder in encoders]
+    dense = np.zeros((table.rows, sum(widths)), dtype=np.float32)
+    first = start = 0
+    while first < len(encoders):
+        last = first + 1
+        while last < len(encoders) and sum(widths[first : last + 1]) <= _STAGED_INPUTS:
+            last += 1
+        width = sum(widths[first:last])
+        out = dense[:, start : start + width]
+        is_staged = width <= _STAGED_INPUTS
+        group = np.zeros((width, table.rows), dtype=np.float32).T if is_staged else out
+        ends = np.cumsum(widths[first:last]).tolist()
+        for encoder, begin, end in zip(encoders[first:last], [0, *ends], ends, strict=False):
+            encoder.encode(table, group[:, begin:end], issues)
+        if is_staged:
+            out[:] = group
+        first, start = last, start + width
+    return dense
+
+
 def row_weights(
     table: Table, column: str | None, issues: ValueIssues
 ) -> NDArray[np.float64] | None:
-    """The weights of a table's rows, (rows,), or none without a column for them.
+    """Read the weights of a table's rows, (rows,); None without a column for them.
 
     Raises:
-        DataError: for a gap or a negative weight, unless the issues are lenient; or if all are 0.
+        DataError: for a missing or negative weight, unless the issues are lenient; or if all are 0.
     """
     if column is None:
         return None
     parsed = table.parse_numbers(column)
     weights, unreadable = parsed.values, parsed.unreadable
     issues.refuse(unreadable, table, column, parsed.complaint)
-    gaps = np.isnan(weights) & ~unreadable
-    missing = "the weight is missing; fill it in, or leave such rows out of the file"
-    issues.refuse(gaps, table, column, lambda _: missing)
+    missing = np.isnan(weights) & ~unreadable
+    advice = "the weight is missing; fill it in, or leave such rows out of the file"
+    issues.refuse(missing, table, column, lambda _: advice)
     negative = "the weight is negative: {:g}".format
     issues.refuse(weights < 0, table, column, lambda at: negative(weights[at]))
     if not weights.any():

@@ -1,69 +1,77 @@
-"""What the network reads: blocks of inputs side by side."""
+"""Layout of a network's inputs: blocks side by side, at least one for each column that is read."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from dlcli.config import Augmentation
 
-Kind = Literal["numeric", "index", "sparse", "image"]
-"""How inputs are to be read: as numbers, as the place of a category, as numbers of which most are
-0, or as pixels."""
+InputKind = Literal["numeric", "index", "sparse", "image"]
+"""How a block's inputs are to be read: as numbers, as the index of a category, as numbers of which
+most are 0, or as pixels."""
 
 
 @dataclass(frozen=True)
 class PeriodicForm:
-    """Each input becomes sines and cosines of trained frequencies."""
+    """Each input becomes sines and cosines with trained frequencies."""
 
     frequencies: int
     deviation: float
-    """Of the first frequencies, in periods per unit of the input."""
+    """Standard deviation of the initial frequencies, in periods per unit of the input."""
 
 
 @dataclass(frozen=True)
 class EmbeddingTable:
-    """The input is a row of a trained table."""
+    """The input is the index of a row in a trained table."""
 
     rows: int
-    """The last one stays 0: for what training never saw."""
+    """The last row stays 0: it is for values that training has not seen."""
     units: int
 
 
 @dataclass(frozen=True)
 class ImageForm:
-    """The inputs are pixels: rows of columns of channels."""
+    """The inputs are pixels, in the order height, width, channels."""
 
     shape: tuple[int, int, int]
     augmentation: Augmentation | None
-    """How training varies them."""
+    """Random changes of the images during training."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """Inputs that one column becomes."""
+    """Neighboring inputs that encode one column."""
 
-    name: str
-    """The column."""
-    kind: Kind
-    columns: tuple[str, ...]
-    """The inputs' names, in order."""
+    column: str
+    kind: InputKind
+    inputs: tuple[str, ...]
+    """Names of the inputs, in order."""
     form: PeriodicForm | EmbeddingTable | ImageForm | None = None
-    """What the network makes of them first."""
+    """What the network does with the inputs before its first layer."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The network's inputs: blocks side by side, the sparse ones last."""
+    """All inputs of a network, block by block; sparse blocks are last."""
 
     blocks: tuple[Block, ...]
 
     @property
     def width(self) -> int:
-        """How many inputs there are."""
-        return sum(len(block.columns) for block in self.blocks)
+        """Number of inputs."""
+        return sum(len(block.inputs) for block in self.blocks)
+
+    def slices(self) -> Iterator[tuple[Block, slice]]:
+        """Yield each block with the slice of the encoded matrix's columns that it covers."""
+        start = 0
+        for block in self.blocks:
+            stop = start + len(block.inputs)
+            yield block, slice(start, stop)
+            start = stop
 
 
 def plain_layout(width: int) -> Layout:
-    """So many numbers that are read as they are."""
+    """Return a layout of `width` numbers without a table behind them."""
     return Layout((Block("", "numeric", ("",) * width),))

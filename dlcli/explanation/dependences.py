@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcli.data_checks import draw
-from dlcli.encoding import DatetimeEncoder, FeatureEncoder, InMemoryInputs, Matrix, Places
+from dlcli.encoding import DatetimeEncoder, FeatureEncoder, Indices, InMemoryInputs, Matrix
 from dlcli.explanation.budget import Plan, plan
 from dlcli.explanation.document import PartialDependence, Point
 from dlcli.explanation.inputs import places_of
@@ -91,7 +91,7 @@ def find_dependences(
 
 
 def partial_dependence(
-    predictor: Predictor, rows: LookedAt, column: str, others: Places, outputs: Outputs
+    predictor: Predictor, rows: LookedAt, column: str, others: Indices, outputs: Outputs
 ) -> PartialDependence | None:
     """The mean prediction over rows, if all had the same value of a column.
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from dlcli.encoding import InMemoryInputs, Places
+from dlcli.encoding import Indices, InMemoryInputs
 from dlcli.explanation.budget import Plan, plan
 from dlcli.explanation.document import Importance
 from dlcli.explanation.inputs import places_of
@@ -74,7 +74,7 @@ def strongest(strengths: Mapping[str, float], most: int) -> list[str]:
 
 
 def _errors(
-    predictor: Predictor, truth: Truth, rows: LookedAt, places: Places, orders: Sequence[Places]
+    predictor: Predictor, truth: Truth, rows: LookedAt, places: Indices, orders: Sequence[Indices]
 ) -> list[float]:
     """The error for each order of the rows of a column's inputs."""
     matrix = rows.matrix.copy()

@@ -8,19 +8,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.encoding import Layout, Matrix, Places
+from dlcli.encoding import Indices, Layout, Matrix
 from dlcli.network import Network
 
 Weights = Mapping[str, NDArray[np.floating[Any]]]
 
 
-def places_of(layout: Layout) -> dict[str, Places]:
+def places_of(layout: Layout) -> dict[str, Indices]:
     """The places of each column's inputs in the encoded matrix, by column in order."""
     places: dict[str, list[int]] = {}
     start = 0
     for block in layout.blocks:
-        stop = start + len(block.columns)
-        places.setdefault(block.name, []).extend(range(start, stop))
+        stop = start + len(block.inputs)
+        places.setdefault(block.column, []).extend(range(start, stop))
         start = stop
     return {column: np.array(found, np.int64) for column, found in places.items()}
 
@@ -36,9 +36,9 @@ def peaks_of(layout: Layout, matrix: Matrix) -> dict[str, float]:
     peaks: dict[str, float] = {}
     start = 0
     for block in layout.blocks:
-        stop = start + len(block.columns)
+        stop = start + len(block.inputs)
         if block.kind == "numeric" and stop > start:
-            peaks[block.name] = max(peaks.get(block.name, 0.0), float(sizes[start:stop].max()))
+            peaks[block.column] = max(peaks.get(block.column, 0.0), float(sizes[start:stop].max()))
         start = stop
     return peaks
 
@@ -65,7 +65,7 @@ def strengths(network: Network, weights: Weights, matrix: Matrix) -> dict[str, f
     return dict(zip(columns, np.sqrt(sums).tolist(), strict=True))
 
 
-def _owners(network: Network) -> Places:
+def _owners(network: Network) -> Indices:
     """The place among the columns of the one behind each number that the front gives, (units,)."""
     owner = np.empty(network.inputs, np.int64)
     for number, places in enumerate(places_of(network.layout).values()):

@@ -132,7 +132,7 @@ class Front:
 
 def build_front(layout: Layout) -> Front:
     """Lists what the blocks of a layout ask for."""
-    starts = np.cumsum([0, *(len(block.columns) for block in layout.blocks)]).tolist()
+    starts = np.cumsum([0, *(len(block.inputs) for block in layout.blocks)]).tolist()
     passing: list[int] = []
     waves: list[tuple[PeriodicForm, int]] = []
     embeddings: list[EmbeddingLayer] = []
@@ -141,11 +141,11 @@ def build_front(layout: Layout) -> Front:
         if isinstance(block.form, EmbeddingTable):
             name = f"embedding_{len(embeddings) + 1}"
             form = block.form
-            embeddings.append(EmbeddingLayer(name, start, form.rows, form.units, block.name))
+            embeddings.append(EmbeddingLayer(name, start, form.rows, form.units, block.column))
         elif isinstance(block.form, PeriodicForm):
             waves.append((block.form, start))
         else:
-            passing += range(start, start + len(block.columns))
+            passing += range(start, start + len(block.inputs))
         if isinstance(block.form, ImageForm) and block.form.augmentation is not None:
             name = f"augmentation_{len(augments) + 1}"
             augments.append(AugmentLayer(name, start, block.form.shape, block.form.augmentation))

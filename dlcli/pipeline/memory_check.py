@@ -158,7 +158,7 @@ def required_memory(prepared: Prepared, config: Config, *, on_disk: bool) -> dic
     copies = 2 if stopping is not None and stopping.restore_best_weights else 1
     trained = sum(weight.size for weight in network.weights if weight.trainable)
     blocks = prepared.encoding.layout.blocks
-    width = sum(len(block.columns) for block in blocks if block.kind != "sparse")
+    width = sum(len(block.inputs) for block in blocks if block.kind != "sparse")
     rows = sum(table.rows for _, table in sets(prepared.split))
     batch = min(config.batch_size, prepared.split.train.rows)
     outputs = sum(layer.units for layer in network.layers if isinstance(layer, DenseLayer))

@@ -74,8 +74,8 @@ def _input_sizes(job: Job, rows: EncodedRows) -> dict[str, float]:
     sizes, start = _largest(rows.inputs), 0
     by_column = {}
     for block in job.network.layout.blocks:
-        stop = start + len(block.columns)
-        by_column[block.name] = _size(sizes[start:stop].max())
+        stop = start + len(block.inputs)
+        by_column[block.column] = _size(sizes[start:stop].max())
         start = stop
     return by_column
 

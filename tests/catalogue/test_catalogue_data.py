@@ -140,7 +140,7 @@ REFUSED = {
         CONFIG,
         3,
         "t.csv: column 'y': each of the 20 classes is seen once; 95 % are numbers, 'nan' in 1 row "
-        'is not; say data.missing: ["nan"]',
+        'is not; set data.missing: ["nan"]',
     ),
     "a word among numbers": (
         with_fourth("many,9"),
@@ -281,7 +281,7 @@ TRAINED = {
     "leading zeros": (
         csv([f"{at % 5:05},{at}" for at in range(20)]),
         CONFIG,
-        ["features  1 categorical, codes by their leading zeros, 5 values: x"],
+        ["features  1 categorical, codes with leading zeros, 5 values: x"],
     ),
     "gz": (gzip.compress(GOOD.encode()), CONFIG, ["data      t.csv: 20 training rows"]),
     "Parquet": (
@@ -317,8 +317,8 @@ TRAINED = {
         targets(1.5, 2.5, *range(11), "NA", count=140),
         CONFIG,
         [
-            "warning: t.csv: a target taken for 14 classes: 'y' (92.8 % are numbers, 'NA' in 10 "
-            'rows is not; say data.missing: ["NA"]); correct the values, or leave such rows out; '
+            "warning: t.csv: a target read as 14 classes: 'y' (92.8 % are numbers, 'NA' in 10 "
+            'rows is not; set data.missing: ["NA"]); correct the values, or leave such rows out; '
             "for classes, declare type: categorical"
         ],
     ),

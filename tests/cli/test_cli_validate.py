@@ -76,7 +76,7 @@ def test_a_wrong_delimiter_is_told_once_for_all_features(dlcli):
         "error: config.yaml:1:35: data.target.column: no column 'y' in points.csv; "
         "there are x,w,y\n"
         "error: config.yaml:2:19: input.features: the table has a single column, 'x,w,y'; "
-        'say data.format: {name: csv, delimiter: ","}\n'
+        'set data.format: {name: csv, delimiter: ","}\n'
         "2 problems\n"
     )
 

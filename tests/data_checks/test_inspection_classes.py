@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dlcli.config import Target
-from dlcli.data_checks.classes import find_imbalance, find_rare_classes
+from dlcli.data_checks.target_checks import find_imbalance, find_rare_classes
 from dlcli.tasks import infer_task
 
 

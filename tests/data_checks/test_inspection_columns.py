@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dlcli.data_checks.constants import find_constants, find_near_constants
-from dlcli.data_checks.copies import find_copies
-from dlcli.data_checks.gaps import find_gaps
-from dlcli.data_checks.identifiers import find_identifiers
+from dlcli.data_checks.column_checks import (
+    find_constants,
+    find_copies,
+    find_identifiers,
+    find_many_missing,
+    find_near_constants,
+)
 
 X = np.random.default_rng(5).normal(size=1000)
 
@@ -62,7 +65,7 @@ def test_more_than_995_rows_in_a_thousand_are_nearly_constant(others, said, samp
 @pytest.mark.parametrize(("gaps", "expected"), [(4, ()), (5, ("z",))])
 def test_gaps_in_half_of_the_rows_are_many(gaps, expected, sample):
     z = [None] * gaps + [1.5] * (10 - gaps)
-    assert columns_of(find_gaps(sample({"x": X[:10], "z": z}))) == expected
+    assert columns_of(find_many_missing(sample({"x": X[:10], "z": z}))) == expected
 
 
 def test_copies_are_found_also_under_other_names(sample):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dlcli.data_checks import duplicates
-from dlcli.data_checks.duplicates import find_duplicates_across, find_repeats
+from dlcli.data_checks import row_checks
+from dlcli.data_checks.row_checks import find_duplicates, find_duplicates_across
 
 ROWS = 100
 
@@ -23,11 +23,11 @@ def rows_of(columns, places):
 
 
 def test_rows_that_are_all_different_are_no_duplicates(sample):
-    assert find_repeats(sample(plain(), "y")) is None
+    assert find_duplicates(sample(plain(), "y")) is None
 
 
 def test_repeated_rows_are_counted(sample):
-    found = find_repeats(sample(rows_of(plain(), [*range(ROWS), 4, 4, 5]), "y"))
+    found = find_duplicates(sample(rows_of(plain(), [*range(ROWS), 4, 4, 5]), "y"))
     assert (found.rows, found.severity) == (3, "note")
     assert found.message == (
         "rows that equal an earlier one in all features: 3 of 103 (2.91 %), "
@@ -36,25 +36,25 @@ def test_repeated_rows_are_counted(sample):
 
 
 def test_from_one_row_in_twenty_on_it_is_a_warning(sample):
-    found = find_repeats(sample(rows_of(plain(), [*range(95), *range(5)]), "y"))
+    found = find_duplicates(sample(rows_of(plain(), [*range(95), *range(5)]), "y"))
     assert (found.rows, found.severity) == (5, "warning")
 
 
 def test_a_repeated_row_of_another_target_is_told_apart(sample):
     columns = rows_of(plain(), [*range(ROWS), 3])
     columns["y"][-1] = "b"  # row 3 has "a"
-    assert ", 0 of them in the target, too" in find_repeats(sample(columns, "y")).message
+    assert ", 0 of them in the target, too" in find_duplicates(sample(columns, "y")).message
 
 
 def test_gaps_are_equal_and_zeros_of_either_sign(sample):
     x = [*map(float, range(1, ROWS)), None, None, 0.0, -0.0]
-    assert find_repeats(sample({"x": x, "z": [*np.arange(99.0), 7, 7, 8, 8]})).rows == 2
+    assert find_duplicates(sample({"x": x, "z": [*np.arange(99.0), 7, 7, 8, 8]})).rows == 2
 
 
 def test_an_ignored_column_hides_no_repetition(sample):
     columns = rows_of(plain(), [*range(ROWS), 4])
     columns["id"] = list(range(ROWS + 1))
-    assert find_repeats(sample(columns, "y", id="ignored")).rows == 1
+    assert find_duplicates(sample(columns, "y", id="ignored")).rows == 1
 
 
 @pytest.mark.parametrize(("values", "said"), [(5, False), (11, True)])
@@ -63,7 +63,7 @@ def test_rows_that_must_be_equal_by_chance_are_none(values, said, sample):
     digits = np.arange(ROWS) * values**4 // ROWS
     columns = {f"x{place}": digits // values**place % values for place in range(4)}
     repeated = {name: [*column, column[0]] for name, column in columns.items()}
-    assert (find_repeats(sample(repeated)) is not None) == said
+    assert (find_duplicates(sample(repeated)) is not None) == said
 
 
 def test_held_out_rows_that_were_trained_on_are_counted(sample, table):
@@ -97,7 +97,7 @@ def test_a_number_is_the_same_in_text(sample, table):
 def test_of_many_training_rows_only_those_are_compared_that_may_be_equal(
     sample, table, monkeypatch
 ):
-    monkeypatch.setattr(duplicates, "_MOST_COMPARED", 50)
+    monkeypatch.setattr(row_checks, "_MOST_COMPARED", 50)
     held_out = table(rows_of(plain(200), [97, 98, 99, *range(150, 160)]))
     found = find_duplicates_across(sample(plain(150), "y"), {"test": held_out})
     assert found.rows == 3

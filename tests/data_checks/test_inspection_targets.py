@@ -6,7 +6,7 @@ import pytest
 
 from dlcli.config import Target
 from dlcli.data_checks import inspect_table
-from dlcli.data_checks.targets import find_constant_target, find_odd_classes, find_two_numbers
+from dlcli.data_checks.target_checks import find_constant_target, find_odd_classes, find_two_numbers
 from dlcli.tasks import Task, infer_task
 
 X = [1.5, 2.0, 4.0, 8.0] * 6
@@ -32,7 +32,7 @@ def test_numbers_with_a_word_among_them_are_hardly_classes(sample):
     prices = [*map(str, range(23)), "NA"]
     found = find_odd_classes(sample({"x": X, "y": prices}, "y"))
     assert found.message == (
-        "a target taken for 24 classes: 'y' (95.8 % are numbers, 'NA' in 1 row is not; say "
+        "a target read as 24 classes: 'y' (95.8 % are numbers, 'NA' in 1 row is not; set "
         'data.missing: ["NA"])'
     )
     assert found.severity == "warning"

@@ -5,13 +5,17 @@ from __future__ import annotations
 import pytest
 
 from dlcli.config import Input, Log, Numeric, PiecewiseLinear
-from dlcli.data_checks.dates import find_outlying_dates
-from dlcli.data_checks.long_numbers import find_long_numbers
-from dlcli.data_checks.missing_codes import find_missing_codes, find_missing_words, find_zeros
-from dlcli.data_checks.odd_values import find_odd_values
-from dlcli.data_checks.ranges import find_wide_ranges
+from dlcli.data_checks.column_checks import find_spellings
 from dlcli.data_checks.sample import draw_sample
-from dlcli.data_checks.spellings import find_spellings
+from dlcli.data_checks.value_checks import (
+    find_long_numbers,
+    find_missing_codes,
+    find_missing_words,
+    find_odd_values,
+    find_outlying_dates,
+    find_wide_ranges,
+    find_zeros,
+)
 from dlcli.encoding import Decision
 
 AGES = list(range(20, 70)) * 2
@@ -85,7 +89,7 @@ def test_a_word_among_numbers_is_shown_with_its_row(sample):
     found = find_odd_values(sample({"x": [*map(str, range(16)), "n/a", "17", "18"]}))
     assert (found.rows, found.severity) == (1, "warning")
     assert "'x' ('n/a' in row 17)" in found.message
-    assert found.advice == 'say data.missing: ["n/a"], or declare the column categorical'
+    assert found.advice == 'set data.missing: ["n/a"], or declare the column categorical'
 
 
 def test_a_mistyped_number_is_to_be_corrected(sample):
@@ -178,7 +182,7 @@ def test_whole_numbers_that_are_rounded_are_rather_names(values, example, sample
     assert found.message == (
         f"whole numbers with more digits than can be told apart: 'code' ('{example}')"
     )
-    assert found.advice == "if they are names of something, let them be 'ignored' or 'categorical'"
+    assert found.advice == "if they are names of something, declare them 'ignored' or 'categorical'"
     assert found.severity == "warning"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime
 
 import numpy as np
@@ -37,6 +38,8 @@ from dlcli.encoding import decide_types, fit_encoding
 from dlcli.tables import Table
 from dlcli.tasks import infer_task
 
+EXAMPLES = int(os.environ.get("DLCLI_FUZZ", "4"))
+"""Tables that hypothesis draws for a test."""
 LETTERS = "abAZßİıſŒéñ漢字กि\u0301\u200b\u00ad😀'’\"_-,;|\t\n 0.1"
 MANY_PARTS = ("year", "month", "day", "weekday", "day_of_year", "hour", "minute", "second")
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from dlcli.config import Categorical, ErrorIfMissing, Input, MostFrequentCategory
-from dlcli.encoding.columns.features import fit_feature
+from dlcli.encoding.encoding import fit_feature
 from dlcli.errors import DataError
 from dlcli.preprocessing import ValueIssues
 from dlcli.tables import Table

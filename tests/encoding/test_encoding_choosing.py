@@ -36,7 +36,7 @@ def test_fields_that_were_not_told_apart_are_one_problem(header, sign):
     (problem,) = problems(NAMED, [header])
     assert problem.replace("\t", "\\t") == (
         f"input.features: the table has a single column, '{shown}'; "
-        f'say data.format: {{name: csv, delimiter: "{sign}"}}'
+        f'set data.format: {{name: csv, delimiter: "{sign}"}}'
     )
 
 
@@ -50,7 +50,7 @@ def test_a_long_header_is_cut():
     assert problem == (
         "input.features: the table has a single column, "
         "'0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,...; "
-        'say data.format: {name: csv, delimiter: ","}'
+        'set data.format: {name: csv, delimiter: ","}'
     )
 
 

@@ -7,8 +7,7 @@ import pyarrow as pa
 import pytest
 
 from dlcli.config import Categorical, Input, Numeric, Unscaled
-from dlcli.encoding.columns.dense import encode_dense
-from dlcli.encoding.columns.features import fit_feature
+from dlcli.encoding.encoding import encode_dense, fit_feature
 from dlcli.errors import DataError
 from dlcli.preprocessing import ValueIssues
 from dlcli.tables import Table

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 
 import numpy as np
 import pyarrow as pa
@@ -10,14 +11,14 @@ import pytest
 
 from dlcli.config import Boolean, Categorical, Datetime, Input, Numeric, Target, Text
 from dlcli.encoding import (
-    Difference,
     decide_types,
     difference_lines,
     find_differences,
     fit_encoding,
 )
+from dlcli.encoding.differences import ColumnDifference
 from dlcli.errors import DataError
-from dlcli.preprocessing import ValueIssues
+from dlcli.preprocessing import ColumnIssues, ValueIssues
 from dlcli.tables import Table
 from dlcli.tasks import infer_task
 
@@ -63,20 +64,8 @@ def found_in(*tables):
     return find_differences(encoding, issues)
 
 
-def difference(**facts):
-    none = {
-        "column": "x",
-        "unreadable": 0,
-        "unseen": 0,
-        "unseen_values": {},
-        "outside": 0,
-        "training_range": None,
-        "wordless": 0,
-        "missing": 0,
-        "rows": 100,
-        "training_missing_share": 0.0,
-    }
-    return Difference(**{**none, **facts})
+def difference(column="x", rows=100, training_missing_share=0.0, **facts):
+    return ColumnDifference(column, ColumnIssues(**facts), rows, training_missing_share)
 
 
 def test_rows_like_those_of_training_have_no_differences():
@@ -113,8 +102,8 @@ def test_rows_like_those_of_training_have_no_differences():
         (
             "notes",
             ["three", "two", "!"],
-            {"wordless": 2},
-            ["column 'notes': 2 rows without a word that training saw"],
+            {"without_tokens": 2},
+            ["column 'notes': 2 rows without a token that has an input"],
         ),
         (
             "fresh",
@@ -126,7 +115,7 @@ def test_rows_like_those_of_training_have_no_differences():
             "fresh",
             [None, None, "true"],
             {"missing": 2, "missing_share": 2 / 3, "training_missing_share": 0.0},
-            ["other shares of rows lack a value than in training: 'fresh' 67%, not 0%"],
+            ["the share of missing values differs from training: 'fresh' 67%, not 0%"],
         ),
     ],
 )
@@ -141,7 +130,7 @@ def test_what_differs_is_told_and_nothing_else(column, values, told, lines):
 def test_the_rows_of_several_tables_count_together():
     table = rows(**{**LIKE_TRAINING, "colour": ["green"]})
     (found,) = found_in(table, rows(**LIKE_TRAINING), table)
-    assert (found.unseen, found.rows) == (2, 3)
+    assert (found.to_json()["unseen"], found.rows) == (2, 3)
 
 
 def test_bad_rows_come_in_the_order_of_the_rows_whatever_the_order_of_the_columns():
@@ -190,23 +179,25 @@ def test_without_lenience_the_first_bad_value_is_an_error():
         (0, 0, 0.5, False),
     ],
 )
-def test_gaps_are_told_if_chance_cant_explain_them(count, missing, training_share, is_told):
+def test_other_shares_of_missing_values_are_reported_beyond_chance(
+    count, missing, training_share, is_told
+):
     found = difference(rows=count, missing=missing, training_missing_share=training_share)
-    assert found.has_other_gaps is is_told
+    assert found.has_other_missing_share is is_told
     assert bool(found.to_json()) is is_told
 
 
-def test_the_gaps_of_many_columns_are_one_line_with_five_names():
+def test_missing_values_of_many_columns_are_one_line_with_five_names():
     found = [difference(column=name, missing=50) for name in "abcdefg"]
     assert [line.text for line in difference_lines(found)] == [
-        "other shares of rows lack a value than in training: 'a' 50%, not 0%, 'b' 50%, not 0%, "
+        "the share of missing values differs from training: 'a' 50%, not 0%, 'b' 50%, not 0%, "
         "'c' 50%, not 0%, 'd' 50%, not 0%, 'e' 50%, not 0%, and 2 more"
     ]
 
 
 def test_few_unseen_values_are_shown_and_long_ones_cut():
     values = dict.fromkeys(["a" * 50, "b", "c", "d"], 1)
-    (line,) = difference_lines([difference(unseen=4, unseen_values=values)])
+    (line,) = difference_lines([difference(unseen=Counter(values))])
     assert line.text == (
         f"column 'x': 4 rows with values that are no category: '{'a' * 40}...', 'b', 'c', ..."
     )
@@ -216,6 +207,7 @@ def test_the_most_frequent_unseen_values_are_listed():
     colours = [f"c{at}" for at in range(30)] + ["often", "often"]
     others = {name: value * 32 for name, value in LIKE_TRAINING.items()}
     (found,) = found_in(rows(**{**others, "colour": colours}))
-    assert found.unseen == 32
-    assert len(found.unseen_values) == 20
-    assert next(iter(found.unseen_values.items())) == ("often", 2)
+    document = found.to_json()
+    assert document["unseen"] == 32
+    assert len(document["unseen_values"]) == 20
+    assert next(iter(document["unseen_values"].items())) == ("often", 2)

@@ -20,7 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from dlcli.config import Augmentation, Image, Input
 from dlcli.encoding import Block, FeatureEncoder, ImageEncoder, ImageForm, image_files
-from dlcli.encoding.columns.features import fit_feature
+from dlcli.encoding.encoding import fit_feature
 from dlcli.errors import DataError
 from dlcli.preprocessing import ValueIssues
 from dlcli.tables import Table
@@ -402,7 +402,11 @@ def test_fitting_refuses_a_column_of_numbers(tmp_path):
 FEATURE = TypeAdapter(FeatureEncoder)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(
     pixels=st.lists(st.integers(0, 255), min_size=6, max_size=6),
     name=st.text(st.characters(exclude_categories=["C", "Z"], exclude_characters="/\0"),
@@ -457,7 +461,11 @@ for form in ("PNG", "JPEG"):
     WHOLE[form] = stream.getvalue()
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(
     form=st.sampled_from(["PNG", "JPEG"]),
     damage=st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), min_size=1, max_size=8),

@@ -8,7 +8,7 @@ from datetime import datetime
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from every_type import FEATURES, columns, fit, in_memory
+from every_type import EXAMPLES, FEATURES, columns, fit, in_memory
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pillow
@@ -91,7 +91,7 @@ TABLES = given(
     st.randoms(use_true_random=False),
 )
 SETTINGS = settings(
-    max_examples=15,
+    max_examples=EXAMPLES,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
@@ -121,7 +121,7 @@ def test_a_table_is_encoded_to_the_same_bits_however_it_comes(folder, train, val
     assert_same(encoded(encoding, other), expected, order)
 
 
-@settings(SETTINGS, max_examples=8)
+@SETTINGS
 @TABLES
 def test_statistics_are_the_same_from_every_format(folder, train, values, random):
     train = in_memory(folder, train)

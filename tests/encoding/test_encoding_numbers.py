@@ -22,7 +22,7 @@ from dlcli.config import (
     Standard,
     Unscaled,
 )
-from dlcli.encoding.columns.features import fit_feature
+from dlcli.encoding.encoding import fit_feature
 from dlcli.errors import ConfigError, DataError
 from dlcli.preprocessing import ValueIssues
 from dlcli.tables import Table
@@ -213,7 +213,7 @@ def test_a_negative_constant_for_gaps_contradicts_log():
 def test_a_first_gap_at_prediction_is_told():
     encoder = fit([1.0, 2.0, 6.0])
     assert notes(encoder, [None, 4.0]) == [
-        "column 'x': 1 row without a value: 2 stands in, and no input tells"
+        "column 'x': 1 row without a value: 2 is used instead, and no input marks it"
     ]
     assert inputs(encoder, [None, 4.0]) == [[2], [4]]
 

@@ -8,16 +8,16 @@ from math import log, sqrt
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from dlcli.config import Count, ErrorIfMissing, Input, Output, Text
 from dlcli.config.input_section import MultiHot, TfIdf
 from dlcli.encoding import Block, FeatureEncoder, InMemoryInputs, Layout
-from dlcli.encoding.columns.features import fit_feature
-from dlcli.encoding.columns.tokens import words_of
-from dlcli.encoding.inputs import join
+from dlcli.encoding.encoded_rows import stack_sparse
+from dlcli.encoding.encoding import fit_feature
+from dlcli.encoding.tokens import split_into_words
 from dlcli.errors import DataError
 from dlcli.network import build_network
 from dlcli.preprocessing import ValueIssues
@@ -54,8 +54,8 @@ def notes(encoder, values):
 
 
 def words(text):
-    (block,) = words_of(pa.chunked_array([[text]], pa.string()))
-    return [block.distinct[place].as_py() for place in block.places.tolist()]
+    (block,) = split_into_words(pa.chunked_array([[text]], pa.string()))
+    return [block.distinct[place].as_py() for place in block.codes.tolist()]
 
 
 @pytest.mark.parametrize(
@@ -98,8 +98,8 @@ def test_scripts_without_spaces_give_a_word_for_each_character(text, expected):
 
 def test_the_end_of_a_text_ends_a_word():
     texts = pa.chunked_array([["", "a", "b'", "'c", "", "dé", "fg", ""]])
-    (block,) = words_of(texts)
-    assert [block.distinct[at].as_py() for at in block.places] == ["a", "b", "c", "dé", "fg"]
+    (block,) = split_into_words(texts)
+    assert [block.distinct[at].as_py() for at in block.codes] == ["a", "b", "c", "dé", "fg"]
     assert block.texts.tolist() == [1, 2, 3, 5, 6]
     assert block.count == 8
 
@@ -180,6 +180,7 @@ def counted_plainly(texts, most, least, longest):
 LETTERS = st.lists(st.sampled_from("abcd"), max_size=8).map(" ".join)
 
 
+@settings(deadline=None, max_examples=25)
 @given(
     st.lists(LETTERS, min_size=1, max_size=8).filter(any),
     st.integers(1, 30),
@@ -286,6 +287,7 @@ def arrays(part):
     return [array.tobytes() for array in (part.starts, part.columns, part.values)]
 
 
+@settings(deadline=None, max_examples=25)
 @given(fitted())
 def test_to_json_and_back_it_encodes_the_same_to_the_bit(made):
     encoder, texts = made
@@ -294,25 +296,27 @@ def test_to_json_and_back_it_encodes_the_same_to_the_bit(made):
     assert arrays(encode(again, texts)) == arrays(encode(encoder, texts))
 
 
+@settings(deadline=None, max_examples=25)
 @given(fitted(), st.integers(1, 5))
 def test_in_parts_and_as_a_whole_texts_are_encoded_the_same_to_the_bit(made, size):
     encoder, texts = made
     parts = [encoder.encode(p, ValueIssues()) for p in rows(texts, pa.string()).parts(size)]
-    assert arrays(join(parts)) == arrays(encode(encoder, texts))
+    assert arrays(stack_sparse(parts)) == arrays(encode(encoder, texts))
 
 
 def test_cut_into_blocks_texts_are_encoded_the_same_to_the_bit(monkeypatch):
     texts = ["a b c", "", "c d", "b b", "é 中", "a"]
     whole = fit(texts, TfIdf(ngrams=2))
     expected = arrays(encode(whole, texts))
-    monkeypatch.setattr("dlcli.encoding.columns.tokens._BLOCK_BYTES", 4)
-    monkeypatch.setattr("dlcli.encoding.columns.vocabulary._WORDS_AT_ONCE", 2)
+    monkeypatch.setattr("dlcli.encoding.tokens._BLOCK_BYTES", 4)
+    monkeypatch.setattr("dlcli.encoding.tokens._WORDS_AT_ONCE", 2)
     monkeypatch.setattr("dlcli.tables.column._ROWS_AT_ONCE", 2)
-    assert len(list(words_of(pa.chunked_array([texts])))) > 2
+    assert len(list(split_into_words(pa.chunked_array([texts])))) > 2
     assert fit(texts, TfIdf(ngrams=2)) == whole
     assert arrays(encode(whole, texts)) == expected
 
 
+@settings(deadline=None, max_examples=25)
 @given(TEXTS, st.randoms())
 def test_the_order_of_training_rows_makes_no_difference(texts, random):
     shuffled = ["a word", *texts]
@@ -320,11 +324,13 @@ def test_the_order_of_training_rows_makes_no_difference(texts, random):
     assert fit(shuffled, TfIdf(ngrams=2)) == fit(["a word", *texts], TfIdf(ngrams=2))
 
 
+@settings(deadline=None, max_examples=25)
 @given(ODD)
 def test_texts_that_look_alike_have_the_same_words(text):
     assert words(unicodedata.normalize("NFD", text)) == words(unicodedata.normalize("NFC", text))
 
 
+@settings(deadline=None, max_examples=25)
 @given(ODD)
 def test_a_word_has_a_letter_or_a_digit_or_an_underscore_and_no_space(text):
     for word in words(text):  # C: assigned since this Python's Unicode

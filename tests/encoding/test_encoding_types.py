@@ -9,8 +9,8 @@ from PIL import Image as Pillow
 
 from dlcli.config import Auto, Boolean, Categorical, Datetime, Ignored, Image, Input, Numeric
 from dlcli.encoding import choose_features, decide_types, type_warnings
-from dlcli.encoding.columns.features import fit_feature
-from dlcli.encoding.types.deciding import LOOKED_AT
+from dlcli.encoding.column_types import ROWS_LOOKED_AT
+from dlcli.encoding.encoding import fit_feature
 from dlcli.errors import ConfigError, DataError
 from dlcli.tables import Table
 
@@ -161,7 +161,7 @@ def test_a_type_is_inferred_with_its_reason(values, expected):
 def test_codes_with_leading_zeros_are_categories():
     assert decided(["01234", "04711", "12345", "01234"]) == (
         "categorical",
-        "codes by their leading zeros, 3 values",
+        "codes with leading zeros, 3 values",
     )
 
 
@@ -179,7 +179,7 @@ def test_numbers_stored_as_text_are_numbers():
 
 @pytest.mark.parametrize("values", [[1, 2, 3, 4, 5] * 2, ["1", "2", "3"] * 2])
 def test_whole_numbers_with_few_values_are_amounts_and_may_be_declared_codes(values):
-    assert decided(values) == ("numeric", "few whole values, as amounts")
+    assert decided(values) == ("numeric", "few distinct whole numbers, read as amounts")
 
 
 @pytest.mark.parametrize(
@@ -304,7 +304,7 @@ def test_dates_that_can_be_read_in_two_ways_are_left_out_with_both():
         'set format: "%d/%m/%Y" or format: "%m/%d/%Y"',
     )
     assert warnings_of(values)[0].startswith(
-        "left out, since a day may be a month; declare {type: datetime, format: ...}: 'x' ("
+        "ignored, since the day may be the month; declare {type: datetime, format: ...}: 'x' ("
     )
 
 
@@ -322,13 +322,14 @@ def test_numbers_with_a_word_for_missing_are_numbers_and_say_what_to_declare():
     values = [*NUMBERS, "NA", "NA"]
     assert decided(values) == (
         "numeric",
-        "95 % are numbers, 'NA' in 2 rows is not; say data.missing: [\"NA\"]",
+        "95 % are numbers, 'NA' in 2 rows is not; set data.missing: [\"NA\"]",
     )
     assert decision_of(values).stray_words == ("NA",)
     assert warnings_of(values) == [
-        "read as numbers, so that training will refuse the rest; correct it, name it in "
-        "data.missing, or declare the column categorical: 'x' (95 % are numbers, 'NA' in 2 rows "
-        'is not; say data.missing: ["NA"])'
+        "read as numbers, so training will refuse the other values; correct them, "
+        "list them in data.missing, or declare the column categorical: "
+        "'x' (95 % are numbers, 'NA' in 2 rows "
+        'is not; set data.missing: ["NA"])'
     ]
 
 
@@ -376,7 +377,7 @@ def test_numbers_with_a_unit_are_left_out_with_a_warning(write):
         f"numbers with a unit, as '{values[0]}'; write the numbers alone",
     )
     assert warnings_of(values) == [
-        "left out, since as categories they would not be amounts: "
+        "ignored, since as categories they would not be amounts: "
         f"'x' (numbers with a unit, as '{values[0]}'; write the numbers alone)"
     ]
 
@@ -404,7 +405,7 @@ def test_paths_of_small_images_keep_their_size_and_grey(tmp_path):
     paths = [saved(tmp_path, f"{at}.png", (9, 8)) for at in range(3)]
     decision = decision_of(["", *paths], file=tmp_path / "t.csv")
     assert decision.feature == Image(shape=(8, 9, 1))
-    assert decision.reason == "paths of PNG files, greyscale, 9 × 8 pixels"
+    assert decision.reason == "paths of PNG files, grayscale, 9 × 8 pixels"
 
 
 @pytest.mark.parametrize("sizes", [((9, 8), (8, 9)), ((65, 8), (65, 8))], ids=["differ", "large"])
@@ -412,14 +413,14 @@ def test_images_that_differ_or_are_large_become_small_squares(tmp_path, sizes):
     paths = [saved(tmp_path, f"{at}.JPG", size, "RGB") for at, size in enumerate(sizes)]
     decision = decision_of(paths, file=tmp_path / "t.csv")
     assert decision.feature == Image(shape=(32, 32, 3))
-    assert decision.reason == "paths of JPEG files, colour, brought to 32 × 32 pixels"
+    assert decision.reason == "paths of JPEG files, color, resized to 32 × 32 pixels"
 
 
 def test_paths_that_lead_to_no_image_are_left_out_with_a_warning(tmp_path):
     decision = decision_of(["img/1.png", "img/2.png"], file=tmp_path / "t.csv")
     assert decision.feature == Ignored()
     assert type_warnings({"x": decision}) == [
-        "left out, though they end as paths of images do: "
+        "ignored, although they end like paths of images: "
         "'x' (there is no image as 'img/1.png'; paths start at the table's folder)"
     ]
 
@@ -444,17 +445,17 @@ def test_a_decision_shows_the_counts_behind_it():
 
 
 def test_of_many_rows_evenly_spaced_ones_are_looked_at():
-    rows = make({"x": np.arange(2 * LOOKED_AT) / 7})
+    rows = make({"x": np.arange(2 * ROWS_LOOKED_AT) / 7})
     decision = decide_types({"x": Auto()}, rows)["x"]
     assert decision.reason == "all numbers (in 50,000 rows looked at)"
-    assert decision.values.bounds == (0, (2 * LOOKED_AT - 1) / 7)
+    assert decision.values.bounds == (0, (2 * ROWS_LOOKED_AT - 1) / 7)
 
 
 @pytest.mark.parametrize(
     ("usual", "odd", "expected"), [("", "a", "categorical"), ("a", "b", "categorical")]
 )
 def test_a_column_is_left_out_only_if_all_of_many_rows_agree(usual, odd, expected):
-    values = [usual] * (2 * LOOKED_AT)
+    values = [usual] * (2 * ROWS_LOOKED_AT)
     values[1] = odd  # evenly spaced, the second row is not among those looked at
     assert decided(values)[0] == expected
 

@@ -12,7 +12,7 @@ import pytest
 from dlcli import training
 from dlcli.config import CompiledEngine, load_config
 from dlcli.encoding import EncodedRows, InMemoryInputs
-from dlcli.encoding.stored import OnDiskInputs
+from dlcli.encoding.encoded_rows import OnDiskInputs
 from dlcli.errors import DivergenceError, Interrupted, OutOfMemoryError
 from dlcli.pipeline import Events, baselines, prepare, resume, train
 from dlcli.pipeline.baselines import (

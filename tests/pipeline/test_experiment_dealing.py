@@ -46,7 +46,7 @@ def refusal(data: str, target: list[str]) -> str:
             "test: 0.5",
             [*map(str, range(20)), "NA"],
             "d.csv: column 'y': each of the 21 classes has a single row; 95.2 % are numbers, "
-            "'NA' in 1 row is not; say data.missing: [\"NA\"]",
+            "'NA' in 1 row is not; set data.missing: [\"NA\"]",
         ),
         (
             "test: 0.5, target: {column: y, type: categorical}",

@@ -15,8 +15,7 @@ from mixed_table import FEATURES, mixed_table, write_images
 from pyarrow import parquet
 
 from dlcli.config import load_config
-from dlcli.encoding import rows as encoded_rows
-from dlcli.encoding import stored as stored_inputs
+from dlcli.encoding import encoded_rows, encoding
 from dlcli.pipeline import train
 from dlcli.tables import disk_table
 from dlcli.training import compiled_program, randomness
@@ -130,8 +129,8 @@ def folder(tmp_path_factory):
 def small_parts(monkeypatch):
     """What is read, encoded, trained on and validated at once is a few rows, so all takes turns."""
     monkeypatch.setattr(disk_table, "_ROWS_PER_BATCH", 7)
-    monkeypatch.setattr(encoded_rows, "MAX_ROWS_AT_ONCE", 5)
-    monkeypatch.setattr(stored_inputs, "BLOCK_ROWS", 4)
+    monkeypatch.setattr(encoding, "MAX_ROWS_AT_ONCE", 5)
+    monkeypatch.setattr(encoded_rows, "BLOCK_ROWS", 4)
     monkeypatch.setattr(randomness, "GROUP", 2)
     monkeypatch.setattr(randomness, "WHOLE_GROUPS", 1)
     monkeypatch.setattr(compiled_program, "CHUNK_BYTES", 256)

@@ -35,14 +35,14 @@ def prepared(tmp_path, monkeypatch):
 
 def test_a_column_left_out_for_its_unit_is_a_warning(prepared):
     assert prepared([f"{number} kg" for number in range(20)]) == [
-        "t.csv: left out, since as categories they would not be amounts: "
+        "t.csv: ignored, since as categories they would not be amounts: "
         "'x' (numbers with a unit, as '0 kg'; write the numbers alone)"
     ]
 
 
 def test_words_among_numbers_end_training_with_the_row_and_the_way_out(prepared):
     warning, error = prepared([*(3 * at for at in range(19)), "NA"])
-    assert warning.startswith("t.csv: read as numbers, so that training will refuse the rest; ")
+    assert warning.startswith("t.csv: read as numbers, so training will refuse the other values; ")
     assert error == (
         "t.csv: row 20, column 'x': expected a finite number, got 'NA'; "
         'if it stands for a missing value, set data.missing: ["NA"]'

@@ -24,7 +24,7 @@ from dlcli.config import (
     Standard,
 )
 from dlcli.encoding import Block, NumericEncoder, PeriodicForm
-from dlcli.encoding.columns.features import fit_feature
+from dlcli.encoding.encoding import fit_feature
 from dlcli.errors import DataError
 from dlcli.preprocessing import ValueIssues
 from dlcli.tables import Table
@@ -195,7 +195,7 @@ def test_a_columns_own_encoding_wins_over_the_default():
     section = Input(encoding=Periodic())
     own = fit_feature("x", Numeric.model_validate({"encoding": "none"}), section, rows([1, 2]))
     default = fit_feature("x", Numeric(), section, rows([1, 2]))
-    assert (own.waves, default.waves) == (None, PeriodicForm(8, 0.1))
+    assert (own.periodic, default.periodic) == (None, PeriodicForm(8, 0.1))
 
 
 USUAL = st.floats(width=32, allow_nan=False, allow_infinity=False, allow_subnormal=False)

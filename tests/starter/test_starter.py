@@ -142,7 +142,7 @@ def test_the_path_to_the_table_starts_at_the_config(tmp_path: Path) -> None:
 
 def test_codes_with_leading_zeros_are_categories(tmp_path: Path) -> None:
     text = starter(table(tmp_path, zip=["01234", "04711", "01234"], y=[1, 2, 3.5]))
-    expected = "zip: categorical # codes by their leading zeros, 2 values: "
+    expected = "zip: categorical # codes with leading zeros, 2 values: "
     assert line(text, "zip") == expected + "01234 (2), 04711 (1)"
     assert prepared(text, tmp_path)[1].decisions["zip"].feature.type == "categorical"
 
@@ -292,7 +292,7 @@ def test_broken_negative_and_large_numbers_are_hardly_counts(
 
 def test_few_whole_values_are_pointed_out_as_codes(tmp_path: Path) -> None:
     text = starter(table(tmp_path, sex=[1, 2, 1, 2], flag=[0, 1, 1, 0], y=[5, 7, 5, 7]))
-    reason = "few whole values, as amounts, 1 to 2; if codes, categorical"
+    reason = "few distinct whole numbers, read as amounts, 1 to 2; if codes, categorical"
     assert line(text, "sex") == f"sex: numeric # {reason}"
     assert line(text, "flag") == "flag: numeric # all numbers, 0 to 1"
     hint = 'if its 2 integers are classes: target: {column: "y", type: categorical}'

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dlcli.encoding import InMemoryInputs, InputsWriter, stored
-from dlcli.encoding.inputs import SparseRows
+from dlcli.encoding import InMemoryInputs, InputsWriter, encoded_rows
+from dlcli.encoding.encoded_rows import SparseRows
 from dlcli.training import compiled_engine, compiled_program, randomness
 
 DROPOUT = {"hidden": ({"units": 4, "activation": "tanh", "dropout": 0.3},)}
@@ -87,7 +87,7 @@ def test_the_engine_of_keras_reads_sparse_rows_too(make_job, train):
 
 
 def test_a_two_level_order_comes_in_the_same_batches(make_job, monkeypatch):
-    monkeypatch.setattr(stored, "BLOCK_ROWS", 3)
+    monkeypatch.setattr(encoded_rows, "BLOCK_ROWS", 3)
     monkeypatch.setattr(randomness, "GROUP", 2)
     monkeypatch.setattr(randomness, "WHOLE_GROUPS", 1)
     held, given = both_ways(make_job(DROPOUT, rows=23), sparse)
@@ -109,7 +109,7 @@ def test_each_epoch_is_told_once(make_job):
 def test_rows_on_disk_train_the_weights_of_rows_in_memory(
     form, jit_compile, make_job, monkeypatch, tmp_path
 ):
-    monkeypatch.setattr(stored, "BLOCK_ROWS", 3)
+    monkeypatch.setattr(encoded_rows, "BLOCK_ROWS", 3)
     monkeypatch.setattr(randomness, "GROUP", 2)
     monkeypatch.setattr(randomness, "WHOLE_GROUPS", 1)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dlcli.encoding import stored
+from dlcli.encoding import encoded_rows
 from dlcli.training import randomness
 from dlcli.training.randomness import epoch_order
 
@@ -50,7 +50,7 @@ def test_each_row_comes_at_each_place_equally_often():
 @pytest.fixture
 def small_groups(monkeypatch):
     """Two-level orders from 13 rows on: blocks of 3 rows, 2 blocks a group."""
-    monkeypatch.setattr(stored, "BLOCK_ROWS", 3)
+    monkeypatch.setattr(encoded_rows, "BLOCK_ROWS", 3)
     monkeypatch.setattr(randomness, "GROUP", 2)
     monkeypatch.setattr(randomness, "WHOLE_GROUPS", 2)
 

@@ -1,0 +1,89 @@
+"""A problem that a check finds in a table, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from dlcli.config import printable
+
+Severity = Literal["warning", "note"]
+"""A warning is likely to spoil training or its metrics; a note is worth knowing."""
+
+_MOST_NAMED = 5
+_LONGEST = 40
+
+
+@dataclass(frozen=True)
+class DataIssue:
+    """A problem found by one check, in all columns that it concerns."""
+
+    check: str
+    """The check's name: `target_leakage`."""
+    severity: Severity
+    columns: tuple[str, ...]
+    """The columns that it concerns, in the table's order; none if it concerns whole rows."""
+    rows: int | None
+    """Number of the rows looked at that show it, where rows can be counted."""
+    message: str
+    """The problem, on one line."""
+    advice: str
+    """What to do about it, on one line."""
+
+    def __str__(self) -> str:
+        return f"{self.message}; {self.advice}"
+
+
+def column_issue(
+    check: str,
+    severity: Severity,
+    found: Mapping[str, str],
+    message: str,
+    advice: str,
+    rows: int | None = None,
+) -> DataIssue | None:
+    """Return the issue of several columns; None without any.
+
+    Args:
+        check: the check's name.
+        severity: how much it matters.
+        found: a remark on each column, which may be empty.
+        message: the problem; the columns follow it.
+        advice: what to do about it.
+        rows: number of rows that show it.
+    """
+    if not found:
+        return None
+    return DataIssue(check, severity, tuple(found), rows, f"{message}: {listed(found)}", advice)
+
+
+def listed(details: Mapping[str, str], what: str = "columns") -> str:
+    """List the first few names with a remark on each, and their number if there are more.
+
+    Args:
+        details: the remark on each name, which may be empty.
+        what: what the names are of.
+    """
+    few = list(details.items())[:_MOST_NAMED]
+    text = ", ".join(quoted(name) + (f" ({printable(note)})" if note else "") for name, note in few)
+    return f"{text}, ... ({len(details)} {what})" if len(details) > _MOST_NAMED else text
+
+
+def quoted(value: str) -> str:
+    """Quote a value on one line, cut if it is long."""
+    text = printable(value)
+    return f"'{text[:_LONGEST]}...'" if len(text) > _LONGEST else f"'{text}'"
+
+
+def number(value: float) -> str:
+    """Format a number: whole ones without a point, others with six digits."""
+    return f"{value:.0f}" if value.is_integer() and abs(value) < 1e15 else f"{value:.6g}"
+
+
+def percent(part: int, whole: int) -> str:
+    """Format a share in percent, never rounded to all or nothing."""
+    share = 100 * part / whole
+    if 0 < share < 0.1:
+        return "under 0.1 %"
+    return "over 99.9 %" if 99.9 < share < 100 else f"{share:.3g} %"

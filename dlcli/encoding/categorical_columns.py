@@ -1,0 +1,182 @@
+"""Columns of categories: one input for each (`one_hot`), or an index in a table (`embedding`).
+
+Codes number the categories in sorted order. One more code may stand for all other values, and one
+for missing values; -1 stands for a value without a code.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import ClassVar, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import PositiveInt, model_validator
+
+from dlcli.config import Categorical, Embedding, MissingCategory, MostFrequentCategory
+from dlcli.encoding.column_encoder import DenseEncoder, no_value_error, refuse_missing
+from dlcli.encoding.encoded_rows import Indices, Matrix
+from dlcli.encoding.layout import Block, EmbeddingTable
+from dlcli.errors import DataError
+from dlcli.preprocessing import ValueIssues
+from dlcli.tables import Table
+
+
+class CategoryEncoder(DenseEncoder):
+    """Encoder of a column whose values are categories."""
+
+    type: Literal["categorical"] = "categorical"
+    categories: tuple[str, ...]
+    """The values with a code of their own, sorted."""
+    other: bool
+    """Whether one more code stands for every other value; so if training rows had rare ones."""
+    missing: Literal["category", "fill", "error"]
+    """What a missing value becomes: a code of its own, `fill`, or an error."""
+    fill: str | None = None
+    """The category that replaces a missing value."""
+    missing_input: bool
+    """Whether missing values have a code of their own; so if training rows had any."""
+    unseen: Literal["other", "error"]
+    """What a value becomes that is no category: the code for others or none; or an error."""
+    unseen_encodings: ClassVar[tuple[str, str]]
+    """How other values are encoded, in words: with a code for them, and without."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(set(self.categories)) < len(self.categories):
+            raise ValueError("a category occurs twice")
+        if self.missing == "fill" and self.fill not in self.categories:
+            raise ValueError("'fill' is none of the categories")
+        if self.missing != "fill" and self.fill is not None:
+            raise ValueError("'fill' has no effect")
+        return self
+
+    @property
+    def code_names(self) -> tuple[str, ...]:
+        """What each code stands for, in order."""
+        names = [f"{self.column} = {category}" for category in self.categories]
+        names += [f"{self.column} is another"] if self.other else []
+        names += [f"{self.column} is missing"] if self.missing_input else []
+        return tuple(names)
+
+    def codes(self, table: Table, issues: ValueIssues) -> Indices:
+        """Return the code of each row's value, -1 for a value without one, (rows,)."""
+        found, texts = table.codes(self.column)
+        other = len(self.categories) if self.other else -1
+        known = {category: code for code, category in enumerate(self.categories)}
+        codes = np.array([*(known.get(text, other) for text in texts), -1], dtype=np.int64)[found]
+        new = np.array([text not in known for text in texts] + [False])[found]
+        if self.unseen == "error":
+            shown = table.column(self.column).shown
+            message = "{} is none of the categories seen in training".format
+            issues.refuse(new, table, self.column, lambda at: message(shown(at)))
+        else:
+            counts = Counter(texts[code] for code in found[new].tolist())
+            issues.add_unseen(self.column, counts, self.unseen_encodings[0 if self.other else 1])
+        self._fill_missing(codes, found < 0, table, issues)
+        return codes
+
+    def _fill_missing(
+        self, codes: Indices, missing: NDArray[np.bool_], table: Table, issues: ValueIssues
+    ) -> None:
+        count = int(missing.sum())
+        issues.add_missing(self.column, count)
+        if self.missing == "error":
+            refuse_missing(missing, table, self.column, issues)
+        elif self.fill is not None:
+            codes[missing] = self.categories.index(self.fill)
+        elif self.missing_input:
+            codes[missing] = len(self.code_names) - 1
+        elif self.unseen == "error":
+            message = "is empty, as no training row was; 'unseen: error' forbids it"
+            issues.refuse(missing, table, self.column, lambda _: message)
+        elif self.other:
+            codes[missing] = len(self.categories)
+        else:
+            issues.add_unencoded_missing(self.column, count, self.unseen_encodings[1])
+
+
+class OneHotEncoder(CategoryEncoder):
+    """One input for each code, which is 1 where the row has it."""
+
+    encoding: Literal["one_hot"] = "one_hot"
+    unseen_encodings: ClassVar = ("the input for other values is set", "no input is set")
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """The blocks of inputs that encode the column."""
+        return (Block(self.column, "numeric", self.code_names),)
+
+    def encode(self, table: Table, out: Matrix, issues: ValueIssues) -> None:
+        """Write the column's inputs into `out`, zeros of shape (rows, inputs)."""
+        codes = self.codes(table, issues)
+        rows = np.flatnonzero(codes >= 0)
+        out[rows, codes[rows]] = 1
+
+
+class EmbeddingEncoder(CategoryEncoder):
+    """One input with the code, which the network looks up in a trained table."""
+
+    encoding: Literal["embedding"] = "embedding"
+    unseen_encodings: ClassVar = ("the embedding for other values is used", "zeros are used")
+    units: PositiveInt
+    """Numbers in the table for each code."""
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """The blocks of inputs that encode the column."""
+        table = EmbeddingTable(len(self.code_names) + 1, self.units)
+        return (Block(self.column, "index", (self.column,), table),)
+
+    def encode(self, table: Table, out: Matrix, issues: ValueIssues) -> None:
+        """Write the column's inputs into `out`, zeros of shape (rows, inputs)."""
+        codes = self.codes(table, issues)
+        out[:, 0] = np.where(codes < 0, len(self.code_names), codes)
+
+
+def fit_categorical(
+    column: str, feature: Categorical, train: Table
+) -> OneHotEncoder | EmbeddingEncoder:
+    """Fit the encoder of a column of categories.
+
+    Raises:
+        DataError: for a column without a value that is frequent enough.
+    """
+    codes, texts = train.codes(column)
+    counts = np.bincount(codes[codes >= 0], minlength=len(texts))
+    kept = _frequent_values(column, feature, counts, texts, train)
+    missing = int((codes < 0).sum())
+    is_category = isinstance(feature.missing, MissingCategory)
+    fill = kept[0] if isinstance(feature.missing, MostFrequentCategory) else None
+    one_hot = OneHotEncoder(
+        column=column,
+        missing_share=missing / len(codes),
+        categories=tuple(sorted(kept)),
+        other=len(kept) < len(texts),
+        missing="category" if is_category else "error" if fill is None else "fill",
+        fill=fill,
+        missing_input=is_category and missing > 0,
+        unseen=feature.unseen,
+    )
+    if not isinstance(feature.encoding, Embedding):
+        return one_hot
+    shared = one_hot.model_dump(exclude={"encoding"})
+    return EmbeddingEncoder(**shared, units=feature.encoding.units)
+
+
+def _frequent_values(
+    column: str, feature: Categorical, counts: Indices, texts: list[str], train: Table
+) -> list[str]:
+    """Return the values that become categories, the most frequent first."""
+    if not texts:
+        raise no_value_error(column, train)
+    ranked = sorted(range(len(texts)), key=lambda at: (-counts[at], texts[at]))
+    frequent = [texts[at] for at in ranked if counts[at] >= feature.min_count]
+    if not frequent:
+        message = f"no value occurs in {feature.min_count} training rows; lower min_count"
+        raise DataError(message, file=train.file, column=column)
+    kept = frequent[: feature.max_categories]
+    if feature.unseen == "error" and len(kept) < len(texts):
+        message = f"has {len(texts)} values, and 'unseen: error' leaves rare ones no place"
+        raise DataError(f"{message}; raise max_categories", file=train.file, column=column)
+    return kept

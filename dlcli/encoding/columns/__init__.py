@@ -1,1 +1,0 @@
-"""One encoder for each type of column, fitted on training rows and written to JSON."""

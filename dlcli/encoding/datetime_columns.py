@@ -1,0 +1,260 @@
+"""Columns of dates and times.
+
+A time becomes inputs by its parts: the year and the days elapsed are scaled as numbers are; a part
+that is cyclic, as the hour is, becomes a sine and a cosine.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Annotated, Literal, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from pydantic import AwareDatetime, Field, model_validator
+
+from dlcli.config import Datetime, ErrorIfMissing, Part, Standard, format_error, time_zone_error
+from dlcli.encoding.column_encoder import (
+    DenseEncoder,
+    needs_indicator,
+    no_value_error,
+    refuse_missing,
+)
+from dlcli.encoding.encoded_rows import Indices, Matrix
+from dlcli.encoding.layout import Block
+from dlcli.errors import DataError
+from dlcli.preprocessing import Floats, LinearScaling, ValueIssues, dates_if_midnight, fit_scaling
+from dlcli.tables import DAY, Moments, Table, Times, to_local
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_LINEAR: tuple[Part, ...] = ("year", "elapsed")
+_AUTO_CYCLES: tuple[Part, ...] = ("month", "day", "weekday", "hour")
+"""Cyclic parts that `parts: auto` chooses from. Minutes and seconds are mostly noise, the year
+follows from the days elapsed, and the day of the year from the month and the day."""
+
+_CYCLES: dict[Part, tuple[Callable[[pa.Array], pa.Array], int, range]] = {
+    "month": (pc.month, 1, range(12, 13)),
+    "day": (pc.day, 1, range(28, 32)),
+    "weekday": (pc.day_of_week, 0, range(7, 8)),  # from Monday
+    "day_of_year": (pc.day_of_year, 1, range(365, 367)),
+    "hour": (pc.hour, 0, range(24, 25)),
+    "minute": (pc.minute, 0, range(60, 61)),
+    "second": (pc.second, 0, range(60, 61)),
+}
+"""Of each cyclic part: pyarrow's function, its value for the first step, and the possible lengths
+of the cycle, in steps."""
+_MONTH_LENGTHS = np.array([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
+_FEBRUARY = 1
+
+Moment = Annotated[AwareDatetime, Field(strict=False)]  # JSON has times only as text
+
+
+class DatetimeEncoder(DenseEncoder):
+    """Parts of a time: filled where missing, then scaled, or as sine and cosine."""
+
+    encoding: Literal["datetime"] = "datetime"
+    type: Literal["datetime"] = "datetime"
+    formats: Annotated[tuple[str, ...], Field(min_length=1)]
+    """How text and numbers are written; the first that fits a value counts."""
+    timezone: str
+    """Time zone of the parts, and of values without an offset of their own."""
+    parts: Annotated[tuple[Part, ...], Field(min_length=1)]
+    """The parts that become inputs, in order."""
+    year: LinearScaling | None = None
+    """Scaling of the year."""
+    elapsed: LinearScaling | None = None
+    """Scaling of the days since `earliest`."""
+    earliest: Moment
+    """The training rows' earliest time."""
+    latest: Moment
+    """The training rows' latest time."""
+    fill: Moment | None
+    """Replaces a missing time; if null, a missing time is an error."""
+    indicator: bool
+    """Whether the last input is 1 where the time was missing, else 0."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        faults = [*map(format_error, self.formats), time_zone_error(self.timezone)]
+        for fault in filter(None, faults):
+            raise ValueError(fault)
+        if len(set(self.parts)) < len(self.parts):
+            raise ValueError("a part occurs twice")
+        scaled = {"year": self.year, "elapsed": self.elapsed}
+        if {part for part in scaled if scaled[part]} != set(self.parts) & set(_LINEAR):
+            raise ValueError("year and elapsed have scalings where they are parts, and only there")
+        return self
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """The blocks of inputs that encode the column."""
+        names = [name for part in self.parts for name in self._names(part)]
+        names += [f"{self.column} is missing"] if self.indicator else []
+        return (Block(self.column, "numeric", tuple(names)),)
+
+    def encode(self, table: Table, out: Matrix, issues: ValueIssues) -> None:
+        """Write the column's inputs into `out`, zeros of shape (rows, inputs)."""
+        times = table.parse_times(self.column, self.formats, self.timezone)
+        issues.refuse(times.unreadable, table, self.column, times.complaint)
+        outside = times.moments < _microseconds(self.earliest)
+        outside |= times.moments > _microseconds(self.latest)
+        outside &= ~(times.missing | times.unreadable)
+        ends = self.earliest.isoformat(), self.latest.isoformat()
+        issues.add_outside(self.column, int(outside.sum()), *ends)
+        moments = self._fill_missing(times, table, out, issues)
+        local = to_local(moments, self.timezone)
+        start = 0
+        for part in self.parts:
+            stop = start + len(self._names(part))
+            with np.errstate(over="ignore"):  # scalings from a stranger's file may leave float32
+                if part == "year" and self.year:
+                    out[:, start] = self.year.apply(_years(local))
+                elif part == "elapsed" and self.elapsed:
+                    since = _microseconds(self.earliest)
+                    out[:, start] = self.elapsed.apply((moments - since) / DAY)
+                else:
+                    out[:, start:stop] = sine_and_cosine(local, part)
+            start = stop
+
+    def _names(self, part: Part) -> tuple[str, ...]:
+        name = f"{self.column} {part}"
+        return (name,) if part in _LINEAR else (f"{name} sine", f"{name} cosine")
+
+    def _fill_missing(
+        self, times: Times, table: Table, out: Matrix, issues: ValueIssues
+    ) -> Moments:
+        """Fill missing times, and mark them in the last column of `out` if an input does so."""
+        empty = times.missing | times.unreadable
+        count = int(times.missing.sum())
+        issues.add_missing(self.column, count)
+        if self.fill is None:
+            refuse_missing(times.missing, table, self.column, issues)
+            return np.where(empty, _microseconds(self.earliest), times.moments)
+        if self.indicator:
+            out[:, -1] = empty
+        else:
+            (fill,) = dates_if_midnight([self.fill.isoformat()])
+            meaning = f"{fill} is used instead, and no input marks it"
+            issues.add_unencoded_missing(self.column, count, meaning)
+        return np.where(empty, _microseconds(self.fill), times.moments)
+
+
+def cyclic_steps(local: Moments, part: Part) -> Indices:
+    """Return the steps since the beginning of a cycle, 0 for its first, (rows,).
+
+    Args:
+        local: microseconds since 1970-01-01T00:00 by local clocks, (rows,).
+        part: a cyclic part.
+    """
+    function, first, _ = _CYCLES[part]
+    return _calendar(function, local) - first
+
+
+def sine_and_cosine(local: Moments, part: Part) -> Matrix:
+    """Return sine and cosine of 2π·steps/length of a cycle, (rows, 2).
+
+    The cycle of days is as long as the row's month, so that its last day is next to the first of
+    any other month; likewise the day of the year. The values are looked up in a table, which is
+    fast, and gives the same bits for any number of rows.
+    """
+    _, _, possible = _CYCLES[part]
+    lengths: Indices | int = possible[0]
+    if part in ("day", "day_of_year"):
+        is_leap_year = _calendar(pc.is_leap_year, local)
+        lengths = 365 + is_leap_year
+        if part == "day":
+            month = cyclic_steps(local, "month")
+            lengths = _MONTH_LENGTHS[month] + is_leap_year * (month == _FEBRUARY)
+    starts, points = _circles(possible)
+    index = starts[lengths - possible[0]] + cyclic_steps(local, part)
+    return np.take(points, index, axis=0)
+
+
+@lru_cache
+def _circles(lengths: range) -> tuple[Indices, NDArray[np.float32]]:
+    """Return where the circle of each length starts in a table, and the table."""
+    starts = np.cumsum([0, *lengths[:-1]])
+    angles = [2 * math.pi * step / steps for steps in lengths for step in range(steps)]
+    points = [(math.sin(angle), math.cos(angle)) for angle in angles]
+    return starts, np.array(points, dtype=np.float32)
+
+
+def _calendar(function: Callable[[pa.Array], pa.Array], local: Moments) -> Indices:
+    times = pa.array(local, pa.int64()).view(pa.timestamp("us"))
+    parts: Indices = function(times).to_numpy(zero_copy_only=False).astype(np.int64, copy=False)
+    return parts
+
+
+def _years(local: Moments) -> Floats:
+    return _calendar(pc.year, local).astype(np.float64)
+
+
+def _microseconds(moment: datetime) -> int:
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def _moment(microseconds: int) -> datetime:
+    return _EPOCH + int(microseconds) * _MICROSECOND
+
+
+def fit_datetime(column: str, feature: Datetime, train: Table) -> DatetimeEncoder:
+    """Fit the encoder of a column of times.
+
+    Args:
+        column: its name.
+        feature: its settings.
+        train: the training rows.
+
+    Raises:
+        DataError: for a value that is no time, no value at all, or dates with two readings.
+    """
+    formats = feature.formats or _guessed_formats(column, train)
+    times = train.parse_times(column, formats, feature.timezone)
+    train.refuse(times.unreadable, column, times.complaint)
+    present = np.sort(times.moments[~times.missing])
+    if not len(present):
+        raise no_value_error(column, train)
+    local = to_local(present, feature.timezone)
+    if feature.parts == "auto":
+        varying = (part for part in _AUTO_CYCLES if np.ptp(cyclic_steps(local, part)))
+        parts: tuple[Part, ...] = ("elapsed", *varying)
+    else:
+        parts = feature.parts
+    elapsed = (present - present[0]) / DAY
+    # Of two middle times the earlier one: their mean might be a time of day that no row has.
+    median = present[(len(present) - 1) // 2]
+    return DatetimeEncoder(
+        column=column,
+        missing_share=1 - len(present) / train.rows,
+        formats=formats,
+        timezone=feature.timezone,
+        parts=parts,
+        year=fit_scaling(Standard(), _years(local)) if "year" in parts else None,
+        elapsed=fit_scaling(Standard(), elapsed) if "elapsed" in parts else None,
+        earliest=_moment(present[0]),
+        latest=_moment(present[-1]),
+        fill=None if isinstance(feature.missing, ErrorIfMissing) else _moment(median),
+        indicator=needs_indicator(feature.missing, bool(times.missing.any())),
+    )
+
+
+def _guessed_formats(column: str, train: Table) -> tuple[str, ...]:
+    """Return the formats that all training rows are written in.
+
+    Raises:
+        DataError: if the day might be the month, or if the column holds numbers, which may be
+            anything.
+    """
+    if train.kind(column) == "number":
+        message = "expected dates, the column holds numbers; set format: unix, unix_ms or '%Y%m%d'"
+        raise DataError(message, file=train.file, column=column)
+    guess = train.guess_times(column)
+    if guess and guess.is_ambiguous:
+        raise DataError(guess.question, file=train.file, column=column)
+    return guess.readings[0] if guess else ("iso",)

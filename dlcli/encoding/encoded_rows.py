@@ -1,0 +1,261 @@
+"""Encoded rows: a float32 matrix of inputs, dense, sparse or on disk, with targets and weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlcli.tables import storing
+
+Matrix = NDArray[np.float32]
+Indices = NDArray[np.int64]
+
+BLOCK_ROWS = 4096
+"""Most rows of a block, which is contiguous on disk and mapped to memory as one."""
+BLOCK_NUMBERS = 2**18
+"""Most numbers of a block: 1 MiB."""
+
+
+@dataclass(frozen=True)
+class SparseRows:
+    """Inputs of which most are 0, in compressed sparse row format."""
+
+    starts: Indices
+    """Where the entries of each row start, followed by where the last row's end, (rows + 1,)."""
+    columns: NDArray[np.int32]
+    """The input of each entry, (entries,)."""
+    values: NDArray[np.float32]
+    """The value of each entry, (entries,)."""
+    width: int
+    """Number of inputs."""
+
+    def write(self, rows: Indices, out: Matrix) -> None:
+        """Write the entries of some rows into `out`, zeros of shape (len(rows), width)."""
+        counts = self.starts[rows + 1] - self.starts[rows]
+        entries = concatenated_ranges(self.starts[rows], counts)
+        out[np.repeat(np.arange(len(rows)), counts), self.columns[entries]] = self.values[entries]
+
+
+def stack_sparse(parts: Sequence[SparseRows]) -> SparseRows:
+    """Stack sparse rows of the same width below one another."""
+    ends = np.cumsum([0, *(part.starts[-1] for part in parts)])
+    starts = [part.starts[:-1] + end for part, end in zip(parts, ends, strict=False)]
+    return SparseRows(
+        np.concatenate([*starts, ends[-1:]]),
+        np.concatenate([part.columns for part in parts]),
+        np.concatenate([part.values for part in parts]),
+        parts[0].width,
+    )
+
+
+def concatenated_ranges(starts: Indices, counts: Indices) -> Indices:
+    """Return several ranges of indices, one after the other.
+
+    Args:
+        starts: the first index of each, (ranges,).
+        counts: number of indices of each, (ranges,).
+
+    Returns:
+        `[5, 6, 2, 3, 4]` for starts `[5, 2]` and counts `[2, 3]`, (sum of the counts,).
+    """
+    ends = np.cumsum(counts)
+    return np.repeat(starts - ends + counts, counts) + np.arange(counts.sum())
+
+
+@dataclass(frozen=True)
+class InMemoryInputs:
+    """Inputs in memory."""
+
+    dense: Matrix
+    """The inputs that are stored as they are, (rows, dense inputs)."""
+    sparse: tuple[SparseRows, ...] = ()
+    """The inputs of which most are 0; they come after the dense ones."""
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return len(self.dense)
+
+    @property
+    def width(self) -> int:
+        """Number of inputs."""
+        return int(self.dense.shape[1]) + sum(part.width for part in self.sparse)
+
+    @property
+    def matrix(self) -> Matrix | None:
+        """The whole matrix, (rows, width), unless parts of it are sparse."""
+        return None if self.sparse else self.dense
+
+    def take(self, rows: Indices) -> Matrix:
+        """Return the matrix of some rows, (len(rows), width)."""
+        return self._with_sparse(rows, self.dense[rows]) if self.sparse else self.dense[rows]
+
+    def part(self, start: int, stop: int) -> Matrix:
+        """Return the matrix of consecutive rows, (stop − start, width)."""
+        dense = self.dense[start:stop]
+        return self._with_sparse(np.arange(start, start + len(dense)), dense)
+
+    def _with_sparse(self, rows: Indices, dense: Matrix) -> Matrix:
+        if not self.sparse:
+            return dense
+        matrix = np.zeros((len(rows), self.width), dtype=np.float32)
+        start = dense.shape[1]
+        matrix[:, :start] = dense
+        for part in self.sparse:
+            part.write(rows, matrix[:, start : start + part.width])
+            start += part.width
+        return matrix
+
+
+@dataclass(frozen=True)
+class OnDiskSparse:
+    """Sparse inputs whose entries are on disk, see `SparseRows`."""
+
+    starts: Indices
+    columns: Path
+    values: Path
+    width: int
+
+    def rows(self, start: int, stop: int) -> SparseRows:
+        """Return consecutive rows, mapped to memory."""
+        starts = self.starts[start : stop + 1]
+        first, last = int(starts[0]), int(starts[-1])
+        columns = _mapped(self.columns, np.int32, first, (last - first,))
+        values = _mapped(self.values, np.float32, first, (last - first,))
+        return SparseRows(starts - first, columns, values, self.width)
+
+
+@dataclass(frozen=True)
+class OnDiskInputs:
+    """Inputs on disk, mapped to memory block by block."""
+
+    dense: Path
+    """File of the inputs that are stored as they are: float32, row by row."""
+    shape: tuple[int, int]
+    """(rows, dense inputs)."""
+    sparse: tuple[OnDiskSparse, ...] = ()
+    """The inputs of which most are 0; they come after the dense ones."""
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return self.shape[0]
+
+    @property
+    def width(self) -> int:
+        """Number of inputs."""
+        return self.shape[1] + sum(part.width for part in self.sparse)
+
+    @property
+    def matrix(self) -> Matrix | None:
+        """None, since it is not in memory."""
+        return None
+
+    def take(self, rows: Indices) -> Matrix:
+        """Return the matrix of some rows, (len(rows), width), read block by block."""
+        size = block_rows(self.width)
+        blocks = rows // size
+        order = np.argsort(blocks, kind="stable")
+        ends = np.flatnonzero(np.diff(blocks[order])) + 1
+        matrix = np.empty((len(rows), self.width), dtype=np.float32)
+        for positions in np.split(order, ends) if len(rows) else ():
+            start = int(blocks[positions[0]]) * size
+            matrix[positions] = self._mapped(start, start + size).take(rows[positions] - start)
+        return matrix
+
+    def part(self, start: int, stop: int) -> Matrix:
+        """Return the matrix of consecutive rows, (stop − start, width)."""
+        mapped = self._mapped(start, stop)
+        return np.array(mapped.part(0, len(mapped)))
+
+    def _mapped(self, start: int, stop: int) -> InMemoryInputs:
+        stop = min(stop, len(self))
+        shape = (stop - start, self.shape[1])
+        dense = _mapped(self.dense, np.float32, start * self.shape[1], shape)
+        return InMemoryInputs(dense, tuple(part.rows(start, stop) for part in self.sparse))
+
+
+Inputs = InMemoryInputs | OnDiskInputs
+"""A network's inputs for some rows, wherever they are stored."""
+
+
+@dataclass(frozen=True)
+class EncodedRows:
+    """Rows as a network is trained and evaluated on them."""
+
+    inputs: Inputs
+    target: NDArray[Any]
+    """Numbers on the scale of training, (rows, outputs), or indices of classes, (rows,)."""
+    weights: NDArray[np.float64] | None = None
+    """Row weights, (rows,)."""
+
+
+class InputsWriter:
+    """Writer of encoded rows to files in a folder, some rows at a time.
+
+    Args:
+        folder: an existing folder.
+        name: prefix of the files' names.
+    """
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._folder = folder
+        self._name = name
+        self._rows = 0
+        self._width = 0
+        self._starts: list[list[Indices]] = []
+        self._widths: tuple[int, ...] = ()
+
+    def append(self, inputs: InMemoryInputs) -> None:
+        """Write rows after those written before.
+
+        Raises:
+            TrainingError: if they can't be written.
+        """
+        with storing(self._folder):
+            self._append(self._path("dense"), inputs.dense)
+            for number, part in enumerate(inputs.sparse):
+                if number == len(self._starts):
+                    self._starts.append([np.zeros(1, dtype=np.int64)])
+                end = self._starts[number][-1][-1]
+                self._starts[number].append(part.starts[1:] + end)
+                self._append(self._path(f"columns_{number}"), part.columns)
+                self._append(self._path(f"values_{number}"), part.values)
+        self._rows += len(inputs)
+        self._width = inputs.dense.shape[1]
+        self._widths = tuple(part.width for part in inputs.sparse)
+
+    def finish(self) -> OnDiskInputs:
+        """Return all rows written, for reading."""
+        sparse = tuple(
+            OnDiskSparse(
+                np.concatenate(self._starts[number]),
+                self._path(f"columns_{number}"),
+                self._path(f"values_{number}"),
+                width,
+            )
+            for number, width in enumerate(self._widths)
+        )
+        return OnDiskInputs(self._path("dense"), (self._rows, self._width), sparse)
+
+    def _append(self, path: Path, array: NDArray[Any]) -> None:
+        with path.open("ab") as file:
+            file.write(np.ascontiguousarray(array).data)
+
+    def _path(self, part: str) -> Path:
+        return self._folder / f"{self._name}_{part}.bin"
+
+
+def block_rows(width: int) -> int:
+    """Return the number of rows of a block on disk whose rows have `width` numbers each."""
+    return max(1, min(BLOCK_ROWS, BLOCK_NUMBERS // max(width, 1)))
+
+
+def _mapped(path: Path, dtype: type[Any], start: int, shape: tuple[int, ...]) -> NDArray[Any]:
+    """Map a file's numbers, from index `start` on, to memory."""
+    if 0 in shape:
+        return np.empty(shape, dtype)  # an empty range can't be mapped
+    return np.memmap(path, dtype, "r", start * np.dtype(dtype).itemsize, shape)

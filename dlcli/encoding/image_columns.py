@@ -1,0 +1,193 @@
+"""Columns of paths of images: the pixels of each image, read by Pillow, scaled to 0 to 1."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlcli.config import Augmentation, ImageShape
+from dlcli.config import Image as ImageFeature
+from dlcli.encoding.column_encoder import DenseEncoder, no_value_error
+from dlcli.encoding.encoded_rows import Indices, Matrix
+from dlcli.encoding.layout import Block, ImageForm
+from dlcli.errors import DataError
+from dlcli.preprocessing import ValueIssues
+from dlcli.tables import Table
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+Pixels = NDArray[np.uint8]
+
+_SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
+"""The first bytes of PNG and JPEG files."""
+_SHOWN_CHARACTERS = 200
+_EMPTY = "is empty, expected the path of an image"
+_ABSENT = (
+    "there is no file {}; "
+    "paths start at the table's folder, or for standard input at the current one"
+)
+
+
+class ImageEncoder(DenseEncoder):
+    """The pixels of the image at a path, each from 0 to 1."""
+
+    encoding: Literal["image"] = "image"
+    type: Literal["image"] = "image"
+    shape: ImageShape
+    """(height, width, channels) to which images are resized."""
+    augmentation: Augmentation | None
+    """Random changes of the images during training."""
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """The blocks of inputs that encode the column, in the order height, width, channels."""
+        height, width, channels = self.shape
+        colors = ("",) if channels == 1 else (" red", " green", " blue")
+        names = tuple(
+            f"{self.column}[{row}, {column}]{color}"
+            for row, column, color in product(range(height), range(width), colors)
+        )
+        return (Block(self.column, "image", names, ImageForm(self.shape, self.augmentation)),)
+
+    def encode(self, table: Table, out: Matrix, issues: ValueIssues) -> None:
+        """Write the column's inputs into `out`, zeros of shape (rows, inputs)."""
+        codes, files = image_files(table, self.column)
+        pixels, complaints = read_images(files, self.shape)
+        reasons = (*complaints, _EMPTY)  # the last is for missing paths, whose code is -1
+        wrong = np.array([reason != "" for reason in reasons])[codes]
+        issues.refuse(wrong, table, self.column, lambda at: reasons[codes[at]])
+        read = ~wrong
+        out[read] = pixels[codes[read]] / np.float32(255)
+
+
+def fit_image(column: str, feature: ImageFeature, train: Table) -> ImageEncoder:
+    """Make the encoder of a column of images, and try it on the first image.
+
+    Raises:
+        DataError: for a column that holds no paths, or whose first path leads to no image.
+    """
+    if train.kind(column) != "text":
+        message = f"expected paths of images, the column holds {train.keep(column).type}"
+        raise DataError(message, file=train.file, column=column)
+    missing = train.missing(column)
+    if missing.all():
+        raise no_value_error(column, train)
+    encoder = ImageEncoder(
+        column=column,
+        missing_share=float(missing.mean()),
+        shape=feature.shape,
+        augmentation=feature.augmentation,
+    )
+    first = train.take(np.flatnonzero(~missing)[:1])
+    encoder.encode(first, np.zeros((1, len(encoder.inputs)), np.float32), ValueIssues())
+    return encoder
+
+
+def image_files(table: Table, column: str) -> tuple[Indices, list[Path]]:
+    """Resolve a column's paths, which are relative to the folder of the table's own file.
+
+    Paths of rows from standard input are relative to the current folder.
+
+    Returns:
+        codes: the index of each row's file, -1 for a missing path, (rows,).
+        files: each once.
+    """
+    codes, paths = table.codes(column)
+    if table.file_numbers is None:
+        return codes, [Path(table.file).parent / path for path in paths]
+    keys = np.where(codes < 0, -1, table.file_numbers * np.int64(len(paths)) + codes)
+    used, positions = np.unique(keys, return_inverse=True)
+    missing = int(used[0] < 0)
+    pairs = zip(*np.divmod(used[missing:], len(paths)), strict=True)
+    folders = [Path(file).parent for file in table.files]
+    return positions - missing, [folders[number] / paths[code] for number, code in pairs]
+
+
+def read_images(
+    files: Sequence[Path], shape: tuple[int, int, int]
+) -> tuple[Pixels, tuple[str, ...]]:
+    """Read images, several at a time.
+
+    Args:
+        files: PNG or JPEG files.
+        shape: (height, width, channels) to which they are resized.
+
+    Returns:
+        pixels: in the order height, width, channels; 0 where a file can't be read,
+            (files, pixels).
+        complaints: what is wrong with each file; empty for a good one.
+    """
+    # Imported here, so that only tables with images pay for it at start-up.
+    from concurrent.futures import ThreadPoolExecutor
+
+    from PIL.Image import DecompressionBombWarning
+
+    height, width, channels = shape
+    pixels = np.zeros((len(files), height * width * channels), dtype=np.uint8)
+
+    def read(at: int) -> str:
+        file, complaint = files[at], ""
+        try:
+            if file.is_file():
+                pixels[at] = _decode(file, shape)
+            else:
+                complaint = _ABSENT
+        except Exception as error:  # Pillow has no error class of its own for broken files
+            complaint = _complaint(error, file)
+        path = str(file)
+        cut = f"...{path[-_SHOWN_CHARACTERS:]}" if len(path) > _SHOWN_CHARACTERS else path
+        return complaint.replace("{}", f"'{cut}'", 1)
+
+    with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
+        warnings.simplefilter("ignore")  # such as about garbled details of the camera
+        warnings.simplefilter("error", DecompressionBombWarning)
+        return pixels, tuple(pool.map(read, range(len(files))))
+
+
+def _complaint(error: Exception, file: Path) -> str:
+    """Word an error, with `{}` for the file."""
+    from PIL import Image, UnidentifiedImageError
+
+    if isinstance(error, UnidentifiedImageError):
+        with file.open("rb") as stream:
+            is_damaged = stream.read(8).startswith(_SIGNATURES)
+        return "{} is damaged" if is_damaged else "{} holds no PNG or JPEG image"
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        return f"{{}} has more than {Image.MAX_IMAGE_PIXELS:,} pixels; make it smaller"
+    if isinstance(error, OSError) and error.strerror:
+        return f"can't read {{}}: {error.strerror}"
+    return f"{{}} is damaged: {error or type(error).__name__}"
+
+
+def _decode(file: Path, shape: tuple[int, int, int]) -> Pixels:
+    """Read the pixels of an image, turned upright, (pixels,)."""
+    from PIL import Image, ImageOps
+
+    height, width, channels = shape
+    with Image.open(file, formats=("PNG", "JPEG")) as opened:
+        # Lets JPEG skip detail of which less than half a pixel would be left.
+        opened.draft(None, (2 * max(height, width),) * 2)
+        image = _plain(ImageOps.exif_transpose(opened), "L" if channels == 1 else "RGB")
+    if image.size != (width, height):
+        # Pillow's bilinear filter widens as the image shrinks, so that every pixel counts.
+        image = image.resize((width, height), Image.Resampling.BILINEAR)
+    return np.asarray(image).reshape(-1)
+
+
+def _plain(image: Image.Image, mode: str) -> Image.Image:
+    """Convert an image to 8 bits without transparency, in Pillow's mode `L` (gray) or `RGB`."""
+    from PIL import Image
+
+    if image.mode.startswith("I"):  # gray of 16 bits, which `convert` would clip at 255
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.has_transparency_data:
+        paper = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(paper, image.convert("RGBA"))
+    return image.convert(mode)

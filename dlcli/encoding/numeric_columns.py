@@ -1,0 +1,314 @@
+"""Columns of numbers, and of true and false.
+
+A number has its missing values filled first. Then it is scaled to one input, from which the network
+may make sines and cosines (`periodic`), or spread over one input for each of several bins
+(`piecewise_linear`). One more input may mark the rows whose value was missing.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from dlcli.config import (
+    Boolean,
+    ConstantValue,
+    ErrorIfMissing,
+    Input,
+    Mean,
+    Median,
+    Numeric,
+    Periodic,
+    PiecewiseLinear,
+    Quantile,
+    Robust,
+    Scaling,
+    Unscaled,
+    format_path,
+)
+from dlcli.encoding.column_encoder import (
+    DenseEncoder,
+    needs_indicator,
+    no_value_error,
+    refuse_missing,
+)
+from dlcli.encoding.encoded_rows import Matrix
+from dlcli.encoding.layout import Block, PeriodicForm
+from dlcli.errors import ConfigError, Problem
+from dlcli.preprocessing import (
+    Floats,
+    Increasing,
+    LinearScaling,
+    QuantileScaling,
+    RobustScaling,
+    ValueIssues,
+    check_range,
+    fit_quantile,
+    fit_robust,
+    fit_scaling,
+    out_of_range,
+    quantile_points,
+    refuse_overflow,
+    scale_column,
+)
+from dlcli.tables import Table
+
+FeatureScaling = Annotated[
+    LinearScaling | RobustScaling | QuantileScaling, Field(discriminator="name")
+]
+
+
+class FilledEncoder(DenseEncoder):
+    """Encoder that reads a column as one number and fills its missing values."""
+
+    fill: float | None
+    """Replaces a missing value, before scaling; if null, a missing value is an error."""
+    indicator: bool
+    """Whether the last input is 1 where the value was missing, else 0."""
+
+    def indicator_blocks(self) -> tuple[Block, ...]:
+        """Return the block of the input that marks missing values, if there is one."""
+        block = Block(self.column, "numeric", (f"{self.column} is missing",))
+        return (block,) if self.indicator else ()
+
+    def fill_missing(
+        self,
+        values: Floats,
+        unreadable: NDArray[np.bool_],
+        table: Table,
+        out: Matrix,
+        issues: ValueIssues,
+    ) -> Floats:
+        """Fill missing values, and mark them in the last column of `out` if an input does so.
+
+        Args:
+            values: the column's values, NaN where missing or unreadable, (rows,).
+            unreadable: where values were refused, (rows,).
+            table: the rows.
+            out: the column's inputs, (rows, inputs).
+            issues: takes in missing values.
+        """
+        empty = np.isnan(values)
+        missing = empty & ~unreadable
+        count = int(np.count_nonzero(missing))
+        issues.add_missing(self.column, count)
+        if self.fill is None:
+            refuse_missing(missing, table, self.column, issues)
+            return np.where(empty, 0.0, values) if issues.lenient else values
+        if self.indicator:
+            out[:, -1] = empty
+        else:
+            meaning = f"{self.fill:g} is used instead, and no input marks it"
+            issues.add_unencoded_missing(self.column, count, meaning)
+        return np.where(empty, self.fill, values) if empty.any() else values
+
+
+class BooleanEncoder(FilledEncoder):
+    """True as 1, false as 0."""
+
+    encoding: Literal["boolean"] = "boolean"
+    type: Literal["boolean"] = "boolean"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.fill not in (None, 0, 1):
+            raise ValueError("'fill' is neither true nor false")
+        return self
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """The blocks of inputs that encode the column."""
+        names = [name for block in self.indicator_blocks() for name in block.inputs]
+        return (Block(self.column, "numeric", (self.column, *names)),)
+
+    def encode(self, table: Table, out: Matrix, issues: ValueIssues) -> None:
+        """Write the column's inputs into `out`, zeros of shape (rows, inputs)."""
+        parsed = table.parse_booleans(self.column)
+        issues.refuse(parsed.unreadable, table, self.column, parsed.complaint)
+        out[:, 0] = self.fill_missing(parsed.values, parsed.unreadable, table, out, issues)
+
+
+def fit_boolean(column: str, feature: Boolean, train: Table) -> BooleanEncoder:
+    """Fit the encoder of a column of true and false."""
+    values = train.booleans(column)
+    present = _present(column, values, train)
+    return BooleanEncoder(
+        column=column,
+        missing_share=1 - len(present) / len(values),
+        fill=None if isinstance(feature.missing, ErrorIfMissing) else float(present.mean() > 0.5),
+        indicator=needs_indicator(feature.missing, len(present) < len(values)),
+    )
+
+
+class NumberEncoder(FilledEncoder):
+    """Encoder of a column of numbers."""
+
+    type: Literal["numeric"] = "numeric"
+    low: float
+    """The training rows' minimum."""
+    high: float
+    """The training rows' maximum."""
+
+    def read(self, table: Table, scaling: str, out: Matrix, issues: ValueIssues) -> Floats:
+        """Read the column's numbers and fill missing ones, (rows,).
+
+        Args:
+            table: the rows.
+            scaling: name of the scaling that comes next; `log` refuses negative numbers.
+            out: the column's inputs, (rows, inputs), the last of which may mark missing values.
+            issues: takes in values that can't be read, are missing, or out of training's range.
+        """
+        parsed = table.parse_numbers(self.column)
+        issues.refuse(parsed.unreadable, table, self.column, parsed.complaint)
+        wrong = parsed.unreadable
+        for beyond, complaint in out_of_range(scaling, parsed.values):
+            issues.refuse(beyond, table, self.column, complaint)
+            wrong = wrong | beyond
+        values = np.where(wrong, np.nan, parsed.values) if wrong.any() else parsed.values
+        with np.errstate(invalid="ignore"):
+            outside = int(np.count_nonzero((values < self.low) | (values > self.high)))
+        issues.add_outside(self.column, outside, self.low, self.high)
+        return self.fill_missing(values, wrong, table, out, issues)
+
+
+class NumericEncoder(NumberEncoder):
+    """A number as one input: filled where missing, then scaled."""
+
+    encoding: Literal["number"] = "number"
+    scaling: FeatureScaling
+    periodic: PeriodicForm | None = None
+    """The sines and cosines that the network makes of the input, if any."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        form = self.periodic
+        if form and not (form.frequencies > 0 and 0 < form.deviation < math.inf):
+            raise ValueError("expected a positive number of frequencies, and their deviation")
+        return self
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """The blocks of inputs that encode the column."""
+        number = Block(self.column, "numeric", (self.column,), self.periodic)
+        return (number, *self.indicator_blocks())
+
+    def encode(self, table: Table, out: Matrix, issues: ValueIssues) -> None:
+        """Write the column's inputs into `out`, zeros of shape (rows, inputs)."""
+        values = self.read(table, self.scaling.name, out, issues)
+        out[:, 0] = scale_column(self.scaling, values, table, self.column, issues)
+
+
+class PiecewiseLinearEncoder(NumberEncoder):
+    """A number as one input for each of several bins, 0 below its bin and 1 above it.
+
+    Within its bin from a to b the input is (x − a)/(b − a). That formula also holds below the first
+    bin and above the last (Gorishniy et al. 2022, https://arxiv.org/abs/2203.05556).
+    """
+
+    encoding: Literal["piecewise_linear"] = "piecewise_linear"
+    edges: Annotated[Increasing, Field(min_length=2)]
+    """Where bins begin and end."""
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """The blocks of inputs that encode the column."""
+        # As few digits as make all edges differ, but at least three.
+        written = ([f"{edge:.{digits}g}" for edge in self.edges] for digits in range(3, 18))
+        names = next(names for names in written if len(set(names)) == len(names))
+        bins = tuple(f"{self.column} {a}..{b}" for a, b in pairwise(names))
+        return (Block(self.column, "numeric", bins), *self.indicator_blocks())
+
+    def encode(self, table: Table, out: Matrix, issues: ValueIssues) -> None:
+        """Write the column's inputs into `out`, zeros of shape (rows, inputs)."""
+        values = self.read(table, "none", out, issues)
+        edges = np.array(self.edges)
+        # Only inner edges are searched, so that the outer bins have no end.
+        bins = np.searchsorted(edges[1:-1], values, side="right")
+        with np.errstate(over="ignore"):
+            shares = (values - edges[bins]) / np.diff(edges)[bins]
+        every = np.arange(len(edges) - 1)
+        out[:, : len(every)] = every < bins[:, np.newaxis]
+        out[np.arange(len(out)), bins] = refuse_overflow(shares, values, table, self.column, issues)
+
+
+def fit_numeric(
+    column: str, feature: Numeric, section: Input, train: Table
+) -> NumericEncoder | PiecewiseLinearEncoder:
+    """Fit the encoder of a column of numbers.
+
+    Args:
+        column: its name.
+        feature: its settings.
+        section: scaling and encoding where `feature` has none.
+        train: the training rows.
+
+    Raises:
+        DataError: for a value that isn't a number or that the scaling can't take, or no value.
+        ConfigError: for a constant that the scaling can't take.
+    """
+    encoding = feature.encoding or section.encoding
+    scaling = feature.scaling or section.scaling
+    if isinstance(encoding, PiecewiseLinear):
+        scaling = Unscaled()
+    policy = feature.missing
+    if isinstance(policy, ConstantValue) and scaling.name == "log" and policy.value < 0:
+        path = format_path(("input", "features", column, "missing", "value"))
+        message = f"scaling 'log' needs 0 or more, got {policy.value:g}"
+        raise ConfigError([Problem(path, message)])
+    values = train.numbers(column)
+    check_range(scaling.name, values, train, column)
+    present = _present(column, values, train)
+    fill = policy.value if isinstance(policy, ConstantValue) else None
+    if isinstance(policy, Median | Mean):
+        fill = float(np.median(present) if isinstance(policy, Median) else np.mean(present))
+    common: dict[str, Any] = {
+        "column": column,
+        "missing_share": 1 - len(present) / len(values),
+        "low": float(present.min()),
+        "high": float(present.max()),
+        "fill": fill,
+        "indicator": needs_indicator(policy, len(present) < len(values)),
+    }
+    if isinstance(encoding, PiecewiseLinear):
+        return PiecewiseLinearEncoder(**common, edges=_fit_edges(encoding.bins, present))
+    periodic = None
+    if isinstance(encoding, Periodic):
+        periodic = PeriodicForm(encoding.frequencies, encoding.deviation)
+    return NumericEncoder(**common, scaling=_fit_scaling(scaling, present), periodic=periodic)
+
+
+def _fit_scaling(scaling: Scaling, values: Floats) -> FeatureScaling:
+    if isinstance(scaling, Robust):
+        return fit_robust(scaling, values)
+    if isinstance(scaling, Quantile):
+        return fit_quantile(scaling, values)
+    return fit_scaling(scaling, values)
+
+
+def _fit_edges(bins: int, values: Floats) -> tuple[float, ...]:
+    """Return edges of bins at quantiles of the training rows; equal quantiles become one edge.
+
+    A constant column gets a single bin as wide as its value, at least 1, so that it is only moved
+    to 0.
+    """
+    edges: list[float] = np.unique(quantile_points(values, bins + 1)).tolist()
+    if len(edges) == 1:
+        edges.append(edges[0] + max(1.0, abs(edges[0])))
+    return tuple(edges)
+
+
+def _present(column: str, values: Floats, train: Table) -> Floats:
+    """Return the values that are not missing.
+
+    Raises:
+        DataError: if there is none.
+    """
+    present: Floats = values[~np.isnan(values)]
+    if not len(present):
+        raise no_value_error(column, train)
+    return present
