@@ -1,5 +1,6 @@
-"""Runs side by side: what differs, how well each does, and whether that is more than noise."""
+"""Runs side by side: what differs, their metrics, and which differences are significant."""
 
+from dlcli.comparison.compared_runs import ComparedRun, Pairs, pair_rows
 from dlcli.comparison.comparison import (
     SPLITS,
     Against,
@@ -8,16 +9,15 @@ from dlcli.comparison.comparison import (
     Side,
     check_different,
     compare,
+    to_document,
 )
-from dlcli.comparison.document import to_document
+from dlcli.comparison.config_differences import Setting, as_text
 from dlcli.comparison.held_out import HeldOut, estimate_differences, estimate_metrics, read_rows
-from dlcli.comparison.pairing import Pairs, pair_rows
-from dlcli.comparison.settings import Setting, as_text
-from dlcli.comparison.subject import Subject
 from dlcli.comparison.wording import VERDICTS, data_words, names_of, rows_words, verdict_words
 
 __all__ = [
     "Against",
+    "ComparedRun",
     "Comparison",
     "Fact",
     "HeldOut",
@@ -25,7 +25,6 @@ __all__ = [
     "SPLITS",
     "Setting",
     "Side",
-    "Subject",
     "VERDICTS",
     "as_text",
     "check_different",

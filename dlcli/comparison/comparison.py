@@ -1,39 +1,39 @@
-"""Runs side by side."""
+"""Comparison of runs: differing settings, metrics, and which differences are significant."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
+from dlcli.comparison.compared_runs import ComparedRun, DataFile, Pairs, pair_rows, same_data
+from dlcli.comparison.config_differences import Setting, differing_settings
 from dlcli.comparison.held_out import HeldOut, estimate_differences, estimate_metrics
-from dlcli.comparison.pairing import Pairs, pair_rows, same_data
-from dlcli.comparison.settings import Setting, differing_settings
-from dlcli.comparison.subject import DataFile, Subject
 from dlcli.config import GroupSplit, TimeSplit
 from dlcli.errors import UsageError, listed, plural
 from dlcli.metrics import HIGHER_IS_BETTER, DifferenceEstimate, Estimate, finite_number
 from dlcli.runs import Run
 
 SPLITS = ("test", "validation")
-"""The held-out sets, the one that judges best first."""
+"""The splits of held-out rows, the best evidence first."""
 _ALL_SPLITS = ("train", "validation", "test")
 
 Numbers = dict[str, float | None]
+Document = dict[str, object]
 
 
 @dataclass(frozen=True)
 class Side:
-    """What one run shows."""
+    """One run in a comparison."""
 
     path: Path
-    """The run folder, as it was named."""
+    """The run folder, as given."""
     created: datetime
     """When the run was finished."""
     epochs: int
-    """How many it was trained for."""
+    """Number of epochs that it was trained for."""
     data: tuple[DataFile, ...]
     """The files that it has read."""
     metrics: Mapping[str, Numbers]
@@ -41,28 +41,28 @@ class Side:
     baselines: Mapping[str, Mapping[str, Numbers]]
     """The same of the simplest models: model, split, metric."""
     history: Mapping[str, Sequence[float]]
-    """What was measured at each epoch, by name."""
+    """Metrics of each epoch, by name."""
     rows: int | None
-    """How many rows of the set judge it; `None` if no set can."""
+    """Number of held-out rows; `None` if the runs have none in common."""
     estimates: Mapping[str, Estimate]
-    """Each metric of these rows, with its interval."""
+    """Each metric of these rows, with its confidence interval."""
 
 
 @dataclass(frozen=True)
 class Against:
-    """How a run does against the first."""
+    """A run compared with the first."""
 
     rows: int | None
-    """How many rows both have predicted and are compared on; `None` if not the same ones are."""
+    """Number of rows that both have predicted; `None` if they are not compared on the same rows."""
     reason: str | None
-    """Why not."""
+    """Why they are not."""
     differences: Mapping[str, DifferenceEstimate]
-    """The difference in each metric: this run's less the first's."""
+    """The difference in each metric: this run's minus the first's."""
 
 
 @dataclass(frozen=True)
 class Fact:
-    """A version, or a part of the machine, that is not the same for all runs."""
+    """A version, or a part of the machine, that differs between runs."""
 
     name: str
     values: tuple[str | None, ...]
@@ -71,23 +71,23 @@ class Fact:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two runs or more, of which the first is what the others are compared with."""
+    """Two runs or more; all others are compared with the first."""
 
     target: tuple[str, ...]
     """The columns that all of them predict."""
     sides: tuple[Side, ...]
     settings: tuple[Setting, ...]
-    """What differs in their configs."""
+    """Settings that differ in their configs."""
     facts: tuple[Fact, ...]
-    """What else differs."""
+    """Versions and machine parts that differ."""
     same_data: bool
     """Whether all have read the same files, by their digests."""
     split: str | None
-    """The set of held-out rows that they are compared on; `None` if they have none in common."""
+    """The split of held-out rows that they are compared on; `None` if they have none in common."""
     against: tuple[Against, ...]
-    """How each run but the first does; empty without such a set."""
+    """Each run but the first; empty without such a split."""
     notes: tuple[str, ...]
-    """What to bear in mind."""
+    """What to bear in mind, as sentences."""
 
     @cached_property
     def metrics(self) -> tuple[str, ...]:
@@ -97,7 +97,7 @@ class Comparison:
 
 
 def compare(runs: Sequence[Run]) -> Comparison:
-    """Compares runs.
+    """Compare runs.
 
     Args:
         runs: two or more, all different.
@@ -107,25 +107,25 @@ def compare(runs: Sequence[Run]) -> Comparison:
         RunError: for a run that has diverged, or can't be read.
     """
     check_different([run.path for run in runs])
-    subjects = [Subject.read(run) for run in runs]
-    _check_targets(subjects)
-    split = next((split for split in SPLITS if _all_have(subjects, split)), None)
-    held = [] if split is None else [subject.rows_of(split) for subject in subjects]
-    against = [] if split is None else list(_against(subjects, split, held))
+    compared = [ComparedRun.read(run) for run in runs]
+    _check_targets(compared)
+    split = next((split for split in SPLITS if _all_have(compared, split)), None)
+    held = [] if split is None else [subject.rows_of(split) for subject in compared]
+    against = [] if split is None else list(_against(compared, split, held))
     return Comparison(
-        target=subjects[0].target.columns,
-        sides=tuple(_sides(subjects, held)),
-        settings=tuple(differing_settings([subject.file for subject in subjects])),
-        facts=tuple(_facts(subjects)),
-        same_data=all(same_data(subjects[0], subject) for subject in subjects),
+        target=compared[0].target.columns,
+        sides=tuple(_sides(compared, held)),
+        settings=tuple(differing_settings([subject.file for subject in compared])),
+        facts=tuple(_facts(compared)),
+        same_data=all(same_data(compared[0], subject) for subject in compared),
         split=split,
         against=tuple(against),
-        notes=tuple(_notes(subjects, split)),
+        notes=tuple(_notes(compared, split)),
     )
 
 
 def check_different(paths: Sequence[Path]) -> None:
-    """Refuses what is no comparison.
+    """Check that there are at least two different run folders.
 
     Raises:
         UsageError: for less than two run folders, or one that is named twice.
@@ -139,8 +139,8 @@ def check_different(paths: Sequence[Path]) -> None:
             raise UsageError(f"{path}: is the same run as {other}; name each run once")
 
 
-def _check_targets(subjects: Sequence[Subject]) -> None:
-    first, *others = subjects
+def _check_targets(runs: Sequence[ComparedRun]) -> None:
+    first, *others = runs
     for subject in others:
         if _target_words(subject) != _target_words(first):
             raise UsageError(
@@ -150,18 +150,18 @@ def _check_targets(subjects: Sequence[Subject]) -> None:
             )
 
 
-def _target_words(subject: Subject) -> str:
+def _target_words(subject: ComparedRun) -> str:
     """What is predicted: `'y' as numbers`."""
     target = subject.target
     return f"{listed(target.columns)} as {target.outcome}"
 
 
-def _all_have(subjects: Sequence[Subject], split: str) -> bool:
-    return all(subject.held_out is not None and split in subject.metrics for subject in subjects)
+def _all_have(runs: Sequence[ComparedRun], split: str) -> bool:
+    return all(subject.held_out is not None and split in subject.metrics for subject in runs)
 
 
-def _sides(subjects: Sequence[Subject], held: Sequence[HeldOut]) -> Iterator[Side]:
-    for at, subject in enumerate(subjects):
+def _sides(runs: Sequence[ComparedRun], held: Sequence[HeldOut]) -> Iterator[Side]:
+    for at, subject in enumerate(runs):
         rows = held[at] if held else None
         yield Side(
             path=subject.run.path,
@@ -181,7 +181,7 @@ def _by_split(metrics: Mapping[str, Mapping[str, object]]) -> dict[str, Numbers]
 
 
 def _numbers(scores: Mapping[str, object]) -> Numbers:
-    """The metrics that can be compared; anything else in a file may be of a newer dlcli."""
+    """The metrics that can be compared; a file may contain others, as of a newer dlcli."""
     return {
         name: finite_number(value)
         for name, value in scores.items()
@@ -189,9 +189,9 @@ def _numbers(scores: Mapping[str, object]) -> Numbers:
     }
 
 
-def _against(subjects: Sequence[Subject], split: str, held: Sequence[HeldOut]) -> Iterator[Against]:
-    for subject, rows in zip(subjects[1:], held[1:], strict=True):
-        found = pair_rows(subjects[0], subject, split, (held[0], rows))
+def _against(runs: Sequence[ComparedRun], split: str, held: Sequence[HeldOut]) -> Iterator[Against]:
+    for subject, rows in zip(runs[1:], held[1:], strict=True):
+        found = pair_rows(runs[0], subject, split, (held[0], rows))
         if isinstance(found, Pairs):
             differences = estimate_differences(found.first, found.second, paired=True)
             yield Against(found.first.rows, None, differences)
@@ -199,50 +199,117 @@ def _against(subjects: Sequence[Subject], split: str, held: Sequence[HeldOut]) -
             yield Against(None, found.reason, estimate_differences(held[0], rows, paired=False))
 
 
-def _facts(subjects: Sequence[Subject]) -> Iterator[Fact]:
-    for name in subjects[0].facts:
-        values = tuple(subject.facts[name] for subject in subjects)
+def _facts(runs: Sequence[ComparedRun]) -> Iterator[Fact]:
+    for name in runs[0].facts:
+        values = tuple(subject.facts[name] for subject in runs)
         if len(set(values)) > 1:
             yield Fact(name, values)
 
 
-def _notes(subjects: Sequence[Subject], split: str | None) -> Iterator[str]:
-    """Yields what to bear in mind, in whole sentences."""
+def _notes(runs: Sequence[ComparedRun], split: str | None) -> Iterator[str]:
+    """Yield what to bear in mind, in whole sentences."""
     if split is None:
-        yield _without_rows(subjects)
+        yield _without_rows(runs)
         return
     yield (
-        "an interval tells what other held-out rows might show, not what training again with "
-        "another seed would; of 20 differences that are noise, about one leaves 0 out by chance"
+        "intervals cover other held-out rows, not training again with another seed; of 20 "
+        "differences that are due to chance, about one is called significant"
     )
-    splits = [subject.file.config.data.split for subject in subjects]
+    splits = [subject.file.config.data.split for subject in runs]
     if any(isinstance(each, GroupSplit) for each in splits):
         yield (
-            "rows count as independent, though those of one group are alike: the intervals are "
-            "too narrow"
+            "intervals treat rows as independent; rows of one group are similar, so the intervals "
+            "are too narrow"
         )
     if any(isinstance(each, TimeSplit) for each in splits):
         yield (
-            "rows count as independent, though those of neighbouring times may be alike: the "
+            "intervals treat rows as independent; rows of neighboring times may be similar, so the "
             "intervals may be too narrow"
         )
     if split == "validation":
         yield (
-            "not all runs have test rows; validation rows have steered training, and flatter it: "
-            "set data.test: 0.15"
+            "not all runs have test rows; validation rows were used during training, so their "
+            "metrics are optimistically biased: set data.test: 0.15"
         )
 
 
-def _without_rows(subjects: Sequence[Subject]) -> str:
-    """Why nothing can be said about noise."""
-    without = [subject for subject in subjects if subject.held_out is None]
+def _without_rows(runs: Sequence[ComparedRun]) -> str:
+    """Why no difference can be tested for significance."""
+    without = [subject for subject in runs if subject.held_out is None]
     if not without:
         return (
-            "the runs have no set of held-out rows in common, so that nothing tells whether a "
-            "difference is more than noise; give all of them data.test"
+            "the runs have no split of held-out rows in common, so no difference can be tested for "
+            "significance; set data.test in all of them"
         )
     named = listed([str(subject.run.path) for subject in without])
     return (
-        f"{plural(len(without), 'run')} without held-out rows ({named}), so that nothing tells "
-        "whether a difference is more than noise; train with data.test: 0.15"
+        f"{plural(len(without), 'run')} without held-out rows ({named}), so no difference can be "
+        "tested for significance; train with data.test: 0.15"
     )
+
+
+def to_document(comparison: Comparison) -> Document:
+    """Return a comparison as one JSON object.
+
+    ::
+
+        target        the columns that all runs predict
+        split         the split of held-out rows that they are compared on, or null
+        same_data     whether all have read the same files, by their SHA-256
+        runs          for each run, the first being the one that the others are compared with:
+          run           its folder
+          created       when it was finished, in UTC
+          epochs        how many it was trained for
+          data          its files: file, sha256
+          metrics       split, then metric: a number, or null where it is undefined
+          baselines     model, then split, then metric
+          rows          how many rows of `split` it has, or null
+          estimates     metric: value, with lower and upper of its 95 % interval, both null where
+                        there is none, and reason says why
+        config        what differs: path, as --set takes it, and values for each run, or null
+        facts         versions and parts of the machine that differ: name, and values for each run
+        differences   for each run but the first:
+          run           its folder
+          rows          on how many rows that both have predicted; null if not on the same rows, and
+          reason        why not
+          metrics       metric: value (this run's minus the first's), lower, upper, reason, and
+                        verdict: better, worse, not_significant, same or unknown
+        notes         what to bear in mind
+    """
+    pairs = zip(comparison.sides[1:], comparison.against, strict=False)
+    return {
+        "target": list(comparison.target),
+        "split": comparison.split,
+        "same_data": comparison.same_data,
+        "runs": [_side_document(side) for side in comparison.sides],
+        "config": [asdict(setting) for setting in comparison.settings],
+        "facts": [asdict(fact) for fact in comparison.facts],
+        "differences": [_against_document(side, against) for side, against in pairs],
+        "notes": list(comparison.notes),
+    }
+
+
+def _side_document(side: Side) -> Document:
+    return {
+        "run": str(side.path),
+        "created": side.created.isoformat(),
+        "epochs": side.epochs,
+        "data": [{"file": file.name, "sha256": file.sha256} for file in side.data],
+        "metrics": side.metrics,
+        "baselines": side.baselines,
+        "rows": side.rows,
+        "estimates": _estimates_document(side.estimates),
+    }
+
+
+def _against_document(side: Side, against: Against) -> Document:
+    return {
+        "run": str(side.path),
+        "rows": against.rows,
+        "reason": against.reason,
+        "metrics": _estimates_document(against.differences),
+    }
+
+
+def _estimates_document(estimates: Mapping[str, Estimate]) -> Document:
+    return {name: asdict(estimate) for name, estimate in estimates.items()}

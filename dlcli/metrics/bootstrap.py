@@ -177,6 +177,8 @@ class Replicates:
     """The standard error, of a mean or of very many rows."""
     errors: Floats | None = None
     """The standard error of each resample, `(resamples,)`, of a mean."""
+    is_loss: bool = False
+    """Whether it is a mean of values that are not negative."""
 
     def interval(self) -> Ends | Unknown:
         """Return the 95 % confidence interval."""
@@ -196,8 +198,14 @@ class Replicates:
         if np.ptp(values) <= _ROUNDING * max(1.0, abs(self.point)):
             return NO_SPREAD
         if self.error is not None and self.errors is not None:
-            errors = self.errors[defined]
-            ends = studentized_interval(self.point, values, self.error, errors, self.influences)
+            ends = studentized_interval(
+                self.point,
+                values,
+                self.error,
+                self.errors[defined],
+                self.influences,
+                is_loss=self.is_loss,
+            )
             if ends is not None:
                 return ends
         return bca_interval(self.point, values, self.influences, self.rows)
@@ -219,7 +227,8 @@ def replicate(statistics: Statistics, resamples: int | None = None) -> dict[str,
             point = float(each.of(each.weights))
             error = each.standard_error() if is_large or isinstance(each, Mean) else None
             influences = each.influences() if FEWEST <= rows <= MANY else np.empty(0)
-            found[name] = Replicates(rows, point, np.empty(0), influences, error)
+            is_loss = isinstance(each, Mean) and not each.signs
+            found[name] = Replicates(rows, point, np.empty(0), influences, error, is_loss=is_loss)
             if not is_large and rows >= FEWEST:
                 drawn[name] = each
         for name, (values, errors) in _resample(drawn, resamples).items():

@@ -43,7 +43,7 @@ class Unknown:
     reason: str
 
 
-NO_SPREAD = Unknown("the same in every resample of the rows, which then can't tell how far off")
+NO_SPREAD = Unknown("the same in every resample of the rows, so its uncertainty is unknown")
 UNDEFINED = Unknown("undefined in too many resamples of the rows")
 
 
@@ -192,16 +192,25 @@ def normal_interval(point: float, error: float) -> Ends | Unknown:
 
 
 def studentized_interval(
-    point: float, values: Floats, error: float, errors: Floats, influences: Floats
+    point: float,
+    values: Floats,
+    error: float,
+    errors: Floats,
+    influences: Floats,
+    *,
+    is_loss: bool,
 ) -> Ends | None:
     """Return the interval of the studentized bootstrap.
 
     With the standard error `s*` of each resample, `t* = (θ* - θ) / s*` varies as
     `(θ - truth) / s` does, so that the interval is from `θ - s t*(97.5 %)` to `θ - s t*(2.5 %)`.
     Hall, Annals of Statistics 16 (1988). Skewed errors make it longer on the side of their long
-    tail, of which few rows show too little: there the tail is expanded, see `expanded_tail`. Of 30
-    Laplace errors the interval of the RMSE contains the true value in 94 % of samples instead of
-    93 %, of 30 normal ones in 96 % instead of 95 %.
+    tail. Few rows show too little of that, so the tail there is expanded, see `expanded_tail`: by
+    the number of rows, or for a loss by its effective number, `(Σ v)² / Σ v²` of the losses `v`.
+    In simulations of 30 rows the interval of the mean square of Laplace errors contains the true
+    value in 95 % of samples instead of 91 %, of errors with Student's t of 5 degrees of freedom in
+    94 % instead of 91 %, and of normal errors in 96 % instead of 95 %. Logarithms or roots of the
+    mean instead make no difference.
 
     Args:
         point: the metric of the rows.
@@ -209,6 +218,7 @@ def studentized_interval(
         error: its standard error.
         errors: the standard error of each resample, `(resamples,)`.
         influences: of each row, `(rows,)`.
+        is_loss: whether the metric is a mean of values that are not negative.
 
     Returns:
         `None` if too many resamples have no error: only a few rows differ from all others.
@@ -217,7 +227,9 @@ def studentized_interval(
     if has_error.mean() < 1 - _MOST_WITHOUT_ERROR:
         return None
     ratios = (values[has_error] - point) / errors[has_error]
-    skewness, expanded = acceleration(influences), expanded_tail(len(influences))
+    rows = float(len(influences))
+    size = max(2.0, 1 / (1 / rows + (error / point) ** 2)) if is_loss and point > 0 else rows
+    skewness, expanded = acceleration(influences), expanded_tail(size)
     below, above = (expanded if sign * skewness > 0 else TAIL for sign in (1, -1))
     low, high = np.quantile(ratios, (below, 1 - above))
     return float(point - high * error), float(point - low * error)
@@ -261,7 +273,7 @@ def acceleration(influences: Floats) -> float:
     return float(np.sum(scaled**3) / (6 * np.sum(scaled**2) ** 1.5))
 
 
-def expanded_tail(rows: int) -> float:
+def expanded_tail(rows: float) -> float:
     """Return the tail to cut off resampled values, which is below `TAIL` for few rows.
 
     `Φ(-√(n / (n - 1)) t)` allows for resamples varying less than samples, by `(n - 1) / n`, and for
@@ -302,9 +314,9 @@ def corrected_interval(
     if not math.isfinite(squares):
         return Estimate(finite(value), reason="beyond what a float holds")
     if len(values) < 2:
-        return Estimate(value, reason="one fold alone does not tell how far off it is")
+        return Estimate(value, reason="a single fold has no spread")
     if np.ptp(values) <= _ROUNDING * abs(value):
-        return Estimate(value, reason="the same in every fold, which then can't tell how far off")
+        return Estimate(value, reason="the same in every fold, so its uncertainty is unknown")
     freedom = len(values) - 1
     variance = (float(shares @ shares) + ratio) * squares / freedom
     half = student_quantile(1 - TAIL, freedom) * math.sqrt(variance)

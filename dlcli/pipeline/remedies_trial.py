@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import chain, count, zip_longest
 from pathlib import Path
 
-from dlcli.comparison import Pairs, Subject, estimate_differences, pair_rows
+from dlcli.comparison import ComparedRun, Pairs, estimate_differences, pair_rows
 from dlcli.diagnosis import Finding, Patch, read_config
 from dlcli.errors import ConfigError, DivergenceError, OutOfMemoryError, UsageError
 from dlcli.metrics import HIGHER_IS_BETTER, DifferenceEstimate, finite_number
@@ -121,7 +121,7 @@ def try_patches(
             f"some: dlcli train {config} --set {setting}"
         )
     check_data(run, file)
-    before = Subject.read(run) if run.has("metrics.json") else None
+    before = ComparedRun.read(run) if run.has("metrics.json") else None
     for place, (rule, patch) in enumerate(patches, start=1):
         begins(place, patch)
         yield _tried(run, before, Trial(rule, patch), listener)
@@ -133,7 +133,7 @@ def winner(trials: Sequence[Trial]) -> Trial | None:
     return max(helped, key=lambda trial: trial.gain, default=None)
 
 
-def _tried(run: Run, before: Subject | None, trial: Trial, listener: Listener) -> Trial:
+def _tried(run: Run, before: ComparedRun | None, trial: Trial, listener: Listener) -> Trial:
     try:
         file = read_config(run, trial.patch.overrides)
         made = train(file, _free_folder(run, trial.patch), listener)
@@ -141,7 +141,7 @@ def _tried(run: Run, before: Subject | None, trial: Trial, listener: Listener) -
         traceback.clear_frames(error.__traceback__)  # they hold what takes up the memory
         gc.collect()
         return replace(trial, problem=str(error).partition("\n")[0])
-    return _judged(before, Subject.read(made), trial)
+    return _judged(before, ComparedRun.read(made), trial)
 
 
 def _free_folder(run: Run, patch: Patch) -> Path:
@@ -151,7 +151,7 @@ def _free_folder(run: Run, patch: Patch) -> Path:
     return next(folder / name for name in names if not os.path.lexists(folder / name))
 
 
-def _judged(before: Subject | None, after: Subject, trial: Trial) -> Trial:
+def _judged(before: ComparedRun | None, after: ComparedRun, trial: Trial) -> Trial:
     scores = after.metrics.get(SPLIT, {})
     wanted = [*([trial.patch.metric] if trial.patch.metric else []), *_USUAL]
     metric = next((name for name in wanted if finite_number(scores.get(name)) is not None), None)
@@ -165,7 +165,7 @@ def _judged(before: Subject | None, after: Subject, trial: Trial) -> Trial:
     return _compared(before, after, judged, metric)
 
 
-def _rescued(after: Subject, trial: Trial, metric: str) -> Trial:
+def _rescued(after: ComparedRun, trial: Trial, metric: str) -> Trial:
     """What no longer diverges may still have come near it: it must beat the simplest model."""
     constant = finite_number(after.baselines.get("constant", {}).get(SPLIT, {}).get(metric))
     if constant is None or trial.after is None:
@@ -178,7 +178,7 @@ def _rescued(after: Subject, trial: Trial, metric: str) -> Trial:
     return replace(trial, converged=True, problem=problem)
 
 
-def _compared(before: Subject, after: Subject, trial: Trial, metric: str) -> Trial:
+def _compared(before: ComparedRun, after: ComparedRun, trial: Trial, metric: str) -> Trial:
     if before.held_out is None or after.held_out is None:
         return replace(trial, problem="the run has no predictions to compare with")
     rows = before.rows_of(SPLIT), after.rows_of(SPLIT)

@@ -224,9 +224,7 @@ def test_a_perfect_order_leaves_open_how_many_pairs_might_not_be_in_order():
 def test_equal_scores_of_all_rows_have_no_interval_of_the_auc():
     found = estimate_metrics(two_classes([0, 1] * 20, [0.5] * 40))["auc"]
     assert (found.value, found.lower) == (0.5, None)
-    assert found.reason == (
-        "the same in every resample of the rows, which then can't tell how far off"
-    )
+    assert found.reason == ("the same in every resample of the rows, so its uncertainty is unknown")
 
 
 def test_an_auc_has_delongs_interval_on_the_logit_scale():

@@ -38,7 +38,7 @@ def test_few_shared_rows_are_not_paired(tmp_path):
     later = {row: row + 0.5 for row in range(41, 91)}
     runs = [number_run(tmp_path, "a", FAR), number_run(tmp_path, "b", later)]
     (against,) = compare(runs).against
-    assert (against.rows, against.reason) == (None, "the runs share 10 rows of 50 only")
+    assert (against.rows, against.reason) == (None, "the runs share only 10 of 50 rows")
     assert against.differences["mae"].value == pytest.approx(0.5 - (34 * 2 + 16) / 50)
 
 
@@ -47,7 +47,7 @@ def test_rows_of_other_data_are_not_paired(tmp_path):
     (tmp_path / "table.csv").write_text((tmp_path / "table.csv").read_text() + "101,2,101\n")
     found = compare([first, number_run(tmp_path, "second", NEAR)])
     assert not found.same_data
-    assert found.against[0].reason == "the runs have read other data"
+    assert found.against[0].reason == "the runs have read different data"
 
 
 def test_data_without_a_digest_are_not_taken_for_the_same(tmp_path):
@@ -63,14 +63,14 @@ def test_rows_with_another_target_are_not_paired(tmp_path):
         number_run(tmp_path, "a", NEAR),
         number_run(tmp_path, "b", NEAR, stored={"predictions": table}),
     ]
-    assert compare(runs).against[0].reason == "the target of their rows is not the same"
+    assert compare(runs).against[0].reason == "the targets of their rows differ"
 
 
 def test_rows_that_are_numbered_twice_are_not_paired(tmp_path):
     rows = {"row": [1] * 20, "split": ["test"] * 20, "target": [1.0] * 20}
     twice = {"predictions": pa.table({**rows, "prediction": [0.0] * 20})}
     runs = [number_run(tmp_path, "a", NEAR), number_run(tmp_path, "b", NEAR, stored=twice)]
-    assert compare(runs).against[0].reason == "the rows can't be told apart by their numbers"
+    assert compare(runs).against[0].reason == "row numbers don't identify the rows"
 
 
 def test_rows_of_several_files_are_told_apart_by_the_file(tmp_path):
@@ -97,7 +97,7 @@ def test_other_weights_make_other_metrics_that_are_not_paired(tmp_path):
         number_run(tmp_path, "a", NEAR),
         number_run(tmp_path, "b", NEAR, stored={"predictions": weighted}),
     ]
-    assert compare(runs).against[0].reason == "the weights of their rows are not the same"
+    assert compare(runs).against[0].reason == "the weights of their rows differ"
 
 
 def test_validation_rows_judge_where_a_run_has_no_test_rows(tmp_path):
@@ -106,8 +106,8 @@ def test_validation_rows_judge_where_a_run_has_no_test_rows(tmp_path):
     found = compare(runs)
     assert found.split == "validation"
     assert found.notes[-1] == (
-        "not all runs have test rows; validation rows have steered training, and flatter it: "
-        "set data.test: 0.15"
+        "not all runs have test rows; validation rows were used during training, so their metrics "
+        "are optimistically biased: set data.test: 0.15"
     )
 
 
@@ -118,8 +118,8 @@ def test_runs_without_held_out_rows_are_compared_without_intervals(tmp_path):
     assert (found.split, found.against, found.sides[0].estimates) == (None, (), {})
     assert found.sides[0].metrics == {"train": {"mse": 2.0, "r2": None}}
     assert found.notes == (
-        f"1 run without held-out rows ('{tmp_path}/a'), so that nothing tells whether a difference "
-        "is more than noise; train with data.test: 0.15",
+        f"1 run without held-out rows ('{tmp_path}/a'), so no difference can be tested for "
+        "significance; train with data.test: 0.15",
     )
 
 
@@ -131,10 +131,10 @@ def test_rows_of_groups_or_times_are_said_to_be_alike(tmp_path):
         number_run(tmp_path, "b", NEAR, config=time),
     ]
     assert compare(runs).notes[1:] == (
-        "rows count as independent, though those of one group are alike: the intervals are too "
-        "narrow",
-        "rows count as independent, though those of neighbouring times may be alike: the intervals "
-        "may be too narrow",
+        "intervals treat rows as independent; rows of one group are similar, so the intervals are "
+        "too narrow",
+        "intervals treat rows as independent; rows of neighboring times may be similar, so the "
+        "intervals may be too narrow",
     )
 
 
@@ -200,6 +200,6 @@ def test_metrics_without_their_rows_are_refused(tmp_path):
     with pytest.raises(RunError) as caught:
         compare([with_both, number_run(tmp_path, "b", NEAR)])
     assert str(caught.value) == (
-        f"{tmp_path}/a/predictions.parquet: has no test rows, of which metrics.json tells; train "
-        "it again"
+        f"{tmp_path}/a/predictions.parquet: has no test rows, but metrics.json has their "
+        "metrics; train it again"
     )

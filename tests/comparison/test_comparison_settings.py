@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dlcli.comparison import Setting, as_text
-from dlcli.comparison.settings import differing_settings
+from dlcli.comparison.config_differences import differing_settings
 from dlcli.config import load_config
 
 PLAIN = """\

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from dlcli.comparison import SPLITS, Pairs, Subject, estimate_differences, pair_rows
+from dlcli.comparison import SPLITS, ComparedRun, Pairs, estimate_differences, pair_rows
 from dlcli.config import ConfigFile
 from dlcli.encoding import Encoding
 from dlcli.errors import ConfigError, DivergenceError, OutOfMemoryError
@@ -90,7 +90,7 @@ def train_finalists(
             gc.collect()
             reason = str(error).partition("\n")[0]
             notes.append(f"the {name} config could not be trained in full: {reason}")
-    subjects = {name: Subject.read(run) for name, run in runs.items()}
+    subjects = {name: ComparedRun.read(run) for name, run in runs.items()}
     finalists = tuple(_judged(subjects, metric))
     for finalist in finalists:
         events.emit("finalist", **finalist.model_dump(mode="json"))
@@ -117,7 +117,7 @@ def _has_rows(file: ConfigFile) -> bool:
     return data.test is not None or data.validation is not None
 
 
-def _judged(subjects: Mapping[Name, Subject], metric: str) -> Iterator[Finalist]:
+def _judged(subjects: Mapping[Name, ComparedRun], metric: str) -> Iterator[Finalist]:
     """Yields what rows say of each that took no part in training, if there are any."""
     for name, subject in subjects.items():
         split = next((split for split in SPLITS if split in subject.metrics), None)
@@ -126,7 +126,7 @@ def _judged(subjects: Mapping[Name, Subject], metric: str) -> Iterator[Finalist]
 
 
 def _finalist(
-    name: Name, subject: Subject, split: str, metric: str, default: Subject | None
+    name: Name, subject: ComparedRun, split: str, metric: str, default: ComparedRun | None
 ) -> Finalist:
     scores = _numbers(subject.metrics[split])
     main = judging_metric(metric, subject.file.config.metrics or (), scores)
@@ -164,7 +164,7 @@ def judging_metric(
 
 
 def _difference(
-    default: Subject | None, subject: Subject, split: str, metric: str | None
+    default: ComparedRun | None, subject: ComparedRun, split: str, metric: str | None
 ) -> DifferenceEstimate:
     """The metric less that of the default config, on the same rows."""
     if default is None or default.held_out is None:
@@ -184,7 +184,7 @@ def _numbers(scores: Mapping[str, object]) -> dict[str, float | None]:
     return {name: finite_number(scores[name]) for name in scores if name in HIGHER_IS_BETTER}
 
 
-def _parameters(subject: Subject) -> int:
+def _parameters(subject: ComparedRun) -> int:
     """Numbers that are trained."""
     config = subject.file.config
     layout = Encoding.model_validate_json(subject.run.read_encoding()).layout
@@ -192,7 +192,7 @@ def _parameters(subject: Subject) -> int:
     return sum(weight.size for weight in weights if weight.trainable)
 
 
-def _about_baselines(finalist: Finalist, subject: Subject) -> Iterator[str]:
+def _about_baselines(finalist: Finalist, subject: ComparedRun) -> Iterator[str]:
     """Yields that the best network is no better than simpler models, if so."""
     if finalist.name != "best" or finalist.metric is None:
         return

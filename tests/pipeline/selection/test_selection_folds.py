@@ -70,14 +70,12 @@ def test_the_standard_deviation_is_that_of_a_sample():
 
 def test_a_single_fold_has_a_mean_and_no_interval():
     means, deviations = fold_intervals(folds("mae", [1.5]), ["mae"])
-    assert means["mae"] == Interval(
-        value=1.5, reason="one fold alone does not tell how far off it is"
-    )
+    assert means["mae"] == Interval(value=1.5, reason="a single fold has no spread")
     assert deviations["mae"] is None
 
 
 def test_folds_that_are_all_alike_have_no_interval():
-    reason = "the same in every fold, which then can't tell how far off"
+    reason = "the same in every fold, so its uncertainty is unknown"
     assert interval([1.0, 1.0, 1.0], "accuracy") == Interval(value=1.0, reason=reason)
     assert interval([0.1 + 0.2, 0.3], "accuracy").reason == reason
 

@@ -1,0 +1,223 @@
+"""Runs that are compared: what is read of each, and which rows two of them share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from dlcli.comparison.held_out import HeldOut, read_rows
+from dlcli.config import ConfigFile, load_config
+from dlcli.encoding import Encoding
+from dlcli.errors import ConfigError, RunError, plural
+from dlcli.prediction import StoredPredictions
+from dlcli.runs import MetricsBySplit, Run
+from dlcli.tasks import Task
+
+Indices = NDArray[np.int64]
+
+_FACTS = ("dlcli", "tensorflow", "keras", "numpy", "python", "device", "processor", "platform")
+"""What results may depend on besides data and config, the most likely first."""
+_ROW_BITS = 40
+"""Bits for the row number; the index of the file is above them."""
+_LEAST_SHARE = 0.5
+"""The share of the smaller set of rows that both runs must have, for pairs to show more than all
+rows."""
+_LONGEST = 200
+"""Most characters of a fact that are kept; a run folder may contain anything."""
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """A data file as it was when a run was trained."""
+
+    name: str
+    sha256: str | None
+    """`None` if it could not be read twice."""
+
+
+@dataclass(frozen=True)
+class ComparedRun:
+    """One run, with what a comparison needs of it."""
+
+    run: Run
+    file: ConfigFile
+    """Its resolved config."""
+    target: Task
+    metrics: MetricsBySplit
+    """By split."""
+    baselines: Mapping[str, MetricsBySplit]
+    """By model, then split; empty if the run has none."""
+    history: Mapping[str, Sequence[float]]
+    """Metrics of each epoch, by name."""
+    data: tuple[DataFile, ...]
+    """In the order of the config."""
+    facts: Mapping[str, str | None]
+    """Versions, and the machine."""
+
+    @classmethod
+    def read(cls, run: Run) -> ComparedRun:
+        """Read a run.
+
+        Raises:
+            RunError: if it has diverged, or its files can't be read.
+        """
+        run.require_network()
+        environment = run.read_environment()
+        return cls(
+            run,
+            _config(run),
+            _target(run),
+            run.read_metrics(),
+            run.read_baselines() if run.has("baselines.json") else {},
+            run.read_history(),
+            _data_files(environment),
+            {fact: _text(environment.get(fact)) for fact in _FACTS},
+        )
+
+    @cached_property
+    def held_out(self) -> StoredPredictions | None:
+        """The predictions of its held-out rows, if it has any."""
+        if not self.run.has("predictions.parquet"):
+            return None
+        place = str(self.run.path / "predictions.parquet")
+        return StoredPredictions(self.run.read_predictions(), place)
+
+    def rows_of(self, split: str) -> HeldOut:
+        """Return the held-out rows of one split.
+
+        Raises:
+            RunError: if there are none, or they can't be read.
+        """
+        assert self.held_out is not None
+        columns = self.held_out.of_split(split)
+        loss = self.file.config.loss
+        has_deviance = loss is not None and loss.name == "poisson"
+        held = read_rows(columns, self.target, has_deviance=has_deviance)
+        if not held.rows:
+            message = f"has no {split} rows, but metrics.json has their metrics; train it again"
+            raise RunError(f"{columns.path}: {message}")
+        return held
+
+
+def _config(run: Run) -> ConfigFile:
+    try:
+        return load_config(run.resolved_path())
+    except ConfigError as error:
+        problem = replace(error.problems[0], position="")
+        raise RunError(f"{run.path}: its resolved.yaml can't be read: {problem}") from None
+
+
+def _target(run: Run) -> Task:
+    try:
+        return Encoding.model_validate_json(run.read_encoding()).task
+    except ValidationError as error:
+        line = error.errors(include_url=False)[0]
+        place = ".".join(map(str, line["loc"]))
+        message = f"its encoding.json can't be read: {place}: {line['msg']}"
+        raise RunError(f"{run.path}: {message}") from None
+
+
+def _data_files(environment: Mapping[str, object]) -> tuple[DataFile, ...]:
+    """The data files that an environment lists; any other entry is omitted."""
+    entries = environment.get("data")
+    listed = entries if isinstance(entries, list) else []
+    return tuple(
+        DataFile(str(entry.get("file")), _text(entry.get("sha256")))
+        for entry in listed
+        if isinstance(entry, dict)
+    )
+
+
+def _text(value: object) -> str | None:
+    return value[:_LONGEST] if isinstance(value, str) else None
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """The rows that two runs share."""
+
+    first: HeldOut
+    second: HeldOut
+    """The same rows in the same order."""
+
+
+@dataclass(frozen=True)
+class Unpaired:
+    """Rows that can't be compared one by one, and why."""
+
+    reason: str
+
+
+def pair_rows(
+    first: ComparedRun, second: ComparedRun, split: str, rows: tuple[HeldOut, HeldOut]
+) -> Pairs | Unpaired:
+    """Find the rows of one split that two runs share: of the same file, row number and target.
+
+    Args:
+        first: a run.
+        second: another.
+        split: name of the split.
+        rows: those of each run.
+    """
+    if not same_data(first, second):
+        return Unpaired("the runs have read different data")
+    if _is_file(first, split) != _is_file(second, split):
+        return Unpaired("the rows are a separate file in only one of the runs")
+    keys, others = _keys(first, rows[0]), _keys(second, rows[1])
+    if keys is None or others is None:
+        return Unpaired("row numbers don't identify the rows")
+    _, one, other = np.intersect1d(keys, others, assume_unique=True, return_indices=True)
+    return _paired(rows[0], rows[1], one, other)
+
+
+def same_data(first: ComparedRun, second: ComparedRun) -> bool:
+    """Whether both runs have read the same files, by their digests."""
+    digests = [[file.sha256 for file in each.data] for each in (first, second)]
+    return bool(digests[0]) and None not in digests[0] and digests[0] == digests[1]
+
+
+def _paired(first: HeldOut, second: HeldOut, one: Indices, other: Indices) -> Pairs | Unpaired:
+    least = min(first.rows, second.rows)
+    if len(one) < _LEAST_SHARE * least:
+        return Unpaired(f"the runs share only {len(one):,} of {plural(least, 'row')}")
+    pairs = Pairs(first.take(one), second.take(other))
+    if not np.array_equal(_truth(pairs.first), _truth(pairs.second)):
+        return Unpaired("the targets of their rows differ")
+    if not np.array_equal(pairs.first.weights, pairs.second.weights):
+        return Unpaired("the weights of their rows differ")
+    return pairs
+
+
+def _truth(held: HeldOut) -> NDArray[np.generic]:
+    """The true values; of classes the names, as class indices depend on the run."""
+    if held.target.outcome != "classes":
+        return held.truth
+    return np.asarray(held.target.classes)[held.truth]
+
+
+def _is_file(subject: ComparedRun, split: str) -> bool:
+    """Whether a split is a separate file, not a share of the rows."""
+    return not isinstance(getattr(subject.file.config.data, split), float)
+
+
+def _keys(subject: ComparedRun, held: HeldOut) -> Indices | None:
+    """A key for each row, of its file and row number; `None` if keys are not unique."""
+    files = _file_indices(subject, held)
+    if files is None or (held.row < 0).any() or (held.row >> _ROW_BITS).any():
+        return None
+    keys: Indices = (files << _ROW_BITS) | held.row
+    return keys if len(np.unique(keys)) == len(keys) else None
+
+
+def _file_indices(subject: ComparedRun, held: HeldOut) -> Indices | None:
+    """The index of each row's file among those that the run has read, `(rows,)`."""
+    if held.files is None:
+        return np.zeros(held.rows, dtype=np.int64)
+    index = {file.name: at for at, file in reversed(list(enumerate(subject.data)))}
+    found = np.array([index.get(name, -1) for name in held.files], dtype=np.int64)
+    return None if (found < 0).any() else found
