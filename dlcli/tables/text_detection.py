@@ -31,6 +31,7 @@ _STRAY_CONTROLS = re.compile("[\udc80-\udc9f]")
 """Invalid bytes, as Python's `surrogateescape` decodes them, that are controls in Latin-1."""
 _UNDEFINED_IN_CP1252 = frozenset("\udc81\udc8d\udc8f\udc90\udc9d")
 _SAMPLE_BYTES = 2**16
+_ASCII_LETTER = re.compile(rb"[A-Za-z]")
 _OTHER_SCRIPTS = ("cp1251", "koi8_r", "cp1253", "cp1255", "cp1256", "cp932", "gb18030")
 """Cyrillic, Greek, Hebrew, Arabic, Japanese and Chinese encodings."""
 _MIN_COHERENCE = 0.2
@@ -59,7 +60,8 @@ def scan(stored: SourceFile, form: CsvFormat, *, head_only: bool = False) -> Sca
 
     A byte order mark identifies UTF-8 and UTF-16, as do the NUL bytes of UTF-16. Valid UTF-8 is
     UTF-8, and mostly valid UTF-8 is a damaged file. Any other text is of Western Europe, in whose
-    encodings any byte is a character, unless charset-normalizer recognizes another language.
+    encodings any byte is a character, unless most of its letters are not ASCII, and
+    charset-normalizer recognizes the language.
 
     Args:
         stored: the file; it is read once, or once more if it is not in Unicode.
@@ -179,6 +181,8 @@ def _guess_encoding(stored: SourceFile, tally: _Tally, head_only: bool) -> tuple
 
 def _other_script(sample: bytes) -> str | None:
     """Return the encoding in which a text is clearly in a language of another than Latin script."""
+    if sum(byte > 0x7F for byte in sample) <= len(_ASCII_LETTER.findall(sample)):
+        return None  # Latin script: short texts may resemble any language
     from charset_normalizer import from_bytes
 
     encodings = ["cp1252", *_OTHER_SCRIPTS]

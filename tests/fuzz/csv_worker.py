@@ -1,8 +1,8 @@
-"""Gives mangled CSV files to the code behind `inspect`, `init` and `validate --data`.
+"""Run the code behind `inspect`, `init` and `validate --data` on mangled CSV files.
 
-Called as `csv_worker.py FIRST COUNT`, in a folder of its own. It prints a line of JSON for each
-step that ends in something else than an answer or an error that dlcli explains: another exception
-or a warning, over 10 s of the processor's time, or over 1 GB of memory. The last line sums up.
+Called as `csv_worker.py FIRST COUNT`, in an empty folder. It prints a line of JSON for each step
+that does not end in a result or an error that dlcli explains: another exception or a warning, over
+10 s of CPU time, or over 1 GB of memory. The last line is the summary.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from dlcli.tables import read_header, read_table
 MOST_SECONDS = 10
 MOST_BYTES = 10**9
 _FAR_TOO_MUCH = 6 * 10**9
-"""Room at which the system stops a file that would fill the machine."""
+"""The limit at which the system stops a file that would fill the memory."""
 _TYPES = (
     *("numeric", "categorical", "text", "datetime", "boolean", "ignored", "auto"),
     "{type: categorical, encoding: {name: embedding, units: 2}}",
@@ -43,11 +43,11 @@ _TYPES = (
 
 
 class TooSlowError(Exception):
-    """A file took more of the processor's time than it may."""
+    """A file took too much CPU time."""
 
 
 def main(first: int, count: int) -> None:
-    """Goes through files by their seeds."""
+    """Try files by their seeds."""
     warnings.simplefilter("error")
     signal.signal(signal.SIGPROF, _stop)
     resource.setrlimit(resource.RLIMIT_AS, (_FAR_TOO_MUCH, _FAR_TOO_MUCH))
@@ -61,7 +61,7 @@ def main(first: int, count: int) -> None:
 
 
 def tried(seed: int) -> tuple[list[dict[str, str]], bool]:
-    """What is wrong about a file's treatment, and whether it is a table."""
+    """Return the failures of the steps for a file, and whether it is a table."""
     name, content = mangled(seed)
     Path(name).write_bytes(content)
     del content
@@ -79,7 +79,7 @@ def tried(seed: int) -> tuple[list[dict[str, str]], bool]:
 
 
 def _most_bytes() -> int:
-    """The most memory that the process has had so far."""
+    """Return the peak memory of the process so far."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
@@ -98,7 +98,7 @@ def _failure(step: Callable[[str], None], name: str, ended_well: list[str]) -> s
 
 
 def assert_printable(text: str) -> None:
-    """Holds that there is nothing in lines that a terminal obeys."""
+    """Check that lines hold no control characters for a terminal."""
     wrong = [line for line in text.split("\n") if not line.isprintable()]
     assert not wrong, wrong
 
@@ -130,7 +130,7 @@ def _validate(_: str) -> None:
 
 
 def _config(name: str, draw: random.Random) -> str:
-    """A config for a file, which may well ask for what isn't there."""
+    """Make a config for a file, which may refer to things that are not there."""
     columns = _columns(name)
     data = [f"train: {name}", f"target: {draw.choice([columns[-1], *columns])}"]
     data += draw.choice(([], ["validation: 0.2"], ["validation: 0.2", "test: 0.2"]))
@@ -159,10 +159,10 @@ def _format(draw: random.Random) -> Iterator[str]:
 
 
 def _columns(name: str) -> list[str]:
-    """The columns of a file as YAML, or made-up ones."""
+    """Return the columns of a file as YAML, or invented ones."""
     try:
         return [json.dumps(column) for column in read_header(name)[:200]]
-    except Exception:  # it is the business of the steps to find that out
+    except Exception:  # the steps report it
         return ["a", "b"]
 
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dlcli.errors import DataError
-from dlcli.tables import json_lines
+from dlcli.tables import delimited_text, typed_files
 from dlcli.tables.source_files import find
 from dlcli.tables.table_files import open_batches
 
@@ -26,22 +26,29 @@ def opened(path: str):
     return open_batches(stored)
 
 
+@pytest.fixture
+def small_blocks(monkeypatch):
+    monkeypatch.setattr(delimited_text, "_BLOCK_BYTES", 2**14)
+
+
+@pytest.mark.usefixtures("small_blocks")
 def test_csv_comes_in_blocks_with_its_columns_known_before():
-    lines = b"a;b\n" + b"1;" + b"x" * 998 + b"\n"
-    Path("a.csv").write_bytes(lines + lines[4:] * 40_000)
+    lines = b"a;b\n" + b"1;" + b"x" * 98 + b"\n"
+    Path("a.csv").write_bytes(lines + lines[4:] * 1000)
     batches = opened("a.csv")
     assert (batches.schema.names, batches.delimiter) == (["a", "b"], ";")
     counts = [batch.num_rows for batch in batches.rows]
     assert len(counts) > 1
-    assert sum(counts) == 40_001
+    assert sum(counts) == 1001
 
 
+@pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
 def test_a_mistake_far_down_is_found_on_the_way(pack):
-    Path("a.csv").write_bytes(pack(b"a,b\n" + b"1,2\n" * 5_000_000 + b"3\n"))
+    Path("a.csv").write_bytes(pack(b"a,b\n" + b"1,2\n" * 50_000 + b"3\n"))
     rows = opened("a.csv").rows
     assert next(rows).num_rows > 0
-    with pytest.raises(DataError, match="^a.csv: row 5000001: has 1 field, the header has 2"):
+    with pytest.raises(DataError, match="^a.csv: row 50001: has 1 field, the header has 2"):
         list(rows)
 
 
@@ -62,7 +69,7 @@ def test_arrow_comes_as_it_was_written():
 
 
 def test_json_lines_have_one_type_in_all_blocks(monkeypatch):
-    monkeypatch.setattr(json_lines, "_BLOCK_BYTES", 64)
+    monkeypatch.setattr(typed_files, "_BLOCK_BYTES", 64)
     records = [
         *({"a": 1, "day": "2024-03-31"} for _ in range(9)),
         {"a": 0.5, "day": "unknown", "late": True},
@@ -81,7 +88,7 @@ def test_json_lines_have_one_type_in_all_blocks(monkeypatch):
 
 
 def test_a_mixed_column_across_blocks_is_told_with_its_row(monkeypatch):
-    monkeypatch.setattr(json_lines, "_BLOCK_BYTES", 64)
+    monkeypatch.setattr(typed_files, "_BLOCK_BYTES", 64)
     Path("a.jsonl").write_text('{"a": 1}\n' * 50 + '{"a": "x"}\n')
     with pytest.raises(DataError) as caught:
         opened("a.jsonl")

@@ -276,7 +276,7 @@ class TestTypes:
         )
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=25)
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=5).filter(any))
 def test_parts_together_are_the_whole(counts):
     rows = iter(range(99))

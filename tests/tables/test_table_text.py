@@ -197,6 +197,25 @@ class TestEncoding:
         table = read("a\né".encode("latin-1"))
         assert table.texts("a").tolist() == ["é"]
 
+    @pytest.mark.parametrize(
+        ("encoding", "word"),
+        [
+            ("cp1251", "качество было плохое"),
+            ("koi8_r", "качество было плохое"),
+            ("cp1253", "η ποιότητα ήταν κακή"),
+        ],
+    )
+    def test_another_script_is_recognized_by_its_language(self, encoding, word):
+        table = read(("a\n" + f"{word}\n" * 20).encode(encoding))
+        assert table.texts("a")[0] == word
+        assert table.warnings == (GUESS.format(encoding),)
+
+    @pytest.mark.parametrize("word", ["Straße, Größe", "la qualité était mauvaise", "año", "é"])
+    def test_western_text_is_not_taken_for_another_script(self, word):
+        table = read(("a;b\n" + f"1;{word}\n" * 20).encode("latin-1"))
+        assert table.texts("b")[0] == word
+        assert table.warnings == (GUESS.format("latin-1"),)
+
     def test_mostly_valid_utf_8_is_damaged_utf_8(self):
         assert refusal(b"a,b\n1,\xc3\xa9\n2,\xc3\xa9\n3,x\xe9\n") == (
             "data.csv: row 3, column 'b': byte 0xe9 is not UTF-8; save the file as UTF-8, or set "
@@ -246,7 +265,7 @@ def quoted(field: str, special: set[str] | None) -> str:
 FIELDS = st.text('ab é;,|\t"\n\r€', max_size=5)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60)
 @given(
     delimiter=st.sampled_from(",;|\t"),
     encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "cp1252"]),
@@ -268,6 +287,7 @@ def test_what_was_written_is_read(delimiter, encoding, newline, sparingly, recor
     assert table.keep("two").to_pylist() == [record[2] for record in records]
 
 
+@settings(deadline=None, max_examples=40)
 @given(
     delimiter=st.sampled_from(",;|\t"),
     records=st.lists(

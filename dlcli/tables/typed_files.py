@@ -1,15 +1,112 @@
-"""JSON lines: one object per line, read by pyarrow; errors with row and column by Python."""
+"""Files whose values have types: Parquet, Arrow IPC and JSON lines."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 
 import pyarrow as pa
 
 from dlcli.errors import DataError
-from dlcli.tables.source_files import Batches, SourceFile, check_names
+from dlcli.tables.arrow_arrays import common_type, to_common_type
+from dlcli.tables.disk_table import batch_rows
+from dlcli.tables.source_files import Batches, SourceFile, check_names, incomplete
+
+_ARROW_FILE_MARK = b"ARROW1"
+
+
+def open_parquet(stored: SourceFile) -> Batches:
+    """Open a Parquet file.
+
+    Raises:
+        DataError: for a damaged file, also while rows are read.
+    """
+    from pyarrow.parquet import ParquetFile
+
+    with _complete("Parquet", stored.file):
+        source = ParquetFile(stored.random_access())
+    schema = source.schema_arrow
+
+    def rows() -> Iterator[pa.RecordBatch]:
+        with _complete("Parquet", stored.file):
+            # One iterator over all groups would keep what it has read of each.
+            for group in range(source.num_row_groups):
+                yield from source.iter_batches(batch_rows(len(schema)), row_groups=[group])
+
+    return Batches(schema, rows())
+
+
+def open_arrow(stored: SourceFile) -> Batches:
+    """Open Arrow IPC: the file format, which is also Feather's, or the stream format.
+
+    Raises:
+        DataError: for a damaged file, also while rows are read.
+    """
+    from pyarrow import ipc
+
+    with _complete("Arrow", stored.file):
+        if stored.head().startswith(_ARROW_FILE_MARK):
+            source = ipc.open_file(stored.random_access())
+            batches = (source.get_batch(at) for at in range(source.num_record_batches))
+        else:
+            source = ipc.open_stream(stored.random_access())
+            batches = iter(source)
+
+    def rows() -> Iterator[pa.RecordBatch]:
+        with _complete("Arrow", stored.file):
+            for batch in batches:
+                batch.validate(full=True)  # offsets in a damaged file may point anywhere
+                yield batch
+
+    return Batches(source.schema, rows())
+
+
+@contextmanager
+def _complete(kind: str, file: str) -> Iterator[None]:
+    """Turn pyarrow's errors about a damaged file into a DataError."""
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        raise incomplete(kind, file, error) from None
+
+
+def with_common_types(batches: Batches, file: str) -> Batches:
+    """Convert columns of rare types to those that Arrow's functions support.
+
+    Raises:
+        DataError: for a column without such a type, also while rows are read.
+    """
+    types = {field.name: common_type(field.type) for field in batches.schema}
+
+    def unsupported(name: str) -> DataError:
+        held = batches.schema.field(name).type
+        message = f"holds {held}, which is not supported; write it as plain values, or omit it"
+        return DataError(message, file=file, column=name)
+
+    for name, storage in types.items():
+        if storage is None:
+            raise unsupported(name)
+    schema = pa.schema([field.with_type(types[field.name]) for field in batches.schema])
+    if schema.types == batches.schema.types:
+        return batches
+
+    def rows() -> Iterator[pa.RecordBatch]:
+        for batch in batches.rows:
+            columns = []
+            for name, values in zip(schema.names, batch.columns, strict=True):
+                try:
+                    columns.append(to_common_type(values, types[name]))
+                except pa.ArrowException:
+                    raise unsupported(name) from None
+            yield pa.RecordBatch.from_arrays(columns, schema=schema)
+
+    return replace(batches, schema=schema, rows=rows())
+
+
+# JSON lines: pyarrow reads them; Python finds the row and column of an error.
 
 _BLOCK_BYTES = 16 * 2**20
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -26,7 +123,7 @@ _KINDS = {
 
 
 def open_json_lines(stored: SourceFile) -> Batches:
-    """Open a file. The type of a column follows from its values; dates stay text.
+    """Open JSON lines. The type of a column follows from its values; dates stay text.
 
     It is read twice, as a later line may add a column or need a wider type.
 
