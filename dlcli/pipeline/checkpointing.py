@@ -73,7 +73,7 @@ class StopOnSignal:
             return
         if self._resumable:
             self._writer.has_partial_results = True
-        way_out = f"go on with: {resume_command(self._writer.path)}"
+        way_out = f"resume with: {resume_command(self._writer.path)}"
         message = f"{self.signal.name} after {self._describe()}; {way_out}"
         raise Interrupted(message, self.signal)
 

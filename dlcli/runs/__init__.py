@@ -1,63 +1,90 @@
-"""The run folder: what a training leaves behind. Only this room knows the names of its files.
+"""The run folder: the result of a training. Only this package knows the names of its files.
 
-`new_run` makes a folder and gives a `RunWriter` to write to; `open_run` and `latest_run` give a `Run`
-to read from. A folder is a run once its manifest is there, and the manifest comes last.
+`new_run` makes a folder and gives a `RunWriter`; `open_run` and `latest_run` give a `Run`. The
+manifest is written last: a folder without it is an unfinished run.
 """
 
-from dlcli.runs.arrays import ArraySpec
-from dlcli.runs.checkpoints import Checkpoint
-from dlcli.runs.run_writer import RunWriter
 from dlcli.runs.environment import collect_environment, fingerprint
-from dlcli.runs.folder import cache_folder, new_run, unfinished_run, unfinished_runs_like, existing_folder_advice
-from dlcli.runs.kinds import DIVERGED, FOLDS, RunKind, STUDY, REPORTABLE
-from dlcli.runs.lock import locked
-from dlcli.runs.manifest import LIMITS, MANIFEST, is_unfinished, resume_command
-from dlcli.runs.page import write_curves, write_page
-from dlcli.runs.parts import PartialResult
-from dlcli.runs.run import MetricsBySplit, Run, latest_run, open_run, initial_weights_option
-from dlcli.runs.sealed import malformed, read_object
-from dlcli.runs.storage import damaged, open_regular_file, os_error_text, write_atomically, sync
-from dlcli.runs.tracks import tensorboard_folder, tracked_files, read_mlflow_run, write_mlflow_run
-from dlcli.runs.weights import Weights
+from dlcli.runs.file_formats import ArraySpec, Weights
+from dlcli.runs.folder_lock import locked
+from dlcli.runs.manifest import (
+    DIVERGED,
+    FOLDS,
+    LIMITS,
+    MANIFEST,
+    REPORTABLE,
+    STUDY,
+    RunKind,
+    is_unfinished,
+    resume_command,
+)
+from dlcli.runs.resume_files import Checkpoint, PartialResult
+from dlcli.runs.run_folder import (
+    cache_folder,
+    existing_folder_advice,
+    new_run,
+    unfinished_run,
+    unfinished_runs_like,
+)
+from dlcli.runs.run_reader import (
+    MetricsBySplit,
+    Run,
+    initial_weights_option,
+    latest_run,
+    open_run,
+    tracked_files,
+    write_curves,
+    write_page,
+)
+from dlcli.runs.run_writer import RunWriter, read_mlflow_run, tensorboard_folder, write_mlflow_run
+from dlcli.runs.safe_files import (
+    damaged,
+    malformed,
+    open_regular_file,
+    os_error_text,
+    read_object,
+    sync,
+    write_atomically,
+)
 
 __all__ = [
     "ArraySpec",
     "Checkpoint",
     "DIVERGED",
-    "RunWriter",
     "FOLDS",
-    "RunKind",
     "LIMITS",
     "MANIFEST",
     "MetricsBySplit",
-    "Run",
-    "STUDY",
     "PartialResult",
     "REPORTABLE",
+    "Run",
+    "RunKind",
+    "RunWriter",
+    "STUDY",
     "Weights",
     "cache_folder",
     "collect_environment",
     "damaged",
-    "tensorboard_folder",
-    "tracked_files",
+    "existing_folder_advice",
     "fingerprint",
+    "initial_weights_option",
     "is_unfinished",
     "latest_run",
     "locked",
     "malformed",
     "new_run",
-    "open_run",
     "open_regular_file",
+    "open_run",
+    "os_error_text",
     "read_mlflow_run",
     "read_object",
-    "os_error_text",
-    "write_atomically",
     "resume_command",
-    "initial_weights_option",
     "sync",
+    "tensorboard_folder",
+    "tracked_files",
     "unfinished_run",
     "unfinished_runs_like",
-    "existing_folder_advice",
+    "write_atomically",
     "write_curves",
     "write_mlflow_run",
     "write_page",

@@ -1,4 +1,4 @@
-"""What a run was made with: enough to make it again, nothing that identifies a person."""
+"""The environment of a run: what is needed to reproduce it, nothing that identifies a person."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from dlcli import __version__
-from dlcli.runs.storage import sha256
+from dlcli.runs.safe_files import sha256
 
 _PACKAGES = ("tensorflow", "keras", "numpy", "pyarrow")
 _GIT_SECONDS = 2.0
@@ -20,15 +20,15 @@ _GIT_SECONDS = 2.0
 def collect_environment(
     *, seed: int, threads: int, device: str, data: Sequence[Path]
 ) -> dict[str, object]:
-    """Collects what a run depends on besides its config; ready for JSON.
+    """Return what a run depends on besides its config, for JSON.
 
-    What can't be found out is `None`: a finished training must not fail for it.
+    What is unknown is `None`: a finished training must not fail for it.
 
     Args:
-        seed: what all chance follows from.
-        threads: how many the training used.
-        device: where it ran, `cpu` or `gpu`.
-        data: the files that it read, as the user named them.
+        seed: random seed.
+        threads: number of CPU threads.
+        device: `cpu` or `gpu`.
+        data: the files it read, as the user named them.
     """
     return {
         "dlcli": __version__,
@@ -54,7 +54,7 @@ def _installed(package: str) -> str | None:
 
 
 def _processor() -> str | None:
-    """The processor's model, where Linux tells."""
+    """Return the processor's model, on Linux."""
     with suppress(OSError), open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
         for line in lines:
             if line.startswith("model name"):
@@ -63,9 +63,9 @@ def _processor() -> str | None:
 
 
 def fingerprint(path: Path) -> dict[str, object]:
-    """A file's SHA-256 and size in bytes; `None` of what can't be read, or only once."""
+    """Return SHA-256 and size of a file; `None` if it can't be read, or only once."""
     with suppress(OSError):
-        if path.is_file():  # a pipe has nothing left to read, and would be waited for
+        if path.is_file():  # a pipe has no more content, and reading it would block
             with path.open("rb") as stream:
                 digest = sha256(stream)
                 return {"file": str(path), "sha256": digest, "bytes": stream.tell()}
@@ -73,7 +73,7 @@ def fingerprint(path: Path) -> dict[str, object]:
 
 
 def _git() -> dict[str, object] | None:
-    """The current folder's commit, and whether tracked files differ from it."""
+    """Return the commit of the current folder, and whether tracked files differ from it."""
     # With every tag excluded, the description is the commit itself, plus the mark if it is dirty.
     description = ["describe", "--always", "--abbrev=64", "--exclude=*", "--dirty"]
     # A foreign repository may name a program to run as its file system monitor.

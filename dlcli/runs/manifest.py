@@ -1,4 +1,4 @@
-"""The manifest: what makes a folder a finished run, and how its files are known again."""
+"""The manifest, which makes a folder a finished run: its files and their digests."""
 
 from __future__ import annotations
 
@@ -13,9 +13,21 @@ from pydantic import AwareDatetime, Field
 from dlcli import __version__
 from dlcli.config import MAX_BYTES
 from dlcli.errors import RunError
-from dlcli.runs.kinds import begun_kind
-from dlcli.runs.lock import holder_of
-from dlcli.runs.sealed import FORMAT, Entry, Sealed, describe
+from dlcli.runs.folder_lock import holder_of
+from dlcli.runs.safe_files import FORMAT, FileDigest, VerifiedDocument
+
+RunKind = Literal["train", "cv", "tune"]
+"""The command that made a run. A manifest may also have `diverged`, for a training."""
+DIVERGED = "diverged"
+"""The kind of a training that diverged, of which the last finite weights are stored."""
+REPORTABLE: tuple[RunKind, ...] = ("train", "cv", "tune")
+"""The kinds of runs that `dlcli report` uses if none is named."""
+KIND_NAMES: dict[str, str] = {"train": "training", "cv": "cross-validation", "tune": "search"}
+"""The kinds in messages."""
+FOLDS = "folds"
+"""Folder with the partial results of an unfinished cross-validation."""
+STUDY = "study.json"
+"""Description of a search, stored before its first trial."""
 
 FileName = Literal[
     "config.yaml",
@@ -41,89 +53,85 @@ FileName = Literal[
 FILE_NAMES: tuple[FileName, ...] = get_args(FileName)
 MANIFEST = "manifest.json"
 LIMITS: dict[FileName, int] = {
-    "config.yaml": MAX_BYTES,
-    "resolved.yaml": MAX_BYTES,
-    "encoding.json": 2**28,
-    "metrics.json": 2**28,
+    **dict.fromkeys(("encoding.json", "metrics.json", "baselines.json", "explanation.json"), 2**28),
+    **dict.fromkeys(("environment.json", "cv.json", "tune.json"), 2**28),
+    **dict.fromkeys(("config.yaml", "resolved.yaml", "refit.yaml", "study.json"), MAX_BYTES),
+    **dict.fromkeys(("best.yaml", "smallest.yaml"), MAX_BYTES),
     "history.csv": 2**30,
-    "baselines.json": 2**28,
     "predictions.parquet": 2**36,
     "sample.parquet": 2**30,
-    "explanation.json": 2**28,
     "events.jsonl": 2**34,
-    "environment.json": 2**28,
-    "cv.json": 2**28,
-    "refit.yaml": MAX_BYTES,
-    "study.json": MAX_BYTES,
-    "tune.json": 2**28,
-    "best.yaml": MAX_BYTES,
-    "smallest.yaml": MAX_BYTES,
 }
-"""The most bytes of a file that is read; `weights.npz` has those that its network needs."""
+"""Maximum size of each file that is read, in bytes; that of `weights.npz` follows from its network,
+and `model.keras` is not read."""
 PAGE = "report.html"
 CURVES = "curves.png"
-"""What is made of a finished run and can be made again; the manifest doesn't vouch for them."""
+"""Files that are made from a finished run at any time; the manifest doesn't list them."""
 ORIGIN: tuple[FileName, ...] = ("config.yaml", "resolved.yaml", "environment.json")
-"""What is there before training begins, and all that it takes to go on."""
+"""Files that exist before training begins; a run is resumed from them."""
 
 
-class Manifest(Sealed):
+class Manifest(VerifiedDocument):
     """All files of a finished run."""
 
     kind: str
-    """What the run did: `train`, `diverged`, `cv` or `tune`."""
+    """`train`, `diverged`, `cv` or `tune`."""
     created: Annotated[AwareDatetime, Field(strict=False)]  # JSON has times only as text
     """When the run was finished, in UTC."""
-    files: dict[FileName, Entry]
+    files: dict[FileName, FileDigest]
 
     @classmethod
     def describe(cls, folder: Path, kind: str) -> Self:
-        """The manifest of a folder as it is now; files that are not dlcli's are left out.
+        """Return the manifest of a folder as it is now, without files that are not dlcli's.
 
         Raises:
             OSError: if a file can't be read.
         """
         present = [name for name in FILE_NAMES if (folder / name).exists()]
-        files = {name: describe(folder / name) for name in present}
         return cls(
             format=FORMAT,
             dlcli=__version__,
             kind=kind,
             created=datetime.now(UTC),
-            files=files,
+            files={name: FileDigest.of(folder / name) for name in present},
         )
 
     @classmethod
     def of(cls, folder: Path) -> Self:
-        """The manifest of a finished run.
+        """Read the manifest of a finished run.
 
         Raises:
             RunError: if there is none, or it is damaged or of a newer format.
         """
-        if not os.path.lexists(folder / MANIFEST):
-            raise RunError(_unfinished(folder))
-        return cls.read(folder / MANIFEST)
+        if os.path.lexists(folder / MANIFEST):
+            return cls.read(folder / MANIFEST)
+        if holder := holder_of(folder):
+            message = f"is not finished, process {holder} is training it; wait until it ends"
+        elif is_unfinished(folder):
+            message = f"is an unfinished run; resume with: {resume_command(folder)}"
+        elif any(os.path.lexists(folder / name) for name in FILE_NAMES):
+            message = (
+                f"is an unfinished run, it has no {MANIFEST}, and was ended before training began; "
+                "train it again"
+            )
+        else:
+            message = f"is not a run folder, it has no {MANIFEST}: name one that `dlcli train` made"
+        raise RunError(f"{folder}: {message}")
 
 
 def is_unfinished(folder: Path) -> bool:
-    """Whether there is a run that was begun and not finished."""
+    """Return whether a folder is a run that was begun and not finished."""
     is_finished = os.path.lexists(folder / MANIFEST)
     return not is_finished and all(os.path.lexists(folder / name) for name in ORIGIN)
 
 
+def kind_of_unfinished(folder: Path) -> RunKind:
+    """Return the kind of an unfinished run, which has no manifest yet."""
+    if os.path.lexists(folder / STUDY):
+        return "tune"
+    return "cv" if os.path.lexists(folder / FOLDS) else "train"
+
+
 def resume_command(folder: Path) -> str:
-    """What goes on with an unfinished run, as one types it."""
-    return shlex.join(["dlcli", begun_kind(folder), "--resume", str(folder)])
-
-
-def _unfinished(folder: Path) -> str:
-    if holder := holder_of(folder):
-        return f"{folder}: is not finished, process {holder} is training it; wait until it ends"
-    if is_unfinished(folder):
-        return f"{folder}: is an unfinished run; go on with: {resume_command(folder)}"
-    if any(os.path.lexists(folder / name) for name in FILE_NAMES):
-        return (
-            f"{folder}: is an unfinished run, it has no {MANIFEST}, and was ended before training "
-            "began; train it again"
-        )
-    return f"{folder}: is not a run folder, it has no {MANIFEST}: name one that `dlcli train` made"
+    """Return the command that resumes an unfinished run."""
+    return shlex.join(["dlcli", kind_of_unfinished(folder), "--resume", str(folder)])

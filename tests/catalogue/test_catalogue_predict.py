@@ -214,7 +214,8 @@ REFUSED_RUNS: dict[Callable[[Path], None], str] = {
     nothing: "runs/points: no such run folder",
     damaged: f"runs/points/weights.npz: has changed since it was written; {AGAIN}",
     without_weights: f"runs/points/weights.npz: is missing; {AGAIN}",
-    linked: f"runs/points/weights.npz: is no plain file but a link, a folder or a device; {AGAIN}",
+    linked: "runs/points/weights.npz: is not a regular file but a link, a folder or a device; "
+    f"{AGAIN}",
     altered: f"runs/points/manifest.json: does not agree with its own digest; {AGAIN}",
     newer: "runs/points/manifest.json: is of format 2, written by dlcli '9.0'; "
     f"dlcli {__version__} reads format 1: install the newer one",

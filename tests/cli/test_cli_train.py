@@ -183,6 +183,6 @@ def test_a_training_that_is_stopped_says_how_it_goes_on(name, code):
     process.send_signal(getattr(signal, name))
     _, errors = process.communicate(timeout=60)
     assert process.returncode == code
-    way_on = "go on with: dlcli train --resume runs/line"
+    way_on = "resume with: dlcli train --resume runs/line"
     assert re.fullmatch(rf"ended by {name} after [\d,]+ epochs; {way_on}\n", errors)
     assert Path("runs/line/checkpoint").is_dir()

@@ -238,7 +238,7 @@ def test_ctrl_c_names_the_command_that_resumes_and_it_works():
             pass
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=120)
-    way_on = "go on with: dlcli cv --resume runs/rows-cv"
+    way_on = "resume with: dlcli cv --resume runs/rows-cv"
     assert process.returncode == 130
     assert re.fullmatch(rf"ended by SIGINT after 1 of 2 folds; {way_on}\n", errors)
     command = [sys.executable, "-m", "dlcli", *["cv", "--resume", "runs/rows-cv", "--json"]]

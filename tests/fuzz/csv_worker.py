@@ -57,7 +57,7 @@ def main(first: int, count: int) -> None:
         through += is_read
         for failure in failures:
             print(json.dumps({"seed": seed, **failure}), flush=True)
-    print(json.dumps({"files": count, "read": through, "most_bytes": _most_bytes()}))
+    print(json.dumps({"files": count, "read": through, "max_archive_bytes": _most_bytes()}))
 
 
 def tried(seed: int) -> tuple[list[dict[str, str]], bool]:

@@ -48,7 +48,7 @@ def main(first: int, count: int) -> None:
         if failure := _failure(through):
             print(json.dumps({"seed": seed, "failure": failure}), flush=True)
         longest = max(longest, time.process_time() - begun)
-    summary = {"configs": count, "longest": round(longest, 2), "most_bytes": _most_bytes()}
+    summary = {"configs": count, "longest": round(longest, 2), "max_archive_bytes": _most_bytes()}
     print(json.dumps({**summary, **through}))
 
 

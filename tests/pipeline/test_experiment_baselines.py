@@ -310,7 +310,7 @@ def test_a_signal_ends_it_as_it_ends_training_and_the_run_goes_on(monkeypatch):
         patch.setattr(training, "train_job", train_job)
         train(file, Path("run"))
     signal.signal(signal.SIGINT, before)
-    way_on = "go on with: dlcli train --resume run"
+    way_on = "resume with: dlcli train --resume run"
     assert str(caught.value) == f"SIGINT after 3 epochs; {way_on}"
     assert resume(Path("run")).read_baselines().keys() == {"constant", "linear"}
 

@@ -56,7 +56,7 @@ def test_what_was_begun_goes_on_to_the_weights_of_an_undisturbed_run(file, searc
 
 def test_an_interruption_says_how_the_whole_goes_on(file, search, monkeypatch):
     part = search / "best"
-    words = f"SIGINT after 2 epochs; go on with: dlcli train --resume {part}"
+    words = f"SIGINT after 2 epochs; resume with: dlcli train --resume {part}"
 
     def end(*_):
         raise Interrupted(words, 2)
@@ -64,7 +64,9 @@ def test_an_interruption_says_how_the_whole_goes_on(file, search, monkeypatch):
     monkeypatch.setattr(train_run, "train", end)
     with pytest.raises(Interrupted) as caught:
         train_child_run(search, "best", file, quiet)
-    assert str(caught.value) == (f"SIGINT after 2 epochs; go on with: dlcli tune --resume {search}")
+    assert str(caught.value) == (
+        f"SIGINT after 2 epochs; resume with: dlcli tune --resume {search}"
+    )
     assert caught.value.exit_code == 130
 
 

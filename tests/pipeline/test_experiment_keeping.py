@@ -142,7 +142,7 @@ class TestSignals:
             raise AssertionError("training went on")
         assert caught.value.exit_code == 128 + number_of(name)
         assert str(caught.value) == (
-            f"{name} after 3 epochs; go on with: dlcli train --resume runs/iris"
+            f"{name} after 3 epochs; resume with: dlcli train --resume runs/iris"
         )
         assert len(writer.stored) == 1
 
@@ -155,7 +155,7 @@ class TestSignals:
             signal.raise_signal(signal.SIGTERM)
             keeper.save(Snapshot(epochs))
         assert str(caught.value) == (
-            f"SIGTERM after {words}; go on with: dlcli train --resume 'my runs/a'"
+            f"SIGTERM after {words}; resume with: dlcli train --resume 'my runs/a'"
         )
 
     def test_after_the_last_snapshot_end_it_as_well(self, keeper, writer):

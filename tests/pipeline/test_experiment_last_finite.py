@@ -185,7 +185,7 @@ def test_it_is_no_run_to_predict_with():
     result = CliRunner().invoke(main, ["predict", "runs/t", "rows.csv"])
     assert (result.exit_code, result.stdout) == (5, "")
     assert result.stderr == (
-        "error: runs/t: diverged, and its last finite weights are there to start from: "
+        "error: runs/t: diverged; its last finite weights can be used to start from: "
         "--set initial_weights=runs/t; name another run\n"
     )
 

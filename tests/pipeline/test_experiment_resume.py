@@ -31,7 +31,7 @@ KERAS = (
 )
 """Kills at epochs 18 and 33 come while the plateau waits."""
 RESUME = ("train", "--resume", "runs/run")
-WAY_ON = "go on with: dlcli train --resume runs/run"
+WAY_ON = "resume with: dlcli train --resume runs/run"
 START = """
 import signal
 for name in ("SIGTERM", "SIGHUP"):
@@ -213,7 +213,8 @@ def test_a_run_whose_training_is_complete_is_finished_and_not_trained(undisturbe
     )
     assert process.returncode == 4
     assert errors == (
-        f"error: {obstacle}: could not be stored: Is a directory; see that it can be written, "
+        f"error: {obstacle}: could not be stored: Is a directory; make sure that it can be "
+        "written, "
         f"then {WAY_ON}\n"
     )
     obstacle.rmdir()
@@ -377,7 +378,8 @@ def test_a_run_that_is_not_there_is_missed():
 def test_what_is_no_run_does_not_go_on():
     Path("runs").mkdir()
     assert refusal("--resume", "runs") == [
-        "error: runs: has no config.yaml: it is no run, or was ended before training began; train "
+        "error: runs: has no config.yaml: it is not a run, or was ended before training began; "
+        "train "
         "it again"
     ]
     assert refusal("--resume", "run.yaml") == [

@@ -221,7 +221,10 @@ def test_kills_are_counted_by_how_far_training_had_come() -> None:
     ]
 
 
-FULL = "error: run/lock: could not be stored: No space left on device; make room, then train again"
+FULL = (
+    "error: run/lock: could not be stored: No space left on device; free some space, "
+    "then train again"
+)
 
 
 @pytest.mark.parametrize(

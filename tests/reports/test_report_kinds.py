@@ -75,7 +75,7 @@ def test_a_cross_validation_has_nothing_to_predict_with_or_to_diagnose(arguments
     assert (result.exit_code, result.stderr) == (
         5,
         "error: cv: is a cross-validation, which has no weights of its own; see it by `dlcli "
-        "report`, or train a network by: dlcli train cv/refit.yaml\n",
+        "report`, or train a network with: dlcli train cv/refit.yaml\n",
     )
 
 
@@ -86,7 +86,8 @@ def test_the_network_that_was_trained_in_it_is_named():
     result = dlcli("compare", "search", "run")
     assert (result.exit_code, result.stderr) == (
         5,
-        "error: search: is a search, which has no weights of its own; see it by `dlcli report`, or "
+        "error: search: is a search, which has no weights of its own; see it with "
+        "`dlcli report`, or "
         "name the run that was trained in it: search/best\n",
     )
 

@@ -90,7 +90,7 @@ def test_parents_that_were_there_before_stay(tmp_path):
 
 def test_a_file_in_the_way_is_named_with_the_way_out(tmp_path):
     (tmp_path / "file").write_text("")
-    message = r"iris-\S+\.new: can't be made: Not a directory; name another place with --output$"
+    message = r"iris-\S+\.new: can't be made: Not a directory; name another folder with --output$"
     with (
         pytest.raises(UsageError, match=message),
         cache_folder(tmp_path / "file" / "run", "iris"),

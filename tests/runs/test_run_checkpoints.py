@@ -11,7 +11,7 @@ import pytest
 from dlcli.errors import RunError
 from dlcli.runs import ArraySpec
 from dlcli.runs import Checkpoint
-from dlcli.runs.checkpoints import has_checkpoint, read_checkpoint, remove_checkpoints, write_checkpoint
+from dlcli.runs.resume_files import has_checkpoint, read_checkpoint, remove_checkpoints, write_checkpoint
 
 CONFIG = "c" * 64
 KINDS = {
@@ -87,7 +87,7 @@ def test_a_checkpoint_of_no_epoch_has_no_history(run):
 def test_two_are_kept_and_the_newest_is_read(two):
     write(two, 3)
     assert names(two / "checkpoint") == ["2", "3"]
-    assert names(two / "checkpoint" / "3") == ["arrays.npz", "checkpoint.json", "history.csv"]
+    assert names(two / "checkpoint" / "3") == ["arrays.npz", "contents.json", "history.csv"]
     assert epoch_read(two) == 3
 
 
@@ -101,7 +101,7 @@ def test_one_of_an_earlier_epoch_is_kept_as_long_as_the_newest_two_are_of_one(tw
 
 def test_one_that_is_damaged_is_not_kept_for_its_epoch(two):
     write(two, 3)
-    (two / "checkpoint" / "2" / "checkpoint.json").unlink()
+    (two / "checkpoint" / "2" / "contents.json").unlink()
     write(two, 3)
     assert names(two / "checkpoint") == ["3", "4"]
 
@@ -169,39 +169,39 @@ def linked(name):
     return link
 
 
-def sealed_as(**changes):
+def with_contents(**changes):
     def change(folder):
-        seal = json.loads((folder / "checkpoint.json").read_bytes())
-        (folder / "checkpoint.json").write_text(json.dumps(seal | changes))
+        seal = json.loads((folder / "contents.json").read_bytes())
+        (folder / "contents.json").write_text(json.dumps(seal | changes))
 
     return change
 
 
-NO_FILE = "is no plain file but a link, a folder or a device"
+NO_FILE = "is not a regular file but a link, a folder or a device"
 DAMAGES = {
-    "nothing in it": (empty, "checkpoint.json: is missing"),
-    "no seal": (unlinked("checkpoint.json"), "checkpoint.json: is missing"),
+    "nothing in it": (empty, "contents.json: is missing"),
+    "no seal": (unlinked("contents.json"), "contents.json: is missing"),
     "no arrays": (unlinked("arrays.npz"), "arrays.npz: is missing"),
     "no history": (unlinked("history.csv"), "history.csv: is missing"),
     "a bit of the arrays": (flipped("arrays.npz", 99), "arrays.npz: has changed since it was "),
     "a bit of the history": (flipped("history.csv", -2), "history.csv: has changed since it was "),
-    "a bit of the seal": (flipped("checkpoint.json", -5), "checkpoint.json: does not agree with "),
+    "a bit of the seal": (flipped("contents.json", -5), "contents.json: does not agree with "),
     "one byte less": (cut("arrays.npz"), "arrays.npz: has 541 bytes, 542 were expected"),
     "a longer history": (longer("history.csv"), "history.csv: has 24 bytes, 23 were expected"),
     "a huge seal": (
-        lambda folder: (folder / "checkpoint.json").write_bytes(b" " * (2**20 + 1)),
-        "checkpoint.json: has more than 1,048,576 bytes",
+        lambda folder: (folder / "contents.json").write_bytes(b" " * (2**20 + 1)),
+        "contents.json: has more than 1,048,576 bytes",
     ),
-    "no JSON": (longer("checkpoint.json", b"}"), "checkpoint.json: is no JSON: Extra data: line "),
-    "other fields": (sealed_as(more=1), "checkpoint.json: is malformed at 'more': Extra inputs"),
+    "no JSON": (longer("contents.json", b"}"), "contents.json: is not JSON: Extra data: line "),
+    "other fields": (with_contents(more=1), "contents.json: is malformed at 'more': Extra inputs"),
     "other files": (
-        sealed_as(files={"/etc/passwd": {"sha256": "0" * 64, "bytes": 1}}),
-        "checkpoint.json: is malformed at 'files./etc/passwd.[key]': Input should be 'arrays.npz'",
+        with_contents(files={"/etc/passwd": {"sha256": "0" * 64, "bytes": 1}}),
+        "contents.json: is malformed at 'files./etc/passwd.[key]': Input should be 'arrays.npz'",
     ),
-    "no files": (sealed_as(files={}), "checkpoint.json: does not agree with its own digest"),
+    "no files": (with_contents(files={}), "contents.json: does not agree with its own digest"),
     "linked arrays": (linked("arrays.npz"), f"arrays.npz: {NO_FILE}"),
     "a linked history": (linked("history.csv"), f"history.csv: {NO_FILE}"),
-    "a linked seal": (linked("checkpoint.json"), f"checkpoint.json: {NO_FILE}"),
+    "a linked seal": (linked("contents.json"), f"contents.json: {NO_FILE}"),
 }
 """What may have become of a checkpoint, and what is said of it."""
 
@@ -224,9 +224,9 @@ def test_it_is_an_error_that_names_the_newest_if_all_are_damaged(damage, two):
 
 def test_a_newer_format_says_which_version_is_needed(run):
     write(run, 1)
-    sealed_as(format=2, dlcli="9.9")(run / "checkpoint" / "1")
+    with_contents(format=2, dlcli="9.9")(run / "checkpoint" / "1")
     assert message_of(run).startswith(
-        f"{run}/checkpoint/1/checkpoint.json: is of format 2, written by dlcli '9.9'; dlcli "
+        f"{run}/checkpoint/1/contents.json: is of format 2, written by dlcli '9.9'; dlcli "
     )
 
 
@@ -237,9 +237,9 @@ def test_checkpoints_of_another_config_are_refused(two):
 @pytest.mark.parametrize(
     ("changes", "finding"),
     [
-        ({"model/1": np.zeros(1)}, "holds an unknown 'model/1.npy'"),
+        ({"model/1": np.zeros(1)}, "has an unknown 'model/1.npy'"),
         ({"model/0": np.zeros((3, 2), np.float32)}, "array 'model/0' is of shape (3, 2), (2, 3) "),
-        ({"model/0": np.zeros((2, 3))}, "array 'model/0' is float64, float32 by rows was expected"),
+        ({"model/0": np.zeros((2, 3))}, "array 'model/0' is float64, float32 was expected"),
         ({"epoch": np.array([1])}, "array 'epoch' is of shape (1,), () was expected"),
     ],
 )

@@ -43,7 +43,9 @@ FILES = [
 ]
 FULL = os.strerror(errno.ENOSPC)
 TIMED = {"events.jsonl", "manifest.json"}
-"""What tells of the times at which the run was made."""
+"""Files with times."""
+STRIDE = int(os.environ.get("DLCLI_CRASH_STRIDE", "7"))
+"""Distance between the moments of crashes that are tried; 1 tries all of them."""
 
 
 class Done:
@@ -171,13 +173,13 @@ def ended_at_each(root, work, power, before=lambda _: None):
         before: what is done before, without a crash; notes it, too.
     """
     at, code = 0, CRASHED
-    while code == CRASHED:
+    while code == CRASHED:  # until the work ends before the crash
         shutil.rmtree(root.parent, ignore_errors=True)
         root.mkdir(parents=True)
         before(done := Done())
         code = crash(root, at, lambda done=done: work(done), power=power)
         yield done
-        at += 1
+        at += STRIDE
     assert code == 0
     assert at > 50, "too few moments to be all of them"
 
@@ -273,7 +275,7 @@ def failed_at_each(root, work, fault):
             assert done.has_finished
         else:
             yield done, error
-        at += 1
+        at += STRIDE
     assert at > 50, "too few moments to be all of them"
 
 
@@ -281,10 +283,10 @@ def check_told(error, run, done):
     """Holds an error against what there is to go on from."""
     if done.stored:
         assert run.exists()
-        way_on = f"go on with: dlcli train --resume {run}"
-        remedy = "make room" if FULL in str(error) else "see that it can be written"
+        way_on = f"resume with: dlcli train --resume {run}"
+        remedy = "free some space" if FULL in str(error) else "make sure that it can be written"
         assert str(error).endswith(f"; {remedy}, then {way_on}")
     elif not done.has_begun and isinstance(error, UsageError):
-        assert str(error).endswith("; name another place with --output")
+        assert str(error).endswith("; name another folder with --output")
     else:
         assert isinstance(error, TrainingError)

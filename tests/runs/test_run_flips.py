@@ -117,6 +117,6 @@ def test_so_is_a_blank_for_another_in_the_manifest_though_it_says_the_same(run: 
         for other in set(BLANKS) - {content[place]}:
             with (
                 flipped(path, place, content[place] ^ other),
-                pytest.raises(RunError, match="has other blanks than those that were written"),
+                pytest.raises(RunError, match="has different whitespace than was written"),
             ):
                 open_run(run)

@@ -94,7 +94,7 @@ def test_a_read_only_disk_is_a_usage_error(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["", "..", "../evil", "/evil", "a/b", ".hidden", "a b", "ä"])
 def test_a_name_cannot_leave_the_base(tmp_path, name):
-    with pytest.raises(UsageError, match="is no name for a run"):
+    with pytest.raises(UsageError, match="is not a name for a run"):
         finish(None, name, tmp_path / "runs")
     assert list(tmp_path.iterdir()) == []
 
@@ -184,7 +184,7 @@ def test_a_run_that_can_go_on_stays_and_the_exception_says_how(tmp_path, excepti
     with pytest.raises(exception) as caught, new_run(tmp_path / "run", "iris") as writer:
         begin(writer)
         raise exception
-    way_on = f"go on with: dlcli train --resume {tmp_path / 'run'}"
+    way_on = f"resume with: dlcli train --resume {tmp_path / 'run'}"
     assert caught.value.__notes__ == [way_on]
     with pytest.raises(exception) as caught, unfinished_run(tmp_path / "run"):
         raise exception
@@ -220,4 +220,4 @@ def test_what_lies_in_a_folder_and_will_not_do_is_no_reason_to_try_again(tmp_pat
     assert not hasattr(caught.value, "__notes__")
     with pytest.raises(DataError) as caught, unfinished_run(tmp_path / "run"):
         raise DataError("has no rows")
-    assert caught.value.__notes__ == [f"go on with: dlcli train --resume {tmp_path / 'run'}"]
+    assert caught.value.__notes__ == [f"resume with: dlcli train --resume {tmp_path / 'run'}"]

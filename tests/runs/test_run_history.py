@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlcli.errors import RunError
-from dlcli.runs.history import dump_history, parse_history
+from dlcli.runs.file_formats import dump_history, parse_history
 
 FILE = Path("runs/iris/history.csv")
 
@@ -61,13 +61,13 @@ def test_what_was_written_is_read_back_to_the_bit(columns):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "is no table of numbers"),
-        (b"\n1\n", "is no table of numbers"),
-        (b"epoch,loss\n1,low\n", "is no table of numbers: could not convert"),
-        (b"epoch,loss\n1\n", "is no table of numbers: zip"),
-        (b"epoch,loss\n1,0.5,0.5\n", "is no table of numbers: zip"),
-        (b'epoch,loss\n1,"0.5\n', "is no table of numbers: unexpected end"),
-        (b"epoch,loss\n1,\xff\n", "is no table of numbers: 'utf-8' codec"),
+        (b"", "is not a table of numbers"),
+        (b"\n1\n", "is not a table of numbers"),
+        (b"epoch,loss\n1,low\n", "is not a table of numbers: could not convert"),
+        (b"epoch,loss\n1\n", "is not a table of numbers: zip"),
+        (b"epoch,loss\n1,0.5,0.5\n", "is not a table of numbers: zip"),
+        (b'epoch,loss\n1,"0.5\n', "is not a table of numbers: unexpected end"),
+        (b"epoch,loss\n1,\xff\n", "is not a table of numbers: 'utf-8' codec"),
         (b"loss,epoch\n0.5,1\n", "does not count its epochs from 1"),
         (b"epoch,loss\n2,0.5\n", "does not count its epochs from 1"),
         (b"epoch,loss,loss\n1,0.5,0.5\n", "has two columns of one name"),

@@ -203,14 +203,14 @@ def test_a_missing_file_is_noticed_with_the_way_out(folder, name):
 def test_a_link_in_the_folder_is_never_followed(folder, name):
     (folder / name).rename(folder.parent / "elsewhere")
     (folder / name).symlink_to(folder.parent / "elsewhere")
-    with pytest.raises(RunError, match=f"{name}: is no plain file"):
+    with pytest.raises(RunError, match=f"{name}: is not a regular file"):
         open_run(folder).verify()
 
 
 def test_a_pipe_in_the_folder_is_not_waited_for(folder):
     (folder / "history.csv").unlink()
     os.mkfifo(folder / "history.csv")
-    with pytest.raises(RunError, match="is no plain file"):
+    with pytest.raises(RunError, match="is not a regular file"):
         open_run(folder).read_history()
 
 
@@ -264,7 +264,7 @@ def test_a_run_without_a_manifest_is_unfinished(folder):
     (folder / "manifest.json").unlink()
     with pytest.raises(RunError) as caught:
         open_run(folder)
-    go_on = f"go on with: dlcli train --resume {folder}"
+    go_on = f"resume with: dlcli train --resume {folder}"
     assert str(caught.value) == f"{folder}: is an unfinished run; {go_on}"
     (folder / "environment.json").unlink()
     with pytest.raises(RunError, match="and was ended before training began; train it again"):
@@ -323,15 +323,15 @@ def test_a_manifest_that_was_changed_does_not_agree_with_its_digest(folder):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "is no JSON"),
-        (b"{", "is no JSON"),
-        (b"\xff\xfe\xfd", "is no JSON"),
-        (b'{"format": NaN}', "is no JSON: NaN"),
-        (b'{"format": 1, "kind": 1e999}', "is no JSON: 1e999"),
-        (b'{"bytes": ' + b"9" * 5000 + b"}", "is no JSON"),
-        (b"[" * 100_000, "is no JSON: is nested too deeply"),
-        (b"[]", "is no JSON object"),
-        (b'"text"', "is no JSON object"),
+        (b"", "is not JSON"),
+        (b"{", "is not JSON"),
+        (b"\xff\xfe\xfd", "is not JSON"),
+        (b'{"format": NaN}', "is not JSON: NaN"),
+        (b'{"format": 1, "kind": 1e999}', "is not JSON: 1e999"),
+        (b'{"bytes": ' + b"9" * 5000 + b"}", "is not JSON"),
+        (b"[" * 100_000, "is not JSON: is nested too deeply"),
+        (b"[]", "is not a JSON object"),
+        (b'"text"', "is not a JSON object"),
         (b"{}", "is malformed"),
     ],
 )
@@ -344,7 +344,7 @@ def test_a_manifest_that_is_no_json_object_is_refused(folder, content, message):
 def test_a_manifest_over_1_mib_is_refused(folder):
     path = folder / "manifest.json"
     path.write_bytes(path.read_bytes().ljust(2**20))
-    with pytest.raises(RunError, match=r"manifest\.json: has other blanks than those that were"):
+    with pytest.raises(RunError, match=r"manifest\.json: has different whitespace than was"):
         open_run(folder)
     path.write_bytes(path.read_bytes().ljust(2**20 + 1))
     with pytest.raises(RunError, match=r"manifest\.json: has more than 1,048,576 bytes"):
@@ -354,19 +354,19 @@ def test_a_manifest_over_1_mib_is_refused(folder):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("metrics.json", b"[]", "is no JSON object"),
-        ("metrics.json", b'{"test": 1}', "holds something else than metrics by split"),
-        ("metrics.json", b'{"test": {"loss": NaN}}', "is no JSON: NaN"),
-        ("environment.json", b"{", "is no JSON"),
-        ("environment.json", b"null", "is no JSON object"),
+        ("metrics.json", b"[]", "is not a JSON object"),
+        ("metrics.json", b'{"test": 1}', "has something else than metrics by split"),
+        ("metrics.json", b'{"test": {"loss": NaN}}', "is not JSON: NaN"),
+        ("environment.json", b"{", "is not JSON"),
+        ("environment.json", b"null", "is not a JSON object"),
         ("encoding.json", b"\xff", "is not UTF-8"),
-        ("baselines.json", b'{"linear": 1}', "holds something else than metrics by split"),
-        ("baselines.json", b'{"linear": {"test": 1}}', "holds something else than metrics by"),
-        ("predictions.parquet", b"PAR1PAR1", "is no Parquet file: "),
+        ("baselines.json", b'{"linear": 1}', "has something else than metrics by split"),
+        ("baselines.json", b'{"linear": {"test": 1}}', "has something else than metrics by"),
+        ("predictions.parquet", b"PAR1PAR1", "is not a Parquet file: "),
         ("explanation.json", b"\xff", "is not UTF-8: "),
-        ("events.jsonl", b'{"event": "start"}\n[]\n', "is no JSON object"),
-        ("history.csv", b"epoch,loss\n1,low\n", "is no table of numbers"),
-        ("weights.npz", b"PK", "is no archive of arrays"),
+        ("events.jsonl", b'{"event": "start"}\n[]\n', "is not a JSON object"),
+        ("history.csv", b"epoch,loss\n1,low\n", "is not a table of numbers"),
+        ("weights.npz", b"PK", "is not an archive of arrays"),
     ],
 )
 def test_a_file_forged_along_with_the_manifest_is_still_not_trusted(folder, name, content, message):
@@ -385,7 +385,7 @@ def test_a_file_that_is_too_large_is_not_even_read_through(folder, name, most):
     files = json.loads((folder / "manifest.json").read_bytes())["files"]
     seal(folder, files=files | {name: files[name] | {"bytes": 2**40}})
     with pytest.raises(
-        RunError, match=rf"{name}: has {2**40:,} bytes, where {most:,} are the most"
+        RunError, match=rf"{name}: has {2**40:,} bytes, more than the limit of {most:,}"
     ):
         READERS[name](open_run(folder))
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from dlcli.errors import RunError
-from dlcli.runs.arrays import most_bytes, write_arrays
-from dlcli.runs.weights import read_weights, weight_kinds
+from dlcli.runs.file_formats import max_archive_bytes, write_arrays
+from dlcli.runs.file_formats import read_arrays, weight_specs
 
 FILE = Path("runs/iris/weights.npz")
 KERNEL = np.array([[1, 2, 3], [4, 5, 6]], np.float32)
@@ -26,7 +26,7 @@ def stored(path, arrays):
 
 
 def read(content, shapes):
-    return read_weights(io.BytesIO(content), shapes, FILE)
+    return read_arrays(io.BytesIO(content), weight_specs(shapes), FILE)
 
 
 def saved(**arrays):
@@ -104,15 +104,15 @@ def test_weights_are_read_only(tmp_path):
     [
         (saved(), "lacks array 'a'"),
         (saved(b=BIAS), "lacks array 'a'"),
-        (saved(a=BIAS, b=BIAS), "holds an unknown 'b.npy'"),
+        (saved(a=BIAS, b=BIAS), "has an unknown 'b.npy'"),
         (saved(a=KERNEL), r"array 'a' is of shape \(2, 3\), \(3,\) was expected"),
         (saved(a=BIAS[:2]), r"array 'a' is of shape \(2,\), \(3,\) was expected"),
-        (saved(a=BIAS.astype(np.float64)), "array 'a' is float64, float32 by rows was expected"),
-        (saved(a=BIAS.astype(">f4")), "array 'a' is >f4, float32 by rows was expected"),
+        (saved(a=BIAS.astype(np.float64)), "array 'a' is float64, float32 was expected"),
+        (saved(a=BIAS.astype(">f4")), "array 'a' is >f4, float32 was expected"),
         (saved(a=np.array([1, 2, 3])), "array 'a' is int64, float32"),
-        (b"", "is no archive of arrays"),
-        (b"PK\x03\x04 and so on", "is no archive of arrays"),
-        (archive({"a.npy": b""}), "is no archive of arrays"),
+        (b"", "is not an archive of arrays"),
+        (b"PK\x03\x04 and so on", "is not an archive of arrays"),
+        (archive({"a.npy": b""}), "is not an archive of arrays"),
         (archive({"a.npy": npy(BIAS)}, zipfile.ZIP_DEFLATED), "array 'a' is compressed"),
         (archive({"a.npy": npy(BIAS)[:-1]}), "array 'a' has 11 bytes of values, 12 were"),
         (archive({"a.npy": npy(BIAS) + b"more"}), "array 'a' has 16 bytes of values, 12 were"),
@@ -126,7 +126,7 @@ def test_an_archive_that_does_not_fit_the_network_is_refused(content, message):
 
 def test_an_array_stored_by_columns_is_refused():
     content = saved(a=np.asfortranarray(KERNEL))
-    with pytest.raises(RunError, match="'a' is float32, column by column, float32 by rows was"):
+    with pytest.raises(RunError, match="'a' is float32 in Fortran order, float32 was"):
         read(content, {"a": (2, 3)})
 
 
@@ -136,7 +136,7 @@ def test_an_array_that_is_there_twice_is_refused():
         with zipfile.ZipFile(stream, "w") as target:
             target.writestr("a.npy", npy(BIAS))
             target.writestr("a.npy", npy(BIAS))
-    with pytest.raises(RunError, match="holds a name twice"):
+    with pytest.raises(RunError, match="has a name twice"):
         read(stream.getvalue(), {"a": (3,)})
 
 
@@ -158,7 +158,7 @@ def test_a_pickle_is_refused_without_being_run():
     trap = np.array([Trap()], object)
     with pytest.raises(RunError, match="array 'a' is object, float32"):
         read(archive({"a.npy": npy(trap, allow_pickle=True)}), {"a": (1,)})
-    with pytest.raises(RunError, match="is no archive of arrays"):
+    with pytest.raises(RunError, match="is not an archive of arrays"):
         read(archive({"a.npy": pickle.dumps(Trap())}), {"a": (1,)})
     assert calls == []
 
@@ -192,12 +192,12 @@ def test_a_size_that_lies_costs_no_memory():
 def test_values_with_a_flipped_bit_are_refused():
     content = bytearray(archive({"a.npy": npy(BIAS)}))
     content[content.index(BIAS.tobytes())] ^= 1
-    with pytest.raises(RunError, match="is no archive of arrays: Bad CRC-32"):
+    with pytest.raises(RunError, match="is not an archive of arrays: Bad CRC-32"):
         read(bytes(content), {"a": (3,)})
 
 
 @pytest.mark.parametrize("name", ["a", "a" * 1000, "長" * 1000], ids=["short", "long", "not Latin"])
 def test_no_archive_is_larger_than_it_may_be(name, tmp_path):
     write_arrays(tmp_path / "a.npz", {name: BIAS})
-    kinds = weight_kinds({name: BIAS.shape})
-    assert most_bytes(kinds) - 2048 < (tmp_path / "a.npz").stat().st_size <= most_bytes(kinds)
+    kinds = weight_specs({name: BIAS.shape})
+    assert max_archive_bytes(kinds) - 2048 < (tmp_path / "a.npz").stat().st_size <= max_archive_bytes(kinds)

@@ -205,14 +205,14 @@ def test_nothing_can_be_written_once_the_run_is_finished(writer):
 def test_a_full_disk_is_a_training_error_and_leaves_no_half_file(writer, monkeypatch):
     monkeypatch.setattr(os, "fsync", fail(errno.ENOSPC))
     with pytest.raises(
-        TrainingError, match=r"config\.yaml: could not be stored: No space left on device; make"
+        TrainingError, match=r"config\.yaml: could not be stored: No space left on device; free"
     ):
         writer.write_config("epochs: 1\n")
     assert names(writer) == []
 
 
 def test_a_failure_of_a_library_without_a_reason_of_the_system_says_its_own(writer):
-    message = r"model\.keras: could not be stored: unable to lock file; make room"
+    message = r"model\.keras: could not be stored: unable to lock file; free some space"
     with pytest.raises(TrainingError, match=message), writer.model_file():
         raise OSError("unable to lock file")
 
@@ -242,7 +242,7 @@ def test_a_manifest_that_cannot_be_stored_leaves_the_run_unfinished(writer, monk
 def test_a_disk_that_may_not_be_written_is_not_said_to_be_full(writer, monkeypatch):
     monkeypatch.setattr(os, "replace", fail(errno.EROFS))
     message = (
-        "Read-only file system; see that it can be written, or name another place with --output, "
+        "Read-only file system; make sure that it can be written, or name another folder with --output, "
         "then train again"
     )
     with pytest.raises(TrainingError, match=f"{message}$"):
@@ -252,7 +252,7 @@ def test_a_disk_that_may_not_be_written_is_not_said_to_be_full(writer, monkeypat
 def test_a_config_that_is_changed_while_it_is_trained_is_not_vouched_for(writer):
     writer.write_resolved("epochs: 1\n")
     (writer.path / "resolved.yaml").write_text("epochs: 2\n")
-    with pytest.raises(RunError, match=r"resolved\.yaml: was changed while it was trained"):
+    with pytest.raises(RunError, match=r"resolved\.yaml: was changed during training"):
         writer.finish()
     assert not writer.finished
     assert names(writer) == ["resolved.yaml"]
@@ -272,7 +272,7 @@ def test_a_config_may_not_change_once_it_was_asked_for(writer):
     (writer.path / "resolved.yaml").write_text("epochs: 1\n")
     path = writer.resolved_path()
     path.write_text("epochs: 2\n")
-    with pytest.raises(RunError, match="was changed while it was trained"):
+    with pytest.raises(RunError, match="was changed during training"):
         writer.finish()
 
 

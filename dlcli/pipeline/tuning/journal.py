@@ -125,7 +125,7 @@ def _check_plain(path: Path) -> None:
         return
     status = os.lstat(path)
     if not stat.S_ISREG(status.st_mode):
-        raise damaged(path, "is no plain file but a link, a folder or a device")
+        raise damaged(path, "is not a regular file but a link, a folder or a device")
     if status.st_size > _LONGEST:
         raise RunError(f"{path}: has {status.st_size:,} bytes, where {_LONGEST:,} are the most")
 

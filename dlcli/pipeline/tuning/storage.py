@@ -109,8 +109,8 @@ def kept_in(folder: Path, url: str | None) -> Iterator[None]:
     except OSError as error:
         if url is not None or error.filename not in (None, str(folder / JOURNAL)):
             raise
-        message = f"{folder / JOURNAL}: could not be stored: {os_error_text(error)}; make room"
-        raise TrainingError(message) from error
+        message = f"{folder / JOURNAL}: could not be stored: {os_error_text(error)}"
+        raise TrainingError(f"{message}; free some space") from error
 
 
 def masked(url: str) -> str:

@@ -54,7 +54,7 @@ def work_together(
             crew.work()
     except Interrupted:
         assert keeper.signal is not None
-        way_on = f"; go on with: {resume_command(writer.path)}" if writer.can_resume else ""
+        way_on = f"; resume with: {resume_command(writer.path)}" if writer.can_resume else ""
         raise Interrupted(f"{keeper.signal.name}{way_on}", keeper.signal) from None
 
 

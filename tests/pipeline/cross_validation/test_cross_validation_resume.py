@@ -141,7 +141,7 @@ def test_a_training_is_no_cross_validation_to_go_on_with():
     with pytest.raises(RunError) as caught:
         resume_cross_validation(Path("runs/rows-cv/refit"))
     assert str(caught.value) == (
-        "runs/rows-cv/refit: is an unfinished training, not a cross-validation; go on with: dlcli "
+        "runs/rows-cv/refit: is an unfinished training, not a cross-validation; resume with: dlcli "
         "train --resume runs/rows-cv/refit"
     )
 
@@ -155,7 +155,7 @@ def test_a_signal_ends_it_after_what_is_finished():
         cv(*SETTINGS, listener=listener)
     assert caught.value.exit_code == 143
     assert str(caught.value) == (
-        "SIGTERM after 1 of 4 folds; go on with: dlcli cv --resume runs/rows-cv"
+        "SIGTERM after 1 of 4 folds; resume with: dlcli cv --resume runs/rows-cv"
     )
     assert sorted(os.listdir("runs/rows-cv/folds")) == ["1", "plan.json"]
 
@@ -168,7 +168,7 @@ def test_a_signal_in_the_refit_says_how_the_cross_validation_goes_on():
     with pytest.raises(Interrupted) as caught:
         cv(*SETTINGS, listener=listener, refit=True)
     assert caught.value.exit_code == 143
-    assert str(caught.value).endswith("; go on with: dlcli cv --resume runs/rows-cv")
+    assert str(caught.value).endswith("; resume with: dlcli cv --resume runs/rows-cv")
 
 
 @pytest.mark.slow

@@ -81,6 +81,6 @@ def test_a_signal_to_several_processes_tells_how_many_trials_have_ended(
     with pytest.raises(Interrupted) as error:
         try_all(tmp_path, study, together, monkeypatch)
     assert str(error.value) == (
-        f"SIGINT after 1 trial; go on with: dlcli train --resume {tmp_path}"
+        f"SIGINT after 1 trial; resume with: dlcli train --resume {tmp_path}"
     )
     assert error.value.exit_code == 130

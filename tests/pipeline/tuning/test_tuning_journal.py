@@ -93,7 +93,8 @@ def test_a_link_in_the_place_of_a_journal_is_refused_and_what_it_leads_to_stays(
         with pytest.raises(RunError) as error:
             opened(tmp_path)
         assert str(error.value) == (
-            f"{tmp_path / JOURNAL}: is no plain file but a link, a folder or a device; restore the "
+            f"{tmp_path / JOURNAL}: is not a regular file but a link, a folder or a device; "
+            "restore the "
             "run from a copy, or train it again"
         )
     assert (tmp_path / "other").read_bytes() == b"no line"

@@ -81,4 +81,4 @@ def test_a_signal_ends_a_search_with_the_way_to_go_on(tmp_path):
     assert process.returncode == 143
     last = told.splitlines()[-1]
     assert last.startswith("ended by SIGTERM after ")
-    assert last.endswith("; go on with: dlcli tune --resume run")
+    assert last.endswith("; resume with: dlcli tune --resume run")

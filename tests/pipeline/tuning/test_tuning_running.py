@@ -145,7 +145,7 @@ def test_a_signal_between_two_trials_ends_the_search(tries, keeper, tmp_path):
     with pytest.raises(Interrupted) as error:
         run(Study(plan(), InMemoryStorage()), keeper)
     assert str(error.value) == (
-        f"SIGINT after 2 trials; go on with: dlcli train --resume {tmp_path}"
+        f"SIGINT after 2 trials; resume with: dlcli train --resume {tmp_path}"
     )
     assert tries == []
 

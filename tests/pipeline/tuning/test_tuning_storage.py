@@ -69,7 +69,7 @@ def test_a_full_disk_ends_a_search_as_one_that_can_go_on(tmp_path):
     with pytest.raises(TrainingError) as error, kept_in(tmp_path, None):
         raise OSError(errno.ENOSPC, "No space left on device")
     assert str(error.value) == (
-        f"{tmp_path / JOURNAL}: could not be stored: No space left on device; make room"
+        f"{tmp_path / JOURNAL}: could not be stored: No space left on device; free some space"
     )
 
 

@@ -117,7 +117,7 @@ def test_the_journal_is_one_that_optuna_reads(line):
 def test_ended_anywhere_a_search_goes_on_to_the_same(line, tmp_path, event, count):
     with pytest.raises(Ended) as ended:
         tune(line_file(tmp_path), Settings(), tmp_path / "run", Ear(event, count))
-    assert ended.value.__notes__ == [f"go on with: dlcli tune --resume {tmp_path / 'run'}"]
+    assert ended.value.__notes__ == [f"resume with: dlcli tune --resume {tmp_path / 'run'}"]
     ear = Ear()
     run = resume_tuning(tmp_path / "run", Settings(), ear)
 

@@ -151,7 +151,7 @@ def test_a_signal_ends_all_in_good_order_and_says_how_to_go_on(tmp_path):
     parent.terminate()
     output, errors = parent.communicate(timeout=60)
     assert (parent.returncode, errors) == (143, "")
-    assert output == f"SIGTERM; go on with: dlcli train --resume {tmp_path}\n"
+    assert output == f"SIGTERM; resume with: dlcli train --resume {tmp_path}\n"
     assert {path.name for path in tmp_path.iterdir()} == set(map(str, processes))
 
 
@@ -161,7 +161,7 @@ def test_ctrl_c_on_a_terminal_which_all_processes_hear_ends_them_as_well(tmp_pat
     os.killpg(parent.pid, signal.SIGINT)
     output, errors = parent.communicate(timeout=60)
     assert (parent.returncode, errors) == (130, "")
-    assert output == f"SIGINT; go on with: dlcli train --resume {tmp_path}\n"
+    assert output == f"SIGINT; resume with: dlcli train --resume {tmp_path}\n"
     assert {path.name for path in tmp_path.iterdir()} == set(map(str, processes))
 
 

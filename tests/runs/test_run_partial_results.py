@@ -10,8 +10,8 @@ import pytest
 
 from dlcli.errors import RunError
 from dlcli.runs import PartialResult
-from dlcli.runs.kinds import begun_kind
-from dlcli.runs.parts import read_partial_result, read_plan, remove_partial_results, write_partial_result, write_plan
+from dlcli.runs.manifest import kind_of_unfinished
+from dlcli.runs.resume_files import read_partial_result, read_plan, remove_partial_results, write_partial_result, write_plan
 
 CONFIG = "c" * 64
 TABLE = pa.table({"row": [1, 3], "prediction": [0.5, 1e-300]})
@@ -36,9 +36,9 @@ def refused(run, number=1, config=CONFIG):
 
 
 def test_a_folder_with_a_plan_is_one_of_a_cross_validation(tmp_path):
-    assert begun_kind(tmp_path) == "train"
+    assert kind_of_unfinished(tmp_path) == "train"
     write_plan(tmp_path, {"folds": 2, "repeats": 3})
-    assert begun_kind(tmp_path) == "cv"
+    assert kind_of_unfinished(tmp_path) == "cv"
     assert read_plan(tmp_path) == {"folds": 2, "repeats": 3}
 
 
@@ -71,7 +71,7 @@ def test_a_part_of_another_config_is_refused_with_the_way_out(run):
     folder = run / "folds" / "1"
     assert refused(run, config="d" * 64) == (
         f"{folder}: is of another config; {WAY_OUT}",
-        [f"or remove {folder}: what is missing there is done again"],
+        [f"or remove {folder}: what is missing there is computed again"],
     )
 
 
@@ -90,7 +90,7 @@ def test_a_file_that_has_changed_is_refused(run, name):
 
 def test_a_seal_that_tells_of_no_result_is_refused(run):
     write_partial_result(run, 1, PART, CONFIG)
-    path = run / "folds" / "1" / "part.json"
+    path = run / "folds" / "1" / "contents.json"
     fields = json.loads(path.read_text())
     del fields["files"]["result.json"]
     path.write_text(json.dumps(fields))
@@ -102,7 +102,7 @@ def test_nothing_is_read_through_a_link(run, name, tmp_path):
     path = run / name
     path.rename(tmp_path / "elsewhere")
     path.symlink_to(tmp_path / "elsewhere")
-    assert refused(run)[0].startswith(f"{path}: is no ")
+    assert refused(run)[0].startswith(f"{path}: is not a ")
 
 
 def test_nothing_is_written_through_a_link(run, tmp_path):
@@ -117,7 +117,7 @@ def test_a_plan_that_is_no_object_is_refused(run):
     (run / "folds" / "plan.json").write_text("[2]")
     with pytest.raises(RunError) as caught:
         read_plan(run)
-    assert str(caught.value) == f"{run / 'folds' / 'plan.json'}: is no JSON object; {WAY_OUT}"
+    assert str(caught.value) == f"{run / 'folds' / 'plan.json'}: is not a JSON object; {WAY_OUT}"
 
 
 def test_all_parts_are_removed_at_the_end(run):

@@ -12,13 +12,13 @@ from contextlib import contextmanager
 import pytest
 
 from dlcli.errors import RunError
-from dlcli.runs import lock
-from dlcli.runs.lock import holder_of
+from dlcli.runs import folder_lock
+from dlcli.runs.folder_lock import holder_of
 from dlcli.runs import locked
 
 HOLD = """
 import sys, pathlib
-from dlcli.runs.lock import locked
+from dlcli.runs.folder_lock import locked
 with locked(pathlib.Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
@@ -104,7 +104,7 @@ def test_one_who_only_looks_whether_it_is_held_turns_nobody_away(tmp_path, monke
     (tmp_path / "lock").write_text("")
     looking = os.open(tmp_path / "lock", os.O_RDWR)
     fcntl.flock(looking, fcntl.LOCK_EX)
-    monkeypatch.setattr(lock.time, "sleep", lambda _: os.close(looking))
+    monkeypatch.setattr(folder_lock.time, "sleep", lambda _: os.close(looking))
     with locked(tmp_path):
         assert holder_of(tmp_path) == str(os.getpid())
 
