@@ -71,7 +71,7 @@ def _owners(network: Network) -> Indices:
     for number, places in enumerate(places_of(network.layout).values()):
         owner[places] = number
     front = network.front
-    waves = [np.repeat(owner[list(layer.places)], layer.frequencies) for layer in front.waves]
-    tables = [np.full(layer.units, owner[layer.place]) for layer in front.embeddings]
+    waves = [np.repeat(owner[list(layer.columns)], layer.frequencies) for layer in front.periodic]
+    tables = [np.full(layer.units, owner[layer.column]) for layer in front.embeddings]
     both = [np.tile(each, 2) for each in waves]  # sines, then cosines
-    return np.concatenate([owner[list(front.passing)], *both, *tables])
+    return np.concatenate([owner[list(front.unchanged)], *both, *tables])

@@ -11,7 +11,7 @@ from dlcli.encoding import Matrix
 from dlcli.explanation.document import LayerStatistics, Number
 from dlcli.explanation.inputs import Weights
 from dlcli.metrics import finite
-from dlcli.network import AnyLayer, Floats, Network, activation_of, kind_of
+from dlcli.network import AnyLayer, Floats, Network, activation_of
 
 MOST_LAYERS = 500
 """Most layers that are listed, the last ones; only that many embeddings come to more."""
@@ -39,7 +39,7 @@ def describe_layers(
     with np.errstate(all="ignore"):
         found = [
             _describe(layer, output, weights, first, last)
-            for layer, output in network.passed(matrix, weights)
+            for layer, output in network.layer_outputs(matrix, weights)
         ]
     return tuple(found[-MOST_LAYERS:])
 
@@ -90,7 +90,7 @@ def _describe(
     norm = np.sqrt(sum(float(np.square(array).sum()) for array in arrays))
     return LayerStatistics(
         name=layer.name,
-        kind=kind_of(layer),
+        kind=layer.kind,
         units=layer.units,
         parameters=sum(weight.size for weight in layer.weights),
         activation=None if activation is None else activation.name,

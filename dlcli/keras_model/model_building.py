@@ -24,7 +24,7 @@ from dlcli.network import (
     Layer,
     Network,
     NormalizationLayer,
-    WavesLayer,
+    PeriodicLayer,
 )
 from dlcli.tasks import Task
 
@@ -200,7 +200,7 @@ def _apply_front(
             x = augment(images)(x)
     if not front.trained:
         return x
-    parts = [_columns(x, front.passing)] if front.passing else []
+    parts = [_columns(x, front.unchanged)] if front.unchanged else []
     for layer in front.trained:
         if isinstance(layer, EmbeddingLayer):
             parts.append(_embedding(layer, x, seed))
@@ -210,7 +210,7 @@ def _apply_front(
 
 
 def _embedding(layer: EmbeddingLayer, x: keras.KerasTensor, seed: int) -> keras.KerasTensor:
-    indices = keras.ops.cast(x[:, layer.place], "int32")
+    indices = keras.ops.cast(x[:, layer.column], "int32")
     embedding = keras.layers.Embedding(
         layer.rows,
         layer.units,
@@ -225,15 +225,15 @@ def _embedding(layer: EmbeddingLayer, x: keras.KerasTensor, seed: int) -> keras.
     return y
 
 
-def _waves(layer: WavesLayer, x: keras.KerasTensor, seed: int) -> keras.KerasTensor:
+def _waves(layer: PeriodicLayer, x: keras.KerasTensor, seed: int) -> keras.KerasTensor:
     kernel = f"{layer.name}/kernel"
     products = keras.layers.EinsumDense(
         "ri,if->rif",
-        output_shape=(len(layer.places), layer.frequencies),
+        output_shape=(len(layer.columns), layer.frequencies),
         kernel_initializer=_seeded("RandomNormal", seed, kernel, stddev=layer.deviation),
         name=layer.name,
         dtype=x.dtype,
-    )(_columns(x, layer.places))
+    )(_columns(x, layer.columns))
     phases = keras.layers.Flatten(dtype=x.dtype)(products * (2 * math.pi))
     return keras.layers.Concatenate(dtype=x.dtype)([keras.ops.sin(phases), keras.ops.cos(phases)])
 

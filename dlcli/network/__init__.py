@@ -1,21 +1,25 @@
 """Config and layout to the list of layers, and their forward pass in NumPy."""
 
 from dlcli.network.activations import Floats
-from dlcli.network.engine import choose_engine
-from dlcli.network.front import AugmentLayer, EmbeddingLayer, Front, WavesLayer
-from dlcli.network.kinds import AnyLayer, activation_of, kind_of
 from dlcli.network.layers import (
     ActivationLayer,
+    AnyLayer,
+    AugmentLayer,
     DenseLayer,
     DropoutLayer,
+    EmbeddingLayer,
+    Front,
     Layer,
     NormalizationLayer,
+    PeriodicLayer,
     Weight,
+    activation_of,
 )
-from dlcli.network.network import ROWS_AT_ONCE, Network, build_network
+from dlcli.network.network import ROWS_AT_ONCE, Network, build_network, choose_engine
 from dlcli.network.output_head import Head, resolve_head
 
 __all__ = [
+    "ROWS_AT_ONCE",
     "ActivationLayer",
     "AnyLayer",
     "AugmentLayer",
@@ -28,12 +32,10 @@ __all__ = [
     "Layer",
     "Network",
     "NormalizationLayer",
-    "ROWS_AT_ONCE",
-    "WavesLayer",
+    "PeriodicLayer",
     "Weight",
     "activation_of",
     "build_network",
     "choose_engine",
-    "kind_of",
     "resolve_head",
 ]

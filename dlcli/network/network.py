@@ -1,4 +1,4 @@
-"""The list of a network's layers: what Keras builds, and what NumPy predicts with."""
+"""A network as the list of its layers, which Keras builds and NumPy predicts with."""
 
 from __future__ import annotations
 
@@ -7,23 +7,44 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dlcli.config import Activation, Hidden, Linear, Output
+from dlcli.config import (
+    Activation,
+    CompiledEngine,
+    Config,
+    Engine,
+    Hidden,
+    KerasEngine,
+    Linear,
+    Output,
+)
 from dlcli.encoding import Inputs, Layout
 from dlcli.network.activations import Floats
-from dlcli.network.front import Front, build_front
-from dlcli.network.kinds import AnyLayer
 from dlcli.network.layers import (
     ActivationLayer,
+    AnyLayer,
     Arrays,
     DenseLayer,
     DropoutLayer,
+    Front,
     Layer,
     NormalizationLayer,
     Weight,
+    build_front,
 )
 
 ROWS_AT_ONCE = 8192
-"""Rows a forward pass takes at once, so that a large table needs no large activations."""
+"""Rows of one forward pass, so that a large table needs no large activations."""
+
+SECONDS_SAVED_A_STEP = 90e-6
+"""Time that XLA saves over a graph at each step, of any size: the cost of starting its kernels."""
+SECONDS_SAVED_A_FLOP = 2e-12
+"""Time that XLA saves for each floating-point operation of a step."""
+SECONDS_SAVED_AN_IMAGE_LAYER = 60e-6
+"""Time that XLA saves at each step that augments images."""
+SECONDS_SAVED_A_PIXEL = 10e-9
+"""Time that it saves for each pixel of these."""
+SECONDS_TO_COMPILE = 1.0
+"""Time that XLA must save over a whole training to make up for its longer compilation."""
 
 
 @dataclass(frozen=True)
@@ -31,19 +52,19 @@ class Network:
     """Layers in order, from the encoded matrix to the output."""
 
     front: Front
-    """What comes before the first layer."""
+    """The layers before the first hidden one."""
     layers: tuple[Layer, ...]
     layout: Layout
-    """What the encoded matrix is made of."""
+    """The blocks of the encoded matrix."""
 
     @property
     def inputs(self) -> int:
-        """Width of the encoded matrix."""
+        """The width of the encoded matrix."""
         return self.front.inputs
 
     @property
     def outputs(self) -> int:
-        """Width of the output."""
+        """The width of the output."""
         return self.layers[-1].units
 
     @property
@@ -58,51 +79,47 @@ class Network:
 
     @property
     def parameters(self) -> int:
-        """How many numbers the weights hold."""
+        """The number of elements of all weights."""
         return sum(weight.size for weight in self.weights)
 
     def forward(self, inputs: Inputs, arrays: Arrays) -> Floats:
-        """Predicts.
+        """Compute the output.
 
         Args:
             inputs: encoded rows.
             arrays: the weights by name.
 
         Returns:
-            The output as trained on, before any unit is given back, (rows, outputs).
+            The output as trained on, in no unit of the target yet, (rows, outputs).
         """
-        # An output may well leave float32's range; the caller judges it.
-        with np.errstate(all="ignore"):
-            parts = [
-                self._forward(inputs.part(start, start + ROWS_AT_ONCE), arrays)
-                for start in range(0, len(inputs), ROWS_AT_ONCE)
-            ]
-        empty = np.zeros((0, self.outputs), dtype=np.float32)
-        return np.concatenate(parts) if parts else empty
+        parts = [np.zeros((0, self.outputs), dtype=np.float32)]
+        with np.errstate(all="ignore"):  # an output may leave float32's range
+            for start in range(0, len(inputs), ROWS_AT_ONCE):
+                for _, output in self.layer_outputs(
+                    inputs.part(start, start + ROWS_AT_ONCE), arrays
+                ):
+                    last = output
+                parts.append(last)
+        return np.concatenate(parts[1:] or parts)
 
-    def passed(self, matrix: Floats, arrays: Arrays) -> Iterator[tuple[AnyLayer, Floats]]:
-        """Yields each of the `weighted` layers with what it makes of some rows.
+    def layer_outputs(self, matrix: Floats, arrays: Arrays) -> Iterator[tuple[AnyLayer, Floats]]:
+        """Yield each of the `weighted` layers with its output for some rows.
 
         Args:
             matrix: encoded rows, (rows, inputs).
             arrays: the weights by name.
         """
-        made = self.front.made(matrix, arrays)
-        yield from zip(self.front.trained, made, strict=True)
-        x = self.front.joined(matrix, made)
-        del made
+        outputs = [layer.forward(matrix, arrays) for layer in self.front.trained]
+        yield from zip(self.front.trained, outputs, strict=True)
+        x = self.front.concatenate(matrix, outputs)
+        del outputs
         for layer in self.layers:
             x = layer.forward(x, arrays)
             yield layer, x
 
-    def _forward(self, matrix: Floats, arrays: Arrays) -> Floats:
-        for _, output in self.passed(matrix, arrays):
-            last = output
-        return last
-
 
 def build_network(layout: Layout, hidden: Sequence[Hidden], output: Output) -> Network:
-    """Lists the layers that a config asks for.
+    """List the layers that a config asks for.
 
     In a hidden layer: Dense, then batch normalization, activation and dropout, each if asked for.
 
@@ -148,3 +165,36 @@ def _dense(
         kernel_regularizer=section.kernel_regularizer,
         bias_regularizer=section.bias_regularizer,
     )
+
+
+def choose_engine(config: Config, network: Network, rows: int, trainings: int = 1) -> Engine:
+    """Choose the engine that trains a network: a function of config and shapes, never of a timing.
+
+    The figures were measured on two CPU cores; an inexact one costs a second at most, and no bit:
+    the choice is written to the resolved config.
+
+    Args:
+        config: its `engine`, `epochs`, `batch_size` and `precision` are read.
+        network: the layers.
+        rows: the number of training rows.
+        trainings: the number of trainings that share one program, and so its compilation.
+    """
+    if isinstance(config.engine, KerasEngine):
+        return config.engine
+    if isinstance(config.engine, CompiledEngine) and config.engine.jit_compile != "auto":
+        return config.engine
+    # XLA keeps more bits than a mixed policy asks for, where it fuses operations: only the graph
+    # rounds as Keras does.
+    is_exact = config.precision == "float32"
+    return CompiledEngine(jit_compile=is_exact and _xla_pays(config, network, rows, trainings))
+
+
+def _xla_pays(config: Config, network: Network, rows: int, trainings: int) -> bool:
+    batch = min(config.batch_size, rows)
+    steps = config.epochs * -(-rows // batch)
+    operations = 6 * batch * network.parameters  # forward 2, backward 4 for each weight and row
+    saved = SECONDS_SAVED_A_STEP + SECONDS_SAVED_A_FLOP * operations
+    for layer in network.front.augments:
+        pixels = batch * (layer.stop - layer.start)
+        saved += SECONDS_SAVED_AN_IMAGE_LAYER + SECONDS_SAVED_A_PIXEL * pixels
+    return trainings * steps * saved > SECONDS_TO_COMPILE

@@ -32,11 +32,10 @@ from dlcli.network import (
     EmbeddingLayer,
     Head,
     Network,
-    WavesLayer,
+    PeriodicLayer,
     activation_of,
     build_network,
     choose_engine,
-    kind_of,
     resolve_head,
 )
 from dlcli.pipeline.data_loading import Dataset, read_dataset
@@ -231,16 +230,16 @@ def _summarize_layer(layer: AnyLayer) -> LayerSummary:
     inputs = 1 if isinstance(layer, EmbeddingLayer) else layer.units
     if isinstance(layer, DenseLayer):
         inputs = layer.inputs
-    elif isinstance(layer, WavesLayer):
-        inputs = len(layer.places)
+    elif isinstance(layer, PeriodicLayer):
+        inputs = len(layer.columns)
     return LayerSummary(
         name=layer.name,
-        kind=kind_of(layer),
+        kind=layer.kind,
         inputs=inputs,
         units=layer.units,
         parameters=sum(weight.size for weight in layer.weights),
         activation=None if activation is None else activation.name,
-        column=layer.column if isinstance(layer, EmbeddingLayer) else None,
+        column=layer.feature if isinstance(layer, EmbeddingLayer) else None,
         rate=layer.rate if isinstance(layer, DropoutLayer) else None,
     )
 

@@ -15,8 +15,8 @@ from dlcli.encoding import (
     PeriodicForm,
     plain_layout,
 )
-from dlcli.network import AugmentLayer, EmbeddingLayer, Front, WavesLayer, build_network
-from dlcli.network.front import build_front
+from dlcli.network import AugmentLayer, EmbeddingLayer, Front, PeriodicLayer, build_network
+from dlcli.network.layers import build_front
 
 
 def block(name, form=None, columns=1):
@@ -41,14 +41,14 @@ def test_numbers_pass_as_they_are():
 
 
 def test_waves_are_sines_and_then_cosines_of_the_input_times_each_frequency():
-    layer = WavesLayer("waves", (0,), 2, 0.1)
+    layer = PeriodicLayer("waves", (0,), 2, 0.1)
     # A quarter of a period is 90° at frequency 1, and half of one at frequency 2.
     waves = layer.forward(floats([0.25], [0]), {"waves/kernel": floats([1, 2])})
     np.testing.assert_allclose(waves, [[1, 0, 0, -1], [0, 0, 1, 1]], atol=1e-6)
 
 
 def test_waves_of_several_inputs_take_their_own_frequencies():
-    layer = WavesLayer("waves", (2, 0), 1, 0.1)
+    layer = PeriodicLayer("waves", (2, 0), 1, 0.1)
     # The third input has frequency 1: 1/12 of a period, 30°. The first has 3: a quarter, 90°.
     waves = layer.forward(floats([1 / 12, 9, 1 / 12]), {"waves/kernel": floats([1], [3])})
     np.testing.assert_allclose(waves, [[0.5, 1, 3**0.5 / 2, 0]], atol=1e-6)
@@ -81,12 +81,12 @@ def test_inputs_with_the_same_waves_share_a_layer():
         block("c", PeriodicForm(2, 0.1)),
         block("d", PeriodicForm(2, 0.5)),
     )
-    assert front.waves == (
-        WavesLayer("periodic_1", (0, 2), 2, 0.1),
-        WavesLayer("periodic_2", (3,), 2, 0.5),
-        WavesLayer("periodic_3", (1,), 8, 0.1),
+    assert front.periodic == (
+        PeriodicLayer("periodic_1", (0, 2), 2, 0.1),
+        PeriodicLayer("periodic_2", (3,), 2, 0.5),
+        PeriodicLayer("periodic_3", (1,), 8, 0.1),
     )
-    assert [layer.units for layer in front.waves] == [8, 4, 16]
+    assert [layer.units for layer in front.periodic] == [8, 4, 16]
 
 
 def test_each_embedding_has_a_table_of_its_own():
@@ -102,7 +102,7 @@ def test_each_embedding_has_a_table_of_its_own():
 def test_pixels_pass_and_only_training_varies_them(augmentation):
     front = front_of(block("n"), block("photo", ImageForm((2, 2, 1), augmentation), 4))
     matrix = floats([1, 2, 3, 4, 5])
-    assert front.passing == (0, 1, 2, 3, 4)
+    assert front.unchanged == (0, 1, 2, 3, 4)
     assert front.forward(matrix, {}).tolist() == matrix.tolist()
     layer = AugmentLayer("augmentation_1", 1, (2, 2, 1), Augmentation(shift=1))
     assert front.augments == ((layer,) if augmentation else ())
