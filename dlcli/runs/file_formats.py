@@ -1,0 +1,197 @@
+"""The formats of a run's files: NumPy archives, Parquet tables, the history as CSV.
+
+Equal content gives equal bytes. Files may come from a stranger, so reading trusts nothing in them.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, NamedTuple
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from dlcli.errors import RunError
+from dlcli.runs.safe_files import damaged
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Array = NDArray[Any]
+Weights = NDArray[np.float32]
+
+_OVERHEAD = 1024
+"""More bytes than the headers of ZIP and NumPy have for one array, without its name."""
+
+
+class ArraySpec(NamedTuple):
+    """Shape and type of an array."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    @property
+    def bytes(self) -> int:
+        """Size of the values in bytes."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+def weight_specs(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, ArraySpec]:
+    """Return the specs of float32 weights by name."""
+    return {name: ArraySpec(shape, np.dtype(np.float32)) for name, shape in shapes.items()}
+
+
+def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
+    """Write arrays in order, for `numpy.load`: without times or compression, in C order.
+
+    Args:
+        path: the file to write.
+        arrays: numeric arrays by name.
+    """
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, array in arrays.items():
+            member = zipfile.ZipInfo(f"{name}.npy")  # dated 1980 by default
+            with archive.open(member, "w", force_zip64=True) as stream:
+                content = np.asarray(array, order="C")
+                npy.write_array(stream, content, version=(1, 0), allow_pickle=False)
+
+
+def max_archive_bytes(specs: Mapping[str, ArraySpec]) -> int:
+    """Return the maximum size of an archive of such arrays in bytes."""
+    members = (spec.bytes + 2 * len(name.encode()) + _OVERHEAD for name, spec in specs.items())
+    return sum(members) + _OVERHEAD
+
+
+def read_arrays(stream: BinaryIO, specs: Mapping[str, ArraySpec], file: Path) -> dict[str, Array]:
+    """Read exactly the arrays that are expected.
+
+    Args:
+        stream: the archive.
+        specs: shape and type of each array, by name.
+        file: path of the archive, for messages.
+
+    Returns:
+        Read-only arrays in the order of `specs`.
+
+    Raises:
+        RunError: if an array is unknown, missing or of another shape, type or size. No more than
+            the expected size is read.
+    """
+    try:
+        with zipfile.ZipFile(stream) as archive:
+            _check_names([member.filename for member in archive.infolist()], specs, file)
+            return {name: _read_array(archive, name, spec, file) for name, spec in specs.items()}
+    except RunError:
+        raise
+    except Exception as error:  # the parsers may raise anything for manipulated bytes
+        raise damaged(file, f"is not an archive of arrays: {error}") from error
+
+
+def _check_names(members: list[str], specs: Mapping[str, object], file: Path) -> None:
+    expected = {f"{name}.npy": name for name in specs}
+    findings = [
+        f"lacks array {name!r}" for member, name in expected.items() if member not in members
+    ]
+    findings += [f"has an unknown {name!r}" for name in sorted(set(members) - set(expected))]
+    if len(members) > len(set(members)):
+        findings.append("has a name twice")
+    if findings:
+        raise damaged(file, findings[0])
+
+
+def _read_array(archive: zipfile.ZipFile, name: str, spec: ArraySpec, file: Path) -> Array:
+    member = archive.getinfo(f"{name}.npy")
+    if member.compress_type != zipfile.ZIP_STORED:
+        raise damaged(file, f"array {name!r} is compressed")
+    with archive.open(member) as stream:
+        _check_header(stream, name, spec, file)
+        rest = member.file_size - stream.tell()
+        if rest != spec.bytes:
+            message = f"array {name!r} has {rest} bytes of values, {spec.bytes} were expected"
+            raise damaged(file, message)
+        return np.ndarray(spec.shape, spec.dtype, buffer=stream.read(spec.bytes))
+
+
+def _check_header(stream: IO[bytes], name: str, spec: ArraySpec, file: Path) -> None:
+    """Check the header of an array; pickled objects have a type of their own there."""
+    if npy.read_magic(stream) != (1, 0):
+        raise damaged(file, f"array {name!r} is of an unknown format")
+    found, is_fortran, dtype = npy.read_array_header_1_0(stream)
+    if dtype != spec.dtype or is_fortran:
+        order = " in Fortran order" if is_fortran else ""
+        raise damaged(file, f"array {name!r} is {dtype}{order}, {spec.dtype} was expected")
+    if found != spec.shape:
+        raise damaged(file, f"array {name!r} is of shape {found}, {spec.shape} was expected")
+
+
+def write_parquet(path: Path, table: pa.Table) -> None:
+    """Write a table as Parquet, or raise `OSError`."""
+    from pyarrow.parquet import write_table
+
+    write_table(table, path)
+
+
+def read_parquet(stream: BinaryIO, file: Path) -> pa.Table:
+    """Read a Parquet table.
+
+    Args:
+        stream: the content.
+        file: its path, for messages.
+
+    Raises:
+        RunError: if it is not Parquet.
+    """
+    from pyarrow import ArrowException
+    from pyarrow.parquet import read_table
+
+    try:
+        return read_table(stream)
+    except (ArrowException, OSError) as error:
+        raise damaged(file, f"is not a Parquet file: {error}") from None
+
+
+def dump_history(columns: Mapping[str, Sequence[float]]) -> str:
+    """Write a history as CSV, one row per epoch, with the shortest exact form of each number.
+
+    Args:
+        columns: values of each epoch by name, all of one length. No times are stored.
+
+    Returns:
+        CSV with the epoch, counted from 1, before the other columns.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["epoch", *columns])
+    for epoch, row in enumerate(zip(*columns.values(), strict=True), start=1):
+        writer.writerow([epoch, *(repr(float(value)) for value in row)])
+    return text.getvalue()
+
+
+def parse_history(content: bytes, file: Path) -> dict[str, list[float]]:
+    """Read what `dump_history` writes.
+
+    Args:
+        content: the bytes of the file.
+        file: its path, for messages.
+
+    Raises:
+        RunError: for anything else.
+    """
+    try:
+        header, *rows = csv.reader(io.StringIO(content.decode(), newline=""), strict=True)
+        values = [[float(field) for _, field in zip(header, row, strict=True)] for row in rows]
+        epochs, *columns = [[row[at] for row in values] for at in range(len(header))]
+    except (ValueError, csv.Error) as error:
+        raise damaged(file, f"is not a table of numbers: {error}") from None
+    names = header[1:]
+    if header[0] != "epoch" or epochs != list(range(1, len(rows) + 1)):
+        raise damaged(file, "does not count its epochs from 1")
+    if len(set(names)) < len(names):
+        raise damaged(file, "has two columns of one name")
+    return dict(zip(names, columns, strict=True))

@@ -1,0 +1,300 @@
+"""Finished runs as other packages read them."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from io import BufferedReader
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dlcli.errors import RunError, did_you_mean
+from dlcli.runs import file_formats
+from dlcli.runs.file_formats import Weights
+from dlcli.runs.manifest import (
+    CURVES,
+    DIVERGED,
+    KIND_NAMES,
+    LIMITS,
+    MANIFEST,
+    PAGE,
+    FileName,
+    Manifest,
+)
+from dlcli.runs.safe_files import (
+    damaged,
+    open_verified,
+    os_error_text,
+    parse_object,
+    write_atomically,
+)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MetricsBySplit = dict[str, dict[str, object]]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run.
+
+    Every method raises `RunError` for a file that the run doesn't have or that has changed: size
+    and SHA-256 are compared before a byte of it is interpreted. That shows damage, not intent: the
+    folder may come from a stranger, who can write a manifest as well.
+    """
+
+    path: Path
+    """The folder."""
+    manifest: Manifest
+    """Files of the run."""
+
+    @property
+    def kind(self) -> str:
+        """`train`, `diverged`, `cv` or `tune`."""
+        return self.manifest.kind
+
+    @property
+    def created(self) -> datetime:
+        """When the run was finished, in UTC."""
+        return self.manifest.created
+
+    def has(self, name: FileName) -> bool:
+        """Return whether the run has a file: without held-out rows, it has no predictions."""
+        return name in self.manifest.files
+
+    def require_training(self) -> None:
+        """Raise `RunError` for a cross-validation or a search, with the way out."""
+        if self.kind == "cv" or self.kind == "tune":
+            name = "best" if self.kind == "tune" else "refit"
+            way_out = f"name the run that was trained in it: {self.path / name}"
+            if not os.path.isdir(self.path / name):
+                command = shlex.join(["dlcli", "train", str(self.path / f"{name}.yaml")])
+                way_out = f"train a network with: {command}"
+            raise RunError(
+                f"{self.path}: is a {KIND_NAMES[self.kind]}, which has no weights of its own; see "
+                f"it with `dlcli report`, or {way_out}"
+            )
+
+    def require_network(self) -> None:
+        """Raise `RunError` for a run without a network to predict with, with the way out.
+
+        That is a cross-validation, a search, or a training that diverged.
+        """
+        self.require_training()
+        if self.kind == DIVERGED:
+            raise RunError(
+                f"{self.path}: diverged; its last finite weights can be used to start from: "
+                f"{initial_weights_option(self.path)}; name another run"
+            )
+
+    def verify(self) -> None:
+        """Verify every file of the run."""
+        for name in self.manifest.files:
+            with self._opened(name):
+                pass
+
+    def resolved_path(self) -> Path:
+        """Return the path of the complete config, verified; `load_config` reads it."""
+        with self._opened("resolved.yaml"):
+            return self.path / "resolved.yaml"
+
+    def config_text(self) -> str:
+        """Return the config as the user gave it."""
+        return self._read_text("config.yaml")
+
+    def read_encoding(self) -> str:
+        """Return the fitted encoding as JSON."""
+        return self._read_text("encoding.json")
+
+    def read_weights(self, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Weights]:
+        """Return the weights by name, read-only, in the order of `shapes`.
+
+        Args:
+            shapes: shape of each weight of the network; the run must have exactly these.
+        """
+        specs = file_formats.weight_specs(shapes)
+        with self._opened("weights.npz", file_formats.max_archive_bytes(specs)) as stream:
+            return file_formats.read_arrays(stream, specs, self.path / "weights.npz")
+
+    def read_metrics(self) -> MetricsBySplit:
+        """Return the final metrics by split, then metric; `None` where one is undefined."""
+        metrics = self._read_object("metrics.json")
+        return _by_split(metrics, self.path / "metrics.json")
+
+    def read_baselines(self) -> dict[str, MetricsBySplit]:
+        """Return the metrics of the simplest models by model, split, then metric."""
+        path = self.path / "baselines.json"
+        models = _by_split(self._read_object("baselines.json"), path)
+        return {name: _by_split(metrics, path) for name, metrics in models.items()}
+
+    def read_explanation(self) -> str:
+        """Return the explanation of the network as JSON; see the package `explanation`."""
+        return self._read_text("explanation.json")
+
+    def read_cross_validation(self) -> str:
+        """Return the result of a cross-validation as JSON; see the package `pipeline`."""
+        return self._read_text("cv.json")
+
+    def read_search(self) -> str:
+        """Return the result of a search as JSON; see the package `pipeline`."""
+        return self._read_text("tune.json")
+
+    def read_predictions(self) -> pa.Table:
+        """Return row, split, target and prediction of the held-out rows."""
+        return self._read_table("predictions.parquet")
+
+    def read_sample(self) -> pa.Table:
+        """Return the same for a sample of the training rows."""
+        return self._read_table("sample.parquet")
+
+    def read_events(self) -> Iterator[dict[str, object]]:
+        """Yield the events in order: `time` (ISO 8601, UTC), `event` and its fields.
+
+        A resumed training logs some of them twice.
+        """
+        with self._opened("events.jsonl") as stream:
+            for line in stream:
+                if line.strip():
+                    yield parse_object(line, self.path / "events.jsonl")
+
+    def read_history(self) -> dict[str, list[float]]:
+        """Return loss and metrics of each epoch by name."""
+        return file_formats.parse_history(self._read("history.csv"), self.path / "history.csv")
+
+    def read_environment(self) -> dict[str, object]:
+        """Return versions, machine, command and data files of the run."""
+        return self._read_object("environment.json")
+
+    def _read_object(self, name: FileName) -> dict[str, object]:
+        return parse_object(self._read(name), self.path / name)
+
+    def _read_table(self, name: FileName) -> pa.Table:
+        with self._opened(name) as stream:
+            return file_formats.read_parquet(stream, self.path / name)
+
+    def _read_text(self, name: FileName) -> str:
+        try:
+            return self._read(name).decode()
+        except UnicodeDecodeError as error:
+            raise damaged(self.path / name, f"is not UTF-8: {error}") from None
+
+    def _read(self, name: FileName) -> bytes:
+        with self._opened(name) as stream:
+            return stream.read()
+
+    @contextmanager
+    def _opened(self, name: FileName, limit: int | None = None) -> Iterator[BufferedReader]:
+        """Open a file if it is as the manifest describes it.
+
+        Args:
+            name: the file.
+            limit: its maximum size in bytes, by default that of `LIMITS`.
+        """
+        path = self.path / name
+        if (digest := self.manifest.files.get(name)) is None:
+            raise RunError(f"{path}: is not part of this run; name a run that has it")
+        with open_verified(path, digest, limit or LIMITS.get(name)) as stream:
+            yield stream
+
+
+def _by_split(metrics: Mapping[str, object], file: Path) -> MetricsBySplit:
+    splits = {name: values for name, values in metrics.items() if isinstance(values, dict)}
+    if len(splits) < len(metrics):
+        raise damaged(file, "has something else than metrics by split")
+    return splits
+
+
+def open_run(path: Path) -> Run:
+    """Open a finished run; its files are verified as they are read.
+
+    Raises:
+        RunError: if there is none, or it is unfinished, damaged or of a newer format.
+    """
+    require_folder(path)
+    return Run(path, Manifest.of(path))
+
+
+def latest_run(base: Path = Path("runs"), kinds: Collection[str] = ("train",)) -> Run:
+    """Open the run that was finished last, or the last by name of those finished together.
+
+    Args:
+        base: the folder of run folders.
+        kinds: allowed kinds.
+
+    Raises:
+        RunError: if there is no finished run of these kinds.
+    """
+    runs = []
+    for path in _entries(base):
+        if path.is_dir() and not path.is_symlink():  # a link would count a run twice
+            with suppress(RunError):
+                runs.append(Run(path, Manifest.of(path)))
+    runs = [run for run in runs if run.kind in kinds]
+    if not runs:
+        raise RunError(
+            f"{base}: there is no finished run; make one with `dlcli train CONFIG`, or name one"
+        )
+    return max(runs, key=lambda run: (run.created, run.path.name))
+
+
+def require_folder(path: Path) -> None:
+    """Raise `RunError` for anything but a folder, with the most similar name."""
+    if os.path.isdir(path):
+        return
+    if os.path.exists(path):
+        raise RunError(f"{path}: is a file, a run folder was expected")
+    siblings = [entry.name for entry in _entries(path.parent)]
+    raise RunError(f"{path}: no such run folder{did_you_mean(path.name, siblings)}")
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError:  # it is not a folder, or can't be read
+        return []
+
+
+def initial_weights_option(path: Path) -> str:
+    """Return the option that starts a training from the weights of a run."""
+    return f"--set {shlex.quote(f'initial_weights={path}')}"
+
+
+def write_page(run: Run, html: str) -> Path:
+    """Store the page of a run in its folder, in place of an earlier one, and return its path.
+
+    Raises:
+        RunError: if it can't be stored.
+    """
+    return _write_derived(run.path / PAGE, html.encode())
+
+
+def write_curves(run: Run, picture: bytes) -> Path:
+    """Store the picture of a run's curves as PNG, in place of an earlier one, and return its path.
+
+    Raises:
+        RunError: if it can't be stored.
+    """
+    return _write_derived(run.path / CURVES, picture)
+
+
+def _write_derived(path: Path, content: bytes) -> Path:
+    try:
+        with write_atomically(path) as temporary:
+            temporary.write_bytes(content)
+    except OSError as error:
+        raise RunError(
+            f"{path}: could not be stored: {os_error_text(error)}; write the page elsewhere with "
+            "--output"
+        ) from error
+    return path
+
+
+def tracked_files(run: Run) -> list[Path]:
+    """Return the files of a finished run that trackers store, too."""
+    names = [*run.manifest.files, MANIFEST, PAGE, CURVES]
+    return [path for name in names if (path := run.path / name).is_file()]

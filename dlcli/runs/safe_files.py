@@ -1,0 +1,295 @@
+"""Files written completely or not at all, and read only if they are what they seem.
+
+JSON documents contain a digest of themselves. That shows damage, not intent: whoever changes a file
+on purpose can also write a matching digest.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import math
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from io import BufferedReader
+from pathlib import Path
+from typing import Annotated, Any, Literal, NoReturn, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from dlcli import __version__
+from dlcli.errors import RunError
+
+FORMAT: Literal[1] = 1
+"""Version of the run folder; it is raised when an older dlcli could misread it."""
+
+_MAX_DOCUMENT_BYTES = 2**20
+_NO_SYNC = (errno.EBADF, errno.EINVAL, errno.ENOTSUP)
+"""Errors of file systems that can't sync folders, such as some over a network."""
+
+
+@contextmanager
+def write_atomically(path: Path) -> Iterator[Path]:
+    """Write a file so that it exists completely or not at all.
+
+    Yields:
+        a path next to it, with the same ending, to write the content to.
+
+    Raises:
+        OSError: if the content can't be stored; nothing is left then.
+    """
+    temporary = path.with_name(f".{path.stem}.partial{path.suffix}")
+    with suppress(OSError):
+        temporary.unlink()  # left by a crash; or a link, which may lead anywhere
+    try:
+        yield temporary
+        sync(temporary)
+        os.replace(temporary, path)
+    finally:
+        with suppress(OSError):  # an earlier error is the one to show
+            temporary.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Wait until the content of a file is on the disk."""
+    with path.open("rb+") as stream:  # some systems sync only files opened for writing
+        os.fsync(stream.fileno())
+
+
+def sync_folder(path: Path) -> None:
+    """Wait until the names in a folder are on the disk, where the system can do that."""
+    if os.name == "nt":  # folders can't be opened there
+        return
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except PermissionError:  # one may write to it, but not list it
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def open_regular_file(path: Path) -> Iterator[BufferedReader]:
+    """Open a file of a run for reading.
+
+    Raises:
+        RunError: if it is missing, can't be read, or is not a regular file; a link could lead to
+            what the user never meant to show.
+    """
+    try:
+        if not stat.S_ISREG(os.lstat(path).st_mode):
+            raise not_regular(path)
+        with path.open("rb") as stream:
+            yield stream
+    except FileNotFoundError:
+        raise damaged(path, "is missing") from None
+    except OSError as error:
+        raise RunError(f"{path}: can't be read: {os_error_text(error)}") from error
+
+
+def is_folder(path: Path) -> bool:
+    """Return whether a path is a folder and not a link to one."""
+    try:
+        return stat.S_ISDIR(os.lstat(path).st_mode)
+    except OSError:
+        return False
+
+
+def damaged(path: Path, finding: str) -> RunError:
+    """Return the error for a file of a run that is not as dlcli wrote it."""
+    return RunError(f"{path}: {finding}; restore the run from a copy, or train it again")
+
+
+def not_regular(path: Path) -> RunError:
+    """Return the error for a path of a run that is not a regular file."""
+    return damaged(path, "is not a regular file but a link, a folder or a device")
+
+
+def os_error_text(error: OSError) -> str:
+    """Return the system's message without number and path."""
+    return error.strerror or str(error)
+
+
+# JSON
+
+
+def to_json(value: object) -> bytes:
+    """Return a value as indented JSON (RFC 8259), with keys in their order.
+
+    It is pure ASCII, since a command line may contain bytes that no other encoding can represent.
+
+    Raises:
+        ValueError: for NaN and infinity; undefined numbers are `None`.
+    """
+    return (json.dumps(value, indent=2, allow_nan=False) + "\n").encode()
+
+
+def parse_object(content: bytes, path: Path) -> dict[str, Any]:
+    """Parse the JSON object in a file, which anybody may have written.
+
+    Raises:
+        RunError: if it is anything else, has NaN or infinity, or is nested too deeply.
+    """
+    try:
+        fields = json.loads(content, parse_constant=_not_json, parse_float=_finite)
+    except RecursionError:
+        raise damaged(path, "is not JSON: is nested too deeply") from None
+    except ValueError as error:
+        raise damaged(path, f"is not JSON: {error}") from None
+    if not isinstance(fields, dict):
+        raise damaged(path, "is not a JSON object")
+    return fields
+
+
+def read_object(path: Path, limit: int) -> dict[str, Any]:
+    """Read a JSON object from a file without a known digest.
+
+    Args:
+        path: the file.
+        limit: its maximum size in bytes.
+
+    Raises:
+        RunError: if it is anything else.
+    """
+    return parse_object(_read(path, limit), path)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    return value if math.isfinite(value) else _not_json(text)
+
+
+def _not_json(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
+
+
+# Digests
+
+
+class Strict(BaseModel):
+    """A part of a document, without unknown fields or conversions."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+
+class FileDigest(Strict):
+    """Digest and size of a file."""
+
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    bytes: Annotated[int, Field(ge=0)]
+
+    @classmethod
+    def of(cls, path: Path) -> Self:
+        """Compute the digest of a file, or raise `OSError` if it can't be read."""
+        with path.open("rb") as stream:
+            return cls(sha256=sha256(stream), bytes=os.fstat(stream.fileno()).st_size)
+
+
+class VerifiedDocument(Strict):
+    """A JSON document that contains a digest of itself."""
+
+    format: Literal[1]
+    dlcli: str
+    """Version of dlcli that wrote it."""
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read and verify a document.
+
+        Raises:
+            RunError: if it is missing, damaged or of a newer format.
+        """
+        content = _read(path, _MAX_DOCUMENT_BYTES)
+        fields = parse_object(content, path)
+        # A newer format comes first, since the rest may mean anything then.
+        version = fields.get("format")
+        if isinstance(version, int) and version > FORMAT:
+            raise RunError(
+                f"{path}: is of format {version}, written by dlcli {fields.get('dlcli')!r}; "
+                f"dlcli {__version__} reads format {FORMAT}: install the newer one"
+            )
+        digest = fields.pop("digest", None)
+        try:
+            document = cls.model_validate(fields)
+        except ValidationError as error:
+            raise damaged(path, malformed(error)) from None
+        if digest != _digest_of_fields(fields):
+            raise damaged(path, "does not agree with its own digest")
+        if content != to_json({**fields, "digest": digest}):
+            raise damaged(path, "has different whitespace than was written")
+        return document
+
+    def to_json(self) -> bytes:
+        """Return the content of the document's file, with its digest."""
+        fields = self.model_dump(mode="json")
+        return to_json({**fields, "digest": _digest_of_fields(fields)})
+
+
+def malformed(error: ValidationError) -> str:
+    """Return the first error of a document, to be put after its name."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    place = ".".join(map(str, first["loc"]))
+    return f"is malformed at {place!r}: {first['msg']}"
+
+
+@contextmanager
+def open_verified(
+    path: Path, digest: FileDigest, limit: int | None = None
+) -> Iterator[BufferedReader]:
+    """Open a file whose content has a known digest.
+
+    Args:
+        path: the file.
+        digest: its digest and size.
+        limit: maximum size in bytes; a larger file is not even hashed.
+
+    Raises:
+        RunError: if digest or size differ, it is too large, or it is not a regular file.
+    """
+    with open_regular_file(path) as stream:
+        size = os.fstat(stream.fileno()).st_size
+        if size != digest.bytes:
+            raise damaged(path, f"has {size} bytes, {digest.bytes} were expected")
+        if limit is not None and size > limit:
+            raise damaged(path, f"has {size:,} bytes, more than the limit of {limit:,}")
+        if sha256(stream) != digest.sha256:
+            raise damaged(path, "has changed since it was written")
+        stream.seek(0)
+        yield stream
+
+
+def sha256(stream: BufferedReader) -> str:
+    """Return the SHA-256 of the rest of a stream, as 64 hexadecimal digits."""
+    return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def sha256_of(path: Path, limit: int) -> str:
+    """Return the SHA-256 of a file without a known digest.
+
+    Raises:
+        RunError: if it has more than `limit` bytes, or can't be read.
+    """
+    return hashlib.sha256(_read(path, limit)).hexdigest()
+
+
+def _read(path: Path, limit: int) -> bytes:
+    with open_regular_file(path) as stream:
+        content = stream.read(limit + 1)
+    if len(content) > limit:
+        raise damaged(path, f"has more than {limit:,} bytes")
+    return content
+
+
+def _digest_of_fields(fields: dict[str, Any]) -> str:
+    """Return the SHA-256 of fields as JSON with sorted keys and without spaces."""
+    canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
