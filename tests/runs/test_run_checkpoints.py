@@ -9,9 +9,13 @@ import numpy as np
 import pytest
 
 from dlcli.errors import RunError
-from dlcli.runs import ArraySpec
-from dlcli.runs import Checkpoint
-from dlcli.runs.resume_files import has_checkpoint, read_checkpoint, remove_checkpoints, write_checkpoint
+from dlcli.runs import ArraySpec, Checkpoint
+from dlcli.runs.resume_files import (
+    has_checkpoint,
+    read_checkpoint,
+    remove_checkpoints,
+    write_checkpoint,
+)
 
 CONFIG = "c" * 64
 KINDS = {

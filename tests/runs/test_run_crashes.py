@@ -14,8 +14,7 @@ import pytest
 from faulty_disk import CRASHED, Disk, crash
 
 from dlcli.errors import RunError, TrainingError, UsageError
-from dlcli.runs import Checkpoint, new_run, unfinished_run, open_run
-from dlcli.runs import ArraySpec
+from dlcli.runs import ArraySpec, Checkpoint, new_run, open_run, unfinished_run
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="crashes are those of a forked process"),

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from dlcli.errors import DataError, RunError, UsageError
-from dlcli.runs import Checkpoint, new_run, unfinished_run, open_run
+from dlcli.runs import Checkpoint, new_run, open_run, unfinished_run
 from dlcli.runs.manifest import FILE_NAMES
 
 

@@ -12,9 +12,8 @@ from contextlib import contextmanager
 import pytest
 
 from dlcli.errors import RunError
-from dlcli.runs import folder_lock
+from dlcli.runs import folder_lock, locked
 from dlcli.runs.folder_lock import holder_of
-from dlcli.runs import locked
 
 HOLD = """
 import sys, pathlib

@@ -11,7 +11,13 @@ import pytest
 from dlcli.errors import RunError
 from dlcli.runs import PartialResult
 from dlcli.runs.manifest import kind_of_unfinished
-from dlcli.runs.resume_files import read_partial_result, read_plan, remove_partial_results, write_partial_result, write_plan
+from dlcli.runs.resume_files import (
+    read_partial_result,
+    read_plan,
+    remove_partial_results,
+    write_partial_result,
+    write_plan,
+)
 
 CONFIG = "c" * 64
 TABLE = pa.table({"row": [1, 3], "prediction": [0.5, 1e-300]})

@@ -14,7 +14,7 @@ import pytest
 
 import dlcli
 from dlcli.errors import RunError
-from dlcli.runs import latest_run, open_run, new_run
+from dlcli.runs import latest_run, new_run, open_run
 
 SHAPES = {"output/kernel": (2, 1), "output/bias": (1,)}
 
@@ -61,7 +61,9 @@ def folder(tmp_path):
         writer.write_weights({name: np.array(w, np.float32) for name, w in weights.items()})
         with writer.model_file() as path:
             path.write_bytes(b"a model")
-        writer.write_metrics({"test": {"accuracy": 0.5, "auc": None, "confusion": [[1, 0], [1, 0]]}})
+        writer.write_metrics(
+            {"test": {"accuracy": 0.5, "auc": None, "confusion": [[1, 0], [1, 0]]}}
+        )
         writer.write_history({"loss": [0.5, 0.25]})
         writer.write_baselines({"constant": {"test": {"accuracy": 0.25}}})
         writer.write_predictions(pa.table({"row": [1]}))

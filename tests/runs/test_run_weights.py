@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 from dlcli.errors import RunError
-from dlcli.runs.file_formats import max_archive_bytes, write_arrays
-from dlcli.runs.file_formats import read_arrays, weight_specs
+from dlcli.runs.file_formats import max_archive_bytes, read_arrays, weight_specs, write_arrays
 
 FILE = Path("runs/iris/weights.npz")
 KERNEL = np.array([[1, 2, 3], [4, 5, 6]], np.float32)
@@ -200,4 +199,8 @@ def test_values_with_a_flipped_bit_are_refused():
 def test_no_archive_is_larger_than_it_may_be(name, tmp_path):
     write_arrays(tmp_path / "a.npz", {name: BIAS})
     kinds = weight_specs({name: BIAS.shape})
-    assert max_archive_bytes(kinds) - 2048 < (tmp_path / "a.npz").stat().st_size <= max_archive_bytes(kinds)
+    assert (
+        max_archive_bytes(kinds) - 2048
+        < (tmp_path / "a.npz").stat().st_size
+        <= max_archive_bytes(kinds)
+    )

@@ -17,8 +17,7 @@ import pytest
 
 import dlcli
 from dlcli.errors import RunError, TrainingError
-from dlcli.runs import Checkpoint
-from dlcli.runs import RunWriter
+from dlcli.runs import Checkpoint, RunWriter
 
 
 @pytest.fixture
@@ -242,8 +241,8 @@ def test_a_manifest_that_cannot_be_stored_leaves_the_run_unfinished(writer, monk
 def test_a_disk_that_may_not_be_written_is_not_said_to_be_full(writer, monkeypatch):
     monkeypatch.setattr(os, "replace", fail(errno.EROFS))
     message = (
-        "Read-only file system; make sure that it can be written, or name another folder with --output, "
-        "then train again"
+        "Read-only file system; make sure that it can be written, or name another folder with "
+        "--output, then train again"
     )
     with pytest.raises(TrainingError, match=f"{message}$"):
         writer.write_config("epochs: 1\n")
