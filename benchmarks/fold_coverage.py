@@ -23,7 +23,7 @@ from benchmarks.coverage import CLASSES, NUMBERS
 from dlcli.comparison import HeldOut
 from dlcli.metrics import corrected_interval, metric_bounds
 from dlcli.pipeline import FoldResult, Interval
-from dlcli.pipeline.selection import fold_intervals, pooled_estimates
+from dlcli.pipeline.cv_summary import fold_intervals, pooled_estimates
 
 Floats = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, int], tuple[Floats, Floats]]

@@ -1,23 +1,25 @@
 """The experiment: what `dlcli train` does, told once."""
 
-from dlcli.pipeline.cross_validation import Plan, cross_validate, resume_cross_validation
+from dlcli.pipeline.cross_validation import (
+    REFIT_FAILED,
+    Plan,
+    cross_validate,
+    resume_cross_validation,
+)
+from dlcli.pipeline.cv_document import CrossValidation, FoldResult, Interval, thinned, thinned_path
 from dlcli.pipeline.events import Events, Listener
 from dlcli.pipeline.preparation import LayerSummary, Prepared, prepare
 from dlcli.pipeline.remedies_trial import Trial, choose_patches, try_patches, winner
-from dlcli.pipeline.selection.cross_validation import CrossValidation, FoldResult
-from dlcli.pipeline.selection.importance import FEWEST
-from dlcli.pipeline.selection.leaderboard import leaderboard
-from dlcli.pipeline.selection.notes import REFIT_FAILED
-from dlcli.pipeline.selection.part import Interval
-from dlcli.pipeline.selection.search import (
+from dlcli.pipeline.search_document import (
+    FEWEST_TRIALS,
     Dimension,
     Finalist,
     NestedFold,
     Search,
     TrialResult,
     Value,
+    leaderboard,
 )
-from dlcli.pipeline.selection.thinning import thinned, thinned_path
 from dlcli.pipeline.train_run import resume, train
 from dlcli.pipeline.tuning.settings import Settings
 from dlcli.pipeline.tuning.storage import masked
@@ -28,7 +30,7 @@ __all__ = [
     "CrossValidation",
     "Dimension",
     "Events",
-    "FEWEST",
+    "FEWEST_TRIALS",
     "Finalist",
     "FoldResult",
     "Interval",

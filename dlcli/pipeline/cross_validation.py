@@ -37,15 +37,14 @@ from dlcli.errors import (
 )
 from dlcli.metrics import main_metric
 from dlcli.pipeline.checkpointing import StopOnSignal
-from dlcli.pipeline.cv_document import (
+from dlcli.pipeline.cv_document import FoldResult, scalar_metrics, some_epochs
+from dlcli.pipeline.cv_summary import (
     FinishedFold,
     StoredFold,
     combine_folds,
     constant_prediction,
     failed_fold,
     join_predictions,
-    scalar_metrics,
-    some_epochs,
 )
 from dlcli.pipeline.data_loading import Dataset, read_candidates
 from dlcli.pipeline.events import Events, Listener
@@ -61,8 +60,6 @@ from dlcli.pipeline.run_recording import (
     resumed_run,
     write_unit,
 )
-from dlcli.pipeline.selection import FoldResult
-from dlcli.pipeline.selection.notes import REFIT_FAILED
 from dlcli.pipeline.train_run import train_child_run
 from dlcli.prediction import StoredPredictions
 from dlcli.runs import Run, RunWriter, malformed
@@ -75,6 +72,8 @@ PROGRESS_SECONDS = 0.2
 """Time from one progress event to the next, at least."""
 REFIT = "refit"
 """The run folder within that of the cross-validation."""
+REFIT_FAILED = "training on all rows failed"
+"""How the warning begins that reports it."""
 _LONGEST_NAME = 64
 _SEEDS = 2**32
 _IN_RESULT = {

@@ -2,116 +2,158 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Literal, Self, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from dlcli.comparison import HeldOut, read_rows
-from dlcli.config import Config, GroupSplit, TimeSplit
-from dlcli.errors import ConfigError, DataError, DivergenceError, DlcliError, RunError
+from dlcli.errors import RunError
 from dlcli.metrics import (
     HIGHER_IS_BETTER,
+    Floats,
     Metrics,
     Number,
     finite,
     finite_number,
-    main_metric,
-    mean_of_defined,
 )
-from dlcli.network import Network
-from dlcli.pipeline.data_loading import Dataset
-from dlcli.pipeline.preparation import Prepared
-from dlcli.pipeline.selection import (
-    CrossValidation,
-    FoldResult,
-    fold_intervals,
-    median_epochs,
-    notes_of,
-    pooled_estimates,
-)
-from dlcli.pipeline.selection.part import Part
-from dlcli.pipeline.selection.thinning import thinned
-from dlcli.prediction import Predictions, StoredPredictions
-from dlcli.splitting import Split
+from dlcli.runs import Run, malformed
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    pass
 
 MOST_EPOCHS = 200
 """About how many epochs of a history are stored."""
-_RANKING = ("auc", "average_precision")
-"""Metrics of the order of rows, which a constant model leaves to chance. Pooled, its shares differ
-by fold, and are the smaller the more rows of a class are held out: it would seem to order rows, and
-wrongly."""
+
+Count = Annotated[int, Field(ge=0, le=2**53)]
+"""A number of things, which a float represents exactly."""
 
 
-class StoredFold(Part):
-    """What is stored of a fold next to its predictions."""
+class Document(BaseModel):
+    """A document in a run folder, or a part of one: strict types, no further fields, no NaN."""
 
-    result: FoldResult
-    constant: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class FinishedFold:
-    """A fold that was trained, or could not be."""
-
-    result: FoldResult
-    """Sizes, metrics and history."""
-    constant: tuple[float, ...] = ()
-    """The prediction of a constant model for any of its rows, as `HeldOut.outputs` has it."""
-    predictions: pa.Table | None = None
-    """Those of its rows; `None` if training failed."""
-    error: ConfigError | DataError | None = None
-    """Why it can't be trained or evaluated on its rows; not stored."""
-
-    @property
-    def document(self) -> StoredFold:
-        """What is stored of it next to its predictions."""
-        return StoredFold(result=self.result, constant=self.constant)
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-def failed_fold(
-    repeat: int,
-    fold: int,
-    split: Split,
-    error: DlcliError,
-    seconds: float,
-    network: Network | None = None,
-) -> FinishedFold:
-    """Return the result of a fold that diverged, or whose rows can't be used.
+AnyDocument = TypeVar("AnyDocument", bound=Document)
+
+
+class Interval(Document):
+    """A metric with its 95 % confidence interval."""
+
+    value: Number
+    """`None` where it is undefined."""
+    lower: Number = None
+    upper: Number = None
+    """The ends; `None` where there is no interval."""
+    reason: str | None = None
+    """Why there is none."""
+
+
+def read_document(kind: type[AnyDocument], run: Run, name: str, text: str) -> AnyDocument:
+    """Parse a document of a run, which may come from a stranger.
 
     Args:
-        repeat: from 1.
-        fold: from 1.
-        split: its rows.
-        error: how it ended.
-        seconds: the time that all of it took.
-        network: the layers, if the rows could be encoded.
+        kind: what it is.
+        run: the run.
+        name: its file, for messages.
+        text: JSON.
+
+    Raises:
+        RunError: if it is anything else.
     """
-    weights = () if network is None else network.weights
-    result = FoldResult(
-        repeat=repeat,
-        fold=fold,
-        train=split.train.rows,
-        validation=0 if split.validation is None else split.validation.rows,
-        held_out=0 if split.test is None else split.test.rows,
-        inputs=0 if network is None else network.inputs,
-        parameters=sum(weight.size for weight in weights if weight.trainable),
-        epochs=max(error.epoch - 1, 0) if isinstance(error, DivergenceError) else 0,
-        best_epoch=None,
-        seconds=seconds,
-        metrics={},
-        train_metrics={},
-        constant={},
-        history={},
-        problem=str(error).partition("\n")[0],
-    )
-    if isinstance(error, ConfigError | DataError):
-        return FinishedFold(result, error=error.with_traceback(None))
-    return FinishedFold(result)
+    try:
+        return kind.model_validate_json(text)
+    except ValidationError as error:
+        message = f"{run.path / name}: {malformed(error)}; make it again"
+        raise RunError(message) from None
+
+
+class FoldResult(Document):
+    """A network trained without the rows of one fold, and evaluated on them."""
+
+    repeat: Count
+    """The repeat that it belongs to, from 1."""
+    fold: Count
+    """From 1."""
+    train: Count
+    """Training rows."""
+    validation: Count
+    """Validation rows; 0 if there are none."""
+    held_out: Count
+    """Rows of the fold."""
+    inputs: Count
+    """Width of the encoded rows: encodings are fitted for each fold, and may differ."""
+    parameters: Count
+    """Number of trained parameters."""
+    epochs: Count
+    """Epochs that were trained; 0 if none was finished."""
+    best_epoch: Count | None
+    """The epoch that the weights are of, from 1; `None`: the last."""
+    seconds: float
+    """The time that encoding, training and evaluation took."""
+    metrics: Mapping[str, Number]
+    """Of the fold's rows, in the target's own unit; empty if training failed."""
+    train_metrics: Mapping[str, Number]
+    """Of the training rows."""
+    constant: Mapping[str, Number]
+    """Of a constant model on the fold's rows."""
+    history: Mapping[str, tuple[Number, ...]]
+    """Values by column of history.csv, and `epoch`; of a long history, some epochs."""
+    problem: str | None = None
+    """Why it failed: one line."""
+
+
+class CrossValidation(Document):
+    """All folds, and their combined metrics."""
+
+    format: Literal[1] = 1
+    name: str
+    """The config's."""
+    target: tuple[str, ...]
+    """The columns that are predicted."""
+    task: Literal["numbers", "classes", "labels"]
+    """The kind of the target."""
+    classes: tuple[str, ...] = ()
+    """The classes or labels by name."""
+    split: str
+    """How rows were split: `random`, `stratified`, `group`, `time`."""
+    column: str | None = None
+    """The column of groups or times."""
+    folds: Count
+    repeats: Count
+    seed: Count
+    rows: Count
+    """Rows that were split into folds."""
+    set_aside: Count
+    """Test rows, which were not used."""
+    main_metric: str | None
+    """The metric to compare by."""
+    results: tuple[FoldResult, ...]
+    """In order: repeat, then fold."""
+    pooled: Mapping[str, Interval]
+    """Metrics over the predictions of all rows, each by the network that was not trained on it;
+    their mean over repeats, with the confidence interval for as many rows as there are."""
+    by_fold: Mapping[str, Interval]
+    """Means over all folds, with the corrected interval of Nadeau and Bengio."""
+    deviations: Mapping[str, Number]
+    """Standard deviations of the metrics over all folds."""
+    constant: Mapping[str, Number]
+    """Pooled metrics of a constant model."""
+    best_epochs: Count | None
+    """Median over folds of the best epoch: how long to train on all rows."""
+    notes: tuple[str, ...] = ()
+    """What to bear in mind, as sentences."""
+
+    @classmethod
+    def of(cls, run: Run) -> Self:
+        """Read that of a finished run.
+
+        Raises:
+            RunError: if it is no cross-validation, or damaged.
+        """
+        return read_document(cls, run, "cv.json", run.read_cross_validation())
 
 
 def scalar_metrics(metrics: Metrics) -> dict[str, Number]:
@@ -140,133 +182,43 @@ def some_epochs(history: Mapping[str, Sequence[float]]) -> dict[str, tuple[Numbe
     return {"epoch": tuple(float(index + 1) for index in kept), **measured}
 
 
-def constant_prediction(predictions: Predictions) -> tuple[float, ...]:
-    """Return the prediction of one row as `HeldOut.outputs` has it."""
-    return tuple(float(value) for value in predictions.decoded[0])
+def standard_deviation(values: Floats) -> Number:
+    """Return the standard deviation (ddof 1); `None` for fewer than two values."""
+    if len(values) < 2:
+        return None
+    with np.errstate(over="ignore", invalid="ignore"):
+        return finite(float(np.std(values, ddof=1)))
 
 
-def combine_folds(
-    folds: Sequence[FinishedFold],
-    name: str,
-    config: Config,
-    repeats: int,
-    dataset: Dataset,
-    example: Prepared,
-    path: str,
-) -> CrossValidation:
-    """Return the document of a cross-validation.
+def thinned(values: Floats, most: int) -> NDArray[np.int64]:
+    """Return the indices of points that keep the peaks of a curve, ascending.
+
+    The curve is cut into equal parts, each of which keeps its least and its greatest value: no peak
+    is lost, as it would be among every tenth point.
 
     Args:
-        folds: in order: repeat, then fold; at least one that was trained.
-        name: the config's.
-        config: the resolved config of the folds.
-        repeats: how often rows were split into folds.
-        dataset: all rows.
-        example: the rows of any fold, prepared; names and kind of the target are those of all.
-        path: the run folder, for messages.
-
-    Raises:
-        RunError: if stored predictions do not fit each other.
+        values: the curve, shape `(points,)`; NaN and infinite ones are omitted.
+        most: how many points to keep, at least 4.
     """
-
-    def read(table: pa.Table) -> HeldOut:
-        columns = StoredPredictions(table, f"{path}: its predictions")
-        is_counts = example.head.loss.name == "poisson"
-        return read_rows(columns, example.encoding.task, has_deviance=is_counts)
-
-    def read_fold(fold: FinishedFold) -> HeldOut | None:
-        if fold.predictions is None:
-            return None
-        found = read(fold.predictions)
-        if found.outputs.shape[1] != len(fold.constant):
-            message = "what is kept of its folds is of another target; begin it again"
-            raise RunError(f"{path}: {message}")
-        return found
-
-    held_out = [read_fold(fold) for fold in folds]
-    by_repeat = [read(table) for table in _by_repeat(folds, repeats, path)]
-    results = [fold.result for fold in folds]
-    pooled = pooled_estimates(by_repeat)
-    means, deviations = fold_intervals(results, [*pooled])
-    values = {name: found.value for name, found in pooled.items()}
-    metric = main_metric(example.head.metrics, values)
-    target, choice = dataset.target, dataset.split_choice
-    return CrossValidation(
-        name=name,
-        target=target.columns,
-        task="classes" if target.classes else "labels" if target.labels else "numbers",
-        classes=target.classes or target.labels,
-        split=choice.name,
-        column=choice.column if isinstance(choice, GroupSplit | TimeSplit) else None,
-        folds=len(folds) // repeats,
-        repeats=repeats,
-        seed=config.seed,
-        rows=dataset.candidates.rows,
-        set_aside=dataset.test_rows,
-        main_metric=metric,
-        results=tuple(results),
-        pooled=pooled,
-        by_fold=means,
-        deviations=deviations,
-        constant=_pooled_constant(folds, held_out, by_repeat),
-        best_epochs=median_epochs(results),
-        notes=notes_of(
-            results,
-            held_out,
-            split=choice.name,
-            rows=dataset.candidates.rows,
-            metric=metric,
-            stopping=config.early_stopping,
-        ),
-    )
+    finite_at = np.flatnonzero(np.isfinite(values))
+    if len(finite_at) <= most:
+        return finite_at
+    parts = np.array_split(finite_at, (most - 2) // 2)
+    extremes = [part[find(values[part])] for part in parts for find in (np.argmin, np.argmax)]
+    return np.unique([finite_at[0], *extremes, finite_at[-1]])
 
 
-def join_predictions(folds: Sequence[FinishedFold], path: str) -> pa.Table:
-    """Return the predictions of all folds, in their order.
+def thinned_path(x: Floats, y: Floats, most: int) -> NDArray[np.int64]:
+    """Return the indices of points at about even distances along an ascending path.
 
-    Raises:
-        RunError: if their columns differ, as they never do within one cross-validation.
+    Args:
+        x: of each point, from 0 to 1, shape `(points,)`.
+        y: the same.
+        most: how many points to keep, at least 2; the first and the last are among them.
     """
-    import pyarrow as pa
-
-    tables = [fold.predictions for fold in folds if fold.predictions is not None]
-    try:
-        return pa.concat_tables(tables)
-    except pa.ArrowException:
-        message = "what is kept of its folds doesn't fit together; begin it again"
-        raise RunError(f"{path}: {message}") from None
-
-
-def _by_repeat(folds: Sequence[FinishedFold], repeats: int, path: str) -> Iterator[pa.Table]:
-    """Yield the predictions of all folds of each repeat, as far as they were trained."""
-    for repeat in range(1, repeats + 1):
-        of_repeat = [fold for fold in folds if fold.result.repeat == repeat]
-        if any(fold.predictions is not None for fold in of_repeat):
-            yield join_predictions(of_repeat, path)
-
-
-def _pooled_constant(
-    folds: Sequence[FinishedFold],
-    held_out: Sequence[HeldOut | None],
-    by_repeat: Sequence[HeldOut],
-) -> dict[str, Number]:
-    """Return the metrics of a model that knows only the target of each fold's training rows."""
-    repeated = [
-        np.broadcast_to(fold.constant, (rows.rows, len(fold.constant)))
-        for fold, rows in zip(folds, held_out, strict=True)
-        if rows is not None
-    ]
-    ends = np.cumsum([rows.rows for rows in by_repeat])[:-1]
-    outputs = np.split(np.concatenate(repeated), ends)
-    metrics = [
-        scalar_metrics(replace(rows, outputs=constant).metrics())
-        for rows, constant in zip(by_repeat, outputs, strict=True)
-    ]
-    pooled = {
-        name: mean_of_defined(each.get(name) for each in metrics)
-        for name in dict.fromkeys(name for each in metrics for name in each)
-    }
-    for name in _RANKING:
-        if name in pooled:
-            pooled[name] = mean_of_defined(fold.result.constant.get(name) for fold in folds)
-    return pooled
+    if len(x) <= most:
+        return np.arange(len(x))
+    steps = np.abs(np.diff(x)) + np.abs(np.diff(y))
+    distance = np.concatenate([[0.0], np.cumsum(steps)])
+    wanted = np.linspace(0, distance[-1], most)
+    return np.unique([0, *np.searchsorted(distance, wanted[1:-1]), len(x) - 1])

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dlcli.errors import plural
-from dlcli.pipeline import FEWEST, Search
+from dlcli.pipeline import FEWEST_TRIALS, Search
 from dlcli.reports.blocks import Block, Card, Cards, Code, Fold, Grid, Page, Section, Text
 from dlcli.reports.candidates import Candidates
 from dlcli.reports.comparison_charts import in_words
@@ -187,7 +187,7 @@ def _settings(candidates: Candidates) -> Section | None:
         count = len(candidates.complete)
         why = (
             ": too few to tell which settings mattered."
-            if count < FEWEST
+            if count < FEWEST_TRIALS
             else ", and no setting stands out from what chance does."
         )
         blocks.insert(0, Text(f"{plural(count, 'candidate')} came to an end{why}"))

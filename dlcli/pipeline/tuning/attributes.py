@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from dlcli.errors import RunError
 from dlcli.metrics import finite_number
-from dlcli.pipeline.selection import TrialResult
+from dlcli.pipeline.search_document import TrialResult
 from dlcli.pipeline.tuning.places import RESULT, places_of
 from dlcli.runs import malformed
 

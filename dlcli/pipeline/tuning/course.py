@@ -16,7 +16,7 @@ from dlcli.network import resolve_head
 from dlcli.pipeline.checkpointing import StopOnSignal
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.run_recording import moved_config
-from dlcli.pipeline.selection import NestedFold, Search, TrialResult, combine
+from dlcli.pipeline.search_document import NestedFold, Search, TrialResult, combine
 from dlcli.pipeline.tuning.attributes import worker_name
 from dlcli.pipeline.tuning.document import Found
 from dlcli.pipeline.tuning.finalists import Name, train_finalists

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from dlcli.config import Dimension, Value
 from dlcli.errors import plural
-from dlcli.pipeline import selection
-from dlcli.pipeline.selection import (
+from dlcli.pipeline import search_document
+from dlcli.pipeline.cv_document import Interval
+from dlcli.pipeline.search_document import (
     Finalist,
     NestedFold,
     Search,
@@ -18,7 +19,6 @@ from dlcli.pipeline.selection import (
     importances,
     smallest_trial,
 )
-from dlcli.pipeline.selection.part import Interval
 from dlcli.pipeline.tuning.grid import combinations
 from dlcli.pipeline.tuning.plan import Plan
 from dlcli.pipeline.tuning.work import Work
@@ -86,9 +86,9 @@ class Found:
         )
 
 
-def described(dimension: Dimension) -> selection.Dimension:
+def described(dimension: Dimension) -> search_document.Dimension:
     """A dimension as documents have it."""
-    return selection.Dimension(
+    return search_document.Dimension(
         path=dimension.path,
         kind=dimension.kind,
         low=dimension.low,

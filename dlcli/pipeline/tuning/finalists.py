@@ -25,9 +25,9 @@ from dlcli.metrics import (
     main_metric,
 )
 from dlcli.network import build_network
+from dlcli.pipeline.cv_document import Interval
 from dlcli.pipeline.events import Events
-from dlcli.pipeline.selection import Finalist
-from dlcli.pipeline.selection.part import Interval
+from dlcli.pipeline.search_document import Finalist
 from dlcli.pipeline.train_run import train_child_run
 from dlcli.runs import Run
 

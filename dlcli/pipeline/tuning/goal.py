@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from dlcli.comparison import HeldOut, read_rows
 from dlcli.metrics import HIGHER_IS_BETTER, finite, mean_of_defined
 from dlcli.pipeline.cv_document import scalar_metrics
-from dlcli.pipeline.selection import standard_error_of_mean, standard_error_of_rows
+from dlcli.pipeline.cv_summary import standard_error_of_rows
+from dlcli.pipeline.search_document import standard_error_of_mean
 from dlcli.prediction import StoredPredictions
 
 if TYPE_CHECKING:

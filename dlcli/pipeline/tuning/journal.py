@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dlcli.errors import RunError, TrainingError
-from dlcli.pipeline.tuning.quiet import quiet_optuna
+from dlcli.pipeline.search_document import quiet_optuna
 from dlcli.runs import damaged, os_error_text, sync
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from dlcli.pipeline.cross_validation import Plan as Folds
 from dlcli.pipeline.data_loading import Dataset, read_candidates
 from dlcli.pipeline.events import Events, Listener
 from dlcli.pipeline.run_recording import read_unit, write_unit
-from dlcli.pipeline.selection import NestedFold, TrialResult, best_trial
+from dlcli.pipeline.search_document import NestedFold, TrialResult, best_trial
 from dlcli.pipeline.tuning.budget import Budget
 from dlcli.pipeline.tuning.goal import Judgement, judge
 from dlcli.pipeline.tuning.keeping import trial_stop

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 
 from dlcli.pipeline.checkpointing import StopOnSignal
 from dlcli.pipeline.events import Events
-from dlcli.pipeline.selection import TrialResult, best_trial
+from dlcli.pipeline.search_document import TrialResult, best_trial
 from dlcli.pipeline.tuning.budget import Budget
 from dlcli.pipeline.tuning.pruning import Watch
 from dlcli.pipeline.tuning.storage import BEAT

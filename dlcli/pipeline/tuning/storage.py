@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dlcli.errors import TrainingError, UsageError
+from dlcli.pipeline.search_document import quiet_optuna
 from dlcli.pipeline.tuning.journal import JOURNAL
-from dlcli.pipeline.tuning.quiet import quiet_optuna
 from dlcli.runs import os_error_text
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from dlcli.config import Value
 from dlcli.errors import UsageError
-from dlcli.pipeline.selection import TrialResult
+from dlcli.pipeline.search_document import TrialResult, quiet_optuna
 from dlcli.pipeline.tuning.attributes import (
     DEFAULT,
     ORIGIN,
@@ -34,7 +34,6 @@ from dlcli.pipeline.tuning.places import (
     places_of,
 )
 from dlcli.pipeline.tuning.plan import Plan
-from dlcli.pipeline.tuning.quiet import quiet_optuna
 from dlcli.pipeline.tuning.storage import GRACE
 
 if TYPE_CHECKING:

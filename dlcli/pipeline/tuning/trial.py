@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from dlcli.config import Config, Value, candidate
 from dlcli.errors import ConfigError, DataError, DivergenceError, OutOfMemoryError
-from dlcli.pipeline.selection import TrialResult, standard_error_of_folds
-from dlcli.pipeline.selection.search import State
+from dlcli.pipeline.search_document import State, TrialResult, standard_error_of_folds
 from dlcli.pipeline.tuning.attributes import worker_name
 from dlcli.pipeline.tuning.goal import Judgement, judge, mean_metrics
 from dlcli.pipeline.tuning.pruning import Pruned, Watch

@@ -13,8 +13,8 @@ from tests.pipeline.cross_validation.small_rows import config_file
 
 STEERED = ("data.validation=0.2", "epochs=100", "early_stopping={patience: 3}")
 WARNING = (
-    "refit.yaml: learning_rate_schedule waits for validation rows, which are learned from there; "
-    "the rate stays as it is"
+    "refit.yaml: learning_rate_schedule needs validation rows, which are training rows there; "
+    "the learning rate stays constant"
 )
 
 

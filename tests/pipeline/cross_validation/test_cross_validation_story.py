@@ -178,8 +178,9 @@ def test_weights_that_may_have_seen_the_folds_are_refused():
     with pytest.raises(ConfigError) as caught:
         cv("initial_weights=runs/earlier")
     assert str(caught.value) == (
-        "--set 'initial_weights=runs/earlier': initial_weights: may have learned from rows that "
-        "are to judge, which then could not; leave it out: --set initial_weights=null"
+        "--set 'initial_weights=runs/earlier': initial_weights: may have been trained on rows "
+        "that are held out here, which would make their metrics optimistically biased; omit it: "
+        "--set initial_weights=null"
     )
 
 
@@ -239,8 +240,8 @@ def test_a_fold_that_can_not_spare_rows_to_steer_by_is_told_of_before_any_is_tra
     )
     [note] = caught.value.__notes__
     assert note == (
-        "  so in fold 1 of repeat 1, where data.validation holds out some of the rows to learn "
-        "from; give another number of --folds, or leave it out: --set data.validation=null"
+        "  so in fold 1 of repeat 1, where data.validation holds out some of the training rows; "
+        "give another number of --folds, or omit it: --set data.validation=null"
     )
     assert outcomes == []
     assert not Path("runs").exists()

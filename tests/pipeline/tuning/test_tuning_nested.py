@@ -83,7 +83,9 @@ def test_an_outer_fold_is_seen_neither_by_its_search_nor_by_the_training_of_its_
         held_out = rows_of(pool.candidates.take(outer.rows.held_out))
         seen, part = without(pool, outer, file.config)
         assert rows_of(seen.candidates) == rows_of(pool.candidates) - held_out
-        assert rows_of(seen.split.train) | rows_of(seen.split.validation) == rows_of(seen.rows)
+        assert rows_of(seen.split.train) | rows_of(seen.split.validation) == rows_of(
+            seen.candidates
+        )
         assert not rows_of(part.train) & rows_of(part.validation)
         assert rows_of(part.test) == held_out
         assert seen.split.test is None

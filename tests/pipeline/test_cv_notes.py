@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from dlcli.config import EarlyStopping
-from dlcli.pipeline.selection import notes_of
+from dlcli.pipeline.cv_summary import notes_of
 from dlcli.tasks import Multiclass, Multilabel
 from tests.comparison.hand_made import held_out, numbers, two_classes
-from tests.pipeline.selection.made_by_hand import failed, fold, folds
+from tests.pipeline.hand_made_results import failed, fold, folds
 
 ALWAYS = (
-    "the pooled intervals take the networks as they are and tell what other rows might show; those "
-    "over folds tell what training on other rows might, too"
+    "pooled intervals take the networks as given and show what other rows might give; "
+    "intervals over folds also show what training on other rows might give"
 )
 
 
@@ -37,7 +37,7 @@ def test_there_is_nothing_to_bear_in_mind_but_what_intervals_are():
 
 def test_folds_that_failed_are_counted():
     assert notes([fold(1, {}), failed(2), failed(3)]) == [
-        "2 of 3 folds failed, and figures are of the others; a network trained on all rows may "
+        "2 of 3 folds failed, and metrics are of the others; a network trained on all rows may "
         "fail, too"
     ]
 
@@ -51,8 +51,7 @@ def test_folds_in_which_columns_are_of_no_use_are_counted(metric, values, consta
         fold(at, {metric: value}, constant={metric: constant}) for at, value in enumerate(values)
     ]
     assert notes(results, metric=metric) == [
-        "in 1 of 3 folds the network is no better than a model that looks at no column, by "
-        f"{metric}"
+        f"in 1 of 3 folds the network is no better than a constant model, by {metric}"
     ]
     assert notes(results, metric=None) == []
 
@@ -67,8 +66,8 @@ def test_folds_that_differ_by_more_than_their_rows_explain_are_told_of():
     held = [decided(45), decided(45), decided(20)]
     results = folds("accuracy", [0.9, 0.9, 0.4])
     assert notes(results, held, metric="accuracy") == [
-        "accuracy goes from 0.4 to 0.9 over folds, by more than chance deals out rows: training "
-        "differs from fold to fold, or rows of a kind lie together; if they come in groups, set "
+        "accuracy ranges from 0.4 to 0.9 over folds, more than random splits explain: training "
+        "differs from fold to fold, or similar rows lie next to each other; if they come in groups, set "
         "data.split: {name: group, column: ...}"
     ]
 
@@ -76,7 +75,7 @@ def test_folds_that_differ_by_more_than_their_rows_explain_are_told_of():
 @pytest.mark.parametrize(
     ("split", "reason"),
     [
-        ("time", "earlier folds learn from fewer rows, and times may differ"),
+        ("time", "earlier folds have fewer training rows, and times may differ"),
         ("group", "training differs from fold to fold, or groups do"),
     ],
 )
@@ -84,7 +83,7 @@ def test_of_times_and_groups_folds_differ_for_reasons_of_their_own(split, reason
     held = [decided(45), decided(45), decided(20)]
     found = notes(folds("accuracy", [0.9, 0.9, 0.4]), held, metric="accuracy", split=split)
     assert found[0] == (
-        "accuracy goes from 0.4 to 0.9 over folds, by more than chance deals out rows: " + reason
+        "accuracy ranges from 0.4 to 0.9 over folds, more than random splits explain: " + reason
     )
 
 
@@ -142,7 +141,7 @@ def test_folds_alike_by_chance_are_seldom_told_apart(metric):
 def test_folds_of_few_rows_say_little_by_themselves():
     results = [fold(1, {}, held_out=30), fold(2, {}, held_out=12)]
     assert notes(results) == [
-        "a fold has no more than 12 rows, and says little by itself: go by the pooled figures"
+        "a fold has only 12 rows, and its metrics are noisy: prefer the pooled ones"
     ]
     assert notes(results[:1]) == []
 
@@ -155,11 +154,11 @@ def test_classes_that_a_fold_lacks_are_named():
     ]
     results = [fold(at, {}) for at in range(3)]
     assert notes(results, held) == [
-        "rows of 'c' are missing from up to 2 of 3 folds, whose figures say nothing of them; "
+        "rows of 'c' are missing from up to 2 of 3 folds, whose metrics do not cover them; "
         "data.split: stratified gives each fold its share"
     ]
     assert notes(results, held, split="stratified") == [
-        "rows of 'c' are missing from up to 2 of 3 folds, whose figures say nothing of them"
+        "rows of 'c' are missing from up to 2 of 3 folds, whose metrics do not cover them"
     ]
 
 
@@ -167,7 +166,7 @@ def test_labels_that_a_fold_lacks_are_named():
     target = Multilabel(columns=("a", "b"), labels=("a", "b"))
     held = [held_out(target, np.array([[1, 0], [0, 0]]), np.full((2, 2), 0.5)), None]
     assert notes([fold(1, {}), fold(2, {})], held, split="stratified") == [
-        "rows of 'b' are missing from up to 1 of 1 fold, whose figures say nothing of them"
+        "rows of 'b' are missing from up to 1 of 1 fold, whose metrics do not cover them"
     ]
 
 
@@ -181,17 +180,17 @@ def test_a_metric_that_some_folds_lack_is_named():
 
 def test_rows_of_a_group_are_not_independent():
     assert notes([fold(1, {})], split="group") == [
-        "the pooled intervals take rows for independent, though those of one group are alike, and "
-        "are too narrow: go by those over folds"
+        "pooled intervals take rows for independent, though those of one group are alike, and "
+        "are too narrow: prefer those over folds"
     ]
 
 
 def test_of_times_the_earliest_rows_judge_nothing():
     results = [fold(1, {}), fold(2, {}), fold(1, {}, repeat=2)]
     assert notes(results, split="time", rows=150) == [
-        "each fold is judged by a network of earlier rows, the first by one of few; the earliest "
-        "50 rows judge nothing",
-        "the pooled intervals take rows for independent, though those of neighbouring times may be "
+        "each fold is evaluated by a network trained on earlier rows, the first on few; the "
+        "earliest 50 rows are never evaluated",
+        "pooled intervals take rows for independent, though those of neighboring times may be "
         "alike, and may be too narrow",
     ]
 
@@ -199,7 +198,7 @@ def test_of_times_the_earliest_rows_judge_nothing():
 def test_early_stopping_by_training_rows_says_nothing_of_overfitting():
     stopping = EarlyStopping(monitor="loss")
     assert notes([fold(1, {})], stopping=stopping) == [
-        "early stopping has watched loss of the training rows, which says nothing of overfitting: "
+        "early stopping monitored loss of the training rows, which does not show overfitting: "
         "set data.validation: 0.15 and early_stopping.monitor: val_loss"
     ]
     assert notes([fold(1, {}, validation=20)], stopping=EarlyStopping()) == []

@@ -1,0 +1,557 @@
+"""The folds of a cross-validation combined: pooled metrics, means over folds, and notes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from statistics import median
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dlcli.comparison import HeldOut, estimate_metrics, read_rows
+from dlcli.config import Config, EarlyStopping, GroupSplit, TimeSplit
+from dlcli.errors import (
+    ConfigError,
+    DataError,
+    DivergenceError,
+    DlcliError,
+    RunError,
+    listed,
+    plural,
+)
+from dlcli.metrics import (
+    HIGHER_IS_BETTER,
+    Array,
+    Estimate,
+    Floats,
+    Number,
+    Share,
+    chi_squared_quantile,
+    corrected_interval,
+    finite,
+    main_metric,
+    mean_of_defined,
+    metric_bounds,
+    share_error,
+)
+from dlcli.network import Network
+from dlcli.pipeline.cv_document import (
+    CrossValidation,
+    Document,
+    FoldResult,
+    Interval,
+    scalar_metrics,
+    standard_deviation,
+)
+from dlcli.pipeline.data_loading import Dataset
+from dlcli.pipeline.preparation import Prepared
+from dlcli.prediction import StoredPredictions, Predictions
+from dlcli.splitting import Split
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_RANKING = ("auc", "average_precision")
+"""Metrics of the order of rows, which a constant model leaves to chance. Pooled, its shares differ
+by fold, and are the smaller the more rows of a class are held out: it would seem to order rows, and
+wrongly."""
+
+FEW_ROWS = 30
+"""Rows of a fold below which its metrics are too noisy to stand alone."""
+_CHANCE = 0.01
+"""The probability of noting that folds differ when only their rows do; in simulations of 3 to 10
+folds of 30 to 200 rows 0.0 to 1.7 in 100, with normal or lognormal errors, and for `accuracy`,
+`auc`, `f1` and `log_loss`; only for `average_precision` of 30 rows 6."""
+_TESTED_BY: Mapping[str, str] = {"rmse": "mse"}
+"""Metrics whose differences are tested by another: the standard error of a root is unreliable for
+few rows, and that of what it is the root of is not."""
+_REASONS: Mapping[str, str] = {
+    "group": "training differs from fold to fold, or groups do",
+    "time": "earlier folds have fewer training rows, and times may differ",
+}
+_ANY_REASON = (
+    "training differs from fold to fold, or similar rows lie next to each other; if they come in "
+    "groups, set data.split: {name: group, column: ...}"
+)
+
+
+class StoredFold(Document):
+    """What is stored of a fold next to its predictions."""
+
+    result: FoldResult
+    constant: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class FinishedFold:
+    """A fold that was trained, or could not be."""
+
+    result: FoldResult
+    """Sizes, metrics and history."""
+    constant: tuple[float, ...] = ()
+    """The prediction of a constant model for any of its rows, as `HeldOut.outputs` has it."""
+    predictions: pa.Table | None = None
+    """Those of its rows; `None` if training failed."""
+    error: ConfigError | DataError | None = None
+    """Why it can't be trained or evaluated on its rows; not stored."""
+
+    @property
+    def document(self) -> StoredFold:
+        """What is stored of it next to its predictions."""
+        return StoredFold(result=self.result, constant=self.constant)
+
+
+def failed_fold(
+    repeat: int,
+    fold: int,
+    split: Split,
+    error: DlcliError,
+    seconds: float,
+    network: Network | None = None,
+) -> FinishedFold:
+    """Return the result of a fold that diverged, or whose rows can't be used.
+
+    Args:
+        repeat: from 1.
+        fold: from 1.
+        split: its rows.
+        error: how it ended.
+        seconds: the time that all of it took.
+        network: the layers, if the rows could be encoded.
+    """
+    weights = () if network is None else network.weights
+    result = FoldResult(
+        repeat=repeat,
+        fold=fold,
+        train=split.train.rows,
+        validation=0 if split.validation is None else split.validation.rows,
+        held_out=0 if split.test is None else split.test.rows,
+        inputs=0 if network is None else network.inputs,
+        parameters=sum(weight.size for weight in weights if weight.trainable),
+        epochs=max(error.epoch - 1, 0) if isinstance(error, DivergenceError) else 0,
+        best_epoch=None,
+        seconds=seconds,
+        metrics={},
+        train_metrics={},
+        constant={},
+        history={},
+        problem=str(error).partition("\n")[0],
+    )
+    if isinstance(error, ConfigError | DataError):
+        return FinishedFold(result, error=error.with_traceback(None))
+    return FinishedFold(result)
+
+
+def constant_prediction(predictions: Predictions) -> tuple[float, ...]:
+    """Return the prediction of one row as `HeldOut.outputs` has it."""
+    return tuple(float(value) for value in predictions.decoded[0])
+
+
+def combine_folds(
+    folds: Sequence[FinishedFold],
+    name: str,
+    config: Config,
+    repeats: int,
+    dataset: Dataset,
+    example: Prepared,
+    path: str,
+) -> CrossValidation:
+    """Return the document of a cross-validation.
+
+    Args:
+        folds: in order: repeat, then fold; at least one that was trained.
+        name: the config's.
+        config: the resolved config of the folds.
+        repeats: how often rows were split into folds.
+        dataset: all rows.
+        example: the rows of any fold, prepared; names and kind of the target are those of all.
+        path: the run folder, for messages.
+
+    Raises:
+        RunError: if stored predictions do not fit each other.
+    """
+
+    def read(table: pa.Table) -> HeldOut:
+        columns = StoredPredictions(table, f"{path}: its predictions")
+        is_counts = example.head.loss.name == "poisson"
+        return read_rows(columns, example.encoding.task, has_deviance=is_counts)
+
+    def read_fold(fold: FinishedFold) -> HeldOut | None:
+        if fold.predictions is None:
+            return None
+        found = read(fold.predictions)
+        if found.outputs.shape[1] != len(fold.constant):
+            message = "what is kept of its folds is of another target; begin it again"
+            raise RunError(f"{path}: {message}")
+        return found
+
+    held_out = [read_fold(fold) for fold in folds]
+    by_repeat = [read(table) for table in _by_repeat(folds, repeats, path)]
+    results = [fold.result for fold in folds]
+    pooled = pooled_estimates(by_repeat)
+    means, deviations = fold_intervals(results, [*pooled])
+    values = {name: found.value for name, found in pooled.items()}
+    metric = main_metric(example.head.metrics, values)
+    target, choice = dataset.target, dataset.split_choice
+    return CrossValidation(
+        name=name,
+        target=target.columns,
+        task="classes" if target.classes else "labels" if target.labels else "numbers",
+        classes=target.classes or target.labels,
+        split=choice.name,
+        column=choice.column if isinstance(choice, GroupSplit | TimeSplit) else None,
+        folds=len(folds) // repeats,
+        repeats=repeats,
+        seed=config.seed,
+        rows=dataset.candidates.rows,
+        set_aside=dataset.test_rows,
+        main_metric=metric,
+        results=tuple(results),
+        pooled=pooled,
+        by_fold=means,
+        deviations=deviations,
+        constant=_pooled_constant(folds, held_out, by_repeat),
+        best_epochs=median_epochs(results),
+        notes=notes_of(
+            results,
+            held_out,
+            split=choice.name,
+            rows=dataset.candidates.rows,
+            metric=metric,
+            stopping=config.early_stopping,
+        ),
+    )
+
+
+def join_predictions(folds: Sequence[FinishedFold], path: str) -> pa.Table:
+    """Return the predictions of all folds, in their order.
+
+    Raises:
+        RunError: if their columns differ, as they never do within one cross-validation.
+    """
+    import pyarrow as pa
+
+    tables = [fold.predictions for fold in folds if fold.predictions is not None]
+    try:
+        return pa.concat_tables(tables)
+    except pa.ArrowException:
+        message = "what is kept of its folds doesn't fit together; begin it again"
+        raise RunError(f"{path}: {message}") from None
+
+
+def _by_repeat(folds: Sequence[FinishedFold], repeats: int, path: str) -> Iterator[pa.Table]:
+    """Yield the predictions of all folds of each repeat, as far as they were trained."""
+    for repeat in range(1, repeats + 1):
+        of_repeat = [fold for fold in folds if fold.result.repeat == repeat]
+        if any(fold.predictions is not None for fold in of_repeat):
+            yield join_predictions(of_repeat, path)
+
+
+def _pooled_constant(
+    folds: Sequence[FinishedFold],
+    held_out: Sequence[HeldOut | None],
+    by_repeat: Sequence[HeldOut],
+) -> dict[str, Number]:
+    """Return the metrics of a model that knows only the target of each fold's training rows."""
+    repeated = [
+        np.broadcast_to(fold.constant, (rows.rows, len(fold.constant)))
+        for fold, rows in zip(folds, held_out, strict=True)
+        if rows is not None
+    ]
+    ends = np.cumsum([rows.rows for rows in by_repeat])[:-1]
+    outputs = np.split(np.concatenate(repeated), ends)
+    metrics = [
+        scalar_metrics(replace(rows, outputs=constant).metrics())
+        for rows, constant in zip(by_repeat, outputs, strict=True)
+    ]
+    pooled = {
+        name: mean_of_defined(each.get(name) for each in metrics)
+        for name in dict.fromkeys(name for each in metrics for name in each)
+    }
+    for name in _RANKING:
+        if name in pooled:
+            pooled[name] = mean_of_defined(fold.result.constant.get(name) for fold in folds)
+    return pooled
+
+
+def fold_intervals(
+    results: Sequence[FoldResult], metrics: Collection[str]
+) -> tuple[dict[str, Interval], dict[str, Number]]:
+    """Return the mean of each metric over all folds with its interval, and standard deviations.
+
+    They estimate how well the procedure does when trained on as many rows as in a fold.
+
+    Args:
+        results: of all folds of all repeats; those without a value of a metric are ignored.
+        metrics: their names.
+
+    Returns:
+        Means by metric, see `corrected_interval`; and standard deviations (ddof 1), `None` for a
+        single fold.
+    """
+    means: dict[str, Interval] = {}
+    deviations: dict[str, Number] = {}
+    for metric in metrics:
+        found = [(each, each.metrics.get(metric)) for each in results]
+        known = [(each, value) for each, value in found if value is not None]
+        means[metric], deviations[metric] = Interval(value=None), None
+        if known:
+            values = np.array([value for _, value in known])
+            ratio = float(np.mean([each.held_out / max(1, each.train) for each, _ in known]))
+            weights, bounds = np.ones(len(values)), metric_bounds(metric)
+            means[metric] = Interval(**asdict(corrected_interval(values, weights, ratio, bounds)))
+            deviations[metric] = standard_deviation(values)
+    return means, deviations
+
+
+def median_epochs(results: Sequence[FoldResult]) -> int | None:
+    """Return how long to train on all rows: the median over folds of the best or last epoch.
+
+    Half an epoch is rounded up. Failed folds are ignored; `None` if all failed.
+    """
+    trained = [each for each in results if each.problem is None and each.epochs]
+    if not trained:
+        return None
+    return math.floor(median(each.best_epoch or each.epochs for each in trained) + 0.5)
+
+
+def pooled_estimates(
+    held_out: Sequence[HeldOut], only: Collection[str] | None = None
+) -> dict[str, Interval]:
+    """Return the mean over repeats of each metric of all rows, with the interval for so many rows.
+
+    The ends are the means of the repeats' ends. Repeats bring no new rows, so that the interval
+    gets no narrower with their number; and as the deviation of a mean is at most the mean of the
+    deviations, it is wide enough for the mean of repeats that differ.
+
+    The networks are taken as given, and rows as independent of each other, although those of a fold
+    share a network and networks share training rows. So the interval shows what other rows might
+    give with these networks, and is too narrow for how well the procedure would do on other
+    training rows: Bates, Hastie and Tibshirani, Cross-validation: What Does It Estimate and How
+    Well Does It Do It?, JASA 119 (2024). `fold_intervals` allows for that.
+
+    Metrics of the order of rows, `auc` and `average_precision`, compare predictions of different
+    networks, and are lower than within folds where these differ in level: Forman and Scholz,
+    Apples-to-Apples in Cross-Validation Studies, SIGKDD Explorations 12 (2010).
+
+    Args:
+        held_out: for each repeat the rows of all its folds.
+        only: the metrics to return, if not all.
+    """
+    found = [estimate_metrics(each, only) for each in held_out]
+    names = dict.fromkeys(name for estimates in found for name in estimates)
+    return {name: _mean([estimates.get(name) for estimates in found]) for name in names}
+
+
+def _mean(estimates: Sequence[Estimate | None]) -> Interval:
+    """Return the mean over repeats; without an interval if any repeat has none."""
+    known = [each for each in estimates if each is not None and each.value is not None]
+    value = _mean_if_complete([each.value for each in known])
+    if known and len(known) < len(estimates):
+        missing = len(estimates) - len(known)
+        return Interval(value=value, reason=f"undefined in {missing} of {len(estimates)} repeats")
+    lower = _mean_if_complete([each.lower for each in known])
+    upper = _mean_if_complete([each.upper for each in known])
+    if lower is None or upper is None:
+        reasons = (each.reason for each in known if each.reason is not None)
+        return Interval(value=value, reason=next(reasons, None))
+    return Interval(value=value, lower=lower, upper=upper)
+
+
+def _mean_if_complete(values: Sequence[Number]) -> Number:
+    known = [value for value in values if value is not None]
+    if not known or len(known) < len(values):
+        return None
+    return math.fsum(value / len(known) for value in known)  # the sum might overflow
+
+
+def notes_of(
+    results: Sequence[FoldResult],
+    held_out: Sequence[HeldOut | None],
+    *,
+    split: str,
+    rows: int,
+    metric: str | None,
+    stopping: EarlyStopping | None,
+) -> tuple[str, ...]:
+    """Return what to bear in mind of a cross-validation.
+
+    Args:
+        results: of all folds of all repeats, in order.
+        held_out: the rows of each fold with their predictions; `None` for a fold that failed.
+        split: how rows were split: `random`, `stratified`, `group`, `time`.
+        rows: how many were split into folds.
+        metric: the one to compare by.
+        stopping: how training was stopped early.
+    """
+    return (
+        *_about_failures(results),
+        *_about_constant_model(results, metric),
+        *_about_spread(results, held_out, metric, split),
+        *_about_size(results),
+        *_about_classes(held_out, split),
+        *_about_undefined(results),
+        *_about_split(results, split, rows),
+        *_about_stopping(results, stopping),
+        "pooled intervals take the networks as given and show what other rows might give; "
+        "intervals over folds also show what training on other rows might give",
+    )
+
+
+def _about_failures(results: Sequence[FoldResult]) -> Iterator[str]:
+    failed = sum(each.problem is not None for each in results)
+    if failed:
+        yield (
+            f"{failed} of {plural(len(results), 'fold')} failed, and metrics are of the others; "
+            "a network trained on all rows may fail, too"
+        )
+
+
+def _about_constant_model(results: Sequence[FoldResult], metric: str | None) -> Iterator[str]:
+    if metric is None:
+        return
+    sign = 1 if HIGHER_IS_BETTER[metric] else -1
+    pairs = [(each.metrics.get(metric), each.constant.get(metric)) for each in results]
+    known = [(value, other) for value, other in pairs if value is not None and other is not None]
+    beaten = sum(sign * value <= sign * other for value, other in known)
+    if beaten:
+        yield (
+            f"in {beaten} of {plural(len(known), 'fold')} the network is no better than a constant "
+            f"model, by {metric}"
+        )
+
+
+def _about_spread(
+    results: Sequence[FoldResult],
+    held_out: Sequence[HeldOut | None],
+    metric: str | None,
+    split: str,
+) -> Iterator[str]:
+    """Yield a note if folds of the first repeat differ by more than their rows explain."""
+    if metric is None:
+        return
+    first = [each for each in zip(results, held_out, strict=True) if each[0].repeat == 1]
+    values = [value for each, _ in first if (value := each.metrics.get(metric)) is not None]
+    if _differ_significantly(first, _TESTED_BY.get(metric, metric)):
+        yield (
+            f"{metric} ranges from {min(values):.3g} to {max(values):.3g} over folds, more than "
+            f"random splits explain: {_REASONS.get(split, _ANY_REASON)}"
+        )
+
+
+def _differ_significantly(folds: Sequence[tuple[FoldResult, HeldOut | None]], metric: str) -> bool:
+    """Whether folds differ by more than a random split of the rows explains.
+
+    `Q = Σ n (v - m)² / S²` around the mean `m` weighted by the rows `n` of each fold is about
+    chi-squared with one degree of freedom less than there are folds if only rows differ. The
+    variance that a row adds is that of all folds together, `S² = Σ n² s² / Σ (n - 1)` of the
+    standard errors `s`: Fisher, Statistical Methods for Research Workers (1925), chapter 7. Weights
+    `1 / s²` of each fold's own would give most weight to one whose few rows are alike by chance.
+    """
+    known = [
+        (value, error, rows.rows)
+        for result, rows in folds
+        if rows is not None and rows.rows >= FEW_ROWS
+        if (value := result.metrics.get(metric)) is not None
+        if (error := standard_error_of_rows(rows, metric))
+    ]
+    if len(known) < max(2, len(folds)):
+        return False
+    values, errors, counts = np.array(known, dtype=np.float64).T
+    with np.errstate(over="ignore", invalid="ignore"):
+        spread = counts @ (values - counts @ values / counts.sum()) ** 2
+        variance = np.sum((counts * errors) ** 2) / np.sum(counts - 1)
+        return bool(spread > variance * chi_squared_quantile(1 - _CHANCE, len(values) - 1))
+
+
+def standard_error_of_rows(held_out: HeldOut, metric: str) -> Number:
+    """Return the standard error of a metric of some rows, the network as given.
+
+    Of a share of rows, half of Wilson's interval over `z`, which is not 0 where all rows are right;
+    else from the influence of each row.
+
+    Args:
+        held_out: the rows.
+        metric: its name in `metrics.json`, with or without a leading `val_`.
+
+    Returns:
+        `None` if there are too few rows, or the target has no such metric.
+    """
+    statistic = held_out.statistics().get(metric.removeprefix("val_"))
+    if statistic is None or len(statistic.weights) < 2 or statistic.value is None:
+        return None
+    if isinstance(statistic, Share):
+        return share_error(statistic)
+    return finite(statistic.standard_error())
+
+
+def _about_size(results: Sequence[FoldResult]) -> Iterator[str]:
+    fewest = min(each.held_out for each in results)
+    if fewest < FEW_ROWS:
+        yield (
+            f"a fold has only {plural(fewest, 'row')}, and its metrics are noisy: prefer the "
+            "pooled ones"
+        )
+
+
+def _about_classes(held_out: Sequence[HeldOut | None], split: str) -> Iterator[str]:
+    """Yield which classes or labels are missing from some folds."""
+    known = [rows for rows in held_out if rows is not None]
+    if not known or not known[0].target.names:
+        return
+    names = known[0].target.names
+    missing = np.sum([_count_rows(rows) == 0 for rows in known], axis=0)
+    absent = [name for name, folds in zip(names, missing, strict=True) if folds]
+    if absent:
+        way_out = "; data.split: stratified gives each fold its share" if split == "random" else ""
+        yield (
+            f"rows of {listed(absent)} are missing from up to {max(missing)} of "
+            f"{plural(len(known), 'fold')}, whose metrics do not cover them{way_out}"
+        )
+
+
+def _count_rows(held_out: HeldOut) -> Array:
+    """Return the number of rows of each class or label, shape `(classes or labels,)`."""
+    if held_out.target.outcome == "labels":
+        return np.asarray(held_out.truth.sum(axis=0))
+    return np.bincount(held_out.truth, minlength=held_out.target.width)
+
+
+def _about_undefined(results: Sequence[FoldResult]) -> Iterator[str]:
+    evaluated = [each for each in results if each.problem is None]
+    names = dict.fromkeys(name for each in evaluated for name in each.metrics)
+    for name in names:
+        missing = sum(each.metrics.get(name) is None for each in evaluated)
+        if 0 < missing < len(evaluated):
+            yield (
+                f"{name} is undefined in {missing} of {plural(len(evaluated), 'fold')}: its mean "
+                "over folds is that of the others"
+            )
+
+
+def _about_split(results: Sequence[FoldResult], split: str, rows: int) -> Iterator[str]:
+    if split == "group":
+        yield (
+            "pooled intervals take rows for independent, though those of one group are alike, and "
+            "are too narrow: prefer those over folds"
+        )
+    if split == "time":
+        evaluated = sum(each.held_out for each in results if each.repeat == 1)
+        yield (
+            "each fold is evaluated by a network trained on earlier rows, the first on few; the "
+            f"earliest {plural(rows - evaluated, 'row')} are never evaluated"
+        )
+        yield (
+            "pooled intervals take rows for independent, though those of neighboring times may be "
+            "alike, and may be too narrow"
+        )
+
+
+def _about_stopping(results: Sequence[FoldResult], stopping: EarlyStopping | None) -> Iterator[str]:
+    if stopping is not None and not any(each.validation for each in results):
+        yield (
+            f"early stopping monitored {stopping.monitor} of the training rows, which does not "
+            "show overfitting: set data.validation: 0.15 and early_stopping.monitor: val_loss"
+        )
