@@ -67,8 +67,8 @@ def test_folds_that_differ_by_more_than_their_rows_explain_are_told_of():
     results = folds("accuracy", [0.9, 0.9, 0.4])
     assert notes(results, held, metric="accuracy") == [
         "accuracy ranges from 0.4 to 0.9 over folds, more than random splits explain: training "
-        "differs from fold to fold, or similar rows lie next to each other; if they come in groups, set "
-        "data.split: {name: group, column: ...}"
+        "differs from fold to fold, or similar rows lie next to each other; if they come in "
+        "groups, set data.split: {name: group, column: ...}"
     ]
 
 

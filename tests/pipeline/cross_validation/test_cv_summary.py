@@ -241,7 +241,7 @@ def combined(folds, target=NUMBERS, repeats=1, head=HEAD):
     return combine_folds(folds, "rows", config, repeats, dataset, example, "runs/x")
 
 
-def finished_fold(number, columns, constant, repeat=1, **changes):
+def finished(number, columns, constant, repeat=1, **changes):
     rows = len(next(iter(columns.values()), ()))
     counts = {"train": 10, "validation": 0, "held_out": rows, "inputs": 1, "parameters": 2}
     result = FoldResult(
@@ -266,12 +266,8 @@ def finished_fold(number, columns, constant, repeat=1, **changes):
 
 
 TWO = [
-    finished_fold(
-        1, {"target": [0.0, 2.0], "prediction": [1.0, 2.0]}, (5.0,), metrics={"mae": 0.5}
-    ),
-    finished_fold(
-        2, {"target": [4.0, 6.0], "prediction": [4.0, 3.0]}, (1.0,), metrics={"mae": 1.5}
-    ),
+    finished(1, {"target": [0.0, 2.0], "prediction": [1.0, 2.0]}, (5.0,), metrics={"mae": 0.5}),
+    finished(2, {"target": [4.0, 6.0], "prediction": [4.0, 3.0]}, (1.0,), metrics={"mae": 1.5}),
 ]
 
 
@@ -292,8 +288,8 @@ def test_the_constant_model_says_of_each_fold_what_its_training_rows_say():
 
 
 def test_repeats_are_averaged():
-    again = finished_fold(1, {"target": [0.0, 4.0], "prediction": [2.0, 4.0]}, (0.0,), repeat=2)
-    other = finished_fold(2, {"target": [2.0, 6.0], "prediction": [2.0, 12.0]}, (0.0,), repeat=2)
+    again = finished(1, {"target": [0.0, 4.0], "prediction": [2.0, 4.0]}, (0.0,), repeat=2)
+    other = finished(2, {"target": [2.0, 6.0], "prediction": [2.0, 12.0]}, (0.0,), repeat=2)
     found = combined([*TWO, again, other], repeats=2)
     assert found.pooled["mae"].value == 1.5  # 1 and 2
     assert found.constant["mae"] == 3.5  # 4 and 3
@@ -303,15 +299,15 @@ def test_a_constant_model_orders_no_rows_though_its_shares_differ_by_fold():
     columns = {"target": ["a", "b"], "prediction": ["a", "b"], "probability_a": [0.9, 0.2]}
     columns["probability_b"] = [0.1, 0.8]
     alone = {"auc": 0.5, "average_precision": 0.5}
-    first = finished_fold(1, columns, (0.4,), alone=alone)
-    second = finished_fold(2, {**columns, "target": ["b", "b"]}, (0.2,), alone=dict.fromkeys(alone))
+    first = finished(1, columns, (0.4,), alone=alone)
+    second = finished(2, {**columns, "target": ["b", "b"]}, (0.2,), alone=dict.fromkeys(alone))
     found = combined([first, second], CLASSES)
     assert (found.constant["auc"], found.constant["average_precision"]) == (0.5, 0.5)
     assert found.constant["accuracy"] == 0.25  # 'a' throughout
 
 
 def test_a_fold_that_failed_is_left_out_and_told_of():
-    lost = finished_fold(2, {}, (), problem="training diverged: the loss became inf in epoch 2")
+    lost = finished(2, {}, (), problem="training diverged: the loss became inf in epoch 2")
     found = combined([TWO[0], lost])
     assert found.pooled["mae"].value == 0.5
     assert found.constant["mae"] == 4.0
