@@ -135,7 +135,7 @@ def test_an_error_that_can_not_be_sent_comes_as_its_text():
 def begin(folder):
     """Begins a parent of two workers, and waits until these are at work."""
     parent = subprocess.Popen(
-        [sys.executable, "-m", "tests.tuning.crew_parent", str(folder)],
+        [sys.executable, "-m", "tests.pipeline.tuning.crew_parent", str(folder)],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
