@@ -25,7 +25,6 @@ from dlcli.metrics import (
     HIGHER_IS_BETTER,
     Array,
     Estimate,
-    Floats,
     Number,
     Share,
     chi_squared_quantile,
@@ -47,7 +46,7 @@ from dlcli.pipeline.cv_document import (
 )
 from dlcli.pipeline.data_loading import Dataset
 from dlcli.pipeline.preparation import Prepared
-from dlcli.prediction import StoredPredictions, Predictions
+from dlcli.prediction import Predictions, StoredPredictions
 from dlcli.splitting import Split
 
 if TYPE_CHECKING:
