@@ -166,7 +166,7 @@ def test_the_loss_of_a_nested_search_is_not_below_zero_unless_it_can_be(loss, is
 
 def test_an_outer_fold_that_came_to_nothing_is_told_of():
     found = combine([outer(1, 1.0), outer(2, None), outer(3, 3.0)])
-    assert found == Interval(value=2.0, reason="1 of 3 outer folds came to nothing")
+    assert found == Interval(value=2.0, reason="1 of 3 outer folds have no value")
     assert combine([outer(1, None)]) == Interval(value=None)
     assert combine([]) == Interval(value=None)
 
