@@ -143,7 +143,7 @@ def test_the_penguins_are_of_three_species():
 
 
 @pytest.mark.parametrize(
-    ("column", "gaps", "mean"),
+    ("column", "missing", "mean"),
     [  # as the R package palmerpenguins gives them
         ("Culmen Length (mm)", 2, 43.92193),
         ("Culmen Depth (mm)", 2, 17.15117),
@@ -153,14 +153,14 @@ def test_the_penguins_are_of_three_species():
         ("Delta 13 C (o/oo)", 13, -25.68629),
     ],
 )
-def test_the_penguins_measure_what_they_do_elsewhere(column, gaps, mean):
+def test_the_penguins_measure_what_they_do_elsewhere(column, missing, mean):
     values = [float(row[column]) for row in read_table("penguins") if row[column] != "NA"]
 
-    assert len(values) == 344 - gaps
+    assert len(values) == 344 - missing
     assert sum(values) / len(values) == pytest.approx(mean, abs=1e-5)
 
 
-def test_gaps_among_the_penguins_are_as_many_as_their_description_says():
+def test_missing_values_among_the_penguins_are_as_many_as_their_description_says():
     rows = read_table("penguins")
     description = (DATA / "penguins.md").read_text(encoding="utf-8").splitlines()
     listed = [line.split(" | ") for line in description if line.startswith("| `")]

@@ -91,7 +91,7 @@ class TestReadingCsv:
     def test_an_index_column_without_a_name_gets_one(self):
         assert read_table(write(",a\n0,5\n")).columns == ("column_1", "a")
 
-    def test_a_tab_parts_the_fields_of_tsv(self):
+    def test_a_tab_separates_the_fields_of_tsv(self):
         table = read_table(write("a\tb\n1,5\t2\n", "data.tsv"))
         assert table.texts("a").tolist() == ["1,5"]
 
@@ -108,7 +108,7 @@ class TestReadingCsv:
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a\tb\n1\t2\n")))
         assert read_table("-").columns == ("a", "b")
 
-    def test_a_tab_in_a_name_beside_commas_parts_nothing(self):
+    def test_a_tab_in_a_name_beside_commas_separates_nothing(self):
         assert read_table(write("a\tb,c\n1,2\n")).columns == ("a\tb", "c")
 
     @pytest.mark.parametrize(
@@ -406,7 +406,7 @@ class TestReadingJsonLines:
         found = message(DataError, read_table, write(b'{"a": 1}\n{"b": "\xe9"}\n', "data.jsonl"))
         assert found == "data.jsonl: row 2: byte 0xe9 is not UTF-8; save the file as UTF-8"
 
-    def test_json_that_breaks_off_is_told_with_its_place(self):
+    def test_json_that_breaks_off_is_reported_with_its_place(self):
         found = message(DataError, read_table, write('{"a": 1}\n{"a": \n', "data.jsonl"))
         assert found == (
             "data.jsonl: row 2: expected one JSON object per line: Expecting value at character 7"
@@ -508,13 +508,13 @@ class TestNumbers:
         assert found.endswith("row 2, column 'x': expected a finite number, got '-inf'")
 
     @pytest.mark.parametrize("word", ["NA", "N/A", "nan", "NaN", "null", "None", "?", "-"])
-    def test_a_usual_word_for_missing_gets_the_way_out(self, word):
+    def test_a_usual_word_for_missing_gets_a_suggestion(self, word):
         found = message(DataError, csv_column("1", word).numbers, "x")
         assert found.endswith(
             f"got '{word}'; if it stands for a missing value, set data.missing: [\"{word}\"]"
         )
 
-    def test_the_way_out_keeps_the_words_that_were_declared(self):
+    def test_the_suggestion_keeps_the_words_that_were_declared(self):
         found = message(DataError, csv_column("NA", "?", missing=("NA",)).numbers, "x")
         assert found.endswith('set data.missing: ["NA", "?"]')
 

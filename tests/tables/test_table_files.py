@@ -68,17 +68,17 @@ class TestFinding:
         found = refusal(UsageError, expand, "run[1]/*.tsv")
         assert found == "run[1]/*.tsv: matches no file; run[1] has 'a.csv'"
 
-    def test_a_glob_without_a_match_is_told_with_what_is_there(self):
+    def test_a_glob_without_a_match_is_reported_with_what_is_there(self):
         write("parts/a.csv", "x\n1\n")
         write("parts/b.csv", "x\n1\n")
         found = refusal(UsageError, read_table, "parts/*.parquet")
         assert found == "parts/*.parquet: matches no file; parts has 'a.csv', 'b.csv'"
 
-    def test_a_glob_in_an_empty_folder_is_told(self):
+    def test_a_glob_in_an_empty_folder_is_reported(self):
         found = refusal(UsageError, read_header, "parts/*/*.csv")
         assert found == "parts/*/*.csv: matches no file; parts is empty"
 
-    def test_a_glob_in_no_folder_is_told(self):
+    def test_a_glob_in_no_folder_is_reported(self):
         found = refusal(UsageError, read_table, "no/*.csv")
         assert found == "no/*.csv: matches no file; there is no folder no"
 
@@ -142,7 +142,7 @@ class TestJoining:
         parts = list(read_table(["a.csv", "b.csv"]).parts(3))
         assert parts[1].where(0) == ("b.csv", 2)
 
-    def test_a_misshapen_row_is_told_with_its_own_file(self):
+    def test_a_malformed_row_is_reported_with_its_own_file(self):
         write("parts/a.csv", "x,y\n1,2\n")
         write("parts/b.csv", "x,y\n1,2\n3\n")
         assert refusal(DataError, read_table, "parts/*.csv") == (
@@ -180,12 +180,12 @@ class TestJoining:
         table = read_table(["a.csv", "b.csv"])
         assert table.numbers("x").tolist() == [1.5, 2.5, 1.234]
 
-    def test_what_is_understood_of_all_is_told_once(self):
+    def test_what_is_understood_of_all_is_reported_once(self):
         write("parts/a.csv", "x;y\n1;u\n")
         write("parts/b.csv", "x;y\n2;u\n")
         assert read_table("parts/*.csv").notes == ("parts/*.csv: fields are separated by ';'",)
 
-    def test_what_is_understood_of_one_is_told_of_it(self):
+    def test_what_is_understood_of_one_is_reported_of_it(self):
         write("parts/a.csv", "x;y\n1;u\n")
         write("parts/b.csv", "x,y\n2,u\n")
         assert read_table("parts/*.csv").notes == ("parts/a.csv: fields are separated by ';'",)

@@ -81,7 +81,7 @@ def test_what_is_no_iso_time_is_unreadable(text):
     assert read(["2024-01-01", text]) == [utc(2024, 1, 1), "?"]
 
 
-def test_a_gap_is_missing_and_not_unreadable():
+def test_a_null_or_blank_is_missing_and_not_unreadable():
     assert read(["2024-01-01", None, " "]) == [utc(2024, 1, 1), None, None]
 
 
@@ -232,10 +232,10 @@ class TestZones:
             "summer",
             "before the gap",
             "in the gap",
-            "behind the gap",
+            "after the gap",
             "before the fold",
             "in the fold",
-            "behind the fold",
+            "after the fold",
             "its second pass",
         ],
     )
@@ -263,8 +263,8 @@ class TestZones:
         shown = [moment.astimezone(place).replace(tzinfo=UTC) - EPOCH for moment in moments]
         happened = [wall.replace(tzinfo=place, fold=0).astimezone(UTC) - EPOCH for wall in walls]
         micro = timedelta(microseconds=1)
-        assert to_local(clocks, zone).tolist() == [gap // micro for gap in shown]
-        assert to_utc(clocks, zone).tolist() == [gap // micro for gap in happened]
+        assert to_local(clocks, zone).tolist() == [each // micro for each in shown]
+        assert to_utc(clocks, zone).tolist() == [each // micro for each in happened]
 
     def test_the_ends_of_time_have_clocks(self):
         assert read(["0001-01-01", "9999-12-31"], zone="America/New_York")[1] == utc(
@@ -295,7 +295,7 @@ class TestGuesses:
     def test_arrows_own_dates_need_no_format(self):
         assert rows([date(2024, 1, 1)]).guess_times("when").readings == (("iso",),)
 
-    def test_dates_that_fit_two_readings_are_asked_about(self):
+    def test_dates_that_fit_two_readings_are_ambiguous(self):
         guess = rows(["1/2/2024", "11/11/2024"]).guess_times("when")
         assert guess.is_ambiguous
         assert guess.question == (
@@ -325,7 +325,7 @@ class TestGuesses:
         assert guess.readings == (("%d/%m/%Y",),)
 
 
-def test_the_complaint_says_what_was_wanted_and_the_way_out():
+def test_the_complaint_names_the_expected_format_and_a_fix():
     table = rows(["2024-13-01", "NA"])
     iso, declared = table.parse_times("when", ("iso",)), table.parse_times("when", ("%d.%m.%Y",))
     assert iso.complaint(0) == (

@@ -38,19 +38,19 @@ def refusal(content: bytes, **declared: str) -> str:
 
 class TestDelimiter:
     @pytest.mark.parametrize(("delimiter", "called"), [(";", "';'"), ("\t", "tabs"), ("|", "'|'")])
-    def test_it_is_found_and_told(self, delimiter, called):
+    def test_it_is_found_and_reported(self, delimiter, called):
         table = read(f"a{delimiter}b\n1,5{delimiter}x\n2,5{delimiter}y\n")
         assert table.columns == ("a", "b")
         assert table.keep("a").to_pylist() == ["1,5", "2,5"]
         assert table.notes[0] == f"data.csv: fields are separated by {called}"
 
-    def test_commas_go_without_saying(self):
+    def test_commas_are_not_reported(self):
         assert read("a,b\n1,2\n").remarks == ()
 
-    def test_tabs_go_without_saying_in_a_tsv(self):
+    def test_tabs_are_not_reported_in_a_tsv(self):
         assert read("a\tb\n1\t2\n", "data.tsv").remarks == ()
 
-    def test_commas_in_a_tsv_are_told(self):
+    def test_commas_in_a_tsv_are_reported(self):
         table = read("a,b\n1,2\n", "data.tsv")
         assert table.columns == ("a", "b")
         assert table.notes == ("data.tsv: fields are separated by ','",)
@@ -70,16 +70,16 @@ class TestDelimiter:
         table = read("a\n1\n2\n")
         assert (table.columns, table.remarks) == (("a",), ())
 
-    def test_rows_tell_where_the_header_could_be_parted_in_two_ways(self):
+    def test_rows_decide_where_the_header_could_be_split_in_two_ways(self):
         table = read('"a;b",c;d\n1;2,3;4\n5,6;7\n')
         assert table.columns == ("a;b", "c;d")
 
-    def test_a_delimiter_inside_quotes_parts_nothing(self):
+    def test_a_delimiter_inside_quotes_separates_nothing(self):
         table = read('a;b\n"1;2";"x\n;y"\n')
         assert table.keep("a").to_pylist() == ["1;2"]
         assert table.keep("b").to_pylist() == ["x\n;y"]
 
-    def test_two_that_fit_are_told_and_the_one_with_more_columns_is_taken(self):
+    def test_two_that_fit_are_reported_and_the_one_with_more_columns_is_taken(self):
         table = read("a|b, c|d\n1|2, 3|4\n")
         assert table.columns == ("a", "b, c", "d")
         assert table.warnings == (
@@ -87,7 +87,7 @@ class TestDelimiter:
             "data.format: {name: csv, delimiter: ...}",
         )
 
-    def test_a_ragged_row_hides_it_from_nobody(self):
+    def test_a_ragged_row_does_not_hide_it(self):
         assert refusal(b"a;b\n1,5;2\n3;4;5\n") == (
             "data.csv: row 2: has 3 fields, the header has 2; see line 3"
         )
@@ -115,14 +115,14 @@ class TestHeader:
             ("-1,2", "'-1'"),
         ],
     )
-    def test_numbers_for_names_are_told_as_they_may_be_the_first_row(self, header, shown):
+    def test_numbers_for_names_are_reported_as_they_may_be_the_first_row(self, header, shown):
         assert read(f"{header}\n{header}\n").warnings == (
             f"data.csv: the header names columns {shown}; if that is the first row, write a header "
             "above it",
         )
 
     @pytest.mark.parametrize("header", ["0,1,2", "x,2019,2020", "2019,2020", "12", "v1.2,1.2.3"])
-    def test_other_names_with_digits_go_without_saying(self, header):
+    def test_other_names_with_digits_are_not_reported(self, header):
         assert read(f"{header}\n{header}\n").remarks == ()
 
     def test_a_number_that_names_two_columns_is_most_likely_a_row(self):
@@ -143,7 +143,7 @@ class TestQuotes:
         table = read('a,b\n"C:\\dir\\",1\n')
         assert table.keep("a").to_pylist() == ["C:\\dir\\"]
 
-    def test_a_damaged_byte_before_a_backslash_and_a_quote_is_what_is_told(self):
+    def test_a_damaged_byte_before_a_backslash_and_a_quote_is_what_is_reported(self):
         rows = "ä,é\n1,ü\n".encode()
         assert refusal(rows + b'\xa4,"\\"\n') == (
             "data.csv: row 2, column 'ä': byte 0xa4 is not UTF-8; save the file as UTF-8, or set "
@@ -172,20 +172,20 @@ class TestEncoding:
         assert table.texts("näme").tolist() == ["é"]
         assert read_header("data.csv") == ("näme", "b")
 
-    def test_a_byte_order_mark_goes_without_saying(self):
+    def test_a_byte_order_mark_is_not_reported(self):
         assert read("a,é\n1,2\n".encode("utf-8-sig")).remarks == ()
 
     @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le"])
-    def test_utf_16_is_told(self, encoding):
+    def test_utf_16_is_reported(self, encoding):
         assert read("a,b\n1,2\n".encode(encoding)).notes == ("data.csv: is UTF-16",)
 
-    def test_a_big_endian_mark_is_obeyed(self):
+    def test_a_big_endian_mark_is_used(self):
         assert read(b"\xfe\xff" + "a,é\n1,2\n".encode("utf-16-be")).columns == ("a", "é")
 
     def test_a_single_byte_encoding_is_a_guess(self):
         assert read("a\né\n".encode("latin-1")).warnings == (GUESS.format("latin-1"),)
 
-    def test_a_euro_sign_tells_cp1252(self):
+    def test_a_euro_sign_identifies_cp1252(self):
         table = read("a\n5 €\n".encode("cp1252"))
         assert table.texts("a").tolist() == ["5 €"]
         assert table.warnings == (GUESS.format("cp1252"),)
@@ -226,7 +226,7 @@ class TestEncoding:
         start = "a\n" + "x" * (2**20 - 3)  # the block ends within the next character
         assert read(start + "é\n" + "é\n").remarks == ()
 
-    def test_declared_it_is_obeyed_and_not_told(self):
+    def test_declared_it_is_used_and_not_reported(self):
         table = read("a\nж\n".encode("cp1251"), encoding="cp1251")
         assert (table.texts("a").tolist(), table.remarks) == (["ж"], ())
         assert read_header("data.csv", CsvFormat(encoding="cp1251")) == ("a",)
@@ -245,7 +245,7 @@ class TestEncoding:
         found = refusal(b"a,b\n1,2\n", encoding="utf-16")
         assert found.startswith("data.csv: is not utf-16, as data.format says: ")
 
-    def test_a_misshapen_row_has_its_place_in_utf_16_too(self):
+    def test_a_malformed_row_has_its_place_in_utf_16_too(self):
         found = refusal('a,b\n1,"2\n"\n3\n'.encode("utf-16"))
         assert found == "data.csv: row 2: has 1 field, the header has 2; see line 4"
 

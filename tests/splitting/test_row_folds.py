@@ -1,4 +1,4 @@
-"""Folds: each row is held out once, by chance, by class, with its group or after the past."""
+"""Folds: each row is held out once, at random, stratified, with its group, or in time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SEEDS = st.integers(0, 2**32 - 1)
 
 
 def table_of(values: list, classes: list | None = None) -> Table:
-    """A table whose column `by` rows are dealt out by, and `y` are their classes."""
+    """A table with a column `by` to split by, and the classes `y`."""
     columns = {"by": values} if classes is None else {"by": values, "y": classes}
     return Table("data.csv", pa.table(columns), np.arange(11, 11 + len(values)))
 
@@ -50,7 +50,7 @@ def partitions(folds: tuple[Fold, ...]) -> frozenset[tuple[int, ...]]:
 
 
 def each_row_is_held_out_once(folds: tuple[Fold, ...], rows: int) -> bool:
-    """And learned from in all other folds; indices ascend."""
+    """And trained on in all other folds; indices ascend."""
     every = set(range(rows))
     held_out = sorted(row for fold in folds for row in fold.held_out.tolist())
     rest = all(
@@ -70,34 +70,34 @@ def refusal(table: Table, how: SplitChoice, folds: int = 5, classes: str | None 
 class TestRandom:
     @given(st.integers(12, 90), FOLDS, SEEDS)
     def test_each_row_is_held_out_once_in_folds_of_even_sizes(self, rows, folds, seed):
-        dealt = make_folds(table_of(list(range(rows))), RANDOM, None, folds, seed)
-        assert each_row_is_held_out_once(dealt, rows)
-        assert sorted(set(sizes(dealt))) in ([rows // folds], [rows // folds, rows // folds + 1])
-        assert all(rows.dtype == np.int64 for fold in dealt for rows in fold)
+        assigned = make_folds(table_of(list(range(rows))), RANDOM, None, folds, seed)
+        assert each_row_is_held_out_once(assigned, rows)
+        assert sorted(set(sizes(assigned))) in ([rows // folds], [rows // folds, rows // folds + 1])
+        assert all(rows.dtype == np.int64 for fold in assigned for rows in fold)
 
-    def test_every_two_rows_meet_with_the_same_chance(self):
+    def test_every_two_rows_meet_with_the_same_probability(self):
         table, met = table_of(list(range(6))), Counter()
         for seed in range(600):
             for fold in make_folds(table, RANDOM, None, 3, seed):
                 met.update(combinations(fold.held_out.tolist(), 2))
-        # Each of 15 pairs is one of 3 in every deal: 120 of 600, with a standard deviation of 9.8.
+        # Each of 15 pairs is one of 3 in every draw: 120 of 600, with a standard deviation of 9.8.
         assert len(met) == 15
         assert all(70 < count < 170 for count in met.values())
 
     def test_as_many_folds_as_rows_leave_one_out_each(self):
-        dealt = make_folds(table_of([0, 0, 0]), RANDOM, None, 3, 0)
-        assert partitions(dealt) == {(0,), (1,), (2,)}
+        assigned = make_folds(table_of([0, 0, 0]), RANDOM, None, 3, 0)
+        assert partitions(assigned) == {(0,), (1,), (2,)}
 
     def test_more_folds_than_rows_are_refused(self):
         message = "data.csv: 3 rows, expected at least 4: one for each fold"
         assert refusal(table_of([1, 2, 3]), RANDOM, 4) == message
 
-    def test_a_fold_without_two_rows_to_learn_from_is_refused(self):
+    def test_a_fold_without_two_rows_to_train_on_is_refused(self):
         message = "data.csv: 1 row to train on in fold 1 of 2, expected at least 2"
         way_out = "give more rows, or split otherwise"
         assert refusal(table_of([1, 2, 3]), RANDOM, 2) == f"{message}; {way_out}"
 
-    def test_a_fold_that_would_learn_from_one_class_is_refused(self):
+    def test_a_fold_that_would_train_on_one_class_is_refused(self):
         assert refusal(of_classes(["a", "a", "a", "b"]), RANDOM, 4, "y").endswith(
             " of 4 are of the class 'a'; give more rows of the others, or split otherwise"
         )
@@ -107,15 +107,15 @@ class TestStratified:
     @given(st.lists(st.sampled_from("abcde"), min_size=12, max_size=90), FOLDS, SEEDS)
     def test_each_class_is_spread_evenly_over_even_folds(self, drawn, folds, seed):
         classes = [*drawn, "a", "a", "b", "b"]
-        dealt = make_folds(of_classes(classes), STRATIFIED, "y", folds, seed)
-        assert each_row_is_held_out_once(dealt, len(classes))
-        assert max(sizes(dealt)) - min(sizes(dealt)) <= 1
+        assigned = make_folds(of_classes(classes), STRATIFIED, "y", folds, seed)
+        assert each_row_is_held_out_once(assigned, len(classes))
+        assert max(sizes(assigned)) - min(sizes(assigned)) <= 1
         for name in set(classes):
-            counts = [of(fold.held_out, classes).count(name) for fold in dealt]
+            counts = [of(fold.held_out, classes).count(name) for fold in assigned]
             assert max(counts) - min(counts) <= 1
 
     @given(st.lists(st.sampled_from("abcde"), min_size=12, max_size=40), FOLDS, SEEDS)
-    def test_every_fold_learns_from_every_class_of_two_rows(self, drawn, folds, seed):
+    def test_every_fold_trains_on_every_class_of_two_rows(self, drawn, folds, seed):
         classes = [*drawn, "a", "a", "b", "b"]
         twice = {name for name, count in Counter(classes).items() if count > 1}
         for fold in make_folds(of_classes(classes), STRATIFIED, "y", folds, seed):
@@ -126,18 +126,18 @@ class TestStratified:
         for fold in make_folds(of_classes(classes), STRATIFIED, "y", 5, 0):
             assert Counter(of(fold.held_out, classes)) == {"a": 1, "b": 2, "c": 7}
 
-    def test_a_class_goes_on_at_the_fold_where_the_last_one_ended(self):
+    def test_a_class_continues_at_the_fold_where_the_last_one_ended(self):
         # Of 3 folds, the rows of `a` are in the first, second, third and first, those of `b` in the
         # second and third: two rows each, where beginning anew would make folds of 3, 2 and 1.
         classes = ["a", "b", "a", "b", "a", "a"]
-        dealt = make_folds(of_classes(classes), STRATIFIED, "y", 3, 4)
-        assert [sorted(of(fold.held_out, classes)) for fold in dealt] == [
+        assigned = make_folds(of_classes(classes), STRATIFIED, "y", 3, 4)
+        assert [sorted(of(fold.held_out, classes)) for fold in assigned] == [
             ["a", "a"],
             ["a", "b"],
             ["a", "b"],
         ]
 
-    def test_a_class_that_only_one_fold_can_learn_without_is_refused(self):
+    def test_a_class_that_only_one_fold_can_train_without_is_refused(self):
         assert refusal(of_classes(["a"] * 6 + ["b"]), STRATIFIED, 3, "y") == (
             "data.csv: column 'y': all rows to train on in fold 1 of 3 are of the class 'a'; "
             "give more rows of the others, or split otherwise"
@@ -153,9 +153,9 @@ class TestGroup:
     @given(st.lists(st.integers(0, 19), min_size=12, max_size=90), FOLDS, SEEDS)
     def test_each_group_is_whole_in_one_of_the_folds(self, drawn, folds, seed):
         groups = [*drawn, *range(folds), *range(folds)]
-        dealt = make_folds(table_of(groups), GROUP, None, folds, seed)
-        assert each_row_is_held_out_once(dealt, len(groups))
-        held_out = [set(of(fold.held_out, groups)) for fold in dealt]
+        assigned = make_folds(table_of(groups), GROUP, None, folds, seed)
+        assert each_row_is_held_out_once(assigned, len(groups))
+        held_out = [set(of(fold.held_out, groups)) for fold in assigned]
         assert all(held_out)
         assert sum(map(len, held_out)) == len(set(groups))
 
@@ -170,11 +170,11 @@ class TestGroup:
         groups = ["large"] * 8 + ["a", "b", "c", "d"] * 2
         assert sizes(make_folds(table_of(groups), GROUP, None, 2, seed)) == [8, 8]
 
-    def test_groups_that_all_differ_in_size_are_dealt_otherwise_by_another_seed(self):
+    def test_groups_that_all_differ_in_size_are_assigned_otherwise_by_another_seed(self):
         table = table_of([name for name, size in zip("abcdefgh", range(8, 16), strict=True)
                           for _ in range(size)])  # fmt: skip
-        dealt = {partitions(make_folds(table, GROUP, None, 4, seed)) for seed in range(9)}
-        assert len(dealt) > 5
+        assigned = {partitions(make_folds(table, GROUP, None, 4, seed)) for seed in range(9)}
+        assert len(assigned) > 5
 
     def test_more_folds_than_groups_are_refused(self):
         message = "data.csv: column 'by': 2 groups, expected at least 5: one for each fold"
@@ -186,7 +186,7 @@ class TestGroup:
             "it in or drop the row"
         )
 
-    def test_groups_that_leave_one_class_to_learn_from_are_refused(self):
+    def test_groups_that_leave_one_class_to_train_on_are_refused(self):
         table = table_of(["g", "g", "h", "h"], ["a", "a", "b", "b"])
         assert refusal(table, GROUP, 2, "y").startswith(
             "data.csv: column 'y': all rows to train on in fold 1 of 2 are of the class"
@@ -198,16 +198,16 @@ class TestTime:
         st.lists(st.integers(0, 30), min_size=12, max_size=80).filter(lambda t: len(set(t)) > 6),
         FOLDS,
     )
-    def test_every_fold_is_judged_by_what_comes_next(self, drawn, folds):
+    def test_every_fold_is_evaluated_on_what_comes_next(self, drawn, folds):
         times = [*drawn, -1, -1]
-        dealt = make_folds(table_of(times), TIME, None, folds, 0)
-        assert all(list(rows) == sorted(rows) for fold in dealt for rows in fold)
-        for fold in dealt:
+        assigned = make_folds(table_of(times), TIME, None, folds, 0)
+        assert all(list(rows) == sorted(rows) for fold in assigned for rows in fold)
+        for fold in assigned:
             assert max(of(fold.train, times)) < min(of(fold.held_out, times))
-        for fold, later in pairwise(dealt):
+        for fold, later in pairwise(assigned):
             known = sorted([*fold.train.tolist(), *fold.held_out.tolist()])
             assert later.train.tolist() == known
-        assert len(dealt[-1].train) + len(dealt[-1].held_out) == len(times)
+        assert len(assigned[-1].train) + len(assigned[-1].held_out) == len(times)
 
     def test_the_windows_are_those_of_scikit_learn(self):
         # TimeSeriesSplit(3).split(range(10)), whose windows are of 10 // (3 + 1) rows.
@@ -252,7 +252,7 @@ class TestTime:
         assert refusal(table_of([1.0, None, 2.0]), TIME, 2).startswith(message)
 
 
-class TestChance:
+class TestSeeds:
     TABLE = table_of([row % 20 for row in range(60)], ["a", "b", "c"] * 20)
 
     @pytest.mark.parametrize("how", [RANDOM, STRATIFIED, GROUP], ids=lambda how: how.name)
@@ -280,7 +280,7 @@ class TestChance:
 
 class TestHoldOut:
     @given(st.integers(4, 60), st.sampled_from([0.05, 0.2, 0.5]), SEEDS)
-    def test_a_share_of_the_rows_is_held_out_and_the_rest_learned_from(self, rows, share, seed):
+    def test_a_share_of_the_rows_is_held_out_and_the_rest_trained_on(self, rows, share, seed):
         train, held_out = hold_out(table_of(list(range(rows))), RANDOM, None, share, seed)
         assert sorted([*train.tolist(), *held_out.tolist()]) == list(range(rows))
         assert len(held_out) == max(1, round(share * rows))
@@ -301,13 +301,13 @@ class TestHoldOut:
             ([0, 1, 3], [2, 4])
         ]
 
-    def test_a_group_alone_can_not_be_parted(self):
+    def test_a_group_alone_can_not_be_split(self):
         with pytest.raises(DataError) as caught:
             hold_out(table_of(["g"] * 5), GROUP, None, 0.2, 0)
         message = "data.csv: column 'by': 1 group, expected at least 2: one for each set"
         assert str(caught.value) == message
 
-    def test_a_single_class_left_to_learn_from_is_refused(self):
+    def test_a_single_class_left_to_train_on_is_refused(self):
         with pytest.raises(DataError) as caught:
             hold_out(table_of([1, 2, 3, 4], ["a", "a", "b", "b"]), TIME, "y", 0.5, 0)
         assert str(caught.value) == (

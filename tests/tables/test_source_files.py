@@ -103,13 +103,13 @@ OTHERS = pytest.mark.parametrize(
 
 @OTHERS
 @pytest.mark.parametrize("read", [read_table, read_header])
-def test_what_is_no_table_is_told_by_what_it_is(read, content, message):
+def test_a_file_that_is_not_a_table_is_named(read, content, message):
     Path("a.csv").write_bytes(content)
     assert refusal(read, "a.csv") == f"a.csv: {message}"
 
 
 @OTHERS
-def test_what_is_no_table_is_told_on_standard_input_too(content, message, monkeypatch):
+def test_what_is_not_a_table_is_reported_on_standard_input_too(content, message, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
     assert refusal(read_table, "-") == f"standard input: {message}"
 
@@ -176,7 +176,7 @@ def test_a_file_is_what_it_begins_with(kind):
 
 
 @pytest.mark.parametrize("kind", CONTENTS)
-def test_an_ending_that_is_wrong_is_told(kind):
+def test_an_ending_that_is_wrong_is_reported(kind):
     ending = "csv" if kind != "delimited text" else "parquet"
     Path(f"a.{ending}").write_bytes(CONTENTS[kind])
     table = read_table(f"a.{ending}")
@@ -186,7 +186,7 @@ def test_an_ending_that_is_wrong_is_told(kind):
     assert table.warnings == (expected,)
 
 
-def test_a_format_that_was_declared_and_is_not_is_told():
+def test_a_format_that_was_declared_and_is_not_is_reported():
     Path("a.data").write_bytes(CONTENTS["a Parquet file"])
     table = read_table("a.data", form=CsvFormat(delimiter=";"))
     expected = "a.data: is a Parquet file by its content; data.format is csv"
@@ -230,7 +230,7 @@ def test_an_archive_with_a_damaged_middle_is_refused():
     assert refusal(read_table, "a.csv").startswith("a.csv: is not a complete gzip file")
 
 
-def test_a_name_that_calls_a_file_compressed_is_told_to_be_wrong():
+def test_a_name_that_calls_a_file_compressed_is_reported_to_be_wrong():
     Path("a.csv.gz").write_bytes(CSV)
     expected = "a.csv.gz: is not compressed, despite its name"
     assert read_table("a.csv.gz").warnings == (expected,)

@@ -30,7 +30,7 @@ def read(columns: dict[str, list[str]], delimiter: str = ";", missing=(), **decl
 
 
 @pytest.mark.parametrize(
-    ("values", "numbers", "told"),
+    ("values", "numbers", "described"),
     [
         (["1,5", "-0,25", "12"], [1.5, -0.25, 12], "a decimal comma"),
         ([",5", "2,", "1,5e3"], [0.5, 2, 1500], "a decimal comma"),
@@ -51,12 +51,12 @@ def read(columns: dict[str, list[str]], delimiter: str = ";", missing=(), **decl
         (["1'060.06", "12\u2019345"], [1060.06, 12345], "''' between thousands"),
     ],
 )
-def test_numbers_are_understood_and_the_way_they_are_written_is_told(values, numbers, told):
+def test_numbers_are_understood_and_their_notation_is_reported(values, numbers, described):
     table = read({"x": values, "y": ["u"] * len(values)})
     assert table.looks_numeric("x")
     assert table.numbers("x").tolist() == numbers
     assert table.keep("x").to_pylist() == values
-    assert table.notes == (f"data.csv: the numbers of 'x' have {told}",)
+    assert table.notes == (f"data.csv: the numbers of 'x' have {described}",)
     assert table.warnings == ()
 
 
@@ -82,7 +82,7 @@ def test_other_columns_stay_as_they_are(values):
     assert table.texts("x").tolist() == [value or None for value in values]
 
 
-def test_zip_codes_beside_decimal_commas_stay_as_they_are():
+def test_zip_codes_next_to_decimal_commas_stay_as_they_are():
     table = read({"price": ["1,5", "2,5"], "zip": ["01234", "00501"]})
     assert table.texts("zip").tolist() == ["01234", "00501"]
     assert table.notations.keys() == {"price"}
@@ -110,7 +110,7 @@ def test_missing_words_are_no_reason_against_it():
 @pytest.mark.parametrize(
     ("delimiter", "number", "otherwise"), [(";", 1.234, '","'), (",", 1234.0, "none")]
 )
-def test_a_comma_that_may_be_either_is_told(delimiter, number, otherwise):
+def test_a_comma_that_is_ambiguous_is_reported(delimiter, number, otherwise):
     table = read({"x": ["1,234", "12"]}, delimiter)
     assert table.numbers("x").tolist() == [number, 12]
     shown = "1.234" if number == 1.234 else "1234"
@@ -121,7 +121,7 @@ def test_a_comma_that_may_be_either_is_told(delimiter, number, otherwise):
 
 
 @pytest.mark.parametrize(("delimiter", "declared"), [(";", ","), (",", "none")])
-def test_the_way_out_of_a_comma_that_may_be_either_leads_out(delimiter, declared):
+def test_the_suggested_setting_for_an_ambiguous_comma_changes_its_reading(delimiter, declared):
     here = read({"x": ["1,234", "12"]}, delimiter).numbers("x")[0]
     table = read({"x": ["1,234", "12"]}, delimiter, thousands=declared)
     assert {here, table.numbers("x")[0]} == {1.234, 1234.0}
@@ -132,13 +132,13 @@ def test_the_way_out_of_a_comma_that_may_be_either_leads_out(delimiter, declared
     ("other", "number"), [("1,5", 1.234), ("1.5", 1234.0), ("1,060.5", 1234.0), ("1.060,5", 1.234)]
 )
 @pytest.mark.parametrize("delimiter", [",", ";"])
-def test_the_other_columns_tell_what_a_comma_is(delimiter, other, number):
+def test_the_other_columns_decide_what_a_comma_is(delimiter, other, number):
     table = read({"x": ["1,234"], "other": [other]}, delimiter)
     assert table.numbers("x").tolist() == [number]
     assert table.warnings == ()
 
 
-def test_a_point_beside_decimal_commas_that_may_be_either_is_told():
+def test_a_point_next_to_decimal_commas_that_is_ambiguous_is_reported():
     table = read({"x": ["1.234", "12"], "other": ["1,5", "2,5"]})
     assert table.numbers("x").tolist() == [1234, 12]
     assert table.warnings == (
@@ -150,7 +150,7 @@ def test_a_point_beside_decimal_commas_that_may_be_either_is_told():
     assert table.numbers("other").tolist() == [1.5, 2.5]
 
 
-def test_beside_semicolons_points_before_three_digits_part_thousands():
+def test_next_to_semicolons_points_before_three_digits_separate_thousands():
     table = read({"x": ["2.436", "593"], "ip": ["192.168.100.101", "192.168.100.102"]}, ";")
     assert table.numbers("x").tolist() == [2436, 593]
     assert table.warnings == (
@@ -160,14 +160,14 @@ def test_beside_semicolons_points_before_three_digits_part_thousands():
     assert table.notations.keys() == {"x"}
 
 
-def test_beside_semicolons_other_points_tell_that_they_stand_before_decimals():
+def test_next_to_semicolons_other_points_show_that_they_separate_decimals():
     table = read({"x": ["2.436", "593"], "other": ["1.5", "2.5"]}, ";")
     assert table.numbers("x").tolist() == [2.436, 593]
     assert table.remarks == ()
 
 
 @pytest.mark.parametrize("delimiter", [",", ";"])
-def test_two_points_in_a_number_leave_no_choice(delimiter):
+def test_two_points_in_a_number_are_unambiguous(delimiter):
     table = read({"x": ["450.000", "1.250.000", "593"], "y": ["1.234", "5.678", "3.2"]}, delimiter)
     assert table.numbers("x").tolist() == [450_000, 1_250_000, 593]
     assert table.numbers("y").tolist() == [1.234, 5.678, 3.2]
@@ -178,12 +178,12 @@ def test_two_points_in_a_number_leave_no_choice(delimiter):
 
 
 class TestDeclared:
-    def test_a_decimal_comma_is_obeyed_in_every_column(self):
+    def test_a_decimal_comma_is_used_in_every_column(self):
         table = read({"x": ["1.234"], "y": ["1,234"]}, decimal=",")
         assert (table.numbers("x").tolist(), table.numbers("y").tolist()) == ([1234], [1.234])
         assert table.warnings == ()
 
-    def test_a_point_is_obeyed_in_every_column(self):
+    def test_a_point_is_used_in_every_column(self):
         table = read({"x": ["1.234"], "y": ["1,234"]}, decimal=".")
         assert (table.numbers("x").tolist(), table.numbers("y").tolist()) == ([1.234], [1234])
 
@@ -238,13 +238,13 @@ def test_what_python_groups_is_read_back(cents, signs):
 GERMAN = Notation(",", ".")
 
 
-def test_what_leaves_two_readings_is_read_as_another_table_was():
+def test_ambiguous_numbers_are_read_as_in_another_table():
     table = read({"x": ["1.234", "2.000"]}, delimiter=",")
     assert table.numbers("x").tolist() == [1.234, 2.0]
     assert table.written_like({"x": GERMAN}).numbers("x").tolist() == [1234, 2000]
 
 
-def test_a_doubt_that_another_table_settles_is_not_told():
+def test_a_doubt_that_another_table_settles_is_not_reported():
     table = read({"x": ["1,234", "2,000"]})
     assert len(table.warnings) == 1
     settled = table.written_like({"x": Notation(thousands=",")})

@@ -82,7 +82,7 @@ class TestRandom:
         shares = Shares(0.2, 0.2)
         assert lists(random_split(50, shares, 7)) != lists(random_split(50, shares, 8))
 
-    def test_every_row_has_the_same_chance(self):
+    def test_every_row_has_the_same_probability(self):
         drawn = Counter(
             row for seed in range(600) for row in random_split(6, Shares(test=0.33), seed).test
         )

@@ -56,7 +56,7 @@ def test_some_rows_are_taken_in_the_order_given(rows, tmp_path):
 
 @pytest.mark.usefixtures("batch_rows")
 @pytest.mark.parametrize(("start", "length"), [(0, 7), (0, 3), (2, 3), (5, 100), (6, 1), (3, 0)])
-def test_neighbouring_rows_are_read_whole(start, length, tmp_path):
+def test_adjacent_rows_are_read_whole(start, length, tmp_path):
     columns = on_disk(tmp_path, ROWS.slice(0, 4), ROWS.slice(4))
     assert columns.slice(start, length).to_pylist() == ROWS.slice(start, length).to_pylist()
 

@@ -171,7 +171,7 @@ def test_the_only_column_is_read_though_it_looks_like_an_identifier(tmp_path: Pa
     assert line(text, "x") == "x: numeric # all numbers, 0 to 19"
 
 
-def test_columns_that_teach_nothing_are_ignored_with_the_reason(tmp_path: Path) -> None:
+def test_uninformative_columns_are_ignored_with_the_reason(tmp_path: Path) -> None:
     rows = range(20)
     text = starter(
         table(
@@ -242,7 +242,7 @@ def test_images_get_their_own_small_shape(tmp_path: Path) -> None:
     for name in "abc":
         Image.new("L", (9, 8)).save(tmp_path / f"{name}.png")
     text = starter(table(tmp_path, file=["a.png", "b.png", "c.png"], y=["p", "n", "n"]))
-    reason = "paths of PNG files, greyscale, 9 × 8 pixels"
+    reason = "paths of PNG files, grayscale, 9 × 8 pixels"
     assert line(text, "file") == f"file: {{type: image, shape: [8, 9, 1]}} # {reason}"
     prepared(text, tmp_path)
 
@@ -290,7 +290,7 @@ def test_broken_negative_and_large_numbers_are_hardly_counts(
     assert "counts" not in starter(table(tmp_path, x=[1.5, 2, 3], y=values))
 
 
-def test_few_whole_values_are_pointed_out_as_codes(tmp_path: Path) -> None:
+def test_few_whole_values_are_flagged_as_codes(tmp_path: Path) -> None:
     text = starter(table(tmp_path, sex=[1, 2, 1, 2], flag=[0, 1, 1, 0], y=[5, 7, 5, 7]))
     reason = "few distinct whole numbers, read as amounts, 1 to 2; if codes, categorical"
     assert line(text, "sex") == f"sex: numeric # {reason}"
@@ -300,7 +300,7 @@ def test_few_whole_values_are_pointed_out_as_codes(tmp_path: Path) -> None:
     assert prepared(text, tmp_path)[1].target.classes == ()
 
 
-def test_what_follows_from_the_target_is_told(tmp_path: Path) -> None:
+def test_defaults_that_follow_from_the_target_are_named(tmp_path: Path) -> None:
     text = starter(table(tmp_path, x=[1.5, 2, 3, 4], y=["a", "b", "c", "a"]))
     assert "an output of 3 units with softmax,\n# sparse_categorical_crossentropy" in text
 
@@ -310,8 +310,8 @@ def test_many_columns_become_a_pattern_and_its_exceptions(tmp_path: Path) -> Non
     text = starter(table(tmp_path, pixel_0=[0, 0], **pixels, hue=["r", "g"], y=[1, 2]))
     features = yaml.safe_load(text)["input"]["features"]
     assert features == {"hue": "categorical", "pixel_0": "ignored", "pixel_*": "numeric"}
-    told = "50 columns, pixel_1 to pixel_50: all numbers, 1 to 150"
-    assert line(text, '"pixel_*"') == f'"pixel_*": numeric # {told}'
+    summary = "50 columns, pixel_1 to pixel_50: all numbers, 1 to 150"
+    assert line(text, '"pixel_*"') == f'"pixel_*": numeric # {summary}'
     assert len(prepared(text, tmp_path)[1].encoding.features) == 51
 
 

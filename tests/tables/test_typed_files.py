@@ -87,7 +87,7 @@ def test_json_lines_have_one_type_in_all_blocks(monkeypatch):
     assert found["late"] == [None] * 9 + [True] + [None] * 9
 
 
-def test_a_mixed_column_across_blocks_is_told_with_its_row(monkeypatch):
+def test_a_mixed_column_across_blocks_is_reported_with_its_row(monkeypatch):
     monkeypatch.setattr(typed_files, "_BLOCK_BYTES", 64)
     Path("a.jsonl").write_text('{"a": 1}\n' * 50 + '{"a": "x"}\n')
     with pytest.raises(DataError) as caught:
