@@ -23,10 +23,10 @@ from dlcli.metrics import Metrics
 from dlcli.pipeline.baselines import evaluate_baselines
 from dlcli.pipeline.checkpointing import RunCheckpointer, StopOnSignal
 from dlcli.pipeline.events import Events, Listener
-from dlcli.pipeline.explaining import explain
 from dlcli.pipeline.fit import FitOptions, FitResult, advise, fit
 from dlcli.pipeline.memory_check import check_memory, working_folder
 from dlcli.pipeline.preparation import encode_sets, initial_weights, prepare
+from dlcli.pipeline.run_explanation import explain
 from dlcli.pipeline.run_recording import (
     Recording,
     image_fingerprints,

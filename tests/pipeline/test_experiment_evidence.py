@@ -14,9 +14,9 @@ from dlcli.config import load_config
 from dlcli.errors import DivergenceError
 from dlcli.explanation import Explanation
 from dlcli.pipeline import Events, prepare, train
-from dlcli.pipeline.explaining import explain, with_logged_reasons
 from dlcli.pipeline.fit import FitResult
 from dlcli.pipeline.preparation import encode_sets
+from dlcli.pipeline.run_explanation import explain, with_logged_reasons
 from dlcli.runs import new_run, open_run
 
 ROWS = 120

@@ -1,40 +1,42 @@
-"""The layers of a trained network: what they give, and whether some units give nothing any more."""
+"""Statistics of a trained network's layers: outputs, dead and saturated units, gradients."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dlcli.config import Activation
 from dlcli.encoding import Matrix
-from dlcli.explanation.document import LayerStatistics, Number
-from dlcli.explanation.inputs import Weights
+from dlcli.explanation.explanation_document import LayerStatistics, Number
 from dlcli.metrics import finite
 from dlcli.network import AnyLayer, Floats, Network, activation_of
 
 MOST_LAYERS = 500
-"""Most layers that are listed, the last ones; only that many embeddings come to more."""
+"""Most layers that are listed, the last ones; only very many embeddings exceed it."""
 _RECTIFIERS = ("relu", "relu6", "leaky_relu", "sparse_plus")
-"""Activations that may give 0 for everything up to some number, and pass no gradient there."""
+"""Activations that may return 0 for everything up to some number, and pass no gradient there."""
 _NEAR = 0.01
 """Share of a range from its ends within which an output counts as saturated."""
 
+Weights = Mapping[str, NDArray[np.floating[Any]]]
 Gradients = Mapping[str, float]
-"""The norm of each layer's gradient, by the layer's name."""
+"""Norm of each layer's gradient, by the layer's name."""
 
 
 def describe_layers(
     network: Network, weights: Weights, matrix: Matrix, first: Gradients, last: Gradients
 ) -> tuple[LayerStatistics, ...]:
-    """Looks at what each layer makes of some rows.
+    """Describe each layer, with its outputs for some rows.
 
     Args:
         network: the layers.
         weights: trained, by name.
         matrix: encoded training rows, (rows, inputs).
-        first: the gradients where training began; a layer may be absent.
-        last: those where it ended.
+        first: the gradients before the first step; a layer may be absent.
+        last: those after the last step.
     """
     with np.errstate(all="ignore"):
         found = [
@@ -45,14 +47,14 @@ def describe_layers(
 
 
 def dead_share(activation: Activation, output: Floats) -> float | None:
-    """The share of units that give 0 for every row; None for activations that pass all they get.
+    """Return the share of units that return 0 for every row; None if the activation never does.
 
-    A unit of relu or its kin that no row moves gets no gradient, and so stays as it is (Maas et al.
-    2013, "Rectifier nonlinearities improve neural network acoustic models").
+    A unit of relu or similar that no row activates gets no gradient, and so never changes (Maas et
+    al. 2013, "Rectifier nonlinearities improve neural network acoustic models").
 
     Args:
         activation: the layer's.
-        output: what it gives, (rows, units).
+        output: the layer's output, (rows, units).
     """
     if activation.name not in _RECTIFIERS or getattr(activation, "negative_slope", 0.0) > 0:
         return None
@@ -60,19 +62,19 @@ def dead_share(activation: Activation, output: Floats) -> float | None:
 
 
 def saturated_share(activation: Activation, output: Floats) -> float | None:
-    """The share of outputs within 1 % of an end of their range, where the slope is nearly 0.
+    """Return the share of outputs within 1 % of an end of their range, where the slope is near 0.
 
-    That is where gradients vanish (Glorot & Bengio 2010, "Understanding the difficulty of training
+    There gradients vanish (Glorot & Bengio 2010, "Understanding the difficulty of training
     deep feedforward neural networks"). For sigmoid, hard_sigmoid and sparse_sigmoid it is up to
     0.01 and from 0.99 on; for tanh, hard_tanh and softsign beyond ±0.98.
 
     Args:
         activation: the layer's.
-        output: what it gives, (rows, units).
+        output: the layer's output, (rows, units).
 
     Returns:
-        The share; None for activations without two such ends, and for those that weigh units
-        against each other.
+        The share; None for activations without two such ends, and for those over all units, as
+        softmax.
     """
     low, high = activation.bounds
     is_bounded = np.isfinite(low) and np.isfinite(high)

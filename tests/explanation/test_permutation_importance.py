@@ -4,23 +4,20 @@ import numpy as np
 import pytest
 from small_networks import UNSCALED, case, rows_of
 
-from dlcli.explanation import (
-    look_at,
-    peaks_of,
+from dlcli.explanation.column_statistics import largest_inputs
+from dlcli.explanation.permutation_importance import (
+    first_layer_effects,
     permutation_importances,
     plan_importances,
-    strengths,
-    strongest,
-    truth_of,
-    units_of,
 )
-from dlcli.explanation.inputs import places_of
+from dlcli.explanation.prediction_errors import read_true_values, target_units
+from dlcli.explanation.row_samples import input_indices, sample_rows
 
 
 def importances(made, *columns, repeats=5, table=None):
     target = made.predictor.encoding.task
-    looked = look_at(made.sets(test=table or made.table), 2000)
-    truth = truth_of(target, looked.tables.values(), units_of(target, made.table))
+    looked = sample_rows(made.sets(test=table or made.table), 2000)
+    truth = read_true_values(target, looked.tables.values(), target_units(target, made.table))
     return permutation_importances(made.predictor, truth, looked, columns, repeats)
 
 
@@ -68,7 +65,7 @@ def test_weights_count():
 def test_all_inputs_of_a_column_move_together():
     table = rows_of(a=["u", "v", "u", None], y=[0.0, 1.0, 0.0, 5.0])
     made = case(table, {"output/kernel": [[0], [1], [5]]}, **UNSCALED)
-    made_of = places_of(made.predictor.network.layout)
+    made_of = input_indices(made.predictor.network.layout)
     assert made_of["a"].tolist() == [0, 1, 2]
     [found] = importances(made, "a")
     # Whatever order comes, each prediction is that of some row: never the sum of two.
@@ -100,10 +97,9 @@ def test_the_strength_of_a_column_is_the_deviation_that_it_gives_the_sums():
         input={"scaling": "none", "features": features},
     )
     matrix = made.encoded().inputs.part(0, 2)
-    found = strengths(made.predictor.network, made.predictor.weights, matrix)
+    found = first_layer_effects(made.predictor.network, made.predictor.weights, matrix)
     assert found == pytest.approx({"a": 5, "b": 0, "c": 0.5**0.5})
-    assert strongest(found, 2) == ["a", "c"]
-    assert peaks_of(made.predictor.network.layout, matrix) == {"a": 2, "b": 5, "c": 1}
+    assert largest_inputs(made.predictor.network.layout, matrix) == {"a": 2, "b": 5, "c": 1}
 
 
 def test_waves_and_embeddings_count_for_their_columns():
@@ -120,21 +116,21 @@ def test_waves_and_embeddings_count_for_their_columns():
     }
     made = case(table, arrays, input={"scaling": "none", "features": features})
     matrix = made.encoded().inputs.part(0, 2)
-    found = strengths(made.predictor.network, made.predictor.weights, matrix)
+    found = first_layer_effects(made.predictor.network, made.predictor.weights, matrix)
     assert found == pytest.approx({"a": 1, "b": 5**0.5, "c": 3.5}, abs=1e-6)
 
 
 def test_rows_are_bounded_by_how_wide_they_are(monkeypatch):
-    monkeypatch.setattr("dlcli.explanation.rows.NUMBERS", 30)
+    monkeypatch.setattr("dlcli.explanation.row_samples.MOST_NUMBERS", 30)
     made = linear(100, **FEATURES)
-    looked = look_at(made.sets(test=made.table), 2000)
+    looked = sample_rows(made.sets(test=made.table), 2000)
     assert looked.matrix.shape == (10, 3)
 
 
 def test_rows_of_several_sets_stand_one_behind_the_other():
     made = linear(10, **FEATURES)
     first, second = made.table.take(np.arange(4)), made.table.take(np.arange(4, 10))
-    looked = look_at(made.sets(validation=first, test=second), 5)
+    looked = sample_rows(made.sets(validation=first, test=second), 5)
     assert sum(table.rows for table in looked.tables.values()) == len(looked) == 5
     assert looked.numbers("a").tolist() == looked.matrix[:, 0].tolist()
     assert sorted(looked.numbers("a")) != sorted(made.table.numbers("a")[:5])
@@ -152,7 +148,7 @@ def test_rows_of_several_sets_stand_one_behind_the_other():
     ],
 )
 def test_repeats_are_saved_before_rows_and_rows_before_columns(work, rows, planned, monkeypatch):
-    monkeypatch.setattr("dlcli.explanation.budget.WORK", work)
+    monkeypatch.setattr("dlcli.explanation.row_samples.WORK", work)
     network = linear(10, **FEATURES).predictor.network
     # A row costs 4 weights, and 16 for each of 3 inputs, 3 that pass, and an output.
     assert 4 + 16 * 7 == 116

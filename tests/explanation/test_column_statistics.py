@@ -1,21 +1,30 @@
-"""What is told of each column."""
+"""Statistics of columns, and the bins of their histograms."""
 
+import numpy as np
 import pytest
 from small_networks import case, rows_of
 
-from dlcli.explanation import ColumnViewer, ValueCount, columns, list_columns, peaks_of
-from dlcli.explanation.columns import Listed
+from dlcli.explanation import ValueCount, column_statistics
+from dlcli.explanation.column_statistics import (
+    MOST_BINS,
+    ColumnDescriber,
+    ListedColumn,
+    bin_edges,
+    count_bins,
+    largest_inputs,
+    list_columns,
+)
 
 
 def view(name, table, *held_out, role="feature", type=None, **sections):
     """Looks at a column of training rows."""
     made = case(table, **sections)
     encoding = made.predictor.encoding
-    peaks = peaks_of(encoding.layout, made.encoded().inputs.part(0, table.rows))
+    peaks = largest_inputs(encoding.layout, made.encoded().inputs.part(0, table.rows))
     decided = made.decisions.get(name)
     kind = type or decided.feature.type
-    listed = Listed(name, role, kind, decided.reason if decided else "declared")
-    return ColumnViewer(table, held_out, encoding, peaks).view(listed)
+    listed = ListedColumn(name, role, kind, decided.reason if decided else "declared")
+    return ColumnDescriber(table, held_out, encoding, peaks).describe(listed)
 
 
 NUMBERS = rows_of(x=[1.0, 2.0, None, 3.0, 2.0], y=[0.0, 1.0, 2.0, 3.0, 4.0])
@@ -109,7 +118,7 @@ def test_what_nobody_reads_may_be_stored_otherwise_in_another_file():
 
 @pytest.mark.parametrize("scaling", ["standard", "none"])
 def test_of_a_long_table_moments_are_exact_and_counts_are_scaled(scaling, monkeypatch):
-    monkeypatch.setattr(columns, "MOST_ROWS", 50)
+    monkeypatch.setattr(column_statistics, "MOST_ROWS", 50)
     table = rows_of(x=[0.0, 1.0, 2.0, 5.0] * 50, y=[0.0, 1.0] * 100)
     found = view("x", table, table, input={"scaling": scaling})
     assert (found.mean, found.minimum, found.maximum) == (2, 0, 5)
@@ -121,7 +130,7 @@ def test_of_a_long_table_moments_are_exact_and_counts_are_scaled(scaling, monkey
 
 
 def test_of_a_long_table_a_constant_column_has_no_deviation(monkeypatch):
-    monkeypatch.setattr(columns, "MOST_ROWS", 50)
+    monkeypatch.setattr(column_statistics, "MOST_ROWS", 50)
     table = rows_of(x=[4.0] * 100, y=[0.0, 1.0] * 50)
     found = view("x", table, input={"features": {"x": "numeric"}, "scaling": "standard"})
     assert (found.mean, found.deviation) == (4, 0)
@@ -176,7 +185,7 @@ def test_held_out_values_that_are_no_times_are_left_out():
 
 
 def test_of_a_long_table_the_range_of_times_is_exact_and_counts_are_scaled(monkeypatch):
-    monkeypatch.setattr(columns, "MOST_ROWS", 50)
+    monkeypatch.setattr(column_statistics, "MOST_ROWS", 50)
     dates = ["2024-01-01", *["2024-02-29", "2024-03-01"] * 99, "2025-01-01"]
     table = rows_of(x=dates, y=[0.0, 1.0] * 100)
     found = view("x", table, table, input={"features": {"x": "datetime"}})
@@ -184,3 +193,57 @@ def test_of_a_long_table_the_range_of_times_is_exact_and_counts_are_scaled(monke
     assert found.distinct is None
     assert sum(found.histogram.train) == 200
     assert found.histogram.train == found.histogram.held_out
+
+
+def histogram(*values):
+    values = np.array(values, dtype=np.float64)
+    edges = bin_edges(values)
+    return edges.tolist(), count_bins(edges, values).tolist()
+
+
+def test_whole_numbers_lie_in_the_middle_of_bins():
+    assert histogram(0, 0, 1, 3) == ([-0.5, 0.5, 1.5, 2.5, 3.5], [2, 1, 0, 1])
+
+
+def test_many_whole_numbers_share_bins_as_many_in_each():
+    edges, counts = histogram(*range(1, 61))
+    assert edges[:3] == [0.5, 3.5, 6.5]
+    assert counts == [3] * 20
+
+
+def test_other_numbers_have_bins_by_the_cube_root_of_how_many_they_are():
+    edges, counts = histogram(0.0, 0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 8.0)  # 2·∛8 bins
+    assert edges == [0, 2, 4, 6, 8]
+    assert counts == [3, 2, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("value", "edges"), [(5.0, [4.5, 5.5]), (2.5, [2.0, 3.0]), (1e20, [0.999e20, 1.001e20])]
+)
+def test_a_constant_column_has_one_bin(value, edges):
+    found, counts = histogram(value, value, value)
+    assert found == pytest.approx(edges)
+    assert counts == [3]
+
+
+def test_an_outlier_does_not_press_the_rest_into_one_bin_and_is_counted():
+    values = np.append(np.linspace(0.25, 1.25, 99), [1e6])
+    edges = bin_edges(values)
+    assert (edges[0], edges[-1]) == (0.25, 1.25)
+    counts = count_bins(edges, values)
+    assert counts.sum() == 100
+    assert counts.max() <= 12
+
+
+def test_a_long_tail_of_many_rows_is_shown_to_its_end():
+    values = np.append(np.linspace(0.25, 1.25, 90), np.linspace(50.5, 100.5, 10))
+    assert bin_edges(values)[-1] == 100.5
+
+
+def test_what_lies_outside_counts_in_the_outermost_bins():
+    assert count_bins(np.array([0.0, 1.0, 2.0]), np.array([-9.0, 0.5, 9.0, 9.0])).tolist() == [2, 2]
+
+
+@pytest.mark.parametrize("values", [np.arange(1e6), np.linspace(0, 1, 10**6) ** 2])
+def test_there_are_never_many_bins(values):
+    assert MOST_BINS / 2 < len(bin_edges(values)) - 1 <= MOST_BINS

@@ -5,8 +5,12 @@ import pytest
 
 from dlcli.config import ACTIVATIONS, Config, LeakyRelu, Relu
 from dlcli.encoding import plain_layout
-from dlcli.explanation import describe_layers
-from dlcli.explanation.layers import MOST_LAYERS, dead_share, saturated_share
+from dlcli.explanation.layer_statistics import (
+    MOST_LAYERS,
+    dead_share,
+    describe_layers,
+    saturated_share,
+)
 from dlcli.network import build_network
 
 REQUIRED = {"threshold": {"threshold": 0.0, "default_value": 0.0}}

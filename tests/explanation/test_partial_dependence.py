@@ -6,21 +6,22 @@ import numpy as np
 import pytest
 from small_networks import UNSCALED, case, rows_of
 
-from dlcli.explanation import choose_outputs, find_dependences, look_at, truth_of, units_of
-from dlcli.explanation.dependences import Outputs
+from dlcli.explanation.partial_dependence import ShownOutputs, choose_outputs, partial_dependences
+from dlcli.explanation.prediction_errors import read_true_values, target_units
+from dlcli.explanation.row_samples import sample_rows
 
-ONE = Outputs(("y",), (0,))
+ONE = ShownOutputs(("y",), (0,))
 
 
 def dependences(made, *columns, outputs=ONE):
-    looked = look_at(made.sets(test=made.table), 2000)
-    return find_dependences(made.predictor, looked, columns, outputs)
+    looked = sample_rows(made.sets(test=made.table), 2000)
+    return partial_dependences(made.predictor, looked, columns, outputs)
 
 
 def outputs_of(made):
     target = made.predictor.encoding.task
-    looked = look_at(made.sets(test=made.table), 2000)
-    truth = truth_of(target, looked.tables.values(), units_of(target, made.table))
+    looked = sample_rows(made.sets(test=made.table), 2000)
+    truth = read_true_values(target, looked.tables.values(), target_units(target, made.table))
     return choose_outputs(made.predictor, truth, looked.weights)
 
 
@@ -123,7 +124,7 @@ def test_no_more_than_six_columns_are_told_of_and_fewer_of_a_large_network(monke
     table = rows_of(**{f"x{n}": [1.0, 2.0, 3.5] for n in range(9)}, y=[0.0, 1.0, 2.0])
     made, columns = case(table, **UNSCALED), [f"x{n}" for n in (5, 3, 8, 1, 2, 4, 7)]
     assert [each.column for each in dependences(made, *columns)] == columns[:6]
-    monkeypatch.setattr("dlcli.explanation.budget.WORK", 1)
+    monkeypatch.setattr("dlcli.explanation.row_samples.WORK", 1)
     assert dependences(made, *columns) == ()
 
 
@@ -133,7 +134,7 @@ class TestOutputs:
     def test_of_two_classes_there_are_two_probabilities(self):
         made = case(rows_of(a=[0.0, 1.0], y=["no", "yes"]), {"output/kernel": [[np.log(3)]]})
         outputs = outputs_of(made)
-        assert outputs == Outputs(("no", "yes"), (0, 1))
+        assert outputs == ShownOutputs(("no", "yes"), (0, 1))
         [found] = dependences(made, "a", outputs=outputs)
         assert [point.predictions for point in found.points] == [
             (0.5, 0.5),
@@ -143,7 +144,7 @@ class TestOutputs:
     def test_a_margin_is_that_of_the_second_class(self):
         made = case(rows_of(a=[0.0, 1.0], y=["no", "yes"]), {"output/kernel": [[3]]}, loss="hinge")
         outputs = outputs_of(made)
-        assert outputs == Outputs(("yes",), (0,))
+        assert outputs == ShownOutputs(("yes",), (0,))
         [found] = dependences(made, "a", outputs=outputs)
         assert [point.predictions for point in found.points] == [(0,), (3,)]
 
@@ -151,13 +152,13 @@ class TestOutputs:
         names = [f"c{n:02}" for n in range(30) for _ in range(n + 1)]
         made = case(rows_of(a=np.arange(465.0), y=names))
         outputs = outputs_of(made)
-        assert outputs == Outputs(tuple(f"c{n}" for n in range(10, 30)), tuple(range(10, 30)))
+        assert outputs == ShownOutputs(tuple(f"c{n}" for n in range(10, 30)), tuple(range(10, 30)))
         [found] = dependences(made, "a", outputs=outputs)
         assert found.points[0].predictions == pytest.approx([1 / 30] * 20)
 
     def test_labels_and_several_numbers_have_their_names(self):
         data = {"train": "t.csv", "target": {"column": ("u", "v"), "type": "multi_label"}}
         table = rows_of(a=[0.0, 1.0], u=[1, 0], v=[0, 1])
-        assert outputs_of(case(table, data=data)) == Outputs(("u", "v"), (0, 1))
+        assert outputs_of(case(table, data=data)) == ShownOutputs(("u", "v"), (0, 1))
         data = {"train": "t.csv", "target": {"column": ("u", "v"), "type": "numeric"}}
-        assert outputs_of(case(table, data=data)) == Outputs(("u", "v"), (0, 1))
+        assert outputs_of(case(table, data=data)) == ShownOutputs(("u", "v"), (0, 1))

@@ -1,0 +1,187 @@
+"""The document of an explanation, `explanation.json` in a run folder.
+
+Numbers that are undefined or not finite (a mean without values, a gradient that overflowed) are
+`None`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from dlcli.errors import RunError
+from dlcli.runs import Run
+
+Number = float | None
+Count = Annotated[int, Field(ge=0, le=2**53)]
+"""A count, small enough for a float to hold it exactly."""
+
+
+class _Part(BaseModel):
+    """A part of the document: no unknown field, no other type, no NaN."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Histogram(_Part):
+    """Distribution of numbers, or of times in seconds since 1970 (UTC).
+
+    For more than 100,000 rows it is estimated from that many of them.
+    """
+
+    edges: tuple[float, ...]
+    """Edges of the bins; a few outliers among training rows may lie outside."""
+    train: tuple[Count, ...]
+    """Training rows in each bin; those outside count in the outermost."""
+    held_out: tuple[Count, ...]
+    """Validation and test rows in each bin, likewise."""
+
+
+class ValueCount(_Part):
+    """Rows with a value; for more than 100,000 rows estimated from that many of them."""
+
+    value: str
+    train: Count
+    held_out: Count
+
+
+class ColumnStatistics(_Part):
+    """One column of the training rows."""
+
+    name: str
+    role: Literal["feature", "target", "weight"]
+    type: str
+    """`numeric`, `categorical`, ... `ignored`; for a target its own type."""
+    reason: str
+    """The reason for the type."""
+    missing: Count
+    """Training rows without a value."""
+    distinct: Count | None
+    """Distinct values in training rows; `None` where they were not counted."""
+    mean: Number = None
+    deviation: Number = None
+    minimum: Number = None
+    maximum: Number = None
+    """Of numbers, over training rows; of times only the range, in seconds since 1970 (UTC)."""
+    histogram: Histogram | None = None
+    """Of numbers, and of times in seconds since 1970 (UTC)."""
+    values: tuple[ValueCount, ...] = ()
+    """Of other types the most frequent values, by their frequency in training rows."""
+    inputs: Count = 0
+    """Number of the network's inputs that encode it."""
+    largest_input: Number = None
+    """Largest absolute value of its numeric inputs in the sampled training rows."""
+
+
+class LayerStatistics(_Part):
+    """One layer of the trained network, over the sampled training rows."""
+
+    name: str
+    kind: str
+    """Keras's name for the layer, as `dlcli validate` shows it."""
+    units: Count
+    parameters: Count
+    activation: str | None = None
+    output_mean: Number = None
+    output_deviation: Number = None
+    dead: Number = None
+    """Share of its units that return 0 (their minimum) for every row; only for relu and similar."""
+    saturated: Number = None
+    """Share of its outputs within 1 % of an end of their range; only for sigmoid, tanh and
+    similar."""
+    weight_norm: Number = None
+    """Euclidean norm of the trained weights."""
+    first_gradient: Number = None
+    """Norm of the loss's gradient with respect to its initial weights; `None` if these came from
+    another run."""
+    last_gradient: Number = None
+    """The same for its final weights."""
+
+
+class Importance(_Part):
+    """How much worse the error gets when a column's values are permuted among held-out rows."""
+
+    column: str
+    increase: float
+    """Increase of the error, the mean over permutations; negative if the error fell."""
+    deviation: float
+    """Standard deviation over permutations."""
+
+
+class Point(_Part):
+    """A value of a column, and the mean prediction if all rows had it."""
+
+    label: str
+    """The value as text."""
+    number: Number
+    """The value as a number, or a time in seconds since 1970; `None` for other types."""
+    predictions: tuple[float, ...]
+    """For each output: a number in its own unit, a probability, or a margin."""
+
+
+class PartialDependence(_Part):
+    """Partial dependence of the prediction on a column (Friedman 2001)."""
+
+    column: str
+    points: tuple[Point, ...]
+
+
+class WorstRow(_Part):
+    """A held-out row with a large error."""
+
+    file: str | None
+    """The file, if the data are in several."""
+    row: Count
+    split: str
+    target: str
+    prediction: str
+    error: float
+    """The size of the difference (for several numbers, in standard deviations, the largest), the
+    log loss of the row, or for a margin its hinge."""
+    values: dict[str, str | None]
+    """Its columns as text, the most important first; `None` for missing values."""
+
+
+class Explanation(_Part):
+    """The whole explanation of a run."""
+
+    rows: dict[str, Count]
+    """Number of rows of each set."""
+    sampled_rows: dict[str, Count]
+    """Number of rows sampled to look at layers (`train`) and predictions (`held_out`)."""
+    columns: tuple[ColumnStatistics, ...] = ()
+    unlisted_columns: Count = 0
+    """Number of further columns."""
+    layers: tuple[LayerStatistics, ...] = ()
+    outputs: tuple[str, ...] = ()
+    """Names of the outputs in `Point.predictions`: target columns, classes or labels; if more than
+    twenty, the most frequent classes or the first others. A margin has the name of the class
+    above 0."""
+    importance_metric: str | None = None
+    """The error whose increases are the importances: `rmse` (for several numbers, the mean of those
+    of each in standard deviations of the training rows), `log_loss`, or for margins m `hinge`, the
+    mean of max(0, 1 − y·m) with y = ±1."""
+    importances: tuple[Importance, ...] = ()
+    """The largest first; empty if no rows are held out. With very many columns, or a very large
+    network, only those of the columns that move the first layer most."""
+    partial_dependences: tuple[PartialDependence, ...] = ()
+    """Of the most important columns except texts and images, over held-out rows; if there are
+    none, over training rows, of the columns that move the first layer most."""
+    worst: tuple[WorstRow, ...] = ()
+    """The held-out rows with the largest errors, the worst first."""
+
+    @classmethod
+    def of(cls, run: Run) -> Self:
+        """Read the explanation of a run.
+
+        Raises:
+            RunError: if it holds none, or that is damaged.
+        """
+        try:
+            return cls.model_validate_json(run.read_explanation())
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            place = ".".join(map(str, first["loc"]))
+            message = f"its explanation.json can't be read: {place}: {first['msg']}"
+            raise RunError(f"{run.path}: {message}") from None
