@@ -10,6 +10,8 @@ from dlcli.pipeline.cv_document import CrossValidation, FoldResult, Interval, th
 from dlcli.pipeline.events import Events, Listener
 from dlcli.pipeline.preparation import LayerSummary, Prepared, prepare
 from dlcli.pipeline.remedies_trial import Trial, choose_patches, try_patches, winner
+from dlcli.pipeline.search import resume_tuning, tune
+from dlcli.pipeline.search_context import Settings
 from dlcli.pipeline.search_document import (
     FEWEST_TRIALS,
     Dimension,
@@ -20,10 +22,8 @@ from dlcli.pipeline.search_document import (
     Value,
     leaderboard,
 )
+from dlcli.pipeline.search_storage import masked
 from dlcli.pipeline.train_run import resume, train
-from dlcli.pipeline.tuning.settings import Settings
-from dlcli.pipeline.tuning.storage import masked
-from dlcli.pipeline.tuning.story import resume_tuning, tune
 from dlcli.pipeline.validation import check
 
 __all__ = [

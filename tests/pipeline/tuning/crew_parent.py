@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from dlcli.errors import Interrupted
-from dlcli.pipeline.tuning.workers import work_together
+from dlcli.pipeline.worker_pool import work_together
 from dlcli.runs import RunWriter
 from tests.pipeline.tuning.crews import end_well
 

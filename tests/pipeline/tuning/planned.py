@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dlcli.config import Dimension
 from dlcli.pipeline import TrialResult
-from dlcli.pipeline.tuning.plan import Plan
+from dlcli.pipeline.search_context import Plan
 
 RATE = Dimension("optimizer.learning_rate", "float", 1e-4, 1e-1, log=True)
 UNITS = Dimension("hidden.units", "choice", choices=(16, 32, 64))

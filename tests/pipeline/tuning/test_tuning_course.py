@@ -9,10 +9,10 @@ from optuna.storages import InMemoryStorage
 
 from dlcli.errors import Interrupted
 from dlcli.pipeline import Events
-from dlcli.pipeline.tuning import course
-from dlcli.pipeline.tuning.attributes import worker_name
-from dlcli.pipeline.tuning.site import Site
-from dlcli.pipeline.tuning.study import Study
+from dlcli.pipeline import search as course
+from dlcli.pipeline.search_study import Study
+from dlcli.pipeline.search_trials import Site
+from dlcli.pipeline.trial_records import worker_name
 from dlcli.runs import RunWriter
 from tests.pipeline.tuning.planned import came_to, plan
 
@@ -27,7 +27,7 @@ def storage():
 def asked_by(storage, run, name, monkeypatch):
     """A study, of which a process of that name has begun a trial."""
     study = Study(plan(trials=3), storage, run)
-    monkeypatch.setattr("dlcli.pipeline.tuning.study.worker_name", lambda: name)
+    monkeypatch.setattr("dlcli.pipeline.search_study.worker_name", lambda: name)
     study.ask()
     return study
 

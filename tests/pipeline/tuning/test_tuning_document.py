@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from dlcli.pipeline import TrialResult
-from dlcli.pipeline.tuning.document import Found, described
-from dlcli.pipeline.tuning.goal import Goal
+from dlcli.pipeline.objective import Goal
+from dlcli.pipeline.search_result import Found, described
 from tests.pipeline.tuning.planned import LAYERS, RATE, UNITS, plan
 
 

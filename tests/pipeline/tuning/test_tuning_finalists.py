@@ -9,8 +9,8 @@ import pytest
 from dlcli.config import load_config
 from dlcli.errors import DivergenceError, OutOfMemoryError
 from dlcli.pipeline import Events
-from dlcli.pipeline.tuning import finalists as room
-from dlcli.pipeline.tuning.finalists import judging_metric, train_finalists
+from dlcli.pipeline import finalists as room
+from dlcli.pipeline.finalists import judging_metric, train_finalists
 from dlcli.runs import open_run
 from tests.comparison.hand_made import number_run
 

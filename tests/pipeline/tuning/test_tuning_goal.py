@@ -19,7 +19,7 @@ from dlcli.config.training_choices import CategoricalCrossentropy, Hinge, Huber
 from dlcli.pipeline import Events
 from dlcli.pipeline.data_loading import read_candidates
 from dlcli.pipeline.fit import FitContext
-from dlcli.pipeline.tuning.goal import Goal, judge, losses_of, mean_metrics
+from dlcli.pipeline.objective import Goal, judge, losses_of, mean_metrics
 from tests.pipeline.tuning.searches import line_file
 
 COLOURS = "x,c\n" + "".join(f"{x},{'red' if x % 3 else 'blue'}\n" for x in range(40))

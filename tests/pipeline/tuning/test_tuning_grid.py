@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dlcli.pipeline.tuning.grid import combination, combinations
+from dlcli.pipeline.search_context import combination, combinations
 from tests.pipeline.tuning.planned import DROPOUT, LAYERS, RATE, UNITS
 
 

@@ -9,8 +9,8 @@ import sys
 import pytest
 
 from dlcli.errors import RunError
-from dlcli.pipeline.tuning.journal import JOURNAL, LOCK, open_journal, repair_journal
-from dlcli.pipeline.tuning.study import Study
+from dlcli.pipeline.search_storage import JOURNAL, LOCK, open_journal, repair_journal
+from dlcli.pipeline.search_study import Study
 from tests.pipeline.tuning.planned import came_to, plan
 
 
@@ -50,7 +50,7 @@ def test_a_journal_of_nothing_but_half_a_line_is_begun_anew(tmp_path):
 HOLDS = """
 import os, signal, sys
 from pathlib import Path
-from dlcli.pipeline.tuning.journal import JOURNAL, _lock_of
+from dlcli.pipeline.search_storage import JOURNAL, _lock_of
 path = Path(sys.argv[1]) / JOURNAL
 _lock_of(path).acquire()
 with path.open("ab") as stream:

@@ -9,15 +9,14 @@ from dlcli.config import dump_config, load_config
 from dlcli.errors import Interrupted, RunError
 from dlcli.pipeline import Events, TrialResult
 from dlcli.pipeline import Plan as Folds
+from dlcli.pipeline import nested_search as nested
 from dlcli.pipeline.checkpointing import StopOnSignal
 from dlcli.pipeline.cross_validation import assign_folds
 from dlcli.pipeline.data_loading import read_candidates
+from dlcli.pipeline.nested_search import judge_at, judge_search, judge_together, without
 from dlcli.pipeline.run_recording import moved_config
-from dlcli.pipeline.tuning import nested
-from dlcli.pipeline.tuning.nested import judge_at, judge_search, judge_together, without
-from dlcli.pipeline.tuning.plan import Plan
-from dlcli.pipeline.tuning.site import Site
-from dlcli.pipeline.tuning.work import Work
+from dlcli.pipeline.search_context import Plan, Work
+from dlcli.pipeline.search_trials import Site
 from dlcli.runs import PartialResult, locked, new_run
 
 CONFIG = """\

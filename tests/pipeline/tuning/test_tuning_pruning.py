@@ -10,9 +10,8 @@ from optuna.storages import InMemoryStorage
 
 from dlcli.config import Dimension, MedianPruning
 from dlcli.config.tune_section import NoPruner
-from dlcli.pipeline.tuning.goal import Goal
-from dlcli.pipeline.tuning.pruning import Pruned, Steps, Watch, can_prune_at_epochs, pruner_of
-from dlcli.pipeline.tuning.study import Study
+from dlcli.pipeline.objective import Goal, Pruned, Steps, Watch, can_prune_at_epochs, pruner_of
+from dlcli.pipeline.search_study import Study
 from tests.pipeline.tuning.planned import RATE, UNITS, came_to, plan
 
 

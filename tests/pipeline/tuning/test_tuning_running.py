@@ -10,12 +10,11 @@ from optuna.storages import InMemoryStorage
 
 from dlcli.errors import DataError, Interrupted
 from dlcli.pipeline import Events, TrialResult
+from dlcli.pipeline import search_trials as running
 from dlcli.pipeline.checkpointing import StopOnSignal
-from dlcli.pipeline.tuning import running
-from dlcli.pipeline.tuning.budget import Budget
-from dlcli.pipeline.tuning.goal import Goal
-from dlcli.pipeline.tuning.pruning import Steps
-from dlcli.pipeline.tuning.study import Study
+from dlcli.pipeline.objective import Goal, Steps
+from dlcli.pipeline.search_context import Budget
+from dlcli.pipeline.search_study import Study
 from dlcli.runs import RunWriter
 from tests.pipeline.tuning.planned import came_to, plan
 

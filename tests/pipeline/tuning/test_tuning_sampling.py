@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from optuna.storages import InMemoryStorage
 
-from dlcli.pipeline.tuning.study import Study
+from dlcli.pipeline.search_study import Study
 from tests.pipeline.tuning.planned import DROPOUT, LAYERS, RATE, UNITS, came_to, plan
 
 

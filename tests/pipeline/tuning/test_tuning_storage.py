@@ -10,9 +10,8 @@ from sqlalchemy.exc import OperationalError
 
 from dlcli.errors import TrainingError, UsageError
 from dlcli.pipeline import masked
-from dlcli.pipeline.tuning.journal import JOURNAL
-from dlcli.pipeline.tuning.storage import kept_in, open_database
-from dlcli.pipeline.tuning.study import Study
+from dlcli.pipeline.search_storage import JOURNAL, kept_in, open_database
+from dlcli.pipeline.search_study import Study
 from tests.pipeline.tuning.planned import came_to, plan
 
 

@@ -10,11 +10,10 @@ import pytest
 from dlcli.config import load_config
 from dlcli.errors import ConfigError, RunError, TrainingError, UsageError
 from dlcli.pipeline import Search, Settings, resume_tuning, train, tune
-from dlcli.pipeline.tuning import course
-from dlcli.pipeline.tuning.attributes import worker_name
-from dlcli.pipeline.tuning.finalists import Finals
-from dlcli.pipeline.tuning.origin import Known
-from dlcli.pipeline.tuning.story import tune_name
+from dlcli.pipeline import search as course
+from dlcli.pipeline.finalists import Finals
+from dlcli.pipeline.search import Known, tune_name
+from dlcli.pipeline.trial_records import worker_name
 from dlcli.runs import RunWriter, open_run
 from tests.pipeline.tuning.searches import WAVE, line_file, wave_rows
 

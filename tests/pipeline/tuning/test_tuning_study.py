@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 from optuna.storages import InMemoryStorage
 
 from dlcli.errors import RunError, UsageError
-from dlcli.pipeline.tuning.attributes import DEFAULT
-from dlcli.pipeline.tuning.places import RESULT
-from dlcli.pipeline.tuning.study import Study
+from dlcli.pipeline.search_study import Study
+from dlcli.pipeline.trial_records import DEFAULT, RESULT
 from tests.pipeline.tuning.planned import LAYERS, RATE, UNITS, came_to, plan
 
 ORIGIN = {"config": "c" * 64, "data": ["d" * 64]}
@@ -120,7 +119,7 @@ def test_a_trial_that_its_process_did_not_come_to_name_is_tried_again(storage):
 
 def test_a_trial_that_nobody_has_named_for_long_is_tried_again(storage, monkeypatch):
     now = [1000.0]
-    monkeypatch.setattr("dlcli.pipeline.tuning.study.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("dlcli.pipeline.search_study.time.monotonic", lambda: now[0])
     study = Study(plan(trials=2), storage)
     study._study.ask()  # as a process that is killed before it has stored anything
 
@@ -271,7 +270,7 @@ def test_a_default_that_somebody_else_has_stored_is_refused(storage):
 )
 def test_killed_at_any_time_a_search_tries_what_an_undisturbed_one_does(fates, sampler):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("dlcli.pipeline.tuning.study.MOST_DEATHS", 99)
+        patch.setattr("dlcli.pipeline.search_study.MOST_DEATHS", 99)
         check_killed(fates, sampler)
 
 

@@ -7,9 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from dlcli.errors import ConfigError, DataError, DivergenceError, Problem
-from dlcli.pipeline.tuning import trial
-from dlcli.pipeline.tuning.goal import Goal, Judgement
-from dlcli.pipeline.tuning.pruning import Steps, Watch
+from dlcli.pipeline import search_trials as trial
+from dlcli.pipeline.objective import Goal, Judgement, Steps, Watch
 
 
 class Bench:

@@ -10,7 +10,7 @@ from dlcli.config.training_choices import Hinge
 from dlcli.errors import ConfigError
 from dlcli.pipeline import Events
 from dlcli.pipeline.data_loading import read_candidates
-from dlcli.pipeline.tuning.work import (
+from dlcli.pipeline.search_context import (
     Work,
     most_trials,
     searched,

@@ -16,10 +16,10 @@ import dlcli
 from dlcli.config import load_config
 from dlcli.errors import ConfigError, DivergenceError, TrainingError
 from dlcli.pipeline import Search, Settings, tune
-from dlcli.pipeline.tuning import course, workers
-from dlcli.pipeline.tuning.finalists import Finals
-from dlcli.pipeline.tuning.worker import Failure
-from dlcli.pipeline.tuning.workers import threads_each, work_together
+from dlcli.pipeline import search as course
+from dlcli.pipeline import worker_pool as workers
+from dlcli.pipeline.finalists import Finals
+from dlcli.pipeline.worker_pool import Failure, threads_each, work_together
 from dlcli.runs import RunWriter
 from tests.pipeline.tuning import crews
 

@@ -1,4 +1,4 @@
-"""All trials, and what follows from them, as `tune.json` has it."""
+"""The result of a search: all trials, the selected ones, and notes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dlcli.config import Dimension, Value
 from dlcli.errors import plural
 from dlcli.pipeline import search_document
 from dlcli.pipeline.cv_document import Interval
+from dlcli.pipeline.search_context import Plan, Work, combinations
 from dlcli.pipeline.search_document import (
     Finalist,
     NestedFold,
@@ -19,9 +20,6 @@ from dlcli.pipeline.search_document import (
     importances,
     smallest_trial,
 )
-from dlcli.pipeline.tuning.grid import combinations
-from dlcli.pipeline.tuning.plan import Plan
-from dlcli.pipeline.tuning.work import Work
 
 _EDGE = 0.02
 """The share of a range, at either end, that counts as its edge."""

@@ -1,4 +1,4 @@
-"""What is stored with trials and studies beside what Optuna knows of them."""
+"""Trials as an Optuna study stores them: their numbers, states and results."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import math
 import os
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -14,11 +14,62 @@ from pydantic import ValidationError
 from dlcli.errors import RunError
 from dlcli.metrics import finite_number
 from dlcli.pipeline.search_document import TrialResult
-from dlcli.pipeline.tuning.places import RESULT, places_of
 from dlcli.runs import malformed
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
+
+
+PLACE = "place"
+"""The attribute of a trial that is tried in the place of another."""
+RESULT = "result"
+"""The attribute of a trial that has come to something, be it a failure."""
+GIVEN_BACK = "given back"
+"""The attribute of a trial that was ended by a signal which its process heeded."""
+MOST_DEATHS = 3
+"""Processes that a candidate may end before it is tried no more."""
+
+
+def places_of(trials: Iterable[FrozenTrial]) -> dict[int, int]:
+    """The place of each trial, from 0, by its number."""
+    places: dict[int, int] = {}
+    begun = 0
+    for trial in sorted(trials, key=lambda trial: trial.number):
+        place = trial.user_attrs.get(PLACE)
+        if isinstance(place, int):
+            places[trial.number] = place
+        else:
+            places[trial.number] = begun
+            begun += 1
+    return places
+
+
+def place_of(trials: Sequence[FrozenTrial], number: int) -> int:
+    """The place of one of the trials."""
+    return places_of(trials)[number]
+
+
+def deaths(trials: Sequence[FrozenTrial], place: int) -> int:
+    """How many processes were killed while they tried what has a place."""
+    places = places_of(trials)
+    return sum(
+        places[trial.number] == place
+        and trial.state.name == "FAIL"
+        and bool(trial.params)
+        and not {GIVEN_BACK, RESULT} & set(trial.user_attrs)
+        for trial in trials
+    )
+
+
+def first_trials(trials: Sequence[FrozenTrial]) -> int:
+    """How many places have been begun."""
+    return sum(PLACE not in trial.user_attrs for trial in trials)
+
+
+def counts(trial: FrozenTrial) -> bool:
+    """Whether a trial waits, runs or has come to something."""
+    return not trial.state.is_finished() or RESULT in trial.user_attrs
+
 
 WORKER = "worker"
 """Of a trial, who runs it: `run` is the token of a search's folder, `name` the process."""

@@ -1,8 +1,4 @@
-"""What a search has chosen, trained in full beside the config as given, and judged by new rows.
-
-Of many candidates the best on some rows is best partly by chance, so that the rows that have chosen
-it flatter it. Test rows have chosen nothing: each finalist predicts them once, when all is chosen.
-"""
+"""The finalists of a search, trained in full and compared on rows that the search did not use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The trials of a search, in their storage: asked for, told of, and gone on with."""
+"""The study of a search: its trials are started, reported, stored and resumed here."""
 
 from __future__ import annotations
 
@@ -11,11 +11,21 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from dlcli.config import Value
 from dlcli.errors import UsageError
+from dlcli.pipeline.search_context import Plan
 from dlcli.pipeline.search_document import TrialResult, quiet_optuna
-from dlcli.pipeline.tuning.attributes import (
+from dlcli.pipeline.search_storage import GRACE
+from dlcli.pipeline.trial_records import (
     DEFAULT,
+    GIVEN_BACK,
+    MOST_DEATHS,
     ORIGIN,
+    PLACE,
+    RESULT,
     WORKER,
+    counts,
+    deaths,
+    first_trials,
+    places_of,
     results_of,
     spent_by,
     stored_result,
@@ -23,24 +33,13 @@ from dlcli.pipeline.tuning.attributes import (
     worker_name,
     worker_of,
 )
-from dlcli.pipeline.tuning.places import (
-    GIVEN_BACK,
-    MOST_DEATHS,
-    PLACE,
-    RESULT,
-    counts,
-    deaths,
-    first_trials,
-    places_of,
-)
-from dlcli.pipeline.tuning.plan import Plan
-from dlcli.pipeline.tuning.storage import GRACE
 
 if TYPE_CHECKING:
     import optuna
     from optuna.pruners import BasePruner
     from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial
+
 
 IsDead = Callable[[Mapping[str, Any]], bool]
 """Whether who runs a trial is gone, by the token of its `run` and the `name` of the process; both
@@ -83,7 +82,7 @@ class Study:
         with quiet_optuna():
             import optuna
 
-            from dlcli.pipeline.tuning.sampling import Sampler
+            from dlcli.pipeline.search_sampling import Sampler
 
             self._study = optuna.create_study(
                 storage=storage,
@@ -120,7 +119,7 @@ class Study:
 
     def ask(self) -> Asked | None:
         """The next trial; `None` if all that there are to be have been begun."""
-        from dlcli.pipeline.tuning.sampling import suggested
+        from dlcli.pipeline.search_sampling import suggested
 
         with quiet_optuna():
             while self._has_more():

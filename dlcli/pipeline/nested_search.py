@@ -1,9 +1,4 @@
-"""The whole search judged by rows that it doesn't see: nested cross-validation.
-
-The best of many values is too good, since it is the best. What a search really gives is seen by
-searching anew without the rows of each outer fold, and judging by them the one config that comes of
-it: Varma and Simon, BMC Bioinformatics 7, 91 (2006); Cawley and Talbot, JMLR 11, 2079 (2010).
-"""
+"""Nested cross-validation: the whole search, evaluated on rows that it did not use."""
 
 from __future__ import annotations
 
@@ -21,18 +16,13 @@ from dlcli.pipeline.cross_validation import CVFold, assign_folds
 from dlcli.pipeline.cross_validation import Plan as Folds
 from dlcli.pipeline.data_loading import Dataset, read_candidates
 from dlcli.pipeline.events import Events, Listener
+from dlcli.pipeline.objective import Judgement, judge, pruner_of
 from dlcli.pipeline.run_recording import read_unit, write_unit
+from dlcli.pipeline.search_context import Budget, Plan, Work, parts_of
 from dlcli.pipeline.search_document import NestedFold, TrialResult, best_trial
-from dlcli.pipeline.tuning.budget import Budget
-from dlcli.pipeline.tuning.goal import Judgement, judge
-from dlcli.pipeline.tuning.keeping import trial_stop
-from dlcli.pipeline.tuning.plan import Plan
-from dlcli.pipeline.tuning.pruning import pruner_of
-from dlcli.pipeline.tuning.running import run_trials
-from dlcli.pipeline.tuning.site import Site
-from dlcli.pipeline.tuning.study import Study
-from dlcli.pipeline.tuning.work import Work, parts_of
-from dlcli.pipeline.tuning.workers import work_together
+from dlcli.pipeline.search_study import Study
+from dlcli.pipeline.search_trials import Site, run_trials, trial_stop
+from dlcli.pipeline.worker_pool import work_together
 from dlcli.runs import FOLDS, RunWriter, locked
 from dlcli.splitting import Split
 

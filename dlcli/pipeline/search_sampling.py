@@ -1,10 +1,4 @@
-"""Which values a trial tries: by lot, along a grid, or where good ones were.
-
-What is drawn follows from the seed, the trial's place and the trials that are known, and from
-nothing else, so that a search that was killed and goes on tries what an undisturbed one would.
-
-This file loads Optuna, so it is imported inside functions only.
-"""
+"""Samplers: the values that each trial tries."""
 
 from __future__ import annotations
 
@@ -23,9 +17,8 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial
 
 from dlcli.config import Dimension, Value
-from dlcli.pipeline.tuning.grid import combination, combinations
-from dlcli.pipeline.tuning.places import place_of
-from dlcli.pipeline.tuning.plan import Plan
+from dlcli.pipeline.search_context import Plan, combination, combinations
+from dlcli.pipeline.trial_records import place_of
 
 DRAWS = 20
 """How often is drawn anew what was tried already, where values can be counted."""

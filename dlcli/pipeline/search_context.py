@@ -1,21 +1,112 @@
-"""What all trials of a search have in common: rows, parts and what they are judged by."""
+"""What all trials of a search share: rows and folds, search space, budget and settings."""
 
 from __future__ import annotations
 
 import math
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
-from dlcli.config import Config, ConfigFile, Dimension, Tune, dimensions_of, parse_path
+from dlcli.config import Config, ConfigFile, Dimension, Tpe, Tune, Value, dimensions_of, parse_path
 from dlcli.errors import ConfigError, Problem, did_you_mean
 from dlcli.network import resolve_head
 from dlcli.pipeline.data_loading import Dataset
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.fit import FitContext
-from dlcli.pipeline.tuning.goal import LOSS, Goal
-from dlcli.pipeline.tuning.grid import combinations
-from dlcli.pipeline.tuning.pruning import Steps, can_prune_at_epochs
+from dlcli.pipeline.objective import LOSS, Goal, Steps, can_prune_at_epochs
 from dlcli.splitting import Split, make_folds
 from dlcli.tasks import Task
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a search is carried out."""
+
+    jobs: int = 1
+    """Processes that try candidates."""
+    storage: str | None = None
+    """The URL of a database that processes and machines share; a file in the run folder, if left
+    out."""
+    nested: bool = False
+    """Whether the whole search is judged, too, by rows that it doesn't see."""
+
+
+class Budget:
+    """The time in which trials may begin.
+
+    Args:
+        seconds: how long; `None`: without end.
+        spent: what of it earlier processes have used up.
+        clock: tells the time, in seconds.
+    """
+
+    def __init__(
+        self,
+        seconds: float | None,
+        spent: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._seconds = math.inf if seconds is None else seconds
+        self._clock = clock
+        self._began = clock() - spent
+
+    @property
+    def spent(self) -> float:
+        """Seconds so far, those of earlier processes included."""
+        return self._clock() - self._began
+
+    @property
+    def left(self) -> float:
+        """Seconds in which trials may still begin; infinite without a limit."""
+        return max(0.0, self._seconds - self.spent)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no trial may begin any more."""
+        return self.left <= 0.0
+
+
+_GOLDEN = (math.sqrt(5) - 1) / 2
+
+
+def combinations(dimensions: Sequence[Dimension]) -> int | None:
+    """How many combinations of values there are; `None` if they are without number."""
+    sizes = [dimension.size for dimension in dimensions]
+    known = [size for size in sizes if size is not None]
+    return math.prod(known) if len(known) == len(sizes) else None
+
+
+def combination(
+    dimensions: Sequence[Dimension], place: int, *, spread: bool = False
+) -> dict[str, Value]:
+    """The combination at a place of the grid.
+
+    They come in the order of nested loops, the last dimension the innermost; or spread, with a
+    stride of about the golden section of their number, which has no factor in common with it: none
+    comes twice, and however few there are, they are from all over the grid.
+
+    Args:
+        dimensions: whose values can be counted.
+        place: from 0, and below their number.
+        spread: whether they are spread.
+    """
+    if spread:
+        number = combinations(dimensions) or 1
+        place = place * _stride(number) % number
+    chosen: dict[str, Value] = {}
+    for dimension in reversed(dimensions):
+        place, at = divmod(place, dimension.size or 1)
+        chosen[dimension.path] = dimension.value(at)
+    return {dimension.path: chosen[dimension.path] for dimension in dimensions}
+
+
+def _stride(number: int) -> int:
+    stride = max(1, round(number * _GOLDEN))
+    while math.gcd(stride, number) > 1:
+        stride += 1
+    return stride
+
 
 _NUMBERS = ("learning_rate", "weight_decay", "dropout", "l1", "l2", "factor", "seed", "epochs")
 """Settings that programs are not made for, or for a few of their values only."""
@@ -176,3 +267,38 @@ def steps_of(config: Config) -> Steps:
     ends = [end for each in varied for end in (each.high, *each.labels)]
     most = max([config.epochs, *(int(end) for end in ends if isinstance(end, int | float))])
     return Steps(config.epochs, most)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What trials follow from, besides the trials before them."""
+
+    name: str
+    """The study's, by which processes find each other in a storage."""
+    direction: Literal["minimize", "maximize"]
+    dimensions: tuple[Dimension, ...]
+    sampler: Literal["random", "grid", "tpe"]
+    seed: int
+    trials: int | None
+    """How many there are to be; `None`: as many as there is time for."""
+    startup: int = 10
+    """Trials by lot before `tpe` looks at them."""
+
+    @classmethod
+    def of(cls, file: ConfigFile) -> Plan:
+        """That of a config.
+
+        Raises:
+            ConfigError: if it says nothing of what to search for.
+        """
+        tune = searched(file)
+        sampler = tune.sampler
+        return cls(
+            name=file.name,
+            direction=Goal(tune.metric).direction,
+            dimensions=dimensions_of(tune),
+            sampler=sampler.name,
+            seed=file.config.seed,
+            trials=most_trials(tune),
+            startup=sampler.startup_trials if isinstance(sampler, Tpe) else 0,
+        )
