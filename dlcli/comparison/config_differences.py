@@ -1,4 +1,4 @@
-"""What differs in the configs of runs, and only that, by the paths that `--set` takes."""
+"""Settings that differ between the configs of runs, by the paths that `--set` takes."""
 
 from __future__ import annotations
 
@@ -31,25 +31,25 @@ _ORDER = (
     "threads",
     "checkpoint",
 )
-"""What people change first comes first; `name` says nothing."""
+"""What people change first comes first; `name` is omitted."""
 _FILES = ("train", "validation", "test")
 _CHOSEN_BY = ("name", "type")
 _MOST_ITEMS = 8
-_MOST_SIGNS = 80
+_MOST_CHARACTERS = 80
 
 
 @dataclass(frozen=True)
 class Setting:
-    """A key of the config that has different values."""
+    """A key of the config whose value differs between runs."""
 
     path: str
     """As `--set` takes it: `hidden[0].units`."""
     values: tuple[object, ...]
-    """For each run the value as YAML would have it, less what is default; `None` for none."""
+    """The value of each run as in YAML, without defaults; `None` if it has none."""
 
 
 def differing_settings(files: Sequence[ConfigFile]) -> list[Setting]:
-    """What differs in some resolved configs, in the order of its meaning."""
+    """Return the settings that differ between resolved configs, the most important first."""
     sections = [_top_level(file) for file in files]
     found: list[tuple[Path, tuple[object, ...]]] = []
     for key in _ORDER:
@@ -58,7 +58,7 @@ def differing_settings(files: Sequence[ConfigFile]) -> list[Setting]:
 
 
 def _top_level(file: ConfigFile) -> dict[str, object]:
-    """The config's keys; files lead from the current folder, where each run's led from its own."""
+    """The config's keys, with paths relative to the current folder instead of each run's."""
     config = file.config
     found = {key: getattr(config, key) for key in type(config).model_fields}
     moved = {key: _moved(getattr(config.data, key), file) for key in _FILES}
@@ -74,7 +74,7 @@ def _moved(source: object, file: ConfigFile) -> object:
 
 
 def _differences(path: Path, values: Sequence[object]) -> Iterator[tuple[Path, tuple[object, ...]]]:
-    """Yields each place below a path where values differ, as far down as they have one form."""
+    """Yield each path at which values differ, as deep as their types agree."""
     if all(type(value) is type(values[0]) and value == values[0] for value in values):
         return
     keys = _keys(values)
@@ -86,7 +86,7 @@ def _differences(path: Path, values: Sequence[object]) -> Iterator[tuple[Path, t
 
 
 def _keys(values: Sequence[object]) -> list[str | int] | None:
-    """The keys or indices below values of one form; `None` if they have none in common."""
+    """The keys or indices of values of one type; `None` if they have none in common."""
     first = values[0]
     if isinstance(first, Section):
         is_one_form = all(type(value) is type(first) for value in values)
@@ -110,7 +110,7 @@ def _below(value: object, key: str | int) -> object:
 
 
 def to_yaml(value: object) -> object:
-    """A part of the config in its shortest form: `adam`, `{name: sgd, momentum: 0.9}`."""
+    """Return a part of the config in its shortest form: `adam`, `{name: sgd, momentum: 0.9}`."""
     if isinstance(value, Section):
         names = [key for key in _CHOSEN_BY if key in type(value).model_fields]
         if value.is_default and names and getattr(value, names[0]) is not None:
@@ -123,7 +123,7 @@ def to_yaml(value: object) -> object:
 
 
 def as_text(value: object) -> str:
-    """A setting's value as YAML on one line, cut before it is long; a dash for none."""
+    """Return a setting's value as YAML on one line, shortened if long; a dash for none."""
     if value is None:
         return "-"
     dumped: str = yaml.dump(
@@ -138,12 +138,12 @@ def as_text(value: object) -> str:
 
 
 def _shortened(value: object) -> object:
-    """A value less what is beyond the first few of a list or mapping."""
+    """A value with only the first few items of lists and mappings, and long strings cut."""
     if isinstance(value, list):
         rest = ["…"] if len(value) > _MOST_ITEMS else []
         return [*map(_shortened, value[:_MOST_ITEMS]), *rest]
     if isinstance(value, dict):
         kept = {key: _shortened(item) for key, item in islice(value.items(), _MOST_ITEMS)}
         return {**kept, **({"…": "…"} if len(value) > _MOST_ITEMS else {})}
-    is_long = isinstance(value, str) and len(value) > _MOST_SIGNS
-    return f"{str(value)[: _MOST_SIGNS - 1]}…" if is_long else value
+    is_long = isinstance(value, str) and len(value) > _MOST_CHARACTERS
+    return f"{str(value)[: _MOST_CHARACTERS - 1]}…" if is_long else value

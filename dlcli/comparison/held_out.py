@@ -1,4 +1,4 @@
-"""The held-out rows of a run: what is true of them and what was predicted, as arrays."""
+"""The held-out rows of a run, with targets and predictions as arrays."""
 
 from __future__ import annotations
 
@@ -25,45 +25,45 @@ from dlcli.tasks import Task
 
 @dataclass(frozen=True)
 class HeldOut:
-    """The rows of one set."""
+    """The held-out rows of one split."""
 
     target: Task
-    """What was predicted."""
+    """The task of the run."""
     row: NDArray[np.int64]
-    """The row of each in its file, (rows,)."""
+    """Row numbers in their files, `(rows,)`."""
     files: Sequence[str] | None
-    """The file of each, (rows,), if the data are in several."""
+    """The file of each row, `(rows,)`, if there are several."""
     weight: Floats | None
-    """(rows,), if the config has weights."""
+    """Row weights, `(rows,)`, if the config has weights."""
     truth: Array
-    """Numbers (rows, columns), places of classes (rows,), or marks of labels (rows, labels)."""
+    """Numbers `(rows, columns)`, class indices `(rows,)`, or 0 or 1 of labels `(rows, labels)`."""
     outputs: Floats
-    """Numbers (rows, columns); probabilities (rows, classes or labels), of two classes that of the
-    second alone, or a margin, (rows, 1)."""
+    """Predicted numbers `(rows, columns)`, or probabilities `(rows, classes or labels)`; of two
+    classes only that of the second, or a margin, `(rows, 1)`."""
     has_margin: bool = False
     """Whether the one output for two classes is a margin around 0."""
     has_deviance: bool = False
-    """Whether numbers are scored by the deviance, too."""
+    """Whether the Poisson deviance is one of the metrics."""
 
     @property
     def rows(self) -> int:
-        """How many there are."""
+        """Number of rows."""
         return len(self.row)
 
     @property
     def weights(self) -> Floats:
-        """The weight of each row, 1 if the config has none, (rows,)."""
+        """Row weights, 1 each if the config has none, `(rows,)`."""
         return np.ones(self.rows) if self.weight is None else self.weight
 
-    def take(self, places: Array) -> HeldOut:
-        """Some of the rows, in the order given."""
+    def take(self, indices: Array) -> HeldOut:
+        """Return some of the rows, in the given order."""
         return replace(
             self,
-            row=self.row[places],
-            files=None if self.files is None else [self.files[place] for place in places],
-            weight=None if self.weight is None else self.weight[places],
-            truth=self.truth[places],
-            outputs=self.outputs[places],
+            row=self.row[indices],
+            files=None if self.files is None else [self.files[index] for index in indices],
+            weight=None if self.weight is None else self.weight[indices],
+            truth=self.truth[indices],
+            outputs=self.outputs[indices],
         )
 
     def metrics(self) -> Metrics:
@@ -128,19 +128,19 @@ def _selected(held_out: HeldOut, only: Collection[str] | None) -> dict[str, Stat
 
 
 def read_rows(columns: StoredPredictions, target: Task, *, has_deviance: bool) -> HeldOut:
-    """The rows of a table of predictions.
+    """Read the rows of a table of predictions.
 
     Args:
-        columns: of the rows of one set.
-        target: what was predicted.
-        has_deviance: whether numbers are scored by the deviance, too.
+        columns: stored predictions of one split.
+        target: the task of the run.
+        has_deviance: whether the Poisson deviance is one of the metrics.
 
     Raises:
         RunError: for columns that don't fit the target.
     """
     weight = columns.floats("weight")[:, 0] if columns.has("weight") else None
     if weight is not None and not (np.isfinite(weight) & (weight >= 0)).all():
-        raise RunError(f"{columns.path}: column 'weight' holds what is no weight; train it again")
+        raise RunError(f"{columns.path}: column 'weight' holds invalid weights; train it again")
     has_margin = columns.has("margin")
     return HeldOut(
         target,

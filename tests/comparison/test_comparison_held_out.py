@@ -95,8 +95,8 @@ NUMBER = Regression(columns=("n",), scalings=(BARE,))
         ({"prediction": [1.0, None]}, "column 'prediction' lacks values"),
         ({"prediction": ["a", "b"]}, "column 'prediction' holds string"),
         ({"row": [[1], [2]]}, "column 'row' holds list<item: int64>"),
-        ({"weight": [1.0, -1.0]}, "column 'weight' holds what is no weight"),
-        ({"weight": [1.0, float("nan")]}, "column 'weight' holds what is no weight"),
+        ({"weight": [1.0, -1.0]}, "column 'weight' holds invalid weights"),
+        ({"weight": [1.0, float("nan")]}, "column 'weight' holds invalid weights"),
     ],
 )
 def test_columns_that_hold_something_else_are_refused(columns, finding):

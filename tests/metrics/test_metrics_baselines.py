@@ -1,4 +1,4 @@
-"""Whether a network is any better than the simplest models."""
+"""A network is compared with the simplest models."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import pytest
 from dlcli.metrics import compare_to_baselines
 
 
-def judged(mine, constant, metric="accuracy"):
+def compared(mine, constant, metric="accuracy"):
     found = compare_to_baselines(metric, mine, {"constant": constant})
     return found.unbeaten, dict(found.beaten_otherwise), found.is_imbalanced
 
 
 @pytest.mark.parametrize(
-    ("other", "mine", "theirs", "hides"),
+    ("other", "mine", "theirs", "is_better"),
     [
         ("auc", 0.526, 0.5, True),  # 5.2 % of 0.5
         ("auc", 0.524, 0.5, False),
@@ -26,20 +26,22 @@ def judged(mine, constant, metric="accuracy"):
         ("auc", 0.9, None, False),
     ],
 )
-def test_another_metric_saves_a_network_if_it_is_better_by_a_twentieth(other, mine, theirs, hides):
+def test_a_network_beats_a_baseline_by_another_metric_if_that_is_better_by_a_twentieth(
+    other, mine, theirs, is_better
+):
     mine, theirs = {"accuracy": 0.9, other: mine}, {"accuracy": 0.9, other: theirs}
-    expected = ((), {"constant": other}) if hides else (("constant",), {})
-    assert judged(mine, theirs) == (*expected, True)
+    expected = ((), {"constant": other}) if is_better else (("constant",), {})
+    assert compared(mine, theirs) == (*expected, True)
 
 
-def test_only_accuracy_hides_anything():
-    assert judged({"log_loss": 2.0, "auc": 0.9}, {"log_loss": 1.0, "auc": 0.5}, "log_loss") == (
+def test_other_metrics_count_only_if_the_main_metric_is_accuracy():
+    assert compared({"log_loss": 2.0, "auc": 0.9}, {"log_loss": 1.0, "auc": 0.5}, "log_loss") == (
         ("constant",),
         {},
         False,
     )
 
 
-def test_what_is_better_or_undefined_is_not_told_of():
-    assert judged({"accuracy": 0.6}, {"accuracy": 0.5}) == ((), {}, False)
-    assert judged({"accuracy": 0.6}, {"accuracy": None}) == ((), {}, False)
+def test_baselines_that_are_beaten_or_undefined_are_not_listed():
+    assert compared({"accuracy": 0.6}, {"accuracy": 0.5}) == ((), {}, False)
+    assert compared({"accuracy": 0.6}, {"accuracy": None}) == ((), {}, False)

@@ -1,4 +1,4 @@
-"""Intervals hold the truth as often as they say, in a simulation."""
+"""Confidence intervals contain the true value as often as they should, in a simulation."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import pytest
 from benchmarks.coverage import SIZES, cover, report, scenes
 
 SCENES = {scene.name: scene for scene in scenes()}
-PROMISED = ("accuracy 0.85", "auc 0.8", "rmse, normal", "log_loss", "difference of accuracies")
+GUARANTEED = ("accuracy 0.85", "auc 0.8", "rmse, normal", "log_loss", "difference of accuracies")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("rows", SIZES)
-@pytest.mark.parametrize("name", PROMISED)
-def test_of_a_hundred_intervals_ninety_five_hold_the_truth(name: str, rows: int):
+@pytest.mark.parametrize("name", GUARANTEED)
+def test_95_of_100_intervals_contain_the_true_value(name: str, rows: int):
     samples, resamples = (200, 400) if rows == 1_000 else (600, 1_000)
     found = cover(SCENES[name], rows, samples, seed=2, resamples=resamples)
     assert 0.92 <= found.held <= 0.98
     assert found.without == 0
 
 
-def test_an_interval_that_is_never_there_holds_nothing():
+def test_a_missing_interval_does_not_contain_the_true_value():
     found = cover(SCENES["rmse, normal"], rows=5, samples=4)
     assert (found.held, found.without) == (0, 1)
 

@@ -1,4 +1,4 @@
-"""What the metrics promise: the textbook's values, scikit-learn's weights, and never a NaN."""
+"""Metrics have the textbook's values and scikit-learn's weights, and are never NaN."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def whole(*values):
     return np.array(values, dtype=np.int64)
 
 
-def assert_same_scores(actual, expected):
+def assert_same_metrics(actual, expected):
     assert actual.keys() == expected.keys()
     for name, score in expected.items():
         if score is None:
@@ -41,7 +41,7 @@ NUMBERS = floats(1, 3, 5, 7)
 GUESSES = floats(2, 2, 8, 8)
 
 
-def test_numbers_are_scored_by_their_errors():
+def test_metrics_of_numbers_follow_from_their_errors():
     expected = {
         "mse": 3.0,  # (1 + 1 + 9 + 1) / 4
         "rmse": math.sqrt(3),
@@ -49,10 +49,10 @@ def test_numbers_are_scored_by_their_errors():
         "r2": 0.4,  # 1 - 12 / (9 + 1 + 1 + 9)
         "median_absolute_error": 1.0,
     }
-    assert_same_scores(regression_metrics(NUMBERS, GUESSES), expected)
+    assert_same_metrics(regression_metrics(NUMBERS, GUESSES), expected)
 
 
-def test_row_weights_count_in_every_score_of_numbers():
+def test_row_weights_count_in_every_metric_of_numbers():
     expected = {
         "mse": 47 / 7,  # (1 + 1 + 5 * 9) / 7
         "rmse": math.sqrt(47 / 7),
@@ -60,10 +60,10 @@ def test_row_weights_count_in_every_score_of_numbers():
         "r2": 1 - 47 / (104 / 7),  # Σ w y² - (Σ w y)² / Σ w = 135 - 29² / 7 = 104 / 7
         "median_absolute_error": 3.0,
     }
-    assert_same_scores(regression_metrics(NUMBERS, GUESSES, floats(1, 1, 5, 0)), expected)
+    assert_same_metrics(regression_metrics(NUMBERS, GUESSES, floats(1, 1, 5, 0)), expected)
 
 
-def test_several_outputs_are_averaged_score_by_score():
+def test_each_metric_is_averaged_over_several_outputs():
     target = floats([0, 0], [2, 4])
     prediction = floats([1, 3], [3, 1])
     expected = {
@@ -73,7 +73,7 @@ def test_several_outputs_are_averaged_score_by_score():
         "r2": -0.625,  # (1 - 2 / 2 + 1 - 18 / 8) / 2
         "median_absolute_error": 2.0,
     }
-    assert_same_scores(regression_metrics(target, prediction), expected)
+    assert_same_metrics(regression_metrics(target, prediction), expected)
 
 
 def test_a_single_column_and_a_flat_array_are_the_same_numbers():
@@ -82,28 +82,28 @@ def test_a_single_column_and_a_flat_array_are_the_same_numbers():
     )
 
 
-def test_half_the_weight_reached_exactly_puts_the_median_between_two_errors():
-    scores = regression_metrics(floats(0, 0, 0), floats(6, 1, 2), floats(2, 1, 1))
-    assert scores["median_absolute_error"] == 4.0
+def test_half_the_weight_puts_the_median_between_two_errors():
+    metrics = regression_metrics(floats(0, 0, 0), floats(6, 1, 2), floats(2, 1, 1))
+    assert metrics["median_absolute_error"] == 4.0
 
 
 def test_equal_fractional_weights_leave_the_median_where_it_was():
     errors = np.arange(10.0)
-    scores = regression_metrics(np.zeros(10), errors, np.full(10, 0.1))
-    assert scores["median_absolute_error"] == 4.5
+    metrics = regression_metrics(np.zeros(10), errors, np.full(10, 0.1))
+    assert metrics["median_absolute_error"] == 4.5
 
 
 @pytest.mark.parametrize("value", [5.0, 0.1])
 def test_r2_of_a_constant_target_is_undefined(value):
     target = np.full(7, value)  # the rounded mean of seven times 0.1 is not 0.1
-    scores = regression_metrics(target, np.arange(7.0))
-    assert scores["r2"] is None
+    metrics = regression_metrics(target, np.arange(7.0))
+    assert metrics["r2"] is None
 
 
 def test_r2_is_undefined_if_it_is_for_one_of_the_outputs():
-    scores = regression_metrics(floats([1, 1], [2, 1]), floats([1, 1], [2, 2]))
-    assert scores["r2"] is None
-    assert scores["mse"] == 0.25
+    metrics = regression_metrics(floats([1, 1], [2, 1]), floats([1, 1], [2, 2]))
+    assert metrics["r2"] is None
+    assert metrics["mse"] == 0.25
 
 
 def test_r2_of_the_mean_is_0_whatever_is_rounded():
@@ -126,10 +126,10 @@ def test_a_single_row_has_errors_but_no_r2():
 
 
 def test_a_square_too_large_for_a_float_is_undefined_and_silent():
-    scores = regression_metrics(floats(0, 1), floats(1e200, 1))
-    assert scores["mse"] is None
-    assert scores["rmse"] is None
-    assert scores["mae"] == 5e199
+    metrics = regression_metrics(floats(0, 1), floats(1e200, 1))
+    assert metrics["mse"] is None
+    assert metrics["rmse"] is None
+    assert metrics["mae"] == 5e199
 
 
 # Predicted: 0, 0, 0, 1.
@@ -137,7 +137,7 @@ TRUTHS = whole(0, 0, 1, 1)
 PROBABILITIES = floats(0.1, 0.4, 0.35, 0.8)
 
 
-def test_two_classes_are_scored_by_decision_order_and_probability():
+def test_metrics_of_two_classes_follow_from_decisions_order_and_probabilities():
     expected = {
         "accuracy": 0.75,
         "balanced_accuracy": 0.75,  # (2/2 + 1/2) / 2
@@ -150,10 +150,10 @@ def test_two_classes_are_scored_by_decision_order_and_probability():
         "brier": 0.158125,  # (0.01 + 0.16 + 0.4225 + 0.04) / 4
         "confusion": [[2, 0], [1, 1]],
     }
-    assert_same_scores(binary_metrics(TRUTHS, PROBABILITIES), expected)
+    assert_same_metrics(binary_metrics(TRUTHS, PROBABILITIES), expected)
 
 
-def test_row_weights_count_in_every_score_of_two_classes():
+def test_row_weights_count_in_every_metric_of_two_classes():
     expected = {
         "accuracy": 5 / 9,  # (2 + 1 + 2) / 9
         "balanced_accuracy": 2 / 3,  # (3/3 + 2/6) / 2
@@ -166,37 +166,37 @@ def test_row_weights_count_in_every_score_of_two_classes():
         "brier": (2 * 0.01 + 1 * 0.16 + 4 * 0.4225 + 2 * 0.04) / 9,
         "confusion": [[3, 0], [4, 2]],
     }
-    assert_same_scores(binary_metrics(TRUTHS, PROBABILITIES, floats(2, 1, 4, 2)), expected)
+    assert_same_metrics(binary_metrics(TRUTHS, PROBABILITIES, floats(2, 1, 4, 2)), expected)
 
 
 def test_tied_scores_count_half_in_auc_and_as_one_threshold_in_average_precision():
-    scores = binary_metrics(whole(0, 1, 1, 0), floats(0.5, 0.5, 0.9, 0.1))
-    assert scores["auc"] == 3.5 / 4
-    assert scores["average_precision"] == pytest.approx(5 / 6)  # 1/2 * 1 + 1/2 * 2/3
+    metrics = binary_metrics(whole(0, 1, 1, 0), floats(0.5, 0.5, 0.9, 0.1))
+    assert metrics["auc"] == 3.5 / 4
+    assert metrics["average_precision"] == pytest.approx(5 / 6)  # 1/2 * 1 + 1/2 * 2/3
 
 
-def test_equal_scores_for_all_rows_are_worth_a_coin():
-    scores = binary_metrics(whole(0, 1, 0, 0), np.full(4, 0.3))
-    assert scores["auc"] == 0.5
-    assert scores["average_precision"] == 0.25
+def test_equal_scores_of_all_rows_have_an_auc_of_one_half():
+    metrics = binary_metrics(whole(0, 1, 0, 0), np.full(4, 0.3))
+    assert metrics["auc"] == 0.5
+    assert metrics["average_precision"] == 0.25
 
 
 def test_a_probability_of_one_half_is_not_yet_the_positive_class():
-    scores = binary_metrics(whole(1, 1), floats(0.5, 0.5000001))
-    assert scores["confusion"] == [[0, 0], [1, 1]]
+    metrics = binary_metrics(whole(1, 1), floats(0.5, 0.5000001))
+    assert metrics["confusion"] == [[0, 0], [1, 1]]
 
 
 def test_margins_are_cut_at_zero_and_have_no_probability_scores():
-    scores = binary_metrics(whole(0, 0, 1, 1), floats(-3, 0, 0.2, 8), probabilistic=False)
-    assert scores["confusion"] == [[2, 0], [0, 2]]
-    assert "log_loss" not in scores
-    assert "brier" not in scores
+    metrics = binary_metrics(whole(0, 0, 1, 1), floats(-3, 0, 0.2, 8), probabilistic=False)
+    assert metrics["confusion"] == [[2, 0], [0, 2]]
+    assert "log_loss" not in metrics
+    assert "brier" not in metrics
 
 
-def test_without_the_positive_class_what_asks_for_it_is_undefined():
-    scores = binary_metrics(whole(0, 0), floats(0.25, 0.25))
-    assert_same_scores(
-        scores,
+def test_without_positive_rows_metrics_that_need_them_are_undefined():
+    metrics = binary_metrics(whole(0, 0), floats(0.25, 0.25))
+    assert_same_metrics(
+        metrics,
         {
             "accuracy": 1.0,
             "balanced_accuracy": 1.0,
@@ -213,22 +213,22 @@ def test_without_the_positive_class_what_asks_for_it_is_undefined():
 
 
 def test_without_the_negative_class_only_auc_is_undefined():
-    scores = binary_metrics(whole(1, 1), floats(0.75, 0.25))
-    assert [name for name, score in scores.items() if score is None] == ["auc"]
+    metrics = binary_metrics(whole(1, 1), floats(0.75, 0.25))
+    assert [name for name, score in metrics.items() if score is None] == ["auc"]
 
 
 def test_precision_is_undefined_and_f1_zero_if_the_positive_class_is_never_predicted():
-    scores = binary_metrics(whole(0, 1), floats(0.25, 0.25))
-    assert scores["precision"] is None
-    assert scores["f1"] == 0.0
+    metrics = binary_metrics(whole(0, 1), floats(0.25, 0.25))
+    assert metrics["precision"] is None
+    assert metrics["f1"] == 0.0
 
 
-def test_a_certain_mistake_costs_the_logarithm_of_eps():
-    scores = binary_metrics(whole(1), floats(0.0))
-    assert scores["log_loss"] == pytest.approx(52 * math.log(2))  # eps = 2**-52
+def test_the_log_loss_of_a_certain_mistake_is_that_of_eps():
+    metrics = binary_metrics(whole(1), floats(0.0))
+    assert metrics["log_loss"] == pytest.approx(52 * math.log(2))  # eps = 2**-52
 
 
-def test_a_target_of_small_or_boolean_type_scores_as_any_other():
+def test_small_integers_and_booleans_are_valid_targets():
     expected = binary_metrics(TRUTHS, PROBABILITIES)
     assert binary_metrics(TRUTHS.astype(np.uint8), PROBABILITIES) == expected
     assert binary_metrics(TRUTHS.astype(np.bool_), PROBABILITIES) == expected
@@ -239,7 +239,7 @@ KINDS = whole(0, 1, 2, 2)
 KIND_PROBABILITIES = floats([0.6, 0.3, 0.1], [0.2, 0.7, 0.1], [0.1, 0.4, 0.5], [0.5, 0.25, 0.25])
 
 
-def test_several_classes_are_scored_by_decision_and_probability():
+def test_metrics_of_several_classes_follow_from_decisions_and_probabilities():
     expected = {
         "accuracy": 0.75,
         "balanced_accuracy": 5 / 6,  # (1 + 1 + 1/2) / 3
@@ -247,10 +247,10 @@ def test_several_classes_are_scored_by_decision_and_probability():
         "log_loss": -math.log(0.6 * 0.7 * 0.5 * 0.25) / 4,
         "confusion": [[1, 0, 0], [0, 1, 0], [1, 0, 1]],
     }
-    assert_same_scores(multiclass_metrics(KINDS, KIND_PROBABILITIES), expected)
+    assert_same_metrics(multiclass_metrics(KINDS, KIND_PROBABILITIES), expected)
 
 
-def test_row_weights_count_in_every_score_of_several_classes():
+def test_row_weights_count_in_every_metric_of_several_classes():
     expected = {
         "accuracy": 0.5,  # (1 + 2 + 1) / 8
         "balanced_accuracy": 11 / 15,  # (1 + 1 + 1/5) / 3
@@ -258,21 +258,21 @@ def test_row_weights_count_in_every_score_of_several_classes():
         "log_loss": -math.log(0.6 * 0.7**2 * 0.5 * 0.25**4) / 8,
         "confusion": [[1, 0, 0], [0, 2, 0], [4, 0, 1]],
     }
-    assert_same_scores(multiclass_metrics(KINDS, KIND_PROBABILITIES, floats(1, 2, 1, 4)), expected)
+    assert_same_metrics(multiclass_metrics(KINDS, KIND_PROBABILITIES, floats(1, 2, 1, 4)), expected)
 
 
 def test_classes_that_neither_occur_nor_are_predicted_do_not_lower_the_means():
-    scores = multiclass_metrics(whole(0, 1), floats([0.9, 0.1, 0], [0.2, 0.8, 0]))
-    assert scores["balanced_accuracy"] == 1.0
-    assert scores["macro_f1"] == 1.0
+    metrics = multiclass_metrics(whole(0, 1), floats([0.9, 0.1, 0], [0.2, 0.8, 0]))
+    assert metrics["balanced_accuracy"] == 1.0
+    assert metrics["macro_f1"] == 1.0
 
 
 def test_of_equally_probable_classes_the_first_is_predicted():
-    scores = multiclass_metrics(whole(1), floats([0.2, 0.4, 0.4]))
-    assert scores["accuracy"] == 1.0
+    metrics = multiclass_metrics(whole(1), floats([0.2, 0.4, 0.4]))
+    assert metrics["accuracy"] == 1.0
 
 
-def test_the_top_three_are_told_apart_only_among_more_than_three_classes():
+def test_top_3_accuracy_is_defined_for_more_than_three_classes_only():
     three = multiclass_metrics(whole(0), floats([0.2, 0.4, 0.4]))
     four = multiclass_metrics(whole(0, 1), floats([0.1, 0.2, 0.3, 0.4], [0.1, 0.2, 0.3, 0.4]))
     assert "top_3_accuracy" not in three
@@ -280,8 +280,8 @@ def test_the_top_three_are_told_apart_only_among_more_than_three_classes():
 
 
 def test_of_equally_probable_classes_the_first_three_are_the_top_three():
-    scores = multiclass_metrics(whole(2, 3), np.full((2, 4), 0.25))
-    assert scores["top_3_accuracy"] == 0.5
+    metrics = multiclass_metrics(whole(2, 3), np.full((2, 4), 0.25))
+    assert metrics["top_3_accuracy"] == 0.5
 
 
 def test_unweighted_confusion_holds_whole_counts_and_weighted_confusion_sums_of_weights():
@@ -306,7 +306,7 @@ def test_numbers_agree_with_scikit_learn():
         "r2": 0.82347037997407,
         "median_absolute_error": 0.75,
     }
-    assert_same_scores(regression_metrics(OUTPUTS, OUTPUT_GUESSES), expected)
+    assert_same_metrics(regression_metrics(OUTPUTS, OUTPUT_GUESSES), expected)
 
 
 def test_weighted_numbers_agree_with_scikit_learn():
@@ -317,7 +317,7 @@ def test_weighted_numbers_agree_with_scikit_learn():
         "r2": 0.27715542796517617,
         "median_absolute_error": 1.0,
     }
-    assert_same_scores(regression_metrics(OUTPUTS, OUTPUT_GUESSES, OUTPUT_WEIGHTS), expected)
+    assert_same_metrics(regression_metrics(OUTPUTS, OUTPUT_GUESSES, OUTPUT_WEIGHTS), expected)
 
 
 # scikit-learn 1.9.1, with labels MIXED_SCORES > 0.5 where decisions are asked for: accuracy_score,
@@ -341,7 +341,7 @@ def test_two_classes_agree_with_scikit_learn():
         "brier": 0.181,
         "confusion": [[3, 2], [2, 3]],
     }
-    assert_same_scores(binary_metrics(MIXED, MIXED_SCORES), expected)
+    assert_same_metrics(binary_metrics(MIXED, MIXED_SCORES), expected)
 
 
 def test_two_weighted_classes_agree_with_scikit_learn():
@@ -357,7 +357,7 @@ def test_two_weighted_classes_agree_with_scikit_learn():
         "brier": 0.2240740740740741,
         "confusion": [[3.5, 5.5], [1.5, 3.0]],
     }
-    assert_same_scores(binary_metrics(MIXED, MIXED_SCORES, MIXED_WEIGHTS), expected)
+    assert_same_metrics(binary_metrics(MIXED, MIXED_SCORES, MIXED_WEIGHTS), expected)
 
 
 # scikit-learn 1.9.1, with the argmax where decisions are asked for: accuracy_score,
@@ -386,7 +386,7 @@ def test_several_classes_agree_with_scikit_learn():
         "top_3_accuracy": 0.75,
         "confusion": [[2, 0, 0, 0], [1, 2, 0, 0], [0, 1, 1, 0], [1, 0, 0, 0]],
     }
-    assert_same_scores(multiclass_metrics(FOUR, FOUR_PROBABILITIES), expected)
+    assert_same_metrics(multiclass_metrics(FOUR, FOUR_PROBABILITIES), expected)
 
 
 def test_several_weighted_classes_agree_with_scikit_learn():
@@ -398,7 +398,7 @@ def test_several_weighted_classes_agree_with_scikit_learn():
         "top_3_accuracy": 0.782608695652174,
         "confusion": [[1, 0, 0, 0], [1, 5, 0, 0], [0, 0.5, 2.5, 0], [1.5, 0, 0, 0]],
     }
-    assert_same_scores(multiclass_metrics(FOUR, FOUR_PROBABILITIES, FOUR_WEIGHTS), expected)
+    assert_same_metrics(multiclass_metrics(FOUR, FOUR_PROBABILITIES, FOUR_WEIGHTS), expected)
 
 
 def deviance_of(prediction, weight=None):
@@ -413,19 +413,19 @@ def test_counts_have_the_poisson_deviance_of_scikit_learn():
     assert deviance_of(floats(1, 0.5, 4), floats(1, 2, 0.5)) == pytest.approx(0.8252304225173799)
 
 
-def test_a_count_of_0_that_is_predicted_exactly_costs_nothing():
+def test_a_perfect_prediction_of_counts_has_a_deviance_of_0():
     assert deviance_of(floats(2, 0, 5)) == 0
 
 
-def test_something_where_0_was_predicted_has_no_deviance():
+def test_the_deviance_is_undefined_where_0_was_predicted_for_more():
     assert deviance_of(floats(2, 0, 0)) is None
 
 
-def test_several_outputs_with_names_are_also_scored_one_by_one():
+def test_several_outputs_with_names_also_have_metrics_of_each():
     target = floats([0, 0], [2, 4])
     prediction = floats([1, 3], [3, 1])
     by_column = regression_metrics(target, prediction, names=("u", "v"))["by_column"]
-    assert {name: scores["mae"] for name, scores in by_column.items()} == {"u": 1, "v": 3}
+    assert {name: metrics["mae"] for name, metrics in by_column.items()} == {"u": 1, "v": 3}
     assert by_column["v"] == regression_metrics(target[:, 1], prediction[:, 1])
 
 
@@ -434,9 +434,9 @@ MARKS = whole([1, 0, 0], [1, 1, 0], [0, 1, 0], [1, 0, 1])
 MARK_PROBABILITIES = floats([0.9, 0.2, 0.1], [0.6, 0.7, 0.2], [0.3, 0.5, 0.4], [0.8, 0.6, 0.9])
 
 
-def test_labels_are_scored_by_decision_row_and_label():
-    scores = multilabel_metrics(MARKS, MARK_PROBABILITIES, names=("a", "b", "c"))
-    by_label = scores.pop("by_label")
+def test_metrics_of_labels_follow_from_decisions_rows_and_labels():
+    metrics = multilabel_metrics(MARKS, MARK_PROBABILITIES, names=("a", "b", "c"))
+    by_label = metrics.pop("by_label")
     log_loss = 0.9 * 0.8 * 0.9 * 0.6 * 0.7 * 0.8 * 0.7 * 0.5 * 0.6 * 0.8 * 0.4 * 0.9
     brier = 0.01 + 0.04 + 0.01 + 0.16 + 0.09 + 0.04 + 0.09 + 0.25 + 0.16 + 0.04 + 0.36 + 0.01
     expected = {
@@ -451,16 +451,16 @@ def test_labels_are_scored_by_decision_row_and_label():
         "log_loss": -math.log(log_loss) / 12,
         "brier": brier / 12,
     }
-    assert_same_scores(scores, expected)
+    assert_same_metrics(metrics, expected)
     assert by_label["b"] == binary_metrics(MARKS[:, 1], MARK_PROBABILITIES[:, 1])
 
 
-def test_row_weights_count_in_every_score_of_labels():
-    scores = multilabel_metrics(MARKS, MARK_PROBABILITIES, floats(0, 1, 2, 0), names="abc")
-    assert scores["accuracy"] == pytest.approx(7 / 9)  # (3 + 2 * 2) / (3 * 3)
-    assert scores["subset_accuracy"] == pytest.approx(1 / 3)
-    assert scores["micro_recall"] == 0.5  # 1 + 1 of 1 + 1 + 2
-    assert scores["by_label"]["b"]["confusion"] == [[0, 0], [2, 1]]
+def test_row_weights_count_in_every_metric_of_labels():
+    metrics = multilabel_metrics(MARKS, MARK_PROBABILITIES, floats(0, 1, 2, 0), names="abc")
+    assert metrics["accuracy"] == pytest.approx(7 / 9)  # (3 + 2 * 2) / (3 * 3)
+    assert metrics["subset_accuracy"] == pytest.approx(1 / 3)
+    assert metrics["micro_recall"] == 0.5  # 1 + 1 of 1 + 1 + 2
+    assert metrics["by_label"]["b"]["confusion"] == [[0, 0], [2, 1]]
 
 
 def test_weighted_labels_agree_with_scikit_learn():
@@ -476,16 +476,16 @@ def test_weighted_labels_agree_with_scikit_learn():
         "micro_recall": 0.9411764705882353,
         "micro_f1": 0.8888888888888888,
     }
-    scores = multilabel_metrics(MARKS, MARK_PROBABILITIES, floats(1, 2, 0.5, 1.5), names="abc")
-    assert_same_scores({name: scores[name] for name in expected}, expected)
+    metrics = multilabel_metrics(MARKS, MARK_PROBABILITIES, floats(1, 2, 0.5, 1.5), names="abc")
+    assert_same_metrics({name: metrics[name] for name in expected}, expected)
 
 
-def test_labels_that_say_nothing_of_a_metric_do_not_lower_its_mean():
+def test_labels_without_a_defined_metric_do_not_lower_its_mean():
     marks = MARKS * whole(1, 1, 0)
-    scores = multilabel_metrics(marks, MARK_PROBABILITIES * floats(1, 1, 0), names="abc")
-    assert scores["auc"] == 0.875  # (1 + 3 / 4) / 2
-    assert scores["macro_f1"] == 0.75
-    assert scores["by_label"]["c"]["auc"] is None
+    metrics = multilabel_metrics(marks, MARK_PROBABILITIES * floats(1, 1, 0), names="abc")
+    assert metrics["auc"] == 0.875  # (1 + 3 / 4) / 2
+    assert metrics["macro_f1"] == 0.75
+    assert metrics["by_label"]["c"]["auc"] is None
 
 
 def tables(*columns):
@@ -499,9 +499,9 @@ mark = st.integers(0, 1)
 
 
 def score_three(target, probabilities, weight=None):
-    """The scores of three labels together."""
-    scores = multilabel_metrics(target, probabilities, weight, names="abc")
-    return {name: score for name, score in scores.items() if name != "by_label"}
+    """The metrics of three labels together."""
+    metrics = multilabel_metrics(target, probabilities, weight, names="abc")
+    return {name: score for name, score in metrics.items() if name != "by_label"}
 
 
 SCORED = [
@@ -519,30 +519,30 @@ every_kind = st.sampled_from(SCORED).flatmap(
 def test_a_whole_weight_is_worth_as_many_rows(scored):
     score, target, prediction, weight = scored
     repeated = score(*(np.repeat(part, weight, axis=0) for part in (target, prediction)))
-    assert_same_scores(score(target, prediction, weight), repeated)
+    assert_same_metrics(score(target, prediction, weight), repeated)
 
 
 @given(every_kind)
 def test_only_the_proportions_of_weights_count(scored):
     score, target, prediction, weight = scored
     scaled = score(target, prediction, weight * 0.1) | {"confusion": None}
-    assert_same_scores(scaled, score(target, prediction, weight) | {"confusion": None})
+    assert_same_metrics(scaled, score(target, prediction, weight) | {"confusion": None})
 
 
 @given(every_kind)
 def test_every_result_is_valid_json(scored):
     score, target, prediction, weight = scored
-    scores = score(target, prediction, weight)
-    assert json.loads(json.dumps(scores, allow_nan=False)) == scores
+    metrics = score(target, prediction, weight)
+    assert json.loads(json.dumps(metrics, allow_nan=False)) == metrics
 
 
 @given(SCORED[1][1])
-def test_what_ranks_rows_does_not_change_with_a_monotone_transform(table):
+def test_ranking_metrics_do_not_change_with_a_monotone_transform(table):
     target, positive, weight = table
-    scores = binary_metrics(target, positive, weight)
+    metrics = binary_metrics(target, positive, weight)
     stretched = binary_metrics(target, np.exp(20 * positive) - 7, weight, probabilistic=False)
-    assert stretched["auc"] == scores["auc"]
-    assert stretched["average_precision"] == scores["average_precision"]
+    assert stretched["auc"] == metrics["auc"]
+    assert stretched["average_precision"] == metrics["average_precision"]
 
 
 @pytest.mark.parametrize(
@@ -556,8 +556,8 @@ def test_what_ranks_rows_does_not_change_with_a_monotone_transform(table):
     ],
 )
 def test_without_rows_every_metric_is_undefined(score, table):
-    scores = score(*table)
-    assert {value for name, value in scores.items() if name != "confusion"} == {None}
+    metrics = score(*table)
+    assert {value for name, value in metrics.items() if name != "confusion"} == {None}
 
 
 def test_every_metric_that_is_one_number_has_a_better_direction():

@@ -1,4 +1,4 @@
-"""Intervals where a formula, or a table in print, says what they must be."""
+"""Confidence intervals agree with formulas and published tables."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_students_quantile_is_that_of_the_tables(freedom, quantile):
     assert student_quantile(0.975, freedom) == pytest.approx(quantile, abs=0.0005)
 
 
-def test_few_rows_cut_smaller_tails():
+def test_tails_are_expanded_for_few_rows():
     # √(10 / 9) · 2.262 = 2.384, below which are 0.86 % of a normal distribution.
     assert expanded_tail(10) == pytest.approx(0.00856, abs=5e-5)
     assert expanded_tail(10_000) == pytest.approx(0.025, abs=1e-4)
@@ -44,14 +44,14 @@ def test_a_share_has_wilsons_interval():
     assert share_interval(share(81, 263)) == pytest.approx((0.2553, 0.3662), abs=5e-5)
 
 
-def test_a_share_of_all_rows_leaves_open_how_many_might_be_missed():
+def test_a_share_of_0_or_1_has_an_interval():
     # 1 / (1 + z² / 20)
     assert share_interval(share(20, 20)) == (pytest.approx(0.8389, abs=5e-5), 1.0)
     assert share_interval(share(0, 20)) == (0.0, pytest.approx(0.1611, abs=5e-5))
     assert share_interval(share(1, 1)) == (pytest.approx(0.2065, abs=5e-5), 1.0)
 
 
-def test_weights_count_as_so_many_rows_of_equal_weight():
+def test_a_weighted_share_has_its_effective_number_of_rows():
     assert share_interval(share(3, 10, weight=5)) == pytest.approx(share_interval(share(3, 10)))
     lopsided = Share(np.array([8.0, 1.0, 1.0]), np.ones(3), np.ones(3))
     assert lopsided.size == pytest.approx(100 / 66)
@@ -113,7 +113,7 @@ def test_the_auc_has_nearly_the_interval_of_delong(rows):
     assert found.upper == pytest.approx(above.mean() + half, abs=0.15 * half)
 
 
-def test_a_rare_class_of_many_rows_tells_as_much_as_its_rows():
+def test_the_rows_of_a_rare_class_determine_the_interval():
     """Of 100,000 rows 90 are positive: these are what the AUC and the balanced accuracy hang on."""
     generator = np.random.default_rng(5)
     truth = np.arange(100_000) < 90
@@ -158,7 +158,7 @@ def of_labels(rows: int, labels: int, seed: int = 2) -> HeldOut:
     return held_out(Multilabel(columns=names, labels=names), marks, scores)
 
 
-def test_many_labels_are_ordered_once_each(monkeypatch):
+def test_many_labels_are_not_resampled(monkeypatch):
     held = of_labels(500, 50)
     work = []
     of = Ranking.of
@@ -197,19 +197,19 @@ def test_many_rows_and_some_other_ones_have_the_interval_of_both_errors(monkeypa
     assert (found.upper - found.lower) / 2 == pytest.approx(Z * math.sqrt(variance), rel=0.1)
 
 
-def test_few_rows_have_no_interval_but_of_a_share():
+def test_of_few_rows_only_a_share_has_an_interval():
     found = estimate_metrics(two_classes([0, 1, 1], [0.2, 0.6, 0.4]))
     assert (found["log_loss"].lower, found["log_loss"].reason) == (None, "fewer than 10 rows")
     assert found["accuracy"].lower == pytest.approx(0.2077, abs=5e-5)  # Wilson, 2 of 3
 
 
-def test_one_row_is_told_without_a_fault():
+def test_one_row_has_no_interval():
     found = estimate_metrics(numbers([1], [2]))
     assert (found["mae"].value, found["mae"].reason) == (1.0, "fewer than 10 rows")
     assert (found["r2"].value, found["r2"].reason) == (None, None)
 
 
-def test_a_perfect_order_leaves_open_how_many_pairs_might_not_be_in_order():
+def test_an_auc_of_1_has_newcombes_interval():
     """Newcombe's method 5, where DeLong's variance is 0 and resampling could only repeat the 1."""
     found = estimate_metrics(two_classes([0, 1] * 20, [0.1, 0.9] * 20))
     assert (found["auc"].value, found["auc"].upper) == (1.0, 1.0)
@@ -242,7 +242,7 @@ def test_a_class_of_one_row_leaves_the_auc_without_an_interval():
     assert found["auc"].reason == "undefined in too many resamples of the rows"
 
 
-def test_an_interval_stays_where_a_metric_can_be():
+def test_an_interval_does_not_exceed_the_range_of_its_metric():
     chances = np.where(np.arange(12) % 2, 0.9, 0.1)
     chances[3] = 0.3
     found = estimate_metrics(two_classes(np.arange(12) % 2, chances))
@@ -251,7 +251,7 @@ def test_an_interval_stays_where_a_metric_can_be():
     assert found["auc"].upper is None or found["auc"].upper <= 1
 
 
-def test_rows_of_weight_0_are_not_there():
+def test_rows_of_weight_0_are_ignored():
     few = estimate_metrics(numbers([0] * 12, range(12)))
     more = numbers([0] * 14, [*range(12), 100, 200], weight=[1] * 12 + [0] * 2)
     assert estimate_metrics(more) == few
@@ -277,7 +277,7 @@ def test_a_smaller_error_is_better_and_a_larger_one_worse():
     assert {each.verdict for each in worse.values()} == {"worse"}
 
 
-def test_a_small_difference_is_seen_only_on_the_same_rows():
+def test_a_small_difference_is_significant_only_on_the_same_rows():
     generator = np.random.default_rng(0)
     first = numbers(TRUTH, TRUTH + 10 * NOISE)
     second = numbers(TRUTH, TRUTH + 9.5 * NOISE + 0.05 * generator.normal(size=40))
@@ -317,7 +317,7 @@ def test_a_metric_of_one_of_the_runs_alone_is_no_difference():
     assert found["accuracy"].value == 0
 
 
-def test_numbers_whose_squares_overflow_are_told_without_a_fault():
+def test_squares_that_overflow_have_no_interval():
     large = estimate_metrics(numbers([0] * 20, np.linspace(1e152, 2e153, 20)))["mse"]
     assert large.lower is not None
     assert large.lower < (large.value or 0)
