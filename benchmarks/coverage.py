@@ -11,6 +11,7 @@ import argparse
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from statistics import NormalDist
 
 import numpy as np
@@ -29,103 +30,106 @@ Rows = Callable[[np.random.Generator, int], tuple[HeldOut, ...]]
 SIZES = (30, 100, 1_000)
 CLASSES = Binary(columns=("y",), classes=("no", "yes"))
 NUMBERS = Regression(columns=("y",))
-_POPULATION = 4_000_000
+_POPULATION = 1_000_000
 
 
 @dataclass(frozen=True)
-class Scene:
-    """A metric, or the difference of two, whose value is known."""
+class Case:
+    """A metric, or the difference of two, whose true value is known."""
 
     name: str
     metric: str
     truth: float
     draw: Rows
-    """Draws so many rows, as predicted by one model or by two."""
+    """Draws rows with the predictions of one model or of two."""
     paired: bool = True
     """Whether two models have predicted the same rows."""
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """What became of the intervals of a scene."""
+    """How often the intervals of a case contain the true value."""
 
-    held: float
-    """The share that held the truth."""
+    contained: float
+    """Share of intervals that contain it."""
     too_high: float
-    """The share that lay above it."""
+    """Share of intervals above it."""
     without: float
-    """The share of samples without an interval; they count as if they held it not."""
+    """Share of samples without an interval, which count as not containing it."""
 
 
-def scenes() -> list[Scene]:
-    """What is simulated."""
+@cache
+def cases() -> tuple[Case, ...]:
+    """Return the simulated cases."""
     half = math.sqrt(0.5)
-    return [
-        Scene("accuracy 0.85", "accuracy", 0.85, _decisions(0.85)),
-        Scene("auc 0.8", "auc", NormalDist().cdf(1.2 * half), _ranked(1.2, 0.5)),
-        Scene("auc 0.8, 1 in 5", "auc", NormalDist().cdf(1.2 * half), _ranked(1.2, 0.2)),
-        Scene("auc 0.95", "auc", NormalDist().cdf(2.3 * half), _ranked(2.3, 0.5)),
-        Scene("rmse, normal", "rmse", 1.0, _errors(np.random.Generator.standard_normal)),
-        Scene("rmse, Laplace", "rmse", math.sqrt(2), _errors(_laplace)),
-        Scene("mae, Laplace", "mae", 1.0, _errors(_laplace)),
-        Scene("log_loss", "log_loss", _log_loss(1.0), _chances(1.0)),
-        Scene("log_loss, overconfident", "log_loss", _log_loss(2.0), _chances(2.0)),
-        Scene("difference of accuracies", "accuracy", 0.1, _disagreeing(0.2, 0.1)),
-        Scene("the same, unpaired", "accuracy", 0.1, _apart(0.8, 0.9), paired=False),
-        Scene("difference of log losses", "log_loss", _log_loss(2.0) - _log_loss(1.0), _rivals()),
-        Scene("difference of maes", "mae", 0.25, _rival_errors()),
-    ]
+    return (
+        Case("accuracy 0.85", "accuracy", 0.85, _decisions(0.85)),
+        Case("auc 0.8", "auc", NormalDist().cdf(1.2 * half), _ranked(1.2, 0.5)),
+        Case("auc 0.8, 1 in 5", "auc", NormalDist().cdf(1.2 * half), _ranked(1.2, 0.2)),
+        Case("auc 0.95", "auc", NormalDist().cdf(2.3 * half), _ranked(2.3, 0.5)),
+        Case("rmse, normal", "rmse", 1.0, _errors(np.random.Generator.standard_normal)),
+        Case("rmse, Laplace", "rmse", math.sqrt(2), _errors(_laplace)),
+        Case("mae, Laplace", "mae", 1.0, _errors(_laplace)),
+        Case("log_loss", "log_loss", _log_loss(1.0), _probabilities(1.0)),
+        Case("log_loss, overconfident", "log_loss", _log_loss(2.0), _probabilities(2.0)),
+        Case("difference of accuracies", "accuracy", 0.1, _disagreeing(0.2, 0.1)),
+        Case("the same, unpaired", "accuracy", 0.1, _apart(0.8, 0.9), paired=False),
+        Case("difference of log losses", "log_loss", _log_loss(2.0) - _log_loss(1.0), _rivals()),
+        Case("difference of maes", "mae", 0.25, _rival_errors()),
+    )
 
 
 def cover(
-    scene: Scene, rows: int, samples: int, seed: int = 0, resamples: int | None = None
+    case: Case, rows: int, samples: int, seed: int = 0, resamples: int | None = None
 ) -> Coverage:
-    """Draws samples of rows, and counts what their intervals hold.
+    """Draw samples of rows, and count how often their intervals contain the true value.
 
     Args:
-        scene: the population.
-        rows: how many rows a sample has.
-        samples: how many samples there are.
-        seed: what they follow from.
-        resamples: how many an interval is made from, if not as many as by itself.
+        case: the population.
+        rows: rows of a sample.
+        samples: number of samples.
+        seed: random seed.
+        resamples: of each sample. [default: depends on the number of rows]
     """
-    generator = np.random.default_rng([seed, rows])
-    found = [_estimate(scene, scene.draw(generator, rows), resamples) for _ in range(samples)]
+    rng = np.random.default_rng([seed, rows])
+    found = [_estimate(case, case.draw(rng, rows), resamples) for _ in range(samples)]
     ends = [(each.lower, each.upper) for each in found]
     known = np.array([pair for pair in ends if None not in pair], dtype=float).reshape(-1, 2)
     lower, upper = known.T
     return Coverage(
-        float(np.sum((lower <= scene.truth) & (scene.truth <= upper)) / samples),
-        float(np.sum(lower > scene.truth) / samples),
+        float(np.sum((lower <= case.truth) & (case.truth <= upper)) / samples),
+        float(np.sum(lower > case.truth) / samples),
         1 - len(known) / samples,
     )
 
 
-def _estimate(scene: Scene, helds: tuple[HeldOut, ...], resamples: int | None) -> Estimate:
-    only = [scene.metric]
-    if len(helds) == 1:
-        return estimate_metrics(helds[0], only, resamples)[scene.metric]
-    differences = estimate_differences(*helds, paired=scene.paired, only=only, resamples=resamples)
-    return differences[scene.metric]
+def _estimate(case: Case, held_outs: tuple[HeldOut, ...], resamples: int | None) -> Estimate:
+    only = [case.metric]
+    if len(held_outs) == 1:
+        return estimate_metrics(held_outs[0], only, resamples)[case.metric]
+    differences = estimate_differences(
+        *held_outs, paired=case.paired, only=only, resamples=resamples
+    )
+    return differences[case.metric]
 
 
 def _decisions(right: float) -> Rows:
-    """Two classes, of which so many rows are told right."""
+    """Two classes, with the given accuracy."""
 
-    def draw(generator: np.random.Generator, rows: int) -> tuple[HeldOut, ...]:
-        truth = generator.integers(0, 2, rows)
-        return (_classes(truth, np.abs(truth - (generator.random(rows) >= right))),)
+    def draw(rng: np.random.Generator, rows: int) -> tuple[HeldOut, ...]:
+        truth = rng.integers(0, 2, rows)
+        return (_classes(truth, np.abs(truth - (rng.random(rows) >= right))),)
 
     return draw
 
 
 def _disagreeing(gained: float, lost: float) -> Rows:
-    """Two models, of which the second is right where the first isn't, and the other way round."""
+    """Two models; shares of rows on which only the second, and only the first, is right."""
 
-    def draw(generator: np.random.Generator, rows: int) -> tuple[HeldOut, ...]:
-        truth, lot = generator.integers(0, 2, rows), generator.random(rows)
-        first_wrong = lot < gained
-        second_wrong = (lot >= gained) & (lot < gained + lost)
+    def draw(rng: np.random.Generator, rows: int) -> tuple[HeldOut, ...]:
+        truth, uniform = rng.integers(0, 2, rows), rng.random(rows)
+        first_wrong = uniform < gained
+        second_wrong = (uniform >= gained) & (uniform < gained + lost)
         return tuple(
             _classes(truth, np.abs(truth - wrong)) for wrong in (first_wrong, second_wrong)
         )
@@ -134,76 +138,76 @@ def _disagreeing(gained: float, lost: float) -> Rows:
 
 
 def _apart(*rights: float) -> Rows:
-    """Two models, each with rows of its own."""
+    """Two models of the given accuracies, each with rows of its own."""
 
-    def draw(generator: np.random.Generator, rows: int) -> tuple[HeldOut, ...]:
-        return tuple(_decisions(right)(generator, rows)[0] for right in rights)
+    def draw(rng: np.random.Generator, rows: int) -> tuple[HeldOut, ...]:
+        return tuple(_decisions(right)(rng, rows)[0] for right in rights)
 
     return draw
 
 
 def _ranked(distance: float, positive: float) -> Rows:
-    """Normal scores of two classes, so far apart: the AUC is `Φ(distance / √2)`."""
+    """Normal scores of two classes at the given distance: the AUC is `Φ(distance / √2)`."""
 
-    def draw(generator: np.random.Generator, rows: int) -> tuple[HeldOut, ...]:
-        truth = (generator.random(rows) < positive).astype(np.int64)
-        scores = generator.standard_normal(rows) + distance * truth
+    def draw(rng: np.random.Generator, rows: int) -> tuple[HeldOut, ...]:
+        truth = (rng.random(rows) < positive).astype(np.int64)
+        scores = rng.standard_normal(rows) + distance * truth
         return (_classes(truth, 1 / (1 + np.exp(-scores))),)
 
     return draw
 
 
-def _chances(confidence: float) -> Rows:
-    """Probabilities whose logits are so many times too large."""
+def _probabilities(confidence: float) -> Rows:
+    """Probabilities whose logits are too large by the factor `confidence`."""
 
-    def draw(generator: np.random.Generator, rows: int) -> tuple[HeldOut, ...]:
-        logits = 2 * generator.standard_normal(rows)
-        truth = (generator.random(rows) < 1 / (1 + np.exp(-logits))).astype(np.int64)
+    def draw(rng: np.random.Generator, rows: int) -> tuple[HeldOut, ...]:
+        logits = 2 * rng.standard_normal(rows)
+        truth = (rng.random(rows) < 1 / (1 + np.exp(-logits))).astype(np.int64)
         return (_classes(truth, 1 / (1 + np.exp(-confidence * logits))),)
 
     return draw
 
 
 def _rivals() -> Rows:
-    """Honest probabilities, and the same overconfident."""
+    """Calibrated probabilities, and overconfident ones for the same rows."""
 
-    def draw(generator: np.random.Generator, rows: int) -> tuple[HeldOut, ...]:
-        (honest,) = _chances(1.0)(generator, rows)
-        odds = (honest.outputs / (1 - honest.outputs)) ** 2
-        return honest, _classes(honest.truth, (odds / (1 + odds))[:, 0])
+    def draw(rng: np.random.Generator, rows: int) -> tuple[HeldOut, ...]:
+        (calibrated,) = _probabilities(1.0)(rng, rows)
+        odds = (calibrated.outputs / (1 - calibrated.outputs)) ** 2
+        return calibrated, _classes(calibrated.truth, (odds / (1 + odds))[:, 0])
 
     return draw
 
 
 def _log_loss(confidence: float) -> float:
-    """The log loss of `_chances`, over a population."""
+    """The log loss of `_probabilities`, from a large sample."""
     logits = 2 * np.random.default_rng(0).standard_normal(_POPULATION)
-    chance = 1 / (1 + np.exp(-logits))
+    probability = 1 / (1 + np.exp(-logits))
     right, wrong = (np.logaddexp(0, sign * confidence * logits) for sign in (-1, 1))
-    return float(np.mean(chance * right + (1 - chance) * wrong))
+    return float(np.mean(probability * right + (1 - probability) * wrong))
 
 
 def _errors(noise: Callable[[np.random.Generator, int], Floats]) -> Rows:
-    def draw(generator: np.random.Generator, rows: int) -> tuple[HeldOut, ...]:
-        truth = generator.standard_normal(rows)
-        return (_numbers(truth, truth + noise(generator, rows)),)
+    def draw(rng: np.random.Generator, rows: int) -> tuple[HeldOut, ...]:
+        truth = rng.standard_normal(rows)
+        return (_numbers(truth, truth + noise(rng, rows)),)
 
     return draw
 
 
 def _rival_errors() -> Rows:
-    """Errors of a mean size of 1, and those of which a common part is of 1 and all of 1.25."""
+    """Laplace errors with a mean size of 1, and the same 1.5 times as large on half the rows."""
 
-    def draw(generator: np.random.Generator, rows: int) -> tuple[HeldOut, ...]:
-        truth, errors = generator.standard_normal(rows), _laplace(generator, rows)
-        larger = np.where(generator.random(rows) < 0.5, errors, 1.5 * errors)
+    def draw(rng: np.random.Generator, rows: int) -> tuple[HeldOut, ...]:
+        truth, errors = rng.standard_normal(rows), _laplace(rng, rows)
+        larger = np.where(rng.random(rows) < 0.5, errors, 1.5 * errors)
         return _numbers(truth, truth + errors), _numbers(truth, truth + larger)
 
     return draw
 
 
-def _laplace(generator: np.random.Generator, rows: int) -> Floats:
-    return generator.laplace(size=rows)
+def _laplace(rng: np.random.Generator, rows: int) -> Floats:
+    return rng.laplace(size=rows)
 
 
 def _classes(truth: NDArray[np.int64], positive: NDArray[np.generic]) -> HeldOut:
@@ -217,19 +221,19 @@ def _numbers(truth: Floats, prediction: Floats) -> HeldOut:
 
 
 def report(samples: int, sizes: Sequence[int], seed: int) -> Table:
-    """The share of intervals that hold the truth, and that lie above it."""
+    """Return a table: shares of intervals that contain the true value (and that are above it)."""
     table = Table(box=SIMPLE, title=f"{samples:,} samples each")
     table.add_column("metric")
     for size in sizes:
         table.add_column(f"{size:,} rows", justify="right")
-    for scene in scenes():
-        each = [cover(scene, size, samples, seed) for size in sizes]
-        table.add_row(scene.name, *(f"{one.held:.3f} ({one.too_high:.3f})" for one in each))
+    for case in cases():
+        each = [cover(case, size, samples, seed) for size in sizes]
+        table.add_row(case.name, *(f"{one.contained:.3f} ({one.too_high:.3f})" for one in each))
     return table
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Simulates, and prints a table."""
+    """Simulate, and print a table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.coverage", description=__doc__)
     parser.add_argument("--samples", type=int, default=500)
     parser.add_argument("--rows", type=int, nargs="+", default=SIZES)

@@ -208,7 +208,7 @@ class Replicates:
             )
             if ends is not None:
                 return ends
-        return bca_interval(self.point, values, self.influences, self.rows)
+        return bca_interval(self.point, values, self.influences)
 
 
 def replicate(statistics: Statistics, resamples: int | None = None) -> dict[str, Replicates]:
@@ -232,8 +232,7 @@ def replicate(statistics: Statistics, resamples: int | None = None) -> dict[str,
             if not is_large and rows >= FEWEST:
                 drawn[name] = each
         for name, (values, errors) in _resample(drawn, resamples).items():
-            one = found[name]
-            found[name] = Replicates(one.rows, one.point, values, one.influences, one.error, errors)
+            found[name] = replace(found[name], values=values, errors=errors)
     return found
 
 

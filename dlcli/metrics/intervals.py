@@ -235,7 +235,7 @@ def studentized_interval(
     return float(point - high * error), float(point - low * error)
 
 
-def bca_interval(point: float, values: Floats, influences: Floats, rows: int) -> Ends:
+def bca_interval(point: float, values: Floats, influences: Floats) -> Ends:
     """Return the BCa interval, with the tails expanded for few rows.
 
     Quantiles of the resampled values, corrected by bias `z₀` and acceleration `a`, at
@@ -247,7 +247,6 @@ def bca_interval(point: float, values: Floats, influences: Floats, rows: int) ->
         point: the metric of the rows.
         values: the metric of each resample, `(resamples,)`.
         influences: of each row, `(rows,)`.
-        rows: number of rows.
     """
     from scipy.special import ndtr, ndtri
 
@@ -255,7 +254,7 @@ def bca_interval(point: float, values: Floats, influences: Floats, rows: int) ->
     share = np.mean((values < point) & ~tie) + np.mean(tie) / 2
     least = 0.5 / len(values)
     bias = ndtri(np.clip(share, least, 1 - least))
-    tail = expanded_tail(rows)
+    tail = expanded_tail(len(influences))
     shifted = bias + ndtri([tail, 1 - tail])
     shrink = 1 - acceleration(influences) * shifted
     beyond = shrink <= 0  # beyond what any resample shows
