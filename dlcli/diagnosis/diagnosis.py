@@ -4,64 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from dlcli.diagnosis import data_rules as data
+from dlcli.diagnosis import fit_rules as fit
+from dlcli.diagnosis import gradient_and_unit_rules as layers
+from dlcli.diagnosis import loss_curve_rules as curves
 from dlcli.diagnosis.case import Case
-from dlcli.diagnosis.data_rules import (
-    imbalance,
-    no_validation,
-    small_validation,
-    unscaled_inputs,
-    unscaled_target,
-)
 from dlcli.diagnosis.divergence_rules import divergence_findings
 from dlcli.diagnosis.finding import Finding
-from dlcli.diagnosis.fit_rules import (
-    no_better_than_constant,
-    no_better_than_linear,
-    overfitting,
-    underfitting,
-)
-from dlcli.diagnosis.gradient_and_unit_rules import (
-    dead_units,
-    exploding_gradients,
-    saturated_units,
-    vanishing_gradients,
-)
-from dlcli.diagnosis.loss_curve_rules import plateau, rate_too_high, rate_too_low, still_improving
 from dlcli.runs import Run
 
 Rule = Callable[[Case], Finding | None]
-"""Return a finding, or `None` for a healthy run."""
+"""Returns a finding, or `None` for a healthy run."""
 
-SCALES: tuple[Rule, ...] = (unscaled_inputs, unscaled_target)
+SCALES: tuple[Rule, ...] = (data.unscaled_inputs, data.unscaled_target)
 CAUSES: tuple[Rule, ...] = (
-    exploding_gradients,
-    vanishing_gradients,
-    rate_too_high,
-    dead_units,
-    saturated_units,
-    rate_too_low,
+    *SCALES,
+    layers.exploding_gradients,
+    layers.vanishing_gradients,
+    curves.rate_too_high,
+    layers.dead_units,
+    layers.saturated_units,
+    curves.rate_too_low,
 )
 """Causes of a network that doesn't learn; each may lead to the following ones."""
 CONSEQUENCES: tuple[Rule, ...] = (
-    underfitting,
-    plateau,
-    still_improving,
-    no_better_than_constant,
-    no_better_than_linear,
+    fit.underfitting,
+    curves.plateau,
+    curves.still_improving,
+    fit.no_better_than_constant,
+    fit.no_better_than_linear,
 )
 """Consequences of any such cause: applied only if no cause was found."""
 RULES: tuple[Rule, ...] = (
-    *SCALES,
     *CAUSES,
-    imbalance,
-    underfitting,
-    overfitting,
-    plateau,
-    still_improving,
-    no_better_than_constant,
-    no_better_than_linear,
-    small_validation,
-    no_validation,
+    data.imbalance,
+    fit.underfitting,
+    fit.overfitting,
+    *CONSEQUENCES[1:],
+    data.small_validation,
+    data.no_validation,
 )
 """All rules, the most important first."""
 
@@ -86,5 +67,5 @@ def examine(case: Case) -> Iterator[Finding]:
         if (is_explained and rule in CONSEQUENCES) or (case.diverged and rule in SCALES):
             continue
         if found := rule(case):
-            is_explained = is_explained or rule in (*SCALES, *CAUSES)
+            is_explained = is_explained or rule in CAUSES
             yield found

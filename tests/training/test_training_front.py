@@ -37,10 +37,8 @@ def job_of(make_job):
 
 OPTIMIZERS = {
     "sgd": {"name": "sgd", "learning_rate": 0.005, "momentum": 0.5},
-    "adam": {"name": "adam", "learning_rate": 0.02},
     "clipped and decayed": {"name": "adamw", "weight_decay": 0.05, "clipnorm": 0.1},
     "accumulated": {"name": "adam", "gradient_accumulation_steps": 3},
-    "averaged": {"name": "adam", "use_ema": True, "ema_momentum": 0.8},
 }
 
 
@@ -62,20 +60,18 @@ def test_in_float64_they_agree_over_many_steps(optimizer, job_of, train):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("float64")
-@pytest.mark.parametrize("optimizer", ["sgd", "clipped and decayed"])
-def test_in_float64_they_agree_under_xla(optimizer, job_of, train):
-    job = job_of(optimizer=OPTIMIZERS[optimizer], epochs=30)
+def test_in_float64_they_agree_under_xla(job_of, train):
+    job = job_of(optimizer=OPTIMIZERS["clipped and decayed"], epochs=30)
     assert_equal(train(job, "xla"), train(job, "keras"), 1e-12)
 
 
-@pytest.mark.parametrize("engine", ["graph", pytest.param("xla", marks=pytest.mark.slow)])
-def test_in_float32_they_agree_over_few_steps(engine, job_of, train):
-    job = job_of(optimizer=OPTIMIZERS["adam"], epochs=8)
-    assert_equal(train(job, engine), train(job, "keras"), 2e-6)
+def test_in_float32_they_agree_over_few_steps(job_of, train):
+    job = job_of(optimizer={"name": "adam", "learning_rate": 0.02}, epochs=8)
+    assert_equal(train(job, "graph"), train(job, "keras"), 2e-6)
 
 
-def test_training_moves_frequencies_and_what_rows_name_of_a_table_alone(engine, job_of, train):
-    before, after = (train(job_of(epochs=epochs), engine).weights for epochs in (1, 3))
+def test_training_moves_frequencies_and_what_rows_name_of_a_table_alone(job_of, train):
+    before, after = (train(job_of(epochs=epochs), "graph").weights for epochs in (1, 3))
     assert (before["periodic_1/kernel"] != after["periodic_1/kernel"]).all()
     moved = (before["embedding_1/embeddings"] != after["embedding_1/embeddings"]).all(axis=1)
     assert moved.tolist() == [True] * 4 + [False]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dlcli.config import CompiledEngine, KerasEngine
+from dlcli.config import CompiledEngine
 from dlcli.errors import OutOfMemoryError
 from dlcli.training import compiled_engine, train_job
 
@@ -41,10 +41,9 @@ def fail(monkeypatch):
     return by
 
 
-@pytest.mark.parametrize("engine", [GRAPH, KerasEngine()], ids=["graph", "Keras"])
-def test_a_network_that_no_machine_holds_is_told(engine, make_job):
+def test_a_network_that_no_machine_holds_is_told(make_job):
     wide = {"units": 1_000_000}
-    message = shortage(make_job({"hidden": (wide, wide)}), engine)
+    message = shortage(make_job({"hidden": (wide, wide)}))
     assert message.startswith("training ran out of memory: ")
     assert "[1000000,1000000]" in message
     assert message.endswith(f"; {LESS}")
