@@ -48,7 +48,7 @@ def test_rare_labels_that_are_ranked_well_are_learned(named):
 
 
 @pytest.mark.parametrize("baselines", [baseline(auc=0.5), {}])
-def test_margins_without_a_log_loss_are_judged_by_their_ranking(named, baselines):
+def test_margins_without_a_log_loss_are_evaluated_by_their_ranking(named, baselines):
     fields = {"config": CLASSES, "rows": MANY, "baselines": baselines}
     settings = ("loss=hinge", "output.activation=linear")
     scores = {"accuracy": 0.6, "auc": 0.9, "confusion": [[600, 0], [400, 0]]}
@@ -57,7 +57,7 @@ def test_margins_without_a_log_loss_are_judged_by_their_ranking(named, baselines
     assert "underfitting" in named(*settings, metrics=on_both(ill), **fields)
 
 
-def test_numbers_with_a_few_far_out_are_judged_by_their_absolute_error(named):
+def test_numbers_with_outliers_are_evaluated_by_their_absolute_error(named):
     scores = {"r2": 0.03, "mae": 2.0}
     assert "underfitting" in named(metrics=on_both(scores), baselines=baseline(r2=0.0, mae=2.1))
     assert named(metrics=on_both(scores), baselines=baseline(r2=0.0, mae=4.0)) == []
@@ -84,7 +84,7 @@ def test_the_worst_of_many_rare_classes_may_be_so_by_chance(case):
     assert imbalances(case, confusion) == []
 
 
-def test_rare_classes_that_are_missed_are_judged_together(case):
+def test_missed_rare_classes_are_tested_combined(case):
     confusion = some_rare((880, 20), [6] * 4 + [4], rows=20)
     assert imbalances(case, confusion) == [
         "5 rare classes with 10 % of the rows together are found in 28 % of them, the worst in "
@@ -93,7 +93,7 @@ def test_rare_classes_that_are_missed_are_judged_together(case):
     ]
 
 
-def test_one_of_many_rare_classes_that_is_never_found_is_named(case):
+def test_one_of_many_rare_classes_that_is_never_found_is_found_by_the_rule(case):
     # 0.02275/30 is the quantile −3.17, and (2/24) + 3.17 · 0.056 = 0.26 is less than a half.
     confusion = some_rare((900, 100), [16] * 29 + [0], rows=20)
     (saw,) = imbalances(case, confusion)
@@ -153,7 +153,7 @@ def test_units_that_l1_has_pruned_are_not_dead(named, price, speaks):
     assert rules == (["dead_units"] if speaks else [])
 
 
-def test_a_price_that_has_pruned_too_much_is_taken_away(case):
+def test_a_penalty_that_has_pruned_too_much_is_removed(case):
     explanation = layers(dense("hidden_1", dead=1.0))
     made = case("hidden[0].kernel_regularizer=l1", metrics=r2(0.0, 0.0), explanation=explanation)
     (finding,) = examine(made)
@@ -175,14 +175,14 @@ def test_an_output_that_begins_at_0_lets_gradients_through_later(named, first, l
 
 
 @pytest.mark.parametrize(("network", "speaks"), [(0.686, False), (0.679, True)])
-def test_a_gain_on_a_line_that_is_real_is_one_however_little_it_is(named, network, speaks):
+def test_a_significant_gain_over_the_linear_model_counts_however_small(named, network, speaks):
     # 2 · √(0.314² + 0.323²) · √(2/24000) = 0.0082 is less than 0.009.
     fields = {"rows": {"train": 96_000, "validation": 24_000}, "metrics": r2(network, network)}
     rules = named(baselines={"linear": r2(0.677, 0.677)}, **fields)
     assert rules == (["no_better_than_linear"] if speaks else [])
 
 
-def test_few_rows_are_told_with_the_rarest_class_and_what_accuracy_might_be(case):
+def test_few_validation_rows_are_reported_with_the_rarest_class_and_a_range_of_accuracy(case):
     # (28 + 2)/34 = 0.8824, and 2 · √(0.8824 · 0.1176/34) = 0.1105.
     metrics = classified([[26, 0], [2, 2]])
     rows = {"train": 100, "validation": 30}
@@ -193,7 +193,7 @@ def test_few_rows_are_told_with_the_rarest_class_and_what_accuracy_might_be(case
     )
 
 
-def test_few_rows_are_told_with_what_r2_might_be(case):
+def test_few_validation_rows_are_reported_with_a_range_of_r2(case):
     # 2 · 0.5 · √(2/30) = 0.258
     (finding,) = examine(case(metrics=HALF, rows={"train": 100, "validation": 30}))
     assert finding.saw == (
@@ -208,7 +208,7 @@ def test_few_rows_are_told_with_what_r2_might_be(case):
         ({"test": 50}, "there are no validation rows: all 800 but test rows are trained on"),
     ],
 )
-def test_that_no_rows_validate_is_said_plainly(case, test, words):
+def test_missing_validation_rows_are_reported(case, test, words):
     metrics = {"train": {"r2": 0.5}}
     rows = {"train": ROWS["train"], **test}
     (finding,) = examine(case("data.validation=null", metrics=metrics, rows=rows))

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize("planted", PLANTED, ids=lambda planted: planted.name)
-def test_a_planted_fault_is_named_first_with_a_patch_that_fits(planted, tmp_path):
+def test_a_planted_fault_is_found_first_with_a_valid_patch(planted, tmp_path):
     with suppress(DivergenceError):
         train(load_config(planted.write(tmp_path)), tmp_path / "run")
     run = open_run(tmp_path / "run")
@@ -34,12 +34,12 @@ def test_a_planted_fault_is_named_first_with_a_patch_that_fits(planted, tmp_path
 
 
 @pytest.mark.parametrize("sound", SOUND, ids=lambda sound: sound.name)
-def test_of_a_sound_training_nothing_is_said(sound, tmp_path):
+def test_a_sound_training_has_no_findings(sound, tmp_path):
     run = train(load_config(sound.write(tmp_path)), tmp_path / "run")
     assert diagnose(run) == ()
 
 
 @pytest.mark.parametrize("name", ["iris", "line", "xor"])
-def test_of_a_shipped_example_nothing_is_said(name, tmp_path):
+def test_a_shipped_example_has_no_findings(name, tmp_path):
     run = train(load_config(CONFIGS / f"{name}.yaml"), tmp_path / "run")
     assert diagnose(run) == ()

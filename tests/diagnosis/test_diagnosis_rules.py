@@ -20,13 +20,13 @@ HALF = r2(0.5, 0.5)
         (0.60, 8, False),  # 0.4 · √(2/8) is 0.2, and two of it more than the gap of 0.35
     ],
 )
-def test_a_gap_that_is_large_and_sure_is_overfitting(named, held, rows, speaks):
+def test_a_large_and_significant_gap_is_overfitting(named, held, rows, speaks):
     counts = {"train": 800, "validation": rows}
     rules = named(metrics=r2(0.95, held), rows=counts)
     assert ("overfitting" in rules) is speaks
 
 
-def test_what_restrains_already_is_proposed_no_more(case):
+def test_existing_regularization_is_not_proposed_again(case):
     settings = [
         "hidden[0].dropout=0.5",
         "hidden[0].kernel_regularizer={name: l2, l2: 0.1}",
@@ -37,7 +37,7 @@ def test_what_restrains_already_is_proposed_no_more(case):
     assert (finding.rule, finding.patches) == ("overfitting", ())
 
 
-def test_images_are_varied_and_a_hostile_name_is_quoted(case):
+def test_images_are_augmented_and_a_hostile_name_is_quoted(case):
     image = """input.features={"a' b": {type: image, shape: [28, 28, 1]}}"""
     (finding,) = examine(case(image, metrics=r2(0.95, 0.6)))
     varied = next(patch for patch in finding.patches if patch.name == "augmentation")
@@ -50,19 +50,19 @@ def test_training_rows_that_are_hardly_learned_are_underfitting(named, train, sp
     assert ("underfitting" in rules) is speaks
 
 
-def test_a_network_that_fits_training_rows_worse_than_a_line_is_underfitting(named):
+def test_a_network_that_fits_training_rows_worse_than_a_line_is_underfitted(named):
     linear = {"linear": r2(0.8, 0.8)}
     assert named(metrics=r2(0.5, 0.5), baselines=linear)[0] == "underfitting"
     assert named(metrics=r2(0.75, 0.78), baselines=linear) == []
     assert named("hidden=[]", metrics=r2(0.5, 0.5), baselines=linear) == []
 
 
-def test_hidden_layers_without_an_activation_are_bent_first(case):
+def test_hidden_layers_without_an_activation_get_one_first(case):
     (finding,) = examine(case("hidden[0].activation=linear", metrics=r2(0.05, 0.05)))
     assert finding.patches[0].overrides == ("hidden[0].activation=relu",)
 
 
-def test_what_holds_a_network_back_is_taken_away(case):
+def test_existing_regularization_of_an_underfitted_network_is_removed(case):
     settings = ["hidden[0].dropout=0.9", "hidden[0].kernel_regularizer=l2"]
     (finding,) = examine(case(*settings, metrics=r2(0.05, 0.05)))
     assert finding.patches[0].overrides == (
@@ -71,7 +71,7 @@ def test_what_holds_a_network_back_is_taken_away(case):
     )
 
 
-def test_a_network_no_better_than_the_mean_is_named(named):
+def test_a_network_no_better_than_the_mean_is_found(named):
     constant = {"constant": r2(0.0, 0.0)}
     rules = named(metrics=r2(0.3, 0.02), baselines=constant)
     assert "no_better_than_constant" in rules
@@ -95,7 +95,7 @@ def test_a_rare_class_that_is_ranked_well_is_better_than_nothing(named):
         (0.60, 1700, False),
     ],
 )
-def test_a_network_that_adds_nothing_to_a_line_is_named(named, network, rows, speaks):
+def test_a_network_no_better_than_the_linear_model_is_found(named, network, rows, speaks):
     counts = {"train": 4 * rows, "validation": rows}
     fields = {"metrics": {"validation": {"r2": network}}, "rows": counts}
     rules = named(baselines={"linear": {"validation": {"r2": 0.5}}}, **fields)
@@ -109,7 +109,7 @@ def test_test_rows_are_not_looked_at_where_there_are_others(named):
 
 
 @pytest.mark.parametrize(("dead", "speaks"), [(0.5, True), (0.3, False)])
-def test_a_layer_of_dead_units_is_named_with_its_place(case, dead, speaks):
+def test_a_layer_of_dead_units_is_found_with_its_index(case, dead, speaks):
     found = list(examine(case(metrics=HALF, explanation=layers(dense("hidden_1", dead=dead)))))
     assert [each.rule for each in found] == (["dead_units"] if speaks else [])
     if speaks:
@@ -123,7 +123,7 @@ def test_dead_units_do_no_harm_where_the_rows_are_learned(named):
 
 
 @pytest.mark.parametrize(("saturated", "speaks"), [(0.8, True), (0.7, False)])
-def test_saturated_units_are_named(named, saturated, speaks):
+def test_saturated_units_are_found(named, saturated, speaks):
     explanation = layers(dense("hidden_1", saturated=saturated))
     rules = named("hidden[0].activation=tanh", metrics=HALF, explanation=explanation)
     assert rules == (["saturated_units"] if speaks else [])
@@ -143,7 +143,7 @@ def test_an_output_may_well_be_saturated(named):
         (300.0, 300.0, 4.0, []),
     ],
 )
-def test_gradients_that_fade_or_grow_are_named(named, first, last, norm, rule):
+def test_vanishing_and_exploding_gradients_are_found(named, first, last, norm, rule):
     explanation = layers(
         dense("hidden_1", first_gradient=first, weight_norm=norm),
         dense("output", first_gradient=last, weight_norm=norm),
@@ -170,7 +170,7 @@ def test_a_layer_that_is_dead_from_the_start_is_not_one_of_gradients_that_fade(n
         ("robust", 110.0, None),
     ],
 )
-def test_inputs_far_from_1_are_named_with_a_scaling(case, scaling, size, setting):
+def test_inputs_far_from_1_are_found_with_a_better_scaling(case, scaling, size, setting):
     peaks = (Peak(Block("a", "numeric", ("a",)), size),)
     features = "input.features={a: numeric}"
     found = list(examine(case(f"input.scaling={scaling}", features, metrics=HALF, peaks=peaks)))
@@ -200,7 +200,7 @@ def test_columns_with_a_scaling_of_their_own_get_another_there(case):
         (11.0, ["output.scaling=none", "loss=mean_absolute_percentage_error"], False),
     ],
 )
-def test_a_target_far_from_1_that_is_not_scaled_is_named(case, size, settings, speaks):
+def test_an_unscaled_target_far_from_1_is_found(case, size, settings, speaks):
     column = ColumnStatistics(
         name="y",
         role="target",
@@ -226,12 +226,12 @@ def test_a_target_far_from_1_that_is_not_scaled_is_named(case, size, settings, s
         ([[195, 1], [4, 0]], False),  # four rows say nothing
     ],
 )
-def test_a_rare_class_that_is_missed_is_named(named, confusion, speaks):
+def test_a_missed_rare_class_is_found(named, confusion, speaks):
     rules = named(config=CLASSES, metrics=classified(confusion))
     assert ("imbalance" in rules) is speaks
 
 
-def test_classes_with_weights_are_not_told_to_be_weighted(named):
+def test_class_weights_are_not_proposed_twice(named):
     metrics = classified([[178, 2], [17, 3]])
     assert "imbalance" not in named("class_weight=balanced", config=CLASSES, metrics=metrics)
 
@@ -247,7 +247,7 @@ def test_classes_with_weights_are_not_told_to_be_weighted(named):
         (34, -3.0, False),
     ],
 )
-def test_too_few_validation_rows_are_named(named, rows, value, speaks):
+def test_too_few_validation_rows_are_found(named, rows, value, speaks):
     fields = {"metrics": {"validation": {"r2": value}}, "rows": {"train": 100, "validation": rows}}
     assert ("small_validation" in named(**fields)) is speaks
 
@@ -268,7 +268,7 @@ def test_rows_that_could_be_held_out_are_missed(named, rows, speaks):
     assert rules == (["no_validation"] if speaks else [])
 
 
-def test_what_keeps_a_network_from_learning_is_not_followed_by_what_that_leads_to(named):
+def test_causes_are_reported_without_their_consequences(named):
     explanation = layers(dense("hidden_1", dead=1.0))
     baselines = {"constant": r2(0.0, 0.0), "linear": r2(0.8, 0.8)}
     rules = named(metrics=r2(0.01, 0.0), explanation=explanation, baselines=baselines)

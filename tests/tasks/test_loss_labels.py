@@ -85,7 +85,7 @@ def test_balanced_counts_only_classes_that_have_rows():
     assert weights_of("balanced", (0, 0, 0, 1)) == pytest.approx([2 / 3] * 3 + [2.0], rel=1e-7)
 
 
-def test_balanced_leaves_rows_of_weight_0_alone():
+def test_balanced_ignores_rows_of_weight_0():
     assert weights_of("balanced", (0, 1), [0.0, 1.0]) == [0.0, 1.0]
 
 

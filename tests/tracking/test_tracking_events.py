@@ -53,7 +53,7 @@ def recorder(monkeypatch):
     return tracker
 
 
-def test_a_tracker_is_told_of_a_training_and_others_where_it_tracks(recorder, tmp_path):
+def test_a_tracker_receives_a_training_and_its_place_is_reported(recorder, tmp_path):
     writer = make_folder(tmp_path / "run")
     writer.finish()
     folder = writer.path
@@ -72,14 +72,14 @@ def test_a_tracker_is_told_of_a_training_and_others_where_it_tracks(recorder, tm
     assert told == [("tracking", {"tracker": "Recorder", "place": "here"})]
 
 
-def test_the_last_epoch_is_told_wherever_training_ends(recorder, tmp_path):
+def test_the_last_epoch_is_tracked_wherever_training_ends(recorder, tmp_path):
     make_folder(tmp_path / "run")
     every = [epoch(number, of=9000, loss=1.0) for number in range(1000, 1007)]
     replay("any", [run_event(tmp_path / "run"), *every, trained(1006)])
     assert [told[1] for told in recorder.told if told[0] == "log_epoch"] == [1000, 1004, 1006]
 
 
-def test_the_last_epoch_is_told_when_training_is_ended(recorder, tmp_path):
+def test_the_last_epoch_is_tracked_if_training_is_interrupted(recorder, tmp_path):
     make_folder(tmp_path / "run")
     events = [run_event(tmp_path / "run"), resumed(1000), epoch(1001, of=9000, loss=1.0)]
     replay("any", events, KeyboardInterrupt())
@@ -106,7 +106,7 @@ def test_what_is_undefined_is_left_out(recorder, tmp_path):
         (SystemExit(143), "KILLED"),
     ],
 )
-def test_how_training_ended_is_told(error, outcome, recorder, tmp_path):
+def test_the_outcome_of_training_is_tracked(error, outcome, recorder, tmp_path):
     make_folder(tmp_path / "run")
     replay("any", [run_event(tmp_path / "run")], error)
     assert recorder.told[-1] == ("end", outcome, None)
@@ -146,7 +146,7 @@ def test_a_tracker_that_fails_is_left_out_with_one_warning(method, before, recor
     assert recorder.closed == 1
 
 
-def test_one_that_fails_leaves_the_others_alone(monkeypatch, tmp_path):
+def test_a_failing_tracker_does_not_affect_others(monkeypatch, tmp_path):
     trackers = {"bad": Recorder("log_epoch"), "good": Recorder()}
     monkeypatch.setattr("dlcli.tracking.tracked_events._open", trackers.__getitem__)
     make_folder(tmp_path / "run")

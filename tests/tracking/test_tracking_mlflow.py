@@ -141,7 +141,7 @@ def test_how_training_ended_is_the_status(error, status):
 
 
 @pytest.mark.usefixtures("line")
-def test_a_training_that_goes_on_is_the_same_run_and_tells_nothing_twice():
+def test_a_resumed_training_is_the_same_run_without_duplicates():
     story(epoch(1, loss=0.5), epoch(2, loss=0.25), ends=Interrupted("SIGINT", 2))
     story(resumed(1), epoch(2, loss=0.25), epoch(3, loss=0.125), trained(3), result(RUN, 3))
     run = only_run()
@@ -180,7 +180,7 @@ def test_a_strangers_folder_gets_no_hold_of_a_run_of_anyone_else():
 
 @pytest.mark.usefixtures("line")
 @pytest.mark.parametrize("text", ["[]", '{"run_id": "../../x"}', '{"run_id": 1}', "{}", "x" * 2000])
-def test_what_names_no_run_is_told_of(text):
+def test_an_id_of_no_run_is_reported(text):
     (RUN / "mlflow.json").write_text(text)
     ((event, fields),) = story(epoch(1, loss=0.5))
     assert event == "warning"
@@ -190,7 +190,7 @@ def test_what_names_no_run_is_told_of(text):
 
 @pytest.mark.usefixtures("line")
 @pytest.mark.parametrize(("flask", "program"), [(None, "pipx run mlflow"), ("there", "mlflow")])
-def test_where_it_is_and_how_to_see_it_is_told(flask, program, store, monkeypatch):
+def test_its_place_and_the_command_to_view_it_are_reported(flask, program, store, monkeypatch):
     monkeypatch.setattr("dlcli.tracking.mlflow_tracker.find_spec", lambda _: flask)
     told = story()
     run_id = only_run().info.run_id
@@ -250,7 +250,7 @@ def test_a_server_that_is_down_is_an_error_before_training(monkeypatch):
 
 
 @pytest.mark.usefixtures("store")
-def test_a_server_that_says_nothing_is_waited_for_as_the_user_says(monkeypatch):
+def test_a_silent_server_is_waited_for_as_long_as_the_user_sets(monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -287,7 +287,7 @@ def test_a_database_needs_the_rest_of_the_extra(monkeypatch):
 
 
 @pytest.mark.usefixtures("line")
-def test_a_server_that_goes_down_midway_is_told_once(monkeypatch):
+def test_a_server_that_fails_midway_is_reported_once(monkeypatch):
     real = mlflow_tracker._find
 
     def failing(uri):

@@ -91,7 +91,7 @@ def test_parameters_are_those_of_the_table_of_runs():
     assert start.group_name == "runs/line"
 
 
-def test_where_it_is_and_how_to_see_it_is_told():
+def test_its_place_and_the_command_to_view_it_are_reported():
     assert story() == [
         (
             "tracking",
@@ -104,7 +104,7 @@ def test_where_it_is_and_how_to_see_it_is_told():
     ]
 
 
-def test_a_training_that_goes_on_replaces_what_it_tells_again():
+def test_a_resumed_training_replaces_repeated_epochs():
     story(epoch(1, loss=0.5), epoch(2, loss=0.25), epoch(3, loss=0.125))
     story(resumed(1), epoch(2, loss=0.75), epoch(4, loss=1.0))
     assert curve("train", "loss") == [(1, 0.5), (2, 0.75), (4, 1.0)]
@@ -119,7 +119,7 @@ def test_an_epoch_is_on_disk_at_once_if_it_took_long(monkeypatch):
     tracker.close()
 
 
-def test_a_full_disk_midway_is_told_once_and_what_was_written_stays(monkeypatch):
+def test_a_full_disk_midway_is_reported_once_and_keeps_what_was_written(monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 

@@ -84,7 +84,7 @@ def test_a_training_is_tracked_and_the_output_is_as_ever():
 
 
 @pytest.mark.slow
-def test_a_training_that_is_ended_goes_on_in_both():
+def test_an_interrupted_training_is_resumed_in_both():
     command = [sys.executable, "-m", "dlcli", "train", "line.yaml", *BOTH, "--json"]
     with subprocess.Popen(
         [*command, "--set", "epochs=3000"], stdout=subprocess.PIPE, text=True

@@ -87,7 +87,7 @@ def test_half_of_the_images_are_mirrored():
     assert abs(result[:, 2].sum() - 4500) < 5 * 47
 
 
-def test_flips_say_nothing_of_shifts():
+def test_flips_are_independent_of_shifts():
     # Three equal rows, of which the middle one stays full; mirrored, the 2 is left of the 1.
     images = np.tile(np.array([0, 0, 1, 2, 0, 0], np.float32), (9000, 3))
     result = layer((3, 6, 1), shift=1, flip=True)(images, training=True).numpy()[:, 6:12]
@@ -98,7 +98,7 @@ def test_flips_say_nothing_of_shifts():
     assert abs(np.corrcoef(mirrored, right)[0, 1]) < 5 / np.sqrt(9000)
 
 
-def test_noise_is_normal_with_the_deviation_asked_for():
+def test_noise_is_normal_with_the_configured_deviation():
     noise = layer((5, 5, 1), noise=0.2)(np.zeros((4000, 25), np.float32), training=True).numpy()
     drawn = np.sort(noise.ravel() / 0.2)
     # 100,000 draws: deviations of 0.0032 for the mean, and of 0.0022 for the deviation.
@@ -256,7 +256,7 @@ def test_a_trained_model_has_layers_for_varying_images_and_the_portable_one_has_
     assert not any(isinstance(item, AugmentedImages) for item in portable.layers)
 
 
-def test_two_images_of_a_row_vary_apart(make_job):
+def test_two_images_of_a_row_vary_independently(make_job):
     job = image_job(make_job, 13, Augmentation(noise=1.0))
     layers = [item for item in build_learner(job).model.layers if "augmentation" in item.name]
     rows = np.zeros((50, 25), np.float32)

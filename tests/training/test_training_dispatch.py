@@ -79,14 +79,14 @@ def test_the_epochs_given_at_once_change_no_bit(
 
 
 @pytest.mark.parametrize("steps", [1, 4, 10**6])
-def test_every_epoch_is_told_once_and_in_order(steps, make_job, train_in_steps):
+def test_every_epoch_is_reported_once_and_in_order(steps, make_job, train_in_steps):
     result, told = train_in_steps(make_job(PLAIN, validation=7), steps)
     assert [epoch for epoch, _ in told] == [1, 2, 3, 4, 5, 6, 7]
     for name, values in result.history.items():
         assert [shown[name] for _, shown in told] == values
 
 
-def test_both_engines_tell_the_same_columns_in_the_same_order(make_job, train):
+def test_both_engines_report_the_same_columns_in_the_same_order(make_job, train):
     job = make_job(PLAIN, validation=7)
     told = {}
     for engine in ("keras", "graph"):

@@ -116,7 +116,7 @@ def dropout(rate, seed=0, moment=(0, 0)):
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
-def test_a_layer_keeps_the_share_that_its_rate_leaves(rate):
+def test_a_layer_keeps_one_minus_its_rate(rate):
     kept = dropout(rate)(tf.ones((1000, 64)), training=True).numpy() > 0
     assert abs(kept.mean() - (1 - rate)) < 5 * np.sqrt(rate * (1 - rate) / kept.size)
 

@@ -41,7 +41,7 @@ def fail(monkeypatch):
     return by
 
 
-def test_a_network_that_no_machine_holds_is_told(make_job):
+def test_a_network_too_large_for_any_machine_is_reported(make_job):
     wide = {"units": 1_000_000}
     message = shortage(make_job({"hidden": (wide, wide)}))
     assert message.startswith("training ran out of memory: ")
@@ -71,7 +71,7 @@ def test_a_network_that_no_machine_holds_is_told(make_job):
         (MemoryError("Unable to allocate 4. GiB"), ": Unable to allocate 4. GiB"),
     ],
 )
-def test_what_the_machine_says_is_told_in_a_line(error, found, fail, make_job):
+def test_the_message_of_the_machine_is_shortened_to_a_line(error, found, fail, make_job):
     fail(error)
     assert shortage(make_job()) == f"training ran out of memory{found}; {ON_DISK}"
 

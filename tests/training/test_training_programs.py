@@ -93,7 +93,7 @@ SHARED = {
 
 
 @pytest.mark.parametrize(("first", "second", "rows"), SHARED.values(), ids=SHARED)
-def test_jobs_that_differ_in_a_number_share_a_program_and_no_result(
+def test_jobs_that_differ_in_a_value_share_a_program_and_no_result(
     first, second, rows, make_job, float64
 ):
     jobs = [make_job(first, **rows), make_job(second, **rows)]
@@ -141,7 +141,7 @@ def test_the_metrics_of_classes_pass_over_the_rows_that_fill_up(target, make_job
     check_alike(result, alone(jobs[-1]))
 
 
-def test_under_xla_a_program_is_shared_likewise(make_job, float64):
+def test_a_program_is_shared_under_xla_too(make_job, float64):
     configs = [{**hidden(dropout=rate), **adam(learning_rate=rate / 4)} for rate in (0.2, 0.5)]
     jobs = [make_job(configs[0], validation=9), make_job(configs[1], rows=14, validation=8)]
     result, made = together(jobs, jit_compile=True)
@@ -201,7 +201,7 @@ APART["rates after boundaries"] = (*APART["rates after boundaries"], {})
 
 
 @pytest.mark.parametrize(("first", "second", "rows"), APART.values(), ids=APART)
-def test_what_a_program_is_made_for_makes_another_one(first, second, rows, make_job):
+def test_jobs_that_differ_in_structure_have_different_programs(first, second, rows, make_job):
     one, other = make_job(first, **rows), make_job(second, **rows)
     assert program_key(one, False) != program_key(other, False)
 
@@ -227,7 +227,7 @@ def test_rows_with_weights_and_without_have_programs_of_their_own(make_job):
     assert program_key(plain, False) != program_key(weighted, False)
 
 
-def test_a_training_that_was_ended_in_the_middle_leaves_nothing_to_the_next(make_job, float64):
+def test_an_interrupted_training_does_not_affect_the_next(make_job, float64):
     def end_it(epoch, values):
         raise KeyboardInterrupt
 

@@ -95,7 +95,7 @@ def assert_same(one, other):
     ],
     ids=[*(f"everything {engine}" for engine in ENGINES), "plain keras", "plain graph"],
 )
-def test_a_training_that_is_ended_again_and_again_ends_as_the_undisturbed_one(
+def test_a_training_interrupted_again_and_again_equals_the_uninterrupted_one(
     config, engine, make_job
 ):
     job = make_job(config, rows=13, validation=9, weighted="train validation")
@@ -127,7 +127,7 @@ def test_a_training_that_is_complete_is_not_trained_further(engine, make_job):
     ("optimizer", "engine"),
     [("lamb", "graph"), ("sgd", "graph"), ("schedule_free_adamw", "keras")],
 )
-def test_averages_and_all_that_optimizers_remember_are_kept(optimizer, engine, make_job):
+def test_averages_and_optimizer_states_are_restored(optimizer, engine, make_job):
     section = {"name": optimizer, "use_ema": True, "ema_overwrite_frequency": 3}
     job = make_job({"optimizer": section, "epochs": 4}, rows=9)
     ended = Checkpointer(2)
@@ -181,7 +181,7 @@ NONSENSE = {
 
 
 @pytest.mark.parametrize(("engine", "asked", "step"), [("keras", 2, 0), ("graph", 9, 1)])
-def test_a_snapshot_that_stands_nowhere_in_its_job_is_complained_of(engine, asked, step, make_job):
+def test_a_snapshot_that_is_no_state_of_its_job_is_refused(engine, asked, step, make_job):
     job, ended = make_job(EVERYTHING, rows=13, validation=9), Checkpointer(asked)
     with pytest.raises(Ended):
         run(job, engine, ended)
@@ -209,7 +209,7 @@ def test_a_snapshot_within_an_epoch_has_begun_one_more_than_have_ended():
         assert (snapshot.epochs, snapshot.begun) == (2, begun)
 
 
-def test_weights_that_are_no_numbers_are_not_worth_keeping():
+def test_non_finite_weights_are_not_worth_storing():
     arrays = {"model/0": np.array([1.0, np.nan]), "optimizer/0": np.array([np.inf])}
     assert not Snapshot(arrays, {}).is_finite
     assert Snapshot({**arrays, "model/0": np.ones(2)}, {}).is_finite

@@ -53,12 +53,12 @@ def test_half_precision_is_a_graph_however_long(precision, make_job):
     assert chosen(job) == CompiledEngine(jit_compile=False)
 
 
-def test_keras_is_taken_when_asked_for(make_job):
+def test_the_keras_engine_is_used_on_request(make_job):
     assert chosen(make_job({**LONG, "engine": {"name": "keras"}})) == KerasEngine()
 
 
 @pytest.mark.parametrize("jit_compile", [True, False])
-def test_what_is_asked_for_is_kept(jit_compile, make_job):
+def test_an_explicit_choice_is_kept(jit_compile, make_job):
     engine = {"name": "compiled", "jit_compile": jit_compile}
     for config in (TUTORIAL, LONG):
         assert chosen(make_job({**config, "engine": engine})).jit_compile is jit_compile

@@ -103,7 +103,7 @@ def test_a_two_level_order_comes_in_the_same_batches(make_job, monkeypatch):
     assert_same(*results)
 
 
-def test_each_epoch_is_told_once(make_job):
+def test_each_epoch_is_reported_once(make_job):
     _, given = both_ways(make_job({"epochs": 3}, validation=7), sparse)
     told = []
     compiled_engine.run(given, False, lambda epoch, values: told.append((epoch, list(values))))

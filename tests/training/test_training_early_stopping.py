@@ -86,7 +86,7 @@ BOTH = {
 
 
 @pytest.mark.parametrize("engine", ["graph", pytest.param("xla", marks=pytest.mark.slow)])
-def test_both_go_together(engine, train_both):
+def test_early_stopping_and_plateau_work_combined(engine, train_both):
     result = train_both(BOTH, engine)
     assert result.epochs < 40
     assert min(result.history["learning_rate"]) < 0.3
@@ -103,7 +103,7 @@ def test_the_best_weights_are_those_of_the_best_epoch(make_job, train):
     assert losses.index(min(losses)) + 1 == result.best_epoch
 
 
-def test_the_average_and_the_best_weights_go_together(train_both):
+def test_weight_averages_and_best_weights_work_combined(train_both):
     # Keras puts the average in first and the best epoch's weights over it.
     average = {"use_ema": True, "ema_momentum": 0.9, "ema_overwrite_frequency": 7}
     optimizer = {"name": "sgd", "learning_rate": 0.3, **average}

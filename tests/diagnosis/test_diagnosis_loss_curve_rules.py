@@ -29,7 +29,7 @@ def both(values):
     return {"loss": values, "val_loss": values}
 
 
-def test_a_loss_that_has_settled_says_nothing(named):
+def test_a_loss_that_has_settled_is_healthy(named):
     assert named(history=both(falling(6)), metrics=HALF) == []
 
 
@@ -46,12 +46,12 @@ def test_a_training_that_stopped_early_was_not_ended_too_soon(named):
     assert named("epochs=100", history=both(falling(2)), metrics=HALF) == []
 
 
-def test_a_fall_that_is_nothing_beside_the_loss_says_nothing(named):
+def test_a_decrease_that_is_small_against_the_loss_is_healthy(named):
     history = both(falling(2, start=1.0, end=0.99))
     assert named(history=history, metrics=HALF) == []
 
 
-def test_a_fall_within_the_noise_says_nothing(named):
+def test_a_decrease_within_the_noise_is_healthy(named):
     wave = [0.3 * (-1) ** at for at in range(40)]
     history = [value + noise for value, noise in zip(falling(2), wave, strict=True)]
     assert "still_improving" not in named(history={"loss": history}, metrics=r2(0.95, 0.9))
@@ -74,7 +74,7 @@ def test_a_loss_that_leaps_by_much_of_its_level_has_a_rate_too_high(named, share
     assert named(history=both(leaping(share)), metrics=HALF) == rules
 
 
-def test_a_loss_that_trembles_a_little_says_nothing(named):
+def test_a_slightly_noisy_loss_is_healthy(named):
     assert named(history=both(leaping(0.04)), metrics=HALF) == []
 
 
@@ -103,7 +103,7 @@ def test_a_loss_that_rises_again_for_good_has_a_rate_too_high(named):
 
 
 @pytest.mark.parametrize(("rate", "speaks"), [("0.02", True), ("0.01", False)])
-def test_nothing_learned_at_a_rate_far_from_usual_blames_the_rate(named, rate, speaks):
+def test_a_rate_far_from_usual_is_blamed_if_nothing_was_learned(named, rate, speaks):
     rules = named(f"optimizer.learning_rate={rate}", metrics=r2(0.01, 0.0))
     assert rules[0] == ("learning_rate_too_high" if speaks else "underfitting")
 
@@ -117,7 +117,7 @@ def test_a_validation_loss_that_rises_while_the_training_loss_falls_is_overfitti
     assert named(stopping, history=history, metrics=metrics) == []  # the best epoch is kept
 
 
-def test_a_rise_of_less_than_a_twentieth_says_nothing(named):
+def test_a_rise_of_less_than_a_twentieth_is_healthy(named):
     held = [1.0, 0.5, *[0.4 + 0.001 * at for at in range(38)]]
     assert named(history={"loss": falling(6), "val_loss": held}, metrics=r2(0.62, 0.6)) == []
 
@@ -128,11 +128,11 @@ def test_where_both_losses_rise_it_is_not_overfitting(named):
     assert "overfitting" not in rules
 
 
-def test_a_few_epochs_say_nothing(named):
+def test_a_few_epochs_show_nothing(named):
     assert named("epochs=3", history=both([1.0, 5.0, 0.9]), metrics=HALF) == []
 
 
-def test_a_run_that_diverged_is_named_first_of_all_that_its_curve_shows(named):
+def test_a_run_that_diverged_has_no_findings_from_its_curve(named):
     history = {"loss": [1.0, 10.0, 1e20]}
     assert named(history=history, diverged=True) == ["divergence"]
 
@@ -143,7 +143,7 @@ def test_a_run_that_diverged_at_once_is_diagnosed_without_a_curve(case):
     assert [patch.name for patch in finding.patches] == ["usual-rate", "rate-tenth", "clipnorm"]
 
 
-def test_an_older_run_of_which_nothing_is_known_says_nothing(named):
+def test_a_run_without_results_has_no_findings(named):
     assert named(config=CONFIG, rows={}) == []
 
 

@@ -45,6 +45,6 @@ def test_parts_are_shares_of_the_epochs():
     assert Curve.of([7.0]).part(0.9, 1).values == (7.0,)
 
 
-def test_a_curve_ends_where_it_leaves_the_numbers():
+def test_a_curve_ends_before_its_first_non_finite_value():
     assert Curve.of([3.0, 2.0, math.nan, 1.0]).values == (3.0, 2.0)
     assert Curve.of([math.inf]).values == ()
