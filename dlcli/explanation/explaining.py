@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 
 from dlcli.data_checks import draw
 from dlcli.encoding import Decision, Indices
 from dlcli.explanation.column_statistics import ColumnDescriber, largest_inputs, list_columns
-from dlcli.explanation.explanation_document import Explanation
+from dlcli.explanation.explanation_document import Explanation, Importance, WorstRow
 from dlcli.explanation.layer_statistics import Gradients, describe_layers
 from dlcli.explanation.partial_dependence import choose_outputs, partial_dependences
 from dlcli.explanation.permutation_importance import (
@@ -24,7 +23,7 @@ from dlcli.explanation.prediction_errors import (
     target_units,
     worst_rows,
 )
-from dlcli.explanation.row_samples import RowSample, Sets, sample_rows
+from dlcli.explanation.row_samples import Sets, sample_rows
 from dlcli.prediction import Predictions, Predictor
 from dlcli.tasks import Task
 
@@ -55,67 +54,44 @@ def explain(
     """
     held_out = {name: rows for name, rows in sets.items() if name != "train"}
     train = sample_rows({"train": sets["train"]}, ROWS_FOR_LAYERS)
-    network, weights, encoding = predictor.network, predictor.weights, predictor.encoding
+    network, weights, task = predictor.network, predictor.weights, predictor.task
+    layout = predictor.encoding.layout
+
     listed, unlisted = list_columns(target, predictor.config.data.weight, decisions)
-    describer = ColumnDescriber(
-        sets["train"][0],
-        [table for table, _ in held_out.values()],
-        encoding,
-        largest_inputs(encoding.layout, train.matrix),
-    )
+    others = [table for table, _ in held_out.values()]
+    largest = largest_inputs(layout, train.matrix)
+    describer = ColumnDescriber(sets["train"][0], others, predictor.encoding, largest)
+
     # As many rows as are sampled at most: wide ones are fewer.
     rows = draw(np.arange(sets["train"][0].rows), min(ROWS_FOR_GRADIENTS, len(train)))
     layers = describe_layers(network, weights, train.matrix, *gradient_norms(rows))
+
+    # Partial dependences are about the network, so that training rows do if there are no others;
+    # importances and worst rows are about its errors.
+    plan = plan_importances(network, sum(table.rows for table in others))
+    sample = sample_rows(held_out, plan.rows) if held_out else train
+    units = target_units(task, train.tables["train"])
+    truth = read_true_values(task, sample.tables.values(), units)
+    outputs = choose_outputs(predictor, truth, sample.weights)
     effects = first_layer_effects(network, weights, train.matrix)
     columns = sorted(effects, key=lambda column: -effects[column])  # stable
+    importances: tuple[Importance, ...] = ()
+    worst: tuple[WorstRow, ...] = ()
     if held_out:
-        shown = _with_held_out(predictor, train, held_out, columns, predictions)
-    else:
-        shown = _without_held_out(predictor, train, columns)
+        columns = columns[: plan.columns]
+        importances = permutation_importances(predictor, truth, sample, columns, plan.repeats)
+        ranked = [each.column for each in importances] or columns
+        worst = worst_rows(task, held_out, predictions, units, ranked)
+        columns = [each.column for each in importances if each.increase > 0]
     return Explanation(
         rows={name: table.rows for name, (table, _) in sets.items()},
+        sampled_rows={"train": len(train), **({"held_out": len(sample)} if held_out else {})},
         columns=tuple(map(describer.describe, listed)),
         unlisted_columns=unlisted,
         layers=layers,
-        **shown,
+        outputs=outputs.names,
+        importance_metric=error_metric(predictor) if importances else None,
+        importances=importances,
+        partial_dependences=partial_dependences(predictor, sample, columns, outputs),
+        worst=worst,
     )
-
-
-def _with_held_out(
-    predictor: Predictor,
-    train: RowSample,
-    held_out: Sets,
-    columns: list[str],
-    predictions: Callable[[str], Predictions],
-) -> dict[str, Any]:
-    """Show by held-out rows which columns matter, and where predictions are worst."""
-    task = predictor.task
-    plan = plan_importances(predictor.network, sum(table.rows for table, _ in held_out.values()))
-    rows = sample_rows(held_out, plan.rows)
-    units = target_units(task, train.tables["train"])
-    truth = read_true_values(task, rows.tables.values(), units)
-    columns = columns[: plan.columns]
-    found = permutation_importances(predictor, truth, rows, columns, plan.repeats)
-    outputs = choose_outputs(predictor, truth, rows.weights)
-    helpful = [each.column for each in found if each.increase > 0]
-    ranked = [each.column for each in found] or columns
-    return {
-        "sampled_rows": {"train": len(train), "held_out": len(rows)},
-        "outputs": outputs.names,
-        "importance_metric": error_metric(predictor) if found else None,
-        "importances": found,
-        "partial_dependences": partial_dependences(predictor, rows, helpful, outputs),
-        "worst": worst_rows(task, held_out, predictions, units, ranked),
-    }
-
-
-def _without_held_out(predictor: Predictor, train: RowSample, columns: list[str]) -> dict[str, Any]:
-    """Show partial dependences over training rows: they are about the network, not its errors."""
-    units = target_units(predictor.task, train.tables["train"])
-    truth = read_true_values(predictor.task, train.tables.values(), units)
-    outputs = choose_outputs(predictor, truth, train.weights)
-    return {
-        "sampled_rows": {"train": len(train)},
-        "outputs": outputs.names,
-        "partial_dependences": partial_dependences(predictor, train, columns, outputs),
-    }

@@ -30,7 +30,7 @@ def view(name, table, *held_out, role="feature", type=None, **sections):
 NUMBERS = rows_of(x=[1.0, 2.0, None, 3.0, 2.0], y=[0.0, 1.0, 2.0, 3.0, 4.0])
 
 
-def test_numbers_have_their_moments_without_gaps():
+def test_numbers_have_their_moments_without_missing_values():
     found = view("x", NUMBERS)
     assert (found.type, found.reason) == ("numeric", "all numbers")
     assert (found.missing, found.distinct) == (1, 3)

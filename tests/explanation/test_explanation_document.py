@@ -38,13 +38,13 @@ def test_it_is_read_as_it_was_written(stored):
         ),
     ],
 )
-def test_what_is_no_evidence_is_told(stored, text, complaint):
+def test_what_is_no_evidence_is_reported(stored, text, complaint):
     run = stored(text)
     with pytest.raises(RunError) as caught:
         Explanation.of(run)
     assert str(caught.value) == f"{run.path}: its explanation.json can't be read: {complaint}"
 
 
-def test_an_older_run_without_it_is_told(stored):
+def test_an_older_run_without_it_is_reported(stored):
     with pytest.raises(RunError, match=r"explanation\.json"):
         Explanation.of(stored(None))

@@ -62,7 +62,7 @@ def test_a_sigmoid_is_saturated_within_a_hundredth_of_0_or_1():
     assert layer.dead is None
 
 
-def test_activations_behind_normalization_are_told_of_where_they_stand():
+def test_activations_after_normalization_are_shown_where_they_are():
     section = {"units": 1, "activation": "relu", "batch_normalization": True, "dropout": 0.5}
     found = described(
         network_of(1, [section]),

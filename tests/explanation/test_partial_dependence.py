@@ -53,7 +53,7 @@ def test_numbers_are_in_their_own_unit():
     assert curve(dependences(made, "a")[0]) == [("0", 0, (20,)), ("1", 1, (30,))]
 
 
-def test_of_many_values_those_are_told_that_cut_the_rows_into_equal_parts():
+def test_of_many_values_those_are_reported_that_cut_the_rows_into_equal_parts():
     values = np.append(np.arange(1000.0), [1e6])
     made = case(rows_of(a=values, y=values), {"output/kernel": [[1]]}, **UNSCALED)
     numbers = [point.number for point in dependences(made, "a")[0].points]
@@ -62,7 +62,7 @@ def test_of_many_values_those_are_told_that_cut_the_rows_into_equal_parts():
     assert np.diff(numbers[:-1]) == pytest.approx(1000 / 23, abs=1)
 
 
-def test_of_categories_the_most_frequent_are_told():
+def test_of_categories_the_most_frequent_are_reported():
     names = [f"c{n:02}" for n in range(30) for _ in range(30 - n)]
     table = rows_of(a=names, y=[float(name[1:]) for name in names])
     made = case(table, {"output/kernel": [[float(n)] for n in range(30)]}, **UNSCALED)
@@ -71,7 +71,7 @@ def test_of_categories_the_most_frequent_are_told():
     assert found[:2] == [("c00", None, (0,)), ("c01", None, (1,))]
 
 
-def test_of_embeddings_periodic_numbers_and_booleans_it_is_told_too():
+def test_of_embeddings_periodic_numbers_and_booleans_it_is_reported_too():
     table = rows_of(
         a=["u", "v"] * 2, b=["true", "false", "false", "false"], c=[0.0, 0.25] * 2, y=[1.0, 2.0] * 2
     )
@@ -93,7 +93,7 @@ def test_of_embeddings_periodic_numbers_and_booleans_it_is_told_too():
     assert curve(c) == [("0", 0, (4.5,)), ("0.25", 0.25, (8.5,))]
 
 
-def test_times_are_told_in_seconds_since_1970_and_as_they_were_written():
+def test_times_are_reported_in_seconds_since_1970_and_as_they_were_written():
     table = rows_of(a=["1970-01-02", "1970-01-01", None, "1970-01-03"], y=[1.0, 2.0, 3.0, 4.0])
     features = {"a": {"type": "datetime", "parts": ("elapsed",)}}
     made = case(table, input={"features": features}, **UNSCALED)
@@ -108,7 +108,7 @@ def test_times_are_told_in_seconds_since_1970_and_as_they_were_written():
     assert [point.number for point in found.points] == [0, 86_400]
 
 
-def test_of_texts_constants_and_what_overflows_nothing_is_told():
+def test_of_texts_constants_and_what_overflows_nothing_is_reported():
     table = rows_of(a=["u v", "v w"], b=[1.0, 1.0], c=[1e38, 1.0], y=[1.0, 2.0])
     features = {"a": "text", "b": "numeric", "c": "numeric"}
     made = case(
@@ -120,7 +120,7 @@ def test_of_texts_constants_and_what_overflows_nothing_is_told():
     assert dependences(made, "a", "b", "c") == ()
 
 
-def test_no_more_than_six_columns_are_told_of_and_fewer_of_a_large_network(monkeypatch):
+def test_no_more_than_six_columns_are_shown_and_fewer_of_a_large_network(monkeypatch):
     table = rows_of(**{f"x{n}": [1.0, 2.0, 3.5] for n in range(9)}, y=[0.0, 1.0, 2.0])
     made, columns = case(table, **UNSCALED), [f"x{n}" for n in (5, 3, 8, 1, 2, 4, 7)]
     assert [each.column for each in dependences(made, *columns)] == columns[:6]
@@ -148,7 +148,7 @@ class TestOutputs:
         [found] = dependences(made, "a", outputs=outputs)
         assert [point.predictions for point in found.points] == [(0,), (3,)]
 
-    def test_of_many_classes_the_twenty_most_frequent_are_told_in_their_order(self):
+    def test_of_many_classes_the_twenty_most_frequent_are_reported_in_their_order(self):
         names = [f"c{n:02}" for n in range(30) for _ in range(n + 1)]
         made = case(rows_of(a=np.arange(465.0), y=names))
         outputs = outputs_of(made)

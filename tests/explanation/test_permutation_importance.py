@@ -127,7 +127,7 @@ def test_rows_are_bounded_by_how_wide_they_are(monkeypatch):
     assert looked.matrix.shape == (10, 3)
 
 
-def test_rows_of_several_sets_stand_one_behind_the_other():
+def test_rows_of_several_sets_follow_one_another():
     made = linear(10, **FEATURES)
     first, second = made.table.take(np.arange(4)), made.table.take(np.arange(4, 10))
     looked = sample_rows(made.sets(validation=first, test=second), 5)

@@ -137,7 +137,7 @@ def test_the_worst_comes_first_whatever_set_it_is_of():
     assert first.values == {"x": "3"}
 
 
-def test_equals_come_as_they_stand():
+def test_equals_come_as_they_are():
     found = worst(identity(rows_of(x=[1.0, 2.0, 3.0], y=[2.0, 3.0, 4.0])))
     assert [each.row for each in found] == [1, 2, 3]
 
@@ -160,7 +160,7 @@ def test_there_are_at_most_20_rows_and_20_short_values():
     assert {len(value) for value in found[0].values.values()} == {200}
 
 
-def test_gaps_have_no_text_and_files_are_told_if_there_are_several():
+def test_missing_values_have_no_text_and_files_are_reported_if_there_are_several():
     table = replace(
         rows_of(x=[None, 2.0, 3.0], y=[1.0, 2.0, 3.0]),
         files=("a.csv", "b.csv"),
@@ -171,7 +171,7 @@ def test_gaps_have_no_text_and_files_are_told_if_there_are_several():
     assert (first.file, first.row, first.values) == ("a.csv", 1, {"x": None})
 
 
-def test_classes_and_labels_are_told_by_name():
+def test_classes_and_labels_are_reported_by_name():
     made = case(rows_of(x=[1.0, 2.0], y=["no", "yes"]), {"output/kernel": [[-1]]})
     assert (worst(made)[0].target, worst(made)[0].prediction) == ("yes", "no")
     data = {"train": "t.csv", "target": {"column": ("u", "v", "w"), "type": "multi_label"}}
@@ -184,7 +184,7 @@ def test_classes_and_labels_are_told_by_name():
     assert (worst(made)[0].target, worst(made)[0].prediction) == ("", "u|v")
 
 
-def test_several_numbers_are_told_with_their_names():
+def test_several_numbers_are_reported_with_their_names():
     data = {"train": "t.csv", "target": {"column": ("u", "v"), "type": "numeric"}}
     table = rows_of(x=[1.0, 2.0], u=[0.0, 2.0], v=[0.5, 0.75])
     made = case(table, {"output/kernel": [[1, 0.2]]}, data=data, **UNSCALED)

@@ -137,7 +137,7 @@ def test_rows_without_a_text_count_in_the_rarity():
     np.testing.assert_allclose(inputs(encoder, ["a b"]), [[of_a / length, of_b / length]])
 
 
-def test_ngrams_are_neighbouring_words_of_one_text():
+def test_ngrams_are_neighboring_words_of_one_text():
     encoder = fit(["not so good", "bad"], Count(ngrams=3))
     assert encoder.tokens == ("bad", "good", "not", "not so", "not so good", "so", "so good")
     assert inputs(encoder, ["bad not so bad so good"]) == [[2, 1, 1, 1, 0, 2, 1]]
@@ -221,26 +221,26 @@ def test_missing_words_are_no_words():
     assert encoder.missing_share == 0.5
 
 
-def test_a_gap_has_no_words_and_is_told_if_training_had_none():
+def test_a_missing_value_has_no_words_and_is_reported_if_training_had_none():
     assert inputs(fit(["a"]), [None, "a"]) == [[0], [1]]
     assert notes(fit(["a"]), [None, "a"]) == ["column 'x': 1 row without a value: all inputs are 0"]
     assert notes(fit(["a", None]), [None, "a"]) == []
 
 
-def test_a_gap_can_be_forbidden():
+def test_a_missing_value_can_be_forbidden():
     with pytest.raises(DataError) as caught:
         inputs(fit(["a", None], missing=ErrorIfMissing()), ["a", None])
     assert str(caught.value) == "t.csv: row 2, column 'x': is empty; 'missing: error' forbids it"
 
 
-def test_a_forbidden_gap_can_be_put_on_record():
+def test_a_forbidden_missing_value_can_be_recorded():
     issues = ValueIssues(lenient=True)
     part = encode(fit(["a"], missing=ErrorIfMissing()), ["a", None], issues)
     assert part.starts.tolist() == [0, 1, 1]
     assert [row.index for row in issues.bad_rows()] == [1]
 
 
-def test_texts_without_a_known_word_are_told():
+def test_texts_without_a_known_word_are_reported():
     assert notes(fit(["a b"]), ["a c", "c", "...", "b"]) == [
         "column 'x': 2 rows without a token that has an input: all inputs are 0"
     ]
@@ -369,7 +369,7 @@ def test_json_that_no_fitting_gives_is_refused(fields):
         damaged(**fields)
 
 
-def test_a_network_reads_sparse_inputs_behind_dense_ones():
+def test_a_network_reads_sparse_inputs_after_dense_ones():
     encoder = fit(["a b"])
     layout = Layout((Block("n", "numeric", ("n",)), *encoder.blocks))
     network = build_network(layout, [], Output(units=1, activation="linear"))

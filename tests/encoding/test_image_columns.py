@@ -67,18 +67,18 @@ def refusal(folder, name, *shape):
     return str(caught.value).removeprefix(where)
 
 
-def test_a_grey_image_becomes_rows_of_pixels_from_0_to_1(tmp_path):
+def test_a_gray_image_becomes_rows_of_pixels_from_0_to_1(tmp_path):
     save(tmp_path, "a.png", GREY)
     row = inputs(encoder(), table(tmp_path, ["a.png"]))
     np.testing.assert_array_equal(row, np.array([[0, 0.2, 0.4, 1, 0.6, 0.8]], np.float32))
 
 
-def test_a_coloured_image_becomes_rows_of_pixels_of_channels(tmp_path):
+def test_a_colored_image_becomes_rows_of_pixels_of_channels(tmp_path):
     save(tmp_path, "a.png", [[[1, 2, 3], [4, 5, 6]]])
     assert encoded(tmp_path, "a.png", 1, 2, 3) == [1, 2, 3, 4, 5, 6]
 
 
-def test_inputs_are_named_by_row_column_and_colour():
+def test_inputs_are_named_by_row_column_and_color():
     assert encoder(1, 2, 1).inputs == ("photo[0, 0]", "photo[0, 1]")
     assert encoder(1, 1, 3).inputs == ("photo[0, 0] red", "photo[0, 0] green", "photo[0, 0] blue")
 
@@ -91,12 +91,12 @@ def test_the_block_says_what_the_pixels_are_and_how_training_varies_them():
 
 
 # Pillow's weights for the luminance of red, green and blue: 0.299, 0.587, 0.114 (ITU-R BT.601).
-def test_colours_become_grey_by_their_luminance(tmp_path):
+def test_colors_become_gray_by_their_luminance(tmp_path):
     save(tmp_path, "a.png", [[[255, 0, 0], [0, 255, 0], [0, 0, 255], [90, 90, 90]]])
     assert encoded(tmp_path, "a.png", 1, 4, 1) == [76, 150, 29, 90]
 
 
-def test_grey_becomes_equal_colours(tmp_path):
+def test_gray_becomes_equal_colors(tmp_path):
     save(tmp_path, "a.png", [[7, 250]])
     assert encoded(tmp_path, "a.png", 1, 2, 3) == [7, 7, 7, 250, 250, 250]
 
@@ -164,12 +164,12 @@ def png(colour_type, bits, row, *chunks):
     )
 
 
-def test_16_bits_of_grey_become_8(tmp_path):
+def test_16_bits_of_gray_become_8(tmp_path):
     (tmp_path / "a.png").write_bytes(png(0, 16, struct.pack(">HH", 0x1234, 0xFFFF)))
     assert encoded(tmp_path, "a.png", 1, 2, 1) == [0x12, 0xFF]
 
 
-def test_16_bits_of_colour_become_8(tmp_path):
+def test_16_bits_of_color_become_8(tmp_path):
     row = struct.pack(">6H", 0x1234, 0, 0xFFFF, 0x8000, 0x00FF, 0x0100)
     (tmp_path / "a.png").write_bytes(png(2, 16, row))
     assert encoded(tmp_path, "a.png", 1, 2, 3) == [0x12, 0, 0xFF, 0x80, 0, 1]
@@ -181,7 +181,7 @@ def test_what_is_transparent_shows_white_paper(tmp_path):
     assert encoded(tmp_path, "a.png", 1, 3, 3) == [9, 8, 7, 255, 255, 255, 204, 204, 204]
 
 
-def test_a_transparent_grey_or_palette_entry_shows_white_paper(tmp_path):
+def test_a_transparent_gray_or_palette_entry_shows_white_paper(tmp_path):
     (tmp_path / "grey.png").write_bytes(png(0, 8, b"\x05\x06", (b"tRNS", b"\0\x06")))
     palette = ((b"PLTE", b"\x01\x02\x03\x04\x05\x06"), (b"tRNS", b"\xff\x00"))
     (tmp_path / "palette.png").write_bytes(png(3, 8, b"\0\1", *palette))
@@ -296,7 +296,7 @@ def test_what_can_not_be_a_path_at_all_is_no_file(tmp_path):
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may read everything")
-def test_a_file_that_one_may_not_read_is_told(tmp_path):
+def test_a_file_that_one_may_not_read_is_reported(tmp_path):
     save(tmp_path, "a.png", GREY)
     (tmp_path / "a.png").chmod(0)
     assert refusal(tmp_path, "a.png") == f"can't read '{tmp_path}/a.png': Permission denied"
@@ -343,7 +343,7 @@ def test_an_image_that_would_fill_the_memory_is_refused_before_it_does(tmp_path)
         )
 
 
-def test_the_first_bad_row_is_told_be_it_empty_or_broken(tmp_path):
+def test_the_first_bad_row_is_reported_be_it_empty_or_broken(tmp_path):
     save(tmp_path, "a.png", GREY)
     rows = table(tmp_path, ["a.png", None, "b.png"])
     with pytest.raises(DataError) as caught:
@@ -371,7 +371,7 @@ def fit(table, **options):
     return fit_feature("photo", Image(shape=(3, 2, 1), **options), Input(), table)
 
 
-def test_fitting_keeps_shape_augmentation_and_the_share_of_gaps(tmp_path):
+def test_fitting_keeps_shape_augmentation_and_the_share_of_missing_values(tmp_path):
     save(tmp_path, "a.png", GREY)
     augmentation = Augmentation(shift=1)
     made = fit(table(tmp_path, [None, "a.png", "a.png", "b.png"]), augmentation=augmentation)

@@ -62,7 +62,7 @@ def test_ends_are_written_with_as_many_digits_as_tell_them_apart():
     assert fit([1000, 1000.5, 2000], bins=2).inputs == ("age 1000..1000.5", "age 1000.5..2000")
 
 
-def test_a_bin_is_zero_before_one_behind_and_linear_within():
+def test_a_bin_is_zero_before_one_after_and_linear_within():
     assert inputs(fit(AGES), [17, 22.5, 28, 34, 39, 90]) == [
         [0, 0, 0, 0],
         [0.5, 0, 0, 0],
@@ -102,13 +102,13 @@ def test_a_constant_column_has_one_bin_and_is_zero_in_it(value, name):
     [(Median(), [1, 0]), (Mean(), [1, 0.25]), (ConstantValue(value=1.0), [0.5, 0])],
     ids=["median", "mean", "constant"],
 )
-def test_a_gap_gets_the_stand_in_of_the_training_rows_and_an_indicator(missing, filled):
+def test_a_missing_value_is_replaced_and_marked_by_an_indicator(missing, filled):
     encoder = fit([0, 2, 10, None], bins=2, missing=missing)
     assert encoder.inputs == ("age 0..2", "age 2..10", "age is missing")
     assert inputs(encoder, [None, 6.0]) == [[*filled, 1], [1, 0.5, 0]]
 
 
-def test_a_gap_can_be_forbidden():
+def test_a_missing_value_can_be_forbidden():
     with pytest.raises(DataError, match="row 2, column 'age': is empty; 'missing: error'"):
         matrix(fit(AGES, missing=ErrorIfMissing()), [20.0, None])
 

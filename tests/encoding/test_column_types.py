@@ -401,7 +401,7 @@ def saved(folder, name, size, mode="L"):
     return name
 
 
-def test_paths_of_small_images_keep_their_size_and_grey(tmp_path):
+def test_paths_of_small_images_keep_their_size_and_gray(tmp_path):
     paths = [saved(tmp_path, f"{at}.png", (9, 8)) for at in range(3)]
     decision = decision_of(["", *paths], file=tmp_path / "t.csv")
     assert decision.feature == Image(shape=(8, 9, 1))
@@ -438,7 +438,7 @@ def test_a_warning_names_five_columns_of_its_kind_at_most():
     assert "c5" not in warning
 
 
-def test_a_decision_shows_the_counts_behind_it():
+def test_a_decision_shows_the_counts_after_it():
     values = decision_of(["a", "b", "a", ""]).values
     assert (values.present, values.missing, values.distinct) == (3, 1, 2)
     assert values.frequent == (("a", 2), ("b", 1))

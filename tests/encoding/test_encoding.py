@@ -56,7 +56,7 @@ def matrix_of(encoding, table):
     return encoding.transform(table, ValueIssues()).matrix
 
 
-def test_blocks_stand_side_by_side_in_the_order_of_the_features():
+def test_blocks_are_side_by_side_in_the_order_of_the_features():
     layout = fitted().layout
     assert layout.blocks == (
         Block("size", "numeric", ("size",)),
@@ -95,7 +95,7 @@ def test_absent_columns_are_listed_all_at_once():
     assert str(caught.value) == ("t.csv: has no column 'colour', 'fresh', which the network reads")
 
 
-def test_a_single_absent_column_is_told_with_the_nearest_name():
+def test_a_single_absent_column_is_reported_with_the_nearest_name():
     with pytest.raises(ConfigError, match="did you mean 'Size'?"):
         matrix_of(fitted(), rows(Size=[1.0], colour=["red"], fresh=["true"]))
 
@@ -212,7 +212,7 @@ def test_what_is_no_encoding_at_all_is_refused(text):
         Encoding.model_validate_json(text)
 
 
-def test_row_weights_are_read_as_they_stand():
+def test_row_weights_are_read_as_they_are():
     weights = row_weights(rows(w=["0", "2.5"]), "w", ValueIssues())
     assert weights is not None
     assert weights.tolist() == [0, 2.5]

@@ -28,7 +28,7 @@ def test_other_targets_are_not_constant(target, sample):
     assert find_constant_target(sample({"x": X, "y": target}, "y")) is None
 
 
-def test_numbers_with_a_word_among_them_are_hardly_classes(sample):
+def test_numbers_with_a_word_among_them_are_doubtful_classes(sample):
     prices = [*map(str, range(23)), "NA"]
     found = find_odd_classes(sample({"x": X, "y": prices}, "y"))
     assert found.message == (
@@ -45,7 +45,7 @@ def test_numbers_with_a_word_among_them_are_hardly_classes(sample):
         ([f"2024-01-{day}" for day in range(10, 22)] * 2, "dates as 2024-01-10"),
     ],
 )
-def test_amounts_and_dates_are_hardly_classes(target, said, sample):
+def test_amounts_and_dates_are_doubtful_classes(target, said, sample):
     assert said in find_odd_classes(sample({"x": X, "y": target}, "y")).message
 
 

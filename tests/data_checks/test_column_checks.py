@@ -49,7 +49,7 @@ def test_a_constant_is_shown_with_its_value(sample):
     assert (found.message, found.severity) == ("the same value in all rows: 'z' ('5')", "note")
 
 
-def test_a_value_with_gaps_is_no_constant(sample):
+def test_a_value_with_missing_values_is_no_constant(sample):
     assert find_constants(sample({"x": [5, None]}, x="numeric")) is None
 
 
@@ -63,7 +63,7 @@ def test_more_than_995_rows_in_a_thousand_are_nearly_constant(others, said, samp
 
 
 @pytest.mark.parametrize(("gaps", "expected"), [(4, ()), (5, ("z",))])
-def test_gaps_in_half_of_the_rows_are_many(gaps, expected, sample):
+def test_missing_values_in_half_of_the_rows_are_many(gaps, expected, sample):
     z = [None] * gaps + [1.5] * (10 - gaps)
     assert columns_of(find_many_missing(sample({"x": X[:10], "z": z}))) == expected
 

@@ -91,7 +91,7 @@ def test_a_constant_column_becomes_exactly_zero_and_others_stay_finite(scaling, 
     assert encoder.scaling.scale == 1
 
 
-def test_scaling_takes_no_account_of_gaps():
+def test_scaling_takes_no_account_of_missing_values():
     encoder = fit([*EIGHT, None], scaling=Standard())
     assert (encoder.scaling.offset, encoder.scaling.scale) == (5, 2)
 
@@ -101,12 +101,12 @@ def test_scaling_takes_no_account_of_gaps():
     [(Median(), 2), (Mean(), 5), (ConstantValue(value=-1.0), -1)],
     ids=["median", "mean", "constant"],
 )
-def test_a_gap_gets_the_stand_in_of_the_training_rows(missing, stand_in):
+def test_a_missing_value_gets_the_replacement_of_the_training_rows(missing, stand_in):
     encoder = fit([1, 2, 12, None], Numeric(missing=missing))
     assert inputs(encoder, [None, 7.0]) == [[stand_in, 1], [7, 0]]
 
 
-def test_a_stand_in_is_scaled_as_the_values_are():
+def test_a_replacement_is_scaled_as_the_values_are():
     # Median 4.5: a quarter of the deviation below the mean.
     assert inputs(fit(EIGHT, scaling=Standard()), [None]) == [[-0.25]]
 
@@ -120,17 +120,17 @@ def test_a_stand_in_is_scaled_as_the_values_are():
         (False, [1, None], ("x",)),
     ],
 )
-def test_there_is_an_indicator_where_it_is_asked_for_and_else_where_gaps_were(
+def test_there_is_an_indicator_where_it_is_asked_for_and_else_where_missing_values_were(
     indicator, values, names
 ):
     assert fit(values, Numeric(missing=Median(indicator=indicator))).inputs == names
 
 
-def test_a_first_gap_at_prediction_gets_the_stand_in_without_an_indicator():
+def test_a_first_missing_value_at_prediction_gets_the_replacement_without_an_indicator():
     assert inputs(fit([1, 2, 3]), [None]) == [[2]]
 
 
-def test_a_forbidden_gap_is_an_error_that_counts_the_others():
+def test_a_forbidden_missing_value_is_an_error_that_counts_the_others():
     with pytest.raises(DataError) as caught:
         encoder = fit([1, 2], Numeric(missing=ErrorIfMissing()))
         inputs(encoder, [1, None, None, None], first_row=11)
@@ -155,7 +155,7 @@ def test_true_is_one_and_false_is_zero_however_written():
     [([True, True, False, None], 1), ([True, False, False, None], 0), ([True, False, None], 0)],
     ids=["mostly true", "mostly false", "even"],
 )
-def test_a_gap_among_booleans_gets_the_most_frequent_of_them(values, stand_in):
+def test_a_missing_value_among_booleans_gets_the_most_frequent_of_them(values, stand_in):
     assert inputs(fit(values, Boolean()), [None, True]) == [[stand_in, 1], [1, 0]]
 
 
@@ -165,7 +165,7 @@ def test_booleans_have_an_indicator_as_asked(indicator, width):
     assert len(fit([True, None], feature).inputs) == width
 
 
-def test_a_gap_among_booleans_can_be_forbidden():
+def test_a_missing_value_among_booleans_can_be_forbidden():
     with pytest.raises(DataError, match="row 1, column 'x': is empty; 'missing: error' forbids it"):
         inputs(fit([True, False], Boolean(missing=ErrorIfMissing())), [None])
 
@@ -181,7 +181,7 @@ def test_a_gap_among_booleans_can_be_forbidden():
     ids=["infinity", "negative under log", "beyond float32", "beyond float32 below"],
 )
 @pytest.mark.parametrize("when", ["training", "prediction"])
-def test_a_number_without_a_place_is_refused_with_file_row_and_column(
+def test_a_number_that_does_not_fit_is_refused_with_file_row_and_column(
     scaling, value, message, when
 ):
     with pytest.raises(DataError) as caught:
@@ -202,7 +202,7 @@ def test_a_number_that_overflows_once_scaled_is_refused():
     )
 
 
-def test_a_negative_constant_for_gaps_contradicts_log():
+def test_a_negative_constant_for_missing_values_contradicts_log():
     with pytest.raises(ConfigError) as caught:
         fit([1.0, 2.0], Numeric(missing=ConstantValue(value=-1.0)), Log())
     assert str(caught.value) == (
@@ -210,7 +210,7 @@ def test_a_negative_constant_for_gaps_contradicts_log():
     )
 
 
-def test_a_first_gap_at_prediction_is_told():
+def test_a_first_missing_value_at_prediction_is_reported():
     encoder = fit([1.0, 2.0, 6.0])
     assert notes(encoder, [None, 4.0]) == [
         "column 'x': 1 row without a value: 2 is used instead, and no input marks it"
@@ -218,6 +218,6 @@ def test_a_first_gap_at_prediction_is_told():
     assert inputs(encoder, [None, 4.0]) == [[2], [4]]
 
 
-def test_a_gap_with_an_indicator_needs_no_word():
+def test_a_missing_value_with_an_indicator_needs_no_word():
     encoder = fit([1.0, None, 6.0])
     assert notes(encoder, [None, 4.0]) == []

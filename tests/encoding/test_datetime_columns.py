@@ -88,7 +88,7 @@ def test_the_time_elapsed_is_scaled_by_mean_and_deviation():
     assert (encoder.elapsed.offset, encoder.elapsed.scale) == (1, 1)
 
 
-def test_parts_stand_in_the_order_of_the_config():
+def test_parts_are_in_the_order_of_the_config():
     encoder = fit(["2024-01-01"], parts=("hour", "year"))
     assert encoder.inputs == ("when hour sine", "when hour cosine", "when year")
 
@@ -113,13 +113,13 @@ def test_a_constant_column_becomes_zero():
     assert inputs(fit(["2024-01-01"] * 3), ["2024-01-01"]).tolist() == [[0]]
 
 
-def test_parts_are_told_by_the_clocks_of_the_zone():
+def test_parts_are_reported_by_the_clocks_of_the_zone():
     encoder = fit(["2024-01-01"], parts=("hour",), timezone="Europe/Berlin")
     shown = ["2024-01-01T05:00", "2024-01-01T04:00Z", "2024-07-01T03:00Z", "2024-07-01T05:00"]
     assert inputs(encoder, shown).tolist() == [point(5 / 24)] * 4
 
 
-def test_an_hour_that_clocks_leave_out_is_told_as_the_next():
+def test_an_hour_that_clocks_leave_out_is_reported_as_the_next():
     encoder = fit(["2024-01-01"], parts=("hour",), timezone="Europe/Berlin")
     assert inputs(encoder, ["2024-03-31T02:30"]).tolist() == [point(3 / 24)]
 
@@ -130,7 +130,7 @@ def test_elapsed_counts_the_hours_that_went_by_when_clocks_change():
     assert encoder.latest - encoder.earliest == timedelta(hours=23)
 
 
-def test_a_gap_gets_the_median_time_and_an_input_tells():
+def test_a_missing_value_gets_the_median_time_and_an_input_marks_it():
     values = ["2024-01-01", "2024-03-01", "2024-12-31", "2023-01-01", None]
     encoder = fit(values, parts=("month",))
     assert encoder.fill == datetime(2024, 1, 1, tzinfo=UTC)  # the earlier one of the middle two
@@ -138,7 +138,7 @@ def test_a_gap_gets_the_median_time_and_an_input_tells():
     assert encoder.missing_share == pytest.approx(1 / 5)
 
 
-def test_a_first_gap_at_prediction_is_put_on_record():
+def test_a_first_missing_value_at_prediction_is_recorded():
     issues = ValueIssues()
     encoder = fit(["2024-04-01"], parts=("month",))
     assert inputs(encoder, [None], issues).tolist() == [point(3 / 12)]
@@ -151,7 +151,7 @@ def test_an_indicator_can_be_asked_for():
     assert fit(["2024-04-01"], missing=Median(indicator=True)).inputs[-1] == "when is missing"
 
 
-def test_a_forbidden_gap_is_an_error():
+def test_a_forbidden_missing_value_is_an_error():
     with pytest.raises(DataError, match="row 2, column 'when': is empty"):
         inputs(fit(["2024-04-01"], missing=ErrorIfMissing()), ["2024-04-01", None])
 
@@ -165,7 +165,7 @@ def test_a_value_that_is_no_date_is_an_error_with_the_way_out():
     )
 
 
-def test_an_unreadable_value_is_encoded_as_a_gap_where_it_is_only_put_on_record():
+def test_an_unreadable_value_is_encoded_as_a_missing_value_where_it_is_only_recorded():
     issues = ValueIssues(lenient=True)
     encoder = fit(["2024-04-01", None], parts=("month",))
     encoded = inputs(encoder, ["x", None], issues)

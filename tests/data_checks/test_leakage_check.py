@@ -36,7 +36,7 @@ def test_a_number_that_parts_the_classes_is_found(sample):
     )
 
 
-def test_a_gap_that_tells_the_class_is_found(sample):
+def test_a_missing_value_that_tells_the_class_is_found(sample):
     days = [x if name == "yes" else None for x, name in zip(NOISE[2], CLASSES, strict=True)]
     assert leaks(find_leakage(sample({"x": NOISE[1], "days": days, "y": CLASSES}, "y"))) == (
         "days",
@@ -82,7 +82,7 @@ def test_a_lone_feature_is_not_suspected(sample):
 
 
 @pytest.mark.parametrize(("rows", "expected"), [(19, ()), (20, ("copy",))])
-def test_nothing_is_said_below_twenty_rows(rows, expected, sample):
+def test_nothing_is_reported_below_twenty_rows(rows, expected, sample):
     y = NOISE[0][:rows]
     assert leaks(find_leakage(sample({"x": NOISE[1][:rows], "copy": y, "y": y}, "y"))) == expected
 

@@ -66,7 +66,7 @@ def test_min_count_above_every_count_is_an_error():
         fit(["a", "a", "b"], min_count=3)
 
 
-def test_an_unseen_value_sets_the_input_for_others_and_is_told():
+def test_an_unseen_value_sets_the_input_for_others_and_is_reported():
     encoder = fit(["a", "a", "b"], min_count=2)
     assert inputs(encoder, ["zebra"]) == [[0, 1]]
     assert note(encoder, ["a", "zebra"]) == (
@@ -75,7 +75,7 @@ def test_an_unseen_value_sets_the_input_for_others_and_is_told():
     )
 
 
-def test_without_an_input_for_others_an_unseen_value_sets_none_and_is_told():
+def test_without_an_input_for_others_an_unseen_value_sets_none_and_is_reported():
     encoder = fit(["a", "b"])
     assert inputs(encoder, ["p", "a"]) == [[0, 0], [1, 0]]
     assert note(encoder, ["p", "q", "r", "s", "p", "a"]) == (
@@ -100,37 +100,37 @@ def test_forbidding_unseen_values_leaves_no_place_for_those_beyond_max_categorie
         fit(["a", "b", "c"], unseen="error", max_categories=2)
 
 
-def test_a_gap_is_a_category_of_its_own_if_training_rows_had_one():
+def test_a_missing_value_is_a_category_of_its_own_if_training_rows_had_one():
     encoder = fit(["a", "b", None])
     assert encoder.inputs == ("x = a", "x = b", "x is missing")
     assert inputs(encoder, [None, "b"]) == [[0, 0, 1], [0, 1, 0]]
 
 
-def test_the_input_for_gaps_stands_behind_the_one_for_others():
+def test_the_input_for_missing_values_stands_after_the_one_for_others():
     encoder = fit(["a", "a", "b", None], min_count=2)
     assert encoder.inputs == ("x = a", "x is another", "x is missing")
     assert inputs(encoder, [None, "b", "z"]) == [[0, 0, 1], [0, 1, 0], [0, 1, 0]]
 
 
-def test_a_first_gap_at_prediction_is_an_unseen_value():
+def test_a_first_missing_value_at_prediction_is_an_unseen_value():
     assert inputs(fit(["a", "b"]), [None]) == [[0, 0]]
     assert inputs(fit(["a", "a", "b"], min_count=2), [None]) == [[0, 1]]
     with pytest.raises(DataError, match="row 1, column 'x': is empty, as no training row was"):
         inputs(fit(["a", "b"], unseen="error"), [None])
 
 
-def test_a_gap_that_training_rows_had_is_seen():
+def test_a_missing_value_that_training_rows_had_is_seen():
     assert inputs(fit(["a", None], unseen="error"), [None]) == [[0, 1]]
 
 
-def test_a_gap_can_get_the_most_frequent_category():
+def test_a_missing_value_can_get_the_most_frequent_category():
     encoder = fit(["b", "a", "b", None], missing=MostFrequentCategory())
     assert encoder.inputs == ("x = a", "x = b")
     assert inputs(encoder, [None, "a"]) == [[0, 1], [1, 0]]
 
 
 @pytest.mark.parametrize("when", ["training", "prediction"])
-def test_a_gap_can_be_forbidden(when):
+def test_a_missing_value_can_be_forbidden(when):
     training = ["a", None] if when == "training" else ["a", "b"]
     encoder = fit(training, missing=ErrorIfMissing())
     with pytest.raises(DataError) as caught:

@@ -31,7 +31,7 @@ def test_a_pattern_reaches_columns_as_a_name_does():
 @pytest.mark.parametrize(
     ("header", "sign"), [("a,b,y", ","), ("a;b;y", ";"), ("a|b|y", "|"), ("a\tb\ty", "\\t")]
 )
-def test_fields_that_were_not_told_apart_are_one_problem(header, sign):
+def test_fields_that_were_not_split_are_one_problem(header, sign):
     shown = header.replace("\t", "\\t")
     (problem,) = problems(NAMED, [header])
     assert problem.replace("\t", "\\t") == (
@@ -55,7 +55,7 @@ def test_a_long_header_is_cut():
 
 
 @pytest.mark.parametrize("columns", [["x"], ["a,b", "y"]])
-def test_names_that_are_not_there_are_told_one_by_one_in_any_other_table(columns):
+def test_names_that_are_not_there_are_reported_one_by_one_in_any_other_table(columns):
     assert problems({"c": Auto(), "d": Auto()}, columns) == [
         "input.features.c: no such column in the table",
         "input.features.d: no such column in the table",

@@ -83,7 +83,7 @@ def test_an_identifier_that_is_read_is_warned_of(table):
     assert (found.check, found.severity) == ("identifiers", "warning")
 
 
-def test_training_is_told_warnings_only_and_each_once(table):
+def test_training_is_reported_warnings_only_and_each_once(table):
     rng = np.random.default_rng(2)
     y = rng.normal(size=200)
     columns = {"x": rng.normal(size=200), "half": [1.5] * 50 + [None] * 150}
@@ -107,7 +107,7 @@ def test_held_out_rows_are_compared_with_training_rows(table):
     assert "10 of 20 (50 %) of test" in found[0].message
 
 
-def test_of_a_large_table_some_rows_are_looked_at_and_it_is_said(table, monkeypatch):
+def test_of_a_large_table_some_rows_are_looked_at_and_it_is_reported(table, monkeypatch):
     monkeypatch.setattr(sampling, "MOST_ROWS", 100)
     x = np.random.default_rng(1).normal(size=300)
     found = inspect_table(table({"x": x[::-1], "copy": 2 * x, "y": x}), "y").issues

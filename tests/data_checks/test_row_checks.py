@@ -40,13 +40,13 @@ def test_from_one_row_in_twenty_on_it_is_a_warning(sample):
     assert (found.rows, found.severity) == (5, "warning")
 
 
-def test_a_repeated_row_of_another_target_is_told_apart(sample):
+def test_a_repeated_row_of_another_target_is_distinguished(sample):
     columns = rows_of(plain(), [*range(ROWS), 3])
     columns["y"][-1] = "b"  # row 3 has "a"
     assert ", 0 of them in the target, too" in find_duplicates(sample(columns, "y")).message
 
 
-def test_gaps_are_equal_and_zeros_of_either_sign(sample):
+def test_missing_values_are_equal_and_zeros_of_either_sign(sample):
     x = [*map(float, range(1, ROWS)), None, None, 0.0, -0.0]
     assert find_duplicates(sample({"x": x, "z": [*np.arange(99.0), 7, 7, 8, 8]})).rows == 2
 

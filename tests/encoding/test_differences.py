@@ -119,7 +119,7 @@ def test_rows_like_those_of_training_have_no_differences():
         ),
     ],
 )
-def test_what_differs_is_told_and_nothing_else(column, values, told, lines):
+def test_what_differs_is_reported_and_nothing_else(column, values, told, lines):
     others = {name: value * len(values) for name, value in LIKE_TRAINING.items()}
     (found,) = found_in(rows(**{**others, column: values}))
     assert found.column == column

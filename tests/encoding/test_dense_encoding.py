@@ -48,7 +48,7 @@ def test_more_narrow_columns_than_are_moved_at_once_keep_their_order():
     assert matrix.tolist() == [list(range(40)), [-at for at in range(40)]]
 
 
-def test_the_first_column_with_a_bad_value_is_the_one_that_is_told():
+def test_the_first_column_with_a_bad_value_is_the_one_that_is_reported():
     train = rows(x=[1.0, 2.0], y=[1.0, 2.0])
     table = rows(x=["1", "2", "three"], y=["one", "2", "3"])
 
