@@ -167,7 +167,7 @@ _MIN_PATTERN_COLUMNS = 3
 _MANY_CATEGORIES = 50
 _LONGEST_VALUE = 20
 _LONGEST_COMMENT = 60
-"""What mostly fits next to a column, so that a suggestion is not truncated."""
+"""The length that mostly fits next to a column, so that a suggestion is not truncated."""
 
 
 def _feature_lines(columns: Sequence[ColumnFacts], target: str) -> list[Line]:

@@ -330,7 +330,7 @@ class TimeGuess:
 
     @property
     def question(self) -> str:
-        """What to ask the user where the guess is ambiguous."""
+        """The question to the user where the guess is ambiguous."""
         ways = [formats[0] if len(formats) == 1 else list(formats) for formats in self.readings]
         shown = " or ".join(f"format: {json.dumps(way)}" for way in ways)
         return f"no value distinguishes its day from its month; set {shown}"

@@ -115,7 +115,7 @@ class _EndingWithNewline(io.RawIOBase):
         self._at_end = False
 
     def readable(self) -> bool:
-        """It is."""
+        """Return true."""
         return True
 
     def read(self, size: int = -1) -> bytes:

@@ -231,7 +231,7 @@ def _with_types_of(
         DataError: for text where the typed file has numbers.
     """
     names = typed.data.column_names
-    numeric = [name for name in names if is_number_type(plain(typed.data.column(name)).type)]
+    numeric = [name for name in names if is_number_type(typed.data.schema.field(name).type)]
 
     def as_text(values: pa.ChunkedArray) -> pa.ChunkedArray:
         return values if pa.types.is_nested(values.type) else plain(values).cast(pa.string())

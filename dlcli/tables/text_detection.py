@@ -98,7 +98,7 @@ def scan(stored: SourceFile, form: CsvFormat, *, head_only: bool = False) -> Sca
 
 @dataclass
 class _Tally:
-    """What one pass over a text found."""
+    """The findings of one pass over a text."""
 
     head: str = ""
     has_nul: bool = False
@@ -274,7 +274,7 @@ _SAMPLE_CHARACTERS = 2**16
 
 
 class _Fit(NamedTuple):
-    """How well a delimiter fits a text."""
+    """The fit of a delimiter to a text."""
 
     delimiter: str
     width: int
