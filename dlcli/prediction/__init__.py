@@ -1,9 +1,14 @@
 """A run and a table to predictions and metrics, in NumPy alone."""
 
+from dlcli.prediction.prediction_tables import (
+    Format,
+    assemble,
+    choose_format,
+    rejected_rows,
+    write_rows,
+)
 from dlcli.prediction.predictor import Evaluation, Predictions, Predictor
-from dlcli.prediction.rejection import rejected_rows
 from dlcli.prediction.stored_predictions import Floats, StoredPredictions
-from dlcli.prediction.writing import Format, assemble, choose_format, write_rows
 
 __all__ = [
     "Evaluation",

@@ -1,0 +1,237 @@
+"""Predictions and rejected rows as tables, written as CSV, Parquet or JSON lines."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from dlcli.config import printable
+from dlcli.errors import UsageError, did_you_mean
+from dlcli.prediction.predictor import Predictions
+from dlcli.preprocessing import ValueIssues
+from dlcli.tables import Table, blanked, integers, plain, strings
+
+Format = Literal["csv", "parquet", "jsonl"]
+
+_EXTENSIONS: dict[str, Format] = {
+    ".csv": "csv",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+}
+_ROWS_AT_ONCE = 16_384
+_CRLF = "\r\n"
+_FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+def choose_format(named: Format | None, output: Path | None) -> Format:
+    """Return the format that was named, else that of the file's extension, else CSV.
+
+    Raises:
+        UsageError: for an unknown extension.
+    """
+    if named is not None or output is None:
+        return named or "csv"
+    extension = output.suffix.lower()
+    if extension not in _EXTENSIONS:
+        known = ", ".join(_EXTENSIONS)
+        raise UsageError(
+            f"{output}: the ending '{extension}' names no format ({known}); add --format csv"
+        )
+    return _EXTENSIONS[extension]
+
+
+def assemble(
+    predictions: Predictions,
+    table: Table,
+    keep: Sequence[str] = (),
+    rejected: NDArray[np.int64] | None = None,
+) -> pa.Table:
+    """Join columns of a table and its predictions.
+
+    Args:
+        predictions: of each row.
+        table: the rows predicted.
+        keep: columns to pass through unchanged, before the predictions; a repeated one is kept
+            once.
+        rejected: the indices of rows that get no prediction.
+
+    Returns:
+        As many rows as the table has, in its order.
+
+    Raises:
+        UsageError: for a column that isn't there or has the name of one of the predictions.
+    """
+    columns = predictions.columns()
+    if rejected is not None and len(rejected):
+        columns = {name: blanked(values, rejected) for name, values in columns.items()}
+    kept = dict.fromkeys(keep)
+    for name in kept:
+        if name not in table.columns:
+            near = did_you_mean(name, table.columns)
+            raise UsageError(f"{table.file}: has no column '{name}' to keep{near}")
+        if name in columns:
+            raise UsageError(
+                f"{table.file}: the column '{name}' can't be kept, as a column of the predictions "
+                "has that name; rename it"
+            )
+    return pa.table({**{name: table.keep(name) for name in kept}, **columns})
+
+
+def rejected_rows(table: Table, issues: ValueIssues) -> pa.Table:
+    """Return the rows with a value that can't be encoded.
+
+    Args:
+        table: all rows.
+        issues: the record of encoding them, a lenient one.
+
+    Returns:
+        `row`, the row in its file, and `file` if there are several; `reason`; and the table's own
+        columns, unchanged. A name that the table has, too, gets a `_` before it.
+    """
+    bad = table.take(issues.bad_indices)
+    by_row = groupby(issues.bad_rows(), key=lambda value: value.index)
+    reasons = ["; ".join(f"column '{v.column}': {v.reason}" for v in row) for _, row in by_row]
+    own = {
+        **({"file": bad.file_names()} if bad.files else {}),
+        "row": integers(bad.row_numbers),
+        "reason": strings(reasons, pa.string()),
+    }
+    named = {_free_name(name, table.columns): values for name, values in own.items()}
+    return pa.table({**named, **{name: bad.keep(name) for name in bad.columns}})
+
+
+def _free_name(name: str, taken: tuple[str, ...]) -> str:
+    return _free_name(f"_{name}", taken) if name in taken else name
+
+
+def write_rows(
+    rows: pa.Table, form: Format, stream: BinaryIO, *, spreadsheet_safe: bool = False
+) -> None:
+    """Write a table.
+
+    Numbers are written with the fewest digits that represent them exactly, booleans as `true` and
+    `false`, a missing value as an empty field or `null`. Texts are written unchanged, since a class
+    must come back exactly; only for a terminal, which would obey the control characters in them,
+    these are escaped.
+
+    Args:
+        rows: the table.
+        form: the format to write.
+        stream: the destination.
+        spreadsheet_safe: put an apostrophe before texts that a spreadsheet would run as a formula.
+
+    Raises:
+        UsageError: for values that the format can't represent.
+        OSError: if they can't be stored.
+    """
+    if spreadsheet_safe and form != "csv":
+        raise UsageError(f"--spreadsheet-safe is for csv, the format is {form}")
+    if form == "parquet":
+        from pyarrow.parquet import write_table
+
+        write_table(rows, pa.PythonFile(stream, "w"))
+        return
+    lines = _csv_lines(rows, spreadsheet_safe) if form == "csv" else _json_lines(rows)
+    is_terminal = stream.isatty()
+    for text in lines:
+        shown = "\n".join(map(printable, text.split("\n"))) if is_terminal else text
+        stream.write(shown.encode())
+
+
+def _csv_lines(rows: pa.Table, spreadsheet_safe: bool) -> Iterator[str]:
+    """Yield the header and the text of some rows at a time."""
+    texts = _convert_columns(rows, lambda values: values.cast(pa.string()), "csv")
+    is_text = [not _is_plain(field.type, decimals=True) for field in rows.schema]
+    header = [_without_formula(name) if spreadsheet_safe else name for name in rows.column_names]
+    yield _csv([header])
+    for batch in texts.to_batches(max_chunksize=_ROWS_AT_ONCE):
+        columns = [column.to_pylist() for column in batch.columns]
+        if spreadsheet_safe:
+            columns = [
+                [_without_formula(value) for value in column] if risky else column
+                for column, risky in zip(columns, is_text, strict=True)
+            ]
+        yield _csv(zip(*columns, strict=True))
+
+
+def _csv(records: Iterable[Sequence[str | None]]) -> str:
+    lines = _Lines()
+    csv.writer(lines, lineterminator=_CRLF).writerows(records)
+    return "".join(lines.written)
+
+
+class _Lines:
+    """Receives lines that end in CR and LF, and ends them in LF.
+
+    Before Python 3.13, a field's own CR is quoted only if CR ends lines, too.
+    """
+
+    def __init__(self) -> None:
+        self.written: list[str] = []
+
+    def write(self, line: str) -> None:
+        self.written.append(line.removesuffix(_CRLF) + "\n")
+
+
+def _without_formula(value: str | None) -> str | None:
+    """Quote a text that a spreadsheet would run (owasp.org/www-community/attacks/CSV_Injection)."""
+    return f"'{value}" if value is not None and value.startswith(_FORMULA_SIGNS) else value
+
+
+def _json_lines(rows: pa.Table) -> Iterator[str]:
+    """Yield the text of some rows at a time."""
+    names = rows.column_names
+    converted = _convert_columns(
+        rows, lambda v: v if _is_plain(v.type) else v.cast(pa.string()), "jsonl"
+    )
+    for batch in converted.to_batches(max_chunksize=_ROWS_AT_ONCE):
+        columns = [map(_finite, column.to_pylist()) for column in batch.columns]
+        records = zip(*columns, strict=True)
+        yield "".join(
+            json.dumps(dict(zip(names, record, strict=True)), ensure_ascii=False) + "\n"
+            for record in records
+        )
+
+
+def _finite(value: object) -> object:
+    """Replace NaN and infinity, which JSON doesn't have, by None."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _is_plain(storage: pa.DataType, *, decimals: bool = False) -> bool:
+    """Whether a type's values are numbers or booleans."""
+    checks = [pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean]
+    checks += [pa.types.is_decimal] if decimals else []
+    return any(check(storage) for check in checks)
+
+
+def _convert_columns(
+    rows: pa.Table, convert: Callable[[pa.ChunkedArray], pa.ChunkedArray], form: Format
+) -> pa.Table:
+    """Convert each column of a table.
+
+    Raises:
+        UsageError: for a column that can't be converted.
+    """
+    columns = {}
+    for name in rows.column_names:
+        values = plain(rows.column(name))
+        try:
+            columns[name] = convert(values)
+        except pa.ArrowException:
+            raise UsageError(
+                f"the column '{name}' holds {values.type}, which {form} can't represent; "
+                "use --format parquet, or don't keep it"
+            ) from None
+    return pa.table(columns)
