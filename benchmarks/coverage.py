@@ -1,8 +1,8 @@
-"""`python -m benchmarks.coverage`: how often the intervals of `dlcli compare` hold the truth.
+"""`python -m benchmarks.coverage`: how often `dlcli compare`'s intervals contain the true value.
 
-Held-out rows are drawn again and again from a population whose metric is known, by a formula or
-from millions of rows. Of 95 % intervals, 95 in 100 should hold it, be the rows few, the errors
-skewed, or the decisions almost all right.
+Held-out rows are drawn from populations whose metric is known, by a formula or from a large sample.
+95 of 100 intervals should contain it, however few the rows, skewed the errors or accurate the
+decisions. FIGURES
 """
 
 from __future__ import annotations

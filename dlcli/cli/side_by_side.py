@@ -14,7 +14,7 @@ from dlcli.errors import plural
 from dlcli.starter import cut
 
 if TYPE_CHECKING:
-    from dlcli.comparison import Against, Comparison
+    from dlcli.comparison import Comparison, RunDifference
     from dlcli.metrics import Estimate
 
 WIDTH = 80
@@ -42,7 +42,7 @@ def comparison_lines(comparison: Comparison, width: int = WIDTH) -> Iterator[str
         yield ""
         yield from _estimates(comparison, comparison.split)
         yield from _baselines(comparison, comparison.split)
-        for at, against in enumerate(comparison.against, start=2):
+        for at, against in enumerate(comparison.differences, start=2):
             yield ""
             yield from _against(comparison, against, at)
     yield from _other_splits(comparison)
@@ -158,12 +158,12 @@ def _baselines(comparison: Comparison, split: str) -> Iterator[str]:
     yield from align([["", *heads], *rows])
 
 
-def _against(comparison: Comparison, against: Against, at: int) -> Iterator[str]:
+def _against(comparison: Comparison, against: RunDifference, at: int) -> Iterator[str]:
     """Yields what a run has over the first in each metric."""
     yield f"{comparison.split}: run {at} less run 1, {rows_words(comparison, against)}"
     rows = [
         [name, _signed(each.value), _signed_ends(each), verdict_words(each)]
-        for name, each in against.differences.items()
+        for name, each in against.metrics.items()
     ]
     longest = max((len(row[3]) for row in rows), default=0)
     yield from align([[*row[:3], row[3].ljust(longest)] for row in rows])

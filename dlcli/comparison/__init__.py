@@ -3,9 +3,9 @@
 from dlcli.comparison.compared_runs import ComparedRun, Pairs, pair_rows
 from dlcli.comparison.comparison import (
     SPLITS,
-    Against,
     Comparison,
     Fact,
+    RunDifference,
     Side,
     check_different,
     compare,
@@ -16,7 +16,7 @@ from dlcli.comparison.held_out import HeldOut, estimate_differences, estimate_me
 from dlcli.comparison.wording import VERDICTS, data_words, names_of, rows_words, verdict_words
 
 __all__ = [
-    "Against",
+    "RunDifference",
     "ComparedRun",
     "Comparison",
     "Fact",

@@ -49,14 +49,14 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Against:
+class RunDifference:
     """A run compared with the first."""
 
     rows: int | None
     """Number of rows that both have predicted; `None` if they are not compared on the same rows."""
     reason: str | None
     """Why they are not."""
-    differences: Mapping[str, DifferenceEstimate]
+    metrics: Mapping[str, DifferenceEstimate]
     """The difference in each metric: this run's minus the first's."""
 
 
@@ -84,7 +84,7 @@ class Comparison:
     """Whether all have read the same files, by their digests."""
     split: str | None
     """The split of held-out rows that they are compared on; `None` if they have none in common."""
-    against: tuple[Against, ...]
+    differences: tuple[RunDifference, ...]
     """Each run but the first; empty without such a split."""
     notes: tuple[str, ...]
     """What to bear in mind, as sentences."""
@@ -111,7 +111,6 @@ def compare(runs: Sequence[Run]) -> Comparison:
     _check_targets(compared)
     split = next((split for split in SPLITS if _all_have(compared, split)), None)
     held = [] if split is None else [subject.rows_of(split) for subject in compared]
-    against = [] if split is None else list(_against(compared, split, held))
     return Comparison(
         target=compared[0].target.columns,
         sides=tuple(_sides(compared, held)),
@@ -119,7 +118,7 @@ def compare(runs: Sequence[Run]) -> Comparison:
         facts=tuple(_facts(compared)),
         same_data=all(same_data(compared[0], subject) for subject in compared),
         split=split,
-        against=tuple(against),
+        differences=tuple(_differences(compared, split, held) if split else ()),
         notes=tuple(_notes(compared, split)),
     )
 
@@ -189,14 +188,18 @@ def _numbers(scores: Mapping[str, object]) -> Numbers:
     }
 
 
-def _against(runs: Sequence[ComparedRun], split: str, held: Sequence[HeldOut]) -> Iterator[Against]:
+def _differences(
+    runs: Sequence[ComparedRun], split: str, held: Sequence[HeldOut]
+) -> Iterator[RunDifference]:
     for subject, rows in zip(runs[1:], held[1:], strict=True):
         found = pair_rows(runs[0], subject, split, (held[0], rows))
         if isinstance(found, Pairs):
             differences = estimate_differences(found.first, found.second, paired=True)
-            yield Against(found.first.rows, None, differences)
+            yield RunDifference(found.first.rows, None, differences)
         else:
-            yield Against(None, found.reason, estimate_differences(held[0], rows, paired=False))
+            yield RunDifference(
+                None, found.reason, estimate_differences(held[0], rows, paired=False)
+            )
 
 
 def _facts(runs: Sequence[ComparedRun]) -> Iterator[Fact]:
@@ -276,40 +279,35 @@ def to_document(comparison: Comparison) -> Document:
                         verdict: better, worse, not_significant, same or unknown
         notes         what to bear in mind
     """
-    pairs = zip(comparison.sides[1:], comparison.against, strict=False)
+    runs = [
+        {
+            "run": str(side.path),
+            "created": side.created.isoformat(),
+            "epochs": side.epochs,
+            "data": [{"file": file.name, "sha256": file.sha256} for file in side.data],
+            "metrics": side.metrics,
+            "baselines": side.baselines,
+            "rows": side.rows,
+            "estimates": {name: asdict(each) for name, each in side.estimates.items()},
+        }
+        for side in comparison.sides
+    ]
+    differences = [
+        {
+            "run": str(side.path),
+            "rows": difference.rows,
+            "reason": difference.reason,
+            "metrics": {name: asdict(each) for name, each in difference.metrics.items()},
+        }
+        for side, difference in zip(comparison.sides[1:], comparison.differences, strict=False)
+    ]
     return {
         "target": list(comparison.target),
         "split": comparison.split,
         "same_data": comparison.same_data,
-        "runs": [_side_document(side) for side in comparison.sides],
+        "runs": runs,
         "config": [asdict(setting) for setting in comparison.settings],
         "facts": [asdict(fact) for fact in comparison.facts],
-        "differences": [_against_document(side, against) for side, against in pairs],
+        "differences": differences,
         "notes": list(comparison.notes),
     }
-
-
-def _side_document(side: Side) -> Document:
-    return {
-        "run": str(side.path),
-        "created": side.created.isoformat(),
-        "epochs": side.epochs,
-        "data": [{"file": file.name, "sha256": file.sha256} for file in side.data],
-        "metrics": side.metrics,
-        "baselines": side.baselines,
-        "rows": side.rows,
-        "estimates": _estimates_document(side.estimates),
-    }
-
-
-def _against_document(side: Side, against: Against) -> Document:
-    return {
-        "run": str(side.path),
-        "rows": against.rows,
-        "reason": against.reason,
-        "metrics": _estimates_document(against.differences),
-    }
-
-
-def _estimates_document(estimates: Mapping[str, Estimate]) -> Document:
-    return {name: asdict(estimate) for name, estimate in estimates.items()}

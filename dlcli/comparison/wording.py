@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from dlcli.comparison.comparison import Against, Comparison
+from dlcli.comparison.comparison import Comparison, RunDifference
 from dlcli.config import printable
 from dlcli.errors import plural
 from dlcli.metrics import DifferenceEstimate
@@ -34,13 +34,13 @@ def names_of(paths: Sequence[Path], most: int = 40) -> list[str]:
     return [_cut(printable(name), most) for name in names]
 
 
-def rows_words(comparison: Comparison, against: Against) -> str:
+def rows_words(comparison: Comparison, difference: RunDifference) -> str:
     """On which rows two runs are compared."""
-    if against.rows is None:
-        return f"not on the same rows, as {against.reason}"
+    if difference.rows is None:
+        return f"not on the same rows, as {difference.reason}"
     first = comparison.sides[0].rows
-    same = "same" if against.rows == first else "shared"
-    return f"on the {same} {plural(against.rows, 'row')}"
+    same = "same" if difference.rows == first else "shared"
+    return f"on the {same} {plural(difference.rows, 'row')}"
 
 
 def data_words(comparison: Comparison) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from dlcli import __version__
 from dlcli.comparison import (
-    Against,
     Comparison,
+    RunDifference,
     as_text,
     data_words,
     names_of,
@@ -56,12 +56,10 @@ def _notes(comparison: Comparison) -> tuple[str, ...]:
 def _verdict(comparison: Comparison, names: Sequence[str]) -> str:
     """In which metrics each run is better or worse than the first by more than noise."""
     parts = [f"All predict {some(comparison.target)}."]
-    for name, against in zip(names[1:], comparison.against, strict=False):
+    for name, against in zip(names[1:], comparison.differences, strict=False):
         found = {
             verdict: [
-                plain(metric)
-                for metric, each in against.differences.items()
-                if each.verdict == verdict
+                plain(metric) for metric, each in against.metrics.items() if each.verdict == verdict
             ]
             for verdict in ("better", "worse")
         }
@@ -95,7 +93,7 @@ def _result(comparison: Comparison, names: Sequence[str]) -> Section | None:
     )
     tables = [
         _against(comparison, names, against, at)
-        for at, against in enumerate(comparison.against, start=1)
+        for at, against in enumerate(comparison.differences, start=1)
     ]
     notes = map(Text, _notes(comparison))
     estimates = _estimates(comparison, names)
@@ -119,11 +117,13 @@ def _estimates(comparison: Comparison, names: Sequence[str]) -> Table:
     return Table(header, tuple(rows), caption=f"{split.capitalize()}: {said}", note=note)
 
 
-def _against(comparison: Comparison, names: Sequence[str], against: Against, at: int) -> Group:
+def _against(
+    comparison: Comparison, names: Sequence[str], against: RunDifference, at: int
+) -> Group:
     """What a run has over the first."""
     rows = [
         (plain(metric), verdict_words(each), in_words(each))
-        for metric, each in against.differences.items()
+        for metric, each in against.metrics.items()
     ]
     header = ("", "is it more than noise?", f"{names[at]} less {names[0]}")
     table = Table(header, tuple(rows), texts=2)

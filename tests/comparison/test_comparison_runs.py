@@ -18,15 +18,15 @@ def test_rows_are_paired_by_their_number_in_whatever_order(tmp_path):
     first = number_run(tmp_path, "first", FAR)
     second = number_run(tmp_path, "second", dict(reversed(NEAR.items())))
     found = compare([first, second])
-    (against,) = found.against
+    (against,) = found.differences
     assert (found.split, against.rows, against.reason) == ("test", 50, None)
-    assert against.differences["mae"].value == pytest.approx(0.375 - (34 * 2 + 16) / 50)
-    assert against.differences["mae"].verdict == "better"
+    assert against.metrics["mae"].value == pytest.approx(0.375 - (34 * 2 + 16) / 50)
+    assert against.metrics["mae"].verdict == "better"
 
 
 def test_rows_that_both_have_are_paired_if_they_are_most(tmp_path):
     runs = [number_run(tmp_path, "a", FAR), number_run(tmp_path, "b", {1: 1.0, **_some(NEAR, 40)})]
-    (against,) = compare(runs).against
+    (against,) = compare(runs).differences
     assert (against.rows, against.reason) == (40, None)
 
 
@@ -37,9 +37,9 @@ def _some(predictions, most):
 def test_few_shared_rows_are_not_paired(tmp_path):
     later = {row: row + 0.5 for row in range(41, 91)}
     runs = [number_run(tmp_path, "a", FAR), number_run(tmp_path, "b", later)]
-    (against,) = compare(runs).against
+    (against,) = compare(runs).differences
     assert (against.rows, against.reason) == (None, "the runs share only 10 of 50 rows")
-    assert against.differences["mae"].value == pytest.approx(0.5 - (34 * 2 + 16) / 50)
+    assert against.metrics["mae"].value == pytest.approx(0.5 - (34 * 2 + 16) / 50)
 
 
 def test_rows_of_other_data_are_not_paired(tmp_path):
@@ -47,7 +47,7 @@ def test_rows_of_other_data_are_not_paired(tmp_path):
     (tmp_path / "table.csv").write_text((tmp_path / "table.csv").read_text() + "101,2,101\n")
     found = compare([first, number_run(tmp_path, "second", NEAR)])
     assert not found.same_data
-    assert found.against[0].reason == "the runs have read different data"
+    assert found.differences[0].reason == "the runs have read different data"
 
 
 def test_data_without_a_digest_are_not_taken_for_the_same(tmp_path):
@@ -63,14 +63,14 @@ def test_rows_with_another_target_are_not_paired(tmp_path):
         number_run(tmp_path, "a", NEAR),
         number_run(tmp_path, "b", NEAR, stored={"predictions": table}),
     ]
-    assert compare(runs).against[0].reason == "the targets of their rows differ"
+    assert compare(runs).differences[0].reason == "the targets of their rows differ"
 
 
 def test_rows_that_are_numbered_twice_are_not_paired(tmp_path):
     rows = {"row": [1] * 20, "split": ["test"] * 20, "target": [1.0] * 20}
     twice = {"predictions": pa.table({**rows, "prediction": [0.0] * 20})}
     runs = [number_run(tmp_path, "a", NEAR), number_run(tmp_path, "b", NEAR, stored=twice)]
-    assert compare(runs).against[0].reason == "row numbers don't identify the rows"
+    assert compare(runs).differences[0].reason == "row numbers don't identify the rows"
 
 
 def test_rows_of_several_files_are_told_apart_by_the_file(tmp_path):
@@ -86,8 +86,8 @@ def test_rows_of_several_files_are_told_apart_by_the_file(tmp_path):
         number_run(tmp_path, "a", NEAR, stored=stored(range(20))),
         number_run(tmp_path, "b", NEAR, stored=stored(reversed(range(20)))),
     ]
-    (against,) = compare(runs).against
-    assert (against.rows, against.differences["mae"].value) == (20, 0)
+    (against,) = compare(runs).differences
+    assert (against.rows, against.metrics["mae"].value) == (20, 0)
 
 
 def test_other_weights_make_other_metrics_that_are_not_paired(tmp_path):
@@ -97,7 +97,7 @@ def test_other_weights_make_other_metrics_that_are_not_paired(tmp_path):
         number_run(tmp_path, "a", NEAR),
         number_run(tmp_path, "b", NEAR, stored={"predictions": weighted}),
     ]
-    assert compare(runs).against[0].reason == "the weights of their rows differ"
+    assert compare(runs).differences[0].reason == "the weights of their rows differ"
 
 
 def test_validation_rows_judge_where_a_run_has_no_test_rows(tmp_path):
@@ -115,7 +115,7 @@ def test_runs_without_held_out_rows_are_compared_without_intervals(tmp_path):
     metrics = {"stored": {"metrics": {"train": {"mse": 2.0, "r2": None}}}}
     runs = [number_run(tmp_path, "a", {}, **metrics), number_run(tmp_path, "b", NEAR)]
     found = compare(runs)
-    assert (found.split, found.against, found.sides[0].estimates) == (None, (), {})
+    assert (found.split, found.differences, found.sides[0].estimates) == (None, (), {})
     assert found.sides[0].metrics == {"train": {"mse": 2.0, "r2": None}}
     assert found.notes == (
         f"1 run without held-out rows ('{tmp_path}/a'), so no difference can be tested for "
