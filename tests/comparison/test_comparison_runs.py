@@ -190,7 +190,7 @@ def test_runs_of_different_targets_are_refused(tmp_path):
 
 def test_a_run_that_has_diverged_is_refused(tmp_path):
     runs = [number_run(tmp_path, "a", NEAR), number_run(tmp_path, "b", NEAR, kind="diverged")]
-    with pytest.raises(RunError, match="b: diverged, and its last finite weights are there"):
+    with pytest.raises(RunError, match="b: diverged; its last finite weights can be used"):
         compare(runs)
 
 
