@@ -20,7 +20,7 @@ from dlcli.metrics import (
     estimate_statistics,
 )
 from dlcli.prediction import StoredPredictions
-from dlcli.tasks import Task
+from dlcli.tasks import DecodedRows, Task
 
 
 @dataclass(frozen=True)
@@ -66,25 +66,19 @@ class HeldOut:
             outputs=self.outputs[indices],
         )
 
+    @property
+    def _decoded(self) -> DecodedRows:
+        return DecodedRows(
+            self.truth, self.outputs, self.weight, self.has_margin, self.has_deviance
+        )
+
     def metrics(self) -> Metrics:
         """Compute the metrics, as `train` does."""
-        return self.target.metrics(
-            self.truth,
-            self.outputs,
-            self.weight,
-            has_margin=self.has_margin,
-            has_deviance=self.has_deviance,
-        )
+        return self.target.metrics(self._decoded)
 
     def statistics(self) -> dict[str, Statistic]:
         """Return the metrics that are single numbers as functions of the row weights."""
-        return self.target.statistics(
-            self.truth,
-            self.outputs,
-            self.weight,
-            has_margin=self.has_margin,
-            has_deviance=self.has_deviance,
-        )
+        return self.target.statistics(self._decoded)
 
 
 def estimate_metrics(

@@ -89,7 +89,7 @@ def losses_of(outcome: FitResult, name: str) -> NDArray[np.float64]:
     loss.reduction = "none"
     outputs = outcome.predictions(name).outputs
     encoded = outcome.encoded[name].target
-    labels = outcome.job.target.loss_labels(encoded, section, outputs.shape[1])
+    labels = outcome.predictions(name).task.loss_labels(encoded, section, outputs.shape[1])
     return np.asarray(loss(labels, outputs), dtype=np.float64)
 
 

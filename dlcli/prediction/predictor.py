@@ -20,7 +20,7 @@ from dlcli.network import Network, build_network
 from dlcli.preprocessing import ValueIssues
 from dlcli.runs import Run
 from dlcli.tables import Source, Table, read_table
-from dlcli.tasks import Outputs, Task, Values
+from dlcli.tasks import DecodedRows, Outputs, Task, Values
 
 _ROWS_AT_ONCE = 65_536
 """Most rows that are encoded at once, so that a long table needs no large matrix."""
@@ -80,13 +80,9 @@ class Predictions:
         Raises:
             DataError: for a target that is missing or can't be encoded.
         """
-        return self.task.metrics(
-            self.task.values(table, ValueIssues()),
-            self.decoded,
-            weights,
-            has_margin=self.has_margin,
-            has_deviance=self.has_deviance,
-        )
+        values = self.task.values(table, ValueIssues())
+        rows = DecodedRows(values, self.decoded, weights, self.has_margin, self.has_deviance)
+        return self.task.metrics(rows)
 
     def truth(self, table: Table) -> dict[str, pa.Array]:
         """Return the true values as columns: `target`, or `target_<column>` for several.

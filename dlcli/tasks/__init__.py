@@ -4,12 +4,13 @@ from dlcli.tasks.classification import Binary, Multiclass, classification
 from dlcli.tasks.inference import AnyTask, infer_task
 from dlcli.tasks.multilabel import Multilabel
 from dlcli.tasks.regression import Counts, Regression
-from dlcli.tasks.task import Outputs, OutputUnit, Task, Values, first_names
+from dlcli.tasks.task import DecodedRows, Outputs, OutputUnit, Task, Values, first_names
 
 __all__ = [
     "AnyTask",
     "Binary",
     "Counts",
+    "DecodedRows",
     "Multiclass",
     "Multilabel",
     "OutputUnit",

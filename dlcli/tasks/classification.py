@@ -35,6 +35,7 @@ from dlcli.preprocessing import Floats, ValueIssues
 from dlcli.tables import Table, floats, integers, strings
 from dlcli.tasks.task import (
     EVEN,
+    DecodedRows,
     Outputs,
     StoredColumns,
     Task,
@@ -230,27 +231,15 @@ class Binary(_Classes):
             return None
         return np.concatenate([1 - outputs, outputs], axis=1) if outputs.shape[1] == 1 else outputs
 
-    def metrics(
-        self,
-        values: Values,
-        decoded: Outputs,
-        weights: Floats | None,
-        *,
-        has_margin: bool = False,
-        has_deviance: bool = False,
-    ) -> Metrics:
-        return binary_metrics(values, decoded[:, 0], weights, probabilistic=not has_margin)
+    def metrics(self, rows: DecodedRows) -> Metrics:
+        return binary_metrics(
+            rows.values, rows.decoded[:, 0], rows.weights, probabilistic=not rows.has_margin
+        )
 
-    def statistics(
-        self,
-        values: Values,
-        decoded: Outputs,
-        weights: Floats | None,
-        *,
-        has_margin: bool = False,
-        has_deviance: bool = False,
-    ) -> dict[str, Statistic]:
-        return binary_statistics(values, decoded[:, 0], weights, probabilistic=not has_margin)
+    def statistics(self, rows: DecodedRows) -> dict[str, Statistic]:
+        return binary_statistics(
+            rows.values, rows.decoded[:, 0], rows.weights, probabilistic=not rows.has_margin
+        )
 
     def _example(self) -> tuple[Values, Floats]:
         return np.arange(2), np.array([[0.0], [0.5]])
@@ -289,27 +278,11 @@ class Multiclass(_Classes):
         indices: NDArray[np.int64] = decoded.argmax(axis=1)
         return indices
 
-    def metrics(
-        self,
-        values: Values,
-        decoded: Outputs,
-        weights: Floats | None,
-        *,
-        has_margin: bool = False,
-        has_deviance: bool = False,
-    ) -> Metrics:
-        return multiclass_metrics(values, decoded, weights)
+    def metrics(self, rows: DecodedRows) -> Metrics:
+        return multiclass_metrics(rows.values, rows.decoded, rows.weights)
 
-    def statistics(
-        self,
-        values: Values,
-        decoded: Outputs,
-        weights: Floats | None,
-        *,
-        has_margin: bool = False,
-        has_deviance: bool = False,
-    ) -> dict[str, Statistic]:
-        return multiclass_statistics(values, decoded, weights)
+    def statistics(self, rows: DecodedRows) -> dict[str, Statistic]:
+        return multiclass_statistics(rows.values, rows.decoded, rows.weights)
 
     def _example(self) -> tuple[Values, Floats]:
         return np.arange(self.width), np.eye(self.width)

@@ -25,6 +25,7 @@ from dlcli.tables import Table, integers, strings
 from dlcli.tasks.classification import sort_names
 from dlcli.tasks.task import (
     EVEN,
+    DecodedRows,
     Outputs,
     StoredColumns,
     Task,
@@ -173,27 +174,11 @@ class Multilabel(Task):
 
     # Evaluation.
 
-    def metrics(
-        self,
-        values: Values,
-        decoded: Outputs,
-        weights: Floats | None,
-        *,
-        has_margin: bool = False,
-        has_deviance: bool = False,
-    ) -> Metrics:
-        return multilabel_metrics(values, decoded, weights, names=self.labels)
+    def metrics(self, rows: DecodedRows) -> Metrics:
+        return multilabel_metrics(rows.values, rows.decoded, rows.weights, names=self.labels)
 
-    def statistics(
-        self,
-        values: Values,
-        decoded: Outputs,
-        weights: Floats | None,
-        *,
-        has_margin: bool = False,
-        has_deviance: bool = False,
-    ) -> dict[str, Statistic]:
-        return multilabel_statistics(values, decoded, weights)
+    def statistics(self, rows: DecodedRows) -> dict[str, Statistic]:
+        return multilabel_statistics(rows.values, rows.decoded, rows.weights)
 
     def _example(self) -> tuple[Values, Floats]:
         return np.eye(self.width), np.eye(self.width)

@@ -35,6 +35,7 @@ from dlcli.preprocessing import (
 )
 from dlcli.tables import Table
 from dlcli.tasks.task import (
+    DecodedRows,
     Outputs,
     OutputUnit,
     StoredColumns,
@@ -207,29 +208,19 @@ class _Numbers(Task):
 
     # Evaluation.
 
-    def metrics(
-        self,
-        values: Values,
-        decoded: Outputs,
-        weights: Floats | None,
-        *,
-        has_margin: bool = False,
-        has_deviance: bool = False,
-    ) -> Metrics:
+    def metrics(self, rows: DecodedRows) -> Metrics:
         return regression_metrics(
-            values, decoded, weights, names=self.columns, deviance=has_deviance
+            rows.values,
+            rows.decoded,
+            rows.weights,
+            names=self.columns,
+            deviance=rows.has_deviance,
         )
 
-    def statistics(
-        self,
-        values: Values,
-        decoded: Outputs,
-        weights: Floats | None,
-        *,
-        has_margin: bool = False,
-        has_deviance: bool = False,
-    ) -> dict[str, Statistic]:
-        return regression_statistics(values, decoded, weights, deviance=has_deviance)
+    def statistics(self, rows: DecodedRows) -> dict[str, Statistic]:
+        return regression_statistics(
+            rows.values, rows.decoded, rows.weights, deviance=rows.has_deviance
+        )
 
     def _example(self) -> tuple[Values, Floats]:
         ones = np.ones((2, self.width))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Literal, Protocol, Self
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, Self
 
 import numpy as np
 import pyarrow as pa
@@ -50,6 +50,21 @@ class StoredColumns(Protocol):
     def texts(self, name: str) -> list[str]:
         """Texts, (rows,)."""
         ...
+
+
+class DecodedRows(NamedTuple):
+    """True values and decoded outputs of some rows."""
+
+    values: Values
+    """The true values."""
+    decoded: Outputs
+    """See `Task.decode`."""
+    weights: Floats | None
+    """The rows' weights, (rows,), if they have any."""
+    has_margin: bool = False
+    """See `Task`."""
+    has_deviance: bool = False
+    """See `Task`."""
 
 
 class Task(Fitted):
@@ -308,45 +323,17 @@ class Task(Fitted):
     # Evaluation.
 
     @abstractmethod
-    def metrics(
-        self,
-        values: Values,
-        decoded: Outputs,
-        weights: Floats | None,
-        *,
-        has_margin: bool = False,
-        has_deviance: bool = False,
-    ) -> Metrics:
-        """Compute all metrics of a set of rows.
-
-        Args:
-            values: the true values.
-            decoded: from `decode`.
-            weights: the rows' weights, (rows,), if they have any.
-            has_margin: see the class.
-            has_deviance: see the class.
-        """
+    def metrics(self, rows: DecodedRows) -> Metrics:
+        """Compute all metrics of a set of rows."""
 
     @abstractmethod
-    def statistics(
-        self,
-        values: Values,
-        decoded: Outputs,
-        weights: Floats | None,
-        *,
-        has_margin: bool = False,
-        has_deviance: bool = False,
-    ) -> dict[str, Statistic]:
-        """Return the metrics that are single numbers as functions of the row weights.
-
-        Arguments are those of `metrics`.
-        """
+    def statistics(self, rows: DecodedRows) -> dict[str, Statistic]:
+        """Return the metrics that are single numbers as functions of the row weights."""
 
     def metric_names(self, loss: Loss) -> tuple[str, ...]:
         """Return the names of the metrics of a set of rows that are single numbers."""
-        values, decoded = self._example()
-        flags = {"has_margin": loss.output == "margin", "has_deviance": loss.name == "poisson"}
-        found = self.metrics(values, decoded, None, **flags)
+        has_margin, has_deviance = loss.output == "margin", loss.name == "poisson"
+        found = self.metrics(DecodedRows(*self._example(), None, has_margin, has_deviance))
         return tuple(name for name in found if name in HIGHER_IS_BETTER)
 
     @abstractmethod

@@ -138,7 +138,7 @@ def test_an_untold_target_of_counts_takes_the_poisson_loss():
     metrics = train(config_for("target: n", "loss: poisson\n")).read_metrics()
     assert metrics["test"]["poisson_deviance"] >= 0
     encoding = json.loads(trained("count").read_encoding())
-    assert encoding["target"]["counts"] is True
+    assert encoding["task"]["kind"] == "counts"
 
 
 def test_labels_are_not_stratified():
