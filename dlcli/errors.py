@@ -1,19 +1,19 @@
-"""What can go wrong on purpose: every expected failure, and the exit code it ends the program with.
+"""The exceptions of expected failures, each with the exit code of the program.
 
 ::
 
     DlcliError                1   an unexpected failure, unless a branch says otherwise
-    ├── UsageError            2   what was typed can't be done
-    ├── ConfigError           2   a config that can't be carried out: all its problems at once
-    ├── DataError             3   what only the rows of a table can show
-    ├── TrainingError         4   training could not be stored, or
-    │   ├── DivergenceError   4   its loss or weights are no numbers any more
-    │   └── OutOfMemoryError  4   there is not enough memory for it
+    ├── UsageError            2   a command that can't be carried out
+    ├── ConfigError           2   an invalid config, with all its problems
+    ├── DataError             3   invalid data
+    ├── TrainingError         4   a training that could not be stored, or
+    │   ├── DivergenceError   4   whose loss or weights became NaN or infinite
+    │   └── OutOfMemoryError  4   that ran out of memory
     ├── RunError              5   a run folder that is missing, unfinished or damaged
-    └── Interrupted         130   a signal ended training, which can go on: 128 + its number
+    └── Interrupted         130   a signal, after which training can be resumed: 128 + its number
 
-Messages say where, what came, what was wanted and the way out; the command line prints them as
-they are, without a traceback.
+Messages state where, what came, what was expected and the way out; the command line prints them
+unchanged, without a traceback.
 """
 
 from __future__ import annotations
@@ -26,37 +26,37 @@ from pathlib import Path
 
 
 class DlcliError(Exception):
-    """Base of every failure that dlcli expects and explains."""
+    """Base class of expected failures."""
 
     exit_code = 1
 
 
 class UsageError(DlcliError):
-    """What was typed can't be done: an unknown name, a file that exists, a missing input."""
+    """A command that can't be carried out: an unknown name, an existing file, a missing input."""
 
     exit_code = 2
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong with a config."""
+    """A problem of a config."""
 
     path: str
-    """Where in the config, as `--set` takes it: `hidden[1].units`; empty for the whole of it."""
+    """Path of the key as `--set` takes it, `hidden[1].units`; empty for the whole config."""
     message: str
-    """What came, what was wanted, the way out; one line, no full stop."""
+    """What came, what was expected, and the way out, on one line without a period."""
     position: str = ""
-    """Where in the text: `iris.yaml:7:12`, or the `--set` argument; empty where not yet known."""
+    """Position in the text, `iris.yaml:7:12`, or the `--set` argument; empty if not yet known."""
 
     def __str__(self) -> str:
         return ": ".join(part for part in (self.position, self.path, self.message) if part)
 
 
 class ConfigError(DlcliError):
-    """A config that can't be carried out.
+    """An invalid config.
 
     Args:
-        problems: all that is wrong with it, in the order of the text.
+        problems: all problems, in the order of the text.
     """
 
     exit_code = 2
@@ -67,13 +67,13 @@ class ConfigError(DlcliError):
 
 
 class DataError(DlcliError):
-    """What only the rows of a table can show.
+    """Invalid data, as only the rows of a table can show.
 
     Args:
-        message: what came, what was wanted, the way out.
-        file: the table's file, as the user named it.
+        message: what came, what was expected, and the way out.
+        file: the file as the user named it.
         row: the row, counted from 1 after the header.
-        column: the column's name.
+        column: the name of the column.
     """
 
     exit_code = 3
@@ -94,17 +94,17 @@ class DataError(DlcliError):
 
 
 class TrainingError(DlcliError):
-    """Training diverged, or its result could not be stored."""
+    """A training that diverged, or whose result could not be stored."""
 
     exit_code = 4
 
 
 class DivergenceError(TrainingError):
-    """The loss or the weights are no numbers any more.
+    """A training whose loss or weights became NaN or infinite.
 
     Args:
-        message: what was seen.
-        epoch: the epoch in which it was, from 1.
+        message: what happened.
+        epoch: the epoch, from 1.
     """
 
     def __init__(self, message: str, epoch: int) -> None:
@@ -113,15 +113,15 @@ class DivergenceError(TrainingError):
 
 
 class OutOfMemoryError(TrainingError):
-    """Training ran out of memory, after which TensorFlow may not even end well."""
+    """A training that ran out of memory, after which TensorFlow may crash at exit."""
 
 
 class Interrupted(DlcliError):
-    """Training was told to end, and has left what it takes to go on.
+    """A training that a signal ended, and that can be resumed.
 
     Args:
-        message: where, and how to go on.
-        signal: the signal that told it.
+        message: where it ended, and how to resume.
+        signal: number of the signal.
     """
 
     def __init__(self, message: str, signal: int) -> None:
@@ -136,14 +136,14 @@ class RunError(DlcliError):
 
 
 def did_you_mean(name: str, known: Sequence[str]) -> str:
-    """The nearest of the known names as a question, ready to append to a message.
+    """Return the most similar of the known names as a question, to append to a message.
 
     Args:
         name: what was written.
-        known: what could have been written.
+        known: allowed names.
 
     Returns:
-        `"; did you mean 'units'?"`, or an empty string if nothing is near.
+        `"; did you mean 'units'?"`, or an empty string if none is similar.
     """
     near = [other for other in known if name.lower() == other.lower()]
     near += difflib.get_close_matches(name, known, n=1)
@@ -152,21 +152,21 @@ def did_you_mean(name: str, known: Sequence[str]) -> str:
 
 
 def listed(names: Collection[str], most: int = 5) -> str:
-    """The first few of some names: `'a', 'b', ...`.
+    """Return the first few of some names: `'a', 'b', ...`.
 
     Args:
-        names: all of them.
-        most: how many are shown.
+        names: all names.
+        most: maximum number of names shown.
     """
     shown = [f"'{name}'" for name in islice(names, most)]
     return ", ".join([*shown, "..."] if len(names) > most else shown)
 
 
 def plural(count: int, noun: str) -> str:
-    """How many of something there are: `1 row`, `1,200 rows`."""
+    """Return a number with its noun: `1 row`, `1,200 rows`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _initials(name: str) -> str:
-    """What people shorten a name to: `mse` for `mean_squared_error`."""
+    """Return the common abbreviation of a name: `mse` for `mean_squared_error`."""
     return "".join(word[:1] for word in name.split("_"))

@@ -1,7 +1,5 @@
 """The whole config: layers, training, and the checks between sections."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, get_args
 

@@ -1,7 +1,5 @@
 """The `data` section: files, their formats, the target, and the split into three sets of rows."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Annotated, Literal
 

@@ -1,7 +1,5 @@
 """The `input` section: feature types with scalings, encodings, missing values and time formats."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal, TypeGuard, get_args
 

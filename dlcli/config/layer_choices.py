@@ -6,8 +6,6 @@ initializer `stft` (the matrix of a transform). Formulas of the activations:
 https://keras.io/api/layers/activations/. Seeds of initializers follow from the config's.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal, get_args

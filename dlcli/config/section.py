@@ -1,6 +1,7 @@
-"""The base of every config section: strict, immutable models that explain their errors."""
+"""The base of every config section: strict, immutable models that explain their errors.
 
-from __future__ import annotations
+Modules with sections don't postpone the evaluation of annotations: pydantic would parse each again.
+"""
 
 import ast
 import inspect

@@ -7,8 +7,6 @@ one optimizer). The network's output includes its activation, so there is no `fr
 and defaults are those of https://keras.io/api/losses/ and https://keras.io/api/optimizers/.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal, get_args
 

@@ -1,7 +1,5 @@
 """The `tune` section: the search space, how candidates are chosen, and how they are compared."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal

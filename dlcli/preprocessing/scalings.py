@@ -29,7 +29,7 @@ class Fitted(BaseModel):
     """Statistics and vocabularies of training rows: frozen, and unchanged by a trip to JSON."""
 
     model_config = ConfigDict(
-        strict=True, frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+        strict=True, frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True
     )
 
 
