@@ -205,7 +205,7 @@ def fit(
         config=config,
         network=prepared.network,
         head=head,
-        target=prepared.encoding.task,
+        task=prepared.encoding.task,
         train=encoded["train"],
         validation=options.stopping_rows or encoded.get("validation"),
         initial_weights=options.initial_weights,

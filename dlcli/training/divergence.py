@@ -55,9 +55,9 @@ def measure_magnitudes(job: Job, epoch: int) -> Magnitudes:
         epoch: the epoch in which it did, from 1.
     """
     target, sizes = {}, None
-    if job.target.outcome == "numbers":
+    if job.task.outcome == "numbers":
         absolute = np.abs(job.train.target)
-        target = dict(zip(job.target.columns, map(_size, absolute.max(axis=0)), strict=True))
+        target = dict(zip(job.task.columns, map(_size, absolute.max(axis=0)), strict=True))
         sizes = _size(absolute.min()), _size(absolute.mean())
     return Magnitudes(
         epoch=epoch,

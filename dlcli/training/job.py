@@ -36,8 +36,8 @@ class Job:
     """The layers."""
     head: Head
     """Loss and metrics."""
-    target: Task
-    """The target's unit, for metrics, and its classes, for their weights."""
+    task: Task
+    """The task: the form of labels, their weights, and the unit of metrics."""
     train: EncodedRows
     """Training rows."""
     validation: EncodedRows | None = None
@@ -80,19 +80,19 @@ class Job:
     @cached_property
     def labels(self) -> NDArray[Any]:
         """The training target in the loss's form."""
-        return self.target.loss_labels(self.train.target, self.head.loss, self.network.outputs)
+        return self.task.loss_labels(self.train.target, self.head.loss, self.network.outputs)
 
     @cached_property
     def validation_labels(self) -> NDArray[Any] | None:
         """The validation target in the loss's form."""
         if self.validation is None:
             return None
-        return self.target.loss_labels(self.validation.target, self.head.loss, self.network.outputs)
+        return self.task.loss_labels(self.validation.target, self.head.loss, self.network.outputs)
 
     @cached_property
     def loss_weights(self) -> NDArray[np.float32] | None:
         """The training rows' weights, class weights included, (rows,)."""
-        return self.target.loss_weights(
+        return self.task.loss_weights(
             self.train.target, self.train.weights, self.config.class_weight
         )
 

@@ -101,7 +101,7 @@ def build_learner(job: Job, *, shared: bool = False) -> Learner:
     # `fit` would build it where nothing has values yet, and schedule_free_adamw copies the weights.
     optimizer.build(model.trainable_variables)
     outputs, loss = job.network.outputs, job.head.loss
-    metrics = keras_metrics(job.head.metrics, job.target, outputs, loss, runtime)
+    metrics = keras_metrics(job.head.metrics, job.task, outputs, loss, runtime)
     return Learner(model, optimizer, keras_loss(loss), metrics, moment, runtime)
 
 
@@ -221,7 +221,7 @@ class Viewed(keras.metrics.Metric):
 
 def keras_metrics(
     names: Sequence[MetricName],
-    target: Task,
+    task: Task,
     outputs: int,
     loss: Loss,
     runtime: RuntimeValues | None = None,
@@ -230,12 +230,12 @@ def keras_metrics(
 
     Args:
         names: names of the metrics.
-        target: the target.
+        task: the task.
         outputs: width of the network's output.
         loss: defines the meaning of the output.
         runtime: the values that a shared program reads when it runs.
     """
-    if (unit := target.output_unit) is not None:
+    if (unit := task.output_unit) is not None:
         view = _number_view(unit, runtime)
     else:
         view = _margin_view if loss.output == "margin" else _class_view(outputs)

@@ -119,8 +119,8 @@ def _schedule(job: Job) -> object:
 
 def _target(job: Job) -> object:
     """Return what determines how metrics read labels and outputs."""
-    unit = job.target.output_unit
-    return job.target.outcome if unit is None else unit.names
+    unit = job.task.output_unit
+    return job.task.outcome if unit is None else unit.names
 
 
 def _rows(job: Job) -> tuple[Any, ...]:

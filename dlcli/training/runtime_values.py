@@ -111,7 +111,7 @@ def _values_of(job: Job) -> Iterator[tuple[str, np.ndarray[Any, Any] | np.generi
                 if (key := factor_key(section)) is not None:
                     weight = f"{layer.name}/{role.removesuffix('_regularizer')}"
                     yield factor_name(weight), _weight_type()(getattr(section, key))
-    if (unit := job.target.output_unit) is not None:
+    if (unit := job.task.output_unit) is not None:
         yield "scale", np.array(unit.scale)
         yield "offset", np.array(unit.offset)
 

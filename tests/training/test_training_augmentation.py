@@ -251,7 +251,7 @@ def test_a_trained_model_has_layers_for_varying_images_and_the_portable_one_has_
         "hidden_1",
         "output",
     ]
-    portable = build_portable_model(job.network, job.target)
+    portable = build_portable_model(job.network, job.task)
     assert not any("augmentation" in item.name for item in portable.layers)
     assert not any(isinstance(item, AugmentedImages) for item in portable.layers)
 

@@ -155,7 +155,7 @@ def test_the_target_of_another_fold_may_have_another_scale(make_job, float64):
         columns=("y0",), scalings=(LinearScaling(name="standard", offset=-7.0, scale=0.5),)
     )
     first, second = make_job(config, validation=9), make_job(config, validation=9)
-    object.__setattr__(second, "target", other)
+    object.__setattr__(second, "task", other)
     result, made = together([first, second])
     assert made == 1
     check_alike(result, alone(second))
