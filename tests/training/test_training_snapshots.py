@@ -29,7 +29,7 @@ ENGINES = {
 }
 
 
-ASKED = {"keras": 2, "graph": 7, "xla": 11}
+ASKED = {"keras": 2, "graph": 7, "xla": 7}
 """Epochs (keras) or steps (others) until training is ended; an epoch has 4 steps, so that most ends
 are within one, each at another step."""
 
