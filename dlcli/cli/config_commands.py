@@ -195,14 +195,14 @@ def validate(config: Path, settings: tuple[str, ...], data: bool) -> None:
     file = read_config(config, settings)  # before the slow imports
 
     from dlcli.cli.event_log import print_event
-    from dlcli.cli.text import layer_table
     from dlcli.pipeline import check
+    from dlcli.reports import layer_table, render_table
 
     checked = check(file, read_rows=data, listener=print_event)
     if not checked.rows_read:
         note = "the data files are large, so only headers were read; --data reads the rows, too"
         click.echo(f"note: {note}", err=True)
-    for line in layer_table(checked.layers):
+    for line in render_table(layer_table(checked.layers)):
         click.echo(line)
     if file.config.tune:
         click.echo("")

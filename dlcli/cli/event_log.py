@@ -9,7 +9,7 @@ import textwrap
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -34,37 +34,21 @@ _MOST_NAMES = 8
 _LONGEST_SETTING = 60
 
 
-class Closing(Protocol):
-    """Collects events and prints the result."""
-
-    result: dict[str, Any]
-
-    def note(self, event: str, fields: Fields) -> None:
-        """Collect an event."""
-
-    def lines(self) -> Iterator[str]:
-        """Yield the lines of the result."""
-
-
 @contextmanager
-def event_listener(
-    *, as_json: bool, quiet: bool, closing: Closing | None = None
-) -> Iterator[Listener]:
-    """Give a listener that prints events, and print the result at the end.
+def event_listener(*, as_json: bool, quiet: bool) -> Iterator[Listener]:
+    """Give a listener that prints events; with JSON, the result comes last.
 
     Args:
         as_json: print events as JSON lines on standard output.
-        quiet: print only warnings and the result.
-        closing: prints the result; by default that of a training.
+        quiet: print only warnings and, with JSON, the result.
     """
-    from dlcli.cli.closing import Closing as TrainingClosing
-
-    closing = closing or TrainingClosing()
     log = _JsonLog(quiet) if as_json else _TextLog(quiet)
+    result: dict[str, object] = {}
 
     def listen(event: str, fields: dict[str, object]) -> None:
-        closing.note(event, fields)
-        if event != "result":
+        if event == "result":
+            result.update(fields)
+        else:
             log.add(event, fields)
 
     try:
@@ -72,10 +56,7 @@ def event_listener(
     finally:
         log.close()
     if as_json:
-        _print_json("result", closing.result)
-    else:
-        for line in closing.lines():
-            click.echo(line)
+        _print_json("result", result)
 
 
 def print_event(event: str, fields: Fields) -> None:

@@ -129,9 +129,9 @@ def evaluate(paths: RunAndData, bad_rows: BadRowPolicy, as_json: bool) -> None:
       dlcli evaluate runs/houses new.csv
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.cli.event_log import print_table_notes, print_unused_columns
-    from dlcli.cli.text import score_table
     from dlcli.prediction import Predictor
     from dlcli.preprocessing import ValueIssues
+    from dlcli.reports import evaluation_view, render_text
 
     run, data = paths
     predictor = Predictor.load(open_trained_run(run))
@@ -148,8 +148,8 @@ def evaluate(paths: RunAndData, bad_rows: BadRowPolicy, as_json: bool) -> None:
         click.echo(json.dumps({**result, **_differences_document(predictor.encoding, issues)}))
         return
     _print_differences(predictor.encoding, issues, table, bad_rows, skipped)
-    for line in score_table(judged.rows, judged.metrics, predictor.task.classes):
-        click.echo(line)
+    view = evaluation_view(judged.rows, judged.metrics, predictor.task.classes)
+    click.echo(render_text(view))
 
 
 def _print_differences(

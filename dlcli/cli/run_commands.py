@@ -51,15 +51,15 @@ def report(run: Path | None, output: Path | None) -> None:
       dlcli report runs/houses
       dlcli report runs/houses --output houses.html
     """  # noqa: D301  (Click's mark for lines to leave as they are)
-    from dlcli.reports import make, render
+    from dlcli.reports import render_report, write_report
     from dlcli.runs import REPORTABLE, latest_run, open_run
 
     # A run that is named may also have diverged.
     chosen = announce(latest_run(kinds=REPORTABLE)) if run is None else open_run(run)
     if output is None:
-        click.echo(make(chosen))
+        click.echo(write_report(chosen))
         return
-    page = render(chosen, with_curves=False).page
+    page = render_report(chosen, with_curves=False).html
     with open_output(output) as stream:
         stream.write(page.encode())
     click.echo(output)
@@ -86,24 +86,22 @@ def compare(runs: tuple[Path, ...], output: Path | None, as_json: bool) -> None:
     \b
       dlcli compare runs/houses runs/houses-2
     """  # noqa: D301  (Click's mark for lines to leave as they are)
-    from dlcli.cli.side_by_side import comparison_lines
     from dlcli.comparison import check_different, to_document
     from dlcli.comparison import compare as compare_runs
+    from dlcli.reports import comparison_view, render_text, to_html
     from dlcli.runs import open_run
 
     check_different(runs)
     comparison = compare_runs([open_run(path) for path in runs])
     if output is not None:
-        from dlcli.reports import comparison_page, to_html
-
-        page = to_html(comparison_page(comparison))
+        page = to_html(comparison_view(comparison))
         with open_output(output) as stream:
             stream.write(page.encode())
     if as_json:
         click.echo(json.dumps(to_document(comparison), allow_nan=False))
         return
-    for line in comparison_lines(comparison, max(output_width(_PAGE_WIDTH), _PAGE_WIDTH)):
-        click.echo(line)
+    width = max(output_width(_PAGE_WIDTH), _PAGE_WIDTH)
+    click.echo(render_text(comparison_view(comparison), width))
 
 
 @click.command()
@@ -128,28 +126,27 @@ def diagnose(run: Path | None, tries: bool, as_json: bool) -> None:
     \b
       dlcli diagnose runs/houses --try
     """  # noqa: D301  (Click's mark for lines to leave as they are)
-    from dlcli.cli.findings import finding_lines, to_document
     from dlcli.diagnosis import diagnose as find_problems
+    from dlcli.reports import diagnosis_document, diagnosis_view, render_text
     from dlcli.runs import open_run
 
     chosen = open_trained_run(None) if run is None else open_run(run)
     chosen.require_training()
     findings = find_problems(chosen)
     if not as_json:
-        for line in finding_lines(chosen, findings, output_width()):
-            click.echo(line)
+        click.echo(render_text(diagnosis_view(chosen, findings), output_width()))
     if tries:
         _try_remedies(chosen, findings, as_json)
     elif as_json:
-        click.echo(json.dumps(to_document(chosen, findings, None), allow_nan=False))
+        click.echo(json.dumps(diagnosis_document(chosen, findings), allow_nan=False))
 
 
 def _try_remedies(run: Run, findings: Sequence[Finding], as_json: bool) -> None:
     """Train the suggestions and print the results; when interrupted, of those that finished."""
     from dlcli.cli.event_log import print_warning
-    from dlcli.cli.findings import to_document, trial_lines
     from dlcli.config import printable
     from dlcli.pipeline import choose_patches, try_patches
+    from dlcli.reports import diagnosis_document, diagnosis_view, render_text
 
     patches = choose_patches(findings)
     if not patches and findings:
@@ -167,7 +164,7 @@ def _try_remedies(run: Run, findings: Sequence[Finding], as_json: bool) -> None:
         finished = True
     finally:
         if as_json and (finished or trials):
-            click.echo(json.dumps(to_document(run, findings, trials), allow_nan=False))
+            click.echo(json.dumps(diagnosis_document(run, findings, trials), allow_nan=False))
         elif trials:
-            for line in trial_lines(run, trials):
-                click.echo(line)
+            text = render_text(diagnosis_view(run, findings, trials), output_width())
+            click.echo(f"\n{text}")

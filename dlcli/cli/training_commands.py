@@ -16,6 +16,7 @@ from dlcli.cli.options import (
     new_run_option,
     option_group,
     optional_config,
+    output_width,
     resume_option,
     settings,
     tracker_options,
@@ -58,7 +59,7 @@ def train(
 
     from dlcli.cli.event_log import event_listener
     from dlcli.pipeline import resume, train
-    from dlcli.reports import make_if_cheap
+    from dlcli.reports import render_text, run_view, write_report_if_cheap
     from dlcli.tracking import tracked
 
     with (
@@ -70,7 +71,9 @@ def train(
         else:
             assert file is not None
             trained = train(file, output, listener)
-        make_if_cheap(trained, log_event)
+        write_report_if_cheap(trained, log_event)
+    if not as_json:
+        click.echo(render_text(run_view(trained), output_width()))
 
 
 _FOLD_OPTIONS = (
@@ -127,15 +130,18 @@ def cv(
     check_resume(config, run, {**options, "--set": settings, "--output": output})
     file = None if config is None else read_config(config, settings)
 
-    from dlcli.cli.cv_closing import FoldClosing
     from dlcli.cli.event_log import event_listener
     from dlcli.pipeline import Plan, cross_validate, resume_cross_validation
+    from dlcli.reports import cross_validation_view, render_text
 
-    with event_listener(as_json=as_json, quiet=quiet, closing=FoldClosing()) as listener:
+    with event_listener(as_json=as_json, quiet=quiet) as listener:
         if run is not None:
-            resume_cross_validation(run, listener)
-        elif file is not None:
-            cross_validate(file, Plan.model_validate(plan), output, listener)
+            validated = resume_cross_validation(run, listener)
+        else:
+            assert file is not None
+            validated = cross_validate(file, Plan.model_validate(plan), output, listener)
+    if not as_json:
+        click.echo(render_text(cross_validation_view(validated), output_width()))
 
 
 def _mask_password(ctx: click.Context, parameter: click.Parameter, url: str | None) -> str | None:
@@ -210,11 +216,14 @@ def tune(
     file = None if config is None else read_config(config, settings)
 
     from dlcli.cli.event_log import event_listener
-    from dlcli.cli.tune_closing import TrialClosing
     from dlcli.pipeline import Settings, resume_tuning, tune
+    from dlcli.reports import render_text, search_view
 
-    with event_listener(as_json=as_json, quiet=quiet, closing=TrialClosing()) as listener:
+    with event_listener(as_json=as_json, quiet=quiet) as listener:
         if run is not None:
-            resume_tuning(run, Settings(**how), listener)
-        elif file is not None:
-            tune(file, Settings(**how), output, listener)
+            search = resume_tuning(run, Settings(**how), listener)
+        else:
+            assert file is not None
+            search = tune(file, Settings(**how), output, listener)
+    if not as_json:
+        click.echo(render_text(search_view(search), output_width()))

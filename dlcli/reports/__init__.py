@@ -1,17 +1,19 @@
 """Reports: results as views, shown as text on a terminal, as self-contained pages and as pictures.
 
-Formatting and text are loaded with the package, as commands need them; what pages take is loaded
-when it is used.
+Formatting and text are loaded with the package, as most commands need them; a report is loaded when
+it is used.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from dlcli.reports.formatting import (
+    UNDEFINED,
+    VERDICTS,
     format_count,
     format_difference,
     format_duration,
-    format_interval,
+    format_estimate,
     format_number,
     format_percent,
     join_names,
@@ -22,48 +24,71 @@ from dlcli.reports.text_renderer import render_table, render_text
 from dlcli.reports.views import Table, Text, View
 
 if TYPE_CHECKING:
-    from dlcli.reports.comparison_page import comparison_page
-    from dlcli.reports.making import make, make_if_cheap
-    from dlcli.reports.page import to_html
-    from dlcli.reports.report import Rendered, render
+    from dlcli.reports.comparison_report import comparison_view
+    from dlcli.reports.cross_validation_report import cross_validation_view
+    from dlcli.reports.diagnosis_report import diagnosis_document, diagnosis_view
+    from dlcli.reports.html_page import to_html
+    from dlcli.reports.metric_tables import evaluation_view, layer_table
+    from dlcli.reports.report_files import (
+        Report,
+        render_report,
+        write_report,
+        write_report_if_cheap,
+    )
+    from dlcli.reports.run_report import run_view
+    from dlcli.reports.search_report import search_view
 
 __all__ = [
-    "Rendered",
+    "UNDEFINED",
+    "VERDICTS",
+    "Report",
     "Table",
     "Text",
     "View",
-    "comparison_page",
+    "comparison_view",
+    "cross_validation_view",
+    "diagnosis_document",
+    "diagnosis_view",
+    "evaluation_view",
     "format_count",
     "format_difference",
     "format_duration",
-    "format_interval",
+    "format_estimate",
     "format_number",
     "format_percent",
     "join_names",
-    "make",
-    "make_if_cheap",
-    "render",
+    "layer_table",
+    "render_report",
     "render_table",
     "render_text",
+    "run_view",
+    "search_view",
     "shorten",
     "shorten_middle",
     "to_html",
+    "write_report",
+    "write_report_if_cheap",
 ]
 
-_LAZY = {
-    "Rendered": "report",
-    "comparison_page": "comparison_page",
-    "make": "making",
-    "make_if_cheap": "making",
-    "render": "report",
-    "to_html": "page",
+_MODULES = {
+    "Report": "report_files",
+    "comparison_view": "comparison_report",
+    "cross_validation_view": "cross_validation_report",
+    "diagnosis_document": "diagnosis_report",
+    "diagnosis_view": "diagnosis_report",
+    "evaluation_view": "metric_tables",
+    "layer_table": "metric_tables",
+    "render_report": "report_files",
+    "run_view": "run_report",
+    "search_view": "search_report",
+    "to_html": "html_page",
+    "write_report": "report_files",
+    "write_report_if_cheap": "report_files",
 }
-"""Modules by the names that are loaded when they are used."""
+"""The modules of names that are loaded when they are used."""
 
 
 def __getattr__(name: str) -> object:
-    if name not in _LAZY:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    # Stored here, as importing a module of the same name has put the module in its place.
-    value = globals()[name] = getattr(import_module(f"dlcli.reports.{_LAZY[name]}"), name)
-    return value
+    return getattr(import_module(f"dlcli.reports.{_MODULES[name]}"), name)

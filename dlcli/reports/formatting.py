@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from numbers import Real
+from typing import Protocol
 
 from dlcli.config import printable
 
@@ -18,6 +19,13 @@ SPLITS = ("test", "validation", "train")
 """The sets of rows, from the most independent of training to the least."""
 ADJECTIVES = {"test": "test", "validation": "validation", "train": "training"}
 """Sets of rows in a sentence: `on 30 training rows`."""
+VERDICTS = {
+    "better": "significantly better",
+    "worse": "significantly worse",
+    "not_significant": "not significant",
+    "same": "no difference",
+}
+"""Differences by their verdict at the level of 95 %, unless that is unknown."""
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  (all times are in UTC and show no zone)
 _METRICS = {
     "mae": "mean absolute error (mae)",
@@ -25,6 +33,22 @@ _METRICS = {
     "r2": "r²",
     "auc": "area under ROC",
 }
+
+
+class Estimate(Protocol):
+    """A value with the ends of its 95 % confidence interval, as several documents have it."""
+
+    @property
+    def value(self) -> float | None:
+        """The value; `None` where it is undefined."""
+
+    @property
+    def lower(self) -> float | None:
+        """The lower end; `None` without an interval."""
+
+    @property
+    def upper(self) -> float | None:
+        """The upper end; `None` without an interval."""
 
 
 def format_number(value: object) -> str:
@@ -54,11 +78,20 @@ def format_difference(value: float | None) -> str:
     return f"+{text}" if value is not None and value > 0 else text
 
 
-def format_interval(value: object, lower: object, upper: object) -> str:
-    """Format a value with the ends of its interval, if it has one: `0.85 [0.83, 0.87]`."""
-    if lower is None or upper is None:
-        return format_number(value)
-    return f"{format_number(value)} [{format_number(lower)}, {format_number(upper)}]"
+def format_estimate(estimate: Estimate | None, *, signed: bool = False) -> str:
+    """Format an estimate with its 95 % confidence interval: `0.85 [0.83, 0.87]`.
+
+    Args:
+        estimate: `None` is undefined.
+        signed: whether it is a difference, whose sign is always shown.
+    """
+    if estimate is None:
+        return UNDEFINED
+    format_value = format_difference if signed else format_number
+    if estimate.lower is None or estimate.upper is None:
+        return format_value(estimate.value)
+    ends = f"{format_value(estimate.lower)}, {format_value(estimate.upper)}"
+    return f"{format_value(estimate.value)} [{ends}]"
 
 
 def format_count(count: int | None) -> str:

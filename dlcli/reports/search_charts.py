@@ -1,251 +1,438 @@
-"""Charts of a search: as it went, and what its candidates cost and are worth."""
+"""The candidates of a search, and charts of them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cache
-from typing import TYPE_CHECKING
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
 
 from dlcli.errors import plural
-from dlcli.pipeline import TrialResult
-from dlcli.reports.blocks import Chart, Table
-from dlcli.reports.candidates import Candidates, spaced, value_of
-from dlcli.reports.curves import spans_decades
-from dlcli.reports.drawing import Rows, base, coloured, finished, hints, layered, listed, quantity
-from dlcli.reports.theme import variable
-from dlcli.reports.wording import number, percent, rounded, short, shorts
-
-if TYPE_CHECKING:
-    import altair as alt
+from dlcli.metrics import finite_number
+from dlcli.pipeline import Dimension, Search, TrialResult, Value, leaderboard
+from dlcli.reports.charts import (
+    Axis,
+    Guides,
+    PointStyle,
+    bar_chart,
+    rounded,
+    scatter_chart,
+    spans_decades,
+)
+from dlcli.reports.formatting import format_number, format_percent, shorten, shorten_names
+from dlcli.reports.views import Chart, Table
 
 MOST_POINTS = 2_000
 """Candidates that are drawn in one chart."""
-MOST_BARS = 40
-_STATES = {"complete": "train", "pruned": "validation", "failed": "kind-3"}
-_SHAPES = {"complete": "circle", "pruned": "triangle-down", "failed": "cross"}
-_SAID = {"complete": "finished", "pruned": "ended early", "failed": "failed"}
-BEST, SMALLEST, DEFAULT = "the best", "the smallest good one", "the config as given"
-MARKED = {
-    BEST: ("validation", "circle", 260),
-    SMALLEST: ("test", "diamond", 130),
-    DEFAULT: ("muted", "square", 130),
+MOST_SETTING_CHARTS = 6
+MOST_SETTING_POINTS = 500
+_MOST_BARS = 40
+_MOST_CHOICES = 30
+_FEWEST = 4
+"""Values that have quartiles."""
+_FENCE = 3.0
+"""Interquartile ranges beyond the worse quartile from which a value is far out (Tukey 1977)."""
+_NEAR = 10
+"""Ratio up to which a logarithmic axis has ticks between powers of ten."""
+_TICKS = 4
+"""Steps from the first to the last tick of whole numbers, at most."""
+_STATES = {
+    "finished": PointStyle("train", "circle", 45, 0.6),
+    "stopped early": PointStyle("validation", "triangle-down", 45, 0.6),
+    "failed": PointStyle("series-3", "cross", 45, 0.6),
 }
-"""Candidates that stand out: colour, shape and size; the best may be the smallest, too."""
+_STATE_NAMES = {"complete": "finished", "pruned": "stopped early", "failed": "failed"}
+_OTHERS, _BEST, _SMALLEST, _DEFAULT = "other candidates", "best", "smallest good one", "default"
+_MARKED = {
+    _OTHERS: PointStyle("train"),
+    _BEST: PointStyle("validation", "circle", 260, 1),
+    _SMALLEST: PointStyle("test", "diamond", 130, 1),
+    _DEFAULT: PointStyle("muted", "square", 130, 1),
+}
+_SETTING_STYLES = {
+    "candidate": PointStyle("train", "circle", 40, 0.45),
+    "median": PointStyle("ink", "stroke", 500, 1),
+    "best": PointStyle("validation", "circle", 110, 1),
+}
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The candidates of a search."""
+
+    search: Search
+
+    @cached_property
+    def complete(self) -> tuple[TrialResult, ...]:
+        """Those with a value that may be compared, the best first."""
+        board = leaderboard(self.search)
+        return tuple(each for each in board if each.state == "complete" and each.value is not None)
+
+    @property
+    def best(self) -> TrialResult | None:
+        """The best one."""
+        return self._numbered(self.search.best)
+
+    @property
+    def smallest(self) -> TrialResult | None:
+        """The one with the fewest parameters within one standard error of the best."""
+        return self._numbered(self.search.smallest)
+
+    def _numbered(self, number: int | None) -> TrialResult | None:
+        found = (each for each in self.complete if each.number == number)
+        return None if number is None else next(found, None)
+
+    @property
+    def default(self) -> TrialResult | None:
+        """The config as given, if it has a value."""
+        default = self.search.default
+        return default if default is not None and default.value is not None else None
+
+    @cached_property
+    def limit(self) -> float | None:
+        """Where charts end on the worse side, if values are so far out that the rest would be flat.
+
+        That is three interquartile ranges beyond the worse quartile of all complete candidates.
+        """
+        values = [value_of(each) for each in self.complete]
+        if len(values) < _FEWEST:
+            return None
+        low, high = np.quantile(values, [0.25, 0.75]).tolist()
+        beyond = _FENCE * (high - low)
+        if not 0 < beyond < math.inf:
+            return None
+        limit: float = high + beyond if self.minimizes else low - beyond
+        drawn = (each.value for each in self.search.trials if each.value is not None)
+        return limit if any(self.is_better(limit, value) for value in drawn) else None
+
+    def drawn(self, value: float) -> float:
+        """Return where a value is drawn: itself, or the limit if it is beyond."""
+        if self.limit is None:
+            return value
+        return min(value, self.limit) if self.minimizes else max(value, self.limit)
+
+    @property
+    def beyond(self) -> int:
+        """How many complete candidates are drawn at the limit."""
+        return sum(self.drawn(value_of(each)) != value_of(each) for each in self.complete)
+
+    def improvements(self) -> list[TrialResult]:
+        """Return those that were better than all before them, in order of their numbers."""
+        result: list[TrialResult] = []
+        for each in sorted(self.complete, key=lambda trial: trial.number or 0):
+            if not result or self.is_better(value_of(each), value_of(result[-1])):
+                result.append(each)
+        return result
+
+    def is_better(self, value: float, other: float) -> bool:
+        """Whether a value is better than another."""
+        return value < other if self.minimizes else value > other
+
+    @property
+    def minimizes(self) -> bool:
+        """Whether lower is better."""
+        return self.search.direction == "minimize"
+
+    @cached_property
+    def dimensions(self) -> tuple[Dimension, ...]:
+        """The settings that are varied, the most important first as far as that is known."""
+        shares = self.search.importances
+        return tuple(sorted(self.search.dimensions, key=lambda each: -(shares.get(each.path) or 0)))
+
+
+def value_of(trial: TrialResult) -> float:
+    """Return the value of a candidate that has one."""
+    assert trial.value is not None
+    return trial.value
+
+
+def value_text(value: Value, most: int = 40) -> str:
+    """Format a value of a setting as one writes it in a config."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return shorten(value, most) if isinstance(value, str) else format_number(value)
+
+
+def settings_text(values: Mapping[str, Value], most: int = 200) -> str:
+    """Format settings on one line: `hidden.units 32, hidden.activation relu`."""
+    pairs = (f"{path} {value_text(value, 60)}" for path, value in values.items())
+    return shorten(", ".join(pairs), most)
+
+
+def spread_evenly(trials: Sequence[TrialResult], most: int) -> list[TrialResult]:
+    """Return some candidates at even distances, the first and the last among them."""
+    if len(trials) <= most:
+        return list(trials)
+    places = np.linspace(0, len(trials) - 1, most).round().astype(int)
+    return [trials[at] for at in np.unique(places).tolist()]
+
+
+def is_allowed(dimension: Dimension, value: Value) -> bool:
+    """Whether a value is one of the choices of a setting, or in its range."""
+    if dimension.kind == "choice":
+        return _choice(dimension, value) is not None
+    at, low, high = (finite_number(each) for each in (value, dimension.low, dimension.high))
+    return at is not None and low is not None and high is not None and low <= at <= high
+
+
+def _choice(dimension: Dimension, value: Value) -> int | None:
+    """Return the index of a value among the choices; 1 and true differ."""
+    for at, choice in enumerate(dimension.choices):
+        if isinstance(choice, bool) == isinstance(value, bool) and choice == value:
+            return at
+    return None
+
+
+def _far_out(candidates: Candidates) -> str:
+    count = candidates.beyond
+    verb = "is" if count == 1 else "are"
+    return f" {count:,} {verb} far worse than the others and drawn at the edge." if count else ""
 
 
 def history_chart(candidates: Candidates) -> Chart | None:
-    """The candidates in the order in which they were tried; nothing if none has a value."""
+    """Draw the candidates in order; `None` if none has a value."""
     if not candidates.complete:
         return None
     trials, better = candidates.search.trials, candidates.improvements()
-    shown = spaced(trials, MOST_POINTS)
-    last = max((each.number or 0 for each in trials), default=0)
-    steps = [(each.number or 0, value_of(each)) for each in better]
-    steps.append((last, steps[-1][1]))
-    default = candidates.default
-    metric = short(candidates.search.metric, 40)
-    states = tuple(state for state in _STATES if any(each.state == state for each in shown))
-    values = {"all": [value_of(each) for each in candidates.complete]}
-    return Chart(
-        title="The search as it went",
-        spec=finished(
-            _history_drawing(states, metric),
-            rows=_tried(candidates, shown),
-            steps=[{"n": at, "v": rounded(candidates.drawn(value))} for at, value in steps],
-            default=[] if default is None else [{"v": _drawn(candidates, default)}],
-        ),
-        shows=" ".join(_went(candidates, better, len(shown))),
-        reading="Each point is a candidate; the line is the best so far. Where it stays flat for "
-        "long, more candidates of this kind would hardly help. The dashed line is the config as "
-        "given. What was ended early lies where it was by then, after fewer epochs or folds, and "
-        "is not compared.",
-        legend=tuple((_SAID[state], _STATES[state]) for state in states),
-        offers_log=spans_decades(values),
-    )
-
-
-def _tried(candidates: Candidates, shown: Sequence[TrialResult]) -> Rows:
-    """Candidates with where they are drawn; what failed without a value lies at the worse edge."""
+    shown = spread_evenly(trials, MOST_POINTS)
     drawn = [candidates.drawn(value_of(each)) for each in candidates.complete]
-    edge = max(drawn) if candidates.search.direction == "minimize" else min(drawn)
-    return [
+    edge = max(drawn) if candidates.minimizes else min(drawn)  # of candidates without a value
+    rows = [
         {
-            "n": each.number,
-            "p": rounded(edge if each.value is None else candidates.drawn(each.value)),
+            "x": each.number,
+            "y": rounded(edge if each.value is None else candidates.drawn(each.value)),
             "v": None if each.value is None else rounded(each.value),
-            "s": each.state,
+            "s": _STATE_NAMES[each.state],
         }
         for each in shown
     ]
-
-
-def _drawn(candidates: Candidates, trial: TrialResult) -> float | None:
-    return rounded(candidates.drawn(value_of(trial)))
-
-
-def _went(candidates: Candidates, better: Sequence[TrialResult], shown: int) -> list[str]:
-    first, last = better[0], better[-1]
-    trials = candidates.search.trials
-    told = [
-        f"{plural(len(trials), 'candidate')}: the best so far goes from {number(first.value)} to "
-        f"{number(last.value)}, reached at number {last.number or 0:,}."
-    ]
-    if shown < len(trials):
-        told.append(f"Shown are {shown:,} of them.")
-    return [*told, *beyond(candidates)]
-
-
-def beyond(candidates: Candidates) -> list[str]:
-    """Says how many candidates are drawn at the edge, if any are."""
-    count = candidates.beyond
-    if not count:
-        return []
-    is_one = count == 1
-    who = "1 is" if is_one else f"{count:,} are"
-    return [f"{who} far worse than the others and drawn{' ' if is_one else ' '}at the edge."]
-
-
-@cache
-def _history_drawing(states: tuple[str, ...], metric: str) -> alt.LayerChart:
-    import altair as alt
-
-    axis = alt.Axis(tickMinStep=1, format=",d")
-    x, y = quantity("n", "candidate", axis=axis), quantity("p", metric)
-    forms = alt.Scale(domain=list(states), range=[_SHAPES[state] for state in states])
-    points = base().mark_point(filled=True, size=45, opacity=0.6)
-    points = points.encode(
-        x=x,
-        y=y,
-        color=coloured("s", states, [_STATES[state] for state in states]),
-        shape=alt.Shape(field="s", type="nominal", scale=forms, legend=None),
-        tooltip=hints(n="candidate|,d", v=f"{metric}|.5~g", s="state"),
-    )
-    steps = base("steps").mark_line(interpolate="step-after", color=variable("good"))
-    default = base("default").mark_rule(strokeDash=[5, 4], strokeWidth=1.5)
-    value = quantity("v", metric)
-    tips = hints(v="the config as given|.5~g")
-    return layered(
-        default.encode(y=value, tooltip=tips), points, steps.encode(x=x, y=value), height=300
+    steps = [(each.number or 0, candidates.drawn(value_of(each))) for each in better]
+    steps.append((max((each.number or 0 for each in trials), default=0), steps[-1][1]))
+    default, metric = candidates.default, shorten(candidates.search.metric, 40)
+    part = f" {len(shown):,} of them are shown." if len(shown) < len(trials) else ""
+    states = [name for name in _STATES if any(row["s"] == name for row in rows)]
+    return Chart(
+        title="Value of each candidate",
+        spec=scatter_chart(
+            rows,
+            _STATES,
+            Axis("candidate", whole=True),
+            Axis(metric),
+            tips={"x": "candidate|,d", "v": f"{metric}|.5~g", "s": "state"},
+            guides=Guides(
+                y=None if default is None else rounded(candidates.drawn(value_of(default))),
+                path=[{"x": at, "y": rounded(value)} for at, value in steps],
+                is_stepped=True,
+            ),
+            height=300,
+        ),
+        description=f"{plural(len(trials), 'candidate')}: the best value so far goes from "
+        f"{format_number(better[0].value)} to {format_number(better[-1].value)}, reached by number "
+        f"{better[-1].number or 0:,}.{part}{_far_out(candidates)}",
+        reading="Each point is a candidate; the line is the best so far. Where it stays flat for "
+        "long, more candidates of this kind would hardly help. The dashed line is the default. "
+        "Candidates that were stopped early are drawn at their value by then, after fewer epochs "
+        "or folds, and are not compared.",
+        legend=tuple((name, _STATES[name].color) for name in states),
+        offers_log=spans_decades([value_of(each) for each in candidates.complete]),
     )
 
 
-def importance_chart(candidates: Candidates) -> Chart | None:
-    """How much each dimension matters; nothing if that can't be told."""
+def setting_importance_chart(candidates: Candidates) -> Chart | None:
+    """Draw the importance of each setting; `None` if it is unknown."""
     shares = candidates.search.importances
     pairs = [
         (each.path, share)
         for each in candidates.dimensions
         if (share := shares.get(each.path)) is not None
-    ]
+    ][:_MOST_BARS]
     if not pairs:
         return None
-    names = shorts((path for path, _ in pairs[:MOST_BARS]), 40)
-    listed_shares = [share for _, share in pairs[:MOST_BARS]]
-    rows = [
-        {"d": name, "i": rounded(share)} for name, share in zip(names, listed_shares, strict=True)
-    ]
-    cells = zip(names, map(percent, listed_shares), strict=True)
+    names = shorten_names((path for path, _ in pairs), 40)
+    rows = [{"y": name, "x": rounded(share)} for name, (_, share) in zip(names, pairs, strict=True)]
+    cells = [(name, format_percent(share)) for name, (_, share) in zip(names, pairs, strict=True)]
     return Chart(
-        title="What mattered",
-        spec=finished(_importance_drawing(tuple(names)), rows=rows),
-        shows=f"Most has to do with {names[0]}: {percent(listed_shares[0])} of what sets good "
-        "candidates apart.",
-        reading="Where good candidates have other values of a setting than all candidates have, "
-        "it matters (PED-ANOVA). Of what doesn't matter, spend no more time on; it gets some share "
-        "by chance, too, and each setting is looked at by itself.",
+        title="Importance of settings",
+        spec=bar_chart(
+            rows,
+            names,
+            Axis("share", format="%", zero=True),
+            tips={"y": "setting", "x": "share|.1%"},
+        ),
+        description=f"The most important setting is {names[0]}: {cells[0][1]} of what "
+        "distinguishes good candidates.",
+        reading="A setting is important where good candidates have other values of it than all "
+        "candidates (PED-ANOVA). Settings without effect get a random share, too, and each setting "
+        "is considered by itself.",
         numbers=Table(("setting", "share"), tuple(cells)),
     )
 
 
-@cache
-def _importance_drawing(names: tuple[str, ...]) -> alt.LayerChart:
-    import altair as alt
-
-    share = quantity("i", "share", zero=True, axis=alt.Axis(format="%"))
-    bars = base().mark_bar(color=variable("bar"), height=alt.RelativeBandSize(band=0.7))
-    tips = hints(d="setting", i="share|.1%")
-    return layered(
-        bars.encode(x=share, y=listed("d", names), tooltip=tips), height=26 * len(names) + 10
-    )
-
-
 def size_chart(candidates: Candidates) -> Chart | None:
-    """The value of each candidate against its parameters, with what is within a standard error."""
+    """Draw the value of each candidate against its number of parameters."""
     best, smallest = candidates.best, candidates.smallest
     sized = [each for each in candidates.complete if each.parameters is not None]
     if best is None or best.parameters is None or not sized:
         return None
-    shown = spaced(sized, MOST_POINTS)
-    marked = {BEST: best, SMALLEST: smallest, DEFAULT: candidates.default}
-    stand_out = [
-        {**_sized(candidates, each), "w": name}
-        for name, each in marked.items()
-        if each is not None and each.parameters is not None
+    marked = {_BEST: best, _SMALLEST: smallest, _DEFAULT: candidates.default}
+    points = [(_OTHERS, each) for each in spread_evenly(sized, MOST_POINTS)]
+    points += [
+        (name, each) for name, each in marked.items() if each and each.parameters is not None
     ]
-    names = tuple(str(row["w"]) for row in stand_out)
-    return Chart(
-        title="What size is worth",
-        spec=finished(
-            _size_drawing(names, short(candidates.search.metric, 40)),
-            band=_band(candidates, best),
-            rows=[_sized(candidates, each) for each in shown],
-            marked=stand_out,
-        ),
-        shows=" ".join(_sizes(candidates, best, smallest)),
-        reading="The further left, the smaller the network. In the shaded band lies what is within "
-        "one standard error of the best: as far as the rows can tell, no worse.",
-        legend=tuple((name, MARKED[name][0]) for name in names),
-    )
-
-
-def _sized(candidates: Candidates, trial: TrialResult) -> dict[str, object]:
-    return {
-        "q": max(1, trial.parameters or 0),  # which a logarithm can take
-        "p": _drawn(candidates, trial),
-        "v": rounded(value_of(trial)),
-        "n": trial.number,
-    }
-
-
-def _band(candidates: Candidates, best: TrialResult) -> Rows:
-    if best.standard_error is None:
-        return []
-    away = best.standard_error * (1 if candidates.search.direction == "minimize" else -1)
-    return [{"a": rounded(value_of(best)), "b": rounded(value_of(best) + away)}]
-
-
-def _sizes(candidates: Candidates, best: TrialResult, smallest: TrialResult | None) -> list[str]:
-    told = [f"The best has {best.parameters:,} parameters and {number(best.value)}."]
+    rows = [
+        {
+            "x": max(1, each.parameters or 0),  # the axis is logarithmic
+            "y": rounded(candidates.drawn(value_of(each))),
+            "v": rounded(value_of(each)),
+            "n": each.number,
+            "s": name,
+        }
+        for name, each in points
+    ]
+    band = None
+    if best.standard_error is not None:
+        away = best.standard_error * (1 if candidates.minimizes else -1)
+        band = (value_of(best), value_of(best) + away)
+    description = f"The best has {best.parameters:,} parameters and {format_number(best.value)}."
     if smallest is not None and smallest is not best and smallest.parameters is not None:
-        told.append(
-            f"The smallest within a standard error has {smallest.parameters:,} and "
-            f"{number(smallest.value)}."
+        description += (
+            f" The smallest within one standard error has {smallest.parameters:,} and "
+            f"{format_number(smallest.value)}."
         )
-    return [*told, *beyond(candidates)]
-
-
-@cache
-def _size_drawing(names: tuple[str, ...], metric: str) -> alt.LayerChart:
-    import altair as alt
-
-    scale = alt.Scale(type="log", nice=False, padding=12)
-    x = quantity("q", "parameters", scale=scale, axis=alt.Axis(format=",d", tickCount=5))
-    y = quantity("p", metric)
-    tips = hints(n="candidate|,d", q="parameters|,d", v=f"{metric}|.5~g")
-    band = base("band").mark_rect(color=variable("test"), opacity=0.15)
-    band = band.encode(y=quantity("a", metric), y2="b:Q")
-    points = base().mark_circle(size=40, opacity=0.5, color=variable("train"))
-    marked = base("marked").mark_point(filled=True, opacity=1, stroke=variable("paper"))
-    colour = coloured("w", names, [MARKED[name][0] for name in names])
-    forms = alt.Scale(domain=list(names), range=[MARKED[name][1] for name in names])
-    sizes = alt.Scale(domain=list(names), range=[MARKED[name][2] for name in names])
-    form = alt.Shape(field="w", type="nominal", scale=forms, legend=None)
-    size = alt.Size(field="w", type="ordinal", scale=sizes, legend=None)
-    return layered(
-        band,
-        points.encode(x=x, y=y, tooltip=tips),
-        marked.encode(
-            x=x, y=y, color=colour, shape=form, size=size, tooltip=[*hints(w="which"), *tips]
+    metric = shorten(candidates.search.metric, 40)
+    names = [name for name, _ in points if name != _OTHERS]
+    return Chart(
+        title="Value by size",
+        spec=scatter_chart(
+            rows,
+            _MARKED,
+            Axis("parameters", format=",d", log=True, ticks=5),
+            Axis(metric),
+            tips={
+                "s": "which",
+                "n": "candidate|,d",
+                "x": "parameters|,d",
+                "v": f"{metric}|.5~g",
+            },
+            guides=Guides(band=band),
+            height=300,
         ),
-        height=300,
+        description=description + _far_out(candidates),
+        reading="The further left, the smaller the network. Candidates in the shaded band are "
+        "within one standard error of the best: as far as the rows can tell, as good.",
+        legend=tuple((name, _MARKED[name].color) for name in names),
     )
+
+
+def setting_charts(candidates: Candidates) -> list[Chart]:
+    """Draw the value of candidates against each of the most important settings."""
+    charts: list[Chart] = []
+    for dimension in candidates.dimensions:
+        path = dimension.path
+        having = [
+            each
+            for each in candidates.complete
+            if path in each.values and is_allowed(dimension, each.values[path])
+        ]
+        if having and len(charts) < MOST_SETTING_CHARTS:
+            draw = _choice_chart if dimension.kind == "choice" else _number_chart
+            charts.append(draw(candidates, dimension, having))
+    return charts
+
+
+def _number_chart(
+    candidates: Candidates, dimension: Dimension, having: Sequence[TrialResult]
+) -> Chart:
+    """Draw values against a number.
+
+    Args:
+        candidates: all.
+        dimension: the setting.
+        having: those that have it, the best first.
+    """
+    path = dimension.path
+    rows = [
+        _point(candidates, each, each.values[path], "candidate")
+        for each in spread_evenly(having, MOST_SETTING_POINTS)
+    ]
+    rows.append(_point(candidates, having[0], having[0].values[path], "best"))
+    numbers = [x for each in having if isinstance(x := each.values[path], int | float)]
+    is_log = dimension.log and (dimension.low or 0) > 0
+    is_wide = is_log and max(numbers) > _NEAR * min(numbers)
+    is_whole = dimension.kind == "integer" and not is_wide
+    ticks = whole_ticks(min(numbers), max(numbers)) if is_whole else 4
+    setting, metric = shorten(path, 40), shorten(candidates.search.metric, 40)
+    return Chart(
+        title=shorten(path),
+        spec=scatter_chart(
+            rows,
+            _SETTING_STYLES,
+            Axis(setting, format="~g", log=is_log, ticks=ticks),
+            Axis(metric),
+            tips={"n": "candidate|,d", "x": f"{setting}|.5~g", "v": f"{metric}|.5~g"},
+            height=200,
+        ),
+        description=f"The best value, {format_number(having[0].value)}, is at "
+        f"{value_text(having[0].values[path])}; the range was {format_number(dimension.low)} to "
+        f"{format_number(dimension.high)}.",
+    )
+
+
+def whole_ticks(lowest: float, highest: float) -> tuple[int, ...]:
+    """Return some whole numbers at even distances.
+
+    Vega's own ticks of few whole numbers are between them, whatever its `tickMinStep`.
+    """
+    low, high = math.ceil(lowest), math.floor(highest)
+    return tuple(range(low, high + 1, max(1, math.ceil((high - low) / _TICKS))))
+
+
+def _choice_chart(
+    candidates: Candidates, dimension: Dimension, having: Sequence[TrialResult]
+) -> Chart:
+    """Draw values by choice, as `_number_chart` does."""
+    names = shorten_names(map(value_text, dimension.choices), 24)
+    chosen = {
+        id(each): names[at]
+        for each in having
+        if (at := _choice(dimension, each.values[dimension.path])) is not None
+    }
+    medians = {
+        name: statistics.median(value_of(each) for each in having if chosen[id(each)] == name)
+        for name in dict.fromkeys(chosen.values())
+    }
+    rows = [
+        _point(candidates, each, chosen[id(each)], "candidate")
+        for each in spread_evenly(having, MOST_SETTING_POINTS)
+    ]
+    rows += [
+        {"x": name, "y": rounded(candidates.drawn(each)), "v": rounded(each), "s": "median"}
+        for name, each in medians.items()
+    ]
+    rows.append(_point(candidates, having[0], chosen[id(having[0])], "best"))
+    shown = names[:_MOST_CHOICES]
+    order = sorted(medians, key=lambda name: medians[name], reverse=not candidates.minimizes)
+    best, worst = order[0], order[-1]
+    other = f", worst for {worst} ({format_number(medians[worst])})" if len(order) > 1 else ""
+    metric = shorten(candidates.search.metric, 40)
+    return Chart(
+        title=shorten(dimension.path),
+        spec=scatter_chart(
+            [row for row in rows if row["x"] in shown],
+            _SETTING_STYLES,
+            Axis(shorten(dimension.path, 40), names=shown),
+            Axis(metric),
+            tips={"n": "candidate|,d", "x": "setting", "v": f"{metric}|.5~g"},
+            height=200,
+        ),
+        description=f"The median is best for {best} ({format_number(medians[best])}){other}.",
+    )
+
+
+def _point(candidates: Candidates, trial: TrialResult, x: object, series: str) -> dict[str, object]:
+    value = value_of(trial)
+    y = rounded(candidates.drawn(value))
+    return {"x": x, "y": y, "v": rounded(value), "n": trial.number, "s": series}

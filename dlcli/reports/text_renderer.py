@@ -40,26 +40,42 @@ def render_table(table: Table, width: int | None = None) -> list[str]:
 
     Args:
         table: columns of text are aligned to the left, those of numbers to the right.
-        width: characters of a line, to which the longest cells are cut if they can be.
+        width: characters of a line, to which the longest texts are cut if that suffices; numbers
+            are never cut.
     """
-    rows = [list(map(printable, row)) for row in (table.header, *table.rows) if any(row)]
-    lines = [printable(table.caption)] if table.caption else []
+    lines = list(_wrap(table.caption, width))
+    body = [list(map(printable, row)) for row in table.rows]
+    rows = [list(map(printable, table.header)), *body] if any(table.header) else body
     if not rows:
         return lines
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    most = max(widths)
+    columns = range(len(rows[0]))
+    widths = [max(len(row[at]) for row in rows) for at in columns]
     if width is not None:
-        while most > _NARROWEST_CELL and sum(min(size, most) + 2 for size in widths) - 2 > width:
-            most -= 1
+        widths = _fit(widths, table, body, width)
     for row in rows:
-        cells = [
-            shorten(cell, most).ljust(min(size, most))
-            if place in table.text_columns
-            else shorten(cell, most).rjust(min(size, most))
-            for place, (cell, size) in enumerate(zip(row, widths, strict=True))
+        cells = (shorten(cell, size) for cell, size in zip(row, widths, strict=True))
+        aligned = [
+            cell.ljust(widths[at]) if at in table.text_columns else cell.rjust(widths[at])
+            for at, cell in enumerate(cells)
         ]
-        lines.append("  ".join(cells).rstrip())
+        lines.append("  ".join(aligned).rstrip())
     return lines
+
+
+def _fit(
+    widths: Sequence[int], table: Table, body: Sequence[Sequence[str]], total: int
+) -> list[int]:
+    """Narrow the widest columns until a line fits, but none of numbers below its numbers."""
+    numbers = [max((len(row[at]) for row in body), default=0) for at in range(len(widths))]
+    least = [
+        _NARROWEST_CELL if at in table.text_columns else size for at, size in enumerate(numbers)
+    ]
+    space, fitted = total - 2 * (len(widths) - 1), list(widths)
+    for most in range(max(widths), _NARROWEST_CELL - 1, -1):
+        fitted = [min(size, max(most, low)) for size, low in zip(widths, least, strict=True)]
+        if sum(fitted) <= space:
+            break
+    return fitted
 
 
 def _block_lines(block: Block, width: int | None) -> Iterator[str]:

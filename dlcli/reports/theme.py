@@ -1,15 +1,15 @@
-"""How pages and charts look: colours by name, and Vega-Lite's settings.
+"""The look of pages and charts: colors by name, and Vega-Lite's settings.
 
-A chart on a page names its colours as CSS variables, so that the page's style sheet alone turns it
-light or dark, on the screen and in print; a picture gets those of the light page.
+A chart on a page names its colors as CSS variables, so that the style sheet alone makes it light or
+dark, on the screen and in print; a picture gets the colors of the light page.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-Colours = Mapping[str, str]
+Colors = Mapping[str, str]
 
 _COMMON_LIGHT = {
     "paper": "#ffffff",
@@ -41,7 +41,7 @@ _COMMON_DARK = {
     "test": "#4fd1c0",
     "bar": "#4a73c4",
 }
-_KINDS_LIGHT = (
+_SERIES_LIGHT = (
     "#2f6fde",
     "#d2691e",
     "#0f8a7e",
@@ -53,7 +53,7 @@ _KINDS_LIGHT = (
     "#8a6d00",
     "#6b7280",
 )
-_KINDS_DARK = (
+_SERIES_DARK = (
     "#7aa7ff",
     "#ffa25c",
     "#4fd1c0",
@@ -65,30 +65,32 @@ _KINDS_DARK = (
     "#e3c44a",
     "#aab2bd",
 )
-MOST_KINDS = len(_KINDS_LIGHT)
-"""How many lines of one chart can be told apart by colour."""
+MOST_SERIES = len(_SERIES_LIGHT)
+"""Series of one chart that can be distinguished by color."""
 
 
-def _with_kinds(common: Colours, kinds: tuple[str, ...]) -> Colours:
-    return {**common, **{f"kind-{at}": colour for at, colour in enumerate(kinds)}}
+def _with_series(common: Colors, series: tuple[str, ...]) -> Colors:
+    return {**common, **{f"series-{at}": color for at, color in enumerate(series)}}
 
 
-LIGHT = _with_kinds(_COMMON_LIGHT, _KINDS_LIGHT)
-DARK = _with_kinds(_COMMON_DARK, _KINDS_DARK)
+LIGHT = _with_series(_COMMON_LIGHT, _SERIES_LIGHT)
+DARK = _with_series(_COMMON_DARK, _SERIES_DARK)
 
 
 def variable(name: str) -> str:
-    """A colour as a chart of a page names it: `var(--ink)`."""
+    """Return a color as a chart of a page names it: `var(--ink)`."""
     return f"var(--{name})"
 
 
-def kinds(count: int) -> list[str]:
-    """Colours by name for up to `MOST_KINDS` things of one kind."""
-    return [f"kind-{at}" for at in range(count)]
+def series_colors(names: Sequence[str]) -> dict[str, str]:
+    """Return the name of a color for each of up to `MOST_SERIES` series; a single one is blue."""
+    if len(names) == 1:
+        return {names[0]: "train"}
+    return {name: f"series-{at}" for at, name in enumerate(names)}
 
 
 def style_variables() -> str:
-    """The colours as CSS: light, or dark where that is preferred, but light in print."""
+    """Return the colors as CSS: light, or dark where that is preferred, but light in print."""
     light = _declarations(LIGHT)
     dark = _declarations(DARK)
     return (
@@ -99,18 +101,18 @@ def style_variables() -> str:
     )
 
 
-def _declarations(colours: Colours) -> str:
-    return " ".join(f"--{name}: {value};" for name, value in colours.items())
+def _declarations(colors: Colors) -> str:
+    return " ".join(f"--{name}: {value};" for name, value in colors.items())
 
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
 
 def settings() -> dict[str, Any]:
-    """What holds for all charts, in Vega-Lite's `config`."""
+    """Return Vega-Lite's `config` of all charts."""
     ink, muted, line = map(variable, ("ink", "muted", "line"))
     return {
-        "aria": False,  # the page has a sentence and a table for each chart
+        "aria": False,  # the page describes each chart itself
         "background": "transparent",
         "font": FONT,
         "padding": 4,

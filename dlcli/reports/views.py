@@ -224,6 +224,8 @@ class View:
     title: str
     kicker: str = ""
     """The kind of page, above the title."""
+    lead: str = ""
+    """A sentence before all others, on a page only."""
     sentences: tuple[str, ...] = ()
     """The result in sentences, the most important first."""
     figures: tuple[Figure, ...] = ()

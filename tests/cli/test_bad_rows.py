@@ -257,7 +257,7 @@ def test_evaluating_only_rejected_rows_is_an_error(dlcli):
     assert result.exit_code == 3
     assert result.stderr == (
         "error: standard input: row 1, column 'x': expected a finite number, got 'one'; "
-        "no row is left to take scores from\n"
+        "no row is left to compute metrics from\n"
     )
 
 

@@ -129,12 +129,12 @@ def test_what_no_longer_diverges_but_learns_nothing_is_no_winner(dlcli, tried):
     problem = "doesn't diverge any more, but no better than always the same answer"
     poor = {**RESCUED, "after": 50.0, "converged": True, "rescued": False, "problem": problem}
     tried(poor)
-    shown = dlcli("diagnose", "runs/slow", "--try").stdout.partition("on validation rows:\n")[2]
+    shown = dlcli("diagnose", "runs/slow", "--try").stdout.partition("validation rows:\n")[2]
     assert shown.splitlines() == [
         f"patch          metric  before  after  {'verdict':<{len(problem)}}  run",
-        f"rate-times-10    rmse       -     50  {problem}  runs/slow-tries/x",
+        f"rate-times-10  rmse         -     50  {problem}  runs/slow-tries/x",
         "",
-        "nothing that was tried helped by more than noise",
+        "Nothing that was tried is significantly better.",
     ]
     document = json.loads(dlcli("diagnose", "runs/slow", "--try", "--json").stdout)
     assert document["winner"] is None
@@ -145,17 +145,18 @@ def test_what_no_longer_diverges_but_learns_nothing_is_no_winner(dlcli, tried):
 def test_trials_are_a_table_and_the_winner_a_command(dlcli, tried):
     tried(RESCUED, FAILED)
     result = dlcli("diagnose", "runs/slow", "--try")
-    rescued = "helped: it doesn't diverge any more"
+    rescued = "better: it no longer diverges"
     failed = "failed: training diverged: the loss became inf in epoch 2"
     assert result.exit_code == 0
-    assert result.stdout.partition("on validation rows:\n")[2].splitlines() == [
+    assert result.stdout.partition("validation rows:\n")[2].splitlines() == [
         f"patch           metric  before  after  {'verdict':<{len(failed)}}  run",
-        f"rate-times-10     rmse       -      2  {rescued:<{len(failed)}}  runs/slow-tries/x",
-        f"rate-times-100       -       -      -  {failed}  -",
+        f"rate-times-10   rmse         -      2  {rescued:<{len(failed)}}  runs/slow-tries/x",
+        f"rate-times-100  -            -      -  {failed}  -",
         "",
-        f"what helped most: {COMMAND}",
-        "choosing the best of several by the same rows flatters it: judge it by test rows, once, "
-        "at the end",
+        "The best of several on the same rows is optimistically biased: evaluate it on test rows, "
+        "once, at the end.",
+        "",
+        f"best change: {COMMAND}",
     ]
     assert result.stderr.splitlines() == [
         "trying 1 of 3: rate-times-10: optimizer.learning_rate=0.01",
@@ -169,7 +170,7 @@ def test_an_interruption_keeps_the_finished_trials(dlcli, tried):
     result = dlcli("diagnose", "runs/slow", "--try")
     assert result.exit_code == 130
     assert "failed: training diverged" in result.stdout
-    assert result.stdout.endswith("\nnothing that was tried helped by more than noise\n")
+    assert result.stdout.endswith("\nNothing that was tried is significantly better.\n")
 
 
 @pytest.mark.usefixtures("slow")

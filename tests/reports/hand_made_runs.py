@@ -40,7 +40,7 @@ def write_csv(path: Path, columns: Mapping[str, Sequence[object]]) -> None:
         writer.writerows(zip(*columns.values(), strict=True))
 
 
-def make_run(
+def make_run(  # noqa: PLR0913  (each is a file of the run)
     folder: Path,
     columns: Mapping[str, Sequence[object]],
     target: object,
@@ -48,17 +48,19 @@ def make_run(
     explanation: Explanation | None = None,
     outputs: Mapping[str, Sequence[Any]] | None = None,
     metrics: Mapping[str, Mapping[str, object]] | None = NO_METRICS,
+    baselines: Mapping[str, Mapping[str, Mapping[str, object]]] | None = None,
     config: Mapping[str, object] | None = None,
 ) -> Run:
-    """Makes a run of a table with a linear network whose weights are all 0.5.
+    """Make a run of a table with a linear network whose weights are all 0.5.
 
     Args:
-        folder: where the table, the config and the run (`run`) come to lie.
+        folder: of the table, the config and the run (`run`).
         columns: the table.
         target: the config's `data.target`.
-        explanation: what it shows; an older run has none.
+        explanation: of the run, if it has one.
         outputs: the columns of the held-out predictions after `row` and `split`.
         metrics: by split; `None` if training diverged.
+        baselines: the metrics of the simplest models, by name and split.
         config: more of its keys.
     """
     write_csv(folder / "table.csv", columns)
@@ -67,6 +69,8 @@ def make_run(
     path = folder / "config.yaml"
     path.write_text(json.dumps({**content, **(config or {})}), encoding="utf-8")
     with new_run(folder / "run", "run") as writer:
+        if baselines is not None:
+            writer.write_baselines(baselines)
         _fill(writer, path, metrics, outputs, explanation)
         return writer.finish("train" if metrics is not None else DIVERGED)
 
@@ -102,7 +106,7 @@ def _fill(
 
 
 def number_run(folder: Path, **changes: Any) -> Run:
-    """A run that predicts a number from a number, with a hostile column and full explanation."""
+    """Return a run that predicts a number, with a hostile column and a full explanation."""
     columns = {"x": [0, 1, 2, 3], HOSTILE: ["a", "b", "a", HOSTILE], "y": [1.5, 2, 4, 8.5]}
     outputs = {"target": [1.5, 2.0, 4.0, 8.5], "prediction": [1.0, 3.0, 4.0, 8.0]}
     metrics = {"test": {"rmse": 0.61, "mae": 0.5, "r2": 0.95}}
@@ -111,7 +115,7 @@ def number_run(folder: Path, **changes: Any) -> Run:
 
 
 def class_run(folder: Path, **changes: Any) -> Run:
-    """A run that tells two kinds apart, one of them of a hostile name."""
+    """Return a run that predicts one of two kinds, one of them of a hostile name."""
     columns = {"x": [0.5, 1, 2, 3], "kind": ["cat", HOSTILE, "cat", HOSTILE]}
     chances = [0.1, 0.4, 0.6, 0.9]
     outputs = {
@@ -125,7 +129,7 @@ def class_run(folder: Path, **changes: Any) -> Run:
 
 
 def full_explanation(columns: int = 3, outputs: Sequence[str] = ("y",)) -> Explanation:
-    """Explanation with something in each of its parts."""
+    """Return an explanation with something in each of its parts."""
     names = [HOSTILE, *(f"column {at}" for at in range(1, columns))]
     return Explanation(
         rows={"train": 4, "test": 4},

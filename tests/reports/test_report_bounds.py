@@ -1,4 +1,4 @@
-"""A page stays small, however large the run."""
+"""Pages stay small, however large the run."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ import numpy as np
 import pytest
 
 from dlcli.errors import RunError
-from dlcli.reports import render
-from dlcli.reports.log import Log
+from dlcli.reports import render_report
+from dlcli.reports.run_record import Log
 from tests.reports.hand_made_runs import HISTORY, full_explanation, make_run, number_run
 
-MOST_BYTES = 3_000_000
+MOST_BYTES = 2_100_000  # and Vega's 0.9 million
 
 
 def size_of(run):
-    return len(render(run, with_curves=False).page.encode())
+    return len(render_report(run, with_curves=False).html.encode())
 
 
 def test_five_hundred_columns_and_hundred_thousand_rows_stay_within_bounds(tmp_path):
-    chance = np.random.default_rng(0)
-    target = chance.normal(size=100_000)
-    outputs = {"target": target, "prediction": target + chance.normal(size=100_000)}
+    rng = np.random.default_rng(0)
+    target = rng.normal(size=100_000)
+    outputs = {"target": target, "prediction": target + rng.normal(size=100_000)}
     run = number_run(tmp_path, explanation=full_explanation(500), outputs=outputs)
     assert size_of(run) < MOST_BYTES
 
 
 def test_two_hundred_classes_stay_within_bounds(tmp_path):
     classes = [f"a rather long name of class number {at:03}" for at in range(200)]
-    chance = np.random.default_rng(0)
-    target, predicted = chance.choice(classes, (2, 5_000)).tolist()
+    rng = np.random.default_rng(0)
+    target, predicted = rng.choice(classes, (2, 5_000)).tolist()
     outputs = {"target": target, "prediction": predicted}
-    outputs |= {f"probability_{name}": chance.random(5_000) for name in classes}
+    outputs |= {f"probability_{name}": rng.random(5_000) for name in classes}
     run = make_run(
         tmp_path,
         {"x": range(400), "y": classes * 2},
@@ -44,20 +44,20 @@ def test_two_hundred_classes_stay_within_bounds(tmp_path):
 
 
 def test_a_long_training_with_many_metrics_and_warnings_stays_within_bounds(tmp_path, monkeypatch):
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     names = [f"{front}metric_{at}" for at in range(40) for front in ("", "val_")]
-    monkeypatch.setitem(HISTORY, "loss", chance.random(3_000).tolist())
+    monkeypatch.setitem(HISTORY, "loss", rng.random(3_000).tolist())
     for name in ("val_loss", "learning_rate", *names):
-        monkeypatch.setitem(HISTORY, name, chance.random(3_000).tolist())
+        monkeypatch.setitem(HISTORY, name, rng.random(3_000).tolist())
     assert size_of(number_run(tmp_path)) < MOST_BYTES
 
 
 @pytest.mark.parametrize("event", ["data", "network", "trained"])
-def test_a_log_that_says_something_else_is_told(tmp_path, event):
+def test_a_log_with_other_fields_is_an_error(tmp_path, event):
     run = number_run(tmp_path)
 
     def events():
         yield json.loads(f'{{"event": "{event}", "rows": 7, "layers": 7, "epochs": "x"}}')
 
     with pytest.raises(RunError, match=f"its events.jsonl can't be read: {event}\\."):
-        Log()._take_in(run, events())
+        Log().add(run, events())

@@ -1,32 +1,31 @@
-"""Pages in a browser: nothing is complained of, nothing is asked for, every chart has marks.
-
-Trained from the shipped examples and from a table of hostile names.
-"""
+"""Pages in a browser: no complaints, no requests, and every chart has marks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
 
+from dlcli.comparison import compare
 from dlcli.config import load_config
 from dlcli.pipeline import train
-from dlcli.reports import make
+from dlcli.reports import comparison_view, render_report, to_html, write_report
 from dlcli.runs import open_run
+from tests.comparison import hand_made
 from tests.reports.browser import PROGRAM, Browser, browser
+from tests.reports.hand_made_experiments import cross_validation_run, search, search_run
 from tests.reports.hand_made_runs import HOSTILE, write_csv
+from tests.reports.test_report_run import RUNS
+from tests.reports.test_report_search import hostile, many
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.usefixtures("vega"),
     pytest.mark.skipif(PROGRAM is None, reason="there is no chromium to open pages in"),
 ]
-ROOT = Path(__file__).parents[2]
-EXAMPLES = sorted(path.stem for path in (ROOT / "configs").glob("*.yaml"))
-ON_A_PHONE = ("iris", "diabetes", "breast_cancer", "penguins", "line")
-"""Pages of each kind; a narrow one takes as long as a wide one."""
 SCRIPTS = "document.querySelectorAll('script:not([type])').length"
 WITHOUT_MARKS = """
 [...document.querySelectorAll("figure.chart")]
@@ -35,22 +34,11 @@ WITHOUT_MARKS = """
   .map((figure) => figure.querySelector("figcaption").textContent)
 """
 UNFOLD = "for (const fold of document.querySelectorAll('details.fold')) fold.open = true"
-BY_HEART = """\
+CONFIG = """\
 data: {{train: table.csv, target: {target}, validation: 0.25, test: 0.25}}
 hidden: [{{units: 2, activation: relu}}]
-epochs: 2
+epochs: 4
 """
-
-
-def train_in_this_process(config: Path, output: Path, *overrides: str) -> None:
-    train(load_config(config, overrides), output)
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[ProcessPoolExecutor]:
-    """Trains away from other tests: a process sets TensorFlow's threads only once."""
-    with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as workers:
-        yield workers
 
 
 @pytest.fixture(scope="module")
@@ -59,40 +47,54 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         yield opened
 
 
-def look_at(chromium: Browser, page: Path, *, width: int, dark: bool) -> None:
-    """Opens a page and all that is folded on it."""
-    visit = chromium.visit(page, width=width, dark=dark)
-    chromium.ask(UNFOLD)
-    chromium.ask("new Promise(requestAnimationFrame)")  # `toggle` is told by then
-    chromium.ask("document.documentElement.charts")
+def look_at(chromium: Browser, page: Path) -> None:
+    """Open a page, and all that is folded on it, on a screen and on a phone in the dark."""
+    for width, dark in ((1280, False), (390, True)):
+        visit = chromium.visit(page, width=width, dark=dark)
+        chromium.ask(UNFOLD)
+        chromium.ask("new Promise(requestAnimationFrame)")  # `toggle` has been handled by then
+        chromium.ask("document.documentElement.charts")
+        assert (visit.complaints, chromium.complaints()) == ([], [])
+        assert visit.requests == [page.as_uri()]
+        assert chromium.ask(WITHOUT_MARKS) == []
+        assert chromium.ask("document.querySelectorAll('.canvas svg').length") >= 4
+        assert chromium.ask("document.documentElement.scrollWidth") == width
+        assert chromium.ask(SCRIPTS) == 2
 
-    assert visit.complaints == []
-    assert chromium.complaints() == []
-    assert visit.requests == [page.as_uri()]
-    assert chromium.ask(WITHOUT_MARKS) == []
-    assert chromium.ask("document.querySelectorAll('.canvas svg').length") >= 4
-    assert chromium.ask("document.documentElement.scrollWidth") == width
-    assert chromium.ask(SCRIPTS) == 2
+
+def comparison_page(folder: Path) -> str:
+    rows = {row: row + (0.75 if row % 2 else -0.25) for row in range(1, 41)}
+    runs = [hand_made.number_run(folder, name, rows) for name in ("a", "b")]
+    return to_html(comparison_view(compare(runs)))
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
-def test_the_page_of_an_example_is_whole(
-    name: str, pool: ProcessPoolExecutor, chromium: Browser, tmp_path: Path
-) -> None:
-    config = ROOT / "configs" / f"{name}.yaml"
-    epochs = "epochs=4"  # more than any warm-up
-    pool.submit(train_in_this_process, config, tmp_path / "run", epochs).result()
+PAGES: dict[str, Callable[[Path], str]] = {
+    **{
+        name: lambda folder, make=make: render_report(make(folder), with_curves=False).html
+        for name, make in RUNS.items()
+    },
+    "cross-validation": lambda folder: render_report(cross_validation_run(folder)).html,
+    "search": lambda folder: render_report(search_run(folder)).html,
+    "long search": lambda f: render_report(search_run(f, search(**many(300, 12)))).html,
+    "hostile search": lambda f: render_report(search_run(f, search(**hostile()))).html,
+    "comparison": comparison_page,
+}
 
-    page = make(open_run(tmp_path / "run"))
 
-    look_at(chromium, page, width=1280, dark=False)
-    if name in ON_A_PHONE:
-        look_at(chromium, page, width=390, dark=True)
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_of_each_kind_is_complete(name: str, chromium: Browser, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    page.write_text(PAGES[name](tmp_path), encoding="utf-8")
+    look_at(chromium, page)
+
+
+def train_in_this_process(folder: Path) -> None:
+    train(load_config(folder / "config.yaml"), folder / "run")
 
 
 @pytest.mark.parametrize("target", ["number", "kind"])
-def test_a_hostile_name_stays_text(
-    target: str, pool: ProcessPoolExecutor, chromium: Browser, tmp_path: Path
+def test_hostile_names_stay_text_on_the_page_of_a_trained_run(
+    target: str, chromium: Browser, tmp_path: Path
 ) -> None:
     rows = range(40)
     columns = {
@@ -100,16 +102,18 @@ def test_a_hostile_name_stays_text(
         "__proto__": [f"{HOSTILE}{at % 2}" for at in rows],
         "a.b[0]": [at % 5 for at in rows],
         "constructor": [["toString", "valueOf", "__proto__"][at % 3] for at in rows],
+        "day": [f"2024-01-{1 + at % 28:02}" for at in rows],
         "number": [at / 3 for at in rows],
         "kind": [f"{HOSTILE}{at % 3}" for at in rows],
     }
     write_csv(tmp_path / "table.csv", columns)
-    (tmp_path / "config.yaml").write_text(BY_HEART.format(target=target), encoding="utf-8")
-    pool.submit(train_in_this_process, tmp_path / "config.yaml", tmp_path / "run").result()
+    (tmp_path / "config.yaml").write_text(CONFIG.format(target=target), encoding="utf-8")
+    # A process sets TensorFlow's threads only once.
+    with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as pool:
+        pool.submit(train_in_this_process, tmp_path).result()
 
-    page = make(open_run(tmp_path / "run"))
+    look_at(chromium, write_report(open_run(tmp_path / "run")))
 
-    look_at(chromium, page, width=1280, dark=False)
     shown = chromium.ask("document.body.innerText")
     assert "</script><script>alert(1)</script>\"'`{{7*7}}<!--" in shown
     names = "[...document.querySelectorAll('.column .name')].map((name) => name.textContent)"

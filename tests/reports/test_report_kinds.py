@@ -16,9 +16,8 @@ from tests.reports.hand_made_runs import number_run
 
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
-    """A folder of its own, and pages without Vega, which takes seconds to put together."""
+    """A folder of its own."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("dlcli.reports.page.vega_script", lambda: "")
 
 
 def dlcli(*arguments: object):
@@ -74,7 +73,7 @@ def test_a_cross_validation_has_nothing_to_predict_with_or_to_diagnose(arguments
     result = dlcli(*arguments)
     assert (result.exit_code, result.stderr) == (
         5,
-        "error: cv: is a cross-validation, which has no weights of its own; see it by `dlcli "
+        "error: cv: is a cross-validation, which has no weights of its own; see it with `dlcli "
         "report`, or train a network with: dlcli train cv/refit.yaml\n",
     )
 
@@ -95,7 +94,7 @@ def test_the_network_that_was_trained_in_it_is_named():
 def test_all_files_of_either_are_checked():
     search_run(Path())
     result = dlcli("validate", "search")
-    assert result.stdout == "search: all 7 files are as they were written\n"
+    assert result.stdout == "search: all 7 files are intact\n"
     Path("search/best.yaml").write_text("epochs: 9\n", encoding="utf-8")
     result = dlcli("validate", "search")
     assert (result.exit_code, result.stderr) == (

@@ -1,4 +1,4 @@
-"""The page: one file that is safe to open, whatever a run holds."""
+"""The page: one file that is safe to open, whatever a run contains, and stays small."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from dlcli.reports import render
+from dlcli.reports import render_report
 from tests.reports.hand_made_runs import HOSTILE, class_run, number_run
 
 
@@ -51,7 +51,7 @@ def parsed(html):
 
 @pytest.fixture(scope="module", params=[number_run, class_run])
 def html(request, tmp_path_factory):
-    return render(request.param(tmp_path_factory.mktemp("run"))).page
+    return render_report(request.param(tmp_path_factory.mktemp("run"))).html
 
 
 def digests(texts):
@@ -141,4 +141,4 @@ def test_headings_leave_no_level_out(html):
 
 def test_a_run_always_has_the_same_page(tmp_path):
     run = number_run(tmp_path)
-    assert render(run) == render(run)
+    assert render_report(run) == render_report(run)

@@ -1,48 +1,25 @@
-"""What a page tells of a run, also of one that lacks something."""
+"""The view of a run: its text, and the sections of its page, also of a run that lacks something."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+import shutil
 
-import altair as alt
 import pytest
 
 from dlcli.diagnosis import Finding, Patch
 from dlcli.errors import RunError
-from dlcli.explanation import Importance, LayerStatistics, WorstRow
-from dlcli.reports import blocks, render
-from dlcli.reports.importance import importance_chart, worst_table
-from dlcli.reports.record import Record
-from dlcli.reports.report import run_page
+from dlcli.explanation import Importance, LayerStatistics
+from dlcli.reports import render_report, render_text, run_view
+from dlcli.reports import views as blocks
+from dlcli.reports.run_record import TrainingRecord
+from dlcli.reports.run_report import baseline_sentences, training_view
 from dlcli.runs import open_run
 from tests.reports.hand_made_runs import class_run, full_explanation, make_run, number_run
+from tests.reports.views import all_charts, charts, datasets, parts, tables
 
-
-def page_of(run):
-    return run_page(Record.of(run), ())
-
-
-def each_block(parts):
-    for part in parts:
-        yield part
-        yield from each_block(getattr(part, "blocks", ()))
-        for column in getattr(part, "columns", ()):
-            if column.chart:
-                yield column.chart
-
-
-def charts(page):
-    found = each_block(block for section in page.sections for block in section.blocks)
-    return [block for block in found if isinstance(block, blocks.Chart)]
-
-
-def anchors(page):
-    return [section.anchor for section in page.sections]
-
-
-COLOURS = {"x": [1, 2, 3, 4, 5, 6], "y": ["red", "green", "blue"] * 2}
-CHANCES = {
+COLORS = {"x": [1, 2, 3, 4, 5, 6], "y": ["red", "green", "blue"] * 2}
+PROBABILITIES = {
     "target": ["red", "green", "blue"],
     "prediction": ["red", "blue", "blue"],
     "probability_blue": [0.1, 0.5, 0.8],
@@ -73,7 +50,7 @@ SVM = {"target": ["0", "1", "1"], "prediction": ["0", "0", "1"], "margin": [-1.0
 RUNS = {
     "a number": number_run,
     "two classes": class_run,
-    "three classes": lambda folder: make_run(folder, COLOURS, "y", outputs=CHANCES),
+    "three classes": lambda folder: make_run(folder, COLORS, "y", outputs=PROBABILITIES),
     "labels in columns": lambda folder: make_run(
         folder,
         {"x": [1, 2, 3], "a": [1, 0, 1], "b": [0, 0, 1]},
@@ -95,138 +72,272 @@ RUNS = {
 }
 
 
-@pytest.fixture(params=RUNS)
-def run(request, tmp_path):
-    return RUNS[request.param](tmp_path)
+@pytest.fixture(scope="module", params=RUNS)
+def run(request, tmp_path_factory):
+    return RUNS[request.param](tmp_path_factory.mktemp("run"))
 
 
-def test_every_chart_is_valid_vega_lite(run):
-    found = charts(page_of(run))  # Altair checks each part
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    """A run that predicts a number."""
+    return number_run(tmp_path_factory.mktemp("plain"))
+
+
+def anchors(view):
+    return [section.anchor for section in view.sections()]
+
+
+def test_every_chart_is_valid_vega_lite_and_no_name_of_a_field_comes_from_the_data(run):
+    found = all_charts(run_view(run).sections())
     assert len(found) >= 4
     for chart in found:
-        alt.Chart.from_dict(dict(chart.spec), validate=True)
-
-
-def test_no_name_of_a_field_comes_from_the_data(run):
-    for chart in charts(page_of(run)):
+        datasets(chart)
         fields = re.findall(r"'field': '(.*?)'", str(chart.spec))
         assert fields
         assert all(re.fullmatch(r"[a-z]\d?", name) for name in fields)
 
 
 def test_every_kind_of_target_renders(run):
-    assert "The result" in render(run, with_curves=False).page
+    assert "The result" in render_report(run, with_curves=False).html
 
 
-def test_the_curves_are_a_png(tmp_path):
-    curves = render(number_run(tmp_path)).curves
+def test_the_curves_are_a_png(plain):
+    curves = render_report(plain).curves
     assert curves is not None
     assert curves.startswith(b"\x89PNG")
 
 
-def test_a_page_tells_all_in_order(tmp_path):
-    page = page_of(number_run(tmp_path))
-    assert anchors(page) == ["asked", "data", "training", "result", "mattered", "reproduce"]
-    assert page.verdict == ("Predicts y. On the test rows, mean absolute error (mae) is 0.5.")
-
-
-def test_the_network_is_compared_with_the_simplest_models(tmp_path):
-    record = Record.of(class_run(tmp_path))
-    linear = {"linear": {"test": {"accuracy": 0.5}}, "constant": {"test": {"accuracy": 0.25}}}
-    page = run_page(replace(record, baselines=linear), ())
-    assert page.verdict.endswith(
-        "It is no better than a linear model: always predicting the same has 25.0 % and a linear "
-        "model has 50.0 %. Its layers add nothing yet."
+def test_a_page_shows_all_in_order(plain):
+    view = run_view(plain)
+    assert anchors(view) == ["config", "data", "training", "result", "explanation", "reproduce"]
+    assert (view.lead, view.sentences[0]) == (
+        "Predicts y.",
+        "On the test rows, mean absolute error (mae) is 0.5.",
     )
 
 
-def verdict_beside(folder, scores, **simple):
-    record = Record.of(class_run(folder))
-    baselines = {name: {"test": each} for name, each in simple.items()}
-    return run_page(replace(record, metrics={"test": scores}, baselines=baselines), ()).verdict
+METRICS = {
+    "train": {"accuracy": 1.0, "log_loss": 0.125, "confusion": [[1]]},
+    "validation": {"accuracy": 0.75, "log_loss": 0.25, "confusion": [[1]]},
+    "test": {"accuracy": 0.75, "log_loss": 0.5, "confusion": [[1]]},
+}
 
 
-def test_layers_are_blamed_only_where_a_linear_model_is_better(tmp_path):
-    verdict = verdict_beside(
-        tmp_path, {"accuracy": 0.5}, linear={"accuracy": 0.25}, constant={"accuracy": 0.625}
+def model(accuracy, log_loss):
+    """Metrics on the test rows; on other rows far better ones, which must not be shown."""
+    best = {"accuracy": 1.0, "log_loss": 0.0}
+    test = {"accuracy": accuracy, "log_loss": log_loss}
+    return {"train": best, "validation": best, "test": test}
+
+
+def text_of(folder, metrics, baselines=None, named=None):
+    """The text of a run with some metrics; its path is `RUN`."""
+    config = {"metrics": named} if named else None
+    shutil.rmtree(folder / "run", ignore_errors=True)
+    changes = {"metrics": metrics, "baselines": baselines, "config": config}
+    run = make_run(folder, COLORS, "y", outputs=None, **changes)
+    return render_text(run_view(run)).replace(str(run.path), "RUN").splitlines()
+
+
+LINKS = ["", "run: RUN", "report: dlcli report RUN"]
+
+
+def test_baselines_are_next_to_the_network_on_the_most_independent_rows(tmp_path):
+    baselines = {"constant": model(0.5, 0.75), "linear": model(0.625, 0.625)}
+    assert text_of(tmp_path, METRICS, baselines, ["accuracy"]) == [
+        "          train  validation  test  linear  constant",
+        "accuracy      1        0.75  0.75   0.625       0.5",
+        "log_loss  0.125        0.25   0.5   0.625      0.75",
+        "",
+        "On the test rows, accuracy is 75.0 %.",
+        "It is better than the linear and constant baselines: linear 62.5 %, constant 50.0 %.",
+        *LINKS,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("linear", "constant", "metric", "sentences"),
+    [
+        (
+            (0.75, 0.51),
+            (0.5, 9),
+            "accuracy",
+            [
+                "It is no better than the linear baseline: linear 75.0 %, constant 50.0 %.",
+                "Its hidden layers do not improve the predictions yet.",
+            ],
+        ),
+        (
+            (0.875, 0.51),
+            (0.75, 0.51),
+            "accuracy",
+            [
+                "It is no better than the linear and constant baselines: linear 87.5 %, constant "
+                "75.0 %.",
+                "It has not learned anything useful for these rows yet.",
+            ],
+        ),
+        (
+            (0.5, 9),
+            (0.8, 0.51),
+            "accuracy",
+            [
+                "It is no better than the constant baseline: linear 50.0 %, constant 80.0 %.",
+                "It has not learned anything useful for these rows yet.",
+            ],
+        ),
+        (
+            (0.5, 0.25),
+            (0.5, 9),
+            "log_loss",
+            [
+                "It is no better than the linear baseline: linear 0.25, constant 9.",
+                "Its hidden layers do not improve the predictions yet.",
+            ],
+        ),
+    ],
+)
+def test_a_network_that_is_no_better_is_said_to_be_so(linear, constant, metric, sentences):
+    simple = {"linear": model(*linear)["test"], "constant": model(*constant)["test"]}
+    assert list(baseline_sentences(metric, METRICS["test"], simple)) == sentences
+
+
+def test_accuracy_does_not_condemn_what_has_learned_of_a_rare_class():
+    metrics = {"accuracy": 0.865, "auc": 0.951}
+    constant, linear = {"accuracy": 0.935, "auc": 0.5}, {"accuracy": 0.935, "auc": 0.95}
+    hidden = (
+        "But accuracy hides what was learned because one class is rare: area under ROC is 0.951, "
+        "constant 0.5."
     )
-    assert verdict.endswith(
-        "It is no better than always predicting the same: always predicting the same has 62.5 % "
-        "and a linear model has 25.0 %. What it has learned is of no use on these rows yet."
+    assert list(baseline_sentences("accuracy", metrics, {"constant": constant})) == [
+        "That is no better than the constant baseline: constant 93.5 %.",
+        hidden,
+    ]
+    simple = {"linear": linear, "constant": constant}
+    assert list(baseline_sentences("accuracy", metrics, simple)) == [
+        "It is no better than the linear baseline: linear 93.5 %, constant 93.5 %.",
+        "Its hidden layers do not improve the predictions yet.",
+        hidden,
+    ]
+
+
+def test_without_test_rows_validation_rows_decide_and_without_these_training_rows(tmp_path):
+    held = {name: METRICS[name] for name in ("train", "validation")}
+    simple = {"constant": {"train": {"accuracy": 0.25}, "validation": {"accuracy": 0.5}}}
+    assert text_of(tmp_path, held, simple)[:2] == [
+        "          train  validation  constant",
+        "accuracy      1        0.75       0.5",
+    ]
+    lines = text_of(tmp_path, {"train": METRICS["train"]}, simple)
+    assert lines[1] == "accuracy      1      0.25"
+    assert "No rows were held out, so this says nothing about new ones." in lines
+
+
+def test_a_network_that_is_linear_itself_has_no_linear_baseline(tmp_path):
+    metrics, constant = {"train": {"rmse": 1.0}}, {"constant": {"train": {"rmse": 2.0}}}
+    run = make_run(tmp_path, COLORS, "y", outputs=None, metrics=metrics, baselines=constant)
+    record = TrainingRecord.of(run)
+    record.log.add(run, [{"event": "baselines", "no_linear": "the network itself is linear"}])
+    sentence = "There is no linear baseline: the network itself is linear."
+    assert sentence in training_view(record).sentences
+
+
+def test_an_undefined_metric_is_compared_with_nothing(tmp_path):
+    metrics = {"test": {"accuracy": None, "log_loss": None}}
+    assert text_of(tmp_path, metrics, {"constant": metrics})[:5] == [
+        "          test  constant",
+        "accuracy     -         -",
+        "log_loss     -         -",
+        "",
+        "No metric is defined.",
+    ]
+
+
+def test_few_rows_are_called_uncertain(tmp_path):
+    config = {"data": {"train": "table.csv", "target": "y", "test": 0.34}}
+    metrics = {"test": {"accuracy": 0.5}}
+    run = make_run(tmp_path, COLORS, "y", metrics=metrics, outputs=None, config=config)
+    assert run_view(run).sentences == (
+        "On 2 test rows, accuracy is 50.0 %.",
+        "With only 2 test rows, this is uncertain.",
     )
 
 
-def test_a_network_that_has_learned_of_a_rare_class_is_not_condemned(tmp_path):
-    verdict = verdict_beside(
-        tmp_path, {"accuracy": 0.865, "auc": 0.88}, constant={"accuracy": 0.935, "auc": 0.5}
-    )
-    assert verdict.endswith(
-        "86.5 % of the predictions are right. That is no better: always predicting the same has "
-        "93.5 %. But accuracy hides what was learned, as a class is rare: area under ROC is 0.88, "
-        "and always predicting the same has 0.5."
-    )
+def test_a_page_that_was_written_is_named(plain):
+    page = plain.path / "report.html"
+    page.write_text("", encoding="utf-8")
+    assert run_view(plain).links == (("run", str(plain.path)), ("report", str(page)))
+    page.unlink()
 
 
-def test_an_older_run_without_evidence_has_a_page_with_what_there_is(tmp_path):
-    page = page_of(number_run(tmp_path, explanation=None))
-    assert anchors(page) == ["asked", "data", "training", "result", "reproduce"]
-    assert charts(page)
+def test_a_run_without_an_explanation_has_a_page(tmp_path):
+    view = run_view(number_run(tmp_path, explanation=None))
+    assert anchors(view) == ["config", "data", "training", "result", "reproduce"]
+    assert all_charts(view.sections())
 
 
 def test_a_run_that_diverged_has_a_page_that_says_so(tmp_path):
     run = number_run(tmp_path, metrics=None, outputs=None)
-    page = page_of(run)
-    assert anchors(page) == ["asked", "data", "training", "mattered", "reproduce"]
-    assert "diverged" in page.verdict
-    assert "diverged" in render(run).page
+    view = run_view(run)
+    expected = ["config", "data", "training", "explanation", "reproduce"]
+    assert [anchor for anchor in anchors(view) if anchor != "next"] == expected
+    assert "diverged" in view.sentences[0]
+    assert "diverged" in render_report(run).html
 
 
 def test_the_data_are_not_needed(tmp_path):
     run = number_run(tmp_path)
     (tmp_path / "table.csv").unlink()
-    assert render(open_run(run.path), with_curves=False).page
+    assert render_report(open_run(run.path), with_curves=False).html
 
 
-def test_a_table_of_other_classes_is_told(tmp_path):
-    outputs = {**CHANCES, "target": ["red", "green", "pink"]}
-    run = make_run(tmp_path, COLOURS, "y", outputs=outputs)
+def test_predictions_of_other_classes_are_an_error(tmp_path):
+    outputs = {**PROBABILITIES, "target": ["red", "green", "pink"]}
+    run = make_run(tmp_path, COLORS, "y", outputs=outputs)
     with pytest.raises(RunError) as error:
-        render(run)
+        render_report(run)
     assert str(error.value) == (
         f"{run.path}: its predictions: column 'target' holds a value that its encoding.json "
-        "doesn't know; train it again"
+        "doesn't list; train it again"
     )
 
 
-def test_a_table_without_a_column_is_told(tmp_path):
-    outputs = {name: values for name, values in CHANCES.items() if name != "probability_red"}
-    run = make_run(tmp_path, COLOURS, "y", outputs=outputs)
+def test_predictions_without_a_column_are_an_error(tmp_path):
+    outputs = {name: values for name, values in PROBABILITIES.items() if name != "probability_red"}
+    run = make_run(tmp_path, COLORS, "y", outputs=outputs)
     with pytest.raises(RunError) as error:
-        render(run)
+        render_report(run)
     assert str(error.value) == (
         f"{run.path}: its predictions: column 'probability_red' is missing, or there twice; train "
         "it again"
     )
 
 
-def test_rows_of_weight_zero_are_left_out(tmp_path):
+def test_rows_of_weight_zero_are_omitted(tmp_path):
     outputs = {"weight": [1.0, 0.0], "target": [1.0, 9.0], "prediction": [2.0, 9.0]}
-    [judged] = Record.of(number_run(tmp_path, outputs=outputs)).judged
-    assert (judged.rows, judged.weighted) == (1, True)
-    [(column, target, prediction, weights)] = judged.numbers
-    assert (column, target.tolist(), prediction.tolist(), weights.tolist()) == ("y", [1], [2], [1])
+    [rows] = TrainingRecord.of(number_run(tmp_path, outputs=outputs)).predicted
+    assert (rows.rows, rows.is_weighted) == (1, True)
+    [output] = rows.numbers
+    assert output.column == "y"
+    assert [each.tolist() for each in (output.target, output.prediction, output.weights)] == [
+        [1],
+        [2],
+        [1],
+    ]
 
 
-def test_labels_of_one_column_are_taken_apart(tmp_path):
+def test_labels_of_one_column_are_split(tmp_path):
     run = RUNS["labels in one column"](tmp_path)
-    [judged] = Record.of(run).judged
-    assert judged.has_label("a").tolist() == [True, False, False]
-    assert judged.has_label("b").tolist() == [True, False, True]
+    [rows] = TrainingRecord.of(run).predicted
+    assert rows.scores["a"].is_positive.tolist() == [True, False, False]
+    assert rows.scores["b"].is_positive.tolist() == [True, False, True]
 
 
-def table_headed(page, caption):
-    found = each_block(block for section in page.sections for block in section.blocks)
-    return next(each for each in found if getattr(each, "caption", "") == caption)
+def test_the_curves_of_two_classes_are_those_of_the_second(tmp_path):
+    drawn = charts(run_view(class_run(tmp_path)), "result")
+    # Of the pairs of a hostile and a cat row, 0.4 and 0.1, 0.4 and 0.6, 0.9 and both: one is wrong.
+    assert drawn["ROC curve"].description.startswith("The area under the curve is 0.75, of")
+    assert drawn["Calibration of probabilities"].numbers.rows[0] == ("10.0 %", "0.0 %", "1")
 
 
 def test_an_output_is_not_called_saturated(tmp_path):
@@ -235,64 +346,32 @@ def test_an_output_is_not_called_saturated(tmp_path):
         for name in ("hidden_1", "output")
     )
     explanation = full_explanation().model_copy(update={"layers": layers})
-    page = page_of(number_run(tmp_path, explanation=explanation))
-    table = table_headed(page, "Each layer after training")
-    assert [row[6] for row in table.rows] == ["84.6 %", "–"]
+    view = run_view(number_run(tmp_path, explanation=explanation))
+    table = tables(view, "training")["Each layer after training"]
+    assert [row[6] for row in table.rows] == ["84.6 %", "-"]
     assert "saturated outputs of hidden layers" in table.note
-
-
-@pytest.mark.parametrize(
-    ("increases", "features", "sentence"),
-    [
-        ((4, 3, 2, 1.5, 0, -1), 6, "It relies most on c0, c1, c2."),
-        ((4, 0.5, 0, -1), 5, "It relies most on c0. 1 more column was not measured."),
-        (
-            (0.5, -2),
-            299,
-            "It relies on no column by more than noise. 297 more columns were not measured.",
-        ),
-        (
-            (2,) * 22,
-            None,
-            "It relies most on c0, c1, c2. 2 less important columns were not shown.",
-        ),
-    ],
-)
-def test_columns_are_named_that_matter_by_more_than_noise(increases, features, sentence):
-    found = [
-        Importance(column=f"c{at}", increase=increase, deviation=1)
-        for at, increase in enumerate(increases)
-    ]
-    assert importance_chart(found, "rmse", features).shows == sentence
 
 
 def test_a_column_that_is_read_and_was_not_measured_is_counted(tmp_path):
     importances = (Importance(column="x", increase=1, deviation=0.5),)
     explanation = full_explanation().model_copy(update={"importances": importances})
-    page = page_of(number_run(tmp_path, explanation=explanation))  # of two columns
-    [chart] = [each for each in charts(page) if each.title == "Which columns it relies on"]
-    assert chart.shows == "It relies most on x. 1 more column was not measured."
-
-
-def test_no_labels_at_all_are_shown_as_such():
-    row = WorstRow(file=None, row=1, split="test", target="", prediction="", error=1, values={})
-    assert worst_table([row], of_numbers=False).rows == (("1", "test", "(none)", "(none)", "1"),)
-
-
-def test_what_to_try_next_comes_with_a_command_to_paste(tmp_path):
-    run = number_run(tmp_path)
-    patch = Patch("wider", "more units see more", (("hidden[0].units", "64"),))
-    found = Finding(
-        "underfitting", "r2 is 0.1", "the network is too small", (patch,), "a book, 2016"
+    view = run_view(number_run(tmp_path, explanation=explanation))  # of two columns
+    assert charts(view, "explanation")["Permutation importance"].description == (
+        "The predictions depend most on x. 1 more column was not measured."
     )
-    page = run_page(Record.of(run), [found])
-    [section] = [section for section in page.sections if section.anchor == "next"]
-    config = run.path / "resolved.yaml"
-    assert section.blocks[1] == blocks.Findings(
+
+
+def test_what_to_try_next_comes_with_a_command_to_paste(plain, monkeypatch):
+    patch = Patch("wider", "more units see more", (("hidden[0].units", "64"),))
+    found = Finding("too_small", "r2 is 0.1", "the network is too small", (patch,), "a book, 2016")
+    monkeypatch.setattr("dlcli.reports.run_report.diagnose", lambda _: [found])
+    config = plain.path / "resolved.yaml"
+    assert parts(run_view(plain), "next")[1] == blocks.Findings(
         (
             blocks.Finding(
-                title="r2 is 0.1",
-                text="the network is too small",
+                rule="too small",
+                observation="r2 is 0.1",
+                meaning="the network is too small",
                 attempts=(
                     blocks.Attempt(
                         "more units see more",

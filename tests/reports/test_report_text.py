@@ -7,10 +7,11 @@ import math
 import numpy as np
 import pytest
 
+from dlcli.pipeline import Interval
 from dlcli.reports.formatting import (
     format_difference,
     format_duration,
-    format_interval,
+    format_estimate,
     format_metric,
     format_number,
     format_percent,
@@ -52,8 +53,11 @@ def test_a_number_has_four_digits_and_what_is_none_a_dash(value, shown):
 def test_shares_differences_and_intervals_share_the_format_of_numbers():
     assert (format_percent(0.9545), format_percent(None)) == ("95.5 %", "-")
     assert [format_difference(value) for value in (0.5, -2, 0, None)] == ["+0.5", "-2", "0", "-"]
-    assert format_interval(0.5, 0.25, 0.75) == "0.5 [0.25, 0.75]"
-    assert format_interval(0.5, None, 0.75) == "0.5"
+    estimate = Interval(value=0.5, lower=-0.25, upper=0.75)
+    assert format_estimate(estimate) == "0.5 [-0.25, 0.75]"
+    assert format_estimate(estimate, signed=True) == "+0.5 [-0.25, +0.75]"
+    assert format_estimate(Interval(value=0.5)) == "0.5"
+    assert format_estimate(None) == "-"
     assert (format_metric("accuracy", 0.5), format_metric("auc", 0.5)) == ("50.0 %", "0.5")
     assert format_metric("accuracy", None) == "-"
 
@@ -119,6 +123,14 @@ def test_the_longest_cells_are_cut_to_the_width():
     assert render_table(table, 32) == [
         f"{'config':<16}  run 1",
         f"{'a' * 15}…  {'b' * 14}",
+    ]
+
+
+def test_numbers_are_never_cut():
+    table = Table(("a" * 40, "b" * 40), (("x", "1234567890123456"),))
+    assert render_table(table, 20) == [
+        f"{'a' * 11}…  {'b' * 15}…",
+        f"{'x':<12}  1234567890123456",
     ]
 
 

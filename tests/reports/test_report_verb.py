@@ -11,14 +11,8 @@ from click.testing import CliRunner
 
 import dlcli
 from dlcli.cli import main
-from dlcli.reports import make_if_cheap, making
+from dlcli.reports import report_files, write_report_if_cheap
 from tests.reports.hand_made_runs import number_run
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    """Has pages without Vega, which takes seconds to put together."""
-    monkeypatch.setattr("dlcli.reports.page.vega_script", lambda: "")
 
 
 @pytest.fixture
@@ -102,28 +96,28 @@ def test_damaged_evidence_is_an_error(run):
 
 
 def test_a_long_training_makes_its_page_by_itself(run, monkeypatch):
-    monkeypatch.setattr(making, "LONG_SECONDS", 1.5)  # as long as it took
+    monkeypatch.setattr(report_files, "LONG_SECONDS", 1.5)  # as long as it took
     told = []
-    make_if_cheap(run, lambda event, fields: told.append((event, fields)))
+    write_report_if_cheap(run, lambda event, fields: told.append((event, fields)))
     assert told == [("report", {"page": "run/report.html"})]
     assert Path("run/report.html").exists()
 
 
 def test_a_short_training_does_not(run):
-    make_if_cheap(run, lambda *_: pytest.fail("nothing is told"))
+    write_report_if_cheap(run, lambda *_: pytest.fail("nothing is told"))
     assert not Path("run/report.html").exists()
 
 
 def test_a_page_that_fails_is_a_warning_at_the_end_of_a_training(run, monkeypatch):
-    monkeypatch.setattr(making, "LONG_SECONDS", 1.5)
-    monkeypatch.setattr(making, "render", lambda _: 1 / 0)
+    monkeypatch.setattr(report_files, "LONG_SECONDS", 1.5)
+    monkeypatch.setattr(report_files, "render_report", lambda _: 1 / 0)
     told = []
-    make_if_cheap(run, lambda event, fields: told.append((event, fields)))
+    write_report_if_cheap(run, lambda event, fields: told.append((event, fields)))
     [(event, fields)] = told
     assert (event, fields["message"]) == (
         "warning",
-        "the report could not be made: division by zero; the run is whole; try again with: dlcli "
-        "report run",
+        "the report could not be made: division by zero; the run is complete; try again with: "
+        "dlcli report run",
     )
     run.verify()
 

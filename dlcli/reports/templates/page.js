@@ -22,8 +22,8 @@ async function draw(figure) {
   figure.drawing = await vegaEmbed(figure.querySelector(".canvas"), spec, options);
 }
 
-// One after the other, so that the page can be read and scrolled meanwhile. What is folded has no
-// width to draw in, and waits until it is opened.
+// Charts are drawn one after the other, so that the page can be scrolled meanwhile. Folded charts
+// have no width to draw in and wait until they are opened.
 function drawAll() {
   const waiting = [...document.querySelectorAll("figure.chart")].filter(
     (figure) => figure.querySelector(".canvas") && !figure.isBegun && figure.offsetParent !== null,

@@ -1,0 +1,462 @@
+"""Charts of a few kinds, as specifications of Vega-Lite.
+
+Names of columns, classes and layers are only ever values of data, never names of fields, as
+Vega-Lite reads dots and brackets in those. Rows have the fields `x`, `y` and, where a chart has
+several series, `s`; the specification refers to its rows by the name of their data set.
+
+https://vega.github.io/vega-lite/docs/
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Literal
+
+from dlcli.reports.theme import variable
+from dlcli.reports.views import Spec
+
+Row = Mapping[str, object]
+Rows = Sequence[Row]
+Colors = Mapping[str, str]
+"""Series by name, each with the name of its color."""
+HEIGHT = 260
+"""Pixels."""
+DECADES = 100
+"""Ratio of the greatest to the least value from which on a logarithmic scale shows more."""
+_DASHED: Mapping[str, object] = {"strokeDash": [5, 4], "strokeWidth": 1.5}
+
+
+@dataclass(frozen=True)
+class Axis:
+    """An axis of numbers, times or names."""
+
+    title: str = ""
+    format: str = ""
+    """D3's format of its labels: `%`, `,d`."""
+    zero: bool = False
+    """Whether it begins at 0."""
+    log: bool = False
+    domain: tuple[float, float] | None = None
+    whole: bool = False
+    """Whether it is of whole numbers, between which there are no labels."""
+    ticks: Sequence[int] | int | None = None
+    """The labels, or about how many there are."""
+    hidden: bool = False
+    is_time: bool = False
+    """Whether its values are times, in milliseconds since 1970."""
+    names: Sequence[str] | None = None
+    """The names of an axis of names, in order."""
+
+
+@dataclass(frozen=True)
+class PointStyle:
+    """The look of one series of points."""
+
+    color: str
+    shape: str = "circle"
+    size: int = 40
+    """Pixels squared."""
+    opacity: float = 0.5
+
+    def mark(self) -> dict[str, object]:
+        """Return it as properties of a mark."""
+        look = {"shape": self.shape, "size": self.size, "opacity": self.opacity}
+        return {**look, "color": variable(self.color)}
+
+
+@dataclass(frozen=True)
+class Guides:
+    """Lines and areas that help to read a chart."""
+
+    reference: Rows = ()
+    """The points of a dashed line."""
+    x: float | None = None
+    """Where a dashed vertical line is."""
+    y: float | None = None
+    """Where a dashed horizontal line is."""
+    band: tuple[float, float] | None = None
+    """The values of y between which the background is shaded."""
+    path: Rows = ()
+    """The points of a line through a scatter chart."""
+    is_stepped: bool = False
+    """Whether that line goes in steps."""
+
+    def datasets(self) -> dict[str, Rows]:
+        """Return the rows of the layers that draw them."""
+        return {
+            "reference": self.reference,
+            "path": self.path,
+            "at_x": [] if self.x is None else [{"x": self.x}],
+            "at_y": [] if self.y is None else [{"y": self.y}],
+            "band": [] if self.band is None else [{"l": self.band[0], "u": self.band[1]}],
+        }
+
+
+_NO_GUIDES = Guides()
+LineKind = Literal["nearest", "points", "path", "bundle"]
+
+
+def line_chart(
+    rows: Rows,
+    colors: Colors,
+    x: Axis,
+    y: Axis,
+    *,
+    tips: Mapping[str, str] = MappingProxyType({}),
+    kind: LineKind = "nearest",
+    guides: Guides = _NO_GUIDES,
+) -> Spec:
+    """Draw a line for each series.
+
+    Args:
+        rows: the points of each line in order: `x`, `y`, `s`.
+        colors: of the series.
+        x: the horizontal axis.
+        y: the vertical axis.
+        tips: what is shown when a reader points at a point: titles by field, as in `_tooltip`.
+        kind: `nearest` shows the values of all series at the x nearest to the pointer; `points` has
+            visible points, `path` connects points in the order of their rows, not of x; `bundle`
+            has several lines in each series, told apart by the field `d`.
+        guides: what helps to read it.
+    """
+    encoding = {"x": _channel("x", x), "y": _channel("y", y), "color": _color(colors)}
+    layers = _guide_layers(encoding["x"], encoding["y"])
+    if kind == "bundle":
+        line = _layer(
+            {"type": "line", "strokeWidth": 1.5, "opacity": 0.55},
+            {**encoding, "detail": {"field": "d", "type": "nominal"}, "tooltip": _tooltip(tips)},
+        )
+        return _chart([*layers, line], {"rows": rows, **guides.datasets()})
+    if kind == "nearest":
+        order = {str(name): place for place, name in enumerate(colors)}
+        rows = [{**row, "k": f"v{order[str(row['s'])]}"} for row in rows]
+        drawn = [_nearest_layer(colors, x), _layer({"type": "line"}, encoding)]
+    else:
+        point = {"type": "circle", "size": 30 if kind == "points" else 40}
+        point["opacity"] = int(kind == "points")
+        drawn = [
+            _layer({"type": "line"}, encoding),
+            _layer(point, {**encoding, "tooltip": _tooltip(tips)}),
+        ]
+    if kind == "path":
+        rows = [{**row, "o": place} for place, row in enumerate(rows)]
+        drawn[0]["encoding"] = {**encoding, "order": {"field": "o", "type": "quantitative"}}
+    return _chart([*layers, *drawn], {"rows": rows, **guides.datasets()})
+
+
+def bar_chart(
+    rows: Rows,
+    names: Sequence[str],
+    value: Axis,
+    *,
+    tips: Mapping[str, str],
+    markers: Rows = (),
+    guides: Guides = _NO_GUIDES,
+    height: int | None = None,
+) -> Spec:
+    """Draw horizontal bars, one below the other.
+
+    Args:
+        rows: `y`, the name of the bar, and `x`, its length; a thin line goes from `l` to `u` if a
+            row has them.
+        names: the bars in order.
+        value: the horizontal axis, which begins at 0.
+        tips: as in `line_chart`.
+        markers: marks on the bars: `y` and `x`.
+        guides: what helps to read it.
+        height: pixels, unless it follows from the number of bars.
+    """
+    x, y = _channel("x", value), _names("y", names)
+    bar = {"type": "bar", "color": variable("bar"), "height": {"band": 0.75}}
+    mark = {"type": "tick", "color": variable("validation"), "thickness": 2.5, "opacity": 1}
+    spread = {"type": "rule", "color": variable("ink"), "strokeWidth": 1.5, "opacity": 0.7}
+    layers = [
+        _layer(bar, {"x": x, "y": y, "tooltip": _tooltip(tips)}),
+        _layer(spread, {"x": _channel("l", value), "x2": {"field": "u"}, "y": y}, "spread"),
+        _layer(mark, {"x": x, "y": y, "tooltip": _tooltip(tips)}, "markers"),
+        *_guide_layers(x, y),
+    ]
+    spreads = [row for row in rows if row.get("l") is not None]
+    datasets = {"rows": rows, "spread": spreads, "markers": markers, **guides.datasets()}
+    return _chart(layers, datasets, height or max(90, 26 * len(names) + 10))
+
+
+def interval_chart(
+    rows: Rows, names: Sequence[str], colors: Colors, value: Axis, *, tips: Mapping[str, str]
+) -> Spec:
+    """Draw values as points, on a line for each name, with their intervals if they have some.
+
+    Args:
+        rows: `y`, the name; `x`, the value; `s`, the series; `l` and `u`, the interval.
+        names: the lines in order.
+        colors: of the series.
+        value: the horizontal axis.
+        tips: as in `line_chart`.
+    """
+    shared = {
+        "y": _names("y", names, grid=True),
+        "color": _color(colors),
+        "tooltip": _tooltip(tips),
+    }
+    point, ends = _channel("x", value), {"x": _channel("l", value), "x2": {"field": "u"}}
+    layers = [
+        _layer({"type": "rule", "strokeWidth": 3, "opacity": 0.5}, {**shared, **ends}, "intervals"),
+        _layer({"type": "circle", "size": 100, "opacity": 0.8}, {**shared, "x": point}),
+    ]
+    intervals = [row for row in rows if row.get("l") is not None and row.get("u") is not None]
+    datasets = {"rows": rows, "intervals": intervals}
+    return _chart(layers, datasets, max(80, 32 * len(names) + 10))
+
+
+def scatter_chart(
+    rows: Rows,
+    styles: Mapping[str, PointStyle],
+    x: Axis,
+    y: Axis,
+    *,
+    tips: Mapping[str, str],
+    guides: Guides = _NO_GUIDES,
+    height: int = HEIGHT,
+) -> Spec:
+    """Draw points.
+
+    Args:
+        rows: `x`, `y`, `s`; the size of points follows from `w`, if they have it.
+        styles: the look of each series; later ones are on top.
+        x: the horizontal axis, of numbers or names.
+        y: the vertical axis.
+        tips: as in `line_chart`.
+        guides: what helps to read it.
+        height: pixels.
+    """
+    across, up = _channel("x", x), _channel("y", y)
+    shared: dict[str, object] = {"x": across, "y": up, "tooltip": _tooltip(tips)}
+    if any("w" in row for row in rows):
+        scale = {"range": [30, 400]}
+        shared["size"] = {"field": "w", "type": "quantitative", "scale": scale, "legend": None}
+    points = [
+        {
+            **_layer({"type": "point", "filled": True, **style.mark()}, shared),
+            "transform": [{"filter": {"field": "s", "equal": name}}],
+        }
+        for name, style in styles.items()
+        if any(row["s"] == name for row in rows)
+    ]
+    path = {"type": "line", "color": variable("train")}
+    if guides.is_stepped:
+        path = {"type": "line", "color": variable("good"), "interpolate": "step-after"}
+    layers = [
+        *_guide_layers(across, up),
+        *points,
+        _layer(path, {"x": across, "y": up}, "path"),
+    ]
+    return _chart(layers, {"rows": rows, **guides.datasets()}, height)
+
+
+def histogram(
+    rows: Rows,
+    x: Axis,
+    y: Axis,
+    *,
+    tips: Mapping[str, str],
+    guides: Guides = _NO_GUIDES,
+    height: int = HEIGHT,
+) -> Spec:
+    """Draw bars side by side, each from `l` to `u`.
+
+    Args:
+        rows: at least one: `l` and `u`, the edges of a bin; `y`, its share; `h`, its share of a
+            second set of values, drawn as a line if there are any.
+        x: the horizontal axis.
+        y: the vertical axis.
+        tips: as in `line_chart`.
+        guides: what helps to read it.
+        height: pixels.
+    """
+    left, up = _channel("l", x), _channel("y", y)
+    bar = {"type": "rect", "color": variable("bar"), "stroke": variable("paper")}
+    area = {"x": left, "x2": {"field": "u"}, "y": up, "y2": {"datum": 0}}
+    line = {"type": "line", "color": variable("validation"), "interpolate": "step-after"}
+    layers = [
+        _layer({**bar, "strokeWidth": 0.5}, {**area, "tooltip": _tooltip(tips)}),
+        _layer({**line, "strokeWidth": 1.5}, {"x": left, "y": _channel("h", y)}, "steps"),
+        *_guide_layers(_channel("x", x), up),
+    ]
+    # The line over the last bin needs a point where that ends.
+    steps = [*rows, {**rows[-1], "l": rows[-1]["u"]}] if any(row.get("h") for row in rows) else []
+    return _chart(layers, {"rows": rows, "steps": steps, **guides.datasets()}, height)
+
+
+def heat_map(rows: Rows, names: Sequence[str], x: str, y: str, *, tips: Mapping[str, str]) -> Spec:
+    """Draw a square of cells, the darker the larger their share.
+
+    Args:
+        rows: `x` and `y`, the names of a cell's column and line; `s`, its share, from 0 to 1; `n`,
+            the number that is written in it unless there are many.
+        names: of columns and of lines, in order.
+        x: the title of the columns.
+        y: the title of the lines.
+        tips: as in `line_chart`.
+    """
+    slanted = -40 if len(names) > 2 and max(map(len, names)) > 6 else 0
+    across = _names("x", names, x, grid=False, labelAngle=slanted, labelLimit=110)
+    down = _names("y", names, y, grid=False, labelLimit=110)
+    depth = {
+        "field": "s",
+        "type": "quantitative",
+        "scale": {"domain": [0, 1], "range": [0.04, 0.6]},  # ink is readable on all of it
+        "legend": None,
+    }
+    cell = {"type": "rect", "color": variable("train"), "stroke": variable("paper")}
+    encoding = {"x": across, "y": down, "opacity": depth, "tooltip": _tooltip(tips)}
+    layers = [_layer({**cell, "strokeWidth": 2}, encoding)]
+    if len(names) <= 12:
+        text = {"field": "n", "type": "quantitative", "format": ",.5~g"}
+        layers.append(_layer({"type": "text"}, {"x": across, "y": down, "text": text}))
+    return _chart(layers, {"rows": rows}, max(190, min(560, 34 * len(names))))
+
+
+def rounded(value: float) -> float | None:
+    """Round a number to six significant digits for a chart; NaN and infinity become `None`."""
+    return float(f"{value:.6g}") if math.isfinite(value) else None
+
+
+def spans_decades(values: Sequence[float]) -> bool:
+    """Whether a logarithmic scale would show more of some values."""
+    finite = [value for value in values if math.isfinite(value)]
+    return bool(finite) and min(finite) > 0 and max(finite) / min(finite) >= DECADES
+
+
+_OF_EVERY_OBJECT = (
+    "constructor",
+    "__proto__",
+    "__defineGetter__",
+    "__defineSetter__",
+    "__lookupGetter__",
+    "__lookupSetter__",
+    "hasOwnProperty",
+    "isPrototypeOf",
+    "propertyIsEnumerable",
+    "toLocaleString",
+    "toString",
+    "valueOf",
+)
+"""Properties of each object of JavaScript; Vega looks groups up by their names in plain objects."""
+
+
+def _chart(
+    layers: Sequence[dict[str, Any]], datasets: Mapping[str, Rows], height: int = HEIGHT
+) -> Spec:
+    """Return a chart as wide as there is space, without the layers that have no rows."""
+    filled = {name: list(rows) for name, rows in datasets.items() if rows}
+    drawn = [layer for layer in layers if layer["data"]["name"] in filled]
+    spec: Spec = _guarded(
+        {"width": "container", "height": height, "layer": drawn, "datasets": filled}
+    )
+    return spec
+
+
+def _guarded(part: Any) -> Any:  # noqa: ANN401  (any JSON)
+    """Append an invisible character to names that each object of JavaScript has."""
+    if isinstance(part, str):
+        return f"{part}\u2060" if part in _OF_EVERY_OBJECT else part
+    if isinstance(part, list):
+        return [_guarded(each) for each in part]
+    if isinstance(part, dict):
+        return {key: _guarded(value) for key, value in part.items()}
+    return part
+
+
+def _layer(
+    mark: Mapping[str, object], encoding: Mapping[str, object], dataset: str = "rows"
+) -> dict[str, Any]:
+    return {"data": {"name": dataset}, "mark": mark, "encoding": encoding}
+
+
+def _guide_layers(x: object, y: Mapping[str, object]) -> list[dict[str, Any]]:
+    """Return the layers of `Guides`, but for the path."""
+    shade = {"type": "rect", "color": variable("test"), "opacity": 0.15}
+    line = {"type": "line", "color": variable("muted"), **_DASHED}
+    return [
+        _layer(shade, {"y": {**y, "field": "l"}, "y2": {"field": "u"}}, "band"),
+        _layer({"type": "rule", **_DASHED}, {"y": y}, "at_y"),
+        _layer({"type": "rule", **_DASHED}, {"x": x}, "at_x"),
+        _layer(line, {"x": x, "y": y}, "reference"),
+    ]
+
+
+def _nearest_layer(colors: Colors, x: Axis) -> dict[str, Any]:
+    """A vertical line at the x nearest to the pointer, with the values of all series there.
+
+    Series are fields of it by their place: `v0`, `v1`, ...
+    """
+    titles = {f"v{place}": f"{name}|.5~g" for place, name in enumerate(colors)}
+    opacity = {"condition": {"param": "near", "empty": False, "value": 0.5}, "value": 0}
+    tooltip = _tooltip({"x": f"{x.title}|{x.format or '.5~g'}", **titles})
+    select = {"type": "point", "on": "pointermove", "nearest": True, "encodings": ["x"]}
+    return {
+        **_layer({"type": "rule"}, {"x": _channel("x", x), "opacity": opacity, "tooltip": tooltip}),
+        "transform": [{"pivot": "k", "value": "y", "groupby": ["x"]}],
+        "params": [{"name": "near", "select": select}],
+    }
+
+
+def _channel(field: str, axis: Axis) -> dict[str, Any]:
+    """Return the channel of a field along an axis."""
+    if axis.names is not None:
+        slanted = -40 if max(map(len, axis.names), default=0) > 6 else 0
+        return _names(field, axis.names, axis.title, labelAngle=slanted, labelLimit=110)
+    scale: dict[str, object] = {"zero": axis.zero}
+    if axis.log:
+        scale = {"type": "log", "nice": False, "padding": 12}
+    elif axis.is_time:
+        scale = {"type": "utc"}
+    elif axis.domain is not None:
+        scale = {"domain": list(axis.domain)}
+    kind = "temporal" if axis.is_time else "quantitative"
+    channel = {"field": field, "type": kind, "title": axis.title or None, "scale": scale}
+    if axis.hidden:
+        return {**channel, "axis": None}
+    look: dict[str, object] = {"format": axis.format} if axis.format else {}
+    if axis.whole:
+        look |= {"tickMinStep": 1, "format": ",d"}
+    if isinstance(axis.ticks, int):
+        look["tickCount"] = axis.ticks
+    elif axis.ticks:
+        look["values"] = list(axis.ticks)
+    return {**channel, "axis": look} if look else channel
+
+
+def _names(field: str, names: Sequence[str], title: str = "", **axis: object) -> dict[str, Any]:
+    """Return a channel of names in their own order, with a bare axis."""
+    return {
+        "field": field,
+        "type": "nominal",
+        "title": title or None,
+        "sort": list(names),
+        "scale": {"domain": list(names)},
+        "axis": {"domain": False, "ticks": False, "labelLimit": 140, **axis},
+    }
+
+
+def _color(colors: Colors) -> dict[str, Any]:
+    """Return the channel of series, each in its color; the page has the legend."""
+    scale = {"domain": list(colors), "range": [variable(color) for color in colors.values()]}
+    return {"field": "s", "type": "nominal", "title": None, "scale": scale, "legend": None}
+
+
+def _tooltip(titles: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return what is shown when a reader points at a mark.
+
+    Args:
+        titles: by field: the title, and for a number `|` and D3's format of it.
+    """
+    tips = []
+    for field, text in titles.items():
+        title, _, form = text.rpartition("|") if "|" in text else (text, "", "")
+        kind = {"type": "quantitative", "format": form} if form else {"type": "nominal"}
+        tips.append({"field": field, "title": title, **kind})
+    return tips

@@ -1,0 +1,308 @@
+"""The report of a comparison: what differs between runs, and which differences are significant."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from dlcli import __version__
+from dlcli.comparison import Comparison, RunDifference, as_text
+from dlcli.errors import plural
+from dlcli.metrics import DifferenceEstimate
+from dlcli.reports.charts import Axis, interval_chart, spans_decades
+from dlcli.reports.formatting import (
+    UNDEFINED,
+    VERDICTS,
+    Estimate,
+    capitalize,
+    format_estimate,
+    format_number,
+    join_names,
+    metric_title,
+    shorten,
+    shorten_middle,
+    shorten_names,
+    to_sentence,
+)
+from dlcli.reports.run_report import direction_mark
+from dlcli.reports.theme import MOST_SERIES, series_colors
+from dlcli.reports.training_section import LEARNING_RATE, MOST_CURVES, curves_spec
+from dlcli.reports.views import Block, Chart, Grid, Section, Table, Text, View
+
+_MOST_SETTINGS = 100
+_MOST_FILES = 5
+_MOST_CHARTS = 8
+"""Metrics with a chart of their own."""
+
+
+def comparison_view(comparison: Comparison) -> View:
+    """Show runs side by side, the first being what the others are compared with."""
+    names = run_names([side.path for side in comparison.sides])
+    runs = Table(
+        ("run", "finished", "epochs"),
+        tuple(
+            (name, f"{side.created:%Y-%m-%d %H:%M}", f"{side.epochs:,}")
+            for name, side in zip(names, comparison.sides, strict=True)
+        ),
+        text_columns=(0, 1),
+    )
+    differing = tuple(_differing(comparison, names))
+    metrics = tuple(_metrics(comparison, names))
+    others = tuple(_other_sets(comparison, names))
+
+    def sections() -> Sequence[Section]:
+        result: tuple[Block, ...] = ()
+        if metrics:
+            charts = _interval_charts(comparison, names)
+            result = (Text(_INTERVALS), Grid(tuple(charts)), *metrics)
+        curves = _curve_charts(comparison, names)
+        lead = "Losses can be compared only where the configs have the same loss and scaling."
+        if len(names) > MOST_SERIES:
+            lead += f" The first {MOST_SERIES} runs are shown."
+        found = [
+            Section("result", "The result", result),
+            Section("config", "What differs", (runs, *differing)),
+            Section("curves", "The training", (Text(lead), Grid(tuple(curves))) if curves else ()),
+            Section("splits", "Other rows", others),
+        ]
+        return [section for section in found if section.blocks]
+
+    return View(
+        title=f"{names[1]} against {names[0]}" if len(names) == 2 else f"{len(names)} runs",
+        kicker="dlcli compare",
+        lead=f"All predict {join_names(comparison.target)}.",
+        sentences=tuple(_sentences(comparison, names)),
+        notes=tuple(to_sentence(note) for note in comparison.notes),
+        blocks=(runs, *differing, *metrics, *others),
+        sections=sections,
+        footer=f"Made by dlcli {__version__}.",
+    )
+
+
+def run_names(paths: Sequence[Path], most: int = 30) -> list[str]:
+    """Name runs by their folders, or by whole paths if folders have the same name."""
+    own = [path.resolve().name for path in paths]
+    names = own if len(set(own)) == len(own) else list(map(str, paths))
+    return shorten_names(shorten_middle(name, most) for name in names)
+
+
+_INTERVALS = (
+    "The 95 % confidence intervals show where a metric might be had other rows been held out."
+)
+
+
+def _sentences(comparison: Comparison, names: Sequence[str]) -> Iterator[str]:
+    """Yield in which metrics each run is significantly better or worse than the first."""
+    for name, difference in zip(names[1:], comparison.differences, strict=False):
+        parts = []
+        for verdict in ("better", "worse"):
+            differences = difference.metrics.items()
+            found = [metric_title(each) for each, of in differences if of.verdict == verdict]
+            if found:
+                parts.append(f"significantly {verdict} in {join_names(found)}")
+        result = " and ".join(parts) or "neither significantly better nor worse"
+        yield f"{name} is {result} than {names[0]} (at 95 %)."
+
+
+def _differing(comparison: Comparison, names: Sequence[str]) -> Iterator[Block]:
+    """Yield what differs in configs, versions, machines and data."""
+    texts = range(len(names) + 1)
+    settings = [
+        (shorten(setting.path, 100), *(shorten(as_text(value), 200) for value in setting.values))
+        for setting in comparison.settings[:_MOST_SETTINGS]
+    ]
+    if settings:
+        yield Table(("config", *names), tuple(settings), text_columns=texts)
+    else:
+        yield Text("The configs are the same.")
+    if (rest := len(comparison.settings) - len(settings)) > 0:
+        yield Text(f"{rest:,} more settings differ; --json lists all of them.")
+    facts = [
+        (shorten(fact.name), *(shorten(value or UNDEFINED, 100) for value in fact.values))
+        for fact in comparison.facts
+    ]
+    if facts:
+        yield Table(("environment", *names), tuple(facts), text_columns=texts)
+    files = comparison.sides[0].data
+    if comparison.same_data:
+        listed = ", ".join(shorten_middle(file.name) for file in files[:_MOST_FILES])
+        yield Text(f"The data are the same: {listed}")
+        return
+    is_known = all(file.sha256 for side in comparison.sides for file in side.data)
+    why = "" if is_known else " may, as not all files have a known digest"
+    rows = [
+        (name, shorten_middle(file.name, 40), shorten(file.sha256 or UNDEFINED, 13))
+        for name, side in zip(names, comparison.sides, strict=True)
+        for file in side.data[:_MOST_FILES]
+    ]
+    caption = f"The data{why or ' do'} differ"
+    yield Table(("run", "file", "SHA-256"), tuple(rows), caption, range(3))
+
+
+def _metrics(comparison: Comparison, names: Sequence[str]) -> Iterator[Table]:
+    """Yield the metrics of the held-out rows, those of the baselines, and the differences."""
+    split, sides = comparison.split, comparison.sides
+    if split is None:
+        return
+    counts = [plural(side.rows or 0, "row") for side in sides]
+    counted = counts[0] if len(set(counts)) == 1 else ", ".join(counts)
+    rows: list[tuple[str, ...]] = []
+    for name in dict.fromkeys(name for side in sides for name in side.estimates):
+        cells = [format_estimate(side.estimates.get(name)) for side in sides]
+        if len(sides) <= 2:
+            rows.append((name, *cells))
+        else:  # the interval of many runs has a line of its own
+            parts = [cell.partition(" ") for cell in cells]
+            rows += [(name, *(value for value, _, _ in parts)), ("", *(ends for *_, ends in parts))]
+    caption = f"{split}: {counted}, with 95 % confidence intervals"
+    marks = tuple(direction_mark(name) for name, *_ in rows)
+    yield Table(("", *names), tuple(rows), caption, marks=marks)
+    yield from _baselines(comparison, split)
+    for name, difference in zip(names[1:], comparison.differences, strict=False):
+        yield _differences(split, name, names[0], difference, sides[0].rows)
+
+
+def _baselines(comparison: Comparison, split: str) -> Iterator[Table]:
+    """Yield the metrics of the baselines, each once where several runs have the same."""
+    found: list[tuple[str, Mapping[str, float | None], list[int]]] = []
+    for at, side in enumerate(comparison.sides, start=1):
+        for model, metrics in side.baselines.items():
+            known = [runs for *same, runs in found if same == [model, metrics.get(split)]]
+            if known:
+                known[0].append(at)
+            elif split in metrics:
+                found.append((model, metrics[split], [at]))
+    if not found:
+        return
+    several = Counter(model for model, _, _ in found)
+    heads = [
+        shorten(model, 12) + (f" of run {','.join(map(str, runs))}" if several[model] > 1 else "")
+        for model, _, runs in found
+    ]
+    names = dict.fromkeys(name for _, scores, _ in found for name in scores)
+    rows = [(name, *(format_number(scores.get(name)) for _, scores, _ in found)) for name in names]
+    yield Table(("", *heads), tuple(rows), f"{split}: baselines")
+
+
+def _differences(
+    split: str, name: str, first: str, difference: RunDifference, rows_of_first: int | None
+) -> Table:
+    """List the differences in each metric between a run and the first."""
+    if difference.rows is None:
+        compared = f"not on the same rows, as {difference.reason}"
+    else:
+        which = "same" if difference.rows == rows_of_first else "shared"
+        compared = f"on the {which} {plural(difference.rows, 'row')}"
+    rows = tuple(
+        (metric, format_estimate(each, signed=True), _verdict(each))
+        for metric, each in difference.metrics.items()
+    )
+    return Table(
+        ("", "difference [95 %]", "verdict"),
+        rows,
+        caption=f"{split}: {name} - {first}, {compared}",
+        text_columns=(0, 2),
+        marks=tuple(map(direction_mark, difference.metrics)),
+    )
+
+
+def _verdict(difference: DifferenceEstimate) -> str:
+    if difference.value is None:
+        return "undefined"
+    return VERDICTS.get(difference.verdict, f"unknown: {difference.reason}")
+
+
+def _other_sets(comparison: Comparison, names: Sequence[str]) -> Iterator[Table]:
+    """Yield the metrics of the other sets of rows, without intervals."""
+    sides = comparison.sides
+    for split in dict.fromkeys(split for side in sides for split in side.metrics):
+        scores = [side.metrics.get(split, {}) for side in sides]
+        metrics = dict.fromkeys(name for each in scores for name in each)
+        if split != comparison.split and metrics:
+            rows = [
+                (metric, *(format_number(each.get(metric)) for each in scores))
+                for metric in metrics
+            ]
+            yield Table(("", *names), tuple(rows), shorten(split))
+
+
+def _interval_charts(comparison: Comparison, names: Sequence[str]) -> list[Chart]:
+    sides = dict(zip(names[:MOST_SERIES], comparison.sides, strict=False))
+    metrics = dict.fromkeys(name for side in sides.values() for name in side.estimates)
+    return [
+        estimate_chart(
+            metric,
+            {name: side.estimates.get(metric) for name, side in sides.items()},
+            series_colors(list(sides)),
+        )
+        for metric in list(metrics)[:_MOST_CHARTS]
+    ]
+
+
+def estimate_chart(
+    metric: str, estimates: Mapping[str, Estimate | None], colors: Mapping[str, str]
+) -> Chart:
+    """Draw a metric of several models with its 95 % confidence intervals.
+
+    Args:
+        metric: its name.
+        estimates: by the name of the model; undefined ones are not drawn.
+        colors: of the models.
+    """
+    known = {name: each for name, each in estimates.items() if each and each.value is not None}
+    rows = [
+        {"y": name, "s": name, "x": each.value, "l": each.lower, "u": each.upper}
+        for name, each in known.items()
+    ]
+    tips = {"s": "run", "x": "value|.5~g", "l": "from|.5~g", "u": "to|.5~g"}
+    return Chart(
+        title=capitalize(metric_title(metric)),
+        spec=interval_chart(rows, list(known), colors, Axis(), tips=tips),
+        description="; ".join(f"{name} {format_estimate(each)}" for name, each in known.items())
+        + ".",
+    )
+
+
+def _curve_charts(comparison: Comparison, names: Sequence[str]) -> list[Chart]:
+    """Draw what was measured at each epoch, a line for each run."""
+    histories = dict(
+        zip(names[:MOST_SERIES], (side.history for side in comparison.sides), strict=False)
+    )
+    colors = series_colors(list(histories))
+    measured = dict.fromkeys(name for history in histories.values() for name in history)
+    charts = []
+    for name in list(measured)[:MOST_CURVES]:
+        lines = {run: history[name] for run, history in histories.items() if history.get(name)}
+        if not lines:
+            continue
+        bare = name.removeprefix("val_")
+        words = shorten(bare).replace("_", " ")
+        split = "training" if bare == name else "validation"
+        charts.append(
+            Chart(
+                title=capitalize(words if bare == LEARNING_RATE else f"{words}, {split}"),
+                spec=curves_spec(lines, colors),
+                description="; ".join(
+                    f"{run} from {format_number(values[0])} to {format_number(values[-1])}"
+                    for run, values in lines.items()
+                )
+                + ".",
+                numbers=_curve_table(lines),
+                legend=tuple((run, colors[run]) for run in lines),
+                offers_log=spans_decades([each for values in lines.values() for each in values]),
+            )
+        )
+    return charts
+
+
+def _curve_table(lines: Mapping[str, Sequence[float]]) -> Table:
+    rows = [
+        (
+            run,
+            f"{len(values):,}",
+            *map(format_number, (values[0], min(values), max(values), values[-1])),
+        )
+        for run, values in lines.items()
+    ]
+    return Table(("run", "epochs", "first", "lowest", "highest", "last"), tuple(rows))

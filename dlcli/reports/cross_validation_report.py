@@ -1,0 +1,559 @@
+"""The report of a cross-validation."""
+
+from __future__ import annotations
+
+import shlex
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from pydantic import ValidationError
+
+from dlcli.errors import RunError, plural
+from dlcli.metrics import HIGHER_IS_BETTER
+from dlcli.pipeline import REFIT_FAILED, CrossValidation, FoldResult, Interval, thinned
+from dlcli.prediction import StoredPredictions
+from dlcli.reports.charts import (
+    Axis,
+    Guides,
+    bar_chart,
+    interval_chart,
+    line_chart,
+    rounded,
+    spans_decades,
+)
+from dlcli.reports.formatting import (
+    capitalize,
+    format_count,
+    format_duration,
+    format_estimate,
+    format_metric,
+    format_number,
+    metric_title,
+    shorten,
+)
+from dlcli.reports.predicted_rows import PredictedRows
+from dlcli.reports.result_section import prediction_blocks
+from dlcli.reports.run_record import RunRecord
+from dlcli.reports.run_report import baseline_sentences, direction_mark, report_link
+from dlcli.reports.setup_sections import (
+    REPEATABLE,
+    config_section,
+    footer,
+    name_target,
+    notes_of,
+    reproduction_section,
+)
+from dlcli.reports.training_section import EPOCH, LEARNING_RATE, SET_COLORS
+from dlcli.reports.views import Chart, Code, Figure, Grid, Section, Table, Text, View
+from dlcli.runs import Run
+from dlcli.tasks import Multilabel, Regression, Task, classification
+
+MOST_DRAWN_FOLDS = 100
+"""Folds whose curves are drawn."""
+MOST_LISTED_FOLDS = 200
+MOST_BARS = 40
+"""Folds whose epochs are drawn."""
+MOST_DOTS = 400
+"""Folds in a chart of a metric."""
+MOST_CURVE_POINTS = 5_000
+"""Of one chart."""
+_MOST_CURVES = 4
+_MOST_CHARTS = 8
+"""Metrics with a chart of their own."""
+_MOST_COLUMNS = 5
+"""Metrics in the table of folds."""
+_FOLDS, _MEAN, _POOLED, _CONSTANT = "each fold", "mean of folds", "all rows", "constant baseline"
+_COLORS = {_FOLDS: "bar", _MEAN: "train", _POOLED: "validation", _CONSTANT: "muted"}
+_SPLITS: Mapping[str, str] = {
+    "random": "at random",
+    "stratified": "at random within each class, so that each fold has the frequencies of classes",
+    "group": "group by group, so that rows of one group are never on both sides",
+    "time": "by time: each network is fitted to rows before those that evaluate it",
+}
+
+
+@dataclass(frozen=True)
+class CrossValidationRecord(RunRecord):
+    """A cross-validation."""
+
+    @cached_property
+    def found(self) -> CrossValidation:
+        """Its result."""
+        return CrossValidation.of(self.run)
+
+    @cached_property
+    def metrics(self) -> list[str]:
+        """The metrics that are defined somewhere, the main one first."""
+        found = self.found
+        named = [found.main_metric or "", *found.pooled, *found.by_fold]
+        named += [name for each in found.results for name in each.metrics]
+        return [
+            name
+            for name in dict.fromkeys(named)
+            if name in HIGHER_IS_BETTER
+            and (
+                any(each.metrics.get(name) is not None for each in found.results)
+                or any(
+                    (mean := means.get(name)) is not None and mean.value is not None
+                    for means in (found.pooled, found.by_fold)
+                )
+            )
+        ]
+
+    @property
+    def main(self) -> tuple[str, Interval] | None:
+        """The metric that decides, over all rows; `None` where it is undefined."""
+        name = self.found.main_metric
+        pooled = None if name is None else self.found.pooled.get(name)
+        if name not in HIGHER_IS_BETTER or name is None or pooled is None or pooled.value is None:
+            return None
+        return name, pooled
+
+    @property
+    def failed(self) -> int:
+        """The number of folds whose training failed."""
+        return sum(each.problem is not None for each in self.found.results)
+
+    @property
+    def evaluated_rows(self) -> int:
+        """The number of rows that were predicted: of the repeat with the most, if folds failed."""
+        counts = dict.fromkeys((each.repeat for each in self.found.results), 0)
+        for each in self.found.results:
+            counts[each.repeat] += each.held_out if each.problem is None else 0
+        return max(counts.values(), default=0)
+
+    def name_fold(self, result: FoldResult) -> str:
+        """Name a fold: `fold 2`, or `2.3` for the third of the second repeat."""
+        is_repeated = self.found.repeats > 1
+        return f"{result.repeat:,}.{result.fold:,}" if is_repeated else f"fold {result.fold:,}"
+
+    def predicted_rows(self) -> PredictedRows | None:
+        """Return the rows of the first repeat with their out-of-fold predictions, if stored.
+
+        Raises:
+            RunError: if the predictions are damaged, or of another target.
+        """
+        if not self.run.has("predictions.parquet"):
+            return None
+        place = f"{self.run.path}: its predictions"
+        columns = StoredPredictions(self.run.read_predictions(), place, "cv.json")
+        if columns.has("repeat"):
+            columns = columns.filtered(np.asarray(columns.integers("repeat") == 1))
+        rows = PredictedRows.of(columns, self._task(), "test")
+        return rows if rows.rows else None
+
+    def _task(self) -> Task:
+        """Return the task as far as stored predictions need it: without scalings."""
+        columns, names = self.found.target, self.found.classes
+        try:
+            if self.found.task == "classes":
+                return classification(columns[0], names)
+            if self.found.task == "labels":
+                delimiter = self.config.data.target.delimiter
+                return Multilabel(columns=columns, labels=names, delimiter=delimiter)
+            return Regression(columns=columns)
+        except (ValidationError, IndexError):
+            message = "its cv.json describes a target that can't be; make it again"
+            raise RunError(f"{self.run.path}: {message}") from None
+
+
+def cross_validation_view(run: Run) -> View:
+    """Show a cross-validation: its metrics with intervals, and how its networks were trained.
+
+    Raises:
+        RunError: if a file of it is damaged; its sections raise it, too.
+    """
+    record = CrossValidationRecord.of(run)
+    found = record.found
+    metrics = _metric_table(record)
+    names = len(found.classes)
+    target = name_target(
+        found.target,
+        names if found.task == "classes" else 0,
+        names if found.task == "labels" else 0,
+    )
+    why, commands = _next_steps(record)
+    label = "predict" if record.is_trained("refit") else "train on all rows"
+    links = [(label, shlex.join(commands[0]))] if commands else []
+
+    def sections() -> Sequence[Section]:
+        return [section for section in _sections(record, metrics, why, commands) if section.blocks]
+
+    return View(
+        title=record.title,
+        kicker="dlcli report: cross-validation",
+        lead=f"Predicts {target}.",
+        sentences=tuple(_sentences(record)),
+        figures=tuple(_figures(record)),
+        notes=notes_of(record, found.notes),
+        blocks=(metrics,) if record.metrics else (),
+        links=(("run", str(run.path)), ("report", report_link(run)), *links),
+        sections=sections,
+        footer=footer(record),
+    )
+
+
+def _sections(
+    record: CrossValidationRecord, metrics: Table, why: str, commands: list[list[str]]
+) -> Iterator[Section]:
+    found = record.found
+    if record.metrics:
+        charts = tuple(_metric_chart(name, record) for name in record.metrics[:_MOST_CHARTS])
+        yield Section("result", "The result", (Text(_how_it_works(found)), metrics, Grid(charts)))
+    if (rows := record.predicted_rows()) is not None:
+        first = " of the first repeat" if found.repeats > 1 else ""
+        weights = " Rows count by their weights." if rows.is_weighted else ""
+        count = f"{plural(rows.rows, 'row')}{first}"
+        text = f"{count}, each predicted by the network that was fitted without it.{weights}"
+        blocks = prediction_blocks(rows, found.seed)
+        yield Section("predictions", "The predictions", (Text(text), *blocks))
+    curves = [*_curve_charts(record), *_epoch_charts(record)]
+    if curves:
+        is_part = len(found.results) > MOST_DRAWN_FOLDS
+        note = (Text(f"The first {MOST_DRAWN_FOLDS:,} folds are shown."),) if is_part else ()
+        yield Section("training", "The training", (*note, Grid(tuple(curves))))
+    yield Section("folds", "Each fold", (_fold_table(record),))
+    yield config_section(record, Text(_how_it_was_split(found)))
+    code = (Code("\n".join(map(shlex.join, commands))),) if commands else ()
+    search = Text(
+        "To look for a better config, name in its section tune what may vary; each candidate is "
+        "evaluated in the same way:"
+    )
+    yield Section("next", "Next steps", (Text(why), *code, search, Code("dlcli tune CONFIG")))
+    yield reproduction_section(record, Text(REPEATABLE))
+
+
+def _sentences(record: CrossValidationRecord) -> Iterator[str]:
+    found = record.found
+    again = f", repeated {found.repeats:,} times" if found.repeats > 1 else ""
+    split = shorten(found.split, 40)
+    yield f"Cross-validated in {plural(found.folds, 'fold')}{again} ({split}). {_who(record)}."
+    if record.main is None:
+        yield "No metric is defined."
+    else:
+        metric, pooled = record.main
+        scores = {name: each.value for name, each in found.pooled.items()}
+        lower, upper = pooled.lower, pooled.upper
+        ends = ""
+        if lower is not None and upper is not None:
+            ends = f"{format_metric(metric, lower)} to {format_metric(metric, upper)}"
+            ends = f" (95 % confidence interval: {ends})"
+        value = format_metric(metric, pooled.value)
+        yield f"{capitalize(metric_title(metric))} is {value}{ends}."
+        yield from baseline_sentences(metric, scores, {"constant": found.constant})
+        if _is_insignificant(metric, pooled, found.constant.get(metric)):
+            yield (
+                "But the confidence interval includes the baseline: the difference is not "
+                "statistically significant."
+            )
+    if record.failed:
+        yield f"{plural(record.failed, 'fold')} of {len(found.results):,} failed."
+    if found.set_aside:
+        yield f"{plural(found.set_aside, 'test row')} took no part."
+
+
+def _who(record: CrossValidationRecord) -> str:
+    """Say which rows were predicted by which networks."""
+    found, rows = record.found, plural(record.found.rows, "row")
+    networks = "networks" if found.repeats > 1 else "a network"
+    if found.split == "time":
+        part = f"{record.evaluated_rows:,} of {rows} were predicted"
+        return f"{part}, each by {networks} fitted to earlier rows"
+    if record.evaluated_rows < found.rows:
+        part = f"{record.evaluated_rows:,} of {rows} were predicted"
+        return f"{part}, each by {networks} fitted without it"
+    return f"Each of {rows} was predicted by {networks} fitted without it"
+
+
+def _is_insignificant(metric: str, pooled: Interval, simple: float | None) -> bool:
+    """Whether it is better than the constant baseline, but not beyond its confidence interval."""
+    if simple is None or pooled.value is None or pooled.lower is None or pooled.upper is None:
+        return False
+    gain = pooled.value - simple
+    is_better = gain > 0 if HIGHER_IS_BETTER[metric] else gain < 0
+    return is_better and pooled.lower <= simple <= pooled.upper
+
+
+def _figures(record: CrossValidationRecord) -> Iterator[Figure]:
+    found = record.found
+    if record.main is not None:
+        yield from _metric_figures(found, *record.main)
+    failed = f", {record.failed:,} of them failed" if record.failed else ""
+    repeats = f" × {found.repeats:,}" if found.repeats > 1 else ""
+    trained = f"{plural(len(found.results), 'network')} trained{failed}"
+    yield Figure("Folds", f"{found.folds:,}{repeats}", trained)
+    aside = f"{plural(found.set_aside, 'test row')} took no part" if found.set_aside else ""
+    yield Figure("Rows", f"{found.rows:,}", aside)
+    if found.best_epochs is not None:
+        yield Figure("Best epoch", f"{found.best_epochs:,}", "median of the folds")
+    sizes = [each.parameters for each in found.results if each.parameters]
+    if sizes:
+        yield Figure("Parameters", f"{round(statistics.median(sizes)):,}", "trainable numbers")
+    seconds = sum(each.seconds for each in found.results)
+    yield Figure("Time", format_duration(seconds), "of all folds")
+
+
+def _metric_figures(found: CrossValidation, metric: str, pooled: Interval) -> Iterator[Figure]:
+    def shown(value: float | None) -> str:
+        return format_metric(metric, value)
+
+    is_known = pooled.lower is not None and pooled.upper is not None
+    note = f"95 %: {shown(pooled.lower)} to {shown(pooled.upper)}" if is_known else "no interval"
+    title = metric_title(metric)
+    yield Figure(f"{title}, all rows", shown(pooled.value), note)
+    mean, deviation = found.by_fold.get(metric), found.deviations.get(metric)
+    if mean is not None and mean.value is not None:
+        spread = f"± {shown(deviation)} standard deviation" if deviation is not None else ""
+        yield Figure(f"{title}, mean of folds", shown(mean.value), spread)
+    if (simple := found.constant.get(metric)) is not None:
+        yield Figure("constant baseline", shown(simple))
+
+
+def _metric_table(record: CrossValidationRecord) -> Table:
+    found = record.found
+    rows = tuple(
+        (
+            name,
+            format_estimate(found.pooled.get(name)),
+            format_estimate(found.by_fold.get(name)),
+            format_number(found.deviations.get(name)),
+            format_number(found.constant.get(name)),
+        )
+        for name in record.metrics
+    )
+    return Table(
+        ("", "all rows [95 %]", "mean of folds [95 %]", "± over folds", "constant"),
+        rows,
+        note="↑ higher is better, ↓ lower is better. “All rows” combines the predictions of all "
+        "folds; its confidence interval shows where the metric of these networks might be had "
+        "other rows been sampled. The interval of the mean includes how much networks fitted to "
+        "other rows differ; it is widened because folds share most of their training rows (Nadeau "
+        "and Bengio 2003). “±” is the standard deviation over folds. “Constant” always predicts "
+        "the mean or the most frequent class.",
+        marks=tuple(map(direction_mark, record.metrics)),
+    )
+
+
+def _metric_chart(metric: str, record: CrossValidationRecord) -> Chart:
+    """Draw a metric of each fold, next to their mean, that of all rows and that of the baseline."""
+    found = record.found
+    values = {
+        record.name_fold(each): value
+        for each in found.results
+        if (value := each.metrics.get(metric)) is not None
+    }
+    rows: list[dict[str, object]] = [
+        {"y": _FOLDS, "s": _FOLDS, "x": rounded(value), "f": name}
+        for name, value in list(values.items())[:MOST_DOTS]
+    ]
+    parts = []
+    if values:
+        ends = (
+            f"from {format_number(min(values.values()))} to {format_number(max(values.values()))}"
+        )
+        median = format_number(statistics.median(values.values()))
+        parts.append(f"{plural(len(values), 'fold')} {ends}, median {median}.")
+    for name, means in ((_MEAN, found.by_fold), (_POOLED, found.pooled)):
+        mean = means.get(metric)
+        if mean is not None and mean.value is not None:
+            interval = {"l": mean.lower, "u": mean.upper}
+            rows.append({"y": name, "s": name, "x": mean.value, "f": name, **interval})
+            parts.append(f"{capitalize(name)}: {format_estimate(mean)}.")
+    constant = found.constant.get(metric)
+    if constant is not None:
+        names = dict.fromkeys("ysf", _CONSTANT)
+        rows.append({**names, "x": rounded(constant)})
+        parts.append(f"{capitalize(_CONSTANT)}: {format_number(constant)}.")
+    present = {row["y"] for row in rows}
+    colors = {name: color for name, color in _COLORS.items() if name in present}
+    tips = {"f": "of", "x": "value|.5~g", "l": "from|.5~g", "u": "to|.5~g"}
+    return Chart(
+        title=capitalize(metric_title(metric)),
+        spec=interval_chart(rows, list(colors), colors, Axis(), tips=tips),
+        description=" ".join(parts),
+    )
+
+
+def _curve_charts(record: CrossValidationRecord) -> list[Chart]:
+    """Draw the loss and each metric by epoch, a line for each fold and set of rows."""
+    results = record.found.results[:MOST_DRAWN_FOLDS]
+    names = dict.fromkeys(name.removeprefix("val_") for each in results for name in each.history)
+    charts = (
+        _curve_chart(name, record, results)
+        for name in names
+        if name not in ("epoch", LEARNING_RATE)
+    )
+    return [chart for chart in charts if chart is not None][:_MOST_CURVES]
+
+
+def _curve_chart(
+    name: str, record: CrossValidationRecord, results: Sequence[FoldResult]
+) -> Chart | None:
+    lines = [
+        (record.name_fold(each), split, points)
+        for each in results
+        for split, column in (("training", name), ("validation", f"val_{name}"))
+        if (points := _points(each, column))
+    ]
+    if not lines:
+        return None
+    most = max(4, MOST_CURVE_POINTS // len(lines))
+    rows = [
+        {"x": points[at][0], "y": rounded(points[at][1]), "s": split, "d": fold}
+        for fold, split, points in lines
+        for at in thinned(np.array([value for _, value in points]), most).tolist()
+    ]
+    splits = [split for split in SET_COLORS if any(line[1] == split for line in lines)]
+    colors = {split: SET_COLORS[split] for split in splits}
+    parts = []
+    for split in splits:
+        last = [points[-1][1] for _, of, points in lines if of == split]
+        parts.append(f"{split} from {format_number(min(last))} to {format_number(max(last))}")
+    title = shorten(name).replace("_", " ")
+    reading = (
+        "Each line is a fold. Where lines of one color are close together, the networks learn the "
+        "same from any of the rows; where they diverge, much depends on which rows these are."
+    )
+    return Chart(
+        title=capitalize(title),
+        spec=line_chart(
+            rows, colors, EPOCH, Axis(title), tips={"d": "fold", "s": "rows"}, kind="bundle"
+        ),
+        description=f"{capitalize(title)} at the end, over the folds: {'; '.join(parts)}.",
+        reading=reading if name == "loss" and len(splits) > 1 else "",
+        legend=tuple(colors.items()),
+        offers_log=spans_decades([value for _, _, points in lines for _, value in points]),
+    )
+
+
+def _points(result: FoldResult, column: str) -> list[tuple[int, float]]:
+    """Return epochs and values of a column where both are known."""
+    values = result.history.get(column, ())
+    epochs: Sequence[float | None] = result.history.get("epoch") or range(1, len(values) + 1)
+    pairs = zip(epochs, values, strict=False)
+    return [
+        (int(epoch), value) for epoch, value in pairs if epoch is not None and value is not None
+    ]
+
+
+def _epoch_charts(record: CrossValidationRecord) -> list[Chart]:
+    """Draw how long the network of each fold was trained, and when it was best."""
+    found = record.found
+    results = [each for each in found.results if each.epochs][:MOST_BARS]
+    best = [each.best_epoch for each in results if each.best_epoch is not None]
+    if not best:
+        return []
+    rows = [
+        {
+            "y": record.name_fold(each),
+            "x": each.best_epoch or each.epochs,
+            "l": each.best_epoch or each.epochs,
+            "u": each.epochs,
+        }
+        for each in results
+    ]
+    median = "" if found.best_epochs is None else f"; the median is {found.best_epochs:,}"
+    chart = Chart(
+        title="Best epochs",
+        spec=bar_chart(
+            rows,
+            [str(row["y"]) for row in rows],
+            Axis("epoch", zero=True, whole=True),
+            tips={"y": "fold", "x": "best epoch|,d", "u": "epochs|,d"},
+            guides=Guides(x=found.best_epochs),
+        ),
+        description=f"Weights were best after {min(best):,} to {max(best):,} epochs{median}.",
+        reading="The bar ends at the epoch whose weights were kept, the thin line where training "
+        "ended. To train on all rows, without validation rows to decide when to stop, the median "
+        "(dashed) is a good number of epochs.",
+    )
+    return [chart]
+
+
+def _fold_table(record: CrossValidationRecord) -> Table:
+    results = record.found.results[:MOST_LISTED_FOLDS]
+    metrics = record.metrics[:_MOST_COLUMNS]
+    has_problem = any(each.problem for each in results)
+    sizes = ("training rows", "validation rows", "held-out rows", "inputs", "parameters")
+    problem = ("problem",) if has_problem else ()
+    rows = tuple(
+        (
+            record.name_fold(each),
+            *((shorten(each.problem or "", 120),) if has_problem else ()),
+            *map(
+                format_count,
+                (each.train, each.validation, each.held_out, each.inputs, each.parameters),
+            ),
+            f"{each.epochs:,}",
+            format_count(each.best_epoch),
+            *(format_number(each.metrics.get(name)) for name in metrics),
+            format_duration(each.seconds),
+        )
+        for each in results
+    )
+    rest = len(record.found.results) - len(results)
+    more = f" {rest:,} more folds are not listed." if rest else ""
+    return Table(
+        ("fold", *problem, *sizes, "epochs", "best epoch", *metrics, "time"),
+        rows,
+        "Rows, epochs and metrics",
+        text_columns=range(1 + len(problem)),
+        note="Each network was fitted to its training rows; validation rows decided when to stop; "
+        "held-out rows evaluate it. Columns are encoded for each fold from its training rows "
+        f"alone, so that the number of inputs may differ.{more}",
+    )
+
+
+def _how_it_works(found: CrossValidation) -> str:
+    if found.split == "time":
+        way = (
+            "Rows are divided into folds by time. For each fold a network is fitted to all rows "
+            "before it and then predicts the rows of the fold; the earliest rows are used for "
+            "fitting only. So no row is predicted by a network fitted to it or to later rows."
+        )
+    else:
+        again = " in each repeat" if found.repeats > 1 else ""
+        failed = any(each.problem is not None for each in found.results)
+        but = ", except those of folds that failed" if failed else ""
+        way = (
+            "Rows are divided into folds. For each fold a network is fitted to the rows of all "
+            "other folds and then predicts the rows of the fold. So every row is predicted "
+            f"once{again}{but}, and never by a network fitted to it."
+        )
+    return (
+        f"{way} A single split into training and test rows is one random choice; the folds show "
+        "how much the result depends on it."
+    )
+
+
+def _how_it_was_split(found: CrossValidation) -> str:
+    way = _SPLITS.get(found.split, shorten(found.split, 40))
+    column = f" (column {shorten(found.column, 40)})" if found.column else ""
+    text = f"Rows were assigned to folds {way}{column}, with random seed {found.seed}."
+    if found.set_aside:
+        text += (
+            f" {plural(found.set_aside, 'test row')} took no part, so that they can still evaluate "
+            "the final choice."
+        )
+    return text
+
+
+def _next_steps(record: CrossValidationRecord) -> tuple[str, list[list[str]]]:
+    """Say how to get a network that predicts, with the commands."""
+    run = record.run
+    if record.is_trained("refit"):
+        refit = str(run.path / "refit")
+        commands = [["dlcli", "predict", refit, "DATA"], ["dlcli", "report", refit]]
+        return "A network was trained on all rows:", commands
+    evaluated = "The networks of the folds evaluate the config and are not stored."
+    if any(each.startswith(REFIT_FAILED) for each in record.warnings):
+        return f"{evaluated} Training one on all rows failed: see the warning above.", []
+    epochs = record.found.best_epochs
+    if run.has("refit.yaml") and epochs is not None:
+        why = f"{evaluated} To predict, train one on all rows, for {plural(epochs, 'epoch')}:"
+        return why, [["dlcli", "train", str(run.path / "refit.yaml")]]
+    why = f"{evaluated} To predict, train one with the same config:"
+    return why, [["dlcli", "train", str(run.resolved_path())]]

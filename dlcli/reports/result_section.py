@@ -1,0 +1,590 @@
+"""Charts and tables of predictions, by the kind of target."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlcli.errors import plural
+from dlcli.metrics import (
+    ThresholdCounts,
+    calibration_curve,
+    decision_metrics,
+    expected_calibration_error,
+)
+from dlcli.pipeline import thinned_path
+from dlcli.reports.charts import (
+    Axis,
+    Guides,
+    PointStyle,
+    bar_chart,
+    heat_map,
+    histogram,
+    line_chart,
+    rounded,
+    scatter_chart,
+)
+from dlcli.reports.formatting import (
+    ADJECTIVES,
+    capitalize,
+    format_number,
+    format_percent,
+    shorten,
+    shorten_names,
+)
+from dlcli.reports.predicted_rows import PredictedNumbers, PredictedRows, Scores
+from dlcli.reports.run_record import TrainingRecord
+from dlcli.reports.theme import series_colors
+from dlcli.reports.views import Block, Chart, Fold, Grid, Group, Section, Table, Text
+
+Floats = NDArray[np.float64]
+MOST_DRAWN_CLASSES = 25
+"""Of a confusion matrix; of more classes, the most frequent mistakes are listed."""
+MOST_LISTED = 50
+"""Classes, labels or columns whose metrics are listed."""
+MOST_CURVE_POINTS = 300
+"""Of the curve of one class; three times as many of all together."""
+MOST_POINTS = 2_000
+"""Of the scatter charts of one set of rows."""
+MOST_OUTPUTS = 6
+"""Predicted columns of numbers with charts of their own."""
+MOST_BINS = 40
+DECILES = 10
+_MOST_MISTAKES = 20
+_THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+
+
+def result_section(record: TrainingRecord, metrics: Table) -> Section:
+    """Show the metrics of a run, and the predictions of each set of rows.
+
+    Args:
+        record: the run.
+        metrics: the table of its metrics.
+    """
+    blocks: list[Block] = []
+    if record.splits:
+        by_column = record.metrics[record.splits[0]].get("by_column")
+        blocks += [metrics, *_metrics_of_parts("column", by_column, ("mae", "rmse", "r2"))]
+    for place, rows in enumerate(record.predicted):
+        title = f"{capitalize(ADJECTIVES[rows.split])} rows"
+        found = record.metrics.get(rows.split, {})
+        text = Text(_describe(rows, record.rows(rows.split)))
+        parts = (text, *prediction_blocks(rows, record.config.seed, found))
+        blocks.append(Fold(title, parts) if place else Group(title, parts))
+    return Section("result", "The result", tuple(blocks))
+
+
+def _describe(rows: PredictedRows, all_rows: int | None) -> str:
+    is_part = rows.is_sample and all_rows is not None and all_rows > rows.rows
+    of_all = f"of {all_rows:,} " if is_part else ""
+    sampled = ", sampled at random; the matrix and all metrics are of all rows" if is_part else ""
+    weights = " Rows count by their weights." if rows.is_weighted else ""
+    return f"{rows.rows:,} {of_all}{ADJECTIVES[rows.split]} rows{sampled}.{weights}"
+
+
+def prediction_blocks(
+    rows: PredictedRows, seed: int, metrics: Mapping[str, object] = MappingProxyType({})
+) -> list[Block]:
+    """Show the predictions of some rows by the charts that suit their task.
+
+    Args:
+        rows: the rows.
+        seed: of the random choice of points where there are too many.
+        metrics: of all rows of the set, as metrics.json has them.
+    """
+    names = rows.task.charts(has_margin=rows.has_margin)
+    if rows.task.outcome == "numbers":
+        return _number_blocks(rows, names, seed)
+    charts: list[Block] = []
+    tables: list[Block] = []
+    if "confusion" in names:
+        matrix = _confusion_matrix(rows, metrics.get("confusion"))
+        charts.append(confusion_block(matrix, rows.task.classes))
+        tables.append(class_table(matrix, rows.task.classes))
+    counted = rows.threshold_counts
+    charts += [_CURVES[name](counted) for name in names if name in _CURVES and counted]
+    if "calibration" in names:
+        charts.append(_calibration_chart(rows))
+    if "thresholds" in names:
+        tables.append(_threshold_table(rows))
+    ranked = ("precision", "recall", "f1", "auc", "average_precision")
+    return [
+        Grid(tuple(charts)),
+        *tables,
+        *_metrics_of_parts("label", metrics.get("by_label"), ranked),
+    ]
+
+
+def _metrics_of_parts(what: str, parts: object, metrics: Sequence[str]) -> list[Table]:
+    """List the metrics of each label or column, as metrics.json has them.
+
+    Args:
+        what: `label` or `column`.
+        parts: anything, as a stranger may have made the run.
+        metrics: those that are listed.
+    """
+    if not isinstance(parts, dict):
+        return []
+    found = {name: each for name, each in parts.items() if isinstance(each, dict)}
+    names = shorten_names(list(found)[:MOST_LISTED])
+    rows = tuple(
+        (name, *(format_number(each.get(metric)) for metric in metrics))
+        for name, each in zip(names, found.values(), strict=False)
+    )
+    rest = f"{len(found) - len(rows):,} more are not listed." if len(found) > len(rows) else ""
+    return [Table((what, *metrics), rows, f"Each {what}", note=rest)] if rows else []
+
+
+def _confusion_matrix(rows: PredictedRows, stored: object) -> Floats:
+    """Return the stored confusion matrix of all rows of the set, or else that of the rows."""
+    count = len(rows.task.classes)
+    matrix = as_confusion_matrix(stored, count)
+    if matrix is not None:
+        return matrix
+    cells = rows.values * count + rows.predicted_values
+    counts = np.bincount(cells, rows.weights, minlength=count**2)
+    return counts.astype(np.float64).reshape(count, count)
+
+
+def as_confusion_matrix(value: object, classes: int) -> Floats | None:
+    """Return the confusion matrix of metrics.json if it is one: true by predicted class."""
+    try:
+        matrix = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    with np.errstate(all="ignore"):
+        is_finite = np.isfinite(2 * matrix.sum())  # F1 takes twice the sum
+    fits = matrix.shape == (classes, classes) and is_finite and matrix.min() >= 0
+    return matrix if fits and matrix.any() else None
+
+
+def confusion_block(matrix: Floats, names: Sequence[str]) -> Chart | Table:
+    """Draw the confusion matrix of few classes; of many, list the most frequent mistakes.
+
+    Args:
+        matrix: weights of rows by true and predicted class, shape `(classes, classes)`.
+        names: of the classes.
+    """
+    shown = shorten_names(names, 40)
+    sums = matrix.sum(axis=1)
+    wrong = matrix - np.diag(matrix.diagonal())
+    cells = np.argsort(-wrong, axis=None, kind="stable")[:_MOST_MISTAKES]
+    pairs = [(int(cell // len(matrix)), int(cell % len(matrix))) for cell in cells]
+    mistakes = Table(
+        ("true", "predicted", "rows", "share of the true class"),
+        tuple(
+            (
+                shown[i],
+                shown[j],
+                format_number(matrix[i, j]),
+                format_percent(float(matrix[i, j] / sums[i])),
+            )
+            for i, j in pairs
+            if wrong[i, j] > 0
+        )
+        or (("none", "", "", ""),),
+        "The most frequent mistakes",
+        range(2),
+    )
+    if len(names) > MOST_DRAWN_CLASSES:
+        return mistakes
+    shares = matrix / np.maximum(sums[:, np.newaxis], 1e-300)
+    rows = [
+        {"y": true, "x": predicted, "n": rounded(matrix[i, j]), "s": rounded(shares[i, j])}
+        for i, true in enumerate(shown)
+        for j, predicted in enumerate(shown)
+    ]
+    right, total = format_number(matrix.diagonal().sum()), format_number(matrix.sum())
+    i, j = pairs[0]
+    worst = (
+        f" The most frequent mistake: {shown[i]} predicted as {shown[j]} "
+        f"({format_number(matrix[i, j])})."
+        if wrong[i, j] > 0
+        else ""
+    )
+    tips = {
+        "y": "true",
+        "x": "predicted",
+        "n": "rows|,.6~g",
+        "s": "share of the true class|.1%",
+    }
+    return Chart(
+        title="Confusion matrix",
+        spec=heat_map(rows, shown, "predicted", "true", tips=tips),
+        description=f"{right} of {total} are correct.{worst}",
+        reading="Each line is a true class, each column a predicted one. Correct predictions are "
+        "on the diagonal; the darker a cell, the larger its share of its line.",
+        numbers=mistakes,
+    )
+
+
+def class_table(matrix: Floats, names: Sequence[str]) -> Table:
+    """List precision, recall and F1 of each class; of many, those of the most frequent ones."""
+    shown = shorten_names(names)
+    true, predicted, right = matrix.sum(axis=1), matrix.sum(axis=0), matrix.diagonal()
+    order = range(len(names))
+    if len(names) > MOST_LISTED:
+        order = np.argsort(-true, kind="stable")[:MOST_LISTED].tolist()
+    rows = tuple(
+        (
+            shown[at],
+            format_number(true[at]),
+            format_percent(_ratio(right[at], predicted[at])),
+            format_percent(_ratio(right[at], true[at])),
+            format_number(_ratio(2 * right[at], true[at] + predicted[at])),
+        )
+        for at in order
+    )
+    rest = len(names) - len(rows)
+    return Table(
+        ("class", "rows", "precision", "recall", "F1"),
+        rows,
+        caption="Each class",
+        note="Precision: the share of the rows predicted as this class that belong to it. Recall: "
+        "the share of the rows of this class that are predicted as such. F1 is their harmonic mean."
+        + (f" {rest:,} rarer classes are not listed." if rest else ""),
+    )
+
+
+def _ratio(part: float, whole: float) -> float | None:
+    return float(part / whole) if whole else None
+
+
+def _roc_chart(counted: Mapping[str, ThresholdCounts]) -> Chart:
+    return _curves_chart(
+        "ROC curve",
+        counted,
+        [each.roc_curve() for each in counted.values()],
+        ("false positive rate", "true positive rate"),
+        [{"x": 0, "y": 0}, {"x": 1, "y": 1}],
+        ("area under the curve", [float(each.roc_auc()) for each in counted.values()]),
+        "Along the line the threshold falls: more positive rows are found, and more others are "
+        "mistaken for them. The closer to the upper left corner, the better; the dashed line is "
+        "guessing (area 0.5), and 1 is perfect.",
+    )
+
+
+def _precision_recall_chart(counted: Mapping[str, ThresholdCounts]) -> Chart:
+    shares = [
+        float(each.positives / (each.positives + each.negatives)) for each in counted.values()
+    ]
+    is_single = len(counted) == 1
+    frequency = f" ({format_percent(shares[0])})" if is_single else ""
+    return _curves_chart(
+        "Precision and recall",
+        counted,
+        [each.precision_recall_curve() for each in counted.values()],
+        ("recall: share of positives found", "precision: share of found that is positive"),
+        [{"x": at, "y": rounded(shares[0])} for at in (0, 1)] if is_single else [],
+        ("average precision", [float(each.average_precision()) for each in counted.values()]),
+        "The closer to the upper right corner, the better. Guessing has the precision of the "
+        f"class's frequency{frequency}.",
+    )
+
+
+_CURVES = {"roc": _roc_chart, "precision_recall": _precision_recall_chart}
+
+
+def _curves_chart(
+    title: str,
+    counted: Mapping[str, ThresholdCounts],
+    curves: Sequence[tuple[Floats, Floats]],
+    axes: tuple[str, str],
+    reference: list[dict[str, object]],
+    areas: tuple[str, Sequence[float]],
+    reading: str,
+) -> Chart:
+    names = shorten_names(counted, 40)
+    colors = series_colors(names)
+    measure, values = areas
+    most = MOST_CURVE_POINTS if len(names) == 1 else 3 * MOST_CURVE_POINTS // len(names)
+    rows = [
+        {"x": rounded(x[at]), "y": rounded(y[at]), "s": name}
+        for name, (x, y) in zip(names, curves, strict=True)
+        for at in thinned_path(x, y, most).tolist()
+    ]
+    if len(names) == 1:
+        description = f"The {measure} is {format_number(values[0])}, of predicting {names[0]}."
+    else:
+        least = int(np.argmin(values))
+        description = (
+            f"The {measure} is {format_number(float(np.mean(values)))} on average over "
+            f"{len(names)} classes, each against all others; the lowest, "
+            f"{format_number(values[least])}, is that of {names[least]}."
+        )
+    listed = zip(shorten_names(counted), counted.values(), values, strict=True)
+    numbers = Table(
+        ("class", "rows", measure),
+        tuple(
+            (name, format_number(float(each.positives)), format_number(value))
+            for name, each, value in listed
+        ),
+    )
+    return Chart(
+        title=title,
+        spec=line_chart(
+            rows,
+            colors,
+            Axis(axes[0], domain=(0, 1)),
+            Axis(axes[1], domain=(0, 1)),
+            tips={"s": "class", "x": f"{axes[0]}|.3f", "y": f"{axes[1]}|.3f"},
+            kind="path",
+            guides=Guides(reference=reference),
+        ),
+        description=description,
+        reading=reading,
+        numbers=numbers if len(names) > 1 else None,
+        legend=tuple(colors.items()) if len(names) > 1 else (),
+    )
+
+
+def _calibration_chart(rows: PredictedRows) -> Chart:
+    """Compare the probabilities of the second of two classes, the predicted one, or all labels."""
+    if rows.task.labels:
+        scores, what = list(rows.scores.values()), "of each label"
+    elif len(rows.task.classes) == 2:
+        scores, what = list(rows.scores.values()), f"of {shorten(rows.task.classes[1], 40)}"
+    else:
+        is_right = rows.values == rows.predicted_values
+        scores, what = [Scores(is_right, rows.decoded.max(axis=1))], "of the predicted class"
+    bins = calibration_curve(
+        np.concatenate([each.is_positive for each in scores]),
+        np.concatenate([each.scores for each in scores]),
+        np.tile(rows.weights, len(scores)),
+    )
+    points = [
+        {"x": rounded(each.predicted), "y": rounded(each.observed), "w": each.rows, "s": "rows"}
+        for each in bins
+    ]
+    error = format_percent(expected_calibration_error(list(bins)))
+    return Chart(
+        title="Calibration of probabilities",
+        spec=scatter_chart(
+            points,
+            {"rows": PointStyle("train", opacity=0.85)},
+            Axis("predicted probability", format="%", domain=(0, 1)),
+            Axis("observed frequency", format="%", domain=(0, 1)),
+            tips={"x": "predicted|.1%", "y": "observed|.1%", "w": "rows|,d"},
+            guides=Guides(reference=[{"x": 0, "y": 0}, {"x": 1, "y": 1}], path=points),
+        ),
+        description=f"Predicted probability and observed frequency differ by {error} on average.",
+        reading=f"Rows are grouped by the predicted probability {what}. On the dashed line it "
+        "occurs as often as predicted; below it the network is overconfident. Larger points are "
+        "more rows; small ones are mostly random.",
+        numbers=Table(
+            ("predicted", "observed", "rows"),
+            tuple(
+                (format_percent(each.predicted), format_percent(each.observed), f"{each.rows:,}")
+                for each in bins
+            ),
+            text_columns=(),
+        ),
+    )
+
+
+def _threshold_table(rows: PredictedRows) -> Table:
+    """List the metrics of other thresholds for the second of two classes."""
+    [(positive, (is_positive, scores))] = rows.scores.items()
+    name = shorten(positive, 40)
+    cells = tuple(
+        (
+            format_number(threshold),
+            format_percent(each["selected"]),
+            format_percent(each["precision"]),
+            format_percent(each["recall"]),
+            format_number(each["f1"]),
+            format_percent(each["accuracy"]),
+        )
+        for threshold in _THRESHOLDS
+        for each in [decision_metrics(is_positive, scores > threshold, rows.weights)]
+    )
+    return Table(
+        ("threshold", "predicted so", "precision", "recall", "F1", "accuracy"),
+        cells,
+        caption=f"Other thresholds for {name}",
+        note=f"A row is predicted as {name} if its probability is above the threshold. A lower one "
+        "finds more and is wrong more often; the best depends on the costs of both mistakes. The "
+        "network itself uses 0.5.",
+    )
+
+
+def _number_blocks(rows: PredictedRows, names: Sequence[str], seed: int) -> list[Block]:
+    outputs = rows.numbers[:MOST_OUTPUTS]
+    blocks: list[Block] = []
+    for place, output in enumerate(outputs):
+        charts: list[Chart] = []
+        if len(output.target):
+            most = MOST_POINTS // len(outputs)
+            makers = {
+                "predicted_and_true": partial(_scatter, output, seed, most),
+                "residuals": partial(_error_histogram, output),
+                "deciles": partial(_decile_chart, error_by_decile(output)),
+            }
+            charts = [makers[name]() for name in names]
+        grid, name = Grid(tuple(charts)), shorten(output.column)
+        if len(outputs) == 1:
+            blocks.append(grid)
+        else:
+            blocks.append(Fold(name, (grid,)) if place else Group(name, (grid,)))
+    if rest := len(rows.numbers) - len(outputs):
+        blocks.append(Text(f"{rest:,} more columns have no charts."))
+    return blocks
+
+
+def _scatter(output: PredictedNumbers, seed: int, most: int) -> Chart:
+    target, prediction = output.target, output.prediction
+    shown = np.arange(len(target))
+    if len(target) > most:
+        rng = np.random.default_rng(seed)
+        shown = np.sort(rng.choice(len(target), most, replace=False))
+    rows = [
+        {"x": rounded(target[at]), "y": rounded(prediction[at]), "s": "rows"}
+        for at in shown.tolist()
+    ]
+    both = np.concatenate([target[shown], prediction[shown]])
+    ends = [rounded(float(both.min())), rounded(float(both.max()))]
+    part = f" {len(shown):,} of {len(target):,} are shown." if len(shown) < len(target) else ""
+    return Chart(
+        title=f"Predicted against true {shorten(output.column, 40)}",
+        spec=scatter_chart(
+            rows,
+            {"rows": PointStyle("train", size=28, opacity=0.55)},
+            Axis("true"),
+            Axis("predicted"),
+            tips={"x": "true|.5~g", "y": "predicted|.5~g"},
+            guides=Guides(reference=[{"x": end, "y": end} for end in ends]),
+        ),
+        description=f"{plural(len(target), 'row')}: true values from {format_number(target.min())} "
+        f"to {format_number(target.max())}, predicted ones from {format_number(prediction.min())} "
+        f"to {format_number(prediction.max())}.{part}",
+        reading="Each point is a row. On the line, prediction and true value agree; above it, the "
+        "prediction is too high. A cloud flatter than the line means that extreme values are "
+        "underestimated.",
+    )
+
+
+def _error_histogram(output: PredictedNumbers) -> Chart:
+    errors = output.prediction - output.target
+    edges, shares = error_distribution(errors, output.weights)
+    rows = [
+        {"l": rounded(edges[at]), "u": rounded(edges[at + 1]), "y": rounded(share)}
+        for at, share in enumerate(shares.tolist())
+    ]
+    mean = float(np.average(errors, weights=output.weights))
+    low, high = np.quantile(errors, [0.1, 0.9]).tolist()
+    return Chart(
+        title="Errors",
+        spec=histogram(
+            rows,
+            Axis("prediction - true value"),
+            Axis("share of rows", format="%", zero=True),
+            tips={"l": "from|.4~g", "u": "to|.4~g", "y": "share of rows|.1%"},
+            guides=Guides(x=0),
+        ),
+        description=f"The mean error (prediction - true value) is {format_number(mean)}; eight of "
+        f"ten errors are between {format_number(low)} and {format_number(high)}.",
+        reading="A narrow peak around 0 is good. A peak next to 0 means that all predictions are "
+        "too high or too low; a long tail, that a few rows are far off.",
+    )
+
+
+def error_distribution(
+    errors: Floats, weights: Floats, bins: int | None = None
+) -> tuple[Floats, Floats]:
+    """Return the share of errors in bins of equal width.
+
+    The bins cover the middle 99 %; what is outside counts in the outermost ones, so that one
+    extreme value doesn't squeeze all others into one bin.
+
+    Args:
+        errors: shape `(rows,)`.
+        weights: row weights, shape `(rows,)`.
+        bins: their number; else twice the third root of the number of rows (Rice's rule).
+
+    Returns:
+        edges: of the bins, shape `(bins + 1,)`.
+        shares: of the total weight, shape `(bins,)`.
+    """
+    bins = bins or min(MOST_BINS, math.ceil(2 * len(errors) ** (1 / 3)))
+    low, high = np.quantile(errors, [0.005, 0.995])
+    if low == high:
+        low, high = low - 0.5, high + 0.5
+    edges = np.linspace(low, high, bins + 1)
+    sums, _ = np.histogram(np.clip(errors, low, high), edges, weights=weights)
+    return edges, sums / sums.sum()
+
+
+@dataclass(frozen=True)
+class Decile:
+    """Rows of similar true value."""
+
+    lowest: float
+    highest: float
+    """Of the true values."""
+    rows: int
+    error: float
+    """The mean absolute error."""
+    bias: float
+    """The mean error: above 0 where predictions are too high."""
+
+
+def error_by_decile(output: PredictedNumbers, parts: int = DECILES) -> list[Decile]:
+    """Return the errors of ten parts of the rows, from the lowest true values to the highest.
+
+    Rows of the same true value stay together, so that there may be fewer parts.
+    """
+    target, weights = output.target, output.weights
+    edges = np.unique(np.quantile(target, np.linspace(0, 1, parts + 1)))
+    index = np.clip(np.searchsorted(edges, target, side="right") - 1, 0, max(0, len(edges) - 2))
+    errors = output.prediction - target
+    result = []
+    for at in np.unique(index):
+        rows = index == at
+        error = float(np.average(np.abs(errors[rows]), weights=weights[rows]))
+        bias = float(np.average(errors[rows], weights=weights[rows]))
+        lowest, highest = float(target[rows].min()), float(target[rows].max())
+        result.append(Decile(lowest, highest, int(np.count_nonzero(rows)), error, bias))
+    return result
+
+
+def _decile_chart(deciles: Sequence[Decile]) -> Chart:
+    names = [f"{format_number(each.lowest)} to {format_number(each.highest)}" for each in deciles]
+    rows = [
+        {"y": name, "x": rounded(each.error), "b": rounded(each.bias), "n": each.rows}
+        for name, each in zip(names, deciles, strict=True)
+    ]
+    worst = max(range(len(deciles)), key=lambda at: deciles[at].error)
+    tips = {
+        "y": "true value",
+        "n": "rows|,d",
+        "x": "mean absolute error|.4~g",
+        "b": "mean error|.4~g",
+    }
+    return Chart(
+        title="Error by size of the true value",
+        spec=bar_chart(
+            rows,
+            names,
+            Axis("error", zero=True),
+            tips=tips,
+            markers=[{**row, "x": row["b"]} for row in rows],
+        ),
+        description=f"The mean absolute error is largest, {format_number(deciles[worst].error)}, "
+        f"for true values from {names[worst]}.",
+        reading="Rows are divided into ten parts, from the lowest true values to the highest. Bars "
+        "show the mean absolute error; orange marks the mean error: above 0 where predictions are "
+        "too high, below 0 where they are too low.",
+        numbers=Table(
+            ("true value", "rows", "mean absolute error", "mean error"),
+            tuple(
+                (name, f"{each.rows:,}", format_number(each.error), format_number(each.bias))
+                for name, each in zip(names, deciles, strict=True)
+            ),
+        ),
+    )

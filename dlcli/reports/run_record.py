@@ -1,0 +1,305 @@
+"""What a run folder tells of how the run was made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from dlcli.config import Config, load_config
+from dlcli.errors import ConfigError, RunError
+from dlcli.explanation import Count, Explanation
+from dlcli.metrics import main_metric
+from dlcli.prediction import Predictor, StoredPredictions
+from dlcli.reports.formatting import SPLITS, shorten
+from dlcli.reports.predicted_rows import PredictedRows
+from dlcli.runs import DIVERGED, MetricsBySplit, Run, open_run
+from dlcli.tasks import Task
+
+MOST_WARNINGS = 100
+
+
+class _Event(BaseModel):
+    """The fields of an event that reports need."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class DataEvent(_Event):
+    """The rows that were read."""
+
+    file: str
+    rows: dict[str, Count]
+    split: str | None = None
+
+
+class TargetEvent(_Event):
+    """What is predicted."""
+
+    columns: list[str]
+    classes: list[str] = []
+    labels: list[str] = []
+
+
+class TypedColumn(_Event):
+    """The inferred or declared type of a column."""
+
+    type: str
+    reason: str
+
+
+class FeaturesEvent(_Event):
+    """The columns."""
+
+    columns: dict[str, TypedColumn]
+
+
+class LoggedLayer(_Event):
+    """One layer."""
+
+    name: str
+    kind: str
+    inputs: Count | None = None
+    units: Count | None = None
+    parameters: Count | None = None
+    activation: str | None = None
+    column: str | None = None
+    rate: float | None = None
+
+
+class NetworkEvent(_Event):
+    """The network, its loss and its metrics."""
+
+    inputs: Count
+    layers: list[LoggedLayer]
+    parameters: Count
+    loss: str
+    metrics: list[str] = []
+    target_scaling: str | None = None
+
+
+class EngineEvent(_Event):
+    """The engine that trained it."""
+
+    name: str
+
+
+class DeviceEvent(_Event):
+    """The device and its threads."""
+
+    device: str
+    threads: Count
+
+
+class TrainedEvent(_Event):
+    """The end of training."""
+
+    epochs: Count
+    best_epoch: Count | None = None
+    seconds: float | None = None
+
+
+class BaselinesEvent(_Event):
+    """The simplest models."""
+
+    no_linear: str | None = None
+
+
+_EVENTS: Mapping[str, type[_Event]] = {
+    "data": DataEvent,
+    "target": TargetEvent,
+    "features": FeaturesEvent,
+    "network": NetworkEvent,
+    "engine": EngineEvent,
+    "device": DeviceEvent,
+    "trained": TrainedEvent,
+    "baselines": BaselinesEvent,
+}
+
+
+@dataclass
+class Log:
+    """The last event of each kind in a run's log; a diverged training logs no end."""
+
+    data: DataEvent | None = None
+    target: TargetEvent | None = None
+    features: FeaturesEvent | None = None
+    network: NetworkEvent | None = None
+    engine: EngineEvent | None = None
+    device: DeviceEvent | None = None
+    trained: TrainedEvent | None = None
+    baselines: BaselinesEvent | None = None
+    warnings: dict[str, None] = field(default_factory=dict)
+    """Each once, in order."""
+    more_warnings: int = 0
+    """The number of further warnings."""
+    is_resumed: bool = False
+    """Whether training was interrupted and resumed."""
+
+    @classmethod
+    def of(cls, run: Run) -> Log:
+        """Read the log of a run.
+
+        Raises:
+            RunError: if it is damaged, or an event has other fields than dlcli writes.
+        """
+        log = cls()
+        if run.has("events.jsonl"):
+            log.add(run, run.read_events())
+        return log
+
+    def add(self, run: Run, events: Iterable[dict[str, Any]]) -> None:
+        """Add events, as `of` reads them."""
+        for event in events:
+            name = event.get("event")
+            if name == "warning":
+                self._add_warning(str(event.get("message", "")))
+            elif name == "resumed":
+                self.is_resumed = True
+            elif isinstance(name, str) and name in _EVENTS:
+                try:
+                    setattr(self, name, _EVENTS[name].model_validate(event))
+                except ValidationError as error:
+                    first = error.errors(include_url=False)[0]
+                    path = ".".join(map(str, [name, *first["loc"]]))
+                    problem = f"its events.jsonl can't be read: {path}: {first['msg']}"
+                    raise RunError(f"{run.path}: {problem}") from None
+
+    def _add_warning(self, message: str) -> None:
+        if message in self.warnings:
+            return
+        if len(self.warnings) < MOST_WARNINGS:
+            self.warnings[message] = None
+        else:
+            self.more_warnings += 1
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A run of any kind, whose files are read when they are needed."""
+
+    run: Run
+    log: Log
+
+    @classmethod
+    def of(cls, run: Run) -> Self:
+        """Read the log of a run.
+
+        Raises:
+            RunError: if it is damaged; the properties raise it for other files.
+        """
+        return cls(run, Log.of(run))
+
+    @property
+    def title(self) -> str:
+        """The name of its folder."""
+        return shorten(self.run.path.resolve().name)
+
+    @cached_property
+    def config(self) -> Config:
+        """The resolved config."""
+        resolved = self.run.resolved_path()
+        try:
+            return load_config(resolved).config
+        except ConfigError as error:
+            problem = replace(error.problems[0], position="")
+            message = f"{self.run.path}: its resolved.yaml can't be read: {problem}"
+            raise RunError(message) from None
+
+    @cached_property
+    def environment(self) -> dict[str, object]:
+        """What the run was made with."""
+        return self.run.read_environment() if self.run.has("environment.json") else {}
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The warnings of its log."""
+        more = self.log.more_warnings
+        return (*self.log.warnings, *([f"{more:,} more warnings"] if more else []))
+
+    def is_trained(self, name: str) -> bool:
+        """Whether a folder of this name within it is a finished training."""
+        try:
+            return open_run(self.run.path / name).kind == "train"
+        except RunError:
+            return False
+
+
+@dataclass(frozen=True)
+class TrainingRecord(RunRecord):
+    """A training run; what an interrupted or diverged one lacks is empty."""
+
+    @property
+    def is_diverged(self) -> bool:
+        """Whether training stopped because its loss or weights became NaN or infinite."""
+        return self.run.kind == DIVERGED
+
+    @cached_property
+    def task(self) -> Task:
+        """The task as it was fitted."""
+        return Predictor.load(self.run).task
+
+    @cached_property
+    def history(self) -> dict[str, list[float]]:
+        """What was measured at each epoch, by name."""
+        return self.run.read_history() if self.run.has("history.csv") else {}
+
+    @cached_property
+    def metrics(self) -> MetricsBySplit:
+        """The final metrics of each set of rows."""
+        return self.run.read_metrics() if self.run.has("metrics.json") else {}
+
+    @cached_property
+    def baselines(self) -> dict[str, MetricsBySplit]:
+        """The same of the simplest models, by their names."""
+        return self.run.read_baselines() if self.run.has("baselines.json") else {}
+
+    @cached_property
+    def explanation(self) -> Explanation | None:
+        """The explanation of its data, layers and predictions."""
+        return Explanation.of(self.run) if self.run.has("explanation.json") else None
+
+    @cached_property
+    def predicted(self) -> list[PredictedRows]:
+        """The rows of each set with their predictions, most independent of training first."""
+        found: list[PredictedRows] = []
+        if self.run.has("predictions.parquet"):
+            place = f"{self.run.path}: its predictions"
+            found += PredictedRows.by_split(
+                StoredPredictions(self.run.read_predictions(), place), self.task
+            )
+        if self.run.has("sample.parquet"):
+            place = f"{self.run.path}: its sample of training rows"
+            columns = StoredPredictions(self.run.read_sample(), place)
+            found += PredictedRows.by_split(columns, self.task, is_sample=True)
+        return sorted(found, key=lambda rows: SPLITS.index(rows.split))
+
+    @property
+    def splits(self) -> list[str]:
+        """The sets of rows with metrics, most independent of training first."""
+        return [name for name in SPLITS if name in self.metrics]
+
+    def rows(self, split: str) -> int | None:
+        """Return the number of rows of a set, if the log has it."""
+        return self.log.data.rows.get(split) if self.log.data else None
+
+    @property
+    def main_metric(self) -> str | None:
+        """The metric that decides: the first of the config's that can be compared."""
+        if not self.splits:
+            return None
+        named = self.log.network.metrics if self.log.network else ()
+        return main_metric(named, self.metrics[self.splits[0]])
+
+    @property
+    def best_epoch(self) -> int | None:
+        """The epoch whose weights were kept, if one was chosen."""
+        return self.log.trained.best_epoch if self.log.trained else None
+
+    @property
+    def epochs(self) -> int:
+        """The number of epochs in the history."""
+        return max((len(values) for values in self.history.values()), default=0)

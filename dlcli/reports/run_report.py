@@ -1,0 +1,224 @@
+"""The report of a training run."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+
+from dlcli.diagnosis import diagnose
+from dlcli.metrics import HIGHER_IS_BETTER, compare_to_baselines, finite_number
+from dlcli.reports.columns_section import data_section
+from dlcli.reports.diagnosis_report import findings_block
+from dlcli.reports.explanation_section import explanation_section
+from dlcli.reports.formatting import (
+    ADJECTIVES,
+    format_metric,
+    format_number,
+    join_names,
+    metric_title,
+    shorten,
+)
+from dlcli.reports.result_section import result_section
+from dlcli.reports.run_record import TargetEvent, TrainingRecord
+from dlcli.reports.setup_sections import (
+    config_section,
+    footer,
+    name_target,
+    network_block,
+    reproduction_section,
+)
+from dlcli.reports.training_section import training_section
+from dlcli.reports.views import Code, Figure, Section, Table, Text, View
+from dlcli.runs import Run
+
+_FEW_ROWS = 100
+"""Rows below which the second digit of a metric is mostly random."""
+_BASELINES = ("linear", "constant")
+"""The simplest models, the one that is harder to beat first."""
+_MOST_FINDINGS = 20
+
+
+def run_view(run: Run) -> View:
+    """Show a training run: its metrics next to those of the simplest models, and how it was made.
+
+    Raises:
+        RunError: if a file of the run is damaged; its sections raise it, too.
+    """
+    return training_view(TrainingRecord.of(run))
+
+
+def training_view(record: TrainingRecord) -> View:
+    """Show a training run, as `run_view` does."""
+    metrics = _metric_table(record)
+    logged = record.log.target or TargetEvent(columns=[])
+    target = name_target(logged.columns, len(logged.classes), len(logged.labels))
+    return View(
+        title=record.title,
+        kicker="dlcli report",
+        lead=f"Predicts {target}.",
+        sentences=tuple(_sentences(record)),
+        figures=tuple(_figures(record)),
+        blocks=(metrics,) if record.splits else (),
+        links=(("run", str(record.run.path)), ("report", report_link(record.run))),
+        sections=lambda: list(_sections(record, metrics)),
+        footer=footer(record),
+    )
+
+
+def report_link(run: Run) -> str:
+    """Return the page of a run, or the command that makes it."""
+    page = run.path / "report.html"
+    return str(page) if page.exists() else shlex.join(["dlcli", "report", str(run.path)])
+
+
+def _sections(record: TrainingRecord, metrics: Table) -> Iterator[Section]:
+    task, network = record.task, record.log.network
+    described = task.describe(join_names(task.columns), join_names(task.names))
+    drawn = [network_block(network)] if network else []
+    yield config_section(record, Text(f"Predict {described}."), *drawn)
+    yield data_section(record)
+    yield training_section(record)
+    if not record.is_diverged:
+        yield result_section(record, metrics)
+    if (explanation := explanation_section(record)) is not None:
+        yield explanation
+    if findings := diagnose(record.run)[:_MOST_FINDINGS]:
+        text = "What stands out, the most important first, and changes of the config to try."
+        block = findings_block(record.run, findings)
+        yield Section("next", "What to try next", (Text(text), block))
+    run, resolved = str(record.run.path), str(record.run.resolved_path())
+    lines = [["dlcli", "train", resolved], ["dlcli", "report", run]]
+    if not record.is_diverged:
+        lines.insert(1, ["dlcli", "predict", run, "DATA"])
+    text = (
+        "On the same machine with the same versions, data and threads, the resolved config trains "
+        "bit-identical weights:"
+    )
+    yield reproduction_section(record, Text(text), Code("\n".join(map(shlex.join, lines))))
+
+
+def _metric_table(record: TrainingRecord) -> Table:
+    """List the metrics of each set of rows, and of the baselines on the most independent set."""
+    splits = [name for name in ("train", "validation", "test") if name in record.metrics]
+    first = record.splits[0] if splits else ""
+    models = [name for name in _BASELINES if first in record.baselines.get(name, {})]
+    columns = [record.metrics[split] for split in splits]
+    columns += [record.baselines[model][first] for model in models]
+    names = [
+        name
+        for name in dict.fromkeys(name for split in splits for name in record.metrics[split])
+        if not any(isinstance(each.get(name), list | Mapping) for each in columns)
+    ]
+    rows = tuple(
+        (shorten(name), *(format_number(each.get(name)) for each in columns)) for name in names
+    )
+    note = (
+        "↑ higher is better, ↓ lower is better. Metrics of training rows are optimistically "
+        "biased, as the network was fitted to them; validation rows decided when to stop; test "
+        "rows were used for nothing else."
+    )
+    if models:
+        note += (
+            f" Baselines are evaluated on the {ADJECTIVES[first]} rows: “constant” always predicts "
+            "the mean or the most frequent class; “linear” has the same inputs and no hidden "
+            "layers. A network should beat both."
+        )
+    return Table(("", *splits, *models), rows, note=note, marks=tuple(map(direction_mark, names)))
+
+
+def direction_mark(metric: str) -> str:
+    """Return an arrow: whether a higher or a lower value of a metric is better."""
+    return {True: "↑", False: "↓", None: ""}[HIGHER_IS_BETTER.get(metric)]
+
+
+def _sentences(record: TrainingRecord) -> Iterator[str]:
+    """Yield whether the network is worth having, by the metric that decides."""
+    if record.is_diverged:
+        yield (
+            "Training diverged: the loss or the weights became NaN or infinite. Nothing was "
+            "evaluated; see the training and what to try next below."
+        )
+        return
+    metric = record.main_metric
+    if metric is None:
+        yield "No metric is defined."
+        return
+    split = record.splits[0]
+    rows, scores = record.rows(split), record.metrics[split]
+    count = f"{rows:,}" if rows is not None else "the"
+    value = format_metric(metric, finite_number(scores[metric]))
+    yield f"On {count} {ADJECTIVES[split]} rows, {metric_title(metric)} is {value}."
+    baselines = {name: record.baselines.get(name, {}).get(split, {}) for name in _BASELINES}
+    yield from baseline_sentences(metric, scores, baselines)
+    if record.log.baselines and record.log.baselines.no_linear:
+        yield f"There is no linear baseline: {shorten(record.log.baselines.no_linear, 200)}."
+    if split == "train":
+        yield "No rows were held out, so this says nothing about new ones."
+    elif rows is not None and rows < _FEW_ROWS:
+        yield f"With only {rows:,} {ADJECTIVES[split]} rows, this is uncertain."
+
+
+def baseline_sentences(
+    metric: str, scores: Mapping[str, object], baselines: Mapping[str, Mapping[str, object]]
+) -> Iterator[str]:
+    """Yield how a network compares with the simplest models.
+
+    Args:
+        metric: the metric that decides.
+        scores: the metrics of the network.
+        baselines: those of the simplest models on the same rows, by name; one without the metric is
+            ignored.
+    """
+    known = {name: finite_number(each.get(metric)) for name, each in baselines.items()}
+    simple = {name: baselines[name] for name, value in known.items() if value is not None}
+    if finite_number(scores.get(metric)) is None or not simple:
+        return
+    found = compare_to_baselines(metric, scores, simple)
+    listed = _listed(metric, list(simple), simple)
+    if not found.unbeaten and not found.beaten_otherwise:
+        yield f"It is better than the {_baselines(list(simple))}: {listed}."
+        return
+    if found.unbeaten:
+        yield f"It is no better than the {_baselines(found.unbeaten)}: {listed}."
+        if found.unbeaten == ("linear",):
+            yield "Its hidden layers do not improve the predictions yet."
+        else:
+            yield "It has not learned anything useful for these rows yet."
+    else:
+        yield f"That is no better than the {_baselines(list(found.beaten_otherwise))}: {listed}."
+    reason = " because one class is rare" if found.is_imbalanced else ""
+    for other in dict.fromkeys(found.beaten_otherwise.values()):
+        names = [name for name in found.beaten_otherwise if found.beaten_otherwise[name] == other]
+        yield (
+            f"But accuracy hides what was learned{reason}: {metric_title(other)} is "
+            f"{format_number(scores[other])}, {_listed(other, names, simple)}."
+        )
+
+
+def _baselines(names: Sequence[str]) -> str:
+    return f"{' and '.join(names)} {'baselines' if len(names) > 1 else 'baseline'}"
+
+
+def _listed(metric: str, names: Sequence[str], scores: Mapping[str, Mapping[str, object]]) -> str:
+    values = (finite_number(scores[name].get(metric)) for name in names)
+    pairs = zip(names, values, strict=True)
+    return ", ".join(f"{name} {format_metric(metric, value)}" for name, value in pairs)
+
+
+def _figures(record: TrainingRecord) -> Iterator[Figure]:
+    """Yield the metric that decides on each set of rows, and of the baselines."""
+    metric = record.main_metric
+    if metric is not None:
+        first = record.splits[0]
+        better = "higher is better" if HIGHER_IS_BETTER[metric] else "lower is better"
+        title = metric_title(metric)
+        for split in record.splits:
+            value = format_metric(metric, finite_number(record.metrics[split].get(metric)))
+            note = better if split == first else ""
+            yield Figure(f"{title}, {ADJECTIVES[split]} rows", value, note)
+        for name in _BASELINES:
+            if first in (scores := record.baselines.get(name, {})):
+                value = format_metric(metric, finite_number(scores[first].get(metric)))
+                yield Figure(f"{name} baseline, {ADJECTIVES[first]} rows", value)
+    if record.log.network:
+        yield Figure("Parameters", f"{record.log.network.parameters:,}", "trainable numbers")

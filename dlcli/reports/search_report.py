@@ -1,0 +1,465 @@
+"""The report of a search for a better config."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+
+from dlcli.errors import plural
+from dlcli.metrics import HIGHER_IS_BETTER
+from dlcli.pipeline import FEWEST_TRIALS, Dimension, Finalist, Search, TrialResult
+from dlcli.reports.formatting import (
+    UNDEFINED,
+    VERDICTS,
+    format_count,
+    format_duration,
+    format_estimate,
+    format_metric,
+    format_number,
+    metric_title,
+    shorten,
+    shorten_names,
+)
+from dlcli.reports.run_record import RunRecord
+from dlcli.reports.run_report import direction_mark, report_link
+from dlcli.reports.search_charts import (
+    Candidates,
+    history_chart,
+    setting_charts,
+    setting_importance_chart,
+    settings_text,
+    size_chart,
+    value_of,
+    value_text,
+)
+from dlcli.reports.setup_sections import (
+    REPEATABLE,
+    config_section,
+    footer,
+    notes_of,
+    reproduction_section,
+)
+from dlcli.reports.views import Block, Code, Figure, Fold, Grid, Section, Table, Text, View
+from dlcli.runs import Run
+
+MOST_LISTED = 50
+"""Candidates of the leaderboard."""
+_MOST_FAILED = 20
+_MOST_OUTER_FOLDS = 100
+_MOST_SETTINGS = 8
+"""Settings with a column of their own; the others share one."""
+_MOST_METRICS = 5
+_SAMPLERS = {
+    "random": "drawn at random",
+    "grid": "all combinations of the lists",
+    "tpe": "drawn where earlier good candidates are more frequent than bad ones (TPE)",
+}
+
+
+def search_view(run: Run) -> View:
+    """Show a search: the best config next to the default, and what became of all candidates.
+
+    Raises:
+        RunError: if a file of it is damaged; its sections raise it, too.
+    """
+    record, search = RunRecord.of(run), Search.of(run)
+    candidates = Candidates(search)
+    summary = _summary_table(candidates)
+    trained = {each.name: each for each in search.finalists}
+    if "best" in trained:
+        is_worse = trained["best"].verdict == "worse" and "default" in trained
+        network = str(run.path / ("default" if is_worse else "best"))
+        link = ("predict", shlex.join(["dlcli", "predict", network]) + " DATA")
+    else:
+        link = ("train the best", shlex.join(["dlcli", "train", str(run.path / "best.yaml")]))
+
+    def sections() -> Sequence[Section]:
+        found = [
+            Section("result", "The result", (summary, *_evaluations(search))),
+            Section("candidates", "The candidates", tuple(_candidate_tables(candidates))),
+            Section("size", "The smallest good network", tuple(_size(candidates))),
+            Section("varied", "The settings", tuple(_settings(candidates))),
+            Section("course", "The course of the search", tuple(_course(candidates))),
+            config_section(record, Text(_how_it_searched(search))),
+            Section("next", "Next steps", tuple(_next_steps(record, search))),
+            reproduction_section(record, Text(_repeatability(record, search))),
+        ]
+        return [section for section in found if section.blocks]
+
+    return View(
+        title=record.title,
+        kicker="dlcli report: search",
+        sentences=tuple(_sentences(candidates)),
+        figures=tuple(_figures(candidates)),
+        notes=notes_of(record, search.notes),
+        blocks=(summary,),
+        links=(("run", str(run.path)), ("report", report_link(run)), link),
+        sections=sections,
+        footer=footer(record),
+    )
+
+
+def _finalists(search: Search) -> Mapping[str, Finalist]:
+    """Return the networks that were trained in full, by name."""
+    return {each.name: each for each in search.finalists}
+
+
+def _summary_table(candidates: Candidates) -> Table:
+    """Compare the default, the best and the smallest good candidate, a column each."""
+    search, trained = candidates.search, _finalists(candidates.search)
+    named = {
+        "default": search.default,
+        "best": candidates.best,
+        "smallest": candidates.smallest,
+    }
+    shown = {name: trial for name, trial in named.items() if trial is not None}
+    rows = [
+        (shorten(search.metric, 40), *(format_number(each.value) for each in shown.values())),
+        ("± standard error", *(format_number(each.standard_error) for each in shown.values())),
+        ("parameters", *(format_count(each.parameters) for each in shown.values())),
+    ]
+    if trained:
+        first = next(iter(trained.values()))
+        if candidates.smallest is candidates.best and "best" in trained:
+            trained = {**trained, "smallest": trained["best"]}
+        scores = (
+            format_number(each.metrics.get(each.metric or "")) if each else ""
+            for each in map(trained.get, shown)
+        )
+        rows.append((f"{first.split} {shorten(first.metric or '', 40)}", *scores))
+    return Table(("", *shown), tuple(rows), note="“Default” is the config as given.")
+
+
+def _sentences(candidates: Candidates) -> Iterator[str]:
+    search, best, smallest = candidates.search, candidates.best, candidates.smallest
+    tried = f"Tried {plural(len(search.trials), 'candidate')} for {shorten(search.name, 40)}"
+    if best is None:
+        yield f"{tried}; none has a value."
+        return
+    rows = f"over {plural(search.folds, 'fold')}" if search.folds else "on the validation rows"
+    value = f"{shorten(search.metric, 40)} {format_number(best.value)} {rows}"
+    yield f"{tried}. The best is #{best.number}, with {value}{_next_to_default(candidates, best)}."
+    yield f"Its settings: {settings_text(best.values, 600)}."
+    if smallest is not None and smallest is not best:
+        size = f"{format_count(smallest.parameters)} parameters"
+        yield (
+            f"The smallest network within one standard error is #{smallest.number}, with {size} "
+            f"instead of {format_count(best.parameters)}: {settings_text(smallest.values, 600)}."
+        )
+    else:
+        yield "No smaller network is within one standard error."
+    yield _evaluation_sentence(search)
+    if search.nested_value is not None:
+        estimate = format_estimate(search.nested_value)
+        metric = shorten(search.metric, 40)
+        yield f"On rows that it did not use, the whole search gives {metric} {estimate}."
+
+
+def _next_to_default(candidates: Candidates, best: TrialResult) -> str:
+    default = candidates.default
+    if default is None:
+        return ""
+    value = format_number(default.value)
+    if candidates.is_better(value_of(best), value_of(default)):
+        return f"; the default has {value}"
+    return f", no better than the default with {value}"
+
+
+def _evaluation_sentence(search: Search) -> str:
+    """Say whether the best is better than the default on rows that took no part in the search."""
+    finalists = _finalists(search)
+    best, default = finalists.get("best"), finalists.get("default")
+    if best is None:
+        return (
+            "It was not evaluated on rows that took no part in the search; its value on the rows "
+            "that chose it is optimistically biased."
+        )
+    if best.split != "test":
+        return (
+            "There are no test rows; its value on the rows that chose it is optimistically biased."
+        )
+    reason = f" ({shorten(best.gain.reason, 200)})" if best.gain and best.gain.reason else ""
+    if default is None or best.metric is None:
+        return f"On test rows it can't be compared with the default{reason}."
+    values = [format_metric(best.metric, each.metrics.get(best.metric)) for each in (best, default)]
+    lower = "" if HIGHER_IS_BETTER.get(best.metric, True) else " (lower is better)"
+    compared = f"{metric_title(best.metric)} {values[0]} against {values[1]}{lower}"
+    if best.verdict not in VERDICTS:
+        return f"Test rows can't tell whether it is better than the default{reason}: {compared}."
+    if best.gain is not None and best.gain.value is not None:
+        compared += f", difference {format_estimate(best.gain, signed=True)}"
+    verdict = {"better": "significantly better", "worse": "significantly worse"}.get(
+        best.verdict or "", "not significantly better"
+    )
+    keep = " Keep the default." if best.verdict == "worse" else ""
+    return (
+        f"On test rows, which took no part in the search, it is {verdict} than the default (at "
+        f"95 %): {compared}.{keep}"
+    )
+
+
+def _figures(candidates: Candidates) -> Iterator[Figure]:
+    search, best, default = candidates.search, candidates.best, candidates.default
+    metric = shorten(search.metric, 30)
+    if best is not None:
+        error = best.standard_error
+        note = "" if error is None else f"± {format_number(error)} (standard error)"
+        yield Figure(f"{metric} of the best", format_number(best.value), note)
+    if default is not None:
+        yield Figure(f"{metric} of the default", format_number(default.value))
+    if best is not None and best.parameters is not None:
+        small = candidates.smallest or best
+        note = "of the best, which is the smallest good one"
+        if small is not best:
+            note = f"of the smallest good one; the best has {best.parameters:,}"
+        yield Figure("Parameters", format_count(small.parameters), note)
+    finalists = _finalists(search)
+    final, given = finalists.get("best"), finalists.get("default")
+    if final is not None and final.metric is not None:
+        value, other = (
+            format_metric(final.metric, each.metrics.get(final.metric)) if each else ""
+            for each in (final, given)
+        )
+        title = f"{metric_title(final.metric)} of the best, {final.split} rows"
+        yield Figure(title, value, f"default: {other}" if other else "")
+    states: list[str] = [each.state for each in search.trials]
+    counts = {"stopped early": states.count("pruned"), "failed": states.count("failed")}
+    parts = [f"{count:,} {name}" for name, count in counts.items() if count]
+    yield Figure("Candidates", f"{len(states):,}", ", ".join(parts))
+    aside = f"{plural(search.set_aside, 'test row')} took no part" if search.set_aside else ""
+    yield Figure("Rows", f"{search.rows:,}", aside or "no test rows")
+    workers = f"{search.workers:,} processes" if search.workers > 1 else ""
+    yield Figure("Time", format_duration(search.seconds), workers)
+
+
+def _evaluations(search: Search) -> Iterator[Block]:
+    """Yield the metrics of rows that took no part in the choice."""
+    if search.finalists:
+        yield Text(_UNBIASED if search.finalists[0].split == "test" else _BIASED)
+        yield _finalist_table(search.finalists)
+    if search.nested:
+        yield Text(_NESTED)
+        yield _nested_table(search)
+
+
+_UNBIASED = (
+    "The best of many candidates is partly the luckiest on the rows that chose it, so its value is "
+    "optimistically biased. The test rows took no part in the search: after the choice, these "
+    "networks were trained in full and evaluated on them once. A difference whose 95 % confidence "
+    "interval excludes 0 is statistically significant."
+)
+_BIASED = (
+    "No test rows were set aside, so these networks were evaluated on the validation rows, which "
+    "also chose them: their metrics are optimistically biased. Set data.test to get unbiased ones."
+)
+_NESTED = (
+    "The whole search was repeated without each outer fold, and its choice evaluated on that fold. "
+    "So the last column shows what such a search gives on new rows; the one before it is what the "
+    "search itself measured."
+)
+
+
+def _finalist_table(finalists: Sequence[Finalist]) -> Table:
+    names = dict.fromkeys(name for each in finalists for name in each.metrics)
+    first = finalists[0].metric
+    known = [name for name in names if name in HIGHER_IS_BETTER]
+    metrics = sorted(known, key=lambda name: name != first)[:_MOST_METRICS]
+    rows = tuple(
+        (
+            each.name,
+            VERDICTS.get(each.verdict, "unknown") if each.verdict else "",
+            format_estimate(each.gain, signed=True) if each.gain else "",
+            f"{each.parameters:,}",
+            f"{each.epochs:,}",
+            *(format_number(each.metrics.get(name)) for name in metrics),
+        )
+        for each in finalists
+    )
+    difference = f"{shorten(first or '', 30)} - default's [95 %]".lstrip()
+    heads = (f"{name} {direction_mark(name)}" for name in metrics)
+    return Table(
+        ("network", "verdict", difference, "parameters", "epochs", *heads),
+        rows,
+        f"Trained in full, evaluated on {finalists[0].split} rows",
+        text_columns=range(2),
+    )
+
+
+def _nested_table(search: Search) -> Table:
+    rows = tuple(
+        (
+            f"fold {each.fold:,}",
+            settings_text(each.values),
+            f"{each.held_out:,}",
+            f"{each.trials:,}",
+            format_number(each.inner),
+            format_number(each.value),
+        )
+        for each in search.nested[:_MOST_OUTER_FOLDS]
+    )
+    rest = len(search.nested) - len(rows)
+    return Table(
+        ("outer fold", "chosen without it", "rows", "candidates", "in the search", "on the fold"),
+        rows,
+        "Nested cross-validation of the search",
+        text_columns=range(2),
+        note=f"{rest:,} more are not listed." if rest else "",
+    )
+
+
+def _candidate_tables(candidates: Candidates) -> Iterator[Block]:
+    if candidates.complete:
+        yield leaderboard_table(candidates)
+    failed = [each for each in candidates.search.trials if each.state == "failed"]
+    if failed:
+        rows = tuple(
+            (
+                format_count(each.number),
+                shorten(each.problem or "", 160),
+                settings_text(each.values),
+            )
+            for each in failed[:_MOST_FAILED]
+        )
+        rest = len(failed) - len(rows)
+        note = f"{rest:,} more are not listed." if rest else ""
+        header = ("candidate", "problem", "settings")
+        yield Fold("Failed candidates", (Table(header, rows, text_columns=range(3), note=note),))
+
+
+def leaderboard_table(candidates: Candidates) -> Table:
+    """List the best candidates, and the default at its rank among them."""
+    shown = candidates.dimensions[:_MOST_SETTINGS]
+    others = candidates.dimensions[_MOST_SETTINGS:]
+    listed = candidates.complete[:MOST_LISTED]
+    rows = [
+        (f"{rank:,}", *_candidate_cells(candidates, trial, shown, others))
+        for rank, trial in enumerate(listed, start=1)
+    ]
+    if (default := candidates.default) is not None:
+        rank = sum(candidates.is_better(value_of(each), value_of(default)) for each in listed)
+        rows.insert(rank, (UNDEFINED, *_candidate_cells(candidates, default, shown, others)))
+    rest = len(candidates.complete) - len(listed)
+    more = f" {rest:,} more are not listed." if rest else ""
+    settings = shorten_names((each.path.rpartition(".")[2] or each.path for each in shown), 24)
+    return Table(
+        (
+            *("rank", "candidate", shorten(candidates.search.metric, 40), "± standard error"),
+            *("parameters", "epochs", *settings, *(["other settings"] if others else [])),
+        ),
+        tuple(rows),
+        "The best candidates",
+        text_columns=range(2),
+        note="★ the best, ◆ the smallest good one: the one with the fewest parameters of all "
+        f"within one standard error of the best. “Default” is the config as given.{more}",
+    )
+
+
+def _candidate_cells(
+    candidates: Candidates,
+    trial: TrialResult,
+    shown: Sequence[Dimension],
+    others: Sequence[Dimension],
+) -> tuple[str, ...]:
+    marks = "★" if trial is candidates.best else ""
+    marks += "◆" if trial is candidates.smallest else ""
+    settings = (
+        value_text(trial.values[each.path], 30) if each.path in trial.values else UNDEFINED
+        for each in shown
+    )
+    rest = {each.path: trial.values[each.path] for each in others if each.path in trial.values}
+    return (
+        "default" if trial.number is None else f"{trial.number:,} {marks}".rstrip(),
+        format_number(trial.value),
+        format_number(trial.standard_error),
+        format_count(trial.parameters),
+        format_count(trial.epochs),
+        *settings,
+        *([settings_text(rest)] if others else []),
+    )
+
+
+def _size(candidates: Candidates) -> Iterator[Block]:
+    if (chart := size_chart(candidates)) is not None:
+        yield Text(
+            "The value of a candidate depends on the rows that evaluate it; the standard error "
+            "estimates by how much. Candidates within one standard error of the best are equally "
+            "good as far as the rows can tell, and the one with the fewest parameters is "
+            "preferable: it overfits least, is faster and is easier to understand (Breiman et al. "
+            "1984)."
+        )
+        yield chart
+
+
+def _settings(candidates: Candidates) -> Iterator[Block]:
+    """Yield how the value depends on each setting."""
+    importance, charts = setting_importance_chart(candidates), setting_charts(candidates)
+    if importance is not None:
+        yield importance
+    elif charts:
+        count = len(candidates.complete)
+        why = "too few to estimate the importance of settings"
+        if count >= FEWEST_TRIALS:
+            why = "no setting stands out from random effects"
+        yield Text(f"{plural(count, 'candidate')} finished: {why}.")
+    if charts:
+        yield Text(
+            "Each point is a candidate, the large one the best; the other settings differ, too. "
+            "Lines mark the median of a choice."
+        )
+        yield Grid(tuple(charts))
+
+
+def _course(candidates: Candidates) -> Iterator[Block]:
+    if (chart := history_chart(candidates)) is not None:
+        yield chart
+
+
+def _how_it_searched(search: Search) -> str:
+    rows = f"the mean over {plural(search.folds, 'fold')}" if search.folds else "validation rows"
+    better = "lower" if search.direction == "minimize" else "higher"
+    aside = ""
+    if search.set_aside:
+        aside = f" {plural(search.set_aside, 'test row')} took no part in the search."
+    return (
+        f"Candidates were {_SAMPLERS[search.sampler]}, with random seed {search.seed}. Each was "
+        f"evaluated by {shorten(search.metric, 40)} on {rows}, the same for all; {better} is "
+        f"better.{aside}"
+    )
+
+
+def _next_steps(record: RunRecord, search: Search) -> Iterator[Block]:
+    run = record.run
+    if record.is_trained("best"):
+        best, default = str(run.path / "best"), str(run.path / "default")
+        has_default = record.is_trained("default")
+        final = _finalists(search).get("best")
+        is_worse = has_default and final is not None and final.verdict == "worse"
+        chosen = default if is_worse else best
+        lines = [["dlcli", "predict", chosen, "DATA"], ["dlcli", "report", chosen]]
+        if has_default:
+            lines.append(["dlcli", "compare", default, best])
+        if is_worse:
+            yield Text("Both were trained in full, and the default is better than the best found:")
+        else:
+            yield Text("The best config was trained in full:")
+        yield Code("\n".join(map(shlex.join, lines)))
+    found = [name for name in ("best.yaml", "smallest.yaml") if run.has(name)]
+    if found:
+        lines = [["dlcli", "train", str(run.path / name)] for name in found]
+        yield Text("The configs that were found can be trained again, or changed:")
+        yield Code("\n".join(map(shlex.join, lines)))
+
+
+def _repeatability(record: RunRecord, search: Search) -> str:
+    """Say whether the same search finds the same config again."""
+    tune, command = record.config.tune, record.environment.get("command")
+    words = command if isinstance(command, list) else []
+    is_shared = any(str(word).startswith("--storage") for word in words)
+    is_timed = tune is not None and tune.time is not None
+    if not is_timed and not is_shared and search.workers <= 1:
+        return REPEATABLE
+    return (
+        "The candidates also depended on how fast they were trained, so the same search may find "
+        "another config. Training best.yaml again with the same data, versions and threads on the "
+        "same machine gives the same network."
+    )

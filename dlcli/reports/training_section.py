@@ -1,0 +1,231 @@
+"""The section on training: curves by epoch, and what became of each layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from dlcli.explanation import LayerStatistics
+from dlcli.pipeline import thinned
+from dlcli.reports.charts import Axis, Guides, interval_chart, line_chart, rounded, spans_decades
+from dlcli.reports.formatting import (
+    capitalize,
+    format_duration,
+    format_number,
+    format_percent,
+    shorten,
+    shorten_names,
+)
+from dlcli.reports.run_record import TrainingRecord
+from dlcli.reports.views import Block, Chart, Figure, Figures, Grid, Group, Section, Table, Text
+
+Lines = Mapping[str, Sequence[float]]
+"""Values at each epoch, by the name of the line."""
+MOST_CURVES = 20
+MOST_POINTS = 600
+"""Of a line."""
+LEARNING_RATE = "learning_rate"
+SET_COLORS = {"training": "train", "validation": "validation"}
+EPOCH = Axis("epoch", whole=True)
+_MOST_LAYERS = 40
+_MOST_LISTED = 12
+_STEPS = {"at the beginning": "validation", "at the end": "train"}
+
+
+def training_section(record: TrainingRecord) -> Section:
+    """Describe how training went."""
+    blocks: list[Block] = [_figures(record)]
+    if record.is_diverged:
+        text = (
+            "Training diverged: its loss or weights became NaN or infinite. The charts show the "
+            f"{record.epochs:,} epochs before."
+        )
+        blocks.append(Text(text))
+    charts = curve_charts(record.history, record.best_epoch)
+    if rate := learning_rate_chart(record.history):
+        charts.append(rate)
+    blocks.append(Grid(tuple(charts)))
+    layers = record.explanation.layers if record.explanation else ()
+    if layers:
+        gradients = _gradient_chart(layers[:_MOST_LAYERS])
+        table = _layer_table(layers)
+        inside = (gradients, table) if gradients else (table,)
+        blocks.append(Group("Inside the network", inside))
+    return Section("training", "The training", tuple(blocks))
+
+
+def _figures(record: TrainingRecord) -> Figures:
+    log, epochs, most = record.log, record.epochs, record.config.epochs
+    figures = [Figure("Epochs", f"{epochs:,}", f"of at most {most:,}" if epochs < most else "")]
+    if best := record.best_epoch:
+        figures.append(Figure("Best epoch", f"{best:,}", "its weights were kept"))
+    if log.trained and log.trained.seconds is not None and not log.is_resumed:
+        seconds = log.trained.seconds
+        each = f"{format_duration(seconds / max(1, log.trained.epochs))} an epoch"
+        figures.append(Figure("Training time", format_duration(seconds), each))
+    if log.device:
+        device = shorten(log.device.device, 20).upper()
+        figures.append(Figure("Device", device, f"{log.device.threads:,} threads"))
+    if log.engine:
+        figures.append(Figure("Engine", shorten(log.engine.name, 20)))
+    return Figures(tuple(figures))
+
+
+def curve_charts(history: Lines, best_epoch: int | None) -> list[Chart]:
+    """Draw the loss and each metric of training and validation rows.
+
+    Args:
+        history: what was measured at each epoch, by name.
+        best_epoch: the epoch whose weights were kept, if one was chosen.
+    """
+    names = [
+        name
+        for name, values in history.items()
+        if len(values) and not name.startswith("val_") and name != LEARNING_RATE
+    ]
+    return [_curve_chart(name, history, best_epoch) for name in names[:MOST_CURVES]]
+
+
+def learning_rate_chart(history: Lines) -> Chart | None:
+    """Draw the learning rate if it changed."""
+    rates = history.get(LEARNING_RATE, ())
+    if len(set(rates)) < 2:
+        return None
+    lines = {"learning rate": rates}
+    return Chart(
+        title="Learning rate",
+        spec=curves_spec(lines, {"learning rate": "accent"}),
+        description=f"The learning rate goes from {format_number(rates[0])} to "
+        f"{format_number(rates[-1])}.",
+        reading="The learning rate scales each training step. Smaller steps towards the end let "
+        "the weights settle.",
+        numbers=_listed_epochs(lines),
+        offers_log=spans_decades(rates),
+    )
+
+
+def _curve_chart(name: str, history: Lines, best_epoch: int | None) -> Chart:
+    found = {"training": history[name], "validation": history.get(f"val_{name}", ())}
+    lines = {split: values for split, values in found.items() if len(values)}
+    title = shorten(name).replace("_", " ")
+    parts = []
+    for split, values in lines.items():
+        at_best = ""
+        if best_epoch is not None and 0 < best_epoch <= len(values):
+            at_best = f", {format_number(values[best_epoch - 1])} at the best"
+        ends = f"{format_number(values[0])} to {format_number(values[-1])}"
+        parts.append(f"{split} from {ends}{at_best}")
+    best = f" The best epoch is {best_epoch:,}." if best_epoch else ""
+    epochs = len(history[name])
+    return Chart(
+        title=capitalize(title),
+        spec=curves_spec(lines, SET_COLORS, title, best_epoch),
+        description=f"{capitalize(title)} over {epochs:,} epochs: {'; '.join(parts)}.{best}",
+        reading=_READING if len(lines) > 1 and name == "loss" else "",
+        numbers=_listed_epochs(lines),
+        legend=tuple(SET_COLORS.items()) if len(lines) > 1 else (),
+        offers_log=spans_decades([value for values in lines.values() for value in values]),
+    )
+
+
+_READING = (
+    "Training minimizes the loss. Both lines should fall; where the training loss still falls and "
+    "the validation loss rises, the network overfits. The dashed line marks the epoch whose "
+    "weights were kept."
+)
+
+
+def curves_spec(
+    lines: Lines, colors: Mapping[str, str], title: str = "", best_epoch: int | None = None
+) -> Mapping[str, object]:
+    """Draw lines by epoch, of long ones the points that keep their peaks.
+
+    Args:
+        lines: the values at each epoch, not empty.
+        colors: of the lines.
+        title: of the vertical axis.
+        best_epoch: the epoch to mark, if it is one of theirs.
+    """
+    rows = [
+        {"x": at + 1, "y": rounded(values[at]), "s": name}
+        for name, values in lines.items()
+        for at in thinned(np.asarray(values, dtype=np.float64), MOST_POINTS).tolist()
+    ]
+    longest = max(len(values) for values in lines.values())
+    return line_chart(
+        rows,
+        {name: colors[name] for name in lines},
+        EPOCH,
+        Axis(title),
+        guides=Guides(x=best_epoch if best_epoch and best_epoch <= longest else None),
+    )
+
+
+def _listed_epochs(lines: Lines) -> Table:
+    """List some epochs at even distances, the first and the last among them."""
+    epochs = max(len(values) for values in lines.values())
+    shown = np.unique(np.linspace(0, epochs - 1, min(epochs, _MOST_LISTED)).astype(int))
+    rows = [
+        (
+            f"{at + 1:,}",
+            *(format_number(values[at]) if at < len(values) else "" for values in lines.values()),
+        )
+        for at in shown.tolist()
+    ]
+    return Table(("epoch", *lines), tuple(rows))
+
+
+def _gradient_chart(layers: Sequence[LayerStatistics]) -> Chart | None:
+    names = shorten_names((layer.name for layer in layers), 30)
+    rows = [
+        {"y": name, "x": rounded(norm), "s": step}
+        for name, layer in zip(names, layers, strict=True)
+        for step, norm in zip(_STEPS, (layer.first_gradient, layer.last_gradient), strict=True)
+        if norm is not None and norm > 0
+    ]
+    if not rows:
+        return None
+    norms = [float(str(row["x"])) for row in rows]
+    axis = Axis("norm of the gradient", log=True, format=".0e", ticks=5)
+    tips = {"y": "layer", "s": "when", "x": "norm|.3~e"}
+    shown = [name for name in names if any(row["y"] == name for row in rows)]
+    return Chart(
+        title="Gradients of each layer",
+        spec=interval_chart(rows, shown, _STEPS, axis, tips=tips),
+        description="Norm of the loss's gradient with respect to each layer's weights at the "
+        f"beginning and at the end of training, from {format_number(min(norms))} to "
+        f"{format_number(max(norms))}.",
+        reading="The gradients of all layers should have about the same size. If those of the "
+        "first layers are a thousand times smaller than those of the last, they vanish and the "
+        "first layers hardly learn; very large ones explode. At the end all should be smaller.",
+        legend=tuple(_STEPS.items()),
+    )
+
+
+def _layer_table(layers: Sequence[LayerStatistics]) -> Table:
+    shown = layers[:_MOST_LAYERS]
+    rows = tuple(
+        (
+            name,
+            shorten(layer.activation or "", 30),
+            f"{layer.units:,}",
+            format_number(layer.output_mean),
+            format_number(layer.output_deviation),
+            format_percent(layer.dead),
+            # The output may well be confident.
+            format_percent(None if layer is layers[-1] else layer.saturated),
+            format_number(layer.weight_norm),
+        )
+        for name, layer in zip(shorten_names(each.name for each in shown), shown, strict=True)
+    )
+    sizes = ("units", "mean output", "deviation", "dead", "saturated", "norm of weights")
+    return Table(
+        ("layer", "activation", *sizes),
+        rows,
+        caption="Each layer after training",
+        text_columns=range(2),
+        note="Dead units (of relu) give the same output for every row and have stopped learning; "
+        "saturated outputs of hidden layers (of sigmoid and tanh) are at an end of their range, "
+        "where they hardly learn. The norm is Euclidean.",
+    )

@@ -1,0 +1,97 @@
+"""The view of a comparison: its sections, and that all that a run contains stays text."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from dlcli.comparison import Comparison, Setting, compare
+from dlcli.reports import comparison_view, to_html
+from tests.comparison.hand_made import number_run
+from tests.reports.views import charts, datasets, tables
+
+HOSTILE = "</script><script>alert(1)</script>"
+NEAR = {row: row + (0.75 if row % 2 else -0.25) for row in range(1, 41)}
+FAR = {row: row + (3.0 if row % 2 else -1.0) for row in range(1, 41)}
+
+
+@pytest.fixture
+def comparison(tmp_path) -> Comparison:
+    metrics = {"metrics": {"train": {"mse": 4.0}, "test": {"mse": 5.0}}}
+    return compare(
+        [
+            number_run(tmp_path, "far", FAR, stored=metrics),
+            number_run(tmp_path, "near", NEAR, config={"epochs": 3}, stored=metrics),
+        ]
+    )
+
+
+def test_the_sentence_names_what_is_significantly_better(comparison):
+    view = comparison_view(comparison)
+    assert (view.title, view.lead) == ("near against far", "All predict y.")
+    assert view.sentences == (
+        "near is significantly better in mean squared error, rmse, mean absolute error (mae), r², "
+        "median absolute error than far (at 95 %).",
+    )
+
+
+def test_each_metric_has_a_chart_of_its_intervals(comparison):
+    drawn = charts(comparison_view(comparison), "result")
+    assert list(drawn)[:2] == ["Mean squared error", "Rmse"]
+    rows = datasets(drawn["Mean squared error"])["rows"]
+    assert [(row["s"], row["x"]) for row in rows] == [("far", 5.0), ("near", 0.3125)]
+    assert all(row["l"] < row["x"] < row["u"] for row in rows)
+
+
+def test_the_curves_of_all_runs_share_a_chart(comparison):
+    [chart] = charts(comparison_view(comparison), "curves").values()
+    assert chart.title == "Loss, training"
+    assert [(row["x"], row["y"], row["s"]) for row in datasets(chart)["rows"]] == [
+        (1, 2.0, "far"),
+        (2, 1.0, "far"),
+        (1, 2.0, "near"),
+        (2, 1.0, "near"),
+    ]
+    assert chart.description == "far from 2 to 1; near from 2 to 1."
+    assert chart.numbers.rows[0] == ("far", "2", "2", "1", "2", "1")
+
+
+def test_only_what_differs_is_in_the_table_of_settings(comparison):
+    view = comparison_view(comparison)
+    found = [each for each in view.blocks if each.kind == "table" and each.header[0] == "config"]
+    assert [table.rows for table in found] == [(("epochs", "2", "3"),)]
+
+
+def test_data_that_differ_are_listed_with_their_digests(comparison):
+    view = comparison_view(replace(comparison, same_data=False))
+    captions = [caption for caption in tables(view, "config") if caption.startswith("The data")]
+    assert len(captions) == 1
+    assert [row[0] for row in tables(view, "config")[captions[0]].rows] == ["far", "near"]
+
+
+def test_what_a_run_contains_stays_text(comparison):
+    side = comparison.sides[0]
+    hostile = replace(
+        comparison,
+        target=(HOSTILE,),
+        sides=(
+            replace(side, history={HOSTILE: [1.0, 2.0]}, baselines={HOSTILE: {"test": {}}}),
+            *comparison.sides[1:],
+        ),
+        settings=(Setting(f"input.features['{HOSTILE}']", (HOSTILE, None)),),
+    )
+    page = to_html(comparison_view(hostile))
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert" in page
+    assert len(re.findall("<script>", page)) == 2
+
+
+def test_without_held_out_rows_a_note_says_what_is_not_compared(tmp_path):
+    runs = [
+        number_run(tmp_path, name, {}, stored={"metrics": {"train": {}}}) for name in ("a", "b")
+    ]
+    view = comparison_view(compare(runs))
+    assert [section.anchor for section in view.sections()] == ["config", "curves"]
+    assert view.notes[0].startswith("2 runs without held-out rows")

@@ -1,0 +1,276 @@
+"""Sections of the page of a run: each chart and table, worked out by hand."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from dlcli.explanation import (
+    ColumnStatistics,
+    Histogram,
+    Importance,
+    PartialDependence,
+    Point,
+    ValueCount,
+    WorstRow,
+)
+from dlcli.reports.columns_section import column_cards, column_table
+from dlcli.reports.explanation_section import dependence_chart, importance_chart, worst_table
+from dlcli.reports.predicted_rows import PredictedNumbers
+from dlcli.reports.result_section import (
+    Decile,
+    as_confusion_matrix,
+    class_table,
+    confusion_block,
+    error_by_decile,
+    error_distribution,
+)
+from dlcli.reports.training_section import curve_charts, learning_rate_chart
+from dlcli.reports.views import Chart, Table
+from tests.reports.views import datasets
+
+DAY = 86_400
+LEAP_DAY = 1_709_164_800  # `date -u -d 2024-02-29 +%s`
+HISTORY = {
+    "loss": [4.0, 2.0, 1.0],
+    "accuracy": [0.5, 0.75, 1.0],
+    "val_loss": [5.0, 3.0, 3.5],
+    "learning_rate": [0.1, 0.1, 0.1],
+}
+MATRIX = np.array([[8.0, 2.0], [1.0, 9.0]])
+
+
+def times(**changes):
+    """A column of times from the leap day of 2024 on."""
+    edges = tuple(float(LEAP_DAY + at * DAY) for at in range(3))
+    given = {
+        "name": "when",
+        "role": "feature",
+        "type": "datetime",
+        "reason": "dates",
+        "missing": 0,
+        "distinct": 3,
+        "minimum": float(LEAP_DAY),
+        "maximum": float(LEAP_DAY + DAY + 5_400),
+        "histogram": Histogram(edges=edges, train=(3, 1), held_out=(0, 2)),
+    }
+    return ColumnStatistics(**{**given, **changes})
+
+
+def test_times_have_a_histogram_on_a_calendar():
+    [card] = column_cards([times()], 4).columns
+    assert card.facts == ("dates", "from 2024-02-29 to 2024-03-01 01:30:00")
+    assert card.chart.description == "Distribution of when: from 2024-02-29 to 2024-03-01 01:30:00."
+    first, second = datasets(card.chart)["rows"]
+    assert (first["l"], second["l"]) == (1_709_164_800_000, 1_709_251_200_000)
+    assert (first["f"], first["t"]) == ("2024-02-29", "2024-03-01")
+    assert (first["y"], second["h"]) == (0.75, 1)
+    x = card.chart.spec["layer"][0]["encoding"]["x"]
+    assert (x["type"], x["scale"]) == ("temporal", {"type": "utc"})
+
+
+def test_the_table_of_columns_has_the_first_and_the_last_date():
+    assert "2024-02-29 to 2024-03-01 01:30:00" in column_table([times()]).rows[0]
+
+
+def test_without_a_histogram_the_most_frequent_values_are_shown():
+    value = ValueCount(value="2024-02-29", train=3, held_out=0)
+    bare = times(minimum=None, maximum=None, histogram=None, values=(value,))
+    [card] = column_cards([bare], 4).columns
+    assert card.facts == ("dates", "3 distinct")
+    assert card.chart.description == "Most frequent values of when: 2024-02-29 (3)."
+
+
+def test_loss_and_each_metric_have_a_chart_with_both_sets():
+    loss, accuracy = curve_charts(HISTORY, best_epoch=2)
+    assert (loss.title, accuracy.title) == ("Loss", "Accuracy")
+    assert [(row["x"], row["y"], row["s"]) for row in datasets(loss)["rows"]] == [
+        (1, 4.0, "training"),
+        (2, 2.0, "training"),
+        (3, 1.0, "training"),
+        (1, 5.0, "validation"),
+        (2, 3.0, "validation"),
+        (3, 3.5, "validation"),
+    ]
+    assert loss.legend == (("training", "train"), ("validation", "validation"))
+    assert accuracy.legend == ()
+
+
+def test_the_best_epoch_is_marked():
+    loss, _ = curve_charts(HISTORY, best_epoch=2)
+    assert datasets(loss)["at_x"] == [{"x": 2}]
+    assert loss.description == (
+        "Loss over 3 epochs: training from 4 to 1, 2 at the best; validation from 5 to 3.5, 3 at "
+        "the best. The best epoch is 2."
+    )
+
+
+def test_a_best_epoch_that_was_never_trained_does_not_stretch_the_chart():
+    loss, _ = curve_charts(HISTORY, best_epoch=10**9)
+    assert "at_x" not in datasets(loss)
+
+
+def test_a_loss_that_is_not_finite_is_not_drawn():
+    [loss] = curve_charts({"loss": [1.0, math.nan, math.inf]}, None)
+    assert [row["y"] for row in datasets(loss)["rows"]] == [1.0]
+
+
+def test_a_long_training_has_few_points_and_keeps_its_peak():
+    values = [1.0] * 100_000
+    values[54_321] = 7.0
+    [loss] = curve_charts({"loss": values}, None)
+    rows = datasets(loss)["rows"]
+    assert len(rows) <= 600
+    assert (54_322, 7.0) in [(row["x"], row["y"]) for row in rows]
+
+
+def test_a_logarithmic_scale_is_offered_where_values_span_decades():
+    wide, narrow, zero = (
+        curve_charts({"loss": values}, None)[0] for values in ([100.0, 1], [99.0, 1], [100.0, 0])
+    )
+    assert (wide.offers_log, narrow.offers_log, zero.offers_log) == (True, False, False)
+
+
+def test_a_constant_learning_rate_has_no_chart():
+    assert learning_rate_chart(HISTORY) is None
+    assert learning_rate_chart({"learning_rate": [0.1, 0.01]}) is not None
+
+
+def test_a_history_without_epochs_has_no_charts():
+    assert curve_charts({"loss": []}, None) == []
+
+
+def test_each_class_has_its_precision_recall_and_f1():
+    assert class_table(MATRIX, ["cat", "dog"]).rows == (
+        ("cat", "10", "88.9 %", "80.0 %", "0.8421"),  # 8 of 9, 8 of 10, 16 of 19
+        ("dog", "10", "81.8 %", "90.0 %", "0.8571"),
+    )
+
+
+def test_a_small_confusion_matrix_is_drawn_with_counts_and_shares():
+    chart = confusion_block(MATRIX, ["cat", "dog"])
+    assert isinstance(chart, Chart)
+    assert {"y": "cat", "x": "dog", "n": 2.0, "s": 0.2} in datasets(chart)["rows"]
+    assert chart.description == (
+        "17 of 20 are correct. The most frequent mistake: cat predicted as dog (2)."
+    )
+
+
+def test_of_many_classes_the_most_frequent_mistakes_are_listed():
+    matrix = np.eye(200)
+    matrix[3, 7] = 5
+    table = confusion_block(matrix, [f"c{at}" for at in range(200)])
+    assert isinstance(table, Table)
+    assert table.rows == (("c3", "c7", "5", "83.3 %"),)  # of 6 rows
+
+
+def test_of_many_classes_the_most_frequent_are_listed():
+    matrix = np.diag(np.arange(1.0, 201))
+    table = class_table(matrix, [f"c{at}" for at in range(200)])
+    assert (len(table.rows), table.rows[0][0]) == (50, "c199")
+    assert "150 rarer classes are not listed" in table.note
+
+
+@pytest.mark.parametrize(
+    "value", [None, "x", [[1]], [[1, 2], [3]], [[1, -1], [0, 1]], [["a", 1], [1, 1]], [[0, 0]] * 2]
+)
+def test_anything_but_a_matrix_of_the_classes_is_ignored(value):
+    assert as_confusion_matrix(value, 2) is None
+
+
+def numbers(target, prediction, weights=None):
+    target = np.asarray(target, dtype=np.float64)
+    weights = np.ones(len(target)) if weights is None else np.asarray(weights)
+    return PredictedNumbers("y", target, np.asarray(prediction, dtype=np.float64), weights)
+
+
+def test_the_error_is_shown_from_the_lowest_true_values_to_the_highest():
+    parts = error_by_decile(numbers([1, 2, 3, 4], [2, 1, 5, 6]), parts=2)
+    assert parts == [Decile(1, 2, 2, 1.0, 0.0), Decile(3, 4, 2, 2.0, 2.0)]
+
+
+def test_rows_of_a_decile_count_by_their_weights():
+    [only] = error_by_decile(numbers([1, 2], [1, 6], [3.0, 1]), parts=1)
+    assert (only.error, only.bias) == (1.0, 1.0)
+
+
+def test_rows_of_one_true_value_stay_together():
+    parts = error_by_decile(numbers([0, 0, 0, 0, 1], np.zeros(5)))
+    assert [(part.lowest, part.highest, part.rows) for part in parts] == [(0, 0, 4), (1, 1, 1)]
+
+
+def test_a_constant_target_is_one_part():
+    assert error_by_decile(numbers([7, 7, 7], [7, 8, 9])) == [Decile(7, 7, 3, 1.0, 1.0)]
+
+
+def test_a_distribution_gives_the_share_of_each_bin():
+    _, shares = error_distribution(np.array([0.0, 1, 3, 4]), np.array([1.0, 1, 1, 5]), bins=2)
+    assert shares.tolist() == [0.25, 0.75]
+
+
+def test_one_extreme_value_does_not_squeeze_all_others_into_one_bin():
+    values = np.append(np.linspace(0, 1, 999), 1e9)
+    edges, shares = error_distribution(values, np.ones(1000), bins=10)
+    assert edges[-1] < 2
+    assert shares.sum() == 1
+    assert shares.max() < 0.2
+
+
+def test_equal_values_have_a_bin_around_them():
+    edges, shares = error_distribution(np.full(8, 3.0), np.ones(8), bins=1)
+    assert (edges.tolist(), shares.tolist()) == ([2.5, 3.5], [1.0])
+
+
+@pytest.mark.parametrize(
+    ("increases", "features", "sentence"),
+    [
+        ((4, 3, 2, 1.5, 0, -1), 6, "The predictions depend most on c0, c1, c2."),
+        (
+            (4, 0.5, 0, -1),
+            5,
+            "The predictions depend most on c0. 1 more column was not measured.",
+        ),
+        (
+            (0.5, -2),
+            299,
+            "No column has an importance above its standard deviation. 297 more columns were not "
+            "measured.",
+        ),
+        (
+            (2,) * 22,
+            None,
+            "The predictions depend most on c0, c1, c2. 2 less important columns were not shown.",
+        ),
+    ],
+)
+def test_columns_are_named_whose_importance_exceeds_its_deviation(increases, features, sentence):
+    found = [
+        Importance(column=f"c{at}", increase=increase, deviation=1)
+        for at, increase in enumerate(increases)
+    ]
+    chart = importance_chart(found, "rmse", features)
+    assert chart.description == sentence
+    assert datasets(chart)["rows"][0]["x"] == increases[0]
+
+
+def test_the_dependence_on_texts_is_drawn_as_points_above_their_names():
+    points = [
+        Point(label=label, number=None, predictions=(0.25, value))
+        for label, value in (("red", 0.75), ("blue", 0.5))
+    ]
+    dependence = PartialDependence(column="color", points=tuple(points))
+    chart = dependence_chart(dependence, ("no", "yes"), is_time=False)
+    assert [(row["x"], row["y"], row["s"]) for row in datasets(chart)["rows"]] == [
+        ("red", 0.75, "yes"),
+        ("blue", 0.5, "yes"),
+    ]
+    assert chart.description == (
+        "If only color changes, the mean prediction of yes goes from 0.5 to 0.75."
+    )
+
+
+def test_a_row_without_labels_is_shown_as_such():
+    row = WorstRow(file=None, row=1, split="test", target="", prediction="", error=1, values={})
+    assert worst_table([row], "log loss").rows == (("1", "test", "(none)", "(none)", "1"),)

@@ -1,0 +1,59 @@
+"""Parts of views, by where they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import altair as alt
+
+from dlcli.reports.views import Block, Chart, Section, Table, View
+
+
+def flatten(blocks: tuple[Any, ...]) -> Iterator[Any]:
+    """Yield blocks and those within them."""
+    for block in blocks:
+        yield block
+        yield from flatten(getattr(block, "blocks", ()))
+        for column in getattr(block, "columns", ()):
+            if column.chart:
+                yield column.chart
+
+
+def parts(view: View, anchor: str) -> list[Any]:
+    """Return the blocks of a section and those within them."""
+    [section] = [each for each in view.sections() if each.anchor == anchor]
+    return list(flatten(section.blocks))
+
+
+def charts(view: View, anchor: str) -> dict[str, Chart]:
+    """Return the charts of a section by title."""
+    return {each.title: each for each in parts(view, anchor) if isinstance(each, Chart)}
+
+
+def all_charts(sections: list[Section]) -> list[Chart]:
+    """Return the charts of all sections."""
+    blocks: list[Block] = [block for section in sections for block in flatten(section.blocks)]
+    return [block for block in blocks if isinstance(block, Chart)]
+
+
+def tables(view: View, anchor: str) -> dict[str, Table]:
+    """Return the tables of a section by caption."""
+    return {each.caption: each for each in parts(view, anchor) if isinstance(each, Table)}
+
+
+def figures(view: View) -> list[tuple[str, str, str]]:
+    """Return the figures of a view."""
+    return [(each.label, each.value, each.note) for each in view.figures]
+
+
+def codes(view: View, anchor: str = "next") -> list[str]:
+    """Return the commands of a section."""
+    return [each.text for each in parts(view, anchor) if each.kind == "code"]
+
+
+def datasets(chart: Chart) -> dict[str, Any]:
+    """Return the rows of a chart, after checking it against the schema of Vega-Lite."""
+    alt.Chart.from_dict(dict(chart.spec), validate=True)
+    found: dict[str, Any] = chart.spec["datasets"]
+    return found
