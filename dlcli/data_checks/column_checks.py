@@ -6,10 +6,11 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 import numpy as np
+import pyarrow as pa
 
 from dlcli.config import Categorical, Numeric
 from dlcli.data_checks.data_issue import DataIssue, column_issue, percent, quoted
-from dlcli.data_checks.sample import Codes, Sample, SampledColumn
+from dlcli.data_checks.sample import Sample, SampledColumn
 from dlcli.encoding import MIN_ROWS, Decision, is_identifier, summarize_column
 
 MANY_MISSING = 0.5
@@ -130,24 +131,15 @@ def _copy_keys(column: SampledColumn) -> Iterator[bytes]:
     """Yield keys that copies share: their pattern of values with the values, and without them."""
     if column.distinct < 2:
         return
-    pattern = _by_first_row(column.codes).tobytes()
+    # Codes renumbered in the order in which their values first occur.
+    renumbered = pa.array(column.codes, mask=column.codes < 0).dictionary_encode().indices
+    pattern = renumbered.fill_null(-1).to_numpy().tobytes()
     if column.numbers is not None:
         yield pattern + column.numbers.tobytes()
     else:
         yield pattern + "\0".join(column.texts or ()).encode()
     if 2 * column.distinct <= column.present:
         yield pattern
-
-
-def _by_first_row(codes: Codes) -> Codes:
-    """Renumber codes in the order in which their values first occur, (rows,)."""
-    present = codes >= 0
-    values, first, indices = np.unique(codes[present], return_index=True, return_inverse=True)
-    rank = np.empty(len(values), dtype=np.int64)
-    rank[np.argsort(first)] = np.arange(len(values))
-    renumbered = np.full(len(codes), -1, dtype=np.int64)
-    renumbered[present] = rank[indices]
-    return renumbered
 
 
 def find_spellings(sample: Sample) -> DataIssue | None:

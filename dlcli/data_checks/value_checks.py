@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 
 import numpy as np
@@ -17,7 +16,6 @@ from dlcli.tables import (
     DAY,
     USUAL_MISSING_WORDS,
     Column,
-    Table,
     mask_to_numpy,
     missing_setting,
     parse_times,
@@ -126,48 +124,32 @@ def find_missing_words(sample: Sample) -> DataIssue | None:
     return column_issue("missing_words", "note", details, message, advice)
 
 
-@dataclass(frozen=True)
-class _OddValues:
-    """The values of a column of numbers that are no numbers."""
-
-    rows: int
-    words: tuple[str, ...]
-    first: str
-    """The first of them, with its row."""
-
-
 def find_odd_values(sample: Sample) -> DataIssue | None:
     """Find columns that are read as numbers, though a few values are words.
 
     All rows are looked at, since training stops at a single one. Silent for declared numbers.
     """
-    found = {
-        name: _odd_values(sample.whole, name)
-        for name, column in sample.columns.items()
-        if column.is_nearly_numeric
-    }
-    rows = sum(odd.rows for odd in found.values())
-    details = {}
-    for name, odd in found.items():
-        more = f" and {plural(odd.rows - 1, 'row')} more" if odd.rows > 1 else ""
-        details[name] = f"{odd.first}{more}"
+    table, rows = sample.whole, 0
+    words: list[str] = []
+    details: dict[str, str] = {}
+    for name, column in sample.columns.items():
+        if not column.is_nearly_numeric:
+            continue
+        codes, texts = table.codes(name)
+        fits = table.column(name).notation.fits(pa.chunked_array([strings(texts, pa.string())]))
+        is_odd = np.append(~mask_to_numpy(fits), False)
+        odd_rows = np.flatnonzero(is_odd[codes])
+        file, row = table.where(int(odd_rows[0]))
+        where = f"row {row}" if file == table.file else f"row {row} of {file}"
+        more = f" and {plural(len(odd_rows) - 1, 'row')} more" if len(odd_rows) > 1 else ""
+        details[name] = f"{quoted(texts[codes[odd_rows[0]]])} in {where}{more}"
+        words += [texts[index] for index in np.flatnonzero(is_odd)]
+        rows += len(odd_rows)
     message = "read as numbers, though a few values are none"
-    words = [word for odd in found.values() for word in odd.words]
     are_usual = all(word.lower() in USUAL_MISSING_WORDS for word in words)
     way_out = f"set {missing_setting(words)}" if are_usual else "correct them"
     advice = f"{way_out}, or declare the column categorical"
     return column_issue("odd_values", "warning", details, message, advice, rows)
-
-
-def _odd_values(table: Table, column: str) -> _OddValues:
-    codes, texts = table.codes(column)
-    values = pa.chunked_array([strings(texts, pa.string())])
-    is_odd = np.append(~mask_to_numpy(table.column(column).notation.fits(values)), False)
-    rows = np.flatnonzero(is_odd[codes])
-    words = tuple(texts[index] for index in np.flatnonzero(is_odd))
-    file, row = table.where(int(rows[0]))
-    where = f"row {row}" if file == table.file else f"row {row} of {file}"
-    return _OddValues(len(rows), words, f"{quoted(texts[codes[rows[0]]])} in {where}")
 
 
 _LAST_EXACT = 2**53

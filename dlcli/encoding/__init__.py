@@ -10,7 +10,6 @@ from dlcli.encoding.column_summary import (
     MIN_ROWS,
     ColumnSummary,
     is_identifier,
-    may_be_codes,
     summarize_column,
 )
 from dlcli.encoding.column_types import decide_types, infer_type, type_warnings
@@ -28,7 +27,6 @@ from dlcli.encoding.encoded_rows import (
 from dlcli.encoding.encoding import (
     MAX_ROWS_AT_ONCE,
     Encoding,
-    FeatureEncoder,
     encode_rows,
     fit_encoding,
     row_weights,
@@ -36,7 +34,6 @@ from dlcli.encoding.encoding import (
 from dlcli.encoding.feature_settings import (
     UNMATCHED,
     UNMATCHED_REASON,
-    LargeInputAdvice,
     choose_features,
     large_input_advice,
 )
@@ -65,14 +62,12 @@ __all__ = [
     "EmbeddingTable",
     "EncodedRows",
     "Encoding",
-    "FeatureEncoder",
     "ImageEncoder",
     "ImageForm",
     "InMemoryInputs",
     "Indices",
     "Inputs",
     "InputsWriter",
-    "LargeInputAdvice",
     "Layout",
     "Matrix",
     "NumericEncoder",
@@ -88,7 +83,6 @@ __all__ = [
     "infer_type",
     "is_identifier",
     "large_input_advice",
-    "may_be_codes",
     "plain_layout",
     "row_weights",
     "summarize_column",

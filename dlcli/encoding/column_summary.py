@@ -56,6 +56,13 @@ class ColumnSummary:
     leading_zeros: bool
     """Whether one is written as `007`."""
 
+    @property
+    def may_be_codes(self) -> bool:
+        """Whether numbers may name categories: few whole ones that repeat, other than 0 and 1."""
+        is_flag = self.bounds == (0, 1)
+        repeats = self.present >= 2 * self.distinct
+        return self.whole and not is_flag and repeats and 1 < self.distinct <= MAX_CODES
+
 
 @dataclass(frozen=True, eq=False)
 class ColumnView:
@@ -152,10 +159,3 @@ def is_identifier(name: str, type_name: str, summary: ColumnSummary) -> bool:
         return False
     low, high = summary.bounds or (0.0, 0.0)
     return has_name or (summary.present >= MIN_ROWS and high - low == summary.present - 1)
-
-
-def may_be_codes(summary: ColumnSummary) -> bool:
-    """Whether numbers may name categories: few whole ones that repeat, other than 0 and 1."""
-    is_flag = summary.bounds == (0, 1)
-    repeats = summary.present >= 2 * summary.distinct
-    return summary.whole and not is_flag and repeats and 1 < summary.distinct <= MAX_CODES

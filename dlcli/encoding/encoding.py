@@ -13,17 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from dlcli.config import (
-    Boolean,
-    Categorical,
-    Datetime,
-    Feature,
-    Ignored,
-    Image,
-    Input,
-    Numeric,
-    Text,
-)
+from dlcli import config
 from dlcli.encoding.categorical_columns import EmbeddingEncoder, OneHotEncoder, fit_categorical
 from dlcli.encoding.column_encoder import DenseEncoder, SparseEncoder
 from dlcli.encoding.datetime_columns import DatetimeEncoder, fit_datetime
@@ -124,7 +114,7 @@ class Encoding(Fitted):
 
 
 def fit_encoding(
-    decisions: Mapping[str, Decision], section: Input, train: Table, task: Task
+    decisions: Mapping[str, Decision], section: config.Input, train: Table, task: Task
 ) -> Encoding:
     """Fit the encoders of all columns on training rows.
 
@@ -137,13 +127,15 @@ def fit_encoding(
     features = tuple(
         fit_feature(column, decision.feature, section, train)
         for column, decision in decisions.items()
-        if not isinstance(decision.feature, Ignored)
+        if not isinstance(decision.feature, config.Ignored)
     )
     notations = {name: each for name, each in train.notations.items() if not each.is_plain}
     return Encoding(features=features, task=task, notations=notations)
 
 
-def fit_feature(column: str, feature: Feature, section: Input, train: Table) -> FeatureEncoder:
+def fit_feature(
+    column: str, feature: config.Feature, section: config.Input, train: Table
+) -> FeatureEncoder:
     """Fit the encoder of one column.
 
     Args:
@@ -156,17 +148,17 @@ def fit_feature(column: str, feature: Feature, section: Input, train: Table) -> 
         DataError: for a value that isn't of the type, or a column without values.
         ConfigError: for a constant that the scaling can't take.
     """
-    if isinstance(feature, Numeric):
+    if isinstance(feature, config.Numeric):
         return fit_numeric(column, feature, section, train)
-    if isinstance(feature, Boolean):
+    if isinstance(feature, config.Boolean):
         return fit_boolean(column, feature, train)
-    if isinstance(feature, Categorical):
+    if isinstance(feature, config.Categorical):
         return fit_categorical(column, feature, train)
-    if isinstance(feature, Text):
+    if isinstance(feature, config.Text):
         return fit_text(column, feature, train)
-    if isinstance(feature, Datetime):
+    if isinstance(feature, config.Datetime):
         return fit_datetime(column, feature, train)
-    if isinstance(feature, Image):
+    if isinstance(feature, config.Image):
         return fit_image(column, feature, train)
     raise TypeError(f"no encoder for the feature type '{feature.type}'")
 

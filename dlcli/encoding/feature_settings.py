@@ -7,28 +7,11 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from dlcli.config import (
-    LARGE,
-    LARGE_STANDARDIZED,
-    Auto,
-    Count,
-    Divide,
-    Feature,
-    Ignored,
-    Input,
-    Numeric,
-    Quantile,
-    Robust,
-    Setting,
-    Text,
-    Unscaled,
-    format_path,
-    shown,
-)
+from dlcli import config
 from dlcli.encoding.layout import Block, EmbeddingTable, PeriodicForm
 from dlcli.errors import ConfigError, Problem, did_you_mean, listed
 
-UNMATCHED = Ignored()
+UNMATCHED = config.Ignored()
 """The feature of a column that no name or pattern matches. It equals one that is declared ignored,
 and is distinguished from it by identity."""
 UNMATCHED_REASON = "not named"
@@ -37,8 +20,8 @@ _DELIMITERS = (",", ";", "|", "\t")
 
 
 def choose_features(
-    section: Input, columns: Sequence[str], reserved: Sequence[str]
-) -> dict[str, Feature]:
+    section: config.Input, columns: Sequence[str], reserved: Sequence[str]
+) -> dict[str, config.Feature]:
     """Look up the config's feature for each column, by the header alone.
 
     Args:
@@ -54,13 +37,13 @@ def choose_features(
         ConfigError: for a name that the table doesn't have, a pattern that matches nothing, a
             reserved column, or no feature at all.
     """
-    features = {"*": Auto()} if section.features is None else section.features
+    features = {"*": config.Auto()} if section.features is None else section.features
     free = [column for column in columns if column not in reserved]
     problems = [
-        Problem(format_path(("input", "features", name)), message)
+        Problem(config.format_path(("input", "features", name)), message)
         for name, feature in features.items()
         if (message := _complaint(name, columns, reserved, free))
-        and not (name in reserved and isinstance(feature, Ignored))
+        and not (name in reserved and isinstance(feature, config.Ignored))
     ]
     if problems:
         raise ConfigError(_one_column_problem(columns) or problems)
@@ -69,7 +52,7 @@ def choose_features(
     for column in free:
         key = column if column in features else _first_match(column, patterns)
         chosen[column] = UNMATCHED if key is None else features[key]
-    if all(isinstance(feature, Ignored) for feature in chosen.values()):
+    if all(isinstance(feature, config.Ignored) for feature in chosen.values()):
         message = (
             "leaves no column for the network to read"
             if free
@@ -97,7 +80,7 @@ def _one_column_problem(columns: Sequence[str]) -> list[Problem]:
     if len(columns) > 1 or sign not in columns[0]:
         return []
     way_out = f"set data.format: {{name: csv, delimiter: {json.dumps(sign)}}}"
-    message = f"the table has a single column, {shown(columns[0])}; {way_out}"
+    message = f"the table has a single column, {config.shown(columns[0])}; {way_out}"
     return [Problem("input.features", message)]
 
 
@@ -128,11 +111,11 @@ class LargeInputAdvice:
     """Absolute value above which inputs are large."""
     cause: str
     """The setting that lets them be large, in words."""
-    setting: Setting
+    setting: config.Setting
     """The better setting."""
 
 
-def large_input_advice(block: Block, section: Input) -> LargeInputAdvice | None:
+def large_input_advice(block: Block, section: config.Input) -> LargeInputAdvice | None:
     """Return advice for a column, if anything in the config lets its inputs be large.
 
     Args:
@@ -143,19 +126,19 @@ def large_input_advice(block: Block, section: Input) -> LargeInputAdvice | None:
     key: str | None = block.column
     if key not in features:
         key = _first_match(block.column, _patterns(features, ()))
-    feature = Auto() if key is None else features[key]
-    path = format_path(("input", "features", key or block.column))
-    if isinstance(feature, Text) and isinstance(feature.encoding, Count):
-        return LargeInputAdvice(LARGE, "encoding count", (f"{path}.encoding", "tf_idf"))
+    feature = config.Auto() if key is None else features[key]
+    path = config.format_path(("input", "features", key or block.column))
+    if isinstance(feature, config.Text) and isinstance(feature.encoding, config.Count):
+        return LargeInputAdvice(config.LARGE, "encoding count", (f"{path}.encoding", "tf_idf"))
     is_number = block.kind == "numeric" and block.inputs == (block.column,)
     is_bounded = isinstance(block.form, PeriodicForm | EmbeddingTable)
-    if not is_number or is_bounded or not isinstance(feature, Numeric | Auto):
+    if not is_number or is_bounded or not isinstance(feature, config.Numeric | config.Auto):
         return None
-    own = feature.scaling if isinstance(feature, Numeric) else None
+    own = feature.scaling if isinstance(feature, config.Numeric) else None
     scaling = own or section.scaling
-    if isinstance(scaling, Robust | Quantile):
+    if isinstance(scaling, config.Robust | config.Quantile):
         return None
     path = "input.scaling" if own is None else f"{path}.scaling"
-    if isinstance(scaling, Unscaled | Divide):
-        return LargeInputAdvice(LARGE, f"scaling {scaling.name}", (path, "standard"))
-    return LargeInputAdvice(LARGE_STANDARDIZED, f"scaling {scaling.name}", (path, "robust"))
+    if isinstance(scaling, config.Unscaled | config.Divide):
+        return LargeInputAdvice(config.LARGE, f"scaling {scaling.name}", (path, "standard"))
+    return LargeInputAdvice(config.LARGE_STANDARDIZED, f"scaling {scaling.name}", (path, "robust"))

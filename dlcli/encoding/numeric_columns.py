@@ -15,22 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from dlcli.config import (
-    Boolean,
-    ConstantValue,
-    ErrorIfMissing,
-    Input,
-    Mean,
-    Median,
-    Numeric,
-    Periodic,
-    PiecewiseLinear,
-    Quantile,
-    Robust,
-    Scaling,
-    Unscaled,
-    format_path,
-)
+from dlcli import config
 from dlcli.encoding.column_encoder import (
     DenseEncoder,
     needs_indicator,
@@ -41,26 +26,18 @@ from dlcli.encoding.encoded_rows import Matrix
 from dlcli.encoding.layout import Block, PeriodicForm
 from dlcli.errors import ConfigError, Problem
 from dlcli.preprocessing import (
+    FeatureScaling,
     Floats,
     Increasing,
-    LinearScaling,
-    QuantileScaling,
-    RobustScaling,
     ValueIssues,
     check_range,
-    fit_quantile,
-    fit_robust,
-    fit_scaling,
+    fit_feature_scaling,
     out_of_range,
     quantile_points,
     refuse_overflow,
     scale_column,
 )
 from dlcli.tables import Table
-
-FeatureScaling = Annotated[
-    LinearScaling | RobustScaling | QuantileScaling, Field(discriminator="name")
-]
 
 
 class FilledEncoder(DenseEncoder):
@@ -133,14 +110,16 @@ class BooleanEncoder(FilledEncoder):
         out[:, 0] = self.fill_missing(parsed.values, parsed.unreadable, table, out, issues)
 
 
-def fit_boolean(column: str, feature: Boolean, train: Table) -> BooleanEncoder:
+def fit_boolean(column: str, feature: config.Boolean, train: Table) -> BooleanEncoder:
     """Fit the encoder of a column of true and false."""
     values = train.booleans(column)
     present = _present(column, values, train)
     return BooleanEncoder(
         column=column,
         missing_share=1 - len(present) / len(values),
-        fill=None if isinstance(feature.missing, ErrorIfMissing) else float(present.mean() > 0.5),
+        fill=None
+        if isinstance(feature.missing, config.ErrorIfMissing)
+        else float(present.mean() > 0.5),
         indicator=needs_indicator(feature.missing, len(present) < len(values)),
     )
 
@@ -237,7 +216,7 @@ class PiecewiseLinearEncoder(NumberEncoder):
 
 
 def fit_numeric(
-    column: str, feature: Numeric, section: Input, train: Table
+    column: str, feature: config.Numeric, section: config.Input, train: Table
 ) -> NumericEncoder | PiecewiseLinearEncoder:
     """Fit the encoder of a column of numbers.
 
@@ -253,19 +232,19 @@ def fit_numeric(
     """
     encoding = feature.encoding or section.encoding
     scaling = feature.scaling or section.scaling
-    if isinstance(encoding, PiecewiseLinear):
-        scaling = Unscaled()
+    if isinstance(encoding, config.PiecewiseLinear):
+        scaling = config.Unscaled()
     policy = feature.missing
-    if isinstance(policy, ConstantValue) and scaling.name == "log" and policy.value < 0:
-        path = format_path(("input", "features", column, "missing", "value"))
+    if isinstance(policy, config.ConstantValue) and scaling.name == "log" and policy.value < 0:
+        path = config.format_path(("input", "features", column, "missing", "value"))
         message = f"scaling 'log' needs 0 or more, got {policy.value:g}"
         raise ConfigError([Problem(path, message)])
     values = train.numbers(column)
     check_range(scaling.name, values, train, column)
     present = _present(column, values, train)
-    fill = policy.value if isinstance(policy, ConstantValue) else None
-    if isinstance(policy, Median | Mean):
-        fill = float(np.median(present) if isinstance(policy, Median) else np.mean(present))
+    fill = policy.value if isinstance(policy, config.ConstantValue) else None
+    if isinstance(policy, config.Median | config.Mean):
+        fill = float(np.median(present) if isinstance(policy, config.Median) else np.mean(present))
     common: dict[str, Any] = {
         "column": column,
         "missing_share": 1 - len(present) / len(values),
@@ -274,20 +253,14 @@ def fit_numeric(
         "fill": fill,
         "indicator": needs_indicator(policy, len(present) < len(values)),
     }
-    if isinstance(encoding, PiecewiseLinear):
+    if isinstance(encoding, config.PiecewiseLinear):
         return PiecewiseLinearEncoder(**common, edges=_fit_edges(encoding.bins, present))
     periodic = None
-    if isinstance(encoding, Periodic):
+    if isinstance(encoding, config.Periodic):
         periodic = PeriodicForm(encoding.frequencies, encoding.deviation)
-    return NumericEncoder(**common, scaling=_fit_scaling(scaling, present), periodic=periodic)
-
-
-def _fit_scaling(scaling: Scaling, values: Floats) -> FeatureScaling:
-    if isinstance(scaling, Robust):
-        return fit_robust(scaling, values)
-    if isinstance(scaling, Quantile):
-        return fit_quantile(scaling, values)
-    return fit_scaling(scaling, values)
+    return NumericEncoder(
+        **common, scaling=fit_feature_scaling(scaling, present), periodic=periodic
+    )
 
 
 def _fit_edges(bins: int, values: Floats) -> tuple[float, ...]:

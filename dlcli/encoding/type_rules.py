@@ -14,35 +14,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from dlcli.config import (
-    Boolean,
-    Categorical,
-    Datetime,
-    Feature,
-    Ignored,
-    Image,
-    ImageShape,
-    Numeric,
-    Text,
-)
+from dlcli import config
 from dlcli.encoding.column_summary import (
     LEADING_ZERO,
     MAX_CODES,
     ColumnSummary,
     ColumnView,
-    may_be_codes,
     shorten,
 )
 from dlcli.encoding.image_columns import image_files
 from dlcli.errors import plural
 from dlcli.preprocessing import LARGEST
-from dlcli.tables import (
-    USUAL_MISSING_WORDS,
-    TimeGuess,
-    integers,
-    mask_to_numpy,
-    missing_setting,
-)
+from dlcli.tables import USUAL_MISSING_WORDS, TimeGuess, integers, mask_to_numpy, missing_setting
 
 Mask = NDArray[np.bool_]
 
@@ -54,7 +37,7 @@ NEARLY_ALL = 0.9
 class Decision:
     """The type that was decided on for a column."""
 
-    feature: Feature
+    feature: config.Feature
     """The type with all parameters; never `auto`."""
     reason: str
     """`declared`, or what the training rows show."""
@@ -94,7 +77,7 @@ class Strays:
         """Whether all of them are usual words for missing values."""
         return all(word.lower() in USUAL_MISSING_WORDS for word in self.words)
 
-    def decision(self, feature: Feature, noun: str) -> Decision:
+    def decision(self, feature: config.Feature, noun: str) -> Decision:
         """Decide for the type of the other values.
 
         Args:
@@ -106,7 +89,7 @@ class Strays:
         where = f"in {plural(self.rows, 'row')} {'are' if others else 'is'} not"
         percent = math.floor(1000 * self.regular_share) / 10  # 100 % only if all are
         reason = f"{percent:g} % are {noun}, '{shorten(self.words[0])}'{more} {where}"
-        kind = "dates" if isinstance(feature, Datetime) else "numbers"
+        kind = "dates" if isinstance(feature, config.Datetime) else "numbers"
         warning = f"read as {kind}, {_STRAYS_ADVICE}"
         if not self.are_missing_words:
             return Decision(feature, reason, warning)
@@ -150,11 +133,11 @@ def decide_numbers(view: ColumnView) -> Decision | None:
             return _codes(view)
         if view.summary.bounds is None:
             reason = f"all numbers, one of them infinite or beyond {LARGEST:.1e}"
-        elif may_be_codes(view.summary):
+        elif view.summary.may_be_codes:
             reason = "few distinct whole numbers, read as amounts"
         else:
             reason = "all numbers"
-        return Decision(Numeric(), reason)
+        return Decision(config.Numeric(), reason)
     if view.kind != "text":
         return None
     notation = view.table.column(view.name).notation
@@ -167,18 +150,18 @@ def decide_numbers(view: ColumnView) -> Decision | None:
         return None
     if (view.matches(LEADING_ZERO) & fits).any():
         return _codes(view)
-    return strays.decision(Numeric(), "numbers")
+    return strays.decision(config.Numeric(), "numbers")
 
 
 def _codes(view: ColumnView) -> Decision:
     count = _category_count(view.summary.distinct)
-    return Decision(Categorical(), f"codes with leading zeros, {count}")
+    return Decision(config.Categorical(), f"codes with leading zeros, {count}")
 
 
 def decide_booleans(view: ColumnView) -> Decision | None:
     """Decide for true and false, if written in these words; yes and no are categories."""
     is_boolean = view.kind == "boolean" or view.table.looks_boolean(view.name)
-    return Decision(Boolean(), "all true or false") if is_boolean else None
+    return Decision(config.Boolean(), "all true or false") if is_boolean else None
 
 
 def decide_dates(view: ColumnView) -> Decision | None:
@@ -201,12 +184,12 @@ def decide_dates(view: ColumnView) -> Decision | None:
 
 def _dates(view: ColumnView, guess: TimeGuess, strays: Strays | None = None) -> Decision:
     if view.kind != "text":
-        return Decision(Datetime(), "stored as dates")
+        return Decision(config.Datetime(), "stored as dates")
     if guess.is_ambiguous:
         advice = "ignored, since the day may be the month; declare {type: datetime, format: ...}"
-        return Decision(Ignored(), f"dates, but {guess.question}", advice)
+        return Decision(config.Ignored(), f"dates, but {guess.question}", advice)
     formats = guess.readings[0]
-    feature = Datetime(format=formats[0] if len(formats) == 1 else formats)
+    feature = config.Datetime(format=formats[0] if len(formats) == 1 else formats)
     noun = f"dates as {view.example(view.matches('[0-9]'))}"
     return Decision(feature, noun) if strays is None else strays.decision(feature, noun)
 
@@ -238,7 +221,7 @@ def decide_images(view: ColumnView) -> Decision | None:
     shapes = [_image_shape(file) for file in files]
     if not any(shapes[:1]):
         reason = f"there is no image as '{view.example(every)}'; paths start at the table's folder"
-        return Decision(Ignored(), reason, "ignored, although they end like paths of images")
+        return Decision(config.Ignored(), reason, "ignored, although they end like paths of images")
     known = [shape for shape in shapes if shape]
     channels = max(shape[2] for shape in known)
     height, width = known[0][:2]
@@ -250,10 +233,10 @@ def decide_images(view: ColumnView) -> Decision | None:
     color = "grayscale" if channels == 1 else "color"
     size = f"{'' if keeps_size else 'resized to '}{width} × {height} pixels"
     reason = f"paths of {names} files, {color}, {size}"
-    return Decision(Image(shape=(height, width, channels)), reason)
+    return Decision(config.Image(shape=(height, width, channels)), reason)
 
 
-def _image_shape(file: Path) -> ImageShape | None:
+def _image_shape(file: Path) -> config.ImageShape | None:
     """Read height, width and channels from an image's header; None if the file is no image."""
     from PIL import Image as Pillow
 
@@ -286,12 +269,13 @@ def decide_amounts(view: ColumnView) -> Decision | None:
     if len(units) > _MOST_UNITS:
         return None
     reason = f"numbers with a unit, as '{view.example(which)}'; write the numbers alone"
-    return Decision(Ignored(), reason, "ignored, since as categories they would not be amounts")
+    warning = "ignored, since as categories they would not be amounts"
+    return Decision(config.Ignored(), reason, warning)
 
 
 FEWEST_WORDS = 3
 """Words that texts have on average; names of categories mostly have fewer."""
-_MOST_CATEGORIES = Categorical().max_categories
+_MOST_CATEGORIES = config.Categorical().max_categories
 _VALUES_SAMPLED = 1_000
 
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
@@ -313,8 +297,8 @@ def decide_text(view: ColumnView) -> Decision | None:
         words = float(pc.mean(pc.count_substring_regex(some, _WORD)).as_py())
         if words >= FEWEST_WORDS:
             reason = f"text of {words:.0f} words on average, {plural(distinct, 'value')}"
-            return Decision(Text(), reason)
-    return Decision(Categorical(), f"text, {_category_count(distinct)}")
+            return Decision(config.Text(), reason)
+    return Decision(config.Categorical(), f"text, {_category_count(distinct)}")
 
 
 def _category_count(distinct: int) -> str:

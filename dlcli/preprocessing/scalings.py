@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from dlcli.config import Divide, Log, MinMax, Quantile, Robust, Standard, Unscaled
+from dlcli.config import Divide, Log, MinMax, Quantile, Robust, Scaling, Standard, Unscaled
 from dlcli.preprocessing.value_issues import Mask, ValueIssues
 from dlcli.tables import Table
 
@@ -183,6 +183,20 @@ def fit_quantile(scaling: Quantile, values: Floats) -> QuantileScaling:
     inverse = NormalDist().inv_cdf
     normals = map(inverse, np.clip(shares, _LEAST_SHARE, 1 - _LEAST_SHARE).tolist())
     return QuantileScaling(points=tuple(points.tolist()), normals=tuple(normals))
+
+
+FeatureScaling = Annotated[
+    LinearScaling | RobustScaling | QuantileScaling, Field(discriminator="name")
+]
+
+
+def fit_feature_scaling(scaling: Scaling, values: Floats) -> FeatureScaling:
+    """Fit any scaling on the training rows' values, none missing, (rows,)."""
+    if isinstance(scaling, Robust):
+        return fit_robust(scaling, values)
+    if isinstance(scaling, Quantile):
+        return fit_quantile(scaling, values)
+    return fit_scaling(scaling, values)
 
 
 def quantile_points(values: Floats, count: int) -> Floats:

@@ -14,7 +14,7 @@ import yaml
 
 from dlcli.config import Config, CoreDumper, Datetime, Feature, Image, printable
 from dlcli.data_checks import number, require_column
-from dlcli.encoding import MAX_SHOWN, MIN_ROWS, ColumnSummary, may_be_codes
+from dlcli.encoding import MAX_SHOWN, MIN_ROWS, ColumnSummary
 from dlcli.errors import UsageError
 from dlcli.network import resolve_head
 from dlcli.starter.table_facts import HELD_OUT, ColumnFacts, TableFacts, gather_facts
@@ -259,7 +259,7 @@ def _column_line(column: ColumnFacts) -> Line:
     comment = ", ".join(parts)
     if column.type in ("boolean", "categorical"):
         comment = f"{comment}: {listing(values)}"
-    elif column.type == "numeric" and may_be_codes(values):
+    elif column.type == "numeric" and values.may_be_codes:
         comment = f"{comment}; if codes, categorical"
     return Line(scalar(column.name), _written(column.feature), comment)
 

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from dlcli.config import Datetime, ErrorIfMissing, Input, Median
-from dlcli.encoding import FeatureEncoder
-from dlcli.encoding.encoding import fit_feature
+from dlcli.encoding.encoding import FeatureEncoder, fit_feature
 from dlcli.errors import DataError
 from dlcli.preprocessing import ValueIssues
 from dlcli.tables import Table

@@ -19,8 +19,8 @@ from PIL import Image as Pillow
 from pydantic import TypeAdapter, ValidationError
 
 from dlcli.config import Augmentation, Image, Input
-from dlcli.encoding import Block, FeatureEncoder, ImageEncoder, ImageForm, image_files
-from dlcli.encoding.encoding import fit_feature
+from dlcli.encoding import Block, ImageEncoder, ImageForm, image_files
+from dlcli.encoding.encoding import FeatureEncoder, fit_feature
 from dlcli.errors import DataError
 from dlcli.preprocessing import ValueIssues
 from dlcli.tables import Table

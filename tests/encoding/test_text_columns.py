@@ -14,9 +14,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from dlcli.config import Count, ErrorIfMissing, Input, Output, Text
 from dlcli.config.input_section import MultiHot, TfIdf
-from dlcli.encoding import Block, FeatureEncoder, InMemoryInputs, Layout
+from dlcli.encoding import Block, InMemoryInputs, Layout
 from dlcli.encoding.encoded_rows import stack_sparse
-from dlcli.encoding.encoding import fit_feature
+from dlcli.encoding.encoding import FeatureEncoder, fit_feature
 from dlcli.encoding.tokens import split_into_words
 from dlcli.errors import DataError
 from dlcli.network import build_network
