@@ -49,6 +49,8 @@ _CYCLES: dict[Part, tuple[Callable[[pa.Array], pa.Array], int, range]] = {
 }
 """Of each cyclic part: pyarrow's function, its value for the first step, and the possible lengths
 of the cycle, in steps."""
+_CLOCK: tuple[Part, ...] = ("hour", "minute", "second")
+"""Parts that differ within a day."""
 _MONTH_LENGTHS = np.array([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
 _FEBRUARY = 1
 
@@ -109,17 +111,20 @@ class DatetimeEncoder(DenseEncoder):
         issues.add_outside(self.column, int(outside.sum()), *ends)
         moments = self._fill_missing(times, table, out, issues)
         local = to_local(moments, self.timezone)
+        days, row_days = _day_table(local)
         start = 0
         for part in self.parts:
             stop = start + len(self._names(part))
             with np.errstate(over="ignore"):  # scalings from a stranger's file may leave float32
                 if part == "year" and self.year:
-                    out[:, start] = self.year.apply(_years(local))
+                    out[:, start] = self.year.apply(np.take(_years(days), row_days))
                 elif part == "elapsed" and self.elapsed:
                     since = _microseconds(self.earliest)
                     out[:, start] = self.elapsed.apply((moments - since) / DAY)
-                else:
+                elif part in _CLOCK:
                     out[:, start:stop] = sine_and_cosine(local, part)
+                else:
+                    out[:, start:stop] = np.take(sine_and_cosine(days, part), row_days, axis=0)
             start = stop
 
     def _names(self, part: Part) -> tuple[str, ...]:
@@ -174,6 +179,18 @@ def sine_and_cosine(local: Moments, part: Part) -> Matrix:
     starts, points = _circles(possible)
     index = starts[lengths - possible[0]] + cyclic_steps(local, part)
     return np.take(points, index, axis=0)
+
+
+def _day_table(local: Moments) -> tuple[Moments, Indices]:
+    """Return a table of days, and the index there of each row's day, (rows,).
+
+    Rows are usually more than days. So what the day decides is computed once a day, and looked up.
+    """
+    if len(local):
+        first, last = int(local.min()) // DAY, int(local.max()) // DAY
+        if last - first < len(local):
+            return np.arange(first, last + 1) * DAY, local // DAY - first
+    return local, np.arange(len(local))
 
 
 @lru_cache
