@@ -61,7 +61,7 @@ def find_many_missing(sample: Sample) -> DataIssue | None:
         if (missing := rows - column.present) >= MANY_MISSING * rows
     }
     advice = "find out why: whether there is one may say more than what it is"
-    return column_issue("gaps", "note", found, "no value in many rows", advice)
+    return column_issue("many_missing", "note", found, "no value in many rows", advice)
 
 
 def find_constants(sample: Sample) -> DataIssue | None:

@@ -169,7 +169,7 @@ def find_long_numbers(sample: Sample) -> DataIssue | None:
         and np.abs(column.numbers).max(initial=0) >= _LAST_EXACT
         and (text := _first_rounded(sample, name))
     }
-    message = "whole numbers with more digits than can be told apart"
+    message = "whole numbers with more digits than can be distinguished"
     advice = "if they are names of something, declare them 'ignored' or 'categorical'"
     return column_issue("long_numbers", "warning", found, message, advice)
 

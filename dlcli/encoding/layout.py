@@ -73,5 +73,5 @@ class Layout:
 
 
 def plain_layout(width: int) -> Layout:
-    """Return a layout of `width` numbers without a table behind them."""
+    """Return a layout of `width` numbers that belong to no table."""
     return Layout((Block("", "numeric", ("",) * width),))

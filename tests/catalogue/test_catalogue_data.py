@@ -257,7 +257,7 @@ TRAINED = {
         CONFIG,
         [
             "features  1 numeric, all numbers: x",
-            "warning: t.csv: whole numbers with more digits than can be told apart: 'x' "
+            "warning: t.csv: whole numbers with more digits than can be distinguished: 'x' "
             "('100000000000000000000000000000'); if they are names of something, let them be "
             "'ignored' or 'categorical'",
         ],

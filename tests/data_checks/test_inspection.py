@@ -48,7 +48,7 @@ def test_warnings_come_before_notes(table):
     columns = {"x": x, "half": [1.5] * 29 + [None] * 31, "copy": x.round(2), "y": x}
     found = inspect_table(table(columns), "y").issues
     assert [finding.severity for finding in found] == ["warning", "note"]
-    assert checks(found) == ["target_leakage", "gaps"]
+    assert checks(found) == ["target_leakage", "many_missing"]
 
 
 def test_a_target_that_is_no_column_is_a_mistake(table):

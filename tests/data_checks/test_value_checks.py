@@ -180,7 +180,7 @@ def test_different_words_are_no_spellings(sample):
 def test_whole_numbers_that_are_rounded_are_rather_names(values, example, sample):
     found = find_long_numbers(sample({"code": values}, code="numeric"))
     assert found.message == (
-        f"whole numbers with more digits than can be told apart: 'code' ('{example}')"
+        f"whole numbers with more digits than can be distinguished: 'code' ('{example}')"
     )
     assert found.advice == "if they are names of something, declare them 'ignored' or 'categorical'"
     assert found.severity == "warning"
