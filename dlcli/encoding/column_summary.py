@@ -142,7 +142,7 @@ def is_identifier(name: str, type_name: str, summary: ColumnSummary) -> bool:
     """Whether a column's values merely distinguish rows: nearly all differ and none is an amount.
 
     Whole numbers may be amounts that happen to differ. So all must differ, and either the column's
-    name is that of an identifier, or they number the rows without a hole. Of other values, 95 % must
+    name is that of an identifier, or they number the rows consecutively. Of other values, 95 % must
     differ.
 
     Args:

@@ -11,7 +11,7 @@ from dlcli import config
 from dlcli.encoding.layout import Block, EmbeddingTable, PeriodicForm
 from dlcli.errors import ConfigError, Problem, did_you_mean, listed
 
-UNMATCHED = config.Ignored()
+UNMATCHED = config.Ignored.model_construct()  # without its validator, which takes long to build
 """The feature of a column that no name or pattern matches. It equals one that is declared ignored,
 and is distinguished from it by identity."""
 UNMATCHED_REASON = "not named"

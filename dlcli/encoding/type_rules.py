@@ -275,7 +275,7 @@ def decide_amounts(view: ColumnView) -> Decision | None:
 
 FEWEST_WORDS = 3
 """Words that texts have on average; names of categories mostly have fewer."""
-_MOST_CATEGORIES = config.Categorical().max_categories
+_MOST_CATEGORIES = config.Categorical.model_construct().max_categories
 _VALUES_SAMPLED = 1_000
 
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
