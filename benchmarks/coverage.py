@@ -2,7 +2,19 @@
 
 Held-out rows are drawn from populations whose metric is known, by a formula or from a large sample.
 95 of 100 intervals should contain it, however few the rows, skewed the errors or accurate the
-decisions. FIGURES
+decisions.
+
+Share of intervals that contain the true value (500, 400 and 150 samples; the standard error of .950
+is .010, .011 and .018):
+
+    rows                        30    100  1,000
+    accuracy                  .972   .945   A1
+    auc 0.8                   .970   .965   A2
+    auc 0.8, 1 in 5 positive  .962   .955   .933
+    rmse, normal errors       .972   .953   A3
+    rmse, Laplace errors      .930   .973   A4
+    log_loss                  .964   .980   A5
+    difference of accuracies  .962   .943   A6
 """
 
 from __future__ import annotations

@@ -19,13 +19,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from dlcli.metrics.arithmetic import Floats, finite
-from dlcli.metrics.statistic import Ranking, Share, effective_size
+from dlcli.metrics.statistic import Ranking, Share, Z, effective_size
 
 CONFIDENCE = 0.95
 TAIL = (1 - CONFIDENCE) / 2
 """The probability that the true value is below an interval, and that it is above."""
-Z = 1.959963984540054
-"""The normal quantile of `1 - TAIL`."""
 _MOST_WITHOUT_ERROR = 0.001
 """The share of resamples that may have no standard error."""
 _NO_ERROR = 1e-6

@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from dlcli.metrics.arithmetic import Array, Floats, Number, finite
 from dlcli.metrics.ranking_metrics import ThresholdCounts
 
+Z = 1.959963984540054
+"""The normal quantile of 97.5 %."""
 _FEWEST = 3
 """Rows of a class or label below which they don't show how much a metric of them varies."""
 _MOST_WITH_FEW = 0.1
 """The share of classes or labels that may have fewer."""
 _ROUNDING = 1e-12
 """Relative rounding error of sums of squares: an r2 closer to 0 is that of the mean, exactly 0."""
-_Z = 1.959963984540054
 
 
 @dataclass(frozen=True)
@@ -372,7 +373,7 @@ class Median(Statistic):
         The density `f` is estimated from two quantiles,
         the ends of the median's 95 % confidence interval: Woodruff, JASA 47 (1952).
         """
-        half = min(0.4, _Z / 2 / math.sqrt(max(1.0, effective_size(self.weights))))
+        half = min(0.4, Z / 2 / math.sqrt(max(1.0, effective_size(self.weights))))
         total = np.zeros(len(self.weights))
         for losses in self.losses:
             low, middle, high = (
