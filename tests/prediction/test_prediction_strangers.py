@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import tempfile
 from pathlib import Path
 
@@ -112,6 +113,7 @@ def put(text, path, literal):
     return json.dumps(document).replace('"@"', literal)
 
 
+EXAMPLES = int(os.environ.get("DLCLI_FUZZ", "40"))
 LITERALS = st.sampled_from(
     ["0", "-1", "1e400", "NaN", "-Infinity", "5e-324", "1.7e308", "1000000000000", "9" * 5000]
     + ["null", "true", '""', '"a"', '"\\u0000"', '"\\ud800"', "[]", "{}", '["a", "a"]', "[1, 1]"]
@@ -121,7 +123,7 @@ LITERALS = st.sampled_from(
 
 
 @settings(
-    max_examples=400,
+    max_examples=EXAMPLES,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )

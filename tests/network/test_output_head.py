@@ -98,7 +98,7 @@ def test_output_and_loss_follow_from_the_target(target, expected):
         ("labels", ("accuracy",)),
     ],
 )
-def test_without_metrics_each_epoch_shows_the_usual_one(target, metrics):
+def test_without_metrics_each_epoch_shows_the_default_one(target, metrics):
     assert resolve_head(config(), TARGETS[target]).metrics == metrics
 
 
@@ -246,7 +246,7 @@ def test_keras_computes_a_loss_that_fits_on_the_output_that_follows(target, loss
         ),
     ],
 )
-def test_a_loss_that_contradicts_the_target_is_told_with_those_that_fit(target, loss, message):
+def test_a_loss_that_contradicts_the_target_is_reported_with_those_that_fit(target, loss, message):
     assert problems(target, loss=loss) == [message]
 
 
@@ -393,7 +393,7 @@ def test_a_loss_that_contradicts_the_target_is_told_with_those_that_fit(target, 
         ),
     ],
 )
-def test_a_contradiction_is_told_at_its_place_with_what_would_fit(target, sections, message):
+def test_a_contradiction_is_reported_at_its_key_with_what_would_fit(target, sections, message):
     assert problems(target, **sections) == [message]
 
 
@@ -407,7 +407,7 @@ def test_four_classes_can_show_their_top_3():
     assert found.metrics == ("top_3_accuracy",)
 
 
-def test_all_contradictions_are_told_at_once():
+def test_all_contradictions_are_reported_at_once():
     output = {"units": 1, "scaling": "log"}
     found = problems("three", output=output, loss="hinge", metrics=("auc",))
     paths = [problem.partition(":")[0] for problem in found]
@@ -443,7 +443,7 @@ def test_other_losses_take_a_negative_target(tmp_path):
     TARGETS["number"].check_values(head.loss, [read_table(tmp_path / "t.csv")])
 
 
-def test_an_output_that_cannot_reach_its_target_is_told_with_both_ranges(tmp_path):
+def test_an_output_that_cannot_reach_its_target_is_reported_with_both_ranges(tmp_path):
     (tmp_path / "t.csv").write_text("y\n20\n30\n")
     table = read_table(tmp_path / "t.csv")
     resolved = resolve_head(config(output={"activation": "sigmoid"}), TARGETS["number"])
@@ -454,14 +454,14 @@ def test_an_output_that_cannot_reach_its_target_is_told_with_both_ranges(tmp_pat
 
 
 @pytest.mark.parametrize("output", [{}, {"activation": "softplus"}, {"activation": "elu"}])
-def test_an_output_that_reaches_its_target_is_not_told_of(tmp_path, output):
+def test_an_output_that_reaches_its_target_is_not_reported(tmp_path, output):
     (tmp_path / "t.csv").write_text("y\n20\n30\n")
     table = read_table(tmp_path / "t.csv")
     resolved = resolve_head(config(output=output), TARGETS["number"])
     assert list(TARGETS["number"].training_warnings(resolved.output, table)) == []
 
 
-def test_a_label_that_is_the_same_in_all_training_rows_is_told_of(tmp_path):
+def test_a_label_that_is_the_same_in_all_training_rows_is_reported(tmp_path):
     (tmp_path / "t.csv").write_text("u,v,w\n1,0,1\n1,0,0\n")
     table = read_table(tmp_path / "t.csv")
     target = TARGETS["labels"]

@@ -1,4 +1,4 @@
-"""What is predicted: classes or numbers, their order, their unit, and what is refused."""
+"""The task that a target implies, its encoding, and the values that it refuses."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_zeros_and_ones_declared_numeric_are_numbers():
     assert kind_of([0, 1], "numeric").classes == ()
 
 
-def test_words_come_behind_numbers_and_nan_is_a_word():
+def test_text_sorts_after_numbers_and_nan_is_text():
     assert kind_of(["nan", "inf", "10", "9", "b"], "categorical").classes == (
         "9",
         "10",
@@ -123,7 +123,7 @@ def test_a_missing_target_is_refused_with_its_row(values, others):
     )
 
 
-def test_classes_are_encoded_by_their_place():
+def test_classes_are_encoded_by_their_index():
     target = kind_of(["b", "a", "c"]).fit(None, rows(y=["b"]))
     assert target.encode(rows(y=["c", "a", "b"]), ValueIssues()).tolist() == [2, 0, 1]
 
@@ -135,14 +135,14 @@ def test_a_class_that_training_never_saw_is_refused_with_its_row():
     assert str(caught.value) == "t.csv: row 5, column 'y': 'z' is none of the classes (a, b)"
 
 
-def test_numbers_are_trained_standardised_and_given_their_unit_back():
+def test_numbers_are_trained_standardized_and_decoded_to_their_own_unit():
     train = rows(y=[2, 4, 4, 4, 5, 5, 7, 9])  # mean 5, population deviation 2
     target = infer_task(Target(column="y"), [train]).fit(Standard(), train)
     assert target.encode(rows(y=[5, 9]), ValueIssues()).tolist() == [[0], [2]]
     assert target.decode(np.array([[0.0], [2.0], [-1.5]])).tolist() == [[5], [9], [2]]
 
 
-def test_log_numbers_are_trained_as_standardised_log_1_plus_y():
+def test_log_numbers_are_trained_as_standardized_log_1_plus_y():
     train = rows(y=[0, math.exp(2) - 1])  # log(1 + y): 0 and 2, so mean 1 and deviation 1
     target = infer_task(Target(column="y"), [train]).fit(Log(), train)
     np.testing.assert_allclose(target.encode(train, ValueIssues()), [[-1], [1]], rtol=1e-6)
@@ -215,7 +215,7 @@ def test_columns_of_labels_are_encoded_as_0_and_1():
         (["0", "2"], "row 2, column 'v': expected true, false, 1 or 0, got '2'"),
     ],
 )
-def test_what_is_no_label_is_refused_with_its_row(values, message):
+def test_a_value_that_is_no_label_is_refused_with_its_row(values, message):
     target = Target(column=("u", "v"), type="multi_label")
     with pytest.raises(DataError) as caught:
         infer_task(target, [rows(u=[0, 1], v=values)])
@@ -254,13 +254,13 @@ def test_labels_are_written_with_the_delimiter_between_them():
     assert columns["target"].to_pylist() == ["a|c", "", "a|c"]
 
 
-def test_text_is_never_taken_for_labels_but_told_of_where_it_looks_like_some():
+def test_text_is_never_inferred_as_labels_but_mentioned_where_it_looks_like_some():
     kind = kind_of(["rain|snow", "snow|fog", "fog|rain", "rain", "rain|snow|fog"])
     assert kind.type == "categorical"
     assert kind.reason == "text (if '|' separates labels, set type: multi_label, delimiter: '|')"
 
 
-def test_a_gap_among_texts_that_look_like_labels_is_told_with_the_way_to_declare_them():
+def test_a_missing_value_among_texts_that_look_like_labels_is_refused_with_their_declaration():
     with pytest.raises(DataError) as caught:
         kind_of(["rain|snow", "snow|fog", "fog|rain", ""])
     assert str(caught.value) == (
@@ -272,7 +272,7 @@ def test_a_gap_among_texts_that_look_like_labels_is_told_with_the_way_to_declare
 @pytest.mark.parametrize(
     "values", [["Doe, Jane", "Roe, Rita", "Poe, John"], ["a", "b", "a|b", "b"], ["a|b", "c|d"]]
 )
-def test_a_delimiter_that_parts_nothing_that_repeats_is_not_told_of(values):
+def test_a_delimiter_without_repeated_parts_is_not_mentioned(values):
     assert kind_of(values).reason == "text"
 
 
@@ -285,7 +285,7 @@ def test_a_declared_count_is_a_number_and_stays_as_it_is():
 
 
 @pytest.mark.parametrize(("value", "shown"), [(-1.0, "-1"), (2.5, "2.5")])
-def test_what_is_no_count_is_refused_with_its_row_in_any_table(value, shown):
+def test_a_value_that_is_no_count_is_refused_with_its_row_in_any_table(value, shown):
     target = Target(column="n", type="count")
     with pytest.raises(DataError) as caught:
         infer_task(target, [rows(n=[1, 2]), rows(first_row=5, n=[0.0, value])])
@@ -306,7 +306,7 @@ def test_what_is_no_count_is_refused_with_its_row_in_any_table(value, shown):
     ],
     ids=["delimited labels", "columns of labels", "count"],
 )
-def test_a_target_goes_to_json_and_back(target, table):
+def test_a_fitted_task_goes_to_json_and_back(target, table):
     fitted = infer_task(target, [table]).fit(None, table)
     encoding = Encoding(features=(), task=fitted)
     assert Encoding.model_validate_json(encoding.model_dump_json()).task == fitted
@@ -317,7 +317,7 @@ def test_a_target_goes_to_json_and_back(target, table):
     [{"labels": ()}, {"labels": ("u", "u")}, {"columns": ("u",)}, {"delimiter": "|"}],
     ids=str,
 )
-def test_labels_that_contradict_themselves_are_no_target(change):
+def test_labels_that_contradict_themselves_are_refused(change):
     fitted = labels_of(u=[0, 1], v=[1, 0]).fit(None, rows(u=[0], v=[1]))
     with pytest.raises(ValueError, match="label|delimiter"):
         type(fitted).model_validate({**fitted.model_dump(), **change})
