@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from dlcli.config import Ignored, Input, Target, printable
 from dlcli.data_checks import column_checks, row_checks, target_checks, value_checks
 from dlcli.data_checks.data_issue import DataIssue
-from dlcli.data_checks.leakage import find_leakage
 from dlcli.data_checks.sample import Sample, draw_sample
 from dlcli.encoding import ColumnSummary, Decision, choose_features, decide_types, summarize_column
 from dlcli.errors import ConfigError, DataError, UsageError, did_you_mean, plural
@@ -141,7 +140,7 @@ def _training_issues(sample: Sample, section: Input) -> list[DataIssue | None]:
     return [
         *_with_sample_size(
             sample,
-            find_leakage(sample),
+            target_checks.find_leakage(sample),
             value_checks.find_missing_codes(sample),
             value_checks.find_outlying_dates(sample),
             value_checks.find_long_numbers(sample),

@@ -12,7 +12,7 @@ from dlcli.encoding.column_summary import (
     is_identifier,
     summarize_column,
 )
-from dlcli.encoding.column_types import decide_types, infer_type, type_warnings
+from dlcli.encoding.column_types import Decision, decide_types, infer_type, type_warnings
 from dlcli.encoding.datetime_columns import DatetimeEncoder
 from dlcli.encoding.differences import difference_lines, find_differences
 from dlcli.encoding.encoded_rows import (
@@ -47,7 +47,6 @@ from dlcli.encoding.layout import (
     plain_layout,
 )
 from dlcli.encoding.numeric_columns import NumericEncoder
-from dlcli.encoding.type_rules import Decision
 
 __all__ = [
     "MAX_ROWS_AT_ONCE",

@@ -2,18 +2,61 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-from dlcli.config import Auto, Feature, Ignored
-from dlcli.encoding.column_summary import ColumnView, is_identifier, shorten
-from dlcli.encoding.type_rules import RULES, Decision
+from dlcli import config
+from dlcli.encoding.column_summary import (
+    LEADING_ZERO,
+    MAX_CODES,
+    ColumnSummary,
+    ColumnView,
+    is_identifier,
+    shorten,
+)
+from dlcli.encoding.image_columns import image_files
 from dlcli.errors import ConfigError, Problem, plural
-from dlcli.tables import Table
+from dlcli.preprocessing import LARGEST
+from dlcli.tables import (
+    USUAL_MISSING_WORDS,
+    Table,
+    TimeGuess,
+    integers,
+    mask_to_numpy,
+    missing_setting,
+)
+
+Mask = NDArray[np.bool_]
+
+NEARLY_ALL = 0.9
+"""Share of the values above which the others are taken for stray values."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The type that was decided on for a column."""
+
+    feature: config.Feature
+    """The type with all parameters; never `auto`."""
+    reason: str
+    """`declared`, or what the training rows show."""
+    warning: str = ""
+    """Advice, if the type may not be what the user wants; the same for all columns of a kind."""
+    stray_words: tuple[str, ...] = ()
+    """The values that are not of the type, if all of them are usual words for missing values."""
+    otherwise: Decision | None = None
+    """The decision without a doubt: that it is an identifier, or the same in all rows."""
+    values: ColumnSummary | None = None
+    """The counts behind it, of the rows looked at; None if declared."""
+
 
 ROWS_LOOKED_AT = 50_000
 """Rows that are looked at, evenly spaced, where there are more. That a column has no value, always
@@ -21,7 +64,7 @@ the same, or a different one in each row is confirmed by all."""
 _MOST_NAMED = 5
 
 
-def decide_types(chosen: Mapping[str, Feature], train: Table) -> dict[str, Decision]:
+def decide_types(chosen: Mapping[str, config.Feature], train: Table) -> dict[str, Decision]:
     """Decide on the type of each column.
 
     If every column is ignored, identifiers are read after all.
@@ -35,7 +78,7 @@ def decide_types(chosen: Mapping[str, Feature], train: Table) -> dict[str, Decis
     """
     decisions = {
         column: infer_type(column, train)
-        if isinstance(feature, Auto)
+        if isinstance(feature, config.Auto)
         else Decision(feature, "declared")
         for column, feature in chosen.items()
     }
@@ -52,7 +95,7 @@ def decide_types(chosen: Mapping[str, Feature], train: Table) -> dict[str, Decis
 
 
 def _reads_any(decisions: Mapping[str, Decision]) -> bool:
-    return any(not isinstance(decision.feature, Ignored) for decision in decisions.values())
+    return any(not isinstance(decision.feature, config.Ignored) for decision in decisions.values())
 
 
 def infer_type(column: str, train: Table) -> Decision:
@@ -74,17 +117,17 @@ def _infer(table: Table, column: str) -> Decision:
     doubt = _doubt(view, decision)
     if doubt is None:
         return decision
-    return Decision(Ignored(), doubt, otherwise=decision, values=view.summary)
+    return Decision(config.Ignored(), doubt, otherwise=decision, values=view.summary)
 
 
 def _first_decision(view: ColumnView) -> Decision:
     if not view.summary.present:
-        return Decision(Ignored(), "has no value in the training rows")
+        return Decision(config.Ignored(), "has no value in the training rows")
     for rule in RULES:
         if decision := rule(view):
             return decision
     storage = view.table.column(view.name).values.type
-    return Decision(Ignored(), f"is stored as {storage}, which no feature type reads")
+    return Decision(config.Ignored(), f"is stored as {storage}, which no feature type reads")
 
 
 def _doubt(view: ColumnView, decision: Decision) -> str | None:
@@ -114,3 +157,269 @@ def _some(columns: Sequence[str]) -> str:
     """List the first few columns, and their number if there are more."""
     named = ", ".join(columns[:_MOST_NAMED])
     return f"{named}, ... ({len(columns)} columns)" if len(columns) > _MOST_NAMED else named
+
+
+# Stray values: a few that are not what all others of their column are.
+
+
+_MOST_STRAYS = 100
+_STRAYS_ADVICE = (
+    "so training will refuse the other values; correct them, list them in data.missing, or declare "
+    "the column categorical"
+)
+
+
+@dataclass(frozen=True)
+class Strays:
+    """Values that are not what the others of their column are."""
+
+    words: tuple[str, ...]
+    """The values, the most frequent first."""
+    rows: int
+    """Rows that hold one."""
+    regular_share: float
+    """Share of the other values."""
+
+    @property
+    def are_missing_words(self) -> bool:
+        """Whether all of them are usual words for missing values."""
+        return all(word.lower() in USUAL_MISSING_WORDS for word in self.words)
+
+    def decision(self, feature: config.Feature, noun: str) -> Decision:
+        """Decide for the type of the other values.
+
+        Args:
+            feature: that type.
+            noun: what the other values are: `numbers`.
+        """
+        others = len(self.words) - 1
+        more = f" and {plural(others, 'more value')}" if others else ""
+        where = f"in {plural(self.rows, 'row')} {'are' if others else 'is'} not"
+        percent = math.floor(1000 * self.regular_share) / 10  # 100 % only if all are
+        reason = f"{percent:g} % are {noun}, '{shorten(self.words[0])}'{more} {where}"
+        kind = "dates" if isinstance(feature, config.Datetime) else "numbers"
+        warning = f"read as {kind}, {_STRAYS_ADVICE}"
+        if not self.are_missing_words:
+            return Decision(feature, reason, warning)
+        reason = f"{reason}; set {missing_setting(self.words)}"
+        return Decision(feature, reason, warning, self.words)
+
+
+def find_strays(view: ColumnView, which: Mask) -> Strays | None:
+    """Look at values that are not what the others are.
+
+    Args:
+        view: the column.
+        which: these values, among the distinct ones, (distinct values,).
+
+    Returns:
+        The stray values; None if there are none, no others, or more than a hundred.
+    """
+    count = int(np.count_nonzero(which))
+    if not 0 < count < len(which) or count > _MOST_STRAYS:
+        return None
+    indices, counts = np.flatnonzero(which), view.tally.counts[which]
+    order = np.argsort(-counts, kind="stable")
+    words = view.tally.texts.take(integers(indices[order])).to_pylist()
+    return Strays(tuple(words), int(counts.sum()), 1 - view.share(which))
+
+
+# The rules, in the order in which they are tried.
+
+
+def decide_numbers(view: ColumnView) -> Decision | None:
+    """Decide for numbers, or for categories if numbers have leading zeros.
+
+    A column of text may hold a few other values: 10 % of the rows at most if there are more than
+    `MAX_CODES` numbers, or any number of usual words for missing values. Training will refuse them
+    unless they are declared missing; as categories, the numbers would teach next to nothing.
+    """
+    if view.kind not in ("number", "text"):
+        return None
+    if view.table.looks_numeric(view.name):
+        if view.summary.leading_zeros:
+            return _codes(view)
+        if view.summary.bounds is None:
+            reason = f"all numbers, one of them infinite or beyond {LARGEST:.1e}"
+        elif view.summary.may_be_codes:
+            reason = "few distinct whole numbers, read as amounts"
+        else:
+            reason = "all numbers"
+        return Decision(config.Numeric(), reason)
+    if view.kind != "text":
+        return None
+    notation = view.table.column(view.name).notation
+    fits = mask_to_numpy(notation.fits(pa.chunked_array([view.tally.texts])))
+    strays = find_strays(view, ~fits)
+    if strays is None:
+        return None
+    are_few = strays.regular_share >= NEARLY_ALL and np.count_nonzero(fits) > MAX_CODES
+    if not strays.are_missing_words and not are_few:
+        return None
+    if (view.matches(LEADING_ZERO) & fits).any():
+        return _codes(view)
+    return strays.decision(config.Numeric(), "numbers")
+
+
+def _codes(view: ColumnView) -> Decision:
+    count = _category_count(view.summary.distinct)
+    return Decision(config.Categorical(), f"codes with leading zeros, {count}")
+
+
+def decide_booleans(view: ColumnView) -> Decision | None:
+    """Decide for true and false, if written in these words; yes and no are categories."""
+    is_boolean = view.kind == "boolean" or view.table.looks_boolean(view.name)
+    return Decision(config.Boolean(), "all true or false") if is_boolean else None
+
+
+def decide_dates(view: ColumnView) -> Decision | None:
+    """Decide for dates; stored numbers never are, be they years or seconds since 1970.
+
+    A column of text may hold a few values without a digit: 10 % of the rows at most, or any number
+    of usual words for missing values. Training will refuse them unless they are declared missing.
+    """
+    if guess := view.table.guess_times(view.name):
+        return _dates(view, guess)
+    if view.kind != "text":
+        return None
+    strays = find_strays(view, ~view.matches("[0-9]"))
+    if strays is None or not (strays.are_missing_words or strays.regular_share >= NEARLY_ALL):
+        return None
+    missing_words = (*view.table.missing_words, *strays.words)
+    guess = replace(view.table, missing_words=missing_words).guess_times(view.name)
+    return _dates(view, guess, strays) if guess else None
+
+
+def _dates(view: ColumnView, guess: TimeGuess, strays: Strays | None = None) -> Decision:
+    if view.kind != "text":
+        return Decision(config.Datetime(), "stored as dates")
+    if guess.is_ambiguous:
+        advice = "ignored, since the day may be the month; declare {type: datetime, format: ...}"
+        return Decision(config.Ignored(), f"dates, but {guess.question}", advice)
+    formats = guess.readings[0]
+    feature = config.Datetime(format=formats[0] if len(formats) == 1 else formats)
+    noun = f"dates as {view.example(view.matches('[0-9]'))}"
+    return Decision(feature, noun) if strays is None else strays.decision(feature, noun)
+
+
+_IMAGE_ENDINGS = {"png": r"(?i)\.png$", "jpeg": r"(?i)\.jpe?g$"}
+_IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
+_PATHS_TRIED = 100
+_IMAGES_OPENED = 10
+_LARGEST_IMAGE_KEPT = 64
+_USUAL_SIDE = 32
+_GRAY_MODES = frozenset(("1", "L", "LA", "I", "I;16", "I;16B", "F"))
+
+
+def decide_images(view: ColumnView) -> Decision | None:
+    """Decide for images if 90 % of the values end like image paths, and the first leads to one.
+
+    Images keep their size if the first ten have the same, of at most 64 pixels a side; else they
+    are resized to 32 × 32. They are read as grayscale if the first ten are.
+    """
+    if view.kind != "text":
+        return None
+    which = {name: view.matches(ending) for name, ending in _IMAGE_ENDINGS.items()}
+    every = which["png"] | which["jpeg"]
+    if view.share(every) < NEARLY_ALL:
+        return None
+    rows = np.flatnonzero(~view.table.missing(view.name))[:_PATHS_TRIED]
+    files = image_files(view.table.take(rows), view.name)[1]
+    files = [file for file in files if file.suffix.lower() in _IMAGE_SUFFIXES][:_IMAGES_OPENED]
+    shapes = [_image_shape(file) for file in files]
+    if not any(shapes[:1]):
+        reason = f"there is no image as '{view.example(every)}'; paths start at the table's folder"
+        return Decision(config.Ignored(), reason, "ignored, although they end like paths of images")
+    known = [shape for shape in shapes if shape]
+    channels = max(shape[2] for shape in known)
+    height, width = known[0][:2]
+    keeps_size = len({shape[:2] for shape in known}) == 1
+    keeps_size &= max(height, width) <= _LARGEST_IMAGE_KEPT
+    if not keeps_size:
+        height = width = _USUAL_SIDE
+    names = " and ".join(name.upper() for name, matches in which.items() if matches.any())
+    color = "grayscale" if channels == 1 else "color"
+    size = f"{'' if keeps_size else 'resized to '}{width} × {height} pixels"
+    reason = f"paths of {names} files, {color}, {size}"
+    return Decision(config.Image(shape=(height, width, channels)), reason)
+
+
+def _image_shape(file: Path) -> config.ImageShape | None:
+    """Read height, width and channels from an image's header; None if the file is no image."""
+    from PIL import Image as Pillow
+
+    try:
+        with Pillow.open(file, formats=("PNG", "JPEG")) as image:
+            return image.height, image.width, 1 if image.mode in _GRAY_MODES else 3
+    except Exception:  # Pillow has no error class of its own for broken files
+        return None
+
+
+_NUMBER = r"[+-]?[0-9]+(?:[.,' ][0-9]+)*"
+_UNIT = r"\s?(?:%|\p{Sc}|[\p{L}°µ][\p{L}0-9²³/%]{0,7})"
+_NUMBER_WITH_UNIT = rf"^(?:[+-]?\p{{Sc}}\s?{_NUMBER}|{_NUMBER}{_UNIT})$"
+_MOST_UNITS = 3
+
+
+def decide_amounts(view: ColumnView) -> Decision | None:
+    """Ignore numbers with a unit, such as `12 kg`, `12%` and `$1,200`.
+
+    So if they are 90 % of the values, with at most three units, and more than `MAX_CODES` of them
+    differ; fewer may well be names, as `36 months` and `60 months`.
+    """
+    if view.kind != "text":
+        return None
+    which = view.matches(_NUMBER_WITH_UNIT)
+    if view.share(which) < NEARLY_ALL or which.sum() <= MAX_CODES:
+        return None
+    amounts = view.tally.texts.take(integers(np.flatnonzero(which)))
+    units = pc.utf8_trim_whitespace(pc.replace_substring_regex(amounts, _NUMBER, "")).unique()
+    if len(units) > _MOST_UNITS:
+        return None
+    reason = f"numbers with a unit, as '{view.example(which)}'; write the numbers alone"
+    warning = "ignored, since as categories they would not be amounts"
+    return Decision(config.Ignored(), reason, warning)
+
+
+FEWEST_WORDS = 3
+"""Words that texts have on average; names of categories mostly have fewer."""
+_MOST_CATEGORIES = config.Categorical.model_construct().max_categories
+_VALUES_SAMPLED = 1_000
+
+_UNSPACED = r"\p{Han}\p{Hiragana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+_WORD = rf"[{_UNSPACED}]|[^\s{_UNSPACED}]*\p{{L}}[^\s{_UNSPACED}]*"
+"""Anything with a letter between spaces, or a character of a script without spaces."""
+
+
+def decide_text(view: ColumnView) -> Decision | None:
+    """Decide for texts, or else for categories.
+
+    Texts have at least three words on average, and either differ in at least half of the rows with
+    a value, or there are more distinct ones than an encoding of categories keeps.
+    """
+    if view.kind != "text":
+        return None
+    distinct, present = view.summary.distinct, view.summary.present
+    if 2 * distinct >= present or distinct > _MOST_CATEGORIES:
+        some = view.tally.texts.slice(0, _VALUES_SAMPLED)
+        words = float(pc.mean(pc.count_substring_regex(some, _WORD)).as_py())
+        if words >= FEWEST_WORDS:
+            reason = f"text of {words:.0f} words on average, {plural(distinct, 'value')}"
+            return Decision(config.Text(), reason)
+    return Decision(config.Categorical(), f"text, {_category_count(distinct)}")
+
+
+def _category_count(distinct: int) -> str:
+    cut = f"; the {_MOST_CATEGORIES} most frequent are kept" if distinct > _MOST_CATEGORIES else ""
+    return f"{plural(distinct, 'value')}{cut}"
+
+
+RULES = (
+    decide_numbers,
+    decide_booleans,
+    decide_dates,
+    decide_images,
+    decide_amounts,
+    decide_text,
+)
+"""The first that returns a decision decides."""

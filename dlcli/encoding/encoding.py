@@ -16,6 +16,7 @@ from pydantic import Field
 from dlcli import config
 from dlcli.encoding.categorical_columns import EmbeddingEncoder, OneHotEncoder, fit_categorical
 from dlcli.encoding.column_encoder import DenseEncoder, SparseEncoder
+from dlcli.encoding.column_types import Decision
 from dlcli.encoding.datetime_columns import DatetimeEncoder, fit_datetime
 from dlcli.encoding.encoded_rows import EncodedRows, InMemoryInputs, Inputs, InputsWriter, Matrix
 from dlcli.encoding.image_columns import ImageEncoder, fit_image
@@ -28,7 +29,6 @@ from dlcli.encoding.numeric_columns import (
     fit_numeric,
 )
 from dlcli.encoding.text_columns import TextEncoder, fit_text
-from dlcli.encoding.type_rules import Decision
 from dlcli.errors import ConfigError, DataError, Problem, did_you_mean
 from dlcli.preprocessing import Fitted, ValueIssues
 from dlcli.tables import Notation, Table

@@ -1,23 +1,33 @@
-"""Columns of text, as bags of words: one sparse input for each token of the vocabulary."""
+r"""Columns of text, as bags of words: one sparse input for each token of the vocabulary.
+
+A word is a run of letters, combining marks, digits and underscores, as in Unicode's categories L,
+M and N. A single apostrophe between two of them belongs to the word (`don't`); everything else,
+emoji included, separates words. Each character of a script without spaces between words (Han,
+Hiragana, Thai, Lao, Khmer, Myanmar) is a word of its own. Letters are lower case, and texts are in
+Unicode's form NFKC (https://unicode.org/reports/tr15), in which characters that look alike are the
+same.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Annotated, Literal, Self
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import Field, PositiveInt, model_validator
 
-from dlcli.config import Text
+from dlcli.config import Text, Vocabulary
 from dlcli.encoding.column_encoder import SparseEncoder, no_value_error, refuse_missing
-from dlcli.encoding.encoded_rows import Indices, SparseRows, stack_sparse
+from dlcli.encoding.encoded_rows import Indices, SparseRows, concatenated_ranges, stack_sparse
 from dlcli.encoding.layout import Block
-from dlcli.encoding.tokens import Words, choose_tokens, join_words, split_into_words
 from dlcli.errors import DataError
 from dlcli.preprocessing import ValueIssues
-from dlcli.tables import Table, index_in, strings
+from dlcli.tables import Table, from_utf8, index_in, indices_of, integers, strings, to_numpy, utf8
 
 Token = Annotated[str, Field(pattern=r"^\S+( \S+){0,4}$")]
 """One word, or several with a space between, as many as `ngrams` allows."""
@@ -146,3 +156,203 @@ def fit_text(column: str, feature: Text, train: Table) -> TextEncoder:
         training_rows=train.rows,
         missing=feature.missing.name,
     )
+
+
+Codes = NDArray[np.int32]
+
+_BLOCK_BYTES = 1 << 22
+"""Bytes of text that are split at once, which bounds memory."""
+_WORDS_AT_ONCE = 1 << 20
+"""Words that are counted at once, up to the end of a text, which bounds memory."""
+
+_IN_PIECE = np.array(
+    [byte >= 128 or chr(byte).isalnum() or chr(byte) in "_'" for byte in range(256)]
+)
+"""The bytes of UTF-8 that may be part of a word, including all bytes beyond ASCII, (256,)."""
+
+_WORD = r"\p{L}\p{M}\p{N}_"
+_CLEANING = (
+    ("\u200b", " "),  # a space of no width
+    (r"[\p{Cf}\x{FE00}-\x{FE0F}]", ""),  # invisible: soft hyphens, joiners, directions, variants
+    (r"['’]\p{M}*", "'"),
+    ("ς", "σ"),  # the form of σ at the end of words, which exists in lower case only
+    (r"[\p{Han}\p{Hiragana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]\p{M}*", r" \0 "),
+    (rf"'*(?:[^{_WORD}'][\p{{M}}']*)+|''+", " "),
+    (r"^[\p{M}']+|'$", ""),
+)
+"""Patterns of RE2 with replacements, after which words have one space between them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Words:
+    """The words of several texts, one text after the other."""
+
+    distinct: pa.Array
+    """The distinct words."""
+    codes: Codes
+    """The index of each word among the distinct ones, (words,)."""
+    texts: Codes
+    """The text of each word, counted from 0, (words,)."""
+    count: int
+    """Number of texts, including those without a word."""
+
+    def starts(self, order: int) -> Indices:
+        """Return where `order` consecutive words of one text begin, as indices of words."""
+        last = len(self.texts) - order + 1
+        return np.flatnonzero(self.texts[: max(last, 0)] == self.texts[order - 1 :])
+
+    def ngrams(self, starts: Indices, order: int) -> pa.Array:
+        """Join consecutive words with a space between.
+
+        Args:
+            starts: indices of the first words, (ngrams,).
+            order: number of words of each.
+        """
+        codes = [self.codes[starts + at].astype(np.int64) for at in range(order)]
+        parts = [self.distinct.take(integers(part)) for part in codes]
+        if order == 1:
+            return parts[0]
+        space = strings([" "], pa.string()).take(integers(np.zeros_like(starts)))
+        return pc.binary_join_element_wise(*parts, space)
+
+
+def split_into_words(texts: pa.ChunkedArray) -> Iterator[Words]:
+    """Split texts into words, block by block.
+
+    Args:
+        texts: without nulls.
+
+    Yields:
+        The words of some consecutive texts.
+    """
+    sizes = to_numpy(pc.cast(pc.binary_length(texts), pa.int64()), np.int64)
+    cuts = np.flatnonzero(np.diff(np.cumsum(sizes) // _BLOCK_BYTES)) + 1
+    for start, stop in pairwise([0, *cuts.tolist(), len(texts)]):
+        yield _split(texts.slice(start, stop - start).cast(pa.string()).combine_chunks())
+
+
+def join_words(blocks: Sequence[Words]) -> Words:
+    """Join the words of all blocks, at least one."""
+    encoded = pa.concat_arrays([block.distinct for block in blocks]).dictionary_encode()
+    sizes = np.cumsum([len(block.distinct) for block in blocks])
+    codes = np.split(indices_of(encoded), sizes[:-1])
+    counts = np.cumsum([0, *(block.count for block in blocks)], dtype=np.int32)
+    return Words(
+        encoded.dictionary,
+        np.concatenate([part[block.codes] for part, block in zip(codes, blocks, strict=True)]),
+        np.concatenate([block.texts + count for count, block in zip(counts, blocks, strict=False)]),
+        int(counts[-1]),
+    )
+
+
+def _split(texts: pa.Array) -> Words:
+    """Split a block of texts into words.
+
+    Texts are cut at bytes first, and only the distinct pieces are normalized and split further:
+    there are about a hundred times fewer.
+    """
+    pieces, owners = _pieces(texts)
+    encoded = pieces.dictionary_encode()
+    normalized = pc.utf8_lower(pc.utf8_normalize(encoded.dictionary, form="NFKC"))
+    for pattern, replacement in _CLEANING:
+        normalized = pc.replace_substring_regex(normalized, pattern, replacement)
+    lists = pc.split_pattern(pc.utf8_trim_whitespace(normalized), pattern=" ")
+    words = pc.list_flatten(lists).dictionary_encode()
+    counts = to_numpy(pa.chunked_array([pc.list_value_length(lists)]), np.int32).astype(np.int64)
+    starts = np.cumsum(counts) - counts
+    codes = indices_of(encoded)
+    found = indices_of(words)[concatenated_ranges(starts[codes], counts[codes])]
+    owners = np.repeat(owners, counts[codes])
+    empty = to_numpy(pa.chunked_array([pc.binary_length(words.dictionary)]), np.int32) == 0
+    kept = ~empty[found]
+    return Words(words.dictionary, found[kept], owners[kept].astype(np.int32), len(texts))
+
+
+def _pieces(texts: pa.Array) -> tuple[pa.Array, Indices]:
+    """Return runs of bytes that may be part of a word, and the index of each one's text."""
+    data, offsets = utf8(texts)
+    inside = _IN_PIECE[data]
+    edge = np.zeros(len(data) + 1, dtype=np.bool_)
+    edge[offsets] = True
+    around = np.concatenate([[False], inside, [False]])
+    starts = np.flatnonzero(inside & (edge[:-1] | ~around[:-2]))
+    stops = np.flatnonzero(inside & (edge[1:] | ~around[2:])) + 1
+    owners = np.searchsorted(offsets, starts, side="right") - 1
+    return from_utf8(data[inside], stops - starts), owners
+
+
+@dataclass(frozen=True, eq=False)
+class _Counted:
+    """Tokens of the same number of words."""
+
+    order: int
+    """Number of words."""
+    frequencies: Indices
+    """Number of texts that have each, (tokens,)."""
+    examples: Indices
+    """The index of a word where each starts, (tokens,)."""
+
+
+def choose_tokens(words: Words, limits: Vocabulary) -> dict[str, int]:
+    """Choose the tokens that get an input: those that most texts have, ties by name.
+
+    A token of several words is in no more texts than each shorter token within it. So tokens that
+    can't be chosen are dropped before longer ones are looked for (Agrawal & Srikant 1994, "Fast
+    algorithms for mining association rules"), which keeps both time and memory small.
+
+    Args:
+        words: the words of the training rows' texts.
+        limits: how many tokens there may be, how long, and how rare.
+
+    Returns:
+        The number of texts that have each token, in the order of the tokens' names.
+    """
+    counted: list[_Counted] = []
+    least = limits.min_count
+    tokens = words.codes.copy()
+    for order in range(1, limits.ngrams + 1):
+        if order > 1:
+            tokens = _lengthened(tokens, words.texts)
+        counted.append(_count(tokens, words.texts, order))
+        frequencies = np.concatenate([group.frequencies for group in counted])
+        if len(frequencies) > limits.max_tokens:
+            last = len(frequencies) - limits.max_tokens
+            least = max(least, int(np.partition(frequencies, last)[last]))
+        tokens[~np.append(counted[-1].frequencies >= least, False)[tokens]] = -1
+    ranked: list[tuple[int, str]] = []
+    for group in counted:
+        kept = group.frequencies >= least
+        names = words.ngrams(group.examples[kept], group.order).to_pylist()
+        ranked += zip((-group.frequencies[kept]).tolist(), names, strict=True)
+    return dict(sorted((name, -count) for count, name in sorted(ranked)[: limits.max_tokens]))
+
+
+def _lengthened(tokens: Codes, texts: Codes) -> Codes:
+    """Combine tokens that overlap in all but one word into tokens of one more word.
+
+    Args:
+        tokens: the token that starts at each word, -1 for none, (words,).
+        texts: the text of each word, (words,).
+    """
+    follow = (tokens[:-1] >= 0) & (tokens[1:] >= 0) & (texts[:-1] == texts[1:])
+    starts = np.flatnonzero(follow)
+    pairs = tokens[starts] * (np.int64(tokens.max(initial=-1)) + 1) + tokens[starts + 1]
+    longer = np.full_like(tokens, -1)
+    longer[starts] = indices_of(integers(pairs).dictionary_encode())
+    return longer
+
+
+def _count(tokens: Codes, texts: Codes, order: int) -> _Counted:
+    """Count the texts that have each token."""
+    size = int(tokens.max(initial=-1)) + 1
+    frequencies = np.zeros(size, dtype=np.int64)
+    examples = np.empty(size, dtype=np.int64)
+    firsts = np.unique(np.searchsorted(texts, texts[::_WORDS_AT_ONCE]))
+    for first, stop in pairwise([*firsts.tolist(), len(texts)]):
+        starts = first + np.flatnonzero(tokens[first:stop] >= 0)
+        present = tokens[starts]
+        # np.unique alone would hash, which takes a hundred times as long.
+        pairs = np.sort(texts[starts] * np.int64(size) + present)
+        frequencies += np.bincount(pairs[np.diff(pairs, prepend=-1) > 0] % size, minlength=size)
+        examples[present] = starts
+    return _Counted(order, frequencies, examples)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from dlcli.config import Numeric, Target
-from dlcli.data_checks.leakage import find_leakage
 from dlcli.data_checks.sample import draw_sample
+from dlcli.data_checks.target_checks import find_leakage
 from dlcli.encoding import Decision
 from dlcli.tasks import infer_task
 

@@ -17,7 +17,7 @@ from dlcli.config.input_section import MultiHot, TfIdf
 from dlcli.encoding import Block, InMemoryInputs, Layout
 from dlcli.encoding.encoded_rows import stack_sparse
 from dlcli.encoding.encoding import FeatureEncoder, fit_feature
-from dlcli.encoding.tokens import split_into_words
+from dlcli.encoding.text_columns import split_into_words
 from dlcli.errors import DataError
 from dlcli.network import build_network
 from dlcli.preprocessing import ValueIssues
@@ -308,8 +308,8 @@ def test_cut_into_blocks_texts_are_encoded_the_same_to_the_bit(monkeypatch):
     texts = ["a b c", "", "c d", "b b", "é 中", "a"]
     whole = fit(texts, TfIdf(ngrams=2))
     expected = arrays(encode(whole, texts))
-    monkeypatch.setattr("dlcli.encoding.tokens._BLOCK_BYTES", 4)
-    monkeypatch.setattr("dlcli.encoding.tokens._WORDS_AT_ONCE", 2)
+    monkeypatch.setattr("dlcli.encoding.text_columns._BLOCK_BYTES", 4)
+    monkeypatch.setattr("dlcli.encoding.text_columns._WORDS_AT_ONCE", 2)
     monkeypatch.setattr("dlcli.tables.column._ROWS_AT_ONCE", 2)
     assert len(list(split_into_words(pa.chunked_array([texts])))) > 2
     assert fit(texts, TfIdf(ngrams=2)) == whole
