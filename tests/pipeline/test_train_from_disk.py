@@ -16,7 +16,9 @@ from pyarrow import parquet
 
 from dlcli.config import load_config
 from dlcli.encoding import encoded_rows, encoding
-from dlcli.pipeline import train
+from dlcli.pipeline import Events, prepare, train
+from dlcli.pipeline.memory_check import working_folder
+from dlcli.pipeline.preparation import encode_sets, sets
 from dlcli.tables import disk_table
 from dlcli.training import compiled_program, randomness
 
@@ -153,8 +155,6 @@ CASES = {
         FEW,
     ),
     "texts": (f"train: t.csv, {SHARES}, target: y", f"{TEXTS}, size: numeric}}\n"),
-}
-RARER_CASES = {
     "all rows": ("train: t.csv, target: y", FEW),
     "a share and a file": ("train: t.csv, validation: 0.2, test: [v.csv], target: y", FEW),
     "groups": (f"train: t.csv, {SHARES}, split: {{name: group, column: house}}, target: y", FEW),
@@ -168,64 +168,87 @@ RARER_CASES = {
     "JSON lines": (f"train: 'lines-*.jsonl', {SHARES}, target: y", FEW),
     "CSV and Parquet": (f"train: 'mixed-*', {SHARES}, target: y", f"input:\n{FEATURES}"),
     "texts alone": (f"train: t.csv, {SHARES}, target: y", f"{TEXTS}}}\n"),
-    **{
-        name: (f"train: t.csv, {SHARES}, target: kind, weight: weight", f"{FEW}{more}\n")
-        for name, more in (
-            ("XLA", "engine: {name: compiled, jit_compile: true}"),
-            ("Keras", "engine: keras"),
-            ("bfloat16", "precision: mixed_bfloat16"),
-        )
-    },
+}
+WEIGHTED = f"train: t.csv, {SHARES}, split: stratified, target: kind, weight: weight"
+TRAINED = {
+    "strata and weights": (WEIGHTED, f"{FEW}class_weight: balanced\n"),
+    "texts": CASES["texts"],
+    "rows that are read at once": CASES["texts"],
+    "XLA": (WEIGHTED, FEW + "engine: {name: compiled, jit_compile: true}\n"),
+    "Keras": (WEIGHTED, FEW + "engine: keras\nprecision: mixed_bfloat16\n"),
 }
 
 
-def trained(folder, output, storage, data, more):
-    """A run's files, and what was told of it."""
-    told = []
+def write_config(folder, storage, data, more):
     path = folder / "t.yaml"
     path.write_text(
         f"data: {{{data}, storage: {storage}}}\n{more}"
         "hidden: [{units: 2, activation: tanh}]\nepochs: 2\nbatch_size: 8\n"
     )
-    run = train(load_config(path), output / storage, lambda *event: told.append(event))
-    return {file.name: file.read_bytes() for file in run.path.iterdir()}, told
+    return load_config(path)
 
 
-def assert_equal(folder, output, data, more):
-    """Trains from memory and from disk, and compares all but what tells of time and place."""
-    memory, told = trained(folder, output, "memory", data, more)
-    disk, told_of_disk = trained(folder, output, "disk", data, more)
-    assert told_of_disk.pop(0)[0] == "storage"
-    assert [*map(timeless, told_of_disk)] == [*map(timeless, told)]
-    assert disk.keys() == memory.keys()
-    assert EQUAL - disk.keys() <= {"predictions.parquet"}  # there if rows are held out
-    assert disk.pop("resolved.yaml") == memory.pop("resolved.yaml").replace(
-        b"\n  storage: memory\n", b"\n  storage: disk\n"
-    )
-    for name in EQUAL & disk.keys():
-        assert disk[name] == memory[name], name
-
-
-def timeless(event):
-    """What is told, but for seconds and the run's folder."""
-    name, fields = event
-    beside = ("seconds", "run", "folder")
-    return name, {key: field for key, field in fields.items() if key not in beside}
+def encoded(folder, storage, data, more):
+    """What training gets of the rows, and the events until then."""
+    events = []
+    file = write_config(folder, storage, data, more)
+    with working_folder(file, folder / "run") as cache:
+        assert (cache is not None) == (storage == "disk")
+        listener = Events(lambda *event: events.append(event))
+        prepared = prepare(file, listener, cache)
+        rows = encode_sets(file.config.data.weight, prepared, listener, cache)
+        arrays = {
+            name: [np.asarray(each.inputs.take(np.arange(len(each.inputs)))), each.target]
+            + ([] if each.weights is None else [each.weights])
+            for name, each in rows.items()
+        }
+    numbers = {name: table.row_numbers.tolist() for name, table in sets(prepared.split)}
+    return (events, numbers, prepared.encoding, prepared.network), arrays
 
 
 @pytest.mark.usefixtures("small_parts")
 @pytest.mark.parametrize("case", CASES)
-def test_rows_on_disk_give_the_files_of_rows_in_memory(case, folder, tmp_path):
-    assert_equal(folder, tmp_path, *CASES[case])
+def test_rows_on_disk_are_split_and_encoded_as_rows_in_memory_are(case, folder):
+    facts, memory = encoded(folder, "memory", *CASES[case])
+    facts_of_disk, disk = encoded(folder, "disk", *CASES[case])
+    assert facts_of_disk == facts
+    assert disk.keys() == memory.keys()
+    for name, arrays in memory.items():
+        for ours, theirs in zip(disk[name], arrays, strict=True):
+            np.testing.assert_array_equal(ours, theirs, err_msg=name)
 
 
-@pytest.mark.slow
-@pytest.mark.usefixtures("small_parts")
-@pytest.mark.parametrize("case", RARER_CASES)
-def test_so_do_rarer_kinds(case, folder, tmp_path):
-    assert_equal(folder, tmp_path, *RARER_CASES[case])
+def trained(folder, output, storage, data, more):
+    """A run's files, and the events of it."""
+    events = []
+    file = write_config(folder, storage, data, more)
+    run = train(file, output / storage, lambda *event: events.append(event))
+    return {file.name: file.read_bytes() for file in run.path.iterdir()}, events
 
 
-@pytest.mark.slow
-def test_so_do_rows_that_are_read_at_once(folder, tmp_path):
-    assert_equal(folder, tmp_path, *CASES["texts"])
+def timeless(event):
+    """An event without seconds and the run's folder."""
+    name, fields = event
+    return name, {
+        key: field for key, field in fields.items() if key not in ("seconds", "run", "folder")
+    }
+
+
+@pytest.mark.parametrize(
+    "case",
+    ["texts", *(pytest.param(case, marks=pytest.mark.slow) for case in TRAINED if case != "texts")],
+)
+def test_a_run_from_disk_has_the_files_of_one_from_memory(case, folder, tmp_path, request):
+    if case != "rows that are read at once":
+        request.getfixturevalue("small_parts")
+    data, more = TRAINED[case]
+    memory, events = trained(folder, tmp_path, "memory", data, more)
+    disk, events_of_disk = trained(folder, tmp_path, "disk", data, more)
+    assert events_of_disk.pop(0)[0] == "storage"
+    assert [*map(timeless, events_of_disk)] == [*map(timeless, events)]
+    assert disk.keys() == memory.keys() >= EQUAL
+    assert disk.pop("resolved.yaml") == memory.pop("resolved.yaml").replace(
+        b"\n  storage: memory\n", b"\n  storage: disk\n"
+    )
+    for name in EQUAL:
+        assert disk[name] == memory[name], name
