@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 
 from dlcli.config import Config, ConfigFile
 from dlcli.errors import DivergenceError, RunError, plural
+from dlcli.explanation import Explanation, explain
 from dlcli.metrics import Metrics
 from dlcli.pipeline.baselines import evaluate_baselines
 from dlcli.pipeline.checkpointing import RunCheckpointer, StopOnSignal
 from dlcli.pipeline.events import Events, Listener
 from dlcli.pipeline.fit import FitOptions, FitResult, advise, fit
 from dlcli.pipeline.memory_check import check_memory, working_folder
-from dlcli.pipeline.preparation import encode_sets, initial_weights, prepare
-from dlcli.pipeline.run_explanation import explain
+from dlcli.pipeline.preparation import Prepared, encode_sets, initial_weights, prepare, type_reason
 from dlcli.pipeline.run_recording import (
     Recording,
     image_fingerprints,
@@ -51,6 +51,7 @@ from dlcli.runs import (
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from dlcli.encoding import Indices
     from dlcli.training import Job
 
 SAMPLE_ROWS = 2_000
@@ -118,7 +119,7 @@ def _train(recording: Recording) -> Run:
             options = FitOptions(initial, on_divergence=partial(_report_divergence, events))
             result = _fit_with_checkpoints(run_fit, options, config, writer, events)
             _save_network(result, writer)
-            writer.write_explanation(explain(result, writer).model_dump_json())
+            writer.write_explanation(explain_result(result, writer).model_dump_json())
             metrics = _evaluate(result, writer)
             stop = StopOnSignal(writer, lambda: plural(result.training.epochs, "epoch"))
             baselines = evaluate_baselines(result, stop, events)
@@ -193,7 +194,7 @@ def _save_last_finite(
         writer.not_resumable = True  # it would start over and diverge again
         return
     _save_network(result, writer)
-    writer.write_explanation(explain(result, writer).model_dump_json())
+    writer.write_explanation(explain_result(result, writer).model_dump_json())
     writer.finish(DIVERGED)
     trained = result.training
     best = f"the best until then, of epoch {trained.best_epoch}" if trained.best_epoch else ""
@@ -269,6 +270,47 @@ def _set_column(name: str, rows: int) -> dict[str, pa.Array]:
     import pyarrow as pa
 
     return {"split": pa.array([name] * rows, pa.string())}
+
+
+def explain_result(result: FitResult, writer: RunWriter) -> Explanation:
+    """Explain a trained network, at a cost that does not grow with the table.
+
+    Args:
+        result: the trained network with its rows.
+        writer: the run, whose log has the reasons for the types of columns.
+    """
+    from dlcli.training import gradient_norms
+
+    def norms(rows: Indices) -> tuple[Mapping[str, float], Mapping[str, float]]:
+        found = gradient_norms(result.job, result.training.weights, rows)
+        return found.first, found.last
+
+    prepared = with_logged_reasons(result.prepared, writer)
+    sets = {name: (table, result.encoded[name]) for name, table in result.tables.items()}
+    predictor, predictions = result.predictor, result.predictions
+    return explain(predictor, sets, prepared.target, prepared.decisions, predictions, norms)
+
+
+def with_logged_reasons(prepared: Prepared, writer: RunWriter) -> Prepared:
+    """Return what was prepared with the reasons for types that were logged when the run began.
+
+    A resumed run reads its resolved config, in which every type is declared.
+    """
+    columns = writer.first_event("features").get("columns")
+    logged = columns if isinstance(columns, dict) else {}
+    decisions = {
+        name: replace(decision, reason=_reason(logged.get(name)) or type_reason(decision))
+        for name, decision in prepared.decisions.items()
+    }
+    why = _reason(writer.first_event("target")) or prepared.target.reason
+    target = prepared.target.model_copy(update={"reason": why})
+    return replace(prepared, decisions=decisions, target=target)
+
+
+def _reason(fields: object) -> str | None:
+    """Return the reason among the fields of an event, if it is a text."""
+    reason = fields.get("reason") if isinstance(fields, dict) else None
+    return reason if isinstance(reason, str) else None
 
 
 def train_child_run(folder: Path, name: str, file: ConfigFile, listener: Listener) -> Run:

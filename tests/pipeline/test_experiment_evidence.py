@@ -16,7 +16,7 @@ from dlcli.explanation import Explanation
 from dlcli.pipeline import Events, prepare, train
 from dlcli.pipeline.fit import FitResult
 from dlcli.pipeline.preparation import encode_sets
-from dlcli.pipeline.run_explanation import explain, with_logged_reasons
+from dlcli.pipeline.train_run import explain_result, with_logged_reasons
 from dlcli.runs import new_run, open_run
 
 ROWS = 120
@@ -53,7 +53,7 @@ def explanation(text):
     weights = weights_of(build_model(network, seed=0), network)
     trained = SimpleNamespace(weights=weights)
     writer = SimpleNamespace(first_event=lambda _: {})
-    return explain(FitResult(complete, prepared, encoded, job, trained, 0.0), writer)
+    return explain_result(FitResult(complete, prepared, encoded, job, trained, 0.0), writer)
 
 
 LOT = np.random.default_rng(0)

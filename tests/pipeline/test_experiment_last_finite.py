@@ -13,7 +13,7 @@ from dlcli.config import load_config
 from dlcli.errors import DivergenceError, RunError
 from dlcli.pipeline import checkpointing, train
 from dlcli.prediction import Predictor
-from dlcli.runs import checkpoints, latest_run, open_run
+from dlcli.runs import latest_run, open_run, resume_files
 
 CONFIG = """\
 data: {train: rows.csv, target: y, validation: 0.2, storage: STORAGE}
@@ -82,7 +82,7 @@ def each_step_is_kept(monkeypatch):
 @pytest.fixture
 def only_two_are_kept(monkeypatch):
     """None of an earlier epoch stays when there are two of this one."""
-    monkeypatch.setattr(checkpoints, "_needless", lambda base, numbers: numbers[:-2])
+    monkeypatch.setattr(resume_files, "_dispensable", lambda base, numbers: numbers[:-2])
 
 
 @pytest.mark.slow
