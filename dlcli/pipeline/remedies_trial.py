@@ -1,4 +1,4 @@
-"""Patches tried: each trained as a run of its own, and compared on validation rows."""
+"""Try the patches of a diagnosis: train each as a run, and compare it on validation rows."""
 
 from __future__ import annotations
 
@@ -20,49 +20,49 @@ from dlcli.pipeline.run_recording import check_data
 from dlcli.pipeline.train_run import train
 from dlcli.runs import Run
 
-MOST = 6
-"""Patches that are tried."""
+MOST_PATCHES = 6
+"""Patches that are tried, at most."""
 SPLIT = "validation"
-"""The rows that judge. Test rows must not: of several patches the best on some rows is best partly
-by chance, so that rows that have chosen are no test any more."""
-_USUAL = ("rmse", "log_loss", "accuracy")
-"""The metric that tells whether a patch has helped, the first of these that a target has. Of
-classes the log loss says more of the same rows than the share of right ones."""
+"""The evaluation set. Not test rows: the best of several patches on some rows is best partly by
+chance, and rows used for a choice are no test any more."""
+_METRICS = ("rmse", "log_loss", "accuracy")
+"""The metric to compare by, the first of these that a target has. For classes, the log loss of the
+same rows is more informative than the accuracy."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A patch, and what came of it."""
+    """A patch and its result."""
 
     rule: str
-    """The rule that has proposed it."""
+    """The rule that proposed it."""
     patch: Patch
     run: Path | None = None
-    """What was trained; `None` if it failed."""
+    """The run that was trained; `None` if that failed."""
     metric: str | None = None
-    """What tells whether it has helped."""
+    """The metric to compare by."""
     before: float | None = None
-    """The metric of the run that is diagnosed; `None` if that has diverged."""
+    """The metric of the diagnosed run; `None` if that has diverged."""
     after: float | None = None
     difference: DifferenceEstimate | None = None
-    """The difference, with its interval; `None` where the two can't be compared."""
+    """The difference with its confidence interval; `None` where runs can't be compared."""
     converged: bool = False
-    """Whether it has trained what diverged before, so that there is nothing to compare with."""
+    """Whether it trains what diverged before, so that there is nothing to compare with."""
     rescued: bool = False
-    """Whether it has, and beats the model that always gives the same answer."""
+    """Whether it does, and is better than a constant model."""
     problem: str | None = None
     """Why it failed, or can't be compared."""
 
     @property
     def helped(self) -> bool:
-        """Whether it did better, by more than noise."""
+        """Whether it is significantly better."""
         return self.rescued or (self.difference is not None and self.difference.verdict == "better")
 
     @property
     def gain(self) -> float:
-        """How much it helped: the part of the metric before by which it changed.
+        """The relative change of the metric, for comparing trials.
 
-        Of what diverged before it is the metric itself, its sign such that more is better.
+        Of what diverged before it is the metric itself, signed such that more is better.
         """
         if self.rescued and self.metric is not None and self.after is not None:
             return self.after if HIGHER_IS_BETTER[self.metric] else -self.after
@@ -71,20 +71,22 @@ class Trial:
         return abs(self.difference.value / self.before)
 
 
-def choose_patches(findings: Sequence[Finding], most: int = MOST) -> list[tuple[str, Patch]]:
-    """The patches to try, each with its rule: the first of every finding, then the second ones.
+def choose_patches(
+    findings: Sequence[Finding], most: int = MOST_PATCHES
+) -> list[tuple[str, Patch]]:
+    """Return the patches to try, each with its rule: the first of every finding, then the second.
 
-    What changes the data, such as which rows validate, is left out: it can't be judged by the same
-    rows.
+    Those that change the data, such as which rows validate, are omitted: they can't be compared on
+    the same rows.
 
     Args:
         findings: the most important first.
-        most: how many.
+        most: how many patches.
     """
-    rounds = zip_longest(*([(each.rule, patch) for patch in each.patches] for each in findings))
+    ranked = zip_longest(*([(each.rule, patch) for patch in each.patches] for each in findings))
     chosen = {
         patch.settings: (rule, patch)
-        for rule, patch in reversed([pair for pair in chain(*rounds) if pair is not None])
+        for rule, patch in reversed([pair for pair in chain(*ranked) if pair is not None])
         if not any(path.startswith("data.") for path, _ in patch.settings)
     }
     return list(reversed(chosen.values()))[:most]
@@ -94,91 +96,73 @@ def try_patches(
     run: Run,
     patches: Sequence[tuple[str, Patch]],
     listener: Listener = lambda *_: None,
-    begins: Callable[[int, Patch], None] = lambda *_: None,
+    on_begin: Callable[[int, Patch], None] = lambda *_: None,
 ) -> Iterator[Trial]:
-    """Trains patches and yields what came of each, so that an interruption leaves the finished.
+    """Train each patch and yield its result, so that finished ones survive an interruption.
 
-    The runs are made in a folder beside the run, so that none of them is the latest of `runs/`.
+    The runs go to a folder next to the run, so that none of them is the latest of `runs/`.
 
     Args:
-        run: the run that was diagnosed.
-        patches: each with the rule that has proposed it.
-        listener: is told what happens in each training.
-        begins: is told the place, from 1, and the patch before each training.
+        run: the diagnosed run.
+        patches: each with the rule that proposed it.
+        listener: receives the events of each training.
+        on_begin: is called before each training with its number from 1 and the patch.
 
     Raises:
         UsageError: if the run has no validation rows.
         RunError: if its data have changed since, or it is damaged.
-        DlcliError: of the kind that fits, for what no patch can change: data that are gone.
+        DlcliError: for what no patch can change, such as missing data.
     """
     file = read_config(run)
     if not file.config.data.has_validation:
         config = shlex.quote(str(run.path / "resolved.yaml"))
-        learns = file.config.data.train_on_validation
-        setting = "data.train_on_validation=false" if learns else "data.validation=0.2"
+        trains_on_all = file.config.data.train_on_validation
+        setting = "data.train_on_validation=false" if trains_on_all else "data.validation=0.2"
         raise UsageError(
-            f"{run.path}: has no validation rows, by which patches could be judged; train it with "
-            f"some: dlcli train {config} --set {setting}"
+            f"{run.path}: has no validation rows to compare patches on; train it with some: "
+            f"dlcli train {config} --set {setting}"
         )
     check_data(run, file)
     before = ComparedRun.read(run) if run.has("metrics.json") else None
-    for place, (rule, patch) in enumerate(patches, start=1):
-        begins(place, patch)
-        yield _tried(run, before, Trial(rule, patch), listener)
+    for number, (rule, patch) in enumerate(patches, start=1):
+        on_begin(number, patch)
+        trial = Trial(rule, patch)
+        try:
+            patched = read_config(run, patch.overrides)
+            after = ComparedRun.read(train(patched, _free_folder(run, patch), listener))
+        except (ConfigError, DivergenceError, OutOfMemoryError) as error:
+            traceback.clear_frames(error.__traceback__)  # they hold what takes up the memory
+            gc.collect()
+            yield replace(trial, problem=str(error).partition("\n")[0])
+        else:
+            yield _evaluate(before, after, trial)
 
 
 def winner(trials: Sequence[Trial]) -> Trial | None:
-    """The one that has helped most, if any has; of those that don't diverge any more the best."""
+    """Return the trial that helped most; `None` if none has helped."""
     helped = [trial for trial in trials if trial.helped]
     return max(helped, key=lambda trial: trial.gain, default=None)
 
 
-def _tried(run: Run, before: ComparedRun | None, trial: Trial, listener: Listener) -> Trial:
-    try:
-        file = read_config(run, trial.patch.overrides)
-        made = train(file, _free_folder(run, trial.patch), listener)
-    except (ConfigError, DivergenceError, OutOfMemoryError) as error:
-        traceback.clear_frames(error.__traceback__)  # they hold what takes up the memory
-        gc.collect()
-        return replace(trial, problem=str(error).partition("\n")[0])
-    return _judged(before, ComparedRun.read(made), trial)
-
-
 def _free_folder(run: Run, patch: Patch) -> Path:
-    """The first that isn't there: `NAME-tries/dropout`, `NAME-tries/dropout-2`, ..."""
+    """Return the first that does not exist of `NAME-tries/dropout`, `NAME-tries/dropout-2`, ..."""
     folder = run.path.parent / f"{run.path.resolve().name}-tries"
     names = chain([patch.name], (f"{patch.name}-{number}" for number in count(2)))
     return next(folder / name for name in names if not os.path.lexists(folder / name))
 
 
-def _judged(before: ComparedRun | None, after: ComparedRun, trial: Trial) -> Trial:
-    scores = after.metrics.get(SPLIT, {})
-    wanted = [*([trial.patch.metric] if trial.patch.metric else []), *_USUAL]
-    metric = next((name for name in wanted if finite_number(scores.get(name)) is not None), None)
-    judged = replace(trial, run=after.run.path, metric=metric)
+def _evaluate(before: ComparedRun | None, after: ComparedRun, trial: Trial) -> Trial:
+    """Compare the run of a patch with the diagnosed one."""
+    metrics = after.metrics.get(SPLIT, {})
+    wanted = [*([trial.patch.metric] if trial.patch.metric else []), *_METRICS]
+    metric = next((name for name in wanted if finite_number(metrics.get(name)) is not None), None)
+    trial = replace(trial, run=after.run.path, metric=metric)
     if metric is None:
-        return replace(judged, problem="its metrics are undefined")
-    judged = replace(judged, after=finite_number(scores.get(metric)))
+        return replace(trial, problem="its metrics are undefined")
+    trial = replace(trial, after=finite_number(metrics.get(metric)))
     if before is None:
-        return _rescued(after, judged, metric)
-    judged = replace(judged, before=finite_number(before.metrics.get(SPLIT, {}).get(metric)))
-    return _compared(before, after, judged, metric)
-
-
-def _rescued(after: ComparedRun, trial: Trial, metric: str) -> Trial:
-    """What no longer diverges may still have come near it: it must beat the simplest model."""
-    constant = finite_number(after.baselines.get("constant", {}).get(SPLIT, {}).get(metric))
-    if constant is None or trial.after is None:
-        problem = "doesn't diverge any more, but there is no baseline to judge it by"
-        return replace(trial, converged=True, problem=problem)
-    higher = HIGHER_IS_BETTER[metric]
-    if trial.after > constant if higher else trial.after < constant:
-        return replace(trial, converged=True, rescued=True)
-    problem = "doesn't diverge any more, but no better than always the same answer"
-    return replace(trial, converged=True, problem=problem)
-
-
-def _compared(before: ComparedRun, after: ComparedRun, trial: Trial, metric: str) -> Trial:
+        return _compare_with_constant(after, trial, metric)
+    trial = replace(trial, before=finite_number(before.metrics.get(SPLIT, {}).get(metric)))
     if before.held_out is None or after.held_out is None:
         return replace(trial, problem="the run has no predictions to compare with")
     rows = before.rows_of(SPLIT), after.rows_of(SPLIT)
@@ -190,3 +174,16 @@ def _compared(before: ComparedRun, after: ComparedRun, trial: Trial, metric: str
     if difference is None:
         return replace(trial, problem=f"{metric} is undefined")
     return replace(trial, difference=difference, problem=difference.reason)
+
+
+def _compare_with_constant(after: ComparedRun, trial: Trial, metric: str) -> Trial:
+    """Compare with a constant model: what no longer diverges may still have come close to it."""
+    constant = finite_number(after.baselines.get("constant", {}).get(SPLIT, {}).get(metric))
+    if constant is None or trial.after is None:
+        problem = "does not diverge anymore, but there is no baseline to compare with"
+        return replace(trial, converged=True, problem=problem)
+    higher = HIGHER_IS_BETTER[metric]
+    if trial.after > constant if higher else trial.after < constant:
+        return replace(trial, converged=True, rescued=True)
+    problem = "does not diverge anymore, but is no better than a constant model"
+    return replace(trial, converged=True, problem=problem)

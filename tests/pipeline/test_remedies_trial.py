@@ -67,7 +67,7 @@ def test_nothing_wins_where_nothing_helped():
 
 SPREAD = {row: row + row % 3 - 1.0 for row in range(1, 41)}
 """Predictions, each at most 1 off."""
-NO_BETTER = "doesn't diverge any more, but no better than always the same answer"
+NO_BETTER = "does not diverge anymore, but is no better than a constant model"
 
 
 def made_by_hand(folder, name, rmse, kind="train", constant=29.0):
@@ -144,7 +144,7 @@ def test_without_a_baseline_nothing_is_rescued(tmp_path, monkeypatch):
     answers(monkeypatch, made_by_hand(tmp_path, "made", 1.0, constant=None))
     (trial,) = try_patches(run, [("a", patch("one"))])
     assert (trial.converged, trial.rescued) == (True, False)
-    assert trial.problem == ("doesn't diverge any more, but there is no baseline to judge it by")
+    assert trial.problem == ("does not diverge anymore, but there is no baseline to compare with")
 
 
 def test_a_metric_too_long_for_a_float_is_undefined(tmp_path, monkeypatch):
@@ -220,6 +220,6 @@ def test_a_run_without_validation_rows_says_how_to_get_some(tmp_path):
     with pytest.raises(UsageError) as caught:
         next(try_patches(run, [("a", LINE)]))
     assert str(caught.value) == (
-        f"{run.path}: has no validation rows, by which patches could be judged; train it with "
-        f"some: dlcli train {run.path}/resolved.yaml --set data.validation=0.2"
+        f"{run.path}: has no validation rows to compare patches on; train it with some: "
+        f"dlcli train {run.path}/resolved.yaml --set data.validation=0.2"
     )
