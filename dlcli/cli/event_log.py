@@ -299,7 +299,7 @@ def _tracking(fields: Fields) -> list[str]:
     return [f"{fields['tracker']}: {fields['place']}{look}"]
 
 
-def _pool(fields: Fields) -> list[str]:
+def _rows(fields: Fields) -> list[str]:
     aside = fields["set_aside"]
     kept = f", and {plural(aside, 'test row')} set aside" if aside else ""
     split = f"({fields['split']}, seed {fields['seed']})"
@@ -373,7 +373,7 @@ EVENT_LINES: Mapping[str, Callable[[Fields], list[str]]] = {
     "trained": _trained,
     "baselines": _baselines,
     "report": lambda f: [f["page"]],
-    "pool": _pool,
+    "rows": _rows,
     "kept": lambda f: [f"{f['folds']:,} of {plural(f['of'], 'fold')} finished before"],
     "fold": _fold,
     "earlier": _earlier,

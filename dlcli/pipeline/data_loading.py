@@ -131,7 +131,7 @@ def read_candidates(file: ConfigFile, events: Events) -> Dataset:
         )
     dataset = read_dataset(file, events)
     events.emit(
-        "pool",
+        "rows",
         file=dataset.tables[0].file,
         rows=len(dataset.candidate_indices),
         set_aside=dataset.test_rows,

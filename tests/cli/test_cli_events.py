@@ -94,7 +94,7 @@ def test_every_event_of_a_cross_validation_is_documented(tmp_path, monkeypatch):
     resume_folds(Path("cv"), listen)
     known = {**documented(), **documented("Cross-validation")}
     assert known.keys() >= {event for event, _ in told if event != "progress"}
-    for event in ("pool", "kept", "fold", "result"):
+    for event in ("rows", "kept", "fold", "result"):
         [fields, *_] = [fields for name, fields in told if name == event]
         assert set(fields) == known[event], event
 

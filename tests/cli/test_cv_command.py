@@ -42,7 +42,7 @@ RESULT = {
 }
 EVENTS = [
     (
-        "pool",
+        "rows",
         {
             **{"file": "rows.csv", "rows": 16, "set_aside": 4, "split": "random", "seed": 7},
             "notes": ["the delimiter is ;"],
@@ -80,7 +80,7 @@ def calls(rows, monkeypatch):
 def test_events_go_to_standard_error_and_the_result_to_standard_output(dlcli, calls):
     result = dlcli("cv", "rows.yaml")
     assert result.stderr.splitlines() == [
-        "pool      rows.csv: 16 rows, and 4 test rows set aside (random, seed 7)",
+        "rows      rows.csv: 16 rows, and 4 test rows set aside (random, seed 7)",
         "          the delimiter is ;",
         "kept      1 of 2 folds finished before",
         "fold      1/2  mae 0.5  (3 epochs, best 2, 1.25 s)",

@@ -131,7 +131,7 @@ def test_the_pool_is_all_rows_but_those_of_the_test_split(config):
     pool = context_of(config(), told).dataset
     assert (pool.candidates.rows, pool.test_rows) == (45, 15)
     assert pool.split.train.rows + pool.split.validation.rows == 45
-    assert told[-1][0] == "pool"
+    assert told[-1][0] == "rows"
 
 
 def test_a_warning_is_told_once_and_calls_no_rows_test_rows(config, tmp_path):

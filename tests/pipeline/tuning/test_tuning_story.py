@@ -63,7 +63,7 @@ def trials_of(run):
 
 def test_a_search_tells_its_story(line):
     assert line[1].events() == [
-        *("pool", "target", "features", "network", "run", "device", "default"),
+        *("rows", "target", "features", "network", "run", "device", "default"),
         *["trial"] * 4,
         *("finalist", "finalist", "result"),
     ]
