@@ -106,6 +106,22 @@ def read_dataset(file: ConfigFile, events: Events, folder: Path | None = None) -
     return Dataset(tables, target, split, choice, candidates)
 
 
+def load_dataset(file: ConfigFile, events: Events, folder: Path | None = None) -> Dataset:
+    """Read the rows for training and report them; see `read_dataset`."""
+    dataset = read_dataset(file, events, folder)
+    split, config = dataset.split, file.config
+    sets = {"train": split.train, "validation": split.validation, "test": split.test}
+    events.emit(
+        "data",
+        file=split.train.file,
+        rows={name: table.rows for name, table in sets.items() if table is not None},
+        split=dataset.split_choice.name if any(config.data.shares) else None,
+        seed=config.seed,
+        notes=dataset.notes,
+    )
+    return dataset
+
+
 def read_candidates(file: ConfigFile, events: Events) -> Dataset:
     """Read the rows for choosing a model, by cross-validation or a search.
 

@@ -19,6 +19,7 @@ from dlcli.config import SGD, Config, ConfigFile, Optimizer, RMSprop, format_pat
 from dlcli.errors import ConfigError, Problem, UsageError
 from dlcli.network import DenseLayer
 from dlcli.pipeline.data_loading import data_files
+from dlcli.pipeline.events import Events
 from dlcli.pipeline.preparation import Prepared, sets
 from dlcli.runs import cache_folder
 
@@ -59,12 +60,13 @@ class MemoryLimit:
 
 
 @contextmanager
-def working_folder(file: ConfigFile, output: Path | None) -> Iterator[Path | None]:
+def working_folder(file: ConfigFile, output: Path | None, events: Events) -> Iterator[Path | None]:
     """Make a folder for rows if they are to be kept on disk, and remove it at the end.
 
     Args:
         file: the config.
         output: the run folder, if one was named.
+        events: receives the folder.
 
     Yields:
         The folder, or `None` if rows are kept in memory.
@@ -77,6 +79,7 @@ def working_folder(file: ConfigFile, output: Path | None) -> Iterator[Path | Non
         yield None
         return
     with cache_folder(output, file.name) as folder:
+        events.emit("storage", folder=str(folder))
         yield folder
 
 

@@ -38,7 +38,7 @@ from dlcli.network import (
     choose_engine,
     resolve_head,
 )
-from dlcli.pipeline.data_loading import Dataset, read_dataset
+from dlcli.pipeline.data_loading import Dataset, load_dataset
 from dlcli.pipeline.events import Events
 from dlcli.prediction import Predictor
 from dlcli.preprocessing import ValueIssues, summarize_notes
@@ -82,17 +82,8 @@ def prepare(file: ConfigFile, events: Events, folder: Path | None = None) -> Pre
         UsageError: for a file that does not exist.
         ConfigError, DataError: see `read_dataset` and `prepare_rows`.
     """
-    dataset = read_dataset(file, events, folder)
-    split, config = dataset.split, file.config
-    events.emit(
-        "data",
-        file=split.train.file,
-        rows={name: table.rows for name, table in sets(split)},
-        split=dataset.split_choice.name if any(config.data.shares) else None,
-        seed=config.seed,
-        notes=dataset.notes,
-    )
-    return prepare_rows(config, dataset, split, events)
+    dataset = load_dataset(file, events, folder)
+    return prepare_rows(file.config, dataset, dataset.split, events)
 
 
 def prepare_rows(

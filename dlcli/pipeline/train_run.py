@@ -21,12 +21,19 @@ from dlcli.config import Config, ConfigFile
 from dlcli.errors import DivergenceError, RunError, plural
 from dlcli.explanation import Explanation, explain
 from dlcli.metrics import Metrics
-from dlcli.pipeline.baselines import evaluate_baselines
+from dlcli.pipeline.baselines import Baselines, evaluate_baselines
 from dlcli.pipeline.checkpointing import RunCheckpointer, StopOnSignal
+from dlcli.pipeline.data_loading import load_dataset
 from dlcli.pipeline.events import Events, Listener
 from dlcli.pipeline.fit import FitOptions, FitResult, advise, fit
 from dlcli.pipeline.memory_check import check_memory, working_folder
-from dlcli.pipeline.preparation import Prepared, encode_sets, initial_weights, prepare, type_reason
+from dlcli.pipeline.preparation import (
+    Prepared,
+    encode_sets,
+    initial_weights,
+    prepare_rows,
+    type_reason,
+)
 from dlcli.pipeline.run_recording import (
     Recording,
     image_fingerprints,
@@ -40,6 +47,7 @@ from dlcli.runs import (
     MANIFEST,
     Run,
     RunWriter,
+    Weights,
     initial_weights_option,
     is_unfinished,
     open_regular_file,
@@ -51,7 +59,7 @@ from dlcli.runs import (
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from dlcli.encoding import Indices
+    from dlcli.encoding import EncodedRows, Indices
     from dlcli.training import Job
 
 SAMPLE_ROWS = 2_000
@@ -98,12 +106,11 @@ def resume(run: Path, listener: Listener = lambda *_: None) -> Run:
 
 
 def _train(recording: Recording) -> Run:
-    file, events = recording.file, recording.events
-    config = file.config
-    with working_folder(file, recording.output) as folder:
-        if folder is not None:
-            events.emit("storage", folder=str(folder))
-        prepared = prepare(file, events, folder)  # reads, splits, fits the encoding, builds
+    file, config, events = recording.file, recording.file.config, recording.events
+    with working_folder(file, recording.output, events) as folder:
+        # Read, split, encode, build.
+        dataset = load_dataset(file, events, folder)
+        prepared = prepare_rows(config, dataset, dataset.split, events)
         check_memory(prepared, config, on_disk=folder is not None)
         images = image_fingerprints(prepared)
         encoded = encode_sets(config.data.weight, prepared, events, folder)
@@ -115,15 +122,11 @@ def _train(recording: Recording) -> Run:
             if recording.writer is None:
                 _warn_of_unfinished_runs(writer, events)
             events.emit("run", folder=str(writer.path))
-            run_fit = partial(fit, config, prepared, encoded)
-            options = FitOptions(initial, on_divergence=partial(_report_divergence, events))
-            result = _fit_with_checkpoints(run_fit, options, config, writer, events)
+            # Fit, explain, evaluate; each is saved at once.
+            result = _fit_with_checkpoints(config, prepared, encoded, initial, writer, events)
             _save_network(result, writer)
-            writer.write_explanation(explain_result(result, writer).model_dump_json())
-            metrics = _evaluate(result, writer)
-            stop = StopOnSignal(writer, lambda: plural(result.training.epochs, "epoch"))
-            baselines = evaluate_baselines(result, stop, events)
-            writer.write_baselines(baselines)
+            metrics = _save_metrics(result, writer)
+            baselines = _save_baselines(result, writer, events)
             events.emit(
                 "result",
                 run=str(writer.path),
@@ -141,14 +144,20 @@ def _warn_of_unfinished_runs(writer: RunWriter, events: Events) -> None:
 
 
 def _fit_with_checkpoints(
-    run_fit: Fit, options: FitOptions, config: Config, writer: RunWriter, events: Events
+    config: Config,
+    prepared: Prepared,
+    encoded: Mapping[str, EncodedRows],
+    initial_weights: Mapping[str, Weights] | None,
+    writer: RunWriter,
+    events: Events,
 ) -> FitResult:
     """Fit, or resume it; after a divergence, finish the run with the last finite weights.
 
     Args:
-        run_fit: trains, see `fit`.
-        options: where to start.
-        config: reads `epochs` and `checkpoint`.
+        config: see `fit`; `checkpoint` gives the time between checkpoints.
+        prepared: the rows, their encoding and the network.
+        encoded: the encoded rows by set.
+        initial_weights: where to start, instead of the initializers.
         writer: the run, which stores checkpoints.
         events: receives each epoch.
 
@@ -164,6 +173,8 @@ def _fit_with_checkpoints(
         events.emit("epoch", epoch=epoch, of=config.epochs, **finite)
 
     start = time.perf_counter()
+    run_fit = partial(fit, config, prepared, encoded)
+    options = FitOptions(initial_weights, on_divergence=partial(_report_divergence, events))
     checkpointer = RunCheckpointer(
         writer,
         config.checkpoint.seconds,
@@ -194,7 +205,6 @@ def _save_last_finite(
         writer.not_resumable = True  # it would start over and diverge again
         return
     _save_network(result, writer)
-    writer.write_explanation(explain_result(result, writer).model_dump_json())
     writer.finish(DIVERGED)
     trained = result.training
     best = f"the best until then, of epoch {trained.best_epoch}" if trained.best_epoch else ""
@@ -224,7 +234,7 @@ def _fit_until_finite(
 
 
 def _save_network(result: FitResult, writer: RunWriter) -> None:
-    """Store the trained network for dlcli, and as a model for the user's own Keras code."""
+    """Store the trained network for dlcli and as a Keras model, and its explanation."""
     from dlcli.keras_model import assign_weights, build_portable_model
 
     prepared, weights = result.prepared, result.training.weights
@@ -235,28 +245,35 @@ def _save_network(result: FitResult, writer: RunWriter) -> None:
     assign_weights(model, prepared.network, weights)
     with writer.model_file() as path:
         model.save(path)
+    writer.write_explanation(explain_result(result, writer).model_dump_json())
 
 
-def _evaluate(result: FitResult, writer: RunWriter) -> dict[str, Metrics]:
-    """Compute the metrics of each set, and store them with predictions.
+def _save_metrics(result: FitResult, writer: RunWriter) -> dict[str, Metrics]:
+    """Store the metrics of each set, and predictions.
 
     Stored are the predictions of all held-out rows, and of a sample of the training rows.
     """
     import pyarrow as pa
 
+    def with_set(name: str, some: NDArray[np.int64] | None = None) -> pa.Table:
+        rows = result.tables[name].rows if some is None else len(some)
+        return result.prediction_table(name, {"split": pa.array([name] * rows, pa.string())}, some)
+
     metrics = {name: result.metrics(name) for name in result.tables}
     some = sample_indices(result.tables["train"].rows, result.config.seed)
-    columns = _set_column("train", len(some))
-    writer.write_sample(result.prediction_table("train", columns, some))
+    writer.write_sample(with_set("train", some))
     writer.write_metrics(metrics)
-    held_out = [
-        result.prediction_table(name, _set_column(name, table.rows))
-        for name, table in result.tables.items()
-        if name != "train"
-    ]
+    held_out = [with_set(name) for name in result.tables if name != "train"]
     if held_out:
         writer.write_predictions(pa.concat_tables(held_out))
     return metrics
+
+
+def _save_baselines(result: FitResult, writer: RunWriter, events: Events) -> Baselines:
+    stop = StopOnSignal(writer, lambda: plural(result.training.epochs, "epoch"))
+    baselines = evaluate_baselines(result, stop, events)
+    writer.write_baselines(baselines)
+    return baselines
 
 
 def sample_indices(rows: int, seed: int, most: int = SAMPLE_ROWS) -> NDArray[np.int64]:
@@ -264,12 +281,6 @@ def sample_indices(rows: int, seed: int, most: int = SAMPLE_ROWS) -> NDArray[np.
     if rows <= most:
         return np.arange(rows)
     return np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
-
-
-def _set_column(name: str, rows: int) -> dict[str, pa.Array]:
-    import pyarrow as pa
-
-    return {"split": pa.array([name] * rows, pa.string())}
 
 
 def explain_result(result: FitResult, writer: RunWriter) -> Explanation:

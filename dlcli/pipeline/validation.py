@@ -56,7 +56,7 @@ def check(
         if size > LARGE_BYTES and not read_rows:
             return Checked(outline(file.config), rows_read=False)
         events = Events(listener)
-        with working_folder(file, None) as folder:
+        with working_folder(file, None, Events()) as folder:
             prepared = prepare(file, events, folder)
             check_memory(prepared, file.config, on_disk=folder is not None)
             encode_sets(file.config.data.weight, prepared, events, folder)

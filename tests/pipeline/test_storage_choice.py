@@ -8,7 +8,7 @@ import pytest
 
 from dlcli.config import load_config
 from dlcli.errors import UsageError
-from dlcli.pipeline import memory_check, train
+from dlcli.pipeline import Events, memory_check, train
 from dlcli.pipeline.memory_check import working_folder
 
 
@@ -34,7 +34,7 @@ class TestDecision:
     @staticmethod
     def waits_on_disk(monkeypatch, available, data="storage: auto", train_file="../data/t.csv"):
         monkeypatch.setattr(memory_check, "available_memory", lambda: available)
-        with working_folder(config_for(data, train_file=train_file), None) as folder:
+        with working_folder(config_for(data, train_file=train_file), None, Events()) as folder:
             assert folder is None or folder.is_dir()
             return folder is not None
 

@@ -192,7 +192,7 @@ def encoded(folder, storage, data, more):
     """What training gets of the rows, and the events until then."""
     events = []
     file = write_config(folder, storage, data, more)
-    with working_folder(file, folder / "run") as cache:
+    with working_folder(file, folder / "run", Events()) as cache:
         assert (cache is not None) == (storage == "disk")
         listener = Events(lambda *event: events.append(event))
         prepared = prepare(file, listener, cache)
