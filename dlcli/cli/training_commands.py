@@ -150,9 +150,9 @@ def _mask_password(ctx: click.Context, parameter: click.Parameter, url: str | No
         return None
     if not url.strip():
         raise click.UsageError("--storage is empty; omit it to keep trials in the run folder.")
-    from dlcli.pipeline import masked
+    from dlcli.pipeline import mask_password
 
-    sys.argv[:] = [argument.replace(url, masked(url)) for argument in sys.argv]
+    sys.argv[:] = [argument.replace(url, mask_password(url)) for argument in sys.argv]
     return url
 
 
@@ -216,14 +216,14 @@ def tune(
     file = None if config is None else read_config(config, settings)
 
     from dlcli.cli.event_log import event_listener
-    from dlcli.pipeline import Settings, resume_tuning, tune
+    from dlcli.pipeline import SearchSettings, resume_tuning, tune
     from dlcli.reports import render_text, search_view
 
     with event_listener(as_json=as_json, quiet=quiet) as listener:
         if run is not None:
-            search = resume_tuning(run, Settings(**how), listener)
+            search = resume_tuning(run, SearchSettings(**how), listener)
         else:
             assert file is not None
-            search = tune(file, Settings(**how), output, listener)
+            search = tune(file, SearchSettings(**how), output, listener)
     if not as_json:
         click.echo(render_text(search_view(search), output_width()))

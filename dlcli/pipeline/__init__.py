@@ -11,7 +11,7 @@ from dlcli.pipeline.events import Events, Listener
 from dlcli.pipeline.preparation import LayerSummary, Prepared, prepare
 from dlcli.pipeline.remedies_trial import Trial, choose_patches, try_patches, winner
 from dlcli.pipeline.search import resume_tuning, tune
-from dlcli.pipeline.search_context import Settings
+from dlcli.pipeline.search_context import SearchSettings
 from dlcli.pipeline.search_document import (
     FEWEST_TRIALS,
     Dimension,
@@ -22,7 +22,7 @@ from dlcli.pipeline.search_document import (
     Value,
     leaderboard,
 )
-from dlcli.pipeline.search_storage import masked
+from dlcli.pipeline.search_storage import mask_password
 from dlcli.pipeline.train_run import resume, train
 from dlcli.pipeline.validation import check
 
@@ -41,7 +41,7 @@ __all__ = [
     "Prepared",
     "REFIT_FAILED",
     "Search",
-    "Settings",
+    "SearchSettings",
     "Trial",
     "TrialResult",
     "Value",
@@ -49,7 +49,7 @@ __all__ = [
     "choose_patches",
     "cross_validate",
     "leaderboard",
-    "masked",
+    "mask_password",
     "prepare",
     "resume",
     "resume_cross_validation",

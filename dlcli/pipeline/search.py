@@ -26,10 +26,10 @@ from dlcli.pipeline.finalists import Name, train_finalists
 from dlcli.pipeline.memory_check import check_memory
 from dlcli.pipeline.nested_search import check_outer_folds, judge_search, judge_together
 from dlcli.pipeline.run_recording import Recording, moved_config, recorded_run, resumed_run
-from dlcli.pipeline.search_context import Settings, Work, searched, warn_of_many
+from dlcli.pipeline.search_context import SearchSettings, Work, searched, warn_of_many
 from dlcli.pipeline.search_document import NestedFold, Search, TrialResult, combine
 from dlcli.pipeline.search_result import Found
-from dlcli.pipeline.search_storage import kept_in, masked, remove_lock, repair_journal
+from dlcli.pipeline.search_storage import kept_in, mask_password, remove_lock, repair_journal
 from dlcli.pipeline.search_study import Study
 from dlcli.pipeline.search_trials import Site, run_trials, trial_stop, work_at
 from dlcli.pipeline.trial_records import worker_name
@@ -60,13 +60,13 @@ class Known:
     nested: bool
 
     @classmethod
-    def begun(cls, file: ConfigFile, settings: Settings) -> Known:
+    def begun(cls, file: ConfigFile, settings: SearchSettings) -> Known:
         """That of a search that begins."""
         url = settings.storage
         return cls(
             study=file.name,
             run=secrets.token_hex(_TOKEN),
-            storage=None if url is None else masked(url),
+            storage=None if url is None else mask_password(url),
             nested=settings.nested,
         )
 
@@ -134,7 +134,7 @@ def _without_path(source: object) -> object:
 
 
 def carry_out(
-    writer: RunWriter, work: Work, known: Known, settings: Settings, events: Events
+    writer: RunWriter, work: Work, known: Known, settings: SearchSettings, events: Events
 ) -> Run:
     """Tries candidates, chooses, trains what was chosen, and stores it all.
 
@@ -170,7 +170,7 @@ def carry_out(
 
 
 def _opened(
-    writer: RunWriter, work: Work, known: Known, settings: Settings, events: Events
+    writer: RunWriter, work: Work, known: Known, settings: SearchSettings, events: Events
 ) -> tuple[Site, Study]:
     """The study, in which is tried again what killed processes of this folder left."""
     if known.storage is None:
@@ -284,7 +284,7 @@ _LONGEST = 64
 
 def tune(
     file: ConfigFile,
-    settings: Settings = Settings(),  # noqa: B008  (it is frozen)
+    settings: SearchSettings = SearchSettings(),  # noqa: B008  (it is frozen)
     output: Path | None = None,
     listener: Listener = lambda *_: None,
 ) -> Run:
@@ -310,7 +310,7 @@ def tune(
 
 def resume_tuning(
     run: Path,
-    settings: Settings = Settings(),  # noqa: B008
+    settings: SearchSettings = SearchSettings(),  # noqa: B008
     listener: Listener = lambda *_: None,
 ) -> Run:
     """Goes on with a search that was ended: with the trials that have not ended.
@@ -338,7 +338,7 @@ def tune_name(name: str) -> str:
     return f"{name[: _LONGEST - len('-tune')]}-tune"
 
 
-def _tune(recording: Recording, known: Known, settings: Settings) -> Run:
+def _tune(recording: Recording, known: Known, settings: SearchSettings) -> Run:
     file, events = recording.file, recording.events
     searched(file)  # what is missing there need not wait for the rows
     work = Work.of(file, read_candidates(file, events), events)

@@ -20,7 +20,7 @@ from dlcli.tasks import Task
 
 
 @dataclass(frozen=True)
-class Settings:
+class SearchSettings:
     """How a search is carried out."""
 
     jobs: int = 1

@@ -202,14 +202,14 @@ def explained(url: str) -> Iterator[None]:
     try:
         yield
     except ValueError:  # it quotes a part of what it could not read, and may cut a password
-        raise UsageError(f"--storage {masked(url)}: can't be used: it is no URL") from None
+        raise UsageError(f"--storage {mask_password(url)}: can't be used: it is no URL") from None
     except (SQLAlchemyError, ImportError, RuntimeError, OSError) as error:
         if module := _missing_module(error):
             way_out = _DRIVERS.get(module, f"pip install {module}")
             message = f"needs the module {module}, which is not installed; {way_out}"
         else:
             message = f"can't be used: {_without_secrets(_first_line(error), url)}"
-        raise UsageError(f"--storage {masked(url)}: {message}") from None
+        raise UsageError(f"--storage {mask_password(url)}: {message}") from None
 
 
 @contextmanager
@@ -230,7 +230,7 @@ def kept_in(folder: Path, url: str | None) -> Iterator[None]:
         yield
     except (StorageInternalError, SQLAlchemyError) as error:
         told = _without_secrets(_first_line(error), url or "")
-        message = f"{url and masked(url)}: trials can't be kept there any more: {told}"
+        message = f"{url and mask_password(url)}: trials can't be kept there any more: {told}"
         raise TrainingError(message) from None
     except BrokenPipeError:
         raise  # of who reads what is told
@@ -241,7 +241,7 @@ def kept_in(folder: Path, url: str | None) -> Iterator[None]:
         raise TrainingError(f"{message}; free some space") from error
 
 
-def masked(url: str) -> str:
+def mask_password(url: str) -> str:
     """A URL without its password, for people and files."""
     from sqlalchemy import make_url
     from sqlalchemy.exc import ArgumentError
@@ -277,4 +277,4 @@ def _without_secrets(text: str, url: str) -> str:
         secrets = [parsed.password, *(v for k, v in parsed.query.items() if _SECRET.search(k))]
         for secret in filter(None, map(str, secrets)):
             text = text.replace(secret, "***")
-    return text.replace(url, masked(url)) if url else text
+    return text.replace(url, mask_password(url)) if url else text

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dlcli.pipeline import Settings
+from dlcli.pipeline import SearchSettings
 from tests.cli.test_cli_events import documented
 from tests.reports.hand_made_experiments import search_run
 
@@ -116,20 +116,20 @@ def test_events_go_to_standard_error_and_the_result_to_standard_output(dlcli, ca
         "report: dlcli report runs/search",
         "predict: dlcli predict runs/search/best DATA",
     ]
-    assert calls == [("rows.yaml", Settings(), None)]
+    assert calls == [("rows.yaml", SearchSettings(), None)]
 
 
 def test_the_options_reach_the_settings(dlcli, calls):
     options = ["--jobs", "3", "--storage", "sqlite:///a.db", "--nested", "--output", "mine"]
     dlcli("tune", "rows.yaml", *options)
 
-    assert calls == [("rows.yaml", Settings(3, "sqlite:///a.db", nested=True), Path("mine"))]
+    assert calls == [("rows.yaml", SearchSettings(3, "sqlite:///a.db", nested=True), Path("mine"))]
 
 
 def test_a_resumed_search_takes_jobs_and_storage(dlcli, calls):
     dlcli("tune", "--resume", "mine", "--jobs", "2", "--storage", "sqlite:///a.db")
 
-    assert calls == [(Path("mine"), Settings(2, "sqlite:///a.db"))]
+    assert calls == [(Path("mine"), SearchSettings(2, "sqlite:///a.db"))]
 
 
 def test_a_resumed_search_takes_nothing_else(dlcli, calls):

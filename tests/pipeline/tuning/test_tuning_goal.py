@@ -20,6 +20,7 @@ from dlcli.pipeline import Events
 from dlcli.pipeline.data_loading import read_candidates
 from dlcli.pipeline.fit import FitContext
 from dlcli.pipeline.objective import Goal, judge, losses_of, mean_metrics
+from dlcli.tasks import Binary, Multiclass, Regression
 from tests.pipeline.tuning.searches import line_file
 
 COLOURS = "x,c\n" + "".join(f"{x},{'red' if x % 3 else 'blue'}\n" for x in range(40))
@@ -57,9 +58,14 @@ def test_the_direction_is_that_of_the_metric():
     assert Goal("val_accuracy").direction == "maximize"
 
 
-def rows_of(loss, target, outputs):
-    """What a training came to, as far as the losses of its rows ask."""
-    predictions = SimpleNamespace(outputs=np.array(outputs, np.float32))
+NUMBER = Regression(columns=("y",))
+TWO = Binary(columns=("c",), classes=("a", "b"))
+THREE = Multiclass(columns=("c",), classes=("a", "b", "c"))
+
+
+def fit_result(task, loss, target, outputs):
+    """Return the parts of a fit that the losses of its rows are computed from."""
+    predictions = SimpleNamespace(outputs=np.array(outputs, np.float32), task=task)
     return SimpleNamespace(
         job=SimpleNamespace(head=SimpleNamespace(loss=loss)),
         encoded={"validation": SimpleNamespace(target=np.array(target))},
@@ -68,20 +74,20 @@ def rows_of(loss, target, outputs):
 
 
 @pytest.mark.parametrize(
-    ("loss", "target", "outputs", "expected"),
+    ("task", "loss", "target", "outputs", "expected"),
     [
-        (MeanSquaredError(), [[1.0], [2.0]], [[1.5], [0.0]], [0.25, 4.0]),
-        (MeanSquaredError(), [[1.0, 2.0]], [[2.0, 4.0]], [2.5]),
-        (Huber(delta=1.0), [[0.0], [0.0]], [[0.5], [3.0]], [0.125, 2.5]),
-        (BinaryCrossentropy(), [1, 0], [[0.5], [0.75]], [math.log(2), math.log(4)]),
-        (Hinge(), [1, 0], [[0.25], [0.5]], [0.75, 1.5]),
-        (SparseCategoricalCrossentropy(), [2], [[0.25, 0.25, 0.5]], [math.log(2)]),
-        (CategoricalCrossentropy(), [0], [[0.25, 0.25, 0.5]], [math.log(4)]),
+        (NUMBER, MeanSquaredError(), [[1.0], [2.0]], [[1.5], [0.0]], [0.25, 4.0]),
+        (NUMBER, MeanSquaredError(), [[1.0, 2.0]], [[2.0, 4.0]], [2.5]),
+        (NUMBER, Huber(delta=1.0), [[0.0], [0.0]], [[0.5], [3.0]], [0.125, 2.5]),
+        (TWO, BinaryCrossentropy(), [1, 0], [[0.5], [0.75]], [math.log(2), math.log(4)]),
+        (TWO, Hinge(), [1, 0], [[0.25], [0.5]], [0.75, 1.5]),
+        (THREE, SparseCategoricalCrossentropy(), [2], [[0.25, 0.25, 0.5]], [math.log(2)]),
+        (THREE, CategoricalCrossentropy(), [0], [[0.25, 0.25, 0.5]], [math.log(4)]),
     ],
     ids=lambda value: getattr(value, "name", ""),
 )
-def test_the_loss_of_each_row_is_that_of_its_formula(loss, target, outputs, expected):
-    found = losses_of(rows_of(loss, target, outputs), "validation")
+def test_the_loss_of_each_row_is_that_of_its_formula(task, loss, target, outputs, expected):
+    found = losses_of(fit_result(task, loss, target, outputs), "validation")
 
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 

@@ -9,7 +9,7 @@ from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import OperationalError
 
 from dlcli.errors import TrainingError, UsageError
-from dlcli.pipeline import masked
+from dlcli.pipeline import mask_password
 from dlcli.pipeline.search_storage import JOURNAL, kept_in, open_database
 from dlcli.pipeline.search_study import Study
 from tests.pipeline.tuning.planned import came_to, plan
@@ -28,7 +28,7 @@ from tests.pipeline.tuning.planned import came_to, plan
     ],
 )
 def test_a_password_is_never_shown(url, shown):
-    assert masked(url) == shown
+    assert mask_password(url) == shown
 
 
 def test_a_missing_driver_is_named_with_what_to_install():

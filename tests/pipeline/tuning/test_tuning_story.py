@@ -9,7 +9,7 @@ import pytest
 
 from dlcli.config import load_config
 from dlcli.errors import ConfigError, RunError, TrainingError, UsageError
-from dlcli.pipeline import Search, Settings, resume_tuning, train, tune
+from dlcli.pipeline import Search, SearchSettings, resume_tuning, train, tune
 from dlcli.pipeline import search as course
 from dlcli.pipeline.finalists import Finals
 from dlcli.pipeline.search import Known, tune_name
@@ -46,7 +46,7 @@ def line(tmp_path_factory):
     """A search that was not disturbed: its run, and what was told."""
     folder = tmp_path_factory.mktemp("line")
     ear = Ear()
-    return tune(line_file(folder), Settings(), folder / "run", ear), ear
+    return tune(line_file(folder), SearchSettings(), folder / "run", ear), ear
 
 
 @pytest.fixture
@@ -115,10 +115,10 @@ def test_the_journal_is_one_that_optuna_reads(line):
 @pytest.mark.parametrize(("event", "count"), [("default", 1), ("trial", 2), ("finalist", 1)])
 def test_ended_anywhere_a_search_goes_on_to_the_same(line, tmp_path, event, count):
     with pytest.raises(Ended) as ended:
-        tune(line_file(tmp_path), Settings(), tmp_path / "run", Ear(event, count))
+        tune(line_file(tmp_path), SearchSettings(), tmp_path / "run", Ear(event, count))
     assert ended.value.__notes__ == [f"resume with: dlcli tune --resume {tmp_path / 'run'}"]
     ear = Ear()
-    run = resume_tuning(tmp_path / "run", Settings(), ear)
+    run = resume_tuning(tmp_path / "run", SearchSettings(), ear)
 
     assert trials_of(run) == trials_of(line[0])
     assert (run.path / "best.yaml").read_bytes() == (line[0].path / "best.yaml").read_bytes()
@@ -133,7 +133,7 @@ def left(ear):
 
 def test_before_a_trial_has_ended_nothing_is_left_of_a_search(tmp_path):
     with pytest.raises(Ended):
-        tune(line_file(tmp_path), Settings(), tmp_path / "runs" / "run", Ear("device"))
+        tune(line_file(tmp_path), SearchSettings(), tmp_path / "runs" / "run", Ear("device"))
 
     assert not (tmp_path / "runs").exists()
 
@@ -142,7 +142,7 @@ def test_nor_is_anything_left_if_no_candidate_can_be_trained(tmp_path):
     space = "tune.space={optimizer.learning_rate: [1e30, 1e31]}"
 
     with pytest.raises(TrainingError) as error:
-        tune(line_file(tmp_path, overrides=[space]), Settings(), tmp_path / "run")
+        tune(line_file(tmp_path, overrides=[space]), SearchSettings(), tmp_path / "run")
     assert str(error.value) == (
         "none of 2 candidates could be trained to its end; the first: training diverged: the loss "
         "became nan in epoch 1"
@@ -152,7 +152,7 @@ def test_nor_is_anything_left_if_no_candidate_can_be_trained(tmp_path):
 
 def test_a_candidate_that_diverges_is_recorded_and_the_others_go_on(tmp_path, no_finalists):
     space = "tune.space={optimizer.learning_rate: [1e30, 0.05]}"
-    run = tune(line_file(tmp_path, overrides=[space]), Settings(), tmp_path / "run")
+    run = tune(line_file(tmp_path, overrides=[space]), SearchSettings(), tmp_path / "run")
 
     first, second = Search.of(run).trials
     assert (first.state, first.value) == ("failed", None)
@@ -162,7 +162,7 @@ def test_a_candidate_that_diverges_is_recorded_and_the_others_go_on(tmp_path, no
 
 def test_folds_judge_too(tmp_path, no_finalists):
     file = line_file(tmp_path, overrides=["tune.folds=3", "tune.pruner=none"])
-    search = Search.of(tune(file, Settings(), tmp_path / "run"))
+    search = Search.of(tune(file, SearchSettings(), tmp_path / "run"))
     best = search.trial(search.best)
 
     assert len(best.folds) == 3
@@ -179,7 +179,7 @@ def test_other_test_rows_change_no_trial(tmp_path, no_finalists):
     one, other = (
         tune(
             load_config(tmp_path / name / "line.yaml", ["data.test=new.csv"]),
-            Settings(),
+            SearchSettings(),
             tmp_path / name / "run",
         )
         for name in ("one", "other")
@@ -192,7 +192,9 @@ def test_a_planted_answer_is_found(tmp_path):
     """Only 64 units can follow the wave, and only with a rate that is neither high nor low."""
     (tmp_path / "wave.csv").write_text(wave_rows())
     (tmp_path / "wave.yaml").write_text(WAVE)
-    search = Search.of(tune(load_config(tmp_path / "wave.yaml"), Settings(), tmp_path / "run"))
+    search = Search.of(
+        tune(load_config(tmp_path / "wave.yaml"), SearchSettings(), tmp_path / "run")
+    )
     best = search.trial(search.best)
 
     assert best.values["hidden.units"] == 64
@@ -201,7 +203,7 @@ def test_a_planted_answer_is_found(tmp_path):
 
 
 def test_two_searches_share_a_storage(tmp_path, no_finalists):
-    settings = Settings(storage=f"sqlite:///{tmp_path}/study.db")
+    settings = SearchSettings(storage=f"sqlite:///{tmp_path}/study.db")
     first = tune(line_file(tmp_path), settings, tmp_path / "first")
     ear = Ear()
     second = tune(line_file(tmp_path), settings, tmp_path / "second", ear)
@@ -217,7 +219,7 @@ def test_two_searches_share_a_storage(tmp_path, no_finalists):
 
 
 def test_several_processes_try_the_same_candidates(line, tmp_path, no_finalists):
-    run = tune(line_file(tmp_path), Settings(jobs=2), tmp_path / "run")
+    run = tune(line_file(tmp_path), SearchSettings(jobs=2), tmp_path / "run")
 
     assert trials_of(run) == trials_of(line[0])
     processes = {trial.worker for trial in Search.of(run).trials}
@@ -231,9 +233,9 @@ def test_a_search_that_no_reader_wants_to_hear_of_any_more_can_go_on(tmp_path):
             raise BrokenPipeError
 
     with pytest.raises(BrokenPipeError):
-        tune(line_file(tmp_path), Settings(), tmp_path / "run", listener)
+        tune(line_file(tmp_path), SearchSettings(), tmp_path / "run", listener)
     with pytest.raises(Ended):
-        resume_tuning(tmp_path / "run", Settings(), ear := Ear("earlier"))
+        resume_tuning(tmp_path / "run", SearchSettings(), ear := Ear("earlier"))
 
     assert ear.heard[-1] == ("earlier", {"trials": 1, "of": 4})
 
@@ -241,34 +243,34 @@ def test_a_search_that_no_reader_wants_to_hear_of_any_more_can_go_on(tmp_path):
 @pytest.mark.parametrize("name", ["study.json", "study.journal", "resolved.yaml"])
 def test_a_search_of_which_something_was_changed_does_not_go_on(line, tmp_path, name):
     with pytest.raises(Ended):
-        tune(line_file(tmp_path), Settings(), tmp_path / "run", Ear("trial", 1))
+        tune(line_file(tmp_path), SearchSettings(), tmp_path / "run", Ear("trial", 1))
     (tmp_path / "run" / name).write_text('{"op_code": "no such"}\n')
 
     with pytest.raises(RunError):
-        resume_tuning(tmp_path / "run", Settings())
+        resume_tuning(tmp_path / "run", SearchSettings())
 
 
 def test_a_search_does_not_go_on_with_other_rows(tmp_path):
     with pytest.raises(Ended):
-        tune(line_file(tmp_path), Settings(), tmp_path / "run", Ear("trial", 1))
+        tune(line_file(tmp_path), SearchSettings(), tmp_path / "run", Ear("trial", 1))
     (tmp_path / "line.csv").write_text("x,y\n1,2\n")
 
     with pytest.raises(RunError, match="has changed since the run began"):
-        resume_tuning(tmp_path / "run", Settings())
+        resume_tuning(tmp_path / "run", SearchSettings())
 
 
 def test_what_does_not_fit_is_told_before_anything_is_made(tmp_path):
     file = line_file(tmp_path, overrides=["tune.space={batch_size: [16, 0]}"])
 
     with pytest.raises(ConfigError, match=r"expected a positive integer, got 0"):
-        tune(file, Settings(), tmp_path / "run")
+        tune(file, SearchSettings(), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 def test_a_storage_that_is_shared_has_to_be_named_again(tmp_path):
     file = line_file(tmp_path)
     writer = RunWriter(tmp_path)
-    Known.begun(file, Settings(storage="postgresql://me:secret@host/db")).store(writer, {})
+    Known.begun(file, SearchSettings(storage="postgresql://me:secret@host/db")).store(writer, {})
 
     with pytest.raises(UsageError) as error:
         Known.of(writer).check_named(None, writer)
@@ -281,7 +283,7 @@ def test_a_storage_that_is_shared_has_to_be_named_again(tmp_path):
 
 def test_a_storage_in_the_folder_is_not_named(tmp_path):
     writer = RunWriter(tmp_path)
-    Known.begun(line_file(tmp_path), Settings()).store(writer, {})
+    Known.begun(line_file(tmp_path), SearchSettings()).store(writer, {})
 
     with pytest.raises(UsageError) as error:
         Known.of(writer).check_named("sqlite:///study.db", writer)

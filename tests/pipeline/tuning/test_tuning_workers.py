@@ -15,7 +15,7 @@ import pytest
 import dlcli
 from dlcli.config import load_config
 from dlcli.errors import ConfigError, DivergenceError, TrainingError
-from dlcli.pipeline import Search, Settings, tune
+from dlcli.pipeline import Search, SearchSettings, tune
 from dlcli.pipeline import search as course
 from dlcli.pipeline import worker_pool as workers
 from dlcli.pipeline.finalists import Finals
@@ -218,7 +218,7 @@ def search(folder, listener, monkeypatch):
     (folder / "line.csv").write_text(f"x,y\n{rows}\n")
     (folder / "line.yaml").write_text(SEARCH)
     file = load_config(folder / "line.yaml")
-    run = tune(file, Settings(jobs=2), folder / "run", listener)
+    run = tune(file, SearchSettings(jobs=2), folder / "run", listener)
     return Search.of(run).trials
 
 
