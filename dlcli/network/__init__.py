@@ -12,7 +12,6 @@ from dlcli.network.layers import (
     Layer,
     NormalizationLayer,
     PeriodicLayer,
-    Weight,
     activation_of,
 )
 from dlcli.network.network import ROWS_AT_ONCE, Network, build_network, choose_engine
@@ -33,7 +32,6 @@ __all__ = [
     "Network",
     "NormalizationLayer",
     "PeriodicLayer",
-    "Weight",
     "activation_of",
     "build_network",
     "choose_engine",

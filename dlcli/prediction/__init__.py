@@ -7,11 +7,10 @@ from dlcli.prediction.prediction_tables import (
     rejected_rows,
     write_rows,
 )
-from dlcli.prediction.predictor import Evaluation, Predictions, Predictor
+from dlcli.prediction.predictor import Predictions, Predictor
 from dlcli.prediction.stored_predictions import Floats, StoredPredictions
 
 __all__ = [
-    "Evaluation",
     "Floats",
     "Format",
     "Predictions",

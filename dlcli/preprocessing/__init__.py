@@ -16,7 +16,6 @@ from dlcli.preprocessing.scalings import (
     scale_column,
 )
 from dlcli.preprocessing.value_issues import (
-    BadRow,
     ColumnIssues,
     Line,
     Mask,
@@ -28,7 +27,6 @@ from dlcli.preprocessing.value_issues import (
 
 __all__ = [
     "LARGEST",
-    "BadRow",
     "ColumnIssues",
     "FeatureScaling",
     "Fitted",

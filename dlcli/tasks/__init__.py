@@ -4,7 +4,7 @@ from dlcli.tasks.classification import Binary, Multiclass, classification
 from dlcli.tasks.inference import AnyTask, infer_task
 from dlcli.tasks.multilabel import Multilabel
 from dlcli.tasks.regression import Counts, Regression
-from dlcli.tasks.task import DecodedRows, Outputs, OutputUnit, Task, Values, first_names
+from dlcli.tasks.task import DecodedRows, Outputs, OutputUnit, Task, Values
 
 __all__ = [
     "AnyTask",
@@ -19,6 +19,5 @@ __all__ = [
     "Task",
     "Values",
     "classification",
-    "first_names",
     "infer_task",
 ]

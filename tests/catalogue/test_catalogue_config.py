@@ -112,12 +112,11 @@ REFUSED = {
     ),
     "cross-entropy on a number": (
         f"{CONFIG}loss: binary_crossentropy\n",
-        "4:7: loss: 'binary_crossentropy' is for classes, and the target 'y' is a number; "
-        f"{FOR_NUMBERS}",
+        f"4:7: loss: 'binary_crossentropy' does not fit the target 'y' (a number); {FOR_NUMBERS}",
     ),
     "a squared error on classes": (
         f"{TWO}loss: mean_squared_error\n",
-        f"4:7: loss: 'mean_squared_error' does not fit the 2 classes of the target 'y'; {FOR_TWO}",
+        f"4:7: loss: 'mean_squared_error' does not fit the target 'y' (2 classes); {FOR_TWO}",
     ),
     "fewer units than classes": (
         f"{THREE}output: {{units: 2}}\n",
@@ -137,12 +136,13 @@ REFUSED = {
     ),
     "accuracy on a regression": (
         f"{CONFIG}metrics: [mae, accuracy]\n",
-        "4:16: metrics[1]: 'accuracy' does not fit the numbers of 'y'; use mae, mse, rmse, r2",
+        "4:16: metrics[1]: 'accuracy' does not fit the target 'y' (a number); use mae, mse, "
+        "rmse, r2",
     ),
     "an error in units on classes": (
         f"{TWO}metrics: [r2]\n",
-        "4:11: metrics[0]: 'r2' does not fit the 2 classes of 'y'; use accuracy, auc, precision, "
-        "recall, f1",
+        "4:11: metrics[0]: 'r2' does not fit the target 'y' (2 classes); use accuracy, auc, "
+        "precision, recall, f1",
     ),
     "class weights on a number": (
         f"{CONFIG}class_weight: balanced\n",
