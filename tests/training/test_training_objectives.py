@@ -177,13 +177,13 @@ def test_r2_is_the_share_of_the_variance_explained():
 
 
 def test_a_margin_counts_as_the_second_class_above_0(make_job):
-    target, labels = make_job(target="two").target, np.float32([[1], [1], [0], [0]])
+    target, labels = make_job(target="two").task, np.float32([[1], [1], [0], [0]])
     outputs = [[0.1], [-0.1], [0.2], [-3.0]]
     assert measure("accuracy", target, labels, outputs, "hinge") == 0.5
 
 
 def test_a_probability_counts_as_the_second_class_above_a_half(make_job):
-    target, labels = make_job(target="two").target, np.float32([[1], [1], [0], [0]])
+    target, labels = make_job(target="two").task, np.float32([[1], [1], [0], [0]])
     outputs = [[0.6], [0.51], [0.2], [0.9]]
     assert measure("accuracy", target, labels, outputs, "binary_crossentropy") == 0.75
     assert measure("recall", target, labels, outputs, "binary_crossentropy") == 1
@@ -193,7 +193,7 @@ def test_a_probability_counts_as_the_second_class_above_a_half(make_job):
 
 
 def test_the_most_probable_class_counts_even_if_there_are_as_many_rows_as_classes(make_job):
-    target, labels = make_job(target="four").target, np.int32([0, 1, 2, 3])
+    target, labels = make_job(target="four").task, np.int32([0, 1, 2, 3])
     outputs = np.float32([[4, 1, 2, 3], [4, 3, 2, 1], [1, 2, 4, 3], [4, 3, 2, 1]]) / 10
     loss = "sparse_categorical_crossentropy"
     assert measure("accuracy", target, labels, outputs, loss) == 0.5
@@ -214,7 +214,7 @@ def test_the_most_probable_class_counts_even_if_there_are_as_many_rows_as_classe
     ],
 )
 def test_a_metric_of_labels_is_what_the_scores_of_that_name_are(make_job, name, expected):
-    target = make_job(target="labels").target
+    target = make_job(target="labels").task
     labels, outputs = LABELS
     found = measure(name, target, np.float32(labels), outputs, "binary_crossentropy")
     assert found == pytest.approx(expected, abs=0.005)  # Keras's AUC goes by 200 thresholds
