@@ -139,7 +139,8 @@ REFUSED = {
         with_fourth("1.5,nan"),
         CONFIG,
         3,
-        "t.csv: column 'y': each of the 20 classes is seen once; 95 % are numbers, 'nan' in 1 row "
+        "t.csv: column 'y': each of the 20 classes has a single row; "
+        "95 % are numbers, 'nan' in 1 row "
         'is not; set data.missing: ["nan"]',
     ),
     "a word among numbers": (
@@ -158,7 +159,7 @@ REFUSED = {
         with_fourth("1.5,many"),
         SPLIT,
         3,
-        "t.csv: column 'y': each of the 20 classes is seen once; 95 % are numbers, 'many' in 1 "
+        "t.csv: column 'y': each of the 20 classes has a single row; 95 % are numbers, 'many' in 1 "
         "row is not",
     ),
     "a missing target in a row": (
@@ -196,7 +197,7 @@ REFUSED = {
         csv(["1,2"]),
         CONFIG,
         3,
-        "t.csv: one training row is nothing to learn from",
+        "t.csv: one training row is not enough to train on",
     ),
     "a single row to deal out": (
         csv(["1,2"]),
@@ -215,7 +216,7 @@ REFUSED = {
         csv([f"{at / 2},{chr(97 + at)}" for at in range(20)]),
         SPLIT,
         3,
-        "t.csv: column 'y': each of the 20 classes is seen once; is it a number or a name?",
+        "t.csv: column 'y': each of the 20 classes has a single row; is it a number or a name?",
     ),
 }
 
@@ -258,7 +259,7 @@ TRAINED = {
         [
             "features  1 numeric, all numbers: x",
             "warning: t.csv: whole numbers with more digits than can be distinguished: 'x' "
-            "('100000000000000000000000000000'); if they are names of something, let them be "
+            "('100000000000000000000000000000'); if they are names of something, declare them "
             "'ignored' or 'categorical'",
         ],
     ),
@@ -310,7 +311,7 @@ TRAINED = {
             "data      t.csv: 24 training, 8 validation, 8 test rows (stratified, seed 0)",
             "target    y: 3 classes, text: a, b, c",
             "warning: t.csv: classes with few rows: 'c' (1 row); they can hardly be learned or "
-            "judged: find more such rows, or join classes",
+            "evaluated: find more such rows, or join classes",
         ],
     ),
     "numbers with a word among those that repeat": (
