@@ -88,12 +88,14 @@ def compare(runs: tuple[Path, ...], output: Path | None, as_json: bool) -> None:
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.comparison import check_different, to_document
     from dlcli.comparison import compare as compare_runs
-    from dlcli.reports import comparison_view, render_text, to_html
+    from dlcli.reports import comparison_view, render_text
     from dlcli.runs import open_run
 
     check_different(runs)
     comparison = compare_runs([open_run(path) for path in runs])
     if output is not None:
+        from dlcli.reports import to_html
+
         page = to_html(comparison_view(comparison))
         with open_output(output) as stream:
             stream.write(page.encode())

@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from dlcli.reports.comparison_report import comparison_view
     from dlcli.reports.cross_validation_report import cross_validation_view
     from dlcli.reports.diagnosis_report import diagnosis_document, diagnosis_view
-    from dlcli.reports.html_page import to_html
     from dlcli.reports.metric_tables import evaluation_view, layer_table
     from dlcli.reports.report_files import (
         Report,
         render_report,
+        to_html,
         write_report,
         write_report_if_cheap,
     )
@@ -81,7 +81,7 @@ _MODULES = {
     "render_report": "report_files",
     "run_view": "run_report",
     "search_view": "search_report",
-    "to_html": "html_page",
+    "to_html": "report_files",
     "write_report": "report_files",
     "write_report_if_cheap": "report_files",
 }

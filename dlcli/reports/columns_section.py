@@ -11,6 +11,7 @@ from dlcli.reports.formatting import (
     format_number,
     format_percent,
     format_time,
+    omitted,
     shorten,
     shorten_names,
 )
@@ -99,8 +100,7 @@ def _types(event: FeaturesEvent) -> Table:
         (shorten(name), shorten(of.type), shorten(of.reason))
         for name, of in list(event.columns.items())[:MOST_LISTED]
     )
-    rest = len(event.columns) - len(rows)
-    note = f"{rest:,} more are not listed." if rest else ""
+    note = omitted(len(event.columns) - len(rows))
     return Table(("column", "type", "reason"), rows, "Columns", range(3), note)
 
 

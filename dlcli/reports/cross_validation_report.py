@@ -32,11 +32,11 @@ from dlcli.reports.formatting import (
     format_metric,
     format_number,
     metric_title,
+    omitted,
     shorten,
 )
-from dlcli.reports.predicted_rows import PredictedRows
 from dlcli.reports.result_section import prediction_blocks
-from dlcli.reports.run_record import RunRecord
+from dlcli.reports.run_record import PredictedRows, RunRecord
 from dlcli.reports.run_report import baseline_sentences, direction_mark, report_link
 from dlcli.reports.setup_sections import (
     REPEATABLE,
@@ -71,8 +71,14 @@ _SPLITS: Mapping[str, str] = {
     "random": "at random",
     "stratified": "at random within each class, so that each fold has the frequencies of classes",
     "group": "group by group, so that rows of one group are never on both sides",
-    "time": "by time: each network is fitted to rows before those that evaluate it",
+    "time": "by time: each network is fitted to the rows before its fold, the earliest rows being "
+    "used for fitting only",
 }
+_WHY_FOLDS = (
+    "For each fold a network is fitted to the rows of other folds and predicts the rows of the "
+    "fold. A single split into training and test rows is one random choice; the folds show how "
+    "much the result depends on it."
+)
 
 
 @dataclass(frozen=True)
@@ -88,20 +94,13 @@ class CrossValidationRecord(RunRecord):
     def metrics(self) -> list[str]:
         """The metrics that are defined somewhere, the main one first."""
         found = self.found
-        named = [found.main_metric or "", *found.pooled, *found.by_fold]
-        named += [name for each in found.results for name in each.metrics]
-        return [
-            name
-            for name in dict.fromkeys(named)
-            if name in HIGHER_IS_BETTER
-            and (
-                any(each.metrics.get(name) is not None for each in found.results)
-                or any(
-                    (mean := means.get(name)) is not None and mean.value is not None
-                    for means in (found.pooled, found.by_fold)
-                )
-            )
-        ]
+        known = {
+            name for each in found.results for name, of in each.metrics.items() if of is not None
+        }
+        for means in (found.pooled, found.by_fold):
+            known |= {name for name, mean in means.items() if mean.value is not None}
+        named = (found.main_metric or "", *HIGHER_IS_BETTER)
+        return [name for name in dict.fromkeys(named) if name in known & HIGHER_IS_BETTER.keys()]
 
     @property
     def main(self) -> tuple[str, Interval] | None:
@@ -202,7 +201,7 @@ def _sections(
     found = record.found
     if record.metrics:
         charts = tuple(_metric_chart(name, record) for name in record.metrics[:_MOST_CHARTS])
-        yield Section("result", "The result", (Text(_how_it_works(found)), metrics, Grid(charts)))
+        yield Section("result", "The result", (Text(_WHY_FOLDS), metrics, Grid(charts)))
     if (rows := record.predicted_rows()) is not None:
         first = " of the first repeat" if found.repeats > 1 else ""
         weights = " Rows count by their weights." if rows.is_weighted else ""
@@ -494,8 +493,7 @@ def _fold_table(record: CrossValidationRecord) -> Table:
         )
         for each in results
     )
-    rest = len(record.found.results) - len(results)
-    more = f" {rest:,} more folds are not listed." if rest else ""
+    more = omitted(len(record.found.results) - len(results), "folds")
     return Table(
         ("fold", *problem, *sizes, "epochs", "best epoch", *metrics, "time"),
         rows,
@@ -503,29 +501,7 @@ def _fold_table(record: CrossValidationRecord) -> Table:
         text_columns=range(1 + len(problem)),
         note="Each network was fitted to its training rows; validation rows decided when to stop; "
         "held-out rows evaluate it. Columns are encoded for each fold from its training rows "
-        f"alone, so that the number of inputs may differ.{more}",
-    )
-
-
-def _how_it_works(found: CrossValidation) -> str:
-    if found.split == "time":
-        way = (
-            "Rows are divided into folds by time. For each fold a network is fitted to all rows "
-            "before it and then predicts the rows of the fold; the earliest rows are used for "
-            "fitting only. So no row is predicted by a network fitted to it or to later rows."
-        )
-    else:
-        again = " in each repeat" if found.repeats > 1 else ""
-        failed = any(each.problem is not None for each in found.results)
-        but = ", except those of folds that failed" if failed else ""
-        way = (
-            "Rows are divided into folds. For each fold a network is fitted to the rows of all "
-            "other folds and then predicts the rows of the fold. So every row is predicted "
-            f"once{again}{but}, and never by a network fitted to it."
-        )
-    return (
-        f"{way} A single split into training and test rows is one random choice; the folds show "
-        "how much the result depends on it."
+        f"alone, so that the number of inputs may differ. {more}",
     )
 
 

@@ -121,16 +121,9 @@ def diagnosis_document(
         "run": str(run.path),
         "findings": [
             {
-                "rule": finding.rule,
-                "saw": finding.saw,
-                "means": finding.means,
+                **_fields(finding, "rule", "saw", "means"),
                 "patches": [
-                    {
-                        "name": patch.name,
-                        "why": patch.why,
-                        "settings": [list(setting) for setting in patch.settings],
-                        "command": patch.command(config),
-                    }
+                    {**_fields(patch, "name", "why", "settings"), "command": patch.command(config)}
                     for patch in finding.patches
                 ],
                 "source": finding.source,
@@ -150,23 +143,18 @@ def diagnosis_document(
 
 def _trial_document(trial: Trial) -> dict[str, object]:
     found = trial.difference
-    difference = found and {
-        "value": found.value,
-        "lower": found.lower,
-        "upper": found.upper,
-        "verdict": found.verdict,
-    }
     return {
         "rule": trial.rule,
         "patch": trial.patch.name,
         "run": None if trial.run is None else str(trial.run),
-        "metric": trial.metric,
-        "before": trial.before,
-        "after": trial.after,
-        "difference": difference,
-        "problem": trial.problem,
-        "helped": trial.helped,
+        **_fields(trial, "metric", "before", "after"),
+        "difference": found and _fields(found, "value", "lower", "upper", "verdict"),
+        **_fields(trial, "problem", "helped"),
     }
+
+
+def _fields(value: object, *names: str) -> dict[str, object]:
+    return {name: getattr(value, name) for name in names}
 
 
 def _config(run: Run) -> Path:

@@ -178,6 +178,11 @@ def join_names(names: Sequence[str], most: int = 5) -> str:
     return f"{shown} and {len(names) - most:,} more" if len(names) > most else shown
 
 
+def omitted(count: int, noun: str = "") -> str:
+    """Say how many of a list are omitted: `3 more files are not listed.`; empty if none are."""
+    return f"{count:,} more {f'{noun} ' if noun else ''}are not listed." if count > 0 else ""
+
+
 def to_sentence(text: str, most: int = 600) -> str:
     """Return a note as a sentence; a name at its beginning stays as it is."""
     shown = shorten(text.strip(), most)

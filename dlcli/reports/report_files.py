@@ -1,22 +1,36 @@
-"""Reports of runs of any kind, written to their folders."""
+"""Reports as files: self-contained HTML pages, safe to open whatever they contain, and pictures."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from dlcli.reports.cross_validation_report import cross_validation_view
-from dlcli.reports.html_page import to_html
-from dlcli.reports.png import to_png
 from dlcli.reports.run_record import Log, TrainingRecord
 from dlcli.reports.run_report import training_view
 from dlcli.reports.search_report import search_view
+from dlcli.reports.theme import LIGHT, settings, style_variables
 from dlcli.reports.training_section import curve_charts
+from dlcli.reports.views import Chart, View
 from dlcli.runs import Run, write_curves, write_page
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+    from markupsafe import Markup
 
 LONG_SECONDS = 60.0
 """Duration of a training next to which the few seconds of making a page are short."""
+_WIDTH = 420
+"""Of a chart in a picture, in pixels."""
+_VARIABLE = re.compile(r"var\(--([\w-]+)\)")
 
 
 @dataclass(frozen=True)
@@ -76,3 +90,148 @@ def write_report_if_cheap(run: Run, emit: Callable[[str, dict[str, object]], Non
     except Exception as error:  # of any kind: nothing may spoil the end of a long training
         retry = f"the run is complete; try again with: dlcli report {run.path}"
         emit("warning", {"message": f"the report could not be made: {error}; {retry}"})
+
+
+def to_html(view: View) -> str:
+    """Render the page of a view.
+
+    It works offline: scripts and styles are part of it and are allowed by their digests alone, and
+    Vega interprets its expressions, so that not even it needs `eval`.
+    """
+    script, style = _read("page.js"), style_variables() + _read("page.css")
+    vega = vega_script()
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            page=view,
+            sections=view.sections(),
+            policy=policy(scripts=[vega, script], styles=[style]),
+            vega=vega,
+            script=script,
+            style=style,
+            settings=settings(),
+        )
+    )
+
+
+def policy(scripts: list[str], styles: list[str]) -> str:
+    """Return the content security policy that allows these scripts and styles, and nothing else.
+
+    https://www.w3.org/TR/CSP3/
+    """
+    return "; ".join(
+        [
+            "default-src 'none'",
+            f"script-src {_digests(scripts)}",
+            f"style-src {_digests(styles)}",
+            "img-src data:",
+            "base-uri 'none'",
+            "form-action 'none'",
+        ]
+    )
+
+
+def _digests(texts: list[str]) -> str:
+    return " ".join(f"'sha256-{_digest(text)}'" for text in texts)
+
+
+def _digest(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+@cache
+def vega_script() -> str:
+    """Return the code of Vega, Vega-Lite and Vega-Embed that vl-convert ships: some 900 KB.
+
+    Nothing in it may end its element: `</script` and `<!--` could only occur in strings and regular
+    expressions, where a backslash before a character that needs none changes nothing.
+    """
+    import vl_convert
+
+    bundle: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    return bundle.replace("</script", "<\\/script").replace("<!--", "<\\!--")
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("dlcli.reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["json"] = _embedded
+    return environment
+
+
+def _embedded(value: object) -> Markup:
+    """Return JSON in which no text can end the element that it is in."""
+    from markupsafe import Markup
+
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    for sign in "<>&":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return Markup(text)
+
+
+def _read(name: str) -> str:
+    return files("dlcli.reports").joinpath("templates", name).read_text("utf-8")
+
+
+def to_png(charts: Sequence[Chart], title: str) -> bytes:
+    """Draw charts side by side on white.
+
+    Args:
+        charts: at least one.
+        title: stands above them.
+    """
+    import vl_convert
+
+    parts = [_standing_alone(chart) for chart in charts]
+    look = {**settings(), "font": "sans-serif", "background": "white", "autosize": "pad"}
+    whole = {
+        "title": {"text": title, "anchor": "start", "offset": 16},
+        "hconcat": parts,
+        "resolve": {"legend": {"color": "independent"}},
+        "config": _painted(look),
+        "padding": 12,
+    }
+    picture: bytes = vl_convert.vegalite_to_png(whole, scale=2)
+    return picture
+
+
+def _standing_alone(chart: Chart) -> dict[str, Any]:
+    """Return a chart of fixed width, with its rows and colors in the place of their names."""
+    data = chart.spec["datasets"]
+    bare = {key: part for key, part in chart.spec.items() if key != "datasets"}
+    filled: dict[str, Any] = _filled(_painted(bare), data)
+    return {**filled, "title": chart.title, "width": _WIDTH}
+
+
+def _filled(part: Any, datasets: Mapping[str, Any]) -> Any:  # noqa: ANN401  (any JSON)
+    if isinstance(part, list):
+        return [_filled(each, datasets) for each in part]
+    if not isinstance(part, Mapping):
+        return part
+    filled = {
+        key: {"values": datasets[value["name"]]} if key == "data" else _filled(value, datasets)
+        for key, value in part.items()
+    }
+    if "legend" in filled:  # a page has one of its own
+        filled["legend"] = {"orient": "top", "title": None, "symbolType": "circle"}
+    return filled
+
+
+def _painted(part: Any) -> Any:  # noqa: ANN401  (any JSON)
+    """Return a specification with colors in the place of their names."""
+    if isinstance(part, str):
+        return _VARIABLE.sub(lambda found: LIGHT[found[1]], part)
+    if isinstance(part, list):
+        return [_painted(each) for each in part]
+    if isinstance(part, Mapping):
+        return {key: _painted(value) for key, value in part.items()}
+    return part

@@ -35,11 +35,11 @@ from dlcli.reports.formatting import (
     capitalize,
     format_number,
     format_percent,
+    omitted,
     shorten,
     shorten_names,
 )
-from dlcli.reports.predicted_rows import PredictedNumbers, PredictedRows, Scores
-from dlcli.reports.run_record import TrainingRecord
+from dlcli.reports.run_record import PredictedNumbers, PredictedRows, Scores, TrainingRecord
 from dlcli.reports.theme import series_colors
 from dlcli.reports.views import Block, Chart, Fold, Grid, Group, Section, Table, Text
 
@@ -137,8 +137,8 @@ def _metrics_of_parts(what: str, parts: object, metrics: Sequence[str]) -> list[
         (name, *(format_number(each.get(metric)) for metric in metrics))
         for name, each in zip(names, found.values(), strict=False)
     )
-    rest = f"{len(found) - len(rows):,} more are not listed." if len(found) > len(rows) else ""
-    return [Table((what, *metrics), rows, f"Each {what}", note=rest)] if rows else []
+    note = omitted(len(found) - len(rows))
+    return [Table((what, *metrics), rows, f"Each {what}", note=note)] if rows else []
 
 
 def _confusion_matrix(rows: PredictedRows, stored: object) -> Floats:
@@ -241,14 +241,13 @@ def class_table(matrix: Floats, names: Sequence[str]) -> Table:
         )
         for at in order
     )
-    rest = len(names) - len(rows)
     return Table(
         ("class", "rows", "precision", "recall", "F1"),
         rows,
         caption="Each class",
         note="Precision: the share of the rows predicted as this class that belong to it. Recall: "
-        "the share of the rows of this class that are predicted as such. F1 is their harmonic mean."
-        + (f" {rest:,} rarer classes are not listed." if rest else ""),
+        "the share of the rows of this class that are predicted as such. F1: their harmonic mean. "
+        + omitted(len(names) - len(rows), "but rarer classes"),
     )
 
 

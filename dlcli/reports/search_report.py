@@ -17,6 +17,7 @@ from dlcli.reports.formatting import (
     format_metric,
     format_number,
     metric_title,
+    omitted,
     shorten,
     shorten_names,
 )
@@ -297,13 +298,12 @@ def _nested_table(search: Search) -> Table:
         )
         for each in search.nested[:_MOST_OUTER_FOLDS]
     )
-    rest = len(search.nested) - len(rows)
     return Table(
         ("outer fold", "chosen without it", "rows", "candidates", "in the search", "on the fold"),
         rows,
         "Nested cross-validation of the search",
         text_columns=range(2),
-        note=f"{rest:,} more are not listed." if rest else "",
+        note=omitted(len(search.nested) - len(rows)),
     )
 
 
@@ -320,8 +320,7 @@ def _candidate_tables(candidates: Candidates) -> Iterator[Block]:
             )
             for each in failed[:_MOST_FAILED]
         )
-        rest = len(failed) - len(rows)
-        note = f"{rest:,} more are not listed." if rest else ""
+        note = omitted(len(failed) - len(rows))
         header = ("candidate", "problem", "settings")
         yield Fold("Failed candidates", (Table(header, rows, text_columns=range(3), note=note),))
 
@@ -338,8 +337,7 @@ def leaderboard_table(candidates: Candidates) -> Table:
     if (default := candidates.default) is not None:
         rank = sum(candidates.is_better(value_of(each), value_of(default)) for each in listed)
         rows.insert(rank, (UNDEFINED, *_candidate_cells(candidates, default, shown, others)))
-    rest = len(candidates.complete) - len(listed)
-    more = f" {rest:,} more are not listed." if rest else ""
+    more = omitted(len(candidates.complete) - len(listed))
     settings = shorten_names((each.path.rpartition(".")[2] or each.path for each in shown), 24)
     return Table(
         (
@@ -350,7 +348,7 @@ def leaderboard_table(candidates: Candidates) -> Table:
         "The best candidates",
         text_columns=range(2),
         note="★ the best, ◆ the smallest good one: the one with the fewest parameters of all "
-        f"within one standard error of the best. “Default” is the config as given.{more}",
+        f"within one standard error of the best. “Default” is the config as given. {more}",
     )
 
 

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 
 from dlcli import __version__
-from dlcli.reports.formatting import format_number, join_names, shorten, to_sentence
+from dlcli.reports.formatting import format_number, join_names, omitted, shorten, to_sentence
 from dlcli.reports.run_record import LoggedLayer, NetworkEvent, RunRecord
 from dlcli.reports.views import Block, Code, Fold, Group, Layer, Layers, Section, Table, Text
 
@@ -129,6 +129,5 @@ def _data_table(files: Sequence[object]) -> Table:
         for each in files[:_MOST_FILES]
         if isinstance(each, dict)
     )
-    rest = len(files) - len(rows)
-    note = f"{rest:,} more files are not listed." if rest else ""
+    note = omitted(len(files) - len(rows), "files")
     return Table(("file", "SHA-256", "bytes"), rows, "Data files", range(2), note)

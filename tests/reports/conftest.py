@@ -8,7 +8,7 @@ import pytest
 @pytest.fixture(autouse=True)
 def _without_vega(request, monkeypatch):
     if "vega" not in request.fixturenames:
-        monkeypatch.setattr("dlcli.reports.html_page.vega_script", lambda: "")
+        monkeypatch.setattr("dlcli.reports.report_files.vega_script", lambda: "")
 
 
 @pytest.fixture

@@ -18,7 +18,6 @@ from dlcli.explanation import (
 )
 from dlcli.reports.columns_section import column_cards, column_table
 from dlcli.reports.explanation_section import dependence_chart, importance_chart, worst_table
-from dlcli.reports.predicted_rows import PredictedNumbers
 from dlcli.reports.result_section import (
     Decile,
     as_confusion_matrix,
@@ -27,6 +26,7 @@ from dlcli.reports.result_section import (
     error_by_decile,
     error_distribution,
 )
+from dlcli.reports.run_record import PredictedNumbers
 from dlcli.reports.training_section import curve_charts, learning_rate_chart
 from dlcli.reports.views import Chart, Table
 from tests.reports.views import datasets
@@ -170,7 +170,7 @@ def test_of_many_classes_the_most_frequent_are_listed():
     matrix = np.diag(np.arange(1.0, 201))
     table = class_table(matrix, [f"c{at}" for at in range(200)])
     assert (len(table.rows), table.rows[0][0]) == (50, "c199")
-    assert "150 rarer classes are not listed" in table.note
+    assert "150 more but rarer classes are not listed" in table.note
 
 
 @pytest.mark.parametrize(
