@@ -1,4 +1,4 @@
-"""The experiment: what `dlcli train` does, told once."""
+"""Train, cross-validate and search: what is made of one fit of given rows."""
 
 from dlcli.pipeline.cross_validation import (
     REFIT_FAILED,

@@ -93,7 +93,7 @@ def _reason_for_no_linear(network: Network) -> str | None:
     if is_linear(network):
         return "the network itself is linear"
     if not is_affordable(network):
-        return "it would be too large beside the network"
+        return "it would be too large compared with the network"
     return None
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _TERMINATING = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
 _OVERHEAD = 10
-"""Checkpoints are at least so many times as far apart as it takes to store one."""
+"""The time between checkpoints is at least this many times the time to store one."""
 
 
 class StopOnSignal:

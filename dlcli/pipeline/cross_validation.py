@@ -470,7 +470,7 @@ def read_fold(writer: RunWriter, fold: CVFold, dataset: Dataset) -> FinishedFold
     if stored is None:
         return None
     document, predictions = stored
-    result, path = document.result, f"{writer.path}: what is kept of {fold.name}"
+    result, path = document.result, f"{writer.path}: the stored result of {fold.name}"
     fits = (result.repeat, result.fold) == (fold.repeat, fold.fold)
     if predictions is None:
         fits &= result.problem is not None

@@ -182,7 +182,7 @@ def combine_folds(
             return None
         found = read(fold.predictions)
         if found.outputs.shape[1] != len(fold.constant):
-            message = "what is kept of its folds is of another target; begin it again"
+            message = "its stored folds are of another target; begin it again"
             raise RunError(f"{path}: {message}")
         return found
 
@@ -236,7 +236,7 @@ def join_predictions(folds: Sequence[FinishedFold], path: str) -> pa.Table:
     try:
         return pa.concat_tables(tables)
     except pa.ArrowException:
-        message = "what is kept of its folds doesn't fit together; begin it again"
+        message = "its stored folds have different columns; begin it again"
         raise RunError(f"{path}: {message}") from None
 
 

@@ -191,7 +191,7 @@ def _read(writer: RunWriter, outer: CVFold) -> NestedFold | None:
         return None
     found, _ = stored
     if (found.fold, found.held_out) != (outer.fold, len(outer.rows.held_out)):
-        message = f"what is kept of {what} is of other rows; begin the search again"
+        message = f"the stored result of {what} is of other rows; begin the search again"
         raise RunError(f"{writer.path}: {message}")
     return found
 

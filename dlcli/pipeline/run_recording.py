@@ -410,7 +410,7 @@ def read_unit(
     try:
         return kind.model_validate_json(stored.result), stored.predictions
     except ValidationError as error:
-        message = f"{writer.path}: what is kept of {what} {malformed(error)}"
+        message = f"{writer.path}: the stored result of {what} {malformed(error)}"
         raise RunError(message) from None
 
 

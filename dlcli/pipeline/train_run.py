@@ -139,7 +139,7 @@ def _train(recording: Recording) -> Run:
 
 def _warn_of_unfinished_runs(writer: RunWriter, events: Events) -> None:
     for twin in unfinished_runs_like(writer):
-        message = f"{twin} is an unfinished run of the same config; go on with it by: "
+        message = f"{twin} is an unfinished run of the same config; resume with: "
         events.emit("warning", message=message + resume_command(twin))
 
 

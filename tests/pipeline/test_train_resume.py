@@ -208,7 +208,7 @@ def test_a_run_whose_training_is_complete_is_finished_and_not_trained(undisturbe
         obstacle.mkdir()
         _, errors = process.communicate(timeout=120)
     assert warning == (
-        "runs/twin is an unfinished run of the same config; go on with it by: "
+        "runs/twin is an unfinished run of the same config; resume with: "
         "dlcli train --resume runs/twin"
     )
     assert process.returncode == 4

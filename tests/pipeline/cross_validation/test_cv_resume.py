@@ -131,7 +131,7 @@ def test_what_is_kept_of_other_rows_is_refused():
     with pytest.raises(RunError) as caught:
         resume_cross_validation(folder)
     assert str(caught.value) == (
-        f"{folder}: what is kept of fold 1 of repeat 1 is of other rows; begin the "
+        f"{folder}: the stored result of fold 1 of repeat 1 is of other rows; begin the "
         "cross-validation again"
     )
 

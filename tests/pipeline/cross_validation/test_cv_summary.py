@@ -336,7 +336,7 @@ def test_what_was_asked_stands_in_the_document():
 def test_predictions_of_another_target_are_refused():
     with pytest.raises(RunError) as caught:
         combined([replace(TWO[0], constant=(1.0, 2.0)), TWO[1]])
-    message = "runs/x: what is kept of its folds is of another target; begin it again"
+    message = "runs/x: its stored folds are of another target; begin it again"
     assert str(caught.value) == message
 
 
@@ -344,5 +344,5 @@ def test_predictions_with_other_columns_are_refused():
     odd = replace(TWO[1], predictions=TWO[1].predictions.append_column("odd", [[1, 2]]))
     with pytest.raises(RunError) as caught:
         combined([TWO[0], odd])
-    message = "runs/x: what is kept of its folds doesn't fit together; begin it again"
+    message = "runs/x: its stored folds have different columns; begin it again"
     assert str(caught.value) == message

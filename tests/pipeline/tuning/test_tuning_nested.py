@@ -201,4 +201,4 @@ def test_what_a_stranger_has_kept_is_refused(file, work, writer, searches, resul
     writer.write_partial_result(1, PartialResult(result))
     with pytest.raises(RunError) as caught:
         judge_search(work, Plan.of(file), writer, keeper(writer), Events(quiet))
-    assert str(caught.value) == f"{writer.path}: what is kept of outer fold 1 {problem}"
+    assert str(caught.value) == f"{writer.path}: the stored result of outer fold 1 {problem}"
