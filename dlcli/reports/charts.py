@@ -64,7 +64,8 @@ class PointStyle:
     def mark(self) -> dict[str, object]:
         """Return it as properties of a mark."""
         look = {"shape": self.shape, "size": self.size, "opacity": self.opacity}
-        return {**look, "color": variable(self.color)}
+        is_line = self.shape == "stroke"  # a short horizontal line, which has nothing to fill
+        return {**look, "color": variable(self.color), "filled": not is_line, "strokeWidth": 3}
 
 
 @dataclass(frozen=True)
@@ -239,7 +240,7 @@ def scatter_chart(
         shared["size"] = {"field": "w", "type": "quantitative", "scale": scale, "legend": None}
     points = [
         {
-            **_layer({"type": "point", "filled": True, **style.mark()}, shared),
+            **_layer({"type": "point", **style.mark()}, shared),
             "transform": [{"filter": {"field": "s", "equal": name}}],
         }
         for name, style in styles.items()
