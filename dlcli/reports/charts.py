@@ -120,7 +120,7 @@ def line_chart(
         tips: what is shown when a reader points at a point: titles by field, as in `_tooltip`.
         kind: `nearest` shows the values of all series at the x nearest to the pointer; `points` has
             visible points, `path` connects points in the order of their rows, not of x; `bundle`
-            has several lines in each series, told apart by the field `d`.
+            has several lines in each series, named by the field `d`.
         guides: what helps to read it.
     """
     encoding = {"x": _channel("x", x), "y": _channel("y", y), "color": _color(colors)}

@@ -155,7 +155,7 @@ def shorten(text: object, most: int = LONGEST_NAME) -> str:
 
 
 def shorten_middle(text: object, most: int = LONGEST_NAME) -> str:
-    """Return a text as `shorten` does, but without its middle: ends tell paths apart."""
+    """Return a text as `shorten` does, but without its middle, as the ends of paths differ."""
     shown = printable(str(text))
     end = (most - 1) // 2
     return shown if len(shown) <= most else f"{shown[: most - 1 - end]}…{shown[-end:]}"

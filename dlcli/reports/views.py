@@ -234,7 +234,7 @@ class View:
     blocks: tuple[Block, ...] = ()
     """What a terminal shows in full; a page has the same blocks in its sections."""
     links: tuple[tuple[str, str], ...] = ()
-    """Where the result is, and commands to go on with, each with its label."""
+    """Where the result is, and commands for the next steps, each with its label."""
     sections: Callable[[], Sequence[Section]] = _no_sections
     """Makes the sections of the page, which may read large files."""
     footer: str = ""
