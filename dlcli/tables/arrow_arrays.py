@@ -1,4 +1,4 @@
-"""Arrow arrays: from and to NumPy, and from rare types to common ones.
+"""Arrow arrays from and to NumPy.
 
 pyarrow's own `array`, `scalar` and `to_numpy` import pandas wherever it is installed, which adds
 about a second to the start-up. The functions here use the buffers instead.
@@ -19,12 +19,6 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 _MAX_BYTES = 2**31 - 1
 """Capacity of one array of Arrow's default string type."""
 _LARGE = {pa.string(): pa.large_string(), pa.binary(): pa.large_binary()}
-_FROM_VIEW = {
-    pa.string_view(): pa.large_string(),  # a view is not limited to 2 GiB
-    pa.binary_view(): pa.large_binary(),
-}
-_MIN_DECIMAL_BITS = 128
-"""Width of the narrowest decimals that all of Arrow's functions support."""
 
 
 def to_numpy(values: pa.ChunkedArray, dtype: type[Scalar]) -> NDArray[Scalar]:
@@ -156,68 +150,3 @@ def is_number_type(storage: pa.DataType) -> bool:
 def is_text_type(storage: pa.DataType) -> bool:
     """Whether values of an Arrow type are texts."""
     return bool(pa.types.is_string(storage) or pa.types.is_large_string(storage))
-
-
-def common_type(storage: pa.DataType) -> pa.DataType | None:
-    """Return the nearest type that all of Arrow's functions support; dictionaries stay.
-
-    Views, run-end encodings, narrow decimals and extension types can be read and printed, but
-    pyarrow cannot take rows of them, or not compare them.
-
-    Returns:
-        None if there is no such type.
-    """
-    found = _common_type(storage)
-    if pa.types.is_nested(found):  # whether `take` supports a nested type can only be tried
-        try:
-            pa.chunked_array([], found).take(pa.nulls(0, pa.int64()))
-        except pa.ArrowNotImplementedError:
-            return None
-    return found
-
-
-def _common_type(storage: pa.DataType) -> pa.DataType:
-    if storage in _FROM_VIEW:
-        return _FROM_VIEW[storage]
-    if isinstance(storage, pa.BaseExtensionType):
-        return _common_type(storage.storage_type)
-    if pa.types.is_run_end_encoded(storage):
-        return _common_type(storage.value_type)
-    if pa.types.is_dictionary(storage):
-        return pa.dictionary(storage.index_type, _common_type(storage.value_type), storage.ordered)
-    if pa.types.is_decimal(storage) and storage.bit_width < _MIN_DECIMAL_BITS:
-        return pa.decimal128(storage.precision, storage.scale)
-    return _common_nested_type(storage) if pa.types.is_nested(storage) else storage
-
-
-def _common_nested_type(storage: pa.DataType) -> pa.DataType:
-    if pa.types.is_map(storage):
-        item, key = _common_type(storage.item_type), _common_type(storage.key_type)
-        return pa.map_(key, item, storage.keys_sorted)
-    fields = [storage.field(at) for at in range(storage.num_fields)]
-    fields = [field.with_type(_common_type(field.type)) for field in fields]
-    if pa.types.is_struct(storage):
-        return pa.struct(fields)
-    if pa.types.is_fixed_size_list(storage):
-        return pa.list_(fields[0], storage.list_size)
-    if pa.types.is_list(storage):
-        return pa.list_(fields[0])
-    return pa.large_list(fields[0]) if pa.types.is_large_list(storage) else storage
-
-
-def to_common_type(values: pa.Array, storage: pa.DataType) -> pa.Array:
-    """Convert values to the common type of theirs.
-
-    Raises:
-        ArrowException: for values nested in a way that Arrow cannot convert.
-    """
-    if values.type == storage:
-        return values
-    if isinstance(values, pa.ExtensionArray):
-        return to_common_type(values.storage, storage)
-    if isinstance(values, pa.RunEndEncodedArray):
-        return to_common_type(pc.run_end_decode(values), storage)
-    if isinstance(values, pa.DictionaryArray):
-        words = to_common_type(values.dictionary, storage.value_type)
-        return pa.DictionaryArray.from_arrays(values.indices, words, ordered=storage.ordered)
-    return values.cast(storage)

@@ -162,9 +162,9 @@ class Column:
         try:
             parsed = self._parse(present)
         except pa.ArrowInvalid:
-            is_number = self.notation.fits(_trim(self.values)).fill_null(False)
-            unreadable = mask_to_numpy(pc.and_not(present, is_number))
-            present = pc.and_(present, is_number)
+            is_number = self.notation.fits(_trim(self.values))
+            unreadable = mask_to_numpy(pc.and_not_kleene(present, is_number))
+            present = pc.and_kleene(present, is_number)
             parsed = self._parse(present)
         where = mask_to_numpy(present)
         unreadable |= where & ~np.isfinite(parsed)

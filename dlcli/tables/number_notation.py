@@ -31,15 +31,6 @@ _SAMPLE = 1000
 
 
 @dataclass(frozen=True)
-class DetectedNotations:
-    """The notations of a table's numbers."""
-
-    notations: Mapping[str, Notation]
-    """By column; any other has the default notation."""
-    remarks: tuple[Remark, ...] = ()
-
-
-@dataclass(frozen=True)
 class _Fit:
     """The notations that fit a column of text; its values are not kept, as they may be large."""
 
@@ -72,7 +63,7 @@ class _Fit:
 
 def detect_notations(
     table: Table, names: Sequence[str], form: CsvFormat, delimiter: str
-) -> DetectedNotations:
+) -> tuple[dict[str, Notation], tuple[Remark, ...]]:
     """Detect the notation of numbers in each column of text.
 
     Args:
@@ -80,10 +71,13 @@ def detect_notations(
         names: the columns of text.
         form: the declared format.
         delimiter: the delimiter of the file's fields.
+
+    Returns:
+        The notations by column, where they are not the default one, and remarks on them.
     """
     candidates = _candidates(form)
     if len(candidates) == 1:
-        return DetectedNotations(dict.fromkeys(names, candidates[0]))
+        return dict.fromkeys(names, candidates[0]), ()
     with_signs: dict[str, _Fit] = {}
     with_points: dict[str, _Fit] = {}
     for name in names:
@@ -97,13 +91,13 @@ def detect_notations(
     if _PLAIN not in candidates:
         certain = {**dict.fromkeys(names, candidates[0]), **certain}
     if form.decimal != "auto":
-        return DetectedNotations(certain, tuple(_remarks(certain, form)))
+        return certain, tuple(_remarks(certain, form))
     certain |= {name: each.notations[0] for name, each in with_points.items() if each.is_certain}
     ambiguous = {name: each for name, each in with_signs.items() if each.is_ambiguous}
     with_points = {name: each for name, each in with_points.items() if name not in certain}
     found, doubts = _settle(certain, ambiguous, with_points, delimiter)
     sure = {name: notation for name, notation in found.items() if name not in doubts}
-    return DetectedNotations(found, (*_remarks(sure, form), *doubts.values()))
+    return found, (*_remarks(sure, form), *doubts.values())
 
 
 def _candidates(form: CsvFormat) -> tuple[Notation, ...]:

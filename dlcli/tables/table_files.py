@@ -12,7 +12,6 @@ import pyarrow as pa
 
 from dlcli.config import AutoFormat, CsvFormat, FormatChoice
 from dlcli.errors import DataError, did_you_mean, listed
-from dlcli.tables.arrow_arrays import floats, is_number_type, plain
 from dlcli.tables.delimited_text import open_text, read_names
 from dlcli.tables.disk_table import StoredColumns, joined, store, without_dictionary
 from dlcli.tables.number_notation import detect_notations
@@ -31,7 +30,7 @@ from dlcli.tables.typed_files import (
     open_arrow,
     open_json_lines,
     open_parquet,
-    with_common_types,
+    with_plain_types,
 )
 
 _AUTO = AutoFormat()
@@ -98,7 +97,7 @@ def open_batches(stored: SourceFile, form: FormatChoice = _AUTO) -> Batches:
             return open_json_lines(stored)
         opened = open_parquet(stored) if format == "parquet" else open_arrow(stored)
     check_names(opened.schema.names, stored.file)
-    return with_common_types(opened, stored.file)
+    return with_plain_types(opened, stored.file)
 
 
 def _read_part(source: SourceFile, form: FormatChoice, folder: Path | None) -> _Part:
@@ -158,8 +157,6 @@ def _check_same_names(names: Sequence[str], file: str, others: Sequence[str], ot
 def _merge(parts: Sequence[_Part], name: str, missing: tuple[str, ...], form: CsvFormat) -> Table:
     """Make one table of the rows of some files, matching columns by name.
 
-    Text from CSV, which has no types, is converted to the types of the other files, if any.
-
     Args:
         parts: the files; the first determines the order of the columns.
         name: the name of all of them.
@@ -170,90 +167,43 @@ def _merge(parts: Sequence[_Part], name: str, missing: tuple[str, ...], form: Cs
         DataError: for no rows, or files whose columns differ in name or have incompatible types.
     """
     first = parts[0]
+    is_text = first.delimiter is not None
     for part in parts[1:]:
         _check_same_names(first.data.column_names, first.file, part.data.column_names, part.file)
-    typed = next((part for part in parts if part.delimiter is None), None)
-    all_text = typed is None
-    if typed and any(part.delimiter is not None for part in parts):
-        parts = _with_types_of(typed, parts, missing, form)
+        if is_text != (part.delimiter is not None):
+            message = f"is of another kind than {first.file}: either all files have typed values, "
+            raise DataError(f"{message}as Parquet, or none; convert some", file=part.file)
     data = first.data if len(parts) == 1 else _concatenate(parts)
     if not data.column_names:
         raise DataError("has no columns", file=name)
     if data.num_rows == 0:
         raise DataError("has a header but no rows", file=name)
-    table = _with_places(parts, name, data, missing)
-    if not all_text:
-        return table
-    delimiter = ";" if any(part.delimiter == ";" for part in parts) else ","
-    found = detect_notations(table, table.columns, form, delimiter)
-    remarks = _attribute([(name, remark) for remark in found.remarks], name, 1)
-    return replace(table, notations=found.notations, remarks=(*table.remarks, *remarks))
-
-
-def _with_places(
-    parts: Sequence[_Part], name: str, data: pa.Table | StoredColumns, missing: tuple[str, ...]
-) -> Table:
-    """Make a table with the file and row number of each row."""
     counts = [part.data.num_rows for part in parts]
     rows = np.concatenate([np.arange(1, count + 1, dtype=np.int64) for count in counts])
-    remarks = [(part.file, remark) for part in parts for remark in part.remarks]
-    table = Table(name, data, rows, missing, remarks=_attribute(remarks, name, len(parts)))
-    if len(parts) == 1:
-        return table
-    file_numbers = np.repeat(np.arange(len(parts), dtype=np.int32), counts)
-    return replace(table, files=tuple(part.file for part in parts), file_numbers=file_numbers)
+    table = Table(name, data, rows, missing)
+    if len(parts) > 1:
+        file_numbers = np.repeat(np.arange(len(parts), dtype=np.int32), counts)
+        table = replace(table, files=tuple(part.file for part in parts), file_numbers=file_numbers)
+    remarks = _distinct_remarks(parts, name)
+    if is_text:
+        delimiter = ";" if any(part.delimiter == ";" for part in parts) else ","
+        notations, more = detect_notations(table, table.columns, form, delimiter)
+        table = replace(table, notations=notations)
+        remarks += [remark._replace(message=f"{name}: {remark.message}") for remark in more]
+    return replace(table, remarks=tuple(remarks))
 
 
-def _attribute(remarks: Sequence[tuple[str, Remark]], name: str, files: int) -> tuple[Remark, ...]:
-    """Prefix each remark with its file; one that is about all files is made once.
-
-    Args:
-        remarks: each with its file.
-        name: the name of all files.
-        files: the number of files.
-    """
-    about: dict[Remark, list[str]] = {}
-    for file, remark in remarks:
-        about.setdefault(remark, []).append(file)
-    return tuple(
-        remark._replace(message=f"{file}: {remark.message}")
-        for remark, named in about.items()
-        for file in ([name] if len(named) == files else named)
-    )
-
-
-def _with_types_of(
-    typed: _Part, parts: Sequence[_Part], missing: tuple[str, ...], form: CsvFormat
-) -> list[_Part]:
-    """Give text and typed values the same types: numbers where a typed file has them, else text.
-
-    Raises:
-        DataError: for text where the typed file has numbers.
-    """
-    names = typed.data.column_names
-    numeric = [name for name in names if is_number_type(typed.data.schema.field(name).type)]
-
-    def as_text(values: pa.ChunkedArray) -> pa.ChunkedArray:
-        return values if pa.types.is_nested(values.type) else plain(values).cast(pa.string())
-
-    alike = []
+def _distinct_remarks(parts: Sequence[_Part], name: str) -> list[Remark]:
+    """Prefix each remark with its file; one that is about all files is made once."""
+    files: dict[Remark, list[str]] = {}
     for part in parts:
-        columns = {name: part.data.column(name) for name in part.data.column_names}
-        remarks: tuple[Remark, ...] = ()
-        if part.delimiter is None:
-            columns = {
-                name: values if name in numeric else as_text(values)
-                for name, values in columns.items()
-            }
-        else:
-            table = _with_places([part], part.file, part.data, missing)
-            found = detect_notations(table, numeric, form, part.delimiter)
-            table = replace(table, notations=found.notations)
-            columns |= {name: floats(table.numbers(name)) for name in numeric}
-            as_numbers = f"{listed(numeric)}: read as numbers, as in {typed.file}"
-            remarks = (*found.remarks, *([Remark(as_numbers)] if numeric else []))
-        alike.append(replace(part, data=pa.table(columns), remarks=(*part.remarks, *remarks)))
-    return alike
+        for remark in part.remarks:
+            files.setdefault(remark, []).append(part.file)
+    return [
+        remark._replace(message=f"{file}: {remark.message}")
+        for remark, named in files.items()
+        for file in ([name] if len(named) == len(parts) else named)
+    ]
 
 
 def _concatenate(parts: Sequence[_Part]) -> pa.Table | StoredColumns:
@@ -262,24 +212,35 @@ def _concatenate(parts: Sequence[_Part]) -> pa.Table | StoredColumns:
     Raises:
         DataError: for a column whose types in two files are incompatible.
     """
-    names = parts[0].data.column_names
-    schema = pa.schema([(name, _common_type(name, parts)) for name in names])
+    schema = _schema(parts[0])
+    for part in parts[1:]:
+        try:
+            schema = pa.unify_schemas([schema, _schema(part)], promote_options="permissive")
+        except pa.ArrowException as error:
+            raise DataError(
+                f"can't be joined to {parts[0].file}: {error}", file=part.file
+            ) from None
     stored = [part.data for part in parts if isinstance(part.data, StoredColumns)]
-    if len(stored) == len(parts):
+    if not stored:
+        return pa.concat_tables(
+            pa.table({field.name: _cast(part, field) for field in schema}) for part in parts
+        )
+    for part in parts:  # a column is cast when it is read, which must not fail then
         for field in schema:
-            if any(_type_of(field.name, part) != field.type for part in parts):
-                for part in parts:  # a column is cast when it is read, which must not fail then
-                    _cast(field, part, parts)
-        return joined(stored, schema)
-    columns = {}
-    for field in schema:
-        cast = [_cast(field, part, parts) for part in parts]
-        chunks = [chunk for values in cast for chunk in values.chunks]
-        columns[field.name] = pa.chunked_array(chunks, field.type)
-    return pa.table(columns)
+            if _schema(part).field(field.name).type != field.type:
+                _cast(part, field)
+    return joined(stored, schema)
 
 
-def _cast(field: pa.Field, part: _Part, parts: Sequence[_Part]) -> pa.ChunkedArray:
+def _schema(part: _Part) -> pa.Schema:
+    """Return the columns of a part, with their types without dictionary."""
+    fields = part.data.schema
+    return pa.schema(
+        [(f.name, without_dictionary(pa.chunked_array([], f.type)).type) for f in fields]
+    )
+
+
+def _cast(part: _Part, field: pa.Field) -> pa.ChunkedArray:
     """Convert a column of a part to the type of all of them.
 
     Raises:
@@ -289,32 +250,8 @@ def _cast(field: pa.Field, part: _Part, parts: Sequence[_Part]) -> pa.ChunkedArr
     try:
         return values.cast(field.type)
     except pa.ArrowInvalid:
-        other = next(each for each in parts if _type_of(field.name, each) != values.type)
         message = (
-            f"holds {values.type}, and {_type_of(field.name, other)} in {other.file}; "
-            f"{field.type} can't hold all of these exactly: write both files with one type"
+            f"holds {values.type}, to be read as {field.type} because of the other files, which "
+            "can't hold all of these exactly: write all files with one type"
         )
         raise DataError(message, file=part.file, column=field.name) from None
-
-
-def _type_of(name: str, part: _Part) -> pa.DataType:
-    """Return the type of a column's values, without dictionary."""
-    return without_dictionary(pa.chunked_array([], part.data.schema.field(name).type)).type
-
-
-def _common_type(name: str, parts: Sequence[_Part]) -> pa.DataType:
-    """Return a type that holds a column's values of all parts.
-
-    Raises:
-        DataError: if there is none.
-    """
-    storage = _type_of(name, parts[0])
-    for part in parts[1:]:
-        other = _type_of(name, part)
-        schemas = [pa.schema([(name, each)]) for each in (storage, other)]
-        try:
-            storage = pa.unify_schemas(schemas, promote_options="permissive").field(0).type
-        except pa.ArrowException:
-            message = f"holds {other}, and {storage} in {parts[0].file}"
-            raise DataError(message, file=part.file, column=name) from None
-    return storage

@@ -7,11 +7,12 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from dlcli.errors import DataError
-from dlcli.tables.arrow_arrays import common_type, to_common_type
 from dlcli.tables.disk_table import batch_rows
 from dlcli.tables.source_files import Batches, SourceFile, check_names, incomplete
 
@@ -73,45 +74,68 @@ def _complete(kind: str, file: str) -> Iterator[None]:
         raise incomplete(kind, file, error) from None
 
 
-def with_common_types(batches: Batches, file: str) -> Batches:
-    """Convert columns of rare types to those that Arrow's functions support.
+# Rare types
+
+
+def with_plain_types(batches: Batches, file: str) -> Batches:
+    """Convert columns of rare types to those that all of Arrow's functions support.
+
+    Views, run-end encodings, narrow decimals and extension types can be read and printed, but
+    pyarrow cannot take rows of them, or not compare them.
 
     Raises:
-        DataError: for a column without such a type, also while rows are read.
+        DataError: for lists or objects of such values.
     """
-    types = {field.name: common_type(field.type) for field in batches.schema}
-
-    def unsupported(name: str) -> DataError:
-        held = batches.schema.field(name).type
-        message = f"holds {held}, which is not supported; write it as plain values, or omit it"
-        return DataError(message, file=file, column=name)
-
-    for name, storage in types.items():
-        if storage is None:
-            raise unsupported(name)
-    schema = pa.schema([field.with_type(types[field.name]) for field in batches.schema])
+    fields = []
+    for field in batches.schema:
+        plain_type = _plain_type(field.type)
+        if plain_type is None:
+            message = f"holds {field.type}, which is not supported; write it as plain values"
+            raise DataError(f"{message}, or omit it", file=file, column=field.name)
+        fields.append(field.with_type(plain_type))
+    schema = pa.schema(fields)
     if schema.types == batches.schema.types:
         return batches
+    converted = (list(map(_with_plain_type, batch.columns)) for batch in batches.rows)
+    rows = (pa.RecordBatch.from_arrays(columns, schema=schema) for columns in converted)
+    return replace(batches, schema=schema, rows=rows)
 
-    def rows() -> Iterator[pa.RecordBatch]:
-        for batch in batches.rows:
-            columns = []
-            for name, values in zip(schema.names, batch.columns, strict=True):
-                try:
-                    columns.append(to_common_type(values, types[name]))
-                except pa.ArrowException:
-                    raise unsupported(name) from None
-            yield pa.RecordBatch.from_arrays(columns, schema=schema)
 
-    return replace(batches, schema=schema, rows=rows())
+@cache  # a table may have a million columns
+def _plain_type(storage: pa.DataType) -> pa.DataType | None:
+    empty = _with_plain_type(pa.nulls(0, storage))
+    if pa.types.is_nested(storage):  # whether `take` supports a nested type can only be tried
+        try:
+            empty.take(pa.nulls(0, pa.int64()))
+        except pa.ArrowNotImplementedError:
+            return None
+    return empty.type
+
+
+def _with_plain_type(values: pa.Array) -> pa.Array:
+    storage = values.type
+    if isinstance(values, pa.ExtensionArray):
+        return _with_plain_type(values.storage)
+    if isinstance(values, pa.RunEndEncodedArray):
+        return _with_plain_type(pc.run_end_decode(values))
+    if isinstance(values, pa.DictionaryArray):
+        words = _with_plain_type(values.dictionary)
+        return pa.DictionaryArray.from_arrays(values.indices, words, ordered=storage.ordered)
+    if storage == pa.string_view():
+        return values.cast(pa.large_string())  # a view is not limited to 2 GiB
+    if storage == pa.binary_view():
+        return values.cast(pa.large_binary())
+    if pa.types.is_decimal32(storage) or pa.types.is_decimal64(storage):
+        return values.cast(pa.decimal128(storage.precision, storage.scale))
+    return values
 
 
 # JSON lines: pyarrow reads them; Python finds the row and column of an error.
 
 _BLOCK_BYTES = 16 * 2**20
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_POSSIBLE_NULL = re.compile(rb"[\n}][ \t\r]*null")
-"""Where a null may replace an object."""
+_POSSIBLE_NULL = re.compile(rb"(?:^(?:\xef\xbb\xbf)?|[\n}])[ \t\r]*null")
+"""A null that may be in place of an object, rather than in a text or in an object."""
 _KINDS = {
     bool: "true or false",
     int: "a number",
@@ -137,8 +161,9 @@ def open_json_lines(stored: SourceFile) -> Batches:
     try:
         for block in _blocks(stored):
             block.decode()  # pyarrow accepts invalid UTF-8
-            if _holds_null(block):  # pyarrow crashes
-                raise _explain(stored, "null in place of an object")
+            # pyarrow crashes for a null in place of an object.
+            if _POSSIBLE_NULL.search(block) and (error := _first_error(stored)):
+                raise error
             # Dates stay text: so they are the same as from CSV.
             fields = [
                 field.with_type(pa.string()) if pa.types.is_timestamp(field.type) else field
@@ -146,7 +171,8 @@ def open_json_lines(stored: SourceFile) -> Batches:
             ]
             schema = pa.unify_schemas([schema, pa.schema(fields)], promote_options="permissive")
     except (UnicodeDecodeError, pa.ArrowException) as error:
-        raise _explain(stored, str(error)) from None
+        unexplained = DataError(f"can't be read as JSON lines: {error}", file=stored.file)
+        raise _first_error(stored) or unexplained from None
     check_names(schema.names, stored.file)
     rows = (batch for block in _blocks(stored) for batch in _parse(block, schema).to_batches())
     return Batches(schema, rows)
@@ -174,20 +200,8 @@ def _parse(block: bytes, schema: pa.Schema | None) -> pa.Table:
     )
 
 
-def _holds_null(block: bytes) -> bool:
-    """Whether a null replaces an object."""
-    text = b"\n" + block.removeprefix(_BYTE_ORDER_MARK)
-    for found in _POSSIBLE_NULL.finditer(text):
-        start, stop = text.rfind(b"\n", 0, found.end()) + 1, text.find(b"\n", found.end())
-        try:
-            _kinds(text[start : stop if stop >= 0 else None])
-        except ValueError:
-            return True
-    return False
-
-
-def _explain(stored: SourceFile, reason: str) -> DataError:
-    """Find the row for which pyarrow, which doesn't name it, failed for a reason."""
+def _first_error(stored: SourceFile) -> DataError | None:
+    """Find the first line that is not an object, or has a value of another kind than before."""
     kinds: dict[str, str] = {}
     lines = (line for block in _blocks(stored) for line in block.splitlines())
     for row, line in enumerate(filter(bytes.strip, lines), start=1):
@@ -196,18 +210,18 @@ def _explain(stored: SourceFile, reason: str) -> DataError:
         except UnicodeDecodeError as error:
             message = f"byte 0x{error.object[error.start]:02x} is not UTF-8; save the file as UTF-8"
             return DataError(message, file=stored.file, row=row)
-        except json.JSONDecodeError as error:
-            message = f"expected one JSON object per line: {error.msg} at character {error.colno}"
-            return DataError(message, file=stored.file, row=row)
         except ValueError as error:
-            message = f"expected one JSON object per line: {error}"
+            reason = str(error)
+            if isinstance(error, json.JSONDecodeError):
+                reason = f"{error.msg} at character {error.colno}"
+            message = f"expected one JSON object per line: {reason}"
             return DataError(message, file=stored.file, row=row)
         for name, kind in record.items():
             before = kinds.setdefault(name, kind)
             if kind != before:
                 message = f"expected {before}, as in the rows before, got {kind}"
                 return DataError(message, file=stored.file, row=row, column=name)
-    return DataError(f"can't be read as JSON lines: {reason}", file=stored.file)
+    return None
 
 
 class _Pairs(list[tuple[str, object]]):
