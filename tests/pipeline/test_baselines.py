@@ -326,7 +326,7 @@ def test_a_linear_model_that_is_far_larger_than_the_network_is_left_out():
     file = write(SMALL, a=A, b=B, y=A)
     network = untrained(file).prepared.network
     assert is_affordable(network)
-    wide = replace(network, front=replace(network.front, passing=tuple(range(PARAMETERS))))
+    wide = replace(network, front=replace(network.front, unchanged=tuple(range(PARAMETERS))))
     assert not is_affordable(wide)
     assert not is_linear(network)
 

@@ -354,12 +354,13 @@ def test_a_resolved_config_that_is_damaged_is_told(text, problem):
         (["run.yaml"], "CONFIG"),
         (["--set", "epochs=3"], "--set"),
         (["--output", "runs/other"], "--output"),
-        (["run.yaml", "--set", "epochs=3", "--output", "a"], "CONFIG and no --set and no --output"),
+        (["run.yaml", "--set", "epochs=3", "--output", "a"], "CONFIG and --set and --output"),
     ],
 )
 def test_going_on_takes_nothing_else(arguments, named):
     last = refusal(*RESUME[1:], *arguments, code=2)[-1]
-    assert last == (f"Error: --resume goes on with what the run began with, and takes no {named}.")
+    used = "the config and options that the run was started with"
+    assert last == f"Error: --resume uses {used}; remove {named}."
 
 
 def test_a_run_that_is_finished_does_not_go_on(no_training):

@@ -214,7 +214,7 @@ def test_a_fold_whose_rows_can_not_judge_says_why_and_the_others_go_on():
     problems = {fields["fold"]: fields["problem"] for event, fields in told if event == "fold"}
     assert problems == {failed.fold: problem, 3 - failed.fold: None}
     assert found.notes[0] == (
-        "1 of 2 folds failed, and figures are of the others; a network trained on all rows may "
+        "1 of 2 folds failed, and metrics are of the others; a network trained on all rows may "
         "fail, too"
     )
 
