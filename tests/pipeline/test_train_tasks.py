@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+from functools import cache
 from pathlib import Path
 
 import keras
@@ -52,33 +53,47 @@ METRICS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with Path("t.csv").open("w", newline="") as stream:
+def write_rows(folder):
+    with (folder / "t.csv").open("w", newline="") as stream:
         lines = csv.writer(stream)
         lines.writerow(COLUMNS)
         lines.writerows(zip(*COLUMNS.values(), strict=True))
 
 
-def config_for(target, more="", engine="auto"):
-    Path("t.yaml").write_text(
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_rows(tmp_path)
+
+
+def config_for(target, more="", engine="auto", folder=Path()):
+    (folder / "t.yaml").write_text(
         f"data: {{train: t.csv, test: 0.25, {TARGETS.get(target, target)}}}\n"
         "input: {features: [x]}\nhidden: [{units: 4, activation: tanh}]\n"
         f"optimizer: {{name: adam, learning_rate: 0.05}}\nepochs: 60\nengine: {engine}\n{more}"
     )
-    return load_config(Path("t.yaml"))
+    return load_config(folder / "t.yaml")
 
 
-def trained(target, engine="auto", more=""):
-    return train(config_for(target, f"metrics: [{METRICS[target]}]\n{more}", engine))
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Returns the run of a target, which is trained once."""
+    folder = tmp_path_factory.mktemp("tasks")
+    write_rows(folder)
+
+    @cache
+    def train_once(target, engine):
+        file = config_for(target, f"metrics: [{METRICS[target]}]\n", engine, folder)
+        return train(file, folder / f"{target} {engine}")
+
+    return lambda target, engine="compiled": train_once(target, engine)
 
 
 @pytest.mark.parametrize(
     ("target", "engine"),
     [*((target, "compiled") for target in TARGETS), ("columns of labels", "keras")],
 )
-def test_a_run_predicts_scores_and_says_the_same_in_plain_keras(target, engine):
+def test_a_run_predicts_scores_and_says_the_same_in_plain_keras(target, engine, trained):
     run = trained(target, engine)
     predictor, table = Predictor.load(run), read_table(Path("t.csv"))
     predictions = predictor.predict(table, ValueIssues())
@@ -95,7 +110,7 @@ def test_a_run_predicts_scores_and_says_the_same_in_plain_keras(target, engine):
 
 
 @pytest.mark.parametrize("target", ["columns of labels", "delimited labels", "count"])
-def test_a_resolved_config_names_the_type_and_trains_the_same_network_again(target):
+def test_a_resolved_config_names_the_type_and_trains_the_same_network_again(target, trained):
     run = trained(target)
     file = load_config(run.resolved_path())
     kind = "count" if target == "count" else "multi_label"
@@ -110,7 +125,7 @@ def test_a_config_is_checked_without_training(target):
     assert check(config_for(target)).layers[-1].units == (1 if target == "count" else 2)
 
 
-def test_held_out_labels_stand_beside_their_predictions():
+def test_held_out_labels_stand_beside_their_predictions(trained):
     from pyarrow.parquet import read_table as read_parquet
 
     run = trained("delimited labels")
@@ -124,7 +139,7 @@ def test_held_out_labels_stand_beside_their_predictions():
     assert {type(value) for value in found["prediction_dry"]} == {bool}
 
 
-def test_metrics_tell_of_each_label_and_of_each_column():
+def test_metrics_tell_of_each_label_and_of_each_column(trained):
     metrics = trained("columns of labels").read_metrics()["test"]
     assert list(metrics["by_label"]) == ["rain", "cold"]
     assert metrics["by_label"]["rain"]["accuracy"] <= 1
@@ -134,7 +149,7 @@ def test_metrics_tell_of_each_label_and_of_each_column():
     assert both[0] < 10 < 1000  # in the unit of u, not that of v
 
 
-def test_an_untold_target_of_counts_takes_the_poisson_loss():
+def test_an_untold_target_of_counts_takes_the_poisson_loss(trained):
     metrics = train(config_for("target: n", "loss: poisson\n")).read_metrics()
     assert metrics["test"]["poisson_deviance"] >= 0
     encoding = json.loads(trained("count").read_encoding())
