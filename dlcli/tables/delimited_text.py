@@ -1,27 +1,31 @@
-"""CSV and TSV files, whose rows pyarrow reads, and errors in which pyarrow names no row."""
+"""CSV and TSV files: encoding, delimiter and header are detected, and pyarrow reads the rows."""
 
 from __future__ import annotations
 
 import codecs
 import csv
 import io
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain
 from typing import BinaryIO
 
 import pyarrow as pa
 
 from dlcli.config import CsvFormat
-from dlcli.errors import DataError, plural
-from dlcli.tables.source_files import Batches, SourceFile, remark_on_names
-from dlcli.tables.text_detection import (
-    UTF_8,
-    Header,
-    find_delimiter,
-    long_fields,
-    parse_header,
-    read_exactly,
-    scan,
+from dlcli.errors import DataError, listed, plural
+from dlcli.tables.source_files import (
+    WRITE_HEADER,
+    Batches,
+    SourceFile,
+    check_names,
+    is_number,
+    is_tsv,
 )
+from dlcli.tables.table import Remark
 
 _BLOCK_BYTES = 16 * 2**20  # the longest row that pyarrow can read
 
@@ -33,16 +37,15 @@ def open_text(stored: SourceFile, form: CsvFormat) -> Batches:
         DataError: for a byte that is not text, no header, or names that are empty or repeated;
             while rows are read, for one that does not fit the header, or an unclosed quote.
     """
-    text = scan(stored, form)
-    delimiter, remarks = find_delimiter(text.head, form, stored.file)
-    header = parse_header(text.head, delimiter, stored.file)
+    text = _scan(stored, form)
+    header = _read_header(text.head, form, stored.file)
     # pyarrow accepts a quote that closes too early, as one after a backslash does.
     if text.has_escaped_quotes:
         _check_shape(stored, text.encoding, header)
     schema = pa.schema([(name, pa.string()) for name in header.names])
-    remarks = (*text.remarks, *remarks, *remark_on_names(header.names))
+    remarks = (*text.remarks, *header.remarks, *_remark_on_names(header.names))
     rows = _rows(stored, text.encoding, header, has_quotes=text.has_quotes)
-    return Batches(schema, rows, delimiter, remarks)
+    return Batches(schema, rows, header.delimiter, remarks)
 
 
 def read_names(stored: SourceFile, form: CsvFormat) -> tuple[str, ...]:
@@ -51,13 +54,11 @@ def read_names(stored: SourceFile, form: CsvFormat) -> tuple[str, ...]:
     Raises:
         DataError: for a byte that is not text, no header, or names that are empty or repeated.
     """
-    head = scan(stored, form, head_only=True).head
-    delimiter, _ = find_delimiter(head, form, stored.file)
-    return parse_header(head, delimiter, stored.file).names
+    return _read_header(_scan(stored, form, head_only=True).head, form, stored.file).names
 
 
 def _rows(
-    stored: SourceFile, encoding: str, header: Header, *, has_quotes: bool
+    stored: SourceFile, encoding: str, header: _Header, *, has_quotes: bool
 ) -> Iterator[pa.RecordBatch]:
     """Yield the rows.
 
@@ -69,7 +70,7 @@ def _rows(
     last = None
     try:
         with _open_utf_8(stored, encoding) as stream:
-            read_exactly(stream, header.size)
+            _read_exactly(stream, header.size)
             reader = open_csv(
                 _EndingWithNewline(stream),
                 read_options=ReadOptions(column_names=header.names, block_size=_BLOCK_BYTES),
@@ -97,10 +98,10 @@ def _rows(
 
 def _open_utf_8(stored: SourceFile, encoding: str) -> BinaryIO:
     stream = stored.open()
-    if codecs.lookup(encoding).name == UTF_8:
+    if codecs.lookup(encoding).name == _UTF_8:
         return stream
     python_file = pa.PythonFile(stream, "r")
-    recoded: BinaryIO = pa.transcoding_input_stream(python_file, encoding, UTF_8)
+    recoded: BinaryIO = pa.transcoding_input_stream(python_file, encoding, _UTF_8)
     return recoded
 
 
@@ -127,14 +128,14 @@ class _EndingWithNewline(io.RawIOBase):
         return b"\n"
 
 
-def _check_shape(stored: SourceFile, encoding: str, header: Header) -> None:
+def _check_shape(stored: SourceFile, encoding: str, header: _Header) -> None:
     """Check that all rows have as many fields as the header, and that quotes match.
 
     Raises:
         DataError: for the first row that is wrong.
     """
     width, row, line = len(header.names), -1, 0
-    with long_fields(), _open_utf_8(stored, encoding) as stream:
+    with _long_fields(), _open_utf_8(stored, encoding) as stream:
         text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
         reader = csv.reader(text, delimiter=header.delimiter, strict=True)
         try:
@@ -150,3 +151,360 @@ def _check_shape(stored: SourceFile, encoding: str, header: Header) -> None:
             raise DataError(message, file=stored.file, row=row + 1) from None
         finally:
             text.detach()  # the stream is closed by its owner
+
+
+# Encoding
+
+_UTF_8 = "utf-8"
+_BYTE_ORDER_MARK = "\ufeff"
+_HEAD_BYTES = 2**20
+_MAX_HEAD_BYTES = 2**24
+"""Bytes of the head where the first line is very long."""
+_MARKS = {b"\xef\xbb\xbf": _UTF_8, b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+"""Byte order marks; Python's `utf-16` takes the order from the mark."""
+_MIN_NULS = 0.3
+"""The share of NUL among the high bytes of UTF-16 where text is partly Latin."""
+_INVALID_CONTROLS = re.compile("[\udc80-\udc9f]")
+"""Invalid bytes, as Python's `surrogateescape` decodes them, that are controls in Latin-1."""
+_UNDEFINED_IN_CP1252 = frozenset("\udc81\udc8d\udc8f\udc90\udc9d")
+_SAMPLE_BYTES = 2**16
+_ASCII_LETTER = re.compile(rb"[A-Za-z]")
+_OTHER_SCRIPTS = ("cp1251", "koi8_r", "cp1253", "cp1255", "cp1256", "cp932", "gb18030")
+"""Cyrillic, Greek, Hebrew, Arabic, Japanese and Chinese encodings."""
+_MIN_COHERENCE = 0.2
+"""The least similarity to the letter frequencies of a language, between 0 and 1."""
+
+
+@dataclass
+class _Text:
+    """The result of reading a text once."""
+
+    encoding: str
+    """By its Python name."""
+    head: str = ""
+    """The beginning, with the whole of the first line."""
+    has_nul: bool = False
+    has_quotes: bool = False
+    has_escaped_quotes: bool = False
+    """Whether a quote follows a backslash somewhere."""
+    invalid: int = 0
+    """The number of bytes that are invalid in UTF-8."""
+    continuations: int = 0
+    """The number of bytes of valid UTF-8 after the first of their character."""
+    controls: set[str] = field(default_factory=set)
+    """The invalid bytes that are controls in Latin-1."""
+    sample: bytes = b""
+    """Some lines that are not ASCII, of a text that is not UTF-8."""
+    remarks: tuple[Remark, ...] = ()
+
+
+def _scan(stored: SourceFile, form: CsvFormat, *, head_only: bool = False) -> _Text:
+    """Detect the encoding of a text, and check its characters.
+
+    A byte order mark identifies UTF-8 and UTF-16, as do the NUL bytes of UTF-16. Valid UTF-8 is
+    UTF-8, and mostly valid UTF-8 is a damaged file. Any other text is of Western Europe, in whose
+    encodings any byte is a character, unless most of its letters are not ASCII, and
+    charset-normalizer recognizes the language.
+
+    Args:
+        stored: the file; it is read once, or once more if it is not in Unicode.
+        form: the declared format.
+        head_only: whether to read only the beginning.
+
+    Raises:
+        DataError: for a NUL, or a byte that is invalid in the encoding, with row and column.
+    """
+    declared = None if form.encoding == "auto" else form.encoding
+    with stored.open() as stream:
+        encoding = declared or _unicode_encoding(_read_head(stream))
+    try:
+        text = _read(stored, encoding, head_only)
+    except UnicodeError as error:
+        raise _undecodable(stored, str(encoding), form, str(error)) from None
+    if text.continuations > text.invalid > 0:
+        raise _undecodable(stored, _UTF_8, form)
+    if text.invalid:
+        text = _read_guessed(stored, text, head_only)
+        guess = f"is not UTF-8; read as {text.encoding}, which is a guess: if letters look wrong, "
+        text.remarks = (Remark(f"{guess}set data.format: {{name: csv, encoding: ...}}", True),)
+    elif not declared and text.encoding != _UTF_8:
+        text.remarks = (Remark("is UTF-16"),)
+    if text.has_nul:
+        with stored.open() as stream:
+            before = stream.read().decode(text.encoding, "replace").partition("\0")[0]
+        message = "a NUL byte, expected text; is the file damaged, or not a table?"
+        raise _error_after(before, stored.file, form, message)
+    return text
+
+
+def _read(stored: SourceFile, encoding: str | None, head_only: bool) -> _Text:
+    """Read a text up to a NUL.
+
+    Args:
+        stored: the file.
+        encoding: by its Python name; None for UTF-8 of which invalid bytes are counted.
+        head_only: whether to read only the beginning.
+
+    Raises:
+        UnicodeError: for an invalid byte, unless they are counted.
+    """
+    text = _Text(encoding or _UTF_8)
+    errors = "strict" if encoding else "surrogateescape"
+    decoder = codecs.getincrementaldecoder(text.encoding)(errors)
+    read = characters = valid = 0
+    with stored.open() as stream:
+        head = _read_head(stream)
+        rest = () if head_only else chain(iter(partial(stream.read, _HEAD_BYTES), b""), [b""])
+        for block in chain([head], rest):
+            decoded = decoder.decode(block, final=not block)
+            text.head = text.head or decoded
+            text.has_quotes |= '"' in decoded
+            text.has_escaped_quotes |= '\\"' in decoded
+            text.has_nul = "\0" in decoded
+            if text.has_nul:
+                break
+            cut = 0 if encoding else len(decoder.getstate()[0])  # of the last character
+            if encoding or (decoded.isascii() and not cut):
+                continue
+            read += len(block)
+            characters += len(decoded)
+            valid += len(decoded.encode(_UTF_8, "ignore"))  # invalid bytes became lone surrogates
+            text.invalid = read - valid - cut
+            text.continuations = read - characters - cut
+            if text.invalid:
+                text.controls.update(_INVALID_CONTROLS.findall(decoded))
+                lines = decoded.encode(_UTF_8, "surrogateescape").splitlines()
+                foreign = b"\n".join(line for line in lines if not line.isascii())
+                text.sample = (text.sample + foreign)[:_SAMPLE_BYTES]
+    return text
+
+
+def _unicode_encoding(head: bytes) -> str | None:
+    """Return the encoding that a byte order mark, or NULs in half of the bytes, identify."""
+    for mark, encoding in _MARKS.items():
+        if head.startswith(mark):
+            return encoding
+    even, odd = head[::2], head[1::2]
+    if not even.count(0) and odd.count(0) > _MIN_NULS * len(odd):
+        return "utf-16-le"
+    if not odd.count(0) and even.count(0) > _MIN_NULS * len(even):
+        return "utf-16-be"
+    return None
+
+
+def _read_guessed(stored: SourceFile, text: _Text, head_only: bool) -> _Text:
+    """Guess the encoding of a text that is not Unicode, and read it again."""
+    is_windows = text.controls and not text.controls & _UNDEFINED_IN_CP1252
+    for encoding in (_other_script(text.sample), "cp1252" if is_windows else None):
+        if encoding:
+            with suppress(UnicodeError):
+                return _read(stored, encoding, head_only)
+    return _read(stored, "latin-1", head_only)
+
+
+def _other_script(sample: bytes) -> str | None:
+    """Return the encoding in which a text is clearly in a language of another than Latin script."""
+    if sum(byte > 0x7F for byte in sample) <= len(_ASCII_LETTER.findall(sample)):
+        return None  # Latin script: short texts may resemble any language
+    from charset_normalizer import from_bytes
+
+    encodings = ["cp1252", *_OTHER_SCRIPTS]
+    matches = from_bytes(sample, cp_isolation=encodings, enable_fallback=False)
+    best = max(matches, key=lambda match: match.coherence, default=None)
+    if best is None or best.encoding == "cp1252" or best.coherence < _MIN_COHERENCE:
+        return None
+    return str(best.encoding)
+
+
+def _read_head(stream: BinaryIO) -> bytes:
+    """Read so many of the first bytes that the first line is complete."""
+    head = _read_exactly(stream, _HEAD_BYTES)
+    if b"\n" in head or b"\r" in head:
+        return head
+    return head + _read_exactly(stream, _MAX_HEAD_BYTES - _HEAD_BYTES)
+
+
+def _read_exactly(stream: BinaryIO, size: int) -> bytes:
+    """Read so many bytes, or all there are, from a stream that may return fewer at a time."""
+    parts = []
+    while size > 0 and (part := stream.read(size)):
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
+# Errors with row and column
+
+
+def _undecodable(stored: SourceFile, encoding: str, form: CsvFormat, reason: str = "") -> DataError:
+    """Make the error for the first byte that is invalid in an encoding."""
+    with stored.open() as stream:
+        content = stream.read()
+    try:
+        content.decode(encoding)
+    except UnicodeDecodeError as error:
+        name = encoding.upper().replace("_", "-")
+        message = (
+            f"byte 0x{content[error.start]:02x} is not {name}; save the file as UTF-8, or set its "
+            "encoding: data.format: {name: csv, encoding: ...}"
+        )
+        before = content[: error.start].decode(encoding, "replace")
+        return _error_after(before, stored.file, form, message)
+    return DataError(f"is not {encoding}, as data.format says: {reason}", file=stored.file)
+
+
+def _error_after(text: str, file: str, form: CsvFormat, message: str) -> DataError:
+    """Make an error with the row and column in which a part of a file ends.
+
+    Args:
+        text: the part, from the file's beginning.
+        file: its name.
+        form: the declared format.
+        message: what is wrong there.
+    """
+    delimiter, _ = _find_delimiter(text, form, file)
+    with _long_fields():
+        lines = io.StringIO(text.removeprefix(_BYTE_ORDER_MARK) + "?", newline="")
+        records = filter(None, csv.reader(lines, delimiter=delimiter))
+        header = last = next(records)
+        row = 0
+        for row, last in enumerate(records, start=1):  # noqa: B007  (the last ones are used)
+            pass
+    if row == 0:
+        return DataError(f"in the header: {message}", file=file)
+    column = dict(enumerate(_names(header))).get(len(last) - 1)
+    return DataError(message, file=file, row=row, column=column)
+
+
+_LONGEST_FIELD = 2**31 - 1  # the limit of a C long on every platform
+
+
+@contextmanager
+def _long_fields() -> Iterator[None]:
+    """Let the csv module read a field as long as a file, as an unclosed quote makes one."""
+    limit = csv.field_size_limit(_LONGEST_FIELD)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(limit)
+
+
+# Delimiter and header
+
+_DELIMITERS = (",", "\t", ";", "|")
+"""The candidates, the most common first."""
+_SAMPLE_RECORDS = 20
+_SAMPLE_CHARACTERS = 2**16
+_EXCEL_HINT = re.compile(r"(?i)\"?sep=.?\"?(?=[\r\n])")
+
+
+@dataclass(frozen=True)
+class _Header:
+    """The first record of a file."""
+
+    names: tuple[str, ...]
+    """The columns' names."""
+    delimiter: str
+    size: int
+    """Bytes of UTF-8 before the first row."""
+    remarks: tuple[Remark, ...]
+    """On the delimiter."""
+
+
+def _find_delimiter(text: str, form: CsvFormat, file: str) -> tuple[str, tuple[Remark, ...]]:
+    """Find the delimiter by which the first records have as many fields as the header.
+
+    Args:
+        text: the file's beginning.
+        form: the declared format.
+        file: the file's name, which may be that of a TSV file.
+
+    Returns:
+        The delimiter, and remarks on it.
+    """
+    if form.delimiter != "auto":
+        return form.delimiter, ()
+    expected = "\t" if is_tsv(file) else ","
+    candidates = sorted(_DELIMITERS, key=lambda sign: sign != expected)
+    found = {sign: fit for sign in candidates if (fit := _fit(text, sign))[1] > 1}
+    if not found:
+        return ",", ()
+    best = max(found, key=lambda sign: (found[sign][0], found[sign][0] and found[sign][1]))
+    names = {sign: "tabs" if sign == "\t" else f"'{sign}'" for sign in found}
+    rivals = [names[sign] for sign, (share, _) in found.items() if share == found[best][0] == 1]
+    if len(rivals) > 1:
+        message = f"fields may be separated by {' or '.join(rivals)}, read as {names[best]}; "
+        way_out = "to be sure, set data.format: {name: csv, delimiter: ...}"
+        return best, (Remark(message + way_out, True),)
+    return best, () if best == expected else (Remark(f"fields are separated by {names[best]}"),)
+
+
+def _fit(text: str, delimiter: str) -> tuple[float, int]:
+    """Return the share of the first rows with as many fields as the header, and their number."""
+    sample = text[:_SAMPLE_CHARACTERS].removeprefix(_BYTE_ORDER_MARK)
+    records = list(filter(None, csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter)))
+    if len(text) > _SAMPLE_CHARACTERS:
+        records.pop()  # it may be incomplete
+    width = len(records[0]) if records else 0
+    rows = records[1 : 1 + _SAMPLE_RECORDS]
+    return sum(len(row) == width for row in rows) / max(len(rows), 1), width
+
+
+def _read_header(text: str, form: CsvFormat, file: str) -> _Header:
+    """Read the first record.
+
+    Spaces around a name are dropped. A first column without a name, as pandas writes an index, is
+    called `column_1`.
+
+    Args:
+        text: the file's beginning, with the whole of the record.
+        form: the declared format.
+        file: its name, for messages.
+
+    Raises:
+        DataError: for no header, or names that are empty or repeated.
+    """
+    delimiter, remarks = _find_delimiter(text, form, file)
+    body = text.removeprefix(_BYTE_ORDER_MARK)
+    lines = list(io.StringIO(body, newline=""))
+    start = next((at for at, line in enumerate(lines) if line.strip("\r\n")), None)
+    if start is None:
+        raise DataError("is empty, expected a header and rows", file=file)
+    if hint := _EXCEL_HINT.match(lines[start]):
+        raise DataError(f"its first line, '{hint[0]}', is a note for Excel; delete it", file=file)
+    reader = csv.reader(lines[start:], delimiter=delimiter, strict=True)
+    try:
+        names = _names(next(reader))
+    except csv.Error:
+        message = "the header is quoted wrongly: a quote doesn't close where its field ends"
+        raise DataError(message, file=file) from None
+    check_names(names, file)
+    header = "".join(lines[: start + reader.line_num])
+    size = len((text[: len(text) - len(body)] + header).encode())
+    return _Header(tuple(names), delimiter, size, remarks)
+
+
+def _names(record: Sequence[str]) -> list[str]:
+    names = [name.strip() for name in record]
+    if len(names) > 1 and not names[0]:
+        names[0] = "column_1"
+    return names
+
+
+def _remark_on_names(names: Sequence[str]) -> Iterator[Remark]:
+    """Yield a remark if the names look like a row: a fraction among them, or only numbers.
+
+    Consecutive integers are accepted, as programs number columns without a name.
+
+    Args:
+        names: the names of the columns of a file that may lack a header.
+    """
+    numbers = [name for name in names if is_number(name)]
+    fractions = [name for name in numbers if not name.isdecimal()]
+    if not fractions and (len(names) < 2 or len(numbers) < len(names)):
+        return
+    counted = [] if fractions else range(int(numbers[0]), int(numbers[0]) + len(numbers))
+    if fractions or [int(number) for number in numbers] != [*counted]:
+        yield Remark(
+            f"the header names columns {listed(fractions or numbers)}; {WRITE_HEADER}", True
+        )

@@ -336,8 +336,8 @@ def _ending(file: str) -> str:
 
 # Opened files
 
-_NUMBER = re.compile(Notation().pattern)
-_WRITE_HEADER = "if that is the first row, write a header above it"
+is_number = re.compile(Notation().pattern).match
+WRITE_HEADER = "if that is the first row, write a header above it"
 
 
 @dataclass(frozen=True)
@@ -367,24 +367,5 @@ def check_names(names: Sequence[str], file: str) -> None:
         raise DataError(f"column {position} of the header has no name; name it", file=file)
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
-        way = _WRITE_HEADER if all(map(_NUMBER.match, twice)) else "rename all but one"
+        way = WRITE_HEADER if all(map(is_number, twice)) else "rename all but one"
         raise DataError(f"the header names {listed(twice)} more than once; {way}", file=file)
-
-
-def remark_on_names(names: Sequence[str]) -> Iterator[Remark]:
-    """Yield a remark if the names look like a row: a fraction among them, or only numbers.
-
-    Consecutive integers are accepted, as programs number columns without a name.
-
-    Args:
-        names: the names of the columns of a file that may lack a header.
-    """
-    numbers = [name for name in names if _NUMBER.match(name)]
-    fractions = [name for name in numbers if not name.isdecimal()]
-    if not fractions and (len(names) < 2 or len(numbers) < len(names)):
-        return
-    counted = [] if fractions else range(int(numbers[0]), int(numbers[0]) + len(numbers))
-    if fractions or [int(number) for number in numbers] != [*counted]:
-        yield Remark(
-            f"the header names columns {listed(fractions or numbers)}; {_WRITE_HEADER}", True
-        )

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dlcli.config import CsvFormat
 from dlcli.errors import DataError
-from dlcli.tables import Table, read_header, read_table, text_detection
+from dlcli.tables import Table, read_header, read_table
 
 GUESS = (
     "data.csv: is not UTF-8; read as {}, which is a guess: if letters look wrong, set data.format: "
@@ -148,15 +148,6 @@ class TestQuotes:
         assert refusal(rows + b'\xa4,"\\"\n') == (
             "data.csv: row 2, column 'ä': byte 0xa4 is not UTF-8; save the file as UTF-8, or set "
             "its encoding: data.format: {name: csv, encoding: ...}"
-        )
-
-    @pytest.mark.parametrize(
-        ("limit", "place"), [(20, "row 1, column 'b'"), (19, "after 26 characters")]
-    )
-    def test_the_fields_of_an_endless_line_are_not_counted(self, limit, place, monkeypatch):
-        monkeypatch.setattr(text_detection, "_LONGEST_LINE", limit)
-        assert refusal(f"a,b,c\n{'1' * 18},x".encode() + b"\0,\n").startswith(
-            f"data.csv: {place}: a NUL byte, expected text"
         )
 
 
