@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
+from dlcli import config
 from dlcli.config import LARGE, Setting, Unscaled, printable, target_scaling_settings
 from dlcli.diagnosis.case import Case, Peak
 from dlcli.diagnosis.finding import Finding, Patch, number, percent
@@ -17,7 +18,7 @@ from dlcli.diagnosis.model_error import (
     error_of,
     proportion_error,
 )
-from dlcli.encoding import large_input_advice
+from dlcli.encoding import Block, EmbeddingTable, PeriodicForm, matching_name
 from dlcli.errors import plural
 
 _MOST_SETTINGS = 20
@@ -79,6 +80,45 @@ def far_inputs(case: Case, peaks: Sequence[Peak], words: str) -> Finding | None:
         patches=(Patch("scaled", "brings inputs near 1", settings),),
         source=_SCALING,
     )
+
+
+@dataclass(frozen=True)
+class LargeInputAdvice:
+    """The setting that lets a column's inputs be large, and a better one."""
+
+    threshold: float
+    """Absolute value above which inputs are large."""
+    cause: str
+    """The setting that lets them be large, in words."""
+    setting: config.Setting
+    """The better setting."""
+
+
+def large_input_advice(block: Block, section: config.Input) -> LargeInputAdvice | None:
+    """Return advice for a column, if anything in the config lets its inputs be large.
+
+    Args:
+        block: a block of the column's inputs.
+        section: the config's `input`.
+    """
+    features = section.features or {}
+    key = matching_name(block.column, features)
+    feature = config.Auto() if key is None else features[key]
+    path = config.format_path(("input", "features", key or block.column))
+    if isinstance(feature, config.Text) and isinstance(feature.encoding, config.Count):
+        return LargeInputAdvice(config.LARGE, "encoding count", (f"{path}.encoding", "tf_idf"))
+    is_number = block.kind == "numeric" and block.inputs == (block.column,)
+    is_bounded = isinstance(block.form, PeriodicForm | EmbeddingTable)
+    if not is_number or is_bounded or not isinstance(feature, config.Numeric | config.Auto):
+        return None
+    own = feature.scaling if isinstance(feature, config.Numeric) else None
+    scaling = own or section.scaling
+    if isinstance(scaling, config.Robust | config.Quantile):
+        return None
+    path = "input.scaling" if own is None else f"{path}.scaling"
+    if isinstance(scaling, config.Unscaled | config.Divide):
+        return LargeInputAdvice(config.LARGE, f"scaling {scaling.name}", (path, "standard"))
+    return LargeInputAdvice(config.LARGE_STANDARDIZED, f"scaling {scaling.name}", (path, "robust"))
 
 
 def unscaled_target(case: Case) -> Finding | None:

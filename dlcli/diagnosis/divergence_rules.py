@@ -25,10 +25,15 @@ from dlcli.config import (
 )
 from dlcli.diagnosis import remedies
 from dlcli.diagnosis.case import Case, Magnitudes, Peak, peaks_of
-from dlcli.diagnosis.data_rules import far_inputs, unscaled_inputs, unscaled_target
+from dlcli.diagnosis.data_rules import (
+    far_inputs,
+    large_input_advice,
+    unscaled_inputs,
+    unscaled_target,
+)
 from dlcli.diagnosis.finding import Finding, Patch
 from dlcli.diagnosis.remedies import present
-from dlcli.encoding import Block, large_input_advice
+from dlcli.encoding import Block
 
 MOST = 3
 """Causes that are reported."""

@@ -1,10 +1,18 @@
 """Encoding of tables as matrices: fitted on training rows only, stored as JSON, always the same.
 
-The way of a cell: `column_types` decides what its column is, `encoding` fits the encoder of that
-type, the encoder turns the cell into one or several numbers of a row of the matrix, and `layout`
-tells the network which inputs these are.
+The path of a cell: `column_types` decides on the type of its column, `encoding` fits the encoder of
+that type, which turns the cell into one or several numbers of a row of the matrix, and the `Layout`
+shows the network which inputs these are.
 """
 
+from dlcli.encoding.column_encoder import (
+    Block,
+    EmbeddingTable,
+    ImageForm,
+    Layout,
+    PeriodicForm,
+    plain_layout,
+)
 from dlcli.encoding.column_summary import (
     MAX_SHOWN,
     MIN_ROWS,
@@ -12,7 +20,16 @@ from dlcli.encoding.column_summary import (
     is_identifier,
     summarize_column,
 )
-from dlcli.encoding.column_types import Decision, decide_types, infer_type, type_warnings
+from dlcli.encoding.column_types import (
+    UNMATCHED,
+    UNMATCHED_REASON,
+    Decision,
+    choose_features,
+    decide_types,
+    infer_type,
+    matching_name,
+    type_warnings,
+)
 from dlcli.encoding.datetime_columns import DatetimeEncoder
 from dlcli.encoding.differences import difference_lines, find_differences
 from dlcli.encoding.encoded_rows import (
@@ -31,21 +48,7 @@ from dlcli.encoding.encoding import (
     fit_encoding,
     row_weights,
 )
-from dlcli.encoding.feature_settings import (
-    UNMATCHED,
-    UNMATCHED_REASON,
-    choose_features,
-    large_input_advice,
-)
 from dlcli.encoding.image_columns import ImageEncoder, image_files
-from dlcli.encoding.layout import (
-    Block,
-    EmbeddingTable,
-    ImageForm,
-    Layout,
-    PeriodicForm,
-    plain_layout,
-)
 from dlcli.encoding.numeric_columns import NumericEncoder
 
 __all__ = [
@@ -81,7 +84,7 @@ __all__ = [
     "image_files",
     "infer_type",
     "is_identifier",
-    "large_input_advice",
+    "matching_name",
     "plain_layout",
     "row_weights",
     "summarize_column",

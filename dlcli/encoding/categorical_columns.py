@@ -14,9 +14,14 @@ from numpy.typing import NDArray
 from pydantic import PositiveInt, model_validator
 
 from dlcli.config import Categorical, Embedding, MissingCategory, MostFrequentCategory
-from dlcli.encoding.column_encoder import DenseEncoder, no_value_error, refuse_missing
+from dlcli.encoding.column_encoder import (
+    Block,
+    DenseEncoder,
+    EmbeddingTable,
+    refuse_missing,
+    require_values,
+)
 from dlcli.encoding.encoded_rows import Indices, Matrix
-from dlcli.encoding.layout import Block, EmbeddingTable
 from dlcli.errors import DataError
 from dlcli.preprocessing import ValueIssues
 from dlcli.tables import Table
@@ -168,8 +173,7 @@ def _frequent_values(
     column: str, feature: Categorical, counts: Indices, texts: list[str], train: Table
 ) -> list[str]:
     """Return the values that become categories, the most frequent first."""
-    if not texts:
-        raise no_value_error(column, train)
+    require_values(len(texts), column, train)
     ranked = sorted(range(len(texts)), key=lambda at: (-counts[at], texts[at]))
     frequent = [texts[at] for at in ranked if counts[at] >= feature.min_count]
     if not frequent:

@@ -1,20 +1,94 @@
-"""Base classes of the encoders of columns."""
+"""Base classes of the encoders of columns, and the layout of the inputs that they make.
+
+Each encoder turns a column into one or several blocks of inputs; all blocks side by side are the
+layout, from which the network is built.
+"""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Annotated
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from dlcli.config import ErrorIfMissing, MostFrequent, NumericMissing
+from dlcli import config
 from dlcli.encoding.encoded_rows import Matrix, SparseRows
-from dlcli.encoding.layout import Block
 from dlcli.errors import DataError
-from dlcli.preprocessing import Fitted, ValueIssues
+from dlcli.preprocessing import Fitted, Mask, ValueIssues, dates_if_midnight
 from dlcli.tables import Table
+
+InputKind = Literal["numeric", "index", "sparse", "image"]
+"""How a block's inputs are read: as numbers, as the index of a category, as numbers most of which
+are 0, or as pixels."""
+
+
+@dataclass(frozen=True)
+class PeriodicForm:
+    """Each input becomes sines and cosines with trained frequencies."""
+
+    frequencies: int
+    deviation: float
+    """Standard deviation of the initial frequencies, in periods per unit of the input."""
+
+
+@dataclass(frozen=True)
+class EmbeddingTable:
+    """The input is the index of a row in a trained table."""
+
+    rows: int
+    """The last row stays 0: it is for values that training has not seen."""
+    units: int
+
+
+@dataclass(frozen=True)
+class ImageForm:
+    """The inputs are pixels, in the order height, width, channels."""
+
+    shape: tuple[int, int, int]
+    augmentation: config.Augmentation | None
+    """Random changes of the images during training."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Neighboring inputs that encode one column."""
+
+    column: str
+    kind: InputKind
+    inputs: tuple[str, ...]
+    """Names of the inputs, in order."""
+    form: PeriodicForm | EmbeddingTable | ImageForm | None = None
+    """What the network does with the inputs before its first layer."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """All inputs of a network, block by block; sparse blocks are last."""
+
+    blocks: tuple[Block, ...]
+
+    @property
+    def width(self) -> int:
+        """Number of inputs."""
+        return sum(len(block.inputs) for block in self.blocks)
+
+    def slices(self) -> Iterator[tuple[Block, slice]]:
+        """Yield each block with the slice of the encoded matrix's columns that it covers."""
+        start = 0
+        for block in self.blocks:
+            stop = start + len(block.inputs)
+            yield block, slice(start, stop)
+            start = stop
+
+
+def plain_layout(width: int) -> Layout:
+    """Return a layout of `width` numbers that belong to no table."""
+    return Layout((Block("", "numeric", ("",) * width),))
 
 
 class ColumnEncoder(Fitted):
@@ -37,7 +111,7 @@ class ColumnEncoder(Fitted):
 
 
 class DenseEncoder(ColumnEncoder):
-    """Encoder whose inputs are stored as they are."""
+    """Encoder whose inputs are all stored."""
 
     @abstractmethod
     def encode(self, table: Table, out: Matrix, issues: ValueIssues) -> None:
@@ -49,7 +123,7 @@ class DenseEncoder(ColumnEncoder):
 
 
 class SparseEncoder(ColumnEncoder):
-    """Encoder whose inputs are mostly 0, so that only the others are stored."""
+    """Encoder whose inputs are mostly 0; only the others are stored."""
 
     @abstractmethod
     def encode(self, table: Table, issues: ValueIssues) -> SparseRows:
@@ -60,25 +134,78 @@ class SparseEncoder(ColumnEncoder):
         """
 
 
-def refuse_missing(
-    missing: NDArray[np.bool_], table: Table, column: str, issues: ValueIssues
-) -> None:
-    """ErrorIfMissing rows without a value, as `missing: error` asks for."""
+class FilledEncoder(DenseEncoder):
+    """Encoder that replaces missing values before it encodes them."""
+
+    fill: float | datetime | None
+    """Replaces a missing value; if null, a missing value is an error."""
+    indicator: bool
+    """Whether the last input is 1 where the value was missing, else 0."""
+
+    @property
+    def indicator_names(self) -> tuple[str, ...]:
+        """The name of the input that marks missing values, if there is one."""
+        return (f"{self.column} is missing",) if self.indicator else ()
+
+    def fill_missing(
+        self,
+        values: NDArray[Any],
+        missing: Mask,
+        unreadable: Mask,
+        fill: float,
+        table: Table,
+        out: Matrix,
+        issues: ValueIssues,
+    ) -> NDArray[Any]:
+        """Replace missing values, and mark them in the last column of `out` if an input does so.
+
+        Args:
+            values: the column's values, (rows,).
+            missing: which are missing, (rows,).
+            unreadable: which were refused, (rows,).
+            fill: replaces both.
+            table: the rows.
+            out: the column's inputs, (rows, inputs).
+            issues: records missing values.
+        """
+        count = int(np.count_nonzero(missing))
+        issues.add_missing(self.column, count)
+        empty = missing | unreadable
+        if self.fill is None:
+            refuse_missing(missing, table, self.column, issues)
+        elif self.indicator:
+            out[:, -1] = empty
+        else:
+            shown = f"{fill:g}"
+            if isinstance(self.fill, datetime):
+                (shown,) = dates_if_midnight([self.fill.isoformat()])
+            meaning = f"{shown} is used instead, and no input marks it"
+            issues.add_unencoded_missing(self.column, count, meaning)
+        return np.where(empty, fill, values) if empty.any() else values
+
+
+def refuse_missing(missing: Mask, table: Table, column: str, issues: ValueIssues) -> None:
+    """Refuse rows without a value, which `missing: error` forbids."""
     issues.refuse(missing, table, column, lambda _: "is empty; 'missing: error' forbids it")
 
 
-def needs_indicator(policy: NumericMissing | MostFrequent, has_missing: bool) -> bool:
+def needs_indicator(policy: config.NumericMissing | config.MostFrequent, has_missing: bool) -> bool:
     """Whether an input marks missing values.
 
     An input that is 0 in every training row would keep its random initial weights, and add noise to
     the first row that lacks a value. So `auto` makes one only if training rows lack values.
     """
-    if isinstance(policy, ErrorIfMissing):
+    if isinstance(policy, config.ErrorIfMissing):
         return False
     return has_missing if policy.indicator == "auto" else policy.indicator
 
 
-def no_value_error(column: str, train: Table) -> DataError:
-    """Return the error for a column that has no value in the training rows."""
-    message = "has no value in the training rows; declare it 'ignored'"
-    return DataError(message, file=train.file, column=column)
+def require_values(present: int, column: str, train: Table) -> None:
+    """Refuse a column without a value in the training rows.
+
+    Raises:
+        DataError: if no value is present.
+    """
+    if not present:
+        message = "has no value in the training rows; declare it 'ignored'"
+        raise DataError(message, file=train.file, column=column)

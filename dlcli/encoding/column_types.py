@@ -1,10 +1,12 @@
-"""Types of columns: as declared, or inferred from the training rows, with the reason."""
+"""Types of columns: as the config names them, or as training rows show them, with the reason."""
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,7 +25,7 @@ from dlcli.encoding.column_summary import (
     shorten,
 )
 from dlcli.encoding.image_columns import image_files
-from dlcli.errors import ConfigError, Problem, plural
+from dlcli.errors import ConfigError, Problem, did_you_mean, listed, plural
 from dlcli.preprocessing import LARGEST
 from dlcli.tables import (
     USUAL_MISSING_WORDS,
@@ -35,6 +37,102 @@ from dlcli.tables import (
 )
 
 Mask = NDArray[np.bool_]
+
+# Features of the config, by the header alone.
+
+UNMATCHED = config.Ignored.model_construct()  # without its validator, which takes long to build
+"""The feature of a column that no name or pattern matches. It equals one that is declared ignored,
+and is distinguished from it by identity."""
+UNMATCHED_REASON = "not named"
+"""The reason for it."""
+_DELIMITERS = (",", ";", "|", "\t")
+
+
+def choose_features(
+    section: config.Input, columns: Sequence[str], reserved: Sequence[str]
+) -> dict[str, config.Feature]:
+    """Look up the config's feature for each column, by the header alone.
+
+    Args:
+        section: the config's `input`.
+        columns: the table's columns.
+        reserved: target, weight, group and time columns, which are no features.
+
+    Returns:
+        A feature for each column that isn't reserved, in the table's order; `UNMATCHED` for a
+        column that no name or pattern matches.
+
+    Raises:
+        ConfigError: for a name that the table doesn't have, a pattern that matches nothing, a
+            reserved column, or no feature at all.
+    """
+    features = {"*": config.Auto()} if section.features is None else section.features
+    free = [column for column in columns if column not in reserved]
+    problems = [
+        Problem(config.format_path(("input", "features", name)), message)
+        for name, feature in features.items()
+        if (message := _complaint(name, columns, reserved, free))
+        and not (name in reserved and isinstance(feature, config.Ignored))
+    ]
+    if problems:
+        raise ConfigError(_one_column_problem(columns) or problems)
+    patterns = [name for name in features if _is_pattern(name, columns)]
+    chosen = {}
+    for column in free:
+        key = column if column in features else matching_name(column, patterns)
+        chosen[column] = UNMATCHED if key is None else features[key]
+    if all(isinstance(feature, config.Ignored) for feature in chosen.values()):
+        message = (
+            "leaves no column for the network to read"
+            if free
+            else f"there is nothing to read: the table has no column but {listed(columns)}"
+        )
+        raise ConfigError([Problem("input.features", message)])
+    return chosen
+
+
+def _complaint(
+    name: str, columns: Sequence[str], reserved: Sequence[str], free: Sequence[str]
+) -> str | None:
+    if name in reserved:
+        return "has another role in 'data' and can't be a feature; omit it here, or ignore it"
+    if name in columns or name == "*":
+        return None
+    if not _is_pattern(name, columns):
+        return f"no such column in the table{did_you_mean(name, columns)}"
+    return None if any(map(_regex(name).fullmatch, free)) else "fits no column of the table"
+
+
+def _one_column_problem(columns: Sequence[str]) -> list[Problem]:
+    """Return the one cause of all problems, if the table's fields were not split."""
+    sign = max(_DELIMITERS, key=columns[0].count)
+    if len(columns) > 1 or sign not in columns[0]:
+        return []
+    way_out = f"set data.format: {{name: csv, delimiter: {json.dumps(sign)}}}"
+    message = f"the table has a single column, {config.shown(columns[0])}; {way_out}"
+    return [Problem("input.features", message)]
+
+
+def matching_name(column: str, names: Iterable[str]) -> str | None:
+    """Return the name or pattern of `input.features` that applies to a column, if there is one.
+
+    That is the column's own name, or else the longest pattern that matches it.
+    """
+    patterns = sorted(names, key=lambda name: (name != column, -len(name)))  # stable
+    return next((name for name in patterns if _regex(name).fullmatch(column)), None)
+
+
+def _is_pattern(name: str, columns: Sequence[str]) -> bool:
+    # A column may be called 'smoker?', and its name doesn't match 'smokers'.
+    return name == "*" or (("*" in name or "?" in name) and name not in columns)
+
+
+def _regex(pattern: str) -> re.Pattern[str]:
+    escaped = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
+    return re.compile(escaped, re.DOTALL)
+
+
+# Types, by the training rows.
 
 NEARLY_ALL = 0.9
 """Share of the values above which the others are taken for stray values."""

@@ -18,18 +18,13 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import AwareDatetime, Field, model_validator
 
-from dlcli.config import Datetime, ErrorIfMissing, Part, Standard, format_error, time_zone_error
-from dlcli.encoding.column_encoder import (
-    DenseEncoder,
-    needs_indicator,
-    no_value_error,
-    refuse_missing,
-)
+from dlcli import config
+from dlcli.config import Part
+from dlcli.encoding.column_encoder import Block, FilledEncoder, needs_indicator, require_values
 from dlcli.encoding.encoded_rows import Indices, Matrix
-from dlcli.encoding.layout import Block
 from dlcli.errors import DataError
-from dlcli.preprocessing import Floats, LinearScaling, ValueIssues, dates_if_midnight, fit_scaling
-from dlcli.tables import DAY, Moments, Table, Times, to_local
+from dlcli.preprocessing import Floats, LinearScaling, ValueIssues, fit_scaling
+from dlcli.tables import DAY, Moments, Table, to_local
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -57,7 +52,7 @@ _FEBRUARY = 1
 Moment = Annotated[AwareDatetime, Field(strict=False)]  # JSON has times only as text
 
 
-class DatetimeEncoder(DenseEncoder):
+class DatetimeEncoder(FilledEncoder):
     """Parts of a time: filled where missing, then scaled, or as sine and cosine."""
 
     encoding: Literal["datetime"] = "datetime"
@@ -77,13 +72,13 @@ class DatetimeEncoder(DenseEncoder):
     latest: Moment
     """The training rows' latest time."""
     fill: Moment | None
-    """Replaces a missing time; if null, a missing time is an error."""
-    indicator: bool
-    """Whether the last input is 1 where the time was missing, else 0."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        faults = [*map(format_error, self.formats), time_zone_error(self.timezone)]
+        faults = [
+            *map(config.format_error, self.formats),
+            config.time_zone_error(self.timezone),
+        ]
         for fault in filter(None, faults):
             raise ValueError(fault)
         if len(set(self.parts)) < len(self.parts):
@@ -97,8 +92,7 @@ class DatetimeEncoder(DenseEncoder):
     def blocks(self) -> tuple[Block, ...]:
         """The blocks of inputs that encode the column."""
         names = [name for part in self.parts for name in self._names(part)]
-        names += [f"{self.column} is missing"] if self.indicator else []
-        return (Block(self.column, "numeric", tuple(names)),)
+        return (Block(self.column, "numeric", (*names, *self.indicator_names)),)
 
     def encode(self, table: Table, out: Matrix, issues: ValueIssues) -> None:
         """Write the column's inputs into `out`, zeros of shape (rows, inputs)."""
@@ -109,7 +103,10 @@ class DatetimeEncoder(DenseEncoder):
         outside &= ~(times.missing | times.unreadable)
         ends = self.earliest.isoformat(), self.latest.isoformat()
         issues.add_outside(self.column, int(outside.sum()), *ends)
-        moments = self._fill_missing(times, table, out, issues)
+        fill = _microseconds(self.fill or self.earliest)
+        moments = self.fill_missing(
+            times.moments, times.missing, times.unreadable, fill, table, out, issues
+        )
         local = to_local(moments, self.timezone)
         days, row_days = _day_table(local)
         start = 0
@@ -130,24 +127,6 @@ class DatetimeEncoder(DenseEncoder):
     def _names(self, part: Part) -> tuple[str, ...]:
         name = f"{self.column} {part}"
         return (name,) if part in _LINEAR else (f"{name} sine", f"{name} cosine")
-
-    def _fill_missing(
-        self, times: Times, table: Table, out: Matrix, issues: ValueIssues
-    ) -> Moments:
-        """Fill missing times, and mark them in the last column of `out` if an input does so."""
-        empty = times.missing | times.unreadable
-        count = int(times.missing.sum())
-        issues.add_missing(self.column, count)
-        if self.fill is None:
-            refuse_missing(times.missing, table, self.column, issues)
-            return np.where(empty, _microseconds(self.earliest), times.moments)
-        if self.indicator:
-            out[:, -1] = empty
-        else:
-            (fill,) = dates_if_midnight([self.fill.isoformat()])
-            meaning = f"{fill} is used instead, and no input marks it"
-            issues.add_unencoded_missing(self.column, count, meaning)
-        return np.where(empty, _microseconds(self.fill), times.moments)
 
 
 def cyclic_steps(local: Moments, part: Part) -> Indices:
@@ -220,7 +199,7 @@ def _moment(microseconds: int) -> datetime:
     return _EPOCH + int(microseconds) * _MICROSECOND
 
 
-def fit_datetime(column: str, feature: Datetime, train: Table) -> DatetimeEncoder:
+def fit_datetime(column: str, feature: config.Datetime, train: Table) -> DatetimeEncoder:
     """Fit the encoder of a column of times.
 
     Args:
@@ -235,8 +214,7 @@ def fit_datetime(column: str, feature: Datetime, train: Table) -> DatetimeEncode
     times = train.parse_times(column, formats, feature.timezone)
     train.refuse(times.unreadable, column, times.complaint)
     present = np.sort(times.moments[~times.missing])
-    if not len(present):
-        raise no_value_error(column, train)
+    require_values(len(present), column, train)
     local = to_local(present, feature.timezone)
     if feature.parts == "auto":
         varying = (part for part in _AUTO_CYCLES if np.ptp(cyclic_steps(local, part)))
@@ -252,11 +230,11 @@ def fit_datetime(column: str, feature: Datetime, train: Table) -> DatetimeEncode
         formats=formats,
         timezone=feature.timezone,
         parts=parts,
-        year=fit_scaling(Standard(), _years(local)) if "year" in parts else None,
-        elapsed=fit_scaling(Standard(), elapsed) if "elapsed" in parts else None,
+        year=fit_scaling(config.Standard(), _years(local)) if "year" in parts else None,
+        elapsed=fit_scaling(config.Standard(), elapsed) if "elapsed" in parts else None,
         earliest=_moment(present[0]),
         latest=_moment(present[-1]),
-        fill=None if isinstance(feature.missing, ErrorIfMissing) else _moment(median),
+        fill=None if isinstance(feature.missing, config.ErrorIfMissing) else _moment(median),
         indicator=needs_indicator(feature.missing, bool(times.missing.any())),
     )
 

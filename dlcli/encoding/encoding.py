@@ -15,12 +15,11 @@ from pydantic import Field
 
 from dlcli import config
 from dlcli.encoding.categorical_columns import EmbeddingEncoder, OneHotEncoder, fit_categorical
-from dlcli.encoding.column_encoder import DenseEncoder, SparseEncoder
+from dlcli.encoding.column_encoder import DenseEncoder, Layout, SparseEncoder
 from dlcli.encoding.column_types import Decision
 from dlcli.encoding.datetime_columns import DatetimeEncoder, fit_datetime
 from dlcli.encoding.encoded_rows import EncodedRows, InMemoryInputs, Inputs, InputsWriter, Matrix
 from dlcli.encoding.image_columns import ImageEncoder, fit_image
-from dlcli.encoding.layout import Layout
 from dlcli.encoding.numeric_columns import (
     BooleanEncoder,
     NumericEncoder,

@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 
 from dlcli.config import Augmentation, ImageShape
 from dlcli.config import Image as ImageFeature
-from dlcli.encoding.column_encoder import DenseEncoder, no_value_error
+from dlcli.encoding.column_encoder import Block, DenseEncoder, ImageForm, require_values
 from dlcli.encoding.encoded_rows import Indices, Matrix
-from dlcli.encoding.layout import Block, ImageForm
 from dlcli.errors import DataError
 from dlcli.preprocessing import ValueIssues
 from dlcli.tables import Table
@@ -77,8 +76,7 @@ def fit_image(column: str, feature: ImageFeature, train: Table) -> ImageEncoder:
         message = f"expected paths of images, the column holds {train.keep(column).type}"
         raise DataError(message, file=train.file, column=column)
     missing = train.missing(column)
-    if missing.all():
-        raise no_value_error(column, train)
+    require_values(int((~missing).sum()), column, train)
     encoder = ImageEncoder(
         column=column,
         missing_share=float(missing.mean()),

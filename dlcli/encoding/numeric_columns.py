@@ -12,18 +12,17 @@ from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from dlcli import config
 from dlcli.encoding.column_encoder import (
-    DenseEncoder,
+    Block,
+    FilledEncoder,
+    PeriodicForm,
     needs_indicator,
-    no_value_error,
-    refuse_missing,
+    require_values,
 )
 from dlcli.encoding.encoded_rows import Matrix
-from dlcli.encoding.layout import Block, PeriodicForm
 from dlcli.errors import ConfigError, Problem
 from dlcli.preprocessing import (
     FeatureScaling,
@@ -40,56 +39,12 @@ from dlcli.preprocessing import (
 from dlcli.tables import Table
 
 
-class FilledEncoder(DenseEncoder):
-    """Encoder that reads a column as one number and fills its missing values."""
-
-    fill: float | None
-    """Replaces a missing value, before scaling; if null, a missing value is an error."""
-    indicator: bool
-    """Whether the last input is 1 where the value was missing, else 0."""
-
-    def indicator_blocks(self) -> tuple[Block, ...]:
-        """Return the block of the input that marks missing values, if there is one."""
-        block = Block(self.column, "numeric", (f"{self.column} is missing",))
-        return (block,) if self.indicator else ()
-
-    def fill_missing(
-        self,
-        values: Floats,
-        unreadable: NDArray[np.bool_],
-        table: Table,
-        out: Matrix,
-        issues: ValueIssues,
-    ) -> Floats:
-        """Fill missing values, and mark them in the last column of `out` if an input does so.
-
-        Args:
-            values: the column's values, NaN where missing or unreadable, (rows,).
-            unreadable: where values were refused, (rows,).
-            table: the rows.
-            out: the column's inputs, (rows, inputs).
-            issues: takes in missing values.
-        """
-        empty = np.isnan(values)
-        missing = empty & ~unreadable
-        count = int(np.count_nonzero(missing))
-        issues.add_missing(self.column, count)
-        if self.fill is None:
-            refuse_missing(missing, table, self.column, issues)
-            return np.where(empty, 0.0, values) if issues.lenient else values
-        if self.indicator:
-            out[:, -1] = empty
-        else:
-            meaning = f"{self.fill:g} is used instead, and no input marks it"
-            issues.add_unencoded_missing(self.column, count, meaning)
-        return np.where(empty, self.fill, values) if empty.any() else values
-
-
 class BooleanEncoder(FilledEncoder):
     """True as 1, false as 0."""
 
     encoding: Literal["boolean"] = "boolean"
     type: Literal["boolean"] = "boolean"
+    fill: float | None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -100,26 +55,27 @@ class BooleanEncoder(FilledEncoder):
     @property
     def blocks(self) -> tuple[Block, ...]:
         """The blocks of inputs that encode the column."""
-        names = [name for block in self.indicator_blocks() for name in block.inputs]
-        return (Block(self.column, "numeric", (self.column, *names)),)
+        return (Block(self.column, "numeric", (self.column, *self.indicator_names)),)
 
     def encode(self, table: Table, out: Matrix, issues: ValueIssues) -> None:
         """Write the column's inputs into `out`, zeros of shape (rows, inputs)."""
         parsed = table.parse_booleans(self.column)
         issues.refuse(parsed.unreadable, table, self.column, parsed.complaint)
-        out[:, 0] = self.fill_missing(parsed.values, parsed.unreadable, table, out, issues)
+        missing = np.isnan(parsed.values) & ~parsed.unreadable
+        out[:, 0] = self.fill_missing(
+            parsed.values, missing, parsed.unreadable, self.fill or 0.0, table, out, issues
+        )
 
 
 def fit_boolean(column: str, feature: config.Boolean, train: Table) -> BooleanEncoder:
     """Fit the encoder of a column of true and false."""
     values = train.booleans(column)
     present = _present(column, values, train)
+    is_required = isinstance(feature.missing, config.ErrorIfMissing)
     return BooleanEncoder(
         column=column,
         missing_share=1 - len(present) / len(values),
-        fill=None
-        if isinstance(feature.missing, config.ErrorIfMissing)
-        else float(present.mean() > 0.5),
+        fill=None if is_required else float(present.mean() > 0.5),
         indicator=needs_indicator(feature.missing, len(present) < len(values)),
     )
 
@@ -128,19 +84,25 @@ class NumberEncoder(FilledEncoder):
     """Encoder of a column of numbers."""
 
     type: Literal["numeric"] = "numeric"
+    fill: float | None
     low: float
     """The training rows' minimum."""
     high: float
     """The training rows' maximum."""
 
+    @property
+    def indicator_blocks(self) -> tuple[Block, ...]:
+        """The block of the input that marks missing values, if there is one."""
+        return (Block(self.column, "numeric", self.indicator_names),) if self.indicator else ()
+
     def read(self, table: Table, scaling: str, out: Matrix, issues: ValueIssues) -> Floats:
-        """Read the column's numbers and fill missing ones, (rows,).
+        """Read the column's numbers and replace missing ones, (rows,).
 
         Args:
             table: the rows.
             scaling: name of the scaling that comes next; `log` refuses negative numbers.
             out: the column's inputs, (rows, inputs), the last of which may mark missing values.
-            issues: takes in values that can't be read, are missing, or out of training's range.
+            issues: records values that can't be read, are missing, or outside training's range.
         """
         parsed = table.parse_numbers(self.column)
         issues.refuse(parsed.unreadable, table, self.column, parsed.complaint)
@@ -152,7 +114,8 @@ class NumberEncoder(FilledEncoder):
         with np.errstate(invalid="ignore"):
             outside = int(np.count_nonzero((values < self.low) | (values > self.high)))
         issues.add_outside(self.column, outside, self.low, self.high)
-        return self.fill_missing(values, wrong, table, out, issues)
+        missing = np.isnan(values) & ~wrong
+        return self.fill_missing(values, missing, wrong, self.fill or 0.0, table, out, issues)
 
 
 class NumericEncoder(NumberEncoder):
@@ -174,7 +137,7 @@ class NumericEncoder(NumberEncoder):
     def blocks(self) -> tuple[Block, ...]:
         """The blocks of inputs that encode the column."""
         number = Block(self.column, "numeric", (self.column,), self.periodic)
-        return (number, *self.indicator_blocks())
+        return (number, *self.indicator_blocks)
 
     def encode(self, table: Table, out: Matrix, issues: ValueIssues) -> None:
         """Write the column's inputs into `out`, zeros of shape (rows, inputs)."""
@@ -200,7 +163,7 @@ class PiecewiseLinearEncoder(NumberEncoder):
         written = ([f"{edge:.{digits}g}" for edge in self.edges] for digits in range(3, 18))
         names = next(names for names in written if len(set(names)) == len(names))
         bins = tuple(f"{self.column} {a}..{b}" for a, b in pairwise(names))
-        return (Block(self.column, "numeric", bins), *self.indicator_blocks())
+        return (Block(self.column, "numeric", bins), *self.indicator_blocks)
 
     def encode(self, table: Table, out: Matrix, issues: ValueIssues) -> None:
         """Write the column's inputs into `out`, zeros of shape (rows, inputs)."""
@@ -276,12 +239,7 @@ def _fit_edges(bins: int, values: Floats) -> tuple[float, ...]:
 
 
 def _present(column: str, values: Floats, train: Table) -> Floats:
-    """Return the values that are not missing.
-
-    Raises:
-        DataError: if there is none.
-    """
+    """Return the values that are not missing, at least one."""
     present: Floats = values[~np.isnan(values)]
-    if not len(present):
-        raise no_value_error(column, train)
+    require_values(len(present), column, train)
     return present

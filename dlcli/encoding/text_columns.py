@@ -22,9 +22,8 @@ from numpy.typing import NDArray
 from pydantic import Field, PositiveInt, model_validator
 
 from dlcli.config import Text, Vocabulary
-from dlcli.encoding.column_encoder import SparseEncoder, no_value_error, refuse_missing
+from dlcli.encoding.column_encoder import Block, SparseEncoder, refuse_missing, require_values
 from dlcli.encoding.encoded_rows import Indices, SparseRows, concatenated_ranges, stack_sparse
-from dlcli.encoding.layout import Block
 from dlcli.errors import DataError
 from dlcli.preprocessing import ValueIssues
 from dlcli.tables import Table, from_utf8, index_in, indices_of, integers, strings, to_numpy, utf8
@@ -138,8 +137,7 @@ def fit_text(column: str, feature: Text, train: Table) -> TextEncoder:
         DataError: for a column without a word that is frequent enough.
     """
     words = join_words(list(split_into_words(train.column(column).canonical_texts())))
-    if not words.count:
-        raise no_value_error(column, train)
+    require_values(words.count, column, train)
     frequencies = choose_tokens(words, feature.encoding)
     if not frequencies:
         fewest = feature.encoding.min_count

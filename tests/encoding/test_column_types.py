@@ -103,8 +103,8 @@ def test_a_star_may_fit_nothing():
 
 def test_a_reserved_column_cant_be_a_feature():
     assert problems({"a": Auto(), "y": Numeric()}, ["a", "y"], ["y"]) == [
-        "input.features.y: has another part in 'data' and can't be a feature; "
-        "leave it out, or ignored, here"
+        "input.features.y: has another role in 'data' and can't be a feature; "
+        "omit it here, or ignore it"
     ]
 
 
