@@ -6,9 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-import yaml
-
-from dlcli.config import ConfigFile, CoreDumper, Path, Section, format_path, printable
+from dlcli.config import ConfigFile, Path, Section, dump_yaml, format_path, printable
 
 _ORDER = (
     "hidden",
@@ -126,14 +124,7 @@ def as_text(value: object) -> str:
     """Return a setting's value as YAML on one line, shortened if long; a dash for none."""
     if value is None:
         return "-"
-    dumped: str = yaml.dump(
-        [_shortened(value)],
-        Dumper=CoreDumper,
-        default_flow_style=True,
-        sort_keys=False,
-        allow_unicode=True,
-        width=2**31 - 1,
-    )
+    dumped = dump_yaml([_shortened(value)], flow=True, width=2**31 - 1)
     return printable(dumped.strip()[1:-1])
 
 

@@ -22,12 +22,12 @@ from dlcli.config.section import MAX_PROBLEMS, UNKNOWN_KEY, Section
 from dlcli.config.tune_section import Range, Tune
 from dlcli.config.yaml_document import (
     MAX_BYTES,
-    CoreDumper,
     Document,
     Path,
     Values,
     child,
     compose,
+    dump_yaml,
     empty_mapping,
     format_path,
     parse,
@@ -115,11 +115,24 @@ def validated(document: Document) -> Config:
         problems += [problem for problem in found if problem.path not in known]
         more = max(0, error.error_count() - MAX_PROBLEMS)
     if problems:
-        problems.sort(key=line_and_column)
-        more += len(problems[MAX_PROBLEMS:])
-        rest = [document.problem((), f"and {more} more problems")] if more else []
-        raise ConfigError([*problems[:MAX_PROBLEMS], *rest])
+        raise ConfigError(first_problems(problems, document, more))
     return config
+
+
+def first_problems(
+    problems: Iterable[Problem], document: Document, more: int = 0
+) -> Iterator[Problem]:
+    """Yield the first 100 problems in the order of the text, and the number of the others.
+
+    Args:
+        problems: the problems.
+        document: the config.
+        more: number of others that are not among them.
+    """
+    ordered = sorted(problems, key=line_and_column)
+    yield from ordered[:MAX_PROBLEMS]
+    if more := more + len(ordered[MAX_PROBLEMS:]):
+        yield document.problem((), f"and {more} more problems")
 
 
 def line_and_column(problem: Problem) -> list[int]:
@@ -134,14 +147,7 @@ def dump_config(config: Config) -> str:
     Raises:
         ConfigError: if it would be too large to be read, as with a million columns.
     """
-    text: str = yaml.dump(
-        _to_plain(config),
-        Dumper=CoreDumper,
-        default_flow_style=None,
-        sort_keys=False,
-        allow_unicode=True,
-        width=100,
-    )
+    text = dump_yaml(to_plain(config))
     if len(text) > MAX_BYTES or len(text.encode()) > MAX_BYTES:
         columns = len(config.input.features or {})
         message = f"{columns:,} columns are too many: the config with all of them would be over"
@@ -149,7 +155,7 @@ def dump_config(config: Config) -> str:
     return text
 
 
-def _to_plain(value: object) -> object:
+def to_plain(value: object) -> object:
     """Convert sections, mappings and tuples to dicts and lists, without optional nulls."""
     if isinstance(value, Section):
         section = type(value)
@@ -157,11 +163,11 @@ def _to_plain(value: object) -> object:
         keys = sorted(section.model_fields, key=lambda key: key not in section.__annotations__)
         fields = ((key, getattr(value, key)) for key in keys)
         return {
-            key: _to_plain(item) for key, item in fields if item is not None or value.differs(key)
+            key: to_plain(item) for key, item in fields if item is not None or value.differs(key)
         }
     if isinstance(value, Mapping):
-        return {key: _to_plain(item) for key, item in value.items()}
-    return [_to_plain(item) for item in value] if isinstance(value, tuple) else value
+        return {key: to_plain(item) for key, item in value.items()}
+    return [to_plain(item) for item in value] if isinstance(value, tuple) else value
 
 
 # Overrides: `--set 'hidden[0].units=64'`

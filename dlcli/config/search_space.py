@@ -1,9 +1,9 @@
-"""The search space of a config: its dimensions, its candidates, and whether all are valid."""
+"""The search space of a config: its dimensions, its candidates, and a check of its values."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -12,18 +12,19 @@ from typing import Literal
 
 import yaml
 
-from dlcli.config.config_file import ConfigFile, line_and_column, put, validated
+from dlcli.config.config_file import ConfigFile, first_problems, put, to_plain, validated
 from dlcli.config.config_schema import Hidden
-from dlcli.config.section import MAX_PROBLEMS, shown
+from dlcli.config.section import shown
 from dlcli.config.tune_section import Range, Tune
 from dlcli.config.yaml_document import (
-    CoreDumper,
     Document,
     Path,
     child,
+    dump_yaml,
     empty_mapping,
     format_path,
     parse_path,
+    position_of,
     printable,
     scalar,
 )
@@ -35,7 +36,6 @@ Value = bool | int | float | str | None
 LAYERS = "hidden.layers"
 """The dimension of the number of hidden layers."""
 _MAX_CHARACTERS = 200
-_UNKNOWN = "unknown key"
 
 
 # Dimensions
@@ -59,19 +59,24 @@ class Dimension:
     """Whether values are uniform on a logarithmic scale."""
     choices: tuple[object, ...] = ()
     """The choices as in the config."""
-    place: Path = ()
-    """Path of the dimension's declaration in the config."""
+    declaration: Path = ()
+    """Path of the dimension in the config."""
 
     @cached_property
     def labels(self) -> tuple[Value, ...]:
         """The choices as scalars."""
-        return tuple(map(_label, self.choices))
+        return tuple(
+            choice
+            if choice is None or isinstance(choice, bool | int | float | str)
+            else dump_yaml(to_plain(choice), flow=True, width=2**30).strip()
+            for choice in self.choices
+        )
 
     @property
     def of_layers(self) -> Path | None:
         """Path within each hidden layer, if the dimension varies all of them."""
-        is_nested = len(self.place) == 4 and self.path != LAYERS  # tune, space, hidden, the key
-        return parse_path(str(self.place[-1])) if is_nested else None
+        is_nested = len(self.declaration) == 4 and self.path != LAYERS  # as hidden.KEY
+        return parse_path(str(self.declaration[-1])) if is_nested else None
 
     @property
     def size(self) -> int | None:
@@ -100,39 +105,19 @@ def dimensions_of(tune: Tune) -> tuple[Dimension, ...]:
 
 def _dimension(keys: tuple[str, ...], varied: Range | tuple[object, ...]) -> Dimension:
     path = format_path(tuple(step for key in keys for step in parse_path(key)))
-    place = ("tune", "space", *keys)
+    declaration = ("tune", "space", *keys)
     if isinstance(varied, tuple):
-        return Dimension(path, "choice", choices=varied, place=place)
+        return Dimension(path, "choice", choices=varied, declaration=declaration)
     if varied.is_integer:
         step = None if varied.log else varied.step or 1
         low, high = int(varied.low), int(varied.high)
         high -= (high - low) % int(step or 1)
-        return Dimension(path, "integer", low, high, step, varied.log, place=place)
+        return Dimension(path, "integer", low, high, step, varied.log, declaration=declaration)
     ends = float(varied.low), float(varied.high)
-    found = Dimension(path, "float", *ends, varied.step, varied.log, place=place)
+    found = Dimension(path, "float", *ends, varied.step, varied.log, declaration=declaration)
     if varied.count is None:
         return found
     return replace(found, high=float(str(found.value(varied.count - 1))))
-
-
-def _label(choice: object) -> Value:
-    if choice is None or isinstance(choice, bool | int | float | str):
-        return choice
-
-    def plain(value: object) -> object:  # lists instead of tuples
-        if isinstance(value, Mapping):
-            return {key: plain(item) for key, item in value.items()}
-        return [plain(item) for item in value] if isinstance(value, tuple) else value
-
-    text: str = yaml.dump(
-        plain(choice),
-        Dumper=CoreDumper,
-        default_flow_style=True,
-        sort_keys=False,
-        allow_unicode=True,
-        width=2**30,
-    )
-    return text.strip()
 
 
 # Candidates
@@ -152,34 +137,34 @@ def candidate(file: ConfigFile, values: Mapping[str, Value]) -> ConfigFile:
     try:
         return _candidate(file, values)
     except ConfigError as error:
-        text = ", ".join(f"{path}: {shown(value)}" for path, value in values.items())
-        text = text if len(text) <= _MAX_CHARACTERS else text[: _MAX_CHARACTERS - 3] + "..."
-        # Values may come from a storage that others write to, so they may not be printable.
-        problems = [
-            replace(
-                each,
-                path=printable(each.path),
-                message=printable(f"{each.message} (with {text})"),
-            )
-            for each in error.problems
-        ]
-        raise ConfigError(problems) from None
+        raise ConfigError([_with_values(each, values) for each in error.problems]) from None
+
+
+def _with_values(problem: Problem, values: Mapping[str, Value]) -> Problem:
+    """Add the values that cause a problem to its message."""
+    text = ", ".join(f"{path}: {shown(value)}" for path, value in values.items())
+    text = text if len(text) <= _MAX_CHARACTERS else text[: _MAX_CHARACTERS - 3] + "..."
+    # Values may come from a storage that others write to, so they may not be printable.
+    message = printable(f"{problem.message} (with {text})")
+    return replace(problem, path=printable(problem.path), message=message)
 
 
 def _candidate(file: ConfigFile, values: Mapping[str, Value]) -> ConfigFile:
     """Return a candidate; errors don't list its values."""
+    tune = file.config.tune
+    dimensions = {each.path: each for each in dimensions_of(tune)} if tune else {}
+    if unknown := [path for path in values if path not in dimensions]:
+        varied = f"; tune.space has {listed(dimensions)}" if dimensions else ""
+        raise ConfigError([Problem(unknown[0], f"is not varied{varied}")])
     root = copy(file.document.root)
     root.value = [(key, value) for key, value in root.value if key.value != "tune"]
     problems: list[Problem] = []
-    for dimension in _dimensions_with_values(file, values):
+    # The number of layers comes first, since other values are set in each of them.
+    for path in sorted(values, key=lambda path: path != LAYERS):
         try:
-            _set(root, file.document, dimension, values[dimension.path])
+            _set(root, file.document, dimensions[path], values[path])
         except ConfigError as error:
-            for problem in error.problems:
-                if not dimension.of_layers and problem.path != dimension.path:
-                    message = f"{problem.path}: {problem.message}"
-                    problem = replace(problem, path=dimension.path, message=message)
-                problems.append(problem)
+            problems += error.problems
     document = Document(file.document.name, root)
     try:
         config = validated(document)
@@ -190,30 +175,18 @@ def _candidate(file: ConfigFile, values: Mapping[str, Value]) -> ConfigFile:
     return replace(file, config=config, document=document)
 
 
-def _dimensions_with_values(file: ConfigFile, values: Mapping[str, Value]) -> Iterator[Dimension]:
-    """Yield the dimensions of some values, the number of layers first."""
-    tune = file.config.tune
-    found = {each.path: each for each in dimensions_of(tune)} if tune else {}
-    if unknown := [path for path in values if path not in found]:
-        varied = f"; tune.space has {listed(found)}" if found else ""
-        raise ConfigError([Problem(unknown[0], f"is not varied{varied}")])
-    yield from sorted(map(found.__getitem__, values), key=lambda each: each.path != LAYERS)
-
-
 def _set(root: yaml.MappingNode, source: Document, dimension: Dimension, value: Value) -> None:
     """Set the value of a dimension, in each hidden layer if it varies all of them."""
     node = _node(source, dimension, value)
+    layers = child(root, "hidden")
+    assert layers is not None  # the config itself is valid
     if dimension.path == LAYERS:
         # Each layer is like the first one of the config.
         assert isinstance(value, int)  # the schema of `tune` allows no other
-        layers = child(root, "hidden")
-        assert isinstance(layers, yaml.SequenceNode)  # the config itself is valid
         stack = copy(layers)
         stack.value = (layers.value[:1] or [empty_mapping(layers.start_mark)]) * value
         put(root, ("hidden",), stack)
     elif dimension.of_layers:
-        layers = child(root, "hidden")
-        assert isinstance(layers, yaml.SequenceNode)
         for index in range(len(layers.value)):
             put(root, ("hidden", index, *dimension.of_layers), node)
     else:
@@ -221,47 +194,27 @@ def _set(root: yaml.MappingNode, source: Document, dimension: Dimension, value: 
 
 
 def _node(document: Document, dimension: Dimension, value: Value) -> yaml.Node:
-    """Return a value as a node at the position of its dimension."""
-    node: yaml.Node | None = document.root
-    for step in dimension.place:
-        node = node and child(node, step)
-    assert node is not None  # dimensions come from the document
-    assert node.start_mark is not None  # the parser sets it
+    """Return a value as a node at its position in the search space."""
     if dimension.kind == "choice":
         if value not in dimension.labels:
             labels = listed(list(map(str, dimension.labels)))
             message = f"expected one of {labels}, got {shown(value)}"
             raise ConfigError([Problem(dimension.path, message)])
-        chosen = child(node, dimension.labels.index(value))
-        assert chosen is not None
-        return chosen
+        return document.node((*dimension.declaration, dimension.labels.index(value)))
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or (dimension.kind == "integer" and not isinstance(value, int)):
         expected = "an integer" if dimension.kind == "integer" else "a number"
         raise ConfigError([Problem(dimension.path, f"expected {expected}, got {shown(value)}")])
-    return scalar("int" if isinstance(value, int) else "float", repr(value), node.start_mark)
+    ends = [key for key in ("low", "high") if getattr(dimension, key) == value]
+    mark = document.node((*dimension.declaration, *ends[:1])).start_mark
+    return scalar("int" if isinstance(value, int) else "float", repr(value), mark)
 
 
-# Checks of the whole space
+# Check of the whole space
 
 
-Faults = Mapping[tuple[str, str], Problem]
-"""Problems of a candidate by path and message."""
-
-
-@dataclass(frozen=True)
-class _Trial:
-    """A candidate with one value of a dimension and the first values of all others."""
-
-    dimension: Dimension
-    key: str | int
-    """Key of the value below the dimension: `low`, `high` or the index of a choice."""
-    value: Value
-    faults: Faults
-
-
-_Trials = Sequence[_Trial]
-"""Those of one dimension. The first ones of all dimensions are the same candidate."""
+_Fault = tuple[str, str]
+"""Path and message of a problem, which identify it in several candidates."""
 
 
 def check_tune(file: ConfigFile) -> None:
@@ -274,138 +227,101 @@ def check_tune(file: ConfigFile) -> None:
     """
     if file.config.tune is None:
         return
-    dimensions = dimensions_of(file.config.tune)
+    dimensions: list[Dimension] = []
     found: list[Problem] = []
-    if not file.config.hidden and all(each.path != LAYERS for each in dimensions):
-        message = "varies the hidden layers, and there are none; let 'layers' vary, too"
-        places = [dimension.place for dimension in dimensions if dimension.of_layers]
-        found += [file.document.problem(place, message) for place in places]
-    found += _space_problems(file, _trials(file, dimensions))
-    found = sorted(dict.fromkeys(found), key=line_and_column)
-    if len(found) > MAX_PROBLEMS:
-        more = f"and {len(found) - MAX_PROBLEMS} more problems"
-        found = [*found[:MAX_PROBLEMS], file.document.problem(("tune", "space"), more)]
-    if found:
-        raise ConfigError(found)
+    for dimension in dimensions_of(file.config.tune):
+        if message := _layer_error(file, dimension):
+            found.append(file.document.problem(dimension.declaration, message, of_key=True))
+        else:
+            dimensions.append(dimension)
+    values = {each.path: _values_to_check(each) for each in dimensions}
+    first = {path: of_dimension[0] for path, of_dimension in values.items()}
+    first_faults = _faults(file, first)
+    causes: dict[_Fault, dict[str, Value]] = {fault: {} for fault in first_faults}
+    for path in first:
+        trials = [(value, _faults(file, {**first, path: value})) for value in values[path][1:]]
+        for value, faults in trials:
+            new = [problem for fault, problem in faults.items() if fault not in first_faults]
+            found += [_located(file, dimensions, problem, {path: value}) for problem in new]
+        for fault in first_faults:
+            if any(fault not in faults for _, faults in trials):
+                causes[fault][path] = first[path]
+    for fault, problem in first_faults.items():
+        found.append(_located(file, dimensions, problem, causes[fault]))
+    # A value of all layers has the same problems in each.
+    unique = {(each.position, each.message): each for each in reversed(found)}
+    if unique:
+        raise ConfigError(first_problems(unique.values(), file.document))
 
 
-def _trials(file: ConfigFile, dimensions: Sequence[Dimension]) -> list[_Trials]:
-    ends = {each.path: list(_ends(each)) for each in dimensions}
-    base = {path: values[0][1] for path, values in ends.items()}
-    first = _faults(file, base)
-    return [
-        [
-            _Trial(each, key, value, _faults(file, {**base, each.path: value}) if at else first)
-            for at, (key, value) in enumerate(ends[each.path])
-        ]
-        for each in dimensions
-    ]
+def _layer_error(file: ConfigFile, dimension: Dimension) -> str | None:
+    """Return why a setting can't vary in all hidden layers, if so."""
+    if dimension.of_layers is None:
+        return None
+    known = ["layers", *Hidden.model_fields]
+    key = str(dimension.of_layers[0])
+    if key not in known:
+        return "unknown key" + (did_you_mean(key, known) or f"; allowed: {', '.join(known)}")
+    assert file.config.tune is not None
+    if file.config.hidden or any(each.path == LAYERS for each in dimensions_of(file.config.tune)):
+        return None
+    return "varies the hidden layers, and there are none; let 'layers' vary, too"
 
 
-def _ends(dimension: Dimension) -> Iterator[tuple[str | int, Value]]:
-    """Yield the values to try with their keys; the largest number of layers first."""
-    if dimension.kind == "choice":
-        found: list[tuple[str | int, Value]] = list(enumerate(dimension.labels))
-    else:
-        found = [("low", dimension.low), ("high", dimension.high)]
-    is_layers = dimension.path == LAYERS
-    yield from sorted(found, key=lambda end: -int(str(end[1]))) if is_layers else found
+def _values_to_check(dimension: Dimension) -> list[Value]:
+    """Return all choices or both ends of a range; the largest number of layers first."""
+    is_choice = dimension.kind == "choice"
+    values = [*(dimension.labels if is_choice else (dimension.low, dimension.high))]
+    if dimension.path == LAYERS:
+        values.sort(key=lambda value: -int(str(value)))
+    return values
 
 
-def _faults(file: ConfigFile, values: Mapping[str, Value]) -> Faults:
+def _faults(file: ConfigFile, values: Mapping[str, Value]) -> dict[_Fault, Problem]:
     """Return the problems of a candidate; only those of the first of equal layers."""
     try:
         _candidate(file, values)
     except ConfigError as error:
-        problems = error.problems
-        if LAYERS in values:
-            problems = tuple(each for each in problems if not re.match(r"hidden\[[^0]", each.path))
-        return {(each.path, each.message): each for each in problems}
+        return {
+            (each.path, each.message): each
+            for each in error.problems
+            if LAYERS not in values or not re.match(r"hidden\[[^0]", each.path)
+        }
     return {}
 
 
-def _space_problems(file: ConfigFile, trials: Sequence[_Trials]) -> Iterator[Problem]:
-    """Yield the problems of candidates, located in the search space."""
-    first = trials[0][0].faults
-    causes = {fault: _cause(fault, trials) for fault in first}
-    for of_dimension in trials:
-        for fault, problem in first.items():
-            if causes[fault] is of_dimension:
-                is_always = all(fault in each.faults for each in of_dimension)
-                yield _space_problem(file, of_dimension[0], problem, is_always=is_always)
-        for trial in of_dimension[1:]:
-            for fault, problem in trial.faults.items():
-                if fault not in first:
-                    yield _space_problem(file, trial, problem)
-    for fault, problem in first.items():
-        if causes[fault] is None:
-            note = "(with the first value of each setting in tune.space)"
-            yield Problem(problem.path, f"{problem.message} {note}", problem.position)
-
-
-def _cause(fault: tuple[str, str], trials: Sequence[_Trials]) -> _Trials | None:
-    """Return the dimension that causes a problem of the first values of all dimensions."""
-    path = parse_path(fault[0]) if fault[0] else ()
-
-    def overlap(of_dimension: _Trials) -> int:
-        target = _target(of_dimension[0].dimension, path)
-        if path[: len(target)] == target:
-            return 2 * len(target)
-        return 2 * len(path) - 1 if target[: len(path)] == path else 0
-
-    nearest = max(trials, key=overlap)
-    if overlap(nearest) > 0:
-        return nearest
-    with_exceptions = (each for each in trials if any(fault not in one.faults for one in each))
-    return next(with_exceptions, None)
-
-
-def _target(dimension: Dimension, path: Path) -> Path:
-    """Return the path that a dimension sets, in the layer of another path if it sets all."""
-    if dimension.path == LAYERS:
-        return ("hidden",)
-    if dimension.of_layers is None:
-        return parse_path(dimension.path)
-    return ("hidden", *(path[1:2] or (0,)), *dimension.of_layers)
-
-
-def _space_problem(
-    file: ConfigFile, trial: _Trial, problem: Problem, *, is_always: bool = False
+def _located(
+    file: ConfigFile, dimensions: list[Dimension], problem: Problem, causes: Mapping[str, Value]
 ) -> Problem:
-    """Locate the problem of a candidate in the search space.
+    """Add to a problem of a candidate which values cause it, unless its position shows that.
 
     Args:
         file: the config.
-        trial: the value that causes it.
-        problem: the problem as located in the candidate.
-        is_always: whether all values of the dimension cause it.
+        dimensions: those of the search space.
+        problem: the problem; it is at a value of the search space, or elsewhere in the config.
+        causes: values without which there is no such problem; none if all values have it.
     """
-    dimension, path = trial.dimension, parse_path(problem.path) if problem.path else ()
-    target = _target(dimension, path)
-    if problem.message.startswith(_UNKNOWN) and target[: len(path)] == path:
-        message = _unknown_key_message(dimension, len(path), problem.message)
-        return file.document.problem(dimension.place, message, of_key=True)
-    is_always = is_always or dimension.path == LAYERS  # no number of layers is wrong by itself
-    place = dimension.place if is_always else (*dimension.place, trial.key)
-    if dimension.path == LAYERS or path[: len(target)] != target:
-        return file.document.problem(place, f"{problem.path}: {problem.message}".removeprefix(": "))
-    rest, message = path[len(target) :], problem.message
-    if dimension.kind == "float" and "integer" in message:
-        message += "; for integers, write both ends without a point or exponent"
-    of_key = bool(rest) and message.startswith(_UNKNOWN)
-    return file.document.problem((*place, *rest), message, of_key=of_key)
+    for dimension in dimensions:
+        declaration = dimension.declaration
+        if problem.position not in _positions(file.document.node(declaration)):
+            continue
+        if not causes:
+            position = file.document.problem(declaration, "", of_key=True).position
+            return replace(problem, position=position)
+        if dimension.kind == "float" and "integer" in problem.message:
+            hint = "for integers, write both ends without a point or exponent"
+            problem = replace(problem, message=f"{problem.message}; {hint}")
+        if list(causes) == [dimension.path]:
+            return problem
+    if causes:
+        return _with_values(problem, causes)
+    note = "(with the first value of each setting in tune.space)"
+    return replace(problem, message=f"{problem.message} {note}")
 
 
-def _unknown_key_message(dimension: Dimension, depth: int, message: str) -> str:
-    """Return the message for an unknown key, which suggests the full path of a similar one."""
-    path = dimension.of_layers or parse_path(dimension.path)
-    at = depth - 1 - (2 if dimension.of_layers else 0)
-    if dimension.of_layers and at == 0:
-        known = ["layers", *Hidden.model_fields]
-        near = did_you_mean(str(path[0]), known)
-        message = _UNKNOWN + (near or f"; allowed: {', '.join(known)}")
-    similar = re.search("did you mean '(.+)'", message)
-    if similar is None:
-        return message
-    whole = format_path((*path[:at], similar[1], *path[at + 1 :]))
-    return f"{_UNKNOWN}; did you mean '{whole}'?"
+def _positions(node: yaml.Node) -> Iterator[str]:
+    """Yield the positions of a node and of all nodes below it."""
+    yield position_of(node)
+    for item in node.value if isinstance(node, yaml.CollectionNode) else ():
+        for below in item if isinstance(item, tuple) else (item,):
+            yield from _positions(below)

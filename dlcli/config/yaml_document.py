@@ -192,6 +192,25 @@ class CoreDumper(_Dumper):
         return True
 
 
+def dump_yaml(value: object, *, flow: bool | None = None, width: int = 100) -> str:
+    """Write dicts, lists and scalars as YAML.
+
+    Args:
+        value: the value.
+        flow: whether to use braces and brackets; `None` for those without others below only.
+        width: preferred length of a line in characters.
+    """
+    text: str = yaml.dump(
+        value,
+        Dumper=CoreDumper,
+        default_flow_style=flow,
+        sort_keys=False,
+        allow_unicode=True,
+        width=width,
+    )
+    return text
+
+
 @dataclass(frozen=True)
 class Document:
     """A parsed config."""
@@ -207,12 +226,12 @@ class Document:
         Returns:
             `iris.yaml:7:12`, or the `--set` argument that the value comes from.
         """
-        return position_of(self._node(path))
+        return position_of(self.node(path))
 
     def problem(self, path: Path, message: str, *, of_key: bool = False) -> Problem:
         """Return a problem located at a value, or at its key."""
         if of_key:
-            parent = self._node(path[:-1])
+            parent = self.node(path[:-1])
             keys = [key for key, _ in parent.value if key.value == path[-1]]
             position = position_of(keys[-1] if keys else parent)
         else:
@@ -226,7 +245,8 @@ class Document:
         position = self.position(parse_path(problem.path) if problem.path else ())
         return Problem(problem.path, problem.message, position)
 
-    def _node(self, path: Path) -> yaml.Node:
+    def node(self, path: Path) -> yaml.Node:
+        """Return the node at a path, or the nearest one above it."""
         node: yaml.Node = self.root
         for step in path:
             below = child(node, step)

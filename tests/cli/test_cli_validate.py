@@ -255,8 +255,8 @@ def test_a_search_space_that_does_not_fit_is_told_without_a_look_at_the_data(dlc
     result = dlcli("validate", "config.yaml", "--set", space)
     assert result.exit_code == 2
     assert result.stderr == (
-        f"error: --set '{space}': tune.space.epochs[0]: expected a positive integer, got 0\n"
-        f"error: --set '{space}': tune.space['optimizer.lerning_rate']: unknown key;"
-        " did you mean 'optimizer.learning_rate'?\n"
+        f"error: --set '{space}': epochs: expected a positive integer, got 0\n"
+        f"error: --set '{space}': optimizer.lerning_rate: unknown key;"
+        " did you mean 'learning_rate'?\n"
         "2 problems\n"
     )
