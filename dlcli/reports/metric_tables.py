@@ -30,7 +30,7 @@ def _tables(rows: int, metrics: Mapping[str, Any], classes: Sequence[str]) -> It
     cells = [(name, format_number(metrics[name])) for name in _scalars(metrics)]
     yield Table((), (("rows", f"{rows:,}"), *cells))
     if 0 < len(classes) <= MOST_NAMES:
-        names = [shorten(name, 30) for name in classes]
+        names = [shorten(name) for name in classes]
         lines = zip(names, metrics["confusion"], strict=True)
         counts = tuple((name, *map(format_number, line)) for name, line in lines)
         yield Table(("true \\ predicted", *names), counts)
@@ -45,7 +45,7 @@ def _table_of_parts(parts: Mapping[str, Mapping[str, Any]]) -> Table:
     rows = [
         (name, *(format_number(scores.get(name)) for scores in parts.values())) for name in names
     ]
-    return Table(("", *(shorten(name, 30) for name in parts)), tuple(rows))
+    return Table(("", *(shorten(name) for name in parts)), tuple(rows))
 
 
 def _scalars(metrics: Mapping[str, Any]) -> list[str]:

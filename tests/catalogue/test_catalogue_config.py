@@ -244,7 +244,7 @@ def test_paths_that_lead_to_no_table_are_refused(config, message, refused):
 
 
 def test_a_folder_in_the_place_of_the_config_is_refused(refused):
-    refused(2, "some: is a folder, a config was expected", ["train", "some"])
+    refused(2, "some: is a folder, expected a config", ["train", "some"])
 
 
 def test_initial_weights_that_are_no_run_are_a_failure_of_the_run_folder(refused):
