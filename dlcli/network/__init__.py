@@ -14,7 +14,14 @@ from dlcli.network.layers import (
     PeriodicLayer,
     activation_of,
 )
-from dlcli.network.network import ROWS_AT_ONCE, Network, build_network, choose_engine
+from dlcli.network.network import (
+    ROWS_AT_ONCE,
+    LayerSummary,
+    Network,
+    build_network,
+    choose_engine,
+    summarize,
+)
 from dlcli.network.output_head import Head, resolve_head
 
 __all__ = [
@@ -29,6 +36,7 @@ __all__ = [
     "Front",
     "Head",
     "Layer",
+    "LayerSummary",
     "Network",
     "NormalizationLayer",
     "PeriodicLayer",
@@ -36,4 +44,5 @@ __all__ = [
     "build_network",
     "choose_engine",
     "resolve_head",
+    "summarize",
 ]

@@ -25,10 +25,13 @@ from dlcli.network.layers import (
     Arrays,
     DenseLayer,
     DropoutLayer,
+    EmbeddingLayer,
     Front,
     Layer,
     NormalizationLayer,
+    PeriodicLayer,
     Weight,
+    activation_of,
     build_front,
 )
 
@@ -164,6 +167,53 @@ def _dense(
         bias_initializer=section.bias_initializer,
         kernel_regularizer=section.kernel_regularizer,
         bias_regularizer=section.bias_regularizer,
+    )
+
+
+@dataclass(frozen=True)
+class LayerSummary:
+    """One layer; `None` marks what only the data can show, or what this kind of layer lacks."""
+
+    name: str
+    """`hidden_1`, `hidden_1_dropout`, `output`."""
+    kind: str
+    """Keras's name for it: `Dense`, `BatchNormalization`, `Activation`, `Dropout`, `Embedding`; or
+    `Periodic`."""
+    inputs: int | None
+    """Width of the input."""
+    units: int | None
+    """Width of the output."""
+    parameters: int | None
+    """Number of values in its weights."""
+    activation: str | None = None
+    """The activation function."""
+    column: str | None = None
+    """The column that an embedding looks up."""
+    rate: float | None = None
+    """The share of units that dropout sets to 0."""
+
+
+def summarize(network: Network) -> tuple[LayerSummary, ...]:
+    """Summarize each layer of a network, in order."""
+    return tuple(map(_summarize_layer, network.weighted))
+
+
+def _summarize_layer(layer: AnyLayer) -> LayerSummary:
+    activation = activation_of(layer)
+    inputs = 1 if isinstance(layer, EmbeddingLayer) else layer.units
+    if isinstance(layer, DenseLayer):
+        inputs = layer.inputs
+    elif isinstance(layer, PeriodicLayer):
+        inputs = len(layer.columns)
+    return LayerSummary(
+        name=layer.name,
+        kind=layer.kind,
+        inputs=inputs,
+        units=layer.units,
+        parameters=sum(weight.size for weight in layer.weights),
+        activation=None if activation is None else activation.name,
+        column=layer.feature if isinstance(layer, EmbeddingLayer) else None,
+        rate=layer.rate if isinstance(layer, DropoutLayer) else None,
     )
 
 

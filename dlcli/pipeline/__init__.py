@@ -8,7 +8,7 @@ from dlcli.pipeline.cross_validation import (
 )
 from dlcli.pipeline.cv_document import CrossValidation, FoldResult, Interval, thinned, thinned_path
 from dlcli.pipeline.events import Events, Listener
-from dlcli.pipeline.preparation import LayerSummary, Prepared, prepare
+from dlcli.pipeline.preparation import Prepared, prepare
 from dlcli.pipeline.remedies_trial import Trial, choose_patches, try_patches, winner
 from dlcli.pipeline.search import resume_tuning, tune
 from dlcli.pipeline.search_context import SearchSettings
@@ -34,7 +34,6 @@ __all__ = [
     "Finalist",
     "FoldResult",
     "Interval",
-    "LayerSummary",
     "Listener",
     "NestedFold",
     "Plan",

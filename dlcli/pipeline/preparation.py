@@ -25,19 +25,7 @@ from dlcli.encoding import (
     type_warnings,
 )
 from dlcli.errors import ConfigError, Problem
-from dlcli.network import (
-    AnyLayer,
-    DenseLayer,
-    DropoutLayer,
-    EmbeddingLayer,
-    Head,
-    Network,
-    PeriodicLayer,
-    activation_of,
-    build_network,
-    choose_engine,
-    resolve_head,
-)
+from dlcli.network import Head, Network, build_network, choose_engine, resolve_head, summarize
 from dlcli.pipeline.data_loading import Dataset, load_dataset
 from dlcli.pipeline.events import Events
 from dlcli.prediction import Predictor
@@ -186,53 +174,6 @@ def initial_weights_run(file: ConfigFile, folder: str) -> Path:
     """Return a run folder relative to the config, or else to the current folder."""
     from_config = file.resolve(folder)
     return from_config if from_config.exists() else Path(folder)
-
-
-@dataclass(frozen=True)
-class LayerSummary:
-    """One layer; `None` marks what only the data can show, or what this kind of layer lacks."""
-
-    name: str
-    """`hidden_1`, `hidden_1_dropout`, `output`."""
-    kind: str
-    """Keras's name for it: `Dense`, `BatchNormalization`, `Activation`, `Dropout`, `Embedding`; or
-    `Periodic`."""
-    inputs: int | None
-    """Width of the input."""
-    units: int | None
-    """Width of the output."""
-    parameters: int | None
-    """Number of values in its weights."""
-    activation: str | None = None
-    """The activation function."""
-    column: str | None = None
-    """The column that an embedding looks up."""
-    rate: float | None = None
-    """The share of units that dropout sets to 0."""
-
-
-def summarize(network: Network) -> tuple[LayerSummary, ...]:
-    """Summarize each layer of a network, in order."""
-    return tuple(map(_summarize_layer, network.weighted))
-
-
-def _summarize_layer(layer: AnyLayer) -> LayerSummary:
-    activation = activation_of(layer)
-    inputs = 1 if isinstance(layer, EmbeddingLayer) else layer.units
-    if isinstance(layer, DenseLayer):
-        inputs = layer.inputs
-    elif isinstance(layer, PeriodicLayer):
-        inputs = len(layer.columns)
-    return LayerSummary(
-        name=layer.name,
-        kind=layer.kind,
-        inputs=inputs,
-        units=layer.units,
-        parameters=sum(weight.size for weight in layer.weights),
-        activation=None if activation is None else activation.name,
-        column=layer.feature if isinstance(layer, EmbeddingLayer) else None,
-        rate=layer.rate if isinstance(layer, DropoutLayer) else None,
-    )
 
 
 def describe_network(network: Network, head: Head) -> dict[str, object]:

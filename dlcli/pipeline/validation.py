@@ -6,17 +6,11 @@ from dataclasses import dataclass, replace
 
 from dlcli.config import Config, ConfigFile, Linear, check_tune
 from dlcli.encoding import plain_layout
-from dlcli.network import build_network
+from dlcli.network import LayerSummary, build_network, summarize
 from dlcli.pipeline.data_loading import check_headers, data_files, read_headers
 from dlcli.pipeline.events import Events, Listener
 from dlcli.pipeline.memory_check import check_memory, working_folder
-from dlcli.pipeline.preparation import (
-    LayerSummary,
-    encode_sets,
-    initial_weights,
-    prepare,
-    summarize,
-)
+from dlcli.pipeline.preparation import encode_sets, initial_weights, prepare
 
 LARGE_BYTES = 20_000_000
 """Size of the data files from which on rows are read only on request."""

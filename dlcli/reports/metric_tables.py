@@ -9,7 +9,7 @@ from dlcli.reports.formatting import format_number, shorten
 from dlcli.reports.views import Table, View
 
 if TYPE_CHECKING:
-    from dlcli.pipeline import LayerSummary
+    from dlcli.network import LayerSummary
 
 MOST_NAMES = 10
 """Classes, labels or columns that are shown."""

@@ -98,11 +98,21 @@ def imported(statement: ast.Import | ast.ImportFrom) -> list[str]:
         return [alias.name for alias in statement.names]
     assert statement.level == 0, f"line {statement.lineno}: write imports out in full"
     full = [f"{statement.module}.{alias.name}" for alias in statement.names]
-    return [name if name in NAMES else str(statement.module) for name in full]
+    return [name if name in NAMES - EXPORTED else str(statement.module) for name in full]
+
+
+def exported(package: Module) -> Iterator[str]:
+    """The names that a package's interface has from its modules: `dlcli.training.train_job`."""
+    for node in ast.walk(ast.parse(package.path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            yield from (f"{package.name}.{alias.name}" for alias in node.names)
 
 
 MODULES = [Module(path) for path in sorted((ROOT / "dlcli").rglob("*.py"))]
 NAMES = {module.name for module in MODULES}
+PACKAGE_FILES = [module for module in MODULES if module.path.stem == "__init__"]
+EXPORTED = {name for package in PACKAGE_FILES for name in exported(package)}
+"""A module of such a name can't be imported from its package: the name is what it exports."""
 IMPORTS = [(module, found) for module in MODULES for found in module.imports]
 
 
@@ -138,6 +148,13 @@ def test_a_package_is_imported_through_its_interface() -> None:
     )
 
     assert described(inner) == []
+
+
+def test_what_a_package_loads_on_use_has_not_the_name_of_a_module() -> None:
+    """Once loaded, the module would take the place of what it exports."""
+    lazy = [each for each in PACKAGE_FILES if "__getattr__" in each.path.read_text("utf-8")]
+
+    assert {name for package in lazy for name in exported(package)} & NAMES == set()
 
 
 def test_no_module_imports_itself_through_others() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dlcli.pipeline import LayerSummary
+from dlcli.network import LayerSummary
 from dlcli.reports import evaluation_view, layer_table, render_table, render_text
 
 
