@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -391,13 +392,10 @@ _LAST_DAY = datetime(9999, 12, 29).toordinal() - datetime(1970, 1, 1).toordinal(
 _CACHED_DAYS = 2**16
 """A hundred years, in UTC and in local time, so that rows read in batches reuse the offsets."""
 
-Clock = Callable[[str, int], int]
-"""Maps a zone and seconds since 1970 to the zone's offset from UTC in seconds."""
-
 
 def to_local(moments: Moments, zone: str) -> Moments:
     """Convert UTC to the local time of a zone, such as `Europe/Berlin`."""
-    return moments if zone == "UTC" else moments + _offsets(moments, zone, _offset_at)
+    return moments if zone == "UTC" else moments + _offsets(moments, zone, is_local=False)
 
 
 def to_utc(local: Moments, zone: str) -> Moments:
@@ -406,45 +404,33 @@ def to_utc(local: Moments, zone: str) -> Moments:
     Of a local time that occurs twice, as an hour in autumn does, the first is taken; one that is
     skipped, as an hour in spring, has the offset from before the change (PEP 495, fold=0).
     """
-    return local if zone == "UTC" else local - _offsets(local, zone, _offset_at_local)
+    return local if zone == "UTC" else local - _offsets(local, zone, is_local=True)
 
 
-def _offset_at(zone: str, seconds: int) -> int:
-    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
-    return _seconds(moment.astimezone(ZoneInfo(zone)))
-
-
-def _offset_at_local(zone: str, seconds: int) -> int:
-    return _seconds(datetime(1970, 1, 1, tzinfo=ZoneInfo(zone)) + timedelta(seconds=seconds))
-
-
-def _seconds(moment: datetime) -> int:
-    offset = moment.utcoffset()
-    return 0 if offset is None else int(offset.total_seconds())
-
-
-def _offsets(moments: Moments, zone: str, clock: Clock) -> Moments:
+def _offsets(moments: Moments, zone: str, *, is_local: bool) -> Moments:
     """Return the offset from UTC at each moment, in microseconds, (rows,)."""
     days, day_of = np.unique(moments // DAY, return_inverse=True)
     known = np.clip(days, _FIRST_DAY, _LAST_DAY)
-    changes = [_change(zone, day, clock) for day in known.tolist()]
+    changes = [_change(zone, day, is_local) for day in known.tolist()]
     changed, before, after = np.array(changes, dtype=np.int64).reshape(-1, 3)[day_of].T
     offsets: Moments = np.where(moments % DAY < changed * SECOND, before, after)
     return offsets * SECOND
 
 
 @lru_cache(maxsize=_CACHED_DAYS)
-def _change(zone: str, day: int, clock: Clock) -> tuple[int, int, int]:
+def _change(zone: str, day: int, is_local: bool) -> tuple[int, int, int]:
     """Return the second of a day at which the offset changes, and the offsets before and after.
 
     No zone ever changed its offset twice in a day and had the same one again at its end.
     """
-    start = day * _DAY_SECONDS
-    before, after = clock(zone, start), clock(zone, start + _DAY_SECONDS)
+
+    def offset(second: int) -> int:
+        origin = datetime(1970, 1, 1, tzinfo=ZoneInfo(zone) if is_local else UTC)
+        moment = (origin + timedelta(days=day, seconds=second)).astimezone(ZoneInfo(zone))
+        return int((moment.utcoffset() or timedelta()).total_seconds())
+
+    before, after = offset(0), offset(_DAY_SECONDS)
     if before == after:
         return 0, before, after
-    low, high = 0, _DAY_SECONDS  # the change is after `low`, and not after `high`
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if clock(zone, start + middle) == before else (low, middle)
-    return high, before, after
+    changed = bisect_left(range(_DAY_SECONDS), True, key=lambda second: offset(second) != before)
+    return changed, before, after

@@ -172,15 +172,10 @@ def _matches(path: Path) -> list[Path]:
     folder = next(parent for parent in path.parents if _exists(parent))
     pattern = str(path.relative_to(folder))
     found = [folder / name for name in sorted(glob.glob(pattern, root_dir=folder, recursive=True))]
-    files = [each for each in found if not each.is_dir()]
-    if files:
+    if files := [each for each in found if not each.is_dir()]:
         return files
-    searched = next(p for p in path.parents if _exists(p) or not glob.has_magic(str(p)))
-    names = sorted(_entries(searched))
-    there = f"{searched} has {listed(names)}" if names else f"{searched} is empty"
-    if not _exists(searched):
-        there = f"there is no folder {searched}"
-    raise UsageError(f"{path}: matches no file; {there}")
+    entries = listed(sorted(_entries(folder))) or "nothing"
+    raise UsageError(f"{path}: matches no file; {folder} has {entries}")
 
 
 def _exists(path: Path) -> bool:
@@ -213,8 +208,8 @@ def _open(path: Path) -> BinaryIO:
         endings = Counter(Path(name).suffix for name in _entries(path))
         endings.pop("", None)
         usual = max(endings, key=lambda ending: (endings[ending], ending), default=".csv")
-        way = f"for all files in it, name '{path / f'*{usual}'}'"
-        raise UsageError(f"{path}: is a folder, a file was expected; {way}") from None
+        way_out = f"for all files in it, name '{path / f'*{usual}'}'"
+        raise UsageError(f"{path}: is a folder, a file was expected; {way_out}") from None
     except OSError as error:
         raise UsageError(f"{path}: can't be opened: {error.strerror}") from None
     except ValueError as error:  # a NUL character in the name
@@ -241,25 +236,17 @@ _JSON_OBJECTS = re.compile(rb"\s*(?:\[\s*)?\{")
 _CERTAIN_JSON_OBJECTS = re.compile(_JSON_OBJECTS.pattern + rb'\s*["}]')
 """For a file with an ending of CSV, as a header may begin with a brace, too."""
 _NOT_TABLES: tuple[tuple[bytes, str], ...] = (
-    (rb"PK\x03\x04", "is a zip or an Excel file; unpack it, or export the sheet as CSV"),
-    (rb"\xd0\xcf\x11\xe0", "is an old Excel file; export the sheet as CSV"),
+    (rb"PK\x03\x04|\xd0\xcf\x11\xe0", "is a zip or an Excel file; unpack it, or export a CSV"),
     (rb"%PDF-", "is a PDF; get the table from its source, as CSV"),
     (rb"(?i)\s*<(?:!doctype html|html)", "is a web page, perhaps to log in; get the file itself"),
     (rb"\s*<\?xml", "is XML; export the table as CSV"),
     (rb"SQLite format 3\0", "is a SQLite database; export the table with sqlite3 -csv -header"),
     (rb"\x80[\x02-\x05]", "is a Python pickle, which can run code; write Parquet or CSV"),
-    (rb"\x93NUMPY", "is a NumPy array, whose columns have no names; write CSV with a header"),
-    (rb"\x89HDF\r\n", "is an HDF5 file; write the table as Parquet or CSV"),
-    (rb"Obj\x01", "is an Avro file; write the table as Parquet"),
-    (
-        rb'(?:\xff\xfe|\xfe\xff)?\0?[\[{]\0(?:\s\0)*["{}]',
-        "is JSON in UTF-16; write JSON lines in UTF-8",
-    ),
+    (rb"\x93NUMPY|\x89HDF\r\n|Obj\x01", "is NumPy, HDF5 or Avro; write Parquet or CSV"),
     (rb"version https://git-lfs", "is only a Git LFS pointer; get the file with git lfs pull"),
-    (rb"\x1f\x8b|\x28\xb5\x2f\xfd", "is compressed twice; decompress it once"),
     (
-        rb"BZh[1-9]1AY|\xfd7zXZ|7z\xbc\xaf|\x04\x22\x4d\x18|Rar!\x1a",
-        "has an unsupported compression; decompress it, or use gzip or zstd",
+        rb"\x1f\x8b|\x28\xb5\x2f\xfd|BZh[1-9]1AY|\xfd7zXZ|7z\xbc\xaf|\x04\x22\x4d\x18|Rar!\x1a",
+        "is compressed twice or in an unsupported way; decompress it, or use gzip or zstd once",
     ),
     (rb"(?s).{257}ustar", "is a tar archive; unpack it"),
 )
