@@ -11,17 +11,6 @@ chosen in its place. A row of weight zero counts as if it were not there; withou
 metric is `None`.
 """
 
-from dlcli.metrics.arithmetic import (
-    Array,
-    Floats,
-    Metrics,
-    Number,
-    as_floats,
-    finite,
-    finite_number,
-    mean_of_defined,
-    positive_weights,
-)
 from dlcli.metrics.bootstrap import (
     DifferenceEstimate,
     estimate_statistic_differences,
@@ -30,7 +19,9 @@ from dlcli.metrics.bootstrap import (
 from dlcli.metrics.classification_metrics import (
     binary_metrics,
     binary_statistics,
+    calibration_curve,
     decision_metrics,
+    expected_calibration_error,
     multiclass_metrics,
     multiclass_statistics,
     multilabel_metrics,
@@ -41,28 +32,32 @@ from dlcli.metrics.intervals import (
     chi_squared_quantile,
     corrected_interval,
     share_error,
-    student_quantile,
 )
 from dlcli.metrics.metric_registry import (
     HIGHER_IS_BETTER,
-    BaselineComparison,
     compare_to_baselines,
     main_metric,
     metric_bounds,
 )
-from dlcli.metrics.ranking_metrics import (
-    CalibrationBin,
-    ThresholdCounts,
-    calibration_curve,
-    expected_calibration_error,
-)
 from dlcli.metrics.regression_metrics import regression_metrics, regression_statistics
-from dlcli.metrics.statistic import Mean, Share, Statistic
+from dlcli.metrics.statistic import (
+    Array,
+    Floats,
+    Mean,
+    Metrics,
+    Number,
+    Share,
+    Statistic,
+    ThresholdCounts,
+    as_floats,
+    finite,
+    finite_number,
+    mean_of_defined,
+    positive_weights,
+)
 
 __all__ = [
     "Array",
-    "BaselineComparison",
-    "CalibrationBin",
     "DifferenceEstimate",
     "Estimate",
     "Floats",
@@ -97,5 +92,4 @@ __all__ = [
     "regression_metrics",
     "regression_statistics",
     "share_error",
-    "student_quantile",
 ]

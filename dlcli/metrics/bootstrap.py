@@ -9,7 +9,6 @@ from typing import Literal
 
 import numpy as np
 
-from dlcli.metrics.arithmetic import Floats, Number
 from dlcli.metrics.intervals import (
     NO_SPREAD,
     UNDEFINED,
@@ -25,7 +24,7 @@ from dlcli.metrics.intervals import (
     unpaired_interval,
 )
 from dlcli.metrics.metric_registry import HIGHER_IS_BETTER, metric_bounds
-from dlcli.metrics.statistic import Mean, Ranking, Share, Statistic, difference
+from dlcli.metrics.statistic import Floats, Mean, Number, Ranking, Share, Statistic, difference
 
 Statistics = Mapping[str, Statistic]
 """Metrics of the same rows by name."""

@@ -1,4 +1,4 @@
-"""Metrics of predicted classes and labels.
+"""Metrics of predicted classes and labels, and the calibration of probabilities.
 
 Definitions are those of scikit-learn, see
 https://scikit-learn.org/stable/modules/model_evaluation.html#classification-metrics.
@@ -7,26 +7,25 @@ https://scikit-learn.org/stable/modules/model_evaluation.html#classification-met
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from dlcli.metrics.arithmetic import (
-    Array,
-    Floats,
-    Metrics,
-    Number,
-    as_floats,
-    as_indices,
-    positive_weights,
-)
 from dlcli.metrics.statistic import (
+    Array,
     ClassMean,
+    Floats,
     LabelMean,
     Mean,
+    Metrics,
+    Number,
     Ranking,
     Ratio,
     Share,
     Statistic,
+    as_floats,
+    positive_weights,
 )
 
 TOP = 3
@@ -62,7 +61,7 @@ def binary_statistics(
 
     Arguments are those of `binary_metrics`.
     """
-    weight, target, positive = positive_weights(weight, as_indices(target), as_floats(positive))
+    weight, target, positive = positive_weights(weight, _as_indices(target), as_floats(positive))
     predicted = _decide(positive, probabilistic)
     statistics: dict[str, Statistic] = {
         "accuracy": accuracy(target, predicted, weight),
@@ -91,7 +90,7 @@ def decision_metrics(target: Array, predicted: Array, weight: Array) -> dict[str
     Returns:
         `precision`, `recall`, `f1`, `accuracy`, and `selected`, the share of predicted rows.
     """
-    target, predicted = as_indices(target), as_indices(predicted)
+    target, predicted = _as_indices(target), _as_indices(predicted)
     return {
         "precision": precision(target, predicted, weight).value,
         "recall": recall(target, predicted, weight).value,
@@ -129,7 +128,7 @@ def multiclass_statistics(
     Arguments are those of `multiclass_metrics`.
     """
     weight, target, probabilities = positive_weights(
-        weight, as_indices(target), as_floats(probabilities)
+        weight, _as_indices(target), as_floats(probabilities)
     )
     classes = probabilities.shape[1]
     predicted = probabilities.argmax(axis=1)
@@ -179,7 +178,7 @@ def multilabel_statistics(
     Arguments are those of `multilabel_metrics`.
     """
     weight, target, probabilities = positive_weights(
-        weight, as_indices(target), as_floats(probabilities)
+        weight, _as_indices(target), as_floats(probabilities)
     )
     predicted = _decide(probabilities)
     right, hits = predicted == target, (predicted & target).sum(axis=1)
@@ -294,3 +293,59 @@ def _with_confusion(statistics: dict[str, Statistic]) -> Metrics:
     decided = statistics["balanced_accuracy"]
     assert isinstance(decided, ClassMean)
     return {**_values(statistics), "confusion": decided.confusion().tolist()}
+
+
+def _as_indices(target: Array) -> NDArray[np.int64]:
+    """Return class indices as int64; sums of booleans or bytes would overflow."""
+    return np.asarray(target, dtype=np.int64)
+
+
+# Calibration
+
+
+@dataclass(frozen=True)
+class CalibrationBin:
+    """Rows of similar predicted probability."""
+
+    predicted: float
+    """Their mean probability."""
+    observed: float
+    """The share of them that is positive."""
+    rows: int
+    share: float
+    """Their share of the weight of all rows."""
+
+
+def calibration_curve(
+    target: Array, probabilities: Floats, weights: Floats, bins: int = 10
+) -> list[CalibrationBin]:
+    """Compare probabilities with observed frequencies in bins of equal width.
+
+    Args:
+        target: 1 or true for the positive rows, shape `(rows,)`.
+        probabilities: of being positive, from 0 to 1, shape `(rows,)`; 1 is in the last bin.
+        weights: row weights, shape `(rows,)`.
+        bins: number of bins; empty ones are omitted.
+    """
+    # Rounding may put a probability just outside 0 to 1.
+    index = np.clip((probabilities * bins).astype(np.int64), 0, bins - 1)
+    total = weights.sum()
+    result = []
+    for at in range(bins):
+        rows = index == at
+        weight = weights[rows].sum()
+        if weight > 0:
+            predicted = np.average(probabilities[rows], weights=weights[rows])
+            observed = np.average(target[rows], weights=weights[rows])
+            count = int(np.count_nonzero(rows))
+            share = float(weight / total)
+            result.append(CalibrationBin(float(predicted), float(observed), count, share))
+    return result
+
+
+def expected_calibration_error(bins: list[CalibrationBin]) -> float:
+    """Return the expected calibration error, `Σ share · |observed - predicted|`.
+
+    Guo et al. 2017, https://arxiv.org/abs/1706.04599
+    """
+    return sum(each.share * abs(each.observed - each.predicted) for each in bins)

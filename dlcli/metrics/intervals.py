@@ -18,8 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dlcli.metrics.arithmetic import Floats, finite
-from dlcli.metrics.statistic import Ranking, Share, Z, effective_size
+from dlcli.metrics.statistic import Floats, Ranking, Share, Z, effective_size, finite
 
 CONFIDENCE = 0.95
 TAIL = (1 - CONFIDENCE) / 2

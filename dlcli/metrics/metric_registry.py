@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from dlcli.metrics.arithmetic import finite_number
+from dlcli.metrics.statistic import finite_number
 
 HIGHER_IS_BETTER: Mapping[str, bool] = MappingProxyType(
     {

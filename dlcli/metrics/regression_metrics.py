@@ -10,14 +10,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dlcli.metrics.arithmetic import (
+from dlcli.metrics.statistic import (
     Array,
     Floats,
+    Mean,
+    Median,
     Metrics,
+    RSquared,
+    Statistic,
     as_floats,
     positive_weights,
 )
-from dlcli.metrics.statistic import Mean, Median, RSquared, Statistic
 
 
 def regression_metrics(

@@ -8,14 +8,21 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Literal
+from functools import cached_property
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.metrics.arithmetic import Array, Floats, Number, finite
-from dlcli.metrics.ranking_metrics import ThresholdCounts
+Array = NDArray[Any]
+Floats = NDArray[np.float64]
+Number = float | None
+MetricValue = Number | list[list[float]] | dict[str, "Metrics"]
+"""A metric's value, `None` where it is undefined; the rows of a confusion matrix; or the
+metrics of each column or label by its name."""
+Metrics = dict[str, MetricValue]
 
 Z = 1.959963984540054
 """The normal quantile of 97.5 %."""
@@ -247,6 +254,98 @@ class ClassMean(Statistic):
 
 
 @dataclass(frozen=True)
+class ThresholdCounts:
+    """The weight of the rows at each distinct score, in falling order of the score.
+
+    Below, `p_k` and `n_k` are the weights of the positive and the negative rows at the k-th highest
+    score, `P_k` and `N_k` their sums up to k, and `P` and `N` those over all scores. Arrays have
+    the shape `(thresholds,)`, or `(resamples, thresholds)` if the weights are of resamples.
+    """
+
+    thresholds: Floats
+    """The distinct scores, falling, `(thresholds,)`."""
+    positives_at: Floats
+    """`p_k`"""
+    negatives_at: Floats
+    """`n_k`"""
+
+    @classmethod
+    def of(cls, target: Array, scores: Array, weights: Array) -> ThresholdCounts:
+        """Sort rows by their score and add up the weights of rows with the same one.
+
+        Args:
+            target: 1 or true for the positive rows, shape `(rows,)`.
+            scores: grow with the probability that a row is positive, shape `(rows,)`.
+            weights: row weights, shape `(rows,)` or `(resamples, rows)`.
+        """
+        order = np.argsort(-scores, kind="stable")
+        falling = scores[order]
+        first = np.flatnonzero(np.r_[True, falling[1:] != falling[:-1]][: len(falling)])
+        is_positive = target[order].astype(np.bool_)
+        sorted_weights = weights[..., order]
+
+        def at_each_score(selected: Array) -> Floats:
+            kept = np.where(selected, sorted_weights, 0.0)
+            no_ties = len(first) == len(order)
+            return kept if no_ties else np.asarray(np.add.reduceat(kept, first, axis=-1))
+
+        return cls(falling[first], at_each_score(is_positive), at_each_score(~is_positive))
+
+    @cached_property
+    def true_positives(self) -> Floats:
+        """`P_k`, the weight of the positive rows that score at least as high as each threshold."""
+        return np.cumsum(self.positives_at, axis=-1)
+
+    @cached_property
+    def false_positives(self) -> Floats:
+        """`N_k`, the same of the negative rows."""
+        return np.cumsum(self.negatives_at, axis=-1)
+
+    @cached_property
+    def positives(self) -> Floats:
+        """`P`, shape `()` or `(resamples,)`."""
+        return np.asarray(self.positives_at.sum(axis=-1))
+
+    @cached_property
+    def negatives(self) -> Floats:
+        """`N`, shape `()` or `(resamples,)`."""
+        return np.asarray(self.negatives_at.sum(axis=-1))
+
+    @property
+    def is_defined(self) -> bool:
+        """Whether there are rows of both classes."""
+        return bool(np.all(self.positives > 0) and np.all(self.negatives > 0))
+
+    @np.errstate(divide="ignore", invalid="ignore")
+    def roc_auc(self) -> Floats:
+        """Return the area under the ROC curve; NaN without rows of both classes.
+
+        It is the Mann-Whitney statistic, the probability that a positive row scores above a
+        negative one, ties counting half: `Σ n_k (P_k - p_k / 2) / (P N)`. Hanley and McNeil,
+        Radiology 143 (1982).
+        """
+        above = np.sum(self.negatives_at * (self.true_positives - self.positives_at / 2), axis=-1)
+        return np.asarray(above / (self.positives * self.negatives))
+
+    @np.errstate(divide="ignore", invalid="ignore")
+    def average_precision(self) -> Floats:
+        """Return the step-wise area `Σ p_k / P · P_k / (P_k + N_k)` under precision by recall."""
+        precision = self.true_positives / (self.true_positives + self.false_positives)
+        steps = np.where(self.positives_at > 0, self.positives_at * precision, 0.0)
+        return np.asarray(steps.sum(axis=-1) / self.positives)
+
+    def roc_curve(self) -> tuple[Floats, Floats]:
+        """Return the false positive rate and the true positive rate, both from 0 to 1."""
+        false_rate = np.concatenate([[0.0], self.false_positives / self.negatives])
+        return false_rate, np.concatenate([[0.0], self.true_positives / self.positives])
+
+    def precision_recall_curve(self) -> tuple[Floats, Floats]:
+        """Return recall and precision at each threshold."""
+        selected = self.true_positives + self.false_positives
+        return self.true_positives / self.positives, self.true_positives / selected
+
+
+@dataclass(frozen=True)
 class Ranking(Statistic):
     """The area under the ROC curve or the average precision."""
 
@@ -456,6 +555,9 @@ def difference(first: Statistic, second: Statistic) -> Statistic:
     return Difference(second.weights, first, second)
 
 
+# Sums
+
+
 def effective_size(weights: Array) -> float:
     """Return how many rows of equal weight are worth as much: `(Σ w)² / Σ w²`.
 
@@ -497,3 +599,40 @@ def mean_of_finite(values: Floats) -> Floats:
     """Return the mean over the last axis of the finite values; NaN if there are none."""
     known = np.isfinite(values)
     return ratio(np.where(known, values, 0.0).sum(axis=-1), known.sum(axis=-1))
+
+
+# Input and output
+
+
+def as_floats(values: Array) -> Floats:
+    """Return values as float64, the precision of all sums."""
+    return np.asarray(values, dtype=np.float64)
+
+
+def positive_weights(weight: Array | None, *arrays: Array) -> tuple[Array, ...]:
+    """Return row weights and arrays without the rows of weight zero; integer ones if `None`."""
+    if weight is None:
+        return np.ones(len(arrays[0]), dtype=np.int64), *arrays
+    counts = weight > 0
+    return as_floats(weight)[counts], *(array[counts] for array in arrays)
+
+
+def mean_of_defined(values: Iterable[Number]) -> Number:
+    """Return the mean of the values that are defined; `None` if there are none."""
+    defined = [value for value in values if value is not None]
+    return float(np.mean(defined)) if defined else None
+
+
+def finite(value: float) -> Number:
+    """Return a value as a plain float; `None` if JSON has no form for it, as for NaN."""
+    return float(value) if math.isfinite(value) else None
+
+
+def finite_number(value: object) -> Number:
+    """Return a value read from a file if it is a finite number that fits a float, else `None`."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return finite(value)
+    except OverflowError:  # an integer of more than 308 digits
+        return None

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from dlcli.comparison import HeldOut, estimate_differences, estimate_metrics
-from dlcli.metrics import Share, bootstrap, student_quantile
+from dlcli.metrics import Share, bootstrap
 from dlcli.metrics.intervals import (
     expanded_tail,
     paired_share_interval,
     share_interval,
+    student_quantile,
 )
 from dlcli.metrics.statistic import Ranking
 from dlcli.tasks import Multilabel

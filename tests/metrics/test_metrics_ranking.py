@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from dlcli.metrics import (
-    CalibrationBin,
     ThresholdCounts,
     binary_metrics,
     calibration_curve,
     decision_metrics,
     expected_calibration_error,
 )
+from dlcli.metrics.classification_metrics import CalibrationBin
 
 FOUR = ThresholdCounts.of(
     np.array([True, False, True, False]), np.array([0.9, 0.8, 0.7, 0.6]), np.ones(4)
