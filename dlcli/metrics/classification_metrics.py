@@ -6,7 +6,7 @@ https://scikit-learn.org/stable/modules/model_evaluation.html#classification-met
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,10 +32,23 @@ TOP = 3
 _EVEN = 0.5
 
 
-def binary_metrics(
+def metric_values(statistics: Mapping[str, Statistic]) -> Metrics:
+    """Return each metric's value as JSON can hold it, `None` where it is undefined.
+
+    Those of classes have also a `confusion` matrix, `[[tn, fp], [fn, tp]]` of two classes: the
+    weight of each true class by predicted class.
+    """
+    values: Metrics = {name: each.value for name, each in statistics.items()}
+    decided = statistics.get("balanced_accuracy")
+    if isinstance(decided, ClassMean):
+        values["confusion"] = decided.confusion().tolist()
+    return values
+
+
+def binary_statistics(
     target: Array, positive: Array, weight: Array | None = None, *, probabilistic: bool = True
-) -> Metrics:
-    """Compute the metrics of two classes; class 1 is the positive one.
+) -> dict[str, Statistic]:
+    """Return the metrics of two classes as functions of the row weights.
 
     A row is predicted as class 1 if its probability is above 0.5, or its margin above 0, as by
     Keras's `BinaryAccuracy`.
@@ -45,21 +58,6 @@ def binary_metrics(
         positive: the probability of class 1, or a margin that grows with it, shape `(rows,)`.
         weight: non-negative row weights, shape `(rows,)`; 1 each if omitted.
         probabilistic: whether `positive` is a probability.
-
-    Returns:
-        The value of each of `binary_statistics`, `None` where it is undefined; and `confusion`,
-        `[[tn, fp], [fn, tp]]`: true class by predicted class.
-    """
-    statistics = binary_statistics(target, positive, weight, probabilistic=probabilistic)
-    return _with_confusion(statistics)
-
-
-def binary_statistics(
-    target: Array, positive: Array, weight: Array | None = None, *, probabilistic: bool = True
-) -> dict[str, Statistic]:
-    """Return the metrics of two classes as functions of the row weights.
-
-    Arguments are those of `binary_metrics`.
     """
     weight, target, positive = positive_weights(weight, _as_indices(target), as_floats(positive))
     predicted = _decide(positive, probabilistic)
@@ -100,32 +98,18 @@ def decision_metrics(target: Array, predicted: Array, weight: Array) -> dict[str
     }
 
 
-def multiclass_metrics(target: Array, probabilities: Array, weight: Array | None = None) -> Metrics:
-    """Compute the metrics of several classes.
-
-    The most probable class is the predicted one; of equally probable classes the first.
-
-    Args:
-        target: indices of the true classes, shape `(rows,)`.
-        probabilities: a probability for every class, shape `(rows, classes)`.
-        weight: non-negative row weights, shape `(rows,)`; 1 each if omitted.
-
-    Returns:
-        The value of each of `multiclass_statistics`, `None` where it is undefined; and `confusion`:
-        true class by predicted class.
-    """
-    statistics = multiclass_statistics(target, probabilities, weight)
-    return _with_confusion(statistics)
-
-
 def multiclass_statistics(
     target: Array, probabilities: Array, weight: Array | None = None
 ) -> dict[str, Statistic]:
     """Return the metrics of several classes as functions of the row weights.
 
-    `top_3_accuracy` is among them if there are more than three classes.
+    The most probable class is the predicted one; of equally probable classes the first.
+    `top_3_accuracy` is among the metrics if there are more than three classes.
 
-    Arguments are those of `multiclass_metrics`.
+    Args:
+        target: indices of the true classes, shape `(rows,)`.
+        probabilities: a probability for every class, shape `(rows, classes)`.
+        weight: non-negative row weights, shape `(rows,)`; 1 each if omitted.
     """
     weight, target, probabilities = positive_weights(
         weight, _as_indices(target), as_floats(probabilities)
@@ -157,12 +141,12 @@ def multilabel_metrics(
 
     Returns:
         The value of each of `multilabel_statistics`, `None` where it is undefined; and `by_label`
-        the `binary_metrics` of each.
+        the metrics of each as of two classes.
     """
     pairs = zip(target.T, probabilities.T, strict=True)
-    each = (binary_metrics(truth, positive, weight) for truth, positive in pairs)
+    each = (metric_values(binary_statistics(*pair, weight)) for pair in pairs)
     statistics = multilabel_statistics(target, probabilities, weight)
-    return {**_values(statistics), "by_label": dict(zip(names, each, strict=True))}
+    return {**metric_values(statistics), "by_label": dict(zip(names, each, strict=True))}
 
 
 def multilabel_statistics(
@@ -283,16 +267,6 @@ def top_k_accuracy(target: Array, probabilities: Floats, weights: Array, k: int)
 
 def _decide(positive: Floats, probabilistic: bool = True) -> Array:
     return (positive > (_EVEN if probabilistic else 0.0)).astype(np.int64)
-
-
-def _values(statistics: dict[str, Statistic]) -> Metrics:
-    return {name: each.value for name, each in statistics.items()}
-
-
-def _with_confusion(statistics: dict[str, Statistic]) -> Metrics:
-    decided = statistics["balanced_accuracy"]
-    assert isinstance(decided, ClassMean)
-    return {**_values(statistics), "confusion": decided.confusion().tolist()}
 
 
 def _as_indices(target: Array) -> NDArray[np.int64]:

@@ -23,14 +23,7 @@ from dlcli.config import (
     TargetForm,
 )
 from dlcli.errors import did_you_mean
-from dlcli.metrics import (
-    Metrics,
-    Statistic,
-    binary_metrics,
-    binary_statistics,
-    multiclass_metrics,
-    multiclass_statistics,
-)
+from dlcli.metrics import Statistic, binary_statistics, multiclass_statistics
 from dlcli.preprocessing import Floats, ValueIssues
 from dlcli.tables import Table, floats, integers, strings
 from dlcli.tasks.task import (
@@ -231,11 +224,6 @@ class Binary(_Classes):
             return None
         return np.concatenate([1 - outputs, outputs], axis=1) if outputs.shape[1] == 1 else outputs
 
-    def metrics(self, rows: DecodedRows) -> Metrics:
-        return binary_metrics(
-            rows.values, rows.decoded[:, 0], rows.weights, probabilistic=not rows.has_margin
-        )
-
     def statistics(self, rows: DecodedRows) -> dict[str, Statistic]:
         return binary_statistics(
             rows.values, rows.decoded[:, 0], rows.weights, probabilistic=not rows.has_margin
@@ -277,9 +265,6 @@ class Multiclass(_Classes):
     def predict(self, decoded: Outputs, *, has_margin: bool = False) -> NDArray[np.int64]:
         indices: NDArray[np.int64] = decoded.argmax(axis=1)
         return indices
-
-    def metrics(self, rows: DecodedRows) -> Metrics:
-        return multiclass_metrics(rows.values, rows.decoded, rows.weights)
 
     def statistics(self, rows: DecodedRows) -> dict[str, Statistic]:
         return multiclass_statistics(rows.values, rows.decoded, rows.weights)

@@ -20,7 +20,7 @@ from dlcli.config import (
     OutputScaling,
     TargetForm,
 )
-from dlcli.metrics import HIGHER_IS_BETTER, Metrics, Statistic
+from dlcli.metrics import HIGHER_IS_BETTER, Metrics, Statistic, metric_values
 from dlcli.preprocessing import Fitted, Floats, ValueIssues
 from dlcli.tables import Table, floats
 
@@ -322,9 +322,9 @@ class Task(Fitted):
 
     # Evaluation.
 
-    @abstractmethod
     def metrics(self, rows: DecodedRows) -> Metrics:
         """Compute all metrics of a set of rows."""
+        return metric_values(self.statistics(rows))
 
     @abstractmethod
     def statistics(self, rows: DecodedRows) -> dict[str, Statistic]:

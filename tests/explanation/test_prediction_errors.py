@@ -13,7 +13,12 @@ from dlcli.explanation.prediction_errors import (
     target_units,
     worst_rows,
 )
-from dlcli.metrics import binary_metrics, multiclass_metrics, multilabel_metrics, regression_metrics
+from dlcli.metrics import (
+    binary_statistics,
+    multiclass_statistics,
+    multilabel_metrics,
+    regression_metrics,
+)
 
 
 def judged(made, outputs):
@@ -58,8 +63,8 @@ def test_of_two_classes_it_is_the_log_loss():
     assert truth.row_errors(predictions).tolist() == pytest.approx(
         [np.log(2), np.log(4), -np.log(np.finfo(float).eps)]
     )
-    scores = binary_metrics(np.array([0, 1, 1]), np.array([0.5, 0.25, 0]), WEIGHTS)
-    assert truth.error(predictions, WEIGHTS) == pytest.approx(scores["log_loss"])
+    scores = binary_statistics(np.array([0, 1, 1]), np.array([0.5, 0.25, 0]), WEIGHTS)
+    assert truth.error(predictions, WEIGHTS) == pytest.approx(scores["log_loss"].value)
     assert error_metric(made.predictor) == "log_loss"
 
 
@@ -68,8 +73,8 @@ def test_of_three_classes_likewise():
     shares = np.array([[0.5, 0.25, 0.25], [0, 1, 0], [0.125, 0.75, 0.125], [0, 0, 1]])
     truth, predictions = judged(made, shares)
     assert truth.row_errors(predictions).tolist() == pytest.approx([np.log(2), 0, np.log(8), 0])
-    scores = multiclass_metrics(np.array([0, 1, 2, 2]), shares)
-    assert truth.error(predictions, np.ones(4)) == pytest.approx(scores["log_loss"])
+    scores = multiclass_statistics(np.array([0, 1, 2, 2]), shares)
+    assert truth.error(predictions, np.ones(4)) == pytest.approx(scores["log_loss"].value)
 
 
 def test_of_labels_it_is_the_mean_over_them():

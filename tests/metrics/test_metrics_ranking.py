@@ -7,7 +7,7 @@ import pytest
 
 from dlcli.metrics import (
     ThresholdCounts,
-    binary_metrics,
+    binary_statistics,
     calibration_curve,
     decision_metrics,
     expected_calibration_error,
@@ -69,9 +69,9 @@ def test_areas_are_those_of_the_metrics():
     scores = np.round(chance.random(500), 2)  # with ties
     weights = chance.random(500)
     ranking = ThresholdCounts.of(target == 1, scores, weights)
-    metrics = binary_metrics(target, scores, weights)
-    assert ranking.roc_auc() == pytest.approx(metrics["auc"])
-    assert ranking.average_precision() == pytest.approx(metrics["average_precision"])
+    metrics = binary_statistics(target, scores, weights)
+    assert ranking.roc_auc() == pytest.approx(metrics["auc"].value)
+    assert ranking.average_precision() == pytest.approx(metrics["average_precision"].value)
 
 
 def test_decisions_have_the_metrics_of_the_positive_class():

@@ -13,11 +13,20 @@ from hypothesis import strategies as st
 
 from dlcli.metrics import (
     HIGHER_IS_BETTER,
-    binary_metrics,
-    multiclass_metrics,
+    binary_statistics,
+    metric_values,
+    multiclass_statistics,
     multilabel_metrics,
     regression_metrics,
 )
+
+
+def binary_metrics(*arguments, **options):
+    return metric_values(binary_statistics(*arguments, **options))
+
+
+def multiclass_metrics(*arguments):
+    return metric_values(multiclass_statistics(*arguments))
 
 
 def floats(*values):

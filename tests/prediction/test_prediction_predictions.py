@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dlcli.metrics import binary_metrics, multilabel_metrics
+from dlcli.metrics import binary_statistics, metric_values, multilabel_metrics
 from dlcli.prediction import Predictions
 from dlcli.preprocessing import LinearScaling
 from dlcli.tables import Table
@@ -134,7 +134,7 @@ WEIGHTS = np.array([1.0, 2.0, 3.0, 4.0])
 def test_two_classes_are_scored_by_the_probability_of_the_second(outputs, weights):
     both = np.stack([1 - POSITIVE, POSITIVE], axis=1)
     found = predictions(classes("no", "yes"), both[:, 2 - outputs :]).metrics(TRUTH, weights)
-    assert found == binary_metrics(np.array([1, 0, 1, 0]), POSITIVE, weights)
+    assert found == metric_values(binary_statistics(np.array([1, 0, 1, 0]), POSITIVE, weights))
 
 
 def test_one_class_more_is_scored_by_all_probabilities():
