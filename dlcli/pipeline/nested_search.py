@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,123 +10,126 @@ from functools import partial
 
 from dlcli.config import Config, candidate
 from dlcli.errors import ConfigError, DivergenceError, OutOfMemoryError, RunError
+from dlcli.metrics import finite
 from dlcli.pipeline.checkpointing import StopOnSignal
-from dlcli.pipeline.cross_validation import CVFold, assign_folds
-from dlcli.pipeline.cross_validation import Plan as Folds
+from dlcli.pipeline.cross_validation import CVFold, Plan, assign_folds
 from dlcli.pipeline.data_loading import Dataset, read_candidates
 from dlcli.pipeline.events import Events, Listener
-from dlcli.pipeline.objective import Judgement, judge, pruner_of
+from dlcli.pipeline.objective import Evaluation, evaluate, make_pruner
 from dlcli.pipeline.run_recording import read_unit, write_unit
-from dlcli.pipeline.search_context import Budget, Plan, Work, parts_of
+from dlcli.pipeline.search_context import SearchContext, SearchPlan, TimeBudget, make_splits
 from dlcli.pipeline.search_document import NestedFold, TrialResult, best_trial
 from dlcli.pipeline.search_study import Study
-from dlcli.pipeline.search_trials import Site, run_trials, trial_stop
-from dlcli.pipeline.worker_pool import work_together
+from dlcli.pipeline.search_trials import SearchAccess, run_trials, stop_of_search
+from dlcli.pipeline.worker_pool import run_workers
 from dlcli.runs import FOLDS, RunWriter, locked
 from dlcli.splitting import Split
 
-USUAL = 5
-"""Outer folds, where the search itself has none."""
+DEFAULT_FOLDS = 5
+"""Number of outer folds if the search itself has no folds."""
 
 
-def judge_search(
-    work: Work, plan: Plan, writer: RunWriter, keeper: StopOnSignal, events: Events
+def evaluate_search(
+    context: SearchContext,
+    plan: SearchPlan,
+    writer: RunWriter,
+    stop: StopOnSignal,
+    events: Events,
 ) -> tuple[NestedFold, ...]:
-    """Searches anew without each outer fold in turn, and judges by its rows what was found.
+    """Repeat the search without each outer fold, and evaluate its best config on that fold.
 
-    Each search has the budget, the sampler and the seed of the one that is judged. Its best config
-    is trained as a fold of a cross-validation is: a share for validation is held out of the rows
-    that are learned from, and steers. Outer folds that are finished are kept in the run folder, so
-    that a search that was ended goes on with the others.
+    Each search has the budget, sampler and seed of the original one. Its best config is trained as
+    in a cross-validation: a share for validation is held out of the training rows. Finished outer
+    folds are stored in the run folder, and not repeated when the search is resumed.
 
     Args:
-        work: what all trials of the search have in common.
-        plan: what they follow from.
-        writer: the run folder, which keeps what each outer fold came to.
-        keeper: ends it when a signal comes.
-        events: are told of each outer fold.
+        context: what all trials of the search share.
+        plan: what its candidates depend on.
+        writer: the run folder.
+        stop: ends it when a signal arrives.
+        events: receives each outer fold.
 
     Raises:
-        Interrupted: if a signal has come.
+        Interrupted: if a signal has arrived.
         DataError: if there are too few rows for such folds.
-        RunError: if what was kept is damaged.
+        RunError: if a stored result is damaged.
     """
-    found = []
-    _begin_parts(writer, work)
-    for outer in outer_folds(work):
-        kept = _read(writer, outer)
-        if kept is None:
-            with keeper.handling_signals():
-                kept = _searched(work, plan, outer, keeper)
-                _keep(writer, work, kept, events)
-        found.append(kept)
-    return tuple(found)
+    _store_plan(writer, context)
+    results = []
+    for outer in outer_folds(context):
+        result = _read(writer, outer)
+        if result is None:
+            with stop.handling_signals():
+                result = _search_without(outer, context, plan, stop)
+                _store(writer, context, result, events)
+        results.append(result)
+    return tuple(results)
 
 
-def judge_together(
-    site: Site, jobs: int, work: Work, writer: RunWriter, listener: Listener
+def run_nested_workers(
+    access: SearchAccess, jobs: int, context: SearchContext, writer: RunWriter, listener: Listener
 ) -> None:
-    """Has processes search without the outer folds, each at another; `judge_search` collects them.
+    """Search without the outer folds in several processes; `evaluate_search` collects the results.
 
     Args:
-        site: where the search is carried out.
-        jobs: how many processes there are.
-        work: what all trials of the search have in common.
-        writer: the run folder, which keeps what each outer fold came to.
-        listener: is told of each outer fold, and of processes that were lost.
+        access: the search.
+        jobs: the number of processes.
+        context: what all trials of the search share.
+        writer: the run folder.
+        listener: receives each outer fold, and a warning for each process that was lost.
 
     Raises:
-        Interrupted: if a signal has come.
-        DlcliError: of the kind that fits.
+        Interrupted: if a signal has arrived.
+        DlcliError: see `run_trials`.
     """
-    _begin_parts(writer, work)
-    work_together(partial(judge_at, site), jobs, writer, listener)
+    _store_plan(writer, context)
+    run_workers(partial(run_nested_worker, access), jobs, writer, listener)
 
 
-def judge_at(site: Site, listener: Listener) -> None:
-    """What each of several processes does: it takes the outer folds that no other is at.
+def run_nested_worker(access: SearchAccess, listener: Listener) -> None:
+    """Search without those outer folds that no other process has taken.
 
     Args:
-        site: where.
-        listener: is told of each outer fold.
+        access: the search.
+        listener: receives each outer fold.
 
     Raises:
-        Interrupted: if a signal has come.
-        DlcliError: of the kind that fits.
+        Interrupted: if a signal has arrived.
+        DlcliError: see `run_trials`.
     """
-    writer = RunWriter(site.folder)
-    file = site.file
+    writer = RunWriter(access.folder)
+    file = access.file
     with file.located():
-        quiet = Events(lambda *_: None)
-        work, plan = Work.of(file, read_candidates(file, quiet), quiet), Plan.of(file)
-        for outer in outer_folds(work):
-            with _claimed(writer, outer) as is_mine:
-                if is_mine and _read(writer, outer) is None:
-                    keeper = trial_stop(writer)
-                    with keeper.handling_signals():
-                        found = _searched(work, plan, outer, keeper)
-                        _keep(writer, work, found, Events(listener))
+        context = SearchContext.of(file, read_candidates(file, Events()), Events())
+        plan = SearchPlan.of(file)
+        for outer in outer_folds(context):
+            with _claimed(writer, outer) as is_claimed:
+                if is_claimed and _read(writer, outer) is None:
+                    stop = stop_of_search(writer)
+                    with stop.handling_signals():
+                        result = _search_without(outer, context, plan, stop)
+                        _store(writer, context, result, Events(listener))
 
 
-def outer_folds(work: Work) -> tuple[CVFold, ...]:
-    """The outer folds, as many as the search itself has."""
-    folds = Folds(folds=work.tune.folds or USUAL)
-    return assign_folds(work.context.dataset, folds, work.file.config.seed)
+def outer_folds(context: SearchContext) -> tuple[CVFold, ...]:
+    """Return the outer folds, as many as the search itself has."""
+    plan = Plan(folds=context.tune.folds or DEFAULT_FOLDS)
+    return assign_folds(context.fits.dataset, plan, context.file.config.seed)
 
 
-def check_outer_folds(work: Work) -> None:
-    """Refuses outer folds without which too few rows are left, before anything is trained.
+def check_outer_folds(context: SearchContext) -> None:
+    """Refuse outer folds that leave too few rows, before anything is trained.
 
     Raises:
         DataError: for too few rows, groups or times.
     """
-    for outer in outer_folds(work):
-        dataset, _ = without(work.context.dataset, outer, work.file.config)
-        parts_of(dataset, work.tune, work.file.config.seed)
+    for outer in outer_folds(context):
+        dataset, _ = exclude_fold(context.fits.dataset, outer, context.file.config)
+        make_splits(dataset, context.tune, context.file.config.seed)
 
 
-def without(dataset: Dataset, outer: CVFold, config: Config) -> tuple[Dataset, Split]:
-    """The rows that a search may see which leaves an outer fold out, and how its best is trained.
+def exclude_fold(dataset: Dataset, outer: CVFold, config: Config) -> tuple[Dataset, Split]:
+    """Return the rows of a search without an outer fold, and the split to train its best config.
 
     Args:
         dataset: all rows.
@@ -136,83 +138,84 @@ def without(dataset: Dataset, outer: CVFold, config: Config) -> tuple[Dataset, S
     """
     split = outer.split(config, dataset)
     indices = dataset.candidate_indices[outer.rows.train]
-    seen = replace(split, test=None)
-    return replace(dataset, candidate_indices=indices, split=seen), split
+    return replace(dataset, candidate_indices=indices, split=replace(split, test=None)), split
 
 
-def _searched(work: Work, plan: Plan, outer: CVFold, keeper: StopOnSignal) -> NestedFold:
-    """What a search without an outer fold finds, and what the fold says of it."""
-    dataset, part = without(work.context.dataset, outer, work.file.config)
-    inner = replace(work, parts=parts_of(dataset, work.tune, work.file.config.seed))
-    results = _trials(inner, plan, outer, keeper)
+def _search_without(
+    outer: CVFold, context: SearchContext, plan: SearchPlan, stop: StopOnSignal
+) -> NestedFold:
+    config = context.file.config
+    dataset, split = exclude_fold(context.fits.dataset, outer, config)
+    inner = replace(context, splits=make_splits(dataset, context.tune, config.seed))
+    results = _run_inner_trials(inner, plan, outer, stop)
     best = best_trial(results, plan.direction)
-    judgement = None if best is None else _judged(work, best, part, keeper)
+    found = None if best is None else _evaluate_best(context, best, split, stop)
     return NestedFold(
         fold=outer.fold,
         held_out=len(outer.rows.held_out),
         trials=len(results),
         values={} if best is None else best.values,
         inner=None if best is None else best.value,
-        value=None if judgement is None else _finite(judgement.value),
-        metrics={} if judgement is None else judgement.metrics,
+        value=None if found is None or found.value is None else finite(found.value),
+        metrics={} if found is None else found.metrics,
     )
 
 
-def _trials(work: Work, plan: Plan, outer: CVFold, keeper: StopOnSignal) -> tuple[TrialResult, ...]:
-    """The trials of a search in memory; one that is interrupted begins anew."""
+def _run_inner_trials(
+    context: SearchContext, plan: SearchPlan, outer: CVFold, stop: StopOnSignal
+) -> tuple[TrialResult, ...]:
+    """Run the trials of a search in memory; an interrupted one starts over."""
     from optuna.storages import InMemoryStorage
 
-    name = f"{plan.name}-{outer.fold}"
-    pruner = pruner_of(work.tune.pruner, work.steps)
-    study = Study(replace(plan, name=name), InMemoryStorage(), pruner=pruner)
-    run_trials(work, study, Budget(work.tune.time), keeper, Events(lambda *_: None))
+    plan = replace(plan, name=f"{plan.name}-{outer.fold}")
+    pruner = make_pruner(context.tune.pruner, context.steps)
+    study = Study(plan, InMemoryStorage(), pruner=pruner)
+    run_trials(context, study, TimeBudget(context.tune.time), stop, Events())
     return study.results()
 
 
-def _judged(work: Work, best: TrialResult, part: Split, keeper: StopOnSignal) -> Judgement | None:
-    """What the rows say that took no part; `None` if the config can't be trained on the others."""
-    config = candidate(work.file, best.values).config
+def _evaluate_best(
+    context: SearchContext, best: TrialResult, split: Split, stop: StopOnSignal
+) -> Evaluation | None:
+    """Evaluate the best config on the outer fold; `None` if it can't be trained on the others."""
+    config = candidate(context.file, best.values).config
     try:
-        outcome = work.context.fit(config, part, lambda *_: None, keeper)
+        result = context.fits.fit(config, split, lambda *_: None, stop)
     except (ConfigError, DivergenceError, OutOfMemoryError):
         return None
-    return judge(outcome, work.goal)
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
+    return evaluate(result, context.objective)
 
 
 def _read(writer: RunWriter, outer: CVFold) -> NestedFold | None:
-    """What an outer fold came to in an earlier process, if it was finished."""
+    """Read the stored result of an outer fold; `None` if it is not finished."""
     what = f"outer fold {outer.fold}"
     stored = read_unit(writer, outer.number, NestedFold, what)
     if stored is None:
         return None
-    found, _ = stored
-    if (found.fold, found.held_out) != (outer.fold, len(outer.rows.held_out)):
-        message = f"the stored result of {what} is of other rows; begin the search again"
+    result, _ = stored
+    if (result.fold, result.held_out) != (outer.fold, len(outer.rows.held_out)):
+        message = f"the stored result of {what} is of other rows; start the search again"
         raise RunError(f"{writer.path}: {message}")
-    return found
+    return result
 
 
-def _keep(writer: RunWriter, work: Work, found: NestedFold, events: Events) -> None:
-    write_unit(writer, found.fold, found)
-    folds = work.tune.folds or USUAL
-    events.emit("nested", of=folds, **found.model_dump(mode="json"))
+def _store(writer: RunWriter, context: SearchContext, result: NestedFold, events: Events) -> None:
+    write_unit(writer, result.fold, result)
+    folds = context.tune.folds or DEFAULT_FOLDS
+    events.emit("nested", of=folds, **result.model_dump(mode="json"))
 
 
-def _begin_parts(writer: RunWriter, work: Work) -> None:
-    """Makes the folder for what outer folds come to, or checks the one that is there."""
+def _store_plan(writer: RunWriter, context: SearchContext) -> None:
+    """Create the folder for the results of outer folds, or check the existing one."""
     if os.path.lexists(writer.path / FOLDS):
         writer.read_plan()
     else:
-        writer.write_plan({"folds": work.tune.folds or USUAL})
+        writer.write_plan({"folds": context.tune.folds or DEFAULT_FOLDS})
 
 
 @contextmanager
 def _claimed(writer: RunWriter, outer: CVFold) -> Iterator[bool]:
-    """Takes an outer fold for this process, and says whether that went well: no other is at it."""
+    """Lock an outer fold for this process; yields whether no other process has locked it."""
     folder = writer.path / FOLDS / f".{outer.number}.held"
     folder.mkdir(exist_ok=True)
     with ExitStack() as stack:

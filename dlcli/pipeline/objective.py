@@ -1,21 +1,32 @@
-"""The metric that a search optimizes, its value for a trained network, and pruning."""
+"""Evaluate candidates: the metric that a search optimizes, its value, and pruning."""
 
 from __future__ import annotations
 
+import gc
 import math
+import statistics
+import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.comparison import HeldOut, read_rows
-from dlcli.config import Dimension, MedianPruning, Pruner
+from dlcli.comparison import read_rows
+from dlcli.config import Dimension, MedianPruning, Pruner, Value, candidate
+from dlcli.errors import ConfigError, DataError, DivergenceError, OutOfMemoryError
 from dlcli.metrics import HIGHER_IS_BETTER, finite, mean_of_defined
 from dlcli.pipeline.cv_document import scalar_metrics
 from dlcli.pipeline.cv_summary import standard_error_of_rows
-from dlcli.pipeline.search_document import standard_error_of_mean
+from dlcli.pipeline.search_document import (
+    State,
+    TrialResult,
+    standard_error_of_folds,
+    standard_error_of_mean,
+)
+from dlcli.pipeline.worker_pool import worker_name
 from dlcli.prediction import StoredPredictions
 
 if TYPE_CHECKING:
@@ -24,17 +35,22 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
     from dlcli.pipeline.fit import FitResult, Progress
-
+    from dlcli.pipeline.search_context import SearchContext
+    from dlcli.training import Checkpointer
 
 LOSS = "loss"
+_MAX_REPORTS = 10
+"""Epochs at which a candidate is compared with others, at most; each value is stored."""
+_KEPT_AFTER_FOLD = 75.0
+"""Percentage of the candidates that are trained on after a fold."""
 
 
 @dataclass(frozen=True)
-class Goal:
-    """The metric that candidates are judged by."""
+class Objective:
+    """The metric that a search optimizes."""
 
     metric: str
-    """By name: `val_loss`, `val_accuracy`, ..."""
+    """Its name in the config: `val_loss`, `val_accuracy`, ..."""
 
     @property
     def name(self) -> str:
@@ -43,188 +59,250 @@ class Goal:
 
     @property
     def direction(self) -> Literal["minimize", "maximize"]:
-        """Which way it gets better."""
+        """The direction in which it is optimized."""
         return "maximize" if HIGHER_IS_BETTER.get(self.name, False) else "minimize"
-
-    def is_better(self, value: float, other: float) -> bool:
-        """Whether one value is better than another."""
-        return value > other if self.direction == "maximize" else value < other
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """What the rows that judge say of one network."""
+class Evaluation:
+    """A network, evaluated on the held-out rows of one fold."""
 
     value: float | None
-    """The metric that is judged by; `None` if it is undefined."""
+    """The metric that is optimized; `None` if it is undefined."""
     standard_error: float | None
-    """What chance leaves open in it."""
+    """Its standard error over rows."""
     metrics: Mapping[str, float | None]
     """All metrics that are single numbers."""
+    parameters: int
+    epochs: int
+    best_epoch: int
 
 
-def judge(outcome: FitResult, goal: Goal) -> Judgement:
-    """Judges a trained network by the rows that are there for it.
+def evaluate(result: FitResult, objective: Objective) -> Evaluation:
+    """Evaluate a trained network on its held-out rows.
 
-    The loss is that of the rows alone. What `val_loss` adds for regularizers is left out: it is a
-    price that differs from candidate to candidate, and no error of the predictions.
+    The loss is the weighted mean over rows. It has no regularization penalty, which `val_loss` has:
+    the penalty differs between candidates, and is no error of the predictions.
     """
-    name = outcome.evaluation_set
-    scores = outcome.metrics(name)
-    metrics = scalar_metrics(scores)
-    if goal.name != LOSS:
-        held = held_out(outcome, name)
-        return Judgement(metrics.get(goal.name), standard_error_of_rows(held, goal.name), metrics)
-    losses, weights = losses_of(outcome, name), outcome.encoded[name].weights
-    value = finite(np.average(losses, weights=weights)) if _counts(weights) else None
-    return Judgement(value, standard_error_of_mean(losses, weights), {LOSS: value, **metrics})
+    name = result.evaluation_set
+    predictions, trained = result.predictions(name), result.training
+    metrics = dict(scalar_metrics(result.metrics(name)))
+    if objective.name == LOSS:
+        losses, weights = row_losses(result, name), result.encoded[name].weights
+        has_weight = weights is None or weights.sum() > 0
+        value = finite(np.average(losses, weights=weights)) if has_weight else None
+        error = standard_error_of_mean(losses, weights)
+        metrics = {LOSS: value, **metrics}
+    else:
+        columns = StoredPredictions(result.prediction_table(name), "the predictions")
+        rows = read_rows(columns, predictions.task, has_deviance=predictions.has_deviance)
+        value = metrics.get(objective.name)
+        error = standard_error_of_rows(rows, objective.name)
+    best_epoch = trained.best_epoch or trained.epochs
+    return Evaluation(value, error, metrics, result.parameters, trained.epochs, best_epoch)
 
 
-def losses_of(outcome: FitResult, name: str) -> NDArray[np.float64]:
-    """The loss of each row of a set, without any weights and without regularizers, (rows,)."""
+def row_losses(result: FitResult, name: str) -> NDArray[np.float64]:
+    """Return the loss of each row of a set, (rows,), without weights and regularization penalty."""
     from dlcli.training import keras_loss
 
-    section = outcome.job.head.loss
+    section, predictions = result.job.head.loss, result.predictions(name)
     loss = keras_loss(section)
     loss.reduction = "none"
-    outputs = outcome.predictions(name).outputs
-    encoded = outcome.encoded[name].target
-    labels = outcome.predictions(name).task.loss_labels(encoded, section, outputs.shape[1])
-    return np.asarray(loss(labels, outputs), dtype=np.float64)
+    encoded, width = result.encoded[name].target, predictions.outputs.shape[1]
+    labels = predictions.task.loss_labels(encoded, section, width)
+    return np.asarray(loss(labels, predictions.outputs), dtype=np.float64)
 
 
-def held_out(outcome: FitResult, name: str) -> HeldOut:
-    """The rows of a set with what was predicted of them."""
-    predictions = outcome.predictions(name)
-    columns = StoredPredictions(outcome.prediction_table(name), "the predictions")
-    return read_rows(columns, predictions.task, has_deviance=predictions.has_deviance)
+@dataclass(frozen=True)
+class ComparisonSteps:
+    """The steps at which candidates are compared: epochs of the first fold, then folds."""
+
+    epochs: int
+    """Epochs of the original config."""
+    max_epochs: int
+    """Most epochs of any candidate."""
+
+    @property
+    def interval(self) -> int:
+        """Epochs from one comparison to the next."""
+        return max(1, math.ceil(self.epochs / _MAX_REPORTS))
+
+    def after_fold(self, number: int) -> int:
+        """Return the step at which a fold, from 1, is finished; it follows all epochs."""
+        return self.max_epochs + number
 
 
-def mean_metrics(judgements: Sequence[Judgement]) -> dict[str, float | None]:
-    """The mean of each metric over folds, of those in which it is defined."""
-    names = dict.fromkeys(name for each in judgements for name in each.metrics)
-    return {name: mean_of_defined(each.metrics.get(name) for each in judgements) for name in names}
-
-
-def _counts(weights: NDArray[np.float64] | None) -> bool:
-    return weights is None or bool(weights.sum() > 0)
-
-
-_KEPT_AFTER_PARTS = 75.0
-"""Per cent of the candidates that are trained on after each fold."""
-LOOKS = 10
-"""How often a training is looked at, at most: each time is stored."""
-
-
-class Pruned(Exception):  # noqa: N818  (it is no error)
-    """A candidate is given up."""
-
-
-class Steps:
-    """The steps at which candidates are compared: epochs of the first part, then parts.
+class TrialReporter:
+    """Reports intermediate values of a candidate to Optuna, and ends it when it is pruned.
 
     Args:
-        epochs: of the config as given.
-        most: of any candidate.
-    """
-
-    def __init__(self, epochs: int, most: int) -> None:
-        self.epochs = epochs
-        self.most = most
-        self.every = max(1, -(-epochs // LOOKS))
-
-    def looks_at(self, epoch: int) -> bool:
-        """Whether an epoch, from 1, is one of those that are looked at."""
-        return epoch % self.every == 0
-
-    def after_part(self, number: int) -> int:
-        """The step at which so many parts are judged: it comes after all epochs."""
-        return self.most + number
-
-
-class Watch:
-    """Looks at a candidate as it is trained, and gives it up if others were better by then.
-
-    Args:
-        goal: what is looked at.
-        steps: when.
-        report: stores a value at a step, and says whether the candidate is to be given up.
-        with_epochs: whether epochs are looked at, or parts alone.
+        objective: the metric.
+        steps: when to report.
+        report: stores a value at a step, and returns whether to prune the candidate.
+        at_epochs: whether to report epochs, or folds alone.
     """
 
     def __init__(
         self,
-        goal: Goal,
-        steps: Steps,
-        report: Callable[[float, int], bool],
+        objective: Objective,
+        steps: ComparisonSteps,
+        report: Callable[[float, int], bool] = lambda *_: False,
         *,
-        with_epochs: bool = True,
+        at_epochs: bool = True,
     ) -> None:
         self.last: float | None = None
-        """The value that was looked at last."""
+        """The last reported value."""
         self.epochs = 0
-        """Epochs that were trained of the part at hand."""
-        self._goal = goal
+        """Finished epochs of the current fold."""
+        self._objective = objective
         self._steps = steps
         self._report = report
-        self._with_epochs = with_epochs
+        self._at_epochs = at_epochs
 
-    def progress(self, part: int) -> Progress:
-        """What is told of each epoch of a part, from 0; it raises `Pruned`."""
-        looks = part == 0 and self._with_epochs
+    def progress(self, fold: int) -> Progress:
+        """Return the progress function of a fold, from 1; it raises `optuna.TrialPruned`."""
         self.epochs = 0
 
-        def tell(epoch: int, values: Mapping[str, float]) -> None:
+        def progress(epoch: int, values: Mapping[str, float]) -> None:
             self.epochs = epoch
-            if looks and self._steps.looks_at(epoch):
-                self._look(values.get(self._goal.metric), epoch)
+            if fold == 1 and self._at_epochs and epoch % self._steps.interval == 0:
+                self._report_value(values.get(self._objective.metric), epoch)
 
-        return tell
+        return progress
 
-    def after(self, parts: int, value: float | None) -> None:
-        """Is told the mean over the parts so far, from 1 of them.
+    def finish_fold(self, number: int, value: float | None) -> None:
+        """Report the mean over the folds so far.
 
         Raises:
-            Pruned: if the candidate is given up.
+            optuna.TrialPruned: if the candidate is pruned.
         """
-        self._look(value, self._steps.after_part(parts))
+        self._report_value(value, self._steps.after_fold(number))
 
-    def _look(self, value: float | None, step: int) -> None:
+    def _report_value(self, value: float | None, step: int) -> None:
+        from optuna import TrialPruned
+
         if value is None or not math.isfinite(value):
             return
         self.last = value
         if self._report(value, step):
-            raise Pruned
+            raise TrialPruned
 
 
-def pruner_of(section: Pruner, steps: Steps) -> BasePruner:
-    """Optuna's pruner: by the median at epochs, and after a fold the worst quarter.
+def make_pruner(section: Pruner, steps: ComparisonSteps) -> BasePruner:
+    """Return Optuna's pruner: by the median at epochs; after a fold the worst quarter.
 
-    Means over folds lie close together, and a fold costs little once its program is there: half of
-    the good candidates would be given up for a difference that is noise.
+    Means over folds differ little, and a further fold is cheap once its program is compiled: the
+    median would prune half of the good candidates for a difference that is noise.
     """
     from optuna.pruners import BasePruner, MedianPruner, NopPruner, PercentilePruner
 
     if not isinstance(section, MedianPruning):
         return NopPruner()
     at_epochs = MedianPruner(section.startup_trials, math.ceil(section.warmup * steps.epochs))
-    after_parts = PercentilePruner(_KEPT_AFTER_PARTS, section.startup_trials)
+    after_folds = PercentilePruner(_KEPT_AFTER_FOLD, section.startup_trials)
 
-    class ByStep(BasePruner):
-        """One of them, by what was looked at last."""
+    class PrunerByStep(BasePruner):
+        """Applies one of them; Optuna has no pruner with two thresholds."""
 
         def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
-            is_part = (trial.last_step or 0) > steps.most
-            return (after_parts if is_part else at_epochs).prune(study, trial)
+            is_fold = (trial.last_step or 0) > steps.max_epochs
+            return (after_folds if is_fold else at_epochs).prune(study, trial)
 
-    return ByStep()
+    return PrunerByStep()
 
 
-def can_prune_at_epochs(goal: Goal, dimensions: Sequence[Dimension]) -> bool:
-    """Whether what epochs show can be compared.
+def can_prune_at_epochs(objective: Objective, dimensions: Sequence[Dimension]) -> bool:
+    """Whether the values of epochs can be compared between candidates.
 
-    `val_loss` of an epoch holds the price of the regularizers, which differs between candidates
-    with different ones.
+    `val_loss` of an epoch contains the regularization penalty, which differs between candidates
+    with different regularizers.
     """
-    is_priced = any("regularizer" in each.path or each.path == "hidden" for each in dimensions)
-    return goal.name != LOSS or not is_priced
+    has_penalty = any("regularizer" in each.path or each.path == "hidden" for each in dimensions)
+    return objective.name != LOSS or not has_penalty
+
+
+def evaluate_candidate(
+    context: SearchContext,
+    values: Mapping[str, Value],
+    reporter: TrialReporter,
+    checkpointer: Checkpointer,
+) -> TrialResult:
+    """Train the config with other values on each fold, and evaluate it.
+
+    Args:
+        context: what all trials share.
+        values: by path of the dimension; empty for the original config.
+        reporter: reports intermediate values, and may prune the candidate.
+        checkpointer: ends training when a signal arrives.
+
+    Returns:
+        The result without a number; a candidate that diverges, runs out of memory or has an invalid
+        config has a result, too.
+
+    Raises:
+        DataError: if the original config can't be trained on the rows.
+        Interrupted: if a signal has arrived.
+    """
+    from optuna import TrialPruned
+
+    start = time.perf_counter()
+    folds: list[Evaluation] = []
+
+    def result(state: State, value: float | None, **fields: Any) -> TrialResult:  # noqa: ANN401
+        found: dict[str, Any] = {
+            "standard_error": None,
+            "folds": tuple(each.value for each in folds) if len(context.splits) > 1 else (),
+            "metrics": mean_metrics(folds),
+            "parameters": max((each.parameters for each in folds), default=None),
+            "epochs": _median([each.epochs for each in folds]),
+            "best_epoch": _median([each.best_epoch for each in folds]),
+            "seconds": round(time.perf_counter() - start, 3),
+            "worker": worker_name(),
+        }
+        found |= fields
+        return TrialResult(number=None, state=state, values=values, value=value, **found)
+
+    try:
+        config = candidate(context.file, values).config
+        for number, split in enumerate(context.splits, start=1):
+            progress = reporter.progress(number)
+            # No variable holds the network: a candidate that runs out of memory is to free it.
+            folds.append(
+                evaluate(context.fits.fit(config, split, progress, checkpointer), context.objective)
+            )
+            if number < len(context.splits):
+                reporter.finish_fold(number, _mean(folds))
+    except TrialPruned:
+        epochs = _median([each.epochs for each in folds]) or reporter.epochs
+        return result("pruned", reporter.last, epochs=epochs)
+    except (ConfigError, DataError, DivergenceError, OutOfMemoryError) as error:
+        if isinstance(error, DataError) and not values:
+            raise  # these rows fail every candidate
+        problem = str(error).partition("\n")[0]
+        traceback.clear_frames(error.__traceback__)  # they hold what takes up the memory
+        gc.collect()
+        return result("failed", None, problem=problem)
+    mean = _mean(folds)
+    if mean is None:
+        return result("failed", None, problem=f"{context.objective.metric} is undefined")
+    error_of_mean = folds[0].standard_error  # over rows
+    if len(folds) > 1:
+        error_of_mean = standard_error_of_folds([each.value for each in folds])
+    return result("complete", mean, standard_error=error_of_mean)
+
+
+def mean_metrics(folds: Sequence[Evaluation]) -> dict[str, float | None]:
+    """Return the mean of each metric over the folds in which it is defined."""
+    names = dict.fromkeys(name for each in folds for name in each.metrics)
+    return {name: mean_of_defined(each.metrics.get(name) for each in folds) for name in names}
+
+
+def _mean(folds: Sequence[Evaluation]) -> float | None:
+    """Return the mean of the objective over folds; `None` if it is undefined in one."""
+    values = [each.value for each in folds if each.value is not None]
+    return math.fsum(values) / len(values) if values and len(values) == len(folds) else None
+
+
+def _median(counts: Sequence[int]) -> int | None:
+    return math.floor(statistics.median(counts) + 0.5) if counts else None

@@ -1,4 +1,4 @@
-"""What all trials of a search share: rows and folds, search space, budget and settings."""
+"""What all trials of a search share: objective, search space, rows, budget and options."""
 
 from __future__ import annotations
 
@@ -14,31 +14,119 @@ from dlcli.network import resolve_head
 from dlcli.pipeline.data_loading import Dataset
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.fit import FitContext
-from dlcli.pipeline.objective import LOSS, Goal, Steps, can_prune_at_epochs
+from dlcli.pipeline.objective import LOSS, ComparisonSteps, Objective, can_prune_at_epochs
 from dlcli.splitting import Split, make_folds
 from dlcli.tasks import Task
+
+_RUNTIME_VALUES = (
+    *("learning_rate", "weight_decay", "dropout", "l1", "l2", "factor", "seed", "epochs"),
+)
+"""Settings whose values share a compiled program, see `dlcli.training.RuntimeValues`."""
+_TRIALS_BY_TIME = 1_000
+"""Assumed number of trials if only time limits them."""
+_MANY_COMBINATIONS = 10_000
+"""Combinations above which a grid without limits is probably a mistake."""
+_GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
 
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """How a search is carried out."""
+    """How a search is run."""
 
     jobs: int = 1
-    """Processes that try candidates."""
+    """Processes that evaluate candidates in parallel."""
     storage: str | None = None
-    """The URL of a database that processes and machines share; a file in the run folder, if left
-    out."""
+    """The URL of a database that processes and machines share; `None`: a file in the run folder."""
     nested: bool = False
-    """Whether the whole search is judged, too, by rows that it doesn't see."""
+    """Whether the whole search is also evaluated by nested cross-validation."""
 
 
-class Budget:
-    """The time in which trials may begin.
+@dataclass(frozen=True)
+class SearchPlan:
+    """What the candidates depend on, in addition to the results of earlier trials."""
+
+    name: str
+    """The name of the study, by which processes find it in a storage."""
+    direction: Literal["minimize", "maximize"]
+    dimensions: tuple[Dimension, ...]
+    sampler: Literal["random", "grid", "tpe"]
+    seed: int
+    trials: int | None
+    """Number of candidates; `None`: as many as time allows."""
+    startup_trials: int = 10
+    """Random candidates before `tpe` uses their results."""
+
+    @classmethod
+    def of(cls, file: ConfigFile) -> SearchPlan:
+        """Return the plan of a config.
+
+        Raises:
+            ConfigError: if it has no search space, or no rows to evaluate candidates on.
+        """
+        tune = tune_section(file)
+        sampler = tune.sampler
+        return cls(
+            name=file.name,
+            direction=Objective(tune.metric).direction,
+            dimensions=dimensions_of(tune),
+            sampler=sampler.name,
+            seed=file.config.seed,
+            trials=max_trials(tune),
+            startup_trials=sampler.startup_trials if isinstance(sampler, Tpe) else 0,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class SearchContext:
+    """What all trials of a search share in one process."""
+
+    file: ConfigFile
+    """The original config, of which candidates are variants."""
+    tune: Tune
+    objective: Objective
+    dimensions: tuple[Dimension, ...]
+    splits: tuple[Split, ...]
+    """The rows to train and evaluate each candidate on: one split for each fold."""
+    fits: FitContext
+
+    @classmethod
+    def of(cls, file: ConfigFile, dataset: Dataset, events: Events) -> SearchContext:
+        """Return the context of a config and its rows.
+
+        Args:
+            file: the config.
+            dataset: the rows.
+            events: receives warnings about the rows.
+
+        Raises:
+            ConfigError: if there are no rows to evaluate candidates on, or the target has no such
+                metric.
+            DataError: if there are too few rows for the folds.
+        """
+        tune = tune_section(file)
+        check_metric(file, dataset.target)
+        splits = make_splits(dataset, tune, file.config.seed)
+        fits = FitContext(dataset, file.config, events, fits_per_program(tune, len(splits)))
+        return cls(file, tune, Objective(tune.metric), dimensions_of(tune), splits, fits)
+
+    @property
+    def steps(self) -> ComparisonSteps:
+        """The steps at which candidates are compared."""
+        return comparison_steps(self.file.config)
+
+    @property
+    def prunes_at_epochs(self) -> bool:
+        """Whether the values of epochs can be compared."""
+        return can_prune_at_epochs(self.objective, self.dimensions)
+
+
+class TimeBudget:
+    """The time in which trials may start.
 
     Args:
-        seconds: how long; `None`: without end.
-        spent: what of it earlier processes have used up.
-        clock: tells the time, in seconds.
+        seconds: how long; `None`: no limit.
+        spent: seconds that earlier processes have used.
+        clock: gives the time in seconds.
     """
 
     def __init__(
@@ -49,122 +137,24 @@ class Budget:
     ) -> None:
         self._seconds = math.inf if seconds is None else seconds
         self._clock = clock
-        self._began = clock() - spent
+        self._start = clock() - spent
 
     @property
     def spent(self) -> float:
-        """Seconds so far, those of earlier processes included."""
-        return self._clock() - self._began
-
-    @property
-    def left(self) -> float:
-        """Seconds in which trials may still begin; infinite without a limit."""
-        return max(0.0, self._seconds - self.spent)
+        """Seconds so far, including those of earlier processes."""
+        return self._clock() - self._start
 
     @property
     def is_over(self) -> bool:
-        """Whether no trial may begin any more."""
-        return self.left <= 0.0
+        """Whether no further trial may start."""
+        return self.spent >= self._seconds
 
 
-_GOLDEN = (math.sqrt(5) - 1) / 2
-
-
-def combinations(dimensions: Sequence[Dimension]) -> int | None:
-    """How many combinations of values there are; `None` if they are without number."""
-    sizes = [dimension.size for dimension in dimensions]
-    known = [size for size in sizes if size is not None]
-    return math.prod(known) if len(known) == len(sizes) else None
-
-
-def combination(
-    dimensions: Sequence[Dimension], place: int, *, spread: bool = False
-) -> dict[str, Value]:
-    """The combination at a place of the grid.
-
-    They come in the order of nested loops, the last dimension the innermost; or spread, with a
-    stride of about the golden section of their number, which has no factor in common with it: none
-    comes twice, and however few there are, they are from all over the grid.
-
-    Args:
-        dimensions: whose values can be counted.
-        place: from 0, and below their number.
-        spread: whether they are spread.
-    """
-    if spread:
-        number = combinations(dimensions) or 1
-        place = place * _stride(number) % number
-    chosen: dict[str, Value] = {}
-    for dimension in reversed(dimensions):
-        place, at = divmod(place, dimension.size or 1)
-        chosen[dimension.path] = dimension.value(at)
-    return {dimension.path: chosen[dimension.path] for dimension in dimensions}
-
-
-def _stride(number: int) -> int:
-    stride = max(1, round(number * _GOLDEN))
-    while math.gcd(stride, number) > 1:
-        stride += 1
-    return stride
-
-
-_NUMBERS = ("learning_rate", "weight_decay", "dropout", "l1", "l2", "factor", "seed", "epochs")
-"""Settings that programs are not made for, or for a few of their values only."""
-_MANY = 1_000
-"""Trials, if only time bounds them."""
-_TOO_MANY = 10_000
-"""Trials that hardly anybody can wish for."""
-
-
-@dataclass(frozen=True, eq=False)
-class Work:
-    """What all trials of a search have in common."""
-
-    file: ConfigFile
-    """The config, of which candidates are variants."""
-    tune: Tune
-    goal: Goal
-    dimensions: tuple[Dimension, ...]
-    parts: tuple[Split, ...]
-    """The rows to train on and to be judged by: a fold each, or all with the validation rows."""
-    context: FitContext
-
-    @classmethod
-    def of(cls, file: ConfigFile, dataset: Dataset, events: Events) -> Work:
-        """That of a config and the rows that may choose.
-
-        Args:
-            file: the config, with what it searches for.
-            dataset: the rows.
-            events: are told what is found in the rows.
-
-        Raises:
-            ConfigError: if there are no rows to judge by, or the metric is none of the target.
-            DataError: if there are too few rows for the folds.
-        """
-        tune = searched(file)
-        check_goal(file, dataset.target)
-        parts = parts_of(dataset, tune, file.config.seed)
-        fits = trainings_a_program(tune, len(parts))
-        context = FitContext(dataset, file.config, events, fits)
-        return cls(file, tune, Goal(tune.metric), dimensions_of(tune), parts, context)
-
-    @property
-    def steps(self) -> Steps:
-        """When candidates are compared."""
-        return steps_of(self.file.config)
-
-    @property
-    def prunes_at_epochs(self) -> bool:
-        """Whether what epochs show can be compared."""
-        return can_prune_at_epochs(self.goal, self.dimensions)
-
-
-def searched(file: ConfigFile) -> Tune:
-    """What a config searches for.
+def tune_section(file: ConfigFile) -> Tune:
+    """Return the search section of a config.
 
     Raises:
-        ConfigError: if it says nothing of that, or there would be no rows to judge by.
+        ConfigError: if it is missing, or there would be no rows to evaluate candidates on.
     """
     config = file.config
     if config.tune is None:
@@ -175,75 +165,34 @@ def searched(file: ConfigFile) -> Tune:
         raise ConfigError([Problem("tune", message)])
     if config.tune.folds is None and not config.data.has_validation:
         message = (
-            "is missing, and so are validation rows: there is nothing to judge candidates by; set "
+            "is missing, and there are no validation rows to evaluate candidates on; set "
             "tune.folds: 5 or data.validation: 0.15"
         )
         raise ConfigError([Problem("tune.folds", message)])
     return config.tune
 
 
-def most_trials(tune: Tune) -> int | None:
-    """How many trials there are at most; `None`: as many as there is time for.
-
-    What has been tried is not tried again, so there are no more than combinations of values.
-    """
-    bounds = [tune.most_trials, combinations(dimensions_of(tune))]
-    return min((bound for bound in bounds if bound is not None), default=None)
-
-
-def warn_of_many(tune: Tune, events: Events) -> None:
-    """Warns of a grid that is too large to be tried, and that nothing bounds."""
-    number = most_trials(tune)
-    if tune.trials is tune.time is None and number is not None and number > _TOO_MANY:
-        message = (
-            f"all {number:,} combinations will be tried; to try fewer, from all over the grid: "
-            "--set tune.trials=100, or --set tune.time=1h"
-        )
-        events.emit("warning", message=message)
-
-
-def trainings_a_program(tune: Tune, parts: int) -> int:
-    """About how many trainings will share a program, over which compiling it pays.
-
-    Candidates that differ only in numbers do.
-
-    Args:
-        tune: what is searched for.
-        parts: trainings of a candidate.
-    """
-    shapes = [each.size for each in dimensions_of(tune) if not _is_number(each)]
-    known = [size for size in shapes if size is not None]
-    if len(known) < len(shapes):
-        return parts
-    return parts * max(1, (most_trials(tune) or _MANY) // math.prod(known))
-
-
-def _is_number(dimension: Dimension) -> bool:
-    """Whether programs are not made for its values, see `dlcli.training.RuntimeValues`."""
-    return parse_path(dimension.path)[-1] in _NUMBERS
-
-
-def check_goal(file: ConfigFile, target: Task) -> None:
-    """Refuses a metric that the target doesn't have.
+def check_metric(file: ConfigFile, target: Task) -> None:
+    """Refuse a metric that the target does not have.
 
     Raises:
         ConfigError: with those that it has.
     """
-    goal = Goal(searched(file).metric)
-    known = target.metric_names(resolve_head(file.config, target).loss)
-    if goal.name not in (LOSS, *known):
-        names = [f"val_{name}" for name in (LOSS, *known)]
-        hint = did_you_mean(goal.metric, names) or f"; allowed: {', '.join(names)}"
-        message = f"'{goal.metric}' is no metric of {target.name}{hint}"
+    objective = Objective(tune_section(file).metric)
+    known = (LOSS, *target.metric_names(resolve_head(file.config, target).loss))
+    if objective.name not in known:
+        names = [f"val_{name}" for name in known]
+        hint = did_you_mean(objective.metric, names) or f"; allowed: {', '.join(names)}"
+        message = f"'{objective.metric}' is no metric of {target.name}{hint}"
         raise ConfigError([Problem("tune.metric", message)])
 
 
-def parts_of(dataset: Dataset, tune: Tune, seed: int) -> tuple[Split, ...]:
-    """The rows to train on and to be judged by, the same for all candidates.
+def make_splits(dataset: Dataset, tune: Tune, seed: int) -> tuple[Split, ...]:
+    """Split the rows to train and evaluate on, the same way for all candidates.
 
-    The rows of a fold also steer: early stopping looks at them, as it looks at validation rows when
-    the config is trained by itself. So what they say is a little too good; rows that took no part
-    at all, those of the test split or of outer folds, tell by how much.
+    The rows of a fold are also used for early stopping, as validation rows are when the config is
+    trained by itself. Their metrics are therefore optimistically biased; test rows or outer folds,
+    which are not used at all, show by how much.
 
     Raises:
         ConfigError: for more folds than rows.
@@ -253,52 +202,87 @@ def parts_of(dataset: Dataset, tune: Tune, seed: int) -> tuple[Split, ...]:
         return (Split(dataset.split.train, dataset.split.validation, None),)
     rows = dataset.candidates
     if tune.folds > rows.rows:
-        message = f"expected at most {rows.rows}, as many as there are rows, got {tune.folds}"
+        message = f"expected at most {rows.rows}, the number of rows, got {tune.folds}"
         raise ConfigError([Problem("tune.folds", message)])
     choice, classes = dataset.split_choice, dataset.class_column
     folds = make_folds(rows, choice, classes, tune.folds, (seed, 1))
     return tuple(Split(rows.take(fold.train), rows.take(fold.held_out), None) for fold in folds)
 
 
-def steps_of(config: Config) -> Steps:
-    """When the candidates of a config are compared."""
+def comparison_steps(config: Config) -> ComparisonSteps:
+    """Return the steps at which the candidates of a config are compared."""
     dimensions = () if config.tune is None else dimensions_of(config.tune)
     varied = [each for each in dimensions if each.path == "epochs"]
     ends = [end for each in varied for end in (each.high, *each.labels)]
     most = max([config.epochs, *(int(end) for end in ends if isinstance(end, int | float))])
-    return Steps(config.epochs, most)
+    return ComparisonSteps(config.epochs, most)
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What trials follow from, besides the trials before them."""
+def max_trials(tune: Tune) -> int | None:
+    """Return the maximum number of candidates; `None`: as many as time allows.
 
-    name: str
-    """The study's, by which processes find each other in a storage."""
-    direction: Literal["minimize", "maximize"]
-    dimensions: tuple[Dimension, ...]
-    sampler: Literal["random", "grid", "tpe"]
-    seed: int
-    trials: int | None
-    """How many there are to be; `None`: as many as there is time for."""
-    startup: int = 10
-    """Trials by lot before `tpe` looks at them."""
+    No combination of values is tried twice.
+    """
+    limits = [tune.most_trials, count_combinations(dimensions_of(tune))]
+    return min((limit for limit in limits if limit is not None), default=None)
 
-    @classmethod
-    def of(cls, file: ConfigFile) -> Plan:
-        """That of a config.
 
-        Raises:
-            ConfigError: if it says nothing of what to search for.
-        """
-        tune = searched(file)
-        sampler = tune.sampler
-        return cls(
-            name=file.name,
-            direction=Goal(tune.metric).direction,
-            dimensions=dimensions_of(tune),
-            sampler=sampler.name,
-            seed=file.config.seed,
-            trials=most_trials(tune),
-            startup=sampler.startup_trials if isinstance(sampler, Tpe) else 0,
+def warn_of_large_grid(tune: Tune, events: Events) -> None:
+    """Warn of a large grid that neither `trials` nor `time` limits."""
+    number = max_trials(tune)
+    if tune.trials is tune.time is None and number is not None and number > _MANY_COMBINATIONS:
+        message = (
+            f"all {number:,} combinations will be tried; to try fewer, from all over the grid: "
+            "--set tune.trials=100, or --set tune.time=1h"
         )
+        events.emit("warning", message=message)
+
+
+def fits_per_program(tune: Tune, folds: int) -> int:
+    """Estimate how many fits will share a compiled program, see `RuntimeValues`.
+
+    Args:
+        tune: the search.
+        folds: fits of a candidate.
+    """
+    shapes = [
+        each for each in dimensions_of(tune) if parse_path(each.path)[-1] not in _RUNTIME_VALUES
+    ]
+    number = count_combinations(shapes)
+    if number is None:
+        return folds
+    return folds * max(1, (max_trials(tune) or _TRIALS_BY_TIME) // number)
+
+
+def count_combinations(dimensions: Sequence[Dimension]) -> int | None:
+    """Return the number of combinations of values; `None` if a range is continuous."""
+    sizes = [dimension.size for dimension in dimensions]
+    known = [size for size in sizes if size is not None]
+    return math.prod(known) if len(known) == len(sizes) else None
+
+
+def combination(
+    dimensions: Sequence[Dimension], index: int, *, spread: bool = False
+) -> dict[str, Value]:
+    """Return one combination of values by its index in the grid.
+
+    They are in the order of nested loops, the last dimension innermost. If they are spread, the
+    index advances by a stride near the golden ratio of their number and coprime to it: none is
+    repeated, and the first few come from all over the grid.
+
+    Args:
+        dimensions: none of them continuous.
+        index: from 0.
+        spread: whether to spread them.
+    """
+    if spread:
+        number = count_combinations(dimensions) or 1
+        stride = max(1, round(number * _GOLDEN_RATIO))
+        while math.gcd(stride, number) > 1:
+            stride += 1
+        index = index * stride % number
+    values: dict[str, Value] = {}
+    for dimension in reversed(dimensions):
+        index, at = divmod(index, dimension.size or 1)
+        values[dimension.path] = dimension.value(at)
+    return {dimension.path: values[dimension.path] for dimension in dimensions}

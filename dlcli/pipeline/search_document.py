@@ -14,6 +14,7 @@ import numpy as np
 from pydantic import ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
+from dlcli.config import Dimension as ConfigDimension
 from dlcli.metrics import (
     Array,
     Mean,
@@ -63,6 +64,19 @@ class Dimension(Document):
     step: Number = None
     log: bool = False
     choices: tuple[Value, ...] = ()
+
+    @classmethod
+    def of(cls, dimension: ConfigDimension) -> Self:
+        """Describe a dimension of a config."""
+        return cls(
+            path=dimension.path,
+            kind=dimension.kind,
+            low=dimension.low,
+            high=dimension.high,
+            step=dimension.step,
+            log=dimension.log,
+            choices=dimension.labels if dimension.kind == "choice" else (),
+        )
 
 
 class TrialResult(Document):
@@ -280,7 +294,9 @@ def importances(
         Shares of 1 by path, the greatest first; empty for fewer than `FEWEST_TRIALS` complete
         trials.
     """
-    distributions = {each.path: _distribution(each) for each in dimensions}
+    distributions = {
+        each.path: distribution_of(each, range(len(each.choices))) for each in dimensions
+    }
     with quiet_optuna():
         from optuna import create_study
         from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
@@ -293,7 +309,7 @@ def importances(
                 study.add_trial(
                     create_trial(value=trial.value, params=params, distributions=distributions)
                 )
-            except (KeyError, ValueError):  # of a study that was begun with other dimensions
+            except (KeyError, ValueError):  # of a study that was started with other dimensions
                 continue
         complete = len(study.trials)
         if complete < FEWEST_TRIALS or not dimensions:
@@ -304,11 +320,19 @@ def importances(
     return {} if any(math.isnan(value) for value in found.values()) else found
 
 
-def _distribution(dimension: Dimension) -> BaseDistribution:
+def distribution_of(
+    dimension: Dimension | ConfigDimension, choices: Sequence[Value]
+) -> BaseDistribution:
+    """Return a dimension as an Optuna distribution.
+
+    Args:
+        dimension: the dimension.
+        choices: the values of a choice, or what stands for them.
+    """
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     if dimension.kind == "choice":
-        return CategoricalDistribution(range(len(dimension.choices)))
+        return CategoricalDistribution(choices)
     low, high, step = dimension.low or 0.0, dimension.high or 0.0, dimension.step
     if dimension.kind == "float":
         return FloatDistribution(low, high, log=dimension.log, step=step)

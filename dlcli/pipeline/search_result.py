@@ -1,19 +1,15 @@
-"""The result of a search: all trials, the selected ones, and notes."""
+"""Summarize the trials of a search: the selected candidates, importances and notes."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from dlcli.config import Dimension, Value
 from dlcli.errors import plural
-from dlcli.pipeline import search_document
-from dlcli.pipeline.cv_document import Interval
-from dlcli.pipeline.search_context import Plan, Work, combinations
+from dlcli.pipeline.search_context import SearchContext, SearchPlan, count_combinations
+from dlcli.pipeline.search_document import Dimension as DimensionDocument
 from dlcli.pipeline.search_document import (
-    Finalist,
-    NestedFold,
     Search,
     TrialResult,
     best_trial,
@@ -25,141 +21,107 @@ _EDGE = 0.02
 """The share of a range, at either end, that counts as its edge."""
 
 
-@dataclass(frozen=True)
-class Found:
-    """What a search came to."""
+def summarize_trials(
+    context: SearchContext,
+    plan: SearchPlan,
+    trials: tuple[TrialResult, ...],
+    default: TrialResult | None,
+) -> Search:
+    """Return the document of a search, without what follows after its trials.
 
-    plan: Plan
-    trials: tuple[TrialResult, ...]
-    default: TrialResult | None
-    finalists: tuple[Finalist, ...] = ()
-    nested: tuple[NestedFold, ...] = ()
-    nested_value: Interval | None = None
-    notes: tuple[str, ...] = ()
-    """Of what came after the trials."""
-
-    @property
-    def best(self) -> TrialResult | None:
-        """The best trial."""
-        return best_trial(self.trials, self.plan.direction)
-
-    @property
-    def smallest(self) -> TrialResult | None:
-        """The smallest of those that are as good as the best, as far as the rows tell."""
-        number = smallest_trial(self.trials, self.plan.direction)
-        return next((trial for trial in self.trials if trial.number == number), None)
-
-    def document(self, work: Work, *, seconds: float) -> Search:
-        """The document.
-
-        Args:
-            work: what the trials had in common.
-            seconds: what the search took.
-        """
-        plan, dataset = self.plan, work.context.dataset
-        dimensions = tuple(map(described, plan.dimensions))
-        best, smallest = self.best, self.smallest
-        return Search(
-            name=work.file.name,
-            study=plan.name,
-            metric=work.goal.metric,
-            direction=plan.direction,
-            sampler=plan.sampler,
-            folds=work.tune.folds,
-            rows=_rows(work),
-            set_aside=dataset.test_rows,
-            seed=plan.seed,
-            dimensions=dimensions,
-            trials=self.trials,
-            default=self.default,
-            best=None if best is None else best.number,
-            smallest=None if smallest is None else smallest.number,
-            importances=importances(dimensions, self.trials, plan.direction),
-            finalists=self.finalists,
-            nested=self.nested,
-            nested_value=self.nested_value,
-            workers=len({trial.worker for trial in self.trials} - {""}) or 1,
-            seconds=round(seconds, 3),
-            notes=(*_notes(self, work), *self.notes),
-        )
-
-
-def described(dimension: Dimension) -> search_document.Dimension:
-    """A dimension as documents have it."""
-    return search_document.Dimension(
-        path=dimension.path,
-        kind=dimension.kind,
-        low=dimension.low,
-        high=dimension.high,
-        step=dimension.step,
-        log=dimension.log,
-        choices=dimension.labels if dimension.kind == "choice" else (),
+    Args:
+        context: what the trials shared.
+        plan: what the candidates depended on.
+        trials: their results.
+        default: the result of the original config.
+    """
+    dataset = context.fits.dataset
+    dimensions = tuple(map(DimensionDocument.of, plan.dimensions))
+    best = best_trial(trials, plan.direction)
+    return Search(
+        name=context.file.name,
+        study=plan.name,
+        metric=context.objective.metric,
+        direction=plan.direction,
+        sampler=plan.sampler,
+        folds=context.tune.folds,
+        rows=_count_rows(context),
+        set_aside=dataset.test_rows,
+        seed=plan.seed,
+        dimensions=dimensions,
+        trials=trials,
+        default=default,
+        best=None if best is None else best.number,
+        smallest=smallest_trial(trials, plan.direction),
+        importances=importances(dimensions, trials, plan.direction),
+        workers=len({trial.worker for trial in trials} - {""}) or 1,
+        seconds=0.0,
+        notes=tuple(_notes(context, plan, trials, default, best)),
     )
 
 
-def _notes(found: Found, work: Work) -> Iterator[str]:
-    yield from _about_number(found)
-    failed = sum(trial.state == "failed" for trial in found.trials)
+def _count_rows(context: SearchContext) -> int:
+    if context.tune.folds is not None:
+        return context.fits.dataset.candidates.rows
+    tables = ((split.train, split.validation) for split in context.splits)
+    return sum(table.rows for split in tables for table in split if table is not None)
+
+
+def _notes(
+    context: SearchContext,
+    plan: SearchPlan,
+    trials: Sequence[TrialResult],
+    default: TrialResult | None,
+    best: TrialResult | None,
+) -> Iterator[str]:
+    ended = len(trials)
+    if plan.trials is not None and ended < plan.trials:
+        yield f"the time was over after {ended} of {plural(plan.trials, 'trial')}"
+    if ended and ended == count_combinations(plan.dimensions):
+        yield f"all {ended:,} combinations were tried"
+    failed = sum(trial.state == "failed" for trial in trials)
     if failed:
         yield f"{plural(failed, 'candidate')} could not be trained to the end"
-    if found.best is not None:
-        yield from _beside_default(found, work.goal.metric)
-        yield from _at_edges(found.plan.dimensions, found.best)
-    if not work.prunes_at_epochs and work.tune.pruner.name != "none":
-        yield (
-            "candidates were not given up at epochs: regularizers vary, and val_loss of an epoch "
-            "holds their price"
-        )
-
-
-def _about_number(found: Found) -> Iterator[str]:
-    ended, wanted = len(found.trials), found.plan.trials
-    if wanted is not None and ended < wanted:
-        yield f"the time was over after {ended} of {plural(wanted, 'trial')}"
-    if ended and ended == combinations(found.plan.dimensions):
-        yield f"all {ended:,} combinations were tried"
-
-
-def _beside_default(found: Found, metric: str) -> Iterator[str]:
-    """Yields that the search itself has found nothing better than there was."""
-    best = None if found.best is None else found.best.value
-    default = None if found.default is None else found.default.value
-    if best is None or default is None:
-        return
-    if best >= default if found.plan.direction == "minimize" else best <= default:
-        yield (
-            f"no candidate is better than the config as given: {metric} {best:.4g} against "
-            f"{default:.4g}"
-        )
-
-
-def _at_edges(dimensions: Sequence[Dimension], best: TrialResult) -> Iterator[str]:
-    """Yields each range that the best has come to the end of, and that might go on there."""
-    for dimension in dimensions:
-        if dimension.low is None or dimension.high is None:
-            continue
-        place = _place(dimension, best.values.get(dimension.path))
-        if place is not None and not _EDGE <= place <= 1 - _EDGE:
-            end = "low" if place < _EDGE else "high"
+    if best is not None:
+        if default is not None and not _is_better(best, default, plan):
             yield (
-                f"the best {dimension.path} lies at the {end} end of what was tried: a wider range "
-                "may hold a better one"
+                f"no candidate is better than the config as given: {context.objective.metric} "
+                f"{best.value:.4g} against {default.value:.4g}"
+            )
+        yield from _edge_notes(plan.dimensions, best)
+    if not context.prunes_at_epochs and context.tune.pruner.name != "none":
+        yield (
+            "candidates were not pruned at epochs: regularizers vary, and val_loss of an epoch "
+            "contains their penalty"
+        )
+
+
+def _is_better(best: TrialResult, default: TrialResult, plan: SearchPlan) -> bool:
+    """Whether the best trial is better than the original config, or one of them has no value."""
+    if best.value is None or default.value is None:
+        return True
+    if plan.direction == "minimize":
+        return best.value < default.value
+    return best.value > default.value
+
+
+def _edge_notes(dimensions: Sequence[Dimension], best: TrialResult) -> Iterator[str]:
+    """Yield each range with the best value at its edge."""
+    for dimension in dimensions:
+        position = _position(dimension, best.values.get(dimension.path))
+        if position is not None and not _EDGE <= position <= 1 - _EDGE:
+            end = "low" if position < _EDGE else "high"
+            yield (
+                f"the best {dimension.path} lies at the {end} end of its range: a wider range may "
+                "contain a better one"
             )
 
 
-def _place(dimension: Dimension, value: Value) -> float | None:
-    """Where a value lies in a range, from 0 to 1."""
+def _position(dimension: Dimension, value: Value) -> float | None:
+    """Return the position of a value in a range, from 0 to 1; `None` for a choice."""
     low, high = dimension.low, dimension.high
     if low is None or high is None or isinstance(value, bool) or not isinstance(value, int | float):
         return None
     if dimension.log:
         low, high, value = (math.log(each) for each in (low, high, value))
     return (value - low) / (high - low)
-
-
-def _rows(work: Work) -> int:
-    """How many rows took part."""
-    if work.tune.folds is not None:
-        return work.context.dataset.candidates.rows
-    tables = ((part.train, part.validation) for part in work.parts)
-    return sum(table.rows for part in tables for table in part if table is not None)

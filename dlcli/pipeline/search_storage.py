@@ -1,4 +1,4 @@
-"""The storage of a study: Optuna's journal in the run folder, or a shared database."""
+"""Store the trials of a search: Optuna's journal in the run folder, or a shared database."""
 
 from __future__ import annotations
 
@@ -19,68 +19,83 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
     from optuna.storages.journal._file import BaseJournalFileLock
 
-
 JOURNAL = "study.journal"
 """The file in the run folder."""
 LOCK = f"{JOURNAL}.lock"
-"""What is held while somebody writes to the journal."""
-
-_LONGEST = 2**32
-"""Most bytes of a journal that is read."""
+"""The file that is locked while a process writes to the journal."""
+GRACE_SECONDS = 90
+"""Time without a heartbeat after which the process of a trial is considered dead."""
+_HEARTBEAT_SECONDS = 20
+_MAX_BYTES = 2**32
+"""Size of the largest journal that is read."""
+_PAUSES = (0.1, 0.3, 1.0)
+"""Seconds to wait while another process creates the tables."""
+_CREATED_BY_ANOTHER = re.compile(r"(?i)already exists|duplicate|unique constraint|locked")
+"""Matches the errors of databases when two processes create the same tables."""
+_SECRET = re.compile(r"(?i)(pass|pwd|secret|token|key)")
+"""Matches the parameters of a URL that must not be shown."""
+_DRIVERS = {
+    "psycopg": "pip install 'dlcli[postgresql]'",
+    "psycopg2": "write postgresql+psycopg:// and pip install 'dlcli[postgresql]'",
+    "MySQLdb": "write mysql+pymysql:// and pip install pymysql",
+    "pymysql": "pip install pymysql",
+}
+"""How to install a missing module."""
 
 
 def open_journal(folder: Path) -> BaseStorage:
-    """Opens the journal of a run folder, which is made if there is none.
+    """Open the journal of a run folder, or create it.
 
     Args:
-        folder: the run folder, which a stranger may have made.
+        folder: the run folder, which may come from a stranger.
 
     Raises:
-        RunError: if it is no journal.
-        TrainingError: if it can't be stored.
+        RunError: if the file is no journal.
+        TrainingError: if it can't be written.
     """
     with quiet_optuna():
         from optuna.storages import JournalStorage
         from optuna.storages.journal import JournalFileBackend
 
         path = folder / JOURNAL
-        _check_plain(path)
+        _check_regular(path)
         try:
-            return JournalStorage(JournalFileBackend(str(path), _lock_of(path)))
+            return JournalStorage(JournalFileBackend(str(path), _journal_lock(path)))
         except OSError as error:
             raise TrainingError(f"{path}: could not be stored: {os_error_text(error)}") from error
-        except Exception as error:  # whatever lines mean that somebody has written
-            raise damaged(path, f"is no journal of Optuna's: {error!r}") from None
+        except Exception as error:  # a stranger's lines may raise anything
+            raise damaged(path, f"is not an Optuna journal: {error!r}") from None
 
 
 def repair_journal(folder: Path) -> None:
-    """Removes half a line that a process may have left that was killed, or had no room.
+    """Remove an incomplete last line, which a killed process or a full disk may have left.
 
     Args:
-        folder: the run folder, which this process holds, so that no other writes to the journal.
+        folder: the run folder, which this process has locked.
 
     Raises:
-        RunError: if something else is in the journal's place.
+        RunError: if the journal or its lock is no regular file.
     """
     path = folder / JOURNAL
-    _check_plain(folder / LOCK)
-    if os.name == "nt":  # where its being there says that it is held
+    _check_regular(folder / LOCK)
+    if os.name == "nt":  # there the file's existence is the lock
         remove_lock(folder)
-    _check_plain(path)
+    _check_regular(path)
     if path.exists():
-        _mend(path)
+        _truncate_to_lines(path)
 
 
 def remove_lock(folder: Path) -> None:
-    """Removes the lock's file, which says nothing by being there, once nobody writes any more."""
+    """Remove the lock file once no process writes any more."""
     (folder / LOCK).unlink(missing_ok=True)
 
 
-def _lock_of(path: Path) -> BaseJournalFileLock:
-    """What processes hold in turn while they write.
+def _journal_lock(path: Path) -> BaseJournalFileLock:
+    """Return the lock of a journal.
 
-    A lock of the system's is free again once its process ends, however it ends; Optuna's own are
-    files, for which all others would wait half a minute.
+    The operating system releases its locks when a process ends for whatever reason. Optuna's locks
+    are files, which a killed process leaves; others wait half a minute for each of them. Nor does
+    Optuna repair an incomplete last line, to which the next process would append.
     """
     from optuna.storages.journal import JournalFileOpenLock
     from optuna.storages.journal._file import BaseJournalFileLock
@@ -90,7 +105,7 @@ def _lock_of(path: Path) -> BaseJournalFileLock:
     import fcntl
 
     class SystemLock(BaseJournalFileLock):
-        """The lock; whoever gets it mends the end of the file first."""
+        """A lock of the operating system; acquiring it repairs the end of the journal."""
 
         def __init__(self) -> None:
             self._descriptor = -1
@@ -99,7 +114,7 @@ def _lock_of(path: Path) -> BaseJournalFileLock:
             flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
             self._descriptor = os.open(path.with_name(LOCK), flags, 0o666)
             fcntl.flock(self._descriptor, fcntl.LOCK_EX)
-            _mend(path)
+            _truncate_to_lines(path)
             return True
 
         def release(self) -> None:
@@ -108,91 +123,72 @@ def _lock_of(path: Path) -> BaseJournalFileLock:
     return SystemLock()
 
 
-def _mend(path: Path) -> None:
-    """Cuts half a line off the end of a journal, behind which others would write."""
-    whole = _whole_bytes(path)
-    if whole < path.stat().st_size:
-        os.truncate(path, whole)
-        sync(path)
-
-
-def _check_plain(path: Path) -> None:
-    """Refuses what could lead out of the folder, or would not end.
+def _check_regular(path: Path) -> None:
+    """Refuse a link that could lead out of the folder, a device, and a huge file.
 
     Raises:
-        RunError: if it is no plain file, or one of too many bytes.
+        RunError: saying which of them it is.
     """
     if not os.path.lexists(path):
         return
     status = os.lstat(path)
     if not stat.S_ISREG(status.st_mode):
         raise damaged(path, "is not a regular file but a link, a folder or a device")
-    if status.st_size > _LONGEST:
-        raise RunError(f"{path}: has {status.st_size:,} bytes, where {_LONGEST:,} are the most")
+    if status.st_size > _MAX_BYTES:
+        raise RunError(f"{path}: has {status.st_size:,} bytes; the maximum is {_MAX_BYTES:,}")
 
 
-def _whole_bytes(path: Path, step: int = 2**16) -> int:
-    """The bytes of a file up to the end of its last whole line."""
+def _truncate_to_lines(path: Path, step: int = 2**16) -> None:
+    """Remove what follows the last line break of a file, reading it from its end."""
     with path.open("rb") as stream:
-        end = stream.seek(0, os.SEEK_END)
-        while end > 0:
+        size = end = stream.seek(0, os.SEEK_END)
+        length = 0
+        while end > 0 and length == 0:
             start = max(0, end - step)
             stream.seek(start)
             at = stream.read(end - start).rfind(b"\n")
-            if at >= 0:
-                return start + at + 1
+            length = start + at + 1 if at >= 0 else 0
             end = start
-    return 0
-
-
-BEAT = 20
-"""Seconds from one sign of life of a trial to the next, in a database."""
-GRACE = 90
-"""Seconds without one after which a trial's process is taken for dead."""
-
-_PAUSES = (0.1, 0.3, 1.0)
-"""Seconds to wait while another process makes the tables."""
-_MADE_BY_ANOTHER = re.compile(r"(?i)already exists|duplicate|unique constraint|locked")
-"""What databases say if two processes make the same tables at once."""
-_SECRET = re.compile(r"(?i)(pass|pwd|secret|token|key)")
-_DRIVERS = {
-    "psycopg": "pip install 'dlcli[postgresql]'",
-    "psycopg2": "write postgresql+psycopg:// and pip install 'dlcli[postgresql]'",
-    "MySQLdb": "write mysql+pymysql:// and pip install pymysql",
-    "pymysql": "pip install pymysql",
-}
-"""How what is missing is installed, by the module."""
+    if length < size:
+        os.truncate(path, length)
+        sync(path)
 
 
 def open_database(url: str) -> BaseStorage:
-    """Opens a database that many processes share; the tables are made if there are none.
+    """Open a database that many processes share; its tables are created if they are missing.
 
     Args:
-        url: as SQLAlchemy has it, and Optuna: `postgresql+psycopg://user@host/name`.
+        url: as for SQLAlchemy and Optuna: `postgresql+psycopg://user@host/name`.
 
     Raises:
-        UsageError: if it can't be opened: a driver that is missing, a wrong URL, no such server.
+        UsageError: if it can't be opened: a missing driver, an invalid URL, an unknown server.
     """
-    with quiet_optuna(), explained(url):
+    with quiet_optuna(), _explaining_errors(url):
         from optuna.storages import RDBStorage
         from sqlalchemy import make_url
         from sqlalchemy.exc import DatabaseError
 
-        kind = make_url(url).get_backend_name()
-        options = {} if kind == "sqlite" else {"pool_pre_ping": True}
+        def connect() -> BaseStorage:
+            return RDBStorage(
+                url,
+                {} if make_url(url).get_backend_name() == "sqlite" else {"pool_pre_ping": True},
+                heartbeat_interval=_HEARTBEAT_SECONDS,
+                grace_period=GRACE_SECONDS,
+            )
+
         for pause in _PAUSES:
             try:
-                return RDBStorage(url, options, heartbeat_interval=BEAT, grace_period=GRACE)
+                return connect()
             except DatabaseError as error:
-                if not _MADE_BY_ANOTHER.search(str(error)):
+                if not _CREATED_BY_ANOTHER.search(str(error)):
                     raise
             time.sleep(pause)
-        return RDBStorage(url, options, heartbeat_interval=BEAT, grace_period=GRACE)
+        return connect()
 
 
 @contextmanager
-def explained(url: str) -> Iterator[None]:
-    """Says what is wrong with a database without telling its password.
+def _explaining_errors(url: str) -> Iterator[None]:
+    """Explain what is wrong with a database, without its password.
 
     Raises:
         UsageError: for whatever SQLAlchemy and its drivers raise.
@@ -201,8 +197,8 @@ def explained(url: str) -> Iterator[None]:
 
     try:
         yield
-    except ValueError:  # it quotes a part of what it could not read, and may cut a password
-        raise UsageError(f"--storage {mask_password(url)}: can't be used: it is no URL") from None
+    except ValueError:  # its message may contain a part of a password
+        raise UsageError(f"--storage {mask_password(url)}: can't be used: invalid URL") from None
     except (SQLAlchemyError, ImportError, RuntimeError, OSError) as error:
         if module := _missing_module(error):
             way_out = _DRIVERS.get(module, f"pip install {module}")
@@ -213,15 +209,15 @@ def explained(url: str) -> Iterator[None]:
 
 
 @contextmanager
-def kept_in(folder: Path, url: str | None) -> Iterator[None]:
-    """Says what is wrong where trials can't be kept any more.
+def explaining_lost_storage(folder: Path, url: str | None) -> Iterator[None]:
+    """Explain why trials can't be stored any more.
 
     Args:
         folder: the run folder.
-        url: of the database, if they are kept in one.
+        url: the URL of the database, if they are stored in one.
 
     Raises:
-        TrainingError: for a full disk, or a database that is gone.
+        TrainingError: for a full disk, or a lost database.
     """
     from optuna.exceptions import StorageInternalError
     from sqlalchemy.exc import SQLAlchemyError
@@ -229,11 +225,11 @@ def kept_in(folder: Path, url: str | None) -> Iterator[None]:
     try:
         yield
     except (StorageInternalError, SQLAlchemyError) as error:
-        told = _without_secrets(_first_line(error), url or "")
-        message = f"{url and mask_password(url)}: trials can't be kept there any more: {told}"
+        reason = _without_secrets(_first_line(error), url or "")
+        message = f"{url and mask_password(url)}: trials can't be stored any more: {reason}"
         raise TrainingError(message) from None
     except BrokenPipeError:
-        raise  # of who reads what is told
+        raise  # of the reader of the events
     except OSError as error:
         if url is not None or error.filename not in (None, str(folder / JOURNAL)):
             raise
@@ -242,28 +238,27 @@ def kept_in(folder: Path, url: str | None) -> Iterator[None]:
 
 
 def mask_password(url: str) -> str:
-    """A URL without its password, for people and files."""
+    """Return a URL without its password, to be shown and stored."""
     from sqlalchemy import make_url
     from sqlalchemy.exc import ArgumentError
 
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
-        return "URL"  # whatever it is, there may be a password in it
+        return "URL"  # any part of it may be a password
     query = {name: "***" if _SECRET.search(name) else text for name, text in parsed.query.items()}
     shown = parsed.set(query=query).render_as_string(hide_password=True)
     return shown.replace("%2A%2A%2A", "***")
 
 
 def _missing_module(error: BaseException | None) -> str | None:
-    """The module that isn't installed, if that is the cause of an error."""
     while error is not None and not isinstance(error, ModuleNotFoundError):
         error = error.__cause__ or error.__context__
     return None if error is None else error.name
 
 
 def _first_line(error: BaseException) -> str:
-    """What is said first; SQLAlchemy's own errors name the driver's in brackets before it."""
+    """Return the first line of an error; of SQLAlchemy's errors, that of the driver's error."""
     cause = error.__cause__ if error.__cause__ is not None else error
     text = str(getattr(cause, "orig", None) or cause).strip()
     return re.sub(r"\s+", " ", text.partition("\n")[0]) or type(error).__name__

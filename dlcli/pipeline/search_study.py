@@ -1,38 +1,26 @@
-"""The study of a search: its trials are started, reported, stored and resumed here."""
+"""The Optuna study of a search: start trials, store their results, and retry lost ones."""
 
 from __future__ import annotations
 
+import copy
+import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from pydantic import ValidationError
+
 from dlcli.config import Value
-from dlcli.errors import UsageError
-from dlcli.pipeline.search_context import Plan
+from dlcli.errors import RunError, UsageError
+from dlcli.metrics import finite_number
 from dlcli.pipeline.search_document import TrialResult, quiet_optuna
-from dlcli.pipeline.search_storage import GRACE
-from dlcli.pipeline.trial_records import (
-    DEFAULT,
-    GIVEN_BACK,
-    MOST_DEATHS,
-    ORIGIN,
-    PLACE,
-    RESULT,
-    WORKER,
-    counts,
-    deaths,
-    first_trials,
-    places_of,
-    results_of,
-    spent_by,
-    stored_result,
-    understood,
-    worker_name,
-    worker_of,
-)
+from dlcli.pipeline.search_storage import GRACE_SECONDS
+from dlcli.pipeline.worker_pool import worker_name
+from dlcli.runs import malformed
 
 if TYPE_CHECKING:
     import optuna
@@ -40,277 +28,386 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial
 
+    from dlcli.pipeline.search_context import SearchPlan
 
 IsDead = Callable[[Mapping[str, Any]], bool]
-"""Whether who runs a trial is gone, by the token of its `run` and the `name` of the process; both
-are missing if it didn't come so far."""
+"""Whether the process of a trial is dead, by the token of its `run` and the `name` of the process;
+both are missing if it was killed before it could store them."""
+MAX_DEATHS = 3
+"""Processes that a candidate may kill before it is abandoned."""
+
+# User attributes of a study:
+FINGERPRINT = "fingerprint"
+"""The config and data that it was started with."""
+DEFAULT = "default"
+"""The result of the original config."""
+# User attributes of a trial:
+RESULT = "result"
+WORKER = "worker"
+"""The process that runs it: see `IsDead`."""
+INTERRUPTED = "interrupted"
+"""Set if a trial was ended by a signal or an error, not by the death of its process."""
+
+_ORIGINAL = "failed_trial"
+"""The system attribute of a retried trial that Optuna's callback sets: the number of the first."""
+_SPENT = "spent"
+"""The key of a stored result for the seconds that its search had taken by then."""
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A trial to carry out."""
+class RunningTrial:
+    """A trial to evaluate."""
 
-    place: int
-    """From 0, in the order of those that count."""
+    number: int
+    """The number of the candidate, from 0."""
     values: Mapping[str, Value]
-    """What to try, by path of the dimension."""
+    """By path of the dimension."""
     trial: optuna.Trial
 
 
 class Study:
-    """The trials of a search.
+    """The trials of a search, which several processes may share.
+
+    Optuna's `ask` and `tell` are used rather than `optimize`, which counts trials and not
+    candidates: a candidate whose process was killed is retried by another trial with the same
+    values, and has one number and one result.
 
     Args:
-        plan: what they follow from.
-        storage: where they are kept.
-        run: the token of the search's folder.
-        pruner: Optuna's, which says when a trial is given up; none, if left out.
-        most_epochs: the last step that is an epoch.
+        plan: what candidates depend on.
+        storage: where trials are stored.
+        run: the token of the search's run folder.
+        pruner: Optuna's pruner; none if omitted.
+        max_epochs: the last step that is an epoch.
 
     Raises:
-        UsageError: if there is a study of that name which is after something else.
+        UsageError: if the storage has a study of that name with another direction.
     """
 
     def __init__(
         self,
-        plan: Plan,
+        plan: SearchPlan,
         storage: BaseStorage,
         run: str = "",
         pruner: BasePruner | None = None,
-        most_epochs: int = 2**53,
+        max_epochs: int = 2**53,
     ) -> None:
         with quiet_optuna():
             import optuna
 
-            from dlcli.pipeline.search_sampling import Sampler
+            from dlcli.pipeline.search_sampling import CandidateSampler
 
+            sampler = CandidateSampler(plan)
             self._study = optuna.create_study(
                 storage=storage,
-                sampler=Sampler(plan),
+                sampler=sampler,
                 pruner=pruner or optuna.pruners.NopPruner(),
                 study_name=plan.name,
                 direction=plan.direction,
                 load_if_exists=True,
             )
         if self._study.direction.name.lower() != plan.direction:
-            raise UsageError(_another(plan.name, "is after another metric"))
+            raise UsageError(_different(plan.name, "optimizes another metric"))
         self.plan = plan
         self.run = run
+        self._distributions = sampler.distributions
         self._storage = storage
-        self._nameless: dict[int, float] = {}
-        self._most_epochs = most_epochs
+        self._anonymous_since: dict[int, float] = {}
+        self._max_epochs = max_epochs
 
-    def agree(self, origin: Mapping[str, object]) -> None:
-        """Stores what the study was begun with, or refuses what differs from it.
+    def join(self, fingerprint: Mapping[str, object]) -> None:
+        """Store what the study is started with, or compare it with what is stored.
 
         Args:
-            origin: what trials must have in common: `config` and `data`, for JSON.
+            fingerprint: what all trials must have in common: `config` and `data`, for JSON.
 
         Raises:
-            UsageError: if a study of that name was begun with something else.
+            UsageError: if a study of that name was started with something else.
         """
-        begun = self._study.user_attrs.get(ORIGIN)
-        if begun is None and not self._trials():
-            self._study.set_user_attr(ORIGIN, dict(origin))
-        elif begun != origin:
-            known = begun if isinstance(begun, dict) else {}
-            what = "config" if known.get("config") != origin.get("config") else "data"
-            raise UsageError(_another(self.plan.name, f"was begun with another {what}"))
+        stored = self._study.user_attrs.get(FINGERPRINT)
+        if stored is None and not self._trials():
+            self._study.set_user_attr(FINGERPRINT, dict(fingerprint))
+        elif stored != fingerprint:
+            known = stored if isinstance(stored, dict) else {}
+            what = "config" if known.get("config") != fingerprint.get("config") else "data"
+            raise UsageError(_different(self.plan.name, f"was started with another {what}"))
 
-    def ask(self) -> Asked | None:
-        """The next trial; `None` if all that there are to be have been begun."""
-        from dlcli.pipeline.search_sampling import suggested
-
+    def ask(self) -> RunningTrial | None:
+        """Start the next trial; `None` if all candidates have been started."""
         with quiet_optuna():
             while self._has_more():
-                trial = self._study.ask()
+                trial = self._study.ask(self._distributions)
                 trial.set_user_attr(WORKER, {"run": self.run, "name": worker_name()})
-                place = self._granted(trial.number)
-                if place is not None:
-                    return Asked(place, suggested(trial, self.plan.dimensions), trial)
-                self._end(trial, "FAIL")
+                number = self._claim(trial.number)
+                if number is not None:
+                    values = {path: trial.params[path] for path in self._distributions}
+                    return RunningTrial(number, values, trial)
+                self._interrupt(trial)
             return None
 
-    def report(self, asked: Asked, value: float, step: int) -> bool:
-        """Stores the metric of a trial at a step, and says whether it is to be given up."""
+    def _has_more(self) -> bool:
+        trials = self._trials()
+        limit = self.plan.trials
+        is_free = limit is None or len(set(candidate_numbers(trials).values())) < limit
+        return is_free or any(trial.state.name == "WAITING" for trial in trials)
+
+    def _claim(self, number: int) -> int | None:
+        """Return the candidate of a trial, unless there are enough or another trial has it."""
+        numbers = candidate_numbers(trials := self._trials())
+        candidate = numbers[number]
+        is_taken = any(
+            _counts(trial) and numbers[trial.number] == candidate and trial.number < number
+            for trial in trials
+        )
+        return candidate if self._is_planned(candidate) and not is_taken else None
+
+    @contextmanager
+    def keep_alive(self, running: RunningTrial) -> Iterator[None]:
+        """Send heartbeats of a trial to a database, and have it retried unless it gets a result.
+
+        A trial that others have ended and retry is left to them: if a machine sleeps, its processes
+        seem dead.
+        """
+        from optuna.exceptions import UpdateFinishedTrialError
+        from optuna.storages._heartbeat import get_heartbeat_thread  # that of `optimize`
+
+        heartbeats = get_heartbeat_thread(running.trial._trial_id, self._storage)
+        with suppress(UpdateFinishedTrialError), heartbeats:
+            try:
+                yield
+            except BaseException:
+                self.interrupt(running)
+                raise
+
+    def report(self, running: RunningTrial, value: float, step: int) -> bool:
+        """Store the metric of a trial at a step, and return whether to prune it."""
         with quiet_optuna():
-            asked.trial.report(value, step)
-            return asked.trial.should_prune()
+            running.trial.report(value, step)
+            return running.trial.should_prune()
 
-    def tell(self, asked: Asked, result: TrialResult, spent: float = 0.0) -> None:
-        """Stores what a trial came to.
+    def tell(self, running: RunningTrial, result: TrialResult, spent: float = 0.0) -> None:
+        """Store the result of a trial.
 
-        One that has failed is told to Optuna as pruned, without a value: it counts, and `tpe` keeps
-        away from it.
+        For Optuna, one that has failed is pruned and has no value, so that it counts and `tpe`
+        avoids its values.
 
         Args:
-            asked: the trial.
-            result: what it came to.
+            running: the trial.
+            result: its result.
             spent: the seconds that the search has taken.
         """
         with quiet_optuna():
-            steps = self._storage.get_trial(asked.trial._trial_id).intermediate_values
+            steps = self._storage.get_trial(running.trial._trial_id).intermediate_values
             if result.state == "failed" and steps:
-                asked.trial.report(math.nan, 1 + max(steps))
-            asked.trial.set_user_attr(RESULT, stored_result(result, spent))
+                running.trial.report(math.nan, 1 + max(steps))
+            running.trial.set_user_attr(RESULT, _to_json(result, spent))
             if result.state == "complete":
-                self._study.tell(asked.trial, result.value, skip_if_finished=True)
+                self._study.tell(running.trial, result.value, skip_if_finished=True)
             else:
-                self._end(asked.trial, "PRUNED")
+                self._finish(running.trial, "PRUNED")
 
-    def give_back(self, asked: Asked) -> None:
-        """Says that a trial was interrupted, so that it is tried again; nothing of an ended one."""
+    def interrupt(self, running: RunningTrial) -> None:
+        """End a trial without a result, so that it is retried; nothing if it is finished."""
         from optuna.exceptions import UpdateFinishedTrialError
 
         with quiet_optuna(), suppress(UpdateFinishedTrialError):
-            asked.trial.set_user_attr(GIVEN_BACK, True)
-            self._end(asked.trial, "FAIL")
+            self._interrupt(running.trial)
 
-    def mend(self, is_dead: IsDead = lambda _: False) -> int:
-        """Has trials tried again whose processes are gone.
+    def retry_lost(self, is_dead: IsDead = lambda _: False) -> int:
+        """Retry trials whose processes are dead, or were interrupted.
+
+        Optuna's callback alone would not do: it counts interruptions as deaths, is called for
+        databases only, and retries what two processes find at once twice.
 
         Args:
-            is_dead: whether who runs a trial is. In a storage that is shared, so is in any case who
-                gave no sign of life for long.
+            is_dead: whether the process of a trial is dead. In a database, so are those without a
+                heartbeat for long.
 
         Returns:
-            how many are to be tried again.
+            The number of candidates that are retried or abandoned.
         """
         with quiet_optuna():
-            from optuna.storages import fail_stale_trials
+            from optuna.storages import RetryHeartbeatStaleTrialCallback, fail_stale_trials
 
             fail_stale_trials(self._study)
             for trial in self._trials():
                 is_running = trial.state.name == "RUNNING"
-                if is_running and (is_dead(worker_of(trial)) or self._is_nobodys(trial)):
-                    self._end(trial.number, "FAIL")
+                if is_running and (is_dead(worker_of(trial)) or self._is_anonymous(trial)):
+                    self._finish(trial.number, "FAIL")
+            retry = RetryHeartbeatStaleTrialCallback()
             lost = [*self._lost()]
-            for trial, place in lost:
-                if deaths(self._trials(), place) >= MOST_DEATHS:
-                    self._give_up(trial, place)
+            for attempts in lost:
+                if sum(_was_killed(trial) for trial in attempts) >= MAX_DEATHS:
+                    self._abandon(attempts)
                     continue
-                is_whole = len(trial.params) == len(self.plan.dimensions)
-                params = trial.params if is_whole else {}
-                self._study.enqueue_trial(params, user_attrs={PLACE: place})
+                last = copy.deepcopy(attempts[-1])  # the callback changes it
+                last.user_attrs = {}
+                if len(last.params) < len(self._distributions):
+                    last.params, last.distributions = {}, {}
+                retry(self._study, last)
             return len(lost)
 
-    def _is_nobodys(self, trial: FrozenTrial) -> bool:
-        """Whether no process has said for long that it runs a trial, as its first word is.
+    def _is_anonymous(self, trial: FrozenTrial) -> bool:
+        """Whether a trial has not had a worker for long.
 
-        One that is killed before that leaves nothing to know it by. How long it is, is taken by
-        this process's clock: those of other machines may differ.
+        Its process was killed before it stored the worker's name and sent a heartbeat. The time is
+        measured by this process's clock, because those of other machines may differ.
         """
         if worker_of(trial):
-            self._nameless.pop(trial.number, None)
+            self._anonymous_since.pop(trial.number, None)
             return False
         now = time.monotonic()
-        return now - self._nameless.setdefault(trial.number, now) > GRACE
+        return now - self._anonymous_since.setdefault(trial.number, now) > GRACE_SECONDS
 
-    def _give_up(self, trial: FrozenTrial, place: int) -> None:
-        """Says of a candidate that has ended each of its processes that it has failed."""
-        from optuna.trial import create_trial
+    def _lost(self) -> Iterator[list[FrozenTrial]]:
+        """Yield the trials of each candidate that neither has a result nor waits or runs."""
+        attempts: dict[int, list[FrozenTrial]] = defaultdict(list)
+        numbers = candidate_numbers(trials := self._trials())
+        for trial in trials:
+            attempts[numbers[trial.number]].append(trial)
+        for candidate, of_candidate in attempts.items():
+            if self._is_planned(candidate) and not any(map(_counts, of_candidate)):
+                yield of_candidate
 
-        problem = f"its process was killed each of {MOST_DEATHS} times, as if memory ran out"
-        told = TrialResult(
+    def _abandon(self, attempts: list[FrozenTrial]) -> None:
+        """Store the failure of a candidate that has killed each of its processes."""
+        from optuna.trial import TrialState, create_trial
+
+        result = TrialResult(
             number=None,
             state="failed",
-            values=trial.params,
+            values=attempts[-1].params,
             value=None,
             standard_error=None,
             seconds=0.0,
-            problem=problem,
+            problem=f"its process was killed each of {MAX_DEATHS} times, as if memory ran out",
         )
-        attributes = {PLACE: place, RESULT: stored_result(told)}
-        self._study.add_trial(create_trial(state=_state("PRUNED"), user_attrs=attributes))
+        self._study.add_trial(
+            create_trial(
+                state=TrialState.PRUNED,
+                user_attrs={RESULT: _to_json(result)},
+                system_attrs={_ORIGINAL: attempts[0].number},
+            )
+        )
 
     def results(self) -> tuple[TrialResult, ...]:
-        """What trials came to, those that came to something, in order of their places.
+        """Return the results of finished trials, in order of their numbers.
 
         Raises:
-            RunError: if what is stored is no such thing.
+            RunError: if a stored result is malformed.
         """
-        return results_of(self._trials(), self.plan.name, self._most_epochs)
+        numbers, found = candidate_numbers(trials := self._trials()), {}
+        for trial in trials:
+            if trial.state.is_finished() and RESULT in trial.user_attrs:
+                number, label = numbers[trial.number], f"trial {trial.number}"
+                result = self._parse(trial.user_attrs[RESULT], number, label)
+                intermediate = tuple(
+                    (step, value)
+                    for step, value in sorted(trial.intermediate_values.items())
+                    if math.isfinite(value) and step <= self._max_epochs
+                )
+                found[number] = result.model_copy(update={"intermediate": intermediate})
+        return tuple(found[number] for number in sorted(found))
 
     @property
     def default(self) -> TrialResult | None:
-        """What the config as given came to, if it was tried."""
+        """The result of the original config, if it was evaluated."""
         stored = self._study.user_attrs.get(DEFAULT)
-        place = f"the study '{self.plan.name}': what its config came to"
-        return None if stored is None else understood(stored, None, place)
+        return None if stored is None else self._parse(stored, None, "the result of its config")
 
     @default.setter
     def default(self, result: TrialResult) -> None:
         with quiet_optuna():
-            self._study.set_user_attr(DEFAULT, stored_result(result))
+            self._study.set_user_attr(DEFAULT, _to_json(result))
 
     @property
-    def under_way(self) -> int:
-        """How many trials wait or run, here or elsewhere."""
+    def unfinished(self) -> int:
+        """The number of trials that wait or run, here or elsewhere."""
         return sum(not trial.state.is_finished() for trial in self._trials())
 
     @property
     def spent(self) -> float:
-        """The seconds that the search of this folder has taken, as far as was told."""
-        return spent_by(self._trials(), self.run)
+        """The seconds that the search of this folder had taken when its last trial ended."""
+        known = [
+            finite_number(_mapping(trial.user_attrs.get(RESULT)).get(_SPENT))
+            for trial in self._trials()
+            if worker_of(trial).get("run") == self.run
+        ]
+        return max((seconds for seconds in known if seconds is not None), default=0.0)
 
     @property
     def is_shared(self) -> bool:
-        """Whether others may work on it that this process knows nothing of."""
+        """Whether processes may work on it that this one does not know of."""
         from optuna.storages import RDBStorage
 
         return isinstance(self._storage, RDBStorage)
 
-    def heartbeat(self, asked: Asked) -> Callable[[], None] | None:
-        """What gives a sign of life of a trial, in a storage that is shared."""
-        from optuna.storages import RDBStorage
+    def _is_planned(self, candidate: int) -> bool:
+        return self.plan.trials is None or candidate < self.plan.trials
 
-        storage, number = self._storage, asked.trial._trial_id
-        if not isinstance(storage, RDBStorage):
-            return None
-        return lambda: storage.record_heartbeat(number)
-
-    def _has_more(self) -> bool:
-        """Whether a trial waits, or a place is free."""
-        trials = self._trials()
-        is_free = self.plan.trials is None or first_trials(trials) < self.plan.trials
-        return is_free or any(trial.state.name == "WAITING" for trial in trials)
-
-    def _granted(self, number: int) -> int | None:
-        """The place of a trial, unless there are enough or another has it."""
-        places = places_of(trials := self._trials())
-        place = places[number]
-        is_taken = any(
-            counts(trial) and places[trial.number] == place and trial.number < number
-            for trial in trials
-        )
-        is_enough = self.plan.trials is not None and place >= self.plan.trials
-        return None if is_taken or is_enough else place
-
-    def _lost(self) -> Iterator[tuple[FrozenTrial, int]]:
-        """Yields the last trial of each place that none is any more in, and the place."""
-        places = places_of(trials := self._trials())
-        kept = {places[trial.number] for trial in trials if counts(trial)}
-        last = {places[trial.number]: trial for trial in trials}
-        for place in sorted(set(last) - kept):
-            if self.plan.trials is None or place < self.plan.trials:
-                yield last[place], place
+    def _parse(self, stored: object, number: int | None, label: str) -> TrialResult:
+        """Read a stored result, which may come from a stranger."""
+        fields = {**_mapping(stored), "number": number}
+        fields.pop(_SPENT, None)
+        try:
+            return TrialResult.model_validate_json(json.dumps(fields))
+        except ValidationError as error:
+            message = f"the study '{self.plan.name}': {label} {malformed(error)}; search again"
+            raise RunError(message) from None
 
     def _trials(self) -> list[FrozenTrial]:
         with quiet_optuna():
             return sorted(self._study.get_trials(deepcopy=False), key=lambda each: each.number)
 
-    def _end(self, trial: optuna.Trial | int, state: Literal["FAIL", "PRUNED"]) -> None:
-        self._study.tell(trial, state=_state(state), skip_if_finished=True)
+    def _interrupt(self, trial: optuna.Trial) -> None:
+        trial.set_user_attr(INTERRUPTED, True)
+        self._finish(trial, "FAIL")
+
+    def _finish(self, trial: optuna.Trial | int, state: Literal["FAIL", "PRUNED"]) -> None:
+        from optuna.trial import TrialState
+
+        self._study.tell(trial, state=TrialState[state], skip_if_finished=True)
 
 
-def _state(name: Literal["FAIL", "PRUNED"]) -> optuna.trial.TrialState:
-    from optuna.trial import TrialState
+def candidate_numbers(trials: Iterable[FrozenTrial]) -> dict[int, int]:
+    """Return the number of each trial's candidate, from 0, by the number of the trial.
 
-    return TrialState[name]
+    Retried trials have the candidate of the original one.
+    """
+    numbers: dict[int, int] = {}
+    count = 0
+    for trial in sorted(trials, key=lambda trial: trial.number):
+        original = trial.system_attrs.get(_ORIGINAL)
+        if isinstance(original, int) and original in numbers:
+            numbers[trial.number] = numbers[original]
+        else:
+            numbers[trial.number] = count
+            count += 1
+    return numbers
 
 
-def _another(name: str, why: str) -> str:
-    """The message for a study that can't be joined."""
-    return (
-        f"the study '{name}' in that storage {why}; give this one a name of its own: --set name=..."
-    )
+def worker_of(trial: FrozenTrial) -> Mapping[str, Any]:
+    """Return the process of a trial, see `IsDead`; empty if it was not stored."""
+    return _mapping(trial.user_attrs.get(WORKER))
+
+
+def _counts(trial: FrozenTrial) -> bool:
+    """Whether a trial waits, runs or has a result."""
+    return not trial.state.is_finished() or RESULT in trial.user_attrs
+
+
+def _was_killed(trial: FrozenTrial) -> bool:
+    """Whether a trial without a result was ended by the death of its process."""
+    return bool(trial.params) and INTERRUPTED not in trial.user_attrs
+
+
+def _to_json(result: TrialResult, spent: float = 0.0) -> dict[str, object]:
+    """Return a result for JSON, without the fields that the study itself knows."""
+    return {**result.model_dump(mode="json", exclude={"number", "intermediate"}), _SPENT: spent}
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _different(name: str, why: str) -> str:
+    return f"the study '{name}' in that storage {why}; choose another name: --set name=..."

@@ -1,4 +1,4 @@
-"""What a search has chosen: trained once in full, and judged by rows that have chosen nothing."""
+"""The selected configs: trained in full, and compared on rows that the search did not use."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import pytest
 from dlcli.config import load_config
 from dlcli.errors import DivergenceError, OutOfMemoryError
 from dlcli.pipeline import Events
-from dlcli.pipeline import finalists as room
-from dlcli.pipeline.finalists import judging_metric, train_finalists
+from dlcli.pipeline import finalists as module
+from dlcli.pipeline.finalists import finalist_metric, train_finalists
 from dlcli.runs import open_run
 from tests.comparison.hand_made import number_run
+from tests.pipeline.tuning.search_examples import Recorder
 
 ROWS = range(1, 41)
 FAR = {row: row + (-1) ** row * (1 + row % 5) for row in ROWS}
@@ -25,22 +26,9 @@ hidden: []
 """
 
 
-class Told:
-    """What was told of."""
-
-    def __init__(self):
-        self.events = []
-
-    def __call__(self, event, fields):
-        self.events.append((event, fields))
-
-    def named(self, event):
-        return [fields for name, fields in self.events if name == event]
-
-
 @pytest.fixture
-def told():
-    return Told()
+def recorder():
+    return Recorder()
 
 
 def scores(mae, split="test"):
@@ -49,13 +37,13 @@ def scores(mae, split="test"):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Stands for the folder of a search."""
+    """The run folder of a search."""
     return tmp_path
 
 
 @pytest.fixture
 def made(folder, monkeypatch):
-    """Has runs made by hand come of trainings: give the predictions, or what ends it, by name."""
+    """Replace trainings by hand-made runs: give predictions, or an error, by name."""
 
     def prepare(split="test", **outcomes):
         configs = {}
@@ -69,7 +57,7 @@ def made(folder, monkeypatch):
                 raise outcomes[name]
             return open_run(folder / name)
 
-        monkeypatch.setattr(room, "train_child_run", train_one)
+        monkeypatch.setattr(module, "train_child_run", train_one)
         return configs
 
     return prepare
@@ -84,7 +72,7 @@ def config(path: Path, split="test"):
 
 
 def line(folder: Path, name="config", **settings):
-    """A config of 40 points of y = 2x, and something that is trained in a moment."""
+    """Return a config for 40 points of y = 2x that is trained quickly."""
     rows = "\n".join(f"{x},{2 * x}" for x in range(40))
     (folder / "line.csv").write_text(f"x,y\n{rows}\n")
     path = folder / f"{name}.yaml"
@@ -93,9 +81,9 @@ def line(folder: Path, name="config", **settings):
     return load_config(path)
 
 
-def test_what_is_nearer_on_the_same_test_rows_is_better(folder, made, told):
+def test_smaller_errors_on_the_same_test_rows_are_better(folder, made, recorder):
     configs = made(default=FAR, best=NEAR)
-    finals = train_finalists(folder, configs, "val_mae", Events(told))
+    finals = train_finalists(folder, configs, "val_mae", Events(recorder))
     default, best = finals.finalists
     assert (default.name, default.split, default.gain, default.verdict) == (
         "default",
@@ -110,36 +98,34 @@ def test_what_is_nearer_on_the_same_test_rows_is_better(folder, made, told):
     assert finals.notes == ()
 
 
-def test_a_best_network_that_is_no_better_than_a_simpler_model_is_told_as_such(
-    folder, made, monkeypatch, told
-):
+def test_a_best_network_no_better_than_a_baseline_has_a_note(folder, made, monkeypatch, recorder):
     simple = {"linear": {"test": {"mae": 0.25}}, "constant": {"test": {"mae": 8.0}}}
     plain = scores
     monkeypatch.setitem(globals(), "scores", lambda *at: {**plain(*at), "baselines": simple})
     configs = made(default=FAR, best=NEAR)
-    notes = train_finalists(folder, configs, "val_mae", Events(told)).notes
+    notes = train_finalists(folder, configs, "val_mae", Events(recorder)).notes
     assert notes == (
         "the best network is no better than linear by mae of test rows: the best network 0.5, "
         "linear 0.25",
     )
 
 
-def test_a_change_for_the_worse_is_told_as_such(folder, made, told):
+def test_larger_errors_are_worse(folder, made, recorder):
     configs = made(default=NEAR, best=FAR)
-    _, best = train_finalists(folder, configs, "val_mae", Events(told)).finalists
+    _, best = train_finalists(folder, configs, "val_mae", Events(recorder)).finalists
     assert best.verdict == "worse"
 
 
-def test_the_default_config_is_judged_first_whatever_the_order_of_names(folder, made, told):
+def test_the_default_config_is_first(folder, made, recorder):
     configs = made(smallest=NEAR, best=NEAR, default=FAR)
-    finals = train_finalists(folder, configs, "val_mae", Events(told))
+    finals = train_finalists(folder, configs, "val_mae", Events(recorder))
     assert [each.name for each in finals.finalists] == ["default", "best", "smallest"]
-    assert [each["name"] for each in told.named("finalist")] == ["default", "best", "smallest"]
+    assert [each["name"] for each in recorder.named("finalist")] == ["default", "best", "smallest"]
 
 
-def test_the_loss_that_a_search_is_after_is_judged_by_the_main_metric(folder, made, told):
+def test_a_search_that_minimizes_the_loss_is_compared_by_the_main_metric(folder, made, recorder):
     configs = made(default=FAR, best=NEAR)
-    default, best = train_finalists(folder, configs, "val_loss", Events(told)).finalists
+    default, best = train_finalists(folder, configs, "val_loss", Events(recorder)).finalists
     assert (default.metric, best.metric) == ("mae", "mae")  # the first that the config shows
 
 
@@ -152,13 +138,13 @@ def test_the_loss_that_a_search_is_after_is_judged_by_the_main_metric(folder, ma
         ("val_rmse", ("accuracy",), "accuracy"),
     ],
 )
-def test_the_judging_metric_is_that_of_the_search_or_else_the_first_named(metric, named, expected):
-    assert judging_metric(metric, named, {"accuracy": 0.5, "auc": 0.5, "rmse": None}) == expected
-
-
-def test_of_a_search_without_rows_to_judge_by_the_found_config_is_trained_all_the_same(
-    folder, monkeypatch, told
+def test_finalists_are_compared_by_the_metric_of_the_search_or_the_main_one(
+    metric, named, expected
 ):
+    assert finalist_metric(metric, named, {"accuracy": 0.5, "auc": 0.5, "rmse": None}) == expected
+
+
+def test_without_held_out_rows_only_the_best_config_is_trained(folder, monkeypatch, recorder):
     configs = {}
     for name in ("default", "best"):
         path = folder / f"{name}.yaml"
@@ -170,22 +156,22 @@ def test_of_a_search_without_rows_to_judge_by_the_found_config_is_trained_all_th
         trained.append(name)
         return number_run(folder, name, {})
 
-    monkeypatch.setattr(room, "train_child_run", train_one)
-    finals = train_finalists(folder, configs, "val_loss", Events(told))
+    monkeypatch.setattr(module, "train_child_run", train_one)
+    finals = train_finalists(folder, configs, "val_loss", Events(recorder))
     assert (trained, finals.finalists) == (["best"], ())
     assert finals.notes == (
-        "there are no test rows by which the config that was found and the one as given could be "
-        "judged; set data.test: 0.15",
+        "there are no held-out rows on which to compare the best config with the default; set "
+        "data.test: 0.15",
     )
 
 
-def test_validation_rows_judge_where_there_are_no_others_and_that_is_said(folder, made, told):
+def test_without_test_rows_validation_rows_are_used_with_a_note(folder, made, recorder):
     configs = made("validation", default=FAR, best=NEAR)
-    finals = train_finalists(folder, configs, "val_mae", Events(told))
+    finals = train_finalists(folder, configs, "val_mae", Events(recorder))
     assert [each.split for each in finals.finalists] == ["validation", "validation"]
     assert finals.notes == (
-        "there are no test rows: validation rows have chosen the config, and flatter it; set "
-        "data.test: 0.15",
+        "there are no test rows: the validation rows, which selected the config, give "
+        "optimistically biased metrics; set data.test: 0.15",
     )
 
 
@@ -196,38 +182,46 @@ def test_validation_rows_judge_where_there_are_no_others_and_that_is_said(folder
         (OutOfMemoryError("out of memory"), "out of memory"),
     ],
 )
-def test_what_can_not_be_trained_in_full_is_left_out_with_a_note(folder, made, told, error, reason):
+def test_a_config_that_can_not_be_trained_in_full_has_a_note(folder, made, recorder, error, reason):
     configs = made(default=FAR, best=NEAR, smallest=error)
-    finals = train_finalists(folder, configs, "val_mae", Events(told))
+    finals = train_finalists(folder, configs, "val_mae", Events(recorder))
     assert [each.name for each in finals.finalists] == ["default", "best"]
     assert finals.notes == (f"the smallest config could not be trained in full: {reason}",)
 
 
-def test_without_the_default_config_there_is_nothing_to_compare_with(folder, made, told):
+def test_without_the_default_config_there_is_no_comparison(folder, made, recorder):
     configs = made(default=DivergenceError("the loss is NaN", 1), best=NEAR)
-    (best,) = train_finalists(folder, configs, "val_mae", Events(told)).finalists
+    (best,) = train_finalists(folder, configs, "val_mae", Events(recorder)).finalists
     assert (best.gain.value, best.verdict) == (None, "unknown")
     assert best.gain.reason == "the default config could not be trained"
 
 
 @pytest.mark.slow
-def test_a_finished_run_is_kept_and_one_of_another_choice_trained_anew(tmp_path, told):
+def test_a_finished_run_is_kept_and_one_of_another_config_trained_again(tmp_path, recorder):
     configs = {"default": line(tmp_path, "d"), "best": line(tmp_path, "b", batch_size=8)}
-    first = train_finalists(tmp_path, configs, "val_loss", Events(told))
+    first = train_finalists(tmp_path, configs, "val_loss", Events(recorder))
     stamps = {name: (tmp_path / name / "manifest.json").stat().st_ino for name in configs}
 
-    again = train_finalists(tmp_path, configs, "val_loss", Events(told))
+    again = train_finalists(tmp_path, configs, "val_loss", Events(recorder))
     assert again == first
     assert {n: (tmp_path / n / "manifest.json").stat().st_ino for n in configs} == stamps
 
     other = line(tmp_path, "b", batch_size=4)
-    train_finalists(tmp_path, {**configs, "best": other}, "val_loss", Events(told))
+    train_finalists(tmp_path, {**configs, "best": other}, "val_loss", Events(recorder))
     assert open_run(tmp_path / "best").config_text() == other.text
     assert (tmp_path / "default" / "manifest.json").stat().st_ino == stamps["default"]
 
 
-def test_warnings_are_told_once(told):
-    listener = room._Warnings(Events(told))
-    for event, message in [("warning", "a"), ("warning", "a"), ("run", "b"), ("warning", "c")]:
-        listener(event, {"message": message})
-    assert told.events == [("warning", {"message": "a"}), ("warning", {"message": "c"})]
+def test_each_warning_is_reported_once(folder, monkeypatch, recorder):
+    def train_one(folder, name, file, listener):
+        for event, message in [("warning", "a"), ("warning", "a"), ("run", "b"), ("warning", name)]:
+            listener(event, {"message": message})
+        return number_run(folder, name, NEAR, stored=scores(0.5))
+
+    monkeypatch.setattr(module, "train_child_run", train_one)
+    configs = {name: config(folder / f"{name}.yaml") for name in ("default", "best")}
+    train_finalists(folder, configs, "val_mae", Events(recorder))
+
+    warnings = [fields["message"] for fields in recorder.named("warning")]
+    assert warnings == ["a", "default", "best"]
+    assert recorder.named("progress") == [{"finalist": "default"}, {"finalist": "best"}]

@@ -1,4 +1,4 @@
-"""What workers do in tests, in processes of their own."""
+"""Tasks of worker processes in tests."""
 
 from __future__ import annotations
 
@@ -10,91 +10,81 @@ from pathlib import Path
 from dlcli.errors import ConfigError, DivergenceError, Interrupted, Problem
 
 
-def greet(tell):
-    tell("hello", {"process": os.getpid()})
-
-
-def take_turns(folder: Path, count: int, tell):
-    """Does each piece of work once, whoever comes first."""
+def share_work(folder: Path, count: int, listener):
+    """Do each piece of work once, whichever process comes first."""
     for at in range(count):
         try:
             (folder / str(at)).touch(exist_ok=False)
         except FileExistsError:
             continue
-        tell("did", {"piece": at, "process": os.getpid()})
+        listener("did", {"piece": at, "process": os.getpid()})
         time.sleep(0.05)
 
 
-def die_first(folder: Path, count: int, tell):
-    """The first to come begins a piece of work and is killed; the others do what there is."""
+def die_first(folder: Path, count: int, listener):
+    """The first process takes a piece of work and is killed; the others do the rest."""
     try:
         (folder / "died").touch(exist_ok=False)
     except FileExistsError:
-        take_turns(folder, count, tell)
+        share_work(folder, count, listener)
         return
     (folder / "0").touch()
-    tell("begun", {"process": os.getpid()})
+    listener("started", {"process": os.getpid()})
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def die_last(folder: Path, tell):
-    """One finds nothing to do and ends; the other is killed once it has."""
+def die_last(folder: Path, listener):
+    """The second process finds nothing to do and ends; then the first one is killed."""
     try:
         (folder / "first").touch(exist_ok=False)
     except FileExistsError:
         if (folder / "left").exists():
             (folder / "left").unlink()
-            tell("did", {})
+            listener("did", {})
         return
     (folder / "left").touch()
     time.sleep(1)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def die(tell):
+def die(listener):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def fail_at_once(folder: Path, tell):
-    """One is wrong, the other would go on for ever."""
+def fail_at_once(folder: Path, listener):
+    """The first process fails; the other works until it is ended."""
     try:
         (folder / "failed").touch(exist_ok=False)
     except FileExistsError:
-        sleep(tell)
+        work_forever(listener)
     raise ConfigError([Problem("hidden[0].units", "is too many", "a.yaml:3:4")])
 
 
-def diverge(tell):
+def diverge(listener):
     error = DivergenceError("the loss is NaN", 7)
     error.add_note("use less")
     raise error
 
 
-def stumble(tell):
-    raise ValueError("what nobody has thought of")
-
-
-def sleep(tell):
-    """Goes on until it is told to end."""
-    tell("sleeps", {"process": os.getpid()})
+def work_forever(listener):
+    listener("works", {"process": os.getpid()})
     while True:
         time.sleep(0.01)
 
 
-def end_well(folder: Path, tell):
-    """Tidies up when it is told to end, and says so."""
+def clean_up(folder: Path, listener):
+    """Work until SIGTERM arrives, and leave a file when it does."""
 
-    def heed(*_):
+    def handle(*_):
         raise Interrupted("SIGTERM", signal.SIGTERM)
 
-    signal.signal(signal.SIGTERM, heed)
+    signal.signal(signal.SIGTERM, handle)
     try:
-        sleep(tell)
+        work_forever(listener)
     finally:
         (folder / str(os.getpid())).touch()
 
 
-def heed_nothing(tell):
-    """Doesn't end until it is killed."""
+def ignore_signals(listener):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    sleep(tell)
+    work_forever(listener)

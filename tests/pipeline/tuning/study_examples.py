@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dlcli.config import Dimension
 from dlcli.pipeline import TrialResult
-from dlcli.pipeline.search_context import Plan
+from dlcli.pipeline.search_context import SearchPlan
 
 RATE = Dimension("optimizer.learning_rate", "float", 1e-4, 1e-1, log=True)
 UNITS = Dimension("hidden.units", "choice", choices=(16, 32, 64))
@@ -13,18 +13,23 @@ DROPOUT = Dimension("hidden.dropout", "float", 0.1, 0.5, 0.2)
 
 
 def plan(dimensions=(RATE, UNITS), *, sampler="random", trials=5, seed=7, startup=3):
-    return Plan("planned", "minimize", tuple(dimensions), sampler, seed, trials, startup)
+    return SearchPlan("planned", "minimize", tuple(dimensions), sampler, seed, trials, startup)
 
 
-def came_to(asked, value=None, state="complete", problem=None):
-    """What a trial came to: by default its learning rate is its value."""
-    value = asked.values.get(RATE.path, 0.5) if value is None and state == "complete" else value
+def result_of(values, value=None, state="complete", problem=None):
+    """Return the result of a trial; its value is its learning rate if omitted."""
+    value = values.get(RATE.path, 0.5) if value is None and state == "complete" else value
     return TrialResult(
         number=None,
         state=state,
-        values=asked.values,
+        values=values,
         value=value,
         standard_error=0.1,
         seconds=1.0,
         problem=problem,
     )
+
+
+def finish(study, running, *arguments, spent=0.0, **fields):
+    """Store the result of a running trial, see `result_of`."""
+    study.tell(running, result_of(running.values, *arguments, **fields), spent)

@@ -1,4 +1,4 @@
-"""Begins two workers that go on for ever, and prints their process numbers; to be killed."""
+"""Start two workers that work forever, and print their process numbers; to be killed."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from functools import partial
 from pathlib import Path
 
 from dlcli.errors import Interrupted
-from dlcli.pipeline.worker_pool import work_together
+from dlcli.pipeline.worker_pool import run_workers
 from dlcli.runs import RunWriter
-from tests.pipeline.tuning.crews import end_well
+from tests.pipeline.tuning.worker_tasks import clean_up
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)  # tests may run where it is ignored
@@ -18,8 +18,8 @@ if __name__ == "__main__":
     writer = RunWriter(folder)
     writer.has_partial_results = True
     try:
-        work_together(
-            partial(end_well, folder),
+        run_workers(
+            partial(clean_up, folder),
             2,
             writer,
             lambda event, fields: print(fields["process"], flush=True),

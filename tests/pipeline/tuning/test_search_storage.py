@@ -1,0 +1,204 @@
+"""Where trials are stored: in a journal in the run folder, or in a shared database."""
+
+from __future__ import annotations
+
+import errno
+import signal
+import subprocess
+import sys
+
+import pytest
+from optuna.exceptions import StorageInternalError
+from sqlalchemy.exc import OperationalError
+
+from dlcli.errors import RunError, TrainingError, UsageError
+from dlcli.pipeline import mask_password
+from dlcli.pipeline.search_storage import (
+    JOURNAL,
+    LOCK,
+    explaining_lost_storage,
+    open_database,
+    open_journal,
+    repair_journal,
+)
+from dlcli.pipeline.search_study import Study
+from tests.pipeline.tuning.study_examples import finish, plan
+
+
+@pytest.fixture
+def journal(tmp_path):
+    """A journal with one finished trial."""
+    study = Study(plan(), open_journal(tmp_path))
+    finish(study, study.ask())
+    return tmp_path / JOURNAL
+
+
+def finished(folder):
+    return [result.number for result in Study(plan(), open_journal(folder)).results()]
+
+
+def test_a_journal_is_reopened(journal, tmp_path):
+    assert finished(tmp_path) == [0]
+
+
+def test_the_incomplete_line_of_a_killed_process_is_removed(journal, tmp_path):
+    whole = journal.read_bytes()
+    journal.write_bytes(whole + b'{"op_code":4,"worker_id":"')
+    repair_journal(tmp_path)
+
+    assert journal.read_bytes() == whole
+    assert finished(tmp_path) == [0]
+
+
+def test_a_journal_of_one_incomplete_line_starts_over(tmp_path):
+    (tmp_path / JOURNAL).write_bytes(b'{"op_code":')
+    repair_journal(tmp_path)
+
+    assert finished(tmp_path) == []
+
+
+HOLDS = """
+import os, signal, sys
+from pathlib import Path
+from dlcli.pipeline.search_storage import JOURNAL, _journal_lock
+path = Path(sys.argv[1]) / JOURNAL
+_journal_lock(path).acquire()
+with path.open("ab") as stream:
+    stream.write(b'{"op_code":4,"worker')
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.slow
+def test_a_process_killed_while_it_writes_neither_blocks_nor_damages_the_journal(journal, tmp_path):
+    study = Study(plan(), open_journal(tmp_path))
+    killed = subprocess.run([sys.executable, "-c", HOLDS, str(tmp_path)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    finish(study, study.ask())  # waits for no lock, and appends to complete lines
+
+    assert finished(tmp_path) == [0, 1]
+
+
+def test_a_link_instead_of_the_lock_is_refused(journal, tmp_path):
+    (tmp_path / LOCK).unlink()
+    (tmp_path / LOCK).symlink_to(tmp_path / "other")
+    with pytest.raises(RunError):
+        repair_journal(tmp_path)
+
+
+def test_a_missing_journal_is_created(tmp_path):
+    repair_journal(tmp_path)
+
+    assert finished(tmp_path) == []
+
+
+def test_a_link_instead_of_a_journal_is_refused_and_its_target_unchanged(tmp_path):
+    (tmp_path / "other").write_bytes(b"no line")
+    (tmp_path / JOURNAL).symlink_to(tmp_path / "other")
+
+    for opened in (repair_journal, open_journal):
+        with pytest.raises(RunError) as error:
+            opened(tmp_path)
+        assert str(error.value) == (
+            f"{tmp_path / JOURNAL}: is not a regular file but a link, a folder or a device; "
+            "restore the "
+            "run from a copy, or train it again"
+        )
+    assert (tmp_path / "other").read_bytes() == b"no line"
+
+
+@pytest.mark.parametrize("line", [b"no JSON\n", b"[]\n", b'{"op_code":99}\n', b'{"a":1}\n'])
+def test_another_file_is_refused(tmp_path, line):
+    (tmp_path / JOURNAL).write_bytes(line + b'{"op_code":0}\n')
+
+    with pytest.raises(RunError, match=r"study\.journal: is not an Optuna journal: "):
+        Study(plan(), open_journal(tmp_path)).results()
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql+psycopg://me:secret@host:5/db", "postgresql+psycopg://me:***@host:5/db"),
+        (
+            "postgresql://host/db?password=secret&user=me",
+            "postgresql://host/db?password=***&user=me",
+        ),
+        ("sqlite:///study.db", "sqlite:///study.db"),
+        ("me:secret@host", "URL"),
+    ],
+)
+def test_a_password_is_never_shown(url, shown):
+    assert mask_password(url) == shown
+
+
+def test_a_missing_driver_is_named_with_what_to_install():
+    url = "mysql+pymysql://me:secret@host/db"
+
+    with pytest.raises(UsageError) as error:
+        open_database(url)
+    assert str(error.value) == (
+        "--storage mysql+pymysql://me:***@host/db: needs the module pymysql, which is not "
+        "installed; pip install pymysql"
+    )
+
+
+def test_an_invalid_url_is_refused_without_being_shown():
+    with pytest.raises(UsageError) as error:
+        open_database("me:secret@host")
+    assert str(error.value) == (
+        "--storage URL: can't be used: Could not parse SQLAlchemy URL from given URL string"
+    )
+
+
+def test_a_url_with_an_invalid_port_is_refused_without_being_shown():
+    with pytest.raises(UsageError) as error:
+        open_database("postgresql://bob:secret@host:notaport/x")
+    assert str(error.value) == "--storage URL: can't be used: invalid URL"
+
+
+def test_a_missing_database_is_a_usage_error(tmp_path):
+    url = f"sqlite:///{tmp_path}/missing/study.db"
+
+    with pytest.raises(UsageError) as error:
+        open_database(url)
+    assert str(error.value) == f"--storage {url}: can't be used: unable to open database file"
+
+
+def test_a_full_disk_ends_a_search_with_the_way_out(tmp_path):
+    with pytest.raises(TrainingError) as error, explaining_lost_storage(tmp_path, None):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert str(error.value) == (
+        f"{tmp_path / JOURNAL}: could not be stored: No space left on device; free some space"
+    )
+
+
+def test_a_lost_database_ends_a_search_without_showing_its_password(tmp_path):
+    url = "postgresql+psycopg://me:secret@host/db"
+    gone = OperationalError("SELECT 1", {}, Exception("no connection as me:secret\nmore"))
+
+    with pytest.raises(TrainingError) as error, explaining_lost_storage(tmp_path, url):
+        raise StorageInternalError from gone
+    assert str(error.value) == (
+        "postgresql+psycopg://me:***@host/db: trials can't be stored any more: no connection "
+        "as me:***"
+    )
+
+
+def test_an_error_of_another_file_is_not_of_the_storage(tmp_path):
+    with pytest.raises(FileNotFoundError), explaining_lost_storage(tmp_path, None):
+        raise FileNotFoundError(errno.ENOENT, "No such file", "rows.csv")
+
+
+@pytest.mark.slow
+def test_processes_that_do_not_know_of_each_other_share_a_database(tmp_path):
+    url = f"sqlite:///{tmp_path}/study.db"
+    first, second = (Study(plan(trials=3), open_database(url), name) for name in ("one", "two"))
+    running = [first.ask(), second.ask()]
+    for study, each in zip((first, second), running, strict=True):
+        finish(study, each)
+
+    assert first.is_shared
+    third = second.ask()
+    with second.keep_alive(third):
+        assert (third.number, first.unfinished, first.retry_lost()) == (2, 1, 0)
+        finish(second, third)
