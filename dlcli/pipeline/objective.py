@@ -1,32 +1,21 @@
-"""Evaluate candidates: the metric that a search optimizes, its value, and pruning."""
+"""The metric that a search optimizes: its value for a trained network, and pruning by it."""
 
 from __future__ import annotations
 
-import gc
 import math
-import statistics
-import time
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dlcli.comparison import read_rows
-from dlcli.config import Dimension, MedianPruning, Pruner, Value, candidate
-from dlcli.errors import ConfigError, DataError, DivergenceError, OutOfMemoryError
-from dlcli.metrics import HIGHER_IS_BETTER, finite, mean_of_defined
+from dlcli.config import Dimension, MedianPruning, Pruner
+from dlcli.metrics import HIGHER_IS_BETTER, finite
 from dlcli.pipeline.cv_document import scalar_metrics
 from dlcli.pipeline.cv_summary import standard_error_of_rows
-from dlcli.pipeline.search_document import (
-    State,
-    TrialResult,
-    standard_error_of_folds,
-    standard_error_of_mean,
-)
-from dlcli.pipeline.worker_pool import worker_name
+from dlcli.pipeline.search_document import standard_error_of_mean
 from dlcli.prediction import StoredPredictions
 
 if TYPE_CHECKING:
@@ -35,8 +24,6 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
     from dlcli.pipeline.fit import FitResult, Progress
-    from dlcli.pipeline.search_context import SearchContext
-    from dlcli.training import Checkpointer
 
 LOSS = "loss"
 _MAX_REPORTS = 10
@@ -220,89 +207,3 @@ def can_prune_at_epochs(objective: Objective, dimensions: Sequence[Dimension]) -
     """
     has_penalty = any("regularizer" in each.path or each.path == "hidden" for each in dimensions)
     return objective.name != LOSS or not has_penalty
-
-
-def evaluate_candidate(
-    context: SearchContext,
-    values: Mapping[str, Value],
-    reporter: TrialReporter,
-    checkpointer: Checkpointer,
-) -> TrialResult:
-    """Train the config with other values on each fold, and evaluate it.
-
-    Args:
-        context: what all trials share.
-        values: by path of the dimension; empty for the original config.
-        reporter: reports intermediate values, and may prune the candidate.
-        checkpointer: ends training when a signal arrives.
-
-    Returns:
-        The result without a number; a candidate that diverges, runs out of memory or has an invalid
-        config has a result, too.
-
-    Raises:
-        DataError: if the original config can't be trained on the rows.
-        Interrupted: if a signal has arrived.
-    """
-    from optuna import TrialPruned
-
-    start = time.perf_counter()
-    folds: list[Evaluation] = []
-
-    def result(state: State, value: float | None, **fields: Any) -> TrialResult:  # noqa: ANN401
-        found: dict[str, Any] = {
-            "standard_error": None,
-            "folds": tuple(each.value for each in folds) if len(context.splits) > 1 else (),
-            "metrics": mean_metrics(folds),
-            "parameters": max((each.parameters for each in folds), default=None),
-            "epochs": _median([each.epochs for each in folds]),
-            "best_epoch": _median([each.best_epoch for each in folds]),
-            "seconds": round(time.perf_counter() - start, 3),
-            "worker": worker_name(),
-        }
-        found |= fields
-        return TrialResult(number=None, state=state, values=values, value=value, **found)
-
-    try:
-        config = candidate(context.file, values).config
-        for number, split in enumerate(context.splits, start=1):
-            progress = reporter.progress(number)
-            # No variable holds the network: a candidate that runs out of memory is to free it.
-            folds.append(
-                evaluate(context.fits.fit(config, split, progress, checkpointer), context.objective)
-            )
-            if number < len(context.splits):
-                reporter.finish_fold(number, _mean(folds))
-    except TrialPruned:
-        epochs = _median([each.epochs for each in folds]) or reporter.epochs
-        return result("pruned", reporter.last, epochs=epochs)
-    except (ConfigError, DataError, DivergenceError, OutOfMemoryError) as error:
-        if isinstance(error, DataError) and not values:
-            raise  # these rows fail every candidate
-        problem = str(error).partition("\n")[0]
-        traceback.clear_frames(error.__traceback__)  # they hold what takes up the memory
-        gc.collect()
-        return result("failed", None, problem=problem)
-    mean = _mean(folds)
-    if mean is None:
-        return result("failed", None, problem=f"{context.objective.metric} is undefined")
-    error_of_mean = folds[0].standard_error  # over rows
-    if len(folds) > 1:
-        error_of_mean = standard_error_of_folds([each.value for each in folds])
-    return result("complete", mean, standard_error=error_of_mean)
-
-
-def mean_metrics(folds: Sequence[Evaluation]) -> dict[str, float | None]:
-    """Return the mean of each metric over the folds in which it is defined."""
-    names = dict.fromkeys(name for each in folds for name in each.metrics)
-    return {name: mean_of_defined(each.metrics.get(name) for each in folds) for name in names}
-
-
-def _mean(folds: Sequence[Evaluation]) -> float | None:
-    """Return the mean of the objective over folds; `None` if it is undefined in one."""
-    values = [each.value for each in folds if each.value is not None]
-    return math.fsum(values) / len(values) if values and len(values) == len(folds) else None
-
-
-def _median(counts: Sequence[int]) -> int | None:
-    return math.floor(statistics.median(counts) + 0.5) if counts else None

@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial
 from dlcli.config import Dimension, Value
 from dlcli.pipeline.search_context import SearchPlan, combination, count_combinations
 from dlcli.pipeline.search_document import distribution_of
-from dlcli.pipeline.search_study import candidate_numbers
+from dlcli.pipeline.search_storage import candidate_numbers
 
 _MAX_DRAWS = 20
 """Draws of a combination that was not tried yet; then the first one of the grid is taken."""

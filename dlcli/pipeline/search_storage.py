@@ -6,7 +6,7 @@ import os
 import re
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from dlcli.runs import damaged, os_error_text, sync
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
     from optuna.storages.journal._file import BaseJournalFileLock
+    from optuna.trial import FrozenTrial
 
 JOURNAL = "study.journal"
 """The file in the run folder."""
@@ -25,6 +26,8 @@ LOCK = f"{JOURNAL}.lock"
 """The file that is locked while a process writes to the journal."""
 GRACE_SECONDS = 90
 """Time without a heartbeat after which the process of a trial is considered dead."""
+ORIGINAL = "failed_trial"
+"""The system attribute of a retried trial that Optuna's callback sets: the number of the first."""
 _HEARTBEAT_SECONDS = 20
 _MAX_BYTES = 2**32
 """Size of the largest journal that is read."""
@@ -273,3 +276,20 @@ def _without_secrets(text: str, url: str) -> str:
         for secret in filter(None, map(str, secrets)):
             text = text.replace(secret, "***")
     return text.replace(url, mask_password(url)) if url else text
+
+
+def candidate_numbers(trials: Iterable[FrozenTrial]) -> dict[int, int]:
+    """Return the number of each trial's candidate, from 0, by the number of the trial.
+
+    Retried trials have the candidate of the original one.
+    """
+    numbers: dict[int, int] = {}
+    count = 0
+    for trial in sorted(trials, key=lambda trial: trial.number):
+        original = trial.system_attrs.get(ORIGINAL)
+        if isinstance(original, int) and original in numbers:
+            numbers[trial.number] = numbers[original]
+        else:
+            numbers[trial.number] = count
+            count += 1
+    return numbers

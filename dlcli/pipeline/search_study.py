@@ -7,7 +7,7 @@ import json
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,7 +18,7 @@ from dlcli.config import Value
 from dlcli.errors import RunError, UsageError
 from dlcli.metrics import finite_number
 from dlcli.pipeline.search_document import TrialResult, quiet_optuna
-from dlcli.pipeline.search_storage import GRACE_SECONDS
+from dlcli.pipeline.search_storage import GRACE_SECONDS, ORIGINAL, candidate_numbers
 from dlcli.pipeline.worker_pool import worker_name
 from dlcli.runs import malformed
 
@@ -48,8 +48,6 @@ WORKER = "worker"
 INTERRUPTED = "interrupted"
 """Set if a trial was ended by a signal or an error, not by the death of its process."""
 
-_ORIGINAL = "failed_trial"
-"""The system attribute of a retried trial that Optuna's callback sets: the number of the first."""
 _SPENT = "spent"
 """The key of a stored result for the seconds that its search had taken by then."""
 
@@ -285,7 +283,7 @@ class Study:
             create_trial(
                 state=TrialState.PRUNED,
                 user_attrs={RESULT: _to_json(result)},
-                system_attrs={_ORIGINAL: attempts[0].number},
+                system_attrs={ORIGINAL: attempts[0].number},
             )
         )
 
@@ -366,23 +364,6 @@ class Study:
         from optuna.trial import TrialState
 
         self._study.tell(trial, state=TrialState[state], skip_if_finished=True)
-
-
-def candidate_numbers(trials: Iterable[FrozenTrial]) -> dict[int, int]:
-    """Return the number of each trial's candidate, from 0, by the number of the trial.
-
-    Retried trials have the candidate of the original one.
-    """
-    numbers: dict[int, int] = {}
-    count = 0
-    for trial in sorted(trials, key=lambda trial: trial.number):
-        original = trial.system_attrs.get(_ORIGINAL)
-        if isinstance(original, int) and original in numbers:
-            numbers[trial.number] = numbers[original]
-        else:
-            numbers[trial.number] = count
-            count += 1
-    return numbers
 
 
 def worker_of(trial: FrozenTrial) -> Mapping[str, Any]:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import gc
+import math
+import statistics
 import time
-from collections.abc import Sequence
+import traceback
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from dlcli.config import ConfigFile
-from dlcli.errors import plural
+from dlcli.config import ConfigFile, Value, candidate
+from dlcli.errors import ConfigError, DataError, DivergenceError, OutOfMemoryError, plural
+from dlcli.metrics import mean_of_defined
 from dlcli.pipeline.checkpointing import StopOnSignal
 from dlcli.pipeline.data_loading import read_candidates
 from dlcli.pipeline.events import Events, Listener
-from dlcli.pipeline.objective import TrialReporter, evaluate_candidate, make_pruner
+from dlcli.pipeline.objective import Evaluation, TrialReporter, evaluate, make_pruner
 from dlcli.pipeline.run_recording import read_resolved
 from dlcli.pipeline.search_context import (
     SearchContext,
@@ -22,10 +27,14 @@ from dlcli.pipeline.search_context import (
     comparison_steps,
     tune_section,
 )
-from dlcli.pipeline.search_document import TrialResult, best_trial
+from dlcli.pipeline.search_document import State, TrialResult, best_trial, standard_error_of_folds
 from dlcli.pipeline.search_storage import explaining_lost_storage, open_database, open_journal
 from dlcli.pipeline.search_study import RunningTrial, Study
+from dlcli.pipeline.worker_pool import worker_name
 from dlcli.runs import RunWriter
+
+if TYPE_CHECKING:
+    from dlcli.training import Checkpointer
 
 _POLL_SECONDS = 1.0
 """Time between two looks at the trials of other processes."""
@@ -107,6 +116,92 @@ def _best(study: Study, results: Sequence[TrialResult]) -> dict[str, object]:
 def _event_fields(result: TrialResult) -> dict[str, object]:
     names = {"state", "value", "standard_error", "values", "parameters", "epochs", "seconds"}
     return result.model_dump(mode="json", include=names | {"folds", "worker", "problem"})
+
+
+def evaluate_candidate(
+    context: SearchContext,
+    values: Mapping[str, Value],
+    reporter: TrialReporter,
+    checkpointer: Checkpointer,
+) -> TrialResult:
+    """Train the config with other values on each fold, and evaluate it.
+
+    Args:
+        context: what all trials share.
+        values: by path of the dimension; empty for the original config.
+        reporter: reports intermediate values, and may prune the candidate.
+        checkpointer: ends training when a signal arrives.
+
+    Returns:
+        The result without a number; a candidate that diverges, runs out of memory or has an invalid
+        config has a result, too.
+
+    Raises:
+        DataError: if the original config can't be trained on the rows.
+        Interrupted: if a signal has arrived.
+    """
+    from optuna import TrialPruned
+
+    start = time.perf_counter()
+    folds: list[Evaluation] = []
+
+    def result(state: State, value: float | None, **fields: Any) -> TrialResult:  # noqa: ANN401
+        found: dict[str, Any] = {
+            "standard_error": None,
+            "folds": tuple(each.value for each in folds) if len(context.splits) > 1 else (),
+            "metrics": mean_metrics(folds),
+            "parameters": max((each.parameters for each in folds), default=None),
+            "epochs": _median([each.epochs for each in folds]),
+            "best_epoch": _median([each.best_epoch for each in folds]),
+            "seconds": round(time.perf_counter() - start, 3),
+            "worker": worker_name(),
+        }
+        found |= fields
+        return TrialResult(number=None, state=state, values=values, value=value, **found)
+
+    try:
+        config = candidate(context.file, values).config
+        for number, split in enumerate(context.splits, start=1):
+            progress = reporter.progress(number)
+            # No variable holds the network: a candidate that runs out of memory is to free it.
+            folds.append(
+                evaluate(context.fits.fit(config, split, progress, checkpointer), context.objective)
+            )
+            if number < len(context.splits):
+                reporter.finish_fold(number, _mean(folds))
+    except TrialPruned:
+        epochs = _median([each.epochs for each in folds]) or reporter.epochs
+        return result("pruned", reporter.last, epochs=epochs)
+    except (ConfigError, DataError, DivergenceError, OutOfMemoryError) as error:
+        if isinstance(error, DataError) and not values:
+            raise  # these rows fail every candidate
+        problem = str(error).partition("\n")[0]
+        traceback.clear_frames(error.__traceback__)  # they hold what takes up the memory
+        gc.collect()
+        return result("failed", None, problem=problem)
+    mean = _mean(folds)
+    if mean is None:
+        return result("failed", None, problem=f"{context.objective.metric} is undefined")
+    error_of_mean = folds[0].standard_error  # over rows
+    if len(folds) > 1:
+        error_of_mean = standard_error_of_folds([each.value for each in folds])
+    return result("complete", mean, standard_error=error_of_mean)
+
+
+def mean_metrics(folds: Sequence[Evaluation]) -> dict[str, float | None]:
+    """Return the mean of each metric over the folds in which it is defined."""
+    names = dict.fromkeys(name for each in folds for name in each.metrics)
+    return {name: mean_of_defined(each.metrics.get(name) for each in folds) for name in names}
+
+
+def _mean(folds: Sequence[Evaluation]) -> float | None:
+    """Return the mean of the objective over folds; `None` if it is undefined in one."""
+    values = [each.value for each in folds if each.value is not None]
+    return math.fsum(values) / len(values) if values and len(values) == len(folds) else None
+
+
+def _median(counts: Sequence[int]) -> int | None:
+    return math.floor(statistics.median(counts) + 0.5) if counts else None
 
 
 def stop_of_search(writer: RunWriter, study: Study | None = None) -> StopOnSignal:

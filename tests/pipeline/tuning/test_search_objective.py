@@ -23,7 +23,7 @@ from dlcli.config import (
 from dlcli.config.training_choices import CategoricalCrossentropy, Hinge, Huber
 from dlcli.config.tune_section import NoPruner
 from dlcli.errors import ConfigError, DataError, DivergenceError, Problem
-from dlcli.pipeline import Events, objective
+from dlcli.pipeline import Events, search_trials
 from dlcli.pipeline.data_loading import read_candidates
 from dlcli.pipeline.fit import FitContext
 from dlcli.pipeline.objective import (
@@ -33,12 +33,11 @@ from dlcli.pipeline.objective import (
     TrialReporter,
     can_prune_at_epochs,
     evaluate,
-    evaluate_candidate,
     make_pruner,
-    mean_metrics,
     row_losses,
 )
 from dlcli.pipeline.search_study import Study
+from dlcli.pipeline.search_trials import evaluate_candidate, mean_metrics
 from dlcli.tasks import Binary, Multiclass, Regression
 from tests.pipeline.tuning.search_examples import line_file
 from tests.pipeline.tuning.study_examples import RATE, UNITS, finish, plan
@@ -304,8 +303,10 @@ class Fits:
 @pytest.fixture
 def evaluated(monkeypatch):
     """Evaluate a candidate on folds with planned evaluations or errors."""
-    monkeypatch.setattr(objective, "evaluate", lambda result, metric: result)
-    monkeypatch.setattr(objective, "candidate", lambda file, values: SimpleNamespace(config=None))
+    monkeypatch.setattr(search_trials, "evaluate", lambda result, metric: result)
+    monkeypatch.setattr(
+        search_trials, "candidate", lambda file, values: SimpleNamespace(config=None)
+    )
 
     def call(*results, prunes_at=None, values={"batch_size": 16}):  # noqa: B006
         metric = Objective("val_loss")
