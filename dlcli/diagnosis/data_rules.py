@@ -10,14 +10,14 @@ from statistics import NormalDist
 from dlcli import config
 from dlcli.config import LARGE, Setting, Unscaled, printable, target_scaling_settings
 from dlcli.diagnosis.case import Case, Peak
-from dlcli.diagnosis.finding import Finding, Patch, number, percent
-from dlcli.diagnosis.model_error import (
+from dlcli.diagnosis.evidence import (
     SURE,
     class_shares,
     confusion_of,
     error_of,
     proportion_error,
 )
+from dlcli.diagnosis.finding import Finding, Patch, number, percent
 from dlcli.encoding import Block, EmbeddingTable, PeriodicForm, matching_name
 from dlcli.errors import plural
 
@@ -30,10 +30,10 @@ MISSED = 0.5
 """Recall below which most rows of a class are missed."""
 _FEWEST_OF_CLASS = 5
 """Rows of a class below which its recall means nothing."""
-FEWEST = 20
+FEWEST_ROWS = 20
 """Rows below which not even the uncertainty can be estimated."""
 UNSURE = 0.125
-"""Standard error of the error (see `Error`) from which on validation rows tell little: two of them
+"""Standard error of the error (see `Error`) from which on it is too uncertain: two of them
 are a quarter of the way from a constant to a perfect prediction. For a network that has learned
 less than half it is that of one that has learned half."""
 _USUAL_SHARE, _MOST_SHARE = 0.15, 0.3
@@ -60,12 +60,12 @@ def far_inputs(case: Case, peaks: Sequence[Peak], words: str) -> Finding | None:
         peaks: the sizes of inputs.
         words: beginning of the evidence, before the size.
     """
-    advised = [
+    far = [
         (peak, advice)
         for peak in peaks
         if (advice := large_input_advice(peak.block, case.config.input))
+        and peak.size > advice.threshold
     ]
-    far = [(peak, advice) for peak, advice in advised if peak.size > advice.threshold]
     if not far:
         return None
     worst, advice = max(far, key=lambda each: each[0].size / each[1].threshold)
@@ -73,9 +73,9 @@ def far_inputs(case: Case, peaks: Sequence[Peak], words: str) -> Finding | None:
     settings = tuple(dict.fromkeys(advice.setting for _, advice in far))[:_MOST_SETTINGS]
     return Finding(
         rule="unscaled_inputs",
-        saw=f"{words} {number(worst.size)}: the column '{printable(worst.block.column)}' has "
-        f"{advice.cause}{others}",
-        means="a step grows with the inputs: large inputs make training unstable and small ones "
+        observation=f"{words} {number(worst.size)}: the column "
+        f"'{printable(worst.block.column)}' has {advice.cause}{others}",
+        meaning="a step grows with the inputs: large inputs make training unstable and small ones "
         "make it slow, so that no learning rate suits both",
         patches=(Patch("scaled", "brings inputs near 1", settings),),
         source=_SCALING,
@@ -130,10 +130,10 @@ def unscaled_target(case: Case) -> Finding | None:
     name = max(targets, key=lambda name: targets[name])
     return Finding(
         rule="unscaled_target",
-        saw=f"the target '{printable(name)}' reaches {number(targets[name])} with "
+        observation=f"the target '{printable(name)}' reaches {number(targets[name])} with "
         "output.scaling none",
-        means="the first predictions are near 0 and far from the target, and the weights must grow "
-        "large before they come near; errors of that size also make steps of that size",
+        meaning="the first predictions are near 0 and far from the target, and the weights must "
+        "grow large before they come near; errors of that size also make steps of that size",
         patches=(Patch("target-scaled", "trains on the standardized target", settings),),
         source=_SCALING,
     )
@@ -196,9 +196,9 @@ def imbalance(case: Case) -> Finding | None:
         words += percent(min(each.recall for each in missed))
     return Finding(
         rule="imbalance",
-        saw=f"{words}, the most frequent one in {percent(usual.recall)}; always predicting the "
-        f"latter would give an accuracy of {number(usual.share)}",
-        means="a rare class counts little in the loss, so that missing it costs little; accuracy "
+        observation=f"{words}, the most frequent one in {percent(usual.recall)}; always "
+        f"predicting the latter would give an accuracy of {number(usual.share)}",
+        meaning="a rare class counts little in the loss, so that missing it costs little; accuracy "
         "hides that, see recall and balanced_accuracy. Weights that make classes count alike find "
         "more of it, at the cost of rows of other classes",
         patches=(
@@ -251,7 +251,7 @@ def small_validation(case: Case) -> Finding | None:
     doubt = error.deviation if error else 0.0
     if error and error.share > 0.5:
         doubt *= 0.5 / error.share
-    if not rows or (rows >= FEWEST and doubt <= UNSURE):
+    if not rows or (rows >= FEWEST_ROWS and doubt <= UNSURE):
         return None
     shares = [share for share in class_shares(case.metrics.get("validation", {})) if share > 0]
     rarest = f", {max(1, round(rows * min(shares)))} of the rarest class" if shares else ""
@@ -263,8 +263,9 @@ def small_validation(case: Case) -> Finding | None:
         patches = (Patch("validation", why, (("data.validation", f"{larger:g}"),)),)
     return Finding(
         rule="small_validation",
-        saw=f"there are {plural(rows, 'validation row')}{rarest}{_likely_range(case, rows)}",
-        means="so few rows can't tell a good network from a lucky one; early stopping and every "
+        observation=f"there are {plural(rows, 'validation row')}{rarest}"
+        f"{_likely_range(case, rows)}",
+        meaning="so few rows can't tell a good network from a lucky one; early stopping and every "
         "choice based on them is largely random. Hold out more rows, or train with several seeds "
         "and compare the means",
         patches=patches,
@@ -292,17 +293,17 @@ def _likely_range(case: Case, rows: int) -> str:
 def no_validation(case: Case) -> Finding | None:
     """Find a run without validation rows that has enough rows to hold some out."""
     config, rows = case.config, case.rows.get("train", 0)
-    if case.diverged or config.data.validation is not None or _USUAL_SHARE * rows < FEWEST:
+    if config.data.validation is not None or _USUAL_SHARE * rows < FEWEST_ROWS:
         return None
     has_test = case.rows.get("test", 0) > 0
     why = "holds out rows that are not trained on and show how training goes"
     test = "; test rows are for the end: they are biased once a choice is based on them"
     return Finding(
         rule="no_validation",
-        saw=f"there are no validation rows: all {rows:,} {'but test rows ' if has_test else ''}"
-        "are trained on",
-        means="nothing shows when the network begins to memorize rows, or which of two configs is "
-        f"better{test if has_test else ''}",
+        observation=f"there are no validation rows: all {rows:,} "
+        f"{'but test rows ' if has_test else ''}are trained on",
+        meaning="nothing shows when the network begins to memorize rows, or which of two configs "
+        f"is better{test if has_test else ''}",
         patches=(Patch("validation", why, (("data.validation", f"{_USUAL_SHARE:g}"),)),),
         source=_VALIDATION,
     )

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from dlcli.diagnosis import data_rules as data
-from dlcli.diagnosis import fit_rules as fit
-from dlcli.diagnosis import gradient_and_unit_rules as layers
-from dlcli.diagnosis import loss_curve_rules as curves
+from dlcli.diagnosis import data_rules, fit_rules, layer_rules
 from dlcli.diagnosis.case import Case
 from dlcli.diagnosis.divergence_rules import divergence_findings
 from dlcli.diagnosis.finding import Finding
@@ -16,35 +13,44 @@ from dlcli.runs import Run
 Rule = Callable[[Case], Finding | None]
 """Returns a finding, or `None` for a healthy run."""
 
-SCALES: tuple[Rule, ...] = (data.unscaled_inputs, data.unscaled_target)
 CAUSES: tuple[Rule, ...] = (
-    *SCALES,
-    layers.exploding_gradients,
-    layers.vanishing_gradients,
-    curves.rate_too_high,
-    layers.dead_units,
-    layers.saturated_units,
-    curves.rate_too_low,
+    data_rules.unscaled_inputs,
+    data_rules.unscaled_target,
+    layer_rules.exploding_gradients,
+    layer_rules.vanishing_gradients,
+    fit_rules.rate_too_high,
+    layer_rules.dead_units,
+    layer_rules.saturated_units,
+    fit_rules.rate_too_low,
 )
 """Causes of a network that doesn't learn; each may lead to the following ones."""
 CONSEQUENCES: tuple[Rule, ...] = (
-    fit.underfitting,
-    curves.plateau,
-    curves.still_improving,
-    fit.no_better_than_constant,
-    fit.no_better_than_linear,
+    fit_rules.underfitting,
+    fit_rules.plateau,
+    fit_rules.still_improving,
+    fit_rules.no_better_than_constant,
+    fit_rules.no_better_than_linear,
 )
 """Consequences of any such cause: applied only if no cause was found."""
 RULES: tuple[Rule, ...] = (
     *CAUSES,
-    data.imbalance,
-    fit.underfitting,
-    fit.overfitting,
+    data_rules.imbalance,
+    fit_rules.underfitting,
+    fit_rules.overfitting,
     *CONSEQUENCES[1:],
-    data.small_validation,
-    data.no_validation,
+    data_rules.small_validation,
+    data_rules.no_validation,
 )
 """All rules, the most important first."""
+RULES_AFTER_DIVERGENCE: tuple[Rule, ...] = (
+    layer_rules.exploding_gradients,
+    layer_rules.vanishing_gradients,
+    layer_rules.dead_units,
+    layer_rules.saturated_units,
+    fit_rules.overfitting,
+    data_rules.small_validation,
+)
+"""Rules that also apply to a run that diverged, which may have its last finite weights."""
 
 
 def diagnose(run: Run) -> tuple[Finding, ...]:
@@ -62,10 +68,10 @@ def diagnose(run: Run) -> tuple[Finding, ...]:
 def examine(case: Case) -> Iterator[Finding]:
     """Yield the findings of all rules; the causes of a divergence come first."""
     yield from divergence_findings(case)
-    is_explained = case.diverged
-    for rule in RULES:
-        if (is_explained and rule in CONSEQUENCES) or (case.diverged and rule in SCALES):
+    is_explained = False
+    for rule in RULES_AFTER_DIVERGENCE if case.diverged else RULES:
+        if is_explained and rule in CONSEQUENCES:
             continue
-        if found := rule(case):
+        if finding := rule(case):
             is_explained = is_explained or rule in CAUSES
-            yield found
+            yield finding

@@ -52,7 +52,7 @@ class _Cause:
     excess: float
     """Distance from usual values, as a multiple: the order of causes."""
     finding: Finding
-    moves_weights: bool = True
+    affects_steps: bool = True
     """Whether it affects the steps, and not only the validation loss."""
 
 
@@ -79,50 +79,43 @@ def divergence_findings(case: Case) -> tuple[Finding, ...]:
     if not case.diverged:
         return ()
     rates, scales = [*_rates(case)], [*_scales(case)]
-    causes = [
-        *rates,
-        *scales,
-        *_row_weights(case),
-        *_exponential_activations(case),
-        *_initial_weights(case),
-        *_division_by_target(case),
-        *_half_precision(case),
-    ]
+    causes = [*rates, *scales, *_layers(case), *_losses(case)]
     causes.sort(key=lambda cause: cause.excess, reverse=True)
     is_sgd = case.config.optimizer.name == "sgd"  # others adapt the length of their steps
     clipped = remedies.clipping(case.config)
-    if not rates and all(scale.moves_weights for scale in scales) and is_sgd and clipped:
-        saw = "the steps of sgd are as long as the gradients, which nothing clips"
-        causes.append(_cause(case, 0, "unclipped_gradients", saw, clipped))
+    if not rates and all(scale.affects_steps for scale in scales) and is_sgd and clipped:
+        evidence = "the steps of sgd are as long as the gradients, which nothing clips"
+        causes.append(_cause(case, 0, "unclipped_gradients", evidence, clipped))
     if all(cause.excess <= 0 for cause in causes):
-        saw = "learning rate, inputs and target are as usual: smaller steps may help"
-        patches = remedies.learning_rate(case.config, 1 / 10), remedies.clipping(case.config)
-        causes.append(_cause(case, 0, "divergence", saw, *patches))
+        evidence = "learning rate, inputs and target are as usual: smaller steps may help"
+        patches = remedies.learning_rate(case.config, 1 / 10), clipped
+        causes.append(_cause(case, 0, "divergence", evidence, *patches))
     return tuple(cause.finding for cause in causes[:MOST])
 
 
-def _cause(case: Case, excess: float, rule: str, saw: str, *patches: Patch | None) -> _Cause:
+def _cause(case: Case, excess: float, rule: str, evidence: str, *patches: Patch | None) -> _Cause:
     when = f" in epoch {case.magnitudes.epoch}" if case.magnitudes else ""
-    means = (
+    meaning = (
         f"training diverged{when}: steps went so far that each made the loss larger, until it was "
         "NaN or infinite"
     )
-    return _Cause(excess, Finding(rule, saw, means, present(*patches), _SOURCE))
+    return _Cause(excess, Finding(rule, evidence, meaning, present(*patches), _SOURCE))
 
 
 def _rates(case: Case) -> Iterator[_Cause]:
+    """Yield a learning rate that is far too high, from the start or by its schedule."""
     optimizer, schedule = case.config.optimizer, case.config.learning_rate_schedule
     rate, usual = optimizer.learning_rate, typical_learning_rate(optimizer)
     times = f"times the usual {usual:g} of {optimizer.name}"
     rule = "learning_rate_too_high"
     if rate > EXTREME_RATE_FACTOR * usual:
-        saw = f"optimizer.learning_rate {rate:g} is {rate / usual:.3g} {times}"
+        evidence = f"optimizer.learning_rate {rate:g} is {rate / usual:.3g} {times}"
         patches = (
             remedies.usual_learning_rate(case.config),
             remedies.learning_rate(case.config, 1 / 10),
             remedies.clipping(case.config),
         )
-        yield _cause(case, rate / usual, rule, saw, *patches)
+        yield _cause(case, rate / usual, rule, evidence, *patches)
     highest = rate
     if isinstance(schedule, PiecewiseConstant):
         highest = max(schedule.values, default=0.0)
@@ -131,9 +124,9 @@ def _rates(case: Case) -> Iterator[_Cause]:
             growth = np.float64(schedule.decay_rate) ** (case.config.epochs / schedule.decay_epochs)
         highest = rate * float(growth)
     if highest > max(rate, EXTREME_RATE_FACTOR * usual):
-        saw = f"learning_rate_schedule rises to {highest:.3g}, {highest / usual:.3g} {times}"
+        evidence = f"learning_rate_schedule rises to {highest:.3g}, {highest / usual:.3g} {times}"
         patch = Patch("constant-rate", "keeps the rate", (("learning_rate_schedule", "constant"),))
-        yield _cause(case, highest / usual, rule, saw, patch)
+        yield _cause(case, highest / usual, rule, evidence, patch)
 
 
 def _scales(case: Case) -> Iterator[_Cause]:
@@ -141,7 +134,7 @@ def _scales(case: Case) -> Iterator[_Cause]:
     if found := unscaled_inputs(case):
         yield _Cause(_excess(case, case.peaks), found)
     elif found := far_inputs(case, case.validation_peaks, "the validation rows' inputs reach"):
-        yield _Cause(_excess(case, case.validation_peaks), found, moves_weights=False)
+        yield _Cause(_excess(case, case.validation_peaks), found, affects_steps=False)
     if found := unscaled_target(case):
         size = max(case.magnitudes.target.values()) if case.magnitudes else LARGE
         yield _Cause(size / LARGE, found)
@@ -153,61 +146,46 @@ def _excess(case: Case, peaks: Sequence[Peak]) -> float:
     return max((peak.size / advice.threshold) ** 2 for peak, advice in advised if advice)
 
 
-def _row_weights(case: Case) -> Iterator[_Cause]:
-    """Yield row weights that multiply the loss, and the steps with it."""
-    mean = case.magnitudes.row_weight if case.magnitudes else 1.0
-    if mean > FAR_WEIGHT:
-        saw = f"a row has a weight of {mean:.3g} on average, and steps grow with that"
-        rate = f"{case.config.optimizer.learning_rate / mean:.2g}"
-        why = "takes steps as long as without weights"
-        patch = Patch("rate-by-weight", why, (("optimizer.learning_rate", rate),))
-        yield _cause(case, mean, "large_row_weights", saw, patch)
-
-
-def _layers(config: Config) -> Iterator[tuple[str, Hidden | Output]]:
-    yield "output", config.output
-    for at, hidden in enumerate(config.hidden):
-        yield format_path(("hidden", at)), hidden
-
-
-def _exponential_activations(case: Case) -> Iterator[_Cause]:
-    for path, layer in _layers(case.config):
+def _layers(case: Case) -> Iterator[_Cause]:
+    """Yield exponential activations, and initializers that don't keep outputs near 1."""
+    layers: dict[str, Hidden | Output] = {"output": case.config.output}
+    layers |= {format_path(("hidden", at)): layer for at, layer in enumerate(case.config.hidden)}
+    for path, layer in layers.items():
         if layer.activation is not None and layer.activation.name == "exponential":
-            saw = f"{path}.activation is exponential, which exceeds float32 from exp(89) on"
+            evidence = f"{path}.activation is exponential, which exceeds float32 from exp(89) on"
             why = "grows linearly instead of exponentially"
             patch = Patch("softplus", why, ((f"{path}.activation", "softplus"),))
-            yield _cause(case, 30, "exponential_activation", saw, patch)
-
-
-def _initial_weights(case: Case) -> Iterator[_Cause]:
-    """Yield initializers that don't keep outputs near 1."""
-    for path, layer in _layers(case.config):
+            yield _cause(case, 30, "exponential_activation", evidence, patch)
         for key in ("kernel_initializer", "bias_initializer"):
             section = getattr(layer, key)
             sizes = {name: abs(value) for name, value in section if isinstance(value, float)}
             name = max(sizes, key=lambda name: sizes[name], default="")
             if name and sizes[name] > FAR_WEIGHT:
-                saw = f"{path}.{key} {section.name} has {name} {getattr(section, name):g}"
+                evidence = f"{path}.{key} {section.name} has {name} {getattr(section, name):g}"
                 usual = type(layer).model_fields[key].default.name
                 why = "initializes weights with their usual size"
                 patch = Patch("initializer", why, ((f"{path}.{key}", usual),))
-                yield _cause(case, sizes[name], "large_initial_weights", saw, patch)
+                yield _cause(case, sizes[name], "large_initial_weights", evidence, patch)
 
 
-def _division_by_target(case: Case) -> Iterator[_Cause]:
-    sizes = case.magnitudes.target_range if case.magnitudes else None
-    if sizes is None or not isinstance(case.config.loss, MeanAbsolutePercentageError):
-        return
-    least, mean = sizes
-    if least < mean / 100:
-        saw = f"the loss divides by the target, which comes as near to 0 as {least:g}"
-        patch = Patch("absolute", "doesn't divide", (("loss", "mean_absolute_error"),))
-        yield _cause(case, mean / max(least, mean * 1e-7), "division_by_target", saw, patch)
-
-
-def _half_precision(case: Case) -> Iterator[_Cause]:
-    if case.config.precision == "mixed_float16":
-        saw = f"precision mixed_float16 has no number beyond {HALF_PRECISION_END}"
-        why = "has the range of float32"
-        patch = Patch("bfloat16", why, (("precision", "mixed_bfloat16"),))
-        yield _cause(case, 20, "half_precision", saw, patch)
+def _losses(case: Case) -> Iterator[_Cause]:
+    """Yield what makes the loss large, or its gradient: row weights, a division, half precision."""
+    config, magnitudes = case.config, case.magnitudes
+    if magnitudes and (mean := magnitudes.row_weight) > FAR_WEIGHT:
+        evidence = f"a row has a weight of {mean:.3g} on average, and steps grow with that"
+        rate = f"{config.optimizer.learning_rate / mean:.2g}"
+        why = "takes steps as long as without weights"
+        patch = Patch("rate-by-weight", why, (("optimizer.learning_rate", rate),))
+        yield _cause(case, mean, "large_row_weights", evidence, patch)
+    divides = isinstance(config.loss, MeanAbsolutePercentageError)
+    if divides and magnitudes and magnitudes.target_range:
+        least, mean = magnitudes.target_range
+        if least < mean / 100:
+            evidence = f"the loss divides by the target, which comes as near to 0 as {least:g}"
+            patch = Patch("absolute", "doesn't divide", (("loss", "mean_absolute_error"),))
+            excess = mean / max(least, mean * 1e-7)
+            yield _cause(case, excess, "division_by_target", evidence, patch)
+    if config.precision == "mixed_float16":
+        evidence = f"precision mixed_float16 has no number beyond {HALF_PRECISION_END}"
+        patch = Patch("bfloat16", "has the range of float32", (("precision", "mixed_bfloat16"),))
+        yield _cause(case, 20, "half_precision", evidence, patch)

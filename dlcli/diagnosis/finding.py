@@ -47,9 +47,9 @@ class Finding:
 
     rule: str
     """Name of the rule: `overfitting`."""
-    saw: str
+    observation: str
     """The evidence, with its numbers."""
-    means: str
+    meaning: str
     """What the evidence usually means."""
     patches: tuple[Patch, ...]
     """What to try, the most promising first; empty where no config can help."""

@@ -1,46 +1,241 @@
-"""Rules of the fit: overfitting, underfitting, and models no better than a simple one."""
+"""Rules of the fit: learning rate, length of training, overfitting, models that are too simple."""
 
 from __future__ import annotations
 
 import math
 
+from dlcli.config import Config, ConstantLearningRate, typical_learning_rate
 from dlcli.diagnosis import remedies
 from dlcli.diagnosis.case import Case
-from dlcli.diagnosis.finding import Finding, Patch, number, percent
-from dlcli.diagnosis.loss_curve import Curve, has_minimum_zero, scale_of
-from dlcli.diagnosis.model_error import (
+from dlcli.diagnosis.evidence import (
     SURE,
     WELL,
+    Curve,
     beats_constant,
     error_of,
+    has_minimum_zero,
     learned_nothing,
+    learned_well,
+    scale_of,
 )
+from dlcli.diagnosis.finding import Finding, Patch, number, percent
+from dlcli.diagnosis.layer_rules import dead_units
 from dlcli.diagnosis.remedies import present
 
-LARGE_GAP = 0.1
-"""Gap between the errors on training and validation rows that matters."""
-LOST = 0.05
-"""Relative increase of the validation loss that matters: Prechelt's generalization loss of 5 %."""
-MATTERS = 0.05
+FEWEST_EPOCHS = 8
+"""Epochs below which a curve shows nothing."""
+MUCH_NOISE = 0.15
+"""Noise of an epoch's loss, as a share of it, that shows steps that are too long."""
+SOME_NOISE = 0.06
+"""Noise that shorter steps would remove."""
+RISEN = 1.5
+"""Ratio of the final to the best level from which on a training loss has risen again."""
+VERY_HIGH = 10.0
+"""Multiple of the usual learning rate from which on it is the likeliest cause."""
+LINEAR = 0.5
+"""Ratio of the slopes in the last and first third from which on a loss is nearly a straight line.
+An exponential decay has then covered less than two thirds of its way: exp(−2k/3) = 1/2 holds for
+k = 1.04 time constants, and exp(−1.04) = 0.35 is left."""
+UNSETTLED = 0.04
+"""Share of the whole decrease in the last fifth of the epochs from which on a loss has not settled.
+An exponential decay gains 4 % there after three time constants, when 95 % of its way are done."""
+LEAST_GAIN = 0.01
+"""The same as a share of the loss itself."""
+LARGE_DIFFERENCE = 0.1
+"""Difference between the errors on validation and training rows that matters."""
+GENERALIZATION_LOSS = 0.05
+"""Relative increase of the validation loss that matters (Prechelt 1998)."""
+USEFUL = 0.05
 """Share of the constant model's error by which a useful network is better."""
-LITTLE = 0.1
+USEFUL_LAYERS = 0.1
 """Share of the linear model's error by which useful hidden layers reduce it."""
+_SMITH = "Smith, Cyclical Learning Rates for Training Neural Networks (2017)"
+_BENGIO = "Bengio, Practical Recommendations for Gradient-Based Training (2012)"
 _GOODFELLOW = "Goodfellow, Bengio & Courville, Deep Learning (2016)"
+_PRECHELT = "Prechelt, Early Stopping - But When? (1998)"
 _BASELINES = (
     f"{_GOODFELLOW}, section 11.2; Hand, Classifier Technology and the Illusion of Progress (2006)"
 )
 
 
+def rate_too_high(case: Case) -> Finding | None:
+    """Find a training loss that oscillates or rises, or so high a rate that nothing was learned."""
+    if learned_well(case):
+        return None
+    config, train = case.config, Curve.of(case.curve("loss"))
+    observations = [_oscillation(case, train), _training_rise(case, train), _collapse(case)]
+    if not any(observations):
+        return None
+    observations.append(f"optimizer.learning_rate is {config.optimizer.learning_rate:g}")
+    return Finding(
+        rule="learning_rate_too_high",
+        observation="; ".join(filter(None, observations)),
+        meaning="steps are so long that they cross the valley of the loss and end on its other "
+        "side, sometimes higher than before",
+        patches=present(
+            remedies.usual_learning_rate(config),
+            remedies.learning_rate(config, 1 / 10),
+            remedies.learning_rate(config, 1 / 3),
+            remedies.cosine_decay(config),
+            remedies.clipping(config),
+        ),
+        source=f"{_GOODFELLOW}, section 11.4.1; {_SMITH}",
+    )
+
+
+def _oscillation(case: Case, train: Curve) -> str:
+    if len(train) < FEWEST_EPOCHS:
+        return ""
+    late = train.part(1 / 2, 1)
+    size = scale_of(train, late.level, case.config.loss)
+    # Random layers make the loss of a row vary by about its own size, and the mean over n rows by
+    # 1/√n of that; more than three standard deviations are something else.
+    rows, limit = case.rows.get("train", 0), MUCH_NOISE
+    if rows and _is_random(case.config):
+        limit = max(limit, 3 / math.sqrt(rows))
+    if size <= 0 or late.noise / size <= limit:
+        return ""
+    what = "its level" if has_minimum_zero(case.config.loss) else "its size"
+    return f"training loss jumps by {percent(late.noise / size)} of {what} from epoch to epoch"
+
+
+def _is_random(config: Config) -> bool:
+    """Whether a row's loss depends on random numbers or on the rest of its batch."""
+    features = (config.input.features or {}).values()
+    return any(layer.dropout or layer.batch_normalization for layer in config.hidden) or any(
+        getattr(feature, "augmentation", None) is not None for feature in features
+    )
+
+
+def _training_rise(case: Case, train: Curve) -> str:
+    """Compare levels, not values, so that a single jump is no trend."""
+    if len(train) < FEWEST_EPOCHS:
+        return ""
+    end, size = train.part(0.9, 1).level, max(1, len(train) // 10)
+    starts = range(0, len(train) - size + 1, size)
+    best = min(Curve(train.values[at : at + size]).level for at in starts)
+    scale = scale_of(train, best, case.config.loss)
+    if scale <= 0 or end - best <= (RISEN - 1) * scale or end - best <= 3 * train.noise:
+        return ""
+    return f"training loss rose again from {number(best)} to {number(end)}"
+
+
+def _collapse(case: Case) -> str:
+    optimizer = case.config.optimizer
+    usual = typical_learning_rate(optimizer)
+    times = optimizer.learning_rate / usual
+    if times <= VERY_HIGH or not (learned_nothing(case) or dead_units(case)):
+        return ""
+    what = "nothing was learned" if learned_nothing(case) else "most units of a layer died"
+    rate = f"{number(times)} times the usual {usual:g} of {optimizer.name}"
+    return f"{what}, and the learning rate is {rate}"
+
+
+def rate_too_low(case: Case) -> Finding | None:
+    """Find a training loss that falls at the end about as fast as at first."""
+    train = Curve.of(case.curve("loss"))
+    if learned_well(case) or len(train) < FEWEST_EPOCHS or _stopped_early(case):
+        return None
+    first, end = train.part(0, 1 / 3).slope, train.part(2 / 3, 1)
+    is_steady = train.fall > 0 and end.slope > SURE * end.slope_error
+    if not is_steady or end.slope < LINEAR * first:
+        return None
+    config = case.config
+    fall = f"training loss fell from {number(train.values[0])} to {number(train.values[-1])}, "
+    if first > 0:
+        fall += f"in the last third of the epochs still {percent(end.slope / first)} as fast as in "
+        fall += f"the first; optimizer.learning_rate is {config.optimizer.learning_rate:g}"
+    else:
+        fall += "and ever faster"
+    return Finding(
+        rule="learning_rate_too_low",
+        observation=fall,
+        meaning="steps are so short that training has covered only part of its way",
+        patches=(
+            remedies.learning_rate(config, 10),
+            remedies.learning_rate(config, 100),
+            remedies.more_epochs(config, 5),
+        ),
+        source=f"{_GOODFELLOW}, section 11.4.1; {_BENGIO}, section 3.1.1",
+    )
+
+
+def plateau(case: Case) -> Finding | None:
+    """Find a training loss that is level and noisy in the second half, at a constant rate.
+
+    Gradient noise keeps steps of constant length from settling; the loss stays higher by an amount
+    proportional to the rate (Bottou, Curtis & Nocedal 2018, theorem 4.6). Noise of dropout and the
+    like looks the same, so that such runs are passed over.
+    """
+    late = Curve.of(case.curve("loss")).part(1 / 2, 1)
+    is_constant = isinstance(case.config.learning_rate_schedule, ConstantLearningRate)
+    if not is_constant or _is_random(case.config) or len(late) < FEWEST_EPOCHS:
+        return None
+    is_level = abs(late.slope) <= SURE * max(late.slope_error, late.noise / len(late))
+    if not is_level or learned_nothing(case) or learned_well(case):
+        return None
+    size = scale_of(Curve.of(case.curve("loss")), late.level, case.config.loss)
+    noise = late.noise / size if size > 0 else 0.0
+    if noise < SOME_NOISE or rate_too_high(case) or overfitting(case):
+        return None
+    return Finding(
+        rule="plateau",
+        observation=f"training loss has been level at {number(late.level)} for the last "
+        f"{len(late)} epochs, with noise of {percent(noise)} of it, at a constant learning rate",
+        meaning="steps of one length can't settle in the valley that they have found; shorter ones "
+        "towards the end can",
+        patches=present(
+            remedies.cosine_decay(case.config),
+            remedies.reduce_on_plateau(case.config),
+            remedies.learning_rate(case.config, 1 / 3),
+        ),
+        source=f"{_GOODFELLOW}, section 8.3.1; Bottou, Curtis & Nocedal, Optimization Methods for "
+        "Large-Scale Machine Learning (2018)",
+    )
+
+
+def still_improving(case: Case) -> Finding | None:
+    """Find a loss, of validation rows if there are any, that falls until the last epoch."""
+    name = "val_loss" if case.curve("val_loss") else "loss"
+    curve = Curve.of(case.curve(name))
+    if len(curve) < FEWEST_EPOCHS or _stopped_early(case) or rate_too_low(case):
+        return None
+    last = curve.part(0.8, 1)
+    gain = last.slope * len(last)
+    size = abs(scale_of(curve, curve.values[-1], case.config.loss))
+    is_significant = last.slope > SURE * last.slope_error and curve.fall > 0
+    if not is_significant or gain <= max(UNSETTLED * curve.fall, LEAST_GAIN * size):
+        return None
+    words = "validation loss" if name == "val_loss" else "training loss"
+    return Finding(
+        rule="still_improving",
+        observation=f"{words} still fell at the end: from {number(last.values[0])} to "
+        f"{number(last.values[-1])} in the last {len(last)} of {len(curve)} epochs, "
+        f"{percent(gain / curve.fall)} of its whole decrease",
+        meaning="training ended before it had converged",
+        patches=(remedies.more_epochs(case.config, 3), remedies.learning_rate(case.config, 3)),
+        source=f"{_GOODFELLOW}, section 7.8; {_PRECHELT}",
+    )
+
+
+def _stopped_early(case: Case) -> bool:
+    return len(case.curve("loss")) < case.config.epochs
+
+
 def overfitting(case: Case) -> Finding | None:
-    """Find a gap between training and validation rows, or a validation loss that rises again."""
-    seen = [words for words in (_gap(case), _rise(case)) if words]
-    if not seen or learned_nothing(case):
+    """Find validation rows with a larger error, or a validation loss that rises again."""
+    train, held_out = error_of(case, "train"), error_of(case, "validation")
+    observations = [_validation_rise(case)]
+    if train and held_out and held_out.is_more_than(train, by=LARGE_DIFFERENCE):
+        words = f"training rows have {train.words}, validation rows {held_out.words}"
+        observations.insert(0, words)
+    if not any(observations) or learned_nothing(case):
         return None
     config = case.config
     return Finding(
         rule="overfitting",
-        saw="; ".join(seen),
-        means="the network has memorized training rows, their noise included, instead of what "
+        observation="; ".join(filter(None, observations)),
+        meaning="the network has memorized training rows, their noise included, instead of what "
         "holds for all rows; more rows would help most, and without them less capacity or more "
         "regularization",
         patches=present(
@@ -50,38 +245,28 @@ def overfitting(case: Case) -> Finding | None:
             remedies.weight_penalty(config),
             remedies.fewer_units(config),
         ),
-        source=f"{_GOODFELLOW}, sections 5.2 and 7.8; Prechelt, Early Stopping - But When? (1998)",
+        source=f"{_GOODFELLOW}, sections 5.2 and 7.8; {_PRECHELT}",
     )
 
 
-def _gap(case: Case) -> str | None:
-    train, held_out = error_of(case, "train"), error_of(case, "validation")
-    if train is None or held_out is None or held_out.share - train.share <= LARGE_GAP:
-        return None
-    if not held_out.is_more_than(train):
-        return None
-    return f"training rows have {train.words}, validation rows {held_out.words}"
-
-
-def _rise(case: Case) -> str | None:
+def _validation_rise(case: Case) -> str:
     """Find a rise of the final validation loss while the training loss fell.
 
     With `restore_best_weights` it is not in the weights.
     """
     if (stopping := case.config.early_stopping) and stopping.restore_best_weights:
-        return None
+        return ""
     held_out, train = Curve.of(case.curve("val_loss")), Curve.of(case.curve("loss"))
     if len(held_out) < 5 or len(train) < len(held_out):
-        return None
-    best = min(range(len(held_out)), key=lambda at: held_out.values[at])
-    lowest, end = held_out.values[best], held_out.part(0.9, 1).mean
-    rise = end - lowest
+        return ""
+    lowest, end = min(held_out.values), held_out.part(0.9, 1).mean
+    best, rise = held_out.values.index(lowest), end - lowest
     size = abs(scale_of(held_out, lowest, case.config.loss))
-    is_large = rise > LOST * max(size, abs(held_out.values[0]))
+    is_large = rise > GENERALIZATION_LOSS * max(size, abs(held_out.values[0]))
     # The lowest of many values is below their level at random, by 3 standard deviations at most.
-    is_sure = rise > (SURE + 1) * held_out.noise
-    if not (is_large and is_sure and train.part(0.9, 1).mean < train.values[best]):
-        return None
+    is_significant = rise > (SURE + 1) * held_out.noise
+    if not (is_large and is_significant and train.part(0.9, 1).mean < train.values[best]):
+        return ""
     is_share = lowest > 0 and has_minimum_zero(case.config.loss)
     share = f" ({percent(rise / lowest)} more)" if is_share else ""
     return (
@@ -101,19 +286,19 @@ def underfitting(case: Case) -> Finding | None:
         return None
     linear = error_of(case, "train", "linear") if case.config.hidden else None
     if learned_nothing(case):
-        saw = "even training rows are predicted hardly better than by always the same answer: "
-        saw += error.words
-    elif linear and error.share - linear.share > WELL and error.is_more_than(linear):
-        saw = f"training rows have {error.words}, and {linear.words} by a linear model"
+        observation = "even training rows are predicted hardly better than by always the same "
+        observation += f"answer: {error.words}"
+    elif linear and error.is_more_than(linear, by=WELL):
+        observation = f"training rows have {error.words}, and {linear.words} by a linear model"
     else:
         return None
     config = case.config
     is_slow = config.optimizer.learning_rate < 0.01
     return Finding(
         rule="underfitting",
-        saw=saw,
-        means="the network has too little capacity for what there is to learn, is restricted or "
-        "was not trained long enough; or the columns say nothing about the target",
+        observation=observation,
+        meaning="the network has too little capacity for what there is to learn, is restricted or "
+        "was not trained long enough; or the columns hold no information about the target",
         patches=present(
             remedies.nonlinear(config),
             remedies.unregularized(config),
@@ -122,8 +307,7 @@ def underfitting(case: Case) -> Finding | None:
             remedies.another_layer(config),
             remedies.more_epochs(config, 3),
         ),
-        source=f"{_GOODFELLOW}, sections 5.2 and 11.4.1; Bengio, Practical Recommendations for "
-        "Gradient-Based Training (2012)",
+        source=f"{_GOODFELLOW}, sections 5.2 and 11.4.1; {_BENGIO}",
     )
 
 
@@ -131,16 +315,17 @@ def no_better_than_constant(case: Case) -> Finding | None:
     """Find held-out rows predicted no better than by a constant."""
     split = _held_out(case)
     error, constant = error_of(case, split), error_of(case, split, "constant")
-    if error is None or constant is None or error.share < (1 - MATTERS) * constant.share:
+    if error is None or constant is None or error.share < (1 - USEFUL) * constant.share:
         return None
-    if beats_constant(case, split, MATTERS):
+    if beats_constant(case, split, USEFUL):
         return None
     return Finding(
         rule="no_better_than_constant",
-        saw=f"{split} rows have {error.words}, and {constant.words} by always the same answer",
-        means="what the network has learned doesn't help with rows that it hasn't seen: the "
-        "columns may say nothing about the target, or training went wrong; check the table first, "
-        "with `dlcli inspect`",
+        observation=f"{split} rows have {error.words}, and {constant.words} by always the same "
+        "answer",
+        meaning="what the network has learned doesn't help with rows that it hasn't seen: the "
+        "columns may hold no information about the target, or training went wrong; check the table "
+        "first, with `dlcli inspect`",
         patches=(),
         source=_BASELINES,
     )
@@ -159,12 +344,12 @@ def no_better_than_linear(case: Case) -> Finding | None:
         return None
     doubt = SURE * math.hypot(error.deviation, linear.deviation)
     gain = linear.share - error.share
-    if gain > doubt or gain + doubt >= LITTLE * linear.share:
+    if gain > doubt or gain + doubt >= USEFUL_LAYERS * linear.share:
         return None
     return Finding(
         rule="no_better_than_linear",
-        saw=f"{split} rows have {error.words}, and {linear.words} by a linear model",
-        means="the hidden layers add nothing to a straight line: there is nothing nonlinear to "
+        observation=f"{split} rows have {error.words}, and {linear.words} by a linear model",
+        meaning="the hidden layers add nothing to a straight line: there is nothing nonlinear to "
         "learn, there are too few rows to learn it from, or training went wrong",
         patches=(
             Patch("linear", "is the linear model, with no hidden layer", (("hidden", "[]"),)),

@@ -51,8 +51,8 @@ def findings_block(run: Run, findings: Sequence[DiagnosisFinding]) -> Findings:
     shown = [
         Finding(
             rule=found.rule.replace("_", " "),
-            observation=shorten(found.saw, 600),
-            meaning=shorten(found.means, 1_000),
+            observation=shorten(found.observation, 600),
+            meaning=shorten(found.meaning, 1_000),
             attempts=tuple(
                 Attempt(shorten(patch.why, 300), patch.command(_config(run)))
                 for patch in found.patches
@@ -96,8 +96,8 @@ def diagnosis_document(
         run           the run folder
         findings      for each, the most important first:
           rule        its name
-          saw         the observation
-          means       what that usually means
+          observation  the evidence, with its numbers
+          meaning     what that usually means
           patches     for each: name, why, settings (path and value, as --set takes them), command
           source      where that is known from
         trials        for each patch that was trained; absent if none was to be:
@@ -121,7 +121,7 @@ def diagnosis_document(
         "run": str(run.path),
         "findings": [
             {
-                **_fields(finding, "rule", "saw", "means"),
+                **_fields(finding, "rule", "observation", "meaning"),
                 "patches": [
                     {**_fields(patch, "name", "why", "settings"), "command": patch.command(config)}
                     for patch in finding.patches

@@ -76,7 +76,7 @@ def test_json_is_one_object(dlcli):
     told = json.loads(dlcli("diagnose", "runs/slow", "--json").stdout)
     assert list(told) == ["run", "findings"]
     first, second = told["findings"]
-    assert list(first) == ["rule", "saw", "means", "patches", "source"]
+    assert list(first) == ["rule", "observation", "meaning", "patches", "source"]
     assert (first["rule"], second["rule"]) == ("learning_rate_too_low", "small_validation")
     assert first["patches"][0] == {
         "name": "rate-times-10",

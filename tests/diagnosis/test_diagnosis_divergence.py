@@ -36,14 +36,14 @@ def diverged(tmp_path):
 def test_diagnose_gives_the_advice_that_training_ended_with(diverged):
     notes, run = diverged
     findings = diagnose(run)[: len(notes)]
-    assert [f"  {each.saw}; try {each.patches[0].options}" for each in findings] == notes
+    assert [f"  {each.observation}; try {each.patches[0].options}" for each in findings] == notes
     assert [each.rule for each in findings] == [
         "unscaled_inputs",
         "large_row_weights",
         "learning_rate_too_high",
     ]
-    assert findings[0].means.startswith("a step grows with the inputs")
-    assert "training diverged in epoch " in findings[1].means
+    assert findings[0].meaning.startswith("a step grows with the inputs")
+    assert "training diverged in epoch " in findings[1].meaning
 
 
 @pytest.mark.parametrize(

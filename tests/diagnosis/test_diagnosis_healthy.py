@@ -76,7 +76,7 @@ def some_rare(usual, found, rows):
 def imbalances(case, confusion):
     rows = {"train": 800, "validation": int(sum(map(sum, confusion)))}
     made = case(config=CLASSES, metrics=classified(confusion), rows=rows)
-    return [finding.saw for finding in examine(made) if finding.rule == "imbalance"]
+    return [finding.observation for finding in examine(made) if finding.rule == "imbalance"]
 
 
 def test_the_worst_of_many_rare_classes_may_be_so_by_chance(case):
@@ -96,8 +96,10 @@ def test_missed_rare_classes_are_tested_combined(case):
 def test_one_of_many_rare_classes_that_is_never_found_is_found_by_the_rule(case):
     # 0.02275/30 is the quantile −3.17, and (2/24) + 3.17 · 0.056 = 0.26 is less than a half.
     confusion = some_rare((900, 100), [16] * 29 + [0], rows=20)
-    (saw,) = imbalances(case, confusion)
-    assert saw.startswith("a class with 1.25 % of the rows is found in 0 % of them, the most ")
+    (observation,) = imbalances(case, confusion)
+    assert observation.startswith(
+        "a class with 1.25 % of the rows is found in 0 % of them, the most "
+    )
 
 
 def trembling(level, size, start=2.0):
@@ -123,8 +125,8 @@ def test_a_loss_without_a_least_value_of_0_rises_by_no_share(case):
         "val_loss": [1.0, 0.5, *[0.001 + 0.005 * at for at in range(38)]],
     }
     found = examine(case("loss=poisson", history=history, metrics=r2(0.62, 0.6)))
-    (saw,) = [finding.saw for finding in found if finding.rule == "overfitting"]
-    assert saw == (
+    (observation,) = [finding.observation for finding in found if finding.rule == "overfitting"]
+    assert observation == (
         "validation loss rose from 0.001 in epoch 3 to 0.178 at the end, while training loss fell"
     )
 
@@ -187,7 +189,7 @@ def test_few_validation_rows_are_reported_with_the_rarest_class_and_a_range_of_a
     metrics = classified([[26, 0], [2, 2]])
     rows = {"train": 100, "validation": 30}
     (finding,) = examine(case(config=CLASSES, metrics=metrics, rows=rows))
-    assert finding.saw == (
+    assert finding.observation == (
         "there are 30 validation rows, 4 of the rarest class: accuracy 0.933, and on other rows "
         "accuracy might be 0.772 to 0.993"
     )
@@ -196,7 +198,7 @@ def test_few_validation_rows_are_reported_with_the_rarest_class_and_a_range_of_a
 def test_few_validation_rows_are_reported_with_a_range_of_r2(case):
     # 2 · 0.5 · √(2/30) = 0.258
     (finding,) = examine(case(metrics=HALF, rows={"train": 100, "validation": 30}))
-    assert finding.saw == (
+    assert finding.observation == (
         "there are 30 validation rows: r2 0.5, and on other rows r2 might be 0.242 to 0.758"
     )
 
@@ -212,5 +214,5 @@ def test_missing_validation_rows_are_reported(case, test, words):
     metrics = {"train": {"r2": 0.5}}
     rows = {"train": ROWS["train"], **test}
     (finding,) = examine(case("data.validation=null", metrics=metrics, rows=rows))
-    assert finding.saw == words
-    assert ("test rows are for the end" in finding.means) is bool(test)
+    assert finding.observation == words
+    assert ("test rows are for the end" in finding.meaning) is bool(test)

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from dlcli.diagnosis.loss_curve import Curve
+from dlcli.diagnosis.evidence import Curve
 
 
 def test_a_straight_fall_has_its_slope_and_no_noise():

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from dlcli.diagnosis.model_error import Error, error_of
+from dlcli.diagnosis.evidence import Error, error_of
 
 
 def test_of_numbers_it_is_the_unexplained_share(case):

@@ -113,7 +113,7 @@ def test_a_layer_of_dead_units_is_found_with_its_index(case, dead, speaks):
     found = list(examine(case(metrics=HALF, explanation=layers(dense("hidden_1", dead=dead)))))
     assert [each.rule for each in found] == (["dead_units"] if speaks else [])
     if speaks:
-        assert found[0].saw == "units that output 0 for every row: 50 % in hidden[0]"
+        assert found[0].observation == "units that output 0 for every row: 50 % in hidden[0]"
         assert found[0].patches[0].overrides == ("hidden[0].activation=leaky_relu",)
 
 
@@ -184,7 +184,9 @@ def test_columns_with_a_scaling_of_their_own_get_another_there(case):
     )
     peaks = tuple(Peak(Block(name, "numeric", (name,)), 50.0) for name in ("a", "b.c"))
     (finding,) = examine(case(features, metrics=HALF, peaks=peaks))
-    assert finding.saw == "inputs reach 50: the column 'a' has scaling none, and 1 column more"
+    assert (
+        finding.observation == "inputs reach 50: the column 'a' has scaling none, and 1 column more"
+    )
     assert finding.patches[0].overrides == (
         "input.features.a.scaling=standard",
         "input.features['b.c'].scaling=standard",

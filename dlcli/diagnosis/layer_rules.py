@@ -1,4 +1,4 @@
-"""Gradients that vanish or explode, and hidden units that are dead or saturated."""
+"""Rules of the layers: gradients that vanish or explode, units that are dead or saturated."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Literal
 from dlcli.config import L1, L1L2, Config, printable
 from dlcli.diagnosis import remedies
 from dlcli.diagnosis.case import Case
+from dlcli.diagnosis.evidence import learned_well
 from dlcli.diagnosis.finding import Finding, number, percent
-from dlcli.diagnosis.model_error import learned_well
 from dlcli.diagnosis.remedies import present
 
 DEAD = 0.4
@@ -44,9 +44,9 @@ def vanishing_gradients(case: Case) -> Finding | None:
     config = case.config
     return Finding(
         rule="vanishing_gradients",
-        saw="at the start of training, the gradient of a weight of the first layer was "
+        observation="at the start of training, the gradient of a weight of the first layer was "
         f"{number(ratio)} times that of one of the last",
-        means="on its way back each layer reduces the gradient, so that the first layers hardly "
+        meaning="on its way back each layer reduces the gradient, so that the first layers hardly "
         "learn; sigmoid takes at least three quarters, relu with suitable initial weights nothing",
         patches=present(
             remedies.rectified(config),
@@ -70,9 +70,9 @@ def exploding_gradients(case: Case) -> Finding | None:
     why = "initializes weights such that gradients keep their size from layer to layer"
     return Finding(
         rule="exploding_gradients",
-        saw=f"at the start of training, the gradient of {printable(name)} was "
+        observation=f"at the start of training, the gradient of {printable(name)} was "
         f"{number(sizes[name])} times as large as its weights",
-        means="each layer enlarges its outputs, and the gradient on the way back, because its "
+        meaning="each layer enlarges its outputs, and the gradient on the way back, because its "
         "weights are large; the first steps throw the weights about",
         patches=present(
             remedies.initial_weights(
@@ -112,9 +112,9 @@ def dead_units(case: Case) -> Finding | None:
     usual, lower = remedies.usual_learning_rate(config), remedies.learning_rate(config, 1 / 10)
     return Finding(
         rule="dead_units",
-        saw=f"units that output 0 for every row: {_listed(dead)}",
-        means="a relu unit whose sum is negative for every row outputs 0 and gets no gradient, so "
-        "that it stays so; one large step, or initial biases far below 0, can do that",
+        observation=f"units that output 0 for every row: {_listed(dead)}",
+        meaning="a relu unit whose sum is negative for every row outputs 0 and gets no gradient, "
+        "so that it stays so; one large step, or initial biases far below 0, can do that",
         patches=present(
             usual,
             lower if usual else None,
@@ -158,8 +158,8 @@ def saturated_units(case: Case) -> Finding | None:
     why = "initializes weights with the size that keeps sums near 1"
     return Finding(
         rule="saturated_units",
-        saw=f"outputs at an end of their range: {_listed(saturated)}",
-        means="where sigmoid and tanh are flat, a change of a weight changes nothing, so that "
+        observation=f"outputs at an end of their range: {_listed(saturated)}",
+        meaning="where sigmoid and tanh are flat, a change of a weight changes nothing, so that "
         "hardly any gradient passes; the sums are too large, because inputs or weights are",
         patches=present(
             remedies.rectified(config, layers),

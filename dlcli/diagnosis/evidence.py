@@ -1,11 +1,14 @@
-"""The error of a model relative to a constant prediction, with its standard error."""
+"""Measures of a run that rules compare with thresholds: errors, and the trend of a loss."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
+from statistics import fmean, linear_regression, median
 
+from dlcli.config import CosineSimilarity, Loss, Poisson
 from dlcli.diagnosis.case import Case
 from dlcli.diagnosis.finding import number
 from dlcli.metrics import HIGHER_IS_BETTER, finite_number
@@ -18,6 +21,10 @@ NOTHING = 0.9
 """Error from which on hardly anything was learned."""
 _LARGEST = 1e300
 """Sums of larger values may overflow."""
+_NORMAL = 1.4826
+"""Ratio of standard deviation to median absolute deviation of a normal distribution."""
+_LARGEST_FLOAT = 3.5e38
+"""Beyond the range of float32."""
 _OTHERS = ("auc", "average_precision", "balanced_accuracy", "log_loss", "mae", "poisson_deviance")
 """Metrics that may show learning that accuracy and r2 hide: with a rare class the most probable
 class may be the same for all rows, class weights worsen accuracy and log loss on purpose, and a few
@@ -39,10 +46,10 @@ class Error:
     words: str
     """The metric and its value: `accuracy 0.97`."""
 
-    def is_more_than(self, other: Error) -> bool:
-        """Whether this error is significantly larger than one on other rows."""
+    def is_more_than(self, other: Error, by: float = 0.0) -> bool:
+        """Whether this error is larger than one on other rows, significantly and by a share."""
         doubt = SURE * math.hypot(self.deviation, other.deviation)
-        return self.share - other.share > doubt
+        return self.share - other.share > max(doubt, by)
 
 
 def error_of(case: Case, split: str, model: str | None = None) -> Error | None:
@@ -135,3 +142,91 @@ def confusion_of(metrics: Mapping[str, object]) -> list[list[float]]:
 def _finite(value: object) -> float | None:
     known = finite_number(value)
     return None if known is None or abs(known) > _LARGEST else known
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The values of a loss, one an epoch, all finite."""
+
+    values: tuple[float, ...]
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Curve:
+        """Make a curve of the values before the first one that float32 can't hold."""
+        return cls(tuple(takewhile(lambda value: abs(value) <= _LARGEST_FLOAT, values)))
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def fall(self) -> float:
+        """The decrease from the first epoch to the last."""
+        return self.values[0] - self.values[-1]
+
+    def part(self, start: float, stop: float) -> Curve:
+        """Return the epochs between two shares of them: the last fifth is from 0.8 to 1."""
+        first = min(math.floor(start * len(self)), len(self) - 1)
+        last = max(math.ceil(stop * len(self)), first + 1)
+        return Curve(self.values[first:last])
+
+    @property
+    def level(self) -> float:
+        """The median."""
+        return median(self.values)
+
+    @property
+    def mean(self) -> float:
+        """The mean."""
+        return fmean(self.values)
+
+    @property
+    def noise(self) -> float:
+        """The standard deviation of an epoch's noise.
+
+        It is estimated by second differences: they cancel a level and a steady trend, have √6 times
+        the standard deviation of white noise, and are largest for a loss that oscillates. Their
+        median is robust against single jumps. (Gasser, Sroka & Jennen-Steinmetz 1986)
+        """
+        if len(self) < 3:
+            return 0.0
+        first, second, third = self.values[:-2], self.values[1:-1], self.values[2:]
+        bends = [abs(a - 2 * b + c) for a, b, c in zip(first, second, third, strict=True)]
+        return _NORMAL * median(bends) / math.sqrt(6)
+
+    @property
+    def slope(self) -> float:
+        """The decrease per epoch of the least-squares line."""
+        if len(self) < 2:
+            return 0.0
+        return -linear_regression(range(len(self)), self.values).slope
+
+    @property
+    def slope_error(self) -> float:
+        """The standard error of the slope due to noise: σ·√(12/(n³ − n))."""
+        count = len(self)
+        return self.noise * math.sqrt(12 / (count**3 - count)) if count > 1 else 0.0
+
+
+def has_minimum_zero(loss: Loss | None) -> bool:
+    """Whether the loss can't fall below 0, so that shares of its level are meaningful.
+
+    Poisson's minimum, the mean of y − y·log y, may have any value, and the cosine similarity's is
+    −1; both may cross 0 on the way.
+    """
+    return not isinstance(loss, Poisson | CosineSimilarity)
+
+
+def scale_of(curve: Curve, level: float, loss: Loss | None) -> float:
+    """Return the size against which changes of a loss are compared.
+
+    Args:
+        curve: the whole curve.
+        level: the loss where the change is.
+        loss: the loss function.
+
+    Returns:
+        The level; for a loss that may cross 0 the decrease to its lowest value if that is larger.
+    """
+    if has_minimum_zero(loss) or not curve.values:
+        return level
+    return max(abs(level), curve.values[0] - min(curve.values))
