@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
-from dlcli.comparison.compared_runs import ComparedRun, DataFile, Pairs, pair_rows, same_data
+from dlcli.comparison.compared_runs import (
+    ComparedRun,
+    DataFile,
+    HeldOut,
+    Pairs,
+    estimate_differences,
+    estimate_metrics,
+    pair_rows,
+    same_data,
+)
 from dlcli.comparison.config_differences import Setting, differing_settings
-from dlcli.comparison.held_out import HeldOut, estimate_differences, estimate_metrics
 from dlcli.config import GroupSplit, TimeSplit
 from dlcli.errors import UsageError, listed, plural
 from dlcli.metrics import HIGHER_IS_BETTER, DifferenceEstimate, Estimate, finite_number
@@ -109,7 +117,9 @@ def compare(runs: Sequence[Run]) -> Comparison:
     check_different([run.path for run in runs])
     compared = [ComparedRun.read(run) for run in runs]
     _check_targets(compared)
-    split = next((split for split in SPLITS if _all_have(compared, split)), None)
+    has_rows = all(subject.held_out is not None for subject in compared)
+    common = [each for each in SPLITS if all(each in subject.metrics for subject in compared)]
+    split = common[0] if common and has_rows else None
     held = [] if split is None else [subject.rows_of(split) for subject in compared]
     return Comparison(
         target=compared[0].target.columns,
@@ -153,10 +163,6 @@ def _target_words(subject: ComparedRun) -> str:
     """What is predicted: `'y' as numbers`."""
     target = subject.target
     return f"{listed(target.columns)} as {target.outcome}"
-
-
-def _all_have(runs: Sequence[ComparedRun], split: str) -> bool:
-    return all(subject.held_out is not None and split in subject.metrics for subject in runs)
 
 
 def _sides(runs: Sequence[ComparedRun], held: Sequence[HeldOut]) -> Iterator[Side]:
@@ -279,26 +285,13 @@ def to_document(comparison: Comparison) -> Document:
                         verdict: better, worse, not_significant, same or unknown
         notes         what to bear in mind
     """
-    runs = [
-        {
-            "run": str(side.path),
-            "created": side.created.isoformat(),
-            "epochs": side.epochs,
-            "data": [{"file": file.name, "sha256": file.sha256} for file in side.data],
-            "metrics": side.metrics,
-            "baselines": side.baselines,
-            "rows": side.rows,
-            "estimates": {name: asdict(each) for name, each in side.estimates.items()},
-        }
-        for side in comparison.sides
-    ]
+    runs = []
+    for side in comparison.sides:
+        facts = asdict(replace(side, history={}))
+        del facts["path"], facts["history"]
+        runs.append({"run": str(side.path), **facts, "created": side.created.isoformat()})
     differences = [
-        {
-            "run": str(side.path),
-            "rows": difference.rows,
-            "reason": difference.reason,
-            "metrics": {name: asdict(each) for name, each in difference.metrics.items()},
-        }
+        {"run": str(side.path), **asdict(difference)}
         for side, difference in zip(comparison.sides[1:], comparison.differences, strict=False)
     ]
     return {

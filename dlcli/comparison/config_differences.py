@@ -8,28 +8,9 @@ from itertools import islice
 
 from dlcli.config import ConfigFile, Path, Section, dump_yaml, format_path, printable
 
-_ORDER = (
-    "hidden",
-    "output",
-    "loss",
-    "optimizer",
-    "learning_rate_schedule",
-    "epochs",
-    "batch_size",
-    "early_stopping",
-    "class_weight",
-    "initial_weights",
-    "seed",
-    "input",
-    "data",
-    "metrics",
-    "precision",
-    "engine",
-    "device",
-    "threads",
-    "checkpoint",
-)
-"""What people change first comes first; `name` is omitted."""
+_LAST = ("seed", "input", "data")
+"""Sections that come after all others, as they are changed more rarely."""
+_OMITTED = ("name", "tune")
 _FILES = ("train", "validation", "test")
 _CHOSEN_BY = ("name", "type")
 _MOST_ITEMS = 8
@@ -50,7 +31,8 @@ def differing_settings(files: Sequence[ConfigFile]) -> list[Setting]:
     """Return the settings that differ between resolved configs, the most important first."""
     sections = [_top_level(file) for file in files]
     found: list[tuple[Path, tuple[object, ...]]] = []
-    for key in _ORDER:
+    others = [key for key in sections[0] if key not in (*_LAST, *_OMITTED)]
+    for key in (*others, *_LAST):
         found += _differences((key,), [section[key] for section in sections])
     return [Setting(format_path(path), values) for path, values in found]
 
