@@ -72,9 +72,7 @@ def init(data: Path | None, target: str | None, output: Path | None, example: st
 @click.command()
 @click.argument("data", type=PATH)
 @click.option(
-    "--target",
-    metavar="COLUMN",
-    help="The column to predict; without it, leaks are not checked.",
+    "--target", metavar="COLUMN", help="The column to predict; without it, leaks are not checked."
 )
 @json_object
 @verbose
@@ -131,22 +129,22 @@ def inspection_lines(inspection: Inspection, width: int) -> Iterator[str]:
 
 
 def _overview_row(column: ColumnOverview) -> tuple[str, ...]:
-    from dlcli.reports import format_number, shorten
+    from dlcli.reports import formatting as fmt
     from dlcli.starter import listing
 
     values = column.values
     missing = f"{100 * values.missing / (values.missing + values.present):.3g} %"
     if column.type in ("numeric", "target", "ignored") and values.bounds and values.distinct > 2:
-        held = " to ".join(map(format_number, values.bounds))
+        held = " to ".join(map(fmt.number, values.bounds))
     else:
-        held = shorten(listing(values), _LONGEST_CELL)
+        held = fmt.shorten(listing(values), _LONGEST_CELL)
     return (
-        shorten(column.name, _LONGEST_NAME),
+        fmt.shorten(column.name, _LONGEST_NAME),
         column.type,
         missing if values.missing else "",
         f"{values.distinct:,}",
         held,
-        shorten(column.reason, _LONGEST_CELL),
+        fmt.shorten(column.reason, _LONGEST_CELL),
     )
 
 
@@ -221,11 +219,12 @@ def search_space_lines(tune: Tune) -> list[str]:
     """Describe a search: its budget and sampler, and the range of each setting."""
     from dlcli.config import dimensions_of
     from dlcli.errors import plural
-    from dlcli.reports import Table, format_number, render_table
+    from dlcli.reports import Table, render_table
+    from dlcli.reports import formatting as fmt
 
     dimensions = dimensions_of(tune)
     budget = [plural(tune.most_trials, "trial")] if tune.most_trials is not None else []
-    budget += [f"{format_number(tune.time)} seconds"] if tune.time is not None else []
+    budget += [f"{fmt.number(tune.time)} seconds"] if tune.time is not None else []
     sizes = [each.size for each in dimensions if each.size is not None]
     combinations = math.prod(sizes) if len(sizes) == len(dimensions) else 0
     of = f" of {plural(combinations, 'combination')}" if combinations else ""
@@ -236,16 +235,16 @@ def search_space_lines(tune: Tune) -> list[str]:
 
 
 def _range_text(dimension: Dimension) -> str:
-    from dlcli.reports import format_number, join_names
+    from dlcli.reports import formatting as fmt
 
     if dimension.kind == "choice":
         labels = (each if isinstance(each, str) else json.dumps(each) for each in dimension.labels)
-        return join_names(list(labels), most=8)
-    text = f"{format_number(dimension.low)} to {format_number(dimension.high)}"
+        return fmt.join_names(list(labels), most=8)
+    text = f"{fmt.number(dimension.low)} to {fmt.number(dimension.high)}"
     if dimension.log:
         return f"{text}, log"
     is_default = dimension.step is None or (dimension.kind == "integer" and dimension.step == 1)
-    return text if is_default else f"{text} by {format_number(dimension.step)}"
+    return text if is_default else f"{text} by {fmt.number(dimension.step)}"
 
 
 @click.command()

@@ -15,7 +15,7 @@ import click
 
 from dlcli.config import printable
 from dlcli.errors import plural
-from dlcli.reports import format_difference, format_duration, format_number, join_names
+from dlcli.reports import formatting as fmt
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -86,7 +86,7 @@ def print_unused_columns(file: str, columns: Sequence[str]) -> None:
     """Print which columns of a file were not known in training."""
     if columns:
         count = "a column" if len(columns) == 1 else f"{len(columns)} columns"
-        names = join_names(columns, _MOST_NAMES)
+        names = fmt.join_names(columns, _MOST_NAMES)
         note = f"{printable(file)}: ignored {count} not seen in training: {names}"
         click.echo(f"note: {note}", err=True)
 
@@ -196,7 +196,7 @@ class _EpochLines:
             of = fields["of"]
             place = f"epoch {fields['epoch']:>{len(str(of))}}/{of}"
             shown = (name for name in fields if name not in ("epoch", "of", "learning_rate"))
-            values = "  ".join(f"{name} {format_number(fields[name]):<9}" for name in shown)
+            values = "  ".join(f"{name} {fmt.number(fields[name]):<9}" for name in shown)
             click.echo(f"{place}  {values.rstrip()}", err=True)
 
 
@@ -215,11 +215,11 @@ def _target(fields: Fields) -> list[str]:
     names = fields["classes"] or fields["labels"]
     if names:
         noun = "classes" if fields["classes"] else "labels"
-        listed = f": {join_names(names, _MOST_NAMES)}" if names != columns else ""
-        return [f"{join_names(columns, _MOST_NAMES)}: {len(names)} {noun}, {reason}{listed}"]
+        listed = f": {fmt.join_names(names, _MOST_NAMES)}" if names != columns else ""
+        return [f"{fmt.join_names(columns, _MOST_NAMES)}: {len(names)} {noun}, {reason}{listed}"]
     noun = "count" if fields["type"] == "count" else "number"
     count = f"a {noun}" if len(columns) == 1 else f"{len(columns)} {noun}s"
-    return [f"{join_names(columns, _MOST_NAMES)}: {count}, {reason}"]
+    return [f"{fmt.join_names(columns, _MOST_NAMES)}: {count}, {reason}"]
 
 
 def _features(fields: Fields) -> list[str]:
@@ -244,9 +244,9 @@ def _features(fields: Fields) -> list[str]:
 def _column_line(kind: str, reasons: Mapping[str, str]) -> str:
     first, *others = dict.fromkeys(reasons.values())
     if not others:
-        return f"{len(reasons)} {kind}, {first}: {join_names([*reasons], _MOST_NAMES)}"
+        return f"{len(reasons)} {kind}, {first}: {fmt.join_names([*reasons], _MOST_NAMES)}"
     named = [f"{column} ({reason})" for column, reason in reasons.items()]
-    return f"{len(reasons)} {kind}: {join_names(named, _MOST_NAMES)}"
+    return f"{len(reasons)} {kind}: {fmt.join_names(named, _MOST_NAMES)}"
 
 
 def _network(fields: Fields) -> list[str]:
@@ -286,12 +286,12 @@ def _engine(fields: Fields) -> list[str]:
 def _trained(fields: Fields) -> list[str]:
     epochs, best = fields["epochs"], fields["best_epoch"]
     kept = f"; the weights of epoch {best} are kept" if best not in (None, epochs) else ""
-    return [f"{plural(epochs, 'epoch')} in {format_duration(fields['seconds'])}{kept}"]
+    return [f"{plural(epochs, 'epoch')} in {fmt.duration(fields['seconds'])}{kept}"]
 
 
 def _baselines(fields: Fields) -> list[str]:
     absence = f"; no linear model: {fields['no_linear']}" if fields["no_linear"] else ""
-    return [f"{', '.join(fields['models'])} in {format_duration(fields['seconds'])}{absence}"]
+    return [f"{', '.join(fields['models'])} in {fmt.duration(fields['seconds'])}{absence}"]
 
 
 def _tracking(fields: Fields) -> list[str]:
@@ -312,9 +312,9 @@ def _fold(fields: Fields) -> list[str]:
     if fields["problem"]:
         return [f"{place}  failed: {fields['problem']}"]
     metric, best = fields["metric"], fields["best_epoch"]
-    value = f"{metric} {format_number(fields['metrics'][metric])}" if metric else "no metric"
+    value = f"{metric} {fmt.number(fields['metrics'][metric])}" if metric else "no metric"
     kept = f", best {best}" if best not in (None, fields["epochs"]) else ""
-    cost = f"{plural(fields['epochs'], 'epoch')}{kept}, {format_duration(fields['seconds'])}"
+    cost = f"{plural(fields['epochs'], 'epoch')}{kept}, {fmt.duration(fields['seconds'])}"
     return [f"{place}  {value}  ({cost})"]
 
 
@@ -334,7 +334,7 @@ def _candidate(fields: Fields, mark: str = "") -> str:
     """The result of a candidate, and its cost."""
     if fields["state"] == "failed":
         return f"failed, {printable(fields['problem'])}"
-    value = f"{fields['metric']} {format_number(fields['value'])}"
+    value = f"{fields['metric']} {fmt.number(fields['value'])}"
     if fields["state"] == "pruned":
         after = f"after {plural(len(fields['folds']), 'fold')} " if fields["folds"] else ""
         return f"pruned {after}at {value}"
@@ -342,21 +342,21 @@ def _candidate(fields: Fields, mark: str = "") -> str:
         plural(fields["parameters"], "parameter"),
         plural(fields["epochs"], "epoch"),
     )
-    return f"{value}{mark}  ({parameters}, {epochs}, {format_duration(fields['seconds'])})"
+    return f"{value}{mark}  ({parameters}, {epochs}, {fmt.duration(fields['seconds'])})"
 
 
 def _finalist(fields: Fields) -> list[str]:
-    value = format_number(fields["metrics"].get(fields["metric"]))
+    value = fmt.number(fields["metrics"].get(fields["metric"]))
     result = f"{fields['name']}: {fields['split']} {fields['metric']} {value}"
     gain = fields["gain"]
     if fields["verdict"] is None or gain is None or gain["value"] is None:
         return [result]
-    return [f"{result}, {format_difference(gain['value'])} against default"]
+    return [f"{result}, {fmt.difference(gain['value'])} against default"]
 
 
 def _nested(fields: Fields) -> list[str]:
     place = f"outer fold {fields['fold']}/{fields['of']}"
-    inner, outer = format_number(fields["inner"]), format_number(fields["value"])
+    inner, outer = fmt.number(fields["inner"]), fmt.number(fields["value"])
     return [f"{place}: {inner} in the search, {outer} on rows that it did not use"]
 
 
@@ -392,7 +392,7 @@ def setting_values(values: Mapping[str, object]) -> str:
         if isinstance(value, bool) or value is None:
             text = {True: "true", False: "false", None: "null"}[value]
         else:
-            text = format_number(value) if isinstance(value, float) else printable(str(value))
+            text = fmt.number(value) if isinstance(value, float) else printable(str(value))
         if len(text) > _LONGEST_SETTING:
             text = f"{text[:_LONGEST_SETTING]}..."
         shown.append(f"{printable(path)} {text}")
@@ -413,9 +413,7 @@ def progress_line(fields: Fields) -> str:
     of = f"/{fields['of']:,}" if fields["of"] else ""
     best = ""
     if fields["best"] is not None:
-        best = (
-            f"  best {fields['metric']} {format_number(fields['best_value'])} (#{fields['best']})"
-        )
+        best = f"  best {fields['metric']} {fmt.number(fields['best_value'])} (#{fields['best']})"
     return f"trial {fields['trial']:,}{of}{best}"
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dlcli.metrics import HIGHER_IS_BETTER
-from dlcli.reports import Table, format_number, render_table
+from dlcli.reports import Table, render_table
+from dlcli.reports import formatting as fmt
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -198,8 +199,8 @@ class LiveView:
         rows = []
         for measure in shown:
             mark = "*" if measure.best_epoch == self._fields["epoch"] else " "
-            best = [format_number(measure.best), f"{measure.best_epoch:,}"]
-            now = f"{format_number(measure.now)}{mark}"
+            best = [fmt.number(measure.best), f"{measure.best_epoch:,}"]
+            now = f"{fmt.number(measure.now)}{mark}"
             rows.append([measure.name, now, *(best if measure.best_epoch else ["", ""])])
         lines = _table_lines(self._header, rows)
         if (excess := max(map(len, lines)) - self._console.width) > 0:
@@ -218,7 +219,7 @@ class LiveView:
 
     def _pace_line(self, speed: float | None) -> str:
         """Return the learning rate, and the speed in epochs, or in rows if epochs are long."""
-        rate = f"learning rate {format_number(self._fields['learning_rate'])}"
+        rate = f"learning rate {fmt.number(self._fields['learning_rate'])}"
         if speed is None:
             return rate
         if speed < 1 and self._rows is not None:

@@ -153,11 +153,7 @@ def evaluate(paths: RunAndData, bad_rows: BadRowPolicy, as_json: bool) -> None:
 
 
 def _print_differences(
-    encoding: Encoding,
-    issues: ValueIssues,
-    table: Table,
-    bad_rows: BadRowPolicy,
-    skipped: int = 0,
+    encoding: Encoding, issues: ValueIssues, table: Table, bad_rows: BadRowPolicy, skipped: int = 0
 ) -> None:
     """Print bad rows, and how all rows differ from the training rows, to standard error.
 

@@ -7,19 +7,7 @@ it is used.
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from dlcli.reports.formatting import (
-    UNDEFINED,
-    VERDICTS,
-    format_count,
-    format_difference,
-    format_duration,
-    format_estimate,
-    format_number,
-    format_percent,
-    join_names,
-    shorten,
-    shorten_middle,
-)
+from dlcli.reports import formatting
 from dlcli.reports.text_renderer import render_table, render_text
 from dlcli.reports.views import Table, Text, View
 
@@ -39,8 +27,6 @@ if TYPE_CHECKING:
     from dlcli.reports.search_report import search_view
 
 __all__ = [
-    "UNDEFINED",
-    "VERDICTS",
     "Report",
     "Table",
     "Text",
@@ -50,21 +36,13 @@ __all__ = [
     "diagnosis_document",
     "diagnosis_view",
     "evaluation_view",
-    "format_count",
-    "format_difference",
-    "format_duration",
-    "format_estimate",
-    "format_number",
-    "format_percent",
-    "join_names",
+    "formatting",
     "layer_table",
     "render_report",
     "render_table",
     "render_text",
     "run_view",
     "search_view",
-    "shorten",
-    "shorten_middle",
     "to_html",
     "write_report",
     "write_report_if_cheap",

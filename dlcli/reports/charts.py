@@ -249,11 +249,7 @@ def scatter_chart(
     path = {"type": "line", "color": variable("train")}
     if guides.is_stepped:
         path = {"type": "line", "color": variable("good"), "interpolate": "step-after"}
-    layers = [
-        *_guide_layers(across, up),
-        *points,
-        _layer(path, {"x": across, "y": up}, "path"),
-    ]
+    layers = [*_guide_layers(across, up), *points, _layer(path, {"x": across, "y": up}, "path")]
     return _chart(layers, {"rows": rows, **guides.datasets()}, height)
 
 

@@ -5,16 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dlcli.explanation import ColumnStatistics, Explanation
+from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import Axis, bar_chart, histogram, rounded
-from dlcli.reports.formatting import (
-    format_count,
-    format_number,
-    format_percent,
-    format_time,
-    omitted,
-    shorten,
-    shorten_names,
-)
 from dlcli.reports.run_record import DataEvent, FeaturesEvent, TrainingRecord
 from dlcli.reports.views import (
     Block,
@@ -63,16 +55,16 @@ def data_section(record: TrainingRecord) -> Section:
 def _rows(event: DataEvent) -> list[Block]:
     total = sum(event.rows.values())
     figures = tuple(
-        Figure(title, f"{count:,}", f"{format_percent(count / total)}, {use}")
+        Figure(title, f"{count:,}", f"{fmt.percent(count / total)}, {use}")
         for name, (title, use) in _USES.items()
         if (count := event.rows.get(name))
     )
-    split = f", split by “{shorten(event.split)}”" if event.split else ""
-    return [Text(f"{total:,} rows of {shorten(event.file, 200)}{split}."), Figures(figures)]
+    split = f", split by “{fmt.shorten(event.split)}”" if event.split else ""
+    return [Text(f"{total:,} rows of {fmt.shorten(event.file, 200)}{split}."), Figures(figures)]
 
 
 def _warnings(record: TrainingRecord) -> list[Block]:
-    texts = tuple(shorten(text, 600) for text in record.warnings)
+    texts = tuple(fmt.shorten(text, 600) for text in record.warnings)
     shown, rest = texts[:_MOST_WARNINGS], texts[_MOST_WARNINGS:]
     blocks: list[Block] = [Warnings(shown)] if shown else []
     if rest:
@@ -97,10 +89,10 @@ def _columns(explanation: Explanation) -> list[Block]:
 def _types(event: FeaturesEvent) -> Table:
     """List the types of columns where nothing else is known of them."""
     rows = tuple(
-        (shorten(name), shorten(of.type), shorten(of.reason))
+        (fmt.shorten(name), fmt.shorten(of.type), fmt.shorten(of.reason))
         for name, of in list(event.columns.items())[:MOST_LISTED]
     )
-    note = omitted(len(event.columns) - len(rows))
+    note = fmt.omitted(len(event.columns) - len(rows))
     return Table(("column", "type", "reason"), rows, "Columns", range(3), note)
 
 
@@ -111,7 +103,7 @@ def column_cards(columns: Sequence[ColumnStatistics], rows: int) -> ColumnCards:
         columns: what is known of them.
         rows: the number of training rows.
     """
-    names = shorten_names(column.name for column in columns)
+    names = fmt.shorten_names(column.name for column in columns)
     cards = [
         ColumnCard(name, _type(column), tuple(_facts(column, rows)), _chart(column))
         for name, column in zip(names, columns, strict=True)
@@ -126,14 +118,14 @@ def column_table(columns: Sequence[ColumnStatistics]) -> Table:
         (
             name,
             _type(column),
-            shorten(column.reason),
+            fmt.shorten(column.reason),
             f"{column.missing:,}",
-            format_count(column.distinct),
-            format_number(column.mean),
+            fmt.count(column.distinct),
+            fmt.number(column.mean),
             _range(column) if column.minimum is not None else "",
             f"{column.inputs:,}" if column.inputs else "",
         )
-        for name, column in zip(shorten_names(each.name for each in shown), shown, strict=True)
+        for name, column in zip(fmt.shorten_names(each.name for each in shown), shown, strict=True)
     )
     header = ("column", "type", "reason", "missing", "distinct", "mean", "range", "inputs")
     return Table(header, rows, "All columns", range(3))
@@ -141,19 +133,19 @@ def column_table(columns: Sequence[ColumnStatistics]) -> Table:
 
 def _type(column: ColumnStatistics) -> str:
     role = "" if column.role == "feature" else f"{column.role}, "
-    return role + shorten(column.type)
+    return role + fmt.shorten(column.type)
 
 
 def _facts(column: ColumnStatistics, rows: int) -> list[str]:
-    facts = [shorten(column.reason)] if column.reason else []
+    facts = [fmt.shorten(column.reason)] if column.reason else []
     if _is_time(column):
         facts.append(f"from {_range(column)}")
     elif column.mean is not None:
-        facts.append(f"mean {format_number(column.mean)}, from {_range(column)}")
+        facts.append(f"mean {fmt.number(column.mean)}, from {_range(column)}")
     elif column.distinct is not None:
         facts.append(f"{column.distinct:,} distinct")
     if column.missing:
-        share = f" ({format_percent(column.missing / rows)})" if rows else ""
+        share = f" ({fmt.percent(column.missing / rows)})" if rows else ""
         facts.append(f"{column.missing:,} missing{share}")
     return facts
 
@@ -164,7 +156,7 @@ def _is_time(column: ColumnStatistics) -> bool:
 
 
 def _range(column: ColumnStatistics) -> str:
-    format_value = format_time if _is_time(column) else format_number
+    format_value = fmt.time if _is_time(column) else fmt.number
     return f"{format_value(column.minimum)} to {format_value(column.maximum)}"
 
 
@@ -188,7 +180,7 @@ def _distribution(column: ColumnStatistics) -> Chart | None:
     is_time = _is_time(column)
     # Vega takes times in milliseconds, of which six digits are too few.
     ends = [1000 * edge if is_time else rounded(edge) for edge in edges]
-    shown = [format_time(edge) if is_time else format_number(edge) for edge in edges]
+    shown = [fmt.time(edge) if is_time else fmt.number(edge) for edge in edges]
     trained, held = max(1, sum(train)), max(1, sum(held_out))
     rows = [
         {
@@ -203,7 +195,7 @@ def _distribution(column: ColumnStatistics) -> Chart | None:
     ]
     is_large = max(abs(edges[0]), abs(edges[-1])) >= _LARGE
     labels = "" if is_time else "~s" if is_large else ".4~g"
-    name, mean = shorten(column.name), format_number(column.mean)
+    name, mean = fmt.shorten(column.name), fmt.number(column.mean)
     return Chart(
         title=name,
         spec=histogram(
@@ -221,7 +213,7 @@ def _distribution(column: ColumnStatistics) -> Chart | None:
 def _frequencies(column: ColumnStatistics) -> Chart:
     """Draw bars of the most frequent values."""
     values = column.values[:_MOST_VALUES]
-    names = shorten_names((value.value for value in values), 24)
+    names = fmt.shorten_names((value.value for value in values), 24)
     train = max(1, sum(value.train for value in column.values))
     held_out = max(1, sum(value.held_out for value in column.values))
     rows = [
@@ -236,7 +228,7 @@ def _frequencies(column: ColumnStatistics) -> Chart:
     has_held_out = any(value.held_out for value in values)
     listed = ", ".join(f"{name} ({row['n']:,})" for name, row in zip(names[:3], rows, strict=False))
     return Chart(
-        title=shorten(column.name),
+        title=fmt.shorten(column.name),
         spec=bar_chart(
             rows,
             names,
@@ -245,5 +237,5 @@ def _frequencies(column: ColumnStatistics) -> Chart:
             markers=[{**row, "x": row["h"]} for row in rows] if has_held_out else (),
             height=max(_HEIGHT, 17 * len(names)),
         ),
-        description=f"Most frequent values of {shorten(column.name)}: {listed}.",
+        description=f"Most frequent values of {fmt.shorten(column.name)}: {listed}.",
     )

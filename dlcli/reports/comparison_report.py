@@ -10,21 +10,8 @@ from dlcli import __version__
 from dlcli.comparison import Comparison, RunDifference, as_text
 from dlcli.errors import plural
 from dlcli.metrics import DifferenceEstimate
+from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import Axis, interval_chart, spans_decades
-from dlcli.reports.formatting import (
-    UNDEFINED,
-    VERDICTS,
-    Estimate,
-    capitalize,
-    format_estimate,
-    format_number,
-    join_names,
-    metric_title,
-    shorten,
-    shorten_middle,
-    shorten_names,
-    to_sentence,
-)
 from dlcli.reports.run_report import direction_mark
 from dlcli.reports.theme import MOST_SERIES, series_colors
 from dlcli.reports.training_section import LEARNING_RATE, MOST_CURVES, curves_spec
@@ -71,9 +58,9 @@ def comparison_view(comparison: Comparison) -> View:
     return View(
         title=f"{names[1]} against {names[0]}" if len(names) == 2 else f"{len(names)} runs",
         kicker="dlcli compare",
-        lead=f"All predict {join_names(comparison.target)}.",
+        lead=f"All predict {fmt.join_names(comparison.target)}.",
         sentences=tuple(_sentences(comparison, names)),
-        notes=tuple(to_sentence(note) for note in comparison.notes),
+        notes=tuple(fmt.sentence(note) for note in comparison.notes),
         blocks=(runs, *differing, *metrics, *others),
         sections=sections,
         footer=f"Made by dlcli {__version__}.",
@@ -84,7 +71,7 @@ def run_names(paths: Sequence[Path], most: int = 30) -> list[str]:
     """Name runs by their folders, or by whole paths if folders have the same name."""
     own = [path.resolve().name for path in paths]
     names = own if len(set(own)) == len(own) else list(map(str, paths))
-    return shorten_names(shorten_middle(name, most) for name in names)
+    return fmt.shorten_names(fmt.shorten_middle(name, most) for name in names)
 
 
 _INTERVALS = (
@@ -98,9 +85,9 @@ def _sentences(comparison: Comparison, names: Sequence[str]) -> Iterator[str]:
         parts = []
         for verdict in ("better", "worse"):
             differences = difference.metrics.items()
-            found = [metric_title(each) for each, of in differences if of.verdict == verdict]
+            found = [fmt.metric_title(each) for each, of in differences if of.verdict == verdict]
             if found:
-                parts.append(f"significantly {verdict} in {join_names(found)}")
+                parts.append(f"significantly {verdict} in {fmt.join_names(found)}")
         result = " and ".join(parts) or "neither significantly better nor worse"
         yield f"{name} is {result} than {names[0]} (at 95 %)."
 
@@ -109,7 +96,10 @@ def _differing(comparison: Comparison, names: Sequence[str]) -> Iterator[Block]:
     """Yield what differs in configs, versions, machines and data."""
     texts = range(len(names) + 1)
     settings = [
-        (shorten(setting.path, 100), *(shorten(as_text(value), 200) for value in setting.values))
+        (
+            fmt.shorten(setting.path, 100),
+            *(fmt.shorten(as_text(value), 200) for value in setting.values),
+        )
         for setting in comparison.settings[:_MOST_SETTINGS]
     ]
     if settings:
@@ -119,20 +109,23 @@ def _differing(comparison: Comparison, names: Sequence[str]) -> Iterator[Block]:
     if (rest := len(comparison.settings) - len(settings)) > 0:
         yield Text(f"{rest:,} more settings differ; --json lists all of them.")
     facts = [
-        (shorten(fact.name), *(shorten(value or UNDEFINED, 100) for value in fact.values))
+        (
+            fmt.shorten(fact.name),
+            *(fmt.shorten(value or fmt.UNDEFINED, 100) for value in fact.values),
+        )
         for fact in comparison.facts
     ]
     if facts:
         yield Table(("environment", *names), tuple(facts), text_columns=texts)
     files = comparison.sides[0].data
     if comparison.same_data:
-        listed = ", ".join(shorten_middle(file.name) for file in files[:_MOST_FILES])
+        listed = ", ".join(fmt.shorten_middle(file.name) for file in files[:_MOST_FILES])
         yield Text(f"The data are the same: {listed}")
         return
     is_known = all(file.sha256 for side in comparison.sides for file in side.data)
     why = "" if is_known else " may, as not all files have a known digest"
     rows = [
-        (name, shorten_middle(file.name, 40), shorten(file.sha256 or UNDEFINED, 13))
+        (name, fmt.shorten_middle(file.name, 40), fmt.shorten(file.sha256 or fmt.UNDEFINED, 13))
         for name, side in zip(names, comparison.sides, strict=True)
         for file in side.data[:_MOST_FILES]
     ]
@@ -149,7 +142,7 @@ def _metrics(comparison: Comparison, names: Sequence[str]) -> Iterator[Table]:
     counted = counts[0] if len(set(counts)) == 1 else ", ".join(counts)
     rows: list[tuple[str, ...]] = []
     for name in dict.fromkeys(name for side in sides for name in side.estimates):
-        cells = [format_estimate(side.estimates.get(name)) for side in sides]
+        cells = [fmt.estimate(side.estimates.get(name)) for side in sides]
         if len(sides) <= 2:
             rows.append((name, *cells))
         else:  # the interval of many runs has a line of its own
@@ -177,11 +170,12 @@ def _baselines(comparison: Comparison, split: str) -> Iterator[Table]:
         return
     several = Counter(model for model, _, _ in found)
     heads = [
-        shorten(model, 12) + (f" of run {','.join(map(str, runs))}" if several[model] > 1 else "")
+        fmt.shorten(model, 12)
+        + (f" of run {','.join(map(str, runs))}" if several[model] > 1 else "")
         for model, _, runs in found
     ]
     names = dict.fromkeys(name for _, scores, _ in found for name in scores)
-    rows = [(name, *(format_number(scores.get(name)) for _, scores, _ in found)) for name in names]
+    rows = [(name, *(fmt.number(scores.get(name)) for _, scores, _ in found)) for name in names]
     yield Table(("", *heads), tuple(rows), f"{split}: baselines")
 
 
@@ -195,7 +189,7 @@ def _differences(
         which = "same" if difference.rows == rows_of_first else "shared"
         compared = f"on the {which} {plural(difference.rows, 'row')}"
     rows = tuple(
-        (metric, format_estimate(each, signed=True), _verdict(each))
+        (metric, fmt.estimate(each, signed=True), _verdict(each))
         for metric, each in difference.metrics.items()
     )
     return Table(
@@ -210,7 +204,7 @@ def _differences(
 def _verdict(difference: DifferenceEstimate) -> str:
     if difference.value is None:
         return "undefined"
-    return VERDICTS.get(difference.verdict, f"unknown: {difference.reason}")
+    return fmt.VERDICTS.get(difference.verdict, f"unknown: {difference.reason}")
 
 
 def _other_sets(comparison: Comparison, names: Sequence[str]) -> Iterator[Table]:
@@ -221,10 +215,9 @@ def _other_sets(comparison: Comparison, names: Sequence[str]) -> Iterator[Table]
         metrics = dict.fromkeys(name for each in scores for name in each)
         if split != comparison.split and metrics:
             rows = [
-                (metric, *(format_number(each.get(metric)) for each in scores))
-                for metric in metrics
+                (metric, *(fmt.number(each.get(metric)) for each in scores)) for metric in metrics
             ]
-            yield Table(("", *names), tuple(rows), shorten(split))
+            yield Table(("", *names), tuple(rows), fmt.shorten(split))
 
 
 def _interval_charts(comparison: Comparison, names: Sequence[str]) -> list[Chart]:
@@ -241,7 +234,7 @@ def _interval_charts(comparison: Comparison, names: Sequence[str]) -> list[Chart
 
 
 def estimate_chart(
-    metric: str, estimates: Mapping[str, Estimate | None], colors: Mapping[str, str]
+    metric: str, estimates: Mapping[str, fmt.Estimate | None], colors: Mapping[str, str]
 ) -> Chart:
     """Draw a metric of several models with its 95 % confidence intervals.
 
@@ -257,10 +250,9 @@ def estimate_chart(
     ]
     tips = {"s": "run", "x": "value|.5~g", "l": "from|.5~g", "u": "to|.5~g"}
     return Chart(
-        title=capitalize(metric_title(metric)),
+        title=fmt.capitalize(fmt.metric_title(metric)),
         spec=interval_chart(rows, list(known), colors, Axis(), tips=tips),
-        description="; ".join(f"{name} {format_estimate(each)}" for name, each in known.items())
-        + ".",
+        description="; ".join(f"{name} {fmt.estimate(each)}" for name, each in known.items()) + ".",
     )
 
 
@@ -277,14 +269,14 @@ def _curve_charts(comparison: Comparison, names: Sequence[str]) -> list[Chart]:
         if not lines:
             continue
         bare = name.removeprefix("val_")
-        words = shorten(bare).replace("_", " ")
+        words = fmt.shorten(bare).replace("_", " ")
         split = "training" if bare == name else "validation"
         charts.append(
             Chart(
-                title=capitalize(words if bare == LEARNING_RATE else f"{words}, {split}"),
+                title=fmt.capitalize(words if bare == LEARNING_RATE else f"{words}, {split}"),
                 spec=curves_spec(lines, colors),
                 description="; ".join(
-                    f"{run} from {format_number(values[0])} to {format_number(values[-1])}"
+                    f"{run} from {fmt.number(values[0])} to {fmt.number(values[-1])}"
                     for run, values in lines.items()
                 )
                 + ".",
@@ -301,7 +293,7 @@ def _curve_table(lines: Mapping[str, Sequence[float]]) -> Table:
         (
             run,
             f"{len(values):,}",
-            *map(format_number, (values[0], min(values), max(values), values[-1])),
+            *map(fmt.number, (values[0], min(values), max(values), values[-1])),
         )
         for run, values in lines.items()
     ]

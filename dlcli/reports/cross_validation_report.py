@@ -15,6 +15,7 @@ from dlcli.errors import RunError, plural
 from dlcli.metrics import HIGHER_IS_BETTER
 from dlcli.pipeline import REFIT_FAILED, CrossValidation, FoldResult, Interval, thinned
 from dlcli.prediction import StoredPredictions
+from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import (
     Axis,
     Guides,
@@ -23,17 +24,6 @@ from dlcli.reports.charts import (
     line_chart,
     rounded,
     spans_decades,
-)
-from dlcli.reports.formatting import (
-    capitalize,
-    format_count,
-    format_duration,
-    format_estimate,
-    format_metric,
-    format_number,
-    metric_title,
-    omitted,
-    shorten,
 )
 from dlcli.reports.result_section import prediction_blocks
 from dlcli.reports.run_record import PredictedRows, RunRecord
@@ -228,7 +218,7 @@ def _sections(
 def _sentences(record: CrossValidationRecord) -> Iterator[str]:
     found = record.found
     again = f", repeated {found.repeats:,} times" if found.repeats > 1 else ""
-    split = shorten(found.split, 40)
+    split = fmt.shorten(found.split, 40)
     yield f"Cross-validated in {plural(found.folds, 'fold')}{again} ({split}). {_who(record)}."
     if record.main is None:
         yield "No metric is defined."
@@ -238,10 +228,10 @@ def _sentences(record: CrossValidationRecord) -> Iterator[str]:
         lower, upper = pooled.lower, pooled.upper
         ends = ""
         if lower is not None and upper is not None:
-            ends = f"{format_metric(metric, lower)} to {format_metric(metric, upper)}"
+            ends = f"{fmt.metric(metric, lower)} to {fmt.metric(metric, upper)}"
             ends = f" (95 % confidence interval: {ends})"
-        value = format_metric(metric, pooled.value)
-        yield f"{capitalize(metric_title(metric))} is {value}{ends}."
+        value = fmt.metric(metric, pooled.value)
+        yield f"{fmt.capitalize(fmt.metric_title(metric))} is {value}{ends}."
         yield from baseline_sentences(metric, scores, {"constant": found.constant})
         if _is_insignificant(metric, pooled, found.constant.get(metric)):
             yield (
@@ -292,16 +282,16 @@ def _figures(record: CrossValidationRecord) -> Iterator[Figure]:
     if sizes:
         yield Figure("Parameters", f"{round(statistics.median(sizes)):,}", "trainable numbers")
     seconds = sum(each.seconds for each in found.results)
-    yield Figure("Time", format_duration(seconds), "of all folds")
+    yield Figure("Time", fmt.duration(seconds), "of all folds")
 
 
 def _metric_figures(found: CrossValidation, metric: str, pooled: Interval) -> Iterator[Figure]:
     def shown(value: float | None) -> str:
-        return format_metric(metric, value)
+        return fmt.metric(metric, value)
 
     is_known = pooled.lower is not None and pooled.upper is not None
     note = f"95 %: {shown(pooled.lower)} to {shown(pooled.upper)}" if is_known else "no interval"
-    title = metric_title(metric)
+    title = fmt.metric_title(metric)
     yield Figure(f"{title}, all rows", shown(pooled.value), note)
     mean, deviation = found.by_fold.get(metric), found.deviations.get(metric)
     if mean is not None and mean.value is not None:
@@ -316,10 +306,10 @@ def _metric_table(record: CrossValidationRecord) -> Table:
     rows = tuple(
         (
             name,
-            format_estimate(found.pooled.get(name)),
-            format_estimate(found.by_fold.get(name)),
-            format_number(found.deviations.get(name)),
-            format_number(found.constant.get(name)),
+            fmt.estimate(found.pooled.get(name)),
+            fmt.estimate(found.by_fold.get(name)),
+            fmt.number(found.deviations.get(name)),
+            fmt.number(found.constant.get(name)),
         )
         for name in record.metrics
     )
@@ -350,27 +340,25 @@ def _metric_chart(metric: str, record: CrossValidationRecord) -> Chart:
     ]
     parts = []
     if values:
-        ends = (
-            f"from {format_number(min(values.values()))} to {format_number(max(values.values()))}"
-        )
-        median = format_number(statistics.median(values.values()))
+        ends = f"from {fmt.number(min(values.values()))} to {fmt.number(max(values.values()))}"
+        median = fmt.number(statistics.median(values.values()))
         parts.append(f"{plural(len(values), 'fold')} {ends}, median {median}.")
     for name, means in ((_MEAN, found.by_fold), (_POOLED, found.pooled)):
         mean = means.get(metric)
         if mean is not None and mean.value is not None:
             interval = {"l": mean.lower, "u": mean.upper}
             rows.append({"y": name, "s": name, "x": mean.value, "f": name, **interval})
-            parts.append(f"{capitalize(name)}: {format_estimate(mean)}.")
+            parts.append(f"{fmt.capitalize(name)}: {fmt.estimate(mean)}.")
     constant = found.constant.get(metric)
     if constant is not None:
         names = dict.fromkeys("ysf", _CONSTANT)
         rows.append({**names, "x": rounded(constant)})
-        parts.append(f"{capitalize(_CONSTANT)}: {format_number(constant)}.")
+        parts.append(f"{fmt.capitalize(_CONSTANT)}: {fmt.number(constant)}.")
     present = {row["y"] for row in rows}
     colors = {name: color for name, color in _COLORS.items() if name in present}
     tips = {"f": "of", "x": "value|.5~g", "l": "from|.5~g", "u": "to|.5~g"}
     return Chart(
-        title=capitalize(metric_title(metric)),
+        title=fmt.capitalize(fmt.metric_title(metric)),
         spec=interval_chart(rows, list(colors), colors, Axis(), tips=tips),
         description=" ".join(parts),
     )
@@ -410,18 +398,18 @@ def _curve_chart(
     parts = []
     for split in splits:
         last = [points[-1][1] for _, of, points in lines if of == split]
-        parts.append(f"{split} from {format_number(min(last))} to {format_number(max(last))}")
-    title = shorten(name).replace("_", " ")
+        parts.append(f"{split} from {fmt.number(min(last))} to {fmt.number(max(last))}")
+    title = fmt.shorten(name).replace("_", " ")
     reading = (
         "Each line is a fold. Where lines of one color are close together, the networks learn the "
         "same from any of the rows; where they diverge, much depends on which rows these are."
     )
     return Chart(
-        title=capitalize(title),
+        title=fmt.capitalize(title),
         spec=line_chart(
             rows, colors, EPOCH, Axis(title), tips={"d": "fold", "s": "rows"}, kind="bundle"
         ),
-        description=f"{capitalize(title)} at the end, over the folds: {'; '.join(parts)}.",
+        description=f"{fmt.capitalize(title)} at the end, over the folds: {'; '.join(parts)}.",
         reading=reading if name == "loss" and len(splits) > 1 else "",
         legend=tuple(colors.items()),
         offers_log=spans_decades([value for _, _, points in lines for _, value in points]),
@@ -481,19 +469,19 @@ def _fold_table(record: CrossValidationRecord) -> Table:
     rows = tuple(
         (
             record.name_fold(each),
-            *((shorten(each.problem or "", 120),) if has_problem else ()),
+            *((fmt.shorten(each.problem or "", 120),) if has_problem else ()),
             *map(
-                format_count,
+                fmt.count,
                 (each.train, each.validation, each.held_out, each.inputs, each.parameters),
             ),
             f"{each.epochs:,}",
-            format_count(each.best_epoch),
-            *(format_number(each.metrics.get(name)) for name in metrics),
-            format_duration(each.seconds),
+            fmt.count(each.best_epoch),
+            *(fmt.number(each.metrics.get(name)) for name in metrics),
+            fmt.duration(each.seconds),
         )
         for each in results
     )
-    more = omitted(len(record.found.results) - len(results), "folds")
+    more = fmt.omitted(len(record.found.results) - len(results), "folds")
     return Table(
         ("fold", *problem, *sizes, "epochs", "best epoch", *metrics, "time"),
         rows,
@@ -506,8 +494,8 @@ def _fold_table(record: CrossValidationRecord) -> Table:
 
 
 def _how_it_was_split(found: CrossValidation) -> str:
-    way = _SPLITS.get(found.split, shorten(found.split, 40))
-    column = f" (column {shorten(found.column, 40)})" if found.column else ""
+    way = _SPLITS.get(found.split, fmt.shorten(found.split, 40))
+    column = f" (column {fmt.shorten(found.column, 40)})" if found.column else ""
     text = f"Rows were assigned to folds {way}{column}, with random seed {found.seed}."
     if found.set_aside:
         text += (

@@ -8,7 +8,7 @@ from pathlib import Path
 from dlcli.diagnosis import Finding as DiagnosisFinding
 from dlcli.errors import plural
 from dlcli.pipeline import Trial, winner
-from dlcli.reports.formatting import UNDEFINED, VERDICTS, format_number, shorten
+from dlcli.reports import formatting as fmt
 from dlcli.reports.views import Attempt, Finding, Findings, Table, Text, View
 from dlcli.runs import Run
 
@@ -23,7 +23,7 @@ def diagnosis_view(
         findings: the most important first.
         trials: the changes that were trained; `None` shows the findings instead.
     """
-    title = shorten(run.path, 200)
+    title = fmt.shorten(run.path, 200)
     if trials is None:
         count = plural(len(findings), "finding") if findings else "nothing stands out"
         head = Text(f"{run.path}: {count}")
@@ -51,13 +51,13 @@ def findings_block(run: Run, findings: Sequence[DiagnosisFinding]) -> Findings:
     shown = [
         Finding(
             rule=found.rule.replace("_", " "),
-            observation=shorten(found.observation, 600),
-            meaning=shorten(found.meaning, 1_000),
+            observation=fmt.shorten(found.observation, 600),
+            meaning=fmt.shorten(found.meaning, 1_000),
             attempts=tuple(
-                Attempt(shorten(patch.why, 300), patch.command(_config(run)))
+                Attempt(fmt.shorten(patch.why, 300), patch.command(_config(run)))
                 for patch in found.patches
             ),
-            source=shorten(found.source, 300),
+            source=fmt.shorten(found.source, 300),
         )
         for found in findings
     ]
@@ -67,11 +67,11 @@ def findings_block(run: Run, findings: Sequence[DiagnosisFinding]) -> Findings:
 def _trial_row(trial: Trial) -> tuple[str, ...]:
     return (
         trial.patch.name,
-        trial.metric or UNDEFINED,
-        format_number(trial.before),
-        format_number(trial.after),
+        trial.metric or fmt.UNDEFINED,
+        fmt.number(trial.before),
+        fmt.number(trial.after),
         _verdict(trial),
-        UNDEFINED if trial.run is None else str(trial.run),
+        fmt.UNDEFINED if trial.run is None else str(trial.run),
     )
 
 
@@ -80,8 +80,8 @@ def _verdict(trial: Trial) -> str:
         return "better: it no longer diverges"
     if trial.converged and trial.problem:
         return trial.problem
-    if trial.difference is not None and trial.difference.verdict in VERDICTS:
-        return VERDICTS[trial.difference.verdict]
+    if trial.difference is not None and trial.difference.verdict in fmt.VERDICTS:
+        return fmt.VERDICTS[trial.difference.verdict]
     result = "failed" if trial.run is None else "unknown"
     return f"{result}: {trial.problem or 'there is no interval'}"
 

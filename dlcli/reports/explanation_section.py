@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from dlcli.explanation import Explanation, Importance, PartialDependence, WorstRow
+from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import Axis, PointStyle, bar_chart, line_chart, rounded, scatter_chart
-from dlcli.reports.formatting import format_number, shorten, shorten_names
 from dlcli.reports.run_record import TrainingRecord
 from dlcli.reports.theme import MOST_SERIES, series_colors
 from dlcli.reports.views import Block, Chart, Grid, Group, Section, Table, Text
@@ -60,7 +60,7 @@ def importance_chart(
         features: the number of columns that the network reads, if that is known.
     """
     shown = importances[:MOST_COLUMNS]
-    names = shorten_names((each.column for each in shown), 40)
+    names = fmt.shorten_names((each.column for each in shown), 40)
     rows = [
         {
             "y": name,
@@ -71,7 +71,7 @@ def importance_chart(
         }
         for name, each in zip(names, shown, strict=True)
     ]
-    title = shorten(metric).replace("_", " ")
+    title = fmt.shorten(metric).replace("_", " ")
     return Chart(
         title="Permutation importance",
         spec=bar_chart(
@@ -85,9 +85,9 @@ def importance_chart(
         f"by how much {title} increased, the thin line its standard deviation. Of columns with the "
         "same information, each may look unimportant, as the network still has the other.",
         numbers=Table(
-            ("column", f"increase of {shorten(metric)}", "standard deviation"),
+            ("column", f"increase of {fmt.shorten(metric)}", "standard deviation"),
             tuple(
-                (name, format_number(each.increase), format_number(each.deviation))
+                (name, fmt.number(each.increase), fmt.number(each.deviation))
                 for name, each in zip(names, shown, strict=True)
             ),
         ),
@@ -134,14 +134,14 @@ def dependence_chart(
     """
     # Of two outputs the second is shown, as it determines the first.
     places = range(1, 2) if len(outputs) == 2 else range(min(len(outputs), MOST_SERIES))
-    names = shorten_names((outputs[at] for at in places), 40)
+    names = fmt.shorten_names((outputs[at] for at in places), 40)
     points = [point for point in each.points if len(point.predictions) == len(outputs)]
     if not points or not names:
         return None
     lines = {
         name: [p.predictions[at] for p in points] for name, at in zip(names, places, strict=True)
     }
-    labels = shorten_names((point.label for point in points), 20)
+    labels = fmt.shorten_names((point.label for point in points), 20)
     is_number = all(point.number is not None for point in points)
     unit = 1000 if is_time else 1  # Vega takes times in milliseconds
     across = [(point.number or 0) * unit for point in points] if is_number else labels
@@ -150,7 +150,7 @@ def dependence_chart(
         for name, values in lines.items()
         for at, value in enumerate(values)
     ]
-    column, colors = shorten(each.column, 40), series_colors(names)
+    column, colors = fmt.shorten(each.column, 40), series_colors(names)
     tips = {"t": "value", "s": "of", "y": "mean prediction|.4~g"}
     return Chart(
         title=column,
@@ -181,7 +181,7 @@ def _range_of_predictions(column: str, lines: Mapping[str, Sequence[float]]) -> 
     name, values = max(lines.items(), key=lambda pair: max(pair[1]) - min(pair[1]))
     return (
         f"If only {column} changes, the mean prediction of {name} goes from "
-        f"{format_number(min(values))} to {format_number(max(values))}."
+        f"{fmt.number(min(values))} to {fmt.number(max(values))}."
     )
 
 
@@ -197,20 +197,20 @@ def worst_table(worst: Sequence[WorstRow], error: str) -> Table:
     rows = tuple(
         (
             f"{row.row:,}",
-            *((shorten(row.file or "", 40),) if has_file else ()),
-            shorten(row.split),
-            shorten(row.target) or "(none)",
-            shorten(row.prediction) or "(none)",
-            format_number(row.error),
+            *((fmt.shorten(row.file or "", 40),) if has_file else ()),
+            fmt.shorten(row.split),
+            fmt.shorten(row.target) or "(none)",
+            fmt.shorten(row.prediction) or "(none)",
+            fmt.number(row.error),
             *(
-                "(missing)" if (value := row.values.get(name)) is None else shorten(value)
+                "(missing)" if (value := row.values.get(name)) is None else fmt.shorten(value)
                 for name in columns
             ),
         )
         for row in worst
     )
     file = ("file",) if has_file else ()
-    header = ("row", *file, "set", "true", "predicted", error, *shorten_names(columns, 30))
+    header = ("row", *file, "set", "true", "predicted", error, *fmt.shorten_names(columns, 30))
     return Table(
         header,
         rows,

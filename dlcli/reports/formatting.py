@@ -51,7 +51,7 @@ class Estimate(Protocol):
         """The upper end; `None` without an interval."""
 
 
-def format_number(value: object) -> str:
+def number(value: object) -> str:
     """Format a number to four significant digits, with separators of thousands.
 
     Args:
@@ -63,53 +63,52 @@ def format_number(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, Real):
         return UNDEFINED
     try:
-        number = float(value)
+        size = abs(real := float(value))
     except OverflowError:  # an integer of more than 308 digits
         return UNDEFINED
-    size = abs(number)
     if not math.isfinite(size) or size >= 1e15 or 0 < size < 1e-4:
-        return f"{number:.4g}"
-    return f"{number:,.0f}" if size >= 1e5 else f"{float(f'{number:.4g}'):,.12g}"
+        return f"{real:.4g}"
+    return f"{real:,.0f}" if size >= 1e5 else f"{float(f'{real:.4g}'):,.12g}"
 
 
-def format_difference(value: float | None) -> str:
+def difference(value: float | None) -> str:
     """Format a number with its sign: `+0.5`, `-2`."""
-    text = format_number(value)
+    text = number(value)
     return f"+{text}" if value is not None and value > 0 else text
 
 
-def format_estimate(estimate: Estimate | None, *, signed: bool = False) -> str:
+def estimate(found: Estimate | None, *, signed: bool = False) -> str:
     """Format an estimate with its 95 % confidence interval: `0.85 [0.83, 0.87]`.
 
     Args:
-        estimate: `None` is undefined.
+        found: `None` is undefined.
         signed: whether it is a difference, whose sign is always shown.
     """
-    if estimate is None:
+    if found is None:
         return UNDEFINED
-    format_value = format_difference if signed else format_number
-    if estimate.lower is None or estimate.upper is None:
-        return format_value(estimate.value)
-    ends = f"{format_value(estimate.lower)}, {format_value(estimate.upper)}"
-    return f"{format_value(estimate.value)} [{ends}]"
+    show = difference if signed else number
+    if found.lower is None or found.upper is None:
+        return show(found.value)
+    ends = f"{show(found.lower)}, {show(found.upper)}"
+    return f"{show(found.value)} [{ends}]"
 
 
-def format_count(count: int | None) -> str:
+def count(value: int | None) -> str:
     """Format a number of things in full: `1,234,567`."""
-    return UNDEFINED if count is None else f"{count:,}"
+    return UNDEFINED if value is None else f"{value:,}"
 
 
-def format_percent(share: float | None) -> str:
+def percent(share: float | None) -> str:
     """Format a share of 1 in percent, to one decimal: `95.5 %`."""
     return UNDEFINED if share is None else f"{100 * share:.1f} %"
 
 
-def format_metric(name: str, value: float | None) -> str:
+def metric(name: str, value: float | None) -> str:
     """Format the value of a metric in a sentence: accuracy in percent, others as numbers."""
-    return format_percent(value) if name == "accuracy" else format_number(value)
+    return percent(value) if name == "accuracy" else number(value)
 
 
-def format_duration(seconds: float | None) -> str:
+def duration(seconds: float | None) -> str:
     """Format a duration: `310 ms`, `1.62 s`, `4 min 12 s`, `2 h 5 min`."""
     if seconds is None or seconds < 0:
         return UNDEFINED
@@ -124,7 +123,7 @@ def format_duration(seconds: float | None) -> str:
     return f"{hours:,} h {minutes} min"
 
 
-def format_time(seconds: float | None) -> str:
+def time(seconds: float | None) -> str:
     """Format a time in seconds since 1970, in UTC: `2024-02-29`, `2024-02-29 12:30:00`.
 
     What no calendar has is shown as a number.
@@ -132,10 +131,10 @@ def format_time(seconds: float | None) -> str:
     if seconds is None:
         return UNDEFINED
     try:
-        time = _EPOCH + timedelta(seconds=round(seconds))
+        moment = _EPOCH + timedelta(seconds=round(seconds))
     except (OverflowError, ValueError):
-        return format_number(seconds)
-    return time.isoformat(" ").removesuffix(" 00:00:00")
+        return number(seconds)
+    return moment.isoformat(" ").removesuffix(" 00:00:00")
 
 
 def metric_title(name: str) -> str:
@@ -183,7 +182,7 @@ def omitted(count: int, noun: str = "") -> str:
     return f"{count:,} more {f'{noun} ' if noun else ''}are not listed." if count > 0 else ""
 
 
-def to_sentence(text: str, most: int = 600) -> str:
+def sentence(text: str, most: int = 600) -> str:
     """Return a note as a sentence; a name at its beginning stays as it is."""
     shown = shorten(text.strip(), most)
     end = "" if shown.endswith((".", "!", "?", "…")) else "."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dlcli.reports.formatting import format_number, shorten
+from dlcli.reports import formatting as fmt
 from dlcli.reports.views import Table, View
 
 if TYPE_CHECKING:
@@ -27,12 +27,12 @@ def evaluation_view(rows: int, metrics: Mapping[str, Any], classes: Sequence[str
 
 
 def _tables(rows: int, metrics: Mapping[str, Any], classes: Sequence[str]) -> Iterator[Table]:
-    cells = [(name, format_number(metrics[name])) for name in _scalars(metrics)]
+    cells = [(name, fmt.number(metrics[name])) for name in _scalars(metrics)]
     yield Table((), (("rows", f"{rows:,}"), *cells))
     if 0 < len(classes) <= MOST_NAMES:
-        names = [shorten(name) for name in classes]
+        names = [fmt.shorten(name) for name in classes]
         lines = zip(names, metrics["confusion"], strict=True)
-        counts = tuple((name, *map(format_number, line)) for name, line in lines)
+        counts = tuple((name, *map(fmt.number, line)) for name, line in lines)
         yield Table(("true \\ predicted", *names), counts)
     for parts in metrics.values():
         if isinstance(parts, Mapping) and len(parts) <= MOST_NAMES:
@@ -42,10 +42,8 @@ def _tables(rows: int, metrics: Mapping[str, Any], classes: Sequence[str]) -> It
 def _table_of_parts(parts: Mapping[str, Mapping[str, Any]]) -> Table:
     """List the metrics of labels or columns, a column each."""
     names = dict.fromkeys(name for scores in parts.values() for name in _scalars(scores))
-    rows = [
-        (name, *(format_number(scores.get(name)) for scores in parts.values())) for name in names
-    ]
-    return Table(("", *(shorten(name) for name in parts)), tuple(rows))
+    rows = [(name, *(fmt.number(scores.get(name)) for scores in parts.values())) for name in names]
+    return Table(("", *(fmt.shorten(name) for name in parts)), tuple(rows))
 
 
 def _scalars(metrics: Mapping[str, Any]) -> list[str]:
@@ -74,7 +72,7 @@ def _kind(layer: LayerSummary) -> str:
     if layer.kind == "Dropout":
         return f"Dropout {layer.rate:g}"
     if layer.kind == "Embedding":
-        return f"Embedding of {shorten(layer.column, 30)}"
+        return f"Embedding of {fmt.shorten(layer.column, 30)}"
     if layer.kind in ("BatchNormalization", "Periodic"):
         return layer.kind
     return f"{layer.kind} {layer.activation or '?'}"

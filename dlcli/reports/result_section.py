@@ -19,6 +19,7 @@ from dlcli.metrics import (
     expected_calibration_error,
 )
 from dlcli.pipeline import thinned_path
+from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import (
     Axis,
     Guides,
@@ -29,15 +30,6 @@ from dlcli.reports.charts import (
     line_chart,
     rounded,
     scatter_chart,
-)
-from dlcli.reports.formatting import (
-    ADJECTIVES,
-    capitalize,
-    format_number,
-    format_percent,
-    omitted,
-    shorten,
-    shorten_names,
 )
 from dlcli.reports.run_record import PredictedNumbers, PredictedRows, Scores, TrainingRecord
 from dlcli.reports.theme import series_colors
@@ -72,7 +64,7 @@ def result_section(record: TrainingRecord, metrics: Table) -> Section:
         by_column = record.metrics[record.splits[0]].get("by_column")
         blocks += [metrics, *_metrics_of_parts("column", by_column, ("mae", "rmse", "r2"))]
     for place, rows in enumerate(record.predicted):
-        title = f"{capitalize(ADJECTIVES[rows.split])} rows"
+        title = f"{fmt.capitalize(fmt.ADJECTIVES[rows.split])} rows"
         found = record.metrics.get(rows.split, {})
         text = Text(_describe(rows, record.rows(rows.split)))
         parts = (text, *prediction_blocks(rows, record.config.seed, found))
@@ -85,7 +77,7 @@ def _describe(rows: PredictedRows, all_rows: int | None) -> str:
     of_all = f"of {all_rows:,} " if is_part else ""
     sampled = ", sampled at random; the matrix and all metrics are of all rows" if is_part else ""
     weights = " Rows count by their weights." if rows.is_weighted else ""
-    return f"{rows.rows:,} {of_all}{ADJECTIVES[rows.split]} rows{sampled}.{weights}"
+    return f"{rows.rows:,} {of_all}{fmt.ADJECTIVES[rows.split]} rows{sampled}.{weights}"
 
 
 def prediction_blocks(
@@ -132,12 +124,12 @@ def _metrics_of_parts(what: str, parts: object, metrics: Sequence[str]) -> list[
     if not isinstance(parts, dict):
         return []
     found = {name: each for name, each in parts.items() if isinstance(each, dict)}
-    names = shorten_names(list(found)[:MOST_LISTED])
+    names = fmt.shorten_names(list(found)[:MOST_LISTED])
     rows = tuple(
-        (name, *(format_number(each.get(metric)) for metric in metrics))
+        (name, *(fmt.number(each.get(metric)) for metric in metrics))
         for name, each in zip(names, found.values(), strict=False)
     )
-    note = omitted(len(found) - len(rows))
+    note = fmt.omitted(len(found) - len(rows))
     return [Table((what, *metrics), rows, f"Each {what}", note=note)] if rows else []
 
 
@@ -171,7 +163,7 @@ def confusion_block(matrix: Floats, names: Sequence[str]) -> Chart | Table:
         matrix: weights of rows by true and predicted class, shape `(classes, classes)`.
         names: of the classes.
     """
-    shown = shorten_names(names, 40)
+    shown = fmt.shorten_names(names, 40)
     sums = matrix.sum(axis=1)
     wrong = matrix - np.diag(matrix.diagonal())
     cells = np.argsort(-wrong, axis=None, kind="stable")[:_MOST_MISTAKES]
@@ -182,8 +174,8 @@ def confusion_block(matrix: Floats, names: Sequence[str]) -> Chart | Table:
             (
                 shown[i],
                 shown[j],
-                format_number(matrix[i, j]),
-                format_percent(float(matrix[i, j] / sums[i])),
+                fmt.number(matrix[i, j]),
+                fmt.percent(float(matrix[i, j] / sums[i])),
             )
             for i, j in pairs
             if wrong[i, j] > 0
@@ -200,20 +192,15 @@ def confusion_block(matrix: Floats, names: Sequence[str]) -> Chart | Table:
         for i, true in enumerate(shown)
         for j, predicted in enumerate(shown)
     ]
-    right, total = format_number(matrix.diagonal().sum()), format_number(matrix.sum())
+    right, total = fmt.number(matrix.diagonal().sum()), fmt.number(matrix.sum())
     i, j = pairs[0]
     worst = (
         f" The most frequent mistake: {shown[i]} predicted as {shown[j]} "
-        f"({format_number(matrix[i, j])})."
+        f"({fmt.number(matrix[i, j])})."
         if wrong[i, j] > 0
         else ""
     )
-    tips = {
-        "y": "true",
-        "x": "predicted",
-        "n": "rows|,.6~g",
-        "s": "share of the true class|.1%",
-    }
+    tips = {"y": "true", "x": "predicted", "n": "rows|,.6~g", "s": "share of the true class|.1%"}
     return Chart(
         title="Confusion matrix",
         spec=heat_map(rows, shown, "predicted", "true", tips=tips),
@@ -226,7 +213,7 @@ def confusion_block(matrix: Floats, names: Sequence[str]) -> Chart | Table:
 
 def class_table(matrix: Floats, names: Sequence[str]) -> Table:
     """List precision, recall and F1 of each class; of many, those of the most frequent ones."""
-    shown = shorten_names(names)
+    shown = fmt.shorten_names(names)
     true, predicted, right = matrix.sum(axis=1), matrix.sum(axis=0), matrix.diagonal()
     order = range(len(names))
     if len(names) > MOST_LISTED:
@@ -234,10 +221,10 @@ def class_table(matrix: Floats, names: Sequence[str]) -> Table:
     rows = tuple(
         (
             shown[at],
-            format_number(true[at]),
-            format_percent(_ratio(right[at], predicted[at])),
-            format_percent(_ratio(right[at], true[at])),
-            format_number(_ratio(2 * right[at], true[at] + predicted[at])),
+            fmt.number(true[at]),
+            fmt.percent(_ratio(right[at], predicted[at])),
+            fmt.percent(_ratio(right[at], true[at])),
+            fmt.number(_ratio(2 * right[at], true[at] + predicted[at])),
         )
         for at in order
     )
@@ -247,7 +234,7 @@ def class_table(matrix: Floats, names: Sequence[str]) -> Table:
         caption="Each class",
         note="Precision: the share of the rows predicted as this class that belong to it. Recall: "
         "the share of the rows of this class that are predicted as such. F1: their harmonic mean. "
-        + omitted(len(names) - len(rows), "but rarer classes"),
+        + fmt.omitted(len(names) - len(rows), "but rarer classes"),
     )
 
 
@@ -274,7 +261,7 @@ def _precision_recall_chart(counted: Mapping[str, ThresholdCounts]) -> Chart:
         float(each.positives / (each.positives + each.negatives)) for each in counted.values()
     ]
     is_single = len(counted) == 1
-    frequency = f" ({format_percent(shares[0])})" if is_single else ""
+    frequency = f" ({fmt.percent(shares[0])})" if is_single else ""
     return _curves_chart(
         "Precision and recall",
         counted,
@@ -299,7 +286,7 @@ def _curves_chart(
     areas: tuple[str, Sequence[float]],
     reading: str,
 ) -> Chart:
-    names = shorten_names(counted, 40)
+    names = fmt.shorten_names(counted, 40)
     colors = series_colors(names)
     measure, values = areas
     most = MOST_CURVE_POINTS if len(names) == 1 else 3 * MOST_CURVE_POINTS // len(names)
@@ -309,19 +296,19 @@ def _curves_chart(
         for at in thinned_path(x, y, most).tolist()
     ]
     if len(names) == 1:
-        description = f"The {measure} is {format_number(values[0])}, of predicting {names[0]}."
+        description = f"The {measure} is {fmt.number(values[0])}, of predicting {names[0]}."
     else:
         least = int(np.argmin(values))
         description = (
-            f"The {measure} is {format_number(float(np.mean(values)))} on average over "
+            f"The {measure} is {fmt.number(float(np.mean(values)))} on average over "
             f"{len(names)} classes, each against all others; the lowest, "
-            f"{format_number(values[least])}, is that of {names[least]}."
+            f"{fmt.number(values[least])}, is that of {names[least]}."
         )
-    listed = zip(shorten_names(counted), counted.values(), values, strict=True)
+    listed = zip(fmt.shorten_names(counted), counted.values(), values, strict=True)
     numbers = Table(
         ("class", "rows", measure),
         tuple(
-            (name, format_number(float(each.positives)), format_number(value))
+            (name, fmt.number(float(each.positives)), fmt.number(value))
             for name, each, value in listed
         ),
     )
@@ -348,7 +335,7 @@ def _calibration_chart(rows: PredictedRows) -> Chart:
     if rows.task.labels:
         scores, what = list(rows.scores.values()), "of each label"
     elif len(rows.task.classes) == 2:
-        scores, what = list(rows.scores.values()), f"of {shorten(rows.task.classes[1], 40)}"
+        scores, what = list(rows.scores.values()), f"of {fmt.shorten(rows.task.classes[1], 40)}"
     else:
         is_right = rows.values == rows.predicted_values
         scores, what = [Scores(is_right, rows.decoded.max(axis=1))], "of the predicted class"
@@ -361,7 +348,7 @@ def _calibration_chart(rows: PredictedRows) -> Chart:
         {"x": rounded(each.predicted), "y": rounded(each.observed), "w": each.rows, "s": "rows"}
         for each in bins
     ]
-    error = format_percent(expected_calibration_error(list(bins)))
+    error = fmt.percent(expected_calibration_error(list(bins)))
     return Chart(
         title="Calibration of probabilities",
         spec=scatter_chart(
@@ -379,7 +366,7 @@ def _calibration_chart(rows: PredictedRows) -> Chart:
         numbers=Table(
             ("predicted", "observed", "rows"),
             tuple(
-                (format_percent(each.predicted), format_percent(each.observed), f"{each.rows:,}")
+                (fmt.percent(each.predicted), fmt.percent(each.observed), f"{each.rows:,}")
                 for each in bins
             ),
             text_columns=(),
@@ -390,15 +377,15 @@ def _calibration_chart(rows: PredictedRows) -> Chart:
 def _threshold_table(rows: PredictedRows) -> Table:
     """List the metrics of other thresholds for the second of two classes."""
     [(positive, (is_positive, scores))] = rows.scores.items()
-    name = shorten(positive, 40)
+    name = fmt.shorten(positive, 40)
     cells = tuple(
         (
-            format_number(threshold),
-            format_percent(each["selected"]),
-            format_percent(each["precision"]),
-            format_percent(each["recall"]),
-            format_number(each["f1"]),
-            format_percent(each["accuracy"]),
+            fmt.number(threshold),
+            fmt.percent(each["selected"]),
+            fmt.percent(each["precision"]),
+            fmt.percent(each["recall"]),
+            fmt.number(each["f1"]),
+            fmt.percent(each["accuracy"]),
         )
         for threshold in _THRESHOLDS
         for each in [decision_metrics(is_positive, scores > threshold, rows.weights)]
@@ -426,7 +413,7 @@ def _number_blocks(rows: PredictedRows, names: Sequence[str], seed: int) -> list
                 "deciles": partial(_decile_chart, error_by_decile(output)),
             }
             charts = [makers[name]() for name in names]
-        grid, name = Grid(tuple(charts)), shorten(output.column)
+        grid, name = Grid(tuple(charts)), fmt.shorten(output.column)
         if len(outputs) == 1:
             blocks.append(grid)
         else:
@@ -450,7 +437,7 @@ def _scatter(output: PredictedNumbers, seed: int, most: int) -> Chart:
     ends = [rounded(float(both.min())), rounded(float(both.max()))]
     part = f" {len(shown):,} of {len(target):,} are shown." if len(shown) < len(target) else ""
     return Chart(
-        title=f"Predicted against true {shorten(output.column, 40)}",
+        title=f"Predicted against true {fmt.shorten(output.column, 40)}",
         spec=scatter_chart(
             rows,
             {"rows": PointStyle("train", size=28, opacity=0.55)},
@@ -459,9 +446,9 @@ def _scatter(output: PredictedNumbers, seed: int, most: int) -> Chart:
             tips={"x": "true|.5~g", "y": "predicted|.5~g"},
             guides=Guides(reference=[{"x": end, "y": end} for end in ends]),
         ),
-        description=f"{plural(len(target), 'row')}: true values from {format_number(target.min())} "
-        f"to {format_number(target.max())}, predicted ones from {format_number(prediction.min())} "
-        f"to {format_number(prediction.max())}.{part}",
+        description=f"{plural(len(target), 'row')}: true values from {fmt.number(target.min())} "
+        f"to {fmt.number(target.max())}, predicted ones from {fmt.number(prediction.min())} "
+        f"to {fmt.number(prediction.max())}.{part}",
         reading="Each point is a row. On the line, prediction and true value agree; above it, the "
         "prediction is too high. A cloud flatter than the line means that extreme values are "
         "underestimated.",
@@ -486,8 +473,8 @@ def _error_histogram(output: PredictedNumbers) -> Chart:
             tips={"l": "from|.4~g", "u": "to|.4~g", "y": "share of rows|.1%"},
             guides=Guides(x=0),
         ),
-        description=f"The mean error (prediction - true value) is {format_number(mean)}; eight of "
-        f"ten errors are between {format_number(low)} and {format_number(high)}.",
+        description=f"The mean error (prediction - true value) is {fmt.number(mean)}; eight of "
+        f"ten errors are between {fmt.number(low)} and {fmt.number(high)}.",
         reading="A narrow peak around 0 is good. A peak next to 0 means that all predictions are "
         "too high or too low; a long tail, that a few rows are far off.",
     )
@@ -553,7 +540,7 @@ def error_by_decile(output: PredictedNumbers, parts: int = DECILES) -> list[Deci
 
 
 def _decile_chart(deciles: Sequence[Decile]) -> Chart:
-    names = [f"{format_number(each.lowest)} to {format_number(each.highest)}" for each in deciles]
+    names = [f"{fmt.number(each.lowest)} to {fmt.number(each.highest)}" for each in deciles]
     rows = [
         {"y": name, "x": rounded(each.error), "b": rounded(each.bias), "n": each.rows}
         for name, each in zip(names, deciles, strict=True)
@@ -574,7 +561,7 @@ def _decile_chart(deciles: Sequence[Decile]) -> Chart:
             tips=tips,
             markers=[{**row, "x": row["b"]} for row in rows],
         ),
-        description=f"The mean absolute error is largest, {format_number(deciles[worst].error)}, "
+        description=f"The mean absolute error is largest, {fmt.number(deciles[worst].error)}, "
         f"for true values from {names[worst]}.",
         reading="Rows are divided into ten parts, from the lowest true values to the highest. Bars "
         "show the mean absolute error; orange marks the mean error: above 0 where predictions are "
@@ -582,7 +569,7 @@ def _decile_chart(deciles: Sequence[Decile]) -> Chart:
         numbers=Table(
             ("true value", "rows", "mean absolute error", "mean error"),
             tuple(
-                (name, f"{each.rows:,}", format_number(each.error), format_number(each.bias))
+                (name, f"{each.rows:,}", fmt.number(each.error), fmt.number(each.bias))
                 for name, each in zip(names, deciles, strict=True)
             ),
         ),

@@ -16,7 +16,7 @@ from dlcli.errors import ConfigError, RunError
 from dlcli.explanation import Count, Explanation
 from dlcli.metrics import ThresholdCounts, main_metric
 from dlcli.prediction import Floats, Predictor, StoredPredictions
-from dlcli.reports.formatting import SPLITS, shorten
+from dlcli.reports import formatting as fmt
 from dlcli.reports.theme import MOST_SERIES
 from dlcli.runs import DIVERGED, MetricsBySplit, Run, open_run
 from dlcli.tasks import Task, Values
@@ -246,7 +246,8 @@ class PredictedRows:
             RunError: for a table without sets, or one with missing or damaged columns.
         """
         parts = (
-            cls.of(columns.of_split(split), task, split, is_sample=is_sample) for split in SPLITS
+            cls.of(columns.of_split(split), task, split, is_sample=is_sample)
+            for split in fmt.SPLITS
         )
         return [part for part in parts if part.rows]
 
@@ -330,7 +331,7 @@ class RunRecord:
     @property
     def title(self) -> str:
         """The name of its folder."""
-        return shorten(self.run.path.resolve().name)
+        return fmt.shorten(self.run.path.resolve().name)
 
     @cached_property
     def config(self) -> Config:
@@ -409,12 +410,12 @@ class TrainingRecord(RunRecord):
             place = f"{self.run.path}: its sample of training rows"
             columns = StoredPredictions(self.run.read_sample(), place)
             found += PredictedRows.by_split(columns, self.task, is_sample=True)
-        return sorted(found, key=lambda rows: SPLITS.index(rows.split))
+        return sorted(found, key=lambda rows: fmt.SPLITS.index(rows.split))
 
     @property
     def splits(self) -> list[str]:
         """The sets of rows with metrics, most independent of training first."""
-        return [name for name in SPLITS if name in self.metrics]
+        return [name for name in fmt.SPLITS if name in self.metrics]
 
     def rows(self, split: str) -> int | None:
         """Return the number of rows of a set, if the log has it."""

@@ -7,17 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from dlcli.diagnosis import diagnose
 from dlcli.metrics import HIGHER_IS_BETTER, compare_to_baselines, finite_number
+from dlcli.reports import formatting as fmt
 from dlcli.reports.columns_section import data_section
 from dlcli.reports.diagnosis_report import findings_block
 from dlcli.reports.explanation_section import explanation_section
-from dlcli.reports.formatting import (
-    ADJECTIVES,
-    format_metric,
-    format_number,
-    join_names,
-    metric_title,
-    shorten,
-)
 from dlcli.reports.result_section import result_section
 from dlcli.reports.run_record import TargetEvent, TrainingRecord
 from dlcli.reports.setup_sections import (
@@ -73,7 +66,7 @@ def report_link(run: Run) -> str:
 
 def _sections(record: TrainingRecord, metrics: Table) -> Iterator[Section]:
     task, network = record.task, record.log.network
-    described = task.describe(join_names(task.columns), join_names(task.names))
+    described = task.describe(fmt.join_names(task.columns), fmt.join_names(task.names))
     drawn = [network_block(network)] if network else []
     yield config_section(record, Text(f"Predict {described}."), *drawn)
     yield data_section(record)
@@ -110,7 +103,7 @@ def _metric_table(record: TrainingRecord) -> Table:
         if not any(isinstance(each.get(name), list | Mapping) for each in columns)
     ]
     rows = tuple(
-        (shorten(name), *(format_number(each.get(name)) for each in columns)) for name in names
+        (fmt.shorten(name), *(fmt.number(each.get(name)) for each in columns)) for name in names
     )
     note = (
         "↑ higher is better, ↓ lower is better. Metrics of training rows are optimistically "
@@ -119,9 +112,9 @@ def _metric_table(record: TrainingRecord) -> Table:
     )
     if models:
         note += (
-            f" Baselines are evaluated on the {ADJECTIVES[first]} rows: “constant” always predicts "
-            "the mean or the most frequent class; “linear” has the same inputs and no hidden "
-            "layers. A network should beat both."
+            f" Baselines are evaluated on the {fmt.ADJECTIVES[first]} rows: “constant” always "
+            "predicts the mean or the most frequent class; “linear” has the same inputs and no "
+            "hidden layers. A network should beat both."
         )
     return Table(("", *splits, *models), rows, note=note, marks=tuple(map(direction_mark, names)))
 
@@ -146,16 +139,16 @@ def _sentences(record: TrainingRecord) -> Iterator[str]:
     split = record.splits[0]
     rows, scores = record.rows(split), record.metrics[split]
     count = f"{rows:,}" if rows is not None else "the"
-    value = format_metric(metric, finite_number(scores[metric]))
-    yield f"On {count} {ADJECTIVES[split]} rows, {metric_title(metric)} is {value}."
+    value = fmt.metric(metric, finite_number(scores[metric]))
+    yield f"On {count} {fmt.ADJECTIVES[split]} rows, {fmt.metric_title(metric)} is {value}."
     baselines = {name: record.baselines.get(name, {}).get(split, {}) for name in _BASELINES}
     yield from baseline_sentences(metric, scores, baselines)
     if record.log.baselines and record.log.baselines.no_linear:
-        yield f"There is no linear baseline: {shorten(record.log.baselines.no_linear, 200)}."
+        yield f"There is no linear baseline: {fmt.shorten(record.log.baselines.no_linear, 200)}."
     if split == "train":
         yield "No rows were held out, so this says nothing about new ones."
     elif rows is not None and rows < _FEW_ROWS:
-        yield f"With only {rows:,} {ADJECTIVES[split]} rows, this is uncertain."
+        yield f"With only {rows:,} {fmt.ADJECTIVES[split]} rows, this is uncertain."
 
 
 def baseline_sentences(
@@ -190,8 +183,8 @@ def baseline_sentences(
     for other in dict.fromkeys(found.beaten_otherwise.values()):
         names = [name for name in found.beaten_otherwise if found.beaten_otherwise[name] == other]
         yield (
-            f"But accuracy hides what was learned{reason}: {metric_title(other)} is "
-            f"{format_number(scores[other])}, {_listed(other, names, simple)}."
+            f"But accuracy hides what was learned{reason}: {fmt.metric_title(other)} is "
+            f"{fmt.number(scores[other])}, {_listed(other, names, simple)}."
         )
 
 
@@ -202,7 +195,7 @@ def _baselines(names: Sequence[str]) -> str:
 def _listed(metric: str, names: Sequence[str], scores: Mapping[str, Mapping[str, object]]) -> str:
     values = (finite_number(scores[name].get(metric)) for name in names)
     pairs = zip(names, values, strict=True)
-    return ", ".join(f"{name} {format_metric(metric, value)}" for name, value in pairs)
+    return ", ".join(f"{name} {fmt.metric(metric, value)}" for name, value in pairs)
 
 
 def _figures(record: TrainingRecord) -> Iterator[Figure]:
@@ -211,14 +204,14 @@ def _figures(record: TrainingRecord) -> Iterator[Figure]:
     if metric is not None:
         first = record.splits[0]
         better = "higher is better" if HIGHER_IS_BETTER[metric] else "lower is better"
-        title = metric_title(metric)
+        title = fmt.metric_title(metric)
         for split in record.splits:
-            value = format_metric(metric, finite_number(record.metrics[split].get(metric)))
+            value = fmt.metric(metric, finite_number(record.metrics[split].get(metric)))
             note = better if split == first else ""
-            yield Figure(f"{title}, {ADJECTIVES[split]} rows", value, note)
+            yield Figure(f"{title}, {fmt.ADJECTIVES[split]} rows", value, note)
         for name in _BASELINES:
             if first in (scores := record.baselines.get(name, {})):
-                value = format_metric(metric, finite_number(scores[first].get(metric)))
-                yield Figure(f"{name} baseline, {ADJECTIVES[first]} rows", value)
+                value = fmt.metric(metric, finite_number(scores[first].get(metric)))
+                yield Figure(f"{name} baseline, {fmt.ADJECTIVES[first]} rows", value)
     if record.log.network:
         yield Figure("Parameters", f"{record.log.network.parameters:,}", "trainable numbers")

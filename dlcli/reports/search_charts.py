@@ -13,6 +13,7 @@ import numpy as np
 from dlcli.errors import plural
 from dlcli.metrics import finite_number
 from dlcli.pipeline import Dimension, Search, TrialResult, Value, leaderboard
+from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import (
     Axis,
     Guides,
@@ -22,7 +23,6 @@ from dlcli.reports.charts import (
     scatter_chart,
     spans_decades,
 )
-from dlcli.reports.formatting import format_number, format_percent, shorten, shorten_names
 from dlcli.reports.views import Chart, Table
 
 MOST_POINTS = 2_000
@@ -153,13 +153,13 @@ def value_text(value: Value, most: int = 40) -> str:
     """Format a value of a setting as one writes it in a config."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    return shorten(value, most) if isinstance(value, str) else format_number(value)
+    return fmt.shorten(value, most) if isinstance(value, str) else fmt.number(value)
 
 
 def settings_text(values: Mapping[str, Value], most: int = 200) -> str:
     """Format settings on one line: `hidden.units 32, hidden.activation relu`."""
     pairs = (f"{path} {value_text(value, 60)}" for path, value in values.items())
-    return shorten(", ".join(pairs), most)
+    return fmt.shorten(", ".join(pairs), most)
 
 
 def spread_evenly(trials: Sequence[TrialResult], most: int) -> list[TrialResult]:
@@ -211,7 +211,7 @@ def history_chart(candidates: Candidates) -> Chart | None:
     ]
     steps = [(each.number or 0, candidates.drawn(value_of(each))) for each in better]
     steps.append((max((each.number or 0 for each in trials), default=0), steps[-1][1]))
-    default, metric = candidates.default, shorten(candidates.search.metric, 40)
+    default, metric = candidates.default, fmt.shorten(candidates.search.metric, 40)
     part = f" {len(shown):,} of them are shown." if len(shown) < len(trials) else ""
     states = [name for name in _STATES if any(row["s"] == name for row in rows)]
     return Chart(
@@ -230,7 +230,7 @@ def history_chart(candidates: Candidates) -> Chart | None:
             height=300,
         ),
         description=f"{plural(len(trials), 'candidate')}: the best value so far goes from "
-        f"{format_number(better[0].value)} to {format_number(better[-1].value)}, reached by number "
+        f"{fmt.number(better[0].value)} to {fmt.number(better[-1].value)}, reached by number "
         f"{better[-1].number or 0:,}.{part}{_far_out(candidates)}",
         reading="Each point is a candidate; the line is the best so far. Where it stays flat for "
         "long, more candidates of this kind would hardly help. The dashed line is the default. "
@@ -251,9 +251,9 @@ def setting_importance_chart(candidates: Candidates) -> Chart | None:
     ][:_MOST_BARS]
     if not pairs:
         return None
-    names = shorten_names((path for path, _ in pairs), 40)
+    names = fmt.shorten_names((path for path, _ in pairs), 40)
     rows = [{"y": name, "x": rounded(share)} for name, (_, share) in zip(names, pairs, strict=True)]
-    cells = [(name, format_percent(share)) for name, (_, share) in zip(names, pairs, strict=True)]
+    cells = [(name, fmt.percent(share)) for name, (_, share) in zip(names, pairs, strict=True)]
     return Chart(
         title="Importance of settings",
         spec=bar_chart(
@@ -296,13 +296,13 @@ def size_chart(candidates: Candidates) -> Chart | None:
     if best.standard_error is not None:
         away = best.standard_error * (1 if candidates.minimizes else -1)
         band = (value_of(best), value_of(best) + away)
-    description = f"The best has {best.parameters:,} parameters and {format_number(best.value)}."
+    description = f"The best has {best.parameters:,} parameters and {fmt.number(best.value)}."
     if smallest is not None and smallest is not best and smallest.parameters is not None:
         description += (
             f" The smallest within one standard error has {smallest.parameters:,} and "
-            f"{format_number(smallest.value)}."
+            f"{fmt.number(smallest.value)}."
         )
-    metric = shorten(candidates.search.metric, 40)
+    metric = fmt.shorten(candidates.search.metric, 40)
     names = [name for name, _ in points if name != _OTHERS]
     return Chart(
         title="Value by size",
@@ -311,12 +311,7 @@ def size_chart(candidates: Candidates) -> Chart | None:
             _MARKED,
             Axis("parameters", format=",d", log=True, ticks=5),
             Axis(metric),
-            tips={
-                "s": "which",
-                "n": "candidate|,d",
-                "x": "parameters|,d",
-                "v": f"{metric}|.5~g",
-            },
+            tips={"s": "which", "n": "candidate|,d", "x": "parameters|,d", "v": f"{metric}|.5~g"},
             guides=Guides(band=band),
             height=300,
         ),
@@ -364,9 +359,9 @@ def _number_chart(
     is_wide = is_log and max(numbers) > _NEAR * min(numbers)
     is_whole = dimension.kind == "integer" and not is_wide
     ticks = whole_ticks(min(numbers), max(numbers)) if is_whole else 4
-    setting, metric = shorten(path, 40), shorten(candidates.search.metric, 40)
+    setting, metric = fmt.shorten(path, 40), fmt.shorten(candidates.search.metric, 40)
     return Chart(
-        title=shorten(path),
+        title=fmt.shorten(path),
         spec=scatter_chart(
             rows,
             _SETTING_STYLES,
@@ -375,9 +370,9 @@ def _number_chart(
             tips={"n": "candidate|,d", "x": f"{setting}|.5~g", "v": f"{metric}|.5~g"},
             height=200,
         ),
-        description=f"The best value, {format_number(having[0].value)}, is at "
-        f"{value_text(having[0].values[path])}; the range was {format_number(dimension.low)} to "
-        f"{format_number(dimension.high)}.",
+        description=f"The best value, {fmt.number(having[0].value)}, is at "
+        f"{value_text(having[0].values[path])}; the range was {fmt.number(dimension.low)} to "
+        f"{fmt.number(dimension.high)}.",
     )
 
 
@@ -394,7 +389,7 @@ def _choice_chart(
     candidates: Candidates, dimension: Dimension, having: Sequence[TrialResult]
 ) -> Chart:
     """Draw values by choice, as `_number_chart` does."""
-    names = shorten_names(map(value_text, dimension.choices), 24)
+    names = fmt.shorten_names(map(value_text, dimension.choices), 24)
     chosen = {
         id(each): names[at]
         for each in having
@@ -416,19 +411,19 @@ def _choice_chart(
     shown = names[:_MOST_CHOICES]
     order = sorted(medians, key=lambda name: medians[name], reverse=not candidates.minimizes)
     best, worst = order[0], order[-1]
-    other = f", worst for {worst} ({format_number(medians[worst])})" if len(order) > 1 else ""
-    metric = shorten(candidates.search.metric, 40)
+    other = f", worst for {worst} ({fmt.number(medians[worst])})" if len(order) > 1 else ""
+    metric = fmt.shorten(candidates.search.metric, 40)
     return Chart(
-        title=shorten(dimension.path),
+        title=fmt.shorten(dimension.path),
         spec=scatter_chart(
             [row for row in rows if row["x"] in shown],
             _SETTING_STYLES,
-            Axis(shorten(dimension.path, 40), names=shown),
+            Axis(fmt.shorten(dimension.path, 40), names=shown),
             Axis(metric),
             tips={"n": "candidate|,d", "x": "setting", "v": f"{metric}|.5~g"},
             height=200,
         ),
-        description=f"The median is best for {best} ({format_number(medians[best])}){other}.",
+        description=f"The median is best for {best} ({fmt.number(medians[best])}){other}.",
     )
 
 

@@ -8,19 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dlcli.errors import plural
 from dlcli.metrics import HIGHER_IS_BETTER
 from dlcli.pipeline import FEWEST_TRIALS, Dimension, Finalist, Search, TrialResult
-from dlcli.reports.formatting import (
-    UNDEFINED,
-    VERDICTS,
-    format_count,
-    format_duration,
-    format_estimate,
-    format_metric,
-    format_number,
-    metric_title,
-    omitted,
-    shorten,
-    shorten_names,
-)
+from dlcli.reports import formatting as fmt
 from dlcli.reports.run_record import RunRecord
 from dlcli.reports.run_report import direction_mark, report_link
 from dlcli.reports.search_charts import (
@@ -108,51 +96,47 @@ def _finalists(search: Search) -> Mapping[str, Finalist]:
 def _summary_table(candidates: Candidates) -> Table:
     """Compare the default, the best and the smallest good candidate, a column each."""
     search, trained = candidates.search, _finalists(candidates.search)
-    named = {
-        "default": search.default,
-        "best": candidates.best,
-        "smallest": candidates.smallest,
-    }
+    named = {"default": search.default, "best": candidates.best, "smallest": candidates.smallest}
     shown = {name: trial for name, trial in named.items() if trial is not None}
     rows = [
-        (shorten(search.metric, 40), *(format_number(each.value) for each in shown.values())),
-        ("± standard error", *(format_number(each.standard_error) for each in shown.values())),
-        ("parameters", *(format_count(each.parameters) for each in shown.values())),
+        (fmt.shorten(search.metric, 40), *(fmt.number(each.value) for each in shown.values())),
+        ("± standard error", *(fmt.number(each.standard_error) for each in shown.values())),
+        ("parameters", *(fmt.count(each.parameters) for each in shown.values())),
     ]
     if trained:
         first = next(iter(trained.values()))
         if candidates.smallest is candidates.best and "best" in trained:
             trained = {**trained, "smallest": trained["best"]}
         scores = (
-            format_number(each.metrics.get(each.metric or "")) if each else ""
+            fmt.number(each.metrics.get(each.metric or "")) if each else ""
             for each in map(trained.get, shown)
         )
-        rows.append((f"{first.split} {shorten(first.metric or '', 40)}", *scores))
+        rows.append((f"{first.split} {fmt.shorten(first.metric or '', 40)}", *scores))
     return Table(("", *shown), tuple(rows), note="“Default” is the config as given.")
 
 
 def _sentences(candidates: Candidates) -> Iterator[str]:
     search, best, smallest = candidates.search, candidates.best, candidates.smallest
-    tried = f"Tried {plural(len(search.trials), 'candidate')} for {shorten(search.name, 40)}"
+    tried = f"Tried {plural(len(search.trials), 'candidate')} for {fmt.shorten(search.name, 40)}"
     if best is None:
         yield f"{tried}; none has a value."
         return
     rows = f"over {plural(search.folds, 'fold')}" if search.folds else "on the validation rows"
-    value = f"{shorten(search.metric, 40)} {format_number(best.value)} {rows}"
+    value = f"{fmt.shorten(search.metric, 40)} {fmt.number(best.value)} {rows}"
     yield f"{tried}. The best is #{best.number}, with {value}{_next_to_default(candidates, best)}."
     yield f"Its settings: {settings_text(best.values, 600)}."
     if smallest is not None and smallest is not best:
-        size = f"{format_count(smallest.parameters)} parameters"
+        size = f"{fmt.count(smallest.parameters)} parameters"
         yield (
             f"The smallest network within one standard error is #{smallest.number}, with {size} "
-            f"instead of {format_count(best.parameters)}: {settings_text(smallest.values, 600)}."
+            f"instead of {fmt.count(best.parameters)}: {settings_text(smallest.values, 600)}."
         )
     else:
         yield "No smaller network is within one standard error."
     yield _evaluation_sentence(search)
     if search.nested_value is not None:
-        estimate = format_estimate(search.nested_value)
-        metric = shorten(search.metric, 40)
+        estimate = fmt.estimate(search.nested_value)
+        metric = fmt.shorten(search.metric, 40)
         yield f"On rows that it did not use, the whole search gives {metric} {estimate}."
 
 
@@ -160,7 +144,7 @@ def _next_to_default(candidates: Candidates, best: TrialResult) -> str:
     default = candidates.default
     if default is None:
         return ""
-    value = format_number(default.value)
+    value = fmt.number(default.value)
     if candidates.is_better(value_of(best), value_of(default)):
         return f"; the default has {value}"
     return f", no better than the default with {value}"
@@ -179,16 +163,16 @@ def _evaluation_sentence(search: Search) -> str:
         return (
             "There are no test rows; its value on the rows that chose it is optimistically biased."
         )
-    reason = f" ({shorten(best.gain.reason, 200)})" if best.gain and best.gain.reason else ""
+    reason = f" ({fmt.shorten(best.gain.reason, 200)})" if best.gain and best.gain.reason else ""
     if default is None or best.metric is None:
         return f"On test rows it can't be compared with the default{reason}."
-    values = [format_metric(best.metric, each.metrics.get(best.metric)) for each in (best, default)]
+    values = [fmt.metric(best.metric, each.metrics.get(best.metric)) for each in (best, default)]
     lower = "" if HIGHER_IS_BETTER.get(best.metric, True) else " (lower is better)"
-    compared = f"{metric_title(best.metric)} {values[0]} against {values[1]}{lower}"
-    if best.verdict not in VERDICTS:
+    compared = f"{fmt.metric_title(best.metric)} {values[0]} against {values[1]}{lower}"
+    if best.verdict not in fmt.VERDICTS:
         return f"Test rows can't tell whether it is better than the default{reason}: {compared}."
     if best.gain is not None and best.gain.value is not None:
-        compared += f", difference {format_estimate(best.gain, signed=True)}"
+        compared += f", difference {fmt.estimate(best.gain, signed=True)}"
     verdict = {"better": "significantly better", "worse": "significantly worse"}.get(
         best.verdict or "", "not significantly better"
     )
@@ -201,27 +185,27 @@ def _evaluation_sentence(search: Search) -> str:
 
 def _figures(candidates: Candidates) -> Iterator[Figure]:
     search, best, default = candidates.search, candidates.best, candidates.default
-    metric = shorten(search.metric, 30)
+    metric = fmt.shorten(search.metric, 30)
     if best is not None:
         error = best.standard_error
-        note = "" if error is None else f"± {format_number(error)} (standard error)"
-        yield Figure(f"{metric} of the best", format_number(best.value), note)
+        note = "" if error is None else f"± {fmt.number(error)} (standard error)"
+        yield Figure(f"{metric} of the best", fmt.number(best.value), note)
     if default is not None:
-        yield Figure(f"{metric} of the default", format_number(default.value))
+        yield Figure(f"{metric} of the default", fmt.number(default.value))
     if best is not None and best.parameters is not None:
         small = candidates.smallest or best
         note = "of the best, which is the smallest good one"
         if small is not best:
             note = f"of the smallest good one; the best has {best.parameters:,}"
-        yield Figure("Parameters", format_count(small.parameters), note)
+        yield Figure("Parameters", fmt.count(small.parameters), note)
     finalists = _finalists(search)
     final, given = finalists.get("best"), finalists.get("default")
     if final is not None and final.metric is not None:
         value, other = (
-            format_metric(final.metric, each.metrics.get(final.metric)) if each else ""
+            fmt.metric(final.metric, each.metrics.get(final.metric)) if each else ""
             for each in (final, given)
         )
-        title = f"{metric_title(final.metric)} of the best, {final.split} rows"
+        title = f"{fmt.metric_title(final.metric)} of the best, {final.split} rows"
         yield Figure(title, value, f"default: {other}" if other else "")
     states: list[str] = [each.state for each in search.trials]
     counts = {"stopped early": states.count("pruned"), "failed": states.count("failed")}
@@ -230,7 +214,7 @@ def _figures(candidates: Candidates) -> Iterator[Figure]:
     aside = f"{plural(search.set_aside, 'test row')} took no part" if search.set_aside else ""
     yield Figure("Rows", f"{search.rows:,}", aside or "no test rows")
     workers = f"{search.workers:,} processes" if search.workers > 1 else ""
-    yield Figure("Time", format_duration(search.seconds), workers)
+    yield Figure("Time", fmt.duration(search.seconds), workers)
 
 
 def _evaluations(search: Search) -> Iterator[Block]:
@@ -268,15 +252,15 @@ def _finalist_table(finalists: Sequence[Finalist]) -> Table:
     rows = tuple(
         (
             each.name,
-            VERDICTS.get(each.verdict, "unknown") if each.verdict else "",
-            format_estimate(each.gain, signed=True) if each.gain else "",
+            fmt.VERDICTS.get(each.verdict, "unknown") if each.verdict else "",
+            fmt.estimate(each.gain, signed=True) if each.gain else "",
             f"{each.parameters:,}",
             f"{each.epochs:,}",
-            *(format_number(each.metrics.get(name)) for name in metrics),
+            *(fmt.number(each.metrics.get(name)) for name in metrics),
         )
         for each in finalists
     )
-    difference = f"{shorten(first or '', 30)} - default's [95 %]".lstrip()
+    difference = f"{fmt.shorten(first or '', 30)} - default's [95 %]".lstrip()
     heads = (f"{name} {direction_mark(name)}" for name in metrics)
     return Table(
         ("network", "verdict", difference, "parameters", "epochs", *heads),
@@ -293,8 +277,8 @@ def _nested_table(search: Search) -> Table:
             settings_text(each.values),
             f"{each.held_out:,}",
             f"{each.trials:,}",
-            format_number(each.inner),
-            format_number(each.value),
+            fmt.number(each.inner),
+            fmt.number(each.value),
         )
         for each in search.nested[:_MOST_OUTER_FOLDS]
     )
@@ -303,7 +287,7 @@ def _nested_table(search: Search) -> Table:
         rows,
         "Nested cross-validation of the search",
         text_columns=range(2),
-        note=omitted(len(search.nested) - len(rows)),
+        note=fmt.omitted(len(search.nested) - len(rows)),
     )
 
 
@@ -314,13 +298,13 @@ def _candidate_tables(candidates: Candidates) -> Iterator[Block]:
     if failed:
         rows = tuple(
             (
-                format_count(each.number),
-                shorten(each.problem or "", 160),
+                fmt.count(each.number),
+                fmt.shorten(each.problem or "", 160),
                 settings_text(each.values),
             )
             for each in failed[:_MOST_FAILED]
         )
-        note = omitted(len(failed) - len(rows))
+        note = fmt.omitted(len(failed) - len(rows))
         header = ("candidate", "problem", "settings")
         yield Fold("Failed candidates", (Table(header, rows, text_columns=range(3), note=note),))
 
@@ -336,12 +320,12 @@ def leaderboard_table(candidates: Candidates) -> Table:
     ]
     if (default := candidates.default) is not None:
         rank = sum(candidates.is_better(value_of(each), value_of(default)) for each in listed)
-        rows.insert(rank, (UNDEFINED, *_candidate_cells(candidates, default, shown, others)))
-    more = omitted(len(candidates.complete) - len(listed))
-    settings = shorten_names((each.path.rpartition(".")[2] or each.path for each in shown), 24)
+        rows.insert(rank, (fmt.UNDEFINED, *_candidate_cells(candidates, default, shown, others)))
+    more = fmt.omitted(len(candidates.complete) - len(listed))
+    settings = fmt.shorten_names((each.path.rpartition(".")[2] or each.path for each in shown), 24)
     return Table(
         (
-            *("rank", "candidate", shorten(candidates.search.metric, 40), "± standard error"),
+            *("rank", "candidate", fmt.shorten(candidates.search.metric, 40), "± standard error"),
             *("parameters", "epochs", *settings, *(["other settings"] if others else [])),
         ),
         tuple(rows),
@@ -361,16 +345,16 @@ def _candidate_cells(
     marks = "★" if trial is candidates.best else ""
     marks += "◆" if trial is candidates.smallest else ""
     settings = (
-        value_text(trial.values[each.path], 30) if each.path in trial.values else UNDEFINED
+        value_text(trial.values[each.path], 30) if each.path in trial.values else fmt.UNDEFINED
         for each in shown
     )
     rest = {each.path: trial.values[each.path] for each in others if each.path in trial.values}
     return (
         "default" if trial.number is None else f"{trial.number:,} {marks}".rstrip(),
-        format_number(trial.value),
-        format_number(trial.standard_error),
-        format_count(trial.parameters),
-        format_count(trial.epochs),
+        fmt.number(trial.value),
+        fmt.number(trial.standard_error),
+        fmt.count(trial.parameters),
+        fmt.count(trial.epochs),
         *settings,
         *([settings_text(rest)] if others else []),
     )
@@ -420,7 +404,7 @@ def _how_it_searched(search: Search) -> str:
         aside = f" {plural(search.set_aside, 'test row')} took no part in the search."
     return (
         f"Candidates were {_SAMPLERS[search.sampler]}, with random seed {search.seed}. Each was "
-        f"evaluated by {shorten(search.metric, 40)} on {rows}, the same for all; {better} is "
+        f"evaluated by {fmt.shorten(search.metric, 40)} on {rows}, the same for all; {better} is "
         f"better.{aside}"
     )
 

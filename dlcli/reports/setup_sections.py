@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 
 from dlcli import __version__
-from dlcli.reports.formatting import format_number, join_names, omitted, shorten, to_sentence
+from dlcli.reports import formatting as fmt
 from dlcli.reports.run_record import LoggedLayer, NetworkEvent, RunRecord
 from dlcli.reports.views import Block, Code, Fold, Group, Layer, Layers, Section, Table, Text
 
@@ -28,14 +28,14 @@ def footer(record: RunRecord) -> str:
 
 def notes_of(record: RunRecord, notes: Sequence[str]) -> tuple[str, ...]:
     """Return the notes of a result and the warnings of its log as sentences."""
-    shown = [to_sentence(note) for note in (*notes, *record.warnings) if note.strip()]
+    shown = [fmt.sentence(note) for note in (*notes, *record.warnings) if note.strip()]
     rest = len(shown) - _MOST_NOTES
     return (*shown[:_MOST_NOTES], *([f"And {rest:,} more."] if rest > 0 else []))
 
 
 def name_target(columns: Sequence[str], classes: int, labels: int) -> str:
     """Name a target in a few words: `species (3 classes)`."""
-    names = join_names(columns, 3)
+    names = fmt.join_names(columns, 3)
     if classes:
         return f"{names} ({classes:,} classes)"
     return f"{labels:,} labels" if labels else names
@@ -60,7 +60,7 @@ def network_block(network: NetworkEvent) -> Group:
     of_target = f" of the target scaled by “{scaled}”" if scaled not in (None, "none") else ""
     text = (
         f"The network has {network.parameters:,} trainable parameters. Training minimizes "
-        f"{shorten(network.loss)}{of_target}."
+        f"{fmt.shorten(network.loss)}{of_target}."
     )
     inputs = Layer("input", "Input", f"{network.inputs:,} numbers", "the encoded columns", "")
     layers = [inputs, *map(_layer, network.layers[:_MOST_LAYERS])]
@@ -71,14 +71,14 @@ def network_block(network: NetworkEvent) -> Group:
 
 def _layer(layer: LoggedLayer) -> Layer:
     widths = (f"{width:,}" if width is not None else "?" for width in (layer.inputs, layer.units))
-    detail = shorten(layer.activation or "", 40)
+    detail = fmt.shorten(layer.activation or "", 40)
     if layer.rate is not None:
-        detail = f"drops {format_number(100 * layer.rate)} % of the units in training"
+        detail = f"drops {fmt.number(100 * layer.rate)} % of the units in training"
     elif layer.column is not None:
-        detail = f"of {shorten(layer.column, 40)}"
+        detail = f"of {fmt.shorten(layer.column, 40)}"
     return Layer(
-        name=shorten(layer.name, 40),
-        kind=shorten(layer.kind, 40),
+        name=fmt.shorten(layer.name, 40),
+        kind=fmt.shorten(layer.kind, 40),
         shape=" → ".join(widths),
         detail=detail,
         parameters=f"{layer.parameters:,} parameters" if layer.parameters else "",
@@ -104,17 +104,17 @@ def reproduction_section(record: RunRecord, *blocks: Block) -> Section:
     shown: list[Block] = list(blocks)
     words = environment.get("command")
     if isinstance(words, list) and words:
-        command = shorten(shlex.join(["dlcli", *map(str, words[1:])]), 2_000)
+        command = fmt.shorten(shlex.join(["dlcli", *map(str, words[1:])]), 2_000)
         shown.append(Code(command, "It was made by:"))
     files = environment.get("data")
     if isinstance(files, list) and files:
         shown.append(_data_table(files))
     facts = [(name, environment.get(name)) for name in (*_VERSIONS, *_MACHINE)]
-    rows = [(name, shorten(value, 120)) for name, value in facts if value is not None]
+    rows = [(name, fmt.shorten(value, 120)) for name, value in facts if value is not None]
     git = environment.get("git")
     if isinstance(git, Mapping) and git.get("commit"):
         changed = ", with uncommitted changes" if git.get("dirty") else ""
-        rows.append(("git commit", shorten(git["commit"], 64) + changed))
+        rows.append(("git commit", fmt.shorten(git["commit"], 64) + changed))
     table = Table(("name", "value"), tuple(rows), "Versions and machine", range(2))
     return Section("reproduce", "How to reproduce it", (*shown, Fold("Versions", (table,))))
 
@@ -122,12 +122,12 @@ def reproduction_section(record: RunRecord, *blocks: Block) -> Section:
 def _data_table(files: Sequence[object]) -> Table:
     rows = tuple(
         (
-            shorten(each.get("file"), 120),
-            shorten(each.get("sha256"), 64),
-            format_number(each.get("bytes")),
+            fmt.shorten(each.get("file"), 120),
+            fmt.shorten(each.get("sha256"), 64),
+            fmt.number(each.get("bytes")),
         )
         for each in files[:_MOST_FILES]
         if isinstance(each, dict)
     )
-    note = omitted(len(files) - len(rows), "files")
+    note = fmt.omitted(len(files) - len(rows), "files")
     return Table(("file", "SHA-256", "bytes"), rows, "Data files", range(2), note)

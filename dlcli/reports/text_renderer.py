@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from dlcli.config import printable
-from dlcli.reports.formatting import shorten
+from dlcli.reports import formatting as fmt
 from dlcli.reports.views import Block, Code, Findings, Group, Table, Text, View
 
 _NARROWEST_CELL = 12
@@ -53,7 +53,7 @@ def render_table(table: Table, width: int | None = None) -> list[str]:
     if width is not None:
         widths = _fit(widths, table, body, width)
     for row in rows:
-        cells = (shorten(cell, size) for cell, size in zip(row, widths, strict=True))
+        cells = (fmt.shorten(cell, size) for cell, size in zip(row, widths, strict=True))
         aligned = [
             cell.ljust(widths[at]) if at in table.text_columns else cell.rjust(widths[at])
             for at, cell in enumerate(cells)

@@ -8,15 +8,8 @@ import numpy as np
 
 from dlcli.explanation import LayerStatistics
 from dlcli.pipeline import thinned
+from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import Axis, Guides, interval_chart, line_chart, rounded, spans_decades
-from dlcli.reports.formatting import (
-    capitalize,
-    format_duration,
-    format_number,
-    format_percent,
-    shorten,
-    shorten_names,
-)
 from dlcli.reports.run_record import TrainingRecord
 from dlcli.reports.views import Block, Chart, Figure, Figures, Grid, Group, Section, Table, Text
 
@@ -62,13 +55,13 @@ def _figures(record: TrainingRecord) -> Figures:
         figures.append(Figure("Best epoch", f"{best:,}", "its weights were kept"))
     if log.trained and log.trained.seconds is not None and not log.is_resumed:
         seconds = log.trained.seconds
-        each = f"{format_duration(seconds / max(1, log.trained.epochs))} an epoch"
-        figures.append(Figure("Training time", format_duration(seconds), each))
+        each = f"{fmt.duration(seconds / max(1, log.trained.epochs))} an epoch"
+        figures.append(Figure("Training time", fmt.duration(seconds), each))
     if log.device:
-        device = shorten(log.device.device, 20).upper()
+        device = fmt.shorten(log.device.device, 20).upper()
         figures.append(Figure("Device", device, f"{log.device.threads:,} threads"))
     if log.engine:
-        figures.append(Figure("Engine", shorten(log.engine.name, 20)))
+        figures.append(Figure("Engine", fmt.shorten(log.engine.name, 20)))
     return Figures(tuple(figures))
 
 
@@ -96,8 +89,8 @@ def learning_rate_chart(history: Lines) -> Chart | None:
     return Chart(
         title="Learning rate",
         spec=curves_spec(lines, {"learning rate": "accent"}),
-        description=f"The learning rate goes from {format_number(rates[0])} to "
-        f"{format_number(rates[-1])}.",
+        description=f"The learning rate goes from {fmt.number(rates[0])} to "
+        f"{fmt.number(rates[-1])}.",
         reading="The learning rate scales each training step. Smaller steps towards the end let "
         "the weights settle.",
         numbers=_listed_epochs(lines),
@@ -108,20 +101,20 @@ def learning_rate_chart(history: Lines) -> Chart | None:
 def _curve_chart(name: str, history: Lines, best_epoch: int | None) -> Chart:
     found = {"training": history[name], "validation": history.get(f"val_{name}", ())}
     lines = {split: values for split, values in found.items() if len(values)}
-    title = shorten(name).replace("_", " ")
+    title = fmt.shorten(name).replace("_", " ")
     parts = []
     for split, values in lines.items():
         at_best = ""
         if best_epoch is not None and 0 < best_epoch <= len(values):
-            at_best = f", {format_number(values[best_epoch - 1])} at the best"
-        ends = f"{format_number(values[0])} to {format_number(values[-1])}"
+            at_best = f", {fmt.number(values[best_epoch - 1])} at the best"
+        ends = f"{fmt.number(values[0])} to {fmt.number(values[-1])}"
         parts.append(f"{split} from {ends}{at_best}")
     best = f" The best epoch is {best_epoch:,}." if best_epoch else ""
     epochs = len(history[name])
     return Chart(
-        title=capitalize(title),
+        title=fmt.capitalize(title),
         spec=curves_spec(lines, SET_COLORS, title, best_epoch),
-        description=f"{capitalize(title)} over {epochs:,} epochs: {'; '.join(parts)}.{best}",
+        description=f"{fmt.capitalize(title)} over {epochs:,} epochs: {'; '.join(parts)}.{best}",
         reading=_READING if len(lines) > 1 and name == "loss" else "",
         numbers=_listed_epochs(lines),
         legend=tuple(SET_COLORS.items()) if len(lines) > 1 else (),
@@ -169,7 +162,7 @@ def _listed_epochs(lines: Lines) -> Table:
     rows = [
         (
             f"{at + 1:,}",
-            *(format_number(values[at]) if at < len(values) else "" for values in lines.values()),
+            *(fmt.number(values[at]) if at < len(values) else "" for values in lines.values()),
         )
         for at in shown.tolist()
     ]
@@ -177,7 +170,7 @@ def _listed_epochs(lines: Lines) -> Table:
 
 
 def _gradient_chart(layers: Sequence[LayerStatistics]) -> Chart | None:
-    names = shorten_names((layer.name for layer in layers), 30)
+    names = fmt.shorten_names((layer.name for layer in layers), 30)
     rows = [
         {"y": name, "x": rounded(norm), "s": step}
         for name, layer in zip(names, layers, strict=True)
@@ -194,8 +187,8 @@ def _gradient_chart(layers: Sequence[LayerStatistics]) -> Chart | None:
         title="Gradients of each layer",
         spec=interval_chart(rows, shown, _STEPS, axis, tips=tips),
         description="Norm of the loss's gradient with respect to each layer's weights at the "
-        f"beginning and at the end of training, from {format_number(min(norms))} to "
-        f"{format_number(max(norms))}.",
+        f"beginning and at the end of training, from {fmt.number(min(norms))} to "
+        f"{fmt.number(max(norms))}.",
         reading="The gradients of all layers should have about the same size. If those of the "
         "first layers are a thousand times smaller than those of the last, they vanish and the "
         "first layers hardly learn; very large ones explode. At the end all should be smaller.",
@@ -208,16 +201,16 @@ def _layer_table(layers: Sequence[LayerStatistics]) -> Table:
     rows = tuple(
         (
             name,
-            shorten(layer.activation or "", 30),
+            fmt.shorten(layer.activation or "", 30),
             f"{layer.units:,}",
-            format_number(layer.output_mean),
-            format_number(layer.output_deviation),
-            format_percent(layer.dead),
+            fmt.number(layer.output_mean),
+            fmt.number(layer.output_deviation),
+            fmt.percent(layer.dead),
             # The output may well be confident.
-            format_percent(None if layer is layers[-1] else layer.saturated),
-            format_number(layer.weight_norm),
+            fmt.percent(None if layer is layers[-1] else layer.saturated),
+            fmt.number(layer.weight_norm),
         )
-        for name, layer in zip(shorten_names(each.name for each in shown), shown, strict=True)
+        for name, layer in zip(fmt.shorten_names(each.name for each in shown), shown, strict=True)
     )
     sizes = ("units", "mean output", "deviation", "dead", "saturated", "norm of weights")
     return Table(

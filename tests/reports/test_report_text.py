@@ -8,20 +8,7 @@ import numpy as np
 import pytest
 
 from dlcli.pipeline import Interval
-from dlcli.reports.formatting import (
-    format_difference,
-    format_duration,
-    format_estimate,
-    format_metric,
-    format_number,
-    format_percent,
-    format_time,
-    join_names,
-    shorten,
-    shorten_middle,
-    shorten_names,
-    to_sentence,
-)
+from dlcli.reports import formatting as fmt
 from dlcli.reports.text_renderer import render_table, render_text
 from dlcli.reports.views import Attempt, Code, Finding, Findings, Group, Table, Text, View
 
@@ -47,19 +34,19 @@ from dlcli.reports.views import Attempt, Code, Finding, Findings, Group, Table, 
     ],
 )
 def test_a_number_has_four_digits_and_what_is_none_a_dash(value, shown):
-    assert format_number(value) == shown
+    assert fmt.number(value) == shown
 
 
 def test_shares_differences_and_intervals_share_the_format_of_numbers():
-    assert (format_percent(0.9545), format_percent(None)) == ("95.5 %", "-")
-    assert [format_difference(value) for value in (0.5, -2, 0, None)] == ["+0.5", "-2", "0", "-"]
+    assert (fmt.percent(0.9545), fmt.percent(None)) == ("95.5 %", "-")
+    assert [fmt.difference(value) for value in (0.5, -2, 0, None)] == ["+0.5", "-2", "0", "-"]
     estimate = Interval(value=0.5, lower=-0.25, upper=0.75)
-    assert format_estimate(estimate) == "0.5 [-0.25, 0.75]"
-    assert format_estimate(estimate, signed=True) == "+0.5 [-0.25, +0.75]"
-    assert format_estimate(Interval(value=0.5)) == "0.5"
-    assert format_estimate(None) == "-"
-    assert (format_metric("accuracy", 0.5), format_metric("auc", 0.5)) == ("50.0 %", "0.5")
-    assert format_metric("accuracy", None) == "-"
+    assert fmt.estimate(estimate) == "0.5 [-0.25, 0.75]"
+    assert fmt.estimate(estimate, signed=True) == "+0.5 [-0.25, +0.75]"
+    assert fmt.estimate(Interval(value=0.5)) == "0.5"
+    assert fmt.estimate(None) == "-"
+    assert (fmt.metric("accuracy", 0.5), fmt.metric("auc", 0.5)) == ("50.0 %", "0.5")
+    assert fmt.metric("accuracy", None) == "-"
 
 
 @pytest.mark.parametrize(
@@ -67,7 +54,7 @@ def test_shares_differences_and_intervals_share_the_format_of_numbers():
     [(0.0207, "20.7 ms"), (1.617, "1.62 s"), (252, "4 min 12 s"), (7500, "2 h 5 min"), (None, "-")],
 )
 def test_a_duration_has_the_unit_that_fits_it(seconds, shown):
-    assert format_duration(seconds) == shown
+    assert fmt.duration(seconds) == shown
 
 
 @pytest.mark.parametrize(
@@ -83,26 +70,26 @@ def test_a_duration_has_the_unit_that_fits_it(seconds, shown):
     ],
 )
 def test_a_time_is_a_date_and_what_no_calendar_has_a_number(seconds, shown):
-    assert format_time(seconds) == shown
+    assert fmt.time(seconds) == shown
 
 
 def test_a_long_name_is_cut_and_what_can_not_be_printed_is_escaped():
-    assert shorten("a" * 100, 10) == "aaaaaaaaa…"
-    assert shorten_middle("abcdefghij", 7) == "abc…hij"
-    assert shorten("a\n\u202eb") == "a\\n\\u202eb"
+    assert fmt.shorten("a" * 100, 10) == "aaaaaaaaa…"
+    assert fmt.shorten_middle("abcdefghij", 7) == "abc…hij"
+    assert fmt.shorten("a\n\u202eb") == "a\\n\\u202eb"
 
 
 def test_names_that_are_alike_when_shortened_still_differ():
-    assert shorten_names(["abcdef1", "abcdef2", "x"], 5) == ["abcd… (1)", "abcd… (2)", "x"]
+    assert fmt.shorten_names(["abcdef1", "abcdef2", "x"], 5) == ["abcd… (1)", "abcd… (2)", "x"]
 
 
 def test_of_many_names_the_first_are_listed():
-    assert (join_names("ab", 2), join_names("abcd", 2)) == ("a, b", "a, b and 2 more")
+    assert (fmt.join_names("ab", 2), fmt.join_names("abcd", 2)) == ("a, b", "a, b and 2 more")
 
 
 def test_a_note_becomes_a_sentence_and_a_file_name_keeps_its_case():
     notes = ["the folds are small", "refit.yaml: has no schedule", "Two failed."]
-    assert list(map(to_sentence, notes)) == [
+    assert list(map(fmt.sentence, notes)) == [
         "The folds are small.",
         "refit.yaml: has no schedule.",
         "Two failed.",
