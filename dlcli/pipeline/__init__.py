@@ -6,7 +6,7 @@ from dlcli.pipeline.cross_validation import (
     cross_validate,
     resume_cross_validation,
 )
-from dlcli.pipeline.cv_document import CrossValidation, FoldResult, Interval, thinned, thinned_path
+from dlcli.pipeline.cv_document import CrossValidation, FoldResult, Interval, thinned
 from dlcli.pipeline.events import Events, Listener
 from dlcli.pipeline.preparation import Prepared, prepare
 from dlcli.pipeline.remedies_trial import Trial, choose_patches, try_patches, winner
@@ -54,7 +54,6 @@ __all__ = [
     "resume_cross_validation",
     "resume_tuning",
     "thinned",
-    "thinned_path",
     "train",
     "try_patches",
     "tune",

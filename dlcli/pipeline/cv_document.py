@@ -206,19 +206,3 @@ def thinned(values: Floats, most: int) -> NDArray[np.int64]:
     parts = np.array_split(finite_at, (most - 2) // 2)
     extremes = [part[find(values[part])] for part in parts for find in (np.argmin, np.argmax)]
     return np.unique([finite_at[0], *extremes, finite_at[-1]])
-
-
-def thinned_path(x: Floats, y: Floats, most: int) -> NDArray[np.int64]:
-    """Return the indices of points at about even distances along an ascending path.
-
-    Args:
-        x: of each point, from 0 to 1, shape `(points,)`.
-        y: the same.
-        most: how many points to keep, at least 2; the first and the last are among them.
-    """
-    if len(x) <= most:
-        return np.arange(len(x))
-    steps = np.abs(np.diff(x)) + np.abs(np.diff(y))
-    distance = np.concatenate([[0.0], np.cumsum(steps)])
-    wanted = np.linspace(0, distance[-1], most)
-    return np.unique([0, *np.searchsorted(distance, wanted[1:-1]), len(x) - 1])

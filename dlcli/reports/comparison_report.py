@@ -12,7 +12,7 @@ from dlcli.errors import plural
 from dlcli.metrics import DifferenceEstimate
 from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import Axis, interval_chart, spans_decades
-from dlcli.reports.run_report import direction_mark
+from dlcli.reports.metric_tables import direction_mark, metric_table
 from dlcli.reports.theme import MOST_SERIES, series_colors
 from dlcli.reports.training_section import LEARNING_RATE, MOST_CURVES, curves_spec
 from dlcli.reports.views import Block, Chart, Grid, Section, Table, Text, View
@@ -174,9 +174,7 @@ def _baselines(comparison: Comparison, split: str) -> Iterator[Table]:
         + (f" of run {','.join(map(str, runs))}" if several[model] > 1 else "")
         for model, _, runs in found
     ]
-    names = dict.fromkeys(name for _, scores, _ in found for name in scores)
-    rows = [(name, *(fmt.number(scores.get(name)) for _, scores, _ in found)) for name in names]
-    yield Table(("", *heads), tuple(rows), f"{split}: baselines")
+    yield metric_table(heads, [metrics for _, metrics, _ in found], f"{split}: baselines")
 
 
 def _differences(
@@ -211,13 +209,9 @@ def _other_sets(comparison: Comparison, names: Sequence[str]) -> Iterator[Table]
     """Yield the metrics of the other sets of rows, without intervals."""
     sides = comparison.sides
     for split in dict.fromkeys(split for side in sides for split in side.metrics):
-        scores = [side.metrics.get(split, {}) for side in sides]
-        metrics = dict.fromkeys(name for each in scores for name in each)
-        if split != comparison.split and metrics:
-            rows = [
-                (metric, *(fmt.number(each.get(metric)) for each in scores)) for metric in metrics
-            ]
-            yield Table(("", *names), tuple(rows), fmt.shorten(split))
+        columns = [side.metrics.get(split, {}) for side in sides]
+        if split != comparison.split and any(columns):
+            yield metric_table(names, columns, fmt.shorten(split))
 
 
 def _interval_charts(comparison: Comparison, names: Sequence[str]) -> list[Chart]:

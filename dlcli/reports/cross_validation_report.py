@@ -25,9 +25,10 @@ from dlcli.reports.charts import (
     rounded,
     spans_decades,
 )
+from dlcli.reports.metric_tables import direction_mark
 from dlcli.reports.result_section import prediction_blocks
 from dlcli.reports.run_record import PredictedRows, RunRecord
-from dlcli.reports.run_report import baseline_sentences, direction_mark, report_link
+from dlcli.reports.run_report import baseline_sentences, report_link
 from dlcli.reports.setup_sections import (
     REPEATABLE,
     config_section,
@@ -513,7 +514,7 @@ def _next_steps(record: CrossValidationRecord) -> tuple[str, list[list[str]]]:
         commands = [["dlcli", "predict", refit, "DATA"], ["dlcli", "report", refit]]
         return "A network was trained on all rows:", commands
     evaluated = "The networks of the folds evaluate the config and are not stored."
-    if any(each.startswith(REFIT_FAILED) for each in record.warnings):
+    if any(each.startswith(REFIT_FAILED) for each in record.log.warnings):
         return f"{evaluated} Training one on all rows failed: see the warning above.", []
     epochs = record.found.best_epochs
     if run.has("refit.yaml") and epochs is not None:

@@ -1,10 +1,11 @@
-"""Tables of metrics on a terminal, and of a network's layers."""
+"""Tables of metrics, and of a network's layers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from dlcli.metrics import HIGHER_IS_BETTER
 from dlcli.reports import formatting as fmt
 from dlcli.reports.views import Table, View
 
@@ -27,8 +28,8 @@ def evaluation_view(rows: int, metrics: Mapping[str, Any], classes: Sequence[str
 
 
 def _tables(rows: int, metrics: Mapping[str, Any], classes: Sequence[str]) -> Iterator[Table]:
-    cells = [(name, fmt.number(metrics[name])) for name in _scalars(metrics)]
-    yield Table((), (("rows", f"{rows:,}"), *cells))
+    scalars = metric_table([""], [metrics]).rows
+    yield Table((), (("rows", f"{rows:,}"), *scalars))
     if 0 < len(classes) <= MOST_NAMES:
         names = [fmt.shorten(name) for name in classes]
         lines = zip(names, metrics["confusion"], strict=True)
@@ -36,18 +37,41 @@ def _tables(rows: int, metrics: Mapping[str, Any], classes: Sequence[str]) -> It
         yield Table(("true \\ predicted", *names), counts)
     for parts in metrics.values():
         if isinstance(parts, Mapping) and len(parts) <= MOST_NAMES:
-            yield _table_of_parts(parts)
+            yield metric_table([fmt.shorten(name) for name in parts], list(parts.values()))
 
 
-def _table_of_parts(parts: Mapping[str, Mapping[str, Any]]) -> Table:
-    """List the metrics of labels or columns, a column each."""
-    names = dict.fromkeys(name for scores in parts.values() for name in _scalars(scores))
-    rows = [(name, *(fmt.number(scores.get(name)) for scores in parts.values())) for name in names]
-    return Table(("", *(fmt.shorten(name) for name in parts)), tuple(rows))
+def metric_table(
+    heads: Sequence[str],
+    columns: Sequence[Mapping[str, object]],
+    caption: str = "",
+    note: str = "",
+    *,
+    with_directions: bool = False,
+) -> Table:
+    """List metrics, a line each, without those that have parts.
+
+    Args:
+        heads: of the columns: sets of rows, models, labels or predicted columns.
+        columns: for each, its metrics.
+        caption: of the table.
+        note: an explanation below it.
+        with_directions: whether it is marked if higher or lower values are better.
+    """
+    names = [
+        name
+        for name in dict.fromkeys(name for each in columns for name in each)
+        if not any(isinstance(each.get(name), list | Mapping) for each in columns)
+    ]
+    rows = tuple(
+        (fmt.shorten(name), *(fmt.number(each.get(name)) for each in columns)) for name in names
+    )
+    directions = tuple(map(direction_mark, names)) if with_directions else ()
+    return Table(("", *heads), rows, caption, note=note, marks=directions)
 
 
-def _scalars(metrics: Mapping[str, Any]) -> list[str]:
-    return [name for name, value in metrics.items() if not isinstance(value, list | Mapping)]
+def direction_mark(metric: str) -> str:
+    """Return an arrow: whether a higher or a lower value of a metric is better."""
+    return {True: "↑", False: "↓", None: ""}[HIGHER_IS_BETTER.get(metric)]
 
 
 def layer_table(layers: Sequence[LayerSummary]) -> Table:

@@ -120,24 +120,17 @@ def policy(scripts: list[str], styles: list[str]) -> str:
 
     https://www.w3.org/TR/CSP3/
     """
-    return "; ".join(
-        [
-            "default-src 'none'",
-            f"script-src {_digests(scripts)}",
-            f"style-src {_digests(styles)}",
-            "img-src data:",
-            "base-uri 'none'",
-            "form-action 'none'",
-        ]
+
+    def digests(texts: list[str]) -> str:
+        shown = (
+            base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in texts
+        )
+        return " ".join(f"'sha256-{digest}'" for digest in shown)
+
+    return (
+        f"default-src 'none'; script-src {digests(scripts)}; style-src {digests(styles)}; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
     )
-
-
-def _digests(texts: list[str]) -> str:
-    return " ".join(f"'sha256-{_digest(text)}'" for text in texts)
-
-
-def _digest(text: str) -> str:
-    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 @cache

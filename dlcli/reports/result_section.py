@@ -18,7 +18,6 @@ from dlcli.metrics import (
     decision_metrics,
     expected_calibration_error,
 )
-from dlcli.pipeline import thinned_path
 from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import (
     Axis,
@@ -328,6 +327,22 @@ def _curves_chart(
         numbers=numbers if len(names) > 1 else None,
         legend=tuple(colors.items()) if len(names) > 1 else (),
     )
+
+
+def thinned_path(x: Floats, y: Floats, most: int) -> NDArray[np.int64]:
+    """Return the indices of points at about even distances along an ascending path.
+
+    Args:
+        x: of each point, from 0 to 1, shape `(points,)`.
+        y: the same.
+        most: how many points to keep, at least 2; the first and the last are among them.
+    """
+    if len(x) <= most:
+        return np.arange(len(x))
+    steps = np.abs(np.diff(x)) + np.abs(np.diff(y))
+    distance = np.concatenate([[0.0], np.cumsum(steps)])
+    wanted = np.linspace(0, distance[-1], most)
+    return np.unique([0, *np.searchsorted(distance, wanted[1:-1]), len(x) - 1])
 
 
 def _calibration_chart(rows: PredictedRows) -> Chart:

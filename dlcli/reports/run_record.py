@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,20 +110,7 @@ class BaselinesEvent(_Event):
     no_linear: str | None = None
 
 
-_EVENTS: Mapping[str, type[_Event]] = {
-    "data": DataEvent,
-    "target": TargetEvent,
-    "features": FeaturesEvent,
-    "network": NetworkEvent,
-    "engine": EngineEvent,
-    "device": DeviceEvent,
-    "trained": TrainedEvent,
-    "baselines": BaselinesEvent,
-}
-
-
-@dataclass
-class Log:
+class Log(_Event):
     """The last event of each kind in a run's log; a diverged training logs no end."""
 
     data: DataEvent | None = None
@@ -134,10 +121,8 @@ class Log:
     device: DeviceEvent | None = None
     trained: TrainedEvent | None = None
     baselines: BaselinesEvent | None = None
-    warnings: dict[str, None] = field(default_factory=dict)
-    """Each once, in order."""
-    more_warnings: int = 0
-    """The number of further warnings."""
+    warnings: tuple[str, ...] = ()
+    """Each once, in order; of very many, the number of further ones is the last."""
     is_resumed: bool = False
     """Whether training was interrupted and resumed."""
 
@@ -148,35 +133,24 @@ class Log:
         Raises:
             RunError: if it is damaged, or an event has other fields than dlcli writes.
         """
-        log = cls()
-        if run.has("events.jsonl"):
-            log.add(run, run.read_events())
-        return log
-
-    def add(self, run: Run, events: Iterable[dict[str, Any]]) -> None:
-        """Add events, as `of` reads them."""
-        for event in events:
-            name = event.get("event")
-            if name == "warning":
-                self._add_warning(str(event.get("message", "")))
-            elif name == "resumed":
-                self.is_resumed = True
-            elif isinstance(name, str) and name in _EVENTS:
-                try:
-                    setattr(self, name, _EVENTS[name].model_validate(event))
-                except ValidationError as error:
-                    first = error.errors(include_url=False)[0]
-                    path = ".".join(map(str, [name, *first["loc"]]))
-                    problem = f"its events.jsonl can't be read: {path}: {first['msg']}"
-                    raise RunError(f"{run.path}: {problem}") from None
-
-    def _add_warning(self, message: str) -> None:
-        if message in self.warnings:
-            return
-        if len(self.warnings) < MOST_WARNINGS:
-            self.warnings[message] = None
-        else:
-            self.more_warnings += 1
+        last: dict[str, object] = {}
+        warnings: dict[str, None] = {}
+        for event in run.read_events() if run.has("events.jsonl") else ():
+            last[str(event.get("event"))] = event
+            if event.get("event") == "warning":
+                warnings[str(event.get("message", ""))] = None
+        shown = list(warnings)[:MOST_WARNINGS]
+        if more := len(warnings) - len(shown):
+            shown.append(f"{more:,} more warnings")
+        try:
+            return cls.model_validate(
+                {**last, "warnings": tuple(shown), "is_resumed": "resumed" in last}
+            )
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            path = ".".join(map(str, first["loc"]))
+            problem = f"its events.jsonl can't be read: {path}: {first['msg']}"
+            raise RunError(f"{run.path}: {problem}") from None
 
 
 class Scores(NamedTuple):
@@ -348,12 +322,6 @@ class RunRecord:
     def environment(self) -> dict[str, object]:
         """What the run was made with."""
         return self.run.read_environment() if self.run.has("environment.json") else {}
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """The warnings of its log."""
-        more = self.log.more_warnings
-        return (*self.log.warnings, *([f"{more:,} more warnings"] if more else []))
 
     def is_trained(self, name: str) -> bool:
         """Whether a folder of this name within it is a finished training."""

@@ -11,6 +11,7 @@ from dlcli.reports import formatting as fmt
 from dlcli.reports.columns_section import data_section
 from dlcli.reports.diagnosis_report import findings_block
 from dlcli.reports.explanation_section import explanation_section
+from dlcli.reports.metric_tables import metric_table
 from dlcli.reports.result_section import result_section
 from dlcli.reports.run_record import TargetEvent, TrainingRecord
 from dlcli.reports.setup_sections import (
@@ -97,14 +98,6 @@ def _metric_table(record: TrainingRecord) -> Table:
     models = [name for name in _BASELINES if first in record.baselines.get(name, {})]
     columns = [record.metrics[split] for split in splits]
     columns += [record.baselines[model][first] for model in models]
-    names = [
-        name
-        for name in dict.fromkeys(name for split in splits for name in record.metrics[split])
-        if not any(isinstance(each.get(name), list | Mapping) for each in columns)
-    ]
-    rows = tuple(
-        (fmt.shorten(name), *(fmt.number(each.get(name)) for each in columns)) for name in names
-    )
     note = (
         "↑ higher is better, ↓ lower is better. Metrics of training rows are optimistically "
         "biased, as the network was fitted to them; validation rows decided when to stop; test "
@@ -116,12 +109,7 @@ def _metric_table(record: TrainingRecord) -> Table:
             "predicts the mean or the most frequent class; “linear” has the same inputs and no "
             "hidden layers. A network should beat both."
         )
-    return Table(("", *splits, *models), rows, note=note, marks=tuple(map(direction_mark, names)))
-
-
-def direction_mark(metric: str) -> str:
-    """Return an arrow: whether a higher or a lower value of a metric is better."""
-    return {True: "↑", False: "↓", None: ""}[HIGHER_IS_BETTER.get(metric)]
+    return metric_table([*splits, *models], columns, note=note, with_directions=True)
 
 
 def _sentences(record: TrainingRecord) -> Iterator[str]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from dlcli.errors import plural
 from dlcli.metrics import finite_number
-from dlcli.pipeline import Dimension, Search, TrialResult, Value, leaderboard
+from dlcli.pipeline import Dimension, Finalist, Search, TrialResult, Value, leaderboard
 from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import (
     Axis,
@@ -80,6 +80,17 @@ class Candidates:
     def smallest(self) -> TrialResult | None:
         """The one with the fewest parameters within one standard error of the best."""
         return self._numbered(self.search.smallest)
+
+    @cached_property
+    def finalists(self) -> Mapping[str, Finalist]:
+        """The networks that were trained in full, by name."""
+        return {each.name: each for each in self.search.finalists}
+
+    @property
+    def prefers_default(self) -> bool:
+        """Whether the best was trained in full and is significantly worse than the default."""
+        best = self.finalists.get("best")
+        return best is not None and best.verdict == "worse" and "default" in self.finalists
 
     def _numbered(self, number: int | None) -> TrialResult | None:
         found = (each for each in self.complete if each.number == number)

@@ -9,8 +9,9 @@ from dlcli.errors import plural
 from dlcli.metrics import HIGHER_IS_BETTER
 from dlcli.pipeline import FEWEST_TRIALS, Dimension, Finalist, Search, TrialResult
 from dlcli.reports import formatting as fmt
+from dlcli.reports.metric_tables import direction_mark
 from dlcli.reports.run_record import RunRecord
-from dlcli.reports.run_report import direction_mark, report_link
+from dlcli.reports.run_report import report_link
 from dlcli.reports.search_charts import (
     Candidates,
     history_chart,
@@ -54,23 +55,22 @@ def search_view(run: Run) -> View:
     record, search = RunRecord.of(run), Search.of(run)
     candidates = Candidates(search)
     summary = _summary_table(candidates)
-    trained = {each.name: each for each in search.finalists}
-    if "best" in trained:
-        is_worse = trained["best"].verdict == "worse" and "default" in trained
-        network = str(run.path / ("default" if is_worse else "best"))
+    if "best" in candidates.finalists:
+        network = str(run.path / ("default" if candidates.prefers_default else "best"))
         link = ("predict", shlex.join(["dlcli", "predict", network]) + " DATA")
     else:
         link = ("train the best", shlex.join(["dlcli", "train", str(run.path / "best.yaml")]))
 
     def sections() -> Sequence[Section]:
+        history = history_chart(candidates)
         found = [
             Section("result", "The result", (summary, *_evaluations(search))),
             Section("candidates", "The candidates", tuple(_candidate_tables(candidates))),
             Section("size", "The smallest good network", tuple(_size(candidates))),
             Section("varied", "The settings", tuple(_settings(candidates))),
-            Section("course", "The course of the search", tuple(_course(candidates))),
+            Section("course", "The course of the search", (history,) if history else ()),
             config_section(record, Text(_how_it_searched(search))),
-            Section("next", "Next steps", tuple(_next_steps(record, search))),
+            Section("next", "Next steps", tuple(_next_steps(record, candidates))),
             reproduction_section(record, Text(_repeatability(record, search))),
         ]
         return [section for section in found if section.blocks]
@@ -88,14 +88,9 @@ def search_view(run: Run) -> View:
     )
 
 
-def _finalists(search: Search) -> Mapping[str, Finalist]:
-    """Return the networks that were trained in full, by name."""
-    return {each.name: each for each in search.finalists}
-
-
 def _summary_table(candidates: Candidates) -> Table:
     """Compare the default, the best and the smallest good candidate, a column each."""
-    search, trained = candidates.search, _finalists(candidates.search)
+    search, trained = candidates.search, candidates.finalists
     named = {"default": search.default, "best": candidates.best, "smallest": candidates.smallest}
     shown = {name: trial for name, trial in named.items() if trial is not None}
     rows = [
@@ -133,7 +128,7 @@ def _sentences(candidates: Candidates) -> Iterator[str]:
         )
     else:
         yield "No smaller network is within one standard error."
-    yield _evaluation_sentence(search)
+    yield _evaluation_sentence(candidates.finalists)
     if search.nested_value is not None:
         estimate = fmt.estimate(search.nested_value)
         metric = fmt.shorten(search.metric, 40)
@@ -150,9 +145,8 @@ def _next_to_default(candidates: Candidates, best: TrialResult) -> str:
     return f", no better than the default with {value}"
 
 
-def _evaluation_sentence(search: Search) -> str:
+def _evaluation_sentence(finalists: Mapping[str, Finalist]) -> str:
     """Say whether the best is better than the default on rows that took no part in the search."""
-    finalists = _finalists(search)
     best, default = finalists.get("best"), finalists.get("default")
     if best is None:
         return (
@@ -198,8 +192,7 @@ def _figures(candidates: Candidates) -> Iterator[Figure]:
         if small is not best:
             note = f"of the smallest good one; the best has {best.parameters:,}"
         yield Figure("Parameters", fmt.count(small.parameters), note)
-    finalists = _finalists(search)
-    final, given = finalists.get("best"), finalists.get("default")
+    final, given = map(candidates.finalists.get, ("best", "default"))
     if final is not None and final.metric is not None:
         value, other = (
             fmt.metric(final.metric, each.metrics.get(final.metric)) if each else ""
@@ -377,23 +370,15 @@ def _settings(candidates: Candidates) -> Iterator[Block]:
     importance, charts = setting_importance_chart(candidates), setting_charts(candidates)
     if importance is not None:
         yield importance
-    elif charts:
-        count = len(candidates.complete)
-        why = "too few to estimate the importance of settings"
-        if count >= FEWEST_TRIALS:
-            why = "no setting stands out from random effects"
-        yield Text(f"{plural(count, 'candidate')} finished: {why}.")
+    elif charts and (count := len(candidates.complete)) < FEWEST_TRIALS:
+        finished = f"{plural(count, 'candidate')} finished"
+        yield Text(f"{finished}: too few to estimate the importance of settings.")
     if charts:
         yield Text(
             "Each point is a candidate, the large one the best; the other settings differ, too. "
             "Lines mark the median of a choice."
         )
         yield Grid(tuple(charts))
-
-
-def _course(candidates: Candidates) -> Iterator[Block]:
-    if (chart := history_chart(candidates)) is not None:
-        yield chart
 
 
 def _how_it_searched(search: Search) -> str:
@@ -409,13 +394,12 @@ def _how_it_searched(search: Search) -> str:
     )
 
 
-def _next_steps(record: RunRecord, search: Search) -> Iterator[Block]:
+def _next_steps(record: RunRecord, candidates: Candidates) -> Iterator[Block]:
     run = record.run
     if record.is_trained("best"):
         best, default = str(run.path / "best"), str(run.path / "default")
         has_default = record.is_trained("default")
-        final = _finalists(search).get("best")
-        is_worse = has_default and final is not None and final.verdict == "worse"
+        is_worse = has_default and candidates.prefers_default
         chosen = default if is_worse else best
         lines = [["dlcli", "predict", chosen, "DATA"], ["dlcli", "report", chosen]]
         if has_default:

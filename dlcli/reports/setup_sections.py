@@ -28,7 +28,7 @@ def footer(record: RunRecord) -> str:
 
 def notes_of(record: RunRecord, notes: Sequence[str]) -> tuple[str, ...]:
     """Return the notes of a result and the warnings of its log as sentences."""
-    shown = [fmt.sentence(note) for note in (*notes, *record.warnings) if note.strip()]
+    shown = [fmt.sentence(note) for note in (*notes, *record.log.warnings) if note.strip()]
     rest = len(shown) - _MOST_NOTES
     return (*shown[:_MOST_NOTES], *([f"And {rest:,} more."] if rest > 0 else []))
 

@@ -6,75 +6,42 @@ dark, on the screen and in print; a picture gets the colors of the light page.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-Colors = Mapping[str, str]
-
-_COMMON_LIGHT = {
-    "paper": "#ffffff",
-    "ground": "#f5f6f8",
-    "ink": "#1c2430",
-    "muted": "#5a6675",
-    "line": "#dde2e8",
-    "accent": "#2457c5",
-    "good": "#1a7f4b",
-    "warn": "#8a5300",
-    "warn-ground": "#fff6e5",
-    "train": "#2f6fde",
-    "validation": "#d2691e",
-    "test": "#0f8a7e",
-    "bar": "#7fa6ec",
+_COLORS = {
+    "paper": ("#ffffff", "#1a1f27"),
+    "ground": ("#f5f6f8", "#12161c"),
+    "ink": ("#1c2430", "#e6eaf0"),
+    "muted": ("#5a6675", "#9aa6b5"),
+    "line": ("#dde2e8", "#333c48"),
+    "accent": ("#2457c5", "#8ab4ff"),
+    "good": ("#1a7f4b", "#5fd39a"),
+    "warn": ("#8a5300", "#ffc773"),
+    "warn-ground": ("#fff6e5", "#33270f"),
+    "train": ("#2f6fde", "#7aa7ff"),
+    "validation": ("#d2691e", "#ffa25c"),
+    "test": ("#0f8a7e", "#4fd1c0"),
+    "bar": ("#7fa6ec", "#4a73c4"),
 }
-_COMMON_DARK = {
-    "paper": "#1a1f27",
-    "ground": "#12161c",
-    "ink": "#e6eaf0",
-    "muted": "#9aa6b5",
-    "line": "#333c48",
-    "accent": "#8ab4ff",
-    "good": "#5fd39a",
-    "warn": "#ffc773",
-    "warn-ground": "#33270f",
-    "train": "#7aa7ff",
-    "validation": "#ffa25c",
-    "test": "#4fd1c0",
-    "bar": "#4a73c4",
-}
-_SERIES_LIGHT = (
-    "#2f6fde",
-    "#d2691e",
-    "#0f8a7e",
-    "#b8336a",
-    "#7a5cc9",
-    "#5b7f12",
-    "#a0522d",
-    "#0b7fab",
-    "#8a6d00",
-    "#6b7280",
+"""Each color on a light and on a dark page."""
+_SERIES = (
+    ("#2f6fde", "#7aa7ff"),
+    ("#d2691e", "#ffa25c"),
+    ("#0f8a7e", "#4fd1c0"),
+    ("#b8336a", "#ff8fb5"),
+    ("#7a5cc9", "#b7a0ff"),
+    ("#5b7f12", "#b4d455"),
+    ("#a0522d", "#e0a07c"),
+    ("#0b7fab", "#5cc8f2"),
+    ("#8a6d00", "#e3c44a"),
+    ("#6b7280", "#aab2bd"),
 )
-_SERIES_DARK = (
-    "#7aa7ff",
-    "#ffa25c",
-    "#4fd1c0",
-    "#ff8fb5",
-    "#b7a0ff",
-    "#b4d455",
-    "#e0a07c",
-    "#5cc8f2",
-    "#e3c44a",
-    "#aab2bd",
-)
-MOST_SERIES = len(_SERIES_LIGHT)
+MOST_SERIES = len(_SERIES)
 """Series of one chart that can be distinguished by color."""
-
-
-def _with_series(common: Colors, series: tuple[str, ...]) -> Colors:
-    return {**common, **{f"series-{at}": color for at, color in enumerate(series)}}
-
-
-LIGHT = _with_series(_COMMON_LIGHT, _SERIES_LIGHT)
-DARK = _with_series(_COMMON_DARK, _SERIES_DARK)
+_ALL = _COLORS | {f"series-{at}": pair for at, pair in enumerate(_SERIES)}
+LIGHT = {name: light for name, (light, _) in _ALL.items()}
+DARK = {name: dark for name, (_, dark) in _ALL.items()}
 
 
 def variable(name: str) -> str:
@@ -91,18 +58,16 @@ def series_colors(names: Sequence[str]) -> dict[str, str]:
 
 def style_variables() -> str:
     """Return the colors as CSS: light, or dark where that is preferred, but light in print."""
-    light = _declarations(LIGHT)
-    dark = _declarations(DARK)
+    light, dark = (
+        " ".join(f"--{name}: {value};" for name, value in colors.items())
+        for colors in (LIGHT, DARK)
+    )
     return (
         f":root {{ color-scheme: light dark; {light} }}\n"
         f"@media screen and (prefers-color-scheme: dark) {{ :root {{ {dark} }} }}\n"
         + "\n".join(f".key-{name}::before {{ background: var(--{name}); }}" for name in LIGHT)
         + "\n"
     )
-
-
-def _declarations(colors: Colors) -> str:
-    return " ".join(f"--{name}: {value};" for name, value in colors.items())
 
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"

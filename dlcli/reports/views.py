@@ -209,10 +209,6 @@ class Section:
     blocks: tuple[Block, ...]
 
 
-def _no_sections() -> Sequence[Section]:
-    return ()
-
-
 @dataclass(frozen=True)
 class View:
     """What is shown of a result.
@@ -235,6 +231,6 @@ class View:
     """What a terminal shows in full; a page has the same blocks in its sections."""
     links: tuple[tuple[str, str], ...] = ()
     """Where the result is, and commands for the next steps, each with its label."""
-    sections: Callable[[], Sequence[Section]] = _no_sections
+    sections: Callable[[], Sequence[Section]] = tuple
     """Makes the sections of the page, which may read large files."""
     footer: str = ""

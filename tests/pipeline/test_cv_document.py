@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlcli.pipeline import thinned, thinned_path
+from dlcli.pipeline import thinned
 
 
 def test_a_short_curve_keeps_all_its_points():
@@ -20,12 +19,12 @@ def test_no_peak_is_lost():
     assert {0, 1234, 5678, 9_999} <= set(thinned(curve, 20).tolist())
 
 
-def test_what_is_no_number_is_left_out():
+def test_values_that_are_not_finite_are_omitted():
     assert thinned(np.array([np.nan, 1, np.inf, 2]), 4).tolist() == [1, 3]
 
 
 @given(st.lists(st.floats(width=32), max_size=200), st.integers(4, 50))
-def test_first_last_least_and_greatest_stay_and_there_are_no_more_points_than_asked(values, most):
+def test_first_last_least_and_greatest_stay_and_at_most_that_many_points(values, most):
     curve = np.array(values, dtype=np.float64)
     kept = thinned(curve, most).tolist()
     finite = np.flatnonzero(np.isfinite(curve)).tolist()
@@ -35,13 +34,3 @@ def test_first_last_least_and_greatest_stay_and_there_are_no_more_points_than_as
         shown = curve[kept]
         assert (kept[0], kept[-1]) == (finite[0], finite[-1])
         assert (shown.min(), shown.max()) == (curve[finite].min(), curve[finite].max())
-
-
-def test_a_path_keeps_its_corners_within_a_step():
-    x = np.concatenate([np.zeros(500), np.linspace(0, 1, 500)])
-    y = np.concatenate([np.linspace(0, 1, 500), np.ones(500)])
-    kept = thinned_path(x, y, 101)
-    assert len(kept) <= 101
-    assert (kept[0], kept[-1]) == (0, 999)
-    assert np.abs(kept - 499).min() <= 5  # the corner
-    assert np.diff(x[kept]).max() == pytest.approx(0.02, abs=0.003)

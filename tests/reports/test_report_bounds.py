@@ -55,9 +55,7 @@ def test_a_long_training_with_many_metrics_and_warnings_stays_within_bounds(tmp_
 @pytest.mark.parametrize("event", ["data", "network", "trained"])
 def test_a_log_with_other_fields_is_an_error(tmp_path, event):
     run = number_run(tmp_path)
-
-    def events():
-        yield json.loads(f'{{"event": "{event}", "rows": 7, "layers": 7, "epochs": "x"}}')
-
+    line = {"event": event, "rows": 7, "layers": 7, "epochs": "x"}
+    (run.path / "events.jsonl").write_text(json.dumps(line))
     with pytest.raises(RunError, match=f"its events.jsonl can't be read: {event}\\."):
-        Log().add(run, events())
+        Log.of(run)

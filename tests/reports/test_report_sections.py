@@ -25,6 +25,7 @@ from dlcli.reports.result_section import (
     confusion_block,
     error_by_decile,
     error_distribution,
+    thinned_path,
 )
 from dlcli.reports.run_record import PredictedNumbers
 from dlcli.reports.training_section import curve_charts, learning_rate_chart
@@ -274,3 +275,13 @@ def test_the_dependence_on_texts_is_drawn_as_points_above_their_names():
 def test_a_row_without_labels_is_shown_as_such():
     row = WorstRow(file=None, row=1, split="test", target="", prediction="", error=1, values={})
     assert worst_table([row], "log loss").rows == (("1", "test", "(none)", "(none)", "1"),)
+
+
+def test_a_path_keeps_its_corners_within_a_step():
+    x = np.concatenate([np.zeros(500), np.linspace(0, 1, 500)])
+    y = np.concatenate([np.linspace(0, 1, 500), np.ones(500)])
+    kept = thinned_path(x, y, 101)
+    assert len(kept) <= 101
+    assert (kept[0], kept[-1]) == (0, 999)
+    assert np.abs(kept - 499).min() <= 5  # the corner
+    assert np.diff(x[kept]).max() == pytest.approx(0.02, abs=0.003)
