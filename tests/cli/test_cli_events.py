@@ -1,7 +1,8 @@
-"""`docs/events.md` tells of every event, and of every field that it has."""
+"""`docs/events.md` documents every event and every field."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from pathlib import Path
@@ -41,13 +42,23 @@ def field_of(event: str, name: str) -> str:
 
 
 class Ended(Exception):
-    """Something has ended the training."""
+    """Interrupts a training."""
 
 
-@pytest.fixture
-def told(tmp_path, monkeypatch):
-    """The events of a training that was ended and went on, with about all that can be told."""
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """The folder in which the training of `events` runs."""
+    return tmp_path_factory.mktemp("events")
+
+
+@pytest.fixture(scope="module")
+def events(folder):
+    """The events of a training that was interrupted and resumed, of almost every kind."""
+    with contextlib.chdir(folder):
+        return interrupted_training()
+
+
+def interrupted_training():
     rows = [f"{x},{'ab'[x % 2]},{3 * x}" for x in range(40)]
     Path("rows.csv").write_text("\n".join(["x,kind,y", *rows]) + "\n")
     Path("new.csv").write_text("x,kind,y\n1,c,5\n")
@@ -66,13 +77,13 @@ def told(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_every_event_and_field_is_documented(told):
+def test_every_event_and_field_is_documented(events):
     known = documented()
-    found = {(event, field_of(event, name)) for event, fields in told for name in fields}
+    found = {(event, field_of(event, name)) for event, fields in events for name in fields}
 
     assert found - {(event, name) for event, names in known.items() for name in names} == set()
-    assert {event for event, _ in told} == known.keys() - {"diverged", "report", "tracking"}
-    assert told[-1][0] == "result"
+    assert {event for event, _ in events} == known.keys() - {"diverged", "report", "tracking"}
+    assert events[-1][0] == "result"
 
 
 @pytest.mark.slow
@@ -82,10 +93,10 @@ def test_every_event_of_a_cross_validation_is_documented(tmp_path, monkeypatch):
     Path("a.yaml").write_text(
         "data: {train: rows.csv, target: y}\nhidden: []\nepochs: 2\nmetrics: [mae]\n"
     )
-    told = []
+    events = []
 
     def listen(event, fields):
-        told.append((event, fields))
+        events.append((event, fields))
         if event == "fold" and fields["fold"] == 1:
             raise Ended
 
@@ -93,21 +104,21 @@ def test_every_event_of_a_cross_validation_is_documented(tmp_path, monkeypatch):
         cross_validate(load_config(Path("a.yaml")), Plan(folds=2, refit=True), Path("cv"), listen)
     resume_folds(Path("cv"), listen)
     known = {**documented(), **documented("Cross-validation")}
-    assert known.keys() >= {event for event, _ in told if event != "progress"}
+    assert known.keys() >= {event for event, _ in events if event != "progress"}
     for event in ("rows", "kept", "fold", "result"):
-        [fields, *_] = [fields for name, fields in told if name == event]
+        [fields, *_] = [fields for name, fields in events if name == event]
         assert set(fields) == known[event], event
 
 
 @pytest.mark.slow
-def test_the_log_has_the_events_with_their_times(told):
-    lines = [json.loads(line) for line in Path("run/events.jsonl").read_text().splitlines()]
+def test_the_log_has_the_events_with_their_times(events, folder):
+    lines = [json.loads(line) for line in (folder / "run/events.jsonl").read_text().splitlines()]
 
     assert [(each.pop("event"), next(iter(each))) for each in lines] == [
-        (event, "time") for event, _ in told
+        (event, "time") for event, _ in events
     ]
 
 
-def test_the_page_says_something_of_what_few_runs_tell():
+def test_events_of_few_runs_are_documented():
     assert documented()["report"] == {"page"}
     assert documented()["tracking"] == {"tracker", "place", "look", "run_id"}

@@ -1,7 +1,8 @@
-"""What each verb loads: nothing that it doesn't need, and TensorFlow only to train."""
+"""Modules that commands load: none that they don't need, and TensorFlow only for training."""
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,67 +10,63 @@ from pathlib import Path
 import pytest
 
 LISTING = """\
-import sys
+import json, sys
 from dlcli.cli import main
-try:
-    main(prog_name="dlcli")
-finally:
-    print("loaded:", *sorted({name.partition(".")[0] for name in sys.modules}), file=sys.stderr)
+for arguments in json.loads(sys.argv[1]):
+    try:
+        main(arguments, prog_name="dlcli")
+    except SystemExit as end:
+        modules = sorted({name.partition(".")[0] for name in sys.modules})
+        print("loaded:", json.dumps([end.code, modules]), file=sys.stderr)
 """
 HEAVY = {"tensorflow", "keras", "pandas", "sklearn", "scipy", "rich", "PIL"}
 
 
-def loaded_by(*arguments):
-    command = [sys.executable, "-c", LISTING, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True)
-    return done.returncode, set(done.stderr.splitlines()[-1].split())
+def assert_loads(commands, code, without):
+    """Run commands one after the other in a process of their own, which loads no such modules."""
+    process = [sys.executable, "-c", LISTING, json.dumps([line.split() for line in commands])]
+    done = subprocess.run(process, capture_output=True, text=True)
+    lines = [line for line in done.stderr.splitlines() if line.startswith("loaded: ")]
+    found = [json.loads(line.removeprefix("loaded: ")) for line in lines]
+    assert len(found) == len(commands)
+    for command, (ended_with, modules) in zip(commands, found, strict=True):
+        assert ended_with == code, command
+        assert without.isdisjoint(modules), command
+    return set(found[-1][1])
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["train", "-h"], ["trian"]])
-def test_help_loads_nothing_but_click(arguments):
-    _, loaded = loaded_by(*arguments)
-    assert "click" in loaded
-    assert loaded.isdisjoint(HEAVY | {"pydantic", "numpy", "pyarrow", "yaml", "asyncio"})
+def test_help_loads_nothing_but_click():
+    light = HEAVY | {"pydantic", "numpy", "pyarrow", "yaml", "asyncio"}
+    assert "click" in assert_loads(["--help", "--version", "train -h"], 0, light)
+    assert_loads(["trian"], 2, light)
 
 
 @pytest.mark.usefixtures("folder")
-def test_a_config_error_waits_for_no_data():
+def test_a_config_error_is_found_before_the_imports_for_data():
     Path("bad.yaml").write_text("epochs: ten\n")
-    for verb in ("train", "validate"):
-        code, loaded = loaded_by(verb, "bad.yaml")
-        assert code == 2
-        assert loaded.isdisjoint(HEAVY | {"numpy", "pyarrow"})
+    assert_loads(["train bad.yaml", "validate bad.yaml"], 2, HEAVY | {"numpy", "pyarrow"})
 
 
 @pytest.mark.usefixtures("pets")
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["predict", "pets.csv", "--keep", "pet"],
-        ["predict", "pets.csv", "--format", "jsonl"],
-        ["predict", "pets.csv", "--output", "out.parquet"],
-        ["evaluate", "pets.csv"],
-        ["report", "runs/pets"],
-        ["diagnose", "runs/pets"],
-        ["validate", "pets.yaml"],
-        ["validate", "runs/pets"],
-        ["init", "pets.csv", "--target", "pet"],
-        ["init", "--example", "line"],
-        ["inspect", "pets.csv", "--target", "pet"],
-        ["schema"],
-    ],
-    ids=" ".join,
-)
-def test_only_training_loads_tensorflow(arguments):
-    code, loaded = loaded_by(*arguments)
-    assert code == 0
-    assert loaded.isdisjoint(HEAVY)
+def test_only_training_loads_tensorflow():
+    commands = [
+        "schema",
+        "validate pets.yaml",
+        "validate runs/pets",
+        "init pets.csv --target pet",
+        "init --example line",
+        "inspect pets.csv --target pet",
+        "predict pets.csv --keep pet",
+        "predict pets.csv --format jsonl",
+        "predict pets.csv --output out.parquet",
+        "evaluate pets.csv",
+        "report runs/pets",
+        "diagnose runs/pets",
+    ]
+    assert_loads(commands, 0, HEAVY)
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("pets")
 def test_training_loads_tensorflow():
-    code, loaded = loaded_by("train", "pets.yaml")
-    assert code == 0
-    assert "tensorflow" in loaded
-    assert loaded.isdisjoint({"pandas", "sklearn"})
+    assert "tensorflow" in assert_loads(["train pets.yaml"], 0, {"pandas", "sklearn"})

@@ -15,6 +15,7 @@ from dlcli.errors import DataError
 from dlcli.pipeline import Events, prepare, validation
 from dlcli.pipeline.data_loading import data_files
 from dlcli.pipeline.run_recording import resolved_config
+from tests.cli.conftest import make_run
 
 CONFIG = """\
 data: {train: 'data/part-*.csv', validation: [data/late.csv], target: y}
@@ -156,9 +157,9 @@ def test_rows_to_predict_are_read_with_the_signs_of_training(folder, dlcli):
     Path("c.yaml").write_text("data: {train: t.csv, target: y}\nhidden: []\nepochs: 1\n")
     Path("new.csv").write_text("x\n4.000\n")
     Path("same.csv").write_text("x\n4000\n")
-    assert dlcli("train", "c.yaml", "--output", "run").exit_code == 0
-    result = dlcli("predict", "run", "new.csv")
-    assert result.stdout == dlcli("predict", "run", "same.csv").stdout
+    make_run("c", kernel=1, bias=0)
+    result = dlcli("predict", "new.csv")
+    assert result.stdout == dlcli("predict", "same.csv").stdout
     assert "outside" not in result.stderr
 
 
