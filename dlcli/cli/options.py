@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
@@ -20,7 +19,6 @@ from dlcli.errors import UsageError
 if TYPE_CHECKING:
     from dlcli.runs import Run
 
-Command = TypeVar("Command", bound=Callable[..., None])
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 """Adds an option to a command."""
 RunAndData = tuple[Path | None, Path]
@@ -136,6 +134,17 @@ def _set_verbose(ctx: click.Context, parameter: click.Parameter, verbose: bool) 
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0")
 
 
+def combined(*options: Option) -> Option:
+    """Combine several options, in the order of the help."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
 run_and_data = click.argument(
     "paths", nargs=-1, type=PATH, metavar="[RUN] DATA", callback=_split_run_and_data
 )
@@ -227,41 +236,15 @@ def check_resume(config: Path | None, run: Path | None, others: Mapping[str, obj
         )
 
 
-def event_options(command: Command) -> Command:
-    """Add the options for how a command reports events."""
-    as_json = click.option(
+event_options = combined(
+    click.option(
         "--json",
         "as_json",
         is_flag=True,
         help="Print events as JSON lines; the last one is the result.",
-    )
-    quiet = click.option(
-        "--quiet", is_flag=True, help="Print only warnings, errors and the result."
-    )
-    return as_json(quiet(command))
-
-
-def option_group(name: str, keys: Sequence[str], options: Sequence[Option]) -> Option:
-    """Add several options to a command that it receives as one mapping of those that were given.
-
-    Args:
-        name: the command's parameter.
-        keys: the names of the options.
-        options: the options, in the order of the help.
-    """
-
-    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        @wraps(command)
-        def bundled(**given: Any) -> None:  # noqa: ANN401
-            values = {key: given.pop(key) for key in keys}
-            command(**given, **{name: {key: value for key, value in values.items() if value}})
-
-        decorated: Callable[..., Any] = bundled
-        for option in reversed(options):
-            decorated = option(decorated)
-        return decorated
-
-    return decorate
+    ),
+    click.option("--quiet", is_flag=True, help="Print only warnings, errors and the result."),
+)
 
 
 # Rows with values that can't be used
@@ -300,9 +283,8 @@ def _bad_row_policy(
     return BadRowPolicy(policy == "error", refuse_existing(ctx, parameter, rejected))
 
 
-def on_bad_row(command: Command) -> Command:
-    """Add the options for rows with a value that can't be used."""
-    policy = click.option(
+on_bad_row = combined(
+    click.option(
         "--on-bad-row",
         type=click.Choice(["error", "warn", "reject"]),
         default="error",
@@ -313,8 +295,8 @@ def on_bad_row(command: Command) -> Command:
         help="Treatment of values that can't be read or that the config forbids. error: stop. "
         "warn: treat them as missing; rows with such a target are skipped. reject: write "
         "their rows to the file of --rejected.",
-    )
-    file = click.option(
+    ),
+    click.option(
         "--rejected",
         "bad_rows",
         type=PATH,
@@ -322,54 +304,39 @@ def on_bad_row(command: Command) -> Command:
         callback=_bad_row_policy,
         help="New file for rejected rows, each with the reason; CSV, Parquet or JSON lines, "
         "by its extension.",
-    )
-    return policy(file(command))
+    ),
+)
 
 
 # Trackers
 
 
-_TENSORBOARD = "dlcli.tensorboard"
+TRACKERS = ("tensorboard", "mlflow")
+"""Trackers by the names of their options, which are also those of their packages."""
 
 
-def _check_tensorboard(ctx: click.Context, parameter: click.Parameter, enabled: bool) -> None:
-    if enabled:
+def _check_installed(ctx: click.Context, parameter: click.Parameter, enabled: bool) -> bool:
+    if enabled and parameter.name:
         from dlcli.tracking import check_installed
 
-        check_installed("tensorboard", "tensorboard")
-    ctx.meta[_TENSORBOARD] = enabled
+        check_installed(parameter.name, parameter.name)
+    return enabled
 
 
-def _tracker_names(
-    ctx: click.Context, parameter: click.Parameter, enabled: bool
-) -> tuple[str, ...]:
-    """Return the names of the enabled trackers, whose packages are installed."""
-    if enabled:
-        from dlcli.tracking import check_installed
-
-        check_installed("mlflow", "mlflow")
-    tensorboard = ("tensorboard",) if ctx.meta[_TENSORBOARD] else ()
-    return (*tensorboard, "mlflow") if enabled else tensorboard
-
-
-def tracker_options(command: Command) -> Command:
-    """Add the options for trackers, whose names the command gets as the argument `trackers`."""
-    tensorboard = click.option(
+tracker_options = combined(
+    click.option(
         "--tensorboard",
         is_flag=True,
-        is_eager=True,
-        expose_value=False,
-        callback=_check_tensorboard,
+        callback=_check_installed,
         help="Also write TensorBoard event files to the run folder; view them with "
         "`tensorboard --logdir runs`. Needs the extra dlcli[tensorboard].",
-    )
-    mlflow = click.option(
+    ),
+    click.option(
         "--mlflow",
-        "trackers",
         is_flag=True,
-        callback=_tracker_names,
+        callback=_check_installed,
         help="Also log parameters, metrics and files to MLflow, as MLFLOW_TRACKING_URI and "
         "MLFLOW_EXPERIMENT_NAME specify. [default: mlflow.db in the current folder] Needs the "
         "extra dlcli[mlflow].",
-    )
-    return tensorboard(mlflow(command))
+    ),
+)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,11 @@ import click
 
 from dlcli.cli.config_argument import read_config
 from dlcli.cli.options import (
+    TRACKERS,
     check_resume,
+    combined,
     event_options,
     new_run_option,
-    option_group,
     optional_config,
     output_width,
     resume_option,
@@ -42,7 +42,7 @@ def train(
     run: Path | None,
     as_json: bool,
     quiet: bool,
-    trackers: tuple[str, ...],
+    **trackers: bool,
 ) -> None:
     """Train the network that the YAML file CONFIG describes.
 
@@ -64,7 +64,7 @@ def train(
 
     with (
         event_listener(as_json=as_json, quiet=quiet) as log_event,
-        tracked(trackers, log_event) as listener,
+        tracked(tuple(name for name in TRACKERS if trackers[name]), log_event) as listener,
     ):
         if run is not None:
             trained = resume(run, listener)
@@ -76,7 +76,7 @@ def train(
         click.echo(render_text(run_view(trained), output_width()))
 
 
-_FOLD_OPTIONS = (
+_fold_options = combined(
     click.option(
         "--folds",
         type=click.IntRange(2, _MOST_FOLDS),
@@ -100,7 +100,7 @@ _FOLD_OPTIONS = (
 
 @click.command()
 @optional_config
-@option_group("plan", ("folds", "repeats", "refit"), _FOLD_OPTIONS)
+@_fold_options
 @settings
 @new_run_option("-cv")
 @resume_option("a cross-validation", "finished folds are kept")
@@ -111,9 +111,9 @@ def cv(
     settings: tuple[str, ...],
     output: Path | None,
     run: Path | None,
-    plan: Mapping[str, int],
     as_json: bool,
     quiet: bool,
+    **folds: int | None,
 ) -> None:
     """Evaluate a config by cross-validation.
 
@@ -126,6 +126,7 @@ def cv(
       dlcli cv houses.yaml --folds 10 --repeats 3 --set 'hidden[0].units=64'
       dlcli cv --resume runs/houses-cv
     """  # noqa: D301  (Click's mark for lines to leave as they are)
+    plan = {name: value for name, value in folds.items() if value}
     options = {f"--{name}": value for name, value in plan.items()}
     check_resume(config, run, {**options, "--set": settings, "--output": output})
     file = None if config is None else read_config(config, settings)
@@ -156,7 +157,7 @@ def _mask_password(ctx: click.Context, parameter: click.Parameter, url: str | No
     return url
 
 
-_SEARCH_OPTIONS = (
+_search_options = combined(
     click.option(
         "--jobs",
         type=click.IntRange(1, _MOST_JOBS),
@@ -183,7 +184,7 @@ _SEARCH_OPTIONS = (
 
 @click.command()
 @optional_config
-@option_group("how", ("jobs", "storage", "nested"), _SEARCH_OPTIONS)
+@_search_options
 @settings
 @new_run_option("-tune")
 @resume_option("a search", "finished trials are kept")
@@ -194,9 +195,9 @@ def tune(
     settings: tuple[str, ...],
     output: Path | None,
     run: Path | None,
-    how: Mapping[str, Any],
     as_json: bool,
     quiet: bool,
+    **options: Any,  # noqa: ANN401
 ) -> None:
     """Search for a better config.
 
@@ -211,8 +212,9 @@ def tune(
       dlcli tune --resume runs/houses-tune
       dlcli train runs/houses-tune/best.yaml
     """  # noqa: D301  (Click's mark for lines to leave as they are)
-    nested = {"--nested": how.get("nested")}
-    check_resume(config, run, {**nested, "--set": settings, "--output": output})
+    how = {name: value for name, value in options.items() if value}
+    nested = how.get("nested")
+    check_resume(config, run, {"--nested": nested, "--set": settings, "--output": output})
     file = None if config is None else read_config(config, settings)
 
     from dlcli.cli.event_log import event_listener

@@ -10,7 +10,7 @@ import pytest
 
 from dlcli.runs import new_run
 from dlcli.tracking import tracker
-from tests.cli.test_cli_imports import loaded_by
+from tests.cli.test_cli_imports import assert_loads
 
 CONFIG = "data: {train: line.csv, target: y}\nhidden: []\nepochs: 1\n"
 
@@ -81,6 +81,5 @@ def test_a_folder_of_a_packages_name_is_no_package(folder, monkeypatch):
 
 @pytest.mark.usefixtures("folder")
 def test_a_package_is_looked_for_and_not_loaded():
-    code, loaded = loaded_by("train", "no-such.yaml", "--tensorboard", "--mlflow")
-    assert code == 2
-    assert loaded.isdisjoint({"tensorboard", "mlflow", "tensorflow", "pyarrow"})
+    heavy = {"tensorboard", "mlflow", "tensorflow", "pyarrow"}
+    assert_loads(["train no-such.yaml --tensorboard --mlflow"], 2, heavy)
