@@ -98,7 +98,7 @@ def test_a_table_needs_a_target_and_an_example_nothing_else(arguments, dlcli):
 
 
 @pytest.mark.usefixtures("folder")
-@pytest.mark.parametrize("table", DATA.glob("*.csv"), ids=lambda path: path.stem)
+@pytest.mark.parametrize("table", sorted(DATA.glob("*.csv")), ids=lambda path: path.stem)
 def test_the_config_of_a_shipped_table_is_valid(table, dlcli):
     target = TARGETS[table.stem]
     assert dlcli("init", str(table), "--target", target, "--output", "a.yaml").exit_code == 0

@@ -12,7 +12,7 @@ from dlcli.errors import RunError
 from dlcli.explanation import Importance, LayerStatistics
 from dlcli.reports import render_report, render_text, run_view
 from dlcli.reports import views as blocks
-from dlcli.reports.run_record import TrainingRecord
+from dlcli.reports.run_record import BaselinesEvent, Log, TrainingRecord
 from dlcli.reports.run_report import baseline_sentences, training_view
 from dlcli.runs import open_run
 from tests.reports.hand_made_runs import class_run, full_explanation, make_run, number_run
@@ -236,8 +236,9 @@ def test_without_test_rows_validation_rows_decide_and_without_these_training_row
 def test_a_network_that_is_linear_itself_has_no_linear_baseline(tmp_path):
     metrics, constant = {"train": {"rmse": 1.0}}, {"constant": {"train": {"rmse": 2.0}}}
     run = make_run(tmp_path, COLORS, "y", outputs=None, metrics=metrics, baselines=constant)
-    record = TrainingRecord.of(run)
-    record.log.add(run, [{"event": "baselines", "no_linear": "the network itself is linear"}])
+    reason = BaselinesEvent(no_linear="the network itself is linear")
+    log = Log.of(run).model_copy(update={"baselines": reason})
+    record = TrainingRecord(run, log)
     sentence = "There is no linear baseline: the network itself is linear."
     assert sentence in training_view(record).sentences
 
