@@ -129,7 +129,7 @@ def inspection_lines(inspection: Inspection, width: int) -> Iterator[str]:
 
 
 def _overview_row(column: ColumnOverview) -> tuple[str, ...]:
-    from dlcli.reports import formatting as fmt
+    from dlcli.reports import fmt
     from dlcli.starter import listing
 
     values = column.values
@@ -219,8 +219,7 @@ def search_space_lines(tune: Tune) -> list[str]:
     """Describe a search: its budget and sampler, and the range of each setting."""
     from dlcli.config import dimensions_of
     from dlcli.errors import plural
-    from dlcli.reports import Table, render_table
-    from dlcli.reports import formatting as fmt
+    from dlcli.reports import Table, fmt, render_table
 
     dimensions = dimensions_of(tune)
     budget = [plural(tune.most_trials, "trial")] if tune.most_trials is not None else []
@@ -235,7 +234,7 @@ def search_space_lines(tune: Tune) -> list[str]:
 
 
 def _range_text(dimension: Dimension) -> str:
-    from dlcli.reports import formatting as fmt
+    from dlcli.reports import fmt
 
     if dimension.kind == "choice":
         labels = (each if isinstance(each, str) else json.dumps(each) for each in dimension.labels)

@@ -15,7 +15,7 @@ import click
 
 from dlcli.config import printable
 from dlcli.errors import plural
-from dlcli.reports import formatting as fmt
+from dlcli.reports import fmt
 
 if TYPE_CHECKING:
     from rich.live import Live

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dlcli.metrics import HIGHER_IS_BETTER
-from dlcli.reports import Table, render_table
-from dlcli.reports import formatting as fmt
+from dlcli.reports import Table, fmt, render_table
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

@@ -7,7 +7,7 @@ it is used.
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from dlcli.reports import formatting
+import dlcli.reports.formatting as fmt
 from dlcli.reports.text_renderer import render_table, render_text
 from dlcli.reports.views import Table, Text, View
 
@@ -36,7 +36,7 @@ __all__ = [
     "diagnosis_document",
     "diagnosis_view",
     "evaluation_view",
-    "formatting",
+    "fmt",
     "layer_table",
     "render_report",
     "render_table",
