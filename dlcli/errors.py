@@ -2,7 +2,7 @@
 
 ::
 
-    DlcliError                1   an unexpected failure, unless a branch says otherwise
+    DlcliError                1   an unexpected failure, unless a subclass differs
     ├── UsageError            2   a command that can't be carried out
     ├── ConfigError           2   an invalid config, with all its problems
     ├── DataError             3   invalid data

@@ -30,7 +30,7 @@ from dlcli.tasks import DecodedRows, Task
 Indices = NDArray[np.int64]
 
 _FACTS = ("dlcli", "tensorflow", "keras", "numpy", "python", "device", "processor", "platform")
-"""What results may depend on besides data and config, the most likely first."""
+"""Facts that results may depend on besides data and config, the most likely first."""
 _ROW_BITS = 40
 """Bits for the row number; the index of the file is above them."""
 _LEAST_SHARE = 0.5
@@ -51,7 +51,7 @@ class DataFile:
 
 @dataclass(frozen=True)
 class ComparedRun:
-    """One run, with what a comparison needs of it."""
+    """One run, with all that a comparison needs of it."""
 
     run: Run
     file: ConfigFile
@@ -93,8 +93,8 @@ class ComparedRun:
         """The predictions of its held-out rows, if it has any."""
         if not self.run.has("predictions.parquet"):
             return None
-        place = str(self.run.path / "predictions.parquet")
-        return StoredPredictions(self.run.read_predictions(), place)
+        path = str(self.run.path / "predictions.parquet")
+        return StoredPredictions(self.run.read_predictions(), path)
 
     def rows_of(self, split: str) -> HeldOut:
         """Return the held-out rows of one split.
@@ -126,8 +126,8 @@ def _target(run: Run) -> Task:
         return Encoding.model_validate_json(run.read_encoding()).task
     except ValidationError as error:
         line = error.errors(include_url=False)[0]
-        place = ".".join(map(str, line["loc"]))
-        message = f"its encoding.json can't be read: {place}: {line['msg']}"
+        key = ".".join(map(str, line["loc"]))
+        message = f"its encoding.json can't be read: {key}: {line['msg']}"
         raise RunError(f"{run.path}: {message}") from None
 
 
@@ -228,7 +228,7 @@ def estimate_differences(
     only: Collection[str] | None = None,
     resamples: int | None = None,
 ) -> dict[str, DifferenceEstimate]:
-    """Estimate what each metric has over that of another run, with its confidence interval.
+    """Estimate the difference of each metric from that of another run, with its interval.
 
     Args:
         first: rows that the other run has predicted.

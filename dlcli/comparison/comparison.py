@@ -95,7 +95,7 @@ class Comparison:
     differences: tuple[RunDifference, ...]
     """Each run but the first; empty without such a split."""
     notes: tuple[str, ...]
-    """What to bear in mind, as sentences."""
+    """Caveats, as sentences."""
 
     @cached_property
     def metrics(self) -> tuple[str, ...]:
@@ -160,7 +160,7 @@ def _check_targets(runs: Sequence[ComparedRun]) -> None:
 
 
 def _target_words(subject: ComparedRun) -> str:
-    """What is predicted: `'y' as numbers`."""
+    """Describe the target: `'y' as numbers`."""
     target = subject.target
     return f"{listed(target.columns)} as {target.outcome}"
 
@@ -216,13 +216,13 @@ def _facts(runs: Sequence[ComparedRun]) -> Iterator[Fact]:
 
 
 def _notes(runs: Sequence[ComparedRun], split: str | None) -> Iterator[str]:
-    """Yield what to bear in mind, in whole sentences."""
+    """Yield caveats, as sentences."""
     if split is None:
         yield _without_rows(runs)
         return
     yield (
         "intervals cover other held-out rows, not training again with another seed; of 20 "
-        "differences that are due to chance, about one is called significant"
+        "random differences, about one is called significant"
     )
     splits = [subject.file.config.data.split for subject in runs]
     if any(isinstance(each, GroupSplit) for each in splits):
@@ -243,7 +243,7 @@ def _notes(runs: Sequence[ComparedRun], split: str | None) -> Iterator[str]:
 
 
 def _without_rows(runs: Sequence[ComparedRun]) -> str:
-    """Why no difference can be tested for significance."""
+    """Explain why no difference can be tested for significance."""
     without = [subject for subject in runs if subject.held_out is None]
     if not without:
         return (
@@ -283,7 +283,7 @@ def to_document(comparison: Comparison) -> Document:
           reason        why not
           metrics       metric: value (this run's minus the first's), lower, upper, reason, and
                         verdict: better, worse, not_significant, same or unknown
-        notes         what to bear in mind
+        notes         caveats
     """
     runs = []
     for side in comparison.sides:

@@ -33,12 +33,12 @@ Verdict = Literal["better", "worse", "not_significant", "same", "unknown"]
 MANY = 10_000
 """Rows beyond which metrics are approximately normal, and the standard error is enough."""
 FEWEST = 10
-"""Rows below which resampling shows nothing to rely on."""
+"""Rows below which resampling is not reliable."""
 TOO_FEW = Unknown(f"fewer than {FEWEST} rows")
 _MOST = 2_000
-"""Resamples of a table that is not long."""
+"""Resamples of a table of few rows."""
 _LEAST = 400
-"""Resamples of one that is."""
+"""Resamples of a table of many rows."""
 _MOST_SORTED = 20_000
 """Rows times labels beyond which sorting takes too long for resampling."""
 _WORK = 4_000_000
@@ -66,7 +66,7 @@ def estimate_statistics(
 ) -> dict[str, Estimate]:
     """Estimate each metric with its interval.
 
-    That of the root of a mean is that of the mean, of which it takes the roots.
+    The interval of the root of a mean is from the roots of the ends of the mean's interval.
 
     Args:
         statistics: of the same rows, by the name of the metric.
@@ -91,7 +91,7 @@ def estimate_statistics(
 def estimate_statistic_differences(
     first: Statistics, second: Statistics, *, paired: bool, resamples: int | None = None
 ) -> dict[str, DifferenceEstimate]:
-    """Estimate what each metric has over that of another run, with its interval.
+    """Estimate the difference of each metric from that of another run, with its interval.
 
     Args:
         first: metrics of the other run.
@@ -116,7 +116,7 @@ def _minus(value: Number, other: Number) -> Number:
 
 
 def _closed_interval(statistic: Statistic) -> Ends | Unknown | None:
-    """The interval of a metric that has one without resampling."""
+    """Return the interval of a metric that has one without resampling."""
     if isinstance(statistic, Share):
         return share_interval(statistic)
     if isinstance(statistic, Ranking) and statistic.metric == "auc":
@@ -256,7 +256,7 @@ def _resample(
 
 
 def default_resamples(statistics: Statistics) -> int:
-    """Return the number of resamples that metrics of the same rows are worth."""
+    """Return the number of resamples: fewer for more rows and for metrics that sort."""
     rows, sorts = max((len(each.weights), each.sorts) for each in statistics.values())
     return int(np.clip(_WORK // max(1, rows * sorts), _LEAST, _MOST))
 

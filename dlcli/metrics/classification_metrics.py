@@ -157,7 +157,7 @@ def multilabel_statistics(
     `accuracy` is the share of right decisions on labels, `subset_accuracy` the share of rows of
     which every label is right. `auc`, `average_precision` and `macro_f1` are means over the labels
     for which they are defined, `micro_precision`, `micro_recall` and `micro_f1` those of all
-    decisions together, `log_loss` and `brier` means over all labels.
+    decisions, `log_loss` and `brier` means over all labels.
 
     Arguments are those of `multilabel_metrics`.
     """

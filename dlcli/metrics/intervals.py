@@ -300,7 +300,7 @@ def corrected_interval(
     Args:
         values: the metric of each fold, `(folds,)`; at least one.
         weights: how much each counts, `(folds,)`.
-        ratio: evaluated rows to training rows, in a fold.
+        ratio: the number of evaluated rows over that of training rows, in a fold.
         bounds: the least and the most that the metric can be.
     """
     shares = weights / weights.sum()

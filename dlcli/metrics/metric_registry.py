@@ -1,4 +1,4 @@
-"""Which metrics there are, which direction is better, and when a network beats its baselines."""
+"""The list of metrics, the better direction of each, and the comparison with baselines."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class BaselineComparison:
 
 
 def main_metric(named: Sequence[str], metrics: Mapping[str, object]) -> str | None:
-    """Return the metric to judge a run by: the first of the config, or else of all, with a value.
+    """Return the main metric of a run: the first of the config, or else of all, with a value.
 
     Args:
         named: the config's metrics.
@@ -111,7 +111,7 @@ def compare_to_baselines(
 
 
 def _better_metric(metrics: Mapping[str, object], simple: Mapping[str, object]) -> str | None:
-    """The first more sensitive metric by which a network is clearly better than a baseline."""
+    """Return the first more sensitive metric by which the network is clearly better."""
     for name in _MORE_SENSITIVE:
         theirs = finite_number(simple.get(name))
         if theirs is not None and math.inf > _gain(name, metrics, simple) > _CLEARLY * abs(theirs):
@@ -120,7 +120,7 @@ def _better_metric(metrics: Mapping[str, object], simple: Mapping[str, object]) 
 
 
 def _gain(metric: str, metrics: Mapping[str, object], simple: Mapping[str, object]) -> float:
-    """How much better the network is; infinite where there is nothing to compare."""
+    """Return the gain of the network over a baseline; infinite where one has no value."""
     value, theirs = finite_number(metrics.get(metric)), finite_number(simple.get(metric))
     if value is None or theirs is None:
         return math.inf

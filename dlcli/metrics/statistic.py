@@ -453,7 +453,7 @@ class Median(Statistic):
 
     With the values in rising order and `W_i` the weight of the first `i` of them, it is the first
     value with `W_i > W/2`, or, where some `W_i` is just `W/2`, the mean of the i-th value and the
-    next. So whole weights stand for repeated rows, and equal weights give the common median.
+    next. So whole weights are the same as repeated rows, and equal weights give the common median.
     """
 
     losses: Floats
@@ -549,7 +549,7 @@ class Difference(Statistic):
 
 
 def difference(first: Statistic, second: Statistic) -> Statistic:
-    """Return what the second metric has over the first, both of the same rows."""
+    """Return the second metric minus the first, both of the same rows."""
     if isinstance(first, Mean) and isinstance(second, Mean):
         return second.minus(first)
     return Difference(second.weights, first, second)
@@ -559,7 +559,7 @@ def difference(first: Statistic, second: Statistic) -> Statistic:
 
 
 def effective_size(weights: Array) -> float:
-    """Return how many rows of equal weight are worth as much: `(Σ w)² / Σ w²`.
+    """Return the effective number of rows, `(Σ w)² / Σ w²`.
 
     Kish, Survey Sampling (1965), 11.7.
     """

@@ -48,7 +48,7 @@ def make_folds(
     - Groups stay whole, and the sizes of folds differ by at most the largest group; with as many
       groups as folds, all seeds give the same folds.
     - In time, fold `k` of `K` is evaluated on the `(k + 1)`-th of `K + 1` windows of rows, and
-      trains on all before it; rows of one time stay together [1]_.
+      trains on all before it; rows of one time stay in one window [1]_.
 
     Args:
         table: the rows.

@@ -55,11 +55,11 @@ def assign_rows(
 ) -> Assignment:
     """Assign rows to training, validation and test.
 
-    At random, each row has the same chance. Stratified, each set has the classes in the proportions
-    of the table, every class keeps a training row, and a class too small for its share stays in
-    training. Groups stay whole, and the sets come near their shares. In time, the latest rows are
-    tested on and those before them validated on; rows of one time stay together, unless there are
-    fewer times than sets.
+    At random, each row has the same probability. Stratified, each set has the classes in the
+    proportions of the table, every class keeps a training row, and a class too small for its share
+    stays in training. Groups stay whole, and the sizes of the sets are close to their shares. In
+    time, the latest rows are for test and those before them for validation; rows of one time stay
+    in one set, unless there are fewer times than sets.
 
     Args:
         table: the rows.

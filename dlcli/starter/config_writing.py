@@ -156,7 +156,7 @@ def _training_lines(facts: TableFacts) -> Iterator[Line]:
 
 
 def _for_rows(rows: int, choices: tuple[tuple[int, Choice], ...], largest: Choice) -> Choice:
-    return next((choice for below, choice in choices if rows < below), largest)
+    return next((choice for limit, choice in choices if rows < limit), largest)
 
 
 # Features: one column per line, or patterns where there are many
@@ -225,9 +225,9 @@ def _summary(columns: Sequence[ColumnFacts], kind: str) -> str:
     reasons = {column.reason for column in columns}
     several = "all numbers" if kind == "numeric" else "for various reasons"
     parts = [reasons.pop() if len(reasons) == 1 else several]
-    bounds = [column.values.bounds for column in columns if column.values.bounds]
-    if kind == "numeric" and bounds:
-        parts.append(_range(min(low for low, _ in bounds), max(high for _, high in bounds)))
+    if kind == "numeric":
+        bounds = [bound for column in columns for bound in column.values.bounds or ()]
+        parts += [_range(min(bounds), max(bounds))] if bounds else []
     return ", ".join([f"{named}: {parts[0]}", *parts[1:], *_missing_count(columns)])
 
 
@@ -288,7 +288,7 @@ def listing(values: ColumnSummary) -> str:
 # YAML
 
 _WIDTH = 108
-"""The width of lines, if a comment has room for a few words."""
+"""The width of lines, if it leaves space for a comment of a few words."""
 _MAX_COMMENT_COLUMN = 50
 _MIN_COMMENT_WIDTH = 40
 _LONGEST_KEY = 1000  # a longer one needs a question mark: YAML 1.2.2, section 7.4
@@ -329,8 +329,8 @@ def _commented(line: Line, column: int, margin: str) -> str:
     if not code:
         return f"{margin}# {printable(line.comment)}\n"
     before = f"{margin}{code.ljust(column)}  # "
-    room = max(_WIDTH - len(before), _MIN_COMMENT_WIDTH)
-    return before + cut(printable(line.comment), room) + "\n"
+    width = max(_WIDTH - len(before), _MIN_COMMENT_WIDTH)
+    return before + cut(printable(line.comment), width) + "\n"
 
 
 def cut(text: str, length: int) -> str:

@@ -1,4 +1,4 @@
-"""The facts about a table that a starter config needs: column types, and the counts behind them."""
+"""Column types and counts of a table, from which a starter config is written."""
 
 from __future__ import annotations
 
@@ -82,14 +82,15 @@ def gather_facts(table: Table, target: str) -> TableFacts:
     values = summarize_column(table, target)
     _check_target(table, kind, values)
     columns = _columns(table, target)
-    rows = _class_rows(table, kind)
+    class_rows = np.bincount(table.codes(target)[0]) if kind.classes else ()
+    rows = tuple(map(int, class_rows))
     return TableFacts(table.rows, words, kind, values, rows, columns, _holds_out(table, kind))
 
 
 def _missing_words(table: Table, target: str) -> tuple[str, ...]:
     """Return the common spellings of missing values in columns of numbers or dates.
 
-    A word that is also a class of the target stays a class.
+    A word that is also a class of the target is not among them.
     """
     decisions = [infer_type(column, table) for column in table.columns]
     found = dict.fromkeys(word for decision in decisions for word in decision.stray_words)
@@ -97,12 +98,6 @@ def _missing_words(table: Table, target: str) -> tuple[str, ...]:
         for name in table.codes(target)[1]:
             found.pop(name, None)
     return tuple(found)
-
-
-def _class_rows(table: Table, kind: Task) -> tuple[int, ...]:
-    if not kind.classes:
-        return ()
-    return tuple(np.bincount(table.codes(kind.columns[0])[0]).tolist())
 
 
 def _check_target(table: Table, kind: Task, values: ColumnSummary) -> None:
@@ -118,12 +113,7 @@ def _check_target(table: Table, kind: Task, values: ColumnSummary) -> None:
         message = f"each of the {table.rows} classes is seen once; is it a name, or an identifier?"
         raise DataError(message, file=table.file, column=column)
     if not kind.classes and values.bounds is None:
-        _refuse_unbounded(table, column)
-
-
-def _refuse_unbounded(table: Table, column: str) -> None:
-    """Raise a DataError that names the row of a number beyond the network's range."""
-    check_range("none", table.numbers(column), table, column)
+        check_range("none", table.numbers(column), table, column)
 
 
 def _holds_out(table: Table, kind: Task) -> bool:
@@ -142,24 +132,20 @@ def _holds_out(table: Table, kind: Task) -> bool:
 
 def _columns(table: Table, target: str) -> tuple[ColumnFacts, ...]:
     decisions = decide_types(choose_features(Input(), table.columns, (target,)), table)
-    columns = [_column(column, decision) for column, decision in decisions.items()]
+    columns = [_column(name, decision, _doubt(decision)) for name, decision in decisions.items()]
     if any(column.type != "ignored" for column in columns):
         return tuple(columns)
-    for column, decision in decisions.items():
+    for name, decision in decisions.items():
         if decision.feature.type == "numeric":
-            _refuse_unbounded(table, column)
+            check_range("none", table.numbers(name), table, name)
     # A doubtful column is better than no column.
-    return tuple(_as_inferred(column, decision) for column, decision in decisions.items())
+    return tuple(_column(name, decision, None) for name, decision in decisions.items())
 
 
-def _column(name: str, decision: Decision) -> ColumnFacts:
-    if doubt := _doubt(decision):
-        return replace(_as_inferred(name, decision), feature=Ignored(), reason=doubt, auto=False)
-    return _as_inferred(name, decision)
-
-
-def _as_inferred(name: str, decision: Decision) -> ColumnFacts:
+def _column(name: str, decision: Decision, doubt: str | None) -> ColumnFacts:
     assert decision.values is not None  # inferred
+    if doubt:
+        return ColumnFacts(name, Ignored(), doubt, False, decision.values)
     return ColumnFacts(name, decision.feature, decision.reason, True, decision.values)
 
 

@@ -300,7 +300,7 @@ class Column:
         if self.kind != "text" or text.lower() not in USUAL_MISSING_WORDS:
             return ""
         setting = missing_setting([*self.missing_words, text])
-        return f"; if it stands for a missing value, set {setting}"
+        return f"; if it means a missing value, set {setting}"
 
     def error(self, message: str) -> DataError:
         """Make an error about the column as a whole."""
@@ -345,7 +345,7 @@ def _spellings(word: str) -> tuple[str, ...]:
 
 
 def _equals_a_word(values: pa.ChunkedArray, words: Sequence[str]) -> pa.ChunkedArray:
-    """Return the Arrow mask of the numbers that one of the words stands for, (rows,)."""
+    """Return the Arrow mask of the numbers that equal one of the words, (rows,)."""
     stripped = map(str.strip, words)
     is_number = re.compile(Notation().pattern).match
     wanted = floats(np.array([float(word) for word in stripped if is_number(word)]))

@@ -111,7 +111,7 @@ def _complaint(column: Column, formats: Sequence[str], index: int) -> str:
         return f"expected a date from the year 1 to 9999, got '{text}'"
     shown = column.shown(index)
     written = " or ".join(_NAMED[one] if is_named_format(one) else f"as {one}" for one in formats)
-    way_out = "; if it is one, set its format; if it stands for none, set data.missing"
+    way_out = "; if it is a date, set its format; if it means a missing value, set data.missing"
     return f"expected a date {written}, got {shown}{column.missing_hint(index) or way_out}"
 
 
@@ -188,7 +188,7 @@ _DIGITS = {
     "%S": ("second", 1, 2),
     "%f": ("fraction", 1, 9),
 }
-"""The part that a directive of digits stands for, and its least and most digits."""
+"""The part that a directive of digits reads, and its least and most digits."""
 _PARTS = {
     "year": (1970, 1, 9999),
     "short_year": (0, 0, 99),
@@ -228,7 +228,7 @@ def _pattern(format: str) -> str:
     for token, following in zip(tokens, [*tokens[1:], ""], strict=True):
         if token in _DIGITS:
             name, least, most = _DIGITS[token]
-            # As many digits as there are: fewer would leave one for the next directive.
+            # Next to other digits, the width is fixed: where a number ends would be ambiguous.
             least = most if following in _DIGITS or following in _TEN_DIGITS else least
             parts.append(f"(?P<{name}>[0-9]{{{least},{most}}})")
         else:
@@ -322,7 +322,7 @@ class TimeGuess:
     """The possible readings of a column's values as dates."""
 
     readings: tuple[tuple[str, ...], ...]
-    """Each is the formats that together read every value."""
+    """Alternatives, each a tuple of formats of which every value has one."""
 
     @property
     def is_ambiguous(self) -> bool:

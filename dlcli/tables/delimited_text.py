@@ -160,7 +160,7 @@ _BYTE_ORDER_MARK = "\ufeff"
 _HEAD_BYTES = 2**20
 _MAX_HEAD_BYTES = 2**24
 """Bytes of the head where the first line is very long."""
-_MARKS = {b"\xef\xbb\xbf": _UTF_8, b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+_ORDER_MARKS = {b"\xef\xbb\xbf": _UTF_8, b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 """Byte order marks; Python's `utf-16` takes the order from the mark."""
 _MIN_NULS = 0.3
 """The share of NUL among the high bytes of UTF-16 where text is partly Latin."""
@@ -281,7 +281,7 @@ def _read(stored: SourceFile, encoding: str | None, head_only: bool) -> _Text:
 
 def _unicode_encoding(head: bytes) -> str | None:
     """Return the encoding that a byte order mark, or NULs in half of the bytes, identify."""
-    for mark, encoding in _MARKS.items():
+    for mark, encoding in _ORDER_MARKS.items():
         if head.startswith(mark):
             return encoding
     even, odd = head[::2], head[1::2]
@@ -350,7 +350,7 @@ def _undecodable(stored: SourceFile, encoding: str, form: CsvFormat, reason: str
         )
         before = content[: error.start].decode(encoding, "replace")
         return _error_after(before, stored.file, form, message)
-    return DataError(f"is not {encoding}, as data.format says: {reason}", file=stored.file)
+    return DataError(f"is not {encoding}, which data.format specifies: {reason}", file=stored.file)
 
 
 def _error_after(text: str, file: str, form: CsvFormat, message: str) -> DataError:

@@ -108,7 +108,7 @@ class StoredColumns:
         rows = self.selection[start : start + length]
         order = np.argsort(rows, kind="stable")
         rows = rows[order]
-        # Few rows of a long table lie far apart: only the batches that hold them are read.
+        # Only the batches that contain the rows are read: few rows of a long table are far apart.
         batches = np.searchsorted(self._batch_ends, rows, side="right")
         parts = [
             self._between(int(near[0]), int(near[-1]) + 1).take(integers(near - near[0]))

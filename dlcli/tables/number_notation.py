@@ -120,7 +120,7 @@ def _values_with_signs(column: Column, candidates: Sequence[Notation]) -> pa.Chu
 
 
 def _holds(values: pa.ChunkedArray, *signs: str) -> bool:
-    """Whether a sign occurs in some texts, or next to them in memory: false alarms are possible."""
+    """Whether a sign may occur in some texts: their memory is searched, with other texts in it."""
     ascii_signs, other_signs = _encoded(signs)
     for chunk in values.chunks:
         content = chunk.buffers()[2]

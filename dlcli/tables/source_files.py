@@ -150,10 +150,10 @@ def expand(source: Source) -> list[Path]:
     paths = [path for name in named for path in _matches(Path(name))]
     seen: set[str] = set()
     for path in paths:
-        place = os.path.abspath(path)
-        if place in seen:
+        absolute = os.path.abspath(path)
+        if absolute in seen:
             raise UsageError(f"{path}: is named twice, and its rows would count twice")
-        seen.add(place)
+        seen.add(absolute)
     return paths
 
 
@@ -190,7 +190,7 @@ def _in_memory(file: str, content: bytes) -> SourceFile:
 
 
 def _compression(head: bytes) -> str | None:
-    return next((name for mark, name in _COMPRESSIONS.items() if head.startswith(mark)), None)
+    return next((name for magic, name in _COMPRESSIONS.items() if head.startswith(magic)), None)
 
 
 def _open(path: Path) -> BinaryIO:
@@ -226,7 +226,7 @@ def _entries(folder: Path) -> list[str]:
 
 # Recognizing the format
 
-_MARKS: tuple[tuple[bytes, Format], ...] = (
+_MAGIC_BYTES: tuple[tuple[bytes, Format], ...] = (
     (b"PAR1", "parquet"),
     (b"ARROW1\0\0", "arrow"),
     (b"\xff\xff\xff\xff", "arrow"),  # the first message of the stream format
@@ -287,8 +287,8 @@ def recognize(head: bytes, file: str) -> Format:
     for beginning, message in _NOT_TABLES:
         if re.match(beginning, text):
             raise DataError(message, file=file)
-    for mark, format in _MARKS:
-        if head.startswith(mark):
+    for magic, format in _MAGIC_BYTES:
+        if head.startswith(magic):
             return format
     named = _ENDINGS.get(_ending(file))
     if (_CERTAIN_JSON_OBJECTS if named == "csv" else _JSON_OBJECTS).match(text):

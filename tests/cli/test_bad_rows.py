@@ -13,7 +13,7 @@ BAD = "id,x,y\na,1,3\nb,one,5\nc,2,\nd,?,7\n"
 """Of points.csv's kind; the rows 2 and 4 have an x that is no number, and 3 has no y."""
 ONE = "row 2, column 'x': expected a finite number, got 'one'"
 NO_TARGET = "row 3, column 'y': the target is missing; leave such rows out of the file"
-HINT = '; if it stands for a missing value, set data.missing: ["?"]'
+HINT = '; if it means a missing value, set data.missing: ["?"]'
 QUESTION = f"row 4, column 'x': expected a finite number, got '?'{HINT}"
 
 OPTIONS_HINT = (

@@ -340,7 +340,7 @@ def test_training_refuses_a_word_among_numbers_with_its_row():
         fit_feature("x", feature, Input(), rows)
     assert str(caught.value) == (
         "t.csv: row 39, column 'x': expected a finite number, got 'NA'; "
-        'if it stands for a missing value, set data.missing: ["NA"]'
+        'if it means a missing value, set data.missing: ["NA"]'
     )
 
 

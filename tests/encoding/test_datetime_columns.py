@@ -160,7 +160,8 @@ def test_a_value_that_is_no_date_is_an_error_with_the_way_out():
         inputs(fit(["2024-04-01"]), ["2024-04-01", "2024-04-31"])
     assert str(caught.value) == (
         "t.csv: row 2, column 'when': expected a date as 2024-12-31 or 2024-12-31T23:59, got "
-        "'2024-04-31'; if it is one, set its format; if it stands for none, set data.missing"
+        "'2024-04-31'; if it is a date, set its format; if it means a missing value, set "
+        "data.missing"
     )
 
 

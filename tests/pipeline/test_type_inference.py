@@ -45,5 +45,5 @@ def test_words_among_numbers_end_training_with_the_row_and_the_way_out(prepared)
     assert warning.startswith("t.csv: read as numbers, so training will refuse the other values; ")
     assert error == (
         "t.csv: row 20, column 'x': expected a finite number, got 'NA'; "
-        'if it stands for a missing value, set data.missing: ["NA"]'
+        'if it means a missing value, set data.missing: ["NA"]'
     )

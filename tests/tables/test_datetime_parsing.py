@@ -329,10 +329,10 @@ def test_the_complaint_names_the_expected_format_and_a_fix():
     table = rows(["2024-13-01", "NA"])
     iso, declared = table.parse_times("when", ("iso",)), table.parse_times("when", ("%d.%m.%Y",))
     assert iso.complaint(0) == (
-        "expected a date as 2024-12-31 or 2024-12-31T23:59, got '2024-13-01'; if it is one, set "
-        "its format; if it stands for none, set data.missing"
+        "expected a date as 2024-12-31 or 2024-12-31T23:59, got '2024-13-01'; if it is a date, "
+        "set its format; if it means a missing value, set data.missing"
     )
     assert declared.complaint(1) == (
-        "expected a date as %d.%m.%Y, got 'NA'; if it stands for a missing value, set "
+        "expected a date as %d.%m.%Y, got 'NA'; if it means a missing value, set "
         'data.missing: ["NA"]'
     )

@@ -234,7 +234,7 @@ class TestEncoding:
 
     def test_declared_utf_16_that_is_none_is_refused(self):
         found = refusal(b"a,b\n1,2\n", encoding="utf-16")
-        assert found.startswith("data.csv: is not utf-16, as data.format says: ")
+        assert found.startswith("data.csv: is not utf-16, which data.format specifies: ")
 
     def test_a_malformed_row_has_its_place_in_utf_16_too(self):
         found = refusal('a,b\n1,"2\n"\n3\n'.encode("utf-16"))

@@ -511,7 +511,7 @@ class TestNumbers:
     def test_a_usual_word_for_missing_gets_a_suggestion(self, word):
         found = message(DataError, csv_column("1", word).numbers, "x")
         assert found.endswith(
-            f"got '{word}'; if it stands for a missing value, set data.missing: [\"{word}\"]"
+            f"got '{word}'; if it means a missing value, set data.missing: [\"{word}\"]"
         )
 
     def test_the_suggestion_keeps_the_words_that_were_declared(self):
