@@ -1,15 +1,13 @@
 """Reports: results as views, shown as text on a terminal, as self-contained pages and as pictures.
 
-Formatting and text are loaded with the package, as most commands need them; a report is loaded when
-it is used.
+Formatting is loaded with the package, as most commands need it; views and reports are loaded when
+they are used.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 import dlcli.reports.formatting as fmt
-from dlcli.reports.text_renderer import render_table, render_text
-from dlcli.reports.views import Table, Text, View
 
 if TYPE_CHECKING:
     from dlcli.reports.comparison_report import comparison_view
@@ -25,6 +23,8 @@ if TYPE_CHECKING:
     )
     from dlcli.reports.run_report import run_view
     from dlcli.reports.search_report import search_view
+    from dlcli.reports.text_renderer import render_table, render_text
+    from dlcli.reports.views import Table, Text, View
 
 __all__ = [
     "Report",
@@ -50,6 +50,9 @@ __all__ = [
 
 _MODULES = {
     "Report": "report_files",
+    "Table": "views",
+    "Text": "views",
+    "View": "views",
     "comparison_view": "comparison_report",
     "cross_validation_view": "cross_validation_report",
     "diagnosis_document": "diagnosis_report",
@@ -57,6 +60,8 @@ _MODULES = {
     "evaluation_view": "metric_tables",
     "layer_table": "metric_tables",
     "render_report": "report_files",
+    "render_table": "text_renderer",
+    "render_text": "text_renderer",
     "run_view": "run_report",
     "search_view": "search_report",
     "to_html": "report_files",

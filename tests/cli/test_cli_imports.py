@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from dlcli.pipeline.tensorflow_loading import pause_collection
 
 LISTING = """\
 import json, sys
@@ -16,8 +19,9 @@ for arguments in json.loads(sys.argv[1]):
     try:
         main(arguments, prog_name="dlcli")
     except SystemExit as end:
-        modules = sorted({name.partition(".")[0] for name in sys.modules})
-        print("loaded:", json.dumps([end.code, modules]), file=sys.stderr)
+        modules = {name.partition(".")[0] for name in sys.modules}
+        modules |= {name for name in sys.modules if name.startswith("dlcli.")}
+        print("loaded:", json.dumps([end.code, sorted(modules)]), file=sys.stderr)
 """
 HEAVY = {"tensorflow", "keras", "pandas", "sklearn", "scipy", "rich", "PIL"}
 
@@ -64,6 +68,21 @@ def test_only_training_loads_tensorflow():
         "diagnose runs/pets",
     ]
     assert_loads(commands, 0, HEAVY)
+
+
+@pytest.mark.usefixtures("pets")
+def test_predict_loads_only_the_packages_that_it_needs():
+    packages = """comparison data_checks diagnosis explanation keras_model pipeline reports.views
+    reports.text_renderer splitting starter tracking training cli.live_view"""
+    unneeded = {f"dlcli.{name}" for name in packages.split()}
+    assert_loads(["predict pets.csv"], 0, unneeded | {"jinja2", "altair", "optuna", "asyncio"})
+
+
+def test_garbage_is_collected_once_tensorflow_is_loaded():
+    gc.disable()  # as the program starts
+    with pause_collection():
+        pass
+    assert gc.isenabled()
 
 
 @pytest.mark.slow
