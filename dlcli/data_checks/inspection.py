@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from dlcli.config import Ignored, Input, Target, printable
-from dlcli.data_checks import column_checks, row_checks, target_checks, value_checks
+from dlcli.data_checks import feature_checks, row_checks, target_checks
 from dlcli.data_checks.data_issue import DataIssue
 from dlcli.data_checks.sample import Sample, draw_sample
 from dlcli.encoding import ColumnSummary, Decision, choose_features, decide_types, summarize_column
@@ -76,17 +76,17 @@ def inspect_table(table: Table, target: str | None = None) -> Inspection:
     doubted = {column: decision.otherwise or decision for column, decision in decisions.items()}
     sample = draw_sample(table, doubted, kind)
     found += [
-        column_checks.find_doubtful_types(decisions),
-        column_checks.find_unbounded(decisions),
+        feature_checks.find_doubtful_types(decisions),
+        feature_checks.find_unbounded(decisions),
         *_training_issues(sample, Input()),
         *_with_sample_size(
             sample,
-            value_checks.find_missing_words(sample),
-            value_checks.find_zeros(sample),
-            column_checks.find_many_missing(sample),
-            column_checks.find_constants(sample),
-            column_checks.find_near_constants(sample),
-            column_checks.find_copies(sample),
+            feature_checks.find_missing_words(sample),
+            feature_checks.find_zeros(sample),
+            feature_checks.find_many_missing(sample),
+            feature_checks.find_constants(sample),
+            feature_checks.find_near_constants(sample),
+            feature_checks.find_copies(sample),
         ),
         row_checks.find_duplicates(sample),
         target_checks.find_imbalance(table, kind),
@@ -141,15 +141,15 @@ def _training_issues(sample: Sample, section: Input) -> list[DataIssue | None]:
         *_with_sample_size(
             sample,
             target_checks.find_leakage(sample),
-            value_checks.find_missing_codes(sample),
-            value_checks.find_outlying_dates(sample),
-            value_checks.find_long_numbers(sample),
-            column_checks.find_spellings(sample),
-            value_checks.find_wide_ranges(sample, section),
+            feature_checks.find_missing_codes(sample),
+            feature_checks.find_outlying_dates(sample),
+            feature_checks.find_long_numbers(sample),
+            feature_checks.find_spellings(sample),
+            feature_checks.find_wide_ranges(sample, section),
         ),
         # These look at all rows.
-        value_checks.find_odd_values(sample),
-        column_checks.find_identifiers(sample),
+        feature_checks.find_odd_values(sample),
+        feature_checks.find_identifiers(sample),
         target_checks.find_constant_target(sample),
         target_checks.find_two_numbers(sample),
         target_checks.find_odd_classes(sample),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import pyarrow.compute as pc
@@ -27,107 +26,90 @@ _MISSING = 1
 Hashes = NDArray[np.uint64]
 
 
-@dataclass(frozen=True)
-class _Twins:
-    """Held-out rows that equal a training row."""
-
-    rows: int
-    """Rows that were compared."""
-    found: int
-    """Those that equal a training row in all features."""
-    contradicting: int
-    """Those of them whose class no such training row has."""
-
-
 def find_duplicates(sample: Sample) -> DataIssue | None:
     """Find rows that repeat an earlier one in every feature.
 
-    A warning from 5 % of the rows (and 3) on, a note below. Silent where as many may repeat by
-    chance: where there are fewer than 20 combinations of the features' values for each row.
+    A warning from 5 % of the rows (and 3) on, a note below. Not checked are tables in which as many
+    may repeat at random: with fewer than 20 combinations of the features' values for each row.
     """
     table = sample.whole
-    if _may_repeat_by_chance(sample):
+    if _may_repeat_at_random(sample):
         return None
     try:
         features = _hash_features(table, sample)
-    except DataError:  # a value that the sample missed, and that the encoding will refuse
+    except DataError:  # a value that the sample missed, and at which encoding will stop
         return None
     repeated = table.rows - len(np.unique(features))
     if not repeated:
         return None
     count = f"{repeated:,} of {table.rows:,} ({percent(repeated, table.rows)})"
-    message = f"rows that equal an earlier one in all features: {count}"
+    message = f"rows with the same features as an earlier row: {count}"
     if sample.target is not None:
         same = table.rows - len(np.unique(_hash_target(features, table, sample.target)))
-        message += f", {same:,} of them in the target, too"
-    severity = _severity([(repeated, table.rows)])
-    advice = "if they are copies, keep one of each, or copies of training rows will be held out"
+        message += f", {same:,} of them with the same target"
+    advice = "if they are copies, keep one of each: copies of training rows may become test rows"
+    severity = _severity(repeated, table.rows)
     return DataIssue("duplicates", severity, (), repeated, message, advice)
 
 
 def find_duplicates_across(sample: Sample, held_out: Mapping[str, Table]) -> DataIssue | None:
     """Find held-out rows that equal a training row in every feature.
 
-    A warning from 5 % of a set's rows (and 3) on, a note below; silent as `find_duplicates` is.
+    A warning from 5 % of a set's rows (and 3) on, a note below. Not checked is what
+    `find_duplicates` doesn't check.
 
     Args:
         sample: of the training rows.
         held_out: the other sets, by name.
     """
-    if _may_repeat_by_chance(sample):
+    if _may_repeat_at_random(sample):
         return None
-    try:
-        twins = {name: _twins(sample, table) for name, table in held_out.items()}
-    except DataError:
+    counts, severities, total, contradicting = [], set[Severity](), 0, 0
+    for name, whole in held_out.items():
+        table = draw_rows(whole, len(sample.columns))
+        training = _comparable(sample, table)
+        try:
+            theirs, ours = (_hash_features(each, sample) for each in (training, table))
+        except DataError:
+            return None
+        is_copy = np.isin(ours, theirs)
+        found = int(is_copy.sum())
+        if not found:
+            continue
+        counts.append(f"{found:,} of {table.rows:,} ({percent(found, table.rows)}) of {name}")
+        severities.add(_severity(found, table.rows))
+        total += found
+        if sample.target is not None and sample.target.classes:
+            known = _hash_target(theirs, training, sample.target)
+            same = np.isin(_hash_target(ours, table, sample.target), known)
+            contradicting += int((is_copy & ~same).sum())
+    if not counts:
         return None
-    twins = {name: those for name, those in twins.items() if those.found}
-    if not twins:
-        return None
-    counts = (
-        f"{those.found:,} of {those.rows:,} ({percent(those.found, those.rows)}) of {name}"
-        for name, those in twins.items()
-    )
-    message = f"held-out rows that equal a training row in all features: {', '.join(counts)}"
-    if contradicting := sum(those.contradicting for those in twins.values()):
+    message = f"held-out rows with the same features as a training row: {', '.join(counts)}"
+    if contradicting:
         message += f", {contradicting:,} of them with another target"
     advice = (
-        "if they are copies, metrics will be too good: keep one of each, or keep copies together "
-        "by data.split: {name: group, column: ...}"
+        "if they are copies, metrics are too good: keep one of each, or keep copies in the same "
+        "set by data.split: {name: group, column: ...}"
     )
-    severity = _severity([(those.found, those.rows) for those in twins.values()])
-    rows = sum(those.found for those in twins.values())
-    return DataIssue("duplicates_across_split", severity, (), rows, message, advice)
+    severity: Severity = "warning" if "warning" in severities else "note"
+    return DataIssue("duplicates_across_split", severity, (), total, message, advice)
 
 
-def _severity(counts: list[tuple[int, int]]) -> Severity:
-    """Return a warning if any number of duplicates is many for its number of rows."""
-    are_many = any(found >= max(_FEWEST_DUPLICATES, MANY_DUPLICATES * of) for found, of in counts)
-    return "warning" if are_many else "note"
+def _severity(found: int, rows: int) -> Severity:
+    return "warning" if found >= max(_FEWEST_DUPLICATES, MANY_DUPLICATES * rows) else "note"
 
 
-def _may_repeat_by_chance(sample: Sample) -> bool:
+def _may_repeat_at_random(sample: Sample) -> bool:
     """Whether `MANY_DUPLICATES` would be found if all combinations were equally likely."""
     combinations = math.prod(max(c.distinct, 1) for c in sample.columns.values())
     return combinations <= sample.whole.rows / MANY_DUPLICATES
 
 
-def _twins(sample: Sample, held_out: Table) -> _Twins:
-    table = draw_rows(held_out, len(sample.columns))
-    training = _comparable(sample, table)
-    theirs, ours = (_hash_features(each, sample) for each in (training, table))
-    is_twin = np.isin(ours, theirs)
-    contradicting = 0
-    if sample.target is not None and sample.target.classes:
-        known = _hash_target(theirs, training, sample.target)
-        same = np.isin(_hash_target(ours, table, sample.target), known)
-        contradicting = int((is_twin & ~same).sum())
-    return _Twins(table.rows, int(is_twin.sum()), contradicting)
-
-
 def _comparable(sample: Sample, held_out: Table) -> Table:
     """Return the training rows that may equal a held-out one, by the column of most values.
 
-    If they are still very many, some of them at random, so that some duplicates may be missed.
+    If they are still very many, some of them are drawn at random, and duplicates may be missed.
     """
     table = sample.whole
     if table.rows <= _MOST_COMPARED:
@@ -147,7 +129,7 @@ def _hash_features(table: Table, sample: Sample) -> Hashes:
     different rows, two have the same hash once in 40 million tables.
 
     Raises:
-        DataError: for a value that is no number where numbers are read.
+        DataError: for a value that isn't a number in a column of numbers.
     """
     hashes = np.full(table.rows, _MISSING, dtype=np.uint64)
     for name, column in sample.columns.items():
@@ -156,26 +138,22 @@ def _hash_features(table: Table, sample: Sample) -> Hashes:
             continue
         values = table.numbers(name) + 0.0  # -0 becomes 0, of other bits
         values[np.isnan(values)] = np.nan  # all NaN get the same bits
-        hashes = hashes * _FACTOR + _mixed(values.view(np.uint64))
+        # SplitMix64's finalizer (Steele, Lea and Flood 2014): each bit depends on all.
+        bits = values.view(np.uint64)
+        bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        hashes = hashes * _FACTOR + (bits ^ (bits >> np.uint64(31)))
     return hashes
 
 
 def _hash_target(features: Hashes, table: Table, target: Task) -> Hashes:
     """Continue the hashes of `_hash_features` with the target, (rows,)."""
-    hashes = features
     for column in target.columns:
-        hashes = hashes * _FACTOR + _hash_texts(table, column)
-    return hashes
+        features = features * _FACTOR + _hash_texts(table, column)
+    return features
 
 
 def _hash_texts(table: Table, column: str) -> Hashes:
     codes, texts = table.codes(column)
     hashes = np.array([*map(hash, texts), _MISSING], dtype=np.int64)
     return hashes.view(np.uint64)[codes]
-
-
-def _mixed(bits: Hashes) -> Hashes:
-    """Mix bits by SplitMix64's finalizer (Steele, Lea and Flood 2014): each depends on all."""
-    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return bits ^ (bits >> np.uint64(31))

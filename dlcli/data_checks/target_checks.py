@@ -18,13 +18,13 @@ from dlcli.tables import Table
 from dlcli.tasks import Task
 
 FEW_ROWS = 10
-"""Rows below which a class is rare: too few to learn it, and to evaluate it on."""
+"""Rows below which a class is rare: too few to learn it, and to evaluate it."""
 UNBALANCED = 10
 """Ratio of the rows of the largest class to those of the smallest, above which it is reported."""
 
 
 def find_constant_target(sample: Sample) -> DataIssue | None:
-    """Find numbers or columns of labels to predict that are the same in all rows."""
+    """Find targets, numbers or columns of labels, with the same value in all rows."""
     target = sample.target
     if target is None or not target.has_column_per_output:
         return None
@@ -34,7 +34,7 @@ def find_constant_target(sample: Sample) -> DataIssue | None:
         if all(_is_constant(table, name, target) for table in (sample.table, sample.whole))
     }
     message = "the same target in all rows"
-    advice = "there is nothing to learn; is it the right column?"
+    advice = "there is nothing to learn: check that it is the right column"
     return column_issue("constant_target", "warning", found, message, advice, sample.whole.rows)
 
 
@@ -47,9 +47,9 @@ def _is_constant(table: Table, column: str, target: Task) -> bool:
 
 
 def find_two_numbers(sample: Sample) -> DataIssue | None:
-    """Find numbers to predict that have two values, as 1 and 2; only 0 and 1 are read as classes.
+    """Find numeric targets with two values, such as 1 and 2; only 0 and 1 are read as classes.
 
-    Silent for declared numbers.
+    Declared numbers are not checked.
     """
     target = sample.target
     if target is None or target.type != "numeric" or target.reason == "declared":
@@ -60,14 +60,16 @@ def find_two_numbers(sample: Sample) -> DataIssue | None:
         for name, values in every.items()
         if len(values) == 2 < sample.whole.rows
     }
-    advice = "for classes, declare type: categorical; for amounts, type: numeric"
-    return column_issue("two_numbers", "warning", found, "a target of two numbers", advice)
+    message = "a target with only two different numbers"
+    advice = "if they are classes, declare type: categorical; if amounts, type: numeric"
+    return column_issue("two_numbers", "warning", found, message, advice)
 
 
 def find_odd_classes(sample: Sample) -> DataIssue | None:
-    """Find classes that are amounts or dates, or would be but for a few values.
+    """Find classes that are amounts or dates, or would be except for a few values.
 
-    Numbers with an `NA` among them are text, and so each is a class. Silent for declared classes.
+    Numbers with an `NA` among them are text, so that each is a class. Declared classes are not
+    checked.
     """
     target = sample.target
     if target is None or not target.classes or target.reason == "declared":
@@ -78,14 +80,14 @@ def find_odd_classes(sample: Sample) -> DataIssue | None:
     if not decision.warning and not isinstance(decision.feature, Datetime):
         return None
     message = f"a target read as {len(target.classes):,} classes"
-    advice = "correct the values, or leave such rows out; for classes, declare type: categorical"
+    advice = "correct the values or drop such rows; if they are classes, declare type: categorical"
     return column_issue("odd_classes", "warning", {column: decision.reason}, message, advice)
 
 
 def find_rare_classes(sets: Mapping[str, Table], target: Task | None) -> DataIssue | None:
     """Find classes with fewer than 10 rows, or without a training row.
 
-    Silent below 20 rows. All rows are counted.
+    All rows are counted. Tables of fewer than 20 rows are not checked.
 
     Args:
         sets: the sets of rows, by name; that of the training rows first.
@@ -106,7 +108,7 @@ def find_rare_classes(sets: Mapping[str, Table], target: Task | None) -> DataIss
     parts += [f"with few rows: {listed(few, 'classes')}"] if rare else []
     rows = sum(total[name] for name in [*untaught, *rare])
     message = f"classes {', and '.join(parts)}"
-    advice = "they can hardly be learned or evaluated: find more such rows, or join classes"
+    advice = "too few to learn from or to evaluate: collect more such rows, or combine classes"
     return DataIssue("rare_classes", "warning", target.columns, rows, message, advice)
 
 
@@ -120,7 +122,7 @@ def find_imbalance(table: Table, target: Task | None) -> DataIssue | None:
         return None
     extremes = listed({largest: plural(most, "row"), smallest: plural(least, "row")})
     message = f"classes of very different size: {extremes}"
-    advice = "accuracy will mislead: watch balanced_accuracy or auc, and try class_weight: balanced"
+    advice = "accuracy is misleading: use balanced_accuracy or auc, and try class_weight: balanced"
     return DataIssue("class_imbalance", "note", target.columns, None, message, advice)
 
 
@@ -131,7 +133,7 @@ def _class_counts(table: Table, target: Task) -> Counter[str]:
 
 
 NEARLY_ALL = 0.99
-"""Share of the error of guessing that a column must remove to be suspected."""
+"""Share of a constant prediction's error that a column must remove to be reported."""
 _FEWEST_WRONG = 5
 _BINS = 50
 _ROWS_A_BIN = 10
@@ -158,15 +160,16 @@ class _Halves(NamedTuple):
 def find_leakage(sample: Sample) -> DataIssue | None:
     """Find columns from which alone the target of other rows can be predicted almost without error.
 
-    For each column a predictor is learned on one half of the rows and tested on the other, and vice
+    For each column a predictor is fitted on one half of the rows and tested on the other, and vice
     versa, so that an identifier, which says nothing about other rows, is not reported. Classes are
     predicted as the most frequent one of the same category, or of the nearest number; numbers as
     the mean of the category, or by a straight line in each of up to 50 bins of a number. Reported
-    is what removes 99 % of the error of guessing, `1 - e / e₀`: `e` counts wrong classes, and `e₀`
-    those when always guessing the most frequent one; for numbers they are sums of squares, `e₀`
-    around the mean, so that this is R².
+    is a column that removes 99 % of the error of a constant prediction, `1 - e / e₀`: `e` counts
+    wrong classes, and `e₀` those of the most frequent class; for numbers they are sums of squares,
+    `e₀` around the mean, so that this is R².
 
-    Silent below 20 rows, for a lone feature, and where guessing classes errs in fewer than 5 rows.
+    Not checked are tables of fewer than 20 rows, a single feature, and classes of which a constant
+    prediction misses fewer than 5 rows.
     """
     if sample.target is None or sample.table.rows < MIN_ROWS or len(sample.columns) < 2:
         return None
@@ -181,8 +184,8 @@ def find_leakage(sample: Sample) -> DataIssue | None:
     }
     message = "one column alone predicts nearly all of the target"
     advice = (
-        "check that its value is known at the time of prediction, and not made from the target; "
-        "if it isn't, declare it 'ignored' in input.features"
+        "check that its value is known when predictions are made, and not derived from the target; "
+        "otherwise declare it ignored in input.features"
     )
     return column_issue("target_leakage", "warning", leaks, message, advice)
 

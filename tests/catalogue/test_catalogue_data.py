@@ -258,17 +258,17 @@ TRAINED = {
         CONFIG,
         [
             "features  1 numeric, all numbers: x",
-            "warning: t.csv: whole numbers with more digits than can be distinguished: 'x' "
-            "('100000000000000000000000000000'); if they are names of something, declare them "
-            "'ignored' or 'categorical'",
+            "warning: t.csv: whole numbers with too many digits to be read exactly: 'x' "
+            "('100000000000000000000000000000'); if they are identifiers, declare them ignored or "
+            "categorical",
         ],
     ),
     "targets of 30 digits": (
         targets(*range(10**29, 10**29 + 9)),
         CONFIG,
         [
-            "warning: t.csv: the same target in all rows: 'y'; there is nothing to learn; is it "
-            "the right column?"
+            "warning: t.csv: the same target in all rows: 'y'; there is nothing to learn: check "
+            "that it is the right column"
         ],
     ),
     "1,000": (
@@ -300,8 +300,8 @@ TRAINED = {
         targets(7),
         CONFIG,
         [
-            "warning: t.csv: the same target in all rows: 'y'; there is nothing to learn; is it "
-            "the right column?"
+            "warning: t.csv: the same target in all rows: 'y'; there is nothing to learn: check "
+            "that it is the right column"
         ],
     ),
     "a class that is seen once": (
@@ -310,8 +310,8 @@ TRAINED = {
         [
             "data      t.csv: 24 training, 8 validation, 8 test rows (stratified, seed 0)",
             "target    y: 3 classes, text: a, b, c",
-            "warning: t.csv: classes with few rows: 'c' (1 row); they can hardly be learned or "
-            "evaluated: find more such rows, or join classes",
+            "warning: t.csv: classes with few rows: 'c' (1 row); too few to learn from or to "
+            "evaluate: collect more such rows, or combine classes",
         ],
     ),
     "numbers with a word among those that repeat": (
@@ -319,8 +319,8 @@ TRAINED = {
         CONFIG,
         [
             "warning: t.csv: a target read as 14 classes: 'y' (92.8 % are numbers, 'NA' in 10 "
-            'rows is not; set data.missing: ["NA"]); correct the values, or leave such rows out; '
-            "for classes, declare type: categorical"
+            'rows is not; set data.missing: ["NA"]); correct the values or drop such rows; if '
+            "they are classes, declare type: categorical"
         ],
     ),
     "the labels 1 and 2": (
@@ -328,8 +328,8 @@ TRAINED = {
         CONFIG,
         [
             "target    y: a number, all numbers",
-            "warning: t.csv: a target of two numbers: 'y' (1 and 2); for classes, declare type: "
-            "categorical; for amounts, type: numeric",
+            "warning: t.csv: a target with only two different numbers: 'y' (1 and 2); if "
+            "they are classes, declare type: categorical; if amounts, type: numeric",
         ],
     ),
     "the declared labels 1 and 2": (

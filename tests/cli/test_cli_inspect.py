@@ -28,12 +28,14 @@ def test_columns_and_findings_are_printed_and_the_exit_code_is_zero(dlcli):
         "site    categorical                  2  HQ (72), hq (34)  text, 2 values",
         "left    target                       2  0 (56), 1 (50)    all 0 or 1",
     ]
-    assert "warning: a value far from all others, and repeated: 'age' (-999 in 6 rows)" in lines
-    spelled = "warning: categories that differ in capitals or spaces only: 'site' ('hq', 'HQ')"
+    assert "warning: a repeated value far from all others: 'age' (-999 in 6 rows)" in lines
+    spelled = (
+        "warning: categories that differ only in capital letters or spaces: 'site' ('hq', 'HQ')"
+    )
     at = lines.index(spelled)
     assert (
         lines[at + 1]
-        == "         if they are the same, write them alike: each is learned by itself"
+        == "         if they mean the same, spell them the same: the network learns each separately"
     )
 
 
@@ -72,5 +74,5 @@ def test_what_is_found_is_a_warning_of_training_too(dlcli):
     Path("staff.yaml").write_text("data: {train: staff.csv, target: left}\nhidden: []\nepochs: 1\n")
     result = dlcli("validate", "staff.yaml")
     assert result.exit_code == 0
-    found = "a value far from all others, and repeated: 'age' (-999 in 6 rows)"
-    assert f"warning: staff.csv: {found}; if it stands for a missing one" in result.stderr
+    found = "a repeated value far from all others: 'age' (-999 in 6 rows)"
+    assert f"warning: staff.csv: {found}; if it means that the value is missing" in result.stderr

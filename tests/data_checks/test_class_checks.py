@@ -17,12 +17,12 @@ def kind(*tables):
     return infer_task(Target(column="y"), tables)
 
 
-@pytest.mark.parametrize(("rows", "said"), [(9, True), (10, False)])
-def test_a_class_of_fewer_than_ten_rows_is_rare(rows, said, table):
+@pytest.mark.parametrize(("rows", "is_found"), [(9, True), (10, False)])
+def test_a_class_of_fewer_than_ten_rows_is_rare(rows, is_found, table):
     train = table(labels(a=40, b=rows))
     found = find_rare_classes({"train": train}, kind(train))
-    assert (found is not None) == said
-    assert not said or found.message == "classes with few rows: 'b' (9 rows)"
+    assert (found is not None) == is_found
+    assert not is_found or found.message == "classes with few rows: 'b' (9 rows)"
 
 
 def test_rows_of_all_sets_count(table):
@@ -42,12 +42,12 @@ def test_a_small_table_has_no_rare_classes(table):
     assert find_rare_classes({"train": train}, kind(train)) is None
 
 
-@pytest.mark.parametrize(("rows", "said"), [(101, True), (100, False)])
-def test_more_than_ten_to_one_is_unbalanced(rows, said, table):
+@pytest.mark.parametrize(("rows", "is_found"), [(101, True), (100, False)])
+def test_more_than_ten_to_one_is_unbalanced(rows, is_found, table):
     every = table(labels(a=rows, b=10))
     found = find_imbalance(every, kind(every))
-    assert (found is not None) == said
-    assert not said or (found.severity, found.columns) == ("note", ("y",))
+    assert (found is not None) == is_found
+    assert not is_found or (found.severity, found.columns) == ("note", ("y",))
 
 
 def test_numbers_have_no_classes(table):

@@ -1,4 +1,4 @@
-"""All checks together: what is shown of a table, and what training is told."""
+"""All checks combined: the inspection of a table, and the warnings of training."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ EXAMPLES = sorted(ROOT.glob("configs/*.yaml"))
 NUMBER = Decision(Numeric(), "all numbers")
 
 
-def checks(findings):
-    return [finding.check for finding in findings]
+def checks(issues):
+    return [issue.check for issue in issues]
 
 
 def test_each_column_is_shown_in_order_with_what_it_holds(table):
@@ -47,26 +47,26 @@ def test_warnings_come_before_notes(table):
     x = np.random.default_rng(1).normal(size=60)
     columns = {"x": x, "half": [1.5] * 29 + [None] * 31, "copy": x.round(2), "y": x}
     found = inspect_table(table(columns), "y").issues
-    assert [finding.severity for finding in found] == ["warning", "note"]
+    assert [issue.severity for issue in found] == ["warning", "note"]
     assert checks(found) == ["target_leakage", "many_missing"]
 
 
-def test_a_target_that_is_no_column_is_a_mistake(table):
+def test_a_target_that_is_no_column_is_an_error(table):
     with pytest.raises(UsageError, match="t.csv: no column 'prize' in the table; did you mean"):
         inspect_table(table({"price": [1, 2], "x": [1, 2]}), "prize")
 
 
-def test_a_target_that_training_would_refuse_is_a_finding(table):
+def test_a_target_that_training_would_refuse_is_an_issue(table):
     found = inspect_table(table({"x": [1.5, 2, 4], "y": ["a", None, "b"]}), "y").issues
     assert checks(found) == ["target"]
     assert "t.csv: row 2, column 'y': the target is missing" in found[0].message
 
 
-def test_a_table_without_features_is_a_finding(table):
+def test_a_table_without_features_is_an_issue(table):
     assert checks(inspect_table(table({"y": [1.5, 2, 4]}), "y").issues) == ["features"]
 
 
-def test_what_is_ignored_anyway_is_a_mere_note(table):
+def test_an_issue_of_an_ignored_column_is_only_a_note(table):
     columns = {"id": np.arange(60), "c": [1] * 60, "x": np.random.default_rng(0).normal(size=60)}
     found = inspect_table(table(columns)).issues
     assert [(item.check, item.severity) for item in found] == [
@@ -76,14 +76,14 @@ def test_what_is_ignored_anyway_is_a_mere_note(table):
     assert found[0].advice == "ignored, as long as input.features doesn't name it"
 
 
-def test_an_identifier_that_is_read_is_warned_of(table):
+def test_an_identifier_that_is_read_gives_a_warning(table):
     rows = table({"id": np.arange(60), "y": ["a", "b"] * 30})
     kind = infer_task(Target(column="y"), [rows])
     [found] = inspect_split(Split(rows, None, None), kind, {"id": NUMBER}, Input())
     assert (found.check, found.severity) == ("identifiers", "warning")
 
 
-def test_training_is_reported_warnings_only_and_each_once(table):
+def test_training_reports_only_warnings_and_each_once(table):
     rng = np.random.default_rng(2)
     y = rng.normal(size=200)
     columns = {"x": rng.normal(size=200), "half": [1.5] * 50 + [None] * 150}
@@ -107,7 +107,7 @@ def test_held_out_rows_are_compared_with_training_rows(table):
     assert "10 of 20 (50 %) of test" in found[0].message
 
 
-def test_of_a_large_table_some_rows_are_looked_at_and_it_is_reported(table, monkeypatch):
+def test_of_a_large_table_some_rows_are_looked_at_and_their_number_is_reported(table, monkeypatch):
     monkeypatch.setattr(sampling, "MOST_ROWS", 100)
     x = np.random.default_rng(1).normal(size=300)
     found = inspect_table(table({"x": x[::-1], "copy": 2 * x, "y": x}), "y").issues
@@ -115,7 +115,7 @@ def test_of_a_large_table_some_rows_are_looked_at_and_it_is_reported(table, monk
     assert found[0].message.endswith("'copy' (100 %) (in 100 rows looked at)")
 
 
-def test_a_lone_word_in_a_large_column_of_numbers_is_found(table, monkeypatch):
+def test_a_single_word_in_a_large_column_of_numbers_is_found(table, monkeypatch):
     monkeypatch.setattr(sampling, "MOST_ROWS", 100)
     z = [*map(str, range(999)), "n/a"]
     rows = table({"x": np.random.default_rng(1).normal(size=1000), "z": z, "y": ["a", "b"] * 500})
@@ -124,7 +124,7 @@ def test_a_lone_word_in_a_large_column_of_numbers_is_found(table, monkeypatch):
     assert "'z' ('n/a' in row 1000)" in found[checks(found).index("odd_values")].message
 
 
-def test_a_column_that_is_left_out_for_its_form_is_found(table):
+def test_a_column_that_is_ignored_for_its_form_is_found(table):
     kilos = [f"{number} kg" for number in range(11)]
     found = inspect_table(table({"x": [*range(11)], "weight": kilos})).issues
     assert checks(found) == ["doubtful_types"]
@@ -132,16 +132,16 @@ def test_a_column_that_is_left_out_for_its_form_is_found(table):
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_no_example_gives_an_alarm(path):
+def test_no_example_gives_a_warning(path):
     file = load_config(path)
     data = file.config.data
     table = read_table(file.resolve(data.train), data.missing)
     kind = infer_task(data.target, [table])
     chosen = choose_features(file.config.input, table.columns, data.reserved)
     decisions = decide_types(chosen, table)
-    places = np.random.default_rng(0).permutation(table.rows)
-    held_out = table.take(np.sort(places[: table.rows // 4]))
-    split = Split(table.take(np.sort(places[table.rows // 4 :])), None, held_out)
+    order = np.random.default_rng(0).permutation(table.rows)
+    held_out = table.take(np.sort(order[: table.rows // 4]))
+    split = Split(table.take(np.sort(order[table.rows // 4 :])), None, held_out)
     assert inspect_split(split, kind, decisions, file.config.input) == []
 
 
@@ -156,9 +156,9 @@ CELLS = st.one_of(
 
 @settings(deadline=None, max_examples=25)
 @given(st.lists(st.tuples(CELLS, CELLS, CELLS), min_size=1, max_size=60), st.integers(1, 20))
-def test_no_table_breaks_a_check(rows, times):
+def test_no_table_makes_a_check_fail(rows, times):
     columns = dict(zip("abc", map(list, zip(*rows * times, strict=True)), strict=True))
     numbers = np.arange(1, len(rows) * times + 1)
     shown = inspect_table(Table("t.csv", pa.table(columns), numbers), "c")
     json.dumps(asdict(shown), allow_nan=False)
-    assert all("\n" not in str(finding) for finding in shown.issues)
+    assert all("\n" not in str(issue) for issue in shown.issues)

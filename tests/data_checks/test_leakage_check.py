@@ -29,14 +29,14 @@ def test_a_category_that_is_the_class_by_another_name_is_found(sample):
     assert found.severity == "warning"
 
 
-def test_a_number_that_parts_the_classes_is_found(sample):
+def test_a_number_that_separates_the_classes_is_found(sample):
     score = np.where(CLASSES == "yes", 10.0, 0.0) + NOISE[2]
     assert leaks(find_leakage(sample({"x": NOISE[1], "score": score, "y": CLASSES}, "y"))) == (
         "score",
     )
 
 
-def test_a_missing_value_that_tells_the_class_is_found(sample):
+def test_a_missing_value_that_gives_away_the_class_is_found(sample):
     days = [x if name == "yes" else None for x, name in zip(NOISE[2], CLASSES, strict=True)]
     assert leaks(find_leakage(sample({"x": NOISE[1], "days": days, "y": CLASSES}, "y"))) == (
         "days",
@@ -49,7 +49,7 @@ def test_a_number_that_the_target_follows_from_is_found(curve, sample):
     assert leaks(find_leakage(sample(columns, "y"))) == ("copy",)
 
 
-def test_a_category_whose_means_are_the_target_is_found(sample):
+def test_a_category_with_one_target_each_is_found(sample):
     place = np.arange(ROWS) % 4
     columns = {"x": NOISE[1], "town": [f"t{at}" for at in place], "y": place * 1.5}
     assert leaks(find_leakage(sample(columns, "y"))) == ("town",)
@@ -67,9 +67,9 @@ def test_a_row_number_in_no_order_is_none(sample):
 
 
 def test_a_good_predictor_that_errs_in_five_of_a_hundred_rows_is_none(sample):
-    told = CLASSES.copy()
-    told[::20] = "no"
-    assert find_leakage(sample({"x": NOISE[1], "told": told, "y": CLASSES}, "y")) is None
+    answer = CLASSES.copy()
+    answer[::20] = "no"
+    assert find_leakage(sample({"x": NOISE[1], "answer": answer, "y": CLASSES}, "y")) is None
 
 
 def test_a_column_that_holds_for_nine_tenths_of_a_number_is_none(sample):
@@ -77,7 +77,7 @@ def test_a_column_that_holds_for_nine_tenths_of_a_number_is_none(sample):
     assert find_leakage(sample(columns, "y")) is None
 
 
-def test_a_lone_feature_is_not_suspected(sample):
+def test_a_single_feature_is_not_suspected(sample):
     assert find_leakage(sample({"x": NOISE[0], "y": 2 * NOISE[0]}, "y")) is None
 
 
@@ -99,7 +99,7 @@ def test_each_of_several_targets_is_looked_at(sample):
     )
 
 
-def test_numbers_without_bounds_break_nothing(sample):
+def test_infinite_sums_of_squares_raise_no_error(sample):
     x = np.where(NOISE[1] > 0, 1e308, -1e308)
     assert (
         find_leakage(sample({"x": x, "z": NOISE[2], "y": 1e308 * np.sign(NOISE[0])}, "y")) is None
@@ -108,8 +108,8 @@ def test_numbers_without_bounds_break_nothing(sample):
 
 def test_rows_without_a_label_are_a_class_of_their_own(table):
     labels = np.where(NOISE[0] > 0, "a|b", None)
-    rows = table({"x": NOISE[1], "told": NOISE[0], "y": labels})
+    rows = table({"x": NOISE[1], "answer": NOISE[0], "y": labels})
     target = Target(column="y", type="multi_label", delimiter="|")
     kind = infer_task(target, [rows])
-    decisions = {name: Decision(Numeric(), "declared") for name in ("x", "told")}
-    assert leaks(find_leakage(draw_sample(rows, decisions, kind))) == ("told",)
+    decisions = {name: Decision(Numeric(), "declared") for name in ("x", "answer")}
+    assert leaks(find_leakage(draw_sample(rows, decisions, kind))) == ("answer",)

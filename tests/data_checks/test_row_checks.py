@@ -30,8 +30,8 @@ def test_repeated_rows_are_counted(sample):
     found = find_duplicates(sample(rows_of(plain(), [*range(ROWS), 4, 4, 5]), "y"))
     assert (found.rows, found.severity) == (3, "note")
     assert found.message == (
-        "rows that equal an earlier one in all features: 3 of 103 (2.91 %), "
-        "3 of them in the target, too"
+        "rows with the same features as an earlier row: 3 of 103 (2.91 %), "
+        "3 of them with the same target"
     )
 
 
@@ -43,7 +43,7 @@ def test_from_one_row_in_twenty_on_it_is_a_warning(sample):
 def test_a_repeated_row_of_another_target_is_distinguished(sample):
     columns = rows_of(plain(), [*range(ROWS), 3])
     columns["y"][-1] = "b"  # row 3 has "a"
-    assert ", 0 of them in the target, too" in find_duplicates(sample(columns, "y")).message
+    assert ", 0 of them with the same target" in find_duplicates(sample(columns, "y")).message
 
 
 def test_missing_values_are_equal_and_zeros_of_either_sign(sample):
@@ -57,13 +57,13 @@ def test_an_ignored_column_hides_no_repetition(sample):
     assert find_duplicates(sample(columns, "y", id="ignored")).rows == 1
 
 
-@pytest.mark.parametrize(("values", "said"), [(5, False), (11, True)])
-def test_rows_that_must_be_equal_by_chance_are_none(values, said, sample):
+@pytest.mark.parametrize(("values", "is_found"), [(5, False), (11, True)])
+def test_rows_that_must_be_equal_at_random_are_none(values, is_found, sample):
     # 100 rows and 1 more: 5^4 = 625 combinations are fewer than 20 a row, 11^4 = 14641 are not.
     digits = np.arange(ROWS) * values**4 // ROWS
     columns = {f"x{place}": digits // values**place % values for place in range(4)}
     repeated = {name: [*column, column[0]] for name, column in columns.items()}
-    assert (find_duplicates(sample(repeated)) is not None) == said
+    assert (find_duplicates(sample(repeated)) is not None) == is_found
 
 
 def test_held_out_rows_that_were_trained_on_are_counted(sample, table):
@@ -72,7 +72,7 @@ def test_held_out_rows_that_were_trained_on_are_counted(sample, table):
     found = find_duplicates_across(sample(plain(), "y"), {"test": table(held_out)})
     assert (found.rows, found.severity) == (3, "warning")
     assert found.message == (
-        "held-out rows that equal a training row in all features: 3 of 20 (15 %) of test, "
+        "held-out rows with the same features as a training row: 3 of 20 (15 %) of test, "
         "1 of them with another target"
     )
 
@@ -94,7 +94,7 @@ def test_a_number_is_the_same_in_text(sample, table):
     assert find_duplicates_across(sample(plain(), "y"), {"test": table(held_out)}).rows == 3
 
 
-def test_of_many_training_rows_only_those_are_compared_that_may_be_equal(
+def test_of_many_training_rows_only_those_that_may_be_equal_are_compared(
     sample, table, monkeypatch
 ):
     monkeypatch.setattr(row_checks, "_MOST_COMPARED", 50)

@@ -39,14 +39,14 @@ def test_numbers_with_a_word_among_them_are_doubtful_classes(sample):
 
 
 @pytest.mark.parametrize(
-    ("target", "said"),
+    ("target", "reason"),
     [
         ([f"{kilos} kg" for kilos in range(12)] * 2, "numbers with a unit, as '0 kg'"),
         ([f"2024-01-{day}" for day in range(10, 22)] * 2, "dates as 2024-01-10"),
     ],
 )
-def test_amounts_and_dates_are_doubtful_classes(target, said, sample):
-    assert said in find_odd_classes(sample({"x": X, "y": target}, "y")).message
+def test_amounts_and_dates_are_doubtful_classes(target, reason, sample):
+    assert reason in find_odd_classes(sample({"x": X, "y": target}, "y")).message
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_numbers_that_are_the_same_once_they_are_rounded_leave_nothing_to_learn(
 
 def test_two_numbers_may_be_classes(sample):
     found = find_two_numbers(sample({"x": X, "y": [-1, 1.5] * 12}, "y"))
-    assert found.message == "a target of two numbers: 'y' (-1 and 1.5)"
+    assert found.message == "a target with only two different numbers: 'y' (-1 and 1.5)"
     assert found.severity == "warning"
 
 

@@ -1,24 +1,117 @@
-"""Values that are not what they seem: codes for missing ones, odd words, dates, tails."""
+"""Features that teach little or are not what they seem: copies, codes, odd words, outliers."""
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from dlcli.config import Input, Log, Numeric, PiecewiseLinear
-from dlcli.data_checks.column_checks import find_spellings
-from dlcli.data_checks.sample import draw_sample
-from dlcli.data_checks.value_checks import (
+from dlcli.data_checks.feature_checks import (
+    find_constants,
+    find_copies,
+    find_identifiers,
     find_long_numbers,
+    find_many_missing,
     find_missing_codes,
     find_missing_words,
+    find_near_constants,
     find_odd_values,
     find_outlying_dates,
+    find_spellings,
     find_wide_ranges,
     find_zeros,
 )
+from dlcli.data_checks.sample import draw_sample
 from dlcli.encoding import Decision
 
+X = np.random.default_rng(5).normal(size=1000)
 AGES = list(range(20, 70)) * 2
+
+
+def columns_of(found):
+    return found.columns if found else ()
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "kind"),
+    [
+        ("no", np.arange(100), "numeric"),
+        ("user_id", np.arange(100) * 7, "numeric"),
+        ("name", [f"n{at}" for at in range(100)], "categorical"),
+    ],
+)
+def test_what_differs_in_each_row_and_is_no_measurement_is_an_identifier(
+    name, values, kind, sample
+):
+    found = find_identifiers(sample({"x": X[:100], name: values}, **{name: kind}))
+    assert (columns_of(found), found.severity) == ((name,), "warning")
+
+
+@pytest.mark.parametrize("values", [X[:100], np.arange(100) * 7, np.arange(100) % 99])
+def test_measurements_and_repeated_values_are_no_identifiers(values, sample):
+    assert find_identifiers(sample({"x": X[:100], "z": values})) is None
+
+
+def test_an_ignored_identifier_is_not_mentioned(sample):
+    assert find_identifiers(sample({"x": X[:50], "id": range(50)}, id="ignored")) is None
+
+
+def test_a_constant_is_shown_with_its_value(sample):
+    found = find_constants(sample({"x": [1, 2], "z": [5, 5]}, x="numeric", z="numeric"))
+    assert (found.message, found.severity) == ("the same value in all rows: 'z' ('5')", "note")
+
+
+def test_a_value_with_missing_values_is_no_constant(sample):
+    assert find_constants(sample({"x": [5, None]}, x="numeric")) is None
+
+
+@pytest.mark.parametrize(("others", "is_found"), [(4, True), (5, False)])
+def test_more_than_995_rows_in_a_thousand_are_nearly_constant(others, is_found, sample):
+    found = find_near_constants(sample({"x": X, "z": ["b"] * others + ["a"] * (1000 - others)}))
+    assert (found is not None) == is_found
+    assert not is_found or found.message == (
+        "the same value in nearly all rows: 'z' ('a' in all but 4)"
+    )
+
+
+@pytest.mark.parametrize(("missing", "expected"), [(4, ()), (5, ("z",))])
+def test_missing_values_in_half_of_the_rows_are_many(missing, expected, sample):
+    z = [None] * missing + [1.5] * (10 - missing)
+    assert columns_of(find_many_missing(sample({"x": X[:10], "z": z}))) == expected
+
+
+def test_copies_are_found_also_under_other_names(sample):
+    level = np.array(["low", "mid", "high"])[np.arange(30) % 3]
+    found = find_copies(
+        sample({"x": X[:30], "x2": X[:30], "level": level, "code": np.arange(30) % 3 * 10.0})
+    )
+    assert (found.columns, found.severity) == (("x2", "code"), "note")
+    assert "'x2' (as 'x'), 'code' (as 'level')" in found.message
+
+
+@pytest.mark.parametrize(
+    "other",
+    [X[30:60], np.where(np.arange(30) == 3, 0, X[:30]), [None, *X[1:30]]],
+    ids=["all different", "one value", "a gap"],
+)
+def test_columns_that_differ_anywhere_are_no_copies(other, sample):
+    assert find_copies(sample({"x": X[:30], "z": other})) is None
+
+
+def test_more_than_five_columns_are_counted(sample):
+    found = find_constants(
+        sample(
+            {f"c{at}": [1, 1] for at in range(6)},
+            c0="numeric",
+            c1="numeric",
+            c2="numeric",
+            c3="numeric",
+            c4="numeric",
+            c5="numeric",
+        )
+    )
+    assert found.message.endswith("'c4' ('1'), ... (6 columns)")
+    assert len(found.columns) == 6
 
 
 @pytest.mark.parametrize("code", [-999, -1, 999, 99999])
@@ -29,10 +122,10 @@ def test_a_number_far_from_all_others_and_repeated_is_a_code(code, sample):
     assert f'data.missing: ["{code}"]' in found.advice
 
 
-@pytest.mark.parametrize(("code", "told"), [(-9, True), (-999, True), (-998, False)])
-def test_a_usual_code_need_not_be_far_if_no_other_number_is_negative(code, told, sample):
+@pytest.mark.parametrize(("code", "is_found"), [(-9, True), (-999, True), (-998, False)])
+def test_a_usual_code_need_not_be_far_if_no_other_number_is_negative(code, is_found, sample):
     found = find_missing_codes(sample({"income": [*range(100, 2000, 19), *[code] * 5]}))
-    assert (found is not None) == told
+    assert (found is not None) == is_found
 
 
 @pytest.mark.parametrize(
@@ -74,15 +167,13 @@ def test_a_zero_that_other_values_come_near_is_an_amount(values, sample):
 
 def test_categories_named_like_missing_values_are_noted(sample):
     found = find_missing_words(sample({"town": ["Rome", "?", "Unknown", "none"] * 9}))
-    assert found.message == (
-        "categories that are called as missing values are: 'town' (?, Unknown)"
-    )
+    assert found.message == ("categories named like missing values: 'town' (?, Unknown)")
     assert found.advice.endswith('data.missing: ["?", "Unknown"]')
 
 
 def test_classes_named_like_missing_values_are_noted(sample):
     found = find_missing_words(sample({"x": [1.5, 2, 4] * 9, "y": ["a", "b", "NA"] * 9}, "y"))
-    assert found.message == "categories that are called as missing values are: 'y' (NA)"
+    assert found.message == "categories named like missing values: 'y' (NA)"
 
 
 def test_a_word_among_numbers_is_shown_with_its_row(sample):
@@ -107,7 +198,7 @@ def test_a_mistyped_number_is_to_be_corrected(sample):
     ],
     ids=["many words", "declared", "none"],
 )
-def test_no_word_is_odd_where_words_are_usual_or_wanted(values, types, sample):
+def test_no_word_is_odd_in_a_column_of_words_or_a_declared_one(values, types, sample):
     assert find_odd_values(sample({"x": values}, **types)) is None
 
 
@@ -149,11 +240,11 @@ def test_an_even_range_or_a_flag_is_not_wide(values, sample):
     assert find_wide_ranges(sample({"x": values}), Input()) is None
 
 
-@pytest.mark.parametrize("said", [{"scaling": Log()}, {"encoding": PiecewiseLinear()}])
-def test_what_brings_tails_nearer_is_enough(said, sample, table):
+@pytest.mark.parametrize("settings", [{"scaling": Log()}, {"encoding": PiecewiseLinear()}])
+def test_a_setting_that_shortens_tails_is_enough(settings, sample, table):
     values = [*range(20)] * 100 + [5000]
-    assert find_wide_ranges(sample({"x": values}), Input(**said)) is None
-    declared = {"x": Decision(Numeric(**said), "declared")}
+    assert find_wide_ranges(sample({"x": values}), Input(**settings)) is None
+    declared = {"x": Decision(Numeric(**settings), "declared")}
     own = draw_sample(table({"x": values}), declared, None)
     assert find_wide_ranges(own, Input()) is None
 
@@ -177,12 +268,12 @@ def test_different_words_are_no_spellings(sample):
         ([f"-{2**53 + 1}", "5"] * 15, "-9007199254740993"),
     ],
 )
-def test_whole_numbers_that_are_rounded_are_rather_names(values, example, sample):
+def test_whole_numbers_that_are_rounded_are_found(values, example, sample):
     found = find_long_numbers(sample({"code": values}, code="numeric"))
     assert found.message == (
-        f"whole numbers with more digits than can be distinguished: 'code' ('{example}')"
+        f"whole numbers with too many digits to be read exactly: 'code' ('{example}')"
     )
-    assert found.advice == "if they are names of something, declare them 'ignored' or 'categorical'"
+    assert found.advice == "if they are identifiers, declare them ignored or categorical"
     assert found.severity == "warning"
 
 
@@ -200,6 +291,6 @@ def test_amounts_may_be_large(values, sample):
     assert find_long_numbers(sample({"code": values}, code="numeric")) is None
 
 
-def test_a_name_of_long_digits_is_not_doubted(sample):
+def test_a_category_of_many_digits_is_not_checked(sample):
     values = [str(10**29 + at % 9) for at in range(30)]
     assert find_long_numbers(sample({"code": values}, code="categorical")) is None

@@ -1,0 +1,406 @@
+"""Checks of features: their types, missing values, repeated values, outliers and spellings."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dlcli import config, tables
+from dlcli.data_checks.data_issue import DataIssue, Severity, column_issue, percent, quoted
+from dlcli.data_checks.sample import Codes, Floats, Sample, SampledColumn
+from dlcli.encoding import MIN_ROWS, Decision, is_identifier, summarize_column
+from dlcli.errors import plural
+
+MANY_MISSING = 0.5
+"""Share of missing values from which on they are reported."""
+NEARLY_ALL = 0.995
+"""Share of the rows with the same value above which a column is nearly constant."""
+FEWEST_OTHERS = 10
+"""Distinct values that a column must have besides one that is far from them."""
+FEWEST_REPEATS = 5
+"""Rows that must have a value to count as a code: outliers are rarely repeated."""
+MOSTLY_DATES = 0.9
+"""Share of a column's distinct values that must be dates."""
+FAR_DEVIATIONS = 10.0
+"""Standard deviations from the mean that normally distributed values never reach."""
+VERY_FAR_DEVIATIONS = 30.0
+"""Standard deviations at which one value outweighs everything else that a unit adds up."""
+
+_FEWEST_DISTINCT = 20
+_LINEAR = ("standard", "minmax", "divide", "none")
+"""Scalings that keep the shape of a distribution."""
+_CODES = tuple(1 - 10.0**digits for digits in range(1, 10))
+"""-9, -99, -999 and so on, which are no amounts if all others are 0 or more."""
+_CLEAR_MISSING_WORDS = tables.USUAL_MISSING_WORDS - {"none", "nil", "-", "--", "."} | {"unknown"}
+"""Words that are no names of categories; `none` may be one."""
+_LAST_EXACT = 2**53
+"""Up to here float64 represents every whole number; the next one is rounded to it."""
+_LONG = r"^[+-]?[0-9]{16,}$"
+
+
+# Types.
+
+
+def find_doubtful_types(decisions: Mapping[str, Decision]) -> DataIssue | None:
+    """Find columns whose type may be wrong, except those of `find_odd_values`.
+
+    Args:
+        decisions: the type of each column.
+    """
+    found = {
+        name: decision.reason
+        for name, decision in decisions.items()
+        if decision.warning and not isinstance(decision.feature, config.Numeric)
+    }
+    message = "columns whose inferred type may be wrong"
+    advice = "declare their types in input.features"
+    return column_issue("doubtful_types", "warning", found, message, advice)
+
+
+def find_odd_values(sample: Sample) -> DataIssue | None:
+    """Find columns that are read as numbers, although a few values are words.
+
+    All rows are looked at, since training stops at a single one. Declared numbers are not checked.
+    """
+    table, rows = sample.whole, 0
+    words: list[str] = []
+    found: dict[str, str] = {}
+    for name, column in sample.columns.items():
+        if not column.is_nearly_numeric:
+            continue
+        codes, texts = table.codes(name)
+        values = pa.chunked_array([tables.strings(texts, pa.string())])
+        is_number = tables.mask_to_numpy(table.column(name).notation.fits(values))
+        odd_rows = np.flatnonzero(np.append(~is_number, False)[codes])
+        file, row = table.where(int(odd_rows[0]))
+        where = f"row {row}" if file == table.file else f"row {row} of {file}"
+        more = f" and {plural(len(odd_rows) - 1, 'row')} more" if len(odd_rows) > 1 else ""
+        found[name] = f"{quoted(texts[codes[odd_rows[0]]])} in {where}{more}"
+        words += [texts[index] for index in np.flatnonzero(~is_number)]
+        rows += len(odd_rows)
+    are_usual = all(word.lower() in tables.USUAL_MISSING_WORDS for word in words)
+    remedy = f"set {tables.missing_setting(words)}" if are_usual else "correct them"
+    message = "columns of numbers in which a few values are not numbers"
+    advice = f"{remedy}, or declare the column categorical"
+    return column_issue("odd_values", "warning", found, message, advice, rows)
+
+
+def find_unbounded(decisions: Mapping[str, Decision]) -> DataIssue | None:
+    """Find columns with a number that is infinite, or too large for 32 bits.
+
+    Args:
+        decisions: the type of each column.
+    """
+    found = {
+        name: ""
+        for name, decision in decisions.items()
+        if isinstance(decision.feature, config.Numeric) and not decision.warning
+        if decision.values is not None and decision.values.bounds is None
+    }
+    message = "numbers that are infinite, or too large for 32 bits"
+    advice = "training stops at them: correct them, or list them in data.missing"
+    return column_issue("unbounded", "warning", found, message, advice)
+
+
+def find_identifiers(sample: Sample) -> DataIssue | None:
+    """Find features with a different value in each row that are no measurements.
+
+    Columns whose values all differ in the sample are tested by `is_identifier` on all rows.
+    """
+    found = {
+        name: ""
+        for name, column in sample.columns.items()
+        if column.distinct == column.present > 0
+        and (column.numbers is None or (column.numbers == column.numbers.round()).all())
+        and is_identifier(name, column.decision.feature.type, summarize_column(sample.whole, name))
+    }
+    message = "a different value in each row, like an identifier"
+    advice = "it says nothing about new rows: declare it ignored in input.features"
+    return column_issue("identifiers", "warning", found, message, advice)
+
+
+def find_long_numbers(sample: Sample) -> DataIssue | None:
+    """Find features with whole numbers that are rounded when they are read, such as 2^53 + 1.
+
+    Written with all their digits, they are identifiers rather than amounts.
+    """
+    found = {}
+    for name, column in sample.columns.items():
+        if column.numbers is None or np.abs(column.numbers).max(initial=0) < _LAST_EXACT:
+            continue
+        texts = sample.table.column(name).canonical_texts()
+        long = texts.filter(pc.match_substring_regex(texts, _LONG)).unique().to_pylist()
+        rounded = [text for text in long if Decimal(text) != Decimal(float(text))]
+        if rounded:
+            found[name] = quoted(rounded[0])
+    message = "whole numbers with too many digits to be read exactly"
+    advice = "if they are identifiers, declare them ignored or categorical"
+    return column_issue("long_numbers", "warning", found, message, advice)
+
+
+# Repeated values.
+
+
+def find_constants(sample: Sample) -> DataIssue | None:
+    """Find features with the same value in all rows."""
+    rows = sample.table.rows
+    found = {
+        name: quoted(column.text(0))
+        for name, column in sample.columns.items()
+        if column.counts.tolist() == [rows]
+    }
+    advice = "the network can learn nothing from it: declare it ignored"
+    return column_issue("constants", "note", found, "the same value in all rows", advice, rows)
+
+
+def find_near_constants(sample: Sample) -> DataIssue | None:
+    """Find features with one value in over 99.5 % of the rows, and others in the rest."""
+    rows = sample.table.rows
+    found = {
+        name: f"{quoted(column.text(int(np.argmax(column.counts))))} in all but {rows - most:,}"
+        for name, column in sample.columns.items()
+        if NEARLY_ALL * rows < (most := int(column.counts.max(initial=0))) < rows
+    }
+    message = "the same value in nearly all rows"
+    advice = "so few other rows teach little, and standardized they are large"
+    return column_issue("near_constants", "note", found, message, advice)
+
+
+def find_copies(sample: Sample) -> DataIssue | None:
+    """Find features that equal an earlier one, or have its values under other names.
+
+    Other names, such as 1, 2, 3 for low, middle, high, count only where values repeat (two rows
+    each on average): any two columns without repetition would match. Tables of fewer than 20 rows
+    are not checked.
+    """
+    if sample.table.rows < MIN_ROWS:
+        return None
+    found: dict[str, str] = {}
+    earlier: dict[bytes, str] = {}
+    for name, column in sample.columns.items():
+        for key in _copy_keys(column):
+            if key in earlier:
+                found.setdefault(name, f"as '{earlier[key]}'")
+            earlier.setdefault(key, name)
+    message = "the same values as another column"
+    advice = "one of them is enough: declare the other ignored"
+    return column_issue("copies", "note", found, message, advice)
+
+
+def _copy_keys(column: SampledColumn) -> Iterator[bytes]:
+    """Yield keys that copies share: their pattern of values with the values, and without them."""
+    if column.distinct < 2:
+        return
+    # Codes renumbered in the order in which their values first occur.
+    renumbered = pa.array(column.codes, mask=column.codes < 0).dictionary_encode().indices
+    pattern = renumbered.fill_null(-1).to_numpy().tobytes()
+    if column.numbers is not None:
+        yield pattern + column.numbers.tobytes()
+    else:
+        yield pattern + "\0".join(column.texts or ()).encode()
+    if 2 * column.distinct <= column.present:
+        yield pattern
+
+
+def find_spellings(sample: Sample) -> DataIssue | None:
+    """Find categories, of features and of the target, that are one word in several spellings."""
+    found = {}
+    for name, words in sample.categories.items():
+        column = sample.columns.get(name)
+        if column is not None and not isinstance(column.decision.feature, config.Categorical):
+            continue
+        groups = defaultdict(list)
+        for word in words:
+            groups["".join(word.casefold().split())].append(word)
+        alike = [group for group in groups.values() if len(group) > 1]
+        if alike:
+            more = f" and {len(alike) - 1} more" if len(alike) > 1 else ""
+            found[name] = f"{', '.join(map(quoted, alike[0][:3]))}{more}"
+    message = "categories that differ only in capital letters or spaces"
+    advice = "if they mean the same, spell them the same: the network learns each separately"
+    return column_issue("spellings", "warning", found, message, advice)
+
+
+# Missing values, and values that may mean so.
+
+
+def find_many_missing(sample: Sample) -> DataIssue | None:
+    """Find features without a value in half of the rows or more."""
+    rows = sample.table.rows
+    found = {
+        name: percent(missing, rows)
+        for name, column in sample.columns.items()
+        if (missing := rows - column.present) >= MANY_MISSING * rows
+    }
+    advice = "find out why: that a value is missing may say more than the value"
+    return column_issue("many_missing", "note", found, "no value in many rows", advice)
+
+
+def find_missing_words(sample: Sample) -> DataIssue | None:
+    """Find categories, of features and of the target, named `?`, `NA`, `unknown` and the like."""
+    numeric = {name for name, column in sample.columns.items() if column.is_nearly_numeric}
+    found = {
+        name: words
+        for name, texts in sample.categories.items()
+        if name not in numeric
+        if (words := [text for text in texts if text.lower() in _CLEAR_MISSING_WORDS])
+    }
+    details = {name: ", ".join(words) for name, words in found.items()}
+    every = [*dict.fromkeys(word for words in found.values() for word in words)]
+    message = "categories named like missing values"
+    advice = f"if they mean that the value is missing, set {tables.missing_setting(every)}"
+    return column_issue("missing_words", "note", details, message, advice)
+
+
+def find_missing_codes(sample: Sample) -> DataIssue | None:
+    """Find numbers that are far from all others and repeat, such as -999.
+
+    Such a number is the minimum or the maximum of its column. It is farther from the nearest other
+    value than those are from each other; or all others are 0 or more, and it is -9, -99, -999 and
+    so on, or -1 if they reach 10. At least 5 rows have it, and more than have the median other
+    value; and there are 10 other values.
+    """
+    codes = {name: missing_code(column) for name, column in sample.columns.items()}
+    found = {
+        name: (sample.columns[name].text(index), int(sample.columns[name].counts[index]))
+        for name, index in codes.items()
+        if index is not None
+    }
+    details = {name: f"{text} in {plural(rows, 'row')}" for name, (text, rows) in found.items()}
+    setting = tables.missing_setting([text for text, _ in found.values()])
+    message = "a repeated value far from all others"
+    advice = (
+        "if it means that the value is missing, leave the field empty, "
+        f"or set {setting}, which applies to every column"
+    )
+    rows = sum(rows for _, rows in found.values())
+    return column_issue("missing_codes", "warning", details, message, advice, rows)
+
+
+def missing_code(column: SampledColumn) -> int | None:
+    """Return the index of a number that looks like a code for missing values, if there is one."""
+    numbers, counts = column.numbers, column.counts
+    if numbers is None or len(numbers) <= FEWEST_OTHERS:
+        return None
+    for index, others in ((0, slice(1, None)), (len(numbers) - 1, slice(None, -1))):
+        value, rest = float(numbers[index]), numbers[others]
+        is_code = value in _CODES or (value == -1 and rest[-1] >= FEWEST_OTHERS)
+        is_separate = (rest[0] >= 0 and is_code) or is_far(value, rest)
+        # A zero may be an amount like the others: `find_zeros` looks closer.
+        if value != 0 and is_separate and _is_frequent(int(counts[index]), counts[others]):
+            return index
+    return None
+
+
+def is_far(value: float, others: Floats) -> bool:
+    """Whether a value is farther from the nearest of the others than those are from each other.
+
+    Args:
+        value: less or greater than all others.
+        others: the others, ascending, not empty.
+    """
+    low, high = float(others[0]), float(others[-1])
+    return max(low - value, value - high) > high - low
+
+
+def _is_frequent(rows: int, others: Codes) -> bool:
+    return rows >= FEWEST_REPEATS and rows > float(np.median(others))
+
+
+def find_zeros(sample: Sample) -> DataIssue | None:
+    """Find zeros in columns whose other numbers are all well above 0.
+
+    The next number is at least a fifth of the median of those above 0, and its distance from 0 is
+    at least 5 times their average spacing; at least 5 rows have 0; and there are 10 other values.
+    """
+    found = {}
+    for name, column in sample.columns.items():
+        numbers, counts = column.numbers, column.counts
+        if numbers is None or len(numbers) <= FEWEST_OTHERS or numbers[0] != 0:
+            continue
+        others = numbers[1:]
+        median = float(np.median(np.repeat(others, counts[1:])))
+        spacing = float(others[-1] - others[0]) / (len(others) - 1)
+        is_separate = others[0] >= max(0.2 * median, 5 * spacing)
+        if is_separate and _is_frequent(int(counts[0]), counts[1:]):
+            found[name] = plural(int(counts[0]), "row")
+    message = "0 although all other values are far above it"
+    advice = "if it means that the value is missing, leave the field empty"
+    return column_issue("zeros", "note", found, message, advice)
+
+
+# Outliers.
+
+
+def find_outlying_dates(sample: Sample) -> DataIssue | None:
+    """Find a first or last date that is farther from the others than those are from each other.
+
+    Such are 1900-01-01 and 9999-12-31, which often mean that there is no date. There must be 10
+    other dates.
+    """
+    found = {name: text for name, column in sample.columns.items() if (text := _outlying(column))}
+    message = "dates far from all others"
+    advice = "if they mean that there is no date, leave the field empty; else correct them"
+    return column_issue("outlying_dates", "warning", found, message, advice)
+
+
+def _outlying(column: SampledColumn) -> str:
+    """List the outlying dates with their rows, if there are any."""
+    feature = column.decision.feature
+    formats = feature.formats if isinstance(feature, config.Datetime) else ()
+    values = pa.chunked_array([tables.strings(column.texts or (), pa.string())])
+    times = tables.parse_times(tables.Column("", values, "", ()), formats or ("iso",), "UTC")
+    days = np.where(times.missing | times.unreadable, np.nan, times.moments / tables.DAY)
+    order = np.argsort(days)[: np.count_nonzero(~np.isnan(days))]  # NaN comes last
+    if len(order) <= FEWEST_OTHERS or len(order) < MOSTLY_DATES * len(days):
+        return ""
+    ends = ((order[0], order[1:]), (order[-1], order[:-1]))
+    indices = [index for index, others in ends if is_far(float(days[index]), days[others])]
+    counts = {column.text(at): plural(int(column.counts[at]), "row") for at in indices}
+    return ", ".join(f"{text} in {rows}" for text, rows in counts.items())
+
+
+def find_wide_ranges(sample: Sample, section: config.Input) -> DataIssue | None:
+    """Find numbers with a value more than 10 standard deviations from their mean.
+
+    A warning from 30 on, a note below. Not checked are columns with fewer than 20 distinct values,
+    scalings that shorten tails, and outliers that look like a code for missing values.
+
+    Args:
+        sample: the rows to look at.
+        section: the settings of numbers that have none of their own.
+    """
+    distances = {name: _farthest(column, section) for name, column in sample.columns.items()}
+    found = {name: far for name, far in distances.items() if far > FAR_DEVIATIONS}
+    details = {name: f"{far:.0f} deviations" for name, far in found.items()}
+    lowest = (sample.columns[name].numbers for name in found)
+    is_positive = all(numbers is not None and numbers[0] >= 0 for numbers in lowest)
+    scaling = "scaling: log" if is_positive else "scaling: robust or quantile"
+    message = "single values far from all others, so that scaling makes the others nearly equal"
+    advice = f"if they are correct, {scaling} brings them nearer; if not, correct them"
+    is_very_far = max(found.values(), default=0.0) >= VERY_FAR_DEVIATIONS
+    severity: Severity = "warning" if is_very_far else "note"
+    return column_issue("wide_ranges", severity, details, message, advice)
+
+
+def _farthest(column: SampledColumn, section: config.Input) -> float:
+    """Return the largest distance from the mean, in standard deviations; 0 if it means little."""
+    feature, numbers, counts = column.decision.feature, column.numbers, column.counts
+    if not isinstance(feature, config.Numeric) or numbers is None:
+        return 0.0
+    if isinstance(feature.encoding or section.encoding, config.PiecewiseLinear):
+        return 0.0
+    if (feature.scaling or section.scaling).name not in _LINEAR:
+        return 0.0
+    if len(numbers) < _FEWEST_DISTINCT or missing_code(column) is not None:
+        return 0.0
+    # Scaled to [-1, 1] first, so that no square overflows.
+    values = numbers / np.abs(numbers).max()
+    mean = np.average(values, weights=counts)
+    deviation = np.sqrt(np.average((values - mean) ** 2, weights=counts))
+    return float(np.abs(values - mean).max() / deviation) if deviation > 0 else 0.0
