@@ -85,6 +85,11 @@ class Network:
         """The number of elements of all weights."""
         return sum(weight.size for weight in self.weights)
 
+    @property
+    def trainable_parameters(self) -> int:
+        """The number of elements of the weights that steps change."""
+        return sum(weight.size for weight in self.weights if weight.trainable)
+
     def forward(self, inputs: Inputs, arrays: Arrays) -> Floats:
         """Compute the output.
 

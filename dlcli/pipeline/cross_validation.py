@@ -5,10 +5,10 @@ from __future__ import annotations
 import gc
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -36,27 +36,26 @@ from dlcli.errors import (
     plural,
 )
 from dlcli.metrics import main_metric
+from dlcli.network import Network
 from dlcli.pipeline.checkpointing import StopOnSignal
 from dlcli.pipeline.cv_document import FoldResult, scalar_metrics, some_epochs
 from dlcli.pipeline.cv_summary import (
     FinishedFold,
     StoredFold,
     combine_folds,
-    constant_prediction,
-    failed_fold,
     join_predictions,
 )
 from dlcli.pipeline.data_loading import Dataset, read_candidates
 from dlcli.pipeline.events import Events, Listener
-from dlcli.pipeline.fit import FitContext, FitResult
+from dlcli.pipeline.fit import FitContext, FitResult, Progress
 from dlcli.pipeline.memory_check import check_memory
 from dlcli.pipeline.preparation import Prepared, prepare_rows
 from dlcli.pipeline.run_recording import (
     Recording,
     image_fingerprints,
-    moved_config,
     read_unit,
     recorded_run,
+    resolved_config,
     resumed_run,
     write_unit,
 )
@@ -174,7 +173,7 @@ def _cross_validate(recording: Recording, plan: Plan) -> Run:
     images = image_fingerprints(replace(first, split=every))
     context = FitContext(dataset, config, events, plan.fits, keep_encodings=False)
     with recording.begin(
-        lambda folder: _resolved(file, first, context.device.threads, folder),
+        lambda folder: resolved_config(file, first, folder, context.device.threads, of_folds=True),
         context.device,
         images,
         first=lambda writer: writer.write_plan(plan.model_dump()),
@@ -217,23 +216,6 @@ def prepare_example(config: Config, dataset: Dataset, split: Split, events: Even
             events.emit(event, **fields)
 
     return prepare_rows(config, dataset, split, Events(pass_on))
-
-
-def _resolved(file: ConfigFile, first: Prepared, threads: int, folder: Path) -> Config:
-    """Return the config with all that was inferred but types and engine, which differ by fold."""
-    config, head = moved_config(file, folder), first.head
-    target = config.data.target.model_copy(update={"type": first.target.type})
-    return config.model_copy(
-        update={
-            "data": config.data.model_copy(
-                update={"split": first.split_choice, "target": target},
-            ),
-            "output": head.output,
-            "loss": head.loss,
-            "metrics": head.metrics,
-            "threads": threads,
-        }
-    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -392,9 +374,7 @@ def _fit_folds(
     return results
 
 
-def _progress(
-    fold: CVFold, folds: int, epochs: int, events: Events
-) -> Callable[[int, Mapping[str, float]], None]:
+def _progress(fold: CVFold, folds: int, epochs: int, events: Events) -> Progress:
     """Report at the beginning, and then from time to time, how far a fold has come."""
     counts = {"done": fold.number - 1, "folds": folds, "of": epochs}
     events.emit("progress", **counts, epoch=0)
@@ -410,54 +390,68 @@ def _progress(
 
 
 def _fit_fold(
-    fold: CVFold,
-    config: Config,
-    context: FitContext,
-    progress: Callable[[int, Mapping[str, float]], None],
-    stop: StopOnSignal,
+    fold: CVFold, config: Config, context: FitContext, progress: Progress, stop: StopOnSignal
 ) -> FinishedFold:
     """Train one fold and evaluate it; a failure is a result, too, so that others are kept."""
     start = time.perf_counter()
     split = fold.split(config, context.dataset)
     try:
         result = context.fit(fold.config(config), split, progress, stop)
-        return _evaluate_fold(fold, result, round(time.perf_counter() - start, 3))
+        return _evaluate_fold(fold, result, start)
     except (DivergenceError, ConfigError, DataError) as error:
         # Frames hold what the engine has on the device, and the encoded rows.
         traceback.clear_frames(error.__traceback__)
-        network = None
+        network, finished = None, 0
         if isinstance(error, DivergenceError):
             network = prepare_rows(config, context.dataset, split, Events()).network
-        seconds = round(time.perf_counter() - start, 3)
-        return failed_fold(fold.repeat, fold.fold, split, error, seconds, network)
+            finished = max(error.epoch - 1, 0)
+        failed = FoldResult(
+            **_sizes(fold, split, network, start),
+            epochs=finished,
+            best_epoch=None,
+            metrics={},
+            train_metrics={},
+            constant={},
+            history={},
+            problem=str(error).partition("\n")[0],
+        )
+        if isinstance(error, DivergenceError):
+            return FinishedFold(failed)
+        return FinishedFold(failed, error=error.with_traceback(None))
 
 
-def _evaluate_fold(fold: CVFold, result: FitResult, seconds: float) -> FinishedFold:
-    trained, split = result.training, result.prepared.split
-    held_out = result.tables["test"].rows
+def _evaluate_fold(fold: CVFold, result: FitResult, start: float) -> FinishedFold:
+    prepared, trained = result.prepared, result.training
     document = FoldResult(
-        repeat=fold.repeat,
-        fold=fold.fold,
-        train=split.train.rows,
-        validation=0 if split.validation is None else split.validation.rows,
-        held_out=held_out,
-        inputs=result.prepared.network.inputs,
-        parameters=result.parameters,
+        **_sizes(fold, prepared.split, prepared.network, start),
         epochs=trained.epochs,
         best_epoch=trained.best_epoch,
-        seconds=seconds,
         metrics=scalar_metrics(result.metrics("test")),
         train_metrics=scalar_metrics(result.metrics("train")),
         constant=scalar_metrics(result.constant_metrics("test")),
         history=some_epochs(trained.history),
     )
-    constant = result.predictor.decode(result.constant_outputs[np.newaxis])
+    [constant] = result.predictor.decode(result.constant_outputs[np.newaxis]).decoded
     columns = {
-        name: integers(np.full(held_out, number, np.int64))
+        name: integers(np.full(document.held_out, number, np.int64))
         for name, number in (("repeat", fold.repeat), ("fold", fold.fold))
     }
     predictions = result.prediction_table("test", columns)
-    return FinishedFold(document, constant_prediction(constant), predictions)
+    return FinishedFold(document, tuple(map(float, constant)), predictions)
+
+
+def _sizes(fold: CVFold, split: Split, network: Network | None, start: float) -> dict[str, Any]:
+    """Return what is known of any fold; of the network, if its rows could be encoded."""
+    return {
+        "repeat": fold.repeat,
+        "fold": fold.fold,
+        "train": split.train.rows,
+        "validation": 0 if split.validation is None else split.validation.rows,
+        "held_out": 0 if split.test is None else split.test.rows,
+        "inputs": 0 if network is None else network.inputs,
+        "parameters": 0 if network is None else network.trainable_parameters,
+        "seconds": round(time.perf_counter() - start, 3),
+    }
 
 
 def read_fold(writer: RunWriter, fold: CVFold, dataset: Dataset) -> FinishedFold | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Literal, Self, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +19,6 @@ from dlcli.metrics import (
     finite_number,
 )
 from dlcli.runs import Run, malformed
-
-if TYPE_CHECKING:
-    pass
 
 MOST_EPOCHS = 200
 """About how many epochs of a history are stored."""

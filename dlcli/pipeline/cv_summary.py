@@ -15,8 +15,6 @@ from dlcli.config import Config, EarlyStopping, GroupSplit, TimeSplit
 from dlcli.errors import (
     ConfigError,
     DataError,
-    DivergenceError,
-    DlcliError,
     RunError,
     listed,
     plural,
@@ -35,7 +33,6 @@ from dlcli.metrics import (
     metric_bounds,
     share_error,
 )
-from dlcli.network import Network
 from dlcli.pipeline.cv_document import (
     CrossValidation,
     Document,
@@ -46,8 +43,7 @@ from dlcli.pipeline.cv_document import (
 )
 from dlcli.pipeline.data_loading import Dataset
 from dlcli.pipeline.preparation import Prepared
-from dlcli.prediction import Predictions, StoredPredictions
-from dlcli.splitting import Split
+from dlcli.prediction import StoredPredictions
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -100,52 +96,6 @@ class FinishedFold:
     def document(self) -> StoredFold:
         """What is stored of it next to its predictions."""
         return StoredFold(result=self.result, constant=self.constant)
-
-
-def failed_fold(
-    repeat: int,
-    fold: int,
-    split: Split,
-    error: DlcliError,
-    seconds: float,
-    network: Network | None = None,
-) -> FinishedFold:
-    """Return the result of a fold that diverged, or whose rows can't be used.
-
-    Args:
-        repeat: from 1.
-        fold: from 1.
-        split: its rows.
-        error: how it ended.
-        seconds: the time that all of it took.
-        network: the layers, if the rows could be encoded.
-    """
-    weights = () if network is None else network.weights
-    result = FoldResult(
-        repeat=repeat,
-        fold=fold,
-        train=split.train.rows,
-        validation=0 if split.validation is None else split.validation.rows,
-        held_out=0 if split.test is None else split.test.rows,
-        inputs=0 if network is None else network.inputs,
-        parameters=sum(weight.size for weight in weights if weight.trainable),
-        epochs=max(error.epoch - 1, 0) if isinstance(error, DivergenceError) else 0,
-        best_epoch=None,
-        seconds=seconds,
-        metrics={},
-        train_metrics={},
-        constant={},
-        history={},
-        problem=str(error).partition("\n")[0],
-    )
-    if isinstance(error, ConfigError | DataError):
-        return FinishedFold(result, error=error.with_traceback(None))
-    return FinishedFold(result)
-
-
-def constant_prediction(predictions: Predictions) -> tuple[float, ...]:
-    """Return the prediction of one row as `HeldOut.outputs` has it."""
-    return tuple(float(value) for value in predictions.decoded[0])
 
 
 def combine_folds(

@@ -103,8 +103,7 @@ class FitResult:
     @property
     def parameters(self) -> int:
         """The number of trained parameters."""
-        weights = self.prepared.network.weights
-        return sum(weight.size for weight in weights if weight.trainable)
+        return self.prepared.network.trainable_parameters
 
     def predictions(self, name: str) -> Predictions:
         """Return the predictions of the rows of a set."""
@@ -259,9 +258,7 @@ class FitContext:
     events: Events
     fits: int = 1
     keep_encodings: bool = True
-    _kept: dict[object, tuple[Prepared, dict[str, EncodedRows]]] = field(
-        default_factory=dict, repr=False
-    )
+    _kept: dict[object, _Encoded] = field(default_factory=dict, repr=False)
     _warned: set[str] = field(default_factory=set, repr=False)
 
     @cached_property

@@ -10,7 +10,7 @@ import math
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,10 +58,17 @@ class MemoryLimit:
     tensorflow: int = TENSORFLOW
     """Bytes that TensorFlow itself takes of it."""
 
+    @property
+    def free(self) -> float:
+        """Bytes that are left for a training; negative if TensorFlow alone does not fit."""
+        return self.left + self.swap - self.tensorflow
+
 
 @contextmanager
 def working_folder(file: ConfigFile, output: Path | None, events: Events) -> Iterator[Path | None]:
     """Make a folder for rows if they are to be kept on disk, and remove it at the end.
+
+    With `data.storage: auto` they are if they would take more than half of the available memory.
 
     Args:
         file: the config.
@@ -75,7 +82,10 @@ def working_folder(file: ConfigFile, output: Path | None, events: Events) -> Ite
         UsageError: if it can't be made, or the config names files that do not exist.
     """
     storage = file.config.data.storage
-    if storage == "memory" or (storage == "auto" and not _exceeds_memory(data_files(file))):
+    if storage == "auto":
+        needed = sum(_expanded_size(path) for path in data_files(file))
+        storage = "disk" if needed > available_memory() / 2 else "memory"
+    if storage == "memory":
         yield None
         return
     with cache_folder(output, file.name) as folder:
@@ -83,20 +93,11 @@ def working_folder(file: ConfigFile, output: Path | None, events: Events) -> Ite
         yield folder
 
 
-def _exceeds_memory(files: Sequence[Path]) -> bool:
-    """Whether rows would take more than half of the available memory."""
-    needed = sum(
-        _size(path) * EXPANSION.get(path.suffix.lower(), USUAL_EXPANSION) for path in files
-    )
-    return needed > available_memory() / 2
-
-
-def _size(path: Path) -> int:
-    """Return the bytes of a file; 0 if that can't be found out, which reading it will report."""
-    try:
-        return path.stat().st_size
-    except (OSError, ValueError):  # such as a name that is too long, or with a NUL character
-        return 0
+def _expanded_size(path: Path) -> float:
+    """Return the bytes of memory that a file takes; 0 if reading it will report an error."""
+    with suppress(OSError, ValueError):  # such as a name that is too long, or with a NUL character
+        return path.stat().st_size * EXPANSION.get(path.suffix.lower(), USUAL_EXPANSION)
+    return 0.0
 
 
 def check_memory(prepared: Prepared, config: Config, *, on_disk: bool) -> None:
@@ -117,17 +118,18 @@ def check_memory(prepared: Prepared, config: Config, *, on_disk: bool) -> None:
         return
     needed = required_memory(prepared, config, on_disk=on_disk)
     total = sum(needed.values())
-    if _missing(total) <= 0:
+    if all(limit.free >= total for limit in memory_limits()):
         return
     import pyarrow as pa
 
     gc.collect()
     pa.default_memory_pool().release_unused()
-    if _missing(total) <= 0:
+    limits = [*memory_limits()]
+    if all(limit.free >= total for limit in limits):
         return
-    limit = max(memory_limits(), key=lambda limit: limit.tensorflow - limit.left - limit.swap)
-    left = f"{_text(limit.left + limit.swap)} are left of {limit.name}"
-    if limit.tensorflow > limit.left + limit.swap:
+    limit = min(limits, key=lambda limit: limit.free)
+    left = f"{_text(limit.free + limit.tensorflow)} are left of {limit.name}"
+    if limit.free < 0:
         message = f"TensorFlow alone needs at least {_text(limit.tensorflow)}, and {left}"
         raise UsageError(f"{message}; raise that limit, or close other programs")
     largest = max(needed, key=lambda part: needed[part])
@@ -159,7 +161,7 @@ def required_memory(prepared: Prepared, config: Config, *, on_disk: bool) -> dic
     """
     network, stopping = prepared.network, config.early_stopping
     copies = 2 if stopping is not None and stopping.restore_best_weights else 1
-    trained = sum(weight.size for weight in network.weights if weight.trainable)
+    slots = optimizer_slots(config.optimizer) * network.trainable_parameters
     blocks = prepared.encoding.layout.blocks
     width = sum(len(block.inputs) for block in blocks if block.kind != "sparse")
     rows = sum(table.rows for _, table in sets(prepared.split))
@@ -167,8 +169,7 @@ def required_memory(prepared: Prepared, config: Config, *, on_disk: bool) -> dic
     outputs = sum(layer.units for layer in network.layers if isinstance(layer, DenseLayer))
     number = _FLOAT if config.precision == "float32" else _FLOAT // 2
     return {
-        "weights": _FLOAT
-        * (copies * network.parameters + optimizer_slots(config.optimizer) * trained),
+        "weights": _FLOAT * (copies * network.parameters + slots),
         "rows": 0 if on_disk else _FLOAT * width * rows,
         "batch": batch * (_FLOAT * network.front.units + number * outputs),
     }
@@ -236,12 +237,6 @@ def _read(path: Path) -> str:
     with suppress(OSError, UnicodeDecodeError):
         return path.read_text(encoding="utf-8")
     return ""
-
-
-def _missing(total: float) -> float:
-    """Return how many bytes are missing at the tightest limit; negative if there are enough."""
-    missing = (total + each.tensorflow - each.left - each.swap for each in memory_limits())
-    return max(missing, default=-math.inf)
 
 
 def _largest_layer(prepared: Prepared) -> str:

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from hashlib import file_digest, sha256
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -80,7 +81,7 @@ class Recording:
         self,
         resolve: Callable[[Path], Config],
         device: Device | None,
-        images: Images | None = None,
+        images: Images = MappingProxyType({}),
         first: Callable[[RunWriter], None] = lambda _: None,
     ) -> Iterator[RunWriter]:
         """Make the run folder and store what the run is made from, or compare with what is stored.
@@ -101,7 +102,7 @@ class Recording:
         """
         if self.writer is not None:
             check_unchanged(self.stamps)
-            check_images(self.writer, images or {})
+            check_images(self.writer, images)
             if device is not None:
                 warn_of_changes(self.writer, self.file, device, self.events)
             self.events.log_to(self.writer)
@@ -112,7 +113,7 @@ class Recording:
             self.events.log_to(writer)
             first(writer)
             self.resolved = resolve(writer.path)
-            write_origin(writer, self.file, self.resolved, device, images or {})
+            write_origin(writer, self.file, self.resolved, device, images)
             check_unchanged(self.stamps)
             yield writer
 
@@ -348,7 +349,9 @@ def moved_config(file: ConfigFile, folder: Path, *, keep_tune: bool = False) -> 
     return config.model_copy(update=update)
 
 
-def resolved_config(file: ConfigFile, prepared: Prepared, folder: Path, threads: int) -> Config:
+def resolved_config(
+    file: ConfigFile, prepared: Prepared, folder: Path, threads: int, *, of_folds: bool = False
+) -> Config:
     """Return a config with all that was inferred, which trains the same run again.
 
     Args:
@@ -356,27 +359,26 @@ def resolved_config(file: ConfigFile, prepared: Prepared, folder: Path, threads:
         prepared: what was inferred from its data.
         folder: where the new file will be; paths lead from there to the same files.
         threads: how many train.
+        of_folds: whether rows are split into folds. Types of columns and the engine are then kept
+            as given, as they may differ by fold.
     """
-    config = moved_config(file, folder)
+    config, head = moved_config(file, folder), prepared.head
     data = config.data
-    data = data.model_copy(
-        update={
-            "split": prepared.split_choice if any(data.shares) else data.split,
-            "target": data.target.model_copy(update={"type": prepared.target.type}),
-        }
-    )
-    features = {column: decision.feature for column, decision in prepared.decisions.items()}
-    return config.model_copy(
-        update={
-            "data": data,
-            "input": config.input.model_copy(update={"features": features}),
-            "output": prepared.head.output,
-            "loss": prepared.head.loss,
-            "metrics": prepared.head.metrics,
-            "engine": prepared.engine,
-            "threads": threads,
-        }
-    )
+    is_split = of_folds or any(data.shares)
+    target = data.target.model_copy(update={"type": prepared.target.type})
+    split = prepared.split_choice if is_split else data.split
+    update = {
+        "data": data.model_copy(update={"split": split, "target": target}),
+        "output": head.output,
+        "loss": head.loss,
+        "metrics": head.metrics,
+        "threads": threads,
+    }
+    if not of_folds:
+        features = {column: decision.feature for column, decision in prepared.decisions.items()}
+        update["input"] = config.input.model_copy(update={"features": features})
+        update["engine"] = prepared.engine
+    return config.model_copy(update=update)
 
 
 def _path_from(folder: Path, file: Path) -> str:

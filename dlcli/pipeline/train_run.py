@@ -21,7 +21,7 @@ from dlcli.config import Config, ConfigFile
 from dlcli.errors import DivergenceError, RunError, plural
 from dlcli.explanation import Explanation, explain
 from dlcli.metrics import Metrics
-from dlcli.pipeline.baselines import Baselines, evaluate_baselines
+from dlcli.pipeline.baselines import evaluate_baselines
 from dlcli.pipeline.checkpointing import RunCheckpointer, StopOnSignal
 from dlcli.pipeline.data_loading import load_dataset
 from dlcli.pipeline.events import Events, Listener
@@ -60,7 +60,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from dlcli.encoding import EncodedRows, Indices
-    from dlcli.training import Job
 
 SAMPLE_ROWS = 2_000
 """Training rows whose predictions are stored, at most."""
@@ -119,14 +118,17 @@ def _train(recording: Recording) -> Run:
         device = load_tensorflow(config, events)
         resolve = partial(resolved_config, file, prepared, threads=device.threads)
         with recording.begin(lambda path: resolve(folder=path), device, images) as writer:
-            if recording.writer is None:
-                _warn_of_unfinished_runs(writer, events)
+            for twin in unfinished_runs_like(writer) if recording.writer is None else ():
+                message = f"{twin} is an unfinished run of the same config; resume with: "
+                events.emit("warning", message=message + resume_command(twin))
             events.emit("run", folder=str(writer.path))
             # Fit, explain, evaluate; each is saved at once.
             result = _fit_with_checkpoints(config, prepared, encoded, initial, writer, events)
             _save_network(result, writer)
             metrics = _save_metrics(result, writer)
-            baselines = _save_baselines(result, writer, events)
+            stop = StopOnSignal(writer, lambda: plural(result.training.epochs, "epoch"))
+            baselines = evaluate_baselines(result, stop, events)
+            writer.write_baselines(baselines)
             events.emit(
                 "result",
                 run=str(writer.path),
@@ -135,12 +137,6 @@ def _train(recording: Recording) -> Run:
                 baselines=baselines,
             )
             return writer.finish()
-
-
-def _warn_of_unfinished_runs(writer: RunWriter, events: Events) -> None:
-    for twin in unfinished_runs_like(writer):
-        message = f"{twin} is an unfinished run of the same config; resume with: "
-        events.emit("warning", message=message + resume_command(twin))
 
 
 def _fit_with_checkpoints(
@@ -174,7 +170,10 @@ def _fit_with_checkpoints(
 
     start = time.perf_counter()
     run_fit = partial(fit, config, prepared, encoded)
-    options = FitOptions(initial_weights, on_divergence=partial(_report_divergence, events))
+    options = FitOptions(
+        initial_weights,
+        on_divergence=lambda error, job: events.emit("diverged", **advise(error, job).model_dump()),
+    )
     checkpointer = RunCheckpointer(
         writer,
         config.checkpoint.seconds,
@@ -190,10 +189,6 @@ def _fit_with_checkpoints(
     trained, seconds = result.training, round(time.perf_counter() - start, 3)
     events.emit("trained", epochs=trained.epochs, best_epoch=trained.best_epoch, seconds=seconds)
     return result
-
-
-def _report_divergence(events: Events, error: DivergenceError, job: Job) -> None:
-    events.emit("diverged", **advise(error, job).model_dump())
 
 
 def _save_last_finite(
@@ -267,13 +262,6 @@ def _save_metrics(result: FitResult, writer: RunWriter) -> dict[str, Metrics]:
     if held_out:
         writer.write_predictions(pa.concat_tables(held_out))
     return metrics
-
-
-def _save_baselines(result: FitResult, writer: RunWriter, events: Events) -> Baselines:
-    stop = StopOnSignal(writer, lambda: plural(result.training.epochs, "epoch"))
-    baselines = evaluate_baselines(result, stop, events)
-    writer.write_baselines(baselines)
-    return baselines
 
 
 def sample_indices(rows: int, seed: int, most: int = SAMPLE_ROWS) -> NDArray[np.int64]:
