@@ -91,7 +91,7 @@ def load() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import dlcli.cli
     import dlcli.keras_model
-    import dlcli.pipeline
+    import dlcli.pipeline.train_run
     import dlcli.training  # noqa: F401
 
 

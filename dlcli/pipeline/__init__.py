@@ -1,30 +1,37 @@
-"""Train, cross-validate and search: what is made of one fit of given rows."""
+"""Train, cross-validate and search: what is made of one fit of given rows.
 
-from dlcli.pipeline.cross_validation import (
-    REFIT_FAILED,
-    Plan,
-    cross_validate,
-    resume_cross_validation,
-)
-from dlcli.pipeline.cv_document import CrossValidation, FoldResult, Interval, thinned
-from dlcli.pipeline.events import Events, Listener
-from dlcli.pipeline.preparation import Prepared, prepare
-from dlcli.pipeline.remedies_trial import Trial, choose_patches, try_patches, winner
-from dlcli.pipeline.search import resume_tuning, tune
-from dlcli.pipeline.search_context import SearchSettings
-from dlcli.pipeline.search_document import (
-    FEWEST_TRIALS,
-    Dimension,
-    Finalist,
-    NestedFold,
-    Search,
-    TrialResult,
-    Value,
-    leaderboard,
-)
-from dlcli.pipeline.search_storage import mask_password
-from dlcli.pipeline.train_run import resume, train
-from dlcli.pipeline.validation import check
+Each name is loaded when it is used: training needs no search, and reports need only the results.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dlcli.pipeline.cross_validation import (
+        REFIT_FAILED,
+        Plan,
+        cross_validate,
+        resume_cross_validation,
+    )
+    from dlcli.pipeline.cv_document import CrossValidation, FoldResult, Interval, thinned
+    from dlcli.pipeline.events import Events, Listener
+    from dlcli.pipeline.preparation import Prepared, prepare
+    from dlcli.pipeline.remedies_trial import Trial, choose_patches, try_patches, winner
+    from dlcli.pipeline.search import resume_tuning, tune
+    from dlcli.pipeline.search_context import SearchSettings
+    from dlcli.pipeline.search_document import (
+        FEWEST_TRIALS,
+        Dimension,
+        Finalist,
+        NestedFold,
+        Search,
+        TrialResult,
+        Value,
+        leaderboard,
+    )
+    from dlcli.pipeline.search_storage import mask_password
+    from dlcli.pipeline.train_run import resume, train
+    from dlcli.pipeline.validation import check
 
 __all__ = [
     "CrossValidation",
@@ -59,3 +66,28 @@ __all__ = [
     "tune",
     "winner",
 ]
+
+_NAMES = {
+    "cross_validation": ("REFIT_FAILED", "Plan", "cross_validate", "resume_cross_validation"),
+    "cv_document": ("CrossValidation", "FoldResult", "Interval", "thinned"),
+    "events": ("Events", "Listener"),
+    "preparation": ("Prepared", "prepare"),
+    "remedies_trial": ("Trial", "choose_patches", "try_patches", "winner"),
+    "search": ("resume_tuning", "tune"),
+    "search_context": ("SearchSettings",),
+    "search_document": (
+        *("FEWEST_TRIALS", "Dimension", "Finalist", "NestedFold"),
+        *("Search", "TrialResult", "Value", "leaderboard"),
+    ),
+    "search_storage": ("mask_password",),
+    "train_run": ("resume", "train"),
+    "validation": ("check",),
+}
+"""The names of each module."""
+_MODULES = {name: module for module, names in _NAMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"dlcli.pipeline.{_MODULES[name]}"), name)

@@ -211,7 +211,7 @@ def test_the_rows_that_choose_are_the_same_on_disk(monkeypatch, tmp_path):
     assert (found == stopping_rows(held, 100).inputs.matrix).all()
 
 
-def test_a_small_table_with_many_validation_rows_is_judged_by_some(monkeypatch, linear_job):
+def test_a_small_table_with_many_validation_rows_is_validated_on_some(monkeypatch, linear_job):
     monkeypatch.setattr(baselines, "VALUES", 0)
     monkeypatch.setattr(baselines, "BATCH_ROWS", 5)
     result = untrained(write(SMALL, "target: y, validation: 0.25", a=A, y=A + NOISE))
@@ -228,7 +228,7 @@ def baselines_of(config, data="target: y", **columns):
 @pytest.mark.parametrize(
     "hidden", ["[]", "[{units: 2, activation: linear, batch_normalization: true, dropout: 0.1}]"]
 )
-def test_a_network_that_is_linear_itself_has_the_constant_alone_and_that_is_told(hidden):
+def test_a_linear_network_has_only_the_constant_baseline_and_an_event_says_why(hidden):
     run, told = baselines_of(f"hidden: {hidden}\nepochs: 1\n", a=A, y=A)
     assert run.read_baselines().keys() == {"constant"}
     assert told["baselines"]["models"] == ["constant"]
@@ -251,7 +251,7 @@ def test_every_set_of_rows_is_scored_with_the_metrics_of_the_network():
 
 
 @pytest.mark.slow
-def test_equal_runs_have_equal_baselines_and_so_has_one_that_goes_on():
+def test_equal_runs_have_equal_baselines_and_so_has_a_resumed_one():
     file = write(SMALL, "target: y, validation: 0.25", a=A, y=A + NOISE)
     for name in ("one", "two"):
         train(file, Path(name))
@@ -281,7 +281,7 @@ def failing(error):
         (OutOfMemoryError("training ran out of memory"), "it ran out of memory"),
     ],
 )
-def test_a_linear_model_that_fails_is_left_out_with_one_warning(error, reason, monkeypatch):
+def test_a_linear_model_that_fails_is_omitted_with_one_warning(error, reason, monkeypatch):
     file, whole, told = write(SMALL, a=A, y=A), training.train_job, []
 
     def train_job(job, *rest):
@@ -297,7 +297,7 @@ def test_a_linear_model_that_fails_is_left_out_with_one_warning(error, reason, m
     assert dict(told)["baselines"]["no_linear"] == reason
 
 
-def test_a_signal_ends_it_as_it_ends_training_and_the_run_goes_on(monkeypatch):
+def test_a_signal_ends_it_as_it_ends_training_and_the_run_can_be_resumed(monkeypatch):
     file, whole = write(SMALL, a=A, y=A + NOISE), training.train_job
 
     def train_job(job, *rest):
@@ -322,7 +322,7 @@ def test_a_training_that_diverges_has_no_baselines():
     assert not Path("run/baselines.json").exists()
 
 
-def test_a_linear_model_that_is_far_larger_than_the_network_is_left_out():
+def test_a_linear_model_that_is_far_larger_than_the_network_is_omitted():
     file = write(SMALL, a=A, b=B, y=A)
     network = untrained(file).prepared.network
     assert is_affordable(network)

@@ -149,7 +149,7 @@ class TestSignals:
     @pytest.mark.parametrize(
         ("epochs", "words"), [(0, "0 epochs"), (1, "1 epoch"), (1200, "1,200 epochs")]
     )
-    def test_are_told_with_what_is_done_and_a_command_to_paste(self, epochs, words, clock):
+    def test_are_reported_with_what_is_done_and_a_command_to_paste(self, epochs, words, clock):
         keeper = RunCheckpointer(RunWriter(clock, Path("my runs/a")), 30, clock=clock)
         with pytest.raises(Interrupted) as caught, keeper.handling_signals():
             signal.raise_signal(signal.SIGTERM)
@@ -230,7 +230,7 @@ class TestEarlier:
         assert RunCheckpointer(writer, 30, told.append).latest(Job(), {}) is None
         assert told == []
 
-    def test_it_is_told_after_how_many_epochs_it_goes_on(self, writer):
+    def test_resuming_reports_the_number_of_finished_epochs(self, writer):
         told = []
         store(writer, 2)
         found = RunCheckpointer(writer, 30, told.append).latest(Job(), {})

@@ -38,7 +38,7 @@ def search(tmp_path):
     return folder
 
 
-def test_what_was_begun_goes_on_to_the_weights_of_an_undisturbed_run(file, search, tmp_path):
+def test_a_resumed_child_run_has_the_weights_of_an_uninterrupted_one(file, search, tmp_path):
     undisturbed = train(file, tmp_path / "undisturbed")
 
     def end(event, fields):
@@ -54,7 +54,7 @@ def test_what_was_begun_goes_on_to_the_weights_of_an_undisturbed_run(file, searc
     assert weights[0] == weights[1]
 
 
-def test_an_interruption_says_how_the_whole_goes_on(file, search, monkeypatch):
+def test_an_interruption_names_the_command_that_resumes_the_parent(file, search, monkeypatch):
     part = search / "best"
     words = f"SIGINT after 2 epochs; resume with: dlcli train --resume {part}"
 

@@ -62,7 +62,7 @@ def decided(right, rows=50):
     return two_classes(truth, np.where(np.arange(rows) < right, truth, 1 - truth) * 0.8 + 0.1)
 
 
-def test_folds_that_differ_by_more_than_their_rows_explain_are_told_of():
+def test_folds_that_differ_by_more_than_their_rows_explain_are_noted():
     held = [decided(45), decided(45), decided(20)]
     results = folds("accuracy", [0.9, 0.9, 0.4])
     assert notes(results, held, metric="accuracy") == [
@@ -104,7 +104,7 @@ def test_folds_that_differ_by_what_50_rows_leave_open_are_not():
     assert notes(folds("accuracy", [0.9, 0.84, 0.78]), held, metric="accuracy") == []
 
 
-def test_only_the_folds_of_one_dealing_are_told_apart():
+def test_only_the_folds_of_one_repeat_are_compared():
     """All repeats together are dealt the same rows again."""
     results = [fold(1, {"accuracy": 0.9}), fold(1, {"accuracy": 0.4}, repeat=2)]
     assert notes(results, [decided(45), decided(20)], metric="accuracy") == []
@@ -124,7 +124,7 @@ def scored(generator, truth):
 
 
 @pytest.mark.parametrize("metric", CHANCE)
-def test_folds_alike_by_chance_are_seldom_told_apart(metric):
+def test_folds_that_differ_at_random_are_seldom_noted(metric):
     """The test is to be wrong in 1 of 100, also of a few rows and of errors that lie far out."""
     generator, told = np.random.default_rng(0), 0
     for _ in range(200):
@@ -185,7 +185,7 @@ def test_rows_of_a_group_are_not_independent():
     ]
 
 
-def test_of_times_the_earliest_rows_judge_nothing():
+def test_the_earliest_times_are_never_evaluated():
     results = [fold(1, {}), fold(2, {}), fold(1, {}, repeat=2)]
     assert notes(results, split="time", rows=150) == [
         "each fold is evaluated by a network trained on earlier rows, the first on few; the "
@@ -195,7 +195,7 @@ def test_of_times_the_earliest_rows_judge_nothing():
     ]
 
 
-def test_early_stopping_by_training_rows_says_nothing_of_overfitting():
+def test_early_stopping_by_training_rows_is_noted():
     stopping = EarlyStopping(monitor="loss")
     assert notes([fold(1, {})], stopping=stopping) == [
         "early stopping monitored loss of the training rows, which does not show overfitting: "

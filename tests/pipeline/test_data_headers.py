@@ -25,20 +25,20 @@ def data(**keys: object) -> dict[str, object]:
     return {"data": {"train": "a.csv", "target": "y", **keys}}
 
 
-def test_an_absent_column_is_told_with_its_file_and_the_nearest() -> None:
+def test_an_absent_column_is_reported_with_its_file_and_the_nearest() -> None:
     config = data(target="prize")
     assert problems(config, ("data/g.csv", ("x", "price"))) == [
         "data.target.column: no column 'prize' in data/g.csv; did you mean 'price'?"
     ]
 
 
-def test_where_no_column_is_near_all_are_told() -> None:
+def test_where_no_column_is_near_all_are_listed() -> None:
     assert problems(data(weight="w"), ("g.csv", ("x", "y"))) == [
         "data.weight: no column 'w' in g.csv; there are x, y"
     ]
 
 
-def test_each_of_several_files_is_told() -> None:
+def test_each_of_several_files_is_reported() -> None:
     config = data(weight="w", test="t.csv")
     assert problems(config, TRAIN, ("t.csv", ("x", "z", "y"))) == [
         "data.weight: no column 'w' in a.csv; there are x, z, y",
@@ -46,14 +46,14 @@ def test_each_of_several_files_is_told() -> None:
     ]
 
 
-def test_a_file_with_two_parts_is_told_once() -> None:
+def test_a_file_of_two_sets_is_reported_once() -> None:
     config = data(weight="w", test="a.csv")
     assert problems(config, TRAIN, TRAIN) == [
         "data.weight: no column 'w' in a.csv; there are x, z, y"
     ]
 
 
-def test_rows_that_are_dealt_out_need_the_column_to_deal_by() -> None:
+def test_a_split_by_groups_needs_their_column() -> None:
     config = data(validation=0.2, split={"name": "group", "column": "g"})
     assert problems(config, TRAIN) == [
         "data.split.column: no column 'g' in a.csv; there are x, z, y"
@@ -75,7 +75,7 @@ def test_held_out_rows_need_the_columns_that_the_network_reads() -> None:
     ]
 
 
-def test_the_nearest_of_a_held_out_files_columns_is_told() -> None:
+def test_the_nearest_column_of_a_held_out_file_is_suggested() -> None:
     headers = (("a.csv", ("width", "y")), ("v.csv", ("widht", "y")))
     assert problems(data(validation="v.csv"), *headers) == [
         "input.features: v.csv has no column 'width', which the network reads;"

@@ -249,7 +249,7 @@ def causes(config: Path, folder: Path | None = None, *settings: str) -> tuple[st
 
 @pytest.mark.slow
 @each_case
-def test_each_way_out_leads_out(case, tmp_path, monkeypatch):
+def test_each_suggested_remedy_converges(case, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = write(case, tmp_path)
     with pytest.raises(DivergenceError) as caught:
@@ -264,7 +264,7 @@ def test_each_way_out_leads_out(case, tmp_path, monkeypatch):
         assert np.isfinite(list(history.values())).all()
 
 
-def test_the_three_that_lie_farthest_are_told(tmp_path):
+def test_the_three_farthest_values_are_named(tmp_path):
     config = """\
 hidden: []
 input: {scaling: none}

@@ -116,7 +116,7 @@ def test_folds_share_a_program(config):
     assert context.programs.made == 1
 
 
-def test_rows_held_out_judge_and_without_them_those_that_steer(config):
+def test_evaluation_uses_test_rows_or_else_validation_rows(config):
     context = context_of(config())
     [split] = splits_of(context)
     rows = context.dataset.candidates
@@ -134,7 +134,7 @@ def test_the_pool_is_all_rows_but_those_of_the_test_split(config):
     assert told[-1][0] == "rows"
 
 
-def test_a_warning_is_told_once_and_calls_no_rows_test_rows(config, tmp_path):
+def test_a_warning_is_emitted_once_and_calls_no_rows_test_rows(config, tmp_path):
     lines = [f"{x},{'' if x % 2 else x * x % 11},{x - 30}" for x in range(60)]
     (tmp_path / "rows.csv").write_text("\n".join(["a,b,y", *lines]))
     told = []

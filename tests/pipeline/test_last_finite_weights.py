@@ -87,13 +87,13 @@ def only_two_are_kept(monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", ["graph", "Keras"])
-def test_it_has_the_weights_with_which_the_last_finite_epoch_ended(engine):
+def test_the_weights_are_those_at_the_end_of_the_last_finite_epoch(engine):
     check_kept_after_the_third(engine)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", ["graph", "XLA", "rows on disk"])
-def test_so_it_has_if_checkpoints_are_of_the_epoch_that_diverges(engine, each_step_is_kept):
+def test_they_are_also_if_checkpoints_are_of_the_epoch_that_diverges(engine, each_step_is_kept):
     check_kept_after_the_third(engine, "checkpoint.seconds=1.0e-9")
     assert each_step_is_kept.count(3) > 1
     assert each_step_is_kept.count(4) > 1
@@ -101,13 +101,13 @@ def test_so_it_has_if_checkpoints_are_of_the_epoch_that_diverges(engine, each_st
 
 
 @pytest.mark.slow
-def test_so_it_has_if_all_checkpoints_are(each_step_is_kept, only_two_are_kept):
+def test_they_are_also_if_all_checkpoints_are_of_that_epoch(each_step_is_kept, only_two_are_kept):
     check_kept_after_the_third("graph", "checkpoint.seconds=1.0e-9")
     assert each_step_is_kept.count(0) == 3
 
 
 @pytest.mark.usefixtures("each_step_is_kept", "only_two_are_kept")
-def test_nothing_is_kept_if_all_checkpoints_are_and_it_cannot_begin_anew(monkeypatch):
+def test_nothing_is_kept_if_all_checkpoints_are_and_training_cannot_start_over(monkeypatch):
     """As when a training goes on that had started from weights of another run."""
     monkeypatch.setattr("dlcli.training.Job.can_begin", property(lambda job: job.until is None))
     error = diverged(config_of("graph", "1e9", "checkpoint.seconds=1.0e-9"))

@@ -155,7 +155,7 @@ def test_a_metric_too_long_for_a_float_is_undefined(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_each_is_a_run_beside_the_run_and_the_first_tells_what_helped(overfitted):
+def test_each_patch_is_a_run_next_to_the_run_and_the_first_has_helped(overfitted):
     shutil.rmtree(overfitted.path.parent / "run-tries", ignore_errors=True)
     before = {file: file.read_bytes() for file in overfitted.path.iterdir()}
 
@@ -180,7 +180,7 @@ def test_each_is_a_run_beside_the_run_and_the_first_tells_what_helped(overfitted
 
 
 @pytest.mark.slow
-def test_what_a_rule_asks_for_is_what_tells_whether_it_helped(overfitted):
+def test_a_patch_is_compared_by_the_metric_of_its_rule(overfitted):
     other = Patch("r2", "why", LINE.settings, metric="r2")
     (trial,) = try_patches(overfitted, [("a", other)])
     assert (trial.metric, trial.helped) == ("r2", True)
@@ -213,7 +213,7 @@ def test_changed_data_are_refused_before_anything_is_trained(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_run_without_validation_rows_says_how_to_get_some(tmp_path):
+def test_the_error_for_a_run_without_validation_rows_names_the_setting(tmp_path):
     config = OVERFITTED.write(tmp_path)
     settings = ["data.validation=null", "epochs=1"]
     run = train(load_config(config, settings), tmp_path / "run")

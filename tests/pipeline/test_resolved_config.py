@@ -54,7 +54,7 @@ def test_the_run_to_start_from_stays_the_same() -> None:
     assert moved("initial_weights=runs/old").initial_weights == "../../configs/runs/old"
 
 
-def test_what_is_left_out_stays_left_out() -> None:
+def test_omitted_sections_stay_omitted() -> None:
     text = dump_config(moved("data={train: t.csv, target: y}"))
     assert "split" not in text
     assert "initial_weights" not in text

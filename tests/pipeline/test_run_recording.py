@@ -144,7 +144,7 @@ class TestImages:
         assert list(images) == ["photo", "scan"]
         assert images["scan"] == {"files": 8, "sha256": hashlib.sha256(whole).hexdigest()}
 
-    def test_are_not_told_of_where_there_are_none(self):
+    def test_are_not_reported_where_there_are_none(self):
         text = Path("t.yaml").read_text().replace("type: image, shape: [2, 2, 1]", "type: ignored")
         Path("t.yaml").write_text(text)
         assert "images" not in started().read_environment()
@@ -194,7 +194,7 @@ class TestWriters:
         assert caught.value.exit_code == 3
         assert not Path("runs").exists()
 
-    def test_stop_one_that_goes_on(self, written_to):
+    def test_stop_a_run_that_is_resumed(self, written_to):
         before = unfinished()
         written_to(other_number)
         with pytest.raises(DataError, match="has changed while it was read"):

@@ -65,12 +65,12 @@ class TestDecision:
         assert not self.waits_on_disk(monkeypatch, 2 * half, data, "../data/a-*.csv")
         assert self.waits_on_disk(monkeypatch, 2 * half - 1, data, "../data/a-*.csv")
 
-    def test_what_is_said_counts_more_than_what_there_is(self, monkeypatch):
+    def test_the_setting_overrides_what_is_available(self, monkeypatch):
         assert not self.waits_on_disk(monkeypatch, 0, "storage: memory")
         assert self.waits_on_disk(monkeypatch, float("inf"), "storage: disk")
 
     @pytest.mark.parametrize(("available", "said"), [(1e12, False), (0, True)])
-    def test_rows_on_disk_are_spoken_of(self, available, said, monkeypatch):
+    def test_rows_on_disk_are_reported(self, available, said, monkeypatch):
         monkeypatch.setattr(memory_check, "available_memory", lambda: available)
         told = {}
         train(config_for("storage: auto"), None, told.setdefault)
@@ -88,7 +88,7 @@ class TestDecision:
         ],
     )
     @pytest.mark.parametrize("choice", ["auto", "memory", "disk"])
-    def test_what_cannot_be_read_is_told_by_the_reader(self, choice, file, message):
+    def test_what_cannot_be_read_is_reported_by_the_reader(self, choice, file, message):
         with pytest.raises(UsageError, match=f"^{message}$"):
             train(config_for(f"storage: {choice}", train_file=file))
         assert not Path("runs").exists()

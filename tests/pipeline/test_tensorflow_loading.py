@@ -18,13 +18,13 @@ def collection():
     gc.unfreeze()
 
 
-def test_garbage_collection_rests_while_loading_and_goes_on_after(collection):
+def test_garbage_collection_is_paused_while_loading_and_enabled_after(collection):
     with without_collection():
         assert not gc.isenabled()
     assert gc.isenabled()
 
 
-def test_garbage_collection_goes_on_after_a_failure(collection):
+def test_garbage_collection_is_enabled_after_a_failure(collection):
     with pytest.raises(ImportError), without_collection():
         raise ImportError
     assert gc.isenabled()

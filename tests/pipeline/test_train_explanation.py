@@ -64,7 +64,7 @@ HIDDEN = "hidden: [{units: 8, activation: relu, batch_normalization: true, dropo
 SHORT = HIDDEN + "epochs: 2\n"
 
 
-def test_every_type_of_column_is_told_of():
+def test_every_type_of_column_is_explained():
     write_images(Path())
     columns = mixed_table().to_pydict()
     write_rows(**columns)
@@ -131,7 +131,7 @@ TARGETS = {
 
 
 @pytest.mark.parametrize("kind", TARGETS)
-def test_every_kind_of_target_is_told_of(kind):
+def test_every_kind_of_target_is_explained(kind):
     columns, settings, target, metric, outputs = TARGETS[kind]
     write_rows(a=A, b=B, **columns)
     text = f"data: {{train: rows.csv, {target}, {SPLIT}}}\n{settings}{HIDDEN}"
@@ -151,7 +151,7 @@ def test_every_kind_of_target_is_told_of(kind):
     }
 
 
-def test_without_held_out_rows_only_dependences_are_told_over_training_rows():
+def test_without_held_out_rows_only_dependences_over_training_rows_are_explained():
     write_rows(a=A, b=B, y=3 * A)
     found = explanation("data: {train: rows.csv, target: y}\nhidden: []\nepochs: 2\n")
     assert found.sampled_rows == {"train": ROWS}
@@ -182,7 +182,7 @@ def prepared_with(text):
     return prepare(config_of(text), Events(lambda *_: None))
 
 
-def test_the_reasons_are_those_that_were_told_when_the_run_began(writer):
+def test_the_reasons_are_those_logged_when_the_run_began(writer):
     write_rows(a=A, b=B, y=CLASSES)
     columns = {"a": {"type": "numeric", "reason": "first"}, "b": {"reason": 1}}
     for reason in ("first", "again"):

@@ -57,7 +57,7 @@ def test_the_predictor_repeats_the_predictions_of_training_to_the_bit(run, name)
     np.testing.assert_array_equal(predicted[rows], stored)
 
 
-def test_the_stored_model_says_the_same_of_the_encoded_matrix(run):
+def test_the_stored_model_predicts_the_same_from_the_encoded_matrix(run):
     rows, stored = held_out(run)
     table = read_table(run.path.parent / "t.csv").take(rows)
     inputs = Predictor.load(run).encoding.transform(table, ValueIssues())

@@ -79,21 +79,21 @@ def dlcli(*arguments):
 
 def wait_for(process, event, epoch=0):
     """Reads events until there is one of that name, and of that epoch or a later one."""
-    told = []
+    events = []
     for line in process.stdout:
-        told.append(json.loads(line))
-        if told[-1]["event"] == event and told[-1].get("epoch", 0) >= epoch:
-            return told
+        events.append(json.loads(line))
+        if events[-1]["event"] == event and events[-1].get("epoch", 0) >= epoch:
+            return events
     raise AssertionError(process.stderr.read())
 
 
 def ended_by(number, epoch, *arguments):
-    """Has a signal end the program once it has told of an epoch; its events, code and errors."""
+    """Has a signal end the program once it has events of an epoch; its events, code and errors."""
     with dlcli(*arguments) as process:
-        told = wait_for(process, "epoch", epoch)
+        events = wait_for(process, "epoch", epoch)
         process.send_signal(number)
         _, errors = process.communicate(timeout=120)
-        return told, process.returncode, errors
+        return events, process.returncode, errors
 
 
 def to_the_end(*arguments):
@@ -104,16 +104,16 @@ def to_the_end(*arguments):
     return [json.loads(line) for line in output.splitlines()]
 
 
-def resumed_after(told):
+def resumed_after(events):
     """After how many epochs training went on."""
-    return next(event["epochs"] for event in told if event["event"] == "resumed")
+    return next(event["epochs"] for event in events if event["event"] == "resumed")
 
 
-def check_equal(run, undisturbed):
+def check_equal(run, uninterrupted):
     open_run(run).verify()
     for name in EQUAL:
-        assert (run / name).read_bytes() == (undisturbed / name).read_bytes(), name
-    assert names(run) == names(undisturbed)
+        assert (run / name).read_bytes() == (uninterrupted / name).read_bytes(), name
+    assert names(run) == names(uninterrupted)
 
 
 def names(folder):
@@ -121,12 +121,12 @@ def names(folder):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
+def uninterrupted(tmp_path_factory):
     """The run that nothing has happened to."""
-    return train_undisturbed(tmp_path_factory.mktemp("undisturbed"))
+    return train_uninterrupted(tmp_path_factory.mktemp("uninterrupted"))
 
 
-def train_undisturbed(folder, *settings):
+def train_uninterrupted(folder, *settings):
     write_config(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(Path(package.__file__).parents[1]))
@@ -141,43 +141,43 @@ def kill_again_and_again(epochs, *settings):
     Returns:
         after how many epochs it went on each time.
     """
-    arguments, went_on = ("train", "run.yaml", *settings), []
+    arguments, resumed_at = ("train", "run.yaml", *settings), []
     for epoch in epochs:
-        told, code, _ = ended_by(signal.SIGKILL, epoch, *arguments)
+        events, code, _ = ended_by(signal.SIGKILL, epoch, *arguments)
         assert code == -signal.SIGKILL
-        went_on += [event["epochs"] for event in told if event["event"] == "resumed"]
+        resumed_at += [event["epochs"] for event in events if event["event"] == "resumed"]
         arguments = RESUME
-    return [*went_on, resumed_after(to_the_end(*arguments))]
+    return [*resumed_at, resumed_after(to_the_end(*arguments))]
 
 
 @pytest.mark.slow
-def test_a_run_that_is_killed_five_times_ends_as_the_undisturbed_one(undisturbed):
-    went_on = kill_again_and_again([1, 35, 70, 100, 130])
-    assert went_on == sorted(went_on)
-    assert went_on[-1] > 40
-    check_equal(Path("runs/run"), undisturbed)
+def test_a_run_that_is_killed_five_times_ends_as_the_uninterrupted_one(uninterrupted):
+    resumed_at = kill_again_and_again([1, 35, 70, 100, 130])
+    assert resumed_at == sorted(resumed_at)
+    assert resumed_at[-1] > 40
+    check_equal(Path("runs/run"), uninterrupted)
 
 
 @pytest.mark.slow
-def test_so_does_one_that_keras_trains(folder):
-    (folder / "undisturbed").mkdir()
-    undisturbed = train_undisturbed(folder / "undisturbed", *KERAS)
-    went_on = kill_again_and_again([18, 33], *KERAS)
-    assert 0 < went_on[0] < went_on[1]
-    check_equal(Path("runs/run"), undisturbed)
+def test_a_killed_run_of_the_keras_engine_ends_as_the_uninterrupted_one(folder):
+    (folder / "uninterrupted").mkdir()
+    uninterrupted = train_uninterrupted(folder / "uninterrupted", *KERAS)
+    resumed_at = kill_again_and_again([18, 33], *KERAS)
+    assert 0 < resumed_at[0] < resumed_at[1]
+    check_equal(Path("runs/run"), uninterrupted)
 
 
 @pytest.mark.slow
-def test_so_does_one_with_rows_on_disk_that_signals_end(undisturbed):
+def test_a_run_on_disk_that_signals_end_ends_as_the_uninterrupted_one(uninterrupted):
     arguments, after = ("train", "run.yaml", "--set", "data.storage=disk"), 0
     for name, epoch in (("SIGKILL", 1), ("SIGTERM", 50), ("SIGHUP", 100), ("SIGINT", 150)):
         number = getattr(signal, name)
-        told, code, errors = ended_by(number, epoch, *arguments)
+        events, code, errors = ended_by(number, epoch, *arguments)
         if name == "SIGKILL":
             assert code == -number
         else:
             assert code == 128 + number
-            assert after <= resumed_after(told)
+            assert after <= resumed_after(events)
             after = int(re.search(r"\d+", errors)[0])
             assert errors == f"ended by {name} after {after} epochs; {WAY_ON}\n"
             assert names(Path("runs")) == ["run"]
@@ -185,22 +185,22 @@ def test_so_does_one_with_rows_on_disk_that_signals_end(undisturbed):
         arguments = RESUME
     environment = Path("runs/run/environment.json")
     environment.write_text(environment.read_text().replace('"keras": "', '"keras": "0'))
-    told = to_the_end(*arguments)
-    assert resumed_after(told) == after
-    keras = open_run(undisturbed).read_environment()["keras"]
-    assert [event["message"] for event in told if event["event"] == "warning"] == [
+    events = to_the_end(*arguments)
+    assert resumed_after(events) == after
+    keras = open_run(uninterrupted).read_environment()["keras"]
+    assert [event["message"] for event in events if event["event"] == "warning"] == [
         f"runs/run: keras was 0{keras} and is {keras}; the weights may differ from those of an "
-        "undisturbed run"
+        "uninterrupted run"
     ]
-    check_equal(Path("runs/run"), undisturbed)
+    check_equal(Path("runs/run"), uninterrupted)
 
 
 @pytest.mark.slow
-def test_a_run_whose_training_is_complete_is_finished_and_not_trained(undisturbed):
+def test_a_run_whose_training_is_complete_is_finished_and_not_trained(uninterrupted):
     twin, obstacle = Path("runs/twin"), Path("runs/run/weights.npz")
     twin.mkdir(parents=True)
     for name in ("config.yaml", "resolved.yaml", "environment.json"):
-        shutil.copy(undisturbed / name, twin / name)
+        shutil.copy(uninterrupted / name, twin / name)
     with dlcli("train", "run.yaml") as process:
         warning = wait_for(process, "warning")[-1]["message"]
         wait_for(process, "epoch")
@@ -218,11 +218,11 @@ def test_a_run_whose_training_is_complete_is_finished_and_not_trained(undisturbe
         f"then {WAY_ON}\n"
     )
     obstacle.rmdir()
-    told = to_the_end(*RESUME)
-    epochs = len(open_run(undisturbed).read_history()["loss"])
-    assert resumed_after(told) == epochs
-    assert "epoch" not in [event["event"] for event in told]
-    check_equal(Path("runs/run"), undisturbed)
+    events = to_the_end(*RESUME)
+    epochs = len(open_run(uninterrupted).read_history()["loss"])
+    assert resumed_after(events) == epochs
+    assert "epoch" not in [event["event"] for event in events]
+    check_equal(Path("runs/run"), uninterrupted)
 
 
 def check_refused_while_training(pid):
@@ -341,7 +341,7 @@ def change_environment(change):
         ("", "is empty; start from 'dlcli init DATA'"),
     ],
 )
-def test_a_resolved_config_that_is_damaged_is_told(text, problem):
+def test_a_damaged_resolved_config_is_refused(text, problem):
     Path("runs/run/resolved.yaml").write_text(text)
     assert refusal(*RESUME[1:]) == [
         f"error: runs/run: its resolved.yaml can't be read: {problem}; train it again"

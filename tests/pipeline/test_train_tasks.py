@@ -93,7 +93,7 @@ def trained(tmp_path_factory):
     ("target", "engine"),
     [*((target, "compiled") for target in TARGETS), ("columns of labels", "keras")],
 )
-def test_a_run_predicts_scores_and_says_the_same_in_plain_keras(target, engine, trained):
+def test_a_run_predicts_and_evaluates_as_plain_keras_does(target, engine, trained):
     run = trained(target, engine)
     predictor, table = Predictor.load(run), read_table(Path("t.csv"))
     predictions = predictor.predict(table, ValueIssues())
@@ -149,7 +149,7 @@ def test_metrics_tell_of_each_label_and_of_each_column(trained):
     assert both[0] < 10 < 1000  # in the unit of u, not that of v
 
 
-def test_an_untold_target_of_counts_takes_the_poisson_loss(trained):
+def test_an_inferred_target_of_counts_takes_the_poisson_loss(trained):
     metrics = train(config_for("target: n", "loss: poisson\n")).read_metrics()
     assert metrics["test"]["poisson_deviance"] >= 0
     encoding = json.loads(trained("count").read_encoding())
@@ -162,7 +162,7 @@ def test_labels_are_not_stratified():
         train(file)
 
 
-def test_what_is_no_count_is_told_with_its_row_and_nothing_is_left():
+def test_a_value_that_is_no_count_is_reported_with_its_row_and_leaves_no_run():
     Path("t.csv").write_text("x,n\n1,0\n2,1.5\n3,2\n4,3\n")
     with pytest.raises(DataError, match=r"t.csv: row 2, column 'n': a count is .* got 1.5"):
         train(config_for("count"))

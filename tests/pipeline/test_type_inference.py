@@ -33,7 +33,7 @@ def prepared(tmp_path, monkeypatch):
     return run
 
 
-def test_a_column_left_out_for_its_unit_is_a_warning(prepared):
+def test_a_column_ignored_for_its_unit_is_a_warning(prepared):
     assert prepared([f"{number} kg" for number in range(20)]) == [
         "t.csv: ignored, since as categories they would not be amounts: "
         "'x' (numbers with a unit, as '0 kg'; write the numbers alone)"

@@ -190,7 +190,7 @@ FULL = {
 
 @pytest.mark.parametrize("output", [None, "../out/a/run"])
 @pytest.mark.parametrize("what", FULL)
-def test_a_full_disk_is_told_with_the_way_out_and_leaves_nothing_behind(
+def test_an_error_on_a_full_disk_names_the_way_out_and_leaves_no_files(
     what, output, root, monkeypatch
 ):
     file, before, told = config_for(), everything(root), {}

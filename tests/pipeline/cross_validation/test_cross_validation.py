@@ -57,7 +57,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_of_target_is_judged_by_rows_that_were_held_out(kind):
+def test_every_kind_of_target_is_evaluated_on_held_out_rows(kind):
     write_targets()
     settings, task, classes, split, metric = KINDS[kind]
     run = cv("input.features=[x]", *settings, folds=2)
@@ -129,7 +129,7 @@ def test_on_request_all_rows_are_trained_on_at_the_end():
     assert len(refit.read_history()["loss"]) == CrossValidation.of(run).best_epochs == 2
 
 
-def test_a_training_on_all_rows_that_fails_is_told_of_and_the_folds_count(monkeypatch):
+def test_a_refit_that_fails_is_a_warning_and_the_folds_stay(monkeypatch):
     def diverge(*_):
         raise DivergenceError("training diverged", 2)
 
@@ -149,7 +149,7 @@ def write_far_row():
     Path("rows.csv").write_text("\n".join(["x,group,y", *lines, "1e6,a,1"]) + "\n")
 
 
-def test_a_fold_that_diverges_is_told_of_and_the_others_go_on():
+def test_a_fold_that_diverges_is_reported_and_the_others_are_trained():
     write_far_row()
     run = cv(*FAR, folds=2)
     found = CrossValidation.of(run)
@@ -201,7 +201,7 @@ def write_odd_row():
     Path("rows.csv").write_text("\n".join(["x,y", *lines]) + "\n")
 
 
-def test_a_fold_whose_rows_can_not_judge_says_why_and_the_others_go_on():
+def test_a_fold_that_cannot_be_evaluated_has_a_reason_and_the_others_are_trained():
     write_odd_row()
     told = []
     run = cv("input.features=[x]", folds=2, listener=lambda *each: told.append(each))
@@ -229,7 +229,7 @@ def test_rows_that_no_fold_can_be_steered_by_are_an_error_of_the_data_and_leave_
     assert not Path("runs").exists()
 
 
-def test_a_fold_that_can_not_spare_rows_to_steer_by_is_told_of_before_any_is_trained(outcomes):
+def test_a_fold_with_too_few_rows_for_validation_is_refused_before_any_is_trained(outcomes):
     rows = [f"{x},{'abc'[x % 3]},{2 * x}" for x in range(30)]
     Path("rows.csv").write_text("\n".join(["x,group,y", *rows]) + "\n")
     split = "data.split={name: group, column: group}"
@@ -247,7 +247,7 @@ def test_a_fold_that_can_not_spare_rows_to_steer_by_is_told_of_before_any_is_tra
     assert not Path("runs").exists()
 
 
-def test_a_config_that_does_not_fit_its_rows_is_told_with_its_place():
+def test_a_config_that_does_not_fit_its_rows_is_refused_with_its_position():
     with pytest.raises(ConfigError) as caught:
         cv("data.target=z")
     assert str(caught.value) == (

@@ -67,7 +67,7 @@ def test_a_schedule_does_what_it_did_in_the_first_epochs(schedule, wanted):
     assert (config.learning_rate_schedule.model_dump(), told) == (wanted, [])
 
 
-def test_a_schedule_that_waits_for_validation_rows_is_left_out_with_a_warning():
+def test_a_schedule_that_needs_validation_rows_is_omitted_with_a_warning():
     config, told = refitted(*STEERED, "learning_rate_schedule=reduce_on_plateau")
     assert (config.learning_rate_schedule.name, told) == ("constant", [WARNING])
 

@@ -1,4 +1,4 @@
-"""A cross-validation that is ended anywhere goes on, and comes to what an undisturbed one does."""
+"""A cross-validation that is interrupted anywhere is resumed, with the same result."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Killed(BaseException):
 
 
 def killed_at(count, event="fold", **options):
-    """Begins a cross-validation that ends as soon as it has told so many events."""
+    """Begins a cross-validation that ends as soon as it has events so many events."""
     left = [count]
 
     def listener(name, _):
@@ -51,42 +51,42 @@ def document(run):
     return CrossValidation.of(run).model_dump(exclude={"results": {"__all__": {"seconds"}}})
 
 
-def check_equal(run, undisturbed):
+def check_equal(run, uninterrupted):
     run.verify()
-    assert document(run) == document(undisturbed)
-    assert run.read_predictions().equals(undisturbed.read_predictions())
+    assert document(run) == document(uninterrupted)
+    assert run.read_predictions().equals(uninterrupted.read_predictions())
     for name in ("config.yaml", "resolved.yaml", "refit.yaml"):
-        assert (run.path / name).read_bytes() == (undisturbed.path / name).read_bytes(), name
-    assert sorted(os.listdir(run.path)) == sorted(os.listdir(undisturbed.path))
+        assert (run.path / name).read_bytes() == (uninterrupted.path / name).read_bytes(), name
+    assert sorted(os.listdir(run.path)) == sorted(os.listdir(uninterrupted.path))
 
 
 @pytest.mark.slow
-def test_finished_folds_are_kept_and_the_end_is_that_of_an_undisturbed_one(outcomes):
+def test_finished_folds_are_kept_and_the_result_is_that_of_an_uninterrupted_one(outcomes):
     folder = killed_at(3, repeats=2)
     del outcomes[:]
-    told = []
-    run = resume_cross_validation(folder, lambda *each: told.append(each))
+    events = []
+    run = resume_cross_validation(folder, lambda *each: events.append(each))
     assert len(outcomes) == 5
-    assert ("kept", {"folds": 3, "of": 8}) in told
-    check_equal(run, cv(*SETTINGS, repeats=2, output=Path("runs/undisturbed")))
+    assert ("kept", {"folds": 3, "of": 8}) in events
+    check_equal(run, cv(*SETTINGS, repeats=2, output=Path("runs/uninterrupted")))
 
 
-def test_one_that_was_ended_after_its_last_fold_trains_none_again(outcomes):
+def test_one_that_was_interrupted_after_its_last_fold_trains_none_again(outcomes):
     folder = killed_at(4)
     del outcomes[:]
-    check_equal(resume_cross_validation(folder), cv(*SETTINGS, output=Path("runs/undisturbed")))
-    assert len(outcomes) == 4  # those of the undisturbed one
+    check_equal(resume_cross_validation(folder), cv(*SETTINGS, output=Path("runs/uninterrupted")))
+    assert len(outcomes) == 4  # those of the uninterrupted one
 
 
 @pytest.mark.slow
-def test_one_that_was_ended_in_its_refit_goes_on_there():
+def test_one_that_was_interrupted_in_its_refit_is_resumed_there():
     folder = killed_at(1, "trained", refit=True)
     assert open_run_fails(folder / "refit")
     run = resume_cross_validation(folder)
-    undisturbed = cv(*SETTINGS, refit=True, output=Path("runs/undisturbed"))
-    check_equal(run, undisturbed)
+    uninterrupted = cv(*SETTINGS, refit=True, output=Path("runs/uninterrupted"))
+    check_equal(run, uninterrupted)
     for name in ("weights.npz", "metrics.json", "history.csv"):
-        ours, theirs = (each.path / "refit" / name for each in (run, undisturbed))
+        ours, theirs = (each.path / "refit" / name for each in (run, uninterrupted))
         assert ours.read_bytes() == theirs.read_bytes(), name
 
 
@@ -160,7 +160,7 @@ def test_a_signal_ends_it_after_what_is_finished():
     assert sorted(os.listdir("runs/rows-cv/folds")) == ["1", "plan.json"]
 
 
-def test_a_signal_in_the_refit_says_how_the_cross_validation_goes_on():
+def test_a_signal_in_the_refit_reports_how_to_resume_the_cross_validation():
     def listener(event, fields):
         if (event, fields.get("epoch")) == ("epoch", 1):
             signal.raise_signal(signal.SIGTERM)  # SIGINT may be ignored where tests run
@@ -172,28 +172,28 @@ def test_a_signal_in_the_refit_says_how_the_cross_validation_goes_on():
 
 
 @pytest.mark.slow
-def test_killed_for_good_it_goes_on(monkeypatch):
+def test_a_killed_cross_validation_is_resumed(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(Path(package.__file__).parents[1]))
-    undisturbed = cv(*SETTINGS, output=Path("runs/undisturbed"))
+    uninterrupted = cv(*SETTINGS, output=Path("runs/uninterrupted"))
     settings = [part for setting in SETTINGS for part in ("--set", setting)]
     code, _ = dlcli("rows.yaml", "--folds", "4", "--output", "runs/killed", *settings, kill="fold")
     assert code == -signal.SIGKILL
-    code, told = dlcli("--resume", "runs/killed", kill="kept")
-    assert (code, told[-1]["of"]) == (-signal.SIGKILL, 4)
-    first = told[-1]["folds"]
-    code, told = dlcli("--resume", "runs/killed")
-    [last] = [event["folds"] for event in told if event["event"] == "kept"]
+    code, events = dlcli("--resume", "runs/killed", kill="kept")
+    assert (code, events[-1]["of"]) == (-signal.SIGKILL, 4)
+    first = events[-1]["folds"]
+    code, events = dlcli("--resume", "runs/killed")
+    [last] = [event["folds"] for event in events if event["event"] == "kept"]
     assert (code, 1 <= first <= last) == (0, True)
-    check_equal(open_run(Path("runs/killed")), undisturbed)
+    check_equal(open_run(Path("runs/killed")), uninterrupted)
 
 
 def dlcli(*arguments, kill=None):
-    """Runs `dlcli cv`, until an event; its exit code and what it told."""
-    command, told = [sys.executable, "-c", START, "cv", *arguments, "--json"], []
+    """Runs `dlcli cv`, until an event; its exit code and its events."""
+    command, events = [sys.executable, "-c", START, "cv", *arguments, "--json"], []
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         for line in process.stdout:
-            told.append(json.loads(line))
-            if told[-1]["event"] == kill:
+            events.append(json.loads(line))
+            if events[-1]["event"] == kill:
                 process.kill()
                 break
-    return process.returncode, told
+    return process.returncode, events

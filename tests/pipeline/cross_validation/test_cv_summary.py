@@ -41,7 +41,7 @@ def test_the_mean_over_folds_has_the_corrected_interval_of_nadeau_and_bengio():
     )
 
 
-def test_a_fold_trained_on_few_rows_beside_those_that_judge_leaves_more_open():
+def test_a_fold_with_few_training_rows_for_its_held_out_ones_widens_the_interval():
     # 50 rows to 25: √((1/5 + 2) 2.5).
     half = 2.776 * math.sqrt(2.2 * 2.5)
     assert interval([12.0, 13.0, 14.0, 15.0, 16.0], train=25).upper == pytest.approx(
@@ -96,7 +96,7 @@ def test_folds_that_are_all_alike_have_no_interval():
     assert interval([0.1 + 0.2, 0.3], "accuracy").reason == reason
 
 
-def test_folds_without_a_value_are_left_out_of_the_mean():
+def test_folds_without_a_value_are_omitted_from_the_mean():
     results = [*folds("auc", [0.6, None, 0.8]), failed(4)]
     means, deviations = fold_intervals(results, ["auc"])
     assert means["auc"].value == pytest.approx(0.7)
@@ -130,7 +130,7 @@ def test_a_fold_without_a_best_epoch_counts_with_all_of_its_epochs():
     assert median_epochs(results) == 30
 
 
-def test_a_fold_that_failed_says_nothing_of_epochs():
+def test_a_failed_fold_is_ignored_in_the_median_of_epochs():
     results = [fold(1, {}, epochs=9), fold(2, {}, epochs=3, problem="the loss is NaN")]
     assert median_epochs(results) == 9
     assert median_epochs([failed(1)]) is None
@@ -164,7 +164,7 @@ def test_the_loss_of_a_nested_search_is_not_below_zero_unless_it_can_be(loss, is
     assert found.lower is not None
 
 
-def test_an_outer_fold_that_came_to_nothing_is_told_of():
+def test_an_outer_fold_without_a_result_is_noted():
     found = combine([outer(1, 1.0), outer(2, None), outer(3, 3.0)])
     assert found == Interval(value=2.0, reason="1 of 3 outer folds have no value")
     assert combine([outer(1, None)]) == Interval(value=None)
@@ -207,7 +207,7 @@ def test_the_mean_of_errors_has_the_mean_of_students_intervals():
     assert found.upper == pytest.approx(3 + 1.5 * half, abs=0.15 * half)
 
 
-def test_a_metric_that_a_repeat_lacks_is_the_mean_of_the_others_and_says_so():
+def test_a_metric_that_a_repeat_lacks_is_the_mean_of_the_others_with_a_reason():
     # Where nothing is called positive, precision is undefined.
     nothing = two_classes([0, 1] * 10, [0.1] * 20)
     half_right = two_classes([0, 1] * 10, [0.9] * 20)
@@ -281,7 +281,7 @@ def test_metrics_are_of_all_rows_and_their_means_of_the_folds():
     assert (found.main_metric, found.best_epochs) == ("mae", 2)  # epochs 1 and 2: 1.5, rounded up
 
 
-def test_the_constant_model_says_of_each_fold_what_its_training_rows_say():
+def test_the_constant_model_knows_only_the_training_rows_of_each_fold():
     found = combined(TWO)
     assert found.constant["mae"] == 4.0  # (5 + 3 + 3 + 5) / 4
     assert found.constant["mse"] == 17.0  # (25 + 9 + 9 + 25) / 4
@@ -306,7 +306,7 @@ def test_a_constant_model_orders_no_rows_though_its_shares_differ_by_fold():
     assert found.constant["accuracy"] == 0.25  # 'a' throughout
 
 
-def test_a_fold_that_failed_is_left_out_and_told_of():
+def test_a_failed_fold_is_omitted_and_noted():
     lost = finished(2, {}, (), problem="training diverged: the loss became inf in epoch 2")
     found = combined([TWO[0], lost])
     assert found.pooled["mae"].value == 0.5
@@ -315,7 +315,7 @@ def test_a_fold_that_failed_is_left_out_and_told_of():
     assert found.notes[0].startswith("1 of 2 folds failed")
 
 
-def test_what_was_asked_stands_in_the_document():
+def test_the_document_has_the_plan():
     found = combined(TWO)
     kept = {"name", "target", "task", "classes", "split", "column", "folds", "repeats", "seed"}
     assert found.model_dump(include={*kept, "rows", "set_aside"}) == {
