@@ -80,8 +80,7 @@ def estimate_statistics(
         if isinstance(each, Mean) and each.root and len(each.losses) == 1
     }
     drawn = {name: roots.get(name, each) for name, each in defined.items() if ends[name] is None}
-    for name, replicates in replicate(drawn, resamples).items():
-        found = replicates.interval()
+    for name, found in resampled_intervals(drawn, resamples).items():
         if name in roots and not isinstance(found, Unknown):
             found = math.sqrt(max(0.0, found[0])), math.sqrt(max(0.0, found[1]))
         ends[name] = found
@@ -141,8 +140,7 @@ def _paired_intervals(
             yield name, paired_share_interval(first, second)
         else:
             drawn[name] = difference(first, second)
-    for name, replicates in replicate(drawn, resamples).items():
-        yield name, replicates.interval()
+    yield from resampled_intervals(drawn, resamples).items()
 
 
 def _difference(name: str, value: float | None, ends: Ends | Unknown | None) -> DifferenceEstimate:
@@ -159,80 +157,57 @@ def _difference(name: str, value: float | None, ends: Ends | Unknown | None) -> 
     return DifferenceEstimate(value, lower, upper, verdict="better" if is_better else "worse")
 
 
-@dataclass(frozen=True)
-class Replicates:
-    """Values of a metric, or of a difference of two of the same rows, for resampled rows."""
+def resampled_intervals(
+    statistics: Statistics, resamples: int | None = None
+) -> dict[str, Ends | Unknown]:
+    """Return the 95 % confidence interval of each metric, by resampling rows.
 
-    rows: int
-    """Number of rows."""
-    point: float
-    """The value of the rows themselves."""
-    values: Floats
-    """The value of each resample, `(resamples,)`; NaN where it is undefined. Empty for very many
-    rows."""
-    influences: Floats
-    """Of each row, `(rows,)`."""
-    error: float | None = None
-    """The standard error, of a mean or of very many rows."""
-    errors: Floats | None = None
-    """The standard error of each resample, `(resamples,)`, of a mean."""
-    is_loss: bool = False
-    """Whether it is a mean of values that are not negative."""
-
-    def interval(self) -> Ends | Unknown:
-        """Return the 95 % confidence interval."""
-        if self.rows < FEWEST:
-            return TOO_FEW
-        with np.errstate(over="ignore", invalid="ignore"):
-            ends = self._interval()
-        return ends if isinstance(ends, Unknown) or np.isfinite(ends).all() else UNDEFINED
-
-    def _interval(self) -> Ends | Unknown:
-        if not len(self.values) and self.error is not None:
-            return normal_interval(self.point, self.error)
-        defined = np.isfinite(self.values)
-        if defined.mean() < 1 - _MOST_UNDEFINED:
-            return UNDEFINED
-        values = self.values[defined]
-        if np.ptp(values) <= _ROUNDING * max(1.0, abs(self.point)):
-            return NO_SPREAD
-        if self.error is not None and self.errors is not None:
-            ends = studentized_interval(
-                self.point,
-                values,
-                self.error,
-                self.errors[defined],
-                self.influences,
-                is_loss=self.is_loss,
-            )
-            if ends is not None:
-                return ends
-        return bca_interval(self.point, values, self.influences)
-
-
-def replicate(statistics: Statistics, resamples: int | None = None) -> dict[str, Replicates]:
-    """Resample rows, and evaluate each metric for every resample.
+    Of very many rows it is the normal interval, without resampling.
 
     Args:
         statistics: of the same rows, by name.
         resamples: number of resamples. [default: depends on the number of rows]
     """
-    found = {}
+    found: dict[str, Ends | Unknown] = {}
     drawn: dict[str, Statistic] = {}
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         for name, each in statistics.items():
             rows = len(each.weights)
-            is_large = rows > MANY or (each.sorts > 1 and rows * each.sorts > _MOST_SORTED)
-            point = float(each.of(each.weights))
-            error = each.standard_error() if is_large or isinstance(each, Mean) else None
-            influences = each.influences() if FEWEST <= rows <= MANY else np.empty(0)
-            is_loss = isinstance(each, Mean) and not each.signs
-            found[name] = Replicates(rows, point, np.empty(0), influences, error, is_loss=is_loss)
-            if not is_large and rows >= FEWEST:
+            if rows < FEWEST:
+                found[name] = TOO_FEW
+            elif rows > MANY or (each.sorts > 1 and rows * each.sorts > _MOST_SORTED):
+                found[name] = normal_interval(float(each.of(each.weights)), each.standard_error())
+            else:
                 drawn[name] = each
         for name, (values, errors) in _resample(drawn, resamples).items():
-            found[name] = replace(found[name], values=values, errors=errors)
-    return found
+            found[name] = _interval(drawn[name], values, errors)
+    return {
+        name: ends if isinstance(ends, Unknown) or np.isfinite(ends).all() else UNDEFINED
+        for name, ends in found.items()
+    }
+
+
+def _interval(statistic: Statistic, values: Floats, errors: Floats | None) -> Ends | Unknown:
+    """Return the interval of a metric from its resamples.
+
+    Args:
+        statistic: the metric.
+        values: its value in each resample, `(resamples,)`; NaN where it is undefined.
+        errors: the standard error of each resample, `(resamples,)`, of a mean.
+    """
+    defined = np.isfinite(values)
+    if defined.mean() < 1 - _MOST_UNDEFINED:
+        return UNDEFINED
+    point, values = float(statistic.of(statistic.weights)), values[defined]
+    if np.ptp(values) <= _ROUNDING * max(1.0, abs(point)):
+        return NO_SPREAD
+    influences, ends = statistic.influences(), None
+    if isinstance(statistic, Mean) and errors is not None:
+        error, is_loss = statistic.standard_error(), not statistic.signs
+        ends = studentized_interval(
+            point, values, error, errors[defined], influences, is_loss=is_loss
+        )
+    return bca_interval(point, values, influences) if ends is None else ends
 
 
 def _resample(
