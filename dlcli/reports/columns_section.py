@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dlcli.explanation import ColumnStatistics, Explanation
+from dlcli.explanation import ColumnStatistics, Explanation, Histogram
 from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import Axis, bar_chart, histogram, rounded
 from dlcli.reports.run_record import DataEvent, FeaturesEvent, TrainingRecord
@@ -162,21 +162,15 @@ def _range(column: ColumnStatistics) -> str:
 
 def _chart(column: ColumnStatistics) -> Chart | None:
     if column.histogram is not None and any(column.histogram.train):
-        return _distribution(column)
+        return _distribution(column, column.histogram)
     if any(value.train for value in column.values[:_MOST_VALUES]):
         return _frequencies(column)
     return None
 
 
-def _distribution(column: ColumnStatistics) -> Chart | None:
+def _distribution(column: ColumnStatistics, found: Histogram) -> Chart:
     """Draw a histogram of numbers or times."""
-    if column.histogram is None:
-        return None
-    edges, train, held_out = (
-        column.histogram.edges,
-        column.histogram.train,
-        column.histogram.held_out,
-    )
+    edges, train, held_out = found.edges, found.train, found.held_out
     is_time = _is_time(column)
     # Vega takes times in milliseconds, of which six digits are too few.
     ends = [1000 * edge if is_time else rounded(edge) for edge in edges]

@@ -47,13 +47,12 @@ def comparison_view(comparison: Comparison) -> View:
         lead = "Losses can be compared only where the configs have the same loss and scaling."
         if len(names) > MOST_SERIES:
             lead += f" The first {MOST_SERIES} runs are shown."
-        found = [
+        return [
             Section("result", "The result", result),
             Section("config", "What differs", (runs, *differing)),
             Section("curves", "The training", (Text(lead), Grid(tuple(curves))) if curves else ()),
             Section("splits", "Other rows", others),
         ]
-        return [section for section in found if section.blocks]
 
     return View(
         title=f"{names[1]} against {names[0]}" if len(names) == 2 else f"{len(names)} runs",

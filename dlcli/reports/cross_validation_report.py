@@ -31,6 +31,7 @@ from dlcli.reports.run_record import PredictedRows, RunRecord
 from dlcli.reports.run_report import baseline_sentences, report_link
 from dlcli.reports.setup_sections import (
     REPEATABLE,
+    commands_block,
     config_section,
     footer,
     name_target,
@@ -168,10 +169,6 @@ def cross_validation_view(run: Run) -> View:
     why, commands = _next_steps(record)
     label = "predict" if record.is_trained("refit") else "train on all rows"
     links = [(label, shlex.join(commands[0]))] if commands else []
-
-    def sections() -> Sequence[Section]:
-        return [section for section in _sections(record, metrics, why, commands) if section.blocks]
-
     return View(
         title=record.title,
         kicker="dlcli report: cross-validation",
@@ -181,7 +178,7 @@ def cross_validation_view(run: Run) -> View:
         notes=notes_of(record, found.notes),
         blocks=(metrics,) if record.metrics else (),
         links=(("run", str(run.path)), ("report", report_link(run)), *links),
-        sections=sections,
+        sections=lambda: list(_sections(record, metrics, why, commands)),
         footer=footer(record),
     )
 
@@ -207,7 +204,7 @@ def _sections(
         yield Section("training", "The training", (*note, Grid(tuple(curves))))
     yield Section("folds", "Each fold", (_fold_table(record),))
     yield config_section(record, Text(_how_it_was_split(found)))
-    code = (Code("\n".join(map(shlex.join, commands))),) if commands else ()
+    code = (commands_block(commands),) if commands else ()
     search = Text(
         "To look for a better config, name in its section tune what may vary; each candidate is "
         "evaluated in the same way:"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from dlcli.explanation import Explanation, Importance, PartialDependence, WorstRow
 from dlcli.reports import formatting as fmt
@@ -152,36 +152,20 @@ def dependence_chart(
     ]
     column, colors = fmt.shorten(each.column, 40), series_colors(names)
     tips = {"t": "value", "s": "of", "y": "mean prediction|.4~g"}
+    y = Axis("mean prediction")
+    if is_number:
+        x = Axis(column, is_time=is_time)
+        spec = line_chart(rows, colors, x, y, tips=tips, kind="points")
+    else:
+        styles = {name: PointStyle(color, size=70, opacity=1) for name, color in colors.items()}
+        spec = scatter_chart(rows, styles, Axis(column, names=labels), y, tips=tips)
+    name, values = max(lines.items(), key=lambda pair: max(pair[1]) - min(pair[1]))
     return Chart(
         title=column,
-        spec=_dependence_spec(rows, colors, column, None if is_number else labels, is_time, tips),
+        spec=spec,
         legend=tuple(colors.items()) if len(names) > 1 else (),
-        description=_range_of_predictions(column, lines),
-    )
-
-
-def _dependence_spec(
-    rows: Sequence[Mapping[str, object]],
-    colors: Mapping[str, str],
-    column: str,
-    labels: Sequence[str] | None,
-    is_time: bool,
-    tips: Mapping[str, str],
-) -> Mapping[str, object]:
-    """Draw lines through numbers or times, or points above the labels of other values."""
-    y = Axis("mean prediction")
-    if labels is None:
-        x = Axis(column, is_time=is_time)
-        return line_chart(rows, colors, x, y, tips=tips, kind="points")
-    styles = {name: PointStyle(color, size=70, opacity=1) for name, color in colors.items()}
-    return scatter_chart(rows, styles, Axis(column, names=labels), y, tips=tips)
-
-
-def _range_of_predictions(column: str, lines: Mapping[str, Sequence[float]]) -> str:
-    name, values = max(lines.items(), key=lambda pair: max(pair[1]) - min(pair[1]))
-    return (
-        f"If only {column} changes, the mean prediction of {name} goes from "
-        f"{fmt.number(min(values))} to {fmt.number(max(values))}."
+        description=f"If only {column} changes, the mean prediction of {name} goes from "
+        f"{fmt.number(min(values))} to {fmt.number(max(values))}.",
     )
 
 

@@ -105,7 +105,7 @@ def to_html(view: View) -> str:
         .get_template("page.html.j2")
         .render(
             page=view,
-            sections=view.sections(),
+            sections=[section for section in view.sections() if section.blocks],
             policy=policy(scripts=[vega, script], styles=[style]),
             vega=vega,
             script=script,

@@ -15,6 +15,7 @@ from dlcli.reports.metric_tables import metric_table
 from dlcli.reports.result_section import result_section
 from dlcli.reports.run_record import TargetEvent, TrainingRecord
 from dlcli.reports.setup_sections import (
+    commands_block,
     config_section,
     footer,
     name_target,
@@ -22,7 +23,7 @@ from dlcli.reports.setup_sections import (
     reproduction_section,
 )
 from dlcli.reports.training_section import training_section
-from dlcli.reports.views import Code, Figure, Section, Table, Text, View
+from dlcli.reports.views import Figure, Section, Table, Text, View
 from dlcli.runs import Run
 
 _FEW_ROWS = 100
@@ -88,7 +89,7 @@ def _sections(record: TrainingRecord, metrics: Table) -> Iterator[Section]:
         "On the same machine with the same versions, data and threads, the resolved config trains "
         "bit-identical weights:"
     )
-    yield reproduction_section(record, Text(text), Code("\n".join(map(shlex.join, lines))))
+    yield reproduction_section(record, Text(text), commands_block(lines))
 
 
 def _metric_table(record: TrainingRecord) -> Table:

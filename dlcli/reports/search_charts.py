@@ -18,6 +18,7 @@ from dlcli.reports.charts import (
     Axis,
     Guides,
     PointStyle,
+    Row,
     bar_chart,
     rounded,
     scatter_chart,
@@ -335,6 +336,7 @@ def size_chart(candidates: Candidates) -> Chart | None:
 
 def setting_charts(candidates: Candidates) -> list[Chart]:
     """Draw the value of candidates against each of the most important settings."""
+    metric = fmt.shorten(candidates.search.metric, 40)
     charts: list[Chart] = []
     for dimension in candidates.dimensions:
         path = dimension.path
@@ -343,16 +345,27 @@ def setting_charts(candidates: Candidates) -> list[Chart]:
             for each in candidates.complete
             if path in each.values and is_allowed(dimension, each.values[path])
         ]
-        if having and len(charts) < MOST_SETTING_CHARTS:
-            draw = _choice_chart if dimension.kind == "choice" else _number_chart
-            charts.append(draw(candidates, dimension, having))
+        if not having or len(charts) == MOST_SETTING_CHARTS:
+            continue
+        draw = _choices if dimension.kind == "choice" else _numbers
+        rows, axis, description = draw(candidates, dimension, having)
+        x = "setting" if axis.names else f"{axis.title}|.5~g"
+        spec = scatter_chart(
+            rows,
+            _SETTING_STYLES,
+            axis,
+            Axis(metric),
+            tips={"n": "candidate|,d", "x": x, "v": f"{metric}|.5~g"},
+            height=200,
+        )
+        charts.append(Chart(title=fmt.shorten(path), spec=spec, description=description))
     return charts
 
 
-def _number_chart(
+def _numbers(
     candidates: Candidates, dimension: Dimension, having: Sequence[TrialResult]
-) -> Chart:
-    """Draw values against a number.
+) -> tuple[list[Row], Axis, str]:
+    """Return the points, the horizontal axis and the description of values against a number.
 
     Args:
         candidates: all.
@@ -370,21 +383,12 @@ def _number_chart(
     is_wide = is_log and max(numbers) > _NEAR * min(numbers)
     is_whole = dimension.kind == "integer" and not is_wide
     ticks = whole_ticks(min(numbers), max(numbers)) if is_whole else 4
-    setting, metric = fmt.shorten(path, 40), fmt.shorten(candidates.search.metric, 40)
-    return Chart(
-        title=fmt.shorten(path),
-        spec=scatter_chart(
-            rows,
-            _SETTING_STYLES,
-            Axis(setting, format="~g", log=is_log, ticks=ticks),
-            Axis(metric),
-            tips={"n": "candidate|,d", "x": f"{setting}|.5~g", "v": f"{metric}|.5~g"},
-            height=200,
-        ),
-        description=f"The best value, {fmt.number(having[0].value)}, is at "
+    description = (
+        f"The best value, {fmt.number(having[0].value)}, is at "
         f"{value_text(having[0].values[path])}; the range was {fmt.number(dimension.low)} to "
-        f"{fmt.number(dimension.high)}.",
+        f"{fmt.number(dimension.high)}."
     )
+    return rows, Axis(fmt.shorten(path, 40), format="~g", log=is_log, ticks=ticks), description
 
 
 def whole_ticks(lowest: float, highest: float) -> tuple[int, ...]:
@@ -396,10 +400,10 @@ def whole_ticks(lowest: float, highest: float) -> tuple[int, ...]:
     return tuple(range(low, high + 1, max(1, math.ceil((high - low) / _TICKS))))
 
 
-def _choice_chart(
+def _choices(
     candidates: Candidates, dimension: Dimension, having: Sequence[TrialResult]
-) -> Chart:
-    """Draw values by choice, as `_number_chart` does."""
+) -> tuple[list[Row], Axis, str]:
+    """Return the same of values by choice, with their medians."""
     names = fmt.shorten_names(map(value_text, dimension.choices), 24)
     chosen = {
         id(each): names[at]
@@ -423,22 +427,12 @@ def _choice_chart(
     order = sorted(medians, key=lambda name: medians[name], reverse=not candidates.minimizes)
     best, worst = order[0], order[-1]
     other = f", worst for {worst} ({fmt.number(medians[worst])})" if len(order) > 1 else ""
-    metric = fmt.shorten(candidates.search.metric, 40)
-    return Chart(
-        title=fmt.shorten(dimension.path),
-        spec=scatter_chart(
-            [row for row in rows if row["x"] in shown],
-            _SETTING_STYLES,
-            Axis(fmt.shorten(dimension.path, 40), names=shown),
-            Axis(metric),
-            tips={"n": "candidate|,d", "x": "setting", "v": f"{metric}|.5~g"},
-            height=200,
-        ),
-        description=f"The median is best for {best} ({fmt.number(medians[best])}){other}.",
-    )
+    description = f"The median is best for {best} ({fmt.number(medians[best])}){other}."
+    drawn = [row for row in rows if row["x"] in shown]
+    return drawn, Axis(fmt.shorten(dimension.path, 40), names=shown), description
 
 
-def _point(candidates: Candidates, trial: TrialResult, x: object, series: str) -> dict[str, object]:
+def _point(candidates: Candidates, trial: TrialResult, x: object, series: str) -> Row:
     value = value_of(trial)
     y = rounded(candidates.drawn(value))
     return {"x": x, "y": y, "v": rounded(value), "n": trial.number, "s": series}

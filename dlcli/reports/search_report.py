@@ -24,12 +24,13 @@ from dlcli.reports.search_charts import (
 )
 from dlcli.reports.setup_sections import (
     REPEATABLE,
+    commands_block,
     config_section,
     footer,
     notes_of,
     reproduction_section,
 )
-from dlcli.reports.views import Block, Code, Figure, Fold, Grid, Section, Table, Text, View
+from dlcli.reports.views import Block, Figure, Fold, Grid, Section, Table, Text, View
 from dlcli.runs import Run
 
 MOST_LISTED = 50
@@ -63,7 +64,7 @@ def search_view(run: Run) -> View:
 
     def sections() -> Sequence[Section]:
         history = history_chart(candidates)
-        found = [
+        return [
             Section("result", "The result", (summary, *_evaluations(search))),
             Section("candidates", "The candidates", tuple(_candidate_tables(candidates))),
             Section("size", "The smallest good network", tuple(_size(candidates))),
@@ -73,7 +74,6 @@ def search_view(run: Run) -> View:
             Section("next", "Next steps", tuple(_next_steps(record, candidates))),
             reproduction_section(record, Text(_repeatability(record, search))),
         ]
-        return [section for section in found if section.blocks]
 
     return View(
         title=record.title,
@@ -408,12 +408,12 @@ def _next_steps(record: RunRecord, candidates: Candidates) -> Iterator[Block]:
             yield Text("Both were trained in full, and the default is better than the best found:")
         else:
             yield Text("The best config was trained in full:")
-        yield Code("\n".join(map(shlex.join, lines)))
+        yield commands_block(lines)
     found = [name for name in ("best.yaml", "smallest.yaml") if run.has(name)]
     if found:
         lines = [["dlcli", "train", str(run.path / name)] for name in found]
         yield Text("The configs that were found can be trained again, or changed:")
-        yield Code("\n".join(map(shlex.join, lines)))
+        yield commands_block(lines)
 
 
 def _repeatability(record: RunRecord, search: Search) -> str:

@@ -33,6 +33,11 @@ def notes_of(record: RunRecord, notes: Sequence[str]) -> tuple[str, ...]:
     return (*shown[:_MOST_NOTES], *([f"And {rest:,} more."] if rest > 0 else []))
 
 
+def commands_block(commands: Sequence[Sequence[str]]) -> Code:
+    """Show commands to copy, a line each."""
+    return Code("\n".join(map(shlex.join, commands)))
+
+
 def name_target(columns: Sequence[str], classes: int, labels: int) -> str:
     """Name a target in a few words: `species (3 classes)`."""
     names = fmt.join_names(columns, 3)

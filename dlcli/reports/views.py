@@ -232,5 +232,5 @@ class View:
     links: tuple[tuple[str, str], ...] = ()
     """Where the result is, and commands for the next steps, each with its label."""
     sections: Callable[[], Sequence[Section]] = tuple
-    """Makes the sections of the page, which may read large files."""
+    """Makes the sections of the page, which may read large files; empty ones are not shown."""
     footer: str = ""

@@ -18,7 +18,7 @@ from tests.reports.hand_made_experiments import (
     cross_validation_run,
     fold,
 )
-from tests.reports.views import charts, codes, datasets, figures, parts, tables
+from tests.reports.views import anchors, charts, codes, datasets, figures, parts, tables
 
 
 def view_of(folder, found=None, *arguments, **changes):
@@ -119,7 +119,7 @@ def test_without_any_metric_the_view_says_so(tmp_path):
     found = cross_validation(results=(failed,), main_metric=None, **nothing)
     view = view_of(tmp_path, found, None, refit=False)
     assert view.sentences[1:3] == ("No metric is defined.", "1 fold of 1 failed.")
-    assert [each.anchor for each in view.sections()] == ["folds", "config", "next", "reproduce"]
+    assert anchors(view) == ["folds", "config", "next", "reproduce"]
 
 
 def test_the_figures_show_repeats_spread_and_test_rows(tmp_path):

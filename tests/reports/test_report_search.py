@@ -29,7 +29,7 @@ from tests.reports.hand_made_experiments import (
     trial,
 )
 from tests.reports.hand_made_runs import HOSTILE
-from tests.reports.views import charts, codes, datasets, figures, parts, tables
+from tests.reports.views import anchors, charts, codes, datasets, figures, parts, tables
 
 
 def view_of(folder, **changes):
@@ -141,9 +141,7 @@ def test_a_search_without_a_value_says_so(tmp_path):
     nothing = {"best": None, "smallest": None, "finalists": (), "nested": (), "nested_value": None}
     view = view_of(tmp_path, trials=trials, default=None, importances={}, **nothing)
     assert view.sentences == ("Tried 2 candidates for kinds; none has a value.",)
-    assert [each.anchor for each in view.sections()] == [
-        *("result", "candidates", "config", "next", "reproduce")
-    ]
+    assert anchors(view) == [*("result", "candidates", "config", "next", "reproduce")]
 
 
 def test_the_figures_are_those_that_matter(tmp_path):
@@ -477,8 +475,7 @@ def test_what_it_contains_stays_text(tmp_path):
 
 
 def test_no_anchor_is_a_name_that_the_page_uses_itself(tmp_path):
-    anchors = {section.anchor for section in view_of(tmp_path).sections()}
-    assert not anchors & {"main", "settings"}
+    assert {"main", "settings"}.isdisjoint(anchors(view_of(tmp_path)))
 
 
 def many(count: int, settings: int) -> dict[str, object]:

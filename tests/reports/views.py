@@ -20,6 +20,11 @@ def flatten(blocks: tuple[Any, ...]) -> Iterator[Any]:
                 yield column.chart
 
 
+def anchors(view: View) -> list[str]:
+    """Return the sections that a page shows."""
+    return [section.anchor for section in view.sections() if section.blocks]
+
+
 def parts(view: View, anchor: str) -> list[Any]:
     """Return the blocks of a section and those within them."""
     [section] = [each for each in view.sections() if each.anchor == anchor]
