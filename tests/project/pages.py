@@ -8,7 +8,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-NUMBER = r"\d+(\.\d+)?(e-?\d+)?"
+NUMBER = r"\d+([.,]\d+)*(e-?\d+)?"
+DURATION = rf"({NUMBER} min {NUMBER} s|{NUMBER} m?s)"
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,12 @@ def find_blocks(page: str, language: str = r"\S+") -> list[Block]:
 
 
 def pattern(shown: str) -> str:
-    """Fits an output with other numbers, padded to another width, and any lines for `...`."""
-    text = re.escape(re.sub(NUMBER, "0", shown))
+    """A pattern for an output with other numbers, padded to another width; `...` is any lines."""
+    text = re.sub(NUMBER, "0", shown)
+    text = re.escape(re.sub(r"0 min 0 s\b|0 m?s\b", "DURATION", text))
     text = re.sub(r"(\\ )+", " +", text)
     text = text.replace(re.escape("...\n"), "(.*\n)*?")
-    return text.replace("0", NUMBER)
+    return text.replace("DURATION", DURATION.replace(NUMBER, "0")).replace("0", NUMBER)
 
 
 def run(command: str, folder: Path) -> str:
