@@ -172,8 +172,8 @@ def _evaluation_sentence(finalists: Mapping[str, Finalist]) -> str:
     )
     keep = " Keep the default." if best.verdict == "worse" else ""
     return (
-        f"On test rows, which took no part in the search, it is {verdict} than the default (at "
-        f"95 %): {compared}.{keep}"
+        "On test rows, which took no part in the search, the best is "
+        f"{verdict} than the default (at 95 %): {compared}.{keep}"
     )
 
 

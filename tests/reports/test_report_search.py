@@ -55,7 +55,7 @@ def test_a_terminal_compares_the_best_with_the_default(tmp_path):
         "Its settings: optimizer.learning_rate 0.01, hidden.units 32, hidden.layers 4.",
         "The smallest network within one standard error is #4, with 50 parameters instead of 900: "
         "optimizer.learning_rate 0.0001, hidden.units 8, hidden.layers 1.",
-        "On test rows, which took no part in the search, it is significantly better than the "
+        "On test rows, which took no part in the search, the best is significantly better than the "
         "default (at 95 %): accuracy 87.5 % against 75.0 %, difference +0.125 [+0.0625, +0.1875].",
         "On rows that it did not use, the whole search gives val_loss 0.4375 [0.25, 0.625].",
         *(f"note: {note}" for note in search_view(run).notes),
@@ -95,7 +95,7 @@ def test_a_best_that_is_worse_is_not_offered_to_predict_with(tmp_path):
         ),
         (
             {"gain": Interval(value=-0.25, lower=-0.5, upper=-0.125), "verdict": "worse"},
-            "it is significantly worse than the default (at 95 %): accuracy 87.5 % against 75.0 %, "
+            "the best is significantly worse than the default (at 95 %): accuracy 87.5 % against 75.0 %, "
             "difference -0.25 [-0.5, -0.125]. Keep the default.",
         ),
         (
