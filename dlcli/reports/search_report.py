@@ -164,7 +164,9 @@ def _evaluation_sentence(finalists: Mapping[str, Finalist]) -> str:
     lower = "" if HIGHER_IS_BETTER.get(best.metric, True) else " (lower is better)"
     compared = f"{fmt.metric_title(best.metric)} {values[0]} against {values[1]}{lower}"
     if best.verdict not in fmt.VERDICTS:
-        return f"Test rows can't tell whether it is better than the default{reason}: {compared}."
+        return (
+            f"Test rows can't tell whether the best is better than the default{reason}: {compared}."
+        )
     if best.gain is not None and best.gain.value is not None:
         compared += f", difference {fmt.estimate(best.gain, signed=True)}"
     verdict = {"better": "significantly better", "worse": "significantly worse"}.get(

@@ -85,23 +85,24 @@ def test_a_best_that_is_worse_is_not_offered_to_predict_with(tmp_path):
                 "gain": Interval(value=0.125, lower=-0.125, upper=0.375),
                 "verdict": "not_significant",
             },
-            "it is not significantly better than the default (at 95 %): accuracy 87.5 % against "
+            "is not significantly better than the default (at 95 %): accuracy 87.5 % against "
             "75.0 %, difference +0.125 [-0.125, +0.375].",
         ),
         (
             {"gain": Interval(value=0.0, reason="no difference"), "verdict": "same"},
-            "it is not significantly better than the default (at 95 %): accuracy 87.5 % against "
+            "is not significantly better than the default (at 95 %): accuracy 87.5 % against "
             "75.0 %, difference 0.",
         ),
         (
             {"gain": Interval(value=-0.25, lower=-0.5, upper=-0.125), "verdict": "worse"},
-            "the best is significantly worse than the default (at 95 %): accuracy 87.5 % against 75.0 %, "
+            "the best is significantly worse than the default (at 95 %): accuracy 87.5 % against "
+            "75.0 %, "
             "difference -0.25 [-0.5, -0.125]. Keep the default.",
         ),
         (
             {"gain": Interval(value=None, reason="too few rows"), "verdict": "unknown"},
-            "Test rows can't tell whether it is better than the default (too few rows): accuracy "
-            "87.5 % against 75.0 %.",
+            "Test rows can't tell whether the best is better than the default (too few rows): "
+            "accuracy 87.5 % against 75.0 %.",
         ),
         (
             {"split": "validation"},
