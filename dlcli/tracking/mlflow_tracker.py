@@ -72,12 +72,14 @@ class MLflow:
     def begin(self, run: TrackedRun) -> Fields:
         """Create a run in MLflow, or continue the earlier one; see `Tracker`."""
         with short_timeouts():
-            earlier = self._earlier(run)
-            if earlier is None:
+            if earlier := self._earlier(run):
+                self._run_id = earlier.info.run_id
+                self._store.client.update_run(self._run_id, status="RUNNING")
+                known = self._store.client.get_metric_history(self._run_id, "loss")
+                self._tracked = max((metric.step for metric in known), default=0)
+            else:
                 self._run_id = self._create(run)
                 write_mlflow_run(run.folder, self._run_id)
-            else:
-                self._continue(earlier)
         return self._place()
 
     def resume(self, epochs: int) -> None:
@@ -129,12 +131,6 @@ class MLflow:
         is_ours = _RUN in found.data.tags  # the run folder may be a stranger's
         return found if is_ours and found.info.lifecycle_stage == "active" else None
 
-    def _continue(self, earlier: MlflowRun) -> None:
-        self._run_id = earlier.info.run_id
-        self._store.client.update_run(self._run_id, status="RUNNING")
-        known = self._store.client.get_metric_history(self._run_id, "loss")
-        self._tracked = max((metric.step for metric in known), default=0)
-
     def _create(self, run: TrackedRun) -> str:
         """Create a run of MLflow with everything that is known before training."""
         from mlflow.entities import Param
@@ -147,10 +143,10 @@ class MLflow:
         client = self._store.client
         tags = {key: shortened(text, MAX_TAG_VAL_LENGTH) for key, text in _tags(run).items()}
         made = client.create_run(self._store.experiment_id, tags=tags, run_name=run.folder.name)
-        parameters = [
-            Param(_key(path), shortened(_text(value), MAX_PARAM_VAL_LENGTH))
-            for path, value in run.parameters.items()
-        ]
+        parameters = []
+        for path, value in run.parameters.items():
+            key = path.replace("[", ".").replace("]", "")  # MLflow allows `hidden.0.units`
+            parameters.append(Param(key, shortened(_text(value), MAX_PARAM_VAL_LENGTH)))
         for some in _batches(parameters, MAX_PARAMS_TAGS_PER_BATCH):
             client.log_batch(made.info.run_id, params=some)
         return str(made.info.run_id)
@@ -178,13 +174,10 @@ class MLflow:
         if uri.startswith(("http://", "https://")):
             address = f"{uri.rstrip('/')}/#/experiments/{experiment}/runs/{self._run_id}"
             return {**fields, "place": address}
-        look = shlex.join([*_viewer(), "ui", "--backend-store-uri", uri])
+        # The extra has only what tracks, the complete MLflow also what shows it.
+        viewer = ["mlflow"] if find_spec("flask") else ["pipx", "run", "mlflow"]
+        look = shlex.join([*viewer, "ui", "--backend-store-uri", uri])
         return {**fields, "place": f"{uri}, run {self._run_id}", "look": look}
-
-
-def _viewer() -> list[str]:
-    """Return the command of the complete MLflow; the extra has only what tracks."""
-    return ["mlflow"] if find_spec("flask") else ["pipx", "run", "mlflow"]
 
 
 def _tags(run: TrackedRun) -> dict[str, str]:
@@ -205,11 +198,6 @@ def _tags(run: TrackedRun) -> dict[str, str]:
 
 def _batches(items: Sequence[Item], most: int) -> Iterator[Sequence[Item]]:
     return (items[start : start + most] for start in range(0, len(items), most))
-
-
-def _key(path: str) -> str:
-    """Format a path in the characters that MLflow allows: `hidden.0.units`."""
-    return path.replace("[", ".").replace("]", "")
 
 
 def _text(value: Parameter) -> str:
@@ -260,10 +248,9 @@ def _find(uri: str) -> Store:
     if number := os.environ.get("MLFLOW_EXPERIMENT_ID"):
         return Store(client, uri, _usable(client.get_experiment(number)))
     name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or "Default"
-    experiment = client.get_experiment_by_name(name)
-    if experiment is None:
-        return Store(client, uri, client.create_experiment(name))
-    return Store(client, uri, _usable(experiment))
+    if experiment := client.get_experiment_by_name(name):
+        return Store(client, uri, _usable(experiment))
+    return Store(client, uri, client.create_experiment(name))
 
 
 def _usable(experiment: Experiment) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dlcli.runs import Run, tensorboard_folder
-from dlcli.tracking.tracker import Fields, Outcome, Parameter, TrackedRun, Values, shortened
+from dlcli.tracking.tracker import Fields, Outcome, TrackedRun, Values, shortened
 
 _SECONDS = 1.0
 """Longest time until an epoch is on disk."""
@@ -44,10 +44,16 @@ class TensorBoard:
         from tensorboard.plugins.text.summary_v2 import text_pb
 
         self._folder = run.folder
-        parameters = {path: _cell(value) for path, value in run.parameters.items()}
+        parameters = {
+            path: shortened(value, _MOST_VALUE) if isinstance(value, str) else value
+            for path, value in run.parameters.items()
+        }
         whole = self._file("")
         whole.write(summary=hparams_pb(parameters, trial_id=str(run.folder)))
-        whole.write(summary=text_pb("config", _as_code(run.text)))
+        # As a code block of Markdown, which TensorBoard shows unchanged.
+        lines = shortened(run.text, _MOST_TEXT).splitlines()
+        code = "".join(f"    {line}\n" for line in lines)
+        whole.write(summary=text_pb("config", code))
         whole.flush()
         look = shlex.join(["tensorboard", "--logdir", str(run.folder.parent)])
         return {"tracker": self.name, "place": str(tensorboard_folder(run.folder)), "look": look}
@@ -58,8 +64,13 @@ class TensorBoard:
 
     def log_epoch(self, epoch: int, values: Values) -> None:
         """Write a point of each curve; see `Tracker`."""
-        for part, numbers in _by_part(values).items():
-            self._file(part).write_numbers(epoch, numbers)
+        curves: dict[str, dict[str, float]] = {"train": {}, "validation": {}}
+        for name, value in values.items():
+            split = "validation" if name.startswith("val_") else "train"
+            curves[split][name.removeprefix("val_")] = value
+        for split, numbers in curves.items():
+            if numbers:
+                self._file(split).write_numbers(epoch, numbers)
         now = time.monotonic()
         if now >= self._due:
             self._due = now + _SECONDS
@@ -85,18 +96,10 @@ class TensorBoard:
         for file in self._files.values():
             file.flush()
 
-    def _file(self, part: str) -> _EventFile:
-        if part not in self._files:
-            self._files[part] = _EventFile(tensorboard_folder(self._folder, part), self._first)
-        return self._files[part]
-
-
-def _by_part(values: Values) -> dict[str, dict[str, float]]:
-    parts: dict[str, dict[str, float]] = {}
-    for name, value in values.items():
-        part = "validation" if name.startswith("val_") else "train"
-        parts.setdefault(part, {})[name.removeprefix("val_")] = value
-    return parts
+    def _file(self, split: str) -> _EventFile:
+        if split not in self._files:
+            self._files[split] = _EventFile(tensorboard_folder(self._folder, split), self._first)
+        return self._files[split]
 
 
 class _EventFile:
@@ -139,12 +142,3 @@ class _EventFile:
         """Close the file; `flush` has reported errors."""
         with suppress(OSError):
             self._stream.close()
-
-
-def _cell(value: Parameter) -> Parameter:
-    return shortened(value, _MOST_VALUE) if isinstance(value, str) else value
-
-
-def _as_code(text: str) -> str:
-    """Format a text as a code block of Markdown, which TensorBoard shows unchanged."""
-    return "".join(f"    {line}\n" for line in shortened(text, _MOST_TEXT).splitlines())

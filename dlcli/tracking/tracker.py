@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
+
+from pydantic_core import to_jsonable_python
 
 from dlcli.config import Config, Section, load_config
 from dlcli.errors import UsageError
@@ -46,14 +48,9 @@ class TrackedRun:
         return self._writer.resolved_path().read_text(encoding="utf-8")
 
     @cached_property
-    def config(self) -> Config:
-        """The resolved config."""
-        return load_config(self._writer.resolved_path()).config
-
-    @cached_property
     def parameters(self) -> dict[str, Parameter]:
         """The values of the resolved config by path."""
-        return parameters_of(self.config)
+        return parameters_of(load_config(self._writer.resolved_path()).config)
 
     @cached_property
     def environment(self) -> Mapping[str, Any]:
@@ -114,17 +111,7 @@ def _flatten(path: str, value: object) -> Iterator[tuple[str, Parameter]]:
     elif isinstance(value, bool | int | float | str):
         yield path, value
     elif value is not None:
-        yield path, json.dumps(_to_json(value), ensure_ascii=False)
-
-
-def _to_json(value: object) -> Any:  # noqa: ANN401
-    if isinstance(value, Section):
-        return value.model_dump(mode="json", exclude_none=True)
-    if isinstance(value, Mapping):
-        return {str(key): _to_json(item) for key, item in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_to_json(item) for item in value]
-    return value
+        yield path, json.dumps(to_jsonable_python(value, exclude_none=True), ensure_ascii=False)
 
 
 def shortened(text: str, most: int) -> str:
