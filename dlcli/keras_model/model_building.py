@@ -6,14 +6,13 @@ import inspect
 import math
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.config import Activation, Section
+from dlcli.config import Section
 from dlcli.network import (
     ActivationLayer,
     AugmentLayer,
@@ -21,7 +20,6 @@ from dlcli.network import (
     DropoutLayer,
     EmbeddingLayer,
     Front,
-    Layer,
     Network,
     NormalizationLayer,
     PeriodicLayer,
@@ -77,11 +75,24 @@ def build_model(
     x = _apply_front(network.front, inputs, seed, augment)
     for layer in network.layers:
         policy = storage if layer is network.layers[-1] else precision
-        x = _LayerBuilder(seed, policy, dropout, regularizer).apply(layer, x)
+        if isinstance(layer, DenseLayer):
+            x = _dense(layer, seed, policy, regularizer)(x)
+        elif isinstance(layer, NormalizationLayer):
+            parameters = layer.parameters.model_dump()
+            x = keras.layers.BatchNormalization(**parameters, name=layer.name, dtype=policy)(x)
+        elif isinstance(layer, DropoutLayer):
+            x = dropout(layer)(x)
+        elif layer.activation.is_default:
+            activation = layer.activation.name
+            x = keras.layers.Activation(activation, name=layer.name, dtype=policy)(x)
+        if isinstance(layer, DenseLayer | ActivationLayer) and not layer.activation.is_default:
+            # As an operation, which loads without dlcli.
+            apply = getattr(keras.activations, layer.activation.name)
+            x = apply(x, **parameters_of(layer.activation))
     return keras.Model(inputs, x, name="network")
 
 
-def build_portable_model(network: Network, target: Task) -> keras.Model:
+def build_portable_model(network: Network, task: Task) -> keras.Model:
     """Build the model for the user's own Keras code, without trained weights.
 
     Returns:
@@ -89,8 +100,7 @@ def build_portable_model(network: Network, target: Task) -> keras.Model:
         unit (rows, outputs).
     """
     model = build_model(network, seed=0)
-    unit = target.output_unit
-    if unit is None:
+    if (unit := task.output_unit) is None:
         return model
     y = model.output
     if any(scale != 1 for scale in unit.scale) or any(unit.offset):
@@ -120,58 +130,22 @@ def _variables(model: keras.Model, network: Network) -> Iterator[tuple[str, kera
             yield weight.name, variable
 
 
-@dataclass(frozen=True)
-class _LayerBuilder:
-    """Applies layers to a tensor as Keras layers."""
-
-    seed: int
-    precision: str
-    dropout: DropoutFactory
-    regularizer: RegularizerFactory
-
-    def apply(self, layer: Layer, x: keras.KerasTensor) -> keras.KerasTensor:
-        """Apply a layer to (rows, units)."""
-        if isinstance(layer, DenseLayer):
-            return self._dense(layer, x)
-        if isinstance(layer, NormalizationLayer):
-            return keras.layers.BatchNormalization(
-                **layer.parameters.model_dump(), name=layer.name, dtype=self.precision
-            )(x)
-        if isinstance(layer, ActivationLayer):
-            if not layer.activation.is_default:
-                return _parametric(layer.activation, x)
-            name = layer.activation.name
-            return keras.layers.Activation(name, name=layer.name, dtype=self.precision)(x)
-        return self.dropout(layer)(x)
-
-    def _dense(self, layer: DenseLayer, x: keras.KerasTensor) -> keras.KerasTensor:
-        is_default = layer.activation.is_default
-        kernel, bias = f"{layer.name}/kernel", f"{layer.name}/bias"
-        x = keras.layers.Dense(
-            layer.units,
-            activation=layer.activation.name if is_default else None,
-            use_bias=layer.use_bias,
-            kernel_initializer=self._initializer(layer.kernel_initializer, kernel),
-            bias_initializer=self._initializer(layer.bias_initializer, bias),
-            kernel_regularizer=self._penalty(layer.kernel_regularizer, kernel),
-            bias_regularizer=self._penalty(layer.bias_regularizer, bias),
-            name=layer.name,
-            dtype=self.precision,
-        )(x)
-        return x if is_default else _parametric(layer.activation, x)
-
-    def _initializer(self, section: Section, weight: str) -> keras.initializers.Initializer:
-        return _seeded(type(section).__name__, self.seed, weight, **parameters_of(section))
-
-    def _penalty(
-        self, section: Section | None, weight: str
-    ) -> keras.regularizers.Regularizer | None:
-        return None if section is None else self.regularizer(section, weight)
-
-
-def _parametric(activation: Activation, x: keras.KerasTensor) -> keras.KerasTensor:
-    """Apply an activation with parameters as an operation, which loads without dlcli."""
-    return getattr(keras.activations, activation.name)(x, **parameters_of(activation))
+def _dense(
+    layer: DenseLayer, seed: int, policy: str, regularizer: RegularizerFactory
+) -> keras.layers.Dense:
+    """Make a Dense layer; an activation with parameters is applied after it."""
+    settings: dict[str, Any] = {}
+    for part in ("kernel", "bias"):
+        weight, initializer = f"{layer.name}/{part}", getattr(layer, f"{part}_initializer")
+        parameters, kind = parameters_of(initializer), type(initializer).__name__
+        settings[f"{part}_initializer"] = _seeded(kind, seed, weight, **parameters)
+        if (penalty := getattr(layer, f"{part}_regularizer")) is not None:
+            settings[f"{part}_regularizer"] = regularizer(penalty, weight)
+    if layer.activation.is_default:
+        settings["activation"] = layer.activation.name
+    return keras.layers.Dense(
+        layer.units, use_bias=layer.use_bias, name=layer.name, dtype=policy, **settings
+    )
 
 
 def _seeded(
