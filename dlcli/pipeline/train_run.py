@@ -59,7 +59,7 @@ from dlcli.runs import (
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from dlcli.encoding import EncodedRows, Indices
+    from dlcli.encoding import EncodedRows
 
 SAMPLE_ROWS = 2_000
 """Training rows whose predictions are stored, at most."""
@@ -280,10 +280,7 @@ def explain_result(result: FitResult, writer: RunWriter) -> Explanation:
     """
     from dlcli.training import gradient_norms
 
-    def norms(rows: Indices) -> tuple[Mapping[str, float], Mapping[str, float]]:
-        found = gradient_norms(result.job, result.training.weights, rows)
-        return found.first, found.last
-
+    norms = partial(gradient_norms, result.job, result.training.weights)
     prepared = with_logged_reasons(result.prepared, writer)
     sets = {name: (table, result.encoded[name]) for name, table in result.tables.items()}
     predictor, predictions = result.predictor, result.predictions

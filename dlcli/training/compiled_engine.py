@@ -22,11 +22,11 @@ from dlcli.keras_model import weights_of
 from dlcli.training.compiled_program import (
     Program,
     ResidentProgram,
-    State,
     StreamingProgram,
     train_chunks,
 )
 from dlcli.training.divergence import check_finite
+from dlcli.training.epoch_monitor import State
 from dlcli.training.job import (
     NO_CHECKPOINTS,
     Checkpointer,
@@ -72,16 +72,22 @@ def run(
         Interrupted: if the checkpointer ends training.
     """
     program, dispatches = _program(job, jit_compile, programs)
-    begin, history = _begin(job, program, checkpointer)
-    state = begin
-    for state, rows in dispatches(begin):
+    first, history = State.start(), History()
+    arrays = program.arrays(first)
+    if (earlier := checkpointer.latest(job, specs_of(arrays))) is None:
+        checkpointer.save(Snapshot(arrays, {}))
+    else:
+        first = program.restore(earlier.arrays)
+        history = {name: list(values) for name, values in earlier.history.items()}
+    state = first
+    for state, rows in dispatches(first):
         _record(job, rows, history, progress)
         check_finite(float(state.total), int(state.epoch) + 1)
         if checkpointer.is_due:
             _keep(program, state, history, checkpointer)
     _keep(program, state, history, checkpointer)
     program.finish(state)
-    best = int(state.monitor.best_epoch) + 1 if program.monitor.restores else 0
+    best = int(state.best_epoch) + 1 if program.monitor.restores else 0
     return TrainingResult(weights_of(program.learner.model, job.network), history, best or None)
 
 
@@ -97,18 +103,6 @@ def _program(
     else:
         resident = programs.program(job, jit_compile)
     return resident, partial(_resident_dispatches, resident)
-
-
-def _begin(job: Job, program: Program, checkpointer: Checkpointer) -> tuple[State, History]:
-    """Return the first state, or the one to resume from, and the history until there."""
-    state = program.start()
-    arrays = program.arrays(state)
-    earlier = checkpointer.latest(job, specs_of(arrays))
-    if earlier is None:
-        checkpointer.save(Snapshot(arrays, {}))
-        return state, {}
-    history = {name: list(values) for name, values in earlier.history.items()}
-    return program.restore(earlier.arrays), history
 
 
 def _keep(program: Program, state: State, history: History, checkpointer: Checkpointer) -> None:
@@ -130,7 +124,7 @@ def _record(job: Job, rows: NDArray[Any], history: History, progress: Progress) 
 def _resident_dispatches(program: ResidentProgram, state: State) -> Dispatches:
     """Run the remaining epochs over rows on the device."""
     pace = _Pace(program.job)
-    if bool(state.monitor.stopped):
+    if bool(state.stopped):
         return
     for first, orders in prefetch(_orders(program, int(state.epoch))):
         end = min(first + program.epochs_at_once, program.job.epochs)
@@ -141,7 +135,7 @@ def _resident_dispatches(program: ResidentProgram, state: State) -> Dispatches:
             written = rows.numpy()[before - first : int(state.epoch) - first]
             pace.adapt(time.perf_counter() - started)
             yield state, written
-            if bool(state.monitor.stopped):
+            if bool(state.stopped):
                 return
 
 
@@ -149,7 +143,7 @@ def _streaming_dispatches(program: StreamingProgram, state: State) -> Dispatches
     """Run the remaining epochs over rows that come in chunks."""
     pace = _Pace(program.job)
     nothing = np.empty((0, len(program.job.columns) + 1))
-    if bool(state.monitor.stopped):
+    if bool(state.stopped):
         return
     for chunk in prefetch(train_chunks(program.job, int(state.epoch), int(state.step))):
         first = tf.constant(chunk.first)
@@ -162,7 +156,7 @@ def _streaming_dispatches(program: StreamingProgram, state: State) -> Dispatches
         if chunk.stop == program.job.steps:
             state, written = program.end_epoch(state)
             yield state, written
-            if bool(state.monitor.stopped):
+            if bool(state.stopped):
                 return
 
 

@@ -30,7 +30,7 @@ from tensorflow.compiler.tf2xla.python.xla import optimization_barrier
 
 from dlcli.encoding import EncodedRows
 from dlcli.network import NormalizationLayer
-from dlcli.training.early_stopping import EpochMonitor, MonitorState
+from dlcli.training.epoch_monitor import EpochMonitor, State
 from dlcli.training.job import Arrays, Job, assign_values, values_of
 from dlcli.training.objectives import Learner
 from dlcli.training.randomness import order_parts
@@ -79,26 +79,6 @@ Fetch = Callable[[tf.Tensor, int], Block]
 """Returns the batch of a step with a number of rows."""
 
 
-class State(NamedTuple):
-    """The state of training besides its variables; scalars."""
-
-    epoch: tf.Tensor
-    """The epoch, from 0, int32."""
-    step: tf.Tensor
-    """The next step within it, from 0, int32."""
-    total: tf.Tensor
-    """Sum of this epoch's losses so far, each times its rows."""
-    monitor: MonitorState
-    """The state of early stopping and the plateau."""
-
-
-_NAMES = (
-    *("epoch", "step", "total", "stopping/value", "stopping/wait", "best_epoch"),
-    *("plateau/value", "plateau/wait", "cooldown", "stopped"),
-)
-"""Names of a state's scalars in a snapshot, in order."""
-
-
 class Program:
     """The parts of all programs.
 
@@ -117,7 +97,7 @@ class Program:
 
     @property
     def is_padded(self) -> bool:
-        """Whether blocks are padded, so that jobs with a few rows more or less share the program.
+        """Whether blocks are padded, so that jobs with slightly different rows share the program.
 
         Not with batch normalization, which padding would affect.
         """
@@ -149,24 +129,15 @@ class Program:
         is_smaller = self.last_rows < self.job.batch_size and not is_normalized(self.job)
         return self.is_padded or is_smaller
 
-    def start(self) -> State:
-        """Return the state before the first step."""
-        zero = tf.constant(0)
-        return State(zero, zero, tf.constant(0.0, keras.config.floatx()), self.monitor.start())
-
     def arrays(self, state: State) -> dict[str, NDArray[Any]]:
         """Copy everything that training is resumed from, by name."""
-        return {**values_of(self._variables), **values_of(_by_name(state))}
+        return {**values_of(self._variables), **values_of(state._asdict())}
 
     def restore(self, arrays: Arrays) -> State:
         """Restore the state in which these arrays were copied."""
         assign_values(self._variables, arrays)
-        start = self.start()
-        scalars = [
-            tf.constant(arrays[name], scalar.dtype) for name, scalar in _by_name(start).items()
-        ]
-        state: State = tf.nest.pack_sequence_as(start, scalars)
-        return state
+        first = State.start()._asdict()
+        return State(**{name: tf.constant(arrays[name], first[name].dtype) for name in first})
 
     @property
     def _variables(self) -> dict[str, Any]:
@@ -180,7 +151,7 @@ class Program:
     def finish(self, state: State) -> None:
         """Set the model to its final weights, as `fit` does."""
         self.learner.optimizer.finalize_variable_values(self.learner.model.trainable_variables)
-        self.monitor.restore_best(state.monitor)
+        self.monitor.restore_best(state)
 
     def steps(self, fetch: Fetch, state: State, upto: tf.Tensor) -> tf.Tensor:
         """Run an epoch's steps from the state's to before another; return the sum of losses."""
@@ -231,18 +202,24 @@ class Program:
         rows = tf.cast(self.rows, keras.config.floatx())
         return {"loss": state.total / rows, **self._results()}
 
-    def validation_values(self, loss: tf.Tensor) -> Values:
-        """Return the validation values, given the mean loss, and reset the metrics."""
-        values = {"loss": loss + self._penalty(), **self._results()}
-        return {f"val_{name}": value for name, value in values.items()}
+    def close_epoch(
+        self, state: State, values: Values, validation_loss: tf.Tensor
+    ) -> tuple[State, tf.Tensor]:
+        """End an epoch: update the monitor, and return the next state and the history's row.
 
-    def close_epoch(self, state: State, values: Values) -> tuple[State, tf.Tensor]:
-        """End an epoch: update the monitor, and return the next state and the history's row."""
+        Args:
+            state: the state after the last step.
+            values: the training values.
+            validation_loss: the mean loss of validation rows, if there are any.
+        """
+        if self.job.validation is not None:
+            held_out = {"loss": validation_loss + self._penalty(), **self._results()}
+            values = values | {f"val_{name}": value for name, value in held_out.items()}
         row = [values[name] for name in self.job.columns] + [self.learner.rate()]
         history = tf.stack([tf.cast(value, keras.config.floatx()) for value in row])
-        monitor = self.monitor.update(state.monitor, values, state.epoch)
-        nothing = tf.zeros_like(state.step), tf.zeros_like(state.total)
-        return State(state.epoch + 1, *nothing, monitor), history
+        state = self.monitor.update(state, values)
+        zero, total = tf.zeros_like(state.step), tf.zeros_like(state.total)
+        return state._replace(epoch=state.epoch + 1, step=zero, total=total), history
 
     def evaluate(self, block: Block, total: tf.Tensor) -> tf.Tensor:
         """Add some validation rows to the mean loss of all, and to the metrics.
@@ -315,8 +292,7 @@ class Program:
         """Make the variables of metrics that otherwise appear with the first batch."""
         if not self.learner.metrics:
             return
-        job, one = self.job, slice(0, 1)
-        first = Block.of(job.train.inputs.part(0, 1), job.labels[one], None)
+        first = Block.of(self.job.train.inputs.part(0, 1), self.job.labels[:1], None)
         outputs = self.learner.model(first.matrix, training=False)
         self._measure(first.labels, outputs, None)
         self._results()
@@ -418,7 +394,7 @@ class ResidentProgram(Program):
 
         def continues(state: State, history: tf.Tensor, left: tf.Tensor) -> tf.Tensor:
             finite = tf.math.is_finite(state.total)
-            return (left > 0) & (state.epoch < end) & ~state.monitor.stopped & finite
+            return (left > 0) & (state.epoch < end) & ~state.stopped & finite
 
         def part(state: State, history: tf.Tensor, left: tf.Tensor) -> tuple[Any, ...]:
             upto = tf.minimum(state.step + left, self.job.steps)
@@ -445,12 +421,11 @@ class ResidentProgram(Program):
     def _end_epoch(
         self, validation: Block | None, state: State, history: tf.Tensor, first: tf.Tensor
     ) -> tuple[State, tf.Tensor]:
-        values = self.train_values(state)
+        values, loss = self.train_values(state), tf.zeros_like(state.total)
         if validation is not None:
-            loss = self.evaluate(validation, tf.zeros_like(state.total))
-            values |= self.validation_values(loss)
+            loss = self.evaluate(validation, loss)
         index = [[state.epoch - first]]
-        state, row = self.close_epoch(state, values)
+        state, row = self.close_epoch(state, values, loss)
         return state, tf.tensor_scatter_nd_update(history, index, [row])
 
 
@@ -484,7 +459,7 @@ class StreamingProgram(Program):
         self.run = compiled(self._run)
         self._train_values = compiled(self.train_values)
         self._evaluate_block = compiled(self.evaluate)
-        self._close = compiled(self._close_with_validation)
+        self._close = compiled(self.close_epoch)
 
     def end_epoch(self, state: State) -> tuple[State, NDArray[Any]]:
         """End an epoch; return the next state and the row of history, (1, columns)."""
@@ -511,13 +486,6 @@ class StreamingProgram(Program):
             return block.map(lambda whole: tf.gather(whole, index))
 
         return state._replace(total=self.steps(batch, state, upto), step=upto)
-
-    def _close_with_validation(
-        self, state: State, values: Values, loss: tf.Tensor
-    ) -> tuple[State, tf.Tensor]:
-        if self.job.validation is not None:
-            values = values | self.validation_values(loss)
-        return self.close_epoch(state, values)
 
 
 def train_chunks(job: Job, epoch: int = 0, step: int = 0) -> Iterator[Chunk]:
@@ -591,10 +559,6 @@ def _pad(array: NDArray[Any], size: int) -> NDArray[Any]:
 def _slice_rows(whole: tf.Tensor, start: tf.Tensor, count: int) -> tf.Tensor:
     begin = [start] + [0] * (len(whole.shape) - 1)
     return tf.slice(whole, begin, [count, *whole.shape[1:]])
-
-
-def _by_name(state: State) -> dict[str, tf.Tensor]:
-    return dict(zip(_NAMES, tf.nest.flatten(state), strict=True))
 
 
 def _product(weights: tf.Tensor | None, real: tf.Tensor | None) -> tf.Tensor | None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dlcli.diagnosis import Magnitudes
-from dlcli.encoding import EncodedRows, Inputs
+from dlcli.encoding import Inputs
 from dlcli.errors import DivergenceError
 from dlcli.training.job import Job, Weights
 
@@ -61,33 +60,26 @@ def measure_magnitudes(job: Job, epoch: int) -> Magnitudes:
         sizes = _size(absolute.min()), _size(absolute.mean())
     return Magnitudes(
         epoch=epoch,
-        inputs=_input_sizes(job, job.train),
-        validation_inputs={} if job.validation is None else _input_sizes(job, job.validation),
+        inputs=_input_sizes(job, job.train.inputs),
+        validation_inputs=_input_sizes(job, job.validation.inputs) if job.validation else {},
         target=target,
         target_range=sizes,
         row_weight=1.0 if job.loss_weights is None else _size(job.loss_weights.mean()),
     )
 
 
-def _input_sizes(job: Job, rows: EncodedRows) -> dict[str, float]:
-    """Return the largest absolute input of each column."""
-    sizes, start = _largest(rows.inputs), 0
-    by_column = {}
-    for block in job.network.layout.blocks:
-        stop = start + len(block.inputs)
-        by_column[block.column] = _size(sizes[start:stop].max())
-        start = stop
-    return by_column
-
-
-def _largest(inputs: Inputs) -> NDArray[np.float32]:
-    """Return the largest absolute value of each input, (inputs,); on disk, of the first rows."""
+def _input_sizes(job: Job, inputs: Inputs) -> dict[str, float]:
+    """Return the largest absolute input of each column; for rows on disk, over the first ones."""
     size = max(1, NUMBERS_AT_ONCE // inputs.width)
-    stop = min(size, len(inputs)) if inputs.matrix is None else len(inputs)
+    stop = size if inputs.matrix is None else len(inputs)
     largest = np.zeros(inputs.width, np.float32)
     for start in range(0, stop, size):
         largest = np.maximum(largest, np.abs(inputs.part(start, start + size)).max(axis=0))
-    return largest
+    sizes = iter(largest)
+    return {
+        block.column: _size(max(next(sizes) for _ in block.inputs))
+        for block in job.network.layout.blocks
+    }
 
 
 def _size(value: float | np.floating) -> float:

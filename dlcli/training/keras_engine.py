@@ -9,10 +9,10 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.config import Config, EarlyStopping, ReduceOnPlateau
+from dlcli.config import Config, ReduceOnPlateau
 from dlcli.keras_model import weights_of
 from dlcli.training.divergence import check_finite
-from dlcli.training.early_stopping import direction
+from dlcli.training.epoch_monitor import direction
 from dlcli.training.job import (
     NO_CHECKPOINTS,
     Arrays,
@@ -32,11 +32,6 @@ from dlcli.training.randomness import epoch_order
 
 Batch = tuple[Any, ...]
 ROWS_VALIDATED_AT_ONCE = 1024
-_COUNTERS = {
-    keras.callbacks.EarlyStopping: ("wait", "best_epoch", "stopped_epoch"),
-    keras.callbacks.ReduceLROnPlateau: ("wait", "cooldown_counter"),
-}
-"""The state of callbacks besides their best value."""
 
 
 def fit(
@@ -55,7 +50,7 @@ def fit(
         TrainingError: if the loss becomes NaN or infinite, or a snapshot can't be stored.
         Interrupted: if the checkpointer ends training.
     """
-    config, learner = job.config, build_learner(job)
+    learner = build_learner(job)
     is_weighted = job.train.weights is not None
     learner.model.compile(
         learner.optimizer,
@@ -64,27 +59,29 @@ def fit(
         weighted_metrics=learner.metrics if is_weighted else None,
         jit_compile=False,
     )
-    record = _Record(job, learner, progress)
-    monitors = [*_monitors(config)]
-    snapshots = _Snapshots(job, learner, monitors, record.history, checkpointer)
-    callbacks: list[keras.callbacks.Callback] = [*monitors, record, snapshots]
-    first = job.epochs if snapshots.is_stopped else snapshots.epoch
+    monitors = [*_monitors(job.config)]
+    recorder = _Recorder(job, learner, monitors, progress, checkpointer)
+    first = job.epochs if recorder.is_stopped else recorder.start
+    validation = None
+    if (held_out := job.validation) is not None:
+        whole = held_out.inputs.part(0, len(held_out.inputs))
+        validation = _batch(whole, job.validation_labels, held_out.weights, slice(None))
     learner.model.fit(
         _batches(job, min(first, job.epochs - 1)),  # `fit` reads a batch in any case
         initial_epoch=first,
         epochs=job.epochs,
         steps_per_epoch=job.steps,
-        validation_data=_validation(job),
+        validation_data=validation,
         validation_batch_size=ROWS_VALIDATED_AT_ONCE,
         shuffle=False,
-        callbacks=callbacks,
+        callbacks=[*monitors, recorder],
         verbose=0,
     )
-    stopping = next((item for item in callbacks if isinstance(item, _EarlyStopping)), None)
     best = None
-    if stopping is not None and stopping.best_weights is not None:
-        best = stopping.best_epoch + 1
-    return TrainingResult(weights_of(learner.model, job.network), record.history, best)
+    for monitor in monitors:
+        if isinstance(monitor, keras.callbacks.EarlyStopping) and monitor.best_weights is not None:
+            best = monitor.best_epoch + 1
+    return TrainingResult(weights_of(learner.model, job.network), recorder.history, best)
 
 
 def _batches(job: Job, first: int) -> Iterator[Batch]:
@@ -94,84 +91,35 @@ def _batches(job: Job, first: int) -> Iterator[Batch]:
         order = epoch_order(rows, job.train.inputs.width, job.config.seed, epoch)
         for start in range(0, rows, size):
             batch = order[start : start + size]
-            yield _part(job.train.inputs.take(batch), job.labels, job.loss_weights, batch)
+            yield _batch(job.train.inputs.take(batch), job.labels, job.loss_weights, batch)
 
 
-def _part(matrix: Any, labels: Any, weights: Any, rows: Any) -> Batch:  # noqa: ANN401
-    part = (matrix, labels[rows])
-    return part if weights is None else (*part, weights[rows])
-
-
-def _validation(job: Job) -> Batch | None:
-    if job.validation is None:
-        return None
-    rows = job.validation
-    whole = rows.inputs.part(0, len(rows.inputs))
-    return _part(whole, job.validation_labels, rows.weights, slice(None))
+def _batch(matrix: Any, labels: Any, weights: Any, rows: Any) -> Batch:  # noqa: ANN401
+    batch = (matrix, labels[rows])
+    return batch if weights is None else (*batch, weights[rows])
 
 
 def _monitors(config: Config) -> Iterator[keras.callbacks.Callback]:
-    schedule = config.learning_rate_schedule
+    """Yield Keras's callbacks, with an explicit direction instead of one guessed from a name."""
+    schedule, stopping = config.learning_rate_schedule, config.early_stopping
     if isinstance(schedule, ReduceOnPlateau):
         yield keras.callbacks.ReduceLROnPlateau(
             mode=direction(schedule.monitor), **schedule.model_dump(exclude={"name"})
         )
-    if config.early_stopping is not None:
-        yield _EarlyStopping(config.early_stopping)
+    if stopping is not None:
+        yield keras.callbacks.EarlyStopping(
+            mode=direction(stopping.monitor), **stopping.model_dump()
+        )
 
 
-class _EarlyStopping(keras.callbacks.EarlyStopping):
-    """Keras's, with an explicit direction instead of one guessed from a name."""
-
-    def __init__(self, section: EarlyStopping) -> None:
-        super().__init__(mode=direction(section.monitor), **section.model_dump())
-
-
-class _Record(keras.callbacks.Callback):
-    """Set the moment for dropout masks, record the history, and stop at a non-finite loss."""
-
-    def __init__(self, job: Job, learner: Learner, progress: Progress) -> None:
-        super().__init__()
-        self.job = job
-        self.learner = learner
-        self.progress = progress
-        self.history: dict[str, list[float]] = {}
-        self.epoch = 0
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self.epoch = epoch
-
-    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        self.learner.moment.assign(np.array([self.epoch, batch], dtype=np.uint32))
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        check_finite(float((logs or {})["loss"]), self.epoch + 1)
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        given = logs or {}
-        values = {name: float(given[name]) for name in self.job.columns if name in given}
-        values["learning_rate"] = self._rate(given)
-        values = {name: shortest(value) for name, value in values.items()}
-        check_finite(values.get("val_loss", 0.0), epoch + 1)
-        for name, value in values.items():
-            self.history.setdefault(name, []).append(value)
-        self.progress(epoch + 1, values)
-
-    def _rate(self, given: dict[str, Any]) -> float:
-        """Return the learning rate of the epoch's last step."""
-        if "learning_rate" in given:  # before ReduceLROnPlateau changed it
-            return float(given["learning_rate"])
-        return float(self.learner.rate())
-
-
-class _Snapshots(keras.callbacks.Callback):
-    """Take snapshots at the end of epochs; must be the last callback.
+class _Recorder(keras.callbacks.Callback):
+    """Set the moment of dropout masks, record epochs, take snapshots; must be the last callback.
 
     Args:
         job: the job.
         learner: its Keras objects; a snapshot to resume from sets their variables.
         monitors: the callbacks for early stopping and the plateau.
-        history: the history that another callback records; a snapshot to resume from sets it.
+        progress: receives each epoch.
         checkpointer: stores snapshots.
     """
 
@@ -180,31 +128,27 @@ class _Snapshots(keras.callbacks.Callback):
         job: Job,
         learner: Learner,
         monitors: Sequence[keras.callbacks.Callback],
-        history: History,
+        progress: Progress,
         checkpointer: Checkpointer,
     ) -> None:
         super().__init__()
+        self._columns = job.columns
         self._learner = learner
         self._monitors = monitors
-        self._history = history
+        self._progress = progress
         self._checkpointer = checkpointer
         self._newest = Snapshot(self._arrays(0), {})
-        earlier = checkpointer.latest(job, specs_of(self._newest.arrays))
-        if earlier is None:
+        if (earlier := checkpointer.latest(job, specs_of(self._newest.arrays))) is None:
             checkpointer.save(self._newest)
-            return
-        self._newest = earlier
-        history.update({name: list(values) for name, values in earlier.history.items()})
-        assign_values(learner.variables, earlier.arrays)
-
-    @property
-    def epoch(self) -> int:
-        """The epoch to continue with, from 0."""
-        return int(self._newest.arrays["epoch"])
+        else:
+            self._newest = earlier
+            assign_values(learner.variables, earlier.arrays)
+        self.history: History = {name: [*each] for name, each in self._newest.history.items()}
+        self._epoch = self.start = int(self._newest.arrays["epoch"])
 
     @property
     def is_stopped(self) -> bool:
-        """Whether early stopping has ended training."""
+        """Whether early stopping had ended training before it was resumed."""
         return any(
             isinstance(monitor, keras.callbacks.EarlyStopping)
             and int(self._newest.arrays[f"monitor/{index}/stopped_epoch"]) > 0
@@ -216,19 +160,35 @@ class _Snapshots(keras.callbacks.Callback):
         for index, monitor in enumerate(self._monitors):
             _restore(monitor, self._newest.arrays, f"monitor/{index}")
 
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._epoch = epoch
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        self._learner.moment.assign(np.array([self._epoch, batch], dtype=np.uint32))
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Stop at a non-finite loss, and store the newest snapshot if training is to end."""
+        check_finite(float((logs or {})["loss"]), self._epoch + 1)
+        if self._checkpointer.is_ending:
+            self._checkpointer.save(self._newest)
+
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Take a snapshot, and store it if one is due."""
-        history = {name: list(values) for name, values in self._history.items()}
+        """Record the epoch, take a snapshot, and store it if one is due."""
+        given = logs or {}
+        values = {name: float(given[name]) for name in self._columns if name in given}
+        rate = given.get("learning_rate")  # before ReduceLROnPlateau changed it
+        values["learning_rate"] = float(self._learner.rate() if rate is None else rate)
+        values = {name: shortest(value) for name, value in values.items()}
+        check_finite(values.get("val_loss", 0.0), epoch + 1)
+        for name, value in values.items():
+            self.history.setdefault(name, []).append(value)
+        self._progress(epoch + 1, values)
+        history = {name: list(values) for name, values in self.history.items()}
         snapshot = Snapshot(self._arrays(epoch + 1), history)
         if snapshot.is_finite:  # else the next loss will show it
             self._newest = snapshot
             if self._checkpointer.is_due:
                 self._checkpointer.save(snapshot)
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Store the newest snapshot if training is to end."""
-        if self._checkpointer.is_ending:
-            self._checkpointer.save(self._newest)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Store the last snapshot."""
@@ -268,4 +228,7 @@ def _restore(monitor: keras.callbacks.Callback, arrays: Arrays, name: str) -> No
 
 
 def _counters(monitor: keras.callbacks.Callback) -> tuple[str, ...]:
-    return next(names for kind, names in _COUNTERS.items() if isinstance(monitor, kind))
+    """Return the state of a callback besides its best value and weights."""
+    if isinstance(monitor, keras.callbacks.EarlyStopping):
+        return ("wait", "best_epoch", "stopped_epoch")
+    return ("wait", "cooldown_counter")

@@ -29,7 +29,7 @@ from dlcli.training.job import MODEL, Job, Weights
 from dlcli.training.randomness import AugmentedImages, MaskedDropout
 from dlcli.training.runtime_values import RuntimeValues, factor_key, factor_name
 
-View = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+Decode = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 """Maps labels and outputs, as trained on, to labels and predictions in the target's unit."""
 
 
@@ -85,6 +85,13 @@ def build_learner(job: Job, *, shared: bool = False) -> Learner:
     config, dropout_index, augment_index = job.config, count(), count()
     runtime = RuntimeValues(job, shared=shared)
     moment = tf.Variable([0, 0], dtype=tf.uint32, trainable=False)
+
+    def regularizer(section: Section, weight: str) -> keras.regularizers.Regularizer:
+        made = plain_regularizer(section, weight)
+        if (factor := runtime.variable(factor_name(weight))) is not None:
+            setattr(made, str(factor_key(section)), factor)
+        return made
+
     model = build_model(
         job.network,
         seed=config.seed,
@@ -93,7 +100,7 @@ def build_learner(job: Job, *, shared: bool = False) -> Learner:
             layer, runtime.dropout_rate(layer), config.seed, next(dropout_index), moment
         ),
         augment=lambda images: AugmentedImages(images, config.seed, next(augment_index), moment),
-        regularizer=lambda section, weight: keras_regularizer(section, weight, runtime),
+        regularizer=regularizer,
     )
     if job.initial_weights is not None:
         assign_weights(model, job.network, job.initial_weights)
@@ -108,23 +115,6 @@ def build_learner(job: Job, *, shared: bool = False) -> Learner:
 def keras_loss(section: Loss) -> keras.losses.Loss:
     """Return the Keras loss that a section describes."""
     return getattr(keras.losses, type(section).__name__)(**parameters_of(section))
-
-
-def keras_regularizer(
-    section: Section, weight: str, runtime: RuntimeValues
-) -> keras.regularizers.Regularizer:
-    """Return the Keras regularizer that a section describes.
-
-    Args:
-        section: name and parameters.
-        weight: name of the weight that it penalizes.
-        runtime: holds its factor in a shared program.
-    """
-    regularizer = plain_regularizer(section, weight)
-    variable = runtime.variable(factor_name(weight))
-    if variable is not None:
-        setattr(regularizer, str(factor_key(section)), variable)
-    return regularizer
 
 
 def keras_optimizer(
@@ -145,27 +135,16 @@ def keras_optimizer(
     # Summing over replicas, of which there is one, would register a gradient function with
     # TensorFlow permanently, and with it all that its graph holds: rows, weights, optimizer state.
     optimizer._all_reduce_sum_gradients = list
-    if runtime is not None:
-        _read_from(runtime, optimizer, rate)
+    if runtime is not None and (decay := runtime.variable("weight_decay")) is not None:
+        optimizer.weight_decay = decay
+    variable = None if runtime is None else runtime.variable("learning_rate")
+    if variable is not None and isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
+        # Without a schedule, Keras itself keeps the rate in a variable.
+        warms_up = getattr(rate, "warmup_target", None) is not None
+        setattr(rate, "warmup_target" if warms_up else "initial_learning_rate", variable)
     if config.precision == "mixed_float16":
         return keras.optimizers.LossScaleOptimizer(optimizer)
     return optimizer
-
-
-def _read_from(runtime: RuntimeValues, optimizer: keras.optimizers.Optimizer, rate: object) -> None:
-    """Make an optimizer read weight decay and its schedule's learning rate from variables.
-
-    Without a schedule, Keras itself keeps the rate in a variable.
-    """
-    if (decay := runtime.variable("weight_decay")) is not None:
-        optimizer.weight_decay = decay
-    learning_rate = runtime.variable("learning_rate")
-    if learning_rate is None or not isinstance(
-        rate, keras.optimizers.schedules.LearningRateSchedule
-    ):
-        return
-    warms_up = getattr(rate, "warmup_target", None) is not None
-    setattr(rate, "warmup_target" if warms_up else "initial_learning_rate", learning_rate)
 
 
 def _rate(schedule: Schedule, rate: float, epochs: int, steps: int) -> Any:  # noqa: ANN401
@@ -192,13 +171,13 @@ def _rate(schedule: Schedule, rate: float, epochs: int, steps: int) -> Any:  # n
     return rate
 
 
-class Viewed(keras.metrics.Metric):
+class DecodedMetric(keras.metrics.Metric):
     """A Keras metric that receives labels and predictions in the target's unit."""
 
-    def __init__(self, metric: keras.metrics.Metric, view: View, name: str) -> None:
+    def __init__(self, metric: keras.metrics.Metric, decode: Decode, name: str) -> None:
         super().__init__(name=name)
         self.metric = metric
-        self.view = view
+        self.decode = decode
 
     def update_state(
         self,
@@ -207,7 +186,7 @@ class Viewed(keras.metrics.Metric):
         sample_weight: tf.Tensor | None = None,
     ) -> None:
         """Add a batch, (rows, ...)."""
-        labels, predictions = self.view(y_true, y_pred)
+        labels, predictions = self.decode(y_true, y_pred)
         self.metric.update_state(labels, predictions, sample_weight=sample_weight)
 
     def result(self) -> Any:  # noqa: ANN401
@@ -235,12 +214,19 @@ def keras_metrics(
         loss: defines the meaning of the output.
         runtime: the values that a shared program reads when it runs.
     """
-    if (unit := task.output_unit) is not None:
-        view = _number_view(unit, runtime)
-    else:
-        view = _margin_view if loss.output == "margin" else _class_view(outputs)
+
+    def decode_classes(labels: tf.Tensor, predicted: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        if loss.output == "margin":
+            # The metrics need values in [0, 1]; a sigmoid keeps the order and maps 0 to 1/2.
+            return labels, tf.sigmoid(predicted)
+        if len(labels.shape) == 1:
+            labels = tf.one_hot(tf.cast(labels, tf.int32), outputs, dtype=predicted.dtype)
+        return labels, predicted
+
+    unit = task.output_unit
+    decode = decode_classes if unit is None else _number_decoder(unit, runtime)
     thresholds = outputs if loss.output in ("margin", "probability") else 0
-    return [Viewed(_METRICS[name](thresholds), view, name) for name in names]
+    return [DecodedMetric(_METRICS[name](thresholds), decode, name) for name in names]
 
 
 def _all_right(labels: tf.Tensor, probabilities: tf.Tensor) -> tf.Tensor:
@@ -285,7 +271,7 @@ _METRICS: dict[MetricName, Callable[[int], keras.metrics.Metric]] = {
 """Makes the Keras metric of a name, given the number of units with a threshold of their own."""
 
 
-def _number_view(unit: OutputUnit, runtime: RuntimeValues | None) -> View:
+def _number_decoder(unit: OutputUnit, runtime: RuntimeValues | None) -> Decode:
     scale = runtime and runtime.variable("scale")
     offset = runtime and runtime.variable("offset")
     if scale is None or offset is None:
@@ -299,32 +285,11 @@ def _number_view(unit: OutputUnit, runtime: RuntimeValues | None) -> View:
     return lambda labels, outputs: (to_unit(labels), to_unit(outputs))
 
 
-def _margin_view(labels: tf.Tensor, outputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    # The metrics need values in [0, 1]; a sigmoid keeps the order and maps 0 to 1/2.
-    return labels, tf.sigmoid(outputs)
+Norms = Mapping[str, float]
+"""Euclidean norms of the gradient with respect to each layer's weights, by layer."""
 
 
-def _class_view(outputs: int) -> View:
-    def one_hot(labels: tf.Tensor, probabilities: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        if len(labels.shape) == 1:
-            labels = tf.one_hot(tf.cast(labels, tf.int32), outputs, dtype=probabilities.dtype)
-        return labels, probabilities
-
-    return one_hot
-
-
-@dataclass(frozen=True)
-class GradientNorms:
-    """Euclidean norms of the gradient with respect to each layer's weights, by layer."""
-
-    first: Mapping[str, float]
-    """At the initial weights; empty for a training that started from another run's weights, which a
-    resumed one no longer has."""
-    last: Mapping[str, float]
-    """At the trained weights."""
-
-
-def gradient_norms(job: Job, weights: Weights, rows: NDArray[np.int64]) -> GradientNorms:
+def gradient_norms(job: Job, weights: Weights, rows: NDArray[np.int64]) -> tuple[Norms, Norms]:
     """Measure the gradient of a job's loss over some training rows as one batch.
 
     The loss has row and class weights, but no regularization penalty. Batch normalization uses the
@@ -335,6 +300,10 @@ def gradient_norms(job: Job, weights: Weights, rows: NDArray[np.int64]) -> Gradi
         job: the job.
         weights: the trained weights, by name.
         rows: indices of training rows.
+
+    Returns:
+        The norms at the initial weights, and at the trained ones. The first are empty for a
+        training that started from another run's weights, which a resumed one no longer has.
     """
     precision = job.config.precision
     model = build_model(
@@ -345,10 +314,10 @@ def gradient_norms(job: Job, weights: Weights, rows: NDArray[np.int64]) -> Gradi
     )
     first = {} if job.config.initial_weights is not None else _norms(job, model, rows)
     assign_weights(model, job.network, weights)
-    return GradientNorms(first, _norms(job, model, rows))
+    return first, _norms(job, model, rows)
 
 
-def _norms(job: Job, model: keras.Model, rows: NDArray[np.int64]) -> dict[str, float]:
+def _norms(job: Job, model: keras.Model, rows: NDArray[np.int64]) -> Norms:
     """Return the norm of the gradient with respect to each layer's weights, by layer."""
     variables = model.trainable_variables
     with tf.GradientTape() as tape:
@@ -356,18 +325,14 @@ def _norms(job: Job, model: keras.Model, rows: NDArray[np.int64]) -> dict[str, f
         weights = None if job.loss_weights is None else tf.constant(job.loss_weights[rows])
         loss = keras_loss(job.head.loss)(tf.constant(job.labels[rows]), outputs, weights)
     gradients = tape.gradient(loss, [variable.value for variable in variables])
-    squares = {
-        variable.path: 0.0 if gradient is None else _sum_of_squares(gradient)
-        for variable, gradient in zip(variables, gradients, strict=True)
-    }
+    squares = {}
+    for variable, gradient in zip(variables, gradients, strict=True):
+        # A constant output has no gradient, and that of an embedding has only some of the rows.
+        dense = np.zeros(1) if gradient is None else tf.convert_to_tensor(gradient).numpy()
+        squares[variable.path] = float(np.square(dense.astype(np.float64)).sum())
     found = {}
     for layer in job.network.weighted:
         if layer.weights:
             trained = model.get_layer(layer.name).trainable_variables
             found[layer.name] = math.sqrt(sum(squares[variable.path] for variable in trained))
     return found
-
-
-def _sum_of_squares(gradient: tf.Tensor | tf.IndexedSlices) -> float:
-    """Return the sum of a gradient's squares; for an embedding it has only some of the rows."""
-    return float(np.square(tf.convert_to_tensor(gradient).numpy().astype(np.float64)).sum())

@@ -6,12 +6,11 @@ Compiling takes far longer than training on a small table. Jobs that differ only
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 
 from dlcli.config import ConstantLearningRate, ReduceOnPlateau
 from dlcli.training.compiled_program import VALIDATION_ROWS, ResidentProgram, is_normalized
+from dlcli.training.epoch_monitor import State
 from dlcli.training.job import Arrays, Job, values_of
 from dlcli.training.objectives import build_learner
 from dlcli.training.runtime_values import optimizer_without_values, without_values
@@ -58,9 +57,7 @@ class _Shared:
     def __init__(self, job: Job, jit_compile: bool) -> None:
         learner = build_learner(job, shared=True)
         self.program = ResidentProgram(job, learner, jit_compile)
-        self._starts: dict[int, Arrays] = {
-            job.config.seed: self.program.arrays(self.program.start())
-        }
+        self._starts: dict[int, Arrays] = {job.config.seed: self.program.arrays(State.start())}
 
     def begin(self, job: Job) -> None:
         """Load a job's rows and values, and reset the state to before the first step."""
@@ -95,40 +92,23 @@ def program_key(job: Job, jit_compile: bool) -> str:
         job: the job.
         jit_compile: whether XLA compiles it.
     """
-    config, network = job.config, job.network
+    config, network, unit = job.config, job.network, job.task.output_unit
     draws = network.front.augments or any(hasattr(layer, "rate") for layer in network.layers)
+    follows_epochs = not isinstance(
+        config.learning_rate_schedule, ConstantLearningRate | ReduceOnPlateau
+    )
+    validation = len(job.validation.inputs) if job.validation else 0
+    block = 1 if is_normalized(job) else VALIDATION_ROWS
     parts = (
         *(jit_compile, keras.config.floatx(), config.precision),
         *(network.front, [*map(without_values, network.layers)]),
-        *(optimizer_without_values(job), _schedule(job), config.early_stopping),
-        *(job.head.loss, job.head.metrics, _target(job)),
+        *(optimizer_without_values(job), config.learning_rate_schedule, config.early_stopping),
+        config.epochs if follows_epochs else None,
+        *(job.head.loss, job.head.metrics, unit.names if unit else job.task.outcome),
         config.seed if draws else None,
-        *(job.batch_size, job.steps, _rows(job)),
-        *(job.labels.shape[1:], job.labels.dtype, job.loss_weights is None),
+        *(job.batch_size, job.steps, len(job.train.inputs) if is_normalized(job) else None),
+        *(job.validation is None, -(-validation // block)),
+        *(job.train.weights is None, job.loss_weights is None),
+        *(job.labels.shape[1:], job.labels.dtype),
     )
     return repr(parts)
-
-
-def _schedule(job: Job) -> object:
-    """Return the schedule, with the number of epochs if it depends on them."""
-    schedule = job.config.learning_rate_schedule
-    if isinstance(schedule, ConstantLearningRate | ReduceOnPlateau):
-        return schedule
-    return schedule, job.config.epochs
-
-
-def _target(job: Job) -> object:
-    """Return what determines how metrics read labels and outputs."""
-    unit = job.task.output_unit
-    return job.task.outcome if unit is None else unit.names
-
-
-def _rows(job: Job) -> tuple[Any, ...]:
-    """Return the shapes of the rows on the device."""
-    held_out = None if job.validation is None else len(job.validation.inputs)
-    weighs = job.train.weights is not None
-    if is_normalized(job):
-        return weighs, len(job.train.inputs), held_out
-    if held_out is not None:
-        held_out = -(-held_out // VALIDATION_ROWS)
-    return weighs, held_out

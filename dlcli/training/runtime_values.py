@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 import keras
 import numpy as np
@@ -23,7 +23,6 @@ _FACTORS: dict[type[Section], str] = {L1: "l1", L2: "l2", OrthogonalRegularizer:
 """The factor of regularizers that have one. Keras's `L1L2` omits terms with a factor of 0 from the
 program, so that its factors are part of the program."""
 _ROLES = ("kernel_regularizer", "bias_regularizer")
-AnyRegularizer = TypeVar("AnyRegularizer", bound=Section | None)
 
 
 class RuntimeValues:
@@ -77,10 +76,10 @@ def without_values(layer: Layer) -> Layer:
         return replace(layer, rate=0.5)
     if not isinstance(layer, DenseLayer):
         return layer
+    sections = {role: getattr(layer, role) for role in _ROLES}
+    keys = {role: key for role, section in sections.items() if (key := factor_key(section))}
     return replace(
-        layer,
-        kernel_regularizer=_without_factor(layer.kernel_regularizer),
-        bias_regularizer=_without_factor(layer.bias_regularizer),
+        layer, **{role: sections[role].model_copy(update={key: 1.0}) for role, key in keys.items()}
     )
 
 
@@ -88,11 +87,6 @@ def optimizer_without_values(job: Job) -> Optimizer:
     """Return what optimizers have in common that differ only in runtime values."""
     names = [name for name, _ in _optimizer_values(job)]
     return job.config.optimizer.model_copy(update=dict.fromkeys(names, 0.5))
-
-
-def _without_factor(section: AnyRegularizer) -> AnyRegularizer:
-    key = factor_key(section)
-    return section if section is None or key is None else section.model_copy(update={key: 1.0})
 
 
 def _values_of(job: Job) -> Iterator[tuple[str, np.ndarray[Any, Any] | np.generic]]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import tensorflow as tf
 
@@ -45,49 +43,34 @@ def train_job(
         RunError: if there are snapshots, and none can be resumed from.
         Interrupted: if the checkpointer ends training.
     """
-    with _explained_shortage(job):
+    try:
         if isinstance(engine, CompiledEngine):
             jit_compile = engine.jit_compile is True
             trained = compiled_engine.run(job, jit_compile, progress, checkpointer, programs)
         else:
             trained = keras_engine.fit(job, progress, checkpointer)
+    except (MemoryError, tf.errors.OpError) as error:
+        if shortage := _out_of_memory(error, job):
+            raise shortage from None
+        raise
     check_weights(trained.weights, trained.epochs)
     return trained
 
 
-@contextmanager
-def _explained_shortage(job: Job) -> Iterator[None]:
-    """Say what to do when the machine's or the device's memory runs out.
-
-    Raises:
-        OutOfMemoryError: if it does.
-    """
-    try:
-        yield
-    except (MemoryError, tf.errors.OpError) as error:
-        if not _is_shortage(error):
-            raise
-        traceback.clear_frames(error.__traceback__)  # they hold the memory
-        found = _finding(error)
-        message = f"training ran out of memory{found and f': {found}'}"
-        raise OutOfMemoryError(f"{message}; {_remedy(job)}") from None
-
-
-def _is_shortage(error: MemoryError | tf.errors.OpError) -> bool:
-    if isinstance(error, MemoryError | tf.errors.ResourceExhaustedError):
-        return True
-    return any(word in str(error).lower() for word in _OUT_OF_MEMORY)
-
-
-def _finding(error: Exception) -> str:
-    """Return the first line that mentions memory, if there is one."""
-    found = (line for line in str(error).splitlines() if _MENTIONS_MEMORY.search(line))
-    line = printable(next(found, "")).partition(" [Op:")[0].strip(" .")
-    return line if len(line) <= _MOST_LETTERS else line[:_MOST_LETTERS].rstrip() + "..."
-
-
-def _remedy(job: Job) -> str:
+def _out_of_memory(error: MemoryError | tf.errors.OpError, job: Job) -> OutOfMemoryError | None:
+    """Return the error to report when memory ran out; `None` if the cause is another."""
+    text = str(error)
+    is_typed = isinstance(error, MemoryError | tf.errors.ResourceExhaustedError)
+    if not is_typed and not any(words in text.lower() for words in _OUT_OF_MEMORY):
+        return None
+    traceback.clear_frames(error.__traceback__)  # they hold the memory
+    line = next((line for line in text.splitlines() if _MENTIONS_MEMORY.search(line)), "")
+    line = printable(line).partition(" [Op:")[0].strip(" .")
+    if len(line) > _MOST_LETTERS:
+        line = line[:_MOST_LETTERS].rstrip() + "..."
     matrix = job.train.inputs.matrix
-    if matrix is None or matrix.nbytes < 4 * job.network.parameters:
-        return "take fewer units or a smaller batch_size"
-    return "take a smaller batch_size, fewer units, or leave rows on disk: --set data.storage=disk"
+    remedy = "take fewer units or a smaller batch_size"
+    if matrix is not None and matrix.nbytes >= 4 * job.network.parameters:
+        remedy = "take a smaller batch_size, fewer units, or leave rows on disk: "
+        remedy += "--set data.storage=disk"
+    return OutOfMemoryError(f"training ran out of memory{line and f': {line}'}; {remedy}")

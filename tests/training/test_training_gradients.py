@@ -29,7 +29,7 @@ def test_of_a_linear_regression_it_is_twice_the_mean_of_error_times_input(make_j
     x, y = job.train.inputs.matrix[rows].astype(float), job.train.target[rows].astype(float)
     errors = x @ kernel + bias - y
     gradient = np.append(2 * (x * errors).mean(axis=0), 2 * errors.mean())
-    assert norms.last == {"output": pytest.approx(np.sqrt((gradient**2).sum()), rel=1e-5)}
+    assert norms[1] == {"output": pytest.approx(np.sqrt((gradient**2).sum()), rel=1e-5)}
 
 
 def numeric_norms(job, weights, loss):
@@ -66,7 +66,7 @@ def test_row_and_class_weights_count_and_finite_differences_agree(make_job):
         return (of_rows * -np.log(right)).mean()
 
     norms = gradient_norms(job, weights, ALL)
-    assert norms.last == pytest.approx(numeric_norms(job, weights, loss), rel=1e-4)
+    assert norms[1] == pytest.approx(numeric_norms(job, weights, loss), rel=1e-4)
 
 
 def test_the_price_of_large_weights_and_dropout_and_precision_leave_it_as_it_is(make_job):
@@ -84,28 +84,28 @@ def test_batch_normalization_takes_the_mean_of_the_rows(make_job):
     weights = first_weights(job)
     moved = {**weights, "hidden_1_normalization/moving_mean": np.full(4, 99.0)}
     norms = gradient_norms(job, weights, ALL)
-    assert set(norms.last) == {"hidden_1", "hidden_1_normalization", "output"}
+    assert set(norms[1]) == {"hidden_1", "hidden_1_normalization", "output"}
     assert gradient_norms(job, moved, ALL) == norms
     # A bias that is taken away again with the mean has no gradient; the kernel has.
     shifted = {**weights, "hidden_1/bias": weights["hidden_1/bias"] + 7}
-    assert gradient_norms(job, shifted, ALL).last == pytest.approx(norms.last, rel=1e-3)
+    assert gradient_norms(job, shifted, ALL)[1] == pytest.approx(norms[1], rel=1e-3)
 
 
 def test_first_and_last_are_the_same_before_a_step(make_job, train):
     job = make_job()
     learned = train(job, "graph")
     norms = gradient_norms(job, learned.weights, ALL)
-    assert norms.first != norms.last
+    assert norms[0] != norms[1]
     untrained = make_job({"optimizer": {"name": "sgd", "learning_rate": 1e-30}})
     still = gradient_norms(job, train(untrained, "graph").weights, ALL)
-    assert still.first == still.last == norms.first
+    assert still[0] == still[1] == norms[0]
 
 
 def test_a_training_that_starts_from_another_run_has_no_first_ones(make_job):
     job = make_job({"initial_weights": "runs/earlier"})
     norms = gradient_norms(job, first_weights(job), ALL)
-    assert norms.first == {}
-    assert set(norms.last) == {"hidden_1", "output"}
+    assert norms[0] == {}
+    assert set(norms[1]) == {"hidden_1", "output"}
 
 
 def test_a_table_that_is_looked_up_sums_what_each_row_gives(make_job):
@@ -125,4 +125,4 @@ def test_a_table_that_is_looked_up_sums_what_each_row_gives(make_job):
     }
     # 2/3·(−1 − 4)·3 for the first row of the table, 2/3·(−2)·3 for the second.
     norms = gradient_norms(job, weights, np.arange(3))
-    assert norms.last["embedding_1"] == pytest.approx((10**2 + 4**2) ** 0.5)
+    assert norms[1]["embedding_1"] == pytest.approx((10**2 + 4**2) ** 0.5)
