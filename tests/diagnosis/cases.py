@@ -1,4 +1,4 @@
-"""What cases are made of by hand."""
+"""Parts of cases that are made by hand."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from tests.diagnosis.cases import CONFIG, ROWS
 
 @pytest.fixture
 def case(tmp_path):
-    """Makes a case of a config, by default a regression in which nothing is known to be wrong."""
+    """Make a case of a config, by default of a regression without findings."""
 
     def make(*settings, config=CONFIG, **fields):
         path = tmp_path / "resolved.yaml"
@@ -24,7 +24,7 @@ def case(tmp_path):
 
 @pytest.fixture
 def named(case):
-    """Names the rules that speak of a case."""
+    """Return the names of the rules that apply to a case."""
 
     def names(*settings, **fields):
         return [finding.rule for finding in examine(case(*settings, **fields))]

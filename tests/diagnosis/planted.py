@@ -1,4 +1,4 @@
-"""Small tables with a fault planted in what is made of them, each to be found by its rule."""
+"""Small tables and configs with one planted fault each, which its rule must find."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ Columns = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Planted:
-    """A table and a config of which one thing is wrong."""
+    """A table and a config with one fault."""
 
     rule: str
     table: Callable[[np.random.Generator], Columns]
     config: str
     first: int = 1
-    """The rule must be among so many that are named first."""
+    """The rule must be among so many first findings."""
     what: str = ""
-    """What tells it from others of the same rule."""
+    """Suffix that distinguishes it from others of the same rule."""
 
     @property
     def name(self) -> str:
         return f"{self.rule}{self.what}"
 
     def write(self, folder: Path) -> Path:
-        """Writes both, and says where the config is."""
+        """Write both, and return the path of the config."""
         columns = self.table(np.random.default_rng(0))
         with (folder / "table.csv").open("w", newline="") as stream:
             writer = csv.writer(stream)
@@ -180,7 +180,7 @@ PLANTED = (
 
 
 def moons(rows: int = 600):
-    """Two half circles that reach into each other."""
+    """Two interlocked half circles."""
 
     def table(random: np.random.Generator) -> Columns:
         is_upper, angle = random.random(rows) < 0.5, np.pi * random.random(rows)
@@ -206,4 +206,4 @@ SOUND = (
         what=" in noisy rows",
     ),
 )
-"""Tables and configs of which nothing is wrong."""
+"""Tables and configs without a fault."""

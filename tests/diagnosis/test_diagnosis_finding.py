@@ -1,4 +1,4 @@
-"""Findings as one uses them: commands to paste, and a run folder that is not to be trusted."""
+"""Commands of patches, and configs as users write them."""
 
 from __future__ import annotations
 

@@ -10,17 +10,17 @@ from dlcli.diagnosis import examine
 from tests.diagnosis.cases import CONFIG, r2
 
 HALF = r2(0.5, 0.5)
-"""Metrics of a network that has learned half of what there is."""
+"""Metrics of a network that explains half of the variance."""
 
 
 def falling(constants, epochs=40, start=1.0, end=0.2):
-    """A loss that comes near its end exponentially, over so many time constants."""
+    """A loss that decays exponentially over so many time constants."""
     times = [constants * at / (epochs - 1) for at in range(epochs)]
     return [end + (start - end) * math.exp(-time) for time in times]
 
 
 def leaping(share, epochs=40, level=0.5):
-    """A loss that leaps to and fro so that its noise is a share of its level."""
+    """A loss that jumps up and down with noise of a share of its level."""
     size = share * level * math.sqrt(6) / (4 * 1.4826)
     return [level + (size if at % 2 else -size) for at in range(epochs)]
 
@@ -70,7 +70,7 @@ def test_what_has_learned_its_rows_well_was_not_too_slow(named):
 @pytest.mark.parametrize(
     ("share", "rules"), [(0.2, ["learning_rate_too_high"]), (0.12, ["plateau"])]
 )
-def test_a_loss_that_leaps_by_much_of_its_level_has_a_rate_too_high(named, share, rules):
+def test_a_loss_that_jumps_by_much_of_its_level_has_a_rate_too_high(named, share, rules):
     assert named(history=both(leaping(share)), metrics=HALF) == rules
 
 
@@ -78,11 +78,11 @@ def test_a_slightly_noisy_loss_is_healthy(named):
     assert named(history=both(leaping(0.04)), metrics=HALF) == []
 
 
-def test_leaps_do_no_harm_where_the_rows_are_learned(named):
+def test_jumps_do_no_harm_where_the_rows_are_learned(named):
     assert named(history=both(leaping(0.2)), metrics=r2(0.95, 0.95)) == []
 
 
-def test_few_rows_with_dropout_may_leap_more(named):
+def test_few_rows_with_dropout_may_jump_more(named):
     # 3/√100 = 0.3
     rows = {"train": 100, "validation": 200}
     fields = {"history": both(leaping(0.25)), "metrics": HALF, "rows": rows}

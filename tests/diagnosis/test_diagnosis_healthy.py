@@ -1,4 +1,4 @@
-"""Runs that look ill at first sight and aren't: nothing is said of them, and of ill ones it is."""
+"""Runs that look faulty at first sight have no findings; similar faulty ones have."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def imbalances(case, confusion):
     return [finding.observation for finding in examine(made) if finding.rule == "imbalance"]
 
 
-def test_the_worst_of_many_rare_classes_may_be_so_by_chance(case):
+def test_the_worst_of_many_rare_classes_may_be_so_at_random(case):
     confusion = some_rare((900, 100), [8] * 29 + [4], rows=10)
     assert imbalances(case, confusion) == []
 
@@ -103,7 +103,7 @@ def test_one_of_many_rare_classes_that_is_never_found_is_found_by_the_rule(case)
 
 
 def trembling(level, size, start=2.0):
-    """A loss that falls to a level within two epochs, and leaps to and fro there."""
+    """A loss that falls to a level within two epochs, and jumps up and down there."""
     return [start, (start + level) / 2, *[level + size * (-1) ** at for at in range(38)]]
 
 
@@ -113,7 +113,7 @@ def test_a_loss_that_passes_through_0_is_measured_by_its_fall(named, curve):
     assert named(history={"loss": curve}, metrics=HALF) == ["learning_rate_too_high"]
 
 
-def test_a_loss_below_0_may_leap_too_far(named):
+def test_a_loss_below_0_may_jump_too_far(named):
     history = {"loss": trembling(-0.5, 0.2, start=0.0)}
     rules = named("loss=cosine_similarity", history=history, metrics=HALF)
     assert rules == ["learning_rate_too_high"]
@@ -140,7 +140,7 @@ def test_a_rate_far_from_usual_is_first_of_all_replaced_by_the_usual_one(case):
 
 
 @pytest.mark.parametrize(
-    ("price", "speaks"),
+    ("penalty", "speaks"),
     [
         ("l1", False),
         ("{name: l1_l2, l1: 0.001}", False),
@@ -148,9 +148,9 @@ def test_a_rate_far_from_usual_is_first_of_all_replaced_by_the_usual_one(case):
         ("l2", True),
     ],
 )
-def test_units_that_l1_has_pruned_are_not_dead(named, price, speaks):
+def test_units_that_l1_has_pruned_are_not_dead(named, penalty, speaks):
     explanation = layers(dense("hidden_1", dead=0.6))
-    setting = f"hidden[0].kernel_regularizer={price}"
+    setting = f"hidden[0].kernel_regularizer={penalty}"
     rules = named(setting, metrics=HALF, explanation=explanation)
     assert rules == (["dead_units"] if speaks else [])
 

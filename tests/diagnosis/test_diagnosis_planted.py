@@ -1,4 +1,4 @@
-"""Faults planted in small trainings are found by their rules; of sound ones nothing is said."""
+"""Faults planted in small trainings are found by their rules; sound trainings have no findings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The NumPy forward pass and the stored `model.keras` say the same.
+"""The NumPy forward pass and the stored `model.keras` agree.
 
 Both compute in float32, each in its own order, so they differ by rounding: the promise is 1e-5 of
 the output's scale. Two things would make that unfair, and the data avoid them. A hard threshold
@@ -72,11 +72,11 @@ def labels(*names):
 
 
 ENDS = {
-    "standardised number": (numbers("standard"), "linear"),
+    "standardized number": (numbers("standard"), "linear"),
     "logarithmic number": (numbers("log"), "linear"),
     "number as it is": (numbers("none"), "linear"),
     "positive number": (numbers("none"), "softplus"),
-    "standardised numbers": (numbers("standard", "standard", "standard"), "linear"),
+    "standardized numbers": (numbers("standard", "standard", "standard"), "linear"),
     "logarithmic numbers": (numbers("log", "log"), "linear"),
     "shares": (numbers("none", "none", "none"), "softmax"),
     "two classes": (classes(2), "sigmoid"),
@@ -117,7 +117,7 @@ def some_weights(network, seed):
 
 
 def far_from_jumps(network, matrix, arrays):
-    """The rows none of whose sums lies within 1e-4 of a place where an activation jumps."""
+    """The rows without a sum within 1e-4 of a point where an activation jumps."""
     fair = np.ones(len(matrix), dtype=bool)
     x = matrix
     for layer in network.layers:
@@ -214,7 +214,7 @@ def stored_line(scaling, tmp_path):
     return np.asarray(loaded(np.array([[0.0], [2.0]], np.float32)))[:, 0]
 
 
-def test_the_stored_model_gives_the_unit_of_a_standardised_target(tmp_path):
+def test_the_stored_model_gives_the_unit_of_a_standardized_target(tmp_path):
     assert stored_line("standard", tmp_path).tolist() == [30, 38]  # 4z + 30
 
 

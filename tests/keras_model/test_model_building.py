@@ -1,4 +1,4 @@
-"""The network's list of layers against what Keras makes of it, and the first weights."""
+"""The Keras model against the network's layers, and its initial weights."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_mixed_precision_halves_the_products_but_neither_weights_nor_output(poli
 
 
 @pytest.mark.parametrize("name", names(Initializer))
-def test_each_initializer_gives_the_first_weights_of_its_own_layer(name):
+def test_each_initializer_gives_the_initial_weights_of_its_layer(name):
     seeds = {"seed": 1}, {"seed": 2}
     kernels = [
         first_weights({"units": 4, "kernel_initializer": name}, **seed)["hidden_1/kernel"]
@@ -128,7 +128,7 @@ def test_an_initializer_reaches_keras_with_its_parameters(initializer, kernel):
     assert weights_of(build_model(net, seed=0), net)["output/kernel"].tolist() == kernel
 
 
-def test_one_seed_gives_the_same_first_weights_to_the_bit_whatever_was_drawn_before():
+def test_a_seed_gives_the_same_initial_weights_whatever_was_drawn_before():
     first = first_weights({"units": 4})
     keras.utils.set_random_seed(99)
     again = first_weights({"units": 4})
@@ -144,7 +144,7 @@ def test_each_array_has_a_stream_of_its_own():
     assert not np.array_equal(weights["hidden_1/kernel"][0], weights["hidden_1/bias"])
 
 
-def test_another_layer_behind_leaves_the_first_weights_of_the_earlier_ones():
+def test_another_layer_does_not_change_the_initial_weights_of_the_earlier_ones():
     short = first_weights({"units": 4})
     long = first_weights({"units": 4}, {"units": 4})
     assert np.array_equal(short["hidden_1/kernel"], long["hidden_1/kernel"])

@@ -1,4 +1,4 @@
-"""What comes before the first hidden layer is the same in Keras and NumPy, stored and loaded."""
+"""Embeddings and periodic encodings agree in Keras and NumPy, also stored and loaded."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def first_weights(blocks, seed=0):
     return weights_of(build_model(network, seed=seed), network)
 
 
-def test_first_frequencies_are_normal_with_the_configs_deviation():
+def test_initial_frequencies_are_normal_with_the_configs_deviation():
     block = Block("w", "numeric", ("w",), PeriodicForm(4000, 0.3))
     frequencies = first_weights([block])["periodic_1/kernel"]
     # The mean and deviation of 4000 draws are off by 0.005 and 0.003 in the usual case.
@@ -88,7 +88,7 @@ def test_the_last_row_of_an_embedding_starts_at_zero_and_no_other_does():
     assert table.any(axis=1).tolist() == [True] * 5 + [False]
 
 
-def test_first_weights_follow_from_the_seed():
+def test_initial_weights_follow_from_the_seed():
     one, again, other = (first_weights(FRONTS["all"], seed) for seed in (1, 1, 2))
     for name in ("periodic_1/kernel", "periodic_2/kernel", "embedding_1/embeddings"):
         assert (one[name] == again[name]).all()

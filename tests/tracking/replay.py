@@ -1,4 +1,4 @@
-"""A training's events, told to trackers without any training."""
+"""Events of a training, sent to trackers without training."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ METRICS = {"train": {"mse": 0.5, "r2": None}, "validation": {"mse": 0.75}, "test
 
 
 def make_folder(path: Path) -> RunWriter:
-    """A run folder as it is when training begins."""
+    """A run folder at the beginning of training."""
     path.mkdir(parents=True)
     writer = RunWriter(path)
     writer.write_config(RESOLVED)
@@ -58,7 +58,7 @@ def result(folder, epochs, metrics=METRICS):
 
 
 def replay(name: str, events: Iterable[tuple[str, dict[str, object]]], ends=None) -> list:
-    """Tells a tracker events, then has training end, with an exception or well.
+    """Send events to a tracker, then end training, with an exception or successfully.
 
     Returns:
         the events that others were told besides.

@@ -1,4 +1,4 @@
-"""An experiment's events, told to trackers: what reaches them, and what their failures do."""
+"""The events that reach trackers, and the effects of a tracker that fails."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.tracking.replay import epoch, make_folder, replay, result, resumed, r
 
 
 class Recorder:
-    """A tracker that remembers what it is told, and fails at one method."""
+    """A tracker that records its calls, and fails at one method."""
 
     def __init__(self, fails=""):
         self.name = "Recorder"
@@ -90,7 +90,7 @@ def test_the_last_epoch_is_tracked_if_training_is_interrupted(recorder, tmp_path
     ]
 
 
-def test_what_is_undefined_is_left_out(recorder, tmp_path):
+def test_undefined_values_are_omitted(recorder, tmp_path):
     make_folder(tmp_path / "run")
     replay("any", [run_event(tmp_path / "run"), epoch(1, loss=0.5, r2=None)])
     assert recorder.told[1] == ("log_epoch", 1, {"loss": 0.5})
@@ -112,7 +112,7 @@ def test_the_outcome_of_training_is_tracked(error, outcome, recorder, tmp_path):
     assert recorder.told[-1] == ("end", outcome, None)
 
 
-def test_what_goes_wrong_once_the_run_is_whole_is_no_failure_of_training(recorder, tmp_path):
+def test_a_failure_after_the_run_is_complete_is_not_one_of_training(recorder, tmp_path):
     make_folder(tmp_path / "run").finish()
     replay("any", [run_event(tmp_path / "run")], ValueError("no page could be made"))
     assert recorder.told[-1] == ("end", "FINISHED", "train")
@@ -134,7 +134,7 @@ def test_a_divergence_that_left_weights_behind_is_a_failure(recorder, tmp_path):
         ("end", ["begin", "resume", "log_epoch", "log_epoch", "log_metrics"]),
     ],
 )
-def test_a_tracker_that_fails_is_left_out_with_one_warning(method, before, recorder, tmp_path):
+def test_a_tracker_that_fails_is_dropped_with_one_warning(method, before, recorder, tmp_path):
     make_folder(tmp_path / "run")
     recorder.fails = method
     folder = tmp_path / "run"
@@ -158,7 +158,7 @@ def test_a_failing_tracker_does_not_affect_others(monkeypatch, tmp_path):
     assert [told[0] for told in trackers["good"].told] == ["begin", "log_epoch", "log_epoch", "end"]
 
 
-def test_ctrl_c_within_a_tracker_is_no_failure_of_it(recorder, tmp_path, monkeypatch):
+def test_ctrl_c_within_a_tracker_ends_training(recorder, tmp_path, monkeypatch):
     make_folder(tmp_path / "run")
 
     def interrupted(*_):

@@ -69,7 +69,7 @@ def test_a_long_value_is_cut_and_any_number_of_parameters_are_sent(line):
 
 
 @pytest.mark.usefixtures("line")
-def test_tags_tell_what_it_was_made_with():
+def test_tags_have_versions_and_data():
     story()
     run = only_run()
     assert run.info.run_name == "line"
@@ -151,7 +151,7 @@ def test_a_resumed_training_is_the_same_run_without_duplicates():
 
 
 @pytest.mark.usefixtures("line")
-def test_a_run_that_was_deleted_meanwhile_is_begun_anew():
+def test_a_run_that_was_deleted_meanwhile_is_created_again():
     story(epoch(1, loss=0.5), ends=Interrupted("SIGINT", 2))
     old = only_run().info.run_id
     connect().client.delete_run(old)
@@ -161,7 +161,7 @@ def test_a_run_that_was_deleted_meanwhile_is_begun_anew():
 
 
 @pytest.mark.usefixtures("line")
-def test_a_run_that_another_store_has_is_begun_anew(store, tmp_path, monkeypatch):
+def test_a_run_of_another_store_is_created_again(store, tmp_path, monkeypatch):
     story(epoch(1, loss=0.5), ends=Interrupted("SIGINT", 2))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", (tmp_path / "other").as_uri())
     story(resumed(1), epoch(2, loss=0.25))
@@ -169,7 +169,7 @@ def test_a_run_that_another_store_has_is_begun_anew(store, tmp_path, monkeypatch
 
 
 @pytest.mark.usefixtures("line")
-def test_a_strangers_folder_gets_no_hold_of_a_run_of_anyone_else():
+def test_a_strangers_folder_cant_change_the_run_of_another():
     client = connect().client
     theirs = client.create_run("0").info.run_id
     (RUN / "mlflow.json").write_text(f'{{"run_id": "{theirs}"}}')

@@ -46,7 +46,7 @@ def test_what_the_user_names_is_one_parameter_as_json(parameters):
     assert not any("odd" in path for path in parameters)
 
 
-def test_what_is_left_out_is_no_parameter(parameters):
+def test_an_omitted_key_is_no_parameter(parameters):
     assert "early_stopping" not in parameters
     assert "name" not in parameters
 

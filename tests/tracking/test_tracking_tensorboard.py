@@ -37,7 +37,7 @@ def story(*events):
 
 
 def shown(part=""):
-    """What TensorBoard reads of a part."""
+    """The events that TensorBoard reads of a split."""
     events = EventAccumulator(str(RUN / "tensorboard" / part))
     events.Reload()
     return events
@@ -132,7 +132,7 @@ def test_a_full_disk_midway_is_reported_once_and_keeps_what_was_written(monkeypa
 
 
 @pytest.mark.parametrize("link", ["tensorboard", "tensorboard/train"])
-def test_a_link_in_a_strangers_run_leads_nowhere(link, tmp_path):
+def test_a_link_in_a_strangers_run_is_not_followed(link, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (RUN / link).parent.mkdir(exist_ok=True)
     (RUN / link).symlink_to(tmp_path / "elsewhere", target_is_directory=True)

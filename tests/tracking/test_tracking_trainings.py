@@ -57,7 +57,7 @@ def by_mlflow(name):
 
 
 @pytest.mark.slow
-def test_a_training_is_tracked_and_the_output_is_as_ever():
+def test_a_training_is_tracked_and_its_output_is_unchanged():
     done = dlcli("train", "line.yaml", *BOTH)
     assert done.returncode == 0, done.stderr
     run, losses = by_mlflow("loss")

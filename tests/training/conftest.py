@@ -1,4 +1,4 @@
-"""What the tests of the training room share: a job in one call, and both engines side by side."""
+"""Jobs over small random tables, trained by any of the engines."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ENGINES = ("keras", "graph", "xla")
 
 
 def train_with(job: Job, engine: str, progress: Progress = lambda *_: None) -> TrainingResult:
-    """Trains with one of `ENGINES`."""
+    """Train with one of `ENGINES`."""
     if engine == "keras":
         return keras_engine.fit(job, progress)
     return compiled_engine.run(job, engine == "xla", progress)
@@ -35,10 +35,10 @@ def engine(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def float64() -> Iterator[None]:
-    """Keras computes in float64, and all that it rounds away is beyond the sixteenth digit."""
+    """Let Keras compute in float64, which rounds at the sixteenth digit."""
     before = keras.config.floatx(), keras.config.dtype_policy()
     keras.config.set_floatx("float64")
-    keras.config.set_dtype_policy("float64")  # else it is the one that was first asked for
+    keras.config.set_dtype_policy("float64")  # else it is the one that was first used
     yield
     keras.config.set_floatx(before[0])
     keras.config.set_dtype_policy(before[1])
@@ -64,7 +64,7 @@ def build_job(
     weighted: str = "",
     initial_weights: Any = None,
 ) -> Job:
-    """Builds a job over rows drawn from a fixed seed, three inputs wide.
+    """Build a job over rows drawn from a fixed seed, three inputs wide.
 
     Args:
         config: what differs from one hidden tanh layer of 4 units, SGD, 5 epochs, batch size 4.
@@ -72,8 +72,8 @@ def build_job(
             `labels` (three).
         rows: training rows.
         validation: held-out rows.
-        weighted: which rows have weights: `train`, `validation` or `train validation`.
-        initial_weights: where to start.
+        weighted: the rows that have weights: `train`, `validation` or `train validation`.
+        initial_weights: initial weights, by name.
     """
     given = {
         "data": {"train": "a.csv", "target": "y", **({"validation": 0.3} if validation else {})},
@@ -100,12 +100,12 @@ def build_job(
 
 
 def draw_rows(target: str, rows: int, seed: int, weighted: bool) -> EncodedRows:
-    """Draws rows whose target follows from the inputs, but for some noise."""
-    lot = np.random.default_rng(seed)
-    matrix = lot.normal(size=(rows, 3)).astype(np.float32)
+    """Draw rows whose target depends on the inputs, with some noise."""
+    rng = np.random.default_rng(seed)
+    matrix = rng.normal(size=(rows, 3)).astype(np.float32)
     signal = matrix @ [[1, 0, 0.5, -1], [0, 1, -0.5, -1], [0.5, 0, 1, -1]]
-    signal += lot.normal(scale=0.5, size=(rows, 4))
-    weights = lot.uniform(0.2, 3.0, size=rows) if weighted else None
+    signal += rng.normal(scale=0.5, size=(rows, 4))
+    weights = rng.uniform(0.2, 3.0, size=rows) if weighted else None
     return EncodedRows(InMemoryInputs(matrix), FORMS[target](signal), weights)
 
 
@@ -117,7 +117,7 @@ FORMS: dict[str, Callable[[Any], Any]] = {
     "four": lambda signal: signal.argmax(axis=1),
     "labels": lambda signal: (signal[:, :3] > 0).astype(np.float32),
 }
-"""What the target makes of four numbers a row."""
+"""The target as a function of four numbers a row."""
 
 
 def _shares(signal: Any) -> Any:

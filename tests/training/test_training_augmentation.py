@@ -1,7 +1,7 @@
-"""Images that vary in training: how they move, how often, and the same in every engine.
+"""Augmentation of images: shifts, flips and noise, the same in every engine.
 
 The statistics are of fixed seeds, so each is one number that either lies within its bound or
-doesn't; the bounds are five standard deviations of what true chance would give.
+doesn't; the bounds are five standard deviations of truly random numbers.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ EVERYTHING = {"shift": 1, "flip": True, "noise": 0.1}
 SMALL = [1, 2, 3, 4, 5, 6]
 
 
-def moved(down=0, right=0, mirrored=0, image=SMALL, shape=(2, 3, 1)):
-    given = (tf.constant([number], tf.int32) for number in (down, right, mirrored))
+def moved(down=0, right=0, flipped=0, image=SMALL, shape=(2, 3, 1)):
+    given = (tf.constant([number], tf.int32) for number in (down, right, flipped))
     return move_images(tf.constant([image], tf.float32), shape, *given).numpy()[0].tolist()
 
 
@@ -44,18 +44,18 @@ def moved(down=0, right=0, mirrored=0, image=SMALL, shape=(2, 3, 1)):
         ({"right": 1}, [0, 1, 2, 0, 4, 5]),
         ({"right": -2}, [3, 0, 0, 6, 0, 0]),
         ({"down": 1, "right": -1}, [0, 0, 0, 2, 3, 0]),
-        ({"mirrored": 1}, [3, 2, 1, 6, 5, 4]),
-        ({"mirrored": 1, "down": -1, "right": 1}, [0, 6, 5, 0, 0, 0]),
+        ({"flipped": 1}, [3, 2, 1, 6, 5, 4]),
+        ({"flipped": 1, "down": -1, "right": 1}, [0, 6, 5, 0, 0, 0]),
     ],
     ids=str,
 )
-def test_an_image_is_mirrored_then_moved_and_what_comes_in_is_0(movement, image):
+def test_an_image_is_flipped_then_shifted_and_new_pixels_are_0(movement, image):
     assert moved(**movement) == image
 
 
 def test_the_channels_of_a_pixel_stay_together():
-    # Two pixels beside each other, red, green and blue each.
-    assert moved(mirrored=1, image=SMALL, shape=(1, 2, 3)) == [4, 5, 6, 1, 2, 3]
+    # Two adjacent pixels, red, green and blue each.
+    assert moved(flipped=1, image=SMALL, shape=(1, 2, 3)) == [4, 5, 6, 1, 2, 3]
     assert moved(right=1, image=SMALL, shape=(1, 2, 3)) == [0, 0, 0, 1, 2, 3]
 
 
@@ -70,7 +70,7 @@ def layer(shape, start=0, seed=0, place=0, moment=(0, 0), **augmentation):
     return AugmentedImages(images, seed, place, tf.Variable(moment, dtype=tf.uint32))
 
 
-def test_all_shifts_are_as_frequent_both_ways():
+def test_all_shifts_are_equally_frequent():
     image = np.zeros((1, 25), np.float32)
     image[0, 12] = 1  # the middle
     result = layer((5, 5, 1), shift=2)(np.tile(image, (9000, 1)), training=True).numpy()
@@ -79,8 +79,8 @@ def test_all_shifts_are_as_frequent_both_ways():
     assert np.abs(result.sum(axis=0) - 360).max() < 5 * 18.6
 
 
-def test_half_of_the_images_are_mirrored():
-    # A point left of the middle is at the right where mirrored: 4,500 of 9,000 ± √(9,000)/2 = 47.
+def test_half_of_the_images_are_flipped():
+    # A point left of the middle is at the right where flipped: 4,500 of 9,000 ± √(9,000)/2 = 47.
     image = np.array([[1, 0, 0]], np.float32)
     result = layer((1, 3, 1), flip=True)(np.tile(image, (9000, 1)), training=True).numpy()
     assert set(map(tuple, result.tolist())) == {(1, 0, 0), (0, 0, 1)}
@@ -88,14 +88,14 @@ def test_half_of_the_images_are_mirrored():
 
 
 def test_flips_are_independent_of_shifts():
-    # Three equal rows, of which the middle one stays full; mirrored, the 2 is left of the 1.
+    # Three equal rows, of which the middle one stays full; flipped, the 2 is left of the 1.
     images = np.tile(np.array([0, 0, 1, 2, 0, 0], np.float32), (9000, 3))
     result = layer((3, 6, 1), shift=1, flip=True)(images, training=True).numpy()[:, 6:12]
     place = result.argmax(axis=1)
-    mirrored = place < (result == 1).argmax(axis=1)
-    right = place - np.where(mirrored, 2, 3)
+    flipped = place < (result == 1).argmax(axis=1)
+    right = place - np.where(flipped, 2, 3)
     assert set(right) == {-1, 0, 1}
-    assert abs(np.corrcoef(mirrored, right)[0, 1]) < 5 / np.sqrt(9000)
+    assert abs(np.corrcoef(flipped, right)[0, 1]) < 5 / np.sqrt(9000)
 
 
 def test_noise_is_normal_with_the_configured_deviation():
@@ -119,7 +119,7 @@ def test_noise_may_leave_the_range_of_pixels():
     assert noise.min() < 0
 
 
-def test_pixels_of_a_row_and_rows_have_noise_of_their_own():
+def test_noise_is_independent_between_pixels_and_rows():
     noise = layer((10, 10, 1), noise=1.0)(np.zeros((500, 100), np.float32), training=True).numpy()
     pairs = [(noise[:, :-1], noise[:, 1:]), (noise[:-1], noise[1:]), (noise[:, :50], noise[:, 50:])]
     for one, other in pairs:
@@ -139,7 +139,7 @@ def test_noise_changes_nothing_about_the_shifts():
     [{"seed": 1}, {"place": 1}, {"moment": (1, 0)}, {"moment": (0, 1)}],
     ids=["seed", "layer", "epoch", "step"],
 )
-def test_images_vary_anew_with(other):
+def test_images_vary_with(other):
     images = np.random.default_rng(0).random((20, 25), np.float32)
     first, again, changed = (
         layer((5, 5, 1), **EVERYTHING, **given)(images, training=True).numpy()
@@ -149,14 +149,14 @@ def test_images_vary_anew_with(other):
     assert np.abs(first - changed).max(axis=1).min() > 0
 
 
-def test_a_row_varies_whatever_the_others_hold_and_however_many_they_are():
+def test_the_variation_of_a_row_does_not_depend_on_other_rows():
     images = np.random.default_rng(0).random((6, 25), np.float32)
     whole = layer((5, 5, 1), **EVERYTHING)(images, training=True).numpy()
     others = np.vstack([images[:2], np.full((1, 25), np.nan, np.float32)])
     assert (layer((5, 5, 1), **EVERYTHING)(others, training=True).numpy()[:2] == whole[:2]).all()
 
 
-def test_inputs_beside_the_image_stay_as_they_are():
+def test_other_inputs_stay_unchanged():
     rows = np.arange(40, dtype=np.float32).reshape(4, 10)
     result = layer((2, 3, 1), start=3, **EVERYTHING)(rows, training=True).numpy()
     assert (result[:, :3] == rows[:, :3]).all()
@@ -178,7 +178,7 @@ def test_images_are_moved_to_the_bit_alike_wherever_it_is_computed(jit_compile):
 
 
 def image_job(make_job, rows, varied, **config):
-    """A job over a number, a grey image of 3×4 pixels and a coloured one of 2×2."""
+    """A job over a number, a gray image of 3×4 pixels and a color image of 2×2."""
     job = make_job(config, rows=rows, validation=6)
     layout = Layout(
         (
@@ -264,7 +264,7 @@ def test_two_images_of_a_row_vary_independently(make_job):
     assert abs(np.corrcoef(first[:, 1:13].ravel(), second[:, 13:].ravel())[0, 1]) < 5 / np.sqrt(600)
 
 
-def test_whatever_draws_in_a_step_draws_from_a_stream_of_its_own(make_job, monkeypatch):
+def test_each_random_layer_has_its_own_stream(make_job, monkeypatch):
     streams = []
 
     def recorded(rows, width, seed, stream, moment):

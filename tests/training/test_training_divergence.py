@@ -1,4 +1,4 @@
-"""A loss that leaves the numbers ends training, whatever the engine."""
+"""A loss or weights that become NaN or infinite end training in both engines."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ WILD = {"optimizer": {"name": "sgd", "learning_rate": 1e6}, "hidden": ()}
 
 
 @pytest.fixture
-def told_before(train, engine):
-    """Trains until it diverges: what it says, and the epochs that it told of before."""
+def train_until_divergence(train, engine):
+    """Train until divergence; return the error and the epochs reported before."""
 
     def run(job: Job):
         told = []
@@ -24,34 +24,34 @@ def told_before(train, engine):
     return run
 
 
-def test_it_names_the_epoch(told_before, make_job):
+def test_the_error_names_the_epoch(train_until_divergence, make_job):
     # One step an epoch multiplies the weights by some 1e6 and the loss by its square, from 1 on:
     # float32 ends at 3e38.
-    error, told = told_before(make_job({**WILD, "epochs": 50, "batch_size": 13}))
+    error, told = train_until_divergence(make_job({**WILD, "epochs": 50, "batch_size": 13}))
     assert str(error) == f"training diverged: the loss became inf in epoch {len(told) + 1}"
     assert 3 <= len(told) <= 6
     assert told == list(range(1, len(told) + 1))
 
 
-def test_it_ends_amid_an_epoch(told_before, make_job):
-    error, told = told_before(make_job({**WILD, "epochs": 2, "batch_size": 1}, rows=50))
+def test_training_ends_within_the_epoch(train_until_divergence, make_job):
+    error, told = train_until_divergence(make_job({**WILD, "epochs": 2, "batch_size": 1}, rows=50))
     assert str(error).endswith(" in epoch 1")
     assert told == []
 
 
-def test_it_ends_the_program_with_4():
+def test_a_divergence_has_exit_code_4():
     assert DivergenceError.exit_code == 4
 
 
-def test_a_validation_loss_ends_it_too(told_before, make_job):
+def test_a_validation_loss_ends_training_too(train_until_divergence, make_job):
     # The first epoch's loss is taken before its only step, which throws the weights to 1e30.
     far = {"optimizer": {"name": "sgd", "learning_rate": 1e30}, "hidden": (), "epochs": 1}
-    error, told = told_before(make_job({**far, "batch_size": 13}, validation=5))
+    error, told = train_until_divergence(make_job({**far, "batch_size": 13}, validation=5))
     assert str(error) == "training diverged: the loss became inf in epoch 1"
     assert told == []
 
 
-def test_weights_that_are_no_numbers_end_it_after_the_last_step(make_job, engine):
+def test_non_finite_weights_after_the_last_step_are_a_divergence(make_job, engine):
     # The only step's gradient, some 100, times 3e38 is beyond float32.
     far = {"optimizer": {"name": "sgd", "learning_rate": 3e38}, "hidden": (), "epochs": 1}
     job = make_job({**far, "batch_size": 13})

@@ -1,4 +1,4 @@
-"""Early stopping and the plateau do what Keras's own callbacks do.
+"""Early stopping and the plateau equal Keras's own callbacks.
 
 The Keras engine runs Keras's callbacks, and the validation here is so noisy that each option
 changes what happens. In float64, where no comparison hangs on rounding.
@@ -48,7 +48,7 @@ ENDLESS = {"a start at the last epoch", "more patience than epochs"}
 
 @pytest.fixture
 def train_both(make_job, train):
-    """Trains with the Keras engine and as a graph, and compares what came out."""
+    """Train with the Keras engine and as a graph, and compare the results."""
 
     def run(config, engine="graph"):
         job = make_job({**NOISY, **config}, validation=6)
@@ -65,14 +65,14 @@ def train_both(make_job, train):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", STOPPING)
-def test_early_stopping_is_keras_own(case, train_both):
+def test_early_stopping_equals_keras(case, train_both):
     result = train_both({"early_stopping": STOPPING[case]})
     assert (result.epochs == 40) == (case in ENDLESS)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", PLATEAU)
-def test_the_plateau_is_keras_own(case, train_both):
+def test_the_plateau_equals_keras(case, train_both):
     plateau = {"name": "reduce_on_plateau", **PLATEAU[case]}
     rates = train_both({"learning_rate_schedule": plateau}).history["learning_rate"]
     assert (min(rates) < 0.3) == (case != "a lowest rate above the first")

@@ -1,4 +1,4 @@
-"""Both engines train the same weights, from the same start, whatever the config says.
+"""Both engines train the same weights from the same start, for every config.
 
 Each case changes one thing in a small job, or two that meet in the program (a last, smaller batch
 and batch normalization, say), and compares final weights and every column of the history. They are
@@ -19,7 +19,7 @@ from dlcli.config import Optimizer
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 RATES = {"adadelta": 1.0, "adafactor": 0.1, "ftrl": 0.3, "lion": 0.003, "adagrad": 0.1}
-"""Rates at which the optimizers whose usual one is too small or too large for 13 rows do move."""
+"""Learning rates that suit 13 rows where the optimizer's usual one does not."""
 
 
 def hidden(**options):
@@ -27,7 +27,7 @@ def hidden(**options):
 
 
 def stack(*activations):
-    """A layer for each activation, at a rate that the steepest of them stand."""
+    """A layer for each activation, at a rate that suits the steepest."""
     layers = tuple({"units": 4, "activation": each} for each in ("tanh", *activations))
     return {"config": {"hidden": layers, "optimizer": {"name": "sgd", "learning_rate": 0.01}}}
 
@@ -61,8 +61,8 @@ TWO_LAYERS = {
 THRESHOLD = {"name": "threshold", "threshold": 0.1, "default_value": -0.5}
 BALANCED = {"target": "four", "config": {"class_weight": "balanced"}}
 
-# Both engines train the same Keras layers, which tests/keras_model compares with NumPy's, so that
-# two stacks of activations do for all.
+# Both engines train the same Keras objects, which tests/keras_model and test_training_objectives
+# compare with NumPy, so that one case for each kind of object is enough.
 ACTIVATIONS = {
     "activations": stack("relu", "gelu", "softsign"),
     "parametric activations": stack(THRESHOLD, {"name": "leaky_relu", "negative_slope": 0.3}),
@@ -71,23 +71,17 @@ LAYERS = {
     "no hidden layer": {"config": {"hidden": ()}},
     "dropout": hidden(dropout=0.5),
     "normalized": hidden(**NORMALIZED),
-    "normalized, short memory": hidden(
-        use_bias=False, batch_normalization={"momentum": 0.5, "epsilon": 0.1}
-    ),
-    "l1 and l2 of a bias": hidden(bias_regularizer=PENALTY),
-    "orthogonal rows": hidden(kernel_regularizer={"name": "orthogonal_regularizer"}),
-    "orthogonal columns": hidden(
-        kernel_regularizer={"name": "orthogonal_regularizer", "mode": "columns"}
-    ),
-    "penalised output": {"config": {"output": {"kernel_regularizer": PENALTY}}, "validation": 5},
+    "orthogonal": hidden(kernel_regularizer={"name": "orthogonal_regularizer"}),
+    "penalized output and bias": {
+        "config": {"output": {"kernel_regularizer": PENALTY, "bias_regularizer": PENALTY}},
+        "validation": 5,
+    },
     "two layers of everything": {"config": TWO_LAYERS, "validation": 5},
 }
 OPTIMIZERS = {name: optimizer(name) for name in names_in(Optimizer)}
 OPTIMIZER_OPTIONS = {
     "sgd with Nesterov's momentum": optimizer("sgd", momentum=0.9, nesterov=True),
     "clipnorm": optimizer("adam", clipnorm=0.1),
-    "global clipnorm": optimizer("adamw", global_clipnorm=0.1),
-    "weight decay": optimizer("sgd", weight_decay=0.1),
     "average": optimizer("adam", use_ema=True, ema_momentum=0.9),
     "average that overwrites": optimizer(
         "adam", use_ema=True, ema_momentum=0.8, ema_overwrite_frequency=3
@@ -96,15 +90,9 @@ OPTIMIZER_OPTIONS = {
     "accumulation, clipped, decayed": optimizer(
         "adamw", gradient_accumulation_steps=3, clipnorm=0.1, weight_decay=0.05
     ),
-    "accumulation and average": optimizer(
-        "sgd", gradient_accumulation_steps=2, use_ema=True, ema_momentum=0.9
-    ),
     "loss scale": optimizer("adam", loss_scale_factor=64.0),
     "muon without the output": optimizer("muon", exclude_layers=("output",)),
     "schedule_free_adamw with warmup": optimizer("schedule_free_adamw", warmup_steps=7),
-    "ftrl with penalties": optimizer(
-        "ftrl", l1_regularization_strength=0.01, l2_shrinkage_regularization_strength=0.01
-    ),
 }
 LOSSES = {
     "mean_squared_error": loss("mean_squared_error", "number"),
@@ -118,14 +106,10 @@ LOSSES = {
     "cosine_similarity": loss("cosine_similarity", "numbers"),
     "kl_divergence": loss("kl_divergence", "numbers"),
     "binary_crossentropy": loss({"name": "binary_crossentropy", "label_smoothing": 0.1}, "two"),
-    "binary_focal_crossentropy": loss("binary_focal_crossentropy", "two"),
-    "labels": loss("binary_crossentropy", "labels"),
-    "focal labels": loss(
-        {"name": "binary_focal_crossentropy", "alpha": 0.5, "apply_class_balancing": True}, "labels"
-    ),
-    "balanced binary_focal_crossentropy": loss(
+    "binary_focal_crossentropy": loss(
         {"name": "binary_focal_crossentropy", "apply_class_balancing": True}, "two"
     ),
+    "labels": loss("binary_crossentropy", "labels"),
     "hinge": loss("hinge", "two"),
     "squared_hinge": loss("squared_hinge", "two", activation={"name": "tanh"}),
     "two classes with two units": loss("sparse_categorical_crossentropy", "two"),
@@ -140,9 +124,7 @@ LOSSES = {
 BATCHES = {
     "batches without a rest": {"rows": 12, "config": {"batch_size": 4}},
     "batches with a rest": {"rows": 11, "config": {"batch_size": 4}},
-    "a single row as the rest": {"rows": 13, "config": {"batch_size": 6}},
     "all rows at once": {"rows": 13, "config": {"batch_size": 13}},
-    "batches of one row": {"rows": 10, "config": {"batch_size": 1}},
     "a single row": {"rows": 1, "config": {"batch_size": 4}},
     "normalized batches with a rest": {"rows": 11, **hidden(**NORMALIZED)},
     "normalized batches with a rest of one row": {"rows": 13, **hidden(**NORMALIZED)},
@@ -176,16 +158,11 @@ METRICS = {
         "micro_precision",
         "micro_recall",
     ),
-    "weighted metrics of labels": {
-        "weighted": "train validation",
-        **metrics("labels", "subset_accuracy", "auc", "macro_f1", "micro_f1", "micro_recall"),
-    },
     "metrics of a count": metrics("count", "poisson_deviance", "mae", loss="poisson"),
-    "metrics beside class weights": metrics("two", "accuracy", "auc", class_weight="balanced"),
+    "metrics with class weights": metrics("two", "accuracy", "auc", class_weight="balanced"),
 }
 VALIDATION = {
     "validation": {"validation": 9},
-    "weighted validation": {"validation": 9, "weighted": "validation"},
     "validation, all weighted": {"validation": 9, "weighted": "train validation"},
     "validation after dropout and normalization": {
         "validation": 9,
@@ -211,8 +188,7 @@ CASES = {
 }
 # Keras's own code mixes a float32 constant, or TensorFlow's top-k operation, with float64.
 ONLY_IN_FLOAT32 = [
-    "orthogonal rows",
-    "orthogonal columns",
+    "orthogonal",
     "metrics of four classes",
     "metrics of one-hot classes",
 ]
@@ -249,7 +225,7 @@ IN_HALF_PRECISION = [
 
 @pytest.fixture
 def check(make_job, train):
-    """Trains a case with the Keras engine and another one, and compares all that comes out."""
+    """Train a case with the Keras engine and another one, and compare weights and history."""
 
     def compare(case, engine, tolerance, **config):
         given = CASES[case]
@@ -272,7 +248,7 @@ def check(make_job, train):
     return compare
 
 
-# Rounding in float64 is 1e-16 of a number near 1, and some hundred steps of contracting descent
+# Rounding in float64 is 1e-16 of a number near 1, and some sixty steps of contracting descent
 # add it up rather than multiply it. The largest difference is 1e-13, and a difference in the
 # mathematics would be a million times larger.
 EXACT = 1e-12
@@ -282,14 +258,14 @@ EXACT = 1e-12
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("case", [case for case in CASES if case not in ONLY_IN_FLOAT32])
 def test_in_float64_they_agree_over_many_steps(case, check):
-    check(case, "graph", EXACT, epochs=30)
+    check(case, "graph", EXACT, epochs=15)
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("case", UNDER_XLA)
 def test_in_float64_they_agree_under_xla(case, check):
-    check(case, "xla", EXACT, epochs=30)
+    check(case, "xla", EXACT, epochs=15)
 
 
 # Rounding in float32 is 6e-8 of a number near 1, and over some thirty steps the largest difference
@@ -308,8 +284,8 @@ def test_in_float32_they_agree_over_few_steps_under_xla(check):
 
 
 # Both round the same products to half precision, so that they mostly differ by float32's rounding.
-# Where that tips an entry to its neighbour, 2**-8 of it in bfloat16, one of some hundred entries of
-# a gradient moves a weight by about 1e-4.
+# Where that changes the last digit of an entry of a gradient, 2**-8 of it in bfloat16, one of some
+# hundred, a weight moves by about 1e-4.
 HALF = 1e-3
 
 

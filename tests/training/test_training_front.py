@@ -1,4 +1,4 @@
-"""Both engines train the same frequencies of waves and the same tables of embeddings."""
+"""Both engines train the same periodic frequencies and the same embeddings."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TRAINED = ["periodic_1/kernel", "embedding_1/embeddings"]
 
 @pytest.fixture
 def job_of(make_job):
-    """A job over a number with waves, a category with an embedding, and a number as it is."""
+    """A job over a number with a periodic encoding, an embedding, and an unchanged number."""
 
     def build(**config):
         job = make_job(config)
@@ -70,7 +70,7 @@ def test_in_float32_they_agree_over_few_steps(job_of, train):
     assert_equal(train(job, "graph"), train(job, "keras"), 2e-6)
 
 
-def test_training_moves_frequencies_and_what_rows_name_of_a_table_alone(job_of, train):
+def test_training_changes_frequencies_and_only_the_embeddings_of_present_categories(job_of, train):
     before, after = (train(job_of(epochs=epochs), "graph").weights for epochs in (1, 3))
     assert (before["periodic_1/kernel"] != after["periodic_1/kernel"]).all()
     moved = (before["embedding_1/embeddings"] != after["embedding_1/embeddings"]).all(axis=1)

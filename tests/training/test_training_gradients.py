@@ -1,4 +1,4 @@
-"""Gradient norms, against what is derived by hand and by finite differences."""
+"""Gradient norms against derivations by hand and finite differences."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ ALL = np.arange(13)
 
 
 def first_weights(job):
-    """Weights drawn from a seed of this test's own, as no test needs those of the initializers."""
-    lot = np.random.default_rng(5)
-    return {each.name: lot.normal(size=each.shape) / 2 for each in job.network.weights}
+    """Random weights; no test needs those of the initializers."""
+    rng = np.random.default_rng(5)
+    return {each.name: rng.normal(size=each.shape) / 2 for each in job.network.weights}
 
 
-def test_of_a_linear_regression_it_is_twice_the_mean_of_error_times_input(make_job):
+def test_the_gradient_of_a_linear_regression_is_twice_the_mean_of_error_times_input(make_job):
     job = make_job({"hidden": ()})
     kernel, bias = np.array([[0.5], [-1.0], [2.0]], np.float32), np.array([0.25], np.float32)
     rows = np.array([0, 3, 4, 9])
@@ -33,7 +33,7 @@ def test_of_a_linear_regression_it_is_twice_the_mean_of_error_times_input(make_j
 
 
 def numeric_norms(job, weights, loss):
-    """By central differences, with the forward pass in NumPy."""
+    """Norms by central differences of the forward pass in NumPy."""
     found = {}
     for layer in job.network.layers:
         assert isinstance(layer, DenseLayer)
@@ -69,7 +69,7 @@ def test_row_and_class_weights_count_and_finite_differences_agree(make_job):
     assert norms[1] == pytest.approx(numeric_norms(job, weights, loss), rel=1e-4)
 
 
-def test_the_price_of_large_weights_and_dropout_and_precision_leave_it_as_it_is(make_job):
+def test_penalties_dropout_and_precision_do_not_change_the_norms(make_job):
     section = {"units": 4, "activation": "tanh"}
     plain = make_job({"hidden": (section,)})
     weights = first_weights(plain)
@@ -78,7 +78,7 @@ def test_the_price_of_large_weights_and_dropout_and_precision_leave_it_as_it_is(
     assert gradient_norms(other, weights, ALL) == gradient_norms(plain, weights, ALL)
 
 
-def test_batch_normalization_takes_the_mean_of_the_rows(make_job):
+def test_batch_normalization_uses_the_mean_of_the_rows(make_job):
     section = {"units": 4, "activation": "tanh", "batch_normalization": True}
     job = make_job({"hidden": (section,)})
     weights = first_weights(job)
@@ -91,7 +91,7 @@ def test_batch_normalization_takes_the_mean_of_the_rows(make_job):
     assert gradient_norms(job, shifted, ALL)[1] == pytest.approx(norms[1], rel=1e-3)
 
 
-def test_first_and_last_are_the_same_before_a_step(make_job, train):
+def test_norms_before_and_after_are_the_same_without_a_step(make_job, train):
     job = make_job()
     learned = train(job, "graph")
     norms = gradient_norms(job, learned.weights, ALL)
@@ -101,14 +101,14 @@ def test_first_and_last_are_the_same_before_a_step(make_job, train):
     assert still[0] == still[1] == norms[0]
 
 
-def test_a_training_that_starts_from_another_run_has_no_first_ones(make_job):
+def test_a_training_that_starts_from_another_run_has_no_norms_at_initial_weights(make_job):
     job = make_job({"initial_weights": "runs/earlier"})
     norms = gradient_norms(job, first_weights(job), ALL)
     assert norms[0] == {}
     assert set(norms[1]) == {"hidden_1", "output"}
 
 
-def test_a_table_that_is_looked_up_sums_what_each_row_gives(make_job):
+def test_the_gradient_of_an_embedding_sums_over_rows(make_job):
     from dlcli.encoding import Block, EmbeddingTable, Layout
     from dlcli.network import build_network
 

@@ -40,7 +40,7 @@ def expected_bits(rows, units, seed, layer, epoch, step):
 
 @pytest.mark.parametrize("jit_compile", [None, False, True], ids=["eager", "graph", "xla"])
 @pytest.mark.parametrize("seed", [0, 1, 2**32 - 1])
-def test_bits_are_those_of_the_mixer_wherever_they_are_computed(seed, jit_compile):
+def test_bits_are_those_of_the_hash_in_every_engine(seed, jit_compile):
     def draw(moment):
         return random_bits(7, 5, seed, 2, moment)
 
@@ -89,7 +89,7 @@ def neighbours():
 @pytest.mark.parametrize(
     ("one", "other"), [pytest.param(*pair, id=name) for name, *pair in neighbours()]
 )
-def test_neighbouring_masks_have_nothing_in_common(one, other):
+def test_adjacent_masks_are_independent(one, other):
     one, other = one.ravel(), other.ravel()
     bound = 5 / np.sqrt(one.size)
     assert abs(np.corrcoef(one, other)[0, 1]) < bound

@@ -1,4 +1,4 @@
-"""Training that runs out of memory, the machine's or a device's, says what to take less of."""
+"""The error when training runs out of memory, with what to reduce."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def shortage(job, engine=GRAPH):
 
 @pytest.fixture
 def fail(monkeypatch):
-    """Has the engine fail with an error."""
+    """Let the engine fail with an error."""
 
     def by(error):
         def run(*_):
@@ -71,12 +71,12 @@ def test_a_network_too_large_for_any_machine_is_reported(make_job):
         (MemoryError("Unable to allocate 4. GiB"), ": Unable to allocate 4. GiB"),
     ],
 )
-def test_the_message_of_the_machine_is_shortened_to_a_line(error, found, fail, make_job):
+def test_the_systems_message_is_shortened_to_a_line(error, found, fail, make_job):
     fail(error)
     assert shortage(make_job()) == f"training ran out of memory{found}; {ON_DISK}"
 
 
-def test_rows_are_to_be_fewer_if_they_are_what_is_large(fail, make_job):
+def test_storage_on_disk_is_proposed_if_the_rows_are_large(fail, make_job):
     fail(MemoryError())
     few = make_job({"hidden": ({"units": 1000},)}, rows=13)
     assert shortage(few) == f"training ran out of memory; {LESS}"
@@ -84,7 +84,7 @@ def test_rows_are_to_be_fewer_if_they_are_what_is_large(fail, make_job):
     assert shortage(many) == f"training ran out of memory; {ON_DISK}"
 
 
-def test_nothing_holds_the_memory_any_more(monkeypatch, make_job):
+def test_the_memory_is_released(monkeypatch, make_job):
     held = []
 
     def run(*_):
@@ -100,13 +100,13 @@ def test_nothing_holds_the_memory_any_more(monkeypatch, make_job):
 
 
 class Rows(np.ndarray):
-    """An array that may be watched."""
+    """An array that allows weak references."""
 
 
 @pytest.mark.parametrize(
     "error", [tf.errors.InternalError(None, None, "a bug"), ValueError("out of memory")]
 )
-def test_other_failures_are_not_taken_for_it(error, fail, make_job):
+def test_other_failures_are_not_reported_as_memory(error, fail, make_job):
     fail(error)
     with pytest.raises(type(error)):
         train_job(make_job(), GRAPH, lambda *_: None)

@@ -1,4 +1,4 @@
-"""Losses and metrics are what their formulas say, with labels and units as dlcli brings them."""
+"""Losses and metrics against their formulas, with the labels and units of a task."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def signs(places):
 
 
 def positive(y, p):
-    """The probability given to the class that it was."""
+    """The probability of the true class."""
     return np.where(y[:, np.newaxis] == 1, p, 1 - p)
 
 
@@ -213,7 +213,7 @@ def test_the_most_probable_class_counts_even_if_there_are_as_many_rows_as_classe
         ("micro_recall", 5 / 6),
     ],
 )
-def test_a_metric_of_labels_is_what_the_scores_of_that_name_are(make_job, name, expected):
+def test_a_metric_of_labels_equals_the_final_metric_of_that_name(make_job, name, expected):
     target = make_job(target="labels").task
     labels, outputs = LABELS
     found = measure(name, target, np.float32(labels), outputs, "binary_crossentropy")

@@ -1,4 +1,4 @@
-"""The order of rows: all chance in it comes from (seed, epoch)."""
+"""The order of rows is random, and follows from seed and epoch alone."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_the_order_is_a_function_of_seed_and_epoch():
     assert (epoch_order(100, 1, seed=7, epoch=3) == first).all()
 
 
-def test_the_order_of_a_seed_and_epoch_is_fixed_for_good():
+def test_the_order_of_a_seed_and_epoch_never_changes():
     # Drawn from the Philox generator apart from dlcli; another order would change every run.
     philox = np.random.Philox(key=np.array([7, 3], dtype=np.uint64))
     assert (
@@ -49,7 +49,7 @@ def test_each_row_comes_at_each_place_equally_often():
 
 @pytest.fixture
 def small_groups(monkeypatch):
-    """Two-level orders from 13 rows on: blocks of 3 rows, 2 blocks a group."""
+    """Shuffle in two levels from 13 rows on: blocks of 3 rows, 2 blocks a group."""
     monkeypatch.setattr(encoded_rows, "BLOCK_ROWS", 3)
     monkeypatch.setattr(randomness, "GROUP", 2)
     monkeypatch.setattr(randomness, "WHOLE_GROUPS", 2)

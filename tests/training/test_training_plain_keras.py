@@ -68,7 +68,7 @@ def test_the_tutorials_network(line, train):
             np.testing.assert_allclose(weight, expected, rtol=0, atol=1e-6)
 
 
-def test_mini_batches_in_a_loop_of_ones_own(make_job, train, engine):
+def test_mini_batches_equal_a_plain_keras_loop(make_job, train, engine):
     settings = {"optimizer": {"name": "adam", "learning_rate": 0.02}, "batch_size": 4, "seed": 5}
     job = make_job(settings, rows=11)
     lot = np.random.default_rng(3)

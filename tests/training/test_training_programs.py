@@ -1,4 +1,4 @@
-"""Trainings that share a program train the same weights as each does alone."""
+"""Jobs that share a compiled program train the same weights as alone."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def alone(job, jit_compile=False):
     return compiled_engine.run(job, jit_compile, **QUIET)
 
 
-def together(jobs, jit_compile=False):
-    """Trains jobs one after the other; the last one's result, and how many programs were made."""
+def train_in_turn(jobs, jit_compile=False):
+    """Train jobs in turn; return the last result and the number of compiled programs."""
     programs = ProgramCache()
     for job in jobs:
         result = compiled_engine.run(job, jit_compile, programs=programs, **QUIET)
@@ -68,7 +68,7 @@ def with_numbers(rate, seed=0):
 
 SHARED = {
     "numbers of layers and optimizer": (with_numbers(0.25), with_numbers(0.5), {"validation": 9}),
-    "rate behind a warm-up": (
+    "rate after a warm-up": (
         {**adam(), **COSINE},
         {**adam(learning_rate=0.25), **COSINE},
         {},
@@ -97,18 +97,18 @@ def test_jobs_that_differ_in_a_value_share_a_program_and_no_result(
     first, second, rows, make_job, float64
 ):
     jobs = [make_job(first, **rows), make_job(second, **rows)]
-    result, made = together(jobs)
+    result, made = train_in_turn(jobs)
     assert made == 1
     check_alike(result, alone(jobs[-1]))
 
 
-def test_the_factor_of_an_orthogonal_regularizer_is_shared_in_the_only_precision_it_has(make_job):
+def test_the_factor_of_an_orthogonal_regularizer_is_shared_in_float32(make_job):
     orthogonal = {"name": "orthogonal_regularizer"}
     jobs = [
         make_job(hidden(kernel_regularizer={**orthogonal, "factor": factor}))
         for factor in (0.125, 1.0)
     ]
-    result, made = together(jobs)
+    result, made = train_in_turn(jobs)
     assert made == 1
     check_alike(result, alone(jobs[-1]), 1e-6)
 
@@ -127,16 +127,16 @@ def test_the_factor_of_an_orthogonal_regularizer_is_shared_in_the_only_precision
 def test_jobs_of_a_few_rows_more_or_less_share_a_program(first, second, make_job, float64):
     config = {"metrics": ("mae", "r2", "rmse"), **hidden(dropout=0.3)}
     jobs = [make_job(config, **first), make_job(config, **second)]
-    result, made = together(jobs)
+    result, made = train_in_turn(jobs)
     assert made == 1
     check_alike(result, alone(jobs[-1]))
 
 
 @pytest.mark.parametrize("target", ["four", "labels"])
-def test_the_metrics_of_classes_pass_over_the_rows_that_fill_up(target, make_job, float64):
+def test_the_metrics_of_classes_ignore_padding(target, make_job, float64):
     config = {"metrics": ("accuracy", "f1") if target != "labels" else ("macro_f1", "auc")}
     jobs = [make_job(config, target, 13, 9), make_job(config, target, 15, 11)]
-    result, made = together(jobs)
+    result, made = train_in_turn(jobs)
     assert made == 1
     check_alike(result, alone(jobs[-1]))
 
@@ -144,7 +144,7 @@ def test_the_metrics_of_classes_pass_over_the_rows_that_fill_up(target, make_job
 def test_a_program_is_shared_under_xla_too(make_job, float64):
     configs = [{**hidden(dropout=rate), **adam(learning_rate=rate / 4)} for rate in (0.2, 0.5)]
     jobs = [make_job(configs[0], validation=9), make_job(configs[1], rows=14, validation=8)]
-    result, made = together(jobs, jit_compile=True)
+    result, made = train_in_turn(jobs, jit_compile=True)
     assert made == 1
     check_alike(result, alone(jobs[-1], jit_compile=True))
 
@@ -156,13 +156,13 @@ def test_the_target_of_another_fold_may_have_another_scale(make_job, float64):
     )
     first, second = make_job(config, validation=9), make_job(config, validation=9)
     object.__setattr__(second, "task", other)
-    result, made = together([first, second])
+    result, made = train_in_turn([first, second])
     assert made == 1
     check_alike(result, alone(second))
 
 
 NORMALIZED = hidden(batch_normalization={}, use_bias=False)
-APART = {
+DIFFERENT = {
     "units": ({}, {"hidden": ({"units": 5, "activation": "tanh"},)}, {}),
     "activation": ({}, hidden(activation="relu"), {}),
     "batch size": ({}, {"batch_size": 5}, {}),
@@ -197,10 +197,10 @@ APART = {
         {},
     ),
 }
-APART["rates after boundaries"] = (*APART["rates after boundaries"], {})
+DIFFERENT["rates after boundaries"] = (*DIFFERENT["rates after boundaries"], {})
 
 
-@pytest.mark.parametrize(("first", "second", "rows"), APART.values(), ids=APART)
+@pytest.mark.parametrize(("first", "second", "rows"), DIFFERENT.values(), ids=DIFFERENT)
 def test_jobs_that_differ_in_structure_have_different_programs(first, second, rows, make_job):
     one, other = make_job(first, **rows), make_job(second, **rows)
     assert program_key(one, False) != program_key(other, False)
@@ -208,21 +208,23 @@ def test_jobs_that_differ_in_structure_have_different_programs(first, second, ro
 
 def test_a_program_of_another_kind_in_between_changes_nothing(make_job, float64):
     job, other = make_job(adam(), validation=9), make_job(hidden(units=5), validation=9)
-    result, made = together([job, other, make_job(adam(learning_rate=0.25), validation=9), job])
+    result, made = train_in_turn(
+        [job, other, make_job(adam(learning_rate=0.25), validation=9), job]
+    )
     assert made == 2
     check_alike(result, alone(job))
 
 
-def test_with_batch_normalization_only_jobs_of_as_many_rows_share_one(make_job, float64):
+def test_with_batch_normalization_only_jobs_of_equal_size_share_a_program(make_job, float64):
     jobs = [make_job(NORMALIZED, rows=rows, validation=9) for rows in (13, 13)]
-    result, made = together(jobs)
+    result, made = train_in_turn(jobs)
     assert made == 1
     check_alike(result, alone(jobs[-1]))
     more = make_job(NORMALIZED, rows=14, validation=9)
     assert program_key(more, False) != program_key(jobs[0], False)
 
 
-def test_rows_with_weights_and_without_have_programs_of_their_own(make_job):
+def test_rows_with_weights_and_without_have_different_programs(make_job):
     plain, weighted = make_job(), make_job(weighted="train")
     assert program_key(plain, False) != program_key(weighted, False)
 
@@ -242,22 +244,22 @@ def test_an_interrupted_training_does_not_affect_the_next(make_job, float64):
 
 def test_two_runs_of_a_job_in_one_program_have_the_same_bits(make_job):
     job = make_job({**hidden(dropout=0.3), **adam()}, validation=9)
-    once, _ = together([job])
-    again, _ = together([job, make_job({**hidden(dropout=0.5), **adam()}, rows=15), job])
+    once, _ = train_in_turn([job])
+    again, _ = train_in_turn([job, make_job({**hidden(dropout=0.5), **adam()}, rows=15), job])
     assert {k: v.tobytes() for k, v in once.weights.items()} == {
         k: v.tobytes() for k, v in again.weights.items()
     }
     assert once.history == again.history
 
 
-def test_jobs_that_begin_elsewhere_or_end_earlier_share_nothing(make_job):
+def test_jobs_with_initial_weights_share_nothing(make_job):
     start = alone(make_job()).weights
     programs = ProgramCache()
     compiled_engine.run(make_job(initial_weights=start), False, programs=programs, **QUIET)
     assert programs.made == 0
 
 
-def test_the_rows_of_a_job_are_let_go_of_once_another_one_begins(make_job):
+def test_the_rows_of_a_job_are_released_when_another_begins(make_job):
     programs = ProgramCache()
     job, other = make_job(rows=16), make_job({"batch_size": 8})
     compiled_engine.run(job, False, programs=programs, **QUIET)
@@ -268,22 +270,22 @@ def test_the_rows_of_a_job_are_let_go_of_once_another_one_begins(make_job):
     assert block() is None
 
 
-def test_a_job_whose_rows_found_no_room_is_followed_by_another(make_job, monkeypatch):
+def test_another_job_follows_one_that_ran_out_of_memory(make_job, monkeypatch):
     programs = ProgramCache()
     first, second = make_job(), make_job({"batch_size": 8})
 
-    def no_room(*_):
+    def fail(*_):
         raise MemoryError
 
     compiled_engine.run(first, False, programs=programs, **QUIET)
     with monkeypatch.context() as patch, pytest.raises(MemoryError):
-        patch.setattr("dlcli.training.compiled_program.Block.of", no_room)
+        patch.setattr("dlcli.training.compiled_program.Block.of", fail)
         compiled_engine.run(second, False, programs=programs, **QUIET)
     result = compiled_engine.run(first, False, programs=programs, **QUIET)
     check_alike(result, alone(first), 1e-6)
 
 
-def test_the_program_that_was_used_longest_ago_goes_first(make_job, monkeypatch):
+def test_the_least_recently_used_program_is_dropped_first(make_job, monkeypatch):
     monkeypatch.setattr("dlcli.training.program_cache.MOST_PROGRAMS", 2)
     programs = ProgramCache()
     jobs = [make_job({"batch_size": size, "epochs": 1}) for size in (2, 3, 4)]
@@ -293,6 +295,6 @@ def test_the_program_that_was_used_longest_ago_goes_first(make_job, monkeypatch)
     assert MOST_PROGRAMS > 2
 
 
-def test_names_of_columns_and_widths_of_other_blocks_make_no_other_program(make_job):
+def test_the_name_of_a_run_makes_no_other_program_but_xla_does(make_job):
     assert program_key(make_job(), False) == program_key(make_job({"name": "other"}), False)
     assert program_key(make_job(), False) != program_key(make_job(), True)

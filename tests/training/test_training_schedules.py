@@ -1,4 +1,4 @@
-"""The learning rate of each epoch's last step, worked out by hand.
+"""The learning rate of each epoch's last step, computed by hand.
 
 Eight rows in batches of four: two steps an epoch, so that epoch e (from 0) ends with step 2e + 1.
 """

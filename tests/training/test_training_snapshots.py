@@ -1,4 +1,4 @@
-"""Training that is ended anywhere and goes on as if nothing had happened, to the bit."""
+"""Training that is interrupted anywhere and resumed has the same result to the bit."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ ENGINES = {
 }
 
 
-ASKED = {"keras": 2, "graph": 7, "xla": 7}
-"""Epochs (keras) or steps (others) until training is ended; an epoch has 4 steps, so that most ends
-are within one, each at another step."""
+INTERVALS = {"keras": 3, "graph": 9, "xla": 13}
+"""Epochs (keras) or steps (others) until training is interrupted; an epoch has 4 steps, so that
+most interruptions are within one, each at another step."""
 
 
-class Ended(Exception):
-    """Training was ended."""
+class Interrupted(Exception):
+    """Training was interrupted."""
 
 
 class Checkpointer:
-    """Ends training when it is asked for the nth time, and remembers the last snapshot."""
+    """Interrupt training when a snapshot may be due for the nth time; keep the last snapshot."""
 
     def __init__(self, after=10**9, newest=None):
         self.left = after
@@ -59,7 +59,7 @@ class Checkpointer:
         self.newest = replace(snapshot, history={k: list(v) for k, v in snapshot.history.items()})
         self.kept += 1
         if self.is_ending:
-            raise Ended
+            raise Interrupted
 
     def latest(self, job, kinds):
         if self.newest is not None:
@@ -74,9 +74,9 @@ def one_step_a_dispatch(monkeypatch):
     monkeypatch.setattr(compiled_engine, "SECONDS_PER_DISPATCH", 0.0)
 
 
-def run(job, engine, keeper, told=None):
-    told = [] if told is None else told
-    return train_job(job, ENGINES[engine], lambda epoch, _: told.append(epoch), keeper)
+def run(job, engine, checkpointer, reported=None):
+    reported = [] if reported is None else reported
+    return train_job(job, ENGINES[engine], lambda epoch, _: reported.append(epoch), checkpointer)
 
 
 def assert_same(one, other):
@@ -100,26 +100,28 @@ def test_a_training_interrupted_again_and_again_equals_the_uninterrupted_one(
 ):
     job = make_job(config, rows=13, validation=9, weighted="train validation")
     undisturbed = run(job, engine, Checkpointer())
-    newest, told, times = None, [], 0
+    newest, reported, times = None, [], 0
     while times < 99:
         times += 1
         try:
-            resumed = run(job, engine, keeper := Checkpointer(ASKED[engine], newest), told)
+            resumed = run(
+                job, engine, checkpointer := Checkpointer(INTERVALS[engine], newest), reported
+            )
             break
-        except Ended:
-            newest = keeper.newest
-    assert times > 2, "it was not ended often enough to tell"
+        except Interrupted:
+            newest = checkpointer.newest
+    assert times > 2, "too few interruptions"
     assert_same(undisturbed, resumed)
-    assert told == list(range(1, resumed.epochs + 1))
+    assert reported == list(range(1, resumed.epochs + 1))
 
 
 @pytest.mark.parametrize("engine", ["keras", "graph"])
-def test_a_training_that_is_complete_is_not_trained_further(engine, make_job):
+def test_a_complete_training_is_not_continued(engine, make_job):
     job = make_job(EVERYTHING, rows=13, validation=9)
-    keeper, told = Checkpointer(), []
-    complete = run(job, engine, keeper)
-    again = run(job, engine, Checkpointer(newest=keeper.newest), told)
-    assert told == []
+    checkpointer, reported = Checkpointer(), []
+    complete = run(job, engine, checkpointer)
+    again = run(job, engine, Checkpointer(newest=checkpointer.newest), reported)
+    assert reported == []
     assert_same(complete, again)
 
 
@@ -131,7 +133,7 @@ def test_averages_and_optimizer_states_are_restored(optimizer, engine, make_job)
     section = {"name": optimizer, "use_ema": True, "ema_overwrite_frequency": 3}
     job = make_job({"optimizer": section, "epochs": 4}, rows=9)
     ended = Checkpointer(2)
-    with pytest.raises(Ended):
+    with pytest.raises(Interrupted):
         run(job, engine, ended)
     assert_same(
         run(job, engine, Checkpointer()), run(job, engine, Checkpointer(newest=ended.newest))
@@ -141,7 +143,7 @@ def test_averages_and_optimizer_states_are_restored(optimizer, engine, make_job)
 def test_mixed_precision_keeps_its_loss_scale(make_job):
     job = make_job({"precision": "mixed_float16", "epochs": 4}, rows=9)
     ended = Checkpointer(3)
-    with pytest.raises(Ended):
+    with pytest.raises(Interrupted):
         run(job, "graph", ended)
     assert_same(
         run(job, "graph", Checkpointer()), run(job, "graph", Checkpointer(newest=ended.newest))
@@ -158,7 +160,7 @@ NONSENSE = {
     ),
     "a step below none": ({"step": -1}, "is at step -1 of 4 after 2 of 9 epochs"),
     "a step too many": ({"step": 5}, "is at step 5 of 4 after 2 of 9 epochs"),
-    "a step behind the last epoch": (
+    "a step after the last epoch": (
         {"epoch": 9, "step": 1},
         "is at step 1 of 4 after 9 of 9 epochs",
     ),
@@ -180,10 +182,10 @@ NONSENSE = {
 }
 
 
-@pytest.mark.parametrize(("engine", "asked", "step"), [("keras", 2, 0), ("graph", 9, 1)])
-def test_a_snapshot_that_is_no_state_of_its_job_is_refused(engine, asked, step, make_job):
-    job, ended = make_job(EVERYTHING, rows=13, validation=9), Checkpointer(asked)
-    with pytest.raises(Ended):
+@pytest.mark.parametrize(("engine", "interval", "step"), [("keras", 2, 0), ("graph", 9, 1)])
+def test_a_snapshot_that_is_no_state_of_its_job_is_refused(engine, interval, step, make_job):
+    job, ended = make_job(EVERYTHING, rows=13, validation=9), Checkpointer(interval)
+    with pytest.raises(Interrupted):
         run(job, engine, ended)
     assert ended.newest.complaint(job) == ""
     for nonsense, (changes, complaint) in NONSENSE.items():

@@ -1,4 +1,4 @@
-"""Where training starts and what it runs on: initial weights, engine, device and threads."""
+"""Initial weights, engine, device, threads, and equal bits of two trainings."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 
 
 def python(script: str, *arguments: str, folder: Path = HERE) -> str:
-    """Runs a script in a process of its own, with the helpers of these tests at hand."""
+    """Run a script that can import the helpers of these tests in its own process."""
     start = f"import sys; sys.path[:0] = [{str(HERE)!r}, {str(HERE.parents[1])!r}]\n"
     command = [sys.executable, "-c", start + script, *arguments]
     ended = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
@@ -73,14 +73,14 @@ def test_a_gpu_that_is_not_there_is_a_config_error():
     assert problem.message.startswith("TensorFlow sees no GPU on this machine; use auto or cpu")
 
 
-def test_threads_are_settled_before_the_first_operation(make_job, train):
+def test_threads_are_set_before_the_first_operation(make_job, train):
     train(make_job({"epochs": 1}), "graph")
     with pytest.raises(UsageError, match="with another device or other threads; start a new one"):
         prepare_device("cpu", 1023)
 
 
 @pytest.mark.slow
-def test_who_has_let_tensorflow_take_all_threads_before_may_train_with_all():
+def test_all_threads_may_be_requested_after_tensorflow_took_all():
     script = """
 import tensorflow as tf
 tf.constant(1) + 1

@@ -1,4 +1,4 @@
-"""Rows that come to the device in turn train the weights of rows that lie there, to the bit."""
+"""Rows streamed to the device in chunks train the same weights to the bit as resident ones."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def sparse(rows, dense=1):
 
 
 def both_ways(job, form):
-    """A job over rows that lie in memory as one matrix, and over the same rows otherwise."""
+    """A job over rows in memory as one matrix, and over the same rows in another form."""
     held = replace(
         job, train=thinned(job.train), validation=job.validation and thinned(job.validation)
     )
@@ -89,7 +89,7 @@ def test_validation_stopping_and_plateau_are_the_same(jit_compile, make_job):
     assert results[0].epochs < 12
 
 
-def test_the_engine_of_keras_reads_sparse_rows_too(make_job, train):
+def test_the_keras_engine_reads_sparse_rows_too(make_job, train):
     held, given = both_ways(make_job(DROPOUT, validation=7), sparse)
     assert_same(train(held, "keras"), train(given, "keras"))
 
@@ -139,7 +139,7 @@ def test_rows_on_disk_train_the_weights_of_rows_in_memory(
 
 
 def rows_of(inputs, start, stop):
-    """Neighbouring rows, each part kept as it is."""
+    """Adjacent rows, each part kept as it is."""
     parts = []
     for part in inputs.sparse:
         first, last = part.starts[start], part.starts[stop]
