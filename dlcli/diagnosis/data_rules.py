@@ -11,7 +11,7 @@ from dlcli import config
 from dlcli.config import LARGE, Setting, Unscaled, printable, target_scaling_settings
 from dlcli.diagnosis.case import Case, Peak
 from dlcli.diagnosis.evidence import (
-    SURE,
+    STANDARD_ERRORS,
     class_shares,
     confusion_of,
     error_of,
@@ -170,11 +170,11 @@ class _Class:
         """The standard error of the recall."""
         return proportion_error(self.rows, self.rows * self.recall)
 
-    def is_missed(self, usual: _Class, sure: float, doubt: float = 0.0) -> bool:
-        """Whether recall is low, and lower than the usual class's by so many standard errors."""
-        gap = sure * math.hypot(self.deviation, usual.deviation)
-        is_low = self.recall + doubt * self.deviation < MISSED
-        return self.rows >= _FEWEST_OF_CLASS and is_low and usual.recall - self.recall > gap
+    def is_missed(self, frequent: _Class, errors: float, uncertainty: float = 0.0) -> bool:
+        """Whether recall is low, and so many standard errors below the most frequent class's."""
+        margin = errors * math.hypot(self.deviation, frequent.deviation)
+        is_low = self.recall + uncertainty * self.deviation < MISSED
+        return self.rows >= _FEWEST_OF_CLASS and is_low and frequent.recall - self.recall > margin
 
 
 def imbalance(case: Case) -> Finding | None:
@@ -182,8 +182,8 @@ def imbalance(case: Case) -> Finding | None:
     classes = _classes(case)
     if not classes or case.config.class_weight is not None:
         return None
-    usual = max(classes, key=lambda each: each.share)
-    missed = _missed([each for each in classes if each.share < RARE / len(classes)], usual)
+    frequent = max(classes, key=lambda each: each.share)
+    missed = _missed([each for each in classes if each.share < RARE / len(classes)], frequent)
     if not missed:
         return None
     total = _combined(missed)
@@ -196,8 +196,8 @@ def imbalance(case: Case) -> Finding | None:
         words += percent(min(each.recall for each in missed))
     return Finding(
         rule="imbalance",
-        observation=f"{words}, the most frequent one in {percent(usual.recall)}; always "
-        f"predicting the latter would give an accuracy of {number(usual.share)}",
+        observation=f"{words}, the most frequent one in {percent(frequent.recall)}; always "
+        f"predicting the latter would give an accuracy of {number(frequent.share)}",
         meaning="a rare class counts little in the loss, so that missing it costs little; accuracy "
         "hides that, see recall and balanced_accuracy. Weights that make classes count alike find "
         "more of it, at the cost of rows of other classes",
@@ -214,16 +214,16 @@ def imbalance(case: Case) -> Finding | None:
     )
 
 
-def _missed(rare: Sequence[_Class], usual: _Class) -> Sequence[_Class]:
+def _missed(rare: Sequence[_Class], frequent: _Class) -> Sequence[_Class]:
     """Return the classes that are missed: all combined, or single ones significantly.
 
     The worst of many classes has a low recall at random. So all are tested combined, and single
     ones with Bonferroni's correction.
     """
-    if not rare or _combined(rare).is_missed(usual, SURE):
+    if not rare or _combined(rare).is_missed(frequent, STANDARD_ERRORS):
         return rare
-    sure = -NormalDist().inv_cdf(NormalDist().cdf(-SURE) / len(rare))
-    return [each for each in rare if each.is_missed(usual, sure, doubt=sure)]
+    errors = -NormalDist().inv_cdf(NormalDist().cdf(-STANDARD_ERRORS) / len(rare))
+    return [each for each in rare if each.is_missed(frequent, errors, uncertainty=errors)]
 
 
 def _combined(classes: Sequence[_Class]) -> _Class:
@@ -248,10 +248,10 @@ def _classes(case: Case) -> list[_Class]:
 def small_validation(case: Case) -> Finding | None:
     """Find so few validation rows that their error is uncertain by a quarter of the scale."""
     rows, error = case.rows.get("validation", 0), error_of(case, "validation")
-    doubt = error.deviation if error else 0.0
+    uncertainty = error.deviation if error else 0.0
     if error and error.share > 0.5:
-        doubt *= 0.5 / error.share
-    if not rows or (rows >= FEWEST_ROWS and doubt <= UNSURE):
+        uncertainty *= 0.5 / error.share
+    if not rows or (rows >= FEWEST_ROWS and uncertainty <= UNSURE):
         return None
     shares = [share for share in class_shares(case.metrics.get("validation", {})) if share > 0]
     rarest = f", {max(1, round(rows * min(shares)))} of the rarest class" if shares else ""
@@ -281,12 +281,12 @@ def _likely_range(case: Case, rows: int) -> str:
     name = error.words.split()[0]
     value = float(str(metrics[name]))
     if name == "r2":
-        doubt = SURE * (1 - value) * math.sqrt(2 / rows)
-        low, high = value - doubt, min(1.0, value + doubt)
+        uncertainty = STANDARD_ERRORS * (1 - value) * math.sqrt(2 / rows)
+        low, high = value - uncertainty, min(1.0, value + uncertainty)
     else:
-        center = (rows * value + SURE) / (rows + 2 * SURE)
-        doubt = SURE * proportion_error(rows, rows * value)
-        low, high = max(0.0, center - doubt), min(1.0, center + doubt)
+        center = (rows * value + STANDARD_ERRORS) / (rows + 2 * STANDARD_ERRORS)
+        uncertainty = STANDARD_ERRORS * proportion_error(rows, rows * value)
+        low, high = max(0.0, center - uncertainty), min(1.0, center + uncertainty)
     return f": {error.words}, and on other rows {name} might be {number(low)} to {number(high)}"
 
 

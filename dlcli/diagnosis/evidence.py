@@ -13,11 +13,11 @@ from dlcli.diagnosis.case import Case
 from dlcli.diagnosis.finding import number
 from dlcli.metrics import HIGHER_IS_BETTER, finite_number
 
-SURE = 2.0
+STANDARD_ERRORS = 2.0
 """Standard errors that make a difference significant at about 95 %."""
-WELL = 0.1
+LEARNED_WELL = 0.1
 """Error below which training rows count as learned, so that anything odd did no harm."""
-NOTHING = 0.9
+LEARNED_NOTHING = 0.9
 """Error from which on hardly anything was learned."""
 _LARGEST = 1e300
 """Sums of larger values may overflow."""
@@ -48,8 +48,8 @@ class Error:
 
     def is_more_than(self, other: Error, by: float = 0.0) -> bool:
         """Whether this error is larger than one on other rows, significantly and by a share."""
-        doubt = SURE * math.hypot(self.deviation, other.deviation)
-        return self.share - other.share > max(doubt, by)
+        uncertainty = STANDARD_ERRORS * math.hypot(self.deviation, other.deviation)
+        return self.share - other.share > max(uncertainty, by)
 
 
 def error_of(case: Case, split: str, model: str | None = None) -> Error | None:
@@ -72,22 +72,22 @@ def error_of(case: Case, split: str, model: str | None = None) -> Error | None:
 
 def proportion_error(rows: float, hits: float) -> float:
     """Return the standard error of a proportion, with two rows added of either kind."""
-    share = (hits + SURE) / (rows + 2 * SURE)
-    return math.sqrt(max(0.0, share * (1 - share)) / (rows + 2 * SURE))
+    share = (hits + STANDARD_ERRORS) / (rows + 2 * STANDARD_ERRORS)
+    return math.sqrt(max(0.0, share * (1 - share)) / (rows + 2 * STANDARD_ERRORS))
 
 
 def learned_nothing(case: Case) -> bool:
     """Whether training rows are predicted hardly better than by a constant, by any metric."""
     error = error_of(case, "train")
-    if error is None or error.share < NOTHING:
+    if error is None or error.share < LEARNED_NOTHING:
         return False
-    return not beats_constant(case, "train", 1 - NOTHING)
+    return not beats_constant(case, "train", 1 - LEARNED_NOTHING)
 
 
 def learned_well(case: Case) -> bool:
     """Whether training rows are predicted well."""
     error = error_of(case, "train")
-    return error is not None and error.share < WELL
+    return error is not None and error.share < LEARNED_WELL
 
 
 def beats_constant(case: Case, split: str, part: float) -> bool:

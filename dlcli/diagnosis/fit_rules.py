@@ -8,8 +8,8 @@ from dlcli.config import Config, ConstantLearningRate, typical_learning_rate
 from dlcli.diagnosis import remedies
 from dlcli.diagnosis.case import Case
 from dlcli.diagnosis.evidence import (
-    SURE,
-    WELL,
+    LEARNED_WELL,
+    STANDARD_ERRORS,
     Curve,
     beats_constant,
     error_of,
@@ -137,7 +137,7 @@ def rate_too_low(case: Case) -> Finding | None:
     if learned_well(case) or len(train) < FEWEST_EPOCHS or _stopped_early(case):
         return None
     first, end = train.part(0, 1 / 3).slope, train.part(2 / 3, 1)
-    is_steady = train.fall > 0 and end.slope > SURE * end.slope_error
+    is_steady = train.fall > 0 and end.slope > STANDARD_ERRORS * end.slope_error
     if not is_steady or end.slope < LINEAR * first:
         return None
     config = case.config
@@ -171,7 +171,7 @@ def plateau(case: Case) -> Finding | None:
     is_constant = isinstance(case.config.learning_rate_schedule, ConstantLearningRate)
     if not is_constant or _is_random(case.config) or len(late) < FEWEST_EPOCHS:
         return None
-    is_level = abs(late.slope) <= SURE * max(late.slope_error, late.noise / len(late))
+    is_level = abs(late.slope) <= STANDARD_ERRORS * max(late.slope_error, late.noise / len(late))
     if not is_level or learned_nothing(case) or learned_well(case):
         return None
     size = scale_of(Curve.of(case.curve("loss")), late.level, case.config.loss)
@@ -203,7 +203,7 @@ def still_improving(case: Case) -> Finding | None:
     last = curve.part(0.8, 1)
     gain = last.slope * len(last)
     size = abs(scale_of(curve, curve.values[-1], case.config.loss))
-    is_significant = last.slope > SURE * last.slope_error and curve.fall > 0
+    is_significant = last.slope > STANDARD_ERRORS * last.slope_error and curve.fall > 0
     if not is_significant or gain <= max(UNSETTLED * curve.fall, LEAST_GAIN * size):
         return None
     words = "validation loss" if name == "val_loss" else "training loss"
@@ -264,7 +264,7 @@ def _validation_rise(case: Case) -> str:
     size = abs(scale_of(held_out, lowest, case.config.loss))
     is_large = rise > GENERALIZATION_LOSS * max(size, abs(held_out.values[0]))
     # The lowest of many values is below their level at random, by 3 standard deviations at most.
-    is_significant = rise > (SURE + 1) * held_out.noise
+    is_significant = rise > (STANDARD_ERRORS + 1) * held_out.noise
     if not (is_large and is_significant and train.part(0.9, 1).mean < train.values[best]):
         return ""
     is_share = lowest > 0 and has_minimum_zero(case.config.loss)
@@ -288,7 +288,7 @@ def underfitting(case: Case) -> Finding | None:
     if learned_nothing(case):
         observation = "even training rows are predicted hardly better than by always the same "
         observation += f"answer: {error.words}"
-    elif linear and error.is_more_than(linear, by=WELL):
+    elif linear and error.is_more_than(linear, by=LEARNED_WELL):
         observation = f"training rows have {error.words}, and {linear.words} by a linear model"
     else:
         return None
@@ -340,11 +340,11 @@ def no_better_than_linear(case: Case) -> Finding | None:
     """
     split = _held_out(case)
     error, linear = error_of(case, split), error_of(case, split, "linear")
-    if not case.config.hidden or error is None or linear is None or linear.share < WELL:
+    if not case.config.hidden or error is None or linear is None or linear.share < LEARNED_WELL:
         return None
-    doubt = SURE * math.hypot(error.deviation, linear.deviation)
+    uncertainty = STANDARD_ERRORS * math.hypot(error.deviation, linear.deviation)
     gain = linear.share - error.share
-    if gain > doubt or gain + doubt >= USEFUL_LAYERS * linear.share:
+    if gain > uncertainty or gain + uncertainty >= USEFUL_LAYERS * linear.share:
         return None
     return Finding(
         rule="no_better_than_linear",

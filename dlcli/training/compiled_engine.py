@@ -84,8 +84,8 @@ def run(
         _record(job, rows, history, progress)
         check_finite(float(state.total), int(state.epoch) + 1)
         if checkpointer.is_due:
-            _keep(program, state, history, checkpointer)
-    _keep(program, state, history, checkpointer)
+            _save_snapshot(program, state, history, checkpointer)
+    _save_snapshot(program, state, history, checkpointer)
     program.finish(state)
     best = int(state.best_epoch) + 1 if program.monitor.restores else 0
     return TrainingResult(weights_of(program.learner.model, job.network), history, best or None)
@@ -105,9 +105,11 @@ def _program(
     return resident, partial(_resident_dispatches, resident)
 
 
-def _keep(program: Program, state: State, history: History, checkpointer: Checkpointer) -> None:
+def _save_snapshot(
+    program: Program, state: State, history: History, checkpointer: Checkpointer
+) -> None:
     snapshot = Snapshot(program.arrays(state), history)
-    if snapshot.is_finite:  # else the next loss will show it
+    if snapshot.is_finite:  # else the next loss will be NaN or infinite
         checkpointer.save(snapshot)
 
 

@@ -69,7 +69,7 @@ def _set_threads(count: int) -> None:
 
 
 def _processors() -> int:
-    """Return the processors that this process may use; where the system doesn't say, all."""
+    """Return the number of processors that this process may use, or of all if that is unknown."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -31,7 +31,7 @@ def check_finite(loss: float, epoch: int) -> None:
 
 
 def check_weights(weights: Weights, epoch: int) -> None:
-    """Stop a run whose last step led to non-finite weights, which no loss has shown.
+    """Stop a run whose last step led to non-finite weights, before any loss shows it.
 
     Args:
         weights: the final weights.

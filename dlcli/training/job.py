@@ -57,7 +57,7 @@ class Job:
 
     @property
     def can_begin(self) -> bool:
-        """Whether it can start at its first epoch: a resumed job may lack its initial weights."""
+        """Whether it can start at its first epoch; a resumed job may lack its initial weights."""
         return self.config.initial_weights is None or self.initial_weights is not None
 
     @property
@@ -141,7 +141,7 @@ class Snapshot:
         return all(np.isfinite(array).all() for array in weights)
 
     def complaint(self, job: Job) -> str:
-        """Say why this can't be a state of a job, though names and shapes fit; empty if it can.
+        """Return why this can't be a state of a job, though names and shapes fit; empty if it can.
 
         A checkpoint may come from a stranger and hold any numbers.
         """
@@ -165,7 +165,7 @@ class Snapshot:
 
 
 class Checkpointer(Protocol):
-    """Stores snapshots, and says when it wants one."""
+    """Stores snapshots, and decides when one is due."""
 
     @property
     def is_due(self) -> bool:
@@ -173,7 +173,7 @@ class Checkpointer(Protocol):
 
     @property
     def is_ending(self) -> bool:
-        """Whether training is to end, and a snapshot is wanted now, even an older one."""
+        """Whether training is to end, so that even an older snapshot is to be stored now."""
 
     def save(self, snapshot: Snapshot) -> None:
         """Store a snapshot.

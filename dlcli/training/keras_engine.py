@@ -185,7 +185,7 @@ class _Recorder(keras.callbacks.Callback):
         self._progress(epoch + 1, values)
         history = {name: list(values) for name, values in self.history.items()}
         snapshot = Snapshot(self._arrays(epoch + 1), history)
-        if snapshot.is_finite:  # else the next loss will show it
+        if snapshot.is_finite:  # else the next loss will be NaN or infinite
             self._newest = snapshot
             if self._checkpointer.is_due:
                 self._checkpointer.save(snapshot)
