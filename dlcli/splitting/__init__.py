@@ -5,15 +5,13 @@ generator for each purpose, so that the same seed used elsewhere does not draw t
 """
 
 from dlcli.splitting.row_folds import Fold, hold_out, make_folds
-from dlcli.splitting.row_splits import Assignment, Rows, Shares, Split, assign_rows
+from dlcli.splitting.row_splits import Shares, Split, assign_rows
 
 __all__ = [
-    "Assignment",
     "Fold",
-    "Rows",
     "Shares",
     "Split",
-    "make_folds",
-    "hold_out",
     "assign_rows",
+    "hold_out",
+    "make_folds",
 ]

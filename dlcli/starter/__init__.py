@@ -1,10 +1,9 @@
 """Starter configs: written for a table, or copied from the shipped examples."""
 
-from dlcli.starter.config_writing import cut, listing, starter_config
+from dlcli.starter.config_writing import listing, starter_config
 from dlcli.starter.examples import example_names, write_example
 
 __all__ = [
-    "cut",
     "example_names",
     "listing",
     "starter_config",

@@ -35,7 +35,7 @@ def test_equal_configs_have_no_differences(differing):
     assert differing((), ()) == []
 
 
-def test_the_name_says_nothing(differing):
+def test_the_name_of_a_run_is_not_compared(differing):
     assert differing(("name=other",)) == []
 
 
@@ -43,7 +43,7 @@ def test_a_key_deep_in_a_list_is_named_by_its_path(differing):
     assert differing(("hidden[0].units=64",)) == [("hidden[0].units", (16, 64))]
 
 
-def test_what_people_change_first_comes_first(differing):
+def test_settings_are_in_the_order_of_the_config_with_data_last(differing):
     settings = ("seed=7", "data.test=0.3", "epochs=20", "optimizer.learning_rate=0.1")
     assert differing((*settings, "hidden[0].dropout=0.5")) == [
         ("hidden[0].dropout", (0.0, 0.5)),
@@ -54,13 +54,13 @@ def test_what_people_change_first_comes_first(differing):
     ]
 
 
-def test_a_choice_is_told_as_a_whole_without_its_defaults(differing):
+def test_a_choice_is_compared_as_a_whole_without_its_defaults(differing):
     assert differing(("optimizer={name: sgd, momentum: 0.9}",), ("optimizer=sgd",)) == [
         ("optimizer", ("adam", {"name": "sgd", "momentum": 0.9}, "sgd")),
     ]
 
 
-def test_a_layer_that_only_one_run_has_is_told_as_a_whole(differing):
+def test_a_layer_that_only_one_run_has_is_compared_as_a_whole(differing):
     assert differing(("hidden[1]={units: 8, activation: tanh}",)) == [
         ("hidden[1]", (None, {"units": 8, "activation": "tanh"})),
     ]

@@ -73,7 +73,7 @@ def test_rows_that_are_numbered_twice_are_not_paired(tmp_path):
     assert compare(runs).differences[0].reason == "row numbers don't identify the rows"
 
 
-def test_rows_of_several_files_are_told_apart_by_the_file(tmp_path):
+def test_rows_of_several_files_are_identified_by_file_and_row(tmp_path):
     def stored(order):
         files, rows = ["a.csv", "b.csv"] * 10, [row for row in range(1, 11) for _ in range(2)]
         truth = [row if file == "a.csv" else -row for file, row in zip(files, rows, strict=True)]
@@ -100,7 +100,7 @@ def test_other_weights_make_other_metrics_that_are_not_paired(tmp_path):
     assert compare(runs).differences[0].reason == "the weights of their rows differ"
 
 
-def test_validation_rows_judge_where_a_run_has_no_test_rows(tmp_path):
+def test_validation_rows_are_compared_if_a_run_has_no_test_rows(tmp_path):
     split = {"split": "validation", "stored": {"metrics": {"validation": {"mse": 1.0}}}}
     runs = [number_run(tmp_path, name, NEAR, **split) for name in ("a", "b")]
     found = compare(runs)
@@ -123,7 +123,7 @@ def test_runs_without_held_out_rows_are_compared_without_intervals(tmp_path):
     )
 
 
-def test_rows_of_groups_or_times_are_said_to_be_alike(tmp_path):
+def test_a_note_says_that_rows_of_groups_or_times_are_dependent(tmp_path):
     group = {"data": {"split": {"name": "group", "column": "z"}}}
     time = {"data": {"split": {"name": "time", "column": "z"}}}
     runs = [

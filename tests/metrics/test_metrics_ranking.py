@@ -39,7 +39,7 @@ def test_average_precision_weighs_precision_by_the_recall_that_it_adds():
     assert FOUR.average_precision() == pytest.approx(0.5 * 1 + 0.5 * 2 / 3)
 
 
-def test_rows_of_one_score_come_together_and_count_half():
+def test_rows_of_equal_score_count_half():
     tied = ThresholdCounts.of(np.array([True, False]), np.array([0.5, 0.5]), np.ones(2))
     assert [axis.tolist() for axis in tied.roc_curve()] == [[0, 1], [0, 1]]
     assert tied.roc_auc() == 0.5
@@ -97,7 +97,7 @@ def test_the_expected_error_is_the_mean_difference():
     assert expected_calibration_error(bins) == pytest.approx(0.5 * 0.3 + 0.5 * 0.1)
 
 
-def test_a_bin_without_rows_is_left_out():
+def test_a_bin_without_rows_is_omitted():
     assert len(calibration_curve(np.array([True]), np.array([0.55]), np.ones(1))) == 1
 
 

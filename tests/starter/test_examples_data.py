@@ -59,7 +59,7 @@ def test_a_config_is_named_after_its_data_unless_it_shares_them(name):
 
 
 @each_example
-def test_a_table_has_as_many_rows_as_its_description_says(name):
+def test_a_table_has_the_number_of_rows_of_its_description(name):
     description = (DATA / f"{name}.md").read_text(encoding="utf-8")
 
     assert len(read_table(name)) == ROWS[name]
@@ -160,7 +160,7 @@ def test_the_penguins_measure_what_they_do_elsewhere(column, missing, mean):
     assert sum(values) / len(values) == pytest.approx(mean, abs=1e-5)
 
 
-def test_missing_values_among_the_penguins_are_as_many_as_their_description_says():
+def test_the_penguins_have_the_number_of_missing_values_of_their_description():
     rows = read_table("penguins")
     description = (DATA / "penguins.md").read_text(encoding="utf-8").splitlines()
     listed = [line.split(" | ") for line in description if line.startswith("| `")]

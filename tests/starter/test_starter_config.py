@@ -120,14 +120,14 @@ def test_from_twenty_rows_on_some_are_held_out(tmp_path: Path) -> None:
     )
 
 
-def test_below_twenty_rows_all_of_them_train(tmp_path: Path) -> None:
+def test_below_twenty_rows_all_are_training_rows(tmp_path: Path) -> None:
     text = starter(table(tmp_path, x=[i / 7 for i in range(19)], y=[i / 3 for i in range(19)]))
     config, ready = prepared(text, tmp_path)
     assert config.early_stopping is None
     assert ready.split.train.rows == 19
 
 
-def test_classes_too_small_to_be_held_out_all_train(tmp_path: Path) -> None:
+def test_classes_too_small_to_be_held_out_stay_in_training(tmp_path: Path) -> None:
     names = [f"c{i % 15}" for i in range(20)]  # 5 rows can leave training, 6 are wanted
     text = starter(table(tmp_path, x=[i / 7 for i in range(20)], y=names))
     assert "# no validation and test rows: too few rows of most classes to hold some out" in text
@@ -198,7 +198,7 @@ def test_words_for_missing_numbers_are_declared(tmp_path: Path) -> None:
     assert prepared(text, tmp_path)[1].decisions["x"].feature.type == "numeric"
 
 
-def test_a_class_called_none_stays_a_class(tmp_path: Path) -> None:
+def test_a_class_named_none_stays_a_class(tmp_path: Path) -> None:
     text = starter(
         table(tmp_path, x=[1, "none", 3], z=[1, 2, 4], y=["none", "some", "none"]),
     )
@@ -247,7 +247,7 @@ def test_images_get_their_own_small_shape(tmp_path: Path) -> None:
     prepared(text, tmp_path)
 
 
-def test_a_few_words_among_numbers_leave_a_column_out(tmp_path: Path) -> None:
+def test_a_column_of_numbers_with_a_few_words_is_ignored(tmp_path: Path) -> None:
     values = [*range(100, 119), "1.2.3"]
     rows = range(20)
     text = starter(table(tmp_path, a=values, x=[i / 7 for i in rows], y=[i / 3 for i in rows]))
@@ -330,7 +330,7 @@ def test_many_columns_of_many_types_are_left_to_training(tmp_path: Path) -> None
     assert features == {"wild": "ignored", "*": "auto"}
 
 
-def test_a_column_named_as_a_pattern_stands_for_itself(tmp_path: Path) -> None:
+def test_a_column_named_like_a_pattern_is_written_as_a_column(tmp_path: Path) -> None:
     columns = {f"p{i}": [i, 1 + i] for i in range(50)}
     text = starter(table(tmp_path, **{"p*": [7, 8], "*": ["r", "g"]}, **columns, y=[1, 2]))
     features = yaml.safe_load(text)["input"]["features"]

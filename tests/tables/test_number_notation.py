@@ -51,7 +51,7 @@ def read(columns: dict[str, list[str]], delimiter: str = ";", missing=(), **decl
         (["1'060.06", "12\u2019345"], [1060.06, 12345], "''' between thousands"),
     ],
 )
-def test_numbers_are_understood_and_their_notation_is_reported(values, numbers, described):
+def test_numbers_are_parsed_and_their_notation_is_reported(values, numbers, described):
     table = read({"x": values, "y": ["u"] * len(values)})
     assert table.looks_numeric("x")
     assert table.numbers("x").tolist() == numbers
@@ -75,7 +75,7 @@ def test_numbers_are_understood_and_their_notation_is_reported(values, numbers, 
         ["", ""],
     ],
 )
-def test_other_columns_stay_as_they_are(values):
+def test_other_columns_keep_the_default_notation(values):
     table = read({"x": values, "y": ["u", "v"]})
     assert table.notations == {}
     assert table.remarks == ()
@@ -95,13 +95,13 @@ def test_spaces_around_numbers_are_no_sign_between_thousands():
     assert table.numbers("x").tolist() == [1234, 5678]
 
 
-def test_each_column_is_written_in_its_own_way():
+def test_each_column_has_its_own_notation():
     table = read({"x": ["1,5", "2,5"], "y": ["1.5", "2.5"]})
     assert table.numbers("x").tolist() == [1.5, 2.5]
     assert table.numbers("y").tolist() == [1.5, 2.5]
 
 
-def test_missing_words_are_no_reason_against_it():
+def test_missing_words_do_not_hide_a_notation():
     table = read({"x": ["1,5", "?", "", "2,5", "NA"]}, missing=["?"])
     assert table.notations["x"].decimal == ","
     assert not table.looks_numeric("x")  # NA was not declared
@@ -191,7 +191,7 @@ class TestDeclared:
         table = read({"x": ["1 234", "12"]}, thousands=" ")
         assert table.numbers("x").tolist() == [1234, 12]
 
-    def test_a_column_that_is_written_otherwise_is_no_number(self):
+    def test_a_column_in_another_notation_is_not_numeric(self):
         assert not read({"x": ["1.5"]}, decimal=",", thousands="none").looks_numeric("x")
         assert not read({"x": ["1,5"]}, decimal=".", thousands="none").looks_numeric("x")
 
@@ -211,7 +211,7 @@ def test_a_number_written_otherwise_is_refused_among_decimal_commas():
     np.testing.assert_array_equal(found.values, [1.5, 2.5, np.nan])
 
 
-def test_rows_that_are_taken_keep_how_numbers_are_written():
+def test_selected_rows_keep_the_notation():
     table = read({"x": ["1,5", "1,234"]}).take(np.array([1]))
     assert table.numbers("x").tolist() == [1.234]
 
@@ -221,7 +221,7 @@ def test_rows_that_are_taken_keep_how_numbers_are_written():
     st.lists(st.integers(-(10**9), 10**9), min_size=1, max_size=6),
     st.sampled_from([(".", ","), (",", "."), (",", " "), (".", "'"), (",", "none"), (".", "none")]),
 )
-def test_what_python_groups_is_read_back(cents, signs):
+def test_numbers_that_python_grouped_are_read_back(cents, signs):
     decimal, thousands = signs
     written = [
         f"{number / 100:,.2f}".translate(
@@ -244,7 +244,7 @@ def test_ambiguous_numbers_are_read_as_in_another_table():
     assert table.written_like({"x": GERMAN}).numbers("x").tolist() == [1234, 2000]
 
 
-def test_a_doubt_that_another_table_settles_is_not_reported():
+def test_an_ambiguity_that_another_table_resolves_is_not_reported():
     table = read({"x": ["1,234", "2,000"]})
     assert len(table.warnings) == 1
     settled = table.written_like({"x": Notation(thousands=",")})
@@ -252,7 +252,7 @@ def test_a_doubt_that_another_table_settles_is_not_reported():
     assert settled.numbers("x").tolist() == [1234, 2000]
 
 
-def test_values_that_do_not_fit_the_other_table_are_read_in_their_own_way():
+def test_values_that_do_not_fit_the_other_table_keep_their_notation():
     table = read({"x": ["1.234", "2.5"], "word": ["1.234", "a"]}, delimiter=",")
     assert table.written_like({"x": GERMAN, "word": GERMAN}) is table
 
@@ -264,6 +264,6 @@ def test_a_column_that_the_other_table_wrote_plainly_is_plain():
 
 
 @pytest.mark.parametrize(("decimal", "thousands"), [("]", ""), ("", ""), (".", "x"), (",", ".*")])
-def test_signs_that_no_table_has_are_refused(decimal, thousands):
+def test_unknown_separators_are_refused(decimal, thousands):
     with pytest.raises(ValueError, match="unsupported notation of numbers"):
         Notation(decimal, thousands)

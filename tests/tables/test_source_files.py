@@ -115,13 +115,13 @@ def test_a_header_that_begins_like_another_format_is_a_header(header):
 @pytest.mark.parametrize("read", [read_table, read_header])
 @pytest.mark.parametrize("name", ["a.parquet", "A.PARQUET", "a.pq", "a.parquet.gz"])
 @pytest.mark.parametrize("content", [b"", b"\0\0\0\0PAR1"])
-def test_what_only_its_name_calls_parquet_is_refused(read, name, content):
+def test_a_file_that_is_parquet_only_by_name_is_refused(read, name, content):
     Path(name).write_bytes(content)
     expected = f"{name}: is not a Parquet file: it doesn't begin with PAR1; write it again"
     assert refusal(read, name) == expected
 
 
-def test_what_only_its_name_calls_arrow_is_refused():
+def test_a_file_that_is_arrow_only_by_name_is_refused():
     Path("a.feather").write_bytes(b"\0\0")
     expected = "a.feather: is not an Arrow file: it doesn't begin with ARROW1; write it again"
     assert refusal(read_table, "a.feather") == expected
@@ -158,7 +158,7 @@ OWN_ENDINGS = {
 
 
 @pytest.mark.parametrize("kind", CONTENTS)
-def test_a_file_is_what_it_begins_with(kind):
+def test_the_first_bytes_determine_the_format(kind):
     for ending in OWN_ENDINGS[kind]:
         Path(f"a.{ending}").write_bytes(CONTENTS[kind])
         table = read_table(f"a.{ending}")
@@ -178,7 +178,7 @@ def test_an_ending_that_is_wrong_is_reported(kind):
     assert table.warnings == (expected,)
 
 
-def test_a_format_that_was_declared_and_is_not_is_reported():
+def test_content_that_contradicts_the_declared_format_is_reported():
     Path("a.data").write_bytes(CONTENTS["a Parquet file"])
     table = read_table("a.data", form=CsvFormat(delimiter=";"))
     expected = "a.data: is a Parquet file by its content; data.format is csv"

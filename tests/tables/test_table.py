@@ -108,7 +108,7 @@ class TestReadingCsv:
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a\tb\n1\t2\n")))
         assert read_table("-").columns == ("a", "b")
 
-    def test_a_tab_in_a_name_beside_commas_separates_nothing(self):
+    def test_a_tab_in_a_name_next_to_commas_is_no_delimiter(self):
         assert read_table(write("a\tb,c\n1,2\n")).columns == ("a\tb", "c")
 
     @pytest.mark.parametrize(
@@ -349,7 +349,7 @@ class TestReadingJsonLines:
         assert (table.kind("a"), table.missing("a").tolist()) == ("text", [True])
         assert table.texts("a").tolist() == [None]
 
-    def test_nested_values_are_refused_only_where_they_are_asked_for(self):
+    def test_nested_values_are_refused_only_when_they_are_read(self):
         table = read_table(write('{"a": 1, "b": {"c": 2}}\n', "data.jsonl"))
         assert table.numbers("a").tolist() == [1.0]
         expected = "column 'b': expected plain values, the column holds struct<c: int64>"

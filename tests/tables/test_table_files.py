@@ -44,7 +44,7 @@ class TestFinding:
         paths = expand(["parts/c.csv", Path("parts/[ab].csv")])
         assert [path.name for path in paths] == ["c.csv", "a.csv", "b.csv"]
 
-    def test_folders_are_searched_as_far_as_a_glob_says(self):
+    def test_a_glob_determines_how_deep_folders_are_searched(self):
         Path("parts/2024/01").mkdir(parents=True)
         write("parts/2024/01/a.csv", "x\n1\n")
         assert [str(path) for path in expand("parts/**/*.csv")] == ["parts/2024/01/a.csv"]

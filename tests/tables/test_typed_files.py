@@ -44,7 +44,7 @@ def test_csv_comes_in_blocks_with_its_columns_known_before():
 
 @pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
-def test_a_mistake_far_down_is_found_on_the_way(pack):
+def test_an_error_in_a_late_block_is_raised_when_it_is_read(pack):
     Path("a.csv").write_bytes(pack(b"a,b\n" + b"1,2\n" * 50_000 + b"3\n"))
     rows = opened("a.csv").rows
     assert next(rows).num_rows > 0
