@@ -1,4 +1,4 @@
-"""Runs whose weights are set by hand, so that no test of a verb has to train."""
+"""Runs whose weights are set by hand, so that no test of a command has to train."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ input: {features: [x], scaling: none}
 hidden: []
 epochs: 1
 """
-"""The chance of a dog is sigmoid(x): of -50 none, of 0 a half, of 50 all."""
+"""The probability of a dog is sigmoid(x): of -50 none, of 0 a half, of 50 all."""
 PET_ROWS = "x,pet\n-50,cat\n0,cat\n50,dog\n50,cat\n"
 
 
-COLOURS = """\
-data: {train: colours.csv, validation: new.csv, target: y}
+COLORS = """\
+data: {train: colors.csv, validation: new.csv, target: y}
 input: {features: {"?": categorical, day: {type: datetime, parts: [elapsed]}}}
 hidden: []
 epochs: 1
@@ -45,27 +45,27 @@ epochs: 1
 
 
 def make_run(name: str, kernel: float | Sequence[float], bias: float) -> None:
-    """Makes runs/NAME out of NAME.yaml, with the weights of one layer of one unit."""
+    """Make runs/NAME out of NAME.yaml, with the weights of one layer of one unit."""
     weights = {"output/kernel": np.reshape(kernel, (-1, 1)), "output/bias": [bias]}
     hand_made.make_run(Path(f"{name}.yaml").read_text(encoding="utf-8"), name, weights)
 
 
 @pytest.fixture(autouse=True)
 def importable(monkeypatch):
-    """Lets processes of their own find the package in any folder, if it isn't installed."""
+    """Let other processes import the package in any folder, if it isn't installed."""
     monkeypatch.setenv("PYTHONPATH", str(Path(package.__file__).parents[1]))
 
 
 @pytest.fixture(autouse=True)
 def silence(monkeypatch):
-    """Takes back what `-v` sets, or later tests would hear TensorFlow's log."""
+    """Undo what `-v` sets, or later tests would print TensorFlow's log."""
     monkeypatch.setenv(LOG_LEVEL, "")
     monkeypatch.delenv(LOG_LEVEL)
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A current folder of one's own."""
+    """An empty current folder."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -87,21 +87,21 @@ def pets(folder):
 
 
 @pytest.fixture
-def colours(folder):
-    """runs/colours, and new.csv of February: a is blue in the first row only, b in two, g in 7."""
+def colors(folder):
+    """runs/colors, and new.csv of February: a is blue in the first row only, b in two, g in 7."""
     header = "a,b,c,d,e,f,g,day,y"
     red = [f"{'red,' * 7}2024-01-{day:02},{day}" for day in range(1, 32)]
-    Path("colours.csv").write_text("\n".join([header, *red]) + "\n")
+    Path("colors.csv").write_text("\n".join([header, *red]) + "\n")
     new = [",".join("blue" if row <= at else "red" for at in range(7)) for row in range(7)]
-    rows = [f"{colours},2024-02-01,1" for colours in new]
+    rows = [f"{colors},2024-02-01,1" for colors in new]
     Path("new.csv").write_text("\n".join([header, *rows]) + "\n")
-    Path("colours.yaml").write_text(COLOURS)
-    make_run("colours", kernel=[0] * 8, bias=0)
+    Path("colors.yaml").write_text(COLORS)
+    make_run("colors", kernel=[0] * 8, bias=0)
 
 
 @pytest.fixture
 def dlcli():
-    """Calls a verb in this process."""
+    """Call a command in this process."""
 
     def call(*arguments, text=None):
         return CliRunner().invoke(main, list(arguments), input=text)
@@ -111,5 +111,5 @@ def dlcli():
 
 @pytest.fixture
 def program():
-    """What to call for a process of its own."""
+    """The command line of a process of its own."""
     return [sys.executable, "-m", "dlcli"]

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 BAD = "id,x,y\na,1,3\nb,one,5\nc,2,\nd,?,7\n"
-"""Of points.csv's kind; the rows 2 and 4 have an x that is no number, and 3 has no y."""
+"""Of points.csv's kind; the rows 2 and 4 have an x that is not a number, and row 3 has no y."""
 ONE = "row 2, column 'x': expected a finite number, got 'one'"
 NO_TARGET = "row 3, column 'y': the target is missing; leave such rows out of the file"
 HINT = '; if it means a missing value, set data.missing: ["?"]'
@@ -24,7 +24,7 @@ OPTIONS_HINT = (
 
 @pytest.fixture
 def bad(double):
-    """bad.csv, beside runs/double."""
+    """bad.csv, next to runs/double."""
     Path("bad.csv").write_text(BAD)
 
 
@@ -52,7 +52,7 @@ def test_errors_of_evaluate_mention_the_option_for_bad_rows(dlcli, text, error):
 
 @pytest.mark.usefixtures("double")
 @pytest.mark.parametrize("verb", ["predict", "evaluate"])
-def test_a_truncated_row_has_no_such_hint(dlcli, verb):
+def test_an_error_of_a_truncated_row_has_no_hint(dlcli, verb):
     result = dlcli(verb, "runs/double", "-", text="x,y\n1,3\n1\n")
     assert result.exit_code == 3
     assert "hint" not in result.stderr
@@ -62,7 +62,7 @@ def test_a_truncated_row_has_no_such_hint(dlcli, verb):
 def test_with_warn_a_bad_value_is_missing(dlcli):
     result = dlcli("predict", "runs/double", "bad.csv", "--on-bad-row", "warn")
     assert result.exit_code == 0
-    assert result.stdout == "prediction\n3\n3\n5\n3\n"  # the median 1 stands in for x
+    assert result.stdout == "prediction\n3\n3\n5\n3\n"  # x is replaced by the median, 1
     assert result.stderr == (
         "warning: bad.csv: 2 rows have values that can't be used, treated as missing: "
         f"{ONE}; {QUESTION}\n"

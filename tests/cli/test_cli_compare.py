@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from tests.cli.test_cli_imports import HEAVY, loaded_by
+from tests.cli.test_cli_imports import HEAVY, assert_loads
 from tests.comparison.hand_made import number_run
 
 NEAR = {row: row + (0.5 if row % 2 else -0.5) for row in range(1, 41)}
@@ -26,12 +26,12 @@ def runs(folder):
 
 
 def lines_of(result):
-    """What was printed, each date as `DATE`."""
+    """Return what was printed, with `DATE` for each date."""
     return re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d", "DATE", result.stdout).splitlines()
 
 
 @pytest.mark.usefixtures("runs")
-def test_the_text_tells_what_differs_first(dlcli):
+def test_the_text_lists_differences_of_the_runs_first(dlcli):
     lines = lines_of(dlcli("compare", "far", "near"))
     assert lines[:7] == [
         "run   finished          epochs",
@@ -56,7 +56,7 @@ def test_the_text_has_each_metric_with_its_interval_and_the_baseline(dlcli):
 
 
 @pytest.mark.usefixtures("runs")
-def test_the_text_says_whether_a_difference_is_significant(dlcli):
+def test_the_text_states_whether_a_difference_is_significant(dlcli):
     lines = lines_of(dlcli("compare", "far", "near"))
     start = lines.index("test: near - far, on the same 40 rows")
     words = re.compile(r"mae +-1\.5 \[-1\.\d+, -1\.\d+\]  significantly better")
@@ -121,7 +121,7 @@ def test_a_page_is_written_to_a_new_file_only(dlcli, folder):
 
 
 @pytest.mark.usefixtures("runs")
-def test_nothing_else_is_written(dlcli, folder):
+def test_no_other_file_is_written(dlcli, folder):
     before = sorted(folder.rglob("*"))
     dlcli("compare", "far", "near")
     assert sorted(folder.rglob("*")) == before
@@ -169,8 +169,6 @@ def test_a_name_that_a_terminal_would_obey_is_shown_as_text(dlcli, folder):
 
 
 @pytest.mark.usefixtures("runs")
-@pytest.mark.parametrize("more", [[], ["--json"]])
-def test_comparing_loads_no_tensorflow_and_no_charts(more):
-    code, loaded = loaded_by("compare", "far", "near", *more)
-    assert code == 0
-    assert loaded.isdisjoint(HEAVY - {"scipy"} | {"altair", "jinja2", "vl_convert"})
+def test_comparing_loads_no_tensorflow_and_no_charts():
+    heavy = HEAVY - {"scipy"} | {"altair", "jinja2", "vl_convert"}
+    assert_loads(["compare far near", "compare far near --json"], 0, heavy)

@@ -42,7 +42,7 @@ def slow(folder):
 
 
 @pytest.mark.usefixtures("slow")
-def test_a_finding_says_what_was_seen_what_it_means_and_what_to_try(dlcli):
+def test_a_finding_has_an_observation_its_meaning_and_a_change_to_try(dlcli):
     result = dlcli("diagnose", "runs/slow")
     assert (result.exit_code, result.stderr) == (0, "")
     lines = result.stdout.splitlines()
@@ -66,16 +66,16 @@ def test_the_latest_run_is_diagnosed_if_none_is_named(dlcli):
 
 
 @pytest.mark.usefixtures("double")
-def test_a_run_in_which_nothing_stands_out_is_said_to_be_one(dlcli):
+def test_a_run_without_findings_is_reported(dlcli):
     result = dlcli("diagnose", "runs/double")
     assert (result.exit_code, result.stdout) == (0, "runs/double: nothing stands out\n")
 
 
 @pytest.mark.usefixtures("slow")
 def test_json_is_one_object(dlcli):
-    told = json.loads(dlcli("diagnose", "runs/slow", "--json").stdout)
-    assert list(told) == ["run", "findings"]
-    first, second = told["findings"]
+    document = json.loads(dlcli("diagnose", "runs/slow", "--json").stdout)
+    assert list(document) == ["run", "findings"]
+    first, second = document["findings"]
     assert list(first) == ["rule", "observation", "meaning", "patches", "source"]
     assert (first["rule"], second["rule"]) == ("learning_rate_too_low", "small_validation")
     assert first["patches"][0] == {
@@ -89,8 +89,8 @@ def test_json_is_one_object(dlcli):
 @pytest.mark.usefixtures("slow")
 def test_a_folder_with_a_quote_in_its_name_is_quoted_for_the_shell(dlcli):
     Path("runs/slow").rename("runs/it's")
-    told = json.loads(dlcli("diagnose", "runs/it's", "--json").stdout)
-    command = told["findings"][0]["patches"][0]["command"]
+    document = json.loads(dlcli("diagnose", "runs/it's", "--json").stdout)
+    command = document["findings"][0]["patches"][0]["command"]
     assert shlex.split(command)[2] == "runs/it's/resolved.yaml"
 
 
@@ -103,7 +103,7 @@ def test_a_config_that_was_made_unreadable_is_the_run_s_fault(dlcli):
 
 @pytest.fixture
 def tried(monkeypatch):
-    """What trying brings, without training; an exception ends it."""
+    """Results of trials without training; an exception ends them."""
 
     def set_up(*outcomes):
         def try_patches(run, patches, listener, begins):
@@ -176,10 +176,10 @@ def test_an_interruption_keeps_the_finished_trials(dlcli, tried):
 @pytest.mark.usefixtures("slow")
 def test_trials_are_part_of_the_json_object(dlcli, tried):
     tried(RESCUED, FAILED)
-    told = json.loads(dlcli("diagnose", "runs/slow", "--try", "--json").stdout)
-    assert list(told) == ["run", "findings", "trials", "winner"]
-    assert told["winner"] == COMMAND
-    assert told["trials"][1] == {
+    document = json.loads(dlcli("diagnose", "runs/slow", "--try", "--json").stdout)
+    assert list(document) == ["run", "findings", "trials", "winner"]
+    assert document["winner"] == COMMAND
+    assert document["trials"][1] == {
         "rule": "learning_rate_too_low",
         "patch": "rate-times-100",
         "run": None,
@@ -193,7 +193,7 @@ def test_trials_are_part_of_the_json_object(dlcli, tried):
 
 
 @pytest.mark.usefixtures("double")
-def test_where_nothing_stands_out_there_is_nothing_to_try(dlcli):
+def test_without_findings_nothing_is_tried(dlcli):
     result = dlcli("diagnose", "runs/double", "--try")
     assert (result.exit_code, result.stdout, result.stderr) == (
         0,

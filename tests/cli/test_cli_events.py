@@ -36,7 +36,7 @@ def documented(verb: str = "") -> dict[str, set[str]]:
 
 
 def field_of(event: str, name: str) -> str:
-    """What the page calls a field; those of metrics have the metrics' names."""
+    """Return the name of a field on the page; metrics share one entry."""
     is_metric = event == "epoch" and name.removeprefix("val_") in HIGHER_IS_BETTER
     return "<metric>" if is_metric else name
 

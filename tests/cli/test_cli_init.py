@@ -63,7 +63,7 @@ def test_a_target_that_is_no_column_is_a_mistake(dlcli):
 
 
 @pytest.mark.usefixtures("folder")
-def test_an_example_comes_with_its_data(dlcli):
+def test_an_example_is_copied_with_its_data(dlcli):
     result = dlcli("init", "--example", "line")
     assert result.exit_code == 0
     written = result.stdout.splitlines()
@@ -91,7 +91,7 @@ def test_an_unknown_example_lists_those_there_are(dlcli):
         ["--example", "line", "--output", "a.yaml"],
     ],
 )
-def test_a_table_needs_a_target_and_an_example_nothing_else(arguments, dlcli):
+def test_a_table_needs_a_target_and_an_example_no_other_option(arguments, dlcli):
     result = dlcli("init", *arguments)
     assert (result.exit_code, result.stdout) == (2, "")
     assert "expected DATA and --target COLUMN, or --example NAME alone" in result.stderr

@@ -40,7 +40,7 @@ def test_columns_and_findings_are_printed_and_the_exit_code_is_zero(dlcli):
 
 
 @pytest.mark.usefixtures("folder")
-def test_a_table_in_order_is_said_to_be(dlcli):
+def test_a_table_without_problems_is_reported(dlcli):
     Path("points.csv").write_text("x,y\n1.5,2\n2,3\n")
     result = dlcli("inspect", "points.csv")
     assert result.stdout.endswith("\n\nno problems found\n")
@@ -49,10 +49,10 @@ def test_a_table_in_order_is_said_to_be(dlcli):
 @pytest.mark.usefixtures("staff")
 def test_json_is_one_object(dlcli):
     result = dlcli("inspect", "staff.csv", "--target", "left", "--json")
-    told = json.loads(result.stdout)
-    assert (told["rows"], told["target"], len(told["columns"])) == (106, "left", 3)
-    assert told["columns"][1]["values"]["frequent"] == [["HQ", 72], ["hq", 34]]
-    codes = next(item for item in told["issues"] if item["check"] == "missing_codes")
+    document = json.loads(result.stdout)
+    assert (document["rows"], document["target"], len(document["columns"])) == (106, "left", 3)
+    assert document["columns"][1]["values"]["frequent"] == [["HQ", 72], ["hq", 34]]
+    codes = next(item for item in document["issues"] if item["check"] == "missing_codes")
     assert (codes["severity"], codes["columns"], codes["rows"]) == ("warning", ["age"], 6)
 
 

@@ -12,9 +12,9 @@ from dlcli.pipeline import Events, prepare
 from dlcli.pipeline.preparation import encode_sets
 
 
-@pytest.mark.usefixtures("colours")
+@pytest.mark.usefixtures("colors")
 def test_many_columns_that_differ_are_summed_up_and_all_listed_as_json(dlcli):
-    result = dlcli("predict", "runs/colours", "new.csv")
+    result = dlcli("predict", "runs/colors", "new.csv")
     lines = result.stderr.splitlines()
     unseen = "with values that are no category"
     assert lines == [
@@ -26,17 +26,17 @@ def test_many_columns_that_differ_are_summed_up_and_all_listed_as_json(dlcli):
         "warning: new.csv: column 'day': 7 rows outside the training rows' range, "
         "2024-01-01 to 2024-01-31",
     ]
-    summary = dlcli("predict", "runs/colours", "new.csv", "--json").stderr.splitlines()[-1]
+    summary = dlcli("predict", "runs/colors", "new.csv", "--json").stderr.splitlines()[-1]
     found = json.loads(summary)["differences"]
     counts = {column: found[column]["unseen"] for column in "abcdefg"}
     assert counts == {"a": 1, "b": 2, "c": 3, "d": 4, "e": 5, "f": 6, "g": 7}
 
 
-@pytest.mark.usefixtures("colours")
+@pytest.mark.usefixtures("colors")
 def test_held_out_rows_with_many_columns_that_differ_are_summed_up(dlcli):
     unseen, meaning = "with values that are no category ('blue')", "no input is set"
     warnings = [
-        line for line in dlcli("validate", "colours.yaml").stderr.splitlines() if "rows of" in line
+        line for line in dlcli("validate", "colors.yaml").stderr.splitlines() if "rows of" in line
     ]
     start = "warning: validation rows of new.csv"
     assert warnings == [
@@ -48,13 +48,13 @@ def test_held_out_rows_with_many_columns_that_differ_are_summed_up(dlcli):
     ]
 
 
-@pytest.mark.usefixtures("colours")
-def test_what_is_summed_up_of_held_out_rows_stands_in_the_event():
-    told = []
-    file = load_config(Path("colours.yaml"))
-    events = Events(lambda event, fields: told.append(fields))
+@pytest.mark.usefixtures("colors")
+def test_the_event_has_the_summary_of_held_out_rows():
+    emitted = []
+    file = load_config(Path("colors.yaml"))
+    events = Events(lambda event, fields: emitted.append(fields))
     encode_sets(file.config.data.weight, prepare(file, events), events)
-    (rest,) = [fields["rest"] for fields in told if "rest" in fields]
+    (rest,) = [fields["rest"] for fields in emitted if "rest" in fields]
     unseen = "with values that are no category ('blue'): no input is set"
     assert rest == [
         f"column 'c': 3 rows {unseen}",

@@ -86,7 +86,7 @@ def test_a_missing_column_is_a_mistake(dlcli):
 
 
 @pytest.mark.usefixtures("double")
-def test_a_value_that_is_no_number_is_named_with_its_row(dlcli):
+def test_a_value_that_is_not_a_number_is_named_with_its_row(dlcli):
     result = dlcli("predict", "runs/double", "-", text="x\n1\none\n")
     assert (result.exit_code, result.stdout) == (3, "")
     assert "row 2, column 'x'" in result.stderr
@@ -244,7 +244,7 @@ def test_a_reader_who_has_seen_enough_ends_it_quietly(program):
 
 @pytest.mark.usefixtures("double")
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="has no full disk at hand")
-def test_a_full_disk_is_said(program):
+def test_a_full_disk_is_reported(program):
     with open("/dev/full", "wb") as full:
         done = subprocess.run(
             [*program, "predict", "runs/double", "points.csv"],

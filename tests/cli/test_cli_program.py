@@ -136,7 +136,7 @@ def test_several_problems_of_a_config_have_a_line_each_and_are_counted():
     assert result.stderr == "error: epochs: bad\nerror: loss: worse\n2 problems\n"
 
 
-def test_an_unexpected_error_says_that_it_is_a_bug():
+def test_an_unexpected_error_is_reported_as_a_bug():
     result = end_by(raising(KeyError("x")))
     assert result.exit_code == 1
     assert result.stderr.startswith("error: unexpected KeyError: 'x'\n")
@@ -156,7 +156,7 @@ def test_lack_of_memory_is_not_reported_as_a_bug():
     assert result.stderr.startswith("error: out of memory")
 
 
-def test_training_that_ran_out_of_memory_does_not_end_whoever_called_it():
+def test_training_that_ran_out_of_memory_does_not_end_the_calling_program():
     result = end_by(raising(OutOfMemoryError("training ran out of memory")))
     assert (result.exit_code, result.stderr) == (4, "error: training ran out of memory\n")
 
@@ -185,7 +185,7 @@ def test_an_unexpected_error_speaks_to_no_terminal():
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="has no full disk at hand")
-def test_an_error_that_nobody_can_be_told_of_has_its_exit_code(program):
+def test_an_error_that_can_not_be_printed_has_its_exit_code(program):
     with open("/dev/full", "wb") as full:
         done = subprocess.run([*program, "validate", "nowhere.yaml"], stderr=full)
     assert done.returncode == 2
@@ -197,9 +197,9 @@ def test_an_interrupt_ends_with_130():
 
 
 @pytest.mark.parametrize(
-    ("name", "code", "told"), [("SIGTERM", 143, "terminated\n"), ("SIGHUP", 129, "")]
+    ("name", "code", "message"), [("SIGTERM", 143, "terminated\n"), ("SIGHUP", 129, "")]
 )
-def test_a_signal_that_ends_the_program_lets_it_clean_up(name, code, told):
+def test_a_signal_that_ends_the_program_lets_it_clean_up(name, code, message):
     cleaned = []
 
     def action():
@@ -209,7 +209,7 @@ def test_a_signal_that_ends_the_program_lets_it_clean_up(name, code, told):
             cleaned.append(name)
 
     result = end_by(action)
-    assert (result.exit_code, result.stderr) == (code, told)
+    assert (result.exit_code, result.stderr) == (code, message)
     assert cleaned == [name]
 
 

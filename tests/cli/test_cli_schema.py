@@ -9,7 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 
-def test_the_schema_says_what_it_is_and_what_it_is_of(dlcli):
+def test_the_schema_has_its_dialect_and_a_title(dlcli):
     schema = json.loads(dlcli("schema").stdout)
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     assert schema["title"] == "dlcli config"

@@ -36,7 +36,7 @@ def parts(folder):
 
 @pytest.mark.usefixtures("parts")
 class TestExperiment:
-    def test_what_was_understood_is_told_with_the_data(self, dlcli):
+    def test_detected_formats_are_printed_with_the_data(self, dlcli):
         lines = dlcli("validate", "c.yaml").stderr.splitlines()
         assert lines[:3] == [
             "data      data/part-*.csv: 4 training, 1 validation rows",
@@ -44,7 +44,7 @@ class TestExperiment:
             "          data/part-*.csv: the numbers of 'x', 'y' have a decimal comma",
         ]
 
-    def test_what_is_doubtful_is_a_warning(self, dlcli):
+    def test_an_ambiguous_number_is_a_warning(self, dlcli):
         Path("data/part-1.csv").write_text("x;y\n0;1,500\n1;2,500\n")
         Path("data/part-2.csv").unlink()
         first = dlcli("validate", "c.yaml").stderr.splitlines()[0]
@@ -53,10 +53,10 @@ class TestExperiment:
             'otherwise set data.format: {name: csv, thousands: ","}'
         )
 
-    def test_an_event_has_what_was_understood(self):
-        told = {}
-        prepare(load_config(Path("c.yaml")), Events(told.__setitem__))
-        assert told["data"]["notes"] == [
+    def test_an_event_has_the_detected_formats(self):
+        emitted = {}
+        prepare(load_config(Path("c.yaml")), Events(emitted.__setitem__))
+        assert emitted["data"]["notes"] == [
             "data/part-*.csv: fields are separated by ';'",
             "data/part-*.csv: the numbers of 'x', 'y' have a decimal comma",
         ]
@@ -107,7 +107,7 @@ class TestExperiment:
 class TestPrediction:
     """Of y = 2x + 1, which was trained on commas and points."""
 
-    def test_a_file_of_another_kind_is_understood_and_told(self, dlcli):
+    def test_the_format_of_another_kind_of_file_is_detected_and_printed(self, dlcli):
         Path("new.csv").write_text("x;id\n0,5;a\n1,5;b\n")
         result = dlcli("predict", "new.csv")
         assert result.stdout == "prediction\n2\n4\n"
@@ -139,13 +139,13 @@ class TestPrediction:
         result = json.loads(dlcli("evaluate", "--json", "new-*.csv").stdout)
         assert (result["rows"], result["metrics"]["mae"]) == (2, 0)
 
-    def test_what_is_doubtful_is_a_warning(self, dlcli):
+    def test_an_ambiguous_number_is_a_warning(self, dlcli):
         Path("new.csv").write_text('x,y,id\n"1,500",3001,a\n')
         for verb in ("predict", "evaluate"):
             found = dlcli(verb, "new.csv").stderr
             assert "warning: new.csv: column 'x': 1,500 may be 1500 or 1.500" in found
 
-    def test_init_says_in_comments_what_was_understood(self, dlcli):
+    def test_init_writes_detected_formats_as_comments(self, dlcli):
         Path("new.csv").write_text("x;y\n" + "".join(f"{at},5;{at},25\n" for at in range(30)))
         text = dlcli("init", "new.csv", "--target", "y").stdout
         assert "  # new.csv: fields are separated by ';'\n" in text

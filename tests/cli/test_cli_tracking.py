@@ -16,8 +16,8 @@ CONFIG = "data: {train: line.csv, target: y}\nhidden: []\nepochs: 1\n"
 
 
 @pytest.fixture
-def asked(folder, monkeypatch):
-    """The trackers that a training was asked for, each time."""
+def used(folder, monkeypatch):
+    """The trackers of each training."""
     Path("line.csv").write_text("x,y\n0,0\n1,1\n")
     Path("line.yaml").write_text(CONFIG)
     names = []
@@ -48,13 +48,13 @@ def asked(folder, monkeypatch):
     ],
 )
 @pytest.mark.parametrize("what", [["line.yaml"], ["--resume", "runs/line"]])
-def test_trackers_are_those_that_are_asked_for(what, options, trackers, asked, dlcli):
+def test_the_trackers_of_the_options_are_used(what, options, trackers, used, dlcli):
     result = dlcli("train", *what, *options)
     assert (result.exit_code, result.output) == (
         0,
         "No metric is defined.\n\nrun: runs/line\nreport: dlcli report runs/line\n",
     )
-    assert asked == [trackers]
+    assert used == [trackers]
 
 
 def missing(package):
@@ -62,7 +62,7 @@ def missing(package):
 
 
 @pytest.mark.parametrize("name", ["tensorboard", "mlflow"])
-def test_a_package_that_is_missing_is_told_before_all_else(name, folder, monkeypatch, dlcli):
+def test_a_missing_package_is_reported_before_anything_else(name, folder, monkeypatch, dlcli):
     monkeypatch.setattr(tracker, "find_spec", missing(name))
     result = dlcli("train", "no-such.yaml", f"--{name}")
     assert (result.exit_code, result.stdout) == (2, "")
@@ -72,7 +72,7 @@ def test_a_package_that_is_missing_is_told_before_all_else(name, folder, monkeyp
     )
 
 
-def test_a_folder_of_a_packages_name_is_no_package(folder, monkeypatch):
+def test_a_folder_with_the_name_of_a_package_is_not_a_package(folder, monkeypatch):
     Path("tensorbird").mkdir()
     monkeypatch.syspath_prepend(str(folder))
     with pytest.raises(tracker.UsageError, match="needs the package tensorbird"):
@@ -80,6 +80,6 @@ def test_a_folder_of_a_packages_name_is_no_package(folder, monkeypatch):
 
 
 @pytest.mark.usefixtures("folder")
-def test_a_package_is_looked_for_and_not_loaded():
+def test_a_package_is_searched_for_and_not_loaded():
     heavy = {"tensorboard", "mlflow", "tensorflow", "pyarrow"}
     assert_loads(["train no-such.yaml --tensorboard --mlflow"], 2, heavy)

@@ -1,4 +1,4 @@
-"""`dlcli train`: what it tells, and what is left of it."""
+"""`dlcli train`: its events, its result and its end."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def line(folder):
 
 
 @pytest.fixture
-def told(line, monkeypatch):
-    """A training that tells its events and does nothing."""
+def untrained(line, monkeypatch):
+    """Emits the events of a training, and trains nothing."""
 
     def train(file, output, listener):
         for event, fields in EVENTS:
@@ -57,7 +57,7 @@ def told(line, monkeypatch):
 
 @pytest.fixture
 def broken(line, monkeypatch):
-    """A training that fails once its result is told."""
+    """Fails after the result of a training."""
 
     def train(file, output, listener):
         listener(*EVENTS[-1])
@@ -66,8 +66,8 @@ def broken(line, monkeypatch):
     monkeypatch.setattr("dlcli.pipeline.train", train)
 
 
-@pytest.mark.usefixtures("told")
-def test_the_story_is_told_on_standard_error_and_the_result_on_standard_output(dlcli):
+@pytest.mark.usefixtures("untrained")
+def test_events_are_on_standard_error_and_the_result_on_standard_output(dlcli):
     result = dlcli("train", "line.yaml")
     assert result.stderr.splitlines() == [
         "device    cpu, 1 thread",
@@ -84,7 +84,7 @@ def test_the_story_is_told_on_standard_error_and_the_result_on_standard_output(d
     ]
 
 
-@pytest.mark.usefixtures("told")
+@pytest.mark.usefixtures("untrained")
 def test_json_is_a_line_an_event_the_last_the_result(dlcli):
     result = dlcli("train", "line.yaml", "--json")
     assert result.stderr == ""
@@ -92,14 +92,14 @@ def test_json_is_a_line_an_event_the_last_the_result(dlcli):
     assert lines == [{"event": event, **fields} for event, fields in EVENTS]
 
 
-@pytest.mark.usefixtures("told")
+@pytest.mark.usefixtures("untrained")
 def test_quiet_leaves_warnings_and_the_result(dlcli):
     result = dlcli("train", "line.yaml", "--quiet")
     assert result.stderr == "warning: line.csv: odd\n"
     assert result.stdout.endswith("run: runs/line\nreport: dlcli report runs/line\n")
 
 
-@pytest.mark.usefixtures("told")
+@pytest.mark.usefixtures("untrained")
 def test_quiet_json_is_the_result_alone_and_warnings_stay_text(dlcli):
     result = dlcli("train", "line.yaml", "--json", "--quiet")
     assert [json.loads(line)["event"] for line in result.stdout.splitlines()] == ["result"]
@@ -169,7 +169,7 @@ def test_every_line_for_machines_is_json(program):
 @pytest.mark.slow
 @pytest.mark.usefixtures("line")
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
-def test_a_training_that_is_stopped_says_how_it_goes_on(name, code):
+def test_an_interrupted_training_prints_how_to_resume_it(name, code):
     # The tests themselves may run where interrupts are ignored, as in the background of a shell.
     start = (
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"

@@ -37,7 +37,7 @@ def test_a_good_config_shows_its_network(dlcli):
 
 
 @pytest.mark.usefixtures("config")
-def test_what_was_inferred_is_said(dlcli):
+def test_inferred_settings_are_printed(dlcli):
     assert dlcli("validate", "config.yaml").stderr.splitlines() == [
         "data      points.csv: 3 training rows",
         "target    y: a number, all numbers",
@@ -61,7 +61,7 @@ def test_a_column_that_is_not_named_is_not_called_declared(dlcli, features):
 
 @pytest.mark.usefixtures("config")
 @pytest.mark.parametrize("features", ['[x, "*"]', '{x: numeric, "*": auto}'])
-def test_the_rest_is_taken_as_it_is_said(dlcli, features):
+def test_the_other_columns_are_included_if_the_config_asks_for_it(dlcli, features):
     result = dlcli("validate", "config.yaml", "--set", f"input.features={features}")
     assert result.exit_code == 0
     assert "not named" not in result.stderr
@@ -69,7 +69,7 @@ def test_the_rest_is_taken_as_it_is_said(dlcli, features):
 
 
 @pytest.mark.usefixtures("config")
-def test_a_wrong_delimiter_is_told_once_for_all_features(dlcli):
+def test_a_wrong_delimiter_is_reported_once_for_all_features(dlcli):
     setting = 'data.format={name: csv, delimiter: ";"}'
     result = dlcli("validate", "config.yaml", "--set", setting)
     assert result.stderr == (
@@ -161,7 +161,7 @@ def test_data_reads_the_rows_of_large_files(dlcli, monkeypatch):
 
 
 @pytest.mark.usefixtures("config")
-def test_an_output_that_the_config_tells_is_known_without_rows(dlcli, monkeypatch):
+def test_an_output_that_the_config_sets_is_known_without_rows(dlcli, monkeypatch):
     monkeypatch.setattr(validation, "LARGE_BYTES", 10)
     settings = ("--set", "data.target.type=numeric", "--set", "output.activation=tanh")
     result = dlcli("validate", "config.yaml", *settings)
@@ -177,7 +177,7 @@ def test_a_header_without_a_column_is_a_problem_of_large_data_too(dlcli, monkeyp
 
 
 @pytest.mark.usefixtures("double")
-def test_a_whole_run_is_said_to_be_whole(dlcli):
+def test_an_intact_run_is_reported(dlcli):
     result = dlcli("validate", "runs/double")
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout == "runs/double: all 4 files are intact\n"
@@ -249,7 +249,7 @@ def test_a_grid_is_shown_with_the_number_of_its_combinations(dlcli):
 
 
 @pytest.mark.usefixtures("config")
-def test_a_search_space_that_does_not_fit_is_told_without_a_look_at_the_data(dlcli):
+def test_a_search_space_that_does_not_fit_is_reported_without_reading_the_data(dlcli):
     Path("points.csv").unlink()
     space = "tune={space: {epochs: [0, 1], optimizer.lerning_rate: [1, 2]}}"
     result = dlcli("validate", "config.yaml", "--set", space)

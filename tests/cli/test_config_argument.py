@@ -160,5 +160,5 @@ def test_a_config_of_a_similar_name_is_suggested(dlcli, verb, name, meant):
 @both
 @pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize("name", ["c.yaml", "none/c.yaml", "data.csv"])
-def test_nothing_is_suggested_where_nothing_is_similar(dlcli, verb, name):
+def test_without_a_similar_name_there_is_no_suggestion(dlcli, verb, name):
     assert dlcli(verb, name).stderr == f"error: {name}: no such file\n"

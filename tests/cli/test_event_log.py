@@ -7,7 +7,7 @@ import pytest
 from dlcli.cli.event_log import EVENT_LINES, _EpochLines, print_event
 
 
-def test_a_warning_is_one_line_whatever_it_quotes(capsys):
+def test_a_warning_is_one_line_even_if_it_quotes_line_ends(capsys):
     print_event("warning", {"message": "a.csv: new value '\x1b[2J\r\n'"})
     assert capsys.readouterr().err == "warning: a.csv: new value '\\x1b[2J\\r\\n'\n"
 

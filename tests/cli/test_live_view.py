@@ -241,7 +241,7 @@ def test_the_view_uses_only_what_the_terminal_supports(variables, pattern, monke
     assert ("\x1b" in stream.getvalue()) == (variables["TERM"] != "dumb")
 
 
-def test_the_view_of_a_resumed_training_says_since_when(monkeypatch):
+def test_the_view_of_a_resumed_training_names_its_first_epoch(monkeypatch):
     stream = Terminal()
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setattr(sys, "stderr", stream)

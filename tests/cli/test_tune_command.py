@@ -132,7 +132,7 @@ def test_a_resumed_search_takes_jobs_and_storage(dlcli, calls):
     assert calls == [(Path("mine"), SearchSettings(2, "sqlite:///a.db"))]
 
 
-def test_a_resumed_search_takes_nothing_else(dlcli, calls):
+def test_a_resumed_search_allows_no_other_option(dlcli, calls):
     result = dlcli("tune", "rows.yaml", "--resume", "mine", "--nested", "--set", "epochs=3")
 
     assert result.exit_code == 2
@@ -215,10 +215,10 @@ def test_every_event_and_field_of_a_search_is_documented(dlcli, rows):
     result = dlcli("tune", "rows.yaml", "--json", "--nested")
 
     assert result.exit_code == 0, result.stderr
-    told = [json.loads(line) for line in result.stdout.splitlines()]
+    emitted = [json.loads(line) for line in result.stdout.splitlines()]
     known = documented("Search")
     for event in known.keys() - {"earlier"}:
-        fields = next(each for each in told if each["event"] == event)
+        fields = next(each for each in emitted if each["event"] == event)
         assert set(fields) - {"event"} == known[event], event
     others = documented().keys() | documented("Cross-validation").keys()
-    assert {each["event"] for each in told} <= known.keys() | others
+    assert {each["event"] for each in emitted} <= known.keys() | others

@@ -1,4 +1,4 @@
-"""Chromium without a window, told what to do over a pipe in the DevTools protocol.
+"""Chromium without a window, controlled over a pipe by the DevTools protocol.
 
 https://chromedevtools.github.io/devtools-protocol/
 """
@@ -29,7 +29,7 @@ SWITCHES = (
     "--remote-debugging-pipe",
 )
 PATIENCE = 120.0
-"""Seconds in which it says something, unless it hangs."""
+"""Seconds after which a silent browser is considered to hang."""
 LISTENER = """
 window.violations = [];
 document.addEventListener("securitypolicyviolation",
@@ -39,19 +39,19 @@ document.addEventListener("securitypolicyviolation",
 
 @dataclass
 class Visit:
-    """What a page did while it was open."""
+    """The messages and requests of a page while it was open."""
 
     complaints: list[str] = field(default_factory=list)
-    """What the console was told: errors, warnings, exceptions."""
+    """Errors, warnings and exceptions on the console."""
     requests: list[str] = field(default_factory=list)
-    """All that was asked for, the page itself first."""
+    """The URLs of all requests, the page itself first."""
 
 
 class Browser:
     """A browser with one page.
 
     Args:
-        answers: what it says.
+        answers: the pipe from it.
         commands: what it listens to.
     """
 
@@ -61,16 +61,16 @@ class Browser:
         self._pending = b""
         self._number = 0
         self._events: list[dict[str, Any]] = []
-        target = self.tell("Target.createTarget", url="about:blank")["targetId"]
-        attached = self.tell("Target.attachToTarget", targetId=target, flatten=True)
+        target = self.send("Target.createTarget", url="about:blank")["targetId"]
+        attached = self.send("Target.attachToTarget", targetId=target, flatten=True)
         self._session = attached["sessionId"]
         for domain in ("Page", "Runtime", "Network", "Log"):
-            self.tell(f"{domain}.enable")
-        self.tell("Page.addScriptToEvaluateOnNewDocument", source=LISTENER)
+            self.send(f"{domain}.enable")
+        self.send("Page.addScriptToEvaluateOnNewDocument", source=LISTENER)
 
     _session: str | None = None
 
-    def tell(self, method: str, /, **parameters: object) -> dict[str, Any]:
+    def send(self, method: str, /, **parameters: object) -> dict[str, Any]:
         """Gives a command and waits for its result; what happens meanwhile is kept."""
         self._number += 1
         message = {"id": self._number, "method": method, "params": parameters}
@@ -86,10 +86,10 @@ class Browser:
     def visit(
         self, page: Path, *, width: int = 1280, height: int = 900, dark: bool = False
     ) -> Visit:
-        """Opens a file and waits until its script says that all charts are there."""
+        """Opens a file and waits until its script reports that all charts are drawn."""
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self.tell("Emulation.setEmulatedMedia", features=[scheme])
-        self.tell(
+        self.send("Emulation.setEmulatedMedia", features=[scheme])
+        self.send(
             "Emulation.setDeviceMetricsOverride",
             width=width,
             height=height,
@@ -97,7 +97,7 @@ class Browser:
             mobile=width < 600,
         )
         self._events.clear()
-        self.tell("Page.navigate", url=page.absolute().as_uri())
+        self.send("Page.navigate", url=page.absolute().as_uri())
         self._wait("Page.loadEventFired")
         self.ask("document.documentElement.charts")
         for violation in self.ask("violations"):
@@ -105,13 +105,13 @@ class Browser:
         return _told(self._events)
 
     def complaints(self) -> list[str]:
-        """What the page has complained of until now, and what its policy has kept it from."""
+        """Complaints of the page so far, and what its policy has blocked."""
         violations: list[str] = self.ask("violations")
         return [*_told(self._events).complaints, *violations]
 
     def ask(self, expression: str) -> Any:
         """The value of an expression on the page, waited for if it is a promise."""
-        answer = self.tell(
+        answer = self.send(
             "Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True
         )
         assert "exceptionDetails" not in answer, answer
@@ -119,7 +119,7 @@ class Browser:
 
     def picture(self, file: Path, *, whole: bool = True) -> None:
         """Takes a picture of the page, down to its end or of what is in the window."""
-        data = self.tell("Page.captureScreenshot", captureBeyondViewport=whole)["data"]
+        data = self.send("Page.captureScreenshot", captureBeyondViewport=whole)["data"]
         file.write_bytes(base64.b64decode(data))
 
     def _wait(self, method: str) -> None:
@@ -129,7 +129,7 @@ class Browser:
     def _next(self) -> dict[str, Any]:
         while b"\0" not in self._pending:
             ready, _, _ = select.select([self._answers], [], [], PATIENCE)
-            assert ready, f"the browser has said nothing for {PATIENCE} s"
+            assert ready, f"the browser has been silent for {PATIENCE} s"
             received = os.read(self._answers.fileno(), 2**16)
             assert received, "the browser has ended"
             self._pending += received
@@ -141,17 +141,17 @@ class Browser:
 def _told(events: list[dict[str, Any]]) -> Visit:
     visit = Visit()
     for event in events:
-        method, told = event.get("method"), event.get("params", {})
+        method, given = event.get("method"), event.get("params", {})
         if method == "Network.requestWillBeSent":
-            visit.requests.append(told["request"]["url"])
+            visit.requests.append(given["request"]["url"])
         elif method == "Log.entryAdded":
-            visit.complaints.append(told["entry"]["text"])
+            visit.complaints.append(given["entry"]["text"])
         elif method == "Runtime.exceptionThrown":
-            visit.complaints.append(json.dumps(told["exceptionDetails"]))
-        elif method == "Runtime.consoleAPICalled" and told["type"] in ("error", "warning"):
-            visit.complaints.append(json.dumps(told["args"]))
+            visit.complaints.append(json.dumps(given["exceptionDetails"]))
+        elif method == "Runtime.consoleAPICalled" and given["type"] in ("error", "warning"):
+            visit.complaints.append(json.dumps(given["args"]))
         elif method == "violation":
-            visit.complaints.append(str(told))
+            visit.complaints.append(str(given))
     return visit
 
 

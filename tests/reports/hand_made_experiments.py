@@ -54,7 +54,7 @@ def fold(
 
 
 def cross_validation(**changes: Any) -> CrossValidation:
-    """Two folds that tell two kinds apart, one of them of a hostile name."""
+    """Two folds of a classification with two classes, one of them with a hostile name."""
     given: dict[str, Any] = {
         "name": "kinds",
         "target": ("kind",),
@@ -109,7 +109,7 @@ def cross_validation_run(
     """The folder of a cross-validation.
 
     Args:
-        folder: where it comes to lie, as `cv`.
+        folder: in which it is made, as `cv`.
         found: what it came to.
         rows: the out-of-fold predictions.
         refit: whether there is a config that trains on all rows.
@@ -229,7 +229,7 @@ def search_run(folder: Path, found: Search | None = None) -> Run:
     """The folder of a search.
 
     Args:
-        folder: where it comes to lie, as `search`.
+        folder: in which it is made, as `search`.
         found: what it came to.
     """
     with new_run(folder / "search", "search") as writer:

@@ -88,7 +88,7 @@ def test_what_a_run_contains_stays_text(comparison):
     assert len(re.findall("<script>", page)) == 2
 
 
-def test_without_held_out_rows_a_note_says_what_is_not_compared(tmp_path):
+def test_without_held_out_rows_a_note_names_the_runs_that_are_not_compared(tmp_path):
     runs = [
         number_run(tmp_path, name, {}, stored={"metrics": {"train": {}}}) for name in ("a", "b")
     ]

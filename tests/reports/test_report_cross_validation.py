@@ -1,4 +1,4 @@
-"""The page of a cross-validation: what it says, and that all of it stays text and small."""
+"""The page of a cross-validation: its contents; all of it stays text and small."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_a_terminal_shows_the_metrics_the_notes_and_the_way_to_train_on_all_rows
     ]
 
 
-def test_a_network_that_is_no_better_than_the_constant_model_is_said_to_be_so(tmp_path):
+def test_a_network_that_is_no_better_than_the_constant_model_is_reported(tmp_path):
     found = cross_validation(pooled={"accuracy": Interval(value=0.5, lower=0.25, upper=0.75)})
     assert view_of(tmp_path, found).sentences[2:4] == (
         "It is no better than the constant baseline: constant 50.0 %.",
@@ -113,7 +113,7 @@ def test_the_earliest_of_rows_in_time_evaluate_nothing(tmp_path):
     assert "the earliest rows being used for fitting only" in parts(view, "config")[0].text
 
 
-def test_without_any_metric_the_view_says_so(tmp_path):
+def test_a_view_without_any_metric_states_it(tmp_path):
     failed = fold(1, metrics={}, history={}, best_epoch=None, epochs=0, problem="loss is NaN")
     nothing = {"pooled": {}, "by_fold": {}, "deviations": {}, "constant": {}, "best_epochs": None}
     found = cross_validation(results=(failed,), main_metric=None, **nothing)
@@ -231,7 +231,7 @@ def test_numbers_have_a_scatter_chart_of_all_rows(tmp_path):
     assert [(row["x"], row["y"]) for row in rows] == [(1.0, 1.5), (2.0, 2.0), (4.0, 3.0)]
 
 
-def test_labels_of_one_column_are_split_as_the_config_says(tmp_path):
+def test_labels_of_one_column_are_split_at_the_delimiter_of_the_config(tmp_path):
     rows = {
         "repeat": [1, 1, 1, 1],
         "target": ["a|b", "b", "a", ""],
@@ -273,7 +273,7 @@ def test_a_network_that_was_trained_on_all_rows_predicts(tmp_path):
     )
 
 
-def test_a_training_on_all_rows_that_has_failed_is_not_recommended(tmp_path):
+def test_a_failed_training_on_all_rows_is_not_recommended(tmp_path):
     warning = "training on all rows failed: training diverged"
     view = view_of(tmp_path, warning=warning)
     assert codes(view) == ["dlcli tune CONFIG"]
@@ -294,7 +294,7 @@ def test_predictions_of_a_class_that_is_unknown_are_an_error(tmp_path):
     )
 
 
-def test_classes_that_can_not_be_told_apart_are_an_error(tmp_path):
+def test_classes_of_the_same_name_are_an_error(tmp_path):
     run = cross_validation_run(tmp_path, cross_validation(classes=("cat", "cat")))
     with pytest.raises(RunError) as error:
         cross_validation_view(run).sections()

@@ -1,4 +1,4 @@
-"""What verbs do with a run that is a cross-validation or a search."""
+"""Commands on the run folder of a cross-validation or a search."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_the_page_is_of_the_latest_run_of_any_kind():
     )
 
 
-def test_other_verbs_take_the_latest_training():
+def test_other_commands_use_the_latest_training():
     for hours, made in enumerate((number_run, cross_validation_run, search_run)):
         Path("runs").mkdir(exist_ok=True)
         dated(made(Path("runs")), hours)

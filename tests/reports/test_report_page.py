@@ -21,7 +21,7 @@ class Parsed(HTMLParser):
 
     elements: list[tuple[str, dict[str, str | None]]] = field(default_factory=list)
     texts: list[tuple[str, str]] = field(default_factory=list)
-    """Texts with the element that they stand in."""
+    """Texts with the element that they are in."""
 
     def __post_init__(self):
         super().__init__()

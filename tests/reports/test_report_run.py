@@ -197,7 +197,7 @@ def test_baselines_are_next_to_the_network_on_the_most_independent_rows(tmp_path
         ),
     ],
 )
-def test_a_network_that_is_no_better_is_said_to_be_so(linear, constant, metric, sentences):
+def test_a_network_that_is_no_better_is_reported(linear, constant, metric, sentences):
     simple = {"linear": model(*linear)["test"], "constant": model(*constant)["test"]}
     assert list(baseline_sentences(metric, METRICS["test"], simple)) == sentences
 
@@ -277,7 +277,7 @@ def test_a_run_without_an_explanation_has_a_page(tmp_path):
     assert all_charts(view.sections())
 
 
-def test_a_run_that_diverged_has_a_page_that_says_so(tmp_path):
+def test_the_page_of_a_diverged_run_states_it(tmp_path):
     run = number_run(tmp_path, metrics=None, outputs=None)
     view = run_view(run)
     expected = ["config", "data", "training", "explanation", "reproduce"]
@@ -362,7 +362,7 @@ def test_a_column_that_is_read_and_was_not_measured_is_counted(tmp_path):
     )
 
 
-def test_what_to_try_next_comes_with_a_command_to_paste(plain, monkeypatch):
+def test_a_change_to_try_has_a_command_to_paste(plain, monkeypatch):
     patch = Patch("wider", "more units see more", (("hidden[0].units", "64"),))
     found = Finding("too_small", "r2 is 0.1", "the network is too small", (patch,), "a book, 2016")
     monkeypatch.setattr("dlcli.reports.run_report.diagnose", lambda _: [found])

@@ -66,7 +66,7 @@ def test_a_terminal_compares_the_best_with_the_default(tmp_path):
     ]
 
 
-def test_a_best_that_is_the_smallest_is_said_to_be_so(tmp_path):
+def test_a_best_candidate_that_is_also_the_smallest_is_named(tmp_path):
     view = view_of(tmp_path, smallest=3, finalists=(), nested=(), nested_value=None)
     assert "No smaller network is within one standard error." in view.sentences
     assert view.links[-1] == ("train the best", f"dlcli train {tmp_path}/search/best.yaml")
@@ -114,7 +114,7 @@ def test_the_best_is_not_praised_beyond_what_test_rows_say(tmp_path, changes, ex
     assert sentence_of(tmp_path, **changes).endswith(expected)
 
 
-def test_a_metric_that_is_better_when_lower_is_said_to_be_so(tmp_path):
+def test_the_sentence_states_that_a_lower_metric_is_better(tmp_path):
     default, best, _ = finalists(metrics={"mae": 2.0}, metric="mae")
     changed = default.model_copy(update={"metrics": {"mae": 3.0}, "metric": "mae"})
     sentence = view_of(tmp_path, finalists=(changed, best)).sentences[3]
@@ -132,12 +132,12 @@ def test_without_finalists_it_was_not_evaluated_on_new_rows(tmp_path):
     )
 
 
-def test_a_best_that_is_no_better_than_the_default_is_said_to_be_so(tmp_path):
+def test_a_best_candidate_that_is_no_better_than_the_default_is_reported(tmp_path):
     view = view_of(tmp_path, default=trial(None, 0.25))
     assert view.sentences[0].endswith(", no better than the default with 0.25.")
 
 
-def test_a_search_without_a_value_says_so(tmp_path):
+def test_a_search_without_a_value_states_it(tmp_path):
     trials = (trial(0, None), trial(1, 0.5, state="pruned"))
     nothing = {"best": None, "smallest": None, "finalists": (), "nested": (), "nested_value": None}
     view = view_of(tmp_path, trials=trials, default=None, importances={}, **nothing)
@@ -445,7 +445,7 @@ def test_a_candidate_stopped_early_is_not_compared():
 
 
 def hostile() -> dict[str, object]:
-    """A search whose names would run, end what they stand in, or be those of every object."""
+    """A search with names that would run as code, end their element, or are of every object."""
     names = ("constructor", "__proto__", HOSTILE)
     dimensions = tuple(Dimension(path=name, kind="choice", choices=names) for name in names)
     values = [dict.fromkeys(names, name) for name in names]

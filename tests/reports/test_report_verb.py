@@ -97,23 +97,23 @@ def test_damaged_evidence_is_an_error(run):
 
 def test_a_long_training_makes_its_page_by_itself(run, monkeypatch):
     monkeypatch.setattr(report_files, "LONG_SECONDS", 1.5)  # as long as it took
-    told = []
-    write_report_if_cheap(run, lambda event, fields: told.append((event, fields)))
-    assert told == [("report", {"page": "run/report.html"})]
+    emitted = []
+    write_report_if_cheap(run, lambda event, fields: emitted.append((event, fields)))
+    assert emitted == [("report", {"page": "run/report.html"})]
     assert Path("run/report.html").exists()
 
 
 def test_a_short_training_does_not(run):
-    write_report_if_cheap(run, lambda *_: pytest.fail("nothing is told"))
+    write_report_if_cheap(run, lambda *_: pytest.fail("nothing is emitted"))
     assert not Path("run/report.html").exists()
 
 
 def test_a_page_that_fails_is_a_warning_at_the_end_of_a_training(run, monkeypatch):
     monkeypatch.setattr(report_files, "LONG_SECONDS", 1.5)
     monkeypatch.setattr(report_files, "render_report", lambda _: 1 / 0)
-    told = []
-    write_report_if_cheap(run, lambda event, fields: told.append((event, fields)))
-    [(event, fields)] = told
+    emitted = []
+    write_report_if_cheap(run, lambda event, fields: emitted.append((event, fields)))
+    [(event, fields)] = emitted
     assert (event, fields["message"]) == (
         "warning",
         "the report could not be made: division by zero; the run is complete; try again with: "
