@@ -23,12 +23,17 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 
 class DlcliError(Exception):
-    """Base class of expected failures."""
+    """Base class of expected failures; they can be sent to another process."""
 
     exit_code = 1
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Pickling would call the constructor with the text.
+        return type(self).__new__, (type(self), *self.args), self.__dict__
 
 
 class UsageError(DlcliError):

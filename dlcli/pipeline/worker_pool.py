@@ -9,14 +9,14 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.reduction import ForkingPickler
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Literal, NamedTuple, NoReturn
 
 from dlcli.errors import Interrupted, TrainingError, plural
 from dlcli.pipeline.checkpointing import StopOnSignal
@@ -91,7 +91,7 @@ def worker_name(process: int | None = None) -> str:
 class _Worker:
     process: SpawnProcess
     inbox: Connection
-    """Receives the name and fields of each event, and at the end a `SentError` or `None`."""
+    """Receives the name and fields of each event, and at the end a `_Failure` or `None`."""
     is_done: bool = False
     """Whether it has found nothing left to do."""
 
@@ -168,8 +168,8 @@ class _Pool:
             if not worker.is_done and not self._stop.is_ending:
                 self._report_loss(worker.process)
             return
-        if isinstance(message, SentError):
-            raise message.error()
+        if isinstance(message, _Failure):
+            raise message.error from RuntimeError(f"in a worker process:\n{message.trace}")
         if message is None:
             worker.is_done = True
         else:
@@ -256,7 +256,7 @@ def _work(task: Task, outbox: Connection) -> None:
     except Interrupted:
         sys.exit(_TERMINATED)
     except Exception as error:
-        outbox.send(SentError.of(error))
+        outbox.send(_failure(error))
     else:
         outbox.send(None)
     outbox.close()
@@ -278,33 +278,18 @@ def _end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-@dataclass(frozen=True)
-class SentError:
-    """An exception on its way to another process.
+class _Failure(NamedTuple):
+    """An exception on its way to another process, and its traceback."""
 
-    Pickling calls an exception's constructor with its text, which those of dlcli do not accept.
-    """
-
-    kind: type[Exception]
-    arguments: tuple[Any, ...]
-    attributes: Mapping[str, Any]
-    """Its attributes, among them its notes."""
+    error: Exception
     trace: str
 
-    @classmethod
-    def of(cls, error: Exception) -> SentError:
-        """Return the parts of an exception; its text alone if they can't be pickled."""
-        trace = traceback.format_exc()
-        sent = cls(type(error), error.args, dict(vars(error)), trace)
-        try:
-            ForkingPickler.dumps(sent)  # as the pipe does
-        except Exception:  # pickling may raise anything
-            return cls(RuntimeError, (f"{type(error).__name__}: {error}",), {}, trace)
-        return sent
 
-    def error(self) -> Exception:
-        """Return the exception, caused by its traceback in the other process."""
-        error = self.kind.__new__(self.kind, *self.arguments)
-        error.__dict__.update(self.attributes)
-        error.__cause__ = RuntimeError(f"in a worker process:\n{self.trace}")
-        return error
+def _failure(error: Exception) -> _Failure:
+    """Return an exception to be sent; its text alone if it can't be pickled."""
+    failure = _Failure(error, traceback.format_exc())
+    try:
+        ForkingPickler.dumps(failure)  # as the pipe does
+    except Exception:  # pickling may raise anything
+        return _Failure(RuntimeError(f"{type(error).__name__}: {error}"), failure.trace)
+    return failure

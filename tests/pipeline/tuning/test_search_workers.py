@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from dlcli.pipeline import Events, Search, SearchSettings, search, tune, worker_
 from dlcli.pipeline.finalists import FinalistResults
 from dlcli.pipeline.search_study import Study
 from dlcli.pipeline.search_trials import SearchAccess
-from dlcli.pipeline.worker_pool import SentError, run_workers, threads_per_worker, worker_name
+from dlcli.pipeline.worker_pool import run_workers, threads_per_worker, worker_name
 from dlcli.runs import RunWriter
 from tests.pipeline.tuning import worker_tasks
 from tests.pipeline.tuning.search_examples import Recorder, line_file
@@ -104,26 +105,26 @@ def test_an_error_of_one_worker_ends_all_and_is_raised_unchanged(writer, recorde
     assert not any(is_alive(fields["process"]) for fields in recorder.named("works"))
 
 
-def test_a_sent_error_keeps_its_attributes_and_notes():
-    try:
-        worker_tasks.diverge(None)
-    except DivergenceError as error:
-        rebuilt = SentError.of(error).error()
+def sent(error):
+    """Return an error after it was sent to another process."""
+    return pickle.loads(pickle.dumps(worker_pool._failure(error))).error
 
-    assert (type(rebuilt), str(rebuilt)) == (DivergenceError, "the loss is NaN")
-    assert (rebuilt.epoch, rebuilt.__notes__) == (7, ["use less"])
+
+def test_a_sent_error_keeps_its_attributes_and_notes():
+    with pytest.raises(DivergenceError) as caught:
+        worker_tasks.diverge(None)
+    received = sent(caught.value)
+
+    assert (type(received), str(received)) == (DivergenceError, "the loss is NaN")
+    assert (received.epoch, received.__notes__) == (7, ["use less"])
 
 
 def test_an_error_that_can_not_be_pickled_is_sent_as_its_text():
     class Local(Exception):
         """A class that another process can't import."""
 
-    try:
-        raise Local("words")
-    except Local as error:
-        rebuilt = SentError.of(error).error()
-
-    assert (type(rebuilt), str(rebuilt)) == (RuntimeError, "Local: words")
+    received = sent(Local("words"))
+    assert (type(received), str(received)) == (RuntimeError, "Local: words")
 
 
 @pytest.mark.parametrize(
