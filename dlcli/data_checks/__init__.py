@@ -1,4 +1,4 @@
-"""Checks of a table: each finds one kind of problem, and says what to do about it."""
+"""Checks of a table: each finds one kind of problem, and gives advice."""
 
 from dlcli.data_checks.data_issue import DataIssue, number
 from dlcli.data_checks.inspection import (

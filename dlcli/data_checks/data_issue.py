@@ -1,4 +1,4 @@
-"""A problem that a check finds in a table, in words."""
+"""A problem that a check finds in a table, as text."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class DataIssue:
     message: str
     """The problem, on one line."""
     advice: str
-    """What to do about it, on one line."""
+    """The advice, on one line."""
 
     def __str__(self) -> str:
         return f"{self.message}; {self.advice}"
@@ -50,7 +50,7 @@ def column_issue(
         severity: how much it matters.
         found: a remark on each column, which may be empty.
         message: the problem; the columns follow it.
-        advice: what to do about it.
+        advice: the remedy.
         rows: number of rows that show it.
     """
     if not found:

@@ -1,4 +1,4 @@
-"""Inspection of a table as it stands, or as it was split for training, by all checks."""
+"""Inspection of a table, or of its sets of rows in training, by all checks."""
 
 from __future__ import annotations
 
@@ -72,9 +72,9 @@ def inspect_table(table: Table, target: str | None = None) -> Inspection:
     except ConfigError as error:
         decisions = dict.fromkeys(features, Decision(Ignored(), "can't be read"))
         found.append(_unusable("features", features, error))
-    # Columns that training ignores because of a doubt are checked, too.
-    doubted = {column: decision.otherwise or decision for column, decision in decisions.items()}
-    sample = draw_sample(table, doubted, kind)
+    # Columns that training ignores as identifiers or constants are checked, too.
+    checked = {column: decision.otherwise or decision for column, decision in decisions.items()}
+    sample = draw_sample(table, checked, kind)
     found += [
         feature_checks.find_doubtful_types(decisions),
         feature_checks.find_unbounded(decisions),
@@ -110,7 +110,7 @@ def inspect_split(
         section: the config's settings of all features.
 
     Returns:
-        At most one issue for each check. Values that can't be encoded are left to the encoding.
+        At most one issue for each check. Values that can't be encoded are reported by the encoding.
     """
     sample = draw_sample(split.train, decisions, target)
     sets = (("validation", split.validation), ("test", split.test))
@@ -166,7 +166,7 @@ def _with_sample_size(sample: Sample, *found: DataIssue | None) -> Iterable[Data
 
 def _unusable(check: str, columns: tuple[str, ...], error: DataError | ConfigError) -> DataIssue:
     message = printable(str(error))
-    return DataIssue(check, "warning", columns, None, message, "training will refuse it")
+    return DataIssue(check, "warning", columns, None, message, "training stops with this error")
 
 
 def _lenient(issue: DataIssue, decisions: Mapping[str, Decision]) -> DataIssue:

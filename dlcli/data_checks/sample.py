@@ -51,7 +51,7 @@ class SampledColumn:
 
     @property
     def is_nearly_numeric(self) -> bool:
-        """Whether it is read as numbers, though a few of its values are none."""
+        """Whether it is read as numbers, although a few of its values are not."""
         return isinstance(self.decision.feature, Numeric) and self.decision.warning != ""
 
     def text(self, index: int) -> str:
@@ -73,7 +73,7 @@ class Sample:
     columns: Mapping[str, SampledColumn]
     """The features that are read, in the table's order."""
     target: Task | None
-    """What is predicted, if that is known."""
+    """The task, if it is known."""
 
     @property
     def categories(self) -> dict[str, tuple[str, ...]]:
@@ -90,7 +90,7 @@ def draw_sample(table: Table, decisions: Mapping[str, Decision], target: Task | 
     Args:
         table: all rows.
         decisions: the type of each feature column; ignored ones are omitted.
-        target: what is predicted, if that is known.
+        target: the task, if it is known.
 
     Returns:
         All rows, or always the same random ones: `MOST_ROWS`, and fewer of very wide tables.

@@ -1,7 +1,7 @@
 """Columns of categories: one input for each (`one_hot`), or an index in a table (`embedding`).
 
-Codes number the categories in sorted order. One more code may stand for all other values, and one
-for missing values; -1 stands for a value without a code.
+Codes number the categories in sorted order. There may be one more code for all other values, and
+one for missing values; a value without a code has -1.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ class CategoryEncoder(DenseEncoder):
 
     type: Literal["categorical"] = "categorical"
     categories: tuple[str, ...]
-    """The values with a code of their own, sorted."""
+    """The values with their own code, sorted."""
     other: bool
-    """Whether one more code stands for every other value; so if training rows had rare ones."""
+    """Whether there is a code for all other values: if training rows had rare ones."""
     missing: Literal["category", "fill", "error"]
-    """What a missing value becomes: a code of its own, `fill`, or an error."""
+    """Encoding of a missing value: its own code, `fill`, or an error."""
     fill: str | None = None
     """The category that replaces a missing value."""
     missing_input: bool
-    """Whether missing values have a code of their own; so if training rows had any."""
+    """Whether missing values have their own code: if training rows had any."""
     unseen: Literal["other", "error"]
-    """What a value becomes that is no category: the code for others or none; or an error."""
+    """Encoding of a value that is no category: the code for others or none; or an error."""
     unseen_encodings: ClassVar[tuple[str, str]]
     """How other values are encoded, in words: with a code for them, and without."""
 
@@ -58,7 +58,7 @@ class CategoryEncoder(DenseEncoder):
 
     @property
     def code_names(self) -> tuple[str, ...]:
-        """What each code stands for, in order."""
+        """The meaning of each code, in order."""
         names = [f"{self.column} = {category}" for category in self.categories]
         names += [f"{self.column} is another"] if self.other else []
         names += [f"{self.column} is missing"] if self.missing_input else []

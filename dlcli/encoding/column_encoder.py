@@ -41,7 +41,7 @@ class EmbeddingTable:
     """The input is the index of a row in a trained table."""
 
     rows: int
-    """The last row stays 0: it is for values that training has not seen."""
+    """The last row is 0, for values that were not in the training rows."""
     units: int
 
 
@@ -63,7 +63,7 @@ class Block:
     inputs: tuple[str, ...]
     """Names of the inputs, in order."""
     form: PeriodicForm | EmbeddingTable | ImageForm | None = None
-    """What the network does with the inputs before its first layer."""
+    """Processing of the inputs by the network before its first layer."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Counts of a column's values, on which the decision about its type rests."""
+"""Counts of a column's values, from which its type is inferred."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from dlcli.tables import Kind, Table, mask_to_numpy, strings, to_numpy
 
 MAX_SHOWN = 5
 MIN_ROWS = 20
-"""Smaller tables hold no rows out, and show little about what a column is."""
+"""Fewest rows from which identifiers are recognized and rows are held out by default."""
 MAX_CODES = 10
-"""Most distinct numbers that may well be names of categories."""
+"""Most distinct numbers that may be codes of categories."""
 
 LEADING_ZERO = r"^0[0-9]+$"
 _LONGEST_SHOWN = 30

@@ -135,7 +135,7 @@ def _regex(pattern: str) -> re.Pattern[str]:
 # Types, by the training rows.
 
 NEARLY_ALL = 0.9
-"""Share of the values above which the others are taken for stray values."""
+"""Share of the values from which on the others count as stray values."""
 
 
 @dataclass(frozen=True)
@@ -149,16 +149,16 @@ class Decision:
     warning: str = ""
     """Advice, if the type may not be what the user wants; the same for all columns of a kind."""
     stray_words: tuple[str, ...] = ()
-    """The values that are not of the type, if all of them are usual words for missing values."""
+    """The values that are not of the type, if all of them are common words for missing values."""
     otherwise: Decision | None = None
-    """The decision without a doubt: that it is an identifier, or the same in all rows."""
+    """For a column that is ignored as an identifier or a constant, the type it would have."""
     values: ColumnSummary | None = None
     """The counts behind it, of the rows looked at; None if declared."""
 
 
 ROWS_LOOKED_AT = 50_000
-"""Rows that are looked at, evenly spaced, where there are more. That a column has no value, always
-the same, or a different one in each row is confirmed by all."""
+"""Most rows that are looked at, evenly spaced. Whether a column is empty, constant or an identifier
+is confirmed on all rows."""
 _MOST_NAMED = 5
 
 
@@ -238,7 +238,7 @@ def _doubt(view: ColumnView, decision: Decision) -> str | None:
     if not is_identifier(view.name, type_name, summary):
         return None
     if summary.distinct == summary.present:
-        return "another value in each row: an identifier"
+        return "a different value in each row: an identifier"
     return f"{summary.distinct:,} values in {plural(summary.present, 'row')}: an identifier"
 
 
@@ -257,7 +257,7 @@ def _some(columns: Sequence[str]) -> str:
     return f"{named}, ... ({len(columns)} columns)" if len(columns) > _MOST_NAMED else named
 
 
-# Stray values: a few that are not what all others of their column are.
+# Stray values: the few values of a column that are not of the same kind as all others.
 
 
 _MOST_STRAYS = 100
@@ -269,7 +269,7 @@ _STRAYS_ADVICE = (
 
 @dataclass(frozen=True)
 class Strays:
-    """Values that are not what the others of their column are."""
+    """Values that are not of the same kind as the others of their column."""
 
     words: tuple[str, ...]
     """The values, the most frequent first."""
@@ -280,7 +280,7 @@ class Strays:
 
     @property
     def are_missing_words(self) -> bool:
-        """Whether all of them are usual words for missing values."""
+        """Whether all of them are common words for missing values."""
         return all(word.lower() in USUAL_MISSING_WORDS for word in self.words)
 
     def decision(self, feature: config.Feature, noun: str) -> Decision:
@@ -304,7 +304,7 @@ class Strays:
 
 
 def find_strays(view: ColumnView, which: Mask) -> Strays | None:
-    """Look at values that are not what the others are.
+    """Collect values that are not of the same kind as the others.
 
     Args:
         view: the column.
@@ -330,7 +330,7 @@ def decide_numbers(view: ColumnView) -> Decision | None:
 
     A column of text may hold a few other values: 10 % of the rows at most if there are more than
     `MAX_CODES` numbers, or any number of usual words for missing values. Training will refuse them
-    unless they are declared missing; as categories, the numbers would teach next to nothing.
+    unless they are declared missing; as categories, the numbers would carry little information.
     """
     if view.kind not in ("number", "text"):
         return None
@@ -371,7 +371,7 @@ def decide_booleans(view: ColumnView) -> Decision | None:
 
 
 def decide_dates(view: ColumnView) -> Decision | None:
-    """Decide for dates; stored numbers never are, be they years or seconds since 1970.
+    """Decide for dates. Stored numbers are never dates, neither years nor seconds since 1970.
 
     A column of text may hold a few values without a digit: 10 % of the rows at most, or any number
     of usual words for missing values. Training will refuse them unless they are declared missing.
@@ -462,8 +462,8 @@ _MOST_UNITS = 3
 def decide_amounts(view: ColumnView) -> Decision | None:
     """Ignore numbers with a unit, such as `12 kg`, `12%` and `$1,200`.
 
-    So if they are 90 % of the values, with at most three units, and more than `MAX_CODES` of them
-    differ; fewer may well be names, as `36 months` and `60 months`.
+    They must be 90 % of the values, with at most three units, and more than `MAX_CODES` of them
+    must differ; fewer are probably names, such as `36 months` and `60 months`.
     """
     if view.kind != "text":
         return None

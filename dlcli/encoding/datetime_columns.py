@@ -1,7 +1,7 @@
 """Columns of dates and times.
 
-A time becomes inputs by its parts: the year and the days elapsed are scaled as numbers are; a part
-that is cyclic, as the hour is, becomes a sine and a cosine.
+A time is encoded by its parts: the year and the elapsed days are scaled like numbers; a cyclic
+part, such as the hour, becomes a sine and a cosine.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class DatetimeEncoder(FilledEncoder):
     encoding: Literal["datetime"] = "datetime"
     type: Literal["datetime"] = "datetime"
     formats: Annotated[tuple[str, ...], Field(min_length=1)]
-    """How text and numbers are written; the first that fits a value counts."""
+    """Formats of text and numbers; the first that matches a value applies."""
     timezone: str
     """Time zone of the parts, and of values without an offset of their own."""
     parts: Annotated[tuple[Part, ...], Field(min_length=1)]
@@ -163,7 +163,8 @@ def sine_and_cosine(local: Moments, part: Part) -> Matrix:
 def _day_table(local: Moments) -> tuple[Moments, Indices]:
     """Return a table of days, and the index there of each row's day, (rows,).
 
-    Rows are usually more than days. So what the day decides is computed once a day, and looked up.
+    There are usually more rows than days. So what depends on the day alone is computed once for
+    each day, and looked up.
     """
     if len(local):
         first, last = int(local.min()) // DAY, int(local.max()) // DAY

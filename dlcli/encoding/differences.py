@@ -19,7 +19,7 @@ from dlcli.preprocessing import (
 _NOTABLE_SHARE = 0.05
 """Least difference between the shares of missing values that is reported."""
 _NOTABLE_DEVIATIONS = 3
-"""Standard deviations of random variation that it must exceed, too."""
+"""Standard deviations of random variation that the difference must exceed as well."""
 _SHOWN_VALUES = 3
 _SHOWN_CHARACTERS = 40
 _SHOWN_COLUMNS = 5
@@ -28,7 +28,7 @@ _LISTED_VALUES = 20
 
 @dataclass(frozen=True)
 class ColumnDifference:
-    """How a column's values differ from those of the training rows."""
+    """Differences of a column's values from those of the training rows."""
 
     column: str
     found: ColumnIssues
@@ -44,10 +44,10 @@ class ColumnDifference:
 
     @property
     def has_other_missing_share(self) -> bool:
-        """Whether notably more or fewer rows lack a value than the training rows let expect.
+        """Whether many more or fewer values are missing than expected from the training rows.
 
-        Of n rows, n·p are expected to for training's share p, with a standard deviation of
-        √(n·p·(1 − p)).
+        If a share p of the training rows had no value, n·p of n rows are expected to have none,
+        with a standard deviation of √(n·p·(1 − p)).
         """
         share = self.training_missing_share
         deviation = math.sqrt(self.rows * share * (1 - share))
@@ -56,7 +56,7 @@ class ColumnDifference:
         return is_improbable and abs(self.missing_share - share) > _NOTABLE_SHARE
 
     def to_json(self) -> dict[str, object]:
-        """Return what differs, by name; all counts are of rows."""
+        """Return the differences by name; all counts are of rows."""
         found, document = self.found, dict[str, object]()
         if found.unreadable:
             document["unreadable"] = found.unreadable
@@ -74,7 +74,7 @@ class ColumnDifference:
         return document
 
     def notes(self) -> Iterator[Note]:
-        """Word what differs in the values that are not missing."""
+        """Describe the differences of values that are not missing."""
         found = self.found
         if found.unseen:
             values = [value for value, _ in found.unseen.most_common(_SHOWN_VALUES)]
@@ -114,7 +114,7 @@ def find_differences(encoding: Encoding, issues: ValueIssues) -> list[ColumnDiff
 
 
 def difference_lines(found: Sequence[ColumnDifference]) -> Iterator[Line]:
-    """Word differences in short; those of missing values together, since they often come so."""
+    """Summarize differences in lines; those of missing values in one, since they often concur."""
     yield from summarize_notes(note for difference in found for note in difference.notes())
     shares = [
         f"'{each.column}' {each.missing_share:.0%}, not {each.training_missing_share:.0%}"

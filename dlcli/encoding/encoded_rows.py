@@ -23,10 +23,10 @@ BLOCK_NUMBERS = 2**18
 
 @dataclass(frozen=True)
 class SparseRows:
-    """Inputs of which most are 0, in compressed sparse row format."""
+    """Inputs that are mostly 0, in compressed sparse row format."""
 
     starts: Indices
-    """Where the entries of each row start, followed by where the last row's end, (rows + 1,)."""
+    """Index of each row's first entry, and the number of entries at the end, (rows + 1,)."""
     columns: NDArray[np.int32]
     """The input of each entry, (entries,)."""
     values: NDArray[np.float32]
@@ -74,7 +74,7 @@ class InMemoryInputs:
     dense: Matrix
     """The inputs that are stored as they are, (rows, dense inputs)."""
     sparse: tuple[SparseRows, ...] = ()
-    """The inputs of which most are 0; they come after the dense ones."""
+    """The inputs that are mostly 0; they follow the dense ones."""
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -138,7 +138,7 @@ class OnDiskInputs:
     shape: tuple[int, int]
     """(rows, dense inputs)."""
     sparse: tuple[OnDiskSparse, ...] = ()
-    """The inputs of which most are 0; they come after the dense ones."""
+    """The inputs that are mostly 0; they follow the dense ones."""
 
     def __len__(self) -> int:
         """Number of rows."""

@@ -1,4 +1,4 @@
-"""Encoding of a table: fitted on training rows, then the same at training and ever after.
+"""Encoding of a table: fitted on training rows, then the same in training and prediction.
 
 `fit_encoding` fits an encoder for each column, `encode_rows` applies them to rows with a target,
 and `Encoding.transform` to rows without one.
@@ -38,7 +38,7 @@ MAX_ROWS_AT_ONCE = 65_536
 _NUMBERS_AT_ONCE = 2**24
 """About how many numbers they become: 64 MiB."""
 _STAGED_INPUTS = 16
-"""Inputs of a row that fill a line of the processor's cache."""
+"""Inputs of a row that fill a cache line of the processor."""
 
 FeatureEncoder = Annotated[
     NumericEncoder
@@ -61,9 +61,9 @@ class Encoding(Fitted):
     features: tuple[FeatureEncoder, ...]
     """The encoders of the columns that are read, in the table's order."""
     task: AnyTask
-    """What is predicted, fitted on the training rows."""
+    """The task, fitted on the training rows."""
     notations: Mapping[str, Notation] = {}
-    """How the training rows write the numbers of some columns; other columns write them plainly."""
+    """Notation of numbers in the training rows, by column; other columns have plain numbers."""
 
     @property
     def layout(self) -> Layout:
@@ -76,7 +76,7 @@ class Encoding(Fitted):
 
         Args:
             table: rows with at least the columns that training read, in any order.
-            issues: takes in values that can't be encoded or that training has not seen.
+            issues: records values that can't be encoded, or that were not in the training rows.
 
         Raises:
             ConfigError: for columns that the table doesn't have.
@@ -98,7 +98,7 @@ class Encoding(Fitted):
         return [feature for feature in self.features if isinstance(feature, SparseEncoder)]
 
     def check_columns(self, table: Table) -> None:
-        """ErrorIfMissing a table that lacks columns which training read.
+        """Refuse a table without some of the columns that the network reads.
 
         Raises:
             ConfigError: with all of them.
@@ -175,7 +175,7 @@ def encode_rows(
         encoding: fitted on training rows.
         table: the rows.
         weight: the column of row weights, if there is one.
-        issues: takes in feature values that can't be encoded or that training has not seen.
+        issues: records feature values that can't be encoded, or that were not in the training rows.
         writer: writes the inputs to disk, some rows at a time; without one they are in memory.
 
     Raises:
@@ -196,14 +196,14 @@ def encode_rows(
 def encode_dense(encoders: Sequence[DenseEncoder], table: Table, issues: ValueIssues) -> Matrix:
     """Encode columns side by side, (rows, inputs).
 
-    To write a single input of each row into a wide matrix loads a whole line of cache to change
-    four bytes of it. So columns of few inputs are encoded into a column-major matrix first, and
-    copied from there a few at a time.
+    Writing a single input of each row into a wide matrix loads a whole cache line for each four
+    bytes. So columns of few inputs are first encoded into a column-major matrix, several at a time,
+    and copied from there.
 
     Args:
         encoders: the encoders of the columns.
         table: the rows.
-        issues: takes in values that can't be encoded or that training has not seen.
+        issues: records values that can't be encoded, or that were not in the training rows.
 
     Raises:
         DataError: for values that can't be encoded, unless the issues are lenient.

@@ -1,7 +1,7 @@
 """Columns of numbers, and of true and false.
 
-A number has its missing values filled first. Then it is scaled to one input, from which the network
-may make sines and cosines (`periodic`), or spread over one input for each of several bins
+Missing values are replaced first. Then the number is scaled to one input, from which the network
+may compute sines and cosines (`periodic`), or encoded by one input for each of several bins
 (`piecewise_linear`). One more input may mark the rows whose value was missing.
 """
 
@@ -229,8 +229,7 @@ def fit_numeric(
 def _fit_edges(bins: int, values: Floats) -> tuple[float, ...]:
     """Return edges of bins at quantiles of the training rows; equal quantiles become one edge.
 
-    A constant column gets a single bin as wide as its value, at least 1, so that it is only moved
-    to 0.
+    A constant column gets a single bin as wide as its value, at least 1, so that it becomes 0.
     """
     edges: list[float] = np.unique(quantile_points(values, bins + 1)).tolist()
     if len(edges) == 1:

@@ -1,9 +1,9 @@
 r"""Columns of text, as bags of words: one sparse input for each token of the vocabulary.
 
 A word is a run of letters, combining marks, digits and underscores, as in Unicode's categories L,
-M and N. A single apostrophe between two of them belongs to the word (`don't`); everything else,
-emoji included, separates words. Each character of a script without spaces between words (Han,
-Hiragana, Thai, Lao, Khmer, Myanmar) is a word of its own. Letters are lower case, and texts are in
+M and N. A single apostrophe between two of them is part of the word (`don't`); everything else,
+emoji included, separates words. In scripts without spaces between words (Han, Hiragana, Thai, Lao,
+Khmer, Myanmar) each character is a word. Letters are lower case, and texts are in
 Unicode's form NFKC (https://unicode.org/reports/tr15), in which characters that look alike are the
 same.
 """
@@ -52,7 +52,7 @@ class TextEncoder(SparseEncoder):
     training_rows: PositiveInt
     """Number of training rows."""
     missing: Literal["no_words", "error"]
-    """What a missing text becomes: one without tokens, or an error."""
+    """Encoding of a missing text: as one without tokens, or an error."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -26,13 +26,13 @@ MOST_VALUES = 10
 MOST_CHARACTERS = 80
 MOST_CHARACTERS_OF_REASON = 200
 MOST_ROWS = 100_000
-"""Rows of a table in which values are counted, at random where there are more. Counts are scaled
-up then, and the number of distinct values is left open."""
+"""Rows of a table in which values are counted, at random where there are more. Counts are
+then scaled up, and distinct values are not counted."""
 MOST_BINS = 24
 _FAR_QUARTILES = 3
 """Interquartile ranges from the quartiles beyond which a value is an outlier (Tukey 1977)."""
 _FEW = 0.01
-"""Share of the values that may lie outside the bins, which would be too wide otherwise."""
+"""Share of the values that may be outside the bins, which would be too wide otherwise."""
 _EXACT = 2.0**50
 """Whole numbers up to here differ from the halves between them."""
 
@@ -172,7 +172,7 @@ class ColumnDescriber:
             values: its numbers in the rows looked at.
         """
         encoder = self._encoders.get(name)
-        if isinstance(encoder, DatetimeEncoder):  # a mean of times says little
+        if isinstance(encoder, DatetimeEncoder):  # a mean of times is of little use
             return {
                 "minimum": encoder.earliest.timestamp(),
                 "maximum": encoder.latest.timestamp(),

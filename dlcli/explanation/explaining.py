@@ -8,15 +8,16 @@ import numpy as np
 
 from dlcli.data_checks import draw
 from dlcli.encoding import Decision, Indices
-from dlcli.explanation.column_statistics import ColumnDescriber, largest_inputs, list_columns
-from dlcli.explanation.explanation_document import Explanation, Importance, WorstRow
-from dlcli.explanation.layer_statistics import Gradients, describe_layers
-from dlcli.explanation.partial_dependence import choose_outputs, partial_dependences
-from dlcli.explanation.permutation_importance import (
+from dlcli.explanation.column_effects import (
+    choose_outputs,
     first_layer_effects,
+    partial_dependences,
     permutation_importances,
     plan_importances,
 )
+from dlcli.explanation.column_statistics import ColumnDescriber, largest_inputs, list_columns
+from dlcli.explanation.explanation_document import Explanation, Importance, WorstRow
+from dlcli.explanation.layer_statistics import Gradients, describe_layers
 from dlcli.explanation.prediction_errors import (
     error_metric,
     read_true_values,
@@ -46,7 +47,7 @@ def explain(
     Args:
         predictor: the trained network.
         sets: the rows of each set, `train` first, and the same encoded.
-        target: what is predicted, with the reason for its type.
+        target: the task, with the reason for its type.
         decisions: the type of each column.
         predictions: returns those of a set.
         gradient_norms: returns the norm of each layer's gradient over some training rows, before

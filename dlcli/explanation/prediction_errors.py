@@ -30,7 +30,6 @@ class TrueValues:
     """The true values of rows, with which predictions are compared."""
 
     task: Task
-    """What is predicted."""
     values: NDArray[Any]
     """Numbers in their own unit or 0 and 1 for labels, (rows, outputs), or class indices,
     (rows,)."""

@@ -1,4 +1,4 @@
-"""Random samples of rows, whose size is a function of shapes alone, never of a timing."""
+"""Random samples of rows with their inputs and weights."""
 
 from __future__ import annotations
 
@@ -11,16 +11,10 @@ from numpy.typing import NDArray
 
 from dlcli.data_checks import draw, number
 from dlcli.encoding import EncodedRows, Indices, Layout, Matrix
-from dlcli.network import Network
 from dlcli.tables import Table
 
 Floats = NDArray[np.float64]
 
-WORK = 3e9
-"""Multiplications that predictions may take, for each part of an explanation."""
-WORK_PER_NUMBER = 16
-"""Cost of a number that a layer reads or gives beyond its products, in multiplications: it is
-copied, added to and put through an activation."""
 MOST_NUMBERS = 2**22
 """Most inputs of all sampled rows, so that wide rows need no large matrix: 16 MiB."""
 
@@ -79,35 +73,6 @@ def row_weights(encoded: EncodedRows) -> Floats:
     if encoded.weights is None:
         return np.ones(len(encoded.inputs))
     return encoded.weights
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Numbers of repeats, rows and columns whose product is the number of predictions."""
-
-    repeats: int
-    rows: int
-    columns: int
-
-
-def plan_predictions(network: Network, most: Plan, fewest_rows: int) -> Plan:
-    """Fit predictions of each row, for each column, several times, into `WORK`.
-
-    Repeats are reduced first, then rows, then columns; one of each is left.
-
-    Args:
-        network: the network that predicts.
-        most: the plan without a limit.
-        fewest_rows: rows below which columns are reduced instead.
-    """
-    numbers = network.inputs + network.front.units + sum(layer.units for layer in network.layers)
-    products = sum(weight.size for layer in network.layers for weight in layer.weights)
-    predictions = max(1, int(WORK // (products + WORK_PER_NUMBER * numbers)))
-    rows, columns = max(most.rows, 1), max(most.columns, 1)
-    repeats = max(1, min(most.repeats, predictions // (rows * columns)))
-    rows = min(rows, max(fewest_rows, predictions // (repeats * columns)))
-    columns = min(columns, max(1, predictions // (repeats * rows)))
-    return Plan(repeats, rows, columns)
 
 
 def input_indices(layout: Layout) -> dict[str, Indices]:

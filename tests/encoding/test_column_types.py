@@ -207,7 +207,7 @@ def test_years_and_seconds_since_1970_stay_numbers(values):
     ],
 )
 def test_another_value_in_each_row_is_an_identifier(name, values):
-    assert decided(values, name) == ("ignored", "another value in each row: an identifier")
+    assert decided(values, name) == ("ignored", "a different value in each row: an identifier")
 
 
 def test_a_name_in_nearly_each_row_is_an_identifier():

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from small_networks import UNSCALED, case, rows_of
 
-from dlcli.explanation.column_statistics import largest_inputs
-from dlcli.explanation.permutation_importance import (
+from dlcli.explanation.column_effects import (
     first_layer_effects,
     permutation_importances,
     plan_importances,
 )
+from dlcli.explanation.column_statistics import largest_inputs
 from dlcli.explanation.prediction_errors import read_true_values, target_units
 from dlcli.explanation.row_samples import input_indices, sample_rows
 
@@ -23,8 +23,8 @@ def importances(made, *columns, repeats=5, table=None):
 
 def linear(rows=1000, **sections):
     """y = 3a − b exactly; c is not read."""
-    lot = np.random.default_rng(3)
-    a, b, c = lot.normal(size=(3, rows)).astype(np.float32).astype(float)
+    rng = np.random.default_rng(3)
+    a, b, c = rng.normal(size=(3, rows)).astype(np.float32).astype(float)
     table = rows_of(a=a, b=b, c=c, y=3 * a - b, w=np.where(np.abs(a) > 1, 1.0, 0.0))
     return case(table, {"output/kernel": [[3], [-1], [0]]}, **{**UNSCALED, **sections})
 
@@ -39,7 +39,7 @@ def test_a_column_that_is_not_used_has_importance_0_exactly():
 
 def test_of_a_perfect_linear_model_it_is_the_weight_times_the_deviation_of_a_difference():
     first, second = importances(linear(**FEATURES), "b", "a")
-    # Two rows drawn by lot differ by √2 standard deviations in quadratic mean.
+    # Two rows drawn at random differ by √2 standard deviations in quadratic mean.
     assert (first.column, second.column) == ("a", "b")
     assert first.increase == pytest.approx(3 * 2**0.5, rel=0.05)
     assert second.increase == pytest.approx(2**0.5, rel=0.05)
@@ -148,7 +148,7 @@ def test_rows_of_several_sets_follow_one_another():
     ],
 )
 def test_repeats_are_saved_before_rows_and_rows_before_columns(work, rows, planned, monkeypatch):
-    monkeypatch.setattr("dlcli.explanation.row_samples.WORK", work)
+    monkeypatch.setattr("dlcli.explanation.column_effects.WORK", work)
     network = linear(10, **FEATURES).predictor.network
     # A row costs 4 weights, and 16 for each of 3 inputs, 3 that pass, and an output.
     assert 4 + 16 * 7 == 116

@@ -157,7 +157,7 @@ def test_an_identifier_is_ignored(tmp_path: Path) -> None:
     text = starter(
         table(tmp_path, id=[3 * i for i in rows], x=[i / 7 for i in rows], y=[i / 3 for i in rows])
     )
-    assert line(text, "id") == "id: ignored # another value in each row: an identifier"
+    assert line(text, "id") == "id: ignored # a different value in each row: an identifier"
 
 
 def test_whole_numbers_that_happen_to_differ_are_read(tmp_path: Path) -> None:
