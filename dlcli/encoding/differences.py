@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from dlcli.encoding.column_summary import shorten
 from dlcli.encoding.encoding import Encoding
 from dlcli.preprocessing import (
     ColumnIssues,
@@ -21,7 +22,6 @@ _NOTABLE_SHARE = 0.05
 _NOTABLE_DEVIATIONS = 3
 """Standard deviations of random variation that the difference must exceed as well."""
 _SHOWN_VALUES = 3
-_SHOWN_CHARACTERS = 40
 _SHOWN_COLUMNS = 5
 _LISTED_VALUES = 20
 
@@ -78,7 +78,7 @@ class ColumnDifference:
         found = self.found
         if found.unseen:
             values = [value for value, _ in found.unseen.most_common(_SHOWN_VALUES)]
-            some = ", ".join(f"'{_cut(value)}'" for value in values)
+            some = ", ".join(f"'{shorten(value)}'" for value in values)
             more = ", ..." if len(found.unseen) > _SHOWN_VALUES else ""
             kind, detail = "with values that are no category", f": {some}{more}"
             yield Note(self.column, found.unseen.total(), kind, detail)
@@ -125,7 +125,3 @@ def difference_lines(found: Sequence[ColumnDifference]) -> Iterator[Line]:
         rest = len(shares) - _SHOWN_COLUMNS
         shown = shares[:_SHOWN_COLUMNS] + ([f"and {rest} more"] if rest > 0 else [])
         yield Line(f"the share of missing values differs from training: {', '.join(shown)}")
-
-
-def _cut(text: str) -> str:
-    return f"{text[:_SHOWN_CHARACTERS]}..." if len(text) > _SHOWN_CHARACTERS else text

@@ -1,4 +1,4 @@
-"""What is said of columns that no name reaches, and of tables whose fields were not told apart."""
+"""Columns that no name matches, and tables whose fields were not split."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def problems(features, columns):
     return [str(problem) for problem in caught.value.problems]
 
 
-def test_a_column_that_no_name_reaches_is_ignored_and_known_from_one_that_is_declared_so():
+def test_a_column_that_no_name_matches_is_ignored_and_distinguished_from_a_declared_one():
     chosen = choose_features(Input(features=NAMED), ["a", "b", "c"], [])
     assert chosen == {**NAMED, "c": Ignored()}
     assert [name for name, feature in chosen.items() if feature is UNMATCHED] == ["c"]

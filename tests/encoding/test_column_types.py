@@ -165,7 +165,7 @@ def test_codes_with_leading_zeros_are_categories():
     )
 
 
-def test_codes_with_leading_zeros_stay_categories_beside_a_word_for_missing():
+def test_codes_with_leading_zeros_stay_categories_with_a_word_for_missing_values():
     assert decided(["01234", "04711", "NA", "01234"])[0] == "categorical"
 
 

@@ -1,4 +1,4 @@
-"""Dates and times to inputs: parts, circles, gaps and zones, by numbers worked out by hand."""
+"""Encoding of dates and times: parts, cycles, missing values, time zones; computed by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What differs from training is counted, and told as far as chance doesn't explain it."""
+"""Differences from the training rows are counted, and reported unless they may be random."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_rows_like_those_of_training_have_no_differences():
 
 
 @pytest.mark.parametrize(
-    ("column", "values", "told", "lines"),
+    ("column", "values", "document", "lines"),
     [
         (
             "size",
@@ -109,7 +109,7 @@ def test_rows_like_those_of_training_have_no_differences():
             "fresh",
             ["yes", "true", "false"],
             {"unreadable": 1},
-            [],  # bad values are told by their rows
+            [],  # bad values are reported by their rows
         ),
         (
             "fresh",
@@ -119,11 +119,11 @@ def test_rows_like_those_of_training_have_no_differences():
         ),
     ],
 )
-def test_what_differs_is_reported_and_nothing_else(column, values, told, lines):
+def test_only_differences_are_reported(column, values, document, lines):
     others = {name: value * len(values) for name, value in LIKE_TRAINING.items()}
     (found,) = found_in(rows(**{**others, column: values}))
     assert found.column == column
-    assert json.loads(json.dumps(found.to_json())) == told
+    assert json.loads(json.dumps(found.to_json())) == document
     assert [line.text for line in difference_lines([found])] == lines
 
 
@@ -165,7 +165,7 @@ def test_without_lenience_the_first_bad_value_is_an_error():
 
 
 @pytest.mark.parametrize(
-    ("count", "missing", "training_share", "is_told"),
+    ("count", "missing", "training_share", "is_reported"),
     [
         (100, 10, 0.10, False),
         (100, 20, 0.10, False),  # 3·√(100·0.1·0.9) + 1 = 10 rows may be chance
@@ -174,17 +174,17 @@ def test_without_lenience_the_first_bad_value_is_an_error():
         (10, 2, 0.0, True),
         (10_000, 1500, 0.10, False),  # 5 points are not worth a word
         (10_000, 1501, 0.10, True),
-        (100, 0, 0.30, True),  # fewer gaps are a difference, too
+        (100, 0, 0.30, True),  # fewer missing values are a difference, too
         (100, 100, 1.0, False),
         (0, 0, 0.5, False),
     ],
 )
 def test_other_shares_of_missing_values_are_reported_beyond_chance(
-    count, missing, training_share, is_told
+    count, missing, training_share, is_reported
 ):
     found = difference(rows=count, missing=missing, training_missing_share=training_share)
-    assert found.has_other_missing_share is is_told
-    assert bool(found.to_json()) is is_told
+    assert found.has_other_missing_share is is_reported
+    assert bool(found.to_json()) is is_reported
 
 
 def test_missing_values_of_many_columns_are_one_line_with_five_names():
@@ -199,7 +199,7 @@ def test_few_unseen_values_are_shown_and_long_ones_cut():
     values = dict.fromkeys(["a" * 50, "b", "c", "d"], 1)
     (line,) = difference_lines([difference(unseen=Counter(values))])
     assert line.text == (
-        f"column 'x': 4 rows with values that are no category: '{'a' * 40}...', 'b', 'c', ..."
+        f"column 'x': 4 rows with values that are no category: '{'a' * 27}...', 'b', 'c', ..."
     )
 
 

@@ -53,7 +53,7 @@ def as_dictionaries(table):
     st.integers(2, 5).flatmap(lambda rows: columns(rows, first=True)),
     st.integers(1, 6).flatmap(columns),
 )
-def test_rows_beside_those_of_training_change_nothing_that_is_fitted(folder, train, others):
+def test_rows_other_than_training_rows_change_nothing_that_is_fitted(folder, train, others):
     train = in_memory(folder, train)
     together, places = below(train, in_memory(folder, others))
     chosen = dict.fromkeys(FEATURES, Auto())

@@ -59,7 +59,7 @@ def encoded(folder, name, *shape):
 
 
 def refusal(folder, name, *shape):
-    """What is said of one image, behind file, row and column."""
+    """The message about one image, after file, row and column."""
     with pytest.raises(DataError) as caught:
         inputs(encoder(*shape), table(folder, [name]))
     where = f"{folder / 't.csv'}: row 1, column 'photo': "
@@ -216,8 +216,8 @@ def test_paths_start_at_the_folder_of_the_table(tmp_path, monkeypatch):
     save(tmp_path / "photos", "a.png", GREY)
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    beside = table(Path(".."), ["photos/a.png"])
-    assert inputs(encoder(), beside)[0, 3] == 1
+    above = table(Path(".."), ["photos/a.png"])
+    assert inputs(encoder(), above)[0, 3] == 1
 
 
 def test_a_path_may_be_absolute(tmp_path):
@@ -269,8 +269,8 @@ def test_many_images_are_each_in_their_own_row_whatever_the_number_of_threads(
 
 
 def test_rows_in_parts_give_the_same_bits(tmp_path):
-    lot = np.random.default_rng(0)
-    names = [save(tmp_path, f"{n}.png", lot.integers(0, 256, (5, 7, 3))) for n in range(6)]
+    rng = np.random.default_rng(0)
+    names = [save(tmp_path, f"{n}.png", rng.integers(0, 256, (5, 7, 3))) for n in range(6)]
     whole, made = table(tmp_path, names), encoder(3, 4, 3)
     parts = np.concatenate([inputs(made, part) for part in whole.parts(4)])
     np.testing.assert_array_equal(parts, inputs(made, whole))

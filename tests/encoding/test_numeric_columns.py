@@ -1,4 +1,4 @@
-"""Numbers and booleans to inputs: scalings, gaps, and what is refused, by hand-worked numbers."""
+"""Encoding of numbers and booleans: scalings, missing and refused values; computed by hand."""
 
 from __future__ import annotations
 

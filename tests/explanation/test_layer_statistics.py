@@ -1,4 +1,4 @@
-"""What is told of each layer, over rows worked out by hand."""
+"""Statistics of layers, over rows computed by hand."""
 
 import numpy as np
 import pytest

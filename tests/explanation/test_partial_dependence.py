@@ -129,7 +129,7 @@ def test_no_more_than_six_columns_are_shown_and_fewer_of_a_large_network(monkeyp
 
 
 class TestOutputs:
-    """Which outputs are told of."""
+    """The outputs that are shown."""
 
     def test_of_two_classes_there_are_two_probabilities(self):
         made = case(rows_of(a=[0.0, 1.0], y=["no", "yes"]), {"output/kernel": [[np.log(3)]]})

@@ -1,4 +1,4 @@
-"""Permutation importance, and which columns it is worth looking at."""
+"""Permutation importance, and the columns for which it is computed."""
 
 import numpy as np
 import pytest
