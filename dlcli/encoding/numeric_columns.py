@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from dlcli import config
+from dlcli import config, preprocessing
 from dlcli.encoding.column_encoder import (
     Block,
     FilledEncoder,
@@ -24,18 +24,7 @@ from dlcli.encoding.column_encoder import (
 )
 from dlcli.encoding.encoded_rows import Matrix
 from dlcli.errors import ConfigError, Problem
-from dlcli.preprocessing import (
-    FeatureScaling,
-    Floats,
-    Increasing,
-    ValueIssues,
-    check_range,
-    fit_feature_scaling,
-    out_of_range,
-    quantile_points,
-    refuse_overflow,
-    scale_column,
-)
+from dlcli.preprocessing import Floats, ValueIssues
 from dlcli.tables import Table
 
 
@@ -107,7 +96,7 @@ class NumberEncoder(FilledEncoder):
         parsed = table.parse_numbers(self.column)
         issues.refuse(parsed.unreadable, table, self.column, parsed.complaint)
         wrong = parsed.unreadable
-        for beyond, complaint in out_of_range(scaling, parsed.values):
+        for beyond, complaint in preprocessing.out_of_range(scaling, parsed.values):
             issues.refuse(beyond, table, self.column, complaint)
             wrong = wrong | beyond
         values = np.where(wrong, np.nan, parsed.values) if wrong.any() else parsed.values
@@ -122,7 +111,7 @@ class NumericEncoder(NumberEncoder):
     """A number as one input: filled where missing, then scaled."""
 
     encoding: Literal["number"] = "number"
-    scaling: FeatureScaling
+    scaling: preprocessing.FeatureScaling
     periodic: PeriodicForm | None = None
     """The sines and cosines that the network makes of the input, if any."""
 
@@ -142,7 +131,7 @@ class NumericEncoder(NumberEncoder):
     def encode(self, table: Table, out: Matrix, issues: ValueIssues) -> None:
         """Write the column's inputs into `out`, zeros of shape (rows, inputs)."""
         values = self.read(table, self.scaling.name, out, issues)
-        out[:, 0] = scale_column(self.scaling, values, table, self.column, issues)
+        out[:, 0] = preprocessing.scale_column(self.scaling, values, table, self.column, issues)
 
 
 class PiecewiseLinearEncoder(NumberEncoder):
@@ -153,7 +142,7 @@ class PiecewiseLinearEncoder(NumberEncoder):
     """
 
     encoding: Literal["piecewise_linear"] = "piecewise_linear"
-    edges: Annotated[Increasing, Field(min_length=2)]
+    edges: Annotated[preprocessing.Increasing, Field(min_length=2)]
     """Where bins begin and end."""
 
     @property
@@ -175,7 +164,9 @@ class PiecewiseLinearEncoder(NumberEncoder):
             shares = (values - edges[bins]) / np.diff(edges)[bins]
         every = np.arange(len(edges) - 1)
         out[:, : len(every)] = every < bins[:, np.newaxis]
-        out[np.arange(len(out)), bins] = refuse_overflow(shares, values, table, self.column, issues)
+        out[np.arange(len(out)), bins] = preprocessing.refuse_overflow(
+            shares, values, table, self.column, issues
+        )
 
 
 def fit_numeric(
@@ -203,7 +194,7 @@ def fit_numeric(
         message = f"scaling 'log' needs 0 or more, got {policy.value:g}"
         raise ConfigError([Problem(path, message)])
     values = train.numbers(column)
-    check_range(scaling.name, values, train, column)
+    preprocessing.check_range(scaling.name, values, train, column)
     present = _present(column, values, train)
     fill = policy.value if isinstance(policy, config.ConstantValue) else None
     if isinstance(policy, config.Median | config.Mean):
@@ -222,7 +213,7 @@ def fit_numeric(
     if isinstance(encoding, config.Periodic):
         periodic = PeriodicForm(encoding.frequencies, encoding.deviation)
     return NumericEncoder(
-        **common, scaling=fit_feature_scaling(scaling, present), periodic=periodic
+        **common, scaling=preprocessing.fit_feature_scaling(scaling, present), periodic=periodic
     )
 
 
@@ -231,7 +222,7 @@ def _fit_edges(bins: int, values: Floats) -> tuple[float, ...]:
 
     A constant column gets a single bin as wide as its value, at least 1, so that it becomes 0.
     """
-    edges: list[float] = np.unique(quantile_points(values, bins + 1)).tolist()
+    edges: list[float] = np.unique(preprocessing.quantile_points(values, bins + 1)).tolist()
     if len(edges) == 1:
         edges.append(edges[0] + max(1.0, abs(edges[0])))
     return tuple(edges)

@@ -8,22 +8,10 @@ import numpy as np
 
 from dlcli.data_checks import draw
 from dlcli.encoding import Decision, Indices
-from dlcli.explanation.column_effects import (
-    choose_outputs,
-    first_layer_effects,
-    partial_dependences,
-    permutation_importances,
-    plan_importances,
-)
+from dlcli.explanation import column_effects, prediction_errors
 from dlcli.explanation.column_statistics import ColumnDescriber, largest_inputs, list_columns
 from dlcli.explanation.explanation_document import Explanation, Importance, WorstRow
 from dlcli.explanation.layer_statistics import Gradients, describe_layers
-from dlcli.explanation.prediction_errors import (
-    error_metric,
-    read_true_values,
-    target_units,
-    worst_rows,
-)
 from dlcli.explanation.row_samples import Sets, sample_rows
 from dlcli.prediction import Predictions, Predictor
 from dlcli.tasks import Task
@@ -67,22 +55,24 @@ def explain(
     rows = draw(np.arange(sets["train"][0].rows), min(ROWS_FOR_GRADIENTS, len(train)))
     layers = describe_layers(network, weights, train.matrix, *gradient_norms(rows))
 
-    # Partial dependences are about the network, so that training rows do if there are no others;
-    # importances and worst rows are about its errors.
-    plan = plan_importances(network, sum(table.rows for table in others))
+    # Importances and worst rows need held-out rows; partial dependences don't measure errors, and
+    # can be computed from training rows as well.
+    plan = column_effects.plan_importances(network, sum(table.rows for table in others))
     sample = sample_rows(held_out, plan.rows) if held_out else train
-    units = target_units(task, train.tables["train"])
-    truth = read_true_values(task, sample.tables.values(), units)
-    outputs = choose_outputs(predictor, truth, sample.weights)
-    effects = first_layer_effects(network, weights, train.matrix)
+    units = prediction_errors.target_units(task, train.tables["train"])
+    truth = prediction_errors.read_true_values(task, sample.tables.values(), units)
+    outputs = column_effects.choose_outputs(predictor, truth, sample.weights)
+    effects = column_effects.first_layer_effects(network, weights, train.matrix)
     columns = sorted(effects, key=lambda column: -effects[column])  # stable
     importances: tuple[Importance, ...] = ()
     worst: tuple[WorstRow, ...] = ()
     if held_out:
         columns = columns[: plan.columns]
-        importances = permutation_importances(predictor, truth, sample, columns, plan.repeats)
+        importances = column_effects.permutation_importances(
+            predictor, truth, sample, columns, plan.repeats
+        )
         ranked = [each.column for each in importances] or columns
-        worst = worst_rows(task, held_out, predictions, units, ranked)
+        worst = prediction_errors.worst_rows(task, held_out, predictions, units, ranked)
         columns = [each.column for each in importances if each.increase > 0]
     return Explanation(
         rows={name: table.rows for name, (table, _) in sets.items()},
@@ -91,8 +81,8 @@ def explain(
         unlisted_columns=unlisted,
         layers=layers,
         outputs=outputs.names,
-        importance_metric=error_metric(predictor) if importances else None,
+        importance_metric=prediction_errors.error_metric(predictor) if importances else None,
         importances=importances,
-        partial_dependences=partial_dependences(predictor, sample, columns, outputs),
+        partial_dependences=column_effects.partial_dependences(predictor, sample, columns, outputs),
         worst=worst,
     )
