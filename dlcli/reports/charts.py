@@ -41,7 +41,7 @@ class Axis:
     log: bool = False
     domain: tuple[float, float] | None = None
     whole: bool = False
-    """Whether it is of whole numbers, between which there are no labels."""
+    """Whether it has labels at whole numbers only."""
     ticks: Sequence[int] | int | None = None
     """The labels, or about how many there are."""
     hidden: bool = False
@@ -75,15 +75,15 @@ class Guides:
     reference: Rows = ()
     """The points of a dashed line."""
     x: float | None = None
-    """Where a dashed vertical line is."""
+    """The position of a dashed vertical line."""
     y: float | None = None
-    """Where a dashed horizontal line is."""
+    """The position of a dashed horizontal line."""
     band: tuple[float, float] | None = None
     """The values of y between which the background is shaded."""
     path: Rows = ()
     """The points of a line through a scatter chart."""
     is_stepped: bool = False
-    """Whether that line goes in steps."""
+    """Whether that line is a step function."""
 
     def datasets(self) -> dict[str, Rows]:
         """Return the rows of the layers that draw them."""
@@ -446,7 +446,7 @@ def _color(colors: Colors) -> dict[str, Any]:
 
 
 def _tooltip(titles: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Return what is shown when a reader points at a mark.
+    """Return the tooltip of a mark.
 
     Args:
         titles: by field: the title, and for a number `|` and D3's format of it.

@@ -1,4 +1,4 @@
-"""The report of a diagnosis: what stands out in a run, and what became of the proposed changes."""
+"""The report of a diagnosis: the findings in a run, and the results of the changes to try."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dlcli.runs import Run
 def diagnosis_view(
     run: Run, findings: Sequence[DiagnosisFinding], trials: Sequence[Trial] | None = None
 ) -> View:
-    """Show what stands out in a run, or what became of the changes that were tried.
+    """Show the findings in a run, or the results of the changes that were tried.
 
     Args:
         run: the run.

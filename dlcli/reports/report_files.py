@@ -59,7 +59,7 @@ def render_report(run: Run, *, with_curves: bool = True) -> Report:
 
 
 def write_report(run: Run) -> Path:
-    """Write the page and the picture of a run to its folder, in the place of earlier ones.
+    """Write the page and the picture of a run to its folder, replacing earlier ones.
 
     Returns:
         The page.
@@ -198,7 +198,7 @@ def to_png(charts: Sequence[Chart], title: str) -> bytes:
 
 
 def _standing_alone(chart: Chart) -> dict[str, Any]:
-    """Return a chart of fixed width, with its rows and colors in the place of their names."""
+    """Return a chart of fixed width, with its rows and colors filled in for their names."""
     data = chart.spec["datasets"]
     bare = {key: part for key, part in chart.spec.items() if key != "datasets"}
     filled: dict[str, Any] = _filled(_painted(bare), data)
@@ -220,7 +220,7 @@ def _filled(part: Any, datasets: Mapping[str, Any]) -> Any:  # noqa: ANN401  (an
 
 
 def _painted(part: Any) -> Any:  # noqa: ANN401  (any JSON)
-    """Return a specification with colors in the place of their names."""
+    """Return a specification with names of colors replaced by their values."""
     if isinstance(part, str):
         return _VARIABLE.sub(lambda found: LIGHT[found[1]], part)
     if isinstance(part, list):

@@ -538,7 +538,7 @@ class Decile:
 def error_by_decile(output: PredictedNumbers, parts: int = DECILES) -> list[Decile]:
     """Return the errors of ten parts of the rows, from the lowest true values to the highest.
 
-    Rows of the same true value stay together, so that there may be fewer parts.
+    Rows of the same true value are in the same part, so there may be fewer parts.
     """
     target, weights = output.target, output.weights
     edges = np.unique(np.quantile(target, np.linspace(0, 1, parts + 1)))

@@ -39,7 +39,7 @@ class DataEvent(_Event):
 
 
 class TargetEvent(_Event):
-    """What is predicted."""
+    """The target: its columns, and its classes or labels."""
 
     columns: list[str]
     classes: list[str] = []
@@ -154,7 +154,7 @@ class Log(_Event):
 
 
 class Scores(NamedTuple):
-    """Which rows are of a class or have a label, and how certain the network is of it."""
+    """The rows of a class or label, and the scores that the network gives each row for it."""
 
     is_positive: NDArray[np.bool_]
     """Shape `(rows,)`."""
@@ -183,11 +183,11 @@ class PredictedRows:
     """`test`, `validation` or `train`."""
     task: Task
     is_sample: bool
-    """Whether they are only some of the set's rows."""
+    """Whether they are a random sample of the set."""
     weights: Floats
     """Shape `(rows,)`; 1 each unless the config names a column of weights."""
     is_weighted: bool
-    """Whether it does."""
+    """Whether the config names such a column."""
     _columns: StoredPredictions
 
     @classmethod
@@ -227,7 +227,7 @@ class PredictedRows:
 
     @property
     def rows(self) -> int:
-        """How many rows there are."""
+        """The number of rows."""
         return len(self.weights)
 
     @property
@@ -320,7 +320,7 @@ class RunRecord:
 
     @cached_property
     def environment(self) -> dict[str, object]:
-        """What the run was made with."""
+        """The versions, the machine, the command and the data files of the run."""
         return self.run.read_environment() if self.run.has("environment.json") else {}
 
     def is_trained(self, name: str) -> bool:
@@ -333,7 +333,7 @@ class RunRecord:
 
 @dataclass(frozen=True)
 class TrainingRecord(RunRecord):
-    """A training run; what an interrupted or diverged one lacks is empty."""
+    """A training run; files that an interrupted or diverged one lacks are empty here."""
 
     @property
     def is_diverged(self) -> bool:
@@ -347,7 +347,7 @@ class TrainingRecord(RunRecord):
 
     @cached_property
     def history(self) -> dict[str, list[float]]:
-        """What was measured at each epoch, by name."""
+        """The loss, the metrics and the learning rate at each epoch, by name."""
         return self.run.read_history() if self.run.has("history.csv") else {}
 
     @cached_property
@@ -357,7 +357,7 @@ class TrainingRecord(RunRecord):
 
     @cached_property
     def baselines(self) -> dict[str, MetricsBySplit]:
-        """The same of the simplest models, by their names."""
+        """The final metrics of the simplest models, by their names."""
         return self.run.read_baselines() if self.run.has("baselines.json") else {}
 
     @cached_property

@@ -105,7 +105,7 @@ class Candidates:
 
     @cached_property
     def limit(self) -> float | None:
-        """Where charts end on the worse side, if values are so far out that the rest would be flat.
+        """The worst value that charts show, if outliers would make the other values look alike.
 
         That is three interquartile ranges beyond the worse quartile of all complete candidates.
         """
@@ -128,7 +128,7 @@ class Candidates:
 
     @property
     def beyond(self) -> int:
-        """How many complete candidates are drawn at the limit."""
+        """The number of complete candidates that are drawn at the limit."""
         return sum(self.drawn(value_of(each)) != value_of(each) for each in self.complete)
 
     def improvements(self) -> list[TrialResult]:

@@ -48,7 +48,7 @@ _SAMPLERS = {
 
 
 def search_view(run: Run) -> View:
-    """Show a search: the best config next to the default, and what became of all candidates.
+    """Show a search: the best config next to the default, and the results of all candidates.
 
     Raises:
         RunError: if a file of it is damaged; its sections raise it, too.

@@ -1,4 +1,4 @@
-"""The section on training: curves by epoch, and what became of each layer."""
+"""The section on training: curves by epoch, and statistics of each layer."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def curves_spec(
         lines: the values at each epoch, not empty.
         colors: of the lines.
         title: of the vertical axis.
-        best_epoch: the epoch to mark, if it is one of theirs.
+        best_epoch: the epoch to mark, unless it is beyond the last one.
     """
     rows = [
         {"x": at + 1, "y": rounded(values[at]), "s": name}

@@ -1,4 +1,4 @@
-"""Views: what is shown of a result, worded once for the terminal and the page.
+"""Views: the contents of a result, worded once for the terminal and the page.
 
 Texts are plain: whatever names and values a run holds, they stay text.
 """
@@ -23,7 +23,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Warnings:
-    """What to know before one trusts what follows."""
+    """Warnings about the blocks that follow."""
 
     kind: ClassVar[str] = "warnings"
     texts: tuple[str, ...]
@@ -31,7 +31,7 @@ class Warnings:
 
 @dataclass(frozen=True)
 class Code:
-    """A text that a program reads, such as a config or a command."""
+    """A config or commands, shown in a fixed-width font."""
 
     kind: ClassVar[str] = "code"
     text: str
@@ -73,7 +73,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart, with all that those need who can't see it; on a page only."""
+    """A chart with a description for readers who can't see it; on a page only."""
 
     kind: ClassVar[str] = "chart"
     title: str
@@ -114,7 +114,7 @@ class Layers:
 
 @dataclass(frozen=True)
 class Attempt:
-    """Something to try."""
+    """A change to try."""
 
     why: str
     command: str
@@ -122,7 +122,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that stands out in a run, what it means, and what to try."""
+    """An observation in a run, its meaning, and changes to try."""
 
     rule: str
     observation: str
@@ -133,7 +133,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Findings:
-    """What stands out in a run, the most important first."""
+    """Findings in a run, the most important first."""
 
     kind: ClassVar[str] = "findings"
     findings: tuple[Finding, ...]
@@ -211,7 +211,7 @@ class Section:
 
 @dataclass(frozen=True)
 class View:
-    """What is shown of a result.
+    """The contents of a result.
 
     A terminal shows `blocks`, then the sentences, the notes and the links. A page shows the title,
     the sentences, the figures and the notes, then the sections.
@@ -226,11 +226,11 @@ class View:
     """The result in sentences, the most important first."""
     figures: tuple[Figure, ...] = ()
     notes: tuple[str, ...] = ()
-    """What to bear in mind, as sentences."""
+    """Caveats, as sentences."""
     blocks: tuple[Block, ...] = ()
-    """What a terminal shows in full; a page has the same blocks in its sections."""
+    """The blocks for a terminal; a page has the same ones in its sections."""
     links: tuple[tuple[str, str], ...] = ()
-    """Where the result is, and commands for the next steps, each with its label."""
+    """Paths of the result and commands for the next steps, each with its label."""
     sections: Callable[[], Sequence[Section]] = tuple
     """Makes the sections of the page, which may read large files; empty ones are not shown."""
     footer: str = ""
