@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 from dlcli import config
-from dlcli.config import LARGE, Setting, Unscaled, printable, target_scaling_settings
+from dlcli.config import LARGE, Unscaled, printable, target_scaling_settings
 from dlcli.diagnosis.case import Case, Peak
 from dlcli.diagnosis.evidence import (
     STANDARD_ERRORS,
@@ -123,9 +123,12 @@ def large_input_advice(block: Block, section: config.Input) -> LargeInputAdvice 
 
 def unscaled_target(case: Case) -> Finding | None:
     """Find a numeric target far from 1 that is trained on without scaling."""
+    loss, output = case.config.loss, case.config.output
     targets = {name: size for name, size in _target_sizes(case) if size > LARGE}
-    settings = scaling_of_target(case)
-    if not targets or not settings:
+    if not targets or loss is None or not isinstance(output.scaling, Unscaled):
+        return None
+    settings = target_scaling_settings(loss, output)
+    if not settings:
         return None
     name = max(targets, key=lambda name: targets[name])
     return Finding(
@@ -137,14 +140,6 @@ def unscaled_target(case: Case) -> Finding | None:
         patches=(Patch("target-scaled", "trains on the standardized target", settings),),
         source=_SCALING,
     )
-
-
-def scaling_of_target(case: Case) -> tuple[Setting, ...]:
-    """Return the settings that standardize a target; empty if it is scaled or can't be."""
-    loss, output = case.config.loss, case.config.output
-    if loss is None or not isinstance(output.scaling, Unscaled):
-        return ()
-    return target_scaling_settings(loss, output)
 
 
 def _target_sizes(case: Case) -> Iterator[tuple[str, float]]:
