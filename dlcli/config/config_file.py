@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
-from typing import get_args
 
 import yaml
 from pydantic import ValidationError
 
 from dlcli.config.config_schema import Config
-from dlcli.config.input_section import Feature
 from dlcli.config.section import MAX_PROBLEMS, UNKNOWN_KEY, Section
-from dlcli.config.tune_section import Range, Tune
+from dlcli.config.tune_section import Tune
 from dlcli.config.yaml_document import (
     MAX_BYTES,
     Document,
@@ -276,56 +272,19 @@ def _option(argument: str) -> str:
     return f"--set '{printable(argument)}'"
 
 
-# Hints to quote names in overrides that were parsed as paths, as those of `c[0]`, `Sepal.Length`
-# or `<=50K`
-
-
-_NAMES_BELOW = {"input.features": "column", "class_weight": "class", "tune.space": "setting"}
-"""Paths whose keys are names of the user's data, and what they name."""
-_LONG_VALUE = re.compile(r"""=\s*[{\["']""")
+_UNQUOTED = re.compile(
+    r"""(input\.features|class_weight|tune\.space)(?!\.hidden\.)[.\[]"""
+    r"""(?=[^=]+=)(?!["']|[\w ()*?$-]+=[^=]*$)"""
+)
+"""Arguments whose keys are names of the user's data, which may look like a path, as `c[0]` does."""
 
 
 def _with_quoting_hints(problems: Iterable[Problem], arguments: Sequence[str]) -> Iterator[Problem]:
-    """Add how to quote the name in an override to the problems that it may have caused."""
-    hints = {_option(argument): _quoting_hint(argument) for argument in arguments}
+    """Add how to quote names to the problems of arguments with an unquoted name."""
+    names = {_option(argument): _UNQUOTED.match(argument) for argument in arguments}
     for problem in problems:
-        hint = hints.get(problem.position, "") if "did you mean" not in problem.message else ""
-        yield replace(problem, message=problem.message + hint)
-
-
-def _quoting_hint(argument: str) -> str:
-    """Suggest an argument with its name in quotes; empty if that would be the same."""
-    # The name may contain a `=`, and so may a value in brackets or quotes.
-    long = _LONG_VALUE.search(argument)
-    end = long.start() if long else argument.rfind("=")
-    path, value = argument[: max(end, 0)].strip(), argument[end + 1 :].strip()
-    parents = (each for each in _NAMES_BELOW if path.startswith((f"{each}.", f"{each}[")))
-    if (parent := next(parents, None)) is None:
-        return ""
-    rest = path[len(parent) :]
-    keys = _keys_after_name(parent).search(rest)
-    after = keys[0] if keys else ""
-    step = rest.removesuffix(after)
-    name = step[1:].removesuffix("]").strip("\"'") if step.startswith("[") else step[1:]
-    if parent == "tune.space" and name.startswith("hidden."):  # these settings are nested
-        return ""
-    quoted = f"{parent}[{json.dumps(name, ensure_ascii=False)}]{after}={value}"
-    try:
-        is_same = _split_argument(quoted)[0] == _split_argument(argument)[0]
-    except ValueError:  # the argument is not a path without quotes
-        is_same = False
-    if is_same or not (name and value):
-        return ""
-    setting = printable(shlex.quote(quoted))
-    return f"; if '{printable(name)}' is a {_NAMES_BELOW[parent]}, quote it: --set {setting}"
-
-
-def _keys_after_name(parent: str) -> re.Pattern[str]:
-    """Return a pattern of the keys that may follow a name below a path."""
-    if parent == "input.features":
-        types: tuple[type[Section], ...] = get_args(get_args(Feature)[0])
-        keys = sorted({key for feature in types for key in feature.model_fields})
-        return re.compile(rf"\.(?:{'|'.join(keys)})(?:\.\w+)*$")
-    if parent == "tune.space":
-        return re.compile(rf"\.(?:{'|'.join(Range.model_fields)})$")
-    return re.compile("(?!)")  # none
+        name = names.get(problem.position)
+        if name and not re.search("did you mean|; allowed: ", problem.message):
+            hint = f"quote a name with dots or other signs: --set '{name[1]}[\"a.b\"]=...'"
+            problem = replace(problem, message=f"{problem.message}; {hint}")
+        yield problem

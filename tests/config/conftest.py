@@ -1,4 +1,4 @@
-"""What the tests of the config room share: a config on disk, in two calls."""
+"""Shared fixtures: a config on disk, loaded or with its problems."""
 
 from __future__ import annotations
 
@@ -13,16 +13,21 @@ from dlcli.errors import ConfigError
 MINIMAL = "data: {train: a.csv, target: y}\nhidden: []\nepochs: 1\n"
 
 
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("configs")
+
+
 @pytest.fixture
-def config_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The place of a config that isn't written yet; the current folder is its own."""
-    monkeypatch.chdir(tmp_path)
+def config_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The path of a config to write, in the current folder."""
+    monkeypatch.chdir(folder)
     return Path("c.yaml")
 
 
 @pytest.fixture
 def load_with(config_file: Path) -> Callable[..., Config]:
-    """Loads the minimal config's three lines with more lines after them, and `--set` arguments."""
+    """Load the three lines of the minimal config with lines after them and `--set` arguments."""
 
     def load(lines: str = "", *overrides: str) -> Config:
         config_file.write_text(MINIMAL + lines, encoding="utf-8")
@@ -33,7 +38,7 @@ def load_with(config_file: Path) -> Callable[..., Config]:
 
 @pytest.fixture
 def problems_of(config_file: Path) -> Callable[..., list[str]]:
-    """What is wrong with a whole config, a line each; its search space is looked at last."""
+    """Return the problems of a whole config; those of its search space come last."""
 
     def problems(content: str | bytes, *overrides: str) -> list[str]:
         raw = content.encode() if isinstance(content, str) else content
@@ -47,5 +52,5 @@ def problems_of(config_file: Path) -> Callable[..., list[str]]:
 
 @pytest.fixture
 def problems_with(problems_of: Callable[..., list[str]]) -> Callable[..., list[str]]:
-    """What is wrong with lines that stand below the minimal config, from line 4 on."""
+    """Return the problems of lines after the minimal config, from line 4 on."""
     return lambda lines="", *overrides: problems_of(MINIMAL + lines, *overrides)

@@ -1,4 +1,4 @@
-"""`name` or `{name: ..., parameter: ...}`, everywhere."""
+"""Choices as `name` or `{name: ..., parameter: ...}`, wherever the config has some."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dlcli.config import Config
 Load = Callable[..., Config]
 Problems = Callable[..., list[str]]
 
-PLACES = {
+CHOICES = {
     "data.split": ("random", "split"),
     "input.scaling": ("log", "scaling"),
     "input.features.a": ("numeric", "feature type"),
@@ -38,31 +38,20 @@ FEATURES = (
 )
 
 
-def key_of(place: str) -> str:
-    return "type" if place == "input.features.a" else "name"
-
-
-@pytest.mark.parametrize(("place", "name"), [(place, name) for place, (name, _) in PLACES.items()])
-def test_a_lone_name_is_short_for_a_mapping(load_with: Load, place: str, name: str) -> None:
-    short = load_with("", *FEATURES, f"{place}={name}")
-    long = load_with("", *FEATURES, f"{place}={{{key_of(place)}: {name}}}")
-    assert short == long
-    assert short != load_with("", *FEATURES) or name == "one_hot"  # the only encoding so far
-
-
-@pytest.mark.parametrize(("place", "noun"), [(place, noun) for place, (_, noun) in PLACES.items()])
-def test_an_unknown_name_is_a_problem(problems_with: Problems, place: str, noun: str) -> None:
-    argument = f"{place}=zzz"
-    (problem,) = problems_with("", *FEATURES, argument)
-    assert problem.startswith(f"--set '{argument}': {place}: unknown {noun} 'zzz'; allowed: ")
-
-
-@pytest.mark.parametrize(("place", "noun"), [(place, noun) for place, (_, noun) in PLACES.items()])
-def test_a_number_is_no_choice(problems_with: Problems, place: str, noun: str) -> None:
-    argument = f"{place}=5"
+@pytest.mark.parametrize("path", CHOICES)
+def test_a_choice_is_a_name_or_a_mapping(
+    load_with: Load, problems_with: Problems, path: str
+) -> None:
+    name, noun = CHOICES[path]
+    short = load_with("", *FEATURES, f"{path}={name}")
+    key = "type" if path == "input.features.a" else "name"
+    assert short == load_with("", *FEATURES, f"{path}={{{key}: {name}}}")
+    assert short != load_with("", *FEATURES) or name == "one_hot"  # which is the default
+    (unknown,) = problems_with("", *FEATURES, f"{path}=zzz")
+    assert unknown.startswith(f"--set '{path}=zzz': {path}: unknown {noun} 'zzz'; allowed: ")
     article = "an" if noun[0] in "aeio" else "a"
-    assert problems_with("", *FEATURES, argument) == [
-        f"--set '{argument}': {place}: expected the name of {article} {noun}, got 5"
+    assert problems_with("", *FEATURES, f"{path}=5") == [
+        f"--set '{path}=5': {path}: expected the name of {article} {noun}, got 5"
     ]
 
 
@@ -95,9 +84,7 @@ def test_a_number_is_no_choice(problems_with: Problems, place: str, noun: str) -
         ),
     ],
 )
-def test_a_choice_that_is_not_quite_one_is_explained(
-    problems_with: Problems, lines: str, problem: str
-) -> None:
+def test_an_invalid_choice_is_explained(problems_with: Problems, lines: str, problem: str) -> None:
     (found,) = problems_with(lines)
     assert found.startswith(problem)
 
@@ -137,13 +124,13 @@ def test_a_choice_that_is_not_quite_one_is_explained(
         ),
     ],
 )
-def test_what_is_nearly_a_choice_is_told_in_its_place(
+def test_a_misspelled_choice_is_located_with_the_most_similar(
     problems_with: Problems, lines: str, problem: str
 ) -> None:
     assert problems_with(lines) == [problem]
 
 
-def test_of_a_list_the_items_that_are_wrong_are_told(problems_with: Problems) -> None:
+def test_invalid_items_of_a_list_are_located(problems_with: Problems) -> None:
     expected = (
         "expected year, month, day, weekday, day_of_year, hour, minute, second or elapsed, got"
     )
@@ -157,7 +144,7 @@ def test_of_a_list_the_items_that_are_wrong_are_told(problems_with: Problems) ->
 @pytest.mark.parametrize(
     ("switch", "normalized"), [("true", True), ("false", False), ("null", False), ("{}", True)]
 )
-def test_batch_normalization_is_a_switch_too(
+def test_batch_normalization_may_be_true_or_false(
     load_with: Load, switch: str, normalized: bool
 ) -> None:
     layer = load_with("", f"hidden[0]={{units: 1, batch_normalization: {switch}}}").hidden[0]
@@ -179,7 +166,7 @@ def test_a_list_of_features_is_short_for_columns_of_type_auto(load_with: Load) -
         ("[]", "names no column; omit it to use all"),
     ],
 )
-def test_features_that_are_no_columns_are_a_problem(
+def test_invalid_features_are_a_problem(
     problems_with: Problems, features: str, message: str
 ) -> None:
     assert problems_with(f"input:\n  features: {features}\n") == [

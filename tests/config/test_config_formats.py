@@ -14,7 +14,7 @@ MINIMAL = "data: {{train: {files}, format: {form}, target: y}}\nhidden: []\nepoc
 
 @pytest.fixture
 def load(config_file: Path) -> Callable[..., Config]:
-    """Loads a config with a format and files."""
+    """Load a config with a format and files."""
 
     def load(form: str = "auto", files: str = "a.csv") -> Config:
         config_file.write_text(MINIMAL.format(form=form, files=files), encoding="utf-8")
@@ -23,11 +23,11 @@ def load(config_file: Path) -> Callable[..., Config]:
     return load
 
 
-def test_formats_are_found_out_unless_something_is_said(load_with: Callable[..., Config]) -> None:
+def test_formats_are_detected_unless_set(load_with: Callable[..., Config]) -> None:
     assert load_with().data.format == AutoFormat()
 
 
-def test_a_lone_name_is_short_for_one_without_parameters(load: Callable[..., Config]) -> None:
+def test_a_name_is_a_format_without_parameters(load: Callable[..., Config]) -> None:
     assert load("csv").data.format == load("{name: csv}").data.format == CsvFormat()
 
 
@@ -39,14 +39,14 @@ def test_parameters_of_csv_are_read(load: Callable[..., Config]) -> None:
 
 
 @pytest.mark.parametrize("form", ["parquet", "arrow", "jsonl"])
-def test_the_other_formats_have_names_alone(load: Callable[..., Config], form: str) -> None:
+def test_the_other_formats_have_no_parameters(load: Callable[..., Config], form: str) -> None:
     assert load(form).data.format.name == form
 
 
 @pytest.mark.parametrize(
     "form", ["auto", "jsonl", '{name: csv, delimiter: "|", thousands: none}', "{name: csv}"]
 )
-def test_what_is_dumped_is_loaded_again(load: Callable[..., Config], form: str) -> None:
+def test_a_dumped_format_is_loaded_as_equal(load: Callable[..., Config], form: str) -> None:
     config = load(form, "[a.csv, 'b-*.csv']")
     Path("d.yaml").write_text(dump_config(config), encoding="utf-8")
     assert load_config(Path("d.yaml")).config == config
@@ -92,7 +92,7 @@ def test_what_is_dumped_is_loaded_again(load: Callable[..., Config], form: str) 
         ("data.train=[a.csv, '']", 'data.train: expected a file, got ["a.csv", ""]'),
     ],
 )
-def test_what_makes_no_sense_is_refused(
+def test_invalid_formats_are_rejected(
     problems_with: Callable[..., list[str]], setting: str, problem: str
 ) -> None:
     (found,) = problems_with("", setting)

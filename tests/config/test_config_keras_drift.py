@@ -95,7 +95,7 @@ def keras_parameters(made: Callable[..., object]) -> Parameters:
 
 
 @pytest.mark.parametrize(("module", "section"), CLASSES)
-def test_a_class_has_kerass_name_parameters_and_defaults(
+def test_a_choice_has_the_name_parameters_and_defaults_of_keras(
     module: ModuleType, section: type[Section]
 ) -> None:
     made = getattr(module, section.__name__)
@@ -104,13 +104,15 @@ def test_a_class_has_kerass_name_parameters_and_defaults(
 
 
 @pytest.mark.parametrize("section", ACTIVATIONS)
-def test_an_activation_has_kerass_name_parameters_and_defaults(section: type[Section]) -> None:
+def test_an_activation_has_the_name_parameters_and_defaults_of_keras(
+    section: type[Section],
+) -> None:
     function = getattr(keras.activations, name_of(section))
     assert schema_parameters(section) == keras_parameters(function)
 
 
 @pytest.mark.parametrize("module", CHOICES, ids=lambda module: module.__name__)
-def test_every_class_of_keras_is_in_the_schema_or_left_out_for_a_reason(module: ModuleType) -> None:
+def test_every_class_of_keras_is_in_the_schema_or_omitted_for_a_reason(module: ModuleType) -> None:
     taken = [getattr(module, section.__name__) for place, section in CLASSES if place is module]
     classes = {name: made for name, made in vars(module).items() if inspect.isclass(made)}
     missing = {name for name, made in classes.items() if made not in taken}
@@ -119,14 +121,14 @@ def test_every_class_of_keras_is_in_the_schema_or_left_out_for_a_reason(module: 
     assert missing - lower - BASE_CLASSES <= LEFT_OUT.keys()
 
 
-def test_every_activation_of_keras_is_in_the_schema_or_left_out_for_a_reason() -> None:
+def test_every_activation_of_keras_is_in_the_schema_or_omitted_for_a_reason() -> None:
     functions = {
         name for name, function in vars(keras.activations).items() if inspect.isfunction(function)
     }
     assert functions - set(map(name_of, ACTIVATIONS)) == functions & LEFT_OUT.keys()
 
 
-def test_nothing_is_left_out_that_keras_does_not_have() -> None:
+def test_every_omitted_class_exists_in_keras() -> None:
     offered = {name for module in (*CHOICES, keras.activations) for name in vars(module)}
     assert offered >= LEFT_OUT.keys()
 
@@ -138,11 +140,11 @@ def differing(section: type[Section], made: Callable[..., object]) -> Parameters
     return {key: value for key, value in ours.items() if value != theirs[key].default}
 
 
-def test_batch_normalization_has_kerass_defaults() -> None:
+def test_batch_normalization_has_the_defaults_of_keras() -> None:
     assert differing(BatchNormalization, keras.layers.BatchNormalization) == {}
 
 
-def test_a_layer_has_denses_parameters_and_defaults() -> None:
+def test_a_layer_has_the_parameters_and_defaults_of_dense() -> None:
     theirs = inspect.signature(keras.layers.Dense).parameters
     ours = schema_parameters(Hidden)
     assert set(ours) - set(theirs) == {"batch_normalization", "dropout"}
@@ -155,14 +157,14 @@ def test_a_layer_has_denses_parameters_and_defaults() -> None:
         assert ours[key] is theirs[key].default is None
 
 
-def test_early_stopping_is_kerass_with_patience_and_the_best_weights() -> None:
+def test_early_stopping_differs_from_keras_in_patience_and_best_weights() -> None:
     assert differing(EarlyStopping, keras.callbacks.EarlyStopping) == {
         "patience": 10,
         "restore_best_weights": True,
     }
 
 
-def test_reduce_on_plateau_has_kerass_defaults() -> None:
+def test_reduce_on_plateau_has_the_defaults_of_keras() -> None:
     assert differing(ReduceOnPlateau, keras.callbacks.ReduceLROnPlateau) == {}
 
 
@@ -226,7 +228,7 @@ def section_of(module: ModuleType, name: str) -> type[Section]:
 
 
 @pytest.mark.parametrize(("module", "name", "parameters"), EDGES)
-def test_what_the_schema_takes_keras_takes(
+def test_keras_accepts_what_the_schema_accepts(
     module: ModuleType, name: str, parameters: Parameters
 ) -> None:
     section = section_of(module, name).model_validate(parameters)
@@ -234,7 +236,7 @@ def test_what_the_schema_takes_keras_takes(
 
 
 @pytest.mark.parametrize(("module", "name", "parameters"), REFUSED)
-def test_what_keras_refuses_the_schema_refuses(
+def test_the_schema_rejects_what_keras_rejects(
     module: ModuleType, name: str, parameters: Parameters
 ) -> None:
     with pytest.raises(ValueError, match=r"."):
@@ -244,19 +246,19 @@ def test_what_keras_refuses_the_schema_refuses(
 
 
 @pytest.mark.parametrize(("module", "section"), CLASSES)
-def test_the_schemas_defaults_make_keras_objects(
+def test_keras_accepts_the_defaults_of_the_schema(
     module: ModuleType, section: type[Section]
 ) -> None:
     getattr(module, section.__name__)(**section().model_dump(exclude={"name"}))
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.999])
-def test_a_share_that_dropout_takes_keras_takes(rate: float) -> None:
+def test_keras_accepts_the_dropout_of_the_schema(rate: float) -> None:
     assert Hidden(units=1, dropout=rate).dropout == keras.layers.Dropout(rate).rate
 
 
 @pytest.mark.parametrize("rate", [-0.1, 1.1])
-def test_a_share_that_kerass_dropout_refuses_is_refused(rate: float) -> None:
+def test_the_schema_rejects_a_dropout_that_keras_rejects(rate: float) -> None:
     with pytest.raises(ValueError, match="rate"):
         keras.layers.Dropout(rate)
     with pytest.raises(ValidationError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,7 +21,7 @@ MINIMAL = "data: {train: a.csv, target: y}\nhidden: []\nepochs: 1\n"
 ROOT = Path(__file__).parents[2]
 
 
-def test_all_problems_come_at_once_in_the_order_of_the_text(problems_of: Problems) -> None:
+def test_all_problems_are_reported_at_once_in_the_order_of_the_text(problems_of: Problems) -> None:
     text = """\
 sed: 1
 data:
@@ -50,7 +51,7 @@ loss: !!binary aGk=
     ]
 
 
-def test_an_unknown_key_has_its_own_place_and_not_that_of_its_value(
+def test_an_unknown_key_is_located_at_the_key(
     problems_with: Problems,
 ) -> None:
     assert problems_with("output:\n  kernel_init:\n    name: ones\n") == [
@@ -58,13 +59,13 @@ def test_an_unknown_key_has_its_own_place_and_not_that_of_its_value(
     ]
 
 
-def test_lines_are_counted_not_sorted_as_text(problems_of: Problems) -> None:
+def test_problems_are_sorted_by_line_number(problems_of: Problems) -> None:
     text = "".join(f"key{line}: 1\n" for line in range(1, 12))
     found = [problem.split(":")[1] for problem in problems_of(text) if "unknown" in problem]
     assert found == [str(line) for line in range(1, 12)]
 
 
-def test_of_very_many_problems_the_first_hundred_are_told(problems_with: Problems) -> None:
+def test_the_first_100_problems_are_reported(problems_with: Problems) -> None:
     unknown = "".join(f"key{line}: 1\n" for line in range(4, 154))
     found = problems_with(unknown)
     assert [problem.split(": ")[:2] for problem in found[:100]] == [
@@ -73,7 +74,7 @@ def test_of_very_many_problems_the_first_hundred_are_told(problems_with: Problem
     assert found[100:] == ["c.yaml:1:1: and 50 more problems"]
 
 
-def test_of_very_many_repeated_keys_the_first_hundred_are_told(problems_with: Problems) -> None:
+def test_the_first_100_repeated_keys_are_reported(problems_with: Problems) -> None:
     found = problems_with("seed: 1\n" * 151)
     assert found[0] == "c.yaml:5:1: seed: is given twice"
     assert found[99:] == [
@@ -89,7 +90,7 @@ def test_a_column_is_counted_in_characters(problems_with: Problems) -> None:
     )
 
 
-def test_a_problem_inside_an_alias_stands_where_its_anchor_is(problems_of: Problems) -> None:
+def test_a_problem_in_an_alias_is_located_at_its_anchor(problems_of: Problems) -> None:
     text = "data: {train: a.csv, target: y}\nepochs: 1\nhidden: [&l {units: 0}, *l]\n"
     wanted = "expected a positive integer up to 1000000, got 0"
     assert problems_of(text) == [
@@ -98,14 +99,14 @@ def test_a_problem_inside_an_alias_stands_where_its_anchor_is(problems_of: Probl
     ]
 
 
-def test_of_a_key_that_is_given_twice_the_second_is_checked(problems_with: Problems) -> None:
+def test_the_last_of_repeated_keys_is_checked(problems_with: Problems) -> None:
     assert problems_with("output: {units: 3}\noutput: {units: 0}\n") == [
         "c.yaml:5:1: output: is given twice",
         "c.yaml:5:17: output.units: expected a positive integer up to 1000000, got 0",
     ]
 
 
-def test_a_run_is_named_by_its_config_or_else_by_its_file(tmp_path: Path) -> None:
+def test_a_run_is_named_after_its_config_or_its_file(tmp_path: Path) -> None:
     path = tmp_path / "adult.v2.yaml"
     path.write_text(MINIMAL)
     assert load_config(path).name == "adult.v2"
@@ -124,16 +125,14 @@ def test_a_run_is_named_by_its_config_or_else_by_its_file(tmp_path: Path) -> Non
         ("a" * 70 + ".yaml", "a" * 64),
     ],
 )
-def test_a_file_whose_name_no_run_can_have_gives_it_the_nearest(
-    tmp_path: Path, file: str, name: str
-) -> None:
+def test_a_file_name_is_adapted_to_a_run_name(tmp_path: Path, file: str, name: str) -> None:
     path = tmp_path / file
     path.write_text(MINIMAL)
     assert load_config(path).name == name
     assert load_config(path, [f"name={name}"]).name == name
 
 
-def test_a_file_is_looked_for_beside_the_config(tmp_path: Path) -> None:
+def test_paths_are_relative_to_the_config(tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     path.write_text(MINIMAL)
     config = load_config(path)
@@ -141,13 +140,13 @@ def test_a_file_is_looked_for_beside_the_config(tmp_path: Path) -> None:
     assert config.resolve("/data/a.csv") == Path("/data/a.csv")
 
 
-def test_the_text_is_kept_as_given(tmp_path: Path) -> None:
+def test_the_text_of_the_file_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     path.write_text(f"# mine\n{MINIMAL}")
     assert load_config(path, ["seed=3"]).text == f"# mine\n{MINIMAL}"
 
 
-def test_later_problems_get_the_places_of_their_keys_and_come_in_their_order(
+def test_later_problems_are_located_and_sorted(
     config_file: Path,
 ) -> None:
     config_file.write_text(f"{MINIMAL}input:\n  features: {{a: auto, 'b.c': auto}}\n")
@@ -173,8 +172,11 @@ def test_later_problems_get_the_places_of_their_keys_and_come_in_their_order(
     ]
 
 
+EXAMPLES = int(os.environ.get("DLCLI_FUZZ", "50"))
+
+
 def load_or_explain(path: Path, overrides: list[str]) -> None:
-    """Loads a config, or checks that what is wrong with it is said in one line each."""
+    """Load a config, or check that each of its problems is explained on one line."""
     try:
         load_config(path, overrides)
     except ConfigError as error:
@@ -192,13 +194,13 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("fuzz") / "c.yaml"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(
     content=st.binary()
     | st.text().map(str.encode)
     | st.text(":-?[]{},&*!|>'\"%@` \n\ta1.~#<").map(str.encode)
 )
-def test_any_bytes_load_or_are_explained(scratch: Path, content: bytes) -> None:
+def test_any_bytes_are_loaded_or_explained(scratch: Path, content: bytes) -> None:
     scratch.write_bytes(content)
     load_or_explain(scratch, [])
 
@@ -231,7 +233,7 @@ FRAGMENTS = st.text(max_size=3) | st.sampled_from(
 
 @st.composite
 def mutated(draw: st.DrawFn) -> str:
-    """A real config with one to three spans taken out, and fragments in their places."""
+    """Return a valid config with one to three parts replaced by fragments."""
     text = REAL
     for _ in range(draw(st.integers(1, 3))):
         start = draw(st.integers(0, len(text)))
@@ -240,9 +242,9 @@ def mutated(draw: st.DrawFn) -> str:
     return text
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(text=mutated())
-def test_a_config_with_slips_of_the_pen_loads_or_is_explained(scratch: Path, text: str) -> None:
+def test_a_mangled_config_is_loaded_or_explained(scratch: Path, text: str) -> None:
     scratch.write_text(text, encoding="utf-8", errors="surrogatepass")
     load_or_explain(scratch, [])
 
@@ -257,14 +259,14 @@ ARGUMENTS = st.text() | st.builds(
 )  # fmt: skip
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(overrides=st.lists(ARGUMENTS, min_size=1, max_size=3))
-def test_any_override_loads_or_is_explained(scratch: Path, overrides: list[str]) -> None:
+def test_any_override_is_loaded_or_explained(scratch: Path, overrides: list[str]) -> None:
     scratch.write_text(REAL)
     load_or_explain(scratch, overrides)
 
 
-def test_neither_the_room_nor_an_error_loads_anything_heavy(tmp_path: Path) -> None:
+def test_neither_the_package_nor_an_error_imports_a_heavy_library(tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     path.write_text(f"{MINIMAL}loss: hubber\n")
     program = f"""

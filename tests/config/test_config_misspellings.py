@@ -1,10 +1,12 @@
-"""One slip of the pen in a key or a choice: found where it stands, and what was meant is told.
+"""One typing error in a key or a choice is located, and the correct spelling suggested.
 
-The slips are those of typing (Damerau 1964): a letter too few, too many, another, or two exchanged.
+The errors are those of Damerau (1964): a missing, additional or wrong letter, or two exchanged.
+For more: `DLCLI_FUZZ=1000 pytest tests/config/test_config_misspellings.py`.
 """
 
 from __future__ import annotations
 
+import os
 import random
 import re
 from collections.abc import Callable, Iterator
@@ -17,11 +19,11 @@ import yaml
 from dlcli.config import Config
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
-COUNT = 200
+COUNT = int(os.environ.get("DLCLI_FUZZ", "50"))
 OWN_NAMES = re.compile(r"name|data\.(train|target|missing|split\.column)|data\.target\.column")
-"""Where a value is the author's own word and no choice of dlcli's."""
+"""Paths of values that users choose freely."""
 OWN_KEYS = re.compile(r"input\.features|class_weight")
-"""Where keys are columns or classes."""
+"""Paths whose keys are columns or classes."""
 
 
 class Word(NamedTuple):
@@ -30,12 +32,12 @@ class Word(NamedTuple):
     text: str
     start: int
     """Characters before it."""
-    place: str
+    position: str
     """Line and column."""
 
 
 def words(text: str) -> list[Word]:
-    """The keys and choices of a config, in its order."""
+    """Return the keys and choices of a config, in order."""
     return list(_words(yaml.compose(text, Loader=yaml.SafeLoader), ""))
 
 
@@ -60,8 +62,8 @@ def _word(node: yaml.ScalarNode) -> Word:
     return Word(node.value, mark.index, f"{mark.line + 1}:{mark.column + 1}")
 
 
-def slips(word: str) -> set[str]:
-    """All that is one slip from a word."""
+def typing_errors(word: str) -> set[str]:
+    """Return all texts with one typing error in a word."""
     letters = f"{ascii_lowercase}_"
     parts = [(word[:at], word[at:]) for at in range(len(word) + 1)]
     few = {before + after[1:] for before, after in parts if after}
@@ -72,7 +74,7 @@ def slips(word: str) -> set[str]:
 
 
 def vocabulary() -> set[str]:
-    """Every word that the config's schema knows anywhere."""
+    """Return every key and choice of the schema."""
     found = set()
 
     def collect(value: object) -> None:
@@ -93,23 +95,23 @@ KNOWN = vocabulary()
 
 
 def misspellings(seed: int, count: int) -> Iterator[tuple[str, Word]]:
-    """Texts with one slip each, and the word that was meant."""
+    """Yield configs with one typing error each, and the correct word."""
     draw = random.Random(seed)
     texts = [path.read_text(encoding="utf-8") for path in CONFIGS]
     for _ in range(count):
         text = draw.choice(texts)
         word = draw.choice(words(text))
-        slip = draw.choice(sorted(slips(word.text) - KNOWN - {"", "y", "n"}))
-        yield text[: word.start] + slip + text[word.start + len(word.text) :], word
+        wrong = draw.choice(sorted(typing_errors(word.text) - KNOWN - {"", "y", "n"}))
+        yield text[: word.start] + wrong + text[word.start + len(word.text) :], word
 
 
-def test_the_slips_of_a_word_are_those_of_typing() -> None:
-    found = slips("ab")
+def test_typing_errors_of_a_word() -> None:
+    found = typing_errors("ab")
     assert {"a", "b", "aab", "abz", "a_b", "xb", "ax", "ba"} < found
     assert not found & {"ab", "", "abcd", "xy"}
 
 
-def test_the_words_of_a_config_are_its_keys_and_choices_and_no_names() -> None:
+def test_the_words_of_a_config_are_its_keys_and_choices_without_names() -> None:
     text = "name: a\ndata: {train: b, target: c}\ninput: {features: {d: numeric}}\nhidden: []\n"
     found = words(text)
     assert [word.text for word in found] == [
@@ -118,13 +120,13 @@ def test_the_words_of_a_config_are_its_keys_and_choices_and_no_names() -> None:
     assert [text[word.start :].startswith(word.text) for word in found] == [True] * len(found)
 
 
-def test_of_200_misspellings_all_are_found_in_their_places_and_nearly_all_understood(
+def test_every_misspelling_is_located_and_nearly_all_are_corrected(
     problems_of: Callable[..., list[str]],
 ) -> None:
-    understood = 0
+    corrected = 0
     for text, word in misspellings(seed=20, count=COUNT):
         problems = problems_of(text)
-        at_place = [each for each in problems if each.startswith(f"c.yaml:{word.place}: ")]
-        assert at_place, (word, problems)
-        understood += any(f"did you mean '{word.text}'?" in each for each in at_place)
-    assert understood >= 0.95 * COUNT
+        located = [each for each in problems if each.startswith(f"c.yaml:{word.position}: ")]
+        assert located, (word, problems)
+        corrected += any(f"did you mean '{word.text}'?" in each for each in located)
+    assert corrected >= 0.95 * COUNT

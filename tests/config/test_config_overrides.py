@@ -15,7 +15,7 @@ Problems = Callable[..., list[str]]
 
 
 def at(config: Config, path: str) -> object:
-    """What stands under keys, indexes and attributes that are separated by blanks."""
+    """Return the value at keys, indices and attributes that are separated by spaces."""
     value: object = config
     for step in path.split():
         if isinstance(value, BaseModel):
@@ -55,7 +55,7 @@ def at(config: Config, path: str) -> object:
         ("early_stopping.monitor=loss", "early_stopping monitor", "loss"),
     ],
 )
-def test_a_value_is_put_where_none_was(
+def test_an_override_adds_a_missing_value(
     load_with: Load, argument: str, path: str, value: object
 ) -> None:
     assert at(load_with("", argument), path) == value
@@ -89,14 +89,14 @@ class_weight: {x: 1}
         ("class_weight=balanced", "class_weight", "balanced"),
     ],
 )
-def test_a_short_form_is_made_long_to_take_a_parameter(
+def test_a_short_form_is_expanded_for_a_parameter(
     load_with: Load, argument: str, path: str, value: object
 ) -> None:
     assert at(load_with(FULL, argument), path) == value
 
 
 @pytest.mark.parametrize("short", ["true", "false", "null"])
-def test_a_parameter_takes_the_place_of_a_switch(load_with: Load, short: str) -> None:
+def test_a_parameter_replaces_true_or_false(load_with: Load, short: str) -> None:
     layer = f"hidden=[{{units: 3, batch_normalization: {short}}}]"
     (hidden,) = load_with("", layer, "hidden[0].batch_normalization.momentum=0.9").hidden
     assert hidden.batch_normalization is not None
@@ -104,12 +104,12 @@ def test_a_parameter_takes_the_place_of_a_switch(load_with: Load, short: str) ->
 
 
 @pytest.mark.parametrize("short", ["balanced", "null"])
-def test_a_class_weight_takes_the_place_of_balanced(load_with: Load, short: str) -> None:
+def test_a_class_weight_replaces_balanced(load_with: Load, short: str) -> None:
     config = load_with(f"class_weight: {short}\n", "class_weight.yes=2", "class_weight.no=1")
     assert config.class_weight == {"yes": 2.0, "no": 1.0}
 
 
-def test_a_feature_called_as_a_key_without_names_keeps_its_type(load_with: Load) -> None:
+def test_a_feature_named_like_a_key_keeps_its_type(load_with: Load) -> None:
     lines = "input: {features: {batch_normalization: numeric, class_weight: numeric}}\n"
     overrides = [
         f"input.features.{key}.missing=mean" for key in ("batch_normalization", "class_weight")
@@ -122,12 +122,12 @@ def test_the_last_of_two_overrides_counts(load_with: Load) -> None:
     assert load_with("seed: 1\n", "seed=2", "seed=3").seed == 3
 
 
-def test_an_index_just_behind_the_list_appends(load_with: Load) -> None:
+def test_an_index_at_the_end_of_a_list_appends(load_with: Load) -> None:
     config = load_with("", "hidden[0].units=3", "hidden[1]={units: 2}")
     assert [layer.units for layer in config.hidden] == [3, 2]
 
 
-def test_an_overridden_key_keeps_its_place(load_with: Load) -> None:
+def test_an_overridden_key_keeps_its_position(load_with: Load) -> None:
     config = load_with(FULL, "input.features.a=boolean")
     assert list(config.input.features or ()) == ["a", "b"]
 
@@ -174,20 +174,18 @@ def test_only_the_named_one_of_two_aliased_layers_changes(config_file: Path) -> 
                                " 'categorical' or 'multi_label', got 'x'"),
     ],
 )  # fmt: skip
-def test_a_problem_names_the_argument_that_it_came_from(
-    problems_with: Problems, argument: str, problem: str
-) -> None:
+def test_a_problem_names_its_argument(problems_with: Problems, argument: str, problem: str) -> None:
     name = argument.replace("\x01", "\\x01").replace("\udcff", "\\udcff")
     assert f"--set '{name}': {problem}" in problems_with("", argument)
 
 
-def test_a_line_end_in_an_argument_stays_on_the_line(problems_with: Problems) -> None:
+def test_a_line_end_in_an_argument_is_escaped(problems_with: Problems) -> None:
     assert problems_with("", "seed=a\nb") == [
         r"--set 'seed=a\nb': seed: expected an integer from 0 to 4294967295, got 'a b'"
     ]
 
 
-def test_overrides_come_first_and_the_text_follows_in_order(problems_with: Problems) -> None:
+def test_problems_of_overrides_come_first(problems_with: Problems) -> None:
     found = problems_with("seed: x\nepochs2: 1\n", "batch_size=a:9:9", "threads=none")
     assert [problem.split(": ")[:2] for problem in found] == [
         ["--set 'batch_size=a:9:9'", "batch_size"],

@@ -33,18 +33,18 @@ def test_a_path_is_read_and_written(text: str, path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "a..b", "a.", "a[", "a[x]", "a[-1]", "a['b]", "a]", "a[1]b"])
-def test_what_is_no_path_is_an_error(text: str) -> None:
+def test_an_invalid_path_is_an_error(text: str) -> None:
     with pytest.raises(ValueError, match="path"):
         parse_path(text)
 
 
-def test_an_escape_that_json_does_not_know_is_an_error() -> None:
+def test_an_unknown_escape_is_an_error() -> None:
     with pytest.raises(ValueError, match="path"):
         parse_path(r'a["\x"]')
 
 
 @given(PATHS)
-def test_every_path_survives_being_written(path: Path) -> None:
+def test_a_written_path_is_read_as_equal(path: Path) -> None:
     assert parse_path(format_path(path)) == path
 
 
@@ -58,5 +58,5 @@ def test_printable_text_is_one_line(text: str) -> None:
     assert printable(text).isprintable()
 
 
-def test_printable_keeps_what_can_be_seen() -> None:
+def test_printable_keeps_visible_characters() -> None:
     assert printable("größe 5\t\x1b\u2028") == "größe 5\\t\\x1b\\u2028"

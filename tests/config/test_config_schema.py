@@ -1,4 +1,4 @@
-"""What the schema takes and refuses, its rules across keys, its docs, and that it is frozen."""
+"""Values and combinations of values that the schema accepts and rejects, and its docs."""
 
 from __future__ import annotations
 
@@ -15,18 +15,17 @@ Load = Callable[..., Config]
 Problems = Callable[..., list[str]]
 
 
-def kin(section: type[Section]) -> Iterator[type[Section]]:
+def descendants(section: type[Section]) -> Iterator[type[Section]]:
     for below in section.__subclasses__():
         yield below
-        yield from kin(below)
+        yield from descendants(below)
 
 
 SECTIONS = [
     section
-    for section in kin(Section)
+    for section in descendants(Section)
     if section.__module__.startswith("dlcli.config.") and not section.__name__.startswith("_")
 ]
-FIELDS = [(section, key) for section in SECTIONS for key in section.model_fields]
 
 
 def decides(section: type[Section], key: str) -> bool:
@@ -35,35 +34,23 @@ def decides(section: type[Section], key: str) -> bool:
     return is_type or (key == "name" and issubclass(section, Choice))
 
 
-@pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.__qualname__)
-def test_an_unknown_key_is_an_error_in_every_section(section: type[Section]) -> None:
-    with pytest.raises(ValidationError) as caught:
-        section.model_validate({"zzzz": 1})
-    messages = {line["loc"]: line["msg"] for line in caught.value.errors()}
-    assert messages["zzzz",] == f"unknown key; allowed: {', '.join(section.model_fields)}"
+def test_every_section_rejects_unknown_keys_and_is_frozen() -> None:
+    for section in SECTIONS:
+        with pytest.raises(ValidationError) as caught:
+            section.model_validate({"zzzz": 1})
+        messages = {line["loc"]: line["msg"] for line in caught.value.errors()}
+        assert messages["zzzz",] == f"unknown key; allowed: {', '.join(section.model_fields)}"
+        with pytest.raises(ValidationError, match="frozen"):
+            setattr(section.model_construct(), next(iter(section.model_fields)), 1)
 
 
-@pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.__qualname__)
-def test_every_section_has_a_docstring(section: type[Section]) -> None:
-    assert section.__dict__["__doc__"].rstrip().endswith(".")
-
-
-@pytest.mark.parametrize(("section", "key"), FIELDS)
-def test_every_field_has_a_description(section: type[Section], key: str) -> None:
-    description = section.field_docs().get(key)
-    if decides(section, key):
-        assert description is None
-    else:
-        assert description
-        assert description.endswith(".")
-
-
-@pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.__qualname__)
-def test_every_section_is_frozen(section: type[Section]) -> None:
-    key = next(iter(section.model_fields))
-    blank = section.model_construct()
-    with pytest.raises(ValidationError, match="frozen"):
-        setattr(blank, key, 1)
+def test_every_section_and_field_is_documented() -> None:
+    for section in SECTIONS:
+        assert section.__dict__["__doc__"].rstrip().endswith("."), section
+        docs = section.field_docs()
+        named = [key for key in section.model_fields if not decides(section, key)]
+        assert list(docs) == named, section
+        assert all(doc.endswith(".") for doc in docs.values()), section
 
 
 def test_a_loaded_config_cannot_be_changed(load_with: Load) -> None:
@@ -139,7 +126,7 @@ ABOVE_0 = "expected a number above 0"
         ("class_weight={}", "expected balanced, or a weight above 0 for each class, got {}"),
     ],
 )  # fmt: skip
-def test_a_wrong_value_is_told_what_was_wanted(
+def test_an_invalid_value_is_reported_with_the_expected_one(
     problems_with: Problems, argument: str, message: str
 ) -> None:
     (problem,) = problems_with("", argument)
@@ -166,26 +153,26 @@ OR_LEAVE_OUT = f"{FILL_IN}, or omit the key for its default"
         ("hidden[0]", f"expected keys and values, {FILL_IN}"),
     ],
 )
-def test_a_key_with_nothing_behind_it_is_to_be_filled_in_or_left_out(
+def test_a_key_without_a_value_is_to_be_filled_in_or_omitted(
     problems_with: Problems, key: str, message: str
 ) -> None:
     assert problems_with("", f"{key}=") == [f"--set '{key}=': {key}: {message}"]
 
 
-def test_a_text_that_says_nothing_is_no_nothing(problems_with: Problems) -> None:
+def test_the_string_nothing_is_not_a_missing_value(problems_with: Problems) -> None:
     assert problems_with("seed: got nothing\n")[-1].endswith("got 'got nothing'")
 
 
-def test_a_text_of_64_letters_is_a_name(load_with: Load) -> None:
+def test_a_name_may_have_64_characters(load_with: Load) -> None:
     assert load_with("", "name=" + "a" * 64).name == "a" * 64
 
 
-def test_a_name_with_a_line_end_behind_it_is_none(problems_with: Problems) -> None:
+def test_a_name_may_not_end_with_a_line_end(problems_with: Problems) -> None:
     (problem,) = problems_with('name: "a\\n"\n')
     assert problem.endswith(r"got 'a\n'")
 
 
-def test_a_whole_number_will_do_for_a_float(load_with: Load) -> None:
+def test_an_integer_is_accepted_as_a_float(load_with: Load) -> None:
     rate = load_with("", "optimizer={name: sgd, learning_rate: 1}").optimizer.learning_rate
     assert type(rate) is float
 
@@ -276,7 +263,7 @@ CONFLICTS = [
 
 
 @pytest.mark.parametrize(("arguments", "message"), CONFLICTS)
-def test_keys_that_are_wrong_together_are_a_problem(
+def test_conflicting_keys_are_a_problem(
     problems_with: Problems, arguments: str, message: str
 ) -> None:
     (problem,) = problems_with("", *(word.replace("\xa0", " ") for word in arguments.split(" ")))
@@ -314,7 +301,7 @@ def test_keys_that_are_wrong_together_are_a_problem(
         " input.features={a:\xa0{type:\xa0numeric,encoding:\xa0none,scaling:\xa0log}}",
     ],
 )
-def test_keys_that_go_together_load(load_with: Load, arguments: str) -> None:
+def test_compatible_keys_are_accepted(load_with: Load, arguments: str) -> None:
     load_with("", *(word.replace("\xa0", " ") for word in arguments.split(" ")))
 
 
@@ -329,7 +316,7 @@ def test_the_defaults_are_those_of_the_design(load_with: Load) -> None:
     assert config.precision == "float32"
 
 
-def test_columns_with_a_part_of_their_own_are_reserved(load_with: Load) -> None:
+def test_columns_with_a_special_role_are_reserved(load_with: Load) -> None:
     config = load_with(
         "",
         "data.target=[y, z]",

@@ -1,4 +1,4 @@
-"""The `tune` section: what may be varied and how, and what is said of what may not."""
+"""The `tune` section: settings that can be varied, and the errors for others."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def tune_of(load_with: Load, lines: str, *overrides: str) -> Tune:
 
 
 def space(*lines: str, above: str = "") -> str:
-    """A section with some settings, the first of which stands in line 7 of the config."""
+    """Return a section with some settings; the first is in line 7 of the config."""
     return f"tune:\n{above or '  metric: val_loss'}\n  space:\n" + "".join(
         f"    {line}\n" for line in lines
     )
@@ -71,7 +71,7 @@ def test_the_whole_section_is_read(load_with: Load) -> None:
     )
 
 
-def test_a_space_alone_is_searched_by_50_trials_of_tpe_that_the_validation_loss_judges(
+def test_the_default_is_50_trials_of_tpe_compared_by_validation_loss(
     load_with: Load,
 ) -> None:
     tune = tune_of(load_with, space("epochs: [1, 2]"))
@@ -90,7 +90,7 @@ def test_a_space_alone_is_searched_by_50_trials_of_tpe_that_the_validation_loss_
         ("  sampler: random", 50),
     ],
 )
-def test_trials_are_limited_by_their_number_by_time_or_by_the_grid(
+def test_trials_are_limited_by_number_time_or_grid(
     load_with: Load, above: str, most: int | None
 ) -> None:
     lines = "\n".join(f"  {part}" for part in above.strip(" {}").split(", "))
@@ -116,19 +116,19 @@ def test_a_time_is_read_in_seconds(load_with: Load, written: str, seconds: float
 
 
 @pytest.mark.parametrize("written", ["0", "-1", "0s", "10 m", "m", "10min", "1m1h", "1h30", ".inf"])
-def test_what_is_no_time_is_told(problems_with: Problems, written: str) -> None:
+def test_an_invalid_time_is_reported(problems_with: Problems, written: str) -> None:
     (problem,) = problems_with(space("epochs: [1, 2]", above=f"  time: {written}"))
     assert problem.startswith(
         "c.yaml:5:9: tune.time: expected seconds, or a time such as 90s, 10m or 1h30m, got "
     )
 
 
-def test_a_metric_is_short_for_that_of_the_rows_that_judge(load_with: Load) -> None:
+def test_the_prefix_of_a_metric_may_be_omitted(load_with: Load) -> None:
     above = "  metric: accuracy"
     assert tune_of(load_with, space("epochs: [1, 2]", above=above)).metric == "val_accuracy"
 
 
-def test_every_metric_of_which_it_is_known_which_way_is_up_can_judge() -> None:
+def test_every_metric_with_a_known_direction_is_allowed() -> None:
     assert set(get_args(TuneMetric)) == {"val_loss", *(f"val_{name}" for name in HIGHER_IS_BETTER)}
 
 
@@ -140,7 +140,7 @@ def test_every_metric_of_which_it_is_known_which_way_is_up_can_judge() -> None:
         ("5", "expected the name of a loss or metric, got 5"),
     ],
 )
-def test_an_unknown_metric_is_told(problems_with: Problems, name: str, message: str) -> None:
+def test_an_unknown_metric_is_reported(problems_with: Problems, name: str, message: str) -> None:
     assert problems_with(space("epochs: [1, 2]", above=f"  metric: {name}")) == [
         f"c.yaml:5:11: tune.metric: {message}"
     ]
@@ -154,7 +154,7 @@ def test_an_unknown_metric_is_told(problems_with: Problems, name: str, message: 
         ("pruner: none", NoPruner()),
     ],
 )
-def test_samplers_and_pruners_go_by_their_names(
+def test_samplers_and_pruners_are_chosen_by_name(
     load_with: Load, lines: str, section: object
 ) -> None:
     tune = tune_of(load_with, space("epochs: [1, 2]", above=f"  {lines}"))
@@ -179,7 +179,7 @@ def test_a_parameter_of_the_default_sampler_can_be_set(load_with: Load) -> None:
         (Range(low=0.1, high=0.7, step=0.1), False, 7),
     ],
 )
-def test_a_range_is_of_whole_numbers_if_all_that_is_said_of_it_is(
+def test_a_range_has_integers_if_ends_and_step_are_integers(
     varied: Range, whole: bool, count: int | None
 ) -> None:
     assert (varied.is_integer, varied.count) == (whole, count)
@@ -222,7 +222,7 @@ FORMS = "expected a list of choices or a range as {low: ..., high: ...}"
          ["7:19: tune.space.epochs.low: expected a number, got nan"]),
     ],
 )  # fmt: skip
-def test_what_is_no_choice_and_no_range_is_told(
+def test_an_invalid_variation_is_reported(
     problems_with: Problems, setting: str, problems: list[str]
 ) -> None:
     assert problems_with(space(setting)) == [f"c.yaml:{problem}" for problem in problems]
@@ -254,7 +254,7 @@ OTHER_LOSS = "candidates are compared by their loss, which it changes; set anoth
                          " for one"),
     ],
 )  # fmt: skip
-def test_what_can_not_be_varied_is_told_with_the_reason(
+def test_a_setting_that_cannot_be_varied_is_reported_with_the_reason(
     problems_with: Problems, key: str, message: str
 ) -> None:
     shown = key if key.isidentifier() else f"['{key}']"
@@ -263,14 +263,12 @@ def test_what_can_not_be_varied_is_told_with_the_reason(
 
 
 @pytest.mark.parametrize("key", ["loss", "output.scaling", "output.activation"])
-def test_what_changes_the_loss_can_be_varied_where_another_metric_judges(
-    load_with: Load, key: str
-) -> None:
+def test_the_loss_can_be_varied_if_another_metric_is_compared(load_with: Load, key: str) -> None:
     tune = tune_of(load_with, space(f"{key}: [a, b]", above="  metric: rmse"))
     assert list(tune.space) == [key]
 
 
-def test_the_seed_can_be_varied_unless_it_deals_out_rows(
+def test_the_seed_can_be_varied_unless_it_splits_rows(
     load_with: Load, problems_with: Problems
 ) -> None:
     lines = space("seed: [1, 2]")
@@ -296,7 +294,7 @@ def test_the_seed_can_be_varied_unless_it_deals_out_rows(
          "is varied twice, here and as 'epochs'"),
     ],
 )  # fmt: skip
-def test_a_setting_and_a_part_of_it_can_not_both_be_varied(
+def test_a_setting_and_a_part_of_it_cannot_both_be_varied(
     problems_with: Problems, keys: list[str], place: str, message: str
 ) -> None:
     assert problems_with(space(*(f'"{key}": [[1], [2]]' for key in keys))) == [
@@ -304,12 +302,12 @@ def test_a_setting_and_a_part_of_it_can_not_both_be_varied(
     ]
 
 
-def test_a_name_and_its_parameters_can_be_varied_together(load_with: Load) -> None:
+def test_a_name_and_its_parameters_can_both_be_varied(load_with: Load) -> None:
     lines = space("optimizer.name: [sgd, adam]", "optimizer.learning_rate: [1e-3, 1e-2]")
     assert len(tune_of(load_with, lines).space) == 2
 
 
-def test_parts_of_hidden_layers_can_not_be_varied_with_the_whole(problems_with: Problems) -> None:
+def test_parts_of_hidden_layers_cannot_be_varied_with_the_whole(problems_with: Problems) -> None:
     lines = space("hidden: {activation: [relu, elu], activation.alpha: [1, 2]}")
     assert problems_with(lines) == [
         "c.yaml:7:39: tune.space.hidden['activation.alpha']: 'activation.alpha' is a part of"
@@ -329,7 +327,9 @@ def test_parts_of_hidden_layers_can_not_be_varied_with_the_whole(problems_with: 
         ("[1, 101]", "101"),
     ],
 )
-def test_layers_are_counted(problems_with: Problems, layers: str, strange: str) -> None:
+def test_numbers_of_layers_are_integers_up_to_100(
+    problems_with: Problems, layers: str, strange: str
+) -> None:
     assert problems_with(space(f"hidden: {{layers: {layers}}}")) == [
         "c.yaml:7:22: tune.space.hidden.layers: expected integers from 0 to 100, choices or"
         f" low and high, got {strange}"
@@ -337,7 +337,7 @@ def test_layers_are_counted(problems_with: Problems, layers: str, strange: str) 
 
 
 @pytest.mark.parametrize("units", ["[16, 32]", "{low: 16, high: 32}"])
-def test_units_in_the_place_of_layers_are_told_where_they_belong(
+def test_units_instead_of_layers_are_reported_with_their_place(
     problems_with: Problems, units: str
 ) -> None:
     assert problems_with(space(f"hidden: {units}")) == [
@@ -355,13 +355,12 @@ def test_only_hidden_has_settings_below_it(problems_with: Problems) -> None:
     ]
 
 
-def test_a_setting_without_quotes_in_an_argument_is_told_how_to_quote_it(
+def test_an_unquoted_setting_in_an_argument_is_reported_with_quotes(
     problems_with: Problems,
 ) -> None:
     (problem,) = problems_with(space("epochs: [1, 2]"), "tune.space.optimizer.name=[sgd, adam]")
     assert problem.endswith(
-        "; if 'optimizer.name' is a setting, quote it:"
-        " --set 'tune.space[\"optimizer.name\"]=[sgd, adam]'"
+        "; quote a name with dots or other signs: --set 'tune.space[\"a.b\"]=...'"
     )
 
 
@@ -372,7 +371,7 @@ def test_a_setting_of_hidden_layers_needs_no_quotes(problems_with: Problems) -> 
     ]
 
 
-def test_a_grid_needs_values_that_end(problems_with: Problems) -> None:
+def test_a_grid_needs_finitely_many_values(problems_with: Problems) -> None:
     lines = space(
         "optimizer.learning_rate: {low: 1e-3, high: 1e-1}",
         "hidden: {dropout: {low: 0.0, high: 0.5}, units: {low: 1, high: 2}}",
@@ -389,7 +388,7 @@ def test_a_grid_needs_values_that_end(problems_with: Problems) -> None:
     ("key", "meant"),
     [("n_trials", "trials"), ("timeout", "time"), ("objective", "metric"), ("cv", "folds")],
 )
-def test_what_others_call_a_key_is_understood(
+def test_key_names_of_other_programs_are_recognized(
     problems_with: Problems, key: str, meant: str
 ) -> None:
     assert problems_with(space("epochs: [1, 2]", above=f"  {key}: 5")) == [
@@ -397,14 +396,14 @@ def test_what_others_call_a_key_is_understood(
     ]
 
 
-def test_nothing_to_vary_is_told(problems_with: Problems) -> None:
+def test_an_empty_space_is_reported(problems_with: Problems) -> None:
     (missing,) = problems_with("tune: {trials: 5}\n")
     assert missing == "c.yaml:4:7: tune.space: is required"
     (empty,) = problems_with("tune: {space: {}}\n")
     assert empty == "c.yaml:4:15: tune.space: names no setting to vary"
 
 
-def test_it_survives_being_written(load_with: Load, config_file: Any) -> None:
+def test_a_written_section_is_read_as_equal(load_with: Load, config_file: Any) -> None:
     config = load_with(WHOLE)
     config_file.write_text(dump_config(config), encoding="utf-8")
     assert load_config(config_file).config == config
@@ -413,7 +412,7 @@ def test_it_survives_being_written(load_with: Load, config_file: Any) -> None:
 VALIDATOR = Draft202012Validator(Config.model_json_schema())
 
 
-def editor_takes(lines: str) -> bool:
+def is_valid(lines: str) -> bool:
     document = parse(f"data: {{train: a, target: y}}\nhidden: []\nepochs: 1\n{lines}", "c.yaml")
     return bool(VALIDATOR.is_valid(with_lists(Values(document).of(document.root))))
 
@@ -424,10 +423,10 @@ def with_lists(value: object) -> object:
     return [with_lists(item) for item in value] if isinstance(value, tuple) else value
 
 
-def test_an_editor_takes_the_whole_section() -> None:
-    assert editor_takes(WHOLE)
-    assert editor_takes(space("epochs: [1, 2]", above="  time: 90"))
-    assert editor_takes(space("epochs: [1, 2]", above="  metric: accuracy"))
+def test_the_json_schema_accepts_the_whole_section() -> None:
+    assert is_valid(WHOLE)
+    assert is_valid(space("epochs: [1, 2]", above="  time: 90"))
+    assert is_valid(space("epochs: [1, 2]", above="  metric: accuracy"))
 
 
 @pytest.mark.parametrize(
@@ -445,6 +444,8 @@ def test_an_editor_takes_the_whole_section() -> None:
         "tune: {space: {}}\n",
     ],
 )
-def test_an_editor_refuses_what_the_program_refuses(lines: str, problems_with: Problems) -> None:
-    assert not editor_takes(lines)
+def test_the_json_schema_rejects_what_the_program_rejects(
+    lines: str, problems_with: Problems
+) -> None:
+    assert not is_valid(lines)
     assert problems_with(lines)
