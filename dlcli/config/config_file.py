@@ -284,7 +284,8 @@ def _with_quoting_hints(problems: Iterable[Problem], arguments: Sequence[str]) -
     names = {_option(argument): _UNQUOTED.match(argument) for argument in arguments}
     for problem in problems:
         name = names.get(problem.position)
-        if name and not re.search("did you mean|; allowed: ", problem.message):
+        is_of_name = not problem.path or len(parse_path(problem.path)) <= 3  # input.features.NAME
+        if name and is_of_name:
             hint = f"quote a name with dots or other signs: --set '{name[1]}[\"a.b\"]=...'"
             problem = replace(problem, message=f"{problem.message}; {hint}")
         yield problem

@@ -22,7 +22,6 @@ from dlcli.config.section import (
     Expected,
     Flag,
     Fraction,
-    KeyMessage,
     Monitor,
     NonNegative,
     NonNegativeInt,
@@ -276,7 +275,7 @@ class Config(Section):
             )
         if self.tune and "seed" in self.tune.space and any(self.data.shares):
             reason = "it also determines the rows of data.validation and data.test"
-            yield ("tune", "space", "seed"), KeyMessage(f"can't be varied: {reason}")
+            yield "tune.space.seed", f"can't be varied: {reason}"
         if self.metrics and len(set(self.metrics)) < len(self.metrics):
             yield "metrics", "names a metric twice"
         is_xla = isinstance(self.engine, CompiledEngine) and self.engine.jit_compile is True

@@ -48,10 +48,6 @@ NOTHING = "nothing"
 """A null in messages: the value of a key that has none."""
 
 
-class KeyMessage(str):
-    """The message of a conflict that is located at the key instead of its value."""
-
-
 class Section(BaseModel):
     """A mapping of the config: typed, immutable, without unknown keys.
 
@@ -111,13 +107,12 @@ class Section(BaseModel):
             explained = [_explain(line, cls) for line in lines[:MAX_PROBLEMS]]
             explained += [_line("")] * len(lines[MAX_PROBLEMS:])
             raise _validation_error(cls.__name__, *explained) from None
-        lines_of_conflicts = []
-        for path, message in section.conflicts():
-            loc = path if isinstance(path, tuple) else tuple(path.split("."))
-            kind = UNKNOWN_KEY if isinstance(message, KeyMessage) else "conflict"
-            lines_of_conflicts.append(_line(message, *loc, kind=kind))
-        if lines_of_conflicts:
-            raise _validation_error(cls.__name__, *lines_of_conflicts)
+        conflicts = [
+            _line(message, *(path if isinstance(path, tuple) else path.split(".")), kind="conflict")
+            for path, message in section.conflicts()
+        ]
+        if conflicts:
+            raise _validation_error(cls.__name__, *conflicts)
         return section
 
 

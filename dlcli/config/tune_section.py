@@ -1,13 +1,18 @@
 """The `tune` section: the search space, how candidates are chosen, and how they are compared."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from functools import cache
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import Annotated, ClassVar, Literal, get_args
 
-from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, TypeAdapter, WithJsonSchema
-from pydantic_core import CoreSchema, core_schema
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    TypeAdapter,
+    WithJsonSchema,
+)
 
 from dlcli.config.section import (
     Choice,
@@ -16,7 +21,6 @@ from dlcli.config.section import (
     Expected,
     Flag,
     Fraction,
-    KeyMessage,
     NonNegativeInt,
     OneOf,
     PositiveInt,
@@ -60,18 +64,12 @@ TuneMetric = Literal[
     "val_top_3_accuracy",
 ]
 """The loss, and the metrics with a known direction, of the validation rows."""
-_WITHOUT_PREFIX = tuple(name.removeprefix("val_") for name in get_args(TuneMetric))
-_METRIC_NAMES = (*get_args(TuneMetric), *_WITHOUT_PREFIX)
+_METRIC_NAMES = [form for name in get_args(TuneMetric) for form in (name, name[4:])]
 
 
 def _add_prefix(name: object) -> object:
     """Add the prefix `val_` to the name of a metric, which may be omitted."""
-    if not isinstance(name, str):
-        raise value_error(f"expected the name of a loss or metric, got {shown(name)}")
-    if name not in _METRIC_NAMES:
-        way_out = did_you_mean(name, _METRIC_NAMES) or f"; allowed: {', '.join(_WITHOUT_PREFIX)}"
-        raise value_error(f"unknown metric '{name}'{way_out}")
-    return name if name.startswith("val_") else f"val_{name}"
+    return f"val_{name}" if f"val_{name}" in get_args(TuneMetric) else name
 
 
 _DURATION = r"^(?=[0-9])([0-9]{1,9}h)?([0-9]{1,9}m)?([0-9]{1,9}s)?$"
@@ -154,63 +152,51 @@ class Range(Section):
             yield "step", "can't be combined with log: true; omit one of them"
 
 
-class _Varied:
-    """Marks a type that is a range or a list of choices.
-
-    Args:
-        nested: whether a mapping from settings to these is also allowed.
-    """
-
-    def __init__(self, *, nested: bool) -> None:
-        self.nested = nested
-
-    def __get_pydantic_core_schema__(
-        self,
-        source: Any,  # noqa: ANN401
-        handler: GetCoreSchemaHandler,
-    ) -> CoreSchema:
-        def validate(value: object, _: core_schema.ValidatorFunctionWrapHandler) -> object:
-            if isinstance(value, tuple):
-                return _checked_choices(value)
-            if self.nested and isinstance(value, Mapping) and _is_nested(value):
-                return _nested_adapter().validate_python(value)
-            if isinstance(value, Mapping | Range):
-                return Range.model_validate(value)
-            forms = "a list of choices or a range as {low: ..., high: ...}"
-            raise value_error(f"expected {forms}, got {shown(value)}")
-
-        return core_schema.no_info_wrap_validator_function(validate, handler(source))
-
-
-def _is_nested(value: Mapping[str, object]) -> bool:
-    """Return whether a mapping has settings instead of the keys of a range."""
-    is_range = any(key in Range.model_fields or key in Range.synonyms for key in value)
-    is_varied = any(isinstance(each, Mapping | tuple | Range) for each in value.values())
-    return is_varied and not is_range
-
-
-def _checked_choices(choices: tuple[object, ...]) -> tuple[object, ...]:
-    if not 2 <= len(choices) <= MAX_CHOICES:
-        came = f"got {len(choices)}" + ("; set it in the config itself" if choices else "")
-        raise value_error(f"expected from 2 to {MAX_CHOICES} choices, {came}")
-    for at, choice in enumerate(choices):
-        if choice in choices[:at]:
+def _parse_variation(value: object) -> object:
+    """Return a range or a list of choices."""
+    if isinstance(value, Mapping | Range):
+        return Range.model_validate(value)
+    if not isinstance(value, tuple):
+        forms = "a list of choices or a range as {low: ..., high: ...}"
+        raise value_error(f"expected {forms}, got {shown(value)}")
+    if not 2 <= len(value) <= MAX_CHOICES:
+        way_out = "; set it in the config itself" if value else ""
+        raise value_error(f"expected from 2 to {MAX_CHOICES} choices, got {len(value)}{way_out}")
+    for at, choice in enumerate(value):
+        if choice in value[:at]:
             raise value_error(f"has the choice {shown(choice)} twice")
-    return choices
+    return value
+
+
+def _parse_setting(value: object) -> object:
+    """Return a range, a list of choices, or a mapping of settings to these."""
+    if isinstance(value, Mapping):
+        is_range = any(key in Range.model_fields or key in Range.synonyms for key in value)
+        if not is_range and any(
+            isinstance(each, Mapping | tuple | Range) for each in value.values()
+        ):
+            return _NESTED.validate_python(value)
+    return _parse_variation(value)
 
 
 Choices = Annotated[tuple[object, ...], Field(min_length=2, max_length=MAX_CHOICES)]
-Nested = Mapping[str, Annotated[Range | Choices, _Varied(nested=False)]]
+Variation = Annotated[
+    Range | tuple[object, ...],
+    PlainValidator(_parse_variation, json_schema_input_type=Range | Choices),
+]
+Nested = Mapping[str, Variation]
+_NESTED: TypeAdapter[Nested] = TypeAdapter(Nested, config=ConfigDict(defer_build=True))
 Space = Annotated[
-    Mapping[str, Annotated[Range | Choices | Nested, _Varied(nested=True)]],
+    Mapping[
+        str,
+        Annotated[
+            Range | tuple[object, ...] | Nested,
+            PlainValidator(_parse_setting, json_schema_input_type=Range | Choices | Nested),
+        ],
+    ],
     Field(json_schema_extra={"minProperties": 1}),
     Described("settings by their paths, each with a list of choices or a range"),
 ]
-
-
-@cache
-def _nested_adapter() -> TypeAdapter[Nested]:
-    return TypeAdapter(Nested)
 
 
 class Tpe(Choice, name="tpe"):
@@ -266,7 +252,7 @@ class Tune(Section):
     }
 
     metric: Annotated[
-        TuneMetric, BeforeValidator(_add_prefix), WithJsonSchema({"enum": list(_METRIC_NAMES)})
+        TuneMetric, BeforeValidator(_add_prefix), WithJsonSchema({"enum": _METRIC_NAMES})
     ] = "val_loss"
     """Loss or metric by which candidates are compared, computed on held-out rows; its name with or
     without `val_`."""
@@ -306,14 +292,7 @@ class Tune(Section):
     def conflicts(self) -> Iterator[Conflict]:
         """Yield settings that can't be varied, or not in combination, or not on a grid."""
         fixed = _FIXED if self.metric != "val_loss" else {**_FIXED, **_FIXED_FOR_LOSS}
-        nested = {
-            key: next(iter(value), None) if isinstance(value, Mapping) else None
-            for key, value in self.space.items()
-        }
-        for key, message in _path_errors(
-            nested, lambda path, key: _error(path, nested[key], fixed)
-        ):
-            yield ("space", key), KeyMessage(message)
+        yield from _path_conflicts(("space",), self.space, fixed)
         if not self.space:
             yield "space", "names no setting to vary"
         yield from self._layer_conflicts()
@@ -335,8 +314,7 @@ class Tune(Section):
             )
         if not isinstance(hidden, Mapping):
             return
-        for key, message in _path_errors(hidden, lambda path, key: None):
-            yield ("space", "hidden", key), KeyMessage(message)
+        yield from _path_conflicts(("space", "hidden"), hidden, fixed={})
         counts = hidden.get("layers", ())
         if isinstance(counts, Range):
             step = () if counts.step is None else (counts.step,)
@@ -374,34 +352,34 @@ _FIXED_FOR_LOSS: Mapping[Path, str] = {
 """Settings that must also be the same where losses are compared."""
 
 
-def _path_errors(
-    keys: Iterable[str], error_of: Callable[[Path, str], str | None]
-) -> Iterator[tuple[str, str]]:
-    """Yield each key that can't be varied, or not in combination with one before it, and why."""
+def _path_conflicts(
+    above: tuple[str, ...], settings: Mapping[str, object], fixed: Mapping[Path, str]
+) -> Iterator[Conflict]:
+    """Yield the settings that can't be varied, or not in combination with one before them.
+
+    Args:
+        above: keys above the settings.
+        settings: what to vary, by path.
+        fixed: settings that can't be varied, and why.
+    """
     paths: dict[str, Path] = {}
-    for key in keys:
+    for key, value in settings.items():
         try:
             path = parse_path(key)
         except ValueError as error:
-            yield key, str(error)
+            yield (*above, key), str(error)
             continue
-        if message := error_of(path, key) or _overlap(path, paths):
-            yield key, message
+        if message := _error(path, value, fixed) or _overlap(path, paths):
+            yield (*above, key), message
         paths[key] = path
 
 
-def _error(path: Path, below: str | None, fixed: Mapping[Path, str]) -> str | None:
-    """Return why a path can't be varied, if so.
-
-    Args:
-        path: the setting.
-        below: the first setting below it, if there are several.
-        fixed: settings that can't be varied, and why.
-    """
-    if below is not None and path != ("hidden",):
+def _error(path: Path, value: object, fixed: Mapping[Path, str]) -> str | None:
+    """Return why a path can't be varied, if so."""
+    if isinstance(value, Mapping) and path != ("hidden",):
         if len(path) == 1 and (near := did_you_mean(str(path[0]), ["hidden"])):
             return f"unknown key{near}"
-        whole = format_path((*path, below))
+        whole = format_path((*path, next(iter(value))))
         return f"expected each setting by its full path, as in {whole}: {{low: ..., high: ...}}"
     if path[0] == "hidden" and len(path) > 1 and isinstance(path[1], str):
         rest = format_path(path[1:])
