@@ -37,28 +37,16 @@ from dlcli.errors import (
 )
 from dlcli.metrics import main_metric
 from dlcli.network import Network
+from dlcli.pipeline import run_recording
 from dlcli.pipeline.checkpointing import StopOnSignal
 from dlcli.pipeline.cv_document import FoldResult, scalar_metrics, some_epochs
-from dlcli.pipeline.cv_summary import (
-    FinishedFold,
-    StoredFold,
-    combine_folds,
-    join_predictions,
-)
+from dlcli.pipeline.cv_summary import FinishedFold, StoredFold, combine_folds, join_predictions
 from dlcli.pipeline.data_loading import Dataset, read_candidates
 from dlcli.pipeline.events import Events, Listener
 from dlcli.pipeline.fit import FitContext, FitResult, Progress
 from dlcli.pipeline.memory_check import check_memory
 from dlcli.pipeline.preparation import Prepared, prepare_rows
-from dlcli.pipeline.run_recording import (
-    Recording,
-    image_fingerprints,
-    read_unit,
-    recorded_run,
-    resolved_config,
-    resumed_run,
-    write_unit,
-)
+from dlcli.pipeline.run_recording import Recording
 from dlcli.pipeline.train_run import train_child_run
 from dlcli.prediction import StoredPredictions
 from dlcli.runs import Run, RunWriter, malformed
@@ -134,7 +122,7 @@ def cross_validate(
         DlcliError: nothing is left then, unless a fold is finished or a signal has arrived; then it
             can be resumed, see `resume_cross_validation`.
     """
-    with recorded_run(file, output, cv_name(file.name), listener) as recording:
+    with run_recording.recorded_run(file, output, cv_name(file.name), listener) as recording:
         return _cross_validate(recording, plan)
 
 
@@ -151,7 +139,7 @@ def resume_cross_validation(run: Path, listener: Listener = lambda *_: None) -> 
     Raises:
         DlcliError: the run stays as it is then.
     """
-    with resumed_run(run, "cv", listener) as recording:
+    with run_recording.resumed_run(run, "cv", listener) as recording:
         assert recording.writer is not None
         return _cross_validate(recording, Plan.of(recording.writer))
 
@@ -170,10 +158,12 @@ def _cross_validate(recording: Recording, plan: Plan) -> Run:
     first = prepare_example(config, dataset, folds[0].split(config, dataset), events)
     check_memory(first, config, on_disk=False)
     every = Split(dataset.candidates, dataset.split.validation, None)
-    images = image_fingerprints(replace(first, split=every))
+    images = run_recording.image_fingerprints(replace(first, split=every))
     context = FitContext(dataset, config, events, plan.fits, keep_encodings=False)
     with recording.begin(
-        lambda folder: resolved_config(file, first, folder, context.device.threads, of_folds=True),
+        lambda folder: run_recording.resolved_config(
+            file, first, folder, context.device.threads, of_folds=True
+        ),
         context.device,
         images,
         first=lambda writer: writer.write_plan(plan.model_dump()),
@@ -365,7 +355,9 @@ def _fit_folds(
             if found[each.number] is None:
                 progress = _progress(each, len(folds), config.epochs, events)
                 finished = _fit_fold(each, config, context, progress, stop)
-                write_unit(writer, each.number, finished.document, finished.predictions)
+                run_recording.write_unit(
+                    writer, each.number, finished.document, finished.predictions
+                )
                 done.append(each.number)
                 events.emit("fold", **_fold_fields(finished.result, folds[-1], config))
                 found[each.number] = finished
@@ -460,7 +452,7 @@ def read_fold(writer: RunWriter, fold: CVFold, dataset: Dataset) -> FinishedFold
     Raises:
         RunError: if it is damaged, or of other rows.
     """
-    stored = read_unit(writer, fold.number, StoredFold, fold.name)
+    stored = run_recording.read_unit(writer, fold.number, StoredFold, fold.name)
     if stored is None:
         return None
     document, predictions = stored

@@ -10,14 +10,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dlcli.errors import RunError
-from dlcli.metrics import (
-    HIGHER_IS_BETTER,
-    Floats,
-    Metrics,
-    Number,
-    finite,
-    finite_number,
-)
+from dlcli.metrics import HIGHER_IS_BETTER, Floats, Metrics, Number, finite, finite_number
 from dlcli.runs import Run, malformed
 
 MOST_EPOCHS = 200

@@ -12,13 +12,7 @@ import numpy as np
 
 from dlcli.comparison import HeldOut, estimate_metrics, read_rows
 from dlcli.config import Config, EarlyStopping, GroupSplit, TimeSplit
-from dlcli.errors import (
-    ConfigError,
-    DataError,
-    RunError,
-    listed,
-    plural,
-)
+from dlcli.errors import ConfigError, DataError, RunError, listed, plural
 from dlcli.metrics import (
     HIGHER_IS_BETTER,
     Array,

@@ -113,7 +113,10 @@ class Recording:
             self.events.log_to(writer)
             first(writer)
             self.resolved = resolve(writer.path)
-            write_origin(writer, self.file, self.resolved, device, images)
+            writer.write_config(self.file.text)
+            writer.write_resolved(dump_config(self.resolved))
+            environment = _environment(self.resolved, device, data_files(self.file))
+            writer.write_environment({**environment, **({"images": images} if images else {})})
             check_unchanged(self.stamps)
             yield writer
 
@@ -210,24 +213,6 @@ def _image_digests(prepared: Prepared, column: str) -> Iterator[bytes]:
                 if path.is_file():  # reading a pipe would block
                     with suppress(OSError), path.open("rb") as stream:
                         yield file_digest(stream, "sha256").digest()
-
-
-def write_origin(
-    writer: RunWriter, file: ConfigFile, resolved: Config, device: Device | None, images: Images
-) -> None:
-    """Store what a run is made from.
-
-    Args:
-        writer: the run.
-        file: the config as given.
-        resolved: the config with all that was inferred.
-        device: what will train; `None` if TensorFlow is not loaded in this process.
-        images: the image files that are read.
-    """
-    writer.write_config(file.text)
-    writer.write_resolved(dump_config(resolved))
-    environment = _environment(resolved, device, data_files(file))
-    writer.write_environment({**environment, **({"images": images} if images else {})})
 
 
 def read_resolved(writer: RunWriter) -> ConfigFile:

@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from dlcli import runs
 from dlcli.config import Config, ConfigFile
 from dlcli.errors import DivergenceError, RunError, plural
 from dlcli.explanation import Explanation, explain
 from dlcli.metrics import Metrics
+from dlcli.pipeline import run_recording
 from dlcli.pipeline.baselines import evaluate_baselines
 from dlcli.pipeline.checkpointing import RunCheckpointer, StopOnSignal
 from dlcli.pipeline.data_loading import load_dataset
@@ -34,27 +36,9 @@ from dlcli.pipeline.preparation import (
     prepare_rows,
     type_reason,
 )
-from dlcli.pipeline.run_recording import (
-    Recording,
-    image_fingerprints,
-    recorded_run,
-    resolved_config,
-    resumed_run,
-)
+from dlcli.pipeline.run_recording import Recording
 from dlcli.pipeline.tensorflow_loading import load_tensorflow
-from dlcli.runs import (
-    DIVERGED,
-    MANIFEST,
-    Run,
-    RunWriter,
-    Weights,
-    initial_weights_option,
-    is_unfinished,
-    open_regular_file,
-    open_run,
-    resume_command,
-    unfinished_runs_like,
-)
+from dlcli.runs import DIVERGED, Run, RunWriter, Weights
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -83,7 +67,7 @@ def train(
     Raises:
         DlcliError: nothing is left of the run then, unless it can be resumed, see `resume`.
     """
-    with recorded_run(file, output, file.name, listener) as recording:
+    with run_recording.recorded_run(file, output, file.name, listener) as recording:
         return _train(recording)
 
 
@@ -100,7 +84,7 @@ def resume(run: Path, listener: Listener = lambda *_: None) -> Run:
     Raises:
         DlcliError: the run stays as it is then.
     """
-    with resumed_run(run, "train", listener) as recording:
+    with run_recording.resumed_run(run, "train", listener) as recording:
         return _train(recording)
 
 
@@ -111,16 +95,16 @@ def _train(recording: Recording) -> Run:
         dataset = load_dataset(file, events, folder)
         prepared = prepare_rows(config, dataset, dataset.split, events)
         check_memory(prepared, config, on_disk=folder is not None)
-        images = image_fingerprints(prepared)
+        images = run_recording.image_fingerprints(prepared)
         encoded = encode_sets(config.data.weight, prepared, events, folder)
         # A resumed training has weights of its own.
         initial = initial_weights(file, prepared.network) if recording.starts_over else None
         device = load_tensorflow(config, events)
-        resolve = partial(resolved_config, file, prepared, threads=device.threads)
+        resolve = partial(run_recording.resolved_config, file, prepared, threads=device.threads)
         with recording.begin(lambda path: resolve(folder=path), device, images) as writer:
-            for twin in unfinished_runs_like(writer) if recording.writer is None else ():
+            for twin in runs.unfinished_runs_like(writer) if recording.writer is None else ():
                 message = f"{twin} is an unfinished run of the same config; resume with: "
-                events.emit("warning", message=message + resume_command(twin))
+                events.emit("warning", message=message + runs.resume_command(twin))
             events.emit("run", folder=str(writer.path))
             # Fit, explain, evaluate; each is saved at once.
             result = _fit_with_checkpoints(config, prepared, encoded, initial, writer, events)
@@ -206,7 +190,7 @@ def _save_last_finite(
     which = best or f"after {plural(trained.epochs, 'epoch')}"
     error.add_note(
         f"  the last finite weights, {which}, are kept in {writer.path}; to start from them: "
-        f"{initial_weights_option(writer.path)}"
+        f"{runs.initial_weights_option(writer.path)}"
     )
 
 
@@ -331,9 +315,9 @@ def train_child_run(folder: Path, name: str, file: ConfigFile, listener: Listene
             if os.path.isdir(child) and not child.is_symlink():
                 shutil.rmtree(child)  # of another config, or interrupted before it began
             return train(file, child, listener)
-        if is_unfinished(child):
+        if runs.is_unfinished(child):
             return resume(child, listener)
-        run = open_run(child)
+        run = runs.open_run(child)
         if run.kind == DIVERGED:
             raise DivergenceError(f"{child}: has diverged", 0)
         return run
@@ -342,8 +326,8 @@ def train_child_run(folder: Path, name: str, file: ConfigFile, listener: Listene
 def _is_run_of(folder: Path, file: ConfigFile) -> bool:
     """Whether a folder is a run of a config, finished or resumable."""
     text = file.text.encode()
-    with suppress(RunError), open_regular_file(folder / "config.yaml") as stream:
-        is_run = is_unfinished(folder) or os.path.lexists(folder / MANIFEST)
+    with suppress(RunError), runs.open_regular_file(folder / "config.yaml") as stream:
+        is_run = runs.is_unfinished(folder) or os.path.lexists(folder / runs.MANIFEST)
         return is_run and stream.read(len(text) + 1) == text
     return False
 
@@ -351,7 +335,7 @@ def _is_run_of(folder: Path, file: ConfigFile) -> bool:
 @contextmanager
 def _naming_parent(folder: Path, child: Path) -> Iterator[None]:
     """Have errors of a child run say how the parent is resumed."""
-    theirs, ours = resume_command(child), resume_command(folder)
+    theirs, ours = runs.resume_command(child), runs.resume_command(folder)
     try:
         yield
     except BaseException as error:

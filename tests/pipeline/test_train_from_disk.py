@@ -122,7 +122,7 @@ def folder(tmp_path_factory):
     write_json_lines(folder)
     write_images(folder)
     mixed = mixed_table()
-    write_csv(folder / "mixed-1.csv", mixed.slice(0, 20).to_pydict())
+    parquet.write_table(mixed.slice(0, 20), folder / "mixed-1.parquet")
     parquet.write_table(mixed.slice(20), folder / "mixed-2.parquet")
     return folder
 
@@ -166,7 +166,7 @@ CASES = {
     "numbers": (f"train: t.csv, {SHARES}, target: [y, weight]", FEW),
     "packed": (f"train: t.csv.gz, {SHARES}, target: y, missing: [red]", FEW),
     "JSON lines": (f"train: 'lines-*.jsonl', {SHARES}, target: y", FEW),
-    "CSV and Parquet": (f"train: 'mixed-*', {SHARES}, target: y", f"input:\n{FEATURES}"),
+    "every type of column": (f"train: 'mixed-*', {SHARES}, target: y", f"input:\n{FEATURES}"),
     "texts alone": (f"train: t.csv, {SHARES}, target: y", f"{TEXTS}}}\n"),
 }
 WEIGHTED = f"train: t.csv, {SHARES}, split: stratified, target: kind, weight: weight"
