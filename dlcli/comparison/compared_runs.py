@@ -56,7 +56,7 @@ class ComparedRun:
     run: Run
     file: ConfigFile
     """Its resolved config."""
-    target: Task
+    task: Task
     metrics: MetricsBySplit
     """By split."""
     baselines: Mapping[str, MetricsBySplit]
@@ -106,7 +106,7 @@ class ComparedRun:
         columns = self.held_out.of_split(split)
         loss = self.file.config.loss
         has_deviance = loss is not None and loss.name == "poisson"
-        held = read_rows(columns, self.target, has_deviance=has_deviance)
+        held = read_rows(columns, self.task, has_deviance=has_deviance)
         if not held.rows:
             message = f"has no {split} rows, but metrics.json has their metrics; train it again"
             raise RunError(f"{columns.path}: {message}")
@@ -153,7 +153,7 @@ def _text(value: object) -> str | None:
 class HeldOut:
     """The held-out rows of one split."""
 
-    target: Task
+    task: Task
     """The task of the run."""
     row: NDArray[np.int64]
     """Row numbers in their files, `(rows,)`."""
@@ -200,11 +200,11 @@ class HeldOut:
 
     def metrics(self) -> Metrics:
         """Compute the metrics, as `train` does."""
-        return self.target.metrics(self._decoded)
+        return self.task.metrics(self._decoded)
 
     def statistics(self) -> dict[str, Statistic]:
         """Return the metrics that are single numbers as functions of the row weights."""
-        return self.target.statistics(self._decoded)
+        return self.task.statistics(self._decoded)
 
 
 def estimate_metrics(
@@ -331,9 +331,9 @@ def same_data(first: ComparedRun, second: ComparedRun) -> bool:
 
 def _truth(held: HeldOut) -> NDArray[np.generic]:
     """The true values; of classes the names, as class indices depend on the run."""
-    if held.target.outcome != "classes":
+    if held.task.outcome != "classes":
         return held.truth
-    return np.asarray(held.target.classes)[held.truth]
+    return np.asarray(held.task.classes)[held.truth]
 
 
 def _is_file(subject: ComparedRun, split: str) -> bool:

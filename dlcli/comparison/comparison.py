@@ -122,7 +122,7 @@ def compare(runs: Sequence[Run]) -> Comparison:
     split = common[0] if common and has_rows else None
     held = [] if split is None else [subject.rows_of(split) for subject in compared]
     return Comparison(
-        target=compared[0].target.columns,
+        target=compared[0].task.columns,
         sides=tuple(_sides(compared, held)),
         settings=tuple(differing_settings([subject.file for subject in compared])),
         facts=tuple(_facts(compared)),
@@ -161,8 +161,8 @@ def _check_targets(runs: Sequence[ComparedRun]) -> None:
 
 def _target_words(subject: ComparedRun) -> str:
     """Describe the target: `'y' as numbers`."""
-    target = subject.target
-    return f"{listed(target.columns)} as {target.outcome}"
+    task = subject.task
+    return f"{listed(task.columns)} as {task.outcome}"
 
 
 def _sides(runs: Sequence[ComparedRun], held: Sequence[HeldOut]) -> Iterator[Side]:

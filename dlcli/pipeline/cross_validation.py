@@ -306,7 +306,7 @@ def check_folds(folds: Sequence[CVFold], config: Config, dataset: Dataset) -> No
         return
     import pyarrow as pa
 
-    names = [dataset.target.columns[0]]  # taking rows of many columns is slow
+    names = [dataset.task.columns[0]]  # taking rows of many columns is slow
     if isinstance(dataset.split_choice, GroupSplit | TimeSplit):
         names.append(dataset.split_choice.column)
     data = dataset.candidates.data

@@ -137,12 +137,12 @@ def combine_folds(
     means, deviations = fold_intervals(results, [*pooled])
     values = {name: found.value for name, found in pooled.items()}
     metric = main_metric(example.head.metrics, values)
-    target, choice = dataset.target, dataset.split_choice
+    task, choice = dataset.task, dataset.split_choice
     return CrossValidation(
         name=name,
-        target=target.columns,
-        task="classes" if target.classes else "labels" if target.labels else "numbers",
-        classes=target.classes or target.labels,
+        target=task.columns,
+        task=task.outcome,
+        classes=task.names,
         split=choice.name,
         column=choice.column if isinstance(choice, GroupSplit | TimeSplit) else None,
         folds=len(folds) // repeats,
@@ -442,9 +442,9 @@ def _about_size(results: Sequence[FoldResult]) -> Iterator[str]:
 def _about_classes(held_out: Sequence[HeldOut | None], split: str) -> Iterator[str]:
     """Yield which classes or labels are missing from some folds."""
     known = [rows for rows in held_out if rows is not None]
-    if not known or not known[0].target.names:
+    if not known or not known[0].task.names:
         return
-    names = known[0].target.names
+    names = known[0].task.names
     missing = np.sum([_count_rows(rows) == 0 for rows in known], axis=0)
     absent = [name for name, folds in zip(names, missing, strict=True) if folds]
     if absent:
@@ -457,9 +457,9 @@ def _about_classes(held_out: Sequence[HeldOut | None], split: str) -> Iterator[s
 
 def _count_rows(held_out: HeldOut) -> Array:
     """Return the number of rows of each class or label, shape `(classes or labels,)`."""
-    if held_out.target.outcome == "labels":
+    if held_out.task.outcome == "labels":
         return np.asarray(held_out.truth.sum(axis=0))
-    return np.bincount(held_out.truth, minlength=held_out.target.width)
+    return np.bincount(held_out.truth, minlength=held_out.task.width)
 
 
 def _about_undefined(results: Sequence[FoldResult]) -> Iterator[str]:

@@ -39,7 +39,7 @@ class Dataset:
 
     tables: tuple[Table, ...]
     """Training file first, then the validation and test files that there are."""
-    target: Task
+    task: Task
     """What is predicted, inferred from all labelled rows: every fold has the same classes."""
     split: Split
     """The rows of each set, as `train` uses them."""
@@ -64,7 +64,7 @@ class Dataset:
     @property
     def class_column(self) -> str | None:
         """The column of the classes to predict; `None` for numbers and labels."""
-        return self.target.columns[0] if self.target.classes else None
+        return self.task.columns[0] if self.task.classes else None
 
     @property
     def notes(self) -> list[str]:

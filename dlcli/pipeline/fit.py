@@ -291,8 +291,8 @@ class FitContext:
             DivergenceError, OutOfMemoryError, Interrupted: see `fit`.
         """
         start = time.perf_counter()
-        head = resolve_head(config, self.dataset.target)
-        self.dataset.target.check_values(head.loss, self.dataset.tables)
+        head = resolve_head(config, self.dataset.task)
+        self.dataset.task.check_values(head.loss, self.dataset.tables)
         prepared, encoded = self._encoded(config, split, head.output.scaling)
         network = build_network(prepared.encoding.layout, config.hidden, head.output)
         engine = choose_engine(config, network, len(encoded["train"].inputs), self.fits)

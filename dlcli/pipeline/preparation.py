@@ -44,7 +44,7 @@ class Prepared:
     """The rows of each set."""
     split_choice: SplitChoice
     """How they were split."""
-    target: Task
+    task: Task
     """What is predicted."""
     decisions: Mapping[str, Decision]
     """The type of each column, and why."""
@@ -90,26 +90,26 @@ def prepare_rows(
         ConfigError: for a config that contradicts the data.
         DataError: for values that can't be encoded or don't suit the loss.
     """
-    train, target = split.train, dataset.target
+    train, task = split.train, dataset.task
     chosen = choose_features(config.input, train.columns, config.reserved)
     decisions = decide_types(chosen, train)
-    events.emit("target", **describe_target(target))
+    events.emit("target", **describe_target(task))
     events.emit("features", columns=describe_features(decisions))
     for warning in type_warnings(decisions):
         events.emit("warning", message=f"{train.file}: {warning}")
-    head = resolve_head(config, target)
-    target.check_values(head.loss, dataset.tables)
-    for warning in target.training_warnings(head.output, train):
+    head = resolve_head(config, task)
+    task.check_values(head.loss, dataset.tables)
+    for warning in task.training_warnings(head.output, train):
         events.emit("warning", message=f"{train.file}: {warning}")
-    fitted = target.fit(head.output.scaling, train)
+    fitted = task.fit(head.output.scaling, train)
     encoding = fit_encoding(decisions, config.input, train, fitted)
-    for finding in inspect_split(split, target, decisions, config.input):
+    for finding in inspect_split(split, task, decisions, config.input):
         events.emit("warning", message=f"{train.file}: {finding}")
     network = build_network(encoding.layout, config.hidden, head.output)
     events.emit("network", **describe_network(network, head))
     engine = choose_engine(config, network, train.rows, fits)
     events.emit("engine", **engine.model_dump())
-    return Prepared(split, dataset.split_choice, target, decisions, head, encoding, network, engine)
+    return Prepared(split, dataset.split_choice, task, decisions, head, encoding, network, engine)
 
 
 def encode_sets(

@@ -350,7 +350,7 @@ def resolved_config(
     config, head = moved_config(file, folder), prepared.head
     data = config.data
     is_split = of_folds or any(data.shares)
-    target = data.target.model_copy(update={"type": prepared.target.type})
+    target = data.target.model_copy(update={"type": prepared.task.type})
     split = prepared.split_choice if is_split else data.split
     update = {
         "data": data.model_copy(update={"split": split, "target": target}),

@@ -164,7 +164,7 @@ def _search(
             run_nested_workers(access, settings.jobs, context, writer, _listener(events))
         stop = stop_of_search(writer, study)
         found["nested"] = outer = evaluate_search(context, study.plan, writer, stop, events)
-        loss = resolve_head(context.file.config, context.fits.dataset.target).loss.name
+        loss = resolve_head(context.file.config, context.fits.dataset.task).loss.name
         found["nested_value"] = combine(outer, search.metric, loss)
     seconds = round(access.budget.spent, 3)
     search = search.model_copy(update={**found, "seconds": seconds})

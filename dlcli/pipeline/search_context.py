@@ -104,7 +104,7 @@ class SearchContext:
             DataError: if there are too few rows for the folds.
         """
         tune = tune_section(file)
-        check_metric(file, dataset.target)
+        check_metric(file, dataset.task)
         splits = make_splits(dataset, tune, file.config.seed)
         fits = FitContext(dataset, file.config, events, fits_per_program(tune, len(splits)))
         return cls(file, tune, Objective(tune.metric), dimensions_of(tune), splits, fits)

@@ -268,7 +268,7 @@ def explain_result(result: FitResult, writer: RunWriter) -> Explanation:
     prepared = with_logged_reasons(result.prepared, writer)
     sets = {name: (table, result.encoded[name]) for name, table in result.tables.items()}
     predictor, predictions = result.predictor, result.predictions
-    return explain(predictor, sets, prepared.target, prepared.decisions, predictions, norms)
+    return explain(predictor, sets, prepared.task, prepared.decisions, predictions, norms)
 
 
 def with_logged_reasons(prepared: Prepared, writer: RunWriter) -> Prepared:
@@ -282,9 +282,9 @@ def with_logged_reasons(prepared: Prepared, writer: RunWriter) -> Prepared:
         name: replace(decision, reason=_reason(logged.get(name)) or type_reason(decision))
         for name, decision in prepared.decisions.items()
     }
-    why = _reason(writer.first_event("target")) or prepared.target.reason
-    target = prepared.target.model_copy(update={"reason": why})
-    return replace(prepared, decisions=decisions, target=target)
+    why = _reason(writer.first_event("target")) or prepared.task.reason
+    task = prepared.task.model_copy(update={"reason": why})
+    return replace(prepared, decisions=decisions, task=task)
 
 
 def _reason(fields: object) -> str | None:

@@ -80,7 +80,7 @@ def starter_config(data: Path, target: str, *, config_folder: Path) -> str:
 
 
 def _data_lines(facts: TableFacts, path: str) -> Iterator[Line]:
-    target, values = facts.target, facts.target_values
+    target, values = facts.task, facts.target_values
     yield Line("train", scalar(path), f"{facts.rows:,} rows")
     if target.classes:
         comment = f"{target.reason}, so {len(target.classes)} classes: {listing(values)}"
@@ -103,9 +103,9 @@ def _data_lines(facts: TableFacts, path: str) -> Iterator[Line]:
 def _target_hints(facts: TableFacts) -> Iterator[str]:
     """Yield what to write if integers are classes or counts."""
     values = facts.target_values
-    if facts.target.classes or not values.whole or values.bounds is None:
+    if facts.task.classes or not values.whole or values.bounds is None:
         return
-    declared = f"target: {{column: {scalar(facts.target.columns[0])}, type: "
+    declared = f"target: {{column: {scalar(facts.task.columns[0])}, type: "
     repeats = values.present >= 2 * values.distinct
     if repeats and 1 < values.distinct <= _MAX_TARGET_CODES:
         yield f"if its {values.distinct} integers are classes: {declared}categorical}}"
@@ -127,9 +127,9 @@ def _hidden(rows: int) -> str:
 
 def _head_lines(facts: TableFacts) -> Iterator[Line]:
     """Yield comments on the output, loss and metrics that follow from the target."""
-    data = {"train": "-", "target": facts.target.columns[0]}
+    data = {"train": "-", "target": facts.task.columns[0]}
     bare = Config.model_validate({"data": data, "hidden": (), "epochs": 1})
-    head = resolve_head(bare, facts.target)
+    head = resolve_head(bare, facts.task)
     assert head.output.activation is not None  # resolved
     units = "1 unit" if head.output.units == 1 else f"{head.output.units} units"
     output = f"an output of {units} with {head.output.activation.name}"

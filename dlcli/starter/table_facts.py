@@ -54,7 +54,7 @@ class TableFacts:
     rows: int
     missing_words: tuple[str, ...]
     """Spellings of missing values among numbers and dates."""
-    target: Task
+    task: Task
     target_values: ColumnSummary
     """The values of its column."""
     class_rows: tuple[int, ...]

@@ -297,7 +297,7 @@ def test_few_whole_values_are_flagged_as_codes(tmp_path: Path) -> None:
     assert line(text, "flag") == "flag: numeric # all numbers, 0 to 1"
     hint = 'if its 2 integers are classes: target: {column: "y", type: categorical}'
     assert f"  # {hint}\n" in text
-    assert prepared(text, tmp_path)[1].target.classes == ()
+    assert prepared(text, tmp_path)[1].task.classes == ()
 
 
 def test_defaults_that_follow_from_the_target_are_named(tmp_path: Path) -> None:
