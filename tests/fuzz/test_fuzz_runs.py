@@ -55,7 +55,7 @@ def ends(good: Path, mangled: Path) -> dict[str, object]:
 
 
 @pytest.mark.slow
-def test_a_run_with_every_such_file_is_fine_before_it_is_mangled(good: Path) -> None:
+def test_the_run_is_valid_before_it_is_mangled(good: Path) -> None:
     assert all((good / name).is_file() for name in FILES)
     assert ends(good, shutil.copytree(good, good.with_name("same"))) == {
         "report": 0,
@@ -65,7 +65,7 @@ def test_a_run_with_every_such_file_is_fine_before_it_is_mangled(good: Path) -> 
 
 
 @pytest.mark.slow
-def test_of_mangled_runs_nothing_comes_but_an_answer_or_an_explained_error(good: Path) -> None:
+def test_mangled_runs_end_in_a_result_or_an_explained_error(good: Path) -> None:
     failures, codes = [], []
     for seed in range(RUNS):
         mangled = good.with_name(f"mangled-{seed}")

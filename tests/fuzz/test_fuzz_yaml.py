@@ -24,21 +24,21 @@ CONFIGS = int(os.environ.get("DLCLI_FUZZ", "80"))
 WORKER = Path(__file__).with_name("yaml_worker.py")
 
 
-def test_a_seed_gives_the_same_config_always():
+def test_a_seed_always_gives_the_same_config():
     assert [mangled(seed) for seed in range(20)] == [mangled(seed) for seed in range(20)]
     assert len({mangled(seed) for seed in range(20)}) > 15
 
 
 @pytest.mark.parametrize("text", WRITTEN)
-def test_a_config_is_good_before_it_is_mangled(text, tmp_path):
+def test_the_configs_are_valid_before_they_are_mangled(text, tmp_path):
     (tmp_path / "t.csv").write_text(TABLE)
     (tmp_path / "c.yaml").write_text(text.replace("initial_weights: runs/earlier\n", ""))
     assert check(load_config(tmp_path / "c.yaml")).rows_read
 
 
 @pytest.mark.slow
-def test_of_mangled_configs_nothing_comes_but_an_answer_or_an_explained_error(tmp_path):
-    """In a process of its own, which a config might take with it."""
+def test_mangled_configs_end_in_a_result_or_an_explained_error(tmp_path):
+    """In a separate process, which a config might crash."""
     here = {"PYTHONPATH": str(Path(package.__file__).parents[1])}
     done = subprocess.run(
         [sys.executable, WORKER, "0", str(CONFIGS)],

@@ -1,4 +1,4 @@
-"""A folder beside a run that is to come, and no trace of it at the end."""
+"""The cache folder next to a future run, which is removed at the end."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ def names(folder):
     return [path.name for path in folder.iterdir()]
 
 
-def test_it_lies_where_named_runs_do_and_is_none_of_them(tmp_path):
+def test_the_cache_folder_is_next_to_named_runs_and_is_not_one(tmp_path):
     with cache_folder(None, "iris", tmp_path) as folder:
         assert folder.is_dir()
         assert folder.parent == tmp_path
         assert re.fullmatch(r"\.iris-\d+-[0-9a-f]{8}\.cache", folder.name)
 
 
-def test_it_lies_in_the_current_folder_unless_told_otherwise(tmp_path, monkeypatch):
+def test_the_cache_folder_is_in_the_current_folder_by_default(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with cache_folder(None, "iris") as folder:
         assert folder.parent == Path("runs")
     assert names(tmp_path) == []
 
 
-def test_it_lies_beside_a_run_folder_that_was_named(tmp_path):
+def test_the_cache_folder_is_next_to_a_named_run_folder(tmp_path):
     with cache_folder(tmp_path / "a" / "run", "iris", tmp_path / "runs") as folder:
         assert folder.parent == tmp_path / "a"
         assert not (tmp_path / "a" / "run").exists()
     assert names(tmp_path) == []
 
 
-def test_two_of_one_name_lie_apart(tmp_path):
+def test_two_cache_folders_of_one_name_are_separate(tmp_path):
     with cache_folder(None, "iris", tmp_path) as one, cache_folder(None, "iris", tmp_path) as other:
         assert one != other
         (one / "rows").write_text("1")
         assert names(other) == ["lock"]
 
 
-def test_what_a_killed_process_left_behind_is_removed_and_what_is_in_use_is_not(tmp_path):
+def test_folders_of_killed_processes_are_removed_and_locked_ones_are_not(tmp_path):
     left = tmp_path / ".iris-1-00000000.cache"
     left.mkdir()
     (left / "lock").write_text("1\n")
@@ -63,7 +63,7 @@ def test_any_exception_leaves_nothing_behind(tmp_path, exception):
     assert names(tmp_path) == []
 
 
-def test_the_run_that_came_stays(tmp_path):
+def test_the_run_itself_is_kept(tmp_path):
     with cache_folder(None, "iris", tmp_path / "runs") as folder:
         (folder / "rows").write_text("1")
         with new_run(None, "iris", tmp_path / "runs") as writer:
@@ -71,7 +71,7 @@ def test_the_run_that_came_stays(tmp_path):
     assert names(tmp_path / "runs") == ["iris"]
 
 
-def test_parents_are_removed_with_a_run_that_came_to_nothing(tmp_path):
+def test_parents_are_removed_with_a_run_without_result(tmp_path):
     with (
         pytest.raises(KeyboardInterrupt),
         cache_folder(tmp_path / "a" / "run", "iris"),
@@ -81,14 +81,14 @@ def test_parents_are_removed_with_a_run_that_came_to_nothing(tmp_path):
     assert names(tmp_path) == []
 
 
-def test_parents_that_were_there_before_stay(tmp_path):
+def test_existing_parents_are_kept(tmp_path):
     (tmp_path / "runs").mkdir()
     with cache_folder(None, "iris", tmp_path / "runs"):
         pass
     assert names(tmp_path) == ["runs"]
 
 
-def test_a_file_in_the_way_is_named_with_the_way_out(tmp_path):
+def test_an_existing_file_of_that_name_is_an_error_with_advice(tmp_path):
     (tmp_path / "file").write_text("")
     message = r"iris-\S+\.new: can't be made: Not a directory; name another folder with --output$"
     with (

@@ -1,4 +1,4 @@
-"""Checkpoints: two are kept, and what is read of them is whole, or it is not read."""
+"""Checkpoints: two are kept, and damaged ones are not used."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ def message_of(run, config=CONFIG):
     return str(caught.value)
 
 
-def test_a_run_has_none_before_the_first(run):
+def test_a_new_run_has_no_checkpoint(run):
     assert not has_checkpoint(run)
     assert read_checkpoint(run, KINDS, CONFIG) is None
 
 
-def test_what_is_written_is_read_to_the_bit(run):
+def test_a_checkpoint_is_read_to_the_bit(run):
     arrays = {
         "half": np.array([1.5, -0.0, np.nan], np.float16),
         "random": np.array([[2**32 - 1]], np.uint32),
@@ -83,7 +83,7 @@ def test_what_is_written_is_read_to_the_bit(run):
     assert repr(found.history["r2"]) == "[nan, -inf]"
 
 
-def test_a_checkpoint_of_no_epoch_has_no_history(run):
+def test_a_checkpoint_before_the_first_epoch_has_no_history(run):
     write_checkpoint(run, Checkpoint({}, {}), CONFIG)
     assert read_checkpoint(run, {}, CONFIG) == Checkpoint({}, {})
 
@@ -95,7 +95,7 @@ def test_two_are_kept_and_the_newest_is_read(two):
     assert epoch_read(two) == 3
 
 
-def test_one_of_an_earlier_epoch_is_kept_as_long_as_the_newest_two_are_of_one(two):
+def test_one_of_an_earlier_epoch_is_kept_while_the_newest_two_are_of_one_epoch(two):
     for _ in range(3):
         write(two, 3)
     assert names(two / "checkpoint") == ["2", "4", "5"]
@@ -103,14 +103,14 @@ def test_one_of_an_earlier_epoch_is_kept_as_long_as_the_newest_two_are_of_one(tw
     assert names(two / "checkpoint") == ["5", "6"]
 
 
-def test_one_that_is_damaged_is_not_kept_for_its_epoch(two):
+def test_a_damaged_one_is_not_kept_for_its_epoch(two):
     write(two, 3)
     (two / "checkpoint" / "2" / "contents.json").unlink()
     write(two, 3)
     assert names(two / "checkpoint") == ["3", "4"]
 
 
-def test_an_older_one_is_read_if_the_newest_will_not_do(two):
+def test_an_older_one_is_read_if_the_newest_is_not_accepted(two):
     def first(checkpoint):
         return len(checkpoint.history["loss"]) == 1
 
@@ -129,7 +129,7 @@ def test_numbers_are_compared_as_numbers(run):
     assert epoch_read(run) == 10
 
 
-def test_what_crashes_have_left_is_removed_by_the_next(two):
+def test_leftovers_of_crashes_are_removed_by_the_next_checkpoint(two):
     for name in (".3.partial", "1", "0"):
         (two / "checkpoint" / name).mkdir(exist_ok=True)
     (two / "checkpoint" / ".3.partial" / "arrays.npz").write_bytes(b"half of")
@@ -207,17 +207,17 @@ DAMAGES = {
     "a linked history": (linked("history.csv"), f"history.csv: {NO_FILE}"),
     "a linked seal": (linked("contents.json"), f"contents.json: {NO_FILE}"),
 }
-"""What may have become of a checkpoint, and what is said of it."""
+"""Kinds of damage to a checkpoint, and the message for each."""
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_the_one_before_is_read_if_the_newest_is_damaged(damage, two):
+def test_the_previous_one_is_read_if_the_newest_is_damaged(damage, two):
     DAMAGES[damage][0](two / "checkpoint" / "2")
     assert epoch_read(two) == 1
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_it_is_an_error_that_names_the_newest_if_all_are_damaged(damage, two):
+def test_if_all_are_damaged_the_error_names_the_newest(damage, two):
     harm, finding = DAMAGES[damage]
     (two / "checkpoint" / "1" / "arrays.npz").unlink()
     harm(two / "checkpoint" / "2")
@@ -226,7 +226,7 @@ def test_it_is_an_error_that_names_the_newest_if_all_are_damaged(damage, two):
     assert message.endswith(f"; {WAY_OUT}")
 
 
-def test_a_newer_format_says_which_version_is_needed(run):
+def test_the_error_for_a_newer_format_names_the_version(run):
     write(run, 1)
     with_contents(format=2, dlcli="9.9")(run / "checkpoint" / "1")
     assert message_of(run).startswith(
@@ -234,7 +234,7 @@ def test_a_newer_format_says_which_version_is_needed(run):
     )
 
 
-def test_checkpoints_of_another_config_are_refused(two):
+def test_checkpoints_of_another_config_are_rejected(two):
     assert message_of(two, "d" * 64) == (f"{two}/checkpoint/2: is of another config; {WAY_OUT}")
 
 
@@ -247,12 +247,12 @@ def test_checkpoints_of_another_config_are_refused(two):
         ({"epoch": np.array([1])}, "array 'epoch' is of shape (1,), () was expected"),
     ],
 )
-def test_arrays_that_training_does_not_have_are_refused(changes, finding, run):
+def test_unknown_arrays_are_rejected(changes, finding, run):
     write(run, 1, **changes)
     assert message_of(run).startswith(f"{run}/checkpoint/1/arrays.npz: {finding}")
 
 
-def test_an_array_that_training_needs_must_be_there(run):
+def test_a_missing_array_is_an_error(run):
     write_checkpoint(run, Checkpoint({"epoch": np.array(1)}, {}), CONFIG)
     assert message_of(run) == (f"{run}/checkpoint/1/arrays.npz: lacks array 'model/0'; {WAY_OUT}")
 
@@ -266,21 +266,21 @@ def test_other_names_are_neither_read_nor_removed(name, two):
     assert names(two / "checkpoint") == sorted(["2", "3", name])
 
 
-def test_a_file_with_a_number_for_a_name_is_no_checkpoint(two):
+def test_a_file_with_a_number_as_its_name_is_not_a_checkpoint(two):
     (two / "checkpoint" / "7").write_text("mine")
     assert epoch_read(two) == 2
     write(two, 3)
     assert (two / "checkpoint" / "3").is_dir()
 
 
-def test_a_link_to_a_checkpoint_is_none(two, tmp_path):
+def test_a_link_to_a_checkpoint_is_ignored(two, tmp_path):
     (two / "checkpoint" / "2").rename(tmp_path / "elsewhere")
     (two / "checkpoint" / "2").symlink_to(tmp_path / "elsewhere")
     assert epoch_read(two) == 1
     assert has_checkpoint(two)
 
 
-def test_a_link_in_the_place_of_all_is_neither_read_nor_written_nor_removed(two, tmp_path):
+def test_a_link_instead_of_the_folder_is_not_read_written_or_removed(two, tmp_path):
     (two / "checkpoint").rename(tmp_path / "elsewhere")
     (two / "checkpoint").symlink_to(tmp_path / "elsewhere")
     assert not has_checkpoint(two)
@@ -291,7 +291,7 @@ def test_a_link_in_the_place_of_all_is_neither_read_nor_written_nor_removed(two,
     assert names(tmp_path / "elsewhere") == ["1", "2"]
 
 
-def test_nothing_is_left_once_they_are_removed(two):
+def test_removed_checkpoints_leave_nothing(two):
     remove_checkpoints(two)
     assert names(two) == []
     remove_checkpoints(two)  # of a crash between that and the end

@@ -1,4 +1,4 @@
-"""A crash, a failing disk or a vanished folder at any moment: a run opens as old or as new."""
+"""Crashes, failing disks and removed folders at any moment of a training."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def store(writer, epoch):
 
 
 def newest(writer):
-    """The epoch to go on from."""
+    """The epoch to resume from."""
     checkpoint = writer.read_checkpoint(KINDS)
     if checkpoint is None:
         return 0
@@ -187,7 +187,7 @@ POWER = pytest.mark.parametrize("power", [False, True], ids=["kill", "power cut"
 
 
 @POWER
-def test_a_run_that_a_crash_has_ended_goes_on_or_is_finished(power, tmp_path, undisturbed):
+def test_a_crashed_run_can_be_resumed_or_is_finished(power, tmp_path, undisturbed):
     root = tmp_path / "here" / "runs"
     run = root / "run"
     for done in ended_at_each(root, lambda done: train(run, done), power):
@@ -196,7 +196,7 @@ def test_a_run_that_a_crash_has_ended_goes_on_or_is_finished(power, tmp_path, un
 
 
 @POWER
-def test_so_does_one_that_goes_on_and_is_ended_again(power, tmp_path, undisturbed):
+def test_a_resumed_run_that_crashes_again_can_be_resumed(power, tmp_path, undisturbed):
     root = tmp_path / "here" / "runs"
     run = root / "run"
 
@@ -228,7 +228,7 @@ FAULTS = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_disk_that_fails_at_any_moment_ends_it_with_one_error(fault, tmp_path, undisturbed):
+def test_a_failing_disk_ends_a_run_with_one_error(fault, tmp_path, undisturbed):
     """A checkpoint that was stored is still there, and the run goes on once there is room."""
     root = tmp_path / "here" / "runs"
     run = root / "run"
@@ -242,7 +242,7 @@ def test_a_disk_that_fails_at_any_moment_ends_it_with_one_error(fault, tmp_path,
 
 
 @pytest.mark.slow
-def test_a_folder_that_vanishes_at_any_moment_is_one_error(tmp_path):
+def test_a_removed_folder_ends_a_run_with_one_error(tmp_path):
     root = tmp_path / "here" / "runs"
     run = root / "run"
     for _, error in failed_at_each(root, lambda done: train(run, done), vanishing):

@@ -1,4 +1,4 @@
-"""What is recorded of the surroundings of a run."""
+"""The recorded environment of a run."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ def commit_a_file(tmp_path):
     return git("rev-parse", "HEAD")
 
 
-def test_it_is_ready_for_json(tmp_path):
+def test_the_environment_can_be_written_as_json(tmp_path):
     (tmp_path / "data.csv").write_text("x\n1\n")
     environment = collect(tmp_path / "data.csv")
     assert json.loads(json.dumps(environment, allow_nan=False)) == environment
 
 
-def test_versions_are_those_installed():
+def test_versions_are_those_of_installed_packages():
     environment = collect()
     assert environment["dlcli"] == dlcli.__version__
     assert environment["python"] == platform.python_version()
@@ -85,7 +85,7 @@ def test_seed_threads_device_and_command_are_kept(monkeypatch):
     assert environment["command"] == ["dlcli", "train", "iris.yaml"]
 
 
-def test_data_files_are_known_by_hash_and_size(tmp_path):
+def test_data_files_have_digest_and_size(tmp_path):
     (tmp_path / "abc.csv").write_bytes(b"abc")
     assert collect(tmp_path / "abc.csv")["data"] == [
         {
@@ -97,7 +97,7 @@ def test_data_files_are_known_by_hash_and_size(tmp_path):
     ]
 
 
-def test_a_file_that_has_gone_meanwhile_is_kept_by_name(tmp_path):
+def test_a_removed_file_has_its_name_only(tmp_path):
     gone = {"file": str(tmp_path / "gone.csv"), "sha256": None, "bytes": None}
     assert collect(tmp_path / "gone.csv")["data"] == [gone]
 
@@ -115,7 +115,7 @@ def test_a_clean_commit_is_named(tmp_path):
 
 
 @needs_git
-def test_a_tag_does_not_take_the_place_of_the_commit(tmp_path):
+def test_a_tag_does_not_replace_the_commit(tmp_path):
     commit = commit_a_file(tmp_path)
     git("tag", "-a", "v1", "-m", "first")
     assert collect()["git"] == {"commit": commit, "dirty": False}
@@ -129,7 +129,7 @@ def test_a_changed_file_makes_the_commit_dirty(tmp_path):
 
 
 @needs_git
-def test_an_untracked_file_such_as_a_run_does_not(tmp_path):
+def test_an_untracked_file_does_not_make_it_dirty(tmp_path):
     commit_a_file(tmp_path)
     (tmp_path / "new.py").write_text("2\n")
     assert collect()["git"]["dirty"] is False
@@ -144,7 +144,7 @@ def test_without_git_there_is_no_commit(monkeypatch):
     assert collect()["git"] is None
 
 
-def test_a_git_that_hangs_is_left_behind(tmp_path, monkeypatch):
+def test_a_git_that_does_not_answer_is_ended(tmp_path, monkeypatch):
     slow = tmp_path / "git"
     slow.write_text("#!/bin/sh\nexec sleep 60\n")
     slow.chmod(0o755)

@@ -1,4 +1,4 @@
-"""Hundreds of bytes of a run, each changed alone: every one is found, and ends with exit code 5."""
+"""Hundreds of single changed bytes of a run: each is found, with exit code 5."""
 
 from __future__ import annotations
 
@@ -75,13 +75,13 @@ def end_of(*arguments: object) -> tuple[int, int]:
     return result.exit_code, result.stderr.count("error: ")
 
 
-def test_a_run_as_it_was_written_is_fine(run: Path) -> None:
+def test_an_unchanged_run_is_valid(run: Path) -> None:
     assert end_of("validate", run) == (0, 0)
     assert end_of("predict", run, run.parents[1] / "new.csv") == (0, 0)
 
 
 @pytest.mark.slow
-def test_each_flipped_byte_is_found_by_the_check_of_the_whole_run(run: Path) -> None:
+def test_validate_finds_each_flipped_byte(run: Path) -> None:
     for path, place, change in flips(run):
         with flipped(path, place, change), pytest.raises(RunError) as caught:
             open_run(run).verify()
@@ -89,7 +89,7 @@ def test_each_flipped_byte_is_found_by_the_check_of_the_whole_run(run: Path) -> 
         assert caught.value.exit_code == 5
 
 
-def test_verbs_find_each_flip_in_what_they_read(run: Path) -> None:
+def test_commands_find_each_flipped_byte_in_files_that_they_read(run: Path) -> None:
     table, config = run.parents[1] / "new.csv", run.parents[1] / "next.yaml"
     config.write_text(f"{CONFIG}initial_weights: runs/points\n")
     verbs = [["predict", run, table], ["evaluate", run, table], ["validate", config]]
@@ -100,7 +100,7 @@ def test_verbs_find_each_flip_in_what_they_read(run: Path) -> None:
         assert ends == [(5, 1)] * 4, (path.name, place, change)
 
 
-def test_a_flip_in_what_a_verb_does_not_read_is_nothing_to_it(run: Path) -> None:
+def test_commands_ignore_damage_of_other_files(run: Path) -> None:
     for path in sorted(run.iterdir()):
         with flipped(path, 10, 1):
             if path.name in READ:
@@ -110,7 +110,7 @@ def test_a_flip_in_what_a_verb_does_not_read_is_nothing_to_it(run: Path) -> None
                 Predictor.load(open_run(run))
 
 
-def test_so_is_a_blank_for_another_in_the_manifest_though_it_says_the_same(run: Path) -> None:
+def test_a_changed_space_in_the_manifest_is_found(run: Path) -> None:
     path = run / "manifest.json"
     content = path.read_bytes()
     blanks = [place for place, byte in enumerate(content) if byte in BLANKS]

@@ -1,4 +1,4 @@
-"""A run folder of one's own, and no trace of it if the run comes to nothing."""
+"""New run folders, which are removed if the run ends without a result."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ def test_runs_of_one_name_are_numbered_from_the_second(tmp_path):
     assert folders == [tmp_path / "iris", tmp_path / "iris-2", tmp_path / "iris-3"]
 
 
-def test_a_number_that_is_free_again_is_used(tmp_path):
+def test_a_free_number_is_used_again(tmp_path):
     (tmp_path / "iris").mkdir()
     (tmp_path / "iris-3").mkdir()
     assert finish(None, base=tmp_path) == tmp_path / "iris-2"
 
 
-def test_runs_lie_in_the_current_folder_unless_told_otherwise(tmp_path, monkeypatch):
+def test_runs_are_in_the_current_folder_by_default(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with new_run(None, "iris") as writer:
         writer.finish()
     assert (tmp_path / "runs" / "iris" / "manifest.json").is_file()
 
 
-def test_a_named_folder_is_the_run_itself_and_gets_its_parents(tmp_path):
+def test_a_named_folder_is_made_with_its_parents(tmp_path):
     assert finish(tmp_path / "a" / "b" / "run") == tmp_path / "a" / "b" / "run"
 
 
-def test_a_named_folder_that_exists_is_refused_and_left_as_it_is(tmp_path):
+def test_an_existing_folder_is_rejected_and_unchanged(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "notes.txt").write_text("mine")
     with pytest.raises(UsageError, match="run: exists already; name a new folder with --output"):
@@ -52,19 +52,19 @@ def test_a_named_folder_that_exists_is_refused_and_left_as_it_is(tmp_path):
     assert (tmp_path / "run" / "notes.txt").read_text() == "mine"
 
 
-def test_a_link_to_nowhere_counts_as_something_that_exists(tmp_path):
+def test_a_broken_link_counts_as_an_existing_folder(tmp_path):
     (tmp_path / "run").symlink_to(tmp_path / "nowhere")
     with pytest.raises(UsageError, match="exists already"):
         finish(tmp_path / "run")
 
 
-def test_a_file_in_the_way_is_named_with_the_way_out(tmp_path):
+def test_an_existing_file_of_that_name_is_an_error_with_advice(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match=r"run: can't be made: Not a directory; name another"):
         finish(tmp_path / "file" / "run")
 
 
-def test_a_base_that_leads_nowhere_is_an_error_without_end(tmp_path):
+def test_a_base_that_is_a_broken_link_is_an_error(tmp_path):
     (tmp_path / "runs").symlink_to(tmp_path / "nowhere")
     with pytest.raises(UsageError, match="can't be made: No such file or directory"):
         finish(None, base=tmp_path / "runs")
@@ -115,7 +115,7 @@ def test_any_exception_leaves_nothing_behind(tmp_path, exception):
 
 
 @pytest.mark.parametrize("exception", [ValueError, OSError, KeyboardInterrupt, SystemExit])
-def test_a_run_that_is_finished_stays_whatever_comes_after(tmp_path, exception):
+def test_a_finished_run_is_kept_after_any_exception(tmp_path, exception):
     with pytest.raises(exception) as caught, new_run(tmp_path / "run", "iris") as writer:
         begin(writer)
         writer.finish()
@@ -130,14 +130,14 @@ def test_a_run_that_is_not_finished_leaves_nothing_behind(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_base_that_was_there_before_stays(tmp_path):
+def test_an_existing_base_is_kept(tmp_path):
     (tmp_path / "runs").mkdir()
     with new_run(None, "iris", tmp_path / "runs"):
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["runs"]
 
 
-def test_other_runs_in_the_base_stay(tmp_path):
+def test_other_runs_in_the_base_are_kept(tmp_path):
     with new_run(None, "first", tmp_path / "runs"):
         finish(None, "second", tmp_path / "runs")
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["second"]
@@ -158,7 +158,7 @@ def test_processes_at_the_same_time_never_share_a_folder(tmp_path):
     assert sorted(names) == sorted(["iris", *(f"iris-{number}" for number in range(2, 61))])
 
 
-def test_the_room_is_quick_to_enter():
+def test_the_package_is_imported_quickly():
     program = (
         "import sys, dlcli.runs\n"
         "print(sorted({'tensorflow', 'keras', 'pandas', 'pyarrow'} & set(sys.modules)))"
@@ -172,7 +172,7 @@ def test_no_file_of_a_run_is_named_like_a_temporary_one():
 
 
 def begin(writer):
-    """Stores what it takes to go on."""
+    """Store what is needed to resume."""
     writer.write_config("epochs: 1\n")
     writer.write_resolved("epochs: 1\n")
     writer.write_environment({})
@@ -180,7 +180,7 @@ def begin(writer):
 
 
 @pytest.mark.parametrize("exception", [ValueError, OSError, MemoryError, KeyboardInterrupt])
-def test_a_run_that_can_go_on_stays_and_the_exception_says_how(tmp_path, exception):
+def test_a_run_that_can_be_resumed_is_kept_and_the_exception_has_the_command(tmp_path, exception):
     with pytest.raises(exception) as caught, new_run(tmp_path / "run", "iris") as writer:
         begin(writer)
         raise exception
@@ -191,7 +191,7 @@ def test_a_run_that_can_go_on_stays_and_the_exception_says_how(tmp_path, excepti
     assert caught.value.__notes__ == [way_on]
 
 
-def test_a_run_that_is_not_worth_it_goes(tmp_path):
+def test_a_run_that_is_useless_to_resume_is_removed(tmp_path):
     with pytest.raises(ValueError), new_run(tmp_path / "run", "iris") as writer:  # noqa: PT011
         begin(writer)
         writer.not_resumable = True
@@ -199,7 +199,7 @@ def test_a_run_that_is_not_worth_it_goes(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_run_that_is_finished_keeps_neither_checkpoint_nor_lock(tmp_path):
+def test_a_finished_run_has_no_checkpoint_and_no_lock(tmp_path):
     with new_run(tmp_path / "run", "iris") as writer:
         begin(writer)
         writer.finish()
@@ -211,7 +211,7 @@ def test_a_run_that_is_finished_keeps_neither_checkpoint_nor_lock(tmp_path):
     ]
 
 
-def test_what_lies_in_a_folder_and_will_not_do_is_no_reason_to_try_again(tmp_path):
+def test_an_unusable_folder_gets_no_advice_to_resume(tmp_path):
     with pytest.raises(KeyboardInterrupt), new_run(tmp_path / "run", "run") as writer:
         begin(writer)
         raise KeyboardInterrupt

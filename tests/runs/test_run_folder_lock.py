@@ -1,4 +1,4 @@
-"""One trainer at a time, whatever has become of the one before."""
+"""The lock lets one process at a time train a run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ with locked(pathlib.Path(sys.argv[1])):
 
 @contextmanager
 def holding_process(folder):
-    """Another process that holds a folder."""
+    """Another process that has the lock of a folder."""
     command = [sys.executable, "-c", HOLD, str(folder)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen(command, **pipes) as process:
@@ -43,20 +43,20 @@ def refusal(folder):
     return str(caught.value)
 
 
-def test_a_folder_without_a_lock_is_held_by_nobody(tmp_path):
+def test_a_folder_without_a_lock_has_no_holder(tmp_path):
     assert holder_of(tmp_path) is None
     assert holder_of(tmp_path / "absent") is None
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_holder_is_told_as_long_as_it_holds(tmp_path):
+def test_the_holder_is_known_while_it_has_the_lock(tmp_path):
     with locked(tmp_path):
         assert holder_of(tmp_path) == str(os.getpid())
     assert holder_of(tmp_path) is None
     assert (tmp_path / "lock").read_text() == f"{os.getpid()}\n"
 
 
-def test_a_second_trainer_is_told_of_the_first(tmp_path):
+def test_a_second_process_gets_an_error_with_the_first(tmp_path):
     with holding_process(tmp_path) as first:
         assert refusal(tmp_path) == (
             f"{tmp_path}: process {first.pid} is training it; wait until it ends, or end it first"
@@ -74,7 +74,7 @@ def test_the_lock_of_a_process_that_was_killed_is_free(tmp_path):
 
 
 @pytest.mark.parametrize("content", ["", f"{os.getppid()}\n", "no number", "1" * 1000])
-def test_what_stands_in_a_lock_that_nobody_holds_counts_for_nothing(content, tmp_path):
+def test_the_content_of_a_free_lock_is_ignored(content, tmp_path):
     (tmp_path / "lock").write_text(content)
     assert holder_of(tmp_path) is None
     with locked(tmp_path):
@@ -82,13 +82,13 @@ def test_what_stands_in_a_lock_that_nobody_holds_counts_for_nothing(content, tmp
 
 
 @pytest.mark.parametrize("content", ["", "no number", "\x1b[31m", "٣"])
-def test_a_holder_that_does_not_say_who_it_is_stays_unknown(content, tmp_path):
+def test_a_holder_without_a_number_is_unknown(content, tmp_path):
     with locked(tmp_path):
         (tmp_path / "lock").write_text(content, "utf-8")
         assert refusal(tmp_path).startswith(f"{tmp_path}: process ? is training it; ")
 
 
-def test_a_program_that_the_holder_starts_does_not_hold_it(tmp_path):
+def test_a_child_process_does_not_inherit_the_lock(tmp_path):
     program = [sys.executable, "-c", "print(flush=True); input()"]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with locked(tmp_path):
@@ -99,7 +99,7 @@ def test_a_program_that_the_holder_starts_does_not_hold_it(tmp_path):
         started.communicate(b"\n")
 
 
-def test_one_who_only_looks_whether_it_is_held_turns_nobody_away(tmp_path, monkeypatch):
+def test_testing_the_lock_does_not_block_others(tmp_path, monkeypatch):
     (tmp_path / "lock").write_text("")
     looking = os.open(tmp_path / "lock", os.O_RDWR)
     fcntl.flock(looking, fcntl.LOCK_EX)
@@ -117,13 +117,13 @@ def test_a_link_is_not_followed(tmp_path):
     assert (tmp_path / "mine").read_text() == "mine"
 
 
-def test_a_folder_that_has_gone_is_an_error_of_the_system(tmp_path):
+def test_a_removed_folder_is_an_os_error(tmp_path):
     with pytest.raises(FileNotFoundError), locked(tmp_path / "gone"):
         pass
 
 
 @pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP])
-def test_where_a_disk_knows_no_locks_nothing_is_held(code, tmp_path, monkeypatch):
+def test_without_locks_of_the_file_system_all_folders_are_free(code, tmp_path, monkeypatch):
     def refuse(*_):
         raise OSError(code, os.strerror(code))
 

@@ -1,4 +1,4 @@
-"""The history's CSV: exact numbers, counted epochs, and nothing else taken for it."""
+"""The history as CSV: exact numbers, counted epochs, and errors for anything else."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ def test_a_number_of_single_precision_is_written_exactly():
     assert dump_history({"loss": [np.float32(0.1)]}) == "epoch,loss\n1,0.10000000149011612\n"
 
 
-def test_a_run_without_epochs_has_the_header_alone():
+def test_a_run_without_epochs_has_only_the_header():
     assert dump_history({"loss": []}) == "epoch,loss\n"
     assert parse_history(b"epoch,loss\n", FILE) == {"loss": []}
 
 
-def test_columns_of_different_lengths_are_refused():
+def test_columns_of_different_lengths_are_rejected():
     with pytest.raises(ValueError, match="shorter"):
         dump_history({"loss": [0.5, 0.25], "val_loss": [1.0]})
 
 
 @given(histories)
-def test_what_was_written_is_read_back_to_the_bit(columns):
+def test_a_history_is_read_to_the_bit(columns):
     # A NaN's sign and payload carry no meaning, and text has no place for them.
     plain = {
         name: [math.nan if math.isnan(value) else value for value in values]

@@ -338,7 +338,7 @@ def assert_harmless(end: End, folder: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("spoil", HOSTILE, ids=lambda spoil: spoil.__name__)
-def test_a_hostile_run_can_do_no_harm(
+def test_a_hostile_run_does_no_harm(
     spoil: Callable[[Path], None],
     run: Path,
     watched: Callable[[list[str]], End],
@@ -355,7 +355,7 @@ def test_a_hostile_run_can_do_no_harm(
     assert {verb: end.code for verb, end in ends.items()} == codes
 
 
-def test_verbs_that_predict_never_open_the_model_of_keras(
+def test_commands_that_predict_never_open_the_keras_model(
     run: Path, watched: Callable[[list[str]], End], tmp_path: Path
 ) -> None:
     a_lambda_layer(run)
@@ -365,7 +365,7 @@ def test_verbs_that_predict_never_open_the_model_of_keras(
     assert opened == {"manifest.json", "resolved.yaml", "encoding.json", "weights.npz"}
 
 
-def test_what_is_opened_or_run_is_noticed(
+def test_opened_files_and_executed_code_are_detected(
     run: Path, watched: Callable[[list[str]], End], tmp_path: Path
 ) -> None:
     """The watch itself: a table that lies outside, and a link to it."""
@@ -398,7 +398,7 @@ UNFINISHED = [
 
 
 @pytest.mark.parametrize("spoil", UNFINISHED, ids=lambda spoil: spoil.__name__)
-def test_a_hostile_run_that_is_to_go_on_can_do_no_harm(
+def test_a_hostile_unfinished_run_does_no_harm(
     spoil: Callable[[Path], None],
     run: Path,
     watched: Callable[[list[str]], End],

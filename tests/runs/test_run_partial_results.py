@@ -1,4 +1,4 @@
-"""Parts of a cross-validation: each is there whole or not at all, and read with distrust."""
+"""Partial results of a cross-validation: stored atomically, and verified when read."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def refused(run, number=1, config=CONFIG):
     return str(caught.value), getattr(caught.value, "__notes__", [])
 
 
-def test_a_folder_with_a_plan_is_one_of_a_cross_validation(tmp_path):
+def test_a_folder_with_a_plan_is_a_cross_validation(tmp_path):
     assert kind_of_unfinished(tmp_path) == "train"
     write_plan(tmp_path, {"folds": 2, "repeats": 3})
     assert kind_of_unfinished(tmp_path) == "cv"
     assert read_plan(tmp_path) == {"folds": 2, "repeats": 3}
 
 
-def test_what_is_written_is_read(run):
+def test_a_partial_result_is_read(run):
     part = read_partial_result(run, 1, CONFIG)
     assert part.result == PART.result
     assert part.predictions.equals(TABLE)
@@ -59,11 +59,11 @@ def test_a_part_without_predictions_has_none(run):
     assert read_partial_result(run, 2, CONFIG) == PartialResult("{}", None)
 
 
-def test_a_part_that_is_not_finished_is_none(run):
+def test_an_unfinished_part_is_none(run):
     assert read_partial_result(run, 2, CONFIG) is None
 
 
-def test_what_a_crash_left_half_written_is_none_and_in_nobody_s_way(run):
+def test_leftovers_of_a_crash_are_ignored(run):
     half = run / "folds" / ".2.partial"
     half.mkdir()
     (half / "result.json").write_text("{")
@@ -73,7 +73,7 @@ def test_what_a_crash_left_half_written_is_none_and_in_nobody_s_way(run):
     assert sorted(os.listdir(run / "folds")) == ["1", "2", "plan.json"]
 
 
-def test_a_part_of_another_config_is_refused_with_the_way_out(run):
+def test_a_part_of_another_config_is_an_error_with_advice(run):
     folder = run / "folds" / "1"
     assert refused(run, config="d" * 64) == (
         f"{folder}: is of another config; {WAY_OUT}",
@@ -81,20 +81,20 @@ def test_a_part_of_another_config_is_refused_with_the_way_out(run):
     )
 
 
-def test_a_part_under_another_number_is_refused(run):
+def test_a_part_under_another_number_is_rejected(run):
     (run / "folds" / "1").rename(run / "folds" / "2")
     assert refused(run, 2)[0] == f"{run / 'folds' / '2'}: is that of number 1; {WAY_OUT}"
 
 
 @pytest.mark.parametrize("name", ["result.json", "predictions.parquet"])
-def test_a_file_that_has_changed_is_refused(run, name):
+def test_a_changed_file_is_rejected(run, name):
     path = run / "folds" / "1" / name
     content = path.read_bytes()
     path.write_bytes(bytes([content[0] ^ 1]) + content[1:])
     assert refused(run)[0] == f"{path}: has changed since it was written; {WAY_OUT}"
 
 
-def test_a_seal_that_tells_of_no_result_is_refused(run):
+def test_contents_without_a_result_are_rejected(run):
     write_partial_result(run, 1, PART, CONFIG)
     path = run / "folds" / "1" / "contents.json"
     fields = json.loads(path.read_text())
@@ -119,7 +119,7 @@ def test_nothing_is_written_through_a_link(run, tmp_path):
     assert sorted(os.listdir(tmp_path / "elsewhere")) == ["1", "plan.json"]
 
 
-def test_a_plan_that_is_no_object_is_refused(run):
+def test_a_plan_that_is_not_an_object_is_rejected(run):
     (run / "folds" / "plan.json").write_text("[2]")
     with pytest.raises(RunError) as caught:
         read_plan(run)

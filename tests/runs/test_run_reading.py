@@ -1,4 +1,4 @@
-"""A finished run read back, and every way in which a folder is not one."""
+"""Reading a finished run, and the errors for anything else."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_everything_that_was_written_is_read_back(folder):
     run.verify()
 
 
-def test_the_time_of_a_run_is_known(folder):
+def test_a_run_has_the_time_when_it_was_finished(folder):
     seal(folder, created="2025-03-01T12:00:00Z")
     assert open_run(folder).created == datetime(2025, 3, 1, 12, tzinfo=UTC)
 
@@ -131,19 +131,19 @@ def test_a_run_may_be_moved(folder):
     open_run(moved).verify()
 
 
-def test_the_users_own_link_to_a_run_may_be_opened(folder):
+def test_a_link_to_a_run_folder_may_be_opened(folder):
     (folder.parent / "best").symlink_to(folder)
     open_run(folder.parent / "best").verify()
 
 
-def test_the_whole_format_is_tried_here(folder):
+def test_these_tests_cover_every_file_of_the_format(folder):
     assert sorted(json.loads((folder / "manifest.json").read_bytes())["files"]) == sorted(
         EVERY_FILE
     )
 
 
 @pytest.mark.parametrize("name", EVERY_FILE)
-def test_any_flipped_bit_is_noticed(folder, name):
+def test_any_flipped_bit_is_found(folder, name):
     content = (folder / name).read_bytes()
     run = open_run(folder)
     for place in range(len(content)):
@@ -154,7 +154,7 @@ def test_any_flipped_bit_is_noticed(folder, name):
             run.verify()
 
 
-def test_any_flipped_bit_of_the_manifest_is_noticed(folder):
+def test_any_flipped_bit_of_the_manifest_is_found(folder):
     path = folder / "manifest.json"
     content = path.read_bytes()
     for place in range(len(content) - 1):  # the last is the newline after the object
@@ -174,13 +174,13 @@ def test_every_reader_checks_its_file_first(folder, name):
         READERS[name](open_run(folder))
 
 
-def test_a_reader_does_not_mind_damage_elsewhere(folder):
+def test_a_reader_ignores_damage_of_other_files(folder):
     (folder / "model.keras").unlink()
     assert open_run(folder).read_history() == {"loss": [0.5, 0.25]}
 
 
 @pytest.mark.parametrize("name", EVERY_FILE)
-def test_a_truncated_file_is_noticed(folder, name):
+def test_a_truncated_file_is_found(folder, name):
     size = (folder / name).stat().st_size
     os.truncate(folder / name, size - 1)
     with pytest.raises(RunError, match=f"{name}: has {size - 1} bytes, {size} were expected"):
@@ -194,7 +194,7 @@ def test_a_file_that_has_grown_is_not_read(folder):
 
 
 @pytest.mark.parametrize("name", EVERY_FILE)
-def test_a_missing_file_is_noticed_with_the_way_out(folder, name):
+def test_a_missing_file_is_an_error_with_advice(folder, name):
     (folder / name).unlink()
     message = f"{name}: is missing; restore the run from a copy, or train it again"
     with pytest.raises(RunError, match=message):
@@ -216,7 +216,7 @@ def test_a_pipe_in_the_folder_is_not_waited_for(folder):
         open_run(folder).read_history()
 
 
-def test_a_file_that_the_disk_refuses_is_a_run_error(folder, monkeypatch):
+def test_an_unreadable_file_is_a_run_error(folder, monkeypatch):
     def refuse(*_args, **_kwargs):
         raise PermissionError(13, "Permission denied")
 
@@ -226,7 +226,7 @@ def test_a_file_that_the_disk_refuses_is_a_run_error(folder, monkeypatch):
         run.read_history()
 
 
-def test_files_that_the_manifest_does_not_name_are_never_opened(folder):
+def test_files_outside_the_manifest_are_never_opened(folder):
     (folder / "report.html").symlink_to("/nonexistent")
     (folder / "checkpoint").mkdir()
     open_run(folder).verify()
@@ -240,12 +240,12 @@ def test_a_file_of_the_format_that_the_run_does_not_have_is_not_opened(tmp_path)
         open_run(tmp_path / "run").read_history()
 
 
-def test_a_missing_folder_brings_the_nearest_name(folder):
+def test_the_error_for_a_missing_folder_suggests_the_most_similar(folder):
     with pytest.raises(RunError, match="runn: no such run folder; did you mean 'run'?"):
         open_run(folder.with_name("runn"))
 
 
-def test_a_folder_nowhere_near_is_missing_without_a_guess(tmp_path):
+def test_there_is_no_suggestion_without_a_similar_name(tmp_path):
     with pytest.raises(RunError, match="no such run folder$"):
         open_run(tmp_path / "runs" / "iris")
 
@@ -283,7 +283,7 @@ def test_a_newer_format_names_the_version_that_wrote_it(folder):
         open_run(folder)
 
 
-def test_a_version_cannot_speak_to_the_terminal(folder):
+def test_a_version_is_printed_without_control_characters(folder):
     seal(folder, format=2, dlcli="\x1b[2J")
     with pytest.raises(RunError) as caught:
         open_run(folder)
@@ -309,7 +309,7 @@ def test_a_version_cannot_speak_to_the_terminal(folder):
         ({"files": {"\x1b[2J": {"sha256": "0" * 64, "bytes": 0}}}, r"files\.\\x1b"),
     ],
 )
-def test_a_manifest_of_another_structure_is_refused_at_its_place(folder, changes, place):
+def test_a_malformed_manifest_is_rejected_with_the_path(folder, changes, place):
     seal(folder, **changes)
     with pytest.raises(RunError, match=rf"manifest\.json: is malformed at ['\"]{place}"):
         open_run(folder)
@@ -337,13 +337,13 @@ def test_a_manifest_that_was_changed_does_not_agree_with_its_digest(folder):
         (b"{}", "is malformed"),
     ],
 )
-def test_a_manifest_that_is_no_json_object_is_refused(folder, content, message):
+def test_a_manifest_that_is_not_a_json_object_is_rejected(folder, content, message):
     (folder / "manifest.json").write_bytes(content)
     with pytest.raises(RunError, match=rf"manifest\.json: {message}"):
         open_run(folder)
 
 
-def test_a_manifest_over_1_mib_is_refused(folder):
+def test_a_manifest_over_1_mib_is_rejected(folder):
     path = folder / "manifest.json"
     path.write_bytes(path.read_bytes().ljust(2**20))
     with pytest.raises(RunError, match=r"manifest\.json: has different whitespace than was"):
@@ -371,7 +371,7 @@ def test_a_manifest_over_1_mib_is_refused(folder):
         ("weights.npz", b"PK", "is not an archive of arrays"),
     ],
 )
-def test_a_file_forged_along_with_the_manifest_is_still_not_trusted(folder, name, content, message):
+def test_a_file_that_is_forged_with_the_manifest_is_not_trusted(folder, name, content, message):
     forge(folder, name, content)
     with pytest.raises(RunError, match=f"{name}: {message}"):
         READERS[name](open_run(folder))
@@ -381,7 +381,7 @@ def test_a_file_forged_along_with_the_manifest_is_still_not_trusted(folder, name
     ("name", "most"),
     [("encoding.json", 2**28), ("history.csv", 2**30), ("weights.npz", 12 + 2 * 24 + 3 * 1024)],
 )
-def test_a_file_that_is_too_large_is_not_even_read_through(folder, name, most):
+def test_a_file_that_is_too_large_is_not_read(folder, name, most):
     path = folder / name
     os.truncate(path, 2**40)  # sparse: a tebibyte that takes no room
     files = json.loads((folder / "manifest.json").read_bytes())["files"]
@@ -392,12 +392,12 @@ def test_a_file_that_is_too_large_is_not_even_read_through(folder, name, most):
         READERS[name](open_run(folder))
 
 
-def test_weights_of_another_network_are_refused(folder):
+def test_weights_of_another_network_are_rejected(folder):
     with pytest.raises(RunError, match=r"weights\.npz: array 'output/kernel' is of shape \(2, 1\)"):
         open_run(folder).read_weights({**SHAPES, "output/kernel": (3, 1)})
 
 
-def test_weights_that_blow_up_are_refused_before_they_do(folder):
+def test_compressed_weights_are_rejected_before_they_are_expanded(folder):
     bomb = folder.parent / "bomb"
     with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("output/kernel.npy", bytes(2**19))
@@ -414,13 +414,13 @@ def test_the_latest_run_is_the_one_that_was_finished_last(tmp_path):
     assert latest_run(tmp_path).path == tmp_path / "a"
 
 
-def test_of_runs_finished_at_once_the_last_by_name_is_the_latest(tmp_path):
+def test_of_runs_finished_at_the_same_time_the_last_by_name_is_the_latest(tmp_path):
     for name in ("b", "c", "a"):
         finish(tmp_path, name, "2025-03-01T12:00:00Z")
     assert latest_run(tmp_path).path == tmp_path / "c"
 
 
-def test_what_is_no_finished_run_is_passed_over(tmp_path):
+def test_other_folders_are_skipped(tmp_path):
     finish(tmp_path, "iris", "2025-03-01T12:00:00Z")
     finish(tmp_path, "damaged", "2025-03-02T12:00:00Z")
     (tmp_path / "damaged" / "manifest.json").write_text("{")
@@ -438,7 +438,7 @@ def test_runs_are_looked_for_in_the_current_folder(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("base", ["nowhere", "file", "empty"])
-def test_without_any_run_the_next_thing_to_type_is_told(tmp_path, base):
+def test_without_any_run_the_error_has_the_next_command(tmp_path, base):
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match=r"no finished run; make one with `dlcli train CONFIG`"):

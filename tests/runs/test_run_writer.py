@@ -1,4 +1,4 @@
-"""What a writer stores, byte by byte, and how storing fails."""
+"""The files that a writer stores, and the errors of storing."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_metrics_are_indented_json_in_their_own_order(writer):
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
-def test_a_number_that_json_lacks_is_refused(writer, number):
+def test_a_number_without_json_form_is_rejected(writer, number):
     with pytest.raises(ValueError, match="not JSON compliant"):
         writer.write_metrics({"train": {"loss": number}})
     assert names(writer) == []
@@ -85,7 +85,7 @@ def test_predictions_are_parquet(writer):
     assert stored.to_pydict() == {"row": [3, 7], "prediction": [0.5, 1.5]}
 
 
-def test_a_model_is_saved_beside_its_place_under_an_ending_that_keras_takes(writer):
+def test_a_model_is_saved_under_a_temporary_name_that_keras_accepts(writer):
     with writer.model_file() as path:
         assert path.parent == writer.path
         assert path.suffix == ".keras"
@@ -109,7 +109,7 @@ def test_a_file_written_again_is_replaced_as_a_whole(writer):
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs the names of open files")
-def test_a_file_is_on_the_disk_before_it_gets_its_name_and_the_name_after(writer, monkeypatch):
+def test_a_file_is_synced_before_and_its_folder_after_the_rename(writer, monkeypatch):
     steps = []
     fsync, replace = os.fsync, os.replace
 
@@ -180,13 +180,13 @@ def test_the_manifest_carries_the_hash_of_its_own_other_fields(writer):
     assert digest == hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def test_files_that_are_not_of_the_format_stay_out_of_the_manifest(writer):
+def test_the_manifest_omits_files_that_are_not_of_the_format(writer):
     (writer.path / "notes.txt").write_text("mine")
     writer.finish()
     assert manifest(writer)["files"] == {}
 
 
-def test_a_finished_draft_gives_the_run(writer):
+def test_a_finished_writer_returns_the_run(writer):
     writer.write_resolved("epochs: 1\n")
     run = writer.finish()
     assert run.resolved_path().read_text() == "epochs: 1\n"
@@ -210,7 +210,7 @@ def test_a_full_disk_is_a_training_error_and_leaves_no_half_file(writer, monkeyp
     assert names(writer) == []
 
 
-def test_a_failure_of_a_library_without_a_reason_of_the_system_says_its_own(writer):
+def test_an_os_error_without_a_number_keeps_its_message(writer):
     message = r"model\.keras: could not be stored: unable to lock file; free some space"
     with pytest.raises(TrainingError, match=message), writer.model_file():
         raise OSError("unable to lock file")
@@ -238,7 +238,7 @@ def test_a_manifest_that_cannot_be_stored_leaves_the_run_unfinished(writer, monk
     assert names(writer) == []
 
 
-def test_a_disk_that_may_not_be_written_is_not_said_to_be_full(writer, monkeypatch):
+def test_the_error_for_a_read_only_disk_does_not_name_a_full_disk(writer, monkeypatch):
     monkeypatch.setattr(os, "replace", fail(errno.EROFS))
     message = (
         "Read-only file system; make sure that it can be written, or name another folder with "
@@ -248,7 +248,7 @@ def test_a_disk_that_may_not_be_written_is_not_said_to_be_full(writer, monkeypat
         writer.write_config("epochs: 1\n")
 
 
-def test_a_config_that_is_changed_while_it_is_trained_is_not_vouched_for(writer):
+def test_a_config_that_changes_during_training_is_an_error(writer):
     writer.write_resolved("epochs: 1\n")
     (writer.path / "resolved.yaml").write_text("epochs: 2\n")
     with pytest.raises(RunError, match=r"resolved\.yaml: was changed during training"):
@@ -267,7 +267,7 @@ def test_a_checkpoint_is_of_the_config_that_training_began_with(writer):
     assert RunWriter(writer.path).read_checkpoint({}) == Checkpoint({}, {})
 
 
-def test_a_config_may_not_change_once_it_was_asked_for(writer):
+def test_a_config_may_not_change_after_its_first_use(writer):
     (writer.path / "resolved.yaml").write_text("epochs: 1\n")
     path = writer.resolved_path()
     path.write_text("epochs: 2\n")
@@ -296,7 +296,7 @@ def test_a_disk_that_syncs_no_folders_can_be_written(code, writer, monkeypatch):
     assert names(writer) == ["config.yaml", "manifest.json"]
 
 
-def test_a_folder_that_may_not_be_listed_is_not_synced(writer, monkeypatch):
+def test_an_unlistable_folder_is_not_synced(writer, monkeypatch):
     real = os.open
 
     def open_no_folder(path, *more, **options):
