@@ -22,7 +22,7 @@ MAX_CODES = 10
 """Most distinct numbers that may be codes of categories."""
 
 LEADING_ZERO = r"^0[0-9]+$"
-_LONGEST_SHOWN = 30
+_LONGEST_SHOWN = 40
 _IDENTIFIER_SHARE = 0.95
 _IDENTIFIER_NAME = re.compile(r"(?i:(?:^|[\W_])(?:id|uuid|guid|key|index|row))$|[a-z]I[dD]$")
 

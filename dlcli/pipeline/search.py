@@ -355,7 +355,8 @@ def search_fingerprint(file: ConfigFile) -> dict[str, object]:
     def without_path(source: object) -> object:
         return source if isinstance(source, float) else source is not None
 
-    fields = file.config.model_dump(mode="json", by_alias=True)
+    # Functions validate `tune.space`, so pydantic can't check what it serializes there.
+    fields = file.config.model_dump(mode="json", by_alias=True, warnings=False)
     fields.update(_WITHOUT_EFFECT)
     fields["data"].update({name: without_path(fields["data"][name]) for name in _PATHS})
     return {

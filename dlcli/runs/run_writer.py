@@ -232,10 +232,11 @@ class RunWriter:
         line = json.dumps({"time": time, "event": event, **fields}, allow_nan=False)
         with self._storing("events.jsonl") as path:
             if self._log is None:
+                content = path.read_bytes() if path.exists() else b""
+                complete = content.rfind(b"\n") + 1
+                if complete < len(content):  # an earlier process was killed, or its disk was full
+                    os.truncate(path, complete)
                 self._log = path.open("a", encoding="utf-8", buffering=1)  # a line at a time
-                content = path.read_bytes()
-                if content and not content.endswith(b"\n"):  # the process before was killed
-                    self._log.write("\n")
             self._log.write(line + "\n")
 
     def first_event(self, event: str) -> dict[str, object]:

@@ -174,8 +174,9 @@ def _matches(path: Path) -> list[Path]:
     found = [folder / name for name in sorted(glob.glob(pattern, root_dir=folder, recursive=True))]
     if files := [each for each in found if not each.is_dir()]:
         return files
-    entries = listed(sorted(_entries(folder))) or "nothing"
-    raise UsageError(f"{path}: matches no file; {folder} has {entries}")
+    entries = listed(sorted(_entries(folder)))
+    content = f"has {entries}" if entries else "is empty"
+    raise UsageError(f"{path}: matches no file; {folder} {content}")
 
 
 def _exists(path: Path) -> bool:

@@ -126,8 +126,8 @@ REFUSED = {
         with_fourth("NaN,9"),
         CONFIG,
         3,
-        "t.csv: row 4, column 'x': expected a finite number, got 'NaN'; if it stands for a "
-        'missing value, set data.missing: ["NaN"]',
+        "t.csv: row 4, column 'x': expected a finite number, got 'NaN'; if it means a missing "
+        'value, set data.missing: ["NaN"]',
     ),
     "the word inf as a target": (
         with_fourth("1.5,inf"),

@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from dlcli.pipeline.tensorflow_loading import without_collection, without_retracing_warnings
+from dlcli.pipeline.tensorflow_loading import pause_collection, without_retracing_warnings
 
 
 @pytest.fixture
@@ -19,22 +19,22 @@ def collection():
 
 
 def test_garbage_collection_is_paused_while_loading_and_enabled_after(collection):
-    with without_collection():
+    with pause_collection():
         assert not gc.isenabled()
     assert gc.isenabled()
 
 
 def test_garbage_collection_is_enabled_after_a_failure(collection):
-    with pytest.raises(ImportError), without_collection():
+    with pytest.raises(ImportError), pause_collection():
         raise ImportError
     assert gc.isenabled()
 
 
-def test_garbage_collection_that_was_off_stays_off(collection):
-    gc.disable()
-    with without_collection():
+def test_garbage_collection_is_enabled_afterwards_also_if_it_was_off(collection):
+    gc.disable()  # as the program does for its start
+    with pause_collection():
         pass
-    assert not gc.isenabled()
+    assert gc.isenabled()
 
 
 def test_retracing_is_not_warned_of_though_a_block_within_has_ended(caplog):

@@ -193,7 +193,7 @@ def test_the_reasons_are_those_logged_when_the_run_began(writer):
     )
     reasons = {name: decision.reason for name, decision in found.decisions.items()}
     assert reasons == {"a": "first", "b": "all numbers"}
-    assert found.target.reason == "first of y"
+    assert found.task.reason == "first of y"
 
 
 def test_without_a_log_or_with_a_damaged_one_they_are_those_of_now(writer):

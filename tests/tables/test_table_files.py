@@ -75,7 +75,7 @@ class TestFinding:
 
     def test_a_glob_in_an_empty_folder_is_reported(self):
         found = refusal(UsageError, read_header, "parts/*/*.csv")
-        assert found == "parts/*/*.csv: matches no file; parts has nothing"
+        assert found == "parts/*/*.csv: matches no file; parts is empty"
 
     def test_a_glob_in_a_missing_folder_is_reported(self):
         found = refusal(UsageError, read_table, "no/*.csv")

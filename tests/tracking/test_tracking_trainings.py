@@ -63,8 +63,8 @@ def test_a_training_is_tracked_and_its_output_is_unchanged():
     run, losses = by_mlflow("loss")
     told = done.stderr.replace("pipx run ", "")  # where only the extra is installed
     assert [line for line in told.splitlines() if line.startswith("tracking")] == [
-        "tracking  TensorBoard: runs/line/tensorboard; to look: tensorboard --logdir runs",
-        f"tracking  MLflow: {os.environ['MLFLOW_TRACKING_URI']}, run {run.info.run_id}; to look: "
+        "tracking  TensorBoard: runs/line/tensorboard; view with: tensorboard --logdir runs",
+        f"tracking  MLflow: {os.environ['MLFLOW_TRACKING_URI']}, run {run.info.run_id}; view with: "
         f"mlflow ui --backend-store-uri {os.environ['MLFLOW_TRACKING_URI']}",
     ]
     labels = {line.split()[0] for line in done.stderr.splitlines()}
