@@ -199,7 +199,7 @@ def test_few_unseen_values_are_shown_and_long_ones_cut():
     values = dict.fromkeys(["a" * 50, "b", "c", "d"], 1)
     (line,) = difference_lines([difference(unseen=Counter(values))])
     assert line.text == (
-        f"column 'x': 4 rows with values that are no category: '{'a' * 27}...', 'b', 'c', ..."
+        f"column 'x': 4 rows with values that are no category: '{'a' * 37}...', 'b', 'c', ..."
     )
 
 
