@@ -27,7 +27,7 @@ from dlcli.pipeline import Events, prepare
 from dlcli.pipeline.run_recording import resolved_config
 from dlcli.runs import DIVERGED, Run, RunWriter, new_run
 
-HOSTILE = "</script><script>alert(1)</script>\"'`{{7*7}}<!--\u202e" + "x" * 300
+HOSTILE = "</script><script>alert(1)</script>\"'`{{131*7}}<!--\u202e" + "x" * 300
 """A name that would run as code, end its element, or fill the page."""
 NO_METRICS: Mapping[str, Mapping[str, object]] = {}
 HISTORY = {"loss": [2.0, 1.0, 0.01], "val_loss": [2.5, 1.5, 1.6], "learning_rate": [0.1, 0.1, 0.01]}

@@ -105,9 +105,9 @@ def test_a_hostile_name_stays_text(html):
     page = parsed(html)
     shown = [text for _, text in page.texts if "alert(1)" in text]
     assert any(
-        text.startswith("</script><script>alert(1)</script>\"'`{{7*7}}<!--") for text in shown
+        text.startswith("</script><script>alert(1)</script>\"'`{{131*7}}<!--") for text in shown
     )
-    assert "49" not in "".join(text for tag, text in page.texts if tag in ("td", "th", "li", "p"))
+    assert "917" not in "".join(text for tag, text in page.texts if tag in ("td", "th", "li", "p"))
 
 
 def test_embedded_data_hold_no_sign_that_html_could_read(html):

@@ -29,7 +29,7 @@ ENGINES = {
 }
 
 
-INTERVALS = {"keras": 3, "graph": 9, "xla": 13}
+INTERVALS = {"keras": 2, "graph": 5, "xla": 7}
 """Epochs (keras) or steps (others) until training is interrupted; an epoch has 4 steps, so that
 most interruptions are within one, each at another step."""
 
