@@ -138,17 +138,17 @@ def evaluate(paths: RunAndData, bad_rows: BadRowPolicy, as_json: bool) -> None:
     table = predictor.read(data)
     print_table_notes(table)
     issues = ValueIssues(lenient=not bad_rows.is_error, hint=_BAD_ROW_HINT)
-    judged = predictor.evaluate(table, issues, reject=bad_rows.rejected is not None)
+    evaluation = predictor.evaluate(table, issues, reject=bad_rows.rejected is not None)
     if bad_rows.rejected is not None:
         _write_rejected(table, issues, bad_rows.rejected)
     print_unused_columns(table.file, predictor.unread_columns(table))
-    skipped = table.rows - judged.rows
+    skipped = table.rows - evaluation.rows
     if as_json:
-        result = {"rows": judged.rows, "left_out": skipped, "metrics": judged.metrics}
+        result = {"rows": evaluation.rows, "left_out": skipped, "metrics": evaluation.metrics}
         click.echo(json.dumps({**result, **_differences_document(predictor.encoding, issues)}))
         return
     _print_differences(predictor.encoding, issues, table, bad_rows, skipped)
-    view = evaluation_view(judged.rows, judged.metrics, predictor.task.classes)
+    view = evaluation_view(evaluation.rows, evaluation.metrics, predictor.task.classes)
     click.echo(render_text(view))
 
 
