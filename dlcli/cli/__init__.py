@@ -1,5 +1,3 @@
 """The command line: commands that parse arguments, call one public function and print."""
 
 from dlcli.cli.program import main
-
-__all__ = ["main"]

@@ -18,21 +18,3 @@ from dlcli.comparison.comparison import (
     to_document,
 )
 from dlcli.comparison.config_differences import Setting, as_text
-
-__all__ = [
-    "ComparedRun",
-    "Comparison",
-    "HeldOut",
-    "Pairs",
-    "RunDifference",
-    "SPLITS",
-    "Setting",
-    "as_text",
-    "check_different",
-    "compare",
-    "estimate_differences",
-    "estimate_metrics",
-    "pair_rows",
-    "read_rows",
-    "to_document",
-]

@@ -9,14 +9,3 @@ from dlcli.data_checks.inspection import (
     require_column,
 )
 from dlcli.data_checks.sample import draw
-
-__all__ = [
-    "ColumnOverview",
-    "DataIssue",
-    "Inspection",
-    "draw",
-    "inspect_split",
-    "inspect_table",
-    "number",
-    "require_column",
-]

@@ -7,15 +7,3 @@ from dlcli.diagnosis.case import Case, Magnitudes, Peak, read_config
 from dlcli.diagnosis.diagnosis import diagnose, examine
 from dlcli.diagnosis.divergence_rules import advise_on_divergence
 from dlcli.diagnosis.finding import Finding, Patch
-
-__all__ = [
-    "Case",
-    "Finding",
-    "Magnitudes",
-    "Patch",
-    "Peak",
-    "advise_on_divergence",
-    "diagnose",
-    "examine",
-    "read_config",
-]

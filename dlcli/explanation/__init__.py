@@ -17,17 +17,3 @@ from dlcli.explanation.explanation_document import (
     ValueCount,
     WorstRow,
 )
-
-__all__ = [
-    "ColumnStatistics",
-    "Count",
-    "Explanation",
-    "Histogram",
-    "Importance",
-    "LayerStatistics",
-    "PartialDependence",
-    "Point",
-    "ValueCount",
-    "WorstRow",
-    "explain",
-]

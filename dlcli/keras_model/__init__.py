@@ -8,12 +8,3 @@ from dlcli.keras_model.model_building import (
     plain_regularizer,
     weights_of,
 )
-
-__all__ = [
-    "assign_weights",
-    "build_model",
-    "build_portable_model",
-    "parameters_of",
-    "plain_regularizer",
-    "weights_of",
-]

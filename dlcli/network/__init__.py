@@ -23,26 +23,3 @@ from dlcli.network.network import (
     summarize,
 )
 from dlcli.network.output_head import Head, resolve_head
-
-__all__ = [
-    "ROWS_AT_ONCE",
-    "ActivationLayer",
-    "AnyLayer",
-    "AugmentLayer",
-    "DenseLayer",
-    "DropoutLayer",
-    "EmbeddingLayer",
-    "Floats",
-    "Front",
-    "Head",
-    "Layer",
-    "LayerSummary",
-    "Network",
-    "NormalizationLayer",
-    "PeriodicLayer",
-    "activation_of",
-    "build_network",
-    "choose_engine",
-    "resolve_head",
-    "summarize",
-]

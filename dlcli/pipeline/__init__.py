@@ -33,39 +33,6 @@ if TYPE_CHECKING:
     from dlcli.pipeline.train_run import resume, train
     from dlcli.pipeline.validation import check
 
-__all__ = [
-    "CrossValidation",
-    "Dimension",
-    "Events",
-    "FEWEST_TRIALS",
-    "Finalist",
-    "FoldResult",
-    "Interval",
-    "Listener",
-    "NestedFold",
-    "Plan",
-    "Prepared",
-    "REFIT_FAILED",
-    "Search",
-    "SearchSettings",
-    "Trial",
-    "TrialResult",
-    "Value",
-    "check",
-    "choose_patches",
-    "cross_validate",
-    "leaderboard",
-    "mask_password",
-    "prepare",
-    "resume",
-    "resume_cross_validation",
-    "resume_tuning",
-    "thinned",
-    "train",
-    "try_patches",
-    "tune",
-    "winner",
-]
 
 _NAMES = {
     "cross_validation": ("REFIT_FAILED", "Plan", "cross_validate", "resume_cross_validation"),

@@ -9,15 +9,3 @@ from dlcli.prediction.prediction_tables import (
 )
 from dlcli.prediction.predictor import Predictions, Predictor
 from dlcli.prediction.stored_predictions import Floats, StoredPredictions
-
-__all__ = [
-    "Floats",
-    "Format",
-    "Predictions",
-    "Predictor",
-    "StoredPredictions",
-    "assemble",
-    "choose_format",
-    "rejected_rows",
-    "write_rows",
-]

@@ -24,26 +24,3 @@ from dlcli.preprocessing.value_issues import (
     dates_if_midnight,
     summarize_notes,
 )
-
-__all__ = [
-    "LARGEST",
-    "ColumnIssues",
-    "FeatureScaling",
-    "Fitted",
-    "Floats",
-    "Increasing",
-    "Line",
-    "LinearScaling",
-    "Mask",
-    "Note",
-    "ValueIssues",
-    "check_range",
-    "dates_if_midnight",
-    "fit_feature_scaling",
-    "fit_scaling",
-    "out_of_range",
-    "quantile_points",
-    "refuse_overflow",
-    "scale_column",
-    "summarize_notes",
-]

@@ -26,27 +26,6 @@ if TYPE_CHECKING:
     from dlcli.reports.text_renderer import render_table, render_text
     from dlcli.reports.views import Table, Text, View
 
-__all__ = [
-    "Report",
-    "Table",
-    "Text",
-    "View",
-    "comparison_view",
-    "cross_validation_view",
-    "diagnosis_document",
-    "diagnosis_view",
-    "evaluation_view",
-    "fmt",
-    "layer_table",
-    "render_report",
-    "render_table",
-    "render_text",
-    "run_view",
-    "search_view",
-    "to_html",
-    "write_report",
-    "write_report_if_cheap",
-]
 
 _MODULES = {
     "Report": "report_files",

@@ -6,12 +6,3 @@ generator for each purpose, so that the same seed used elsewhere does not draw t
 
 from dlcli.splitting.row_folds import Fold, hold_out, make_folds
 from dlcli.splitting.row_splits import Shares, Split, assign_rows
-
-__all__ = [
-    "Fold",
-    "Shares",
-    "Split",
-    "assign_rows",
-    "hold_out",
-    "make_folds",
-]

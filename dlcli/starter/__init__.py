@@ -2,10 +2,3 @@
 
 from dlcli.starter.config_writing import listing, starter_config
 from dlcli.starter.examples import example_names, write_example
-
-__all__ = [
-    "example_names",
-    "listing",
-    "starter_config",
-    "write_example",
-]

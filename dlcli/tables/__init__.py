@@ -33,36 +33,3 @@ from dlcli.tables.disk_table import storing
 from dlcli.tables.source_files import Source, expand, name_of
 from dlcli.tables.table import Table
 from dlcli.tables.table_files import read_header, read_table
-
-__all__ = [
-    "Column",
-    "DAY",
-    "Kind",
-    "Moments",
-    "Notation",
-    "SECOND",
-    "Source",
-    "Table",
-    "TimeGuess",
-    "Times",
-    "USUAL_MISSING_WORDS",
-    "blanked",
-    "expand",
-    "floats",
-    "from_utf8",
-    "index_in",
-    "indices_of",
-    "integers",
-    "mask_to_numpy",
-    "missing_setting",
-    "name_of",
-    "parse_times",
-    "plain",
-    "read_header",
-    "read_table",
-    "storing",
-    "strings",
-    "to_local",
-    "to_numpy",
-    "utf8",
-]

@@ -5,19 +5,3 @@ from dlcli.tasks.inference import AnyTask, infer_task
 from dlcli.tasks.multilabel import Multilabel
 from dlcli.tasks.regression import Counts, Regression
 from dlcli.tasks.task import DecodedRows, Outputs, OutputUnit, Task, Values
-
-__all__ = [
-    "AnyTask",
-    "Binary",
-    "Counts",
-    "DecodedRows",
-    "Multiclass",
-    "Multilabel",
-    "OutputUnit",
-    "Outputs",
-    "Regression",
-    "Task",
-    "Values",
-    "classification",
-    "infer_task",
-]

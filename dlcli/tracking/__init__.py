@@ -2,8 +2,3 @@
 
 from dlcli.tracking.tracked_events import tracked
 from dlcli.tracking.tracker import check_installed
-
-__all__ = [
-    "check_installed",
-    "tracked",
-]

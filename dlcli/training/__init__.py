@@ -12,18 +12,3 @@ from dlcli.training.job import (
 from dlcli.training.objectives import gradient_norms, keras_loss
 from dlcli.training.program_cache import ProgramCache
 from dlcli.training.train_job import train_job
-
-__all__ = [
-    "NO_CHECKPOINTS",
-    "Checkpointer",
-    "Device",
-    "Job",
-    "ProgramCache",
-    "Snapshot",
-    "TrainingResult",
-    "gradient_norms",
-    "keras_loss",
-    "measure_magnitudes",
-    "prepare_device",
-    "train_job",
-]
