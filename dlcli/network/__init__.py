@@ -16,10 +16,11 @@ from dlcli.network.layers import (
 )
 from dlcli.network.network import (
     ROWS_AT_ONCE,
+    Head,
     LayerSummary,
     Network,
     build_network,
     choose_engine,
+    resolve_head,
     summarize,
 )
-from dlcli.network.output_head import Head, resolve_head

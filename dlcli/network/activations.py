@@ -1,18 +1,17 @@
 """Keras's activations in NumPy, for predictions that never load TensorFlow.
 
-Each function computes what the one of the same name in `keras.activations` does on TensorFlow, with
-the same parameters and defaults. It takes pre-activations of shape `(rows, units)`, float32 or
-float64, and returns a matrix of the same shape and dtype; what it was given stays as it is. Where
-Keras gives an infinity or NaN, so do these, without a warning: a network's weights may well lead
-there, and the caller judges the result.
+Each function has the name, parameters and defaults of one in `keras.activations`, and computes the
+same on TensorFlow. It takes pre-activations of shape `(rows, units)`, float32 or float64, which it
+leaves unchanged, and returns a matrix of the same shape and dtype, with infinities and NaN where
+Keras has them. `activate` applies one by its name.
 
-Left out, as in the config: `glu`, `sparsemax`, `swish` and `hard_swish`. The softmax family works
+As in the config, `glu`, `sparsemax`, `swish` and `hard_swish` are omitted. The softmax family works
 over the last axis, a Dense layer's units.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -21,7 +20,12 @@ from numpy.typing import NDArray
 Floats: TypeAlias = NDArray[np.floating[Any]]
 """A matrix of float32 or float64."""
 
-_silent = np.errstate(over="ignore", invalid="ignore", divide="ignore")
+
+def activate(name: str, x: Floats, **parameters: float | None) -> Floats:
+    """Apply the activation of a name; infinities and NaN come without a warning."""
+    function: Callable[..., Floats] = globals()[name]
+    with np.errstate(all="ignore"):
+        return function(x, **parameters)
 
 
 def linear(x: Floats) -> Floats:
@@ -29,7 +33,6 @@ def linear(x: Floats) -> Floats:
     return x
 
 
-@_silent
 def relu(
     x: Floats,
     *,
@@ -53,25 +56,21 @@ def relu6(x: Floats) -> Floats:
     return np.clip(x, 0, 6)
 
 
-@_silent
 def leaky_relu(x: Floats, *, negative_slope: float = 0.2) -> Floats:
     """`x` above 0, else `negative_slope * x`."""
     return np.maximum(x, 0) + negative_slope * np.minimum(x, 0)
 
 
-@_silent
 def elu(x: Floats, *, alpha: float = 1.0) -> Floats:
     """`x` above 0, else `alpha * (exp(x) - 1)` (Clevert et al. 2016, arXiv:1511.07289)."""
     return np.maximum(x, 0) + alpha * np.expm1(np.minimum(x, 0))
 
 
-@_silent
 def celu(x: Floats, *, alpha: float = 1.0) -> Floats:
     """`max(x, 0) + alpha * (exp(min(x, 0) / alpha) - 1)` (Barron 2017, arXiv:1704.07483)."""
     return np.maximum(x, 0) + alpha * np.expm1(np.minimum(x, 0) / alpha)
 
 
-@_silent
 def selu(x: Floats) -> Floats:
     """`scale * elu(x, alpha)`, which keeps mean 0 and variance 1 through the layers.
 
@@ -90,7 +89,6 @@ def hard_sigmoid(x: Floats) -> Floats:
     return relu6(x + 3) / 6
 
 
-@_silent
 def hard_silu(x: Floats) -> Floats:
     """`x * hard_sigmoid(x)` (Howard et al. 2019, arXiv:1905.02244)."""
     return x * hard_sigmoid(x)
@@ -116,20 +114,17 @@ def threshold(x: Floats, *, threshold: float, default_value: float) -> Floats:
     return np.where(x > threshold, x, default_value)
 
 
-@_silent
 def exponential(x: Floats) -> Floats:
     """`exp(x)`."""
     return np.exp(x)
 
 
-@_silent
 def sigmoid(x: Floats) -> Floats:
     """`1 / (1 + exp(-x))`."""
     # No branch on the sign: where exp(-x) overflows, the quotient is 0, which is the value rounded.
     return 1 / (1 + np.exp(-x))
 
 
-@_silent
 def silu(x: Floats) -> Floats:
     """`x * sigmoid(x)` (Ramachandran et al. 2017, arXiv:1710.05941)."""
     return x * sigmoid(x)
@@ -145,13 +140,11 @@ def log_sigmoid(x: Floats) -> Floats:
     return -softplus(-x)
 
 
-@_silent
 def mish(x: Floats) -> Floats:
     """`x * tanh(softplus(x))` (Misra 2019, arXiv:1908.08681)."""
     return x * np.tanh(softplus(x))
 
 
-@_silent
 def gelu(x: Floats, *, approximate: bool = False) -> Floats:
     """`x` times the standard normal distribution function at `x`.
 
@@ -174,20 +167,17 @@ def tanh(x: Floats) -> Floats:
     return np.tanh(x)
 
 
-@_silent
 def softsign(x: Floats) -> Floats:
     """`x / (1 + |x|)`."""
     size: Floats = np.abs(x)
     return x / (1 + size)
 
 
-@_silent
 def squareplus(x: Floats, *, b: float = 4) -> Floats:
     """`(x + sqrt(x**2 + b)) / 2` (Barron 2021, arXiv:2112.11687)."""
     return (x + np.sqrt(x * x + b)) / 2
 
 
-@_silent
 def sparse_plus(x: Floats) -> Floats:
     """0 up to -1, `(x + 1)**2 / 4` up to 1, then `x`."""
     return np.where(x <= -1, 0, np.where(x < 1, 0.25 * np.square(x + 1), x))
@@ -198,7 +188,6 @@ def sparse_sigmoid(x: Floats) -> Floats:
     return 0.5 * (hard_tanh(x) + 1)
 
 
-@_silent
 def softmax(x: Floats) -> Floats:
     """`exp(x) / sum(exp(x))` over the units of a row, shifted so that the largest term is 1."""
     powers: Floats = np.exp(x - x.max(axis=-1, keepdims=True))
@@ -206,45 +195,8 @@ def softmax(x: Floats) -> Floats:
     return powers / total
 
 
-@_silent
 def log_softmax(x: Floats) -> Floats:
     """`log(softmax(x))`, without leaving the logarithm."""
     shifted: Floats = x - x.max(axis=-1, keepdims=True)
     total: Floats = np.exp(shifted).sum(axis=-1, keepdims=True)
     return shifted - np.log(total)
-
-
-ACTIVATIONS: Mapping[str, Callable[..., Floats]] = {
-    function.__name__: function
-    for function in (
-        celu,
-        elu,
-        exponential,
-        gelu,
-        hard_shrink,
-        hard_sigmoid,
-        hard_silu,
-        hard_tanh,
-        leaky_relu,
-        linear,
-        log_sigmoid,
-        log_softmax,
-        mish,
-        relu,
-        relu6,
-        selu,
-        sigmoid,
-        silu,
-        soft_shrink,
-        softmax,
-        softplus,
-        softsign,
-        sparse_plus,
-        sparse_sigmoid,
-        squareplus,
-        tanh,
-        tanh_shrink,
-        threshold,
-    )
-}
-"""Every activation by its name in Keras."""

@@ -1,7 +1,7 @@
-"""The layers of a network, in the order in which data pass them, known without TensorFlow.
+"""The layers of a network, in the order in which data pass them, without TensorFlow.
 
-Each layer knows its weights by name and shape, and computes its output at prediction. Before the
-first hidden layer lies the `Front`: most inputs pass it unchanged; numbers may become sines and
+Each layer has its weights by name and shape, and computes its output at prediction. Before the
+first hidden layer is the `Front`, which most inputs pass unchanged; numbers may become sines and
 cosines, indices of categories rows of a trained table; pixels are augmented, in training only. Its
 output is in this order: unchanged inputs, periodic ones, embeddings.
 """
@@ -24,7 +24,7 @@ from dlcli.config import (
     KernelRegularizer,
 )
 from dlcli.encoding import EmbeddingTable, ImageForm, Layout, PeriodicForm
-from dlcli.network.activations import ACTIVATIONS, Floats
+from dlcli.network.activations import Floats, activate
 
 Arrays = Mapping[str, Floats]
 """Weights by name: `hidden_1/kernel`."""
@@ -38,7 +38,7 @@ class Weight:
     """`<layer>/<role>`: `hidden_1/kernel`."""
     shape: tuple[int, ...]
     trainable: bool = True
-    """Whether steps change it; moving means and variances follow the batches instead."""
+    """True if steps change it; moving means and variances follow the batches instead."""
 
     @property
     def size(self) -> int:
@@ -237,12 +237,9 @@ class Front:
 
     def forward(self, matrix: Floats, arrays: Arrays) -> Floats:
         """Map (rows, inputs) to (rows, units)."""
-        return self.concatenate(matrix, [each.forward(matrix, arrays) for each in self.trained])
-
-    def concatenate(self, matrix: Floats, outputs: Sequence[Floats]) -> Floats:
-        """Join unchanged inputs and the outputs of the trained layers, (rows, units)."""
-        if not outputs:
+        if not self.trained:
             return matrix
+        outputs = [layer.forward(matrix, arrays) for layer in self.trained]
         unchanged = np.take(matrix, self.unchanged, axis=1)  # several times faster than an index
         return np.concatenate([unchanged, *outputs], axis=1)
 
@@ -287,4 +284,4 @@ def activation_of(layer: AnyLayer) -> Activation | None:
 
 
 def _activate(activation: Activation, x: Floats) -> Floats:
-    return ACTIVATIONS[activation.name](x, **activation.model_dump(exclude={"name"}))
+    return activate(activation.name, x, **activation.model_dump(exclude={"name"}))

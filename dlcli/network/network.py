@@ -1,13 +1,18 @@
-"""A network as the list of its layers, which Keras builds and NumPy predicts with."""
+"""A network: its head, completed from the task, and the list of its layers.
+
+Keras builds the layers to train them, NumPy predicts with them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from dlcli.config import (
+    ACTIVATIONS,
+    LOSSES,
     Activation,
     CompiledEngine,
     Config,
@@ -15,9 +20,15 @@ from dlcli.config import (
     Hidden,
     KerasEngine,
     Linear,
+    Loss,
+    MetricName,
     Output,
+    Section,
+    Unscaled,
+    format_path,
 )
 from dlcli.encoding import Inputs, Layout
+from dlcli.errors import ConfigError, Problem
 from dlcli.network.activations import Floats
 from dlcli.network.layers import (
     ActivationLayer,
@@ -34,6 +45,7 @@ from dlcli.network.layers import (
     activation_of,
     build_front,
 )
+from dlcli.tasks import Task
 
 ROWS_AT_ONCE = 8192
 """Rows of one forward pass, so that a large table needs no large activations."""
@@ -45,9 +57,97 @@ SECONDS_SAVED_A_FLOP = 2e-12
 SECONDS_SAVED_AN_IMAGE_LAYER = 60e-6
 """Time that XLA saves at each step that augments images."""
 SECONDS_SAVED_A_PIXEL = 10e-9
-"""Time that it saves for each pixel of these."""
+"""Time that XLA saves for each pixel of these."""
 SECONDS_TO_COMPILE = 1.0
 """Time that XLA must save over a whole training to make up for its longer compilation."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """Output, loss and metrics, complete."""
+
+    output: Output
+    """With units and activation, and for numbers a scaling."""
+    loss: Loss
+    """The loss that training minimizes."""
+    metrics: tuple[MetricName, ...]
+    """The metrics that each epoch shows next to the loss."""
+
+    @property
+    def has_margin(self) -> bool:
+        """True if the one output for two classes is a margin around 0, not a probability."""
+        return bool(self.loss.output == "margin")
+
+
+def resolve_head(config: Config, task: Task) -> Head:
+    """Complete what the config omits of output, loss and metrics.
+
+    Args:
+        config: its `output`, `loss`, `metrics`, `class_weight` and monitors are read.
+        task: what is predicted.
+
+    Raises:
+        ConfigError: with everything in which they contradict the task.
+    """
+    loss = config.loss or task.default_loss(config.output)
+    activation = config.output.activation or loss.default_activation
+    update = {
+        "units": config.output.units or task.output_units(loss),
+        "activation": activation,
+        "scaling": config.output.scaling or task.default_scaling(loss, activation),
+    }
+    metrics = config.metrics if config.metrics is not None else task.epoch_metrics(loss)[:1]
+    head = Head(config.output.model_copy(update=update), loss, metrics)
+    if problems := [*_problems(head, config, task)]:
+        raise ConfigError(problems)
+    return head
+
+
+def _problems(head: Head, config: Config, task: Task) -> Iterator[Problem]:
+    loss, misfit = head.loss, f"does not fit the target {task.name} ({task.words})"
+    if task.form not in loss.fits:
+        fitting = ", ".join(_names(other for other in LOSSES if task.form in other.fits))
+        message = f"'{loss.name}' {misfit}; use one of {fitting}{task.other_type_for(loss)}"
+        yield Problem("loss", message)
+    yield from _output_problems(head, config, task)
+    fitting = ", ".join(task.epoch_metrics(loss))
+    for index, metric in enumerate(head.metrics):
+        if metric not in task.epoch_metrics(loss):
+            yield Problem(f"metrics[{index}]", f"'{metric}' {misfit}; use {fitting}")
+    for key in ("early_stopping", "learning_rate_schedule"):
+        monitor = getattr(getattr(config, key), "monitor", "loss")
+        if monitor.removeprefix("val_") not in {"loss", *head.metrics}:
+            yield Problem(f"{key}.monitor", f"'{monitor}' is not measured; add it to metrics")
+    if config.class_weight:
+        for name, message in task.class_weight_problems(config.class_weight):
+            path = ("class_weight",) if name is None else ("class_weight", name)
+            yield Problem(format_path(path), message)
+
+
+def _output_problems(head: Head, config: Config, task: Task) -> Iterator[Problem]:
+    output, loss, units = head.output, head.loss, task.output_units(head.loss)
+    activation, has_numbers = config.output.activation, task.outcome == "numbers"
+    if output.scaling is not None and not has_numbers:
+        message = f"is for numbers, not for the target {task.name} ({task.words})"
+        yield Problem("output.scaling", message)
+    if output.units != units:
+        message = f"expected {units} ({task.explain_units(loss)}), got {output.units}"
+        yield Problem("output.units", message)
+    elif activation is not None:  # the default one of a loss fits it
+        if units == 1 and activation.across_units:
+            message = f"'{activation.name}' of one unit is constant; use "
+            yield Problem("output.activation", message + ("linear" if has_numbers else "sigmoid"))
+        elif loss.output not in activation.gives:
+            fitting = [each for each in ACTIVATIONS if loss.output in each.gives]
+            fitting.sort(key=lambda each: not isinstance(loss.default_activation, each))
+            message = f"'{activation.name}' does not fit the loss '{loss.name}'; use "
+            yield Problem("output.activation", message + ", ".join(_names(fitting)))
+    if has_numbers and loss.needs_original_scale and output.scaling not in (None, Unscaled()):
+        yield Problem("output.scaling", f"'{loss.name}' needs the target's own unit; use none")
+
+
+def _names(sections: Iterable[type[Section]]) -> list[str]:
+    return [section.model_fields["name"].default for section in sections]
 
 
 @dataclass(frozen=True)
@@ -100,15 +200,14 @@ class Network:
         Returns:
             The output as trained on, in no unit of the target yet, (rows, outputs).
         """
-        parts = [np.zeros((0, self.outputs), dtype=np.float32)]
+        parts = []
         with np.errstate(all="ignore"):  # an output may leave float32's range
-            for start in range(0, len(inputs), ROWS_AT_ONCE):
-                for _, output in self.layer_outputs(
-                    inputs.part(start, start + ROWS_AT_ONCE), arrays
-                ):
-                    last = output
-                parts.append(last)
-        return np.concatenate(parts[1:] or parts)
+            for start in range(0, max(len(inputs), 1), ROWS_AT_ONCE):
+                x = self.front.forward(inputs.part(start, start + ROWS_AT_ONCE), arrays)
+                for layer in self.layers:
+                    x = layer.forward(x, arrays)
+                parts.append(x)
+        return np.concatenate(parts)
 
     def layer_outputs(self, matrix: Floats, arrays: Arrays) -> Iterator[tuple[AnyLayer, Floats]]:
         """Yield each of the `weighted` layers with its output for some rows.
@@ -117,19 +216,18 @@ class Network:
             matrix: encoded rows, (rows, inputs).
             arrays: the weights by name.
         """
-        outputs = [layer.forward(matrix, arrays) for layer in self.front.trained]
-        yield from zip(self.front.trained, outputs, strict=True)
-        x = self.front.concatenate(matrix, outputs)
-        del outputs
+        for front_layer in self.front.trained:
+            yield front_layer, front_layer.forward(matrix, arrays)
+        x = self.front.forward(matrix, arrays)
         for layer in self.layers:
             x = layer.forward(x, arrays)
             yield layer, x
 
 
 def build_network(layout: Layout, hidden: Sequence[Hidden], output: Output) -> Network:
-    """List the layers that a config asks for.
+    """List the layers of a config.
 
-    In a hidden layer: Dense, then batch normalization, activation and dropout, each if asked for.
+    A hidden layer is Dense, then batch normalization, activation and dropout, if configured.
 
     Args:
         layout: the inputs.

@@ -37,7 +37,7 @@ class Predictions:
     outputs: Outputs
     """The network's outputs as trained on, (rows, units)."""
     has_margin: bool = False
-    """Whether the one output for two classes is a margin around 0, not a probability."""
+    """True if the one output for two classes is a margin around 0, not a probability."""
     has_deviance: bool = False
     """Whether numbers are trained as means of counts, so that their deviance is a metric."""
 
