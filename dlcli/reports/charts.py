@@ -1,8 +1,12 @@
-"""Charts of a few kinds, as specifications of Vega-Lite.
+"""Charts of a few kinds, as specifications of Vega-Lite, and their colors.
 
 Names of columns, classes and layers are only ever values of data, never names of fields, as
 Vega-Lite reads dots and brackets in those. Rows have the fields `x`, `y` and, where a chart has
-several series, `s`; the specification refers to its rows by the name of their data set.
+several series, `s`; the specification refers to its rows by the name of their data set, and has
+their numbers with six significant digits.
+
+A chart on a page names its colors as CSS variables, so that the style sheet alone makes it light or
+dark, on the screen and in print; a picture gets the colors of the light page.
 
 https://vega.github.io/vega-lite/docs/
 """
@@ -10,18 +14,53 @@ https://vega.github.io/vega-lite/docs/
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
 
-from dlcli.reports.theme import variable
-from dlcli.reports.views import Spec
+from dlcli.reports import formatting as fmt
+from dlcli.reports.views import Spec, Table
 
+_COLORS = {
+    "paper": ("#ffffff", "#1a1f27"),
+    "ground": ("#f5f6f8", "#12161c"),
+    "ink": ("#1c2430", "#e6eaf0"),
+    "muted": ("#5a6675", "#9aa6b5"),
+    "line": ("#dde2e8", "#333c48"),
+    "accent": ("#2457c5", "#8ab4ff"),
+    "good": ("#1a7f4b", "#5fd39a"),
+    "warn": ("#8a5300", "#ffc773"),
+    "warn-ground": ("#fff6e5", "#33270f"),
+    "train": ("#2f6fde", "#7aa7ff"),
+    "validation": ("#d2691e", "#ffa25c"),
+    "test": ("#0f8a7e", "#4fd1c0"),
+    "bar": ("#7fa6ec", "#4a73c4"),
+}
+"""Each color on a light and on a dark page."""
+_SERIES = (
+    ("#2f6fde", "#7aa7ff"),
+    ("#d2691e", "#ffa25c"),
+    ("#0f8a7e", "#4fd1c0"),
+    ("#b8336a", "#ff8fb5"),
+    ("#7a5cc9", "#b7a0ff"),
+    ("#5b7f12", "#b4d455"),
+    ("#a0522d", "#e0a07c"),
+    ("#0b7fab", "#5cc8f2"),
+    ("#8a6d00", "#e3c44a"),
+    ("#6b7280", "#aab2bd"),
+)
+MOST_SERIES = len(_SERIES)
+"""Series of one chart that can be distinguished by color."""
+_ALL = _COLORS | {f"series-{at}": pair for at, pair in enumerate(_SERIES)}
+LIGHT = {name: light for name, (light, _) in _ALL.items()}
+DARK = {name: dark for name, (_, dark) in _ALL.items()}
 Row = Mapping[str, object]
 Rows = Sequence[Row]
 Colors = Mapping[str, str]
 """Series by name, each with the name of its color."""
+Tips = Mapping[str, str]
+"""Fields of rows, each with its title, and for a number `|` and D3's format of it."""
 HEIGHT = 260
 """Pixels."""
 DECADES = 100
@@ -37,16 +76,16 @@ class Axis:
     format: str = ""
     """D3's format of its labels: `%`, `,d`."""
     zero: bool = False
-    """Whether it begins at 0."""
+    """True if it begins at 0."""
     log: bool = False
     domain: tuple[float, float] | None = None
     whole: bool = False
-    """Whether it has labels at whole numbers only."""
+    """True if it has labels at whole numbers only."""
     ticks: Sequence[int] | int | None = None
     """The labels, or about how many there are."""
     hidden: bool = False
     is_time: bool = False
-    """Whether its values are times, in milliseconds since 1970."""
+    """True if its values are times; rows have them as `milliseconds`."""
     names: Sequence[str] | None = None
     """The names of an axis of names, in order."""
 
@@ -83,7 +122,7 @@ class Guides:
     path: Rows = ()
     """The points of a line through a scatter chart."""
     is_stepped: bool = False
-    """Whether that line is a step function."""
+    """True if that line is a step function."""
 
     def datasets(self) -> dict[str, Rows]:
         """Return the rows of the layers that draw them."""
@@ -106,7 +145,7 @@ def line_chart(
     x: Axis,
     y: Axis,
     *,
-    tips: Mapping[str, str] = MappingProxyType({}),
+    tips: Tips = MappingProxyType({}),
     kind: LineKind = "nearest",
     guides: Guides = _NO_GUIDES,
 ) -> Spec:
@@ -117,7 +156,7 @@ def line_chart(
         colors: of the series.
         x: the horizontal axis.
         y: the vertical axis.
-        tips: what is shown when a reader points at a point: titles by field, as in `_tooltip`.
+        tips: what is shown when a reader points at a point.
         kind: `nearest` shows the values of all series at the x nearest to the pointer; `points` has
             visible points, `path` connects points in the order of their rows, not of x; `bundle`
             has several lines in each series, named by the field `d`.
@@ -153,7 +192,7 @@ def bar_chart(
     names: Sequence[str],
     value: Axis,
     *,
-    tips: Mapping[str, str],
+    tips: Tips,
     markers: Rows = (),
     guides: Guides = _NO_GUIDES,
     height: int | None = None,
@@ -186,7 +225,7 @@ def bar_chart(
 
 
 def interval_chart(
-    rows: Rows, names: Sequence[str], colors: Colors, value: Axis, *, tips: Mapping[str, str]
+    rows: Rows, names: Sequence[str], colors: Colors, value: Axis, *, tips: Tips
 ) -> Spec:
     """Draw values as points, on a line for each name, with their intervals if they have some.
 
@@ -218,7 +257,7 @@ def scatter_chart(
     x: Axis,
     y: Axis,
     *,
-    tips: Mapping[str, str],
+    tips: Tips,
     guides: Guides = _NO_GUIDES,
     height: int = HEIGHT,
 ) -> Spec:
@@ -258,7 +297,7 @@ def histogram(
     x: Axis,
     y: Axis,
     *,
-    tips: Mapping[str, str],
+    tips: Tips,
     guides: Guides = _NO_GUIDES,
     height: int = HEIGHT,
 ) -> Spec:
@@ -287,7 +326,7 @@ def histogram(
     return _chart(layers, {"rows": rows, "steps": steps, **guides.datasets()}, height)
 
 
-def heat_map(rows: Rows, names: Sequence[str], x: str, y: str, *, tips: Mapping[str, str]) -> Spec:
+def heat_map(rows: Rows, names: Sequence[str], x: str, y: str, *, tips: Tips) -> Spec:
     """Draw a square of cells, the darker the larger their share.
 
     Args:
@@ -316,13 +355,13 @@ def heat_map(rows: Rows, names: Sequence[str], x: str, y: str, *, tips: Mapping[
     return _chart(layers, {"rows": rows}, max(190, min(560, 34 * len(names))))
 
 
-def rounded(value: float) -> float | None:
-    """Round a number to six significant digits for a chart; NaN and infinity become `None`."""
-    return float(f"{value:.6g}") if math.isfinite(value) else None
+def milliseconds(seconds: float) -> int:
+    """Return a time as Vega takes it, whole, as other numbers of rows are rounded."""
+    return int(1000 * seconds)
 
 
 def spans_decades(values: Sequence[float]) -> bool:
-    """Whether a logarithmic scale would show more of some values."""
+    """Return whether a logarithmic scale would show more of some values."""
     finite = [value for value in values if math.isfinite(value)]
     return bool(finite) and min(finite) > 0 and max(finite) / min(finite) >= DECADES
 
@@ -350,20 +389,26 @@ def _chart(
     """Return a chart as wide as there is space, without the layers that have no rows."""
     filled = {name: list(rows) for name, rows in datasets.items() if rows}
     drawn = [layer for layer in layers if layer["data"]["name"] in filled]
-    spec: Spec = _guarded(
+    spec: Spec = _plain(
         {"width": "container", "height": height, "layer": drawn, "datasets": filled}
     )
     return spec
 
 
-def _guarded(part: Any) -> Any:  # noqa: ANN401  (any JSON)
-    """Append an invisible character to names that each object of JavaScript has."""
+def _plain(part: Any) -> Any:  # noqa: ANN401  (any JSON)
+    """Round numbers to six significant digits, and make the rest safe for JSON and Vega.
+
+    NaN and infinity become `None`; names that each object of JavaScript has get an invisible
+    character at their end.
+    """
+    if isinstance(part, float):
+        return float(f"{part:.6g}") if math.isfinite(part) else None
     if isinstance(part, str):
         return f"{part}\u2060" if part in _OF_EVERY_OBJECT else part
     if isinstance(part, list):
-        return [_guarded(each) for each in part]
+        return [_plain(each) for each in part]
     if isinstance(part, dict):
-        return {key: _guarded(value) for key, value in part.items()}
+        return {key: _plain(value) for key, value in part.items()}
     return part
 
 
@@ -445,15 +490,92 @@ def _color(colors: Colors) -> dict[str, Any]:
     return {"field": "s", "type": "nominal", "title": None, "scale": scale, "legend": None}
 
 
-def _tooltip(titles: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Return the tooltip of a mark.
+def _tooltip(tips: Tips) -> list[dict[str, Any]]:
+    return [
+        {"field": field, "title": title}
+        | ({"type": "quantitative", "format": form} if form else {"type": "nominal"})
+        for field, title, form in _parsed(tips)
+    ]
 
-    Args:
-        titles: by field: the title, and for a number `|` and D3's format of it.
-    """
-    tips = []
-    for field, text in titles.items():
+
+def _parsed(tips: Tips) -> Iterator[tuple[str, str, str]]:
+    for field, text in tips.items():
         title, _, form = text.rpartition("|") if "|" in text else (text, "", "")
-        kind = {"type": "quantitative", "format": form} if form else {"type": "nominal"}
-        tips.append({"field": field, "title": title, **kind})
-    return tips
+        yield field, title, form
+
+
+def numbers_table(rows: Rows, tips: Tips) -> Table:
+    """List the rows of a chart, with the fields of its tooltips."""
+
+    def cell(value: object, form: str) -> str:
+        if isinstance(value, float):
+            return fmt.percent(value) if form.endswith("%") else fmt.number(value)
+        return f"{value:,}" if isinstance(value, int) else str(value)
+
+    fields = list(_parsed(tips))
+    cells = tuple(tuple(cell(row[field], form) for field, _, form in fields) for row in rows)
+    texts = [at for at, (_, _, form) in enumerate(fields) if not form]
+    return Table(tuple(title for _, title, _ in fields), cells, text_columns=texts)
+
+
+# Colors and settings
+
+
+def variable(name: str) -> str:
+    """Return a color as a chart of a page names it: `var(--ink)`."""
+    return f"var(--{name})"
+
+
+def series_colors(names: Sequence[str]) -> dict[str, str]:
+    """Return the name of a color for each of up to `MOST_SERIES` series; a single one is blue."""
+    if len(names) == 1:
+        return {names[0]: "train"}
+    return {name: f"series-{at}" for at, name in enumerate(names)}
+
+
+def style_variables() -> str:
+    """Return the colors as CSS: light, or dark where that is preferred, but light in print."""
+    light, dark = (
+        " ".join(f"--{name}: {value};" for name, value in colors.items())
+        for colors in (LIGHT, DARK)
+    )
+    return (
+        f":root {{ color-scheme: light dark; {light} }}\n"
+        f"@media screen and (prefers-color-scheme: dark) {{ :root {{ {dark} }} }}\n"
+        + "\n".join(f".key-{name}::before {{ background: var(--{name}); }}" for name in LIGHT)
+        + "\n"
+    )
+
+
+_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+
+
+def settings() -> dict[str, Any]:
+    """Return Vega-Lite's `config` of all charts."""
+    ink, muted, line = map(variable, ("ink", "muted", "line"))
+    return {
+        "aria": False,  # the page describes each chart itself
+        "background": "transparent",
+        "font": _FONT,
+        "padding": 4,
+        "autosize": {"type": "fit-x", "contains": "padding", "resize": True},
+        "view": {"stroke": None},
+        "axis": {
+            "labelColor": muted,
+            "titleColor": muted,
+            "gridColor": line,
+            "domainColor": line,
+            "tickColor": line,
+            "labelFontSize": 12,
+            "titleFontSize": 12,
+            "titleFontWeight": "normal",
+            "titlePadding": 8,
+            "labelLimit": 150,
+            "gridDash": [2, 3],
+        },
+        "axisX": {"grid": False, "tickCount": 6, "labelFlush": False},
+        "axisY": {"domain": False, "ticks": False, "tickCount": 5},
+        "line": {"strokeWidth": 2},
+        "text": {"color": ink, "fontSize": 12},
+        "rule": {"color": muted},
+    }

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from dlcli.explanation import ColumnStatistics, Explanation, Histogram
 from dlcli.reports import formatting as fmt
-from dlcli.reports.charts import Axis, bar_chart, histogram, rounded
+from dlcli.reports.charts import Axis, bar_chart, histogram, milliseconds
 from dlcli.reports.run_record import DataEvent, FeaturesEvent, TrainingRecord
 from dlcli.reports.views import (
     Block,
@@ -172,8 +172,7 @@ def _distribution(column: ColumnStatistics, found: Histogram) -> Chart:
     """Draw a histogram of numbers or times."""
     edges, train, held_out = found.edges, found.train, found.held_out
     is_time = _is_time(column)
-    # Vega takes times in milliseconds, of which six digits are too few.
-    ends = [1000 * edge if is_time else rounded(edge) for edge in edges]
+    ends = [milliseconds(edge) if is_time else edge for edge in edges]
     shown = [fmt.time(edge) if is_time else fmt.number(edge) for edge in edges]
     trained, held = max(1, sum(train)), max(1, sum(held_out))
     rows = [
@@ -182,8 +181,8 @@ def _distribution(column: ColumnStatistics, found: Histogram) -> Chart:
             "u": ends[at + 1],
             "f": shown[at],
             "t": shown[at + 1],
-            "y": rounded(count / trained),
-            "h": rounded(held_out[at] / held) if at < len(held_out) else 0,
+            "y": count / trained,
+            "h": held_out[at] / held if at < len(held_out) else 0,
         }
         for at, count in enumerate(train)
     ]
@@ -213,9 +212,9 @@ def _frequencies(column: ColumnStatistics) -> Chart:
     rows = [
         {
             "y": name,
-            "x": rounded(value.train / train),
+            "x": value.train / train,
             "n": value.train,
-            "h": rounded(value.held_out / held_out),
+            "h": value.held_out / held_out,
         }
         for name, value in zip(names, values, strict=True)
     ]

@@ -22,7 +22,6 @@ from dlcli.reports.charts import (
     bar_chart,
     interval_chart,
     line_chart,
-    rounded,
     spans_decades,
 )
 from dlcli.reports.metric_tables import direction_mark
@@ -333,7 +332,7 @@ def _metric_chart(metric: str, record: CrossValidationRecord) -> Chart:
         if (value := each.metrics.get(metric)) is not None
     }
     rows: list[dict[str, object]] = [
-        {"y": _FOLDS, "s": _FOLDS, "x": rounded(value), "f": name}
+        {"y": _FOLDS, "s": _FOLDS, "x": value, "f": name}
         for name, value in list(values.items())[:MOST_DOTS]
     ]
     parts = []
@@ -350,7 +349,7 @@ def _metric_chart(metric: str, record: CrossValidationRecord) -> Chart:
     constant = found.constant.get(metric)
     if constant is not None:
         names = dict.fromkeys("ysf", _CONSTANT)
-        rows.append({**names, "x": rounded(constant)})
+        rows.append({**names, "x": constant})
         parts.append(f"{fmt.capitalize(_CONSTANT)}: {fmt.number(constant)}.")
     present = {row["y"] for row in rows}
     colors = {name: color for name, color in _COLORS.items() if name in present}
@@ -387,7 +386,7 @@ def _curve_chart(
         return None
     most = max(4, MOST_CURVE_POINTS // len(lines))
     rows = [
-        {"x": points[at][0], "y": rounded(points[at][1]), "s": split, "d": fold}
+        {"x": points[at][0], "y": points[at][1], "s": split, "d": fold}
         for fold, split, points in lines
         for at in thinned(np.array([value for _, value in points]), most).tolist()
     ]

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from dlcli.diagnosis import Finding as DiagnosisFinding
+from dlcli.diagnosis import Finding
 from dlcli.errors import plural
 from dlcli.pipeline import Trial, winner
 from dlcli.reports import formatting as fmt
-from dlcli.reports.views import Attempt, Finding, Findings, Table, Text, View
+from dlcli.reports.views import Findings, Table, Text, View
 from dlcli.runs import Run
 
 
 def diagnosis_view(
-    run: Run, findings: Sequence[DiagnosisFinding], trials: Sequence[Trial] | None = None
+    run: Run, findings: Sequence[Finding], trials: Sequence[Trial] | None = None
 ) -> View:
     """Show the findings in a run, or the results of the changes that were tried.
 
@@ -27,52 +27,30 @@ def diagnosis_view(
     if trials is None:
         count = plural(len(findings), "finding") if findings else "nothing stands out"
         head = Text(f"{run.path}: {count}")
-        return View(title, blocks=(head, findings_block(run, findings)))
+        return View(title, blocks=(head, Findings(tuple(findings), _config(run))))
     best = winner(trials)
-    if best is None:
-        sentences = ["Nothing that was tried is significantly better."]
-    else:
-        sentences = [
-            "The best of several on the same rows is optimistically biased: evaluate it on test "
-            "rows, once, at the end."
-        ]
-    links = () if best is None else (("best change", best.patch.command(_config(run))),)
-    table = Table(
-        ("patch", "metric", "before", "after", "verdict", "run"),
-        tuple(map(_trial_row, trials)),
+    table = Table.of(
+        trials,
+        {
+            "patch": lambda trial: trial.patch.name,
+            "metric": lambda trial: trial.metric or fmt.UNDEFINED,
+            "before": lambda trial: fmt.number(trial.before),
+            "after": lambda trial: fmt.number(trial.after),
+            "verdict": _verdict,
+            "run": lambda trial: fmt.UNDEFINED if trial.run is None else str(trial.run),
+        },
         "validation rows:",
         text_columns=(0, 1, 4, 5),
     )
-    return View(title, sentences=tuple(sentences), blocks=(table,), links=links)
-
-
-def findings_block(run: Run, findings: Sequence[DiagnosisFinding]) -> Findings:
-    """Show findings, each with what it means and the commands that try to change it."""
-    shown = [
-        Finding(
-            rule=found.rule.replace("_", " "),
-            observation=fmt.shorten(found.observation, 600),
-            meaning=fmt.shorten(found.meaning, 1_000),
-            attempts=tuple(
-                Attempt(fmt.shorten(patch.why, 300), patch.command(_config(run)))
-                for patch in found.patches
-            ),
-            source=fmt.shorten(found.source, 300),
-        )
-        for found in findings
-    ]
-    return Findings(tuple(shown))
-
-
-def _trial_row(trial: Trial) -> tuple[str, ...]:
-    return (
-        trial.patch.name,
-        trial.metric or fmt.UNDEFINED,
-        fmt.number(trial.before),
-        fmt.number(trial.after),
-        _verdict(trial),
-        fmt.UNDEFINED if trial.run is None else str(trial.run),
+    if best is None:
+        sentence = "Nothing that was tried is significantly better."
+        return View(title, sentences=(sentence,), blocks=(table,))
+    sentence = (
+        "The best of several on the same rows is optimistically biased: evaluate it on test rows, "
+        "once, at the end."
     )
+    link = ("best change", best.patch.command(_config(run)))
+    return View(title, sentences=(sentence,), blocks=(table,), links=(link,))
 
 
 def _verdict(trial: Trial) -> str:
@@ -87,7 +65,7 @@ def _verdict(trial: Trial) -> str:
 
 
 def diagnosis_document(
-    run: Run, findings: Sequence[DiagnosisFinding], trials: Sequence[Trial] | None = None
+    run: Run, findings: Sequence[Finding], trials: Sequence[Trial] | None = None
 ) -> dict[str, object]:
     """Return a diagnosis as one object, ready for JSON.
 

@@ -6,9 +6,18 @@ from collections.abc import Iterator, Sequence
 
 from dlcli.explanation import Explanation, Importance, PartialDependence, WorstRow
 from dlcli.reports import formatting as fmt
-from dlcli.reports.charts import Axis, PointStyle, bar_chart, line_chart, rounded, scatter_chart
+from dlcli.reports.charts import (
+    MOST_SERIES,
+    Axis,
+    PointStyle,
+    bar_chart,
+    line_chart,
+    milliseconds,
+    numbers_table,
+    scatter_chart,
+    series_colors,
+)
 from dlcli.reports.run_record import TrainingRecord
-from dlcli.reports.theme import MOST_SERIES, series_colors
 from dlcli.reports.views import Block, Chart, Grid, Group, Section, Table, Text
 
 MOST_COLUMNS = 20
@@ -64,33 +73,28 @@ def importance_chart(
     rows = [
         {
             "y": name,
-            "x": rounded(each.increase),
-            "l": rounded(each.increase - each.deviation),
-            "u": rounded(each.increase + each.deviation),
-            "d": rounded(each.deviation),
+            "x": each.increase,
+            "l": each.increase - each.deviation,
+            "u": each.increase + each.deviation,
+            "d": each.deviation,
         }
         for name, each in zip(names, shown, strict=True)
     ]
     title = fmt.shorten(metric).replace("_", " ")
+    tips = {"y": "column", "x": f"increase of {title}|.4~g", "d": "standard deviation|.4~g"}
     return Chart(
         title="Permutation importance",
         spec=bar_chart(
             rows,
             names,
             Axis(f"increase of {title}", zero=True),
-            tips={"y": "column", "x": "increase|.4~g", "d": "standard deviation|.4~g"},
+            tips=tips,
         ),
         description=" ".join(_most_important(names, importances, features)),
         reading=f"The values of each column were shuffled among the held-out rows: the bar shows "
         f"by how much {title} increased, the thin line its standard deviation. Of columns with the "
         "same information, each may look unimportant, as the network still has the other.",
-        numbers=Table(
-            ("column", f"increase of {fmt.shorten(metric)}", "standard deviation"),
-            tuple(
-                (name, fmt.number(each.increase), fmt.number(each.deviation))
-                for name, each in zip(names, shown, strict=True)
-            ),
-        ),
+        numbers=numbers_table(rows, tips),
     )
 
 
@@ -143,12 +147,14 @@ def dependence_chart(
     }
     labels = fmt.shorten_names((point.label for point in points), 20)
     is_number = all(point.number is not None for point in points)
-    unit = 1000 if is_time else 1  # Vega takes times in milliseconds
-    across = [(point.number or 0) * unit for point in points] if is_number else labels
+    across: Sequence[object] = labels
+    if is_number:
+        numbers = [point.number or 0 for point in points]
+        across = list(map(milliseconds, numbers)) if is_time else numbers
     rows = [
-        {"x": across[at], "y": rounded(value), "s": name, "t": labels[at]}
+        {"x": x, "y": value, "s": name, "t": label}
         for name, values in lines.items()
-        for at, value in enumerate(values)
+        for x, value, label in zip(across, values, labels, strict=True)
     ]
     column, colors = fmt.shorten(each.column, 40), series_colors(names)
     tips = {"t": "value", "s": "of", "y": "mean prediction|.4~g"}

@@ -15,6 +15,8 @@ UNDEFINED = "-"
 """Shown where there is no value."""
 LONGEST_NAME = 60
 """Characters of a name or value that are shown."""
+LONGEST_TEXT = 1_000
+"""Characters of a paragraph that are shown; it may name columns."""
 SPLITS = ("test", "validation", "train")
 """The sets of rows, from the most independent of training to the least."""
 ADJECTIVES = {"test": "test", "validation": "validation", "train": "training"}

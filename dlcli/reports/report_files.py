@@ -8,16 +8,17 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dlcli.reports import formatting as fmt
+from dlcli.reports.charts import LIGHT, settings, style_variables
 from dlcli.reports.cross_validation_report import cross_validation_view
 from dlcli.reports.run_record import Log, TrainingRecord
 from dlcli.reports.run_report import training_view
 from dlcli.reports.search_report import search_view
-from dlcli.reports.theme import LIGHT, settings, style_variables
 from dlcli.reports.training_section import curve_charts
 from dlcli.reports.views import Chart, View
 from dlcli.runs import Run, write_curves, write_page
@@ -158,6 +159,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["json"] = _embedded
+    environment.filters["shorten"] = partial(fmt.shorten, most=fmt.LONGEST_TEXT)
     return environment
 
 

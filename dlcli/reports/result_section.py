@@ -27,11 +27,11 @@ from dlcli.reports.charts import (
     heat_map,
     histogram,
     line_chart,
-    rounded,
+    numbers_table,
     scatter_chart,
+    series_colors,
 )
 from dlcli.reports.run_record import PredictedNumbers, PredictedRows, Scores, TrainingRecord
-from dlcli.reports.theme import series_colors
 from dlcli.reports.views import Block, Chart, Fold, Grid, Group, Section, Table, Text
 
 Floats = NDArray[np.float64]
@@ -166,20 +166,14 @@ def confusion_block(matrix: Floats, names: Sequence[str]) -> Chart | Table:
     sums = matrix.sum(axis=1)
     wrong = matrix - np.diag(matrix.diagonal())
     cells = np.argsort(-wrong, axis=None, kind="stable")[:_MOST_MISTAKES]
-    pairs = [(int(cell // len(matrix)), int(cell % len(matrix))) for cell in cells]
+    listed = tuple(
+        (shown[i], shown[j], fmt.number(matrix[i, j]), fmt.percent(matrix[i, j] / sums[i]))
+        for i, j in (divmod(cell, len(matrix)) for cell in cells.tolist())
+        if wrong[i, j] > 0
+    )
     mistakes = Table(
         ("true", "predicted", "rows", "share of the true class"),
-        tuple(
-            (
-                shown[i],
-                shown[j],
-                fmt.number(matrix[i, j]),
-                fmt.percent(float(matrix[i, j] / sums[i])),
-            )
-            for i, j in pairs
-            if wrong[i, j] > 0
-        )
-        or (("none", "", "", ""),),
+        listed or (("none", "", "", ""),),
         "The most frequent mistakes",
         range(2),
     )
@@ -187,18 +181,15 @@ def confusion_block(matrix: Floats, names: Sequence[str]) -> Chart | Table:
         return mistakes
     shares = matrix / np.maximum(sums[:, np.newaxis], 1e-300)
     rows = [
-        {"y": true, "x": predicted, "n": rounded(matrix[i, j]), "s": rounded(shares[i, j])}
+        {"y": true, "x": predicted, "n": matrix[i, j], "s": shares[i, j]}
         for i, true in enumerate(shown)
         for j, predicted in enumerate(shown)
     ]
     right, total = fmt.number(matrix.diagonal().sum()), fmt.number(matrix.sum())
-    i, j = pairs[0]
-    worst = (
-        f" The most frequent mistake: {shown[i]} predicted as {shown[j]} "
-        f"({fmt.number(matrix[i, j])})."
-        if wrong[i, j] > 0
-        else ""
-    )
+    worst = ""
+    if wrong.any():
+        true, predicted, count, _ = mistakes.rows[0]
+        worst = f" The most frequent mistake: {true} predicted as {predicted} ({count})."
     tips = {"y": "true", "x": "predicted", "n": "rows|,.6~g", "s": "share of the true class|.1%"}
     return Chart(
         title="Confusion matrix",
@@ -266,7 +257,7 @@ def _precision_recall_chart(counted: Mapping[str, ThresholdCounts]) -> Chart:
         counted,
         [each.precision_recall_curve() for each in counted.values()],
         ("recall: share of positives found", "precision: share of found that is positive"),
-        [{"x": at, "y": rounded(shares[0])} for at in (0, 1)] if is_single else [],
+        [{"x": at, "y": shares[0]} for at in (0, 1)] if is_single else [],
         ("average precision", [float(each.average_precision()) for each in counted.values()]),
         "The closer to the upper right corner, the better. Guessing has the precision of the "
         f"class's frequency{frequency}.",
@@ -290,7 +281,7 @@ def _curves_chart(
     measure, values = areas
     most = MOST_CURVE_POINTS if len(names) == 1 else 3 * MOST_CURVE_POINTS // len(names)
     rows = [
-        {"x": rounded(x[at]), "y": rounded(y[at]), "s": name}
+        {"x": x[at], "y": y[at], "s": name}
         for name, (x, y) in zip(names, curves, strict=True)
         for at in thinned_path(x, y, most).tolist()
     ]
@@ -360,9 +351,9 @@ def _calibration_chart(rows: PredictedRows) -> Chart:
         np.tile(rows.weights, len(scores)),
     )
     points = [
-        {"x": rounded(each.predicted), "y": rounded(each.observed), "w": each.rows, "s": "rows"}
-        for each in bins
+        {"x": each.predicted, "y": each.observed, "w": each.rows, "s": "rows"} for each in bins
     ]
+    tips = {"x": "predicted|.1%", "y": "observed|.1%", "w": "rows|,d"}
     error = fmt.percent(expected_calibration_error(list(bins)))
     return Chart(
         title="Calibration of probabilities",
@@ -371,21 +362,14 @@ def _calibration_chart(rows: PredictedRows) -> Chart:
             {"rows": PointStyle("train", opacity=0.85)},
             Axis("predicted probability", format="%", domain=(0, 1)),
             Axis("observed frequency", format="%", domain=(0, 1)),
-            tips={"x": "predicted|.1%", "y": "observed|.1%", "w": "rows|,d"},
+            tips=tips,
             guides=Guides(reference=[{"x": 0, "y": 0}, {"x": 1, "y": 1}], path=points),
         ),
         description=f"Predicted probability and observed frequency differ by {error} on average.",
         reading=f"Rows are grouped by the predicted probability {what}. On the dashed line it "
         "occurs as often as predicted; below it the network is overconfident. Larger points are "
         "more rows; small ones are mostly random.",
-        numbers=Table(
-            ("predicted", "observed", "rows"),
-            tuple(
-                (fmt.percent(each.predicted), fmt.percent(each.observed), f"{each.rows:,}")
-                for each in bins
-            ),
-            text_columns=(),
-        ),
+        numbers=numbers_table(points, tips),
     )
 
 
@@ -393,22 +377,21 @@ def _threshold_table(rows: PredictedRows) -> Table:
     """List the metrics of other thresholds for the second of two classes."""
     [(positive, (is_positive, scores))] = rows.scores.items()
     name = fmt.shorten(positive, 40)
-    cells = tuple(
-        (
-            fmt.number(threshold),
-            fmt.percent(each["selected"]),
-            fmt.percent(each["precision"]),
-            fmt.percent(each["recall"]),
-            fmt.number(each["f1"]),
-            fmt.percent(each["accuracy"]),
-        )
-        for threshold in _THRESHOLDS
-        for each in [decision_metrics(is_positive, scores > threshold, rows.weights)]
-    )
-    return Table(
-        ("threshold", "predicted so", "precision", "recall", "F1", "accuracy"),
-        cells,
-        caption=f"Other thresholds for {name}",
+    lines = [
+        {"threshold": at, **decision_metrics(is_positive, scores > at, rows.weights)}
+        for at in _THRESHOLDS
+    ]
+    return Table.of(
+        lines,
+        {
+            "threshold": lambda each: fmt.number(each["threshold"]),
+            "predicted so": lambda each: fmt.percent(each["selected"]),
+            "precision": lambda each: fmt.percent(each["precision"]),
+            "recall": lambda each: fmt.percent(each["recall"]),
+            "F1": lambda each: fmt.number(each["f1"]),
+            "accuracy": lambda each: fmt.percent(each["accuracy"]),
+        },
+        f"Other thresholds for {name}",
         note=f"A row is predicted as {name} if its probability is above the threshold. A lower one "
         "finds more and is wrong more often; the best depends on the costs of both mistakes. The "
         "network itself uses 0.5.",
@@ -444,12 +427,9 @@ def _scatter(output: PredictedNumbers, seed: int, most: int) -> Chart:
     if len(target) > most:
         rng = np.random.default_rng(seed)
         shown = np.sort(rng.choice(len(target), most, replace=False))
-    rows = [
-        {"x": rounded(target[at]), "y": rounded(prediction[at]), "s": "rows"}
-        for at in shown.tolist()
-    ]
+    rows = [{"x": target[at], "y": prediction[at], "s": "rows"} for at in shown.tolist()]
     both = np.concatenate([target[shown], prediction[shown]])
-    ends = [rounded(float(both.min())), rounded(float(both.max()))]
+    ends = [float(both.min()), float(both.max())]
     part = f" {len(shown):,} of {len(target):,} are shown." if len(shown) < len(target) else ""
     return Chart(
         title=f"Predicted against true {fmt.shorten(output.column, 40)}",
@@ -473,10 +453,8 @@ def _scatter(output: PredictedNumbers, seed: int, most: int) -> Chart:
 def _error_histogram(output: PredictedNumbers) -> Chart:
     errors = output.prediction - output.target
     edges, shares = error_distribution(errors, output.weights)
-    rows = [
-        {"l": rounded(edges[at]), "u": rounded(edges[at + 1]), "y": rounded(share)}
-        for at, share in enumerate(shares.tolist())
-    ]
+    bins = zip(edges[:-1], edges[1:], shares, strict=True)
+    rows = [{"l": low, "u": high, "y": share} for low, high, share in bins]
     mean = float(np.average(errors, weights=output.weights))
     low, high = np.quantile(errors, [0.1, 0.9]).tolist()
     return Chart(
@@ -557,7 +535,7 @@ def error_by_decile(output: PredictedNumbers, parts: int = DECILES) -> list[Deci
 def _decile_chart(deciles: Sequence[Decile]) -> Chart:
     names = [f"{fmt.number(each.lowest)} to {fmt.number(each.highest)}" for each in deciles]
     rows = [
-        {"y": name, "x": rounded(each.error), "b": rounded(each.bias), "n": each.rows}
+        {"y": name, "x": each.error, "b": each.bias, "n": each.rows}
         for name, each in zip(names, deciles, strict=True)
     ]
     worst = max(range(len(deciles)), key=lambda at: deciles[at].error)
@@ -581,11 +559,5 @@ def _decile_chart(deciles: Sequence[Decile]) -> Chart:
         reading="Rows are divided into ten parts, from the lowest true values to the highest. Bars "
         "show the mean absolute error; orange marks the mean error: above 0 where predictions are "
         "too high, below 0 where they are too low.",
-        numbers=Table(
-            ("true value", "rows", "mean absolute error", "mean error"),
-            tuple(
-                (name, f"{each.rows:,}", fmt.number(each.error), fmt.number(each.bias))
-                for name, each in zip(names, deciles, strict=True)
-            ),
-        ),
+        numbers=numbers_table(rows, tips),
     )

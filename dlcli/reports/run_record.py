@@ -17,7 +17,7 @@ from dlcli.explanation import Count, Explanation
 from dlcli.metrics import ThresholdCounts, main_metric
 from dlcli.prediction import Floats, Predictor, StoredPredictions
 from dlcli.reports import formatting as fmt
-from dlcli.reports.theme import MOST_SERIES
+from dlcli.reports.charts import MOST_SERIES
 from dlcli.runs import DIVERGED, MetricsBySplit, Run, open_run
 from dlcli.tasks import Task, Values
 

@@ -9,7 +9,6 @@ from dlcli.diagnosis import diagnose
 from dlcli.metrics import HIGHER_IS_BETTER, compare_to_baselines, finite_number
 from dlcli.reports import formatting as fmt
 from dlcli.reports.columns_section import data_section
-from dlcli.reports.diagnosis_report import findings_block
 from dlcli.reports.explanation_section import explanation_section
 from dlcli.reports.metric_tables import metric_table
 from dlcli.reports.result_section import result_section
@@ -23,7 +22,7 @@ from dlcli.reports.setup_sections import (
     reproduction_section,
 )
 from dlcli.reports.training_section import training_section
-from dlcli.reports.views import Figure, Section, Table, Text, View
+from dlcli.reports.views import Figure, Findings, Section, Table, Text, View
 from dlcli.runs import Run
 
 _FEW_ROWS = 100
@@ -79,7 +78,7 @@ def _sections(record: TrainingRecord, metrics: Table) -> Iterator[Section]:
         yield explanation
     if findings := diagnose(record.run)[:_MOST_FINDINGS]:
         text = "What stands out, the most important first, and changes of the config to try."
-        block = findings_block(record.run, findings)
+        block = Findings(tuple(findings), record.run.resolved_path())
         yield Section("next", "What to try next", (Text(text), block))
     run, resolved = str(record.run.path), str(record.run.resolved_path())
     lines = [["dlcli", "train", resolved], ["dlcli", "report", run]]

@@ -20,11 +20,11 @@ from dlcli.reports.charts import (
     PointStyle,
     Row,
     bar_chart,
-    rounded,
+    numbers_table,
     scatter_chart,
     spans_decades,
 )
-from dlcli.reports.views import Chart, Table
+from dlcli.reports.views import Chart
 
 MOST_POINTS = 2_000
 """Candidates that are drawn in one chart."""
@@ -215,8 +215,8 @@ def history_chart(candidates: Candidates) -> Chart | None:
     rows = [
         {
             "x": each.number,
-            "y": rounded(edge if each.value is None else candidates.drawn(each.value)),
-            "v": None if each.value is None else rounded(each.value),
+            "y": edge if each.value is None else candidates.drawn(each.value),
+            "v": each.value,
             "s": _STATE_NAMES[each.state],
         }
         for each in shown
@@ -235,8 +235,8 @@ def history_chart(candidates: Candidates) -> Chart | None:
             Axis(metric),
             tips={"x": "candidate|,d", "v": f"{metric}|.5~g", "s": "state"},
             guides=Guides(
-                y=None if default is None else rounded(candidates.drawn(value_of(default))),
-                path=[{"x": at, "y": rounded(value)} for at, value in steps],
+                y=None if default is None else candidates.drawn(value_of(default)),
+                path=[{"x": at, "y": value} for at, value in steps],
                 is_stepped=True,
             ),
             height=300,
@@ -264,22 +264,22 @@ def setting_importance_chart(candidates: Candidates) -> Chart | None:
     if not pairs:
         return None
     names = fmt.shorten_names((path for path, _ in pairs), 40)
-    rows = [{"y": name, "x": rounded(share)} for name, (_, share) in zip(names, pairs, strict=True)]
-    cells = [(name, fmt.percent(share)) for name, (_, share) in zip(names, pairs, strict=True)]
+    rows = [{"y": name, "x": share} for name, (_, share) in zip(names, pairs, strict=True)]
+    tips = {"y": "setting", "x": "share|.1%"}
     return Chart(
         title="Importance of settings",
         spec=bar_chart(
             rows,
             names,
             Axis("share", format="%", zero=True),
-            tips={"y": "setting", "x": "share|.1%"},
+            tips=tips,
         ),
-        description=f"The most important setting is {names[0]}: {cells[0][1]} of what "
+        description=f"The most important setting is {names[0]}: {fmt.percent(pairs[0][1])} of what "
         "distinguishes good candidates.",
         reading="A setting is important where good candidates have other values of it than all "
         "candidates (PED-ANOVA). Settings without effect get a random share, too, and each setting "
         "is considered by itself.",
-        numbers=Table(("setting", "share"), tuple(cells)),
+        numbers=numbers_table(rows, tips),
     )
 
 
@@ -297,8 +297,8 @@ def size_chart(candidates: Candidates) -> Chart | None:
     rows = [
         {
             "x": max(1, each.parameters or 0),  # the axis is logarithmic
-            "y": rounded(candidates.drawn(value_of(each))),
-            "v": rounded(value_of(each)),
+            "y": candidates.drawn(value_of(each)),
+            "v": value_of(each),
             "n": each.number,
             "s": name,
         }
@@ -419,7 +419,7 @@ def _choices(
         for each in spread_evenly(having, MOST_SETTING_POINTS)
     ]
     rows += [
-        {"x": name, "y": rounded(candidates.drawn(each)), "v": rounded(each), "s": "median"}
+        {"x": name, "y": candidates.drawn(each), "v": each, "s": "median"}
         for name, each in medians.items()
     ]
     rows.append(_point(candidates, having[0], chosen[id(having[0])], "best"))
@@ -434,5 +434,5 @@ def _choices(
 
 def _point(candidates: Candidates, trial: TrialResult, x: object, series: str) -> Row:
     value = value_of(trial)
-    y = rounded(candidates.drawn(value))
-    return {"x": x, "y": y, "v": rounded(value), "n": trial.number, "s": series}
+    y = candidates.drawn(value)
+    return {"x": x, "y": y, "v": value, "n": trial.number, "s": series}

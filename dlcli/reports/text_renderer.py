@@ -96,17 +96,18 @@ def _block_lines(block: Block, width: int | None) -> Iterator[str]:
 def _finding_lines(block: Findings, width: int | None) -> Iterator[str]:
     for number, finding in enumerate(block.findings, start=1):
         yield from [""] if number > 1 else []
-        yield f"{number}. {printable(finding.rule)}"
+        yield f"{number}. {finding.rule.replace('_', ' ')}"
         yield from _labelled("saw", finding.observation, width)
         yield from _labelled("means", finding.meaning, width)
-        for attempt in finding.attempts:
-            yield f"   {'try':<8}{printable(attempt.command)}"
-            yield from _labelled("", attempt.why, width)
+        for patch in finding.patches:
+            yield f"   {'try':<8}{printable(patch.command(block.config))}"
+            yield from _labelled("", patch.why, width)
         yield from _labelled("source", finding.source, width)
 
 
 def _labelled(label: str, text: str, width: int | None) -> Sequence[str]:
-    return _wrap(text, width, label=f"   {label:<8}", indent=_FINDING_INDENT)
+    shown = fmt.shorten(text, fmt.LONGEST_TEXT)
+    return _wrap(shown, width, label=f"   {label:<8}", indent=_FINDING_INDENT)
 
 
 def _wrap(text: str, width: int | None, *, label: str = "", indent: int = 0) -> Sequence[str]:

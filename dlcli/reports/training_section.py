@@ -9,7 +9,7 @@ import numpy as np
 from dlcli.explanation import LayerStatistics
 from dlcli.pipeline import thinned
 from dlcli.reports import formatting as fmt
-from dlcli.reports.charts import Axis, Guides, interval_chart, line_chart, rounded, spans_decades
+from dlcli.reports.charts import Axis, Guides, interval_chart, line_chart, spans_decades
 from dlcli.reports.run_record import TrainingRecord
 from dlcli.reports.views import Block, Chart, Figure, Figures, Grid, Group, Section, Table, Text
 
@@ -141,7 +141,7 @@ def curves_spec(
         best_epoch: the epoch to mark, unless it is beyond the last one.
     """
     rows = [
-        {"x": at + 1, "y": rounded(values[at]), "s": name}
+        {"x": at + 1, "y": values[at], "s": name}
         for name, values in lines.items()
         for at in thinned(np.asarray(values, dtype=np.float64), MOST_POINTS).tolist()
     ]
@@ -172,7 +172,7 @@ def _listed_epochs(lines: Lines) -> Table:
 def _gradient_chart(layers: Sequence[LayerStatistics]) -> Chart | None:
     names = fmt.shorten_names((layer.name for layer in layers), 30)
     rows = [
-        {"y": name, "x": rounded(norm), "s": step}
+        {"y": name, "x": norm, "s": step}
         for name, layer in zip(names, layers, strict=True)
         for step, norm in zip(_STEPS, (layer.first_gradient, layer.last_gradient), strict=True)
         if norm is not None and norm > 0

@@ -7,8 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+from dlcli.reports import formatting as fmt
+
+if TYPE_CHECKING:
+    from dlcli.diagnosis import Finding
+
+Item = TypeVar("Item")
 Spec = Mapping[str, Any]
 """A chart in Vega-Lite."""
 
@@ -70,6 +77,33 @@ class Table:
     marks: tuple[str, ...] = ()
     """A sign next to each row's name, on a page only: `↑` where higher is better."""
 
+    @classmethod
+    def of(
+        cls,
+        items: Sequence[Item],
+        columns: Mapping[str, Callable[[Item], str]],
+        caption: str = "",
+        *,
+        text_columns: Collection[int] = (0,),
+        note: str = "",
+        most: int | None = None,
+        noun: str = "",
+    ) -> Table:
+        """List items, a row each.
+
+        Args:
+            items: what is listed.
+            columns: by their headers: the function that returns an item's cell.
+            caption: of the table.
+            text_columns: the columns that hold text.
+            note: an explanation below the table.
+            most: the number of items that are listed; the note counts the others.
+            noun: their name in the note.
+        """
+        rows = tuple(tuple(cell(item) for cell in columns.values()) for item in items[:most])
+        note = f"{note} {fmt.omitted(len(items) - len(rows), noun)}".strip()
+        return cls(tuple(columns), rows, caption, text_columns, note)
+
 
 @dataclass(frozen=True)
 class Chart:
@@ -81,13 +115,13 @@ class Chart:
     description: str
     """A sentence with its main numbers."""
     reading: str = ""
-    """How to read it, in a sentence."""
+    """A sentence that explains how to read it."""
     numbers: Table | None = None
     """Its numbers, folded."""
     legend: tuple[tuple[str, str], ...] = ()
     """Names, and their colors by name (`train`)."""
     offers_log: bool = False
-    """Whether readers may choose a logarithmic scale for y."""
+    """True if readers may choose a logarithmic scale for y."""
 
 
 @dataclass(frozen=True)
@@ -113,30 +147,13 @@ class Layers:
 
 
 @dataclass(frozen=True)
-class Attempt:
-    """A change to try."""
-
-    why: str
-    command: str
-
-
-@dataclass(frozen=True)
-class Finding:
-    """An observation in a run, its meaning, and changes to try."""
-
-    rule: str
-    observation: str
-    meaning: str
-    attempts: tuple[Attempt, ...] = ()
-    source: str = ""
-
-
-@dataclass(frozen=True)
 class Findings:
     """Findings in a run, the most important first."""
 
     kind: ClassVar[str] = "findings"
     findings: tuple[Finding, ...]
+    config: Path
+    """The config that they propose to change."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import shutil
 
@@ -10,7 +11,7 @@ import pytest
 from dlcli.diagnosis import Finding, Patch
 from dlcli.errors import RunError
 from dlcli.explanation import Importance, LayerStatistics
-from dlcli.reports import render_report, render_text, run_view
+from dlcli.reports import render_report, render_text, run_view, to_html
 from dlcli.reports import views as blocks
 from dlcli.reports.run_record import BaselinesEvent, Log, TrainingRecord
 from dlcli.reports.run_report import baseline_sentences, training_view
@@ -367,19 +368,8 @@ def test_a_change_to_try_has_a_command_to_paste(plain, monkeypatch):
     found = Finding("too_small", "r2 is 0.1", "the network is too small", (patch,), "a book, 2016")
     monkeypatch.setattr("dlcli.reports.run_report.diagnose", lambda _: [found])
     config = plain.path / "resolved.yaml"
-    assert parts(run_view(plain), "next")[1] == blocks.Findings(
-        (
-            blocks.Finding(
-                rule="too small",
-                observation="r2 is 0.1",
-                meaning="the network is too small",
-                attempts=(
-                    blocks.Attempt(
-                        "more units see more",
-                        f"dlcli train {config} --set 'hidden[0].units=64'",
-                    ),
-                ),
-                source="a book, 2016",
-            ),
-        )
-    )
+    assert parts(run_view(plain), "next")[1] == blocks.Findings((found,), config)
+    page = html.unescape(to_html(run_view(plain)))
+    assert f"<code>dlcli train {config} --set 'hidden[0].units=64'</code>" in page
+    texts = ("r2 is 0.1", "the network is too small", "more units see more", "a book, 2016")
+    assert all(f">{text}</" in page for text in texts)

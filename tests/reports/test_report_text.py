@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from dlcli.diagnosis import Finding, Patch
 from dlcli.pipeline import Interval
 from dlcli.reports import formatting as fmt
 from dlcli.reports.text_renderer import render_table, render_text
-from dlcli.reports.views import Attempt, Code, Finding, Findings, Group, Table, Text, View
+from dlcli.reports.views import Code, Findings, Group, Table, Text, View
 
 
 @pytest.mark.parametrize(
@@ -145,15 +147,16 @@ def test_a_terminal_shows_blocks_then_sentences_notes_and_links():
 
 
 def test_sentences_are_broken_at_the_width_and_commands_are_not():
-    finding = Finding("too small", "a b c", "d e f", (Attempt("g h", "dlcli train --set a=1"),))
-    view = View("", blocks=(Findings((finding,)),), sentences=("one two three",))
+    patch = Patch("wider", "g h", (("a", "1"),))
+    finding = Finding("too_small", "a b c", "d e f", (patch,), source="")
+    view = View("", blocks=(Findings((finding,), Path("c")),), sentences=("one two three",))
     assert render_text(view, 14).splitlines() == [
         "1. too small",
         "   saw     a b",
         "           c",
         "   means   d e",
         "           f",
-        "   try     dlcli train --set a=1",
+        "   try     dlcli train c --set a=1",
         "           g h",
         "",
         "one two three",
