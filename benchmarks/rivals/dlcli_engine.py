@@ -10,7 +10,7 @@ from benchmarks.workloads import Workload
 from dlcli.config import Config
 from dlcli.encoding import EncodedRows, InMemoryInputs, plain_layout
 from dlcli.network import build_network, choose_engine, resolve_head
-from dlcli.pipeline.tensorflow_loading import quiet_tensorflow
+from dlcli.pipeline.fit import quiet_tensorflow
 from dlcli.tasks import Regression, Task, classification
 
 with quiet_tensorflow():

@@ -13,42 +13,44 @@ if TYPE_CHECKING:
         cross_validate,
         resume_cross_validation,
     )
-    from dlcli.pipeline.cv_document import CrossValidation, FoldResult, Interval, thinned
-    from dlcli.pipeline.events import Events, Listener
-    from dlcli.pipeline.preparation import Prepared, prepare
-    from dlcli.pipeline.remedies_trial import Trial, choose_patches, try_patches, winner
-    from dlcli.pipeline.search import resume_tuning, tune
-    from dlcli.pipeline.search_context import SearchSettings
-    from dlcli.pipeline.search_document import (
+    from dlcli.pipeline.documents import (
         FEWEST_TRIALS,
+        CrossValidation,
         Dimension,
         Finalist,
+        FoldResult,
+        Interval,
         NestedFold,
         Search,
         TrialResult,
         Value,
         leaderboard,
+        thinned,
     )
+    from dlcli.pipeline.events import Events, Listener
+    from dlcli.pipeline.preflight import check
+    from dlcli.pipeline.preparation import Prepared, prepare
+    from dlcli.pipeline.remedies_trial import Trial, choose_patches, try_patches, winner
+    from dlcli.pipeline.search import resume_tuning, tune
+    from dlcli.pipeline.search_context import SearchSettings
     from dlcli.pipeline.search_storage import mask_password
     from dlcli.pipeline.train_run import resume, train
-    from dlcli.pipeline.validation import check
 
 
 _NAMES = {
     "cross_validation": ("REFIT_FAILED", "Plan", "cross_validate", "resume_cross_validation"),
-    "cv_document": ("CrossValidation", "FoldResult", "Interval", "thinned"),
+    "documents": (
+        *("FEWEST_TRIALS", "CrossValidation", "Dimension", "Finalist", "FoldResult", "Interval"),
+        *("NestedFold", "Search", "TrialResult", "Value", "leaderboard", "thinned"),
+    ),
     "events": ("Events", "Listener"),
+    "preflight": ("check",),
     "preparation": ("Prepared", "prepare"),
     "remedies_trial": ("Trial", "choose_patches", "try_patches", "winner"),
     "search": ("resume_tuning", "tune"),
     "search_context": ("SearchSettings",),
-    "search_document": (
-        *("FEWEST_TRIALS", "Dimension", "Finalist", "NestedFold"),
-        *("Search", "TrialResult", "Value", "leaderboard"),
-    ),
     "search_storage": ("mask_password",),
     "train_run": ("resume", "train"),
-    "validation": ("check",),
 }
 """The names of each module."""
 _MODULES = {name: module for module, names in _NAMES.items() for name in names}

@@ -39,12 +39,12 @@ from dlcli.metrics import main_metric
 from dlcli.network import Network
 from dlcli.pipeline import run_recording
 from dlcli.pipeline.checkpointing import StopOnSignal
-from dlcli.pipeline.cv_document import FoldResult, scalar_metrics, some_epochs
 from dlcli.pipeline.cv_summary import FinishedFold, StoredFold, combine_folds, join_predictions
 from dlcli.pipeline.data_loading import Dataset, read_candidates
+from dlcli.pipeline.documents import FoldResult, scalar_metrics, some_epochs
 from dlcli.pipeline.events import Events, Listener
 from dlcli.pipeline.fit import FitContext, FitResult, Progress
-from dlcli.pipeline.memory_check import check_memory
+from dlcli.pipeline.preflight import check_memory
 from dlcli.pipeline.preparation import Prepared, prepare_rows
 from dlcli.pipeline.run_recording import Recording
 from dlcli.pipeline.train_run import train_child_run

@@ -27,7 +27,8 @@ from dlcli.metrics import (
     metric_bounds,
     share_error,
 )
-from dlcli.pipeline.cv_document import (
+from dlcli.pipeline.data_loading import Dataset
+from dlcli.pipeline.documents import (
     CrossValidation,
     Document,
     FoldResult,
@@ -35,7 +36,6 @@ from dlcli.pipeline.cv_document import (
     scalar_metrics,
     standard_deviation,
 )
-from dlcli.pipeline.data_loading import Dataset
 from dlcli.pipeline.preparation import Prepared
 from dlcli.prediction import StoredPredictions
 

@@ -6,8 +6,13 @@ baseline is one, too.
 
 from __future__ import annotations
 
+import gc
+import logging
+import os
 import time
-from collections.abc import Callable, Mapping
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -23,9 +28,8 @@ from dlcli.metrics import Metrics
 from dlcli.network import build_network, choose_engine, resolve_head
 from dlcli.pipeline.data_loading import Dataset
 from dlcli.pipeline.events import Events
-from dlcli.pipeline.memory_check import available_memory
+from dlcli.pipeline.preflight import available_memory
 from dlcli.pipeline.preparation import Prepared, encode_sets, prepare_rows, sets
-from dlcli.pipeline.tensorflow_loading import load_tensorflow, without_retracing_warnings
 from dlcli.prediction import Predictions, Predictor
 from dlcli.runs import Weights
 from dlcli.splitting import Split
@@ -36,12 +40,94 @@ if TYPE_CHECKING:
 
     from dlcli.training import Checkpointer, Device, Job, ProgramCache, TrainingResult
 
+LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+"""TensorFlow's own switch: where the user has set it lower, its log is left alone."""
+_SILENT = "3"
 Progress = Callable[[int, Mapping[str, float]], None]
 """Called after each epoch, with its number from 1 and its values by column of history.csv; may
 raise to end training."""
 _Encoded = tuple[Prepared, dict[str, EncodedRows]]
 _MEMORY_SHARE = 4
 """Encoded rows are kept for later fits in at most one part in so many of the memory."""
+
+
+def load_tensorflow(config: Config, events: Events) -> Device:
+    """Load TensorFlow and prepare the device; quick if that was done already.
+
+    Args:
+        config: reads `device` and `threads`.
+        events: receives the device.
+
+    Raises:
+        ConfigError: for a GPU where there is none.
+        UsageError: if TensorFlow already runs in this process with other threads.
+    """
+    with quiet_tensorflow(), pause_collection():
+        from dlcli.training import prepare_device
+
+        device = prepare_device(config.device, config.threads)
+    events.emit("device", device=device.name, threads=device.threads)
+    return device
+
+
+@contextmanager
+def quiet_tensorflow() -> Iterator[None]:
+    """Suppress what TensorFlow's C++ code writes to standard error while it is loaded.
+
+    It writes before its own switch is read, so the file descriptor itself is redirected. Errors
+    are exceptions and pass.
+    """
+    if os.environ.setdefault(LOG_LEVEL, _SILENT) != _SILENT:
+        yield
+        return
+    try:
+        original = os.dup(2)
+    except OSError:  # there is no standard error
+        yield
+        return
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    os.close(null)
+    try:
+        yield
+    finally:
+        os.dup2(original, 2)
+        os.close(original)
+
+
+@contextmanager
+def without_retracing_warnings() -> Iterator[None]:
+    """Suppress TensorFlow's warnings about several programs in one process, which are intended.
+
+    Fits of different shapes have programs of their own, which TensorFlow takes for one program that
+    is traced again and again.
+    """
+
+    def is_other(record: logging.LogRecord) -> bool:
+        return "triggered tf.function retracing" not in record.getMessage()
+
+    logger = logging.getLogger("tensorflow")
+    logger.addFilter(is_other)  # one for each block, as they may be nested
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_other)
+
+
+@contextmanager
+def pause_collection() -> Iterator[None]:
+    """Pause garbage collection while many objects are loaded that stay.
+
+    Loading TensorFlow makes about a million objects; searching them for garbage again and again
+    takes a tenth of the time. Afterwards it is on, even if the program started without it: models
+    are cyclic garbage when they are no longer needed.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @dataclass(frozen=True)
@@ -236,6 +322,19 @@ def advise(error: DivergenceError, job: Job) -> Magnitudes:
     for finding in advise_on_divergence(config, job.network.layout.blocks, magnitudes):
         error.add_note(printable(f"  {finding.observation}; try {finding.patches[0].options}"))
     return magnitudes
+
+
+def release_memory(error: Exception) -> str:
+    """Free the memory that a failed fit has taken.
+
+    The frames of its traceback hold the encoded rows and what the engine has on the device.
+
+    Returns:
+        The first line of the message.
+    """
+    traceback.clear_frames(error.__traceback__)
+    gc.collect()
+    return str(error).partition("\n")[0]
 
 
 @dataclass

@@ -21,10 +21,9 @@ from dlcli.network import resolve_head
 from dlcli.pipeline.checkpointing import StopOnSignal
 from dlcli.pipeline.cross_validation import prepare_example
 from dlcli.pipeline.data_loading import data_files, read_candidates
+from dlcli.pipeline.documents import Search
 from dlcli.pipeline.events import Events, Listener
-from dlcli.pipeline.finalists import Name, train_finalists
-from dlcli.pipeline.memory_check import check_memory
-from dlcli.pipeline.nested_search import check_outer_folds, evaluate_search, run_nested_workers
+from dlcli.pipeline.preflight import check_memory
 from dlcli.pipeline.run_recording import Recording, moved_config, recorded_run, resumed_run
 from dlcli.pipeline.search_context import (
     SearchContext,
@@ -32,8 +31,14 @@ from dlcli.pipeline.search_context import (
     tune_section,
     warn_of_large_grid,
 )
-from dlcli.pipeline.search_document import Search, combine
-from dlcli.pipeline.search_result import summarize_trials
+from dlcli.pipeline.search_evaluation import (
+    Name,
+    check_outer_folds,
+    combine,
+    evaluate_search,
+    run_nested_workers,
+    train_finalists,
+)
 from dlcli.pipeline.search_storage import (
     explaining_lost_storage,
     mask_password,
@@ -41,12 +46,8 @@ from dlcli.pipeline.search_storage import (
     repair_journal,
 )
 from dlcli.pipeline.search_study import Study
-from dlcli.pipeline.search_trials import (
-    SearchAccess,
-    run_search_worker,
-    run_trials,
-    stop_of_search,
-)
+from dlcli.pipeline.search_summary import summarize_trials
+from dlcli.pipeline.search_trials import SearchAccess, run_search_worker, run_trials, stop_of_search
 from dlcli.pipeline.worker_pool import run_workers, threads_per_worker, worker_name
 from dlcli.runs import LIMITS, STUDY, Run, RunWriter, fingerprint, read_object, resume_command
 

@@ -8,16 +8,36 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from dlcli.config import Config, ConfigFile, Dimension, Tpe, Tune, Value, dimensions_of, parse_path
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from dlcli.config import (
+    Config,
+    ConfigFile,
+    Dimension,
+    Tpe,
+    Tune,
+    Value,
+    dimensions_of,
+    parse_path,
+)
 from dlcli.errors import ConfigError, Problem, did_you_mean
+from dlcli.metrics import HIGHER_IS_BETTER
 from dlcli.network import resolve_head
+from dlcli.pipeline import documents
 from dlcli.pipeline.data_loading import Dataset
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.fit import FitContext
-from dlcli.pipeline.objective import LOSS, ComparisonSteps, Objective, can_prune_at_epochs
 from dlcli.splitting import Split, make_folds
 from dlcli.tasks import Task
 
+LOSS = "loss"
+_MAX_REPORTS = 10
+"""Epochs at which a candidate is compared with others, at most; each value is stored."""
 _RUNTIME_VALUES = (
     *("learning_rate", "weight_decay", "dropout", "l1", "l2", "factor", "seed", "epochs"),
 )
@@ -27,6 +47,53 @@ _TRIALS_BY_TIME = 1_000
 _MANY_COMBINATIONS = 10_000
 """Combinations above which a grid without limits is probably a mistake."""
 _GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The metric that a search optimizes."""
+
+    metric: str
+    """Its name in the config: `val_loss`, `val_accuracy`, ..."""
+
+    @property
+    def name(self) -> str:
+        """Its name in `metrics.json`, or `loss`."""
+        return self.metric.removeprefix("val_")
+
+    @property
+    def direction(self) -> Literal["minimize", "maximize"]:
+        """The direction in which it is optimized."""
+        return "maximize" if HIGHER_IS_BETTER.get(self.name, False) else "minimize"
+
+
+@dataclass(frozen=True)
+class ComparisonSteps:
+    """The steps at which candidates are compared: epochs of the first fold, then folds."""
+
+    epochs: int
+    """Epochs of the original config."""
+    max_epochs: int
+    """Most epochs of any candidate."""
+
+    @property
+    def interval(self) -> int:
+        """Epochs from one comparison to the next."""
+        return max(1, math.ceil(self.epochs / _MAX_REPORTS))
+
+    def after_fold(self, number: int) -> int:
+        """Return the step at which a fold, from 1, is finished; it follows all epochs."""
+        return self.max_epochs + number
+
+
+def can_prune_at_epochs(objective: Objective, dimensions: Sequence[Dimension]) -> bool:
+    """Whether the values of epochs can be compared between candidates.
+
+    `val_loss` of an epoch contains the regularization penalty, which differs between candidates
+    with different regularizers.
+    """
+    has_penalty = any("regularizer" in each.path or each.path == "hidden" for each in dimensions)
+    return objective.name != LOSS or not has_penalty
 
 
 @dataclass(frozen=True)
@@ -286,3 +353,20 @@ def combination(
         index, at = divmod(index, dimension.size or 1)
         values[dimension.path] = dimension.value(at)
     return {dimension.path: values[dimension.path] for dimension in dimensions}
+
+
+def distribution_of(
+    dimension: Dimension | documents.Dimension, choices: Sequence[Value]
+) -> BaseDistribution:
+    """Return a dimension as an Optuna distribution.
+
+    Args:
+        dimension: the dimension.
+        choices: the values of a choice, or what stands for them.
+    """
+    if dimension.kind == "choice":
+        return CategoricalDistribution(choices)
+    low, high, step = dimension.low or 0.0, dimension.high or 0.0, dimension.step
+    if dimension.kind == "float":
+        return FloatDistribution(low, high, log=dimension.log, step=step)
+    return IntDistribution(int(low), int(high), log=dimension.log, step=int(step or 1))

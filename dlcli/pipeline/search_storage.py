@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import stat
 import time
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from optuna.exceptions import StorageInternalError
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.storages.journal._file import BaseJournalFileLock
+from optuna.trial import FrozenTrial
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError, DatabaseError, SQLAlchemyError
 
 from dlcli.errors import RunError, TrainingError, UsageError
-from dlcli.pipeline.search_document import quiet_optuna
 from dlcli.runs import damaged, os_error_text, sync
-
-if TYPE_CHECKING:
-    from optuna.storages import BaseStorage
-    from optuna.storages.journal._file import BaseJournalFileLock
-    from optuna.trial import FrozenTrial
 
 JOURNAL = "study.journal"
 """The file in the run folder."""
@@ -46,6 +50,22 @@ _DRIVERS = {
 """How to install a missing module."""
 
 
+@contextmanager
+def quiet_optuna() -> Iterator[None]:
+    """Suppress Optuna's log and warnings; errors are exceptions and pass."""
+    logger = logging.getLogger("optuna")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            # Features that it calls experimental, such as heartbeats, are meant.
+            warnings.filterwarnings("ignore", module=r"optuna|dlcli\.pipeline")
+            warnings.filterwarnings("ignore", message=".*[Hh]eartbeat.*")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
 def open_journal(folder: Path) -> BaseStorage:
     """Open the journal of a run folder, or create it.
 
@@ -56,12 +76,9 @@ def open_journal(folder: Path) -> BaseStorage:
         RunError: if the file is no journal.
         TrainingError: if it can't be written.
     """
+    path = folder / JOURNAL
+    _check_regular(path)
     with quiet_optuna():
-        from optuna.storages import JournalStorage
-        from optuna.storages.journal import JournalFileBackend
-
-        path = folder / JOURNAL
-        _check_regular(path)
         try:
             return JournalStorage(JournalFileBackend(str(path), _journal_lock(path)))
         except OSError as error:
@@ -100,9 +117,6 @@ def _journal_lock(path: Path) -> BaseJournalFileLock:
     are files, which a killed process leaves; others wait half a minute for each of them. Nor does
     Optuna repair an incomplete last line, to which the next process would append.
     """
-    from optuna.storages.journal import JournalFileOpenLock
-    from optuna.storages.journal._file import BaseJournalFileLock
-
     if os.name == "nt":
         return JournalFileOpenLock(str(path))
     import fcntl
@@ -141,17 +155,13 @@ def _check_regular(path: Path) -> None:
         raise RunError(f"{path}: has {status.st_size:,} bytes; the maximum is {_MAX_BYTES:,}")
 
 
-def _truncate_to_lines(path: Path, step: int = 2**16) -> None:
-    """Remove what follows the last line break of a file, reading it from its end."""
-    with path.open("rb") as stream:
-        size = end = stream.seek(0, os.SEEK_END)
-        length = 0
-        while end > 0 and length == 0:
-            start = max(0, end - step)
-            stream.seek(start)
-            at = stream.read(end - start).rfind(b"\n")
-            length = start + at + 1 if at >= 0 else 0
-            end = start
+def _truncate_to_lines(path: Path) -> None:
+    """Remove what follows the last line break of a file."""
+    size = path.stat().st_size
+    if not size:  # which can't be mapped
+        return
+    with path.open("rb") as stream, mmap(stream.fileno(), 0, access=ACCESS_READ) as content:
+        length = content.rfind(b"\n") + 1
     if length < size:
         os.truncate(path, length)
         sync(path)
@@ -167,9 +177,6 @@ def open_database(url: str) -> BaseStorage:
         UsageError: if it can't be opened: a missing driver, an invalid URL, an unknown server.
     """
     with quiet_optuna(), _explaining_errors(url):
-        from optuna.storages import RDBStorage
-        from sqlalchemy import make_url
-        from sqlalchemy.exc import DatabaseError
 
         def connect() -> BaseStorage:
             return RDBStorage(
@@ -196,8 +203,6 @@ def _explaining_errors(url: str) -> Iterator[None]:
     Raises:
         UsageError: for whatever SQLAlchemy and its drivers raise.
     """
-    from sqlalchemy.exc import SQLAlchemyError
-
     try:
         yield
     except ValueError:  # its message may contain a part of a password
@@ -222,9 +227,6 @@ def explaining_lost_storage(folder: Path, url: str | None) -> Iterator[None]:
     Raises:
         TrainingError: for a full disk, or a lost database.
     """
-    from optuna.exceptions import StorageInternalError
-    from sqlalchemy.exc import SQLAlchemyError
-
     try:
         yield
     except (StorageInternalError, SQLAlchemyError) as error:
@@ -242,9 +244,6 @@ def explaining_lost_storage(folder: Path, url: str | None) -> Iterator[None]:
 
 def mask_password(url: str) -> str:
     """Return a URL without its password, to be shown and stored."""
-    from sqlalchemy import make_url
-    from sqlalchemy.exc import ArgumentError
-
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
@@ -268,8 +267,6 @@ def _first_line(error: BaseException) -> str:
 
 
 def _without_secrets(text: str, url: str) -> str:
-    from sqlalchemy import make_url
-
     with suppress(Exception):
         parsed = make_url(url)
         secrets = [parsed.password, *(v for k, v in parsed.query.items() if _SECRET.search(k))]

@@ -10,32 +10,44 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.pruners import BasePruner, MedianPruner, NopPruner, PercentilePruner
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.storages import (
+    BaseStorage,
+    RDBStorage,
+    RetryHeartbeatStaleTrialCallback,
+    fail_stale_trials,
+)
+from optuna.storages._heartbeat import get_heartbeat_thread  # that of `optimize`
+from optuna.trial import FrozenTrial, TrialState, create_trial
 from pydantic import ValidationError
 
-from dlcli.config import Value
+from dlcli.config import Dimension, MedianPruning, Pruner, Value
 from dlcli.errors import RunError, UsageError
 from dlcli.metrics import finite_number
-from dlcli.pipeline.search_document import TrialResult, quiet_optuna
-from dlcli.pipeline.search_storage import GRACE_SECONDS, ORIGINAL, candidate_numbers
+from dlcli.pipeline.documents import TrialResult
+from dlcli.pipeline.search_context import (
+    ComparisonSteps,
+    SearchPlan,
+    combination,
+    count_combinations,
+    distribution_of,
+)
+from dlcli.pipeline.search_storage import GRACE_SECONDS, ORIGINAL, candidate_numbers, quiet_optuna
 from dlcli.pipeline.worker_pool import worker_name
 from dlcli.runs import malformed
-
-if TYPE_CHECKING:
-    import optuna
-    from optuna.pruners import BasePruner
-    from optuna.storages import BaseStorage
-    from optuna.trial import FrozenTrial
-
-    from dlcli.pipeline.search_context import SearchPlan
 
 IsDead = Callable[[Mapping[str, Any]], bool]
 """Whether the process of a trial is dead, by the token of its `run` and the `name` of the process;
 both are missing if it was killed before it could store them."""
 MAX_DEATHS = 3
 """Processes that a candidate may kill before it is abandoned."""
-
 # User attributes of a study:
 FINGERPRINT = "fingerprint"
 """The config and data that it was started with."""
@@ -47,9 +59,119 @@ WORKER = "worker"
 """The process that runs it: see `IsDead`."""
 INTERRUPTED = "interrupted"
 """Set if a trial was ended by a signal or an error, not by the death of its process."""
-
 _SPENT = "spent"
 """The key of a stored result for the seconds that its search had taken by then."""
+_KEPT_AFTER_FOLD = 75.0
+"""Percentage of the candidates that are trained on after a fold."""
+_MAX_DRAWS = 20
+"""Draws of a combination that was not tried yet; then the first one of the grid is taken."""
+
+
+def make_pruner(section: Pruner, steps: ComparisonSteps) -> BasePruner:
+    """Return Optuna's pruner: by the median at epochs; after a fold the worst quarter.
+
+    Means over folds differ little, and a further fold is cheap once its program is compiled: the
+    median would prune half of the good candidates for a difference that is noise.
+    """
+    if not isinstance(section, MedianPruning):
+        return NopPruner()
+    at_epochs = MedianPruner(section.startup_trials, math.ceil(section.warmup * steps.epochs))
+    after_folds = PercentilePruner(_KEPT_AFTER_FOLD, section.startup_trials)
+
+    class PrunerByStep(BasePruner):
+        """Applies one of them; Optuna has no pruner with two thresholds."""
+
+        def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
+            is_fold = (trial.last_step or 0) > steps.max_epochs
+            return (after_folds if is_fold else at_epochs).prune(study, trial)
+
+    return PrunerByStep()
+
+
+class CandidateSampler(BaseSampler):
+    """Draws each candidate by a sampler of Optuna's with a seed of its own.
+
+    The samplers of Optuna keep their random state in the process, so a resumed search would draw
+    other values than an uninterrupted one, and processes of the same seed would draw the same ones.
+    Here the values follow from seed, number of the candidate and results of earlier trials alone.
+    The grid is not Optuna's either: its samplers assign combinations by the number of the trial,
+    which retried trials shift, and two processes may draw the same one.
+
+    `tpe` is the tree-structured Parzen estimator over all dimensions jointly (Bergstra et al. 2011,
+    Falkner et al. 2018). It treats running trials as bad ones, so that processes try different
+    values.
+
+    Args:
+        plan: what candidates depend on.
+    """
+
+    def __init__(self, plan: SearchPlan) -> None:
+        self._plan = plan
+        self.distributions = {
+            each.path: distribution_of(each, each.labels) for each in plan.dimensions
+        }
+        """The distribution of each dimension, by path."""
+        self._combinations = count_combinations(plan.dimensions)
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """Return all dimensions: they are drawn jointly."""
+        return self.distributions
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Draw the values of a candidate."""
+        plan, trials = self._plan, study.get_trials(deepcopy=False)
+        number = candidate_numbers(trials)[trial.number]
+        if plan.sampler == "grid":
+            is_complete = plan.trials == self._combinations
+            return {**combination(plan.dimensions, number, spread=not is_complete)}
+        tried = [each.params for each in trials if each.number != trial.number]
+        for draw in range(_MAX_DRAWS):
+            seed = np.random.SeedSequence([plan.seed, number, draw]).generate_state(1)[0]
+            values = self._draw(study, trial, int(seed))
+            if self._combinations is None or values not in tried:
+                return values
+        indices = range(self._combinations or 0)
+        grid = (combination(plan.dimensions, index, spread=True) for index in indices)
+        return next((untried for untried in grid if untried not in tried), values)
+
+    def sample_independent(
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:  # noqa: ANN401
+        """Refuse other dimensions: all are drawn jointly.
+
+        Raises:
+            ValueError: always.
+        """
+        raise ValueError(f"{param_name} is no dimension")
+
+    def _draw(self, study: optuna.Study, trial: FrozenTrial, seed: int) -> dict[str, Any]:
+        sampler: BaseSampler = RandomSampler(seed=seed)
+        if self._plan.sampler == "tpe":
+            startup = self._plan.startup_trials
+            sampler = TPESampler(n_startup_trials=startup, seed=seed, multivariate=True)
+        space = sampler.infer_relative_search_space(study, trial)
+        values = sampler.sample_relative(study, trial, space)
+        for path, distribution in self.distributions.items():
+            if path not in values:
+                values[path] = sampler.sample_independent(study, trial, path, distribution)
+        dimensions = self._plan.dimensions
+        return {each.path: _without_rounding(each, values[each.path]) for each in dimensions}
+
+
+def _without_rounding(dimension: Dimension, value: Value) -> Value:
+    """Return 0.3 for 0.30000000000000004 of a range with steps."""
+    if dimension.kind != "float" or dimension.step is None or dimension.low is None:
+        return value
+    assert isinstance(value, float)
+    return dimension.value(round((value - dimension.low) / dimension.step))
 
 
 @dataclass(frozen=True)
@@ -92,13 +214,11 @@ class Study:
         with quiet_optuna():
             import optuna
 
-            from dlcli.pipeline.search_sampling import CandidateSampler
-
             sampler = CandidateSampler(plan)
             self._study = optuna.create_study(
                 storage=storage,
                 sampler=sampler,
-                pruner=pruner or optuna.pruners.NopPruner(),
+                pruner=pruner or NopPruner(),
                 study_name=plan.name,
                 direction=plan.direction,
                 load_if_exists=True,
@@ -135,11 +255,18 @@ class Study:
             while self._has_more():
                 trial = self._study.ask(self._distributions)
                 trial.set_user_attr(WORKER, {"run": self.run, "name": worker_name()})
-                number = self._claim(trial.number)
-                if number is not None:
-                    values = {path: trial.params[path] for path in self._distributions}
-                    return RunningTrial(number, values, trial)
-                self._interrupt(trial)
+                numbers = candidate_numbers(trials := self._trials())
+                candidate = numbers[trial.number]
+                values = {path: trial.params[path] for path in self._distributions}
+                running = RunningTrial(candidate, values, trial)
+                is_taken = any(
+                    _counts(other) and numbers[other.number] == candidate
+                    for other in trials
+                    if other.number < trial.number
+                )
+                if self._is_planned(candidate) and not is_taken:
+                    return running
+                self.interrupt(running)
             return None
 
     def _has_more(self) -> bool:
@@ -148,16 +275,6 @@ class Study:
         is_free = limit is None or len(set(candidate_numbers(trials).values())) < limit
         return is_free or any(trial.state.name == "WAITING" for trial in trials)
 
-    def _claim(self, number: int) -> int | None:
-        """Return the candidate of a trial, unless there are enough or another trial has it."""
-        numbers = candidate_numbers(trials := self._trials())
-        candidate = numbers[number]
-        is_taken = any(
-            _counts(trial) and numbers[trial.number] == candidate and trial.number < number
-            for trial in trials
-        )
-        return candidate if self._is_planned(candidate) and not is_taken else None
-
     @contextmanager
     def keep_alive(self, running: RunningTrial) -> Iterator[None]:
         """Send heartbeats of a trial to a database, and have it retried unless it gets a result.
@@ -165,9 +282,6 @@ class Study:
         A trial that others have ended and retry is left to them: if a machine sleeps, its processes
         seem dead.
         """
-        from optuna.exceptions import UpdateFinishedTrialError
-        from optuna.storages._heartbeat import get_heartbeat_thread  # that of `optimize`
-
         heartbeats = get_heartbeat_thread(running.trial._trial_id, self._storage)
         with suppress(UpdateFinishedTrialError), heartbeats:
             try:
@@ -205,10 +319,9 @@ class Study:
 
     def interrupt(self, running: RunningTrial) -> None:
         """End a trial without a result, so that it is retried; nothing if it is finished."""
-        from optuna.exceptions import UpdateFinishedTrialError
-
         with quiet_optuna(), suppress(UpdateFinishedTrialError):
-            self._interrupt(running.trial)
+            running.trial.set_user_attr(INTERRUPTED, True)
+            self._finish(running.trial, "FAIL")
 
     def retry_lost(self, is_dead: IsDead = lambda _: False) -> int:
         """Retry trials whose processes are dead, or were interrupted.
@@ -224,8 +337,6 @@ class Study:
             The number of candidates that are retried or abandoned.
         """
         with quiet_optuna():
-            from optuna.storages import RetryHeartbeatStaleTrialCallback, fail_stale_trials
-
             fail_stale_trials(self._study)
             for trial in self._trials():
                 is_running = trial.state.name == "RUNNING"
@@ -268,8 +379,6 @@ class Study:
 
     def _abandon(self, attempts: list[FrozenTrial]) -> None:
         """Store the failure of a candidate that has killed each of its processes."""
-        from optuna.trial import TrialState, create_trial
-
         result = TrialResult(
             number=None,
             state="failed",
@@ -335,8 +444,6 @@ class Study:
     @property
     def is_shared(self) -> bool:
         """Whether processes may work on it that this one does not know of."""
-        from optuna.storages import RDBStorage
-
         return isinstance(self._storage, RDBStorage)
 
     def _is_planned(self, candidate: int) -> bool:
@@ -356,13 +463,7 @@ class Study:
         with quiet_optuna():
             return sorted(self._study.get_trials(deepcopy=False), key=lambda each: each.number)
 
-    def _interrupt(self, trial: optuna.Trial) -> None:
-        trial.set_user_attr(INTERRUPTED, True)
-        self._finish(trial, "FAIL")
-
     def _finish(self, trial: optuna.Trial | int, state: Literal["FAIL", "PRUNED"]) -> None:
-        from optuna.trial import TrialState
-
         self._study.tell(trial, state=TrialState[state], skip_if_finished=True)
 
 

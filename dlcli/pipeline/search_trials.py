@@ -2,35 +2,57 @@
 
 from __future__ import annotations
 
-import gc
 import math
 import statistics
 import time
-import traceback
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+from optuna import TrialPruned
+
+from dlcli.comparison import read_rows
 from dlcli.config import ConfigFile, Value, candidate
 from dlcli.errors import ConfigError, DataError, DivergenceError, OutOfMemoryError, plural
-from dlcli.metrics import mean_of_defined
+from dlcli.metrics import (
+    Array,
+    Mean,
+    Number,
+    as_floats,
+    finite,
+    mean_of_defined,
+    positive_weights,
+)
 from dlcli.pipeline.checkpointing import StopOnSignal
+from dlcli.pipeline.cv_summary import standard_error_of_rows
 from dlcli.pipeline.data_loading import read_candidates
+from dlcli.pipeline.documents import (
+    State,
+    TrialResult,
+    best_trial,
+    scalar_metrics,
+    standard_deviation,
+)
 from dlcli.pipeline.events import Events, Listener
-from dlcli.pipeline.objective import Evaluation, TrialReporter, evaluate, make_pruner
+from dlcli.pipeline.fit import FitResult, Progress, release_memory
 from dlcli.pipeline.run_recording import read_resolved
 from dlcli.pipeline.search_context import (
+    LOSS,
+    ComparisonSteps,
+    Objective,
     SearchContext,
     SearchPlan,
     TimeBudget,
     comparison_steps,
     tune_section,
 )
-from dlcli.pipeline.search_document import State, TrialResult, best_trial, standard_error_of_folds
 from dlcli.pipeline.search_storage import explaining_lost_storage, open_database, open_journal
-from dlcli.pipeline.search_study import RunningTrial, Study
+from dlcli.pipeline.search_study import RunningTrial, Study, make_pruner
 from dlcli.pipeline.worker_pool import worker_name
+from dlcli.prediction import StoredPredictions
 from dlcli.runs import RunWriter
 
 if TYPE_CHECKING:
@@ -40,6 +62,100 @@ _POLL_SECONDS = 1.0
 """Time between two looks at the trials of other processes."""
 _POLLS_PER_CHECK = 15
 """Looks after which it is checked whether those processes are alive."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A network, evaluated on the held-out rows of one fold."""
+
+    value: float | None
+    """The metric that is optimized; `None` if it is undefined."""
+    standard_error: float | None
+    """Its standard error over rows."""
+    metrics: Mapping[str, float | None]
+    """All metrics that are single numbers."""
+    parameters: int
+    epochs: int
+    best_epoch: int
+
+
+def evaluate(result: FitResult, objective: Objective) -> Evaluation:
+    """Evaluate a trained network on its held-out rows.
+
+    The loss is the weighted mean over rows. It has no regularization penalty, which `val_loss` has:
+    the penalty differs between candidates, and is no error of the predictions.
+    """
+    name = result.evaluation_set
+    predictions, trained = result.predictions(name), result.training
+    metrics = dict(scalar_metrics(result.metrics(name)))
+    if objective.name == LOSS:
+        losses, weights = row_losses(result, name), result.encoded[name].weights
+        has_weight = weights is None or weights.sum() > 0
+        value = finite(np.average(losses, weights=weights)) if has_weight else None
+        error = standard_error_of_mean(losses, weights)
+        metrics = {LOSS: value, **metrics}
+    else:
+        columns = StoredPredictions(result.prediction_table(name), "the predictions")
+        rows = read_rows(columns, predictions.task, has_deviance=predictions.has_deviance)
+        value = metrics.get(objective.name)
+        error = standard_error_of_rows(rows, objective.name)
+    best_epoch = trained.best_epoch or trained.epochs
+    return Evaluation(value, error, metrics, result.parameters, trained.epochs, best_epoch)
+
+
+def row_losses(result: FitResult, name: str) -> NDArray[np.float64]:
+    """Return the loss of each row of a set, (rows,), without weights and regularization penalty."""
+    from dlcli.training import keras_loss
+
+    section, predictions = result.job.head.loss, result.predictions(name)
+    loss = keras_loss(section)
+    loss.reduction = "none"
+    encoded, width = result.encoded[name].target, predictions.outputs.shape[1]
+    labels = predictions.task.loss_labels(encoded, section, width)
+    return np.asarray(loss(labels, predictions.outputs), dtype=np.float64)
+
+
+@dataclass
+class TrialReporter:
+    """Reports intermediate values of a candidate to Optuna, and ends it when it is pruned."""
+
+    objective: Objective
+    steps: ComparisonSteps
+    """When to report."""
+    report: Callable[[float, int], bool] = lambda *_: False
+    """Stores a value at a step, and returns whether to prune the candidate."""
+    at_epochs: bool = True
+    """Whether to report epochs, or folds alone."""
+    last: float | None = field(default=None, init=False)
+    """The last reported value."""
+    epochs: int = field(default=0, init=False)
+    """Finished epochs of the current fold."""
+
+    def progress(self, fold: int) -> Progress:
+        """Return the progress function of a fold, from 1; it raises `optuna.TrialPruned`."""
+        self.epochs = 0
+
+        def progress(epoch: int, values: Mapping[str, float]) -> None:
+            self.epochs = epoch
+            if fold == 1 and self.at_epochs and epoch % self.steps.interval == 0:
+                self._report_value(values.get(self.objective.metric), epoch)
+
+        return progress
+
+    def finish_fold(self, number: int, value: float | None) -> None:
+        """Report the mean over the folds so far.
+
+        Raises:
+            optuna.TrialPruned: if the candidate is pruned.
+        """
+        self._report_value(value, self.steps.after_fold(number))
+
+    def _report_value(self, value: float | None, step: int) -> None:
+        if value is None or not math.isfinite(value):
+            return
+        self.last = value
+        if self.report(value, step):
+            raise TrialPruned
 
 
 def run_trials(
@@ -140,8 +256,6 @@ def evaluate_candidate(
         DataError: if the original config can't be trained on the rows.
         Interrupted: if a signal has arrived.
     """
-    from optuna import TrialPruned
-
     start = time.perf_counter()
     folds: list[Evaluation] = []
 
@@ -175,10 +289,7 @@ def evaluate_candidate(
     except (ConfigError, DataError, DivergenceError, OutOfMemoryError) as error:
         if isinstance(error, DataError) and not values:
             raise  # these rows fail every candidate
-        problem = str(error).partition("\n")[0]
-        traceback.clear_frames(error.__traceback__)  # they hold what takes up the memory
-        gc.collect()
-        return result("failed", None, problem=problem)
+        return result("failed", None, problem=release_memory(error))
     mean = _mean(folds)
     if mean is None:
         return result("failed", None, problem=f"{context.objective.metric} is undefined")
@@ -284,3 +395,32 @@ def run_search_worker(access: SearchAccess, listener: Listener) -> None:
         stop = stop_of_search(RunWriter(access.folder), study)
         with stop.handling_signals(), explaining_lost_storage(access.folder, access.storage):
             run_trials(context, study, access.budget, stop, Events(listener))
+
+
+def standard_error_of_folds(values: Sequence[Number]) -> Number:
+    """Return the standard error `S / √k` of the values of `k` folds; `None` for fewer than two.
+
+    As the rule of one standard error does (Breiman, Friedman, Olshen and Stone, Classification and
+    Regression Trees, 1984, 3.4.3), it takes folds for independent.
+
+    Args:
+        values: the metric of each fold; undefined ones are ignored.
+    """
+    known = np.array([value for value in values if value is not None], dtype=np.float64)
+    deviation = standard_deviation(known)
+    return None if deviation is None else deviation / math.sqrt(len(known))
+
+
+def standard_error_of_mean(values: Array, weight: Array | None = None) -> Number:
+    """Return the standard error of a weighted mean over rows, `√(Σ w² (v - m)²) / Σ w`.
+
+    With equal weights and `n` rows it is `S / √n` except for the factor `√((n - 1) / n)`.
+
+    Args:
+        values: such as the loss of each row, shape `(rows,)`.
+        weight: shape `(rows,)`; 1 each if omitted.
+    """
+    weights, known = positive_weights(weight, as_floats(values))
+    if len(known) < 2:
+        return None
+    return finite(Mean(weights, known[np.newaxis]).standard_error())

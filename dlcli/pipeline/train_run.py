@@ -27,8 +27,8 @@ from dlcli.pipeline.baselines import evaluate_baselines
 from dlcli.pipeline.checkpointing import RunCheckpointer, StopOnSignal
 from dlcli.pipeline.data_loading import load_dataset
 from dlcli.pipeline.events import Events, Listener
-from dlcli.pipeline.fit import FitOptions, FitResult, advise, fit
-from dlcli.pipeline.memory_check import check_memory, working_folder
+from dlcli.pipeline.fit import FitOptions, FitResult, advise, fit, load_tensorflow
+from dlcli.pipeline.preflight import check_memory, working_folder
 from dlcli.pipeline.preparation import (
     Prepared,
     encode_sets,
@@ -37,7 +37,6 @@ from dlcli.pipeline.preparation import (
     type_reason,
 )
 from dlcli.pipeline.run_recording import Recording
-from dlcli.pipeline.tensorflow_loading import load_tensorflow
 from dlcli.runs import DIVERGED, Run, RunWriter, Weights
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from dlcli.cli import main
-from dlcli.pipeline.tensorflow_loading import LOG_LEVEL
+from dlcli.pipeline.fit import LOG_LEVEL
 
 Call = Callable[..., Result]
 

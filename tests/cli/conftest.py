@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 import dlcli as package
 from dlcli.cli import main
-from dlcli.pipeline.tensorflow_loading import LOG_LEVEL
+from dlcli.pipeline.fit import LOG_LEVEL
 from tests.catalogue import hand_made
 
 DOUBLE = """\

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dlcli.pipeline.tensorflow_loading import pause_collection
+from dlcli.pipeline.fit import pause_collection
 
 LISTING = """\
 import json, sys

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dlcli.pipeline import FoldResult, NestedFold, TrialResult
-from dlcli.pipeline.search_document import State
+from dlcli.pipeline.documents import State
 
 
 def fold(at: int, metrics: Mapping[str, float | None], **more: Any) -> FoldResult:

@@ -15,8 +15,8 @@ import pytest
 import dlcli as package
 from dlcli.config import Optimizer, load_config
 from dlcli.errors import ConfigError, UsageError
-from dlcli.pipeline import Events, memory_check, prepare
-from dlcli.pipeline.memory_check import (
+from dlcli.pipeline import Events, preflight, prepare
+from dlcli.pipeline.preflight import (
     MemoryLimit,
     available_memory,
     check_memory,
@@ -44,7 +44,7 @@ def folder(tmp_path, monkeypatch):
     rows = [",".join(str((row * at) % 17) for at in range(1, 12)) for row in range(100)]
     Path("a.csv").write_text("\n".join([names, *rows]) + "\n")
     Path("c.yaml").write_text(CONFIG)
-    monkeypatch.setattr(memory_check, "GPUS", ())
+    monkeypatch.setattr(preflight, "GPUS", ())
     return tmp_path
 
 
@@ -117,7 +117,7 @@ def check(monkeypatch):
 
     def check(*settings, limits, on_disk=False):
         given = [MemoryLimit(each, MACHINE) if isinstance(each, float) else each for each in limits]
-        monkeypatch.setattr(memory_check, "memory_limits", lambda: given)
+        monkeypatch.setattr(preflight, "memory_limits", lambda: given)
         check_memory(*prepared_with(*settings), on_disk=on_disk)
 
     return check
@@ -180,7 +180,7 @@ class TestRefusal:
         assert (problem.path, problem.message.rpartition("; ")[2]) == (key, way_out)
 
     def test_is_not_for_what_may_train_on_a_gpu(self, check, monkeypatch):
-        monkeypatch.setattr(memory_check, "GPUS", (Path("absent"), Path("a.csv")))
+        monkeypatch.setattr(preflight, "GPUS", (Path("absent"), Path("a.csv")))
         check(WIDE, limits=[150e6])
         with pytest.raises(ConfigError):
             check(WIDE, "device=cpu", limits=[150e6])
@@ -220,7 +220,7 @@ import json, re, sys
 from pathlib import Path
 from dlcli.config import load_config
 from dlcli.pipeline import train, train_run
-from dlcli.pipeline.memory_check import required_memory
+from dlcli.pipeline.preflight import required_memory
 
 def now(name):
     text = Path("/proc/self/status").read_text()
@@ -278,8 +278,8 @@ class TestAvailableMemory:
             names = {getattr(resource, f"RLIMIT_{name}"): value for name, value in shell.items()}
             limits.update(names)
 
-        monkeypatch.setattr(memory_check, "PROC", tmp_path / "proc")
-        monkeypatch.setattr(memory_check, "CGROUPS", tmp_path / "groups")
+        monkeypatch.setattr(preflight, "PROC", tmp_path / "proc")
+        monkeypatch.setattr(preflight, "CGROUPS", tmp_path / "groups")
         monkeypatch.setattr(resource, "getrlimit", lambda kind: (limits[kind], 10**12))
         report("proc/meminfo", "MemTotal: 9000 kB\nMemAvailable:    5000 kB\nHugePages_Total: 0\n")
         report("proc/self/status", "Name:\tdlcli\nVmSize:\t   1000 kB\nVmData:\t    200 kB\n")

@@ -11,13 +11,9 @@ import pytest
 from dlcli.metrics import HIGHER_IS_BETTER
 from dlcli.pipeline import Dimension, Search, TrialResult, leaderboard
 from dlcli.pipeline.cv_summary import standard_error_of_rows
-from dlcli.pipeline.search_document import (
-    best_trial,
-    importances,
-    smallest_trial,
-    standard_error_of_folds,
-    standard_error_of_mean,
-)
+from dlcli.pipeline.documents import best_trial, smallest_trial
+from dlcli.pipeline.search_summary import importances
+from dlcli.pipeline.search_trials import standard_error_of_folds, standard_error_of_mean
 from dlcli.tasks import Multiclass, Multilabel
 from tests.comparison.hand_made import held_out, numbers, two_classes
 from tests.pipeline.hand_made_results import trial

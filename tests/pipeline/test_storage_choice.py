@@ -8,8 +8,8 @@ import pytest
 
 from dlcli.config import load_config
 from dlcli.errors import UsageError
-from dlcli.pipeline import Events, memory_check, train
-from dlcli.pipeline.memory_check import working_folder
+from dlcli.pipeline import Events, preflight, train
+from dlcli.pipeline.preflight import working_folder
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +33,7 @@ class TestDecision:
 
     @staticmethod
     def waits_on_disk(monkeypatch, available, data="storage: auto", train_file="../data/t.csv"):
-        monkeypatch.setattr(memory_check, "available_memory", lambda: available)
+        monkeypatch.setattr(preflight, "available_memory", lambda: available)
         with working_folder(config_for(data, train_file=train_file), None, Events()) as folder:
             assert folder is None or folder.is_dir()
             return folder is not None
@@ -71,7 +71,7 @@ class TestDecision:
 
     @pytest.mark.parametrize(("available", "said"), [(1e12, False), (0, True)])
     def test_rows_on_disk_are_reported(self, available, said, monkeypatch):
-        monkeypatch.setattr(memory_check, "available_memory", lambda: available)
+        monkeypatch.setattr(preflight, "available_memory", lambda: available)
         told = {}
         train(config_for("storage: auto"), None, told.setdefault)
         assert ("storage" in told) == said

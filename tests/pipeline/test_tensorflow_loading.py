@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from dlcli.pipeline.tensorflow_loading import pause_collection, without_retracing_warnings
+from dlcli.pipeline.fit import pause_collection, without_retracing_warnings
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from pyarrow import parquet
 from dlcli.config import load_config
 from dlcli.encoding import encoded_rows, encoding
 from dlcli.pipeline import Events, prepare, train
-from dlcli.pipeline.memory_check import working_folder
+from dlcli.pipeline.preflight import working_folder
 from dlcli.pipeline.preparation import encode_sets, sets
 from dlcli.tables import disk_table
 from dlcli.training import compiled_program, randomness

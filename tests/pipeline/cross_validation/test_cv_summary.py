@@ -21,7 +21,7 @@ from dlcli.pipeline.cv_summary import (
     median_epochs,
     pooled_estimates,
 )
-from dlcli.pipeline.search_document import combine
+from dlcli.pipeline.search_evaluation import combine
 from dlcli.tasks import Binary, Regression
 from tests.comparison.hand_made import numbers, two_classes
 from tests.pipeline.cross_validation.small_rows import dataset_and_folds

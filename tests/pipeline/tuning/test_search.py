@@ -16,8 +16,8 @@ import pytest
 from dlcli.config import load_config
 from dlcli.errors import ConfigError, RunError, TrainingError, UsageError
 from dlcli.pipeline import Search, SearchSettings, resume_tuning, search, train, tune
-from dlcli.pipeline.finalists import FinalistResults
 from dlcli.pipeline.search import StudyRecord, tune_name
+from dlcli.pipeline.search_evaluation import FinalistResults
 from dlcli.pipeline.worker_pool import worker_name
 from dlcli.runs import RunWriter, open_run
 from tests.pipeline.tuning.search_examples import WAVE, Recorder, line_file, wave_rows

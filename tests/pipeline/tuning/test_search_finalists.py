@@ -9,8 +9,8 @@ import pytest
 from dlcli.config import load_config
 from dlcli.errors import DivergenceError, OutOfMemoryError
 from dlcli.pipeline import Events
-from dlcli.pipeline import finalists as module
-from dlcli.pipeline.finalists import finalist_metric, train_finalists
+from dlcli.pipeline import search_evaluation as module
+from dlcli.pipeline.search_evaluation import finalist_metric, train_finalists
 from dlcli.runs import open_run
 from tests.comparison.hand_made import number_run
 from tests.pipeline.tuning.search_examples import Recorder

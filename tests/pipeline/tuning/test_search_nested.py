@@ -8,20 +8,19 @@ import pytest
 from dlcli.config import dump_config
 from dlcli.errors import Interrupted, RunError
 from dlcli.pipeline import Events, Plan, TrialResult
-from dlcli.pipeline import nested_search as nested
+from dlcli.pipeline import search_evaluation as nested
 from dlcli.pipeline.checkpointing import StopOnSignal
 from dlcli.pipeline.cross_validation import assign_folds
 from dlcli.pipeline.data_loading import read_candidates
-from dlcli.pipeline.nested_search import (
+from dlcli.pipeline.run_recording import moved_config
+from dlcli.pipeline.search_context import SearchContext, SearchPlan
+from dlcli.pipeline.search_evaluation import (
     evaluate_search,
     exclude_fold,
     run_nested_worker,
     run_nested_workers,
 )
-from dlcli.pipeline.objective import Evaluation
-from dlcli.pipeline.run_recording import moved_config
-from dlcli.pipeline.search_context import SearchContext, SearchPlan
-from dlcli.pipeline.search_trials import SearchAccess
+from dlcli.pipeline.search_trials import Evaluation, SearchAccess
 from dlcli.runs import PartialResult, locked, new_run
 from tests.pipeline.tuning.search_examples import Recorder, line_file
 

@@ -26,18 +26,16 @@ from dlcli.errors import ConfigError, DataError, DivergenceError, Problem
 from dlcli.pipeline import Events, search_trials
 from dlcli.pipeline.data_loading import read_candidates
 from dlcli.pipeline.fit import FitContext
-from dlcli.pipeline.objective import (
-    ComparisonSteps,
+from dlcli.pipeline.search_context import ComparisonSteps, Objective, can_prune_at_epochs
+from dlcli.pipeline.search_study import Study, make_pruner
+from dlcli.pipeline.search_trials import (
     Evaluation,
-    Objective,
     TrialReporter,
-    can_prune_at_epochs,
     evaluate,
-    make_pruner,
+    evaluate_candidate,
+    mean_metrics,
     row_losses,
 )
-from dlcli.pipeline.search_study import Study
-from dlcli.pipeline.search_trials import evaluate_candidate, mean_metrics
 from dlcli.tasks import Binary, Multiclass, Regression
 from tests.pipeline.tuning.search_examples import line_file
 from tests.pipeline.tuning.study_examples import RATE, UNITS, finish, plan

@@ -11,8 +11,7 @@ from optuna.storages import InMemoryStorage
 from dlcli.errors import DataError, Interrupted
 from dlcli.pipeline import Events, search_trials
 from dlcli.pipeline.checkpointing import StopOnSignal
-from dlcli.pipeline.objective import ComparisonSteps, Objective
-from dlcli.pipeline.search_context import TimeBudget
+from dlcli.pipeline.search_context import ComparisonSteps, Objective, TimeBudget
 from dlcli.pipeline.search_study import Study
 from dlcli.runs import RunWriter
 from tests.pipeline.tuning.search_examples import Recorder

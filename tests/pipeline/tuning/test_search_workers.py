@@ -17,7 +17,7 @@ from optuna.storages import InMemoryStorage
 import dlcli
 from dlcli.errors import ConfigError, DivergenceError, Interrupted, TrainingError
 from dlcli.pipeline import Events, Search, SearchSettings, search, tune, worker_pool
-from dlcli.pipeline.finalists import FinalistResults
+from dlcli.pipeline.search_evaluation import FinalistResults
 from dlcli.pipeline.search_study import Study
 from dlcli.pipeline.search_trials import SearchAccess
 from dlcli.pipeline.worker_pool import run_workers, threads_per_worker, worker_name

@@ -5,20 +5,39 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+from optuna import create_study
+from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+from optuna.trial import create_trial
+
 from dlcli.config import Dimension, Value
 from dlcli.errors import plural
-from dlcli.pipeline.search_context import SearchContext, SearchPlan, count_combinations
-from dlcli.pipeline.search_document import Dimension as DimensionDocument
-from dlcli.pipeline.search_document import (
+from dlcli.pipeline.documents import (
+    FEWEST_TRIALS,
+    Direction,
     Search,
     TrialResult,
     best_trial,
-    importances,
+    complete_trials,
     smallest_trial,
+    to_loss,
 )
+from dlcli.pipeline.documents import Dimension as DimensionDocument
+from dlcli.pipeline.search_context import (
+    SearchContext,
+    SearchPlan,
+    count_combinations,
+    distribution_of,
+)
+from dlcli.pipeline.search_storage import quiet_optuna
 
 _EDGE = 0.02
 """The share of a range, at either end, that counts as its edge."""
+_TOP_SHARE = 0.2
+"""The share of the trials that count as good. Of 100 random trials in five dimensions of which one
+explains most of the metric, it is found in 93 to 100 of 100 simulations, and with Optuna's default
+of a tenth in 37 to 93."""
+_FEWEST_TOP = 8
+"""Fewest trials that count as good; Optuna's documentation asks for 5."""
 
 
 def summarize_trials(
@@ -83,7 +102,9 @@ def _notes(
     if failed:
         yield f"{plural(failed, 'candidate')} could not be trained to the end"
     if best is not None:
-        if default is not None and not _is_better(best, default, plan):
+        if default is not None and to_loss(best, plan.direction) >= to_loss(
+            default, plan.direction
+        ):
             yield (
                 f"no candidate is better than the config as given: {context.objective.metric} "
                 f"{best.value:.4g} against {default.value:.4g}"
@@ -94,15 +115,6 @@ def _notes(
             "candidates were not pruned at epochs: regularizers vary, and val_loss of an epoch "
             "contains their penalty"
         )
-
-
-def _is_better(best: TrialResult, default: TrialResult, plan: SearchPlan) -> bool:
-    """Whether the best trial is better than the original config, or one of them has no value."""
-    if best.value is None or default.value is None:
-        return True
-    if plan.direction == "minimize":
-        return best.value < default.value
-    return best.value > default.value
 
 
 def _edge_notes(dimensions: Sequence[Dimension], best: TrialResult) -> Iterator[str]:
@@ -125,3 +137,53 @@ def _position(dimension: Dimension, value: Value) -> float | None:
     if dimension.log:
         low, high, value = (math.log(each) for each in (low, high, value))
     return (value - low) / (high - low)
+
+
+def importances(
+    dimensions: Sequence[DimensionDocument], trials: Sequence[TrialResult], direction: Direction
+) -> dict[str, float]:
+    """Return the importance of each dimension for a trial being good, by Optuna's PED-ANOVA.
+
+    Watanabe, Bansal and Hutter, PED-ANOVA: Efficiently Quantifying Hyperparameter Importance in
+    Arbitrary Subspaces, IJCAI 2023. It compares the values of the best fifth of the trials with
+    those of all, one dimension at a time. Reliability: a few good trials differ from all by chance,
+    too, so that no dimension has an importance of 0; with 20 to 50 trials only one that clearly
+    stands out is worth acting on.
+
+    Args:
+        dimensions: what is varied.
+        trials: complete ones count.
+        direction: whether the metric is minimized.
+
+    Returns:
+        Shares of 1 by path, the greatest first; empty for fewer than `FEWEST_TRIALS` complete
+        trials.
+    """
+    distributions = {
+        each.path: distribution_of(each, range(len(each.choices))) for each in dimensions
+    }
+    with quiet_optuna():
+        study = create_study(direction=direction)
+        for trial in complete_trials(trials):
+            try:
+                params = {each.path: _value(each, trial.values[each.path]) for each in dimensions}
+                study.add_trial(
+                    create_trial(value=trial.value, params=params, distributions=distributions)
+                )
+            except (KeyError, ValueError):  # of a study that was started with other dimensions
+                continue
+        complete = len(study.trials)
+        if complete < FEWEST_TRIALS or not dimensions:
+            return {}
+        share = max(_TOP_SHARE, _FEWEST_TOP / complete)
+        evaluator = PedAnovaImportanceEvaluator(target_quantile=share)
+        found = get_param_importances(study, evaluator=evaluator, params=[*distributions])
+    return {} if any(math.isnan(value) for value in found.values()) else found
+
+
+def _value(dimension: DimensionDocument, value: Value) -> Value:
+    """Return a value for Optuna; a choice by its index, as `True` and `1` would be the same."""
+    if dimension.kind != "choice":
+        return value
+    known = [(type(choice), choice) for choice in dimension.choices]
+    return known.index((type(value), value))

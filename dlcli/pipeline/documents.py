@@ -1,55 +1,216 @@
-"""The results of a search: `tune.json`, the ranking of its trials, and what they show."""
+"""The results of cross-validations and searches: `cv.json` and `tune.json`."""
 
 from __future__ import annotations
 
-import logging
 import math
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Literal, Self
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal, Self, TypeVar
 
 import numpy as np
-from pydantic import ValidationInfo, field_validator
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from dlcli.config import Dimension as ConfigDimension
+from dlcli.errors import RunError
 from dlcli.metrics import (
-    Array,
-    Mean,
+    HIGHER_IS_BETTER,
+    Floats,
+    Metrics,
     Number,
-    as_floats,
-    corrected_interval,
     finite,
-    metric_bounds,
-    positive_weights,
+    finite_number,
 )
-from dlcli.pipeline.cv_document import (
-    Count,
-    Document,
-    Interval,
-    read_document,
-    standard_deviation,
-)
-from dlcli.runs import Run
+from dlcli.runs import Run, malformed
 
-if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
-
+MOST_EPOCHS = 200
+"""About how many epochs of a history are stored."""
+Count = Annotated[int, Field(ge=0, le=2**53)]
+"""A number of things, which a float represents exactly."""
 Value = bool | int | float | str | None
 """A scalar of a config. A choice among lists or mappings is shown as a text of YAML."""
 State = Literal["complete", "pruned", "failed"]
 Direction = Literal["minimize", "maximize"]
-
 FEWEST_TRIALS = 20
 """Complete trials below which no importances are computed: chance would decide them."""
-_TOP_SHARE = 0.2
-"""The share of the trials that count as good. Of 100 random trials in five dimensions of which one
-explains most of the metric, it is found in 93 to 100 of 100 simulations, and with Optuna's default
-of a tenth in 37 to 93."""
-_FEWEST_TOP = 8
-"""Fewest trials that count as good; Optuna's documentation asks for 5."""
+
+
+class Document(BaseModel):
+    """A document in a run folder, or a part of one: strict types, no further fields, no NaN."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+AnyDocument = TypeVar("AnyDocument", bound=Document)
+
+
+class Interval(Document):
+    """A metric with its 95 % confidence interval."""
+
+    value: Number
+    """`None` where it is undefined."""
+    lower: Number = None
+    upper: Number = None
+    """The ends; `None` where there is no interval."""
+    reason: str | None = None
+    """Why there is none."""
+
+
+def read_document(kind: type[AnyDocument], run: Run, name: str, text: str) -> AnyDocument:
+    """Parse a document of a run, which may come from a stranger.
+
+    Args:
+        kind: what it is.
+        run: the run.
+        name: its file, for messages.
+        text: JSON.
+
+    Raises:
+        RunError: if it is anything else.
+    """
+    try:
+        return kind.model_validate_json(text)
+    except ValidationError as error:
+        message = f"{run.path / name}: {malformed(error)}; make it again"
+        raise RunError(message) from None
+
+
+class FoldResult(Document):
+    """A network trained without the rows of one fold, and evaluated on them."""
+
+    repeat: Count
+    """The repeat that it belongs to, from 1."""
+    fold: Count
+    """From 1."""
+    train: Count
+    """Training rows."""
+    validation: Count
+    """Validation rows; 0 if there are none."""
+    held_out: Count
+    """Rows of the fold."""
+    inputs: Count
+    """Width of the encoded rows: encodings are fitted for each fold, and may differ."""
+    parameters: Count
+    """Number of trained parameters."""
+    epochs: Count
+    """Epochs that were trained; 0 if none was finished."""
+    best_epoch: Count | None
+    """The epoch that the weights are of, from 1; `None`: the last."""
+    seconds: float
+    """The time that encoding, training and evaluation took."""
+    metrics: Mapping[str, Number]
+    """Of the fold's rows, in the target's own unit; empty if training failed."""
+    train_metrics: Mapping[str, Number]
+    """Of the training rows."""
+    constant: Mapping[str, Number]
+    """Of a constant model on the fold's rows."""
+    history: Mapping[str, tuple[Number, ...]]
+    """Values by column of history.csv, and `epoch`; of a long history, some epochs."""
+    problem: str | None = None
+    """Why it failed: one line."""
+
+
+class CrossValidation(Document):
+    """All folds, and their combined metrics."""
+
+    format: Literal[1] = 1
+    name: str
+    """The config's."""
+    target: tuple[str, ...]
+    """The columns that are predicted."""
+    task: Literal["numbers", "classes", "labels"]
+    """The kind of the target."""
+    classes: tuple[str, ...] = ()
+    """The classes or labels by name."""
+    split: str
+    """How rows were split: `random`, `stratified`, `group`, `time`."""
+    column: str | None = None
+    """The column of groups or times."""
+    folds: Count
+    repeats: Count
+    seed: Count
+    rows: Count
+    """Rows that were split into folds."""
+    set_aside: Count
+    """Test rows, which were not used."""
+    main_metric: str | None
+    """The metric to compare by."""
+    results: tuple[FoldResult, ...]
+    """In order: repeat, then fold."""
+    pooled: Mapping[str, Interval]
+    """Metrics over the predictions of all rows, each by the network that was not trained on it;
+    their mean over repeats, with the confidence interval for as many rows as there are."""
+    by_fold: Mapping[str, Interval]
+    """Means over all folds, with the corrected interval of Nadeau and Bengio."""
+    deviations: Mapping[str, Number]
+    """Standard deviations of the metrics over all folds."""
+    constant: Mapping[str, Number]
+    """Pooled metrics of a constant model."""
+    best_epochs: Count | None
+    """Median over folds of the best epoch: how long to train on all rows."""
+    notes: tuple[str, ...] = ()
+    """What to bear in mind, as sentences."""
+
+    @classmethod
+    def of(cls, run: Run) -> Self:
+        """Read that of a finished run.
+
+        Raises:
+            RunError: if it is no cross-validation, or damaged.
+        """
+        return read_document(cls, run, "cv.json", run.read_cross_validation())
+
+
+def scalar_metrics(metrics: Metrics) -> dict[str, Number]:
+    """Return the metrics that are single numbers; `None` where they are undefined."""
+    return {
+        name: finite_number(value) for name, value in metrics.items() if name in HIGHER_IS_BETTER
+    }
+
+
+def some_epochs(history: Mapping[str, Sequence[float]]) -> dict[str, tuple[Number, ...]]:
+    """Return the history with the numbers of its epochs; a long one at its peaks and some others.
+
+    Args:
+        history: a value for each epoch, by column of history.csv.
+    """
+    epochs = len(history["loss"])
+    indices = np.arange(epochs)
+    if epochs > MOST_EPOCHS:
+        curves = [np.array(history[name]) for name in ("loss", "val_loss") if name in history]
+        some = [thinned(curve, MOST_EPOCHS // len(curves)) for curve in curves]
+        indices = np.unique(np.concatenate([*some, [0, epochs - 1]]))
+    kept = indices.tolist()
+    measured = {
+        name: tuple(finite(values[index]) for index in kept) for name, values in history.items()
+    }
+    return {"epoch": tuple(float(index + 1) for index in kept), **measured}
+
+
+def standard_deviation(values: Floats) -> Number:
+    """Return the standard deviation (ddof 1); `None` for fewer than two values."""
+    if len(values) < 2:
+        return None
+    with np.errstate(over="ignore", invalid="ignore"):
+        return finite(float(np.std(values, ddof=1)))
+
+
+def thinned(values: Floats, most: int) -> NDArray[np.int64]:
+    """Return the indices of points that keep the peaks of a curve, ascending.
+
+    The curve is cut into equal parts, each of which keeps its least and its greatest value: no peak
+    is lost, as it would be among every tenth point.
+
+    Args:
+        values: the curve, shape `(points,)`; NaN and infinite ones are omitted.
+        most: how many points to keep, at least 4.
+    """
+    finite_at = np.flatnonzero(np.isfinite(values))
+    if len(finite_at) <= most:
+        return finite_at
+    parts = np.array_split(finite_at, (most - 2) // 2)
+    extremes = [part[find(values[part])] for part in parts for find in (np.argmin, np.argmax)]
+    return np.unique([finite_at[0], *extremes, finite_at[-1]])
 
 
 class Dimension(Document):
@@ -68,15 +229,9 @@ class Dimension(Document):
     @classmethod
     def of(cls, dimension: ConfigDimension) -> Self:
         """Describe a dimension of a config."""
-        return cls(
-            path=dimension.path,
-            kind=dimension.kind,
-            low=dimension.low,
-            high=dimension.high,
-            step=dimension.step,
-            log=dimension.log,
-            choices=dimension.labels if dimension.kind == "choice" else (),
-        )
+        names = ("path", "kind", "low", "high", "step", "log")
+        choices = dimension.labels if dimension.kind == "choice" else ()
+        return cls(**{name: getattr(dimension, name) for name in names}, choices=choices)
 
 
 class TrialResult(Document):
@@ -225,7 +380,7 @@ def leaderboard(search: Search) -> tuple[TrialResult, ...]:
 
 def best_trial(trials: Sequence[TrialResult], direction: Direction) -> TrialResult | None:
     """Return the complete trial of the best value; of equal ones the smallest, then the first."""
-    return min(_complete(trials), key=lambda trial: _rank(trial, direction), default=None)
+    return min(complete_trials(trials), key=lambda trial: _rank(trial, direction), default=None)
 
 
 def smallest_trial(trials: Sequence[TrialResult], direction: Direction) -> int | None:
@@ -247,12 +402,12 @@ def smallest_trial(trials: Sequence[TrialResult], direction: Direction) -> int |
     best = best_trial(trials, direction)
     if best is None or best.standard_error is None:
         return None if best is None else best.number
-    most = _loss(best, direction) + best.standard_error
-    near = [trial for trial in _complete(trials) if _loss(trial, direction) <= most]
+    most = to_loss(best, direction) + best.standard_error
+    near = [trial for trial in complete_trials(trials) if to_loss(trial, direction) <= most]
     return min(near, key=lambda trial: (_size(trial), *_rank(trial, direction))).number
 
 
-def _complete(trials: Sequence[TrialResult]) -> list[TrialResult]:
+def complete_trials(trials: Sequence[TrialResult]) -> list[TrialResult]:
     """Return those that have a value, in order of their numbers."""
     known = [each for each in trials if each.state == "complete" and each.value is not None]
     numbered = [each for each in known if each.number is not None]
@@ -261,10 +416,11 @@ def _complete(trials: Sequence[TrialResult]) -> list[TrialResult]:
 
 def _rank(trial: TrialResult, direction: Direction) -> tuple[float, float]:
     """Return a key by which the best trial comes first."""
-    return _loss(trial, direction), _size(trial)
+    return to_loss(trial, direction), _size(trial)
 
 
-def _loss(trial: TrialResult, direction: Direction) -> float:
+def to_loss(trial: TrialResult, direction: Direction) -> float:
+    """Return the value of a trial, signed such that less is better."""
     if trial.value is None:
         return math.inf
     return trial.value if direction == "minimize" else -trial.value
@@ -272,149 +428,3 @@ def _loss(trial: TrialResult, direction: Direction) -> float:
 
 def _size(trial: TrialResult) -> float:
     return math.inf if trial.parameters is None else trial.parameters
-
-
-def importances(
-    dimensions: Sequence[Dimension], trials: Sequence[TrialResult], direction: Direction
-) -> dict[str, float]:
-    """Return the importance of each dimension for a trial being good, by Optuna's PED-ANOVA.
-
-    Watanabe, Bansal and Hutter, PED-ANOVA: Efficiently Quantifying Hyperparameter Importance in
-    Arbitrary Subspaces, IJCAI 2023. It compares the values of the best fifth of the trials with
-    those of all, one dimension at a time. Reliability: a few good trials differ from all by chance,
-    too, so that no dimension has an importance of 0; with 20 to 50 trials only one that clearly
-    stands out is worth acting on.
-
-    Args:
-        dimensions: what is varied.
-        trials: complete ones count.
-        direction: whether the metric is minimized.
-
-    Returns:
-        Shares of 1 by path, the greatest first; empty for fewer than `FEWEST_TRIALS` complete
-        trials.
-    """
-    distributions = {
-        each.path: distribution_of(each, range(len(each.choices))) for each in dimensions
-    }
-    with quiet_optuna():
-        from optuna import create_study
-        from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
-        from optuna.trial import create_trial
-
-        study = create_study(direction=direction)
-        for trial in _complete(trials):
-            try:
-                params = {each.path: _value(each, trial.values[each.path]) for each in dimensions}
-                study.add_trial(
-                    create_trial(value=trial.value, params=params, distributions=distributions)
-                )
-            except (KeyError, ValueError):  # of a study that was started with other dimensions
-                continue
-        complete = len(study.trials)
-        if complete < FEWEST_TRIALS or not dimensions:
-            return {}
-        share = max(_TOP_SHARE, _FEWEST_TOP / complete)
-        evaluator = PedAnovaImportanceEvaluator(target_quantile=share)
-        found = get_param_importances(study, evaluator=evaluator, params=[*distributions])
-    return {} if any(math.isnan(value) for value in found.values()) else found
-
-
-def distribution_of(
-    dimension: Dimension | ConfigDimension, choices: Sequence[Value]
-) -> BaseDistribution:
-    """Return a dimension as an Optuna distribution.
-
-    Args:
-        dimension: the dimension.
-        choices: the values of a choice, or what stands for them.
-    """
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
-    if dimension.kind == "choice":
-        return CategoricalDistribution(choices)
-    low, high, step = dimension.low or 0.0, dimension.high or 0.0, dimension.step
-    if dimension.kind == "float":
-        return FloatDistribution(low, high, log=dimension.log, step=step)
-    return IntDistribution(int(low), int(high), log=dimension.log, step=int(step or 1))
-
-
-def _value(dimension: Dimension, value: Value) -> Value:
-    """Return a value for Optuna; a choice by its index, as `True` and `1` would be the same."""
-    if dimension.kind != "choice":
-        return value
-    known = [(type(choice), choice) for choice in dimension.choices]
-    return known.index((type(value), value))
-
-
-@contextmanager
-def quiet_optuna() -> Iterator[None]:
-    """Suppress Optuna's log and warnings; errors are exceptions and pass."""
-    logger = logging.getLogger("optuna")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            # Features that it calls experimental, such as heartbeats, are meant.
-            warnings.filterwarnings("ignore", module=r"optuna|dlcli\.pipeline")
-            warnings.filterwarnings("ignore", message=".*[Hh]eartbeat.*")
-            yield
-    finally:
-        logger.setLevel(level)
-
-
-def combine(
-    nested: Sequence[NestedFold], metric: str | None = None, loss: str | None = None
-) -> Interval:
-    """Return the metric of a whole search, estimated on the rows of its outer folds.
-
-    The mean over outer folds, weighted by their rows, with the interval of `corrected_interval`.
-    As each value is of rows that were not used to choose, the mean is free of the optimistic bias
-    of the choice: Cawley and Talbot, JMLR 11 (2010); Varma and Simon, BMC Bioinformatics 7 (2006).
-
-    Args:
-        nested: the outer folds, which together are all rows once.
-        metric: its name, which bounds the interval.
-        loss: the name of the loss, if the metric is the loss.
-    """
-    known = [(each, each.value) for each in nested if each.value is not None]
-    if not known:
-        return Interval(value=None)
-    rows = np.array([max(1, each.held_out) for each, _ in known], dtype=np.float64)
-    total = sum(each.held_out for each in nested)
-    ratio = float(np.mean(rows / np.maximum(1, total - rows)))
-    values, bounds = np.array([value for _, value in known]), metric_bounds(metric, loss)
-    found = corrected_interval(values, rows, ratio, bounds)
-    if len(known) == len(nested):
-        return Interval(**asdict(found))
-    missing = f"{len(nested) - len(known)} of {len(nested)} outer folds have no value"
-    return Interval(value=found.value, reason=missing)
-
-
-def standard_error_of_folds(values: Sequence[Number]) -> Number:
-    """Return the standard error `S / √k` of the values of `k` folds; `None` for fewer than two.
-
-    As the rule of one standard error does (Breiman, Friedman, Olshen and Stone, Classification and
-    Regression Trees, 1984, 3.4.3), it takes folds for independent.
-
-    Args:
-        values: the metric of each fold; undefined ones are ignored.
-    """
-    known = np.array([value for value in values if value is not None], dtype=np.float64)
-    deviation = standard_deviation(known)
-    return None if deviation is None else deviation / math.sqrt(len(known))
-
-
-def standard_error_of_mean(values: Array, weight: Array | None = None) -> Number:
-    """Return the standard error of a weighted mean over rows, `√(Σ w² (v - m)²) / Σ w`.
-
-    With equal weights and `n` rows it is `S / √n` except for the factor `√((n - 1) / n)`.
-
-    Args:
-        values: such as the loss of each row, shape `(rows,)`.
-        weight: shape `(rows,)`; 1 each if omitted.
-    """
-    weights, known = positive_weights(weight, as_floats(values))
-    if len(known) < 2:
-        return None
-    return finite(Mean(weights, known[np.newaxis]).standard_error())

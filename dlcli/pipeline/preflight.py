@@ -1,6 +1,6 @@
-"""Keep rows on disk where memory is short, and refuse a training that can't fit into it.
+"""Check a config, its data and the memory before training, and keep rows on disk if it is short.
 
-Both are decided before TensorFlow is loaded or a row is encoded.
+Nothing here loads TensorFlow.
 """
 
 from __future__ import annotations
@@ -12,24 +12,35 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dlcli.config import SGD, Config, ConfigFile, Optimizer, RMSprop, format_path
+from dlcli.config import (
+    SGD,
+    Config,
+    ConfigFile,
+    Linear,
+    Optimizer,
+    RMSprop,
+    check_tune,
+    format_path,
+)
+from dlcli.encoding import plain_layout
 from dlcli.errors import ConfigError, Problem, UsageError
-from dlcli.network import DenseLayer
-from dlcli.pipeline.data_loading import data_files
-from dlcli.pipeline.events import Events
-from dlcli.pipeline.preparation import Prepared, sets
+from dlcli.network import DenseLayer, LayerSummary, build_network, summarize
+from dlcli.pipeline.data_loading import check_headers, data_files, read_headers
+from dlcli.pipeline.events import Events, Listener
+from dlcli.pipeline.preparation import Prepared, encode_sets, initial_weights, prepare, sets
 from dlcli.runs import cache_folder
 
+LARGE_BYTES = 20_000_000
+"""Size of the data files from which on rows are read only on request."""
 PROC = Path("/proc")
 """Where Linux reports memory."""
 CGROUPS = Path("/sys/fs/cgroup")
 """Where Linux reports containers: https://docs.kernel.org/admin-guide/cgroup-v2.html."""
 GPUS = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
 """Present on Linux where there is a GPU, which has a memory of its own."""
-
 TENSORFLOW = 150_000_000
 """Bytes that TensorFlow 2.21 takes at least; 200 to 260 MB were measured on Linux on x86-64."""
 TENSORFLOW_ADDRESSES = 1_200_000_000
@@ -43,6 +54,63 @@ _FLOAT = 4
 """Bytes of a weight and of an encoded value."""
 _SLOTS = {"sgd": 0, "adafactor": 0, "adagrad": 1, "lion": 1, "muon": 1, "rmsprop": 1}
 """Values that an optimizer stores for each weight at least; the others store 2."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A config in which no problem was found."""
+
+    layers: tuple[LayerSummary, ...]
+    """Its network; what only the rows can show is `None` if they were not read."""
+    rows_read: bool
+    """Whether the rows were read, or the headers alone."""
+
+
+def check(
+    file: ConfigFile, *, read_rows: bool = False, listener: Listener = lambda *_: None
+) -> Checked:
+    """Check a config with its data, as training does before its first step.
+
+    Args:
+        file: the config.
+        read_rows: whether to read the rows of large files, too.
+        listener: receives what was found.
+
+    Raises:
+        UsageError: for a file that does not exist.
+        ConfigError: with every problem of the config's search space, or with the headers, or the
+            first with the rows; or for a network too large for the memory.
+        DataError: for what only the rows can show.
+        RunError: for initial weights that do not exist or don't fit.
+    """
+    with file.located():
+        check_tune(file)
+        check_headers(file.config, read_headers(file))
+        size = sum(path.stat().st_size for path in data_files(file))
+        if size > LARGE_BYTES and not read_rows:
+            return Checked(outline(file.config), rows_read=False)
+        events = Events(listener)
+        with working_folder(file, None, Events()) as folder:
+            prepared = prepare(file, events, folder)
+            check_memory(prepared, file.config, on_disk=folder is not None)
+            encode_sets(file.config.data.weight, prepared, events, folder)
+            initial_weights(file, prepared.network)
+        return Checked(summarize(prepared.network), rows_read=True)
+
+
+def outline(config: Config) -> tuple[LayerSummary, ...]:
+    """Summarize the layers of a config without its data."""
+    target, output = config.data.target, config.output
+    is_counted = target.type in ("numeric", "count") or len(target.columns) > 1
+    units = output.units or (len(target.columns) if is_counted else None)
+    stand_in = {"units": units or 1, "activation": output.activation or Linear()}
+    complete = output.model_copy(update=stand_in)
+    *body, last = summarize(build_network(plain_layout(1), config.hidden, complete))
+    parameters = last.parameters if units else None
+    activation = output.activation.name if output.activation else None
+    last = replace(last, units=units, parameters=parameters, activation=activation)
+    first, *rest = [*body, last]
+    return (replace(first, inputs=None, parameters=None), *rest)
 
 
 @dataclass(frozen=True)

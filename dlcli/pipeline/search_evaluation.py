@@ -1,0 +1,435 @@
+"""Evaluate the result of a search on rows that it did not use: finalists and outer folds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from dlcli.comparison import SPLITS, ComparedRun, Pairs, estimate_differences, pair_rows
+from dlcli.config import Config, ConfigFile, candidate
+from dlcli.encoding import Encoding
+from dlcli.errors import ConfigError, DivergenceError, OutOfMemoryError, RunError
+from dlcli.metrics import (
+    HIGHER_IS_BETTER,
+    DifferenceEstimate,
+    compare_to_baselines,
+    corrected_interval,
+    finite,
+    finite_number,
+    main_metric,
+    metric_bounds,
+)
+from dlcli.network import build_network
+from dlcli.pipeline.checkpointing import StopOnSignal
+from dlcli.pipeline.cross_validation import CVFold, Plan, assign_folds
+from dlcli.pipeline.data_loading import Dataset, read_candidates
+from dlcli.pipeline.documents import (
+    Finalist,
+    Interval,
+    NestedFold,
+    TrialResult,
+    best_trial,
+)
+from dlcli.pipeline.events import Events, Listener
+from dlcli.pipeline.fit import release_memory
+from dlcli.pipeline.run_recording import read_unit, write_unit
+from dlcli.pipeline.search_context import SearchContext, SearchPlan, TimeBudget, make_splits
+from dlcli.pipeline.search_study import Study, make_pruner
+from dlcli.pipeline.search_trials import (
+    Evaluation,
+    SearchAccess,
+    evaluate,
+    run_trials,
+    stop_of_search,
+)
+from dlcli.pipeline.train_run import train_child_run
+from dlcli.pipeline.worker_pool import run_workers
+from dlcli.runs import FOLDS, Run, RunWriter, locked
+from dlcli.splitting import Split
+
+Name = Literal["default", "best", "smallest"]
+_VALIDATION_ROWS = (
+    "there are no test rows: the validation rows, which selected the config, give optimistically "
+    "biased metrics; set data.test: 0.15"
+)
+_NO_ROWS = (
+    "there are no held-out rows on which to compare the best config with the default; set "
+    "data.test: 0.15"
+)
+DEFAULT_FOLDS = 5
+"""Number of outer folds if the search itself has no folds."""
+
+
+@dataclass(frozen=True)
+class FinalistResults:
+    """The results of the configs that were trained in full."""
+
+    finalists: tuple[Finalist, ...]
+    """Those with held-out rows, the original config first."""
+    notes: tuple[str, ...]
+    """Caveats, and configs that could not be trained."""
+
+
+def train_finalists(
+    folder: Path, configs: Mapping[Name, ConfigFile], metric: str, events: Events
+) -> FinalistResults:
+    """Train each config as an ordinary run `folder/NAME`, and compare it with the original one.
+
+    Finished runs are kept, and interrupted ones resumed, see `train_child_run`. Without held-out
+    rows, the original config is not trained.
+
+    Args:
+        folder: the run folder of the search, which is locked.
+        configs: the configs to train; `smallest` only if it is not the best.
+        metric: the metric that the search optimizes: `val_loss`, `val_accuracy`, ...
+        events: receives `progress`, each finalist, and each warning once.
+
+    Raises:
+        Interrupted: if a signal has arrived; the message says how to resume the search.
+        DlcliError: see `train`.
+    """
+    runs: dict[Name, Run] = {}
+    notes: list[str] = []
+    warned: set[str] = set()
+
+    def listener(event: str, fields: dict[str, object]) -> None:
+        message = str(fields.get("message"))
+        if event == "warning" and message not in warned:  # finalists read the same rows
+            warned.add(message)
+            events.emit(event, **fields)
+
+    for name in sorted(configs, key=["default", "best", "smallest"].index):
+        data = configs[name].config.data
+        if name == "default" and data.test is None and data.validation is None:
+            continue
+        events.emit("progress", finalist=name)
+        try:
+            runs[name] = train_child_run(folder, name, configs[name], listener)
+        except (ConfigError, DivergenceError, OutOfMemoryError) as error:
+            reason = release_memory(error)
+            notes.append(f"the {name} config could not be trained in full: {reason}")
+    compared = {name: ComparedRun.read(run) for name, run in runs.items()}
+    finalists = tuple(_finalists(compared, metric))
+    for finalist in finalists:
+        events.emit("finalist", **finalist.model_dump(mode="json"))
+        notes += _baseline_notes(finalist, compared[finalist.name])
+    if any(each.split == "validation" for each in finalists):
+        notes.append(_VALIDATION_ROWS)
+    elif runs and not finalists:
+        notes.append(_NO_ROWS)
+    return FinalistResults(finalists, tuple(notes))
+
+
+def _finalists(runs: Mapping[Name, ComparedRun], metric: str) -> Iterator[Finalist]:
+    for name, run in runs.items():
+        split = next((split for split in SPLITS if split in run.metrics), None)
+        if split is None or run.held_out is None:
+            continue
+        stored = run.metrics[split]
+        # Only metrics that are single numbers; a damaged file may hold something else.
+        metrics = {key: finite_number(stored[key]) for key in stored if key in HIGHER_IS_BETTER}
+        compared_by = finalist_metric(metric, run.file.config.metrics or (), metrics)
+        gain = None
+        if name != "default":
+            gain = _difference(runs.get("default"), run, split, compared_by)
+        yield Finalist(
+            name=name,
+            run=name,
+            split="test" if split == "test" else "validation",
+            metrics=metrics,
+            parameters=_count_parameters(run),
+            epochs=max(map(len, run.history.values()), default=0),
+            metric=compared_by,
+            gain=None if gain is None else _interval(gain),
+            verdict=None if gain is None else gain.verdict,
+        )
+
+
+def finalist_metric(
+    metric: str, named: tuple[str, ...], metrics: Mapping[str, float | None]
+) -> str | None:
+    """Return the metric by which finalists are compared.
+
+    Args:
+        metric: the metric that the search optimizes. `val_accuracy` is compared by accuracy;
+            `val_loss`, which finished runs do not store, by the main metric.
+        named: the metrics that the config names.
+        metrics: those of the held-out rows.
+    """
+    name = metric.removeprefix("val_")
+    return name if metrics.get(name) is not None else main_metric(named, metrics)
+
+
+def _difference(
+    default: ComparedRun | None, run: ComparedRun, split: str, metric: str | None
+) -> DifferenceEstimate:
+    """Return the metric minus that of the original config on the same rows."""
+    if default is None or default.held_out is None:
+        return DifferenceEstimate(None, reason="the default config could not be trained")
+    if metric is None:
+        return DifferenceEstimate(None, reason="no metric is defined")
+    rows = default.rows_of(split), run.rows_of(split)
+    pairs = pair_rows(default, run, split, rows)
+    if not isinstance(pairs, Pairs):
+        return DifferenceEstimate(None, reason=pairs.reason)
+    found = estimate_differences(pairs.first, pairs.second, paired=True, only=[metric])
+    return found.get(metric) or DifferenceEstimate(None, reason=f"{metric} is undefined")
+
+
+def _interval(found: DifferenceEstimate) -> Interval:
+    return Interval(value=found.value, lower=found.lower, upper=found.upper, reason=found.reason)
+
+
+def _count_parameters(run: ComparedRun) -> int:
+    config = run.file.config
+    layout = Encoding.model_validate_json(run.run.read_encoding()).layout
+    weights = build_network(layout, config.hidden, config.output).weights
+    return sum(weight.size for weight in weights if weight.trainable)
+
+
+def _baseline_notes(finalist: Finalist, run: ComparedRun) -> Iterator[str]:
+    """Yield a note if the best network is no better than simpler models."""
+    if finalist.name != "best" or finalist.metric is None:
+        return
+    simple = {name: found.get(finalist.split, {}) for name, found in run.baselines.items()}
+    names = compare_to_baselines(finalist.metric, finalist.metrics, simple).unbeaten
+    if names:
+        values = {"the best network": finalist.metrics} | {name: simple[name] for name in names}
+        listed = [f"{name} {values[name][finalist.metric]:.4g}" for name in values]
+        yield (
+            f"the best network is no better than {' and '.join(names)} by {finalist.metric} of "
+            f"{finalist.split} rows: {', '.join(listed)}"
+        )
+
+
+def evaluate_search(
+    context: SearchContext,
+    plan: SearchPlan,
+    writer: RunWriter,
+    stop: StopOnSignal,
+    events: Events,
+) -> tuple[NestedFold, ...]:
+    """Repeat the search without each outer fold, and evaluate its best config on that fold.
+
+    Each search has the budget, sampler and seed of the original one. Its best config is trained as
+    in a cross-validation: a share for validation is held out of the training rows. Finished outer
+    folds are stored in the run folder, and not repeated when the search is resumed.
+
+    Args:
+        context: what all trials of the search share.
+        plan: what its candidates depend on.
+        writer: the run folder.
+        stop: ends it when a signal arrives.
+        events: receives each outer fold.
+
+    Raises:
+        Interrupted: if a signal has arrived.
+        DataError: if there are too few rows for such folds.
+        RunError: if a stored result is damaged.
+    """
+    _store_plan(writer, context)
+    results = []
+    for outer in outer_folds(context):
+        result = _read(writer, outer)
+        if result is None:
+            with stop.handling_signals():
+                result = _search_without(outer, context, plan, stop)
+                _store(writer, context, result, events)
+        results.append(result)
+    return tuple(results)
+
+
+def run_nested_workers(
+    access: SearchAccess, jobs: int, context: SearchContext, writer: RunWriter, listener: Listener
+) -> None:
+    """Search without the outer folds in several processes; `evaluate_search` collects the results.
+
+    Args:
+        access: the search.
+        jobs: the number of processes.
+        context: what all trials of the search share.
+        writer: the run folder.
+        listener: receives each outer fold, and a warning for each process that was lost.
+
+    Raises:
+        Interrupted: if a signal has arrived.
+        DlcliError: see `run_trials`.
+    """
+    _store_plan(writer, context)
+    run_workers(partial(run_nested_worker, access), jobs, writer, listener)
+
+
+def run_nested_worker(access: SearchAccess, listener: Listener) -> None:
+    """Search without those outer folds that no other process has taken.
+
+    Args:
+        access: the search.
+        listener: receives each outer fold.
+
+    Raises:
+        Interrupted: if a signal has arrived.
+        DlcliError: see `run_trials`.
+    """
+    writer = RunWriter(access.folder)
+    file = access.file
+    with file.located():
+        context = SearchContext.of(file, read_candidates(file, Events()), Events())
+        plan = SearchPlan.of(file)
+        for outer in outer_folds(context):
+            with _claimed(writer, outer) as is_claimed:
+                if is_claimed and _read(writer, outer) is None:
+                    stop = stop_of_search(writer)
+                    with stop.handling_signals():
+                        result = _search_without(outer, context, plan, stop)
+                        _store(writer, context, result, Events(listener))
+
+
+def outer_folds(context: SearchContext) -> tuple[CVFold, ...]:
+    """Return the outer folds, as many as the search itself has."""
+    plan = Plan(folds=context.tune.folds or DEFAULT_FOLDS)
+    return assign_folds(context.fits.dataset, plan, context.file.config.seed)
+
+
+def check_outer_folds(context: SearchContext) -> None:
+    """Refuse outer folds that leave too few rows, before anything is trained.
+
+    Raises:
+        DataError: for too few rows, groups or times.
+    """
+    for outer in outer_folds(context):
+        dataset, _ = exclude_fold(context.fits.dataset, outer, context.file.config)
+        make_splits(dataset, context.tune, context.file.config.seed)
+
+
+def exclude_fold(dataset: Dataset, outer: CVFold, config: Config) -> tuple[Dataset, Split]:
+    """Return the rows of a search without an outer fold, and the split to train its best config.
+
+    Args:
+        dataset: all rows.
+        outer: the fold.
+        config: reads `data.validation`.
+    """
+    split = outer.split(config, dataset)
+    indices = dataset.candidate_indices[outer.rows.train]
+    return replace(dataset, candidate_indices=indices, split=replace(split, test=None)), split
+
+
+def _search_without(
+    outer: CVFold, context: SearchContext, plan: SearchPlan, stop: StopOnSignal
+) -> NestedFold:
+    config = context.file.config
+    dataset, split = exclude_fold(context.fits.dataset, outer, config)
+    inner = replace(context, splits=make_splits(dataset, context.tune, config.seed))
+    results = _run_inner_trials(inner, plan, outer, stop)
+    best = best_trial(results, plan.direction)
+    found = None if best is None else _evaluate_best(context, best, split, stop)
+    return NestedFold(
+        fold=outer.fold,
+        held_out=len(outer.rows.held_out),
+        trials=len(results),
+        values={} if best is None else best.values,
+        inner=None if best is None else best.value,
+        value=None if found is None or found.value is None else finite(found.value),
+        metrics={} if found is None else found.metrics,
+    )
+
+
+def _run_inner_trials(
+    context: SearchContext, plan: SearchPlan, outer: CVFold, stop: StopOnSignal
+) -> tuple[TrialResult, ...]:
+    """Run the trials of a search in memory; an interrupted one starts over."""
+    from optuna.storages import InMemoryStorage
+
+    plan = replace(plan, name=f"{plan.name}-{outer.fold}")
+    pruner = make_pruner(context.tune.pruner, context.steps)
+    study = Study(plan, InMemoryStorage(), pruner=pruner)
+    run_trials(context, study, TimeBudget(context.tune.time), stop, Events())
+    return study.results()
+
+
+def _evaluate_best(
+    context: SearchContext, best: TrialResult, split: Split, stop: StopOnSignal
+) -> Evaluation | None:
+    """Evaluate the best config on the outer fold; `None` if it can't be trained on the others."""
+    config = candidate(context.file, best.values).config
+    try:
+        result = context.fits.fit(config, split, lambda *_: None, stop)
+    except (ConfigError, DivergenceError, OutOfMemoryError):
+        return None
+    return evaluate(result, context.objective)
+
+
+def _read(writer: RunWriter, outer: CVFold) -> NestedFold | None:
+    """Read the stored result of an outer fold; `None` if it is not finished."""
+    what = f"outer fold {outer.fold}"
+    stored = read_unit(writer, outer.number, NestedFold, what)
+    if stored is None:
+        return None
+    result, _ = stored
+    if (result.fold, result.held_out) != (outer.fold, len(outer.rows.held_out)):
+        message = f"the stored result of {what} is of other rows; start the search again"
+        raise RunError(f"{writer.path}: {message}")
+    return result
+
+
+def _store(writer: RunWriter, context: SearchContext, result: NestedFold, events: Events) -> None:
+    write_unit(writer, result.fold, result)
+    folds = context.tune.folds or DEFAULT_FOLDS
+    events.emit("nested", of=folds, **result.model_dump(mode="json"))
+
+
+def _store_plan(writer: RunWriter, context: SearchContext) -> None:
+    """Create the folder for the results of outer folds, or check the existing one."""
+    if os.path.lexists(writer.path / FOLDS):
+        writer.read_plan()
+    else:
+        writer.write_plan({"folds": context.tune.folds or DEFAULT_FOLDS})
+
+
+@contextmanager
+def _claimed(writer: RunWriter, outer: CVFold) -> Iterator[bool]:
+    """Lock an outer fold for this process; yields whether no other process has locked it."""
+    folder = writer.path / FOLDS / f".{outer.number}.held"
+    folder.mkdir(exist_ok=True)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(folder))
+        except RunError:
+            yield False
+        else:
+            yield True
+
+
+def combine(
+    nested: Sequence[NestedFold], metric: str | None = None, loss: str | None = None
+) -> Interval:
+    """Return the metric of a whole search, estimated on the rows of its outer folds.
+
+    The mean over outer folds, weighted by their rows, with the interval of `corrected_interval`.
+    As each value is of rows that were not used to choose, the mean is free of the optimistic bias
+    of the choice: Cawley and Talbot, JMLR 11 (2010); Varma and Simon, BMC Bioinformatics 7 (2006).
+
+    Args:
+        nested: the outer folds, which together are all rows once.
+        metric: its name, which bounds the interval.
+        loss: the name of the loss, if the metric is the loss.
+    """
+    known = [(each, each.value) for each in nested if each.value is not None]
+    if not known:
+        return Interval(value=None)
+    rows = np.array([max(1, each.held_out) for each, _ in known], dtype=np.float64)
+    total = sum(each.held_out for each in nested)
+    ratio = float(np.mean(rows / np.maximum(1, total - rows)))
+    values, bounds = np.array([value for _, value in known]), metric_bounds(metric, loss)
+    found = corrected_interval(values, rows, ratio, bounds)
+    if len(known) == len(nested):
+        return Interval(**asdict(found))
+    missing = f"{len(nested) - len(known)} of {len(nested)} outer folds have no value"
+    return Interval(value=found.value, reason=missing)
