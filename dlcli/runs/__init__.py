@@ -4,7 +4,6 @@
 manifest is written last: a folder without it is an unfinished run.
 """
 
-from dlcli.runs.environment import collect_environment, fingerprint
 from dlcli.runs.file_formats import ArraySpec, Weights
 from dlcli.runs.folder_lock import locked
 from dlcli.runs.manifest import (
@@ -36,7 +35,14 @@ from dlcli.runs.run_reader import (
     write_curves,
     write_page,
 )
-from dlcli.runs.run_writer import RunWriter, read_mlflow_run, tensorboard_folder, write_mlflow_run
+from dlcli.runs.run_writer import (
+    RunWriter,
+    collect_environment,
+    fingerprint,
+    read_mlflow_run,
+    tensorboard_folder,
+    write_mlflow_run,
+)
 from dlcli.runs.safe_files import (
     damaged,
     malformed,

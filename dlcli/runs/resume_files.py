@@ -12,28 +12,35 @@ Partial results are those of finished folds, which are not trained again.
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import math
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from dlcli import __version__
-from dlcli.errors import RunError
+from dlcli.errors import RunError, TrainingError
 from dlcli.runs import file_formats
 from dlcli.runs.file_formats import Array, ArraySpec
-from dlcli.runs.manifest import FOLDS, LIMITS
+from dlcli.runs.folder_lock import LOCK, locked
+from dlcli.runs.manifest import FOLDS, LIMITS, resume_command
 from dlcli.runs.safe_files import (
     FORMAT,
     FileDigest,
     VerifiedDocument,
     damaged,
+    decode,
     is_folder,
     open_verified,
+    os_error_text,
+    read_bytes,
     read_object,
     sync,
     sync_folder,
@@ -50,6 +57,9 @@ _CONTENTS = "contents.json"
 _PLAN = "plan.json"
 _MAX_PLAN_BYTES = 2**16
 _MAX_RESULT_BYTES = 2**28
+_NUMBER = re.compile("[1-9][0-9]{0,8}")
+_DISK_FULL = (None, errno.ENOSPC, errno.EDQUOT)
+"""Errors of a full disk; `None` is that of a library that gives no number."""
 _File = Literal["arrays.npz", "history.csv", "result.json", "predictions.parquet"]
 
 
@@ -81,266 +91,261 @@ class _Contents(VerifiedDocument):
     number: int
     files: dict[_File, FileDigest]
 
+    @classmethod
+    def of(cls, folder: Path, config: str) -> _Contents:
+        """Read the contents of a folder that was written for a config."""
+        contents = cls.read(folder / _CONTENTS)
+        if contents.config != config:
+            raise damaged(folder, "is of another config")
+        if contents.number != int(folder.name):
+            raise damaged(folder, f"is that of number {contents.number}")
+        return contents
 
-# Checkpoints
+    def open(self, folder: Path, name: _File, limit: int) -> AbstractContextManager[BufferedReader]:
+        """Open a file of the folder."""
+        if name not in self.files:
+            raise damaged(folder / _CONTENTS, f"does not list {name}")
+        return open_verified(folder / name, self.files[name], limit)
 
 
-def write_checkpoint(run: Path, checkpoint: Checkpoint, config: str) -> None:
-    """Write a checkpoint of an unfinished run, and remove those that are no longer needed.
+class ResumableRun:
+    """An unfinished run folder, which may be resumed.
+
+    Every method raises `TrainingError` if a file can't be stored, as on a full disk; files that
+    were stored before are untouched then.
 
     Args:
-        run: the run folder.
-        checkpoint: the state of the training.
-        config: SHA-256 of the resolved config.
-
-    Raises:
-        OSError: if it can't be stored; earlier checkpoints are untouched then.
+        path: the folder.
     """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.finished = False
+        self.not_resumable = False
+        """True if it is useless to resume the run, whatever the folder contains."""
+        self.has_partial_results = False
+        """True if there are finished folds or trials, which need not be trained again."""
+        self._config: str | None = None
+
+    @property
+    def can_resume(self) -> bool:
+        """True if the run can be resumed."""
+        is_resumable = self.has_partial_results or bool(_checkpoints(self.path))
+        return is_resumable and not self.not_resumable
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Lock the folder against other processes.
+
+        Raises:
+            RunError: if another process has the lock.
+        """
+        with ExitStack() as stack:
+            with self._storing(LOCK):
+                stack.enter_context(locked(self.path))
+            yield
+
+    def write_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Store the state of the training, and remove checkpoints that are no longer needed."""
+        base = self.path / CHECKPOINTS
+        history = file_formats.dump_history(checkpoint.history)
+        with self._storing(CHECKPOINTS):
+            if not is_folder(base):
+                base.mkdir()  # fails for a link, which may lead anywhere
+                sync_folder(self.path)
+            older = _checkpoints(self.path)
+            newest = base / str(int(older[-1].name) + 1 if older else 1)
+            self._write_folder(
+                newest,
+                {
+                    "arrays.npz": lambda path: file_formats.write_arrays(path, checkpoint.arrays),
+                    "history.csv": lambda path: path.write_text(history, "utf-8"),
+                },
+            )
+            for folder in _dispensable([*older, newest]):
+                _remove(folder)
+
+    def read_checkpoint(
+        self, specs: Mapping[str, ArraySpec], accept: Callable[[Checkpoint], bool] = lambda _: True
+    ) -> Checkpoint | None:
+        """Read the newest undamaged checkpoint.
+
+        Args:
+            specs: shape and type of each array, by name.
+            accept: whether an undamaged checkpoint can be used; if not, an older one is tried.
+
+        Returns:
+            The checkpoint; `None` if there is none, or none that is accepted.
+
+        Raises:
+            RunError: if all checkpoints are damaged or of another config.
+        """
+        config, limit = self._config_digest(), file_formats.max_archive_bytes(specs)
+        problems, any_intact = [], False
+        for folder in reversed(_checkpoints(self.path)):
+            try:
+                contents = _Contents.of(folder, config)
+                with contents.open(folder, "arrays.npz", limit) as stream:
+                    arrays = file_formats.read_arrays(stream, specs, folder / "arrays.npz")
+                with contents.open(folder, "history.csv", LIMITS["history.csv"]) as stream:
+                    history = file_formats.parse_history(stream.read(), folder / "history.csv")
+            except RunError as error:
+                problems.append(error)
+                continue
+            checkpoint = Checkpoint(arrays, history)
+            if accept(checkpoint):
+                return checkpoint
+            any_intact = True
+        if problems and not any_intact:
+            raise problems[0]
+        return None
+
+    def write_plan(self, plan: Mapping[str, object]) -> None:
+        """Store the planned folds; from then on the folder is a cross-validation."""
+        with self._storing(FOLDS) as folder:
+            folder.mkdir()
+            with write_atomically(folder / _PLAN) as temporary:
+                temporary.write_bytes(to_json(plan))
+            sync_folder(self.path)
+
+    def read_plan(self) -> dict[str, object]:
+        """Read the planned folds.
+
+        Raises:
+            RunError: if they are not a JSON object.
+        """
+        _check_folder(self.path / FOLDS)
+        return read_object(self.path / FOLDS / _PLAN, _MAX_PLAN_BYTES)
+
+    def write_partial_result(self, number: int, part: PartialResult) -> None:
+        """Store the result of a fold, numbered from 1, and replace an earlier one.
+
+        Raises:
+            RunError: if the folder of partial results is a link.
+        """
+        files: dict[_File, Callable[[Path], object]] = {
+            "result.json": lambda path: path.write_text(part.result, "utf-8")
+        }
+        if (table := part.predictions) is not None:
+            files["predictions.parquet"] = lambda path: file_formats.write_parquet(path, table)
+        with self._storing(FOLDS) as base:
+            base.mkdir(exist_ok=True)
+            _check_folder(base)
+            self._write_folder(base / str(number), files)
+        self.has_partial_results = True
+
+    def read_partial_result(self, number: int) -> PartialResult | None:
+        """Read the result of a fold, which a stranger may have written; `None` if there is none.
+
+        Raises:
+            RunError: if it is damaged or of another config; the way out is to remove it.
+        """
+        _check_folder(self.path / FOLDS)
+        folder = self.path / FOLDS / str(number)
+        if not os.path.lexists(folder):
+            return None
+        try:
+            _check_folder(folder)
+            contents = _Contents.of(folder, self._config_digest())
+            with contents.open(folder, "result.json", _MAX_RESULT_BYTES) as stream:
+                result, table = decode(stream.read(), folder / "result.json"), None
+            name: Literal["predictions.parquet"] = "predictions.parquet"
+            if name in contents.files:
+                with contents.open(folder, name, LIMITS[name]) as stream:
+                    table = file_formats.read_parquet(stream, folder / name)
+        except RunError as error:
+            error.add_note(f"or remove {folder}: what is missing there is computed again")
+            raise
+        self.has_partial_results = True
+        return PartialResult(result, table)
+
+    def _write_folder(self, folder: Path, files: Mapping[_File, Callable[[Path], object]]) -> None:
+        """Write a numbered folder atomically, given a function that writes each of its files."""
+        temporary = folder.with_name(f".{folder.name}.partial")
+        _remove(temporary)
+        try:
+            temporary.mkdir()
+            for name, write in files.items():
+                write(temporary / name)
+            contents = _Contents(
+                format=FORMAT,
+                dlcli=__version__,
+                config=self._config_digest(),
+                number=int(folder.name),
+                files={name: FileDigest.of(temporary / name) for name in files},
+            )
+            (temporary / _CONTENTS).write_bytes(contents.to_json())
+            for path in temporary.iterdir():
+                sync(path)
+            sync_folder(temporary)
+            _remove(folder)
+            os.rename(temporary, folder)
+        except BaseException:
+            _remove(temporary)
+            raise
+        sync_folder(folder.parent)
+
+    def _config_digest(self) -> str:
+        """Return the SHA-256 of the complete config when it was stored, or first used."""
+        if self._config is None:
+            content = read_bytes(self.path / "resolved.yaml", LIMITS["resolved.yaml"])
+            self._config = hashlib.sha256(content).hexdigest()
+        return self._config
+
+    @contextmanager
+    def _storing(self, name: str) -> Iterator[Path]:
+        """Yield the path of a file that is about to be stored; errors name the way out."""
+        if self.finished:
+            raise ValueError(f"{name} would no longer agree with the manifest")
+        path = self.path / name
+        try:
+            yield path
+        except OSError as error:
+            is_full = error.errno in _DISK_FULL
+            remedy = "free some space" if is_full else "make sure that it can be written"
+            if self.can_resume:
+                remedy += f", then resume with: {resume_command(self.path)}"
+            else:
+                remedy += ", or name another folder with --output, then train again"
+            raise TrainingError(
+                f"{path}: could not be stored: {os_error_text(error)}; {remedy}"
+            ) from error
+
+
+def remove_resume_files(folder: Path) -> None:
+    """Remove what a finished run doesn't need: checkpoints, partial results and the lock."""
+    _remove(folder / CHECKPOINTS)
+    _remove(folder / FOLDS)
+    with suppress(OSError):  # some systems don't remove it while it is locked
+        (folder / LOCK).unlink(missing_ok=True)
+
+
+def _checkpoints(run: Path) -> list[Path]:
+    """Return the folders of a run's checkpoints, without links, the oldest first."""
     base = run / CHECKPOINTS
     if not is_folder(base):
-        base.mkdir()  # fails for a link, which may lead anywhere
-        sync_folder(run)
-    numbers = _numbers(base)
-    number = max(numbers, default=0) + 1
-    history = file_formats.dump_history(checkpoint.history)
-    _write_folder(
-        base / str(number),
-        config,
-        {
-            "arrays.npz": lambda path: file_formats.write_arrays(path, checkpoint.arrays),
-            "history.csv": lambda path: path.write_text(history, "utf-8"),
-        },
-    )
-    for old in _dispensable(base, sorted([*numbers, number])):
-        _remove(base / str(old))
+        return []
+    folders = [each for each in base.iterdir() if _NUMBER.fullmatch(each.name) and is_folder(each)]
+    return sorted(folders, key=lambda folder: int(folder.name))
 
 
-def read_checkpoint(
-    run: Path,
-    specs: Mapping[str, ArraySpec],
-    config: str,
-    accept: Callable[[Checkpoint], bool] = lambda _: True,
-) -> Checkpoint | None:
-    """Read the newest undamaged checkpoint.
-
-    Args:
-        run: the run folder.
-        specs: shape and type of each array, by name.
-        config: SHA-256 of the resolved config.
-        accept: whether an undamaged checkpoint can be used; if not, an older one is tried.
-
-    Returns:
-        The checkpoint; `None` if there is none, or none that is accepted.
-
-    Raises:
-        RunError: if all checkpoints are damaged or of another config.
-    """
-    problems, any_intact = [], False
-    for folder in _newest_first(run):
-        try:
-            contents = _read_contents(folder, config)
-            limit = file_formats.max_archive_bytes(specs)
-            with _open(folder, contents, "arrays.npz", limit) as stream:
-                arrays = file_formats.read_arrays(stream, specs, folder / "arrays.npz")
-            with _open(folder, contents, "history.csv", LIMITS["history.csv"]) as stream:
-                history = file_formats.parse_history(stream.read(), folder / "history.csv")
-        except RunError as error:
-            problems.append(error)
-            continue
-        checkpoint = Checkpoint(arrays, history)
-        if accept(checkpoint):
-            return checkpoint
-        any_intact = True
-    if problems and not any_intact:
-        raise problems[0]
-    return None
-
-
-def has_checkpoint(run: Path) -> bool:
-    """Return whether there is a checkpoint, damaged or not."""
-    return any(True for _ in _newest_first(run))
-
-
-def remove_checkpoints(run: Path) -> None:
-    """Remove all checkpoints."""
-    _remove(run / CHECKPOINTS)
-
-
-def _dispensable(base: Path, numbers: Sequence[int]) -> list[int]:
-    """Return the checkpoints that can be removed, given all in order.
+def _dispensable(checkpoints: Sequence[Path]) -> list[Path]:
+    """Return the checkpoints that can be removed, given all, the oldest first.
 
     The history grows with each epoch, so that of an earlier epoch is smaller.
     """
-    size = _history_bytes(base / str(numbers[-1]))
-    older = reversed(numbers[:-1])
-    before = next((n for n in older if _history_bytes(base / str(n)) < size), None)
-    return [number for number in numbers[:-_MIN_CHECKPOINTS] if number != before]
+    size = _history_bytes(checkpoints[-1])
+    older = reversed(checkpoints[:-1])
+    before = next((each for each in older if _history_bytes(each) < size), None)
+    return [each for each in checkpoints[:-_MIN_CHECKPOINTS] if each != before]
 
 
-def _history_bytes(folder: Path) -> float:
+def _history_bytes(checkpoint: Path) -> float:
     """Return the size of a checkpoint's history; infinite if it is damaged."""
     try:
-        return _Contents.read(folder / _CONTENTS).files["history.csv"].bytes
+        return _Contents.read(checkpoint / _CONTENTS).files["history.csv"].bytes
     except (RunError, KeyError):
         return math.inf
-
-
-def _newest_first(run: Path) -> Iterator[Path]:
-    base = run / CHECKPOINTS
-    for number in sorted(_numbers(base), reverse=True):
-        yield base / str(number)
-
-
-def _numbers(base: Path) -> list[int]:
-    """Return the numbers of the checkpoints, without links."""
-    if not is_folder(base):
-        return []
-    return [int(each.name) for each in base.iterdir() if _is_number(each.name) and is_folder(each)]
-
-
-def _is_number(name: str) -> bool:
-    return name.isascii() and name.isdecimal() and not name.startswith("0") and len(name) < 10
-
-
-# Partial results
-
-
-def write_plan(run: Path, plan: Mapping[str, object]) -> None:
-    """Store the planned folds; from then on the folder is a cross-validation.
-
-    Raises:
-        OSError: if they can't be stored.
-    """
-    (run / FOLDS).mkdir()
-    with write_atomically(run / FOLDS / _PLAN) as temporary:
-        temporary.write_bytes(to_json(plan))
-    sync_folder(run)
-
-
-def read_plan(run: Path) -> dict[str, object]:
-    """Read the planned folds.
-
-    Raises:
-        RunError: if they are not a JSON object.
-    """
-    _check_folder(run / FOLDS)
-    return read_object(run / FOLDS / _PLAN, _MAX_PLAN_BYTES)
-
-
-def write_partial_result(run: Path, number: int, part: PartialResult, config: str) -> None:
-    """Store a partial result, and replace an earlier one of this number.
-
-    Args:
-        run: the run folder, which is unfinished.
-        number: number of the result, from 1.
-        part: the result.
-        config: SHA-256 of the resolved config.
-
-    Raises:
-        OSError: if it can't be stored; the others are untouched then.
-        RunError: if the folder of partial results is a link.
-    """
-    base = run / FOLDS
-    base.mkdir(exist_ok=True)
-    _check_folder(base)
-    contents: dict[_File, Callable[[Path], object]] = {
-        "result.json": lambda path: path.write_text(part.result, "utf-8")
-    }
-    if part.predictions is not None:
-        contents["predictions.parquet"] = lambda path: file_formats.write_parquet(
-            path, part.predictions
-        )
-    _write_folder(base / str(number), config, contents)
-
-
-def read_partial_result(run: Path, number: int, config: str) -> PartialResult | None:
-    """Read a partial result, which a stranger may have written.
-
-    Args:
-        run: the run folder.
-        number: number of the result, from 1.
-        config: SHA-256 of the resolved config.
-
-    Returns:
-        The result; `None` if there is none of this number.
-
-    Raises:
-        RunError: if it is damaged or of another config; the way out is to remove it.
-    """
-    _check_folder(run / FOLDS)
-    folder = run / FOLDS / str(number)
-    if not os.path.lexists(folder):
-        return None
-    try:
-        _check_folder(folder)
-        contents = _read_contents(folder, config)
-        with _open(folder, contents, "result.json", _MAX_RESULT_BYTES) as stream:
-            try:
-                result = stream.read().decode()
-            except UnicodeDecodeError as error:
-                raise damaged(folder / "result.json", f"is not UTF-8: {error}") from None
-        name: Literal["predictions.parquet"] = "predictions.parquet"
-        if name not in contents.files:
-            return PartialResult(result)
-        with _open(folder, contents, name, LIMITS["predictions.parquet"]) as stream:
-            return PartialResult(result, file_formats.read_parquet(stream, folder / name))
-    except RunError as error:
-        error.add_note(f"or remove {folder}: what is missing there is computed again")
-        raise
-
-
-def remove_partial_results(run: Path) -> None:
-    """Remove all partial results."""
-    _remove(run / FOLDS)
-
-
-# Numbered folders
-
-
-def _write_folder(
-    folder: Path, config: str, contents: Mapping[_File, Callable[[Path], object]]
-) -> None:
-    """Write a numbered folder atomically, given a function that writes each of its files."""
-    temporary = folder.with_name(f".{folder.name}.partial")
-    _remove(temporary)
-    try:
-        temporary.mkdir()
-        for name, write in contents.items():
-            write(temporary / name)
-        document = _Contents(
-            format=FORMAT,
-            dlcli=__version__,
-            config=config,
-            number=int(folder.name),
-            files={name: FileDigest.of(temporary / name) for name in contents},
-        )
-        (temporary / _CONTENTS).write_bytes(document.to_json())
-        for path in temporary.iterdir():
-            sync(path)
-        sync_folder(temporary)
-        _remove(folder)
-        os.rename(temporary, folder)
-    except BaseException:
-        _remove(temporary)
-        raise
-    sync_folder(folder.parent)
-
-
-def _read_contents(folder: Path, config: str) -> _Contents:
-    contents = _Contents.read(folder / _CONTENTS)
-    if contents.config != config:
-        raise damaged(folder, "is of another config")
-    if contents.number != int(folder.name):
-        raise damaged(folder, f"is that of number {contents.number}")
-    return contents
-
-
-def _open(
-    folder: Path, contents: _Contents, name: _File, limit: int
-) -> AbstractContextManager[BufferedReader]:
-    if name not in contents.files:
-        raise damaged(folder / _CONTENTS, f"does not list {name}")
-    return open_verified(folder / name, contents.files[name], limit)
 
 
 def _check_folder(path: Path) -> None:

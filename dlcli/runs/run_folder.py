@@ -24,8 +24,9 @@ from dlcli.runs.manifest import (
     kind_of_unfinished,
     resume_command,
 )
+from dlcli.runs.resume_files import remove_resume_files
 from dlcli.runs.run_reader import require_folder
-from dlcli.runs.run_writer import RunWriter, remove_resume_files
+from dlcli.runs.run_writer import RunWriter
 from dlcli.runs.safe_files import not_regular, open_regular_file, os_error_text, sync_folder
 
 _CACHE = re.compile(r"\..+-[0-9]+-[0-9a-f]{8}\.cache")

@@ -27,6 +27,7 @@ from dlcli.runs.manifest import (
 )
 from dlcli.runs.safe_files import (
     damaged,
+    decode,
     open_verified,
     os_error_text,
     parse_object,
@@ -178,10 +179,7 @@ class Run:
             return file_formats.read_parquet(stream, self.path / name)
 
     def _read_text(self, name: FileName) -> str:
-        try:
-            return self._read(name).decode()
-        except UnicodeDecodeError as error:
-            raise damaged(self.path / name, f"is not UTF-8: {error}") from None
+        return decode(self._read(name), self.path / name)
 
     def _read(self, name: FileName) -> bytes:
         with self._opened(name) as stream:

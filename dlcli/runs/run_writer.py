@@ -1,32 +1,33 @@
-"""A run that is being written."""
+"""A run that is being written, with the environment in which it was begun."""
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
+import platform
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TextIO
 
-from dlcli.errors import RunError, TrainingError
-from dlcli.runs import resume_files
-from dlcli.runs.file_formats import ArraySpec, Weights, dump_history, write_arrays, write_parquet
-from dlcli.runs.folder_lock import LOCK, locked
-from dlcli.runs.manifest import FOLDS, LIMITS, MANIFEST, FileName, Manifest, resume_command
-from dlcli.runs.resume_files import Checkpoint, PartialResult
+from dlcli import __version__
+from dlcli.errors import RunError
+from dlcli.runs.file_formats import Weights, dump_history, write_arrays, write_parquet
+from dlcli.runs.manifest import LIMITS, MANIFEST, FileName, Manifest
+from dlcli.runs.resume_files import ResumableRun, remove_resume_files
 from dlcli.runs.run_reader import Run
 from dlcli.runs.safe_files import (
+    FileDigest,
     damaged,
     is_folder,
-    os_error_text,
     parse_object,
     read_object,
-    sha256_of,
     sync,
     sync_folder,
     to_json,
@@ -36,53 +37,28 @@ from dlcli.runs.safe_files import (
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_DISK_FULL = (None, errno.ENOSPC, errno.EDQUOT)
-"""Errors of a full disk; `None` is that of a library that gives no number."""
 _MAX_LINE_BYTES = 2**28
 """Maximum length of a line of the log that is read."""
+_PACKAGES = ("tensorflow", "keras", "numpy", "pyarrow")
+_GIT_SECONDS = 2.0
 _MLFLOW = "mlflow.json"
 _MAX_MLFLOW_BYTES = 2**10
 _MLFLOW_ID = re.compile(r"[0-9a-f]{32}")
 
 
-class RunWriter:
-    """A run folder without its manifest yet; a training writes to it, and may be resumed.
+class RunWriter(ResumableRun):
+    """A run folder without its manifest yet, to which a training writes.
 
     Every method raises `TrainingError` if a file can't be stored, as on a full disk. JSON has no
     NaN and no infinity: undefined numbers are `None`.
 
     Args:
-        path: the folder, which exists and is empty.
+        path: the folder, which exists.
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self.finished = False
-        self.not_resumable = False
-        """Whether it is useless to resume the run, whatever the folder contains."""
-        self.has_partial_results = False
-        """Whether there are finished folds or trials, which need not be trained again."""
+        super().__init__(path)
         self._log: TextIO | None = None
-        self._config: str | None = None
-
-    @property
-    def can_resume(self) -> bool:
-        """Whether the run can be resumed."""
-        return not self.not_resumable and (
-            self.has_partial_results or resume_files.has_checkpoint(self.path)
-        )
-
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Lock the folder against other processes.
-
-        Raises:
-            RunError: if another process has the lock.
-        """
-        with ExitStack() as stack:
-            with self._storing(LOCK):
-                stack.enter_context(locked(self.path))
-            yield
 
     def write_config(self, text: str) -> None:
         """Store the config as the user gave it."""
@@ -161,54 +137,6 @@ class RunWriter:
         with self._stored("model.keras") as temporary:
             yield temporary
 
-    def write_checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Store the state of the training."""
-        with self._storing(resume_files.CHECKPOINTS):
-            resume_files.write_checkpoint(self.path, checkpoint, self._config_digest())
-
-    def read_checkpoint(
-        self, specs: Mapping[str, ArraySpec], accept: Callable[[Checkpoint], bool] = lambda _: True
-    ) -> Checkpoint | None:
-        """Return the newest undamaged checkpoint, or `None` if there is none.
-
-        Args:
-            specs: shape and type of each array, by name.
-            accept: whether an undamaged checkpoint can be used; if not, an older one is tried.
-
-        Raises:
-            RunError: if all checkpoints are damaged or of another config.
-        """
-        return resume_files.read_checkpoint(self.path, specs, self._config_digest(), accept)
-
-    def write_plan(self, plan: Mapping[str, object]) -> None:
-        """Store the planned folds, before anything else of a cross-validation."""
-        with self._storing(FOLDS):
-            resume_files.write_plan(self.path, plan)
-
-    def read_plan(self) -> dict[str, object]:
-        """Return the planned folds.
-
-        Raises:
-            RunError: if they are damaged.
-        """
-        return resume_files.read_plan(self.path)
-
-    def write_partial_result(self, number: int, part: PartialResult) -> None:
-        """Store the result of a fold, numbered from 1."""
-        with self._storing(FOLDS):
-            resume_files.write_partial_result(self.path, number, part, self._config_digest())
-        self.has_partial_results = True
-
-    def read_partial_result(self, number: int) -> PartialResult | None:
-        """Return the result of a fold, or `None` if it isn't finished.
-
-        Raises:
-            RunError: if it is damaged or of another config.
-        """
-        part = resume_files.read_partial_result(self.path, number, self._config_digest())
-        self.has_partial_results |= part is not None
-        return part
-
     def resolved_path(self) -> Path:
         """Return the path of the complete config, which must not change from now on.
 
@@ -280,12 +208,6 @@ class RunWriter:
         remove_resume_files(self.path)
         return Run(self.path, manifest)
 
-    def _config_digest(self) -> str:
-        """Return the SHA-256 of the complete config when it was stored, or first used."""
-        if self._config is None:
-            self._config = sha256_of(self.path / "resolved.yaml", LIMITS["resolved.yaml"])
-        return self._config
-
     def _write(self, name: FileName, content: bytes) -> None:
         with self._stored(name) as temporary:
             temporary.write_bytes(content)
@@ -299,31 +221,77 @@ class RunWriter:
         with self._storing(name) as path, write_atomically(path) as temporary:
             yield temporary
 
-    @contextmanager
-    def _storing(self, name: str) -> Iterator[Path]:
-        if self.finished:
-            raise ValueError(f"{name} would no longer agree with the manifest")
-        path = self.path / name
-        try:
-            yield path
-        except OSError as error:
-            is_full = error.errno in _DISK_FULL
-            remedy = "free some space" if is_full else "make sure that it can be written"
-            if self.can_resume:
-                remedy += f", then resume with: {resume_command(self.path)}"
-            else:
-                remedy += ", or name another folder with --output, then train again"
-            raise TrainingError(
-                f"{path}: could not be stored: {os_error_text(error)}; {remedy}"
-            ) from error
+
+# Environment
 
 
-def remove_resume_files(folder: Path) -> None:
-    """Remove what a finished run doesn't need: checkpoints, partial results and the lock."""
-    resume_files.remove_checkpoints(folder)
-    resume_files.remove_partial_results(folder)
-    with suppress(OSError):  # some systems don't remove it while it is locked
-        (folder / LOCK).unlink(missing_ok=True)
+def collect_environment(
+    *, seed: int, threads: int, device: str, data: Sequence[Path]
+) -> dict[str, object]:
+    """Return what a run depends on besides its config, for JSON.
+
+    What is unknown is `None`: a finished training must not fail for it.
+
+    Args:
+        seed: random seed.
+        threads: number of CPU threads.
+        device: `cpu` or `gpu`.
+        data: the files it read, as the user named them.
+    """
+    return {
+        "dlcli": __version__,
+        "python": platform.python_version(),
+        **{package: _installed(package) for package in _PACKAGES},
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "processor": _processor(),
+        "seed": seed,
+        "threads": threads,
+        "device": device,
+        "command": list(sys.argv),
+        "data": [fingerprint(path) for path in data],
+        "git": _git(),
+    }
+
+
+def _installed(package: str) -> str | None:
+    try:
+        return version(package)  # from the package's files: importing it would take seconds
+    except PackageNotFoundError:
+        return None
+
+
+def _processor() -> str | None:
+    """Return the processor's model, on Linux."""
+    with suppress(OSError), open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return None
+
+
+def fingerprint(path: Path) -> dict[str, object]:
+    """Return SHA-256 and size of a file; `None` if it can't be read, or only once."""
+    with suppress(OSError):
+        if path.is_file():  # a pipe has no more content, and reading it would block
+            return {"file": str(path), **FileDigest.of(path).model_dump()}
+    return {"file": str(path), "sha256": None, "bytes": None}
+
+
+def _git() -> dict[str, object] | None:
+    """Return the commit of the current folder, and whether tracked files differ from it."""
+    # With every tag excluded, the description is the commit itself, plus the mark if it is dirty.
+    description = ["describe", "--always", "--abbrev=64", "--exclude=*", "--dirty"]
+    # A foreign repository may name a program to run as its file system monitor.
+    command = ["git", "--no-optional-locks", "-c", "core.fsmonitor=false", *description]
+    try:
+        answer = subprocess.run(
+            command, capture_output=True, text=True, timeout=_GIT_SECONDS, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    commit, _, mark = answer.stdout.strip().partition("-")
+    return {"commit": commit, "dirty": mark == "dirty"}
 
 
 # Files of trackers, which the manifest doesn't list

@@ -160,7 +160,28 @@ def read_object(path: Path, limit: int) -> dict[str, Any]:
     Raises:
         RunError: if it is anything else.
     """
-    return parse_object(_read(path, limit), path)
+    return parse_object(read_bytes(path, limit), path)
+
+
+def read_bytes(path: Path, limit: int) -> bytes:
+    """Read a file without a known digest.
+
+    Raises:
+        RunError: if it has more than `limit` bytes, or can't be read.
+    """
+    with open_regular_file(path) as stream:
+        content = stream.read(limit + 1)
+    if len(content) > limit:
+        raise damaged(path, f"has more than {limit:,} bytes")
+    return content
+
+
+def decode(content: bytes, path: Path) -> str:
+    """Return the text of a file's content, or raise `RunError` if it is not UTF-8."""
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise damaged(path, f"is not UTF-8: {error}") from None
 
 
 def _finite(text: str) -> float:
@@ -208,7 +229,7 @@ class VerifiedDocument(Strict):
         Raises:
             RunError: if it is missing, damaged or of a newer format.
         """
-        content = _read(path, _MAX_DOCUMENT_BYTES)
+        content = read_bytes(path, _MAX_DOCUMENT_BYTES)
         fields = parse_object(content, path)
         # A newer format comes first, since the rest may mean anything then.
         version = fields.get("format")
@@ -270,23 +291,6 @@ def open_verified(
 def sha256(stream: BufferedReader) -> str:
     """Return the SHA-256 of the rest of a stream, as 64 hexadecimal digits."""
     return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def sha256_of(path: Path, limit: int) -> str:
-    """Return the SHA-256 of a file without a known digest.
-
-    Raises:
-        RunError: if it has more than `limit` bytes, or can't be read.
-    """
-    return hashlib.sha256(_read(path, limit)).hexdigest()
-
-
-def _read(path: Path, limit: int) -> bytes:
-    with open_regular_file(path) as stream:
-        content = stream.read(limit + 1)
-    if len(content) > limit:
-        raise damaged(path, f"has more than {limit:,} bytes")
-    return content
 
 
 def _digest_of_fields(fields: dict[str, Any]) -> str:

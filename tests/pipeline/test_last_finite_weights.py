@@ -82,7 +82,7 @@ def each_step_is_kept(monkeypatch):
 @pytest.fixture
 def only_two_are_kept(monkeypatch):
     """None of an earlier epoch stays when there are two of this one."""
-    monkeypatch.setattr(resume_files, "_dispensable", lambda base, numbers: numbers[:-2])
+    monkeypatch.setattr(resume_files, "_dispensable", lambda folders: folders[:-2])
 
 
 @pytest.mark.slow

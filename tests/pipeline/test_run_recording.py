@@ -14,7 +14,7 @@ from PIL import Image
 from dlcli.config import load_config
 from dlcli.errors import DataError, RunError
 from dlcli.pipeline import resume, run_recording, train, train_run
-from dlcli.runs import environment, open_run
+from dlcli.runs import open_run, run_writer
 
 CONFIG = """\
 data: {train: rows.csv, target: y, validation: 0.25, storage: STORAGE}
@@ -222,7 +222,7 @@ class TestWriters:
 def test_resuming_hashes_the_data_only_once(monkeypatch):
     unfinished()
     read = []
-    for module in (run_recording, environment):
+    for module in (run_recording, run_writer):
         of = module.fingerprint
         count = lambda path, of=of: read.append(path) or of(path)  # noqa: E731
         monkeypatch.setattr(module, "fingerprint", count)

@@ -8,16 +8,10 @@ import math
 import numpy as np
 import pytest
 
-from dlcli.errors import RunError
-from dlcli.runs import ArraySpec, Checkpoint
-from dlcli.runs.resume_files import (
-    has_checkpoint,
-    read_checkpoint,
-    remove_checkpoints,
-    write_checkpoint,
-)
+from dlcli.errors import RunError, TrainingError
+from dlcli.runs import ArraySpec, Checkpoint, RunWriter
+from dlcli.runs.resume_files import remove_resume_files
 
-CONFIG = "c" * 64
 KINDS = {
     "model/0": ArraySpec((2, 3), np.dtype(np.float32)),
     "epoch": ArraySpec((), np.dtype(np.int64)),
@@ -29,6 +23,7 @@ WAY_OUT = "restore the run from a copy, or train it again"
 def run(tmp_path):
     """A run folder without a checkpoint."""
     (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "resolved.yaml").write_text("epochs: 1\n")
     return tmp_path / "run"
 
 
@@ -43,26 +38,26 @@ def two(run):
 def write(run, number, **changes):
     arrays = {"model/0": np.full((2, 3), number, np.float32), "epoch": np.array(number)}
     history = {"loss": [1 / each for each in range(1, number + 1)]}
-    write_checkpoint(run, Checkpoint({**arrays, **changes}, history), CONFIG)
+    RunWriter(run).write_checkpoint(Checkpoint({**arrays, **changes}, history))
 
 
-def epoch_read(run, config=CONFIG):
-    return int(read_checkpoint(run, KINDS, config).arrays["epoch"])
+def epoch_read(run):
+    return int(RunWriter(run).read_checkpoint(KINDS).arrays["epoch"])
 
 
 def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-def message_of(run, config=CONFIG):
+def message_of(run):
     with pytest.raises(RunError) as caught:
-        read_checkpoint(run, KINDS, config)
+        RunWriter(run).read_checkpoint(KINDS)
     return str(caught.value)
 
 
 def test_a_new_run_has_no_checkpoint(run):
-    assert not has_checkpoint(run)
-    assert read_checkpoint(run, KINDS, CONFIG) is None
+    assert not RunWriter(run).can_resume
+    assert RunWriter(run).read_checkpoint(KINDS) is None
 
 
 def test_a_checkpoint_is_read_to_the_bit(run):
@@ -73,9 +68,9 @@ def test_a_checkpoint_is_read_to_the_bit(run):
         "nothing": np.empty((0, 4), np.float64),
     }
     history = {"loss": [0.1, 1e-300], "r2": [math.nan, -math.inf]}
-    write_checkpoint(run, Checkpoint(arrays, history), CONFIG)
+    RunWriter(run).write_checkpoint(Checkpoint(arrays, history))
     kinds = {name: ArraySpec(array.shape, array.dtype) for name, array in arrays.items()}
-    found = read_checkpoint(run, kinds, CONFIG)
+    found = RunWriter(run).read_checkpoint(kinds)
     for name, array in arrays.items():
         assert found.arrays[name].tobytes() == array.tobytes()
     assert list(found.history) == ["loss", "r2"]
@@ -84,8 +79,8 @@ def test_a_checkpoint_is_read_to_the_bit(run):
 
 
 def test_a_checkpoint_before_the_first_epoch_has_no_history(run):
-    write_checkpoint(run, Checkpoint({}, {}), CONFIG)
-    assert read_checkpoint(run, {}, CONFIG) == Checkpoint({}, {})
+    RunWriter(run).write_checkpoint(Checkpoint({}, {}))
+    assert RunWriter(run).read_checkpoint({}) == Checkpoint({}, {})
 
 
 def test_two_are_kept_and_the_newest_is_read(two):
@@ -114,12 +109,12 @@ def test_an_older_one_is_read_if_the_newest_is_not_accepted(two):
     def first(checkpoint):
         return len(checkpoint.history["loss"]) == 1
 
-    assert int(read_checkpoint(two, KINDS, CONFIG, first).arrays["epoch"]) == 1
+    assert int(RunWriter(two).read_checkpoint(KINDS, first).arrays["epoch"]) == 1
     (two / "checkpoint" / "1" / "arrays.npz").unlink()
-    assert read_checkpoint(two, KINDS, CONFIG, first) is None  # 2 is whole, and will not do
+    assert RunWriter(two).read_checkpoint(KINDS, first) is None  # 2 is intact, but not accepted
     (two / "checkpoint" / "2" / "arrays.npz").unlink()
     with pytest.raises(RunError, match="checkpoint/2/arrays.npz: is missing"):
-        read_checkpoint(two, KINDS, CONFIG, first)
+        RunWriter(two).read_checkpoint(KINDS, first)
 
 
 def test_numbers_are_compared_as_numbers(run):
@@ -135,7 +130,7 @@ def test_leftovers_of_crashes_are_removed_by_the_next_checkpoint(two):
     (two / "checkpoint" / ".3.partial" / "arrays.npz").write_bytes(b"half of")
     (two / "checkpoint" / "2" / "arrays.npz").unlink()
     write(two, 3)
-    assert names(two / "checkpoint") == ["0", "2", "3"]  # 0 is no number of ours
+    assert names(two / "checkpoint") == ["0", "2", "3"]  # 0 is not a number of a checkpoint
     assert epoch_read(two) == 3
 
 
@@ -175,8 +170,8 @@ def linked(name):
 
 def with_contents(**changes):
     def change(folder):
-        seal = json.loads((folder / "contents.json").read_bytes())
-        (folder / "contents.json").write_text(json.dumps(seal | changes))
+        contents = json.loads((folder / "contents.json").read_bytes())
+        (folder / "contents.json").write_text(json.dumps(contents | changes))
 
     return change
 
@@ -184,15 +179,15 @@ def with_contents(**changes):
 NO_FILE = "is not a regular file but a link, a folder or a device"
 DAMAGES = {
     "nothing in it": (empty, "contents.json: is missing"),
-    "no seal": (unlinked("contents.json"), "contents.json: is missing"),
+    "no contents": (unlinked("contents.json"), "contents.json: is missing"),
     "no arrays": (unlinked("arrays.npz"), "arrays.npz: is missing"),
     "no history": (unlinked("history.csv"), "history.csv: is missing"),
     "a bit of the arrays": (flipped("arrays.npz", 99), "arrays.npz: has changed since it was "),
     "a bit of the history": (flipped("history.csv", -2), "history.csv: has changed since it was "),
-    "a bit of the seal": (flipped("contents.json", -5), "contents.json: does not agree with "),
+    "a bit of the contents": (flipped("contents.json", -5), "contents.json: does not agree with "),
     "one byte less": (cut("arrays.npz"), "arrays.npz: has 541 bytes, 542 were expected"),
     "a longer history": (longer("history.csv"), "history.csv: has 24 bytes, 23 were expected"),
-    "a huge seal": (
+    "huge contents": (
         lambda folder: (folder / "contents.json").write_bytes(b" " * (2**20 + 1)),
         "contents.json: has more than 1,048,576 bytes",
     ),
@@ -205,7 +200,7 @@ DAMAGES = {
     "no files": (with_contents(files={}), "contents.json: does not agree with its own digest"),
     "linked arrays": (linked("arrays.npz"), f"arrays.npz: {NO_FILE}"),
     "a linked history": (linked("history.csv"), f"history.csv: {NO_FILE}"),
-    "a linked seal": (linked("contents.json"), f"contents.json: {NO_FILE}"),
+    "linked contents": (linked("contents.json"), f"contents.json: {NO_FILE}"),
 }
 """Kinds of damage to a checkpoint, and the message for each."""
 
@@ -235,7 +230,8 @@ def test_the_error_for_a_newer_format_names_the_version(run):
 
 
 def test_checkpoints_of_another_config_are_rejected(two):
-    assert message_of(two, "d" * 64) == (f"{two}/checkpoint/2: is of another config; {WAY_OUT}")
+    (two / "resolved.yaml").write_text("epochs: 2\n")
+    assert message_of(two) == (f"{two}/checkpoint/2: is of another config; {WAY_OUT}")
 
 
 @pytest.mark.parametrize(
@@ -253,7 +249,7 @@ def test_unknown_arrays_are_rejected(changes, finding, run):
 
 
 def test_a_missing_array_is_an_error(run):
-    write_checkpoint(run, Checkpoint({"epoch": np.array(1)}, {}), CONFIG)
+    RunWriter(run).write_checkpoint(Checkpoint({"epoch": np.array(1)}, {}))
     assert message_of(run) == (f"{run}/checkpoint/1/arrays.npz: lacks array 'model/0'; {WAY_OUT}")
 
 
@@ -277,21 +273,21 @@ def test_a_link_to_a_checkpoint_is_ignored(two, tmp_path):
     (two / "checkpoint" / "2").rename(tmp_path / "elsewhere")
     (two / "checkpoint" / "2").symlink_to(tmp_path / "elsewhere")
     assert epoch_read(two) == 1
-    assert has_checkpoint(two)
+    assert RunWriter(two).can_resume
 
 
 def test_a_link_instead_of_the_folder_is_not_read_written_or_removed(two, tmp_path):
     (two / "checkpoint").rename(tmp_path / "elsewhere")
     (two / "checkpoint").symlink_to(tmp_path / "elsewhere")
-    assert not has_checkpoint(two)
-    assert read_checkpoint(two, KINDS, CONFIG) is None
-    with pytest.raises(FileExistsError):
+    assert not RunWriter(two).can_resume
+    assert RunWriter(two).read_checkpoint(KINDS) is None
+    with pytest.raises(TrainingError, match="could not be stored: File exists"):
         write(two, 3)
-    remove_checkpoints(two)
+    remove_resume_files(two)
     assert names(tmp_path / "elsewhere") == ["1", "2"]
 
 
 def test_removed_checkpoints_leave_nothing(two):
-    remove_checkpoints(two)
-    assert names(two) == []
-    remove_checkpoints(two)  # of a crash between that and the end
+    remove_resume_files(two)
+    assert names(two) == ["resolved.yaml"]
+    remove_resume_files(two)  # of a crash between that and the end

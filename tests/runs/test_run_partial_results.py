@@ -9,17 +9,10 @@ import pyarrow as pa
 import pytest
 
 from dlcli.errors import RunError
-from dlcli.runs import PartialResult
+from dlcli.runs import PartialResult, RunWriter
 from dlcli.runs.manifest import kind_of_unfinished
-from dlcli.runs.resume_files import (
-    read_partial_result,
-    read_plan,
-    remove_partial_results,
-    write_partial_result,
-    write_plan,
-)
+from dlcli.runs.resume_files import remove_resume_files
 
-CONFIG = "c" * 64
 TABLE = pa.table({"row": [1, 3], "prediction": [0.5, 1e-300]})
 PART = PartialResult('{"fold": 1}', TABLE)
 WAY_OUT = "restore the run from a copy, or train it again"
@@ -30,52 +23,54 @@ def run(tmp_path):
     """An unfinished cross-validation of two folds, the first of which is finished."""
     folder = tmp_path / "run"
     folder.mkdir()
-    write_plan(folder, {"folds": 2})
-    write_partial_result(folder, 1, PART, CONFIG)
+    (folder / "resolved.yaml").write_text("epochs: 1\n")
+    RunWriter(folder).write_plan({"folds": 2})
+    RunWriter(folder).write_partial_result(1, PART)
     return folder
 
 
-def refused(run, number=1, config=CONFIG):
+def refused(run, number=1):
     with pytest.raises(RunError) as caught:
-        read_partial_result(run, number, config)
+        RunWriter(run).read_partial_result(number)
     return str(caught.value), getattr(caught.value, "__notes__", [])
 
 
 def test_a_folder_with_a_plan_is_a_cross_validation(tmp_path):
     assert kind_of_unfinished(tmp_path) == "train"
-    write_plan(tmp_path, {"folds": 2, "repeats": 3})
+    RunWriter(tmp_path).write_plan({"folds": 2, "repeats": 3})
     assert kind_of_unfinished(tmp_path) == "cv"
-    assert read_plan(tmp_path) == {"folds": 2, "repeats": 3}
+    assert RunWriter(tmp_path).read_plan() == {"folds": 2, "repeats": 3}
 
 
 def test_a_partial_result_is_read(run):
-    part = read_partial_result(run, 1, CONFIG)
+    part = RunWriter(run).read_partial_result(1)
     assert part.result == PART.result
     assert part.predictions.equals(TABLE)
 
 
 def test_a_part_without_predictions_has_none(run):
-    write_partial_result(run, 2, PartialResult("{}"), CONFIG)
-    assert read_partial_result(run, 2, CONFIG) == PartialResult("{}", None)
+    RunWriter(run).write_partial_result(2, PartialResult("{}"))
+    assert RunWriter(run).read_partial_result(2) == PartialResult("{}", None)
 
 
 def test_an_unfinished_part_is_none(run):
-    assert read_partial_result(run, 2, CONFIG) is None
+    assert RunWriter(run).read_partial_result(2) is None
 
 
 def test_leftovers_of_a_crash_are_ignored(run):
     half = run / "folds" / ".2.partial"
     half.mkdir()
     (half / "result.json").write_text("{")
-    assert read_partial_result(run, 2, CONFIG) is None
-    write_partial_result(run, 2, PART, CONFIG)
-    assert read_partial_result(run, 2, CONFIG).result == PART.result
+    assert RunWriter(run).read_partial_result(2) is None
+    RunWriter(run).write_partial_result(2, PART)
+    assert RunWriter(run).read_partial_result(2).result == PART.result
     assert sorted(os.listdir(run / "folds")) == ["1", "2", "plan.json"]
 
 
 def test_a_part_of_another_config_is_an_error_with_advice(run):
     folder = run / "folds" / "1"
-    assert refused(run, config="d" * 64) == (
+    (run / "resolved.yaml").write_text("epochs: 2\n")
+    assert refused(run) == (
         f"{folder}: is of another config; {WAY_OUT}",
         [f"or remove {folder}: what is missing there is computed again"],
     )
@@ -95,7 +90,7 @@ def test_a_changed_file_is_rejected(run, name):
 
 
 def test_contents_without_a_result_are_rejected(run):
-    write_partial_result(run, 1, PART, CONFIG)
+    RunWriter(run).write_partial_result(1, PART)
     path = run / "folds" / "1" / "contents.json"
     fields = json.loads(path.read_text())
     del fields["files"]["result.json"]
@@ -115,17 +110,17 @@ def test_nothing_is_written_through_a_link(run, tmp_path):
     (run / "folds").rename(tmp_path / "elsewhere")
     (run / "folds").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(RunError):
-        write_partial_result(run, 2, PART, CONFIG)
+        RunWriter(run).write_partial_result(2, PART)
     assert sorted(os.listdir(tmp_path / "elsewhere")) == ["1", "plan.json"]
 
 
 def test_a_plan_that_is_not_an_object_is_rejected(run):
     (run / "folds" / "plan.json").write_text("[2]")
     with pytest.raises(RunError) as caught:
-        read_plan(run)
+        RunWriter(run).read_plan()
     assert str(caught.value) == f"{run / 'folds' / 'plan.json'}: is not a JSON object; {WAY_OUT}"
 
 
 def test_all_parts_are_removed_at_the_end(run):
-    remove_partial_results(run)
-    assert os.listdir(run) == []
+    remove_resume_files(run)
+    assert os.listdir(run) == ["resolved.yaml"]
