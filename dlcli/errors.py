@@ -156,6 +156,11 @@ def did_you_mean(name: str, known: Sequence[str]) -> str:
     return f"; did you mean '{near[0]}'?" if near else ""
 
 
+def did_you_mean_or_all(name: str, known: Sequence[str]) -> str:
+    """Return the most similar of the known names, or else all of them, to append to a message."""
+    return did_you_mean(name, known) or f"; allowed: {', '.join(known)}"
+
+
 def listed(names: Collection[str], most: int = 5) -> str:
     """Return the first few of some names: `'a', 'b', ...`.
 
@@ -165,6 +170,13 @@ def listed(names: Collection[str], most: int = 5) -> str:
     """
     shown = [f"'{name}'" for name in islice(names, most)]
     return ", ".join([*shown, "..."] if len(names) > most else shown)
+
+
+def printable(text: str) -> str:
+    """Return a text on one line, with line ends and control characters as escapes."""
+    return "".join(
+        sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text
+    )
 
 
 def plural(count: int, noun: str) -> str:

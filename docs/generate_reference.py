@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from dlcli.config import Config, Section
-from dlcli.config.section import Expected, OneOf
+from dlcli.config.section import Expected, OneOf, members_of
 
 PAGE = Path(__file__).parent / "reference.md"
 BEGINNING = """\
@@ -266,7 +266,7 @@ def choices_in(field: FieldInfo) -> Iterator[tuple[OneOf, tuple[type[Section], .
     """Yield the choice of a key, or of its items."""
     for mark in field.metadata:
         if isinstance(mark, OneOf):
-            yield mark, get_args(field.annotation)
+            yield mark, tuple(members_of(field.annotation, mark.key).values())
     yield from choices_of(field.annotation)
 
 
@@ -276,7 +276,7 @@ def choices_of(annotation: Any) -> Iterator[tuple[OneOf, tuple[type[Section], ..
         inner, *marks = get_args(annotation)
         for mark in marks:
             if isinstance(mark, OneOf):
-                yield mark, get_args(inner)
+                yield mark, tuple(members_of(inner, mark.key).values())
     for part in get_args(annotation):
         yield from choices_of(part) if get_origin(part) else ()
 

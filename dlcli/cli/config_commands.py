@@ -22,6 +22,7 @@ from dlcli.cli.options import (
     settings,
     verbose,
 )
+from dlcli.errors import printable
 
 if TYPE_CHECKING:
     from dlcli.config import Dimension, Tune
@@ -109,7 +110,6 @@ def inspection_lines(inspection: Inspection, width: int) -> Iterator[str]:
         inspection: the columns and problems.
         width: columns of a line; the table is cut there, and problems are wrapped.
     """
-    from dlcli.config import printable
     from dlcli.errors import plural
     from dlcli.reports import Table, render_table
 

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dlcli.config import printable
-from dlcli.errors import plural
+from dlcli.errors import plural, printable
 from dlcli.reports import fmt
 
 if TYPE_CHECKING:

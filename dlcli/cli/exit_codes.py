@@ -13,7 +13,7 @@ from typing import NoReturn
 
 import click
 
-from dlcli.errors import ConfigError, DlcliError, Interrupted, OutOfMemoryError
+from dlcli.errors import ConfigError, DlcliError, Interrupted, OutOfMemoryError, printable
 
 VERBOSE = "dlcli.verbose"
 """Key in Click's `meta` that `-v` sets."""
@@ -46,8 +46,6 @@ def explain_failures(ctx: click.Context) -> Iterator[None]:
         _discard_output()
         sys.exit(_BROKEN_PIPE)
     except OSError as error:
-        from dlcli.config import printable
-
         _discard_output()
         where = printable(str(error.filename or "standard output"))
         _exit([f"error: {where}: {error.strerror or error}", *_notes(error)], _UNEXPECTED)
@@ -55,8 +53,6 @@ def explain_failures(ctx: click.Context) -> Iterator[None]:
         message = "error: out of memory; use fewer rows, fewer units or a smaller batch_size"
         _exit([message, *_notes(error)], _UNEXPECTED)
     except Exception as error:
-        from dlcli.config import printable
-
         if ctx.meta.get(VERBOSE):
             traceback.print_exc()
         lines = [
@@ -89,7 +85,6 @@ def handle_signals() -> Iterator[None]:
 
 
 def _error_lines(error: DlcliError) -> list[str]:
-    from dlcli.config import printable
 
     if isinstance(error, Interrupted):
         return [f"ended by {printable(str(error))}"]
@@ -101,8 +96,6 @@ def _error_lines(error: DlcliError) -> list[str]:
 
 def _notes(error: BaseException) -> list[str]:
     """Return the notes that were added to an error, with control characters escaped."""
-    from dlcli.config import printable
-
     return [printable(note) for note in getattr(error, "__notes__", ())]
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from dlcli.cli.exit_codes import VERBOSE
-from dlcli.errors import UsageError
+from dlcli.errors import UsageError, printable
 
 if TYPE_CHECKING:
     from dlcli.runs import Run
@@ -83,8 +83,6 @@ def open_trained_run(path: Path | None) -> Run:
 
 def announce(run: Run) -> Run:
     """Name a run on standard error that the user did not name."""
-    from dlcli.config import printable
-
     click.echo(f"run: {printable(str(run.path))}, the latest", err=True)
     return run
 

@@ -18,6 +18,7 @@ from dlcli.cli.options import (
     refuse_existing,
     verbose,
 )
+from dlcli.errors import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -146,7 +147,6 @@ def diagnose(run: Path | None, tries: bool, as_json: bool) -> None:
 def _try_remedies(run: Run, findings: Sequence[Finding], as_json: bool) -> None:
     """Train the suggestions and print the results; when interrupted, of those that finished."""
     from dlcli.cli.event_log import print_warning
-    from dlcli.config import printable
     from dlcli.pipeline import choose_patches, try_patches
     from dlcli.reports import diagnosis_document, diagnosis_view, render_text
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from dlcli.config import ConfigFile, Path, Section, dump_yaml, format_path, printable
+from dlcli.config import ConfigFile, Path, Section, dump_yaml, format_path
+from dlcli.errors import printable
 
 _LAST = ("seed", "input", "data")
 """Sections that come after all others, as they are changed more rarely."""

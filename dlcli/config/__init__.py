@@ -60,7 +60,6 @@ from dlcli.config.input_section import (
     MostFrequent,
     MostFrequentCategory,
     Numeric,
-    NumericEncoding,
     NumericMissing,
     OutputScaling,
     Part,
@@ -79,7 +78,6 @@ from dlcli.config.input_section import (
     time_zone_error,
 )
 from dlcli.config.layer_choices import (
-    ACTIVATIONS,
     L1,
     L1L2,
     L2,
@@ -89,10 +87,8 @@ from dlcli.config.layer_choices import (
     Exponential,
     Initializer,
     KernelRegularizer,
-    LeakyRelu,
     Linear,
     OrthogonalRegularizer,
-    Relu,
     Softmax,
     Zeros,
 )
@@ -105,10 +101,10 @@ from dlcli.config.search_space import (
 )
 from dlcli.config.section import (
     Section,
+    members_of,
     shown,
 )
 from dlcli.config.training_choices import (
-    LOSSES,
     SGD,
     Adam,
     BinaryCrossentropy,
@@ -142,5 +138,4 @@ from dlcli.config.yaml_document import (
     dump_yaml,
     format_path,
     parse_path,
-    printable,
 )

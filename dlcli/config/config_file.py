@@ -14,7 +14,7 @@ import yaml
 from pydantic import ValidationError
 
 from dlcli.config.config_schema import Config
-from dlcli.config.section import MAX_PROBLEMS, UNKNOWN_KEY, Section
+from dlcli.config.section import MAX_PROBLEMS, UNKNOWN_KEY, Choice, Section
 from dlcli.config.tune_section import Tune
 from dlcli.config.yaml_document import (
     MAX_BYTES,
@@ -29,11 +29,10 @@ from dlcli.config.yaml_document import (
     parse,
     parse_path,
     position_of,
-    printable,
     read_text,
     scalar,
 )
-from dlcli.errors import ConfigError, Problem
+from dlcli.errors import ConfigError, Problem, printable
 
 
 @dataclass(frozen=True)
@@ -154,9 +153,12 @@ def dump_config(config: Config) -> str:
 def to_plain(value: object) -> object:
     """Convert sections, mappings and tuples to dicts and lists, without optional nulls."""
     if isinstance(value, Section):
-        section = type(value)
-        # A section's own keys come before those that it inherits.
-        keys = sorted(section.model_fields, key=lambda key: key not in section.__annotations__)
+        # A section's own keys come before those that it shares with others of its kind.
+        kinds = [kind for kind in type(value).__mro__ if issubclass(kind, Section)]
+        kinds = [kind for kind in kinds if kind not in (Section, Choice)]
+        # Keys that a section shares with all others of its kind come last.
+        own = {key for kind in kinds[:-1] or kinds for key in kind.__annotations__}
+        keys = sorted(type(value).model_fields, key=lambda key: key not in own)
         fields = ((key, getattr(value, key)) for key in keys)
         return {
             key: to_plain(item) for key, item in fields if item is not None or value.differs(key)

@@ -8,7 +8,7 @@ https://keras.io/api/layers/activations/. Seeds of initializers follow from the 
 
 import math
 from collections.abc import Iterator
-from typing import Annotated, ClassVar, Literal, get_args
+from typing import Annotated, ClassVar, Literal
 
 from dlcli.config.section import Choice, Conflict, Flag, NonNegative, Number, OneOf, Positive
 
@@ -216,91 +216,63 @@ class Threshold(_Activation, name="threshold"):
     """Output at and below the threshold."""
 
 
-Activation = Annotated[
-    Celu
-    | Elu
-    | Exponential
-    | Gelu
-    | HardShrink
-    | HardSigmoid
-    | HardSilu
-    | HardTanh
-    | LeakyRelu
-    | Linear
-    | LogSigmoid
-    | LogSoftmax
-    | Mish
-    | Relu
-    | Relu6
-    | Selu
-    | Sigmoid
-    | Silu
-    | SoftShrink
-    | Softmax
-    | Softplus
-    | Softsign
-    | SparsePlus
-    | SparseSigmoid
-    | Squareplus
-    | Tanh
-    | TanhShrink
-    | Threshold,
-    OneOf("activation"),
-]
-
-ACTIVATIONS: tuple[type[Activation], ...] = get_args(get_args(Activation)[0])
+Activation = Annotated[_Activation, OneOf("activation")]
 
 
-class Constant(Choice, name="constant"):
+class _Initializer(Choice):
+    """A distribution of initial weights."""
+
+
+class Constant(_Initializer, name="constant"):
     """The same value for every weight."""
 
     value: Number = 0.0
     """Value of the weights."""
 
 
-class GlorotNormal(Choice, name="glorot_normal"):
+class GlorotNormal(_Initializer, name="glorot_normal"):
     """Truncated normal distribution of variance 2/(inputs + units)."""
 
 
-class GlorotUniform(Choice, name="glorot_uniform"):
+class GlorotUniform(_Initializer, name="glorot_uniform"):
     """Uniform distribution in ±√(6/(inputs + units)); Keras's default."""
 
 
-class HeNormal(Choice, name="he_normal"):
+class HeNormal(_Initializer, name="he_normal"):
     """Truncated normal distribution of variance 2/inputs, for ReLU (He et al. 2015)."""
 
 
-class HeUniform(Choice, name="he_uniform"):
+class HeUniform(_Initializer, name="he_uniform"):
     """Uniform distribution in ±√(6/inputs), for ReLU (He et al. 2015)."""
 
 
-class Identity(Choice, name="identity"):
+class Identity(_Initializer, name="identity"):
     """The identity matrix times gain."""
 
     gain: Number = 1.0
     """Factor."""
 
 
-class LecunNormal(Choice, name="lecun_normal"):
+class LecunNormal(_Initializer, name="lecun_normal"):
     """Truncated normal distribution of variance 1/inputs, for SELU."""
 
 
-class LecunUniform(Choice, name="lecun_uniform"):
+class LecunUniform(_Initializer, name="lecun_uniform"):
     """Uniform distribution in ±√(3/inputs)."""
 
 
-class Ones(Choice, name="ones"):
+class Ones(_Initializer, name="ones"):
     """1 for every weight."""
 
 
-class Orthogonal(Choice, name="orthogonal"):
+class Orthogonal(_Initializer, name="orthogonal"):
     """A random matrix with orthogonal columns or rows times gain."""
 
     gain: Number = 1.0
     """Factor."""
 
 
-class RandomNormal(Choice, name="random_normal"):
+class RandomNormal(_Initializer, name="random_normal"):
     """Normal distribution."""
 
     mean: Number = 0.0
@@ -309,7 +281,7 @@ class RandomNormal(Choice, name="random_normal"):
     """Standard deviation."""
 
 
-class RandomUniform(Choice, name="random_uniform"):
+class RandomUniform(_Initializer, name="random_uniform"):
     """Uniform distribution."""
 
     minval: Number = -0.05
@@ -323,7 +295,7 @@ class RandomUniform(Choice, name="random_uniform"):
             yield "maxval", f"is below minval ({self.minval:g})"
 
 
-class TruncatedNormal(Choice, name="truncated_normal"):
+class TruncatedNormal(_Initializer, name="truncated_normal"):
     """Normal distribution, truncated at two standard deviations."""
 
     mean: Number = 0.0
@@ -332,7 +304,7 @@ class TruncatedNormal(Choice, name="truncated_normal"):
     """Standard deviation before truncation."""
 
 
-class VarianceScaling(Choice, name="variance_scaling"):
+class VarianceScaling(_Initializer, name="variance_scaling"):
     """A distribution of variance scale/fan, where fan is the size of the layer."""
 
     scale: Positive = 1.0
@@ -343,28 +315,11 @@ class VarianceScaling(Choice, name="variance_scaling"):
     """Type of distribution."""
 
 
-class Zeros(Choice, name="zeros"):
+class Zeros(_Initializer, name="zeros"):
     """0 for every weight: for biases; kernels don't learn from it."""
 
 
-Initializer = Annotated[
-    Constant
-    | GlorotNormal
-    | GlorotUniform
-    | HeNormal
-    | HeUniform
-    | Identity
-    | LecunNormal
-    | LecunUniform
-    | Ones
-    | Orthogonal
-    | RandomNormal
-    | RandomUniform
-    | TruncatedNormal
-    | VarianceScaling
-    | Zeros,
-    OneOf("initializer"),
-]
+Initializer = Annotated[_Initializer, OneOf("initializer")]
 
 
 class L1(Choice, name="l1"):

@@ -25,10 +25,9 @@ from dlcli.config.yaml_document import (
     format_path,
     parse_path,
     position_of,
-    printable,
     scalar,
 )
-from dlcli.errors import ConfigError, Problem, did_you_mean, listed
+from dlcli.errors import ConfigError, Problem, did_you_mean_or_all, listed, printable
 
 Value = bool | int | float | str | None
 """A scalar of a config. A choice that is a list or a mapping is identified by its YAML text."""
@@ -261,7 +260,7 @@ def _layer_error(file: ConfigFile, dimension: Dimension) -> str | None:
     known = ["layers", *Hidden.model_fields]
     key = str(dimension.of_layers[0])
     if key not in known:
-        return "unknown key" + (did_you_mean(key, known) or f"; allowed: {', '.join(known)}")
+        return f"unknown key{did_you_mean_or_all(key, known)}"
     assert file.config.tune is not None
     if file.config.hidden or any(each.path == LAYERS for each in dimensions_of(file.config.tune)):
         return None

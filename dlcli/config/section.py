@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
 from itertools import pairwise
-from typing import Annotated, Any, ClassVar, Literal, Self, get_args
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -32,7 +32,7 @@ from pydantic_core import (
     core_schema,
 )
 
-from dlcli.errors import did_you_mean
+from dlcli.errors import did_you_mean, did_you_mean_or_all
 
 Conflict = tuple[str | tuple[str, ...], str]
 """Path of a key below its section, and why its value conflicts with others; a tuple of keys where
@@ -130,6 +130,26 @@ class Choice(Section):
             annotations = cls.__dict__.get("__annotations__", {})
             cls.__annotations__ = {"name": Literal[name], **annotations}
             cls.name = name
+            _CHOICES.append(cls)
+
+
+_CHOICES: list[type[Choice]] = []
+"""All choices with a name, in the order of their definition."""
+
+
+def members_of(choice: Any, key: str = "name") -> dict[str, Any]:  # noqa: ANN401
+    """Return the sections of a choice: those of a union, or all that are derived from a class.
+
+    Args:
+        choice: the union or the class, annotated or not.
+        key: the deciding key.
+
+    Returns:
+        The sections by the value of the deciding key.
+    """
+    kind = choice.__origin__ if get_origin(choice) is Annotated else choice
+    members = get_args(kind) or [each for each in _CHOICES if issubclass(each, kind)]
+    return {member.model_fields[key].default: member for member in members}
 
 
 @cache
@@ -196,9 +216,8 @@ def _explain(line: ErrorDetails, section: type[Section]) -> InitErrorDetails:
 
 def unknown_key(key: str, section: type[Section]) -> str:
     """Return the message for an unknown key, with the most similar one or else all known ones."""
-    known = list(section.model_fields)
     meant = section.synonyms.get(key, key)
-    return "unknown key" + (did_you_mean(meant, known) or f"; allowed: {', '.join(known)}")
+    return f"unknown key{did_you_mean_or_all(meant, list(section.model_fields))}"
 
 
 def shown(value: object) -> str:
@@ -267,9 +286,10 @@ class Described(Expected):
 
 
 class OneOf:
-    """Marks a union of sections of which one is chosen: `name` or `{name: ..., parameter: ...}`.
+    """Marks a choice between sections: `name` or `{name: ..., parameter: ...}`.
 
-    Each section has a literal under the deciding key. Only the chosen section is built.
+    The marked type is a union of sections, or the base class of all that can be chosen. Each
+    section has a literal under the deciding key. Only the chosen section is built.
 
     Args:
         noun: what is chosen, for messages: `optimizer`.
@@ -285,24 +305,23 @@ class OneOf:
         source: Any,  # noqa: ANN401
         handler: GetCoreSchemaHandler,
     ) -> CoreSchema:
-        self._members: tuple[type[Section], ...] = get_args(source) or (source,)
-        options = {member.model_fields[self.key].default: member for member in self._members}
+        self._members = members_of(source, self.key)
 
         def validate(value: object) -> object:
-            if isinstance(value, self._members):
+            if isinstance(value, tuple(self._members.values())):
                 return value
-            option = options[self._chosen(value, options)]
-            return option.model_validate({self.key: value} if isinstance(value, str) else value)
+            member = self._members[self._chosen(value)]
+            return member.model_validate({self.key: value} if isinstance(value, str) else value)
 
         return core_schema.no_info_plain_validator_function(validate)
 
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        for member in self._members:
+        for member in self._members.values():
             member.model_rebuild()
-        union = [member.__pydantic_core_schema__ for member in self._members]
-        long = handler(core_schema.union_schema([*union]))
+        union = [member.__pydantic_core_schema__ for member in self._members.values()]
+        long = handler(core_schema.union_schema(union))
         options = long.get("anyOf") or [long]
         alone = []
         for option in map(handler.resolve_ref_schema, options):
@@ -312,14 +331,14 @@ class OneOf:
             option["required"] = [self.key, *others]  # again, where one serves several unions
         return {"anyOf": [{"enum": alone}, *options]}
 
-    def _chosen(self, value: object, options: Mapping[str, type[Section]]) -> str:
+    def _chosen(self, value: object) -> str:
         """Return the chosen name, or raise an error located at the name."""
         name = value.get(self.key) if isinstance(value, dict) else value
-        if isinstance(name, str) and name in options:
+        if isinstance(name, str) and name in self._members:
             return name
         a_noun = f"{'an' if self.noun[0] in 'aeiou' else 'a'} {self.noun}"
         if isinstance(value, dict) and self.key not in value:
-            known = {key for option in options.values() for key in option.model_fields}
+            known = {key for member in self._members.values() for key in member.model_fields}
             for key in value:
                 if key not in known and (near := did_you_mean(key, [self.key])):
                     line = _line(f"unknown key{near}", key, kind=UNKNOWN_KEY)
@@ -327,8 +346,8 @@ class OneOf:
             message = f"expected {a_noun} as {{{self.key}: ...}}, got no '{self.key}'"
             raise _validation_error(self.noun, _line(message))
         if isinstance(name, str):
-            way_out = did_you_mean(name, list(options)) or f"; allowed: {', '.join(options)}"
-            message = f"unknown {self.noun} '{name}'{way_out}"
+            allowed = list(self._members)
+            message = f"unknown {self.noun} '{name}'{did_you_mean_or_all(name, allowed)}"
         else:
             message = f"expected the name of {a_noun}, got {shown(name)}"
         loc = (self.key,) if isinstance(value, dict) else ()

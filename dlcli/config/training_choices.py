@@ -8,7 +8,7 @@ and defaults are those of https://keras.io/api/losses/ and https://keras.io/api/
 """
 
 from collections.abc import Iterator
-from typing import Annotated, ClassVar, Literal, get_args
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -210,37 +210,15 @@ class CategoricalHinge(_SharesLoss, name="categorical_hinge"):
     one_hot = True
 
 
-Loss = Annotated[
-    MeanSquaredError
-    | MeanAbsoluteError
-    | MeanAbsolutePercentageError
-    | MeanSquaredLogarithmicError
-    | Huber
-    | LogCosh
-    | Poisson
-    | CosineSimilarity
-    | KLDivergence
-    | BinaryCrossentropy
-    | BinaryFocalCrossentropy
-    | Hinge
-    | SquaredHinge
-    | SparseCategoricalCrossentropy
-    | CategoricalCrossentropy
-    | CategoricalFocalCrossentropy
-    | CategoricalGeneralizedCrossEntropy
-    | CategoricalHinge,
-    OneOf("loss"),
-]
-
-LOSSES: tuple[type[Loss], ...] = get_args(get_args(Loss)[0])
+Loss = Annotated[_Loss, OneOf("loss")]
 
 
 StepCount = Annotated[int, Field(ge=2, lt=2**31), Expected("an integer of 2 or more")]
 LayerNames = Annotated[tuple[str, ...], Expected("a list of layer names")]
 
 
-class _Optimizer(Choice):
-    """The parameters of every optimizer."""
+class _CommonParameters(Choice):
+    """The parameters of every optimizer besides its learning rate."""
 
     weight_decay: NonNegative | None = None
     """Fraction of each weight, times the learning rate, subtracted at each step. Omitted: none."""
@@ -271,68 +249,22 @@ class _Optimizer(Choice):
             yield from self.without_effect(*keys, because="without use_ema: true")
 
 
-class SGD(_Optimizer, name="sgd"):
-    """Gradient descent, optionally with momentum."""
-
-    learning_rate: Positive = 0.01
-    """Learning rate."""
-    momentum: Share = 0.0
-    """Fraction of the last step that is added to the next, from 0 to 1."""
-    nesterov: Flag = False
-    """Whether the gradient is taken after the step of the momentum (Nesterov)."""
-
-    def conflicts(self) -> Iterator[Conflict]:
-        """Yield `nesterov` without momentum."""
-        yield from super().conflicts()
-        if self.momentum == 0:
-            yield from self.without_effect("nesterov", because="while momentum is 0")
-
-
-class RMSprop(_Optimizer, name="rmsprop"):
-    """Gradients divided by the root of a running mean of their squares."""
+class _Optimizer(_CommonParameters):
+    """An optimizer."""
 
     learning_rate: Positive = 0.001
     """Learning rate."""
-    rho: Share = 0.9
-    """Decay of the running mean per step, from 0 to 1."""
-    momentum: Share = 0.0
-    """Fraction of the last step that is added to the next, from 0 to 1."""
-    epsilon: Positive = 1e-7
-    """Small number that keeps the divisor above 0."""
-    centered: Flag = False
-    """Whether to divide by the standard deviation of the gradients instead."""
 
 
-class Adam(_Optimizer, name="adam"):
-    """Running mean of gradients, divided by the root of that of squares (Kingma & Ba 2014)."""
+class _AdamLike(_Optimizer):
+    """An optimizer with running means of gradients and of their squares or largest values."""
 
-    learning_rate: Positive = 0.001
-    """Learning rate."""
     beta_1: Fraction = 0.9
     """Decay of the running mean of the gradients per step, in [0, 1)."""
     beta_2: Fraction = 0.999
     """Decay of the running mean of their squares per step, in [0, 1)."""
     epsilon: Positive = 1e-7
     """Small number that keeps the divisor above 0."""
-    amsgrad: Flag = False
-    """Whether to divide by the largest mean of squares so far (Reddi et al. 2018)."""
-
-
-class AdamW(_Optimizer, name="adamw"):
-    """Adam with weight decay separate from the gradients (Loshchilov & Hutter 2019)."""
-
-    learning_rate: Positive = 0.001
-    """Learning rate."""
-    weight_decay: NonNegative = 0.004
-    """Fraction of each weight, times the learning rate, subtracted at each step."""
-    beta_1: Fraction = 0.9
-    """Decay of the running mean of the gradients per step, in [0, 1)."""
-    beta_2: Fraction = 0.999
-    """Decay of the running mean of their squares per step, in [0, 1)."""
-    epsilon: Positive = 1e-7
-    """Small number that keeps the divisor above 0."""
-    amsgrad: Flag = False
-    """Whether to divide by the largest mean of squares so far."""
 
 
 class Adadelta(_Optimizer, name="adadelta"):
@@ -342,43 +274,6 @@ class Adadelta(_Optimizer, name="adadelta"):
     """Learning rate; 1 in the paper."""
     rho: Share = 0.95
     """Decay of the running means per step, from 0 to 1."""
-    epsilon: Positive = 1e-7
-    """Small number that keeps the divisor above 0."""
-
-
-class Adagrad(_Optimizer, name="adagrad"):
-    """Gradients divided by the root of the sum of all their squares so far (Duchi et al. 2011)."""
-
-    learning_rate: Positive = 0.001
-    """Learning rate."""
-    initial_accumulator_value: NonNegative = 0.1
-    """Initial value of the sum."""
-    epsilon: Positive = 1e-7
-    """Small number that keeps the divisor above 0."""
-
-
-class Adamax(_Optimizer, name="adamax"):
-    """Adam with the largest gradient instead of the mean of squares (Kingma & Ba 2014)."""
-
-    learning_rate: Positive = 0.001
-    """Learning rate."""
-    beta_1: Fraction = 0.9
-    """Decay of the running mean of the gradients per step, in [0, 1)."""
-    beta_2: Fraction = 0.999
-    """Decay of the largest gradient per step, in [0, 1)."""
-    epsilon: Positive = 1e-7
-    """Small number that keeps the divisor above 0."""
-
-
-class Nadam(_Optimizer, name="nadam"):
-    """Adam with Nesterov's momentum (Dozat 2015)."""
-
-    learning_rate: Positive = 0.001
-    """Learning rate."""
-    beta_1: Fraction = 0.9
-    """Decay of the running mean of the gradients per step, in [0, 1)."""
-    beta_2: Fraction = 0.999
-    """Decay of the running mean of their squares per step, in [0, 1)."""
     epsilon: Positive = 1e-7
     """Small number that keeps the divisor above 0."""
 
@@ -400,11 +295,41 @@ class Adafactor(_Optimizer, name="adafactor"):
     """Whether the learning rate is limited to 1/√step."""
 
 
+class Adagrad(_Optimizer, name="adagrad"):
+    """Gradients divided by the root of the sum of all their squares so far (Duchi et al. 2011)."""
+
+    initial_accumulator_value: NonNegative = 0.1
+    """Initial value of the sum."""
+    epsilon: Positive = 1e-7
+    """Small number that keeps the divisor above 0."""
+
+
+class Adam(_AdamLike, name="adam"):
+    """Running mean of gradients, divided by the root of that of squares (Kingma & Ba 2014)."""
+
+    amsgrad: Flag = False
+    """Whether to divide by the largest mean of squares so far (Reddi et al. 2018)."""
+
+
+class Adamax(_AdamLike, name="adamax"):
+    """Adam with the largest gradient instead of the mean of squares (Kingma & Ba 2014)."""
+
+    beta_2: Fraction = 0.999
+    """Decay of the largest gradient per step, in [0, 1)."""
+
+
+class AdamW(_AdamLike, name="adamw"):
+    """Adam with weight decay separate from the gradients (Loshchilov & Hutter 2019)."""
+
+    weight_decay: NonNegative = 0.004
+    """Fraction of each weight, times the learning rate, subtracted at each step."""
+    amsgrad: Flag = False
+    """Whether to divide by the largest mean of squares so far."""
+
+
 class Ftrl(_Optimizer, name="ftrl"):
     """Follow the regularized leader: for wide, sparse, linear models (McMahan et al. 2013)."""
 
-    learning_rate: Positive = 0.001
-    """Learning rate."""
     learning_rate_power: Annotated[
         float, Field(le=0, allow_inf_nan=False), Expected("a number of 0 or less")
     ] = -0.5
@@ -421,24 +346,13 @@ class Ftrl(_Optimizer, name="ftrl"):
     """Beta of the paper."""
 
 
-class Lamb(_Optimizer, name="lamb"):
+class Lamb(_AdamLike, name="lamb"):
     """Adam with steps relative to the norm of each array: for large batches (You et al. 2019)."""
-
-    learning_rate: Positive = 0.001
-    """Learning rate."""
-    beta_1: Fraction = 0.9
-    """Decay of the running mean of the gradients per step, in [0, 1)."""
-    beta_2: Fraction = 0.999
-    """Decay of the running mean of their squares per step, in [0, 1)."""
-    epsilon: Positive = 1e-7
-    """Small number that keeps the divisor above 0."""
 
 
 class Lion(_Optimizer, name="lion"):
     """The sign of the momentum (Chen et al. 2023); needs a smaller learning rate than Adam."""
 
-    learning_rate: Positive = 0.001
-    """Learning rate."""
     beta_1: Annotated[float, Field(gt=0, le=1), Expected("a number above 0, up to 1")] = 0.9
     """Weight of the momentum in a step, above 0, up to 1."""
     beta_2: Fraction = 0.99
@@ -448,8 +362,6 @@ class Lion(_Optimizer, name="lion"):
 class Muon(_Optimizer, name="muon"):
     """Momentum, orthogonalized for each kernel; AdamW for other weights (Jordan 2024)."""
 
-    learning_rate: Positive = 0.001
-    """Learning rate."""
     weight_decay: NonNegative | None = 0.004
     """Fraction of each weight, times the learning rate, subtracted at each step."""
     adam_beta_1: Fraction = 0.9
@@ -482,6 +394,40 @@ class Muon(_Optimizer, name="muon"):
     """Root mean square of a step, so that rates and decay carry over from Adam; null for none."""
 
 
+class Nadam(_AdamLike, name="nadam"):
+    """Adam with Nesterov's momentum (Dozat 2015)."""
+
+
+class RMSprop(_Optimizer, name="rmsprop"):
+    """Gradients divided by the root of a running mean of their squares."""
+
+    rho: Share = 0.9
+    """Decay of the running mean per step, from 0 to 1."""
+    momentum: Share = 0.0
+    """Fraction of the last step that is added to the next, from 0 to 1."""
+    epsilon: Positive = 1e-7
+    """Small number that keeps the divisor above 0."""
+    centered: Flag = False
+    """Whether to divide by the standard deviation of the gradients instead."""
+
+
+class SGD(_Optimizer, name="sgd"):
+    """Gradient descent, optionally with momentum."""
+
+    learning_rate: Positive = 0.01
+    """Learning rate."""
+    momentum: Share = 0.0
+    """Fraction of the last step that is added to the next, from 0 to 1."""
+    nesterov: Flag = False
+    """Whether the gradient is taken after the step of the momentum (Nesterov)."""
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yield `nesterov` without momentum."""
+        yield from super().conflicts()
+        if self.momentum == 0:
+            yield from self.without_effect("nesterov", because="while momentum is 0")
+
+
 class ScheduleFreeAdamW(_Optimizer, name="schedule_free_adamw"):
     """AdamW with averaged weights, which needs no schedule (Defazio et al. 2024)."""
 
@@ -497,23 +443,7 @@ class ScheduleFreeAdamW(_Optimizer, name="schedule_free_adamw"):
     """Steps in which the rate rises from 0."""
 
 
-Optimizer = Annotated[
-    Adadelta
-    | Adafactor
-    | Adagrad
-    | Adam
-    | Adamax
-    | AdamW
-    | Ftrl
-    | Lamb
-    | Lion
-    | Muon
-    | Nadam
-    | RMSprop
-    | SGD
-    | ScheduleFreeAdamW,
-    OneOf("optimizer"),
-]
+Optimizer = Annotated[_Optimizer, OneOf("optimizer")]
 
 
 class ConstantLearningRate(Choice, name="constant"):

@@ -15,7 +15,7 @@ from pathlib import Path as FilePath
 
 import yaml
 
-from dlcli.errors import ConfigError, Problem, UsageError
+from dlcli.errors import ConfigError, Problem, UsageError, printable
 
 try:
     from yaml import CSafeDumper as _Dumper
@@ -94,13 +94,6 @@ def format_path(path: Path) -> str:
             plain = step.isprintable() and "'" not in step
             text += f"['{step}']" if plain else f"[{json.dumps(step)}]"
     return text
-
-
-def printable(text: str) -> str:
-    """Return a text on one line, with line ends and control characters as escapes."""
-    return "".join(
-        sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text
-    )
 
 
 # Text

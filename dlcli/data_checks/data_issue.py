@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from dlcli.config import printable
+from dlcli.errors import printable
 
 Severity = Literal["warning", "note"]
 """A warning is likely to spoil training or its metrics; a note is worth knowing."""

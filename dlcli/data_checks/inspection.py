@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from dlcli.config import Ignored, Input, Target, printable
+from dlcli.config import Ignored, Input, Target
 from dlcli.data_checks import feature_checks, row_checks, target_checks
 from dlcli.data_checks.data_issue import DataIssue
 from dlcli.data_checks.sample import Sample, draw_sample
 from dlcli.encoding import ColumnSummary, Decision, choose_features, decide_types, summarize_column
-from dlcli.errors import ConfigError, DataError, UsageError, did_you_mean, plural
+from dlcli.errors import ConfigError, DataError, UsageError, did_you_mean, plural, printable
 from dlcli.splitting import Split
 from dlcli.tables import Table
 from dlcli.tasks import Task, infer_task

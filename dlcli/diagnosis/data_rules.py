@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 from dlcli import config
-from dlcli.config import LARGE, Unscaled, printable, target_scaling_settings
+from dlcli.config import LARGE, Unscaled, target_scaling_settings
 from dlcli.diagnosis.case import Case, Peak
 from dlcli.diagnosis.evidence import (
     STANDARD_ERRORS,
@@ -19,7 +19,7 @@ from dlcli.diagnosis.evidence import (
 )
 from dlcli.diagnosis.finding import Finding, Patch, number, percent
 from dlcli.encoding import Block, EmbeddingTable, PeriodicForm, matching_name
-from dlcli.errors import plural
+from dlcli.errors import plural, printable
 
 _MOST_SETTINGS = 20
 """Most columns whose own scaling one patch changes."""

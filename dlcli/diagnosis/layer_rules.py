@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from dlcli.config import L1, L1L2, Config, printable
+from dlcli.config import L1, L1L2, Config
 from dlcli.diagnosis import remedies
 from dlcli.diagnosis.case import Case
 from dlcli.diagnosis.evidence import learned_well
 from dlcli.diagnosis.finding import Finding, number, percent
 from dlcli.diagnosis.remedies import present
+from dlcli.errors import printable
 
 DEAD = 0.4
 """Share of dead units in a layer from which on something went wrong: up to 40 % die of a learning

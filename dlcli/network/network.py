@@ -5,14 +5,12 @@ Keras builds the layers to train them, NumPy predicts with them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from dlcli.config import (
-    ACTIVATIONS,
-    LOSSES,
     Activation,
     CompiledEngine,
     Config,
@@ -23,9 +21,9 @@ from dlcli.config import (
     Loss,
     MetricName,
     Output,
-    Section,
     Unscaled,
     format_path,
+    members_of,
 )
 from dlcli.encoding import Inputs, Layout
 from dlcli.errors import ConfigError, Problem
@@ -106,7 +104,8 @@ def resolve_head(config: Config, task: Task) -> Head:
 def _problems(head: Head, config: Config, task: Task) -> Iterator[Problem]:
     loss, misfit = head.loss, f"does not fit the target {task.name} ({task.words})"
     if task.form not in loss.fits:
-        fitting = ", ".join(_names(other for other in LOSSES if task.form in other.fits))
+        losses = members_of(Loss).items()
+        fitting = ", ".join(name for name, other in losses if task.form in other.fits)
         message = f"'{loss.name}' {misfit}; use one of {fitting}{task.other_type_for(loss)}"
         yield Problem("loss", message)
     yield from _output_problems(head, config, task)
@@ -138,16 +137,13 @@ def _output_problems(head: Head, config: Config, task: Task) -> Iterator[Problem
             message = f"'{activation.name}' of one unit is constant; use "
             yield Problem("output.activation", message + ("linear" if has_numbers else "sigmoid"))
         elif loss.output not in activation.gives:
-            fitting = [each for each in ACTIVATIONS if loss.output in each.gives]
-            fitting.sort(key=lambda each: not isinstance(loss.default_activation, each))
+            others = members_of(Activation).items()
+            names = [name for name, other in others if loss.output in other.gives]
+            names.sort(key=lambda name: name != loss.default_activation.name)
             message = f"'{activation.name}' does not fit the loss '{loss.name}'; use "
-            yield Problem("output.activation", message + ", ".join(_names(fitting)))
+            yield Problem("output.activation", message + ", ".join(names))
     if has_numbers and loss.needs_original_scale and output.scaling not in (None, Unscaled()):
         yield Problem("output.scaling", f"'{loss.name}' needs the target's own unit; use none")
-
-
-def _names(sections: Iterable[type[Section]]) -> list[str]:
-    return [section.model_fields["name"].default for section in sections]
 
 
 @dataclass(frozen=True)

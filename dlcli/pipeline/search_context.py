@@ -25,7 +25,7 @@ from dlcli.config import (
     dimensions_of,
     parse_path,
 )
-from dlcli.errors import ConfigError, Problem, did_you_mean
+from dlcli.errors import ConfigError, Problem, did_you_mean_or_all
 from dlcli.metrics import HIGHER_IS_BETTER
 from dlcli.network import resolve_head
 from dlcli.pipeline import documents
@@ -249,7 +249,7 @@ def check_metric(file: ConfigFile, target: Task) -> None:
     known = (LOSS, *target.metric_names(resolve_head(file.config, target).loss))
     if objective.name not in known:
         names = [f"val_{name}" for name in known]
-        hint = did_you_mean(objective.metric, names) or f"; allowed: {', '.join(names)}"
+        hint = did_you_mean_or_all(objective.metric, names)
         message = f"'{objective.metric}' is no metric of {target.name}{hint}"
         raise ConfigError([Problem("tune.metric", message)])
 

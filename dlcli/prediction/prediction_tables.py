@@ -14,8 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dlcli.config import printable
-from dlcli.errors import UsageError, did_you_mean
+from dlcli.errors import UsageError, did_you_mean, printable
 from dlcli.prediction.predictor import Predictions
 from dlcli.preprocessing import ValueIssues
 from dlcli.tables import Table, blanked, integers, plain, strings

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from numbers import Real
 from typing import Protocol
 
-from dlcli.config import printable
+from dlcli.errors import printable
 
 UNDEFINED = "-"
 """Shown where there is no value."""

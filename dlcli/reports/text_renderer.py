@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from dlcli.config import printable
+from dlcli.errors import printable
 from dlcli.reports import formatting as fmt
 from dlcli.reports.views import Block, Code, Findings, Group, Table, Text, View
 

@@ -12,10 +12,10 @@ from typing import TypeVar
 
 import yaml
 
-from dlcli.config import Config, CoreDumper, Datetime, Feature, Image, printable
+from dlcli.config import Config, CoreDumper, Datetime, Feature, Image
 from dlcli.data_checks import number, require_column
 from dlcli.encoding import MAX_SHOWN, MIN_ROWS, ColumnSummary
-from dlcli.errors import UsageError
+from dlcli.errors import UsageError, printable
 from dlcli.network import resolve_head
 from dlcli.starter.table_facts import HELD_OUT, ColumnFacts, TableFacts, gather_facts
 from dlcli.tables import read_table

@@ -7,8 +7,8 @@ import traceback
 
 import tensorflow as tf
 
-from dlcli.config import CompiledEngine, Engine, printable
-from dlcli.errors import OutOfMemoryError
+from dlcli.config import CompiledEngine, Engine
+from dlcli.errors import OutOfMemoryError, printable
 from dlcli.training import compiled_engine, keras_engine
 from dlcli.training.divergence import check_weights
 from dlcli.training.job import NO_CHECKPOINTS, Checkpointer, Job, Progress, TrainingResult

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any, get_args
+from typing import Any
 
 import keras
 import pytest
@@ -23,6 +23,7 @@ from dlcli.config import (
     Optimizer,
     ReduceOnPlateau,
     Section,
+    members_of,
 )
 
 Parameters = dict[str, Any]
@@ -64,11 +65,11 @@ CHOICES: dict[ModuleType, Any] = {
     keras.initializers: Initializer,
     keras.regularizers: KernelRegularizer,
 }
-ACTIVATIONS: list[type[Section]] = list(get_args(get_args(Activation)[0]))
+ACTIVATIONS: list[type[Section]] = list(members_of(Activation).values())
 CLASSES: list[tuple[ModuleType, type[Section]]] = [
     (module, section)
     for module, choice in CHOICES.items()
-    for section in get_args(get_args(choice)[0])
+    for section in members_of(choice).values()
 ]
 
 

@@ -18,6 +18,7 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from pydantic import TypeAdapter, ValidationError
 
 from dlcli.config import Config, Section, dump_config, load_config
+from dlcli.config.section import OneOf, members_of
 from dlcli.config.tune_section import Range, Space
 from dlcli.config.yaml_document import Values, parse
 
@@ -58,6 +59,8 @@ def values(hint: Any) -> st.SearchStrategy[Any]:
     origin, arguments = get_origin(hint), get_args(hint)
     if hint is Space:
         return SPACES.filter(taken_by(TypeAdapter(hint)))
+    if origin is Annotated and isinstance(mark := arguments[1], OneOf):
+        return st.one_of(*map(sections, members_of(hint, mark.key).values()))
     if origin is Annotated:
         return values(arguments[0]).filter(taken_by(TypeAdapter(hint)))
     if origin in (Union, UnionType):

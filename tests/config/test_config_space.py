@@ -13,14 +13,13 @@ from dlcli.config import (
     ConfigFile,
     Dimension,
     Linear,
-    Relu,
     candidate,
     check_tune,
     dimensions_of,
     dump_config,
     load_config,
 )
-from dlcli.config.layer_choices import Elu, Gelu, Tanh
+from dlcli.config.layer_choices import Elu, Gelu, Relu, Tanh
 from dlcli.errors import ConfigError
 
 Load = Callable[..., ConfigFile]

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from dlcli.config import ACTIVATIONS, Config, LeakyRelu, Relu
+from dlcli.config import Activation, Config, members_of
+from dlcli.config.layer_choices import LeakyRelu, Relu
 from dlcli.encoding import plain_layout
 from dlcli.explanation.layer_statistics import (
     MOST_LAYERS,
@@ -14,10 +15,7 @@ from dlcli.explanation.layer_statistics import (
 from dlcli.network import build_network
 
 REQUIRED = {"threshold": {"threshold": 0.0, "default_value": 0.0}}
-BY_NAME = {
-    kind.model_fields["name"].default: kind(**REQUIRED.get(kind.model_fields["name"].default, {}))
-    for kind in ACTIVATIONS
-}
+BY_NAME = {name: kind(**REQUIRED.get(name, {})) for name, kind in members_of(Activation).items()}
 
 
 def network_of(inputs, hidden, **output):

@@ -10,7 +10,6 @@ layers upon it can lift it beyond any bound: stacks have none, but it is tested 
 from __future__ import annotations
 
 import dataclasses
-from typing import get_args
 
 import keras
 import numpy as np
@@ -18,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dlcli.config import Activation, Hidden, Linear, Output
+from dlcli.config import Activation, Hidden, Linear, Output, members_of
 from dlcli.encoding import InMemoryInputs, plain_layout
 from dlcli.keras_model import assign_weights, build_portable_model
 from dlcli.network import DenseLayer, build_network
@@ -29,11 +28,7 @@ from dlcli.tasks import Multilabel, Regression, classification
 # Keras's own `Model.save` asks NumPy for a copy in the way of NumPy 1.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
-DEFAULT = [
-    section.model_fields["name"].default
-    for section in get_args(get_args(Activation)[0])
-    if section.__name__ != "Threshold"
-]
+DEFAULT = [name for name in members_of(Activation) if name != "threshold"]
 PARAMETRIC = [
     {"name": "celu", "alpha": 0.3},
     {"name": "elu", "alpha": 2.5},

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import get_args
-
 import keras
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dlcli.config import Activation, Hidden, Initializer, KernelRegularizer, Output
+from dlcli.config import Activation, Hidden, Initializer, KernelRegularizer, Output, members_of
 from dlcli.encoding import plain_layout
 from dlcli.keras_model import assign_weights, build_model, weights_of
 from dlcli.network import NormalizationLayer, build_network
@@ -18,10 +16,9 @@ from dlcli.network import NormalizationLayer, build_network
 
 def names(choice):
     """The names of a choice's options that need no parameter."""
-    sections = get_args(get_args(choice)[0])
     return [
-        section.model_fields["name"].default
-        for section in sections
+        name
+        for name, section in members_of(choice).items()
         if not any(field.is_required() for field in section.model_fields.values())
     ]
 

@@ -6,8 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from dlcli.config import ACTIVATIONS, Config
-from dlcli.config import LOSSES as SECTIONS
+from dlcli.config import Activation, Config, Loss, members_of
 from dlcli.errors import ConfigError, DataError
 from dlcli.network import resolve_head
 from dlcli.tables import read_table
@@ -22,7 +21,7 @@ TARGETS = {
     "labels": Multilabel(columns=("u", "v", "w"), labels=("u", "v", "w")),
     "count": Counts(columns=("y",)),
 }
-LOSSES = {section.model_fields["name"].default: section.__name__ for section in SECTIONS}
+LOSSES = {name: section.__name__ for name, section in members_of(Loss).items()}
 """The name of each loss, and of its class in Keras."""
 
 PROBABILITY = ["binary_crossentropy", "binary_focal_crossentropy"]
@@ -473,7 +472,7 @@ def test_a_label_that_is_the_same_in_all_training_rows_is_reported(tmp_path):
 
 @pytest.mark.parametrize(
     "activation",
-    [section for section in ACTIVATIONS if section.__name__ != "Threshold"],  # has no default
+    [section for name, section in members_of(Activation).items() if name != "threshold"],
     ids=lambda section: section.__name__,
 )
 def test_an_activation_stays_in_its_bounds_and_reaches_them(activation):

@@ -8,12 +8,11 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
 import dlcli as package
-from dlcli.config import Optimizer, load_config
+from dlcli.config import Optimizer, load_config, members_of
 from dlcli.errors import ConfigError, UsageError
 from dlcli.pipeline import Events, preflight, prepare
 from dlcli.pipeline.preflight import (
@@ -98,7 +97,7 @@ class TestRequiredMemory:
         assert required_memory(*prepared_with(*settings), on_disk=False)["batch"] == batch
 
     @pytest.mark.slow
-    @pytest.mark.parametrize("section", get_args(get_args(Optimizer)[0]))
+    @pytest.mark.parametrize("section", members_of(Optimizer).values())
     def test_counts_no_more_slots_than_keras_has(self, section):
         import keras
 

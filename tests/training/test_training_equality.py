@@ -8,12 +8,10 @@ far below it; in float32 over few, where rounding shows; and in half precision.
 
 from __future__ import annotations
 
-from typing import get_args
-
 import numpy as np
 import pytest
 
-from dlcli.config import Optimizer
+from dlcli.config import Optimizer, members_of
 
 # Keras's own plateau asks NumPy for a copy in the way of NumPy 1.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -46,10 +44,6 @@ def metrics(target, *names, **config):
     return {"target": target, "validation": 9, "config": {"metrics": names, **config}}
 
 
-def names_in(choice):
-    return [section.model_fields["name"].default for section in get_args(get_args(choice)[0])]
-
-
 NORMALIZED = {"batch_normalization": {}, "use_bias": False}
 PENALTY = {"name": "l1_l2", "l1": 0.01, "l2": 0.02}
 TWO_LAYERS = {
@@ -78,7 +72,7 @@ LAYERS = {
     },
     "two layers of everything": {"config": TWO_LAYERS, "validation": 5},
 }
-OPTIMIZERS = {name: optimizer(name) for name in names_in(Optimizer)}
+OPTIMIZERS = {name: optimizer(name) for name in members_of(Optimizer)}
 OPTIMIZER_OPTIONS = {
     "sgd with Nesterov's momentum": optimizer("sgd", momentum=0.9, nesterov=True),
     "clipnorm": optimizer("adam", clipnorm=0.1),
