@@ -13,21 +13,19 @@ from dlcli.encoding.column_encoder import (
     PeriodicForm,
     plain_layout,
 )
-from dlcli.encoding.column_summary import (
+from dlcli.encoding.column_types import (
     MAX_SHOWN,
     MIN_ROWS,
-    ColumnSummary,
-    is_identifier,
-    summarize_column,
-)
-from dlcli.encoding.column_types import (
     UNMATCHED,
     UNMATCHED_REASON,
+    ColumnSummary,
     Decision,
     choose_features,
     decide_types,
     infer_type,
+    is_identifier,
     matching_name,
+    summarize_column,
     type_warnings,
 )
 from dlcli.encoding.datetime_columns import DatetimeEncoder

@@ -1,4 +1,8 @@
-"""Types of columns: as the config names them, or as training rows show them, with the reason."""
+"""Types of columns: as the config names them, or as training rows show them, with the reason.
+
+Every command decides here: `choose_features` looks up what the config declares for each column,
+and `decide_types` infers the rest from the rows.
+"""
 
 from __future__ import annotations
 
@@ -16,27 +20,21 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dlcli import config
-from dlcli.encoding.column_summary import (
-    LEADING_ZERO,
-    MAX_CODES,
-    ColumnSummary,
-    ColumnView,
-    is_identifier,
-    shorten,
-)
 from dlcli.encoding.image_columns import image_files
-from dlcli.errors import ConfigError, Problem, did_you_mean, listed, plural
-from dlcli.preprocessing import LARGEST
+from dlcli.errors import ConfigError, DataError, Problem, did_you_mean, listed, plural
+from dlcli.preprocessing import LARGEST, Mask
 from dlcli.tables import (
     USUAL_MISSING_WORDS,
+    Column,
     Table,
     TimeGuess,
+    guess_times,
     integers,
     mask_to_numpy,
     missing_setting,
+    strings,
+    to_numpy,
 )
-
-Mask = NDArray[np.bool_]
 
 # Features of the config, by the header alone.
 
@@ -132,6 +130,138 @@ def _regex(pattern: str) -> re.Pattern[str]:
     return re.compile(escaped, re.DOTALL)
 
 
+# Counts of a column's values, from which its type is inferred.
+
+MAX_SHOWN = 5
+MIN_ROWS = 20
+"""Fewest rows from which identifiers are recognized and rows are held out by default."""
+MAX_CODES = 10
+"""Most distinct numbers that may be codes of categories."""
+_LEADING_ZERO = r"^0[0-9]+$"
+_LONGEST_SHOWN = 40
+_IDENTIFIER_SHARE = 0.95
+_IDENTIFIER_NAME = re.compile(r"(?i:(?:^|[\W_])(?:id|uuid|guid|key|index|row))$|[a-z]I[dD]$")
+
+
+@dataclass(frozen=True)
+class ColumnSummary:
+    """Counts of a column's values."""
+
+    present: int
+    """Rows with a value."""
+    missing: int
+    """Rows without a value."""
+    distinct: int
+    """Distinct values; 0 for values that have no text."""
+    frequent: tuple[tuple[str, int], ...]
+    """The most frequent values and their rows, in order, `MAX_SHOWN` at most."""
+    bounds: tuple[float, float] | None
+    """Minimum and maximum, if all values are numbers that the network can read."""
+    whole: bool
+    """Whether all are whole numbers."""
+    leading_zeros: bool
+    """Whether one is written as `007`."""
+
+    @property
+    def may_be_codes(self) -> bool:
+        """Whether numbers may name categories: few whole ones that repeat, other than 0 and 1."""
+        is_flag = self.bounds == (0, 1)
+        repeats = self.present >= 2 * self.distinct
+        return self.whole and not is_flag and repeats and 1 < self.distinct <= MAX_CODES
+
+
+@dataclass(frozen=True, eq=False)
+class ColumnView:
+    """A column of a table, with its distinct values and their counts."""
+
+    table: Table
+    column: Column
+    texts: pa.Array
+    """The canonical texts of the distinct values, in the order of their first row; empty for values
+    without a text."""
+    counts: NDArray[np.int64]
+    """Number of rows that have each, (distinct values,)."""
+    summary: ColumnSummary
+
+    def matches(self, pattern: str) -> Mask:
+        """Return which distinct values match a pattern of RE2, (distinct values,)."""
+        return _matches(self.texts, pattern)
+
+    def example(self, which: Mask) -> str:
+        """Return the first of some distinct values, cut if it is long."""
+        return shorten(str(self.texts[int(np.argmax(which))].as_py()))
+
+    def share(self, which: Mask) -> float:
+        """Return the share of rows that hold some distinct values, of the rows with a value."""
+        return int(self.counts[which].sum()) / max(int(self.counts.sum()), 1)
+
+
+def view_column(table: Table, name: str) -> ColumnView:
+    """Read a column and count its values."""
+    column = table.column(name)
+    try:
+        counted = column.canonical_texts().value_counts()
+        texts = counted.field("values").cast(pa.string())
+        counts = to_numpy(pa.chunked_array([counted.field("counts")]), np.int64)
+    except DataError:  # lists and the like, which have no text
+        texts, counts = strings([], pa.string()), np.zeros(0, np.int64)
+    numbers = np.empty(0)  # if all values are numbers that the network can read, these
+    if column.looks_numeric():
+        parsed = column.numbers()
+        present = parsed.values[~np.isnan(parsed.values)]
+        if not parsed.unreadable.any() and np.abs(present).max() <= LARGEST:
+            numbers = present
+    missing = int(column.missing().sum())
+    order = np.argsort(-counts, kind="stable")[:MAX_SHOWN].tolist()
+    summary = ColumnSummary(
+        present=table.rows - missing,
+        missing=missing,
+        distinct=len(texts),
+        frequent=tuple((texts[at].as_py(), int(counts[at])) for at in order),
+        bounds=(float(numbers.min()), float(numbers.max())) if len(numbers) else None,
+        whole=len(numbers) > 0 and bool((numbers == np.floor(numbers)).all()),
+        leading_zeros=len(numbers) > 0 and bool(_matches(texts, _LEADING_ZERO).any()),
+    )
+    return ColumnView(table, column, texts, counts, summary)
+
+
+def _matches(texts: pa.Array, pattern: str) -> Mask:
+    return mask_to_numpy(pa.chunked_array([pc.match_substring_regex(texts, pattern)]))
+
+
+def summarize_column(table: Table, column: str) -> ColumnSummary:
+    """Count the values of a column."""
+    return view_column(table, column).summary
+
+
+def shorten(text: str) -> str:
+    """Cut a value for a message if it is long."""
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 3]}..."
+
+
+def is_identifier(name: str, type_name: str, summary: ColumnSummary) -> bool:
+    """Whether a column's values merely distinguish rows: nearly all differ and none is an amount.
+
+    Whole numbers may be amounts that happen to differ. So all must differ, and either the column's
+    name is that of an identifier, or they number the rows consecutively. Of other values, 95 % must
+    differ.
+
+    Args:
+        name: the column's name.
+        type_name: its feature type; only numbers and categories can be identifiers.
+        summary: its values.
+    """
+    has_name = bool(_IDENTIFIER_NAME.search(name))
+    all_differ = summary.distinct >= summary.present
+    if type_name == "categorical":
+        nearly_all_differ = summary.distinct >= _IDENTIFIER_SHARE * summary.present
+        return (has_name and all_differ) or (summary.present >= MIN_ROWS and nearly_all_differ)
+    if type_name != "numeric" or not summary.whole or not all_differ:
+        return False
+    low, high = summary.bounds or (0.0, 0.0)
+    return has_name or (summary.present >= MIN_ROWS and high - low == summary.present - 1)
+
+
 # Types, by the training rows.
 
 NEARLY_ALL = 0.9
@@ -210,22 +340,19 @@ def infer_type(column: str, train: Table) -> Decision:
 
 
 def _infer(table: Table, column: str) -> Decision:
-    view = ColumnView(table, column)
-    decision = replace(_first_decision(view), values=view.summary)
+    view = view_column(table, column)
+    if not view.summary.present:
+        reason = "has no value in the training rows"
+        return Decision(config.Ignored(), reason, values=view.summary)
+    decision = next(filter(None, (rule(view) for rule in RULES)), None)
+    if decision is None:
+        reason = f"is stored as {view.column.values.type}, which no feature type reads"
+        decision = Decision(config.Ignored(), reason)
+    decision = replace(decision, values=view.summary)
     doubt = _doubt(view, decision)
     if doubt is None:
         return decision
     return Decision(config.Ignored(), doubt, otherwise=decision, values=view.summary)
-
-
-def _first_decision(view: ColumnView) -> Decision:
-    if not view.summary.present:
-        return Decision(config.Ignored(), "has no value in the training rows")
-    for rule in RULES:
-        if decision := rule(view):
-            return decision
-    storage = view.table.column(view.name).values.type
-    return Decision(config.Ignored(), f"is stored as {storage}, which no feature type reads")
 
 
 def _doubt(view: ColumnView, decision: Decision) -> str | None:
@@ -235,7 +362,7 @@ def _doubt(view: ColumnView, decision: Decision) -> str | None:
         return None
     if summary.distinct == 1 and not summary.missing:
         return f"the same value in all rows: {shorten(summary.frequent[0][0])}"
-    if not is_identifier(view.name, type_name, summary):
+    if not is_identifier(view.column.name, type_name, summary):
         return None
     if summary.distinct == summary.present:
         return "a different value in each row: an identifier"
@@ -311,15 +438,17 @@ def find_strays(view: ColumnView, which: Mask) -> Strays | None:
         which: these values, among the distinct ones, (distinct values,).
 
     Returns:
-        The stray values; None if there are none, no others, or more than a hundred.
+        The stray values if there are any, a hundred at most, in up to 10 % of the rows, or of any
+        share if they are common words for missing values; else None.
     """
     count = int(np.count_nonzero(which))
     if not 0 < count < len(which) or count > _MOST_STRAYS:
         return None
-    indices, counts = np.flatnonzero(which), view.tally.counts[which]
+    indices, counts = np.flatnonzero(which), view.counts[which]
     order = np.argsort(-counts, kind="stable")
-    words = view.tally.texts.take(integers(indices[order])).to_pylist()
-    return Strays(tuple(words), int(counts.sum()), 1 - view.share(which))
+    words = view.texts.take(integers(indices[order])).to_pylist()
+    strays = Strays(tuple(words), int(counts.sum()), 1 - view.share(which))
+    return strays if strays.are_missing_words or strays.regular_share >= NEARLY_ALL else None
 
 
 # The rules, in the order in which they are tried.
@@ -332,9 +461,9 @@ def decide_numbers(view: ColumnView) -> Decision | None:
     `MAX_CODES` numbers, or any number of usual words for missing values. Training will refuse them
     unless they are declared missing; as categories, the numbers would carry little information.
     """
-    if view.kind not in ("number", "text"):
+    if view.column.kind not in ("number", "text"):
         return None
-    if view.table.looks_numeric(view.name):
+    if view.column.looks_numeric():
         if view.summary.leading_zeros:
             return _codes(view)
         if view.summary.bounds is None:
@@ -344,17 +473,13 @@ def decide_numbers(view: ColumnView) -> Decision | None:
         else:
             reason = "all numbers"
         return Decision(config.Numeric(), reason)
-    if view.kind != "text":
+    if view.column.kind != "text":
         return None
-    notation = view.table.column(view.name).notation
-    fits = mask_to_numpy(notation.fits(pa.chunked_array([view.tally.texts])))
+    fits = _matches(view.texts, view.column.notation.pattern)
     strays = find_strays(view, ~fits)
-    if strays is None:
+    if strays is None or not (strays.are_missing_words or np.count_nonzero(fits) > MAX_CODES):
         return None
-    are_few = strays.regular_share >= NEARLY_ALL and np.count_nonzero(fits) > MAX_CODES
-    if not strays.are_missing_words and not are_few:
-        return None
-    if (view.matches(LEADING_ZERO) & fits).any():
+    if (view.matches(_LEADING_ZERO) & fits).any():
         return _codes(view)
     return strays.decision(config.Numeric(), "numbers")
 
@@ -366,7 +491,7 @@ def _codes(view: ColumnView) -> Decision:
 
 def decide_booleans(view: ColumnView) -> Decision | None:
     """Decide for true and false, if written in these words; yes and no are categories."""
-    is_boolean = view.kind == "boolean" or view.table.looks_boolean(view.name)
+    is_boolean = view.column.kind == "boolean" or view.column.looks_boolean()
     return Decision(config.Boolean(), "all true or false") if is_boolean else None
 
 
@@ -376,20 +501,20 @@ def decide_dates(view: ColumnView) -> Decision | None:
     A column of text may hold a few values without a digit: 10 % of the rows at most, or any number
     of usual words for missing values. Training will refuse them unless they are declared missing.
     """
-    if guess := view.table.guess_times(view.name):
+    if guess := guess_times(view.column):
         return _dates(view, guess)
-    if view.kind != "text":
+    if view.column.kind != "text":
         return None
     strays = find_strays(view, ~view.matches("[0-9]"))
-    if strays is None or not (strays.are_missing_words or strays.regular_share >= NEARLY_ALL):
+    if strays is None:
         return None
-    missing_words = (*view.table.missing_words, *strays.words)
-    guess = replace(view.table, missing_words=missing_words).guess_times(view.name)
+    missing_words = (*view.column.missing_words, *strays.words)
+    guess = guess_times(replace(view.column, missing_words=missing_words))
     return _dates(view, guess, strays) if guess else None
 
 
 def _dates(view: ColumnView, guess: TimeGuess, strays: Strays | None = None) -> Decision:
-    if view.kind != "text":
+    if view.column.kind != "text":
         return Decision(config.Datetime(), "stored as dates")
     if guess.is_ambiguous:
         advice = "ignored, since the day may be the month; declare {type: datetime, format: ...}"
@@ -415,14 +540,14 @@ def decide_images(view: ColumnView) -> Decision | None:
     Images keep their size if the first ten have the same, of at most 64 pixels a side; else they
     are resized to 32 × 32. They are read as grayscale if the first ten are.
     """
-    if view.kind != "text":
+    if view.column.kind != "text":
         return None
     which = {name: view.matches(ending) for name, ending in _IMAGE_ENDINGS.items()}
     every = which["png"] | which["jpeg"]
     if view.share(every) < NEARLY_ALL:
         return None
-    rows = np.flatnonzero(~view.table.missing(view.name))[:_PATHS_TRIED]
-    files = image_files(view.table.take(rows), view.name)[1]
+    rows = np.flatnonzero(~view.column.missing())[:_PATHS_TRIED]
+    files = image_files(view.table.take(rows), view.column.name)[1]
     files = [file for file in files if file.suffix.lower() in _IMAGE_SUFFIXES][:_IMAGES_OPENED]
     shapes = [_image_shape(file) for file in files]
     if not any(shapes[:1]):
@@ -465,12 +590,12 @@ def decide_amounts(view: ColumnView) -> Decision | None:
     They must be 90 % of the values, with at most three units, and more than `MAX_CODES` of them
     must differ; fewer are probably names, such as `36 months` and `60 months`.
     """
-    if view.kind != "text":
+    if view.column.kind != "text":
         return None
     which = view.matches(_NUMBER_WITH_UNIT)
     if view.share(which) < NEARLY_ALL or which.sum() <= MAX_CODES:
         return None
-    amounts = view.tally.texts.take(integers(np.flatnonzero(which)))
+    amounts = view.texts.take(integers(np.flatnonzero(which)))
     units = pc.utf8_trim_whitespace(pc.replace_substring_regex(amounts, _NUMBER, "")).unique()
     if len(units) > _MOST_UNITS:
         return None
@@ -495,11 +620,11 @@ def decide_text(view: ColumnView) -> Decision | None:
     Texts have at least three words on average, and either differ in at least half of the rows with
     a value, or there are more distinct ones than an encoding of categories keeps.
     """
-    if view.kind != "text":
+    if view.column.kind != "text":
         return None
     distinct, present = view.summary.distinct, view.summary.present
     if 2 * distinct >= present or distinct > _MOST_CATEGORIES:
-        some = view.tally.texts.slice(0, _VALUES_SAMPLED)
+        some = view.texts.slice(0, _VALUES_SAMPLED)
         words = float(pc.mean(pc.count_substring_regex(some, _WORD)).as_py())
         if words >= FEWEST_WORDS:
             reason = f"text of {words:.0f} words on average, {plural(distinct, 'value')}"

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from dlcli.encoding.column_summary import shorten
+from dlcli.encoding.column_types import shorten
 from dlcli.encoding.encoding import Encoding
 from dlcli.preprocessing import (
     ColumnIssues,

@@ -26,6 +26,7 @@ from dlcli.tables.datetime_parsing import (
     Moments,
     TimeGuess,
     Times,
+    guess_times,
     parse_times,
     to_local,
 )
