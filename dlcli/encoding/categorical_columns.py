@@ -7,7 +7,7 @@ one for missing values; a value without a code has -1.
 from __future__ import annotations
 
 from collections import Counter
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -149,30 +149,6 @@ def fit_categorical(
     """
     codes, texts = train.codes(column)
     counts = np.bincount(codes[codes >= 0], minlength=len(texts))
-    kept = _frequent_values(column, feature, counts, texts, train)
-    missing = int((codes < 0).sum())
-    is_category = isinstance(feature.missing, MissingCategory)
-    fill = kept[0] if isinstance(feature.missing, MostFrequentCategory) else None
-    one_hot = OneHotEncoder(
-        column=column,
-        missing_share=missing / len(codes),
-        categories=tuple(sorted(kept)),
-        other=len(kept) < len(texts),
-        missing="category" if is_category else "error" if fill is None else "fill",
-        fill=fill,
-        missing_input=is_category and missing > 0,
-        unseen=feature.unseen,
-    )
-    if not isinstance(feature.encoding, Embedding):
-        return one_hot
-    shared = one_hot.model_dump(exclude={"encoding"})
-    return EmbeddingEncoder(**shared, units=feature.encoding.units)
-
-
-def _frequent_values(
-    column: str, feature: Categorical, counts: Indices, texts: list[str], train: Table
-) -> list[str]:
-    """Return the values that become categories, the most frequent first."""
     require_values(len(texts), column, train)
     ranked = sorted(range(len(texts)), key=lambda at: (-counts[at], texts[at]))
     frequent = [texts[at] for at in ranked if counts[at] >= feature.min_count]
@@ -183,4 +159,19 @@ def _frequent_values(
     if feature.unseen == "error" and len(kept) < len(texts):
         message = f"has {len(texts)} values, and 'unseen: error' leaves rare ones no place"
         raise DataError(f"{message}; raise max_categories", file=train.file, column=column)
-    return kept
+    missing = int((codes < 0).sum())
+    is_category = isinstance(feature.missing, MissingCategory)
+    fill = kept[0] if isinstance(feature.missing, MostFrequentCategory) else None
+    common: dict[str, Any] = {
+        "column": column,
+        "missing_share": missing / len(codes),
+        "categories": tuple(sorted(kept)),
+        "other": len(kept) < len(texts),
+        "missing": "category" if is_category else "error" if fill is None else "fill",
+        "fill": fill,
+        "missing_input": is_category and missing > 0,
+        "unseen": feature.unseen,
+    }
+    if isinstance(feature.encoding, Embedding):
+        return EmbeddingEncoder(**common, units=feature.encoding.units)
+    return OneHotEncoder(**common)

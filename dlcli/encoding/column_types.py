@@ -491,8 +491,9 @@ def _codes(view: ColumnView) -> Decision:
 
 def decide_booleans(view: ColumnView) -> Decision | None:
     """Decide for true and false, if written in these words; yes and no are categories."""
-    is_boolean = view.column.kind == "boolean" or view.column.looks_boolean()
-    return Decision(config.Boolean(), "all true or false") if is_boolean else None
+    if not view.column.looks_boolean():
+        return None
+    return Decision(config.Boolean(), "all true or false")
 
 
 def decide_dates(view: ColumnView) -> Decision | None:

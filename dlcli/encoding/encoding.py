@@ -6,8 +6,8 @@ and `Encoding.transform` to rows without one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +51,15 @@ FeatureEncoder = Annotated[
     | ImageEncoder,
     Field(discriminator="encoding"),
 ]
+
+_FITS: dict[type[config.Feature], Callable[[str, Any, Table], FeatureEncoder]] = {
+    config.Boolean: fit_boolean,
+    config.Categorical: fit_categorical,
+    config.Text: fit_text,
+    config.Datetime: fit_datetime,
+    config.Image: fit_image,
+}
+"""The function that fits the encoder of each feature type but numbers."""
 
 
 class Encoding(Fitted):
@@ -149,17 +158,7 @@ def fit_feature(
     """
     if isinstance(feature, config.Numeric):
         return fit_numeric(column, feature, section, train)
-    if isinstance(feature, config.Boolean):
-        return fit_boolean(column, feature, train)
-    if isinstance(feature, config.Categorical):
-        return fit_categorical(column, feature, train)
-    if isinstance(feature, config.Text):
-        return fit_text(column, feature, train)
-    if isinstance(feature, config.Datetime):
-        return fit_datetime(column, feature, train)
-    if isinstance(feature, config.Image):
-        return fit_image(column, feature, train)
-    raise TypeError(f"no encoder for the feature type '{feature.type}'")
+    return _FITS[type(feature)](column, feature, train)
 
 
 def encode_rows(
@@ -239,11 +238,10 @@ def row_weights(
     if column is None:
         return None
     parsed = table.parse_numbers(column)
-    weights, unreadable = parsed.values, parsed.unreadable
-    issues.refuse(unreadable, table, column, parsed.complaint)
-    missing = np.isnan(weights) & ~unreadable
+    weights = parsed.values
+    issues.refuse(parsed.unreadable, table, column, parsed.complaint)
     advice = "the weight is missing; fill it in, or leave such rows out of the file"
-    issues.refuse(missing, table, column, lambda _: advice)
+    issues.refuse(parsed.missing, table, column, lambda _: advice)
     negative = "the weight is negative: {:g}".format
     issues.refuse(weights < 0, table, column, lambda at: negative(weights[at]))
     if not weights.any():

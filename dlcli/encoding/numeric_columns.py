@@ -50,9 +50,9 @@ class BooleanEncoder(FilledEncoder):
         """Write the column's inputs into `out`, zeros of shape (rows, inputs)."""
         parsed = table.parse_booleans(self.column)
         issues.refuse(parsed.unreadable, table, self.column, parsed.complaint)
-        missing = np.isnan(parsed.values) & ~parsed.unreadable
+        wrong, fill = parsed.unreadable, self.fill or 0.0
         out[:, 0] = self.fill_missing(
-            parsed.values, missing, parsed.unreadable, self.fill or 0.0, table, out, issues
+            parsed.values, parsed.missing, wrong, fill, table, out, issues
         )
 
 
@@ -209,12 +209,11 @@ def fit_numeric(
     }
     if isinstance(encoding, config.PiecewiseLinear):
         return PiecewiseLinearEncoder(**common, edges=_fit_edges(encoding.bins, present))
+    fitted = preprocessing.fit_feature_scaling(scaling, present)
     periodic = None
     if isinstance(encoding, config.Periodic):
         periodic = PeriodicForm(encoding.frequencies, encoding.deviation)
-    return NumericEncoder(
-        **common, scaling=preprocessing.fit_feature_scaling(scaling, present), periodic=periodic
-    )
+    return NumericEncoder(**common, scaling=fitted, periodic=periodic)
 
 
 def _fit_edges(bins: int, values: Floats) -> tuple[float, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from statistics import NormalDist
-from typing import Annotated, Literal, Protocol, Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,14 +33,6 @@ class Fitted(BaseModel):
     )
 
 
-class FittedScaling(Protocol):
-    """A scaling with the statistics of training rows."""
-
-    def apply(self, values: Floats) -> Floats:
-        """Scale values given in their own unit, (rows,)."""
-        ...
-
-
 class LinearScaling(Fitted):
     """z = (f(x) − offset)/scale, with f(x) = log(1 + x) or x."""
 
@@ -62,7 +54,7 @@ class LinearScaling(Fitted):
             return np.expm1(transformed) if self.name == "log" else transformed
 
     def transform(self, values: Floats) -> Floats:
-        """F of values given in their own unit, (rows,)."""
+        """Return f(x) of values given in their own unit, (rows,)."""
         return np.log1p(values) if self.name == "log" else values
 
 
@@ -248,7 +240,7 @@ def check_range(name: str, values: Floats, table: Table, column: str) -> None:
 
 
 def scale_column(
-    scaling: FittedScaling, values: Floats, table: Table, column: str, issues: ValueIssues
+    scaling: FeatureScaling, values: Floats, table: Table, column: str, issues: ValueIssues
 ) -> Floats:
     """Scale a column, and refuse values that leave float32's range by that.
 

@@ -6,6 +6,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from heapq import merge
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,8 +74,9 @@ class _Refusal:
     complaint: Callable[[int], str]
     """Words the reason for one of the rows."""
 
-    def bad_row(self, row: int) -> BadRow:
-        return BadRow(self.start + row, self.column, self.complaint(row))
+    def bad_rows(self) -> Iterator[BadRow]:
+        for row in self.rows:
+            yield BadRow(self.start + int(row), self.column, self.complaint(int(row)))
 
 
 class ValueIssues:
@@ -93,7 +95,7 @@ class ValueIssues:
         self._hint = hint
         self.rows = 0
         """Number of rows encoded so far."""
-        self.columns: dict[str, ColumnIssues] = {}
+        self.columns: defaultdict[str, ColumnIssues] = defaultdict(ColumnIssues)
         self._refusals: list[_Refusal] = []
 
     def refuse(
@@ -121,61 +123,51 @@ class ValueIssues:
                 raise
         rows = np.flatnonzero(wrong)
         self._refusals.append(_Refusal(column, self.rows, rows, complaint))
-        self._of(column).unreadable += len(rows)
+        self.columns[column].unreadable += len(rows)
 
     def add_unseen(self, column: str, counts: Mapping[str, int], encoding: str) -> None:
         """Record values that are not among the training categories, with the rows of each."""
         if counts:
-            self._of(column).unseen.update(counts)
-            self._of(column).unseen_encoding = encoding
+            self.columns[column].unseen.update(counts)
+            self.columns[column].unseen_encoding = encoding
 
     def add_missing(self, column: str, rows: int) -> None:
         """Record rows without a value."""
-        self._of(column).missing += rows
+        self.columns[column].missing += rows
 
     def add_unencoded_missing(self, column: str, rows: int, encoding: str) -> None:
         """Record rows without a value, where no input of the network marks it."""
         if rows:
-            self._of(column).unencoded_missing += rows
-            self._of(column).missing_encoding = encoding
+            self.columns[column].unencoded_missing += rows
+            self.columns[column].missing_encoding = encoding
 
     def add_without_tokens(self, column: str, rows: int, encoding: str) -> None:
         """Record rows whose text has no token of the vocabulary."""
         if rows:
-            self._of(column).without_tokens += rows
-            self._of(column).without_tokens_encoding = encoding
+            self.columns[column].without_tokens += rows
+            self.columns[column].without_tokens_encoding = encoding
 
     def add_outside(self, column: str, rows: int, low: float | str, high: float | str) -> None:
         """Record rows outside the training rows' range."""
         if rows:
-            self._of(column).outside += rows
-            self._of(column).range = (low, high)
+            self.columns[column].outside += rows
+            self.columns[column].range = (low, high)
 
     @property
     def bad_indices(self) -> Indices:
         """The rows, from 0, with a value that can't be encoded, each once, in order."""
-        rows = np.sort(self._refused_rows(), kind="stable")
+        parts = (refusal.start + refusal.rows for refusal in self._refusals)
+        rows = np.sort(np.concatenate([np.empty(0, np.int64), *parts]), kind="stable")
         return rows[np.diff(rows, prepend=-1) > 0]  # np.unique takes fifty times as long
 
     def bad_rows(self) -> Iterator[BadRow]:
         """Yield the values that can't be encoded, in the order of their rows."""
-        sizes = [len(refusal.rows) for refusal in self._refusals]
-        owners = np.repeat(np.arange(len(sizes)), sizes)
-        rows = np.concatenate([np.empty(0, np.int64), *(each.rows for each in self._refusals)])
-        for at in np.argsort(self._refused_rows(), kind="stable"):
-            yield self._refusals[owners[at]].bad_row(int(rows[at]))
+        columns = (refusal.bad_rows() for refusal in self._refusals)
+        return merge(*columns, key=lambda bad: bad.index)
 
     def notes(self) -> list[Note]:
         """Describe the training values for which the network has no input of their own."""
         return [note for column, found in self.columns.items() for note in _notes(column, found)]
-
-    def _refused_rows(self) -> Indices:
-        """The row of each value that can't be encoded, from 0, in the order of refusal."""
-        rows = (refusal.start + refusal.rows for refusal in self._refusals)
-        return np.concatenate([np.empty(0, np.int64), *rows])
-
-    def _of(self, column: str) -> ColumnIssues:
-        return self.columns.setdefault(column, ColumnIssues())
 
 
 @dataclass(frozen=True)
@@ -223,14 +215,9 @@ def summarize_notes(notes: Iterable[Note]) -> Iterator[Line]:
             alike, rest = ranked[: _MOST_LINES - 1], ranked[_MOST_LINES - 1 :]
         yield from (Line(str(note)) for note in alike)
         if rest:
-            yield Line(_summary(rest), tuple(rest))
-
-
-def _summary(rest: Sequence[Note]) -> str:
-    most, least = rest[0].rows, rest[-1].rows
-    rows = plural(most, "row")  # one row may be counted in several columns
-    rows = rows if most == least else f"up to {rows}"
-    return f"{len(rest)} more columns: {rows} each {rest[0].kind}"
+            most, least = rest[0].rows, rest[-1].rows
+            rows = f"{'' if most == least else 'up to '}{plural(most, 'row')} each"
+            yield Line(f"{len(rest)} more columns: {rows} {rest[0].kind}", tuple(rest))
 
 
 def dates_if_midnight(moments: Sequence[str]) -> list[str]:

@@ -115,6 +115,11 @@ class Parsed:
     complaint: Callable[[int], str]
     """Describes the problem with the value at an index."""
 
+    @property
+    def missing(self) -> NDArray[np.bool_]:
+        """Where there is no value, (rows,)."""
+        return np.isnan(self.values) & ~self.unreadable
+
 
 @dataclass(frozen=True, eq=False)
 class Column:
@@ -217,14 +222,15 @@ class Column:
         return Parsed(values, present & ~ones & ~zeros, lambda index: expected(self.shown(index)))
 
     def looks_boolean(self) -> bool:
-        """Whether there is a value, and every value is spelled true or false, not 1 or 0."""
-        if self.kind in ("number", "other"):
-            return False
+        """Return whether values are stored as booleans, or all are spelled true or false.
+
+        A column of text must hold a value, and 1 and 0 are numbers.
+        """
+        if self.kind != "text":
+            return self.kind == "boolean"
         present = mask_to_numpy(self._present())
-        if self.kind == "text":
-            words = _among(pc.utf8_lower(_trim(self.values)), ("true", "false"))
-            return bool(present.any() and words[present].all())
-        return bool(present.any())
+        words = _among(pc.utf8_lower(_trim(self.values)), ("true", "false"))
+        return bool(present.any() and words[present].all())
 
     def codes(self) -> tuple[NDArray[np.int64], list[str]]:
         """Return the values as categories.

@@ -177,7 +177,7 @@ class Table:
         return self.column(name).booleans()
 
     def looks_boolean(self, name: str) -> bool:
-        """Whether a column has a value, and every value is spelled true or false, not 1 or 0."""
+        """Return whether a column is stored as booleans, or all its texts are true or false."""
         return self.column(name).looks_boolean()
 
     def parse_times(self, name: str, formats: Sequence[str], zone: str = "UTC") -> Times:

@@ -87,7 +87,7 @@ def _infer_from_columns(target: Target, tables: Sequence[Table]) -> AnyTask:
 
 
 def _is_boolean(column: str, tables: Sequence[Table]) -> bool:
-    return all(table.kind(column) == "boolean" or table.looks_boolean(column) for table in tables)
+    return all(table.looks_boolean(column) for table in tables)
 
 
 def _may_be_label(column: str, tables: Sequence[Table]) -> bool:

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from dlcli.config import GroupSplit, RandomSplit, StratifiedSplit, TimeSplit
 from dlcli.errors import DataError
-from dlcli.splitting import Shares, assign_rows
-from dlcli.splitting.row_splits import Assignment
+from dlcli.splitting import Assignment, Shares, assign_rows
 from dlcli.tables import Table
 
 SHARES = st.builds(

@@ -1,10 +1,17 @@
-"""Training, validation and test rows: at random, stratified, by group or in time."""
+"""Assignment of rows to training, validation and test sets, and to folds.
+
+Every strategy assigns each row to exactly one set: at random, stratified, by group or in time.
+Random choices follow from the seed alone, by a generator for each purpose, so that the same seed
+used elsewhere does not draw the same numbers.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import heapq
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -15,8 +22,9 @@ from dlcli.errors import ConfigError, DataError, Problem, listed, plural
 from dlcli.tables import Table
 
 Rows = NDArray[np.int64]
+Seed = int | tuple[int, ...]
+"""A random seed, alone or with what distinguishes this draw, such as the repeat and the fold."""
 
-_TRAIN, _VALIDATION, _TEST = 0, 1, 2
 _A_TIME = "a number, or a date such as 2024-03-31"
 
 
@@ -75,7 +83,7 @@ def assign_rows(
     """
     if isinstance(how, TimeSplit):
         return _split_in_time(table, how.column, shares)
-    generator = generator_of(seed, "split")
+    generator = _generator_of(seed, "split")
     if isinstance(how, GroupSplit):
         return _split_by_group(table, how.column, shares, generator)
     if isinstance(how, StratifiedSplit):
@@ -85,12 +93,12 @@ def assign_rows(
     return _assignment(table, order[test : test + validation], order[:test])
 
 
-def generator_of(seed: int | tuple[int, ...], purpose: str) -> np.random.Generator:
+def _generator_of(seed: Seed, purpose: str) -> np.random.Generator:
     """Make a generator for one purpose, independent of those for others with the same seed."""
-    return np.random.Generator(np.random.Philox(key=key_of(seed, purpose)))
+    return np.random.Generator(np.random.Philox(key=_key_of(seed, purpose)))
 
 
-def key_of(seed: int | tuple[int, ...], purpose: str) -> int:
+def _key_of(seed: Seed, purpose: str) -> int:
     """Derive a number of 128 bits from a seed and a purpose."""
     digest = hashlib.blake2b(f"{purpose} {seed}".encode(), digest_size=16).digest()
     return int.from_bytes(digest, "little")
@@ -120,13 +128,33 @@ def _held_out_rows(table: Table, shares: Shares, column: str | None = None) -> t
 
 def _assignment(table: Table, validation: Rows, test: Rows) -> Assignment:
     """Assign the remaining rows to training."""
-    sets = np.full(table.rows, _TRAIN)
-    sets[validation] = _VALIDATION
-    sets[test] = _TEST
-    return Assignment(*(np.flatnonzero(sets == one) for one in (_TRAIN, _VALIDATION, _TEST)))
+    is_rest = np.ones(table.rows, dtype=np.bool_)
+    is_rest[validation] = is_rest[test] = False
+    return Assignment(np.flatnonzero(is_rest), np.sort(validation), np.sort(test))
 
 
-def refuse_missing(table: Table, column: str) -> None:
+def _require(
+    least: int, count: int, noun: str, use: str, table: Table, column: str | None = None
+) -> None:
+    """Check that there are enough rows, groups or times.
+
+    Args:
+        least: the number needed.
+        count: the number there is.
+        noun: what is counted: `group`.
+        use: what it is needed for: `one for each set`.
+        table: the rows.
+        column: the column that is split by, if any.
+
+    Raises:
+        DataError: if there are fewer.
+    """
+    if count < least:
+        message = f"{plural(count, noun)}, expected at least {least}: {use}"
+        raise DataError(message, file=table.file, column=column)
+
+
+def _require_values(table: Table, column: str) -> None:
     """Check that every row has a value to split by.
 
     Raises:
@@ -142,7 +170,7 @@ def refuse_missing(table: Table, column: str) -> None:
 # Stratified
 
 
-def class_codes(table: Table, classes: str | None) -> Rows:
+def _class_codes(table: Table, classes: str | None) -> Rows:
     """Return the class of each row as a number, (rows,).
 
     Raises:
@@ -156,20 +184,18 @@ def class_codes(table: Table, classes: str | None) -> Rows:
 def _split_stratified(
     table: Table, classes: str | None, shares: Shares, generator: np.random.Generator
 ) -> Assignment:
-    codes = class_codes(table, classes)
+    codes = _class_codes(table, classes)
     validation, test = _held_out_rows(table, shares, classes)
     sizes = np.unique(codes, return_counts=True)[1]
     spare = sizes - 1
-    message = None
-    if not spare.any():
-        message = f"each of the {len(sizes)} classes is seen once; is it a number or a name?"
-    elif spare.sum() < validation + test:
+    if not spare.any() or spare.sum() < validation + test:
         message = (
             f"validation and test need {validation + test} rows, but only {spare.sum()} of "
             f"{table.rows} can leave training, where each of {len(sizes)} classes keeps one; "
             "give more rows, or hold out less"
         )
-    if message:
+        if not spare.any():
+            message = f"each of the {len(sizes)} classes is seen once; is it a number or a name?"
         raise DataError(message, file=table.file, column=classes)
     tested = _apportion(test, sizes, spare, generator)
     validated = _apportion(validation, sizes, spare - tested, generator)
@@ -209,14 +235,11 @@ def _apportion(total: int, sizes: Rows, spare: Rows, generator: np.random.Genera
 def _split_by_group(
     table: Table, column: str, shares: Shares, generator: np.random.Generator
 ) -> Assignment:
-    refuse_missing(table, column)
+    _require_values(table, column)
     groups, names = table.codes(column)
     validation, test = _held_out_rows(table, shares)
     held_out_sets = (validation > 0) + (test > 0)
-    if len(names) <= held_out_sets:
-        found = plural(len(names), "group")
-        message = f"{found}, expected at least {held_out_sets + 1}: one for each set"
-        raise DataError(message, file=table.file, column=column)
+    _require(held_out_sets + 1, len(names), "group", "one for each set", table, column)
     sizes = np.bincount(groups)
     order = generator.permutation(len(names)).tolist()
     tested = _choose_groups(order, sizes, test, reserved=held_out_sets)
@@ -254,7 +277,7 @@ def _choose_groups(order: Sequence[int], sizes: Rows, wanted: int, reserved: int
 
 
 def _split_in_time(table: Table, column: str, shares: Shares) -> Assignment:
-    times = time_ranks(table, column)
+    times = _time_ranks(table, column)
     validation, test = _held_out_rows(table, shares)
     order = np.argsort(times, kind="stable")
     edges = np.flatnonzero(np.diff(times[order])) + 1
@@ -263,19 +286,19 @@ def _split_in_time(table: Table, column: str, shares: Shares) -> Assignment:
     boundaries = (validation > 0) + (test > 0)
     if len(edges) >= boundaries:
         if test:
-            test_start = nearest(edges[boundaries - 1 :], test_start)
+            test_start = _nearest(edges[boundaries - 1 :], test_start)
         validation_start = test_start - validation
         if validation:
-            validation_start = nearest(edges[edges < test_start], validation_start)
+            validation_start = _nearest(edges[edges < test_start], validation_start)
     return _assignment(table, order[validation_start:test_start], order[test_start:])
 
 
-def nearest(edges: Rows, wanted: int) -> int:
+def _nearest(edges: Rows, wanted: int) -> int:
     """Return the edge nearest to a position."""
     return int(edges[np.argmin(np.abs(edges - wanted))])
 
 
-def time_ranks(table: Table, column: str) -> Rows:
+def _time_ranks(table: Table, column: str) -> Rows:
     """Return the rank of each row's time; equal times have equal ranks, (rows,).
 
     Raises:
@@ -286,9 +309,9 @@ def time_ranks(table: Table, column: str) -> Rows:
     def expected(wanted: str) -> Callable[[int], str]:
         return lambda at: f"expected {wanted}, got '{table.texts(column)[at]}'"
 
-    refuse_missing(table, column)
+    _require_values(table, column)
     if table.looks_numeric(column):
-        return _ranks(table.numbers(column))
+        return np.unique(table.numbers(column), return_inverse=True)[1]
     if table.kind(column) == "boolean":
         table.refuse(np.ones(table.rows, dtype=np.bool_), column, expected(_A_TIME))
     guess = table.guess_times(column)
@@ -307,9 +330,148 @@ def time_ranks(table: Table, column: str) -> Rows:
     kind = "with" if times.has_offset[:1].all() else "without"
     differs = times.has_offset != times.has_offset[:1]
     table.refuse(differs, column, expected(f"a time {kind} an offset, as in the rows before"))
-    return _ranks(times.moments)
+    return np.unique(times.moments, return_inverse=True)[1]
 
 
-def _ranks(values: NDArray[np.float64] | NDArray[np.int64]) -> Rows:
-    ranks: Rows = np.unique(values, return_inverse=True)[1]
-    return ranks
+# Folds
+
+
+class Fold(NamedTuple):
+    """The rows of a fold: indices from 0, ascending, (rows,)."""
+
+    train: Rows
+    held_out: Rows
+    """The rows to evaluate on."""
+
+
+def make_folds(
+    table: Table, how: SplitChoice, classes: str | None, folds: int, seed: Seed
+) -> tuple[Fold, ...]:
+    """Assign rows to folds.
+
+    Except in time, each row is held out once, and each fold trains on all rows of the others.
+
+    - At random, the sizes of folds differ by at most one row.
+    - Stratified, so do those of each class: a class with fewer rows than folds is in as many folds
+      as it has rows, and if it has two, every fold trains on it.
+    - Groups stay whole, and the sizes of folds differ by at most the largest group; with as many
+      groups as folds, all seeds give the same folds.
+    - In time, fold `k` of `K` is evaluated on the `(k + 1)`-th of `K + 1` windows of rows, and
+      trains on all before it; rows of one time stay in one window [1]_.
+
+    Args:
+        table: the rows.
+        how: the strategy.
+        classes: the column of the classes, if the target has classes.
+        folds: the number of folds, 2 or more.
+        seed: the random seed.
+
+    Raises:
+        ConfigError: for stratified folds without classes.
+        DataError: for more folds than rows, groups or times, a row without a group or time, or a
+            fold with too few rows to train on: fewer than two, or of a single class.
+
+    .. [1] `TimeSeriesSplit` of scikit-learn.
+    """
+    if isinstance(how, TimeSplit):
+        assigned = _folds_in_time(table, how.column, folds)
+    else:
+        numbers = _fold_numbers(table, how, classes, folds, _generator_of(seed, "folds"))
+        assigned = [
+            Fold(np.flatnonzero(numbers != number), np.flatnonzero(numbers == number))
+            for number in range(folds)
+        ]
+    for number, fold in enumerate(assigned, 1):
+        _check_enough(table, fold.train, classes, f" in fold {number} of {folds}")
+    return tuple(assigned)
+
+
+def hold_out(table: Table, how: SplitChoice, classes: str | None, share: float, seed: Seed) -> Fold:
+    """Hold out some of a fold's training rows for validation; in time, the latest.
+
+    Args:
+        table: the rows.
+        how: the strategy.
+        classes: the column of the classes, if the target has classes.
+        share: the share that is held out, between 0 and 1.
+        seed: the random seed.
+
+    Raises:
+        ConfigError: for a stratified split without classes.
+        DataError: for too few rows or groups, a row without a group or time, or too few rows to
+            train on.
+    """
+    rows = assign_rows(table, how, classes, Shares(share), _key_of(seed, "hold out"))
+    _check_enough(table, rows.train, classes)
+    return Fold(rows.train, rows.validation)
+
+
+def _fold_numbers(
+    table: Table, how: SplitChoice, classes: str | None, folds: int, generator: np.random.Generator
+) -> Rows:
+    """Return the fold that each row is held out in, from 0, (rows,)."""
+    if isinstance(how, GroupSplit):
+        return _group_fold_numbers(table, how.column, folds, generator)
+    _require(folds, table.rows, "row", "one for each fold", table)
+    order = generator.permutation(table.rows)
+    if isinstance(how, StratifiedSplit):
+        # A class continues at the fold where the previous one ended, so that sizes stay even.
+        order = order[np.argsort(_class_codes(table, classes)[order], kind="stable")]
+    numbers = np.empty(table.rows, np.int64)
+    numbers[order] = np.arange(table.rows) % folds
+    return numbers
+
+
+def _group_fold_numbers(
+    table: Table, column: str, folds: int, generator: np.random.Generator
+) -> Rows:
+    _require_values(table, column)
+    groups, names = table.codes(column)
+    _require(folds, len(names), "group", "one for each fold", table, column)
+    sizes = np.bincount(groups)
+    order = generator.permutation(len(names))
+    # The largest groups come first, for even folds. Those within a factor of two stay in random
+    # order, as groups that all differ in size would else be assigned alike by every seed.
+    order = order[np.argsort(-np.frexp(sizes[order])[1], kind="stable")]
+    smallest_first = [(0, number) for number in range(folds)]
+    numbers = np.empty(len(names), np.int64)
+    for group in order.tolist():
+        rows, numbers[group] = smallest_first[0]
+        heapq.heapreplace(smallest_first, (rows + int(sizes[group]), int(numbers[group])))
+    return numbers[groups]
+
+
+def _folds_in_time(table: Table, column: str, folds: int) -> list[Fold]:
+    times = _time_ranks(table, column)
+    order = np.argsort(times, kind="stable")
+    edges = np.flatnonzero(np.diff(times[order])) + 1
+    use = "one to begin with, one for each fold"
+    _require(folds + 1, len(edges) + 1, "time", use, table, column)
+    window = table.rows // (folds + 1)
+    cuts = [table.rows]
+    for left in reversed(range(folds)):
+        able = edges[left:]  # each earlier cut needs an edge of its own
+        wanted = table.rows - (folds - left) * window
+        cuts.insert(0, _nearest(able[able < cuts[0]], wanted))
+    return [
+        Fold(np.sort(order[:start]), np.sort(order[start:end])) for start, end in pairwise(cuts)
+    ]
+
+
+def _check_enough(table: Table, rows: Rows, classes: str | None, where: str = "") -> None:
+    """Check that there are two rows or more to train on, and of two classes or more.
+
+    Raises:
+        DataError: if not.
+    """
+    if len(rows) < 2:
+        message = f"{plural(len(rows), 'row')} to train on{where}, expected at least 2"
+        raise DataError(f"{message}; give more rows, or split otherwise", file=table.file)
+    if classes is None:
+        return
+    codes, names = table.codes(classes)
+    first = codes[rows[0]]
+    if (codes[rows] == first).all():
+        message = f"all rows to train on{where} are of the class '{names[first]}'"
+        way_out = "give more rows of the others, or split otherwise"
+        raise DataError(f"{message}; {way_out}", file=table.file, column=classes)
