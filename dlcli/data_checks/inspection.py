@@ -57,12 +57,12 @@ def inspect_table(table: Table, target: str | None = None) -> Inspection:
     Raises:
         UsageError: for a target that is no column.
     """
-    kind = None
+    task = None
     found: list[DataIssue | None] = []
     if target is not None:
         require_column(table, target)
         try:
-            kind = infer_task(Target(column=target), [table])
+            task = infer_task(Target(column=target), [table])
         except DataError as error:
             found.append(_unusable("target", (target,), error))
     features = tuple(column for column in table.columns if column != target)
@@ -74,7 +74,7 @@ def inspect_table(table: Table, target: str | None = None) -> Inspection:
         found.append(_unusable("features", features, error))
     # Columns that training ignores as identifiers or constants are checked, too.
     checked = {column: decision.otherwise or decision for column, decision in decisions.items()}
-    sample = draw_sample(table, checked, kind)
+    sample = draw_sample(table, checked, task)
     found += [
         feature_checks.find_doubtful_types(decisions),
         feature_checks.find_unbounded(decisions),
@@ -89,36 +89,36 @@ def inspect_table(table: Table, target: str | None = None) -> Inspection:
             feature_checks.find_copies(sample),
         ),
         row_checks.find_duplicates(sample),
-        target_checks.find_imbalance(table, kind),
-        target_checks.find_rare_classes({"train": table}, kind),
+        target_checks.find_imbalance(table, task),
+        target_checks.find_rare_classes({"train": table}, task),
     ]
     issues = [_lenient(issue, decisions) for issue in found if issue is not None]
     issues.sort(key=lambda issue: issue.severity == "note")  # stable: else in the order of checks
-    overviews = (_overview(table, name, decisions.get(name), kind) for name in table.columns)
+    overviews = (_overview(table, name, decisions.get(name), task) for name in table.columns)
     return Inspection(table.file, table.rows, target, tuple(overviews), tuple(issues))
 
 
 def inspect_split(
-    split: Split, target: Task, decisions: Mapping[str, Decision], section: Input
+    split: Split, task: Task, decisions: Mapping[str, Decision], section: Input
 ) -> list[DataIssue]:
     """Find what is likely to spoil training or its metrics: the warnings.
 
     Args:
         split: the rows of each set.
-        target: what is predicted.
+        task: the task.
         decisions: the type of each column; ignored ones are not checked.
         section: the config's settings of all features.
 
     Returns:
         At most one issue for each check. Values that can't be encoded are reported by the encoding.
     """
-    sample = draw_sample(split.train, decisions, target)
+    sample = draw_sample(split.train, decisions, task)
     sets = (("validation", split.validation), ("test", split.test))
     held_out = {name: table for name, table in sets if table is not None}
     found = [
         *_training_issues(sample, section),
         row_checks.find_duplicates_across(sample, held_out),
-        target_checks.find_rare_classes({"train": split.train, **held_out}, target),
+        target_checks.find_rare_classes({"train": split.train, **held_out}, task),
     ]
     return [issue for issue in found if issue is not None and issue.severity == "warning"]
 
@@ -179,9 +179,9 @@ def _lenient(issue: DataIssue, decisions: Mapping[str, Decision]) -> DataIssue:
 
 
 def _overview(
-    table: Table, name: str, decision: Decision | None, target: Task | None
+    table: Table, name: str, decision: Decision | None, task: Task | None
 ) -> ColumnOverview:
     summary = summarize_column(table, name)
     if decision is not None:
         return ColumnOverview(name, decision.feature.type, decision.reason, summary)
-    return ColumnOverview(name, "target", target.reason if target is not None else "", summary)
+    return ColumnOverview(name, "target", task.reason if task is not None else "", summary)

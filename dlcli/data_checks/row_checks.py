@@ -44,8 +44,8 @@ def find_duplicates(sample: Sample) -> DataIssue | None:
         return None
     count = f"{repeated:,} of {table.rows:,} ({percent(repeated, table.rows)})"
     message = f"rows with the same features as an earlier row: {count}"
-    if sample.target is not None:
-        same = table.rows - len(np.unique(_hash_target(features, table, sample.target)))
+    if sample.task is not None:
+        same = table.rows - len(np.unique(_hash_target(features, table, sample.task)))
         message += f", {same:,} of them with the same target"
     advice = "if they are copies, keep one of each: copies of training rows may become test rows"
     severity = _severity(repeated, table.rows)
@@ -79,9 +79,9 @@ def find_duplicates_across(sample: Sample, held_out: Mapping[str, Table]) -> Dat
         counts.append(f"{found:,} of {table.rows:,} ({percent(found, table.rows)}) of {name}")
         severities.add(_severity(found, table.rows))
         total += found
-        if sample.target is not None and sample.target.classes:
-            known = _hash_target(theirs, training, sample.target)
-            same = np.isin(_hash_target(ours, table, sample.target), known)
+        if sample.task is not None and sample.task.classes:
+            known = _hash_target(theirs, training, sample.task)
+            same = np.isin(_hash_target(ours, table, sample.task), known)
             contradicting += int((is_copy & ~same).sum())
     if not counts:
         return None
@@ -146,9 +146,9 @@ def _hash_features(table: Table, sample: Sample) -> Hashes:
     return hashes
 
 
-def _hash_target(features: Hashes, table: Table, target: Task) -> Hashes:
+def _hash_target(features: Hashes, table: Table, task: Task) -> Hashes:
     """Continue the hashes of `_hash_features` with the target, (rows,)."""
-    for column in target.columns:
+    for column in task.columns:
         features = features * _FACTOR + _hash_texts(table, column)
     return features
 

@@ -72,25 +72,25 @@ class Sample:
     """The rows that are looked at, in the table's order."""
     columns: Mapping[str, SampledColumn]
     """The features that are read, in the table's order."""
-    target: Task | None
+    task: Task | None
     """The task, if it is known."""
 
     @property
     def categories(self) -> dict[str, tuple[str, ...]]:
         """The distinct texts of features by column, and the classes by the target's column."""
         found = {name: column.texts or () for name, column in self.columns.items()}
-        if self.target is not None and self.target.classes:
-            found[self.target.columns[0]] = self.target.classes
+        if self.task is not None and self.task.classes:
+            found[self.task.columns[0]] = self.task.classes
         return found
 
 
-def draw_sample(table: Table, decisions: Mapping[str, Decision], target: Task | None) -> Sample:
+def draw_sample(table: Table, decisions: Mapping[str, Decision], task: Task | None) -> Sample:
     """Draw the rows to look at.
 
     Args:
         table: all rows.
         decisions: the type of each feature column; ignored ones are omitted.
-        target: the task, if it is known.
+        task: the task, if it is known.
 
     Returns:
         All rows, or always the same random ones: `MOST_ROWS`, and fewer of very wide tables.
@@ -99,7 +99,7 @@ def draw_sample(table: Table, decisions: Mapping[str, Decision], target: Task | 
     some = draw_rows(table, len(read))
     columns = {name: _column(some, name, decision) for name, decision in read.items()}
     known = {name: column for name, column in columns.items() if column is not None}
-    return Sample(table, some, known, target)
+    return Sample(table, some, known, task)
 
 
 def draw_rows(table: Table, columns: int) -> Table:

@@ -61,7 +61,7 @@ def test_what_was_declared_is_not_doubted(sample, table):
     kind = infer_task(Target(column="y", type="categorical"), [table(columns)])
     assert isinstance(kind, Task)
     declared = sample(columns, "y")
-    assert find_odd_classes(type(declared)(**{**vars(declared), "target": kind})) is None
+    assert find_odd_classes(type(declared)(**{**vars(declared), "task": kind})) is None
 
 
 def test_numbers_without_bounds_are_found(table):
@@ -91,4 +91,4 @@ def test_two_declared_numbers_are_not_doubted(sample, table):
     columns = {"x": X, "y": [1, 2] * 12}
     kind = infer_task(Target(column="y", type="numeric"), [table(columns)])
     declared = sample(columns, "y")
-    assert find_two_numbers(type(declared)(**{**vars(declared), "target": kind})) is None
+    assert find_two_numbers(type(declared)(**{**vars(declared), "task": kind})) is None
