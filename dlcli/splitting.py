@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from dlcli.config import GroupSplit, SplitChoice, StratifiedSplit, TimeSplit
 from dlcli.errors import ConfigError, DataError, Problem, listed, plural
-from dlcli.tables import Table
+from dlcli.tables import Table, guess_times, parse_times
 
 Rows = NDArray[np.int64]
 Seed = int | tuple[int, ...]
@@ -310,21 +310,22 @@ def _time_ranks(table: Table, column: str) -> Rows:
         return lambda at: f"expected {wanted}, got '{table.texts(column)[at]}'"
 
     _require_values(table, column)
-    if table.looks_numeric(column):
+    values = table.column(column)
+    if values.looks_numeric():
         return np.unique(table.numbers(column), return_inverse=True)[1]
-    if table.kind(column) == "boolean":
+    if values.kind == "boolean":
         table.refuse(np.ones(table.rows, dtype=np.bool_), column, expected(_A_TIME))
-    guess = table.guess_times(column)
+    guess = guess_times(values)
     if guess and guess.is_ambiguous:
         ways = listed([readings[0] for readings in guess.readings])
         ambiguous = f"no value distinguishes its day from its month ({ways})"
         message = f"{ambiguous}; write dates as 2024-03-31"
         raise DataError(message, file=table.file, column=column)
-    times = table.parse_times(column, guess.readings[0] if guess else ("iso",))
+    times = parse_times(values, guess.readings[0] if guess else ("iso",))
     wrong = times.unreadable
-    if wrong.any() and table.kind(column) == "text":
+    if wrong.any() and values.kind == "text":
         # Among numbers, the one text that is not a number is wrong, not the numbers.
-        neither = wrong & table.parse_numbers(column).unreadable
+        neither = wrong & values.numbers().unreadable
         wrong = neither if neither.any() else wrong
     table.refuse(wrong, column, expected(_A_TIME))
     kind = "with" if times.has_offset[:1].all() else "without"

@@ -298,7 +298,7 @@ def missing_code(column: SampledColumn) -> int | None:
 
 
 def is_far(value: float, others: Floats) -> bool:
-    """Whether a value is farther from the nearest of the others than those are from each other.
+    """Return whether a value is farther from all others than those are from each other.
 
     Args:
         value: less or greater than all others.

@@ -101,7 +101,7 @@ def _severity(found: int, rows: int) -> Severity:
 
 
 def _may_repeat_at_random(sample: Sample) -> bool:
-    """Whether `MANY_DUPLICATES` would be found if all combinations were equally likely."""
+    """Return whether `MANY_DUPLICATES` would be found if all combinations were equally likely."""
     combinations = math.prod(max(c.distinct, 1) for c in sample.columns.values())
     return combinations <= sample.whole.rows / MANY_DUPLICATES
 

@@ -51,7 +51,7 @@ class SampledColumn:
 
     @property
     def is_nearly_numeric(self) -> bool:
-        """Whether it is read as numbers, although a few of its values are not."""
+        """True if it is read as numbers, although a few of its values are not."""
         return isinstance(self.decision.feature, Numeric) and self.decision.warning != ""
 
     def text(self, index: int) -> str:
@@ -122,8 +122,9 @@ def draw(rows: Codes, most: int) -> Codes:
 
 def _column(table: Table, name: str, decision: Decision) -> SampledColumn | None:
     """Return a column's values; None for values without a text, which the encoding will refuse."""
-    if isinstance(decision.feature, Numeric) and table.kind(name) in ("number", "text"):
-        parsed = table.parse_numbers(name)
+    values = table.column(name)
+    if isinstance(decision.feature, Numeric) and values.kind in ("number", "text"):
+        parsed = values.numbers()
         if not parsed.unreadable.any():
             present = ~np.isnan(parsed.values)
             codes = np.full(table.rows, -1, dtype=np.int64)
@@ -132,7 +133,7 @@ def _column(table: Table, name: str, decision: Decision) -> SampledColumn | None
             )
             return SampledColumn(decision, codes, counts, None, numbers)
     try:
-        codes, texts = table.codes(name)
+        codes, texts = values.codes()
     except DataError:
         return None
     counts = np.bincount(codes[codes >= 0], minlength=len(texts))

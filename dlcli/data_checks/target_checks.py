@@ -38,10 +38,11 @@ def find_constant_target(sample: Sample) -> DataIssue | None:
 
 
 def _is_constant(table: Table, column: str, task: Task) -> bool:
-    """Whether all rows have the same value, or numbers that are the same once they are rounded."""
-    if task.labels or table.kind(column) in ("boolean", "other"):
-        return len(table.codes(column)[1]) == 1
-    numbers = table.parse_numbers(column).values
+    """Return whether all rows have the same value; numbers are compared once they are rounded."""
+    values = table.column(column)
+    if task.labels or values.kind in ("boolean", "other"):
+        return len(values.codes()[1]) == 1
+    numbers = values.numbers().values
     return bool((numbers == numbers[:1]).all())
 
 
@@ -53,7 +54,7 @@ def find_two_numbers(sample: Sample) -> DataIssue | None:
     task = sample.task
     if task is None or task.type != "numeric" or task.reason == "declared":
         return None
-    every = {name: np.unique(sample.whole.parse_numbers(name).values) for name in task.columns}
+    every = {name: np.unique(sample.whole.column(name).numbers().values) for name in task.columns}
     found = {
         name: " and ".join(map(number, values.tolist()))
         for name, values in every.items()
@@ -178,7 +179,7 @@ def _score(sample: Sample, target: str) -> _Score:
     """Return a function that computes which share of a target's error a feature removes."""
     assert sample.task is not None
     first = np.random.default_rng(0).permutation(sample.table.rows) % 2 == 0
-    if sample.task.classes or not sample.table.looks_numeric(target):
+    if sample.task.classes or not sample.table.column(target).looks_numeric():
         codes, names = sample.table.codes(target)
         classes = np.where(codes < 0, len(names), codes)  # a missing label is a class, too
         return lambda column: _class_score(column, first, classes, len(names) + 1)

@@ -34,17 +34,17 @@ class CategoryEncoder(DenseEncoder):
     categories: tuple[str, ...]
     """The values with their own code, sorted."""
     other: bool
-    """Whether there is a code for all other values: if training rows had rare ones."""
+    """True if there is a code for all other values: if training rows had rare ones."""
     missing: Literal["category", "fill", "error"]
     """Encoding of a missing value: its own code, `fill`, or an error."""
     fill: str | None = None
     """The category that replaces a missing value."""
     missing_input: bool
-    """Whether missing values have their own code: if training rows had any."""
+    """True if missing values have their own code: if training rows had any."""
     unseen: Literal["other", "error"]
     """Encoding of a value that is no category: the code for others or none; or an error."""
     unseen_encodings: ClassVar[tuple[str, str]]
-    """How other values are encoded, in words: with a code for them, and without."""
+    """Encoding of other values, in words: with a code for them, and without."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -23,8 +23,8 @@ from dlcli.preprocessing import Fitted, Mask, ValueIssues, dates_if_midnight
 from dlcli.tables import Table
 
 InputKind = Literal["numeric", "index", "sparse", "image"]
-"""How a block's inputs are read: as numbers, as the index of a category, as numbers most of which
-are 0, or as pixels."""
+"""Meaning of a block's inputs: numbers, the index of a category, numbers most of which are 0, or
+pixels."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ class FilledEncoder(DenseEncoder):
     fill: float | datetime | None
     """Replaces a missing value; if null, a missing value is an error."""
     indicator: bool
-    """Whether the last input is 1 where the value was missing, else 0."""
+    """True if the last input is 1 where the value was missing, else 0."""
 
     @property
     def indicator_names(self) -> tuple[str, ...]:
@@ -190,7 +190,7 @@ def refuse_missing(missing: Mask, table: Table, column: str, issues: ValueIssues
 
 
 def needs_indicator(policy: config.NumericMissing | config.MostFrequent, has_missing: bool) -> bool:
-    """Whether an input marks missing values.
+    """Return whether an input marks missing values.
 
     An input that is 0 in every training row would keep its random initial weights, and add noise to
     the first row that lacks a value. So `auto` makes one only if training rows lack values.

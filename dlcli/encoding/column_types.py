@@ -158,13 +158,13 @@ class ColumnSummary:
     bounds: tuple[float, float] | None
     """Minimum and maximum, if all values are numbers that the network can read."""
     whole: bool
-    """Whether all are whole numbers."""
+    """True if all are whole numbers."""
     leading_zeros: bool
-    """Whether one is written as `007`."""
+    """True if one is written as `007`."""
 
     @property
     def may_be_codes(self) -> bool:
-        """Whether numbers may name categories: few whole ones that repeat, other than 0 and 1."""
+        """True if numbers may name categories: few whole ones that repeat, other than 0 and 1."""
         is_flag = self.bounds == (0, 1)
         repeats = self.present >= 2 * self.distinct
         return self.whole and not is_flag and repeats and 1 < self.distinct <= MAX_CODES
@@ -202,7 +202,7 @@ def view_column(table: Table, name: str) -> ColumnView:
     try:
         counted = column.canonical_texts().value_counts()
         texts = counted.field("values").cast(pa.string())
-        counts = to_numpy(pa.chunked_array([counted.field("counts")]), np.int64)
+        counts = to_numpy(counted.field("counts"), np.int64)
     except DataError:  # lists and the like, which have no text
         texts, counts = strings([], pa.string()), np.zeros(0, np.int64)
     numbers = np.empty(0)  # if all values are numbers that the network can read, these
@@ -226,7 +226,7 @@ def view_column(table: Table, name: str) -> ColumnView:
 
 
 def _matches(texts: pa.Array, pattern: str) -> Mask:
-    return mask_to_numpy(pa.chunked_array([pc.match_substring_regex(texts, pattern)]))
+    return mask_to_numpy(pc.match_substring_regex(texts, pattern))
 
 
 def summarize_column(table: Table, column: str) -> ColumnSummary:
@@ -240,7 +240,7 @@ def shorten(text: str) -> str:
 
 
 def is_identifier(name: str, type_name: str, summary: ColumnSummary) -> bool:
-    """Whether a column's values merely distinguish rows: nearly all differ and none is an amount.
+    """Return whether a column merely distinguishes rows: nearly all values differ, no amounts.
 
     Whole numbers may be amounts that happen to differ. So all must differ, and either the column's
     name is that of an identifier, or they number the rows consecutively. Of other values, 95 % must
@@ -407,7 +407,7 @@ class Strays:
 
     @property
     def are_missing_words(self) -> bool:
-        """Whether all of them are common words for missing values."""
+        """True if all of them are common words for missing values."""
         return all(word.lower() in USUAL_MISSING_WORDS for word in self.words)
 
     def decision(self, feature: config.Feature, noun: str) -> Decision:

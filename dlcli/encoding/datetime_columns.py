@@ -24,7 +24,7 @@ from dlcli.encoding.column_encoder import Block, FilledEncoder, needs_indicator,
 from dlcli.encoding.encoded_rows import Indices, Matrix
 from dlcli.errors import DataError
 from dlcli.preprocessing import Floats, LinearScaling, ValueIssues, fit_scaling
-from dlcli.tables import DAY, Moments, Table, to_local
+from dlcli.tables import DAY, Moments, Table, guess_times, parse_times, to_local
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -96,7 +96,7 @@ class DatetimeEncoder(FilledEncoder):
 
     def encode(self, table: Table, out: Matrix, issues: ValueIssues) -> None:
         """Write the column's inputs into `out`, zeros of shape (rows, inputs)."""
-        times = table.parse_times(self.column, self.formats, self.timezone)
+        times = parse_times(table.column(self.column), self.formats, self.timezone)
         issues.refuse(times.unreadable, table, self.column, times.complaint)
         outside = times.moments < _microseconds(self.earliest)
         outside |= times.moments > _microseconds(self.latest)
@@ -212,7 +212,7 @@ def fit_datetime(column: str, feature: config.Datetime, train: Table) -> Datetim
         DataError: for a value that is no time, no value at all, or dates with two readings.
     """
     formats = feature.formats or _guessed_formats(column, train)
-    times = train.parse_times(column, formats, feature.timezone)
+    times = parse_times(train.column(column), formats, feature.timezone)
     train.refuse(times.unreadable, column, times.complaint)
     present = np.sort(times.moments[~times.missing])
     require_values(len(present), column, train)
@@ -247,10 +247,11 @@ def _guessed_formats(column: str, train: Table) -> tuple[str, ...]:
         DataError: if the day might be the month, or if the column holds numbers, which may be
             anything.
     """
-    if train.kind(column) == "number":
+    values = train.column(column)
+    if values.kind == "number":
         message = "expected dates, the column holds numbers; set format: unix, unix_ms or '%Y%m%d'"
         raise DataError(message, file=train.file, column=column)
-    guess = train.guess_times(column)
+    guess = guess_times(values)
     if guess and guess.is_ambiguous:
         raise DataError(guess.question, file=train.file, column=column)
     return guess.readings[0] if guess else ("iso",)

@@ -44,7 +44,7 @@ class ColumnDifference:
 
     @property
     def has_other_missing_share(self) -> bool:
-        """Whether many more or fewer values are missing than expected from the training rows.
+        """True if many more or fewer values are missing than expected from the training rows.
 
         If a share p of the training rows had no value, n·p of n rows are expected to have none,
         with a standard deviation of √(n·p·(1 − p)).

@@ -237,7 +237,7 @@ def row_weights(
     """
     if column is None:
         return None
-    parsed = table.parse_numbers(column)
+    parsed = table.column(column).numbers()
     weights = parsed.values
     issues.refuse(parsed.unreadable, table, column, parsed.complaint)
     advice = "the weight is missing; fill it in, or leave such rows out of the file"

@@ -15,7 +15,6 @@ from dlcli.config import Augmentation, ImageShape
 from dlcli.config import Image as ImageFeature
 from dlcli.encoding.column_encoder import Block, DenseEncoder, ImageForm, require_values
 from dlcli.encoding.encoded_rows import Indices, Matrix
-from dlcli.errors import DataError
 from dlcli.preprocessing import ValueIssues
 from dlcli.tables import Table
 
@@ -72,10 +71,11 @@ def fit_image(column: str, feature: ImageFeature, train: Table) -> ImageEncoder:
     Raises:
         DataError: for a column that holds no paths, or whose first path leads to no image.
     """
-    if train.kind(column) != "text":
+    paths = train.column(column)
+    if paths.kind != "text":
         message = f"expected paths of images, the column holds {train.keep(column).type}"
-        raise DataError(message, file=train.file, column=column)
-    missing = train.missing(column)
+        raise paths.error(message)
+    missing = paths.missing()
     require_values(int((~missing).sum()), column, train)
     encoder = ImageEncoder(
         column=column,

@@ -48,7 +48,7 @@ class BooleanEncoder(FilledEncoder):
 
     def encode(self, table: Table, out: Matrix, issues: ValueIssues) -> None:
         """Write the column's inputs into `out`, zeros of shape (rows, inputs)."""
-        parsed = table.parse_booleans(self.column)
+        parsed = table.column(self.column).booleans()
         issues.refuse(parsed.unreadable, table, self.column, parsed.complaint)
         wrong, fill = parsed.unreadable, self.fill or 0.0
         out[:, 0] = self.fill_missing(
@@ -93,7 +93,7 @@ class NumberEncoder(FilledEncoder):
             out: the column's inputs, (rows, inputs), the last of which may mark missing values.
             issues: records values that can't be read, are missing, or outside training's range.
         """
-        parsed = table.parse_numbers(self.column)
+        parsed = table.column(self.column).numbers()
         issues.refuse(parsed.unreadable, table, self.column, parsed.complaint)
         wrong = parsed.unreadable
         for beyond, complaint in preprocessing.out_of_range(scaling, parsed.values):

@@ -26,7 +26,7 @@ from dlcli.encoding.column_encoder import Block, SparseEncoder, refuse_missing, 
 from dlcli.encoding.encoded_rows import Indices, SparseRows, concatenated_ranges, stack_sparse
 from dlcli.errors import DataError
 from dlcli.preprocessing import ValueIssues
-from dlcli.tables import Table, from_utf8, index_in, indices_of, integers, strings, to_numpy, utf8
+from dlcli.tables import Table, from_utf8, index_in, integers, strings, to_numpy, utf8
 
 Token = Annotated[str, Field(pattern=r"^\S+( \S+){0,4}$")]
 """One word, or several with a space between, as many as `ngrams` allows."""
@@ -233,7 +233,7 @@ def join_words(blocks: Sequence[Words]) -> Words:
     """Join the words of all blocks, at least one."""
     encoded = pa.concat_arrays([block.distinct for block in blocks]).dictionary_encode()
     sizes = np.cumsum([len(block.distinct) for block in blocks])
-    codes = np.split(indices_of(encoded), sizes[:-1])
+    codes = np.split(to_numpy(encoded.indices, np.int32), sizes[:-1])
     counts = np.cumsum([0, *(block.count for block in blocks)], dtype=np.int32)
     return Words(
         encoded.dictionary,
@@ -256,12 +256,12 @@ def _split(texts: pa.Array) -> Words:
         normalized = pc.replace_substring_regex(normalized, pattern, replacement)
     lists = pc.split_pattern(pc.utf8_trim_whitespace(normalized), pattern=" ")
     words = pc.list_flatten(lists).dictionary_encode()
-    counts = to_numpy(pa.chunked_array([pc.list_value_length(lists)]), np.int32).astype(np.int64)
+    counts = to_numpy(pc.list_value_length(lists), np.int32).astype(np.int64)
     starts = np.cumsum(counts) - counts
-    codes = indices_of(encoded)
-    found = indices_of(words)[concatenated_ranges(starts[codes], counts[codes])]
+    codes = to_numpy(encoded.indices, np.int32)
+    found = to_numpy(words.indices, np.int32)[concatenated_ranges(starts[codes], counts[codes])]
     owners = np.repeat(owners, counts[codes])
-    empty = to_numpy(pa.chunked_array([pc.binary_length(words.dictionary)]), np.int32) == 0
+    empty = to_numpy(pc.binary_length(words.dictionary), np.int32) == 0
     kept = ~empty[found]
     return Words(words.dictionary, found[kept], owners[kept].astype(np.int32), len(texts))
 
@@ -336,7 +336,7 @@ def _lengthened(tokens: Codes, texts: Codes) -> Codes:
     starts = np.flatnonzero(follow)
     pairs = tokens[starts] * (np.int64(tokens.max(initial=-1)) + 1) + tokens[starts + 1]
     longer = np.full_like(tokens, -1)
-    longer[starts] = indices_of(integers(pairs).dictionary_encode())
+    longer[starts] = to_numpy(integers(pairs).dictionary_encode().indices, np.int32)
     return longer
 
 

@@ -18,7 +18,7 @@ from dlcli.errors import DataError
 from dlcli.explanation.explanation_document import ColumnStatistics, Histogram, Number, ValueCount
 from dlcli.explanation.row_samples import cut, input_indices
 from dlcli.metrics import finite
-from dlcli.tables import SECOND, Table
+from dlcli.tables import SECOND, Table, parse_times
 from dlcli.tasks import Task
 
 MOST_COLUMNS = 200
@@ -141,7 +141,7 @@ class ColumnDescriber:
         else:
             missing = round(encoder.missing_share * self._train.whole.rows)
         is_number = listed.type in ("numeric", "count", "weight")
-        is_number |= listed.type == "ignored" and table.looks_numeric(name)
+        is_number |= listed.type == "ignored" and table.column(name).looks_numeric()
         if is_number or isinstance(encoder, DatetimeEncoder):
             values = self._numbers(table, name)
             found: dict[str, object] = {
@@ -242,7 +242,7 @@ class ColumnDescriber:
             if isinstance(encoder, DatetimeEncoder):
                 values = seconds_of(table, encoder)
             else:
-                values = table.parse_numbers(name).values
+                values = table.column(name).numbers().values
         except DataError:  # in another file, an ignored column may be stored as anything
             return np.empty(0)
         return values[np.isfinite(values)]
@@ -272,7 +272,7 @@ def seconds_of(table: Table, encoder: DatetimeEncoder) -> Floats:
     Raises:
         DataError: if the column can't hold times.
     """
-    times = table.parse_times(encoder.column, encoder.formats, encoder.timezone)
+    times = parse_times(table.column(encoder.column), encoder.formats, encoder.timezone)
     return np.where(times.missing | times.unreadable, np.nan, times.moments / SECOND)
 
 

@@ -39,7 +39,7 @@ class RowSample:
 
     def numbers(self, column: str) -> Floats:
         """Return a column's numbers, NaN where missing, (rows,)."""
-        parts = [table.parse_numbers(column).values for table in self.tables.values()]
+        parts = [table.column(column).numbers().values for table in self.tables.values()]
         return np.concatenate(parts)
 
     def texts(self, column: str) -> NDArray[np.object_]:

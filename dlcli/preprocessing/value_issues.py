@@ -25,22 +25,22 @@ _MIDNIGHT = re.compile(r"(?P<day>\d{4}-\d\d-\d\d)T00:00:00(?:[+-]\d\d:\d\d)?")
 
 @dataclass
 class ColumnIssues:
-    """How a column's values differ from those in the training rows; every count is of rows."""
+    """Differences of a column's values from those in the training rows; all counts are of rows."""
 
     unseen: Counter[str] = field(default_factory=Counter)
     """Values that are not among the training categories, with their rows."""
     unseen_encoding: str = ""
-    """How the network sees them, in words."""
+    """Their encoding, in words."""
     missing: int = 0
     """Rows without a value."""
     unencoded_missing: int = 0
     """Rows without a value, where no input of the network marks it."""
     missing_encoding: str = ""
-    """How the network sees them, in words."""
+    """Their encoding, in words."""
     without_tokens: int = 0
     """Rows whose text has no token of the vocabulary."""
     without_tokens_encoding: str = ""
-    """How the network sees them, in words."""
+    """Their encoding, in words."""
     outside: int = 0
     """Rows outside the training rows' range."""
     range: tuple[float | str, float | str] | None = None
@@ -178,7 +178,7 @@ class Note:
     rows: int
     """Number of rows."""
     kind: str
-    """What they have in common, as it follows their count: `without a value`."""
+    """The property they share, as it follows their count: `without a value`."""
     detail: str = ""
     """The remark's remainder for this column, with its own punctuation."""
 

@@ -94,7 +94,7 @@ def _missing_words(table: Table, target: str) -> tuple[str, ...]:
     """
     decisions = [infer_type(column, table) for column in table.columns]
     found = dict.fromkeys(word for decision in decisions for word in decision.stray_words)
-    if found and not replace(table, missing_words=tuple(found)).looks_numeric(target):
+    if found and not replace(table, missing_words=tuple(found)).column(target).looks_numeric():
         for name in table.codes(target)[1]:
             found.pop(name, None)
     return tuple(found)

@@ -11,7 +11,6 @@ from dlcli.tables.arrow_arrays import (
     floats,
     from_utf8,
     index_in,
-    indices_of,
     integers,
     mask_to_numpy,
     plain,

@@ -21,22 +21,23 @@ _MAX_BYTES = 2**31 - 1
 _LARGE = {pa.string(): pa.large_string(), pa.binary(): pa.large_binary()}
 
 
-def to_numpy(values: pa.ChunkedArray, dtype: type[Scalar]) -> NDArray[Scalar]:
+def to_numpy(values: pa.Array | pa.ChunkedArray, dtype: type[Scalar]) -> NDArray[Scalar]:
     """Copy fixed-width values; the result is undefined where a value is null.
 
     Args:
         values: numbers of the width of `dtype`, (rows,).
         dtype: the NumPy type that the values are stored as.
     """
+    chunks = values.chunks if isinstance(values, pa.ChunkedArray) else [values]
     parts = [
         np.frombuffer(chunk.buffers()[1], dtype, count=len(chunk) + chunk.offset)[chunk.offset :]
-        for chunk in values.chunks
+        for chunk in chunks
         if len(chunk)
     ]
     return np.concatenate(parts) if parts else np.empty(0, dtype)
 
 
-def mask_to_numpy(mask: pa.ChunkedArray) -> NDArray[np.bool_]:
+def mask_to_numpy(mask: pa.Array | pa.ChunkedArray) -> NDArray[np.bool_]:
     """Copy an Arrow mask without nulls, (rows,)."""
     return to_numpy(pc.cast(mask, pa.uint8()), np.uint8).astype(np.bool_)
 
@@ -105,17 +106,12 @@ def utf8(texts: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
     return whole[offsets[0] : offsets[-1]], offsets - offsets[0]
 
 
-def index_in(values: pa.Array, known: pa.Array) -> NDArray[np.int32]:
+def index_in(values: pa.Array | pa.ChunkedArray, known: pa.Array) -> NDArray[np.int32]:
     """Return the index of each value among the known ones, -1 where it is unknown, (values,)."""
-    found = pa.chunked_array([pc.index_in(values, value_set=known)])
+    found = pc.index_in(values, value_set=known)
     indices = to_numpy(found, np.int32)
     indices[mask_to_numpy(found.is_null())] = -1
     return indices
-
-
-def indices_of(encoded: pa.DictionaryArray) -> NDArray[np.int32]:
-    """Return the index of each value in the dictionary, (values,)."""
-    return to_numpy(pa.chunked_array([encoded.indices]), np.int32)
 
 
 def widened(values: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -139,14 +135,3 @@ def plain(values: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_null(storage):
         return values.cast(pa.string())
     return values.cast(pa.float32()) if pa.types.is_float16(storage) else values
-
-
-def is_number_type(storage: pa.DataType) -> bool:
-    """Whether values of an Arrow type are numbers."""
-    checks = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
-    return any(check(storage) for check in checks)
-
-
-def is_text_type(storage: pa.DataType) -> bool:
-    """Whether values of an Arrow type are texts."""
-    return bool(pa.types.is_string(storage) or pa.types.is_large_string(storage))

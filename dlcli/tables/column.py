@@ -15,14 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dlcli.errors import DataError
-from dlcli.tables.arrow_arrays import (
-    floats,
-    is_number_type,
-    is_text_type,
-    mask_to_numpy,
-    strings,
-    to_numpy,
-)
+from dlcli.tables.arrow_arrays import floats, mask_to_numpy, strings, to_numpy
 
 Kind = Literal["text", "number", "boolean", "other"]
 
@@ -58,7 +51,7 @@ class Notation:
 
     @property
     def is_plain(self) -> bool:
-        """Whether it is the default: a decimal point, and nothing between thousands."""
+        """True if it is the default: a decimal point, and nothing between thousands."""
         return self == Notation()
 
     @cached_property
@@ -143,12 +136,14 @@ class Column:
     @property
     def kind(self) -> Kind:
         """The kind of the stored values; dates, lists and bytes are `other`."""
-        storage = self.values.type
-        if is_text_type(storage):
+        storage, types = self.values.type, pa.types
+        if types.is_string(storage) or types.is_large_string(storage):
             return "text"
-        if pa.types.is_boolean(storage):
+        if types.is_boolean(storage):
             return "boolean"
-        return "number" if is_number_type(storage) else "other"
+        is_whole = types.is_integer(storage)
+        is_number = is_whole or types.is_floating(storage) or types.is_decimal(storage)
+        return "number" if is_number else "other"
 
     def missing(self) -> NDArray[np.bool_]:
         """Return where the value is null, NaN, blank or one of the missing words, (rows,)."""
@@ -181,8 +176,9 @@ class Column:
         return Parsed(parsed, unreadable, complaint)
 
     def looks_numeric(self) -> bool:
-        """Whether there is a value, and every value is a number.
+        """Return whether there is a value, and every value is a number.
 
+        A spelling of a missing value that was not declared, such as `NA`, is not a number.
         Infinities count as numbers here, so that `numbers` reports them, instead of the column
         becoming categorical.
         """
@@ -196,7 +192,7 @@ class Column:
         return parsed.size > 0 and not bool(np.isnan(parsed).any())
 
     def is_written(self, notation: Notation) -> bool:
-        """Whether the values are texts, all of which are numbers in a notation."""
+        """Return whether the values are texts, all of which are numbers in a notation."""
         if self.kind != "text":
             return False
         return bool(pc.all(notation.fits(self.present_texts())).as_py())
@@ -213,7 +209,7 @@ class Column:
             values = to_numpy(pc.cast(self.values, pa.uint8()), np.uint8).astype(np.float64)
             values[mask_to_numpy(self.values.is_null())] = np.nan
             return Parsed(values, np.zeros(len(values), dtype=np.bool_), self.shown)
-        words = _canonical(self.values) if self.kind != "text" else _trim(self.values)
+        words = self.canonical() if self.kind == "number" else _trim(self.values)
         lower = pc.utf8_lower(words)
         present = mask_to_numpy(self._present())
         ones, zeros = present & _among(lower, _TRUE), present & _among(lower, _FALSE)
@@ -248,12 +244,11 @@ class Column:
         distinct = replace(self, values=pa.chunked_array([encoded.dictionary]))
         present, texts = distinct._present(), distinct.canonical()
         categories = texts.filter(present).unique()
-        places = to_numpy(pc.index_in(texts, value_set=categories), np.int32).astype(np.int64)
-        places[~mask_to_numpy(present)] = -1
-        indices = pa.chunked_array([encoded.indices])
-        raw = to_numpy(indices, np.int32)
-        raw[mask_to_numpy(indices.is_null())] = -1
-        return np.append(places, -1)[raw], list(categories.to_pylist())
+        codes = to_numpy(pc.index_in(texts, value_set=categories), np.int32).astype(np.int64)
+        codes[~mask_to_numpy(present)] = -1
+        of_rows = to_numpy(encoded.indices, np.int32)
+        of_rows[mask_to_numpy(encoded.indices.is_null())] = -1
+        return np.append(codes, -1)[of_rows], list(categories.to_pylist())
 
     def texts(self) -> NDArray[np.object_]:
         """Return the canonical text of each value, None where missing, (rows,).
@@ -285,11 +280,26 @@ class Column:
         Raises:
             DataError: for values without a text form, such as lists.
         """
+        values, storage = self.values, self.values.type
+        if self.kind == "text":
+            words = _trim(values)
+            lower = pc.utf8_lower(words)
+            is_boolean = pc.is_in(lower, value_set=strings(("true", "false"), storage))
+            words = pc.if_else(is_boolean, lower, words)
+            return pc.replace_substring_regex(words, _ZERO_DECIMALS, r"\1\2")
         try:
-            return _canonical(self.values)
+            texts = values.cast(pa.string())
         except pa.ArrowException:
-            message = f"expected values with a text form, the column holds {self.values.type}"
+            message = f"expected values with a text form, the column holds {storage}"
             raise self.error(message) from None
+        if pa.types.is_floating(storage):
+            whole = values.cast(pa.int64(), safe=False)
+            is_whole = pc.equal(whole.cast(storage, safe=False), values)
+            return pc.if_else(is_whole, whole.cast(pa.string()), texts)
+        if pa.types.is_decimal(storage):
+            without_zeros = pc.replace_substring_regex(texts, r"(\.\d*?)0+$", r"\1")
+            return pc.replace_substring_regex(without_zeros, r"\.$", "")
+        return texts
 
     def present_texts(self) -> pa.ChunkedArray:
         """Return the texts that are not missing, without surrounding spaces, (values,)."""
@@ -363,22 +373,3 @@ def _equals_a_word(values: pa.ChunkedArray, words: Sequence[str]) -> pa.ChunkedA
 
 def _among(values: pa.ChunkedArray, words: tuple[str, ...]) -> NDArray[np.bool_]:
     return mask_to_numpy(pc.is_in(values, value_set=strings(words, values.type)))
-
-
-def _canonical(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    storage = values.type
-    if is_text_type(storage):
-        words = _trim(values)
-        lower = pc.utf8_lower(words)
-        is_boolean = pc.is_in(lower, value_set=strings(("true", "false"), storage))
-        words = pc.if_else(is_boolean, lower, words)
-        return pc.replace_substring_regex(words, _ZERO_DECIMALS, r"\1\2")
-    texts = values.cast(pa.string())
-    if pa.types.is_floating(storage):
-        whole = values.cast(pa.int64(), safe=False)
-        is_whole = pc.equal(whole.cast(storage, safe=False), values)
-        return pc.if_else(is_whole, whole.cast(pa.string()), texts)
-    if pa.types.is_decimal(storage):
-        without_zeros = pc.replace_substring_regex(texts, r"(\.\d*?)0+$", r"\1")
-        return pc.replace_substring_regex(without_zeros, r"\.$", "")
-    return texts

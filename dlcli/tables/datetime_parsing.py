@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dlcli.config import format_tokens, is_named_format
-from dlcli.tables.arrow_arrays import indices_of, mask_to_numpy, strings, to_numpy
+from dlcli.tables.arrow_arrays import mask_to_numpy, strings, to_numpy
 from dlcli.tables.column import Column
 
 Moments = NDArray[np.int64]
@@ -71,12 +71,13 @@ class _Read:
     readable: Mask
 
 
-def parse_times(column: Column, formats: Sequence[str], zone: str) -> Times:
+def parse_times(column: Column, formats: Sequence[str], zone: str = "UTC") -> Times:
     """Read a column's values as times from the year 1 to 9999.
 
     Args:
         column: dates and times as Arrow stores them, which need no format; text or numbers.
-        formats: the formats of text and numbers; the first that fits a value is used.
+        formats: the formats of text and numbers: `iso`, `unix`, `unix_ms`, or directives as in
+            `%d.%m.%Y`; the first that fits a value is used.
         zone: the time zone of values without an offset from UTC.
 
     Raises:
@@ -101,7 +102,7 @@ def parse_times(column: Column, formats: Sequence[str], zone: str) -> Times:
 
 
 def is_time(storage: pa.DataType) -> bool:
-    """Whether an Arrow type is one of dates, or of times with a date."""
+    """Return whether an Arrow type is one of dates, or of times with a date."""
     return bool(pa.types.is_date(storage) or pa.types.is_timestamp(storage))
 
 
@@ -245,7 +246,7 @@ def _read_texts(texts: pa.ChunkedArray, format: str) -> _Read:
     """
     encoded = pa.chunked_array(texts.dictionary_encode()).combine_chunks()
     found = _read_distinct(pa.chunked_array([encoded.dictionary]), format)
-    rows = indices_of(encoded)
+    rows = to_numpy(encoded.indices, np.int32)
     return _Read(found.moments[rows], found.has_offset[rows], found.readable[rows])
 
 
@@ -326,7 +327,7 @@ class TimeGuess:
 
     @property
     def is_ambiguous(self) -> bool:
-        """Whether there are several, as no value distinguishes its day from its month."""
+        """True if there are several, as no value distinguishes its day from its month."""
         return len(self.readings) > 1
 
     @property
@@ -362,7 +363,7 @@ def guess_times(column: Column) -> TimeGuess | None:
 
 
 def _all_begin_with(date: str, texts: pa.ChunkedArray) -> bool:
-    """Whether all texts begin with a date in a format; a quick check."""
+    """Return whether all texts begin with a date in a format; a quick check."""
     pattern = _pattern(date).removesuffix("$")
     return bool(pc.all(pc.match_substring_regex(texts, pattern)).as_py())
 

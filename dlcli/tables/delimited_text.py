@@ -186,7 +186,7 @@ class _Text:
     has_nul: bool = False
     has_quotes: bool = False
     has_escaped_quotes: bool = False
-    """Whether a quote follows a backslash somewhere."""
+    """True if a quote follows a backslash somewhere."""
     invalid: int = 0
     """The number of bytes that are invalid in UTF-8."""
     continuations: int = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -96,7 +96,7 @@ class StoredColumns:
 
     def take(self, rows: pa.Array) -> StoredColumns:
         """Select rows, in the order given, without reading them."""
-        indices = to_numpy(pa.chunked_array([rows]), np.int64)
+        indices = to_numpy(rows, np.int64)
         return replace(
             self, selection=indices if self.selection is None else self.selection[indices]
         )
@@ -136,16 +136,6 @@ class StoredColumns:
                 parts.append(part.cast(self.schema))
             before += piece.rows
         return pa.concat_tables(parts)
-
-
-def joined(columns: Sequence[StoredColumns], schema: pa.Schema) -> StoredColumns:
-    """Concatenate the rows of several files.
-
-    Args:
-        columns: with the same names.
-        schema: for each name a type that holds the values of all.
-    """
-    return StoredColumns(tuple(piece for each in columns for piece in each.pieces), schema)
 
 
 def store(schema: pa.Schema, batches: Iterator[pa.RecordBatch], path: Path) -> StoredColumns:

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from itertools import product
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from dlcli.config import CsvFormat
 from dlcli.errors import listed
-from dlcli.tables.arrow_arrays import mask_to_numpy
 from dlcli.tables.column import Column, Notation
 from dlcli.tables.table import Remark, Table
 
@@ -41,19 +38,19 @@ class _Fit:
 
     @property
     def is_certain(self) -> bool:
-        """Whether its numbers are not in the default notation, and not ambiguous."""
+        """True if its numbers are not in the default notation, and not ambiguous."""
         return bool(self.notations) and _PLAIN not in self.notations and not self.is_ambiguous
 
     @property
     def is_ambiguous(self) -> bool:
-        """Whether its commas may separate either thousands or decimals."""
+        """True if its commas may separate either thousands or decimals."""
         has_comma = any(notation.decimal == "," for notation in self.notations)
         may_group = _COMMA_THOUSANDS in self.notations
         return may_group and has_comma and _PLAIN not in self.notations
 
     @property
     def has_decimal_points(self) -> bool:
-        """Whether points certainly separate its decimals."""
+        """True if points certainly separate its decimals."""
         return self.notations[:1] == (_PLAIN,) and _POINT_THOUSANDS not in self.notations
 
     def simplest(self, decimal: str) -> Notation:
@@ -120,23 +117,14 @@ def _values_with_signs(column: Column, candidates: Sequence[Notation]) -> pa.Chu
 
 
 def _holds(values: pa.ChunkedArray, *signs: str) -> bool:
-    """Whether a sign may occur in some texts: their memory is searched, with other texts in it."""
-    ascii_signs, other_signs = _encoded(signs)
+    """Return whether some texts may hold a sign: their memory is searched, and the texts around."""
     for chunk in values.chunks:
         content = chunk.buffers()[2]
         raw = b"" if content is None else content.to_pybytes()
-        if any(
-            sign in raw for sign in (ascii_signs if raw.isascii() else ascii_signs + other_signs)
-        ):
+        is_ascii = raw.isascii()
+        if any(sign.encode() in raw for sign in signs if sign.isascii() or not is_ascii):
             return True
     return False
-
-
-@cache  # a table may have a million columns
-def _encoded(signs: tuple[str, ...]) -> tuple[list[bytes], list[bytes]]:
-    """Return the ASCII signs and the others, in UTF-8."""
-    ascii_signs = [sign.encode() for sign in signs if sign.isascii()]
-    return ascii_signs, [sign.encode() for sign in signs if not sign.isascii()]
 
 
 def _fit(values: pa.ChunkedArray, candidates: Sequence[Notation]) -> _Fit:
@@ -179,7 +167,7 @@ def _fit_points(column: Column, candidates: Sequence[Notation]) -> _Fit:
 
 
 def _count(notation: Notation, values: pa.ChunkedArray) -> int:
-    return int(np.count_nonzero(mask_to_numpy(notation.fits(values))))
+    return int(pc.sum(notation.fits(values), min_count=0).as_py())
 
 
 def _settle(

@@ -25,7 +25,7 @@ Source = str | Path | Sequence[str | Path]
 """A file, a glob such as `part-*.csv`, or a list of these; `-` is standard input."""
 Format = Literal["csv", "parquet", "arrow", "jsonl"]
 
-HEAD_BYTES = 4096
+_HEAD_BYTES = 4096
 """Bytes by which a file's format is recognized."""
 _COMPRESSIONS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 
@@ -84,7 +84,7 @@ class SourceFile:
             DataError: for a damaged archive.
         """
         with self.reading(), self.open() as stream:
-            return stream.read(HEAD_BYTES)
+            return stream.read(_HEAD_BYTES)
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -125,15 +125,13 @@ def find(source: Source) -> list[SourceFile]:
         UsageError: for a file that is not there, a glob without a match, or a file named twice.
     """
     if str(source) == "-":
-        try:
+        with SourceFile("standard input", None).reading():
             return [_in_memory("standard input", sys.stdin.buffer.read())]
-        except OSError as error:
-            raise UsageError(f"standard input: can't be read: {error.strerror}") from None
     files = []
     for path in expand(source):
         with _open(path) as stream:
             if path.is_file():
-                compression = _compression(stream.read(HEAD_BYTES))
+                compression = _compression(stream.read(_HEAD_BYTES))
                 files.append(SourceFile(str(path), path, compression=compression))
             else:  # a pipe can be read only once
                 files.append(_in_memory(str(path), stream.read()))
@@ -187,7 +185,7 @@ def _exists(path: Path) -> bool:
 
 
 def _in_memory(file: str, content: bytes) -> SourceFile:
-    return SourceFile(file, None, content, _compression(content[:HEAD_BYTES]))
+    return SourceFile(file, None, content, _compression(content[:_HEAD_BYTES]))
 
 
 def _compression(head: bytes) -> str | None:
@@ -313,7 +311,7 @@ def contradictions(stored: SourceFile, form: FormatChoice) -> Iterator[Remark]:
 
 
 def is_tsv(file: str) -> bool:
-    """Whether a file's name means that tabs separate its fields."""
+    """Return whether a file has an ending of tab-separated text."""
     return _ending(file) in (".tsv", ".tab")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from dlcli.errors import DataError, plural
 from dlcli.tables.arrow_arrays import integers, plain, strings, widened
-from dlcli.tables.column import Column, Kind, Notation, Parsed
-from dlcli.tables.datetime_parsing import TimeGuess, Times, guess_times, parse_times
+from dlcli.tables.column import Column, Notation, Parsed
 from dlcli.tables.disk_table import StoredColumns
 
 
@@ -24,7 +23,7 @@ class Remark(NamedTuple):
     message: str
     """For the user: `fields are separated by ';'`."""
     is_doubtful: bool = False
-    """Whether the guess may be wrong, so that the user should check it."""
+    """True if the guess may be wrong, so that the user should check it."""
     column: str | None = None
     """The one column that it is about."""
 
@@ -129,10 +128,6 @@ class Table:
         """Return a column's values as stored, unchanged, (rows,)."""
         return self.data.column(name)
 
-    def kind(self, name: str) -> Kind:
-        """Return the kind of a column's stored values; dates, lists and bytes are `other`."""
-        return self.column(name).kind
-
     def missing(self, name: str) -> NDArray[np.bool_]:
         """Return where a value is null, NaN, blank or one of the missing words, (rows,)."""
         return self.column(name).missing()
@@ -143,22 +138,7 @@ class Table:
         Raises:
             DataError: for a value that is not a finite number, with its row.
         """
-        return self._all_of(self.parse_numbers(name), name)
-
-    def parse_numbers(self, name: str) -> Parsed:
-        """Return a column as numbers, with the values that are not finite numbers.
-
-        Raises:
-            DataError: for a column that holds neither numbers nor text.
-        """
-        return self.column(name).numbers()
-
-    def looks_numeric(self, name: str) -> bool:
-        """Whether a column has a value, and every value is a number, possibly infinite.
-
-        A spelling of a missing value that was not declared, such as `NA`, is not a number.
-        """
-        return self.column(name).looks_numeric()
+        return self._all_of(self.column(name).numbers(), name)
 
     def booleans(self, name: str) -> NDArray[np.float64]:
         """Return a column as 1 for true and 0 for false, NaN where missing, (rows,).
@@ -166,40 +146,7 @@ class Table:
         Raises:
             DataError: for a value other than true, false, 1 and 0, with its row.
         """
-        return self._all_of(self.parse_booleans(name), name)
-
-    def parse_booleans(self, name: str) -> Parsed:
-        """Return a column as 1 for true and 0 for false, with the values that are neither.
-
-        Raises:
-            DataError: for a column of another kind, such as dates.
-        """
-        return self.column(name).booleans()
-
-    def looks_boolean(self, name: str) -> bool:
-        """Return whether a column is stored as booleans, or all its texts are true or false."""
-        return self.column(name).looks_boolean()
-
-    def parse_times(self, name: str, formats: Sequence[str], zone: str = "UTC") -> Times:
-        """Return a column as times, with the values that are not times.
-
-        Args:
-            name: the column.
-            formats: the formats of text and numbers: `iso`, `unix`, `unix_ms`, or directives as in
-                `%d.%m.%Y`; the first that fits a value is used.
-            zone: the time zone of values without an offset from UTC.
-
-        Raises:
-            DataError: for a column that cannot hold times.
-        """
-        return parse_times(self.column(name), formats, zone)
-
-    def guess_times(self, name: str) -> TimeGuess | None:
-        """Guess the formats of a column's dates; None unless every value is a date.
-
-        A column of numbers is never taken for dates.
-        """
-        return guess_times(self.column(name))
+        return self._all_of(self.column(name).booleans(), name)
 
     def texts(self, name: str) -> NDArray[np.object_]:
         """Return the canonical text of a column's values, None where missing, (rows,).

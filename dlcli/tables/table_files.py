@@ -13,7 +13,7 @@ import pyarrow as pa
 from dlcli.config import AutoFormat, CsvFormat, FormatChoice
 from dlcli.errors import DataError, did_you_mean, listed
 from dlcli.tables.delimited_text import open_text, read_names
-from dlcli.tables.disk_table import StoredColumns, joined, store, without_dictionary
+from dlcli.tables.disk_table import StoredColumns, store, without_dictionary
 from dlcli.tables.number_notation import detect_notations
 from dlcli.tables.source_files import (
     Batches,
@@ -229,7 +229,7 @@ def _concatenate(parts: Sequence[_Part]) -> pa.Table | StoredColumns:
         for field in schema:
             if _schema(part).field(field.name).type != field.type:
                 _cast(part, field)
-    return joined(stored, schema)
+    return StoredColumns(tuple(piece for each in stored for piece in each.pieces), schema)
 
 
 def _schema(part: _Part) -> pa.Schema:

@@ -296,6 +296,6 @@ def sort_names(names: Iterable[str]) -> tuple[str, ...]:
 
 def storage_type(column: str, table: Table, classes: Sequence[str]) -> StorageType:
     """Return the type of a table's column of classes that can represent all of them."""
-    if table.kind(column) == "boolean" and all(map(_PATTERNS["boolean"].fullmatch, classes)):
+    if table.column(column).kind == "boolean" and all(map(_PATTERNS["boolean"].fullmatch, classes)):
         return "boolean"
     return "integer" if all(map(_PATTERNS["integer"].fullmatch, classes)) else "text"

@@ -48,7 +48,7 @@ def infer_task(target: Target, tables: Sequence[Table]) -> AnyTask:
     if target.delimiter is None:
         for table in tables:
             for column in target.columns:
-                is_text = table.missing(column).any() and table.kind(column) == "text"
+                is_text = table.missing(column).any() and table.column(column).kind == "text"
                 hint = _delimiter_hint(column, tables) if is_text else ""
                 refuse_missing(table, column, ValueIssues(), hint)
     if target.type == "auto":
@@ -71,7 +71,7 @@ def _infer_from_column(target: Target, tables: Sequence[Table]) -> AnyTask:
     (column,) = target.columns
     if _is_boolean(column, tables):
         return _classification(column, tables, "all true or false")
-    if not all(table.looks_numeric(column) for table in tables):
+    if not all(table.column(column).looks_numeric() for table in tables):
         return _classification(column, tables, "text" + _delimiter_hint(column, tables))
     if _zeros_and_ones(column, tables) == {0, 1}:
         return _classification(column, tables, "all 0 or 1")
@@ -87,14 +87,14 @@ def _infer_from_columns(target: Target, tables: Sequence[Table]) -> AnyTask:
 
 
 def _is_boolean(column: str, tables: Sequence[Table]) -> bool:
-    return all(table.looks_boolean(column) for table in tables)
+    return all(table.column(column).looks_boolean() for table in tables)
 
 
 def _may_be_label(column: str, tables: Sequence[Table]) -> bool:
     """Whether a column is true/false or 0 and 1; next to others, a constant one may be, too."""
     if _is_boolean(column, tables):
         return True
-    is_number = all(table.looks_numeric(column) for table in tables)
+    is_number = all(table.column(column).looks_numeric() for table in tables)
     return is_number and _zeros_and_ones(column, tables) is not None
 
 

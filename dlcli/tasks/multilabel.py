@@ -88,7 +88,7 @@ class Multilabel(Task):
         encoded = np.empty((table.rows, self.width), dtype=np.float32)
         for at, column in enumerate(self.columns):
             refuse_missing(table, column, issues)
-            parsed = table.parse_booleans(column)
+            parsed = table.column(column).booleans()
             issues.refuse(parsed.unreadable, table, column, parsed.complaint)
             encoded[:, at] = np.nan_to_num(parsed.values)
         return encoded

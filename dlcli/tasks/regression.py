@@ -108,7 +108,7 @@ class _Numbers(Task):
         columns = []
         for column, scaling in zip(self.columns, self._scalings, strict=True):
             refuse_missing(table, column, issues)
-            parsed = table.parse_numbers(column)
+            parsed = table.column(column).numbers()
             issues.refuse(parsed.unreadable, table, column, parsed.complaint)
             for wrong, complaint in out_of_range(scaling.name, parsed.values):
                 issues.refuse(wrong, table, column, complaint)

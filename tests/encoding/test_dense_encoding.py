@@ -24,7 +24,8 @@ def fitted(table):
     """Numbers as they are, and texts as categories; so wide is a column of 20 letters."""
     types = {"text": Categorical(), "number": Numeric()}
     section = Input(scaling=Unscaled())
-    return [fit_feature(name, types[table.kind(name)], section, table) for name in table.columns]
+    kinds = {name: table.column(name).kind for name in table.columns}
+    return [fit_feature(name, types[kind], section, table) for name, kind in kinds.items()]
 
 
 def test_narrow_and_wide_columns_keep_their_order():

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dlcli.errors import DataError
-from dlcli.tables import Table, to_local
+from dlcli.tables import Table, guess_times, parse_times, to_local
 from dlcli.tables.datetime_parsing import to_utc
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -25,7 +25,7 @@ def rows(values, storage=None):
 
 def read(values, *formats, zone="UTC", storage=None):
     """Each value as a time in UTC, None where missing, `?` where unreadable."""
-    times = rows(values, storage).parse_times("when", formats or ("iso",), zone)
+    times = parse_times(rows(values, storage).column("when"), formats or ("iso",), zone)
     return [
         "?" if unreadable else None if missing else EPOCH + timedelta(microseconds=moment)
         for moment, missing, unreadable in zip(
@@ -171,7 +171,7 @@ def test_arrows_own_times_with_a_zone_are_moments_whatever_zone_is_declared():
 
 def test_arrows_own_times_beyond_the_year_9999_are_unreadable():
     table = rows(pa.array([253_402_300_800, 0], pa.int64()).cast(pa.timestamp("s")))
-    times = table.parse_times("when", ("iso",))
+    times = parse_times(table.column("when"), ("iso",))
     assert times.unreadable.tolist() == [True, False]
     assert times.complaint(0).startswith(
         "expected a date from the year 1 to 9999, got '10000-01-01"
@@ -207,7 +207,7 @@ def test_reading_never_fails_and_never_depends_on_the_other_values(texts):
 def test_a_long_column_in_several_chunks_is_read_as_its_values_are():
     values = pa.chunked_array([["2024-01-01"] * 40_000, [], ["x", "2024-01-02"]])
     table = Table("t.csv", pa.table({"when": values.slice(1)}), np.arange(1, 40_002))
-    times = table.parse_times("when", ("iso",))
+    times = parse_times(table.column("when"), ("iso",))
     assert np.flatnonzero(times.unreadable).tolist() == [39_999]
     assert np.unique(times.moments).tolist() == [0, 1_704_067_200_000_000, 1_704_153_600_000_000]
 
@@ -288,15 +288,15 @@ class TestGuesses:
         ],
     )
     def test_the_one_reading_of_all_values_is_found(self, values, formats):
-        guess = rows(values).guess_times("when")
+        guess = guess_times(rows(values).column("when"))
         assert guess.readings == (formats,)
         assert not guess.is_ambiguous
 
     def test_arrows_own_dates_need_no_format(self):
-        assert rows([date(2024, 1, 1)]).guess_times("when").readings == (("iso",),)
+        assert guess_times(rows([date(2024, 1, 1)]).column("when")).readings == (("iso",),)
 
     def test_dates_that_fit_two_readings_are_ambiguous(self):
-        guess = rows(["1/2/2024", "11/11/2024"]).guess_times("when")
+        guess = guess_times(rows(["1/2/2024", "11/11/2024"]).column("when"))
         assert guess.is_ambiguous
         assert guess.question == (
             "no value distinguishes its day from its month; set format: "
@@ -318,16 +318,17 @@ class TestGuesses:
         ids=["both ways", "mixed", "a word", "words", "digits", "numbers", "booleans", "nothing"],
     )
     def test_values_without_a_common_reading_are_no_dates(self, values):
-        assert rows(values).guess_times("when") is None
+        assert guess_times(rows(values).column("when")) is None
 
     def test_one_late_value_decides(self):
-        guess = rows([*["1/2/2024"] * 500, "13/1/2024"]).guess_times("when")
+        guess = guess_times(rows([*["1/2/2024"] * 500, "13/1/2024"]).column("when"))
         assert guess.readings == (("%d/%m/%Y",),)
 
 
 def test_the_complaint_names_the_expected_format_and_a_fix():
     table = rows(["2024-13-01", "NA"])
-    iso, declared = table.parse_times("when", ("iso",)), table.parse_times("when", ("%d.%m.%Y",))
+    column = table.column("when")
+    iso, declared = parse_times(column, ("iso",)), parse_times(column, ("%d.%m.%Y",))
     assert iso.complaint(0) == (
         "expected a date as 2024-12-31 or 2024-12-31T23:59, got '2024-13-01'; if it is a date, "
         "set its format; if it means a missing value, set data.missing"

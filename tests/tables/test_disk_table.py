@@ -8,7 +8,7 @@ import pytest
 
 from dlcli.errors import TrainingError
 from dlcli.tables import arrow_arrays, disk_table, integers
-from dlcli.tables.disk_table import joined, store
+from dlcli.tables.disk_table import StoredColumns, store
 
 ROWS = pa.table(
     {
@@ -32,7 +32,7 @@ def stored(rows, size, path):
 
 def on_disk(tmp_path, *parts):
     pieces = [stored(part, 2, tmp_path / f"{at}.arrow") for at, part in enumerate(parts)]
-    return joined(pieces, pieces[0].schema)
+    return StoredColumns(tuple(p for each in pieces for p in each.pieces), pieces[0].schema)
 
 
 @pytest.mark.usefixtures("batch_rows")
@@ -105,7 +105,8 @@ def test_texts_of_more_than_one_array_can_hold_are_put_in_order(limit, tmp_path,
 def test_files_with_other_types_are_read_as_one_that_holds_both(tmp_path):
     whole = stored(pa.table({"n": [1, 2]}), 1, tmp_path / "whole.arrow")
     broken = stored(pa.table({"n": [0.5]}), 1, tmp_path / "broken.arrow")
-    columns = joined([whole, broken], pa.schema([("n", pa.float64())]))
+    schema = pa.schema([("n", pa.float64())])
+    columns = StoredColumns((*whole.pieces, *broken.pieces), schema)
     assert columns.column("n").to_pylist() == [1.0, 2.0, 0.5]
     assert columns.slice(1, 2).to_pylist() == [{"n": 2.0}, {"n": 0.5}]
 

@@ -53,7 +53,7 @@ def read(columns: dict[str, list[str]], delimiter: str = ";", missing=(), **decl
 )
 def test_numbers_are_parsed_and_their_notation_is_reported(values, numbers, described):
     table = read({"x": values, "y": ["u"] * len(values)})
-    assert table.looks_numeric("x")
+    assert table.column("x").looks_numeric()
     assert table.numbers("x").tolist() == numbers
     assert table.keep("x").to_pylist() == values
     assert table.notes == (f"data.csv: the numbers of 'x' have {described}",)
@@ -104,7 +104,7 @@ def test_each_column_has_its_own_notation():
 def test_missing_words_do_not_hide_a_notation():
     table = read({"x": ["1,5", "?", "", "2,5", "NA"]}, missing=["?"])
     assert table.notations["x"].decimal == ","
-    assert not table.looks_numeric("x")  # NA was not declared
+    assert not table.column("x").looks_numeric()  # NA was not declared
 
 
 @pytest.mark.parametrize(
@@ -192,8 +192,8 @@ class TestDeclared:
         assert table.numbers("x").tolist() == [1234, 12]
 
     def test_a_column_in_another_notation_is_not_numeric(self):
-        assert not read({"x": ["1.5"]}, decimal=",", thousands="none").looks_numeric("x")
-        assert not read({"x": ["1,5"]}, decimal=".", thousands="none").looks_numeric("x")
+        assert not read({"x": ["1.5"]}, decimal=",", thousands="none").column("x").looks_numeric()
+        assert not read({"x": ["1,5"]}, decimal=".", thousands="none").column("x").looks_numeric()
 
 
 def test_the_row_that_is_no_number_is_named_in_a_column_with_decimal_commas():
@@ -206,7 +206,7 @@ def test_the_row_that_is_no_number_is_named_in_a_column_with_decimal_commas():
 
 def test_a_number_written_otherwise_is_refused_among_decimal_commas():
     table = read({"x": ["1,5", "2,5", "3.5"]})
-    found = table.parse_numbers("x")
+    found = table.column("x").numbers()
     assert found.unreadable.tolist() == [False, False, True]
     np.testing.assert_array_equal(found.values, [1.5, 2.5, np.nan])
 

@@ -346,7 +346,7 @@ class TestReadingJsonLines:
 
     def test_a_column_of_nulls_is_missing_text(self):
         table = read_table(write('{"a": null}\n', "data.jsonl"))
-        assert (table.kind("a"), table.missing("a").tolist()) == ("text", [True])
+        assert (table.column("a").kind, table.missing("a").tolist()) == ("text", [True])
         assert table.texts("a").tolist() == [None]
 
     def test_nested_values_are_refused_only_when_they_are_read(self):
@@ -430,7 +430,7 @@ class TestMissing:
         storage = pa.dictionary(pa.int8(), pa.string())
         table = column("a", "?", None, storage=storage, missing=("?",))
         assert table.missing("x").tolist() == [False, True, True]
-        assert table.kind("x") == "text"
+        assert table.column("x").kind == "text"
 
     @pytest.mark.parametrize("word", ["-999", "-999.0", " -9.99e2 "])
     @pytest.mark.parametrize(
@@ -483,7 +483,7 @@ class TestKind:
         ],
     )
     def test_the_storage_gives_the_kind(self, storage, kind):
-        assert column(storage=storage).kind("x") == kind
+        assert column(storage=storage).column("x").kind == kind
 
 
 class TestNumbers:
@@ -568,7 +568,7 @@ class TestNumbers:
         ],
     )
     def test_a_column_of_numbers_is_known_by_its_looks(self, values, looks):
-        assert column(*values).looks_numeric("x") is looks
+        assert column(*values).column("x").looks_numeric() is looks
 
 
 class TestBooleans:
@@ -609,7 +609,7 @@ class TestBooleans:
         ],
     )
     def test_a_column_of_booleans_is_known_by_its_looks(self, values, looks):
-        assert column(*values).looks_boolean("x") is looks
+        assert column(*values).column("x").looks_boolean() is looks
 
 
 class TestCategories:
@@ -713,8 +713,8 @@ class TestTake:
         assert table.rows == 0
         assert table.numbers("x").tolist() == []
         assert table.texts("x").tolist() == []
-        assert not table.looks_numeric("x")
-        assert not table.looks_boolean("x")
+        assert not table.column("x").looks_numeric()
+        assert not table.column("x").looks_boolean()
 
     def test_missing_words_are_kept(self):
         table = csv_column("a", "?", missing=("?",)).take(np.array([1]))
@@ -738,9 +738,10 @@ def test_pandas_is_not_imported_even_where_it_is_installed(tmp_path):
         for file in [*files, files[1::2]]:
             read_header(file)
             table = read_table(file, ["?"]).take(np.array([0]))
-            table.numbers("a"), table.looks_numeric("b"), table.missing("b"), table.texts("b")
-            table.booleans("c"), table.looks_boolean("c"), table.codes("a"), table.keep("a")
-            table.remarks, table.where(0), table.file_names(), table.parse_numbers("b")
+            table.numbers("a"), table.missing("b"), table.texts("b"), table.booleans("c")
+            b, c = table.column("b"), table.column("c")
+            b.looks_numeric(), c.looks_boolean(), table.codes("a"), table.keep("a")
+            table.remarks, table.where(0), table.file_names(), b.numbers()
         assert "pandas" not in sys.modules
     """
     path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
