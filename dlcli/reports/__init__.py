@@ -13,41 +13,30 @@ if TYPE_CHECKING:
     from dlcli.reports.comparison_report import comparison_view
     from dlcli.reports.cross_validation_report import cross_validation_view
     from dlcli.reports.diagnosis_report import diagnosis_document, diagnosis_view
-    from dlcli.reports.metric_tables import evaluation_view, layer_table
     from dlcli.reports.report_files import (
-        Report,
         render_report,
         to_html,
         write_report,
         write_report_if_cheap,
     )
+    from dlcli.reports.report_parts import evaluation_view, layer_table
     from dlcli.reports.run_report import run_view
     from dlcli.reports.search_report import search_view
-    from dlcli.reports.text_renderer import render_table, render_text
-    from dlcli.reports.views import Table, Text, View
+    from dlcli.reports.views import Table, Text, View, render_table, render_text
 
 
-_MODULES = {
-    "Report": "report_files",
-    "Table": "views",
-    "Text": "views",
-    "View": "views",
-    "comparison_view": "comparison_report",
-    "cross_validation_view": "cross_validation_report",
-    "diagnosis_document": "diagnosis_report",
-    "diagnosis_view": "diagnosis_report",
-    "evaluation_view": "metric_tables",
-    "layer_table": "metric_tables",
-    "render_report": "report_files",
-    "render_table": "text_renderer",
-    "render_text": "text_renderer",
-    "run_view": "run_report",
-    "search_view": "search_report",
-    "to_html": "report_files",
-    "write_report": "report_files",
-    "write_report_if_cheap": "report_files",
+_NAMES = {
+    "comparison_report": ("comparison_view",),
+    "cross_validation_report": ("cross_validation_view",),
+    "diagnosis_report": ("diagnosis_document", "diagnosis_view"),
+    "report_files": ("render_report", "to_html", "write_report", "write_report_if_cheap"),
+    "report_parts": ("evaluation_view", "layer_table"),
+    "run_report": ("run_view",),
+    "search_report": ("search_view",),
+    "views": ("Table", "Text", "View", "render_table", "render_text"),
 }
-"""The modules of names that are loaded when they are used."""
+"""The names of each module."""
+_MODULES = {name: module for module, names in _NAMES.items() for name in names}
 
 
 def __getattr__(name: str) -> object:

@@ -12,7 +12,7 @@ from dlcli.errors import plural
 from dlcli.metrics import DifferenceEstimate
 from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import MOST_SERIES, Axis, interval_chart, series_colors, spans_decades
-from dlcli.reports.metric_tables import direction_mark, metric_table
+from dlcli.reports.report_parts import direction_mark, metric_table
 from dlcli.reports.training_section import LEARNING_RATE, MOST_CURVES, curves_spec
 from dlcli.reports.views import Block, Chart, Grid, Section, Table, Text, View
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shlex
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from pydantic import ValidationError
@@ -24,19 +24,21 @@ from dlcli.reports.charts import (
     line_chart,
     spans_decades,
 )
-from dlcli.reports.metric_tables import direction_mark
-from dlcli.reports.result_section import prediction_blocks
-from dlcli.reports.run_record import PredictedRows, RunRecord
-from dlcli.reports.run_report import baseline_sentences, report_link
-from dlcli.reports.setup_sections import (
+from dlcli.reports.report_parts import (
     REPEATABLE,
+    baseline_sentences,
     commands_block,
     config_section,
+    direction_mark,
     footer,
+    metric_cell,
     name_target,
     notes_of,
+    report_link,
     reproduction_section,
 )
+from dlcli.reports.result_section import prediction_blocks
+from dlcli.reports.run_record import PredictedRows, RunRecord
 from dlcli.reports.training_section import EPOCH, LEARNING_RATE, SET_COLORS
 from dlcli.reports.views import Chart, Code, Figure, Grid, Section, Table, Text, View
 from dlcli.runs import Run
@@ -77,47 +79,45 @@ class CrossValidationRecord(RunRecord):
     """A cross-validation."""
 
     @cached_property
-    def found(self) -> CrossValidation:
+    def document(self) -> CrossValidation:
         """Its result."""
         return CrossValidation.of(self.run)
 
     @cached_property
     def metrics(self) -> list[str]:
         """The metrics that are defined somewhere, the main one first."""
-        found = self.found
-        known = {
-            name for each in found.results for name, of in each.metrics.items() if of is not None
-        }
-        for means in (found.pooled, found.by_fold):
+        cv = self.document
+        known = {name for each in cv.results for name, of in each.metrics.items() if of is not None}
+        for means in (cv.pooled, cv.by_fold):
             known |= {name for name, mean in means.items() if mean.value is not None}
-        named = (found.main_metric or "", *HIGHER_IS_BETTER)
-        return [name for name in dict.fromkeys(named) if name in known & HIGHER_IS_BETTER.keys()]
+        return sorted(
+            filter(known.__contains__, HIGHER_IS_BETTER), key=lambda name: name != cv.main_metric
+        )
 
     @property
     def main(self) -> tuple[str, Interval] | None:
         """The metric that decides, over all rows; `None` where it is undefined."""
-        name = self.found.main_metric
-        pooled = None if name is None else self.found.pooled.get(name)
-        if name not in HIGHER_IS_BETTER or name is None or pooled is None or pooled.value is None:
-            return None
-        return name, pooled
+        name = self.document.main_metric or ""
+        pooled = self.document.pooled.get(name)
+        is_defined = name in HIGHER_IS_BETTER and pooled is not None and pooled.value is not None
+        return (name, pooled) if pooled and is_defined else None
 
     @property
     def failed(self) -> int:
         """The number of folds whose training failed."""
-        return sum(each.problem is not None for each in self.found.results)
+        return sum(each.problem is not None for each in self.document.results)
 
     @property
     def evaluated_rows(self) -> int:
         """The number of rows that were predicted: of the repeat with the most, if folds failed."""
-        counts = dict.fromkeys((each.repeat for each in self.found.results), 0)
-        for each in self.found.results:
+        counts = dict.fromkeys((each.repeat for each in self.document.results), 0)
+        for each in self.document.results:
             counts[each.repeat] += each.held_out if each.problem is None else 0
         return max(counts.values(), default=0)
 
     def name_fold(self, result: FoldResult) -> str:
         """Name a fold: `fold 2`, or `2.3` for the third of the second repeat."""
-        is_repeated = self.found.repeats > 1
+        is_repeated = self.document.repeats > 1
         return f"{result.repeat:,}.{result.fold:,}" if is_repeated else f"fold {result.fold:,}"
 
     def predicted_rows(self) -> PredictedRows | None:
@@ -137,11 +137,11 @@ class CrossValidationRecord(RunRecord):
 
     def _task(self) -> Task:
         """Return the task as far as stored predictions need it: without scalings."""
-        columns, names = self.found.target, self.found.classes
+        columns, names = self.document.target, self.document.classes
         try:
-            if self.found.task == "classes":
+            if self.document.task == "classes":
                 return classification(columns[0], names)
-            if self.found.task == "labels":
+            if self.document.task == "labels":
                 delimiter = self.config.data.target.delimiter
                 return Multilabel(columns=columns, labels=names, delimiter=delimiter)
             return Regression(columns=columns)
@@ -157,14 +157,10 @@ def cross_validation_view(run: Run) -> View:
         RunError: if a file of it is damaged; its sections raise it, too.
     """
     record = CrossValidationRecord.of(run)
-    found = record.found
+    cv = record.document
     metrics = _metric_table(record)
-    names = len(found.classes)
-    target = name_target(
-        found.target,
-        names if found.task == "classes" else 0,
-        names if found.task == "labels" else 0,
-    )
+    sizes = {"classes": 0, "labels": 0} | {cv.task: len(cv.classes)}
+    target = name_target(cv.target, sizes["classes"], sizes["labels"])
     why, commands = _next_steps(record)
     label = "predict" if record.is_trained("refit") else "train on all rows"
     links = [(label, shlex.join(commands[0]))] if commands else []
@@ -174,7 +170,7 @@ def cross_validation_view(run: Run) -> View:
         lead=f"Predicts {target}.",
         sentences=tuple(_sentences(record)),
         figures=tuple(_figures(record)),
-        notes=notes_of(record, found.notes),
+        notes=notes_of(record, cv.notes),
         blocks=(metrics,) if record.metrics else (),
         links=(("run", str(run.path)), ("report", report_link(run)), *links),
         sections=lambda: list(_sections(record, metrics, why, commands)),
@@ -185,24 +181,24 @@ def cross_validation_view(run: Run) -> View:
 def _sections(
     record: CrossValidationRecord, metrics: Table, why: str, commands: list[list[str]]
 ) -> Iterator[Section]:
-    found = record.found
+    cv = record.document
     if record.metrics:
         charts = tuple(_metric_chart(name, record) for name in record.metrics[:_MOST_CHARTS])
         yield Section("result", "The result", (Text(_WHY_FOLDS), metrics, Grid(charts)))
     if (rows := record.predicted_rows()) is not None:
-        first = " of the first repeat" if found.repeats > 1 else ""
+        first = " of the first repeat" if cv.repeats > 1 else ""
         weights = " Rows count by their weights." if rows.is_weighted else ""
         count = f"{plural(rows.rows, 'row')}{first}"
         text = f"{count}, each predicted by the network that was fitted without it.{weights}"
-        blocks = prediction_blocks(rows, found.seed)
+        blocks = prediction_blocks(rows, cv.seed)
         yield Section("predictions", "The predictions", (Text(text), *blocks))
     curves = [*_curve_charts(record), *_epoch_charts(record)]
     if curves:
-        is_part = len(found.results) > MOST_DRAWN_FOLDS
+        is_part = len(cv.results) > MOST_DRAWN_FOLDS
         note = (Text(f"The first {MOST_DRAWN_FOLDS:,} folds are shown."),) if is_part else ()
         yield Section("training", "The training", (*note, Grid(tuple(curves))))
     yield Section("folds", "Each fold", (_fold_table(record),))
-    yield config_section(record, Text(_how_it_was_split(found)))
+    yield config_section(record, Text(_how_it_was_split(cv)))
     code = (commands_block(commands),) if commands else ()
     search = Text(
         "To look for a better config, name in its section tune what may vary; each candidate is "
@@ -213,49 +209,51 @@ def _sections(
 
 
 def _sentences(record: CrossValidationRecord) -> Iterator[str]:
-    found = record.found
-    again = f", repeated {found.repeats:,} times" if found.repeats > 1 else ""
-    split = fmt.shorten(found.split, 40)
-    yield f"Cross-validated in {plural(found.folds, 'fold')}{again} ({split}). {_who(record)}."
+    cv = record.document
+    again = f", repeated {cv.repeats:,} times" if cv.repeats > 1 else ""
+    split = fmt.shorten(cv.split, 40)
+    yield f"Cross-validated in {plural(cv.folds, 'fold')}{again} ({split}). {_who(record)}."
     if record.main is None:
         yield "No metric is defined."
     else:
         metric, pooled = record.main
-        scores = {name: each.value for name, each in found.pooled.items()}
-        lower, upper = pooled.lower, pooled.upper
-        ends = ""
-        if lower is not None and upper is not None:
-            ends = f"{fmt.metric(metric, lower)} to {fmt.metric(metric, upper)}"
-            ends = f" (95 % confidence interval: {ends})"
+        scores = {name: each.value for name, each in cv.pooled.items()}
+        ends = _ends(metric, pooled)
+        ends = f" (95 % confidence interval: {ends})" if ends else ""
         value = fmt.metric(metric, pooled.value)
         yield f"{fmt.capitalize(fmt.metric_title(metric))} is {value}{ends}."
-        yield from baseline_sentences(metric, scores, {"constant": found.constant})
-        if _is_insignificant(metric, pooled, found.constant.get(metric)):
+        yield from baseline_sentences(metric, scores, {"constant": cv.constant})
+        if _is_insignificant(metric, pooled, cv.constant.get(metric)):
             yield (
                 "But the confidence interval includes the baseline: the difference is not "
                 "statistically significant."
             )
     if record.failed:
-        yield f"{plural(record.failed, 'fold')} of {len(found.results):,} failed."
-    if found.set_aside:
-        yield f"{plural(found.set_aside, 'test row')} took no part."
+        yield f"{plural(record.failed, 'fold')} of {len(cv.results):,} failed."
+    if cv.set_aside:
+        yield f"{plural(cv.set_aside, 'test row')} took no part."
 
 
 def _who(record: CrossValidationRecord) -> str:
     """Say which rows were predicted by which networks."""
-    found, rows = record.found, plural(record.found.rows, "row")
-    networks = "networks" if found.repeats > 1 else "a network"
-    if found.split == "time":
-        part = f"{record.evaluated_rows:,} of {rows} were predicted"
-        return f"{part}, each by {networks} fitted to earlier rows"
-    if record.evaluated_rows < found.rows:
-        part = f"{record.evaluated_rows:,} of {rows} were predicted"
-        return f"{part}, each by {networks} fitted without it"
-    return f"Each of {rows} was predicted by {networks} fitted without it"
+    cv, rows = record.document, plural(record.document.rows, "row")
+    networks = "networks" if cv.repeats > 1 else "a network"
+    is_time = cv.split == "time"
+    if not is_time and record.evaluated_rows >= cv.rows:
+        return f"Each of {rows} was predicted by {networks} fitted without it"
+    fitted = "to earlier rows" if is_time else "without it"
+    return f"{record.evaluated_rows:,} of {rows} were predicted, each by {networks} fitted {fitted}"
+
+
+def _ends(metric: str, interval: Interval) -> str:
+    """Return the ends of a confidence interval; empty if it is unknown."""
+    if interval.lower is None or interval.upper is None:
+        return ""
+    return f"{fmt.metric(metric, interval.lower)} to {fmt.metric(metric, interval.upper)}"
 
 
 def _is_insignificant(metric: str, pooled: Interval, simple: float | None) -> bool:
-    """Whether it is better than the constant baseline, but not beyond its confidence interval."""
+    """Return whether a metric is better than the baseline, but not beyond its interval."""
     if simple is None or pooled.value is None or pooled.lower is None or pooled.upper is None:
         return False
     gain = pooled.value - simple
@@ -264,49 +262,49 @@ def _is_insignificant(metric: str, pooled: Interval, simple: float | None) -> bo
 
 
 def _figures(record: CrossValidationRecord) -> Iterator[Figure]:
-    found = record.found
+    cv = record.document
     if record.main is not None:
-        yield from _metric_figures(found, *record.main)
+        yield from _metric_figures(cv, *record.main)
     failed = f", {record.failed:,} of them failed" if record.failed else ""
-    repeats = f" × {found.repeats:,}" if found.repeats > 1 else ""
-    trained = f"{plural(len(found.results), 'network')} trained{failed}"
-    yield Figure("Folds", f"{found.folds:,}{repeats}", trained)
-    aside = f"{plural(found.set_aside, 'test row')} took no part" if found.set_aside else ""
-    yield Figure("Rows", f"{found.rows:,}", aside)
-    if found.best_epochs is not None:
-        yield Figure("Best epoch", f"{found.best_epochs:,}", "median of the folds")
-    sizes = [each.parameters for each in found.results if each.parameters]
+    repeats = f" × {cv.repeats:,}" if cv.repeats > 1 else ""
+    trained = f"{plural(len(cv.results), 'network')} trained{failed}"
+    yield Figure("Folds", f"{cv.folds:,}{repeats}", trained)
+    aside = f"{plural(cv.set_aside, 'test row')} took no part" if cv.set_aside else ""
+    yield Figure("Rows", f"{cv.rows:,}", aside)
+    if cv.best_epochs is not None:
+        yield Figure("Best epoch", f"{cv.best_epochs:,}", "median of the folds")
+    sizes = [each.parameters for each in cv.results if each.parameters]
     if sizes:
         yield Figure("Parameters", f"{round(statistics.median(sizes)):,}", "trainable numbers")
-    seconds = sum(each.seconds for each in found.results)
+    seconds = sum(each.seconds for each in cv.results)
     yield Figure("Time", fmt.duration(seconds), "of all folds")
 
 
-def _metric_figures(found: CrossValidation, metric: str, pooled: Interval) -> Iterator[Figure]:
+def _metric_figures(cv: CrossValidation, metric: str, pooled: Interval) -> Iterator[Figure]:
     def shown(value: float | None) -> str:
         return fmt.metric(metric, value)
 
-    is_known = pooled.lower is not None and pooled.upper is not None
-    note = f"95 %: {shown(pooled.lower)} to {shown(pooled.upper)}" if is_known else "no interval"
+    ends = _ends(metric, pooled)
+    note = f"95 %: {ends}" if ends else "no interval"
     title = fmt.metric_title(metric)
     yield Figure(f"{title}, all rows", shown(pooled.value), note)
-    mean, deviation = found.by_fold.get(metric), found.deviations.get(metric)
+    mean, deviation = cv.by_fold.get(metric), cv.deviations.get(metric)
     if mean is not None and mean.value is not None:
         spread = f"± {shown(deviation)} standard deviation" if deviation is not None else ""
         yield Figure(f"{title}, mean of folds", shown(mean.value), spread)
-    if (simple := found.constant.get(metric)) is not None:
+    if (simple := cv.constant.get(metric)) is not None:
         yield Figure("constant baseline", shown(simple))
 
 
 def _metric_table(record: CrossValidationRecord) -> Table:
-    found = record.found
+    cv = record.document
     rows = tuple(
         (
             name,
-            fmt.estimate(found.pooled.get(name)),
-            fmt.estimate(found.by_fold.get(name)),
-            fmt.number(found.deviations.get(name)),
-            fmt.number(found.constant.get(name)),
+            fmt.estimate(cv.pooled.get(name)),
+            fmt.estimate(cv.by_fold.get(name)),
+            fmt.number(cv.deviations.get(name)),
+            fmt.number(cv.constant.get(name)),
         )
         for name in record.metrics
     )
@@ -325,10 +323,10 @@ def _metric_table(record: CrossValidationRecord) -> Table:
 
 def _metric_chart(metric: str, record: CrossValidationRecord) -> Chart:
     """Draw a metric of each fold, next to their mean, that of all rows and that of the baseline."""
-    found = record.found
+    cv = record.document
     values = {
         record.name_fold(each): value
-        for each in found.results
+        for each in cv.results
         if (value := each.metrics.get(metric)) is not None
     }
     rows: list[dict[str, object]] = [
@@ -340,16 +338,14 @@ def _metric_chart(metric: str, record: CrossValidationRecord) -> Chart:
         ends = f"from {fmt.number(min(values.values()))} to {fmt.number(max(values.values()))}"
         median = fmt.number(statistics.median(values.values()))
         parts.append(f"{plural(len(values), 'fold')} {ends}, median {median}.")
-    for name, means in ((_MEAN, found.by_fold), (_POOLED, found.pooled)):
+    for name, means in ((_MEAN, cv.by_fold), (_POOLED, cv.pooled)):
         mean = means.get(metric)
         if mean is not None and mean.value is not None:
-            interval = {"l": mean.lower, "u": mean.upper}
-            rows.append({"y": name, "s": name, "x": mean.value, "f": name, **interval})
+            point = {"x": mean.value, "l": mean.lower, "u": mean.upper}
+            rows.append({"y": name, "s": name, "f": name, **point})
             parts.append(f"{fmt.capitalize(name)}: {fmt.estimate(mean)}.")
-    constant = found.constant.get(metric)
-    if constant is not None:
-        names = dict.fromkeys("ysf", _CONSTANT)
-        rows.append({**names, "x": constant})
+    if (constant := cv.constant.get(metric)) is not None:
+        rows.append({"y": _CONSTANT, "s": _CONSTANT, "f": _CONSTANT, "x": constant})
         parts.append(f"{fmt.capitalize(_CONSTANT)}: {fmt.number(constant)}.")
     present = {row["y"] for row in rows}
     colors = {name: color for name, color in _COLORS.items() if name in present}
@@ -363,7 +359,7 @@ def _metric_chart(metric: str, record: CrossValidationRecord) -> Chart:
 
 def _curve_charts(record: CrossValidationRecord) -> list[Chart]:
     """Draw the loss and each metric by epoch, a line for each fold and set of rows."""
-    results = record.found.results[:MOST_DRAWN_FOLDS]
+    results = record.document.results[:MOST_DRAWN_FOLDS]
     names = dict.fromkeys(name.removeprefix("val_") for each in results for name in each.history)
     charts = (
         _curve_chart(name, record, results)
@@ -425,29 +421,22 @@ def _points(result: FoldResult, column: str) -> list[tuple[int, float]]:
 
 def _epoch_charts(record: CrossValidationRecord) -> list[Chart]:
     """Draw how long the network of each fold was trained, and when it was best."""
-    found = record.found
-    results = [each for each in found.results if each.epochs][:MOST_BARS]
+    cv = record.document
+    results = [each for each in cv.results if each.epochs][:MOST_BARS]
     best = [each.best_epoch for each in results if each.best_epoch is not None]
     if not best:
         return []
-    rows = [
-        {
-            "y": record.name_fold(each),
-            "x": each.best_epoch or each.epochs,
-            "l": each.best_epoch or each.epochs,
-            "u": each.epochs,
-        }
-        for each in results
-    ]
-    median = "" if found.best_epochs is None else f"; the median is {found.best_epochs:,}"
+    folds = [(record.name_fold(each), each.best_epoch or each.epochs, each) for each in results]
+    rows = [{"y": name, "x": kept, "l": kept, "u": each.epochs} for name, kept, each in folds]
+    median = "" if cv.best_epochs is None else f"; the median is {cv.best_epochs:,}"
     chart = Chart(
         title="Best epochs",
         spec=bar_chart(
             rows,
-            [str(row["y"]) for row in rows],
+            [name for name, _, _ in folds],
             Axis("epoch", zero=True, whole=True),
             tips={"y": "fold", "x": "best epoch|,d", "u": "epochs|,d"},
-            guides=Guides(x=found.best_epochs),
+            guides=Guides(x=cv.best_epochs),
         ),
         description=f"Weights were best after {min(best):,} to {max(best):,} epochs{median}.",
         reading="The bar ends at the epoch whose weights were kept, the thin line where training "
@@ -458,45 +447,42 @@ def _epoch_charts(record: CrossValidationRecord) -> list[Chart]:
 
 
 def _fold_table(record: CrossValidationRecord) -> Table:
-    results = record.found.results[:MOST_LISTED_FOLDS]
-    metrics = record.metrics[:_MOST_COLUMNS]
-    has_problem = any(each.problem for each in results)
-    sizes = ("training rows", "validation rows", "held-out rows", "inputs", "parameters")
-    problem = ("problem",) if has_problem else ()
-    rows = tuple(
-        (
-            record.name_fold(each),
-            *((fmt.shorten(each.problem or "", 120),) if has_problem else ()),
-            *map(
-                fmt.count,
-                (each.train, each.validation, each.held_out, each.inputs, each.parameters),
-            ),
-            f"{each.epochs:,}",
-            fmt.count(each.best_epoch),
-            *(fmt.number(each.metrics.get(name)) for name in metrics),
-            fmt.duration(each.seconds),
-        )
-        for each in results
-    )
-    more = fmt.omitted(len(record.found.results) - len(results), "folds")
-    return Table(
-        ("fold", *problem, *sizes, "epochs", "best epoch", *metrics, "time"),
-        rows,
+    results = record.document.results
+    has_problem = any(each.problem for each in results[:MOST_LISTED_FOLDS])
+    columns: dict[str, Callable[[FoldResult], str]] = {"fold": record.name_fold}
+    if has_problem:
+        columns["problem"] = lambda each: fmt.shorten(each.problem or "", 120)
+    columns |= {
+        "training rows": lambda each: fmt.count(each.train),
+        "validation rows": lambda each: fmt.count(each.validation),
+        "held-out rows": lambda each: fmt.count(each.held_out),
+        "inputs": lambda each: fmt.count(each.inputs),
+        "parameters": lambda each: fmt.count(each.parameters),
+        "epochs": lambda each: f"{each.epochs:,}",
+        "best epoch": lambda each: fmt.count(each.best_epoch),
+    }
+    columns |= {name: partial(metric_cell, name) for name in record.metrics[:_MOST_COLUMNS]}
+    columns["time"] = lambda each: fmt.duration(each.seconds)
+    return Table.of(
+        results,
+        columns,
         "Rows, epochs and metrics",
-        text_columns=range(1 + len(problem)),
+        text_columns=range(1 + has_problem),
         note="Each network was fitted to its training rows; validation rows decided when to stop; "
         "held-out rows evaluate it. Columns are encoded for each fold from its training rows "
-        f"alone, so that the number of inputs may differ. {more}",
+        "alone, so that the number of inputs may differ.",
+        most=MOST_LISTED_FOLDS,
+        noun="folds",
     )
 
 
-def _how_it_was_split(found: CrossValidation) -> str:
-    way = _SPLITS.get(found.split, fmt.shorten(found.split, 40))
-    column = f" (column {fmt.shorten(found.column, 40)})" if found.column else ""
-    text = f"Rows were assigned to folds {way}{column}, with random seed {found.seed}."
-    if found.set_aside:
+def _how_it_was_split(cv: CrossValidation) -> str:
+    way = _SPLITS.get(cv.split, fmt.shorten(cv.split, 40))
+    column = f" (column {fmt.shorten(cv.column, 40)})" if cv.column else ""
+    text = f"Rows were assigned to folds {way}{column}, with random seed {cv.seed}."
+    if cv.set_aside:
         text += (
-            f" {plural(found.set_aside, 'test row')} took no part, so that they can still evaluate "
+            f" {plural(cv.set_aside, 'test row')} took no part, so that they can still evaluate "
             "the final choice."
         )
     return text
@@ -512,7 +498,7 @@ def _next_steps(record: CrossValidationRecord) -> tuple[str, list[list[str]]]:
     evaluated = "The networks of the folds evaluate the config and are not stored."
     if any(each.startswith(REFIT_FAILED) for each in record.log.warnings):
         return f"{evaluated} Training one on all rows failed: see the warning above.", []
-    epochs = record.found.best_epochs
+    epochs = record.document.best_epochs
     if run.has("refit.yaml") and epochs is not None:
         why = f"{evaluated} To predict, train one on all rows, for {plural(epochs, 'epoch')}:"
         return why, [["dlcli", "train", str(run.path / "refit.yaml")]]

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 
 from dlcli.diagnosis import diagnose
-from dlcli.metrics import HIGHER_IS_BETTER, compare_to_baselines, finite_number
+from dlcli.metrics import HIGHER_IS_BETTER, finite_number
 from dlcli.reports import formatting as fmt
-from dlcli.reports.columns_section import data_section
-from dlcli.reports.explanation_section import explanation_section
-from dlcli.reports.metric_tables import metric_table
-from dlcli.reports.result_section import result_section
-from dlcli.reports.run_record import TargetEvent, TrainingRecord
-from dlcli.reports.setup_sections import (
+from dlcli.reports.explanation_sections import data_section, explanation_section
+from dlcli.reports.report_parts import (
+    baseline_sentences,
     commands_block,
     config_section,
     footer,
+    metric_table,
     name_target,
     network_block,
+    report_link,
     reproduction_section,
 )
+from dlcli.reports.result_section import result_section
+from dlcli.reports.run_record import TargetEvent, TrainingRecord
 from dlcli.reports.training_section import training_section
 from dlcli.reports.views import Figure, Findings, Section, Table, Text, View
 from dlcli.runs import Run
@@ -57,12 +57,6 @@ def training_view(record: TrainingRecord) -> View:
         sections=lambda: list(_sections(record, metrics)),
         footer=footer(record),
     )
-
-
-def report_link(run: Run) -> str:
-    """Return the page of a run, or the command that makes it."""
-    page = run.path / "report.html"
-    return str(page) if page.exists() else shlex.join(["dlcli", "report", str(run.path)])
 
 
 def _sections(record: TrainingRecord, metrics: Table) -> Iterator[Section]:
@@ -137,53 +131,6 @@ def _sentences(record: TrainingRecord) -> Iterator[str]:
         yield "No rows were held out, so this says nothing about new ones."
     elif rows is not None and rows < _FEW_ROWS:
         yield f"With only {rows:,} {fmt.ADJECTIVES[split]} rows, this is uncertain."
-
-
-def baseline_sentences(
-    metric: str, scores: Mapping[str, object], baselines: Mapping[str, Mapping[str, object]]
-) -> Iterator[str]:
-    """Yield how a network compares with the simplest models.
-
-    Args:
-        metric: the metric that decides.
-        scores: the metrics of the network.
-        baselines: those of the simplest models on the same rows, by name; one without the metric is
-            ignored.
-    """
-    known = {name: finite_number(each.get(metric)) for name, each in baselines.items()}
-    simple = {name: baselines[name] for name, value in known.items() if value is not None}
-    if finite_number(scores.get(metric)) is None or not simple:
-        return
-    found = compare_to_baselines(metric, scores, simple)
-    listed = _listed(metric, list(simple), simple)
-    if not found.unbeaten and not found.beaten_otherwise:
-        yield f"It is better than the {_baselines(list(simple))}: {listed}."
-        return
-    if found.unbeaten:
-        yield f"It is no better than the {_baselines(found.unbeaten)}: {listed}."
-        if found.unbeaten == ("linear",):
-            yield "Its hidden layers do not improve the predictions yet."
-        else:
-            yield "It has not learned anything useful for these rows yet."
-    else:
-        yield f"That is no better than the {_baselines(list(found.beaten_otherwise))}: {listed}."
-    reason = " because one class is rare" if found.is_imbalanced else ""
-    for other in dict.fromkeys(found.beaten_otherwise.values()):
-        names = [name for name in found.beaten_otherwise if found.beaten_otherwise[name] == other]
-        yield (
-            f"But accuracy hides what was learned{reason}: {fmt.metric_title(other)} is "
-            f"{fmt.number(scores[other])}, {_listed(other, names, simple)}."
-        )
-
-
-def _baselines(names: Sequence[str]) -> str:
-    return f"{' and '.join(names)} {'baselines' if len(names) > 1 else 'baseline'}"
-
-
-def _listed(metric: str, names: Sequence[str], scores: Mapping[str, Mapping[str, object]]) -> str:
-    values = (finite_number(scores[name].get(metric)) for name in names)
-    pairs = zip(names, values, strict=True)
-    return ", ".join(f"{name} {fmt.metric(metric, value)}" for name, value in pairs)
 
 
 def _figures(record: TrainingRecord) -> Iterator[Figure]:

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 
 from dlcli.errors import plural
 from dlcli.metrics import HIGHER_IS_BETTER
 from dlcli.pipeline import FEWEST_TRIALS, Dimension, Finalist, Search, TrialResult
 from dlcli.reports import formatting as fmt
-from dlcli.reports.metric_tables import direction_mark
+from dlcli.reports.report_parts import (
+    REPEATABLE,
+    commands_block,
+    config_section,
+    direction_mark,
+    footer,
+    metric_cell,
+    notes_of,
+    report_link,
+    reproduction_section,
+)
 from dlcli.reports.run_record import RunRecord
-from dlcli.reports.run_report import report_link
 from dlcli.reports.search_charts import (
     Candidates,
     history_chart,
@@ -21,14 +32,6 @@ from dlcli.reports.search_charts import (
     size_chart,
     value_of,
     value_text,
-)
-from dlcli.reports.setup_sections import (
-    REPEATABLE,
-    commands_block,
-    config_section,
-    footer,
-    notes_of,
-    reproduction_section,
 )
 from dlcli.reports.views import Block, Figure, Fold, Grid, Section, Table, Text, View
 from dlcli.runs import Run
@@ -102,10 +105,8 @@ def _summary_table(candidates: Candidates) -> Table:
         first = next(iter(trained.values()))
         if candidates.smallest is candidates.best and "best" in trained:
             trained = {**trained, "smallest": trained["best"]}
-        scores = (
-            fmt.number(each.metrics.get(each.metric or "")) if each else ""
-            for each in map(trained.get, shown)
-        )
+        finals = map(trained.get, shown)
+        scores = (metric_cell(each.metric or "", each) if each else "" for each in finals)
         rows.append((f"{first.split} {fmt.shorten(first.metric or '', 40)}", *scores))
     return Table(("", *shown), tuple(rows), note="“Default” is the config as given.")
 
@@ -118,7 +119,12 @@ def _sentences(candidates: Candidates) -> Iterator[str]:
         return
     rows = f"over {plural(search.folds, 'fold')}" if search.folds else "on the validation rows"
     value = f"{fmt.shorten(search.metric, 40)} {fmt.number(best.value)} {rows}"
-    yield f"{tried}. The best is #{best.number}, with {value}{_next_to_default(candidates, best)}."
+    compared = ""
+    if (default := candidates.default) is not None:
+        is_better = candidates.is_better(value_of(best), value_of(default))
+        compared = "; the default has" if is_better else ", no better than the default with"
+        compared += f" {fmt.number(default.value)}"
+    yield f"{tried}. The best is #{best.number}, with {value}{compared}."
     yield f"Its settings: {settings_text(best.values, 600)}."
     if smallest is not None and smallest is not best:
         size = f"{fmt.count(smallest.parameters)} parameters"
@@ -133,16 +139,6 @@ def _sentences(candidates: Candidates) -> Iterator[str]:
         estimate = fmt.estimate(search.nested_value)
         metric = fmt.shorten(search.metric, 40)
         yield f"On rows that it did not use, the whole search gives {metric} {estimate}."
-
-
-def _next_to_default(candidates: Candidates, best: TrialResult) -> str:
-    default = candidates.default
-    if default is None:
-        return ""
-    value = fmt.number(default.value)
-    if candidates.is_better(value_of(best), value_of(default)):
-        return f"; the default has {value}"
-    return f", no better than the default with {value}"
 
 
 def _evaluation_sentence(finalists: Mapping[str, Finalist]) -> str:
@@ -169,9 +165,9 @@ def _evaluation_sentence(finalists: Mapping[str, Finalist]) -> str:
         )
     if best.gain is not None and best.gain.value is not None:
         compared += f", difference {fmt.estimate(best.gain, signed=True)}"
-    verdict = {"better": "significantly better", "worse": "significantly worse"}.get(
-        best.verdict or "", "not significantly better"
-    )
+    verdict = "not significantly better"
+    if best.verdict in ("better", "worse"):
+        verdict = fmt.VERDICTS[best.verdict]
     keep = " Keep the default." if best.verdict == "worse" else ""
     return (
         "On test rows, which took no part in the search, the best is "
@@ -202,10 +198,10 @@ def _figures(candidates: Candidates) -> Iterator[Figure]:
         )
         title = f"{fmt.metric_title(final.metric)} of the best, {final.split} rows"
         yield Figure(title, value, f"default: {other}" if other else "")
-    states: list[str] = [each.state for each in search.trials]
-    counts = {"stopped early": states.count("pruned"), "failed": states.count("failed")}
-    parts = [f"{count:,} {name}" for name, count in counts.items() if count]
-    yield Figure("Candidates", f"{len(states):,}", ", ".join(parts))
+    states = Counter(each.state for each in search.trials)
+    ends = {"stopped early": states["pruned"], "failed": states["failed"]}
+    parts = [f"{count:,} {name}" for name, count in ends.items() if count]
+    yield Figure("Candidates", f"{len(search.trials):,}", ", ".join(parts))
     aside = f"{plural(search.set_aside, 'test row')} took no part" if search.set_aside else ""
     yield Figure("Rows", f"{search.rows:,}", aside or "no test rows")
     workers = f"{search.workers:,} processes" if search.workers > 1 else ""
@@ -244,45 +240,33 @@ def _finalist_table(finalists: Sequence[Finalist]) -> Table:
     first = finalists[0].metric
     known = [name for name in names if name in HIGHER_IS_BETTER]
     metrics = sorted(known, key=lambda name: name != first)[:_MOST_METRICS]
-    rows = tuple(
-        (
-            each.name,
-            fmt.VERDICTS.get(each.verdict, "unknown") if each.verdict else "",
-            fmt.estimate(each.gain, signed=True) if each.gain else "",
-            f"{each.parameters:,}",
-            f"{each.epochs:,}",
-            *(fmt.number(each.metrics.get(name)) for name in metrics),
-        )
-        for each in finalists
-    )
     difference = f"{fmt.shorten(first or '', 30)} - default's [95 %]".lstrip()
-    heads = (f"{name} {direction_mark(name)}" for name in metrics)
-    return Table(
-        ("network", "verdict", difference, "parameters", "epochs", *heads),
-        rows,
-        f"Trained in full, evaluated on {finalists[0].split} rows",
-        text_columns=range(2),
-    )
+    columns: dict[str, Callable[[Finalist], str]] = {
+        "network": lambda each: each.name,
+        "verdict": lambda each: fmt.VERDICTS.get(each.verdict, "unknown") if each.verdict else "",
+        difference: lambda each: fmt.estimate(each.gain, signed=True) if each.gain else "",
+        "parameters": lambda each: f"{each.parameters:,}",
+        "epochs": lambda each: f"{each.epochs:,}",
+        **{f"{name} {direction_mark(name)}": partial(metric_cell, name) for name in metrics},
+    }
+    caption = f"Trained in full, evaluated on {finalists[0].split} rows"
+    return Table.of(finalists, columns, caption, text_columns=range(2))
 
 
 def _nested_table(search: Search) -> Table:
-    rows = tuple(
-        (
-            f"fold {each.fold:,}",
-            settings_text(each.values),
-            f"{each.held_out:,}",
-            f"{each.trials:,}",
-            fmt.number(each.inner),
-            fmt.number(each.value),
-        )
-        for each in search.nested[:_MOST_OUTER_FOLDS]
-    )
-    return Table(
-        ("outer fold", "chosen without it", "rows", "candidates", "in the search", "on the fold"),
-        rows,
+    return Table.of(
+        search.nested,
+        {
+            "outer fold": lambda each: f"fold {each.fold:,}",
+            "chosen without it": lambda each: settings_text(each.values),
+            "rows": lambda each: f"{each.held_out:,}",
+            "candidates": lambda each: f"{each.trials:,}",
+            "in the search": lambda each: fmt.number(each.inner),
+            "on the fold": lambda each: fmt.number(each.value),
+        },
         "Nested cross-validation of the search",
         text_columns=range(2),
-        note=fmt.omitted(len(search.nested) - len(rows)),
+        most=_MOST_OUTER_FOLDS,
     )
 
 
@@ -291,17 +275,13 @@ def _candidate_tables(candidates: Candidates) -> Iterator[Block]:
         yield leaderboard_table(candidates)
     failed = [each for each in candidates.search.trials if each.state == "failed"]
     if failed:
-        rows = tuple(
-            (
-                fmt.count(each.number),
-                fmt.shorten(each.problem or "", 160),
-                settings_text(each.values),
-            )
-            for each in failed[:_MOST_FAILED]
-        )
-        note = fmt.omitted(len(failed) - len(rows))
-        header = ("candidate", "problem", "settings")
-        yield Fold("Failed candidates", (Table(header, rows, text_columns=range(3), note=note),))
+        columns: dict[str, Callable[[TrialResult], str]] = {
+            "candidate": lambda each: fmt.count(each.number),
+            "problem": lambda each: fmt.shorten(each.problem or "", 160),
+            "settings": lambda each: settings_text(each.values),
+        }
+        table = Table.of(failed, columns, text_columns=range(3), most=_MOST_FAILED)
+        yield Fold("Failed candidates", (table,))
 
 
 def leaderboard_table(candidates: Candidates) -> Table:

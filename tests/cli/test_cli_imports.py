@@ -73,7 +73,7 @@ def test_only_training_loads_tensorflow():
 @pytest.mark.usefixtures("pets")
 def test_predict_loads_only_the_packages_that_it_needs():
     packages = """comparison data_checks diagnosis explanation keras_model pipeline reports.views
-    reports.text_renderer splitting starter tracking training cli.live_view"""
+    splitting starter tracking training cli.live_view"""
     unneeded = {f"dlcli.{name}" for name in packages.split()}
     assert_loads(["predict pets.csv"], 0, unneeded | {"jinja2", "altair", "optuna", "asyncio"})
 

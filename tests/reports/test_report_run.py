@@ -13,8 +13,9 @@ from dlcli.errors import RunError
 from dlcli.explanation import Importance, LayerStatistics
 from dlcli.reports import render_report, render_text, run_view, to_html
 from dlcli.reports import views as blocks
+from dlcli.reports.report_parts import baseline_sentences
 from dlcli.reports.run_record import BaselinesEvent, Log, TrainingRecord
-from dlcli.reports.run_report import baseline_sentences, training_view
+from dlcli.reports.run_report import training_view
 from dlcli.runs import open_run
 from tests.reports.hand_made_runs import class_run, full_explanation, make_run, number_run
 from tests.reports.views import all_charts, charts, datasets, parts, tables

@@ -16,8 +16,13 @@ from dlcli.explanation import (
     ValueCount,
     WorstRow,
 )
-from dlcli.reports.columns_section import column_cards, column_table
-from dlcli.reports.explanation_section import dependence_chart, importance_chart, worst_table
+from dlcli.reports.explanation_sections import (
+    column_cards,
+    column_table,
+    dependence_chart,
+    importance_chart,
+    worst_table,
+)
 from dlcli.reports.result_section import (
     Decile,
     as_confusion_matrix,

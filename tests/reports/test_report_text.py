@@ -11,8 +11,7 @@ import pytest
 from dlcli.diagnosis import Finding, Patch
 from dlcli.pipeline import Interval
 from dlcli.reports import formatting as fmt
-from dlcli.reports.text_renderer import render_table, render_text
-from dlcli.reports.views import Code, Findings, Group, Table, Text, View
+from dlcli.reports.views import Code, Findings, Group, Table, Text, View, render_table, render_text
 
 
 @pytest.mark.parametrize(

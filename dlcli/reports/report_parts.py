@@ -1,0 +1,291 @@
+"""Parts that several reports share: metrics, the network, the config, and how a run was made."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from dlcli import __version__
+from dlcli.metrics import HIGHER_IS_BETTER, compare_to_baselines, finite_number
+from dlcli.reports import formatting as fmt
+from dlcli.reports.views import Block, Code, Fold, Group, Layer, Layers, Section, Table, Text, View
+
+if TYPE_CHECKING:
+    from dlcli.network import LayerSummary
+    from dlcli.pipeline import Finalist, FoldResult
+    from dlcli.reports.run_record import LoggedLayer, NetworkEvent, RunRecord
+    from dlcli.runs import Run
+
+MOST_NAMES = 10
+"""Classes, labels or columns that are shown."""
+MOST_CHARACTERS = 60_000
+"""Of a config; one of very many columns is longer."""
+_MOST_LAYERS = 60
+_MOST_FILES = 100
+_MOST_NOTES = 20
+_VERSIONS = ("dlcli", "python", "tensorflow", "keras", "numpy", "pyarrow")
+_MACHINE = ("platform", "machine", "processor", "device", "threads", "seed")
+REPEATABLE = "The same config, data, versions and threads on the same machine give the same result."
+
+
+def evaluation_view(rows: int, metrics: Mapping[str, Any], classes: Sequence[str]) -> View:
+    """Show the metrics of a run on other rows, and of classes, labels or columns if they are few.
+
+    Args:
+        rows: the number of rows.
+        metrics: their metrics.
+        classes: the classes by name, whose confusion is shown; none of other targets.
+    """
+    return View("", blocks=tuple(_tables(rows, metrics, classes)))
+
+
+def _tables(rows: int, metrics: Mapping[str, Any], classes: Sequence[str]) -> Iterator[Table]:
+    scalars = metric_table([""], [metrics]).rows
+    yield Table((), (("rows", f"{rows:,}"), *scalars))
+    if 0 < len(classes) <= MOST_NAMES:
+        names = [fmt.shorten(name) for name in classes]
+        lines = zip(names, metrics["confusion"], strict=True)
+        counts = tuple((name, *map(fmt.number, line)) for name, line in lines)
+        yield Table(("true \\ predicted", *names), counts)
+    for parts in metrics.values():
+        if isinstance(parts, Mapping) and len(parts) <= MOST_NAMES:
+            yield metric_table([fmt.shorten(name) for name in parts], list(parts.values()))
+
+
+def metric_table(
+    heads: Sequence[str],
+    columns: Sequence[Mapping[str, object]],
+    caption: str = "",
+    note: str = "",
+    *,
+    with_directions: bool = False,
+) -> Table:
+    """List metrics, a line each, without those that have parts.
+
+    Args:
+        heads: of the columns: sets of rows, models, labels or predicted columns.
+        columns: for each, its metrics.
+        caption: of the table.
+        note: an explanation below it.
+        with_directions: whether it is marked if higher or lower values are better.
+    """
+    names = [
+        name
+        for name in dict.fromkeys(name for each in columns for name in each)
+        if not any(isinstance(each.get(name), list | Mapping) for each in columns)
+    ]
+    rows = tuple(
+        (fmt.shorten(name), *(fmt.number(each.get(name)) for each in columns)) for name in names
+    )
+    directions = tuple(map(direction_mark, names)) if with_directions else ()
+    return Table(("", *heads), rows, caption, note=note, marks=directions)
+
+
+def metric_cell(name: str, result: FoldResult | Finalist) -> str:
+    """Format a metric of a result."""
+    return fmt.number(result.metrics.get(name))
+
+
+def direction_mark(metric: str) -> str:
+    """Return an arrow: whether a higher or a lower value of a metric is better."""
+    return {True: "↑", False: "↓", None: ""}[HIGHER_IS_BETTER.get(metric)]
+
+
+def layer_table(layers: Sequence[LayerSummary]) -> Table:
+    """List layers with their widths and sizes; `?` is what only the data can tell."""
+    sizes = [layer.parameters for layer in layers]
+    total = None if None in sizes else sum(size or 0 for size in sizes)
+    rows = [
+        (layer.name, _kind(layer), *map(_known, (layer.inputs, layer.units, layer.parameters)))
+        for layer in layers
+    ]
+    rows.append(("total", "", "", "", _known(total)))
+    return Table(
+        ("layer", "type", "inputs", "units", "parameters"), tuple(rows), text_columns=(0, 1)
+    )
+
+
+def _known(count: int | None) -> str:
+    return "?" if count is None else f"{count:,}"
+
+
+def _kind(layer: LayerSummary) -> str:
+    if layer.kind == "Dropout":
+        return f"Dropout {layer.rate:g}"
+    if layer.kind == "Embedding":
+        return f"Embedding of {fmt.shorten(layer.column, 30)}"
+    if layer.kind in ("BatchNormalization", "Periodic"):
+        return layer.kind
+    return f"{layer.kind} {layer.activation or '?'}"
+
+
+def baseline_sentences(
+    metric: str, scores: Mapping[str, object], baselines: Mapping[str, Mapping[str, object]]
+) -> Iterator[str]:
+    """Yield how a network compares with the simplest models.
+
+    Args:
+        metric: the metric that decides.
+        scores: the metrics of the network.
+        baselines: those of the simplest models on the same rows, by name; one without the metric is
+            ignored.
+    """
+    known = {name: finite_number(each.get(metric)) for name, each in baselines.items()}
+    simple = {name: baselines[name] for name, value in known.items() if value is not None}
+    if finite_number(scores.get(metric)) is None or not simple:
+        return
+    found = compare_to_baselines(metric, scores, simple)
+    listed = _listed(metric, list(simple), simple)
+    if not found.unbeaten and not found.beaten_otherwise:
+        yield f"It is better than the {_baselines(list(simple))}: {listed}."
+        return
+    if found.unbeaten:
+        yield f"It is no better than the {_baselines(found.unbeaten)}: {listed}."
+        if found.unbeaten == ("linear",):
+            yield "Its hidden layers do not improve the predictions yet."
+        else:
+            yield "It has not learned anything useful for these rows yet."
+    else:
+        yield f"That is no better than the {_baselines(list(found.beaten_otherwise))}: {listed}."
+    reason = " because one class is rare" if found.is_imbalanced else ""
+    for other in dict.fromkeys(found.beaten_otherwise.values()):
+        names = [name for name in found.beaten_otherwise if found.beaten_otherwise[name] == other]
+        yield (
+            f"But accuracy hides what was learned{reason}: {fmt.metric_title(other)} is "
+            f"{fmt.number(scores[other])}, {_listed(other, names, simple)}."
+        )
+
+
+def _baselines(names: Sequence[str]) -> str:
+    return f"{' and '.join(names)} {'baselines' if len(names) > 1 else 'baseline'}"
+
+
+def _listed(metric: str, names: Sequence[str], scores: Mapping[str, Mapping[str, object]]) -> str:
+    values = (finite_number(scores[name].get(metric)) for name in names)
+    pairs = zip(names, values, strict=True)
+    return ", ".join(f"{name} {fmt.metric(metric, value)}" for name, value in pairs)
+
+
+def footer(record: RunRecord) -> str:
+    """Return what made the page, and when the run was finished."""
+    time = f"{record.run.created:%Y-%m-%d %H:%M} UTC"
+    return f"Made by dlcli {__version__} of a run finished on {time}."
+
+
+def notes_of(record: RunRecord, notes: Sequence[str]) -> tuple[str, ...]:
+    """Return the notes of a result and the warnings of its log as sentences."""
+    shown = [fmt.sentence(note) for note in (*notes, *record.log.warnings) if note.strip()]
+    rest = len(shown) - _MOST_NOTES
+    return (*shown[:_MOST_NOTES], *([f"And {rest:,} more."] if rest > 0 else []))
+
+
+def commands_block(commands: Sequence[Sequence[str]]) -> Code:
+    """Show commands to copy, a line each."""
+    return Code("\n".join(map(shlex.join, commands)))
+
+
+def name_target(columns: Sequence[str], classes: int, labels: int) -> str:
+    """Name a target in a few words: `species (3 classes)`."""
+    names = fmt.join_names(columns, 3)
+    if classes:
+        return f"{names} ({classes:,} classes)"
+    return f"{labels:,} labels" if labels else names
+
+
+def config_section(record: RunRecord, *blocks: Block) -> Section:
+    """Show the config.
+
+    Args:
+        record: the run.
+        blocks: what comes before the config.
+    """
+    given = Code(_whole_lines(record.run.config_text()), "As given:")
+    resolved = Code(_whole_lines(record.run.resolved_path().read_text("utf-8")))
+    config = Group("The config", (given, Fold("With all defaults filled in", (resolved,))))
+    return Section("config", "The config", (*blocks, config))
+
+
+def network_block(network: NetworkEvent) -> Group:
+    """Draw a network, with its loss."""
+    scaled = network.target_scaling
+    of_target = f" of the target scaled by “{scaled}”" if scaled not in (None, "none") else ""
+    text = (
+        f"The network has {network.parameters:,} trainable parameters. Training minimizes "
+        f"{fmt.shorten(network.loss)}{of_target}."
+    )
+    inputs = Layer("input", "Input", f"{network.inputs:,} numbers", "the encoded columns", "")
+    layers = [inputs, *map(_layer, network.layers[:_MOST_LAYERS])]
+    if (rest := len(network.layers) - _MOST_LAYERS) > 0:
+        layers.append(Layer(f"{rest:,} more layers", "…", "", "", ""))
+    return Group("The network", (Text(text), Layers(tuple(layers))))
+
+
+def _layer(layer: LoggedLayer) -> Layer:
+    widths = (f"{width:,}" if width is not None else "?" for width in (layer.inputs, layer.units))
+    detail = fmt.shorten(layer.activation or "", 40)
+    if layer.rate is not None:
+        detail = f"drops {fmt.number(100 * layer.rate)} % of the units in training"
+    elif layer.column is not None:
+        detail = f"of {fmt.shorten(layer.column, 40)}"
+    return Layer(
+        name=fmt.shorten(layer.name, 40),
+        kind=fmt.shorten(layer.kind, 40),
+        shape=" → ".join(widths),
+        detail=detail,
+        parameters=f"{layer.parameters:,} parameters" if layer.parameters else "",
+    )
+
+
+def _whole_lines(text: str) -> str:
+    """Cut a text after whole lines."""
+    if len(text) <= MOST_CHARACTERS:
+        return text
+    kept = text[:MOST_CHARACTERS].rpartition("\n")[0]
+    return f"{kept}\n# ... and {text.count(chr(10)) - kept.count(chr(10)):,} more lines"
+
+
+def reproduction_section(record: RunRecord, *blocks: Block) -> Section:
+    """Show the command, the data and the versions that a run was made with.
+
+    Args:
+        record: the run.
+        blocks: how to make it again.
+    """
+    environment = record.environment
+    shown: list[Block] = list(blocks)
+    words = environment.get("command")
+    if isinstance(words, list) and words:
+        command = fmt.shorten(shlex.join(["dlcli", *map(str, words[1:])]), 2_000)
+        shown.append(Code(command, "It was made by:"))
+    files = environment.get("data")
+    if isinstance(files, list) and files:
+        shown.append(_data_table(files))
+    facts = [(name, environment.get(name)) for name in (*_VERSIONS, *_MACHINE)]
+    rows = [(name, fmt.shorten(value, 120)) for name, value in facts if value is not None]
+    git = environment.get("git")
+    if isinstance(git, Mapping) and git.get("commit"):
+        changed = ", with uncommitted changes" if git.get("dirty") else ""
+        rows.append(("git commit", fmt.shorten(git["commit"], 64) + changed))
+    table = Table(("name", "value"), tuple(rows), "Versions and machine", range(2))
+    return Section("reproduce", "How to reproduce it", (*shown, Fold("Versions", (table,))))
+
+
+def _data_table(files: Sequence[object]) -> Table:
+    rows = tuple(
+        (
+            fmt.shorten(each.get("file"), 120),
+            fmt.shorten(each.get("sha256"), 64),
+            fmt.number(each.get("bytes")),
+        )
+        for each in files[:_MOST_FILES]
+        if isinstance(each, dict)
+    )
+    note = fmt.omitted(len(files) - len(rows), "files")
+    return Table(("file", "SHA-256", "bytes"), rows, "Data files", range(2), note)
+
+
+def report_link(run: Run) -> str:
+    """Return the page of a run, or the command that makes it."""
+    page = run.path / "report.html"
+    return str(page) if page.exists() else shlex.join(["dlcli", "report", str(run.path)])
