@@ -15,11 +15,13 @@ from dlcli.tables import Table
 from dlcli.tasks.classification import (
     Binary,
     Multiclass,
+    Multilabel,
     classification,
+    find_labels,
     sort_names,
+    split_labels,
     storage_type,
 )
-from dlcli.tasks.multilabel import Multilabel, find_labels, split_labels
 from dlcli.tasks.regression import Counts, Regression
 from dlcli.tasks.task import Task, refuse_missing
 

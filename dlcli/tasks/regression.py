@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import ClassVar, Literal, Self
 
 import numpy as np
@@ -46,14 +45,19 @@ from dlcli.tasks.task import (
     weighted_mean,
 )
 
+Complaints = Iterator[tuple[NDArray[np.bool_], Callable[[int], str]]]
+"""Which rows have a wrong value, (rows,), and the complaint about the one at an index."""
+
 
 class _Numbers(Task):
-    """What regression and counts have in common."""
+    """Base of regression and counts."""
 
     scalings: tuple[LinearScaling, ...] = ()
     """The scaling of each column, fitted on training rows; before that there are none."""
 
-    outcome: ClassVar[Literal["numbers", "classes", "labels"]] = "numbers"
+    outcome = "numbers"
+    noun: ClassVar[str]
+    """The content of each column: `number`."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -68,13 +72,8 @@ class _Numbers(Task):
         return len(self.columns)
 
     @property
-    @abstractmethod
-    def _noun(self) -> str:
-        """What each column holds: `number`."""
-
-    @property
     def words(self) -> str:
-        return f"a {self._noun}" if self.width == 1 else f"{self.width:,} {self._noun}s"
+        return f"a {self.noun}" if self.width == 1 else f"{self.width:,} {self.noun}s"
 
     def describe(self, columns: str, names: str) -> str:
         return f"{columns}, {self.words}" if self.width == 1 else f"{self.words}: {columns}"
@@ -110,26 +109,20 @@ class _Numbers(Task):
             refuse_missing(table, column, issues)
             parsed = table.column(column).numbers()
             issues.refuse(parsed.unreadable, table, column, parsed.complaint)
-            for wrong, complaint in out_of_range(scaling.name, parsed.values):
+            for wrong, complaint in self._out_of_range(parsed.values, scaling):
                 issues.refuse(wrong, table, column, complaint)
-            values = np.nan_to_num(parsed.values)
-            self._check_numbers(values, table, column, issues)
-            columns.append(values)
+            columns.append(np.nan_to_num(parsed.values))
         return np.stack(columns, axis=1)
 
-    def _check_numbers(
-        self, values: Floats, table: Table, column: str, issues: ValueIssues
-    ) -> None:
-        """Refuse readable numbers, (rows,), that the task does not have."""
+    def _out_of_range(self, values: Floats, scaling: LinearScaling) -> Complaints:
+        """Yield which numbers, (rows,), the target or its scaling does not allow, and why."""
+        return out_of_range(scaling.name, values)
 
     # Output, loss and metrics.
 
     @property
     def form(self) -> TargetForm:
         return "number" if self.width == 1 else "numbers"
-
-    def output_units(self, loss: Loss) -> int:
-        return self.width
 
     def explain_units(self, loss: Loss) -> str:
         return f"one for each of the target's columns {self.name}"
@@ -222,10 +215,6 @@ class _Numbers(Task):
             rows.values, rows.decoded, rows.weights, deviance=rows.has_deviance
         )
 
-    def _example(self) -> tuple[Values, Floats]:
-        ones = np.ones((2, self.width))
-        return ones, ones
-
     def error_name(self, *, has_margin: bool = False) -> str:
         return "rmse"
 
@@ -259,12 +248,8 @@ class Regression(_Numbers):
     """One or several numbers."""
 
     kind: Literal["regression"] = "regression"
-
-    type: ClassVar[Literal["numeric", "count", "categorical", "multi_label"]] = "numeric"
-
-    @property
-    def _noun(self) -> str:
-        return "number"
+    type = "numeric"
+    noun = "number"
 
     def default_loss(self, output: Output) -> Loss:
         return MeanSquaredError()
@@ -274,22 +259,16 @@ class Counts(_Numbers):
     """One or several whole numbers of 0 or more; the prediction is their mean."""
 
     kind: Literal["counts"] = "counts"
-
-    type: ClassVar[Literal["numeric", "count", "categorical", "multi_label"]] = "count"
-
-    @property
-    def _noun(self) -> str:
-        return "count"
+    type = "count"
+    noun = "count"
 
     def default_loss(self, output: Output) -> Loss:
         return Poisson()
 
-    def _check_numbers(
-        self, values: Floats, table: Table, column: str, issues: ValueIssues
-    ) -> None:
-        wrong = (values < 0) | (values != np.floor(values))
+    def _out_of_range(self, values: Floats, scaling: LinearScaling) -> Complaints:
+        yield from super()._out_of_range(values, scaling)
         message = "a count is a whole number of 0 or more, got {:.12g}".format
-        issues.refuse(wrong, table, column, lambda at: message(values[at]))
+        yield (values < 0) | (values > np.floor(values)), lambda at: message(values[at])
 
 
 def _refuse_negative(table: Table, column: str, loss: str) -> None:

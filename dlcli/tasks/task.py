@@ -1,4 +1,4 @@
-"""The task: what is predicted, and everything that follows from it."""
+"""The task: the kind of target, and everything that follows from it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dlcli.config import (
     OutputScaling,
     TargetForm,
 )
-from dlcli.metrics import HIGHER_IS_BETTER, Metrics, Statistic, metric_values
+from dlcli.metrics import Metrics, Statistic, metric_values
 from dlcli.preprocessing import Fitted, Floats, ValueIssues
 from dlcli.tables import Table, floats
 
@@ -68,7 +68,7 @@ class DecodedRows(NamedTuple):
 
 
 class Task(Fitted):
-    """What is predicted: the kind of target, its columns, and its classes or labels.
+    """A prediction task: the kind of target, its columns, and its classes or labels.
 
     A task knows all that follows from its target: how it is encoded, which output, losses and
     metrics suit it, how outputs become predictions, and how these are measured, stored, shown and
@@ -95,9 +95,9 @@ class Task(Fitted):
     type: ClassVar[Literal["numeric", "count", "categorical", "multi_label"]]
     """The type by which the config declares the target."""
     outcome: ClassVar[Literal["numbers", "classes", "labels"]]
-    """What is predicted of a row: numbers, one of several classes, or any of several labels."""
+    """The prediction for a row: numbers, one of several classes, or any of several labels."""
 
-    # What it is, in words.
+    # Description.
 
     @property
     def name(self) -> str:
@@ -110,23 +110,23 @@ class Task(Fitted):
         return self.classes or self.labels
 
     @property
-    @abstractmethod
     def width(self) -> int:
         """The number of columns of numbers, classes, or labels."""
+        return len(self.names)
 
     @property
     def has_column_per_output(self) -> bool:
-        """Whether each number or label has a column of its own."""
+        """True if each number or label has a column of its own."""
         return len(self.columns) == self.width
 
     @property
-    @abstractmethod
     def words(self) -> str:
-        """What is predicted, in words: `a number`, `3 classes`."""
+        """The target in words: `a number`, `3 classes`."""
+        return f"{self.width:,} {self.outcome}"
 
     @abstractmethod
     def describe(self, columns: str, names: str) -> str:
-        """Describe what is predicted: `species, one of 3 classes: setosa, ...`.
+        """Describe the target: `species, one of 3 classes: setosa, ...`.
 
         Args:
             columns: the columns, as they are to be shown.
@@ -135,12 +135,12 @@ class Task(Fitted):
 
     @abstractmethod
     def charts(self, *, has_margin: bool = False) -> tuple[str, ...]:
-        """Name the charts that show predictions well, in the order of a report."""
+        """Return the charts that show predictions well, in the order of a report."""
 
     # Encoding.
 
     def fit(self, scaling: OutputScaling | None, train: Table) -> Self:
-        """Fit what is learned from training rows: the scaling of numbers.
+        """Fit the scaling of numbers on training rows; classes and labels have none.
 
         Args:
             scaling: of numbers; without one they are trained as they are.
@@ -149,7 +149,6 @@ class Task(Fitted):
         Raises:
             DataError: for a target that can't be encoded.
         """
-        del scaling, train  # nothing is learned of classes and labels
         return self.model_copy(update={"reason": ""})
 
     @abstractmethod
@@ -176,16 +175,16 @@ class Task(Fitted):
     def form(self) -> TargetForm:
         """The form of the target by which losses declare what they fit."""
 
-    @abstractmethod
     def output_units(self, loss: Loss) -> int:
         """Return the number of units that the output needs under a loss."""
+        return self.width
 
-    @abstractmethod
     def explain_units(self, loss: Loss) -> str:
-        """Say why the output needs so many units: `one for each of the target's columns 'y'`."""
+        """Explain the number of units: `one for each of the target's columns 'y'`."""
+        return f"one for each of the {self.words} {first_names(self.names)}"
 
     def accepts_units(self, units: int) -> bool:
-        """Whether outputs of so many units can be decoded."""
+        """Return whether outputs of so many units can be decoded."""
         return units == self.width
 
     @abstractmethod
@@ -198,7 +197,6 @@ class Task(Fitted):
 
     def default_scaling(self, loss: Loss, activation: Activation) -> OutputScaling | None:
         """Return the scaling of a config that names none; none for classes and labels."""
-        del loss, activation
         return None
 
     @abstractmethod
@@ -210,16 +208,11 @@ class Task(Fitted):
 
         It is the end of a message: `, or data.target: {column: ..., type: categorical}`.
         """
-        del loss
         return ""
 
     @abstractmethod
     def class_weight_problems(self, class_weight: ClassWeight) -> Iterator[tuple[str | None, str]]:
-        """Yield what is wrong with class weights, and the key that it is wrong with, if it is one.
-
-        Args:
-            class_weight: the config's.
-        """
+        """Yield the problems of the config's class weights, each with its key if it has one."""
 
     def check_values(self, loss: Loss, tables: Sequence[Table]) -> None:
         """Refuse target values for which a loss is undefined.
@@ -233,14 +226,13 @@ class Task(Fitted):
         """
 
     def training_warnings(self, output: Output, train: Table) -> Iterator[str]:
-        """Yield why training rows can't be fitted: values out of an activation's reach, say.
+        """Yield reasons why training rows can't be fitted, such as values out of reach.
 
         Args:
             output: complete, with activation and scaling.
             train: the training rows.
         """
-        del output, train
-        yield from ()
+        return iter(())
 
     # Training.
 
@@ -257,7 +249,6 @@ class Task(Fitted):
             one-hot rows, float32 (rows, units), where the loss needs them, or indices, int32
             (rows,).
         """
-        del loss, units
         return encoded
 
     def loss_weights(
@@ -270,24 +261,23 @@ class Task(Fitted):
             weights: the rows' weights, (rows,), if they have any.
             class_weight: the config's; only tasks with classes have any.
         """
-        del encoded, class_weight
         return None if weights is None else weights.astype(np.float32)
 
     @property
     def output_unit(self) -> OutputUnit | None:
-        """How a network's outputs return to the target's own unit; none but for numbers."""
+        """The conversion of outputs to the target's own unit; only numbers have one."""
         return None
 
     # Predictions.
 
-    @abstractmethod
     def decode(self, outputs: Outputs) -> Outputs:
-        """Decode a network's outputs to what metrics compare with true values.
+        """Decode a network's outputs to the form that metrics compare with true values.
 
         Returns:
             Numbers in their own unit, (rows, columns); of two classes the probability or margin of
             the second, (rows, 1); else the probability of each class or label, (rows, names).
         """
+        return outputs
 
     @abstractmethod
     def predict(self, decoded: Outputs, *, has_margin: bool = False) -> Values:
@@ -333,16 +323,13 @@ class Task(Fitted):
     def metric_names(self, loss: Loss) -> tuple[str, ...]:
         """Return the names of the metrics of a set of rows that are single numbers."""
         has_margin, has_deviance = loss.output == "margin", loss.name == "poisson"
-        found = self.metrics(DecodedRows(*self._example(), None, has_margin, has_deviance))
-        return tuple(name for name in found if name in HIGHER_IS_BETTER)
+        decoded = np.empty((0, self.width))
+        rows = DecodedRows(self.predict(decoded), decoded, None, has_margin, has_deviance)
+        return tuple(self.statistics(rows))
 
-    @abstractmethod
-    def _example(self) -> tuple[Values, Floats]:
-        """Return values and decoded outputs of a few imaginary rows."""
-
-    @abstractmethod
     def error_name(self, *, has_margin: bool = False) -> str:
         """Return the name of the mean of `errors`: `rmse`, `log_loss` or `hinge`."""
+        return "hinge" if has_margin else "log_loss"
 
     @abstractmethod
     def errors(self, values: Values, outputs: Outputs, *, has_margin: bool = False) -> Floats:
@@ -371,6 +358,8 @@ class Task(Fitted):
 
     def score_columns(self, outputs: Outputs, *, has_margin: bool = False) -> dict[str, pa.Array]:
         """Return the columns `probability_<name>` or `margin` of a network's outputs."""
+        if has_margin:
+            return {"margin": floats(outputs[:, 0])}
         probabilities = self.probabilities(outputs, has_margin=has_margin)
         assert probabilities is not None
         return float_columns([f"probability_{name}" for name in self.names], probabilities)
@@ -393,6 +382,8 @@ class Task(Fitted):
 
     def decoded_columns(self, *, has_margin: bool = False) -> tuple[str, ...]:
         """Return the names of the stored columns that hold decoded outputs."""
+        if has_margin:
+            return ("margin",)
         return tuple(f"probability_{name}" for name in self.names)
 
     def row_text(self, values: Mapping[str, object], texts: Mapping[str, str]) -> str:
@@ -402,18 +393,17 @@ class Task(Fitted):
             values: by column or label.
             texts: the same as text.
         """
-        del values
         return ", ".join(f"{name}: {text}" for name, text in texts.items())
 
 
 class OutputUnit(Fitted):
-    """How a network's outputs z return to the target's own unit: z·scale + offset, or e^… − 1."""
+    """The conversion of outputs z to the target's own unit: z·scale + offset, or e^… − 1."""
 
     scale: tuple[float, ...]
     """One for each column."""
     offset: tuple[float, ...]
     is_log: bool
-    """Whether the exponential minus 1 is taken at the end."""
+    """True if the exponential minus 1 is taken at the end."""
     names: tuple[str, ...]
     """The scaling's name for each column."""
 
