@@ -8,11 +8,10 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
-from dlcli.config import ConfigFile, load_config
+from dlcli.config import ConfigFile
 from dlcli.encoding import Encoding
-from dlcli.errors import ConfigError, RunError, plural
+from dlcli.errors import RunError, plural
 from dlcli.metrics import (
     Array,
     DifferenceEstimate,
@@ -79,8 +78,8 @@ class ComparedRun:
         environment = run.read_environment()
         return cls(
             run,
-            _config(run),
-            _target(run),
+            run.read_config(),
+            run.parse("encoding.json", Encoding).task,
             run.read_metrics(),
             run.read_baselines() if run.has("baselines.json") else {},
             run.read_history(),
@@ -111,24 +110,6 @@ class ComparedRun:
             message = f"has no {split} rows, but metrics.json has their metrics; train it again"
             raise RunError(f"{columns.path}: {message}")
         return held
-
-
-def _config(run: Run) -> ConfigFile:
-    try:
-        return load_config(run.resolved_path())
-    except ConfigError as error:
-        problem = replace(error.problems[0], position="")
-        raise RunError(f"{run.path}: its resolved.yaml can't be read: {problem}") from None
-
-
-def _target(run: Run) -> Task:
-    try:
-        return Encoding.model_validate_json(run.read_encoding()).task
-    except ValidationError as error:
-        line = error.errors(include_url=False)[0]
-        key = ".".join(map(str, line["loc"]))
-        message = f"its encoding.json can't be read: {key}: {line['msg']}"
-        raise RunError(f"{run.path}: {message}") from None
 
 
 def _data_files(environment: Mapping[str, object]) -> tuple[DataFile, ...]:

@@ -3,7 +3,7 @@
 They read only the run folder, never the data, so that a run can be diagnosed anywhere.
 """
 
-from dlcli.diagnosis.case import Case, Magnitudes, Peak, read_config
+from dlcli.diagnosis.case import Case, Magnitudes, Peak
 from dlcli.diagnosis.diagnosis import diagnose, examine
 from dlcli.diagnosis.divergence_rules import advise_on_divergence
 from dlcli.diagnosis.finding import Finding, Patch

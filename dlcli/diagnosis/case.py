@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from dlcli.config import Config, ConfigFile, load_config
+from dlcli.config import Config
 from dlcli.encoding import Block, Encoding, NumericEncoder
-from dlcli.errors import ConfigError, RunError
 from dlcli.explanation import Explanation
 from dlcli.runs import DIVERGED, MetricsBySplit, Run
 
@@ -85,7 +84,7 @@ class Case:
         rows = explanation.rows if explanation else _logged_rows(events)
         blocks, sizes = _read_inputs(run, explanation)
         return cls(
-            config=read_config(run).config,
+            config=run.read_config().config,
             history=run.read_history() if run.has("history.csv") else {},
             metrics=run.read_metrics() if run.has("metrics.json") else {},
             baselines=run.read_baselines() if run.has("baselines.json") else {},
@@ -105,22 +104,6 @@ class Case:
 def peaks_of(blocks: Iterable[Block], sizes: Mapping[str, float]) -> tuple[Peak, ...]:
     """Pair the columns of a layout with the sizes of their inputs, where these are known."""
     return tuple(Peak(block, sizes[block.column]) for block in blocks if block.column in sizes)
-
-
-def read_config(run: Run, overrides: Sequence[str] = ()) -> ConfigFile:
-    """Read a run's resolved config.
-
-    Raises:
-        RunError: if it is damaged.
-        ConfigError: if the overrides don't fit it.
-    """
-    path = run.resolved_path()
-    try:
-        file = load_config(path)
-    except ConfigError as error:
-        problem = replace(error.problems[0], position="")
-        raise RunError(f"{run.path}: its resolved.yaml can't be read: {problem}") from None
-    return load_config(path, overrides) if overrides else file
 
 
 def _logged_rows(events: Iterable[Mapping[str, Any]]) -> Mapping[Split, int]:
@@ -147,12 +130,7 @@ def _read_inputs(
     For numbers it follows from the range of training rows, which the encoding has: every scaling is
     monotonic. For others the explanation may have it.
     """
-    try:
-        encoding = Encoding.model_validate_json(run.read_encoding())
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        message = f"its encoding.json can't be read: {first['msg']}"
-        raise RunError(f"{run.path}: {message}") from None
+    encoding = run.parse("encoding.json", Encoding)
     sizes = {
         column.name: column.largest_input
         for column in (explanation.columns if explanation else ())

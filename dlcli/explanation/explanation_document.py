@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from dlcli.errors import RunError
 from dlcli.runs import Run
 
 Number = float | None
@@ -178,10 +177,4 @@ class Explanation(_Part):
         Raises:
             RunError: if it holds none, or that is damaged.
         """
-        try:
-            return cls.model_validate_json(run.read_explanation())
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            place = ".".join(map(str, first["loc"]))
-            message = f"its explanation.json can't be read: {place}: {first['msg']}"
-            raise RunError(f"{run.path}: {message}") from None
+        return run.parse("explanation.json", cls)

@@ -158,7 +158,7 @@ class CrossValidation(Document):
         Raises:
             RunError: if it is no cross-validation, or damaged.
         """
-        return read_document(cls, run, "cv.json", run.read_cross_validation())
+        return read_document(cls, run, "cv.json", run.read_text("cv.json"))
 
 
 def scalar_metrics(metrics: Metrics) -> dict[str, Number]:
@@ -356,7 +356,7 @@ class Search(Document):
         Raises:
             RunError: if it is no search, or damaged.
         """
-        return read_document(cls, run, "tune.json", run.read_search())
+        return read_document(cls, run, "tune.json", run.read_text("tune.json"))
 
     def trial(self, number: int | None) -> TrialResult | None:
         """Return the trial of a number."""

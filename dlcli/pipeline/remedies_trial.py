@@ -12,7 +12,7 @@ from itertools import chain, count, zip_longest
 from pathlib import Path
 
 from dlcli.comparison import ComparedRun, Pairs, estimate_differences, pair_rows
-from dlcli.diagnosis import Finding, Patch, read_config
+from dlcli.diagnosis import Finding, Patch
 from dlcli.errors import ConfigError, DivergenceError, OutOfMemoryError, UsageError
 from dlcli.metrics import HIGHER_IS_BETTER, DifferenceEstimate, finite_number
 from dlcli.pipeline.events import Listener
@@ -113,7 +113,7 @@ def try_patches(
         RunError: if its data have changed since, or it is damaged.
         DlcliError: for what no patch can change, such as missing data.
     """
-    file = read_config(run)
+    file = run.read_config()
     if not file.config.data.has_validation:
         config = shlex.quote(str(run.path / "resolved.yaml"))
         trains_on_all = file.config.data.train_on_validation
@@ -128,7 +128,7 @@ def try_patches(
         on_begin(number, patch)
         trial = Trial(rule, patch)
         try:
-            patched = read_config(run, patch.overrides)
+            patched = run.read_config(patch.overrides)
             after = ComparedRun.read(train(patched, _free_folder(run, patch), listener))
         except (ConfigError, DivergenceError, OutOfMemoryError) as error:
             traceback.clear_frames(error.__traceback__)  # they hold what takes up the memory

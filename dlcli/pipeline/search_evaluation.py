@@ -189,7 +189,7 @@ def _interval(found: DifferenceEstimate) -> Interval:
 
 def _count_parameters(run: ComparedRun) -> int:
     config = run.file.config
-    layout = Encoding.model_validate_json(run.run.read_encoding()).layout
+    layout = run.run.parse("encoding.json", Encoding).layout
     weights = build_network(layout, config.hidden, config.output).weights
     return sum(weight.size for weight in weights if weight.trainable)
 

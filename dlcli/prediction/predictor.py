@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
-from dlcli.config import Config, load_config
+from dlcli.config import Config
 from dlcli.encoding import Encoding, Inputs, row_weights
 from dlcli.errors import ConfigError, DataError, Problem, RunError
 from dlcli.metrics import Metrics
@@ -131,17 +130,7 @@ class Predictor:
         Raises:
             RunError: if the run's files don't fit together.
         """
-        try:
-            config = load_config(run.resolved_path()).config
-            encoding = Encoding.model_validate_json(run.read_encoding())
-        except ConfigError as error:
-            problem = replace(error.problems[0], position="")
-            raise RunError(f"{run.path}: its resolved.yaml can't be read: {problem}") from None
-        except ValidationError as error:
-            line = error.errors(include_url=False)[0]
-            path = ".".join(map(str, line["loc"]))
-            message = f"{path}: {line['msg']}" if path else line["msg"]
-            raise RunError(f"{run.path}: its encoding.json can't be read: {message}") from None
+        config, encoding = run.read_config().config, run.parse("encoding.json", Encoding)
         if config.output.units is None or config.output.activation is None or config.loss is None:
             raise RunError(f"{run.path}: its resolved.yaml is not complete")
         network, task = build_network(encoding.layout, config.hidden, config.output), encoding.task

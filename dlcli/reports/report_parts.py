@@ -200,7 +200,7 @@ def config_section(record: RunRecord, *blocks: Block) -> Section:
         record: the run.
         blocks: what comes before the config.
     """
-    given = Code(_whole_lines(record.run.config_text()), "As given:")
+    given = Code(_whole_lines(record.run.read_text("config.yaml")), "As given:")
     resolved = Code(_whole_lines(record.run.resolved_path().read_text("utf-8")))
     config = Group("The config", (given, Fold("With all defaults filled in", (resolved,))))
     return Section("config", "The config", (*blocks, config))

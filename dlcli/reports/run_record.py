@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, Self
 
@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from dlcli.config import Config, load_config
-from dlcli.errors import ConfigError, RunError
+from dlcli.config import Config
+from dlcli.errors import RunError
 from dlcli.explanation import Count, Explanation
 from dlcli.metrics import ThresholdCounts, main_metric
 from dlcli.prediction import Floats, Predictor, StoredPredictions
@@ -310,13 +310,7 @@ class RunRecord:
     @cached_property
     def config(self) -> Config:
         """The resolved config."""
-        resolved = self.run.resolved_path()
-        try:
-            return load_config(resolved).config
-        except ConfigError as error:
-            problem = replace(error.problems[0], position="")
-            message = f"{self.run.path}: its resolved.yaml can't be read: {problem}"
-            raise RunError(message) from None
+        return self.run.read_config().config
 
     @cached_property
     def environment(self) -> dict[str, object]:

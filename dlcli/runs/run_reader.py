@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from io import BufferedReader
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from dlcli.errors import RunError, did_you_mean
+from pydantic import BaseModel, ValidationError
+
+from dlcli.config import ConfigFile, load_config
+from dlcli.errors import ConfigError, RunError, did_you_mean
 from dlcli.runs import file_formats
 from dlcli.runs.file_formats import Weights
 from dlcli.runs.manifest import (
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MetricsBySplit = dict[str, dict[str, object]]
+Model = TypeVar("Model", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -104,13 +108,36 @@ class Run:
         with self._opened("resolved.yaml"):
             return self.path / "resolved.yaml"
 
-    def config_text(self) -> str:
-        """Return the config as the user gave it."""
-        return self._read_text("config.yaml")
+    def read_config(self, overrides: Sequence[str] = ()) -> ConfigFile:
+        """Return the complete config.
 
-    def read_encoding(self) -> str:
-        """Return the fitted encoding as JSON."""
-        return self._read_text("encoding.json")
+        Args:
+            overrides: settings to change, as `load_config` takes them.
+
+        Raises:
+            RunError: if it is damaged.
+            ConfigError: if the overrides don't fit it.
+        """
+        path = self.resolved_path()
+        try:
+            file = load_config(path)
+        except ConfigError as error:
+            problem = replace(error.problems[0], position="")
+            raise RunError(f"{self.path}: its resolved.yaml can't be read: {problem}") from None
+        return load_config(path, overrides) if overrides else file
+
+    def parse(self, name: FileName, model: type[Model]) -> Model:
+        """Return a JSON file as the model of its package, such as an `Encoding`.
+
+        Raises:
+            RunError: if it does not fit the model.
+        """
+        try:
+            return model.model_validate_json(self.read_text(name))
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            problem = ": ".join(filter(None, [".".join(map(str, first["loc"])), first["msg"]]))
+            raise RunError(f"{self.path}: its {name} can't be read: {problem}") from None
 
     def read_weights(self, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Weights]:
         """Return the weights by name, read-only, in the order of `shapes`.
@@ -132,18 +159,6 @@ class Run:
         path = self.path / "baselines.json"
         models = _by_split(self._read_object("baselines.json"), path)
         return {name: _by_split(metrics, path) for name, metrics in models.items()}
-
-    def read_explanation(self) -> str:
-        """Return the explanation of the network as JSON; see the package `explanation`."""
-        return self._read_text("explanation.json")
-
-    def read_cross_validation(self) -> str:
-        """Return the result of a cross-validation as JSON; see the package `pipeline`."""
-        return self._read_text("cv.json")
-
-    def read_search(self) -> str:
-        """Return the result of a search as JSON; see the package `pipeline`."""
-        return self._read_text("tune.json")
 
     def read_predictions(self) -> pa.Table:
         """Return row, split, target and prediction of the held-out rows."""
@@ -178,7 +193,8 @@ class Run:
         with self._opened(name) as stream:
             return file_formats.read_parquet(stream, self.path / name)
 
-    def _read_text(self, name: FileName) -> str:
+    def read_text(self, name: FileName) -> str:
+        """Return a file as text."""
         return decode(self._read(name), self.path / name)
 
     def _read(self, name: FileName) -> bytes:

@@ -117,7 +117,7 @@ def test_a_resolved_config_names_the_type_and_trains_the_same_network_again(targ
     assert file.config.data.target.type == kind
     again = train(file, Path("again"))
     assert (again.path / "weights.npz").read_bytes() == (run.path / "weights.npz").read_bytes()
-    assert again.read_encoding() == run.read_encoding()
+    assert again.read_text("encoding.json") == run.read_text("encoding.json")
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -152,7 +152,7 @@ def test_metrics_tell_of_each_label_and_of_each_column(trained):
 def test_an_inferred_target_of_counts_takes_the_poisson_loss(trained):
     metrics = train(config_for("target: n", "loss: poisson\n")).read_metrics()
     assert metrics["test"]["poisson_deviance"] >= 0
-    encoding = json.loads(trained("count").read_encoding())
+    encoding = json.loads(trained("count").read_text("encoding.json"))
     assert encoding["task"]["kind"] == "counts"
 
 

@@ -35,16 +35,16 @@ EVERY_FILE = [
 ]
 
 READERS = {
-    "config.yaml": lambda run: run.config_text(),
+    "config.yaml": lambda run: run.read_text("config.yaml"),
     "resolved.yaml": lambda run: run.resolved_path(),
-    "encoding.json": lambda run: run.read_encoding(),
+    "encoding.json": lambda run: run.read_text("encoding.json"),
     "weights.npz": lambda run: run.read_weights(SHAPES),
     "metrics.json": lambda run: run.read_metrics(),
     "history.csv": lambda run: run.read_history(),
     "baselines.json": lambda run: run.read_baselines(),
     "predictions.parquet": lambda run: run.read_predictions(),
     "sample.parquet": lambda run: run.read_sample(),
-    "explanation.json": lambda run: run.read_explanation(),
+    "explanation.json": lambda run: run.read_text("explanation.json"),
     "events.jsonl": lambda run: list(run.read_events()),
     "environment.json": lambda run: run.read_environment(),
 }
@@ -104,18 +104,18 @@ def test_everything_that_was_written_is_read_back(folder):
     assert run.path == folder
     assert run.kind == "train"
     assert run.resolved_path() == folder / "resolved.yaml"
-    assert run.read_encoding() == '{"classes": ["ä"]}\n'
+    assert run.read_text("encoding.json") == '{"classes": ["ä"]}\n'
     assert run.read_weights(SHAPES)["output/kernel"].tolist() == [[1.0], [2.0]]
     assert run.read_metrics() == {
         "test": {"accuracy": 0.5, "auc": None, "confusion": [[1, 0], [1, 0]]}
     }
     assert run.read_history() == {"loss": [0.5, 0.25]}
     assert run.read_environment() == {"seed": 0}
-    assert run.config_text() == "epochs: 1\n"
+    assert run.read_text("config.yaml") == "epochs: 1\n"
     assert run.read_baselines() == {"constant": {"test": {"accuracy": 0.25}}}
     assert run.read_predictions().to_pydict() == {"row": [1]}
     assert run.read_sample().to_pydict() == {"row": [2]}
-    assert run.read_explanation() == '{"rows": {}}'
+    assert run.read_text("explanation.json") == '{"rows": {}}'
     [event] = run.read_events()
     assert {**event, "time": ""} == {"time": "", "event": "start", "seed": 0}
     run.verify()
