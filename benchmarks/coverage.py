@@ -32,8 +32,8 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from dlcli.comparison import HeldOut, estimate_differences, estimate_metrics
-from dlcli.metrics import Estimate
+from dlcli.comparison import HeldOut
+from dlcli.metrics import Estimate, estimate_statistic_differences, estimate_statistics
 from dlcli.tasks import Binary, Regression
 
 Floats = NDArray[np.float64]
@@ -116,11 +116,11 @@ def cover(
 
 
 def _estimate(case: Case, held_outs: tuple[HeldOut, ...], resamples: int | None) -> Estimate:
-    only = [case.metric]
-    if len(held_outs) == 1:
-        return estimate_metrics(held_outs[0], only, resamples)[case.metric]
-    differences = estimate_differences(
-        *held_outs, paired=case.paired, only=only, resamples=resamples
+    first, *others = (held_out.statistics([case.metric]) for held_out in held_outs)
+    if not others:
+        return estimate_statistics(first, resamples)[case.metric]
+    differences = estimate_statistic_differences(
+        first, others[0], paired=case.paired, resamples=resamples
     )
     return differences[case.metric]
 
@@ -185,8 +185,8 @@ def _rivals() -> Rows:
 
     def draw(rng: np.random.Generator, rows: int) -> tuple[HeldOut, ...]:
         (calibrated,) = _probabilities(1.0)(rng, rows)
-        odds = (calibrated.outputs / (1 - calibrated.outputs)) ** 2
-        return calibrated, _classes(calibrated.truth, (odds / (1 + odds))[:, 0])
+        odds = (calibrated.decoded / (1 - calibrated.decoded)) ** 2
+        return calibrated, _classes(calibrated.values, (odds / (1 + odds))[:, 0])
 
     return draw
 
@@ -224,12 +224,12 @@ def _laplace(rng: np.random.Generator, rows: int) -> Floats:
 
 def _classes(truth: NDArray[np.int64], positive: NDArray[np.generic]) -> HeldOut:
     outputs = np.asarray(positive, np.float64)[:, np.newaxis]
-    return HeldOut(CLASSES, np.arange(len(truth)), None, None, truth, outputs)
+    return HeldOut(truth, outputs, None, task=CLASSES, row=np.arange(len(truth)))
 
 
 def _numbers(truth: Floats, prediction: Floats) -> HeldOut:
     columns = truth[:, np.newaxis], prediction[:, np.newaxis]
-    return HeldOut(NUMBERS, np.arange(len(truth)), None, None, *columns)
+    return HeldOut(*columns, None, task=NUMBERS, row=np.arange(len(truth)))
 
 
 def report(samples: int, sizes: Sequence[int], seed: int) -> Table:

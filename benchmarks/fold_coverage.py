@@ -52,9 +52,9 @@ class Case:
         row = np.arange(len(truth))
         if self.is_of_classes:
             probability = np.clip(prediction, 0, 1)[:, np.newaxis]
-            return HeldOut(CLASSES, row, None, None, truth.astype(np.int64), probability)
+            return HeldOut(truth.astype(np.int64), probability, None, task=CLASSES, row=row)
         columns = truth[:, np.newaxis], prediction[:, np.newaxis]
-        return HeldOut(NUMBERS, row, None, None, *columns)
+        return HeldOut(*columns, None, task=NUMBERS, row=row)
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ def _ridge(inputs: Floats, target: Floats, penalty: float) -> Callable[[Floats],
 
 def _value(case: Case, truth: Floats, prediction: Floats) -> float | None:
     """The metric; `None` where a class is missing that it needs."""
-    value = case.held_out(truth, prediction).metrics()[case.metric]
+    value = case.held_out(truth, prediction).statistics()[case.metric].value
     assert value is None or isinstance(value, float)
     return value
 

@@ -2,34 +2,317 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
-from dlcli.comparison.compared_runs import (
-    ComparedRun,
-    DataFile,
-    HeldOut,
-    Pairs,
-    estimate_differences,
-    estimate_metrics,
-    pair_rows,
-    same_data,
-)
+import numpy as np
+from numpy.typing import NDArray
+
 from dlcli.comparison.config_differences import Setting, differing_settings
-from dlcli.config import GroupSplit, TimeSplit
-from dlcli.errors import UsageError, listed, plural
-from dlcli.metrics import HIGHER_IS_BETTER, DifferenceEstimate, Estimate, finite_number
+from dlcli.config import ConfigFile, GroupSplit, TimeSplit
+from dlcli.encoding import Encoding
+from dlcli.errors import RunError, UsageError, listed, plural
+from dlcli.metrics import (
+    HIGHER_IS_BETTER,
+    Array,
+    DifferenceEstimate,
+    Estimate,
+    Statistic,
+    estimate_statistic_differences,
+    estimate_statistics,
+    finite_number,
+)
+from dlcli.prediction import StoredPredictions
 from dlcli.runs import Run
+from dlcli.tasks import DecodedRows, Task
+
+Indices = NDArray[np.int64]
+Numbers = dict[str, float | None]
+NumbersBySplit = Mapping[str, Numbers]
+Document = dict[str, object]
 
 SPLITS = ("test", "validation")
 """The splits of held-out rows, the best evidence first."""
 _ALL_SPLITS = ("train", "validation", "test")
+_FACTS = ("dlcli", "tensorflow", "keras", "numpy", "python", "device", "processor", "platform")
+"""Facts that results may depend on besides data and config, the most likely first."""
+_ROW_BITS = 40
+"""Bits for the row number; the index of the file is above them."""
+_LEAST_SHARE = 0.5
+"""The share of the smaller set of rows that both runs must have, for pairs to show more than all
+rows."""
+_LONGEST = 200
+"""Most characters of a fact that are kept; a run folder may contain anything."""
 
-Numbers = dict[str, float | None]
-Document = dict[str, object]
+
+@dataclass(frozen=True)
+class DataFile:
+    """A data file as it was when a run was trained."""
+
+    name: str
+    sha256: str | None
+    """`None` if it could not be read twice."""
+
+
+@dataclass(frozen=True)
+class ComparedRun:
+    """A run, with all that a comparison needs of it."""
+
+    run: Run
+    file: ConfigFile
+    """Its resolved config."""
+    task: Task
+    metrics: NumbersBySplit
+    """By split the metrics that are single numbers."""
+    baselines: Mapping[str, NumbersBySplit]
+    """The same of the simplest models, by model; empty if the run has none."""
+    history: Mapping[str, Sequence[float]]
+    """Metrics of each epoch, by name."""
+    data: tuple[DataFile, ...]
+    """In the order of the config."""
+    facts: Mapping[str, str | None]
+    """Versions, and the machine."""
+
+    @classmethod
+    def read(cls, run: Run) -> ComparedRun:
+        """Read a run.
+
+        Raises:
+            RunError: if it has diverged, or its files can't be read.
+        """
+        run.require_network()
+        environment = run.read_environment()
+        baselines = run.read_baselines() if run.has("baselines.json") else {}
+        return cls(
+            run,
+            run.read_config(),
+            run.parse("encoding.json", Encoding).task,
+            _numbers(run.read_metrics()),
+            {model: _numbers(metrics) for model, metrics in baselines.items()},
+            run.read_history(),
+            _data_files(environment),
+            {fact: _text(environment.get(fact)) for fact in _FACTS},
+        )
+
+    @cached_property
+    def held_out(self) -> StoredPredictions | None:
+        """The predictions of its held-out rows, if it has any."""
+        if not self.run.has("predictions.parquet"):
+            return None
+        path = str(self.run.path / "predictions.parquet")
+        return StoredPredictions(self.run.read_predictions(), path)
+
+    def rows_of(self, split: str) -> HeldOut:
+        """Return the held-out rows of one split.
+
+        Raises:
+            RunError: if there are none, or they can't be read.
+        """
+        assert self.held_out is not None
+        columns = self.held_out.of_split(split)
+        loss = self.file.config.loss
+        has_deviance = loss is not None and loss.name == "poisson"
+        held = read_rows(columns, self.task, has_deviance=has_deviance)
+        if not held.rows:
+            message = f"has no {split} rows, but metrics.json has their metrics; train it again"
+            raise RunError(f"{columns.path}: {message}")
+        return held
+
+
+def _numbers(metrics: Mapping[str, Mapping[str, object]]) -> NumbersBySplit:
+    """Return the metrics that are single numbers; a file may hold others, as of a newer dlcli."""
+    return {
+        split: {
+            name: finite_number(value)
+            for name, value in metrics[split].items()
+            if name in HIGHER_IS_BETTER and (value is None or isinstance(value, int | float))
+        }
+        for split in _ALL_SPLITS
+        if split in metrics
+    }
+
+
+def _data_files(environment: Mapping[str, object]) -> tuple[DataFile, ...]:
+    """Return the data files that an environment lists, without any other entry."""
+    entries = environment.get("data")
+    listed = entries if isinstance(entries, list) else []
+    return tuple(
+        DataFile(str(entry.get("file")), _text(entry.get("sha256")))
+        for entry in listed
+        if isinstance(entry, dict)
+    )
+
+
+def _text(value: object) -> str | None:
+    return value[:_LONGEST] if isinstance(value, str) else None
+
+
+# Held-out rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldOut(DecodedRows):
+    """The held-out rows of one split."""
+
+    task: Task
+    """The task of the run."""
+    row: NDArray[np.int64]
+    """Row numbers in their files, `(rows,)`."""
+    files: Sequence[str] | None = None
+    """The file of each row, `(rows,)`, if there are several."""
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return len(self.row)
+
+    def take(self, indices: Array) -> HeldOut:
+        """Return some of the rows, in the given order."""
+        return replace(
+            self,
+            values=self.values[indices],
+            decoded=self.decoded[indices],
+            weights=None if self.weights is None else self.weights[indices],
+            row=self.row[indices],
+            files=None if self.files is None else [self.files[index] for index in indices],
+        )
+
+    def statistics(self, only: Collection[str] | None = None) -> dict[str, Statistic]:
+        """Return the metrics that are single numbers as functions of the row weights.
+
+        Args:
+            only: names of the metrics. [default: all]
+        """
+        statistics = self.task.statistics(self)
+        return {name: each for name, each in statistics.items() if only is None or name in only}
+
+
+def read_rows(columns: StoredPredictions, task: Task, *, has_deviance: bool) -> HeldOut:
+    """Read the rows of a table of predictions.
+
+    Args:
+        columns: stored predictions of one split.
+        task: the task of the run.
+        has_deviance: whether the Poisson deviance is one of the metrics.
+
+    Raises:
+        RunError: for columns that don't fit the task.
+    """
+    weights = columns.floats("weight")[:, 0] if columns.has("weight") else None
+    if weights is not None and not (np.isfinite(weights) & (weights >= 0)).all():
+        raise RunError(f"{columns.path}: column 'weight' holds invalid weights; train it again")
+    has_margin = columns.has("margin")
+    return HeldOut(
+        task.read_values(columns, "target"),
+        task.read_decoded(columns, has_margin=has_margin),
+        weights,
+        has_margin,
+        has_deviance,
+        task=task,
+        row=columns.integers("row"),
+        files=columns.texts("file") if columns.has("file") else None,
+    )
+
+
+# Rows in common
+
+
+def pair_rows(
+    first: ComparedRun, second: ComparedRun, split: str, rows: tuple[HeldOut, HeldOut]
+) -> tuple[HeldOut, HeldOut] | str:
+    """Find the rows of one split that two runs share: of the same file, row number and target.
+
+    Args:
+        first: a run.
+        second: another.
+        split: name of the split.
+        rows: those of each run.
+
+    Returns:
+        The shared rows of each run, in the same order; or the reason why they can't be paired.
+    """
+    if not same_data(first, second):
+        return "the runs have read different data"
+    if _is_file(first, split) != _is_file(second, split):
+        return "the rows are a separate file in only one of the runs"
+    keys, others = _keys(first, rows[0]), _keys(second, rows[1])
+    if keys is None or others is None:
+        return "row numbers don't identify the rows"
+    _, one, other = np.intersect1d(keys, others, assume_unique=True, return_indices=True)
+    least = min(rows[0].rows, rows[1].rows)
+    if len(one) < _LEAST_SHARE * least:
+        return f"the runs share only {len(one):,} of {plural(least, 'row')}"
+    pair = rows[0].take(one), rows[1].take(other)
+    if not np.array_equal(_truth(pair[0]), _truth(pair[1])):
+        return "the targets of their rows differ"
+    ones = np.ones(len(one))
+    before, after = (ones if each.weights is None else each.weights for each in pair)
+    if not np.array_equal(before, after):
+        return "the weights of their rows differ"
+    return pair
+
+
+def estimate_difference(
+    first: ComparedRun, second: ComparedRun, split: str, metric: str
+) -> DifferenceEstimate:
+    """Estimate the difference of one metric on the rows that two runs share.
+
+    Args:
+        first: the run whose metric is subtracted.
+        second: another; both have rows of the split.
+        split: name of the split.
+        metric: name of the metric.
+
+    Returns:
+        The difference; without a value, but with the reason, if there is none.
+    """
+    pair = pair_rows(first, second, split, (first.rows_of(split), second.rows_of(split)))
+    if isinstance(pair, str):
+        return DifferenceEstimate(None, reason=pair)
+    before, after = (rows.statistics([metric]) for rows in pair)
+    differences = estimate_statistic_differences(before, after, paired=True)
+    return differences.get(metric) or DifferenceEstimate(None, reason=f"{metric} is undefined")
+
+
+def same_data(first: ComparedRun, second: ComparedRun) -> bool:
+    """Return whether both runs have read the same files, by their digests."""
+    digests = [[file.sha256 for file in each.data] for each in (first, second)]
+    return bool(digests[0]) and None not in digests[0] and digests[0] == digests[1]
+
+
+def _truth(held: HeldOut) -> NDArray[np.generic]:
+    """Return the true values; of classes the names, as class indices depend on the run."""
+    is_classes = held.task.outcome == "classes"
+    return np.asarray(held.task.classes)[held.values] if is_classes else held.values
+
+
+def _is_file(subject: ComparedRun, split: str) -> bool:
+    """Return whether a split is a separate file, not a share of the rows."""
+    return not isinstance(getattr(subject.file.config.data, split), float)
+
+
+def _keys(subject: ComparedRun, held: HeldOut) -> Indices | None:
+    """Return a key for each row, of its file and row number; `None` if keys are not unique."""
+    files = _file_indices(subject, held)
+    if files is None or (held.row < 0).any() or (held.row >> _ROW_BITS).any():
+        return None
+    keys: Indices = (files << _ROW_BITS) | held.row
+    return keys if len(np.unique(keys)) == len(keys) else None
+
+
+def _file_indices(subject: ComparedRun, held: HeldOut) -> Indices | None:
+    """Return the index of each row's file among those that the run has read, `(rows,)`."""
+    if held.files is None:
+        return np.zeros(held.rows, dtype=np.int64)
+    index = {file.name: at for at, file in reversed(list(enumerate(subject.data)))}
+    found = np.array([index.get(name, -1) for name in held.files], dtype=np.int64)
+    return None if (found < 0).any() else found
+
+
+# Comparison
 
 
 @dataclass(frozen=True)
@@ -44,9 +327,9 @@ class Side:
     """Number of epochs that it was trained for."""
     data: tuple[DataFile, ...]
     """The files that it has read."""
-    metrics: Mapping[str, Numbers]
+    metrics: NumbersBySplit
     """For each split the metrics that are single numbers."""
-    baselines: Mapping[str, Mapping[str, Numbers]]
+    baselines: Mapping[str, NumbersBySplit]
     """The same of the simplest models: model, split, metric."""
     history: Mapping[str, Sequence[float]]
     """Metrics of each epoch, by name."""
@@ -69,15 +352,6 @@ class RunDifference:
 
 
 @dataclass(frozen=True)
-class Fact:
-    """A version, or a part of the machine, that differs between runs."""
-
-    name: str
-    values: tuple[str | None, ...]
-    """For each run."""
-
-
-@dataclass(frozen=True)
 class Comparison:
     """Two runs or more; all others are compared with the first."""
 
@@ -86,10 +360,10 @@ class Comparison:
     sides: tuple[Side, ...]
     settings: tuple[Setting, ...]
     """Settings that differ in their configs."""
-    facts: tuple[Fact, ...]
-    """Versions and machine parts that differ."""
+    facts: Mapping[str, tuple[str | None, ...]]
+    """Versions and parts of the machine that differ, by name, with the value of each run."""
     same_data: bool
-    """Whether all have read the same files, by their digests."""
+    """True if all have read the same files, by their digests."""
     split: str | None
     """The split of held-out rows that they are compared on; `None` if they have none in common."""
     differences: tuple[RunDifference, ...]
@@ -125,7 +399,7 @@ def compare(runs: Sequence[Run]) -> Comparison:
         target=compared[0].task.columns,
         sides=tuple(_sides(compared, held)),
         settings=tuple(differing_settings([subject.file for subject in compared])),
-        facts=tuple(_facts(compared)),
+        facts=_differing_facts(compared),
         same_data=all(same_data(compared[0], subject) for subject in compared),
         split=split,
         differences=tuple(_differences(compared, split, held) if split else ()),
@@ -173,46 +447,33 @@ def _sides(runs: Sequence[ComparedRun], held: Sequence[HeldOut]) -> Iterator[Sid
             created=subject.run.created,
             epochs=max(map(len, subject.history.values()), default=0),
             data=subject.data,
-            metrics=_by_split(subject.metrics),
-            baselines={model: _by_split(metrics) for model, metrics in subject.baselines.items()},
+            metrics=subject.metrics,
+            baselines=subject.baselines,
             history=subject.history,
             rows=rows.rows if rows else None,
-            estimates=estimate_metrics(rows) if rows else {},
+            estimates=estimate_statistics(rows.statistics()) if rows else {},
         )
-
-
-def _by_split(metrics: Mapping[str, Mapping[str, object]]) -> dict[str, Numbers]:
-    return {split: _numbers(metrics[split]) for split in _ALL_SPLITS if split in metrics}
-
-
-def _numbers(scores: Mapping[str, object]) -> Numbers:
-    """The metrics that can be compared; a file may contain others, as of a newer dlcli."""
-    return {
-        name: finite_number(value)
-        for name, value in scores.items()
-        if name in HIGHER_IS_BETTER and (value is None or isinstance(value, int | float))
-    }
 
 
 def _differences(
     runs: Sequence[ComparedRun], split: str, held: Sequence[HeldOut]
 ) -> Iterator[RunDifference]:
     for subject, rows in zip(runs[1:], held[1:], strict=True):
-        found = pair_rows(runs[0], subject, split, (held[0], rows))
-        if isinstance(found, Pairs):
-            differences = estimate_differences(found.first, found.second, paired=True)
-            yield RunDifference(found.first.rows, None, differences)
+        first, reason = held[0], None
+        pair = pair_rows(runs[0], subject, split, (first, rows))
+        if isinstance(pair, str):
+            reason = pair
         else:
-            yield RunDifference(
-                None, found.reason, estimate_differences(held[0], rows, paired=False)
-            )
+            first, rows = pair
+        differences = estimate_statistic_differences(
+            first.statistics(), rows.statistics(), paired=reason is None
+        )
+        yield RunDifference(None if reason else first.rows, reason, differences)
 
 
-def _facts(runs: Sequence[ComparedRun]) -> Iterator[Fact]:
-    for name in runs[0].facts:
-        values = tuple(subject.facts[name] for subject in runs)
-        if len(set(values)) > 1:
-            yield Fact(name, values)
+def _differing_facts(runs: Sequence[ComparedRun]) -> dict[str, tuple[str | None, ...]]:
+    values = {name: tuple(subject.facts[name] for subject in runs) for name in _FACTS}
+    return {name: each for name, each in values.items() if len(set(each)) > 1}
 
 
 def _notes(runs: Sequence[ComparedRun], split: str | None) -> Iterator[str]:
@@ -300,7 +561,7 @@ def to_document(comparison: Comparison) -> Document:
         "same_data": comparison.same_data,
         "runs": runs,
         "config": [asdict(setting) for setting in comparison.settings],
-        "facts": [asdict(fact) for fact in comparison.facts],
+        "facts": [{"name": name, "values": each} for name, each in comparison.facts.items()],
         "differences": differences,
         "notes": list(comparison.notes),
     }

@@ -11,12 +11,7 @@ chosen in its place. A row of weight zero counts as if it were not there; withou
 metric is `None`.
 """
 
-from dlcli.metrics.bootstrap import (
-    DifferenceEstimate,
-    estimate_statistic_differences,
-    estimate_statistics,
-)
-from dlcli.metrics.classification_metrics import (
+from dlcli.metrics.definitions import (
     binary_statistics,
     calibration_curve,
     decision_metrics,
@@ -25,11 +20,16 @@ from dlcli.metrics.classification_metrics import (
     multiclass_statistics,
     multilabel_metrics,
     multilabel_statistics,
+    regression_metrics,
+    regression_statistics,
 )
 from dlcli.metrics.intervals import (
+    DifferenceEstimate,
     Estimate,
     chi_squared_quantile,
     corrected_interval,
+    estimate_statistic_differences,
+    estimate_statistics,
     share_error,
 )
 from dlcli.metrics.metric_registry import (
@@ -38,7 +38,6 @@ from dlcli.metrics.metric_registry import (
     main_metric,
     metric_bounds,
 )
-from dlcli.metrics.regression_metrics import regression_metrics, regression_statistics
 from dlcli.metrics.statistic import (
     Array,
     Floats,

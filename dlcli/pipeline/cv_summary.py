@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dlcli.comparison import HeldOut, estimate_metrics, read_rows
+from dlcli.comparison import HeldOut, read_rows
 from dlcli.config import Config, EarlyStopping, GroupSplit, TimeSplit
 from dlcli.errors import ConfigError, DataError, RunError, listed, plural
 from dlcli.metrics import (
@@ -21,6 +21,7 @@ from dlcli.metrics import (
     Share,
     chi_squared_quantile,
     corrected_interval,
+    estimate_statistics,
     finite,
     main_metric,
     mean_of_defined,
@@ -80,7 +81,7 @@ class FinishedFold:
     result: FoldResult
     """Sizes, metrics and history."""
     constant: tuple[float, ...] = ()
-    """The prediction of a constant model for any of its rows, as `HeldOut.outputs` has it."""
+    """The prediction of a constant model for any of its rows, as `HeldOut.decoded` has it."""
     predictions: pa.Table | None = None
     """Those of its rows; `None` if training failed."""
     error: ConfigError | DataError | None = None
@@ -125,7 +126,7 @@ def combine_folds(
         if fold.predictions is None:
             return None
         found = read(fold.predictions)
-        if found.outputs.shape[1] != len(fold.constant):
+        if found.decoded.shape[1] != len(fold.constant):
             message = "its stored folds are of another target; begin it again"
             raise RunError(f"{path}: {message}")
         return found
@@ -206,7 +207,7 @@ def _pooled_constant(
     ends = np.cumsum([rows.rows for rows in by_repeat])[:-1]
     outputs = np.split(np.concatenate(repeated), ends)
     metrics = [
-        scalar_metrics(replace(rows, outputs=constant).metrics())
+        scalar_metrics(rows.task.metrics(replace(rows, decoded=constant)))
         for rows, constant in zip(by_repeat, outputs, strict=True)
     ]
     pooled = {
@@ -283,7 +284,7 @@ def pooled_estimates(
         held_out: for each repeat the rows of all its folds.
         only: the metrics to return, if not all.
     """
-    found = [estimate_metrics(each, only) for each in held_out]
+    found = [estimate_statistics(each.statistics(only)) for each in held_out]
     names = dict.fromkeys(name for estimates in found for name in estimates)
     return {name: _mean([estimates.get(name) for estimates in found]) for name in names}
 
@@ -458,8 +459,8 @@ def _about_classes(held_out: Sequence[HeldOut | None], split: str) -> Iterator[s
 def _count_rows(held_out: HeldOut) -> Array:
     """Return the number of rows of each class or label, shape `(classes or labels,)`."""
     if held_out.task.outcome == "labels":
-        return np.asarray(held_out.truth.sum(axis=0))
-    return np.bincount(held_out.truth, minlength=held_out.task.width)
+        return np.asarray(held_out.values.sum(axis=0))
+    return np.bincount(held_out.values, minlength=held_out.task.width)
 
 
 def _about_undefined(results: Sequence[FoldResult]) -> Iterator[str]:

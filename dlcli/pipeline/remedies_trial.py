@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from itertools import chain, count, zip_longest
 from pathlib import Path
 
-from dlcli.comparison import ComparedRun, Pairs, estimate_differences, pair_rows
+from dlcli.comparison import ComparedRun, estimate_difference
 from dlcli.diagnosis import Finding, Patch
 from dlcli.errors import ConfigError, DivergenceError, OutOfMemoryError, UsageError
-from dlcli.metrics import HIGHER_IS_BETTER, DifferenceEstimate, finite_number
+from dlcli.metrics import HIGHER_IS_BETTER, DifferenceEstimate
 from dlcli.pipeline.events import Listener
 from dlcli.pipeline.run_recording import check_data
 from dlcli.pipeline.train_run import train
@@ -155,30 +155,25 @@ def _evaluate(before: ComparedRun | None, after: ComparedRun, trial: Trial) -> T
     """Compare the run of a patch with the diagnosed one."""
     metrics = after.metrics.get(SPLIT, {})
     wanted = [*([trial.patch.metric] if trial.patch.metric else []), *_METRICS]
-    metric = next((name for name in wanted if finite_number(metrics.get(name)) is not None), None)
+    metric = next((name for name in wanted if metrics.get(name) is not None), None)
     trial = replace(trial, run=after.run.path, metric=metric)
     if metric is None:
         return replace(trial, problem="its metrics are undefined")
-    trial = replace(trial, after=finite_number(metrics.get(metric)))
+    trial = replace(trial, after=metrics.get(metric))
     if before is None:
         return _compare_with_constant(after, trial, metric)
-    trial = replace(trial, before=finite_number(before.metrics.get(SPLIT, {}).get(metric)))
+    trial = replace(trial, before=before.metrics.get(SPLIT, {}).get(metric))
     if before.held_out is None or after.held_out is None:
         return replace(trial, problem="the run has no predictions to compare with")
-    rows = before.rows_of(SPLIT), after.rows_of(SPLIT)
-    pairs = pair_rows(before, after, SPLIT, rows)
-    if not isinstance(pairs, Pairs):
-        return replace(trial, problem=pairs.reason)
-    found = estimate_differences(pairs.first, pairs.second, paired=True, only=[metric])
-    difference = found.get(metric)
-    if difference is None:
-        return replace(trial, problem=f"{metric} is undefined")
+    difference = estimate_difference(before, after, SPLIT, metric)
+    if difference.value is None and difference.reason is not None:
+        return replace(trial, problem=difference.reason)
     return replace(trial, difference=difference, problem=difference.reason)
 
 
 def _compare_with_constant(after: ComparedRun, trial: Trial, metric: str) -> Trial:
     """Compare with a constant model: what no longer diverges may still have come close to it."""
-    constant = finite_number(after.baselines.get("constant", {}).get(SPLIT, {}).get(metric))
+    constant = after.baselines.get("constant", {}).get(SPLIT, {}).get(metric)
     if constant is None or trial.after is None:
         problem = "does not diverge anymore, but there is no baseline to compare with"
         return replace(trial, converged=True, problem=problem)

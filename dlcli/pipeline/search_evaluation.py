@@ -12,17 +12,15 @@ from typing import Literal
 
 import numpy as np
 
-from dlcli.comparison import SPLITS, ComparedRun, Pairs, estimate_differences, pair_rows
+from dlcli.comparison import SPLITS, ComparedRun, estimate_difference
 from dlcli.config import Config, ConfigFile, candidate
 from dlcli.encoding import Encoding
 from dlcli.errors import ConfigError, DivergenceError, OutOfMemoryError, RunError
 from dlcli.metrics import (
-    HIGHER_IS_BETTER,
     DifferenceEstimate,
     compare_to_baselines,
     corrected_interval,
     finite,
-    finite_number,
     main_metric,
     metric_bounds,
 )
@@ -132,9 +130,7 @@ def _finalists(runs: Mapping[Name, ComparedRun], metric: str) -> Iterator[Finali
         split = next((split for split in SPLITS if split in run.metrics), None)
         if split is None or run.held_out is None:
             continue
-        stored = run.metrics[split]
-        # Only metrics that are single numbers; a damaged file may hold something else.
-        metrics = {key: finite_number(stored[key]) for key in stored if key in HIGHER_IS_BETTER}
+        metrics = run.metrics[split]
         compared_by = finalist_metric(metric, run.file.config.metrics or (), metrics)
         gain = None
         if name != "default":
@@ -175,12 +171,7 @@ def _difference(
         return DifferenceEstimate(None, reason="the default config could not be trained")
     if metric is None:
         return DifferenceEstimate(None, reason="no metric is defined")
-    rows = default.rows_of(split), run.rows_of(split)
-    pairs = pair_rows(default, run, split, rows)
-    if not isinstance(pairs, Pairs):
-        return DifferenceEstimate(None, reason=pairs.reason)
-    found = estimate_differences(pairs.first, pairs.second, paired=True, only=[metric])
-    return found.get(metric) or DifferenceEstimate(None, reason=f"{metric} is undefined")
+    return estimate_difference(default, run, split, metric)
 
 
 def _interval(found: DifferenceEstimate) -> Interval:

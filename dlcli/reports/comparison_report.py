@@ -108,10 +108,10 @@ def _differing(comparison: Comparison, names: Sequence[str]) -> Iterator[Block]:
         yield Text(f"{rest:,} more settings differ; --json lists all of them.")
     facts = [
         (
-            fmt.shorten(fact.name),
-            *(fmt.shorten(value or fmt.UNDEFINED, 100) for value in fact.values),
+            fmt.shorten(name),
+            *(fmt.shorten(value or fmt.UNDEFINED, 100) for value in values),
         )
-        for fact in comparison.facts
+        for name, values in comparison.facts.items()
     ]
     if facts:
         yield Table(("environment", *names), tuple(facts), text_columns=texts)

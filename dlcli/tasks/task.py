@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Literal, NamedTuple, Protocol, Self
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Protocol, Self
 
 import numpy as np
 import pyarrow as pa
@@ -52,7 +53,8 @@ class StoredColumns(Protocol):
         ...
 
 
-class DecodedRows(NamedTuple):
+@dataclass(frozen=True)
+class DecodedRows:
     """True values and decoded outputs of some rows."""
 
     values: Values

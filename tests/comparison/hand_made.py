@@ -33,10 +33,9 @@ def two_classes(truth: Sequence[int], chances: Sequence[float], **more: Any) -> 
     return held_out(TWO, np.array(truth), np.array(chances, float)[:, np.newaxis], **more)
 
 
-def held_out(target: Task, truth: Any, outputs: Any, weight: Any = None, **more: Any) -> HeldOut:
-    rows = np.arange(1, len(truth) + 1)
-    weight = None if weight is None else np.array(weight, float)
-    return HeldOut(target, rows, None, weight, truth, outputs, **more)
+def held_out(task: Task, truth: Any, outputs: Any, weight: Any = None, **more: Any) -> HeldOut:
+    weights = None if weight is None else np.array(weight, float)
+    return HeldOut(truth, outputs, weights, task=task, row=np.arange(1, len(truth) + 1), **more)
 
 
 def number_run(

@@ -8,8 +8,13 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from dlcli.comparison import HeldOut, estimate_differences, estimate_metrics
-from dlcli.metrics import Share, bootstrap
+from dlcli.comparison import HeldOut
+from dlcli.metrics import (
+    Share,
+    estimate_statistic_differences,
+    estimate_statistics,
+    intervals,
+)
 from dlcli.metrics.intervals import (
     expanded_tail,
     paired_share_interval,
@@ -21,6 +26,15 @@ from dlcli.tasks import Multilabel
 from tests.comparison.hand_made import held_out, numbers, two_classes
 
 Z = 1.959964
+
+
+def estimate_metrics(held: HeldOut, only=None, resamples=None):
+    return estimate_statistics(held.statistics(only), resamples)
+
+
+def estimate_differences(first: HeldOut, second: HeldOut, *, paired: bool, only=None):
+    pair = (each.statistics(only) for each in (first, second))
+    return estimate_statistic_differences(*pair, paired=paired)
 
 
 def share(hits: int, rows: int, weight: float = 1.0) -> Share:
@@ -177,7 +191,7 @@ def test_labels_that_are_not_resampled_have_an_interval_as_long_as_that_of_resam
 ):
     held = of_labels(300, 3)
     resampled = estimate_metrics(held, only=[name], resamples=1_000)[name]
-    monkeypatch.setattr(bootstrap, "_MOST_SORTED", 0)
+    monkeypatch.setattr(intervals, "_MOST_SORTED", 0)
     found = estimate_metrics(held, only=[name])[name]
     assert found != resampled
     width = resampled.upper - resampled.lower
@@ -185,7 +199,7 @@ def test_labels_that_are_not_resampled_have_an_interval_as_long_as_that_of_resam
 
 
 def test_many_rows_and_some_other_ones_have_the_interval_of_both_errors(monkeypatch):
-    monkeypatch.setattr(bootstrap, "MANY", 300)
+    monkeypatch.setattr(intervals, "MANY", 300)
     generator = np.random.default_rng(4)
     sides, variance = [], 0.0
     for rows in (200, 400):

@@ -12,7 +12,7 @@ from dlcli.metrics import (
     decision_metrics,
     expected_calibration_error,
 )
-from dlcli.metrics.classification_metrics import CalibrationBin
+from dlcli.metrics.definitions import CalibrationBin
 
 FOUR = ThresholdCounts.of(
     np.array([True, False, True, False]), np.array([0.9, 0.8, 0.7, 0.6]), np.ones(4)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dlcli.comparison import HeldOut
-from dlcli.metrics import Mean
+from dlcli.metrics import Mean, Metrics
 from dlcli.metrics.statistic import Difference
 from dlcli.tasks import Counts, Multiclass, Multilabel
 from tests.comparison.hand_made import NUMBER, TWO, held_out, numbers, two_classes
@@ -47,12 +47,12 @@ def test_a_metric_of_resamples_is_that_of_repeated_rows(kind: str, weighted: boo
     held = of_every_kind(weighted)[kind]
     counts = np.random.default_rng(1).multinomial(ROWS, np.full(ROWS, 1 / ROWS), 20).astype(float)
     counts[0] = 1
-    counts[1, held.truth.reshape(ROWS, -1)[:, 0] == 1] = 0  # a class is missing
-    drawn = [held.take(np.repeat(np.arange(ROWS), line.astype(int))).metrics() for line in counts]
+    counts[1, held.values.reshape(ROWS, -1)[:, 0] == 1] = 0  # a class is missing
+    drawn = [metrics_of(held.take(np.repeat(np.arange(ROWS), line.astype(int)))) for line in counts]
 
     statistics = held.statistics()
     assert list(statistics) == [
-        name for name, value in held.metrics().items() if not isinstance(value, list | dict)
+        name for name, value in metrics_of(held).items() if not isinstance(value, list | dict)
     ]
     for name, statistic in statistics.items():
         expected = [np.nan if each[name] is None else each[name] for each in drawn]
@@ -93,6 +93,10 @@ def test_a_difference_is_that_of_two_metrics():
     first, second = two_classes([0, 1, 1], [0.2, 0.4, 0.9]), two_classes([0, 1, 1], [0.2, 0.6, 0.9])
     pair = [each.statistics()["f1"] for each in (first, second)]
     assert Difference(pair[0].weights, *pair).value == pytest.approx(1 - 2 / 3)
+
+
+def metrics_of(held: HeldOut) -> Metrics:
+    return held.task.metrics(held)
 
 
 def mean_of(held: HeldOut, name: str) -> Mean:

@@ -1,7 +1,7 @@
-"""Metrics of predicted classes and labels, and the calibration of probabilities.
+"""Definitions of all metrics: of predicted numbers, classes and labels, and of calibration.
 
 Definitions are those of scikit-learn, see
-https://scikit-learn.org/stable/modules/model_evaluation.html#classification-metrics.
+https://scikit-learn.org/stable/modules/model_evaluation.html.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ from dlcli.metrics.statistic import (
     Floats,
     LabelMean,
     Mean,
+    Median,
     Metrics,
     Number,
     Ranking,
     Ratio,
+    RSquared,
     Share,
     Statistic,
     as_floats,
@@ -45,13 +47,102 @@ def metric_values(statistics: Mapping[str, Statistic]) -> Metrics:
     return values
 
 
+# Numbers
+
+
+def regression_metrics(
+    target: Array,
+    prediction: Array,
+    weight: Array | None = None,
+    *,
+    names: Sequence[str] = (),
+    deviance: bool = False,
+) -> Metrics:
+    """Compute the metrics of predicted numbers.
+
+    Args:
+        target: true numbers, shape `(rows,)` or `(rows, outputs)`.
+        prediction: predicted numbers in the same unit, of the same shape.
+        weight: non-negative row weights, shape `(rows,)`; 1 each if omitted.
+        names: of the outputs.
+        deviance: whether the predictions are means of counts, which the deviance measures.
+
+    Returns:
+        The value of each of `regression_statistics`, `None` where it is undefined. Of several
+        outputs with names, `by_column` has the same of each.
+    """
+    statistics = regression_statistics(target, prediction, weight, deviance=deviance)
+    metrics: Metrics = {name: each.value for name, each in statistics.items()}
+    if len(names) > 1:
+        columns = zip(as_columns(target).T, as_columns(prediction).T, strict=True)
+        each = (regression_metrics(*pair, weight=weight, deviance=deviance) for pair in columns)
+        metrics["by_column"] = dict(zip(names, each, strict=True))
+    return metrics
+
+
+@np.errstate(over="ignore", invalid="ignore")  # a value that overflows is undefined
+def regression_statistics(
+    target: Array, prediction: Array, weight: Array | None = None, *, deviance: bool = False
+) -> dict[str, Statistic]:
+    """Return the metrics of predicted numbers as functions of the row weights.
+
+    With the errors `e = ŷ - y`: `mse` is `Σ w e² / Σ w` and `rmse` its root, `mae` is
+    `Σ w |e| / Σ w`, `r2` is `1 - Σ w e² / Σ w (y - ȳ)²`, undefined for a constant target, and
+    `median_absolute_error` the weighted median of `|e|`. Of several outputs, each is the plain mean
+    over them, and undefined if it is so for one: `rmse` is the mean of the roots, not the root of
+    `mse`.
+
+    Arguments are those of `regression_metrics`.
+    """
+    weight, target, prediction = positive_weights(
+        weight, as_columns(target), as_columns(prediction)
+    )
+    error = _by_output(prediction - target)
+    statistics: dict[str, Statistic] = {
+        "mse": Mean(weight, error**2),
+        "rmse": Mean(weight, error**2, root=True),
+        "mae": Mean(weight, np.abs(error)),
+        "r2": RSquared(weight, _by_output(target), error),
+        "median_absolute_error": Median(weight, np.abs(error)),
+    }
+    if deviance:
+        statistics["poisson_deviance"] = poisson_deviance(target, prediction, weight)
+    return statistics
+
+
+def poisson_deviance(target: Floats, prediction: Floats, weights: Array) -> Mean:
+    """The mean of `2 (y ln(y / ŷ) - y + ŷ)`, where `0 ln 0` is 0; 0 for a perfect prediction.
+
+    Undefined where 0 is predicted for a count above 0. McCullagh and Nelder, Generalized Linear
+    Models (1989), section 2.3.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logarithm = np.where(target > 0, target * np.log(target / prediction), 0.0)
+    return Mean(weights, _by_output(2 * (logarithm - target + prediction)))
+
+
+def _by_output(values: Floats) -> Floats:
+    """Return values, `(rows, outputs)`, with those of each output next to each other in memory."""
+    return np.ascontiguousarray(values.T)
+
+
+def as_columns(numbers: Array) -> Floats:
+    """Return numbers of shape `(rows,)` or `(rows, outputs)` as `(rows, outputs)`."""
+    floats = as_floats(numbers)
+    return floats[:, np.newaxis] if floats.ndim == 1 else floats
+
+
+# Classes and labels
+
+
 def binary_statistics(
     target: Array, positive: Array, weight: Array | None = None, *, probabilistic: bool = True
 ) -> dict[str, Statistic]:
     """Return the metrics of two classes as functions of the row weights.
 
     A row is predicted as class 1 if its probability is above 0.5, or its margin above 0, as by
-    Keras's `BinaryAccuracy`.
+    Keras's `BinaryAccuracy`. `balanced_accuracy` is the mean recall of the classes that occur;
+    `auc` is undefined unless both occur, `average_precision` unless class 1 does.
 
     Args:
         target: true classes, 0 or 1, shape `(rows,)`.
@@ -63,9 +154,9 @@ def binary_statistics(
     predicted = _decide(positive, probabilistic)
     statistics: dict[str, Statistic] = {
         "accuracy": accuracy(target, predicted, weight),
-        "balanced_accuracy": balanced_accuracy(target, predicted, weight, classes=2),
-        "auc": roc_auc(target, positive, weight),
-        "average_precision": average_precision(target, positive, weight),
+        "balanced_accuracy": ClassMean(weight, target, predicted, 2, "recall"),
+        "auc": Ranking(weight, target, positive, "auc"),
+        "average_precision": Ranking(weight, target, positive, "average_precision"),
         "precision": precision(target, predicted, weight),
         "recall": recall(target, predicted, weight),
         "f1": f1(target, predicted, weight),
@@ -104,6 +195,8 @@ def multiclass_statistics(
     """Return the metrics of several classes as functions of the row weights.
 
     The most probable class is the predicted one; of equally probable classes the first.
+    `balanced_accuracy` is the mean recall of the classes that occur, `macro_f1` the mean F1 of
+    those that occur or are predicted.
     `top_3_accuracy` is among the metrics if there are more than three classes.
 
     Args:
@@ -119,8 +212,8 @@ def multiclass_statistics(
     of_truth = np.take_along_axis(probabilities, target[:, np.newaxis], axis=1)[:, 0]
     statistics: dict[str, Statistic] = {
         "accuracy": accuracy(target, predicted, weight),
-        "balanced_accuracy": balanced_accuracy(target, predicted, weight, classes),
-        "macro_f1": macro_f1(target, predicted, weight, classes),
+        "balanced_accuracy": ClassMean(weight, target, predicted, classes, "recall"),
+        "macro_f1": ClassMean(weight, target, predicted, classes, "f1"),
         "log_loss": log_loss(of_truth, weight),
     }
     if classes > TOP:
@@ -194,16 +287,6 @@ def accuracy(target: Array, predicted: Array, weights: Array) -> Share:
     return Share(weights, predicted == target, np.ones(len(target)))
 
 
-def balanced_accuracy(target: Array, predicted: Array, weights: Array, classes: int) -> ClassMean:
-    """The mean recall of the classes that occur."""
-    return ClassMean(weights, target, predicted, classes, "recall")
-
-
-def macro_f1(target: Array, predicted: Array, weights: Array, classes: int) -> ClassMean:
-    """The mean F1 of the classes that occur or are predicted."""
-    return ClassMean(weights, target, predicted, classes, "f1")
-
-
 def precision(target: Array, predicted: Array, weights: Array) -> Share:
     """`tp / (tp + fp)`; undefined unless class 1 is predicted."""
     return Share(weights, predicted & target, predicted)
@@ -220,16 +303,6 @@ def f1(target: Array, predicted: Array, weights: Array) -> Ratio:
     Undefined unless class 1 occurs or is predicted.
     """
     return Ratio(weights, 2 * (predicted & target), predicted + target)
-
-
-def roc_auc(target: Array, scores: Floats, weights: Array) -> Ranking:
-    """The area under the ROC curve; undefined unless both classes occur."""
-    return Ranking(weights, target, scores, "auc")
-
-
-def average_precision(target: Array, scores: Floats, weights: Array) -> Ranking:
-    """The step-wise area under precision by recall; undefined unless class 1 occurs."""
-    return Ranking(weights, target, scores, "average_precision")
 
 
 def log_loss(of_truth: Floats, weights: Array) -> Mean:
