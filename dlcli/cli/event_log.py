@@ -17,6 +17,7 @@ from dlcli.errors import plural, printable
 from dlcli.reports import fmt
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.live import Live
 
     from dlcli.cli.live_view import LiveView
@@ -41,14 +42,18 @@ def event_listener(*, as_json: bool, quiet: bool) -> Iterator[Listener]:
         as_json: print events as JSON lines on standard output.
         quiet: print only warnings and, with JSON, the result.
     """
-    log = _JsonLog(quiet) if as_json else _TextLog(quiet)
+    log = _TextLog()
     result: dict[str, object] = {}
 
     def listen(event: str, fields: dict[str, object]) -> None:
         if event == "result":
             result.update(fields)
-        else:
+        elif quiet:
+            print_warning(event, fields)
+        elif not as_json:
             log.add(event, fields)
+        elif event != "progress":  # depends on the clock, and repeats what other events contain
+            _print_json(event, fields)
 
     try:
         yield listen
@@ -90,36 +95,17 @@ def print_unused_columns(file: str, columns: Sequence[str]) -> None:
         click.echo(f"note: {note}", err=True)
 
 
-class _JsonLog:
-    """Prints events as JSON lines on standard output; only warnings if it is quiet."""
-
-    def __init__(self, quiet: bool) -> None:
-        self._quiet = quiet
-
-    def add(self, event: str, fields: dict[str, object]) -> None:
-        if self._quiet:
-            print_warning(event, fields)
-        elif event != "progress":  # depends on the clock, and repeats what other events contain
-            _print_json(event, fields)
-
-    def close(self) -> None:
-        pass
-
-
 class _TextLog:
     """Prints events as text on standard error, with a live view of epochs on a terminal."""
 
-    def __init__(self, quiet: bool) -> None:
-        self._quiet = quiet
+    def __init__(self) -> None:
         self._progress: Live | None = None
         self._epochs: LiveView | _EpochLines | None = None
         self._rows: int | None = None
         self._resumed = 0
 
     def add(self, event: str, fields: dict[str, Any]) -> None:
-        if self._quiet:
-            print_warning(event, fields)
-        elif event == "progress":
+        if event == "progress":
             self._show_progress(progress_line(fields))
         elif event == "epoch":
             self._stop_progress()
@@ -139,33 +125,22 @@ class _TextLog:
             self._epochs.close()
 
     def _start_epochs(self) -> LiveView | _EpochLines:
-        if not _is_terminal():
+        if (console := _interactive_console()) is None:
             return _EpochLines()
-        from rich.console import Console
-
         from dlcli.cli.live_view import LiveView
 
-        console = Console(stderr=True)
-        if not console.is_interactive:
-            return _EpochLines()
         return LiveView(console, self._rows, resumed=self._resumed)
 
     def _show_progress(self, line: str) -> None:
         """Replace the progress line, on a terminal."""
-        if not _is_terminal():
-            return
-        from rich.console import Console
-        from rich.live import Live
+        if self._progress is None:
+            if (console := _interactive_console()) is None:
+                return
+            from dlcli.cli.live_view import start_live
+
+            self._progress = start_live(console)
         from rich.text import Text
 
-        if self._progress is None:
-            console = Console(stderr=True)
-            if not console.is_interactive:
-                return
-            self._progress = Live(
-                console=console, auto_refresh=False, transient=True, redirect_stdout=False
-            )
-            self._progress.start()
         text = Text(line, style="dim", no_wrap=True, overflow="crop")
         self._progress.update(text, refresh=True)
 
@@ -425,6 +400,16 @@ def _print_json(event: str, fields: Fields) -> None:
 
 def _is_terminal() -> bool:
     return sys.stderr is not None and sys.stderr.isatty()
+
+
+def _interactive_console() -> Console | None:
+    """Return the terminal of standard error, if its lines can be replaced."""
+    if not _is_terminal():
+        return None
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    return console if console.is_interactive else None
 
 
 def _wrap(line: str) -> str:

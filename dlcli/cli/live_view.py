@@ -152,13 +152,7 @@ class LiveView:
         self._recent.clear()  # what happens in between does not count for the speed
 
     def _draw(self) -> None:
-        if self._live is None:
-            from rich.live import Live
-
-            self._live = Live(
-                console=self._console, auto_refresh=False, transient=True, redirect_stdout=False
-            )
-            self._live.start()
+        self._live = self._live or start_live(self._console)
         self._live.update(self.frame(), refresh=True)
 
     def frame(self) -> RenderableType:
@@ -231,6 +225,15 @@ class LiveView:
             return None
         (before, first), (now, last) = self._recent[0], self._recent[-1]
         return (last - first) / (now - before) if last > first and now > before else None
+
+
+def start_live(console: Console) -> Live:
+    """Start a frame that is removed at its end and drawn on request only."""
+    from rich.live import Live
+
+    live = Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False)
+    live.start()
+    return live
 
 
 def clock_time(seconds: float) -> str:

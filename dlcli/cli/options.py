@@ -5,18 +5,19 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
+from dlcli.cli.config_argument import read_config
 from dlcli.cli.exit_codes import VERBOSE
 from dlcli.errors import UsageError, printable
 
 if TYPE_CHECKING:
+    from dlcli.config import ConfigFile
     from dlcli.runs import Run
 
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -213,25 +214,37 @@ def resume_option(job: str, outcome: str) -> Option:
     )
 
 
-def check_resume(config: Path | None, run: Path | None, others: Mapping[str, object]) -> None:
-    """Check that a command got either CONFIG or `--resume RUN`, and nothing that contradicts it.
+def config_or_run(
+    config: Path | None,
+    settings: Sequence[str],
+    output: Path | None,
+    run: Path | None,
+    **others: object,
+) -> ConfigFile | Path:
+    """Read the config to start from, or return the run to resume.
 
     Args:
         config: the argument CONFIG.
+        settings: values of `--set`.
+        output: the value of `--output`.
         run: the run to resume.
-        others: values of the options that can't be changed when resuming, by name.
+        **others: values of other options that can't be changed when resuming.
 
     Raises:
-        UsageError: of Click, for wrong combinations.
+        UsageError: of Click, for neither of both, or for options that contradict `--resume`.
     """
-    if run is None and config is None:
-        raise click.UsageError("Missing argument 'CONFIG'.")
-    given = [name for name, value in {"CONFIG": config, **others}.items() if value]
-    if run is not None and given:
+    if run is None:
+        if config is None:
+            raise click.UsageError("Missing argument 'CONFIG'.")
+        return read_config(config, settings)
+    options = {f"--{name}": value for name, value in others.items()}
+    values = {"CONFIG": config, **options, "--set": settings, "--output": output}
+    if fixed := [name for name, value in values.items() if value]:
         raise click.UsageError(
             "--resume uses the config and options that the run was started with; remove "
-            f"{' and '.join(given)}."
+            f"{' and '.join(fixed)}."
         )
+    return run
 
 
 event_options = combined(
@@ -245,61 +258,21 @@ event_options = combined(
 )
 
 
-# Rows with values that can't be used
-
-
-@dataclass(frozen=True)
-class BadRowPolicy:
-    """The treatment of rows with a value that can't be used."""
-
-    is_error: bool
-    """Whether the first such value is an error."""
-    rejected: Path | None
-    """New file for rejected rows, if they are rejected."""
-
-
-_POLICY = "dlcli.on_bad_row"
-
-
-def _keep_policy(ctx: click.Context, parameter: click.Parameter, policy: str) -> None:
-    ctx.meta[_POLICY] = policy
-
-
-def _bad_row_policy(
-    ctx: click.Context, parameter: click.Parameter, rejected: Path | None
-) -> BadRowPolicy:
-    policy = ctx.meta[_POLICY]
-    if policy == "reject" and rejected is None:
-        message = "--on-bad-row reject needs --rejected FILE, the file for the rejected rows"
-        raise click.UsageError(message, ctx)
-    if policy != "reject" and rejected is not None:
-        raise click.UsageError("--rejected FILE needs --on-bad-row reject", ctx)
-    if rejected is not None:
-        from dlcli.prediction import choose_format
-
-        choose_format(None, rejected)
-    return BadRowPolicy(policy == "error", refuse_existing(ctx, parameter, rejected))
-
-
-on_bad_row = combined(
+bad_row_options = combined(
     click.option(
         "--on-bad-row",
         type=click.Choice(["error", "warn", "reject"]),
         default="error",
         show_default=True,
-        is_eager=True,
-        expose_value=False,
-        callback=_keep_policy,
         help="Treatment of values that can't be read or that the config forbids. error: stop. "
         "warn: treat them as missing; rows with such a target are skipped. reject: write "
         "their rows to the file of --rejected.",
     ),
     click.option(
         "--rejected",
-        "bad_rows",
         type=PATH,
         metavar="FILE",
-        callback=_bad_row_policy,
+        callback=refuse_existing,
         help="New file for rejected rows, each with the reason; CSV, Parquet or JSON lines, "
         "by its extension.",
     ),

@@ -6,15 +6,14 @@ import json
 import sys
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from dlcli.cli.options import (
-    BadRowPolicy,
     RunAndData,
+    bad_row_options,
     json_object,
-    on_bad_row,
     open_output,
     open_trained_run,
     output_file,
@@ -55,7 +54,7 @@ _BAD_ROW_HINT = (
     is_flag=True,
     help="In CSV, prefix texts that a spreadsheet would run as a formula with an apostrophe.",
 )
-@on_bad_row
+@bad_row_options
 @click.option(
     "--json",
     "as_json",
@@ -70,8 +69,8 @@ def predict(
     named: Format | None,
     keep: tuple[str, ...],
     spreadsheet_safe: bool,
-    bad_rows: BadRowPolicy,
     as_json: bool,
+    **bad_rows: Any,  # noqa: ANN401
 ) -> None:
     """Predict each row of DATA, in order.
 
@@ -87,39 +86,36 @@ def predict(
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.cli.event_log import print_table_notes, print_unused_columns
     from dlcli.prediction import Predictor, assemble, choose_format, write_rows
-    from dlcli.preprocessing import ValueIssues
 
+    issues, rejected = _value_issues(**bad_rows), bad_rows["rejected"]
     form = choose_format(named, output)
     if form == "parquet" and output is None and sys.stdout.isatty():
         raise click.UsageError("parquet can't be printed to a terminal: use --output FILE")
-    if output is not None and output == bad_rows.rejected:
+    if output is not None and output == rejected:
         raise click.UsageError("--output and --rejected name the same file")
     run, data = paths
     with open_output(output) as stream:
         predictor = Predictor.load(open_trained_run(run))
         table = predictor.read(data)
         print_table_notes(table)
-        issues = ValueIssues(lenient=not bad_rows.is_error, hint=_BAD_ROW_HINT)
         predictions = predictor.predict(table, issues)
-        rejected = issues.bad_indices if bad_rows.rejected else None
-        rows = assemble(predictions, table, keep, rejected)
+        rows = assemble(predictions, table, keep, issues.bad_indices if rejected else None)
         write_rows(rows, form, stream, spreadsheet_safe=spreadsheet_safe)
-        if bad_rows.rejected is not None:
-            _write_rejected(table, issues, bad_rows.rejected)
+        _write_rejected(table, issues, rejected)
     print_unused_columns(table.file, predictor.unread_columns(table, keep))
     if as_json:
         document = {"rows": table.rows, **_differences_document(predictor.encoding, issues)}
         click.echo(json.dumps(document, allow_nan=False), err=True)
     else:
-        _print_differences(predictor.encoding, issues, table, bad_rows)
+        _print_differences(predictor.encoding, issues, table, rejected)
 
 
 @click.command()
 @run_and_data
-@on_bad_row
+@bad_row_options
 @json_object
 @verbose
-def evaluate(paths: RunAndData, bad_rows: BadRowPolicy, as_json: bool) -> None:
+def evaluate(paths: RunAndData, on_bad_row: str, rejected: Path | None, as_json: bool) -> None:
     """Compute the metrics of a run on other rows.
 
     DATA is a table that contains the target, or `-` for standard input. RUN is a run folder of
@@ -130,30 +126,43 @@ def evaluate(paths: RunAndData, bad_rows: BadRowPolicy, as_json: bool) -> None:
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.cli.event_log import print_table_notes, print_unused_columns
     from dlcli.prediction import Predictor
-    from dlcli.preprocessing import ValueIssues
     from dlcli.reports import evaluation_view, render_text
 
+    issues = _value_issues(on_bad_row, rejected)
     run, data = paths
     predictor = Predictor.load(open_trained_run(run))
     table = predictor.read(data)
     print_table_notes(table)
-    issues = ValueIssues(lenient=not bad_rows.is_error, hint=_BAD_ROW_HINT)
-    evaluation = predictor.evaluate(table, issues, reject=bad_rows.rejected is not None)
-    if bad_rows.rejected is not None:
-        _write_rejected(table, issues, bad_rows.rejected)
+    evaluation = predictor.evaluate(table, issues, reject=rejected is not None)
+    _write_rejected(table, issues, rejected)
     print_unused_columns(table.file, predictor.unread_columns(table))
     skipped = table.rows - evaluation.rows
     if as_json:
         result = {"rows": evaluation.rows, "left_out": skipped, "metrics": evaluation.metrics}
         click.echo(json.dumps({**result, **_differences_document(predictor.encoding, issues)}))
         return
-    _print_differences(predictor.encoding, issues, table, bad_rows, skipped)
+    _print_differences(predictor.encoding, issues, table, rejected, skipped)
     view = evaluation_view(evaluation.rows, evaluation.metrics, predictor.task.classes)
     click.echo(render_text(view))
 
 
+def _value_issues(on_bad_row: str, rejected: Path | None) -> ValueIssues:
+    """Return the record of values that can't be used, as `--on-bad-row` and `--rejected` ask."""
+    from dlcli.prediction import choose_format
+    from dlcli.preprocessing import ValueIssues
+
+    if on_bad_row == "reject" and rejected is None:
+        message = "--on-bad-row reject needs --rejected FILE, the file for the rejected rows"
+        raise click.UsageError(message)
+    if on_bad_row != "reject" and rejected is not None:
+        raise click.UsageError("--rejected FILE needs --on-bad-row reject")
+    if rejected is not None:
+        choose_format(None, rejected)
+    return ValueIssues(lenient=on_bad_row != "error", hint=_BAD_ROW_HINT)
+
+
 def _print_differences(
-    encoding: Encoding, issues: ValueIssues, table: Table, bad_rows: BadRowPolicy, skipped: int = 0
+    encoding: Encoding, issues: ValueIssues, table: Table, rejected: Path | None, skipped: int = 0
 ) -> None:
     """Print bad rows, and how all rows differ from the training rows, to standard error.
 
@@ -161,7 +170,7 @@ def _print_differences(
         encoding: fitted on training rows.
         issues: recorded when the rows were encoded.
         table: the rows.
-        bad_rows: the treatment of rows with a value that can't be used.
+        rejected: the file to which rows with a value that can't be used were rejected.
         skipped: number of these rows that no metrics were computed for.
     """
     from dlcli.cli.event_log import print_event
@@ -172,7 +181,7 @@ def _print_differences(
         for line in difference_lines(find_differences(encoding, issues))
     ]
     if len(issues.bad_indices):
-        warnings.insert(0, _bad_row_warning(table, issues, bad_rows.rejected, skipped))
+        warnings.insert(0, _bad_row_warning(table, issues, rejected, skipped))
     for warning in warnings:
         print_event("warning", {"message": f"{table.file}: {warning}"})
 
@@ -213,10 +222,10 @@ def _differences_document(encoding: Encoding, issues: ValueIssues) -> dict[str, 
     return {"bad_rows": len(issues.bad_indices), "differences": found}
 
 
-def _write_rejected(table: Table, issues: ValueIssues, path: Path) -> None:
-    """Write the rows with values that can't be used to a new file."""
+def _write_rejected(table: Table, issues: ValueIssues, path: Path | None) -> None:
+    """Write the rows with values that can't be used to a new file, if one is named."""
     from dlcli.prediction import choose_format, rejected_rows, write_rows
 
-    form = choose_format(None, path)
-    with open_output(path) as stream:
-        write_rows(rejected_rows(table, issues), form, stream)
+    if path is not None:
+        with open_output(path) as stream:
+            write_rows(rejected_rows(table, issues), choose_format(None, path), stream)

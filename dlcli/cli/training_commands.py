@@ -8,11 +8,10 @@ from typing import Any
 
 import click
 
-from dlcli.cli.config_argument import read_config
 from dlcli.cli.options import (
     TRACKERS,
-    check_resume,
     combined,
+    config_or_run,
     event_options,
     new_run_option,
     optional_config,
@@ -54,8 +53,7 @@ def train(
       dlcli train houses.yaml --set epochs=50 --set 'hidden[0].units=64'
       dlcli train --resume runs/houses
     """  # noqa: D301  (Click's mark for lines to leave as they are)
-    check_resume(config, run, {"--set": settings, "--output": output})
-    file = None if config is None else read_config(config, settings)  # before the slow imports
+    source = config_or_run(config, settings, output, run)  # before the slow imports
 
     from dlcli.cli.event_log import event_listener
     from dlcli.pipeline import resume, train
@@ -66,11 +64,10 @@ def train(
         event_listener(as_json=as_json, quiet=quiet) as log_event,
         tracked(tuple(name for name in TRACKERS if trackers[name]), log_event) as listener,
     ):
-        if run is not None:
-            trained = resume(run, listener)
+        if isinstance(source, Path):
+            trained = resume(source, listener)
         else:
-            assert file is not None
-            trained = train(file, output, listener)
+            trained = train(source, output, listener)
         write_report_if_cheap(trained, log_event)
     if not as_json:
         click.echo(render_text(run_view(trained), output_width()))
@@ -127,20 +124,17 @@ def cv(
       dlcli cv --resume runs/houses-cv
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     plan = {name: value for name, value in folds.items() if value}
-    options = {f"--{name}": value for name, value in plan.items()}
-    check_resume(config, run, {**options, "--set": settings, "--output": output})
-    file = None if config is None else read_config(config, settings)
+    source = config_or_run(config, settings, output, run, **plan)
 
     from dlcli.cli.event_log import event_listener
     from dlcli.pipeline import Plan, cross_validate, resume_cross_validation
     from dlcli.reports import cross_validation_view, render_text
 
     with event_listener(as_json=as_json, quiet=quiet) as listener:
-        if run is not None:
-            validated = resume_cross_validation(run, listener)
+        if isinstance(source, Path):
+            validated = resume_cross_validation(source, listener)
         else:
-            assert file is not None
-            validated = cross_validate(file, Plan.model_validate(plan), output, listener)
+            validated = cross_validate(source, Plan.model_validate(plan), output, listener)
     if not as_json:
         click.echo(render_text(cross_validation_view(validated), output_width()))
 
@@ -213,19 +207,16 @@ def tune(
       dlcli train runs/houses-tune/best.yaml
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     how = {name: value for name, value in options.items() if value}
-    nested = how.get("nested")
-    check_resume(config, run, {"--nested": nested, "--set": settings, "--output": output})
-    file = None if config is None else read_config(config, settings)
+    source = config_or_run(config, settings, output, run, nested=options["nested"])
 
     from dlcli.cli.event_log import event_listener
     from dlcli.pipeline import SearchSettings, resume_tuning, tune
     from dlcli.reports import render_text, search_view
 
     with event_listener(as_json=as_json, quiet=quiet) as listener:
-        if run is not None:
-            search = resume_tuning(run, SearchSettings(**how), listener)
+        if isinstance(source, Path):
+            search = resume_tuning(source, SearchSettings(**how), listener)
         else:
-            assert file is not None
-            search = tune(file, SearchSettings(**how), output, listener)
+            search = tune(source, SearchSettings(**how), output, listener)
     if not as_json:
         click.echo(render_text(search_view(search), output_width()))
