@@ -12,7 +12,7 @@ import pytest
 
 from dlcli.config import load_config
 from dlcli.errors import DataError
-from dlcli.pipeline import Events, prepare, validation
+from dlcli.pipeline import Events, preflight, prepare
 from dlcli.pipeline.data_loading import data_files
 from dlcli.pipeline.run_recording import resolved_config
 from tests.cli.conftest import make_run
@@ -78,9 +78,9 @@ class TestExperiment:
 
     def test_every_file_counts_for_whether_the_data_are_large(self, dlcli, monkeypatch):
         sizes = [path.stat().st_size for path in Path("data").iterdir()]
-        monkeypatch.setattr(validation, "LARGE_BYTES", sum(sizes) - 1)
+        monkeypatch.setattr(preflight, "LARGE_BYTES", sum(sizes) - 1)
         assert "only headers were read" in dlcli("validate", "c.yaml").stderr
-        monkeypatch.setattr(validation, "LARGE_BYTES", sum(sizes))
+        monkeypatch.setattr(preflight, "LARGE_BYTES", sum(sizes))
         assert "only headers were read" not in dlcli("validate", "c.yaml").stderr
 
     def test_the_environment_knows_every_file(self):

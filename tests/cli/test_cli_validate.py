@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dlcli.pipeline import validation
+from dlcli.pipeline import preflight
 
 CONFIG = """\
 data: {train: points.csv, target: y}
@@ -140,7 +140,7 @@ def test_initial_weights_must_be_there(dlcli):
 
 @pytest.mark.usefixtures("config")
 def test_of_large_data_only_the_header_is_read(dlcli, monkeypatch):
-    monkeypatch.setattr(validation, "LARGE_BYTES", 10)
+    monkeypatch.setattr(preflight, "LARGE_BYTES", 10)
     Path("points.csv").write_text("x,w,y\n0,a,1\noops\n")
     result = dlcli("validate", "config.yaml")
     assert result.exit_code == 0
@@ -156,13 +156,13 @@ def test_of_large_data_only_the_header_is_read(dlcli, monkeypatch):
 
 @pytest.mark.usefixtures("config")
 def test_data_reads_the_rows_of_large_files(dlcli, monkeypatch):
-    monkeypatch.setattr(validation, "LARGE_BYTES", 10)
+    monkeypatch.setattr(preflight, "LARGE_BYTES", 10)
     assert "?" not in dlcli("validate", "config.yaml", "--data").stdout
 
 
 @pytest.mark.usefixtures("config")
 def test_an_output_that_the_config_sets_is_known_without_rows(dlcli, monkeypatch):
-    monkeypatch.setattr(validation, "LARGE_BYTES", 10)
+    monkeypatch.setattr(preflight, "LARGE_BYTES", 10)
     settings = ("--set", "data.target.type=numeric", "--set", "output.activation=tanh")
     result = dlcli("validate", "config.yaml", *settings)
     assert "output            Dense tanh        3      1           4" in result.stdout
@@ -170,7 +170,7 @@ def test_an_output_that_the_config_sets_is_known_without_rows(dlcli, monkeypatch
 
 @pytest.mark.usefixtures("config")
 def test_a_header_without_a_column_is_a_problem_of_large_data_too(dlcli, monkeypatch):
-    monkeypatch.setattr(validation, "LARGE_BYTES", 10)
+    monkeypatch.setattr(preflight, "LARGE_BYTES", 10)
     result = dlcli("validate", "config.yaml", "--set", "data.target=z")
     assert result.exit_code == 2
     assert "no column 'z'" in result.stderr
