@@ -17,8 +17,14 @@ from dlcli.data_checks import draw
 from dlcli.encoding import DatetimeEncoder, Indices, InMemoryInputs, Matrix
 from dlcli.explanation.column_statistics import seconds_of
 from dlcli.explanation.explanation_document import Importance, PartialDependence, Point
-from dlcli.explanation.prediction_errors import TrueValues
-from dlcli.explanation.row_samples import Floats, RowSample, cut, input_indices, written
+from dlcli.explanation.prediction_errors import (
+    Floats,
+    RowSample,
+    TrueValues,
+    cut,
+    input_indices,
+    written,
+)
 from dlcli.metrics import finite
 from dlcli.network import Network
 from dlcli.prediction import Predictor
@@ -159,22 +165,16 @@ def first_layer_effects(
     return dict(zip(columns, np.sqrt(sums).tolist(), strict=True))
 
 
-@dataclass(frozen=True)
-class ShownOutputs:
-    """The outputs whose partial dependences are shown."""
-
-    names: tuple[str, ...]
-    indices: tuple[int, ...]
-    """Their indices among all outputs."""
-
-
-def choose_outputs(predictor: Predictor, truth: TrueValues, weights: Floats) -> ShownOutputs:
+def choose_outputs(predictor: Predictor, truth: TrueValues, weights: Floats) -> dict[str, int]:
     """Choose the outputs to show: all, or those of the most frequent classes.
 
     Args:
         predictor: the trained network.
         truth: the true values of the rows looked at.
         weights: of these rows, (rows,).
+
+    Returns:
+        The index of each among all outputs, by name.
     """
     task = predictor.task
     assert predictor.config.loss is not None  # resolved
@@ -182,13 +182,12 @@ def choose_outputs(predictor: Predictor, truth: TrueValues, weights: Floats) -> 
     if task.outcome == "classes" and len(names) > 1:
         counts = np.bincount(truth.values, weights, minlength=task.width)
         indices = np.sort(np.argsort(-counts, kind="stable")[:MOST_OUTPUTS]).tolist()
-        return ShownOutputs(tuple(names[at] for at in indices), tuple(indices))
-    names = names[:MOST_OUTPUTS]
-    return ShownOutputs(names, tuple(range(len(names))))
+        return {names[at]: at for at in indices}
+    return {name: at for at, name in enumerate(names[:MOST_OUTPUTS])}
 
 
 def partial_dependences(
-    predictor: Predictor, rows: RowSample, columns: Sequence[str], outputs: ShownOutputs
+    predictor: Predictor, rows: RowSample, columns: Sequence[str], outputs: Mapping[str, int]
 ) -> tuple[PartialDependence, ...]:
     """Compute the partial dependences on some columns, as many as are worth their cost.
 
@@ -196,7 +195,7 @@ def partial_dependences(
         predictor: the trained network.
         rows: rows that have the values.
         columns: the most important first; those of other types than `TYPES` are skipped.
-        outputs: the outputs to show.
+        outputs: the outputs to show, see `choose_outputs`.
     """
     types = {feature.column: feature.type for feature in predictor.encoding.features}
     fit = [column for column in columns if types[column] in TYPES][:MOST_DEPENDENCES]
@@ -209,7 +208,7 @@ def partial_dependences(
 
 
 def partial_dependence(
-    predictor: Predictor, rows: RowSample, column: str, others: Indices, outputs: ShownOutputs
+    predictor: Predictor, rows: RowSample, column: str, others: Indices, outputs: Mapping[str, int]
 ) -> PartialDependence | None:
     """Compute the mean prediction over rows, if all had the same value of a column.
 
@@ -224,7 +223,7 @@ def partial_dependence(
         rows: rows that have the values.
         column: a column of one of the types `TYPES`.
         others: the indices of the rows over which the weighted mean is taken.
-        outputs: the outputs to show.
+        outputs: the outputs to show, see `choose_outputs`.
 
     Returns:
         The dependence; None if there are fewer than two values, or predictions are not finite.
@@ -239,7 +238,7 @@ def partial_dependence(
         matrix[:, inputs] = rows.matrix[row, inputs]
         scores = predictor.predict_encoded(InMemoryInputs(matrix)).scores
         with np.errstate(all="ignore"):
-            means = np.average(scores[:, list(outputs.indices)], axis=0, weights=weights)
+            means = np.average(scores[:, list(outputs.values())], axis=0, weights=weights)
         if not np.isfinite(means).all():
             return None
         points.append(Point(label=label, number=number, predictions=tuple(means.tolist())))

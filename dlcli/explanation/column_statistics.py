@@ -16,7 +16,7 @@ from dlcli.data_checks import draw
 from dlcli.encoding import DatetimeEncoder, Decision, Encoding, Layout, Matrix, NumericEncoder
 from dlcli.errors import DataError
 from dlcli.explanation.explanation_document import ColumnStatistics, Histogram, Number, ValueCount
-from dlcli.explanation.row_samples import cut, input_indices
+from dlcli.explanation.prediction_errors import cut, input_indices
 from dlcli.metrics import finite
 from dlcli.tables import SECOND, Table, parse_times
 from dlcli.tasks import Task
@@ -101,7 +101,7 @@ class _CountedRows:
 
     @property
     def is_all(self) -> bool:
-        """Whether these are all rows."""
+        """True if these are all rows."""
         return self.whole.rows <= MOST_ROWS
 
     def scaled(self, count: float) -> int:
@@ -160,7 +160,7 @@ class ColumnDescriber:
                 "missing": missing,
                 **found,
                 "inputs": self._inputs.get(name, 0),
-                "largest_input": None if largest is None else finite(largest),
+                "largest_input": finite(largest),
             }
         )
 

@@ -3,21 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from dlcli.config import Activation
 from dlcli.data_checks import draw
-from dlcli.encoding import Decision, Indices
+from dlcli.encoding import Decision, Indices, Matrix
 from dlcli.explanation import column_effects, prediction_errors
 from dlcli.explanation.column_statistics import ColumnDescriber, largest_inputs, list_columns
-from dlcli.explanation.explanation_document import Explanation, Importance, WorstRow
-from dlcli.explanation.layer_statistics import Gradients, describe_layers
-from dlcli.explanation.row_samples import Sets, sample_rows
+from dlcli.explanation.explanation_document import (
+    Explanation,
+    Importance,
+    LayerStatistics,
+    WorstRow,
+)
+from dlcli.explanation.prediction_errors import Sets, sample_rows
+from dlcli.metrics import finite
+from dlcli.network import AnyLayer, Floats, Network, activation_of
 from dlcli.prediction import Predictions, Predictor
 from dlcli.tasks import Task
 
 ROWS_FOR_LAYERS = 2_000
 ROWS_FOR_GRADIENTS = 1_024
+MOST_LAYERS = 500
+"""Most layers that are listed, the last ones; only very many embeddings exceed it."""
+_RECTIFIERS = ("relu", "relu6", "leaky_relu", "sparse_plus")
+"""Activations that may return 0 for everything up to some number, and pass no gradient there."""
+_NEAR = 0.01
+"""Share of a range from its ends within which an output counts as saturated."""
+
+Weights = Mapping[str, NDArray[np.floating[Any]]]
+Gradients = Mapping[str, float]
+"""Norm of each layer's gradient, by the layer's name."""
 
 
 def explain(
@@ -44,6 +63,8 @@ def explain(
     held_out = {name: rows for name, rows in sets.items() if name != "train"}
     train = sample_rows({"train": sets["train"]}, ROWS_FOR_LAYERS)
     network, weights, task = predictor.network, predictor.weights, predictor.task
+    loss = predictor.config.loss
+    assert loss is not None  # resolved
     layout = predictor.encoding.layout
 
     listed, unlisted = list_columns(target, predictor.config.data.weight, decisions)
@@ -74,15 +95,99 @@ def explain(
         ranked = [each.column for each in importances] or columns
         worst = prediction_errors.worst_rows(task, held_out, predictions, units, ranked)
         columns = [each.column for each in importances if each.increase > 0]
+    error_name = task.error_name(has_margin=loss.output == "margin")
     return Explanation(
         rows={name: table.rows for name, (table, _) in sets.items()},
         sampled_rows={"train": len(train), **({"held_out": len(sample)} if held_out else {})},
         columns=tuple(map(describer.describe, listed)),
         unlisted_columns=unlisted,
         layers=layers,
-        outputs=outputs.names,
-        importance_metric=prediction_errors.error_metric(predictor) if importances else None,
+        outputs=tuple(outputs),
+        importance_metric=error_name if importances else None,
         importances=importances,
         partial_dependences=column_effects.partial_dependences(predictor, sample, columns, outputs),
         worst=worst,
+    )
+
+
+# Layers
+
+
+def describe_layers(
+    network: Network, weights: Weights, matrix: Matrix, first: Gradients, last: Gradients
+) -> tuple[LayerStatistics, ...]:
+    """Describe each layer, with its outputs for some rows.
+
+    Args:
+        network: the layers.
+        weights: trained, by name.
+        matrix: encoded training rows, (rows, inputs).
+        first: the gradients before the first step; a layer may be absent.
+        last: those after the last step.
+    """
+    with np.errstate(all="ignore"):
+        found = [
+            _describe(layer, output, weights, first, last)
+            for layer, output in network.layer_outputs(matrix, weights)
+        ]
+    return tuple(found[-MOST_LAYERS:])
+
+
+def dead_share(activation: Activation, output: Floats) -> float | None:
+    """Return the share of units that return 0 for every row; None if the activation never does.
+
+    A unit of relu or similar that no row activates gets no gradient, and so never changes (Maas et
+    al. 2013, "Rectifier nonlinearities improve neural network acoustic models").
+
+    Args:
+        activation: the layer's.
+        output: the layer's output, (rows, units).
+    """
+    if activation.name not in _RECTIFIERS or getattr(activation, "negative_slope", 0.0) > 0:
+        return None
+    return float((output == 0).all(axis=0).mean())
+
+
+def saturated_share(activation: Activation, output: Floats) -> float | None:
+    """Return the share of outputs within 1 % of an end of their range, where the slope is near 0.
+
+    There gradients vanish (Glorot & Bengio 2010, "Understanding the difficulty of training
+    deep feedforward neural networks"). For sigmoid, hard_sigmoid and sparse_sigmoid it is up to
+    0.01 and from 0.99 on; for tanh, hard_tanh and softsign beyond ±0.98.
+
+    Args:
+        activation: the layer's.
+        output: the layer's output, (rows, units).
+
+    Returns:
+        The share; None for activations without two such ends, and for those over all units, as
+        softmax.
+    """
+    low, high = activation.bounds
+    is_bounded = np.isfinite(low) and np.isfinite(high)
+    if not is_bounded or activation.across_units or activation.name in _RECTIFIERS:
+        return None
+    reach = _NEAR * (high - low)
+    return float(((output <= low + reach) | (output >= high - reach)).mean())
+
+
+def _describe(
+    layer: AnyLayer, output: Floats, weights: Weights, first: Gradients, last: Gradients
+) -> LayerStatistics:
+    activation = activation_of(layer)
+    arrays = [weights[weight.name].astype(np.float64) for weight in layer.weights]
+    norm = np.sqrt(sum(float(np.square(array).sum()) for array in arrays))
+    return LayerStatistics(
+        name=layer.name,
+        kind=layer.kind,
+        units=layer.units,
+        parameters=sum(weight.size for weight in layer.weights),
+        activation=None if activation is None else activation.name,
+        output_mean=finite(float(output.mean(dtype=np.float64))),
+        output_deviation=finite(float(output.std(dtype=np.float64))),
+        dead=None if activation is None else dead_share(activation, output),
+        saturated=None if activation is None else saturated_share(activation, output),
+        weight_norm=finite(float(norm)) if arrays else None,
+        first_gradient=finite(first.get(layer.name)),
+        last_gradient=finite(last.get(layer.name)),
     )

@@ -1,4 +1,4 @@
-"""Errors of predictions, and the held-out rows with the largest errors."""
+"""Samples of rows, the errors of their predictions, and the held-out rows with the largest."""
 
 from __future__ import annotations
 
@@ -10,31 +10,112 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from dlcli.data_checks import draw, number
+from dlcli.encoding import EncodedRows, Indices, Layout, Matrix
 from dlcli.explanation.explanation_document import WorstRow
-from dlcli.explanation.row_samples import Sets, cut, row_weights, written
 from dlcli.metrics import finite
-from dlcli.prediction import Predictions, Predictor
+from dlcli.prediction import Predictions
 from dlcli.preprocessing import ValueIssues
 from dlcli.tables import Table
 from dlcli.tasks import Task
 
 Floats = NDArray[np.float64]
 
+MOST_NUMBERS = 2**22
+"""Most inputs of all sampled rows, so that wide rows need no large matrix: 16 MiB."""
 MOST_ROWS = 20
 MOST_COLUMNS = 20
 MOST_CHARACTERS = 200
+
+Sets = Mapping[str, tuple[Table, EncodedRows]]
+"""The rows of each set, and the same encoded."""
+
+
+@dataclass(frozen=True, eq=False)
+class RowSample:
+    """Sampled rows of one or several sets."""
+
+    tables: Mapping[str, Table]
+    """The rows of each set."""
+    matrix: Matrix
+    """The same encoded, one set after the other, (rows, inputs)."""
+    weights: Floats
+    """Their weights, 1 without any, (rows,)."""
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return len(self.matrix)
+
+    def numbers(self, column: str) -> Floats:
+        """Return a column's numbers, NaN where missing, (rows,)."""
+        parts = [table.column(column).numbers().values for table in self.tables.values()]
+        return np.concatenate(parts)
+
+    def texts(self, column: str) -> NDArray[np.object_]:
+        """Return a column's canonical texts, None where missing, (rows,)."""
+        return np.concatenate([table.texts(column) for table in self.tables.values()])
+
+
+def sample_rows(sets: Sets, most: int) -> RowSample:
+    """Sample rows at random, always the same ones.
+
+    Args:
+        sets: the rows to sample; at least one set.
+        most: most rows to sample; fewer if they are very wide.
+    """
+    rows = [len(encoded.inputs) for _, encoded in sets.values()]
+    width = max(encoded.inputs.width for _, encoded in sets.values())
+    indices = draw(np.arange(sum(rows)), max(1, min(most, MOST_NUMBERS // max(width, 1))))
+    ends = np.cumsum(rows)
+    parts = np.split(indices, np.searchsorted(indices, ends[:-1]))
+    some = [part - (end - count) for part, end, count in zip(parts, ends, rows, strict=True)]
+    chosen = dict(zip(sets, some, strict=True))
+    return RowSample(
+        {name: table.take(chosen[name]) for name, (table, _) in sets.items()},
+        np.concatenate([each.inputs.take(chosen[name]) for name, (_, each) in sets.items()]),
+        np.concatenate([row_weights(each)[chosen[name]] for name, (_, each) in sets.items()]),
+    )
+
+
+def row_weights(encoded: EncodedRows) -> Floats:
+    """Return the weights of rows, 1 without any, (rows,)."""
+    if encoded.weights is None:
+        return np.ones(len(encoded.inputs))
+    return encoded.weights
+
+
+def input_indices(layout: Layout) -> dict[str, Indices]:
+    """Return the indices of each column's inputs in the encoded matrix, by column in order."""
+    indices: dict[str, list[int]] = {}
+    for block, span in layout.slices():
+        indices.setdefault(block.column, []).extend(range(span.start, span.stop))
+    return {column: np.array(found, np.int64) for column, found in indices.items()}
+
+
+def cut(text: str, characters: int) -> str:
+    """Cut a text to at most so many characters."""
+    return text if len(text) <= characters else f"{text[: characters - 3]}..."
+
+
+def written(value: Any) -> str:  # noqa: ANN401 — what a cell of a table may hold
+    """Format a table's value."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return number(value) if isinstance(value, float) else str(value)
+
+
+# Errors
 
 
 @dataclass(frozen=True, eq=False)
 class TrueValues:
     """The true values of rows, with which predictions are compared."""
 
-    task: Task
     values: NDArray[Any]
     """Numbers in their own unit or 0 and 1 for labels, (rows, outputs), or class indices,
     (rows,)."""
     units: Floats
-    """The unit of differences of numbers, (outputs,)."""
+    """The unit of differences: 1, or that of each of several numbers, (outputs,)."""
 
     def row_errors(self, predictions: Predictions) -> Floats:
         """Return the error of each row, (rows,).
@@ -43,8 +124,7 @@ class TrueValues:
         probability p of the true class, and its mean over labels; for a margin m the hinge
         max(0, 1 − y·m) with y = ±1. NaN counts as the largest error.
         """
-        errors = self._output_errors(predictions)
-        is_numbers = self.task.outcome == "numbers"
+        errors, is_numbers = self._output_errors(predictions)
         rows: Floats = errors.max(axis=1) if is_numbers else errors.mean(axis=1)
         return np.nan_to_num(rows, nan=np.finfo(np.float64).max)
 
@@ -62,18 +142,18 @@ class TrueValues:
         """
         if not weights.sum() > 0:
             return None
-        errors = self._output_errors(predictions)
+        errors, is_numbers = self._output_errors(predictions)
         with np.errstate(all="ignore"):
-            if self.task.outcome == "numbers":
+            if is_numbers:
                 means = np.average(np.square(errors), axis=0, weights=weights)
                 return finite(float(np.sqrt(means).mean()))
             return finite(float(np.average(errors.mean(axis=1), weights=weights)))
 
-    def _output_errors(self, predictions: Predictions) -> Floats:
-        """Return the error of each output, (rows, outputs)."""
+    def _output_errors(self, predictions: Predictions) -> tuple[Floats, bool]:
+        """Return the error of each output, (rows, outputs), and whether it is of numbers."""
         with np.errstate(all="ignore"):
-            errors = predictions.errors(self.values)
-            return errors / self.units if self.task.outcome == "numbers" else errors
+            errors = predictions.errors(self.values) / self.units
+        return errors, predictions.task.outcome == "numbers"
 
 
 def read_true_values(task: Task, tables: Iterable[Table], units: Floats) -> TrueValues:
@@ -85,7 +165,7 @@ def read_true_values(task: Task, tables: Iterable[Table], units: Floats) -> True
         units: see `target_units`.
     """
     values = np.concatenate([task.values(table, ValueIssues()) for table in tables])
-    return TrueValues(task, values, units)
+    return TrueValues(values, units)
 
 
 def target_units(task: Task, train: Table) -> Floats:
@@ -96,19 +176,12 @@ def target_units(task: Task, train: Table) -> Floats:
         train: training rows.
 
     Returns:
-        The units, (outputs,).
+        The units, (outputs,) or (1,).
     """
     if task.outcome != "numbers" or task.width == 1:
-        return np.ones(task.width)
+        return np.ones(1)
     deviations = task.values(train, ValueIssues()).std(axis=0)
     return np.where(deviations > 0, deviations, 1.0)
-
-
-def error_metric(predictor: Predictor) -> str:
-    """Return the name of the error: `rmse` of numbers, `hinge` of margins, else `log_loss`."""
-    loss = predictor.config.loss
-    assert loss is not None  # resolved
-    return predictor.task.error_name(has_margin=loss.output == "margin")
 
 
 def worst_rows(
@@ -134,34 +207,26 @@ def worst_rows(
         errors = read_true_values(task, [table], units).row_errors(predicted)
         order = np.argsort(-np.where(weights > 0, errors, -1.0), kind="stable")[:MOST_ROWS]
         order = order[weights[order] > 0]
-        rows = _describe_rows(table.take(order), predicted.take(order), columns[:MOST_COLUMNS])
-        for (file, facts), error in zip(rows, errors[order].tolist(), strict=True):
-            file_name = file if has_files else None
-            found.append(WorstRow(split=name, file=file_name, error=error, **facts))
+        worst, shown = table.take(order), predicted.take(order)
+        truth, guesses = shown.truth(worst), shown.columns()
+        texts = {column: worst.texts(column) for column in columns[:MOST_COLUMNS]}
+        for at, error in enumerate(errors[order].tolist()):
+            file, row = worst.where(at)
+            found.append(
+                WorstRow(
+                    file=file if has_files else None,
+                    row=row,
+                    split=name,
+                    target=_text(truth, "target", at, task),
+                    prediction=_text(guesses, "prediction", at, task),
+                    error=error,
+                    values={
+                        column: None if each[at] is None else cut(each[at], MOST_CHARACTERS)
+                        for column, each in texts.items()
+                    },
+                )
+            )
     return tuple(sorted(found, key=lambda row: -row.error)[:MOST_ROWS])  # stable
-
-
-def _describe_rows(
-    table: Table, predictions: Predictions, columns: Sequence[str]
-) -> Iterable[tuple[str, dict[str, Any]]]:
-    """Yield the file of each row, and what is shown of it."""
-    truth, predicted = predictions.truth(table), predictions.columns()
-    texts = {column: table.texts(column) for column in columns}
-    for at in range(table.rows):
-        file, row = table.where(at)
-        values = {
-            column: None if each[at] is None else cut(each[at], MOST_CHARACTERS)
-            for column, each in texts.items()
-        }
-        yield (
-            file,
-            {
-                "row": row,
-                "target": _text(truth, "target", at, predictions.task),
-                "prediction": _text(predicted, "prediction", at, predictions.task),
-                "values": values,
-            },
-        )
 
 
 def _text(columns: Mapping[str, pa.Array], kind: str, at: int, task: Task) -> str:

@@ -623,9 +623,9 @@ def mean_of_defined(values: Iterable[Number]) -> Number:
     return float(np.mean(defined)) if defined else None
 
 
-def finite(value: float) -> Number:
-    """Return a value as a plain float; `None` if JSON has no form for it, as for NaN."""
-    return float(value) if math.isfinite(value) else None
+def finite(value: Number) -> Number:
+    """Return a value as a plain float; `None` if it is `None` or not finite."""
+    return float(value) if value is not None and math.isfinite(value) else None
 
 
 def finite_number(value: object) -> Number:

@@ -6,7 +6,7 @@ import pytest
 from dlcli.config import Activation, Config, members_of
 from dlcli.config.layer_choices import LeakyRelu, Relu
 from dlcli.encoding import plain_layout
-from dlcli.explanation.layer_statistics import (
+from dlcli.explanation.explaining import (
     MOST_LAYERS,
     dead_share,
     describe_layers,

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 from small_networks import UNSCALED, case, rows_of
 
-from dlcli.explanation.column_effects import ShownOutputs, choose_outputs, partial_dependences
-from dlcli.explanation.prediction_errors import read_true_values, target_units
-from dlcli.explanation.row_samples import sample_rows
+from dlcli.explanation.column_effects import choose_outputs, partial_dependences
+from dlcli.explanation.prediction_errors import read_true_values, sample_rows, target_units
 
-ONE = ShownOutputs(("y",), (0,))
+ONE = {"y": 0}
 
 
 def dependences(made, *columns, outputs=ONE):
@@ -134,7 +133,7 @@ class TestOutputs:
     def test_of_two_classes_there_are_two_probabilities(self):
         made = case(rows_of(a=[0.0, 1.0], y=["no", "yes"]), {"output/kernel": [[np.log(3)]]})
         outputs = outputs_of(made)
-        assert outputs == ShownOutputs(("no", "yes"), (0, 1))
+        assert outputs == {"no": 0, "yes": 1}
         [found] = dependences(made, "a", outputs=outputs)
         assert [point.predictions for point in found.points] == [
             (0.5, 0.5),
@@ -144,7 +143,7 @@ class TestOutputs:
     def test_a_margin_is_that_of_the_second_class(self):
         made = case(rows_of(a=[0.0, 1.0], y=["no", "yes"]), {"output/kernel": [[3]]}, loss="hinge")
         outputs = outputs_of(made)
-        assert outputs == ShownOutputs(("yes",), (0,))
+        assert outputs == {"yes": 0}
         [found] = dependences(made, "a", outputs=outputs)
         assert [point.predictions for point in found.points] == [(0,), (3,)]
 
@@ -152,13 +151,13 @@ class TestOutputs:
         names = [f"c{n:02}" for n in range(30) for _ in range(n + 1)]
         made = case(rows_of(a=np.arange(465.0), y=names))
         outputs = outputs_of(made)
-        assert outputs == ShownOutputs(tuple(f"c{n}" for n in range(10, 30)), tuple(range(10, 30)))
+        assert outputs == {f"c{n}": n for n in range(10, 30)}
         [found] = dependences(made, "a", outputs=outputs)
         assert found.points[0].predictions == pytest.approx([1 / 30] * 20)
 
     def test_labels_and_several_numbers_have_their_names(self):
         data = {"train": "t.csv", "target": {"column": ("u", "v"), "type": "multi_label"}}
         table = rows_of(a=[0.0, 1.0], u=[1, 0], v=[0, 1])
-        assert outputs_of(case(table, data=data)) == ShownOutputs(("u", "v"), (0, 1))
+        assert outputs_of(case(table, data=data)) == {"u": 0, "v": 1}
         data = {"train": "t.csv", "target": {"column": ("u", "v"), "type": "numeric"}}
-        assert outputs_of(case(table, data=data)) == ShownOutputs(("u", "v"), (0, 1))
+        assert outputs_of(case(table, data=data)) == {"u": 0, "v": 1}

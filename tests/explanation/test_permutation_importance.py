@@ -10,8 +10,12 @@ from dlcli.explanation.column_effects import (
     plan_importances,
 )
 from dlcli.explanation.column_statistics import largest_inputs
-from dlcli.explanation.prediction_errors import read_true_values, target_units
-from dlcli.explanation.row_samples import input_indices, sample_rows
+from dlcli.explanation.prediction_errors import (
+    input_indices,
+    read_true_values,
+    sample_rows,
+    target_units,
+)
 
 
 def importances(made, *columns, repeats=5, table=None):
@@ -121,7 +125,7 @@ def test_waves_and_embeddings_count_for_their_columns():
 
 
 def test_rows_are_bounded_by_how_wide_they_are(monkeypatch):
-    monkeypatch.setattr("dlcli.explanation.row_samples.MOST_NUMBERS", 30)
+    monkeypatch.setattr("dlcli.explanation.prediction_errors.MOST_NUMBERS", 30)
     made = linear(100, **FEATURES)
     looked = sample_rows(made.sets(test=made.table), 2000)
     assert looked.matrix.shape == (10, 3)

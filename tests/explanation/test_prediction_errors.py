@@ -8,7 +8,6 @@ from small_networks import UNSCALED, case, rows_of
 
 from dlcli.encoding import InMemoryInputs
 from dlcli.explanation.prediction_errors import (
-    error_metric,
     read_true_values,
     target_units,
     worst_rows,
@@ -21,7 +20,7 @@ from dlcli.metrics import (
 )
 
 
-def judged(made, outputs):
+def scored(made, outputs):
     """The truth of a case's rows, and predictions that are given."""
     target = made.predictor.encoding.task
     truth = read_true_values(target, [made.table], target_units(target, made.table))
@@ -36,7 +35,7 @@ WEIGHTS = np.array([1.0, 2.0, 1.0])
 
 
 def test_of_a_number_it_is_the_difference():
-    truth, predictions = judged(case(rows_of(**X, y=[1.0, 2.5, 3.0]), **UNSCALED), [[1], [2], [5]])
+    truth, predictions = scored(case(rows_of(**X, y=[1.0, 2.5, 3.0]), **UNSCALED), [[1], [2], [5]])
     assert truth.row_errors(predictions).tolist() == [0, 0.5, 2]
     error = truth.error(predictions, WEIGHTS)
     assert error == pytest.approx(((2 * 0.25 + 4) / 4) ** 0.5)
@@ -49,29 +48,29 @@ def test_of_several_numbers_differences_are_in_standard_deviations():
     data = {"train": "t.csv", "target": {"column": ("y", "z", "k"), "type": "numeric"}}
     made = case(table, data=data, **UNSCALED)
     outputs = [[0, 10, 1], [1, 30, 1], [1, 25, 3]]
-    truth, predictions = judged(made, outputs)
+    truth, predictions = scored(made, outputs)
     deviation = (2 / 3) ** 0.5  # of y; ten times that of z, and none of k
     assert truth.row_errors(predictions).tolist() == pytest.approx([0, 1 / deviation, 2])
     roots = [(1 / 3) ** 0.5 / deviation, (0.25 / 3) ** 0.5 / deviation, (4 / 3) ** 0.5]
     assert truth.error(predictions, np.ones(3)) == pytest.approx(sum(roots) / 3)
-    assert error_metric(made.predictor) == "rmse"
+    assert made.predictor.task.error_name() == "rmse"
 
 
 def test_of_two_classes_it_is_the_log_loss():
     made = case(rows_of(**X, y=["a", "b", "b"]))
-    truth, predictions = judged(made, [[0.5], [0.25], [0]])
+    truth, predictions = scored(made, [[0.5], [0.25], [0]])
     assert truth.row_errors(predictions).tolist() == pytest.approx(
         [np.log(2), np.log(4), -np.log(np.finfo(float).eps)]
     )
     scores = binary_statistics(np.array([0, 1, 1]), np.array([0.5, 0.25, 0]), WEIGHTS)
     assert truth.error(predictions, WEIGHTS) == pytest.approx(scores["log_loss"].value)
-    assert error_metric(made.predictor) == "log_loss"
+    assert made.predictor.task.error_name() == "log_loss"
 
 
 def test_of_three_classes_likewise():
     made = case(rows_of(x=[1.0, 2.0, 3.0, 4.0], y=["a", "b", "c", "c"]))
     shares = np.array([[0.5, 0.25, 0.25], [0, 1, 0], [0.125, 0.75, 0.125], [0, 0, 1]])
-    truth, predictions = judged(made, shares)
+    truth, predictions = scored(made, shares)
     assert truth.row_errors(predictions).tolist() == pytest.approx([np.log(2), 0, np.log(8), 0])
     scores = multiclass_statistics(np.array([0, 1, 2, 2]), shares)
     assert truth.error(predictions, np.ones(4)) == pytest.approx(scores["log_loss"].value)
@@ -81,7 +80,7 @@ def test_of_labels_it_is_the_mean_over_them():
     data = {"train": "t.csv", "target": {"column": ("u", "v"), "type": "multi_label"}}
     made = case(rows_of(**X, u=[1, 0, 1], v=[0, 0, 1]), data=data)
     outputs = np.array([[0.5, 0.75], [0.5, 0.5], [1, 0.5]])
-    truth, predictions = judged(made, outputs)
+    truth, predictions = scored(made, outputs)
     log2 = np.log(2)
     assert truth.row_errors(predictions).tolist() == pytest.approx([1.5 * log2, log2, 0.5 * log2])
     marks = np.array([[1, 0], [0, 0], [1, 1]])
@@ -91,22 +90,22 @@ def test_of_labels_it_is_the_mean_over_them():
 
 def test_of_margins_it_is_the_hinge():
     made = case(rows_of(**X, y=["a", "b", "b"]), loss="hinge")
-    truth, predictions = judged(made, [[0.5], [0.5], [3]])
+    truth, predictions = scored(made, [[0.5], [0.5], [3]])
     assert truth.row_errors(predictions).tolist() == [1.5, 0.5, 0]
     assert truth.error(predictions, WEIGHTS) == (1.5 + 2 * 0.5) / 4
-    assert error_metric(made.predictor) == "hinge"
+    assert made.predictor.task.error_name(has_margin=True) == "hinge"
 
 
 def test_what_is_no_number_is_the_worst_there_is_and_has_no_mean():
     made = case(rows_of(**X, y=[1.0, 2.0, 3.5]), **UNSCALED)
-    truth, predictions = judged(made, [[1], [np.nan], [np.inf]])
+    truth, predictions = scored(made, [[1], [np.nan], [np.inf]])
     largest = np.finfo(float).max
     assert truth.row_errors(predictions).tolist() == [0, largest, largest]
     assert truth.error(predictions, WEIGHTS) is None
 
 
 def test_rows_that_all_weigh_nothing_have_no_error():
-    truth, predictions = judged(case(rows_of(**X, y=[1.0, 2.0, 3.5]), **UNSCALED), [[1], [2], [3]])
+    truth, predictions = scored(case(rows_of(**X, y=[1.0, 2.0, 3.5]), **UNSCALED), [[1], [2], [3]])
     assert truth.error(predictions, np.zeros(3)) is None
 
 
