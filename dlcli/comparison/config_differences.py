@@ -39,7 +39,7 @@ def differing_settings(files: Sequence[ConfigFile]) -> list[Setting]:
 
 
 def _top_level(file: ConfigFile) -> dict[str, object]:
-    """The config's keys, with paths relative to the current folder instead of each run's."""
+    """Return the config's keys, with paths relative to the current folder instead of each run's."""
     config = file.config
     found = {key: getattr(config, key) for key in type(config).model_fields}
     moved = {key: _moved(getattr(config.data, key), file) for key in _FILES}
@@ -67,7 +67,7 @@ def _differences(path: Path, values: Sequence[object]) -> Iterator[tuple[Path, t
 
 
 def _keys(values: Sequence[object]) -> list[str | int] | None:
-    """The keys or indices of values of one type; `None` if they have none in common."""
+    """Return the keys or indices of values of one type; `None` if they have none in common."""
     first = values[0]
     if isinstance(first, Section):
         is_one_form = all(type(value) is type(first) for value in values)
@@ -112,7 +112,7 @@ def as_text(value: object) -> str:
 
 
 def _shortened(value: object) -> object:
-    """A value with only the first few items of lists and mappings, and long strings cut."""
+    """Return a value with only the first few items of lists and mappings, and long strings cut."""
     if isinstance(value, list):
         rest = ["…"] if len(value) > _MOST_ITEMS else []
         return [*map(_shortened, value[:_MOST_ITEMS]), *rest]

@@ -4,6 +4,5 @@ They read only the run folder, never the data, so that a run can be diagnosed an
 """
 
 from dlcli.diagnosis.case import Case, Magnitudes, Peak
-from dlcli.diagnosis.diagnosis import diagnose, examine
-from dlcli.diagnosis.divergence_rules import advise_on_divergence
-from dlcli.diagnosis.finding import Finding, Patch
+from dlcli.diagnosis.diagnosis import advise_on_divergence, diagnose, examine
+from dlcli.diagnosis.remedies import Finding, Patch

@@ -1,23 +1,42 @@
-"""The evidence that the rules see: a run without its data."""
+"""The evidence that the rules see: a run without its data, and measures of how it learned."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
+from statistics import fmean, linear_regression, median
 from typing import Annotated, Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from dlcli.config import Config
+from dlcli.config import Config, CosineSimilarity, Loss, Poisson
+from dlcli.diagnosis.remedies import number
 from dlcli.encoding import Block, Encoding, NumericEncoder
-from dlcli.explanation import Explanation
+from dlcli.explanation import Explanation, LayerStatistics
+from dlcli.metrics import HIGHER_IS_BETTER, finite_number
 from dlcli.runs import DIVERGED, MetricsBySplit, Run
 
-Split = str
-"""`train`, `validation` or `test`."""
 Size = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 """An absolute value."""
+STANDARD_ERRORS = 2.0
+"""Standard errors that make a difference significant at about 95 %."""
+LEARNED_WELL = 0.1
+"""Error below which training rows count as learned, so that anything odd did no harm."""
+LEARNED_NOTHING = 0.9
+"""Error from which on hardly anything was learned."""
+_LARGEST = 1e300
+"""Sums of larger values may overflow."""
+_NORMAL = 1.4826
+"""Ratio of standard deviation to median absolute deviation of a normal distribution."""
+_LARGEST_FLOAT = 3.5e38
+"""Beyond the range of float32."""
+_OTHERS = ("auc", "average_precision", "balanced_accuracy", "log_loss", "mae", "poisson_deviance")
+"""Metrics that may show learning that accuracy and r2 hide: with a rare class the most probable
+class may be the same for all rows, class weights worsen accuracy and log loss on purpose, and a few
+outliers dominate r2."""
 
 
 class Magnitudes(BaseModel):
@@ -48,6 +67,85 @@ class Peak:
 
 
 @dataclass(frozen=True)
+class Error:
+    """The error of a model on a split: 0 is perfect, 1 is no better than a constant prediction.
+
+    For numbers it is the unexplained share of the variance, 1 − r2. For classes it is the error
+    rate divided by that of always predicting the most frequent class.
+    """
+
+    share: float
+    deviation: float
+    """Its standard error: √(2/n) of it for numbers, as for normal errors; √(p(1 − p)/n) for an
+    error rate p over n rows, after adding two rows of either kind (Agresti & Coull 1998)."""
+    words: str
+    """The metric and its value: `accuracy 0.97`."""
+
+    def is_more_than(self, other: Error, by: float = 0.0) -> bool:
+        """Return whether this error is larger than another, significantly and by a share."""
+        uncertainty = STANDARD_ERRORS * math.hypot(self.deviation, other.deviation)
+        return self.share - other.share > max(uncertainty, by)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The values of a loss, one an epoch, all finite."""
+
+    values: tuple[float, ...]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def fall(self) -> float:
+        """The decrease from the first epoch to the last."""
+        return self.values[0] - self.values[-1]
+
+    def part(self, start: float, stop: float) -> Curve:
+        """Return the epochs between two shares of them: the last fifth is from 0.8 to 1."""
+        first = min(math.floor(start * len(self)), len(self) - 1)
+        last = max(math.ceil(stop * len(self)), first + 1)
+        return Curve(self.values[first:last])
+
+    @property
+    def level(self) -> float:
+        """The median."""
+        return median(self.values)
+
+    @property
+    def mean(self) -> float:
+        """The mean."""
+        return fmean(self.values)
+
+    @property
+    def noise(self) -> float:
+        """The standard deviation of an epoch's noise.
+
+        It is estimated by second differences: they cancel a level and a steady trend, have √6 times
+        the standard deviation of white noise, and are largest for a loss that oscillates. Their
+        median is robust against single jumps. (Gasser, Sroka & Jennen-Steinmetz 1986)
+        """
+        if len(self) < 3:
+            return 0.0
+        first, second, third = self.values[:-2], self.values[1:-1], self.values[2:]
+        bends = [abs(a - 2 * b + c) for a, b, c in zip(first, second, third, strict=True)]
+        return _NORMAL * median(bends) / math.sqrt(6)
+
+    @property
+    def slope(self) -> float:
+        """The decrease per epoch of the least-squares line."""
+        if len(self) < 2:
+            return 0.0
+        return -linear_regression(range(len(self)), self.values).slope
+
+    @property
+    def slope_error(self) -> float:
+        """The standard error of the slope due to noise: σ·√(12/(n³ − n))."""
+        count = len(self)
+        return self.noise * math.sqrt(12 / (count**3 - count)) if count > 1 else 0.0
+
+
+@dataclass(frozen=True)
 class Case:
     """A run as the rules see it; empty where the run has no such result."""
 
@@ -60,14 +158,14 @@ class Case:
     baselines: Mapping[str, MetricsBySplit] = field(default_factory=dict)
     """The same for the models `constant` and `linear`."""
     explanation: Explanation | None = None
-    rows: Mapping[Split, int] = field(default_factory=dict)
+    rows: Mapping[str, int] = field(default_factory=dict)
     """Number of rows in each split."""
     peaks: tuple[Peak, ...] = ()
     """Sizes of the network's inputs over training rows."""
     validation_peaks: tuple[Peak, ...] = ()
     """The same over validation rows; only of a run that diverged."""
     diverged: bool = False
-    """Whether the loss or the weights became NaN or infinite."""
+    """True if the loss or the weights became NaN or infinite."""
     magnitudes: Magnitudes | None = None
     """Of a run that diverged."""
 
@@ -96,9 +194,74 @@ class Case:
             magnitudes=magnitudes,
         )
 
-    def curve(self, name: str) -> Sequence[float]:
-        """Return the values of a column of history.csv; empty if there is none."""
-        return self.history.get(name, ())
+    @property
+    def layers(self) -> Sequence[LayerStatistics]:
+        """The layers of the trained network; empty without an explanation."""
+        return self.explanation.layers if self.explanation else ()
+
+    def curve(self, name: str) -> Curve:
+        """Return a column of history.csv before the first value that float32 can't hold."""
+        values = self.history.get(name, ())
+        return Curve(tuple(takewhile(lambda value: abs(value) <= _LARGEST_FLOAT, values)))
+
+    def error(self, split: str, model: str | None = None) -> Error | None:
+        """Return the error of the network, or of a baseline, on a split; `None` if unknown."""
+        metrics = (self.metrics if model is None else self.baselines.get(model, {})).get(split, {})
+        rows = self.rows.get(split, 0)
+        if rows < 1:
+            return None
+        if (r2 := _finite(metrics.get("r2"))) is not None:
+            return Error(1 - r2, (1 - r2) * math.sqrt(2 / rows), f"r2 {number(r2)}")
+        constant = self.baselines.get("constant", {}).get(split, {})  # all that labels have
+        accuracy = _finite(metrics.get("accuracy"))
+        most = max(class_shares(metrics), default=_finite(constant.get("accuracy")))
+        if accuracy is None or most is None or most >= 1:
+            return None
+        deviation = proportion_error(rows, rows * (1 - accuracy))
+        words = f"accuracy {number(accuracy)}"
+        return Error((1 - accuracy) / (1 - most), deviation / (1 - most), words)
+
+    @property
+    def learned_nothing(self) -> bool:
+        """True if training rows are predicted hardly better than by a constant, by any metric."""
+        error = self.error("train")
+        if error is None or error.share < LEARNED_NOTHING:
+            return False
+        return not self.beats_constant("train", 1 - LEARNED_NOTHING)
+
+    @property
+    def learned_well(self) -> bool:
+        """True if training rows are predicted well."""
+        error = self.error("train")
+        return error is not None and error.share < LEARNED_WELL
+
+    def beats_constant(self, split: str, part: float) -> bool:
+        """Return whether a metric other than accuracy and r2 beats that of the constant model.
+
+        Args:
+            split: the rows.
+            part: minimum improvement, as a share of the way from the constant model to a perfect
+                one.
+        """
+        metrics, constant = self.metrics.get(split, {}), self._constant_metrics(split)
+        for name in _OTHERS:
+            value, other = _finite(metrics.get(name)), _finite(constant.get(name))
+            if value is None or other is None:
+                continue
+            if HIGHER_IS_BETTER[name]:
+                value, other = 1 - value, 1 - other
+            if other > 0 and value / other < 1 - part:
+                return True
+        return False
+
+    def _constant_metrics(self, split: str) -> Mapping[str, object]:
+        """Return the constant model's metrics; without baselines, those that the classes imply."""
+        stored = self.baselines.get("constant", {}).get(split)
+        shares = [share for share in class_shares(self.metrics.get(split, {})) if share > 0]
+        if stored is not None or not shares:
+            return stored or {}
+        entropy = -sum(share * math.log(share) for share in shares)
+        return {"auc": 0.5, "balanced_accuracy": 1 / len(shares), "log_loss": entropy}
 
 
 def peaks_of(blocks: Iterable[Block], sizes: Mapping[str, float]) -> tuple[Peak, ...]:
@@ -106,7 +269,7 @@ def peaks_of(blocks: Iterable[Block], sizes: Mapping[str, float]) -> tuple[Peak,
     return tuple(Peak(block, sizes[block.column]) for block in blocks if block.column in sizes)
 
 
-def _logged_rows(events: Iterable[Mapping[str, Any]]) -> Mapping[Split, int]:
+def _logged_rows(events: Iterable[Mapping[str, Any]]) -> Mapping[str, int]:
     rows = next((event.get("rows") for event in events if event.get("event") == "data"), None)
     if not isinstance(rows, dict):
         return {}
@@ -144,3 +307,58 @@ def _read_inputs(
             if np.isfinite(size):
                 sizes[feature.column] = size
     return encoding.layout.blocks, sizes
+
+
+def proportion_error(rows: float, hits: float) -> float:
+    """Return the standard error of a proportion, with two rows added of either kind."""
+    share = (hits + STANDARD_ERRORS) / (rows + 2 * STANDARD_ERRORS)
+    return math.sqrt(max(0.0, share * (1 - share)) / (rows + 2 * STANDARD_ERRORS))
+
+
+def class_shares(metrics: Mapping[str, object]) -> list[float]:
+    """Return each class's share of the rows; empty without classes."""
+    counts = [sum(row) for row in confusion_of(metrics)]
+    total = sum(counts)
+    return [count / total for count in counts] if total > 0 else []
+
+
+def confusion_of(metrics: Mapping[str, object]) -> list[list[float]]:
+    """Return rows by true and predicted class; empty if there is no well-formed square matrix."""
+    stored = metrics.get("confusion")
+    lines = stored if isinstance(stored, Sequence) else ()
+    matrix = [
+        [value for cell in line if (value := _finite(cell)) is not None and value >= 0]
+        for line in lines
+        if isinstance(line, Sequence)
+    ]
+    return matrix if all(len(line) == len(lines) for line in matrix) else []
+
+
+def _finite(value: object) -> float | None:
+    known = finite_number(value)
+    return None if known is None or abs(known) > _LARGEST else known
+
+
+def has_minimum_zero(loss: Loss | None) -> bool:
+    """Return whether the loss can't fall below 0, so that shares of its level are meaningful.
+
+    Poisson's minimum, the mean of y − y·log y, may have any value, and the cosine similarity's is
+    −1; both may cross 0 on the way.
+    """
+    return not isinstance(loss, Poisson | CosineSimilarity)
+
+
+def scale_of(curve: Curve, level: float, loss: Loss | None) -> float:
+    """Return the size against which changes of a loss are compared.
+
+    Args:
+        curve: the whole curve.
+        level: the loss where the change is.
+        loss: the loss function.
+
+    Returns:
+        The level; for a loss that may cross 0 the decrease to its lowest value if that is larger.
+    """
+    if has_minimum_zero(loss) or not curve.values:
+        return level
+    return max(abs(level), curve.values[0] - min(curve.values))

@@ -9,15 +9,15 @@ from statistics import NormalDist
 
 from dlcli import config
 from dlcli.config import LARGE, Unscaled, target_scaling_settings
-from dlcli.diagnosis.case import Case, Peak
-from dlcli.diagnosis.evidence import (
+from dlcli.diagnosis.case import (
     STANDARD_ERRORS,
+    Case,
+    Peak,
     class_shares,
     confusion_of,
-    error_of,
     proportion_error,
 )
-from dlcli.diagnosis.finding import Finding, Patch, number, percent
+from dlcli.diagnosis.remedies import Finding, Patch, number, percent
 from dlcli.encoding import Block, EmbeddingTable, PeriodicForm, matching_name
 from dlcli.errors import plural, printable
 
@@ -166,7 +166,7 @@ class _Class:
         return proportion_error(self.rows, self.rows * self.recall)
 
     def is_missed(self, frequent: _Class, errors: float, uncertainty: float = 0.0) -> bool:
-        """Whether recall is low, and so many standard errors below the most frequent class's."""
+        """Return whether recall is low, and so many errors below the most frequent class's."""
         margin = errors * math.hypot(self.deviation, frequent.deviation)
         is_low = self.recall + uncertainty * self.deviation < MISSED
         return self.rows >= _FEWEST_OF_CLASS and is_low and frequent.recall - self.recall > margin
@@ -242,7 +242,7 @@ def _classes(case: Case) -> list[_Class]:
 
 def small_validation(case: Case) -> Finding | None:
     """Find so few validation rows that their error is uncertain by a quarter of the scale."""
-    rows, error = case.rows.get("validation", 0), error_of(case, "validation")
+    rows, error = case.rows.get("validation", 0), case.error("validation")
     uncertainty = error.deviation if error else 0.0
     if error and error.share > 0.5:
         uncertainty *= 0.5 / error.share
@@ -270,7 +270,7 @@ def small_validation(case: Case) -> Finding | None:
 
 def _likely_range(case: Case, rows: int) -> str:
     """Return the metric and its range on other rows: two standard errors to both sides."""
-    metrics, error = case.metrics.get("validation", {}), error_of(case, "validation")
+    metrics, error = case.metrics.get("validation", {}), case.error("validation")
     if error is None:
         return ""
     name = error.words.split()[0]

@@ -1,13 +1,34 @@
-"""All rules, applied in order."""
+"""All rules, applied in order, and the likely causes of a divergence."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
-from dlcli.diagnosis import data_rules, fit_rules, layer_rules
-from dlcli.diagnosis.case import Case
-from dlcli.diagnosis.divergence_rules import divergence_findings
-from dlcli.diagnosis.finding import Finding
+import numpy as np
+
+from dlcli.config import (
+    EXTREME_RATE_FACTOR,
+    LARGE,
+    Config,
+    ExponentialDecay,
+    Hidden,
+    MeanAbsolutePercentageError,
+    Output,
+    PiecewiseConstant,
+    format_path,
+    typical_learning_rate,
+)
+from dlcli.diagnosis import data_rules, fit_rules, layer_rules, remedies
+from dlcli.diagnosis.case import Case, Magnitudes, Peak, peaks_of
+from dlcli.diagnosis.data_rules import (
+    far_inputs,
+    large_input_advice,
+    unscaled_inputs,
+    unscaled_target,
+)
+from dlcli.diagnosis.remedies import Finding, Patch, present
+from dlcli.encoding import Block
 from dlcli.runs import Run
 
 Rule = Callable[[Case], Finding | None]
@@ -51,6 +72,16 @@ RULES_AFTER_DIVERGENCE: tuple[Rule, ...] = (
     data_rules.small_validation,
 )
 """Rules that also apply to a run that diverged, which may have its last finite weights."""
+MOST = 3
+"""Causes that are reported."""
+FAR_WEIGHT = 10.0
+"""Size of initial weights, or of row weights, from which on they move outputs too far."""
+HALF_PRECISION_END = 65_504
+"""The largest number of float16."""
+_SOURCE = (
+    "Goodfellow, Bengio & Courville, Deep Learning (2016), sections 8.2.4 and 11.4.1; "
+    "Pascanu, Mikolov & Bengio, On the Difficulty of Training Recurrent Neural Networks (2013)"
+)
 
 
 def diagnose(run: Run) -> tuple[Finding, ...]:
@@ -75,3 +106,152 @@ def examine(case: Case) -> Iterator[Finding]:
         if finding := rule(case):
             is_explained = is_explained or rule in CAUSES
             yield finding
+
+
+# Causes of a divergence: what is far from usual in the config and the encoded rows. The pipeline
+# asks for them at the end of a training that diverged, and `dlcli diagnose` later, with the
+# magnitudes that the `diverged` event has kept.
+
+
+@dataclass(frozen=True)
+class _Cause:
+    excess: float
+    """Distance from usual values, as a multiple: the order of causes."""
+    finding: Finding
+    affects_steps: bool = True
+    """True if it affects the steps, and not only the validation loss."""
+
+
+def advise_on_divergence(
+    config: Config, blocks: Sequence[Block], magnitudes: Magnitudes
+) -> tuple[Finding, ...]:
+    """Return the likeliest causes of a divergence, with what to try.
+
+    Args:
+        config: the config, with a resolved `output` and `loss`.
+        blocks: the columns as the network reads them.
+        magnitudes: the sizes of the numbers that it worked with.
+    """
+    peaks = peaks_of(blocks, magnitudes.inputs)
+    validation = peaks_of(blocks, magnitudes.validation_inputs)
+    case = Case(
+        config, peaks=peaks, validation_peaks=validation, diverged=True, magnitudes=magnitudes
+    )
+    return divergence_findings(case)
+
+
+def divergence_findings(case: Case) -> tuple[Finding, ...]:
+    """Return the likeliest causes of a divergence; empty for a run that did not diverge."""
+    if not case.diverged:
+        return ()
+    rates, scales = [*_rates(case)], [*_scales(case)]
+    causes = [*rates, *scales, *_layers(case), *_losses(case)]
+    causes.sort(key=lambda cause: cause.excess, reverse=True)
+    is_sgd = case.config.optimizer.name == "sgd"  # others adapt the length of their steps
+    clipped = remedies.clipping(case.config)
+    if not rates and all(scale.affects_steps for scale in scales) and is_sgd and clipped:
+        evidence = "the steps of sgd are as long as the gradients, which nothing clips"
+        causes.append(_cause(case, 0, "unclipped_gradients", evidence, clipped))
+    if all(cause.excess <= 0 for cause in causes):
+        evidence = "learning rate, inputs and target are as usual: smaller steps may help"
+        patches = remedies.learning_rate(case.config, 1 / 10), clipped
+        causes.append(_cause(case, 0, "divergence", evidence, *patches))
+    return tuple(cause.finding for cause in causes[:MOST])
+
+
+def _cause(case: Case, excess: float, rule: str, evidence: str, *patches: Patch | None) -> _Cause:
+    when = f" in epoch {case.magnitudes.epoch}" if case.magnitudes else ""
+    meaning = (
+        f"training diverged{when}: steps went so far that each made the loss larger, until it was "
+        "NaN or infinite"
+    )
+    return _Cause(excess, Finding(rule, evidence, meaning, present(*patches), _SOURCE))
+
+
+def _rates(case: Case) -> Iterator[_Cause]:
+    """Yield a learning rate that is far too high, from the start or by its schedule."""
+    optimizer, schedule = case.config.optimizer, case.config.learning_rate_schedule
+    rate, usual = optimizer.learning_rate, typical_learning_rate(optimizer)
+    times = f"times the usual {usual:g} of {optimizer.name}"
+    rule = "learning_rate_too_high"
+    if rate > EXTREME_RATE_FACTOR * usual:
+        evidence = f"optimizer.learning_rate {rate:g} is {rate / usual:.3g} {times}"
+        patches = (
+            remedies.usual_learning_rate(case.config),
+            remedies.learning_rate(case.config, 1 / 10),
+            remedies.clipping(case.config),
+        )
+        yield _cause(case, rate / usual, rule, evidence, *patches)
+    highest = rate
+    if isinstance(schedule, PiecewiseConstant):
+        highest = max(schedule.values, default=0.0)
+    elif isinstance(schedule, ExponentialDecay) and schedule.decay_rate > 1:
+        with np.errstate(over="ignore"):
+            growth = np.float64(schedule.decay_rate) ** (case.config.epochs / schedule.decay_epochs)
+        highest = rate * float(growth)
+    if highest > max(rate, EXTREME_RATE_FACTOR * usual):
+        evidence = f"learning_rate_schedule rises to {highest:.3g}, {highest / usual:.3g} {times}"
+        patch = Patch("constant-rate", "keeps the rate", (("learning_rate_schedule", "constant"),))
+        yield _cause(case, highest / usual, rule, evidence, patch)
+
+
+def _scales(case: Case) -> Iterator[_Cause]:
+    """Yield far inputs, those of validation rows if training rows have none, and a far target."""
+    if found := unscaled_inputs(case):
+        yield _Cause(_excess(case, case.peaks), found)
+    elif found := far_inputs(case, case.validation_peaks, "the validation rows' inputs reach"):
+        yield _Cause(_excess(case, case.validation_peaks), found, affects_steps=False)
+    if found := unscaled_target(case):
+        size = max(case.magnitudes.target.values()) if case.magnitudes else LARGE
+        yield _Cause(size / LARGE, found)
+
+
+def _excess(case: Case, peaks: Sequence[Peak]) -> float:
+    """Return the largest ratio, squared: a step grows with an input, and so does its effect."""
+    advised = ((peak, large_input_advice(peak.block, case.config.input)) for peak in peaks)
+    return max((peak.size / advice.threshold) ** 2 for peak, advice in advised if advice)
+
+
+def _layers(case: Case) -> Iterator[_Cause]:
+    """Yield exponential activations, and initializers that don't keep outputs near 1."""
+    layers: dict[str, Hidden | Output] = {"output": case.config.output}
+    layers |= {format_path(("hidden", at)): layer for at, layer in enumerate(case.config.hidden)}
+    for path, layer in layers.items():
+        if layer.activation is not None and layer.activation.name == "exponential":
+            evidence = f"{path}.activation is exponential, which exceeds float32 from exp(89) on"
+            why = "grows linearly instead of exponentially"
+            patch = Patch("softplus", why, ((f"{path}.activation", "softplus"),))
+            yield _cause(case, 30, "exponential_activation", evidence, patch)
+        for key in ("kernel_initializer", "bias_initializer"):
+            section = getattr(layer, key)
+            sizes = {name: abs(value) for name, value in section if isinstance(value, float)}
+            name = max(sizes, key=lambda name: sizes[name], default="")
+            if name and sizes[name] > FAR_WEIGHT:
+                evidence = f"{path}.{key} {section.name} has {name} {getattr(section, name):g}"
+                usual = type(layer).model_fields[key].default.name
+                why = "initializes weights with their usual size"
+                patch = Patch("initializer", why, ((f"{path}.{key}", usual),))
+                yield _cause(case, sizes[name], "large_initial_weights", evidence, patch)
+
+
+def _losses(case: Case) -> Iterator[_Cause]:
+    """Yield what makes the loss large, or its gradient: row weights, a division, half precision."""
+    config, magnitudes = case.config, case.magnitudes
+    if magnitudes and (mean := magnitudes.row_weight) > FAR_WEIGHT:
+        evidence = f"a row has a weight of {mean:.3g} on average, and steps grow with that"
+        rate = f"{config.optimizer.learning_rate / mean:.2g}"
+        why = "takes steps as long as without weights"
+        patch = Patch("rate-by-weight", why, (("optimizer.learning_rate", rate),))
+        yield _cause(case, mean, "large_row_weights", evidence, patch)
+    divides = isinstance(config.loss, MeanAbsolutePercentageError)
+    if divides and magnitudes and magnitudes.target_range:
+        least, mean = magnitudes.target_range
+        if least < mean / 100:
+            evidence = f"the loss divides by the target, which comes as near to 0 as {least:g}"
+            patch = Patch("absolute", "doesn't divide", (("loss", "mean_absolute_error"),))
+            excess = mean / max(least, mean * 1e-7)
+            yield _cause(case, excess, "division_by_target", evidence, patch)
+    if config.precision == "mixed_float16":
+        evidence = f"precision mixed_float16 has no number beyond {HALF_PRECISION_END}"
+        patch = Patch("bfloat16", "has the range of float32", (("precision", "mixed_bfloat16"),))
+        yield _cause(case, 20, "half_precision", evidence, patch)

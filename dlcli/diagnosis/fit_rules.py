@@ -6,21 +6,16 @@ import math
 
 from dlcli.config import Config, ConstantLearningRate, typical_learning_rate
 from dlcli.diagnosis import remedies
-from dlcli.diagnosis.case import Case
-from dlcli.diagnosis.evidence import (
+from dlcli.diagnosis.case import (
     LEARNED_WELL,
     STANDARD_ERRORS,
+    Case,
     Curve,
-    beats_constant,
-    error_of,
     has_minimum_zero,
-    learned_nothing,
-    learned_well,
     scale_of,
 )
-from dlcli.diagnosis.finding import Finding, Patch, number, percent
 from dlcli.diagnosis.layer_rules import dead_units
-from dlcli.diagnosis.remedies import present
+from dlcli.diagnosis.remedies import Finding, Patch, number, percent, present
 
 FEWEST_EPOCHS = 8
 """Epochs below which a curve shows nothing."""
@@ -60,9 +55,9 @@ _BASELINES = (
 
 def rate_too_high(case: Case) -> Finding | None:
     """Find a training loss that oscillates or rises, or so high a rate that nothing was learned."""
-    if learned_well(case):
+    if case.learned_well:
         return None
-    config, train = case.config, Curve.of(case.curve("loss"))
+    config, train = case.config, case.curve("loss")
     observations = [_oscillation(case, train), _training_rise(case, train), _collapse(case)]
     if not any(observations):
         return None
@@ -100,7 +95,7 @@ def _oscillation(case: Case, train: Curve) -> str:
 
 
 def _is_random(config: Config) -> bool:
-    """Whether a row's loss depends on random numbers or on the rest of its batch."""
+    """Return whether a row's loss depends on random numbers or on the rest of its batch."""
     features = (config.input.features or {}).values()
     return any(layer.dropout or layer.batch_normalization for layer in config.hidden) or any(
         getattr(feature, "augmentation", None) is not None for feature in features
@@ -124,17 +119,17 @@ def _collapse(case: Case) -> str:
     optimizer = case.config.optimizer
     usual = typical_learning_rate(optimizer)
     times = optimizer.learning_rate / usual
-    if times <= VERY_HIGH or not (learned_nothing(case) or dead_units(case)):
+    if times <= VERY_HIGH or not (case.learned_nothing or dead_units(case)):
         return ""
-    what = "nothing was learned" if learned_nothing(case) else "most units of a layer died"
+    what = "nothing was learned" if case.learned_nothing else "most units of a layer died"
     rate = f"{number(times)} times the usual {usual:g} of {optimizer.name}"
     return f"{what}, and the learning rate is {rate}"
 
 
 def rate_too_low(case: Case) -> Finding | None:
     """Find a training loss that falls at the end about as fast as at first."""
-    train = Curve.of(case.curve("loss"))
-    if learned_well(case) or len(train) < FEWEST_EPOCHS or _stopped_early(case):
+    train = case.curve("loss")
+    if case.learned_well or len(train) < FEWEST_EPOCHS or _stopped_early(case):
         return None
     first, end = train.part(0, 1 / 3).slope, train.part(2 / 3, 1)
     is_steady = train.fall > 0 and end.slope > STANDARD_ERRORS * end.slope_error
@@ -167,14 +162,14 @@ def plateau(case: Case) -> Finding | None:
     proportional to the rate (Bottou, Curtis & Nocedal 2018, theorem 4.6). Noise of dropout and the
     like looks the same, so that such runs are passed over.
     """
-    late = Curve.of(case.curve("loss")).part(1 / 2, 1)
+    late = case.curve("loss").part(1 / 2, 1)
     is_constant = isinstance(case.config.learning_rate_schedule, ConstantLearningRate)
     if not is_constant or _is_random(case.config) or len(late) < FEWEST_EPOCHS:
         return None
     is_level = abs(late.slope) <= STANDARD_ERRORS * max(late.slope_error, late.noise / len(late))
-    if not is_level or learned_nothing(case) or learned_well(case):
+    if not is_level or case.learned_nothing or case.learned_well:
         return None
-    size = scale_of(Curve.of(case.curve("loss")), late.level, case.config.loss)
+    size = scale_of(case.curve("loss"), late.level, case.config.loss)
     noise = late.noise / size if size > 0 else 0.0
     if noise < SOME_NOISE or rate_too_high(case) or overfitting(case):
         return None
@@ -196,8 +191,8 @@ def plateau(case: Case) -> Finding | None:
 
 def still_improving(case: Case) -> Finding | None:
     """Find a loss, of validation rows if there are any, that falls until the last epoch."""
-    name = "val_loss" if case.curve("val_loss") else "loss"
-    curve = Curve.of(case.curve(name))
+    name = "val_loss" if case.history.get("val_loss") else "loss"
+    curve = case.curve(name)
     if len(curve) < FEWEST_EPOCHS or _stopped_early(case) or rate_too_low(case):
         return None
     last = curve.part(0.8, 1)
@@ -219,17 +214,17 @@ def still_improving(case: Case) -> Finding | None:
 
 
 def _stopped_early(case: Case) -> bool:
-    return len(case.curve("loss")) < case.config.epochs
+    return len(case.history.get("loss", ())) < case.config.epochs
 
 
 def overfitting(case: Case) -> Finding | None:
     """Find validation rows with a larger error, or a validation loss that rises again."""
-    train, held_out = error_of(case, "train"), error_of(case, "validation")
+    train, held_out = case.error("train"), case.error("validation")
     observations = [_validation_rise(case)]
     if train and held_out and held_out.is_more_than(train, by=LARGE_DIFFERENCE):
         words = f"training rows have {train.words}, validation rows {held_out.words}"
         observations.insert(0, words)
-    if not any(observations) or learned_nothing(case):
+    if not any(observations) or case.learned_nothing:
         return None
     config = case.config
     return Finding(
@@ -256,7 +251,7 @@ def _validation_rise(case: Case) -> str:
     """
     if (stopping := case.config.early_stopping) and stopping.restore_best_weights:
         return ""
-    held_out, train = Curve.of(case.curve("val_loss")), Curve.of(case.curve("loss"))
+    held_out, train = case.curve("val_loss"), case.curve("loss")
     if len(held_out) < 5 or len(train) < len(held_out):
         return ""
     lowest, end = min(held_out.values), held_out.part(0.9, 1).mean
@@ -281,11 +276,11 @@ def underfitting(case: Case) -> Finding | None:
     A network with a hidden layer can be nearly linear: one that fits training rows worse than the
     linear model has not been trained to its potential.
     """
-    error = error_of(case, "train")
+    error = case.error("train")
     if error is None:
         return None
-    linear = error_of(case, "train", "linear") if case.config.hidden else None
-    if learned_nothing(case):
+    linear = case.error("train", "linear") if case.config.hidden else None
+    if case.learned_nothing:
         observation = "even training rows are predicted hardly better than by always the same "
         observation += f"answer: {error.words}"
     elif linear and error.is_more_than(linear, by=LEARNED_WELL):
@@ -314,10 +309,10 @@ def underfitting(case: Case) -> Finding | None:
 def no_better_than_constant(case: Case) -> Finding | None:
     """Find held-out rows predicted no better than by a constant."""
     split = _held_out(case)
-    error, constant = error_of(case, split), error_of(case, split, "constant")
+    error, constant = case.error(split), case.error(split, "constant")
     if error is None or constant is None or error.share < (1 - USEFUL) * constant.share:
         return None
-    if beats_constant(case, split, USEFUL):
+    if case.beats_constant(split, USEFUL):
         return None
     return Finding(
         rule="no_better_than_constant",
@@ -339,7 +334,7 @@ def no_better_than_linear(case: Case) -> Finding | None:
     standard error for two independent sets is conservative.
     """
     split = _held_out(case)
-    error, linear = error_of(case, split), error_of(case, split, "linear")
+    error, linear = case.error(split), case.error(split, "linear")
     if not case.config.hidden or error is None or linear is None or linear.share < LEARNED_WELL:
         return None
     uncertainty = STANDARD_ERRORS * math.hypot(error.deviation, linear.deviation)

@@ -8,9 +8,7 @@ from typing import Literal
 from dlcli.config import L1, L1L2, Config
 from dlcli.diagnosis import remedies
 from dlcli.diagnosis.case import Case
-from dlcli.diagnosis.evidence import learned_well
-from dlcli.diagnosis.finding import Finding, number, percent
-from dlcli.diagnosis.remedies import present
+from dlcli.diagnosis.remedies import Finding, number, percent, present
 from dlcli.errors import printable
 
 DEAD = 0.4
@@ -38,7 +36,7 @@ def vanishing_gradients(case: Case) -> Finding | None:
     initialized with zeros passes gradients on once it has weights.
     """
     ratio, last = _gradient_ratio(case, "first_gradient"), _gradient_ratio(case, "last_gradient")
-    if ratio is None or ratio >= VANISHED or learned_well(case):
+    if ratio is None or ratio >= VANISHED or case.learned_well:
         return None
     if ratio == 0 and (dead_units(case) or (last is not None and last >= VANISHED)):
         return None
@@ -62,11 +60,11 @@ def exploding_gradients(case: Case) -> Finding | None:
     """Find initial gradients that are a hundred times as large as the weights."""
     sizes = {
         layer.name: layer.first_gradient / layer.weight_norm
-        for layer in (case.explanation.layers if case.explanation else ())
+        for layer in case.layers
         if layer.kind == "Dense" and layer.first_gradient is not None and layer.weight_norm
     }
     name = max(sizes, key=lambda name: sizes[name], default=None)
-    if name is None or sizes[name] <= EXPLODED or learned_well(case):
+    if name is None or sizes[name] <= EXPLODED or case.learned_well:
         return None
     why = "initializes weights such that gradients keep their size from layer to layer"
     return Finding(
@@ -91,7 +89,7 @@ def _gradient_ratio(case: Case, when: Literal["first_gradient", "last_gradient"]
     """Divide the first Dense layer's gradient by the last one's, per weight: √(mean square)."""
     sizes = [
         gradient / layer.parameters**0.5
-        for layer in (case.explanation.layers if case.explanation else ())
+        for layer in case.layers
         if layer.kind == "Dense"
         and 0 < layer.parameters < 2**53
         and (gradient := getattr(layer, when)) is not None
@@ -107,7 +105,7 @@ def dead_units(case: Case) -> Finding | None:
     """
     dead = _layer_shares(case, "dead", DEAD)
     dead = {at: share for at, share in dead.items() if not _is_pruned(case.config, at)}
-    if not dead or learned_well(case):
+    if not dead or case.learned_well:
         return None
     config, layers = case.config, list(dead)
     usual, lower = remedies.usual_learning_rate(config), remedies.learning_rate(config, 1 / 10)
@@ -153,7 +151,7 @@ def _is_pruned(config: Config, at: int) -> bool:
 def saturated_units(case: Case) -> Finding | None:
     """Find layers of sigmoid or tanh with most outputs at an end of their range."""
     saturated = _layer_shares(case, "saturated", SATURATED)
-    if not saturated or learned_well(case):
+    if not saturated or case.learned_well:
         return None
     config, layers = case.config, list(saturated)
     why = "initializes weights with the size that keeps sums near 1"
@@ -176,7 +174,7 @@ def saturated_units(case: Case) -> Finding | None:
 def _layer_shares(case: Case, name: str, least: float) -> dict[int, float]:
     """Return the hidden layers, by index, of which a large share of units is dead or saturated."""
     shares = {}
-    for layer in case.explanation.layers if case.explanation else ():
+    for layer in case.layers:
         found, share = _HIDDEN.match(layer.name), getattr(layer, name)
         index = int(found[1]) - 1 if found else -1
         if 0 <= index < len(case.config.hidden) and share is not None and share >= least:

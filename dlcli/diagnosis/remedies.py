@@ -1,9 +1,12 @@
-"""Changes of a config that rules propose; `None` where a change would have no effect."""
+"""Findings of rules, and the changes of a config that they propose."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from dlcli.config import (
     EXTREME_RATE_FACTOR,
@@ -18,7 +21,6 @@ from dlcli.config import (
     format_path,
     typical_learning_rate,
 )
-from dlcli.diagnosis.finding import Patch, number
 
 _LIGHT, _HEAVY = 0.3, 0.5
 """Dropout rates: a usual start, and the highest usual one (Srivastava et al. 2014)."""
@@ -28,6 +30,67 @@ _HIGHEST_PENALTY = 0.1
 _MOST_UNITS = 4096
 _PATIENCE = 10
 _PARTS = {3: "third", 10: "tenth"}
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A change of the config that may help."""
+
+    name: str
+    """Short name, also for a folder: `dropout`."""
+    why: str
+    """The effect, on one line."""
+    settings: tuple[Setting, ...]
+    """Paths and values to set; at least one."""
+    metric: str | None = None
+    """The metric that shows whether the patch helped; `None`: the run's usual one."""
+
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        """The settings, as `load_config` takes them."""
+        return tuple(f"{path}={value}" for path, value in self.settings)
+
+    @property
+    def options(self) -> str:
+        """The settings as command-line options, quoted for a shell."""
+        return shlex.join(word for override in self.overrides for word in ("--set", override))
+
+    def command(self, config: Path) -> str:
+        """Return the command that trains a config with this patch, quoted for a shell.
+
+        Args:
+            config: the config's file; for a run its `resolved.yaml`.
+        """
+        return f"{shlex.join(['dlcli', 'train', str(config)])} {self.options}"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The result of a rule that applies."""
+
+    rule: str
+    """Name of the rule: `overfitting`."""
+    observation: str
+    """The evidence, with its numbers."""
+    meaning: str
+    """The usual meaning of the evidence."""
+    patches: tuple[Patch, ...]
+    """Changes to try, the most promising first; empty where no config can help."""
+    source: str
+    """The literature behind the rule, with the year."""
+
+
+def number(value: float) -> str:
+    """Format a number to three significant digits."""
+    return f"{float(f'{value:.3g}'):.12g}"
+
+
+def percent(share: float) -> str:
+    """Format a share as a percentage."""
+    return f"{number(100 * share)} %"
+
+
+# Patches; `None` where a change would have no effect.
 
 
 def present(*patches: Patch | None) -> tuple[Patch, ...]:
@@ -83,9 +146,9 @@ def unregularized(config: Config) -> Patch | None:
     """Remove dropout and weight penalties."""
     why = "removes what restricts the network"
     patches = present(
-        change_hidden(config, "", "", {"dropout": "0.0"}, lambda layer: layer.dropout),
+        change_hidden(config, "", why, {"dropout": "0.0"}, lambda layer: layer.dropout),
         change_hidden(
-            config, "", "", {"kernel_regularizer": "null"}, lambda layer: layer.kernel_regularizer
+            config, "", why, {"kernel_regularizer": "null"}, lambda layer: layer.kernel_regularizer
         ),
     )
     settings = tuple(setting for patch in patches for setting in patch.settings)
@@ -100,14 +163,14 @@ def fewer_units(config: Config) -> Patch | None:
     return Patch("fewer-units", why, _scaled_units(config, 1 / 2))
 
 
-def more_units(config: Config, factor: int = 4) -> Patch | None:
-    """Widen the hidden layers; without any, add one."""
+def more_units(config: Config) -> Patch | None:
+    """Widen the hidden layers to four times their units; without any, add one."""
     if not config.hidden:
         return another_layer(config)
-    if max(layer.units for layer in config.hidden) * factor > _MOST_UNITS:
+    if max(layer.units for layer in config.hidden) * 4 > _MOST_UNITS:
         return None
     why = "gives each layer more capacity"
-    return Patch("more-units", why, _scaled_units(config, factor))
+    return Patch("more-units", why, _scaled_units(config, 4))
 
 
 def _scaled_units(config: Config, factor: float) -> tuple[Setting, ...]:
@@ -238,16 +301,11 @@ def _schedule(config: Config, name: str, why: str, value: str) -> Patch | None:
 
 def clipping(config: Config) -> Patch | None:
     """Clip gradients where nothing does."""
-    if is_clipped(config):
+    keys = ("clipnorm", "clipvalue", "global_clipnorm")
+    if any(getattr(config.optimizer, key) for key in keys):
         return None
     why = "clips gradients to length 1, so that no single step goes far"
     return Patch("clipnorm", why, (("optimizer.clipnorm", "1.0"),))
-
-
-def is_clipped(config: Config) -> bool:
-    """Whether the optimizer clips gradients."""
-    keys = ("clipnorm", "clipvalue", "global_clipnorm")
-    return any(getattr(config.optimizer, key) for key in keys)
 
 
 def early_stopping(config: Config) -> Patch | None:
@@ -274,12 +332,11 @@ def augmentation(config: Config) -> Patch | None:
     return Patch("augmentation", why, tuple(settings)) if settings else None
 
 
-def compact(section: Section) -> object:
+def compact(section: Section) -> dict[str, object]:
     """Return a section as users write it: what differs from the defaults."""
-    return dict(_written(section))
-
-
-def _written(section: Section) -> Iterator[tuple[str, object]]:
-    for key, value in section:
-        if key == "name" or section.differs(key) or type(section).model_fields[key].is_required():
-            yield key, compact(value) if isinstance(value, Section) else value
+    fields = type(section).model_fields
+    return {
+        key: compact(value) if isinstance(value, Section) else value
+        for key, value in section
+        if key == "name" or section.differs(key) or fields[key].is_required()
+    }

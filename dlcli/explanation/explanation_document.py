@@ -99,7 +99,7 @@ class LayerStatistics(_Part):
 
 
 class Importance(_Part):
-    """How much worse the error gets when a column's values are permuted among held-out rows."""
+    """The increase of the error when a column's values are permuted among held-out rows."""
 
     column: str
     increase: float

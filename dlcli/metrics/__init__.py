@@ -14,6 +14,8 @@ metric is `None`.
 from dlcli.metrics.definitions import (
     binary_statistics,
     calibration_curve,
+    cross_entropy,
+    decide,
     decision_metrics,
     expected_calibration_error,
     metric_values,

@@ -31,7 +31,6 @@ from dlcli.metrics.statistic import (
 )
 
 TOP = 3
-_EVEN = 0.5
 
 
 def metric_values(statistics: Mapping[str, Statistic]) -> Metrics:
@@ -111,7 +110,7 @@ def regression_statistics(
 
 
 def poisson_deviance(target: Floats, prediction: Floats, weights: Array) -> Mean:
-    """The mean of `2 (y ln(y / ŷ) - y + ŷ)`, where `0 ln 0` is 0; 0 for a perfect prediction.
+    """Return the mean of `2 (y ln(y / ŷ) - y + ŷ)`, where `0 ln 0` is 0; 0 if perfect.
 
     Undefined where 0 is predicted for a count above 0. McCullagh and Nelder, Generalized Linear
     Models (1989), section 2.3.
@@ -151,7 +150,7 @@ def binary_statistics(
         probabilistic: whether `positive` is a probability.
     """
     weight, target, positive = positive_weights(weight, _as_indices(target), as_floats(positive))
-    predicted = _decide(positive, probabilistic)
+    predicted = decide(positive, probabilistic=probabilistic)
     statistics: dict[str, Statistic] = {
         "accuracy": accuracy(target, predicted, weight),
         "balanced_accuracy": ClassMean(weight, target, predicted, 2, "recall"),
@@ -257,7 +256,7 @@ def multilabel_statistics(
     weight, target, probabilities = positive_weights(
         weight, _as_indices(target), as_floats(probabilities)
     )
-    predicted = _decide(probabilities)
+    predicted = decide(probabilities)
     right, hits = predicted == target, (predicted & target).sum(axis=1)
     labels = [
         binary_statistics(truth, positive, weight)
@@ -283,22 +282,22 @@ def multilabel_statistics(
 
 
 def accuracy(target: Array, predicted: Array, weights: Array) -> Share:
-    """The share of rows whose predicted class is the true one."""
+    """Return the share of rows whose predicted class is the true one."""
     return Share(weights, predicted == target, np.ones(len(target)))
 
 
 def precision(target: Array, predicted: Array, weights: Array) -> Share:
-    """`tp / (tp + fp)`; undefined unless class 1 is predicted."""
+    """Return `tp / (tp + fp)`; undefined unless class 1 is predicted."""
     return Share(weights, predicted & target, predicted)
 
 
 def recall(target: Array, predicted: Array, weights: Array) -> Share:
-    """`tp / (tp + fn)`; undefined unless class 1 occurs."""
+    """Return `tp / (tp + fn)`; undefined unless class 1 occurs."""
     return Share(weights, predicted & target, target)
 
 
 def f1(target: Array, predicted: Array, weights: Array) -> Ratio:
-    """`2 tp / (2 tp + fp + fn)`, the harmonic mean of precision and recall.
+    """Return `2 tp / (2 tp + fp + fn)`, the harmonic mean of precision and recall.
 
     Undefined unless class 1 occurs or is predicted.
     """
@@ -306,18 +305,23 @@ def f1(target: Array, predicted: Array, weights: Array) -> Ratio:
 
 
 def log_loss(of_truth: Floats, weights: Array) -> Mean:
-    """The mean of `-ln p`; `p` is clipped to `[eps, 1 - eps]`.
+    """Return the mean of `-ln p`, see `cross_entropy`.
 
     Args:
         of_truth: the probability of the true class, `(rows,)` or `(rows, labels)`.
         weights: `(rows,)`.
     """
+    return Mean(weights, np.atleast_2d(cross_entropy(of_truth).T))
+
+
+def cross_entropy(of_truth: Array) -> Floats:
+    """Return `-ln p` of the probability `p` of the truth, clipped to `[eps, 1 - eps]`."""
     eps = np.finfo(np.float64).eps
-    return Mean(weights, np.atleast_2d(-np.log(np.clip(of_truth, eps, 1 - eps)).T))
+    return np.asarray(-np.log(np.clip(as_floats(of_truth), eps, 1 - eps)))
 
 
 def brier_score(target: Array, probabilities: Floats, weights: Array) -> Mean:
-    """The mean squared error of the probability of class 1.
+    """Return the mean squared error of the probability of class 1.
 
     Brier, Verification of Forecasts Expressed in Terms of Probability, Monthly Weather Review 78
     (1950).
@@ -331,15 +335,16 @@ def brier_score(target: Array, probabilities: Floats, weights: Array) -> Mean:
 
 
 def top_k_accuracy(target: Array, probabilities: Floats, weights: Array, k: int) -> Share:
-    """The share of rows whose class is among the `k` most probable, the first of equal ones."""
+    """Return the share of rows whose class is among the `k` most probable, first of equal ones."""
     of_truth = np.take_along_axis(probabilities, target[:, np.newaxis], axis=1)
     earlier = np.arange(probabilities.shape[1]) < target[:, np.newaxis]
     before = (probabilities > of_truth) | ((probabilities == of_truth) & earlier)
     return Share(weights, np.count_nonzero(before, axis=1) < k, np.ones(len(target)))
 
 
-def _decide(positive: Floats, probabilistic: bool = True) -> Array:
-    return (positive > (_EVEN if probabilistic else 0.0)).astype(np.int64)
+def decide(positive: Array, *, probabilistic: bool = True) -> NDArray[np.int64]:
+    """Return 1 where a probability is above 0.5, or a margin above 0, else 0."""
+    return (positive > (0.5 if probabilistic else 0.0)).astype(np.int64)
 
 
 def _as_indices(target: Array) -> NDArray[np.int64]:

@@ -57,7 +57,7 @@ class BaselineComparison:
     """Baselines that are as good by accuracy only, with the metric by which the network is
     better."""
     is_imbalanced: bool
-    """Whether one class is so frequent that always predicting it is accurate."""
+    """True if one class is so frequent that always predicting it is accurate."""
 
 
 def main_metric(named: Sequence[str], metrics: Mapping[str, object]) -> str | None:

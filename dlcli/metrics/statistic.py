@@ -191,7 +191,7 @@ class Share(Ratio):
         return effective_size(self.weights[self.denominators > 0])
 
     def counts_as(self, other: Share) -> bool:
-        """Whether both are shares of the same rows."""
+        """Return whether both are shares of the same rows."""
         return np.array_equal(self.denominators, other.denominators)
 
 
@@ -313,7 +313,7 @@ class ThresholdCounts:
 
     @property
     def is_defined(self) -> bool:
-        """Whether there are rows of both classes."""
+        """True if there are rows of both classes."""
         return bool(np.all(self.positives > 0) and np.all(self.negatives > 0))
 
     @np.errstate(divide="ignore", invalid="ignore")

@@ -28,6 +28,8 @@ from dlcli.metrics import (
     Metrics,
     Statistic,
     binary_statistics,
+    cross_entropy,
+    decide,
     multiclass_statistics,
     multilabel_metrics,
     multilabel_statistics,
@@ -35,13 +37,11 @@ from dlcli.metrics import (
 from dlcli.preprocessing import Floats, ValueIssues
 from dlcli.tables import Table, integers, strings
 from dlcli.tasks.task import (
-    EVEN,
     DecodedRows,
     Outputs,
     StoredColumns,
     Task,
     Values,
-    cross_entropy,
     first_names,
     refuse_missing,
     weighted_mean,
@@ -205,8 +205,7 @@ class Binary(_Classes):
         return outputs[:, -1:]
 
     def predict(self, decoded: Outputs, *, has_margin: bool = False) -> NDArray[np.int64]:
-        threshold = 0.0 if has_margin else EVEN
-        return (decoded[:, 0] > threshold).astype(np.int64)
+        return decide(decoded[:, 0], probabilistic=not has_margin)
 
     def probabilities(self, outputs: Outputs, *, has_margin: bool = False) -> Outputs | None:
         if has_margin:
@@ -356,8 +355,8 @@ class Multilabel(Task):
 
     # Predictions.
 
-    def predict(self, decoded: Outputs, *, has_margin: bool = False) -> NDArray[np.bool_]:
-        return decoded > EVEN
+    def predict(self, decoded: Outputs, *, has_margin: bool = False) -> NDArray[np.int64]:
+        return decide(decoded)
 
     def constant_outputs(
         self, train: Table, weights: Floats | None, units: int, *, has_margin: bool = False

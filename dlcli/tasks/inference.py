@@ -93,7 +93,7 @@ def _is_boolean(column: str, tables: Sequence[Table]) -> bool:
 
 
 def _may_be_label(column: str, tables: Sequence[Table]) -> bool:
-    """Whether a column is true/false or 0 and 1; next to others, a constant one may be, too."""
+    """Return whether a column is true/false or 0 and 1; next to others, it may be constant."""
     if _is_boolean(column, tables):
         return True
     is_number = all(table.column(column).looks_numeric() for table in tables)
@@ -148,7 +148,7 @@ def _delimiter_hint(column: str, tables: Sequence[Table]) -> str:
 
 
 def _seems_to_separate(delimiter: str, column: str, tables: Sequence[Table]) -> bool:
-    """Whether most rows have a delimiter, and each part is seen twice on average."""
+    """Return whether most rows have a delimiter, and each part is seen twice on average."""
     rows = separated = 0
     texts: set[str] = set()
     for table in tables:

@@ -31,11 +31,6 @@ Values = NDArray[Any]
 Outputs = NDArray[np.floating[Any]]
 """Outputs of a network, (rows, units)."""
 
-EVEN = 0.5
-"""The probability above which a class or a label is predicted."""
-_LEAST_PROBABILITY = float(np.finfo(np.float64).eps)
-"""The least probability that enters a logarithm, as in `metrics`."""
-
 
 class StoredColumns(Protocol):
     """Columns of a stored table of predictions; each method checks what it returns."""
@@ -424,12 +419,6 @@ def refuse_missing(table: Table, column: str, issues: ValueIssues, hint: str = "
     """
     message = f"the target is missing; leave such rows out of the file{hint}"
     issues.refuse(table.missing(column), table, column, lambda _: message)
-
-
-def cross_entropy(of_truth: Outputs) -> Floats:
-    """Return −ln p, with p held within [ε, 1 − ε] of float64."""
-    held = np.clip(of_truth.astype(np.float64), _LEAST_PROBABILITY, 1 - _LEAST_PROBABILITY)
-    return np.asarray(-np.log(held), np.float64)
 
 
 def weighted_mean(values: Values, weights: Floats | None) -> Floats:
