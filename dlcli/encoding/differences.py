@@ -31,7 +31,7 @@ class ColumnDifference:
     """Differences of a column's values from those of the training rows."""
 
     column: str
-    found: ColumnIssues
+    issues: ColumnIssues
     rows: int
     """Number of rows."""
     training_missing_share: float
@@ -40,7 +40,7 @@ class ColumnDifference:
     @property
     def missing_share(self) -> float:
         """Share of the rows without a value."""
-        return self.found.missing / max(self.rows, 1)
+        return self.issues.missing / max(self.rows, 1)
 
     @property
     def has_other_missing_share(self) -> bool:
@@ -51,44 +51,44 @@ class ColumnDifference:
         """
         share = self.training_missing_share
         deviation = math.sqrt(self.rows * share * (1 - share))
-        distance = abs(self.found.missing - self.rows * share)
+        distance = abs(self.issues.missing - self.rows * share)
         is_improbable = distance > _NOTABLE_DEVIATIONS * deviation + 1
         return is_improbable and abs(self.missing_share - share) > _NOTABLE_SHARE
 
     def to_json(self) -> dict[str, object]:
         """Return the differences by name; all counts are of rows."""
-        found, document = self.found, dict[str, object]()
-        if found.unreadable:
-            document["unreadable"] = found.unreadable
-        if found.unseen:
-            document["unseen"] = found.unseen.total()
-            document["unseen_values"] = dict(found.unseen.most_common(_LISTED_VALUES))
-        if found.outside:
-            document |= {"outside": found.outside, "training_range": found.range}
-        if found.without_tokens:
-            document["without_tokens"] = found.without_tokens
+        issues, document = self.issues, dict[str, object]()
+        if issues.unreadable:
+            document["unreadable"] = issues.unreadable
+        if issues.unseen:
+            document["unseen"] = issues.unseen.total()
+            document["unseen_values"] = dict(issues.unseen.most_common(_LISTED_VALUES))
+        if issues.outside:
+            document |= {"outside": issues.outside, "training_range": issues.range}
+        if issues.without_tokens:
+            document["without_tokens"] = issues.without_tokens
         if self.has_other_missing_share:
-            document["missing"] = found.missing
+            document["missing"] = issues.missing
             document["missing_share"] = self.missing_share
             document["training_missing_share"] = self.training_missing_share
         return document
 
     def notes(self) -> Iterator[Note]:
         """Describe the differences of values that are not missing."""
-        found = self.found
-        if found.unseen:
-            values = [value for value, _ in found.unseen.most_common(_SHOWN_VALUES)]
+        issues = self.issues
+        if issues.unseen:
+            values = [value for value, _ in issues.unseen.most_common(_SHOWN_VALUES)]
             some = ", ".join(f"'{shorten(value)}'" for value in values)
-            more = ", ..." if len(found.unseen) > _SHOWN_VALUES else ""
+            more = ", ..." if len(issues.unseen) > _SHOWN_VALUES else ""
             kind, detail = "with values that are no category", f": {some}{more}"
-            yield Note(self.column, found.unseen.total(), kind, detail)
-        if found.outside and found.range is not None:
-            ends = [end if isinstance(end, str) else f"{end:g}" for end in found.range]
+            yield Note(self.column, issues.unseen.total(), kind, detail)
+        if issues.outside and issues.range is not None:
+            ends = [end if isinstance(end, str) else f"{end:g}" for end in issues.range]
             low, high = dates_if_midnight(ends)
             kind, detail = "outside the training rows' range", f", {low} to {high}"
-            yield Note(self.column, found.outside, kind, detail)
-        if found.without_tokens:
-            yield Note(self.column, found.without_tokens, "without a token that has an input")
+            yield Note(self.column, issues.outside, kind, detail)
+        if issues.without_tokens:
+            yield Note(self.column, issues.without_tokens, "without a token that has an input")
 
 
 def find_differences(encoding: Encoding, issues: ValueIssues) -> list[ColumnDifference]:
@@ -113,12 +113,12 @@ def find_differences(encoding: Encoding, issues: ValueIssues) -> list[ColumnDiff
     return [difference for difference in every if difference.to_json()]
 
 
-def difference_lines(found: Sequence[ColumnDifference]) -> Iterator[Line]:
+def difference_lines(differences: Sequence[ColumnDifference]) -> Iterator[Line]:
     """Summarize differences in lines; those of missing values in one, since they often concur."""
-    yield from summarize_notes(note for difference in found for note in difference.notes())
+    yield from summarize_notes(note for difference in differences for note in difference.notes())
     shares = [
         f"'{each.column}' {each.missing_share:.0%}, not {each.training_missing_share:.0%}"
-        for each in found
+        for each in differences
         if each.has_other_missing_share
     ]
     if shares:

@@ -204,10 +204,10 @@ class InputsWriter:
     def __init__(self, folder: Path, name: str) -> None:
         self._folder = folder
         self._name = name
-        self._rows = 0
-        self._width = 0
-        self._starts: list[list[Indices]] = []
+        self._shape = (0, 0)
         self._widths: tuple[int, ...] = ()
+        self._entries: list[list[Indices]] = []
+        """The number of entries of each row, part by part, of each sparse matrix."""
 
     def append(self, inputs: InMemoryInputs) -> None:
         """Write rows after those written before.
@@ -216,33 +216,26 @@ class InputsWriter:
             TrainingError: if they can't be written.
         """
         with storing(self._folder):
-            self._append(self._path("dense"), inputs.dense)
+            self._write("dense", inputs.dense)
             for number, part in enumerate(inputs.sparse):
-                if number == len(self._starts):
-                    self._starts.append([np.zeros(1, dtype=np.int64)])
-                end = self._starts[number][-1][-1]
-                self._starts[number].append(part.starts[1:] + end)
-                self._append(self._path(f"columns_{number}"), part.columns)
-                self._append(self._path(f"values_{number}"), part.values)
-        self._rows += len(inputs)
-        self._width = inputs.dense.shape[1]
+                self._write(f"columns_{number}", part.columns)
+                self._write(f"values_{number}", part.values)
+        self._shape = (self._shape[0] + len(inputs), inputs.dense.shape[1])
         self._widths = tuple(part.width for part in inputs.sparse)
+        self._entries.append([np.diff(part.starts) for part in inputs.sparse])
 
     def finish(self) -> OnDiskInputs:
         """Return all rows written, for reading."""
-        sparse = tuple(
-            OnDiskSparse(
-                np.concatenate(self._starts[number]),
-                self._path(f"columns_{number}"),
-                self._path(f"values_{number}"),
-                width,
-            )
-            for number, width in enumerate(self._widths)
-        )
-        return OnDiskInputs(self._path("dense"), (self._rows, self._width), sparse)
+        sparse = []
+        for number, width in enumerate(self._widths):
+            entries = np.concatenate([counts[number] for counts in self._entries])
+            columns, values = self._path(f"columns_{number}"), self._path(f"values_{number}")
+            starts = np.concatenate([[0], np.cumsum(entries)])
+            sparse.append(OnDiskSparse(starts, columns, values, width))
+        return OnDiskInputs(self._path("dense"), self._shape, tuple(sparse))
 
-    def _append(self, path: Path, array: NDArray[Any]) -> None:
-        with path.open("ab") as file:
+    def _write(self, part: str, array: NDArray[Any]) -> None:
+        with self._path(part).open("ab") as file:
             file.write(np.ascontiguousarray(array).data)
 
     def _path(self, part: str) -> Path:

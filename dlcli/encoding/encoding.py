@@ -92,7 +92,13 @@ class Encoding(Fitted):
             DataError: for values that can't be encoded, with their row, unless the issues are
                 lenient.
         """
-        self.check_columns(table)
+        known = set(table.columns)
+        absent = [feature.column for feature in self.features if feature.column not in known]
+        if absent:
+            named = ", ".join(f"'{column}'" for column in absent)
+            hint = did_you_mean(absent[0], table.columns) if len(absent) == 1 else ""
+            message = f"has no column {named}, which the network reads{hint}"
+            raise ConfigError([Problem("", message, table.file)])
         dense = encode_dense(self._dense, table, issues)
         sparse = tuple(feature.encode(table, issues) for feature in self._sparse)
         issues.rows += table.rows
@@ -105,20 +111,6 @@ class Encoding(Fitted):
     @property
     def _sparse(self) -> list[SparseEncoder]:
         return [feature for feature in self.features if isinstance(feature, SparseEncoder)]
-
-    def check_columns(self, table: Table) -> None:
-        """Refuse a table without some of the columns that the network reads.
-
-        Raises:
-            ConfigError: with all of them.
-        """
-        known = set(table.columns)
-        absent = [feature.column for feature in self.features if feature.column not in known]
-        if absent:
-            named = ", ".join(f"'{column}'" for column in absent)
-            hint = did_you_mean(absent[0], table.columns) if len(absent) == 1 else ""
-            message = f"has no column {named}, which the network reads{hint}"
-            raise ConfigError([Problem("", message, table.file)])
 
 
 def fit_encoding(

@@ -18,7 +18,6 @@ from dlcli.tables.arrow_arrays import (
     to_numpy,
     utf8,
 )
-from dlcli.tables.column import USUAL_MISSING_WORDS, Column, Kind, Notation, missing_setting
 from dlcli.tables.datetime_parsing import (
     DAY,
     SECOND,
@@ -31,5 +30,5 @@ from dlcli.tables.datetime_parsing import (
 )
 from dlcli.tables.disk_table import storing
 from dlcli.tables.source_files import Source, expand, name_of
-from dlcli.tables.table import Table
+from dlcli.tables.table import USUAL_MISSING_WORDS, Column, Notation, Table, missing_setting
 from dlcli.tables.table_files import read_header, read_table

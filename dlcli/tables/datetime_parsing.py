@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 
 from dlcli.config import format_tokens, is_named_format
 from dlcli.tables.arrow_arrays import mask_to_numpy, strings, to_numpy
-from dlcli.tables.column import Column
+from dlcli.tables.table import Column
 
 Moments = NDArray[np.int64]
 """Microseconds since 1970-01-01T00:00, (rows,)."""
@@ -258,37 +259,34 @@ def _read_distinct(texts: pa.ChunkedArray, format: str) -> _Read:
         return _Read(np.zeros(len(matched), dtype=np.int64), matched, matched)
     groups = groups.filter(groups.is_valid())
     parts = {name: np.full(len(groups), default) for name, (default, *_) in _PARTS.items()}
-    given = {}
+    present = defaultdict[str, Mask](lambda: np.zeros(len(groups), dtype=np.bool_))
     valid = np.ones(len(groups), dtype=np.bool_)
     for name in re.compile(pattern).groupindex:
         text = pc.struct_field(groups, [name])
-        given[name] = to_numpy(pc.binary_length(text).cast(pa.int64()), np.int64) > 0
+        present[name] = to_numpy(pc.binary_length(text).cast(pa.int64()), np.int64) > 0
         if name in _PARTS:
             pad, width = (pc.utf8_rpad, 9) if name == "fraction" else (pc.utf8_lpad, 1)
             numbers = to_numpy(pad(text, width, "0").cast(pa.int64()), np.int64)
             default, least, most = _PARTS[name]
-            parts[name] = np.where(given[name], numbers, default)
-            valid &= ~given[name] | ((numbers >= least) & (numbers <= most))
-    no = np.zeros(len(groups), dtype=np.bool_)
+            parts[name] = np.where(present[name], numbers, default)
+            valid &= ~present[name] | ((numbers >= least) & (numbers <= most))
     year, month, hour = parts["year"], parts["month"], parts["hour"]
-    if "short_year" in given:
+    if "short_year" in present:
         year = np.where(parts["short_year"] < _CENTURY_TURN, 2000, 1900) + parts["short_year"]
     for at, name in enumerate(_MONTHS, start=1):
-        month = np.where(given.get(name, no), at, month)
-    hour = hour + parts["half_hour"] % 12 + np.where(given.get("afternoon", no), 12, 0)
+        month = np.where(present[name], at, month)
+    hour = hour + parts["half_hour"] % 12 + np.where(present["afternoon"], 12, 0)
     months = (year - 1970) * 12 + month - 1
     days = _first_days(months) + parts["day"] - 1
     valid &= days < _first_days(months + 1)  # a month may have fewer days
     seconds = (hour * 60 + parts["minute"]) * 60 + parts["second"]
     local = days * DAY + seconds * SECOND + parts["fraction"] // 1000  # finer digits are dropped
     ahead = (parts["offset_hour"] * 60 + parts["offset_minute"]) * 60 * SECOND
-    is_behind = given.get("minus", no)
-    signed = is_behind | given.get("plus", no)
-    has_offset = signed | given.get("utc", no)
+    has_offset = present["minus"] | present["plus"] | present["utc"]
     if "%z" in format:
         valid &= has_offset
     return _Read(
-        _at(matched, local - np.where(is_behind, -ahead, ahead)),
+        _at(matched, local - np.where(present["minus"], -ahead, ahead)),
         _at(matched, has_offset),
         _at(matched, valid),
     )

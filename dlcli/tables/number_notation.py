@@ -15,8 +15,7 @@ import pyarrow.compute as pc
 
 from dlcli.config import CsvFormat
 from dlcli.errors import listed
-from dlcli.tables.column import Column, Notation
-from dlcli.tables.table import Remark, Table
+from dlcli.tables.table import Column, Notation, Remark, Table
 
 _PLAIN = Notation()
 _COMMA_THOUSANDS = Notation(".", ",")

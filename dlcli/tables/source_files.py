@@ -18,8 +18,7 @@ import pyarrow as pa
 
 from dlcli.config import FormatChoice
 from dlcli.errors import DataError, UsageError, did_you_mean, listed
-from dlcli.tables.column import Notation
-from dlcli.tables.table import Remark
+from dlcli.tables.table import Notation, Remark
 
 Source = str | Path | Sequence[str | Path]
 """A file, a glob such as `part-*.csv`, or a list of these; `-` is standard input."""
@@ -164,10 +163,10 @@ def name_of(source: Source) -> str:
 
 
 def _matches(path: Path) -> list[Path]:
-    if not glob.has_magic(str(path)) or _exists(path):
+    if not glob.has_magic(str(path)) or os.path.exists(path):
         return [path]
     # Brackets in the name of an existing folder are not a pattern.
-    folder = next(parent for parent in path.parents if _exists(parent))
+    folder = next(parent for parent in path.parents if os.path.exists(parent))
     pattern = str(path.relative_to(folder))
     found = [folder / name for name in sorted(glob.glob(pattern, root_dir=folder, recursive=True))]
     if files := [each for each in found if not each.is_dir()]:
@@ -175,13 +174,6 @@ def _matches(path: Path) -> list[Path]:
     entries = listed(sorted(_entries(folder)))
     content = f"has {entries}" if entries else "is empty"
     raise UsageError(f"{path}: matches no file; {folder} {content}")
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except (OSError, ValueError):
-        return False
 
 
 def _in_memory(file: str, content: bytes) -> SourceFile:

@@ -1,20 +1,383 @@
-"""A table of named columns, with the file and row number of each row."""
+"""A table of named columns, with the file and number of each row, and one of its columns."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dlcli.errors import DataError, plural
-from dlcli.tables.arrow_arrays import integers, plain, strings, widened
-from dlcli.tables.column import Column, Notation, Parsed
+from dlcli.tables.arrow_arrays import (
+    floats,
+    integers,
+    mask_to_numpy,
+    plain,
+    strings,
+    to_numpy,
+    widened,
+)
 from dlcli.tables.disk_table import StoredColumns
+
+Kind = Literal["text", "number", "boolean", "other"]
+
+USUAL_MISSING_WORDS = frozenset(
+    ("na", "n/a", "#n/a", "<na>", "nan", "null", "none", "nil", "missing", "?", "-", "--", ".")
+)
+"""Common spellings of a missing value, in lower case; each counts only where it is declared."""
+_WHOLE = r"^-?(?:0|[1-9][0-9]*)$"
+_ZERO_DECIMALS = r"^(?:-?(0)|(-?[1-9][0-9]*))\.0+$"
+_TRUE = ("true", "1", "1.0")  # pandas writes 0/1 columns with missing values as 0.0 and 1.0
+_FALSE = ("false", "0", "0.0")
+_SHOWN_CHARACTERS = 40
+_ROWS_AT_ONCE = 8192
+"""Rows of long texts that are converted at once, as several copies are made on the way."""
+_EXPONENT = r"(?:[eE][+-]?[0-9]+)?"
+_LOOKALIKES = {" ": " \u00a0\u202f\u2009", "'": "'\u2019"}
+"""Variants of a thousands separator: non-breaking and thin spaces, the typographic apostrophe."""
+_SEPARATORS = ("", ",", ".", "'", " ")
+
+
+@dataclass(frozen=True)
+class Notation:
+    """A way to write numbers."""
+
+    decimal: str = "."
+    """The decimal separator: `.` or `,`."""
+    thousands: str = ""
+    """The optional thousands separator; empty for none."""
+
+    def __post_init__(self) -> None:
+        if self.decimal not in (".", ",") or self.thousands not in _SEPARATORS:
+            raise ValueError("unsupported notation of numbers")
+
+    @property
+    def is_plain(self) -> bool:
+        """True if it is the default: a decimal point, and nothing between thousands."""
+        return self == Notation()
+
+    @cached_property
+    def pattern(self) -> str:
+        """The regular expression that numbers match.
+
+        A number with a decimal comma does not begin with 0 and another digit: an identifier may.
+        """
+        point = f"[{self.decimal}]"
+        between = f"[{self.separators}]"
+        groups = f"|[1-9][0-9]{{0,2}}(?:{between}[0-9]{{3}})+" if self.thousands else ""
+        whole = f"(?:0|[1-9][0-9]*{groups})"
+        leading_zeros = "[0-9]+" if self.decimal == "," else f"[0-9]+(?:{point}[0-9]*)?"
+        number = f"{leading_zeros}|{whole}(?:{point}[0-9]*)?|{point}[0-9]+"
+        return f"^[+-]?(?:{number}){_EXPONENT}$"
+
+    @property
+    def separators(self) -> str:
+        """All characters that may separate thousands."""
+        return _LOOKALIKES.get(self.thousands, self.thousands)
+
+    def fits(self, texts: pa.ChunkedArray) -> pa.ChunkedArray:
+        """Return the Arrow mask of the texts that are numbers, null where a text is, (rows,).
+
+        Args:
+            texts: without surrounding spaces, (rows,).
+        """
+        return pc.match_substring_regex(texts, self.pattern)
+
+    def plain(self, texts: pa.ChunkedArray) -> pa.ChunkedArray:
+        """Rewrite numbers in the default notation; any other text becomes `not a number`.
+
+        Args:
+            texts: without surrounding spaces, (rows,).
+        """
+        if self.is_plain:
+            return texts
+        numbers = texts
+        if self.thousands:
+            numbers = pc.replace_substring_regex(numbers, f"[{self.separators}]", "")
+        if self.decimal != ".":
+            numbers = pc.replace_substring(numbers, self.decimal, ".")
+        return pc.if_else(self.fits(texts), numbers, strings(["not a number"], texts.type)[0])
+
+
+@dataclass(frozen=True, eq=False)
+class Parsed:
+    """A column's values as numbers, with those that cannot be read."""
+
+    values: NDArray[np.float64]
+    """NaN where missing or unreadable, (rows,)."""
+    unreadable: NDArray[np.bool_]
+    """Where there is a value that cannot be read, (rows,)."""
+    complaint: Callable[[int], str]
+    """Describes the problem with the value at an index."""
+
+    @property
+    def missing(self) -> NDArray[np.bool_]:
+        """Where there is no value, (rows,)."""
+        return np.isnan(self.values) & ~self.unreadable
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """The values of one column.
+
+    Args:
+        name: the column's name.
+        values: the values as stored, (rows,).
+        file: the table's file, for messages.
+        missing_words: spellings of a missing value, besides nulls, NaN and empty fields; one that
+            is a number is compared by value in a column of numbers.
+        notation: the notation of numbers in text.
+    """
+
+    name: str
+    values: pa.ChunkedArray
+    file: str
+    missing_words: tuple[str, ...]
+    notation: Notation = Notation()
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of the stored values; dates, lists and bytes are `other`."""
+        storage, types = self.values.type, pa.types
+        if types.is_string(storage) or types.is_large_string(storage):
+            return "text"
+        if types.is_boolean(storage):
+            return "boolean"
+        is_whole = types.is_integer(storage)
+        is_number = is_whole or types.is_floating(storage) or types.is_decimal(storage)
+        return "number" if is_number else "other"
+
+    def missing(self) -> NDArray[np.bool_]:
+        """Return where the value is null, NaN, blank or one of the missing words, (rows,)."""
+        return ~mask_to_numpy(self._present())
+
+    def numbers(self) -> Parsed:
+        """Return the values as numbers.
+
+        Raises:
+            DataError: for a column that holds neither numbers nor text.
+        """
+        if self.kind in ("boolean", "other"):
+            raise self.error(f"expected numbers, the column holds {self.values.type}")
+        present = readable = self._present()
+        try:
+            values = self._parse(present)
+        except pa.ArrowInvalid:
+            readable = pc.and_kleene(present, self.notation.fits(_trim(self.values)))
+            values = self._parse(readable)
+        values[~(mask_to_numpy(readable) & np.isfinite(values))] = np.nan
+
+        def complaint(index: int) -> str:
+            return f"expected a finite number, got {self.shown(index)}{self.missing_hint(index)}"
+
+        return Parsed(values, mask_to_numpy(present) & np.isnan(values), complaint)
+
+    def looks_numeric(self) -> bool:
+        """Return whether there is a value, and every value is a number.
+
+        A spelling of a missing value that was not declared, such as `NA`, is not a number.
+        Infinities count as numbers here, so that `numbers` reports them, instead of the column
+        becoming categorical.
+        """
+        if self.kind in ("boolean", "other"):
+            return False
+        present = self._present()
+        try:
+            parsed = self._parse(present)[mask_to_numpy(present)]
+        except pa.ArrowInvalid:
+            return False
+        return parsed.size > 0 and not bool(np.isnan(parsed).any())
+
+    def is_written(self, notation: Notation) -> bool:
+        """Return whether the values are texts, all of which are numbers in a notation."""
+        return self.kind == "text" and pc.all(notation.fits(self.present_texts())).as_py()
+
+    def booleans(self) -> Parsed:
+        """Return the values as 1 for true and 0 for false.
+
+        Raises:
+            DataError: for a column of another kind, such as dates.
+        """
+        if self.kind == "other":
+            raise self.error(f"expected booleans, the column holds {self.values.type}")
+        if self.kind == "boolean":
+            values = to_numpy(pc.cast(self.values, pa.uint8()), np.uint8).astype(np.float64)
+            values[mask_to_numpy(self.values.is_null())] = np.nan
+            return Parsed(values, np.zeros(len(values), dtype=np.bool_), self.shown)
+        words = self.canonical() if self.kind == "number" else _trim(self.values)
+        lower = pc.utf8_lower(words)
+        present = mask_to_numpy(self._present())
+        ones, zeros = present & _among(lower, _TRUE), present & _among(lower, _FALSE)
+        values = np.select([ones, zeros], [1.0, 0.0], np.nan)
+        expected = "expected true, false, 1 or 0, got {}".format
+        return Parsed(values, present & ~ones & ~zeros, lambda index: expected(self.shown(index)))
+
+    def looks_boolean(self) -> bool:
+        """Return whether values are stored as booleans, or all are spelled true or false.
+
+        A column of text must hold a value, and 1 and 0 are numbers.
+        """
+        if self.kind != "text":
+            return self.kind == "boolean"
+        present = mask_to_numpy(self._present())
+        words = _among(pc.utf8_lower(_trim(self.values)), ("true", "false"))
+        return bool(present.any() and words[present].all())
+
+    def codes(self) -> tuple[NDArray[np.int64], list[str]]:
+        """Return the values as categories.
+
+        Returns:
+            codes: the index of each value in the categories, -1 where missing, (rows,).
+            categories: the distinct canonical texts, in the order of their first row.
+
+        Raises:
+            DataError: for values without a text form, such as lists.
+        """
+        if pa.types.is_nested(self.values.type):
+            raise self.error(f"expected plain values, the column holds {self.values.type}")
+        encoded = pa.chunked_array(self.values.dictionary_encode()).combine_chunks()
+        distinct = replace(self, values=pa.chunked_array([encoded.dictionary]))
+        present, texts = distinct._present(), distinct.canonical()
+        categories = texts.filter(present).unique()
+        codes = to_numpy(pc.index_in(texts, value_set=categories), np.int32).astype(np.int64)
+        codes[~mask_to_numpy(present)] = -1
+        of_rows = to_numpy(encoded.indices, np.int32)
+        of_rows[mask_to_numpy(encoded.indices.is_null())] = -1
+        return np.append(codes, -1)[of_rows], list(categories.to_pylist())
+
+    def texts(self) -> NDArray[np.object_]:
+        """Return the canonical text of each value, None where missing, (rows,).
+
+        Whole numbers are written without a decimal point and booleans in lower case in every file
+        format, so that a Parquet 3.0 or a CSV `3.0` equals a CSV `3`.
+
+        Raises:
+            DataError: for values without a text form, such as lists.
+        """
+        codes, categories = self.codes()
+        return np.array([*categories, None], dtype=np.object_)[codes]
+
+    def canonical_texts(self) -> pa.ChunkedArray:
+        """Return the canonical texts of the values that are not missing, (values,).
+
+        Raises:
+            DataError: for values without a text form, such as lists.
+        """
+        present = self.values.filter(self._present())
+        starts = range(0, max(len(present), 1), _ROWS_AT_ONCE)
+        parts = [replace(self, values=present.slice(at, _ROWS_AT_ONCE)) for at in starts]
+        texts = [part.canonical() for part in parts]
+        return pa.chunked_array([chunk for part in texts for chunk in part.chunks], texts[0].type)
+
+    def canonical(self) -> pa.ChunkedArray:
+        """Return the canonical text of each value, undefined where it is missing, (rows,).
+
+        Raises:
+            DataError: for values without a text form, such as lists.
+        """
+        values, storage = self.values, self.values.type
+        if self.kind == "text":
+            words = _trim(values)
+            lower = pc.utf8_lower(words)
+            is_boolean = pc.is_in(lower, value_set=strings(("true", "false"), storage))
+            words = pc.if_else(is_boolean, lower, words)
+            return pc.replace_substring_regex(words, _ZERO_DECIMALS, r"\1\2")
+        try:
+            texts = values.cast(pa.string())
+        except pa.ArrowException:
+            message = f"expected values with a text form, the column holds {storage}"
+            raise self.error(message) from None
+        if pa.types.is_floating(storage):
+            whole = values.cast(pa.int64(), safe=False)
+            is_whole = pc.equal(whole.cast(storage, safe=False), values)
+            return pc.if_else(is_whole, whole.cast(pa.string()), texts)
+        if pa.types.is_decimal(storage):
+            without_zeros = pc.replace_substring_regex(texts, r"(\.\d*?)0+$", r"\1")
+            return pc.replace_substring_regex(without_zeros, r"\.$", "")
+        return texts
+
+    def present_texts(self) -> pa.ChunkedArray:
+        """Return the texts that are not missing, without surrounding spaces, (values,)."""
+        return _trim(self.values.filter(self._present()))
+
+    def shown(self, index: int) -> str:
+        """Return a value in quotes, truncated if it is long."""
+        text = str(self.values[index].as_py())
+        return f"'{text[:_SHOWN_CHARACTERS]}...'" if len(text) > _SHOWN_CHARACTERS else f"'{text}'"
+
+    def missing_hint(self, index: int) -> str:
+        """Suggest to declare a value as missing if it is a common spelling of that; else empty."""
+        text = str(self.values[index].as_py()).strip()
+        if self.kind != "text" or text.lower() not in USUAL_MISSING_WORDS:
+            return ""
+        setting = missing_setting([*self.missing_words, text])
+        return f"; if it means a missing value, set {setting}"
+
+    def error(self, message: str) -> DataError:
+        """Make an error about the column as a whole."""
+        return DataError(message, file=self.file, column=self.name)
+
+    def _present(self) -> pa.ChunkedArray:
+        """Return the Arrow mask of the values that are not missing, (rows,)."""
+        present = pc.invert(pc.is_null(self.values, nan_is_null=True))
+        if self.kind == "number" and self.missing_words:
+            return pc.and_not(present, _equals_a_word(self.values, self.missing_words))
+        if self.kind != "text":
+            return present
+        spelled = [text for word in self.missing_words for text in _spellings(word.strip())]
+        words = strings(["", *spelled], self.values.type)
+        return pc.and_not(present, pc.is_in(_trim(self.values), value_set=words))
+
+    def _parse(self, present: pa.ChunkedArray) -> NDArray[np.float64]:
+        """Return the present values as numbers, undefined elsewhere, (rows,).
+
+        The texts `nan` and `inf` are accepted.
+        """
+        numbers = self.values
+        if self.kind == "text":
+            null = pa.nulls(1, numbers.type)[0]
+            numbers = self.notation.plain(_trim(pc.if_else(present, numbers, null)))
+        return to_numpy(numbers.cast(pa.float64(), safe=False), np.float64)
+
+
+def missing_setting(words: Sequence[str]) -> str:
+    """Return the config setting that declares words as missing: `data.missing: ["-999"]`."""
+    return f"data.missing: {json.dumps([*dict.fromkeys(words)], ensure_ascii=False)}"
+
+
+def _trim(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.utf8_trim_whitespace(values)
+
+
+def _spellings(word: str) -> tuple[str, ...]:
+    """Return a word, and a whole number also with and without the `.0` that pandas may add."""
+    whole = re.sub(_ZERO_DECIMALS, r"\1\2", word)
+    return (word, whole, f"{whole}.0") if re.match(_WHOLE, whole) else (word,)
+
+
+def _equals_a_word(values: pa.ChunkedArray, words: Sequence[str]) -> pa.ChunkedArray:
+    """Return the Arrow mask of the numbers that equal one of the words, (rows,)."""
+    stripped = map(str.strip, words)
+    is_number = re.compile(Notation().pattern).match
+    wanted = floats(np.array([float(word) for word in stripped if is_number(word)]))
+    if pa.types.is_floating(values.type):
+        # 0.1 in 32 bits differs from 0.1 in 64 bits, so the words take the precision of the values.
+        return pc.is_in(values, value_set=wanted.cast(values.type, safe=False))
+    return pc.is_in(values.cast(pa.float64(), safe=False), value_set=wanted)
+
+
+def _among(values: pa.ChunkedArray, words: tuple[str, ...]) -> NDArray[np.bool_]:
+    return mask_to_numpy(pc.is_in(values, value_set=strings(words, values.type)))
+
+
+# Tables
 
 
 class Remark(NamedTuple):

@@ -67,7 +67,7 @@ class Module:
 
     @property
     def name(self) -> str:
-        """Its name in imports: `dlcli.tables.column`, and `dlcli.tables` for a package."""
+        """Its name in imports: `dlcli.tables.table`, and `dlcli.tables` for a package."""
         parts = self.path.relative_to(ROOT).with_suffix("").parts
         return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
