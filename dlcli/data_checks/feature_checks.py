@@ -265,11 +265,10 @@ def find_missing_codes(sample: Sample) -> DataIssue | None:
     so on, or -1 if they reach 10. At least 5 rows have it, and more than have the median other
     value; and there are 10 other values.
     """
-    codes = {name: missing_code(column) for name, column in sample.columns.items()}
     found = {
-        name: (sample.columns[name].text(index), int(sample.columns[name].counts[index]))
-        for name, index in codes.items()
-        if index is not None
+        name: (column.text(index), int(column.counts[index]))
+        for name, column in sample.columns.items()
+        if (index := missing_code(column)) is not None
     }
     details = {name: f"{text} in {plural(rows, 'row')}" for name, (text, rows) in found.items()}
     setting = tables.missing_setting([text for text, _ in found.values()])

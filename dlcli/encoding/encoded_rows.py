@@ -216,10 +216,10 @@ class InputsWriter:
             TrainingError: if they can't be written.
         """
         with storing(self._folder):
-            self._write("dense", inputs.dense)
+            self._append("dense", inputs.dense)
             for number, part in enumerate(inputs.sparse):
-                self._write(f"columns_{number}", part.columns)
-                self._write(f"values_{number}", part.values)
+                self._append(f"columns_{number}", part.columns)
+                self._append(f"values_{number}", part.values)
         self._shape = (self._shape[0] + len(inputs), inputs.dense.shape[1])
         self._widths = tuple(part.width for part in inputs.sparse)
         self._entries.append([np.diff(part.starts) for part in inputs.sparse])
@@ -234,7 +234,7 @@ class InputsWriter:
             sparse.append(OnDiskSparse(starts, columns, values, width))
         return OnDiskInputs(self._path("dense"), self._shape, tuple(sparse))
 
-    def _write(self, part: str, array: NDArray[Any]) -> None:
+    def _append(self, part: str, array: NDArray[Any]) -> None:
         with self._path(part).open("ab") as file:
             file.write(np.ascontiguousarray(array).data)
 

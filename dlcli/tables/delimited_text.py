@@ -164,8 +164,10 @@ _ORDER_MARKS = {b"\xef\xbb\xbf": _UTF_8, b"\xff\xfe": "utf-16", b"\xfe\xff": "ut
 """Byte order marks; Python's `utf-16` takes the order from the mark."""
 _MIN_NULS = 0.3
 """The share of NUL among the high bytes of UTF-16 where text is partly Latin."""
-_INVALID_CONTROLS = re.compile("[\udc80-\udc9f]")
-"""Invalid bytes, as Python's `surrogateescape` decodes them, that are controls in Latin-1."""
+_INVALID = re.compile("[\udc80-\udcff]")
+"""Invalid bytes, as Python's `surrogateescape` decodes them."""
+_LAST_CONTROL = "\udc9f"
+"""The last of them that is a control in Latin-1."""
 _UNDEFINED_IN_CP1252 = frozenset("\udc81\udc8d\udc8f\udc90\udc9d")
 _SAMPLE_BYTES = 2**16
 _ASCII_LETTER = re.compile(rb"[A-Za-z]")
@@ -251,7 +253,6 @@ def _read(stored: SourceFile, encoding: str | None, head_only: bool) -> _Text:
     text = _Text(encoding or _UTF_8)
     errors = "strict" if encoding else "surrogateescape"
     decoder = codecs.getincrementaldecoder(text.encoding)(errors)
-    read = characters = valid = 0
     with stored.open() as stream:
         head = _read_head(stream)
         rest = () if head_only else chain(iter(partial(stream.read, _HEAD_BYTES), b""), [b""])
@@ -263,19 +264,18 @@ def _read(stored: SourceFile, encoding: str | None, head_only: bool) -> _Text:
             text.has_nul = "\0" in decoded
             if text.has_nul:
                 break
-            cut = 0 if encoding else len(decoder.getstate()[0])  # of the last character
-            if encoding or (decoded.isascii() and not cut):
+            text.continuations += len(block) - len(decoded)
+            if encoding or decoded.isascii():
                 continue
-            read += len(block)
-            characters += len(decoded)
-            valid += len(decoded.encode(_UTF_8, "ignore"))  # invalid bytes became lone surrogates
-            text.invalid = read - valid - cut
-            text.continuations = read - characters - cut
+            invalid = _INVALID.findall(decoded)
+            text.invalid += len(invalid)
             if text.invalid:
-                text.controls.update(_INVALID_CONTROLS.findall(decoded))
+                text.controls.update(byte for byte in invalid if byte <= _LAST_CONTROL)
                 lines = decoded.encode(_UTF_8, "surrogateescape").splitlines()
                 foreign = b"\n".join(line for line in lines if not line.isascii())
                 text.sample = (text.sample + foreign)[:_SAMPLE_BYTES]
+    if not encoding:
+        text.continuations -= len(decoder.getstate()[0])  # of a character cut by the end
     return text
 
 

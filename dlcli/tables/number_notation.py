@@ -7,7 +7,7 @@ columns decide, else the delimiter: semicolons separate fields where commas sepa
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import product
 
 import pyarrow as pa
@@ -26,35 +26,8 @@ _ADDRESS = r"^\d+\.\d+\.\d+\.\d+$"
 _SAMPLE = 1000
 
 
-@dataclass(frozen=True)
-class _Fit:
-    """The notations that fit a column of text; its values are not kept, as they may be large."""
-
-    notations: tuple[Notation, ...] = ()
-    """Those that fit most values, the simpler first; none if it is not a column of numbers."""
-    example: str = ""
-    """The first value with a comma, or else with a point, if that is ambiguous."""
-
-    @property
-    def is_certain(self) -> bool:
-        """True if its numbers are not in the default notation, and not ambiguous."""
-        return bool(self.notations) and _PLAIN not in self.notations and not self.is_ambiguous
-
-    @property
-    def is_ambiguous(self) -> bool:
-        """True if its commas may separate either thousands or decimals."""
-        has_comma = any(notation.decimal == "," for notation in self.notations)
-        may_group = _COMMA_THOUSANDS in self.notations
-        return may_group and has_comma and _PLAIN not in self.notations
-
-    @property
-    def has_decimal_points(self) -> bool:
-        """True if points certainly separate its decimals."""
-        return self.notations[:1] == (_PLAIN,) and _POINT_THOUSANDS not in self.notations
-
-    def simplest(self, decimal: str) -> Notation:
-        """Return the simplest of the notations with a decimal separator."""
-        return next(notation for notation in self.notations if notation.decimal == decimal)
+_Fit = tuple[Notation, ...]
+"""The notations that fit most values of a column, the simpler first; none for words."""
 
 
 def detect_notations(
@@ -83,17 +56,41 @@ def detect_notations(
             with_signs[name] = _fit(values, candidates)
         elif form.decimal == "auto" and _holds(column.values, "."):
             with_points[name] = _fit_points(column, candidates)
-    certain = {name: each.notations[0] for name, each in with_signs.items() if each.is_certain}
+    certain = {
+        name: fit[0]
+        for name, fit in {**with_signs, **with_points}.items()
+        if fit and _PLAIN not in fit and not _is_ambiguous(fit)
+    }
     if _PLAIN not in candidates:
         certain = {**dict.fromkeys(names, candidates[0]), **certain}
-    if form.decimal != "auto":
-        return certain, tuple(_remarks(certain, form))
-    certain |= {name: each.notations[0] for name, each in with_points.items() if each.is_certain}
-    ambiguous = {name: each for name, each in with_signs.items() if each.is_ambiguous}
-    with_points = {name: each for name, each in with_points.items() if name not in certain}
-    found, doubts = _settle(certain, ambiguous, with_points, delimiter)
-    sure = {name: notation for name, notation in found.items() if name not in doubts}
-    return found, (*_remarks(sure, form), *doubts.values())
+    with_points = {name: fit for name, fit in with_points.items() if name not in certain}
+    commas = any(notation.decimal == "," for notation in certain.values())
+    points = _COMMA_THOUSANDS in certain.values() or any(
+        fit[:1] == (_PLAIN,) and _POINT_THOUSANDS not in fit for fit in with_points.values()
+    )
+    is_known = commas != points
+    decimal = "," if (commas if is_known else delimiter == ";") else "."
+    settled = {
+        name: next(notation for notation in fit if notation.decimal == decimal)
+        for name, fit in with_signs.items()
+        if _is_ambiguous(fit)
+    }
+    grouped = {
+        name: _POINT_THOUSANDS
+        for name, fit in with_points.items()
+        if decimal == "," and _POINT_THOUSANDS in fit
+    }
+    doubtful = grouped if is_known else {**grouped, **settled}
+    notations = {**certain, **settled, **grouped}
+    sure = {name: notation for name, notation in notations.items() if name not in doubtful}
+    doubts = [_doubt(table.column(name), decimal) for name in doubtful]
+    return notations, (*_remarks(sure, form), *doubts)
+
+
+def _is_ambiguous(fit: _Fit) -> bool:
+    """Return whether commas may separate either thousands or decimals."""
+    has_comma = any(notation.decimal == "," for notation in fit)
+    return _COMMA_THOUSANDS in fit and has_comma and _PLAIN not in fit
 
 
 def _candidates(form: CsvFormat) -> tuple[Notation, ...]:
@@ -130,16 +127,12 @@ def _fit(values: pa.ChunkedArray, candidates: Sequence[Notation]) -> _Fit:
     usable = [each for each in candidates if _is_plausible(each, values, candidates)]
     sample = values.slice(0, _SAMPLE)
     if not any(_count(notation, sample) for notation in usable):
-        return _Fit()
+        return ()
     counts = {notation: _count(notation, values) for notation in usable}
     most = max(counts.values())
     if 2 * most <= len(values):
-        return _Fit()
-    best = tuple(notation for notation, count in counts.items() if count == most)
-    if _COMMA_THOUSANDS not in best and _POINT_THOUSANDS not in best:
-        return _Fit(best)
-    sign = "," if _holds(values, ",") else "."
-    return _Fit(best, values.filter(pc.match_substring(values, sign))[0].as_py())
+        return ()
+    return tuple(notation for notation, count in counts.items() if count == most)
 
 
 def _is_plausible(
@@ -156,45 +149,17 @@ def _fit_points(column: Column, candidates: Sequence[Notation]) -> _Fit:
     """Return the notations of numbers without a comma: mostly the default, as a sample shows."""
     sample = replace(column, values=column.values.slice(0, _SAMPLE)).present_texts()
     if _count(_PLAIN, sample) == len(sample) > _count(_POINT_THOUSANDS, sample):
-        return _Fit((_PLAIN,))
+        return (_PLAIN,)
     values = column.present_texts()
     fit = _fit(values, candidates)
-    if not fit.notations or _PLAIN in fit.notations:
+    if not fit or _PLAIN in fit:
         return fit
-    are_addresses = bool(pc.all(pc.match_substring_regex(values, _ADDRESS)).as_py())
-    return _Fit() if are_addresses else fit
+    are_addresses = pc.all(pc.match_substring_regex(values, _ADDRESS)).as_py()
+    return () if are_addresses else fit
 
 
 def _count(notation: Notation, values: pa.ChunkedArray) -> int:
     return int(pc.sum(notation.fits(values), min_count=0).as_py())
-
-
-def _settle(
-    certain: Mapping[str, Notation],
-    ambiguous: Mapping[str, _Fit],
-    with_points: Mapping[str, _Fit],
-    delimiter: str,
-) -> tuple[dict[str, Notation], dict[str, Remark]]:
-    """Decide the ambiguous columns by the others, else by the delimiter.
-
-    Returns:
-        The notations that are not the default, and the remarks on those that remain doubtful.
-    """
-    commas = any(notation.decimal == "," for notation in certain.values())
-    points = _COMMA_THOUSANDS in certain.values() or any(
-        each.has_decimal_points for each in with_points.values()
-    )
-    is_known = commas != points
-    decimal = "," if (commas if is_known else delimiter == ";") else "."
-    settled = {name: each.simplest(decimal) for name, each in ambiguous.items()}
-    grouped = {
-        name: each
-        for name, each in with_points.items()
-        if decimal == "," and _POINT_THOUSANDS in each.notations
-    }
-    doubtful = grouped if is_known else {**grouped, **ambiguous}
-    doubts = {name: _doubt(name, each.example, decimal) for name, each in doubtful.items()}
-    return {**certain, **settled, **dict.fromkeys(grouped, _POINT_THOUSANDS)}, doubts
 
 
 def _remarks(notations: Mapping[str, Notation], form: CsvFormat) -> Iterator[Remark]:
@@ -208,8 +173,11 @@ def _remarks(notations: Mapping[str, Notation], form: CsvFormat) -> Iterator[Rem
             yield Remark(f"the numbers of {listed(names)} have {' and '.join(signs)}")
 
 
-def _doubt(name: str, example: str, decimal: str) -> Remark:
-    sign = "," if "," in example else "."
+def _doubt(column: Column, decimal: str) -> Remark:
+    """Make a remark on a column by its first value with a comma, or else with a point."""
+    values, name = column.present_texts(), column.name
+    sign = "," if _holds(values, ",") else "."
+    example = values.filter(pc.match_substring(values, sign))[0].as_py()
     is_decimal = sign == decimal
     readings = [example.replace(sign, ""), example.replace(sign, ".", 1)]
     otherwise = f'"{sign}"' if is_decimal else "none"
