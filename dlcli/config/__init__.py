@@ -6,9 +6,6 @@ from dlcli.config.config_file import (
     load_config,
 )
 from dlcli.config.config_schema import (
-    EXTREME_RATE_FACTOR,
-    LARGE,
-    LARGE_STANDARDIZED,
     AutoEngine,
     BatchNormalization,
     ClassWeight,
@@ -20,8 +17,6 @@ from dlcli.config.config_schema import (
     KerasEngine,
     MetricName,
     Output,
-    Setting,
-    target_scaling_settings,
 )
 from dlcli.config.data_section import (
     AutoFormat,
@@ -123,7 +118,6 @@ from dlcli.config.training_choices import (
     Schedule,
     SparseCategoricalCrossentropy,
     TargetForm,
-    typical_learning_rate,
 )
 from dlcli.config.tune_section import (
     MedianPruning,

@@ -318,28 +318,3 @@ class Config(Section):
                     f"{key}.monitor",
                     f"'{section.monitor}' needs rows to validate on; set data.{way_out}",
                 )
-
-
-Setting = tuple[str, str]
-"""Path of a key, and a value for it."""
-
-LARGE = 10.0
-"""Absolute value above which unscaled numbers are far from 1, where networks learn best."""
-LARGE_STANDARDIZED = 100.0
-"""The same for scaled numbers, in standard deviations."""
-EXTREME_RATE_FACTOR = 2.0
-"""Factor of the typical learning rate beyond which a rate is extreme."""
-
-
-def target_scaling_settings(loss: Loss, output: Output) -> tuple[Setting, ...]:
-    """Return the settings that standardize a numeric target; none if the loss doesn't allow it.
-
-    Args:
-        loss: the loss that training minimizes.
-        output: the config's `output`, resolved or not.
-    """
-    if loss.needs_original_scale:
-        return ()
-    activation = () if output.activation in (None, Linear()) else (("output.activation", "linear"),)
-    # An omitted scaling follows from the activation.
-    return activation if output.scaling is None else (*activation, ("output.scaling", "standard"))

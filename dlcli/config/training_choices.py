@@ -510,8 +510,3 @@ Schedule = Annotated[
     ConstantLearningRate | ExponentialDecay | PiecewiseConstant | CosineDecay | ReduceOnPlateau,
     OneOf("schedule"),
 ]
-
-
-def typical_learning_rate(optimizer: Optimizer) -> float:
-    """Return the typical learning rate: Keras's default, or 1 for Adadelta, as in its paper."""
-    return 1.0 if isinstance(optimizer, Adadelta) else type(optimizer)().learning_rate

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 from dlcli import config
-from dlcli.config import LARGE, Unscaled, target_scaling_settings
+from dlcli.config import Linear, Unscaled
 from dlcli.diagnosis.case import (
     STANDARD_ERRORS,
     Case,
@@ -17,10 +17,14 @@ from dlcli.diagnosis.case import (
     confusion_of,
     proportion_error,
 )
-from dlcli.diagnosis.remedies import Finding, Patch, number, percent
+from dlcli.diagnosis.remedies import Finding, Patch, Setting, number, percent
 from dlcli.encoding import Block, EmbeddingTable, PeriodicForm, matching_name
 from dlcli.errors import plural, printable
 
+LARGE = 10.0
+"""Absolute value above which unscaled numbers are far from 1, where networks learn best."""
+_LARGE_STANDARDIZED = 100.0
+"""The same for scaled numbers, in standard deviations."""
 _MOST_SETTINGS = 20
 """Most columns whose own scaling one patch changes."""
 RARE = 0.4
@@ -90,7 +94,7 @@ class LargeInputAdvice:
     """Absolute value above which inputs are large."""
     cause: str
     """The setting that lets them be large, in words."""
-    setting: config.Setting
+    setting: Setting
     """The better setting."""
 
 
@@ -106,7 +110,7 @@ def large_input_advice(block: Block, section: config.Input) -> LargeInputAdvice 
     feature = config.Auto() if key is None else features[key]
     path = config.format_path(("input", "features", key or block.column))
     if isinstance(feature, config.Text) and isinstance(feature.encoding, config.Count):
-        return LargeInputAdvice(config.LARGE, "encoding count", (f"{path}.encoding", "tf_idf"))
+        return LargeInputAdvice(LARGE, "encoding count", (f"{path}.encoding", "tf_idf"))
     is_number = block.kind == "numeric" and block.inputs == (block.column,)
     is_bounded = isinstance(block.form, PeriodicForm | EmbeddingTable)
     if not is_number or is_bounded or not isinstance(feature, config.Numeric | config.Auto):
@@ -117,8 +121,8 @@ def large_input_advice(block: Block, section: config.Input) -> LargeInputAdvice 
         return None
     path = "input.scaling" if own is None else f"{path}.scaling"
     if isinstance(scaling, config.Unscaled | config.Divide):
-        return LargeInputAdvice(config.LARGE, f"scaling {scaling.name}", (path, "standard"))
-    return LargeInputAdvice(config.LARGE_STANDARDIZED, f"scaling {scaling.name}", (path, "robust"))
+        return LargeInputAdvice(LARGE, f"scaling {scaling.name}", (path, "standard"))
+    return LargeInputAdvice(_LARGE_STANDARDIZED, f"scaling {scaling.name}", (path, "robust"))
 
 
 def unscaled_target(case: Case) -> Finding | None:
@@ -127,9 +131,11 @@ def unscaled_target(case: Case) -> Finding | None:
     targets = {name: size for name, size in _target_sizes(case) if size > LARGE}
     if not targets or loss is None or not isinstance(output.scaling, Unscaled):
         return None
-    settings = target_scaling_settings(loss, output)
-    if not settings:
+    if loss.needs_original_scale:
         return None
+    settings: tuple[Setting, ...] = (("output.scaling", "standard"),)
+    if output.activation not in (None, Linear()):
+        settings = (("output.activation", "linear"), *settings)
     name = max(targets, key=lambda name: targets[name])
     return Finding(
         rule="unscaled_target",

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from dlcli.config import (
-    EXTREME_RATE_FACTOR,
-    LARGE,
     Config,
     ExponentialDecay,
     Hidden,
@@ -17,11 +15,11 @@ from dlcli.config import (
     Output,
     PiecewiseConstant,
     format_path,
-    typical_learning_rate,
 )
 from dlcli.diagnosis import data_rules, fit_rules, layer_rules, remedies
 from dlcli.diagnosis.case import Case, Magnitudes, Peak, peaks_of
 from dlcli.diagnosis.data_rules import (
+    LARGE,
     far_inputs,
     large_input_advice,
     unscaled_inputs,
@@ -171,10 +169,10 @@ def _cause(case: Case, excess: float, rule: str, evidence: str, *patches: Patch 
 def _rates(case: Case) -> Iterator[_Cause]:
     """Yield a learning rate that is far too high, from the start or by its schedule."""
     optimizer, schedule = case.config.optimizer, case.config.learning_rate_schedule
-    rate, usual = optimizer.learning_rate, typical_learning_rate(optimizer)
+    rate, usual = optimizer.learning_rate, remedies.typical_learning_rate(optimizer)
     times = f"times the usual {usual:g} of {optimizer.name}"
     rule = "learning_rate_too_high"
-    if rate > EXTREME_RATE_FACTOR * usual:
+    if rate > remedies.EXTREME_RATE_FACTOR * usual:
         evidence = f"optimizer.learning_rate {rate:g} is {rate / usual:.3g} {times}"
         patches = (
             remedies.usual_learning_rate(case.config),
@@ -189,7 +187,7 @@ def _rates(case: Case) -> Iterator[_Cause]:
         with np.errstate(over="ignore"):
             growth = np.float64(schedule.decay_rate) ** (case.config.epochs / schedule.decay_epochs)
         highest = rate * float(growth)
-    if highest > max(rate, EXTREME_RATE_FACTOR * usual):
+    if highest > max(rate, remedies.EXTREME_RATE_FACTOR * usual):
         evidence = f"learning_rate_schedule rises to {highest:.3g}, {highest / usual:.3g} {times}"
         patch = Patch("constant-rate", "keeps the rate", (("learning_rate_schedule", "constant"),))
         yield _cause(case, highest / usual, rule, evidence, patch)

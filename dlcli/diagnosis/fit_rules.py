@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from dlcli.config import Config, ConstantLearningRate, typical_learning_rate
+from dlcli.config import Config, ConstantLearningRate
 from dlcli.diagnosis import remedies
 from dlcli.diagnosis.case import (
     LEARNED_WELL,
@@ -117,7 +117,7 @@ def _training_rise(case: Case, train: Curve) -> str:
 
 def _collapse(case: Case) -> str:
     optimizer = case.config.optimizer
-    usual = typical_learning_rate(optimizer)
+    usual = remedies.typical_learning_rate(optimizer)
     times = optimizer.learning_rate / usual
     if times <= VERY_HIGH or not (case.learned_nothing or dead_units(case)):
         return ""

@@ -9,19 +9,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dlcli.config import (
-    EXTREME_RATE_FACTOR,
     L2,
     Config,
     ConstantLearningRate,
     Hidden,
     Image,
     Linear,
+    Optimizer,
     Section,
-    Setting,
     format_path,
-    typical_learning_rate,
 )
 
+Setting = tuple[str, str]
+"""Path of a key, and a value for it."""
+EXTREME_RATE_FACTOR = 2.0
+"""Factor of the typical learning rate beyond which a rate is extreme."""
 _LIGHT, _HEAVY = 0.3, 0.5
 """Dropout rates: a usual start, and the highest usual one (Srivastava et al. 2014)."""
 _PENALTY = 0.001
@@ -268,6 +270,11 @@ def learning_rate(config: Config, factor: float) -> Patch:
     name = f"rate-times-{factor:g}" if factor > 1 else f"rate-{_PARTS[round(1 / factor)]}"
     why = f"takes steps of {times} the length"
     return Patch(name, why, (("optimizer.learning_rate", f"{rate:g}"),))
+
+
+def typical_learning_rate(optimizer: Optimizer) -> float:
+    """Return the typical learning rate: Keras's default, or 1 for Adadelta, as in its paper."""
+    return 1.0 if optimizer.name == "adadelta" else type(optimizer)().learning_rate
 
 
 def usual_learning_rate(config: Config) -> Patch | None:
