@@ -179,6 +179,11 @@ def printable(text: str) -> str:
     )
 
 
+def truncate(text: str, most: int) -> str:
+    """Cut a text to a number of characters, of which the last are dots if some are missing."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
 def plural(count: int, noun: str) -> str:
     """Return a number with its noun: `1 row`, `1,200 rows`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -27,7 +27,7 @@ from dlcli.config.yaml_document import (
     position_of,
     scalar,
 )
-from dlcli.errors import ConfigError, Problem, did_you_mean_or_all, listed, printable
+from dlcli.errors import ConfigError, Problem, did_you_mean_or_all, listed, printable, truncate
 
 Value = bool | int | float | str | None
 """A scalar of a config. A choice that is a list or a mapping is identified by its YAML text."""
@@ -141,8 +141,8 @@ def candidate(file: ConfigFile, values: Mapping[str, Value]) -> ConfigFile:
 
 def _with_values(problem: Problem, values: Mapping[str, Value]) -> Problem:
     """Add the values that cause a problem to its message."""
-    text = ", ".join(f"{path}: {shown(value)}" for path, value in values.items())
-    text = text if len(text) <= _MAX_CHARACTERS else text[: _MAX_CHARACTERS - 3] + "..."
+    pairs = (f"{path}: {shown(value)}" for path, value in values.items())
+    text = truncate(", ".join(pairs), _MAX_CHARACTERS)
     # Values may come from a storage that others write to, so they may not be printable.
     message = printable(f"{problem.message} (with {text})")
     return replace(problem, path=printable(problem.path), message=message)

@@ -32,7 +32,7 @@ from pydantic_core import (
     core_schema,
 )
 
-from dlcli.errors import did_you_mean, did_you_mean_or_all
+from dlcli.errors import did_you_mean, did_you_mean_or_all, truncate
 
 Conflict = tuple[str | tuple[str, ...], str]
 """Path of a key below its section, and why its value conflicts with others; a tuple of keys where
@@ -230,7 +230,7 @@ def shown(value: object) -> str:
         text = repr(value)
     else:
         text = json.dumps(value, default=str, ensure_ascii=False)
-    return text if len(text) <= 60 else text[:57] + "..."
+    return truncate(text, 60)
 
 
 class Expected:

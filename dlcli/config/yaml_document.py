@@ -15,7 +15,7 @@ from pathlib import Path as FilePath
 
 import yaml
 
-from dlcli.errors import ConfigError, Problem, UsageError, printable
+from dlcli.errors import ConfigError, Problem, UsageError, printable, truncate
 
 try:
     from yaml import CSafeDumper as _Dumper
@@ -390,7 +390,7 @@ class Values:
         try:
             return _SCALARS[tag](node.value)
         except ValueError:
-            text = node.value if len(node.value) <= 40 else node.value[:37] + "..."
+            text = truncate(node.value, 40)
             self.problems.append(self.document.problem(path, f"can't read '{text}' as {tag}"))
         return None
 

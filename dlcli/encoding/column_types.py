@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from dlcli import config
 from dlcli.encoding.image_columns import image_files
-from dlcli.errors import ConfigError, DataError, Problem, did_you_mean, listed, plural
+from dlcli.errors import ConfigError, DataError, Problem, did_you_mean, listed, plural, truncate
 from dlcli.preprocessing import LARGEST, Mask
 from dlcli.tables import (
     USUAL_MISSING_WORDS,
@@ -236,7 +236,7 @@ def summarize_column(table: Table, column: str) -> ColumnSummary:
 
 def shorten(text: str) -> str:
     """Cut a value for a message if it is long."""
-    return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 3]}..."
+    return truncate(text, _LONGEST_SHOWN)
 
 
 def is_identifier(name: str, type_name: str, summary: ColumnSummary) -> bool:

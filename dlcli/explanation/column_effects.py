@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from dlcli.data_checks import draw
 from dlcli.encoding import DatetimeEncoder, Indices, InMemoryInputs, Matrix
+from dlcli.errors import truncate
 from dlcli.explanation.column_statistics import seconds_of
 from dlcli.explanation.explanation_document import Importance, PartialDependence, Point
 from dlcli.explanation.prediction_errors import (
     Floats,
     RowSample,
     TrueValues,
-    cut,
     input_indices,
     written,
 )
@@ -259,12 +259,12 @@ def _values(
     if isinstance(encoder, DatetimeEncoder):
         seconds = np.concatenate([seconds_of(table, encoder) for table in rows.tables.values()])
         for at in _spread(seconds):
-            yield at, cut(texts[at], MOST_CHARACTERS), float(seconds[at])
+            yield at, truncate(texts[at], MOST_CHARACTERS), float(seconds[at])
         return
     counts = Counter(text for text in texts if text is not None)  # in the order of the rows
     first = {text: at for at, text in reversed([*enumerate(texts)])}
     for text, _ in counts.most_common(MOST_POINTS):
-        yield first[text], cut(text, MOST_CHARACTERS), None
+        yield first[text], truncate(text, MOST_CHARACTERS), None
 
 
 def _spread(numbers: Floats) -> list[int]:

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from dlcli.config import Ignored
 from dlcli.data_checks import draw
 from dlcli.encoding import DatetimeEncoder, Decision, Encoding, Layout, Matrix, NumericEncoder
-from dlcli.errors import DataError
+from dlcli.errors import DataError, truncate
 from dlcli.explanation.explanation_document import ColumnStatistics, Histogram, Number, ValueCount
-from dlcli.explanation.prediction_errors import cut, input_indices
+from dlcli.explanation.prediction_errors import input_indices
 from dlcli.metrics import finite
 from dlcli.tables import SECOND, Table, parse_times
 from dlcli.tasks import Task
@@ -156,7 +156,7 @@ class ColumnDescriber:
                 "name": name,
                 "role": listed.role,
                 "type": listed.type,
-                "reason": cut(listed.reason, MOST_CHARACTERS_OF_REASON),
+                "reason": truncate(listed.reason, MOST_CHARACTERS_OF_REASON),
                 "missing": missing,
                 **found,
                 "inputs": self._inputs.get(name, 0),
@@ -227,7 +227,7 @@ class ColumnDescriber:
                 held_out[text] += rows.scaled(others.get(text, 0))
         values = tuple(
             ValueCount(
-                value=cut(text, MOST_CHARACTERS),
+                value=truncate(text, MOST_CHARACTERS),
                 train=self._train.scaled(tally[text]),
                 held_out=held_out[text],
             )

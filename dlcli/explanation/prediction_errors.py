@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from dlcli.data_checks import draw, number
 from dlcli.encoding import EncodedRows, Indices, Layout, Matrix
+from dlcli.errors import truncate
 from dlcli.explanation.explanation_document import WorstRow
 from dlcli.metrics import finite
 from dlcli.prediction import Predictions
@@ -90,11 +91,6 @@ def input_indices(layout: Layout) -> dict[str, Indices]:
     for block, span in layout.slices():
         indices.setdefault(block.column, []).extend(range(span.start, span.stop))
     return {column: np.array(found, np.int64) for column, found in indices.items()}
-
-
-def cut(text: str, characters: int) -> str:
-    """Cut a text to at most so many characters."""
-    return text if len(text) <= characters else f"{text[: characters - 3]}..."
 
 
 def written(value: Any) -> str:  # noqa: ANN401 — what a cell of a table may hold
@@ -221,7 +217,7 @@ def worst_rows(
                     prediction=_text(guesses, "prediction", at, task),
                     error=error,
                     values={
-                        column: None if each[at] is None else cut(each[at], MOST_CHARACTERS)
+                        column: None if each[at] is None else truncate(each[at], MOST_CHARACTERS)
                         for column, each in texts.items()
                     },
                 )
@@ -237,7 +233,7 @@ def _text(columns: Mapping[str, pa.Array], kind: str, at: int, task: Task) -> st
     """
     found = {name: column[at].as_py() for name, column in columns.items() if name.startswith(kind)}
     if kind in found:
-        return cut(written(found[kind]), MOST_CHARACTERS)
+        return truncate(written(found[kind]), MOST_CHARACTERS)
     named = {name.removeprefix(f"{kind}_"): value for name, value in found.items()}
     texts = {name: written(value) for name, value in named.items()}
-    return cut(task.row_text(named, texts), MOST_CHARACTERS)
+    return truncate(task.row_text(named, texts), MOST_CHARACTERS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections import Counter
@@ -10,15 +11,37 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 import yaml
 
-from dlcli.config import Config, CoreDumper, Datetime, Feature, Image
+from dlcli.config import (
+    Config,
+    CoreDumper,
+    Datetime,
+    Feature,
+    Ignored,
+    Image,
+    Input,
+    StratifiedSplit,
+    Target,
+)
 from dlcli.data_checks import number, require_column
-from dlcli.encoding import MAX_SHOWN, MIN_ROWS, ColumnSummary
-from dlcli.errors import UsageError, printable
+from dlcli.encoding import (
+    MAX_SHOWN,
+    MIN_ROWS,
+    ColumnSummary,
+    Decision,
+    choose_features,
+    decide_types,
+    infer_type,
+    summarize_column,
+)
+from dlcli.errors import DataError, UsageError, printable, truncate
 from dlcli.network import resolve_head
-from dlcli.starter.table_facts import HELD_OUT, ColumnFacts, TableFacts, gather_facts
-from dlcli.tables import read_table
+from dlcli.preprocessing import check_range
+from dlcli.splitting import Shares, assign_rows
+from dlcli.tables import Table, read_table
+from dlcli.tasks import Task, infer_task
 
 Choice = TypeVar("Choice")
 
@@ -32,13 +55,14 @@ _MAX_LEAST_COUNT = 10
 _IMBALANCED = 3
 """The ratio of the sizes of classes above which balancing them is suggested."""
 
-_STACKS = ((500, (16,)), (5_000, (64, 32)), (50_000, (128, 64)))
+_STACKS = ((500, (16,)), (5_000, (64, 32)), (50_000, (128, 64)), (math.inf, (256, 128)))
 """The units of the hidden layers below a number of rows: there are some tens of rows per unit, so
 that a network does not overfit within a few epochs."""
-_LARGEST_STACK = (256, 128)
-_BATCHES = ((10_000, 32), (100_000, 128))
-_LARGEST_BATCH = 512
+_BATCHES = ((10_000, 32), (100_000, 128), (math.inf, 512))
 _FEW_ROWS = 1_000
+HELD_OUT = Shares(validation=0.15, test=0.15)
+MIN_VALUES = 8
+"""From here on, all values of a column are held out with a probability below 0.3^8 < 0.0001."""
 
 
 def starter_config(data: Path, target: str, *, config_folder: Path) -> str:
@@ -61,7 +85,7 @@ def starter_config(data: Path, target: str, *, config_folder: Path) -> str:
         raise UsageError("a config needs a file that it can name, not standard input")
     table = read_table(data)
     require_column(table, target)
-    facts = gather_facts(table, target)
+    facts = _gather_facts(table, target)
     path = Path(os.path.relpath(data, config_folder)).as_posix()
     remarks = [Line("", "", message) for message in (*table.notes, *table.warnings)]
     features = _aligned(_feature_lines(facts.columns, target), indent=4)
@@ -74,6 +98,145 @@ def starter_config(data: Path, target: str, *, config_folder: Path) -> str:
             f"{_aligned(list(_head_lines(facts)))}\n{_aligned(list(_training_lines(facts)))}",
         ]
     )
+
+
+# Facts about the table
+
+
+@dataclass(frozen=True)
+class ColumnFacts:
+    """The facts about a feature column."""
+
+    name: str
+    feature: Feature
+    """The type to read it as."""
+    reason: str
+    """The reason, for the user."""
+    auto: bool
+    """True if `auto` would choose the same type."""
+    values: ColumnSummary
+    """Its values."""
+
+    @property
+    def type(self) -> str:
+        """The name of the type."""
+        return self.feature.type
+
+
+@dataclass(frozen=True)
+class TableFacts:
+    """The facts about a table."""
+
+    rows: int
+    missing_words: tuple[str, ...]
+    """Spellings of missing values among numbers and dates."""
+    task: Task
+    target_values: ColumnSummary
+    """The values of its column."""
+    class_rows: tuple[int, ...]
+    """The number of rows of each class, if the target has classes."""
+    columns: tuple[ColumnFacts, ...]
+    """The other columns, in order."""
+    holds_out: bool
+    """True if there are enough rows for validation and test."""
+
+
+def _gather_facts(table: Table, target: str) -> TableFacts:
+    """Gather the facts about every column of a table.
+
+    Args:
+        table: the table.
+        target: the column to predict.
+
+    Raises:
+        ConfigError: if no column is left to predict from.
+        DataError: for a target that cannot be learned.
+    """
+    words = _missing_words(table, target)
+    table = replace(table, missing_words=words)
+    task = infer_task(Target(column=target), [table])
+    values = summarize_column(table, target)
+    _check_target(table, task, values)
+    columns = _columns(table, target)
+    class_rows = np.bincount(table.codes(target)[0]) if task.classes else ()
+    rows = tuple(map(int, class_rows))
+    return TableFacts(table.rows, words, task, values, rows, columns, _holds_out(table, task))
+
+
+def _missing_words(table: Table, target: str) -> tuple[str, ...]:
+    """Return the common spellings of missing values in columns of numbers or dates.
+
+    A word that is also a class of the target is not among them.
+    """
+    decisions = [infer_type(column, table) for column in table.columns]
+    found = dict.fromkeys(word for decision in decisions for word in decision.stray_words)
+    if found and not replace(table, missing_words=tuple(found)).column(target).looks_numeric():
+        for name in table.codes(target)[1]:
+            found.pop(name, None)
+    return tuple(found)
+
+
+def _check_target(table: Table, task: Task, values: ColumnSummary) -> None:
+    """Check that the target can be learned.
+
+    Raises:
+        DataError: for a single row, classes that are all seen once, or numbers out of range.
+    """
+    column = task.columns[0]
+    if table.rows < 2:
+        raise DataError("has one row, expected at least two", file=table.file)
+    if task.classes and values.distinct == table.rows:
+        message = f"each of the {table.rows} classes is seen once; is it a name, or an identifier?"
+        raise DataError(message, file=table.file, column=column)
+    if not task.classes and values.bounds is None:
+        check_range("none", table.numbers(column), table, column)
+
+
+def _holds_out(table: Table, task: Task) -> bool:
+    """Return whether rows can be held out, with each class in training that has two or more."""
+    if table.rows < MIN_ROWS:
+        return False
+    if not task.classes:
+        return True
+    classes = task.columns[0]
+    try:
+        training = assign_rows(table, StratifiedSplit(), classes, HELD_OUT, seed=0).train
+    except DataError:
+        return False
+    return len(training) > len(table.codes(classes)[1])
+
+
+def _columns(table: Table, target: str) -> tuple[ColumnFacts, ...]:
+    decisions = decide_types(choose_features(Input(), table.columns, (target,)), table)
+    columns = tuple(_column(name, each, _doubt(each)) for name, each in decisions.items())
+    if any(column.type != "ignored" for column in columns):
+        return columns
+    for name, decision in decisions.items():
+        if decision.feature.type == "numeric":
+            check_range("none", table.numbers(name), table, name)
+    # A doubtful column is better than no column.
+    return tuple(_column(name, decision, None) for name, decision in decisions.items())
+
+
+def _column(name: str, decision: Decision, doubt: str | None) -> ColumnFacts:
+    assert decision.values is not None  # inferred
+    if doubt:
+        return ColumnFacts(name, Ignored(), doubt, False, decision.values)
+    return ColumnFacts(name, decision.feature, decision.reason, True, decision.values)
+
+
+def _doubt(decision: Decision) -> str | None:
+    """Return the reason for which training might fail on a column, None if there is none."""
+    values = decision.values
+    assert values is not None  # inferred
+    rows = values.present + values.missing
+    if isinstance(decision.feature, Ignored):
+        return None
+    if decision.warning or (decision.feature.type == "numeric" and values.bounds is None):
+        return decision.reason
+    if values.present < MIN_VALUES and rows >= MIN_ROWS:
+        return f"{values.present} values in {rows:,} rows are too few"
+    return None
 
 
 # Sections
@@ -114,7 +277,7 @@ def _target_hints(facts: TableFacts) -> Iterator[str]:
 
 
 def _hidden(rows: int) -> str:
-    units = _for_rows(rows, _STACKS, _LARGEST_STACK)
+    units = _for_rows(rows, _STACKS)
     size = "one small layer" if len(units) == 1 else "two layers of this size"
     layers = "".join(f"  - {{units: {count}, activation: relu}}\n" for count in units)
     dropout = f"  # - {{units: {units[0]}, activation: relu, dropout: 0.2}}"
@@ -144,7 +307,7 @@ def _head_lines(facts: TableFacts) -> Iterator[Line]:
 def _training_lines(facts: TableFacts) -> Iterator[Line]:
     epochs = 500 if facts.rows < _FEW_ROWS else 100
     stopping = "at most: early stopping may end training sooner"
-    batch = _for_rows(facts.rows, _BATCHES, _LARGEST_BATCH)
+    batch = _for_rows(facts.rows, _BATCHES)
     yield Line("optimizer", "{name: adam, learning_rate: 0.001}", "Adam's default, 1e-3")
     yield Line("epochs", str(epochs), stopping if facts.holds_out else "passes over the rows")
     yield Line("batch_size", str(batch), "rows per step")
@@ -155,8 +318,8 @@ def _training_lines(facts: TableFacts) -> Iterator[Line]:
         yield Line("", "", "no early_stopping: it needs validation rows")
 
 
-def _for_rows(rows: int, choices: tuple[tuple[int, Choice], ...], largest: Choice) -> Choice:
-    return next((choice for limit, choice in choices if rows < limit), largest)
+def _for_rows(rows: int, choices: Sequence[tuple[float, Choice]]) -> Choice:
+    return next(choice for limit, choice in choices if rows < limit)
 
 
 # Features: one column per line, or patterns where there are many
@@ -281,7 +444,7 @@ def _range(low: float, high: float) -> str:
 
 def listing(values: ColumnSummary) -> str:
     """List the most frequent values with their numbers of rows: `setosa (50), virginica (49)`."""
-    shown = [f"{cut(text, _LONGEST_VALUE)} ({count:,})" for text, count in values.frequent]
+    shown = [f"{truncate(text, _LONGEST_VALUE)} ({count:,})" for text, count in values.frequent]
     return ", ".join([*shown, "..."] if values.distinct > MAX_SHOWN else shown)
 
 
@@ -330,12 +493,7 @@ def _commented(line: Line, column: int, margin: str) -> str:
         return f"{margin}# {printable(line.comment)}\n"
     before = f"{margin}{code.ljust(column)}  # "
     width = max(_WIDTH - len(before), _MIN_COMMENT_WIDTH)
-    return before + cut(printable(line.comment), width) + "\n"
-
-
-def cut(text: str, length: int) -> str:
-    """Truncate a text to `length` characters, with dots at its end."""
-    return text if len(text) <= length else text[: length - 3] + "..."
+    return before + truncate(printable(line.comment), width) + "\n"
 
 
 def scalar(text: str) -> str:

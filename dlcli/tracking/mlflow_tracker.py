@@ -11,19 +11,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from dlcli.errors import UsageError
-from dlcli.runs import Run, read_mlflow_run, tracked_files, write_mlflow_run
+from dlcli.errors import UsageError, truncate
+from dlcli.runs import Run, RunWriter, read_mlflow_run, tracked_files, write_mlflow_run
 from dlcli.tracking.tracker import (
     Fields,
     Outcome,
     Parameter,
-    TrackedRun,
     Values,
     check_installed,
+    parameters_of,
     reason,
-    shortened,
     without_credentials,
 )
 
@@ -69,7 +68,7 @@ class MLflow:
         self._waiting: list[Metric] = []
         self._due = 0.0
 
-    def begin(self, run: TrackedRun) -> Fields:
+    def begin(self, run: RunWriter) -> Fields:
         """Create a run in MLflow, or continue the earlier one; see `Tracker`."""
         with short_timeouts():
             if earlier := self._earlier(run):
@@ -79,7 +78,7 @@ class MLflow:
                 self._tracked = max((metric.step for metric in known), default=0)
             else:
                 self._run_id = self._create(run)
-                write_mlflow_run(run.folder, self._run_id)
+                write_mlflow_run(run.path, self._run_id)
         return self._place()
 
     def resume(self, epochs: int) -> None:
@@ -115,9 +114,9 @@ class MLflow:
     def close(self) -> None:
         """Do nothing: no connection stays open; see `Tracker`."""
 
-    def _earlier(self, run: TrackedRun) -> MlflowRun | None:
+    def _earlier(self, run: RunWriter) -> MlflowRun | None:
         """Return the run of MLflow that an earlier process has begun, if it still exists."""
-        run_id = read_mlflow_run(run.folder)
+        run_id = read_mlflow_run(run.path)
         if run_id is None:
             return None
         from mlflow.exceptions import MlflowException
@@ -131,7 +130,7 @@ class MLflow:
         is_ours = _RUN in found.data.tags  # the run folder may be a stranger's
         return found if is_ours and found.info.lifecycle_stage == "active" else None
 
-    def _create(self, run: TrackedRun) -> str:
+    def _create(self, run: RunWriter) -> str:
         """Create a run of MLflow with everything that is known before training."""
         from mlflow.entities import Param
         from mlflow.utils.validation import (
@@ -141,12 +140,12 @@ class MLflow:
         )
 
         client = self._store.client
-        tags = {key: shortened(text, MAX_TAG_VAL_LENGTH) for key, text in _tags(run).items()}
-        made = client.create_run(self._store.experiment_id, tags=tags, run_name=run.folder.name)
+        tags = {key: truncate(text, MAX_TAG_VAL_LENGTH) for key, text in _tags(run).items()}
+        made = client.create_run(self._store.experiment_id, tags=tags, run_name=run.path.name)
         parameters = []
-        for path, value in run.parameters.items():
+        for path, value in parameters_of(run).items():
             key = path.replace("[", ".").replace("]", "")  # MLflow allows `hidden.0.units`
-            parameters.append(Param(key, shortened(_text(value), MAX_PARAM_VAL_LENGTH)))
+            parameters.append(Param(key, truncate(_text(value), MAX_PARAM_VAL_LENGTH)))
         for some in _batches(parameters, MAX_PARAMS_TAGS_PER_BATCH):
             client.log_batch(made.info.run_id, params=some)
         return str(made.info.run_id)
@@ -180,15 +179,15 @@ class MLflow:
         return {**fields, "place": f"{uri}, run {self._run_id}", "look": look}
 
 
-def _tags(run: TrackedRun) -> dict[str, str]:
+def _tags(run: RunWriter) -> dict[str, str]:
     """Return versions and data of a run, by MLflow's own names where it has some."""
-    environment = run.environment
+    environment: Mapping[str, Any] = run.read_environment()
     tags = {
         "mlflow.source.name": "dlcli train",
         "mlflow.source.type": "LOCAL",
         "dlcli.version": str(environment["dlcli"]),
         "dlcli.data_sha256": " ".join(str(file["sha256"]) for file in environment["data"]),
-        _RUN: str(run.folder),
+        _RUN: str(run.path),
     }
     if git := environment["git"]:
         tags["mlflow.source.git.commit"] = str(git["commit"])

@@ -13,8 +13,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from dlcli.runs import Run, tensorboard_folder
-from dlcli.tracking.tracker import Fields, Outcome, TrackedRun, Values, shortened
+from dlcli.errors import truncate
+from dlcli.runs import Run, RunWriter, tensorboard_folder
+from dlcli.tracking.tracker import Fields, Outcome, Values, parameters_of
 
 _SECONDS = 1.0
 """Longest time until an epoch is on disk."""
@@ -38,25 +39,25 @@ class TensorBoard:
         self._first = 0
         self._due = 0.0
 
-    def begin(self, run: TrackedRun) -> Fields:
+    def begin(self, run: RunWriter) -> Fields:
         """Write config and parameters; see `Tracker`."""
         from tensorboard.plugins.hparams.summary_v2 import hparams_pb
         from tensorboard.plugins.text.summary_v2 import text_pb
 
-        self._folder = run.folder
+        self._folder = run.path
         parameters = {
-            path: shortened(value, _MOST_VALUE) if isinstance(value, str) else value
-            for path, value in run.parameters.items()
+            path: truncate(value, _MOST_VALUE) if isinstance(value, str) else value
+            for path, value in parameters_of(run).items()
         }
         whole = self._file("")
-        whole.write(summary=hparams_pb(parameters, trial_id=str(run.folder)))
+        whole.write(summary=hparams_pb(parameters, trial_id=str(run.path)))
         # As a code block of Markdown, which TensorBoard shows unchanged.
-        lines = shortened(run.text, _MOST_TEXT).splitlines()
+        lines = truncate(run.resolved_path().read_text("utf-8"), _MOST_TEXT).splitlines()
         code = "".join(f"    {line}\n" for line in lines)
         whole.write(summary=text_pb("config", code))
         whole.flush()
-        look = shlex.join(["tensorboard", "--logdir", str(run.folder.parent)])
-        return {"tracker": self.name, "place": str(tensorboard_folder(run.folder)), "look": look}
+        look = shlex.join(["tensorboard", "--logdir", str(run.path.parent)])
+        return {"tracker": self.name, "place": str(tensorboard_folder(run.path)), "look": look}
 
     def resume(self, epochs: int) -> None:
         """Make TensorBoard discard later epochs; see `Tracker`."""

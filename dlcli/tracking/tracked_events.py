@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dlcli.errors import Interrupted, RunError
-from dlcli.runs import DIVERGED, open_run
-from dlcli.tracking.tracker import Outcome, TrackedRun, Tracker, reason
+from dlcli.runs import DIVERGED, RunWriter, open_run
+from dlcli.tracking.tracker import Outcome, Tracker, reason
 
 if TYPE_CHECKING:
     from dlcli.pipeline import Listener
@@ -76,7 +76,7 @@ class _Dispatcher:
         self._listener(event, fields)
         if event == "run":
             self._folder = Path(fields["folder"])
-            run = TrackedRun(self._folder)
+            run = RunWriter(self._folder)
             self._each(lambda tracker: self._listener("tracking", tracker.begin(run)))
         elif event == "resumed":
             self._each(lambda tracker: tracker.resume(fields["epochs"]))
@@ -127,7 +127,7 @@ def _numbers(values: Mapping[str, object]) -> dict[str, float]:
 
 
 def is_tracked(epoch: int) -> bool:
-    """Whether an epoch of a long training is tracked.
+    """Return whether an epoch of a long training is tracked.
 
     Up to 500 all are, then every 2nd up to 1,000, every 4th up to 2,000 and so on: wherever
     training ends after that, its last half has 250 points; ten thousand epochs have some 1,600, a

@@ -5,17 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property
 from importlib.util import find_spec
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from pydantic_core import to_jsonable_python
 
-from dlcli.config import Config, Section, load_config
-from dlcli.errors import UsageError
+from dlcli.config import Section, load_config
+from dlcli.errors import UsageError, truncate
 from dlcli.runs import Run, RunWriter
 
 Parameter = bool | int | float | str
@@ -35,40 +32,13 @@ class Outcome(StrEnum):
     KILLED = "KILLED"
 
 
-@dataclass(frozen=True)
-class TrackedRun:
-    """The run folder of a training that begins."""
-
-    folder: Path
-    """Its path, as the user would write it."""
-
-    @cached_property
-    def text(self) -> str:
-        """The resolved config as YAML."""
-        return self._writer.resolved_path().read_text(encoding="utf-8")
-
-    @cached_property
-    def parameters(self) -> dict[str, Parameter]:
-        """The values of the resolved config by path."""
-        return parameters_of(load_config(self._writer.resolved_path()).config)
-
-    @cached_property
-    def environment(self) -> Mapping[str, Any]:
-        """Versions, machine and data, as `collect_environment` returns them."""
-        return self._writer.read_environment()
-
-    @property
-    def _writer(self) -> RunWriter:
-        return RunWriter(self.folder)
-
-
 class Tracker(Protocol):
     """Passes a training on to a tracking tool. Any method may raise any exception."""
 
     name: str
     """The tool's name, as its makers write it."""
 
-    def begin(self, run: TrackedRun) -> Fields:
+    def begin(self, run: RunWriter) -> Fields:
         """Begin, or continue what the run was tracked by before.
 
         Returns:
@@ -92,13 +62,13 @@ class Tracker(Protocol):
         """Release all resources; nothing follows."""
 
 
-def parameters_of(config: Config) -> dict[str, Parameter]:
-    """Return the values of a config by path: `hidden[0].units`, as `--set` takes it.
+def parameters_of(run: RunWriter) -> dict[str, Parameter]:
+    """Return the values of the resolved config by path: `hidden[0].units`, as `--set` takes it.
 
     Each key of the schema is a parameter. What users name, as columns and classes, is one value, as
     JSON: else a wide table would have thousands of parameters, with any text as a name.
     """
-    return dict(_flatten("", config))
+    return dict(_flatten("", load_config(run.resolved_path()).config))
 
 
 def _flatten(path: str, value: object) -> Iterator[tuple[str, Parameter]]:
@@ -114,11 +84,6 @@ def _flatten(path: str, value: object) -> Iterator[tuple[str, Parameter]]:
         yield path, json.dumps(to_jsonable_python(value, exclude_none=True), ensure_ascii=False)
 
 
-def shortened(text: str, most: int) -> str:
-    """Cut a text to a number of characters, of which the last are dots if some are missing."""
-    return text if len(text) <= most else f"{text[: most - 3]}..."
-
-
 def reason(error: Exception) -> str:
     """Return the first line of an exception's message without credentials, or else its type."""
     if isinstance(error, OSError) and error.strerror:
@@ -126,7 +91,7 @@ def reason(error: Exception) -> str:
         return without_credentials(f"{where}{error.strerror}")
     lines = [line.strip() for line in str(error).splitlines()]
     first = next((line for line in lines if line), type(error).__name__)
-    return shortened(without_credentials(first), _MOST_LETTERS)
+    return truncate(without_credentials(first), _MOST_LETTERS)
 
 
 def without_credentials(text: str) -> str:

@@ -27,7 +27,7 @@ class Recorder:
         self.told.append((method, *values))
 
     def begin(self, begun):
-        self._take("begin", begun.folder)
+        self._take("begin", begun.path)
         return {"tracker": "Recorder", "place": "here"}
 
     def resume(self, epochs):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from dlcli.config import load_config
-from dlcli.tracking.tracker import parameters_of, shortened
+from dlcli.errors import truncate
+from dlcli.runs import RunWriter
+from dlcli.tracking.tracker import parameters_of
 
 CONFIG = """\
 data: {train: [a.csv, b.csv], target: pet}
@@ -23,8 +22,9 @@ epochs: 7
 
 @pytest.fixture
 def parameters(tmp_path):
-    Path(tmp_path / "pets.yaml").write_text(CONFIG)
-    return parameters_of(load_config(tmp_path / "pets.yaml").config)
+    writer = RunWriter(tmp_path)
+    writer.write_resolved(CONFIG)
+    return parameters_of(writer)
 
 
 def test_each_key_of_the_schema_is_a_parameter_named_by_its_path(parameters):
@@ -52,5 +52,5 @@ def test_an_omitted_key_is_no_parameter(parameters):
 
 
 def test_a_long_text_ends_in_dots():
-    assert shortened("abcdef", 6) == "abcdef"
-    assert shortened("abcdefg", 6) == "abc..."
+    assert truncate("abcdef", 6) == "abcdef"
+    assert truncate("abcdefg", 6) == "abc..."

@@ -9,6 +9,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
+from dlcli.runs import RunWriter
 from dlcli.tracking import tensorboard_tracker
 from tests.tracking.replay import (
     METRICS,
@@ -113,7 +114,7 @@ def test_a_resumed_training_replaces_repeated_epochs():
 def test_an_epoch_is_on_disk_at_once_if_it_took_long(monkeypatch):
     monkeypatch.setattr(tensorboard_tracker, "_SECONDS", 0.0)
     tracker = tensorboard_tracker.TensorBoard()
-    tracker.begin(tensorboard_tracker.TrackedRun(RUN))
+    tracker.begin(RunWriter(RUN))
     tracker.log_epoch(1, {"loss": 0.5})
     assert curve("train", "loss") == [(1, 0.5)]
     tracker.close()
