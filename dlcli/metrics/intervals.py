@@ -141,7 +141,7 @@ def estimate_statistic_differences(
     else:
         before, after = (estimate_statistics(each, resamples) for each in (firsts, seconds))
         ends = {name: unpaired_interval(before[name], after[name]) for name in defined}
-    return {name: _difference(name, values[name], ends.get(name)) for name in names}
+    return {name: _difference(name, values[name], ends.get(name), paired) for name in names}
 
 
 def _minus(value: Number, other: Number) -> Number:
@@ -177,11 +177,13 @@ def _paired_intervals(
     yield from resampled_intervals(drawn, resamples).items()
 
 
-def _difference(name: str, value: float | None, ends: Interval | None) -> DifferenceEstimate:
+def _difference(
+    name: str, value: float | None, ends: Interval | None, paired: bool
+) -> DifferenceEstimate:
     if ends is None:
         return DifferenceEstimate(value)
     if isinstance(ends, str):
-        is_same = ends == NO_SPREAD and value == 0
+        is_same = paired and ends == NO_SPREAD and value == 0
         verdict: Verdict = "same" if is_same else "unknown"
         return DifferenceEstimate(value, reason=ends, verdict=verdict)
     lower, upper = ends
