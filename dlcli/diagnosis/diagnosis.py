@@ -18,13 +18,6 @@ from dlcli.config import (
 )
 from dlcli.diagnosis import data_rules, fit_rules, layer_rules, remedies
 from dlcli.diagnosis.case import Case, Magnitudes, Peak, peaks_of
-from dlcli.diagnosis.data_rules import (
-    LARGE,
-    far_inputs,
-    large_input_advice,
-    unscaled_inputs,
-    unscaled_target,
-)
 from dlcli.diagnosis.remedies import Finding, Patch, present
 from dlcli.encoding import Block
 from dlcli.runs import Run
@@ -195,18 +188,22 @@ def _rates(case: Case) -> Iterator[_Cause]:
 
 def _scales(case: Case) -> Iterator[_Cause]:
     """Yield far inputs, those of validation rows if training rows have none, and a far target."""
-    if found := unscaled_inputs(case):
+    if found := data_rules.unscaled_inputs(case):
         yield _Cause(_excess(case, case.peaks), found)
-    elif found := far_inputs(case, case.validation_peaks, "the validation rows' inputs reach"):
+    elif found := data_rules.far_inputs(
+        case, case.validation_peaks, "the validation rows' inputs reach"
+    ):
         yield _Cause(_excess(case, case.validation_peaks), found, affects_steps=False)
-    if found := unscaled_target(case):
-        size = max(case.magnitudes.target.values()) if case.magnitudes else LARGE
-        yield _Cause(size / LARGE, found)
+    if found := data_rules.unscaled_target(case):
+        size = max(case.magnitudes.target.values()) if case.magnitudes else data_rules.LARGE
+        yield _Cause(size / data_rules.LARGE, found)
 
 
 def _excess(case: Case, peaks: Sequence[Peak]) -> float:
     """Return the largest ratio, squared: a step grows with an input, and so does its effect."""
-    advised = ((peak, large_input_advice(peak.block, case.config.input)) for peak in peaks)
+    advised = (
+        (peak, data_rules.large_input_advice(peak.block, case.config.input)) for peak in peaks
+    )
     return max((peak.size / advice.threshold) ** 2 for peak, advice in advised if advice)
 
 

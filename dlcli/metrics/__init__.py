@@ -1,8 +1,9 @@
 """Every metric once, exact and in float64, and its uncertainty.
 
 A metric of given predictions is a `Statistic`: a function of the row weights. The functions
-`..._statistics` return those of one type of target by name, `..._metrics` their values as JSON can
-hold them. As a resample is a set of integer weights, confidence intervals use the same functions.
+`..._statistics` return those of one type of target by name, `metric_values` their values as JSON
+can hold them. As a resample is a set of integer weights, confidence intervals use the same
+functions.
 
 Definitions, row weights included, are those of scikit-learn's `sklearn.metrics`
 (https://scikit-learn.org/stable/modules/model_evaluation.html), with one difference: where a
@@ -20,9 +21,7 @@ from dlcli.metrics.definitions import (
     expected_calibration_error,
     metric_values,
     multiclass_statistics,
-    multilabel_metrics,
     multilabel_statistics,
-    regression_metrics,
     regression_statistics,
 )
 from dlcli.metrics.intervals import (

@@ -6,7 +6,7 @@ https://scikit-learn.org/stable/modules/model_evaluation.html.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,36 +49,6 @@ def metric_values(statistics: Mapping[str, Statistic]) -> Metrics:
 # Numbers
 
 
-def regression_metrics(
-    target: Array,
-    prediction: Array,
-    weight: Array | None = None,
-    *,
-    names: Sequence[str] = (),
-    deviance: bool = False,
-) -> Metrics:
-    """Compute the metrics of predicted numbers.
-
-    Args:
-        target: true numbers, shape `(rows,)` or `(rows, outputs)`.
-        prediction: predicted numbers in the same unit, of the same shape.
-        weight: non-negative row weights, shape `(rows,)`; 1 each if omitted.
-        names: of the outputs.
-        deviance: whether the predictions are means of counts, which the deviance measures.
-
-    Returns:
-        The value of each of `regression_statistics`, `None` where it is undefined. Of several
-        outputs with names, `by_column` has the same of each.
-    """
-    statistics = regression_statistics(target, prediction, weight, deviance=deviance)
-    metrics: Metrics = {name: each.value for name, each in statistics.items()}
-    if len(names) > 1:
-        columns = zip(as_columns(target).T, as_columns(prediction).T, strict=True)
-        each = (regression_metrics(*pair, weight=weight, deviance=deviance) for pair in columns)
-        metrics["by_column"] = dict(zip(names, each, strict=True))
-    return metrics
-
-
 @np.errstate(over="ignore", invalid="ignore")  # a value that overflows is undefined
 def regression_statistics(
     target: Array, prediction: Array, weight: Array | None = None, *, deviance: bool = False
@@ -91,11 +61,13 @@ def regression_statistics(
     over them, and undefined if it is so for one: `rmse` is the mean of the roots, not the root of
     `mse`.
 
-    Arguments are those of `regression_metrics`.
+    Args:
+        target: true numbers, shape `(rows, outputs)`.
+        prediction: predicted numbers in the same unit, of the same shape.
+        weight: non-negative row weights, shape `(rows,)`; 1 each if omitted.
+        deviance: whether the predictions are means of counts, which the deviance measures.
     """
-    weight, target, prediction = positive_weights(
-        weight, as_columns(target), as_columns(prediction)
-    )
+    weight, target, prediction = positive_weights(weight, as_floats(target), as_floats(prediction))
     error = _by_output(prediction - target)
     statistics: dict[str, Statistic] = {
         "mse": Mean(weight, error**2),
@@ -123,12 +95,6 @@ def poisson_deviance(target: Floats, prediction: Floats, weights: Array) -> Mean
 def _by_output(values: Floats) -> Floats:
     """Return values, `(rows, outputs)`, with those of each output next to each other in memory."""
     return np.ascontiguousarray(values.T)
-
-
-def as_columns(numbers: Array) -> Floats:
-    """Return numbers of shape `(rows,)` or `(rows, outputs)` as `(rows, outputs)`."""
-    floats = as_floats(numbers)
-    return floats[:, np.newaxis] if floats.ndim == 1 else floats
 
 
 # Classes and labels
@@ -220,27 +186,6 @@ def multiclass_statistics(
     return statistics
 
 
-def multilabel_metrics(
-    target: Array, probabilities: Array, weight: Array | None = None, *, names: Sequence[str]
-) -> Metrics:
-    """Compute the metrics of labels; a row is predicted to have those more probable than 0.5.
-
-    Args:
-        target: 1 for each label that a row has and 0 for the others, shape `(rows, labels)`.
-        probabilities: of each label for itself, shape `(rows, labels)`.
-        weight: non-negative row weights, shape `(rows,)`; 1 each if omitted.
-        names: of the labels.
-
-    Returns:
-        The value of each of `multilabel_statistics`, `None` where it is undefined; and `by_label`
-        the metrics of each as of two classes.
-    """
-    pairs = zip(target.T, probabilities.T, strict=True)
-    each = (metric_values(binary_statistics(*pair, weight)) for pair in pairs)
-    statistics = multilabel_statistics(target, probabilities, weight)
-    return {**metric_values(statistics), "by_label": dict(zip(names, each, strict=True))}
-
-
 def multilabel_statistics(
     target: Array, probabilities: Array, weight: Array | None = None
 ) -> dict[str, Statistic]:
@@ -249,9 +194,13 @@ def multilabel_statistics(
     `accuracy` is the share of right decisions on labels, `subset_accuracy` the share of rows of
     which every label is right. `auc`, `average_precision` and `macro_f1` are means over the labels
     for which they are defined, `micro_precision`, `micro_recall` and `micro_f1` those of all
-    decisions, `log_loss` and `brier` means over all labels.
+    decisions, `log_loss` and `brier` means over all labels. A row is predicted to have the labels
+    that are more probable than 0.5.
 
-    Arguments are those of `multilabel_metrics`.
+    Args:
+        target: 1 for each label that a row has and 0 for the others, shape `(rows, labels)`.
+        probabilities: of each label for itself, shape `(rows, labels)`.
+        weight: non-negative row weights, shape `(rows,)`; 1 each if omitted.
     """
     weight, target, probabilities = positive_weights(
         weight, _as_indices(target), as_floats(probabilities)

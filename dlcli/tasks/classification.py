@@ -30,8 +30,8 @@ from dlcli.metrics import (
     binary_statistics,
     cross_entropy,
     decide,
+    metric_values,
     multiclass_statistics,
-    multilabel_metrics,
     multilabel_statistics,
 )
 from dlcli.preprocessing import Floats, ValueIssues
@@ -366,7 +366,9 @@ class Multilabel(Task):
     # Evaluation.
 
     def metrics(self, rows: DecodedRows) -> Metrics:
-        return multilabel_metrics(rows.values, rows.decoded, rows.weights, names=self.labels)
+        pairs = zip(rows.values.T, rows.decoded.T, strict=True)
+        each = (metric_values(binary_statistics(*pair, rows.weights)) for pair in pairs)
+        return {**super().metrics(rows), "by_label": dict(zip(self.labels, each, strict=True))}
 
     def statistics(self, rows: DecodedRows) -> dict[str, Statistic]:
         return multilabel_statistics(rows.values, rows.decoded, rows.weights)

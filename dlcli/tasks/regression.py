@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import ClassVar, Literal, Self
 
 import numpy as np
@@ -23,7 +24,7 @@ from dlcli.config import (
     TargetForm,
     Unscaled,
 )
-from dlcli.metrics import Metrics, Statistic, regression_metrics, regression_statistics
+from dlcli.metrics import Metrics, Statistic, metric_values, regression_statistics
 from dlcli.preprocessing import (
     Floats,
     LinearScaling,
@@ -202,13 +203,14 @@ class _Numbers(Task):
     # Evaluation.
 
     def metrics(self, rows: DecodedRows) -> Metrics:
-        return regression_metrics(
-            rows.values,
-            rows.decoded,
-            rows.weights,
-            names=self.columns,
-            deviance=rows.has_deviance,
-        )
+        metrics = super().metrics(rows)
+        if self.width == 1:
+            return metrics
+        parts: dict[str, Metrics] = {}
+        for at, column in enumerate(self.columns):
+            part = replace(rows, values=rows.values[:, [at]], decoded=rows.decoded[:, [at]])
+            parts[column] = metric_values(self.statistics(part))
+        return {**metrics, "by_column": parts}
 
     def statistics(self, rows: DecodedRows) -> dict[str, Statistic]:
         return regression_statistics(

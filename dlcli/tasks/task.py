@@ -310,7 +310,7 @@ class Task(Fitted):
     # Evaluation.
 
     def metrics(self, rows: DecodedRows) -> Metrics:
-        """Compute all metrics of a set of rows."""
+        """Compute all metrics of a set of rows; also those of each of several numbers or labels."""
         return metric_values(self.statistics(rows))
 
     @abstractmethod

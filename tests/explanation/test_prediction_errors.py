@@ -15,8 +15,8 @@ from dlcli.explanation.prediction_errors import (
 from dlcli.metrics import (
     binary_statistics,
     multiclass_statistics,
-    multilabel_metrics,
-    regression_metrics,
+    multilabel_statistics,
+    regression_statistics,
 )
 
 
@@ -39,8 +39,8 @@ def test_of_a_number_it_is_the_difference():
     assert truth.row_errors(predictions).tolist() == [0, 0.5, 2]
     error = truth.error(predictions, WEIGHTS)
     assert error == pytest.approx(((2 * 0.25 + 4) / 4) ** 0.5)
-    scores = regression_metrics([1, 2.5, 3], [1, 2, 5], WEIGHTS)
-    assert error == pytest.approx(scores["rmse"])
+    columns = np.array([[1], [2.5], [3]]), np.array([[1], [2], [5]])
+    assert error == pytest.approx(regression_statistics(*columns, WEIGHTS)["rmse"].value)
 
 
 def test_of_several_numbers_differences_are_in_standard_deviations():
@@ -84,8 +84,8 @@ def test_of_labels_it_is_the_mean_over_them():
     log2 = np.log(2)
     assert truth.row_errors(predictions).tolist() == pytest.approx([1.5 * log2, log2, 0.5 * log2])
     marks = np.array([[1, 0], [0, 0], [1, 1]])
-    scores = multilabel_metrics(marks, outputs, WEIGHTS, names=["u", "v"])
-    assert truth.error(predictions, WEIGHTS) == pytest.approx(scores["log_loss"])
+    expected = multilabel_statistics(marks, outputs, WEIGHTS)["log_loss"].value
+    assert truth.error(predictions, WEIGHTS) == pytest.approx(expected)
 
 
 def test_of_margins_it_is_the_hinge():

@@ -16,9 +16,22 @@ from dlcli.metrics import (
     binary_statistics,
     metric_values,
     multiclass_statistics,
-    multilabel_metrics,
-    regression_metrics,
+    regression_statistics,
 )
+from dlcli.tasks import DecodedRows, Multilabel, Regression
+
+LABELS = Multilabel(columns=("a", "b", "c"), labels=("a", "b", "c"))
+
+
+def regression_metrics(target, prediction, *arguments, **options):
+    columns = (
+        np.reshape(part, (len(part), -1 if len(part) else 1)) for part in (target, prediction)
+    )
+    return metric_values(regression_statistics(*columns, *arguments, **options))
+
+
+def multilabel_metrics(target, probabilities, weight=None):
+    return LABELS.metrics(DecodedRows(target, probabilities, weight))
 
 
 def binary_metrics(*arguments, **options):
@@ -84,12 +97,6 @@ def test_each_metric_is_averaged_over_several_outputs():
         "median_absolute_error": 2.0,
     }
     assert_same_metrics(regression_metrics(target, prediction), expected)
-
-
-def test_a_single_column_and_a_flat_array_are_the_same_numbers():
-    assert regression_metrics(NUMBERS, GUESSES[:, np.newaxis]) == regression_metrics(
-        NUMBERS, GUESSES
-    )
 
 
 def test_half_the_weight_puts_the_median_between_two_errors():
@@ -434,7 +441,8 @@ def test_the_deviance_is_undefined_where_0_was_predicted_for_more():
 def test_several_outputs_with_names_also_have_metrics_of_each():
     target = floats([0, 0], [2, 4])
     prediction = floats([1, 3], [3, 1])
-    by_column = regression_metrics(target, prediction, names=("u", "v"))["by_column"]
+    rows = DecodedRows(target, prediction, None)
+    by_column = Regression(columns=("u", "v")).metrics(rows)["by_column"]
     assert {name: metrics["mae"] for name, metrics in by_column.items()} == {"u": 1, "v": 3}
     assert by_column["v"] == regression_metrics(target[:, 1], prediction[:, 1])
 
@@ -445,7 +453,7 @@ MARK_PROBABILITIES = floats([0.9, 0.2, 0.1], [0.6, 0.7, 0.2], [0.3, 0.5, 0.4], [
 
 
 def test_metrics_of_labels_follow_from_decisions_rows_and_labels():
-    metrics = multilabel_metrics(MARKS, MARK_PROBABILITIES, names=("a", "b", "c"))
+    metrics = multilabel_metrics(MARKS, MARK_PROBABILITIES)
     by_label = metrics.pop("by_label")
     log_loss = 0.9 * 0.8 * 0.9 * 0.6 * 0.7 * 0.8 * 0.7 * 0.5 * 0.6 * 0.8 * 0.4 * 0.9
     brier = 0.01 + 0.04 + 0.01 + 0.16 + 0.09 + 0.04 + 0.09 + 0.25 + 0.16 + 0.04 + 0.36 + 0.01
@@ -466,7 +474,7 @@ def test_metrics_of_labels_follow_from_decisions_rows_and_labels():
 
 
 def test_row_weights_count_in_every_metric_of_labels():
-    metrics = multilabel_metrics(MARKS, MARK_PROBABILITIES, floats(0, 1, 2, 0), names="abc")
+    metrics = multilabel_metrics(MARKS, MARK_PROBABILITIES, floats(0, 1, 2, 0))
     assert metrics["accuracy"] == pytest.approx(7 / 9)  # (3 + 2 * 2) / (3 * 3)
     assert metrics["subset_accuracy"] == pytest.approx(1 / 3)
     assert metrics["micro_recall"] == 0.5  # 1 + 1 of 1 + 1 + 2
@@ -486,13 +494,13 @@ def test_weighted_labels_agree_with_scikit_learn():
         "micro_recall": 0.9411764705882353,
         "micro_f1": 0.8888888888888888,
     }
-    metrics = multilabel_metrics(MARKS, MARK_PROBABILITIES, floats(1, 2, 0.5, 1.5), names="abc")
+    metrics = multilabel_metrics(MARKS, MARK_PROBABILITIES, floats(1, 2, 0.5, 1.5))
     assert_same_metrics({name: metrics[name] for name in expected}, expected)
 
 
 def test_labels_without_a_defined_metric_do_not_lower_its_mean():
     marks = MARKS * whole(1, 1, 0)
-    metrics = multilabel_metrics(marks, MARK_PROBABILITIES * floats(1, 1, 0), names="abc")
+    metrics = multilabel_metrics(marks, MARK_PROBABILITIES * floats(1, 1, 0))
     assert metrics["auc"] == 0.875  # (1 + 3 / 4) / 2
     assert metrics["macro_f1"] == 0.75
     assert metrics["by_label"]["c"]["auc"] is None
@@ -513,7 +521,7 @@ mark = st.integers(0, 1)
 
 def score_three(target, probabilities, weight=None):
     """The metrics of three labels together."""
-    metrics = multilabel_metrics(target, probabilities, weight, names="abc")
+    metrics = multilabel_metrics(target, probabilities, weight)
     return {name: score for name, score in metrics.items() if name != "by_label"}
 
 
@@ -582,7 +590,7 @@ def test_every_metric_that_is_one_number_has_a_better_direction():
         *regression_metrics(NUMBERS, GUESSES, deviance=True),
         *binary_metrics(TRUTHS, PROBABILITIES),
         *multiclass_metrics(FOUR, FOUR_PROBABILITIES),
-        *multilabel_metrics(MARKS, MARK_PROBABILITIES, names="abc"),
+        *multilabel_metrics(MARKS, MARK_PROBABILITIES),
     }
     assert named - {"confusion", "by_label"} == HIGHER_IS_BETTER.keys()
 
@@ -591,7 +599,7 @@ def test_perfect_predictions_reach_the_better_end_of_every_metric():
     numbers = regression_metrics(NUMBERS, NUMBERS, deviance=True)
     binary = binary_metrics(TRUTHS, TRUTHS)
     several = multiclass_metrics(FOUR, np.eye(4)[FOUR])
-    labels = multilabel_metrics(MARKS, MARKS, names="abc")
+    labels = multilabel_metrics(MARKS, MARKS)
     best = {name: float(higher) for name, higher in HIGHER_IS_BETTER.items()}
     for name, score in (numbers | binary | several | labels).items():
         assert name in ("confusion", "by_label") or score == pytest.approx(best[name])

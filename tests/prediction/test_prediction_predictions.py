@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dlcli.metrics import binary_statistics, metric_values, multilabel_metrics
+from dlcli.metrics import binary_statistics, metric_values, multilabel_statistics
 from dlcli.prediction import Predictions
 from dlcli.preprocessing import LinearScaling
 from dlcli.tables import Table
@@ -239,8 +239,13 @@ def test_without_rows_labels_in_one_column_have_empty_columns():
 def test_labels_are_scored_with_their_names(weights):
     outputs = np.array([[0.75, 0.25], [0.625, 0.875]])
     found = predictions(labels("u", "v"), outputs).metrics(rows(u=[1, 0], v=[0, 1]), weights)
-    expected = multilabel_metrics(np.array([[1, 0], [0, 1]]), outputs, weights, names=("u", "v"))
-    assert found == expected
+    marks = np.array([[1, 0], [0, 1]])
+    by_label = {
+        name: metric_values(binary_statistics(marks[:, at], outputs[:, at], weights))
+        for at, name in enumerate("uv")
+    }
+    expected = metric_values(multilabel_statistics(marks, outputs, weights))
+    assert found == {**expected, "by_label": by_label}
 
 
 def test_several_numbers_are_also_scored_by_column_in_their_own_units():
