@@ -6,6 +6,7 @@ from dlcli.comparison.comparison import (
     Comparison,
     HeldOut,
     RunDifference,
+    Side,
     check_different,
     compare,
     estimate_difference,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from dlcli import __version__
-from dlcli.comparison import Comparison, RunDifference, as_text
+from dlcli.comparison import Comparison, RunDifference, Side, as_text
 from dlcli.errors import plural
 from dlcli.metrics import DifferenceEstimate
 from dlcli.reports import formatting as fmt
@@ -38,18 +38,18 @@ def comparison_view(comparison: Comparison) -> View:
     others = tuple(_other_sets(comparison, names))
 
     def sections() -> Sequence[Section]:
+        drawn = dict(zip(names[:MOST_SERIES], comparison.sides, strict=False))
         result: tuple[Block, ...] = ()
         if metrics:
-            charts = _interval_charts(comparison, names)
-            result = (Text(_INTERVALS), Grid(tuple(charts)), *metrics)
-        curves = _curve_charts(comparison, names)
+            result = (Text(_INTERVALS), Grid(tuple(_interval_charts(drawn))), *metrics)
+        curves = tuple(_curve_charts(drawn))
         lead = "Losses can be compared only where the configs have the same loss and scaling."
         if len(names) > MOST_SERIES:
             lead += f" The first {MOST_SERIES} runs are shown."
         return [
             Section("result", "The result", result),
             Section("config", "What differs", (runs, *differing)),
-            Section("curves", "The training", (Text(lead), Grid(tuple(curves))) if curves else ()),
+            Section("curves", "The training", (Text(lead), Grid(curves)) if curves else ()),
             Section("splits", "Other rows", others),
         ]
 
@@ -93,28 +93,16 @@ def _sentences(comparison: Comparison, names: Sequence[str]) -> Iterator[str]:
 def _differing(comparison: Comparison, names: Sequence[str]) -> Iterator[Block]:
     """Yield what differs in configs, versions, machines and data."""
     texts = range(len(names) + 1)
-    settings = [
-        (
-            fmt.shorten(setting.path, 100),
-            *(fmt.shorten(as_text(value), 200) for value in setting.values),
-        )
-        for setting in comparison.settings[:_MOST_SETTINGS]
-    ]
-    if settings:
-        yield Table(("config", *names), tuple(settings), text_columns=texts)
+    if settings := comparison.settings[:_MOST_SETTINGS]:
+        rows = [(each.path, *map(as_text, each.values)) for each in settings]
+        yield Table(("config", *names), _shortened(rows, 200), text_columns=texts)
     else:
         yield Text("The configs are the same.")
     if (rest := len(comparison.settings) - len(settings)) > 0:
         yield Text(f"{rest:,} more settings differ; --json lists all of them.")
-    facts = [
-        (
-            fmt.shorten(name),
-            *(fmt.shorten(value or fmt.UNDEFINED, 100) for value in values),
-        )
-        for name, values in comparison.facts.items()
-    ]
-    if facts:
-        yield Table(("environment", *names), tuple(facts), text_columns=texts)
+    if facts := comparison.facts.items():
+        rows = [(name, *(value or fmt.UNDEFINED for value in values)) for name, values in facts]
+        yield Table(("environment", *names), _shortened(rows, 100), text_columns=texts)
     files = comparison.sides[0].data
     if comparison.same_data:
         listed = ", ".join(fmt.shorten_middle(file.name) for file in files[:_MOST_FILES])
@@ -122,13 +110,17 @@ def _differing(comparison: Comparison, names: Sequence[str]) -> Iterator[Block]:
         return
     is_known = all(file.sha256 for side in comparison.sides for file in side.data)
     why = "" if is_known else " may, as not all files have a known digest"
-    rows = [
+    listed_files = [
         (name, fmt.shorten_middle(file.name, 40), fmt.shorten(file.sha256 or fmt.UNDEFINED, 13))
         for name, side in zip(names, comparison.sides, strict=True)
         for file in side.data[:_MOST_FILES]
     ]
     caption = f"The data{why or ' do'} differ"
-    yield Table(("run", "file", "SHA-256"), tuple(rows), caption, range(3))
+    yield Table(("run", "file", "SHA-256"), tuple(listed_files), caption, range(3))
+
+
+def _shortened(rows: Sequence[tuple[str, ...]], most: int) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(fmt.shorten(cell, most) for cell in row) for row in rows)
 
 
 def _metrics(comparison: Comparison, names: Sequence[str]) -> Iterator[Table]:
@@ -156,23 +148,20 @@ def _metrics(comparison: Comparison, names: Sequence[str]) -> Iterator[Table]:
 
 def _baselines(comparison: Comparison, split: str) -> Iterator[Table]:
     """Yield the metrics of the baselines, each once where several runs have the same."""
-    found: list[tuple[str, Mapping[str, float | None], list[int]]] = []
+    found: dict[tuple[str, tuple[tuple[str, float | None], ...]], list[int]] = {}
     for at, side in enumerate(comparison.sides, start=1):
         for model, metrics in side.baselines.items():
-            known = [runs for *same, runs in found if same == [model, metrics.get(split)]]
-            if known:
-                known[0].append(at)
-            elif split in metrics:
-                found.append((model, metrics[split], [at]))
+            if split in metrics:
+                found.setdefault((model, tuple(metrics[split].items())), []).append(at)
     if not found:
         return
-    several = Counter(model for model, _, _ in found)
+    several = Counter(model for model, _ in found)
     heads = [
         fmt.shorten(model, 12)
         + (f" of run {','.join(map(str, runs))}" if several[model] > 1 else "")
-        for model, _, runs in found
+        for (model, _), runs in found.items()
     ]
-    yield metric_table(heads, [metrics for _, metrics, _ in found], f"{split}: baselines")
+    yield metric_table(heads, [dict(metrics) for _, metrics in found], f"{split}: baselines")
 
 
 def _differences(
@@ -212,81 +201,54 @@ def _other_sets(comparison: Comparison, names: Sequence[str]) -> Iterator[Table]
             yield metric_table(names, columns, fmt.shorten(split))
 
 
-def _interval_charts(comparison: Comparison, names: Sequence[str]) -> list[Chart]:
-    sides = dict(zip(names[:MOST_SERIES], comparison.sides, strict=False))
+def _interval_charts(sides: Mapping[str, Side]) -> Iterator[Chart]:
+    """Draw each metric of all runs with its 95 % confidence intervals."""
     metrics = dict.fromkeys(name for side in sides.values() for name in side.estimates)
-    return [
-        estimate_chart(
-            metric,
-            {name: side.estimates.get(metric) for name, side in sides.items()},
-            series_colors(list(sides)),
+    for metric in list(metrics)[:_MOST_CHARTS]:
+        known = {
+            name: estimate
+            for name, side in sides.items()
+            if (estimate := side.estimates.get(metric)) and estimate.value is not None
+        }
+        rows = [
+            {"y": name, "s": name, "x": each.value, "l": each.lower, "u": each.upper}
+            for name, each in known.items()
+        ]
+        tips = {"s": "run", "x": "value|.5~g", "l": "from|.5~g", "u": "to|.5~g"}
+        texts = [f"{name} {fmt.estimate(each)}" for name, each in known.items()]
+        yield Chart(
+            title=fmt.capitalize(fmt.metric_title(metric)),
+            spec=interval_chart(rows, list(known), series_colors(list(sides)), Axis(), tips=tips),
+            description=f"{'; '.join(texts)}.",
         )
-        for metric in list(metrics)[:_MOST_CHARTS]
-    ]
 
 
-def estimate_chart(
-    metric: str, estimates: Mapping[str, fmt.Estimate | None], colors: Mapping[str, str]
-) -> Chart:
-    """Draw a metric of several models with its 95 % confidence intervals.
-
-    Args:
-        metric: its name.
-        estimates: by the name of the model; undefined ones are not drawn.
-        colors: of the models.
-    """
-    known = {name: each for name, each in estimates.items() if each and each.value is not None}
-    rows = [
-        {"y": name, "s": name, "x": each.value, "l": each.lower, "u": each.upper}
-        for name, each in known.items()
-    ]
-    tips = {"s": "run", "x": "value|.5~g", "l": "from|.5~g", "u": "to|.5~g"}
-    return Chart(
-        title=fmt.capitalize(fmt.metric_title(metric)),
-        spec=interval_chart(rows, list(known), colors, Axis(), tips=tips),
-        description="; ".join(f"{name} {fmt.estimate(each)}" for name, each in known.items()) + ".",
-    )
-
-
-def _curve_charts(comparison: Comparison, names: Sequence[str]) -> list[Chart]:
-    """Draw what was measured at each epoch, a line for each run."""
-    histories = dict(
-        zip(names[:MOST_SERIES], (side.history for side in comparison.sides), strict=False)
-    )
-    colors = series_colors(list(histories))
-    measured = dict.fromkeys(name for history in histories.values() for name in history)
-    charts = []
+def _curve_charts(sides: Mapping[str, Side]) -> Iterator[Chart]:
+    """Draw the loss and each metric by epoch, a line for each run."""
+    colors = series_colors(list(sides))
+    measured = dict.fromkeys(name for side in sides.values() for name in side.history)
     for name in list(measured)[:MOST_CURVES]:
-        lines = {run: history[name] for run, history in histories.items() if history.get(name)}
+        lines = {run: side.history[name] for run, side in sides.items() if side.history.get(name)}
         if not lines:
             continue
         bare = name.removeprefix("val_")
         words = fmt.shorten(bare).replace("_", " ")
         split = "training" if bare == name else "validation"
-        charts.append(
-            Chart(
-                title=fmt.capitalize(words if bare == LEARNING_RATE else f"{words}, {split}"),
-                spec=curves_spec(lines, colors),
-                description="; ".join(
-                    f"{run} from {fmt.number(values[0])} to {fmt.number(values[-1])}"
-                    for run, values in lines.items()
-                )
-                + ".",
-                numbers=_curve_table(lines),
-                legend=tuple((run, colors[run]) for run in lines),
-                offers_log=spans_decades([each for values in lines.values() for each in values]),
-            )
+        columns: dict[str, Callable[[tuple[str, Sequence[float]]], str]] = {
+            "run": lambda line: line[0],
+            "epochs": lambda line: f"{len(line[1]):,}",
+            "first": lambda line: fmt.number(line[1][0]),
+            "lowest": lambda line: fmt.number(min(line[1])),
+            "highest": lambda line: fmt.number(max(line[1])),
+            "last": lambda line: fmt.number(line[1][-1]),
+        }
+        table = Table.of(list(lines.items()), columns)
+        parts = [f"{run} from {first} to {last}" for run, _, first, _, _, last in table.rows]
+        yield Chart(
+            title=fmt.capitalize(words if bare == LEARNING_RATE else f"{words}, {split}"),
+            spec=curves_spec(lines, colors),
+            description=f"{'; '.join(parts)}.",
+            numbers=table,
+            legend=tuple((run, colors[run]) for run in lines),
+            offers_log=spans_decades([each for values in lines.values() for each in values]),
         )
-    return charts
-
-
-def _curve_table(lines: Mapping[str, Sequence[float]]) -> Table:
-    rows = [
-        (
-            run,
-            f"{len(values):,}",
-            *map(fmt.number, (values[0], min(values), max(values), values[-1])),
-        )
-        for run, values in lines.items()
-    ]
-    return Table(("run", "epochs", "first", "lowest", "highest", "last"), tuple(rows))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import numpy as np
@@ -298,27 +298,23 @@ def _metric_figures(cv: CrossValidation, metric: str, pooled: Interval) -> Itera
 
 def _metric_table(record: CrossValidationRecord) -> Table:
     cv = record.document
-    rows = tuple(
-        (
-            name,
-            fmt.estimate(cv.pooled.get(name)),
-            fmt.estimate(cv.by_fold.get(name)),
-            fmt.number(cv.deviations.get(name)),
-            fmt.number(cv.constant.get(name)),
-        )
-        for name in record.metrics
-    )
-    return Table(
-        ("", "all rows [95 %]", "mean of folds [95 %]", "± over folds", "constant"),
-        rows,
+    table = Table.of(
+        record.metrics,
+        {
+            "": str,
+            "all rows [95 %]": lambda name: fmt.estimate(cv.pooled.get(name)),
+            "mean of folds [95 %]": lambda name: fmt.estimate(cv.by_fold.get(name)),
+            "± over folds": lambda name: fmt.number(cv.deviations.get(name)),
+            "constant": lambda name: fmt.number(cv.constant.get(name)),
+        },
         note="↑ higher is better, ↓ lower is better. “All rows” combines the predictions of all "
         "folds; its confidence interval shows where the metric of these networks might be had "
         "other rows been sampled. The interval of the mean includes how much networks fitted to "
         "other rows differ; it is widened because folds share most of their training rows (Nadeau "
         "and Bengio 2003). “±” is the standard deviation over folds. “Constant” always predicts "
         "the mean or the most frequent class.",
-        marks=tuple(map(direction_mark, record.metrics)),
     )
+    return replace(table, marks=tuple(map(direction_mark, record.metrics)))
 
 
 def _metric_chart(metric: str, record: CrossValidationRecord) -> Chart:

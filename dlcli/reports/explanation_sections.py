@@ -177,7 +177,7 @@ def _facts(column: ColumnStatistics, rows: int) -> list[str]:
 
 
 def _is_time(column: ColumnStatistics) -> bool:
-    """Whether its numbers are seconds since 1970."""
+    """Return whether a column's numbers are seconds since 1970."""
     return column.type == "datetime" and column.minimum is not None
 
 

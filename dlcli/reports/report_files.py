@@ -123,10 +123,8 @@ def policy(scripts: list[str], styles: list[str]) -> str:
     """
 
     def digests(texts: list[str]) -> str:
-        shown = (
-            base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in texts
-        )
-        return " ".join(f"'sha256-{digest}'" for digest in shown)
+        hashes = (hashlib.sha256(text.encode()).digest() for text in texts)
+        return " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in hashes)
 
     return (
         f"default-src 'none'; script-src {digests(scripts)}; style-src {digests(styles)}; "
@@ -192,7 +190,7 @@ def to_png(charts: Sequence[Chart], title: str) -> bytes:
         "title": {"text": title, "anchor": "start", "offset": 16},
         "hconcat": parts,
         "resolve": {"legend": {"color": "independent"}},
-        "config": _painted(look),
+        "config": _filled(look, {}),
         "padding": 12,
     }
     picture: bytes = vl_convert.vegalite_to_png(whole, scale=2)
@@ -201,13 +199,14 @@ def to_png(charts: Sequence[Chart], title: str) -> bytes:
 
 def _standing_alone(chart: Chart) -> dict[str, Any]:
     """Return a chart of fixed width, with its rows and colors filled in for their names."""
-    data = chart.spec["datasets"]
     bare = {key: part for key, part in chart.spec.items() if key != "datasets"}
-    filled: dict[str, Any] = _filled(_painted(bare), data)
+    filled: dict[str, Any] = _filled(bare, chart.spec["datasets"])
     return {**filled, "title": chart.title, "width": _WIDTH}
 
 
 def _filled(part: Any, datasets: Mapping[str, Any]) -> Any:  # noqa: ANN401  (any JSON)
+    if isinstance(part, str):
+        return _VARIABLE.sub(lambda found: LIGHT[found[1]], part)
     if isinstance(part, list):
         return [_filled(each, datasets) for each in part]
     if not isinstance(part, Mapping):
@@ -219,14 +218,3 @@ def _filled(part: Any, datasets: Mapping[str, Any]) -> Any:  # noqa: ANN401  (an
     if "legend" in filled:  # a page has one of its own
         filled["legend"] = {"orient": "top", "title": None, "symbolType": "circle"}
     return filled
-
-
-def _painted(part: Any) -> Any:  # noqa: ANN401  (any JSON)
-    """Return a specification with names of colors replaced by their values."""
-    if isinstance(part, str):
-        return _VARIABLE.sub(lambda found: LIGHT[found[1]], part)
-    if isinstance(part, list):
-        return [_painted(each) for each in part]
-    if isinstance(part, Mapping):
-        return {key: _painted(value) for key, value in part.items()}
-    return part

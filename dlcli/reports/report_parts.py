@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dlcli import __version__
@@ -260,7 +260,17 @@ def reproduction_section(record: RunRecord, *blocks: Block) -> Section:
         shown.append(Code(command, "It was made by:"))
     files = environment.get("data")
     if isinstance(files, list) and files:
-        shown.append(_data_table(files))
+        columns: dict[str, Callable[[dict[str, object]], str]] = {
+            "file": lambda each: fmt.shorten(each.get("file"), 120),
+            "SHA-256": lambda each: fmt.shorten(each.get("sha256"), 64),
+            "bytes": lambda each: fmt.number(each.get("bytes")),
+        }
+        known = [each for each in files if isinstance(each, dict)]
+        shown.append(
+            Table.of(
+                known, columns, "Data files", text_columns=range(2), most=_MOST_FILES, noun="files"
+            )
+        )
     facts = [(name, environment.get(name)) for name in (*_VERSIONS, *_MACHINE)]
     rows = [(name, fmt.shorten(value, 120)) for name, value in facts if value is not None]
     git = environment.get("git")
@@ -269,20 +279,6 @@ def reproduction_section(record: RunRecord, *blocks: Block) -> Section:
         rows.append(("git commit", fmt.shorten(git["commit"], 64) + changed))
     table = Table(("name", "value"), tuple(rows), "Versions and machine", range(2))
     return Section("reproduce", "How to reproduce it", (*shown, Fold("Versions", (table,))))
-
-
-def _data_table(files: Sequence[object]) -> Table:
-    rows = tuple(
-        (
-            fmt.shorten(each.get("file"), 120),
-            fmt.shorten(each.get("sha256"), 64),
-            fmt.number(each.get("bytes")),
-        )
-        for each in files[:_MOST_FILES]
-        if isinstance(each, dict)
-    )
-    note = fmt.omitted(len(files) - len(rows), "files")
-    return Table(("file", "SHA-256", "bytes"), rows, "Data files", range(2), note)
 
 
 def report_link(run: Run) -> str:

@@ -124,7 +124,7 @@ class Log(_Event):
     warnings: tuple[str, ...] = ()
     """Each once, in order; of very many, the number of further ones is the last."""
     is_resumed: bool = False
-    """Whether training was interrupted and resumed."""
+    """True if training was interrupted and resumed."""
 
     @classmethod
     def of(cls, run: Run) -> Log:
@@ -183,11 +183,11 @@ class PredictedRows:
     """`test`, `validation` or `train`."""
     task: Task
     is_sample: bool
-    """Whether they are a random sample of the set."""
+    """True if they are a random sample of the set."""
     weights: Floats
     """Shape `(rows,)`; 1 each unless the config names a column of weights."""
     is_weighted: bool
-    """Whether the config names such a column."""
+    """True if the config names such a column."""
     _columns: StoredPredictions
 
     @classmethod
@@ -210,21 +210,6 @@ class PredictedRows:
             part, weights = part.filtered(finite), weights[finite]
         return cls(split, task, is_sample, weights, is_weighted, part)
 
-    @classmethod
-    def by_split(
-        cls, columns: StoredPredictions, task: Task, *, is_sample: bool = False
-    ) -> list[PredictedRows]:
-        """Return the rows of each set in a table of predictions.
-
-        Raises:
-            RunError: for a table without sets, or one with missing or damaged columns.
-        """
-        parts = (
-            cls.of(columns.of_split(split), task, split, is_sample=is_sample)
-            for split in fmt.SPLITS
-        )
-        return [part for part in parts if part.rows]
-
     @property
     def rows(self) -> int:
         """The number of rows."""
@@ -232,7 +217,7 @@ class PredictedRows:
 
     @property
     def has_margin(self) -> bool:
-        """Whether the network gives a margin around 0 and no probability."""
+        """True if the network gives a margin around 0 and no probability."""
         return self._columns.has("margin")
 
     @cached_property
@@ -318,7 +303,7 @@ class RunRecord:
         return self.run.read_environment() if self.run.has("environment.json") else {}
 
     def is_trained(self, name: str) -> bool:
-        """Whether a folder of this name within it is a finished training."""
+        """Return whether a folder of this name within it is a finished training."""
         try:
             return open_run(self.run.path / name).kind == "train"
         except RunError:
@@ -331,7 +316,7 @@ class TrainingRecord(RunRecord):
 
     @property
     def is_diverged(self) -> bool:
-        """Whether training stopped because its loss or weights became NaN or infinite."""
+        """True if training stopped because its loss or weights became NaN or infinite."""
         return self.run.kind == DIVERGED
 
     @cached_property
@@ -362,17 +347,19 @@ class TrainingRecord(RunRecord):
     @cached_property
     def predicted(self) -> list[PredictedRows]:
         """The rows of each set with their predictions, most independent of training first."""
-        found: list[PredictedRows] = []
-        if self.run.has("predictions.parquet"):
-            place = f"{self.run.path}: its predictions"
-            found += PredictedRows.by_split(
-                StoredPredictions(self.run.read_predictions(), place), self.task
-            )
-        if self.run.has("sample.parquet"):
-            place = f"{self.run.path}: its sample of training rows"
-            columns = StoredPredictions(self.run.read_sample(), place)
-            found += PredictedRows.by_split(columns, self.task, is_sample=True)
-        return sorted(found, key=lambda rows: fmt.SPLITS.index(rows.split))
+        run, tables = self.run, dict[bool, StoredPredictions]()
+        if run.has("predictions.parquet"):
+            place = f"{run.path}: its predictions"
+            tables[False] = StoredPredictions(run.read_predictions(), place)
+        if run.has("sample.parquet"):
+            place = f"{run.path}: its sample of training rows"
+            tables[True] = StoredPredictions(run.read_sample(), place)
+        parts = [
+            PredictedRows.of(table.of_split(split), self.task, split, is_sample=is_sample)
+            for split in fmt.SPLITS
+            for is_sample, table in tables.items()
+        ]
+        return [part for part in parts if part.rows]
 
     @property
     def splits(self) -> list[str]:

@@ -89,7 +89,7 @@ class Candidates:
 
     @property
     def prefers_default(self) -> bool:
-        """Whether the best was trained in full and is significantly worse than the default."""
+        """True if the best was trained in full and is significantly worse than the default."""
         best = self.finalists.get("best")
         return best is not None and best.verdict == "worse" and "default" in self.finalists
 
@@ -140,12 +140,12 @@ class Candidates:
         return result
 
     def is_better(self, value: float, other: float) -> bool:
-        """Whether a value is better than another."""
+        """Return whether a value is better than another."""
         return value < other if self.minimizes else value > other
 
     @property
     def minimizes(self) -> bool:
-        """Whether lower is better."""
+        """True if lower values are better."""
         return self.search.direction == "minimize"
 
     @cached_property
@@ -183,7 +183,7 @@ def spread_evenly(trials: Sequence[TrialResult], most: int) -> list[TrialResult]
 
 
 def is_allowed(dimension: Dimension, value: Value) -> bool:
-    """Whether a value is one of the choices of a setting, or in its range."""
+    """Return whether a value is one of the choices of a setting, or in its range."""
     if dimension.kind == "choice":
         return _choice(dimension, value) is not None
     at, low, high = (finite_number(each) for each in (value, dimension.low, dimension.high))

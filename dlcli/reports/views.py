@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dlcli.errors import printable
 from dlcli.reports import formatting as fmt
@@ -24,27 +24,33 @@ _NARROWEST_CELL = 12
 _FINDING_INDENT = 11
 
 
+class Block:
+    """A part of a result's view."""
+
+    @property
+    def kind(self) -> str:
+        """The name of its class in lower case, by which templates choose."""
+        return type(self).__name__.lower()
+
+
 @dataclass(frozen=True)
-class Text:
+class Text(Block):
     """A paragraph."""
 
-    kind: ClassVar[str] = "text"
     text: str
 
 
 @dataclass(frozen=True)
-class Warnings:
+class Warnings(Block):
     """Warnings about the blocks that follow."""
 
-    kind: ClassVar[str] = "warnings"
     texts: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Code:
+class Code(Block):
     """A config or commands, shown in a fixed-width font."""
 
-    kind: ClassVar[str] = "code"
     text: str
     caption: str = ""
 
@@ -59,18 +65,16 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Figures:
+class Figures(Block):
     """Numbers that matter, side by side."""
 
-    kind: ClassVar[str] = "figures"
     figures: tuple[Figure, ...]
 
 
 @dataclass(frozen=True)
-class Table:
+class Table(Block):
     """Rows of cells."""
 
-    kind: ClassVar[str] = "table"
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     caption: str = ""
@@ -110,10 +114,9 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Chart:
+class Chart(Block):
     """A chart with a description for readers who can't see it; on a page only."""
 
-    kind: ClassVar[str] = "chart"
     title: str
     spec: Spec
     description: str
@@ -143,18 +146,16 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Layers:
+class Layers(Block):
     """A network, drawn as its layers in order."""
 
-    kind: ClassVar[str] = "layers"
     layers: tuple[Layer, ...]
 
 
 @dataclass(frozen=True)
-class Findings:
+class Findings(Block):
     """Findings in a run, the most important first."""
 
-    kind: ClassVar[str] = "findings"
     findings: tuple[Finding, ...]
     config: Path
     """The config that they propose to change."""
@@ -171,53 +172,33 @@ class ColumnCard:
 
 
 @dataclass(frozen=True)
-class ColumnCards:
+class ColumnCards(Block):
     """Columns of the data, side by side."""
 
-    kind: ClassVar[str] = "columns"
     columns: tuple[ColumnCard, ...]
 
 
 @dataclass(frozen=True)
-class Grid:
+class Grid(Block):
     """Blocks side by side where there is space."""
 
-    kind: ClassVar[str] = "grid"
     blocks: tuple[Block, ...]
 
 
 @dataclass(frozen=True)
-class Group:
+class Group(Block):
     """Blocks under a heading of their own."""
 
-    kind: ClassVar[str] = "group"
     title: str
     blocks: tuple[Block, ...]
 
 
 @dataclass(frozen=True)
-class Fold:
+class Fold(Block):
     """Blocks that are folded on a page until a reader opens them."""
 
-    kind: ClassVar[str] = "fold"
     title: str
     blocks: tuple[Block, ...]
-
-
-Block = (
-    Text
-    | Warnings
-    | Code
-    | Figures
-    | Table
-    | Chart
-    | Layers
-    | Findings
-    | ColumnCards
-    | Grid
-    | Group
-    | Fold
-)
 
 
 @dataclass(frozen=True)
