@@ -108,7 +108,7 @@ def find_unbounded(decisions: Mapping[str, Decision]) -> DataIssue | None:
 
 
 def find_identifiers(sample: Sample) -> DataIssue | None:
-    """Find features with a different value in each row that are no measurements.
+    """Find features, other than measurements, with a different value in each row.
 
     Columns whose values all differ in the sample are tested by `is_identifier` on all rows.
     """

@@ -113,7 +113,7 @@ def find_rare_classes(sets: Mapping[str, Table], task: Task | None) -> DataIssue
 
 
 def find_imbalance(table: Table, task: Task | None) -> DataIssue | None:
-    """Find a largest class with more than 10 times the rows of the smallest."""
+    """Find targets whose largest class has more than 10 times the rows of the smallest."""
     if task is None or not task.classes or table.rows < MIN_ROWS:
         return None
     ranked = _class_counts(table, task).most_common()

@@ -29,7 +29,7 @@ pixels."""
 
 @dataclass(frozen=True)
 class PeriodicForm:
-    """Each input becomes sines and cosines with trained frequencies."""
+    """Sines and cosines of each input, with trained frequencies."""
 
     frequencies: int
     deviation: float
@@ -38,7 +38,7 @@ class PeriodicForm:
 
 @dataclass(frozen=True)
 class EmbeddingTable:
-    """The input is the index of a row in a trained table."""
+    """A trained table, in which the input is the index of a row."""
 
     rows: int
     """The last row is 0, for values that were not in the training rows."""
@@ -47,7 +47,7 @@ class EmbeddingTable:
 
 @dataclass(frozen=True)
 class ImageForm:
-    """The inputs are pixels, in the order height, width, channels."""
+    """Pixels, in the order height, width, channels."""
 
     shape: tuple[int, int, int]
     augmentation: config.Augmentation | None

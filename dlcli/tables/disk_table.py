@@ -194,7 +194,7 @@ def without_dictionary(values: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _without_dictionaries(rows: pa.Table) -> pa.Table:
-    """An Arrow IPC file may have only one dictionary per column, so there are none."""
+    """Return rows without dictionaries, of which an Arrow IPC file may have only one a column."""
     return pa.table({name: without_dictionary(rows.column(name)) for name in rows.column_names})
 
 

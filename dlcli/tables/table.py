@@ -1,4 +1,4 @@
-"""A table of named columns, with the file and number of each row, and one of its columns."""
+"""Tables of named columns, with the file and number of each row, and the reading of a column."""
 
 from __future__ import annotations
 

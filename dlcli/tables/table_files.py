@@ -145,8 +145,9 @@ def _check_same_names(names: Sequence[str], file: str, others: Sequence[str], ot
     Raises:
         DataError: naming both files.
     """
-    absent = [name for name in names if name not in set(others)]
-    more = [name for name in others if name not in set(names)]
+    expected, found = set(names), set(others)
+    absent = [name for name in names if name not in found]
+    more = [name for name in others if name not in expected]
     if absent:
         hint = did_you_mean(absent[0], more) if len(absent) == 1 else ""
         raise DataError(f"has no column {listed(absent)}, which {file} has{hint}", file=other)

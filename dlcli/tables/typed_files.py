@@ -205,22 +205,23 @@ def _first_error(stored: SourceFile) -> DataError | None:
     kinds: dict[str, str] = {}
     lines = (line for block in _blocks(stored) for line in block.splitlines())
     for row, line in enumerate(filter(bytes.strip, lines), start=1):
+        message, column = "", None
         try:
             record = _kinds(line.removeprefix(_BYTE_ORDER_MARK))
         except UnicodeDecodeError as error:
             message = f"byte 0x{error.object[error.start]:02x} is not UTF-8; save the file as UTF-8"
-            return DataError(message, file=stored.file, row=row)
-        except ValueError as error:
-            reason = str(error)
-            if isinstance(error, json.JSONDecodeError):
-                reason = f"{error.msg} at character {error.colno}"
+        except json.JSONDecodeError as error:
+            reason = f"{error.msg} at character {error.colno}"
             message = f"expected one JSON object per line: {reason}"
-            return DataError(message, file=stored.file, row=row)
-        for name, kind in record.items():
-            before = kinds.setdefault(name, kind)
-            if kind != before:
-                message = f"expected {before}, as in the rows before, got {kind}"
-                return DataError(message, file=stored.file, row=row, column=name)
+        except ValueError as error:
+            message = f"expected one JSON object per line: {error}"
+        else:
+            names = (name for name, kind in record.items() if kinds.setdefault(name, kind) != kind)
+            column = next(names, None)
+            if column is not None:
+                message = f"expected {kinds[column]}, as in the rows before, got {record[column]}"
+        if message:
+            return DataError(message, file=stored.file, row=row, column=column)
     return None
 
 
