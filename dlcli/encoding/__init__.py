@@ -29,7 +29,6 @@ from dlcli.encoding.column_types import (
     type_warnings,
 )
 from dlcli.encoding.datetime_columns import DatetimeEncoder
-from dlcli.encoding.differences import difference_lines, find_differences
 from dlcli.encoding.encoded_rows import (
     EncodedRows,
     Indices,
@@ -42,7 +41,9 @@ from dlcli.encoding.encoded_rows import (
 from dlcli.encoding.encoding import (
     MAX_ROWS_AT_ONCE,
     Encoding,
+    difference_lines,
     encode_rows,
+    find_differences,
     fit_encoding,
     row_weights,
 )

@@ -16,7 +16,7 @@ from dlcli.encoding import (
     find_differences,
     fit_encoding,
 )
-from dlcli.encoding.differences import ColumnDifference
+from dlcli.encoding.encoding import ColumnDifference
 from dlcli.errors import DataError
 from dlcli.preprocessing import ColumnIssues, ValueIssues
 from dlcli.tables import Table
