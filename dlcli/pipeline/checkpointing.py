@@ -14,7 +14,7 @@ from dlcli.errors import Interrupted, RunError, plural
 from dlcli.runs import ArraySpec, Checkpoint, RunWriter, damaged, resume_command
 
 if TYPE_CHECKING:
-    from dlcli.training import Job, Snapshot
+    from dlcli.training import Job
 
 _TERMINATING = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
 _OVERHEAD = 10
@@ -43,7 +43,7 @@ class StopOnSignal:
 
     @property
     def is_due(self) -> bool:
-        """Whether a snapshot is wanted now."""
+        """Whether a checkpoint is wanted now."""
         return self.is_ending
 
     @property
@@ -51,15 +51,15 @@ class StopOnSignal:
         """Whether training is to end."""
         return self.signal is not None
 
-    def save(self, snapshot: Snapshot) -> None:
-        """Discard a snapshot.
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Discard a checkpoint.
 
         Raises:
             Interrupted: if a signal has arrived.
         """
         self.check()
 
-    def latest(self, job: Job, kinds: Mapping[str, ArraySpec]) -> Snapshot | None:
+    def latest(self, job: Job, kinds: Mapping[str, ArraySpec]) -> Checkpoint | None:
         """Return `None`: there is nothing to continue from."""
         return None
 
@@ -79,13 +79,13 @@ class StopOnSignal:
 
     @contextmanager
     def handling_signals(self) -> Iterator[None]:
-        """Let the first terminating signal end training once a snapshot is stored.
+        """Let the first terminating signal end training once a checkpoint is stored.
 
         A second Ctrl-C ends it at once. Signals that are ignored, as by `nohup`, stay ignored. In
         any other thread than the main one, Python receives no signals, and this does nothing.
 
         Raises:
-            Interrupted: if a signal has arrived since the last snapshot was stored.
+            Interrupted: if a signal has arrived since the last checkpoint was stored.
         """
         if threading.current_thread() is not threading.main_thread():
             yield
@@ -107,7 +107,7 @@ class StopOnSignal:
 
 
 class RunCheckpointer(StopOnSignal):
-    """Stores the snapshots of a training in its run folder, and loads the newest to resume.
+    """Stores the checkpoints of a training in its run folder, and loads the newest to resume.
 
     Args:
         writer: the run.
@@ -134,26 +134,26 @@ class RunCheckpointer(StopOnSignal):
 
     @property
     def is_due(self) -> bool:
-        """Whether a snapshot is wanted now: it is time for one, or training is to end."""
+        """Whether a checkpoint is wanted now: it is time for one, or training is to end."""
         return self.is_ending or self._clock() >= self._next
 
-    def save(self, snapshot: Snapshot) -> None:
-        """Store a snapshot.
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Store a checkpoint.
 
         Raises:
             TrainingError: if it can't be stored.
             Interrupted: if a signal has arrived.
         """
         start = self._clock()
-        self._writer.write_checkpoint(Checkpoint(snapshot.arrays, snapshot.history))
+        self._writer.write_checkpoint(checkpoint)
         end = self._clock()
         self.kept += 1
-        self._epochs = snapshot.epochs
+        self._epochs = checkpoint.epochs
         self._next = end + max(self._seconds, _OVERHEAD * (end - start))
         self.check()
 
-    def latest(self, job: Job, kinds: Mapping[str, ArraySpec]) -> Snapshot | None:
-        """Return the newest stored snapshot that is not past the end of a job; `None` without one.
+    def latest(self, job: Job, kinds: Mapping[str, ArraySpec]) -> Checkpoint | None:
+        """Return the newest checkpoint that is not past the end of a job; `None` without one.
 
         Args:
             job: what is trained.
@@ -163,11 +163,9 @@ class RunCheckpointer(StopOnSignal):
             RunError: if none of those that are stored can be read, or the newest does not belong to
                 such a job; or if there is none for a job that can't start over.
         """
-        from dlcli.training import Snapshot
 
         def is_usable(checkpoint: Checkpoint) -> bool:
-            begun = Snapshot(checkpoint.arrays, checkpoint.history).begun
-            return job.until is None or begun <= job.until
+            return job.until is None or checkpoint.begun <= job.until
 
         checkpoint = self._writer.read_checkpoint(kinds, is_usable)
         if checkpoint is None:
@@ -175,8 +173,7 @@ class RunCheckpointer(StopOnSignal):
                 message = "has no checkpoint to resume from; train it again"
                 raise RunError(f"{self._writer.path}: {message}")
             return None
-        snapshot = Snapshot(checkpoint.arrays, checkpoint.history)
-        if complaint := snapshot.complaint(job):
+        if complaint := job.complaint(checkpoint):
             raise damaged(self._writer.path, f"its checkpoint {complaint}")
-        self._on_resume(snapshot.epochs)
-        return snapshot
+        self._on_resume(checkpoint.epochs)
+        return checkpoint

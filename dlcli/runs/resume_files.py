@@ -65,12 +65,28 @@ _File = Literal["arrays.npz", "history.csv", "result.json", "predictions.parquet
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The state of a training."""
+    """The complete state of a training, from which it is resumed to the bit."""
 
     arrays: Mapping[str, Array]
-    """Every variable and counter, by name."""
+    """Every variable and counter, by name. `epoch` is the number of completed epochs, `step` that
+    of steps in the next one, for engines that can stop within an epoch."""
     history: Mapping[str, Sequence[float]]
-    """Loss and metrics of each epoch so far, by name."""
+    """Loss and metrics of each completed epoch, by name."""
+
+    @property
+    def epochs(self) -> int:
+        """The number of completed epochs."""
+        return len(self.history.get("loss", ()))
+
+    @property
+    def step(self) -> int:
+        """The number of steps in the next epoch."""
+        return int(self.arrays.get("step", 0))
+
+    @property
+    def begun(self) -> int:
+        """The number of epochs that have begun: within an epoch one more than completed ones."""
+        return self.epochs + (self.step > 0)
 
 
 @dataclass(frozen=True)

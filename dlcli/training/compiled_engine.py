@@ -4,6 +4,9 @@
 Here a dispatch runs any number of steps of the same Keras layers, loss and optimizer over shuffled
 batches; the end of an epoch (metrics, validation, early stopping, best weights, plateau) is part of
 the program. The number of steps in a dispatch is a run-time argument and changes no bit.
+
+Compiling takes far longer than training on a small table. Jobs that differ only in runtime values
+(see `RuntimeValues`), and in a few rows more or less, have the same program: `ProgramCache`.
 """
 
 from __future__ import annotations
@@ -14,34 +17,44 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
 
+import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from dlcli.config import ConstantLearningRate, ReduceOnPlateau
 from dlcli.keras_model import weights_of
+from dlcli.runs import Checkpoint
 from dlcli.training.compiled_program import (
+    VALIDATION_ROWS,
     Program,
     ResidentProgram,
     StreamingProgram,
+    is_normalized,
     train_chunks,
 )
-from dlcli.training.divergence import check_finite
 from dlcli.training.epoch_monitor import State
 from dlcli.training.job import (
     NO_CHECKPOINTS,
+    Arrays,
     Checkpointer,
     History,
     Job,
     Progress,
-    Snapshot,
     TrainingResult,
-    shortest,
-    specs_of,
+    check_finite,
+    first_checkpoint,
+    is_finite,
+    record_epoch,
+    values_of,
 )
-from dlcli.training.objectives import build_learner
-from dlcli.training.program_cache import ProgramCache, can_share
+from dlcli.training.objectives import build_learner, optimizer_without_values, without_values
 from dlcli.training.randomness import epoch_order
 
+MOST_PROGRAMS = 8
+"""Programs that are kept, of some 20 MB each; the least recently used one is dropped first."""
+MOST_STARTS = 8
+"""Seeds whose initial weights are kept with a program."""
 SECONDS_PER_DISPATCH = 0.1
 """Target duration of a dispatch: short for progress and Ctrl-C, long against its overhead."""
 FIRST_SECONDS = 0.05
@@ -49,6 +62,99 @@ FIRST_SECONDS = 0.05
 Dispatches = Iterator[tuple[State, NDArray[Any]]]
 """The state after each dispatch, and the rows of history that it wrote."""
 Item = TypeVar("Item")
+
+
+class ProgramCache:
+    """The programs of earlier jobs."""
+
+    def __init__(self) -> None:
+        self.made = 0
+        """Number of programs that were compiled."""
+        self._kept: dict[str, _Shared] = {}
+        self._latest: _Shared | None = None
+
+    def program(self, job: Job, jit_compile: bool) -> ResidentProgram:
+        """Return the program of a job, in its state before the first step.
+
+        Args:
+            job: the job; see `can_share`.
+            jit_compile: whether XLA compiles it.
+        """
+        key = program_key(job, jit_compile)
+        shared = self._kept.pop(key, None)
+        if shared is None:
+            self.made += 1
+            shared = _Shared(job, jit_compile)
+        if self._latest is not None:
+            self._latest.program.release_rows()
+        self._kept[key] = self._latest = shared
+        if len(self._kept) > MOST_PROGRAMS:
+            del self._kept[next(iter(self._kept))]
+        shared.begin(job)
+        return shared.program
+
+
+class _Shared:
+    """A program, and the initial values of all its variables by seed."""
+
+    def __init__(self, job: Job, jit_compile: bool) -> None:
+        learner = build_learner(job, shared=True)
+        self.program = ResidentProgram(job, learner, jit_compile)
+        self._starts: dict[int, Arrays] = {job.config.seed: self.program.arrays(State.start())}
+
+    def begin(self, job: Job) -> None:
+        """Load a job's rows and values, and reset the state to before the first step."""
+        program = self.program
+        program.learner.runtime.load(job)
+        program.load_rows(job, {})
+        program.restore(self._start(job))
+        if isinstance(job.config.learning_rate_schedule, ConstantLearningRate | ReduceOnPlateau):
+            program.learner.set_rate(job.config.optimizer.learning_rate)
+
+    def _start(self, job: Job) -> Arrays:
+        seed = job.config.seed
+        if seed not in self._starts:
+            while len(self._starts) >= MOST_STARTS:
+                del self._starts[next(iter(self._starts))]
+            others = next(iter(self._starts.values()), {})
+            first = values_of(build_learner(job).variables)  # optimizers may copy the weights
+            self._starts[seed] = {**others, **first}
+        return self._starts[seed]
+
+
+def can_share(job: Job) -> bool:
+    """Return whether a job can share a program: one that starts afresh and runs to its end."""
+    begins = job.config.initial_weights is None and job.initial_weights is None
+    return begins and job.until is None
+
+
+def program_key(job: Job, jit_compile: bool) -> str:
+    """Return a key that is equal for jobs with the same program.
+
+    Args:
+        job: the job.
+        jit_compile: whether XLA compiles it.
+    """
+    config, network, unit = job.config, job.network, job.task.output_unit
+    draws = network.front.augments or any(hasattr(layer, "rate") for layer in network.layers)
+    follows_epochs = not isinstance(
+        config.learning_rate_schedule, ConstantLearningRate | ReduceOnPlateau
+    )
+    validation = len(job.validation.inputs) if job.validation else 0
+    block = 1 if is_normalized(job) else VALIDATION_ROWS
+    parts = (
+        *(jit_compile, keras.config.floatx(), config.precision),
+        *(network.front, [*map(without_values, network.layers)]),
+        *(optimizer_without_values(job), config.learning_rate_schedule, config.early_stopping),
+        config.epochs if follows_epochs else None,
+        *(job.head.loss, job.head.metrics, unit.names if unit else job.task.outcome),
+        config.seed if draws else None,
+        *(job.batch_size, job.steps, len(job.train.inputs) if is_normalized(job) else None),
+        *(job.validation is None, -(-validation // block)),
+        *(job.train.weights is None, job.loss_weights is None),
+        *(job.labels.shape[1:], job.labels.dtype),
+    )
+    return repr(parts)
 
 
 def run(
@@ -64,28 +170,25 @@ def run(
         job: the job.
         jit_compile: whether XLA compiles the program, or TensorFlow runs it as a graph.
         progress: receives each epoch.
-        checkpointer: stores snapshots, and may have one to resume from.
+        checkpointer: stores checkpoints, and may have one to resume from.
         programs: those of earlier jobs, one of which may be reused.
 
     Raises:
-        TrainingError: if the loss becomes NaN or infinite, or a snapshot can't be stored.
+        TrainingError: if the loss becomes NaN or infinite, or a checkpoint can't be stored.
         Interrupted: if the checkpointer ends training.
     """
     program, dispatches = _program(job, jit_compile, programs)
-    first, history = State.start(), History()
-    arrays = program.arrays(first)
-    if (earlier := checkpointer.latest(job, specs_of(arrays))) is None:
-        checkpointer.save(Snapshot(arrays, {}))
-    else:
-        first = program.restore(earlier.arrays)
-        history = {name: list(values) for name, values in earlier.history.items()}
-    state = first
-    for state, rows in dispatches(first):
-        _record(job, rows, history, progress)
+    first = first_checkpoint(job, program.arrays(State.start()), checkpointer)
+    state = start = program.restore(first.arrays)
+    history = {name: list(values) for name, values in first.history.items()}
+    names = (*job.columns, "learning_rate")
+    for state, rows in dispatches(start):
+        for row in rows.tolist():
+            record_epoch(dict(zip(names, row, strict=True)), history, progress)
         check_finite(float(state.total), int(state.epoch) + 1)
         if checkpointer.is_due:
-            _save_snapshot(program, state, history, checkpointer)
-    _save_snapshot(program, state, history, checkpointer)
+            _save_checkpoint(program, state, history, checkpointer)
+    _save_checkpoint(program, state, history, checkpointer)
     program.finish(state)
     best = int(state.best_epoch) + 1 if program.monitor.restores else 0
     return TrainingResult(weights_of(program.learner.model, job.network), history, best or None)
@@ -105,22 +208,12 @@ def _program(
     return resident, partial(_resident_dispatches, resident)
 
 
-def _save_snapshot(
+def _save_checkpoint(
     program: Program, state: State, history: History, checkpointer: Checkpointer
 ) -> None:
-    snapshot = Snapshot(program.arrays(state), history)
-    if snapshot.is_finite:  # else the next loss will be NaN or infinite
-        checkpointer.save(snapshot)
-
-
-def _record(job: Job, rows: NDArray[Any], history: History, progress: Progress) -> None:
-    names = (*job.columns, "learning_rate")
-    for row in rows.tolist():
-        values = dict(zip(names, map(shortest, row), strict=True))
-        check_finite(values.get("val_loss", 0.0), len(history.get("loss", ())) + 1)
-        for name, value in values.items():
-            history.setdefault(name, []).append(value)
-        progress(len(history["loss"]), values)
+    checkpoint = Checkpoint(program.arrays(state), history)
+    if is_finite(checkpoint):
+        checkpointer.save(checkpoint)
 
 
 def _resident_dispatches(program: ResidentProgram, state: State) -> Dispatches:

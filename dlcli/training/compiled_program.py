@@ -97,7 +97,7 @@ class Program:
 
     @property
     def is_padded(self) -> bool:
-        """Whether blocks are padded, so that jobs with slightly different rows share the program.
+        """True if blocks are padded, so that jobs with slightly different rows share the program.
 
         Not with batch normalization, which padding would affect.
         """
@@ -111,7 +111,7 @@ class Program:
 
     @property
     def weighs_metrics(self) -> bool:
-        """Whether metrics are weighted: with row weights, not with class weights alone."""
+        """True if metrics are weighted: with row weights, not with class weights alone."""
         return self.job.train.weights is not None
 
     @property
@@ -121,7 +121,7 @@ class Program:
 
     @property
     def pads_last_batch(self) -> bool:
-        """Whether a smaller last batch is padded with rows of weight 0.
+        """True if a smaller last batch is padded with rows of weight 0.
 
         Then one program fits all batches. With batch normalization, which padding would affect, the
         last batch has a program of its own shape.
@@ -498,8 +498,8 @@ def train_chunks(job: Job, epoch: int = 0, step: int = 0) -> Iterator[Chunk]:
     for number in range(epoch, job.epochs):
         order = order_parts(len(job.train.inputs), width, job.config.seed, number)
         done = step if number == epoch else 0
-        for place, index in enumerate(_regroup(order, size)):
-            first = place * size // job.batch_size
+        for chunk, index in enumerate(_regroup(order, size)):
+            first = chunk * size // job.batch_size
             stop = first + -(-len(index) // job.batch_size)
             if done < stop or stop == job.steps:
                 # Padding is not read, or has weight 0.
@@ -527,7 +527,7 @@ def validation_blocks(job: Job) -> Iterator[Block]:
 
 
 def is_normalized(job: Job) -> bool:
-    """Whether a job's network has batch normalization."""
+    """Return whether a job's network has batch normalization."""
     return any(isinstance(layer, NormalizationLayer) for layer in job.network.layers)
 
 

@@ -24,7 +24,7 @@ def direction(monitor: str) -> str:
 
 
 class State(NamedTuple):
-    """The state of training besides its variables; scalars, by their names in a snapshot."""
+    """The state of training besides its variables; scalars, by their names in a checkpoint."""
 
     epoch: tf.Tensor
     """The epoch, from 0, int32."""
@@ -45,7 +45,7 @@ class State(NamedTuple):
     cooldown: tf.Tensor
     """Epochs until the plateau counts again, int32."""
     stopped: tf.Tensor
-    """Whether early stopping has ended training."""
+    """True if early stopping has ended training."""
 
     @classmethod
     def start(cls) -> State:

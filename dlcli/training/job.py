@@ -1,8 +1,9 @@
-"""The job of an engine, its result, and the snapshots from which training is resumed."""
+"""The job of an engine, its result, and what both engines check, record and store."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
@@ -11,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcli.config import Config
-from dlcli.encoding import EncodedRows
+from dlcli.diagnosis import Magnitudes
+from dlcli.encoding import EncodedRows, Inputs
+from dlcli.errors import DivergenceError
 from dlcli.network import Head, Network
-from dlcli.runs import ArraySpec
+from dlcli.runs import ArraySpec, Checkpoint
 from dlcli.tasks import Task
 
 Weights = Mapping[str, NDArray[np.floating[Any]]]
@@ -23,7 +26,10 @@ History = dict[str, list[float]]
 Progress = Callable[[int, Mapping[str, float]], None]
 """Receives each epoch, counted from 1, with its values by column of history.csv."""
 MODEL = "model/"
-"""Prefix of the names of the model's own variables in a snapshot."""
+"""Prefix of the names of the model's own variables in a checkpoint."""
+NUMBERS_AT_ONCE = 2**24
+"""Inputs that are measured at a time, and of rows on disk in all."""
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,7 @@ class Job:
 
     @property
     def can_begin(self) -> bool:
-        """Whether it can start at its first epoch; a resumed job may lack its initial weights."""
+        """True if it can start at its first epoch; a resumed job may lack its initial weights."""
         return self.config.initial_weights is None or self.initial_weights is not None
 
     @property
@@ -96,6 +102,26 @@ class Job:
             self.train.target, self.train.weights, self.config.class_weight
         )
 
+    def complaint(self, checkpoint: Checkpoint) -> str:
+        """Return why a checkpoint can't be a state of the job, though its arrays fit; or nothing.
+
+        It may come from a stranger and hold any numbers.
+        """
+        arrays, columns, step = checkpoint.arrays, tuple(checkpoint.history), checkpoint.step
+        epoch, epochs = int(arrays["epoch"]), self.config.epochs
+        if not (0 <= step <= self.steps and 0 <= epoch * self.steps + step <= epochs * self.steps):
+            return f"is at step {step} of {self.steps} after {epoch} of {epochs} epochs"
+        bests = (int(value) for name, value in arrays.items() if name.endswith("best_epoch"))
+        if any(not -1 <= best < max(epoch, 1) for best in bests):
+            return f"has its best epoch after the {epoch} completed ones"
+        if checkpoint.epochs != epoch:
+            return f"is after {epoch} epochs, and its history has {checkpoint.epochs}"
+        expected = (*self.columns, "learning_rate") if epoch else ()
+        if columns != expected:
+            found, wanted = (", ".join(names) or "nothing" for names in (columns, expected))
+            return f"has a history of {found}; expected {wanted}"
+        return ""
+
 
 @dataclass(frozen=True)
 class TrainingResult:
@@ -114,77 +140,27 @@ class TrainingResult:
         return len(self.history["loss"])
 
 
-@dataclass(frozen=True)
-class Snapshot:
-    """The complete state of a training, from which it is resumed to the bit."""
-
-    arrays: Arrays
-    """Every variable and counter, by name. `epoch` is the number of completed epochs, `step` that
-    of steps in the next one, for engines that can stop within an epoch."""
-    history: Mapping[str, Sequence[float]]
-    """Values of each completed epoch, by column of history.csv."""
-
-    @property
-    def epochs(self) -> int:
-        """Number of completed epochs."""
-        return len(self.history.get("loss", ()))
-
-    @property
-    def begun(self) -> int:
-        """Number of epochs that have begun: within an epoch one more than completed ones."""
-        return self.epochs + (self._step > 0)
-
-    @property
-    def is_finite(self) -> bool:
-        """Whether all weights of the model are finite, so that it is worth resuming."""
-        weights = (array for name, array in self.arrays.items() if name.startswith(MODEL))
-        return all(np.isfinite(array).all() for array in weights)
-
-    def complaint(self, job: Job) -> str:
-        """Return why this can't be a state of a job, though names and shapes fit; empty if it can.
-
-        A checkpoint may come from a stranger and hold any numbers.
-        """
-        epoch, epochs, step = int(self.arrays["epoch"]), job.config.epochs, self._step
-        if not (0 <= step <= job.steps and 0 <= epoch * job.steps + step <= epochs * job.steps):
-            return f"is at step {step} of {job.steps} after {epoch} of {epochs} epochs"
-        bests = (int(value) for name, value in self.arrays.items() if name.endswith("best_epoch"))
-        if any(not -1 <= best < max(epoch, 1) for best in bests):
-            return f"has its best epoch after the {epoch} completed ones"
-        if self.epochs != epoch:
-            return f"is after {epoch} epochs, and its history has {self.epochs}"
-        names = (*job.columns, "learning_rate") if epoch else ()
-        if tuple(self.history) != names:
-            columns, wanted = (", ".join(each) or "nothing" for each in (self.history, names))
-            return f"has a history of {columns}; expected {wanted}"
-        return ""
-
-    @property
-    def _step(self) -> int:
-        return int(self.arrays.get("step", 0))
-
-
 class Checkpointer(Protocol):
-    """Stores snapshots, and decides when one is due."""
+    """Stores checkpoints, and decides when one is due."""
 
     @property
     def is_due(self) -> bool:
-        """Whether it is time for a snapshot, or training is to end."""
+        """True if it is time for a checkpoint, or training is to end."""
 
     @property
     def is_ending(self) -> bool:
-        """Whether training is to end, so that even an older snapshot is to be stored now."""
+        """True if training is to end, so that even an older checkpoint is to be stored now."""
 
-    def save(self, snapshot: Snapshot) -> None:
-        """Store a snapshot.
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Store a checkpoint.
 
         Raises:
             TrainingError: if it can't be stored.
             Interrupted: if training is to end.
         """
 
-    def latest(self, job: Job, kinds: Mapping[str, ArraySpec]) -> Snapshot | None:
-        """Return the snapshot to resume from: the newest one not past the end of the job.
+    def latest(self, job: Job, kinds: Mapping[str, ArraySpec]) -> Checkpoint | None:
+        """Return the checkpoint to resume from: the newest one not past the end of the job.
 
         Args:
             job: the job.
@@ -201,14 +177,50 @@ class _NoCheckpoints:
     is_due = False
     is_ending = False
 
-    def save(self, snapshot: Snapshot) -> None:
+    def save(self, checkpoint: Checkpoint) -> None:
         """Discard it."""
 
-    def latest(self, job: Job, kinds: Mapping[str, ArraySpec]) -> Snapshot | None:
+    def latest(self, job: Job, kinds: Mapping[str, ArraySpec]) -> Checkpoint | None:
         """Return `None`: training starts from the beginning."""
 
 
 NO_CHECKPOINTS: Checkpointer = _NoCheckpoints()
+
+
+def first_checkpoint(job: Job, arrays: Arrays, checkpointer: Checkpointer) -> Checkpoint:
+    """Return the checkpoint to resume from, or store one of the state before the first step.
+
+    Args:
+        job: the job.
+        arrays: the state before the first step, by name.
+        checkpointer: stores checkpoints, and may have one to resume from.
+    """
+    kinds = {name: ArraySpec(array.shape, array.dtype) for name, array in arrays.items()}
+    if (earlier := checkpointer.latest(job, kinds)) is not None:
+        return earlier
+    first = Checkpoint(arrays, {})
+    checkpointer.save(first)
+    return first
+
+
+def is_finite(checkpoint: Checkpoint) -> bool:
+    """Return whether the weights are finite; if not, the next loss will be NaN or infinite."""
+    weights = (array for name, array in checkpoint.arrays.items() if name.startswith(MODEL))
+    return all(np.isfinite(array).all() for array in weights)
+
+
+def record_epoch(values: Mapping[str, float], history: History, progress: Progress) -> None:
+    """Add an epoch's values to the history, and report them.
+
+    Raises:
+        DivergenceError: if the validation loss is NaN or infinite.
+    """
+    # The float64 that prints like a float32: 0.01 instead of 0.009999999776.
+    shortest = {name: float(str(np.float32(value))) for name, value in values.items()}
+    check_finite(shortest.get("val_loss", 0.0), len(history.get("loss", ())) + 1)
+    for name, value in shortest.items():
+        history.setdefault(name, []).append(value)
+    progress(len(history["loss"]), shortest)
 
 
 def values_of(variables: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
@@ -222,11 +234,72 @@ def assign_values(variables: Mapping[str, Any], arrays: Arrays) -> None:
         variable.assign(arrays[name])
 
 
-def specs_of(arrays: Arrays) -> dict[str, ArraySpec]:
-    """Return the shapes and dtypes of arrays."""
-    return {name: ArraySpec(array.shape, array.dtype) for name, array in arrays.items()}
+def check_finite(loss: float, epoch: int) -> None:
+    """Stop a run whose loss became NaN or infinite.
+
+    Args:
+        loss: the training loss so far in this epoch, or the validation loss at its end.
+        epoch: counted from 1.
+
+    Raises:
+        DivergenceError: if it did.
+    """
+    if not math.isfinite(loss):
+        raise DivergenceError(f"training diverged: the loss became {loss} in epoch {epoch}", epoch)
 
 
-def shortest(value: float) -> float:
-    """Return the float64 that prints like a float32: 0.01 instead of 0.009999999776."""
-    return float(str(np.float32(value)))
+def check_weights(weights: Weights, epoch: int) -> None:
+    """Stop a run whose last step led to non-finite weights, before any loss shows it.
+
+    Args:
+        weights: the final weights.
+        epoch: the last one, from 1.
+
+    Raises:
+        DivergenceError: if any of them is NaN or infinite.
+    """
+    for name, array in weights.items():
+        if not np.isfinite(array).all():
+            message = f"training diverged: '{name}' is no longer finite after the last step"
+            raise DivergenceError(message, epoch)
+
+
+def measure_magnitudes(job: Job, epoch: int) -> Magnitudes:
+    """Measure the numbers that a diverged training worked with, for `dlcli.diagnosis`.
+
+    Args:
+        job: the job that diverged.
+        epoch: the epoch in which it did, from 1.
+    """
+    target, sizes = {}, None
+    if job.task.outcome == "numbers":
+        absolute = np.abs(job.train.target)
+        target = dict(zip(job.task.columns, map(_size, absolute.max(axis=0)), strict=True))
+        sizes = _size(absolute.min()), _size(absolute.mean())
+    return Magnitudes(
+        epoch=epoch,
+        inputs=_input_sizes(job, job.train.inputs),
+        validation_inputs=_input_sizes(job, job.validation.inputs) if job.validation else {},
+        target=target,
+        target_range=sizes,
+        row_weight=1.0 if job.loss_weights is None else _size(job.loss_weights.mean()),
+    )
+
+
+def _input_sizes(job: Job, inputs: Inputs) -> dict[str, float]:
+    """Return the largest absolute input of each column; for rows on disk, over the first ones."""
+    size = max(1, NUMBERS_AT_ONCE // inputs.width)
+    stop = size if inputs.matrix is None else len(inputs)
+    largest = np.zeros(inputs.width, np.float32)
+    for start in range(0, stop, size):
+        largest = np.maximum(largest, np.abs(inputs.part(start, start + size)).max(axis=0))
+    sizes = iter(largest)
+    return {
+        block.column: _size(max(next(sizes) for _ in block.inputs))
+        for block in job.network.layout.blocks
+    }
+
+
+def _size(value: float | np.floating) -> float:
+    """Limit a size to what JSON can hold."""
+    return min(float(value), _LARGEST)

@@ -7,11 +7,12 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras.callbacks import EarlyStopping
 from numpy.typing import NDArray
 
 from dlcli.config import Config, ReduceOnPlateau
 from dlcli.keras_model import weights_of
-from dlcli.training.divergence import check_finite
+from dlcli.runs import Checkpoint
 from dlcli.training.epoch_monitor import direction
 from dlcli.training.job import (
     NO_CHECKPOINTS,
@@ -20,11 +21,12 @@ from dlcli.training.job import (
     History,
     Job,
     Progress,
-    Snapshot,
     TrainingResult,
     assign_values,
-    shortest,
-    specs_of,
+    check_finite,
+    first_checkpoint,
+    is_finite,
+    record_epoch,
     values_of,
 )
 from dlcli.training.objectives import Learner, build_learner
@@ -39,15 +41,15 @@ def fit(
 ) -> TrainingResult:
     """Train with `Model.fit`.
 
-    Snapshots are taken at the end of an epoch: `fit` can't be resumed within one.
+    Checkpoints are taken at the end of an epoch: `fit` can't be resumed within one.
 
     Args:
         job: the job.
         progress: receives each epoch.
-        checkpointer: stores snapshots, and may have one to resume from.
+        checkpointer: stores checkpoints, and may have one to resume from.
 
     Raises:
-        TrainingError: if the loss becomes NaN or infinite, or a snapshot can't be stored.
+        TrainingError: if the loss becomes NaN or infinite, or a checkpoint can't be stored.
         Interrupted: if the checkpointer ends training.
     """
     learner = build_learner(job)
@@ -59,9 +61,10 @@ def fit(
         weighted_metrics=learner.metrics if is_weighted else None,
         jit_compile=False,
     )
-    monitors = [*_monitors(job.config)]
+    monitors = _monitors(job.config, learner.model)
+    stopping = next((each for each in monitors if isinstance(each, EarlyStopping)), None)
     recorder = _Recorder(job, learner, monitors, progress, checkpointer)
-    first = job.epochs if recorder.is_stopped else recorder.start
+    first = job.epochs if stopping is not None and stopping.stopped_epoch > 0 else recorder.epoch
     validation = None
     if (held_out := job.validation) is not None:
         whole = held_out.inputs.part(0, len(held_out.inputs))
@@ -78,9 +81,8 @@ def fit(
         verbose=0,
     )
     best = None
-    for monitor in monitors:
-        if isinstance(monitor, keras.callbacks.EarlyStopping) and monitor.best_weights is not None:
-            best = monitor.best_epoch + 1
+    if stopping is not None and stopping.best_weights is not None:
+        best = stopping.best_epoch + 1
     return TrainingResult(weights_of(learner.model, job.network), recorder.history, best)
 
 
@@ -99,28 +101,32 @@ def _batch(matrix: Any, labels: Any, weights: Any, rows: Any) -> Batch:  # noqa:
     return batch if weights is None else (*batch, weights[rows])
 
 
-def _monitors(config: Config) -> Iterator[keras.callbacks.Callback]:
-    """Yield Keras's callbacks, with an explicit direction instead of one guessed from a name."""
+def _monitors(config: Config, model: keras.Model) -> list[keras.callbacks.Callback]:
+    """Make Keras's callbacks, with an explicit direction instead of one guessed from a name."""
     schedule, stopping = config.learning_rate_schedule, config.early_stopping
+    monitors: list[keras.callbacks.Callback] = []
     if isinstance(schedule, ReduceOnPlateau):
-        yield keras.callbacks.ReduceLROnPlateau(
-            mode=direction(schedule.monitor), **schedule.model_dump(exclude={"name"})
-        )
+        options = schedule.model_dump(exclude={"name"})
+        mode = direction(schedule.monitor)
+        monitors.append(keras.callbacks.ReduceLROnPlateau(mode=mode, **options))
     if stopping is not None:
-        yield keras.callbacks.EarlyStopping(
-            mode=direction(stopping.monitor), **stopping.model_dump()
-        )
+        mode = direction(stopping.monitor)
+        monitors.append(EarlyStopping(mode=mode, **stopping.model_dump()))
+    for monitor in monitors:
+        monitor.set_model(model)
+        monitor.on_train_begin()  # makes its state
+    return monitors
 
 
 class _Recorder(keras.callbacks.Callback):
-    """Set the moment of dropout masks, record epochs, take snapshots; must be the last callback.
+    """Set the moment of dropout masks, record epochs, take checkpoints; must be the last callback.
 
     Args:
         job: the job.
-        learner: its Keras objects; a snapshot to resume from sets their variables.
-        monitors: the callbacks for early stopping and the plateau.
+        learner: its Keras objects; a checkpoint to resume from sets their variables.
+        monitors: the callbacks for early stopping and the plateau, whose state it sets as well.
         progress: receives each epoch.
-        checkpointer: stores snapshots.
+        checkpointer: stores checkpoints.
     """
 
     def __init__(
@@ -137,23 +143,11 @@ class _Recorder(keras.callbacks.Callback):
         self._monitors = monitors
         self._progress = progress
         self._checkpointer = checkpointer
-        self._newest = Snapshot(self._arrays(0), {})
-        if (earlier := checkpointer.latest(job, specs_of(self._newest.arrays))) is None:
-            checkpointer.save(self._newest)
-        else:
-            self._newest = earlier
-            assign_values(learner.variables, earlier.arrays)
+        self._newest = first_checkpoint(job, self._arrays(0), checkpointer)
+        assign_values(learner.variables, self._newest.arrays)
         self.history: History = {name: [*each] for name, each in self._newest.history.items()}
-        self._epoch = self.start = int(self._newest.arrays["epoch"])
-
-    @property
-    def is_stopped(self) -> bool:
-        """Whether early stopping had ended training before it was resumed."""
-        return any(
-            isinstance(monitor, keras.callbacks.EarlyStopping)
-            and int(self._newest.arrays[f"monitor/{index}/stopped_epoch"]) > 0
-            for index, monitor in enumerate(self._monitors)
-        )
+        self.epoch = int(self._newest.arrays["epoch"])
+        self.on_train_begin()
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Restore the state of the callbacks, which they reset when training begins."""
@@ -161,58 +155,51 @@ class _Recorder(keras.callbacks.Callback):
             _restore(monitor, self._newest.arrays, f"monitor/{index}")
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self._epoch = epoch
+        self.epoch = epoch
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        self._learner.moment.assign(np.array([self._epoch, batch], dtype=np.uint32))
+        self._learner.moment.assign(np.array([self.epoch, batch], dtype=np.uint32))
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Stop at a non-finite loss, and store the newest snapshot if training is to end."""
-        check_finite(float((logs or {})["loss"]), self._epoch + 1)
+        """Stop at a non-finite loss, and store the newest checkpoint if training is to end."""
+        check_finite(float((logs or {})["loss"]), self.epoch + 1)
         if self._checkpointer.is_ending:
             self._checkpointer.save(self._newest)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Record the epoch, take a snapshot, and store it if one is due."""
-        given = logs or {}
-        values = {name: float(given[name]) for name in self._columns if name in given}
-        rate = given.get("learning_rate")  # before ReduceLROnPlateau changed it
+        """Record the epoch, take a checkpoint, and store it if one is due."""
+        logs = logs or {}
+        rate = logs.get("learning_rate")  # before ReduceLROnPlateau changed it
+        values = {name: float(logs[name]) for name in self._columns}
         values["learning_rate"] = float(self._learner.rate() if rate is None else rate)
-        values = {name: shortest(value) for name, value in values.items()}
-        check_finite(values.get("val_loss", 0.0), epoch + 1)
-        for name, value in values.items():
-            self.history.setdefault(name, []).append(value)
-        self._progress(epoch + 1, values)
+        record_epoch(values, self.history, self._progress)
         history = {name: list(values) for name, values in self.history.items()}
-        snapshot = Snapshot(self._arrays(epoch + 1), history)
-        if snapshot.is_finite:  # else the next loss will be NaN or infinite
-            self._newest = snapshot
+        checkpoint = Checkpoint(self._arrays(epoch + 1), history)
+        if is_finite(checkpoint):
+            self._newest = checkpoint
             if self._checkpointer.is_due:
-                self._checkpointer.save(snapshot)
+                self._checkpointer.save(checkpoint)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Store the last snapshot."""
+        """Store the last checkpoint."""
         self._checkpointer.save(self._newest)
 
     def _arrays(self, epoch: int) -> dict[str, NDArray[Any]]:
         arrays = {**values_of(self._learner.variables), "epoch": np.array(epoch)}
         for index, monitor in enumerate(self._monitors):
-            arrays |= _state_of(monitor, self._learner.model, f"monitor/{index}")
+            arrays |= _state_of(monitor, f"monitor/{index}")
         return arrays
 
 
-def _state_of(
-    monitor: keras.callbacks.Callback, model: keras.Model, name: str
-) -> dict[str, NDArray[Any]]:
+def _state_of(monitor: keras.callbacks.Callback, name: str) -> dict[str, NDArray[Any]]:
     """Copy the state of a callback: its best value, if there is one, its counters, its weights."""
-    best = getattr(monitor, "best", None)
-    state = {name: np.array([best is not None, best or 0.0], np.float64)}
+    state = {name: np.array([monitor.best is not None, monitor.best or 0.0], np.float64)}
     for counter in _counters(monitor):
-        state[f"{name}/{counter}"] = np.array(getattr(monitor, counter, 0), np.int64)
+        state[f"{name}/{counter}"] = np.array(getattr(monitor, counter), np.int64)
     if getattr(monitor, "restore_best_weights", False):
-        kept = monitor.best_weights
-        state[f"{name}/has_weights"] = np.array(kept is not None)
-        weights = model.get_weights() if kept is None else kept
+        best = monitor.best_weights
+        state[f"{name}/has_weights"] = np.array(best is not None)
+        weights = monitor.model.get_weights() if best is None else best
         state |= {f"{name}/{index}": np.array(array) for index, array in enumerate(weights)}
     return state
 
@@ -228,7 +215,7 @@ def _restore(monitor: keras.callbacks.Callback, arrays: Arrays, name: str) -> No
 
 
 def _counters(monitor: keras.callbacks.Callback) -> tuple[str, ...]:
-    """Return the state of a callback besides its best value and weights."""
-    if isinstance(monitor, keras.callbacks.EarlyStopping):
+    """Return the names of a callback's state besides its best value and weights."""
+    if isinstance(monitor, EarlyStopping):
         return ("wait", "best_epoch", "stopped_epoch")
     return ("wait", "cooldown_counter")

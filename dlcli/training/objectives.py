@@ -1,10 +1,16 @@
-"""Model, loss, optimizer and metrics of a job as Keras objects."""
+"""Model, loss, optimizer and metrics of a job as Keras objects, and the values in them.
+
+Several jobs may set some values differently in the same compiled program. A program that serves one
+job has them as constants. A program that several jobs share reads them from variables, which each
+job sets before it runs.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -14,23 +20,119 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from dlcli.config import (
+    L1,
+    L2,
     Config,
     CosineDecay,
     ExponentialDecay,
     Loss,
     MetricName,
+    Optimizer,
+    OrthogonalRegularizer,
     PiecewiseConstant,
     Schedule,
     Section,
 )
 from dlcli.keras_model import assign_weights, build_model, parameters_of, plain_regularizer
+from dlcli.network import DenseLayer, DropoutLayer, Layer
 from dlcli.tasks import OutputUnit, Task
 from dlcli.training.job import MODEL, Job, Weights
-from dlcli.training.randomness import AugmentedImages, MaskedDropout
-from dlcli.training.runtime_values import RuntimeValues, factor_key, factor_name
+from dlcli.training.randomness import AugmentedImages, MaskedDropout, random_bits
 
+_FACTORS: dict[type[Section], str] = {L1: "l1", L2: "l2", OrthogonalRegularizer: "factor"}
+"""The factor of regularizers that have one. Keras's `L1L2` omits terms with a factor of 0 from the
+program, so that its factors are part of the program."""
 Decode = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 """Maps labels and outputs, as trained on, to labels and predictions in the target's unit."""
+
+
+class RuntimeValues:
+    """The values of jobs with one program.
+
+    Args:
+        job: the first of them.
+        shared: whether others follow.
+    """
+
+    def __init__(self, job: Job, *, shared: bool = False) -> None:
+        self.shared = shared
+        self._values = dict(_values_of(job))
+        self._variables: dict[str, tf.Variable] = {}
+        if shared:
+            self._variables = {
+                name: tf.Variable(value, trainable=False) for name, value in self._values.items()
+            }
+
+    def __getitem__(self, name: str) -> Any:  # noqa: ANN401
+        """Return a value: a constant, or the variable that holds it."""
+        return self._variables[name] if self.shared else self._values[name].tolist()
+
+    def variable(self, name: str) -> tf.Variable | None:
+        """Return the variable of a shared program; `None` for a constant."""
+        return self._variables.get(name)
+
+    def load(self, job: Job) -> None:
+        """Set the values of another job with the same program."""
+        for name, value in _values_of(job):
+            self._variables[name].assign(value)
+
+
+def without_values(layer: Layer) -> Layer:
+    """Return what layers have in common that differ only in runtime values."""
+    if isinstance(layer, DropoutLayer):
+        return replace(layer, rate=0.5)
+    if isinstance(layer, DenseLayer):
+        regularizers: dict[str, Any] = {
+            role: section.model_copy(update={key: 1.0}) for role, section, key in _factors(layer)
+        }
+        return replace(layer, **regularizers)
+    return layer
+
+
+def _factors(layer: DenseLayer) -> Iterator[tuple[str, Section, str]]:
+    """Yield role, section and parameter of each regularizer whose factor is a runtime value."""
+    for role in ("kernel_regularizer", "bias_regularizer"):
+        section = getattr(layer, role)
+        if (parameter := _FACTORS.get(type(section))) is not None:
+            yield role, section, parameter
+
+
+def optimizer_without_values(job: Job) -> Optimizer:
+    """Return what optimizers have in common that differ only in runtime values."""
+    names = [name for name, _ in _optimizer_values(job)]
+    return job.config.optimizer.model_copy(update=dict.fromkeys(names, 0.5))
+
+
+def _values_of(job: Job) -> Iterator[tuple[str, np.ndarray[Any, Any] | np.generic]]:
+    yield "rows", np.int32(len(job.train.inputs))
+    yield "validation_rows", np.int32(0 if job.validation is None else len(job.validation.inputs))
+    yield "epochs", np.int32(job.epochs)
+    yield from _optimizer_values(job)
+    for layer in job.network.layers:
+        if isinstance(layer, DropoutLayer):
+            yield f"{layer.name}/threshold", np.uint32(round(layer.rate * 2**32))
+            yield f"{layer.name}/kept", np.float64(1 - layer.rate)
+        if isinstance(layer, DenseLayer):
+            for role, section, parameter in _factors(layer):
+                weight = f"{layer.name}/{role.removesuffix('_regularizer')}"
+                yield f"{weight}/factor", _weight_type()(getattr(section, parameter))
+    if (unit := job.task.output_unit) is not None:
+        yield "scale", np.array(unit.scale)
+        yield "offset", np.array(unit.offset)
+
+
+def _optimizer_values(job: Job) -> Iterator[tuple[str, np.generic]]:
+    """Yield learning rate and weight decay, by their names in the config."""
+    if not isinstance(job.config.learning_rate_schedule, PiecewiseConstant):
+        # Keras's schedules compute in float32, whatever the dtype of the weights.
+        yield "learning_rate", np.float32(job.config.optimizer.learning_rate)
+    decay = getattr(job.config.optimizer, "weight_decay", None)
+    if decay is not None:
+        yield "weight_decay", _weight_type()(decay)
+
+
+def _weight_type() -> type[np.floating[Any]]:
+    return np.float64 if keras.config.floatx() == "float64" else np.float32
 
 
 @dataclass(frozen=True)
@@ -85,21 +187,24 @@ def build_learner(job: Job, *, shared: bool = False) -> Learner:
     config, dropout_index, augment_index = job.config, count(), count()
     runtime = RuntimeValues(job, shared=shared)
     moment = tf.Variable([0, 0], dtype=tf.uint32, trainable=False)
+    draw = partial(random_bits, seed=config.seed, moment=moment)
 
     def regularizer(section: Section, weight: str) -> keras.regularizers.Regularizer:
         made = plain_regularizer(section, weight)
-        if (factor := runtime.variable(factor_name(weight))) is not None:
-            setattr(made, str(factor_key(section)), factor)
+        if (factor := runtime.variable(f"{weight}/factor")) is not None:
+            setattr(made, _FACTORS[type(section)], factor)
         return made
+
+    def dropout(layer: DropoutLayer) -> keras.layers.Layer:
+        threshold, kept = (runtime[f"{layer.name}/{name}"] for name in ("threshold", "kept"))
+        return MaskedDropout(layer, threshold, kept, draw, next(dropout_index))
 
     model = build_model(
         job.network,
         seed=config.seed,
         precision=config.precision,
-        dropout=lambda layer: MaskedDropout(
-            layer, runtime.dropout_rate(layer), config.seed, next(dropout_index), moment
-        ),
-        augment=lambda images: AugmentedImages(images, config.seed, next(augment_index), moment),
+        dropout=dropout,
+        augment=lambda images: AugmentedImages(images, draw, next(augment_index)),
         regularizer=regularizer,
     )
     if job.initial_weights is not None:
@@ -118,7 +223,7 @@ def keras_loss(section: Loss) -> keras.losses.Loss:
 
 
 def keras_optimizer(
-    config: Config, steps: int, runtime: RuntimeValues | None = None
+    config: Config, steps: int, runtime: RuntimeValues
 ) -> keras.optimizers.Optimizer:
     """Return the Keras optimizer that a config describes, with its schedule.
 
@@ -135,9 +240,9 @@ def keras_optimizer(
     # Summing over replicas, of which there is one, would register a gradient function with
     # TensorFlow permanently, and with it all that its graph holds: rows, weights, optimizer state.
     optimizer._all_reduce_sum_gradients = list
-    if runtime is not None and (decay := runtime.variable("weight_decay")) is not None:
+    if (decay := runtime.variable("weight_decay")) is not None:
         optimizer.weight_decay = decay
-    variable = None if runtime is None else runtime.variable("learning_rate")
+    variable = runtime.variable("learning_rate")
     if variable is not None and isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
         # Without a schedule, Keras itself keeps the rate in a variable.
         warms_up = getattr(rate, "warmup_target", None) is not None
@@ -203,7 +308,7 @@ def keras_metrics(
     task: Task,
     outputs: int,
     loss: Loss,
-    runtime: RuntimeValues | None = None,
+    runtime: RuntimeValues,
 ) -> list[keras.metrics.Metric]:
     """Return the metrics of an epoch, in the target's unit.
 
@@ -271,9 +376,8 @@ _METRICS: dict[MetricName, Callable[[int], keras.metrics.Metric]] = {
 """Makes the Keras metric of a name, given the number of units with a threshold of their own."""
 
 
-def _number_decoder(unit: OutputUnit, runtime: RuntimeValues | None) -> Decode:
-    scale = runtime and runtime.variable("scale")
-    offset = runtime and runtime.variable("offset")
+def _number_decoder(unit: OutputUnit, runtime: RuntimeValues) -> Decode:
+    scale, offset = runtime.variable("scale"), runtime.variable("offset")
     if scale is None or offset is None:
         scale, offset = unit.scale, unit.offset
 
@@ -330,9 +434,9 @@ def _norms(job: Job, model: keras.Model, rows: NDArray[np.int64]) -> Norms:
         # A constant output has no gradient, and that of an embedding has only some of the rows.
         dense = np.zeros(1) if gradient is None else tf.convert_to_tensor(gradient).numpy()
         squares[variable.path] = float(np.square(dense.astype(np.float64)).sum())
-    found = {}
+    norms = {}
     for layer in job.network.weighted:
         if layer.weights:
             trained = model.get_layer(layer.name).trainable_variables
-            found[layer.name] = math.sqrt(sum(squares[variable.path] for variable in trained))
-    return found
+            norms[layer.name] = math.sqrt(sum(squares[variable.path] for variable in trained))
+    return norms

@@ -10,8 +10,7 @@ flips each output bit in nearly half of the cases.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 import keras
@@ -24,10 +23,11 @@ from dlcli.network import AugmentLayer, DropoutLayer
 
 Number: TypeAlias = Any
 """A constant, or the variable from which a shared program reads it."""
-_WORD = 2**32
+Draw: TypeAlias = Callable[[tf.Tensor, int, int], tf.Tensor]
+"""`random_bits` of a job, given rows, width and stream."""
 _FIRST_AUGMENTATION_STREAM = 2**31
 GROUP = 256
-"""Blocks of rows that are shuffled together."""
+"""Blocks whose rows are shuffled as one."""
 WHOLE_GROUPS = 4
 """A table of up to so many groups is shuffled as a whole."""
 
@@ -65,23 +65,24 @@ def order_parts(rows: int, width: int, seed: int, epoch: int) -> Iterator[NDArra
 
 
 def random_bits(
-    rows: tf.Tensor | int, width: int, seed: int, stream: int, moment: tf.Tensor
+    rows: tf.Tensor | int, width: int, stream: int, *, seed: int, moment: tf.Variable | tf.Tensor
 ) -> tf.Tensor:
     """Draw random bits for each entry of a batch.
 
     Args:
         rows: rows of the batch.
         width: entries per row.
-        seed: the config's seed, below 2**32.
         stream: the layer that draws, below 2**32: dropout layers are counted from 0, layers that
             augment images from 2**31.
-        moment: epoch and step within it, both from 0, uint32 (2,).
+        seed: the config's seed, below 2**32.
+        moment: epoch and step within it, both from 0, which the engine sets; uint32 (2,).
 
     Returns:
         uint32, (rows, width).
     """
     with tf.init_scope():  # computed once, not in each run of the program
         known = int(_combine(_hash(tf.constant(seed, tf.uint32)), tf.constant(stream, tf.uint32)))
+    moment = tf.convert_to_tensor(moment)
     key = _combine(_combine(tf.constant(known, tf.uint32), moment[0]), moment[1])
     counter = tf.range(tf.cast(rows * width, tf.int64))
     bits = _hash(tf.cast(counter, tf.uint32) + key)
@@ -104,52 +105,35 @@ def _hash(x: tf.Tensor) -> tf.Tensor:
     return tf.bitwise.bitwise_xor(x, shift(x, tf.constant(16, tf.uint32)))
 
 
-@dataclass(frozen=True)
-class DropoutRate:
-    """The rate of a dropout layer."""
-
-    threshold: Number
-    """Random bits below it drop a unit: the rate times 2**32."""
-    kept: Number
-    """The share that is kept: 1 − rate."""
-
-    @classmethod
-    def of(cls, rate: float) -> DropoutRate:
-        """Make a constant rate."""
-        return cls(round(rate * _WORD), 1 - rate)
-
-
 class MaskedDropout(keras.layers.Layer):
     """Keras's Dropout with dlcli's masks: kept entries are divided by 1 − rate.
 
     Args:
         layer: its name and units.
-        rate: the share of units that is dropped.
-        seed: the config's seed.
+        threshold: random bits below it drop a unit: the rate times 2**32.
+        kept: the share that is kept: 1 − rate.
+        draw: see `Draw`.
         index: which dropout layer, counted from 0.
-        moment: epoch and step, which the engine sets before each step; uint32 (2,).
     """
 
     def __init__(
-        self, layer: DropoutLayer, rate: DropoutRate, seed: int, index: int, moment: tf.Variable
+        self, layer: DropoutLayer, threshold: Number, kept: Number, draw: Draw, index: int
     ) -> None:
         super().__init__(name=layer.name)
-        self.rate = rate
         self.units = layer.units
-        self.seed = seed
+        self.threshold = threshold
+        self.kept = kept
+        self.draw = draw
         self.index = index
-        self.moment = moment
 
     def call(self, inputs: Any, training: bool = False) -> Any:  # noqa: ANN401
         """Map (rows, units) to (rows, units)."""
         if not training:
             return inputs
-        rows = tf.shape(inputs)[0]
-        moment = tf.convert_to_tensor(self.moment)
-        bits = random_bits(rows, self.units, self.seed, self.index, moment)
-        kept = bits >= as_tensor(self.rate.threshold, tf.uint32)
-        share = as_tensor(self.rate.kept, inputs.dtype)
-        return tf.where(kept, inputs / share, tf.zeros_like(inputs))
+        bits = self.draw(tf.shape(inputs)[0], self.units, self.index)
+        is_kept = bits >= as_tensor(self.threshold, tf.uint32)
+        share = as_tensor(self.kept, inputs.dtype)
+        return tf.where(is_kept, inputs / share, tf.zeros_like(inputs))
 
 
 def as_tensor(number: Number, dtype: tf.DType | str) -> tf.Tensor:
@@ -164,17 +148,15 @@ class AugmentedImages(keras.layers.Layer):
 
     Args:
         images: which inputs they are, and how they are augmented.
-        seed: the config's seed.
+        draw: see `Draw`.
         index: which layer that augments images, counted from 0.
-        moment: epoch and step, which the engine sets before each step; uint32 (2,).
     """
 
-    def __init__(self, images: AugmentLayer, seed: int, index: int, moment: tf.Variable) -> None:
+    def __init__(self, images: AugmentLayer, draw: Draw, index: int) -> None:
         super().__init__(name=images.name, autocast=False)
         self.images = images
-        self.seed = seed
+        self.draw = draw
         self.stream = _FIRST_AUGMENTATION_STREAM + 2 * index
-        self.moment = moment
 
     def call(self, inputs: Any, training: bool = False) -> Any:  # noqa: ANN401
         """Map (rows, inputs) to (rows, inputs)."""
@@ -189,7 +171,7 @@ class AugmentedImages(keras.layers.Layer):
         shift, flip = self.images.augmentation.shift, self.images.augmentation.flip
         if not (shift or flip):
             return pixels
-        bits = self._bits(pixels, 3, self.stream)
+        bits = self.draw(tf.shape(pixels)[0], 3, self.stream)
         down, right = (_uniform(bits[:, at], 2 * shift + 1) - shift for at in (0, 1))
         flipped = _uniform(bits[:, 2], 2) * int(flip)
         return move_images(pixels, self.images.shape, down, right, flipped)
@@ -201,13 +183,9 @@ class AugmentedImages(keras.layers.Layer):
             return pixels
         half = -(-pixels.shape[1] // 2)
         # A separate stream, so that noise doesn't change how images are shifted.
-        bits = self._bits(pixels, 2 * half, self.stream + 1)
+        bits = self.draw(tf.shape(pixels)[0], 2 * half, self.stream + 1)
         noise = _normal(bits[:, :half], bits[:, half:], pixels.dtype)
         return pixels + deviation * noise[:, : pixels.shape[1]]
-
-    def _bits(self, pixels: tf.Tensor, width: int, stream: int) -> tf.Tensor:
-        moment = tf.convert_to_tensor(self.moment)
-        return random_bits(tf.shape(pixels)[0], width, self.seed, stream, moment)
 
 
 def move_images(

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from dlcli import training
 from dlcli.errors import Interrupted, RunError
 from dlcli.pipeline.checkpointing import RunCheckpointer
 from dlcli.runs import Checkpoint
@@ -45,19 +46,9 @@ class RunWriter:
         return next(filter(serves, reversed(self.stored)), None)
 
 
-@dataclass
-class Snapshot:
-    """A snapshot after some epochs, without TensorFlow."""
-
-    epochs: int
-
-    @property
-    def arrays(self):
-        return {"model/0": np.full(2, self.epochs), "epoch": np.array(self.epochs)}
-
-    @property
-    def history(self):
-        return {"loss": [0.5] * self.epochs}
+def checkpoint_after(epochs):
+    arrays = {"model/0": np.full(2, epochs), "epoch": np.array(epochs)}
+    return Checkpoint(arrays, {"loss": [0.5] * epochs})
 
 
 @pytest.fixture
@@ -102,7 +93,7 @@ class TestTime:
 
     def test_the_next_is_due_after_as_many_more(self, keeper, clock):
         clock.now = 42
-        keeper.save(Snapshot(3))
+        keeper.save(checkpoint_after(3))
         clock.now = 71.9
         assert not keeper.is_due
         clock.now = 72
@@ -111,15 +102,15 @@ class TestTime:
     def test_storing_takes_at_most_a_tenth(self, keeper, clock, writer):
         writer.takes = 5
         clock.now = 42
-        keeper.save(Snapshot(3))
+        keeper.save(checkpoint_after(3))
         clock.now = 42 + 5 + 49.9
         assert not keeper.is_due
         clock.now = 42 + 5 + 50
         assert keeper.is_due
 
     def test_what_is_given_is_stored_be_it_due_or_not(self, keeper, writer):
-        keeper.save(Snapshot(0))
-        keeper.save(Snapshot(2))
+        keeper.save(checkpoint_after(0))
+        keeper.save(checkpoint_after(2))
         assert keeper.kept == 2
         assert [checkpoint.history for checkpoint in writer.stored] == [
             {"loss": []},
@@ -129,16 +120,16 @@ class TestTime:
 
 
 class TestSignals:
-    """A signal ends training once a snapshot is stored."""
+    """A signal ends training once a checkpoint is stored."""
 
     @pytest.mark.parametrize("name", SIGNALS)
-    def test_make_a_snapshot_due_that_is_the_last(self, name, keeper, writer):
+    def test_make_a_checkpoint_due_that_is_the_last(self, name, keeper, writer):
         with pytest.raises(Interrupted) as caught, keeper.handling_signals():
             assert not keeper.is_ending
             signal.raise_signal(number_of(name))
             assert keeper.is_ending
             assert keeper.is_due
-            keeper.save(Snapshot(3))
+            keeper.save(checkpoint_after(3))
             raise AssertionError("training went on")
         assert caught.value.exit_code == 128 + number_of(name)
         assert str(caught.value) == (
@@ -153,15 +144,15 @@ class TestSignals:
         keeper = RunCheckpointer(RunWriter(clock, Path("my runs/a")), 30, clock=clock)
         with pytest.raises(Interrupted) as caught, keeper.handling_signals():
             signal.raise_signal(signal.SIGTERM)
-            keeper.save(Snapshot(epochs))
+            keeper.save(checkpoint_after(epochs))
         assert str(caught.value) == (
             f"SIGTERM after {words}; resume with: dlcli train --resume 'my runs/a'"
         )
 
-    def test_after_the_last_snapshot_end_it_as_well(self, keeper, writer):
+    def test_after_the_last_checkpoint_end_it_as_well(self, keeper, writer):
         told = "^SIGTERM after 7 epochs; "
         with pytest.raises(Interrupted, match=told), keeper.handling_signals():
-            keeper.save(Snapshot(7))
+            keeper.save(checkpoint_after(7))
             signal.raise_signal(signal.SIGTERM)
         assert len(writer.stored) == 1
 
@@ -177,12 +168,12 @@ class TestSignals:
             signal.raise_signal(signal.SIGINT)
             raise AssertionError("training went on")
 
-    def test_of_which_another_is_a_second_wait_for_the_snapshot(self, keeper):
+    def test_of_which_another_is_a_second_wait_for_the_checkpoint(self, keeper):
         told = "^SIGHUP after 2 epochs; "
         with pytest.raises(Interrupted, match=told), keeper.handling_signals():
             signal.raise_signal(signal.SIGTERM)
             signal.raise_signal(signal.SIGHUP)
-            keeper.save(Snapshot(2))
+            keeper.save(checkpoint_after(2))
 
     @pytest.mark.parametrize("name", SIGNALS)
     def test_that_are_ignored_stay_so(self, name, keeper):
@@ -190,7 +181,7 @@ class TestSignals:
         with keeper.handling_signals():
             signal.raise_signal(number_of(name))
             assert not keeper.is_due
-            keeper.save(Snapshot(2))
+            keeper.save(checkpoint_after(2))
 
     @pytest.mark.parametrize("failure", [None, ValueError, KeyboardInterrupt])
     def test_mean_afterwards_what_they_meant_before(self, failure, keeper):
@@ -212,7 +203,7 @@ class TestSignals:
         def train():
             with keeper.handling_signals():
                 heard.append(signal.getsignal(signal.SIGTERM))
-                keeper.save(Snapshot(2))
+                keeper.save(checkpoint_after(2))
 
         thread = threading.Thread(target=train)
         thread.start()
@@ -271,13 +262,14 @@ class TestEarlier:
 
 @dataclass
 class Job:
-    """What a snapshot is compared with."""
+    """What a checkpoint is compared with."""
 
     until: int | None = None
     can_begin: bool = True
     steps = 4
     columns = ("loss",)
     config = SimpleNamespace(epochs=9)
+    complaint = training.Job.complaint
 
 
 def store(writer, epochs, step=0):

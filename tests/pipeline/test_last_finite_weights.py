@@ -71,9 +71,9 @@ def each_step_is_kept(monkeypatch):
     monkeypatch.setattr(checkpointing, "_OVERHEAD", 0)
     begun, keep = [], checkpointing.RunCheckpointer.save
 
-    def keep_and_note(keeper, snapshot):
-        begun.append(snapshot.begun)
-        keep(keeper, snapshot)
+    def keep_and_note(keeper, checkpoint):
+        begun.append(checkpoint.begun)
+        keep(keeper, checkpoint)
 
     monkeypatch.setattr(checkpointing.RunCheckpointer, "save", keep_and_note)
     return begun

@@ -7,6 +7,7 @@ doesn't; the bounds are five standard deviations of truly random numbers.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from dlcli.config import Augmentation
 from dlcli.encoding import Block, EncodedRows, ImageForm, InMemoryInputs, Layout
 from dlcli.keras_model import build_portable_model
 from dlcli.network import AugmentLayer, build_network
-from dlcli.training import randomness
+from dlcli.training import objectives
 from dlcli.training.objectives import build_learner
 from dlcli.training.randomness import AugmentedImages, move_images, random_bits
 
@@ -65,9 +66,10 @@ def test_each_row_moves_in_its_own_way():
     assert result.numpy().tolist() == [[0, 1, 2, 0, 4, 5], [0, 0, 0, 3, 2, 1]]
 
 
-def layer(shape, start=0, seed=0, place=0, moment=(0, 0), **augmentation):
+def layer(shape, start=0, seed=0, index=0, moment=(0, 0), **augmentation):
     images = AugmentLayer("augmentation_1", start, shape, Augmentation(**augmentation))
-    return AugmentedImages(images, seed, place, tf.Variable(moment, dtype=tf.uint32))
+    draw = partial(random_bits, seed=seed, moment=tf.Variable(moment, dtype=tf.uint32))
+    return AugmentedImages(images, draw, index)
 
 
 def test_all_shifts_are_equally_frequent():
@@ -136,7 +138,7 @@ def test_noise_changes_nothing_about_the_shifts():
 
 @pytest.mark.parametrize(
     "other",
-    [{"seed": 1}, {"place": 1}, {"moment": (1, 0)}, {"moment": (0, 1)}],
+    [{"seed": 1}, {"index": 1}, {"moment": (1, 0)}, {"moment": (0, 1)}],
     ids=["seed", "layer", "epoch", "step"],
 )
 def test_images_vary_with(other):
@@ -267,11 +269,11 @@ def test_two_images_of_a_row_vary_independently(make_job):
 def test_each_random_layer_has_its_own_stream(make_job, monkeypatch):
     streams = []
 
-    def recorded(rows, width, seed, stream, moment):
+    def recorded(rows, width, stream, **key):
         streams.append(stream)
-        return random_bits(rows, width, seed, stream, moment)
+        return random_bits(rows, width, stream, **key)
 
-    monkeypatch.setattr(randomness, "random_bits", recorded)
+    monkeypatch.setattr(objectives, "random_bits", recorded)
     job = image_job(make_job, 13, Augmentation(**EVERYTHING), hidden=(DROPPING, DROPPING))
     model = build_learner(job).model
     streams.clear()  # those of building

@@ -87,6 +87,7 @@ OPTIMIZER_OPTIONS = {
     "loss scale": optimizer("adam", loss_scale_factor=64.0),
     "muon without the output": optimizer("muon", exclude_layers=("output",)),
     "schedule_free_adamw with warmup": optimizer("schedule_free_adamw", warmup_steps=7),
+    "global clipnorm": optimizer("adamw", global_clipnorm=0.1),
 }
 LOSSES = {
     "mean_squared_error": loss("mean_squared_error", "number"),
@@ -168,6 +169,34 @@ RATES_THAT_CHANGE = {
     "plateau": {"validation": 9, "config": {"learning_rate_schedule": PLATEAU}},
     "cosine": {"config": {"learning_rate_schedule": {"name": "cosine_decay"}}},
 }
+FTRL = {"name": "ftrl", "learning_rate": 0.3, "l1_regularization_strength": 0.01}
+COMBINED = {
+    "ftrl with penalties in batches of one row": {
+        "rows": 10,
+        "config": {
+            "batch_size": 1,
+            "optimizer": {**FTRL, "l2_shrinkage_regularization_strength": 0.01},
+        },
+    },
+    "sgd with weight decay, only validation weighted": {
+        "validation": 9,
+        "weighted": "validation",
+        **optimizer("sgd", weight_decay=0.1),
+    },
+    "focal loss of labels, weighted metrics": {
+        "weighted": "train validation",
+        **metrics(
+            "labels",
+            *("subset_accuracy", "auc", "macro_f1", "micro_f1", "micro_recall"),
+            loss={
+                "name": "binary_focal_crossentropy",
+                "alpha": 0.5,
+                "apply_class_balancing": True,
+            },
+        ),
+    },
+}
+"""Cases that would each pay for a training of its own, of parts that don't affect each other."""
 CASES = {
     **ACTIVATIONS,
     **LAYERS,
@@ -179,6 +208,7 @@ CASES = {
     **METRICS,
     **VALIDATION,
     **RATES_THAT_CHANGE,
+    **COMBINED,
 }
 # Keras's own code mixes a float32 constant, or TensorFlow's top-k operation, with float64.
 ONLY_IN_FLOAT32 = [

@@ -1,22 +1,24 @@
 """Dropout masks: the same bits everywhere, and good ones.
 
-The statistics are of fixed seeds, so each is one number that either lies within its bound or
-doesn't; the bounds are five standard deviations of what true chance would give.
+The statistics are of fixed seeds, so each is one number that is either within its bound or
+not; the bounds are five standard deviations of truly random draws.
 """
 
 from __future__ import annotations
+
+from functools import partial
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from dlcli.network import DropoutLayer
-from dlcli.training.randomness import DropoutRate, MaskedDropout, random_bits
+from dlcli.training.randomness import MaskedDropout, random_bits
 
 
 def bits(rows=256, units=64, seed=0, layer=0, epoch=0, step=0):
     moment = tf.constant([epoch, step], tf.uint32)
-    return random_bits(rows, units, seed, layer, moment).numpy()
+    return random_bits(rows, units, layer, seed=seed, moment=moment).numpy()
 
 
 def mix(x):
@@ -42,7 +44,7 @@ def expected_bits(rows, units, seed, layer, epoch, step):
 @pytest.mark.parametrize("seed", [0, 1, 2**32 - 1])
 def test_bits_are_those_of_the_hash_in_every_engine(seed, jit_compile):
     def draw(moment):
-        return random_bits(7, 5, seed, 2, moment)
+        return random_bits(7, 5, 2, seed=seed, moment=moment)
 
     if jit_compile is not None:
         draw = tf.function(draw, jit_compile=jit_compile)
@@ -112,7 +114,8 @@ def test_no_two_masks_of_a_training_are_alike():
 
 def dropout(rate, seed=0, moment=(0, 0)):
     layer = DropoutLayer("hidden_1_dropout", 64, rate)
-    return MaskedDropout(layer, DropoutRate.of(rate), seed, 0, tf.Variable(moment, dtype=tf.uint32))
+    draw = partial(random_bits, seed=seed, moment=tf.Variable(moment, dtype=tf.uint32))
+    return MaskedDropout(layer, round(rate * 2**32), 1 - rate, draw, 0)
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])

@@ -10,7 +10,8 @@ from dlcli.config import Loss
 from dlcli.preprocessing import LinearScaling
 from dlcli.tasks import Regression, classification
 from dlcli.training import keras_loss
-from dlcli.training.objectives import keras_metrics
+from dlcli.training.objectives import RuntimeValues, keras_metrics
+from tests.training.conftest import build_job
 
 NUMBER = (np.array([[1.0], [3.0], [2.0]]), np.array([[1.5], [0.5], [2.25]]))
 SHARES = (
@@ -138,7 +139,8 @@ def test_a_weighted_loss_is_the_weighted_sum_over_all_rows(section, rows, formul
 def measure(name, target, labels, outputs, loss="mean_squared_error"):
     section = TypeAdapter(Loss).validate_python({"name": loss})
     outputs = np.array(outputs, np.float32)
-    (metric,) = keras_metrics([name], target, outputs.shape[1], section)
+    runtime = RuntimeValues(build_job())
+    (metric,) = keras_metrics([name], target, outputs.shape[1], section, runtime)
     metric.update_state(np.array(labels), outputs)
     return float(metric.result())
 

@@ -11,7 +11,7 @@ import pytest
 from dlcli.preprocessing import LinearScaling
 from dlcli.tasks import Regression
 from dlcli.training import ProgramCache, compiled_engine
-from dlcli.training.program_cache import MOST_PROGRAMS, program_key
+from dlcli.training.compiled_engine import MOST_PROGRAMS, program_key
 
 QUIET = dict(progress=lambda *_: None)
 
@@ -286,7 +286,7 @@ def test_another_job_follows_one_that_ran_out_of_memory(make_job, monkeypatch):
 
 
 def test_the_least_recently_used_program_is_dropped_first(make_job, monkeypatch):
-    monkeypatch.setattr("dlcli.training.program_cache.MOST_PROGRAMS", 2)
+    monkeypatch.setattr("dlcli.training.compiled_engine.MOST_PROGRAMS", 2)
     programs = ProgramCache()
     jobs = [make_job({"batch_size": size, "epochs": 1}) for size in (2, 3, 4)]
     for job in (jobs[0], jobs[1], jobs[0], jobs[2], jobs[0], jobs[1]):

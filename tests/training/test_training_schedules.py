@@ -9,7 +9,7 @@ from math import cos, pi
 
 import pytest
 
-from dlcli.training.objectives import keras_optimizer
+from dlcli.training.objectives import RuntimeValues, keras_optimizer
 
 
 def warmed_cosine(step):
@@ -57,20 +57,18 @@ def test_the_history_shows_the_rate_of_each_epoch(case, make_job, train, engine)
     assert result.history["learning_rate"] == pytest.approx(expected, rel=1e-6, abs=1e-9)
 
 
-def rate_at(step, config):
-    optimizer = keras_optimizer(config, steps=2)
+def rate_at(step, job):
+    optimizer = keras_optimizer(job.config, 2, RuntimeValues(job))
     optimizer.iterations.assign(step)
     return float(optimizer.learning_rate)
 
 
 def test_a_piecewise_rate_changes_with_the_first_step_after_its_boundary(make_job):
-    config = make_job({"learning_rate_schedule": SCHEDULES["piecewise"][0]}).config
-    assert [rate_at(step, config) for step in (1, 2, 7, 8)] == pytest.approx(
-        [0.1, 0.05, 0.05, 0.01]
-    )
+    job = make_job({"learning_rate_schedule": SCHEDULES["piecewise"][0]})
+    assert [rate_at(step, job) for step in (1, 2, 7, 8)] == pytest.approx([0.1, 0.05, 0.05, 0.01])
 
 
 def test_a_cosine_ends_at_its_share_of_the_rate(make_job):
     schedule = SCHEDULES["cosine with warmup"][0]
-    config = make_job({"learning_rate_schedule": schedule, "epochs": 6}).config
-    assert [rate_at(step, config) for step in (0, 2, 12)] == pytest.approx([0.0, 0.1, 0.01])
+    job = make_job({"learning_rate_schedule": schedule, "epochs": 6})
+    assert [rate_at(step, job) for step in (0, 2, 12)] == pytest.approx([0.0, 0.1, 0.01])

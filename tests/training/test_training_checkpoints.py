@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from dlcli.config import CompiledEngine, KerasEngine
-from dlcli.training import Snapshot, compiled_engine, train_job
-from dlcli.training.job import specs_of
+from dlcli.runs import ArraySpec, Checkpoint
+from dlcli.training import compiled_engine, train_job
+from dlcli.training.job import is_finite
 
 EVERYTHING = {
     "hidden": (
@@ -39,7 +40,7 @@ class Interrupted(Exception):
 
 
 class Checkpointer:
-    """Interrupt training when a snapshot may be due for the nth time; keep the last snapshot."""
+    """Interrupt training when a checkpoint may be due for the nth time; keep the last one."""
 
     def __init__(self, after=10**9, newest=None):
         self.left = after
@@ -55,16 +56,19 @@ class Checkpointer:
     def is_ending(self):
         return self.left <= 0
 
-    def save(self, snapshot):
-        self.newest = replace(snapshot, history={k: list(v) for k, v in snapshot.history.items()})
+    def save(self, checkpoint):
+        self.newest = replace(
+            checkpoint, history={k: list(v) for k, v in checkpoint.history.items()}
+        )
         self.kept += 1
         if self.is_ending:
             raise Interrupted
 
     def latest(self, job, kinds):
         if self.newest is not None:
-            assert kinds == specs_of(self.newest.arrays)
-            assert self.newest.complaint(job) == ""
+            arrays = self.newest.arrays
+            assert kinds == {k: ArraySpec(v.shape, v.dtype) for k, v in arrays.items()}
+            assert job.complaint(self.newest) == ""
         return self.newest
 
 
@@ -183,35 +187,35 @@ NONSENSE = {
 
 
 @pytest.mark.parametrize(("engine", "interval", "step"), [("keras", 2, 0), ("graph", 9, 1)])
-def test_a_snapshot_that_is_no_state_of_its_job_is_refused(engine, interval, step, make_job):
+def test_a_checkpoint_that_is_no_state_of_its_job_is_refused(engine, interval, step, make_job):
     job, ended = make_job(EVERYTHING, rows=13, validation=9), Checkpointer(interval)
     with pytest.raises(Interrupted):
         run(job, engine, ended)
-    assert ended.newest.complaint(job) == ""
+    assert job.complaint(ended.newest) == ""
     for nonsense, (changes, complaint) in NONSENSE.items():
         if engine == "graph" or "step" not in changes:
-            found = with_changes(ended.newest, **changes).complaint(job)
+            found = job.complaint(with_changes(ended.newest, **changes))
             assert found == complaint.format(step=step), nonsense
 
 
-def with_changes(snapshot, history=None, **numbers):
+def with_changes(checkpoint, history=None, **numbers):
     arrays = {
         name: np.array(numbers[last], array.dtype)
         if (last := name.rpartition("/")[2]) in numbers
         else array
-        for name, array in snapshot.arrays.items()
+        for name, array in checkpoint.arrays.items()
     }
-    return Snapshot(arrays, snapshot.history if history is None else history)
+    return Checkpoint(arrays, checkpoint.history if history is None else history)
 
 
-def test_a_snapshot_within_an_epoch_has_begun_one_more_than_have_ended():
+def test_a_checkpoint_within_an_epoch_has_begun_one_more_than_have_ended():
     history = {"loss": [0.5, 0.25]}
     for arrays, begun in (({}, 2), ({"step": np.array(0)}, 2), ({"step": np.array(3)}, 3)):
-        snapshot = Snapshot(arrays, history)
-        assert (snapshot.epochs, snapshot.begun) == (2, begun)
+        checkpoint = Checkpoint(arrays, history)
+        assert (checkpoint.epochs, checkpoint.begun) == (2, begun)
 
 
 def test_non_finite_weights_are_not_worth_storing():
     arrays = {"model/0": np.array([1.0, np.nan]), "optimizer/0": np.array([np.inf])}
-    assert not Snapshot(arrays, {}).is_finite
-    assert Snapshot({**arrays, "model/0": np.ones(2)}, {}).is_finite
+    assert not is_finite(Checkpoint(arrays, {}))
+    assert is_finite(Checkpoint({**arrays, "model/0": np.ones(2)}, {}))

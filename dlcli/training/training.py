@@ -1,0 +1,149 @@
+"""Training of a job by the chosen engine, and the device on which it runs."""
+
+from __future__ import annotations
+
+import os
+import re
+import traceback
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+from dlcli.config import CompiledEngine, Engine
+from dlcli.errors import ConfigError, OutOfMemoryError, Problem, UsageError, printable
+from dlcli.training import compiled_engine, keras_engine
+from dlcli.training.compiled_engine import ProgramCache
+from dlcli.training.job import (
+    NO_CHECKPOINTS,
+    Checkpointer,
+    Job,
+    Progress,
+    TrainingResult,
+    check_weights,
+)
+
+_OUT_OF_MEMORY = ("out of memory", "out_of_memory", "resource_exhausted", "bad_alloc")
+"""Texts of errors without a type of their own, as of XLA and the GPU libraries."""
+_MENTIONS_MEMORY = re.compile("memory|alloc|oom", re.IGNORECASE)
+_MOST_LETTERS = 200
+"""Most characters of TensorFlow's message, which may be pages long."""
+
+
+@dataclass(frozen=True)
+class Device:
+    """The device of a process."""
+
+    name: str
+    """`cpu` or `gpu`."""
+    threads: int
+    """CPU threads within and between operations."""
+
+
+def prepare_device(device: str, threads: int | str) -> Device:
+    """Choose the device and make TensorFlow deterministic on it.
+
+    Operations whose order of summation may vary are replaced or refused
+    (`tf.config.experimental.enable_op_determinism`), and a GPU's memory is allocated as needed.
+
+    Args:
+        device: `cpu`, `gpu`, or `auto` for a GPU if there is one.
+        threads: number of threads, or `auto` for all that this process may use.
+
+    Raises:
+        ConfigError: if a GPU is requested and there is none.
+        UsageError: if TensorFlow already runs in this process with other threads.
+    """
+    gpus = [] if device == "cpu" else tf.config.list_physical_devices("GPU")
+    if device == "gpu" and not gpus:
+        message = "TensorFlow sees no GPU on this machine; use auto or cpu, or install dlcli[gpu]"
+        raise ConfigError([Problem("device", message)])
+    count = _processors() if threads == "auto" else int(threads)
+    try:
+        tf.config.set_visible_devices(gpus, "GPU")
+        for gpu in gpus:
+            tf.config.experimental.set_memory_growth(gpu, True)
+        _set_threads(count)
+    except RuntimeError:
+        message = "TensorFlow already runs in this process with another device or other threads"
+        raise UsageError(f"{message}; start a new one") from None
+    tf.config.experimental.enable_op_determinism()
+    # TensorFlow's graph optimizer takes a quarter of a small job's time and makes no step of Dense
+    # networks faster; XLA has its own optimizer.
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    return Device("gpu" if gpus else "cpu", count)
+
+
+def _set_threads(count: int) -> None:
+    threading = tf.config.threading
+    now = (
+        threading.get_intra_op_parallelism_threads(),
+        threading.get_inter_op_parallelism_threads(),
+    )
+    try:
+        threading.set_intra_op_parallelism_threads(count)
+        threading.set_inter_op_parallelism_threads(count)
+    except RuntimeError:  # it runs already, maybe with the same number; 0 means all processors
+        if any((each or _processors()) != count for each in now):
+            raise
+
+
+def _processors() -> int:
+    """Return the number of processors that this process may use, or of all if that is unknown."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def train_job(
+    job: Job,
+    engine: Engine,
+    progress: Progress,
+    checkpointer: Checkpointer = NO_CHECKPOINTS,
+    programs: ProgramCache | None = None,
+) -> TrainingResult:
+    """Train a job, or resume it.
+
+    Args:
+        job: the job.
+        engine: the choice of `choose_engine`.
+        progress: receives each epoch.
+        checkpointer: stores checkpoints, and may have one to resume from.
+        programs: those of earlier jobs, one of which may be reused.
+
+    Raises:
+        TrainingError: if the loss or the weights become NaN or infinite, memory runs out, or a
+            checkpoint can't be stored.
+        RunError: if there are checkpoints, and none can be resumed from.
+        Interrupted: if the checkpointer ends training.
+    """
+    try:
+        if isinstance(engine, CompiledEngine):
+            jit_compile = engine.jit_compile is True
+            trained = compiled_engine.run(job, jit_compile, progress, checkpointer, programs)
+        else:
+            trained = keras_engine.fit(job, progress, checkpointer)
+    except (MemoryError, tf.errors.OpError) as error:
+        if shortage := _out_of_memory(error, job):
+            raise shortage from None
+        raise
+    check_weights(trained.weights, trained.epochs)
+    return trained
+
+
+def _out_of_memory(error: MemoryError | tf.errors.OpError, job: Job) -> OutOfMemoryError | None:
+    """Return the error to report when memory ran out; `None` if the cause is another."""
+    text = str(error)
+    is_typed = isinstance(error, MemoryError | tf.errors.ResourceExhaustedError)
+    if not is_typed and not any(words in text.lower() for words in _OUT_OF_MEMORY):
+        return None
+    traceback.clear_frames(error.__traceback__)  # they hold the memory
+    line = next((line for line in text.splitlines() if _MENTIONS_MEMORY.search(line)), "")
+    line = printable(line).partition(" [Op:")[0].strip(" .")
+    if len(line) > _MOST_LETTERS:
+        line = line[:_MOST_LETTERS].rstrip() + "..."
+    matrix = job.train.inputs.matrix
+    remedy = "take fewer units or a smaller batch_size"
+    if matrix is not None and matrix.nbytes >= 4 * job.network.parameters:
+        remedy = "take a smaller batch_size, fewer units, or leave rows on disk: "
+        remedy += "--set data.storage=disk"
+    return OutOfMemoryError(f"training ran out of memory{line and f': {line}'}; {remedy}")
