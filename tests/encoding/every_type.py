@@ -53,7 +53,7 @@ MOMENTS = st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1))
 ISO = MOMENTS.map(datetime.isoformat)
 WRITTEN = MOMENTS.map(lambda at: at.strftime("%d.%m.%Y %H:%M")) | ISO.map(lambda at: f"{at}+05:30")
 SECONDS = st.integers(-(2**31), 2**31)
-FILES = st.sampled_from(["grey.png", "colour.png", "damaged.png", "absent.png"])
+FILES = st.sampled_from(["gray.png", "color.png", "damaged.png", "absent.png"])
 
 FEATURES = {
     "standard": (Numeric(scaling=Standard()), NUMBERS),
@@ -80,8 +80,8 @@ FEATURES = {
     "photo": (Image(shape=(2, 3, 3)), FILES),
 }
 """Every feature type with every encoding, and what its values may be."""
-SURE = {"log": 1.0, "multi hot": "red", "count": "red", "tf idf": "red", "photo": "grey.png"}
-"""What stands in the first training row, so that there is something to learn."""
+SURE = {"log": 1.0, "multi hot": "red", "count": "red", "tf idf": "red", "photo": "gray.png"}
+"""Values of the first training row, so that there is something to learn."""
 
 
 @st.composite

@@ -1,4 +1,4 @@
-"""Which columns are read, and as what: names, patterns, and what the rows show."""
+"""Types of columns: by name, by pattern, and as the rows show them."""
 
 from __future__ import annotations
 

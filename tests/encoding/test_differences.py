@@ -30,7 +30,7 @@ def rows(**columns):
 
 TRAIN = rows(
     size=["1", "3", "2", "2"],
-    colour=["red", "blue", "red", "red"],
+    color=["red", "blue", "red", "red"],
     day=["2024-01-01", "2024-03-01", "2024-02-01", "2024-02-01"],
     notes=["one two", "two", "one", "one"],
     fresh=["true", "false", "true", "true"],
@@ -38,14 +38,14 @@ TRAIN = rows(
 )
 CHOSEN = {
     "size": Numeric(),
-    "colour": Categorical(),
+    "color": Categorical(),
     "day": Datetime(),
     "notes": Text(),
     "fresh": Boolean(),
 }
 LIKE_TRAINING = {
     "size": ["2"],
-    "colour": ["red"],
+    "color": ["red"],
     "day": ["2024-02-01"],
     "notes": ["two"],
     "fresh": ["true"],
@@ -83,10 +83,10 @@ def test_rows_like_those_of_training_have_no_differences():
             ["column 'size': 1 row outside the training rows' range, 1 to 3"],
         ),
         (
-            "colour",
+            "color",
             ["green", "red", "green"],
             {"unseen": 2, "unseen_values": {"green": 2}},
-            ["column 'colour': 2 rows with values that are no category: 'green'"],
+            ["column 'color': 2 rows with values that are no category: 'green'"],
         ),
         (
             "day",
@@ -127,8 +127,8 @@ def test_only_differences_are_reported(column, values, document, lines):
     assert [line.text for line in difference_lines([found])] == lines
 
 
-def test_the_rows_of_several_tables_count_together():
-    table = rows(**{**LIKE_TRAINING, "colour": ["green"]})
+def test_the_rows_of_several_tables_are_added_up():
+    table = rows(**{**LIKE_TRAINING, "color": ["green"]})
     (found,) = found_in(table, rows(**LIKE_TRAINING), table)
     assert (found.to_json()["unseen"], found.rows) == (2, 3)
 
@@ -150,13 +150,13 @@ def test_bad_rows_come_in_the_order_of_the_rows_whatever_the_order_of_the_column
 
 
 def test_a_complaint_is_made_only_when_it_is_asked_for():
-    issues, asked = ValueIssues(lenient=True), []
+    issues, indices = ValueIssues(lenient=True), []
     table = rows(x=[1.0] * 1000)
-    issues.refuse(np.ones(1000, bool), table, "x", lambda at: asked.append(at) or "bad")
+    issues.refuse(np.ones(1000, bool), table, "x", lambda at: indices.append(at) or "bad")
     assert len(issues.bad_indices) == 1000
-    assert asked == []
+    assert indices == []
     assert next(issues.bad_rows()).reason == "bad"
-    assert asked == [0]
+    assert indices == [0]
 
 
 def test_without_lenience_the_first_bad_value_is_an_error():
@@ -168,7 +168,7 @@ def test_without_lenience_the_first_bad_value_is_an_error():
     ("count", "missing", "training_share", "is_reported"),
     [
         (100, 10, 0.10, False),
-        (100, 20, 0.10, False),  # 3·√(100·0.1·0.9) + 1 = 10 rows may be chance
+        (100, 20, 0.10, False),  # 3·√(100·0.1·0.9) + 1 = 10 rows may be random
         (100, 21, 0.10, True),
         (1, 1, 0.0, False),  # one row may always be
         (10, 2, 0.0, True),
@@ -204,9 +204,9 @@ def test_few_unseen_values_are_shown_and_long_ones_cut():
 
 
 def test_the_most_frequent_unseen_values_are_listed():
-    colours = [f"c{at}" for at in range(30)] + ["often", "often"]
+    colors = [f"c{at}" for at in range(30)] + ["often", "often"]
     others = {name: value * 32 for name, value in LIKE_TRAINING.items()}
-    (found,) = found_in(rows(**{**others, "colour": colours}))
+    (found,) = found_in(rows(**{**others, "color": colors}))
     document = found.to_json()
     assert document["unseen"] == 32
     assert len(document["unseen_values"]) == 20

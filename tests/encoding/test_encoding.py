@@ -38,12 +38,12 @@ def rows(**columns):
 
 TRAIN = rows(
     size=[1.0, 3.0, None],
-    colour=["red", "blue", "red"],
+    color=["red", "blue", "red"],
     fresh=["true", "false", "true"],
     id=[7, 8, 9],
     y=["a", "b", "a"],
 )
-CHOSEN = {"size": Auto(), "colour": Auto(), "fresh": Auto(), "id": Ignored()}
+CHOSEN = {"size": Auto(), "color": Auto(), "fresh": Auto(), "id": Ignored()}
 
 
 def fitted(train=TRAIN, scaling=None):
@@ -61,7 +61,7 @@ def test_blocks_are_side_by_side_in_the_order_of_the_features():
     assert layout.blocks == (
         Block("size", "numeric", ("size",)),
         Block("size", "numeric", ("size is missing",)),
-        Block("colour", "numeric", ("colour = blue", "colour = red")),
+        Block("color", "numeric", ("color = blue", "color = red")),
         Block("fresh", "numeric", ("fresh",)),
     )
     assert layout.width == 5
@@ -76,28 +76,28 @@ def test_a_table_becomes_a_float32_matrix():
 
 
 def test_order_extra_columns_and_an_absent_target_make_no_difference():
-    table = rows(extra=["?"], fresh=["true"], colour=["blue"], size=[4.0])
+    table = rows(extra=["?"], fresh=["true"], color=["blue"], size=[4.0])
     assert matrix_of(fitted(), table).tolist() == [[4, 0, 1, 0, 1]]
 
 
 def test_what_a_column_has_to_say_is_handed_on():
-    table = rows(size=[1.0], colour=["green"], fresh=["true"])
+    table = rows(size=[1.0], color=["green"], fresh=["true"])
     issues = ValueIssues()
     fitted().transform(table, issues)
     assert [*map(str, issues.notes())] == [
-        "column 'colour': 1 row with values that are no category ('green'): no input is set"
+        "column 'color': 1 row with values that are no category ('green'): no input is set"
     ]
 
 
 def test_absent_columns_are_listed_all_at_once():
     with pytest.raises(ConfigError) as caught:
         matrix_of(fitted(), rows(size=[1.0]))
-    assert str(caught.value) == ("t.csv: has no column 'colour', 'fresh', which the network reads")
+    assert str(caught.value) == ("t.csv: has no column 'color', 'fresh', which the network reads")
 
 
 def test_a_single_absent_column_is_reported_with_the_nearest_name():
     with pytest.raises(ConfigError, match="did you mean 'Size'?"):
-        matrix_of(fitted(), rows(Size=[1.0], colour=["red"], fresh=["true"]))
+        matrix_of(fitted(), rows(Size=[1.0], color=["red"], fresh=["true"]))
 
 
 @settings(deadline=None, max_examples=25)
@@ -105,15 +105,15 @@ def test_a_single_absent_column_is_reported_with_the_nearest_name():
     st.lists(st.floats(-1e6, 1e6) | st.none(), min_size=2, max_size=6),
     st.lists(st.sampled_from(["red", "blue", "green", ""]), min_size=2, max_size=6),
 )
-def test_statistics_follow_from_training_rows_whatever_the_others_hold(sizes, colours):
-    count = min(len(sizes), len(colours))
+def test_statistics_follow_from_training_rows_whatever_the_others_hold(sizes, colors):
+    count = min(len(sizes), len(colors))
     whole = pa.concat_tables(
         [
             TRAIN.data,
             pa.table(
                 {
                     "size": pa.array(sizes[:count], pa.float64()),
-                    "colour": colours[:count],
+                    "color": colors[:count],
                     "fresh": ["false"] * count,
                     "id": [0] * count,
                     "y": ["b"] * count,
@@ -132,7 +132,7 @@ NUMBERS = st.floats(0, 1e30, allow_subnormal=False)
 
 @st.composite
 def encodings(draw):
-    """What comes of fitting a few columns of each type on a few rows."""
+    """The result of fitting a few columns of each type on a few rows."""
     count = draw(st.integers(2, 5))
 
     def column(values):

@@ -19,19 +19,19 @@ from dlcli.tables import Table
 def folder(tmp_path_factory):
     """A folder with the one image that training rows may name."""
     path = tmp_path_factory.mktemp("leak")
-    Pillow.new("L", (3, 2)).save(path / "grey.png")
+    Pillow.new("L", (3, 2)).save(path / "gray.png")
     return path
 
 
 def below(train, others):
     """Training rows in every other place of a longer table, and their indices."""
     rows = np.arange(train.rows + others.rows)
-    places = np.arange(train.rows) * 2 if others.rows >= train.rows else rows[: train.rows]
+    positions = np.arange(train.rows) * 2 if others.rows >= train.rows else rows[: train.rows]
     order = np.empty(len(rows), np.int64)
-    order[places] = np.arange(train.rows)
-    order[np.setdiff1d(rows, places)] = np.arange(train.rows, len(rows))
+    order[positions] = np.arange(train.rows)
+    order[np.setdiff1d(rows, positions)] = np.arange(train.rows, len(rows))
     data = pa.concat_tables([train.data, others.data], promote_options="permissive")
-    return Table(train.file, data, rows + 1).take(order), places
+    return Table(train.file, data, rows + 1).take(order), positions
 
 
 def as_dictionaries(table):
@@ -55,9 +55,9 @@ def as_dictionaries(table):
 )
 def test_rows_other_than_training_rows_change_nothing_that_is_fitted(folder, train, others):
     train = in_memory(folder, train)
-    together, places = below(train, in_memory(folder, others))
+    combined, positions = below(train, in_memory(folder, others))
     chosen = dict.fromkeys(FEATURES, Auto())
     expected, decided = fit(train).model_dump_json(), decide_types(chosen, train)
-    for table in (together, as_dictionaries(together)):
-        assert fit(table.take(places)).model_dump_json() == expected
-        assert decide_types(chosen, table.take(places)) == decided
+    for table in (combined, as_dictionaries(combined)):
+        assert fit(table.take(positions)).model_dump_json() == expected
+        assert decide_types(chosen, table.take(positions)) == decided

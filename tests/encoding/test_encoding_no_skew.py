@@ -34,10 +34,10 @@ def folder(tmp_path_factory):
     """A folder with images and the config of a run."""
     path = tmp_path_factory.mktemp("skew")
     pixels = np.random.default_rng(0).integers(0, 256, (5, 4, 3), dtype=np.uint8)
-    Pillow.fromarray(pixels).save(path / "colour.png")
-    Pillow.fromarray(pixels[:2, :3, 0]).save(path / "grey.png")
+    Pillow.fromarray(pixels).save(path / "color.png")
+    Pillow.fromarray(pixels[:2, :3, 0]).save(path / "gray.png")
     (path / "run.yaml").write_text(RUN)
-    (path / "damaged.png").write_bytes((path / "colour.png").read_bytes()[:60])
+    (path / "damaged.png").write_bytes((path / "color.png").read_bytes()[:60])
     return path
 
 

@@ -146,7 +146,7 @@ def test_black_and_white_become_0_and_1(tmp_path):
     assert encoded(tmp_path, "a.png", 1, 2, 1) == [0, 255]
 
 
-def png(colour_type, bits, row, *chunks):
+def png(color_type, bits, row, *chunks):
     """A PNG file of one row of two pixels, written from the format's description."""
 
     def chunk(name, content):
@@ -156,7 +156,7 @@ def png(colour_type, bits, row, *chunks):
     return b"".join(
         [
             b"\x89PNG\r\n\x1a\n",
-            chunk(b"IHDR", struct.pack(">IIBBBBB", 2, 1, bits, colour_type, 0, 0, 0)),
+            chunk(b"IHDR", struct.pack(">IIBBBBB", 2, 1, bits, color_type, 0, 0, 0)),
             *(chunk(*pair) for pair in chunks),
             chunk(b"IDAT", zlib.compress(b"\0" + row)),
             chunk(b"IEND", b""),
@@ -182,10 +182,10 @@ def test_what_is_transparent_shows_white_paper(tmp_path):
 
 
 def test_a_transparent_gray_or_palette_entry_shows_white_paper(tmp_path):
-    (tmp_path / "grey.png").write_bytes(png(0, 8, b"\x05\x06", (b"tRNS", b"\0\x06")))
+    (tmp_path / "gray.png").write_bytes(png(0, 8, b"\x05\x06", (b"tRNS", b"\0\x06")))
     palette = ((b"PLTE", b"\x01\x02\x03\x04\x05\x06"), (b"tRNS", b"\xff\x00"))
     (tmp_path / "palette.png").write_bytes(png(3, 8, b"\0\1", *palette))
-    assert encoded(tmp_path, "grey.png", 1, 2, 1) == [5, 255]
+    assert encoded(tmp_path, "gray.png", 1, 2, 1) == [5, 255]
     assert encoded(tmp_path, "palette.png", 1, 2, 3) == [1, 2, 3, 255, 255, 255]
 
 

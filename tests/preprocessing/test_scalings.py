@@ -208,7 +208,7 @@ KINDS = st.one_of(
 
 
 def scaled_in_order(train, others, scaling):
-    """What becomes of all values in rising order, before it is rounded to float32."""
+    """Scale all values in rising order, before they are rounded to float32."""
     with np.errstate(over="ignore"):
         return fit(train, scaling).scaling.apply(np.sort([*train, *others]))
 
@@ -216,7 +216,7 @@ def scaled_in_order(train, others, scaling):
 @given(TABLES, TABLES, KINDS)
 def test_a_larger_number_never_gets_a_smaller_input(train, others, scaling):
     scaled = scaled_in_order(train, others, scaling)
-    # Rounding may tell neighbours apart the wrong way round, by the last of sixteen digits.
+    # Rounding may reverse neighbors that differ in the last of sixteen digits.
     assert (scaled[1:] >= scaled[:-1] - 1e-14 * np.abs(scaled[:-1])).all()
 
 

@@ -1,4 +1,4 @@
-"""What there is to say of columns, in a few lines."""
+"""Notes about columns, summarized in a few lines."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ def test_a_sum_keeps_what_it_sums_up():
     assert [line.rest for line in shown] == [()] * 4
 
 
-@pytest.mark.parametrize(("rows", "told"), [(1, "1 row each"), (4, "4 rows each")])
-def test_a_sum_of_columns_with_as_many_rows_says_just_how_many(rows, told):
+@pytest.mark.parametrize(("rows", "summary"), [(1, "1 row each"), (4, "4 rows each")])
+def test_a_sum_of_columns_with_as_many_rows_names_that_number(rows, summary):
     notes = [Note(name, rows, EMPTY) for name in "abcdef"]
-    assert lines(*notes)[-1] == f"2 more columns: {told} without a value"
+    assert lines(*notes)[-1] == f"2 more columns: {summary} without a value"
 
 
 def test_each_kind_is_told_for_itself():

@@ -200,8 +200,8 @@ def test_whatever_python_writes_in_iso_is_read_as_python_reads_it(moments):
 @settings(deadline=None, max_examples=40)
 @given(st.lists(st.text("0123456789-:T+Z. ", max_size=20), min_size=1, max_size=8))
 def test_reading_never_fails_and_never_depends_on_the_other_values(texts):
-    together = read(texts, storage=pa.string())
-    assert together == [read([text], storage=pa.string())[0] for text in texts]
+    combined = read(texts, storage=pa.string())
+    assert combined == [read([text], storage=pa.string())[0] for text in texts]
 
 
 def test_a_long_column_in_several_chunks_is_read_as_its_values_are():
@@ -230,9 +230,9 @@ class TestZones:
         ids=[
             "winter",
             "summer",
-            "before the gap",
-            "in the gap",
-            "after the gap",
+            "before the skipped hour",
+            "in the skipped hour",
+            "after the skipped hour",
             "before the fold",
             "in the fold",
             "after the fold",

@@ -63,7 +63,7 @@ def test_adjacent_rows_are_read_whole(start, length, tmp_path):
 
 @pytest.mark.usefixtures("batch_rows")
 @pytest.mark.parametrize("rows", [[1, 3, 4, 6], [6, 1, 5, 0], [2, 5, 2, 2]])
-def test_neighbours_among_taken_rows_are_read_whole_in_the_order_taken(rows, tmp_path):
+def test_neighbors_among_taken_rows_are_read_whole_in_the_order_taken(rows, tmp_path):
     taken = on_disk(tmp_path, ROWS.slice(0, 4), ROWS.slice(4)).take(integers(np.array(rows)))
     assert taken.slice(1, 2).to_pylist() == ROWS.take(rows[1:3]).to_pylist()
 

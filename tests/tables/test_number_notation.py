@@ -1,4 +1,4 @@
-"""How numbers are written: decimal commas, and signs between thousands."""
+"""Notations of numbers: decimal commas, and separators of thousands."""
 
 from __future__ import annotations
 

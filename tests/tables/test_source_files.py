@@ -1,4 +1,4 @@
-"""Files that are not what their name says."""
+"""Files whose content differs from their name."""
 
 from __future__ import annotations
 

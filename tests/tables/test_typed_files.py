@@ -1,4 +1,4 @@
-"""Files that are opened to be read some rows at a time."""
+"""Reading of files some rows at a time."""
 
 from __future__ import annotations
 
