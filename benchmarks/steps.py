@@ -15,7 +15,7 @@ from pyarrow import csv, parquet
 
 from benchmarks.worker import peak_bytes
 from dlcli.config import load_config
-from dlcli.encoding import Matrix, choose_features, decide_types, fit_encoding
+from dlcli.encoding import Matrix, fit_encoding, type_columns
 from dlcli.network import ROWS_AT_ONCE
 from dlcli.prediction import Predictor, assemble, choose_format, write_rows
 from dlcli.preprocessing import ValueIssues
@@ -60,8 +60,7 @@ def fit(data: Path, run: Path) -> None:
     predictor = Predictor.load(open_run(run))
     config = load_config(run / "config.yaml").config
     table = read_table(str(data))
-    chosen = choose_features(config.input, table.columns, config.data.reserved)
-    decisions = decide_types(chosen, table)
+    decisions = type_columns(config.input, table, config.data.reserved)
     fit_encoding(decisions, config.input, table, predictor.encoding.task)
 
 

@@ -9,7 +9,7 @@ from dlcli.config import Ignored, Input, Target
 from dlcli.data_checks import feature_checks, row_checks, target_checks
 from dlcli.data_checks.data_issue import DataIssue
 from dlcli.data_checks.sample import Sample, draw_sample
-from dlcli.encoding import ColumnSummary, Decision, choose_features, decide_types, summarize_column
+from dlcli.encoding import ColumnSummary, Decision, summarize_column, type_columns
 from dlcli.errors import ConfigError, DataError, UsageError, did_you_mean, plural, printable
 from dlcli.splitting import Split
 from dlcli.tables import Table
@@ -67,8 +67,7 @@ def inspect_table(table: Table, target: str | None = None) -> Inspection:
             found.append(_unusable("target", (target,), error))
     features = tuple(column for column in table.columns if column != target)
     try:
-        chosen = choose_features(Input(), table.columns, () if target is None else (target,))
-        decisions = decide_types(chosen, table)
+        decisions = type_columns(Input(), table, () if target is None else (target,))
     except ConfigError as error:
         decisions = dict.fromkeys(features, Decision(Ignored(), "can't be read"))
         found.append(_unusable("features", features, error))

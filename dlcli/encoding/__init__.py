@@ -26,6 +26,7 @@ from dlcli.encoding.column_types import (
     is_identifier,
     matching_name,
     summarize_column,
+    type_columns,
     type_warnings,
 )
 from dlcli.encoding.datetime_columns import DatetimeEncoder

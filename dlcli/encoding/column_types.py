@@ -1,7 +1,7 @@
 """Types of columns: as the config names them, or as training rows show them, with the reason.
 
-Every command decides here: `choose_features` looks up what the config declares for each column,
-and `decide_types` infers the rest from the rows.
+Every command decides here, by `type_columns`: `choose_features` looks up what the config declares
+for each column, and `decide_types` infers the rest from the rows.
 """
 
 from __future__ import annotations
@@ -290,6 +290,22 @@ ROWS_LOOKED_AT = 50_000
 """Most rows that are looked at, evenly spaced. Whether a column is empty, constant or an identifier
 is confirmed on all rows."""
 _MOST_NAMED = 5
+
+
+def type_columns(
+    section: config.Input, table: Table, reserved: Sequence[str]
+) -> dict[str, Decision]:
+    """Decide on the type of each column that may be a feature.
+
+    Args:
+        section: the config's `input`.
+        table: the training rows, or all rows of a table without a config.
+        reserved: target, weight, group and time columns, which are no features.
+
+    Raises:
+        ConfigError: for names that don't match the table, or if no column is left to read.
+    """
+    return decide_types(choose_features(section, table.columns, reserved), table)
 
 
 def decide_types(chosen: Mapping[str, config.Feature], train: Table) -> dict[str, Decision]:

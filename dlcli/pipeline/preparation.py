@@ -18,10 +18,9 @@ from dlcli.encoding import (
     EncodedRows,
     Encoding,
     InputsWriter,
-    choose_features,
-    decide_types,
     encode_rows,
     fit_encoding,
+    type_columns,
     type_warnings,
 )
 from dlcli.errors import ConfigError, Problem
@@ -91,8 +90,7 @@ def prepare_rows(
         DataError: for values that can't be encoded or don't suit the loss.
     """
     train, task = split.train, dataset.task
-    chosen = choose_features(config.input, train.columns, config.reserved)
-    decisions = decide_types(chosen, train)
+    decisions = type_columns(config.input, train, config.reserved)
     events.emit("target", **describe_target(task))
     events.emit("features", columns=describe_features(decisions))
     for warning in type_warnings(decisions):

@@ -31,10 +31,9 @@ from dlcli.encoding import (
     MIN_ROWS,
     ColumnSummary,
     Decision,
-    choose_features,
-    decide_types,
     infer_type,
     summarize_column,
+    type_columns,
 )
 from dlcli.errors import DataError, UsageError, printable, truncate
 from dlcli.network import resolve_head
@@ -207,7 +206,7 @@ def _holds_out(table: Table, task: Task) -> bool:
 
 
 def _columns(table: Table, target: str) -> tuple[ColumnFacts, ...]:
-    decisions = decide_types(choose_features(Input(), table.columns, (target,)), table)
+    decisions = type_columns(Input(), table, (target,))
     columns = tuple(_column(name, each, _doubt(each)) for name, each in decisions.items())
     if any(column.type != "ignored" for column in columns):
         return columns
