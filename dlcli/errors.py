@@ -49,7 +49,7 @@ class Problem:
     path: str
     """Path of the key as `--set` takes it, `hidden[1].units`; empty for the whole config."""
     message: str
-    """What came, what was expected, and the way out, on one line without a period."""
+    """The value, what was expected, and the way out, on one line without a period."""
     position: str = ""
     """Position in the text, `iris.yaml:7:12`, or the `--set` argument; empty if not yet known."""
 

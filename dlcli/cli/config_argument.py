@@ -45,7 +45,7 @@ def namesake(path: Path) -> Path | None:
 
 
 def reads_like_file(path: Path) -> bool:
-    """Whether a name has the extension of a config or a table."""
+    """Return whether a name has the extension of a config or a table."""
     return path.suffix.lower() in (*_EXTENSIONS, *_TABLES, *_SPREADSHEETS)
 
 
@@ -108,7 +108,7 @@ def _configs(folder: Path) -> list[str]:
 
 
 def _is_table(path: Path) -> bool:
-    """Whether a file that is not a YAML mapping is a table, by its header."""
+    """Return whether a file that is not a YAML mapping is a table, by its header."""
     from dlcli.tables import read_header
 
     try:

@@ -209,7 +209,7 @@ def validate(config: Path, settings: tuple[str, ...], data: bool) -> None:
 
 
 def _looks_like_missing_run(path: Path) -> bool:
-    """Whether nothing exists at a path that reads like a run folder rather than a config."""
+    """Return whether nothing exists at a path that reads like a run folder, not like a config."""
     if os.path.exists(path):
         return False
     return path.parent.name == "runs" or not (reads_like_file(path) or namesake(path))

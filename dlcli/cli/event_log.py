@@ -197,7 +197,7 @@ def _target(fields: Fields) -> list[str]:
 
 
 def _features(fields: Fields) -> list[str]:
-    """One line for each type: `64 numeric, all numbers: pixel_0_0, pixel_0_1, ...`.
+    """Return one line for each type: `64 numeric, all numbers: pixel_0_0, pixel_0_1, ...`.
 
     Columns that `input.features` does not name come last, with the setting that includes them.
     """
@@ -224,7 +224,7 @@ def _column_line(kind: str, reasons: Mapping[str, str]) -> str:
 
 
 def _network(fields: Fields) -> list[str]:
-    """The widths of the layers, `4 → 16 relu → 3 softmax`, and the loss."""
+    """Return the widths of the layers, `4 → 16 relu → 3 softmax`, and the loss."""
     layers = fields["layers"]
     chain = [str(fields["inputs"])]
     for layer, following in zip(layers, [*layers[1:], None], strict=True):
@@ -305,7 +305,7 @@ def _trial(fields: Fields) -> list[str]:
 
 
 def _candidate(fields: Fields, mark: str = "") -> str:
-    """The result of a candidate, and its cost."""
+    """Return the result of a candidate, and its cost."""
     if fields["state"] == "failed":
         return f"failed, {printable(fields['problem'])}"
     value = f"{fields['metric']} {fmt.number(fields['value'])}"

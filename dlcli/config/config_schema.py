@@ -89,9 +89,9 @@ class BatchNormalization(Section):
     epsilon: Positive = 0.001
     """Small number that keeps the divisor above 0."""
     center: Flag = True
-    """Whether to train an offset."""
+    """Train an offset."""
     scale: Flag = True
-    """Whether to train a factor."""
+    """Train a factor."""
 
 
 def _expand_flag(value: object) -> Any:  # noqa: ANN401
@@ -111,7 +111,7 @@ class _Dense(Section):
     """The parameters that hidden layers and the output share."""
 
     use_bias: Flag = True
-    """Whether each unit has a bias."""
+    """Give each unit a bias."""
     kernel_initializer: Initializer = GlorotUniform()
     """Initial weights of the kernel."""
     bias_initializer: Initializer = Zeros()
@@ -169,7 +169,7 @@ class EarlyStopping(Section):
     min_delta: NonNegative = 0.0
     """Smallest change that counts as an improvement, in the unit of the monitored value."""
     restore_best_weights: Flag = True
-    """Whether to keep the weights of the best epoch instead of the last."""
+    """Keep the weights of the best epoch instead of the last."""
     start_from_epoch: NonNegativeInt = 0
     """Number of epochs before monitoring begins."""
 
@@ -190,8 +190,8 @@ class CompiledEngine(Choice, name="compiled"):
     """Training as one TensorFlow program: the results of `fit`, many times faster."""
 
     jit_compile: JitCompile = "auto"
-    """Whether to compile with XLA instead of running a TensorFlow graph; `auto` depends on the
-    config and the shape of the table only, and accounts for compile time."""
+    """Compile with XLA instead of running a TensorFlow graph; `auto` decides by the config and the
+    shape of the table only, and accounts for compile time."""
 
 
 class KerasEngine(Choice, name="keras"):
@@ -247,7 +247,7 @@ class Config(Section):
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
     """Number format of the computations in layers; weights are always float32."""
     checkpoint: Checkpoint = Checkpoint()
-    """How often to store checkpoints, from which interrupted training is resumed."""
+    """Times at which checkpoints are stored, from which interrupted training is resumed."""
     tune: Tune | None = None
     """Search space and settings of `dlcli tune`; not used by `dlcli train`."""
 

@@ -161,8 +161,8 @@ class Data(Section):
     """Test rows, used for the final metrics only: a share of the rows, between 0 and 1, or a file,
     glob or list."""
     train_on_validation: Flag = False
-    """Whether to train on the validation rows, too, as when all settings are chosen. The test rows
-    are the same."""
+    """Train on the validation rows, too, as when all settings are chosen. The test rows are the
+    same."""
     format: FormatChoice = AutoFormat()
     """File format, and how to read its text if it is detected wrongly."""
     split: SplitChoice | None = None
@@ -174,8 +174,8 @@ class Data(Section):
     missing: MissingWords = ()
     """Values that count as missing, besides empty fields."""
     storage: Literal["auto", "memory", "disk"] = "auto"
-    """Where encoded rows are stored during training; `auto` is in memory, or on disk next to the
-    run if they are too large for this machine. The weights are identical, to the bit."""
+    """Storage of encoded rows during training; `auto` is in memory, or on disk next to the run if
+    they are too large for this machine. The weights are identical, to the bit."""
 
     @property
     def files(self) -> tuple[str | tuple[str, ...], ...]:
@@ -193,7 +193,7 @@ class Data(Section):
 
     @property
     def has_validation(self) -> bool:
-        """Whether there are validation rows that are not trained on."""
+        """True if there are validation rows that are not trained on."""
         return self.validation is not None and not self.train_on_validation
 
     @property

@@ -159,7 +159,7 @@ class _Imputation(Choice):
     """A value that replaces missing ones."""
 
     indicator: Indicator = "auto"
-    """Whether an input of 0 or 1 marks missing values; `auto` if training rows have some."""
+    """Add an input of 0 or 1 that marks missing values; `auto` does if training rows have some."""
 
 
 class Median(_Imputation, name="median"):
@@ -411,7 +411,7 @@ class Augmentation(Section):
     shift: NonNegativeInt = 0
     """Maximum shift in pixels, horizontally and vertically; new pixels are 0."""
     flip: Flag = False
-    """Whether to mirror half of the images horizontally, at random."""
+    """Mirror half of the images horizontally, at random."""
     noise: NonNegative = 0.0
     """Standard deviation of the noise added to each pixel; pixels are from 0 to 1."""
 

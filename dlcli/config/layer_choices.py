@@ -13,9 +13,9 @@ from typing import Annotated, ClassVar, Literal
 from dlcli.config.section import Choice, Conflict, Flag, NonNegative, Number, OneOf, Positive
 
 OutputForm = Literal["number", "positive", "margin", "probability", "shares"]
-"""How an output can be interpreted: as any number, as a nonnegative number, as a margin whose sign
-is the class, as an independent probability for each unit, or as probabilities that sum to 1 over
-all units."""
+"""Interpretation of an output: as any number, as a nonnegative number, as a margin whose sign is the
+class, as an independent probability for each unit, or as probabilities that sum to 1 over all
+units."""
 
 
 class _Activation(Choice):
@@ -26,7 +26,7 @@ class _Activation(Choice):
     bounds: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
     """Smallest and largest value."""
     across_units: ClassVar[bool] = False
-    """Whether it normalizes over the units, so that a single unit is constant."""
+    """True if it normalizes over the units, so that a single unit is constant."""
 
 
 class Celu(_Activation, name="celu"):
@@ -54,7 +54,7 @@ class Gelu(_Activation, name="gelu"):
     """x·Φ(x), with the normal distribution's Φ: a smooth ReLU."""
 
     approximate: Flag = False
-    """Whether Φ is approximated by a hyperbolic tangent."""
+    """Approximate Φ by a hyperbolic tangent."""
 
 
 class HardShrink(_Activation, name="hard_shrink"):
@@ -351,7 +351,7 @@ class OrthogonalRegularizer(Choice, name="orthogonal_regularizer"):
     factor: NonNegative = 0.01
     """Factor of the penalty."""
     mode: Literal["rows", "columns"] = "rows"
-    """Whether rows or columns become orthogonal."""
+    """The vectors that become orthogonal."""
 
 
 KernelRegularizer = Annotated[L1 | L2 | L1L2 | OrthogonalRegularizer, OneOf("regularizer")]

@@ -55,7 +55,7 @@ class Dimension:
     """Distance between values: 1 for integers by default; `None` for continuous ranges, and with
     `log`."""
     log: bool = False
-    """Whether values are uniform on a logarithmic scale."""
+    """True if values are uniform on a logarithmic scale."""
     choices: tuple[object, ...] = ()
     """The choices as in the config."""
     declaration: Path = ()

@@ -87,7 +87,7 @@ class Section(BaseModel):
 
     @property
     def is_default(self) -> bool:
-        """Whether every key has its default."""
+        """True if every key has its default."""
         return not any(self.differs(key) for key in type(self).model_fields)
 
     def without_effect(self, *keys: str, because: str) -> Iterator[Conflict]:

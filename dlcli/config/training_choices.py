@@ -48,15 +48,15 @@ class _Loss(Choice):
     fits: ClassVar[tuple[TargetForm, ...]] = ("number", "numbers")
     """Kinds of targets that it is defined for."""
     needs_original_scale: ClassVar[bool] = False
-    """Whether it needs the target in its original scale, since it depends on where 0 is."""
+    """True if it needs the target in its original scale, since it depends on where 0 is."""
     requires_nonnegative: ClassVar[bool] = False
-    """Whether it is undefined for targets below 0."""
+    """True if it is undefined for targets below 0."""
     output: ClassVar[OutputForm] = "number"
     """Interpretation of the output."""
     default_activation: ClassVar[Activation] = Linear()
     """Activation of the output, unless the config sets one."""
     one_hot: ClassVar[bool] = False
-    """Whether it takes targets as one-hot rows instead of class indices."""
+    """True if it takes targets as one-hot rows instead of class indices."""
 
 
 class _ProbabilityLoss(_Loss):
@@ -151,7 +151,7 @@ class BinaryFocalCrossentropy(_ProbabilityLoss, name="binary_focal_crossentropy"
     """Binary cross-entropy with less weight on rows that are predicted well (Lin et al. 2017)."""
 
     apply_class_balancing: Flag = False
-    """Whether labels 1 and 0 have the weights alpha and 1 − alpha."""
+    """Weight labels 1 and 0 by alpha and 1 − alpha."""
     alpha: Share = 0.25
     """Weight of the second class, or of the labels of a row, from 0 to 1."""
     gamma: NonNegative = 2.0
@@ -229,7 +229,7 @@ class _CommonParameters(Choice):
     global_clipnorm: Positive | None = None
     """Largest norm of all gradients combined. Omitted: not clipped."""
     use_ema: Flag = False
-    """Whether training ends with an exponential moving average of the weights."""
+    """End training with an exponential moving average of the weights."""
     ema_momentum: Share = 0.99
     """Decay of the average per step, from 0 to 1."""
     ema_overwrite_frequency: PositiveInt | None = None
@@ -292,7 +292,7 @@ class Adafactor(_Optimizer, name="adafactor"):
     clip_threshold: Positive = 1.0
     """Largest root mean square of a step."""
     relative_step: Flag = True
-    """Whether the learning rate is limited to 1/√step."""
+    """Limit the learning rate to 1/√step."""
 
 
 class Adagrad(_Optimizer, name="adagrad"):
@@ -308,7 +308,7 @@ class Adam(_AdamLike, name="adam"):
     """Running mean of gradients, divided by the root of that of squares (Kingma & Ba 2014)."""
 
     amsgrad: Flag = False
-    """Whether to divide by the largest mean of squares so far (Reddi et al. 2018)."""
+    """Divide by the largest mean of squares so far (Reddi et al. 2018)."""
 
 
 class Adamax(_AdamLike, name="adamax"):
@@ -324,7 +324,7 @@ class AdamW(_AdamLike, name="adamw"):
     weight_decay: NonNegative = 0.004
     """Fraction of each weight, times the learning rate, subtracted at each step."""
     amsgrad: Flag = False
-    """Whether to divide by the largest mean of squares so far."""
+    """Divide by the largest mean of squares so far."""
 
 
 class Ftrl(_Optimizer, name="ftrl"):
@@ -375,7 +375,7 @@ class Muon(_Optimizer, name="muon"):
     exclude_layers: LayerNames | None = None
     """Layers trained by AdamW, each by a part of its name; `[output]` is common. Omitted: none."""
     exclude_embeddings: Flag = True
-    """Whether embeddings are trained by AdamW."""
+    """Train embeddings by AdamW."""
     muon_a: Number = 3.4445
     """First coefficient of the Newton–Schulz iteration."""
     muon_b: Number = -4.775
@@ -389,7 +389,7 @@ class Muon(_Optimizer, name="muon"):
     ns_steps: PositiveInt = 5
     """Newton–Schulz iterations per step."""
     nesterov: Flag = True
-    """Whether to use Nesterov's momentum."""
+    """Use Nesterov's momentum."""
     rms_rate: NonNegative | None = 0.2
     """Root mean square of a step, so that rates and decay carry over from Adam; null for none."""
 
@@ -408,7 +408,7 @@ class RMSprop(_Optimizer, name="rmsprop"):
     epsilon: Positive = 1e-7
     """Small number that keeps the divisor above 0."""
     centered: Flag = False
-    """Whether to divide by the standard deviation of the gradients instead."""
+    """Divide by the standard deviation of the gradients instead."""
 
 
 class SGD(_Optimizer, name="sgd"):
@@ -419,7 +419,7 @@ class SGD(_Optimizer, name="sgd"):
     momentum: Share = 0.0
     """Fraction of the last step that is added to the next, from 0 to 1."""
     nesterov: Flag = False
-    """Whether the gradient is taken after the step of the momentum (Nesterov)."""
+    """Take the gradient after the step of the momentum (Nesterov)."""
 
     def conflicts(self) -> Iterator[Conflict]:
         """Yield `nesterov` without momentum."""
@@ -458,7 +458,7 @@ class ExponentialDecay(Choice, name="exponential_decay"):
     decay_rate: Positive
     """Factor, usually below 1."""
     staircase: Flag = False
-    """Whether the rate falls in steps, one after each decay_epochs, instead of smoothly."""
+    """Lower the rate in steps, one after each decay_epochs, instead of smoothly."""
 
 
 class PiecewiseConstant(Choice, name="piecewise_constant"):

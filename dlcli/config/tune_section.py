@@ -122,14 +122,14 @@ class Range(Section):
     high: End
     """Largest value."""
     log: Flag = False
-    """Whether values are uniform on a logarithmic scale: for ranges over powers of ten, as of
-    learning rates."""
+    """Draw values uniformly on a logarithmic scale: for ranges over powers of ten, as of learning
+    rates."""
     step: Step | None = None
     """Distance between values. Omitted: 1 for integers, else any number."""
 
     @property
     def is_integer(self) -> bool:
-        """Whether all values are integers."""
+        """True if all values are integers."""
         return all(isinstance(each, int | None) for each in (self.low, self.high, self.step))
 
     @property

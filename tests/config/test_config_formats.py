@@ -1,4 +1,4 @@
-"""What the `data` section says of its files."""
+"""Formats of the files in the `data` section."""
 
 from __future__ import annotations
 
