@@ -90,12 +90,9 @@ def _config_within(run: Run) -> tuple[str, Path]:
 
 
 def _suggestion(path: Path) -> str:
-    similar = namesake(path)
-    return (
-        f"; did you mean '{similar}'?"
-        if similar
-        else did_you_mean(path.name, _configs(path.parent))
-    )
+    if similar := namesake(path):
+        return f"; did you mean '{similar}'?"
+    return did_you_mean(path.name, _configs(path.parent))
 
 
 def _configs(folder: Path) -> list[str]:

@@ -31,7 +31,6 @@ _DEFAULT_WIDTH = 80
 """Columns of a terminal that does not report its width."""
 _EPOCH_LINES = 10
 _MOST_NAMES = 8
-_LONGEST_SETTING = 60
 
 
 @contextmanager
@@ -298,10 +297,12 @@ def _earlier(fields: Fields) -> list[str]:
 
 
 def _trial(fields: Fields) -> list[str]:
+    from dlcli.reports import settings_text
+
     place = f"{fields['ended']:,}" + (f"/{fields['of']:,}" if fields["of"] else "")
     mark = ", the best so far" if fields["best"] == fields["number"] else ""
-    result, values = _candidate(fields, mark), setting_values(fields["values"])
-    return [f"#{fields['number']}  {place}  {result}: {values}"]
+    values = settings_text(fields["values"], sys.maxsize)
+    return [f"#{fields['number']}  {place}  {_candidate(fields, mark)}: {values}"]
 
 
 def _candidate(fields: Fields, mark: str = "") -> str:
@@ -312,11 +313,8 @@ def _candidate(fields: Fields, mark: str = "") -> str:
     if fields["state"] == "pruned":
         after = f"after {plural(len(fields['folds']), 'fold')} " if fields["folds"] else ""
         return f"pruned {after}at {value}"
-    parameters, epochs = (
-        plural(fields["parameters"], "parameter"),
-        plural(fields["epochs"], "epoch"),
-    )
-    return f"{value}{mark}  ({parameters}, {epochs}, {fmt.duration(fields['seconds'])})"
+    size = f"{plural(fields['parameters'], 'parameter')}, {plural(fields['epochs'], 'epoch')}"
+    return f"{value}{mark}  ({size}, {fmt.duration(fields['seconds'])})"
 
 
 def _finalist(fields: Fields) -> list[str]:
@@ -357,20 +355,6 @@ EVENT_LINES: Mapping[str, Callable[[Fields], list[str]]] = {
     "nested": _nested,
 }
 """The lines of an event, by its name, which is also their label."""
-
-
-def setting_values(values: Mapping[str, object]) -> str:
-    """Format the settings of a candidate: `optimizer.learning_rate 0.01, batch_size 32`."""
-    shown = []
-    for path, value in values.items():
-        if isinstance(value, bool) or value is None:
-            text = {True: "true", False: "false", None: "null"}[value]
-        else:
-            text = fmt.number(value) if isinstance(value, float) else printable(str(value))
-        if len(text) > _LONGEST_SETTING:
-            text = f"{text[:_LONGEST_SETTING]}..."
-        shown.append(f"{printable(path)} {text}")
-    return ", ".join(shown)
 
 
 def progress_line(fields: Fields) -> str:

@@ -143,7 +143,7 @@ def dump_config(config: Config) -> str:
         ConfigError: if it would be too large to be read, as with a million columns.
     """
     text = dump_yaml(to_plain(config))
-    if len(text) > MAX_BYTES or len(text.encode()) > MAX_BYTES:
+    if len(text.encode()) > MAX_BYTES:
         columns = len(config.input.features or {})
         message = f"{columns:,} columns are too many: the config with all of them would be over"
         raise ConfigError([Problem("input.features", f"{message} {MAX_BYTES >> 20} MiB")])

@@ -1,5 +1,6 @@
 """The `input` section: feature types with scalings, encodings, missing values and time formats."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal, TypeGuard, get_args
 
@@ -238,12 +239,7 @@ def is_named_format(format: str) -> TypeGuard[NamedFormat]:
 
 def format_tokens(format: str) -> list[str]:
     """Split a format into its directives and the characters between them."""
-    tokens, at = [], 0
-    while at < len(format):
-        token = format[at : at + 2] if format[at] == "%" else format[at]
-        tokens.append(_SYNONYMS.get(token, token))
-        at += len(token)
-    return tokens
+    return [_SYNONYMS.get(token, token) for token in re.findall("%.|.", format, re.S)]
 
 
 def format_error(format: str) -> str | None:

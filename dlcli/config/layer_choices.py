@@ -13,8 +13,8 @@ from typing import Annotated, ClassVar, Literal
 from dlcli.config.section import Choice, Conflict, Flag, NonNegative, Number, OneOf, Positive
 
 OutputForm = Literal["number", "positive", "margin", "probability", "shares"]
-"""Interpretation of an output: as any number, as a nonnegative number, as a margin whose sign is the
-class, as an independent probability for each unit, or as probabilities that sum to 1 over all
+"""Interpretation of an output: as any number, as a nonnegative number, as a margin whose sign is
+the class, as an independent probability for each unit, or as probabilities that sum to 1 over all
 units."""
 
 

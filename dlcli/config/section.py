@@ -172,9 +172,9 @@ def _docs_of_classes(module: str) -> dict[str, dict[str, str]]:
     return found
 
 
-def value_error(message: str) -> PydanticCustomError:
+def value_error(message: str, kind: str = "choice") -> PydanticCustomError:
     """Return the error to raise for a value in a validator."""
-    return PydanticCustomError("choice", "{message}", {"message": message})
+    return PydanticCustomError(kind, "{message}", {"message": message})
 
 
 def _validation_error(title: str, *lines: InitErrorDetails) -> ValidationError:
@@ -184,8 +184,7 @@ def _validation_error(title: str, *lines: InitErrorDetails) -> ValidationError:
 def _line(
     message: str, *loc: str | int, kind: str = "choice", value: object = None
 ) -> InitErrorDetails:
-    error = PydanticCustomError(kind, "{message}", {"message": message})
-    return InitErrorDetails(type=error, loc=loc, input=value)
+    return InitErrorDetails(type=value_error(message, kind), loc=loc, input=value)
 
 
 def _explain(line: ErrorDetails, section: type[Section]) -> InitErrorDetails:
@@ -256,7 +255,7 @@ class Expected:
                     lines = [_line(line["msg"], line["loc"][-1], kind="expected") for line in items]
                     raise _validation_error(self.phrase, *lines) from None
                 message = f"expected {self.phrase}, got {shown(value)}{_hint(value, self.phrase)}"
-                raise PydanticCustomError("expected", "{message}", {"message": message}) from None
+                raise value_error(message, "expected") from None
 
         return core_schema.no_info_wrap_validator_function(validate, handler(source))
 

@@ -87,14 +87,10 @@ def _parse_duration(value: object) -> object:
 Seconds = Annotated[
     float,
     Field(gt=0, allow_inf_nan=False),
-    BeforeValidator(_parse_duration),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "number", "exclusiveMinimum": 0},
-                {"type": "string", "pattern": _DURATION},
-            ]
-        }
+    BeforeValidator(
+        _parse_duration,
+        json_schema_input_type=Annotated[float, Field(gt=0)]
+        | Annotated[str, Field(pattern=_DURATION)],
     ),
     Expected("seconds, or a time such as 90s, 10m or 1h30m"),
 ]

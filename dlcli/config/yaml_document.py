@@ -213,14 +213,6 @@ class Document:
     root: yaml.MappingNode
     """The top-level mapping."""
 
-    def position(self, path: Path) -> str:
-        """Return the position of a value, or of the nearest mapping or list above it.
-
-        Returns:
-            `iris.yaml:7:12`, or the `--set` argument that the value comes from.
-        """
-        return position_of(self.node(path))
-
     def problem(self, path: Path, message: str, *, of_key: bool = False) -> Problem:
         """Return a problem located at a value, or at its key."""
         if of_key:
@@ -228,15 +220,15 @@ class Document:
             keys = [key for key, _ in parent.value if key.value == path[-1]]
             position = position_of(keys[-1] if keys else parent)
         else:
-            position = self.position(path)
+            position = position_of(self.node(path))
         return Problem(format_path(path), printable(message), position)
 
     def located(self, problem: Problem) -> Problem:
         """Return the same problem with a position, unless it has one."""
         if problem.position:
             return problem
-        position = self.position(parse_path(problem.path) if problem.path else ())
-        return Problem(problem.path, problem.message, position)
+        node = self.node(parse_path(problem.path) if problem.path else ())
+        return Problem(problem.path, problem.message, position_of(node))
 
     def node(self, path: Path) -> yaml.Node:
         """Return the node at a path, or the nearest one above it."""
@@ -389,7 +381,7 @@ class Values:
         tag = node.tag.removeprefix(_TAG)
         try:
             return _SCALARS[tag](node.value)
-        except ValueError:
+        except (ValueError, KeyError):
             text = truncate(node.value, 40)
             self.problems.append(self.document.problem(path, f"can't read '{text}' as {tag}"))
         return None
@@ -425,15 +417,9 @@ def _float(text: str) -> float:
     return float(re.sub(r"\.(?=inf|nan)", "", text.lower()))
 
 
-def _boolean(text: str) -> bool:
-    if text.lower() not in ("true", "false"):
-        raise ValueError(text)
-    return text.lower() == "true"
-
-
 _SCALARS: dict[str, Callable[[str], object]] = {
     "null": lambda _: None,
-    "bool": _boolean,
+    "bool": lambda text: {"true": True, "false": False}[text.lower()],
     "int": _integer,
     "float": _float,
     "str": str,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     )
     from dlcli.reports.report_parts import evaluation_view, layer_table
     from dlcli.reports.run_report import run_view
+    from dlcli.reports.search_charts import settings_text
     from dlcli.reports.search_report import search_view
     from dlcli.reports.views import Table, Text, View, render_table, render_text
 
@@ -32,6 +33,7 @@ _NAMES = {
     "report_files": ("render_report", "to_html", "write_report", "write_report_if_cheap"),
     "report_parts": ("evaluation_view", "layer_table"),
     "run_report": ("run_view",),
+    "search_charts": ("settings_text",),
     "search_report": ("search_view",),
     "views": ("Table", "Text", "View", "render_table", "render_text"),
 }
