@@ -1,1 +1,1 @@
-"""How fast dlcli trains, starts, encodes and predicts, beside others: `python -m benchmarks`."""
+"""Benchmarks of training, start-up, encoding and prediction: `python -m benchmarks`."""

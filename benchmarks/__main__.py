@@ -1,9 +1,12 @@
-"""`python -m benchmarks`: measures, prints tables, and writes JSON if asked."""
+"""`python -m benchmarks`: measure, print tables, and write JSON on request."""
 
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
+import os
+import platform
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,21 +16,35 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks.choosing import FOLDS, TABLES, TRIALS, Choice, cv_cases, search_cases
 from benchmarks.encodings import ROWS, encoding_cases
-from benchmarks.machine import machine_facts
 from benchmarks.memory import LIMIT, memory_cases
-from benchmarks.report import report_cases
+from benchmarks.model_selection import FOLDS, TABLES, TRIALS, Selection, cv_cases, search_cases
+from benchmarks.processes import output
+from benchmarks.results import outcome_report, target_rows, target_table
 from benchmarks.runner import Case, Outcome, run
-from benchmarks.tables import outcome_report, promise_rows, promise_table
-from benchmarks.terminal import EPOCHS, terminal_cases
 from benchmarks.trainings import Interpreters, training_cases
-from benchmarks.whole import start_up_cases, tutorial_cases
+from benchmarks.whole_processes import (
+    TERMINAL_EPOCHS,
+    report_cases,
+    start_up_cases,
+    terminal_cases,
+    tutorial_cases,
+)
 from benchmarks.workloads import WORKLOADS, Workload
 
 ROUNDS = 3
-ROUNDS_OF_START_UP = 9
-"""What takes a tenth of a second is repeated more often."""
+START_UP_ROUNDS = 9
+"""Measurements of a tenth of a second are repeated more often."""
+
+_VERSIONS = """
+import importlib.metadata as metadata, json, platform, sys
+versions = {"python": platform.python_version()}
+for name in sys.argv[1:]:
+    try: versions[name] = metadata.version(name)
+    except metadata.PackageNotFoundError: pass
+print(json.dumps(versions))
+"""
+"""Prints the versions of the installed ones of some packages; run by both interpreters."""
 
 
 @dataclass(frozen=True)
@@ -35,54 +52,54 @@ class Suite:
     """Cases to compare with one another."""
 
     name: str
-    """What `--only` calls it."""
+    """Name for `--only`."""
     title: str
-    """What it is, in a line."""
+    """Description, one line."""
     cases: Callable[[], Iterable[Case]]
-    """Makes ready what is measured."""
+    """Prepares the cases."""
     rounds: int = ROUNDS
-    """How often each case is measured."""
+    """Number of measurements of each case."""
     is_quick: bool = False
-    """Whether `--quick` takes it if no other is named."""
+    """True if `--quick` without `--only` includes it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measures the suites that were asked for."""
+    """Measure the requested suites."""
     options = _options(arguments)
     console = Console()
     with tempfile.TemporaryDirectory() as folder:
         suites = _suites(Path(folder), Interpreters(options.rivals_python))
         chosen = [suite for suite in suites if _is_chosen(suite, options)]
-        facts = machine_facts(options.rivals_python)
-        console.print_json(data=facts)
+        machine = _machine(options.rivals_python)
+        console.print_json(data=machine)
         outcomes = []
         for suite in chosen:
             rounds = 1 if options.quick else suite.rounds
             outcomes.append(run(suite.name, suite.title, list(suite.cases()), rounds))
             console.print(outcome_report(outcomes[-1]))
-    console.print(promise_table(outcomes))
+    console.print(target_table(outcomes))
     if options.json:
-        document = _document(facts, outcomes)
+        document = _document(machine, outcomes)
         options.json.write_text(json.dumps(document, indent=2) + "\n", "utf-8")
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     suites = ("start-up", "tutorial", "encoding", "memory", "report", "terminal")
-    chosen = (f"{verb}-{table}" for verb in ("cv", "tune") for table in TABLES)
-    names = (*suites, *(workload.name for workload in WORKLOADS), *chosen)
+    selections = (f"{command}-{table}" for command in ("cv", "tune") for table in TABLES)
+    names = (*suites, *(workload.name for workload in WORKLOADS), *selections)
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="one round; without --only, of what takes less than two minutes",
+        help="One round; without --only, of workloads that take less than two minutes.",
     )
     parser.add_argument("--only", nargs="+", choices=names, metavar="NAME", help=", ".join(names))
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every measurement")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="Write every measurement.")
     parser.add_argument(
         "--rivals-python",
         default=sys.executable,
         metavar="PATH",
-        help="the interpreter that has JAX, PyTorch, scikit-learn and KerasTuner, if not this one",
+        help="Interpreter that has JAX, PyTorch, scikit-learn and KerasTuner. [default: this one]",
     )
     return parser.parse_args(arguments)
 
@@ -101,7 +118,7 @@ def _suites(folder: Path, interpreters: Interpreters) -> list[Suite]:
             "start-up",
             "whole processes without TensorFlow",
             lambda: start_up_cases(folder),
-            ROUNDS_OF_START_UP,
+            START_UP_ROUNDS,
             is_quick=True,
         ),
         Suite("tutorial", "4 rows, 1-1, 1000 epochs", lambda: tutorial_cases(folder)),
@@ -119,28 +136,28 @@ def _suites(folder: Path, interpreters: Interpreters) -> list[Suite]:
         ),
         Suite(
             "terminal",
-            f"4 rows, 1-1, {EPOCHS:,} epochs, with the live view and without",
+            f"4 rows, 1-1, {TERMINAL_EPOCHS:,} epochs, with and without the live view",
             lambda: terminal_cases(folder),
             rounds=5,
         ),
         *map(training, WORKLOADS),
-        *_choosing(folder, interpreters),
+        *_model_selection(folder, interpreters),
     ]
 
 
-def _choosing(folder: Path, interpreters: Interpreters) -> Iterator[Suite]:
-    """Yields a suite for each verb and table; of a search, which takes minutes, one round."""
-    for choice in map(Choice, TABLES):
-        title = f"whole processes: {FOLDS} folds of configs/{choice.config}.yaml"
-        yield Suite(f"cv-{choice.config}", title, partial(cv_cases, choice, folder))
-    for choice in map(Choice, TABLES):
-        title = f"whole processes: {TRIALS} candidates for configs/{choice.config}.yaml, by lot"
-        cases = partial(search_cases, choice, folder, interpreters.rivals)
-        yield Suite(f"tune-{choice.config}", title, cases, rounds=1)
+def _model_selection(folder: Path, interpreters: Interpreters) -> Iterator[Suite]:
+    """Yield suites of `cv` and `tune`; a search takes minutes, so it has one round."""
+    for selection in map(Selection, TABLES):
+        title = f"whole processes: {FOLDS} folds of configs/{selection.config}.yaml"
+        yield Suite(f"cv-{selection.config}", title, partial(cv_cases, selection, folder))
+    for selection in map(Selection, TABLES):
+        title = f"whole processes: {TRIALS} random candidates for configs/{selection.config}.yaml"
+        cases = partial(search_cases, selection, folder, interpreters.rivals)
+        yield Suite(f"tune-{selection.config}", title, cases, rounds=1)
 
 
 def describe(workload: Workload) -> str:
-    """A workload's sizes: `1,000 × 10, 32-1, batch 32`."""
+    """Describe the sizes of a workload: `1,000 × 10, 32-1, batch 32`."""
     widths = "-".join(map(str, (*workload.hidden, workload.outputs)))
     text = f"{workload.rows:,} × {workload.inputs:,}, {widths}, batch {workload.batch_size}"
     if workload.dropout:
@@ -156,14 +173,39 @@ def _is_chosen(suite: Suite, options: argparse.Namespace) -> bool:
     return suite.is_quick or not options.quick
 
 
-def _document(facts: Mapping[str, object], outcomes: Sequence[Outcome]) -> dict[str, object]:
-    keys = ("workload", "promise", "limit", "measured", "verdict")
+def _machine(rivals_python: str) -> dict[str, object]:
+    """Describe the machine and the installed versions, for JSON."""
     return {
-        "machine": facts,
+        "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "cpu": _cpu(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "load": os.getloadavg()[0],
+        "system": platform.platform(),
+        "versions": _versions(sys.executable, "tensorflow", "keras", "numpy"),
+        "rivals' versions": _versions(rivals_python, "jax", "torch", "scikit-learn", "numpy"),
+    }
+
+
+def _cpu() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor())
+
+
+def _versions(python: str, *distributions: str) -> object:
+    return json.loads(output([python, "-c", _VERSIONS, *distributions]))
+
+
+def _document(machine: Mapping[str, object], outcomes: Sequence[Outcome]) -> dict[str, object]:
+    keys = ("workload", "target", "limit", "measured", "verdict")
+    return {
+        "machine": machine,
         "workloads": {
             outcome.name: {"title": outcome.title, "cases": outcome.rounds} for outcome in outcomes
         },
-        "promises": [dict(zip(keys, row, strict=True)) for row in promise_rows(outcomes)],
+        "targets": [dict(zip(keys, row, strict=True)) for row in target_rows(outcomes)],
     }
 
 

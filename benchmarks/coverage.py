@@ -1,8 +1,8 @@
-"""`python -m benchmarks.coverage`: how often `dlcli compare`'s intervals contain the true value.
+"""Simulate how often the intervals of `dlcli compare` contain the true value.
 
-Held-out rows are drawn from populations whose metric is known, by a formula or from a large sample.
-95 of 100 intervals should contain it, however few the rows, skewed the errors or accurate the
-decisions.
+`python -m benchmarks.coverage` draws held-out rows from populations whose metric is known, by a
+formula or from a large sample. 95 of 100 intervals should contain it, also for few rows, skewed
+errors and accurate decisions.
 
 Share of intervals that contain the true value (500, 400 and 150 samples; the standard error of .950
 is .010, .011 and .018):
@@ -55,12 +55,12 @@ class Case:
     draw: Rows
     """Draws rows with the predictions of one model or of two."""
     paired: bool = True
-    """Whether two models have predicted the same rows."""
+    """True if two models have predicted the same rows."""
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """How often the intervals of a case contain the true value."""
+    """Shares of the intervals of a case, compared with the true value."""
 
     contained: float
     """Share of intervals that contain it."""
@@ -85,7 +85,7 @@ def cases() -> tuple[Case, ...]:
         Case("log_loss", "log_loss", _log_loss(1.0), _probabilities(1.0)),
         Case("log_loss, overconfident", "log_loss", _log_loss(2.0), _probabilities(2.0)),
         Case("difference of accuracies", "accuracy", 0.1, _disagreeing(0.2, 0.1)),
-        Case("the same, unpaired", "accuracy", 0.1, _apart(0.8, 0.9), paired=False),
+        Case("the same, unpaired", "accuracy", 0.1, _unpaired(0.8, 0.9), paired=False),
         Case("difference of log losses", "log_loss", _log_loss(2.0) - _log_loss(1.0), _rivals()),
         Case("difference of maes", "mae", 0.25, _rival_errors()),
     )
@@ -104,8 +104,8 @@ def cover(
         resamples: of each sample. [default: depends on the number of rows]
     """
     rng = np.random.default_rng([seed, rows])
-    found = [_estimate(case, case.draw(rng, rows), resamples) for _ in range(samples)]
-    ends = [(each.lower, each.upper) for each in found]
+    estimates = [_estimate(case, case.draw(rng, rows), resamples) for _ in range(samples)]
+    ends = [(estimate.lower, estimate.upper) for estimate in estimates]
     known = np.array([pair for pair in ends if None not in pair], dtype=float).reshape(-1, 2)
     lower, upper = known.T
     return Coverage(
@@ -149,7 +149,7 @@ def _disagreeing(gained: float, lost: float) -> Rows:
     return draw
 
 
-def _apart(*rights: float) -> Rows:
+def _unpaired(*rights: float) -> Rows:
     """Two models of the given accuracies, each with rows of its own."""
 
     def draw(rng: np.random.Generator, rows: int) -> tuple[HeldOut, ...]:
@@ -192,7 +192,7 @@ def _rivals() -> Rows:
 
 
 def _log_loss(confidence: float) -> float:
-    """The log loss of `_probabilities`, from a large sample."""
+    """Return the log loss of `_probabilities`, from a large sample."""
     logits = 2 * np.random.default_rng(0).standard_normal(_POPULATION)
     probability = 1 / (1 + np.exp(-logits))
     right, wrong = (np.logaddexp(0, sign * confidence * logits) for sign in (-1, 1))
@@ -239,8 +239,9 @@ def report(samples: int, sizes: Sequence[int], seed: int) -> Table:
     for size in sizes:
         table.add_column(f"{size:,} rows", justify="right")
     for case in cases():
-        each = [cover(case, size, samples, seed) for size in sizes]
-        table.add_row(case.name, *(f"{one.contained:.3f} ({one.too_high:.3f})" for one in each))
+        coverages = [cover(case, size, samples, seed) for size in sizes]
+        cells = (f"{one.contained:.3f} ({one.too_high:.3f})" for one in coverages)
+        table.add_row(case.name, *cells)
     return table
 
 

@@ -1,29 +1,64 @@
-"""Suite of a long table: how fast it is read, encoded and predicted, beside pyarrow and NumPy."""
+"""Suite of encoding: a long table of mixed columns is read, encoded and predicted.
+
+`python -m benchmarks.encodings STEP DATA RUN OUTPUT` measures one step in a process of its own.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 from pyarrow import csv, parquet
 
-from benchmarks.mixed import CONFIG, mixed_table
-from benchmarks.processes import output
+from benchmarks.processes import DLCLI, output
 from benchmarks.runner import Case, Figures
+from benchmarks.worker import peak_bytes
+from dlcli.config import load_config
+from dlcli.encoding import Matrix, fit_encoding, type_columns
+from dlcli.network import ROWS_AT_ONCE
+from dlcli.prediction import Predictor, assemble, choose_format, write_rows
+from dlcli.preprocessing import ValueIssues
+from dlcli.runs import open_run
+from dlcli.tables import blanked, floats, integers, read_table, strings
 
 ROWS = 1_000_000
+CATEGORIES = (3, 10, 30, 100, 1_000, 5_000)
+"""Number of categories of each categorical column."""
+CONFIG = """\
+data: {train: train.parquet, target: target}
+input:
+  features:
+    category_5: &many
+      {type: categorical, max_categories: 5000, encoding: {name: embedding, units: 8}}
+    category_6: *many
+    "time_?": datetime
+    "*": auto
+hidden:
+  - {units: 64, activation: relu}
+  - {units: 32, activation: relu}
+epochs: 1
+batch_size: 1024
+"""
+"""Uses all columns: 199 inputs, which become 213 once the embeddings are looked up."""
+
 _TRAINING_ROWS = 20_000
+_MISSING_SHARE = 0.05
 
 
 def encoding_cases(folder: Path, rows: int = ROWS) -> Iterator[Case]:
-    """Yields what is done to a table of mixed columns, each in a process of its own.
+    """Yield the steps on a table of mixed columns, each in a process of its own.
 
     Args:
-        folder: a place for the table, and for a run that was trained on some of its rows.
-        rows: how many the table has.
+        folder: for the table, and for a run trained on some of its rows.
+        rows: length of the table.
     """
     table = mixed_table(rows)
     stored, text, run = folder / "mixed.parquet", folder / "mixed.csv", folder / "mixed-run"
@@ -32,22 +67,128 @@ def encoding_cases(folder: Path, rows: int = ROWS) -> Iterator[Case]:
     parquet.write_table(table.slice(0, _TRAINING_ROWS), folder / "train.parquet")
     config = folder / "mixed.yaml"
     config.write_text(CONFIG, "utf-8")
-    output([sys.executable, "-m", "dlcli", "train", config, "--output", run])
+    output([*DLCLI, "train", config, "--output", run])
 
-    def case(name: str, step: str, data: Path, made: str = "") -> Case:
-        return Case(name, partial(_measure, step, data, run, folder / made))
+    def case(name: str, step: str, data: Path, result: str = "") -> Case:
+        return Case(name, partial(_measure, step, data, run, folder / result))
 
     yield case("pyarrow read", "read", stored)
     yield case("dlcli encode", "encode", stored)
     yield case("dlcli fit", "fit", stored)
-    yield case("read, products, write", "floor", stored, "floor.parquet")
+    yield case("read, products, write", "lower_bound", stored, "lower_bound.parquet")
     yield case("dlcli predict", "predict", stored, "predictions.parquet")
     yield case("dlcli predict to CSV", "predict", stored, "predictions.csv")
     yield case("pyarrow read of CSV", "read_csv", text)
     yield case("dlcli encode of CSV", "encode", text)
 
 
-def _measure(step: str, data: Path, run: Path, made: Path) -> Figures:
-    worker: list[str | Path] = [sys.executable, "-m", "benchmarks.steps", step, data, run, made]
-    figures: Figures = json.loads(output(worker))
+def _measure(step: str, data: Path, run: Path, result: Path) -> Figures:
+    module: list[str | Path] = [sys.executable, "-m", "benchmarks.encodings"]
+    figures: Figures = json.loads(output([*module, step, data, run, result]))
     return figures
+
+
+def mixed_table(rows: int) -> pa.Table:
+    """Return a random table of 30 columns and a target, from a fixed seed.
+
+    There are 14 columns of floats, 4 of integers, 2 of numbers stored as text, 2 of booleans, 2 of
+    times and 6 of categories. Every second one has missing values.
+    """
+    rng = np.random.default_rng(0)
+    columns = {f"float_{n}": floats(rng.standard_normal(rows)) for n in range(1, 15)}
+    for n in range(1, 5):
+        columns[f"integer_{n}"] = integers(rng.integers(0, 10 ** (n + 1), rows))
+    for n in range(1, 3):
+        decimals = floats(np.round(rng.standard_normal(rows), n + 1))
+        columns[f"number_as_text_{n}"] = decimals.cast(pa.string())
+        columns[f"boolean_{n}"] = integers(rng.integers(0, 2, rows)).cast(pa.bool_())
+        seconds = rng.integers(1_500_000_000, 1_700_000_000, rows)
+        columns[f"time_{n}"] = integers(seconds).cast(pa.timestamp("s"))
+    for n, count in enumerate(CATEGORIES, start=1):
+        names = strings([f"value {number}" for number in range(count)], pa.string())
+        columns[f"category_{n}"] = names.take(integers(_skewed(rng, count, rows)))
+    target = pc.add(columns["float_1"], columns["boolean_2"].cast(pa.float64()))
+    for name in list(columns)[::2]:
+        missing = np.flatnonzero(rng.random(rows) < _MISSING_SHARE)
+        columns[name] = blanked(columns[name], missing)
+    return pa.table({**columns, "target": target})
+
+
+def _skewed(rng: np.random.Generator, count: int, rows: int) -> NDArray[np.int64]:
+    """Return random category indices, of which low ones are more frequent, (rows,)."""
+    return (count * rng.random(rows) ** 2).astype(np.int64)
+
+
+def measure(step: Callable[[], object]) -> dict[str, float]:
+    """Run a step twice and time the second run.
+
+    Memory that a process uses for the first time is first cleared by the operating system, and on
+    a virtual machine by the host as well, which may take longer than everything else and varies.
+
+    Returns:
+        The seconds, and the peak memory of the process in bytes.
+    """
+    step()
+    start = time.perf_counter()
+    step()
+    seconds = time.perf_counter() - start
+    return {"step_seconds": seconds, "peak_bytes": peak_bytes()}
+
+
+def encode(data: Path, run: Path) -> None:
+    """Read a table, and encode it for the network of a run."""
+    encoding = Predictor.load(open_run(run)).encoding
+    encoding.transform(read_table(str(data)), ValueIssues())
+
+
+def fit(data: Path, run: Path) -> None:
+    """Read a table, infer the types of its columns, and fit an encoding to all rows."""
+    predictor = Predictor.load(open_run(run))
+    config = load_config(run / "config.yaml").config
+    table = read_table(str(data))
+    decisions = type_columns(config.input, table, config.data.reserved)
+    fit_encoding(decisions, config.input, table, predictor.encoding.task)
+
+
+def lower_bound(data: Path, run: Path, result: Path) -> None:
+    """Read a table, multiply matrices of the network's sizes, and write a column of Parquet."""
+    rows = parquet.read_table(data).num_rows
+    layers = Predictor.load(open_run(run)).network.layers
+    kernels = [np.ones(layer.weights[0].shape, np.float32) for layer in layers]
+    matrix = np.ones((ROWS_AT_ONCE, len(kernels[0])), np.float32)
+    outputs = [_products(matrix[: rows - start], kernels) for start in range(0, rows, ROWS_AT_ONCE)]
+    values = floats(np.concatenate(outputs)[:, 0])
+    parquet.write_table(pa.table({"prediction": values}), result)
+
+
+def _products(matrix: Matrix, kernels: Sequence[Matrix]) -> Matrix:
+    for kernel in kernels:
+        matrix = matrix @ kernel
+    return matrix
+
+
+def predict(data: Path, run: Path, result: Path) -> None:
+    """Read a table, predict it and write the predictions, as `dlcli predict` does."""
+    predictor = Predictor.load(open_run(run))
+    table = read_table(str(data))
+    rows = assemble(predictor.predict(table, ValueIssues()), table)
+    with result.open("wb") as stream:
+        write_rows(rows, choose_format(None, result), stream)
+
+
+def steps(data: Path, run: Path, result: Path) -> Mapping[str, Callable[[], object]]:
+    """Return all steps by name."""
+    return {
+        "read": partial(parquet.read_table, data),
+        "read_csv": partial(csv.read_csv, data),
+        "encode": partial(encode, data, run),
+        "fit": partial(fit, data, run),
+        "lower_bound": partial(lower_bound, data, run, result),
+        "predict": partial(predict, data, run, result),
+    }
+
+
+if __name__ == "__main__":
+    name, *paths = sys.argv[1:]
+    data, run, result = map(Path, paths)
+    print(json.dumps(measure(steps(data, run, result)[name])))

@@ -1,10 +1,11 @@
-"""`python -m benchmarks.fold_coverage`: how often `dlcli cv`'s intervals contain the true value.
+"""Simulate how often the intervals of `dlcli cv` contain the true value.
 
-Tables are drawn from a known population, and cross-validated with ridge regression in the place of
-networks, which has a closed form. The true value is the error of training on as many rows as in a
-fold, averaged over all tables; 95 of 100 intervals should contain it. The interval over folds with
-Nadeau and Bengio's correction is compared with that without. The interval of pooled predictions
-takes the models as they are, and can't contain it as often.
+`python -m benchmarks.fold_coverage` draws tables from a known population, and cross-validates ridge
+regressions instead of networks, because they have a closed form. The true value is the error of
+training on as many rows as in a fold, averaged over all tables; 95 of 100 intervals should contain
+it. The interval over folds with Nadeau and Bengio's correction is compared with that without. The
+interval of pooled predictions ignores the variation of the models, so it contains the true value
+less often.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class Case:
 
     @property
     def is_of_classes(self) -> bool:
-        """Whether the target is a class, 0 or 1."""
+        """True if the target is a class, 0 or 1."""
         return self.metric in ("accuracy", "auc")
 
     def held_out(self, truth: Floats, prediction: Floats) -> HeldOut:
@@ -59,7 +60,7 @@ class Case:
 
 @dataclass(frozen=True)
 class FoldPlan:
-    """How a table is cross-validated."""
+    """Settings of cross-validation."""
 
     rows: int
     folds: int
@@ -75,7 +76,7 @@ KINDS = ("folds", "folds, uncorrected", "pooled")
 
 @dataclass(frozen=True)
 class Coverage:
-    """How often the intervals of one kind contain the true value."""
+    """Coverage and width of the intervals of one kind."""
 
     contained: float
     """Share of intervals that contain it; a missing interval does not."""
@@ -98,26 +99,26 @@ def cover(case: Case, plan: FoldPlan, samples: int, seed: int = 0) -> dict[str, 
 
     Args:
         case: the population.
-        plan: how each table is cross-validated.
+        plan: settings of cross-validation.
         samples: number of tables.
         seed: random seed.
     """
     rng = np.random.default_rng([seed, plan.rows])
     truth = _truth(case, plan, samples, rng)
-    found = [_intervals(case, plan, rng) for _ in range(samples)]
-    return {kind: _coverage([each[kind] for each in found], truth) for kind in KINDS}
+    intervals = [_intervals(case, plan, rng) for _ in range(samples)]
+    return {kind: _coverage([table[kind] for table in intervals], truth) for kind in KINDS}
 
 
-def _coverage(found: Sequence[Interval], truth: float) -> Coverage:
-    ends = [(each.lower, each.upper) for each in found]
+def _coverage(intervals: Sequence[Interval], truth: float) -> Coverage:
+    ends = [(interval.lower, interval.upper) for interval in intervals]
     known = [(low, high) for low, high in ends if low is not None and high is not None]
     contained = sum(low <= truth <= high for low, high in known)
     width = float(np.median([high - low for low, high in known])) if known else np.nan
-    return Coverage(contained / len(found), width)
+    return Coverage(contained / len(intervals), width)
 
 
 def _truth(case: Case, plan: FoldPlan, samples: int, rng: np.random.Generator) -> float:
-    """The error on many rows, averaged over models of as many rows as in a fold."""
+    """Return the error on many rows, averaged over models of as many rows as in a fold."""
     rows = plan.rows - plan.rows // plan.folds
     values = []
     for _ in range(2 * samples):
@@ -138,8 +139,8 @@ def _intervals(case: Case, plan: FoldPlan, rng: np.random.Generator) -> dict[str
             value = _value(case, target[rest], predicted[rest])
             results.append(_result(repeat, fold, train, rest, {case.metric: value}))
         held.append(case.held_out(target, predicted))
-    known = (each.metrics[case.metric] for each in results)
-    values = np.array([value for value in known if value is not None])
+    metrics = (result.metrics[case.metric] for result in results)
+    values = np.array([value for value in metrics if value is not None])
     bounds = metric_bounds(case.metric)
     uncorrected = corrected_interval(values, np.ones(len(values)), 0.0, bounds)
     return {
@@ -159,7 +160,7 @@ def _folds(
 
 
 def _ridge(inputs: Floats, target: Floats, penalty: float) -> Callable[[Floats], Floats]:
-    """The model `ŷ = x (XᵀX + λ)⁻¹ Xᵀ (y - ȳ) + ȳ`."""
+    """Fit the model `ŷ = x (XᵀX + λ)⁻¹ Xᵀ (y - ȳ) + ȳ`."""
     mean = target.mean()
     square = inputs.T @ inputs + penalty * np.eye(inputs.shape[1])
     weights = np.linalg.solve(square, inputs.T @ (target - mean))
@@ -167,7 +168,7 @@ def _ridge(inputs: Floats, target: Floats, penalty: float) -> Callable[[Floats],
 
 
 def _value(case: Case, truth: Floats, prediction: Floats) -> float | None:
-    """The metric; `None` where a class is missing that it needs."""
+    """Return the metric; `None` if a class that it needs is missing."""
     value = case.held_out(truth, prediction).statistics()[case.metric].value
     assert value is None or isinstance(value, float)
     return value
@@ -227,11 +228,10 @@ def report(samples: int, plans: Sequence[FoldPlan], seed: int) -> Table:
     for plan in plans:
         table.add_column(str(plan), justify="right")
     for case in cases():
-        found = [cover(case, plan, samples, seed) for plan in plans]
+        coverages = [cover(case, plan, samples, seed) for plan in plans]
         for kind in KINDS:
-            each = [one[kind] for one in found]
-            name = case.name if kind == KINDS[0] else ""
-            table.add_row(name, kind, *(f"{one.contained:.3f} ({one.width:.2f})" for one in each))
+            cells = (f"{one[kind].contained:.3f} ({one[kind].width:.2f})" for one in coverages)
+            table.add_row(case.name if kind == KINDS[0] else "", kind, *cells)
     return table
 
 

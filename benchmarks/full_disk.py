@@ -1,9 +1,10 @@
-"""`python -m benchmarks.full_disk`: a disk of every size, and a training that has to do with it.
+"""Check that trainings on full disks fail cleanly and can be resumed.
 
-The disk is a tmpfs, which takes root, or a system on which `unshare` may make it as if. On one of
-each size, from next to nothing to enough, a training begins, and one goes on that was ended before.
-Where room runs out, it must say so in a line and end with the exit code for it; and where it says
-that it can go on, it must, once there is room, and end as the undisturbed one, to the bit.
+`python -m benchmarks.full_disk` uses a tmpfs, which needs root, or a system that allows
+`unshare -rm`. On a disk of each size, from none to enough, a training starts, and an interrupted
+one is resumed. If the space runs out, it must print one line and end with the exit code for it; if
+it prints that it can be resumed, then with enough space it must end bit-identical to an
+uninterrupted training.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.forked import Ended, Process, load, start_command
 from benchmarks.kills import differences, write_rows
-from benchmarks.warm import Command, Ended, load
 
 CONFIG = """\
 data: {train: rows.csv, target: y, validation: 0.2, test: 0.1}
@@ -38,32 +39,32 @@ epochs: 100
 batch_size: 16
 checkpoint: {seconds: 1.0e-3}
 """
-ROOM = 2**26
-"""Bytes that are enough in any case."""
+DISK_BYTES = 2**26
+"""Size that is always enough."""
 CODES = {0: "done", 2: "no folder", 4: "not stored"}
-"""What an exit code says of a disk, see DESIGN.md."""
+"""Exit codes of a training on a full disk."""
 FULL = "No space left on device"
-CANNOT = 2
-"""Exit code where no disk can be mounted."""
+CANNOT_MOUNT = 2
+"""Exit code of this script if no disk can be mounted."""
 
 
 @dataclass
 class Tally:
-    """What has come of disks of all sizes."""
+    """The results on disks of all sizes."""
 
     name: str
     codes: Counter[int] = field(default_factory=Counter)
-    """How often a training ended with which exit code."""
-    went_on: int = 0
-    """How many went on, once there was room, and ended as the undisturbed one."""
-    wrong: list[str] = field(default_factory=list)
-    """What ought not to have happened."""
+    """Number of trainings by exit code."""
+    resumed: int = 0
+    """Trainings that were resumed with enough space, and ended like the uninterrupted one."""
+    problems: list[str] = field(default_factory=list)
+    """Violated guarantees."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Trains on disks of all sizes, and fails if any training ends otherwise than it should."""
+    """Train on disks of all sizes, and fail if a guarantee is violated."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.full_disk", description=__doc__)
-    help = "bytes from one size to the next; 65536, if left out"
+    help = "Difference between two sizes. [default: 65536]"
     parser.add_argument("--step", type=int, default=2**16, metavar="BYTES", help=help)
     step = parser.parse_args(arguments).step
     _get_permission()
@@ -73,59 +74,59 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with mounted(folder / "disk") as disk:
             bench = Bench(folder, disk)
             tallies = [
-                bench.try_all("begins", step, bench.begin),
-                bench.try_all("goes on", step, bench.go_on),
+                bench.try_all("start", step, bench.start),
+                bench.try_all("resume", step, bench.resume),
             ]
     finally:
         shutil.rmtree(folder)
     Console().print(report(tallies))
-    wrong = [line for tally in tallies for line in tally.wrong]
-    if wrong:
-        print(*wrong, sep="\n", file=sys.stderr)
+    problems = [line for tally in tallies for line in tally.problems]
+    if problems:
+        print(*problems, sep="\n", file=sys.stderr)
         sys.exit(1)
 
 
 def report(tallies: Sequence[Tally]) -> Table:
-    """A row for beginning, and one for going on."""
+    """Return a row for starting, and one for resuming."""
     table = Table(title="disks of all sizes", box=SIMPLE, padding=(0, 1, 0, 0))
     table.add_column("training")
-    for name in ("sizes", *(f"{name} ({code})" for code, name in CODES.items()), "went on"):
+    for name in ("sizes", *(f"{name} ({code})" for code, name in CODES.items()), "resumed"):
         table.add_column(name, justify="right")
-    table.add_column("wrong", justify="right")
+    table.add_column("problems", justify="right")
     for tally in tallies:
         counts = [tally.codes.total(), *(tally.codes[code] for code in CODES)]
-        table.add_row(tally.name, *map(str, [*counts, tally.went_on, len(tally.wrong)]))
+        table.add_row(tally.name, *map(str, [*counts, tally.resumed, len(tally.problems)]))
     return table
 
 
 class Bench:
-    """Trainings of one config, on a disk that is made smaller and larger.
+    """Trainings of one config on a disk of varying size.
 
     Args:
-        folder: for what is no part of a run.
+        folder: for files that are not part of the run.
         disk: the mounted disk.
     """
 
     def __init__(self, folder: Path, disk: Path) -> None:
         self._folder = folder
         self._run = disk / "run"
-        self._undisturbed = folder / "undisturbed" / "run"
-        self._ended = folder / "ended" / "run"
+        self._uninterrupted = folder / "uninterrupted" / "run"
+        self._interrupted = folder / "interrupted" / "run"
         self._log = folder / "log"
         self._log.mkdir()
         write_rows(folder / "rows.csv")
         (folder / "run.yaml").write_text(CONFIG, "utf-8")
-        _check_code(self._train(self._undisturbed).wait(), 0)
-        _check_code(self._end_early(self._ended), 128 + signal.SIGTERM)
+        _check_code(self._train(self._uninterrupted).wait(), 0)
+        _check_code(self._interrupt(self._interrupted), 128 + signal.SIGTERM)
 
     def try_all(self, name: str, step: int, work: Callable[[int], Iterator[Ended | str]]) -> Tally:
-        """Does something with disks of all sizes until one is large enough.
+        """Train on disks of all sizes, up to the first that is large enough.
 
         Args:
-            name: what the table calls it.
-            step: bytes from one size to the next.
-            work: does it, given how many bytes are free; yields how it ended, and anything that
-                went wrong.
+            name: name in the table.
+            step: difference between two sizes in bytes.
+            work: trains with this number of free bytes; yields the end of the training, then any
+                problems.
         """
         tally = Tally(name)
         free = 0
@@ -134,58 +135,59 @@ class Bench:
             assert isinstance(first, Ended)
             tally.codes[first.code] += 1
             problems = [*complaints(first), *map(str, others)]
-            tally.wrong += [f"{name} with {free:,} bytes: {problem}" for problem in problems]
-            tally.went_on += "--resume" in first.errors and not problems
+            tally.problems += [f"{name} with {free:,} bytes: {problem}" for problem in problems]
+            tally.resumed += "--resume" in first.errors and not problems
             free += step
         return tally
 
-    def begin(self, free: int) -> Iterator[Ended | str]:
-        """Trains on an empty disk."""
-        with self._room(free):
+    def start(self, free: int) -> Iterator[Ended | str]:
+        """Train on an empty disk."""
+        with self._free_space(free):
             yield (ended := _waited(self._train(self._run)))
-        yield from self._outcome(ended)
+        yield from self._check_folder(ended)
 
-    def go_on(self, free: int) -> Iterator[Ended | str]:
-        """Goes on with what lies on a disk that is filled up otherwise."""
-        shutil.copytree(self._ended, self._run)
-        with self._room(free):
+    def resume(self, free: int) -> Iterator[Ended | str]:
+        """Resume an interrupted training on a disk that has only this space left."""
+        shutil.copytree(self._interrupted, self._run)
+        with self._free_space(free):
             yield (ended := _waited(self._resume(self._run)))
         if ended.code and "--resume" not in ended.errors:
-            yield f"does not say how to go on: {ended.errors}"
-        yield from self._outcome(ended)
+            yield f"does not say how to resume: {ended.errors}"
+        yield from self._check_folder(ended)
 
-    def _outcome(self, ended: Ended) -> Iterator[str]:
-        """What is wrong with what was left; it is removed."""
+    def _check_folder(self, ended: Ended) -> Iterator[str]:
+        """Yield the problems of the run folder, resumed if possible; then remove it."""
         if "--resume" in ended.errors:
             ended = _waited(self._resume(self._run))
             if ended.code:
-                yield f"did not go on: {ended.code}: {ended.errors}"
+                yield f"could not be resumed: {ended.code}: {ended.errors}"
         if not ended.code:
-            yield from filter(None, [differences(self._run, self._undisturbed)])
+            yield from filter(None, [differences(self._run, self._uninterrupted)])
         elif self._run.exists():
             yield f"left {sorted(path.name for path in self._run.iterdir())}"
         shutil.rmtree(self._run, ignore_errors=True)
 
     @contextmanager
-    def _room(self, free: int) -> Iterator[None]:
-        """Leaves so many bytes on the disk, in whole pages."""
+    def _free_space(self, free: int) -> Iterator[None]:
+        """Leave this number of bytes free on the disk, in whole pages."""
         disk = self._run.parent
         page = os.sysconf("SC_PAGE_SIZE")
-        used = sum(-(-path.stat().st_size // page) * page for path in _files(disk))
+        files = (path for path in disk.rglob("*") if path.is_file())
+        used = sum(-(-path.stat().st_size // page) * page for path in files)
         with _sized(disk, used + free):
             yield
 
-    def _train(self, run: Path) -> Command:
+    def _train(self, run: Path) -> Process:
         return self._command("train", "run.yaml", "--output", run)
 
-    def _resume(self, run: Path) -> Command:
+    def _resume(self, run: Path) -> Process:
         return self._command("train", "--resume", run)
 
-    def _command(self, *arguments: str | Path) -> Command:
-        return Command([*arguments, "--quiet"], self._folder, self._log)
+    def _command(self, *arguments: str | Path) -> Process:
+        return start_command([*arguments, "--quiet"], self._folder, self._log)
 
-    def _end_early(self, run: Path) -> Ended:
-        """Begins a training, and ends it when there are checkpoints."""
+    def _interrupt(self, run: Path) -> Ended:
+        """Start a training, and interrupt it once there are checkpoints."""
         command = self._train(run)
         while not (run / "checkpoint" / "2").exists() and command.wait(0.001) is None:
             pass
@@ -194,25 +196,25 @@ class Bench:
 
 
 def complaints(ended: Ended) -> Iterator[str]:
-    """What is wrong with how a training has ended."""
+    """Yield the problems of a training's exit code and messages."""
     if ended.code not in CODES:
         yield f"ended with {ended.code}: {ended.errors}"
     elif ended.code:
         lines = ended.errors.splitlines()
         if len(lines) > 2 or not lines[0].startswith("error: ") or FULL not in lines[0]:
-            yield f"said: {ended.errors}"
+            yield f"printed: {ended.errors}"
     elif ended.errors:
-        yield f"was done, but said: {ended.errors}"
+        yield f"was done, but printed: {ended.errors}"
 
 
 @contextmanager
 def mounted(disk: Path) -> Iterator[Path]:
-    """Mounts a disk of its own with all the room that is needed."""
+    """Mount a disk that is large enough."""
     disk.mkdir()
     try:
-        _system("mount", "-t", "tmpfs", "-o", f"size={ROOM}", "tmpfs", str(disk))
+        _system("mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(disk))
     except subprocess.CalledProcessError:
-        _give_up()
+        _exit_unmounted()
     try:
         yield disk
     finally:
@@ -221,39 +223,35 @@ def mounted(disk: Path) -> Iterator[Path]:
 
 @contextmanager
 def _sized(disk: Path, size: int) -> Iterator[None]:
-    """Gives a disk another size for a while; one of 0 would have no limit at all."""
+    """Change the size of a disk temporarily; 0 would mean no limit."""
     _system("mount", "-o", f"remount,size={max(size, 1)}", str(disk))
     try:
         yield
     finally:
-        _system("mount", "-o", f"remount,size={ROOM}", str(disk))
+        _system("mount", "-o", f"remount,size={DISK_BYTES}", str(disk))
 
 
 def _get_permission() -> None:
-    """Starts anew as one who may mount, if that is possible and needed."""
+    """Restart with the permission to mount, if that is needed and possible."""
     if os.geteuid() == 0:
         return
-    again = ["unshare", "-rm", sys.executable, "-m", "benchmarks.full_disk", *sys.argv[1:]]
+    command = ["unshare", "-rm", sys.executable, "-m", "benchmarks.full_disk", *sys.argv[1:]]
     if shutil.which("unshare") and subprocess.run(["unshare", "-rm", "true"]).returncode == 0:
-        os.execvp(again[0], again)
-    _give_up()
+        os.execvp(command[0], command)
+    _exit_unmounted()
 
 
-def _give_up() -> NoReturn:
-    words = "a disk can't be mounted: that takes root, or a system that allows `unshare -rm`"
-    print(words, file=sys.stderr)
-    sys.exit(CANNOT)
+def _exit_unmounted() -> NoReturn:
+    message = "can't mount a disk: this needs root, or a system that allows `unshare -rm`"
+    print(message, file=sys.stderr)
+    sys.exit(CANNOT_MOUNT)
 
 
 def _system(*command: str) -> None:
     subprocess.run(command, check=True)
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    return (path for path in folder.rglob("*") if path.is_file())
-
-
-def _waited(command: Command) -> Ended:
+def _waited(command: Process) -> Ended:
     ended = command.wait()
     assert ended is not None
     return ended
@@ -261,7 +259,7 @@ def _waited(command: Command) -> Ended:
 
 def _check_code(ended: Ended | None, code: int) -> None:
     if ended is None or ended.code != code:
-        raise RuntimeError(f"{code} was expected, but: {ended}")
+        raise RuntimeError(f"expected exit code {code}, got {ended}")
 
 
 if __name__ == "__main__":

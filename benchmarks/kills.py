@@ -1,10 +1,10 @@
-"""`python -m benchmarks.kills`: trainings killed at random moments end as if nothing had happened.
+"""Check that killed trainings resume to the result of an uninterrupted one.
 
-A training has dropout, batch normalization, early stopping, a plateau and shuffled rows. It is
-killed with SIGKILL at a moment drawn uniformly from all its life, from its first instruction after
-TensorFlow is loaded to its usual end. `dlcli train --resume` goes on with it, and is sometimes
-killed as well. What it leaves must equal the undisturbed run to the bit. Where there was nothing to
-go on from, `--resume` must say so, and the training begins anew.
+`python -m benchmarks.kills` trains with dropout, batch normalization, early stopping, a plateau
+schedule and shuffled rows. Each training is killed with SIGKILL at a uniformly random time between
+its start, with TensorFlow loaded, and its usual end. `dlcli train --resume` resumes it, and is
+sometimes killed as well. The final run folder must be bit-identical to that of an uninterrupted
+training. If there is no checkpoint yet, `--resume` must report that, and the training is restarted.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.warm import Command, Ended, load
+from benchmarks.forked import Ended, Process, load, start_command
 from dlcli.errors import RunError
 from dlcli.runs import open_run
 
@@ -41,7 +41,7 @@ batch_size: 4
 checkpoint: {seconds: 1.0e-3}
 """
 ROWS = 1000
-EQUAL = (
+REPRODUCIBLE_FILES = (
     "weights.npz",
     "history.csv",
     "metrics.json",
@@ -51,26 +51,25 @@ EQUAL = (
     "explanation.json",
     "encoding.json",
 )
-"""What of a run tells nothing of time and place."""
-AGAIN = 1 / 3
-"""How often what goes on is killed, too."""
-NOTHING = ("no such run folder", "was ended before training began")
-"""What `--resume` says where there is nothing to go on from."""
+"""Files of a run folder that depend neither on the time nor on the path of the run."""
+REPEAT_PROBABILITY = 1 / 3
+"""Probability that a resumed training is killed, too."""
+NOTHING_TO_RESUME = ("no such run folder", "was ended before training began")
+"""Messages of `--resume` if there is no checkpoint yet."""
 
-Phase = Literal["before", "training", "storing", "finished"]
-"""How far a training had come: to no checkpoint, to one, to what is stored at the end, or to its
-manifest."""
-PHASES: tuple[Phase, ...] = ("before", "training", "storing", "finished")
+Phase = Literal["before", "training", "saving", "finished"]
+"""The progress of a training: no checkpoint yet, a checkpoint, saving of results, the manifest."""
+PHASES: tuple[Phase, ...] = ("before", "training", "saving", "finished")
 
 
 @dataclass(frozen=True)
 class Series:
-    """Trainings that are killed."""
+    """Trainings to kill."""
 
     name: str
-    """What the table calls it."""
+    """Name in the table."""
     settings: tuple[str, ...] = ()
-    """What differs from `CONFIG`, as `--set` takes it."""
+    """Changes to `CONFIG`, as for `--set`."""
 
 
 SERIES = {
@@ -80,38 +79,38 @@ SERIES = {
     ),
     "disk": Series("disk", ("data.storage=disk",)),
 }
-"""By the option that says how many."""
+"""By the option with the number of kills."""
 
 
 @dataclass
 class Tally:
-    """What has come of a series."""
+    """The results of a series."""
 
     series: Series
     killed: Counter[Phase] = field(default_factory=Counter)
-    """How many were killed for the first time, by how far they had come."""
+    """First kills, by the progress of the training."""
     again: int = 0
-    """How many were killed while they went on."""
+    """Kills of resumed trainings."""
     equal: int = 0
-    """How many ended as the undisturbed one."""
+    """Trainings that ended like the uninterrupted one."""
     different: list[str] = field(default_factory=list)
-    """What is wrong with the others."""
+    """Differences of the others."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Kills as many as were asked for, and fails if any ends otherwise than undisturbed."""
+    """Kill and resume trainings, and fail if one ends differently from the uninterrupted one."""
     options = _options(arguments)
     load()
     folder = Path(tempfile.mkdtemp(prefix="dlcli-kills-"))
-    random = np.random.default_rng(options.seed)
+    rng = np.random.default_rng(options.seed)
     tallies = []
     for option, series in SERIES.items():
         if count := getattr(options, option):
-            tallies.append(kill(series, count, folder / option, random))
+            tallies.append(kill(series, count, folder / option, rng))
     Console().print(report(tallies))
     differences = [line for tally in tallies for line in tally.different]
     if differences:
-        print(*differences, f"all is left in {folder}", sep="\n", file=sys.stderr)
+        print(*differences, f"all files are kept in {folder}", sep="\n", file=sys.stderr)
         sys.exit(1)
     shutil.rmtree(folder)
 
@@ -119,15 +118,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.kills", description=__doc__)
     for option, count in (("kills", 50), ("keras", 10), ("disk", 10)):
-        words = f"how many of '{SERIES[option].name}'; {count}, if left out"
-        parser.add_argument(f"--{option}", type=int, default=count, metavar="N", help=words)
-    parser.add_argument("--seed", type=int, default=0, help="draws the moments; 0, if left out")
+        help = f"Number of kills of the series '{SERIES[option].name}'. [default: {count}]"
+        parser.add_argument(f"--{option}", type=int, default=count, metavar="N", help=help)
+    parser.add_argument("--seed", type=int, default=0, help="Random seed. [default: 0]")
     return parser.parse_args(arguments)
 
 
 def report(tallies: Sequence[Tally]) -> Table:
-    """A row for each series."""
-    table = Table(title="killed, and gone on with", box=SIMPLE, padding=(0, 1, 0, 0))
+    """Return a row per series."""
+    table = Table(title="killed and resumed", box=SIMPLE, padding=(0, 1, 0, 0))
     table.add_column("series")
     for name in ("kills", *PHASES, "again", "equal", "differ"):
         table.add_column(name, justify="right")
@@ -138,28 +137,28 @@ def report(tallies: Sequence[Tally]) -> Table:
     return table
 
 
-def kill(series: Series, count: int, folder: Path, random: np.random.Generator) -> Tally:
-    """Kills trainings and goes on with them.
+def kill(series: Series, count: int, folder: Path, rng: np.random.Generator) -> Tally:
+    """Kill trainings and resume them.
 
     Args:
-        series: what to train.
-        count: how many are killed; those that end before their moment don't count.
-        folder: a place for them, which is made.
-        random: draws the moments.
+        series: the trainings.
+        count: number of kills; trainings that end before their time is up don't count.
+        folder: a new folder for the trainings.
+        rng: draws the times of the kills.
     """
     tally = Tally(series)
-    trial = Trial(folder / "undisturbed", series)
+    trial = Trial(folder / "uninterrupted", series)
     start = time.perf_counter()
-    undisturbed = _run_of(trial.train().wait(), trial.folder)
-    life = time.perf_counter() - start
+    uninterrupted = _run_of(trial.train().wait(), trial.folder)
+    duration = time.perf_counter() - start
     number = 0
     while tally.killed.total() < count:
         number += 1
         trial = Trial(folder / str(number), series)
-        moments = [random.uniform(0, life)]
-        while random.random() < AGAIN:
-            moments.append(random.uniform(0, life))
-        if problem := trial.play(moments, undisturbed):
+        delays = [rng.uniform(0, duration)]
+        while rng.random() < REPEAT_PROBABILITY:
+            delays.append(rng.uniform(0, duration))
+        if problem := trial.run(delays, uninterrupted):
             tally.different.append(f"{trial.folder}: {problem}")
         else:
             tally.equal += bool(trial.killed)
@@ -170,53 +169,50 @@ def kill(series: Series, count: int, folder: Path, random: np.random.Generator) 
 
 
 class Trial:
-    """A training that is killed, and goes on.
+    """A training that is killed and resumed.
 
     Args:
-        folder: a place for it, which is made.
-        series: what it trains.
+        folder: a new folder for the training.
+        series: its config.
     """
 
     def __init__(self, folder: Path, series: Series) -> None:
         self.folder = folder
         self.killed: list[Phase] = []
-        """How far it had come each time that it was killed."""
+        """The progress at each kill."""
         self._series = series
         (folder / "log").mkdir(parents=True)
         (folder / "run.yaml").write_text(CONFIG, "utf-8")
         write_rows(folder / "rows.csv")
 
-    def play(self, moments: Sequence[float], undisturbed: Path) -> str:
-        """Trains, is killed and goes on until it has ended.
+    def run(self, delays: Sequence[float], uninterrupted: Path) -> str:
+        """Train, kill and resume until the training has ended.
 
         Args:
-            moments: seconds after which it is killed, and killed again.
-            undisturbed: the run that nothing has happened to.
+            delays: seconds until each kill.
+            uninterrupted: the run folder to compare with.
 
         Returns:
-            What is wrong with what has come of it; nothing, if it is equal.
+            The differences, or the failure; empty if the run folders are equal.
         """
         command = self.train()
-        for moment in moments:
-            ended = command.wait(moment)
+        for delay in delays:
+            ended = command.wait(delay)
             if ended is not None:
                 break
             command.kill()
             command.wait()
             self.killed.append(self._phase())
-            command = self._on()
-        return self._finish(command.wait() if ended is None else ended, undisturbed)
+            command = self._command("train", "--resume", "runs/run", "--json")
+        return self._finish(command.wait() if ended is None else ended, uninterrupted)
 
-    def train(self) -> Command:
-        """Begins it."""
-        settings = [each for setting in self._series.settings for each in ("--set", setting)]
+    def train(self) -> Process:
+        """Start the training."""
+        settings = [text for setting in self._series.settings for text in ("--set", setting)]
         return self._command("train", "run.yaml", "--json", *settings)
 
-    def _on(self) -> Command:
-        return self._command("train", "--resume", "runs/run", "--json")
-
-    def _command(self, *arguments: str) -> Command:
-        return Command(arguments, self.folder, self.folder / "log")
+    def _command(self, *arguments: str) -> Process:
+        return start_command(arguments, self.folder, self.folder / "log")
 
     def _phase(self) -> Phase:
         run = self.folder / "runs" / "run"
@@ -224,45 +220,47 @@ class Trial:
             return "finished"
         log = run / "events.jsonl"
         if log.exists() and '"event": "trained"' in log.read_text("utf-8"):
-            return "storing"
+            return "saving"
         return "training" if any((run / "checkpoint").glob("[0-9]*")) else "before"
 
-    def _finish(self, ended: Ended | None, undisturbed: Path) -> str:
-        """Does what the program says, and compares what has come of it."""
+    def _finish(self, ended: Ended | None, uninterrupted: Path) -> str:
+        """Restart the training if there is nothing to resume, and compare its run folder."""
         assert ended is not None
-        if ended.code == 5 and any(words in ended.errors for words in NOTHING):
+        if ended.code == 5 and any(message in ended.errors for message in NOTHING_TO_RESUME):
             if self.killed[-1] != "before":
-                return f"there was something to go on from, but: {ended.errors}"
+                return f"there was a checkpoint to resume from, but: {ended.errors}"
             shutil.rmtree(self.folder / "runs" / "run", ignore_errors=True)
             ended = self.train().wait()
         elif ended.code == 5 and "is finished" in ended.errors:
-            return differences(self.folder / "runs" / "run", undisturbed)
+            return differences(self.folder / "runs" / "run", uninterrupted)
         assert ended is not None
         if ended.code or ended.errors:
             return f"ended with {ended.code}: {ended.errors}"
-        return differences(_run_of(ended, self.folder), undisturbed)
+        return differences(_run_of(ended, self.folder), uninterrupted)
 
 
 def _run_of(ended: Ended | None, folder: Path) -> Path:
-    """The run that a training says it has made."""
+    """Return the run folder from the output of a training."""
     assert ended is not None
     if ended.code:
         raise RuntimeError(ended.errors)
     return folder / str(json.loads(ended.output.splitlines()[-1])["run"])
 
 
-def differences(run: Path, undisturbed: Path) -> str:
-    """What of a run is not as in another, its neighbours included; nothing, if it is equal."""
+def differences(run: Path, uninterrupted: Path) -> str:
+    """Describe how a run folder and the files next to it differ from another; empty if equal."""
     try:
         open_run(run).verify()
     except RunError as error:
         return str(error)
-    here, there = _names(run), _names(undisturbed)
-    both = (name for name in EQUAL if name in here & there)
+    names, expected = _names(run), _names(uninterrupted)
     changed = [
-        name for name in both if (run / name).read_bytes() != (undisturbed / name).read_bytes()
+        name
+        for name in REPRODUCIBLE_FILES
+        if name in names & expected
+        and (run / name).read_bytes() != (uninterrupted / name).read_bytes()
     ]
-    changed += [f"{name} is there in only one of them" for name in sorted(here ^ there)]
+    changed += [f"{name} exists in only one of them" for name in sorted(names ^ expected)]
     changed += [f"{name} was left behind" for name in sorted(_names(run.parent) - {run.name})]
     return ", ".join(changed)
 
@@ -272,11 +270,11 @@ def _names(folder: Path) -> set[str]:
 
 
 def write_rows(path: Path) -> None:
-    """Writes a table whose target follows from its other columns, but for some noise."""
-    random = np.random.default_rng(0)
-    x = random.normal(size=(ROWS, 8)).round(3)
-    y = x[:, 0] * x[:, 1] + np.sin(3 * x[:, 2]) + random.normal(scale=0.5, size=ROWS)
-    names = ",".join([*(f"x{at}" for at in range(8)), "y"])
+    """Write a table whose target depends on its other columns, with noise."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(ROWS, 8)).round(3)
+    y = x[:, 0] * x[:, 1] + np.sin(3 * x[:, 2]) + rng.normal(scale=0.5, size=ROWS)
+    names = ",".join([*(f"x{column}" for column in range(8)), "y"])
     lines = [",".join(map(str, row)) for row in np.column_stack([x, y.round(3)]).tolist()]
     path.write_text("\n".join([names, *lines]) + "\n", "utf-8")
 

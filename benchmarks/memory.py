@@ -1,4 +1,4 @@
-"""Suite of tables larger than memory: trained on from disk by a process that may not hold them.
+"""Suite of tables larger than memory: trained on from disk, with limited address space.
 
 `python -m benchmarks.memory CONFIG RUN LIMIT` is one measurement.
 """
@@ -25,12 +25,12 @@ from dlcli.config import load_config
 from dlcli.pipeline import train
 
 COLUMNS = 300
-"""Numbers of a row, its target aside."""
+"""Number of features, all numeric."""
 ROWS = (1_000_000, 4_000_000)
 """Sizes of the tables: 1.2 and 4.8 GB."""
 LIMIT = 4_500_000_000
-"""Bytes of address space that the process may take: less than the larger table. TensorFlow takes
-1.7 GB of it, and the stacks and arenas of its threads another."""
+"""Address space of the process in bytes: less than the larger table. TensorFlow's libraries take
+1.7 GB of it, and the stacks and arenas of its threads 1 GB."""
 
 _ROWS_AT_ONCE = 50_000
 _CONFIG = """\
@@ -43,11 +43,11 @@ batch_size: 4096
 
 
 def memory_cases(folder: Path, sizes: Sequence[int] = ROWS) -> Iterator[Case]:
-    """Yields the training of tables of some sizes, each in a process of its own.
+    """Yield trainings on tables of several sizes, each in a process of its own.
 
     Args:
-        folder: a place for the tables, and for what is made of them: four times their bytes.
-        sizes: how many rows they have.
+        folder: for the tables and the runs: four times the bytes of the tables.
+        sizes: numbers of rows.
     """
     runs = (folder / f"memory-{number}" for number in itertools.count())
     for rows in sizes:
@@ -59,40 +59,40 @@ def memory_cases(folder: Path, sizes: Sequence[int] = ROWS) -> Iterator[Case]:
 
 
 def case_name(rows: int) -> str:
-    """What tables call a size."""
+    """Return the name of the case of this number of rows."""
     return f"{rows:,} rows"
 
 
 def write_table(path: Path, rows: int) -> None:
-    """Writes numbers, and a target that follows from them, some rows at a time."""
-    random = np.random.default_rng(0)
-    weights = random.standard_normal(COLUMNS, np.float32)
+    """Write random numbers, and a target that depends on them, in blocks of rows."""
+    rng = np.random.default_rng(0)
+    weights = rng.standard_normal(COLUMNS, np.float32)
     names = [*(f"x{number}" for number in range(COLUMNS)), "y"]
     schema = pa.schema([(name, pa.float32()) for name in names])
     with parquet.ParquetWriter(path, schema, compression="none", use_dictionary=False) as writer:
         for start in range(0, rows, _ROWS_AT_ONCE):
-            x = random.standard_normal((COLUMNS, min(_ROWS_AT_ONCE, rows - start)), np.float32)
-            y = weights @ x + random.standard_normal(x.shape[1], np.float32)
+            x = rng.standard_normal((COLUMNS, min(_ROWS_AT_ONCE, rows - start)), np.float32)
+            y = weights @ x + rng.standard_normal(x.shape[1], np.float32)
             writer.write_table(pa.table([*x, y], schema))
 
 
 def _measure(config: Path, runs: Iterator[Path]) -> Figures:
-    worker: list[str | Path] = [sys.executable, "-m", "benchmarks.memory"]
-    figures: Figures = json.loads(output([*worker, config, next(runs), str(LIMIT)]))
+    module: list[str | Path] = [sys.executable, "-m", "benchmarks.memory"]
+    figures: Figures = json.loads(output([*module, config, next(runs), str(LIMIT)]))
     return figures
 
 
 def measure(config: Path, run: Path, limit: int) -> dict[str, float]:
-    """Trains from disk under a limit.
+    """Train from disk under a limit.
 
     Args:
-        config: what to train on what.
-        run: where to.
+        config: the config.
+        run: the run folder.
         limit: bytes of address space.
 
     Returns:
-        The seconds it took, and the most bytes that this process ever held, alone and over those of
-        the table.
+        The seconds, and the peak memory of this process, in bytes and divided by the size of the
+        table.
     """
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     start = time.perf_counter()
@@ -103,5 +103,5 @@ def measure(config: Path, run: Path, limit: int) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    *paths, limit = sys.argv[1:]
-    print(json.dumps(measure(*map(Path, paths), int(limit))))
+    config_path, run_path, limit_text = sys.argv[1:]
+    print(json.dumps(measure(Path(config_path), Path(run_path), int(limit_text))))

@@ -1,12 +1,11 @@
-"""`python -m benchmarks.postgresql`: processes that share one study in a PostgreSQL database.
+"""Check searches of several processes that share one study in a PostgreSQL database.
 
-That is how several machines search together. A database of its own is made for it, in a temporary
-folder, with a password, and removed again: it takes Debian's package `postgresql`, or what installs
-`initdb` and `pg_ctl` elsewhere, and the driver of `dlcli[postgresql]`.
+Several machines would share a search in the same way. `python -m benchmarks.postgresql` starts a
+database server of its own in a temporary folder, with a password. This needs Debian's package
+`postgresql`, or another source of `initdb` and `pg_ctl`, and the driver of `dlcli[postgresql]`.
 
-In the end, the study must have its trials: each place of the budget once, none lost, none twice;
-also after a process was killed with SIGKILL at a moment drawn by lot, and went on. The password
-must stand in no file of any run.
+In the end, the study must contain each trial number once, even after a process was killed with
+SIGKILL at a random time and resumed. No file of a run may contain the password.
 """
 
 from __future__ import annotations
@@ -37,8 +36,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.kills import write_rows
-from benchmarks.processes import environment
-from benchmarks.whole import DLCLI
+from benchmarks.processes import DLCLI, environment
 from dlcli.runs import MANIFEST, is_unfinished
 
 CONFIG = """\
@@ -55,56 +53,56 @@ tune:
     batch_size: [8, 16]
 """
 USER = "postgres"
-"""Who runs the server where root must not."""
-MISSING = 2
-"""Exit code where something is not installed."""
+"""User that runs the server if this script is run by root."""
+NOT_INSTALLED = 2
+"""Exit code of this script if something is not installed."""
 
 
 @dataclass
 class Tally:
-    """What has come of a study."""
+    """The results of a study."""
 
     name: str
     trials: Counter[str] = field(default_factory=Counter)
-    """How many trials each process has ended, in the order of the processes."""
+    """Trials completed by each process."""
     killed: list[int] = field(default_factory=list)
-    """How many trials had ended by each kill."""
-    wrong: list[str] = field(default_factory=list)
+    """Trials of the killed process that were completed by then."""
+    problems: list[str] = field(default_factory=list)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Searches undisturbed and with kills, and fails if a trial is lost or there twice."""
+    """Search with and without kills, and fail if a trial is lost or duplicated."""
     options = _options(arguments)
     tools = _tools()
     folder = Path(tempfile.mkdtemp(prefix="dlcli-postgresql-"))
-    random = np.random.default_rng(options.seed)
+    rng = np.random.default_rng(options.seed)
     try:
         write_rows(folder / "rows.csv")
         with server(tools) as url:
             bench = Bench(folder, url, options.trials)
-            tallies = [bench.undisturbed()]
-            tallies += [bench.killed(number, random) for number in range(1, options.kills + 1)]
+            tallies = [bench.uninterrupted()]
+            tallies += [bench.killed(number, rng) for number in range(1, options.kills + 1)]
     finally:
         shutil.rmtree(folder)
     Console().print(report(tallies))
-    wrong = [f"{tally.name}: {line}" for tally in tallies for line in tally.wrong]
-    if wrong:
-        print(*wrong, sep="\n", file=sys.stderr)
+    problems = [f"{tally.name}: {line}" for tally in tallies for line in tally.problems]
+    if problems:
+        print(*problems, sep="\n", file=sys.stderr)
         sys.exit(1)
 
 
 def report(tallies: Sequence[Tally]) -> Table:
-    """A row for each study."""
+    """Return a row per study."""
     title = "two processes on one study in PostgreSQL"
     table = Table(title=title, box=SIMPLE, padding=(0, 1, 0, 0))
     for name in ("study", "killed after", "trials by process", "trials"):
         table.add_column(name, justify="left" if name == "study" else "right")
-    table.add_column("wrong", justify="right")
+    table.add_column("problems", justify="right")
     for tally in tallies:
         killed = ", ".join(map(str, tally.killed)) or "-"
         shares = " + ".join(map(str, tally.trials.values()))
         total = str(tally.trials.total())
-        table.add_row(tally.name, killed, shares, total, str(len(tally.wrong)))
+        table.add_row(tally.name, killed, shares, total, str(len(tally.problems)))
     return table
 
 
@@ -112,9 +110,9 @@ class Bench:
     """Searches that share a database.
 
     Args:
-        folder: with the rows.
+        folder: contains the rows, and receives the runs.
         url: of the database, with its password.
-        trials: how many each study has.
+        trials: number of trials of each study.
     """
 
     def __init__(self, folder: Path, url: str, trials: int) -> None:
@@ -122,51 +120,53 @@ class Bench:
         self._url = url
         self._trials = trials
 
-    def undisturbed(self) -> Tally:
-        """Two processes begin at once, and both end."""
-        tally = Tally("undisturbed")
-        runs = self._begun("undisturbed")
+    def uninterrupted(self) -> Tally:
+        """Run two processes to their end."""
+        tally = Tally("uninterrupted")
+        runs = self._start("uninterrupted")
         for run in runs:
-            tally.wrong += run.end()
-        return self._looked_at(tally, runs)
+            tally.problems += run.wait()
+        return self._check(tally, runs)
 
-    def killed(self, number: int, random: np.random.Generator) -> Tally:
-        """One of two is killed once so many trials have ended, and goes on."""
+    def killed(self, number: int, rng: np.random.Generator) -> Tally:
+        """Run two processes; kill one of them after a random number of trials, and resume it."""
         tally = Tally(f"killed {number}")
-        runs = self._begun(f"killed-{number}")
-        victim = runs[int(random.integers(2))]
-        after = int(random.integers(0, self._trials // 2))
-        tally.killed.append(victim.kill(after, float(random.uniform(0, 0.5))))
-        victim.go_on()
+        runs = self._start(f"killed-{number}")
+        victim = runs[int(rng.integers(2))]
+        after = int(rng.integers(0, self._trials // 2))
+        tally.killed.append(victim.kill(after, float(rng.uniform(0, 0.5))))
+        victim.resume()
         for run in runs:
-            tally.wrong += run.end()
-        return self._looked_at(tally, runs)
+            tally.problems += run.wait()
+        return self._check(tally, runs)
 
-    def _begun(self, study: str) -> list[Process]:
+    def _start(self, study: str) -> list[Process]:
         config = self._folder / f"{study}.yaml"
         config.write_text(CONFIG.replace("TRIALS", str(self._trials)), "utf-8")
         return [
             Process(config, self._folder / f"{study}-{letter}", self._url) for letter in ("a", "b")
         ]
 
-    def _looked_at(self, tally: Tally, runs: Sequence[Process]) -> Tally:
-        """Counts the trials, as each of the two documents has them."""
-        documents = [run.document() for run in runs if run.has_ended]
+    def _check(self, tally: Tally, runs: Sequence[Process]) -> Tally:
+        """Check the trials in the results, and that no file contains the password."""
+        documents = [run.document() for run in runs if run.is_finished]
         for document in documents:
             numbers = [trial["number"] for trial in document["trials"]]
             if numbers != list(range(self._trials)):
-                tally.wrong.append(f"{self._trials} trials were expected, but there are {numbers}")
-            failed = [each["number"] for each in document["trials"] if each["state"] != "complete"]
+                tally.problems.append(f"expected {self._trials} trials, got {numbers}")
+            failed = [
+                trial["number"] for trial in document["trials"] if trial["state"] != "complete"
+            ]
             if failed:
-                tally.wrong.append(f"the trials {failed} did not end well")
-        if len({json.dumps(each["trials"]) for each in documents}) > 1:
-            tally.wrong.append("the processes tell of different trials")
+                tally.problems.append(f"the trials {failed} are not complete")
+        if len({json.dumps(document["trials"]) for document in documents}) > 1:
+            tally.problems.append("the processes report different trials")
         if documents:
             tally.trials.update(trial["worker"] for trial in documents[0]["trials"])
         password = self._url.split(":")[2].split("@")[0].encode()
         files = [path for run in runs for path in run.folder.rglob("*") if path.is_file()]
-        tally.wrong += [
-            f"{path} holds the password" for path in files if password in path.read_bytes()
+        tally.problems += [
+            f"{path} contains the password" for path in files if password in path.read_bytes()
         ]
         return tally
 
@@ -175,7 +175,7 @@ class Process:
     """A search in a process of its own.
 
     Args:
-        config: what it searches.
+        config: the config of the search.
         folder: its run folder.
         url: of the database.
     """
@@ -184,48 +184,52 @@ class Process:
         self.folder = folder
         self._url = url
         self._command = ("tune", config, "--output", folder)
-        self._begin(*self._command)
+        self._launch(*self._command)
 
     @property
-    def has_ended(self) -> bool:
-        """Whether its run is finished."""
+    def is_finished(self) -> bool:
+        """True if its run is finished."""
         return (self.folder / MANIFEST).exists()
 
-    def kill(self, after: int, moment: float) -> int:
-        """Kills it when so many trials of its own have ended, and a moment has gone by.
+    def kill(self, after: int, delay: float) -> int:
+        """Kill the process.
+
+        Args:
+            after: number of trials that it completes before.
+            delay: seconds to wait in addition.
 
         Returns:
-            how many of its own had.
+            The number of trials that it had completed.
         """
-        while self._process.poll() is None and self._ended() < after:
+        while self._process.poll() is None and self._completed() < after:
             time.sleep(0.01)
-        time.sleep(moment)
-        ended = self._ended()
+        time.sleep(delay)
+        completed = self._completed()
         self._process.send_signal(signal.SIGKILL)
         self._process.communicate()
-        return ended
+        return completed
 
-    def go_on(self) -> None:
-        """Goes on with what was killed; begins it anew where there is nothing to go on from."""
+    def resume(self) -> None:
+        """Resume the killed search, or restart it if there is nothing to resume."""
         if is_unfinished(self.folder):
-            self._begin("tune", "--resume", self.folder)
-        elif not self.has_ended:
+            self._launch("tune", "--resume", self.folder)
+        elif not self.is_finished:
             shutil.rmtree(self.folder, ignore_errors=True)
-            self._begin(*self._command)
+            self._launch(*self._command)
 
-    def end(self) -> list[str]:
-        """Waits for its end; gives what it complains of."""
+    def wait(self) -> list[str]:
+        """Wait for the process to end; return its problems."""
         _, errors = self._process.communicate()
-        if self._process.returncode and not self.has_ended:
+        if self._process.returncode and not self.is_finished:
             return [f"ended with {self._process.returncode}: {errors.strip()}"]
         return []
 
     def document(self) -> Mapping[str, Any]:
-        """What its search came to."""
-        found: Mapping[str, Any] = json.loads((self.folder / "tune.json").read_text("utf-8"))
-        return found
+        """Return the result of the search."""
+        result: Mapping[str, Any] = json.loads((self.folder / "tune.json").read_text("utf-8"))
+        return result
 
-    def _begin(self, *arguments: str | Path) -> None:
+    def _launch(self, *arguments: str | Path) -> None:
         self._process = subprocess.Popen(
             [*DLCLI, *arguments, "--storage", self._url, "--quiet"],
             env=environment(),
@@ -234,14 +238,14 @@ class Process:
             text=True,
         )
 
-    def _ended(self) -> int:
+    def _completed(self) -> int:
         log = self.folder / "events.jsonl"
         return log.read_text("utf-8").count('"event": "trial"') if log.exists() else 0
 
 
 @contextmanager
 def server(tools: Path) -> Iterator[str]:
-    """Runs a database server for as long as it is needed, which only this machine reaches.
+    """Run a database server temporarily, accessible from this machine only.
 
     Args:
         tools: the folder of `initdb` and `pg_ctl`.
@@ -274,30 +278,30 @@ def server(tools: Path) -> Iterator[str]:
 
 
 def _as_user(*command: str) -> None:
-    """Runs a command as one who may run the server."""
-    before = ["runuser", "-u", USER, "--"] if os.geteuid() == 0 else []
-    done = subprocess.run([*before, *command], cwd="/", capture_output=True, text=True)
+    """Run a command as a user who may run the server."""
+    prefix = ["runuser", "-u", USER, "--"] if os.geteuid() == 0 else []
+    done = subprocess.run([*prefix, *command], cwd="/", capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"{Path(command[0]).name}: {done.stdout}{done.stderr}")
 
 
 def _tools() -> Path:
-    """The folder of the server's programs; without them, or the driver, there is nothing to do."""
+    """Return the folder of the server's programs; exit if they or the driver are not installed."""
     if importlib.util.find_spec("psycopg") is None:
-        _give_up("the driver is not installed: pip install 'dlcli[postgresql]'")
-    places = [Path(found).parent for found in [shutil.which("initdb")] if found]
+        _exit("the driver is not installed: pip install 'dlcli[postgresql]'")
+    folders = [Path(program).parent for program in [shutil.which("initdb")] if program]
     versions = Path("/usr/lib/postgresql").glob("*/bin/initdb")
-    places += sorted((path.parent for path in versions), key=lambda path: path.parts[-2])[::-1]
-    if not places:
-        _give_up("there is no PostgreSQL server: apt-get install postgresql, Debian's package")
+    folders += sorted((path.parent for path in versions), key=lambda path: path.parts[-2])[::-1]
+    if not folders:
+        _exit("no PostgreSQL server is installed: apt-get install postgresql, Debian's package")
     if os.geteuid() == 0 and not shutil.which("runuser"):
-        _give_up("root can't run the server, and there is no runuser to run it as another")
-    return places[0]
+        _exit("root can't run the server, and `runuser` is not installed to change the user")
+    return folders[0]
 
 
-def _give_up(words: str) -> NoReturn:
-    print(words, file=sys.stderr)
-    sys.exit(MISSING)
+def _exit(message: str) -> NoReturn:
+    print(message, file=sys.stderr)
+    sys.exit(NOT_INSTALLED)
 
 
 def _free_port() -> int:
@@ -309,12 +313,12 @@ def _free_port() -> int:
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.postgresql", description=__doc__)
-    for name, value, words in (
-        ("trials", 20, "trials of each study"),
-        ("kills", 3, "studies of which a process is killed"),
-        ("seed", 0, "draws the moments"),
+    for name, value, text in (
+        ("trials", 20, "Number of trials of each study."),
+        ("kills", 3, "Number of studies in which a process is killed."),
+        ("seed", 0, "Random seed."),
     ):
-        help = f"{words}; {value}, if left out"
+        help = f"{text} [default: {value}]"
         parser.add_argument(f"--{name}", type=int, default=value, metavar="N", help=help)
     return parser.parse_args(arguments)
 

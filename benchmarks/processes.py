@@ -1,25 +1,27 @@
-"""Processes of their own, in the environment that all measurements share."""
+"""Run and time processes in the environment that all measurements share."""
 
 from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-"""The checkout, whose dlcli is measured."""
+"""The checkout that is measured."""
+DLCLI = (sys.executable, "-m", "dlcli")
 
 _SLOWING = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
-"""Where these are set, NumPy's matrix products may run on another machine's kernels."""
+"""Variables that may make NumPy's matrix products run kernels of another processor."""
 
 
 def output(command: Sequence[str | Path]) -> str:
-    """Runs a command in the checkout and gives its standard output.
+    """Run a command in the checkout and return its standard output.
 
     Raises:
-        subprocess.CalledProcessError: if it fails; its standard error is in it.
+        subprocess.CalledProcessError: if it fails; contains its standard error.
     """
     done = subprocess.run(
         command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=True
@@ -28,10 +30,10 @@ def output(command: Sequence[str | Path]) -> str:
 
 
 def wall_seconds(command: Sequence[str | Path], exit_code: int = 0) -> float:
-    """Times a command from its start to its end.
+    """Run a command in the checkout and return its duration.
 
     Raises:
-        subprocess.CalledProcessError: if it doesn't end with the exit code that it should.
+        subprocess.CalledProcessError: if it ends with another exit code.
     """
     start = time.perf_counter()
     done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True)
@@ -42,6 +44,6 @@ def wall_seconds(command: Sequence[str | Path], exit_code: int = 0) -> float:
 
 
 def environment() -> dict[str, str]:
-    """What all processes that are measured run in."""
+    """Return the environment variables of all measured processes."""
     kept = {name: value for name, value in os.environ.items() if name not in _SLOWING}
     return {**kept, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}

@@ -1,11 +1,19 @@
-"""What is to be chosen by experiment: plain data, which rivals read as JSON."""
+"""Tables of classes and candidates for plain Keras scripts, which read them as JSON and CSV."""
 
 from __future__ import annotations
 
+import csv
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Indices = NDArray[np.int64]
+"""Row numbers, ascending."""
 
 
 @dataclass(frozen=True)
@@ -15,14 +23,14 @@ class Layer:
     units: int
     activation: str
     dropout: float
-    """Share of units silenced."""
+    """Dropout rate."""
     momentum: float | None
-    """Of batch normalization; none: there is none."""
+    """Momentum of batch normalization; `None`: no batch normalization."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """What a search varies."""
+    """The settings that a search varies."""
 
     hidden: tuple[Layer, ...]
     learning_rate: float
@@ -31,42 +39,42 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Task:
-    """A table of classes, what is trained on it, and the candidates among which to choose."""
+    """A table of classes, the settings of training, and the candidates."""
 
     table: str
     """A CSV file of numbers and a column of classes."""
     target: str
-    """That column."""
+    """The column of classes."""
     test: float
-    """Share of all rows, which take no part."""
+    """Share of test rows among all rows."""
     validation: float
-    """Share of rows that tell when to stop: of all for a search, of what a fold learns from."""
+    """Share of validation rows: of all rows for a search, of the training rows of a fold."""
     folds: int
-    """Parts of the rows that take part; of cross-validation alone."""
+    """Number of folds for cross-validation."""
     optimizer: str
     """`adam` or `adamw`."""
     weight_decay: float
     """Of `adamw`."""
     warmup_epochs: float | None
-    """Of a learning rate that then falls as a cosine; none: it stays."""
+    """Warmup before a cosine decay of the learning rate; `None`: a constant learning rate."""
     is_balanced: bool
-    """Whether classes count alike in the loss."""
+    """True if the loss has balanced class weights."""
     metrics: tuple[str, ...]
-    """What each epoch also shows, by dlcli's names."""
+    """Metrics of each epoch, by dlcli's names."""
     epochs: int
-    """At most."""
+    """Maximum number of epochs."""
     patience: int
-    """Epochs without a lower validation loss after which training ends."""
+    """Patience of early stopping, in epochs."""
     candidates: tuple[Candidate, ...]
     """One for cross-validation."""
 
     def write(self, path: Path) -> None:
-        """Writes it as JSON."""
+        """Write the task as JSON."""
         path.write_text(json.dumps(asdict(self)), "utf-8")
 
 
 def read_task(path: Path) -> Task:
-    """Reads what `Task.write` has written."""
+    """Read a task that `Task.write` has written."""
     fields: dict[str, Any] = json.loads(path.read_text("utf-8"))
     candidates = tuple(map(_candidate, fields["candidates"]))
     return Task(**fields | {"metrics": tuple(fields["metrics"]), "candidates": candidates})
@@ -74,3 +82,49 @@ def read_task(path: Path) -> Task:
 
 def _candidate(fields: dict[str, Any]) -> Candidate:
     return Candidate(**fields | {"hidden": tuple(Layer(**layer) for layer in fields["hidden"])})
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of a table of classes, as a script without dlcli reads and splits them."""
+
+    matrix: NDArray[np.float32]
+    """(rows, inputs)."""
+    labels: NDArray[np.int64]
+    """Class indices, (rows,)."""
+    classes: int
+    """Number of classes."""
+
+    def take(self, indices: Indices) -> Rows:
+        """Return some of the rows."""
+        return Rows(self.matrix[indices], self.labels[indices], self.classes)
+
+    def standardized_by(self, training: Rows) -> Rows:
+        """Return the rows standardized with the mean and deviation of the training rows."""
+        mean, deviation = training.matrix.mean(axis=0), training.matrix.std(axis=0)
+        matrix = (self.matrix - mean) / np.where(deviation > 0, deviation, 1)
+        return Rows(matrix, self.labels, self.classes)
+
+    def split(self, share: float, rng: np.random.Generator) -> tuple[Rows, Rows]:
+        """Split off a stratified share of the rows; return the rest, and the share."""
+        rest, held_out = next(iter(self.folds(round(1 / share), rng)))
+        return self.take(rest), self.take(held_out)
+
+    def folds(self, count: int, rng: np.random.Generator) -> Iterator[tuple[Indices, Indices]]:
+        """Yield the training rows and the held-out rows of stratified folds."""
+        order = rng.permutation(len(self.labels))
+        order = order[np.argsort(self.labels[order], kind="stable")]
+        fold = np.empty(len(order), np.int64)
+        fold[order] = np.arange(len(order)) % count
+        for number in range(count):
+            yield np.flatnonzero(fold != number), np.flatnonzero(fold == number)
+
+
+def read_rows(task: Task) -> Rows:
+    """Read the table of a task."""
+    with Path(task.table).open(encoding="utf-8", newline="") as file:
+        names, *rows = csv.reader(file)
+    table = np.array(rows)
+    position = names.index(task.target)
+    classes, labels = np.unique(table[:, position], return_inverse=True)
+    return Rows(np.delete(table, position, axis=1).astype(np.float32), labels, len(classes))

@@ -16,16 +16,16 @@ from benchmarks.workloads import Workload
 
 @dataclass(frozen=True)
 class Rival:
-    """One library, as it trains."""
+    """A library that trains a workload."""
 
     module: str
     """Its module in `benchmarks.rivals`."""
     package: str
-    """What it imports."""
+    """The package that the module imports."""
     is_ours: bool
-    """Whether dlcli depends on the package, so that it runs in dlcli's own environment."""
+    """True if dlcli depends on the package, so that it runs in dlcli's own environment."""
     compiles: bool = False
-    """Whether its first epoch says little of the others."""
+    """True if the first epoch includes compilation, so that more epochs are trained."""
 
 
 RIVALS: Mapping[str, Rival] = {
@@ -36,22 +36,22 @@ RIVALS: Mapping[str, Rival] = {
     "PyTorch": Rival("torch_loop", "torch", is_ours=False),
     "scikit-learn": Rival("sklearn_mlp", "sklearn", is_ours=False),
 }
-"""Each rival by the name that tables show, in the order of measurement."""
+"""Rivals by their name in tables, in order of measurement."""
 
 
 @dataclass(frozen=True)
 class Interpreters:
-    """Which Python runs what."""
+    """The Python interpreters that run the rivals."""
 
     rivals: str
-    """For libraries that dlcli does not depend on."""
+    """Interpreter of libraries that dlcli does not depend on."""
 
     def of(self, rival: Rival) -> str:
-        """The one that runs a rival."""
+        """Return the interpreter that runs a rival."""
         return sys.executable if rival.is_ours else self.rivals
 
     def have(self, rival: Rival) -> bool:
-        """Whether the rival's package is there."""
+        """Return whether the package of a rival is installed."""
         find = f"import importlib.util as u; print(u.find_spec({rival.package!r}) is not None)"
         if self.of(rival) == sys.executable:
             return importlib.util.find_spec(rival.package) is not None
@@ -59,7 +59,7 @@ class Interpreters:
 
 
 def training_cases(workload: Workload, interpreters: Interpreters) -> Iterator[Case]:
-    """Yields what is measured of a workload; rivals whose package is absent are left out."""
+    """Yield dlcli and the rivals of a workload, except those that are not installed."""
 
     def case(name: str, rival: Rival, trained: Workload, epochs: int) -> Case:
         return Case(name, partial(_measure, interpreters.of(rival), rival, trained, epochs))

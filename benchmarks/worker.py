@@ -1,6 +1,6 @@
-"""One measurement in a process of its own: `python -m benchmarks.worker RIVAL EPOCHS WORKLOAD`.
+"""Measure one training in a fresh process: `python -m benchmarks.worker RIVAL EPOCHS WORKLOAD`.
 
-It is all that the interpreter of another library runs, and needs nothing beyond NumPy and that.
+The interpreters of other libraries run this module, which needs only NumPy and that library.
 """
 
 from __future__ import annotations
@@ -11,40 +11,39 @@ import resource
 import sys
 from typing import Any
 
-from benchmarks.marks import figures
-from benchmarks.rows import random_rows
-from benchmarks.workloads import Workload
+from benchmarks.timing import figures
+from benchmarks.workloads import Workload, random_data
 
 ALLOWED_BYTES = 700e6
-"""What dlcli may need besides twice the encoded matrix; most of it is TensorFlow."""
+"""Allowed memory in addition to twice the encoded matrix; TensorFlow takes most of it."""
 
 
 def measure(rival: str, epochs: int, workload: Workload) -> dict[str, float]:
-    """Trains a workload once.
+    """Train a workload once.
 
     Args:
         rival: name of a module in `benchmarks.rivals`.
-        epochs: how many.
-        workload: what.
+        epochs: number of epochs.
+        workload: sizes and network.
 
     Returns:
-        The figures of `benchmarks.marks`, and bytes: the most that this process ever held, the
-        encoded matrix, and the first over what is allowed.
+        The figures of `benchmarks.timing`; the peak memory of the process and the size of the
+        encoded matrix in bytes; and the peak divided by the allowed memory.
     """
     module = importlib.import_module(f"benchmarks.rivals.{rival}")
-    rows = random_rows(workload)
-    marks = module.train(workload, rows, epochs)
+    data = random_data(workload)
+    ends = module.train(workload, data, epochs)
     peak = peak_bytes()
     return {
-        **figures(marks),
+        **figures(ends),
         "peak_bytes": peak,
-        "matrix_bytes": rows.matrix.nbytes,
-        "allowed_memory": peak / (2 * rows.matrix.nbytes + ALLOWED_BYTES),
+        "matrix_bytes": data.matrix.nbytes,
+        "allowed_memory": peak / (2 * data.matrix.nbytes + ALLOWED_BYTES),
     }
 
 
 def peak_bytes() -> int:
-    """The most memory that this process ever held."""
+    """Return the maximum resident memory of this process."""
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 

@@ -1,9 +1,8 @@
-"""`python -m benchmarks.workers`: a search by one process, and by several on the same cores.
+"""Measure a search with one process, and with several on the same cores.
 
-All is whole processes, from the shell's prompt to the shell's prompt: loading TensorFlow, which
-each worker does for itself, and training at the end what was found. One process trains on all
-cores; of several, each has its part of them. They search the same space by lot, so that both try
-the same candidates.
+`python -m benchmarks.workers` measures whole processes, including loading TensorFlow, which each
+worker does itself, and the final training of the selected configs. One process trains on all cores;
+several use a share of them each. Both use random search, so they try the same candidates.
 """
 
 from __future__ import annotations
@@ -23,34 +22,33 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.processes import ROOT, output, wall_seconds
+from benchmarks.processes import DLCLI, ROOT, output, wall_seconds
 from benchmarks.runner import Case, Figures, Outcome, run
-from benchmarks.whole import DLCLI
 
 SPACE = (
     "{optimizer.learning_rate: {low: 1.0e-4, high: 1.0e-1, log: true}, "
     "hidden: {dropout: {low: 0.1, high: 0.5}}}"
 )
-"""Numbers alone: what a worker compiles, it compiles once."""
+"""Numbers only, so that each worker compiles only once."""
 
 
 @dataclass(frozen=True)
 class Search:
-    """What both do."""
+    """The search of both cases."""
 
     config: Path
     trials: int
     epochs: int
 
     def settings(self) -> Iterator[str]:
-        """What it changes of its config."""
+        """Yield the options that change the config."""
         tune = f"tune={{trials: {self.trials}, sampler: random, pruner: none, space: {SPACE}}}"
         for setting in (f"epochs={self.epochs}", tune):
             yield from ("--set", setting)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measures, and prints medians and the ratio."""
+    """Measure, and print medians and ratios."""
     options = _options(arguments)
     search = Search(ROOT / "configs" / f"{options.config}.yaml", options.trials, options.epochs)
     with tempfile.TemporaryDirectory(prefix="dlcli-workers-") as folder:
@@ -61,12 +59,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def worker_cases(search: Search, jobs: int, folder: Path) -> Iterator[Case]:
-    """Yields the search by one process, and by several.
+    """Yield the search with one process, and with several.
 
     Args:
-        search: what both do.
-        jobs: how many processes the second has.
-        folder: a place for runs.
+        search: the search of both cases.
+        jobs: number of processes of the second.
+        folder: for the runs.
     """
     runs = (folder / f"run-{number}" for number in count())
     for workers in (1, jobs):
@@ -74,12 +72,12 @@ def worker_cases(search: Search, jobs: int, folder: Path) -> Iterator[Case]:
 
 
 def case_name(workers: int) -> str:
-    """What the table calls a search."""
+    """Return the name of the case of this number of workers."""
     return "one process" if workers == 1 else f"{workers} workers"
 
 
 def report(outcome: Outcome) -> Table:
-    """A row a case: medians, and the ratio to the first case's."""
+    """Return a row per case: medians, and ratios to the first case."""
     table = Table(title=outcome.title, box=SIMPLE, padding=(0, 1, 0, 0))
     table.add_column("search by")
     for name in ("process, s", "ratio", "trials alone, s", "ratio", "trials", "best"):
@@ -104,15 +102,15 @@ def _search(search: Search, workers: int, runs: Iterator[Path]) -> Figures:
     folder = next(runs)
     command = [*DLCLI, "tune", str(search.config), *search.settings(), "--jobs", str(workers)]
     seconds = wall_seconds([*command, "--output", str(folder), "--quiet"])
-    found = json.loads((folder / "tune.json").read_text("utf-8"))
-    numbers = sorted(trial["number"] for trial in found["trials"])
+    result = json.loads((folder / "tune.json").read_text("utf-8"))
+    numbers = sorted(trial["number"] for trial in result["trials"])
     if numbers != list(range(search.trials)):
-        message = f"there are other trials than {search.trials}: {numbers}"
+        message = f"expected {search.trials} trials, got {numbers}"
         raise subprocess.CalledProcessError(1, command, stderr=message)
-    best = next(trial for trial in found["trials"] if trial["number"] == found["best"])
+    best = next(trial for trial in result["trials"] if trial["number"] == result["best"])
     return {
         "wall_seconds": seconds,
-        "trial_seconds": found["seconds"],
+        "trial_seconds": result["seconds"],
         "trials": len(numbers),
         "best": best["value"],
     }
@@ -120,19 +118,19 @@ def _search(search: Search, workers: int, runs: Iterator[Path]) -> Figures:
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.workers", description=__doc__)
-    for name, value, words in (
-        ("jobs", 2, "worker processes beside one alone"),
-        ("trials", 40, "candidates"),
-        ("epochs", 60, "most epochs of each"),
-        ("rounds", 3, "how often each is measured"),
+    for name, value, text in (
+        ("jobs", 2, "Number of worker processes to compare with one process."),
+        ("trials", 40, "Number of candidates."),
+        ("epochs", 60, "Maximum number of epochs of each."),
+        ("rounds", 3, "Number of measurements."),
     ):
-        help = f"{words}; {value}, if left out"
+        help = f"{text} [default: {value}]"
         parser.add_argument(f"--{name}", type=int, default=value, metavar="N", help=help)
-    help = "one of configs/; digits, if left out"
+    help = "Name of a shipped config. [default: digits]"
     parser.add_argument("--config", default="digits", metavar="NAME", help=help)
     return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":
-    output([sys.executable, "-c", "import tensorflow"])  # so that no case reads it from the disk
+    output([sys.executable, "-c", "import tensorflow"])  # into the disk cache
     main()

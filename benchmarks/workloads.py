@@ -1,42 +1,49 @@
-"""What is trained: sizes, network, epochs. Plain data, which workers read as JSON."""
+"""The workloads that are trained: sizes, network, epochs, and random rows.
+
+The interpreters of other libraries import this module, so it needs nothing but NumPy.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
 class Workload:
-    """A network to train with Adam on random rows."""
+    """A network to train with Adam on random rows; workers read it as JSON."""
 
     name: str
-    """What `--only` calls it."""
+    """Name for `--only`."""
     rows: int
-    """Rows that train."""
+    """Training rows."""
     inputs: int
     """Columns of the encoded matrix."""
     hidden: tuple[int, ...]
-    """Units of each hidden layer; ReLU follows."""
+    """Units of each hidden layer, with ReLU."""
     classes: int
-    """Softmax over so many classes; 0: one number, with mean squared error."""
+    """Number of classes of the softmax; 0: one number, with mean squared error."""
     batch_size: int
-    """Rows a step; the last, smaller batch counts."""
+    """Rows per step; the last, smaller batch is used as well."""
     epochs: int
-    """Epochs of every rival, and of dlcli to be compared with compiling included."""
+    """Epochs of every rival, and of dlcli when compared including compilation."""
     long: int
-    """Epochs of rivals that compile, so that the time after compiling is long enough to read."""
+    """Epochs of rivals that compile, enough to measure the time after compilation."""
     dropout: float = 0.0
-    """Share of units silenced after each hidden layer."""
+    """Dropout rate after each hidden layer."""
     validation_rows: int = 0
-    """Rows that early stopping watches, though it never stops."""
+    """Rows for early stopping, which never stops."""
     rivals: tuple[str, ...] = ("Keras fit", "JAX", "PyTorch", "scikit-learn")
-    """What dlcli is compared with."""
+    """Names of the rivals of dlcli."""
     is_quick: bool = False
-    """Whether it belongs to `--quick`."""
+    """True if `--quick` includes it."""
 
     @property
     def outputs(self) -> int:
-        """Width of the network's output."""
+        """Units of the output layer."""
         return self.classes or 1
 
     @property
@@ -66,4 +73,35 @@ WORKLOADS = (
     replace(_MNIST, name="dropout", dropout=0.2, rivals=("Keras fit", "JAX", "PyTorch")),
     replace(_DIGITS, name="validation", validation_rows=360, rivals=("Keras fit",), is_quick=False),
 )
-"""All workloads; mnist is of that size only: every row is random."""
+"""All workloads; digits and mnist only have the sizes of those data sets."""
+
+
+@dataclass(frozen=True)
+class EncodedData:
+    """Encoded training rows and validation rows."""
+
+    matrix: NDArray[np.float32]
+    """(rows, inputs)."""
+    target: NDArray[Any]
+    """Numbers, float32 (rows, 1), or class indices, int64 (rows,)."""
+    validation_matrix: NDArray[np.float32]
+    """(validation rows, inputs)."""
+    validation_target: NDArray[Any]
+    """As `target`."""
+
+
+def random_data(workload: Workload) -> EncodedData:
+    """Return the rows of a workload from a fixed seed, the same for every rival and machine."""
+    rng = np.random.default_rng(0)
+    return EncodedData(
+        *_draw(rng, workload, workload.rows), *_draw(rng, workload, workload.validation_rows)
+    )
+
+
+def _draw(
+    rng: np.random.Generator, workload: Workload, rows: int
+) -> tuple[NDArray[np.float32], NDArray[Any]]:
+    matrix = rng.standard_normal((rows, workload.inputs), dtype=np.float32)
+    if workload.classes:
+        return matrix, rng.integers(0, workload.classes, rows)
+    return matrix, 2 * matrix[:, :1] + np.sin(matrix[:, 1:2])

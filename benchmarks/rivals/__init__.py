@@ -1,5 +1,6 @@
-"""The same training, written for one library a module.
+"""The same training with several libraries, one module each.
 
-Each module has a function `train(workload, rows, epochs)` that trains from arrays to weights and
-returns its marks. A module imports its library as it is loaded, so importing is not measured.
+Each module has a function `train(workload, data, epochs)` that trains from arrays to weights and
+returns the ends of its epochs. A module imports its library when it is loaded, so that imports are
+not measured. The others are plain Keras scripts.
 """

@@ -1,12 +1,11 @@
-"""dlcli's own engine, as `dlcli train` calls it once the rows are encoded."""
+"""dlcli's engine, called with encoded rows as by `dlcli train`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from benchmarks.marks import Mark, Stopwatch, last_of_each_burst
-from benchmarks.rows import Rows
-from benchmarks.workloads import Workload
+from benchmarks.timing import EpochEnd, Stopwatch, last_of_each_burst
+from benchmarks.workloads import EncodedData, Workload
 from dlcli.config import Config
 from dlcli.encoding import EncodedRows, InMemoryInputs, plain_layout
 from dlcli.network import build_network, choose_engine, resolve_head
@@ -17,48 +16,48 @@ with quiet_tensorflow():
     from dlcli import training
 
 SECONDS_BETWEEN_DISPATCHES = 1e-3
-"""Longer than telling of an epoch takes, shorter than a dispatch."""
+"""More than the time to report an epoch, less than that of a dispatch."""
 
 
-def train(workload: Workload, rows: Rows, epochs: int) -> list[Mark]:
-    """Trains with the engine that dlcli chooses itself."""
+def train(workload: Workload, data: EncodedData, epochs: int) -> list[EpochEnd]:
+    """Train with the engine that dlcli chooses."""
     training.prepare_device("cpu", "auto")
     stopwatch = Stopwatch()
-    job = _job(workload, rows, epochs)
+    job = _job(workload, data, epochs)
     engine = choose_engine(job.config, job.network, workload.rows)
 
     def progress(epoch: int, values: Mapping[str, float]) -> None:
-        stopwatch.mark(epoch)
+        stopwatch.record(epoch)
 
     training.train_job(job, engine, progress)
-    stopwatch.mark(epochs)
-    return last_of_each_burst(stopwatch.marks, SECONDS_BETWEEN_DISPATCHES)
+    stopwatch.record(epochs)
+    return last_of_each_burst(stopwatch.ends, SECONDS_BETWEEN_DISPATCHES)
 
 
-def _job(workload: Workload, rows: Rows, epochs: int) -> training.Job:
+def _job(workload: Workload, data: EncodedData, epochs: int) -> training.Job:
     config = _config(workload, epochs)
     task = _task(workload)
     head = resolve_head(config, task)
     network = build_network(plain_layout(workload.inputs), config.hidden, head.output)
     validation = None
     if workload.validation_rows:
-        validation = EncodedRows(InMemoryInputs(rows.validation_matrix), rows.validation_target)
-    encoded = EncodedRows(InMemoryInputs(rows.matrix), rows.target)
+        validation = EncodedRows(InMemoryInputs(data.validation_matrix), data.validation_target)
+    encoded = EncodedRows(InMemoryInputs(data.matrix), data.target)
     return training.Job(config, network, head, task, encoded, validation)
 
 
 def _config(workload: Workload, epochs: int) -> Config:
     layer = {"activation": "relu", "dropout": workload.dropout}
-    data, stopping = {"train": "rows.csv", "target": "y"}, {}
+    files, stopping = {"train": "rows.csv", "target": "y"}, {}
     if workload.validation_rows:
-        data["validation"] = "validation.csv"
+        files["validation"] = "validation.csv"
         stopping = {"early_stopping": {"patience": epochs}}
     return Config.model_validate(
         {
-            "data": data,
+            "data": files,
             "hidden": tuple({"units": units, **layer} for units in workload.hidden),
             "optimizer": {"name": "adam", "learning_rate": 1e-3},
-            "metrics": (),  # as the others, which measure the loss alone
+            "metrics": (),  # only the loss, as the rivals
             "epochs": epochs,
             "batch_size": workload.batch_size,
             **stopping,

@@ -1,4 +1,4 @@
-"""JAX: an epoch is one compiled call, a `lax.scan` over its batches, with Adam written out."""
+"""JAX: one compiled call per epoch, a `lax.scan` over its batches, with Adam written out."""
 
 from __future__ import annotations
 
@@ -10,50 +10,49 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.marks import Mark, Stopwatch
-from benchmarks.rows import Rows
-from benchmarks.workloads import Workload
+from benchmarks.timing import EpochEnd, Stopwatch
+from benchmarks.workloads import EncodedData, Workload
 
 Layers = list[tuple[jax.Array, jax.Array]]
 """Kernel (inputs, units) and bias (units,) of each Dense layer."""
 
 
 class State(NamedTuple):
-    """What a step changes."""
+    """The state that a step updates."""
 
     layers: Layers
     first: Layers
-    """Adam's mean of gradients."""
+    """Adam's moving average of the gradients."""
     second: Layers
-    """Adam's mean of their squares."""
+    """Adam's moving average of the squared gradients."""
     steps: jax.Array
     key: jax.Array
 
 
-def train(workload: Workload, rows: Rows, epochs: int) -> list[Mark]:
-    """Trains an epoch a call; each epoch's order comes from NumPy, which shuffles faster."""
-    stopwatch, random = Stopwatch(), np.random.default_rng(1)
-    matrix, target = jnp.asarray(rows.matrix), jnp.asarray(rows.target)
+def train(workload: Workload, data: EncodedData, epochs: int) -> list[EpochEnd]:
+    """Train one epoch per call; NumPy draws the row order, because it shuffles faster."""
+    stopwatch, rng = Stopwatch(), np.random.default_rng(1)
+    matrix, target = jnp.asarray(data.matrix), jnp.asarray(data.target)
     step = partial(_step, partial(_loss, workload))
     epoch = jax.jit(partial(_epoch, step, workload.batch_size), donate_argnums=0)
     state = _start(workload)
     for done in range(1, epochs + 1):
-        order = jnp.asarray(random.permutation(workload.rows).astype(np.int32))
+        order = jnp.asarray(rng.permutation(workload.rows).astype(np.int32))
         state, loss = epoch(state, matrix, target, order)
         float(loss)
-        stopwatch.mark(done)
-    return stopwatch.marks
+        stopwatch.record(done)
+    return stopwatch.ends
 
 
 def _start(workload: Workload) -> State:
     key, *keys = jax.random.split(jax.random.key(0), len(workload.layers) + 1)
     glorot = jax.nn.initializers.glorot_uniform()
     layers = [
-        (glorot(one, shape), jnp.zeros(shape[1]))
-        for one, shape in zip(keys, workload.layers, strict=True)
+        (glorot(layer_key, shape), jnp.zeros(shape[1]))
+        for layer_key, shape in zip(keys, workload.layers, strict=True)
     ]
 
-    def zeros() -> Layers:  # one tree for each: what is donated may be named only once
+    def zeros() -> Layers:  # a new tree each time: an array may be donated only once
         return jax.tree.map(jnp.zeros_like, layers)
 
     return State(layers, zeros(), zeros(), jnp.zeros((), jnp.int32), key)
@@ -67,17 +66,17 @@ def _epoch(
     target: jax.Array,
     order: jax.Array,
 ) -> tuple[State, jax.Array]:
-    """Takes a step for each full batch and one for the rows that are left; the mean loss."""
+    """Take a step per full batch and one for the remaining rows; return the mean loss."""
 
-    def one(state: State, index: jax.Array) -> tuple[State, jax.Array]:
+    def batch_step(state: State, index: jax.Array) -> tuple[State, jax.Array]:
         state, loss = step(state, matrix[index], target[index])
         return state, loss * index.shape[0]
 
     full = len(order) // batch * batch
-    state, losses = jax.lax.scan(one, state, order[:full].reshape(-1, batch))
+    state, losses = jax.lax.scan(batch_step, state, order[:full].reshape(-1, batch))
     total = losses.sum()
     if full < len(order):
-        state, loss = one(state, order[full:])
+        state, loss = batch_step(state, order[full:])
         total += loss
     return state, total / len(order)
 
@@ -92,10 +91,10 @@ def _step(
     second = jax.tree.map(lambda v, g: v + 0.001 * (g * g - v), state.second, gradients)
     rate = 1e-3 * jnp.sqrt(1 - 0.999**steps) / (1 - 0.9**steps)
 
-    def moved(weight: jax.Array, m: jax.Array, v: jax.Array) -> jax.Array:
+    def updated(weight: jax.Array, m: jax.Array, v: jax.Array) -> jax.Array:
         return weight - rate * m / (jnp.sqrt(v) + 1e-7)
 
-    layers = jax.tree.map(moved, state.layers, first, second)
+    layers = jax.tree.map(updated, state.layers, first, second)
     return State(layers, first, second, steps, key), value
 
 

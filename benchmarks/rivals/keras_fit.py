@@ -1,35 +1,34 @@
-"""Keras as people write it."""
+"""Keras: a plain `compile` and `fit`."""
 
 from __future__ import annotations
 
 import keras
 
-from benchmarks.marks import Mark, Stopwatch
-from benchmarks.rows import Rows
-from benchmarks.workloads import Workload
+from benchmarks.timing import EpochEnd, Stopwatch
+from benchmarks.workloads import EncodedData, Workload
 
 
-def train(workload: Workload, rows: Rows, epochs: int) -> list[Mark]:
-    """Trains with `Model.fit`."""
+def train(workload: Workload, data: EncodedData, epochs: int) -> list[EpochEnd]:
+    """Train with `Model.fit`."""
     stopwatch = Stopwatch()
     model = _model(workload)
     loss = "sparse_categorical_crossentropy" if workload.classes else "mean_squared_error"
     model.compile(optimizer=keras.optimizers.Adam(1e-3), loss=loss)
-    callbacks: list[keras.callbacks.Callback] = [_Marks(stopwatch)]
+    callbacks: list[keras.callbacks.Callback] = [_EpochTimer(stopwatch)]
     validation = None
     if workload.validation_rows:
-        validation = (rows.validation_matrix, rows.validation_target)
+        validation = (data.validation_matrix, data.validation_target)
         callbacks.append(keras.callbacks.EarlyStopping(patience=epochs, restore_best_weights=True))
     model.fit(
-        rows.matrix,
-        rows.target,
+        data.matrix,
+        data.target,
         batch_size=workload.batch_size,
         epochs=epochs,
         validation_data=validation,
         callbacks=callbacks,
         verbose=0,
     )
-    return stopwatch.marks
+    return stopwatch.ends
 
 
 def _model(workload: Workload) -> keras.Model:
@@ -43,11 +42,11 @@ def _model(workload: Workload) -> keras.Model:
     return model
 
 
-class _Marks(keras.callbacks.Callback):
+class _EpochTimer(keras.callbacks.Callback):
     def __init__(self, stopwatch: Stopwatch) -> None:
         super().__init__()
         self.stopwatch = stopwatch
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Notes the time."""
-        self.stopwatch.mark(epoch + 1)
+        """Record the time."""
+        self.stopwatch.record(epoch + 1)

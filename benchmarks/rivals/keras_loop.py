@@ -1,7 +1,7 @@
-"""What plain Keras scripts share that choose by experiment: a network, and how it trains.
+"""Network and training of the plain Keras scripts for cross-validation and search.
 
-They are written as people write them who know Keras: one process, `fit` for each training, nothing
-printed, and the session cleared before each, or metrics would be numbered on (`auc_1`).
+They follow common practice: one process, one `fit` per training with `verbose=0`. The session is
+cleared before each training, or metrics would be numbered (`auc_1`).
 """
 
 from __future__ import annotations
@@ -9,21 +9,20 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from benchmarks.classes import Rows
-from benchmarks.tasks import Candidate, Layer, Task
+from benchmarks.tasks import Candidate, Layer, Rows, Task
 
 
-def train(task: Task, candidate: Candidate, rows: Rows, steering: Rows) -> keras.Model:
-    """Trains a network until it gets no better.
+def train(task: Task, candidate: Candidate, rows: Rows, validation: Rows) -> keras.Model:
+    """Train a network with early stopping.
 
     Args:
-        task: how.
-        candidate: what.
-        rows: to learn from, in standard units.
-        steering: tell when to stop, in the same units.
+        task: the settings of training.
+        candidate: the network, learning rate and batch size.
+        rows: training rows, standardized.
+        validation: validation rows, standardized in the same way.
 
     Returns:
-        It, with its best epoch's weights; its `history` is that of `fit`.
+        The model with the weights of its best epoch, and its `history`.
     """
     keras.utils.clear_session()
     model = build(task, candidate, rows)
@@ -33,7 +32,7 @@ def train(task: Task, candidate: Candidate, rows: Rows, steering: Rows) -> keras
         rows.labels,
         batch_size=candidate.batch_size,
         epochs=task.epochs,
-        validation_data=(steering.matrix, steering.labels),
+        validation_data=(validation.matrix, validation.labels),
         class_weight=class_weight(rows) if task.is_balanced else None,
         callbacks=[stopping],
         verbose=0,
@@ -42,13 +41,13 @@ def train(task: Task, candidate: Candidate, rows: Rows, steering: Rows) -> keras
 
 
 def class_weight(rows: Rows) -> dict[int, float]:
-    """Weights under which all classes count alike, as scikit-learn has them."""
+    """Return balanced class weights, as scikit-learn defines them."""
     counts = np.bincount(rows.labels, minlength=rows.classes)
     return dict(enumerate(len(rows.labels) / (rows.classes * counts)))
 
 
 def build(task: Task, candidate: Candidate, rows: Rows) -> keras.Model:
-    """A compiled network for rows."""
+    """Return a compiled model for the rows."""
     model = keras.Sequential([keras.Input((rows.matrix.shape[1],))])
     for layer in candidate.hidden:
         _add(model, layer)
@@ -68,7 +67,7 @@ def build(task: Task, candidate: Candidate, rows: Rows) -> keras.Model:
 
 
 def _metric(name: str) -> str | keras.metrics.Metric:
-    """A metric by dlcli's name."""
+    """Return a metric by its name in dlcli."""
     if name == "top_3_accuracy":
         return keras.metrics.SparseTopKCategoricalAccuracy(3)
     return {"auc": keras.metrics.AUC, "recall": keras.metrics.Recall}.get(name, lambda: name)()
@@ -86,12 +85,12 @@ def _add(model: keras.Sequential, layer: Layer) -> None:
 
 
 def _optimizer(task: Task, rate: float, steps: int) -> keras.optimizers.Optimizer:
-    given: float | keras.optimizers.schedules.CosineDecay = rate
+    schedule: float | keras.optimizers.schedules.CosineDecay = rate
     if task.warmup_epochs is not None:
         warmup = round(task.warmup_epochs * steps)
-        given = keras.optimizers.schedules.CosineDecay(
+        schedule = keras.optimizers.schedules.CosineDecay(
             0.0, task.epochs * steps - warmup, warmup_target=rate, warmup_steps=warmup
         )
     if task.optimizer == "adamw":
-        return keras.optimizers.AdamW(given, weight_decay=task.weight_decay)
-    return keras.optimizers.Adam(given)
+        return keras.optimizers.AdamW(schedule, weight_decay=task.weight_decay)
+    return keras.optimizers.Adam(schedule)

@@ -1,7 +1,7 @@
 """The same search with KerasTuner: `python -m benchmarks.rivals.keras_tuner_search TASK`.
 
-It draws by lot itself, as many candidates as the task has, from the space of
-`benchmarks.choosing`.
+It samples its own candidates, as many as the task has, from the search space of
+`benchmarks.model_selection`.
 """
 
 from __future__ import annotations
@@ -17,17 +17,16 @@ import keras
 import keras_tuner
 import numpy as np
 
-from benchmarks.classes import Rows, read_rows
 from benchmarks.rivals.keras_loop import build
-from benchmarks.tasks import Candidate, Layer, Task, read_task
+from benchmarks.tasks import Candidate, Layer, Rows, Task, read_rows, read_task
 
 
 class Networks(keras_tuner.HyperModel):
     """The candidates.
 
     Args:
-        task: how they are trained.
-        rows: what they learn from.
+        task: the settings of training.
+        rows: training rows.
     """
 
     def __init__(self, task: Task, rows: Rows) -> None:
@@ -36,7 +35,7 @@ class Networks(keras_tuner.HyperModel):
         self._rows = rows
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
-        """A network of values that were drawn."""
+        """Build a network with sampled settings."""
         layer = Layer(
             hp.Choice("units", [16, 32, 64, 128]),
             hp.Choice("activation", ["relu", "gelu", "tanh"]),
@@ -53,18 +52,20 @@ class Networks(keras_tuner.HyperModel):
         hp: keras_tuner.HyperParameters,
         model: keras.Model,
         *arguments: Any,  # noqa: ANN401
-        **others: Any,  # noqa: ANN401
+        **options: Any,  # noqa: ANN401
     ) -> keras.callbacks.History:
-        """Trains it in batches of the size that was drawn."""
-        return model.fit(*arguments, batch_size=hp.get("batch_size"), **others)
+        """Train it with the sampled batch size."""
+        return model.fit(*arguments, batch_size=hp.get("batch_size"), **options)
 
 
 def main(task: Task) -> None:
-    """Searches, and judges the best by the rows that took no part."""
-    start, random = time.perf_counter(), np.random.default_rng(0)
-    pool, test = read_rows(task).shares(task.test, random)
-    learned, steering = pool.shares(task.validation / (1 - task.test), random)
-    rows, stop, judge = (part.scaled_by(learned) for part in (learned, steering, test))
+    """Search, and evaluate the best model on the test rows."""
+    start, rng = time.perf_counter(), np.random.default_rng(0)
+    pool, test_rows = read_rows(task).split(task.test, rng)
+    train_rows, validation_rows = pool.split(task.validation / (1 - task.test), rng)
+    rows, validation, test = (
+        part.standardized_by(train_rows) for part in (train_rows, validation_rows, test_rows)
+    )
     with tempfile.TemporaryDirectory() as folder:
         tuner = keras_tuner.RandomSearch(
             Networks(task, rows), "val_loss", max_trials=len(task.candidates), directory=folder
@@ -74,12 +75,12 @@ def main(task: Task) -> None:
             rows.matrix,
             rows.labels,
             epochs=task.epochs,
-            validation_data=(stop.matrix, stop.labels),
+            validation_data=(validation.matrix, validation.labels),
             callbacks=[stopping],
             verbose=0,
         )
         [best] = tuner.get_best_models()
-        scores = best.evaluate(judge.matrix, judge.labels, return_dict=True, verbose=0)
+        scores = best.evaluate(test.matrix, test.labels, return_dict=True, verbose=0)
     print(json.dumps({"training_seconds": time.perf_counter() - start, **scores}))
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
-from benchmarks.marks import Mark, Stopwatch
-from benchmarks.rows import Rows
-from benchmarks.workloads import Workload
+from benchmarks.timing import EpochEnd, Stopwatch
+from benchmarks.workloads import EncodedData, Workload
 
 
-def train(workload: Workload, rows: Rows, epochs: int) -> list[Mark]:
-    """Trains with `MLPClassifier.fit` or `MLPRegressor.fit`, which tell of no epoch."""
+def train(workload: Workload, data: EncodedData, epochs: int) -> list[EpochEnd]:
+    """Train with `MLPClassifier.fit` or `MLPRegressor.fit`, which don't report epochs."""
     stopwatch = Stopwatch()
     kind = MLPClassifier if workload.classes else MLPRegressor
     model = kind(
@@ -24,8 +23,8 @@ def train(workload: Workload, rows: Rows, epochs: int) -> list[Mark]:
         tol=0.0,
         n_iter_no_change=epochs + 1,
     )
-    target = rows.target if workload.classes else rows.target.ravel()
-    stopwatch.mark(0)
-    model.fit(rows.matrix, target)
-    stopwatch.mark(epochs)
-    return stopwatch.marks
+    target = data.target if workload.classes else data.target.ravel()
+    stopwatch.record(0)
+    model.fit(data.matrix, target)
+    stopwatch.record(epochs)
+    return stopwatch.ends

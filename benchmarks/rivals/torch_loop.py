@@ -1,19 +1,18 @@
-"""PyTorch: the loop over batches that its tutorials teach, without a loader's workers."""
+"""PyTorch: a plain loop over batches, without a `DataLoader`, which would be slower."""
 
 from __future__ import annotations
 
 import torch
 from torch import nn
 
-from benchmarks.marks import Mark, Stopwatch
-from benchmarks.rows import Rows
-from benchmarks.workloads import Workload
+from benchmarks.timing import EpochEnd, Stopwatch
+from benchmarks.workloads import EncodedData, Workload
 
 
-def train(workload: Workload, rows: Rows, epochs: int) -> list[Mark]:
-    """Trains in a plain loop."""
+def train(workload: Workload, data: EncodedData, epochs: int) -> list[EpochEnd]:
+    """Train in a plain loop."""
     stopwatch = Stopwatch()
-    matrix, target = torch.from_numpy(rows.matrix), torch.from_numpy(rows.target)
+    matrix, target = torch.from_numpy(data.matrix), torch.from_numpy(data.target)
     model = _model(workload)
     loss_of: nn.Module = nn.CrossEntropyLoss() if workload.classes else nn.MSELoss()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
@@ -23,8 +22,8 @@ def train(workload: Workload, rows: Rows, epochs: int) -> list[Mark]:
             loss = loss_of(model(matrix[index]), target[index])
             loss.backward()
             optimizer.step()
-        stopwatch.mark(epoch)
-    return stopwatch.marks
+        stopwatch.record(epoch)
+    return stopwatch.ends
 
 
 def _model(workload: Workload) -> nn.Module:

@@ -1,4 +1,4 @@
-"""The tutorial's first network as a plain Keras script; it prints how long `fit` took."""
+"""The tutorial's first network as a plain Keras script; it prints the seconds of `fit`."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ import pytest
 from click.testing import CliRunner
 
 import dlcli as package
-from benchmarks.kills import CONFIG, EQUAL
+from benchmarks.kills import CONFIG, REPRODUCIBLE_FILES
 from dlcli.cli import main
 from dlcli.config import dump_config, load_config
 from dlcli.pipeline import Events, prepare, train_run
@@ -111,7 +111,7 @@ def resumed_after(events):
 
 def check_equal(run, uninterrupted):
     open_run(run).verify()
-    for name in EQUAL:
+    for name in REPRODUCIBLE_FILES:
         assert (run / name).read_bytes() == (uninterrupted / name).read_bytes(), name
     assert names(run) == names(uninterrupted)
 

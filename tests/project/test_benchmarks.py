@@ -1,4 +1,4 @@
-"""The benchmarks' own arithmetic, and that a worker still knows how to train."""
+"""The arithmetic and the tables of the benchmarks, and short measurements."""
 
 from __future__ import annotations
 
@@ -16,16 +16,15 @@ from rich.console import Console
 
 from benchmarks import full_disk, kills
 from benchmarks.__main__ import main
-from benchmarks.choosing import TABLES
-from benchmarks.encodings import encoding_cases
-from benchmarks.marks import Mark, figures, last_of_each_burst
+from benchmarks.encodings import encoding_cases, mixed_table
+from benchmarks.forked import Ended
 from benchmarks.memory import case_name, memory_cases
-from benchmarks.mixed import mixed_table
-from benchmarks.promises import PROMISES, Promise
+from benchmarks.model_selection import TABLES
+from benchmarks.results import break_even, outcome_report, significant, target_rows
 from benchmarks.runner import Case, Figures, Outcome, run
-from benchmarks.tables import break_even, outcome_report, promise_rows, significant
-from benchmarks.terminal import LIVE, QUIET, terminal_cases
-from benchmarks.warm import Ended
+from benchmarks.targets import TARGETS, Target
+from benchmarks.timing import EpochEnd, figures, last_of_each_burst
+from benchmarks.whole_processes import LIVE, QUIET, terminal_cases
 from benchmarks.workloads import WORKLOADS, Workload
 from dlcli.runs import new_run
 
@@ -38,43 +37,49 @@ def outcome(**rounds: Sequence[Figures]) -> Outcome:
 
 
 def test_an_epoch_is_timed_from_the_end_of_the_first_to_that_of_the_last() -> None:
-    assert figures([Mark(3.0, 1), Mark(3.5, 2), Mark(5.0, 5)]) == {
+    assert figures([EpochEnd(3.0, 1), EpochEnd(3.5, 2), EpochEnd(5.0, 5)]) == {
         "epoch_seconds": 0.5,
         "compile_seconds": 2.5,
         "training_seconds": 5.0,
     }
 
 
-def test_what_follows_the_last_epoch_counts_as_training_but_not_as_an_epoch() -> None:
-    measured = figures([Mark(2.0, 10), Mark(4.0, 20), Mark(4.5, 20)])
+def test_time_after_the_last_epoch_counts_as_training_but_not_as_an_epoch() -> None:
+    measured = figures([EpochEnd(2.0, 10), EpochEnd(4.0, 20), EpochEnd(4.5, 20)])
 
     assert (measured["epoch_seconds"], measured["training_seconds"]) == (0.2, 4.5)
 
 
-def test_one_mark_tells_of_no_single_epoch() -> None:
-    assert figures([Mark(3.0, 10), Mark(3.1, 10)]) == {"training_seconds": 3.1}
+def test_a_single_end_gives_no_time_per_epoch() -> None:
+    assert figures([EpochEnd(3.0, 10), EpochEnd(3.1, 10)]) == {"training_seconds": 3.1}
 
 
-def test_epochs_told_at_once_count_at_their_last() -> None:
-    told = [Mark(1.0, 1), Mark(1.0001, 2), Mark(1.0002, 3), Mark(1.2, 4), Mark(1.2001, 5)]
+def test_epochs_reported_at_once_count_at_their_last() -> None:
+    ends = [
+        EpochEnd(1.0, 1),
+        EpochEnd(1.0001, 2),
+        EpochEnd(1.0002, 3),
+        EpochEnd(1.2, 4),
+        EpochEnd(1.2001, 5),
+    ]
 
-    assert last_of_each_burst(told, gap=0.001) == [Mark(1.0002, 3), Mark(1.2001, 5)]
+    assert last_of_each_burst(ends, gap=0.001) == [EpochEnd(1.0002, 3), EpochEnd(1.2001, 5)]
 
 
 def test_cases_are_measured_in_turn() -> None:
-    taken: list[str] = []
+    measured: list[str] = []
 
     def measure(name: str) -> Figures:
-        taken.append(name)
+        measured.append(name)
         return {"s": 1.0}
 
     cases = [Case(name, partial(measure, name)) for name in ("a", "b")]
     run("name", "title", cases, rounds=2)
 
-    assert taken == ["a", "b", "a", "b"]
+    assert measured == ["a", "b", "a", "b"]
 
 
-def test_a_case_that_fails_is_told_and_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_case_that_fails_is_reported_and_skipped(capsys: pytest.CaptureFixture[str]) -> None:
     def fail() -> Figures:
         raise subprocess.CalledProcessError(3, "command", stderr="no such thing\n")
 
@@ -91,11 +96,11 @@ def test_the_ratio_is_the_median_of_pairs_and_not_the_ratio_of_medians() -> None
     assert outcome(slow=slow, fast=fast).ratio("slow", "fast", "s") == 10.0  # of 10, 3 and 20
 
 
-def test_a_figure_that_a_case_does_not_have_has_no_median() -> None:
+def test_a_figure_that_a_case_lacks_has_no_median() -> None:
     assert outcome(a=[{"s": 1.0}]).median("a", "bytes") is None
 
 
-def test_dlcli_is_ahead_once_it_has_made_up_for_compiling() -> None:
+def test_dlcli_is_faster_from_the_epoch_that_makes_up_for_compilation() -> None:
     measured = outcome(
         **{
             "dlcli": [{"epoch_seconds": 0.5, "compile_seconds": 3.2}],
@@ -110,31 +115,31 @@ def test_dlcli_is_ahead_once_it_has_made_up_for_compiling() -> None:
     ("value", "text"),
     [(0.00025449, "0.000254"), (1.2, "1.20"), (12.34, "12.3"), (4567.8, "4570"), (0, "0")],
 )
-def test_three_digits_of_a_number_are_shown(value: float, text: str) -> None:
+def test_three_significant_digits_of_a_number_are_shown(value: float, text: str) -> None:
     assert significant(value) == text
 
 
 @pytest.mark.parametrize(
     ("at_least", "measured", "verdict"),
-    [(True, 2.0, "ok"), (True, 1.9, "short"), (False, 2.0, "ok"), (False, 2.1, "short")],
+    [(True, 2.0, "met"), (True, 1.9, "missed"), (False, 2.0, "met"), (False, 2.1, "missed")],
 )
-def test_a_promise_is_kept_at_its_limit(at_least: bool, measured: float, verdict: str) -> None:
-    promise = Promise("small", "text", "s", "a", "b", limit=2.0, at_least=at_least)
+def test_a_target_is_met_at_its_limit(at_least: bool, measured: float, verdict: str) -> None:
+    target = Target("small", "text", "s", "a", "b", limit=2.0, at_least=at_least)
 
-    assert promise.verdict(measured) == verdict
+    assert target.verdict(measured) == verdict
 
 
-def test_a_promise_stands_beside_what_was_measured() -> None:
+def test_a_target_is_shown_next_to_the_measurement() -> None:
     measured = outcome(
         **{"dlcli": [{"epoch_seconds": 0.01}], "Keras fit": [{"epoch_seconds": 1.0}]}
     )
 
-    assert promise_rows([measured]) == [
-        ("small", "fit / dlcli, an epoch", "≥ 150", "100", "short"),
+    assert target_rows([measured]) == [
+        ("small", "fit / dlcli, per epoch", "≥ 150", "100", "missed"),
     ]
 
 
-def test_the_mixed_table_has_thirty_columns_of_which_half_have_gaps_and_a_target() -> None:
+def test_the_mixed_table_has_a_target_and_thirty_columns_half_of_them_with_missing_values() -> None:
     *features, target = mixed_table(1_000).columns
 
     assert len(features) == 30
@@ -142,7 +147,7 @@ def test_the_mixed_table_has_thirty_columns_of_which_half_have_gaps_and_a_target
     assert target.null_count == 0
 
 
-def test_every_promise_is_about_a_workload_that_exists() -> None:
+def test_every_target_is_about_an_existing_workload() -> None:
     names = {
         "start-up",
         "tutorial",
@@ -151,24 +156,24 @@ def test_every_promise_is_about_a_workload_that_exists() -> None:
         "report",
         "terminal",
         *(workload.name for workload in WORKLOADS),
-        *(f"{verb}-{table}" for verb in ("cv", "tune") for table in TABLES),
+        *(f"{command}-{table}" for command in ("cv", "tune") for table in TABLES),
     }
 
-    assert {promise.suite for promise in PROMISES} <= names
+    assert {target.suite for target in TARGETS} <= names
 
 
 def test_a_table_shows_medians_and_ratios_to_its_first_case() -> None:
     page = io.StringIO()
-    ours, theirs = {"epoch_seconds": 0.5, "peak_bytes": 7e8}, {"epoch_seconds": 2.0}
+    ours, rival = {"epoch_seconds": 0.5, "peak_bytes": 7e8}, {"epoch_seconds": 2.0}
 
-    Console(width=100, file=page).print(outcome_report(outcome(ours=[ours], theirs=[theirs])))
+    Console(width=100, file=page).print(outcome_report(outcome(ours=[ours], rival=[rival])))
 
     rows = [line.replace("│", " ").split() for line in page.getvalue().splitlines()]
     assert ["ours", "0.500", "700", "1.00"] in rows
-    assert ["theirs", "2.00", "–", "4.00"] in rows
+    assert ["rival", "2.00", "–", "4.00"] in rows
 
 
-def test_an_unknown_workload_is_refused_with_those_there_are(
+def test_an_unknown_workload_is_refused_with_the_known_ones(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(SystemExit):
@@ -186,31 +191,31 @@ def make_run(run: Path, loss: float = 0.5, **metrics: float) -> Path:
     return run
 
 
-def test_a_run_that_was_killed_is_compared_with_the_undisturbed_one(tmp_path: Path) -> None:
-    undisturbed = make_run(tmp_path / "undisturbed" / "run")
+def test_a_killed_run_is_compared_with_the_uninterrupted_one(tmp_path: Path) -> None:
+    uninterrupted = make_run(tmp_path / "uninterrupted" / "run")
     others = tmp_path / "others"
 
-    assert kills.differences(make_run(others / "1" / "run"), undisturbed) == ""
-    assert kills.differences(make_run(others / "2" / "run", loss=0.25), undisturbed) == (
+    assert kills.differences(make_run(others / "1" / "run"), uninterrupted) == ""
+    assert kills.differences(make_run(others / "2" / "run", loss=0.25), uninterrupted) == (
         "history.csv"
     )
-    assert kills.differences(make_run(others / "3" / "run", mse=1.0), undisturbed) == (
-        "metrics.json is there in only one of them"
+    assert kills.differences(make_run(others / "3" / "run", mse=1.0), uninterrupted) == (
+        "metrics.json exists in only one of them"
     )
 
 
-def test_what_a_kill_leaves_beside_a_run_or_of_it_is_a_difference(tmp_path: Path) -> None:
-    undisturbed, run = (make_run(tmp_path / name / "run") for name in ("undisturbed", "other"))
+def test_files_that_a_kill_leaves_next_to_a_run_or_damages_are_differences(tmp_path: Path) -> None:
+    uninterrupted, run = (make_run(tmp_path / name / "run") for name in ("uninterrupted", "other"))
 
     (run.parent / ".run-1.cache").mkdir()
-    assert kills.differences(run, undisturbed) == ".run-1.cache was left behind"
+    assert kills.differences(run, uninterrupted) == ".run-1.cache was left behind"
     (run / "history.csv").write_text("loss\n1\n")
-    assert kills.differences(run, undisturbed).startswith(f"{run / 'history.csv'}: has ")
+    assert kills.differences(run, uninterrupted).startswith(f"{run / 'history.csv'}: has ")
 
 
-def test_kills_are_counted_by_how_far_training_had_come() -> None:
+def test_kills_are_counted_by_the_progress_of_the_training() -> None:
     tally = kills.Tally(kills.SERIES["disk"], again=3, equal=6, different=["a: history.csv"])
-    tally.killed.update({"before": 1, "training": 4, "storing": 2})
+    tally.killed.update({"before": 1, "training": 4, "saving": 2})
     page = io.StringIO()
     Console(width=80, file=page).print(kills.report([tally]))
 
@@ -232,26 +237,26 @@ FULL = (
     [
         (Ended(0, "", ""), []),
         (Ended(4, "", f"{FULL}\n"), []),
-        (Ended(0, "", "warning: odd\n"), ["was done, but said: warning: odd\n"]),
+        (Ended(0, "", "warning: odd\n"), ["was done, but printed: warning: odd\n"]),
         (Ended(-11, "", ""), ["ended with -11: "]),
         (Ended(1, "", f"{FULL}\n"), [f"ended with 1: {FULL}\n"]),
-        (Ended(4, "", "error: disk\n"), ["said: error: disk\n"]),
-        (Ended(4, "", f"Traceback\n{FULL}\n"), [f"said: Traceback\n{FULL}\n"]),
+        (Ended(4, "", "error: disk\n"), ["printed: error: disk\n"]),
+        (Ended(4, "", f"Traceback\n{FULL}\n"), [f"printed: Traceback\n{FULL}\n"]),
     ],
 )
-def test_a_full_disk_is_told_in_a_line_with_the_exit_code_for_it(
+def test_a_full_disk_is_reported_in_a_line_with_its_exit_code(
     ended: Ended, complaint: list[str]
 ) -> None:
     assert list(full_disk.complaints(ended)) == complaint
 
 
 def test_disks_are_counted_by_how_training_ended() -> None:
-    tally = full_disk.Tally("begins", went_on=5, wrong=["begins with 0 bytes: odd"])
+    tally = full_disk.Tally("start", resumed=5, problems=["start with 0 bytes: odd"])
     tally.codes.update({0: 1, 4: 8})
     page = io.StringIO()
     Console(width=80, file=page).print(full_disk.report([tally]))
 
-    assert page.getvalue().splitlines()[-2].split() == ["begins", "9", "1", "0", "8", "5", "1"]
+    assert page.getvalue().splitlines()[-2].split() == ["start", "9", "1", "0", "8", "5", "1"]
 
 
 @pytest.mark.slow
@@ -290,16 +295,18 @@ def test_a_table_on_disk_is_measured_under_a_limit(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
-def test_a_training_on_a_terminal_shows_pictures_and_a_quiet_one_none(tmp_path: Path) -> None:
+def test_a_training_on_a_terminal_updates_the_live_view_and_a_quiet_one_has_none(
+    tmp_path: Path,
+) -> None:
     measured = {case.name: case.measure() for case in terminal_cases(tmp_path, epochs=20_000)}
 
-    assert measured[QUIET]["pictures"] == 0 < measured[LIVE]["pictures"] < 100
+    assert measured[QUIET]["updates"] == 0 < measured[LIVE]["updates"] < 100
     assert all(figures["training_seconds"] > 0 for figures in measured.values())
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform == "win32", reason="it is killed by a signal, and was forked")
-def test_a_training_is_killed_and_goes_on() -> None:
+@pytest.mark.skipif(sys.platform == "win32", reason="needs signals and forking")
+def test_a_training_is_killed_and_resumed() -> None:
     command = [sys.executable, "-m", "benchmarks.kills", "--kills=1", "--keras=0", "--disk=0"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
 
@@ -309,14 +316,14 @@ def test_a_training_is_killed_and_goes_on() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="tmpfs is Linux's")
-def test_a_disk_without_room_and_one_with_enough_are_tried() -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="tmpfs exists on Linux only")
+def test_a_full_disk_and_one_with_enough_space_are_tried() -> None:
     command = [sys.executable, "-m", "benchmarks.full_disk", f"--step={2**24}"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
 
-    if done.returncode == full_disk.CANNOT:
+    if done.returncode == full_disk.CANNOT_MOUNT:
         pytest.skip(done.stderr.splitlines()[-1])
     assert done.returncode == 0, done.stderr
-    begins, goes_on = (done.stdout.split(name)[1].split() for name in ("begins", "goes on"))
-    assert begins[:6] == ["2", "1", "0", "1", "0", "0"]
-    assert goes_on[:6] == ["2", "1", "0", "1", "1", "0"]
+    started, resumed = (done.stdout.split(name)[1].split() for name in ("start", "resume "))
+    assert started[:6] == ["2", "1", "0", "1", "0", "0"]
+    assert resumed[:6] == ["2", "1", "0", "1", "1", "0"]

@@ -1,4 +1,4 @@
-"""Choosing by experiment beside Keras scripts: that both do the same work."""
+"""Cross-validation and search compared with Keras scripts that do the same work."""
 
 from __future__ import annotations
 
@@ -11,30 +11,29 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.choosing import (
-    LOOP,
-    LOOP_CV,
-    OURS,
-    OURS_CV,
+from benchmarks.model_selection import (
+    DLCLI_CV,
+    DLCLI_TUNE,
+    KERAS_CV,
+    KERAS_TUNE,
     TABLES,
     TRIALS,
     TUNER,
-    Choice,
+    Selection,
     cv_cases,
     search_cases,
     task_of,
 )
-from benchmarks.classes import Rows, read_rows
-from benchmarks.promises import PROMISES
+from benchmarks.results import target_rows
 from benchmarks.runner import Outcome
-from benchmarks.tables import promise_rows
-from benchmarks.tasks import Candidate, Layer, read_task
+from benchmarks.targets import TARGETS
+from benchmarks.tasks import Candidate, Layer, Rows, read_rows, read_task
 from dlcli.config import candidate, dimensions_of, load_config
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
 
-def test_a_shipped_config_is_handed_to_rivals_as_plain_data() -> None:
+def test_a_shipped_config_becomes_a_task_for_rivals() -> None:
     task = task_of(load_config(CONFIGS / "digits.yaml"))
 
     assert Path(task.table).samefile(CONFIGS.parent / "data" / "digits.csv")
@@ -45,14 +44,14 @@ def test_a_shipped_config_is_handed_to_rivals_as_plain_data() -> None:
     assert task.candidates == (Candidate(layers, 0.001, 32),)
 
 
-def test_what_draws_weights_to_0_and_balances_classes_is_handed_on() -> None:
+def test_a_task_has_the_weight_decay_and_the_class_weights_of_its_config() -> None:
     task = task_of(load_config(CONFIGS / "breast_cancer.yaml"))
 
     assert (task.optimizer, task.weight_decay, task.is_balanced) == ("adamw", 0.01, True)
     assert task.warmup_epochs is None
 
 
-def test_what_rivals_read_is_what_was_written(tmp_path: Path) -> None:
+def test_rivals_read_a_task_as_it_was_written(tmp_path: Path) -> None:
     task = task_of(load_config(CONFIGS / "iris.yaml"))
     task.write(tmp_path / "task.json")
 
@@ -60,9 +59,9 @@ def test_what_rivals_read_is_what_was_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_all_that_a_search_varies_reaches_the_rival(name: str) -> None:
-    choice = Choice(name)
-    file = load_config(choice.path, choice.search_settings)
+def test_all_settings_that_a_search_varies_reach_the_rival(name: str) -> None:
+    selection = Selection(name)
+    file = load_config(selection.path, selection.search_settings)
     values = {
         "optimizer.learning_rate": 0.02,
         "hidden.layers": 3,
@@ -74,12 +73,12 @@ def test_all_that_a_search_varies_reaches_the_rival(name: str) -> None:
     momentum = 0.9 if name == "digits" else None
 
     assert file.config.tune is not None and file.config.tune.trials == TRIALS == 50
-    assert {each.path for each in dimensions_of(file.config.tune)} == set(values)
-    [found] = task_of(candidate(file, values)).candidates
-    assert found == Candidate((Layer(64, "gelu", 0.25, momentum),) * 3, 0.02, 128)
+    assert {dimension.path for dimension in dimensions_of(file.config.tune)} == set(values)
+    [converted] = task_of(candidate(file, values)).candidates
+    assert converted == Candidate((Layer(64, "gelu", 0.25, momentum),) * 3, 0.02, 128)
 
 
-def test_a_table_is_read_as_numbers_and_the_places_of_classes(tmp_path: Path) -> None:
+def test_a_table_is_read_as_numbers_and_class_indices(tmp_path: Path) -> None:
     (tmp_path / "table.csv").write_text("a,kind,b\n1,dog,2\n3,cat,4.5\n")
     task = replace(
         task_of(load_config(CONFIGS / "iris.yaml")),
@@ -98,72 +97,78 @@ def make_rows(labels: list[int]) -> Rows:
     return Rows(matrix, np.array(labels), max(labels) + 1)
 
 
-def test_parts_are_disjoint_complete_and_have_their_share_of_each_class() -> None:
+def test_folds_are_disjoint_complete_and_stratified() -> None:
     rows = make_rows([0] * 10 + [1] * 5)
-    parts = list(rows.parts(5, np.random.default_rng(0)))
+    folds = list(rows.folds(5, np.random.default_rng(0)))
 
-    assert sorted(np.concatenate([held_out for _, held_out in parts])) == list(range(15))
-    for rest, held_out in parts:
+    assert sorted(np.concatenate([held_out for _, held_out in folds])) == list(range(15))
+    for rest, held_out in folds:
         assert sorted([*rest, *held_out]) == list(range(15))
         assert rows.labels[held_out].tolist() == [0, 0, 1]
 
 
 def test_a_share_is_held_out() -> None:
-    rest, held_out = make_rows([0] * 20 + [1] * 20).shares(0.25, np.random.default_rng(0))
+    rest, held_out = make_rows([0] * 20 + [1] * 20).split(0.25, np.random.default_rng(0))
 
     assert (len(rest.labels), held_out.labels.tolist()) == (30, [0] * 5 + [1] * 5)
 
 
-def test_rows_are_scaled_by_what_was_learned_from_and_a_constant_column_stays() -> None:
-    learned = Rows(np.array([[1, 5], [3, 5]], np.float32), np.array([0, 1]), 2)
-    judged = Rows(np.array([[4, 6]], np.float32), np.array([0]), 2)
+def test_rows_are_standardized_by_the_training_rows_and_a_constant_column_is_only_centered() -> (
+    None
+):
+    training = Rows(np.array([[1, 5], [3, 5]], np.float32), np.array([0, 1]), 2)
+    held_out = Rows(np.array([[4, 6]], np.float32), np.array([0]), 2)
 
-    assert judged.scaled_by(learned).matrix.tolist() == [[2, 1]]  # means 2 and 5, deviations 1, 0
+    # means 2 and 5, deviations 1 and 0
+    assert held_out.standardized_by(training).matrix.tolist() == [[2, 1]]
 
 
 @pytest.mark.parametrize(
     ("suite", "cases"),
-    [("cv-iris", {OURS_CV: 4.0, LOOP_CV: 36.0}), ("tune-iris", {OURS: 4.0, LOOP: 40.0, TUNER: 60})],
+    [
+        ("cv-iris", {DLCLI_CV: 4.0, KERAS_CV: 36.0}),
+        ("tune-iris", {DLCLI_TUNE: 4.0, KERAS_TUNE: 40.0, TUNER: 60}),
+    ],
 )
 def test_each_rival_should_take_ten_times_as_long(suite: str, cases: dict[str, float]) -> None:
     ours, *rivals = cases
     rounds = {name: [{"wall_seconds": seconds}] for name, seconds in cases.items()}
-    told = [
+    compared = [
         (text, limit, verdict)
-        for _, text, limit, _, verdict in promise_rows([Outcome(suite, "title", rounds)])
+        for _, text, limit, _, verdict in target_rows([Outcome(suite, "title", rounds)])
     ]
 
-    assert told == [
-        (f"{rival} / {ours}", "≥ 10", "ok" if cases[rival] >= 40 else "short") for rival in rivals
+    assert compared == [
+        (f"{rival} / {ours}", "≥ 10", "met" if cases[rival] >= 40 else "missed") for rival in rivals
     ]
-    assert [each.suite for each in PROMISES].count(suite) == (1 if suite == "cv-iris" else 2)
+    assert [target.suite for target in TARGETS].count(suite) == (1 if suite == "cv-iris" else 2)
 
 
-SMALL = Choice("iris", folds=2, trials=2, settings=("epochs=2",))
+SMALL = Selection("iris", folds=2, trials=2, settings=("epochs=2",))
 
 
 @pytest.mark.slow
 def test_folds_are_trained_by_dlcli_and_by_a_keras_script(tmp_path: Path) -> None:
     measured = {case.name: case.measure() for case in cv_cases(SMALL, tmp_path)}
 
-    assert list(measured) == [OURS_CV, LOOP_CV]
-    assert all(0 < each["training_seconds"] < each["wall_seconds"] for each in measured.values())
+    assert list(measured) == [DLCLI_CV, KERAS_CV]
+    assert all(0 < case["training_seconds"] < case["wall_seconds"] for case in measured.values())
     assert len(json.loads((tmp_path / "cv-iris-0" / "cv.json").read_text())["results"]) == 2
 
 
 @pytest.mark.slow
-def test_a_keras_script_tries_what_dlcli_has_tried(tmp_path: Path) -> None:
+def test_a_keras_script_tries_the_candidates_of_dlcli(tmp_path: Path) -> None:
     ours, loop, *_ = search_cases(SMALL, tmp_path, sys.executable)
     ours.measure()
     tried = json.loads((tmp_path / "tune-iris-0" / "tune.json").read_text())["trials"]
-    given = read_task(tmp_path / "tune-iris.json").candidates
+    candidates = read_task(tmp_path / "tune-iris.json").candidates
 
-    assert (ours.name, loop.name) == (OURS, LOOP)
-    assert len(given) == 2
-    assert [each.learning_rate for each in given] == [
+    assert (ours.name, loop.name) == (DLCLI_TUNE, KERAS_TUNE)
+    assert len(candidates) == 2
+    assert [candidate_.learning_rate for candidate_ in candidates] == [
         trial["values"]["optimizer.learning_rate"] for trial in tried
     ]
-    assert [len(each.hidden) for each in given] == [
+    assert [len(candidate_.hidden) for candidate_ in candidates] == [
         trial["values"]["hidden.layers"] for trial in tried
     ]
     figures = loop.measure()

@@ -1,4 +1,4 @@
-"""Outcomes as people read them."""
+"""Show outcomes and targets as tables."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from dataclasses import dataclass
 from rich.console import Group
 from rich.table import Table
 
-from benchmarks.promises import PROMISES
 from benchmarks.runner import Outcome
+from benchmarks.targets import TARGETS
 
 
 @dataclass(frozen=True)
 class Column:
-    """How a figure is shown."""
+    """The format of a figure."""
 
     title: str
-    """With its unit."""
+    """With the unit."""
     show: Callable[[float], str]
-    """A value in that unit."""
+    """Formats a value in that unit."""
 
 
 def significant(value: float) -> str:
-    """Three digits that count, never in powers of ten: 0.000254, 1.20, 12.3, 4570."""
+    """Format three significant digits, never with an exponent: 0.000254, 1.20, 12.3, 4570."""
     if value == 0:
         return "0"
     digits = 2 - math.floor(math.log10(abs(value)))
@@ -39,19 +39,19 @@ COLUMNS: Mapping[str, Column] = {
     "training_seconds": Column("training, s", significant),
     "peak_bytes": Column("peak, MB", lambda value: f"{value / 1e6:.0f}"),
 }
-"""The figures that tables show, in order; the first that a suite has is the one compared."""
+"""The figures in tables, in order; `ratio` is that of the first one that a suite has."""
 
 
 def outcome_report(outcome: Outcome) -> Group:
-    """What was measured, a table, and from which epoch on dlcli is ahead."""
+    """Return a heading, a table, and the epoch from which on dlcli is faster than `fit`."""
     heading = f"\n{outcome.name}: {outcome.title}"
     epoch = break_even(outcome)
-    ahead = f"dlcli is ahead of fit from epoch {epoch} on, the compiling of all its epochs included"
-    return Group(heading, _table(outcome), *([ahead] if epoch else []))
+    faster = f"dlcli is faster than fit from epoch {epoch} on, including compilation"
+    return Group(heading, _table(outcome), *([faster] if epoch else []))
 
 
 def _table(outcome: Outcome) -> Table:
-    """A row a case: medians, and the compared figure over the first case's."""
+    """Return a row per case: medians, and the ratio to the first case."""
     shown = [name for name in COLUMNS if any(outcome.values(c, name) for c in outcome.rounds)]
     table = Table()
     table.add_column("", no_wrap=True)
@@ -65,37 +65,37 @@ def _table(outcome: Outcome) -> Table:
     return table
 
 
-def promise_table(outcomes: Iterable[Outcome]) -> Table:
-    """A row a promise that was measured, with what came out."""
+def target_table(outcomes: Iterable[Outcome]) -> Table:
+    """Return a row per measured target."""
     table = Table()
     table.add_column("workload")
-    table.add_column("promise")
-    for title in ("promised", "measured", "verdict"):
+    table.add_column("target")
+    for title in ("limit", "measured", "verdict"):
         table.add_column(title, justify="right")
-    for row in promise_rows(outcomes):
+    for row in target_rows(outcomes):
         table.add_row(*row)
     return table
 
 
-def promise_rows(outcomes: Iterable[Outcome]) -> list[tuple[str, str, str, str, str]]:
-    """Workload, promise, limit, what came out, and `ok` or `short`."""
+def target_rows(outcomes: Iterable[Outcome]) -> list[tuple[str, str, str, str, str]]:
+    """Return workload, target, limit, measured value and verdict of each measured target."""
     by_name = {outcome.name: outcome for outcome in outcomes}
     rows = []
-    for promise in PROMISES:
-        outcome = by_name.get(promise.suite)
-        measured = promise.measured(outcome) if outcome else None
+    for target in TARGETS:
+        outcome = by_name.get(target.suite)
+        measured = target.measured(outcome) if outcome else None
         if measured is not None:
-            limit = f"{'≥' if promise.at_least else '≤'} {promise.limit:g}"
-            verdict = promise.verdict(measured)
-            rows.append((promise.suite, promise.text, limit, significant(measured), verdict))
+            limit = f"{'≥' if target.at_least else '≤'} {target.limit:g}"
+            verdict = target.verdict(measured)
+            rows.append((target.suite, target.text, limit, significant(measured), verdict))
     return rows
 
 
 def break_even(outcome: Outcome) -> int | None:
-    """The first epoch by whose end dlcli, with what it does once, is ahead of `fit`."""
-    ours, theirs = "dlcli", "Keras fit"
-    once, once_fit = (outcome.median(case, "compile_seconds") for case in (ours, theirs))
-    epoch, epoch_fit = (outcome.median(case, "epoch_seconds") for case in (ours, theirs))
+    """Return the first epoch by whose end dlcli, including compilation, is faster than `fit`."""
+    ours, keras = "dlcli", "Keras fit"
+    once, once_fit = (outcome.median(case, "compile_seconds") for case in (ours, keras))
+    epoch, epoch_fit = (outcome.median(case, "epoch_seconds") for case in (ours, keras))
     if once is None or once_fit is None or epoch is None or epoch_fit is None:
         return None
     if epoch_fit <= epoch:

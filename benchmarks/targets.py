@@ -1,0 +1,138 @@
+"""The speed and memory targets of dlcli, and the comparison of a measurement with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+
+from benchmarks.memory import ROWS, case_name
+from benchmarks.model_selection import DLCLI_CV, DLCLI_TUNE, KERAS_CV, KERAS_TUNE, TABLES, TUNER
+from benchmarks.runner import Outcome
+from benchmarks.whole_processes import LIVE, QUIET, REPORT_ROWS, report_case_name
+
+
+@dataclass(frozen=True)
+class Target:
+    """A limit for a figure of one case, or for its ratio to that of another case."""
+
+    suite: str
+    """The suite that measures it."""
+    text: str
+    """Description."""
+    figure: str
+    """The compared figure."""
+    numerator: str
+    """The case."""
+    denominator: str | None
+    """The case to divide by; `None`: the figure itself is compared."""
+    limit: float
+    """The worst value that meets the target."""
+    at_least: bool = False
+    """True if more is better."""
+
+    def measured(self, outcome: Outcome) -> float | None:
+        """Return the measured value; `None` if a case did not run."""
+        if self.denominator is None:
+            return outcome.median(self.numerator, self.figure)
+        return outcome.ratio(self.numerator, self.denominator, self.figure)
+
+    def verdict(self, measured: float) -> str:
+        """Return `met` or `missed`."""
+        is_met = measured >= self.limit if self.at_least else measured <= self.limit
+        return "met" if is_met else "missed"
+
+
+def _start_up() -> Iterator[Target]:
+    def wall(text: str, numerator: str, denominator: str | None, limit: float) -> Target:
+        return Target("start-up", text, "wall_seconds", numerator, denominator, limit)
+
+    yield wall("dlcli --help / import click", "dlcli --help", "import click", 2.0)
+    yield wall("a config error, seconds", "config error", None, 0.5)
+    yield wall("predict of one row, seconds", "predict a row", None, 1.0)
+
+
+def _tutorial() -> Iterator[Target]:
+    ours, keras = "dlcli train", "Keras script"
+    text = "process / import tensorflow"
+    yield Target("tutorial", text, "wall_seconds", ours, "import tensorflow", 1.5)
+    text = "fit / dlcli, with compilation"
+    yield Target("tutorial", text, "training_seconds", keras, ours, 50, at_least=True)
+
+
+def _encoding() -> Iterator[Target]:
+    def step(text: str, numerator: str, denominator: str, limit: float) -> Target:
+        return Target("encoding", text, "step_seconds", numerator, denominator, limit)
+
+    yield step("encode / pyarrow read", "dlcli encode", "pyarrow read", 10)
+    text = "encode / pyarrow read, CSV"
+    yield step(text, "dlcli encode of CSV", "pyarrow read of CSV", 10)
+    text = "predict / read, products, write"
+    yield step(text, "dlcli predict", "read, products, write", 6)
+
+
+def _trainings(factors: Mapping[str, float]) -> Iterator[Target]:
+    for suite, factor in factors.items():
+        fit, jax, ten = "Keras fit", "JAX", "dlcli, 10 epochs"
+        text = "fit / dlcli, per epoch"
+        yield Target(suite, text, "epoch_seconds", fit, "dlcli", factor, at_least=True)
+        text = "dlcli / JAX, per epoch"
+        yield Target(suite, text, "epoch_seconds", "dlcli", jax, 1.15)  # 1.0, and noise
+        text = "dlcli / fit, ten epochs with compilation"
+        yield Target(suite, text, "training_seconds", ten, fit, 1.0)
+
+
+def _memory(suites: tuple[str, ...]) -> Iterator[Target]:
+    for suite in suites:
+        text = "peak / (2 × matrix + 700 MB)"
+        yield Target(suite, text, "allowed_memory", "dlcli", None, 1.0)
+
+
+def _larger_than_memory() -> Iterator[Target]:
+    small, large = map(case_name, ROWS)
+    text = f"peak, {large} / {small}"
+    yield Target("memory", text, "peak_bytes", large, small, 1.4)
+    yield Target("memory", f"peak / table, {large}", "table_share", large, None, 0.35)
+
+
+def _report() -> Iterator[Target]:
+    case = report_case_name(max(REPORT_ROWS))
+    yield Target("report", "page of 1,000,000 rows, seconds", "wall_seconds", case, None, 10)
+    yield Target("report", "page of 1,000,000 rows, bytes", "page_bytes", case, None, 3_000_000)
+
+
+def _terminal() -> Iterator[Target]:
+    text = "live view / --quiet, training"
+    yield Target("terminal", text, "training_seconds", LIVE, QUIET, 1.05)  # 1.0, and noise
+
+
+def _model_selection(table: str) -> Iterator[Target]:
+    def times(suite: str, rival: str, ours: str) -> Target:
+        text = f"{rival} / {ours}"
+        return Target(f"{suite}-{table}", text, "wall_seconds", rival, ours, 10, at_least=True)
+
+    yield times("cv", KERAS_CV, DLCLI_CV)
+    yield times("tune", KERAS_TUNE, DLCLI_TUNE)
+    yield times("tune", TUNER, DLCLI_TUNE)
+
+
+TARGETS = (
+    *_start_up(),
+    *_tutorial(),
+    *_encoding(),
+    *_trainings({"small": 150, "digits": 15, "table": 2, "mnist": 2}),
+    Target("mnist", "dlcli / sgemm alone, per epoch", "epoch_seconds", "dlcli", "NumPy sgemm", 1.4),
+    Target(
+        "dropout",
+        "with / without dropout, per epoch",
+        "epoch_seconds",
+        "dlcli",
+        "dlcli, plain",
+        1.3,
+    ),
+    *_larger_than_memory(),
+    *_report(),
+    *_terminal(),
+    *_memory(("small", "digits", "table", "mnist", "large", "wide")),
+    *chain.from_iterable(map(_model_selection, TABLES)),
+)
