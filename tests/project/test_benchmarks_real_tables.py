@@ -1,0 +1,123 @@
+"""The commands on all tables of a package: choice of tables, comparison, grouping of reasons."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from benchmarks.real_tables import (
+    Step,
+    Trial,
+    Violation,
+    find_tables,
+    kind_of_reason,
+    refusals,
+    violations,
+)
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_an_archive_is_unpacked_without_the_files_of_macos(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "tables.tar.gz", "w:gz") as archive:
+        for name in ("data/b/cars.csv", "data/a/cars.csv", "data/a/._cars.csv", "data/a/doc.html"):
+            archive.addfile(tarfile.TarInfo(name), io.BytesIO())
+    folder = tmp_path / "unpacked"
+    folder.mkdir()
+
+    assert find_tables(tmp_path / "tables.tar.gz", folder) == (
+        folder / "data",
+        [folder / "data" / "a" / "cars.csv", folder / "data" / "b" / "cars.csv"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("reason", "kind"),
+    [
+        ("error: /tmp/x/cars.csv: row 3: bad", "FILE: row N: bad"),
+        ("Error: config.yaml:7:12: epochs: 'ten'", "FILE: epochs: NAME"),
+        ("error: 'a', 'b' and 3 more: 1,000 rows", "NAMES: N rows"),
+    ],
+)
+def test_a_reason_is_grouped_without_paths_names_and_numbers(reason: str, kind: str) -> None:
+    assert kind_of_reason(reason) == kind
+
+
+def test_refusals_are_grouped_by_kind_the_most_frequent_first() -> None:
+    steps = [
+        Step("init", 3, 0.1, "error: a.csv: row 1: bad"),
+        Step("train", 4, 0.1, "error: diverged"),
+        Step("init", 3, 0.1, "error: b.csv: row 2: bad"),
+        Step("validate", 0, 0.1, ""),
+    ]
+
+    assert [
+        (group["command"], group["code"], group["reason"], group["count"])
+        for group in refusals([Trial("cars", "price", steps)])
+    ] == [("init", 3, "FILE: row N: bad", 2), ("train", 4, "diverged", 1)]
+
+
+def compare(**types: dict[str, str]) -> list[Violation]:
+    trial = Trial("cars", "price")
+    trial.compare(types, nameless="column_1")
+    return trial.violations
+
+
+def test_commands_that_agree_violate_nothing() -> None:
+    types = {"column_1": "ignored", "year": "numeric"}
+
+    assert compare(inspect=types, init=types, train=types) == []
+
+
+def test_a_feature_without_a_name_is_a_violation() -> None:
+    assert compare(init={"column_1": "numeric"}) == [
+        Violation("column without a name is a feature", "numeric for init"),
+    ]
+
+
+def test_commands_that_disagree_on_a_column_violate_the_agreement() -> None:
+    assert compare(
+        inspect={"year": "numeric", "kind": "numeric"},
+        init={"year": "numeric", "kind": "categorical"},
+        train={"year": "ignored"},
+    ) == [
+        Violation(
+            "ignored by some commands only", "year: numeric for inspect, init; ignored for train"
+        ),
+        Violation("types differ", "kind: numeric for inspect; categorical for init"),
+    ]
+
+
+def test_violations_are_grouped_by_kind() -> None:
+    trial = Trial("cars", "price", violations=[Violation("traceback", "train: KeyError")])
+
+    assert violations([trial]) == {"traceback": ["cars, target price: train: KeyError"]}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="needs forking")
+def test_all_commands_run_on_a_table(tmp_path: Path) -> None:
+    rows = [f"{row % 7},{row % 7 * 2 + row % 3},{'ab'[row % 2]}" for row in range(60)]
+    (tmp_path / "small.csv").write_text("\n".join(["x,y,kind", *rows]) + "\n")
+    command = [sys.executable, "-m", "benchmarks.real_tables", "--tables", str(tmp_path)]
+    options = ["--share", "1", "--jobs", "1", "--epochs", "1"]
+    result = tmp_path / "result.json"
+    done = subprocess.run(
+        [*command, *options, "--json", str(result)], cwd=ROOT, capture_output=True, text=True
+    )
+
+    assert done.returncode == 0, done.stderr + done.stdout
+    document = json.loads(result.read_text())
+    assert (document["tables"], document["refusals"], document["violations"]) == (1, [], {})
+    first, *trials = document["trials"]
+    assert (first["target"], trials[-1]["target"], len(trials)) == (None, "kind", 2)
+    assert [step["command"] for step in trials[0]["steps"]] == [
+        *("inspect", "init", "validate", "train (types inferred)"),
+        *("train", "evaluate", "predict", "predict"),
+    ]
