@@ -173,12 +173,12 @@ def _cross_validate(recording: Recording, plan: Plan) -> Run:
         finished = _fit_folds(folds, resolved, context, writer, events)
         path = str(writer.path)
         found = combine_folds(finished, file.name, resolved, plan.repeats, dataset, first, path)
-        writer.write_predictions(join_predictions(finished, path))
-        writer.write_cross_validation(found.model_dump_json())
+        writer.write_table("predictions.parquet", join_predictions(finished, path))
+        writer.write_text("cv.json", found.model_dump_json())
         refitted = None
         if found.best_epochs is not None:
             refit = refit_config(resolved, found.best_epochs, events)
-            writer.write_refit(dump_config(refit))
+            writer.write_text("refit.yaml", dump_config(refit))
             refitted = _refit(writer, events) if plan.refit else None
         fields = found.model_dump(mode="json", include=_IN_RESULT)
         events.emit(

@@ -113,10 +113,12 @@ class Recording:
             self.events.log_to(writer)
             first(writer)
             self.resolved = resolve(writer.path)
-            writer.write_config(self.file.text)
+            writer.write_text("config.yaml", self.file.text)
             writer.write_resolved(dump_config(self.resolved))
             environment = _environment(self.resolved, device, data_files(self.file))
-            writer.write_environment({**environment, **({"images": images} if images else {})})
+            writer.write_json(
+                "environment.json", {**environment, **({"images": images} if images else {})}
+            )
             check_unchanged(self.stamps)
             yield writer
 

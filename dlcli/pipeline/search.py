@@ -169,7 +169,7 @@ def _search(
         found["nested_value"] = combine(outer, search.metric, loss)
     seconds = round(access.budget.spent, 3)
     search = search.model_copy(update={**found, "seconds": seconds})
-    writer.write_search(search.model_dump_json())
+    writer.write_text("tune.json", search.model_dump_json())
     events.emit("result", run=str(writer.path), **_result_fields(search))
     remove_lock(writer.path)
     return writer.finish("tune")
@@ -272,7 +272,8 @@ def _write_selected(writer: RunWriter, file: ConfigFile, search: Search) -> dict
         trial = search.trial(number)
         assert trial is not None
         config = moved_config(candidate(file, trial.values), writer.path)
-        writer.write_found_config(name, dump_config(config))
+        text = dump_config(config)
+        writer.write_text("best.yaml" if name == "best" else "smallest.yaml", text)
         if name == "best" or number != search.best:
             configs[name] = load_config(writer.path / f"{name}.yaml")
     return configs
@@ -343,7 +344,7 @@ class StudyRecord:
 
     def store(self, writer: RunWriter, fingerprint: Mapping[str, object]) -> None:
         """Store it in the run folder, with the fingerprint of the search."""
-        writer.write_study({**self.__dict__, "fingerprint": fingerprint})
+        writer.write_json("study.json", {**self.__dict__, "fingerprint": fingerprint})
 
 
 def search_fingerprint(file: ConfigFile) -> dict[str, object]:

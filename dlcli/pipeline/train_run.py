@@ -111,7 +111,7 @@ def _train(recording: Recording) -> Run:
             metrics = _save_metrics(result, writer)
             stop = StopOnSignal(writer, lambda: plural(result.training.epochs, "epoch"))
             baselines = evaluate_baselines(result, stop, events)
-            writer.write_baselines(baselines)
+            writer.write_json("baselines.json", baselines)
             events.emit(
                 "result",
                 run=str(writer.path),
@@ -216,14 +216,14 @@ def _save_network(result: FitResult, writer: RunWriter) -> None:
     from dlcli.keras_model import assign_weights, build_portable_model
 
     prepared, weights = result.prepared, result.training.weights
-    writer.write_encoding(prepared.encoding.model_dump_json(indent=2))
+    writer.write_text("encoding.json", prepared.encoding.model_dump_json(indent=2))
     writer.write_weights(weights)
     writer.write_history(result.training.history)
     model = build_portable_model(prepared.network, prepared.encoding.task)
     assign_weights(model, prepared.network, weights)
     with writer.model_file() as path:
         model.save(path)
-    writer.write_explanation(explain_result(result, writer).model_dump_json())
+    writer.write_text("explanation.json", explain_result(result, writer).model_dump_json())
 
 
 def _save_metrics(result: FitResult, writer: RunWriter) -> dict[str, Metrics]:
@@ -239,11 +239,11 @@ def _save_metrics(result: FitResult, writer: RunWriter) -> dict[str, Metrics]:
 
     metrics = {name: result.metrics(name) for name in result.tables}
     some = sample_indices(result.tables["train"].rows, result.config.seed)
-    writer.write_sample(with_set("train", some))
-    writer.write_metrics(metrics)
+    writer.write_table("sample.parquet", with_set("train", some))
+    writer.write_json("metrics.json", metrics)
     held_out = [with_set(name) for name in result.tables if name != "train"]
     if held_out:
-        writer.write_predictions(pa.concat_tables(held_out))
+        writer.write_table("predictions.parquet", pa.concat_tables(held_out))
     return metrics
 
 

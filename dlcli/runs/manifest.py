@@ -30,25 +30,25 @@ STUDY = "study.json"
 """Description of a search, stored before its first trial."""
 
 FileName = Literal[
-    "config.yaml",
-    "resolved.yaml",
-    "encoding.json",
-    "weights.npz",
-    "model.keras",
-    "metrics.json",
-    "history.csv",
-    "baselines.json",
-    "predictions.parquet",
-    "sample.parquet",
-    "explanation.json",
-    "events.jsonl",
-    "environment.json",
-    "cv.json",
-    "refit.yaml",
-    "study.json",
-    "tune.json",
-    "best.yaml",
-    "smallest.yaml",
+    "config.yaml",  # the config as the user gave it
+    "resolved.yaml",  # the complete config
+    "encoding.json",  # the fitted encoding
+    "weights.npz",  # the weights, float32, by name
+    "model.keras",  # the model for the user's own Keras code
+    "metrics.json",  # the final metrics by split, then metric
+    "history.csv",  # loss and metrics of each epoch
+    "baselines.json",  # the metrics of the simplest models by model, split, then metric
+    "predictions.parquet",  # row, split, target and prediction of the held-out rows
+    "sample.parquet",  # the same of a sample of the training rows
+    "explanation.json",  # the explanation of the network
+    "events.jsonl",  # the log, which an interrupted run keeps
+    "environment.json",  # versions, machine, command and data files
+    "cv.json",  # the result of a cross-validation
+    "refit.yaml",  # the config that trains on the rows of all folds
+    "study.json",  # the description of a search, stored before its first trial
+    "tune.json",  # the result of a search
+    "best.yaml",  # the config of the best candidate of a search
+    "smallest.yaml",  # the config of its smallest candidate that is as good
 ]
 FILE_NAMES: tuple[FileName, ...] = get_args(FileName)
 MANIFEST = "manifest.json"

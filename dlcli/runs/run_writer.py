@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from dlcli import __version__
 from dlcli.errors import RunError
@@ -60,9 +60,18 @@ class RunWriter(ResumableRun):
         super().__init__(path)
         self._log: TextIO | None = None
 
-    def write_config(self, text: str) -> None:
-        """Store the config as the user gave it."""
-        self._write("config.yaml", text.encode())
+    def write_text(self, name: FileName, text: str) -> None:
+        """Store a file of text."""
+        self._write(name, text.encode())
+
+    def write_json(self, name: FileName, value: Mapping[str, object]) -> None:
+        """Store a JSON object."""
+        self._write(name, to_json(value))
+
+    def write_table(self, name: FileName, table: pa.Table) -> None:
+        """Store a table."""
+        with self._stored(name) as temporary:
+            write_parquet(temporary, table)
 
     def write_resolved(self, text: str) -> None:
         """Store the complete config, as YAML."""
@@ -70,62 +79,14 @@ class RunWriter(ResumableRun):
         self._write("resolved.yaml", content)
         self._config = hashlib.sha256(content).hexdigest()
 
-    def write_encoding(self, text: str) -> None:
-        """Store the fitted encoding, as JSON."""
-        self._write("encoding.json", text.encode())
-
     def write_weights(self, arrays: Mapping[str, Weights]) -> None:
         """Store the weights, float32, by name."""
         with self._stored("weights.npz") as temporary:
             write_arrays(temporary, arrays)
 
-    def write_metrics(self, metrics: Mapping[str, Mapping[str, object]]) -> None:
-        """Store the final metrics by split, then metric."""
-        self._write("metrics.json", to_json(metrics))
-
-    def write_baselines(self, baselines: Mapping[str, Mapping[str, Mapping[str, object]]]) -> None:
-        """Store the metrics of the simplest models by model, split, then metric."""
-        self._write("baselines.json", to_json(baselines))
-
-    def write_explanation(self, text: str) -> None:
-        """Store the explanation of the network, as JSON; see the package `explanation`."""
-        self._write("explanation.json", text.encode())
-
-    def write_cross_validation(self, text: str) -> None:
-        """Store the result of a cross-validation, as JSON; see the package `pipeline`."""
-        self._write("cv.json", text.encode())
-
-    def write_refit(self, text: str) -> None:
-        """Store the config that trains on the rows of all folds, as YAML."""
-        self._write("refit.yaml", text.encode())
-
-    def write_study(self, study: Mapping[str, object]) -> None:
-        """Store the description of a search before its first trial."""
-        self._write("study.json", to_json(study))
-
-    def write_search(self, text: str) -> None:
-        """Store the result of a search, as JSON; see the package `pipeline`."""
-        self._write("tune.json", text.encode())
-
-    def write_found_config(self, name: Literal["best", "smallest"], text: str) -> None:
-        """Store a config that a search has found, as YAML."""
-        self._write("best.yaml" if name == "best" else "smallest.yaml", text.encode())
-
     def write_history(self, columns: Mapping[str, Sequence[float]]) -> None:
         """Store loss and metrics of each epoch by name, all of one length."""
         self._write("history.csv", dump_history(columns).encode())
-
-    def write_predictions(self, table: pa.Table) -> None:
-        """Store the predictions of the held-out rows."""
-        self._write_table("predictions.parquet", table)
-
-    def write_sample(self, table: pa.Table) -> None:
-        """Store the predictions of a sample of the training rows, with the same columns."""
-        self._write_table("sample.parquet", table)
-
-    def write_environment(self, environment: Mapping[str, object]) -> None:
-        """Store versions, machine, command and data files; see `collect_environment`."""
-        self._write("environment.json", to_json(environment))
 
     @contextmanager
     def model_file(self) -> Iterator[Path]:
@@ -211,10 +172,6 @@ class RunWriter(ResumableRun):
     def _write(self, name: FileName, content: bytes) -> None:
         with self._stored(name) as temporary:
             temporary.write_bytes(content)
-
-    def _write_table(self, name: FileName, table: pa.Table) -> None:
-        with self._stored(name) as temporary:
-            write_parquet(temporary, table)
 
     @contextmanager
     def _stored(self, name: FileName) -> Iterator[Path]:

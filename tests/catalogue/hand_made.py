@@ -26,9 +26,9 @@ def make_run(config: str, name: str, weights: Mapping[str, ArrayLike] | None = N
     file = load_config(Path(f"{name}.yaml"))
     prepared = prepare(file, Events(lambda *_: None))
     with new_run(None, name) as writer:
-        writer.write_config(file.text)
+        writer.write_text("config.yaml", file.text)
         writer.write_resolved(dump_config(resolved_config(file, prepared, writer.path, threads=1)))
-        writer.write_encoding(prepared.encoding.model_dump_json())
+        writer.write_text("encoding.json", prepared.encoding.model_dump_json())
         halves = {each.name: np.full(each.shape, 0.5) for each in prepared.network.weights}
         arrays = {key: np.array(value, np.float32) for key, value in (weights or halves).items()}
         writer.write_weights(arrays)

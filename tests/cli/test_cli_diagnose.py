@@ -31,10 +31,10 @@ def slow(folder):
     file = load_config(Path("slow.yaml"))
     prepared = prepare(file, Events(lambda *_: None))
     with new_run(None, "slow") as writer:
-        writer.write_config(file.text)
+        writer.write_text("config.yaml", file.text)
         writer.write_resolved(dump_config(resolved_config(file, prepared, writer.path, threads=1)))
-        writer.write_encoding(prepared.encoding.model_dump_json())
-        writer.write_metrics({"train": {"r2": 0.4}, "validation": {"r2": 0.4}})
+        writer.write_text("encoding.json", prepared.encoding.model_dump_json())
+        writer.write_json("metrics.json", {"train": {"r2": 0.4}, "validation": {"r2": 0.4}})
         loss = [1.0 - 0.01 * at for at in range(20)]
         writer.write_history({"loss": loss, "val_loss": loss})
         writer.log("data", rows={"train": 75, "validation": 25})

@@ -49,7 +49,7 @@ def untrained(line, monkeypatch):
         for event, fields in EVENTS:
             listener(event, fields)
         with new_run(Path("runs/line"), "line") as writer:
-            writer.write_metrics({"train": {"mse": 0.25}})
+            writer.write_json("metrics.json", {"train": {"mse": 0.25}})
             return writer.finish()
 
     monkeypatch.setattr("dlcli.pipeline.train", train)

@@ -110,12 +110,12 @@ def test_a_run_folder_is_answered_with_the_command_that_trains_it_again(dlcli):
 @pytest.mark.usefixtures("folder")
 def test_a_search_and_a_cross_validation_are_answered_with_the_config_that_they_wrote(dlcli):
     with new_run(Path("found"), "rows") as writer:
-        writer.write_search("{}")
-        writer.write_found_config("best", "epochs: 2\n")
+        writer.write_text("tune.json", "{}")
+        writer.write_text("best.yaml", "epochs: 2\n")
         writer.finish("tune")
     with new_run(Path("folds"), "rows") as writer:
-        writer.write_cross_validation("{}")
-        writer.write_refit("epochs: 2\n")
+        writer.write_text("cv.json", "{}")
+        writer.write_text("refit.yaml", "epochs: 2\n")
         writer.finish("cv")
     expected = "is a run folder, expected a config"
     assert dlcli("train", "found").stderr == (

@@ -92,14 +92,14 @@ def _table(predictions: Mapping[int, float], split: str) -> pa.Table | None:
 def _fill(writer: RunWriter, file: ConfigFile, stored: Mapping[str, Any], kind: str) -> None:
     prepared = prepare(file, Events(lambda *_: None))
     data = [fingerprint(file.path.parent / "table.csv")]
-    writer.write_config(file.text)
+    writer.write_text("config.yaml", file.text)
     writer.write_resolved(dump_config(resolved_config(file, prepared, writer.path, threads=1)))
-    writer.write_encoding(prepared.encoding.model_dump_json())
+    writer.write_text("encoding.json", prepared.encoding.model_dump_json())
     writer.write_history(HISTORY)
-    writer.write_environment({"data": data, **stored.get("environment", {})})
+    writer.write_json("environment.json", {"data": data, **stored.get("environment", {})})
     if kind == "train":
-        writer.write_metrics(stored["metrics"])
+        writer.write_json("metrics.json", stored["metrics"])
     if stored["predictions"] is not None:
-        writer.write_predictions(stored["predictions"])
+        writer.write_table("predictions.parquet", stored["predictions"])
     if "baselines" in stored:
-        writer.write_baselines(stored["baselines"])
+        writer.write_json("baselines.json", stored["baselines"])

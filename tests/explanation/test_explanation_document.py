@@ -14,7 +14,7 @@ def stored(tmp_path):
     def store(text):
         with new_run(tmp_path / "run", "run") as writer:
             if text is not None:
-                writer.write_explanation(text)
+                writer.write_text("explanation.json", text)
             return writer.finish()
 
     return store

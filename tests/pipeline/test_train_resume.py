@@ -260,10 +260,12 @@ def unfinished(folder, no_training):
     file = load_config(Path("run.yaml"))
     prepared = prepare(file, Events(lambda *_: None))
     with pytest.raises(KeyboardInterrupt), new_run(None, "run") as writer:
-        writer.write_config(file.text)
+        writer.write_text("config.yaml", file.text)
         writer.write_resolved(dump_config(resolved_config(file, prepared, writer.path, threads=1)))
         data = [Path("rows.csv")]
-        writer.write_environment(collect_environment(seed=0, threads=1, device="cpu", data=data))
+        writer.write_json(
+            "environment.json", collect_environment(seed=0, threads=1, device="cpu", data=data)
+        )
         writer.write_checkpoint(Checkpoint({"model/0": np.zeros(2)}, {"loss": [0.5]}))
         raise KeyboardInterrupt
     return Path("runs/run")

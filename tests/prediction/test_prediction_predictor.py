@@ -67,7 +67,7 @@ def stored(tmp_path: Path):
         with new_run(tmp_path / "run", "run") as writer:
             writer.write_resolved(resolved)
             text = encoding if isinstance(encoding, str) else json.dumps(encoding or ENCODING)
-            writer.write_encoding(text)
+            writer.write_text("encoding.json", text)
             arrays = {n: np.array(a, np.float32) for n, a in (weights or WEIGHTS).items()}
             writer.write_weights(arrays)
             return writer.finish()

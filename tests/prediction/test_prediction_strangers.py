@@ -90,7 +90,7 @@ def honest(tmp_path_factory):
 def stored(folder, encoding, weights):
     with new_run(folder / "run", "run") as writer:
         writer.write_resolved(RESOLVED)
-        writer.write_encoding(encoding)
+        writer.write_text("encoding.json", encoding)
         writer.write_weights(weights)
         return writer.finish()
 

@@ -186,7 +186,7 @@ def make_run(run: Path, loss: float = 0.5, **metrics: float) -> Path:
     with new_run(run, "run") as writer:
         writer.write_history({"loss": [loss]})
         if metrics:
-            writer.write_metrics({"train": metrics})
+            writer.write_json("metrics.json", {"train": metrics})
         writer.finish()
     return run
 

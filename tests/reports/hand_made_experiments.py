@@ -120,11 +120,13 @@ def cross_validation_run(
         _begin(writer, target)
         if warning is not None:
             writer.log("warning", message=warning)
-        writer.write_cross_validation((found or cross_validation()).model_dump_json())
+        writer.write_text("cv.json", (found or cross_validation()).model_dump_json())
         if refit:
-            writer.write_refit("epochs: 2\n")
+            writer.write_text("refit.yaml", "epochs: 2\n")
         if rows is not None:
-            writer.write_predictions(pa.table({name: list(each) for name, each in rows.items()}))
+            writer.write_table(
+                "predictions.parquet", pa.table({name: list(each) for name, each in rows.items()})
+            )
         return writer.finish("cv")
 
 
@@ -133,9 +135,9 @@ def _begin(writer: RunWriter, target: object = "kind") -> None:
     text = json.dumps(
         {"data": {"train": f"{HOSTILE}.csv", "target": target}, "hidden": [], "epochs": 3}
     )
-    writer.write_config(text)
+    writer.write_text("config.yaml", text)
     writer.write_resolved(text)
-    writer.write_environment({"dlcli": "0.1.0", "command": ["dlcli", "cv", HOSTILE]})
+    writer.write_json("environment.json", {"dlcli": "0.1.0", "command": ["dlcli", "cv", HOSTILE]})
     writer.log("warning", message=f"a warning about {HOSTILE}")
 
 
@@ -234,7 +236,7 @@ def search_run(folder: Path, found: Search | None = None) -> Run:
     """
     with new_run(folder / "search", "search") as writer:
         _begin(writer)
-        writer.write_search((found or search()).model_dump_json())
-        writer.write_found_config("best", "epochs: 2\n")
-        writer.write_found_config("smallest", "epochs: 3\n")
+        writer.write_text("tune.json", (found or search()).model_dump_json())
+        writer.write_text("best.yaml", "epochs: 2\n")
+        writer.write_text("smallest.yaml", "epochs: 3\n")
         return writer.finish("tune")

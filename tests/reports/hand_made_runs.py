@@ -70,7 +70,7 @@ def make_run(  # noqa: PLR0913  (each is a file of the run)
     path.write_text(json.dumps({**content, **(config or {})}), encoding="utf-8")
     with new_run(folder / "run", "run") as writer:
         if baselines is not None:
-            writer.write_baselines(baselines)
+            writer.write_json("baselines.json", baselines)
         _fill(writer, path, metrics, outputs, explanation)
         return writer.finish("train" if metrics is not None else DIVERGED)
 
@@ -87,22 +87,26 @@ def _fill(
     prepared = prepare(file, events)
     events.log_to(writer)
     events.emit("warning", message=f"a warning about {HOSTILE}")
-    writer.write_config(file.text)
+    writer.write_text("config.yaml", file.text)
     writer.write_resolved(dump_config(resolved_config(file, prepared, writer.path, threads=1)))
-    writer.write_encoding(prepared.encoding.model_dump_json())
+    writer.write_text("encoding.json", prepared.encoding.model_dump_json())
     shapes = {each.name: each.shape for each in prepared.network.weights}
     writer.write_weights({name: np.full(shape, 0.5, np.float32) for name, shape in shapes.items()})
     writer.write_history(HISTORY)
-    writer.write_environment({"dlcli": "0.1.0", "command": ["dlcli", "train", HOSTILE]})
+    writer.write_json(
+        "environment.json", {"dlcli": "0.1.0", "command": ["dlcli", "train", HOSTILE]}
+    )
     if metrics is not None:
         events.emit("trained", epochs=3, best_epoch=2, seconds=1.5)
-        writer.write_metrics(metrics)
+        writer.write_json("metrics.json", metrics)
     if outputs is not None:
         rows = len(next(iter(outputs.values())))
         table = {"row": range(1, rows + 1), "split": ["test"] * rows, **outputs}
-        writer.write_predictions(pa.table({name: list(values) for name, values in table.items()}))
+        writer.write_table(
+            "predictions.parquet", pa.table({name: list(values) for name, values in table.items()})
+        )
     if explanation is not None:
-        writer.write_explanation(explanation.model_dump_json())
+        writer.write_text("explanation.json", explanation.model_dump_json())
 
 
 def number_run(folder: Path, **changes: Any) -> Run:

@@ -92,9 +92,9 @@ def names(folder):
 def train(run, done, ends_after=EPOCHS):
     """Stands for a training: all that one stores, in its order."""
     with new_run(run, "run") as writer:
-        writer.write_config("epochs: 3\n")
+        writer.write_text("config.yaml", "epochs: 3\n")
         writer.write_resolved("epochs: 3\nseed: 0\n")
-        writer.write_environment({"seed": 0})
+        writer.write_json("environment.json", {"seed": 0})
         done.begin()
         go_on(writer, done, ends_after)
 
@@ -111,16 +111,16 @@ def go_on(writer, done, ends_after=EPOCHS):
         done.store(epoch)
         if ends_after == epoch < EPOCHS:
             raise KeyboardInterrupt
-    writer.write_encoding("{}\n")
+    writer.write_text("encoding.json", "{}\n")
     writer.write_weights({"output/kernel": np.full(50, EPOCHS, np.float32)})
     writer.write_history({"loss": [0.5] * EPOCHS})
     with writer.model_file() as path:
         path.write_bytes(b"a model")
-    writer.write_sample(pa.table({"row": [3, 4]}))
-    writer.write_metrics({"train": {"mse": 0.25}})
-    writer.write_predictions(pa.table({"row": [1, 2]}))
-    writer.write_baselines({"constant": {"train": {"mse": 0.5}}})
-    writer.write_explanation("{}\n")
+    writer.write_table("sample.parquet", pa.table({"row": [3, 4]}))
+    writer.write_json("metrics.json", {"train": {"mse": 0.25}})
+    writer.write_table("predictions.parquet", pa.table({"row": [1, 2]}))
+    writer.write_json("baselines.json", {"constant": {"train": {"mse": 0.5}}})
+    writer.write_text("explanation.json", "{}\n")
     writer.finish()
     done.finish()
 

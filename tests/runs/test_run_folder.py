@@ -108,7 +108,7 @@ def test_a_name_has_up_to_64_characters(tmp_path):
 @pytest.mark.parametrize("exception", [ValueError, OSError, KeyboardInterrupt, SystemExit])
 def test_any_exception_leaves_nothing_behind(tmp_path, exception):
     with pytest.raises(exception), new_run(None, "iris", tmp_path / "runs") as writer:
-        writer.write_config("epochs: 1\n")
+        writer.write_text("config.yaml", "epochs: 1\n")
         writer.log("start")
         raise exception
     assert list(tmp_path.iterdir()) == []
@@ -126,7 +126,7 @@ def test_a_finished_run_is_kept_after_any_exception(tmp_path, exception):
 
 def test_a_run_that_is_not_finished_leaves_nothing_behind(tmp_path):
     with new_run(tmp_path / "a" / "run", "iris") as writer:
-        writer.write_config("epochs: 1\n")
+        writer.write_text("config.yaml", "epochs: 1\n")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -173,9 +173,9 @@ def test_no_file_of_a_run_is_named_like_a_temporary_one():
 
 def begin(writer):
     """Store what is needed to resume."""
-    writer.write_config("epochs: 1\n")
+    writer.write_text("config.yaml", "epochs: 1\n")
     writer.write_resolved("epochs: 1\n")
-    writer.write_environment({})
+    writer.write_json("environment.json", {})
     writer.write_checkpoint(Checkpoint({"model/0": np.zeros(2)}, {"loss": [0.5]}))
 
 

@@ -54,23 +54,23 @@ READERS = {
 def folder(tmp_path):
     """A finished run with every file of the format."""
     with new_run(tmp_path / "run", "run") as writer:
-        writer.write_config("epochs: 1\n")
+        writer.write_text("config.yaml", "epochs: 1\n")
         writer.write_resolved("epochs: 1\nseed: 0\n")
-        writer.write_encoding('{"classes": ["ä"]}\n')
+        writer.write_text("encoding.json", '{"classes": ["ä"]}\n')
         weights = {"output/kernel": [[1], [2]], "output/bias": [0.5]}
         writer.write_weights({name: np.array(w, np.float32) for name, w in weights.items()})
         with writer.model_file() as path:
             path.write_bytes(b"a model")
-        writer.write_metrics(
-            {"test": {"accuracy": 0.5, "auc": None, "confusion": [[1, 0], [1, 0]]}}
+        writer.write_json(
+            "metrics.json", {"test": {"accuracy": 0.5, "auc": None, "confusion": [[1, 0], [1, 0]]}}
         )
         writer.write_history({"loss": [0.5, 0.25]})
-        writer.write_baselines({"constant": {"test": {"accuracy": 0.25}}})
-        writer.write_predictions(pa.table({"row": [1]}))
-        writer.write_sample(pa.table({"row": [2]}))
-        writer.write_explanation('{"rows": {}}')
+        writer.write_json("baselines.json", {"constant": {"test": {"accuracy": 0.25}}})
+        writer.write_table("predictions.parquet", pa.table({"row": [1]}))
+        writer.write_table("sample.parquet", pa.table({"row": [2]}))
+        writer.write_text("explanation.json", '{"rows": {}}')
         writer.log("start", seed=0)
-        writer.write_environment({"seed": 0})
+        writer.write_json("environment.json", {"seed": 0})
         writer.finish()
     return writer.path
 

@@ -31,9 +31,9 @@ def make_folder(path: Path) -> RunWriter:
     """A run folder at the beginning of training."""
     path.mkdir(parents=True)
     writer = RunWriter(path)
-    writer.write_config(RESOLVED)
+    writer.write_text("config.yaml", RESOLVED)
     writer.write_resolved(RESOLVED)
-    writer.write_environment(ENVIRONMENT)
+    writer.write_json("environment.json", ENVIRONMENT)
     return writer
 
 

@@ -108,7 +108,7 @@ def test_more_metrics_than_a_batch_takes_are_sent():
 
 
 def test_the_files_of_a_whole_run_are_artifacts(line):
-    line.write_metrics({"train": {"mse": 0.5}})
+    line.write_json("metrics.json", {"train": {"mse": 0.5}})
     line.finish()
     (RUN / "report.html").write_text("a page")
     (RUN / "notes.txt").write_text("the user's own")

@@ -59,7 +59,7 @@ def writer(tmp_path, file):
     """The run folder of a search that has started."""
     with new_run(tmp_path / "runs" / "line-tune", "line-tune") as writer:
         writer.write_resolved(dump_config(moved_config(file, writer.path, keep_tune=True)))
-        writer.write_study({})
+        writer.write_json("study.json", {})
         yield writer
 
 
@@ -171,7 +171,7 @@ def test_several_processes_find_what_one_does(file, context, writer, tmp_path):
 
     with new_run(tmp_path / "alone", "alone") as other:
         other.write_resolved("# of the search\n")
-        other.write_study({})
+        other.write_json("study.json", {})
         alone = evaluate_search(context, SearchPlan.of(file), other, stop(other), Events())
     assert [each.values for each in parallel] == [each.values for each in alone]
     assert [each.value for each in parallel] == pytest.approx([each.value for each in alone])
