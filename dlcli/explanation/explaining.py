@@ -21,7 +21,7 @@ from dlcli.explanation.explanation_document import (
 )
 from dlcli.explanation.prediction_errors import Sets, sample_rows
 from dlcli.metrics import finite
-from dlcli.network import AnyLayer, Floats, Network, activation_of
+from dlcli.network import Floats, Network, activation_of
 from dlcli.prediction import Predictions, Predictor
 from dlcli.tasks import Task
 
@@ -125,11 +125,27 @@ def describe_layers(
         first: the gradients before the first step; a layer may be absent.
         last: those after the last step.
     """
+    found = []
     with np.errstate(all="ignore"):
-        found = [
-            _describe(layer, output, weights, first, last)
-            for layer, output in network.layer_outputs(matrix, weights)
-        ]
+        for layer, output in network.layer_outputs(matrix, weights):
+            activation = activation_of(layer)
+            arrays = [weights[weight.name].astype(np.float64) for weight in layer.weights]
+            norm = np.sqrt(sum(float(np.square(array).sum()) for array in arrays))
+            statistics = LayerStatistics(
+                name=layer.name,
+                kind=layer.kind,
+                units=layer.units,
+                parameters=sum(weight.size for weight in layer.weights),
+                activation=None if activation is None else activation.name,
+                output_mean=finite(output.mean(dtype=np.float64)),
+                output_deviation=finite(output.std(dtype=np.float64)),
+                dead=None if activation is None else dead_share(activation, output),
+                saturated=None if activation is None else saturated_share(activation, output),
+                weight_norm=finite(norm) if arrays else None,
+                first_gradient=finite(first.get(layer.name)),
+                last_gradient=finite(last.get(layer.name)),
+            )
+            found.append(statistics)
     return tuple(found[-MOST_LAYERS:])
 
 
@@ -169,25 +185,3 @@ def saturated_share(activation: Activation, output: Floats) -> float | None:
         return None
     reach = _NEAR * (high - low)
     return float(((output <= low + reach) | (output >= high - reach)).mean())
-
-
-def _describe(
-    layer: AnyLayer, output: Floats, weights: Weights, first: Gradients, last: Gradients
-) -> LayerStatistics:
-    activation = activation_of(layer)
-    arrays = [weights[weight.name].astype(np.float64) for weight in layer.weights]
-    norm = np.sqrt(sum(float(np.square(array).sum()) for array in arrays))
-    return LayerStatistics(
-        name=layer.name,
-        kind=layer.kind,
-        units=layer.units,
-        parameters=sum(weight.size for weight in layer.weights),
-        activation=None if activation is None else activation.name,
-        output_mean=finite(float(output.mean(dtype=np.float64))),
-        output_deviation=finite(float(output.std(dtype=np.float64))),
-        dead=None if activation is None else dead_share(activation, output),
-        saturated=None if activation is None else saturated_share(activation, output),
-        weight_norm=finite(float(norm)) if arrays else None,
-        first_gradient=finite(first.get(layer.name)),
-        last_gradient=finite(last.get(layer.name)),
-    )

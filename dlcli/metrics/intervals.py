@@ -237,13 +237,10 @@ def _interval(statistic: Statistic, values: Floats, errors: Floats | None) -> In
     point, values = float(statistic.of(statistic.weights)), values[defined]
     if np.ptp(values) <= _ROUNDING * max(1.0, abs(point)):
         return NO_SPREAD
-    influences, ends = statistic.influences(), None
+    ends = None
     if isinstance(statistic, Mean) and errors is not None:
-        error, is_loss = statistic.standard_error(), not statistic.signs
-        ends = studentized_interval(
-            point, values, error, errors[defined], influences, is_loss=is_loss
-        )
-    return bca_interval(point, values, influences) if ends is None else ends
+        ends = studentized_interval(statistic, point, values, errors[defined])
+    return bca_interval(point, values, statistic.influences()) if ends is None else ends
 
 
 def _resample(
@@ -418,15 +415,7 @@ def normal_interval(point: float, error: float) -> Interval:
     return (point - Z * error, point + Z * error) if error > _ROUNDING * abs(point) else NO_SPREAD
 
 
-def studentized_interval(
-    point: float,
-    values: Floats,
-    error: float,
-    errors: Floats,
-    influences: Floats,
-    *,
-    is_loss: bool,
-) -> Ends | None:
+def studentized_interval(mean: Mean, point: float, values: Floats, errors: Floats) -> Ends | None:
     """Return the interval of the studentized bootstrap.
 
     With the standard error `s*` of each resample, `t* = (θ* - θ) / s*` varies as
@@ -440,22 +429,22 @@ def studentized_interval(
     mean instead make no difference.
 
     Args:
-        point: the metric of the rows.
-        values: the metric of each resample, `(resamples,)`.
-        error: its standard error.
+        mean: the metric; a loss, whose values are not negative, or a difference of losses.
+        point: its value.
+        values: its value in each resample, `(resamples,)`.
         errors: the standard error of each resample, `(resamples,)`.
-        influences: of each row, `(rows,)`.
-        is_loss: whether the metric is a mean of values that are not negative.
 
     Returns:
         `None` if too many resamples have no error: only a few rows differ from all others.
     """
+    error, influences = mean.standard_error(), mean.influences()
     has_error = errors > _NO_ERROR * error
     if has_error.mean() < 1 - _MOST_WITHOUT_ERROR:
         return None
     ratios = (values[has_error] - point) / errors[has_error]
     rows = float(len(influences))
-    size = max(2.0, 1 / (1 / rows + (error / point) ** 2)) if is_loss and point > 0 else rows
+    is_loss = not mean.signs and point > 0
+    size = max(2.0, 1 / (1 / rows + (error / point) ** 2)) if is_loss else rows
     skewness, expanded = acceleration(influences), expanded_tail(size)
     below, above = (expanded if sign * skewness > 0 else TAIL for sign in (1, -1))
     low, high = np.quantile(ratios, (below, 1 - above))
