@@ -13,10 +13,17 @@ from numpy.typing import NDArray
 
 from dlcli.config import Ignored
 from dlcli.data_checks import draw
-from dlcli.encoding import DatetimeEncoder, Decision, Encoding, Layout, Matrix, NumericEncoder
+from dlcli.encoding import (
+    DatetimeEncoder,
+    Decision,
+    Encoding,
+    Indices,
+    Layout,
+    Matrix,
+    NumericEncoder,
+)
 from dlcli.errors import DataError, truncate
 from dlcli.explanation.explanation_document import ColumnStatistics, Histogram, Number, ValueCount
-from dlcli.explanation.prediction_errors import input_indices
 from dlcli.metrics import finite
 from dlcli.tables import SECOND, Table, parse_times
 from dlcli.tasks import Task
@@ -67,6 +74,14 @@ def list_columns(
     features.sort(key=lambda column: column.type == Ignored().type)  # stable
     found += features
     return found[:MOST_COLUMNS], max(0, len(found) - MOST_COLUMNS)
+
+
+def input_indices(layout: Layout) -> dict[str, Indices]:
+    """Return the indices of each column's inputs in the encoded matrix, by column in order."""
+    indices: dict[str, list[int]] = {}
+    for block, span in layout.slices():
+        indices.setdefault(block.column, []).extend(range(span.start, span.stop))
+    return {column: np.array(found, np.int64) for column, found in indices.items()}
 
 
 def largest_inputs(layout: Layout, matrix: Matrix) -> dict[str, float]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dlcli.config import Activation
 from dlcli.data_checks import draw
 from dlcli.encoding import Decision, Indices, Matrix
-from dlcli.explanation import column_effects, prediction_errors
+from dlcli.explanation import prediction_analysis as analysis
 from dlcli.explanation.column_statistics import ColumnDescriber, largest_inputs, list_columns
 from dlcli.explanation.explanation_document import (
     Explanation,
@@ -19,7 +19,6 @@ from dlcli.explanation.explanation_document import (
     LayerStatistics,
     WorstRow,
 )
-from dlcli.explanation.prediction_errors import Sets, sample_rows
 from dlcli.metrics import finite
 from dlcli.network import Floats, Network, activation_of
 from dlcli.prediction import Predictions, Predictor
@@ -41,7 +40,7 @@ Gradients = Mapping[str, float]
 
 def explain(
     predictor: Predictor,
-    sets: Sets,
+    sets: analysis.Sets,
     target: Task,
     decisions: Mapping[str, Decision],
     predictions: Callable[[str], Predictions],
@@ -61,7 +60,7 @@ def explain(
             the first step and after the last.
     """
     held_out = {name: rows for name, rows in sets.items() if name != "train"}
-    train = sample_rows({"train": sets["train"]}, ROWS_FOR_LAYERS)
+    train = analysis.sample_rows({"train": sets["train"]}, ROWS_FOR_LAYERS)
     network, weights, task = predictor.network, predictor.weights, predictor.task
     loss = predictor.config.loss
     assert loss is not None  # resolved
@@ -78,22 +77,22 @@ def explain(
 
     # Importances and worst rows need held-out rows; partial dependences don't measure errors, and
     # can be computed from training rows as well.
-    plan = column_effects.plan_importances(network, sum(table.rows for table in others))
-    sample = sample_rows(held_out, plan.rows) if held_out else train
-    units = prediction_errors.target_units(task, train.tables["train"])
-    truth = prediction_errors.read_true_values(task, sample.tables.values(), units)
-    outputs = column_effects.choose_outputs(predictor, truth, sample.weights)
-    effects = column_effects.first_layer_effects(network, weights, train.matrix)
+    plan = analysis.plan_importances(network, sum(table.rows for table in others))
+    sample = analysis.sample_rows(held_out, plan.rows) if held_out else train
+    units = analysis.target_units(task, train.tables["train"])
+    truth = analysis.read_true_values(task, sample.tables.values(), units)
+    outputs = analysis.choose_outputs(predictor, truth, sample.weights)
+    effects = analysis.first_layer_effects(network, weights, train.matrix)
     columns = sorted(effects, key=lambda column: -effects[column])  # stable
     importances: tuple[Importance, ...] = ()
     worst: tuple[WorstRow, ...] = ()
     if held_out:
         columns = columns[: plan.columns]
-        importances = column_effects.permutation_importances(
+        importances = analysis.permutation_importances(
             predictor, truth, sample, columns, plan.repeats
         )
         ranked = [each.column for each in importances] or columns
-        worst = prediction_errors.worst_rows(task, held_out, predictions, units, ranked)
+        worst = analysis.worst_rows(task, held_out, predictions, units, ranked)
         columns = [each.column for each in importances if each.increase > 0]
     error_name = task.error_name(has_margin=loss.output == "margin")
     return Explanation(
@@ -105,7 +104,7 @@ def explain(
         outputs=tuple(outputs),
         importance_metric=error_name if importances else None,
         importances=importances,
-        partial_dependences=column_effects.partial_dependences(predictor, sample, columns, outputs),
+        partial_dependences=analysis.partial_dependences(predictor, sample, columns, outputs),
         worst=worst,
     )
 

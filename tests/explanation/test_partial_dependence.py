@@ -6,8 +6,13 @@ import numpy as np
 import pytest
 from small_networks import UNSCALED, case, rows_of
 
-from dlcli.explanation.column_effects import choose_outputs, partial_dependences
-from dlcli.explanation.prediction_errors import read_true_values, sample_rows, target_units
+from dlcli.explanation.prediction_analysis import (
+    choose_outputs,
+    partial_dependences,
+    read_true_values,
+    sample_rows,
+    target_units,
+)
 
 ONE = {"y": 0}
 
@@ -123,7 +128,7 @@ def test_no_more_than_six_columns_are_shown_and_fewer_of_a_large_network(monkeyp
     table = rows_of(**{f"x{n}": [1.0, 2.0, 3.5] for n in range(9)}, y=[0.0, 1.0, 2.0])
     made, columns = case(table, **UNSCALED), [f"x{n}" for n in (5, 3, 8, 1, 2, 4, 7)]
     assert [each.column for each in dependences(made, *columns)] == columns[:6]
-    monkeypatch.setattr("dlcli.explanation.column_effects.WORK", 1)
+    monkeypatch.setattr("dlcli.explanation.prediction_analysis.WORK", 1)
     assert dependences(made, *columns) == ()
 
 

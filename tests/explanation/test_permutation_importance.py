@@ -4,14 +4,12 @@ import numpy as np
 import pytest
 from small_networks import UNSCALED, case, rows_of
 
-from dlcli.explanation.column_effects import (
+from dlcli.explanation.column_statistics import largest_inputs
+from dlcli.explanation.prediction_analysis import (
     first_layer_effects,
+    input_indices,
     permutation_importances,
     plan_importances,
-)
-from dlcli.explanation.column_statistics import largest_inputs
-from dlcli.explanation.prediction_errors import (
-    input_indices,
     read_true_values,
     sample_rows,
     target_units,
@@ -125,7 +123,7 @@ def test_waves_and_embeddings_count_for_their_columns():
 
 
 def test_rows_are_bounded_by_how_wide_they_are(monkeypatch):
-    monkeypatch.setattr("dlcli.explanation.prediction_errors.MOST_NUMBERS", 30)
+    monkeypatch.setattr("dlcli.explanation.prediction_analysis.MOST_NUMBERS", 30)
     made = linear(100, **FEATURES)
     looked = sample_rows(made.sets(test=made.table), 2000)
     assert looked.matrix.shape == (10, 3)
@@ -152,7 +150,7 @@ def test_rows_of_several_sets_follow_one_another():
     ],
 )
 def test_repeats_are_saved_before_rows_and_rows_before_columns(work, rows, planned, monkeypatch):
-    monkeypatch.setattr("dlcli.explanation.column_effects.WORK", work)
+    monkeypatch.setattr("dlcli.explanation.prediction_analysis.WORK", work)
     network = linear(10, **FEATURES).predictor.network
     # A row costs 4 weights, and 16 for each of 3 inputs, 3 that pass, and an output.
     assert 4 + 16 * 7 == 116

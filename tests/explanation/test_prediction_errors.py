@@ -7,7 +7,7 @@ import pytest
 from small_networks import UNSCALED, case, rows_of
 
 from dlcli.encoding import InMemoryInputs
-from dlcli.explanation.prediction_errors import (
+from dlcli.explanation.prediction_analysis import (
     read_true_values,
     target_units,
     worst_rows,

@@ -1,33 +1,38 @@
-"""Effects of columns on predictions: permutation importance and partial dependence.
+"""Analysis of predictions: their errors, the worst rows, and the effects of columns.
 
-How many rows and columns are used follows from the shapes alone, never from a timing.
+Effects are permutation importance and partial dependence. How many rows and columns are used
+follows from the shapes alone, never from a timing.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from dlcli.data_checks import draw
-from dlcli.encoding import DatetimeEncoder, Indices, InMemoryInputs, Matrix
+from dlcli.data_checks import draw, number
+from dlcli.encoding import DatetimeEncoder, EncodedRows, Indices, InMemoryInputs, Matrix
 from dlcli.errors import truncate
-from dlcli.explanation.column_statistics import seconds_of
-from dlcli.explanation.explanation_document import Importance, PartialDependence, Point
-from dlcli.explanation.prediction_errors import (
-    Floats,
-    RowSample,
-    TrueValues,
-    input_indices,
-    written,
-)
+from dlcli.explanation.column_statistics import Floats, input_indices, seconds_of
+from dlcli.explanation.explanation_document import Importance, PartialDependence, Point, WorstRow
 from dlcli.metrics import finite
 from dlcli.network import Network
-from dlcli.prediction import Predictor
+from dlcli.prediction import Predictions, Predictor
+from dlcli.preprocessing import ValueIssues
+from dlcli.tables import Table
+from dlcli.tasks import Task
+
+MOST_NUMBERS = 2**22
+"""Most inputs of all sampled rows, so that wide rows need no large matrix: 16 MiB."""
+MOST_WORST_ROWS = 20
+MOST_COLUMNS = 20
+MOST_CHARACTERS = 200
+"""Columns of a worst row that are shown, and characters of each."""
 
 MOST_REPEATS = 5
 MOST_PERMUTED_ROWS = 2_000
@@ -39,7 +44,7 @@ MOST_POINTS = 24
 MOST_AVERAGED_ROWS = 200
 FEWEST_AVERAGED_ROWS = 25
 MOST_OUTPUTS = 20
-MOST_CHARACTERS = 80
+MOST_LABEL_CHARACTERS = 80
 TYPES = ("numeric", "boolean", "categorical", "datetime")
 """Types of columns that can have the same value in all rows; texts and images are not shown."""
 
@@ -48,6 +53,211 @@ WORK = 3e9
 WORK_PER_NUMBER = 16
 """Cost of a number that a layer reads or gives beyond its products, in multiplications: it is
 copied, added to and put through an activation."""
+
+Sets = Mapping[str, tuple[Table, EncodedRows]]
+"""The rows of each set, and the same encoded."""
+
+
+@dataclass(frozen=True, eq=False)
+class RowSample:
+    """Sampled rows of one or several sets."""
+
+    tables: Mapping[str, Table]
+    """The rows of each set."""
+    matrix: Matrix
+    """The same encoded, one set after the other, (rows, inputs)."""
+    weights: Floats
+    """Their weights, 1 without any, (rows,)."""
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return len(self.matrix)
+
+    def numbers(self, column: str) -> Floats:
+        """Return a column's numbers, NaN where missing, (rows,)."""
+        parts = [table.column(column).numbers().values for table in self.tables.values()]
+        return np.concatenate(parts)
+
+    def texts(self, column: str) -> NDArray[np.object_]:
+        """Return a column's canonical texts, None where missing, (rows,)."""
+        return np.concatenate([table.texts(column) for table in self.tables.values()])
+
+
+def sample_rows(sets: Sets, most: int) -> RowSample:
+    """Sample rows at random, always the same ones.
+
+    Args:
+        sets: the rows to sample; at least one set.
+        most: most rows to sample; fewer if they are very wide.
+    """
+    rows = [len(encoded.inputs) for _, encoded in sets.values()]
+    width = max(encoded.inputs.width for _, encoded in sets.values())
+    indices = draw(np.arange(sum(rows)), max(1, min(most, MOST_NUMBERS // max(width, 1))))
+    ends = np.cumsum(rows)
+    parts = np.split(indices, np.searchsorted(indices, ends[:-1]))
+    some = [part - (end - count) for part, end, count in zip(parts, ends, rows, strict=True)]
+    chosen = dict(zip(sets, some, strict=True))
+    return RowSample(
+        {name: table.take(chosen[name]) for name, (table, _) in sets.items()},
+        np.concatenate([each.inputs.take(chosen[name]) for name, (_, each) in sets.items()]),
+        np.concatenate([row_weights(each)[chosen[name]] for name, (_, each) in sets.items()]),
+    )
+
+
+def row_weights(encoded: EncodedRows) -> Floats:
+    """Return the weights of rows, 1 without any, (rows,)."""
+    if encoded.weights is None:
+        return np.ones(len(encoded.inputs))
+    return encoded.weights
+
+
+def written(value: Any) -> str:  # noqa: ANN401 — what a cell of a table may hold
+    """Format a table's value."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return number(value) if isinstance(value, float) else str(value)
+
+
+# Errors
+
+
+@dataclass(frozen=True, eq=False)
+class TrueValues:
+    """The true values of rows, with which predictions are compared."""
+
+    values: NDArray[Any]
+    """Numbers in their own unit or 0 and 1 for labels, (rows, outputs), or class indices,
+    (rows,)."""
+    units: Floats
+    """The unit of differences: 1, or that of each of several numbers, (outputs,)."""
+
+    def row_errors(self, predictions: Predictions) -> Floats:
+        """Return the error of each row, (rows,).
+
+        That is the size of the difference, for several numbers the largest; −ln p for the
+        probability p of the true class, and its mean over labels; for a margin m the hinge
+        max(0, 1 − y·m) with y = ±1. NaN counts as the largest error.
+        """
+        errors, is_numbers = self._output_errors(predictions)
+        rows: Floats = errors.max(axis=1) if is_numbers else errors.mean(axis=1)
+        return np.nan_to_num(rows, nan=np.finfo(np.float64).max)
+
+    def error(self, predictions: Predictions, weights: Floats) -> float | None:
+        """Return the error of all rows: √(mean of squares), or the mean of the rows' errors.
+
+        For several numbers it is the mean over their roots.
+
+        Args:
+            predictions: of the rows.
+            weights: of the rows, (rows,).
+
+        Returns:
+            The error; None if all weights are 0, or if it is not finite.
+        """
+        if not weights.sum() > 0:
+            return None
+        errors, is_numbers = self._output_errors(predictions)
+        with np.errstate(all="ignore"):
+            if is_numbers:
+                means = np.average(np.square(errors), axis=0, weights=weights)
+                return finite(float(np.sqrt(means).mean()))
+            return finite(float(np.average(errors.mean(axis=1), weights=weights)))
+
+    def _output_errors(self, predictions: Predictions) -> tuple[Floats, bool]:
+        """Return the error of each output, (rows, outputs), and whether it is of numbers."""
+        with np.errstate(all="ignore"):
+            errors = predictions.errors(self.values) / self.units
+        return errors, predictions.task.outcome == "numbers"
+
+
+def read_true_values(task: Task, tables: Iterable[Table], units: Floats) -> TrueValues:
+    """Read the true values of rows.
+
+    Args:
+        task: what is predicted.
+        tables: the rows, one table after the other.
+        units: see `target_units`.
+    """
+    values = np.concatenate([task.values(table, ValueIssues()) for table in tables])
+    return TrueValues(values, units)
+
+
+def target_units(task: Task, train: Table) -> Floats:
+    """Return the unit of differences: 1, or the standard deviation of each of several numbers.
+
+    Args:
+        task: what is predicted.
+        train: training rows.
+
+    Returns:
+        The units, (outputs,) or (1,).
+    """
+    if task.outcome != "numbers" or task.width == 1:
+        return np.ones(1)
+    deviations = task.values(train, ValueIssues()).std(axis=0)
+    return np.where(deviations > 0, deviations, 1.0)
+
+
+def worst_rows(
+    task: Task,
+    sets: Sets,
+    predictions: Callable[[str], Predictions],
+    units: Floats,
+    columns: Sequence[str],
+) -> tuple[WorstRow, ...]:
+    """Return the held-out rows with the largest errors; rows of weight 0 do not count.
+
+    Args:
+        task: what is predicted.
+        sets: the held-out rows of each set.
+        predictions: returns those of a set.
+        units: see `target_units`.
+        columns: the columns to show, the most important first.
+    """
+    has_files = any(table.files for table, _ in sets.values())
+    found = []
+    for name, (table, encoded) in sets.items():
+        predicted, weights = predictions(name), row_weights(encoded)
+        errors = read_true_values(task, [table], units).row_errors(predicted)
+        order = np.argsort(-np.where(weights > 0, errors, -1.0), kind="stable")[:MOST_WORST_ROWS]
+        order = order[weights[order] > 0]
+        worst, shown = table.take(order), predicted.take(order)
+        truth, guesses = shown.truth(worst), shown.columns()
+        texts = {column: worst.texts(column) for column in columns[:MOST_COLUMNS]}
+        for at, error in enumerate(errors[order].tolist()):
+            file, row = worst.where(at)
+            found.append(
+                WorstRow(
+                    file=file if has_files else None,
+                    row=row,
+                    split=name,
+                    target=_text(truth, "target", at, task),
+                    prediction=_text(guesses, "prediction", at, task),
+                    error=error,
+                    values={
+                        column: None if each[at] is None else truncate(each[at], MOST_CHARACTERS)
+                        for column, each in texts.items()
+                    },
+                )
+            )
+    return tuple(sorted(found, key=lambda row: -row.error)[:MOST_WORST_ROWS])  # stable
+
+
+def _text(columns: Mapping[str, pa.Array], kind: str, at: int, task: Task) -> str:
+    """Write a row's target or prediction, as `predictions.parquet` has it.
+
+    Several numbers follow their names; of columns of labels the names of the row's labels are
+    listed.
+    """
+    found = {name: column[at].as_py() for name, column in columns.items() if name.startswith(kind)}
+    if kind in found:
+        return truncate(written(found[kind]), MOST_CHARACTERS)
+    named = {name.removeprefix(f"{kind}_"): value for name, value in found.items()}
+    texts = {name: written(value) for name, value in named.items()}
+    return truncate(task.row_text(named, texts), MOST_CHARACTERS)
+
+
+# Effects of columns
 
 
 @dataclass(frozen=True)
@@ -152,8 +362,8 @@ def first_layer_effects(
         moved = np.nan_to_num(variances * np.square(kernel).sum(axis=1))
     # The column of each input, then of each number that the first layer reads, as an index.
     of_input = np.empty(network.inputs, np.int64)
-    for number, indices in enumerate(input_indices(network.layout).values()):
-        of_input[indices] = number
+    for at, indices in enumerate(input_indices(network.layout).values()):
+        of_input[indices] = at
     front = network.front
     waves = [
         np.tile(np.repeat(of_input[list(layer.columns)], layer.frequencies), 2)  # sines, cosines
@@ -234,14 +444,14 @@ def partial_dependence(
         return None
     inputs = input_indices(predictor.network.layout)[column]
     points = []
-    for row, label, number in values:
+    for row, label, value in values:
         matrix[:, inputs] = rows.matrix[row, inputs]
         scores = predictor.predict_encoded(InMemoryInputs(matrix)).scores
         with np.errstate(all="ignore"):
             means = np.average(scores[:, list(outputs.values())], axis=0, weights=weights)
         if not np.isfinite(means).all():
             return None
-        points.append(Point(label=label, number=number, predictions=tuple(means.tolist())))
+        points.append(Point(label=label, number=value, predictions=tuple(means.tolist())))
     return PartialDependence(column=column, points=tuple(points))
 
 
@@ -259,12 +469,12 @@ def _values(
     if isinstance(encoder, DatetimeEncoder):
         seconds = np.concatenate([seconds_of(table, encoder) for table in rows.tables.values()])
         for at in _spread(seconds):
-            yield at, truncate(texts[at], MOST_CHARACTERS), float(seconds[at])
+            yield at, truncate(texts[at], MOST_LABEL_CHARACTERS), float(seconds[at])
         return
     counts = Counter(text for text in texts if text is not None)  # in the order of the rows
     first = {text: at for at, text in reversed([*enumerate(texts)])}
     for text, _ in counts.most_common(MOST_POINTS):
-        yield first[text], truncate(text, MOST_CHARACTERS), None
+        yield first[text], truncate(text, MOST_LABEL_CHARACTERS), None
 
 
 def _spread(numbers: Floats) -> list[int]:
