@@ -293,13 +293,7 @@ def scatter_chart(
 
 
 def histogram(
-    rows: Rows,
-    x: Axis,
-    y: Axis,
-    *,
-    tips: Tips,
-    guides: Guides = _NO_GUIDES,
-    height: int = HEIGHT,
+    rows: Rows, x: Axis, y: Axis, *, tips: Tips, guides: Guides = _NO_GUIDES, height: int = HEIGHT
 ) -> Spec:
     """Draw bars side by side, each from `l` to `u`.
 

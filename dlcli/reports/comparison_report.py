@@ -79,15 +79,17 @@ _INTERVALS = (
 
 def _sentences(comparison: Comparison, names: Sequence[str]) -> Iterator[str]:
     """Yield in which metrics each run is significantly better or worse than the first."""
-    for name, difference in zip(names[1:], comparison.differences, strict=False):
+    for run, difference in zip(names[1:], comparison.differences, strict=False):
         parts = []
         for verdict in ("better", "worse"):
             differences = difference.metrics.items()
-            found = [fmt.metric_title(each) for each, of in differences if of.verdict == verdict]
-            if found:
-                parts.append(f"significantly {verdict} in {fmt.join_names(found)}")
+            metrics = [
+                fmt.metric_title(name) for name, change in differences if change.verdict == verdict
+            ]
+            if metrics:
+                parts.append(f"significantly {verdict} in {fmt.join_names(metrics)}")
         result = " and ".join(parts) or "neither significantly better nor worse"
-        yield f"{name} is {result} than {names[0]} (at 95 %)."
+        yield f"{run} is {result} than {names[0]} (at 95 %)."
 
 
 def _differing(comparison: Comparison, names: Sequence[str]) -> Iterator[Block]:
@@ -148,20 +150,20 @@ def _metrics(comparison: Comparison, names: Sequence[str]) -> Iterator[Table]:
 
 def _baselines(comparison: Comparison, split: str) -> Iterator[Table]:
     """Yield the metrics of the baselines, each once where several runs have the same."""
-    found: dict[tuple[str, tuple[tuple[str, float | None], ...]], list[int]] = {}
+    groups: dict[tuple[str, tuple[tuple[str, float | None], ...]], list[int]] = {}
     for at, side in enumerate(comparison.sides, start=1):
         for model, metrics in side.baselines.items():
             if split in metrics:
-                found.setdefault((model, tuple(metrics[split].items())), []).append(at)
-    if not found:
+                groups.setdefault((model, tuple(metrics[split].items())), []).append(at)
+    if not groups:
         return
-    several = Counter(model for model, _ in found)
+    several = Counter(model for model, _ in groups)
     heads = [
         fmt.shorten(model, 12)
         + (f" of run {','.join(map(str, runs))}" if several[model] > 1 else "")
-        for (model, _), runs in found.items()
+        for (model, _), runs in groups.items()
     ]
-    yield metric_table(heads, [dict(metrics) for _, metrics in found], f"{split}: baselines")
+    yield metric_table(heads, [dict(metrics) for _, metrics in groups], f"{split}: baselines")
 
 
 def _differences(

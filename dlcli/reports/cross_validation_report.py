@@ -16,14 +16,7 @@ from dlcli.metrics import HIGHER_IS_BETTER
 from dlcli.pipeline import REFIT_FAILED, CrossValidation, FoldResult, Interval, thinned
 from dlcli.prediction import StoredPredictions
 from dlcli.reports import formatting as fmt
-from dlcli.reports.charts import (
-    Axis,
-    Guides,
-    bar_chart,
-    interval_chart,
-    line_chart,
-    spans_decades,
-)
+from dlcli.reports.charts import Axis, Guides, bar_chart, interval_chart, line_chart, spans_decades
 from dlcli.reports.report_parts import (
     REPEATABLE,
     baseline_sentences,
@@ -87,7 +80,9 @@ class CrossValidationRecord(RunRecord):
     def metrics(self) -> list[str]:
         """The metrics that are defined somewhere, the main one first."""
         cv = self.document
-        known = {name for each in cv.results for name, of in each.metrics.items() if of is not None}
+        known = {
+            name for each in cv.results for name, value in each.metrics.items() if value is not None
+        }
         for means in (cv.pooled, cv.by_fold):
             known |= {name for name, mean in means.items() if mean.value is not None}
         return sorted(

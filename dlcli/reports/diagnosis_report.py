@@ -120,13 +120,13 @@ def diagnosis_document(
 
 
 def _trial_document(trial: Trial) -> dict[str, object]:
-    found = trial.difference
+    change = trial.difference
     return {
         "rule": trial.rule,
         "patch": trial.patch.name,
         "run": None if trial.run is None else str(trial.run),
         **_fields(trial, "metric", "before", "after"),
-        "difference": found and _fields(found, "value", "lower", "upper", "verdict"),
+        "difference": change and _fields(change, "value", "lower", "upper", "verdict"),
         **_fields(trial, "problem", "helped"),
     }
 

@@ -115,8 +115,8 @@ def _columns(explanation: Explanation) -> list[Block]:
 def _types(event: FeaturesEvent) -> Table:
     """List the types of columns where nothing else is known of them."""
     rows = tuple(
-        (fmt.shorten(name), fmt.shorten(of.type), fmt.shorten(of.reason))
-        for name, of in list(event.columns.items())[:MOST_LISTED]
+        (fmt.shorten(name), fmt.shorten(column.type), fmt.shorten(column.reason))
+        for name, column in list(event.columns.items())[:MOST_LISTED]
     )
     note = fmt.omitted(len(event.columns) - len(rows))
     return Table(("column", "type", "reason"), rows, "Columns", range(3), note)
@@ -194,9 +194,9 @@ def _chart(column: ColumnStatistics) -> Chart | None:
     return None
 
 
-def _distribution(column: ColumnStatistics, found: Histogram) -> Chart:
+def _distribution(column: ColumnStatistics, histogram_: Histogram) -> Chart:
     """Draw a histogram of numbers or times."""
-    edges, train, held_out = found.edges, found.train, found.held_out
+    edges, train, held_out = histogram_.edges, histogram_.train, histogram_.held_out
     is_time = _is_time(column)
     ends = [milliseconds(edge) if is_time else edge for edge in edges]
     shown = [fmt.time(edge) if is_time else fmt.number(edge) for edge in edges]
@@ -236,12 +236,7 @@ def _frequencies(column: ColumnStatistics) -> Chart:
     train = max(1, sum(value.train for value in column.values))
     held_out = max(1, sum(value.held_out for value in column.values))
     rows = [
-        {
-            "y": name,
-            "x": value.train / train,
-            "n": value.train,
-            "h": value.held_out / held_out,
-        }
+        {"y": name, "x": value.train / train, "n": value.train, "h": value.held_out / held_out}
         for name, value in zip(names, values, strict=True)
     ]
     has_held_out = any(value.held_out for value in values)
@@ -316,12 +311,7 @@ def importance_chart(
     tips = {"y": "column", "x": f"increase of {title}|.4~g", "d": "standard deviation|.4~g"}
     return Chart(
         title="Permutation importance",
-        spec=bar_chart(
-            rows,
-            names,
-            Axis(f"increase of {title}", zero=True),
-            tips=tips,
-        ),
+        spec=bar_chart(rows, names, Axis(f"increase of {title}", zero=True), tips=tips),
         description=" ".join(_most_important(names, importances, features)),
         reading=f"The values of each column were shuffled among the held-out rows: the bar shows "
         f"by how much {title} increased, the thin line its standard deviation. Of columns with the "

@@ -79,20 +79,20 @@ def difference(value: float | None) -> str:
     return f"+{text}" if value is not None and value > 0 else text
 
 
-def estimate(found: Estimate | None, *, signed: bool = False) -> str:
+def estimate(value: Estimate | None, *, signed: bool = False) -> str:
     """Format an estimate with its 95 % confidence interval: `0.85 [0.83, 0.87]`.
 
     Args:
-        found: `None` is undefined.
+        value: `None` is undefined.
         signed: whether it is a difference, whose sign is always shown.
     """
-    if found is None:
+    if value is None:
         return UNDEFINED
     show = difference if signed else number
-    if found.lower is None or found.upper is None:
-        return show(found.value)
-    ends = f"{show(found.lower)}, {show(found.upper)}"
-    return f"{show(found.value)} [{ends}]"
+    if value.lower is None or value.upper is None:
+        return show(value.value)
+    ends = f"{show(value.lower)}, {show(value.upper)}"
+    return f"{show(value.value)} [{ends}]"
 
 
 def count(value: int | None) -> str:

@@ -135,22 +135,24 @@ def baseline_sentences(
     simple = {name: baselines[name] for name, value in known.items() if value is not None}
     if finite_number(scores.get(metric)) is None or not simple:
         return
-    found = compare_to_baselines(metric, scores, simple)
+    compared = compare_to_baselines(metric, scores, simple)
     listed = _listed(metric, list(simple), simple)
-    if not found.unbeaten and not found.beaten_otherwise:
+    if not compared.unbeaten and not compared.beaten_otherwise:
         yield f"It is better than the {_baselines(list(simple))}: {listed}."
         return
-    if found.unbeaten:
-        yield f"It is no better than the {_baselines(found.unbeaten)}: {listed}."
-        if found.unbeaten == ("linear",):
+    if compared.unbeaten:
+        yield f"It is no better than the {_baselines(compared.unbeaten)}: {listed}."
+        if compared.unbeaten == ("linear",):
             yield "Its hidden layers do not improve the predictions yet."
         else:
             yield "It has not learned anything useful for these rows yet."
     else:
-        yield f"That is no better than the {_baselines(list(found.beaten_otherwise))}: {listed}."
-    reason = " because one class is rare" if found.is_imbalanced else ""
-    for other in dict.fromkeys(found.beaten_otherwise.values()):
-        names = [name for name in found.beaten_otherwise if found.beaten_otherwise[name] == other]
+        yield f"That is no better than the {_baselines(list(compared.beaten_otherwise))}: {listed}."
+    reason = " because one class is rare" if compared.is_imbalanced else ""
+    for other in dict.fromkeys(compared.beaten_otherwise.values()):
+        names = [
+            name for name in compared.beaten_otherwise if compared.beaten_otherwise[name] == other
+        ]
         yield (
             f"But accuracy hides what was learned{reason}: {fmt.metric_title(other)} is "
             f"{fmt.number(scores[other])}, {_listed(other, names, simple)}."

@@ -64,9 +64,9 @@ def result_section(record: TrainingRecord, metrics: Table) -> Section:
         blocks += [metrics, *_metrics_of_parts("column", by_column, ("mae", "rmse", "r2"))]
     for place, rows in enumerate(record.predicted):
         title = f"{fmt.capitalize(fmt.ADJECTIVES[rows.split])} rows"
-        found = record.metrics.get(rows.split, {})
+        metrics_of_rows = record.metrics.get(rows.split, {})
         text = Text(_describe(rows, record.rows(rows.split)))
-        parts = (text, *prediction_blocks(rows, record.config.seed, found))
+        parts = (text, *prediction_blocks(rows, record.config.seed, metrics_of_rows))
         blocks.append(Fold(title, parts) if place else Group(title, parts))
     return Section("result", "The result", tuple(blocks))
 
@@ -122,13 +122,13 @@ def _metrics_of_parts(what: str, parts: object, metrics: Sequence[str]) -> list[
     """
     if not isinstance(parts, dict):
         return []
-    found = {name: each for name, each in parts.items() if isinstance(each, dict)}
-    names = fmt.shorten_names(list(found)[:MOST_LISTED])
+    known = {name: each for name, each in parts.items() if isinstance(each, dict)}
+    names = fmt.shorten_names(list(known)[:MOST_LISTED])
     rows = tuple(
         (name, *(fmt.number(each.get(metric)) for metric in metrics))
-        for name, each in zip(names, found.values(), strict=False)
+        for name, each in zip(names, known.values(), strict=False)
     )
-    note = fmt.omitted(len(found) - len(rows))
+    note = fmt.omitted(len(known) - len(rows))
     return [Table((what, *metrics), rows, f"Each {what}", note=note)] if rows else []
 
 

@@ -94,8 +94,8 @@ class Candidates:
         return best is not None and best.verdict == "worse" and "default" in self.finalists
 
     def _numbered(self, number: int | None) -> TrialResult | None:
-        found = (each for each in self.complete if each.number == number)
-        return None if number is None else next(found, None)
+        matching = (each for each in self.complete if each.number == number)
+        return None if number is None else next(matching, None)
 
     @property
     def default(self) -> TrialResult | None:
@@ -268,12 +268,7 @@ def setting_importance_chart(candidates: Candidates) -> Chart | None:
     tips = {"y": "setting", "x": "share|.1%"}
     return Chart(
         title="Importance of settings",
-        spec=bar_chart(
-            rows,
-            names,
-            Axis("share", format="%", zero=True),
-            tips=tips,
-        ),
+        spec=bar_chart(rows, names, Axis("share", format="%", zero=True), tips=tips),
         description=f"The most important setting is {names[0]}: {fmt.percent(pairs[0][1])} of what "
         "distinguishes good candidates.",
         reading="A setting is important where good candidates have other values of it than all "

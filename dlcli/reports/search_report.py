@@ -190,11 +190,11 @@ def _figures(candidates: Candidates) -> Iterator[Figure]:
         if small is not best:
             note = f"of the smallest good one; the best has {best.parameters:,}"
         yield Figure("Parameters", fmt.count(small.parameters), note)
-    final, given = map(candidates.finalists.get, ("best", "default"))
+    final, default_run = map(candidates.finalists.get, ("best", "default"))
     if final is not None and final.metric is not None:
         value, other = (
             fmt.metric(final.metric, each.metrics.get(final.metric)) if each else ""
-            for each in (final, given)
+            for each in (final, default_run)
         )
         title = f"{fmt.metric_title(final.metric)} of the best, {final.split} rows"
         yield Figure(title, value, f"default: {other}" if other else "")
@@ -391,9 +391,9 @@ def _next_steps(record: RunRecord, candidates: Candidates) -> Iterator[Block]:
         else:
             yield Text("The best config was trained in full:")
         yield commands_block(lines)
-    found = [name for name in ("best.yaml", "smallest.yaml") if run.has(name)]
-    if found:
-        lines = [["dlcli", "train", str(run.path / name)] for name in found]
+    configs = [name for name in ("best.yaml", "smallest.yaml") if run.has(name)]
+    if configs:
+        lines = [["dlcli", "train", str(run.path / name)] for name in configs]
         yield Text("The configs that were found can be trained again, or changed:")
         yield commands_block(lines)
 

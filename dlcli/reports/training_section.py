@@ -99,8 +99,8 @@ def learning_rate_chart(history: Lines) -> Chart | None:
 
 
 def _curve_chart(name: str, history: Lines, best_epoch: int | None) -> Chart:
-    found = {"training": history[name], "validation": history.get(f"val_{name}", ())}
-    lines = {split: values for split, values in found.items() if len(values)}
+    measured = {"training": history[name], "validation": history.get(f"val_{name}", ())}
+    lines = {split: values for split, values in measured.items() if len(values)}
     title = fmt.shorten(name).replace("_", " ")
     parts = []
     for split, values in lines.items():

@@ -168,11 +168,11 @@ def _missing_words(table: Table, target: str) -> tuple[str, ...]:
     A word that is also a class of the target is not among them.
     """
     decisions = [infer_type(column, table) for column in table.columns]
-    found = dict.fromkeys(word for decision in decisions for word in decision.stray_words)
-    if found and not replace(table, missing_words=tuple(found)).column(target).looks_numeric():
+    words = dict.fromkeys(word for decision in decisions for word in decision.stray_words)
+    if words and not replace(table, missing_words=tuple(words)).column(target).looks_numeric():
         for name in table.codes(target)[1]:
-            found.pop(name, None)
-    return tuple(found)
+            words.pop(name, None)
+    return tuple(words)
 
 
 def _check_target(table: Table, task: Task, values: ColumnSummary) -> None:

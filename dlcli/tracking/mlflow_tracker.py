@@ -122,13 +122,13 @@ class MLflow:
         from mlflow.exceptions import MlflowException
 
         try:
-            found = self._store.client.get_run(run_id)
+            earlier = self._store.client.get_run(run_id)
         except MlflowException as error:
             if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                 return None
             raise
-        is_ours = _RUN in found.data.tags  # the run folder may be a stranger's
-        return found if is_ours and found.info.lifecycle_stage == "active" else None
+        is_ours = _RUN in earlier.data.tags  # the run folder may be a stranger's
+        return earlier if is_ours and earlier.info.lifecycle_stage == "active" else None
 
     def _create(self, run: RunWriter) -> str:
         """Create a run of MLflow with everything that is known before training."""
