@@ -32,13 +32,13 @@ class Predictions:
     """Predictions of some rows."""
 
     task: Task
-    """What is predicted."""
+    """The prediction task."""
     outputs: Outputs
     """The network's outputs as trained on, (rows, units)."""
     has_margin: bool = False
     """True if the one output for two classes is a margin around 0, not a probability."""
     has_deviance: bool = False
-    """Whether numbers are trained as means of counts, so that their deviance is a metric."""
+    """True if numbers are trained as means of counts, so that their deviance is a metric."""
 
     def take(self, rows: NDArray[np.int64]) -> Predictions:
         """Return the predictions of some rows, in the order given."""
@@ -46,7 +46,7 @@ class Predictions:
 
     @cached_property
     def decoded(self) -> Outputs:
-        """What metrics compare with true values, see `Task.decode`."""
+        """The form of the outputs that metrics compare with true values, see `Task.decode`."""
         return self.task.decode(self.outputs)
 
     @property
@@ -103,7 +103,7 @@ class Predictions:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How well the rows of a table were predicted."""
+    """The metrics of the rows of a table."""
 
     rows: int
     """The rows of the table that were predicted."""
@@ -143,7 +143,7 @@ class Predictor:
 
     @property
     def task(self) -> Task:
-        """What is predicted."""
+        """The prediction task."""
         return self.encoding.task
 
     def read(self, source: Source) -> Table:
@@ -210,8 +210,8 @@ class Predictor:
         Args:
             table: rows with the columns that training read, target and weight included.
             issues: records values that can't be encoded or that training didn't see. If it is
-                lenient, rows whose target or weight can't be used are left out.
-            reject: leave out rows with any other value that can't be encoded, too.
+                lenient, rows whose target or weight can't be used are omitted.
+            reject: omit rows with any other value that can't be encoded, too.
 
         Raises:
             ConfigError: for columns that the table doesn't have.
@@ -227,21 +227,16 @@ class Predictor:
             raise ConfigError([Problem("", message, table.file)])
         self.task.encode(table, issues)
         row_weights(table, weight, issues)
-        left_out = issues.bad_indices
+        omitted = issues.bad_indices
         predictions = self.predict(table, issues)
-        left_out = issues.bad_indices if reject else left_out
-        if len(left_out):
-            rows = np.delete(np.arange(table.rows), left_out)
+        omitted = issues.bad_indices if reject else omitted
+        if len(omitted):
+            rows = np.delete(np.arange(table.rows), omitted)
             if not len(rows):
-                raise _no_row_left(table, issues)
+                bad = next(issues.bad_rows())
+                file, row = table.where(bad.index)
+                message = f"{bad.reason}; no row is left to compute metrics from"
+                raise DataError(message, file=file, row=row, column=bad.column)
             table, predictions = table.take(rows), predictions.take(rows)
         weights = row_weights(table, weight, ValueIssues())
         return Evaluation(table.rows, predictions.metrics(table, weights))
-
-
-def _no_row_left(table: Table, issues: ValueIssues) -> DataError:
-    """The error for a table of which no row can be used."""
-    bad = next(issues.bad_rows())
-    file, row = table.where(bad.index)
-    message = f"{bad.reason}; no row is left to compute metrics from"
-    return DataError(message, file=file, row=row, column=bad.column)
