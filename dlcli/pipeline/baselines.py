@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import math
 import time
-import traceback
 from dataclasses import replace
 
 import numpy as np
@@ -29,7 +28,7 @@ from dlcli.metrics import Metrics
 from dlcli.network import Head, Network, activation_of, build_network, choose_engine
 from dlcli.pipeline.checkpointing import StopOnSignal
 from dlcli.pipeline.events import Events
-from dlcli.pipeline.fit import FitOptions, FitResult, fit
+from dlcli.pipeline.fit import FitOptions, FitResult, fit, release_memory
 
 Baselines = dict[str, dict[str, Metrics]]
 """Model, then set, then metric."""
@@ -80,7 +79,7 @@ def evaluate_baselines(result: FitResult, stop: StopOnSignal, events: Events) ->
                 linear = fit_linear(result, stop)
                 baselines["linear"] = {name: linear.metrics(name) for name in names}
         except (DivergenceError, OutOfMemoryError) as error:
-            traceback.clear_frames(error.__traceback__)  # they hold what takes up the memory
+            release_memory(error)
             reason = "it diverged" if isinstance(error, DivergenceError) else "it ran out of memory"
             events.emit("warning", message=f"there is no linear baseline: {error}")
     seconds = round(time.perf_counter() - start, 3)
@@ -98,13 +97,13 @@ def _reason_for_no_linear(network: Network) -> str | None:
 
 
 def is_linear(network: Network) -> bool:
-    """Whether no hidden layer has a non-linear activation, so that a linear model is as good."""
+    """Return whether no hidden layer has a non-linear activation: a linear model is as good."""
     activations = map(activation_of, network.layers[:-1])
     return all(activation is None or isinstance(activation, Linear) for activation in activations)
 
 
 def is_affordable(network: Network) -> bool:
-    """Whether a linear model on the same inputs fits into memory where the network did.
+    """Return whether a linear model on the same inputs fits into memory where the network did.
 
     One of 100,000 inputs and 10,000 classes has a thousand times the weights of a network with a
     narrow layer between. Adam, the best epoch and the gradient take five values for each weight;

@@ -16,7 +16,10 @@ from dlcli.runs import ArraySpec, Checkpoint, RunWriter, damaged, resume_command
 if TYPE_CHECKING:
     from dlcli.training import Job
 
-_TERMINATING = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+TERMINATING = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+]
+"""The signals that end training; Windows has no SIGHUP."""
 _OVERHEAD = 10
 """The time between checkpoints is at least this many times the time to store one."""
 
@@ -43,12 +46,12 @@ class StopOnSignal:
 
     @property
     def is_due(self) -> bool:
-        """Whether a checkpoint is wanted now."""
+        """True if a checkpoint is wanted now."""
         return self.is_ending
 
     @property
     def is_ending(self) -> bool:
-        """Whether training is to end."""
+        """True if training is to end."""
         return self.signal is not None
 
     def save(self, checkpoint: Checkpoint) -> None:
@@ -90,8 +93,7 @@ class StopOnSignal:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        numbers = [getattr(signal, name) for name in _TERMINATING if hasattr(signal, name)]
-        handled = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+        handled = [n for n in TERMINATING if signal.getsignal(n) is not signal.SIG_IGN]
         before = {number: signal.signal(number, self._handle) for number in handled}
         try:
             yield
@@ -125,7 +127,7 @@ class RunCheckpointer(StopOnSignal):
     ) -> None:
         super().__init__(writer, lambda: plural(self._epochs, "epoch"))
         self.kept = 0
-        """How many checkpoints this process has stored."""
+        """Number of checkpoints that this process has stored."""
         self._seconds = seconds
         self._on_resume = on_resume
         self._clock = clock
@@ -134,7 +136,7 @@ class RunCheckpointer(StopOnSignal):
 
     @property
     def is_due(self) -> bool:
-        """Whether a checkpoint is wanted now: it is time for one, or training is to end."""
+        """True if a checkpoint is wanted now: it is time for one, or training is to end."""
         return self.is_ending or self._clock() >= self._next
 
     def save(self, checkpoint: Checkpoint) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
 import time
-import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -40,12 +38,11 @@ from dlcli.network import Network
 from dlcli.pipeline import run_recording
 from dlcli.pipeline.checkpointing import StopOnSignal
 from dlcli.pipeline.cv_summary import FinishedFold, StoredFold, combine_folds, join_predictions
-from dlcli.pipeline.data_loading import Dataset, read_candidates
 from dlcli.pipeline.documents import FoldResult, scalar_metrics, some_epochs
 from dlcli.pipeline.events import Events, Listener
-from dlcli.pipeline.fit import FitContext, FitResult, Progress
-from dlcli.pipeline.preflight import check_memory
-from dlcli.pipeline.preparation import Prepared, prepare_rows
+from dlcli.pipeline.fit import FitContext, FitResult, Progress, release_memory
+from dlcli.pipeline.preflight import prepare_example
+from dlcli.pipeline.preparation import Dataset, prepare_rows, read_candidates
 from dlcli.pipeline.run_recording import Recording
 from dlcli.pipeline.train_run import train_child_run
 from dlcli.prediction import StoredPredictions
@@ -60,7 +57,7 @@ PROGRESS_SECONDS = 0.2
 REFIT = "refit"
 """The run folder within that of the cross-validation."""
 REFIT_FAILED = "training on all rows failed"
-"""How the warning begins that reports it."""
+"""The beginning of the warning that reports a failure."""
 _LONGEST_NAME = 64
 _SEEDS = 2**32
 _IN_RESULT = {
@@ -71,16 +68,16 @@ _IN_RESULT = {
 
 
 class Plan(BaseModel):
-    """How many fits a cross-validation makes."""
+    """The numbers of folds and repeats of a cross-validation."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
     folds: Annotated[int, Field(ge=2, le=MOST_FOLDS)] = 5
     """Number of folds."""
     repeats: Annotated[int, Field(ge=1, le=MOST_FOLDS)] = 1
-    """How often rows are split into folds, at random each time."""
+    """Number of times that rows are split into folds, at random each time."""
     refit: bool = False
-    """Whether to train on all rows at the end."""
+    """True to train on all rows at the end."""
 
     @property
     def fits(self) -> int:
@@ -156,7 +153,6 @@ def _cross_validate(recording: Recording, plan: Plan) -> Run:
     folds = assign_folds(dataset, plan, config.seed)
     check_folds(folds, config, dataset)
     first = prepare_example(config, dataset, folds[0].split(config, dataset), events)
-    check_memory(first, config, on_disk=False)
     every = Split(dataset.candidates, dataset.split.validation, None)
     images = run_recording.image_fingerprints(replace(first, split=every))
     context = FitContext(dataset, config, events, plan.fits, keep_encodings=False)
@@ -189,23 +185,6 @@ def _cross_validate(recording: Recording, plan: Plan) -> Run:
             refit=None if refitted is None else str(refitted.path),
         )
         return writer.finish("cv")
-
-
-def prepare_example(config: Config, dataset: Dataset, split: Split, events: Events) -> Prepared:
-    """Prepare the rows of the first fold, and report what is much the same for all.
-
-    Args:
-        config: the config.
-        dataset: all rows.
-        split: the rows of the fold.
-        events: receives target, features and network.
-    """
-
-    def pass_on(event: str, fields: dict[str, object]) -> None:
-        if event in ("target", "features", "network"):
-            events.emit(event, **fields)
-
-    return prepare_rows(config, dataset, split, Events(pass_on))
 
 
 @dataclass(frozen=True, eq=False)
@@ -323,7 +302,7 @@ def check_folds(folds: Sequence[CVFold], config: Config, dataset: Dataset) -> No
 
 
 def _holds_out_share(config: Config) -> bool:
-    """Whether each fold holds validation rows out of its training rows."""
+    """Return whether each fold holds validation rows out of its training rows."""
     return isinstance(config.data.validation, float) and not config.data.train_on_validation
 
 
@@ -391,25 +370,13 @@ def _fit_fold(
         result = context.fit(fold.config(config), split, progress, stop)
         return _evaluate_fold(fold, result, start)
     except (DivergenceError, ConfigError, DataError) as error:
-        # Frames hold what the engine has on the device, and the encoded rows.
-        traceback.clear_frames(error.__traceback__)
-        network, finished = None, 0
+        problem, network, epochs = release_memory(error), None, 0
+        reason = None if isinstance(error, DivergenceError) else error.with_traceback(None)
         if isinstance(error, DivergenceError):
             network = prepare_rows(config, context.dataset, split, Events()).network
-            finished = max(error.epoch - 1, 0)
-        failed = FoldResult(
-            **_sizes(fold, split, network, start),
-            epochs=finished,
-            best_epoch=None,
-            metrics={},
-            train_metrics={},
-            constant={},
-            history={},
-            problem=str(error).partition("\n")[0],
-        )
-        if isinstance(error, DivergenceError):
-            return FinishedFold(failed)
-        return FinishedFold(failed, error=error.with_traceback(None))
+            epochs = max(error.epoch - 1, 0)
+        sizes = _sizes(fold, split, network, start)
+        return FinishedFold(FoldResult(**sizes, epochs=epochs, problem=problem), error=reason)
 
 
 def _evaluate_fold(fold: CVFold, result: FitResult, start: float) -> FinishedFold:
@@ -566,8 +533,5 @@ def _refit(writer: RunWriter, events: Events) -> Run | None:
     try:
         return train_child_run(writer.path, REFIT, file, pass_on)
     except (DivergenceError, OutOfMemoryError) as error:
-        traceback.clear_frames(error.__traceback__)  # they hold what takes up the memory
-        gc.collect()
-        reason = str(error).partition("\n")[0]
-        events.emit("warning", message=f"{REFIT_FAILED}: {reason}")
+        events.emit("warning", message=f"{REFIT_FAILED}: {release_memory(error)}")
         return None

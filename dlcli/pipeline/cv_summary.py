@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,6 @@ from dlcli.metrics import (
     metric_bounds,
     share_error,
 )
-from dlcli.pipeline.data_loading import Dataset
 from dlcli.pipeline.documents import (
     CrossValidation,
     Document,
@@ -37,7 +36,7 @@ from dlcli.pipeline.documents import (
     scalar_metrics,
     standard_deviation,
 )
-from dlcli.pipeline.preparation import Prepared
+from dlcli.pipeline.preparation import Dataset, Prepared
 from dlcli.prediction import StoredPredictions
 
 if TYPE_CHECKING:
@@ -68,7 +67,7 @@ _ANY_REASON = (
 
 
 class StoredFold(Document):
-    """What is stored of a fold next to its predictions."""
+    """The result of a fold, which is stored next to its predictions."""
 
     result: FoldResult
     constant: tuple[float, ...]
@@ -89,7 +88,7 @@ class FinishedFold:
 
     @property
     def document(self) -> StoredFold:
-        """What is stored of it next to its predictions."""
+        """The document that is stored next to its predictions."""
         return StoredFold(result=self.result, constant=self.constant)
 
 
@@ -245,7 +244,7 @@ def fold_intervals(
             values = np.array([value for _, value in known])
             ratio = float(np.mean([each.held_out / max(1, each.train) for each, _ in known]))
             weights, bounds = np.ones(len(values)), metric_bounds(metric)
-            means[metric] = Interval(**asdict(corrected_interval(values, weights, ratio, bounds)))
+            means[metric] = Interval.of(corrected_interval(values, weights, ratio, bounds))
             deviations[metric] = standard_deviation(values)
     return means, deviations
 
@@ -386,7 +385,7 @@ def _about_spread(
 
 
 def _differ_significantly(folds: Sequence[tuple[FoldResult, HeldOut | None]], metric: str) -> bool:
-    """Whether folds differ by more than a random split of the rows explains.
+    """Return whether folds differ by more than a random split of the rows explains.
 
     `Q = Σ n (v - m)² / S²` around the mean `m` weighted by the rows `n` of each fold is about
     chi-squared with one degree of freedom less than there are folds if only rows differ. The

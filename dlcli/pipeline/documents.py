@@ -15,6 +15,7 @@ from dlcli.config import Dimension as ConfigDimension
 from dlcli.errors import RunError
 from dlcli.metrics import (
     HIGHER_IS_BETTER,
+    Estimate,
     Floats,
     Metrics,
     Number,
@@ -55,6 +56,12 @@ class Interval(Document):
     reason: str | None = None
     """Why there is none."""
 
+    @classmethod
+    def of(cls, estimate: Estimate) -> Self:
+        """Return the value and the interval of an estimate."""
+        names = ("value", "lower", "upper", "reason")
+        return cls(**{name: getattr(estimate, name) for name in names})
+
 
 def read_document(kind: type[AnyDocument], run: Run, name: str, text: str) -> AnyDocument:
     """Parse a document of a run, which may come from a stranger.
@@ -94,17 +101,17 @@ class FoldResult(Document):
     """Number of trained parameters."""
     epochs: Count
     """Epochs that were trained; 0 if none was finished."""
-    best_epoch: Count | None
+    best_epoch: Count | None = None
     """The epoch that the weights are of, from 1; `None`: the last."""
     seconds: float
     """The time that encoding, training and evaluation took."""
-    metrics: Mapping[str, Number]
+    metrics: Mapping[str, Number] = {}
     """Of the fold's rows, in the target's own unit; empty if training failed."""
-    train_metrics: Mapping[str, Number]
+    train_metrics: Mapping[str, Number] = {}
     """Of the training rows."""
-    constant: Mapping[str, Number]
+    constant: Mapping[str, Number] = {}
     """Of a constant model on the fold's rows."""
-    history: Mapping[str, tuple[Number, ...]]
+    history: Mapping[str, tuple[Number, ...]] = {}
     """Values by column of history.csv, and `epoch`; of a long history, some epochs."""
     problem: str | None = None
     """Why it failed: one line."""
@@ -123,7 +130,7 @@ class CrossValidation(Document):
     classes: tuple[str, ...] = ()
     """The classes or labels by name."""
     split: str
-    """How rows were split: `random`, `stratified`, `group`, `time`."""
+    """The way in which rows were split: `random`, `stratified`, `group`, `time`."""
     column: str | None = None
     """The column of groups or times."""
     folds: Count
@@ -149,7 +156,7 @@ class CrossValidation(Document):
     best_epochs: Count | None
     """Median over folds of the best epoch: how long to train on all rows."""
     notes: tuple[str, ...] = ()
-    """What to bear in mind, as sentences."""
+    """Points to bear in mind, as sentences."""
 
     @classmethod
     def of(cls, run: Run) -> Self:
@@ -283,7 +290,7 @@ class Finalist(Document):
     gain: Interval | None = None
     """That metric minus that of the default config on the same rows."""
     verdict: Literal["better", "worse", "not_significant", "same", "unknown"] | None = None
-    """Whether that is statistically significant."""
+    """The outcome of the test whether that is statistically significant."""
 
 
 class NestedFold(Document):

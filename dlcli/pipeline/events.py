@@ -35,6 +35,10 @@ class Events:
         else:
             self._writer.log(event, **fields)
 
+    def only(self, *names: str) -> Events:
+        """Return a reporter that passes on the events of these names alone."""
+        return Events(lambda event, fields: self.emit(event, **fields) if event in names else None)
+
     def log_to(self, writer: RunWriter) -> None:
         """Log all events so far to a run folder, and those to come."""
         self._writer = writer

@@ -26,10 +26,9 @@ from dlcli.encoding import EncodedRows
 from dlcli.errors import DivergenceError, printable
 from dlcli.metrics import Metrics
 from dlcli.network import build_network, choose_engine, resolve_head
-from dlcli.pipeline.data_loading import Dataset
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.preflight import available_memory
-from dlcli.pipeline.preparation import Prepared, encode_sets, prepare_rows, sets
+from dlcli.pipeline.preparation import Dataset, Prepared, encode_sets, prepare_rows, sets
 from dlcli.prediction import Predictions, Predictor
 from dlcli.runs import Weights
 from dlcli.splitting import Split
@@ -132,7 +131,7 @@ def pause_collection() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class FitOptions:
-    """What only some fits need."""
+    """Options that only some fits need."""
 
     initial_weights: Mapping[str, Weights] | None = None
     """Where to start, instead of the initializers."""
@@ -156,13 +155,13 @@ class FitResult:
     """
 
     config: Config
-    """What was trained, with output, loss and metrics filled in."""
+    """The config that was trained, with output, loss and metrics filled in."""
     prepared: Prepared
     """The rows, their encoding and the network."""
     encoded: Mapping[str, EncodedRows]
     """The encoded rows by set: `train`, `validation`, `test`."""
     job: Job
-    """What the engine was given."""
+    """The job of the engine."""
     training: TrainingResult
     """Weights, history and best epoch."""
     seconds: float
@@ -179,7 +178,7 @@ class FitResult:
     @cached_property
     def tables(self) -> dict[str, Table]:
         """The rows of each set that is not empty, by name."""
-        return dict(sets(self.prepared.split))
+        return sets(self.prepared.split)
 
     @property
     def evaluation_set(self) -> Literal["test", "validation"]:
@@ -339,7 +338,7 @@ def release_memory(error: Exception) -> str:
 
 @dataclass
 class FitContext:
-    """What many fits in one process share.
+    """The state that many fits in one process share.
 
     TensorFlow is loaded once; rows are encoded once for all configs that encode them alike; and
     fits whose programs differ only in runtime values share one, see `dlcli.training.ProgramCache`.

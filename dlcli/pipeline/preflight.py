@@ -28,10 +28,21 @@ from dlcli.config import (
 from dlcli.encoding import plain_layout
 from dlcli.errors import ConfigError, Problem, UsageError
 from dlcli.network import DenseLayer, LayerSummary, build_network, summarize
-from dlcli.pipeline.data_loading import check_headers, data_files, read_headers
 from dlcli.pipeline.events import Events, Listener
-from dlcli.pipeline.preparation import Prepared, encode_sets, initial_weights, prepare, sets
+from dlcli.pipeline.preparation import (
+    Dataset,
+    Prepared,
+    check_headers,
+    data_files,
+    encode_sets,
+    initial_weights,
+    prepare,
+    prepare_rows,
+    read_headers,
+    sets,
+)
 from dlcli.runs import cache_folder
+from dlcli.splitting import Split
 
 LARGE_BYTES = 20_000_000
 """Size of the data files from which on rows are read only on request."""
@@ -63,7 +74,7 @@ class Checked:
     layers: tuple[LayerSummary, ...]
     """Its network; what only the rows can show is `None` if they were not read."""
     rows_read: bool
-    """Whether the rows were read, or the headers alone."""
+    """True if the rows were read, and not the headers alone."""
 
 
 def check(
@@ -120,7 +131,7 @@ class MemoryLimit:
     left: float
     """Bytes that it may still take."""
     name: str
-    """What sets the limit: `the machine's memory`."""
+    """The source of the limit: `the machine's memory`."""
     swap: float = 0.0
     """Bytes of swap space that it may take in addition."""
     tensorflow: int = TENSORFLOW
@@ -220,6 +231,25 @@ def check_memory(prepared: Prepared, config: Config, *, on_disk: bool) -> None:
     )
 
 
+def prepare_example(config: Config, dataset: Dataset, split: Split, events: Events) -> Prepared:
+    """Prepare the rows of the first fold, and check that a fit of them fits into memory.
+
+    Args:
+        config: the config.
+        dataset: all rows.
+        split: the rows of the fold.
+        events: receives target, features and network, which are much the same for all folds.
+
+    Raises:
+        ConfigError, UsageError: see `check_memory`.
+        ConfigError, DataError: see `prepare_rows`.
+    """
+    reported = events.only("target", "features", "network")
+    example = prepare_rows(config, dataset, split, reported)
+    check_memory(example, config, on_disk=False)
+    return example
+
+
 def required_memory(prepared: Prepared, config: Config, *, on_disk: bool) -> dict[str, int]:
     """Return the bytes that a training takes at least, by part, besides TensorFlow's own.
 
@@ -232,7 +262,7 @@ def required_memory(prepared: Prepared, config: Config, *, on_disk: bool) -> dic
     slots = optimizer_slots(config.optimizer) * network.trainable_parameters
     blocks = prepared.encoding.layout.blocks
     width = sum(len(block.inputs) for block in blocks if block.kind != "sparse")
-    rows = sum(table.rows for _, table in sets(prepared.split))
+    rows = sum(table.rows for table in sets(prepared.split).values())
     batch = min(config.batch_size, prepared.split.train.rows)
     outputs = sum(layer.units for layer in network.layers if isinstance(layer, DenseLayer))
     number = _FLOAT if config.precision == "float32" else _FLOAT // 2

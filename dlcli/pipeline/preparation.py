@@ -1,15 +1,30 @@
-"""Infer types, fit the encoding, and build the network: rows to all that a fit needs.
+"""Read and split the rows that a config names, fit the encoding, and build the network.
 
 Nothing here loads TensorFlow.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 
-from dlcli.config import Config, ConfigFile, Engine, SplitChoice
+import numpy as np
+from numpy.typing import NDArray
+
+from dlcli.config import (
+    Config,
+    ConfigFile,
+    Engine,
+    Files,
+    GroupSplit,
+    Ignored,
+    RandomSplit,
+    SplitChoice,
+    StratifiedSplit,
+    TimeSplit,
+)
 from dlcli.data_checks import inspect_split
 from dlcli.encoding import (
     UNMATCHED,
@@ -18,21 +33,280 @@ from dlcli.encoding import (
     EncodedRows,
     Encoding,
     InputsWriter,
+    choose_features,
     encode_rows,
     fit_encoding,
+    infer_type,
     type_columns,
     type_warnings,
 )
-from dlcli.errors import ConfigError, Problem
+from dlcli.errors import ConfigError, DataError, Problem, UsageError, did_you_mean
 from dlcli.network import Head, Network, build_network, choose_engine, resolve_head, summarize
-from dlcli.pipeline.data_loading import Dataset, load_dataset
 from dlcli.pipeline.events import Events
 from dlcli.prediction import Predictor
 from dlcli.preprocessing import ValueIssues, summarize_notes
 from dlcli.runs import Weights, open_run
-from dlcli.splitting import Split
-from dlcli.tables import Table
-from dlcli.tasks import Task
+from dlcli.splitting import Shares, Split, assign_rows
+from dlcli.tables import Source, Table, expand, name_of, read_header, read_table
+from dlcli.tasks import Task, infer_task
+
+Header = tuple[str, tuple[str, ...]]
+"""A table's file, as messages name it, and its columns."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """All rows that a config names, read and split."""
+
+    tables: tuple[Table, ...]
+    """Training file first, then the validation and test files that there are."""
+    task: Task
+    """The target, inferred from all labelled rows: every fold has the same classes."""
+    split: Split
+    """The rows of each set, as `train` uses them."""
+    split_choice: SplitChoice
+    """The split of the rows of the training file."""
+    candidate_indices: NDArray[np.int64]
+    """The rows of the training file that may be used to choose a model: all but test rows.
+    Ascending indices from 0, (rows,)."""
+
+    @cached_property
+    def candidates(self) -> Table:
+        """The rows that may be used to choose a model, in the order of their file."""
+        train = self.tables[0]
+        is_all = len(self.candidate_indices) == train.rows
+        return train if is_all else train.take(self.candidate_indices)
+
+    @property
+    def test_rows(self) -> int:
+        """The number of test rows, which are never used to choose a model."""
+        return 0 if self.split.test is None else self.split.test.rows
+
+    @property
+    def class_column(self) -> str | None:
+        """The column of the classes to predict; `None` for numbers and labels."""
+        return self.task.columns[0] if self.task.classes else None
+
+    @property
+    def notes(self) -> list[str]:
+        """Notes on the files, made while they were read."""
+        return [*dict.fromkeys(note for table in self.tables for note in table.notes)]
+
+
+def read_dataset(file: ConfigFile, events: Events, folder: Path | None = None) -> Dataset:
+    """Read the tables that a config names, and split their rows.
+
+    Args:
+        file: the config.
+        events: receives warnings about the files.
+        folder: where to keep rows on disk; in memory if `None`.
+
+    Raises:
+        UsageError: for a file that does not exist.
+        ConfigError: for a column of `data` that a table does not have.
+        DataError: for a file that is no table, or too few rows.
+    """
+    data = file.config.data
+
+    def read(files: Files) -> Table:
+        return read_table(_resolved(file, files), data.missing, data.format, folder)
+
+    def read_held_out(source: float | Files | None) -> Table | None:
+        if source is None or isinstance(source, float):
+            return None
+        return read(source).written_like(train.notations)
+
+    train = read(data.train)
+    validation, test = read_held_out(data.validation), read_held_out(data.test)
+    tables = tuple(table for table in (train, validation, test) if table is not None)
+    check_headers(file.config, [(table.file, table.columns) for table in tables])
+    for warning in dict.fromkeys(text for table in tables for text in table.warnings):
+        events.emit("warning", message=warning)
+    target = infer_task(data.target, tables)
+    split, choice, candidates = split_rows(file.config, Split(train, validation, test), target)
+    return Dataset(tables, target, split, choice, candidates)
+
+
+def read_candidates(file: ConfigFile, events: Events) -> Dataset:
+    """Read the rows for choosing a model, by cross-validation or a search.
+
+    Args:
+        file: the config.
+        events: receives what was found.
+
+    Raises:
+        UsageError: for a file that does not exist, or for rows that are to be kept on disk.
+        ConfigError: for initial weights, which may have been trained on any of the rows.
+        ConfigError, DataError: see `read_dataset`.
+    """
+    if file.config.initial_weights is not None:
+        message = (
+            "may have been trained on rows that are held out here, which would make their metrics "
+            "optimistically biased; omit it: --set initial_weights=null"
+        )
+        raise ConfigError([Problem("initial_weights", message)])
+    if file.config.data.storage == "disk":
+        raise UsageError(
+            f"{file.path}: with data.storage: disk, each training reads the rows again; "
+            "cross-validation and search need them in memory: --set data.storage=memory"
+        )
+    dataset = read_dataset(file, events)
+    events.emit(
+        "rows",
+        file=dataset.tables[0].file,
+        rows=len(dataset.candidate_indices),
+        set_aside=dataset.test_rows,
+        split=dataset.split_choice.name,
+        seed=file.config.seed,
+        notes=dataset.notes,
+    )
+    return dataset
+
+
+def check_headers(config: Config, headers: Sequence[Header]) -> None:
+    """Compare the columns that a config names with those that its tables have.
+
+    Args:
+        config: reads `data` and `input`.
+        headers: one for each table, that of the training rows first.
+
+    Raises:
+        ConfigError: with every column that is missing.
+    """
+    data, (train, *others) = config.data, headers
+    problems: list[Problem] = []
+    if isinstance(data.split, GroupSplit | TimeSplit):
+        problems += _missing_column("data.split.column", data.split.column, train)
+    for header in headers:
+        for at, column in enumerate(data.target.columns):
+            index = "" if isinstance(data.target.column, str) else f"[{at}]"
+            problems += _missing_column(f"data.target.column{index}", column, header)
+        if data.weight is not None:
+            problems += _missing_column("data.weight", data.weight, header)
+    try:
+        chosen = choose_features(config.input, train[1], config.reserved)
+        read = [column for column, feature in chosen.items() if not isinstance(feature, Ignored)]
+        problems += [problem for header in others for problem in _missing_features(read, header)]
+    except ConfigError as error:
+        problems += error.problems
+    if problems:
+        raise ConfigError(dict.fromkeys(problems))  # a file may be named twice
+
+
+def _missing_column(path: str, column: str, header: Header) -> Iterator[Problem]:
+    file, columns = header
+    if column not in columns:
+        hint = did_you_mean(column, columns) or f"; there are {', '.join(columns[:12])}"
+        yield Problem(path, f"no column '{column}' in {file}{hint}")
+
+
+def _missing_features(read: Sequence[str], header: Header) -> Iterator[Problem]:
+    """Yield a problem if a validation or test file lacks columns that the network reads."""
+    file, columns = header
+    known = set(columns)
+    missing = [column for column in read if column not in known]
+    if missing:
+        named = ", ".join(f"'{column}'" for column in missing)
+        hint = did_you_mean(missing[0], columns) if len(missing) == 1 else ""
+        message = f"{file} has no column {named}, which the network reads{hint}"
+        yield Problem("input.features", message)
+
+
+def read_headers(file: ConfigFile) -> list[Header]:
+    """Read the headers of the tables that a config names, that of the training rows first.
+
+    Raises:
+        UsageError: for a file that does not exist.
+        DataError: for a file that is no table, or files of one table that differ in columns.
+    """
+    data = file.config.data
+    sources = [_resolved(file, files) for files in data.files]
+    return [(name_of(source), read_header(source, data.format)) for source in sources]
+
+
+def data_files(file: ConfigFile) -> list[Path]:
+    """Return the paths of all files that a config names, relative to the current folder.
+
+    Raises:
+        UsageError: for a glob that matches nothing.
+    """
+    return [path for files in file.config.data.files for path in expand(_resolved(file, files))]
+
+
+def _resolved(file: ConfigFile, files: Files) -> Source:
+    return file.resolve(files) if isinstance(files, str) else [*map(file.resolve, files)]
+
+
+def split_rows(
+    config: Config, given: Split, target: Task
+) -> tuple[Split, SplitChoice, NDArray[np.int64]]:
+    """Split the rows of the training file as far as shares of it validate or test.
+
+    Args:
+        config: reads `data` and `seed`.
+        given: the table of each file.
+        target: what is predicted.
+
+    Returns:
+        The rows of each set, how they were split, and the indices of the rows of the training file
+        that are not test rows.
+
+    Raises:
+        ConfigError: for a stratified split of a target without classes.
+        DataError: for too few rows.
+    """
+    data, train = config.data, given.train
+    classes = target.columns[0] if target.classes else None
+    if classes:
+        _, names = train.codes(classes)
+        if len(names) == train.rows > 1:
+            raise _single_row_classes(train, target, len(names))
+    choice = data.split or (StratifiedSplit() if classes else RandomSplit())
+    if isinstance(choice, StratifiedSplit) and not classes:
+        what = "labels" if target.labels else "a number"
+        message = f"'stratified' is for classes, and {target.name} is {what}; use random"
+        raise ConfigError([Problem("data.split", message)])
+    split, candidates = given, np.arange(train.rows)
+    if any(data.shares):
+        rows = assign_rows(train, choice, classes, Shares(*data.shares), config.seed)
+        candidates = np.sort(np.concatenate([rows.train, rows.validation]))
+        validates = len(rows.validation) and not data.train_on_validation
+        split = Split(
+            train.take(rows.train if validates else candidates),
+            train.take(rows.validation) if validates else given.validation,
+            train.take(rows.test) if len(rows.test) else given.test,
+        )
+    _check_training_rows(split.train, target)
+    return split, choice, candidates
+
+
+def _check_training_rows(train: Table, target: Task) -> None:
+    """Refuse a single training row, a single class, and classes of one row each.
+
+    Raises:
+        DataError: saying which of them it is.
+    """
+    if train.rows < 2:
+        raise DataError("one training row is not enough to train on", file=train.file)
+    if target.classes:
+        codes, names = train.codes(target.columns[0])
+        counts = np.bincount(codes)
+        if len(names) < 2:
+            message = f"all training rows are of the class '{names[0]}'; split otherwise"
+            raise DataError(message, file=train.file, column=target.columns[0])
+        if counts.max() == 1:
+            raise _single_row_classes(train, target, len(names))
+
+
+def _single_row_classes(table: Table, target: Task, classes: int) -> DataError:
+    """Return the error for classes of one row each, with the values that hide a number, if any."""
+    column = target.columns[0]
+    decision = infer_type(column, table)
+    decision = decision.otherwise or decision
+    is_doubtful = decision.warning and target.reason != "declared"
+    doubt = decision.reason if is_doubtful else "is it a number or a name?"
+    message = f"each of the {classes} classes has a single row; {doubt}"
+    return DataError(message, file=table.file, column=column)
 
 
 @dataclass(frozen=True)
@@ -42,9 +316,9 @@ class Prepared:
     split: Split
     """The rows of each set."""
     split_choice: SplitChoice
-    """How they were split."""
+    """The way in which they were split."""
     task: Task
-    """What is predicted."""
+    """The target."""
     decisions: Mapping[str, Decision]
     """The type of each column, and why."""
     head: Head
@@ -54,7 +328,7 @@ class Prepared:
     network: Network
     """The layers."""
     engine: Engine
-    """What will train it."""
+    """The engine that will train it."""
 
 
 def prepare(file: ConfigFile, events: Events, folder: Path | None = None) -> Prepared:
@@ -69,8 +343,16 @@ def prepare(file: ConfigFile, events: Events, folder: Path | None = None) -> Pre
         UsageError: for a file that does not exist.
         ConfigError, DataError: see `read_dataset` and `prepare_rows`.
     """
-    dataset = load_dataset(file, events, folder)
-    return prepare_rows(file.config, dataset, dataset.split, events)
+    dataset, config = read_dataset(file, events, folder), file.config
+    events.emit(
+        "data",
+        file=dataset.split.train.file,
+        rows={name: table.rows for name, table in sets(dataset.split).items()},
+        split=dataset.split_choice.name if any(config.data.shares) else None,
+        seed=config.seed,
+        notes=dataset.notes,
+    )
+    return prepare_rows(config, dataset, dataset.split, events)
 
 
 def prepare_rows(
@@ -91,8 +373,19 @@ def prepare_rows(
     """
     train, task = split.train, dataset.task
     decisions = type_columns(config.input, train, config.reserved)
-    events.emit("target", **describe_target(task))
-    events.emit("features", columns=describe_features(decisions))
+    events.emit(
+        "target",
+        columns=task.columns,
+        type=task.type,
+        classes=task.classes,
+        labels=task.labels,
+        reason=task.reason,
+    )
+    types = {
+        column: {"type": decision.feature.type, "reason": type_reason(decision)}
+        for column, decision in decisions.items()
+    }
+    events.emit("features", columns=types)
     for warning in type_warnings(decisions):
         events.emit("warning", message=f"{train.file}: {warning}")
     head = resolve_head(config, task)
@@ -128,7 +421,7 @@ def encode_sets(
         ConfigError, DataError: for columns and values that can't be encoded.
     """
     encoded = {}
-    for name, table in sets(prepared.split):
+    for name, table in sets(prepared.split).items():
         issues = ValueIssues()
         writer = None if folder is None else InputsWriter(folder, name)
         encoded[name] = encode_rows(prepared.encoding, table, weight, issues, writer)
@@ -139,12 +432,10 @@ def encode_sets(
     return encoded
 
 
-def sets(split: Split) -> Iterator[tuple[str, Table]]:
-    """Yield the name and the rows of each set that is not empty."""
-    for name in ("train", "validation", "test"):
-        table = getattr(split, name)
-        if table is not None:
-            yield name, table
+def sets(split: Split) -> dict[str, Table]:
+    """Return the rows of each set that is not empty, by name."""
+    tables = {"train": split.train, "validation": split.validation, "test": split.test}
+    return {name: table for name, table in tables.items() if table is not None}
 
 
 def initial_weights(file: ConfigFile, network: Network) -> Mapping[str, Weights] | None:
@@ -187,25 +478,6 @@ def describe_network(network: Network, head: Head) -> dict[str, object]:
         "loss": head.loss.name,
         "target_scaling": head.output.scaling and head.output.scaling.name,
         "metrics": head.metrics,
-    }
-
-
-def describe_target(target: Task) -> dict[str, object]:
-    """Describe the target's columns and type, and why it was taken so, for JSON."""
-    return {
-        "columns": target.columns,
-        "type": target.type,
-        "classes": target.classes,
-        "labels": target.labels,
-        "reason": target.reason,
-    }
-
-
-def describe_features(decisions: Mapping[str, Decision]) -> dict[str, object]:
-    """Describe the type of each column, and why it was taken so, for JSON."""
-    return {
-        column: {"type": decision.feature.type, "reason": type_reason(decision)}
-        for column, decision in decisions.items()
     }
 
 

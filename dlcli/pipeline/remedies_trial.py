@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import shlex
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, count, zip_longest
@@ -16,6 +14,7 @@ from dlcli.diagnosis import Finding, Patch
 from dlcli.errors import ConfigError, DivergenceError, OutOfMemoryError, UsageError
 from dlcli.metrics import HIGHER_IS_BETTER, DifferenceEstimate
 from dlcli.pipeline.events import Listener
+from dlcli.pipeline.fit import release_memory
 from dlcli.pipeline.run_recording import check_data
 from dlcli.pipeline.train_run import train
 from dlcli.runs import Run
@@ -47,15 +46,15 @@ class Trial:
     difference: DifferenceEstimate | None = None
     """The difference with its confidence interval; `None` where runs can't be compared."""
     converged: bool = False
-    """Whether it trains what diverged before, so that there is nothing to compare with."""
+    """True if it trains what diverged before, so that there is nothing to compare with."""
     rescued: bool = False
-    """Whether it does, and is better than a constant model."""
+    """True if it does, and is better than a constant model."""
     problem: str | None = None
     """Why it failed, or can't be compared."""
 
     @property
     def helped(self) -> bool:
-        """Whether it is significantly better."""
+        """True if it is significantly better."""
         return self.rescued or (self.difference is not None and self.difference.verdict == "better")
 
     @property
@@ -131,9 +130,7 @@ def try_patches(
             patched = run.read_config(patch.overrides)
             after = ComparedRun.read(train(patched, _free_folder(run, patch), listener))
         except (ConfigError, DivergenceError, OutOfMemoryError) as error:
-            traceback.clear_frames(error.__traceback__)  # they hold what takes up the memory
-            gc.collect()
-            yield replace(trial, problem=str(error).partition("\n")[0])
+            yield replace(trial, problem=release_memory(error))
         else:
             yield _evaluate(before, after, trial)
 

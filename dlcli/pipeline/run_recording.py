@@ -21,9 +21,8 @@ from pydantic import BaseModel, ValidationError
 from dlcli.config import Config, ConfigFile, Files, dump_config, load_config
 from dlcli.encoding import MAX_ROWS_AT_ONCE, ImageEncoder, image_files
 from dlcli.errors import ConfigError, DataError, Problem, RunError, UsageError
-from dlcli.pipeline.data_loading import data_files
 from dlcli.pipeline.events import Events, Listener
-from dlcli.pipeline.preparation import Prepared, initial_weights_run, sets
+from dlcli.pipeline.preparation import Prepared, data_files, initial_weights_run, sets
 from dlcli.runs import (
     PartialResult,
     Run,
@@ -42,7 +41,7 @@ if TYPE_CHECKING:
     from dlcli.training import Device
 
 _EXACT = ("dlcli", "tensorflow", "keras", "numpy", "processor", "threads", "device")
-"""What the bits of the weights depend on besides config and data."""
+"""The entries of `environment.json` that the bits of the weights depend on."""
 
 Images = Mapping[str, Mapping[str, object]]
 """For each column of images, the number of `files` and a `sha256`."""
@@ -73,7 +72,7 @@ class Recording:
 
     @property
     def starts_over(self) -> bool:
-        """Whether training starts from its beginning, so that it needs initial weights."""
+        """True if training starts from its beginning, so that it needs initial weights."""
         return self.writer is None or not self.writer.can_resume
 
     @contextmanager
@@ -209,7 +208,7 @@ def image_fingerprints(prepared: Prepared) -> Images:
 
 def _image_digests(prepared: Prepared, column: str) -> Iterator[bytes]:
     """Yield the SHA-256 of each file; one that can't be read is reported when it is encoded."""
-    for _, table in sets(prepared.split):
+    for table in sets(prepared.split).values():
         for part in table.parts(MAX_ROWS_AT_ONCE):
             for path in image_files(part, column)[1]:
                 if path.is_file():  # reading a pipe would block

@@ -7,23 +7,22 @@ import secrets
 import shlex
 import signal
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Literal, Self
 
+from pydantic import BaseModel, ConfigDict, ValidationError
+
 from dlcli.config import ConfigFile, candidate, check_tune, dump_config, load_config
 from dlcli.errors import Interrupted, RunError, TrainingError, UsageError
 from dlcli.network import resolve_head
-from dlcli.pipeline.checkpointing import StopOnSignal
-from dlcli.pipeline.cross_validation import prepare_example
-from dlcli.pipeline.data_loading import data_files, read_candidates
 from dlcli.pipeline.documents import Search
 from dlcli.pipeline.events import Events, Listener
-from dlcli.pipeline.preflight import check_memory
+from dlcli.pipeline.preflight import prepare_example
+from dlcli.pipeline.preparation import data_files, read_candidates
 from dlcli.pipeline.run_recording import Recording, moved_config, recorded_run, resumed_run
 from dlcli.pipeline.search_context import (
     SearchContext,
@@ -37,6 +36,7 @@ from dlcli.pipeline.search_evaluation import (
     combine,
     evaluate_search,
     run_nested_workers,
+    summarize_trials,
     train_finalists,
 )
 from dlcli.pipeline.search_storage import (
@@ -46,10 +46,18 @@ from dlcli.pipeline.search_storage import (
     repair_journal,
 )
 from dlcli.pipeline.search_study import Study
-from dlcli.pipeline.search_summary import summarize_trials
 from dlcli.pipeline.search_trials import SearchAccess, run_search_worker, run_trials, stop_of_search
 from dlcli.pipeline.worker_pool import run_workers, threads_per_worker, worker_name
-from dlcli.runs import LIMITS, STUDY, Run, RunWriter, fingerprint, read_object, resume_command
+from dlcli.runs import (
+    LIMITS,
+    STUDY,
+    Run,
+    RunWriter,
+    fingerprint,
+    malformed,
+    read_object,
+    resume_command,
+)
 
 _MAX_NAME = 64
 """Most characters of a run folder's name."""
@@ -132,8 +140,7 @@ def _tune(recording: Recording, record: StudyRecord, settings: SearchSettings) -
     warn_of_large_grid(context.tune, events)
     if settings.nested:
         check_outer_folds(context)
-    example = prepare_example(file.config, context.fits.dataset, context.splits[0], events)
-    check_memory(example, file.config, on_disk=False)
+    prepare_example(file.config, context.fits.dataset, context.splits[0], events)
     with recording.begin(
         lambda folder: moved_config(file, folder, keep_tune=True),
         device=None,
@@ -162,7 +169,7 @@ def _search(
     }
     if settings.nested:
         if settings.jobs > 1:
-            run_nested_workers(access, settings.jobs, context, writer, _listener(events))
+            run_nested_workers(access, settings.jobs, context, writer, events)
         stop = stop_of_search(writer, study)
         found["nested"] = outer = evaluate_search(context, study.plan, writer, stop, events)
         loss = resolve_head(context.file.config, context.fits.dataset.task).loss.name
@@ -223,26 +230,15 @@ def _evaluate_candidates(
             run_trials(context, study, access.budget, stop, Events(listener))
         return
     task = partial(run_search_worker, access)
-    with _describing_progress(stop):
+    try:
         run_workers(task, jobs, writer, listener, retry)
         # A process may be killed before it has stored its name with its trial. Once all processes
         # of this folder have ended, such a trial is known to be lost.
         while access.storage is None and study.retry_lost(lambda _: True):
             run_workers(task, jobs, writer, listener, retry)
-
-
-def _listener(events: Events) -> Listener:
-    return lambda event, fields: events.emit(event, **fields)
-
-
-@contextmanager
-def _describing_progress(stop: StopOnSignal) -> Iterator[None]:
-    """Have the message of an interruption say what is finished, as it does of one process."""
-    try:
-        yield
     except Interrupted as error:
         stop.signal = signal.Signals(error.exit_code - 128)
-        stop.check()
+        stop.check()  # which reports how many trials are finished, as in a single process
         raise
 
 
@@ -288,9 +284,10 @@ def _result_fields(search: Search) -> dict[str, object]:
     }
 
 
-@dataclass(frozen=True)
-class StudyRecord:
-    """Where the study of a run folder is stored: `study.json`."""
+class StudyRecord(BaseModel):
+    """The study of a run folder, and where it is stored: `study.json`."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
 
     study: str
     """Its name."""
@@ -305,7 +302,8 @@ class StudyRecord:
         """Return the record of a new search."""
         url = settings.storage
         storage = None if url is None else mask_password(url)
-        return cls(file.name, secrets.token_hex(_TOKEN_BYTES), storage, settings.nested)
+        token = secrets.token_hex(_TOKEN_BYTES)
+        return cls(study=file.name, run=token, storage=storage, nested=settings.nested)
 
     @classmethod
     def read(cls, writer: RunWriter) -> Self:
@@ -314,15 +312,11 @@ class StudyRecord:
         Raises:
             RunError: if it is damaged.
         """
-        fields = read_object(writer.path / STUDY, LIMITS["study.json"])
+        path = writer.path / STUDY
         try:
-            record = cls(**{name: fields[name] for name in cls.__dataclass_fields__})
-        except KeyError as error:
-            raise RunError(f"{writer.path / STUDY}: has no {error}; search again") from None
-        texts = (record.study, record.run, record.storage or "")
-        if not all(isinstance(each, str) for each in texts):
-            raise RunError(f"{writer.path / STUDY}: expected names as strings; search again")
-        return record
+            return cls.model_validate(read_object(path, LIMITS["study.json"]))
+        except ValidationError as error:
+            raise RunError(f"{path}: {malformed(error)}; search again") from None
 
     def check_storage(self, url: str | None, writer: RunWriter) -> None:
         """Refuse to resume in another storage.
@@ -344,11 +338,11 @@ class StudyRecord:
 
     def store(self, writer: RunWriter, fingerprint: Mapping[str, object]) -> None:
         """Store it in the run folder, with the fingerprint of the search."""
-        writer.write_json("study.json", {**self.__dict__, "fingerprint": fingerprint})
+        writer.write_json("study.json", {**self.model_dump(), "fingerprint": fingerprint})
 
 
 def search_fingerprint(file: ConfigFile) -> dict[str, object]:
-    """Return what all trials of a study must have in common, for JSON.
+    """Return a fingerprint that all trials of a study have in common, for JSON.
 
     It is the same on every machine: a hash of the config without the paths of its files, and one of
     the content of each file.

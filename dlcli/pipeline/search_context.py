@@ -1,4 +1,4 @@
-"""What all trials of a search share: objective, search space, rows, budget and options."""
+"""The context that all trials of a search share: objective, search space, rows and budget."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from dlcli.errors import ConfigError, Problem, did_you_mean_or_all
 from dlcli.metrics import HIGHER_IS_BETTER
 from dlcli.network import resolve_head
 from dlcli.pipeline import documents
-from dlcli.pipeline.data_loading import Dataset
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.fit import FitContext
+from dlcli.pipeline.preparation import Dataset
 from dlcli.splitting import Split, make_folds
 from dlcli.tasks import Task
 
@@ -87,7 +87,7 @@ class ComparisonSteps:
 
 
 def can_prune_at_epochs(objective: Objective, dimensions: Sequence[Dimension]) -> bool:
-    """Whether the values of epochs can be compared between candidates.
+    """Return whether the values of epochs can be compared between candidates.
 
     `val_loss` of an epoch contains the regularization penalty, which differs between candidates
     with different regularizers.
@@ -98,19 +98,19 @@ def can_prune_at_epochs(objective: Objective, dimensions: Sequence[Dimension]) -
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """How a search is run."""
+    """The settings of a search that do not change its candidates."""
 
     jobs: int = 1
     """Processes that evaluate candidates in parallel."""
     storage: str | None = None
     """The URL of a database that processes and machines share; `None`: a file in the run folder."""
     nested: bool = False
-    """Whether the whole search is also evaluated by nested cross-validation."""
+    """True to evaluate the whole search by nested cross-validation, too."""
 
 
 @dataclass(frozen=True)
 class SearchPlan:
-    """What the candidates depend on, in addition to the results of earlier trials."""
+    """All that candidates depend on, besides the results of earlier trials."""
 
     name: str
     """The name of the study, by which processes find it in a storage."""
@@ -145,7 +145,7 @@ class SearchPlan:
 
 @dataclass(frozen=True, eq=False)
 class SearchContext:
-    """What all trials of a search share in one process."""
+    """The objects that all trials of a search share in one process."""
 
     file: ConfigFile
     """The original config, of which candidates are variants."""
@@ -183,7 +183,7 @@ class SearchContext:
 
     @property
     def prunes_at_epochs(self) -> bool:
-        """Whether the values of epochs can be compared."""
+        """True if the values of epochs can be compared."""
         return can_prune_at_epochs(self.objective, self.dimensions)
 
 
@@ -213,7 +213,7 @@ class TimeBudget:
 
     @property
     def is_over(self) -> bool:
-        """Whether no further trial may start."""
+        """True if no further trial may start."""
         return self.spent >= self._seconds
 
 

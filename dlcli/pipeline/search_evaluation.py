@@ -1,21 +1,25 @@
-"""Evaluate the result of a search on rows that it did not use: finalists and outer folds."""
+"""Evaluate a search: a summary of its trials, finalists trained in full, and outer folds."""
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from optuna import create_study
+from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+from optuna.trial import create_trial
 
 from dlcli.comparison import SPLITS, ComparedRun, estimate_difference
-from dlcli.config import Config, ConfigFile, candidate
+from dlcli.config import Config, ConfigFile, Dimension, Value, candidate
 from dlcli.encoding import Encoding
-from dlcli.errors import ConfigError, DivergenceError, OutOfMemoryError, RunError
+from dlcli.errors import ConfigError, DivergenceError, OutOfMemoryError, RunError, plural
 from dlcli.metrics import (
     DifferenceEstimate,
     compare_to_baselines,
@@ -27,18 +31,33 @@ from dlcli.metrics import (
 from dlcli.network import build_network
 from dlcli.pipeline.checkpointing import StopOnSignal
 from dlcli.pipeline.cross_validation import CVFold, Plan, assign_folds
-from dlcli.pipeline.data_loading import Dataset, read_candidates
 from dlcli.pipeline.documents import (
+    FEWEST_TRIALS,
+    Direction,
     Finalist,
     Interval,
     NestedFold,
+    Search,
     TrialResult,
     best_trial,
+    complete_trials,
+    smallest_trial,
+    to_loss,
 )
+from dlcli.pipeline.documents import Dimension as DimensionDocument
 from dlcli.pipeline.events import Events, Listener
 from dlcli.pipeline.fit import release_memory
+from dlcli.pipeline.preparation import Dataset, read_candidates
 from dlcli.pipeline.run_recording import read_unit, write_unit
-from dlcli.pipeline.search_context import SearchContext, SearchPlan, TimeBudget, make_splits
+from dlcli.pipeline.search_context import (
+    SearchContext,
+    SearchPlan,
+    TimeBudget,
+    count_combinations,
+    distribution_of,
+    make_splits,
+)
+from dlcli.pipeline.search_storage import quiet_optuna
 from dlcli.pipeline.search_study import Study, make_pruner
 from dlcli.pipeline.search_trials import (
     Evaluation,
@@ -52,6 +71,14 @@ from dlcli.pipeline.worker_pool import run_workers
 from dlcli.runs import FOLDS, Run, RunWriter, locked
 from dlcli.splitting import Split
 
+_EDGE = 0.02
+"""The share of a range, at either end, that counts as its edge."""
+_TOP_SHARE = 0.2
+"""The share of the trials that count as good. Of 100 random trials in five dimensions of which one
+explains most of the metric, it is found in 93 to 100 of 100 simulations, and with Optuna's default
+of a tenth in 37 to 93."""
+_FEWEST_TOP = 8
+"""Fewest trials that count as good; Optuna's documentation asks for 5."""
 Name = Literal["default", "best", "smallest"]
 _VALIDATION_ROWS = (
     "there are no test rows: the validation rows, which selected the config, give optimistically "
@@ -63,6 +90,155 @@ _NO_ROWS = (
 )
 DEFAULT_FOLDS = 5
 """Number of outer folds if the search itself has no folds."""
+
+
+def summarize_trials(
+    context: SearchContext,
+    plan: SearchPlan,
+    trials: tuple[TrialResult, ...],
+    default: TrialResult | None,
+) -> Search:
+    """Return the document of a search, without what follows after its trials.
+
+    Args:
+        context: what the trials shared.
+        plan: what the candidates depended on.
+        trials: their results.
+        default: the result of the original config.
+    """
+    dataset = context.fits.dataset
+    dimensions = tuple(map(DimensionDocument.of, plan.dimensions))
+    best = best_trial(trials, plan.direction)
+    return Search(
+        name=context.file.name,
+        study=plan.name,
+        metric=context.objective.metric,
+        direction=plan.direction,
+        sampler=plan.sampler,
+        folds=context.tune.folds,
+        rows=_count_rows(context),
+        set_aside=dataset.test_rows,
+        seed=plan.seed,
+        dimensions=dimensions,
+        trials=trials,
+        default=default,
+        best=None if best is None else best.number,
+        smallest=smallest_trial(trials, plan.direction),
+        importances=importances(dimensions, trials, plan.direction),
+        workers=len({trial.worker for trial in trials} - {""}) or 1,
+        seconds=0.0,
+        notes=tuple(_notes(context, plan, trials, default, best)),
+    )
+
+
+def _count_rows(context: SearchContext) -> int:
+    if context.tune.folds is not None:
+        return context.fits.dataset.candidates.rows
+    tables = ((split.train, split.validation) for split in context.splits)
+    return sum(table.rows for split in tables for table in split if table is not None)
+
+
+def _notes(
+    context: SearchContext,
+    plan: SearchPlan,
+    trials: Sequence[TrialResult],
+    default: TrialResult | None,
+    best: TrialResult | None,
+) -> Iterator[str]:
+    ended = len(trials)
+    if plan.trials is not None and ended < plan.trials:
+        yield f"the time was over after {ended} of {plural(plan.trials, 'trial')}"
+    if ended and ended == count_combinations(plan.dimensions):
+        yield f"all {ended:,} combinations were tried"
+    failed = sum(trial.state == "failed" for trial in trials)
+    if failed:
+        yield f"{plural(failed, 'candidate')} could not be trained to the end"
+    if best is not None:
+        if default is not None and to_loss(best, plan.direction) >= to_loss(
+            default, plan.direction
+        ):
+            yield (
+                f"no candidate is better than the config as given: {context.objective.metric} "
+                f"{best.value:.4g} against {default.value:.4g}"
+            )
+        yield from _edge_notes(plan.dimensions, best)
+    if not context.prunes_at_epochs and context.tune.pruner.name != "none":
+        yield (
+            "candidates were not pruned at epochs: regularizers vary, and val_loss of an epoch "
+            "contains their penalty"
+        )
+
+
+def _edge_notes(dimensions: Sequence[Dimension], best: TrialResult) -> Iterator[str]:
+    """Yield each range with the best value at its edge."""
+    for dimension in dimensions:
+        position = _position(dimension, best.values.get(dimension.path))
+        if position is not None and not _EDGE <= position <= 1 - _EDGE:
+            end = "low" if position < _EDGE else "high"
+            yield (
+                f"the best {dimension.path} lies at the {end} end of its range: a wider range may "
+                "contain a better one"
+            )
+
+
+def _position(dimension: Dimension, value: Value) -> float | None:
+    """Return the position of a value in a range, from 0 to 1; `None` for a choice."""
+    low, high = dimension.low, dimension.high
+    if low is None or high is None or isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if dimension.log:
+        low, high, value = (math.log(each) for each in (low, high, value))
+    return (value - low) / (high - low)
+
+
+def importances(
+    dimensions: Sequence[DimensionDocument], trials: Sequence[TrialResult], direction: Direction
+) -> dict[str, float]:
+    """Return the importance of each dimension for a trial being good, by Optuna's PED-ANOVA.
+
+    Watanabe, Bansal and Hutter, PED-ANOVA: Efficiently Quantifying Hyperparameter Importance in
+    Arbitrary Subspaces, IJCAI 2023. It compares the values of the best fifth of the trials with
+    those of all, one dimension at a time. Reliability: a few good trials differ from all by chance,
+    too, so that no dimension has an importance of 0; with 20 to 50 trials only one that clearly
+    stands out is worth acting on.
+
+    Args:
+        dimensions: what is varied.
+        trials: complete ones count.
+        direction: whether the metric is minimized.
+
+    Returns:
+        Shares of 1 by path, the greatest first; empty for fewer than `FEWEST_TRIALS` complete
+        trials.
+    """
+    distributions = {
+        each.path: distribution_of(each, range(len(each.choices))) for each in dimensions
+    }
+    with quiet_optuna():
+        study = create_study(direction=direction)
+        for trial in complete_trials(trials):
+            try:
+                params = {each.path: _value(each, trial.values[each.path]) for each in dimensions}
+                study.add_trial(
+                    create_trial(value=trial.value, params=params, distributions=distributions)
+                )
+            except (KeyError, ValueError):  # of a study that was started with other dimensions
+                continue
+        complete = len(study.trials)
+        if complete < FEWEST_TRIALS or not dimensions:
+            return {}
+        share = max(_TOP_SHARE, _FEWEST_TOP / complete)
+        evaluator = PedAnovaImportanceEvaluator(target_quantile=share)
+        found = get_param_importances(study, evaluator=evaluator, params=[*distributions])
+    return {} if any(math.isnan(value) for value in found.values()) else found
+
+
+def _value(dimension: DimensionDocument, value: Value) -> Value:
+    """Return a value for Optuna; a choice by its index, as `True` and `1` would be the same."""
+    if dimension.kind != "choice":
+        return value
+    known = [(type(choice), choice) for choice in dimension.choices]
+    return known.index((type(value), value))
 
 
 @dataclass(frozen=True)
@@ -143,7 +319,7 @@ def _finalists(runs: Mapping[Name, ComparedRun], metric: str) -> Iterator[Finali
             parameters=_count_parameters(run),
             epochs=max(map(len, run.history.values()), default=0),
             metric=compared_by,
-            gain=None if gain is None else _interval(gain),
+            gain=None if gain is None else Interval.of(gain),
             verdict=None if gain is None else gain.verdict,
         )
 
@@ -172,10 +348,6 @@ def _difference(
     if metric is None:
         return DifferenceEstimate(None, reason="no metric is defined")
     return estimate_difference(default, run, split, metric)
-
-
-def _interval(found: DifferenceEstimate) -> Interval:
-    return Interval(value=found.value, lower=found.lower, upper=found.upper, reason=found.reason)
 
 
 def _count_parameters(run: ComparedRun) -> int:
@@ -226,19 +398,12 @@ def evaluate_search(
         RunError: if a stored result is damaged.
     """
     _store_plan(writer, context)
-    results = []
-    for outer in outer_folds(context):
-        result = _read(writer, outer)
-        if result is None:
-            with stop.handling_signals():
-                result = _search_without(outer, context, plan, stop)
-                _store(writer, context, result, events)
-        results.append(result)
-    return tuple(results)
+    outers = outer_folds(context)
+    return tuple(_finish_fold(outer, context, plan, writer, stop, events) for outer in outers)
 
 
 def run_nested_workers(
-    access: SearchAccess, jobs: int, context: SearchContext, writer: RunWriter, listener: Listener
+    access: SearchAccess, jobs: int, context: SearchContext, writer: RunWriter, events: Events
 ) -> None:
     """Search without the outer folds in several processes; `evaluate_search` collects the results.
 
@@ -247,14 +412,15 @@ def run_nested_workers(
         jobs: the number of processes.
         context: what all trials of the search share.
         writer: the run folder.
-        listener: receives each outer fold, and a warning for each process that was lost.
+        events: receives each outer fold, and a warning for each process that was lost.
 
     Raises:
         Interrupted: if a signal has arrived.
         DlcliError: see `run_trials`.
     """
     _store_plan(writer, context)
-    run_workers(partial(run_nested_worker, access), jobs, writer, listener)
+    task = partial(run_nested_worker, access)
+    run_workers(task, jobs, writer, lambda event, fields: events.emit(event, **fields))
 
 
 def run_nested_worker(access: SearchAccess, listener: Listener) -> None:
@@ -275,11 +441,9 @@ def run_nested_worker(access: SearchAccess, listener: Listener) -> None:
         plan = SearchPlan.of(file)
         for outer in outer_folds(context):
             with _claimed(writer, outer) as is_claimed:
-                if is_claimed and _read(writer, outer) is None:
+                if is_claimed:
                     stop = stop_of_search(writer)
-                    with stop.handling_signals():
-                        result = _search_without(outer, context, plan, stop)
-                        _store(writer, context, result, Events(listener))
+                    _finish_fold(outer, context, plan, writer, stop, Events(listener))
 
 
 def outer_folds(context: SearchContext) -> tuple[CVFold, ...]:
@@ -310,6 +474,25 @@ def exclude_fold(dataset: Dataset, outer: CVFold, config: Config) -> tuple[Datas
     split = outer.split(config, dataset)
     indices = dataset.candidate_indices[outer.rows.train]
     return replace(dataset, candidate_indices=indices, split=replace(split, test=None)), split
+
+
+def _finish_fold(
+    outer: CVFold,
+    context: SearchContext,
+    plan: SearchPlan,
+    writer: RunWriter,
+    stop: StopOnSignal,
+    events: Events,
+) -> NestedFold:
+    """Return the stored result of an outer fold, or search without it and store the result."""
+    result = _read(writer, outer)
+    if result is None:
+        with stop.handling_signals():
+            result = _search_without(outer, context, plan, stop)
+            write_unit(writer, outer.number, result)
+            folds = context.tune.folds or DEFAULT_FOLDS
+            events.emit("nested", of=folds, **result.model_dump(mode="json"))
+    return result
 
 
 def _search_without(
@@ -370,12 +553,6 @@ def _read(writer: RunWriter, outer: CVFold) -> NestedFold | None:
     return result
 
 
-def _store(writer: RunWriter, context: SearchContext, result: NestedFold, events: Events) -> None:
-    write_unit(writer, result.fold, result)
-    folds = context.tune.folds or DEFAULT_FOLDS
-    events.emit("nested", of=folds, **result.model_dump(mode="json"))
-
-
 def _store_plan(writer: RunWriter, context: SearchContext) -> None:
     """Create the folder for the results of outer folds, or check the existing one."""
     if os.path.lexists(writer.path / FOLDS):
@@ -421,6 +598,6 @@ def combine(
     values, bounds = np.array([value for _, value in known]), metric_bounds(metric, loss)
     found = corrected_interval(values, rows, ratio, bounds)
     if len(known) == len(nested):
-        return Interval(**asdict(found))
+        return Interval.of(found)
     missing = f"{len(nested) - len(known)} of {len(nested)} outer folds have no value"
     return Interval(value=found.value, reason=missing)

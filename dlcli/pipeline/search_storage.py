@@ -47,7 +47,7 @@ _DRIVERS = {
     "MySQLdb": "write mysql+pymysql:// and pip install pymysql",
     "pymysql": "pip install pymysql",
 }
-"""How to install a missing module."""
+"""The way to install each missing module."""
 
 
 @contextmanager

@@ -44,8 +44,8 @@ from dlcli.pipeline.worker_pool import worker_name
 from dlcli.runs import malformed
 
 IsDead = Callable[[Mapping[str, Any]], bool]
-"""Whether the process of a trial is dead, by the token of its `run` and the `name` of the process;
-both are missing if it was killed before it could store them."""
+"""Returns whether the process of a trial is dead, by the token of its `run` and the `name` of the
+process; both are missing if it was killed before it could store them."""
 MAX_DEATHS = 3
 """Processes that a candidate may kill before it is abandoned."""
 # User attributes of a study:
@@ -356,7 +356,7 @@ class Study:
             return len(lost)
 
     def _is_anonymous(self, trial: FrozenTrial) -> bool:
-        """Whether a trial has not had a worker for long.
+        """Return whether a trial has not had a worker for long.
 
         Its process was killed before it stored the worker's name and sent a heartbeat. The time is
         measured by this process's clock, because those of other machines may differ.
@@ -443,7 +443,7 @@ class Study:
 
     @property
     def is_shared(self) -> bool:
-        """Whether processes may work on it that this one does not know of."""
+        """True if processes may work on it that this one does not know of."""
         return isinstance(self._storage, RDBStorage)
 
     def _is_planned(self, candidate: int) -> bool:
@@ -473,12 +473,12 @@ def worker_of(trial: FrozenTrial) -> Mapping[str, Any]:
 
 
 def _counts(trial: FrozenTrial) -> bool:
-    """Whether a trial waits, runs or has a result."""
+    """Return whether a trial waits, runs or has a result."""
     return not trial.state.is_finished() or RESULT in trial.user_attrs
 
 
 def _was_killed(trial: FrozenTrial) -> bool:
-    """Whether a trial without a result was ended by the death of its process."""
+    """Return whether a trial without a result was ended by the death of its process."""
     return bool(trial.params) and INTERRUPTED not in trial.user_attrs
 
 

@@ -28,7 +28,6 @@ from dlcli.metrics import (
 )
 from dlcli.pipeline.checkpointing import StopOnSignal
 from dlcli.pipeline.cv_summary import standard_error_of_rows
-from dlcli.pipeline.data_loading import read_candidates
 from dlcli.pipeline.documents import (
     State,
     TrialResult,
@@ -38,6 +37,7 @@ from dlcli.pipeline.documents import (
 )
 from dlcli.pipeline.events import Events, Listener
 from dlcli.pipeline.fit import FitResult, Progress, release_memory
+from dlcli.pipeline.preparation import read_candidates
 from dlcli.pipeline.run_recording import read_resolved
 from dlcli.pipeline.search_context import (
     LOSS,
@@ -125,7 +125,7 @@ class TrialReporter:
     report: Callable[[float, int], bool] = lambda *_: False
     """Stores a value at a step, and returns whether to prune the candidate."""
     at_epochs: bool = True
-    """Whether to report epochs, or folds alone."""
+    """True to report epochs, false to report folds alone."""
     last: float | None = field(default=None, init=False)
     """The last reported value."""
     epochs: int = field(default=0, init=False)
@@ -331,7 +331,7 @@ def stop_of_search(writer: RunWriter, study: Study | None = None) -> StopOnSigna
 
 @dataclass(frozen=True)
 class SearchAccess:
-    """What a process needs to take part in a search; it can be pickled."""
+    """The access of a process to a search; it can be pickled."""
 
     folder: Path
     """The run folder, which the process that started the search has locked."""

@@ -6,7 +6,6 @@ import math
 import os
 import shutil
 import time
-import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -25,15 +24,14 @@ from dlcli.metrics import Metrics
 from dlcli.pipeline import run_recording
 from dlcli.pipeline.baselines import evaluate_baselines
 from dlcli.pipeline.checkpointing import RunCheckpointer, StopOnSignal
-from dlcli.pipeline.data_loading import load_dataset
 from dlcli.pipeline.events import Events, Listener
-from dlcli.pipeline.fit import FitOptions, FitResult, advise, fit, load_tensorflow
+from dlcli.pipeline.fit import FitOptions, FitResult, advise, fit, load_tensorflow, release_memory
 from dlcli.pipeline.preflight import check_memory, working_folder
 from dlcli.pipeline.preparation import (
     Prepared,
     encode_sets,
     initial_weights,
-    prepare_rows,
+    prepare,
     type_reason,
 )
 from dlcli.pipeline.run_recording import Recording
@@ -91,8 +89,7 @@ def _train(recording: Recording) -> Run:
     file, config, events = recording.file, recording.file.config, recording.events
     with working_folder(file, recording.output, events) as folder:
         # Read, split, encode, build.
-        dataset = load_dataset(file, events, folder)
-        prepared = prepare_rows(config, dataset, dataset.split, events)
+        prepared = prepare(file, events, folder)
         check_memory(prepared, config, on_disk=folder is not None)
         images = run_recording.image_fingerprints(prepared)
         encoded = encode_sets(config.data.weight, prepared, events, folder)
@@ -166,7 +163,7 @@ def _fit_with_checkpoints(
         with checkpointer.handling_signals():
             result = run_fit(progress, checkpointer, options)
     except DivergenceError as error:
-        traceback.clear_frames(error.__traceback__)  # they hold what the engine has on the device
+        release_memory(error)
         _save_last_finite(run_fit, options, writer, error)
         raise
     trained, seconds = result.training, round(time.perf_counter() - start, 3)
@@ -177,8 +174,21 @@ def _fit_with_checkpoints(
 def _save_last_finite(
     run_fit: Fit, options: FitOptions, writer: RunWriter, error: DivergenceError
 ) -> None:
-    """Finish a diverged run with the last finite weights, if an epoch was finished by then."""
-    result = _fit_until_finite(run_fit, options, writer, error.epoch)
+    """Finish a diverged run with the last finite weights, if an epoch was finished by then.
+
+    It is trained once more, to the end of the last finite epoch, from the newest checkpoint before
+    it. The result is the same to the bit, and this costs nothing as long as nothing diverges. An
+    epoch whose loss was finite may have ended with weights that are not; then it is the one before.
+    Without a checkpoint, training starts over.
+    """
+    checkpointer = RunCheckpointer(writer, math.inf)
+    result = None
+    with checkpointer.handling_signals(), suppress(RunError):  # there is no checkpoint to start at
+        for until in range(error.epoch - 1, 0, -1):
+            with suppress(DivergenceError):
+                shorter = replace(options, until=until, on_divergence=lambda *_: None)
+                result = run_fit(lambda *_: None, checkpointer, shorter)
+                break
     if result is None:
         writer.not_resumable = True  # it would start over and diverge again
         return
@@ -191,24 +201,6 @@ def _save_last_finite(
         f"  the last finite weights, {which}, are kept in {writer.path}; to start from them: "
         f"{runs.initial_weights_option(writer.path)}"
     )
-
-
-def _fit_until_finite(
-    run_fit: Fit, options: FitOptions, writer: RunWriter, epoch: int
-) -> FitResult | None:
-    """Train once more, to the end of the last finite epoch, from the newest checkpoint before it.
-
-    The result is the same to the bit, and this costs nothing as long as nothing diverges. An epoch
-    whose loss was finite may have ended with weights that are not; then it is the one before.
-    Without a checkpoint, training starts over.
-    """
-    checkpointer = RunCheckpointer(writer, math.inf)
-    with checkpointer.handling_signals(), suppress(RunError):  # there is no checkpoint to start at
-        for until in range(epoch - 1, 0, -1):
-            with suppress(DivergenceError):
-                shorter = replace(options, until=until, on_divergence=lambda *_: None)
-                return run_fit(lambda *_: None, checkpointer, shorter)
-    return None
 
 
 def _save_network(result: FitResult, writer: RunWriter) -> None:
@@ -323,7 +315,7 @@ def train_child_run(folder: Path, name: str, file: ConfigFile, listener: Listene
 
 
 def _is_run_of(folder: Path, file: ConfigFile) -> bool:
-    """Whether a folder is a run of a config, finished or resumable."""
+    """Return whether a folder is a run of a config, finished or resumable."""
     text = file.text.encode()
     with suppress(RunError), runs.open_regular_file(folder / "config.yaml") as stream:
         is_run = runs.is_unfinished(folder) or os.path.lexists(folder / runs.MANIFEST)

@@ -11,15 +11,14 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import get_context, parent_process, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.reduction import ForkingPickler
-from types import FrameType
-from typing import TYPE_CHECKING, Literal, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from dlcli.errors import Interrupted, TrainingError, plural
-from dlcli.pipeline.checkpointing import StopOnSignal
+from dlcli.pipeline.checkpointing import TERMINATING, StopOnSignal
 from dlcli.pipeline.events import Listener
 from dlcli.runs import RunWriter, resume_command
 
@@ -27,9 +26,8 @@ if TYPE_CHECKING:
     from multiprocessing.context import SpawnProcess
 
 Task = Callable[[Listener], None]
-"""What each worker process does. It can be pickled, ends when SIGTERM arrives, and returns when
-there is nothing left to do."""
-_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+"""The work of each process. It can be pickled, ends when SIGTERM arrives, and returns when there
+is nothing left to do."""
 _TERMINATED = 128 + signal.SIGTERM
 _POLL_SECONDS = 0.1
 """Time between two looks at arrived signals."""
@@ -93,40 +91,33 @@ class _Worker:
     inbox: Connection
     """Receives the name and fields of each event, and at the end a `_Failure` or `None`."""
     is_done: bool = False
-    """Whether it has found nothing left to do."""
+    """True if it has found nothing left to do."""
 
 
+@dataclass
 class _Pool:
     """The worker processes, as seen by their parent.
 
     `concurrent.futures` would end all of them when one is killed, and passes on no events.
     """
 
-    def __init__(
-        self,
-        task: Task,
-        jobs: int,
-        stop: StopOnSignal,
-        listener: Listener,
-        on_lost: Callable[[int], None],
-    ) -> None:
-        self._task = task
-        self._jobs = jobs
-        self._stop = stop
-        self._listener = listener
-        self._on_lost = on_lost
-        self._workers: list[_Worker] = []
-        self._lost: list[str] = []
-        """How each lost worker ended."""
+    task: Task
+    jobs: int
+    stop: StopOnSignal
+    listener: Listener
+    on_lost: Callable[[int], None]
+    workers: list[_Worker] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    """The end of each lost worker, in words."""
 
     def run(self) -> None:
         patience = _GRACE_SECONDS
         try:
-            self._start(self._jobs)
+            self._start(self.jobs)
             known = 0
             self._listen()
-            while len(self._lost) > known and not self._stop.is_ending:
-                known = len(self._lost)
+            while len(self.lost) > known and not self.stop.is_ending:
+                known = len(self.lost)
                 self._check_losses()
                 self._start(1)  # the others may have found nothing to do before that one was lost
                 self._listen()
@@ -141,18 +132,18 @@ class _Pool:
         with _blocking_signals():
             for _ in range(count):
                 inbox, outbox = context.Pipe(duplex=False)
-                process = context.Process(target=_work, args=(self._task, outbox), daemon=True)
+                process = context.Process(target=_work, args=(self.task, outbox), daemon=True)
                 process.start()
                 outbox.close()  # so that the pipe is closed when the worker ends
-                self._workers.append(_Worker(process, inbox))
+                self.workers.append(_Worker(process, inbox))
 
     def _listen(self) -> None:
         """Pass on what workers report until all have ended."""
         is_passed_on = False
-        while working := [worker for worker in self._workers if not worker.inbox.closed]:
-            if self._stop.is_ending and not is_passed_on:
+        while working := [worker for worker in self.workers if not worker.inbox.closed]:
+            if self.stop.is_ending and not is_passed_on:
                 is_passed_on = True
-                for worker in self._workers:
+                for worker in self.workers:
                     worker.process.terminate()
             ready = wait([worker.inbox for worker in working], _POLL_SECONDS)
             for worker in working:
@@ -165,7 +156,7 @@ class _Pool:
         except (EOFError, OSError):
             worker.inbox.close()
             worker.process.join(_GRACE_SECONDS)
-            if not worker.is_done and not self._stop.is_ending:
+            if not worker.is_done and not self.stop.is_ending:
                 self._report_loss(worker.process)
             return
         if isinstance(message, _Failure):
@@ -173,15 +164,15 @@ class _Pool:
         if message is None:
             worker.is_done = True
         else:
-            self._listener(*message)
+            self.listener(*message)
 
     def _report_loss(self, process: SpawnProcess) -> None:
         number, reason = process.pid, _describe_end(process.exitcode)
         assert number is not None
-        self._lost.append(reason)
-        self._on_lost(number)
+        self.lost.append(reason)
+        self.on_lost(number)
         message = f"worker process {number} {reason}; its work is given to another"
-        self._listener("warning", {"message": message})
+        self.listener("warning", {"message": message})
 
     def _check_losses(self) -> None:
         """Refuse to start another worker if all were lost, or too many.
@@ -189,17 +180,17 @@ class _Pool:
         Raises:
             TrainingError: saying how the last of them ended.
         """
-        is_any_done = any(worker.is_done for worker in self._workers)
-        if len(self._lost) <= 2 * self._jobs and is_any_done:
+        is_any_done = any(worker.is_done for worker in self.workers)
+        if len(self.lost) <= 2 * self.jobs and is_any_done:
             return
         raise TrainingError(
-            f"{plural(len(self._lost), 'worker')} ended before the work was done, the last of them "
-            f"{self._lost[-1]}; try fewer --jobs or units, or a smaller batch_size"
+            f"{plural(len(self.lost), 'worker')} ended before the work was done, the last of them "
+            f"{self.lost[-1]}; try fewer --jobs or units, or a smaller batch_size"
         )
 
     def _end(self, patience: float) -> None:
         """End the workers that are left: by SIGTERM, and those that ignore it by SIGKILL."""
-        alive = [worker.process for worker in self._workers if worker.process.is_alive()]
+        alive = [worker.process for worker in self.workers if worker.process.is_alive()]
         for process in alive:
             process.terminate()
         deadline = time.monotonic() + patience
@@ -208,7 +199,7 @@ class _Pool:
             if process.is_alive():
                 process.kill()
                 process.join()
-        for worker in self._workers:
+        for worker in self.workers:
             worker.inbox.close()
 
 
@@ -217,7 +208,7 @@ def _describe_end(code: int | None) -> str:
         return "closed its pipe"
     if code >= 0:
         return f"ended with exit code {code}"
-    names = {each.value: each.name for each in signal.Signals}
+    names = {number.value: number.name for number in signal.Signals}
     name = names.get(-code, f"signal {-code}")
     hint = ", perhaps because memory ran out" if name == "SIGKILL" else ""
     return f"was ended by {name}{hint}"
@@ -230,27 +221,23 @@ def _blocking_signals() -> Iterator[None]:
         yield
         return
     resource_tracker.ensure_running()  # it would let them through
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _terminating_signals())
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, TERMINATING)
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _terminating_signals() -> list[signal.Signals]:
-    return [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)]
-
-
 def _work(task: Task, outbox: Connection) -> None:
     """Run a task in a worker process."""
     _end_with_parent()
     # A terminal sends signals to all processes; the parent passes them on as SIGTERM.
-    signal.signal(signal.SIGTERM, _exit)
-    for number in _terminating_signals():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))
+    for number in TERMINATING:
         if number != signal.SIGTERM:
             signal.signal(number, signal.SIG_IGN)
     if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _terminating_signals())
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, TERMINATING)
     try:
         task(lambda event, fields: outbox.send((event, fields)))
     except Interrupted:
@@ -260,10 +247,6 @@ def _work(task: Task, outbox: Connection) -> None:
     else:
         outbox.send(None)
     outbox.close()
-
-
-def _exit(number: int, frame: FrameType | None) -> NoReturn:
-    sys.exit(_TERMINATED)
 
 
 def _end_with_parent() -> None:

@@ -13,7 +13,7 @@ import pytest
 from dlcli.config import load_config
 from dlcli.errors import DataError
 from dlcli.pipeline import Events, preflight, prepare
-from dlcli.pipeline.data_loading import data_files
+from dlcli.pipeline.preparation import data_files
 from dlcli.pipeline.run_recording import resolved_config
 from tests.cli.conftest import make_run
 

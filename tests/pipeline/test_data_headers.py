@@ -9,7 +9,7 @@ import pytest
 from dlcli.config import Config, load_config
 from dlcli.errors import ConfigError
 from dlcli.pipeline import Events
-from dlcli.pipeline.data_loading import Header, check_headers, read_dataset
+from dlcli.pipeline.preparation import Header, check_headers, read_dataset
 
 CONFIG = {"data": {"train": "a.csv", "target": "y"}, "hidden": (), "epochs": 1}
 TRAIN = ("a.csv", ("x", "z", "y"))

@@ -9,7 +9,7 @@ import pytest
 from dlcli.config import load_config
 from dlcli.errors import ConfigError, DataError
 from dlcli.pipeline import Events, train
-from dlcli.pipeline.data_loading import read_dataset
+from dlcli.pipeline.preparation import read_dataset
 from dlcli.splitting import Split
 
 SPLITS = ["random", "stratified", "{name: group, column: g}", "{name: time, column: x}"]

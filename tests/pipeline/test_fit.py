@@ -10,8 +10,8 @@ import pytest
 from dlcli.config import load_config
 from dlcli.errors import ConfigError, DataError, UsageError
 from dlcli.pipeline import Events, fit
-from dlcli.pipeline.data_loading import read_candidates
 from dlcli.pipeline.fit import FitContext
+from dlcli.pipeline.preparation import read_candidates
 from dlcli.splitting import Split
 from dlcli.training import NO_CHECKPOINTS
 

@@ -12,7 +12,7 @@ from dlcli.metrics import HIGHER_IS_BETTER
 from dlcli.pipeline import Dimension, Search, TrialResult, leaderboard
 from dlcli.pipeline.cv_summary import standard_error_of_rows
 from dlcli.pipeline.documents import best_trial, smallest_trial
-from dlcli.pipeline.search_summary import importances
+from dlcli.pipeline.search_evaluation import importances
 from dlcli.pipeline.search_trials import standard_error_of_folds, standard_error_of_mean
 from dlcli.tasks import Multiclass, Multilabel
 from tests.comparison.hand_made import held_out, numbers, two_classes

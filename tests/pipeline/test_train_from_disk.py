@@ -202,7 +202,7 @@ def encoded(folder, storage, data, more):
             + ([] if each.weights is None else [each.weights])
             for name, each in rows.items()
         }
-    numbers = {name: table.row_numbers.tolist() for name, table in sets(prepared.split)}
+    numbers = {name: table.row_numbers.tolist() for name, table in sets(prepared.split).items()}
     return (events, numbers, prepared.encoding, prepared.network), arrays
 
 

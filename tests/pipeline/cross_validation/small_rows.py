@@ -9,7 +9,7 @@ import numpy as np
 from dlcli.config import load_config
 from dlcli.pipeline import Events, Plan, cross_validate
 from dlcli.pipeline.cross_validation import assign_folds
-from dlcli.pipeline.data_loading import read_candidates
+from dlcli.pipeline.preparation import read_candidates
 
 CONFIG = """\
 data: {train: rows.csv, target: y}

@@ -9,7 +9,7 @@ from dlcli.config import BinaryCrossentropy, MeanSquaredError, Poisson, Tune, lo
 from dlcli.config.training_choices import Hinge
 from dlcli.errors import ConfigError
 from dlcli.pipeline import Events
-from dlcli.pipeline.data_loading import read_candidates
+from dlcli.pipeline.preparation import read_candidates
 from dlcli.pipeline.search_context import (
     SearchContext,
     combination,

@@ -11,7 +11,7 @@ from dlcli.pipeline import Events, Plan, TrialResult
 from dlcli.pipeline import search_evaluation as nested
 from dlcli.pipeline.checkpointing import StopOnSignal
 from dlcli.pipeline.cross_validation import assign_folds
-from dlcli.pipeline.data_loading import read_candidates
+from dlcli.pipeline.preparation import read_candidates
 from dlcli.pipeline.run_recording import moved_config
 from dlcli.pipeline.search_context import SearchContext, SearchPlan
 from dlcli.pipeline.search_evaluation import (
@@ -165,7 +165,7 @@ def test_an_outer_fold_of_another_process_is_left_to_it(writer, searches):
 @pytest.mark.slow
 def test_several_processes_find_what_one_does(file, context, writer, tmp_path):
     recorder = Recorder()
-    run_nested_workers(access(writer), 2, context, writer, recorder)
+    run_nested_workers(access(writer), 2, context, writer, Events(recorder))
     assert sorted(fields["fold"] for fields in recorder.named("nested")) == [1, 2, 3]
     parallel = evaluate_search(context, SearchPlan.of(file), writer, stop(writer), Events())
 

@@ -24,8 +24,8 @@ from dlcli.config.training_choices import CategoricalCrossentropy, Hinge, Huber
 from dlcli.config.tune_section import NoPruner
 from dlcli.errors import ConfigError, DataError, DivergenceError, Problem
 from dlcli.pipeline import Events, search_trials
-from dlcli.pipeline.data_loading import read_candidates
 from dlcli.pipeline.fit import FitContext
+from dlcli.pipeline.preparation import read_candidates
 from dlcli.pipeline.search_context import ComparisonSteps, Objective, can_prune_at_epochs
 from dlcli.pipeline.search_study import Study, make_pruner
 from dlcli.pipeline.search_trials import (

@@ -8,7 +8,7 @@ import pytest
 
 from dlcli.pipeline import Dimension, TrialResult
 from dlcli.pipeline.search_context import Objective
-from dlcli.pipeline.search_summary import summarize_trials
+from dlcli.pipeline.search_evaluation import summarize_trials
 from tests.pipeline.tuning.study_examples import LAYERS, RATE, UNITS, plan
 
 
