@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 import numpy as np
+import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dlcli.config import (
@@ -283,8 +284,6 @@ def check_folds(folds: Sequence[CVFold], config: Config, dataset: Dataset) -> No
     """
     if not _holds_out_share(config):
         return
-    import pyarrow as pa
-
     names = [dataset.task.columns[0]]  # taking rows of many columns is slow
     if isinstance(dataset.split_choice, GroupSplit | TimeSplit):
         names.append(dataset.split_choice.column)

@@ -6,9 +6,9 @@ import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 
 from dlcli.comparison import HeldOut, read_rows
 from dlcli.config import Config, EarlyStopping, GroupSplit, TimeSplit
@@ -38,9 +38,6 @@ from dlcli.pipeline.documents import (
 )
 from dlcli.pipeline.preparation import Dataset, Prepared
 from dlcli.prediction import StoredPredictions
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 _RANKING = ("auc", "average_precision")
 """Metrics of the order of rows, which a constant model leaves to chance. Pooled, its shares differ
@@ -157,13 +154,15 @@ def combine_folds(
         deviations=deviations,
         constant=_pooled_constant(folds, held_out, by_repeat),
         best_epochs=median_epochs(results),
-        notes=notes_of(
-            results,
-            held_out,
-            split=choice.name,
-            rows=dataset.candidates.rows,
-            metric=metric,
-            stopping=config.early_stopping,
+        notes=tuple(
+            notes_of(
+                results,
+                held_out,
+                split=choice.name,
+                rows=dataset.candidates.rows,
+                metric=metric,
+                stopping=config.early_stopping,
+            )
         ),
     )
 
@@ -174,8 +173,6 @@ def join_predictions(folds: Sequence[FinishedFold], path: str) -> pa.Table:
     Raises:
         RunError: if their columns differ, as they never do within one cross-validation.
     """
-    import pyarrow as pa
-
     tables = [fold.predictions for fold in folds if fold.predictions is not None]
     try:
         return pa.concat_tables(tables)
@@ -318,8 +315,8 @@ def notes_of(
     rows: int,
     metric: str | None,
     stopping: EarlyStopping | None,
-) -> tuple[str, ...]:
-    """Return what to bear in mind of a cross-validation.
+) -> Iterator[str]:
+    """Yield the points to bear in mind of a cross-validation.
 
     Args:
         results: of all folds of all repeats, in order.
@@ -329,32 +326,50 @@ def notes_of(
         metric: the one to compare by.
         stopping: how training was stopped early.
     """
-    return (
-        *_about_failures(results),
-        *_about_constant_model(results, metric),
-        *_about_spread(results, held_out, metric, split),
-        *_about_size(results),
-        *_about_classes(held_out, split),
-        *_about_undefined(results),
-        *_about_split(results, split, rows),
-        *_about_stopping(results, stopping),
-        "pooled intervals take the networks as given and show what other rows might give; "
-        "intervals over folds also show what training on other rows might give",
-    )
-
-
-def _about_failures(results: Sequence[FoldResult]) -> Iterator[str]:
     failed = sum(each.problem is not None for each in results)
     if failed:
         yield (
             f"{failed} of {plural(len(results), 'fold')} failed, and metrics are of the others; "
             "a network trained on all rows may fail, too"
         )
+    if metric is not None:
+        yield from _about_constant_model(results, metric)
+        yield from _about_spread(results, held_out, metric, split)
+    fewest = min(each.held_out for each in results)
+    if fewest < FEW_ROWS:
+        yield (
+            f"a fold has only {plural(fewest, 'row')}, and its metrics are noisy: prefer the "
+            "pooled ones"
+        )
+    yield from _about_classes(held_out, split)
+    yield from _about_undefined(results)
+    if split == "group":
+        yield (
+            "pooled intervals take rows for independent, though those of one group are alike, and "
+            "are too narrow: prefer those over folds"
+        )
+    if split == "time":
+        evaluated = sum(each.held_out for each in results if each.repeat == 1)
+        yield (
+            "each fold is evaluated by a network trained on earlier rows, the first on few; the "
+            f"earliest {plural(rows - evaluated, 'row')} are never evaluated"
+        )
+        yield (
+            "pooled intervals take rows for independent, though those of neighboring times may be "
+            "alike, and may be too narrow"
+        )
+    if stopping is not None and not any(each.validation for each in results):
+        yield (
+            f"early stopping monitored {stopping.monitor} of the training rows, which does not "
+            "show overfitting: set data.validation: 0.15 and early_stopping.monitor: val_loss"
+        )
+    yield (
+        "pooled intervals take the networks as given and show what other rows might give; "
+        "intervals over folds also show what training on other rows might give"
+    )
 
 
-def _about_constant_model(results: Sequence[FoldResult], metric: str | None) -> Iterator[str]:
-    if metric is None:
-        return
+def _about_constant_model(results: Sequence[FoldResult], metric: str) -> Iterator[str]:
     sign = 1 if HIGHER_IS_BETTER[metric] else -1
     pairs = [(each.metrics.get(metric), each.constant.get(metric)) for each in results]
     known = [(value, other) for value, other in pairs if value is not None and other is not None]
@@ -369,12 +384,10 @@ def _about_constant_model(results: Sequence[FoldResult], metric: str | None) -> 
 def _about_spread(
     results: Sequence[FoldResult],
     held_out: Sequence[HeldOut | None],
-    metric: str | None,
+    metric: str,
     split: str,
 ) -> Iterator[str]:
     """Yield a note if folds of the first repeat differ by more than their rows explain."""
-    if metric is None:
-        return
     first = [each for each in zip(results, held_out, strict=True) if each[0].repeat == 1]
     values = [value for each, _ in first if (value := each.metrics.get(metric)) is not None]
     if _differ_significantly(first, _TESTED_BY.get(metric, metric)):
@@ -430,15 +443,6 @@ def standard_error_of_rows(held_out: HeldOut, metric: str) -> Number:
     return finite(statistic.standard_error())
 
 
-def _about_size(results: Sequence[FoldResult]) -> Iterator[str]:
-    fewest = min(each.held_out for each in results)
-    if fewest < FEW_ROWS:
-        yield (
-            f"a fold has only {plural(fewest, 'row')}, and its metrics are noisy: prefer the "
-            "pooled ones"
-        )
-
-
 def _about_classes(held_out: Sequence[HeldOut | None], split: str) -> Iterator[str]:
     """Yield which classes or labels are missing from some folds."""
     known = [rows for rows in held_out if rows is not None]
@@ -472,29 +476,3 @@ def _about_undefined(results: Sequence[FoldResult]) -> Iterator[str]:
                 f"{name} is undefined in {missing} of {plural(len(evaluated), 'fold')}: its mean "
                 "over folds is that of the others"
             )
-
-
-def _about_split(results: Sequence[FoldResult], split: str, rows: int) -> Iterator[str]:
-    if split == "group":
-        yield (
-            "pooled intervals take rows for independent, though those of one group are alike, and "
-            "are too narrow: prefer those over folds"
-        )
-    if split == "time":
-        evaluated = sum(each.held_out for each in results if each.repeat == 1)
-        yield (
-            "each fold is evaluated by a network trained on earlier rows, the first on few; the "
-            f"earliest {plural(rows - evaluated, 'row')} are never evaluated"
-        )
-        yield (
-            "pooled intervals take rows for independent, though those of neighboring times may be "
-            "alike, and may be too narrow"
-        )
-
-
-def _about_stopping(results: Sequence[FoldResult], stopping: EarlyStopping | None) -> Iterator[str]:
-    if stopping is not None and not any(each.validation for each in results):
-        yield (
-            f"early stopping monitored {stopping.monitor} of the training rows, which does not "
-            "show overfitting: set data.validation: 0.15 and early_stopping.monitor: val_loss"
-        )

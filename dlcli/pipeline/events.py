@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from dlcli.runs import RunWriter
+from dlcli.runs import RunWriter
 
 Listener = Callable[[str, dict[str, object]], None]
 """Receives the name and the fields of each event; JSON can represent the fields."""

@@ -18,6 +18,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from dlcli.config import Config
@@ -35,8 +36,6 @@ from dlcli.splitting import Split
 from dlcli.tables import Table, floats, integers
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from dlcli.training import Checkpointer, Device, Job, ProgramCache, TrainingResult
 
 LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
@@ -236,8 +235,6 @@ class FitResult:
             columns: further columns, after the row number.
             some: the indices of the rows to return; all if omitted.
         """
-        import pyarrow as pa
-
         table, weights = self.tables[name], self.encoded[name].weights
         predictions = self.predictions(name)
         if some is not None:

@@ -15,6 +15,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pyarrow as pa
+
 from dlcli.config import (
     SGD,
     Config,
@@ -197,16 +199,13 @@ def check_memory(prepared: Prepared, config: Config, *, on_disk: bool) -> None:
         return
     needed = required_memory(prepared, config, on_disk=on_disk)
     total = sum(needed.values())
-    if all(limit.free >= total for limit in memory_limits()):
+    if _tightest_limit().free >= total:
         return
-    import pyarrow as pa
-
     gc.collect()
     pa.default_memory_pool().release_unused()
-    limits = [*memory_limits()]
-    if all(limit.free >= total for limit in limits):
+    limit = _tightest_limit()
+    if limit.free >= total:
         return
-    limit = min(limits, key=lambda limit: limit.free)
     left = f"{_text(limit.free + limit.tensorflow)} are left of {limit.name}"
     if limit.free < 0:
         message = f"TensorFlow alone needs at least {_text(limit.tensorflow)}, and {left}"
@@ -282,6 +281,11 @@ def optimizer_slots(optimizer: Optimizer) -> int:
 def available_memory() -> float:
     """Return the bytes that the process may still take, without swap space."""
     return min((limit.left for limit in memory_limits()), default=math.inf)
+
+
+def _tightest_limit() -> MemoryLimit:
+    limits = [MemoryLimit(math.inf, "an unknown memory"), *memory_limits()]
+    return min(limits, key=lambda limit: limit.free)
 
 
 def memory_limits() -> Iterator[MemoryLimit]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
+import pyarrow as pa
 from pydantic import BaseModel, ValidationError
 
 from dlcli.config import Config, ConfigFile, Files, dump_config, load_config
@@ -36,8 +37,6 @@ from dlcli.runs import (
 )
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from dlcli.training import Device
 
 _EXACT = ("dlcli", "tensorflow", "keras", "numpy", "processor", "threads", "device")

@@ -11,13 +11,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from dlcli import runs
 from dlcli.config import Config, ConfigFile
+from dlcli.encoding import EncodedRows
 from dlcli.errors import DivergenceError, RunError, plural
 from dlcli.explanation import Explanation, explain
 from dlcli.metrics import Metrics
@@ -36,11 +37,6 @@ from dlcli.pipeline.preparation import (
 )
 from dlcli.pipeline.run_recording import Recording
 from dlcli.runs import DIVERGED, Run, RunWriter, Weights
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from dlcli.encoding import EncodedRows
 
 SAMPLE_ROWS = 2_000
 """Training rows whose predictions are stored, at most."""
@@ -223,7 +219,6 @@ def _save_metrics(result: FitResult, writer: RunWriter) -> dict[str, Metrics]:
 
     Stored are the predictions of all held-out rows, and of a sample of the training rows.
     """
-    import pyarrow as pa
 
     def with_set(name: str, some: NDArray[np.int64] | None = None) -> pa.Table:
         rows = result.tables[name].rows if some is None else len(some)

@@ -14,16 +14,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import get_context, parent_process, resource_tracker
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
 from multiprocessing.reduction import ForkingPickler
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from dlcli.errors import Interrupted, TrainingError, plural
 from dlcli.pipeline.checkpointing import TERMINATING, StopOnSignal
 from dlcli.pipeline.events import Listener
 from dlcli.runs import RunWriter, resume_command
-
-if TYPE_CHECKING:
-    from multiprocessing.context import SpawnProcess
 
 Task = Callable[[Listener], None]
 """The work of each process. It can be pickled, ends when SIGTERM arrives, and returns when there

@@ -18,16 +18,11 @@ ALWAYS = (
 
 
 def notes(results, held=None, *, split="random", rows=250, metric=None, stopping=None):
-    found = notes_of(
-        results,
-        held or [None] * len(results),
-        split=split,
-        rows=rows,
-        metric=metric,
-        stopping=stopping,
-    )
-    assert found[-1] == ALWAYS
-    return list(found[:-1])
+    held = held or [None] * len(results)
+    found = notes_of(results, held, split=split, rows=rows, metric=metric, stopping=stopping)
+    *others, last = found
+    assert last == ALWAYS
+    return others
 
 
 def test_there_is_nothing_to_bear_in_mind_but_what_intervals_are():
