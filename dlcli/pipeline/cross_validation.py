@@ -163,7 +163,7 @@ def _cross_validate(recording: Recording, plan: Plan) -> Run:
         ),
         context.device,
         images,
-        first=lambda writer: writer.write_plan(plan.model_dump()),
+        store_inputs=lambda writer: writer.write_plan(plan.model_dump()),
     ) as writer:
         events.emit("run", folder=str(writer.path))
         resolved = recording.resolved

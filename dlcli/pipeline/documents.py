@@ -252,7 +252,7 @@ class TrialResult(Document):
     """The values that were tried, by path of the dimension."""
     value: Number
     """The metric that is optimized, the mean over folds; of a pruned trial, its last value."""
-    standard_error: Number
+    standard_error: Number = None
     """Of that value: over folds, or over the rows if there is a single evaluation set."""
     folds: tuple[Number, ...] = ()
     """The metric of each fold."""

@@ -403,12 +403,12 @@ class FitContext:
             return self._kept[key]
         events = Events(self._warn_once)
         prepared = prepare_rows(config, self.dataset, split, events)
-        made = prepared, encode_sets(config.data.weight, prepared, events)
+        pair = prepared, encode_sets(config.data.weight, prepared, events)
         if self.keep_encodings:
-            while self._kept and self._excess(made[1]) > 0:
+            while self._kept and self._excess(pair[1]) > 0:
                 del self._kept[next(iter(self._kept))]
-            self._kept[key] = made
-        return made
+            self._kept[key] = pair
+        return pair
 
     def _excess(self, encoded: Mapping[str, EncodedRows]) -> float:
         kept = sum(_size(rows) for _, rows in self._kept.values())

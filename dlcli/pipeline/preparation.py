@@ -450,12 +450,15 @@ def initial_weights(file: ConfigFile, network: Network) -> Mapping[str, Weights]
     run = open_run(initial_weights_run(file, file.config.initial_weights))
     run.require_training()  # a diverged one will do
     earlier = Predictor.load(run)
-    theirs, ours = ({w.name: w.shape for w in net.weights} for net in (earlier.network, network))
-    for name in [*ours, *theirs]:
-        if ours.get(name) != theirs.get(name):
-            message = f"{run.path} is of another network: '{name}' there and here"
-            shapes = " and ".join(str(w.get(name, "absent")) for w in (theirs, ours))
-            raise ConfigError([Problem("initial_weights", f"{message}: {shapes}")])
+    networks = earlier.network, network
+    there, here = ({weight.name: weight.shape for weight in net.weights} for net in networks)
+    for name in [*here, *there]:
+        if here.get(name) != there.get(name):
+            message = (
+                f"{run.path} is of another network: '{name}' there and here: "
+                f"{there.get(name, 'absent')} and {here.get(name, 'absent')}"
+            )
+            raise ConfigError([Problem("initial_weights", message)])
     return earlier.weights
 
 

@@ -80,7 +80,7 @@ class Recording:
         resolve: Callable[[Path], Config],
         device: Device | None,
         images: Images = MappingProxyType({}),
-        first: Callable[[RunWriter], None] = lambda _: None,
+        store_inputs: Callable[[RunWriter], None] = lambda _: None,
     ) -> Iterator[RunWriter]:
         """Make the run folder and store what the run is made from, or compare with what is stored.
 
@@ -88,7 +88,7 @@ class Recording:
             resolve: gives the resolved config for a file in a folder.
             device: what will train; `None` if TensorFlow is not loaded in this process.
             images: the image files that are read.
-            first: stores in a new folder what else the run is made from.
+            store_inputs: stores in a new folder what else the run is made from.
 
         Yields:
             The run folder. A new one is removed again unless the run is finished or can be resumed.
@@ -109,7 +109,7 @@ class Recording:
             return
         with new_run(self.output, self.name) as writer:
             self.events.log_to(writer)
-            first(writer)
+            store_inputs(writer)
             self.resolved = resolve(writer.path)
             writer.write_text("config.yaml", self.file.text)
             writer.write_resolved(dump_config(self.resolved))

@@ -144,7 +144,7 @@ def _tune(recording: Recording, record: StudyRecord, settings: SearchSettings) -
     with recording.begin(
         lambda folder: moved_config(file, folder, keep_tune=True),
         device=None,
-        first=lambda writer: record.store(writer, search_fingerprint(file)),
+        store_inputs=lambda writer: record.store(writer, search_fingerprint(file)),
     ) as writer:
         return _search(writer, context, record, settings, events)
 

@@ -25,7 +25,7 @@ from dlcli.config import (
     dimensions_of,
     parse_path,
 )
-from dlcli.errors import ConfigError, Problem, did_you_mean_or_all
+from dlcli.errors import ConfigError, Problem, did_you_mean
 from dlcli.metrics import HIGHER_IS_BETTER
 from dlcli.network import resolve_head
 from dlcli.pipeline import documents
@@ -33,7 +33,6 @@ from dlcli.pipeline.events import Events
 from dlcli.pipeline.fit import FitContext
 from dlcli.pipeline.preparation import Dataset
 from dlcli.splitting import Split, make_folds
-from dlcli.tasks import Task
 
 LOSS = "loss"
 _MAX_REPORTS = 10
@@ -170,11 +169,17 @@ class SearchContext:
                 metric.
             DataError: if there are too few rows for the folds.
         """
-        tune = tune_section(file)
-        check_metric(file, dataset.task)
+        tune, target = tune_section(file), dataset.task
+        objective = Objective(tune.metric)
+        known = (LOSS, *target.metric_names(resolve_head(file.config, target).loss))
+        if objective.name not in known:
+            names = [f"val_{name}" for name in known]
+            hint = did_you_mean(objective.metric, names) or f"; allowed: {', '.join(names)}"
+            message = f"'{objective.metric}' is no metric of {target.name}{hint}"
+            raise ConfigError([Problem("tune.metric", message)])
         splits = make_splits(dataset, tune, file.config.seed)
         fits = FitContext(dataset, file.config, events, fits_per_program(tune, len(splits)))
-        return cls(file, tune, Objective(tune.metric), dimensions_of(tune), splits, fits)
+        return cls(file, tune, objective, dimensions_of(tune), splits, fits)
 
     @property
     def steps(self) -> ComparisonSteps:
@@ -237,21 +242,6 @@ def tune_section(file: ConfigFile) -> Tune:
         )
         raise ConfigError([Problem("tune.folds", message)])
     return config.tune
-
-
-def check_metric(file: ConfigFile, target: Task) -> None:
-    """Refuse a metric that the target does not have.
-
-    Raises:
-        ConfigError: with those that it has.
-    """
-    objective = Objective(tune_section(file).metric)
-    known = (LOSS, *target.metric_names(resolve_head(file.config, target).loss))
-    if objective.name not in known:
-        names = [f"val_{name}" for name in known]
-        hint = did_you_mean_or_all(objective.metric, names)
-        message = f"'{objective.metric}' is no metric of {target.name}{hint}"
-        raise ConfigError([Problem("tune.metric", message)])
 
 
 def make_splits(dataset: Dataset, tune: Tune, seed: int) -> tuple[Split, ...]:

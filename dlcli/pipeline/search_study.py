@@ -211,10 +211,8 @@ class Study:
         pruner: BasePruner | None = None,
         max_epochs: int = 2**53,
     ) -> None:
+        sampler = CandidateSampler(plan)
         with quiet_optuna():
-            import optuna
-
-            sampler = CandidateSampler(plan)
             self._study = optuna.create_study(
                 storage=storage,
                 sampler=sampler,
@@ -384,7 +382,6 @@ class Study:
             state="failed",
             values=attempts[-1].params,
             value=None,
-            standard_error=None,
             seconds=0.0,
             problem=f"its process was killed each of {MAX_DEATHS} times, as if memory ran out",
         )

@@ -261,7 +261,6 @@ def evaluate_candidate(
 
     def result(state: State, value: float | None, **fields: Any) -> TrialResult:  # noqa: ANN401
         found: dict[str, Any] = {
-            "standard_error": None,
             "folds": tuple(each.value for each in folds) if len(context.splits) > 1 else (),
             "metrics": mean_metrics(folds),
             "parameters": max((each.parameters for each in folds), default=None),
@@ -316,17 +315,14 @@ def _median(counts: Sequence[int]) -> int | None:
 
 
 def stop_of_search(writer: RunWriter, study: Study | None = None) -> StopOnSignal:
-    """Return what ends the training of a candidate when a signal arrives.
+    """Return the object that ends the training of a candidate when a signal arrives.
 
     Args:
         writer: the run.
         study: gives the number of finished trials for the message.
     """
-
-    def describe() -> str:
-        return plural(0 if study is None else len(study.results()), "trial")
-
-    return StopOnSignal(writer, describe, resumable=True)
+    results = study.results if study else tuple
+    return StopOnSignal(writer, lambda: plural(len(results()), "trial"), resumable=True)
 
 
 @dataclass(frozen=True)

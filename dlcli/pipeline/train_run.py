@@ -321,13 +321,14 @@ def _is_run_of(folder: Path, file: ConfigFile) -> bool:
 @contextmanager
 def _naming_parent(folder: Path, child: Path) -> Iterator[None]:
     """Have errors of a child run say how the parent is resumed."""
-    theirs, ours = runs.resume_command(child), runs.resume_command(folder)
+    child_command, parent_command = runs.resume_command(child), runs.resume_command(folder)
     try:
         yield
     except BaseException as error:
         error.args = tuple(
-            each.replace(theirs, ours) if isinstance(each, str) else each for each in error.args
+            each.replace(child_command, parent_command) if isinstance(each, str) else each
+            for each in error.args
         )
         notes = getattr(error, "__notes__", [])
-        notes[:] = [note for note in notes if theirs not in note]
+        notes[:] = [note for note in notes if child_command not in note]
         raise
