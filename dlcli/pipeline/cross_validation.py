@@ -59,7 +59,6 @@ REFIT = "refit"
 """The run folder within that of the cross-validation."""
 REFIT_FAILED = "training on all rows failed"
 """The beginning of the warning that reports a failure."""
-_LONGEST_NAME = 64
 _SEEDS = 2**32
 _IN_RESULT = {
     *("split", "folds", "repeats", "set_aside", "main_metric", "pooled"),
@@ -120,7 +119,8 @@ def cross_validate(
         DlcliError: nothing is left then, unless a fold is finished or a signal has arrived; then it
             can be resumed, see `resume_cross_validation`.
     """
-    with run_recording.recorded_run(file, output, cv_name(file.name), listener) as recording:
+    name = run_recording.suffixed(file.name, "-cv")
+    with run_recording.recorded_run(file, output, name, listener) as recording:
         return _cross_validate(recording, plan)
 
 
@@ -140,11 +140,6 @@ def resume_cross_validation(run: Path, listener: Listener = lambda *_: None) -> 
     with run_recording.resumed_run(run, "cv", listener) as recording:
         assert recording.writer is not None
         return _cross_validate(recording, Plan.of(recording.writer))
-
-
-def cv_name(name: str) -> str:
-    """Return the name of a config's cross-validation."""
-    return f"{name[: _LONGEST_NAME - len('-cv')]}-cv"
 
 
 def _cross_validate(recording: Recording, plan: Plan) -> Run:

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 _EXACT = ("dlcli", "tensorflow", "keras", "numpy", "processor", "threads", "device")
 """The entries of `environment.json` that the bits of the weights depend on."""
 
+_MAX_NAME = 64
+"""Most characters of a run folder's name."""
 Images = Mapping[str, Mapping[str, object]]
 """For each column of images, the number of `files` and a `sha256`."""
 Stamps = Mapping[Path, tuple[int, ...] | None]
@@ -158,6 +160,11 @@ def resumed_run(run: Path, kind: RunKind, listener: Listener) -> Iterator[Record
             stamps = stamps_of(file)
             check_data(writer, file)
             yield Recording(file, Events(listener), run, file.name, stamps, writer)
+
+
+def suffixed(name: str, suffix: str) -> str:
+    """Return the name of a run with a suffix, cut to the length that names may have."""
+    return f"{name[: _MAX_NAME - len(suffix)]}{suffix}"
 
 
 def stamps_of(file: ConfigFile) -> Stamps:

@@ -23,7 +23,13 @@ from dlcli.pipeline.documents import Search
 from dlcli.pipeline.events import Events, Listener
 from dlcli.pipeline.preflight import prepare_example
 from dlcli.pipeline.preparation import data_files, read_candidates
-from dlcli.pipeline.run_recording import Recording, moved_config, recorded_run, resumed_run
+from dlcli.pipeline.run_recording import (
+    Recording,
+    moved_config,
+    recorded_run,
+    resumed_run,
+    suffixed,
+)
 from dlcli.pipeline.search_context import (
     SearchContext,
     SearchSettings,
@@ -59,8 +65,6 @@ from dlcli.runs import (
     resume_command,
 )
 
-_MAX_NAME = 64
-"""Most characters of a run folder's name."""
 _TOKEN_BYTES = 8
 _WITHOUT_EFFECT: dict[str, object] = {
     "name": None,
@@ -98,7 +102,7 @@ def tune(
         DlcliError: nothing is left then, unless a trial is finished or a signal has arrived; then
             it can be resumed, see `resume_tuning`.
     """
-    with recorded_run(file, output, tune_name(file.name), listener) as recording:
+    with recorded_run(file, output, suffixed(file.name, "-tune"), listener) as recording:
         check_tune(file)
         return _tune(recording, StudyRecord.new(file, settings), settings)
 
@@ -126,11 +130,6 @@ def resume_tuning(
         record = StudyRecord.read(recording.writer)
         record.check_storage(settings.storage, recording.writer)
         return _tune(recording, record, replace(settings, nested=record.nested))
-
-
-def tune_name(name: str) -> str:
-    """Return the name of a config's search."""
-    return f"{name[: _MAX_NAME - len('-tune')]}-tune"
 
 
 def _tune(recording: Recording, record: StudyRecord, settings: SearchSettings) -> Run:

@@ -1,4 +1,4 @@
-"""The Optuna study of a search: start trials, store their results, and retry lost ones."""
+"""The Optuna study of a search: draw candidates, start trials, store results, retry lost ones."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def write(config, data="target: y", **columns):
 
 
 def untrained(file):
-    """What a config describes before it is trained."""
+    """Return the result of a fit that has not trained."""
     events = Events()
     prepared = prepare(file, events)
     encoded = encode_sets(file.config.data.weight, prepared, events)

@@ -150,8 +150,8 @@ class TestSignals:
         )
 
     def test_after_the_last_checkpoint_end_it_as_well(self, keeper, writer):
-        told = "^SIGTERM after 7 epochs; "
-        with pytest.raises(Interrupted, match=told), keeper.handling_signals():
+        message = "^SIGTERM after 7 epochs; "
+        with pytest.raises(Interrupted, match=message), keeper.handling_signals():
             keeper.save(checkpoint_after(7))
             signal.raise_signal(signal.SIGTERM)
         assert len(writer.stored) == 1
@@ -169,8 +169,8 @@ class TestSignals:
             raise AssertionError("training went on")
 
     def test_of_which_another_is_a_second_wait_for_the_checkpoint(self, keeper):
-        told = "^SIGHUP after 2 epochs; "
-        with pytest.raises(Interrupted, match=told), keeper.handling_signals():
+        message = "^SIGHUP after 2 epochs; "
+        with pytest.raises(Interrupted, match=message), keeper.handling_signals():
             signal.raise_signal(signal.SIGTERM)
             signal.raise_signal(signal.SIGHUP)
             keeper.save(checkpoint_after(2))
@@ -217,16 +217,16 @@ class TestEarlier:
     """Training goes on from the newest checkpoint; loads TensorFlow."""
 
     def test_there_is_none_in_a_new_run(self, writer):
-        told = []
-        assert RunCheckpointer(writer, 30, told.append).latest(Job(), {}) is None
-        assert told == []
+        resumed = []
+        assert RunCheckpointer(writer, 30, resumed.append).latest(Job(), {}) is None
+        assert resumed == []
 
     def test_resuming_reports_the_number_of_finished_epochs(self, writer):
-        told = []
+        resumed = []
         store(writer, 2)
-        found = RunCheckpointer(writer, 30, told.append).latest(Job(), {})
+        found = RunCheckpointer(writer, 30, resumed.append).latest(Job(), {})
         assert (found.arrays, found.history) == (writer.stored[0].arrays, writer.stored[0].history)
-        assert told == [2]
+        assert resumed == [2]
 
     @pytest.mark.parametrize(("until", "place"), [(None, 3), (3, 2), (2, 1), (1, 0)])
     def test_it_is_not_past_the_end_of_the_job(self, until, place, writer):
@@ -237,9 +237,9 @@ class TestEarlier:
 
     def test_there_is_none_if_all_are_past_the_end(self, writer):
         store(writer, 3, 1)
-        told = []
-        assert RunCheckpointer(writer, 30, told.append).latest(Job(until=3), {}) is None
-        assert told == []
+        resumed = []
+        assert RunCheckpointer(writer, 30, resumed.append).latest(Job(until=3), {}) is None
+        assert resumed == []
 
     def test_there_must_be_one_for_a_job_that_has_no_weights_to_begin_with(self, writer):
         with pytest.raises(RunError) as caught:
@@ -248,21 +248,21 @@ class TestEarlier:
         assert str(caught.value) == message
 
     def test_it_is_refused_if_it_makes_no_sense(self, writer):
-        told = []
+        resumed = []
         store(writer, 2)
         writer.stored[0].arrays["epoch"][...] = -5
         with pytest.raises(RunError) as caught:
-            RunCheckpointer(writer, 30, told.append).latest(Job(), {})
+            RunCheckpointer(writer, 30, resumed.append).latest(Job(), {})
         assert str(caught.value) == (
             "runs/iris: its checkpoint is at step 0 of 4 after -5 of 9 epochs; restore the run "
             "from a copy, or train it again"
         )
-        assert told == []
+        assert resumed == []
 
 
 @dataclass
 class Job:
-    """What a checkpoint is compared with."""
+    """A job that a checkpoint is compared with."""
 
     until: int | None = None
     can_begin: bool = True

@@ -1,4 +1,4 @@
-"""What a cross-validation asks to bear in mind."""
+"""The notes of a cross-validation."""
 
 from __future__ import annotations
 

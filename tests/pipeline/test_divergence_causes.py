@@ -36,9 +36,9 @@ class Case:
     config: str
     """But for its data."""
     causes: tuple[str, ...]
-    """What is said."""
+    """The expected causes."""
     data: str = ""
-    """What else is said of the data."""
+    """Further settings of the data."""
 
 
 def but(first: object, others: object) -> list[object]:
@@ -235,7 +235,7 @@ def test_causes_are_found_in_config_and_rows(case, tmp_path, monkeypatch):
 
 
 def causes(config: Path, folder: Path | None = None, *settings: str) -> tuple[str, ...]:
-    """What is said of a config, without training it."""
+    """Return the causes that are reported for a config, without training it."""
     file = load_config(config, settings)
     events = Events(lambda *_: None)
     prepared = prepare(file, events, folder)

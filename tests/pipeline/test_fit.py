@@ -31,8 +31,10 @@ def config(tmp_path):
     return lambda *settings: load_config(tmp_path / "config.yaml", settings)
 
 
-def context_of(file, told=None, **options):
-    events = Events(lambda event, fields: None if told is None else told.append((event, fields)))
+def context_of(file, emitted=None, **options):
+    events = Events(
+        lambda event, fields: None if emitted is None else emitted.append((event, fields))
+    )
     return FitContext(read_candidates(file, events), file.config, events, **options)
 
 
@@ -51,7 +53,7 @@ def train(context, file, split):
 
 @pytest.fixture
 def encoded(monkeypatch):
-    """How often rows are encoded."""
+    """The calls that encode rows."""
     calls = []
     original = fit.encode_sets
 
@@ -121,31 +123,31 @@ def test_evaluation_uses_test_rows_or_else_validation_rows(config):
     [split] = splits_of(context)
     rows = context.dataset.candidates
     apart = replace(split, test=rows.take(np.arange(4)))
-    steered, judged = train(context, config(), split), train(context, config(), apart)
-    assert (steered.evaluation_set, judged.evaluation_set) == ("validation", "test")
-    assert len(judged.predictions("test").outputs) == 4
+    validated, tested = train(context, config(), split), train(context, config(), apart)
+    assert (validated.evaluation_set, tested.evaluation_set) == ("validation", "test")
+    assert len(tested.predictions("test").outputs) == 4
 
 
 def test_the_pool_is_all_rows_but_those_of_the_test_split(config):
-    told = []
-    pool = context_of(config(), told).dataset
+    emitted = []
+    pool = context_of(config(), emitted).dataset
     assert (pool.candidates.rows, pool.test_rows) == (45, 15)
     assert pool.split.train.rows + pool.split.validation.rows == 45
-    assert told[-1][0] == "rows"
+    assert emitted[-1][0] == "rows"
 
 
 def test_a_warning_is_emitted_once_and_calls_no_rows_test_rows(config, tmp_path):
     lines = [f"{x},{'' if x % 2 else x * x % 11},{x - 30}" for x in range(60)]
     (tmp_path / "rows.csv").write_text("\n".join(["a,b,y", *lines]))
-    told = []
+    emitted = []
     context = context_of(
-        config("data.test=null", "data.validation=null"), told, keep_encodings=False
+        config("data.test=null", "data.validation=null"), emitted, keep_encodings=False
     )
     rows = context.dataset.candidates
     split = Split(rows.take(np.arange(0, 60, 2)), None, rows.take(np.arange(1, 60, 2)))
     for _ in range(2):
         train(context, config("data.test=null", "data.validation=null"), split)
-    messages = [fields["message"] for event, fields in told if event == "warning"]
+    messages = [fields["message"] for event, fields in emitted if event == "warning"]
     assert len(messages) == len(set(messages))
     assert any(message.startswith("held-out rows of") for message in messages)
 

@@ -53,7 +53,7 @@ def prepared_with(*settings):
 
 
 class TestRequiredMemory:
-    """What training certainly takes, by hand and by Keras's count."""
+    """The least memory of a training, by hand and by Keras's count."""
 
     @pytest.mark.parametrize(
         ("settings", "weights"),

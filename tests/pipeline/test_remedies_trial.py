@@ -102,7 +102,7 @@ def test_what_runs_out_of_memory_is_one_failure_and_the_rest_is_tried(tmp_path, 
 
 def test_what_ran_out_of_memory_lets_go_of_it(tmp_path, monkeypatch):
     class Large:
-        """What takes up the memory."""
+        """An object that takes up memory."""
 
     held = []
 

@@ -1,4 +1,4 @@
-"""What surrounds the loading of TensorFlow."""
+"""Garbage collection and log while TensorFlow is loaded and used."""
 
 from __future__ import annotations
 

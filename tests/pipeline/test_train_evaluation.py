@@ -1,4 +1,4 @@
-"""What is kept of a run's predictions: every held-out row, and training rows up to a number."""
+"""Stored predictions of a run: every held-out row, and training rows up to a number."""
 
 from __future__ import annotations
 

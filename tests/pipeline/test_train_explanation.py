@@ -1,4 +1,4 @@
-"""What a finished training leaves to look at, of every kind of column and target."""
+"""The explanation of a finished training, for every kind of column and target."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def config_of(text):
 
 
 def explanation(text):
-    """What is told of a network with its first weights: most of these tests need no training."""
+    """Explain a network with its first weights: most of these tests need no training."""
     from dlcli.keras_model import build_model, weights_of
     from dlcli.training import Job
 
@@ -138,8 +138,8 @@ def test_every_kind_of_target_is_explained(kind):
     found = explanation(f"{text}epochs: 1\n")
     assert (found.importance_metric, found.outputs) == (metric, outputs)
     assert {each.column for each in found.importances} == {"a", "b"}
-    told = [point.predictions for each in found.partial_dependences for point in each.points]
-    assert {len(predictions) for predictions in told} <= {len(outputs)}
+    stored = [point.predictions for each in found.partial_dependences for point in each.points]
+    assert {len(predictions) for predictions in stored} <= {len(outputs)}
     errors = [row.error for row in found.worst]
     assert errors == sorted(errors, reverse=True)
     assert len(errors) == 20

@@ -32,7 +32,7 @@ EQUAL = {
     "sample.parquet",
     "explanation.json",
 }
-"""What of a run tells nothing of time and place."""
+"""Files of a run that do not depend on time and folder."""
 ROWS = 40
 WORDS = ("red", "blue", "Größe", "don't", "007")
 
@@ -129,7 +129,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def small_parts(monkeypatch):
-    """What is read, encoded, trained on and validated at once is a few rows, so all takes turns."""
+    """Read, encode, train and validate a few rows at once, so that each step takes several."""
     monkeypatch.setattr(disk_table, "_ROWS_PER_BATCH", 7)
     monkeypatch.setattr(encoding, "MAX_ROWS_AT_ONCE", 5)
     monkeypatch.setattr(encoded_rows, "BLOCK_ROWS", 4)
@@ -189,7 +189,7 @@ def write_config(folder, storage, data, more):
 
 
 def encoded(folder, storage, data, more):
-    """What training gets of the rows, and the events until then."""
+    """Return the encoded rows that training receives, and the events until then."""
     events = []
     file = write_config(folder, storage, data, more)
     with working_folder(file, folder / "run", Events()) as cache:

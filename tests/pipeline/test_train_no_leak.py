@@ -48,7 +48,7 @@ def changed(table, held_out, draw):
 
 
 def prepared(folder, table, sets, config):
-    """What follows from a config and its data."""
+    """Prepare the data of a config."""
     pq.write_table(table, folder / "t.parquet")
     for name, rows in sets.items():
         pq.write_table(table.take(rows), folder / f"{name}.parquet")
@@ -75,7 +75,7 @@ SETS = {
 
 @pytest.fixture(scope="module")
 def before(folder):
-    """What follows from the unchanged table, by split."""
+    """The unchanged table, prepared, by split."""
     return {how: prepared(folder, whole_table(), SETS, config) for how, config in SPLITS.items()}
 
 

@@ -246,7 +246,7 @@ def call(*arguments):
 
 @pytest.fixture
 def no_training(monkeypatch):
-    """Fails a test that comes to loading TensorFlow."""
+    """Fail a test that loads TensorFlow."""
 
     def load(*_):
         raise AssertionError("it came to training")

@@ -1,4 +1,4 @@
-"""What training makes of columns whose type nobody declared."""
+"""Types of columns that are not declared, as training infers them."""
 
 from __future__ import annotations
 

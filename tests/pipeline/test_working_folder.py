@@ -25,7 +25,7 @@ ON_DISK = [
     "train_dense.bin",
     "validation_dense.bin",
 ]
-"""What the folder holds while there is training, but for a random part of the rows' names."""
+"""The files of the folder during training, without a random part of the rows' names."""
 
 
 @pytest.fixture(autouse=True)
@@ -193,12 +193,12 @@ FULL = {
 def test_an_error_on_a_full_disk_names_the_way_out_and_leaves_no_files(
     what, output, root, monkeypatch
 ):
-    file, before, told = config_for(), everything(root), {}
+    file, before, events = config_for(), everything(root), {}
     monkeypatch.setattr(*FULL[what])
     with pytest.raises(TrainingError) as caught:
-        train(file, output and Path(output), told.setdefault)
+        train(file, output and Path(output), events.setdefault)
     assert str(caught.value) == (
-        f"{told['storage']['folder']}: rows could not be stored: No space left on device;"
+        f"{events['storage']['folder']}: rows could not be stored: No space left on device;"
         " free some space, or name another folder with --output"
     )
     assert everything(root) == before

@@ -18,7 +18,7 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def outcomes(monkeypatch):
-    """What each training came to, in turn."""
+    """The result of each fit, in order."""
     found = []
     fit = FitContext.fit
 

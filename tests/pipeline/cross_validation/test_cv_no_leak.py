@@ -1,4 +1,4 @@
-"""What judges a network has had no part in its training: neither a fold's rows nor test rows."""
+"""Neither a fold's held-out rows nor test rows have a part in training its network."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.pipeline.cross_validation.small_rows import cv, row_numbers
 
 
 def learned_means(outcomes):
-    """What each training took for the mean of x."""
+    """Return the mean of x that each training has fitted."""
     return [outcome.predictor.encoding.features[0].scaling.offset for outcome in outcomes]
 
 

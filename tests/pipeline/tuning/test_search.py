@@ -16,7 +16,8 @@ import pytest
 from dlcli.config import load_config
 from dlcli.errors import ConfigError, RunError, TrainingError, UsageError
 from dlcli.pipeline import Search, SearchSettings, resume_tuning, search, train, tune
-from dlcli.pipeline.search import StudyRecord, tune_name
+from dlcli.pipeline.run_recording import suffixed
+from dlcli.pipeline.search import StudyRecord
 from dlcli.pipeline.search_evaluation import FinalistResults
 from dlcli.pipeline.worker_pool import worker_name
 from dlcli.runs import RunWriter, open_run
@@ -314,8 +315,8 @@ def test_a_storage_in_the_folder_is_not_named(tmp_path):
 
 
 def test_a_long_name_is_shortened():
-    assert tune_name("houses") == "houses-tune"
-    assert len(tune_name("h" * 64)) == 64
+    assert suffixed("houses", "-tune") == "houses-tune"
+    assert suffixed("h" * 64, "-tune") == "h" * 59 + "-tune"
 
 
 # Ended from outside

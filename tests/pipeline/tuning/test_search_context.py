@@ -1,4 +1,4 @@
-"""What all trials of a search share."""
+"""The context that all trials of a search share."""
 
 from __future__ import annotations
 

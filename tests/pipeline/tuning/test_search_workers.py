@@ -42,7 +42,7 @@ def writer(tmp_path):
 
 
 def is_alive(number):
-    """Whether a process runs; an ended one may not have been waited for yet."""
+    """Return whether a process runs; an ended one may not have been waited for yet."""
     try:
         status = Path(f"/proc/{number}/stat").read_text()
     except OSError:
