@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import secrets
 import shlex
-import signal
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -17,7 +15,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dlcli.config import ConfigFile, candidate, check_tune, dump_config, load_config
-from dlcli.errors import Interrupted, RunError, TrainingError, UsageError
+from dlcli.errors import RunError, TrainingError, UsageError
 from dlcli.network import resolve_head
 from dlcli.pipeline.documents import Search
 from dlcli.pipeline.events import Events, Listener
@@ -33,6 +31,7 @@ from dlcli.pipeline.run_recording import (
 from dlcli.pipeline.search_context import (
     SearchContext,
     SearchSettings,
+    TimeBudget,
     tune_section,
     warn_of_large_grid,
 )
@@ -167,9 +166,9 @@ def _search(
         "notes": (*search.notes, *trained.notes),
     }
     if settings.nested:
-        if settings.jobs > 1:
-            run_nested_workers(access, settings.jobs, context, writer, events)
         stop = stop_of_search(writer, study)
+        if settings.jobs > 1:
+            run_nested_workers(access, settings.jobs, context, writer, stop, events)
         found["nested"] = outer = evaluate_search(context, study.plan, writer, stop, events)
         loss = resolve_head(context.file.config, context.fits.dataset.task).loss.name
         found["nested_value"] = combine(outer, search.metric, loss)
@@ -192,8 +191,7 @@ def _open_study(
     if record.storage is None:
         repair_journal(writer.path)
     threads = threads_per_worker(context.file.config.threads, settings.jobs)
-    seconds = context.tune.time
-    access = SearchAccess(writer.path, record.run, settings.storage, seconds, threads=threads)
+    access = SearchAccess(writer.path, record.run, settings.storage, threads=threads)
     study = access.open_study()
     study.join(search_fingerprint(access.file))
     study.retry_lost(lambda worker: record.storage is None or worker.get("run") == record.run)
@@ -201,7 +199,7 @@ def _open_study(
     writer.has_partial_results = study.default is not None or ended > 0
     if ended:
         events.emit("earlier", trials=ended, of=study.plan.trials)
-    return replace(access, spent=study.spent, start=time.time()), study
+    return replace(access, budget=TimeBudget(context.tune.time, study.spent)), study
 
 
 def _evaluate_candidates(
@@ -229,16 +227,11 @@ def _evaluate_candidates(
             run_trials(context, study, access.budget, stop, Events(listener))
         return
     task = partial(run_search_worker, access)
-    try:
-        run_workers(task, jobs, writer, listener, retry)
-        # A process may be killed before it has stored its name with its trial. Once all processes
-        # of this folder have ended, such a trial is known to be lost.
-        while access.storage is None and study.retry_lost(lambda _: True):
-            run_workers(task, jobs, writer, listener, retry)
-    except Interrupted as error:
-        stop.signal = signal.Signals(error.exit_code - 128)
-        stop.check()  # which reports how many trials are finished, as in a single process
-        raise
+    run_workers(task, jobs, stop, listener, retry)
+    # A process may be killed before it has stored its name with its trial. Once all processes of
+    # this folder have ended, such a trial is known to be lost.
+    while access.storage is None and study.retry_lost(lambda _: True):
+        run_workers(task, jobs, stop, listener, retry)
 
 
 def _check_any_trained(writer: RunWriter, search: Search) -> None:

@@ -198,14 +198,11 @@ class TimeBudget:
     Args:
         seconds: how long; `None`: no limit.
         spent: seconds that earlier processes have used.
-        clock: gives the time in seconds.
+        clock: gives the time in seconds; the system clock is the same for all processes.
     """
 
     def __init__(
-        self,
-        seconds: float | None,
-        spent: float = 0.0,
-        clock: Callable[[], float] = time.monotonic,
+        self, seconds: float | None, spent: float = 0.0, clock: Callable[[], float] = time.time
     ) -> None:
         self._seconds = math.inf if seconds is None else seconds
         self._clock = clock

@@ -403,7 +403,12 @@ def evaluate_search(
 
 
 def run_nested_workers(
-    access: SearchAccess, jobs: int, context: SearchContext, writer: RunWriter, events: Events
+    access: SearchAccess,
+    jobs: int,
+    context: SearchContext,
+    writer: RunWriter,
+    stop: StopOnSignal,
+    events: Events,
 ) -> None:
     """Search without the outer folds in several processes; `evaluate_search` collects the results.
 
@@ -412,6 +417,7 @@ def run_nested_workers(
         jobs: the number of processes.
         context: what all trials of the search share.
         writer: the run folder.
+        stop: ends all processes when a signal arrives.
         events: receives each outer fold, and a warning for each process that was lost.
 
     Raises:
@@ -420,7 +426,7 @@ def run_nested_workers(
     """
     _store_plan(writer, context)
     task = partial(run_nested_worker, access)
-    run_workers(task, jobs, writer, lambda event, fields: events.emit(event, **fields))
+    run_workers(task, jobs, stop, lambda event, fields: events.emit(event, **fields))
 
 
 def run_nested_worker(access: SearchAccess, listener: Listener) -> None:

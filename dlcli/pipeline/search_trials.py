@@ -335,12 +335,8 @@ class SearchAccess:
     """The token of the run folder."""
     storage: str | None
     """The URL of the storage with its password; `None`: it is in the folder."""
-    seconds: float | None = None
+    budget: TimeBudget = field(default_factory=lambda: TimeBudget(None))
     """The time in which trials may start."""
-    spent: float = 0.0
-    """Seconds that had been used at `start`."""
-    start: float = 0.0
-    """A time of the system clock, which processes share."""
     threads: int | Literal["auto"] | None = None
     """CPU threads of each process; `None`: as in the config."""
 
@@ -366,11 +362,6 @@ class SearchAccess:
         storage = open_journal(self.folder) if self.storage is None else open_database(self.storage)
         pruner = make_pruner(tune_section(file).pruner, steps)
         return Study(SearchPlan.of(file), storage, self.run, pruner, steps.max_epochs)
-
-    @property
-    def budget(self) -> TimeBudget:
-        """The time in which trials may start."""
-        return TimeBudget(self.seconds, self.spent + time.time() - self.start)
 
 
 def run_search_worker(access: SearchAccess, listener: Listener) -> None:

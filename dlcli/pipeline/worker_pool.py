@@ -21,7 +21,6 @@ from typing import Literal, NamedTuple
 from dlcli.errors import Interrupted, TrainingError, plural
 from dlcli.pipeline.checkpointing import TERMINATING, StopOnSignal
 from dlcli.pipeline.events import Listener
-from dlcli.runs import RunWriter, resume_command
 
 Task = Callable[[Listener], None]
 """The work of each process. It can be pickled, ends when SIGTERM arrives, and returns when there
@@ -36,7 +35,7 @@ _GRACE_SECONDS = 30.0
 def run_workers(
     task: Task,
     jobs: int,
-    writer: RunWriter,
+    stop: StopOnSignal,
     listener: Listener,
     on_lost: Callable[[int], None] = lambda _: None,
 ) -> None:
@@ -45,7 +44,7 @@ def run_workers(
     Args:
         task: what each of them does.
         jobs: the number of processes.
-        writer: the run that they work for, which the caller has locked.
+        stop: ends all of them when a signal arrives.
         listener: receives the events of all, and a warning for each that was lost.
         on_lost: is called with the number of a process that was killed or has crashed, so that its
             work can be given to another; the others continue.
@@ -55,15 +54,9 @@ def run_workers(
         TrainingError: if all were killed.
         DlcliError: the error of one of them; the others have been ended.
     """
-    stop = StopOnSignal(writer, str)
     pool = _Pool(task, jobs, stop, listener, on_lost)
-    try:
-        with stop.handling_signals():
-            pool.run()
-    except Interrupted:
-        assert stop.signal is not None
-        way_out = f"; resume with: {resume_command(writer.path)}" if writer.can_resume else ""
-        raise Interrupted(f"{stop.signal.name}{way_out}", stop.signal) from None
+    with stop.handling_signals():
+        pool.run()
 
 
 def threads_per_worker(threads: int | Literal["auto"], jobs: int) -> int | Literal["auto"]:

@@ -165,7 +165,7 @@ def test_an_outer_fold_of_another_process_is_left_to_it(writer, searches):
 @pytest.mark.slow
 def test_several_processes_find_what_one_does(file, context, writer, tmp_path):
     recorder = Recorder()
-    run_nested_workers(access(writer), 2, context, writer, Events(recorder))
+    run_nested_workers(access(writer), 2, context, writer, stop(writer), Events(recorder))
     assert sorted(fields["fold"] for fields in recorder.named("nested")) == [1, 2, 3]
     parallel = evaluate_search(context, SearchPlan.of(file), writer, stop(writer), Events())
 

@@ -17,6 +17,7 @@ from optuna.storages import InMemoryStorage
 import dlcli
 from dlcli.errors import ConfigError, DivergenceError, Interrupted, TrainingError
 from dlcli.pipeline import Events, Search, SearchSettings, search, tune, worker_pool
+from dlcli.pipeline.checkpointing import StopOnSignal
 from dlcli.pipeline.search_evaluation import FinalistResults
 from dlcli.pipeline.search_study import Study
 from dlcli.pipeline.search_trials import SearchAccess
@@ -37,8 +38,8 @@ def recorder():
 
 
 @pytest.fixture
-def writer(tmp_path):
-    return RunWriter(tmp_path)
+def stop(tmp_path):
+    return StopOnSignal(RunWriter(tmp_path), lambda: "2 trials", resumable=True)
 
 
 def is_alive(number):
@@ -54,11 +55,9 @@ def is_alive(number):
 
 
 @POSIX
-def test_workers_share_the_work_and_the_others_continue_if_one_is_killed(
-    writer, recorder, tmp_path
-):
+def test_workers_share_the_work_and_the_others_continue_if_one_is_killed(stop, recorder, tmp_path):
     lost = []
-    run_workers(partial(worker_tasks.die_first, tmp_path, 6), 3, writer, recorder, lost.append)
+    run_workers(partial(worker_tasks.die_first, tmp_path, 6), 3, stop, recorder, lost.append)
 
     [started] = recorder.named("started")
     assert lost == [started["process"]]
@@ -74,19 +73,19 @@ def test_workers_share_the_work_and_the_others_continue_if_one_is_killed(
 
 
 @POSIX
-def test_the_work_of_the_last_worker_is_done_by_another(writer, recorder, tmp_path):
+def test_the_work_of_the_last_worker_is_done_by_another(stop, recorder, tmp_path):
     lost = []
-    run_workers(partial(worker_tasks.die_last, tmp_path), 2, writer, recorder, lost.append)
+    run_workers(partial(worker_tasks.die_last, tmp_path), 2, stop, recorder, lost.append)
 
     assert len(lost) == 1
     assert len(recorder.named("did")) == 1
 
 
 @POSIX
-def test_if_all_are_killed_the_work_ends_with_the_way_out(writer, recorder):
+def test_if_all_are_killed_the_work_ends_with_the_way_out(stop, recorder):
     lost = []
     with pytest.raises(TrainingError) as caught:
-        run_workers(worker_tasks.die, 2, writer, recorder, lost.append)
+        run_workers(worker_tasks.die, 2, stop, recorder, lost.append)
 
     assert len(lost) == 2
     assert str(caught.value) == (
@@ -95,9 +94,9 @@ def test_if_all_are_killed_the_work_ends_with_the_way_out(writer, recorder):
     )
 
 
-def test_an_error_of_one_worker_ends_all_and_is_raised_unchanged(writer, recorder, tmp_path):
+def test_an_error_of_one_worker_ends_all_and_is_raised_unchanged(stop, recorder, tmp_path):
     with pytest.raises(ConfigError) as caught:
-        run_workers(partial(worker_tasks.fail_at_once, tmp_path), 2, writer, recorder)
+        run_workers(partial(worker_tasks.fail_at_once, tmp_path), 2, stop, recorder)
 
     assert str(caught.value) == "a.yaml:3:4: hidden[0].units: is too many"
     assert [problem.path for problem in caught.value.problems] == ["hidden[0].units"]
@@ -165,7 +164,9 @@ def test_a_signal_ends_all_workers_and_says_how_to_resume(tmp_path, number):
     output, errors = parent.communicate(timeout=60)
 
     assert (parent.returncode, errors) == (128 + number, "")
-    assert output == f"{number.name}; resume with: dlcli train --resume {tmp_path}\n"
+    assert output == (
+        f"{number.name} after 2 trials; resume with: dlcli train --resume {tmp_path}\n"
+    )
     assert {path.name for path in tmp_path.iterdir()} == set(map(str, processes))
 
 
@@ -182,14 +183,14 @@ def test_workers_end_when_their_parent_is_killed(tmp_path):
 
 
 @POSIX
-def test_a_worker_that_ignores_signals_is_killed_in_the_end(writer, monkeypatch):
+def test_a_worker_that_ignores_signals_is_killed_in_the_end(stop, monkeypatch):
     monkeypatch.setattr(worker_pool, "_GRACE_SECONDS", 0.5)
 
     def fail(event, fields):
         raise RuntimeError(fields["process"])
 
     with pytest.raises(RuntimeError) as caught:
-        run_workers(worker_tasks.ignore_signals, 1, writer, fail)
+        run_workers(worker_tasks.ignore_signals, 1, stop, fail)
     assert not is_alive(caught.value.args[0])
 
 
@@ -246,8 +247,9 @@ def test_a_signal_to_workers_says_how_many_trials_are_finished(storage, tmp_path
     study = Study(plan(trials=3), storage)
     finish(study, study.ask())
 
-    def run_them(*_):
-        raise Interrupted("SIGINT", signal.SIGINT)
+    def run_them(task, jobs, stop, *_):
+        stop.signal = signal.SIGINT
+        stop.check()
 
     with pytest.raises(Interrupted) as error:
         evaluate_with_workers(tmp_path, study, run_them, monkeypatch)

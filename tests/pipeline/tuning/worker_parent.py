@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from dlcli.errors import Interrupted
+from dlcli.pipeline.checkpointing import StopOnSignal
 from dlcli.pipeline.worker_pool import run_workers
 from dlcli.runs import RunWriter
 from tests.pipeline.tuning.worker_tasks import clean_up
@@ -15,13 +16,12 @@ from tests.pipeline.tuning.worker_tasks import clean_up
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)  # tests may run where it is ignored
     folder = Path(sys.argv[1])
-    writer = RunWriter(folder)
-    writer.has_partial_results = True
+    stop = StopOnSignal(RunWriter(folder), lambda: "2 trials", resumable=True)
     try:
         run_workers(
             partial(clean_up, folder),
             2,
-            writer,
+            stop,
             lambda event, fields: print(fields["process"], flush=True),
         )
     except Interrupted as error:
