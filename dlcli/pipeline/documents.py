@@ -42,7 +42,7 @@ class Document(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-AnyDocument = TypeVar("AnyDocument", bound=Document)
+AnyDocument = TypeVar("AnyDocument", bound=BaseModel)
 
 
 class Interval(Document):
@@ -63,23 +63,26 @@ class Interval(Document):
         return cls(**{name: getattr(estimate, name) for name in names})
 
 
-def read_document(kind: type[AnyDocument], run: Run, name: str, text: str) -> AnyDocument:
-    """Parse a document of a run, which may come from a stranger.
+def parse_document(
+    kind: type[AnyDocument], stored: str | Mapping[str, object], name: str, way_out: str = ""
+) -> AnyDocument:
+    """Parse what a run folder holds, which may come from a stranger.
 
     Args:
-        kind: what it is.
-        run: the run.
-        name: its file, for messages.
-        text: JSON.
+        kind: the model.
+        stored: JSON, or the fields.
+        name: the file or the part of it, which begins the message.
+        way_out: ends the message.
 
     Raises:
         RunError: if it is anything else.
     """
     try:
-        return kind.model_validate_json(text)
+        if isinstance(stored, str):
+            return kind.model_validate_json(stored)
+        return kind.model_validate(stored)
     except ValidationError as error:
-        message = f"{run.path / name}: {malformed(error)}; make it again"
-        raise RunError(message) from None
+        raise RunError(f"{name} {malformed(error)}{way_out}") from None
 
 
 class FoldResult(Document):
@@ -165,7 +168,9 @@ class CrossValidation(Document):
         Raises:
             RunError: if it is no cross-validation, or damaged.
         """
-        return read_document(cls, run, "cv.json", run.read_text("cv.json"))
+        return parse_document(
+            cls, run.read_text("cv.json"), f"{run.path / 'cv.json'}:", "; make it again"
+        )
 
 
 def scalar_metrics(metrics: Metrics) -> dict[str, Number]:
@@ -363,7 +368,9 @@ class Search(Document):
         Raises:
             RunError: if it is no search, or damaged.
         """
-        return read_document(cls, run, "tune.json", run.read_text("tune.json"))
+        return parse_document(
+            cls, run.read_text("tune.json"), f"{run.path / 'tune.json'}:", "; make it again"
+        )
 
     def trial(self, number: int | None) -> TrialResult | None:
         """Return the trial of a number."""

@@ -14,14 +14,15 @@ from dataclasses import dataclass, field, replace
 from hashlib import file_digest, sha256
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from dlcli.config import Config, ConfigFile, Files, dump_config, load_config
 from dlcli.encoding import MAX_ROWS_AT_ONCE, ImageEncoder, image_files
 from dlcli.errors import ConfigError, DataError, Problem, RunError, UsageError
+from dlcli.pipeline.documents import AnyDocument, parse_document
 from dlcli.pipeline.events import Events, Listener
 from dlcli.pipeline.preparation import Prepared, data_files, initial_weights_run, sets
 from dlcli.runs import (
@@ -31,7 +32,6 @@ from dlcli.runs import (
     RunWriter,
     collect_environment,
     fingerprint,
-    malformed,
     new_run,
     unfinished_run,
 )
@@ -49,7 +49,6 @@ Images = Mapping[str, Mapping[str, object]]
 Stamps = Mapping[Path, tuple[int, ...] | None]
 """For each data file, values that change whenever it is written to; `None` if it is no plain
 file."""
-Document = TypeVar("Document", bound=BaseModel)
 
 
 @dataclass
@@ -382,8 +381,8 @@ def _path_from(folder: Path, file: Path) -> str:
 
 
 def read_unit(
-    writer: RunWriter, number: int, kind: type[Document], what: str
-) -> tuple[Document, pa.Table | None] | None:
+    writer: RunWriter, number: int, kind: type[AnyDocument], what: str
+) -> tuple[AnyDocument, pa.Table | None] | None:
     """Read a finished unit of work, such as a fold; `None` if it is not finished.
 
     Args:
@@ -401,11 +400,8 @@ def read_unit(
     stored = writer.read_partial_result(number)
     if stored is None:
         return None
-    try:
-        return kind.model_validate_json(stored.result), stored.predictions
-    except ValidationError as error:
-        message = f"{writer.path}: the stored result of {what} {malformed(error)}"
-        raise RunError(message) from None
+    name = f"{writer.path}: the stored result of {what}"
+    return parse_document(kind, stored.result, name), stored.predictions
 
 
 def write_unit(

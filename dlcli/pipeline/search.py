@@ -12,12 +12,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from dlcli.config import ConfigFile, candidate, check_tune, dump_config, load_config
-from dlcli.errors import RunError, TrainingError, UsageError
+from dlcli.errors import TrainingError, UsageError
 from dlcli.network import resolve_head
-from dlcli.pipeline.documents import Search
+from dlcli.pipeline.documents import Search, parse_document
 from dlcli.pipeline.events import Events, Listener
 from dlcli.pipeline.preflight import prepare_example
 from dlcli.pipeline.preparation import data_files, read_candidates
@@ -59,7 +59,6 @@ from dlcli.runs import (
     Run,
     RunWriter,
     fingerprint,
-    malformed,
     read_object,
     resume_command,
 )
@@ -305,10 +304,8 @@ class StudyRecord(BaseModel):
             RunError: if it is damaged.
         """
         path = writer.path / STUDY
-        try:
-            return cls.model_validate(read_object(path, LIMITS["study.json"]))
-        except ValidationError as error:
-            raise RunError(f"{path}: {malformed(error)}; search again") from None
+        stored = read_object(path, LIMITS["study.json"])
+        return parse_document(cls, stored, f"{path}:", "; search again")
 
     def check_storage(self, url: str | None, writer: RunWriter) -> None:
         """Refuse to resume in another storage.

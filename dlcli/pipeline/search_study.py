@@ -26,12 +26,11 @@ from optuna.storages import (
 )
 from optuna.storages._heartbeat import get_heartbeat_thread  # that of `optimize`
 from optuna.trial import FrozenTrial, TrialState, create_trial
-from pydantic import ValidationError
 
 from dlcli.config import Dimension, MedianPruning, Pruner, Value
-from dlcli.errors import RunError, UsageError
+from dlcli.errors import UsageError
 from dlcli.metrics import finite_number
-from dlcli.pipeline.documents import TrialResult
+from dlcli.pipeline.documents import TrialResult, parse_document
 from dlcli.pipeline.search_context import (
     ComparisonSteps,
     SearchPlan,
@@ -41,7 +40,6 @@ from dlcli.pipeline.search_context import (
 )
 from dlcli.pipeline.search_storage import GRACE_SECONDS, ORIGINAL, candidate_numbers, quiet_optuna
 from dlcli.pipeline.worker_pool import worker_name
-from dlcli.runs import malformed
 
 IsDead = Callable[[Mapping[str, Any]], bool]
 """Returns whether the process of a trial is dead, by the token of its `run` and the `name` of the
@@ -450,11 +448,8 @@ class Study:
         """Read a stored result, which may come from a stranger."""
         fields = {**_mapping(stored), "number": number}
         fields.pop(_SPENT, None)
-        try:
-            return TrialResult.model_validate_json(json.dumps(fields))
-        except ValidationError as error:
-            message = f"the study '{self.plan.name}': {label} {malformed(error)}; search again"
-            raise RunError(message) from None
+        name = f"the study '{self.plan.name}': {label}"
+        return parse_document(TrialResult, json.dumps(fields), name, "; search again")
 
     def _trials(self) -> list[FrozenTrial]:
         with quiet_optuna():
