@@ -154,9 +154,8 @@ def _notes(
     if failed:
         yield f"{plural(failed, 'candidate')} could not be trained to the end"
     if best is not None:
-        if default is not None and to_loss(best, plan.direction) >= to_loss(
-            default, plan.direction
-        ):
+        direction = plan.direction
+        if default is not None and to_loss(best, direction) >= to_loss(default, direction):
             yield (
                 f"no candidate is better than the config as given: {context.objective.metric} "
                 f"{best.value:.4g} against {default.value:.4g}"
