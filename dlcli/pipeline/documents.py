@@ -13,15 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from dlcli.config import Dimension as ConfigDimension
 from dlcli.errors import RunError
-from dlcli.metrics import (
-    HIGHER_IS_BETTER,
-    Estimate,
-    Floats,
-    Metrics,
-    Number,
-    finite,
-    finite_number,
-)
+from dlcli.metrics import HIGHER_IS_BETTER, Estimate, Floats, Metrics, Number, finite, finite_number
 from dlcli.runs import Run, malformed
 
 MOST_EPOCHS = 200

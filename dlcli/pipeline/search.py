@@ -53,15 +53,7 @@ from dlcli.pipeline.search_storage import (
 from dlcli.pipeline.search_study import Study
 from dlcli.pipeline.search_trials import SearchAccess, run_search_worker, run_trials, stop_of_search
 from dlcli.pipeline.worker_pool import run_workers, threads_per_worker, worker_name
-from dlcli.runs import (
-    LIMITS,
-    STUDY,
-    Run,
-    RunWriter,
-    fingerprint,
-    read_object,
-    resume_command,
-)
+from dlcli.runs import LIMITS, STUDY, Run, RunWriter, fingerprint, read_object, resume_command
 
 _TOKEN_BYTES = 8
 _WITHOUT_EFFECT: dict[str, object] = {

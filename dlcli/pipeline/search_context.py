@@ -15,16 +15,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from dlcli.config import (
-    Config,
-    ConfigFile,
-    Dimension,
-    Tpe,
-    Tune,
-    Value,
-    dimensions_of,
-    parse_path,
-)
+from dlcli.config import Config, ConfigFile, Dimension, Tpe, Tune, Value, dimensions_of, parse_path
 from dlcli.errors import ConfigError, Problem, did_you_mean
 from dlcli.metrics import HIGHER_IS_BETTER
 from dlcli.network import resolve_head

@@ -17,15 +17,7 @@ from optuna import TrialPruned
 from dlcli.comparison import read_rows
 from dlcli.config import ConfigFile, Value, candidate
 from dlcli.errors import ConfigError, DataError, DivergenceError, OutOfMemoryError, plural
-from dlcli.metrics import (
-    Array,
-    Mean,
-    Number,
-    as_floats,
-    finite,
-    mean_of_defined,
-    positive_weights,
-)
+from dlcli.metrics import Array, Mean, Number, as_floats, finite, mean_of_defined, positive_weights
 from dlcli.pipeline.checkpointing import StopOnSignal
 from dlcli.pipeline.cv_summary import standard_error_of_rows
 from dlcli.pipeline.documents import (

@@ -28,13 +28,7 @@ from dlcli.pipeline.checkpointing import RunCheckpointer, StopOnSignal
 from dlcli.pipeline.events import Events, Listener
 from dlcli.pipeline.fit import FitOptions, FitResult, advise, fit, load_tensorflow, release_memory
 from dlcli.pipeline.preflight import check_memory, working_folder
-from dlcli.pipeline.preparation import (
-    Prepared,
-    encode_sets,
-    initial_weights,
-    prepare,
-    type_reason,
-)
+from dlcli.pipeline.preparation import Prepared, encode_sets, initial_weights, prepare, type_reason
 from dlcli.pipeline.run_recording import Recording
 from dlcli.runs import DIVERGED, Run, RunWriter, Weights
 
