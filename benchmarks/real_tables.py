@@ -147,7 +147,7 @@ class Trial:
             text = "; ".join(f"{type_} for {', '.join(names)}" for type_, names in commands.items())
             if column == nameless and commands.keys() != {"ignored"}:
                 self._violate("column without a name is a feature", text)
-            if len(commands) > 1:
+            elif len(commands) > 1:
                 kind = "ignored by some commands only" if "ignored" in commands else "types differ"
                 self._violate(kind, f"{column}: {text}")
 

@@ -76,8 +76,8 @@ def test_commands_that_agree_violate_nothing() -> None:
 
 
 def test_a_feature_without_a_name_is_a_violation() -> None:
-    assert compare(init={"column_1": "numeric"}) == [
-        Violation("column without a name is a feature", "numeric for init"),
+    assert compare(inspect={"column_1": "ignored"}, train={"column_1": "numeric"}) == [
+        Violation("column without a name is a feature", "ignored for inspect; numeric for train"),
     ]
 
 
