@@ -208,7 +208,7 @@ def test_a_finished_run_is_kept_and_one_of_another_config_trained_again(tmp_path
 
     other = line(tmp_path, "b", batch_size=4)
     train_finalists(tmp_path, {**configs, "best": other}, "val_loss", Events(recorder))
-    assert open_run(tmp_path / "best").config_text() == other.text
+    assert open_run(tmp_path / "best").read_text("config.yaml") == other.text
     assert (tmp_path / "default" / "manifest.json").stat().st_ino == stamps["default"]
 
 
