@@ -55,6 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         title = f"{options.config}, {search.trials} trials of {search.epochs} epochs"
         cases = list(worker_cases(search, options.jobs, Path(folder)))
         outcome = run("workers", title, cases, options.rounds)
+    if not outcome.rounds:  # the failures are printed already
+        sys.exit(1)
     Console().print(report(outcome))
 
 
