@@ -13,8 +13,8 @@ ROOT = Path(__file__).parents[1]
 """The checkout that is measured."""
 DLCLI = (sys.executable, "-m", "dlcli")
 
-_SLOWING = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
-"""Variables that may make NumPy's matrix products run kernels of another processor."""
+_SLOWING = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "PYTHONDONTWRITEBYTECODE")
+"""Variables that may make NumPy run kernels of another processor, or Python compile each module."""
 
 
 def output(command: Sequence[str | Path]) -> str:
