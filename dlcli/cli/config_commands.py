@@ -36,6 +36,17 @@ _LONGEST_CELL = 60
 @click.command()
 @click.argument("data", required=False, type=PATH)
 @click.option("--target", metavar="COLUMN", help="The column of DATA to predict.")
+@click.option(
+    "--ignore",
+    metavar="COLUMN",
+    multiple=True,
+    help="A column that is no feature, or a pattern such as 'score_*'; may be repeated.",
+)
+@click.option(
+    "--positive",
+    metavar="CLASS",
+    help="The class of two that counts as positive. [default: the second in order]",
+)
 @output_file
 @click.option(
     "--example",
@@ -45,7 +56,14 @@ _LONGEST_CELL = 60
     "tictactoe.",
 )
 @verbose
-def init(data: Path | None, target: str | None, output: Path | None, example: str | None) -> None:
+def init(
+    data: Path | None,
+    target: str | None,
+    ignore: tuple[str, ...],
+    positive: str | None,
+    output: Path | None,
+    example: str | None,
+) -> None:
     """Write a config to start from.
 
     The config is written for the table DATA, with comments on its columns; or a shipped example is
@@ -53,17 +71,19 @@ def init(data: Path | None, target: str | None, output: Path | None, example: st
 
     \b
       dlcli init houses.csv --target price --output houses.yaml
+      dlcli init loans.csv --target paid --positive no --ignore 'after_*'
       dlcli init --example iris
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.starter import starter_config, write_example
 
-    if example is not None and data is None and target is None and output is None:
+    others = (data, target, positive, output)
+    if example is not None and not ignore and all(each is None for each in others):
         written = write_example(example, Path())
         for top in dict.fromkeys(path.parts[0] for path in written):  # name a folder only once
             click.echo(top)
     elif example is None and data is not None and target is not None:
         folder = output.parent if output is not None else Path()
-        text = starter_config(data, target, config_folder=folder)
+        text = starter_config(data, target, config_folder=folder, ignore=ignore, positive=positive)
         with open_output(output) as stream:
             stream.write(text.encode())
     else:

@@ -231,6 +231,9 @@ def _descend(parent: yaml.Node, path: Path, mark: yaml.Mark) -> yaml.Node:
             is_feature = path[:2] == ("input", "features") and len(path) == 3
             key = "column" if path[-1] == "target" else "type" if is_feature else "name"
             node.value.append((scalar("str", key, mark), name))
+        elif path == ("input", "features"):
+            # Without this section, all columns are read; with one, only those that it names.
+            node.value.append((scalar("str", "*", mark), scalar("str", "auto", mark)))
     _put(parent, path, node, mark)
     return node
 

@@ -75,6 +75,14 @@ ShareOrFiles = Annotated[
     Expected("a share of the rows between 0 and 1, or a file"),
 ]
 LabelDelimiter = Annotated[str, Field(min_length=1), Expected("text between labels")]
+ClassName = Annotated[
+    str,
+    BeforeValidator(
+        lambda value: str(value).lower() if isinstance(value, int) else value,
+        json_schema_input_type=str | int,
+    ),
+    Expected("the name of a class"),
+]
 MissingWords = Annotated[tuple[str, ...], Expected("a list of words in quotes")]
 
 
@@ -118,6 +126,9 @@ class Target(Section):
     true/false or of 0 and 1 as labels."""
     delimiter: LabelDelimiter | None = None
     """Text between the labels of one column, as in `a|b`; an empty field has no labels."""
+    positive: ClassName | None = None
+    """Class of two whose precision and recall are computed; numbers become classes by it. Omitted:
+    the second in order, as `yes` of `no` and `yes`."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -136,6 +147,9 @@ class Target(Section):
             yield from self.without_effect("delimiter", because=because)
         elif self.delimiter is None:
             yield "type", "needs several columns, or a delimiter between the labels of one"
+        if is_several or self.type not in ("auto", "categorical"):
+            because = "without classes: a single column of type auto or categorical"
+            yield from self.without_effect("positive", because=because)
 
 
 def _short(value: object) -> object:

@@ -15,6 +15,7 @@ import numpy as np
 import yaml
 
 from dlcli.config import (
+    Auto,
     Config,
     CoreDumper,
     Datetime,
@@ -32,10 +33,11 @@ from dlcli.encoding import (
     ColumnSummary,
     Decision,
     infer_type,
+    matching_name,
     summarize_column,
     type_columns,
 )
-from dlcli.errors import DataError, UsageError, printable, truncate
+from dlcli.errors import DataError, UsageError, did_you_mean, listed, printable, truncate
 from dlcli.network import resolve_head
 from dlcli.preprocessing import check_range
 from dlcli.splitting import Shares, assign_rows
@@ -64,27 +66,37 @@ MIN_VALUES = 8
 """From here on, all values of a column are held out with a probability below 0.3^8 < 0.0001."""
 
 
-def starter_config(data: Path, target: str, *, config_folder: Path) -> str:
+def starter_config(
+    data: Path,
+    target: str,
+    *,
+    config_folder: Path,
+    ignore: Sequence[str] = (),
+    positive: str | None = None,
+) -> str:
     """Write a config that can be trained unedited.
 
     Args:
         data: the table.
         target: the column to predict.
         config_folder: the folder of the config; the path to the table is relative to it.
+        ignore: columns that are no features, or patterns of their names.
+        positive: the class of two that counts as positive.
 
     Returns:
         Commented YAML.
 
     Raises:
-        UsageError: for a file that cannot be read, or a target that is not a column.
-        ConfigError: if no column is left to predict from.
+        UsageError: for a file that cannot be read, or a target or another name that is no column.
+        ConfigError: if no column is left to predict from, or for an unknown positive class.
         DataError: for a file that is not a table, or a target that cannot be learned.
     """
     if str(data) == "-":
         raise UsageError("a config needs a file that it can name, not standard input")
     table = read_table(data)
     require_column(table, target)
-    facts = _gather_facts(table, target)
+    _check_ignored(ignore, table, target)
+    facts = _gather_facts(table, Target(column=target, positive=positive), ignore)
     path = Path(os.path.relpath(data, config_folder)).as_posix()
     remarks = [Line("", "", message) for message in (*table.notes, *table.warnings)]
     features = _aligned(_feature_lines(facts.columns, target), indent=4)
@@ -130,6 +142,8 @@ class TableFacts:
     missing_words: tuple[str, ...]
     """Spellings of missing values among numbers and dates."""
     task: Task
+    positive: str | None
+    """The positive class, if it was named."""
     target_values: ColumnSummary
     """The values of its column."""
     class_rows: tuple[int, ...]
@@ -140,26 +154,44 @@ class TableFacts:
     """True if there are enough rows for validation and test."""
 
 
-def _gather_facts(table: Table, target: str) -> TableFacts:
+def _check_ignored(names: Sequence[str], table: Table, target: str) -> None:
+    """Check that each name or pattern of a column to ignore matches one.
+
+    Raises:
+        UsageError: with the nearest name.
+    """
+    features = [column for column in table.columns if column != target]
+    for name in names:
+        if name == target:
+            raise UsageError(f"{table.file}: '{name}' is the target and can't be ignored")
+        if not any(matching_name(column, [name]) for column in features):
+            hint = did_you_mean(name, features) or f"; there are {listed(features, 12)}"
+            raise UsageError(f"{table.file}: no column '{name}' to ignore{hint}")
+
+
+def _gather_facts(table: Table, target: Target, ignore: Sequence[str]) -> TableFacts:
     """Gather the facts about every column of a table.
 
     Args:
         table: the table.
         target: the column to predict.
+        ignore: columns that are no features, or patterns.
 
     Raises:
-        ConfigError: if no column is left to predict from.
+        ConfigError: if no column is left to predict from, or for an unknown positive class.
         DataError: for a target that cannot be learned.
     """
-    words = _missing_words(table, target)
+    (name,) = target.columns
+    words = _missing_words(table, name)
     table = replace(table, missing_words=words)
-    task = infer_task(Target(column=target), [table])
-    values = summarize_column(table, target)
+    task = infer_task(target, [table])
+    values = summarize_column(table, name)
     _check_target(table, task, values)
-    columns = _columns(table, target)
-    class_rows = np.bincount(table.codes(target)[0]) if task.classes else ()
+    columns = _columns(table, name, ignore)
+    class_rows = np.bincount(table.codes(name)[0]) if task.classes else ()
     rows = tuple(map(int, class_rows))
-    return TableFacts(table.rows, words, task, values, rows, columns, _holds_out(table, task))
+    holds_out = _holds_out(table, task)
+    return TableFacts(table.rows, words, task, target.positive, values, rows, columns, holds_out)
 
 
 def _missing_words(table: Table, target: str) -> tuple[str, ...]:
@@ -205,20 +237,26 @@ def _holds_out(table: Table, task: Task) -> bool:
     return len(training) > len(table.codes(classes)[1])
 
 
-def _columns(table: Table, target: str) -> tuple[ColumnFacts, ...]:
-    decisions = type_columns(Input(), table, (target,))
-    columns = tuple(_column(name, each, _doubt(each)) for name, each in decisions.items())
+def _columns(table: Table, target: str, ignore: Sequence[str]) -> tuple[ColumnFacts, ...]:
+    section = Input(features={"*": Auto(), **dict.fromkeys(ignore, Ignored())})
+    decisions = type_columns(section, table, (target,))
+    ignored = {name: "as --ignore sets" for name, each in decisions.items() if not each.values}
+    for name in ignored:
+        decisions[name] = replace(decisions[name], values=summarize_column(table, name))
+    columns = tuple(
+        _column(name, each, ignored.get(name) or _doubt(each)) for name, each in decisions.items()
+    )
     if any(column.type != "ignored" for column in columns):
         return columns
     for name, decision in decisions.items():
         if decision.feature.type == "numeric":
             check_range("none", table.numbers(name), table, name)
     # A doubtful column is better than no column.
-    return tuple(_column(name, decision, None) for name, decision in decisions.items())
+    return tuple(_column(name, each, ignored.get(name)) for name, each in decisions.items())
 
 
 def _column(name: str, decision: Decision, doubt: str | None) -> ColumnFacts:
-    assert decision.values is not None  # inferred
+    assert decision.values is not None  # inferred, or set by `_columns`
     if doubt:
         return ColumnFacts(name, Ignored(), doubt, False, decision.values)
     return ColumnFacts(name, decision.feature, decision.reason, True, decision.values)
@@ -243,13 +281,16 @@ def _doubt(decision: Decision) -> str | None:
 
 def _data_lines(facts: TableFacts, path: str) -> Iterator[Line]:
     target, values = facts.task, facts.target_values
+    written = scalar(target.columns[0])
     yield Line("train", scalar(path), f"{facts.rows:,} rows")
     if target.classes:
         comment = f"{target.reason}, so {len(target.classes)} classes: {listing(values)}"
+        if facts.positive is not None:
+            written = f"{{column: {written}, positive: {scalar(facts.positive)}}}"
     else:
         assert values.bounds is not None  # checked
         comment = f"{target.reason}, so a number: {_range(*values.bounds)}"
-    yield Line("target", scalar(target.columns[0]), comment)
+    yield Line("target", written, comment)
     yield from (Line("", "", hint) for hint in _target_hints(facts))
     if facts.missing_words:
         words = ", ".join(f'"{word}"' for word in facts.missing_words)

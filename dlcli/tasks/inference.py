@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from dlcli.config import Target
-from dlcli.errors import DataError
+from dlcli.errors import ConfigError, DataError, Problem, did_you_mean, listed
 from dlcli.preprocessing import ValueIssues
 from dlcli.tables import Table
 from dlcli.tasks.classification import (
@@ -46,6 +46,7 @@ def infer_task(target: Target, tables: Sequence[Table]) -> AnyTask:
 
     Raises:
         DataError: for missing values, values that contradict a declared type, or only one class.
+        ConfigError: for a positive class that is not one of two.
     """
     if target.delimiter is None:
         for table in tables:
@@ -60,7 +61,7 @@ def infer_task(target: Target, tables: Sequence[Table]) -> AnyTask:
     if target.type == "multi_label":
         return _multilabel(target, tables, "declared")
     if target.type == "categorical":
-        return _classification(target.columns[0], tables, "declared")
+        return _classification(target, tables, "declared")
     if target.type == "numeric":
         return Regression(columns=target.columns, reason="declared")
     counts = Counts(columns=target.columns, reason="declared")
@@ -72,11 +73,13 @@ def infer_task(target: Target, tables: Sequence[Table]) -> AnyTask:
 def _infer_from_column(target: Target, tables: Sequence[Table]) -> AnyTask:
     (column,) = target.columns
     if _is_boolean(column, tables):
-        return _classification(column, tables, "all true or false")
+        return _classification(target, tables, "all true or false")
     if not all(table.column(column).looks_numeric() for table in tables):
-        return _classification(column, tables, "text" + _delimiter_hint(column, tables))
+        return _classification(target, tables, "text" + _delimiter_hint(column, tables))
     if _zeros_and_ones(column, tables) == {0, 1}:
-        return _classification(column, tables, "all 0 or 1")
+        return _classification(target, tables, "all 0 or 1")
+    if target.positive is not None:
+        return _classification(target, tables, "declared")
     return Regression(columns=(column,), reason="all numbers")
 
 
@@ -111,12 +114,27 @@ def _zeros_and_ones(column: str, tables: Sequence[Table]) -> set[float] | None:
     return found
 
 
-def _classification(column: str, tables: Sequence[Table], reason: str) -> Binary | Multiclass:
+def _classification(target: Target, tables: Sequence[Table], reason: str) -> Binary | Multiclass:
+    (column,), positive = target.columns, target.positive
     classes = sort_names(name for table in tables for name in table.codes(column)[1])
     if len(classes) < 2:
         message = f"has one class only, '{classes[0]}': there is nothing to tell apart"
         raise DataError(message, file=tables[0].file, column=column)
+    if positive is not None:
+        if problem := _positive_problem(positive, column, classes):
+            raise ConfigError([Problem("data.target.positive", problem)])
+        classes = (*(name for name in classes if name != positive), positive)
     return classification(column, classes, storage_type(column, tables[0], classes), reason)
+
+
+def _positive_problem(positive: str, column: str, classes: Sequence[str]) -> str | None:
+    """Return why a class can't be the positive one, if so."""
+    if positive not in classes:
+        near = did_you_mean(positive, classes) or f"; there are {listed(classes)}"
+        return f"no class '{positive}' in the column '{column}'{near}"
+    if len(classes) > 2:
+        return f"is for two classes, and the column '{column}' has {len(classes)}; omit it"
+    return None
 
 
 def _multilabel(target: Target, tables: Sequence[Table], reason: str) -> Multilabel:

@@ -62,6 +62,67 @@ def test_a_target_that_is_no_column_is_a_mistake(dlcli):
     assert "did you mean 'price'?" in result.stderr
 
 
+@pytest.fixture
+def loans(folder):
+    lines = [f"{i % 7},{i / 3:.3f},{i % 3},{i % 4},{'yes' if i % 2 else 'no'}" for i in range(40)]
+    Path("loans.csv").write_text("\n".join(["age,income,after_a,after_b,paid", *lines]))
+
+
+@pytest.mark.usefixtures("loans")
+def test_columns_are_ignored_on_request_by_name_or_pattern(dlcli):
+    options = ["--ignore", "age", "--ignore", "after_*"]
+    result = dlcli("init", "loans.csv", "--target", "paid", *options, "--output", "loans.yaml")
+    assert (result.exit_code, result.stderr) == (0, "")
+    features = load_config(Path("loans.yaml")).config.input.features
+    types = {name: feature.type for name, feature in features.items()}
+    ignored = dict.fromkeys(("age", "after_a", "after_b"), "ignored")
+    assert types == {**ignored, "income": "numeric"}
+
+
+@pytest.mark.usefixtures("folder")
+def test_columns_ignored_on_request_stay_so_among_many_of_all_types(dlcli):
+    names = [f"{name} column" for name in map(chr, range(0x4E00, 0x4E00 + 100))]
+    cells = [str(i) if i % 2 else f"{i % 3} a" for i in range(100)]
+    lines = [",".join([str(row % 5), *(f"{cell}{row % 4}" for cell in cells)]) for row in range(9)]
+    Path("wide.csv").write_text("\n".join([",".join(["y", *names]), *lines]), encoding="utf-8")
+    options = ["--ignore", names[3], "--output", "wide.yaml"]
+    assert dlcli("init", "wide.csv", "--target", "y", *options).exit_code == 0
+    features = load_config(Path("wide.yaml")).config.input.features
+    assert features["*"].type == "auto"
+    assert features[names[3]].type == "ignored"
+
+
+@pytest.mark.usefixtures("loans")
+def test_the_positive_class_is_chosen(dlcli):
+    options = ["--target", "paid", "--positive", "no", "--output", "loans.yaml"]
+    assert dlcli("init", "loans.csv", *options).exit_code == 0
+    assert load_config(Path("loans.yaml")).config.data.target.positive == "no"
+    assert dlcli("validate", "loans.yaml").exit_code == 0
+
+
+@pytest.mark.usefixtures("loans")
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--ignore", "aeg"], "loans.csv: no column 'aeg' to ignore; did you mean 'age'?"),
+        (
+            ["--ignore", "zz*"],
+            "loans.csv: no column 'zz*' to ignore; there are 'age', 'income', 'after_a', 'after_b'",
+        ),
+        (["--ignore", "paid"], "loans.csv: 'paid' is the target and can't be ignored"),
+        (["--ignore", "*"], "input.features: leaves no column for the network to read"),
+        (
+            ["--positive", "yess"],
+            "data.target.positive: no class 'yess' in the column 'paid'; did you mean 'yes'?",
+        ),
+    ],
+)
+def test_a_wrong_name_is_answered_with_the_nearest(options, message, dlcli):
+    result = dlcli("init", "loans.csv", "--target", "paid", *options)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == f"error: {message}\n"
+
+
 @pytest.mark.usefixtures("folder")
 def test_an_example_is_copied_with_its_data(dlcli):
     result = dlcli("init", "--example", "line")
@@ -89,6 +150,8 @@ def test_an_unknown_example_lists_those_there_are(dlcli):
         ["--target", "price"],
         ["houses.csv", "--target", "price", "--example", "line"],
         ["--example", "line", "--output", "a.yaml"],
+        ["--example", "line", "--ignore", "x"],
+        ["--example", "line", "--positive", "x"],
     ],
 )
 def test_a_table_needs_a_target_and_an_example_no_other_option(arguments, dlcli):

@@ -53,6 +53,9 @@ def at(config: Config, path: str) -> object:
         (r'input.features["\u0041"]=numeric', "input features A type", "numeric"),
         ("input.features.pixel_*=numeric", "input features pixel_* type", "numeric"),
         ("early_stopping.monitor=loss", "early_stopping monitor", "loss"),
+        ("data.target.positive=no", "data target positive", "no"),
+        ("data.target.positive=1", "data target positive", "1"),
+        ("data.target.positive=true", "data target positive", "true"),
     ],
 )
 def test_an_override_adds_a_missing_value(
@@ -116,6 +119,33 @@ def test_a_feature_named_like_a_key_keeps_its_type(load_with: Load) -> None:
     ]
     features = load_with(lines, *overrides).input.features or {}
     assert [feature.type for feature in features.values()] == ["numeric", "numeric"]
+
+
+@pytest.mark.parametrize("lines", ["", "input: {scaling: log}\n", "input: {features: null}\n"])
+def test_a_feature_of_a_config_without_features_leaves_the_others_as_they_are(
+    load_with: Load, lines: str
+) -> None:
+    overrides = ["input.features.a=ignored", "input.features.b.type=numeric"]
+    features = load_with(lines, *overrides).input.features or {}
+    types = {name: feature.type for name, feature in features.items()}
+    assert types == {"*": "auto", "a": "ignored", "b": "numeric"}
+
+
+@pytest.mark.parametrize(
+    ("lines", "argument", "expected"),
+    [
+        ("input: {features: {a: numeric}}\n", "input.features.b=ignored", ["a", "b"]),
+        ("input: {features: {}}\n", "input.features.b=numeric", ["b"]),
+        ("", "input.features={b: numeric}", ["b"]),
+        ("", "input.features.*=numeric", ["*"]),
+    ],
+)
+def test_the_features_that_are_listed_remain_the_only_ones(
+    load_with: Load, lines: str, argument: str, expected: list[str]
+) -> None:
+    features = load_with(lines, argument).input.features or {}
+    assert list(features) == expected
+    assert "auto" not in [feature.type for feature in features.values()]
 
 
 def test_the_last_of_two_overrides_counts(load_with: Load) -> None:

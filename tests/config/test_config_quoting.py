@@ -53,7 +53,7 @@ def test_an_unquoted_name_is_reported_with_the_way_to_quote_it(
     ],
 )
 def test_a_quoted_name_is_accepted(load_with: Load, argument: str, path: str) -> None:
-    assert list(load_with("", argument).input.features or ()) == [path]
+    assert list(load_with("", argument).input.features or ()) == ["*", path]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 
 from dlcli.config import Log, Standard, Target
 from dlcli.encoding import Encoding
-from dlcli.errors import DataError
+from dlcli.errors import ConfigError, DataError
 from dlcli.preprocessing import ValueIssues
 from dlcli.tables import Table
 from dlcli.tasks import infer_task
@@ -91,6 +91,47 @@ def test_a_2_in_the_test_rows_makes_0_and_1_numbers():
 )
 def test_it_is_remembered_how_the_table_stores_classes(values, target, stored):
     assert kind_of(values, target).stored == stored
+
+
+@pytest.mark.parametrize(
+    ("values", "positive", "classes"),
+    [
+        (["no", "yes", "no"], "no", ("yes", "no")),
+        (["no", "yes", "no"], "yes", ("no", "yes")),
+        ([0, 1, 1], "0", ("1", "0")),
+        ([True, False], "false", ("true", "false")),
+        ([2, 1, 2], "1", ("2", "1")),  # numbers become classes
+    ],
+)
+def test_the_positive_class_is_the_second(values, positive, classes):
+    task = infer_task(Target(column="y", positive=positive), [rows(y=values)])
+    assert task.classes == classes
+    assert task.encode(rows(y=values), ValueIssues()).tolist() == [
+        int(str(value).lower() == positive) for value in values
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "positive", "message"),
+    [
+        (["no", "yes"], "yess", "no class 'yess' in the column 'y'; did you mean 'yes'?"),
+        (["no", "yes"], "1", "no class '1' in the column 'y'; there are 'no', 'yes'"),
+        (["a", "b", "c"], "a", "is for two classes, and the column 'y' has 3; omit it"),
+    ],
+)
+def test_a_positive_class_must_be_one_of_two(values, positive, message):
+    with pytest.raises(ConfigError) as caught:
+        infer_task(Target(column="y", positive=positive), [rows(y=values)])
+    assert [str(problem) for problem in caught.value.problems] == [
+        f"data.target.positive: {message}"
+    ]
+
+
+@pytest.mark.parametrize("type_name", ["numeric", "count", "multi_label"])
+def test_only_classes_have_a_positive_one(type_name):
+    delimiter = "|" if type_name == "multi_label" else None
+    with pytest.raises(ValueError, match="has no effect without classes"):
+        Target(column="y", type=type_name, delimiter=delimiter, positive="a")
 
 
 def test_several_columns_are_several_numbers():
