@@ -9,10 +9,11 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -60,7 +61,8 @@ def load_tensorflow(config: Config, events: Events) -> Device:
         ConfigError: for a GPU where there is none.
         UsageError: if TensorFlow already runs in this process with other threads.
     """
-    with quiet_tensorflow(), pause_collection():
+    is_loaded = "tensorflow" in sys.modules
+    with quiet_tensorflow(), nullcontext() if is_loaded else pause_collection():
         from dlcli.training import prepare_device
 
         device = prepare_device(config.device, config.threads)
@@ -118,7 +120,8 @@ def pause_collection() -> Iterator[None]:
 
     Loading TensorFlow makes about a million objects; searching them for garbage again and again
     takes a tenth of the time. Afterwards it is on, even if the program started without it: models
-    are cyclic garbage when they are no longer needed.
+    are cyclic garbage when they are no longer needed. For the same reason this is not for a process
+    that has trained: it excludes all objects of the moment from collection, old models among them.
     """
     gc.disable()
     try:

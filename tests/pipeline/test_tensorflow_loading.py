@@ -7,7 +7,9 @@ import logging
 
 import pytest
 
-from dlcli.pipeline.fit import pause_collection, without_retracing_warnings
+from dlcli.config import Config
+from dlcli.pipeline.events import Events
+from dlcli.pipeline.fit import load_tensorflow, pause_collection, without_retracing_warnings
 
 
 @pytest.fixture
@@ -35,6 +37,16 @@ def test_garbage_collection_is_enabled_afterwards_also_if_it_was_off(collection)
     with pause_collection():
         pass
     assert gc.isenabled()
+
+
+@pytest.mark.slow
+def test_objects_of_earlier_trainings_stay_collectable(collection):
+    load_tensorflow(Config.model_construct(device="cpu", threads="auto"), Events(lambda *_: None))
+    frozen = gc.get_freeze_count()
+    models = [[] for _ in range(1000)]
+    load_tensorflow(Config.model_construct(device="cpu", threads="auto"), Events(lambda *_: None))
+
+    assert gc.get_freeze_count() == frozen and models
 
 
 def test_retracing_is_not_warned_of_though_a_block_within_has_ended(caplog):
