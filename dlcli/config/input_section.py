@@ -280,7 +280,10 @@ def time_zone_error(zone: str) -> str | None:
 
 
 class Auto(Section):
-    """Inferred from the training rows: any of the types below."""
+    """Inferred from the training rows: any of the types below.
+
+    Identifiers and row indices, by all rows of the table, and constants are ignored.
+    """
 
     type: Literal["auto"] = "auto"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
@@ -13,8 +14,9 @@ import pyarrow.compute as pc
 from dlcli import config, tables
 from dlcli.data_checks.data_issue import DataIssue, Severity, column_issue, percent, quoted
 from dlcli.data_checks.sample import Codes, Floats, Sample, SampledColumn
-from dlcli.encoding import MIN_ROWS, Decision, is_identifier, summarize_column
+from dlcli.encoding import MIN_ROWS, Decision, find_identity
 from dlcli.errors import plural
+from dlcli.tables import Table
 
 MANY_MISSING = 0.5
 """Share of missing values from which on they are reported."""
@@ -30,6 +32,8 @@ FAR_DEVIATIONS = 10.0
 """Standard deviations from the mean that normally distributed values never reach."""
 VERY_FAR_DEVIATIONS = 30.0
 """Standard deviations at which one value outweighs everything else that a unit adds up."""
+SORTED = 0.5
+"""Share of the target's error that a row index removes if the rows are sorted by the target."""
 
 _FEWEST_DISTINCT = 20
 _LINEAR = ("standard", "minmax", "divide", "none")
@@ -107,20 +111,43 @@ def find_unbounded(decisions: Mapping[str, Decision]) -> DataIssue | None:
     return column_issue("unbounded", "warning", found, message, advice)
 
 
-def find_identifiers(sample: Sample) -> DataIssue | None:
-    """Find features, other than measurements, with a different value in each row.
+def find_identities(sample: Sample, whole: Table) -> dict[str, str]:
+    """Return the reason for each feature that merely distinguishes or numbers the rows.
 
-    Columns whose values all differ in the sample are tested by `is_identifier` on all rows.
+    Args:
+        sample: some of the rows.
+        whole: all rows of the table that they are from.
     """
+    share = sample.table.rows / whole.rows
     found = {
-        name: ""
+        name: find_identity(
+            whole, name, column.decision.feature.type, column.present - column.distinct, share
+        )
         for name, column in sample.columns.items()
-        if column.distinct == column.present > 0
-        and (column.numbers is None or (column.numbers == column.numbers.round()).all())
-        and is_identifier(name, column.decision.feature.type, summarize_column(sample.whole, name))
+        if column.numbers is None or (column.numbers == column.numbers.round()).all()
     }
-    message = "a different value in each row, like an identifier"
-    advice = "it says nothing about new rows: declare it ignored in input.features"
+    return {name: reason for name, reason in found.items() if reason}
+
+
+def find_identifiers(
+    identities: Mapping[str, str], explained: Mapping[str, float]
+) -> DataIssue | None:
+    """Report features that merely distinguish or number the rows.
+
+    Args:
+        identities: the reason for each of them.
+        explained: the share of the target's error that each feature removes. For a row index it is
+            large if the rows are sorted by the target, which those of other tables are not.
+    """
+    found, harm = {}, ""
+    for name, reason in identities.items():
+        share = explained.get(name, 0.0)
+        if share >= SORTED:
+            reason += f"; it alone predicts {math.floor(100 * share)} % of the target"
+            harm = ", and metrics are too good, since the rows are sorted by the target"
+        found[name] = reason
+    message = "features that only distinguish or number the rows"
+    advice = f"it says nothing about new rows{harm}: declare it ignored in input.features"
     return column_issue("identifiers", "warning", found, message, advice)
 
 

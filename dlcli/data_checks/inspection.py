@@ -77,7 +77,7 @@ def inspect_table(table: Table, target: str | None = None) -> Inspection:
     found += [
         feature_checks.find_doubtful_types(decisions),
         feature_checks.find_unbounded(decisions),
-        *_training_issues(sample, Input()),
+        *_training_issues(sample, table, Input()),
         *_with_sample_size(
             sample,
             feature_checks.find_missing_words(sample),
@@ -98,12 +98,13 @@ def inspect_table(table: Table, target: str | None = None) -> Inspection:
 
 
 def inspect_split(
-    split: Split, task: Task, decisions: Mapping[str, Decision], section: Input
+    split: Split, whole: Table, task: Task, decisions: Mapping[str, Decision], section: Input
 ) -> list[DataIssue]:
     """Find what is likely to spoil training or its metrics: the warnings.
 
     Args:
         split: the rows of each set.
+        whole: all rows of the table that training rows are from.
         task: the task.
         decisions: the type of each column; ignored ones are not checked.
         section: the config's settings of all features.
@@ -115,7 +116,7 @@ def inspect_split(
     sets = (("validation", split.validation), ("test", split.test))
     held_out = {name: table for name, table in sets if table is not None}
     found = [
-        *_training_issues(sample, section),
+        *_training_issues(sample, whole, section),
         row_checks.find_duplicates_across(sample, held_out),
         target_checks.find_rare_classes({"train": split.train, **held_out}, task),
     ]
@@ -134,12 +135,14 @@ def require_column(table: Table, column: str) -> None:
         raise UsageError(f"{table.file}: no column '{column}' in the table{near}")
 
 
-def _training_issues(sample: Sample, section: Input) -> list[DataIssue | None]:
+def _training_issues(sample: Sample, whole: Table, section: Input) -> list[DataIssue | None]:
     """Run the checks whose issues may be warnings about training rows."""
+    identities = feature_checks.find_identities(sample, whole)
+    explained = target_checks.explain_by_columns(sample)
     return [
         *_with_sample_size(
             sample,
-            target_checks.find_leakage(sample),
+            target_checks.find_leakage(explained, identities),
             feature_checks.find_missing_codes(sample),
             feature_checks.find_outlying_dates(sample),
             feature_checks.find_long_numbers(sample),
@@ -148,7 +151,7 @@ def _training_issues(sample: Sample, section: Input) -> list[DataIssue | None]:
         ),
         # These look at all rows.
         feature_checks.find_odd_values(sample),
-        feature_checks.find_identifiers(sample),
+        feature_checks.find_identifiers(identities, explained),
         target_checks.find_constant_target(sample),
         target_checks.find_two_numbers(sample),
         target_checks.find_odd_classes(sample),

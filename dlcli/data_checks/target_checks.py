@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -142,30 +142,43 @@ _Score = Callable[[SampledColumn], float]
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def find_leakage(sample: Sample) -> DataIssue | None:
-    """Find columns from which alone the target of other rows can be predicted almost without error.
+def explain_by_columns(sample: Sample) -> dict[str, float]:
+    """Return the share of the target's error that each column removes alone, on other rows.
 
     For each column a predictor is fitted on one half of the rows and tested on the other, and vice
-    versa, so that an identifier, which says nothing about other rows, is not reported. Classes are
+    versa, so that an identifier, which says nothing about other rows, removes nothing. Classes are
     predicted as the most frequent one of the same category, or of the nearest number; numbers as
-    the mean of the category, or by a straight line in each of up to 50 bins of a number. Reported
-    is a column that removes 99 % of the error of a constant prediction, `1 - e / e₀`: `e` counts
-    wrong classes, and `e₀` those of the most frequent class; for numbers they are sums of squares,
-    `e₀` around the mean, so that this is R².
+    the mean of the category, or by a straight line in each of up to 50 bins of a number. The share
+    is `1 - e / e₀`, with `e₀` of a constant prediction: `e` counts wrong classes, and `e₀` those of
+    the most frequent class; for numbers they are sums of squares, `e₀` around the mean, so that
+    this is R². Of several targets the largest share counts.
 
-    Not checked are tables of fewer than 20 rows, a single feature, and classes of which a constant
-    prediction misses fewer than 5 rows.
+    It is empty for tables of fewer than 20 rows, and 0 for classes of which a constant prediction
+    misses fewer than 5 rows.
     """
-    if sample.task is None or sample.table.rows < MIN_ROWS or len(sample.columns) < 2:
-        return None
+    if sample.task is None or sample.table.rows < MIN_ROWS:
+        return {}
     scores = [_score(sample, target) for target in sample.task.columns]
-    explained = {
-        name: max(score(column) for score in scores) for name, column in sample.columns.items()
-    }
+    return {name: max(score(column) for score in scores) for name, column in sample.columns.items()}
+
+
+def find_leakage(
+    explained: Mapping[str, float], identities: Collection[str] = ()
+) -> DataIssue | None:
+    """Find columns from which alone the target of other rows can be predicted almost without error.
+
+    Not reported are a single feature, and identifiers, which have a check of their own.
+
+    Args:
+        explained: the share of the target's error that each column removes.
+        identities: the columns that merely distinguish or number the rows.
+    """
+    if len(explained) < 2:
+        return None
     leaks = {
         name: f"{np.floor(share * 1000) / 10:g} %"
         for name, share in explained.items()
-        if share >= NEARLY_ALL
+        if share >= NEARLY_ALL and name not in identities
     }
     message = "one column alone predicts nearly all of the target"
     advice = (

@@ -139,8 +139,6 @@ MAX_CODES = 10
 """Most distinct numbers that may be codes of categories."""
 _LEADING_ZERO = r"^0[0-9]+$"
 _LONGEST_SHOWN = 40
-_IDENTIFIER_SHARE = 0.95
-_IDENTIFIER_NAME = re.compile(r"(?i:(?:^|[\W_])(?:id|uuid|guid|key|index|row))$|[a-z]I[dD]$")
 
 
 @dataclass(frozen=True)
@@ -239,27 +237,85 @@ def shorten(text: str) -> str:
     return truncate(text, _LONGEST_SHOWN)
 
 
-def is_identifier(name: str, type_name: str, summary: ColumnSummary) -> bool:
-    """Return whether a column merely distinguishes rows: nearly all values differ, no amounts.
+# Identifiers. They are no statistics that could leak, so that all rows of a table are looked at:
+# training rows are a random part of it, in which numbers have holes.
 
-    Whole numbers may be amounts that happen to differ. So all must differ, and either the column's
-    name is that of an identifier, or they number the rows consecutively. Of other values, 95 % must
-    differ.
+_IDENTIFIER_NAME = re.compile(
+    r"(?i:(?:^|[\W_])(?:p?id|uuid|guid|key|index|row|row[._ ]?names?)|"
+    r"__index_level_\d+__|unnamed: [\d.]+)$|[a-z]I[dD]$"
+)
+"""`__index_level_0__` and `Unnamed: 0` are pandas' names for an index without one."""
+_NUMBER_NAME = re.compile(r"(?i:(?:^|[\W_])(?:nr|no|num|number|obs|observation|case)\.?)$")
+"""Names of row numbers, but also of counts."""
+_TIME_NAME = re.compile(
+    r"(?i:(?:^|[\W\d_])(?:year|yr|quarter|month|week|day|date|time|hour|minute|second|age)s?"
+    r"(?:$|[\W\d_]))|[a-z](?:Year|Month|Week|Day|Date|Time|Hour|Age)$"
+)
+_IDENTIFIER_SHARE = 0.95
+"""Share of the values that must differ if they are categories."""
+_NUMBERED_SHARE = 0.5
+"""Share that must be exceeded: of a row index's steps, those of 1; of numbered rows, the numbers
+that occur."""
+
+
+_ALL_DIFFER = "a different value in each row: an identifier"
+
+
+def find_identity(
+    table: Table, column: str, type_name: str, repeated: int = 0, share: float = 1.0
+) -> str | None:
+    """Return why a column merely distinguishes or numbers the rows of a table; None if it doesn't.
+
+    A column without a name in the file does: programs write row names and indices so. Categories do
+    if 95 % of the values differ, in 20 rows or more. Whole numbers may be amounts that happen to
+    differ. So all must differ, and in addition either the name is that of an identifier, or it is
+    `no`, `nr` or the like and they are nearly consecutive, or they number the rows: most are by 1
+    larger than the one in the row before, or most by 1 less, in 20 rows or more, and the name is
+    not that of a time.
 
     Args:
-        name: the column's name.
-        type_name: its feature type; only numbers and categories can be identifiers.
-        summary: its values.
+        table: all rows of the table, in the order of the file.
+        column: the column's name.
+        type_name: its feature type; other types than numbers and categories have no identifiers.
+        repeated: number of repeated values among some of the rows. Too many of them make it
+            unnecessary to read the others.
+        share: their share of the rows.
     """
-    has_name = bool(_IDENTIFIER_NAME.search(name))
-    all_differ = summary.distinct >= summary.present
+    if column in table.nameless:
+        return "no name in the header: row names or a row index"
+    most_repeated = (1 - _IDENTIFIER_SHARE) * table.rows if type_name == "categorical" else 0
+    if repeated > most_repeated * share:
+        return None
     if type_name == "categorical":
-        nearly_all_differ = summary.distinct >= _IDENTIFIER_SHARE * summary.present
-        return (has_name and all_differ) or (summary.present >= MIN_ROWS and nearly_all_differ)
-    if type_name != "numeric" or not summary.whole or not all_differ:
-        return False
-    low, high = summary.bounds or (0.0, 0.0)
-    return has_name or (summary.present >= MIN_ROWS and high - low == summary.present - 1)
+        return _identity_of_categories(column, summarize_column(table, column))
+    values = table.column(column)
+    if type_name != "numeric" or values.kind not in ("number", "text"):
+        return None
+    parsed = values.numbers()
+    return _identity_of_numbers(column, parsed.values[~parsed.missing])
+
+
+def _identity_of_categories(column: str, summary: ColumnSummary) -> str | None:
+    has_name, is_long = _IDENTIFIER_NAME.search(column), summary.present >= MIN_ROWS
+    if summary.distinct == summary.present and (has_name or is_long):
+        return _ALL_DIFFER
+    if is_long and summary.distinct >= _IDENTIFIER_SHARE * summary.present:
+        return f"{summary.distinct:,} values in {plural(summary.present, 'row')}: an identifier"
+    return None
+
+
+def _identity_of_numbers(column: str, numbers: NDArray[np.float64]) -> str | None:
+    is_whole = bool((numbers == np.floor(numbers)).all())  # NaN, which was unreadable, is not
+    if len(numbers) < 2 or not is_whole or len(np.unique(numbers)) < len(numbers):
+        return None
+    has_name = _IDENTIFIER_NAME.search(column)
+    if len(numbers) >= MIN_ROWS and (has_name or not _TIME_NAME.search(column)):
+        steps = np.diff(numbers)
+        for step, verb in ((1, "rises"), (-1, "falls")):
+            if np.mean(steps == step) > _NUMBERED_SHARE:
+                return f"a whole number that {verb} by row: a row index"
+    is_dense = len(numbers) > _NUMBERED_SHARE * (np.ptp(numbers) + 1)
+    return _ALL_DIFFER if has_name or (is_dense and _NUMBER_NAME.search(column)) else None
 
 
 # Types, by the training rows.
@@ -293,7 +349,7 @@ _MOST_NAMED = 5
 
 
 def type_columns(
-    section: config.Input, table: Table, reserved: Sequence[str]
+    section: config.Input, table: Table, reserved: Sequence[str], whole: Table | None = None
 ) -> dict[str, Decision]:
     """Decide on the type of each column that may be a feature.
 
@@ -301,27 +357,32 @@ def type_columns(
         section: the config's `input`.
         table: the training rows, or all rows of a table without a config.
         reserved: target, weight, group and time columns, which are no features.
+        whole: all rows of the table that training rows are from.
 
     Raises:
         ConfigError: for names that don't match the table, or if no column is left to read.
     """
-    return decide_types(choose_features(section, table.columns, reserved), table)
+    return decide_types(choose_features(section, table.columns, reserved), table, whole)
 
 
-def decide_types(chosen: Mapping[str, config.Feature], train: Table) -> dict[str, Decision]:
+def decide_types(
+    chosen: Mapping[str, config.Feature], train: Table, whole: Table | None = None
+) -> dict[str, Decision]:
     """Decide on the type of each column.
 
-    If every column is ignored, identifiers are read after all.
+    If every column is ignored, identifiers with a name are read after all.
 
     Args:
         chosen: the config's feature for each column.
         train: the training rows, from which `auto` is inferred.
+        whole: all rows of the table that they are from, by which identifiers are recognized; the
+            training rows if omitted.
 
     Raises:
         ConfigError: if no column is left to read.
     """
     decisions = {
-        column: infer_type(column, train)
+        column: infer_type(column, train, whole)
         if isinstance(feature, config.Auto)
         else Decision(feature, "declared")
         for column, feature in chosen.items()
@@ -330,7 +391,7 @@ def decide_types(chosen: Mapping[str, config.Feature], train: Table) -> dict[str
         return decisions
     for column, decision in decisions.items():
         is_constant = decision.values is not None and decision.values.distinct == 1
-        if decision.otherwise is not None and not is_constant:
+        if decision.otherwise is not None and not is_constant and column not in train.nameless:
             decisions[column] = decision.otherwise
     if not _reads_any(decisions):
         reasons = _some([f"'{name}' ({item.reason})" for name, item in decisions.items()])
@@ -342,47 +403,58 @@ def _reads_any(decisions: Mapping[str, Decision]) -> bool:
     return any(not isinstance(decision.feature, config.Ignored) for decision in decisions.values())
 
 
-def infer_type(column: str, train: Table) -> Decision:
-    """Infer a column's type from its training rows."""
+def infer_type(column: str, train: Table, whole: Table | None = None) -> Decision:
+    """Infer a column's type from its training rows.
+
+    Args:
+        column: the column's name.
+        train: the training rows.
+        whole: all rows of the table that they are from, by which identifiers are recognized; the
+            training rows if omitted.
+    """
+    decision = _infer(train, column)
+    values, type_name = decision.values, decision.feature.type
+    assert values is not None  # inferred
+    whole = train if whole is None else whole
+    is_amount = type_name == "numeric" and not values.whole and column not in whole.nameless
+    if type_name == "ignored" or is_amount:
+        return decision
+    repeated = values.present - values.distinct
+    share = (values.present + values.missing) / train.rows
+    identity = find_identity(whole, column, type_name, repeated, share)
+    if identity is None:
+        return decision
+    return Decision(config.Ignored(), identity, otherwise=decision, values=values)
+
+
+def _infer(train: Table, column: str) -> Decision:
+    """Infer a column's type from at most `ROWS_LOOKED_AT` rows, unless they are all the same."""
     if train.rows <= ROWS_LOOKED_AT:
-        return _infer(train, column)
+        return _apply_rules(train, column)
     rows = np.linspace(0, train.rows - 1, ROWS_LOOKED_AT).astype(np.int64)
     alone = pa.Table.from_arrays([train.keep(column)], names=[column])
-    decision = _infer(replace(train, data=alone).take(rows), column)
+    decision = _apply_rules(replace(train, data=alone).take(rows), column)
     if decision.otherwise or not (decision.values and decision.values.present):
-        return _infer(train, column)  # other rows may show that it isn't so
+        return _apply_rules(train, column)  # other rows may show that it isn't so
     note = f"in {plural(ROWS_LOOKED_AT, 'row')} looked at"
     return replace(decision, reason=f"{decision.reason} ({note})")
 
 
-def _infer(table: Table, column: str) -> Decision:
+def _apply_rules(table: Table, column: str) -> Decision:
     view = view_column(table, column)
-    if not view.summary.present:
+    summary = view.summary
+    if not summary.present:
         reason = "has no value in the training rows"
-        return Decision(config.Ignored(), reason, values=view.summary)
+        return Decision(config.Ignored(), reason, values=summary)
     decision = next(filter(None, (rule(view) for rule in RULES)), None)
     if decision is None:
         reason = f"is stored as {view.column.values.type}, which no feature type reads"
         decision = Decision(config.Ignored(), reason)
-    decision = replace(decision, values=view.summary)
-    doubt = _doubt(view, decision)
-    if doubt is None:
+    decision = replace(decision, values=summary)
+    if summary.distinct != 1 or summary.missing or decision.feature.type == "ignored":
         return decision
-    return Decision(config.Ignored(), doubt, otherwise=decision, values=view.summary)
-
-
-def _doubt(view: ColumnView, decision: Decision) -> str | None:
-    """Return why a column should rather be ignored, if so."""
-    summary, type_name = view.summary, decision.feature.type
-    if type_name == "ignored":
-        return None
-    if summary.distinct == 1 and not summary.missing:
-        return f"the same value in all rows: {shorten(summary.frequent[0][0])}"
-    if not is_identifier(view.column.name, type_name, summary):
-        return None
-    if summary.distinct == summary.present:
-        return "a different value in each row: an identifier"
-    return f"{summary.distinct:,} values in {plural(summary.present, 'row')}: an identifier"
+    reason = f"the same value in all rows: {shorten(summary.frequent[0][0])}"
+    return Decision(config.Ignored(), reason, otherwise=decision, values=summary)
 
 
 def type_warnings(decisions: Mapping[str, Decision]) -> list[str]:

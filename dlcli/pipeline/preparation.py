@@ -372,7 +372,7 @@ def prepare_rows(
         DataError: for values that can't be encoded or don't suit the loss.
     """
     train, task = split.train, dataset.task
-    decisions = type_columns(config.input, train, config.reserved)
+    decisions = type_columns(config.input, train, config.reserved, dataset.tables[0])
     events.emit(
         "target",
         columns=task.columns,
@@ -394,7 +394,7 @@ def prepare_rows(
         events.emit("warning", message=f"{train.file}: {warning}")
     fitted = task.fit(head.output.scaling, train)
     encoding = fit_encoding(decisions, config.input, train, fitted)
-    for finding in inspect_split(split, task, decisions, config.input):
+    for finding in inspect_split(split, dataset.tables[0], task, decisions, config.input):
         events.emit("warning", message=f"{train.file}: {finding}")
     network = build_network(encoding.layout, config.hidden, head.output)
     events.emit("network", **describe_network(network, head))

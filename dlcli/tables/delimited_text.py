@@ -45,7 +45,7 @@ def open_text(stored: SourceFile, form: CsvFormat) -> Batches:
     schema = pa.schema([(name, pa.string()) for name in header.names])
     remarks = (*text.remarks, *header.remarks, *_remark_on_names(header.names))
     rows = _rows(stored, text.encoding, header, has_quotes=text.has_quotes)
-    return Batches(schema, rows, header.delimiter, remarks)
+    return Batches(schema, rows, header.delimiter, remarks, header.nameless)
 
 
 def read_names(stored: SourceFile, form: CsvFormat) -> tuple[str, ...]:
@@ -409,6 +409,8 @@ class _Header:
     """Bytes of UTF-8 before the first row."""
     remarks: tuple[Remark, ...]
     """On the delimiter."""
+    nameless: tuple[str, ...] = ()
+    """The names that were given to columns without one."""
 
 
 def _find_delimiter(text: str, form: CsvFormat, file: str) -> tuple[str, tuple[Remark, ...]]:
@@ -474,19 +476,21 @@ def _read_header(text: str, form: CsvFormat, file: str) -> _Header:
         raise DataError(f"its first line, '{hint[0]}', is a note for Excel; delete it", file=file)
     reader = csv.reader(lines[start:], delimiter=delimiter, strict=True)
     try:
-        names = _names(next(reader))
+        record = next(reader)
     except csv.Error:
         message = "the header is quoted wrongly: a quote doesn't close where its field ends"
         raise DataError(message, file=file) from None
+    names = _names(record)
     check_names(names, file)
+    nameless = () if record[0].strip() else (names[0],)
     header = "".join(lines[: start + reader.line_num])
     size = len((text[: len(text) - len(body)] + header).encode())
-    return _Header(tuple(names), delimiter, size, remarks)
+    return _Header(tuple(names), delimiter, size, remarks, nameless)
 
 
 def _names(record: Sequence[str]) -> list[str]:
     names = [name.strip() for name in record]
-    if len(names) > 1 and not names[0]:
+    if not names[0]:
         names[0] = "column_1"
     return names
 

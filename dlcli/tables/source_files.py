@@ -332,6 +332,8 @@ class Batches:
     delimiter: str | None = None
     """The delimiter of text; None for formats whose values have types."""
     remarks: tuple[Remark, ...] = ()
+    nameless: tuple[str, ...] = ()
+    """The columns that have no name in the file, by the names that they got."""
 
 
 def check_names(names: Sequence[str], file: str) -> None:

@@ -405,6 +405,7 @@ class Table:
         file_numbers: the index in `files` of each row's file, (rows,).
         notations: the notation of numbers in text, for the columns where it is not the default.
         remarks: what was detected about the files.
+        nameless: the columns that have no name in a file, by the names that they got.
     """
 
     file: str
@@ -415,6 +416,7 @@ class Table:
     file_numbers: NDArray[np.int32] | None = None
     notations: Mapping[str, Notation] = field(default_factory=dict)
     remarks: tuple[Remark, ...] = ()
+    nameless: tuple[str, ...] = ()
 
     @cached_property
     def columns(self) -> tuple[str, ...]:

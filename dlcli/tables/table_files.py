@@ -111,7 +111,8 @@ def _read_part(source: SourceFile, form: FormatChoice, folder: Path | None) -> _
         else:
             path = folder / f"rows_{secrets.token_hex(8)}.arrow"
             data = store(batches.schema, batches.rows, path)
-    return _Part(stored.file, data, batches.delimiter, (*remarks, *batches.remarks))
+    remarks += batches.remarks
+    return _Part(stored.file, data, batches.delimiter, tuple(remarks), batches.nameless)
 
 
 def _read_names(stored: SourceFile, form: FormatChoice) -> tuple[str, ...]:
@@ -137,6 +138,8 @@ class _Part:
     delimiter: str | None
     """The delimiter of text; None for values with types."""
     remarks: tuple[Remark, ...] = ()
+    nameless: tuple[str, ...] = ()
+    """The columns that have no name in the file."""
 
 
 def _check_same_names(names: Sequence[str], file: str, others: Sequence[str], other: str) -> None:
@@ -181,7 +184,8 @@ def _merge(parts: Sequence[_Part], name: str, missing: tuple[str, ...], form: Cs
         raise DataError("has a header but no rows", file=name)
     counts = [part.data.num_rows for part in parts]
     rows = np.concatenate([np.arange(1, count + 1, dtype=np.int64) for count in counts])
-    table = Table(name, data, rows, missing)
+    nameless = tuple(dict.fromkeys(column for part in parts for column in part.nameless))
+    table = Table(name, data, rows, missing, nameless=nameless)
     if len(parts) > 1:
         file_numbers = np.repeat(np.arange(len(parts), dtype=np.int32), counts)
         table = replace(table, files=tuple(part.file for part in parts), file_numbers=file_numbers)

@@ -10,6 +10,7 @@ from dlcli.data_checks.feature_checks import (
     find_constants,
     find_copies,
     find_identifiers,
+    find_identities,
     find_long_numbers,
     find_many_missing,
     find_missing_codes,
@@ -32,6 +33,10 @@ def columns_of(found):
     return found.columns if found else ()
 
 
+def identifiers(some, explained=()):
+    return find_identifiers(find_identities(some, some.whole), dict(explained))
+
+
 @pytest.mark.parametrize(
     ("name", "values", "kind"),
     [
@@ -43,17 +48,36 @@ def columns_of(found):
 def test_what_differs_in_each_row_and_is_no_measurement_is_an_identifier(
     name, values, kind, sample
 ):
-    found = find_identifiers(sample({"x": X[:100], name: values}, **{name: kind}))
+    found = identifiers(sample({"x": X[:100], name: values}, **{name: kind}))
     assert (columns_of(found), found.severity) == ((name,), "warning")
 
 
 @pytest.mark.parametrize("values", [X[:100], np.arange(100) * 7, np.arange(100) % 99])
 def test_measurements_and_repeated_values_are_no_identifiers(values, sample):
-    assert find_identifiers(sample({"x": X[:100], "z": values})) is None
+    assert identifiers(sample({"x": X[:100], "z": values})) is None
+
+
+def test_an_identifier_is_recognized_by_all_rows_of_the_table(sample, table):
+    columns = {"x": X[:100], "place": range(100)}
+    whole, some = table(columns), sample({name: list(columns[name])[::3] for name in columns})
+    [name] = find_identities(some, whole)
+    assert name == "place"
+
+
+def test_a_row_index_of_sorted_rows_is_said_to_spoil_the_metrics():
+    found = find_identifiers({"n": "a row index", "m": "an identifier"}, {"n": 0.9876, "m": 0.2})
+    assert found.message == (
+        "features that only distinguish or number the rows: 'n' (a row index; it alone predicts "
+        "98 % of the target), 'm' (an identifier)"
+    )
+    assert found.advice == (
+        "it says nothing about new rows, and metrics are too good, since the rows are sorted by "
+        "the target: declare it ignored in input.features"
+    )
 
 
 def test_an_ignored_identifier_is_not_mentioned(sample):
-    assert find_identifiers(sample({"x": X[:50], "id": range(50)}, id="ignored")) is None
+    assert identifiers(sample({"x": X[:50], "id": range(50)}, id="ignored")) is None
 
 
 def test_a_constant_is_shown_with_its_value(sample):

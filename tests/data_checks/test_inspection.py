@@ -79,7 +79,7 @@ def test_an_issue_of_an_ignored_column_is_only_a_note(table):
 def test_an_identifier_that_is_read_gives_a_warning(table):
     rows = table({"id": np.arange(60), "y": ["a", "b"] * 30})
     kind = infer_task(Target(column="y"), [rows])
-    [found] = inspect_split(Split(rows, None, None), kind, {"id": NUMBER}, Input())
+    [found] = inspect_split(Split(rows, None, None), rows, kind, {"id": NUMBER}, Input())
     assert (found.check, found.severity) == ("identifiers", "warning")
 
 
@@ -92,7 +92,7 @@ def test_training_reports_only_warnings_and_each_once(table):
     decisions = dict.fromkeys(("x", "half", "one", "two"), NUMBER)
     decisions["id"] = Decision(Ignored(), "declared")
     kind = infer_task(Target(column="y"), [train])
-    found = inspect_split(Split(train, None, None), kind, decisions, Input())
+    found = inspect_split(Split(train, None, None), train, kind, decisions, Input())
     assert checks(found) == ["target_leakage"]
     assert found[0].columns == ("one", "two")
 
@@ -102,7 +102,7 @@ def test_held_out_rows_are_compared_with_training_rows(table):
     rows = table({"x": rng.normal(size=50), "z": rng.normal(size=50), "y": rng.normal(size=50)})
     split = Split(rows.take(np.arange(40)), None, rows.take(np.arange(30, 50)))
     kind = infer_task(Target(column="y"), [rows])
-    found = inspect_split(split, kind, {"x": NUMBER, "z": NUMBER}, Input())
+    found = inspect_split(split, rows, kind, {"x": NUMBER, "z": NUMBER}, Input())
     assert checks(found) == ["duplicates_across_split"]
     assert "10 of 20 (50 %) of test" in found[0].message
 
@@ -142,7 +142,7 @@ def test_no_example_gives_a_warning(path):
     order = np.random.default_rng(0).permutation(table.rows)
     held_out = table.take(np.sort(order[: table.rows // 4]))
     split = Split(table.take(np.sort(order[table.rows // 4 :])), None, held_out)
-    assert inspect_split(split, kind, decisions, file.config.input) == []
+    assert inspect_split(split, table, kind, decisions, file.config.input) == []
 
 
 CELLS = st.one_of(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -201,7 +203,8 @@ def test_years_and_seconds_since_1970_stay_numbers(values):
     [
         ("PassengerId", [7, 3, 9]),
         ("id", ["a", "b", "c"]),
-        ("count", list(range(100, 120))),
+        ("no", [4, 1, 6, 3]),
+        ("Unnamed: 0", [70, 30, 90]),
         ("label", [f"n{at}" for at in range(20)]),
         ("ticket", [f"0{at}" for at in range(10, 30)]),
     ],
@@ -220,6 +223,8 @@ def test_a_name_in_nearly_each_row_is_an_identifier():
     [
         ("count", list(range(100, 119))),
         ("area", [at * at for at in range(20)]),
+        ("rank", [7 * at % 23 for at in range(23)]),
+        ("no", [70, 30, 90]),
         ("grid", ["a", "b", "c"]),
         ("id", [1.5, 2.5, 4.5]),
         ("id", [1, 1, 2]),
@@ -228,6 +233,76 @@ def test_a_name_in_nearly_each_row_is_an_identifier():
 )
 def test_few_rows_measurements_and_repeated_values_are_no_identifiers(name, values):
     assert decided(values, name)[0] != "ignored"
+
+
+HOLES = np.delete(np.arange(100, 140), [3, 8, 9, 20, 30])
+"""An index of rows, of which some were omitted."""
+
+
+@pytest.mark.parametrize(
+    ("values", "verb"), [(np.arange(20), "rises"), (HOLES, "rises"), (-HOLES, "falls")]
+)
+def test_a_whole_number_that_runs_along_the_file_is_a_row_index(values, verb):
+    reason = f"a whole number that {verb} by row: a row index"
+    assert decided(values.tolist(), "count") == ("ignored", reason)
+
+
+@pytest.mark.parametrize("name", ["Year", "birth_year", "Time", "day.1", "startDate", "age"])
+def test_a_time_that_runs_along_the_file_is_no_row_index(name):
+    assert decided(list(range(1950, 1990)), name)[0] == "numeric"
+
+
+@pytest.mark.parametrize("name", ["page", "daytime_id", "weekly"])
+def test_a_name_that_only_contains_a_time_is_none(name):
+    assert decided(list(range(40)), name)[0] == "ignored"
+
+
+def test_sorted_amounts_are_no_row_index():
+    prices = np.cumsum(np.random.default_rng(0).integers(1, 40, 200))
+    assert decided(prices.tolist(), "price")[0] == "numeric"
+
+
+def test_a_column_without_a_name_is_no_feature():
+    table = replace(make({"column_1": [3, 1, 1], "other": [1.5] * 3}), nameless=("column_1",))
+    decision = decide_types({"column_1": Auto(), "other": Numeric()}, table)["column_1"]
+    reason = "no name in the header: row names or a row index"
+    assert (decision.feature, decision.reason) == (Ignored(), reason)
+
+
+def test_a_column_without_a_name_is_not_read_for_want_of_anything_else():
+    table = replace(make({"column_1": [3, 1, 2]}), nameless=("column_1",))
+    with pytest.raises(ConfigError, match="no column can be read: 'column_1' \\(no name in the"):
+        decide_types({"column_1": Auto()}, table)
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("x", range(60)),
+        ("x", [f"n{at // 2}" if at > 56 else f"n{at}" for at in range(60)]),
+    ],
+)
+@pytest.mark.parametrize("rows", [range(0, 60, 3), range(30, 60)])
+def test_identifiers_are_recognized_by_all_rows_of_the_table(name, values, rows):
+    whole = make({name: list(values), "other": [1.5] * 60})
+    train = whole.take(np.array(rows))
+    chosen = {name: Auto(), "other": Numeric()}
+    decisions = [decide_types(chosen, table, whole)[name] for table in (train, whole)]
+    assert [decision.feature for decision in decisions] == [Ignored(), Ignored()]
+    assert decisions[0].reason == decisions[1].reason
+
+
+def test_amounts_that_differ_in_the_training_rows_alone_are_read():
+    whole = make({"id": [*range(30), *range(30)], "other": [1.5] * 60})
+    train = whole.take(np.arange(30))
+    assert decide_types({"id": Auto()}, train, whole)["id"].feature == Numeric()
+
+
+def test_of_many_rows_all_are_looked_at_for_a_row_index():
+    rows = make({"x": np.arange(2 * ROWS_LOOKED_AT), "z": np.arange(2 * ROWS_LOOKED_AT) / 7})
+    train = rows.take(np.arange(0, rows.rows, 2))
+    decisions = decide_types({"x": Auto(), "z": Auto()}, train, rows)
+    assert decisions["x"].reason == "a whole number that rises by row: a row index"
 
 
 def test_an_identifier_is_read_for_want_of_anything_else():

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dlcli.config import load_config
+from dlcli.data_checks import inspect_table
 from dlcli.errors import DataError
 from dlcli.pipeline import Events, prepare
+from dlcli.pipeline.preparation import prepare_rows, read_candidates
+from dlcli.splitting import Split
+from dlcli.starter import starter_config
+from dlcli.tables import read_table
 
 CONFIG = "data: {train: t.csv, target: y}\nhidden: []\nepochs: 1\n"
 
@@ -46,4 +52,51 @@ def test_words_among_numbers_end_training_with_the_row_and_the_way_out(prepared)
     assert error == (
         "t.csv: row 20, column 'x': expected a finite number, got 'NA'; "
         'if it means a missing value, set data.missing: ["NA"]'
+    )
+
+
+@pytest.fixture
+def sorted_prices(tmp_path):
+    """A file of houses as R writes it, sorted by price, with a nameless index that has holes."""
+    rng = np.random.default_rng(0)
+    index = np.sort(rng.permutation(80)[:60])
+    lines = [f'"{at}",{1000 * at + 7},{rng.random():.3f}' for at in index]
+    path = tmp_path / "houses.csv"
+    path.write_text("\n".join(['"","price","size"', *lines]) + "\n")
+    return path
+
+
+def types_of(decisions):
+    return {name: (each.feature.type, each.reason) for name, each in decisions.items()}
+
+
+def test_a_row_index_is_ignored_alike_by_all_commands(sorted_prices):
+    table = read_table(sorted_prices)
+    inspected = inspect_table(table, "price").columns
+    expected = {each.name: (each.type, each.reason) for each in inspected if each.type != "target"}
+    assert expected["column_1"] == ("ignored", "no name in the header: row names or a row index")
+    text = starter_config(sorted_prices, "price", config_folder=sorted_prices.parent)
+    assert "column_1: ignored  # no name in the header: row names or a row index" in text
+    config = sorted_prices.with_name("c.yaml")
+    config.write_text(text)
+    file = load_config(config, ('input.features={"*": auto}',))
+    assert types_of(prepare(file, Events()).decisions) == expected
+    dataset = read_candidates(file, Events())
+    for rows in np.split(np.arange(40), 4):  # as folds do
+        split = Split(dataset.candidates.take(rows), None, None)
+        decisions = prepare_rows(file.config, dataset, split, Events()).decisions
+        assert types_of(decisions) == expected
+
+
+def test_a_declared_index_of_sorted_rows_is_a_warning(sorted_prices):
+    config = sorted_prices.with_name("c.yaml")
+    config.write_text(
+        "data: {train: houses.csv, target: price, validation: 0.2}\n"
+        "input: {features: {column_1: numeric, size: numeric}}\nhidden: []\nepochs: 1\n"
+    )
+    told = []
+    prepare(load_config(config), Events(lambda event, fields: told.append((event, fields))))
+    [warning] = [fields["message"] for event, fields in told if event == "warning"]
+    assert "'column_1' (no name in the header: row names or a row index; it alone predicts" in (
+        warning
     )

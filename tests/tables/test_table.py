@@ -89,7 +89,14 @@ class TestReadingCsv:
         assert table.texts("b").tolist() == ["2"]
 
     def test_an_index_column_without_a_name_gets_one(self):
-        assert read_table(write(",a\n0,5\n")).columns == ("column_1", "a")
+        table = read_table(write(",a\n0,5\n"))
+        assert (table.columns, table.nameless) == (("column_1", "a"), ("column_1",))
+
+    def test_a_table_of_the_index_column_alone_names_it_likewise(self):
+        assert read_table(write('""\n5\n')).columns == ("column_1",)
+
+    def test_a_column_that_is_called_as_one_without_a_name_has_a_name(self):
+        assert read_table(write("column_1,a\n0,5\n")).nameless == ()
 
     def test_a_tab_separates_the_fields_of_tsv(self):
         table = read_table(write("a\tb\n1,5\t2\n", "data.tsv"))
