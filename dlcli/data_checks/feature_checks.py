@@ -98,7 +98,7 @@ def find_unbounded(decisions: Mapping[str, Decision]) -> DataIssue | None:
     """Find columns with a number that is infinite, or too large for 32 bits.
 
     Args:
-        decisions: the type of each column.
+        decisions: the type of each column, with the counts of all rows.
     """
     found = {
         name: ""

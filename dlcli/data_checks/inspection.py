@@ -9,7 +9,13 @@ from dlcli.config import Ignored, Input, Target
 from dlcli.data_checks import feature_checks, row_checks, target_checks
 from dlcli.data_checks.data_issue import DataIssue
 from dlcli.data_checks.sample import Sample, draw_sample
-from dlcli.encoding import ColumnSummary, Decision, summarize_column, type_columns
+from dlcli.encoding import (
+    ColumnSummary,
+    Decision,
+    count_all_rows,
+    summarize_column,
+    type_columns,
+)
 from dlcli.errors import ConfigError, DataError, UsageError, did_you_mean, plural, printable
 from dlcli.splitting import Split
 from dlcli.tables import Table
@@ -67,10 +73,11 @@ def inspect_table(table: Table, target: str | None = None) -> Inspection:
             found.append(_unusable("target", (target,), error))
     features = tuple(column for column in table.columns if column != target)
     try:
-        decisions = type_columns(Input(), table, () if target is None else (target,))
+        inferred = type_columns(Input(), table, () if target is None else (target,))
     except ConfigError as error:
-        decisions = dict.fromkeys(features, Decision(Ignored(), "can't be read"))
+        inferred = dict.fromkeys(features, Decision(Ignored(), "can't be read"))
         found.append(_unusable("features", features, error))
+    decisions = count_all_rows(inferred, table)
     # Columns that training ignores as identifiers or constants are checked, too.
     checked = {column: decision.otherwise or decision for column, decision in decisions.items()}
     sample = draw_sample(table, checked, task)
@@ -183,7 +190,8 @@ def _lenient(issue: DataIssue, decisions: Mapping[str, Decision]) -> DataIssue:
 def _overview(
     table: Table, name: str, decision: Decision | None, task: Task | None
 ) -> ColumnOverview:
-    summary = summarize_column(table, name)
     if decision is not None:
-        return ColumnOverview(name, decision.feature.type, decision.reason, summary)
-    return ColumnOverview(name, "target", task.reason if task is not None else "", summary)
+        assert decision.values is not None  # counted
+        return ColumnOverview(name, decision.feature.type, decision.reason, decision.values)
+    reason = task.reason if task is not None else ""
+    return ColumnOverview(name, "target", reason, summarize_column(table, name))

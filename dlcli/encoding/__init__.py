@@ -21,6 +21,7 @@ from dlcli.encoding.column_types import (
     ColumnSummary,
     Decision,
     choose_features,
+    count_all_rows,
     decide_types,
     find_identity,
     infer_type,

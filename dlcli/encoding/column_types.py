@@ -427,6 +427,28 @@ def infer_type(column: str, train: Table, whole: Table | None = None) -> Decisio
     return Decision(config.Ignored(), identity, otherwise=decision, values=values)
 
 
+def count_all_rows(decisions: Mapping[str, Decision], table: Table) -> dict[str, Decision]:
+    """Return the decisions with the counts of all rows, instead of those looked at.
+
+    A column of numbers is decided on anew if other rows hold a word, or a number out of range.
+
+    Args:
+        decisions: the type of each column.
+        table: all rows.
+    """
+    return {name: _count_all_rows(each, table, name) for name, each in decisions.items()}
+
+
+def _count_all_rows(decision: Decision, table: Table, column: str) -> Decision:
+    known = decision.values
+    if known is not None and known.present + known.missing == table.rows:
+        return decision
+    values = summarize_column(table, column)
+    if known is not None and known.bounds is not None and values.bounds is None:
+        return _apply_rules(table, column)
+    return replace(decision, values=values)
+
+
 def _infer(train: Table, column: str) -> Decision:
     """Infer a column's type from at most `ROWS_LOOKED_AT` rows, unless they are all the same."""
     if train.rows <= ROWS_LOOKED_AT:

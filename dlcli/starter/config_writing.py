@@ -32,6 +32,7 @@ from dlcli.encoding import (
     MIN_ROWS,
     ColumnSummary,
     Decision,
+    count_all_rows,
     infer_type,
     matching_name,
     summarize_column,
@@ -239,10 +240,9 @@ def _holds_out(table: Table, task: Task) -> bool:
 
 def _columns(table: Table, target: str, ignore: Sequence[str]) -> tuple[ColumnFacts, ...]:
     section = Input(features={"*": Auto(), **dict.fromkeys(ignore, Ignored())})
-    decisions = type_columns(section, table, (target,))
-    ignored = {name: "as --ignore sets" for name, each in decisions.items() if not each.values}
-    for name in ignored:
-        decisions[name] = replace(decisions[name], values=summarize_column(table, name))
+    inferred = type_columns(section, table, (target,))
+    ignored = {name: "as --ignore sets" for name, each in inferred.items() if not each.values}
+    decisions = count_all_rows(inferred, table)
     columns = tuple(
         _column(name, each, ignored.get(name) or _doubt(each)) for name, each in decisions.items()
     )
@@ -256,7 +256,7 @@ def _columns(table: Table, target: str, ignore: Sequence[str]) -> tuple[ColumnFa
 
 
 def _column(name: str, decision: Decision, doubt: str | None) -> ColumnFacts:
-    assert decision.values is not None  # inferred, or set by `_columns`
+    assert decision.values is not None  # set by `_columns`
     if doubt:
         return ColumnFacts(name, Ignored(), doubt, False, decision.values)
     return ColumnFacts(name, decision.feature, decision.reason, True, decision.values)

@@ -9,6 +9,7 @@ import pytest
 
 from dlcli.config import load_config
 from dlcli.data_checks import inspect_table
+from dlcli.encoding import column_types
 from dlcli.errors import DataError
 from dlcli.pipeline import Events, prepare
 from dlcli.pipeline.preparation import prepare_rows, read_candidates
@@ -86,6 +87,35 @@ def test_a_row_index_is_ignored_alike_by_all_commands(sorted_prices):
         split = Split(dataset.candidates.take(rows), None, None)
         decisions = prepare_rows(file.config, dataset, split, Events()).decisions
         assert types_of(decisions) == expected
+
+
+@pytest.fixture
+def long_table(tmp_path, monkeypatch):
+    """Writes a table of which every second row is looked at, with a value in another one."""
+    monkeypatch.setattr(column_types, "ROWS_LOOKED_AT", 50)
+
+    def write(odd):
+        values = [*(f"{at}.5" for at in range(100))]
+        values[1] = odd
+        rows = "".join(f"{value},{at % 7 / 3}\n" for at, value in enumerate(values))
+        (tmp_path / "t.csv").write_text(f"x,y\n{rows}")
+        return tmp_path / "t.csv"
+
+    return write
+
+
+def test_the_range_of_a_column_is_that_of_all_rows(long_table):
+    path = long_table("9999")
+    x, _ = inspect_table(read_table(path), "y").columns
+    assert x.values.bounds == (0.5, 9999)
+    text = starter_config(path, "y", config_folder=path.parent)
+    assert "x: numeric  # all numbers (in 50 rows looked at), 0.5 to 9999" in text
+
+
+def test_a_word_in_a_row_that_is_not_looked_at_is_found_with_the_range(long_table):
+    path = long_table("few")
+    [issue] = inspect_table(read_table(path), "y").issues
+    assert (issue.check, issue.columns) == ("odd_values", ("x",))
 
 
 def test_a_declared_index_of_sorted_rows_is_a_warning(sorted_prices):
