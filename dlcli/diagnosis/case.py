@@ -160,6 +160,8 @@ class Case:
     explanation: Explanation | None = None
     rows: Mapping[str, int] = field(default_factory=dict)
     """Number of rows in each split."""
+    identifiers: tuple[str, ...] = ()
+    """Features that only distinguish or number the rows."""
     peaks: tuple[Peak, ...] = ()
     """Sizes of the network's inputs over training rows."""
     validation_peaks: tuple[Peak, ...] = ()
@@ -188,6 +190,7 @@ class Case:
             baselines=run.read_baselines() if run.has("baselines.json") else {},
             explanation=explanation,
             rows={name: count for name, count in rows.items() if 0 <= count < 2**53},
+            identifiers=_logged_identifiers(events),
             peaks=peaks_of(blocks, magnitudes.inputs if magnitudes else sizes),
             validation_peaks=peaks_of(blocks, magnitudes.validation_inputs if magnitudes else {}),
             diverged=run.kind == DIVERGED,
@@ -274,6 +277,13 @@ def _logged_rows(events: Iterable[Mapping[str, Any]]) -> Mapping[str, int]:
     if not isinstance(rows, dict):
         return {}
     return {str(name): count for name, count in rows.items() if isinstance(count, int)}
+
+
+def _logged_identifiers(events: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    warnings = (event for event in events if event.get("event") == "warning")
+    found = [each.get("columns") for each in warnings if each.get("check") == "identifiers"]
+    columns = (column for each in found if isinstance(each, list) for column in each)
+    return tuple(dict.fromkeys(column for column in columns if isinstance(column, str)))
 
 
 def _logged_magnitudes(events: Iterable[Mapping[str, Any]]) -> Magnitudes | None:

@@ -19,7 +19,7 @@ from dlcli.diagnosis.case import (
 )
 from dlcli.diagnosis.remedies import Finding, Patch, Setting, number, percent
 from dlcli.encoding import Block, EmbeddingTable, PeriodicForm, matching_name
-from dlcli.errors import plural, printable
+from dlcli.errors import listed, plural, printable
 
 LARGE = 10.0
 """Absolute value above which unscaled numbers are far from 1, where networks learn best."""
@@ -49,6 +49,34 @@ _VALIDATION = (
     "Goodfellow, Bengio & Courville, Deep Learning (2016), sections 5.3 and 5.4.4; "
     "Bengio, Practical Recommendations for Gradient-Based Training (2012), section 3.2"
 )
+
+
+def identifiers(case: Case) -> Finding | None:
+    """Find features that only distinguish or number the rows."""
+    features = case.config.input.features or {}
+    names = [
+        name
+        for name in case.identifiers
+        if not isinstance(features.get(name, config.Auto()), config.Ignored)
+    ]
+    if not names:
+        return None
+    importances = case.explanation.importances if case.explanation else ()
+    is_first = bool(importances) and importances[0].column in names
+    rank = ", which is the most important one" if is_first else ""
+    settings = [(config.format_path(("input", "features", name)), "ignored") for name in names]
+    return Finding(
+        rule="identifiers",
+        observation=f"a feature only distinguishes or numbers the rows: {printable(listed(names))}"
+        f"{rank}",
+        meaning="it says nothing about new rows; in a file sorted by the target it predicts "
+        "held-out rows, too, and metrics are too good",
+        patches=(
+            Patch("no-identifier", "reads other columns only", tuple(settings[:_MOST_SETTINGS])),
+        ),
+        source="Kaufman, Rosset, Perlich & Stitelman, Leakage in Data Mining: Formulation, "
+        "Detection, and Avoidance (2012)",
+    )
 
 
 def unscaled_inputs(case: Case) -> Finding | None:

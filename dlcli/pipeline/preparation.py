@@ -395,7 +395,8 @@ def prepare_rows(
     fitted = task.fit(head.output.scaling, train)
     encoding = fit_encoding(decisions, config.input, train, fitted)
     for finding in inspect_split(split, dataset.tables[0], task, decisions, config.input):
-        events.emit("warning", message=f"{train.file}: {finding}")
+        message, columns = f"{train.file}: {finding}", finding.columns
+        events.emit("warning", message=message, check=finding.check, columns=columns)
     network = build_network(encoding.layout, config.hidden, head.output)
     events.emit("network", **describe_network(network, head))
     engine = choose_engine(config, network, train.rows, fits)

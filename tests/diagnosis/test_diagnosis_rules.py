@@ -6,10 +6,22 @@ import pytest
 
 from dlcli.diagnosis import Peak, examine
 from dlcli.encoding import Block
-from dlcli.explanation import ColumnStatistics, Explanation
+from dlcli.explanation import ColumnStatistics, Explanation, Importance
 from tests.diagnosis.cases import CLASSES, classified, dense, layers, r2
 
 HALF = r2(0.5, 0.5)
+
+
+def test_a_feature_that_numbers_the_rows_is_found(case):
+    first = Importance(column="n", increase=5, deviation=1)
+    why = Explanation(rows={}, sampled_rows={}, importances=(first,))
+    settings = "input.features={n: numeric, m: ignored, x: numeric}"
+    finding, *_ = examine(case(settings, identifiers=("n", "m"), explanation=why))
+    assert (finding.rule, finding.observation) == (
+        "identifiers",
+        "a feature only distinguishes or numbers the rows: 'n', which is the most important one",
+    )
+    assert finding.patches[0].overrides == ("input.features.n=ignored",)
 
 
 @pytest.mark.parametrize(
