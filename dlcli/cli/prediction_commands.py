@@ -124,7 +124,7 @@ def evaluate(paths: RunAndData, on_bad_row: str, rejected: Path | None, as_json:
     \b
       dlcli evaluate runs/houses new.csv
     """  # noqa: D301  (Click's mark for lines to leave as they are)
-    from dlcli.cli.event_log import print_table_notes, print_unused_columns
+    from dlcli.cli.event_log import print_event, print_table_notes, print_unused_columns
     from dlcli.prediction import Predictor
     from dlcli.reports import evaluation_view, render_text
 
@@ -134,14 +134,16 @@ def evaluate(paths: RunAndData, on_bad_row: str, rejected: Path | None, as_json:
     table = predictor.read(data)
     print_table_notes(table)
     evaluation = predictor.evaluate(table, issues, reject=rejected is not None)
-    _write_rejected(table, issues, rejected)
+    if evaluation.warning:
+        print_event("warning", {"message": f"{table.file}: {evaluation.warning}"})
+    _write_rejected(evaluation.table, issues, rejected)
     print_unused_columns(table.file, predictor.unread_columns(table))
-    skipped = table.rows - evaluation.rows
+    omitted, skipped = (each.rows - evaluation.rows for each in (table, evaluation.table))
     if as_json:
-        result = {"rows": evaluation.rows, "left_out": skipped, "metrics": evaluation.metrics}
+        result = {"rows": evaluation.rows, "left_out": omitted, "metrics": evaluation.metrics}
         click.echo(json.dumps({**result, **_differences_document(predictor.encoding, issues)}))
         return
-    _print_differences(predictor.encoding, issues, table, rejected, skipped)
+    _print_differences(predictor.encoding, issues, evaluation.table, rejected, skipped)
     view = evaluation_view(evaluation.rows, evaluation.metrics, predictor.task.classes)
     click.echo(render_text(view))
 

@@ -187,6 +187,9 @@ class Data(Section):
     """Column with the weight of each row, 0 or more; it is not a feature."""
     missing: MissingWords = ()
     """Values that count as missing, besides empty fields."""
+    on_missing_target: Literal["drop", "error"] = "drop"
+    """Treatment of rows without a target, or without one of several: `drop` leaves them out, with a
+    warning; `error` refuses the table."""
     storage: Literal["auto", "memory", "disk"] = "auto"
     """Storage of encoded rows during training; `auto` is in memory, or on disk next to the run if
     they are too large for this machine. The weights are identical, to the bit."""
@@ -228,6 +231,9 @@ class Data(Section):
         if not self.shares[0]:
             because = "without a share of the rows for validation"
             yield from self.without_effect("train_on_validation", because=because)
+        if self.target.delimiter is not None:
+            because = "with data.target.delimiter, as an empty field has no labels"
+            yield from self.without_effect("on_missing_target", because=because)
         if self.weight in self.target.columns:
             yield "weight", "is also the target"
         if isinstance(self.split, GroupSplit | TimeSplit):

@@ -19,7 +19,7 @@ from dlcli.encoding import (
 from dlcli.errors import ConfigError, DataError, UsageError, did_you_mean, plural, printable
 from dlcli.splitting import Split
 from dlcli.tables import Table
-from dlcli.tasks import Task, infer_task
+from dlcli.tasks import Task, drop_missing_targets, infer_task
 
 _COLUMNS_NAMED = 12
 _REASONS_TO_IGNORE = ("identifiers", "constants")
@@ -63,24 +63,27 @@ def inspect_table(table: Table, target: str | None = None) -> Inspection:
     Raises:
         UsageError: for a target that is no column.
     """
-    task = None
+    task, labelled = None, table
     found: list[DataIssue | None] = []
     if target is not None:
         require_column(table, target)
         try:
-            task = infer_task(Target(column=target), [table])
+            labelled, message = drop_missing_targets(Target(column=target), table)
+            found.append(_missing_target(target, table.rows - labelled.rows, message))
+            task = infer_task(Target(column=target), [labelled])
         except DataError as error:
             found.append(_unusable("target", (target,), error))
     features = tuple(column for column in table.columns if column != target)
+    reserved = () if target is None else (target,)
     try:
-        inferred = type_columns(Input(), table, () if target is None else (target,))
+        inferred = type_columns(Input(), labelled, reserved, table)
     except ConfigError as error:
         inferred = dict.fromkeys(features, Decision(Ignored(), "can't be read"))
         found.append(_unusable("features", features, error))
-    decisions = count_all_rows(inferred, table)
+    decisions = count_all_rows(inferred, labelled)
     # Columns that training ignores as identifiers or constants are checked, too.
     checked = {column: decision.otherwise or decision for column, decision in decisions.items()}
-    sample = draw_sample(table, checked, task)
+    sample = draw_sample(labelled, checked, task)
     found += [
         feature_checks.find_doubtful_types(decisions),
         feature_checks.find_unbounded(decisions),
@@ -95,12 +98,15 @@ def inspect_table(table: Table, target: str | None = None) -> Inspection:
             feature_checks.find_copies(sample),
         ),
         row_checks.find_duplicates(sample),
-        target_checks.find_imbalance(table, task),
-        target_checks.find_rare_classes({"train": table}, task),
+        target_checks.find_imbalance(labelled, task),
+        target_checks.find_rare_classes({"train": labelled}, task),
     ]
     issues = [_lenient(issue, decisions) for issue in found if issue is not None]
     issues.sort(key=lambda issue: issue.severity == "note")  # stable: else in the order of checks
-    overviews = (_overview(table, name, decisions.get(name), task) for name in table.columns)
+    overviews = (
+        _overview(table if name == target else labelled, name, decisions.get(name), task)
+        for name in table.columns
+    )
     return Inspection(table.file, table.rows, target, tuple(overviews), tuple(issues))
 
 
@@ -171,6 +177,12 @@ def _with_sample_size(sample: Sample, *found: DataIssue | None) -> Iterable[Data
         return found
     note = f" (in {plural(sample.table.rows, 'row')} looked at)"
     return [replace(each, message=each.message + note) if each else None for each in found]
+
+
+def _missing_target(target: str, rows: int, message: str) -> DataIssue | None:
+    advice = "fill them in if you can; data.on_missing_target: error refuses such rows"
+    issue = DataIssue("missing_target", "warning", (target,), rows, printable(message), advice)
+    return issue if rows else None
 
 
 def _unusable(check: str, columns: tuple[str, ...], error: DataError | ConfigError) -> DataIssue:

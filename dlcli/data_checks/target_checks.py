@@ -68,7 +68,7 @@ def find_two_numbers(sample: Sample) -> DataIssue | None:
 def find_odd_classes(sample: Sample) -> DataIssue | None:
     """Find classes that are amounts or dates, or would be except for a few values.
 
-    Numbers with an `NA` among them are text, so that each is a class. Declared classes are not
+    Numbers with a `free` among them are text, so that each is a class. Declared classes are not
     checked.
     """
     task = sample.task

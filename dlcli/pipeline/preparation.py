@@ -48,7 +48,7 @@ from dlcli.preprocessing import ValueIssues, summarize_notes
 from dlcli.runs import Weights, open_run
 from dlcli.splitting import Shares, Split, assign_rows
 from dlcli.tables import Source, Table, expand, name_of, read_header, read_table
-from dlcli.tasks import Task, infer_task
+from dlcli.tasks import Task, drop_missing_targets, infer_task
 
 Header = tuple[str, tuple[str, ...]]
 """A table's file, as messages name it, and its columns."""
@@ -59,7 +59,10 @@ class Dataset:
     """All rows that a config names, read and split."""
 
     tables: tuple[Table, ...]
-    """Training file first, then the validation and test files that there are."""
+    """Training file first, then the validation and test files that there are; without the rows
+    that have no target, unless these are refused."""
+    whole: Table
+    """All rows of the training file, in its order, with and without a target."""
     task: Task
     """The target, inferred from all labelled rows: every fold has the same classes."""
     split: Split
@@ -98,13 +101,13 @@ def read_dataset(file: ConfigFile, events: Events, folder: Path | None = None) -
 
     Args:
         file: the config.
-        events: receives warnings about the files.
+        events: receives warnings about the files, and about rows without a target.
         folder: where to keep rows on disk; in memory if `None`.
 
     Raises:
         UsageError: for a file that does not exist.
         ConfigError: for a column of `data` that a table does not have.
-        DataError: for a file that is no table, or too few rows.
+        DataError: for a file that is no table, or too few rows with a target.
     """
     data = file.config.data
 
@@ -117,14 +120,20 @@ def read_dataset(file: ConfigFile, events: Events, folder: Path | None = None) -
         return read(source).written_like(train.notations)
 
     train = read(data.train)
-    validation, test = read_held_out(data.validation), read_held_out(data.test)
-    tables = tuple(table for table in (train, validation, test) if table is not None)
-    check_headers(file.config, [(table.file, table.columns) for table in tables])
-    for warning in dict.fromkeys(text for table in tables for text in table.warnings):
+    given = sets(Split(train, read_held_out(data.validation), read_held_out(data.test)))
+    check_headers(file.config, [(table.file, table.columns) for table in given.values()])
+    for warning in dict.fromkeys(text for table in given.values() for text in table.warnings):
         events.emit("warning", message=warning)
+    for name, table in given.items() if data.on_missing_target == "drop" else ():
+        given[name], message = drop_missing_targets(data.target, table)
+        if message:
+            found = {"check": "missing_target", "columns": data.target.columns}
+            events.emit("warning", message=f"{table.file}: {message}", **found)
+    tables = tuple(given.values())
     target = infer_task(data.target, tables)
-    split, choice, candidates = split_rows(file.config, Split(train, validation, test), target)
-    return Dataset(tables, target, split, choice, candidates)
+    split = Split(given["train"], given.get("validation"), given.get("test"))
+    split, choice, candidates = split_rows(file.config, split, target)
+    return Dataset(tables, train, target, split, choice, candidates)
 
 
 def read_candidates(file: ConfigFile, events: Events) -> Dataset:
@@ -372,7 +381,7 @@ def prepare_rows(
         DataError: for values that can't be encoded or don't suit the loss.
     """
     train, task = split.train, dataset.task
-    decisions = type_columns(config.input, train, config.reserved, dataset.tables[0])
+    decisions = type_columns(config.input, train, config.reserved, dataset.whole)
     events.emit(
         "target",
         columns=task.columns,
@@ -394,7 +403,7 @@ def prepare_rows(
         events.emit("warning", message=f"{train.file}: {warning}")
     fitted = task.fit(head.output.scaling, train)
     encoding = fit_encoding(decisions, config.input, train, fitted)
-    for finding in inspect_split(split, dataset.tables[0], task, decisions, config.input):
+    for finding in inspect_split(split, dataset.whole, task, decisions, config.input):
         message, columns = f"{train.file}: {finding}", finding.columns
         events.emit("warning", message=message, check=finding.check, columns=columns)
     network = build_network(encoding.layout, config.hidden, head.output)

@@ -19,7 +19,7 @@ from dlcli.network import Network, build_network
 from dlcli.preprocessing import ValueIssues
 from dlcli.runs import Run
 from dlcli.tables import Source, Table, read_table
-from dlcli.tasks import DecodedRows, Outputs, Task, Values
+from dlcli.tasks import DecodedRows, Outputs, Task, Values, drop_missing_targets
 
 _ROWS_AT_ONCE = 65_536
 """Most rows that are encoded at once, so that a long table needs no large matrix."""
@@ -105,8 +105,13 @@ class Predictions:
 class Evaluation:
     """The metrics of the rows of a table."""
 
+    table: Table
+    """The rows that were encoded, to which issues refer: without those left out for want of a
+    target."""
+    warning: str
+    """A message about these, if there are any."""
     rows: int
-    """The rows of the table that were predicted."""
+    """The number of rows that the metrics are computed from."""
     metrics: Metrics
 
 
@@ -211,7 +216,8 @@ class Predictor:
             table: rows with the columns that training read, target and weight included.
             issues: records values that can't be encoded or that training didn't see. If it is
                 lenient, rows whose target or weight can't be used are omitted.
-            reject: omit rows with any other value that can't be encoded, too.
+            reject: omit rows with any other value that can't be encoded, too, and record those
+                without a target among them.
 
         Raises:
             ConfigError: for columns that the table doesn't have.
@@ -225,10 +231,13 @@ class Predictor:
             named = ", ".join(f"'{column}'" for column in absent)
             message = f"has no column {named}, which metrics are computed from"
             raise ConfigError([Problem("", message, table.file)])
+        warning, data = "", self.config.data
+        if data.on_missing_target == "drop" and not reject:
+            table, warning = drop_missing_targets(data.target, table)
         self.task.encode(table, issues)
         row_weights(table, weight, issues)
         omitted = issues.bad_indices
-        predictions = self.predict(table, issues)
+        used, predictions = table, self.predict(table, issues)
         omitted = issues.bad_indices if reject else omitted
         if len(omitted):
             rows = np.delete(np.arange(table.rows), omitted)
@@ -237,6 +246,6 @@ class Predictor:
                 file, row = table.where(bad.index)
                 message = f"{bad.reason}; no row is left to compute metrics from"
                 raise DataError(message, file=file, row=row, column=bad.column)
-            table, predictions = table.take(rows), predictions.take(rows)
-        weights = row_weights(table, weight, ValueIssues())
-        return Evaluation(table.rows, predictions.metrics(table, weights))
+            used, predictions = table.take(rows), predictions.take(rows)
+        weights = row_weights(used, weight, ValueIssues())
+        return Evaluation(table, warning, used.rows, predictions.metrics(used, weights))

@@ -43,7 +43,7 @@ from dlcli.network import resolve_head
 from dlcli.preprocessing import check_range
 from dlcli.splitting import Shares, assign_rows
 from dlcli.tables import Table, read_table
-from dlcli.tasks import Task, infer_task
+from dlcli.tasks import Task, drop_missing_targets, infer_task
 
 Choice = TypeVar("Choice")
 
@@ -140,6 +140,9 @@ class TableFacts:
     """The facts about a table."""
 
     rows: int
+    """The rows with a target."""
+    without_target: int
+    """The other rows, which training leaves out."""
     missing_words: tuple[str, ...]
     """Spellings of missing values among numbers and dates."""
     task: Task
@@ -184,15 +187,24 @@ def _gather_facts(table: Table, target: Target, ignore: Sequence[str]) -> TableF
     """
     (name,) = target.columns
     words = _missing_words(table, name)
-    table = replace(table, missing_words=words)
+    whole = replace(table, missing_words=words)
+    table, _ = drop_missing_targets(target, whole)
     task = infer_task(target, [table])
     values = summarize_column(table, name)
     _check_target(table, task, values)
-    columns = _columns(table, name, ignore)
+    columns = _columns(table, whole, name, ignore)
     class_rows = np.bincount(table.codes(name)[0]) if task.classes else ()
-    rows = tuple(map(int, class_rows))
-    holds_out = _holds_out(table, task)
-    return TableFacts(table.rows, words, task, target.positive, values, rows, columns, holds_out)
+    return TableFacts(
+        rows=table.rows,
+        without_target=whole.rows - table.rows,
+        missing_words=words,
+        task=task,
+        positive=target.positive,
+        target_values=values,
+        class_rows=tuple(map(int, class_rows)),
+        columns=columns,
+        holds_out=_holds_out(table, task),
+    )
 
 
 def _missing_words(table: Table, target: str) -> tuple[str, ...]:
@@ -216,7 +228,7 @@ def _check_target(table: Table, task: Task, values: ColumnSummary) -> None:
     """
     column = task.columns[0]
     if table.rows < 2:
-        raise DataError("has one row, expected at least two", file=table.file)
+        raise DataError("has one row with a target, expected at least two", file=table.file)
     if task.classes and values.distinct == table.rows:
         message = f"each of the {table.rows} classes is seen once; is it a name, or an identifier?"
         raise DataError(message, file=table.file, column=column)
@@ -238,9 +250,11 @@ def _holds_out(table: Table, task: Task) -> bool:
     return len(training) > len(table.codes(classes)[1])
 
 
-def _columns(table: Table, target: str, ignore: Sequence[str]) -> tuple[ColumnFacts, ...]:
+def _columns(
+    table: Table, whole: Table, target: str, ignore: Sequence[str]
+) -> tuple[ColumnFacts, ...]:
     section = Input(features={"*": Auto(), **dict.fromkeys(ignore, Ignored())})
-    inferred = type_columns(section, table, (target,))
+    inferred = type_columns(section, table, (target,), whole)
     ignored = {name: "as --ignore sets" for name, each in inferred.items() if not each.values}
     decisions = count_all_rows(inferred, table)
     columns = tuple(
@@ -282,7 +296,10 @@ def _doubt(decision: Decision) -> str | None:
 def _data_lines(facts: TableFacts, path: str) -> Iterator[Line]:
     target, values = facts.task, facts.target_values
     written = scalar(target.columns[0])
-    yield Line("train", scalar(path), f"{facts.rows:,} rows")
+    rows, without = f"{facts.rows:,} rows", facts.without_target
+    are = "is" if without == 1 else "are"
+    more = f" with a target; {without:,} without one {are} left out" if without else ""
+    yield Line("train", scalar(path), rows + more)
     if target.classes:
         comment = f"{target.reason}, so {len(target.classes)} classes: {listing(values)}"
         if facts.positive is not None:

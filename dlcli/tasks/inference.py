@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
@@ -11,7 +12,7 @@ from pydantic import Field
 from dlcli.config import Target
 from dlcli.errors import ConfigError, DataError, Problem, did_you_mean, listed
 from dlcli.preprocessing import ValueIssues
-from dlcli.tables import Table
+from dlcli.tables import USUAL_MISSING_WORDS, Column, Table
 from dlcli.tasks.classification import (
     Binary,
     Multiclass,
@@ -35,6 +36,42 @@ else:
 
 _DELIMITERS = ("|", ";", ",")
 """Usual separators of labels in one text."""
+_MOST_NAMED = 3
+"""Most rows that a message names."""
+
+
+def drop_missing_targets(target: Target, table: Table) -> tuple[Table, str]:
+    """Leave out the rows in which a column of the target has no value.
+
+    With a delimiter between labels none is left out, as an empty field has no labels.
+
+    Args:
+        target: the config's `data.target`.
+        table: the rows; those that remain keep their numbers in the file.
+
+    Returns:
+        The rows with a target, and a message about the others; empty if there are none.
+
+    Raises:
+        DataError: if no row has a target.
+    """
+    if target.delimiter is not None:
+        return table, ""
+    missing = np.any([table.missing(column) for column in target.columns], axis=0)
+    count = int(np.count_nonzero(missing))
+    if not count:
+        return table, ""
+    if count == table.rows:
+        message = "no row has a target: there is nothing to learn from or to compare with"
+        raise DataError(message, file=table.file, column=", ".join(target.columns))
+    first = [table.where(index) for index in np.flatnonzero(missing)[:_MOST_NAMED].tolist()]
+    named = [f"row {row} of {file}" if table.files else f"row {row}" for file, row in first]
+    message = (
+        f"{count:,} of {table.rows:,} rows {'has' if count == 1 else 'have'} no target "
+        f"({listed(target.columns)}) and {'is' if count == 1 else 'are'} left out: "
+        f"{', '.join(named)}{', ...' if count > len(named) else ''}"
+    )
+    return table.take(np.flatnonzero(~missing)), message
 
 
 def infer_task(target: Target, tables: Sequence[Table]) -> AnyTask:
@@ -45,7 +82,7 @@ def infer_task(target: Target, tables: Sequence[Table]) -> AnyTask:
         tables: all tables with a target; classes and labels are taken from all of them.
 
     Raises:
-        DataError: for missing values, values that contradict a declared type, or only one class.
+        DataError: for missing values, values that contradict the type, or only one class.
         ConfigError: for a positive class that is not one of two.
     """
     if target.delimiter is None:
@@ -53,7 +90,8 @@ def infer_task(target: Target, tables: Sequence[Table]) -> AnyTask:
             for column in target.columns:
                 is_text = table.missing(column).any() and table.column(column).kind == "text"
                 hint = _delimiter_hint(column, tables) if is_text else ""
-                refuse_missing(table, column, ValueIssues(), hint)
+                way_out = f", or set data.on_missing_target: drop{hint}"
+                refuse_missing(table, column, ValueIssues(), way_out)
     if target.type == "auto":
         if len(target.columns) > 1:
             return _infer_from_columns(target, tables)
@@ -74,7 +112,7 @@ def _infer_from_column(target: Target, tables: Sequence[Table]) -> AnyTask:
     (column,) = target.columns
     if _is_boolean(column, tables):
         return _classification(target, tables, "all true or false")
-    if not all(table.column(column).looks_numeric() for table in tables):
+    if not all(_holds_numbers(table.column(column)) for table in tables):
         return _classification(target, tables, "text" + _delimiter_hint(column, tables))
     if _zeros_and_ones(column, tables) == {0, 1}:
         return _classification(target, tables, "all 0 or 1")
@@ -89,6 +127,19 @@ def _infer_from_columns(target: Target, tables: Sequence[Table]) -> AnyTask:
     if all(_may_be_label(column, tables) for column in target.columns):
         return _multilabel(target, tables, "all 0 or 1")
     return Regression(columns=target.columns, reason="several columns")
+
+
+def _holds_numbers(column: Column) -> bool:
+    """Return whether all values are numbers, except for words that may stand for missing ones.
+
+    Such a word that is not declared missing is refused when the numbers are read. Each number would
+    be a class otherwise.
+    """
+    if column.looks_numeric() or column.kind != "text":
+        return column.looks_numeric()
+    words = [text for text in column.codes()[1] if text.lower() in USUAL_MISSING_WORDS]
+    gaps = (*column.missing_words, *words)
+    return bool(words) and replace(column, missing_words=gaps).looks_numeric()
 
 
 def _is_boolean(column: str, tables: Sequence[Table]) -> bool:

@@ -139,9 +139,8 @@ REFUSED = {
         with_fourth("1.5,nan"),
         CONFIG,
         3,
-        "t.csv: column 'y': each of the 20 classes has a single row; "
-        "95 % are numbers, 'nan' in 1 row "
-        'is not; set data.missing: ["nan"]',
+        "t.csv: row 4, column 'y': expected a finite number, got 'nan'; if it means a missing "
+        'value, set data.missing: ["nan"]',
     ),
     "a word among numbers": (
         with_fourth("many,9"),
@@ -164,9 +163,16 @@ REFUSED = {
     ),
     "a missing target in a row": (
         with_fourth("1.5,"),
+        CONFIG.replace("y}", "y, on_missing_target: error}"),
+        3,
+        "t.csv: row 4, column 'y': the target is missing; leave such rows out of the file, or set "
+        "data.on_missing_target: drop",
+    ),
+    "no target in any row": (
+        targets("", "   "),
         CONFIG,
         3,
-        "t.csv: row 4, column 'y': the target is missing; leave such rows out of the file",
+        "t.csv: column 'y': no row has a target: there is nothing to learn from or to compare with",
     ),
     "a missing weight in a row": (
         weights(""),
@@ -315,12 +321,20 @@ TRAINED = {
         ],
     ),
     "numbers with a word among those that repeat": (
-        targets(1.5, 2.5, *range(11), "NA", count=140),
+        targets(1.5, 2.5, *range(11), "free", count=140),
         CONFIG,
         [
-            "warning: t.csv: a target read as 14 classes: 'y' (92.8 % are numbers, 'NA' in 10 "
-            'rows is not; set data.missing: ["NA"]); correct the values or drop such rows; if '
-            "they are classes, declare type: categorical"
+            "warning: t.csv: a target read as 14 classes: 'y' (92.8 % are numbers, 'free' in 10 "
+            "rows is not); correct the values or drop such rows; if they are classes, declare "
+            "type: categorical"
+        ],
+    ),
+    "rows without a target": (
+        csv([*LINES, "7,", "8,"]),
+        SPLIT,
+        [
+            "data      t.csv: 12 training, 4 validation, 4 test rows (random, seed 0)",
+            "warning: t.csv: 2 of 22 rows have no target ('y') and are left out: row 21, row 22",
         ],
     ),
     "the labels 1 and 2": (

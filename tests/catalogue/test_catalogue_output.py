@@ -112,11 +112,12 @@ def test_errors_name_a_cell_inert(text, refused):
 def test_errors_name_a_column_inert(text, refused):
     Path("n.csv").write_text(written([["x", text], ["1", ""], ["2", "2"]]), "utf-8", newline="")
     Path("c.yaml").write_text(
-        f"data: {{train: n.csv, target: {json.dumps(text)}}}\nhidden: []\nepochs: 1\n"
+        f"data: {{train: n.csv, target: {json.dumps(text)}, on_missing_target: error}}\n"
+        "hidden: []\nepochs: 1\n"
     )
     message = (
         f"n.csv: row 1, column '{SHOWN[text]}': the target is missing; leave such rows out of the "
-        "file"
+        "file, or set data.on_missing_target: drop"
     )
     refused(3, message, ["train", "c.yaml"])
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from tests.cli.conftest import make_run
+
 BAD = "id,x,y\na,1,3\nb,one,5\nc,2,\nd,?,7\n"
 """Of points.csv's kind; the rows 2 and 4 have an x that is not a number, and row 3 has no y."""
 ONE = "row 2, column 'x': expected a finite number, got 'one'"
-NO_TARGET = "row 3, column 'y': the target is missing; leave such rows out of the file"
 HINT = '; if it means a missing value, set data.missing: ["?"]'
 QUESTION = f"row 4, column 'x': expected a finite number, got '?'{HINT}"
 
@@ -41,7 +42,7 @@ def test_a_bad_row_is_an_error_by_default(dlcli, policy):
     ("text", "error"),
     [
         ("x,y\none,1\n", "row 1, column 'x': expected a finite number, got 'one'"),
-        ("x,y\n1,\n", "row 1, column 'y': the target is missing; leave such rows out of the file"),
+        ("x,y\n1,inf\n", "row 1, column 'y': expected a finite number, got 'inf'"),
     ],
 )
 def test_errors_of_evaluate_mention_the_option_for_bad_rows(dlcli, text, error):
@@ -215,26 +216,29 @@ def test_rows_like_the_training_rows_have_no_differences(dlcli):
 
 
 @pytest.mark.usefixtures("bad")
-def test_rows_without_a_target_are_skipped_and_other_bad_values_are_missing(dlcli):
+def test_rows_without_a_target_are_left_out_and_other_bad_values_are_missing(dlcli):
     result = dlcli("evaluate", "runs/double", "bad.csv", "--on-bad-row", "warn")
     assert result.exit_code == 0
     assert result.stderr == (
-        "warning: bad.csv: 3 rows have values that can't be used, "
-        "1 of them skipped, the others treated as missing: "
-        f"{ONE}; {NO_TARGET}; {QUESTION}\n"
+        "warning: bad.csv: 1 of 4 rows has no target ('y') and is left out: row 3\n"
+        "warning: bad.csv: 2 rows have values that can't be used, treated as missing: "
+        f"{ONE}; {QUESTION}\n"
     )
     lines = dict(line.split() for line in result.stdout.splitlines())
     assert (lines["rows"], lines["mae"]) == ("3", "2")  # |3 - 3|, |5 - 3|, |7 - 3|
 
 
 @pytest.mark.usefixtures("double")
-def test_a_single_row_without_a_target_is_skipped(dlcli):
-    text = "x,y\n0,1\n1,\n"
+def test_rows_whose_target_cant_be_read_are_skipped(dlcli):
+    text = "x,y\n,\none,inf\n0,1\none,3\n"
     result = dlcli("evaluate", "runs/double", "-", "--on-bad-row", "warn", text=text)
     assert result.stderr == (
-        "warning: standard input: 1 row has a value that can't be used, "
-        "skipped: row 2, column 'y': the target is missing; "
-        "leave such rows out of the file\n"
+        "warning: standard input: 1 of 4 rows has no target ('y') and is left out: row 1\n"
+        "warning: standard input: 2 rows have values that can't be used, "
+        "1 of them skipped, the others treated as missing: "
+        "row 2, column 'y': expected a finite number, got 'inf'; "
+        "row 2, column 'x': expected a finite number, got 'one'; "
+        "row 4, column 'x': expected a finite number, got 'one'\n"
     )
 
 
@@ -273,11 +277,31 @@ def test_rejected_rows_of_several_files_name_their_file(dlcli):
 
 
 @pytest.mark.usefixtures("double")
-def test_each_row_without_a_target_is_listed(dlcli):
-    text = "x,y\n0,1\n1,\n2,\n"
-    result = dlcli("evaluate", "runs/double", "-", "--on-bad-row", "warn", text=text)
-    reason = "column 'y': the target is missing; leave such rows out of the file"
+@pytest.mark.parametrize("options", [(), ("--on-bad-row", "warn")])
+def test_rows_without_a_target_are_left_out_of_metrics(options, dlcli):
+    text = "x,y\n0,1\n1,\n2,\n3,9\n"
+    result = dlcli("evaluate", "runs/double", "-", "--json", *options, text=text)
+    scores = json.loads(result.stdout)
+    assert (scores["rows"], scores["left_out"], scores["bad_rows"]) == (2, 2, 0)
+    assert scores["metrics"]["mae"] == 1  # |1 - 1|, |9 - 7|
     assert result.stderr == (
-        "warning: standard input: 2 rows have values that can't be used, "
-        f"skipped: row 2, {reason}; row 3, {reason}\n"
+        "warning: standard input: 2 of 4 rows have no target ('y') and are left out: row 2, row 3\n"
     )
+
+
+@pytest.mark.usefixtures("double")
+def test_without_any_target_there_is_nothing_to_evaluate(dlcli):
+    result = dlcli("evaluate", "runs/double", "-", text="x,y\n0,\n1,\n")
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert result.stderr.startswith("error: standard input: column 'y': no row has a target")
+
+
+@pytest.mark.usefixtures("double")
+def test_a_run_that_refuses_rows_without_a_target_refuses_them_in_metrics(dlcli):
+    config = Path("double.yaml").read_text()
+    Path("strict.yaml").write_text(config.replace(": y}", ": y, on_missing_target: error}"))
+    make_run("strict", kernel=2, bias=1)
+    result = dlcli("evaluate", "runs/strict", "-", text="x,y\n0,1\n1,\n")
+    assert (result.exit_code, result.stdout) == (3, "")
+    message = "row 2, column 'y': the target is missing; leave such rows out of the file"
+    assert result.stderr == f"error: standard input: {message}\n{OPTIONS_HINT}"

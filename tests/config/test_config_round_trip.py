@@ -172,6 +172,7 @@ data:
   format: {name: auto}
   target: {column: y, type: auto}
   missing: []
+  on_missing_target: drop
   storage: auto
 input:
   scaling: {name: standard}

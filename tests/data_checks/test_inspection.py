@@ -57,9 +57,19 @@ def test_a_target_that_is_no_column_is_an_error(table):
 
 
 def test_a_target_that_training_would_refuse_is_an_issue(table):
-    found = inspect_table(table({"x": [1.5, 2, 4], "y": ["a", None, "b"]}), "y").issues
+    found = inspect_table(table({"x": [1.5, 2, 4], "y": ["a", "a", "a"]}), "y").issues
     assert checks(found) == ["target"]
-    assert "t.csv: row 2, column 'y': the target is missing" in found[0].message
+    assert "t.csv: column 'y': has one class only, 'a'" in found[0].message
+
+
+def test_rows_without_a_target_are_counted_and_left_out_as_in_training(table):
+    shown = inspect_table(table({"x": [1.5, 2, 9], "y": ["a", "b", None]}), "y")
+    [issue] = shown.issues
+    assert (issue.check, issue.severity, issue.rows) == ("missing_target", "warning", 1)
+    assert issue.message == "1 of 3 rows has no target ('y') and is left out: row 3"
+    assert shown.rows == 3
+    x, y = (column.values for column in shown.columns)
+    assert (x.bounds, y.present, y.missing) == ((1.5, 2), 2, 1)
 
 
 def test_a_table_without_features_is_an_issue(table):

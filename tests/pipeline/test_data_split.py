@@ -9,7 +9,7 @@ import pytest
 from dlcli.config import load_config
 from dlcli.errors import ConfigError, DataError
 from dlcli.pipeline import Events, train
-from dlcli.pipeline.preparation import read_dataset
+from dlcli.pipeline.preparation import read_dataset, sets
 from dlcli.splitting import Split
 
 SPLITS = ["random", "stratified", "{name: group, column: g}", "{name: time, column: x}"]
@@ -44,9 +44,9 @@ def refusal(data: str, target: list[str]) -> str:
         ),
         (
             "test: 0.5",
-            [*map(str, range(20)), "NA"],
+            [*map(str, range(20)), "many"],
             "d.csv: column 'y': each of the 21 classes has a single row; 95.2 % are numbers, "
-            "'NA' in 1 row is not; set data.missing: [\"NA\"]",
+            "'many' in 1 row is not",
         ),
         (
             "test: 0.5, target: {column: y, type: categorical}",
@@ -148,3 +148,81 @@ def test_classes_of_a_number_are_refused_without_shares_too() -> None:
     assert str(caught.value) == (
         "data.split: 'stratified' is for classes, and 'x' is a number; use random"
     )
+
+
+# Rows without a target
+
+
+def write_gaps(name: str = "gaps.csv") -> list[int]:
+    """Write the rows of `write` with a row before every fifth that has nothing at all.
+
+    Returns:
+        The number in this file of each row that has a target.
+    """
+    header, *lines = Path("d.csv").read_text("utf-8").splitlines()
+    gappy = [each for at, line in enumerate(lines) for each in [*[",,"] * (at % 5 == 0), line]]
+    Path(name).write_text("\n".join([header, *gappy]) + "\n", "utf-8")
+    return [number for number, line in enumerate(gappy, 1) if line != ",,"]
+
+
+def row_numbers(split: Split) -> dict[str, list[int]]:
+    return {name: table.row_numbers.tolist() for name, table in sets(split).items()}
+
+
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_a_split_is_the_same_as_without_the_rows_that_have_no_target(
+    split: str, on_disk: bool, tmp_path: Path
+) -> None:
+    write(split)
+    numbers = write_gaps()
+    whole = dealt()
+    file = load_config(Path("c.yaml"), ["data.train=gaps.csv"])
+    dataset = read_dataset(file, Events(), tmp_path if on_disk else None)
+    assert rows(dataset.split) == rows(whole)
+    assert row_numbers(dataset.split) == {
+        name: [numbers[row - 1] for row in of_set] for name, of_set in row_numbers(whole).items()
+    }
+    assert dataset.candidates.rows == 32
+
+
+def test_files_of_validation_and_test_rows_lose_their_rows_without_a_target_too() -> None:
+    write("random")
+    write_gaps()
+    given = "data={train: d.csv, validation: gaps.csv, test: [d.csv, gaps.csv], target: y}"
+    warnings: list[object] = []
+    events = Events(lambda event, fields: warnings.append((event, fields["message"])))
+    split = read_dataset(load_config(Path("c.yaml"), [given]), events).split
+    assert {name: table.rows for name, table in sets(split).items()} == {
+        "train": 40,
+        "validation": 40,
+        "test": 80,
+    }
+    assert warnings == [
+        (
+            "warning",
+            "gaps.csv: 8 of 48 rows have no target ('y') and are left out: row 1, row 7, row 13, "
+            "...",
+        ),
+        (
+            "warning",
+            "d.csv and 1 more: 8 of 88 rows have no target ('y') and are left out: row 1 of "
+            "gaps.csv, row 7 of gaps.csv, row 13 of gaps.csv, ...",
+        ),
+    ]
+
+
+def test_a_config_may_refuse_rows_without_a_target() -> None:
+    write("random")
+    write_gaps()
+    strict = "data={train: d.csv, test: gaps.csv, target: y, on_missing_target: error}"
+    with pytest.raises(DataError, match=r"^gaps.csv: row 1, column 'y': the target is missing"):
+        dealt(strict)
+
+
+def test_rows_without_labels_can_not_be_refused() -> None:
+    write("random")
+    labels = "{column: y, type: multi_label, delimiter: '|'}"
+    with pytest.raises(ConfigError) as caught:
+        dealt(f"data={{train: d.csv, target: {labels}, on_missing_target: error}}")
+    assert "on_missing_target: has no effect with data.target.delimiter" in str(caught.value)

@@ -43,6 +43,25 @@ def test_the_weight_of_a_row_stands_beside_its_prediction(config: Path) -> None:
         assert table["weight"] == [float(1 + (row - 1) % 3) for row in table["row"]]
 
 
+def test_rows_without_a_target_change_no_weight_and_no_number_of_a_row(config: Path) -> None:
+    settings = ["data.weight=w", "data.test=0.25"]
+    whole = train(load_config(config, settings), config.parent / "whole")
+    table = config.parent / "t.csv"
+    header, *lines = table.read_text().splitlines()
+    table.write_text("\n".join([header, "7,,-1", *lines[:9], ",,", *lines[9:]]) + "\n")
+    run = train(load_config(config, settings), config.parent / "run")
+
+    assert run.read_metrics() == whole.read_metrics()
+    for name in ("read_predictions", "read_sample"):
+        found, expected = (getattr(each, name)().to_pydict() for each in (run, whole))
+        assert found.pop("row") == [row + 1 + (row > 9) for row in expected.pop("row")]
+        assert found == expected
+    [warning] = (each for each in run.read_events() if each["event"] == "warning")
+    assert warning["message"].endswith(
+        "t.csv: 2 of 42 rows have no target ('y') and are left out: row 1, row 11"
+    )
+
+
 def test_no_more_training_rows_are_kept_than_a_page_shows(
     config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

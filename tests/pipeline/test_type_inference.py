@@ -118,6 +118,22 @@ def test_a_word_in_a_row_that_is_not_looked_at_is_found_with_the_range(long_tabl
     assert (issue.check, issue.columns) == ("odd_values", ("x",))
 
 
+def test_an_index_is_recognized_by_rows_without_a_target_too(sorted_prices):
+    lines = [f"{at},{'' if at % 3 else at / 7},{at % 5}" for at in range(90)]
+    sorted_prices.write_text("\n".join(["house,price,rooms", *lines]) + "\n")
+    reason = "a whole number that rises by row: a row index"
+    inspected = {
+        each.name: each for each in inspect_table(read_table(sorted_prices), "price").columns
+    }
+    assert (inspected["house"].type, inspected["house"].reason) == ("ignored", reason)
+    text = starter_config(sorted_prices, "price", config_folder=sorted_prices.parent)
+    assert f"house: ignored  # {reason}" in text
+    config = sorted_prices.with_name("c.yaml")
+    config.write_text(text)
+    file = load_config(config, ('input.features={"*": auto}',))
+    assert types_of(prepare(file, Events()).decisions)["house"] == ("ignored", reason)
+
+
 def test_a_declared_index_of_sorted_rows_is_a_warning(sorted_prices):
     config = sorted_prices.with_name("c.yaml")
     config.write_text(

@@ -190,6 +190,24 @@ def test_uninformative_columns_are_ignored_with_the_reason(tmp_path: Path) -> No
     prepared(text, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("gaps", "rows"),
+    [
+        ([""], "3 rows with a target; 1 without one is left out"),
+        (["", " "], "3 rows with a target; 2 without one are left out"),
+        ([], "3 rows"),
+    ],
+)
+def test_rows_without_a_target_are_counted_and_describe_no_column(
+    gaps: list[str], rows: str, tmp_path: Path
+) -> None:
+    text = starter(table(tmp_path, x=[1.5, 2, 4, *[9] * len(gaps)], y=[1, 2, 3.5, *gaps]))
+    assert line(text, "train") == f"train: table.csv # {rows}"
+    assert line(text, "target") == 'target: "y" # all numbers, so a number: 1 to 3.5'
+    assert line(text, "x") == "x: numeric # all numbers, 1.5 to 4"
+    assert prepared(text, tmp_path)[1].split.train.rows == 3
+
+
 def test_words_for_missing_numbers_are_declared(tmp_path: Path) -> None:
     text = starter(table(tmp_path, x=["1.5", "?", "NA", "4"], y=[1, 2, 3, 4.5]))
     where = "spellings of missing values among numbers and dates"
@@ -410,7 +428,8 @@ def test_a_target_alone_leaves_nothing_to_predict_from(tmp_path: Path) -> None:
         (["a", "a", "a"], "one class only"),
         ([1, "inf", 3], "expected a finite number, got 'inf'"),
         ([1, "1e39", 3], r"a network reads is 3.4e\+38, got 1e\+39"),
-        ([1, "NA", 3], "the target is missing"),
+        (["", " ", ""], "no row has a target"),
+        ([1, "", ""], "has one row with a target, expected at least two"),
     ],
 )
 def test_a_target_that_can_not_be_learned_is_a_data_error(
@@ -421,7 +440,7 @@ def test_a_target_that_can_not_be_learned_is_a_data_error(
 
 
 def test_one_row_is_a_data_error(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="has one row, expected at least two"):
+    with pytest.raises(DataError, match="has one row with a target, expected at least two"):
         starter(table(tmp_path, x=[1], y=[2]))
 
 

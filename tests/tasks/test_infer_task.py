@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +14,11 @@ from dlcli.encoding import Encoding
 from dlcli.errors import ConfigError, DataError
 from dlcli.preprocessing import ValueIssues
 from dlcli.tables import Table
-from dlcli.tasks import infer_task
+from dlcli.tasks import drop_missing_targets, infer_task
+
+NO_TARGET = (
+    "the target is missing; leave such rows out of the file, or set data.on_missing_target: drop"
+)
 
 
 def rows(first_row=1, **columns):
@@ -159,9 +164,65 @@ def test_a_single_class_is_refused(values):
 def test_a_missing_target_is_refused_with_its_row(values, others):
     with pytest.raises(DataError) as caught:
         infer_task(Target(column="y"), [rows(y=["a", "b"]), rows(first_row=7, y=values)])
-    assert str(caught.value) == (
-        f"t.csv: row 8, column 'y': the target is missing; leave such rows out of the file{others}"
+    assert str(caught.value) == (f"t.csv: row 8, column 'y': {NO_TARGET}{others}")
+
+
+def test_rows_without_a_target_are_left_out_and_the_others_keep_their_numbers():
+    table = rows(first_row=7, x=[1, 2, 3, 4, 5], y=[1.5, None, 3.0, math.nan, None])
+    labelled, message = drop_missing_targets(Target(column="y"), table)
+    assert labelled.row_numbers.tolist() == [7, 9]
+    assert labelled.numbers("x").tolist() == [1, 3]
+    assert message == "3 of 5 rows have no target ('y') and are left out: row 8, row 10, row 11"
+
+
+def test_a_row_with_one_of_several_targets_is_left_out():
+    table = rows(u=["1", "", "3", "4", "", ""], v=["1", "2", " ", "4", "", ""])
+    labelled, message = drop_missing_targets(Target(column=("u", "v")), table)
+    assert labelled.row_numbers.tolist() == [1, 4]
+    assert message == (
+        "4 of 6 rows have no target ('u', 'v') and are left out: row 2, row 3, row 5, ..."
     )
+
+
+def test_a_row_of_several_files_that_is_left_out_is_named_with_its_file():
+    table = rows(y=["a", "", "b"])
+    numbers = np.array([0, 1, 1], dtype=np.int32)
+    table = replace(table, files=("1.csv", "2.csv"), file_numbers=numbers)
+    labelled, message = drop_missing_targets(Target(column="y"), table)
+    assert labelled.where(1) == ("2.csv", 3)
+    assert message == "1 of 3 rows has no target ('y') and is left out: row 2 of 2.csv"
+
+
+def test_a_table_in_which_every_row_has_a_target_is_the_same():
+    table = rows(y=["a", "b"])
+    assert drop_missing_targets(Target(column="y"), table) == (table, "")
+
+
+def test_an_empty_field_of_delimited_labels_is_a_target():
+    table = rows(tags=["b|a", "", None])
+    assert drop_missing_targets(TAGS, table) == (table, "")
+
+
+def test_a_table_without_any_target_is_refused():
+    with pytest.raises(DataError, match="^t.csv: column 'u, v': no row has a target"):
+        drop_missing_targets(Target(column=("u", "v")), rows(u=[1, None], v=[None, 2]))
+
+
+@pytest.mark.parametrize("values", [["1.5", "NA", "3"], ["7", "7", "N/A", "8", "-"]])
+def test_numbers_with_a_word_for_a_missing_value_are_no_classes(values):
+    word = next(value for value in values if value.startswith("N"))
+    with pytest.raises(DataError) as caught:
+        kind_of(values)
+    assert f"column 'y': expected a finite number, got '{word}'" in str(caught.value)
+
+
+@pytest.mark.parametrize("values", [["1.5", "many", "3"], ["NA", "no", "yes"], ["NA", "?"]])
+def test_other_words_are_classes(values):
+    assert kind_of(values).reason == "text"
+
+
+def test_numbers_with_a_word_for_a_missing_value_may_be_declared_classes():
+    assert kind_of(["1", "2", "NA"], "categorical").classes == ("1", "2", "NA")
 
 
 def test_classes_are_encoded_by_their_index():
@@ -252,7 +313,7 @@ def test_columns_of_labels_are_encoded_as_0_and_1():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ([0, None], "row 2, column 'v': the target is missing; leave such rows out of the file"),
+        ([0, None], f"row 2, column 'v': {NO_TARGET}"),
         (["0", "2"], "row 2, column 'v': expected true, false, 1 or 0, got '2'"),
     ],
 )
@@ -305,7 +366,7 @@ def test_a_missing_value_among_texts_that_look_like_labels_is_refused_with_their
     with pytest.raises(DataError) as caught:
         kind_of(["rain|snow", "snow|fog", "fog|rain", ""])
     assert str(caught.value) == (
-        "t.csv: row 4, column 'y': the target is missing; leave such rows out of the file "
+        f"t.csv: row 4, column 'y': {NO_TARGET} "
         "(if '|' separates labels, set type: multi_label, delimiter: '|')"
     )
 

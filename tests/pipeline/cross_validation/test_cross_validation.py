@@ -71,6 +71,18 @@ def test_every_kind_of_target_is_evaluated_on_held_out_rows(kind):
     assert set(table["repeat"].to_pylist()) == {1}
 
 
+def test_rows_without_a_target_are_in_no_fold():
+    lines = Path("rows.csv").read_text().splitlines()
+    Path("rows.csv").write_text("\n".join([*lines[:3], "7,a,", *lines[3:]]) + "\n")
+    warnings = []
+    run = cv(listener=lambda event, told: warnings.append(told) if event == "warning" else None)
+    assert CrossValidation.of(run).rows == 20
+    assert sorted(run.read_predictions()["row"].to_pylist()) == [1, 2, *range(4, 22)]
+    assert [told["message"] for told in warnings] == [
+        "rows.csv: 1 of 21 rows has no target ('y') and is left out: row 3"
+    ]
+
+
 def test_metrics_and_constants_are_those_of_the_predictions_that_are_stored(outcomes):
     run = cv("input.features=[x]")
     found, table = CrossValidation.of(run), run.read_predictions()
