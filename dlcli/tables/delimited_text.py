@@ -6,7 +6,8 @@ import codecs
 import csv
 import io
 import re
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -27,7 +28,8 @@ from dlcli.tables.source_files import (
 )
 from dlcli.tables.table import Remark
 
-_BLOCK_BYTES = 16 * 2**20  # the longest row that pyarrow can read
+LONGEST_ROW = 2**24
+"""Bytes of the longest row that pyarrow can read."""
 
 
 def open_text(stored: SourceFile, form: CsvFormat) -> Batches:
@@ -73,7 +75,7 @@ def _rows(
             _read_exactly(stream, header.size)
             reader = open_csv(
                 _EndingWithNewline(stream),
-                read_options=ReadOptions(column_names=header.names, block_size=_BLOCK_BYTES),
+                read_options=ReadOptions(column_names=header.names, block_size=LONGEST_ROW),
                 parse_options=ParseOptions(
                     delimiter=header.delimiter, newlines_in_values=has_quotes
                 ),
@@ -158,8 +160,11 @@ def _check_shape(stored: SourceFile, encoding: str, header: _Header) -> None:
 _UTF_8 = "utf-8"
 _BYTE_ORDER_MARK = "\ufeff"
 _HEAD_BYTES = 2**20
-_MAX_HEAD_BYTES = 2**24
-"""Bytes of the head where the first line is very long."""
+"""Bytes that are read at once; the header ends within the first of them."""
+_LONG_HEADER = (
+    f"its first line has over {_HEAD_BYTES >> 20} MiB, which no header may have; if it is a table, "
+    "write it as Parquet"
+)
 _ORDER_MARKS = {b"\xef\xbb\xbf": _UTF_8, b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 """Byte order marks; Python's `utf-16` takes the order from the mark."""
 _MIN_NULS = 0.3
@@ -218,7 +223,7 @@ def _scan(stored: SourceFile, form: CsvFormat, *, head_only: bool = False) -> _T
     """
     declared = None if form.encoding == "auto" else form.encoding
     with stored.open() as stream:
-        encoding = declared or _unicode_encoding(_read_head(stream))
+        encoding = declared or _unicode_encoding(_read_exactly(stream, _HEAD_BYTES))
     try:
         text = _read(stored, encoding, head_only)
     except UnicodeError as error:
@@ -232,10 +237,8 @@ def _scan(stored: SourceFile, form: CsvFormat, *, head_only: bool = False) -> _T
     elif not declared and text.encoding != _UTF_8:
         text.remarks = (Remark("is UTF-16"),)
     if text.has_nul:
-        with stored.open() as stream:
-            before = stream.read().decode(text.encoding, "replace").partition("\0")[0]
         message = "a NUL byte, expected text; is the file damaged, or not a table?"
-        raise _error_after(before, stored.file, form, message)
+        raise _error_after(_before_nul(stored, text.encoding), stored.file, form, message)
     return text
 
 
@@ -253,8 +256,9 @@ def _read(stored: SourceFile, encoding: str | None, head_only: bool) -> _Text:
     text = _Text(encoding or _UTF_8)
     errors = "strict" if encoding else "surrogateescape"
     decoder = codecs.getincrementaldecoder(text.encoding)(errors)
+    position = line_start = 0
     with stored.open() as stream:
-        head = _read_head(stream)
+        head = _read_exactly(stream, _HEAD_BYTES)
         rest = () if head_only else chain(iter(partial(stream.read, _HEAD_BYTES), b""), [b""])
         for block in chain([head], rest):
             decoded = decoder.decode(block, final=not block)
@@ -264,6 +268,13 @@ def _read(stored: SourceFile, encoding: str | None, head_only: bool) -> _Text:
             text.has_nul = "\0" in decoded
             if text.has_nul:
                 break
+            newline = max(decoded.rfind("\n"), decoded.rfind("\r"))
+            line_start = line_start if newline < 0 else position + newline
+            position += len(decoded)
+            if block is head and len(head) == _HEAD_BYTES and not _has_line(decoded):
+                raise DataError(_LONG_HEADER, file=stored.file)
+            if position - line_start > LONGEST_ROW:
+                raise long_row(stored)
             text.continuations += len(block) - len(decoded)
             if encoding or decoded.isascii():
                 continue
@@ -316,12 +327,10 @@ def _other_script(sample: bytes) -> str | None:
     return str(best.encoding)
 
 
-def _read_head(stream: BinaryIO) -> bytes:
-    """Read so many of the first bytes that the first line is complete."""
-    head = _read_exactly(stream, _HEAD_BYTES)
-    if b"\n" in head or b"\r" in head:
-        return head
-    return head + _read_exactly(stream, _MAX_HEAD_BYTES - _HEAD_BYTES)
+def _has_line(text: str) -> bool:
+    """Return whether a line ends, other than a blank one."""
+    line = text.lstrip(_BYTE_ORDER_MARK + "\r\n")
+    return "\n" in line or "\r" in line
 
 
 def _read_exactly(stream: BinaryIO, size: int) -> bytes:
@@ -338,36 +347,59 @@ def _read_exactly(stream: BinaryIO, size: int) -> bytes:
 
 def _undecodable(stored: SourceFile, encoding: str, form: CsvFormat, reason: str = "") -> DataError:
     """Make the error for the first byte that is invalid in an encoding."""
+    decoder = codecs.getincrementaldecoder(encoding)()
+    position = 0
     with stored.open() as stream:
-        content = stream.read()
-    try:
-        content.decode(encoding)
-    except UnicodeDecodeError as error:
-        name = encoding.upper().replace("_", "-")
-        message = (
-            f"byte 0x{content[error.start]:02x} is not {name}; save the file as UTF-8, or set its "
-            "encoding: data.format: {name: csv, encoding: ...}"
-        )
-        before = content[: error.start].decode(encoding, "replace")
-        return _error_after(before, stored.file, form, message)
+        for block in chain(iter(partial(stream.read, _HEAD_BYTES), b""), [b""]):
+            position += len(block)
+            try:
+                decoder.decode(block, final=not block)
+            except UnicodeDecodeError as error:
+                name = encoding.upper().replace("_", "-")
+                message = (
+                    f"byte 0x{error.object[error.start]:02x} is not {name}; save the file as "
+                    "UTF-8, or set its encoding: data.format: {name: csv, encoding: ...}"
+                )
+                size = position - len(error.object) + error.start
+                return _error_after(_decoded(stored, encoding, size), stored.file, form, message)
+            except UnicodeError:  # no byte order mark
+                break
     return DataError(f"is not {encoding}, which data.format specifies: {reason}", file=stored.file)
 
 
-def _error_after(text: str, file: str, form: CsvFormat, message: str) -> DataError:
+def _decoded(stored: SourceFile, encoding: str, size: int = sys.maxsize) -> Iterator[str]:
+    """Yield the text of the first bytes of a file, in parts; one at least."""
+    decoder = codecs.getincrementaldecoder(encoding)("replace")
+    with stored.open() as stream:
+        while block := stream.read(min(size, _HEAD_BYTES)):
+            size -= len(block)
+            yield decoder.decode(block)
+    yield ""
+
+
+def _before_nul(stored: SourceFile, encoding: str) -> Iterator[str]:
+    for text in _decoded(stored, encoding):
+        before, nul, _ = text.partition("\0")
+        yield before
+        if nul:
+            return
+
+
+def _error_after(texts: Iterator[str], file: str, form: CsvFormat, message: str) -> DataError:
     """Make an error with the row and column in which a part of a file ends.
 
     Args:
-        text: the part, from the file's beginning.
+        texts: the part, from the file's beginning.
         file: its name.
         form: the declared format.
         message: what is wrong there.
     """
-    delimiter, _ = _find_delimiter(text, form, file)
-    with _long_fields():
-        lines = io.StringIO(text.removeprefix(_BYTE_ORDER_MARK) + "?", newline="")
-        records = filter(None, csv.reader(lines, delimiter=delimiter))
+    beginning = next(texts).removeprefix(_BYTE_ORDER_MARK)
+    delimiter, _ = _find_delimiter(beginning, form, file)
+    row, header, last = 0, [""], [""]
+    with _long_fields(), suppress(csv.Error):  # a field too long, as an unclosed quote makes one
+        records = filter(None, csv.reader(_lines(chain([beginning], texts)), delimiter=delimiter))
         header = last = next(records)
-        row = 0
         for row, last in enumerate(records, start=1):  # noqa: B007  (the last ones are used)
             pass
     if row == 0:
@@ -376,13 +408,30 @@ def _error_after(text: str, file: str, form: CsvFormat, message: str) -> DataErr
     return DataError(message, file=file, row=row, column=column)
 
 
-_LONGEST_FIELD = 2**31 - 1  # the limit of a C long on every platform
+def _lines(texts: Iterable[str]) -> Iterator[str]:
+    """Yield the lines of a text that is given in parts, and a character in place of its rest."""
+    rest = ""
+    for text in texts:
+        *lines, rest = list(io.StringIO(rest + text, newline="")) or [""]
+        yield from lines  # without the last one, whose end may be in the next part
+    yield from io.StringIO(rest + "?", newline="")
+
+
+def long_row(stored: SourceFile) -> DataError:
+    """Make the error for the first line that is longer than a row may be."""
+    line, size = 1, 0
+    with stored.open() as stream:
+        while size <= LONGEST_ROW and (block := stream.read(_HEAD_BYTES)):
+            line += block.count(b"\n")
+            size = size + len(block) if b"\n" not in block else len(block) - block.rindex(b"\n")
+    message = f"line {line} has over {LONGEST_ROW >> 20} MiB, which no row may have; is the file "
+    return DataError(f"{message}damaged, or not a table?", file=stored.file)
 
 
 @contextmanager
 def _long_fields() -> Iterator[None]:
-    """Let the csv module read a field as long as a file, as an unclosed quote makes one."""
-    limit = csv.field_size_limit(_LONGEST_FIELD)
+    """Let the csv module read fields as long as a row may be."""
+    limit = csv.field_size_limit(LONGEST_ROW)
     try:
         yield
     finally:
@@ -476,7 +525,8 @@ def _read_header(text: str, form: CsvFormat, file: str) -> _Header:
         raise DataError(f"its first line, '{hint[0]}', is a note for Excel; delete it", file=file)
     reader = csv.reader(lines[start:], delimiter=delimiter, strict=True)
     try:
-        record = next(reader)
+        with _long_fields():
+            record = next(reader)
     except csv.Error:
         message = "the header is quoted wrongly: a quote doesn't close where its field ends"
         raise DataError(message, file=file) from None

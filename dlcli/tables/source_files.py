@@ -6,13 +6,15 @@ import glob
 import io
 import os
 import re
+import stat
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePath
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, cast
 
 import pyarrow as pa
 
@@ -27,6 +29,11 @@ Format = Literal["csv", "parquet", "arrow", "jsonl"]
 _HEAD_BYTES = 4096
 """Bytes by which a file's format is recognized."""
 _COMPRESSIONS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+_BLOCK_BYTES = 2**20
+_ALWAYS_ALLOWED = 2**29
+"""Bytes that any source may have. A pipe may not have more, since it is held in memory."""
+_MOST_UNPACKED = 50
+"""Bytes that a compressed file may have for each of its own; zeros have 1,000 in gzip."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +57,20 @@ class SourceFile:
         raw = io.BytesIO(self.content) if self.path is None else _open(self.path)
         if self.compression is None:
             return raw
-        stream: BinaryIO = pa.CompressedInputStream(raw, self.compression)
-        return stream
+        unpacked = pa.CompressedInputStream(raw, self.compression)
+        most = self.most_bytes(_MOST_UNPACKED)
+        message = f"unpacks to over {most >> 20:,} MiB, far more than tables of its size do; "
+        error = DataError(f"{message}if it is a table, unpack it first", file=self.file)
+        return cast(BinaryIO, _Limited(unpacked, most, error))
+
+    def most_bytes(self, ratio: int) -> int:
+        """Return the most bytes that may be made of the content.
+
+        Args:
+            ratio: bytes for each byte of it, if it is not small.
+        """
+        size = len(self.content) if self.path is None else self.path.stat().st_size
+        return max(_ALWAYS_ALLOWED, ratio * size)
 
     def random_access(self) -> pa.NativeFile:
         """Open the decompressed content for random access: in memory if it is compressed.
@@ -73,7 +92,7 @@ class SourceFile:
             DataError: for a damaged archive.
         """
         with self.reading(), self.open() as stream:
-            return SourceFile(self.file, None, stream.read())
+            return SourceFile(self.file, None, _read_all(stream))
 
     def head(self) -> bytes:
         """Return the first bytes of the decompressed content.
@@ -101,6 +120,34 @@ class SourceFile:
             raise incomplete(self.compression, self.file, error) from None
 
 
+class _Limited(io.RawIOBase):
+    """A stream that raises an error instead of returning more bytes than it may have."""
+
+    def __init__(self, stream: BinaryIO, most: int, error: DataError) -> None:
+        self._stream, self._left, self._error = stream, most, error
+
+    def readable(self) -> bool:
+        """Return true."""
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """Return some bytes; none once all are read."""
+        block = self._stream.read(size)
+        self._left -= len(block)
+        if self._left < 0:
+            raise self._error
+        return block
+
+    def close(self) -> None:
+        """Close the stream."""
+        self._stream.close()
+        super().close()
+
+
+def _read_all(stream: BinaryIO) -> bytes:
+    return b"".join(iter(partial(stream.read, _BLOCK_BYTES), b""))
+
+
 def incomplete(kind: str, file: str, error: Exception) -> DataError:
     """Make the error for a damaged file.
 
@@ -125,7 +172,7 @@ def find(source: Source) -> list[SourceFile]:
     """
     if str(source) == "-":
         with SourceFile("standard input", None).reading():
-            return [_in_memory("standard input", sys.stdin.buffer.read())]
+            return [_in_memory("standard input", sys.stdin.buffer)]
     files = []
     for path in expand(source):
         with _open(path) as stream:
@@ -133,7 +180,7 @@ def find(source: Source) -> list[SourceFile]:
                 compression = _compression(stream.read(_HEAD_BYTES))
                 files.append(SourceFile(str(path), path, compression=compression))
             else:  # a pipe can be read only once
-                files.append(_in_memory(str(path), stream.read()))
+                files.append(_in_memory(str(path), stream))
     return files
 
 
@@ -176,7 +223,15 @@ def _matches(path: Path) -> list[Path]:
     raise UsageError(f"{path}: matches no file; {folder} {content}")
 
 
-def _in_memory(file: str, content: bytes) -> SourceFile:
+def _in_memory(file: str, stream: BinaryIO) -> SourceFile:
+    """Read what can be read only once.
+
+    Raises:
+        DataError: if it doesn't end.
+    """
+    message = f"has over {_ALWAYS_ALLOWED >> 20} MiB, more than is read from a pipe; "
+    error = DataError(f"{message}write it to a file, and name that", file=file)
+    content = _read_all(cast(BinaryIO, _Limited(stream, _ALWAYS_ALLOWED, error)))
     return SourceFile(file, None, content, _compression(content[:_HEAD_BYTES]))
 
 
@@ -191,6 +246,9 @@ def _open(path: Path) -> BinaryIO:
         UsageError: with the nearest name in the folder if the file is not there.
     """
     try:
+        mode = path.stat().st_mode
+        if stat.S_ISCHR(mode) or stat.S_ISBLK(mode) or stat.S_ISSOCK(mode):
+            raise UsageError(f"{path}: is a device or a socket, a file or a pipe was expected")
         return path.open("rb")
     except FileNotFoundError:
         near = did_you_mean(path.name, _entries(path.parent))

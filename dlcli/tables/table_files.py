@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -34,6 +34,10 @@ from dlcli.tables.typed_files import (
 )
 
 _AUTO = AutoFormat()
+_MOST_EXPANDED = 200
+"""Bytes that the rows of a file may have for each of its own, unless they are few."""
+_ROW_BYTES = 8
+"""Of a row's number."""
 
 
 def read_table(
@@ -105,14 +109,35 @@ def _read_part(source: SourceFile, form: FormatChoice, folder: Path | None) -> _
     remarks = list(contradictions(source, form))
     stored = source.in_memory() if source.compression and folder is None else source
     batches = open_batches(stored, form)
+    rows = _bounded(batches.rows, stored)
     with stored.reading():
         if folder is None:
-            data = pa.Table.from_batches(batches.rows, batches.schema)
+            data = pa.Table.from_batches(rows, batches.schema)
         else:
             path = folder / f"rows_{secrets.token_hex(8)}.arrow"
-            data = store(batches.schema, batches.rows, path)
+            data = store(batches.schema, rows, path)
     remarks += batches.remarks
     return _Part(stored.file, data, batches.delimiter, tuple(remarks), batches.nameless)
+
+
+def _bounded(rows: Iterator[pa.RecordBatch], stored: SourceFile) -> Iterator[pa.RecordBatch]:
+    """Yield rows until they take more memory than those of such a file may.
+
+    A column that is constant, or empty, takes almost no space in Parquet, Arrow and JSON lines.
+
+    Raises:
+        DataError: if they take more.
+    """
+    size, most = 0, stored.most_bytes(_MOST_EXPANDED)
+    for batch in rows:
+        size += _ROW_BYTES * batch.num_rows + sum(
+            (values.indices if isinstance(values, pa.DictionaryArray) else values).nbytes
+            for values in batch.columns
+        )
+        if size > most:
+            message = f"its rows take over {most >> 20:,} MiB of memory, far more than those of "
+            raise DataError(f"{message}files of its size do; is it damaged?", file=stored.file)
+        yield batch
 
 
 def _read_names(stored: SourceFile, form: FormatChoice) -> tuple[str, ...]:

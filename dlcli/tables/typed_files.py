@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dlcli.errors import DataError
+from dlcli.tables.delimited_text import LONGEST_ROW, long_row
 from dlcli.tables.disk_table import batch_rows
 from dlcli.tables.source_files import Batches, SourceFile, check_names, incomplete
 
@@ -70,6 +71,8 @@ def _complete(kind: str, file: str) -> Iterator[None]:
     """Turn pyarrow's errors about a damaged file into a DataError."""
     try:
         yield
+    except pa.ArrowMemoryError:
+        raise
     except (pa.ArrowException, OSError) as error:
         raise incomplete(kind, file, error) from None
 
@@ -132,7 +135,7 @@ def _with_plain_type(values: pa.Array) -> pa.Array:
 
 # JSON lines: pyarrow reads them; Python finds the row and column of an error.
 
-_BLOCK_BYTES = 16 * 2**20
+_BLOCK_BYTES = 2**24
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _POSSIBLE_NULL = re.compile(rb"(?:^(?:\xef\xbb\xbf)?|[\n}])[ \t\r]*null")
 """A null that may be in place of an object, rather than in a text or in an object."""
@@ -184,6 +187,8 @@ def _blocks(stored: SourceFile) -> Iterator[bytes]:
     with stored.open() as stream:
         while block := stream.read(_BLOCK_BYTES):
             whole, newline, rest = (rest + block).rpartition(b"\n")
+            if len(rest) > LONGEST_ROW:
+                raise long_row(stored)
             if whole.strip():
                 yield whole + newline
     if rest.strip():
@@ -215,6 +220,8 @@ def _first_error(stored: SourceFile) -> DataError | None:
             message = f"expected one JSON object per line: {reason}"
         except ValueError as error:
             message = f"expected one JSON object per line: {error}"
+        except RecursionError:
+            message = "expected one JSON object per line: it is nested too deeply"
         else:
             names = (name for name, kind in record.items() if kinds.setdefault(name, kind) != kind)
             column = next(names, None)

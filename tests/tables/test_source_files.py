@@ -19,7 +19,7 @@ import pytest
 
 from dlcli.config import CsvFormat
 from dlcli.errors import DataError, UsageError
-from dlcli.tables import read_header, read_table
+from dlcli.tables import read_header, read_table, source_files
 
 CSV = b"a,b\n1,2\n"
 
@@ -261,12 +261,126 @@ def test_a_pipe_is_read_like_a_file():
     assert table.texts("b").tolist() == ["2"]
 
 
+# Sources that don't end, or unpack to far more than they have
+
+
+@pytest.fixture
+def limited_memory():
+    """Let a regression fail instead of taking the machine's memory."""
+    resource = pytest.importorskip("resource")
+    pages = Path("/proc/self/statm")
+    if not pages.exists():
+        pytest.skip("needs Linux")
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    used = int(pages.read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + 2**30, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+@pytest.mark.usefixtures("limited_memory")
+@pytest.mark.parametrize("read", [read_table, read_header])
+@pytest.mark.parametrize("device", ["/dev/zero", "/dev/urandom"])
+def test_a_device_is_not_read(device, read):
+    with pytest.raises(UsageError) as caught:
+        read(device)
+    expected = f"{device}: is a device or a socket, a file or a pipe was expected"
+    assert str(caught.value) == expected
+
+
+@pytest.mark.usefixtures("limited_memory")
+def test_standard_input_that_does_not_end_is_refused_while_it_is_read(monkeypatch):
+    class Endless(io.RawIOBase):
+        def read(self, size=-1):
+            return b"1,2\n" * 1000
+
+    class Stream:
+        buffer = Endless()
+
+    monkeypatch.setattr(source_files, "_ALWAYS_ALLOWED", 2**20)
+    monkeypatch.setattr(sys, "stdin", Stream())
+    assert refusal(read_table, "-") == (
+        "standard input: has over 1 MiB, more than is read from a pipe; write it to a file, and "
+        "name that"
+    )
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, zstandard])
+def test_a_file_that_unpacks_to_far_more_than_it_has_is_refused(compress, monkeypatch, tmp_path):
+    monkeypatch.setattr(source_files, "_ALWAYS_ALLOWED", 2**20)
+    Path("a.csv").write_bytes(compress(b"a,b\n" + b"1,2\n" * 2**19))
+    expected = "a.csv: unpacks to over 1 MiB, far more than tables of its size do; "
+    for folder in (None, tmp_path):
+        with pytest.raises(DataError) as caught:
+            read_table("a.csv", folder=folder)
+        assert str(caught.value) == expected + "if it is a table, unpack it first"
+
+
+def test_a_file_that_unpacks_to_a_few_times_its_size_is_read(monkeypatch):
+    monkeypatch.setattr(source_files, "_ALWAYS_ALLOWED", 2**10)
+    rows = "".join(f"{row * row},{row % 7}\n" for row in range(10_000))
+    Path("a.csv").write_bytes(gzip.compress(f"a,b\n{rows}".encode()))
+    assert read_table("a.csv").rows == 10_000
+
+
+def test_columns_that_take_far_more_memory_than_their_file_has_are_refused(monkeypatch):
+    monkeypatch.setattr(source_files, "_ALWAYS_ALLOWED", 2**20)
+    pq.write_table(pa.table({"a": pa.nulls(2**18), "b": [0] * 2**18}), "a.parquet")
+    assert refusal(read_table, "a.parquet") == (
+        "a.parquet: its rows take over 1 MiB of memory, far more than those of files of its size "
+        "do; is it damaged?"
+    )
+
+
+LONG_HEADER = (
+    "a.csv: its first line has over 1 MiB, which no header may have; if it is a table, write it as "
+    "Parquet"
+)
+
+
+@pytest.mark.parametrize("read", [read_table, read_header])
+@pytest.mark.parametrize("before", [b"", b"\xef\xbb\xbf", b"\n\r\n"])
+def test_a_header_that_does_not_end_is_refused(read, before):
+    Path("a.csv").write_bytes(before + b"a," * 2**19 + b"b\n1\n")
+    assert refusal(read, "a.csv") == LONG_HEADER
+
+
+def test_a_header_of_many_columns_is_read():
+    names = [f"a_long_name_{number}" for number in range(50_000)]
+    Path("a.csv").write_text(",".join(names) + "\n")
+    assert read_header("a.csv") == tuple(names)
+
+
+@pytest.mark.parametrize(
+    ("name", "start"), [("a.csv", b"a,b\n1,2\n"), ("a.jsonl", b'{"a": 1}\n\n{"a": "')]
+)
+def test_a_row_that_does_not_end_is_refused_while_it_is_read(name, start):
+    Path(name).write_bytes(start + b"x" * (2**24 + 2**20))
+    assert refusal(read_table, name) == (
+        f"{name}: line 3 has over 16 MiB, which no row may have; is the file damaged, or not a "
+        "table?"
+    )
+
+
+def test_json_that_is_nested_without_end_is_refused():
+    Path("a.jsonl").write_text('{"a": 1}\n' + '{"a":' * 100_000)
+    expected = "a.jsonl: row 2: expected one JSON object per line: it is nested too deeply"
+    assert refusal(read_table, "a.jsonl") == expected
+
+
+def test_a_nul_has_its_place_in_a_file_of_several_blocks():
+    rows = 2**20 // 4
+    Path("a.csv").write_bytes(b"a,b\n" + b"1,2\n" * rows + b"3,\0")
+    assert refusal(read_table, "a.csv") == (
+        f"a.csv: row {rows + 1}, column 'b': a NUL byte, expected text; is the file damaged, or "
+        "not a table?"
+    )
+
+
 def test_standard_input_that_cannot_be_read_is_a_usage_error(monkeypatch):
     class Folder(io.RawIOBase):
-        def readall(self):
+        def read(self, size=-1):
             raise IsADirectoryError(21, "Is a directory")
-
-        read = readall
 
     class Stream:
         buffer = Folder()

@@ -28,7 +28,7 @@ def opened(path: str):
 
 @pytest.fixture
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(delimited_text, "_BLOCK_BYTES", 2**14)
+    monkeypatch.setattr(delimited_text, "LONGEST_ROW", 2**14)
 
 
 @pytest.mark.usefixtures("small_blocks")
