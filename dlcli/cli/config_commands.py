@@ -110,10 +110,13 @@ def inspect(data: Path, target: str | None, as_json: bool) -> None:
     from dataclasses import asdict
 
     from dlcli.cli.event_log import print_table_notes
+    from dlcli.config import Data, Target
     from dlcli.data_checks import inspect_table
+    from dlcli.encoding import settle_missing_words, words_to_read
     from dlcli.tables import read_table
 
-    table = read_table(data)
+    section = None if target is None else Data(train=str(data), target=Target(column=target))
+    [table] = settle_missing_words([read_table(data, words_to_read())], section)
     print_table_notes(table)
     inspection = inspect_table(table, target)
     if as_json:

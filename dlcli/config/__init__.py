@@ -25,6 +25,7 @@ from dlcli.config.data_section import (
     Files,
     FormatChoice,
     GroupSplit,
+    Missing,
     RandomSplit,
     SplitChoice,
     StratifiedSplit,

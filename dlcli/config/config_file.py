@@ -278,7 +278,7 @@ def _option(argument: str) -> str:
 
 
 _UNQUOTED = re.compile(
-    r"""(input\.features|class_weight|tune\.space)(?!\.hidden\.)[.\[]"""
+    r"""(input\.features|data\.missing|class_weight|tune\.space)(?!\.hidden\.)[.\[]"""
     r"""(?=[^=]+=)(?!["']|[\w ()*?$-]+=[^=]*$)"""
 )
 """Arguments whose keys are names of the user's data, which may look like a path, as `c[0]` does."""

@@ -1,6 +1,6 @@
 """The `data` section: files, their formats, the target, and the split into three sets of rows."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -83,7 +83,12 @@ ClassName = Annotated[
     ),
     Expected("the name of a class"),
 ]
-MissingWords = Annotated[tuple[str, ...], Expected("a list of words in quotes")]
+_LIST_OF_WORDS = "a list of words in quotes"
+MissingWords = Annotated[tuple[str, ...], Expected(_LIST_OF_WORDS)]
+Missing = Annotated[
+    Literal["auto"] | MissingWords | Annotated[Mapping[Column, MissingWords], Field(min_length=1)],
+    Expected(f"auto, {_LIST_OF_WORDS}, or such a list for each of some columns"),
+]
 
 
 class RandomSplit(Choice, name="random"):
@@ -185,8 +190,11 @@ class Data(Section):
     """Column to predict; short for {column: ..., type: auto}."""
     weight: Column | None = None
     """Column with the weight of each row, 0 or more; it is not a feature."""
-    missing: MissingWords = ()
-    """Values that count as missing, besides empty fields."""
+    missing: Missing = "auto"
+    """Values that count as missing, besides empty fields: a list for all columns, or a mapping from
+    columns to lists. `auto`, also for columns without a list, takes the usual words (NA, N/A, NaN,
+    null, None, ?, - and the like) as missing in columns of numbers, dates or true/false, and in any
+    other column if they are missing in one of these."""
     on_missing_target: Literal["drop", "error"] = "drop"
     """Treatment of rows without a target, or without one of several: `drop` leaves them out, with a
     warning; `error` refuses the table."""
@@ -199,6 +207,12 @@ class Data(Section):
         """Files of training, validation and test rows, as far as they have files."""
         named = (self.train, self.validation, self.test)
         return tuple(files for files in named if isinstance(files, str | tuple))
+
+    def missing_words(self, column: str) -> tuple[str, ...] | None:
+        """Return the words that count as missing in a column; None where `auto` decides."""
+        if isinstance(self.missing, Mapping):
+            return self.missing.get(column)
+        return None if self.missing == "auto" else self.missing
 
     @property
     def shares(self) -> tuple[float, float]:

@@ -40,8 +40,7 @@ _LINEAR = ("standard", "minmax", "divide", "none")
 """Scalings that keep the shape of a distribution."""
 _CODES = tuple(1 - 10.0**digits for digits in range(1, 10))
 """-9, -99, -999 and so on, which are no amounts if all others are 0 or more."""
-_CLEAR_MISSING_WORDS = tables.USUAL_MISSING_WORDS - {"none", "nil", "-", "--", "."} | {"unknown"}
-"""Words that are no names of categories; `none` may be one."""
+_NO_CATEGORIES = {*tables.CLEAR_MISSING_WORDS, "unknown", "Unknown", "UNKNOWN"}
 _LAST_EXACT = 2**53
 """Up to here float64 represents every whole number; the next one is rounded to it."""
 _LONG = r"^[+-]?[0-9]{16,}$"
@@ -72,7 +71,6 @@ def find_odd_values(sample: Sample) -> DataIssue | None:
     All rows are looked at, since training stops at a single one. Declared numbers are not checked.
     """
     table, rows = sample.whole, 0
-    words: list[str] = []
     found: dict[str, str] = {}
     for name, column in sample.columns.items():
         if not column.is_nearly_numeric:
@@ -85,12 +83,9 @@ def find_odd_values(sample: Sample) -> DataIssue | None:
         where = f"row {row}" if file == table.file else f"row {row} of {file}"
         more = f" and {plural(len(odd_rows) - 1, 'row')} more" if len(odd_rows) > 1 else ""
         found[name] = f"{quoted(texts[codes[odd_rows[0]]])} in {where}{more}"
-        words += [texts[index] for index in np.flatnonzero(~is_number)]
         rows += len(odd_rows)
-    are_usual = all(word.lower() in tables.USUAL_MISSING_WORDS for word in words)
-    remedy = f"set {tables.missing_setting(words)}" if are_usual else "correct them"
     message = "columns of numbers in which a few values are not numbers"
-    advice = f"{remedy}, or declare the column categorical"
+    advice = "correct them, list them in data.missing, or declare the column categorical"
     return column_issue("odd_values", "warning", found, message, advice, rows)
 
 
@@ -275,12 +270,11 @@ def find_missing_words(sample: Sample) -> DataIssue | None:
         name: words
         for name, texts in sample.categories.items()
         if name not in numeric
-        if (words := [text for text in texts if text.lower() in _CLEAR_MISSING_WORDS])
+        if (words := [text for text in texts if text in _NO_CATEGORIES])
     }
     details = {name: ", ".join(words) for name, words in found.items()}
-    every = [*dict.fromkeys(word for words in found.values() for word in words)]
     message = "categories named like missing values"
-    advice = f"if they mean that the value is missing, set {tables.missing_setting(every)}"
+    advice = f"if they mean that the value is missing, set {tables.missing_setting(found)}"
     return column_issue("missing_words", "note", details, message, advice)
 
 
@@ -298,12 +292,13 @@ def find_missing_codes(sample: Sample) -> DataIssue | None:
         if (index := missing_code(column)) is not None
     }
     details = {name: f"{text} in {plural(rows, 'row')}" for name, (text, rows) in found.items()}
-    setting = tables.missing_setting([text for text, _ in found.values()])
+    words = {
+        name: [*sample.table.column(name).usual_missing_words(), text]
+        for name, (text, _) in found.items()
+    }
     message = "a repeated value far from all others"
-    advice = (
-        "if it means that the value is missing, leave the field empty, "
-        f"or set {setting}, which applies to every column"
-    )
+    setting = tables.missing_setting(words)
+    advice = f"if it means that the value is missing, leave the field empty, or set {setting}"
     rows = sum(rows for _, rows in found.values())
     return column_issue("missing_codes", "warning", details, message, advice, rows)
 

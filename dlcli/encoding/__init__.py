@@ -50,4 +50,10 @@ from dlcli.encoding.encoding import (
     row_weights,
 )
 from dlcli.encoding.image_columns import ImageEncoder, image_files
+from dlcli.encoding.missing_words import (
+    resolved_missing,
+    settle_missing_words,
+    words_to_predict,
+    words_to_read,
+)
 from dlcli.encoding.numeric_columns import NumericEncoder

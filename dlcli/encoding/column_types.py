@@ -24,14 +24,12 @@ from dlcli.encoding.image_columns import image_files
 from dlcli.errors import ConfigError, DataError, Problem, did_you_mean, listed, plural, truncate
 from dlcli.preprocessing import LARGEST, Mask
 from dlcli.tables import (
-    USUAL_MISSING_WORDS,
     Column,
     Table,
     TimeGuess,
     guess_times,
     integers,
     mask_to_numpy,
-    missing_setting,
     strings,
     to_numpy,
 )
@@ -334,8 +332,6 @@ class Decision:
     """`declared`, or what the training rows show."""
     warning: str = ""
     """Advice, if the type may not be what the user wants; the same for all columns of a kind."""
-    stray_words: tuple[str, ...] = ()
-    """The values that are not of the type, if all of them are common words for missing values."""
     otherwise: Decision | None = None
     """For a column that is ignored as an identifier or a constant, the type it would have."""
     values: ColumnSummary | None = None
@@ -453,13 +449,18 @@ def _infer(train: Table, column: str) -> Decision:
     """Infer a column's type from at most `ROWS_LOOKED_AT` rows, unless they are all the same."""
     if train.rows <= ROWS_LOOKED_AT:
         return _apply_rules(train, column)
-    rows = np.linspace(0, train.rows - 1, ROWS_LOOKED_AT).astype(np.int64)
-    alone = pa.Table.from_arrays([train.keep(column)], names=[column])
-    decision = _apply_rules(replace(train, data=alone).take(rows), column)
+    decision = _apply_rules(some_values(train, column), column)
     if decision.otherwise or not (decision.values and decision.values.present):
         return _apply_rules(train, column)  # other rows may show that it isn't so
     note = f"in {plural(ROWS_LOOKED_AT, 'row')} looked at"
     return replace(decision, reason=f"{decision.reason} ({note})")
+
+
+def some_values(table: Table, column: str) -> Table:
+    """Return at most `ROWS_LOOKED_AT` rows of a column alone."""
+    alone = pa.Table.from_arrays([table.keep(column)], names=[column])
+    rows = np.linspace(0, table.rows - 1, min(table.rows, ROWS_LOOKED_AT)).astype(np.int64)
+    return replace(table, data=alone).take(rows)
 
 
 def _apply_rules(table: Table, column: str) -> Decision:
@@ -515,11 +516,6 @@ class Strays:
     regular_share: float
     """Share of the other values."""
 
-    @property
-    def are_missing_words(self) -> bool:
-        """True if all of them are common words for missing values."""
-        return all(word.lower() in USUAL_MISSING_WORDS for word in self.words)
-
     def decision(self, feature: config.Feature, noun: str) -> Decision:
         """Decide for the type of the other values.
 
@@ -533,11 +529,7 @@ class Strays:
         percent = math.floor(1000 * self.regular_share) / 10  # 100 % only if all are
         reason = f"{percent:g} % are {noun}, '{shorten(self.words[0])}'{more} {where}"
         kind = "dates" if isinstance(feature, config.Datetime) else "numbers"
-        warning = f"read as {kind}, {_STRAYS_ADVICE}"
-        if not self.are_missing_words:
-            return Decision(feature, reason, warning)
-        reason = f"{reason}; set {missing_setting(self.words)}"
-        return Decision(feature, reason, warning, self.words)
+        return Decision(feature, reason, f"read as {kind}, {_STRAYS_ADVICE}")
 
 
 def find_strays(view: ColumnView, which: Mask) -> Strays | None:
@@ -548,8 +540,7 @@ def find_strays(view: ColumnView, which: Mask) -> Strays | None:
         which: these values, among the distinct ones, (distinct values,).
 
     Returns:
-        The stray values if there are any, a hundred at most, in up to 10 % of the rows, or of any
-        share if they are common words for missing values; else None.
+        The stray values if there are any, a hundred at most, in up to 10 % of the rows; else None.
     """
     count = int(np.count_nonzero(which))
     if not 0 < count < len(which) or count > _MOST_STRAYS:
@@ -558,7 +549,7 @@ def find_strays(view: ColumnView, which: Mask) -> Strays | None:
     order = np.argsort(-counts, kind="stable")
     words = view.texts.take(integers(indices[order])).to_pylist()
     strays = Strays(tuple(words), int(counts.sum()), 1 - view.share(which))
-    return strays if strays.are_missing_words or strays.regular_share >= NEARLY_ALL else None
+    return strays if strays.regular_share >= NEARLY_ALL else None
 
 
 # The rules, in the order in which they are tried.
@@ -567,9 +558,9 @@ def find_strays(view: ColumnView, which: Mask) -> Strays | None:
 def decide_numbers(view: ColumnView) -> Decision | None:
     """Decide for numbers, or for categories if numbers have leading zeros.
 
-    A column of text may hold a few other values: 10 % of the rows at most if there are more than
-    `MAX_CODES` numbers, or any number of usual words for missing values. Training will refuse them
-    unless they are declared missing; as categories, the numbers would carry little information.
+    A column of text may hold a few other values, in 10 % of the rows at most, if there are more
+    than `MAX_CODES` numbers. Training will refuse them unless they are declared missing; as
+    categories, the numbers would carry little information.
     """
     if view.column.kind not in ("number", "text"):
         return None
@@ -587,7 +578,7 @@ def decide_numbers(view: ColumnView) -> Decision | None:
         return None
     fits = _matches(view.texts, view.column.notation.pattern)
     strays = find_strays(view, ~fits)
-    if strays is None or not (strays.are_missing_words or np.count_nonzero(fits) > MAX_CODES):
+    if strays is None or np.count_nonzero(fits) <= MAX_CODES:
         return None
     if (view.matches(_LEADING_ZERO) & fits).any():
         return _codes(view)
@@ -609,8 +600,8 @@ def decide_booleans(view: ColumnView) -> Decision | None:
 def decide_dates(view: ColumnView) -> Decision | None:
     """Decide for dates. Stored numbers are never dates, neither years nor seconds since 1970.
 
-    A column of text may hold a few values without a digit: 10 % of the rows at most, or any number
-    of usual words for missing values. Training will refuse them unless they are declared missing.
+    A column of text may hold a few values without a digit, in 10 % of the rows at most. Training
+    will refuse them unless they are declared missing.
     """
     if guess := guess_times(view.column):
         return _dates(view, guess)

@@ -24,6 +24,7 @@ from dlcli.config import (
     SplitChoice,
     StratifiedSplit,
     TimeSplit,
+    format_path,
 )
 from dlcli.data_checks import inspect_split
 from dlcli.encoding import (
@@ -37,8 +38,10 @@ from dlcli.encoding import (
     encode_rows,
     fit_encoding,
     infer_type,
+    settle_missing_words,
     type_columns,
     type_warnings,
+    words_to_read,
 )
 from dlcli.errors import ConfigError, DataError, Problem, UsageError, did_you_mean
 from dlcli.network import Head, Network, build_network, choose_engine, resolve_head, summarize
@@ -112,7 +115,7 @@ def read_dataset(file: ConfigFile, events: Events, folder: Path | None = None) -
     data = file.config.data
 
     def read(files: Files) -> Table:
-        return read_table(_resolved(file, files), data.missing, data.format, folder)
+        return read_table(_resolved(file, files), words_to_read(data), data.format, folder)
 
     def read_held_out(source: float | Files | None) -> Table | None:
         if source is None or isinstance(source, float):
@@ -122,6 +125,10 @@ def read_dataset(file: ConfigFile, events: Events, folder: Path | None = None) -
     train = read(data.train)
     given = sets(Split(train, read_held_out(data.validation), read_held_out(data.test)))
     check_headers(file.config, [(table.file, table.columns) for table in given.values()])
+    features = choose_features(file.config.input, train.columns, file.config.reserved)
+    read_alike = settle_missing_words([*given.values()], data, features)
+    given = dict(zip(given, read_alike, strict=True))
+    train = given["train"]
     for warning in dict.fromkeys(text for table in given.values() for text in table.warnings):
         events.emit("warning", message=warning)
     for name, table in given.items() if data.on_missing_target == "drop" else ():
@@ -186,6 +193,9 @@ def check_headers(config: Config, headers: Sequence[Header]) -> None:
     problems: list[Problem] = []
     if isinstance(data.split, GroupSplit | TimeSplit):
         problems += _missing_column("data.split.column", data.split.column, train)
+    for column in data.missing if isinstance(data.missing, Mapping) else ():
+        path = format_path(("data", "missing", column))
+        problems += _missing_column(path, column, train)
     for header in headers:
         for at, column in enumerate(data.target.columns):
             index = "" if isinstance(data.target.column, str) else f"[{at}]"

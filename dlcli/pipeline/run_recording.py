@@ -20,7 +20,7 @@ import pyarrow as pa
 from pydantic import BaseModel
 
 from dlcli.config import Config, ConfigFile, Files, dump_config, load_config
-from dlcli.encoding import MAX_ROWS_AT_ONCE, ImageEncoder, image_files
+from dlcli.encoding import MAX_ROWS_AT_ONCE, ImageEncoder, image_files, resolved_missing
 from dlcli.errors import ConfigError, DataError, Problem, RunError, UsageError
 from dlcli.pipeline.documents import AnyDocument, parse_document
 from dlcli.pipeline.events import Events, Listener
@@ -358,8 +358,9 @@ def resolved_config(
     is_split = of_folds or any(data.shares)
     target = data.target.model_copy(update={"type": prepared.task.type})
     split = prepared.split_choice if is_split else data.split
+    data = data.model_copy(update={"split": split, "target": target})
     update = {
-        "data": data.model_copy(update={"split": split, "target": target}),
+        "data": data,
         "output": head.output,
         "loss": head.loss,
         "metrics": head.metrics,
@@ -368,6 +369,8 @@ def resolved_config(
     if not of_folds:
         features = {column: decision.feature for column, decision in prepared.decisions.items()}
         update["input"] = config.input.model_copy(update={"features": features})
+        missing = resolved_missing(data, features, prepared.split.train)
+        update["data"] = data.model_copy(update={"missing": missing})
         update["engine"] = prepared.engine
     return config.model_copy(update=update)
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dlcli.config import Config
-from dlcli.encoding import Encoding, Inputs, row_weights
+from dlcli.encoding import Encoding, Inputs, row_weights, words_to_predict
 from dlcli.errors import ConfigError, DataError, Problem, RunError
 from dlcli.metrics import Metrics
 from dlcli.network import Network, build_network
@@ -159,7 +159,8 @@ class Predictor:
             DataError: for a file that is no table.
         """
         data = self.config.data
-        table = read_table(source, data.missing, data.format)
+        words = words_to_predict(data, self.config.input.features or {})
+        table = read_table(source, words, data.format)
         return table.written_like(self.encoding.notations)
 
     def predict(self, table: Table, issues: ValueIssues) -> Predictions:

@@ -18,6 +18,7 @@ from dlcli.config import (
     Auto,
     Config,
     CoreDumper,
+    Data,
     Datetime,
     Feature,
     Ignored,
@@ -33,10 +34,11 @@ from dlcli.encoding import (
     ColumnSummary,
     Decision,
     count_all_rows,
-    infer_type,
     matching_name,
+    settle_missing_words,
     summarize_column,
     type_columns,
+    words_to_read,
 )
 from dlcli.errors import DataError, UsageError, did_you_mean, listed, printable, truncate
 from dlcli.network import resolve_head
@@ -94,10 +96,12 @@ def starter_config(
     """
     if str(data) == "-":
         raise UsageError("a config needs a file that it can name, not standard input")
-    table = read_table(data)
+    declared = Target(column=target, positive=positive)
+    section = Data(train=str(data), target=declared)
+    [table] = settle_missing_words([read_table(data, words_to_read())], section)
     require_column(table, target)
     _check_ignored(ignore, table, target)
-    facts = _gather_facts(table, Target(column=target, positive=positive), ignore)
+    facts = _gather_facts(table, declared, ignore)
     path = Path(os.path.relpath(data, config_folder)).as_posix()
     remarks = [Line("", "", message) for message in (*table.notes, *table.warnings)]
     features = _aligned(_feature_lines(facts.columns, target), indent=4)
@@ -143,8 +147,6 @@ class TableFacts:
     """The rows with a target."""
     without_target: int
     """The other rows, which training leaves out."""
-    missing_words: tuple[str, ...]
-    """Spellings of missing values among numbers and dates."""
     task: Task
     positive: str | None
     """The positive class, if it was named."""
@@ -186,8 +188,7 @@ def _gather_facts(table: Table, target: Target, ignore: Sequence[str]) -> TableF
         DataError: for a target that cannot be learned.
     """
     (name,) = target.columns
-    words = _missing_words(table, name)
-    whole = replace(table, missing_words=words)
+    whole = table
     table, _ = drop_missing_targets(target, whole)
     task = infer_task(target, [table])
     values = summarize_column(table, name)
@@ -197,7 +198,6 @@ def _gather_facts(table: Table, target: Target, ignore: Sequence[str]) -> TableF
     return TableFacts(
         rows=table.rows,
         without_target=whole.rows - table.rows,
-        missing_words=words,
         task=task,
         positive=target.positive,
         target_values=values,
@@ -205,19 +205,6 @@ def _gather_facts(table: Table, target: Target, ignore: Sequence[str]) -> TableF
         columns=columns,
         holds_out=_holds_out(table, task),
     )
-
-
-def _missing_words(table: Table, target: str) -> tuple[str, ...]:
-    """Return the common spellings of missing values in columns of numbers or dates.
-
-    A word that is also a class of the target is not among them.
-    """
-    decisions = [infer_type(column, table) for column in table.columns]
-    words = dict.fromkeys(word for decision in decisions for word in decision.stray_words)
-    if words and not replace(table, missing_words=tuple(words)).column(target).looks_numeric():
-        for name in table.codes(target)[1]:
-            words.pop(name, None)
-    return tuple(words)
 
 
 def _check_target(table: Table, task: Task, values: ColumnSummary) -> None:
@@ -309,9 +296,6 @@ def _data_lines(facts: TableFacts, path: str) -> Iterator[Line]:
         comment = f"{target.reason}, so a number: {_range(*values.bounds)}"
     yield Line("target", written, comment)
     yield from (Line("", "", hint) for hint in _target_hints(facts))
-    if facts.missing_words:
-        words = ", ".join(f'"{word}"' for word in facts.missing_words)
-        yield Line("missing", f"[{words}]", "spellings of missing values among numbers and dates")
     if facts.holds_out:
         yield Line("validation", f"{HELD_OUT.validation}", "share of the rows, for early stopping")
         yield Line("test", f"{HELD_OUT.test}", "share of the rows, for the final metrics only")

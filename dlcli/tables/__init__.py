@@ -30,5 +30,13 @@ from dlcli.tables.datetime_parsing import (
 )
 from dlcli.tables.disk_table import storing
 from dlcli.tables.source_files import Source, expand, name_of
-from dlcli.tables.table import USUAL_MISSING_WORDS, Column, Notation, Table, missing_setting
-from dlcli.tables.table_files import read_header, read_table
+from dlcli.tables.table import (
+    CLEAR_MISSING_WORDS,
+    USUAL_MISSING_WORDS,
+    Column,
+    Notation,
+    Remark,
+    Table,
+    missing_setting,
+)
+from dlcli.tables.table_files import MissingWords, read_header, read_table

@@ -28,10 +28,17 @@ from dlcli.tables.disk_table import StoredColumns
 
 Kind = Literal["text", "number", "boolean", "other"]
 
-USUAL_MISSING_WORDS = frozenset(
-    ("na", "n/a", "#n/a", "<na>", "nan", "null", "none", "nil", "missing", "?", "-", "--", ".")
-)
-"""Common spellings of a missing value, in lower case; each counts only where it is declared."""
+
+def _in_any_case(*words: str) -> tuple[str, ...]:
+    """Return words as written, in lower case, in capital letters, and with one in front."""
+    forms = (str, str.lower, str.upper, str.capitalize)
+    return tuple(dict.fromkeys(form(word) for word in words for form in forms))
+
+
+CLEAR_MISSING_WORDS = _in_any_case("NA", "N/A", "#N/A", "<NA>", "NaN", "null", "missing", "?")
+"""Spellings of a missing value that are no names of classes."""
+USUAL_MISSING_WORDS = (*CLEAR_MISSING_WORDS, *_in_any_case("None", "nil", "-", "--", "."))
+"""Common spellings of a missing value."""
 _WHOLE = r"^-?(?:0|[1-9][0-9]*)$"
 _ZERO_DECIMALS = r"^(?:-?(0)|(-?[1-9][0-9]*))\.0+$"
 _TRUE = ("true", "1", "1.0")  # pandas writes 0/1 columns with missing values as 0.0 and 1.0
@@ -182,7 +189,7 @@ class Column:
     def looks_numeric(self) -> bool:
         """Return whether there is a value, and every value is a number.
 
-        A spelling of a missing value that was not declared, such as `NA`, is not a number.
+        A spelling of a missing value that is none of the missing words is not a number.
         Infinities count as numbers here, so that `numbers` reports them, instead of the column
         becoming categorical.
         """
@@ -315,10 +322,17 @@ class Column:
     def missing_hint(self, index: int) -> str:
         """Suggest to declare a value as missing if it is a common spelling of that; else empty."""
         text = str(self.values[index].as_py()).strip()
-        if self.kind != "text" or text.lower() not in USUAL_MISSING_WORDS:
+        if self.kind != "text" or text not in USUAL_MISSING_WORDS:
             return ""
-        setting = missing_setting([*self.missing_words, text])
-        return f"; if it means a missing value, set {setting}"
+        return f"; if it means a missing value, add {json.dumps(text)} to data.missing"
+
+    def usual_missing_words(self) -> dict[str, int]:
+        """Return the usual words for missing values that the column holds, with their rows."""
+        if self.kind != "text":
+            return {}
+        texts = _trim(self.values)
+        found = texts.filter(pc.is_in(texts, value_set=strings(USUAL_MISSING_WORDS, texts.type)))
+        return {each["values"]: each["counts"] for each in found.value_counts().to_pylist()}
 
     def error(self, message: str) -> DataError:
         """Make an error about the column as a whole."""
@@ -327,8 +341,8 @@ class Column:
     def _present(self) -> pa.ChunkedArray:
         """Return the Arrow mask of the values that are not missing, (rows,)."""
         present = pc.invert(pc.is_null(self.values, nan_is_null=True))
-        if self.kind == "number" and self.missing_words:
-            return pc.and_not(present, _equals_a_word(self.values, self.missing_words))
+        if self.kind == "number" and (numbers := _numbers_among(self.missing_words)):
+            return pc.and_not(present, _equals_one(self.values, numbers))
         if self.kind != "text":
             return present
         spelled = [text for word in self.missing_words for text in _spellings(word.strip())]
@@ -347,9 +361,13 @@ class Column:
         return to_numpy(numbers.cast(pa.float64(), safe=False), np.float64)
 
 
-def missing_setting(words: Sequence[str]) -> str:
-    """Return the config setting that declares words as missing: `data.missing: ["-999"]`."""
-    return f"data.missing: {json.dumps([*dict.fromkeys(words)], ensure_ascii=False)}"
+def missing_setting(words: Mapping[str, Sequence[str]]) -> str:
+    """Return the config setting that declares words as missing: `data.missing: {"x": ["-999"]}`.
+
+    Args:
+        words: the words by column.
+    """
+    return f"data.missing: {json.dumps(words, ensure_ascii=False)}"
 
 
 def _trim(values: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -362,13 +380,16 @@ def _spellings(word: str) -> tuple[str, ...]:
     return (word, whole, f"{whole}.0") if re.match(_WHOLE, whole) else (word,)
 
 
-def _equals_a_word(values: pa.ChunkedArray, words: Sequence[str]) -> pa.ChunkedArray:
-    """Return the Arrow mask of the numbers that equal one of the words, (rows,)."""
-    stripped = map(str.strip, words)
+def _numbers_among(words: Sequence[str]) -> list[float]:
     is_number = re.compile(Notation().pattern).match
-    wanted = floats(np.array([float(word) for word in stripped if is_number(word)]))
+    return [float(word) for word in map(str.strip, words) if is_number(word)]
+
+
+def _equals_one(values: pa.ChunkedArray, numbers: Sequence[float]) -> pa.ChunkedArray:
+    """Return the Arrow mask of the values that equal one of some numbers, (rows,)."""
+    wanted = floats(np.array(numbers))
     if pa.types.is_floating(values.type):
-        # 0.1 in 32 bits differs from 0.1 in 64 bits, so the words take the precision of the values.
+        # 0.1 in 32 bits differs from 0.1 in 64 bits, so these take the precision of the values.
         return pc.is_in(values, value_set=wanted.cast(values.type, safe=False))
     return pc.is_in(values.cast(pa.float64(), safe=False), value_set=wanted)
 
@@ -399,8 +420,8 @@ class Table:
         file: the file as the user named it, for messages.
         data: the columns as stored.
         row_numbers: the number of each row in its file, counted from 1 after the header, (rows,).
-        missing_words: spellings of a missing value, besides nulls, NaN and blank fields; one that
-            is a number is compared by value in a column of numbers.
+        missing_words: spellings of a missing value by column, besides nulls, NaN and blank fields;
+            one that is a number is compared by value in a column of numbers.
         files: the files that the rows come from, if not `file` alone, in their order.
         file_numbers: the index in `files` of each row's file, (rows,).
         notations: the notation of numbers in text, for the columns where it is not the default.
@@ -411,7 +432,7 @@ class Table:
     file: str
     data: pa.Table | StoredColumns
     row_numbers: NDArray[np.int64]
-    missing_words: tuple[str, ...] = ()
+    missing_words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     files: tuple[str, ...] = ()
     file_numbers: NDArray[np.int32] | None = None
     notations: Mapping[str, Notation] = field(default_factory=dict)
@@ -487,7 +508,7 @@ class Table:
         """Return a column, as `Column` reads it."""
         values = plain(self.data.column(name))
         notation = self.notations.get(name, Notation())
-        return Column(name, values, self.file, self.missing_words, notation)
+        return Column(name, values, self.file, self.missing_words.get(name, ()), notation)
 
     def keep(self, name: str) -> pa.ChunkedArray:
         """Return a column's values as stored, unchanged, (rows,)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -38,11 +38,13 @@ _MOST_EXPANDED = 200
 """Bytes that the rows of a file may have for each of its own, unless they are few."""
 _ROW_BYTES = 8
 """Of a row's number."""
+MissingWords = Callable[[str], Sequence[str]]
+"""The spellings of a missing value in a column, besides empty fields."""
 
 
 def read_table(
     source: Source,
-    missing: Sequence[str] = (),
+    missing: MissingWords = lambda _: (),
     form: FormatChoice = _AUTO,
     folder: Path | None = None,
 ) -> Table:
@@ -51,7 +53,7 @@ def read_table(
     Args:
         source: the file, a glob, or a list of them, whose rows are concatenated; `-` is standard
             input.
-        missing: spellings of a missing value, besides empty fields.
+        missing: gives the spellings of a missing value in a column, besides empty fields.
         form: the declared format of text; the rest of it is detected.
         folder: where to store the rows, in files of dlcli's own; without one they are in memory.
 
@@ -63,7 +65,7 @@ def read_table(
     files = find(source)
     parts = [_read_part(each, form, folder) for each in files]
     name = files[0].file if len(files) == 1 else name_of(source)
-    return _merge(parts, name, tuple(missing), _csv_format(form))
+    return _merge(parts, name, missing, _csv_format(form))
 
 
 def read_header(source: Source, form: FormatChoice = _AUTO) -> tuple[str, ...]:
@@ -183,13 +185,13 @@ def _check_same_names(names: Sequence[str], file: str, others: Sequence[str], ot
         raise DataError(f"has column {listed(more)}, which {file} has not", file=other)
 
 
-def _merge(parts: Sequence[_Part], name: str, missing: tuple[str, ...], form: CsvFormat) -> Table:
+def _merge(parts: Sequence[_Part], name: str, missing: MissingWords, form: CsvFormat) -> Table:
     """Make one table of the rows of some files, matching columns by name.
 
     Args:
         parts: the files; the first determines the order of the columns.
         name: the name of all of them.
-        missing: spellings of a missing value.
+        missing: gives the spellings of a missing value in a column.
         form: the declared format of text.
 
     Raises:
@@ -210,7 +212,8 @@ def _merge(parts: Sequence[_Part], name: str, missing: tuple[str, ...], form: Cs
     counts = [part.data.num_rows for part in parts]
     rows = np.concatenate([np.arange(1, count + 1, dtype=np.int64) for count in counts])
     nameless = tuple(dict.fromkeys(column for part in parts for column in part.nameless))
-    table = Table(name, data, rows, missing, nameless=nameless)
+    words = {column: tuple(missing(column)) for column in data.column_names}
+    table = Table(name, data, rows, words, nameless=nameless)
     if len(parts) > 1:
         file_numbers = np.repeat(np.arange(len(parts), dtype=np.int32), counts)
         table = replace(table, files=tuple(part.file for part in parts), file_numbers=file_numbers)

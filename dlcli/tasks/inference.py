@@ -12,7 +12,7 @@ from pydantic import Field
 from dlcli.config import Target
 from dlcli.errors import ConfigError, DataError, Problem, did_you_mean, listed
 from dlcli.preprocessing import ValueIssues
-from dlcli.tables import USUAL_MISSING_WORDS, Column, Table
+from dlcli.tables import Column, Table
 from dlcli.tasks.classification import (
     Binary,
     Multiclass,
@@ -137,7 +137,7 @@ def _holds_numbers(column: Column) -> bool:
     """
     if column.looks_numeric() or column.kind != "text":
         return column.looks_numeric()
-    words = [text for text in column.codes()[1] if text.lower() in USUAL_MISSING_WORDS]
+    words = column.usual_missing_words()
     gaps = (*column.missing_words, *words)
     return bool(words) and replace(column, missing_words=gaps).looks_numeric()
 

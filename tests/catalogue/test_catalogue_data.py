@@ -122,25 +122,24 @@ REFUSED = {
         3,
         "t.csv: row 4, column 'x': expected a finite number, got 'inf'",
     ),
-    "the word NaN": (
+    "the word NaN, as no word is missing": (
         with_fourth("NaN,9"),
-        CONFIG,
+        CONFIG.replace("target: y", "target: y, missing: []"),
         3,
         "t.csv: row 4, column 'x': expected a finite number, got 'NaN'; if it means a missing "
-        'value, set data.missing: ["NaN"]',
+        'value, add "NaN" to data.missing',
+    ),
+    "words for a column that is not there": (
+        GOOD,
+        CONFIG.replace("target: y", "target: y, missing: {z: []}"),
+        2,
+        "c.yaml:1:46: data.missing.z: no column 'z' in t.csv; there are x, y",
     ),
     "the word inf as a target": (
         with_fourth("1.5,inf"),
         CONFIG,
         3,
         "t.csv: row 4, column 'y': expected a finite number, got 'inf'",
-    ),
-    "the word nan as a target": (
-        with_fourth("1.5,nan"),
-        CONFIG,
-        3,
-        "t.csv: row 4, column 'y': expected a finite number, got 'nan'; if it means a missing "
-        'value, set data.missing: ["nan"]',
     ),
     "a word among numbers": (
         with_fourth("many,9"),

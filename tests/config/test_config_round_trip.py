@@ -171,7 +171,7 @@ data:
   train_on_validation: false
   format: {name: auto}
   target: {column: y, type: auto}
-  missing: []
+  missing: auto
   on_missing_target: drop
   storage: auto
 input:

@@ -64,6 +64,7 @@ def test_a_loaded_config_cannot_be_changed(load_with: Load) -> None:
 POSITIVE = "expected a positive integer"
 FROM_0 = "expected an integer of 0 or more"
 ABOVE_0 = "expected a number above 0"
+WORDS = "expected auto, a list of words in quotes, or such a list for each of some columns"
 
 
 @pytest.mark.parametrize(
@@ -108,8 +109,9 @@ ABOVE_0 = "expected a number above 0"
         ("data.train=5", "expected a file, got 5; write '5' in quotes"),
         ("data.train=''", "expected a file, got ''"),
         ("data.weight=5", "expected a column's name, got 5; write '5' in quotes"),
-        ("data.missing=NA", "expected a list of words in quotes, got 'NA'"),
-        ("data.missing=[-1]", "expected a list of words in quotes, got [-1]"),
+        ("data.missing=NA", f"{WORDS}, got 'NA'"),
+        ("data.missing=[-1]", f"{WORDS}, got [-1]"),
+        ("data.missing={x: '-1'}", f"{WORDS}, got {{\"x\": \"-1\"}}"),
         ("data.target=[]", "expected a column's name, or a list of them, got []"),
         ("metrics=accuracy", "expected a list, got 'accuracy'"),
         ("engine=compield", "unknown engine 'compield'; did you mean 'compiled'?"),

@@ -143,7 +143,7 @@ def test_a_number_far_from_all_others_and_repeated_is_a_code(code, sample):
     found = find_missing_codes(sample({"age": [*AGES, *[code] * 5]}))
     assert (found.columns, found.rows, found.severity) == (("age",), 5, "warning")
     assert f"'age' ({code} in 5 rows)" in found.message
-    assert f'data.missing: ["{code}"]' in found.advice
+    assert f'data.missing: {{"age": ["{code}"]}}' in found.advice
 
 
 @pytest.mark.parametrize(("code", "is_found"), [(-9, True), (-999, True), (-998, False)])
@@ -192,7 +192,7 @@ def test_a_zero_that_other_values_come_near_is_an_amount(values, sample):
 def test_categories_named_like_missing_values_are_noted(sample):
     found = find_missing_words(sample({"town": ["Rome", "?", "Unknown", "none"] * 9}))
     assert found.message == ("categories named like missing values: 'town' (?, Unknown)")
-    assert found.advice.endswith('data.missing: ["?", "Unknown"]')
+    assert found.advice.endswith('data.missing: {"town": ["?", "Unknown"]}')
 
 
 def test_classes_named_like_missing_values_are_noted(sample):
@@ -201,10 +201,9 @@ def test_classes_named_like_missing_values_are_noted(sample):
 
 
 def test_a_word_among_numbers_is_shown_with_its_row(sample):
-    found = find_odd_values(sample({"x": [*map(str, range(16)), "n/a", "17", "18"]}))
+    found = find_odd_values(sample({"x": [*map(str, range(16)), "many", "17", "18"]}))
     assert (found.rows, found.severity) == (1, "warning")
-    assert "'x' ('n/a' in row 17)" in found.message
-    assert found.advice == 'set data.missing: ["n/a"], or declare the column categorical'
+    assert "'x' ('many' in row 17)" in found.message
 
 
 def test_a_mistyped_number_is_to_be_corrected(sample):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from dlcli.config import Ignored, Input, Numeric, Target, load_config
 from dlcli.data_checks import inspect_split, inspect_table
 from dlcli.data_checks import sample as sampling
-from dlcli.encoding import Decision, choose_features, decide_types
+from dlcli.encoding import Decision, choose_features, decide_types, words_to_read
 from dlcli.errors import UsageError
 from dlcli.splitting import Split
 from dlcli.tables import Table, read_table
@@ -145,7 +145,7 @@ def test_a_column_that_is_ignored_for_its_form_is_found(table):
 def test_no_example_gives_a_warning(path):
     file = load_config(path)
     data = file.config.data
-    table = read_table(file.resolve(data.train), data.missing)
+    table = read_table(file.resolve(data.train), words_to_read(data))
     kind = infer_task(data.target, [table])
     chosen = choose_features(file.config.input, table.columns, data.reserved)
     decisions = decide_types(chosen, table)

@@ -214,7 +214,7 @@ def test_how_texts_are_stored_makes_no_difference(storage):
 
 
 def test_missing_words_are_no_words():
-    table = Table("t.csv", pa.table({"x": ["na b", "NA"]}), np.array([1, 2]), ("NA",))
+    table = Table("t.csv", pa.table({"x": ["na b", "NA"]}), np.array([1, 2]), {"x": ("NA",)})
     encoder = fit_feature("x", Text(encoding=Count()), Input(), table)
     assert encoder.tokens == ("b", "na")
     assert encoder.document_frequencies == (1, 1)

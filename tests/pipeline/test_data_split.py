@@ -50,7 +50,7 @@ def refusal(data: str, target: list[str]) -> str:
         ),
         (
             "test: 0.5, target: {column: y, type: categorical}",
-            [*map(str, range(20)), "NA"],
+            [*map(str, range(20)), "many"],
             "d.csv: column 'y': each of the 21 classes has a single row; is it a number or a name?",
         ),
         (

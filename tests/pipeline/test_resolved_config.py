@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from dlcli.config import Config, dump_config, load_config
-from dlcli.pipeline import Events, prepare
+from dlcli.pipeline import Events, prepare, train
 from dlcli.pipeline.run_recording import moved_config, resolved_config
+from dlcli.prediction import Predictor
+from dlcli.preprocessing import ValueIssues
 
 CONFIG = """\
 data: {train: data/t.csv, validation: [data/v.csv, /far/w.csv], test: 0.25, target: y}
@@ -76,3 +78,31 @@ def test_what_to_search_for_is_dropped_unless_it_is_to_be_kept() -> None:
     file = load_config(Path("configs/my net.yaml"), [wanted])
     assert moved_config(file, Path("runs/a")).tune is None
     assert moved_config(file, Path("runs/a"), keep_tune=True).tune == file.config.tune
+
+
+def test_words_for_missing_values_train_the_same_and_are_read_in_predictions() -> None:
+    kinds, sizes = ["a", "b", "NA", "c"] * 10, ["1.5", "2", "3.5", "NA"] * 10
+    rows = [f"{kinds[at]},{sizes[at]},{at % 7},{at / 2}\n" for at in range(40)]
+    Path("t.csv").write_text("kind,size,x,y\n" + "".join(rows), "utf-8")
+    Path("c.yaml").write_text(
+        "data: {train: t.csv, target: y, test: 0.25}\n"
+        "input: {features: [kind, size, x]}\nhidden: []\nepochs: 1\n",
+        "utf-8",
+    )
+    run = train(load_config(Path("c.yaml")))
+    resolved = load_config(run.resolved_path())
+    assert resolved.config.data.missing == {"kind": ("NA",)}
+    again = train(resolved)
+    for name in ("weights.npz", "encoding.json", "predictions.parquet"):
+        assert (again.path / name).read_bytes() == (run.path / name).read_bytes()
+    predictor, issues = Predictor.load(run), ValueIssues(lenient=True)
+    Path("new.csv").write_text("kind,size,x,y\nNA,?,-,1\na,NA,1,NA\n", "utf-8")
+    table = predictor.read("new.csv")
+    predictor.predict(table, issues)
+    assert {name: table.missing(name).tolist() for name in table.columns} == {
+        "kind": [True, False],
+        "size": [True, True],
+        "x": [True, False],
+        "y": [False, True],
+    }
+    assert not any(column.unreadable or column.unseen for column in issues.columns.values())

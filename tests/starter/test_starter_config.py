@@ -208,28 +208,25 @@ def test_rows_without_a_target_are_counted_and_describe_no_column(
     assert prepared(text, tmp_path)[1].split.train.rows == 3
 
 
-def test_words_for_missing_numbers_are_declared(tmp_path: Path) -> None:
+def test_words_for_missing_numbers_are_remarked(tmp_path: Path) -> None:
     text = starter(table(tmp_path, x=["1.5", "?", "NA", "4"], y=[1, 2, 3, 4.5]))
-    where = "spellings of missing values among numbers and dates"
-    assert line(text, "missing") == f'missing: ["?", "NA"] # {where}'
+    remark = "'?', 'NA' count as missing: 2 values of 'x'; data.missing: [] turns this off"
+    assert f"table.csv: {remark}" in text
     assert line(text, "x") == "x: numeric # all numbers, 1.5 to 4, 2 missing"
     assert prepared(text, tmp_path)[1].decisions["x"].feature.type == "numeric"
 
 
 def test_a_class_named_none_stays_a_class(tmp_path: Path) -> None:
-    text = starter(
-        table(tmp_path, x=[1, "none", 3], z=[1, 2, 4], y=["none", "some", "none"]),
-    )
-    assert "missing" not in yaml.safe_load(text)["data"]
-    assert line(text, "target").endswith("none (2), some (1)")
-    assert line(text, "x").startswith("x: ignored # 66.6 % are numbers, 'none' in 1 row is not")
-    prepared(text, tmp_path)
+    numbers, y = [1.5, "none", 3, 7], ["none", "some", "none", "many"]
+    text = starter(table(tmp_path, x=numbers, z=[1, 2, 4, 8], y=y))
+    assert line(text, "target").endswith("none (2), some (1), many (1)")
+    assert line(text, "x") == "x: numeric # all numbers, 1.5 to 7, 1 missing"
+    assert prepared(text, tmp_path)[1].task.classes == ("many", "none", "some")
 
 
-def test_words_for_missing_dates_are_declared(tmp_path: Path) -> None:
+def test_words_for_missing_dates_are_missing(tmp_path: Path) -> None:
     days = ["31.12.2024", "02.01.2024", "-", "03.01.2024"]
     text = starter(table(tmp_path, day=days, y=[1, 2, 3, 4.5]))
-    assert line(text, "missing").startswith('missing: ["-"] # ')
     written = '{type: datetime, format: "%d.%m.%Y"} # dates as 31.12.2024, 1 missing'
     assert line(text, "day") == f"day: {written}"
     prepared(text, tmp_path)

@@ -334,6 +334,6 @@ def test_the_complaint_names_the_expected_format_and_a_fix():
         "set its format; if it means a missing value, set data.missing"
     )
     assert declared.complaint(1) == (
-        "expected a date as %d.%m.%Y, got 'NA'; if it means a missing value, set "
-        'data.missing: ["NA"]'
+        "expected a date as %d.%m.%Y, got 'NA'; if it means a missing value, add \"NA\" to "
+        "data.missing"
     )
