@@ -194,39 +194,39 @@ def find_near_constants(sample: Sample) -> DataIssue | None:
 
 
 def find_copies(sample: Sample) -> DataIssue | None:
-    """Find features that equal an earlier one, or have its values under other names.
+    """Find features that equal an earlier one, or correspond to it one-to-one.
 
-    Other names, such as 1, 2, 3 for low, middle, high, count only where values repeat (two rows
-    each on average): any two columns without repetition would match. Tables of fewer than 20 rows
-    are not checked.
+    Values that correspond, such as 1, 2, 3 to low, middle, high, count only where they repeat (two
+    rows each on average): any two columns without repetition would match. Tables of fewer than 20
+    rows are not checked.
     """
     if sample.table.rows < MIN_ROWS:
         return None
     found: dict[str, str] = {}
     earlier: dict[bytes, str] = {}
     for name, column in sample.columns.items():
-        for key in _copy_keys(column):
+        for key, relation in _copy_keys(column):
             if key in earlier:
-                found.setdefault(name, f"as '{earlier[key]}'")
+                found.setdefault(name, f"{relation} {quoted(earlier[key])}")
             earlier.setdefault(key, name)
-    message = "the same values as another column"
+    message = "columns that repeat another"
     advice = "one of them is enough: declare the other ignored"
     return column_issue("copies", "note", found, message, advice)
 
 
-def _copy_keys(column: SampledColumn) -> Iterator[bytes]:
-    """Yield keys that copies share: their pattern of values with the values, and without them."""
+def _copy_keys(column: SampledColumn) -> Iterator[tuple[bytes, str]]:
+    """Yield keys that copies share, and how they relate: by their values, or by the pattern."""
     if column.distinct < 2:
         return
     # Codes renumbered in the order in which their values first occur.
     renumbered = pa.array(column.codes, mask=column.codes < 0).dictionary_encode().indices
     pattern = renumbered.fill_null(-1).to_numpy().tobytes()
     if column.numbers is not None:
-        yield pattern + column.numbers.tobytes()
+        yield pattern + column.numbers.tobytes(), "the same values as"
     else:
-        yield pattern + "\0".join(column.texts or ()).encode()
+        yield pattern + "\0".join(column.texts or ()).encode(), "the same values as"
     if 2 * column.distinct <= column.present:
-        yield pattern
+        yield pattern, "other values, one-to-one with"
 
 
 def find_spellings(sample: Sample) -> DataIssue | None:

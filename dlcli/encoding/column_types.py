@@ -27,6 +27,7 @@ from dlcli.tables import (
     Column,
     Table,
     TimeGuess,
+    compact_dates,
     guess_times,
     integers,
     mask_to_numpy,
@@ -554,6 +555,42 @@ def find_strays(view: ColumnView, which: Mask) -> Strays | None:
 
 # The rules, in the order in which they are tried.
 
+_POSTAL_NAME = re.compile(
+    r"(?:^|[\W_]|(?<=[a-z])(?=[A-Z]))"
+    r"(?i:(?:zip|postal)[\W_]?(?:code)?|post[\W_]?code|plz|postleitzahl|pin[\W_]?code)$"
+)
+_POSTAL_CODE = r"^[0-9]{4,6}$"  # of five digits in many countries; a table may lack leading zeros
+
+
+def decide_postal_codes(view: ColumnView) -> Decision | None:
+    """Decide for categories if a column has the name of postal codes, and 90 % look like them."""
+    if not _POSTAL_NAME.search(view.column.name) or view.summary.leading_zeros:
+        return None
+    if view.share(view.matches(_POSTAL_CODE)) < NEARLY_ALL:
+        return None
+    count = _category_count(view.summary.distinct)
+    return Decision(config.Categorical(), f"postal codes, by the column's name, {count}")
+
+
+_DATE_NAME = re.compile(r"(?i)date|datum|fecha|dob|day|month|period|yymm")
+
+
+def decide_dates_of_digits(view: ColumnView) -> Decision | None:
+    """Decide for dates if all numbers are dates without separators, such as 19750103.
+
+    Those of six digits, 750103 and 197501, must be in a column with the name of dates. Numbers of
+    eight digits may be in any column if more than `MAX_CODES` differ, as only 4 % of such numbers
+    are dates.
+    """
+    if not view.summary.whole:
+        return None
+    formats = compact_dates(view.texts)
+    is_clear = formats == ("%Y%m%d",) and view.summary.distinct > MAX_CODES
+    if not formats or not (is_clear or _DATE_NAME.search(view.column.name)):
+        return None
+    feature = config.Datetime(format=formats[0] if len(formats) == 1 else formats)
+    return Decision(feature, f"dates as {view.example(view.matches('.'))}")
+
 
 def decide_numbers(view: ColumnView) -> Decision | None:
     """Decide for numbers, or for categories if numbers have leading zeros.
@@ -572,7 +609,8 @@ def decide_numbers(view: ColumnView) -> Decision | None:
         elif view.summary.may_be_codes:
             reason = "few distinct whole numbers, read as amounts"
         else:
-            reason = "all numbers"
+            words = view.column.notation.measure_words
+            reason = f"all numbers, with {' and '.join(words)}" if words else "all numbers"
         return Decision(config.Numeric(), reason)
     if view.column.kind != "text":
         return None
@@ -598,7 +636,7 @@ def decide_booleans(view: ColumnView) -> Decision | None:
 
 
 def decide_dates(view: ColumnView) -> Decision | None:
-    """Decide for dates. Stored numbers are never dates, neither years nor seconds since 1970.
+    """Decide for dates with separators. Years and seconds since 1970 are numbers.
 
     A column of text may hold a few values without a digit, in 10 % of the rows at most. Training
     will refuse them unless they are declared missing.
@@ -681,16 +719,17 @@ def _image_shape(file: Path) -> config.ImageShape | None:
 
 
 _NUMBER = r"[+-]?[0-9]+(?:[.,' ][0-9]+)*"
-_UNIT = r"\s?(?:%|\p{Sc}|[\p{L}°µ][\p{L}0-9²³/%]{0,7})"
+_UNIT = r"\s?(?:[%$]|[^\x00-@\[-`{-\x7f][^\s0-9.,'+-]{0,9}[23]?)"  # \p{L} takes long to compile
 _NUMBER_WITH_UNIT = rf"^(?:[+-]?\p{{Sc}}\s?{_NUMBER}|{_NUMBER}{_UNIT})$"
 _MOST_UNITS = 3
 
 
 def decide_amounts(view: ColumnView) -> Decision | None:
-    """Ignore numbers with a unit, such as `12 kg`, `12%` and `$1,200`.
+    """Ignore numbers with several units, such as `12 GB` and `512 MB`.
 
     They must be 90 % of the values, with at most three units, and more than `MAX_CODES` of them
-    must differ; fewer are probably names, such as `36 months` and `60 months`.
+    must differ; fewer are probably names, such as `36 months` and `60 months`. If nearly all have
+    the same unit, they are numbers in the column's notation.
     """
     if view.column.kind != "text":
         return None
@@ -702,6 +741,8 @@ def decide_amounts(view: ColumnView) -> Decision | None:
     if len(units) > _MOST_UNITS:
         return None
     reason = f"numbers with a unit, as '{view.example(which)}'; write the numbers alone"
+    if len(units) > 1:
+        reason = f"numbers with the units {listed(units.to_pylist())}; write them in one unit"
     warning = "ignored, since as categories they would not be amounts"
     return Decision(config.Ignored(), reason, warning)
 
@@ -740,6 +781,8 @@ def _category_count(distinct: int) -> str:
 
 
 RULES = (
+    decide_postal_codes,
+    decide_dates_of_digits,
     decide_numbers,
     decide_booleans,
     decide_dates,

@@ -24,7 +24,7 @@ from dlcli.encoding.column_encoder import Block, FilledEncoder, needs_indicator,
 from dlcli.encoding.encoded_rows import Indices, Matrix
 from dlcli.errors import DataError
 from dlcli.preprocessing import Floats, LinearScaling, ValueIssues, fit_scaling
-from dlcli.tables import DAY, Moments, Table, guess_times, parse_times, to_local
+from dlcli.tables import DAY, Moments, Table, compact_dates, guess_times, parse_times, to_local
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -248,6 +248,9 @@ def _guessed_formats(column: str, train: Table) -> tuple[str, ...]:
             anything.
     """
     values = train.column(column)
+    may_be_digits = values.kind in ("number", "text")
+    if may_be_digits and (formats := compact_dates(values.canonical_texts().unique())):
+        return formats
     if values.kind == "number":
         message = "expected dates, the column holds numbers; set format: unix, unix_ms or '%Y%m%d'"
         raise DataError(message, file=train.file, column=column)

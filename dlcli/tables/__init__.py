@@ -24,6 +24,7 @@ from dlcli.tables.datetime_parsing import (
     Moments,
     TimeGuess,
     Times,
+    compact_dates,
     guess_times,
     parse_times,
     to_local,

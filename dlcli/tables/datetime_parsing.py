@@ -253,7 +253,10 @@ def _read_texts(texts: pa.ChunkedArray, format: str) -> _Read:
 
 def _read_distinct(texts: pa.ChunkedArray, format: str) -> _Read:
     pattern = _pattern(format)
-    groups = pc.extract_regex(pc.utf8_trim_whitespace(texts), pattern)
+    texts = pc.utf8_trim_whitespace(texts)
+    # pandas writes whole numbers next to missing values as 19750103.0.
+    texts = pc.replace_substring_regex(texts, r"^([0-9]{6}|[0-9]{8})\.0$", r"\1")
+    groups = pc.extract_regex(texts, pattern)
     matched = mask_to_numpy(groups.is_valid())
     if not matched.any():
         return _Read(np.zeros(len(matched), dtype=np.int64), matched, matched)
@@ -358,6 +361,38 @@ def guess_times(column: Column) -> TimeGuess | None:
     ]
     readings = tuple(formats for date in likely if (formats := _formats(date, texts)))
     return TimeGuess(readings) if readings else None
+
+
+_COMPACT = {
+    "%Y%m%d": "^(?:1[5-9]|2[01])[0-9]{6}$",
+    "%Y%m": "^(?:1[5-9]|2[01])[0-9]{4}$",
+    "%y%m%d": "^[0-9]{6}$",
+}
+"""Formats of dates without separators, and the digits of the years 1500 to 2199."""
+_ALL_COMPACT = "^(?:(?:1[5-9]|2[01])[0-9]{6}|[0-9]{6})$"
+
+
+def compact_dates(texts: pa.Array) -> tuple[str, ...]:
+    """Return the formats of dates without separators, such as 19750103, that read all texts.
+
+    Args:
+        texts: distinct values, (values,).
+
+    Returns:
+        `%Y%m%d`, `%Y%m` or `%y%m%d`, or the first and the last if both occur; none if they can't
+        read all texts.
+    """
+    if not len(texts) or not pc.all(pc.match_substring_regex(texts, _ALL_COMPACT)).as_py():
+        return ()  # the quick answer for most
+    readable = {
+        format: mask_to_numpy(pc.match_substring_regex(texts, digits))
+        & _read_distinct(pa.chunked_array([texts]), format).readable
+        for format, digits in _COMPACT.items()
+    }
+    for formats in (("%Y%m%d",), ("%Y%m",), ("%y%m%d",), ("%Y%m%d", "%y%m%d")):
+        if np.logical_or.reduce([readable[each] for each in formats]).all():
+            return formats
+    return ()
 
 
 def _all_begin_with(date: str, texts: pa.ChunkedArray) -> bool:

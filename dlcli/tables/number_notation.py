@@ -1,21 +1,26 @@
-"""Detection of the notation of numbers in text: decimal commas and thousands separators.
+"""Detection of the notation of numbers in text: decimal commas, thousands separators and units.
 
 Each column is decided by all its values. Where these are ambiguous, as `1,234` is, the other
 columns decide, else the delimiter: semicolons separate fields where commas separate decimals.
+Units are found in a sample, and removed before separators are detected.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from dlcli.config import CsvFormat
 from dlcli.errors import listed
-from dlcli.tables.table import Column, Notation, Remark, Table
+from dlcli.tables.arrow_arrays import integers
+from dlcli.tables.table import GAP, USUAL_MISSING_WORDS, Column, Notation, Remark, Table
 
 _PLAIN = Notation()
 _COMMA_THOUSANDS = Notation(".", ",")
@@ -45,12 +50,16 @@ def detect_notations(
         The notations by column, where they are not the default one, and remarks on them.
     """
     candidates = _candidates(form)
-    if len(candidates) == 1:
-        return dict.fromkeys(names, candidates[0]), ()
+    measures: dict[str, Notation] = {}
     with_signs: dict[str, _Fit] = {}
     with_points: dict[str, _Fit] = {}
     for name in names:
         column = table.column(name)
+        if measure := find_measure(column):
+            measures[name] = measure
+            column = replace(column, values=measure.without_unit(column.present_texts()))
+        if len(candidates) == 1:
+            continue
         values = _values_with_signs(column, candidates)
         if values is not None:
             with_signs[name] = _fit(values, candidates)
@@ -82,6 +91,9 @@ def detect_notations(
     }
     doubtful = grouped if is_known else {**grouped, **settled}
     notations = {**certain, **settled, **grouped}
+    for name, each in measures.items():
+        separators = notations.get(name, _PLAIN)
+        notations[name] = replace(separators, unit=each.unit, multiples=each.multiples)
     sure = {name: notation for name, notation in notations.items() if name not in doubtful}
     doubts = [_doubt(table.column(name), decimal) for name in doubtful]
     return notations, (*_remarks(sure, form), *doubts)
@@ -162,6 +174,72 @@ def _count(notation: Notation, values: pa.ChunkedArray) -> int:
     return int(pc.sum(notation.fits(values), min_count=0).as_py())
 
 
+# Units
+
+MOST_NAMES = 10
+"""Most distinct numbers with a unit that are names, not amounts, such as `36 months`."""
+_NEARLY_ALL = 0.9
+_FEWEST_MULTIPLES = 0.1
+_MISSING_WORDS = frozenset(USUAL_MISSING_WORDS)
+_THOUSANDS_AND_MORE = frozenset(("k", "K", "m", "M", "b", "B", "bn", "Bn"))
+_CURRENCY = r"[$\u00a2-\u00a5\u0e3f\u20a0-\u20c0\uffe5]"
+_NO_PLAIN_NUMBER = re.compile(r"[^0-9.,+\-eE\s]")
+_AMOUNT = re.compile(
+    rf"[+-]?(?:(?P<before>[A-Z]{{0,3}}{_CURRENCY}){GAP})?[+-]?"
+    r"(?:(?P<zero>0[.,]?0*)|0?[.,][0-9]+|0[.,][0-9]*|[1-9](?:[0-9.,'\u2019 \u00a0\u202f]*[0-9.,])?)"
+    rf"(?:(?![eE](?:[0-9+-]|$))(?P<after>{GAP}(?:[%‰]|{_CURRENCY}|°?[^\W\d_][\w/%]{{0,9}})))?"
+)
+"""A number in any notation, perhaps with a unit or a multiple before or after it."""
+
+
+def find_measure(column: Column) -> Notation | None:
+    """Find the unit of a column's numbers, or the multiples in which they are written.
+
+    Of a sample, nine tenths of the values other than 0 must have the same unit: a currency, a
+    percent sign or a word. Or nine tenths must be numbers, a tenth of them with `k`, `M` and the
+    like, which stand for a thousand and a million. More than `MOST_NAMES` must differ.
+
+    Returns:
+        A notation without separators; None if there is neither a unit nor a multiple.
+    """
+    values = column.values
+    if len(values) > _SAMPLE:
+        values = values.take(integers(np.linspace(0, len(values) - 1, _SAMPLE).astype(np.int64)))
+    counts = Counter(text.strip() for text in values.to_pylist() if text)
+    if not _NO_PLAIN_NUMBER.search("".join(counts)):  # the quick answer for most
+        return None
+    for text in [*counts]:
+        if not text or text in column.missing_words or text in _MISSING_WORDS:
+            del counts[text]
+    matches = {text: match for text in counts if (match := _AMOUNT.fullmatch(text))}
+    endings = {match["after"] for match in matches.values()} - {None}
+    multiples = endings <= _THOUSANDS_AND_MORE and not endings.isdisjoint(("k", "K", "M"))
+    by_unit = defaultdict[str, list[str]](list)
+    for text, match in matches.items():
+        units = [match["before"], None if multiples else match["after"]]
+        if not all(units):
+            by_unit[Notation(unit=(units[0] or units[1] or "").strip()).stem].append(text)
+
+    def rows(texts: Iterable[str]) -> int:
+        return sum(counts[text] for text in texts)
+
+    bare = by_unit.pop("", [])
+    stem, amounts = max(by_unit.items(), key=lambda item: rows(item[1]), default=("", []))
+    zeros = rows(text for text in bare if matches[text]["zero"])
+    if len(amounts) > MOST_NAMES and rows(amounts) >= _NEARLY_ALL * (counts.total() - zeros):
+        found = {matches[text]["before"] or matches[text]["after"].strip() for text in amounts}
+        return Notation(unit=max(found, key=len), multiples=multiples)
+    followed = [text for text, match in matches.items() if match["after"]]
+    if (
+        multiples
+        and len(matches) > MOST_NAMES
+        and rows(matches) >= _NEARLY_ALL * counts.total()
+        and rows(followed) >= _FEWEST_MULTIPLES * counts.total()
+    ):
+        return Notation(multiples=True)
+    return None
+
+
 def _remarks(notations: Mapping[str, Notation], form: CsvFormat) -> Iterator[Remark]:
     """Yield a remark on the columns of each certain notation, except for what was declared."""
     for notation in dict.fromkeys(notations.values()):
@@ -169,8 +247,10 @@ def _remarks(notations: Mapping[str, Notation], form: CsvFormat) -> Iterator[Rem
         signs = ["a decimal comma"] * (form.decimal == "auto" and notation.decimal == ",")
         if form.thousands == "auto" and notation.thousands:
             signs.append(f"'{notation.thousands}' between thousands")
+        signs += notation.measure_words
         if signs:
-            yield Remark(f"the numbers of {listed(names)} have {' and '.join(signs)}")
+            have = " and ".join(filter(None, (", ".join(signs[:-1]), signs[-1])))
+            yield Remark(f"the numbers of {listed(names)} have {have}")
 
 
 def _doubt(column: Column, decimal: str) -> Remark:

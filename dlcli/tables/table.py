@@ -50,6 +50,11 @@ _EXPONENT = r"(?:[eE][+-]?[0-9]+)?"
 _LOOKALIKES = {" ": " \u00a0\u202f\u2009", "'": "'\u2019"}
 """Variants of a thousands separator: non-breaking and thin spaces, the typographic apostrophe."""
 _SEPARATORS = ("", ",", ".", "'", " ")
+GAP = "[ \u00a0\u202f\u2009]?"
+"""What may be between a number and its unit."""
+_LONGEST_UNIT = 12
+_MULTIPLES = {"[kK]": "e3", "[mM]": "e6", "[bB]n?": "e9"}
+"""The abbreviations of a thousand, a million and a billion, with their exponents."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +65,16 @@ class Notation:
     """The decimal separator: `.` or `,`."""
     thousands: str = ""
     """The optional thousands separator; empty for none."""
+    unit: str = ""
+    """The unit before or after the numbers, such as `$`, `%` or `kg`; empty for none.
+
+    A number without it is of this unit, too, except next to `%`: 0.12 may mean 12 %."""
+    multiples: bool = False
+    """Whether `k`, `M` and `B` after a number multiply it by a thousand, a million, a billion."""
 
     def __post_init__(self) -> None:
-        if self.decimal not in (".", ",") or self.thousands not in _SEPARATORS:
+        is_known = self.decimal in (".", ",") and self.thousands in _SEPARATORS
+        if not is_known or len(self.unit) > _LONGEST_UNIT:
             raise ValueError("unsupported notation of numbers")
 
     @property
@@ -70,19 +82,55 @@ class Notation:
         """True if it is the default: a decimal point, and nothing between thousands."""
         return self == Notation()
 
+    @property
+    def measure(self) -> tuple[str, bool]:
+        """What the numbers measure: their unit, and whether they may be multiples."""
+        return self.unit, self.multiples
+
+    @property
+    def measure_words(self) -> list[str]:
+        """Describe the unit and the multiples."""
+        unit = [f"the unit {self.unit}" + " (12 % is 12, not 0.12)" * self.needs_unit]
+        return unit * bool(self.unit) + ["k for 1,000, M for 1,000,000"] * self.multiples
+
+    @property
+    def needs_unit(self) -> bool:
+        """True if a number other than 0 must have the unit."""
+        return self.unit == "%"
+
     @cached_property
     def pattern(self) -> str:
         """The regular expression that numbers match.
 
-        A number with a decimal comma does not begin with 0 and another digit: an identifier may.
+        A number with a decimal comma or a unit does not begin with 0 and another digit: an
+        identifier may.
         """
         point = f"[{self.decimal}]"
         between = f"[{self.separators}]"
         groups = f"|[1-9][0-9]{{0,2}}(?:{between}[0-9]{{3}})+" if self.thousands else ""
         whole = f"(?:0|[1-9][0-9]*{groups})"
         leading_zeros = "[0-9]+" if self.decimal == "," else f"[0-9]+(?:{point}[0-9]*)?"
-        number = f"{leading_zeros}|{whole}(?:{point}[0-9]*)?|{point}[0-9]+"
-        return f"^[+-]?(?:{number}){_EXPONENT}$"
+        amount = f"{whole}(?:{point}[0-9]*)?|{point}[0-9]+"
+        number = f"[+-]?(?:{leading_zeros}|{amount}){_EXPONENT}"
+        if not self.unit and not self.multiples:
+            return f"^{number}$"
+        multiple = f"(?:{'|'.join(_MULTIPLES)})?" if self.multiples else ""
+        amount = f"(?:{amount}){multiple}"
+        bare = f"[+-]?0(?:{point}0*)?" if self.needs_unit else f"{number}|[+-]?{amount}"
+        if not self.unit:
+            return f"^(?:{bare})$"
+        before, after = f"{self._unit_pattern}{GAP}", f"{GAP}{self._unit_pattern}"
+        return f"^(?:{bare}|[+-]?{before}{amount}|{before}[+-]{amount}|[+-]?{amount}{after})$"
+
+    @property
+    def stem(self) -> str:
+        """The unit, a word without its plural `s`."""
+        is_word = self.unit.isalpha() and len(self.unit) > 2
+        return self.unit.removesuffix("s") if is_word else self.unit
+
+    @property
+    def _unit_pattern(self) -> str:
+        return re.escape(self.stem) + ("s?" if self.unit.isalpha() and len(self.unit) > 2 else "")
 
     @property
     def separators(self) -> str:
@@ -105,12 +153,24 @@ class Notation:
         """
         if self.is_plain:
             return texts
-        numbers = texts
+        numbers = self.without_unit(texts)
         if self.thousands:
             numbers = pc.replace_substring_regex(numbers, f"[{self.separators}]", "")
         if self.decimal != ".":
             numbers = pc.replace_substring(numbers, self.decimal, ".")
         return pc.if_else(self.fits(texts), numbers, strings(["not a number"], texts.type)[0])
+
+    def without_unit(self, texts: pa.ChunkedArray) -> pa.ChunkedArray:
+        """Remove the unit from numbers, and write multiples with exponents: `$1.2k` as `1.2e3`.
+
+        Args:
+            texts: without surrounding spaces, (rows,).
+        """
+        if self.unit:
+            texts = pc.replace_substring_regex(texts, f"{GAP}{self._unit_pattern}{GAP}", "")
+        for letters, exponent in _MULTIPLES.items() if self.multiples else ():
+            texts = pc.replace_substring_regex(texts, f"{letters}$", exponent)
+        return texts
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,14 +235,20 @@ class Column:
             raise self.error(f"expected numbers, the column holds {self.values.type}")
         present = readable = self._present()
         try:
-            values = self._parse(present)
+            if self.kind == "number" and self.notation.needs_unit:
+                readable = pc.and_(present, pc.equal(self.values, 0))
+            values = self._parse(readable)
         except pa.ArrowInvalid:
             readable = pc.and_kleene(present, self.notation.fits(_trim(self.values)))
             values = self._parse(readable)
         values[~(mask_to_numpy(readable) & np.isfinite(values))] = np.nan
 
+        unit = self.notation.unit
+        written = " with its unit, as '12 %'" if self.notation.needs_unit else f" in {unit}"
+        expected = f"expected a finite number{written if unit else ''}"
+
         def complaint(index: int) -> str:
-            return f"expected a finite number, got {self.shown(index)}{self.missing_hint(index)}"
+            return f"{expected}, got {self.shown(index)}{self.missing_hint(index)}"
 
         return Parsed(values, mask_to_numpy(present) & np.isnan(values), complaint)
 
@@ -561,16 +627,21 @@ class Table:
         """Return the same rows, with numbers read in another table's notations where they fit.
 
         A few values may be ambiguous, such as `1.234`, while the other table settled the notation.
+        Its units hold even where they don't fit, so that kilograms are never read as pounds.
 
         Args:
             notations: those of the other table's columns; any other column has the default one.
         """
-        settled = {
-            name: wanted
-            for name in self.columns
-            if (wanted := notations.get(name, Notation())) != self.notations.get(name, Notation())
-            and self.column(name).is_written(wanted)
-        }
+        settled = {}
+        for name in self.columns:
+            wanted, own = (each.get(name, Notation()) for each in (notations, self.notations))
+            if own.measure == wanted.measure:
+                if own != wanted and self.column(name).is_written(wanted):
+                    settled[name] = wanted
+                continue
+            signs = (sign for sign in _SEPARATORS if sign != wanted.decimal)
+            ways = (wanted, *(replace(wanted, thousands=sign) for sign in signs))
+            settled[name] = next(filter(self.column(name).is_written, ways), wanted)
         if not settled:
             return self
         remarks = tuple(remark for remark in self.remarks if remark.column not in settled)

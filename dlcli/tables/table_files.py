@@ -218,11 +218,12 @@ def _merge(parts: Sequence[_Part], name: str, missing: MissingWords, form: CsvFo
         file_numbers = np.repeat(np.arange(len(parts), dtype=np.int32), counts)
         table = replace(table, files=tuple(part.file for part in parts), file_numbers=file_numbers)
     remarks = _distinct_remarks(parts, name)
-    if is_text:
-        delimiter = ";" if any(part.delimiter == ";" for part in parts) else ","
-        notations, more = detect_notations(table, table.columns, form, delimiter)
-        table = replace(table, notations=notations)
-        remarks += [remark._replace(message=f"{name}: {remark.message}") for remark in more]
+    delimiter = ";" if any(part.delimiter == ";" for part in parts) else ","
+    fields, text_types = _schema(_Part(name, data, None)), (pa.string(), pa.large_string())
+    texts = [field.name for field in fields if field.type in text_types]
+    notations, more = detect_notations(table, texts, form, delimiter)
+    table = replace(table, notations=notations)
+    remarks += [remark._replace(message=f"{name}: {remark.message}") for remark in more]
     return replace(table, remarks=tuple(remarks))
 
 

@@ -14,7 +14,7 @@ from dlcli.encoding import choose_features, decide_types, type_warnings
 from dlcli.encoding.column_types import ROWS_LOOKED_AT
 from dlcli.encoding.encoding import fit_feature
 from dlcli.errors import ConfigError, DataError
-from dlcli.tables import Table
+from dlcli.tables import Notation, Table
 
 
 def chosen(features, columns, reserved=()):
@@ -192,6 +192,58 @@ def test_flags_broken_numbers_many_and_those_that_never_repeat_are_no_codes(valu
 )
 def test_years_and_seconds_since_1970_stay_numbers(values):
     assert decided(values)[0] == "numeric"
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "formats"),
+    [
+        ("date", [19750103, 19751231], "%Y%m%d"),
+        ("hireDate", ["800102", "991231"], "%y%m%d"),
+        ("month", ["197501", "197512"], "%Y%m"),
+        ("date", ["19750103", "800102"], ("%Y%m%d", "%y%m%d")),
+        ("hired", [float(f"197501{day}") for day in range(10, 21)], "%Y%m%d"),
+    ],
+)
+def test_dates_written_as_digits_are_dates(name, values, formats):
+    decision = decision_of(values, name)
+    assert decision.feature == Datetime(format=formats)
+    assert decision.reason == f"dates as {str(values[0]).removesuffix('.0')}"
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("price", [197501, 800102]),
+        ("parts", [19750103, 19751231]),
+        ("date", [19750103, 19751331]),
+        ("date", [1975, 1976]),
+        ("date", [9125, 9126]),
+    ],
+    ids=["no name, 6 digits", "no name, few", "month 13", "years", "days"],
+)
+def test_digits_that_need_not_be_dates_are_numbers(name, values):
+    assert decided(values, name)[0] == "numeric"
+
+
+@pytest.mark.parametrize("name", ["zip", "ZipCode", "zip_code", "home zip", "postcode", "PLZ"])
+def test_postal_codes_are_categories_by_the_name_of_their_column(name):
+    assert decided([10115, 80331, 2138, 10115], name) == (
+        "categorical",
+        "postal codes, by the column's name, 3 values",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("zip_population", [10115, 80331, 2138, 10115]),
+        ("gzip", [10115, 80331, 2138, 10115]),
+        ("zip", [0, 1, 1, 0]),
+        ("zip", [10115.5, 80331.25, 1.5, 2.5]),
+    ],
+)
+def test_amounts_in_columns_of_similar_names_stay_numbers(name, values):
+    assert decided(values, name)[0] == "numeric"
 
 
 @pytest.mark.parametrize(
@@ -430,17 +482,28 @@ def test_words_are_categories_where_they_are_usual(values):
     assert decided(values)[0] == "categorical"
 
 
-@pytest.mark.parametrize("write", ["{} kg", "{}%", "${},200", "{} km/h", "€ {}", "-{} °C"])
-def test_numbers_with_a_unit_are_left_out_with_a_warning(write):
-    values = [write.format(number) for number in range(10, 21)]
-    assert decided(values) == (
-        "ignored",
-        f"numbers with a unit, as '{values[0]}'; write the numbers alone",
-    )
+def test_numbers_with_a_unit_are_numbers_and_the_reason_names_it():
+    prices = [f"${number}" for number in range(10, 21)]
+    table = replace(make({"x": prices}), notations={"x": Notation(unit="$")})
+    decision = decide_types({"x": Auto()}, table)["x"]
+    assert (decision.feature, decision.reason) == (Numeric(), "all numbers, with the unit $")
+    assert decision.values.bounds == (10, 20)
+
+
+def test_numbers_with_several_units_are_left_out_with_a_warning():
+    values = [*(f"{number} GB" for number in range(10, 21)), "512 MB", "700 MB"]
+    reason = "numbers with the units 'GB', 'MB'; write them in one unit"
+    assert decided(values) == ("ignored", reason)
     assert warnings_of(values) == [
-        "ignored, since as categories they would not be amounts: "
-        f"'x' (numbers with a unit, as '{values[0]}'; write the numbers alone)"
+        f"ignored, since as categories they would not be amounts: 'x' ({reason})"
     ]
+
+
+@pytest.mark.parametrize("write", ["{} kg", "{}%", "${},200", "{} km/h", "€ {}", "-{} °C"])
+def test_numbers_whose_unit_is_not_read_are_left_out(write):
+    values = [write.format(number) for number in range(10, 21)]
+    reason = f"numbers with a unit, as '{values[0]}'; write the numbers alone"
+    assert decided(values) == ("ignored", reason)
 
 
 @pytest.mark.parametrize(
@@ -450,8 +513,10 @@ def test_numbers_with_a_unit_are_left_out_with_a_warning(write):
         [f"{number}{'ABCD'[number % 4]}" for number in range(12)],
         [f"A{number}" for number in range(12)],
         [f"10.0.0.{number}" for number in range(12)],
+        [f"{number}/86" for number in range(12)],
+        [f"1988{'FP'[plot % 2]}{plot}" for plot in range(12)],
     ],
-    ids=["few", "many units", "letter before", "no unit"],
+    ids=["few", "many units", "letter before", "no unit", "fraction", "plots"],
 )
 def test_codes_of_digits_and_letters_are_categories(values):
     assert decided(values)[0] == "categorical"

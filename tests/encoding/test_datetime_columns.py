@@ -201,7 +201,14 @@ def test_dates_with_two_meanings_are_asked_about():
     assert fit(["01/02/2024"], format="%d/%m/%Y").earliest == datetime(2024, 2, 1, tzinfo=UTC)
 
 
-def test_numbers_need_a_format():
+@pytest.mark.parametrize("values", [[19750103, 19751231], ["750103", "751231"]])
+def test_dates_of_digits_need_no_format(values):
+    encoder = fit(values)
+    assert encoder.earliest == datetime(1975, 1, 3, tzinfo=UTC)
+    assert encoder.latest == datetime(1975, 12, 31, tzinfo=UTC)
+
+
+def test_other_numbers_need_a_format():
     with pytest.raises(DataError, match="the column holds numbers; set format: unix, unix_ms or"):
         fit([1704067200])
     assert fit([1704067200], format="unix").earliest == datetime(2024, 1, 1, tzinfo=UTC)

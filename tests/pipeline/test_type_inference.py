@@ -40,11 +40,17 @@ def prepared(tmp_path, monkeypatch):
     return run
 
 
-def test_a_column_ignored_for_its_unit_is_a_warning(prepared):
-    assert prepared([f"{number} kg" for number in range(20)]) == [
+def test_a_column_ignored_for_its_units_is_a_warning(prepared):
+    assert prepared([*(f"{number} kg" for number in range(20)), *["9 lb"] * 5]) == [
         "t.csv: ignored, since as categories they would not be amounts: "
-        "'x' (numbers with a unit, as '0 kg'; write the numbers alone)"
+        "'x' (numbers with the units 'kg', 'lb'; write them in one unit)"
     ]
+
+
+def test_another_unit_here_and_there_ends_training_with_the_row(prepared):
+    assert prepared([*(f"{number} kg" for number in range(30)), "9 lb"])[-1] == (
+        "t.csv: row 31, column 'x': expected a finite number in kg, got '9 lb'"
+    )
 
 
 def test_words_among_numbers_end_training_with_the_row(prepared):

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dlcli.errors import DataError
-from dlcli.tables import Table, guess_times, parse_times, to_local
+from dlcli.tables import Table, compact_dates, guess_times, parse_times, to_local
 from dlcli.tables.datetime_parsing import to_utc
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -319,6 +319,29 @@ class TestGuesses:
     )
     def test_values_without_a_common_reading_are_no_dates(self, values):
         assert guess_times(rows(values).column("when")) is None
+
+    @pytest.mark.parametrize(
+        ("values", "formats"),
+        [
+            (["19750103", "20241231"], ("%Y%m%d",)),
+            (["800102", "000229"], ("%y%m%d",)),
+            (["197501", "202412"], ("%Y%m",)),
+            (["19750103", "800102"], ("%Y%m%d", "%y%m%d")),
+            (["19750103", "19750229"], ()),
+            (["19750103", "12750103"], ()),
+            (["1980", "1981"], ()),
+            (["2024-01-01"], ()),
+            ([], ()),
+        ],
+    )
+    def test_dates_of_digits_are_read_if_all_are_dates(self, values, formats):
+        assert compact_dates(pa.array(values, pa.string())) == formats
+
+    def test_dates_of_digits_may_have_the_zero_that_pandas_writes(self):
+        assert read(["19750103.0", "800102.0"], "%Y%m%d", "%y%m%d") == [
+            utc(1975, 1, 3),
+            utc(1980, 1, 2),
+        ]
 
     def test_one_late_value_decides(self):
         guess = guess_times(rows([*["1/2/2024"] * 500, "13/1/2024"]).column("when"))

@@ -6,6 +6,8 @@ import csv
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -261,6 +263,126 @@ def test_a_column_that_the_other_table_wrote_plainly_is_plain():
     table = read({"x": ["1.234", "2.000"], "y": ["0,5", "1,5"]})
     assert table.numbers("x").tolist() == [1234, 2000]
     assert table.written_like({"y": Notation(",")}).numbers("x").tolist() == [1.234, 2.0]
+
+
+TENS = range(10, 22)  # more than ten different numbers
+PERCENT = "the unit % (12 % is 12, not 0.12)"
+
+
+def with_unit(write, numbers=TENS, more=(), **declared):
+    """A column of numbers as a pattern writes them, read from a file with tabs."""
+    return read({"x": [*map(write.format, numbers), *more]}, "\t", **declared)
+
+
+class TestUnits:
+    @pytest.mark.parametrize(
+        ("write", "first", "described"),
+        [
+            ("${},761.50", 10761.5, "',' between thousands and the unit $"),
+            ("-${}", -10, "the unit $"),
+            ("R$ {}", 10, "the unit R$"),
+            ("{}\u00a0000,50 €", 10000.5, "a decimal comma, ' ' between thousands and the unit €"),
+            ("{} %", 10, PERCENT),
+            ("{},5%", 10.5, f"a decimal comma and {PERCENT}"),
+            ("{} kg", 10, "the unit kg"),
+            ("-{} °C", -10, "the unit °C"),
+            ("{}m²", 10, "the unit m²"),
+            ("{}k", 10_000, "k for 1,000, M for 1,000,000"),
+            ("€{}.5M", 10_500_000, "the unit € and k for 1,000, M for 1,000,000"),
+        ],
+    )
+    def test_numbers_with_a_unit_are_numbers_and_the_unit_is_reported(
+        self, write, first, described
+    ):
+        table = with_unit(write)
+        assert table.column("x").looks_numeric()
+        assert table.numbers("x")[0] == first
+        assert table.notes[-1].endswith(f"the numbers of 'x' have {described}")
+
+    def test_multiples_differ_from_row_to_row(self):
+        table = with_unit("{}.5k", more=["950", "1.2M", "3bn"])
+        assert table.numbers("x")[-4:].tolist() == [21_500, 950, 1.2e6, 3e9]
+
+    def test_zeros_need_no_unit_and_most_may_be_zeros(self):
+        table = with_unit("${}.99", more=["0"] * 100)
+        assert table.numbers("x")[[0, -1]].tolist() == [10.99, 0]
+
+    def test_one_year_and_two_years_are_of_one_unit(self):
+        table = with_unit("{} years", more=["1 year", "N/A"], missing=["N/A"])
+        assert table.numbers("x")[-2] == 1
+
+    def test_declared_separators_leave_the_unit_to_be_found(self):
+        table = with_unit("{}.000 €", decimal=",", thousands=".")
+        assert table.numbers("x")[0] == 10_000
+
+    @pytest.mark.parametrize(
+        ("write", "numbers", "more"),
+        [
+            ("{} months", [36, 60] * 20, []),
+            ("{}", TENS, ["12 kg"]),
+            ("{} kg", TENS, ["12 lb"] * 2),
+            ("{}GB", TENS, ["512 MB"] * 6),
+            ("0{}kg", TENS, []),
+            ("A{}", TENS, []),
+            ("10.0.0.{}", TENS, []),
+            ("{}/86", TENS, []),
+            ("{}%", TENS, ["0.12"] * 2),
+        ],
+        ids=[
+            *("few", "one kg", "some lb", "two units", "codes", "letter before", "address"),
+            *("month", "shares"),
+        ],
+    )
+    def test_columns_without_a_common_unit_have_none(self, write, numbers, more):
+        assert with_unit(write, numbers, more).notations == {}
+
+    def test_text_in_parquet_is_read_as_in_csv(self):
+        texts = [f"{number},500 kg" for number in TENS]
+        pq.write_table(pa.table({"x": texts, "y": [*TENS]}), "t.parquet")
+        table = read_table("t.parquet")
+        assert table.numbers("x")[0] == 10_500
+        assert table.notations.keys() == {"x"}
+
+    @pytest.mark.parametrize(
+        ("write", "value", "number"),
+        [
+            ("{} kg", "7kg", 7),
+            ("{} kg", "7", 7),
+            ("${}", "$1,200.50", 1200.5),
+            ("{} %", "7%", 7),
+            ("{} %", "0", 0),
+            ("{}k", "950", 950),
+            ("{}k", "1.2M", 1.2e6),
+            ("{} days", "1 day", 1),
+        ],
+    )
+    def test_a_single_value_is_read_as_in_the_training_table(self, write, value, number):
+        known = with_unit(write).notations
+        assert read({"x": [value]}, "\t").written_like(known).numbers("x").tolist() == [number]
+
+    @pytest.mark.parametrize(
+        ("write", "value", "message"),
+        [
+            ("{} kg", "7 lb", "expected a finite number in kg, got '7 lb'"),
+            ("{} %", "0.12", "expected a finite number with its unit, as '12 %', got '0.12'"),
+            ("{}k", "7 kg", "expected a finite number, got '7 kg'"),
+            ("{}", "7 kg", "expected a finite number, got '7 kg'"),
+        ],
+    )
+    def test_another_unit_than_in_training_is_refused(self, write, value, message):
+        known = with_unit(write).notations
+        for values in [[value], [*map("{} lb".format, TENS), value]]:  # with a unit of its own, too
+            table = read({"x": values}, "\t").written_like(known)
+            assert table.column("x").numbers().complaint(len(values) - 1) == message
+            assert table.column("x").numbers().unreadable.all()
+
+    def test_stored_numbers_may_be_shares_and_are_refused_for_percentages(self):
+        known = with_unit("{} %").notations
+        column = Table("t", pa.table({"x": [0.12, 0.0]}), np.arange(2)).written_like(known)
+        assert column.column("x").numbers().unreadable.tolist() == [True, False]
+        known = with_unit("{} kg").notations
+        column = Table("t", pa.table({"x": [0.12, 0.0]}), np.arange(2)).written_like(known)
+        assert column.numbers("x").tolist() == [0.12, 0]
 
 
 @pytest.mark.parametrize(("decimal", "thousands"), [("]", ""), ("", ""), (".", "x"), (",", ".*")])
