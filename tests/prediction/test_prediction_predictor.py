@@ -116,6 +116,16 @@ def test_the_rows_of_a_shuffled_table_keep_their_predictions(stored):
     np.testing.assert_array_equal(shuffled, straight[order])
 
 
+def test_the_unit_of_training_is_kept_with_the_run_and_any_other_is_refused(stored, tmp_path):
+    encoding = {**ENCODING, "notations": {"x": {"thousands": ",", "unit": "kg"}}}
+    predictor, file = Predictor.load(stored(encoding=encoding)), tmp_path / "new.csv"
+    file.write_text('x,colour\n1 kg,red\n3,blue\n"1,003kg",red\n')
+    assert predictor.read(str(file)).numbers("x").tolist() == [1, 3, 1003]
+    file.write_text("x,colour\n1 kg,red\n3 lb,blue\n")
+    with pytest.raises(DataError, match="row 2, column 'x': .* number in kg, got '3 lb'"):
+        predictor.predict(predictor.read(str(file)), ValueIssues())
+
+
 def test_scores_take_target_and_weights_from_the_table(stored):
     table = rows(x=[1.0, 3.0], colour=["red", "blue"], y=[23.0, 17.0], w=[3, 1])
     issues = ValueIssues()
