@@ -19,6 +19,8 @@ from dlcli.diagnosis.remedies import Finding, Patch, number, percent, present
 
 FEWEST_EPOCHS = 8
 """Epochs below which a curve shows nothing."""
+SHORT_TRAINING = 10
+"""Factor by which a training of fewer epochs is prolonged."""
 MUCH_NOISE = 0.15
 """Noise of an epoch's loss, as a share of it, that shows steps that are too long."""
 SOME_NOISE = 0.06
@@ -289,6 +291,9 @@ def underfitting(case: Case) -> Finding | None:
         return None
     config = case.config
     is_slow = config.optimizer.learning_rate < 0.01
+    is_short = len(case.history.get("loss", ())) < FEWEST_EPOCHS and not _stopped_early(case)
+    is_unfinished = is_short or still_improving(case) is not None
+    epochs = remedies.more_epochs(config, SHORT_TRAINING if is_short else 3)
     return Finding(
         rule="underfitting",
         observation=observation,
@@ -296,11 +301,12 @@ def underfitting(case: Case) -> Finding | None:
         "was not trained long enough; or the columns hold no information about the target",
         patches=present(
             remedies.nonlinear(config),
+            epochs if is_unfinished else None,
             remedies.unregularized(config),
             remedies.more_units(config),
             remedies.learning_rate(config, 10) if is_slow else None,
             remedies.another_layer(config),
-            remedies.more_epochs(config, 3),
+            None if is_unfinished else epochs,
         ),
         source=f"{_GOODFELLOW}, sections 5.2 and 11.4.1; {_BENGIO}",
     )

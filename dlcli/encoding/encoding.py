@@ -31,7 +31,7 @@ from dlcli.encoding.numeric_columns import (
     fit_numeric,
 )
 from dlcli.encoding.text_columns import TextEncoder, fit_text
-from dlcli.errors import ConfigError, DataError, Problem, did_you_mean
+from dlcli.errors import ConfigError, DataError, Problem, did_you_mean, plural
 from dlcli.preprocessing import (
     ColumnIssues,
     Fitted,
@@ -319,13 +319,18 @@ class ColumnDifference:
             more = ", ..." if len(issues.unseen) > _SHOWN_VALUES else ""
             kind, detail = "with values that are no category", f": {some}{more}"
             yield Note(self.column, issues.unseen.total(), kind, detail)
-        if issues.outside and issues.range is not None:
-            ends = [end if isinstance(end, str) else f"{end:g}" for end in issues.range]
-            low, high = dates_if_midnight(ends)
-            kind, detail = "outside the training rows' range", f", {low} to {high}"
-            yield Note(self.column, issues.outside, kind, detail)
         if issues.without_tokens:
             yield Note(self.column, issues.without_tokens, "without a token that has an input")
+
+    def range_note(self) -> Note | None:
+        """Describe values outside the training rows' range; `None` if there are none."""
+        issues = self.issues
+        if not issues.outside or issues.range is None:
+            return None
+        ends = [end if isinstance(end, str) else f"{end:g}" for end in issues.range]
+        low, high = dates_if_midnight(ends)
+        kind, detail = "outside the training rows' range", f", {low} to {high}"
+        return Note(self.column, issues.outside, kind, detail)
 
 
 def find_differences(encoding: Encoding, issues: ValueIssues) -> list[ColumnDifference]:
@@ -351,8 +356,13 @@ def find_differences(encoding: Encoding, issues: ValueIssues) -> list[ColumnDiff
 
 
 def difference_lines(differences: Sequence[ColumnDifference]) -> Iterator[Line]:
-    """Summarize differences in lines; those of missing values in one, since they often concur."""
+    """Summarize differences in lines.
+
+    Those of ranges are in one line, and so are those of missing values: they often concur, as later
+    rows are beyond the range of earlier ones in many columns.
+    """
     yield from summarize_notes(note for difference in differences for note in difference.notes())
+    yield from _range_lines([note for each in differences if (note := each.range_note())])
     shares = [
         f"'{each.column}' {each.missing_share:.0%}, not {each.training_missing_share:.0%}"
         for each in differences
@@ -362,3 +372,17 @@ def difference_lines(differences: Sequence[ColumnDifference]) -> Iterator[Line]:
         rest = len(shares) - _SHOWN_COLUMNS
         shown = shares[:_SHOWN_COLUMNS] + ([f"and {rest} more"] if rest > 0 else [])
         yield Line(f"the share of missing values differs from training: {', '.join(shown)}")
+
+
+def _range_lines(notes: Sequence[Note]) -> Iterator[Line]:
+    """Yield one line about all columns with rows outside the training rows' range."""
+    if len(notes) < 2:
+        yield from summarize_notes(notes)
+        return
+    ranked = sorted(notes, key=lambda note: note.rows, reverse=True)
+    shown, rest = ranked[:_SHOWN_COLUMNS], ranked[_SHOWN_COLUMNS:]
+    named = [f"'{each.column}' {plural(each.rows, 'row')}{each.detail}" for each in shown]
+    more = [f"and {len(rest)} more"] if rest else []
+    yield Line(
+        f"{len(notes)} columns have rows {notes[0].kind}: {'; '.join(named + more)}", tuple(rest)
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from dlcli.diagnosis import Peak, examine
@@ -60,6 +62,25 @@ def test_images_are_augmented_and_a_hostile_name_is_quoted(case):
 def test_training_rows_that_are_hardly_learned_are_underfitting(named, train, speaks):
     rules = named(metrics=r2(train, train))
     assert ("underfitting" in rules) is speaks
+
+
+@pytest.mark.parametrize(
+    ("epochs", "loss", "first"),
+    [
+        (5, [1.0, 0.99, 0.98, 0.97, 0.96], "epochs=50"),
+        (40, [0.6 + 0.4 * math.exp(-at / 20) for at in range(40)], "epochs=120"),
+        (40, [1.0, *[0.95] * 39], "hidden[0].units=64"),  # it has settled
+        (100, [1.0, 0.95, 0.95, 0.95, 0.95], "hidden[0].units=64"),  # it has stopped early
+    ],
+)
+def test_an_underfitted_network_that_was_trained_too_briefly_is_trained_for_longer_first(
+    case, epochs, loss, first
+):
+    history = {"loss": loss, "val_loss": loss}
+    found = examine(case(f"epochs={epochs}", history=history, metrics=r2(0.05, 0.05)))
+    (finding,) = [each for each in found if each.rule == "underfitting"]
+    assert finding.patches[0].overrides == (first,)
+    assert [patch.name for patch in finding.patches].count("epochs") == 1
 
 
 def test_a_network_that_fits_training_rows_worse_than_a_line_is_underfitted(named):

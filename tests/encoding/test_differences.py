@@ -211,3 +211,23 @@ def test_the_most_frequent_unseen_values_are_listed():
     assert document["unseen"] == 32
     assert len(document["unseen_values"]) == 20
     assert next(iter(document["unseen_values"].items())) == ("often", 2)
+
+
+def test_columns_outside_the_range_share_one_line():
+    some = [difference(f"x{at}", outside=at, range=(0, at)) for at in (1, 7)]
+    (line,) = difference_lines(some)
+    assert line.text == (
+        "2 columns have rows outside the training rows' range: 'x7' 7 rows, 0 to 7; 'x1' 1 row, "
+        "0 to 1"
+    )
+    assert line.rest == ()
+
+
+def test_of_many_columns_outside_the_range_those_with_the_most_rows_are_named():
+    many = [difference(f"x{at}", outside=at, range=(0, 1)) for at in range(1, 9)]
+    (line,) = difference_lines(many)
+    named = "; ".join(f"'x{at}' {at} rows, 0 to 1" for at in (8, 7, 6, 5, 4))
+    assert line.text == (
+        f"8 columns have rows outside the training rows' range: {named}; and 3 more"
+    )
+    assert [note.column for note in line.rest] == ["x3", "x2", "x1"]
