@@ -46,6 +46,7 @@ REPRODUCIBLE_FILES = (
     "history.csv",
     "metrics.json",
     "baselines.json",
+    "verdicts.json",
     "predictions.parquet",
     "sample.parquet",
     "explanation.json",

@@ -1,5 +1,13 @@
 """Comparison of runs: differing settings, metrics, and which differences are significant."""
 
+from dlcli.comparison.baseline_comparison import (
+    BaselineComparison,
+    BaselineDifference,
+    NearlyPerfect,
+    SimpleModel,
+    compare_to_baseline,
+    find_nearly_perfect,
+)
 from dlcli.comparison.comparison import (
     SPLITS,
     ComparedRun,

@@ -104,6 +104,7 @@ from dlcli.config.training_choices import (
     SGD,
     Adam,
     BinaryCrossentropy,
+    CategoricalCrossentropy,
     ConstantLearningRate,
     CosineDecay,
     CosineSimilarity,

@@ -8,4 +8,5 @@ from dlcli.data_checks.inspection import (
     inspect_table,
     require_column,
 )
-from dlcli.data_checks.sample import draw
+from dlcli.data_checks.sample import draw, draw_sample
+from dlcli.data_checks.target_checks import explain_by_columns

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 from statistics import fmean, linear_regression, median
@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from dlcli.comparison import BaselineComparison
 from dlcli.config import Config, CosineSimilarity, Loss, Poisson
 from dlcli.diagnosis.remedies import number
 from dlcli.encoding import Block, Encoding, NumericEncoder
@@ -157,6 +158,8 @@ class Case:
     """Final metrics by split and name; empty if training diverged."""
     baselines: Mapping[str, MetricsBySplit] = field(default_factory=dict)
     """The same for the models `constant` and `linear`."""
+    comparison: BaselineComparison = field(default_factory=BaselineComparison)
+    """The comparison with these models on held-out rows."""
     explanation: Explanation | None = None
     rows: Mapping[str, int] = field(default_factory=dict)
     """Number of rows in each split."""
@@ -188,6 +191,7 @@ class Case:
             history=run.read_history() if run.has("history.csv") else {},
             metrics=run.read_metrics() if run.has("metrics.json") else {},
             baselines=run.read_baselines() if run.has("baselines.json") else {},
+            comparison=BaselineComparison.of(run),
             explanation=explanation,
             rows={name: count for name, count in rows.items() if 0 <= count < 2**53},
             identifiers=_logged_identifiers(events),
@@ -230,7 +234,7 @@ class Case:
         error = self.error("train")
         if error is None or error.share < LEARNED_NOTHING:
             return False
-        return not self.beats_constant("train", 1 - LEARNED_NOTHING)
+        return not any(error < LEARNED_NOTHING for error in self._other_errors("train"))
 
     @property
     def learned_well(self) -> bool:
@@ -238,14 +242,8 @@ class Case:
         error = self.error("train")
         return error is not None and error.share < LEARNED_WELL
 
-    def beats_constant(self, split: str, part: float) -> bool:
-        """Return whether a metric other than accuracy and r2 beats that of the constant model.
-
-        Args:
-            split: the rows.
-            part: minimum improvement, as a share of the way from the constant model to a perfect
-                one.
-        """
+    def _other_errors(self, split: str) -> Iterator[float]:
+        """Yield errors by metrics other than accuracy and r2, as shares of a constant model's."""
         metrics, constant = self.metrics.get(split, {}), self._constant_metrics(split)
         for name in _OTHERS:
             value, other = _finite(metrics.get(name)), _finite(constant.get(name))
@@ -253,9 +251,8 @@ class Case:
                 continue
             if HIGHER_IS_BETTER[name]:
                 value, other = 1 - value, 1 - other
-            if other > 0 and value / other < 1 - part:
-                return True
-        return False
+            if other > 0:
+                yield value / other
 
     def _constant_metrics(self, split: str) -> Mapping[str, object]:
         """Return the constant model's metrics; without baselines, those that the classes imply."""

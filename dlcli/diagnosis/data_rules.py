@@ -45,6 +45,10 @@ _SCALING = (
     "LeCun, Bottou, Orr & Müller, Efficient BackProp (1998), section 4.3; "
     "Goodfellow, Bengio & Courville, Deep Learning (2016), section 8.2.1"
 )
+_LEAKAGE = (
+    "Kaufman, Rosset, Perlich & Stitelman, Leakage in Data Mining: Formulation, Detection, and "
+    "Avoidance (2012)"
+)
 _VALIDATION = (
     "Goodfellow, Bengio & Courville, Deep Learning (2016), sections 5.3 and 5.4.4; "
     "Bengio, Practical Recommendations for Gradient-Based Training (2012), section 3.2"
@@ -74,8 +78,7 @@ def identifiers(case: Case) -> Finding | None:
         patches=(
             Patch("no-identifier", "reads other columns only", tuple(settings[:_MOST_SETTINGS])),
         ),
-        source="Kaufman, Rosset, Perlich & Stitelman, Leakage in Data Mining: Formulation, "
-        "Detection, and Avoidance (2012)",
+        source=_LEAKAGE,
     )
 
 
@@ -272,6 +275,26 @@ def _classes(case: Case) -> list[_Class]:
         for at, line in enumerate(confusion)
         if sum(line) > 0
     ]
+
+
+def too_good(case: Case) -> Finding | None:
+    """Find a column that gives the target away, or a simple model that is nearly perfect."""
+    doubt = case.comparison.suspicion()
+    if doubt is None:
+        return None
+    features = case.config.input.features or {}
+    keys = [key for name in doubt.leaks if (key := matching_name(name, features))]
+    settings = tuple(
+        (config.format_path(("input", "features", key)), "ignored") for key in dict.fromkeys(keys)
+    )[:_MOST_SETTINGS]
+    why = "shows what can be predicted without it"
+    return Finding(
+        rule="possible_leak" if doubt.leaks else "nearly_perfect_baseline",
+        observation=doubt.observation,
+        meaning=doubt.meaning,
+        patches=(Patch("without-leak", why, settings),) if settings else (),
+        source=_LEAKAGE,
+    )
 
 
 def small_validation(case: Case) -> Finding | None:

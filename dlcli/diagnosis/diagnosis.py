@@ -46,6 +46,7 @@ CONSEQUENCES: tuple[Rule, ...] = (
 """Consequences of any such cause: applied only if no cause was found."""
 RULES: tuple[Rule, ...] = (
     data_rules.identifiers,
+    data_rules.too_good,
     *CAUSES,
     data_rules.imbalance,
     fit_rules.underfitting,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from dlcli.comparison import BaselineDifference
 from dlcli.config import Config, ConstantLearningRate
 from dlcli.diagnosis import remedies
 from dlcli.diagnosis.case import (
@@ -313,17 +314,18 @@ def underfitting(case: Case) -> Finding | None:
 
 
 def no_better_than_constant(case: Case) -> Finding | None:
-    """Find held-out rows predicted no better than by a constant."""
-    split = _held_out(case)
-    error, constant = case.error(split), case.error(split, "constant")
-    if error is None or constant is None or error.share < (1 - USEFUL) * constant.share:
+    """Find held-out rows predicted no better than by a constant.
+
+    The network is not significantly better, and its gain, if it has any, is small.
+    """
+    found = _compared(case, "constant")
+    if found is None or found.verdict == "better":
         return None
-    if case.beats_constant(split, USEFUL):
+    if found.gain is None or found.gain >= USEFUL:
         return None
     return Finding(
         rule="no_better_than_constant",
-        observation=f"{split} rows have {error.words}, and {constant.words} by always the same "
-        "answer",
+        observation=_difference_words(case, found, "always the same answer"),
         meaning="what the network has learned doesn't help with rows that it hasn't seen: the "
         "columns may hold no information about the target, or training went wrong; check the table "
         "first, with `dlcli inspect`",
@@ -335,21 +337,19 @@ def no_better_than_constant(case: Case) -> Finding | None:
 def no_better_than_linear(case: Case) -> Finding | None:
     """Find held-out rows predicted no better than by a linear model.
 
-    A significant gain is real, however small. Else the largest plausible gain, two standard errors
-    above the observed one, must be small. Both models are compared on the same rows, so that the
-    standard error for two independent sets is conservative.
+    A significant gain is real, however small. Else the largest plausible gain, at the end of the
+    confidence interval, must be small.
     """
-    split = _held_out(case)
-    error, linear = case.error(split), case.error(split, "linear")
-    if not case.config.hidden or error is None or linear is None or linear.share < LEARNED_WELL:
+    found, linear = _compared(case, "linear"), case.error(_held_out(case), "linear")
+    if not case.config.hidden or found is None or found.verdict == "better":
         return None
-    uncertainty = STANDARD_ERRORS * math.hypot(error.deviation, linear.deviation)
-    gain = linear.share - error.share
-    if gain > uncertainty or gain + uncertainty >= USEFUL_LAYERS * linear.share:
+    if linear is None or linear.share < LEARNED_WELL:
+        return None
+    if found.largest_gain is None or found.largest_gain >= USEFUL_LAYERS:
         return None
     return Finding(
         rule="no_better_than_linear",
-        observation=f"{split} rows have {error.words}, and {linear.words} by a linear model",
+        observation=_difference_words(case, found, "a linear model"),
         meaning="the hidden layers add nothing to a straight line: there is nothing nonlinear to "
         "learn, there are too few rows to learn it from, or training went wrong",
         patches=(
@@ -357,6 +357,25 @@ def no_better_than_linear(case: Case) -> Finding | None:
         ),
         source=_BASELINES,
     )
+
+
+def _compared(case: Case, baseline: str) -> BaselineDifference | None:
+    """Return the comparison with a baseline on held-out rows, if there is one."""
+    return case.comparison.on(_held_out(case)).get(baseline)
+
+
+def _difference_words(case: Case, found: BaselineDifference, by: str) -> str:
+    """Return both values and the interval: `validation rows have log_loss 0.5, and 0.49 by ...`."""
+    words = f"{_held_out(case)} rows have {found.metric} {_number(found.network)}, and "
+    words += f"{_number(found.baseline)} by {by}"
+    if found.lower is None or found.upper is None:
+        return words
+    ends = f"{_number(found.lower)} to {_number(found.upper)}"
+    return f"{words}; the difference is {_number(found.value)} (95 % confidence interval: {ends})"
+
+
+def _number(value: float | None) -> str:
+    return "undefined" if value is None else number(value)
 
 
 def _held_out(case: Case) -> str:

@@ -27,18 +27,15 @@ from dlcli.metrics.definitions import (
 from dlcli.metrics.intervals import (
     DifferenceEstimate,
     Estimate,
+    Verdict,
     chi_squared_quantile,
     corrected_interval,
+    difference_estimate,
     estimate_statistic_differences,
     estimate_statistics,
     share_error,
 )
-from dlcli.metrics.metric_registry import (
-    HIGHER_IS_BETTER,
-    compare_to_baselines,
-    main_metric,
-    metric_bounds,
-)
+from dlcli.metrics.metric_registry import HIGHER_IS_BETTER, main_metric, metric_bounds
 from dlcli.metrics.statistic import (
     Array,
     Floats,

@@ -141,7 +141,10 @@ def estimate_statistic_differences(
     else:
         before, after = (estimate_statistics(each, resamples) for each in (firsts, seconds))
         ends = {name: unpaired_interval(before[name], after[name]) for name in defined}
-    return {name: _difference(name, values[name], ends.get(name), paired) for name in names}
+    return {
+        name: difference_estimate(name, values[name], ends.get(name), paired=paired)
+        for name in names
+    }
 
 
 def _minus(value: Number, other: Number) -> Number:
@@ -177,9 +180,17 @@ def _paired_intervals(
     yield from resampled_intervals(drawn, resamples).items()
 
 
-def _difference(
-    name: str, value: float | None, ends: Interval | None, paired: bool
+def difference_estimate(
+    name: str, value: float | None, ends: Interval | None, *, paired: bool = True
 ) -> DifferenceEstimate:
+    """Return a difference with the verdict that follows from its interval.
+
+    Args:
+        name: of the metric.
+        value: the difference; `None` where it is undefined.
+        ends: its interval, or why there is none.
+        paired: whether both metrics are of the same rows.
+    """
     if ends is None:
         return DifferenceEstimate(value)
     if isinstance(ends, str):

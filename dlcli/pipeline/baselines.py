@@ -5,10 +5,19 @@ from __future__ import annotations
 import gc
 import math
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
+from dlcli.comparison import (
+    BaselineComparison,
+    BaselineDifference,
+    NearlyPerfect,
+    SimpleModel,
+    compare_to_baseline,
+    find_nearly_perfect,
+)
 from dlcli.config import (
     Adam,
     AutoEngine,
@@ -21,7 +30,7 @@ from dlcli.config import (
     Output,
     Zeros,
 )
-from dlcli.data_checks import draw
+from dlcli.data_checks import draw, draw_sample, explain_by_columns
 from dlcli.encoding import EncodedRows, InMemoryInputs
 from dlcli.errors import DivergenceError, OutOfMemoryError
 from dlcli.metrics import Metrics
@@ -29,6 +38,7 @@ from dlcli.network import Head, Network, activation_of, build_network, choose_en
 from dlcli.pipeline.checkpointing import StopOnSignal
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.fit import FitOptions, FitResult, fit, release_memory
+from dlcli.tasks import DecodedRows
 
 Baselines = dict[str, dict[str, Metrics]]
 """Model, then set, then metric."""
@@ -55,8 +65,10 @@ PARAMETERS = 1_000_000
 """A linear model of so many parameters is small, whatever the network."""
 
 
-def evaluate_baselines(result: FitResult, stop: StopOnSignal, events: Events) -> Baselines:
-    """Evaluate the simplest models on each set.
+def evaluate_baselines(
+    result: FitResult, stop: StopOnSignal, events: Events
+) -> tuple[Baselines, BaselineComparison]:
+    """Evaluate the simplest models on each set, and compare the network with them.
 
     `constant` knows only the target of the training rows, see `constant_outputs`; `linear` is the
     network without its hidden layers, see `fit_linear`. It is omitted where it can't be trained.
@@ -66,25 +78,87 @@ def evaluate_baselines(result: FitResult, stop: StopOnSignal, events: Events) ->
         stop: ends it when a signal arrives.
         events: receives the names of the models, and why there is no linear one.
 
+    Returns:
+        The metrics of each model on each set, and the comparison on held-out rows.
+
     Raises:
         Interrupted: if a signal has arrived.
     """
-    start = time.perf_counter()
-    names = [*result.tables]
-    baselines = {"constant": {name: result.constant_metrics(name) for name in names}}
+    start, task = time.perf_counter(), result.predictor.task
+    head, class_weight = result.prepared.head, result.config.class_weight
+    metric = task.comparison_metric(head.loss, head.output.scaling, class_weight)
+    baselines: Baselines = {}
+    differences: dict[str, dict[str, BaselineDifference]] = {}
+
+    def evaluate(model: str, rows: Callable[[str], DecodedRows]) -> None:
+        baselines[model] = {name: task.metrics(rows(name)) for name in result.tables}
+        differences[model] = {
+            name: compare_to_baseline(task, metric, [(result.decoded(name), rows(name))])
+            for name in result.tables
+            if name != "train"
+        }
+
+    evaluate("constant", result.constant_decoded)
     reason = _reason_for_no_linear(result.prepared.network)
     if reason is None:
         try:
             with stop.handling_signals():
-                linear = fit_linear(result, stop)
-                baselines["linear"] = {name: linear.metrics(name) for name in names}
+                evaluate("linear", fit_linear(result, stop).decoded)
         except (DivergenceError, OutOfMemoryError) as error:
             release_memory(error)
             reason = "it diverged" if isinstance(error, DivergenceError) else "it ran out of memory"
             events.emit("warning", message=f"there is no linear baseline: {error}")
+    perfect, leaks = _signs_of_a_leak(result, baselines)
     seconds = round(time.perf_counter() - start, 3)
     events.emit("baselines", models=[*baselines], no_linear=reason, seconds=seconds)
-    return baselines
+    comparison = BaselineComparison(differences=differences, nearly_perfect=perfect, leaks=leaks)
+    return baselines, comparison
+
+
+def _signs_of_a_leak(
+    result: FitResult, baselines: Baselines
+) -> tuple[NearlyPerfect | None, dict[str, float]]:
+    """Return the simple model that is nearly perfect, if any, and columns that leak the target.
+
+    The share that each column explains is computed only where it is needed: of the columns that a
+    check of the data has reported, and of the best one where a linear model is nearly perfect.
+    """
+    prepared = result.prepared
+    perfect = _nearly_perfect(result, baselines)
+    reported = [
+        column
+        for issue in prepared.issues
+        if issue.check == "target_leakage"
+        for column in issue.columns
+    ]
+    is_linear_perfect = perfect is not None and perfect.model != "constant"
+    if not reported and not is_linear_perfect:
+        return perfect, {}
+    shares = explain_by_columns(
+        draw_sample(prepared.split.train, prepared.decisions, prepared.task)
+    )
+    if perfect is not None and is_linear_perfect and shares:
+        best = max(shares, key=lambda name: shares[name])
+        perfect = perfect.model_copy(update={"column": best, "share": shares[best]})
+    return perfect, {column: shares[column] for column in reported}
+
+
+def _nearly_perfect(result: FitResult, baselines: Baselines) -> NearlyPerfect | None:
+    """Return the simplest model that is nearly perfect on the most independent rows, if any is."""
+    split = result.evaluation_set
+    if split not in result.tables:
+        return None
+    constant = baselines["constant"][split]
+    metrics: dict[SimpleModel, Metrics] = {"constant": constant}
+    if "linear" in baselines:
+        metrics["linear"] = baselines["linear"][split]
+    if is_linear(result.prepared.network):
+        metrics["network"] = result.metrics(split)
+    rows = result.tables[split].rows
+    found = (
+        find_nearly_perfect(model, split, each, constant, rows) for model, each in metrics.items()
+    )
+    return next(filter(None, found), None)
 
 
 def _reason_for_no_linear(network: Network) -> str | None:

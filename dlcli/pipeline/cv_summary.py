@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
 import numpy as np
 import pyarrow as pa
 
-from dlcli.comparison import HeldOut, read_rows
+from dlcli.comparison import BaselineDifference, HeldOut, compare_to_baseline, read_rows
 from dlcli.config import Config, EarlyStopping, GroupSplit, TimeSplit
 from dlcli.errors import ConfigError, DataError, RunError, listed, plural
 from dlcli.metrics import (
-    HIGHER_IS_BETTER,
     Array,
     Estimate,
     Number,
@@ -134,7 +133,18 @@ def combine_folds(
     means, deviations = fold_intervals(results, [*pooled])
     values = {name: found.value for name, found in pooled.items()}
     metric = main_metric(example.head.metrics, values)
-    task, choice = dataset.task, dataset.split_choice
+    task, choice, head = dataset.task, dataset.split_choice, example.head
+    constant = _constant_rows(folds, held_out, by_repeat)
+
+    def compare_all(networks: Iterable[HeldOut], models: Iterable[HeldOut]) -> BaselineDifference:
+        compared_by = task.comparison_metric(head.loss, head.output.scaling, config.class_weight)
+        return compare_to_baseline(task, compared_by, zip(networks, models, strict=True))
+
+    compared_folds = [
+        compare_all([rows], _constant_rows([fold], [rows], [rows]))
+        for fold, rows in zip(folds, held_out, strict=True)
+        if rows is not None and fold.result.repeat == 1
+    ]
     return CrossValidation(
         name=name,
         target=task.columns,
@@ -152,12 +162,14 @@ def combine_folds(
         pooled=pooled,
         by_fold=means,
         deviations=deviations,
-        constant=_pooled_constant(folds, held_out, by_repeat),
+        constant=_pooled_constant(folds, constant),
+        against_constant=compare_all(by_repeat, constant),
         best_epochs=median_epochs(results),
         notes=tuple(
             notes_of(
                 results,
                 held_out,
+                compared_folds,
                 split=choice.name,
                 rows=dataset.candidates.rows,
                 metric=metric,
@@ -189,12 +201,15 @@ def _by_repeat(folds: Sequence[FinishedFold], repeats: int, path: str) -> Iterat
             yield join_predictions(of_repeat, path)
 
 
-def _pooled_constant(
+def _constant_rows(
     folds: Sequence[FinishedFold],
     held_out: Sequence[HeldOut | None],
     by_repeat: Sequence[HeldOut],
-) -> dict[str, Number]:
-    """Return the metrics of a model that knows only the target of each fold's training rows."""
+) -> list[HeldOut]:
+    """Return the rows of each repeat as a constant model predicts them.
+
+    It knows only the target of each fold's training rows.
+    """
     repeated = [
         np.broadcast_to(fold.constant, (rows.rows, len(fold.constant)))
         for fold, rows in zip(folds, held_out, strict=True)
@@ -202,10 +217,16 @@ def _pooled_constant(
     ]
     ends = np.cumsum([rows.rows for rows in by_repeat])[:-1]
     outputs = np.split(np.concatenate(repeated), ends)
-    metrics = [
-        scalar_metrics(rows.task.metrics(replace(rows, decoded=constant)))
-        for rows, constant in zip(by_repeat, outputs, strict=True)
+    return [
+        replace(rows, decoded=constant) for rows, constant in zip(by_repeat, outputs, strict=True)
     ]
+
+
+def _pooled_constant(
+    folds: Sequence[FinishedFold], by_repeat: Sequence[HeldOut]
+) -> dict[str, Number]:
+    """Return the metrics of such a model, whose rows are given by repeat."""
+    metrics = [scalar_metrics(rows.task.metrics(rows)) for rows in by_repeat]
     pooled = {
         name: mean_of_defined(each.get(name) for each in metrics)
         for name in dict.fromkeys(name for each in metrics for name in each)
@@ -310,6 +331,7 @@ def _mean_if_complete(values: Sequence[Number]) -> Number:
 def notes_of(
     results: Sequence[FoldResult],
     held_out: Sequence[HeldOut | None],
+    compared: Sequence[BaselineDifference] = (),
     *,
     split: str,
     rows: int,
@@ -321,6 +343,7 @@ def notes_of(
     Args:
         results: of all folds of all repeats, in order.
         held_out: the rows of each fold with their predictions; `None` for a fold that failed.
+        compared: the folds of the first repeat, each compared with a constant model.
         split: how rows were split: `random`, `stratified`, `group`, `time`.
         rows: how many were split into folds.
         metric: the one to compare by.
@@ -332,8 +355,8 @@ def notes_of(
             f"{failed} of {plural(len(results), 'fold')} failed, and metrics are of the others; "
             "a network trained on all rows may fail, too"
         )
+    yield from _about_constant_model(compared)
     if metric is not None:
-        yield from _about_constant_model(results, metric)
         yield from _about_spread(results, held_out, metric, split)
     fewest = min(each.held_out for each in results)
     if fewest < FEW_ROWS:
@@ -369,15 +392,12 @@ def notes_of(
     )
 
 
-def _about_constant_model(results: Sequence[FoldResult], metric: str) -> Iterator[str]:
-    sign = 1 if HIGHER_IS_BETTER[metric] else -1
-    pairs = [(each.metrics.get(metric), each.constant.get(metric)) for each in results]
-    known = [(value, other) for value, other in pairs if value is not None and other is not None]
-    beaten = sum(sign * value <= sign * other for value, other in known)
-    if beaten:
+def _about_constant_model(compared: Sequence[BaselineDifference]) -> Iterator[str]:
+    worse = [each.metric for each in compared if each.verdict == "worse"]
+    if worse:
         yield (
-            f"in {beaten} of {plural(len(known), 'fold')} the network is no better than a constant "
-            f"model, by {metric}"
+            f"in {len(worse)} of {plural(len(compared), 'fold')} the network is worse than a "
+            f"constant model, by {worse[0]}"
         )
 
 

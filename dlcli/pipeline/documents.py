@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
+from dlcli.comparison import BaselineDifference
 from dlcli.config import Dimension as ConfigDimension
 from dlcli.errors import RunError
 from dlcli.metrics import HIGHER_IS_BETTER, Estimate, Floats, Metrics, Number, finite, finite_number
@@ -148,6 +149,8 @@ class CrossValidation(Document):
     """Standard deviations of the metrics over all folds."""
     constant: Mapping[str, Number]
     """Pooled metrics of a constant model."""
+    against_constant: BaselineDifference | None = None
+    """The pooled difference from it, which decides whether the network is better."""
     best_epochs: Count | None
     """Median over folds of the best epoch: how long to train on all rows."""
     notes: tuple[str, ...] = ()

@@ -35,6 +35,7 @@ from dlcli.prediction import Predictions, Predictor
 from dlcli.runs import Weights
 from dlcli.splitting import Split
 from dlcli.tables import Table, floats, integers
+from dlcli.tasks import DecodedRows
 
 if TYPE_CHECKING:
     from dlcli.training import Checkpointer, Device, Job, ProgramCache, TrainingResult
@@ -202,9 +203,12 @@ class FitResult:
     def metrics(self, name: str) -> Metrics:
         """Return the metrics of a set."""
         if name not in self._metrics:
-            table, weights = self.tables[name], self.encoded[name].weights
-            self._metrics[name] = self.predictions(name).metrics(table, weights)
+            self._metrics[name] = self.predictor.task.metrics(self.decoded(name))
         return self._metrics[name]
+
+    def decoded(self, name: str) -> DecodedRows:
+        """Return the rows of a set with their true values and predictions."""
+        return self.predictions(name).with_truth(self.tables[name], self.encoded[name].weights)
 
     @cached_property
     def constant_outputs(self) -> NDArray[np.float64]:
@@ -219,9 +223,13 @@ class FitResult:
 
     def constant_metrics(self, name: str) -> Metrics:
         """Return the metrics of such a model on a set."""
+        return self.predictor.task.metrics(self.constant_decoded(name))
+
+    def constant_decoded(self, name: str) -> DecodedRows:
+        """Return the rows of a set with their true values and the predictions of such a model."""
         rows, outputs = self.encoded[name], self.constant_outputs
         repeated = np.broadcast_to(outputs, (len(rows.inputs), len(outputs)))
-        return self.predictor.decode(repeated).metrics(self.tables[name], rows.weights)
+        return self.predictor.decode(repeated).with_truth(self.tables[name], rows.weights)
 
     def prediction_table(
         self,

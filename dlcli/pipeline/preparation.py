@@ -26,7 +26,7 @@ from dlcli.config import (
     TimeSplit,
     format_path,
 )
-from dlcli.data_checks import inspect_split
+from dlcli.data_checks import DataIssue, inspect_split
 from dlcli.encoding import (
     UNMATCHED,
     UNMATCHED_REASON,
@@ -348,6 +348,8 @@ class Prepared:
     """The layers."""
     engine: Engine
     """The engine that will train it."""
+    issues: Sequence[DataIssue] = ()
+    """What is likely to spoil training or its metrics."""
 
 
 def prepare(file: ConfigFile, events: Events, folder: Path | None = None) -> Prepared:
@@ -413,14 +415,16 @@ def prepare_rows(
         events.emit("warning", message=f"{train.file}: {warning}")
     fitted = task.fit(head.output.scaling, train)
     encoding = fit_encoding(decisions, config.input, train, fitted)
-    for finding in inspect_split(split, dataset.whole, task, decisions, config.input):
+    issues = inspect_split(split, dataset.whole, task, decisions, config.input)
+    for finding in issues:
         message, columns = f"{train.file}: {finding}", finding.columns
         events.emit("warning", message=message, check=finding.check, columns=columns)
     network = build_network(encoding.layout, config.hidden, head.output)
     events.emit("network", **describe_network(network, head))
     engine = choose_engine(config, network, train.rows, fits)
     events.emit("engine", **engine.model_dump())
-    return Prepared(split, dataset.split_choice, task, decisions, head, encoding, network, engine)
+    choice = dataset.split_choice
+    return Prepared(split, choice, task, decisions, head, encoding, network, engine, issues)
 
 
 def encode_sets(

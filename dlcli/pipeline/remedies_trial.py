@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import chain, count, zip_longest
 from pathlib import Path
 
-from dlcli.comparison import ComparedRun, estimate_difference
+from dlcli.comparison import BaselineComparison, ComparedRun, estimate_difference
 from dlcli.diagnosis import Finding, Patch
 from dlcli.errors import ConfigError, DivergenceError, OutOfMemoryError, UsageError
 from dlcli.metrics import HIGHER_IS_BETTER, DifferenceEstimate
@@ -158,7 +158,7 @@ def _evaluate(before: ComparedRun | None, after: ComparedRun, trial: Trial) -> T
         return replace(trial, problem="its metrics are undefined")
     trial = replace(trial, after=metrics.get(metric))
     if before is None:
-        return _compare_with_constant(after, trial, metric)
+        return _compare_with_constant(after, trial)
     trial = replace(trial, before=before.metrics.get(SPLIT, {}).get(metric))
     if before.held_out is None or after.held_out is None:
         return replace(trial, problem="the run has no predictions to compare with")
@@ -168,14 +168,13 @@ def _evaluate(before: ComparedRun | None, after: ComparedRun, trial: Trial) -> T
     return replace(trial, difference=difference, problem=difference.reason)
 
 
-def _compare_with_constant(after: ComparedRun, trial: Trial, metric: str) -> Trial:
+def _compare_with_constant(after: ComparedRun, trial: Trial) -> Trial:
     """Compare with a constant model: what no longer diverges may still have come close to it."""
-    constant = after.baselines.get("constant", {}).get(SPLIT, {}).get(metric)
-    if constant is None or trial.after is None:
+    found = BaselineComparison.of(after.run).on(SPLIT).get("constant")
+    if found is None or found.verdict == "unknown":
         problem = "does not diverge anymore, but there is no baseline to compare with"
         return replace(trial, converged=True, problem=problem)
-    higher = HIGHER_IS_BETTER[metric]
-    if trial.after > constant if higher else trial.after < constant:
+    if found.verdict == "better":
         return replace(trial, converged=True, rescued=True)
     problem = "does not diverge anymore, but is no better than a constant model"
     return replace(trial, converged=True, problem=problem)

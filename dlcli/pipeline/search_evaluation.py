@@ -16,13 +16,12 @@ from optuna import create_study
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import create_trial
 
-from dlcli.comparison import SPLITS, ComparedRun, estimate_difference
+from dlcli.comparison import SPLITS, BaselineComparison, ComparedRun, estimate_difference
 from dlcli.config import Config, ConfigFile, Dimension, Value, candidate
 from dlcli.encoding import Encoding
 from dlcli.errors import ConfigError, DivergenceError, OutOfMemoryError, RunError, plural
 from dlcli.metrics import (
     DifferenceEstimate,
-    compare_to_baselines,
     corrected_interval,
     finite,
     main_metric,
@@ -358,16 +357,16 @@ def _count_parameters(run: ComparedRun) -> int:
 
 def _baseline_notes(finalist: Finalist, run: ComparedRun) -> Iterator[str]:
     """Yield a note if the best network is no better than simpler models."""
-    if finalist.name != "best" or finalist.metric is None:
+    if finalist.name != "best":
         return
-    simple = {name: found.get(finalist.split, {}) for name, found in run.baselines.items()}
-    names = compare_to_baselines(finalist.metric, finalist.metrics, simple).unbeaten
-    if names:
-        values = {"the best network": finalist.metrics} | {name: simple[name] for name in names}
-        listed = [f"{name} {values[name][finalist.metric]:.4g}" for name in values]
+    for name, found in BaselineComparison.of(run.run).on(finalist.split).items():
+        if found.verdict == "better" or found.network is None or found.baseline is None:
+            continue
+        words = "worse" if found.verdict == "worse" else "not clearly better"
+        values = f"{found.network:.4g} against {found.baseline:.4g}"
         yield (
-            f"the best network is no better than {' and '.join(names)} by {finalist.metric} of "
-            f"{finalist.split} rows: {', '.join(listed)}"
+            f"the best network is {words} than the {name} baseline on {finalist.split} rows: "
+            f"{found.metric} {values}"
         )
 
 

@@ -97,14 +97,17 @@ def _train(recording: Recording) -> Run:
             _save_network(result, writer)
             metrics = _save_metrics(result, writer)
             stop = StopOnSignal(writer, lambda: plural(result.training.epochs, "epoch"))
-            baselines = evaluate_baselines(result, stop, events)
+            baselines, comparison = evaluate_baselines(result, stop, events)
             writer.write_json("baselines.json", baselines)
+            verdicts = comparison.model_dump(mode="json")
+            writer.write_json("verdicts.json", verdicts)
             events.emit(
                 "result",
                 run=str(writer.path),
                 epochs=result.training.epochs,
                 metrics=metrics,
                 baselines=baselines,
+                verdicts=verdicts,
             )
             return writer.finish()
 

@@ -70,7 +70,11 @@ class Predictions:
         return self.task.errors(values, self.outputs, has_margin=self.has_margin)
 
     def metrics(self, table: Table, weights: NDArray[np.float64] | None) -> Metrics:
-        """Compute all metrics of the rows.
+        """Compute all metrics of the rows; see `with_truth` for arguments and errors."""
+        return self.task.metrics(self.with_truth(table, weights))
+
+    def with_truth(self, table: Table, weights: NDArray[np.float64] | None) -> DecodedRows:
+        """Return the rows with their true values, as metrics compare them.
 
         Args:
             table: the rows predicted, with their target.
@@ -80,8 +84,7 @@ class Predictions:
             DataError: for a target that is missing or can't be encoded.
         """
         values = self.task.values(table, ValueIssues())
-        rows = DecodedRows(values, self.decoded, weights, self.has_margin, self.has_deviance)
-        return self.task.metrics(rows)
+        return DecodedRows(values, self.decoded, weights, self.has_margin, self.has_deviance)
 
     def truth(self, table: Table) -> dict[str, pa.Array]:
         """Return the true values as columns: `target`, or `target_<column>` for several.

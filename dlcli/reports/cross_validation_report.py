@@ -212,17 +212,12 @@ def _sentences(record: CrossValidationRecord) -> Iterator[str]:
         yield "No metric is defined."
     else:
         metric, pooled = record.main
-        scores = {name: each.value for name, each in cv.pooled.items()}
         ends = _ends(metric, pooled)
         ends = f" (95 % confidence interval: {ends})" if ends else ""
         value = fmt.metric(metric, pooled.value)
         yield f"{fmt.capitalize(fmt.metric_title(metric))} is {value}{ends}."
-        yield from baseline_sentences(metric, scores, {"constant": cv.constant})
-        if _is_insignificant(metric, pooled, cv.constant.get(metric)):
-            yield (
-                "But the confidence interval includes the baseline: the difference is not "
-                "statistically significant."
-            )
+        if cv.against_constant is not None:
+            yield from baseline_sentences({"constant": cv.against_constant})
     if record.failed:
         yield f"{plural(record.failed, 'fold')} of {len(cv.results):,} failed."
     if cv.set_aside:
@@ -245,15 +240,6 @@ def _ends(metric: str, interval: Interval) -> str:
     if interval.lower is None or interval.upper is None:
         return ""
     return f"{fmt.metric(metric, interval.lower)} to {fmt.metric(metric, interval.upper)}"
-
-
-def _is_insignificant(metric: str, pooled: Interval, simple: float | None) -> bool:
-    """Return whether a metric is better than the baseline, but not beyond its interval."""
-    if simple is None or pooled.value is None or pooled.lower is None or pooled.upper is None:
-        return False
-    gain = pooled.value - simple
-    is_better = gain > 0 if HIGHER_IS_BETTER[metric] else gain < 0
-    return is_better and pooled.lower <= simple <= pooled.upper
 
 
 def _figures(record: CrossValidationRecord) -> Iterator[Figure]:

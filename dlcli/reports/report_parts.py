@@ -7,16 +7,34 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dlcli import __version__
-from dlcli.metrics import HIGHER_IS_BETTER, compare_to_baselines, finite_number
+from dlcli.metrics import HIGHER_IS_BETTER, Verdict
 from dlcli.reports import formatting as fmt
 from dlcli.reports.views import Block, Code, Fold, Group, Layer, Layers, Section, Table, Text, View
 
 if TYPE_CHECKING:
+    from dlcli.comparison import BaselineDifference
     from dlcli.network import LayerSummary
     from dlcli.pipeline import Finalist, FoldResult
     from dlcli.reports.run_record import LoggedLayer, NetworkEvent, RunRecord
     from dlcli.runs import Run
 
+_VERDICTS: Mapping[Verdict, str] = {
+    "better": "It is better than {}",
+    "worse": "It is worse than {}",
+    "not_significant": "There is no clear difference from {}",
+    "same": "There is no difference from {}",
+    "unknown": "It is unknown whether it is better than {}",
+}
+_NOTHING_LEARNED: Mapping[Verdict, str] = {
+    "worse": "It has not learned anything useful for these rows yet.",
+    "same": "It has not learned anything useful for these rows yet.",
+    "not_significant": "These rows do not show that it has learned anything useful.",
+}
+_NO_GAIN_OF_LAYERS: Mapping[Verdict, str] = {
+    "worse": "Its hidden layers do not improve the predictions yet.",
+    "same": "Its hidden layers do not improve the predictions yet.",
+    "not_significant": "Its hidden layers do not clearly improve the predictions.",
+}
 MOST_NAMES = 10
 """Classes, labels or columns that are shown."""
 MOST_CHARACTERS = 60_000
@@ -120,53 +138,29 @@ def _kind(layer: LayerSummary) -> str:
     return f"{layer.kind} {layer.activation or '?'}"
 
 
-def baseline_sentences(
-    metric: str, scores: Mapping[str, object], baselines: Mapping[str, Mapping[str, object]]
-) -> Iterator[str]:
+def baseline_sentences(differences: Mapping[str, BaselineDifference]) -> Iterator[str]:
     """Yield how a network compares with the simplest models.
 
     Args:
-        metric: the metric that decides.
-        scores: the metrics of the network.
-        baselines: those of the simplest models on the same rows, by name; one without the metric is
-            ignored.
+        differences: from each baseline, by its name.
     """
-    known = {name: finite_number(each.get(metric)) for name, each in baselines.items()}
-    simple = {name: baselines[name] for name, value in known.items() if value is not None}
-    if finite_number(scores.get(metric)) is None or not simple:
-        return
-    compared = compare_to_baselines(metric, scores, simple)
-    listed = _listed(metric, list(simple), simple)
-    if not compared.unbeaten and not compared.beaten_otherwise:
-        yield f"It is better than the {_baselines(list(simple))}: {listed}."
-        return
-    if compared.unbeaten:
-        yield f"It is no better than the {_baselines(compared.unbeaten)}: {listed}."
-        if compared.unbeaten == ("linear",):
-            yield "Its hidden layers do not improve the predictions yet."
+    for name in sorted(differences, key=lambda name: name == "constant"):  # the hardest one first
+        found = differences[name]
+        verdict = _VERDICTS[found.verdict].format(f"the {name} baseline")
+        values = f"{_value(found, found.network)} against {_value(found, found.baseline)}"
+        if found.verdict == "unknown":
+            change = f" ({fmt.shorten(found.reason)})" if found.reason else ""
         else:
-            yield "It has not learned anything useful for these rows yet."
-    else:
-        yield f"That is no better than the {_baselines(list(compared.beaten_otherwise))}: {listed}."
-    reason = " because one class is rare" if compared.is_imbalanced else ""
-    for other in dict.fromkeys(compared.beaten_otherwise.values()):
-        names = [
-            name for name in compared.beaten_otherwise if compared.beaten_otherwise[name] == other
-        ]
-        yield (
-            f"But accuracy hides what was learned{reason}: {fmt.metric_title(other)} is "
-            f"{fmt.number(scores[other])}, {_listed(other, names, simple)}."
-        )
+            change = f", difference {fmt.estimate(found, signed=True)}"
+        yield f"{verdict}: {fmt.metric_title(found.metric)} {values}{change}."
+    for name, conclusions in (("constant", _NOTHING_LEARNED), ("linear", _NO_GAIN_OF_LAYERS)):
+        if name in differences and differences[name].verdict in conclusions:
+            yield conclusions[differences[name].verdict]
+            break
 
 
-def _baselines(names: Sequence[str]) -> str:
-    return f"{' and '.join(names)} {'baselines' if len(names) > 1 else 'baseline'}"
-
-
-def _listed(metric: str, names: Sequence[str], scores: Mapping[str, Mapping[str, object]]) -> str:
-    values = (finite_number(scores[name].get(metric)) for name in names)
-    pairs = zip(names, values, strict=True)
-    return ", ".join(f"{name} {fmt.metric(metric, value)}" for name, value in pairs)
+def _value(found: BaselineDifference, value: float | None) -> str:
+    return fmt.metric(found.metric, value)
 
 
 def footer(record: RunRecord) -> str:

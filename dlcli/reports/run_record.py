@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from dlcli.comparison import BaselineComparison
 from dlcli.config import Config
 from dlcli.errors import RunError
 from dlcli.explanation import Count, Explanation
@@ -338,6 +339,11 @@ class TrainingRecord(RunRecord):
     def baselines(self) -> dict[str, MetricsBySplit]:
         """The final metrics of the simplest models, by their names."""
         return self.run.read_baselines() if self.run.has("baselines.json") else {}
+
+    @cached_property
+    def comparison(self) -> BaselineComparison:
+        """The comparison with these models on held-out rows."""
+        return BaselineComparison.of(self.run)
 
     @cached_property
     def explanation(self) -> Explanation | None:

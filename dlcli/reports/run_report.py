@@ -123,8 +123,10 @@ def _sentences(record: TrainingRecord) -> Iterator[str]:
     count = f"{rows:,}" if rows is not None else "the"
     value = fmt.metric(metric, finite_number(scores[metric]))
     yield f"On {count} {fmt.ADJECTIVES[split]} rows, {fmt.metric_title(metric)} is {value}."
-    baselines = {name: record.baselines.get(name, {}).get(split, {}) for name in _BASELINES}
-    yield from baseline_sentences(metric, scores, baselines)
+    if (doubt := record.comparison.suspicion()) is not None:
+        lead = "Possible leak: " if doubt.leaks else ""
+        yield f"{fmt.capitalize(lead + doubt.observation)}; {doubt.meaning}."
+    yield from baseline_sentences(record.comparison.on(split))
     if record.log.baselines and record.log.baselines.no_linear:
         yield f"There is no linear baseline: {fmt.shorten(record.log.baselines.no_linear, 200)}."
     if split == "train":

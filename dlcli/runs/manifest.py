@@ -38,6 +38,7 @@ FileName = Literal[
     "metrics.json",  # the final metrics by split, then metric
     "history.csv",  # loss and metrics of each epoch
     "baselines.json",  # the metrics of the simplest models by model, split, then metric
+    "verdicts.json",  # whether the network is better than these models, and signs of a leak
     "predictions.parquet",  # row, split, target and prediction of the held-out rows
     "sample.parquet",  # the same of a sample of the training rows
     "explanation.json",  # the explanation of the network
@@ -54,7 +55,7 @@ FILE_NAMES: tuple[FileName, ...] = get_args(FileName)
 MANIFEST = "manifest.json"
 LIMITS: dict[FileName, int] = {
     **dict.fromkeys(("encoding.json", "metrics.json", "baselines.json", "explanation.json"), 2**28),
-    **dict.fromkeys(("environment.json", "cv.json", "tune.json"), 2**28),
+    **dict.fromkeys(("environment.json", "cv.json", "tune.json", "verdicts.json"), 2**28),
     **dict.fromkeys(("config.yaml", "resolved.yaml", "refit.yaml", "study.json"), MAX_BYTES),
     **dict.fromkeys(("best.yaml", "smallest.yaml"), MAX_BYTES),
     "history.csv": 2**30,

@@ -230,6 +230,7 @@ class Multiclass(_Classes):
 
     kind: Literal["multiclass"] = "multiclass"
     classes: Annotated[tuple[str, ...], Field(min_length=3)]
+    ranking_metric = "balanced_accuracy"
 
     def default_loss(self, output: Output) -> Loss:
         return SparseCategoricalCrossentropy()

@@ -14,6 +14,7 @@ from pydantic import model_validator
 from dlcli.config import (
     Activation,
     ClassWeight,
+    Log,
     Loss,
     MeanSquaredError,
     MetricName,
@@ -201,6 +202,20 @@ class _Numbers(Task):
         return np.array([scaling.apply(np.array([mean]))[0] for scaling, mean in pairs])
 
     # Evaluation.
+
+    def comparison_metric(
+        self, loss: Loss, scaling: OutputScaling | None, class_weight: ClassWeight | None
+    ) -> str:
+        """Return the Poisson deviance, or the squared or absolute error, as the loss optimizes.
+
+        Errors of several columns have units of their own, so that their shares are compared.
+        """
+        if loss.name == "poisson":
+            return "poisson_deviance"
+        if self.width > 1:
+            return "r2"
+        is_squared = isinstance(loss, MeanSquaredError) and not isinstance(scaling, Log)
+        return "rmse" if is_squared else "mae"
 
     def metrics(self, rows: DecodedRows) -> Metrics:
         metrics = super().metrics(rows)

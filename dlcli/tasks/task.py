@@ -14,11 +14,14 @@ from pydantic import Field
 
 from dlcli.config import (
     Activation,
+    BinaryCrossentropy,
+    CategoricalCrossentropy,
     ClassWeight,
     Loss,
     MetricName,
     Output,
     OutputScaling,
+    SparseCategoricalCrossentropy,
     TargetForm,
 )
 from dlcli.metrics import Metrics, Statistic, metric_values
@@ -30,6 +33,10 @@ Values = NDArray[Any]
 (rows,); or for each label 1 if a row has it, else 0, (rows, labels)."""
 Outputs = NDArray[np.floating[Any]]
 """Outputs of a network, (rows, units)."""
+
+
+LOG_LOSSES = (BinaryCrossentropy, SparseCategoricalCrossentropy, CategoricalCrossentropy)
+"""Losses whose minimum are the true probabilities."""
 
 
 class StoredColumns(Protocol):
@@ -89,6 +96,8 @@ class Task(Fitted):
     reason: str = Field(default="", exclude=True)
     """Why this task was chosen: `declared`, or what the rows show. Empty once it is fitted."""
 
+    ranking_metric: ClassVar[str] = "auc"
+    """The metric of the order of classes or labels, whatever their probabilities."""
     type: ClassVar[Literal["numeric", "count", "categorical", "multi_label"]]
     """The type by which the config declares the target."""
     outcome: ClassVar[Literal["numbers", "classes", "labels"]]
@@ -195,6 +204,23 @@ class Task(Fitted):
     def default_scaling(self, loss: Loss, activation: Activation) -> OutputScaling | None:
         """Return the scaling of a config that names none; none for classes and labels."""
         return None
+
+    def comparison_metric(
+        self, loss: Loss, scaling: OutputScaling | None, class_weight: ClassWeight | None
+    ) -> str:
+        """Return the metric by which a network is compared with the simplest models.
+
+        It is a proper one, which the training optimizes, where there is one: the log loss of
+        probabilities; for numbers see there. Class weights and losses other than cross-entropy move
+        probabilities on purpose, so that their ranking is compared.
+
+        Args:
+            loss: the loss.
+            scaling: the output's scaling of numbers.
+            class_weight: the config's.
+        """
+        is_proper = isinstance(loss, LOG_LOSSES) and class_weight is None
+        return "log_loss" if is_proper else self.ranking_metric
 
     @abstractmethod
     def epoch_metrics(self, loss: Loss) -> tuple[MetricName, ...]:

@@ -55,7 +55,8 @@ def number_run(
         name: of the run.
         predictions: of the held-out rows, by their number; without any, no row is held out.
         config: more keys of the config.
-        stored: `metrics`, `baselines` and `environment`, and `predictions` that are another table.
+        stored: `metrics`, `baselines`, `verdicts` and `environment`, and `predictions` that are
+            another table.
         split: the set that the rows are of.
         kind: what the run did.
     """
@@ -101,5 +102,7 @@ def _fill(writer: RunWriter, file: ConfigFile, stored: Mapping[str, Any], kind: 
         writer.write_json("metrics.json", stored["metrics"])
     if stored["predictions"] is not None:
         writer.write_table("predictions.parquet", stored["predictions"])
+    if "verdicts" in stored:
+        writer.write_json("verdicts.json", stored["verdicts"])
     if "baselines" in stored:
         writer.write_json("baselines.json", stored["baselines"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dlcli.comparison import BaselineComparison, BaselineDifference
 from dlcli.explanation import Explanation, LayerStatistics
 
 DATA = "data: {train: t.csv, target: {column: y, type: numeric}, validation: 0.2}\n"
@@ -25,6 +26,13 @@ def classified(confusion):
     total = sum(map(sum, confusion))
     right = sum(line[at] for at, line in enumerate(confusion))
     return {"validation": {"accuracy": right / total, "confusion": confusion}}
+
+
+def compared(model, verdict, metric="r2", **values):
+    """Comparison with a baseline on validation rows."""
+    known = {"network": 0.5, "baseline": 0.5, "value": 0.0, **values}
+    found = BaselineDifference(metric=metric, verdict=verdict, **known)
+    return BaselineComparison(differences={model: {"validation": found}})
 
 
 def layers(*found):

@@ -6,10 +6,11 @@ import math
 
 import pytest
 
+from dlcli.comparison import BaselineComparison, NearlyPerfect
 from dlcli.diagnosis import Peak, examine
 from dlcli.encoding import Block
 from dlcli.explanation import ColumnStatistics, Explanation, Importance
-from tests.diagnosis.cases import CLASSES, classified, dense, layers, r2
+from tests.diagnosis.cases import CLASSES, classified, compared, dense, layers, r2
 
 HALF = r2(0.5, 0.5)
 
@@ -104,41 +105,84 @@ def test_existing_regularization_of_an_underfitted_network_is_removed(case):
     )
 
 
-def test_a_network_no_better_than_the_mean_is_found(named):
-    constant = {"constant": r2(0.0, 0.0)}
-    rules = named(metrics=r2(0.3, 0.02), baselines=constant)
-    assert "no_better_than_constant" in rules
-    assert named(metrics=r2(0.3, 0.25), baselines=constant) == []
+@pytest.mark.parametrize(
+    ("verdict", "value", "speaks"),
+    [
+        ("worse", -0.1, True),
+        ("same", 0.0, True),
+        ("not_significant", 0.04, True),
+        ("not_significant", 0.06, False),  # a gain of more than a twentieth may be real
+        ("better", 0.04, False),
+    ],
+)
+def test_a_network_no_better_than_the_mean_is_found(named, verdict, value, speaks):
+    comparison = compared("constant", verdict, network=value, baseline=0.0, value=value)
+    rules = named(metrics=r2(0.3, value), comparison=comparison)
+    assert ("no_better_than_constant" in rules) is speaks
 
 
-def test_a_rare_class_that_is_ranked_well_is_better_than_nothing(named):
+def test_a_finding_has_both_values_and_the_interval(case):
+    comparison = compared(
+        "constant",
+        "worse",
+        "log_loss",
+        network=0.71,
+        baseline=0.69,
+        value=0.02,
+        lower=0.01,
+        upper=0.03,
+    )
+    (finding,) = examine(case(metrics=HALF, comparison=comparison))
+    assert finding.observation == (
+        "validation rows have log_loss 0.71, and 0.69 by always the same answer; the difference is "
+        "0.02 (95 % confidence interval: 0.01 to 0.03)"
+    )
+
+
+def test_a_comparison_by_log_loss_counts_where_accuracy_is_the_same(named):
     scores = {"accuracy": 0.95, "confusion": [[190, 0], [10, 0]], "auc": 0.8}
-    constant = {**scores, "auc": 0.5}
-    rules = named(metrics={"validation": scores}, baselines={"constant": {"validation": constant}})
+    comparison = compared("constant", "better", "log_loss", network=0.15, baseline=0.2, value=-0.05)
+    rules = named(metrics={"validation": scores}, comparison=comparison)
     assert "no_better_than_constant" not in rules
 
 
 @pytest.mark.parametrize(
-    ("network", "rows", "speaks"),
+    ("verdict", "upper", "speaks"),
     [
-        (0.40, 400, True),  # (0.5 − 0.6) + 2 · √(0.035² + 0.042²) = 0.01
-        # As good: (0.5 − 0.5) + 2 · √2 · 0.5 · √(2/n) is less than a tenth of 0.5 from n = 1600 on.
-        (0.50, 1700, True),
-        (0.50, 1500, False),
-        (0.60, 1700, False),
+        ("worse", -0.01, True),
+        ("not_significant", 0.04, True),  # less than a tenth of 0.5
+        ("not_significant", 0.06, False),  # the gain may be larger
+        ("better", 0.04, False),  # a significant gain counts, however small
+        ("unknown", None, False),
     ],
 )
-def test_a_network_no_better_than_the_linear_model_is_found(named, network, rows, speaks):
-    counts = {"train": 4 * rows, "validation": rows}
-    fields = {"metrics": {"validation": {"r2": network}}, "rows": counts}
-    rules = named(baselines={"linear": {"validation": {"r2": 0.5}}}, **fields)
-    assert rules == (["no_better_than_linear"] if speaks else [])
+def test_a_network_no_better_than_the_linear_model_is_found(named, verdict, upper, speaks):
+    comparison = compared("linear", verdict, lower=-0.1, upper=upper)
+    fields = {"metrics": HALF, "baselines": {"linear": HALF}, "comparison": comparison}
+    assert named(**fields) == (["no_better_than_linear"] if speaks else [])
+    assert named("hidden=[]", **fields) == []
 
 
 def test_test_rows_are_not_looked_at_where_there_are_others(named):
-    metrics = {**r2(0.5, 0.5), "test": {"r2": -1.0}}
-    constant = {"constant": {**r2(0.0, 0.0), "test": {"r2": 0.0}}}
-    assert named(metrics=metrics, baselines=constant) == []
+    bad = compared("constant", "worse", value=-1.0).differences["constant"]["validation"]
+    comparison = BaselineComparison(differences={"constant": {"test": bad}})
+    metrics = {**HALF, "test": {"r2": -1.0}}
+    assert named(metrics=metrics, comparison=comparison) == []
+
+
+def test_a_column_that_gives_the_target_away_is_first_and_can_be_ignored(case):
+    comparison = BaselineComparison(leaks={"a.b": 0.999})
+    features = 'input.features={"a.b": numeric, x: numeric}'
+    found = list(examine(case(features, metrics=r2(0.05, 0.05), comparison=comparison)))
+    assert [each.rule for each in found] == ["possible_leak", "underfitting"]
+    assert found[0].patches[0].overrides == ("input.features['a.b']=ignored",)
+
+
+def test_a_linear_model_that_is_nearly_perfect_is_found_without_a_change_to_try(case):
+    perfect = NearlyPerfect(model="linear", split="validation", metric="r2", value=0.999)
+    comparison = BaselineComparison(nearly_perfect=perfect)
+    (finding,) = examine(case(metrics=r2(0.999, 0.999), comparison=comparison))
+    assert (finding.rule, finding.patches) == ("nearly_perfect_baseline", ())
 
 
 @pytest.mark.parametrize(("dead", "speaks"), [(0.5, True), (0.3, False)])

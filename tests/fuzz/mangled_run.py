@@ -16,6 +16,7 @@ from dlcli.runs.manifest import Manifest
 FILES = (
     "metrics.json",
     "baselines.json",
+    "verdicts.json",
     "explanation.json",
     "environment.json",
     "history.csv",

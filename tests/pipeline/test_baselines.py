@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from dlcli import training
+from dlcli.comparison import BaselineComparison
 from dlcli.config import CompiledEngine, load_config
 from dlcli.encoding import EncodedRows, InMemoryInputs
 from dlcli.encoding.encoded_rows import OnDiskInputs
@@ -342,3 +343,30 @@ def test_the_rows_lie_on_the_device_once_for_both():
     linear = fit_linear(result, NO_CHECKPOINTS)
     assert list(linear.job.placed) == list(placed)
     assert all(linear.job.placed[key][1] is held for key, (_, held) in placed.items())
+
+
+# The verdict, and signs of a leak
+
+
+@pytest.mark.parametrize(
+    ("columns", "perfect", "leaks"),
+    [
+        ({"y": A + NOISE / 2}, None, []),
+        ({"y": 2 * A - 1}, ("linear", "r2", "a"), ["a"]),
+        ({"y": 2 * A - B}, ("linear", "r2", "a"), []),
+        ({"y": np.sign(A), "known": np.sign(A) * 7}, ("linear", "r2", "known"), ["known"]),
+    ],
+    ids=["noise", "a line", "two columns", "a copy"],
+)
+def test_a_network_is_compared_on_held_out_rows_and_leaks_are_named(columns, perfect, leaks):
+    config = f"{BEND}epochs: 60\noptimizer: {{name: adam, learning_rate: 0.05}}\n"
+    run = train(write(config, "target: y, validation: 0.5", a=A, b=B, **columns))
+    found = BaselineComparison.of(run)
+    assert {name: [*each] for name, each in found.differences.items()} == {
+        "constant": ["validation"],
+        "linear": ["validation"],
+    }
+    assert found.differences["constant"]["validation"].verdict == "better"
+    model = found.nearly_perfect
+    assert (model and (model.model, model.metric, model.column)) == perfect
+    assert [*found.leaks] == leaks

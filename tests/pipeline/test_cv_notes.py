@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from dlcli.comparison import BaselineDifference
 from dlcli.config import EarlyStopping
 from dlcli.pipeline.cv_summary import notes_of
 from dlcli.tasks import Multiclass, Multilabel
@@ -17,9 +18,9 @@ ALWAYS = (
 )
 
 
-def notes(results, held=None, *, split="random", rows=250, metric=None, stopping=None):
-    held = held or [None] * len(results)
-    found = notes_of(results, held, split=split, rows=rows, metric=metric, stopping=stopping)
+def notes(results, held=None, *, compared=(), split="random", rows=250, metric=None, stopping=None):
+    held, more = held or [None] * len(results), {"metric": metric, "stopping": stopping}
+    found = notes_of(results, held, compared, split=split, rows=rows, **more)
     *others, last = found
     assert last == ALWAYS
     return others
@@ -37,18 +38,15 @@ def test_folds_that_failed_are_counted():
     ]
 
 
-@pytest.mark.parametrize(
-    ("metric", "values", "constant"),
-    [("accuracy", [0.9, 0.8, 0.5], 0.5), ("mae", [1.0, 1.5, 2.1], 2.0)],
-)
-def test_folds_in_which_columns_are_of_no_use_are_counted(metric, values, constant):
-    results = [
-        fold(at, {metric: value}, constant={metric: constant}) for at, value in enumerate(values)
+def test_folds_in_which_the_network_is_significantly_worse_than_a_constant_are_counted():
+    better, unclear, worse = (
+        BaselineDifference(metric="log_loss", network=0.5, baseline=0.7, verdict=verdict)
+        for verdict in ("better", "not_significant", "worse")
+    )
+    assert notes(folds("accuracy", [0.8] * 3), compared=[better, unclear, worse]) == [
+        "in 1 of 3 folds the network is worse than a constant model, by log_loss"
     ]
-    assert notes(results, metric=metric) == [
-        f"in 1 of 3 folds the network is no better than a constant model, by {metric}"
-    ]
-    assert notes(results, metric=None) == []
+    assert notes(folds("accuracy", [0.8] * 2), compared=[better, unclear]) == []
 
 
 def decided(right, rows=50):

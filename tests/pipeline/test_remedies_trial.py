@@ -70,11 +70,12 @@ SPREAD = {row: row + row % 3 - 1.0 for row in range(1, 41)}
 NO_BETTER = "does not diverge anymore, but is no better than a constant model"
 
 
-def made_by_hand(folder, name, rmse, kind="train", constant=29.0):
-    """A run whose RMSE on validation rows is as given, and 29 of the constant model."""
+def made_by_hand(folder, name, rmse, kind="train", verdict="better"):
+    """A run whose RMSE on validation rows is as given, compared with 29 of the constant model."""
+    known = {"metric": "rmse", "network": None, "baseline": 29.0, "verdict": verdict}
     stored = {
         "metrics": {"validation": {"rmse": rmse}},
-        "baselines": {"constant": {"validation": {"rmse": constant}}},
+        "verdicts": {"differences": {"constant": {"validation": known}}},
     }
     return number_run(folder, name, SPREAD, stored=stored, split="validation", kind=kind)
 
@@ -122,7 +123,11 @@ def test_of_what_diverged_only_those_that_beat_a_constant_are_rescued_and_the_be
     tmp_path, monkeypatch
 ):
     run = made_by_hand(tmp_path, "run", 1.0, kind="diverged")
-    made = [made_by_hand(tmp_path, f"made{rmse:g}", rmse) for rmse in (1e9, 29.0, 20.0, 10.0, 15.0)]
+    ends = {1e9: "worse", 28.0: "not_significant", 20.0: "better", 10.0: "better", 15.0: "better"}
+    made = [
+        made_by_hand(tmp_path, f"made{rmse:g}", rmse, verdict=verdict)
+        for rmse, verdict in ends.items()
+    ]
     answers(monkeypatch, *made)
     trials = list(try_patches(run, [("a", patch(str(at))) for at in range(5)]))
     assert [trial.rescued for trial in trials] == [False, False, True, True, True]
@@ -141,7 +146,7 @@ def test_of_scores_that_rise_with_success_the_highest_wins():
 
 def test_without_a_baseline_nothing_is_rescued(tmp_path, monkeypatch):
     run = made_by_hand(tmp_path, "run", 1.0, kind="diverged")
-    answers(monkeypatch, made_by_hand(tmp_path, "made", 1.0, constant=None))
+    answers(monkeypatch, made_by_hand(tmp_path, "made", 1.0, verdict="unknown"))
     (trial,) = try_patches(run, [("a", patch("one"))])
     assert (trial.converged, trial.rescued) == (True, False)
     assert trial.problem == ("does not diverge anymore, but there is no baseline to compare with")

@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from dlcli.comparison import BaselineDifference
 from dlcli.pipeline import (
     CrossValidation,
     Dimension,
@@ -53,6 +54,17 @@ def fold(
     return FoldResult(**{**given, **changes})
 
 
+AGAINST_CONSTANT = BaselineDifference(
+    metric="log_loss",
+    network=0.5,
+    baseline=0.75,
+    value=-0.25,
+    lower=-0.5,
+    upper=-0.125,
+    verdict="better",
+)
+
+
 def cross_validation(**changes: Any) -> CrossValidation:
     """Two folds of a classification with two classes, one of them with a hostile name."""
     given: dict[str, Any] = {
@@ -72,6 +84,7 @@ def cross_validation(**changes: Any) -> CrossValidation:
         "by_fold": {"accuracy": Interval(value=0.875, lower=0.5, upper=1.0)},
         "deviations": {"accuracy": 0.125},
         "constant": {"accuracy": 0.5},
+        "against_constant": AGAINST_CONSTANT,
         "best_epochs": 2,
         "notes": (f"a note about {HOSTILE}",),
     }

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from dlcli.comparison import BaselineComparison
 from dlcli.config import dump_config, load_config
 from dlcli.explanation import (
     ColumnStatistics,
@@ -49,6 +50,7 @@ def make_run(  # noqa: PLR0913  (each is a file of the run)
     outputs: Mapping[str, Sequence[Any]] | None = None,
     metrics: Mapping[str, Mapping[str, object]] | None = NO_METRICS,
     baselines: Mapping[str, Mapping[str, Mapping[str, object]]] | None = None,
+    comparison: BaselineComparison | None = None,
     config: Mapping[str, object] | None = None,
 ) -> Run:
     """Make a run of a table with a linear network whose weights are all 0.5.
@@ -61,6 +63,7 @@ def make_run(  # noqa: PLR0913  (each is a file of the run)
         outputs: the columns of the held-out predictions after `row` and `split`.
         metrics: by split; `None` if training diverged.
         baselines: the metrics of the simplest models, by name and split.
+        comparison: the comparison with them.
         config: more of its keys.
     """
     write_csv(folder / "table.csv", columns)
@@ -71,6 +74,8 @@ def make_run(  # noqa: PLR0913  (each is a file of the run)
     with new_run(folder / "run", "run") as writer:
         if baselines is not None:
             writer.write_json("baselines.json", baselines)
+        if comparison is not None:
+            writer.write_json("verdicts.json", comparison.model_dump(mode="json"))
         _fill(writer, path, metrics, outputs, explanation)
         return writer.finish("train" if metrics is not None else DIVERGED)
 

@@ -8,10 +8,10 @@ import re
 import pytest
 
 from dlcli.errors import RunError
-from dlcli.pipeline import Interval
 from dlcli.reports import cross_validation_view, render_report, render_text
 from dlcli.runs import new_run
 from tests.reports.hand_made_experiments import (
+    AGAINST_CONSTANT,
     CLASS_ROWS,
     NUMBER_ROWS,
     cross_validation,
@@ -30,7 +30,8 @@ def test_the_main_metric_of_all_rows_is_compared_with_the_constant_model(tmp_pat
         "Cross-validated in 2 folds (stratified). Each of 8 rows was predicted by a network fitted "
         "without it.",
         "Accuracy is 87.5 % (95 % confidence interval: 62.5 % to 100.0 %).",
-        "It is better than the constant baseline: constant 50.0 %.",
+        "It is better than the constant baseline: log loss 0.5 against 0.75, difference -0.25 "
+        "[-0.5, -0.125].",
         "2 test rows took no part.",
     )
 
@@ -53,31 +54,18 @@ def test_a_terminal_shows_the_metrics_the_notes_and_the_way_to_train_on_all_rows
 
 
 def test_a_network_that_is_no_better_than_the_constant_model_is_reported(tmp_path):
-    found = cross_validation(pooled={"accuracy": Interval(value=0.5, lower=0.25, upper=0.75)})
+    unclear = AGAINST_CONSTANT.model_copy(update={"upper": 0.125, "verdict": "not_significant"})
+    found = cross_validation(against_constant=unclear)
     assert view_of(tmp_path, found).sentences[2:4] == (
-        "It is no better than the constant baseline: constant 50.0 %.",
-        "It has not learned anything useful for these rows yet.",
+        "There is no clear difference from the constant baseline: log loss 0.5 against 0.75, "
+        "difference -0.25 [-0.5, +0.125].",
+        "These rows do not show that it has learned anything useful.",
     )
 
 
-def test_a_difference_within_the_interval_is_not_significant(tmp_path):
-    found = cross_validation(pooled={"accuracy": Interval(value=0.75, lower=0.5, upper=1.0)})
-    assert view_of(tmp_path, found).sentences[3] == (
-        "But the confidence interval includes the baseline: the difference is not statistically "
-        "significant."
-    )
-
-
-def test_the_interval_of_a_metric_that_is_better_when_lower_is_read_so_too(tmp_path):
-    found = cross_validation(
-        main_metric="log_loss",
-        pooled={"log_loss": Interval(value=0.5, lower=0.25, upper=0.625)},
-        constant={"log_loss": 0.75},
-    )
-    assert view_of(tmp_path, found).sentences[1:3] == (
-        "Log loss is 0.5 (95 % confidence interval: 0.25 to 0.625).",
-        "It is better than the constant baseline: constant 0.75.",
-    )
+def test_a_cross_validation_of_before_has_no_verdict(tmp_path):
+    sentences = view_of(tmp_path, cross_validation(against_constant=None)).sentences
+    assert not any("baseline" in sentence for sentence in sentences)
 
 
 FAILED = fold(2, metrics={}, history={}, best_epoch=None, epochs=0, problem="loss is NaN")

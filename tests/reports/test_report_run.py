@@ -8,6 +8,7 @@ import shutil
 
 import pytest
 
+from dlcli.comparison import BaselineComparison, BaselineDifference, NearlyPerfect
 from dlcli.diagnosis import Finding, Patch
 from dlcli.errors import RunError
 from dlcli.explanation import Importance, LayerStatistics
@@ -132,11 +133,12 @@ def model(accuracy, log_loss):
     return {"train": best, "validation": best, "test": test}
 
 
-def text_of(folder, metrics, baselines=None, named=None):
+def text_of(folder, metrics, baselines=None, named=None, comparison=None):
     """The text of a run with some metrics; its path is `RUN`."""
     config = {"metrics": named} if named else None
     shutil.rmtree(folder / "run", ignore_errors=True)
     changes = {"metrics": metrics, "baselines": baselines, "config": config}
+    changes["comparison"] = comparison
     run = make_run(folder, COLORS, "y", outputs=None, **changes)
     return render_text(run_view(run)).replace(str(run.path), "RUN").splitlines()
 
@@ -144,83 +146,100 @@ def text_of(folder, metrics, baselines=None, named=None):
 LINKS = ["", "run: RUN", "report: dlcli report RUN"]
 
 
+def difference(verdict, value=-0.25, ends=(-0.5, 0.125), **more):
+    """The log loss of a network, 0.5, compared with that of a baseline."""
+    lower, upper = ends
+    known = {"metric": "log_loss", "network": 0.5, "baseline": 0.5 - value, "value": value}
+    return BaselineDifference(**known, lower=lower, upper=upper, verdict=verdict, **more)
+
+
 def test_baselines_are_next_to_the_network_on_the_most_independent_rows(tmp_path):
     baselines = {"constant": model(0.5, 0.75), "linear": model(0.625, 0.625)}
-    assert text_of(tmp_path, METRICS, baselines, ["accuracy"]) == [
+    worse, better = difference("worse", 9.0), difference("better", ends=(-0.5, -0.125))
+    comparison = BaselineComparison(
+        differences={model: {"validation": worse, "test": better} for model in baselines}
+    )
+    assert text_of(tmp_path, METRICS, baselines, ["accuracy"], comparison) == [
         "          train  validation  test  linear  constant",
         "accuracy      1        0.75  0.75   0.625       0.5",
         "log_loss  0.125        0.25   0.5   0.625      0.75",
         "",
         "On the test rows, accuracy is 75.0 %.",
-        "It is better than the linear and constant baselines: linear 62.5 %, constant 50.0 %.",
+        *(
+            f"It is better than the {name} baseline: log loss 0.5 against 0.75, difference -0.25 "
+            "[-0.5, -0.125]."
+            for name in ("linear", "constant")
+        ),
         *LINKS,
     ]
 
 
+VALUES = "baseline: log loss 0.5 against 0.75"
+CHANGE = ", difference -0.25 [-0.5, +0.125]."
+
+
 @pytest.mark.parametrize(
-    ("linear", "constant", "metric", "sentences"),
+    ("linear", "constant", "sentences"),
     [
         (
-            (0.75, 0.51),
-            (0.5, 9),
-            "accuracy",
+            "not_significant",
+            "better",
             [
-                "It is no better than the linear baseline: linear 75.0 %, constant 50.0 %.",
-                "Its hidden layers do not improve the predictions yet.",
+                f"There is no clear difference from the linear {VALUES}{CHANGE}",
+                f"It is better than the constant {VALUES}{CHANGE}",
+                "Its hidden layers do not clearly improve the predictions.",
             ],
         ),
         (
-            (0.875, 0.51),
-            (0.75, 0.51),
-            "accuracy",
+            "worse",
+            "not_significant",
             [
-                "It is no better than the linear and constant baselines: linear 87.5 %, constant "
-                "75.0 %.",
+                f"It is worse than the linear {VALUES}{CHANGE}",
+                f"There is no clear difference from the constant {VALUES}{CHANGE}",
+                "These rows do not show that it has learned anything useful.",
+            ],
+        ),
+        (
+            "unknown",
+            "worse",
+            [
+                f"It is unknown whether it is better than the linear {VALUES}.",
+                f"It is worse than the constant {VALUES}{CHANGE}",
                 "It has not learned anything useful for these rows yet.",
-            ],
-        ),
-        (
-            (0.5, 9),
-            (0.8, 0.51),
-            "accuracy",
-            [
-                "It is no better than the constant baseline: linear 50.0 %, constant 80.0 %.",
-                "It has not learned anything useful for these rows yet.",
-            ],
-        ),
-        (
-            (0.5, 0.25),
-            (0.5, 9),
-            "log_loss",
-            [
-                "It is no better than the linear baseline: linear 0.25, constant 9.",
-                "Its hidden layers do not improve the predictions yet.",
             ],
         ),
     ],
 )
-def test_a_network_that_is_no_better_is_reported(linear, constant, metric, sentences):
-    simple = {"linear": model(*linear)["test"], "constant": model(*constant)["test"]}
-    assert list(baseline_sentences(metric, METRICS["test"], simple)) == sentences
+def test_a_network_is_compared_with_each_baseline(linear, constant, sentences):
+    differences = {"constant": difference(constant), "linear": difference(linear)}
+    assert list(baseline_sentences(differences)) == sentences
 
 
-def test_accuracy_does_not_condemn_what_has_learned_of_a_rare_class():
-    metrics = {"accuracy": 0.865, "auc": 0.951}
-    constant, linear = {"accuracy": 0.935, "auc": 0.5}, {"accuracy": 0.935, "auc": 0.95}
-    hidden = (
-        "But accuracy hides what was learned because one class is rare: area under ROC is 0.951, "
-        "constant 0.5."
+def test_an_unknown_difference_has_its_reason():
+    found = difference("unknown", ends=(None, None), reason="fewer than 10 rows")
+    assert list(baseline_sentences({"linear": found})) == [
+        f"It is unknown whether it is better than the linear {VALUES} (fewer than 10 rows)."
+    ]
+
+
+def test_what_is_too_good_to_be_true_is_the_first_line_after_the_result(tmp_path):
+    leak = BaselineComparison(leaks={"copy": 0.9997})
+    result, doubt, *_ = text_of(tmp_path, METRICS, named=["accuracy"], comparison=leak)[4:]
+    assert result == "On the test rows, accuracy is 75.0 %."
+    assert doubt == (
+        "Possible leak: the column 'copy' alone predicts 99.9 % of the target; check that its "
+        "value is known when predictions are made, and is not derived from the target."
     )
-    assert list(baseline_sentences("accuracy", metrics, {"constant": constant})) == [
-        "That is no better than the constant baseline: constant 93.5 %.",
-        hidden,
-    ]
-    simple = {"linear": linear, "constant": constant}
-    assert list(baseline_sentences("accuracy", metrics, simple)) == [
-        "It is no better than the linear baseline: linear 93.5 %, constant 93.5 %.",
-        "Its hidden layers do not improve the predictions yet.",
-        hidden,
-    ]
+
+
+def test_a_line_without_noise_is_no_alarm(tmp_path):
+    line = NearlyPerfect(model="linear", split="test", metric="r2", value=1, column="x", share=1)
+    comparison = BaselineComparison(nearly_perfect=line)
+    assert text_of(tmp_path, METRICS, named=["accuracy"], comparison=comparison)[5] == (
+        "A linear model is nearly perfect: r2 1 on test rows, most of it by the column 'x' (100 % "
+        "of the target alone); this is usual where the target follows from a formula; among "
+        "measured values, check that no column is derived from the target, which would be a leak."
+    )
 
 
 def test_without_test_rows_validation_rows_decide_and_without_these_training_rows(tmp_path):

@@ -27,6 +27,7 @@ EVERY_FILE = [
     "metrics.json",
     "history.csv",
     "baselines.json",
+    "verdicts.json",
     "predictions.parquet",
     "sample.parquet",
     "explanation.json",
@@ -42,6 +43,7 @@ READERS = {
     "metrics.json": lambda run: run.read_metrics(),
     "history.csv": lambda run: run.read_history(),
     "baselines.json": lambda run: run.read_baselines(),
+    "verdicts.json": lambda run: run.read_text("verdicts.json"),
     "predictions.parquet": lambda run: run.read_predictions(),
     "sample.parquet": lambda run: run.read_sample(),
     "explanation.json": lambda run: run.read_text("explanation.json"),
@@ -66,6 +68,7 @@ def folder(tmp_path):
         )
         writer.write_history({"loss": [0.5, 0.25]})
         writer.write_json("baselines.json", {"constant": {"test": {"accuracy": 0.25}}})
+        writer.write_json("verdicts.json", {"leaks": {}})
         writer.write_table("predictions.parquet", pa.table({"row": [1]}))
         writer.write_table("sample.parquet", pa.table({"row": [2]}))
         writer.write_text("explanation.json", '{"rows": {}}')

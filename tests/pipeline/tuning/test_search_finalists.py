@@ -98,15 +98,24 @@ def test_smaller_errors_on_the_same_test_rows_are_better(folder, made, recorder)
     assert finals.notes == ()
 
 
-def test_a_best_network_no_better_than_a_baseline_has_a_note(folder, made, monkeypatch, recorder):
-    simple = {"linear": {"test": {"mae": 0.25}}, "constant": {"test": {"mae": 8.0}}}
+@pytest.mark.parametrize(
+    ("verdict", "words"), [("worse", "worse"), ("not_significant", "not clearly better")]
+)
+def test_a_best_network_no_better_than_a_baseline_has_a_note(
+    folder, made, monkeypatch, recorder, verdict, words
+):
+    known = {"metric": "mae", "network": 0.5}
+    differences = {
+        "linear": {"test": {**known, "baseline": 0.25, "verdict": verdict}},
+        "constant": {"test": {**known, "baseline": 8.0, "verdict": "better"}},
+    }
+    stored = {"verdicts": {"differences": differences}}
     plain = scores
-    monkeypatch.setitem(globals(), "scores", lambda *at: {**plain(*at), "baselines": simple})
+    monkeypatch.setitem(globals(), "scores", lambda *at: {**plain(*at), **stored})
     configs = made(default=FAR, best=NEAR)
     notes = train_finalists(folder, configs, "val_mae", Events(recorder)).notes
     assert notes == (
-        "the best network is no better than linear by mae of test rows: the best network 0.5, "
-        "linear 0.25",
+        f"the best network is {words} than the linear baseline on test rows: mae 0.5 against 0.25",
     )
 
 

@@ -1,0 +1,260 @@
+"""A network compared with the simplest models on the same held-out rows, for all that words it.
+
+Every sentence, note and finding about a baseline follows the verdict that `compare_to_baseline`
+reaches: the interval of the paired difference in one metric that the task finds proper.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
+from typing import Annotated, Literal, NamedTuple, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict
+
+from dlcli.errors import listed, printable, truncate
+from dlcli.metrics import (
+    HIGHER_IS_BETTER,
+    DifferenceEstimate,
+    Number,
+    Verdict,
+    difference_estimate,
+    estimate_statistic_differences,
+    finite_number,
+    mean_of_defined,
+)
+from dlcli.runs import Run
+from dlcli.tasks import DecodedRows, Task
+
+Split = Literal["test", "validation"]
+SimpleModel = Literal["linear", "network", "constant"]
+"""A model that is linear or simpler; `network` if the network is."""
+NEARLY_PERFECT = 0.99
+"""Share of a constant prediction's error that a linear model removes if it is nearly perfect."""
+FEWEST_WRONG = 50
+"""Rows that a constant prediction must miss for a linear model to be found nearly perfect."""
+_RESAMPLES = 400
+"""Resamples, as of a large table: a training must not wait for the last digit of an interval."""
+_LONGEST = 60
+"""Most characters of a column's name that are shown."""
+
+
+def _known_metric(name: str) -> str:
+    if name not in HIGHER_IS_BETTER:
+        raise ValueError("expected a metric")
+    return name
+
+
+Metric = Annotated[str, AfterValidator(_known_metric)]
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class BaselineDifference(_Document):
+    """A metric of a network minus that of a baseline on the same rows."""
+
+    metric: Metric
+    network: Number
+    """The network's value; `None` where it is undefined."""
+    baseline: Number
+    """The baseline's."""
+    value: Number = None
+    """The difference."""
+    lower: Number = None
+    upper: Number = None
+    """The ends of its 95 % confidence interval; `None` where there is none."""
+    reason: str | None = None
+    """Why there is none."""
+    verdict: Verdict = "unknown"
+    """See `DifferenceEstimate`; `better` means that the network is."""
+
+    @property
+    def gain(self) -> float | None:
+        """The share of the baseline's error that the network removes; `None` if unknown."""
+        return self._as_gain(self.value)
+
+    @property
+    def largest_gain(self) -> float | None:
+        """The same at the better end of the interval."""
+        return self._as_gain(self.upper if HIGHER_IS_BETTER[self.metric] else self.lower)
+
+    def _as_gain(self, value: float | None) -> float | None:
+        if value is None or self.baseline is None:
+            return None
+        higher = HIGHER_IS_BETTER[self.metric]
+        error = 1 - self.baseline if higher else self.baseline
+        return (value if higher else -value) / error if error > 0 else None
+
+
+class NearlyPerfect(_Document):
+    """A simple model whose predictions of held-out rows are nearly perfect."""
+
+    model: SimpleModel
+    split: Split
+    metric: Literal["r2", "accuracy"]
+    value: float
+    column: str | None = None
+    """The column that alone removes most of the target's error over training rows."""
+    share: float | None = None
+    """The share that it removes."""
+
+
+class Suspicion(NamedTuple):
+    """A reason to look twice at results that are very good."""
+
+    observation: str
+    meaning: str
+    leaks: tuple[str, ...] = ()
+    """The columns that may give the target away."""
+
+
+class BaselineComparison(_Document):
+    """The comparison of a run's network with its baselines, and signs of a leak."""
+
+    differences: Mapping[str, Mapping[str, BaselineDifference]] = {}
+    """By baseline and split of held-out rows."""
+    nearly_perfect: NearlyPerfect | None = None
+    leaks: Mapping[str, float] = {}
+    """Columns that each alone give the target away, with the share of its error over training rows
+    that they remove."""
+
+    @classmethod
+    def of(cls, run: Run) -> Self:
+        """Read that of a run; empty if it has none.
+
+        Raises:
+            RunError: if it is damaged.
+        """
+        return run.parse("verdicts.json", cls) if run.has("verdicts.json") else cls()
+
+    def on(self, split: str) -> dict[str, BaselineDifference]:
+        """Return the differences on one split, by baseline."""
+        return {model: each[split] for model, each in self.differences.items() if split in each}
+
+    def suspicion(self) -> Suspicion | None:
+        """Return why results may be too good to be true; `None` without a sign of that."""
+        if self.leaks:
+            names = tuple(map(_shown, self.leaks))
+            least = min(self.leaks.values())
+            which = f"the column {listed(names)}" if len(names) == 1 else f"each of {listed(names)}"
+            return Suspicion(
+                f"{which} alone predicts {_percent(least)} of the target",
+                "check that its value is known when predictions are made, and is not derived from "
+                "the target",
+                tuple(self.leaks),
+            )
+        found = self.nearly_perfect
+        if found is None:
+            return None
+        value = f"{found.metric} {found.value:.4g} on {found.split} rows"
+        if found.model == "constant":
+            return Suspicion(
+                f"always predicting the most frequent class is nearly perfect, too: {value}",
+                "accuracy hides whether rare classes are found: see balanced_accuracy and log_loss",
+            )
+        most = ""
+        if found.column is not None and found.share is not None:
+            most = f", most of it by the column '{_shown(found.column)}'"
+            most += f" ({_percent(found.share)} of the target alone)"
+        return Suspicion(
+            f"a linear model is nearly perfect: {value}{most}",
+            "this is usual where the target follows from a formula; among measured values, check "
+            "that no column is derived from the target, which would be a leak",
+        )
+
+
+def _shown(name: str) -> str:
+    return printable(truncate(name, _LONGEST))
+
+
+def _percent(share: float) -> str:
+    """Format a share in percent, rounded down so that nearly all is not all."""
+    return f"{math.floor(1000 * min(1.0, max(0.0, share))) / 10:g} %"
+
+
+def find_nearly_perfect(
+    model: SimpleModel,
+    split: Split,
+    metrics: Mapping[str, object],
+    constant: Mapping[str, object],
+    rows: int,
+) -> NearlyPerfect | None:
+    """Return whether a simple model leaves hardly any error: 1 % of a constant prediction's.
+
+    For numbers that is R² of 0.99. For classes it is the error rate, if the constant prediction
+    misses 50 rows at least: fewer are predicted without an error by luck, or in tables as well
+    separated as that of the irises. For the constant prediction itself it is an accuracy of 0.99.
+
+    Args:
+        model: the model.
+        split: the held-out rows.
+        metrics: the model's.
+        constant: those of a constant prediction.
+        rows: the number of rows.
+    """
+    r2, accuracy = finite_number(metrics.get("r2")), finite_number(metrics.get("accuracy"))
+    if r2 is not None:
+        is_found = r2 >= NEARLY_PERFECT
+        return NearlyPerfect(model=model, split=split, metric="r2", value=r2) if is_found else None
+    most = finite_number(constant.get("accuracy"))
+    if accuracy is None or most is None:
+        return None
+    if model == "constant":
+        is_found = accuracy >= NEARLY_PERFECT
+    else:
+        is_rare = (1 - most) * rows < FEWEST_WRONG
+        is_found = not is_rare and 1 - accuracy <= (1 - NEARLY_PERFECT) * (1 - most)
+    if not is_found:
+        return None
+    return NearlyPerfect(model=model, split=split, metric="accuracy", value=accuracy)
+
+
+def compare_to_baseline(
+    task: Task, metric: str, pairs: Iterable[tuple[DecodedRows, DecodedRows]]
+) -> BaselineDifference:
+    """Compare a network with a baseline.
+
+    Args:
+        task: the task of both.
+        metric: the one to compare by, see `Task.comparison_metric`.
+        pairs: rows as the network and the baseline predict them, with the same weights; several of
+            a cross-validation that was repeated, whose differences and ends are averaged.
+    """
+    networks: list[Number] = []
+    baselines: list[Number] = []
+    estimates: list[DifferenceEstimate] = []
+    for network, baseline in pairs:
+        after, before = task.statistics(network)[metric], task.statistics(baseline)[metric]
+        found = estimate_statistic_differences(
+            {metric: before}, {metric: after}, paired=True, resamples=_RESAMPLES
+        )
+        networks.append(after.value)
+        baselines.append(before.value)
+        estimates.append(found[metric])
+    mean = _mean_difference(metric, estimates)
+    return BaselineDifference(
+        metric=metric,
+        network=mean_of_defined(networks),
+        baseline=mean_of_defined(baselines),
+        value=mean.value,
+        lower=mean.lower,
+        upper=mean.upper,
+        reason=mean.reason,
+        verdict=mean.verdict,
+    )
+
+
+def _mean_difference(metric: str, estimates: Sequence[DifferenceEstimate]) -> DifferenceEstimate:
+    """Return the mean of estimates; its interval is known if all are, see `pooled_estimates`."""
+    if len(estimates) == 1:
+        return estimates[0]
+    value = mean_of_defined(each.value for each in estimates)
+    ends = [(each.lower, each.upper) for each in estimates]
+    lower, upper = ([end for end in some if end is not None] for some in zip(*ends, strict=True))
+    if len(lower) < len(ends) or len(upper) < len(ends):
+        reasons = (each.reason for each in estimates if each.reason is not None)
+        return DifferenceEstimate(value, reason=next(reasons, None))
+    return difference_estimate(metric, value, (fmean(lower), fmean(upper)))
