@@ -113,15 +113,15 @@ def find_identities(sample: Sample, whole: Table) -> dict[str, str]:
         sample: some of the rows.
         whole: all rows of the table that they are from.
     """
-    share = sample.table.rows / whole.rows
-    found = {
-        name: find_identity(
-            whole, name, column.decision.feature.type, column.present - column.distinct, share
-        )
-        for name, column in sample.columns.items()
-        if column.numbers is None or (column.numbers == column.numbers.round()).all()
-    }
-    return {name: reason for name, reason in found.items() if reason}
+    share, found = sample.table.rows / sample.whole.rows, {}
+    for name, column in sample.columns.items():
+        numbers = column.numbers
+        is_fraction = numbers is not None and bool((numbers != numbers.round()).any())
+        unfit = column.present - (0 if is_fraction else column.distinct)
+        reason = find_identity(whole, name, column.decision.feature.type, unfit, share)
+        if reason is not None:
+            found[name] = reason
+    return found
 
 
 def find_identifiers(

@@ -239,11 +239,12 @@ def shorten(text: str) -> str:
 # Identifiers. They are no statistics that could leak, so that all rows of a table are looked at:
 # training rows are a random part of it, in which numbers have holes.
 
+_UNNAMED = re.compile(r"__index_level_\d+__|Unnamed: 0[\d.]*")
+"""Names that pandas gives to an index without one."""
 _IDENTIFIER_NAME = re.compile(
-    r"(?i:(?:^|[\W_])(?:p?id|uuid|guid|key|index|row|row[._ ]?names?)|"
-    r"__index_level_\d+__|unnamed: [\d.]+)$|[a-z]I[dD]$"
+    r"(?i:(?:^|[\W_])(?:[pu]?id|uuid|guid|key|index|idx|row[._ ]?(?:names?|id|number)?))$"
+    r"|[a-z]I[dD]$"
 )
-"""`__index_level_0__` and `Unnamed: 0` are pandas' names for an index without one."""
 _NUMBER_NAME = re.compile(r"(?i:(?:^|[\W_])(?:nr|no|num|number|obs|observation|case)\.?)$")
 """Names of row numbers, but also of counts."""
 _TIME_NAME = re.compile(
@@ -261,7 +262,7 @@ _ALL_DIFFER = "a different value in each row: an identifier"
 
 
 def find_identity(
-    table: Table, column: str, type_name: str, repeated: int = 0, share: float = 1.0
+    table: Table, column: str, type_name: str, unfit: int = 0, share: float = 1.0
 ) -> str | None:
     """Return why a column merely distinguishes or numbers the rows of a table; None if it doesn't.
 
@@ -276,14 +277,14 @@ def find_identity(
         table: all rows of the table, in the order of the file.
         column: the column's name.
         type_name: its feature type; other types than numbers and categories have no identifiers.
-        repeated: number of repeated values among some of the rows. Too many of them make it
-            unnecessary to read the others.
-        share: their share of the rows.
+        unfit: number of values in training rows that repeat others or are no whole numbers. Too
+            many of them make it unnecessary to read all rows.
+        share: the share of the training rows that they were counted in.
     """
-    if column in table.nameless:
+    if column in table.nameless or _UNNAMED.fullmatch(column):
         return "no name in the header: row names or a row index"
-    most_repeated = (1 - _IDENTIFIER_SHARE) * table.rows if type_name == "categorical" else 0
-    if repeated > most_repeated * share:
+    most = (1 - _IDENTIFIER_SHARE) * table.rows * share if type_name == "categorical" else 0
+    if unfit > most:
         return None
     if type_name == "categorical":
         return _identity_of_categories(column, summarize_column(table, column))
@@ -413,12 +414,12 @@ def infer_type(column: str, train: Table, whole: Table | None = None) -> Decisio
     values, type_name = decision.values, decision.feature.type
     assert values is not None  # inferred
     whole = train if whole is None else whole
-    is_amount = type_name == "numeric" and not values.whole and column not in whole.nameless
-    if type_name == "ignored" or is_amount:
+    if type_name == "ignored":
         return decision
-    repeated = values.present - values.distinct
+    is_fraction = type_name == "numeric" and not values.whole
+    unfit = values.present - (0 if is_fraction else values.distinct)
     share = (values.present + values.missing) / train.rows
-    identity = find_identity(whole, column, type_name, repeated, share)
+    identity = find_identity(whole, column, type_name, unfit, share)
     if identity is None:
         return decision
     return Decision(config.Ignored(), identity, otherwise=decision, values=values)

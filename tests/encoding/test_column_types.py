@@ -252,7 +252,7 @@ def test_amounts_in_columns_of_similar_names_stay_numbers(name, values):
         ("PassengerId", [7, 3, 9]),
         ("id", ["a", "b", "c"]),
         ("no", [4, 1, 6, 3]),
-        ("Unnamed: 0", [70, 30, 90]),
+        ("row_number", [70, 30, 90]),
         ("label", [f"n{at}" for at in range(20)]),
         ("ticket", [f"0{at}" for at in range(10, 30)]),
     ],
@@ -308,6 +308,11 @@ def test_a_name_that_only_contains_a_time_is_none(name):
 def test_sorted_amounts_are_no_row_index():
     prices = np.cumsum(np.random.default_rng(0).integers(1, 40, 200))
     assert decided(prices.tolist(), "price")[0] == "numeric"
+
+
+@pytest.mark.parametrize("name", ["Unnamed: 0", "Unnamed: 0.1", "__index_level_0__"])
+def test_a_column_with_pandas_name_for_an_index_is_no_feature(name):
+    assert decided([0.5, 1, 1], name)[0] == "ignored"
 
 
 def test_a_column_without_a_name_is_no_feature():

@@ -119,7 +119,9 @@ def test_events_tell_of_the_rows_the_device_each_fold_and_the_result():
     cv("data.test=0.2", "input.features=[x]", folds=2, listener=lambda *each: told.append(each))
     names = [event for event, _ in told if event != "progress"]
     assert names == [
-        *("rows", "target", "features", "network", "device", "run", "fold", "fold", "result"),
+        *("rows", "target", "features", "network", "device", "run"),
+        "warning",  # x numbers the rows
+        *("fold", "fold", "result"),
     ]
     folds = [fields for event, fields in told if event == "fold"]
     assert [(each["repeat"], each["fold"], each["of"], each["epochs"]) for each in folds] == [
