@@ -20,7 +20,7 @@ data: {train: rows.csv, target: y, validation: 0.25, test: 0.25}
 hidden: [{units: 3, activation: tanh}]
 epochs: 2
 """
-ROWS = "a,b,y\n" + "".join(f"{x},{x % 7},{x - 30}\n" for x in range(60))
+ROWS = "a,b,y\n" + "".join(f"{3 * x},{x % 7},{x - 30}\n" for x in range(60))
 
 
 @pytest.fixture
