@@ -175,11 +175,11 @@ def _check_ignored(names: Sequence[str], table: Table, target: str) -> None:
             raise UsageError(f"{table.file}: no column '{name}' to ignore{hint}")
 
 
-def _gather_facts(table: Table, target: Target, ignore: Sequence[str]) -> TableFacts:
+def _gather_facts(whole: Table, target: Target, ignore: Sequence[str]) -> TableFacts:
     """Gather the facts about every column of a table.
 
     Args:
-        table: the table.
+        whole: the table, also its rows without a target.
         target: the column to predict.
         ignore: columns that are no features, or patterns.
 
@@ -188,7 +188,6 @@ def _gather_facts(table: Table, target: Target, ignore: Sequence[str]) -> TableF
         DataError: for a target that cannot be learned.
     """
     (name,) = target.columns
-    whole = table
     table, _ = drop_missing_targets(target, whole)
     task = infer_task(target, [table])
     values = summarize_column(table, name)

@@ -278,7 +278,7 @@ def test_rejected_rows_of_several_files_name_their_file(dlcli):
 @pytest.mark.usefixtures("double")
 @pytest.mark.parametrize("options", [(), ("--on-bad-row", "warn")])
 def test_rows_without_a_target_are_left_out_of_metrics(options, dlcli):
-    text = "x,y\n0,1\n1,\n2,\n3,9\n"
+    text = "x,y\n0,1\n1,\n2,NA\n3,9\n"
     result = dlcli("evaluate", "runs/double", "-", "--json", *options, text=text)
     scores = json.loads(result.stdout)
     assert (scores["rows"], scores["left_out"], scores["bad_rows"]) == (2, 2, 0)

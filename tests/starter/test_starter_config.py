@@ -194,7 +194,7 @@ def test_uninformative_columns_are_ignored_with_the_reason(tmp_path: Path) -> No
     ("gaps", "rows"),
     [
         ([""], "3 rows with a target; 1 without one is left out"),
-        (["", " "], "3 rows with a target; 2 without one are left out"),
+        (["", "NA"], "3 rows with a target; 2 without one are left out"),
         ([], "3 rows"),
     ],
 )
