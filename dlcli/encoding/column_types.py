@@ -459,9 +459,11 @@ def _infer(train: Table, column: str) -> Decision:
 
 
 def some_values(table: Table, column: str) -> Table:
-    """Return at most `ROWS_LOOKED_AT` rows of a column alone."""
+    """Return a table with at most `ROWS_LOOKED_AT` rows of a column."""
+    if table.rows <= ROWS_LOOKED_AT:
+        return table
     alone = pa.Table.from_arrays([table.keep(column)], names=[column])
-    rows = np.linspace(0, table.rows - 1, min(table.rows, ROWS_LOOKED_AT)).astype(np.int64)
+    rows = np.linspace(0, table.rows - 1, ROWS_LOOKED_AT).astype(np.int64)
     return replace(table, data=alone).take(rows)
 
 
