@@ -277,7 +277,7 @@ def _choose_groups(order: Sequence[int], sizes: Rows, wanted: int, reserved: int
 
 
 def _split_in_time(table: Table, column: str, shares: Shares) -> Assignment:
-    times = _time_ranks(table, column)
+    times = time_ranks(table, column)
     validation, test = _held_out_rows(table, shares)
     order = np.argsort(times, kind="stable")
     edges = np.flatnonzero(np.diff(times[order])) + 1
@@ -298,7 +298,7 @@ def _nearest(edges: Rows, wanted: int) -> int:
     return int(edges[np.argmin(np.abs(edges - wanted))])
 
 
-def _time_ranks(table: Table, column: str) -> Rows:
+def time_ranks(table: Table, column: str) -> Rows:
     """Return the rank of each row's time; equal times have equal ranks, (rows,).
 
     Raises:
@@ -443,7 +443,7 @@ def _group_fold_numbers(
 
 
 def _folds_in_time(table: Table, column: str, folds: int) -> list[Fold]:
-    times = _time_ranks(table, column)
+    times = time_ranks(table, column)
     order = np.argsort(times, kind="stable")
     edges = np.flatnonzero(np.diff(times[order])) + 1
     use = "one to begin with, one for each fold"

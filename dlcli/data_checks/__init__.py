@@ -9,4 +9,5 @@ from dlcli.data_checks.inspection import (
     require_column,
 )
 from dlcli.data_checks.sample import draw, draw_sample
+from dlcli.data_checks.split_checks import SplitAdvice, advise_split
 from dlcli.data_checks.target_checks import explain_by_columns

@@ -9,6 +9,7 @@ from dlcli.config import Ignored, Input, Target
 from dlcli.data_checks import feature_checks, row_checks, target_checks
 from dlcli.data_checks.data_issue import DataIssue
 from dlcli.data_checks.sample import Sample, draw_sample
+from dlcli.data_checks.split_checks import advise_split
 from dlcli.encoding import (
     ColumnSummary,
     Decision,
@@ -100,6 +101,7 @@ def inspect_table(table: Table, target: str | None = None) -> Inspection:
         row_checks.find_duplicates(sample),
         target_checks.find_imbalance(labelled, task),
         target_checks.find_rare_classes({"train": labelled}, task),
+        advice.issue if (advice := advise_split(labelled, decisions, task)) else None,
     ]
     issues = [_lenient(issue, decisions) for issue in found if issue is not None]
     issues.sort(key=lambda issue: issue.severity == "note")  # stable: else in the order of checks

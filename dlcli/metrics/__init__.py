@@ -34,6 +34,7 @@ from dlcli.metrics.intervals import (
     estimate_statistic_differences,
     estimate_statistics,
     share_error,
+    student_quantile,
 )
 from dlcli.metrics.metric_registry import HIGHER_IS_BETTER, main_metric, metric_bounds
 from dlcli.metrics.statistic import (

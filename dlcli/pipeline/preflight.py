@@ -42,6 +42,7 @@ from dlcli.pipeline.preparation import (
     prepare_rows,
     read_headers,
     sets,
+    warn_of_random_split,
 )
 from dlcli.runs import cache_folder
 from dlcli.splitting import Split
@@ -233,6 +234,8 @@ def check_memory(prepared: Prepared, config: Config, *, on_disk: bool) -> None:
 def prepare_example(config: Config, dataset: Dataset, split: Split, events: Events) -> Prepared:
     """Prepare the rows of the first fold, and check that a fit of them fits into memory.
 
+    Folds of rows that resemble each other are warned of.
+
     Args:
         config: the config.
         dataset: all rows.
@@ -245,6 +248,7 @@ def prepare_example(config: Config, dataset: Dataset, split: Split, events: Even
     """
     reported = events.only("target", "features", "network")
     example = prepare_rows(config, dataset, split, reported)
+    warn_of_random_split(dataset, example.decisions, events)
     check_memory(example, config, on_disk=False)
     return example
 

@@ -26,7 +26,7 @@ from dlcli.config import (
     TimeSplit,
     format_path,
 )
-from dlcli.data_checks import DataIssue, inspect_split
+from dlcli.data_checks import DataIssue, advise_split, inspect_split
 from dlcli.encoding import (
     UNMATCHED,
     UNMATCHED_REASON,
@@ -373,7 +373,28 @@ def prepare(file: ConfigFile, events: Events, folder: Path | None = None) -> Pre
         seed=config.seed,
         notes=dataset.notes,
     )
-    return prepare_rows(config, dataset, dataset.split, events)
+    prepared = prepare_rows(config, dataset, dataset.split, events)
+    if any(config.data.shares):
+        warn_of_random_split(dataset, prepared.decisions, events)
+    return prepared
+
+
+def warn_of_random_split(
+    dataset: Dataset, decisions: Mapping[str, Decision], events: Events
+) -> None:
+    """Warn if rows that resemble each other are split at random, in sets or in folds.
+
+    Args:
+        dataset: all rows, of which those of the training file are split.
+        decisions: the type of each column.
+        events: receives the warning.
+    """
+    if isinstance(dataset.split_choice, GroupSplit | TimeSplit):
+        return
+    table = dataset.tables[0]
+    if advice := advise_split(table, decisions, dataset.task):
+        message, found = f"{table.file}: {advice.issue}", advice.issue
+        events.emit("warning", message=message, check=found.check, columns=found.columns)
 
 
 def prepare_rows(

@@ -6,7 +6,7 @@ import math
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -24,10 +24,11 @@ from dlcli.config import (
     Ignored,
     Image,
     Input,
+    SplitChoice,
     StratifiedSplit,
     Target,
 )
-from dlcli.data_checks import number, require_column
+from dlcli.data_checks import SplitAdvice, advise_split, number, require_column
 from dlcli.encoding import (
     MAX_SHOWN,
     MIN_ROWS,
@@ -155,9 +156,13 @@ class TableFacts:
     class_rows: tuple[int, ...]
     """The number of rows of each class, if the target has classes."""
     columns: tuple[ColumnFacts, ...]
-    """The other columns, in order."""
+    """The other columns, in order, without the one that rows are split by."""
     holds_out: bool
     """True if there are enough rows for validation and test."""
+    split: SplitAdvice | None
+    """A split that suits the rows better than a random one, if there is one."""
+    uses_split: bool
+    """True if that split is used, not only suggested."""
 
 
 def _check_ignored(names: Sequence[str], table: Table, target: str) -> None:
@@ -192,8 +197,18 @@ def _gather_facts(whole: Table, target: Target, ignore: Sequence[str]) -> TableF
     task = infer_task(target, [table])
     values = summarize_column(table, name)
     _check_target(table, task, values)
-    columns = _columns(table, whole, name, ignore)
+    section = Input(features={"*": Auto(), **dict.fromkeys(ignore, Ignored())})
+    inferred = type_columns(section, table, (name,), whole)
+    columns = _columns(table, inferred)
     class_rows = np.bincount(table.codes(name)[0]) if task.classes else ()
+    split = advise_split(table, inferred, task)
+    rest = tuple(each for each in columns if split and each.name != split.choice.column)
+    uses_split = (
+        split is not None
+        and split.is_clear
+        and any(column.type != "ignored" for column in rest)
+        and _holds_out(table, task, split.choice)
+    )
     return TableFacts(
         rows=table.rows,
         without_target=whole.rows - table.rows,
@@ -201,8 +216,10 @@ def _gather_facts(whole: Table, target: Target, ignore: Sequence[str]) -> TableF
         positive=target.positive,
         target_values=values,
         class_rows=tuple(map(int, class_rows)),
-        columns=columns,
-        holds_out=_holds_out(table, task),
+        columns=rest if uses_split else columns,
+        holds_out=_holds_out(table, task, StratifiedSplit()),
+        split=split,
+        uses_split=uses_split,
     )
 
 
@@ -222,25 +239,24 @@ def _check_target(table: Table, task: Task, values: ColumnSummary) -> None:
         check_range("none", table.numbers(column), table, column)
 
 
-def _holds_out(table: Table, task: Task) -> bool:
+def _holds_out(table: Table, task: Task, choice: SplitChoice) -> bool:
     """Return whether rows can be held out, with each class in training that has two or more."""
     if table.rows < MIN_ROWS:
         return False
-    if not task.classes:
+    if not task.classes and isinstance(choice, StratifiedSplit):
         return True
-    classes = task.columns[0]
     try:
-        training = assign_rows(table, StratifiedSplit(), classes, HELD_OUT, seed=0).train
+        classes = task.columns[0] if task.classes else None
+        training = assign_rows(table, choice, classes, HELD_OUT, seed=0).train
     except DataError:
         return False
-    return len(training) > len(table.codes(classes)[1])
+    if not task.classes:
+        return True
+    codes, names = table.codes(task.columns[0])
+    return len(training) > len(names) == len(np.unique(codes[training]))
 
 
-def _columns(
-    table: Table, whole: Table, target: str, ignore: Sequence[str]
-) -> tuple[ColumnFacts, ...]:
-    section = Input(features={"*": Auto(), **dict.fromkeys(ignore, Ignored())})
-    inferred = type_columns(section, table, (target,), whole)
+def _columns(table: Table, inferred: Mapping[str, Decision]) -> tuple[ColumnFacts, ...]:
     ignored = {name: "as --ignore sets" for name, each in inferred.items() if not each.values}
     decisions = count_all_rows(inferred, table)
     columns = tuple(
@@ -301,6 +317,12 @@ def _data_lines(facts: TableFacts, path: str) -> Iterator[Line]:
     else:
         why = "rows" if facts.rows < MIN_ROWS else "rows of most classes"
         yield Line("", "", f"no validation and test rows: too few {why} to hold some out")
+    if facts.split and facts.uses_split:
+        choice = f"{{name: group, column: {scalar(facts.split.choice.column)}}}"
+        yield Line("split", choice, "rows with the same value resemble each other: one set for all")
+    elif facts.split:
+        yield Line("", "", facts.split.reason)
+        yield Line("", "", facts.split.issue.advice)
 
 
 def _target_hints(facts: TableFacts) -> Iterator[str]:

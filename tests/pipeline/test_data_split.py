@@ -8,8 +8,9 @@ import pytest
 
 from dlcli.config import load_config
 from dlcli.errors import ConfigError, DataError
-from dlcli.pipeline import Events, train
-from dlcli.pipeline.preparation import read_dataset, sets
+from dlcli.pipeline import Events, prepare, train
+from dlcli.pipeline.preflight import prepare_example
+from dlcli.pipeline.preparation import read_candidates, read_dataset, sets
 from dlcli.splitting import Split
 
 SPLITS = ["random", "stratified", "{name: group, column: g}", "{name: time, column: x}"]
@@ -226,3 +227,43 @@ def test_rows_without_labels_can_not_be_refused() -> None:
     with pytest.raises(ConfigError) as caught:
         dealt(f"data={{train: d.csv, target: {labels}, on_missing_target: error}}")
     assert "on_missing_target: has no effect with data.target.delimiter" in str(caught.value)
+
+
+PANEL = "id,x,y\n" + "".join(f"{i // 4},{i * 13 % 17},{i // 4 * 7 % 23}\n" for i in range(100))
+
+
+def warnings_of(data: str, *, of_folds: bool) -> list[str]:
+    """The warnings about subjects with four rows each."""
+    Path("d.csv").write_text(PANEL, "utf-8")
+    Path("c.yaml").write_text(f"data: {{train: d.csv, target: y{data}}}\nhidden: []\nepochs: 1\n")
+    file, warned = load_config(Path("c.yaml")), list[str]()
+
+    def listen(event: str, fields: dict[str, object]) -> None:
+        if event == "warning" and fields.get("check") == "dependent_rows":
+            warned.append(str(fields["message"]))
+
+    events = Events(listen)
+    if of_folds:
+        dataset = read_candidates(file, events)
+        prepare_example(file.config, dataset, dataset.split, events)
+    else:
+        prepare(file, events)
+    return warned
+
+
+@pytest.mark.parametrize("of_folds", [False, True])
+def test_subjects_that_are_split_at_random_are_warned_of(of_folds: bool) -> None:
+    [warning] = warnings_of(", test: 0.2", of_folds=of_folds)
+    assert warning.startswith("d.csv: rows with the same 'id' resemble each other, so metrics of a")
+    assert warning.endswith("set data.split: {name: group, column: id}")
+
+
+@pytest.mark.parametrize("of_folds", [False, True])
+@pytest.mark.parametrize("split", ["{name: group, column: id}", "{name: time, column: x}"])
+def test_subjects_that_are_split_by_group_or_in_time_are_not(split: str, of_folds: bool) -> None:
+    assert warnings_of(f", test: 0.2, split: {split}", of_folds=of_folds) == []
+
+
+def test_rows_that_are_not_split_are_not_warned_of() -> None:
+    assert warnings_of("", of_folds=False) == []
+    assert len(warnings_of("", of_folds=True)) == 1

@@ -270,6 +270,43 @@ def test_a_column_of_numbers_with_a_few_words_is_ignored(tmp_path: Path) -> None
     prepared(text, tmp_path)
 
 
+def panel(subjects: int, **columns: list[object]) -> dict[str, list[object]]:
+    """Subjects with four rows each, in which y differs more between than within them."""
+    rows = range(4 * subjects)
+    subject = [100 + i // 4 for i in rows]
+    y = [(i // 4) * 7 % 23 + i % 4 / 10 for i in rows]
+    return {"patient": subject, "x": [i * 13 % 17 for i in rows], **columns, "y": y}
+
+
+def test_rows_of_many_subjects_are_split_by_them(tmp_path: Path) -> None:
+    text = starter(table(tmp_path, **panel(25)))
+    why = "rows with the same value resemble each other: one set for all"
+    assert line(text, "split") == f"split: {{name: group, column: patient}} # {why}"
+    assert list(yaml.safe_load(text)["input"]["features"]) == ["x"]
+    found = prepared(text, tmp_path)[1]
+    held_out = found.split.test
+    assert held_out is not None
+    assert not {*held_out.texts("patient")} & {*found.split.train.texts("patient")}
+
+
+def test_rows_of_few_subjects_may_be_split_by_them(tmp_path: Path) -> None:
+    text = starter(table(tmp_path, **panel(15)))
+    assert "split" not in yaml.safe_load(text)["data"]
+    assert "patient" in yaml.safe_load(text)["input"]["features"]
+    assert (
+        "  # rows with the same 'patient' resemble each other, so metrics of a random split are "
+        "optimistically biased\n"
+        "  # to evaluate on new values of 'patient', set data.split: {name: group, column: "
+        "patient}\n"
+    ) in text
+
+
+def test_subjects_are_not_split_by_where_training_would_lack_a_class(tmp_path: Path) -> None:
+    columns = panel(25)
+    columns["y"] = [f"c{i // 4}" for i in range(100)]
+    assert "split" not in yaml.safe_load(starter(table(tmp_path, **columns)))["data"]
+
+
 def test_for_very_many_categories_an_embedding_is_named(tmp_path: Path) -> None:
     towns = [f"t{i % 51}" for i in range(102)]
     text = starter(table(tmp_path, town=towns, y=[i / 3 for i in range(102)]))
