@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
@@ -43,6 +44,7 @@ _CODES = tuple(1 - 10.0**digits for digits in range(1, 10))
 _NO_CATEGORIES = {*tables.CLEAR_MISSING_WORDS, "unknown", "Unknown", "UNKNOWN"}
 _LAST_EXACT = 2**53
 """Up to here float64 represents every whole number; the next one is rounded to it."""
+_has_iso_month = re.compile(r"\s*[0-9]{4}-[0-9]{2}").match
 _LONG = r"^[+-]?[0-9]{16,}$"
 
 
@@ -372,9 +374,12 @@ def find_outlying_dates(sample: Sample) -> DataIssue | None:
 
 def _outlying(column: SampledColumn) -> str:
     """List the outlying dates with their rows, if there are any."""
-    feature = column.decision.feature
+    feature, texts = column.decision.feature, column.texts or ()
     formats = feature.formats if isinstance(feature, config.Datetime) else ()
-    values = pa.chunked_array([tables.strings(column.texts or (), pa.string())])
+    may_be_dates = len(texts) if formats else sum(1 for text in texts if _has_iso_month(text))
+    if len(texts) <= FEWEST_OTHERS or may_be_dates < MOSTLY_DATES * len(texts):
+        return ""
+    values = pa.chunked_array([tables.strings(texts, pa.string())])
     times = tables.parse_times(tables.Column("", values, "", ()), formats or ("iso",), "UTC")
     days = np.where(times.missing | times.unreadable, np.nan, times.moments / tables.DAY)
     order = np.argsort(days)[: np.count_nonzero(~np.isnan(days))]  # NaN comes last

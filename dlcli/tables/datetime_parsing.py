@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -353,11 +353,15 @@ def guess_times(column: Column) -> TimeGuess | None:
     if column.kind != "text":
         return None
     texts = column.present_texts()
-    sample = texts.slice(0, _SAMPLE_ROWS)
+    if not len(texts):
+        return None
+    sample, first = texts.slice(0, _SAMPLE_ROWS), texts[0].as_py()
     likely = [
         date
         for date in ("iso", *_DATES)
-        if len(texts) and _all_begin_with(date, sample) and _formats(date, sample)
+        if _beginning(date).match(first)  # quick, for a table of many columns
+        and _all_begin_with(date, sample)
+        and _formats(date, sample)
     ]
     readings = tuple(formats for date in likely if (formats := _formats(date, texts)))
     return TimeGuess(readings) if readings else None
@@ -395,10 +399,14 @@ def compact_dates(texts: pa.Array) -> tuple[str, ...]:
     return ()
 
 
+@cache
+def _beginning(date: str) -> re.Pattern[str]:
+    return re.compile(_pattern(date).removesuffix("$"))
+
+
 def _all_begin_with(date: str, texts: pa.ChunkedArray) -> bool:
     """Return whether all texts begin with a date in a format; a quick check."""
-    pattern = _pattern(date).removesuffix("$")
-    return bool(pc.all(pc.match_substring_regex(texts, pattern)).as_py())
+    return bool(pc.all(pc.match_substring_regex(texts, _beginning(date).pattern)).as_py())
 
 
 def _formats(date: str, texts: pa.ChunkedArray) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -223,7 +223,7 @@ class Column:
 
     def missing(self) -> NDArray[np.bool_]:
         """Return where the value is null, NaN, blank or one of the missing words, (rows,)."""
-        return ~mask_to_numpy(self._present())
+        return ~mask_to_numpy(self._present)
 
     def numbers(self) -> Parsed:
         """Return the values as numbers.
@@ -233,15 +233,14 @@ class Column:
         """
         if self.kind in ("boolean", "other"):
             raise self.error(f"expected numbers, the column holds {self.values.type}")
-        present = readable = self._present()
-        try:
-            if self.kind == "number" and self.notation.needs_unit:
-                readable = pc.and_(present, pc.equal(self.values, 0))
-            values = self._parse(readable)
-        except pa.ArrowInvalid:
+        present = readable = self._present
+        values = self._parsed
+        if self.kind == "number" and self.notation.needs_unit:
+            readable = pc.and_(present, pc.equal(self.values, 0))
+        if values is None:
             readable = pc.and_kleene(present, self.notation.fits(_trim(self.values)))
             values = self._parse(readable)
-        values[~(mask_to_numpy(readable) & np.isfinite(values))] = np.nan
+        values = np.where(mask_to_numpy(readable) & np.isfinite(values), values, np.nan)
 
         unit = self.notation.unit
         written = " with its unit, as '12 %'" if self.notation.needs_unit else f" in {unit}"
@@ -261,11 +260,9 @@ class Column:
         """
         if self.kind in ("boolean", "other"):
             return False
-        present = self._present()
-        try:
-            parsed = self._parse(present)[mask_to_numpy(present)]
-        except pa.ArrowInvalid:
+        if self._parsed is None:
             return False
+        parsed = self._parsed[mask_to_numpy(self._present)]
         return parsed.size > 0 and not bool(np.isnan(parsed).any())
 
     def is_written(self, notation: Notation) -> bool:
@@ -286,7 +283,7 @@ class Column:
             return Parsed(values, np.zeros(len(values), dtype=np.bool_), self.shown)
         words = self.canonical() if self.kind == "number" else _trim(self.values)
         lower = pc.utf8_lower(words)
-        present = mask_to_numpy(self._present())
+        present = mask_to_numpy(self._present)
         ones, zeros = present & _among(lower, _TRUE), present & _among(lower, _FALSE)
         values = np.select([ones, zeros], [1.0, 0.0], np.nan)
         expected = "expected true, false, 1 or 0, got {}".format
@@ -299,7 +296,7 @@ class Column:
         """
         if self.kind != "text":
             return self.kind == "boolean"
-        present = mask_to_numpy(self._present())
+        present = mask_to_numpy(self._present)
         words = _among(pc.utf8_lower(_trim(self.values)), ("true", "false"))
         return bool(present.any() and words[present].all())
 
@@ -317,7 +314,7 @@ class Column:
             raise self.error(f"expected plain values, the column holds {self.values.type}")
         encoded = pa.chunked_array(self.values.dictionary_encode()).combine_chunks()
         distinct = replace(self, values=pa.chunked_array([encoded.dictionary]))
-        present, texts = distinct._present(), distinct.canonical()
+        present, texts = distinct._present, distinct.canonical()
         categories = texts.filter(present).unique()
         codes = to_numpy(pc.index_in(texts, value_set=categories), np.int32).astype(np.int64)
         codes[~mask_to_numpy(present)] = -1
@@ -343,7 +340,7 @@ class Column:
         Raises:
             DataError: for values without a text form, such as lists.
         """
-        present = self.values.filter(self._present())
+        present = self.values.filter(self._present)
         starts = range(0, max(len(present), 1), _ROWS_AT_ONCE)
         parts = [replace(self, values=present.slice(at, _ROWS_AT_ONCE)) for at in starts]
         texts = [part.canonical() for part in parts]
@@ -359,7 +356,7 @@ class Column:
         if self.kind == "text":
             words = _trim(values)
             lower = pc.utf8_lower(words)
-            is_boolean = pc.is_in(lower, value_set=strings(("true", "false"), storage))
+            is_boolean = pc.is_in(lower, value_set=_word_set(("true", "false"), storage))
             words = pc.if_else(is_boolean, lower, words)
             return pc.replace_substring_regex(words, _ZERO_DECIMALS, r"\1\2")
         try:
@@ -378,7 +375,7 @@ class Column:
 
     def present_texts(self) -> pa.ChunkedArray:
         """Return the texts that are not missing, without surrounding spaces, (values,)."""
-        return _trim(self.values.filter(self._present()))
+        return _trim(self.values.filter(self._present))
 
     def shown(self, index: int) -> str:
         """Return a value in quotes, truncated if it is long."""
@@ -404,6 +401,7 @@ class Column:
         """Make an error about the column as a whole."""
         return DataError(message, file=self.file, column=self.name)
 
+    @cached_property
     def _present(self) -> pa.ChunkedArray:
         """Return the Arrow mask of the values that are not missing, (rows,)."""
         present = pc.invert(pc.is_null(self.values, nan_is_null=True))
@@ -412,8 +410,16 @@ class Column:
         if self.kind != "text":
             return present
         spelled = [text for word in self.missing_words for text in _spellings(word.strip())]
-        words = strings(["", *spelled], self.values.type)
+        words = _word_set(("", *spelled), self.values.type)
         return pc.and_not(present, pc.is_in(_trim(self.values), value_set=words))
+
+    @cached_property
+    def _parsed(self) -> NDArray[np.float64] | None:
+        """The present values as numbers, undefined elsewhere, (rows,); None if one can't be."""
+        try:
+            return self._parse(self._present)
+        except pa.ArrowInvalid:
+            return None
 
     def _parse(self, present: pa.ChunkedArray) -> NDArray[np.float64]:
         """Return the present values as numbers, undefined elsewhere, (rows,).
@@ -461,7 +467,12 @@ def _equals_one(values: pa.ChunkedArray, numbers: Sequence[float]) -> pa.Chunked
 
 
 def _among(values: pa.ChunkedArray, words: tuple[str, ...]) -> NDArray[np.bool_]:
-    return mask_to_numpy(pc.is_in(values, value_set=strings(words, values.type)))
+    return mask_to_numpy(pc.is_in(values, value_set=_word_set(words, values.type)))
+
+
+@lru_cache  # a table may have many columns, with the same words
+def _word_set(words: tuple[str, ...], storage: pa.DataType) -> pa.Array:
+    return strings(words, storage)
 
 
 # Tables
