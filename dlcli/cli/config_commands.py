@@ -225,9 +225,9 @@ def validate(config: Path, settings: tuple[str, ...], data: bool) -> None:
         click.echo(f"note: {note}", err=True)
     for line in render_table(layer_table(checked.layers)):
         click.echo(line)
-    if file.config.tune:
+    if checked.tune and checked.tune.space:
         click.echo("")
-        for line in search_space_lines(file.config.tune):
+        for line in search_space_lines(checked.tune):
             click.echo(line)
 
 

@@ -279,6 +279,16 @@ def _rows(fields: Fields) -> list[str]:
     return [f"{fields['file']}: {plural(fields['rows'], 'row')}{kept} {split}", *fields["notes"]]
 
 
+def _space(fields: Fields) -> list[str]:
+    from dlcli.config import dump_yaml
+
+    trials = f"{plural(fields['trials'], 'trial')}, " if fields["trials"] is not None else ""
+    rows = "the validation rows" if fields["folds"] is None else plural(fields["folds"], "fold")
+    why = f"the default for {plural(fields['rows'], 'row')}, as tune.space is not set"
+    lines = dump_yaml(fields["space"], width=2**30).splitlines()
+    return [f"{why}: {trials}{rows}", *lines]
+
+
 def _fold(fields: Fields) -> list[str]:
     repeat = f"repeat {fields['repeat']}, " if fields["repeats"] > 1 else ""
     place = f"{repeat}{fields['fold']}/{fields['of']}"
@@ -346,6 +356,7 @@ EVENT_LINES: Mapping[str, Callable[[Fields], list[str]]] = {
     "baselines": _baselines,
     "report": lambda f: [f["page"]],
     "rows": _rows,
+    "space": _space,
     "kept": lambda f: [f"{f['folds']:,} of {plural(f['of'], 'fold')} finished before"],
     "fold": _fold,
     "earlier": _earlier,

@@ -195,7 +195,8 @@ def tune(
 ) -> None:
     """Search for a better config.
 
-    The section `tune` of the YAML file CONFIG defines the settings to vary. Each candidate is
+    The section `tune` of the YAML file CONFIG defines the settings to vary; without it, layers,
+    units, dropout and learning rate are varied, as suits the number of rows. Each candidate is
     trained and evaluated on the validation rows or on folds, and Optuna chooses the next one. The
     best candidate is written to RUN/best.yaml, the smallest one within one standard error of it to
     RUN/smallest.yaml. Both are trained in full, and compared with CONFIG on the test rows.

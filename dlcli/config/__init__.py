@@ -4,6 +4,7 @@ from dlcli.config.config_file import (
     ConfigFile,
     dump_config,
     load_config,
+    to_plain,
 )
 from dlcli.config.config_schema import (
     AutoEngine,
@@ -93,7 +94,9 @@ from dlcli.config.search_space import (
     Value,
     candidate,
     check_tune,
+    default_tune,
     dimensions_of,
+    with_search_space,
 )
 from dlcli.config.section import (
     Section,
@@ -122,6 +125,7 @@ from dlcli.config.training_choices import (
     TargetForm,
 )
 from dlcli.config.tune_section import (
+    DEFAULT_TRIALS,
     MedianPruning,
     Pruner,
     Tpe,

@@ -273,7 +273,7 @@ class Config(Section):
                 "has no effect while early_stopping restores the best epoch's own weights;"
                 " set restore_best_weights: false",
             )
-        if self.tune and "seed" in self.tune.space and any(self.data.shares):
+        if self.tune and "seed" in (self.tune.space or ()) and any(self.data.shares):
             reason = "it also determines the rows of data.validation and data.test"
             yield "tune.space.seed", f"can't be varied: {reason}"
         if self.metrics and len(set(self.metrics)) < len(self.metrics):

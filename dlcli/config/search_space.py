@@ -13,13 +13,14 @@ from typing import Literal
 import yaml
 
 from dlcli.config.config_file import ConfigFile, first_problems, put, to_plain, validated
-from dlcli.config.config_schema import Hidden
+from dlcli.config.config_schema import Config, Hidden
 from dlcli.config.section import shown
 from dlcli.config.tune_section import Range, Tune
 from dlcli.config.yaml_document import (
     Document,
     Path,
     child,
+    compose,
     dump_yaml,
     empty_mapping,
     format_path,
@@ -117,6 +118,58 @@ def _dimension(keys: tuple[str, ...], varied: Range | tuple[object, ...]) -> Dim
     if varied.count is None:
         return found
     return replace(found, high=float(str(found.value(varied.count - 1))))
+
+
+# The default space
+
+_FEW_ROWS = 1_000
+"""Rows below which 15 % of them are too few to choose a candidate by."""
+_UNITS = ((500, "[16, 32, 64]"), (5_000, "[32, 64, 128]"), (50_000, "[64, 128, 256]"))
+"""Units to try below a number of rows: some tens of rows per unit, as `dlcli init` has them, and
+up to four times as many."""
+_MOST_UNITS = "[128, 256, 512]"
+"""Units to try for more rows."""
+
+
+def default_tune(config: Config, rows: int) -> str:
+    """Return the search of a config that defines none, as the YAML below `tune`.
+
+    Args:
+        config: reads the held-out rows, `hidden` and the learning rate.
+        rows: rows of the training file.
+    """
+    data, rate = config.data, config.optimizer.learning_rate
+    few = rows < _FEW_ROWS and isinstance(data.validation, float)
+    folds = f"folds: {min(5, rows)}\n" if few or not data.has_validation else ""
+    units = next((units for limit, units in _UNITS if rows < limit), _MOST_UNITS)
+    # Layers that are added to a linear model would be linear, too.
+    activation = "" if config.hidden else "activation: [relu, gelu], "
+    return (
+        f"{folds}"
+        "space:\n"
+        f"  hidden: {{layers: [1, 2, 3], units: {units}, {activation}dropout: [0.0, 0.1, 0.3]}}\n"
+        f"  optimizer.learning_rate: {{low: {rate / 10:g}, high: {rate * 10:g}, log: true}}\n"
+    )
+
+
+def with_search_space(file: ConfigFile, rows: int) -> ConfigFile:
+    """Return a config with its search space, or else with the default one.
+
+    Args:
+        file: the config.
+        rows: rows of the training file.
+    """
+    tune = file.config.tune
+    if tune is not None and tune.space is not None:
+        return file
+    default = compose(default_tune(file.config, rows), "the default search space")
+    assert isinstance(default, yaml.MappingNode)
+    root = copy(file.document.root)
+    for key, node in default.value:
+        if tune is None or not tune.differs(key.value):
+            put(root, ("tune", key.value), node)
+    document = Document(file.document.name, root)
+    return replace(file, config=validated(document), document=document)
 
 
 # Candidates

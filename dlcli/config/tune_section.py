@@ -257,12 +257,13 @@ class Tune(Section):
     time: Seconds | None = None
     """Time after which no candidate is started, in seconds or as 10m. The search ends at the first
     limit reached. Omitted: no limit."""
-    space: Space
+    space: Space | None = None
     """Settings to vary, by their paths, each with a list of choices or a range. Settings below
-    `hidden` apply to all hidden layers; `hidden: {layers: ...}` varies the number of layers."""
+    `hidden` apply to all hidden layers; `hidden: {layers: ...}` varies the number of layers.
+    Omitted: layers, units, dropout and learning rate, in ranges for the number of rows."""
     folds: Folds | None = None
     """Number of folds to compare candidates by cross-validation. Omitted: they are compared on the
-    validation rows."""
+    validation rows; without `space`, by 5 folds below 1,000 rows."""
     sampler: Sampler = Tpe()
     """Choice of the next candidate."""
     pruner: Pruner = MedianPruning()
@@ -278,7 +279,7 @@ class Tune(Section):
     @property
     def varied(self) -> Iterator[tuple[tuple[str, ...], Range | tuple[object, ...]]]:
         """Each range or list of choices, with its keys below `space`."""
-        for key, value in self.space.items():
+        for key, value in (self.space or {}).items():
             if isinstance(value, Mapping):
                 for inner, variation in value.items():
                     yield (key, inner), variation
@@ -288,8 +289,8 @@ class Tune(Section):
     def conflicts(self) -> Iterator[Conflict]:
         """Yield settings that can't be varied, or not in combination, or not on a grid."""
         fixed = _FIXED if self.metric != "val_loss" else {**_FIXED, **_FIXED_FOR_LOSS}
-        yield from _path_conflicts(("space",), self.space, fixed)
-        if not self.space:
+        yield from _path_conflicts(("space",), self.space or {}, fixed)
+        if self.space is not None and not self.space:
             yield "space", "names no setting to vary"
         yield from self._layer_conflicts()
         if isinstance(self.sampler, Grid):
@@ -299,7 +300,7 @@ class Tune(Section):
                     yield ("space", *keys), f"{message}; give it a step, or list choices"
 
     def _layer_conflicts(self) -> Iterator[Conflict]:
-        hidden = self.space.get("hidden")
+        hidden = (self.space or {}).get("hidden")
         if isinstance(hidden, Range) or (
             isinstance(hidden, tuple) and all(map(_is_number, hidden))
         ):

@@ -21,11 +21,14 @@ from dlcli.config import (
     SGD,
     Config,
     ConfigFile,
+    Data,
     Linear,
     Optimizer,
     RMSprop,
+    Tune,
     check_tune,
     format_path,
+    with_search_space,
 )
 from dlcli.encoding import plain_layout
 from dlcli.errors import ConfigError, Problem, UsageError
@@ -78,6 +81,8 @@ class Checked:
     """Its network; what only the rows can show is `None` if they were not read."""
     rows_read: bool
     """True if the rows were read, and not the headers alone."""
+    tune: Tune | None
+    """Its search; without a space, if only the rows can show the default one."""
 
 
 def check(
@@ -102,14 +107,24 @@ def check(
         check_headers(file.config, read_headers(file))
         size = sum(path.stat().st_size for path in data_files(file))
         if size > LARGE_BYTES and not read_rows:
-            return Checked(outline(file.config), rows_read=False)
+            return Checked(outline(file.config), rows_read=False, tune=file.config.tune)
         events = Events(listener)
         with working_folder(file, None, Events()) as folder:
             prepared = prepare(file, events, folder)
             check_memory(prepared, file.config, on_disk=folder is not None)
             encode_sets(file.config.data.weight, prepared, events, folder)
             initial_weights(file, prepared.network)
-        return Checked(summarize(prepared.network), rows_read=True)
+        if file.config.tune is not None:
+            file = with_search_space(file, _training_file_rows(file.config.data, prepared.split))
+            check_tune(file)
+        return Checked(summarize(prepared.network), rows_read=True, tune=file.config.tune)
+
+
+def _training_file_rows(data: Data, split: Split) -> int:
+    sources = {"train": 1.0, "validation": data.validation, "test": data.test}
+    return sum(
+        table.rows for name, table in sets(split).items() if isinstance(sources[name], float)
+    )
 
 
 def outline(config: Config) -> tuple[LayerSummary, ...]:

@@ -14,7 +14,15 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
-from dlcli.config import ConfigFile, candidate, check_tune, dump_config, load_config
+from dlcli.config import (
+    ConfigFile,
+    candidate,
+    check_tune,
+    dump_config,
+    load_config,
+    to_plain,
+    with_search_space,
+)
 from dlcli.errors import TrainingError, UsageError
 from dlcli.network import resolve_head
 from dlcli.pipeline.documents import Search, parse_document
@@ -32,6 +40,7 @@ from dlcli.pipeline.search_context import (
     SearchContext,
     SearchSettings,
     TimeBudget,
+    max_trials,
     tune_section,
     warn_of_large_grid,
 )
@@ -124,8 +133,17 @@ def resume_tuning(
 
 def _tune(recording: Recording, record: StudyRecord, settings: SearchSettings) -> Run:
     file, events = recording.file, recording.events
-    tune_section(file)  # what is missing there is reported before the rows are read
-    context = SearchContext.of(file, read_candidates(file, events), events)
+    own = file.config.tune
+    if own is not None and own.space is not None:
+        tune_section(file)  # what is missing there is reported before the rows are read
+    dataset = read_candidates(file, events)
+    file = with_search_space(file, dataset.tables[0].rows)
+    context = SearchContext.of(file, dataset, events)
+    if context.tune != own:
+        check_tune(file)
+        space = {key: to_plain(varied) for key, varied in (context.tune.space or {}).items()}
+        fields = {"trials": max_trials(context.tune), "folds": context.tune.folds, "space": space}
+        events.emit("space", rows=dataset.tables[0].rows, **fields)
     warn_of_large_grid(context.tune, events)
     if settings.nested:
         check_outer_folds(context)

@@ -118,7 +118,7 @@ class SearchPlan:
         """Return the plan of a config.
 
         Raises:
-            ConfigError: if it has no search space, or no rows to evaluate candidates on.
+            ConfigError: if it has no rows to evaluate candidates on.
         """
         tune = tune_section(file)
         sampler = tune.sampler
@@ -214,15 +214,10 @@ def tune_section(file: ConfigFile) -> Tune:
     """Return the search section of a config.
 
     Raises:
-        ConfigError: if it is missing, or there would be no rows to evaluate candidates on.
+        ConfigError: if there would be no rows to evaluate candidates on.
     """
     config = file.config
-    if config.tune is None:
-        message = (
-            "is missing: say what to vary, as in --set "
-            "'tune={space: {optimizer.learning_rate: {low: 1e-4, high: 1e-1, log: true}}}'"
-        )
-        raise ConfigError([Problem("tune", message)])
+    assert config.tune is not None  # see `with_search_space`
     if config.tune.folds is None and not config.data.has_validation:
         message = (
             "is missing, and there are no validation rows to evaluate candidates on; set "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import textwrap
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ import numpy as np
 import yaml
 
 from dlcli.config import (
+    DEFAULT_TRIALS,
     Auto,
     Config,
     CoreDumper,
@@ -27,6 +29,7 @@ from dlcli.config import (
     SplitChoice,
     StratifiedSplit,
     Target,
+    default_tune,
 )
 from dlcli.data_checks import SplitAdvice, advise_split, number, require_column
 from dlcli.encoding import (
@@ -113,6 +116,7 @@ def starter_config(
             f"input:\n  features:\n{features}",
             _hidden(facts.rows),
             f"{_aligned(list(_head_lines(facts)))}\n{_aligned(list(_training_lines(facts)))}",
+            _tune(facts),
         ]
     )
 
@@ -350,11 +354,16 @@ def _hidden(rows: int) -> str:
     )
 
 
+def _bare(facts: TableFacts) -> Config:
+    """Return the config without what follows from the table."""
+    validation = HELD_OUT.validation if facts.holds_out else None
+    data = {"train": "-", "target": facts.task.columns[0], "validation": validation}
+    return Config.model_validate({"data": data, "hidden": ({"units": 16},), "epochs": 1})
+
+
 def _head_lines(facts: TableFacts) -> Iterator[Line]:
     """Yield comments on the output, loss and metrics that follow from the target."""
-    data = {"train": "-", "target": facts.task.columns[0]}
-    bare = Config.model_validate({"data": data, "hidden": (), "epochs": 1})
-    head = resolve_head(bare, facts.task)
+    head = resolve_head(_bare(facts), facts.task)
     assert head.output.activation is not None  # resolved
     units = "1 unit" if head.output.units == 1 else f"{head.output.units} units"
     output = f"an output of {units} with {head.output.activation.name}"
@@ -378,6 +387,14 @@ def _training_lines(facts: TableFacts) -> Iterator[Line]:
         yield Line("early_stopping", stopped, "epochs without improvement")
     else:
         yield Line("", "", "no early_stopping: it needs validation rows")
+
+
+def _tune(facts: TableFacts) -> str:
+    search = textwrap.indent(default_tune(_bare(facts), facts.rows), "#   ")
+    first = (
+        "# tune:  # the search of `dlcli tune`, also without these lines; uncomment to change it"
+    )
+    return f"{first}\n#   trials: {DEFAULT_TRIALS}\n{search}"
 
 
 def _for_rows(rows: int, choices: Sequence[tuple[float, Choice]]) -> Choice:

@@ -240,6 +240,16 @@ def test_what_a_config_searches_for_is_shown_below_its_network(dlcli):
 
 
 @pytest.mark.usefixtures("config")
+def test_a_search_without_a_space_is_shown_with_the_default(dlcli):
+    result = dlcli("validate", "config.yaml", "--set", "tune.trials=7")
+    assert result.stdout.splitlines()[6:9] == [
+        "tune                     7 trials, tpe, val_loss of 3 folds",
+        "hidden.layers            1, 2, 3",
+        "hidden.units             16, 32, 64",
+    ]
+
+
+@pytest.mark.usefixtures("config")
 def test_a_grid_is_shown_with_the_number_of_its_combinations(dlcli):
     grid = "tune={sampler: grid, time: 1m, space: {epochs: [1, 2], batch_size: {low: 3, high: 5}}}"
     result = dlcli("validate", "config.yaml", "--set", grid)

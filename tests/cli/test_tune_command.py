@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from dlcli.cli.event_log import print_event
 from dlcli.pipeline import SearchSettings
 from tests.cli.test_cli_events import documented
 from tests.reports.hand_made_experiments import search_run
@@ -189,14 +190,18 @@ def test_quiet_prints_only_the_result(dlcli):
     assert result.stdout.startswith("                  default")
 
 
-def test_a_config_without_a_search_space_is_answered_with_an_example(dlcli, rows):
-    result = dlcli("tune", "rows.yaml", "--set", "tune=null")
-
-    assert result.exit_code == 2
-    assert result.stderr == (
-        "error: --set 'tune=null': tune: is missing: say what to vary, as in --set 'tune={space: "
-        "{optimizer.learning_rate: {low: 1e-4, high: 1e-1, log: true}}}'\n"
-    )
+def test_the_default_search_is_printed_as_it_could_be_written(capsys):
+    learning_rate = {"low": 0.001, "high": 0.1, "log": True}
+    space = {"hidden": {"units": [16, 32]}, "optimizer.learning_rate": learning_rate}
+    fields = {"rows": 60, "trials": 50, "folds": 5, "space": space}
+    assert set(fields) == documented("Search")["space"]
+    print_event("space", fields)
+    assert capsys.readouterr().err.splitlines() == [
+        "space     the default for 60 rows, as tune.space is not set: 50 trials, 5 folds",
+        "          hidden:",
+        "            units: [16, 32]",
+        "          optimizer.learning_rate: {low: 0.001, high: 0.1, log: true}",
+    ]
 
 
 def test_a_missing_driver_is_an_error_before_anything_is_created(dlcli, rows):
@@ -217,7 +222,7 @@ def test_every_event_and_field_of_a_search_is_documented(dlcli, rows):
     assert result.exit_code == 0, result.stderr
     emitted = [json.loads(line) for line in result.stdout.splitlines()]
     known = documented("Search")
-    for event in known.keys() - {"earlier"}:
+    for event in known.keys() - {"earlier", "space"}:
         fields = next(each for each in emitted if each["event"] == event)
         assert set(fields) - {"event"} == known[event], event
     others = documented().keys() | documented("Cross-validation").keys()

@@ -13,13 +13,16 @@ from dlcli.config import (
     ConfigFile,
     Dimension,
     Linear,
+    Tune,
     candidate,
     check_tune,
     dimensions_of,
     dump_config,
     load_config,
+    with_search_space,
 )
 from dlcli.config.layer_choices import Elu, Gelu, Relu, Tanh
+from dlcli.config.tune_section import Range
 from dlcli.errors import ConfigError
 
 Load = Callable[..., ConfigFile]
@@ -70,6 +73,90 @@ def dimension(load: Load, line: str) -> Dimension:
     """The only dimension of a space of one line."""
     (found,) = dimensions(load(line))
     return found
+
+
+# The default space
+
+PLAIN = "data: {train: a.csv, target: y%s}\nhidden: %s\nepochs: 10\n%s"
+VALIDATED = ", validation: 0.2"
+LAYER = "[{units: 8, activation: relu}]"
+
+
+@pytest.fixture
+def default(config_file: Path) -> Callable[..., Tune]:
+    """Return the search of a config for a number of rows."""
+
+    def found(rows: int, data: str = VALIDATED, hidden: str = LAYER, rest: str = "") -> Tune:
+        config_file.write_text(PLAIN % (data, hidden, rest))
+        file = with_search_space(load_config(config_file), rows)
+        check_tune(file)
+        assert file.config.tune is not None
+        return file.config.tune
+
+    return found
+
+
+@pytest.mark.parametrize(
+    ("rows", "units", "folds"),
+    [
+        (499, (16, 32, 64), 5),
+        (500, (32, 64, 128), 5),
+        (999, (32, 64, 128), 5),
+        (1_000, (32, 64, 128), None),
+        (5_000, (64, 128, 256), None),
+        (50_000, (128, 256, 512), None),
+    ],
+)
+def test_more_rows_have_more_units_and_validation_rows_instead_of_folds(
+    default: Callable[..., Tune], rows: int, units: tuple[int, ...], folds: int | None
+) -> None:
+    tune = default(rows)
+    varied = {".".join(keys): values for keys, values in tune.varied}
+    assert list(varied) == [
+        "hidden.layers",
+        "hidden.units",
+        "hidden.dropout",
+        "optimizer.learning_rate",
+    ]
+    assert varied["hidden.units"] == units
+    assert tune.folds == folds
+    assert tune.most_trials == 50
+
+
+@pytest.mark.parametrize(
+    ("rows", "data", "folds"),
+    [
+        (5_000, "", 5),
+        (3, "", 3),
+        (5_000, ", validation: 0.2, train_on_validation: true", 5),
+        (100, ", validation: b.csv", None),
+    ],
+)
+def test_folds_take_the_place_of_validation_rows_that_are_missing_or_few(
+    default: Callable[..., Tune], rows: int, data: str, folds: int | None
+) -> None:
+    assert default(rows, data).folds == folds
+
+
+def test_the_default_is_around_the_learning_rate_of_the_config(
+    default: Callable[..., Tune],
+) -> None:
+    (*_, (_, rate)) = default(100, rest="optimizer: {name: sgd, learning_rate: 0.05}\n").varied
+    assert rate == Range(low=0.005, high=0.5, log=True)
+
+
+def test_layers_that_are_added_to_a_linear_model_are_not_linear(
+    default: Callable[..., Tune],
+) -> None:
+    assert dict(default(100, hidden="[]").varied)[("hidden", "activation")] == ("relu", "gelu")
+
+
+def test_what_a_config_sets_for_its_search_is_kept(default: Callable[..., Tune]) -> None:
+    tune = default(100, rest="tune: {trials: 7, folds: 3, metric: rmse}\n")
+    assert (tune.trials, tune.folds, tune.metric) == (7, 3, "val_rmse")
+    assert tune.space is not None
+    own = default(100, rest="tune: {space: {epochs: [1, 2]}}\n")
+    assert (own.space, own.folds) == ({"epochs": (1, 2)}, None)
 
 
 # Dimensions

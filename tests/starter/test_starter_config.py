@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from dlcli.config import Config, load_config
+from dlcli.config import Config, load_config, with_search_space
 from dlcli.errors import ConfigError, DataError, UsageError
-from dlcli.pipeline import Events, Prepared, prepare
+from dlcli.pipeline import Events, Prepared, check, prepare
 from dlcli.starter import example_names, starter_config, write_example
 from dlcli.starter.config_writing import scalar
 
@@ -105,7 +105,30 @@ def test_a_small_table_gets_this_config(tmp_path: Path) -> None:
         "epochs: 500                                    # passes over the rows\n"
         "batch_size: 32                                 # rows per step\n"
         "# no early_stopping: it needs validation rows\n"
+        "\n"
+        "# tune:  # the search of `dlcli tune`, also without these lines; uncomment to change it\n"
+        "#   trials: 50\n"
+        "#   folds: 4\n"
+        "#   space:\n"
+        "#     hidden: {layers: [1, 2, 3], units: [16, 32, 64], dropout: [0.0, 0.1, 0.3]}\n"
+        "#     optimizer.learning_rate: {low: 0.0001, high: 0.01, log: true}\n"
     )
+
+
+@pytest.mark.parametrize("rows", [10, 30, 600, 1_200])
+def test_the_search_in_comments_is_that_of_a_config_without_one(tmp_path: Path, rows: int) -> None:
+    text = starter(table(tmp_path, x=[i / 7 for i in range(rows)], y=[i / 3 for i in range(rows)]))
+    before, mark, after = text.partition("# tune:")
+    assert mark
+    path = tmp_path / "table.yaml"
+    path.write_text(before + "\n".join(line[2:] for line in (mark + after).splitlines()))
+    checked = check(load_config(path))
+    assert checked.tune is not None
+    assert checked.tune.space is not None
+    path.write_text(text)
+    default = with_search_space(load_config(path), rows).config.tune
+    assert default is not None
+    assert checked.tune == default.model_copy(update={"trials": 50})
 
 
 def test_from_twenty_rows_on_some_are_held_out(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from dlcli.config import load_config
+from dlcli.config import load_config, to_plain
 from dlcli.errors import ConfigError, RunError, TrainingError, UsageError
 from dlcli.pipeline import Search, SearchSettings, resume_tuning, search, train, tune
 from dlcli.pipeline.run_recording import suffixed
@@ -84,6 +84,23 @@ def test_the_best_learning_rate_is_found(line):
     assert found.trial(found.best).values == {RATE: 0.05}
     assert [trial.number for trial in found.trials] == [0, 1, 2, 3]
     assert found.default.value > found.trial(found.best).value
+
+
+@pytest.mark.slow
+def test_without_a_search_space_the_default_is_reported_searched_and_stored(tmp_path):
+    recorder = Recorder()
+    overrides = ["tune={trials: 1, metric: rmse, folds: 2}", "epochs=2"]
+    run = start(tmp_path, recorder, overrides=overrides)
+
+    [event] = recorder.named("space")
+    assert set(event) == {"rows", "trials", "folds", "space"}
+    assert (event["rows"], event["trials"], event["folds"]) == (60, 1, 2)
+    assert event["space"]["hidden"]["units"] == [16, 32, 64]
+    stored = load_config(run.resolved_path()).config.tune
+    assert {key: to_plain(value) for key, value in stored.space.items()} == event["space"]
+    assert sorted(recorder.named("trial")[0]["values"]) == [
+        *("hidden.activation", "hidden.dropout", "hidden.layers", "hidden.units", RATE)
+    ]
 
 
 @pytest.mark.slow

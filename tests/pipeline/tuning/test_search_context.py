@@ -37,23 +37,6 @@ def problem_of(file):
     return str(problem)
 
 
-def test_a_config_without_a_search_space_is_answered_with_an_example(tmp_path):
-    file = line_file(tmp_path, overrides=["tune=null"])
-
-    with pytest.raises(ConfigError) as error:
-        tune_section(file)
-    assert str(error.value) == (
-        "tune: is missing: say what to vary, as in --set 'tune={space: {optimizer.learning_rate: "
-        "{low: 1e-4, high: 1e-1, log: true}}}'"
-    )
-
-
-def test_that_example_is_a_search(tmp_path):
-    space = "tune={space: {optimizer.learning_rate: {low: 1e-4, high: 1e-1, log: true}}}"
-
-    assert max_trials(tune_section(line_file(tmp_path, overrides=[space]))) == 50
-
-
 GRID = {
     "optimizer.learning_rate": {"low": 0.001, "high": 0.1, "step": 0.001},
     "batch_size": {"low": 1, "high": 101},
