@@ -61,7 +61,8 @@ def _explain_mistake(path: Path, error: DlcliError) -> str | None:
     if path.suffix.lower() in _SPREADSHEETS:
         command = _init_command(path.with_suffix(".csv"))
         return f"is a spreadsheet, expected a config; export the sheet as CSV, then: {command}"
-    return _explain_table(path) if _is_table(path) else None
+    is_file = path.is_file()  # a pipe can be read only once
+    return _explain_table(path) if is_file and _is_table(path) else None
 
 
 def _explain_folder(path: Path) -> str:

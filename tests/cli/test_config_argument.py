@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import gzip
+import os
+import threading
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from dlcli import tables
 from dlcli.runs import new_run
 
 TABLE = "a,b\n1,2\n3,4\n"
@@ -162,3 +165,16 @@ def test_a_config_of_a_similar_name_is_suggested(dlcli, verb, name, meant):
 @pytest.mark.parametrize("name", ["c.yaml", "none/c.yaml", "data.csv"])
 def test_without_a_similar_name_there_is_no_suggestion(dlcli, verb, name):
     assert dlcli(verb, name).stderr == f"error: {name}: no such file\n"
+
+
+@both
+@pytest.mark.usefixtures("folder")
+def test_a_pipe_that_holds_no_config_is_not_opened_again(dlcli, verb, monkeypatch):
+    monkeypatch.setattr(tables, "read_header", pytest.fail)  # it would wait forever
+    os.mkfifo("pipe")
+    writing = threading.Thread(target=Path("pipe").write_text, args=(TABLE,))
+    writing.start()
+    result = dlcli(verb, "pipe")
+    writing.join()
+    assert result.exit_code == 2
+    assert "pipe:1:1" in result.stderr
