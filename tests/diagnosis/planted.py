@@ -196,7 +196,7 @@ STOPPED = "early_stopping: {monitor: val_loss, patience: 15}\n"
 LONG = optimizer("adam", 0.005, 200) + STOPPED
 SOUND = (
     Planted("nothing", wavy(), DATA + LAYER + LONG, what=" in numbers"),
-    Planted("nothing", moons(), DATA + SMOOTH + LONG, what=" in classes"),
+    Planted("nothing", moons(), DATA + TWO + LONG, what=" in classes"),
     Planted(
         "nothing",
         wavy(rows=600, noise=0.5),
