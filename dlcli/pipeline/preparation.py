@@ -349,7 +349,7 @@ class Prepared:
     engine: Engine
     """The engine that will train it."""
     issues: Sequence[DataIssue] = ()
-    """What is likely to spoil training or its metrics."""
+    """Problems that are likely to spoil training or its metrics."""
 
 
 def prepare(file: ConfigFile, events: Events, folder: Path | None = None) -> Prepared:

@@ -51,7 +51,7 @@ _LOOKALIKES = {" ": " \u00a0\u202f\u2009", "'": "'\u2019"}
 """Variants of a thousands separator: non-breaking and thin spaces, the typographic apostrophe."""
 _SEPARATORS = ("", ",", ".", "'", " ")
 GAP = "[ \u00a0\u202f\u2009]?"
-"""What may be between a number and its unit."""
+"""The spaces that may be between a number and its unit."""
 _LONGEST_UNIT = 12
 _MULTIPLES = {"[kK]": "e3", "[mM]": "e6", "[bB]n?": "e9"}
 """The abbreviations of a thousand, a million and a billion, with their exponents."""
@@ -70,7 +70,7 @@ class Notation:
 
     A number without it is of this unit, too, except next to `%`: 0.12 may mean 12 %."""
     multiples: bool = False
-    """Whether `k`, `M` and `B` after a number multiply it by a thousand, a million, a billion."""
+    """True if `k`, `M` and `B` after a number multiply it by a thousand, a million, a billion."""
 
     def __post_init__(self) -> None:
         is_known = self.decimal in (".", ",") and self.thousands in _SEPARATORS
@@ -84,7 +84,7 @@ class Notation:
 
     @property
     def measure(self) -> tuple[str, bool]:
-        """What the numbers measure: their unit, and whether they may be multiples."""
+        """The unit of the numbers, and if they may be multiples."""
         return self.unit, self.multiples
 
     @property
