@@ -29,7 +29,8 @@ BOTH = ("--tensorboard", "--mlflow")
 @pytest.fixture(autouse=True)
 def line(store, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(Path(package.__file__).parents[1]))
-    rows = "".join(f"{x},{2 * x}\n" for x in range(40))
+    numbers = (7 * row % 40 for row in range(40))  # in an order that is no row index
+    rows = "".join(f"{x},{2 * x}\n" for x in numbers)
     Path("line.csv").write_text(f"x,y\n{rows}")
     Path("line.yaml").write_text(CONFIG)
 
