@@ -1,4 +1,4 @@
-"""Patches tried: each is a run of its own, and judged on validation rows."""
+"""Patches tried: each is a run of its own, evaluated on validation rows."""
 
 from __future__ import annotations
 

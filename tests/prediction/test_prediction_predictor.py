@@ -129,8 +129,8 @@ def test_the_unit_of_training_is_kept_with_the_run_and_any_other_is_refused(stor
 def test_scores_take_target_and_weights_from_the_table(stored):
     table = rows(x=[1.0, 3.0], colour=["red", "blue"], y=[23.0, 17.0], w=[3, 1])
     issues = ValueIssues()
-    judged = Predictor.load(stored()).evaluate(table, issues)
-    assert (judged.rows, judged.metrics["mae"]) == (2, 1)  # (3·0 + 1·4)/4
+    evaluation = Predictor.load(stored()).evaluate(table, issues)
+    assert (evaluation.rows, evaluation.metrics["mae"]) == (2, 1)  # (3·0 + 1·4)/4
     assert len(issues.notes()) == 1
 
 
@@ -142,18 +142,18 @@ def test_rows_whose_target_or_weight_cant_be_used_are_left_out_if_that_is_allowe
         w=["3", "1", "1", "-1", "1"],
     )
     issues = ValueIssues(lenient=True)
-    judged = Predictor.load(stored()).evaluate(table, issues)
+    evaluation = Predictor.load(stored()).evaluate(table, issues)
     # The last x counts as missing, so as 1: its prediction is 23, too.
-    assert (judged.rows, judged.metrics["mae"]) == (2, 0.5)  # (3·0 + 1·2)/4
-    bad = [(judged.table.where(bad.index)[1], bad.column) for bad in issues.bad_rows()]
+    assert (evaluation.rows, evaluation.metrics["mae"]) == (2, 0.5)  # (3·0 + 1·2)/4
+    bad = [(evaluation.table.where(bad.index)[1], bad.column) for bad in issues.bad_rows()]
     assert bad == [(3, "y"), (4, "w"), (5, "x")]
-    assert judged.warning == "1 of 5 rows has no target ('y') and is left out: row 2"
+    assert evaluation.warning == "1 of 5 rows has no target ('y') and is left out: row 2"
 
 
 def test_rows_with_any_bad_value_are_left_out_of_scores_if_they_are_rejected(stored):
     table = rows(x=["1", "one"], colour=["red", "red"], y=[23.0, 25.0], w=[1, 1])
-    judged = Predictor.load(stored()).evaluate(table, ValueIssues(lenient=True), reject=True)
-    assert (judged.rows, judged.metrics["mae"]) == (1, 0)
+    evaluation = Predictor.load(stored()).evaluate(table, ValueIssues(lenient=True), reject=True)
+    assert (evaluation.rows, evaluation.metrics["mae"]) == (1, 0)
 
 
 def test_scores_of_no_row_are_none(stored):

@@ -1,4 +1,4 @@
-"""Which rows each fold learns from, steers by and is judged by."""
+"""The rows that each fold trains on, stops by and is evaluated on."""
 
 from __future__ import annotations
 
