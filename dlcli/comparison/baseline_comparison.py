@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Annotated, Literal, NamedTuple, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator
 
 from dlcli.errors import listed, printable, truncate
 from dlcli.metrics import (
@@ -24,7 +24,7 @@ from dlcli.metrics import (
     finite_number,
     mean_of_defined,
 )
-from dlcli.runs import Run
+from dlcli.runs import Document, Run
 from dlcli.tasks import DecodedRows, Task
 
 Split = Literal["test", "validation"]
@@ -49,11 +49,7 @@ def _known_metric(name: str) -> str:
 Metric = Annotated[str, AfterValidator(_known_metric)]
 
 
-class _Document(BaseModel):
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class BaselineDifference(_Document):
+class BaselineDifference(Document):
     """A metric of a network minus that of a baseline on the same rows."""
 
     metric: Metric
@@ -89,7 +85,7 @@ class BaselineDifference(_Document):
         return (value if higher else -value) / error if error > 0 else None
 
 
-class NearlyPerfect(_Document):
+class NearlyPerfect(Document):
     """A simple model whose predictions of held-out rows are nearly perfect."""
 
     model: SimpleModel
@@ -111,7 +107,7 @@ class Suspicion(NamedTuple):
     """The columns that may give the target away."""
 
 
-class BaselineComparison(_Document):
+class BaselineComparison(Document):
     """The comparison of a run's network with its baselines, and signs of a leak."""
 
     differences: Mapping[str, Mapping[str, BaselineDifference]] = {}

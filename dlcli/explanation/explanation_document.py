@@ -8,22 +8,16 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from dlcli.runs import Run
+from dlcli.runs import Document, Run
 
 Number = float | None
 Count = Annotated[int, Field(ge=0, le=2**53)]
 """A count, small enough for a float to hold it exactly."""
 
 
-class _Part(BaseModel):
-    """A part of the document: no unknown field, no other type, no NaN."""
-
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Histogram(_Part):
+class Histogram(Document):
     """Distribution of numbers, or of times in seconds since 1970 (UTC).
 
     For more than 100,000 rows it is estimated from that many of them.
@@ -37,7 +31,7 @@ class Histogram(_Part):
     """Validation and test rows in each bin, likewise."""
 
 
-class ValueCount(_Part):
+class ValueCount(Document):
     """Rows with a value; for more than 100,000 rows estimated from that many of them."""
 
     value: str
@@ -45,7 +39,7 @@ class ValueCount(_Part):
     held_out: Count
 
 
-class ColumnStatistics(_Part):
+class ColumnStatistics(Document):
     """One column of the training rows."""
 
     name: str
@@ -73,7 +67,7 @@ class ColumnStatistics(_Part):
     """Largest absolute value of its numeric inputs in the sampled training rows."""
 
 
-class LayerStatistics(_Part):
+class LayerStatistics(Document):
     """One layer of the trained network, over the sampled training rows."""
 
     name: str
@@ -98,7 +92,7 @@ class LayerStatistics(_Part):
     """The same for its final weights."""
 
 
-class Importance(_Part):
+class Importance(Document):
     """The increase of the error when a column's values are permuted among held-out rows."""
 
     column: str
@@ -108,7 +102,7 @@ class Importance(_Part):
     """Standard deviation over permutations."""
 
 
-class Point(_Part):
+class Point(Document):
     """A value of a column, and the mean prediction if all rows had it."""
 
     label: str
@@ -119,14 +113,14 @@ class Point(_Part):
     """For each output: a number in its own unit, a probability, or a margin."""
 
 
-class PartialDependence(_Part):
+class PartialDependence(Document):
     """Partial dependence of the prediction on a column (Friedman 2001)."""
 
     column: str
     points: tuple[Point, ...]
 
 
-class WorstRow(_Part):
+class WorstRow(Document):
     """A held-out row with a large error."""
 
     file: str | None
@@ -142,7 +136,7 @@ class WorstRow(_Part):
     """Its columns as text, the most important first; `None` for missing values."""
 
 
-class Explanation(_Part):
+class Explanation(Document):
     """The whole explanation of a run."""
 
     rows: dict[str, Count]

@@ -8,14 +8,14 @@ from typing import Annotated, Literal, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from dlcli.comparison import BaselineDifference
 from dlcli.config import Dimension as ConfigDimension
 from dlcli.errors import RunError
 from dlcli.metrics import HIGHER_IS_BETTER, Estimate, Floats, Metrics, Number, finite, finite_number
-from dlcli.runs import Run, malformed
+from dlcli.runs import Document, Run, malformed
 
 MOST_EPOCHS = 200
 """About how many epochs of a history are stored."""
@@ -27,12 +27,6 @@ State = Literal["complete", "pruned", "failed"]
 Direction = Literal["minimize", "maximize"]
 FEWEST_TRIALS = 20
 """Complete trials below which no importances are computed: chance would decide them."""
-
-
-class Document(BaseModel):
-    """A document in a run folder, or a part of one: strict types, no further fields, no NaN."""
-
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 AnyDocument = TypeVar("AnyDocument", bound=BaseModel)

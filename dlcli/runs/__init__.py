@@ -44,6 +44,7 @@ from dlcli.runs.run_writer import (
     write_mlflow_run,
 )
 from dlcli.runs.safe_files import (
+    Document,
     damaged,
     malformed,
     open_regular_file,

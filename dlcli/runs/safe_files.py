@@ -202,6 +202,12 @@ class Strict(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
 
+class Document(Strict):
+    """A document in a run folder, or a part of one: strict types, no further fields, no NaN."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+
 class FileDigest(Strict):
     """Digest and size of a file."""
 
