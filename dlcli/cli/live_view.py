@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -18,61 +17,11 @@ if TYPE_CHECKING:
 
 SECONDS = 0.1
 """Least time between two frames."""
-BARS = "▁▂▃▄▅▆▇█"
-ASCII_BARS = "_.-=+*%#"
 _RECENT = 50
 """Frames over which the speed is averaged: about five seconds."""
 _OTHER_LINES = 4
 """Lines of a frame besides those of the measures, including the terminal's last line."""
-_CURVE_WIDTH = (6, 40)
-"""Least and greatest width of a curve."""
 _LEAST_NAME = 5
-_CURVE_POINTS = 128
-_LOG_RATIO = 10.0
-"""Ratio of the greatest to the least value from which a curve has a logarithmic scale."""
-
-
-class Curve:
-    """Values over time, stored as at most 128 means; adding a value takes constant time."""
-
-    __slots__ = ("_count", "_means", "_per_mean", "_sum")
-
-    def __init__(self) -> None:
-        self._means: list[float] = []
-        self._per_mean = 1  # number of values in each mean
-        self._sum, self._count = 0.0, 0  # of the incomplete mean
-
-    def add(self, value: float) -> None:
-        """Add the next value."""
-        self._sum += value
-        self._count += 1
-        if self._count == self._per_mean:
-            self._means.append(self._sum / self._count)
-            self._sum, self._count = 0.0, 0
-            if len(self._means) == _CURVE_POINTS:
-                pairs = zip(self._means[::2], self._means[1::2], strict=True)
-                self._means = [(a + b) / 2 for a, b in pairs]
-                self._per_mean *= 2
-
-    def draw(self, width: int, bars: str = BARS) -> str:
-        """Draw the values as bars of eight heights, the least value lowest.
-
-        Args:
-            width: most bars.
-            bars: the bars, the lowest first.
-        """
-        means = [*self._means, *([self._sum / self._count] if self._count else [])]
-        if not means:
-            return ""
-        columns = min(width, len(means))
-        edges = [len(means) * at // columns for at in range(columns + 1)]
-        pairs = zip(edges[:-1], edges[1:], strict=True)
-        values = [sum(means[a:b]) / (b - a) for a, b in pairs]
-        if min(values) > 0 and max(values) > _LOG_RATIO * min(values):
-            values = [math.log(value) for value in values]
-        least = min(values)
-        span = (max(values) - least) or 1.0
-        return "".join(bars[round((value - least) / span * (len(bars) - 1))] for value in values)
 
 
 @dataclass(slots=True)
@@ -81,8 +30,6 @@ class Measure:
 
     name: str
     """`val_loss`."""
-    curve: Curve | None
-    """Its values, for losses."""
     higher_is_better: bool
     now: float | None = None
     best: float | None = None
@@ -93,8 +40,6 @@ class Measure:
         self.now = value
         if value is None:
             return
-        if self.curve is not None:
-            self.curve.add(value)
         best = self.best
         if best is None or (value > best if self.higher_is_better else value < best):
             self.best, self.best_epoch = value, epoch
@@ -185,10 +130,11 @@ class LiveView:
         available = max(1, self._console.height - _OTHER_LINES)
         if len(self._measures) <= available:
             return self._measures
-        return sorted(self._measures, key=lambda measure: measure.curve is None)[:available]
+        losses_first = sorted(self._measures, key=lambda each: _bare(each.name) != "loss")
+        return losses_first[:available]
 
     def _measure_lines(self, shown: list[Measure]) -> list[str]:
-        """Return a header and one line for each measure, with its curve if there is space."""
+        """Return a header and one line for each measure; names that are too long are cut."""
         rows = []
         for measure in shown:
             mark = "*" if measure.best_epoch == self._fields["epoch"] else " "
@@ -202,13 +148,7 @@ class LiveView:
                 if len(row[0]) > longest:
                     row[0] = f"{row[0][: longest - 1]}~"
             lines = _table_lines(self._header, rows)
-        width = max(map(len, lines)) + 2
-        available = min(self._console.width - width, _CURVE_WIDTH[1])
-        if available < _CURVE_WIDTH[0]:
-            return lines
-        bars = ASCII_BARS if self._console.options.ascii_only else BARS
-        curves = ["", *(each.curve.draw(available, bars) if each.curve else "" for each in shown)]
-        return [f"{line:<{width}}{curve}" for line, curve in zip(lines, curves, strict=True)]
+        return lines
 
     def _pace_line(self, speed: float | None) -> str:
         """Return the learning rate, and the speed in epochs, or in rows if epochs are long."""
@@ -244,8 +184,11 @@ def clock_time(seconds: float) -> str:
 
 
 def _measure(name: str) -> Measure:
-    bare = name.removeprefix("val_")
-    return Measure(name, Curve() if bare == "loss" else None, HIGHER_IS_BETTER.get(bare, False))
+    return Measure(name, HIGHER_IS_BETTER.get(_bare(name), False))
+
+
+def _bare(name: str) -> str:
+    return name.removeprefix("val_")
 
 
 def _table_lines(header: tuple[str, ...], rows: list[list[str]]) -> list[str]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -65,6 +65,10 @@ HEIGHT = 260
 """Pixels."""
 DECADES = 100
 """Ratio of the greatest to the least value from which on a logarithmic scale shows more."""
+MOST_LABELED = 12
+"""Distance of whole numbers up to which their labels are chosen here."""
+_STEPS = 4
+"""Steps from the first to the last of these labels, at most."""
 _DASHED: Mapping[str, object] = {"strokeDash": [5, 4], "strokeWidth": 1.5}
 
 
@@ -162,6 +166,7 @@ def line_chart(
             has several lines in each series, named by the field `d`.
         guides: what helps to read it.
     """
+    x = _with_whole_ticks(x, rows)
     encoding = {"x": _channel("x", x), "y": _channel("y", y), "color": _color(colors)}
     layers = _guide_layers(encoding["x"], encoding["y"])
     if kind == "bundle":
@@ -272,7 +277,7 @@ def scatter_chart(
         guides: what helps to read it.
         height: pixels.
     """
-    across, up = _channel("x", x), _channel("y", y)
+    across, up = _channel("x", _with_whole_ticks(x, rows)), _channel("y", y)
     shared: dict[str, object] = {"x": across, "y": up, "tooltip": _tooltip(tips)}
     if any("w" in row for row in rows):
         scale = {"range": [30, 400]}
@@ -440,6 +445,20 @@ def _nearest_layer(colors: Colors, x: Axis) -> dict[str, Any]:
     }
 
 
+def _with_whole_ticks(axis: Axis, rows: Rows) -> Axis:
+    """Label an axis of few whole numbers at some of them, at even distances.
+
+    Vega's own ticks of few whole numbers are between them, whatever its `tickMinStep`.
+    """
+    if not axis.whole:
+        return axis
+    numbers = [float(str(row["x"])) for row in rows]
+    low, high = math.ceil(min(numbers)), math.floor(max(numbers))
+    if high - low > MOST_LABELED:
+        return axis
+    return replace(axis, ticks=range(low, high + 1, max(1, math.ceil((high - low) / _STEPS))))
+
+
 def _channel(field: str, axis: Axis) -> dict[str, Any]:
     """Return the channel of a field along an axis."""
     if axis.names is not None:
@@ -458,7 +477,7 @@ def _channel(field: str, axis: Axis) -> dict[str, Any]:
         return {**channel, "axis": None}
     look: dict[str, object] = {"format": axis.format} if axis.format else {}
     if axis.whole:
-        look |= {"tickMinStep": 1, "format": ",d"}
+        look["format"] = ",d"
     if isinstance(axis.ticks, int):
         look["tickCount"] = axis.ticks
     elif axis.ticks:

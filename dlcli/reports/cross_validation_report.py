@@ -16,7 +16,7 @@ from dlcli.metrics import HIGHER_IS_BETTER
 from dlcli.pipeline import REFIT_FAILED, CrossValidation, FoldResult, Interval, thinned
 from dlcli.prediction import StoredPredictions
 from dlcli.reports import formatting as fmt
-from dlcli.reports.charts import Axis, Guides, bar_chart, interval_chart, line_chart, spans_decades
+from dlcli.reports.charts import Axis, interval_chart, line_chart, spans_decades
 from dlcli.reports.report_parts import (
     REPEATABLE,
     baseline_sentences,
@@ -40,8 +40,6 @@ from dlcli.tasks import Multilabel, Regression, Task, classification
 MOST_DRAWN_FOLDS = 100
 """Folds whose curves are drawn."""
 MOST_LISTED_FOLDS = 200
-MOST_BARS = 40
-"""Folds whose epochs are drawn."""
 MOST_DOTS = 400
 """Folds in a chart of a metric."""
 MOST_CURVE_POINTS = 5_000
@@ -187,8 +185,7 @@ def _sections(
         text = f"{count}, each predicted by the network that was fitted without it.{weights}"
         blocks = prediction_blocks(rows, cv.seed)
         yield Section("predictions", "The predictions", (Text(text), *blocks))
-    curves = [*_curve_charts(record), *_epoch_charts(record)]
-    if curves:
+    if curves := _curve_charts(record):
         is_part = len(cv.results) > MOST_DRAWN_FOLDS
         note = (Text(f"The first {MOST_DRAWN_FOLDS:,} folds are shown."),) if is_part else ()
         yield Section("training", "The training", (*note, Grid(tuple(curves))))
@@ -394,33 +391,6 @@ def _points(result: FoldResult, column: str) -> list[tuple[int, float]]:
     return [
         (int(epoch), value) for epoch, value in pairs if epoch is not None and value is not None
     ]
-
-
-def _epoch_charts(record: CrossValidationRecord) -> list[Chart]:
-    """Draw how long the network of each fold was trained, and when it was best."""
-    cv = record.document
-    results = [each for each in cv.results if each.epochs][:MOST_BARS]
-    best = [each.best_epoch for each in results if each.best_epoch is not None]
-    if not best:
-        return []
-    folds = [(record.name_fold(each), each.best_epoch or each.epochs, each) for each in results]
-    rows = [{"y": name, "x": kept, "l": kept, "u": each.epochs} for name, kept, each in folds]
-    median = "" if cv.best_epochs is None else f"; the median is {cv.best_epochs:,}"
-    chart = Chart(
-        title="Best epochs",
-        spec=bar_chart(
-            rows,
-            [name for name, _, _ in folds],
-            Axis("epoch", zero=True, whole=True),
-            tips={"y": "fold", "x": "best epoch|,d", "u": "epochs|,d"},
-            guides=Guides(x=cv.best_epochs),
-        ),
-        description=f"Weights were best after {min(best):,} to {max(best):,} epochs{median}.",
-        reading="The bar ends at the epoch whose weights were kept, the thin line where training "
-        "ended. To train on all rows, without validation rows to decide when to stop, the median "
-        "(dashed) is a good number of epochs.",
-    )
-    return [chart]
 
 
 def _fold_table(record: CrossValidationRecord) -> Table:

@@ -38,8 +38,6 @@ _FENCE = 3.0
 """Interquartile ranges beyond the worse quartile from which a value is far out (Tukey 1977)."""
 _NEAR = 10
 """Ratio up to which a logarithmic axis has ticks between powers of ten."""
-_TICKS = 4
-"""Steps from the first to the last tick of whole numbers, at most."""
 _STATES = {
     "finished": PointStyle("train", "circle", 45, 0.6),
     "stopped early": PointStyle("validation", "triangle-down", 45, 0.6),
@@ -377,22 +375,13 @@ def _numbers(
     is_log = dimension.log and (dimension.low or 0) > 0
     is_wide = is_log and max(numbers) > _NEAR * min(numbers)
     is_whole = dimension.kind == "integer" and not is_wide
-    ticks = whole_ticks(min(numbers), max(numbers)) if is_whole else 4
+    axis = Axis(fmt.shorten(path, 40), format="~g", log=is_log, whole=is_whole, ticks=4)
     description = (
         f"The best value, {fmt.number(having[0].value)}, is at "
         f"{value_text(having[0].values[path])}; the range was {fmt.number(dimension.low)} to "
         f"{fmt.number(dimension.high)}."
     )
-    return rows, Axis(fmt.shorten(path, 40), format="~g", log=is_log, ticks=ticks), description
-
-
-def whole_ticks(lowest: float, highest: float) -> tuple[int, ...]:
-    """Return some whole numbers at even distances.
-
-    Vega's own ticks of few whole numbers are between them, whatever its `tickMinStep`.
-    """
-    low, high = math.ceil(lowest), math.floor(highest)
-    return tuple(range(low, high + 1, max(1, math.ceil((high - low) / _TICKS))))
+    return rows, axis, description
 
 
 def _choices(

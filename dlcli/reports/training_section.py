@@ -9,7 +9,7 @@ import numpy as np
 from dlcli.explanation import LayerStatistics
 from dlcli.pipeline import thinned
 from dlcli.reports import formatting as fmt
-from dlcli.reports.charts import Axis, Guides, interval_chart, line_chart, spans_decades
+from dlcli.reports.charts import Axis, Guides, line_chart, spans_decades
 from dlcli.reports.run_record import TrainingRecord
 from dlcli.reports.views import Block, Chart, Figure, Figures, Grid, Group, Section, Table, Text
 
@@ -23,7 +23,6 @@ SET_COLORS = {"training": "train", "validation": "validation"}
 EPOCH = Axis("epoch", whole=True)
 _MOST_LAYERS = 40
 _MOST_LISTED = 12
-_STEPS = {"at the beginning": "validation", "at the end": "train"}
 
 
 def training_section(record: TrainingRecord) -> Section:
@@ -41,10 +40,7 @@ def training_section(record: TrainingRecord) -> Section:
     blocks.append(Grid(tuple(charts)))
     layers = record.explanation.layers if record.explanation else ()
     if layers:
-        gradients = _gradient_chart(layers[:_MOST_LAYERS])
-        table = _layer_table(layers)
-        inside = (gradients, table) if gradients else (table,)
-        blocks.append(Group("Inside the network", inside))
+        blocks.append(Group("Inside the network", (_layer_table(layers),)))
     return Section("training", "The training", tuple(blocks))
 
 
@@ -169,33 +165,6 @@ def _listed_epochs(lines: Lines) -> Table:
     return Table(("epoch", *lines), tuple(rows))
 
 
-def _gradient_chart(layers: Sequence[LayerStatistics]) -> Chart | None:
-    names = fmt.shorten_names((layer.name for layer in layers), 30)
-    rows = [
-        {"y": name, "x": norm, "s": step}
-        for name, layer in zip(names, layers, strict=True)
-        for step, norm in zip(_STEPS, (layer.first_gradient, layer.last_gradient), strict=True)
-        if norm is not None and norm > 0
-    ]
-    if not rows:
-        return None
-    norms = [float(str(row["x"])) for row in rows]
-    axis = Axis("norm of the gradient", log=True, format=".0e", ticks=5)
-    tips = {"y": "layer", "s": "when", "x": "norm|.3~e"}
-    shown = [name for name in names if any(row["y"] == name for row in rows)]
-    return Chart(
-        title="Gradients of each layer",
-        spec=interval_chart(rows, shown, _STEPS, axis, tips=tips),
-        description="Norm of the loss's gradient with respect to each layer's weights at the "
-        f"beginning and at the end of training, from {fmt.number(min(norms))} to "
-        f"{fmt.number(max(norms))}.",
-        reading="The gradients of all layers should have about the same size. If those of the "
-        "first layers are a thousand times smaller than those of the last, they vanish and the "
-        "first layers hardly learn; very large ones explode. At the end all should be smaller.",
-        legend=tuple(_STEPS.items()),
-    )
-
-
 def _layer_table(layers: Sequence[LayerStatistics]) -> Table:
     shown = layers[:_MOST_LAYERS]
     rows = tuple(
@@ -209,16 +178,21 @@ def _layer_table(layers: Sequence[LayerStatistics]) -> Table:
             # The output may well be confident.
             fmt.percent(None if layer is layers[-1] else layer.saturated),
             fmt.number(layer.weight_norm),
+            fmt.number(layer.first_gradient),
+            fmt.number(layer.last_gradient),
         )
         for name, layer in zip(fmt.shorten_names(each.name for each in shown), shown, strict=True)
     )
     sizes = ("units", "mean output", "deviation", "dead", "saturated", "norm of weights")
+    gradients = ("gradient at first", "at the end")
     return Table(
-        ("layer", "activation", *sizes),
+        ("layer", "activation", *sizes, *gradients),
         rows,
         caption="Each layer after training",
         text_columns=range(2),
         note="Dead units (of relu) give the same output for every row and have stopped learning; "
         "saturated outputs of hidden layers (of sigmoid and tanh) are at an end of their range, "
-        "where they hardly learn. The norm is Euclidean.",
+        "where they hardly learn. Norms are Euclidean. Gradients of the loss with respect to the "
+        "weights of each layer should have about the same size: a thousand times smaller ones in "
+        "the first layers vanish, so that these hardly learn; very large ones explode.",
     )

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.live import Live
 
 from dlcli.cli.event_log import event_listener, print_event
-from dlcli.cli.live_view import Curve, LiveView, clock_time
+from dlcli.cli.live_view import LiveView, clock_time
 
 
 class Clock:
@@ -62,9 +62,9 @@ def test_each_measure_is_shown_with_its_best_value_and_epoch():
     )
     assert frame(view)[1:] == [
         "                now    best  at",
-        "loss          0.125*  0.125   3  █▃▁",
+        "loss          0.125*  0.125   3",
         "accuracy        0.5    0.75   2",
-        "val_loss      0.625     0.5   2  █▁▅",
+        "val_loss      0.625     0.5   2",
         "val_accuracy  0.875*  0.875   3",
         "learning rate 0.01  1 epochs/s",
     ]
@@ -174,36 +174,6 @@ def test_memory_does_not_grow_with_the_number_of_epochs():
         if at in (1_000, 20_000):
             sizes[at] = size_of(view)
     assert sizes[20_000] < 1.5 * sizes[1_000] < 100_000
-
-
-def test_a_curve_of_many_values_shows_means():
-    curve = Curve()
-    for value in range(10_000, 20_000):
-        curve.add(float(value))
-    assert curve.draw(8) == "▁▂▃▄▅▆▇█"
-
-
-def test_a_curve_of_few_values_has_a_bar_for_each():
-    curve = Curve()
-    assert curve.draw(8) == ""
-    for value in (2.0, 1.0, 1.5):
-        curve.add(value)
-    assert curve.draw(8) == "█▁▅"
-    assert curve.draw(8, "_-=#") == "#_="
-
-
-def test_a_curve_of_one_value_throughout_is_flat():
-    curve = Curve()
-    for _ in range(5):
-        curve.add(0.0)
-    assert curve.draw(3) == "▁▁▁"
-
-
-def test_a_steep_curve_shows_logarithms():
-    curve = Curve()
-    for value in (100.0, 10.0, 1.0):
-        curve.add(value)
-    assert curve.draw(3) == "█▅▁"
 
 
 @pytest.mark.parametrize(

@@ -162,7 +162,7 @@ def test_folds_of_several_repeats_have_different_names(tmp_path):
 
 def test_training_has_a_line_for_each_fold_and_set_and_none_of_the_learning_rate(tmp_path):
     drawn = charts(view_of(tmp_path), "training")
-    assert list(drawn) == ["Loss", "Best epochs"]
+    assert list(drawn) == ["Loss"]
     rows = datasets(drawn["Loss"])["rows"]
     assert [tuple(row.values()) for row in rows[:6]] == [
         (1, 2.0, "training", "fold 1"),
@@ -183,18 +183,6 @@ def test_only_the_known_part_of_a_history_is_drawn(tmp_path):
     view = view_of(tmp_path, cross_validation(results=(fold(1, history=history),)))
     rows = datasets(charts(view, "training")["Loss"])["rows"]
     assert rows == [{"x": 1, "y": 2.0, "s": "training", "d": "fold 1"}]
-
-
-def test_best_epochs_are_drawn_with_their_median(tmp_path):
-    results = (fold(1), fold(2, best_epoch=None))
-    view = view_of(tmp_path, cross_validation(results=results))
-    chart = charts(view, "training")["Best epochs"]
-    assert [(row["y"], row["x"], row["u"]) for row in datasets(chart)["rows"]] == [
-        ("fold 1", 2, 3),
-        ("fold 2", 3, 3),
-    ]
-    assert datasets(chart)["at_x"] == [{"x": 2}]
-    assert chart.description == "Weights were best after 2 to 2 epochs; the median is 2."
 
 
 def test_each_fold_has_its_rows_epochs_and_metrics(tmp_path):
