@@ -764,6 +764,7 @@ _VALUES_SAMPLED = 1_000
 
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 _WORD = rf"[{_UNSPACED}]|[^\s{_UNSPACED}]*\p{{L}}[^\s{_UNSPACED}]*"
+_ASCII_WORD = r"\S*[A-Za-z]\S*"  # the same for ASCII; it compiles in a tenth of the time
 """Anything with a letter between spaces, or a character of a script without spaces."""
 
 
@@ -778,7 +779,8 @@ def decide_text(view: ColumnView) -> Decision | None:
     distinct, present = view.summary.distinct, view.summary.present
     if 2 * distinct >= present or distinct > _MOST_CATEGORIES:
         some = view.texts.slice(0, _VALUES_SAMPLED)
-        words = float(pc.mean(pc.count_substring_regex(some, _WORD)).as_py())
+        word = _ASCII_WORD if pc.all(pc.string_is_ascii(some)).as_py() else _WORD
+        words = float(pc.mean(pc.count_substring_regex(some, word)).as_py())
         if words >= FEWEST_WORDS:
             reason = f"text of {words:.0f} words on average, {plural(distinct, 'value')}"
             return Decision(config.Text(), reason)

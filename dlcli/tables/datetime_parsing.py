@@ -356,14 +356,16 @@ def guess_times(column: Column) -> TimeGuess | None:
     if not len(texts):
         return None
     sample, first = texts.slice(0, _SAMPLE_ROWS), texts[0].as_py()
-    likely = [
-        date
+    likely = {
+        date: formats
         for date in ("iso", *_DATES)
         if _beginning(date).match(first)  # quick, for a table of many columns
         and _all_begin_with(date, sample)
-        and _formats(date, sample)
-    ]
-    readings = tuple(formats for date in likely if (formats := _formats(date, texts)))
+        and (formats := _formats(date, sample))
+    }
+    if len(sample) < len(texts):
+        likely = {date: _formats(date, texts) for date in likely}
+    readings = tuple(filter(None, likely.values()))
     return TimeGuess(readings) if readings else None
 
 
