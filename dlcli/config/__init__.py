@@ -1,11 +1,6 @@
 """The config: its schema, YAML with positions, overrides, JSON Schema, and the search space."""
 
-from dlcli.config.config_file import (
-    ConfigFile,
-    dump_config,
-    load_config,
-    to_plain,
-)
+from dlcli.config.config_file import ConfigFile, dump_config, load_config, to_plain
 from dlcli.config.config_schema import (
     AutoEngine,
     BatchNormalization,
@@ -98,11 +93,7 @@ from dlcli.config.search_space import (
     dimensions_of,
     with_search_space,
 )
-from dlcli.config.section import (
-    Section,
-    members_of,
-    shown,
-)
+from dlcli.config.section import Section, members_of, shown
 from dlcli.config.training_choices import (
     SGD,
     Adam,
@@ -124,13 +115,7 @@ from dlcli.config.training_choices import (
     SparseCategoricalCrossentropy,
     TargetForm,
 )
-from dlcli.config.tune_section import (
-    DEFAULT_TRIALS,
-    MedianPruning,
-    Pruner,
-    Tpe,
-    Tune,
-)
+from dlcli.config.tune_section import DEFAULT_TRIALS, MedianPruning, Pruner, Tpe, Tune
 from dlcli.config.yaml_document import (
     MAX_BYTES,
     CoreDumper,

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path as FilePath
 
 import yaml
@@ -82,12 +82,9 @@ def load_config(path: FilePath, overrides: Sequence[str] = ()) -> ConfigFile:
     """
     text = read_text(path)
     document = parse(text, str(path))
-    try:
-        for argument in overrides:
-            override(document, argument)
-        return ConfigFile(validated(document), path, text, document)
-    except ConfigError as error:
-        raise ConfigError(_with_quoting_hints(error.problems, overrides)) from None
+    for argument in overrides:
+        override(document, argument)
+    return ConfigFile(validated(document), path, text, document)
 
 
 def validated(document: Document) -> Config:
@@ -186,7 +183,7 @@ def override(document: Document, argument: str) -> None:
     Raises:
         ConfigError: if the argument can't be read, or its path leads into a value without keys.
     """
-    name = _option(argument)
+    name = f"--set '{printable(argument)}'"
     try:
         path, text = _split_argument(argument)
     except ValueError as error:
@@ -271,26 +268,4 @@ def _split_argument(argument: str) -> tuple[Path, str]:
         raise ValueError("expected path=value, as in hidden[0].units=64")
     return parse_path(parts["path"].strip()), parts["value"]
 
-
-def _option(argument: str) -> str:
-    """Return an argument as messages show it."""
     return f"--set '{printable(argument)}'"
-
-
-_UNQUOTED = re.compile(
-    r"""(input\.features|data\.missing|class_weight|tune\.space)(?!\.hidden\.)[.\[]"""
-    r"""(?=[^=]+=)(?!["']|[\w ()*?$-]+=[^=]*$)"""
-)
-"""Arguments whose keys are names of the user's data, which may look like a path, as `c[0]` does."""
-
-
-def _with_quoting_hints(problems: Iterable[Problem], arguments: Sequence[str]) -> Iterator[Problem]:
-    """Add how to quote names to the problems of arguments with an unquoted name."""
-    names = {_option(argument): _UNQUOTED.match(argument) for argument in arguments}
-    for problem in problems:
-        name = names.get(problem.position)
-        is_of_name = not problem.path or len(parse_path(problem.path)) <= 3  # input.features.NAME
-        if name and is_of_name:
-            hint = f"quote a name with dots or other signs: --set '{name[1]}[\"a.b\"]=...'"
-            problem = replace(problem, message=f"{problem.message}; {hint}")
-        yield problem

@@ -8,10 +8,10 @@ import inspect
 import json
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import cache
 from itertools import pairwise
-from typing import Annotated, Any, ClassVar, Literal, Self, get_args, get_origin
+from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -55,8 +55,6 @@ class Section(BaseModel):
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", defer_build=True)
-    synonyms: ClassVar[Mapping[str, str]] = {}
-    """Names that other programs use for keys of this section, for messages."""
 
     @classmethod
     def field_docs(cls) -> dict[str, str]:
@@ -191,7 +189,8 @@ def _explain(line: ErrorDetails, section: type[Section]) -> InitErrorDetails:
     """Reword one of pydantic's errors for the author of a config."""
     kind, loc, value, message = line["type"], line["loc"], line["input"], line["msg"]
     if kind == "extra_forbidden":
-        kind, message = UNKNOWN_KEY, unknown_key(str(loc[0]), section)
+        hint = did_you_mean_or_all(str(loc[0]), list(section.model_fields))
+        kind, message = UNKNOWN_KEY, f"unknown key{hint}"
     elif kind == "missing":
         message = "is required"
     elif kind == "literal_error":
@@ -211,12 +210,6 @@ def _explain(line: ErrorDetails, section: type[Section]) -> InitErrorDetails:
         message += "; fill it in" + (", or omit the key for its default" if has_default else "")
     kind = UNKNOWN_KEY if kind == UNKNOWN_KEY else "explained"
     return _line(message, *loc, kind=kind, value=value)
-
-
-def unknown_key(key: str, section: type[Section]) -> str:
-    """Return the message for an unknown key, with the most similar one or else all known ones."""
-    meant = section.synonyms.get(key, key)
-    return f"unknown key{did_you_mean_or_all(meant, list(section.model_fields))}"
 
 
 def shown(value: object) -> str:

@@ -12,14 +12,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from dlcli.config.layer_choices import (
-    Activation,
-    Exponential,
-    Linear,
-    OutputForm,
-    Sigmoid,
-    Softmax,
-)
+from dlcli.config.layer_choices import Activation, Exponential, Linear, OutputForm, Sigmoid, Softmax
 from dlcli.config.section import (
     Choice,
     Conflict,

@@ -13,12 +13,15 @@ metric is `None`.
 """
 
 from dlcli.metrics.definitions import (
+    HIGHER_IS_BETTER,
     binary_statistics,
     calibration_curve,
     cross_entropy,
     decide,
     decision_metrics,
     expected_calibration_error,
+    main_metric,
+    metric_bounds,
     metric_values,
     multiclass_statistics,
     multilabel_statistics,
@@ -36,7 +39,6 @@ from dlcli.metrics.intervals import (
     share_error,
     student_quantile,
 )
-from dlcli.metrics.metric_registry import HIGHER_IS_BETTER, main_metric, metric_bounds
 from dlcli.metrics.statistic import (
     Array,
     Floats,

@@ -1,4 +1,4 @@
-"""Definitions of all metrics: of predicted numbers, classes and labels, and of calibration.
+"""Definitions of all metrics with their better direction and bounds, and of calibration.
 
 Definitions are those of scikit-learn, see
 https://scikit-learn.org/stable/modules/model_evaluation.html.
@@ -6,8 +6,10 @@ https://scikit-learn.org/stable/modules/model_evaluation.html.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +34,36 @@ from dlcli.metrics.statistic import (
 
 TOP = 3
 
+HIGHER_IS_BETTER: Mapping[str, bool] = MappingProxyType(
+    {
+        "mse": False,
+        "rmse": False,
+        "mae": False,
+        "r2": True,
+        "median_absolute_error": False,
+        "poisson_deviance": False,
+        "accuracy": True,
+        "balanced_accuracy": True,
+        "subset_accuracy": True,
+        "auc": True,
+        "average_precision": True,
+        "precision": True,
+        "recall": True,
+        "f1": True,
+        "micro_precision": True,
+        "micro_recall": True,
+        "micro_f1": True,
+        "macro_f1": True,
+        "log_loss": False,
+        "brier": False,
+        "top_3_accuracy": True,
+    }
+)
+"""Every metric that is a single number, and so can be compared."""
+
+_SIGNED_LOSSES = ("poisson", "cosine_similarity", "kl_divergence")
+"""Losses that can be below 0 for some targets."""
+
 
 def metric_values(statistics: Mapping[str, Statistic]) -> Metrics:
     """Return each metric's value as JSON can hold it, `None` where it is undefined.
@@ -44,6 +76,32 @@ def metric_values(statistics: Mapping[str, Statistic]) -> Metrics:
     if isinstance(decided, ClassMean):
         values["confusion"] = decided.confusion().tolist()
     return values
+
+
+def main_metric(named: Sequence[str], metrics: Mapping[str, object]) -> str | None:
+    """Return the main metric of a run: the first of the config, or else of all, with a value.
+
+    Args:
+        named: the config's metrics.
+        metrics: those of the network on some rows.
+    """
+    wanted = (name for name in (*named, *HIGHER_IS_BETTER) if name in HIGHER_IS_BETTER)
+    return next((name for name in wanted if metrics.get(name) is not None), None)
+
+
+def metric_bounds(metric: str | None, loss: str | None = None) -> tuple[float, float]:
+    """Return the least and the most that a metric can be.
+
+    Args:
+        metric: its name, with or without `val_` in front.
+        loss: the name of the loss, if the metric is the loss; if omitted, it may be anything.
+    """
+    if metric in ("loss", "val_loss") and loss is not None and loss not in _SIGNED_LOSSES:
+        return 0.0, math.inf
+    name = (metric or "").removeprefix("val_")
+    if name not in HIGHER_IS_BETTER:
+        return -math.inf, math.inf
+    return -math.inf if name == "r2" else 0.0, 1.0 if HIGHER_IS_BETTER[name] else math.inf
 
 
 # Numbers

@@ -20,7 +20,7 @@ from typing import Literal
 
 import numpy as np
 
-from dlcli.metrics.metric_registry import HIGHER_IS_BETTER, metric_bounds
+from dlcli.metrics.definitions import HIGHER_IS_BETTER, metric_bounds
 from dlcli.metrics.statistic import (
     Floats,
     Mean,

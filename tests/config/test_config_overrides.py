@@ -223,3 +223,22 @@ def test_problems_of_overrides_come_first(problems_with: Problems) -> None:
         ["c.yaml:4:7", "seed"],
         ["c.yaml:5:1", "epochs2"],
     ]
+
+
+@pytest.mark.parametrize(
+    ("argument", "path"),
+    [
+        ("""input.features["c[0]"]=numeric""", "c[0]"),
+        ("""input.features["it's"]=numeric""", "it's"),
+        (r"""input.features["say \"x\""]=numeric""", 'say "x"'),
+    ],
+)
+def test_a_quoted_name_is_accepted(load_with: Load, argument: str, path: str) -> None:
+    assert list(load_with("", argument).input.features or ()) == ["*", path]
+
+
+def test_the_type_of_a_feature_may_be_set_later(config_file: Path) -> None:
+    config_file.write_text("data: {train: a.csv, target: y}\nhidden: []\nepochs: 1\n")
+    settings = ("input.features.a.missing=mean", "input.features.a.type=numeric")
+    features = load_config(config_file, settings).config.input.features or {}
+    assert features["a"].type == "numeric"
