@@ -264,9 +264,11 @@ def _read_distinct(texts: pa.ChunkedArray, format: str) -> _Read:
     parts = {name: np.full(len(groups), default) for name, (default, *_) in _PARTS.items()}
     present = defaultdict[str, Mask](lambda: np.zeros(len(groups), dtype=np.bool_))
     valid = np.ones(len(groups), dtype=np.bool_)
-    for name in re.compile(pattern).groupindex:
-        text = pc.struct_field(groups, [name])
-        present[name] = to_numpy(pc.binary_length(text).cast(pa.int64()), np.int64) > 0
+    for text, name in zip(groups.combine_chunks().flatten(), groups.type.names, strict=True):
+        here = to_numpy(pc.binary_length(text), np.int32) > 0
+        if not here.any():
+            continue
+        present[name] = here
         if name in _PARTS:
             pad, width = (pc.utf8_rpad, 9) if name == "fraction" else (pc.utf8_lpad, 1)
             numbers = to_numpy(pad(text, width, "0").cast(pa.int64()), np.int64)

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -44,6 +44,8 @@ _ZERO_DECIMALS = r"^(?:-?(0)|(-?[1-9][0-9]*))\.0+$"
 _TRUE = ("true", "1", "1.0")  # pandas writes 0/1 columns with missing values as 0.0 and 1.0
 _FALSE = ("false", "0", "0.0")
 _SHOWN_CHARACTERS = 40
+_VALUES_KEPT = 1 << 21
+"""Values of a table whose columns are kept, so that a wide one is parsed once for all checks."""
 _ROWS_AT_ONCE = 8192
 """Rows of long texts that are converted at once, as several copies are made on the way."""
 _EXPONENT = r"(?:[eE][+-]?[0-9]+)?"
@@ -446,6 +448,7 @@ def _trim(values: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.utf8_trim_whitespace(values)
 
 
+@cache
 def _spellings(word: str) -> tuple[str, ...]:
     """Return a word, and a whole number also with and without the `.0` that pandas may add."""
     whole = re.sub(_ZERO_DECIMALS, r"\1\2", word)
@@ -583,9 +586,14 @@ class Table:
 
     def column(self, name: str) -> Column:
         """Return a column, as `Column` reads it."""
-        values = plain(self.data.column(name))
-        notation = self.notations.get(name, Notation())
-        return Column(name, values, self.file, self.missing_words.get(name, ()), notation)
+        if (column := self._kept.get(name)) is None:
+            values = plain(self.data.column(name))
+            notation = self.notations.get(name, Notation())
+            words = self.missing_words.get(name, ())
+            column = Column(name, values, self.file, words, notation)
+            if self.rows * len(self.columns) <= _VALUES_KEPT:
+                self._kept[name] = column
+        return column
 
     def keep(self, name: str) -> pa.ChunkedArray:
         """Return a column's values as stored, unchanged, (rows,)."""
@@ -675,6 +683,11 @@ class Table:
             others = int(np.count_nonzero(wrong)) - 1
             more = f" ({plural(others, 'more such row')})" if others else ""
             raise DataError(complaint(at) + more, file=file, row=row, column=name)
+
+    @cached_property
+    def _kept(self) -> dict[str, Column]:
+        """The columns that were asked for, which remember what was parsed, of a small table."""
+        return {}
 
     def _all_of(self, parsed: Parsed, name: str) -> NDArray[np.float64]:
         self.refuse(parsed.unreadable, name, parsed.complaint)
