@@ -123,7 +123,7 @@ def _dimension(keys: tuple[str, ...], varied: Range | tuple[object, ...]) -> Dim
 # The default space
 
 _FEW_ROWS = 1_000
-"""Rows below which 15 % of them are too few to choose a candidate by."""
+"""Rows below which 15 % of them are thought too few to choose a candidate by; not measured."""
 _UNITS = ((500, "[16, 32, 64]"), (5_000, "[32, 64, 128]"), (50_000, "[64, 128, 256]"))
 """Units to try below a number of rows: some tens of rows per unit, as `dlcli init` has them, and
 up to four times as many."""

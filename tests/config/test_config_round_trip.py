@@ -12,13 +12,15 @@ from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from pydantic import TypeAdapter, ValidationError
 
 from dlcli.config import Config, Section, dump_config, load_config
+from dlcli.config.data_section import _known_encoding
 from dlcli.config.section import OneOf, members_of
+from dlcli.config.training_choices import PiecewiseConstant
 from dlcli.config.tune_section import Range, Space
 from dlcli.config.yaml_document import Values, parse
 
@@ -54,6 +56,16 @@ SPACES = st.dictionaries(
 """Search spaces; a random text is hardly ever the path of a setting."""
 
 
+STEPS = st.lists(st.integers(1, 99), min_size=1, max_size=3, unique=True).flatmap(
+    lambda boundaries: st.builds(
+        PiecewiseConstant,
+        boundaries=st.just(tuple(sorted(boundaries))),
+        values=st.tuples(*[st.floats(0.01, 0.99)] * len(boundaries)),
+    )
+)
+"""Schedules with as many increasing boundaries as values."""
+
+
 def values(hint: Any) -> st.SearchStrategy[Any]:
     """Return values that an annotation accepts."""
     origin, arguments = get_origin(hint), get_args(hint)
@@ -62,7 +74,7 @@ def values(hint: Any) -> st.SearchStrategy[Any]:
     if origin is Annotated and isinstance(mark := arguments[1], OneOf):
         return st.one_of(*map(sections, members_of(hint, mark.key).values()))
     if origin is Annotated:
-        return values(arguments[0]).filter(taken_by(TypeAdapter(hint)))
+        return within_limits(*arguments).filter(taken_by(TypeAdapter(hint)))
     if origin in (Union, UnionType):
         return st.one_of(*map(values, arguments))
     if origin is Literal:
@@ -72,6 +84,38 @@ def values(hint: Any) -> st.SearchStrategy[Any]:
     if origin is Mapping:
         return st.dictionaries(TEXTS, values(arguments[1]), max_size=3)
     return sections(hint) if issubclass(hint, Section) else SCALARS[hint]
+
+
+def within_limits(hint: Any, *marks: Any) -> st.SearchStrategy[Any]:
+    """Return values of an annotation, within the limits that its marks set for a number or a text.
+
+    Values that are drawn without regard to limits would have to be discarded, and most configs with
+    them.
+    """
+    if _known_encoding in [getattr(mark, "func", None) for mark in marks]:
+        return st.sampled_from(["auto", "utf-8", "latin-1", "CP1252"])
+    rules = [rule for mark in marks for rule in getattr(mark, "metadata", [mark])]
+    limits: dict[str, Any] = {}
+    for rule in rules:
+        for limit in ("gt", "ge", "lt", "le", "pattern"):
+            if (value := getattr(rule, limit, None)) is not None:
+                limits[limit] = value
+    if "pattern" in limits:
+        return st.from_regex(limits["pattern"])
+    if hint is int and limits:
+        low = limits["ge"] if "ge" in limits else limits.get("gt", -(2**31)) + 1
+        high = limits["le"] if "le" in limits else limits.get("lt", 2**31) - 1
+        return st.integers(low, min(low + 9, high)) | st.integers(low, high)
+    if hint is float and limits:
+        return st.floats(
+            min_value=limits.get("ge", limits.get("gt")),
+            max_value=limits.get("le", limits.get("lt")),
+            exclude_min="gt" in limits,
+            exclude_max="lt" in limits,
+            allow_nan=False,
+            allow_infinity=False,
+        )
+    return values(hint)
 
 
 def taken_by(adapter: TypeAdapter[Any]) -> Callable[[object], bool]:
@@ -87,6 +131,8 @@ def taken_by(adapter: TypeAdapter[Any]) -> Callable[[object], bool]:
 
 def sections(section: type[Section]) -> st.SearchStrategy[Section]:
     """Return sections that set some of the optional keys."""
+    if section is PiecewiseConstant:
+        return STEPS
     keys = {
         key: values(hint)
         for key, hint in get_type_hints(section, include_extras=True).items()
@@ -96,8 +142,7 @@ def sections(section: type[Section]) -> st.SearchStrategy[Section]:
 
     @st.composite
     def drawn(draw: st.DrawFn) -> Section:
-        chosen = {key: draw(keys[key]) for key in required}
-        assume(taken(chosen))
+        chosen = draw(st.fixed_dictionaries({key: keys[key] for key in required}).filter(taken))
         for key in [key for key in keys if draw(st.booleans())]:
             more = {**chosen, key: draw(keys[key])}
             chosen = more if taken(more) else chosen  # some keys conflict with each other
