@@ -591,7 +591,8 @@ class Table:
             notation = self.notations.get(name, Notation())
             words = self.missing_words.get(name, ())
             column = Column(name, values, self.file, words, notation)
-            if self.rows * len(self.columns) <= _VALUES_KEPT:
+            in_memory = isinstance(self.data, pa.Table)
+            if in_memory and self.rows * len(self.columns) <= _VALUES_KEPT:
                 self._kept[name] = column
         return column
 
@@ -686,7 +687,7 @@ class Table:
 
     @cached_property
     def _kept(self) -> dict[str, Column]:
-        """The columns that were asked for, which remember what was parsed, of a small table."""
+        """The columns that were asked for, of a small table: they remember what was parsed."""
         return {}
 
     def _all_of(self, parsed: Parsed, name: str) -> NDArray[np.float64]:

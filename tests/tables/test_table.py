@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -18,6 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import dlcli.tables.table
 from dlcli.errors import DataError, UsageError
 from dlcli.tables import Table, read_header, read_table
 
@@ -139,6 +141,17 @@ class TestReadingCsv:
         table = read_table(write(",".join(names) + "\n" + ",".join("7" * 5000) + "\n"))
         assert table.columns == tuple(names)
         assert table.numbers("c4999").tolist() == [7.0]
+
+    def test_a_column_of_a_small_table_is_parsed_once(self):
+        table = csv_column("1", "NA", missing=["NA"])
+        assert table.column("x") is table.column("x")
+        assert table.missing("x").tolist() == [False, True]
+        assert replace(table, missing_words={}).missing("x").tolist() == [False, False]
+
+    def test_a_column_of_a_large_table_is_not_kept(self, monkeypatch):
+        monkeypatch.setattr(dlcli.tables.table, "_VALUES_KEPT", 1)
+        table = csv_column("1", "2")
+        assert table.column("x") is not table.column("x")
 
     def test_a_field_longer_than_the_csv_module_allows_is_read(self):
         table = read_table(write('a,b\n1,"' + "x" * 200_000 + '\n"\n'))
