@@ -8,10 +8,10 @@ import inspect
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from itertools import pairwise
-from typing import Annotated, Any, Literal, Self, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -55,6 +55,8 @@ class Section(BaseModel):
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", defer_build=True)
+    synonyms: ClassVar[Mapping[str, str]] = {}
+    """Names that other programs use for keys of this section, for messages."""
 
     @classmethod
     def field_docs(cls) -> dict[str, str]:
@@ -189,8 +191,7 @@ def _explain(line: ErrorDetails, section: type[Section]) -> InitErrorDetails:
     """Reword one of pydantic's errors for the author of a config."""
     kind, loc, value, message = line["type"], line["loc"], line["input"], line["msg"]
     if kind == "extra_forbidden":
-        hint = did_you_mean_or_all(str(loc[0]), list(section.model_fields))
-        kind, message = UNKNOWN_KEY, f"unknown key{hint}"
+        kind, message = UNKNOWN_KEY, unknown_key(str(loc[0]), section)
     elif kind == "missing":
         message = "is required"
     elif kind == "literal_error":
@@ -210,6 +211,12 @@ def _explain(line: ErrorDetails, section: type[Section]) -> InitErrorDetails:
         message += "; fill it in" + (", or omit the key for its default" if has_default else "")
     kind = UNKNOWN_KEY if kind == UNKNOWN_KEY else "explained"
     return _line(message, *loc, kind=kind, value=value)
+
+
+def unknown_key(key: str, section: type[Section]) -> str:
+    """Return the message for an unknown key, with the most similar one or else all known ones."""
+    meant = section.synonyms.get(key, key)
+    return f"unknown key{did_you_mean_or_all(meant, list(section.model_fields))}"
 
 
 def shown(value: object) -> str:

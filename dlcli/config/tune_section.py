@@ -3,9 +3,16 @@
 import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from typing import Annotated, Literal, get_args
+from typing import Annotated, ClassVar, Literal, get_args
 
-from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, TypeAdapter, WithJsonSchema
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    TypeAdapter,
+    WithJsonSchema,
+)
 
 from dlcli.config.section import (
     Choice,
@@ -101,6 +108,11 @@ Step = Annotated[
 class Range(Section):
     """Numbers from low to high, both included; integers if low, high and step are integers."""
 
+    synonyms: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(("min", "lower", "from", "start"), "low"),
+        **dict.fromkeys(("max", "upper", "to", "stop", "end"), "high"),
+    }
+
     low: End
     """Smallest value, in the unit of the setting."""
     high: End
@@ -155,7 +167,7 @@ def _parse_variation(value: object) -> object:
 def _parse_setting(value: object) -> object:
     """Return a range, a list of choices, or a mapping of settings to these."""
     if isinstance(value, Mapping):
-        is_range = any(key in Range.model_fields for key in value)
+        is_range = any(key in Range.model_fields or key in Range.synonyms for key in value)
         if not is_range and any(
             isinstance(each, Mapping | tuple | Range) for each in value.values()
         ):
@@ -225,6 +237,15 @@ Pruner = Annotated[MedianPruning | NoPruner, OneOf("pruner")]
 
 class Tune(Section):
     """Search space and settings of `dlcli tune`; not used by other commands."""
+
+    synonyms: ClassVar[Mapping[str, str]] = {
+        "n_trials": "trials",
+        "timeout": "time",
+        "cv": "folds",
+        "objective": "metric",
+        "monitor": "metric",
+        "search_space": "space",
+    }
 
     metric: Annotated[
         TuneMetric, BeforeValidator(_add_prefix), WithJsonSchema({"enum": _METRIC_NAMES})

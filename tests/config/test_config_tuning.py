@@ -202,7 +202,7 @@ FORMS = "expected a list of choices or a range as {low: ..., high: ...}"
         ("epochs: {low: 1}", ["7:13: tune.space.epochs.high: is required"]),
         ("epochs: {min: 1, high: 3}",
          ["7:13: tune.space.epochs.low: is required",
-          "7:14: tune.space.epochs.min: unknown key; allowed: low, high, log, step"]),
+          "7:14: tune.space.epochs.min: unknown key; did you mean 'low'?"]),
         ("epochs: {low: 1, high: 3, stp: 2}",
          ["7:31: tune.space.epochs.stp: unknown key; did you mean 'step'?"]),
         ("epochs: {low: a, high: true}",
@@ -357,7 +357,7 @@ def test_only_hidden_has_settings_below_it(problems_with: Problems) -> None:
     ]
 
 
-def test_an_argument_sets_a_setting_of_hidden_layers(problems_with: Problems) -> None:
+def test_a_setting_of_hidden_layers_needs_no_quotes(problems_with: Problems) -> None:
     assert problems_with(space("epochs: [1, 2]"), "tune.space.hidden.units=[3]") == [
         "--set 'tune.space.hidden.units=[3]': tune.space.hidden.units:"
         " expected from 2 to 1000 choices, got 1; set it in the config itself"
@@ -374,6 +374,18 @@ def test_a_grid_needs_finitely_many_values(problems_with: Problems) -> None:
     assert problems_with(lines) == [
         f"c.yaml:7:30: tune.space['optimizer.learning_rate']: {message}",
         f"c.yaml:8:23: tune.space.hidden.dropout: {message}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [("n_trials", "trials"), ("timeout", "time"), ("objective", "metric"), ("cv", "folds")],
+)
+def test_key_names_of_other_programs_are_recognized(
+    problems_with: Problems, key: str, meant: str
+) -> None:
+    assert problems_with(space("epochs: [1, 2]", above=f"  {key}: 5")) == [
+        f"c.yaml:5:3: tune.{key}: unknown key; did you mean '{meant}'?"
     ]
 
 
