@@ -450,7 +450,7 @@ def _with_whole_ticks(axis: Axis, rows: Rows) -> Axis:
 
     Vega's own ticks of few whole numbers are between them, whatever its `tickMinStep`.
     """
-    if not axis.whole:
+    if not axis.whole or not rows:
         return axis
     numbers = [float(str(row["x"])) for row in rows]
     low, high = math.ceil(min(numbers)), math.floor(max(numbers))

@@ -14,6 +14,7 @@ from dlcli.errors import RunError
 from dlcli.explanation import Importance, LayerStatistics
 from dlcli.reports import render_report, render_text, run_view, to_html
 from dlcli.reports import views as blocks
+from dlcli.reports.charts import Axis, line_chart
 from dlcli.reports.report_parts import baseline_sentences
 from dlcli.reports.run_record import BaselinesEvent, Log, TrainingRecord
 from dlcli.reports.run_report import training_view
@@ -108,6 +109,13 @@ def test_the_curves_are_a_png(plain):
     curves = render_report(plain).curves
     assert curves is not None
     assert curves.startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(("epochs", "ticks"), [([1, 2, 3], [1, 2, 3]), ([0, 60], None)])
+def test_few_epochs_are_each_labeled_once(epochs, ticks):
+    rows = [{"x": epoch, "y": 0.5, "s": "training"} for epoch in epochs]
+    spec = line_chart(rows, {"training": "train"}, Axis("epoch", whole=True), Axis("loss"))
+    assert spec["layer"][0]["encoding"]["x"]["axis"].get("values") == ticks
 
 
 def test_a_page_shows_all_in_order(plain):
