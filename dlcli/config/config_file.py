@@ -267,5 +267,3 @@ def _split_argument(argument: str) -> tuple[Path, str]:
     if parts is None:
         raise ValueError("expected path=value, as in hidden[0].units=64")
     return parse_path(parts["path"].strip()), parts["value"]
-
-    return f"--set '{printable(argument)}'"
