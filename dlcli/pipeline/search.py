@@ -166,7 +166,7 @@ def _search(
     events.emit("run", folder=str(writer.path))
     access, study = _open_study(writer, context, record, settings, events)
     _evaluate_candidates(writer, context, study, access, settings.jobs, events)
-    search = summarize_trials(context, study.plan, study.results(), study.default)
+    search = summarize_trials(context, study.results(), study.default)
     _check_any_trained(writer, search)
     configs = _write_selected(writer, access.file, search)
     trained = train_finalists(writer.path, configs, search.metric, events)
@@ -178,7 +178,7 @@ def _search(
         stop = stop_of_search(writer, study)
         if settings.jobs > 1:
             run_nested_workers(access, settings.jobs, context, writer, stop, events)
-        found["nested"] = outer = evaluate_search(context, study.plan, writer, stop, events)
+        found["nested"] = outer = evaluate_search(context, writer, stop, events)
         loss = resolve_head(context.file.config, context.fits.dataset.task).loss.name
         found["nested_value"] = combine(outer, search.metric, loss)
     seconds = round(access.budget.spent, 3)
@@ -201,7 +201,7 @@ def _open_study(
         repair_journal(writer.path)
     threads = threads_per_worker(context.file.config.threads, settings.jobs)
     access = SearchAccess(writer.path, record.run, settings.storage, threads=threads)
-    study = access.open_study()
+    study = access.open_study(context.plan)
     study.join(search_fingerprint(access.file))
     study.retry_lost(lambda worker: record.storage is None or worker.get("run") == record.run)
     ended = len(study.results())

@@ -15,11 +15,12 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from dlcli.config import Config, ConfigFile, Dimension, Tpe, Tune, Value, dimensions_of, parse_path
+from dlcli.config import ConfigFile, Dimension, Pruner, Tpe, Tune, Value, dimensions_of, parse_path
 from dlcli.errors import ConfigError, Problem, did_you_mean
 from dlcli.metrics import HIGHER_IS_BETTER
 from dlcli.network import resolve_head
 from dlcli.pipeline import documents
+from dlcli.pipeline.documents import Direction
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.fit import FitContext
 from dlcli.pipeline.preparation import Dataset
@@ -40,53 +41,6 @@ _GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
 
 
 @dataclass(frozen=True)
-class Objective:
-    """The metric that a search optimizes."""
-
-    metric: str
-    """Its name in the config: `val_loss`, `val_accuracy`, ..."""
-
-    @property
-    def name(self) -> str:
-        """Its name in `metrics.json`, or `loss`."""
-        return self.metric.removeprefix("val_")
-
-    @property
-    def direction(self) -> Literal["minimize", "maximize"]:
-        """The direction in which it is optimized."""
-        return "maximize" if HIGHER_IS_BETTER.get(self.name, False) else "minimize"
-
-
-@dataclass(frozen=True)
-class ComparisonSteps:
-    """The steps at which candidates are compared: epochs of the first fold, then folds."""
-
-    epochs: int
-    """Epochs of the original config."""
-    max_epochs: int
-    """Most epochs of any candidate."""
-
-    @property
-    def interval(self) -> int:
-        """Epochs from one comparison to the next."""
-        return max(1, math.ceil(self.epochs / _MAX_REPORTS))
-
-    def after_fold(self, number: int) -> int:
-        """Return the step at which a fold, from 1, is finished; it follows all epochs."""
-        return self.max_epochs + number
-
-
-def can_prune_at_epochs(objective: Objective, dimensions: Sequence[Dimension]) -> bool:
-    """Return whether the values of epochs can be compared between candidates.
-
-    `val_loss` of an epoch contains the regularization penalty, which differs between candidates
-    with different regularizers.
-    """
-    has_penalty = any("regularizer" in each.path or each.path == "hidden" for each in dimensions)
-    return objective.name != LOSS or not has_penalty
-
-
-@dataclass(frozen=True)
 class SearchSettings:
     """The settings of a search that do not change its candidates."""
 
@@ -100,18 +54,22 @@ class SearchSettings:
 
 @dataclass(frozen=True)
 class SearchPlan:
-    """All that candidates depend on, besides the results of earlier trials."""
+    """All that candidates depend on, besides the rows and the results of earlier trials."""
 
     name: str
     """The name of the study, by which processes find it in a storage."""
-    direction: Literal["minimize", "maximize"]
+    metric: str
+    """The metric that is optimized: `val_loss`, `val_accuracy`, ..."""
     dimensions: tuple[Dimension, ...]
     sampler: Literal["random", "grid", "tpe"]
     seed: int
     trials: int | None
     """Number of candidates; `None`: as many as time allows."""
-    startup_trials: int = 10
+    startup_trials: int
     """Random candidates before `tpe` uses their results."""
+    pruner: Pruner
+    epochs: int
+    """Epochs of the original config."""
 
     @classmethod
     def of(cls, file: ConfigFile) -> SearchPlan:
@@ -124,13 +82,52 @@ class SearchPlan:
         sampler = tune.sampler
         return cls(
             name=file.name,
-            direction=Objective(tune.metric).direction,
+            metric=tune.metric,
             dimensions=dimensions_of(tune),
             sampler=sampler.name,
             seed=file.config.seed,
             trials=max_trials(tune),
             startup_trials=sampler.startup_trials if isinstance(sampler, Tpe) else 0,
+            pruner=tune.pruner,
+            epochs=file.config.epochs,
         )
+
+    @property
+    def objective(self) -> str:
+        """The name of the metric in `metrics.json`, or `loss`."""
+        return self.metric.removeprefix("val_")
+
+    @property
+    def direction(self) -> Direction:
+        """The direction in which it is optimized."""
+        return "maximize" if HIGHER_IS_BETTER.get(self.objective, False) else "minimize"
+
+    @property
+    def prunes_at_epochs(self) -> bool:
+        """True if the values of epochs can be compared between candidates.
+
+        `val_loss` of an epoch contains the regularization penalty, which differs between candidates
+        with different regularizers.
+        """
+        paths = [each.path for each in self.dimensions]
+        has_penalty = any("regularizer" in path or path == "hidden" for path in paths)
+        return self.objective != LOSS or not has_penalty
+
+    @property
+    def report_interval(self) -> int:
+        """Epochs of the first fold from one comparison of candidates to the next."""
+        return max(1, math.ceil(self.epochs / _MAX_REPORTS))
+
+    @property
+    def max_epochs(self) -> int:
+        """Most epochs of any candidate: the last step of a comparison that is an epoch."""
+        varied = [each for each in self.dimensions if each.path == "epochs"]
+        ends = [end for each in varied for end in (each.high, *each.labels)]
+        return max([self.epochs, *(int(end) for end in ends if isinstance(end, int | float))])
+
+    def step_after_fold(self, number: int) -> int:
+        """Return the step at which candidates are compared after a fold, from 1."""
+        return self.max_epochs + number
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,8 +137,7 @@ class SearchContext:
     file: ConfigFile
     """The original config, of which candidates are variants."""
     tune: Tune
-    objective: Objective
-    dimensions: tuple[Dimension, ...]
+    plan: SearchPlan
     splits: tuple[Split, ...]
     """The rows to train and evaluate each candidate on: one split for each fold."""
     fits: FitContext
@@ -161,26 +157,16 @@ class SearchContext:
             DataError: if there are too few rows for the folds.
         """
         tune, target = tune_section(file), dataset.task
-        objective = Objective(tune.metric)
+        plan = SearchPlan.of(file)
         known = (LOSS, *target.metric_names(resolve_head(file.config, target).loss))
-        if objective.name not in known:
+        if plan.objective not in known:
             names = [f"val_{name}" for name in known]
-            hint = did_you_mean(objective.metric, names) or f"; allowed: {', '.join(names)}"
-            message = f"'{objective.metric}' is no metric of {target.name}{hint}"
+            hint = did_you_mean(plan.metric, names) or f"; allowed: {', '.join(names)}"
+            message = f"'{plan.metric}' is no metric of {target.name}{hint}"
             raise ConfigError([Problem("tune.metric", message)])
         splits = make_splits(dataset, tune, file.config.seed)
         fits = FitContext(dataset, file.config, events, fits_per_program(tune, len(splits)))
-        return cls(file, tune, objective, dimensions_of(tune), splits, fits)
-
-    @property
-    def steps(self) -> ComparisonSteps:
-        """The steps at which candidates are compared."""
-        return comparison_steps(self.file.config)
-
-    @property
-    def prunes_at_epochs(self) -> bool:
-        """True if the values of epochs can be compared."""
-        return can_prune_at_epochs(self.objective, self.dimensions)
+        return cls(file, tune, plan, splits, fits)
 
 
 class TimeBudget:
@@ -247,15 +233,6 @@ def make_splits(dataset: Dataset, tune: Tune, seed: int) -> tuple[Split, ...]:
     choice, classes = dataset.split_choice, dataset.class_column
     folds = make_folds(rows, choice, classes, tune.folds, (seed, 1))
     return tuple(Split(rows.take(fold.train), rows.take(fold.held_out), None) for fold in folds)
-
-
-def comparison_steps(config: Config) -> ComparisonSteps:
-    """Return the steps at which the candidates of a config are compared."""
-    dimensions = () if config.tune is None else dimensions_of(config.tune)
-    varied = [each for each in dimensions if each.path == "epochs"]
-    ends = [end for each in varied for end in (each.high, *each.labels)]
-    most = max([config.epochs, *(int(end) for end in ends if isinstance(end, int | float))])
-    return ComparisonSteps(config.epochs, most)
 
 
 def max_trials(tune: Tune) -> int | None:

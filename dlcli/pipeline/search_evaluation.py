@@ -46,18 +46,17 @@ from dlcli.pipeline.documents import (
 from dlcli.pipeline.documents import Dimension as DimensionDocument
 from dlcli.pipeline.events import Events, Listener
 from dlcli.pipeline.fit import release_memory
-from dlcli.pipeline.preparation import Dataset, read_candidates
+from dlcli.pipeline.preparation import Dataset
 from dlcli.pipeline.run_recording import read_unit, write_unit
 from dlcli.pipeline.search_context import (
     SearchContext,
-    SearchPlan,
     TimeBudget,
     count_combinations,
     distribution_of,
     make_splits,
 )
 from dlcli.pipeline.search_storage import quiet_optuna
-from dlcli.pipeline.search_study import Study, make_pruner
+from dlcli.pipeline.search_study import Study
 from dlcli.pipeline.search_trials import (
     Evaluation,
     SearchAccess,
@@ -93,7 +92,6 @@ DEFAULT_FOLDS = 5
 
 def summarize_trials(
     context: SearchContext,
-    plan: SearchPlan,
     trials: tuple[TrialResult, ...],
     default: TrialResult | None,
 ) -> Search:
@@ -101,17 +99,16 @@ def summarize_trials(
 
     Args:
         context: what the trials shared.
-        plan: what the candidates depended on.
         trials: their results.
         default: the result of the original config.
     """
-    dataset = context.fits.dataset
+    dataset, plan = context.fits.dataset, context.plan
     dimensions = tuple(map(DimensionDocument.of, plan.dimensions))
     best = best_trial(trials, plan.direction)
     return Search(
         name=context.file.name,
         study=plan.name,
-        metric=context.objective.metric,
+        metric=plan.metric,
         direction=plan.direction,
         sampler=plan.sampler,
         folds=context.tune.folds,
@@ -126,7 +123,7 @@ def summarize_trials(
         importances=importances(dimensions, trials, plan.direction),
         workers=len({trial.worker for trial in trials} - {""}) or 1,
         seconds=0.0,
-        notes=tuple(_notes(context, plan, trials, default, best)),
+        notes=tuple(_notes(context, trials, default, best)),
     )
 
 
@@ -139,12 +136,11 @@ def _count_rows(context: SearchContext) -> int:
 
 def _notes(
     context: SearchContext,
-    plan: SearchPlan,
     trials: Sequence[TrialResult],
     default: TrialResult | None,
     best: TrialResult | None,
 ) -> Iterator[str]:
-    ended = len(trials)
+    plan, ended = context.plan, len(trials)
     if plan.trials is not None and ended < plan.trials:
         yield f"the time was over after {ended} of {plural(plan.trials, 'trial')}"
     if ended and ended == count_combinations(plan.dimensions):
@@ -156,11 +152,11 @@ def _notes(
         direction = plan.direction
         if default is not None and to_loss(best, direction) >= to_loss(default, direction):
             yield (
-                f"no candidate is better than the config as given: {context.objective.metric} "
+                f"no candidate is better than the config as given: {plan.metric} "
                 f"{best.value:.4g} against {default.value:.4g}"
             )
         yield from _edge_notes(plan.dimensions, best)
-    if not context.prunes_at_epochs and context.tune.pruner.name != "none":
+    if not plan.prunes_at_epochs and plan.pruner.name != "none":
         yield (
             "candidates were not pruned at epochs: regularizers vary, and val_loss of an epoch "
             "contains their penalty"
@@ -372,7 +368,6 @@ def _baseline_notes(finalist: Finalist, run: ComparedRun) -> Iterator[str]:
 
 def evaluate_search(
     context: SearchContext,
-    plan: SearchPlan,
     writer: RunWriter,
     stop: StopOnSignal,
     events: Events,
@@ -385,7 +380,6 @@ def evaluate_search(
 
     Args:
         context: what all trials of the search share.
-        plan: what its candidates depend on.
         writer: the run folder.
         stop: ends it when a signal arrives.
         events: receives each outer fold.
@@ -397,7 +391,7 @@ def evaluate_search(
     """
     _store_plan(writer, context)
     outers = outer_folds(context)
-    return tuple(_finish_fold(outer, context, plan, writer, stop, events) for outer in outers)
+    return tuple(_finish_fold(outer, context, writer, stop, events) for outer in outers)
 
 
 def run_nested_workers(
@@ -439,15 +433,12 @@ def run_nested_worker(access: SearchAccess, listener: Listener) -> None:
         DlcliError: see `run_trials`.
     """
     writer = RunWriter(access.folder)
-    file = access.file
-    with file.located():
-        context = SearchContext.of(file, read_candidates(file, Events()), Events())
-        plan = SearchPlan.of(file)
+    with access.context() as context:
         for outer in outer_folds(context):
             with _claimed(writer, outer) as is_claimed:
                 if is_claimed:
                     stop = stop_of_search(writer)
-                    _finish_fold(outer, context, plan, writer, stop, Events(listener))
+                    _finish_fold(outer, context, writer, stop, Events(listener))
 
 
 def outer_folds(context: SearchContext) -> tuple[CVFold, ...]:
@@ -483,7 +474,6 @@ def exclude_fold(dataset: Dataset, outer: CVFold, config: Config) -> tuple[Datas
 def _finish_fold(
     outer: CVFold,
     context: SearchContext,
-    plan: SearchPlan,
     writer: RunWriter,
     stop: StopOnSignal,
     events: Events,
@@ -492,21 +482,19 @@ def _finish_fold(
     result = _read(writer, outer)
     if result is None:
         with stop.handling_signals():
-            result = _search_without(outer, context, plan, stop)
+            result = _search_without(outer, context, stop)
             write_unit(writer, outer.number, result)
             folds = context.tune.folds or DEFAULT_FOLDS
             events.emit("nested", of=folds, **result.model_dump(mode="json"))
     return result
 
 
-def _search_without(
-    outer: CVFold, context: SearchContext, plan: SearchPlan, stop: StopOnSignal
-) -> NestedFold:
+def _search_without(outer: CVFold, context: SearchContext, stop: StopOnSignal) -> NestedFold:
     config = context.file.config
     dataset, split = exclude_fold(context.fits.dataset, outer, config)
     inner = replace(context, splits=make_splits(dataset, context.tune, config.seed))
-    results = _run_inner_trials(inner, plan, outer, stop)
-    best = best_trial(results, plan.direction)
+    results = _run_inner_trials(inner, outer, stop)
+    best = best_trial(results, context.plan.direction)
     found = None if best is None else _evaluate_best(context, best, split, stop)
     return NestedFold(
         fold=outer.fold,
@@ -520,14 +508,13 @@ def _search_without(
 
 
 def _run_inner_trials(
-    context: SearchContext, plan: SearchPlan, outer: CVFold, stop: StopOnSignal
+    context: SearchContext, outer: CVFold, stop: StopOnSignal
 ) -> tuple[TrialResult, ...]:
     """Run the trials of a search in memory; an interrupted one starts over."""
     from optuna.storages import InMemoryStorage
 
-    plan = replace(plan, name=f"{plan.name}-{outer.fold}")
-    pruner = make_pruner(context.tune.pruner, context.steps)
-    study = Study(plan, InMemoryStorage(), pruner=pruner)
+    plan = replace(context.plan, name=f"{context.plan.name}-{outer.fold}")
+    study = Study(plan, InMemoryStorage())
     run_trials(context, study, TimeBudget(context.tune.time), stop, Events())
     return study.results()
 
@@ -541,7 +528,7 @@ def _evaluate_best(
         result = context.fits.fit(config, split, lambda *_: None, stop)
     except (ConfigError, DivergenceError, OutOfMemoryError):
         return None
-    return evaluate(result, context.objective)
+    return evaluate(result, context.plan.objective)
 
 
 def _read(writer: RunWriter, outer: CVFold) -> NestedFold | None:

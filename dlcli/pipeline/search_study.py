@@ -27,12 +27,11 @@ from optuna.storages import (
 from optuna.storages._heartbeat import get_heartbeat_thread  # that of `optimize`
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from dlcli.config import Dimension, MedianPruning, Pruner, Value
+from dlcli.config import Dimension, MedianPruning, Value
 from dlcli.errors import UsageError
 from dlcli.metrics import finite_number
 from dlcli.pipeline.documents import TrialResult, parse_document
 from dlcli.pipeline.search_context import (
-    ComparisonSteps,
     SearchPlan,
     combination,
     count_combinations,
@@ -65,22 +64,23 @@ _MAX_DRAWS = 20
 """Draws of a combination that was not tried yet; then the first one of the grid is taken."""
 
 
-def make_pruner(section: Pruner, steps: ComparisonSteps) -> BasePruner:
+def make_pruner(plan: SearchPlan) -> BasePruner:
     """Return Optuna's pruner: by the median at epochs; after a fold the worst quarter.
 
     Means over folds differ little, and a further fold is cheap once its program is compiled: the
     median would prune half of the good candidates for a difference that is noise.
     """
+    section = plan.pruner
     if not isinstance(section, MedianPruning):
         return NopPruner()
-    at_epochs = MedianPruner(section.startup_trials, math.ceil(section.warmup * steps.epochs))
+    at_epochs = MedianPruner(section.startup_trials, math.ceil(section.warmup * plan.epochs))
     after_folds = PercentilePruner(_KEPT_AFTER_FOLD, section.startup_trials)
 
     class PrunerByStep(BasePruner):
         """Applies one of them; Optuna has no pruner with two thresholds."""
 
         def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
-            is_fold = (trial.last_step or 0) > steps.max_epochs
+            is_fold = (trial.last_step or 0) > plan.max_epochs
             return (after_folds if is_fold else at_epochs).prune(study, trial)
 
     return PrunerByStep()
@@ -194,27 +194,18 @@ class Study:
         plan: what candidates depend on.
         storage: where trials are stored.
         run: the token of the search's run folder.
-        pruner: Optuna's pruner; none if omitted.
-        max_epochs: the last step that is an epoch.
 
     Raises:
         UsageError: if the storage has a study of that name with another direction.
     """
 
-    def __init__(
-        self,
-        plan: SearchPlan,
-        storage: BaseStorage,
-        run: str = "",
-        pruner: BasePruner | None = None,
-        max_epochs: int = 2**53,
-    ) -> None:
+    def __init__(self, plan: SearchPlan, storage: BaseStorage, run: str = "") -> None:
         sampler = CandidateSampler(plan)
         with quiet_optuna():
             self._study = optuna.create_study(
                 storage=storage,
                 sampler=sampler,
-                pruner=pruner or NopPruner(),
+                pruner=make_pruner(plan),
                 study_name=plan.name,
                 direction=plan.direction,
                 load_if_exists=True,
@@ -226,7 +217,6 @@ class Study:
         self._distributions = sampler.distributions
         self._storage = storage
         self._anonymous_since: dict[int, float] = {}
-        self._max_epochs = max_epochs
 
     def join(self, fingerprint: Mapping[str, object]) -> None:
         """Store what the study is started with, or compare it with what is stored.
@@ -405,7 +395,7 @@ class Study:
                 intermediate = tuple(
                     (step, value)
                     for step, value in sorted(trial.intermediate_values.items())
-                    if math.isfinite(value) and step <= self._max_epochs
+                    if math.isfinite(value) and step <= self.plan.max_epochs
                 )
                 found[number] = result.model_copy(update={"intermediate": intermediate})
         return tuple(found[number] for number in sorted(found))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -31,18 +33,9 @@ from dlcli.pipeline.events import Events, Listener
 from dlcli.pipeline.fit import FitResult, Progress, release_memory
 from dlcli.pipeline.preparation import read_candidates
 from dlcli.pipeline.run_recording import read_resolved
-from dlcli.pipeline.search_context import (
-    LOSS,
-    ComparisonSteps,
-    Objective,
-    SearchContext,
-    SearchPlan,
-    TimeBudget,
-    comparison_steps,
-    tune_section,
-)
+from dlcli.pipeline.search_context import LOSS, SearchContext, SearchPlan, TimeBudget
 from dlcli.pipeline.search_storage import explaining_lost_storage, open_database, open_journal
-from dlcli.pipeline.search_study import RunningTrial, Study, make_pruner
+from dlcli.pipeline.search_study import RunningTrial, Study
 from dlcli.pipeline.worker_pool import worker_name
 from dlcli.prediction import StoredPredictions
 from dlcli.runs import RunWriter
@@ -71,16 +64,20 @@ class Evaluation:
     best_epoch: int
 
 
-def evaluate(result: FitResult, objective: Objective) -> Evaluation:
+def evaluate(result: FitResult, objective: str) -> Evaluation:
     """Evaluate a trained network on its held-out rows.
 
     The loss is the weighted mean over rows. It has no regularization penalty, which `val_loss` has:
     the penalty differs between candidates, and is no error of the predictions.
+
+    Args:
+        result: the trained network.
+        objective: the metric that is optimized, or `loss`.
     """
     name = result.evaluation_set
     predictions, trained = result.predictions(name), result.training
     metrics = dict(scalar_metrics(result.metrics(name)))
-    if objective.name == LOSS:
+    if objective == LOSS:
         losses, weights = row_losses(result, name), result.encoded[name].weights
         has_weight = weights is None or weights.sum() > 0
         value = finite(np.average(losses, weights=weights)) if has_weight else None
@@ -89,8 +86,8 @@ def evaluate(result: FitResult, objective: Objective) -> Evaluation:
     else:
         columns = StoredPredictions(result.prediction_table(name), "the predictions")
         rows = read_rows(columns, predictions.task, has_deviance=predictions.has_deviance)
-        value = metrics.get(objective.name)
-        error = standard_error_of_rows(rows, objective.name)
+        value = metrics.get(objective)
+        error = standard_error_of_rows(rows, objective)
     best_epoch = trained.best_epoch or trained.epochs
     return Evaluation(value, error, metrics, result.parameters, trained.epochs, best_epoch)
 
@@ -111,13 +108,9 @@ def row_losses(result: FitResult, name: str) -> NDArray[np.float64]:
 class TrialReporter:
     """Reports intermediate values of a candidate to Optuna, and ends it when it is pruned."""
 
-    objective: Objective
-    steps: ComparisonSteps
-    """When to report."""
+    plan: SearchPlan
     report: Callable[[float, int], bool] = lambda *_: False
     """Stores a value at a step, and returns whether to prune the candidate."""
-    at_epochs: bool = True
-    """True to report epochs, false to report folds alone."""
     last: float | None = field(default=None, init=False)
     """The last reported value."""
     epochs: int = field(default=0, init=False)
@@ -129,8 +122,9 @@ class TrialReporter:
 
         def progress(epoch: int, values: Mapping[str, float]) -> None:
             self.epochs = epoch
-            if fold == 1 and self.at_epochs and epoch % self.steps.interval == 0:
-                self._report_value(values.get(self.objective.metric), epoch)
+            is_due = fold == 1 and epoch % self.plan.report_interval == 0
+            if is_due and self.plan.prunes_at_epochs:
+                self._report_value(values.get(self.plan.metric), epoch)
 
         return progress
 
@@ -140,7 +134,7 @@ class TrialReporter:
         Raises:
             optuna.TrialPruned: if the candidate is pruned.
         """
-        self._report_value(value, self.steps.after_fold(number))
+        self._report_value(value, self.plan.step_after_fold(number))
 
     def _report_value(self, value: float | None, step: int) -> None:
         if value is None or not math.isfinite(value):
@@ -194,19 +188,16 @@ def _run_trial(
     stop: StopOnSignal,
     events: Events,
 ) -> None:
-    objective, steps, of = context.objective, context.steps, study.plan.trials
-    metric, results = objective.metric, study.results()
+    plan, results = study.plan, study.results()
+    metric, of = plan.metric, plan.trials
     fields = _best(study, results)
     events.emit("progress", trial=len(results) + 1, of=of, metric=metric, **fields)
     if running.number == 0 and study.default is None:
-        default = evaluate_candidate(context, {}, TrialReporter(objective, steps), stop)
+        default = evaluate_candidate(context, {}, TrialReporter(plan), stop)
         study.default = default
         events.emit("default", metric=metric, **_event_fields(default))
 
-    def report(value: float, step: int) -> bool:
-        return study.report(running, value, step)
-
-    reporter = TrialReporter(objective, steps, report, at_epochs=context.prunes_at_epochs)
+    reporter = TrialReporter(plan, partial(study.report, running))
     result = evaluate_candidate(context, running.values, reporter, stop)
     study.tell(running, result, budget.spent)
     results = study.results()
@@ -248,7 +239,7 @@ def evaluate_candidate(
         DataError: if the original config can't be trained on the rows.
         Interrupted: if a signal has arrived.
     """
-    start = time.perf_counter()
+    start, plan = time.perf_counter(), context.plan
     folds: list[Evaluation] = []
 
     def result(state: State, value: float | None, **fields: Any) -> TrialResult:  # noqa: ANN401
@@ -270,7 +261,7 @@ def evaluate_candidate(
             progress = reporter.progress(number)
             # No variable holds the network: a candidate that runs out of memory is to free it.
             folds.append(
-                evaluate(context.fits.fit(config, split, progress, checkpointer), context.objective)
+                evaluate(context.fits.fit(config, split, progress, checkpointer), plan.objective)
             )
             if number < len(context.splits):
                 reporter.finish_fold(number, _mean(folds))
@@ -283,7 +274,7 @@ def evaluate_candidate(
         return result("failed", None, problem=release_memory(error))
     mean = _mean(folds)
     if mean is None:
-        return result("failed", None, problem=f"{context.objective.metric} is undefined")
+        return result("failed", None, problem=f"{plan.metric} is undefined")
     error_of_mean = folds[0].standard_error  # over rows
     if len(folds) > 1:
         error_of_mean = standard_error_of_folds([each.value for each in folds])
@@ -343,17 +334,25 @@ class SearchAccess:
         threads = file.config.threads if self.threads is None else self.threads
         return replace(file, config=file.config.model_copy(update={"threads": threads}))
 
-    def open_study(self) -> Study:
+    @contextmanager
+    def context(self) -> Iterator[SearchContext]:
+        """Prepare the context of a worker process; the parent has reported what concerns the rows.
+
+        Raises:
+            DlcliError: see `SearchContext.of`.
+        """
+        file = self.file
+        with file.located():
+            yield SearchContext.of(file, read_candidates(file, Events()), Events())
+
+    def open_study(self, plan: SearchPlan) -> Study:
         """Open the study.
 
         Raises:
             UsageError, RunError, TrainingError: if its storage can't be used.
         """
-        file = self.file
-        steps = comparison_steps(file.config)
         storage = open_journal(self.folder) if self.storage is None else open_database(self.storage)
-        pruner = make_pruner(tune_section(file).pruner, steps)
-        return Study(SearchPlan.of(file), storage, self.run, pruner, steps.max_epochs)
+        return Study(plan, storage, self.run)
 
 
 def run_search_worker(access: SearchAccess, listener: Listener) -> None:
@@ -361,16 +360,14 @@ def run_search_worker(access: SearchAccess, listener: Listener) -> None:
 
     Args:
         access: the search.
-        listener: receives the trials; the parent process has reported what concerns the rows.
+        listener: receives the trials.
 
     Raises:
         Interrupted: if a signal has arrived.
         DlcliError: see `run_trials`.
     """
-    file = access.file
-    with file.located():
-        context = SearchContext.of(file, read_candidates(file, Events()), Events())
-        study = access.open_study()
+    with access.context() as context:
+        study = access.open_study(context.plan)
         stop = stop_of_search(RunWriter(access.folder), study)
         with stop.handling_signals(), explaining_lost_storage(access.folder, access.storage):
             run_trials(context, study, access.budget, stop, Events(listener))

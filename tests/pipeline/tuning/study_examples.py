@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dlcli.config import Dimension
+from dlcli.config.tune_section import NoPruner
 from dlcli.pipeline import TrialResult
 from dlcli.pipeline.search_context import SearchPlan
 
@@ -12,8 +13,21 @@ LAYERS = Dimension("hidden.layers", "integer", 1, 4, 1)
 DROPOUT = Dimension("hidden.dropout", "float", 0.1, 0.5, 0.2)
 
 
-def plan(dimensions=(RATE, UNITS), *, sampler="random", trials=5, seed=7, startup=3):
-    return SearchPlan("planned", "minimize", tuple(dimensions), sampler, seed, trials, startup)
+def plan(dimensions=(RATE, UNITS), *, startup=3, **fields):
+    usual = {
+        "metric": "val_loss",
+        "sampler": "random",
+        "seed": 7,
+        "trials": 5,
+        "pruner": NoPruner(),
+        "epochs": 20,
+    }
+    return SearchPlan(
+        name="planned",
+        dimensions=tuple(dimensions),
+        startup_trials=startup,
+        **{**usual, **fields},
+    )
 
 
 def result_of(values, value=None, state="complete", problem=None):

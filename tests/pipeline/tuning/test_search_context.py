@@ -12,8 +12,8 @@ from dlcli.pipeline import Events
 from dlcli.pipeline.preparation import read_candidates
 from dlcli.pipeline.search_context import (
     SearchContext,
+    SearchPlan,
     combination,
-    comparison_steps,
     count_combinations,
     fits_per_program,
     max_trials,
@@ -155,8 +155,8 @@ def test_a_time_limit_alone_sets_no_number_of_trials(tmp_path):
 def test_folds_are_compared_after_the_most_epochs_of_any_candidate(tmp_path):
     file = line_file(tmp_path, overrides=["tune.space={epochs: [10, 200]}"])
 
-    assert comparison_steps(file.config).max_epochs == 200
-    assert comparison_steps(load_config(file.path).config).max_epochs == 20
+    assert SearchPlan.of(file).max_epochs == 200
+    assert SearchPlan.of(load_config(file.path)).max_epochs == 20
 
 
 def shared_by(folds, trials, **space):

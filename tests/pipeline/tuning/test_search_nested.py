@@ -13,7 +13,7 @@ from dlcli.pipeline.checkpointing import StopOnSignal
 from dlcli.pipeline.cross_validation import assign_folds
 from dlcli.pipeline.preparation import read_candidates
 from dlcli.pipeline.run_recording import moved_config
-from dlcli.pipeline.search_context import SearchContext, SearchPlan
+from dlcli.pipeline.search_context import SearchContext
 from dlcli.pipeline.search_evaluation import (
     evaluate_search,
     exclude_fold,
@@ -98,7 +98,7 @@ def test_outer_folds_have_each_row_once_but_for_test_rows(file, dataset):
 @pytest.mark.slow
 def test_each_outer_fold_finds_the_better_rate_and_is_reported(file, context, writer):
     recorder = Recorder()
-    found = evaluate_search(context, SearchPlan.of(file), writer, stop(writer), Events(recorder))
+    found = evaluate_search(context, writer, stop(writer), Events(recorder))
     assert [(each.fold, each.held_out, each.trials) for each in found] == [
         (1, 15, 2),
         (2, 15, 2),
@@ -118,7 +118,7 @@ def searches(monkeypatch):
     """Replace searches; gives the outer folds of which there was one."""
     made = []
 
-    def search(context, plan, outer, stop):
+    def search(context, outer, stop):
         made.append(outer.fold)
         result = TrialResult(
             number=0, state="complete", values={}, value=1.0, standard_error=None, seconds=0.0
@@ -132,7 +132,6 @@ def searches(monkeypatch):
 
 
 def test_finished_outer_folds_are_kept(file, context, writer, searches, monkeypatch):
-    plan = SearchPlan.of(file)
     evaluate = nested._evaluate_best
 
     def end(*_):
@@ -142,9 +141,9 @@ def test_finished_outer_folds_are_kept(file, context, writer, searches, monkeypa
 
     monkeypatch.setattr(nested, "_evaluate_best", end)
     with pytest.raises(Interrupted):
-        evaluate_search(context, plan, writer, stop(writer), Events())
+        evaluate_search(context, writer, stop(writer), Events())
     monkeypatch.setattr(nested, "_evaluate_best", evaluate)
-    found = evaluate_search(context, plan, writer, stop(writer), Events())
+    found = evaluate_search(context, writer, stop(writer), Events())
     assert searches == [1, 2, 2, 3]
     assert [each.fold for each in found] == [1, 2, 3]
     assert [(each.inner, each.value) for each in found] == [(1.0, 2.0)] * 3
@@ -167,19 +166,19 @@ def test_several_processes_find_what_one_does(file, context, writer, tmp_path):
     recorder = Recorder()
     run_nested_workers(access(writer), 2, context, writer, stop(writer), Events(recorder))
     assert sorted(fields["fold"] for fields in recorder.named("nested")) == [1, 2, 3]
-    parallel = evaluate_search(context, SearchPlan.of(file), writer, stop(writer), Events())
+    parallel = evaluate_search(context, writer, stop(writer), Events())
 
     with new_run(tmp_path / "alone", "alone") as other:
         other.write_resolved("# of the search\n")
         other.write_json("study.json", {})
-        alone = evaluate_search(context, SearchPlan.of(file), other, stop(other), Events())
+        alone = evaluate_search(context, other, stop(other), Events())
     assert [each.values for each in parallel] == [each.values for each in alone]
     assert [each.value for each in parallel] == pytest.approx([each.value for each in alone])
 
 
 def test_a_search_in_which_all_fails_has_no_value(file, context, writer, monkeypatch):
     monkeypatch.setattr(nested, "_run_inner_trials", lambda *_: ())
-    found = evaluate_search(context, SearchPlan.of(file), writer, stop(writer), Events())
+    found = evaluate_search(context, writer, stop(writer), Events())
     assert [(each.trials, each.inner, each.value, each.metrics) for each in found] == [
         (0, None, None, {})
     ] * 3
@@ -202,5 +201,5 @@ def test_a_malformed_result_of_an_outer_fold_is_refused(
     writer.write_plan({"folds": 3})
     writer.write_partial_result(1, PartialResult(result))
     with pytest.raises(RunError) as caught:
-        evaluate_search(context, SearchPlan.of(file), writer, stop(writer), Events())
+        evaluate_search(context, writer, stop(writer), Events())
     assert str(caught.value) == f"{writer.path}: {problem}"

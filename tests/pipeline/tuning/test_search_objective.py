@@ -26,7 +26,6 @@ from dlcli.errors import ConfigError, DataError, DivergenceError, Problem
 from dlcli.pipeline import Events, search_trials
 from dlcli.pipeline.fit import FitContext
 from dlcli.pipeline.preparation import read_candidates
-from dlcli.pipeline.search_context import ComparisonSteps, Objective, can_prune_at_epochs
 from dlcli.pipeline.search_study import Study, make_pruner
 from dlcli.pipeline.search_trials import (
     Evaluation,
@@ -43,6 +42,7 @@ from tests.pipeline.tuning.study_examples import RATE, UNITS, finish, plan
 COLORS = "x,c\n" + "".join(f"{x},{'red' if x % 3 else 'blue'}\n" for x in range(40))
 NUMBER = Regression(columns=("y",))
 TWO = Binary(columns=("c",), classes=("a", "b"))
+L2 = Dimension("hidden.kernel_regularizer.l2", "float", 0.0, 0.1)
 THREE = Multiclass(columns=("c",), classes=("a", "b", "c"))
 
 
@@ -61,9 +61,9 @@ def fit_line(file):
 
 
 def test_the_direction_is_that_of_the_metric():
-    assert Objective("val_loss").direction == "minimize"
-    assert Objective("val_rmse").direction == "minimize"
-    assert Objective("val_accuracy").direction == "maximize"
+    assert plan(metric="val_loss").direction == "minimize"
+    assert plan(metric="val_rmse").direction == "minimize"
+    assert plan(metric="val_accuracy").direction == "maximize"
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_the_loss_is_the_best_val_loss_without_the_regularization_penalty(tmp_pa
     layer = "{units: 8, activation: tanh, kernel_regularizer: {name: l2, l2: 0.01}}"
     overrides = ["optimizer={name: adam, learning_rate: 0.3}", "early_stopping={patience: 6}"]
     result = fit_line(line_file(tmp_path, overrides=[f"hidden=[{layer}]", *overrides]))
-    evaluation = evaluate(result, Objective("val_loss"))
+    evaluation = evaluate(result, "loss")
 
     losses = result.training.history["val_loss"]
     penalty = 0.01 * np.square(result.training.weights["hidden_1/kernel"]).sum()
@@ -116,7 +116,7 @@ def test_the_loss_of_classes_is_val_loss_too(tmp_path):
     result = fit_line(load_config(tmp_path / "rows.yaml"))
 
     expected = result.training.history["val_loss"][-1]
-    assert evaluate(result, Objective("val_loss")).value == pytest.approx(expected, rel=1e-4)
+    assert evaluate(result, "loss").value == pytest.approx(expected, rel=1e-4)
 
 
 def test_the_loss_is_a_weighted_mean_with_its_standard_error(tmp_path):
@@ -125,7 +125,7 @@ def test_the_loss_is_a_weighted_mean_with_its_standard_error(tmp_path):
     (tmp_path / "line.csv").write_text(f"x,y,w\n{rows}\n")
     result = fit_line(file)
     losses, weights = row_losses(result, "validation"), result.encoded["validation"].weights
-    evaluation = evaluate(result, Objective("val_loss"))
+    evaluation = evaluate(result, "loss")
 
     value = (losses * weights).sum() / weights.sum()
     influences = weights * (losses - value) / weights.sum()
@@ -135,7 +135,7 @@ def test_the_loss_is_a_weighted_mean_with_its_standard_error(tmp_path):
 
 def test_another_metric_is_that_of_the_validation_rows(tmp_path):
     result = fit_line(line_file(tmp_path, overrides=["epochs=2"]))
-    evaluation = evaluate(result, Objective("val_mae"))
+    evaluation = evaluate(result, "mae")
 
     truth = result.tables["validation"].column("y").numbers().values
     errors = np.abs(truth - result.predictions("validation").decoded[:, 0])
@@ -148,7 +148,7 @@ def test_an_undefined_metric_has_no_value(tmp_path):
     file = line_file(tmp_path, overrides=["epochs=1"])
     (tmp_path / "line.csv").write_text("x,y\n" + "".join(f"{x},{x < 1:d}.5\n" for x in range(60)))
 
-    assert evaluate(fit_line(file), Objective("val_r2")).value is None
+    assert evaluate(fit_line(file), "r2").value is None
 
 
 def evaluation(value, parameters=10, epochs=7, best_epoch=None, error=0.125, **metrics):
@@ -165,7 +165,7 @@ def test_metrics_over_folds_are_means_of_those_that_are_defined():
 # Intermediate values
 
 
-def recording_reporter(metric="val_loss", *, steps=None, prunes_at=None, at_epochs=True):
+def recording_reporter(how=None, *, prunes_at=None):
     """Return a reporter, and the steps and values that it reports."""
     found = []
 
@@ -173,15 +173,14 @@ def recording_reporter(metric="val_loss", *, steps=None, prunes_at=None, at_epoc
         found.append((step, value))
         return step == prunes_at
 
-    steps = steps or ComparisonSteps(20, 20)
-    return TrialReporter(Objective(metric), steps, report, at_epochs=at_epochs), found
+    return TrialReporter(how or plan(), report), found
 
 
 @pytest.mark.parametrize(
     ("epochs", "expected"), [(95, [10, 20, 30, 40, 50, 60, 70, 80, 90]), (3, [1, 2, 3])]
 )
 def test_at_most_ten_epochs_are_reported(epochs, expected):
-    reporter, found = recording_reporter(steps=ComparisonSteps(epochs, epochs))
+    reporter, found = recording_reporter(plan(epochs=epochs))
     progress = reporter.progress(1)
     for epoch in range(1, epochs + 1):
         progress(epoch, {"val_loss": 1 / epoch})
@@ -190,7 +189,7 @@ def test_at_most_ten_epochs_are_reported(epochs, expected):
 
 
 def test_epochs_of_the_first_fold_are_reported_and_then_folds():
-    reporter, found = recording_reporter(steps=ComparisonSteps(2, 2))
+    reporter, found = recording_reporter(plan(epochs=2))
     for fold in (1, 2):
         reporter.progress(fold)(1, {"val_loss": 0.5 + fold})
         reporter.finish_fold(fold, 0.25)
@@ -217,7 +216,7 @@ def test_missing_and_undefined_values_are_not_reported(values):
 
 
 def test_folds_are_reported_where_epochs_are_not():
-    reporter, found = recording_reporter(at_epochs=False)
+    reporter, found = recording_reporter(plan([L2]))
     reporter.progress(1)(2, {"val_loss": 0.5})
     reporter.finish_fold(1, 0.5)
 
@@ -225,25 +224,24 @@ def test_folds_are_reported_where_epochs_are_not():
 
 
 def test_losses_of_epochs_are_not_compared_between_regularizers():
-    l2 = Dimension("hidden.kernel_regularizer.l2", "float", 0.0, 0.1)
     stacks = Dimension("hidden", "choice", choices=(({"units": 1},), ({"units": 2},)))
 
-    assert can_prune_at_epochs(Objective("val_loss"), [RATE, UNITS])
-    assert not can_prune_at_epochs(Objective("val_loss"), [RATE, l2])
-    assert not can_prune_at_epochs(Objective("val_loss"), [stacks])
-    assert can_prune_at_epochs(Objective("val_rmse"), [l2, stacks])
+    assert plan([RATE, UNITS]).prunes_at_epochs
+    assert not plan([RATE, L2]).prunes_at_epochs
+    assert not plan([stacks]).prunes_at_epochs
+    assert plan([L2, stacks], metric="val_rmse").prunes_at_epochs
 
 
 # Pruning
 
 
-def pruned_study(steps, **settings):
-    pruner = make_pruner(MedianPruning(**settings), steps)
-    return Study(plan(trials=9), InMemoryStorage(), pruner=pruner)
+def pruned_study(**settings):
+    how = plan(trials=9, pruner=MedianPruning(**settings), epochs=10)
+    return Study(how, InMemoryStorage())
 
 
 def test_a_candidate_worse_than_the_median_at_its_epoch_is_pruned():
-    study = pruned_study(ComparisonSteps(10, 10), startup_trials=3)
+    study = pruned_study(startup_trials=3)
     for value in (0.1, 0.2, 0.3):
         running = study.ask()
         assert not study.report(running, value, 5)
@@ -254,7 +252,7 @@ def test_a_candidate_worse_than_the_median_at_its_epoch_is_pruned():
 
 
 def test_no_candidate_is_pruned_during_warmup():
-    study = pruned_study(ComparisonSteps(10, 10), startup_trials=1, warmup=0.25)
+    study = pruned_study(startup_trials=1, warmup=0.25)
     running = study.ask()
     for step in (2, 3):
         study.report(running, 0.1, step)
@@ -266,19 +264,19 @@ def test_no_candidate_is_pruned_during_warmup():
 
 
 def test_after_a_fold_only_the_worst_quarter_is_pruned():
-    steps = ComparisonSteps(10, 10)
-    study = pruned_study(steps, startup_trials=4)
+    study = pruned_study(startup_trials=4)
+    after_fold = study.plan.step_after_fold(1)
     for value in (0.1, 0.2, 0.3, 0.4):
         running = study.ask()
-        assert not study.report(running, value, steps.after_fold(1))
+        assert not study.report(running, value, after_fold)
         finish(study, running)
 
-    assert not study.report(study.ask(), 0.3, steps.after_fold(1))
-    assert study.report(study.ask(), 0.45, steps.after_fold(1))
+    assert not study.report(study.ask(), 0.3, after_fold)
+    assert study.report(study.ask(), 0.45, after_fold)
 
 
 def test_the_pruner_none_prunes_nothing():
-    assert isinstance(make_pruner(NoPruner(), ComparisonSteps(10, 10)), NopPruner)
+    assert isinstance(make_pruner(plan(pruner=NoPruner())), NopPruner)
 
 
 # Candidates
@@ -307,12 +305,10 @@ def evaluated(monkeypatch):
     )
 
     def call(*results, prunes_at=None, values={"batch_size": 16}):  # noqa: B006
-        metric = Objective("val_loss")
         context = SimpleNamespace(
-            file=None, objective=metric, splits=[None] * len(results), fits=Fits(*results)
+            file=None, plan=plan(epochs=10), splits=[None] * len(results), fits=Fits(*results)
         )
-        steps = ComparisonSteps(10, 10)
-        reporter = TrialReporter(metric, steps, lambda value, step: step == prunes_at)
+        reporter = TrialReporter(context.plan, lambda value, step: step == prunes_at)
         return evaluate_candidate(context, values, reporter, None)
 
     return call

@@ -6,8 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from dlcli.pipeline import Dimension, TrialResult
-from dlcli.pipeline.search_context import Objective
+from dlcli.config import Dimension, MedianPruning
+from dlcli.config.tune_section import NoPruner
+from dlcli.pipeline import Dimension as DimensionDocument
+from dlcli.pipeline import TrialResult
 from dlcli.pipeline.search_evaluation import summarize_trials
 from tests.pipeline.tuning.study_examples import LAYERS, RATE, UNITS, plan
 
@@ -18,18 +20,17 @@ def trial(number, value=0.5, rate=0.01, units=32, **more):
     return TrialResult(number=number, values=values, value=value, **{**fields, **more})
 
 
-def summary(trials, how=None, *, folds=None, prunes=True, pruner="median", default=None):
+def summary(trials, how=None, *, folds=None, default=None):
     table = SimpleNamespace(rows=30)
     dataset = SimpleNamespace(test_rows=5, candidates=SimpleNamespace(rows=41))
     context = SimpleNamespace(
         file=SimpleNamespace(name="houses"),
-        objective=Objective("val_loss"),
-        tune=SimpleNamespace(folds=folds, pruner=SimpleNamespace(name=pruner)),
+        plan=how or plan(trials=len(trials)),
+        tune=SimpleNamespace(folds=folds),
         splits=[SimpleNamespace(train=table, validation=SimpleNamespace(rows=12))],
         fits=SimpleNamespace(dataset=dataset),
-        prunes_at_epochs=prunes,
     )
-    return summarize_trials(context, how or plan(trials=len(trials)), tuple(trials), default)
+    return summarize_trials(context, tuple(trials), default)
 
 
 def test_workers_are_counted():
@@ -52,7 +53,7 @@ def test_the_used_rows_are_counted(folds, rows):
 
 
 def test_dimensions_are_described():
-    assert Dimension.of(UNITS).model_dump() == {
+    assert DimensionDocument.of(UNITS).model_dump() == {
         "path": "hidden.units",
         "kind": "choice",
         "low": None,
@@ -61,7 +62,7 @@ def test_dimensions_are_described():
         "log": False,
         "choices": (16, 32, 64),
     }
-    rate = Dimension.of(RATE)
+    rate = DimensionDocument.of(RATE)
     assert (rate.low, rate.high, rate.log) == (1e-4, 1e-1, True)
 
 
@@ -119,5 +120,6 @@ def test_a_search_that_could_not_prune_says_why():
         "contains their penalty"
     )
 
-    assert summary([trial(0)], prunes=False).notes == (note,)
-    assert summary([trial(0)], prunes=False, pruner="none").notes == ()
+    varied = [Dimension("hidden.kernel_regularizer.l2", "float", 0.0, 0.1)]
+    assert summary([trial(0)], plan(varied, trials=1, pruner=MedianPruning())).notes == (note,)
+    assert summary([trial(0)], plan(varied, trials=1, pruner=NoPruner())).notes == ()

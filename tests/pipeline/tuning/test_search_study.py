@@ -145,7 +145,7 @@ def test_a_trial_that_failed_counts_and_is_not_retried(storage):
 
 
 def test_results_have_the_values_that_were_reported_at_epochs(storage):
-    study = Study(plan(trials=1), storage, max_epochs=10)
+    study = Study(plan(trials=1, epochs=10), storage)
     running = study.ask()
     for step, value in ((5, 0.4), (10, 0.3), (11, 0.2)):  # the last is no epoch
         study.report(running, value, step)

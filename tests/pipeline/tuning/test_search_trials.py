@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-from types import SimpleNamespace
 
 import pytest
 from optuna.storages import InMemoryStorage
@@ -11,15 +10,11 @@ from optuna.storages import InMemoryStorage
 from dlcli.errors import DataError, Interrupted
 from dlcli.pipeline import Events, search_trials
 from dlcli.pipeline.checkpointing import StopOnSignal
-from dlcli.pipeline.search_context import ComparisonSteps, Objective, TimeBudget
+from dlcli.pipeline.search_context import TimeBudget
 from dlcli.pipeline.search_study import Study
 from dlcli.runs import RunWriter
 from tests.pipeline.tuning.search_examples import Recorder
 from tests.pipeline.tuning.study_examples import finish, plan, result_of
-
-CONTEXT = SimpleNamespace(
-    objective=Objective("val_loss"), steps=ComparisonSteps(10, 10), prunes_at_epochs=True
-)
 
 
 class Clock:
@@ -60,7 +55,7 @@ def stop(tmp_path):
 
 def run(study, stop, budget=None):
     recorder = Recorder()
-    search_trials.run_trials(CONTEXT, study, budget or TimeBudget(None), stop, Events(recorder))
+    search_trials.run_trials(None, study, budget or TimeBudget(None), stop, Events(recorder))
     return recorder
 
 
@@ -162,7 +157,7 @@ def test_intermediate_values_of_candidates_are_stored_but_not_of_the_original_co
 ):
     stored = []
     evaluating(lambda values, reporter: reporter.progress(1)(3, {"val_loss": 0.5}))
-    study = Study(plan(trials=1), InMemoryStorage())
+    study = Study(plan(trials=1, epochs=10), InMemoryStorage())
     monkeypatch.setattr(study, "report", lambda running, value, step: stored.append((value, step)))
     run(study, stop)
 
