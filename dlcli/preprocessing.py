@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import merge
 from itertools import pairwise
-from statistics import NormalDist
 from typing import Annotated, Literal, Self
 
 import numpy as np
@@ -405,6 +404,8 @@ def fit_quantile(scaling: Quantile, values: Floats) -> QuantileScaling:
             rows.
         values: the rows' values, none missing, (rows,).
     """
+    from statistics import NormalDist  # takes long, and prediction needs none
+
     count = max(2, min(scaling.quantiles, len(values)))
     points, place = np.unique(quantile_points(values, count), return_inverse=True)
     shares = np.bincount(place, weights=np.linspace(0, 1, count)) / np.bincount(place)

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
-import gc
-import os
-from typing import Any
-
 import click
 
 from dlcli import __version__
@@ -19,17 +14,6 @@ from dlcli.cli.training_commands import cv, train, tune
 
 class Commands(click.Group):
     """Commands in the order in which they were added, with one place for all failures."""
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401  (as Click declares it)
-        """Run the program in a process of its own, most of whose time may be its start.
-
-        Imports make many objects and hardly any garbage, so nothing is collected before training,
-        nor at exit. pydantic's plugins are not for this program, and searching for them takes long.
-        """
-        gc.disable()
-        atexit.register(gc.freeze)  # or the interpreter would collect at last
-        os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-        return super().__call__(*args, **kwargs)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of the commands in the order in which they were added."""

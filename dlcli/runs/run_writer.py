@@ -7,7 +7,6 @@ import json
 import os
 import platform
 import re
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -237,6 +236,8 @@ def fingerprint(path: Path) -> dict[str, object]:
 
 def _git() -> dict[str, object] | None:
     """Return the commit of the current folder, and whether tracked files differ from it."""
+    import subprocess  # takes long, and prediction needs none
+
     # With every tag excluded, the description is the commit itself, plus the mark if it is dirty.
     description = ["describe", "--always", "--abbrev=64", "--exclude=*", "--dirty"]
     # A foreign repository may name a program to run as its file system monitor.
