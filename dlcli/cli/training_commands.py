@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Sequence
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from dlcli.cli.options import (
     TRACKERS,
+    Option,
     combined,
     config_or_run,
     event_options,
@@ -22,27 +25,82 @@ from dlcli.cli.options import (
     verbose,
 )
 
+if TYPE_CHECKING:
+    from dlcli.config import ConfigFile
+    from dlcli.pipeline import Listener
+    from dlcli.runs import Run
+
+    Source = ConfigFile | Path
+    """The config to start from, or the run to resume."""
+
 _MOST_FOLDS = 100_000
 _MOST_JOBS = 1024
 
 
-@click.command()
-@optional_config
-@settings
-@new_run_option("")
-@resume_option("training", "the result is bit-identical to an uninterrupted run")
-@event_options
-@tracker_options
-@verbose
-def train(
-    config: Path | None,
-    settings: tuple[str, ...],
-    output: Path | None,
-    run: Path | None,
-    as_json: bool,
-    quiet: bool,
-    **trackers: bool,
-) -> None:
+def _training_command(
+    suffix: str,
+    resuming: tuple[str, str],
+    *,
+    first: Sequence[Option] = (),
+    fixed: Sequence[str] = (),
+    last: Sequence[Option] = (),
+) -> Callable[[Callable[..., Run]], click.Command]:
+    """Make a command that trains what CONFIG describes or resumes a run, and prints the result.
+
+    Args:
+        suffix: appended to the name of the config in the default name of the run folder.
+        resuming: what is resumed, and what is kept or guaranteed.
+        first: options of this command, which come first in its help.
+        fixed: the names of those that can't be changed when resuming.
+        last: options of this command that come last.
+
+    Returns:
+        Makes the command of a function of source, run folder, listener and these options, which
+        returns the run.
+    """
+
+    def decorate(carry_out: Callable[..., Run]) -> click.Command:
+        @click.command()
+        @optional_config
+        @combined(*first)
+        @settings
+        @new_run_option(suffix)
+        @resume_option(*resuming)
+        @event_options
+        @combined(*last)
+        @verbose
+        @wraps(carry_out)
+        def command(
+            config: Path | None,
+            settings: tuple[str, ...],
+            output: Path | None,
+            run: Path | None,
+            as_json: bool,
+            quiet: bool,
+            **others: Any,  # noqa: ANN401
+        ) -> None:
+            named = {name: others[name] for name in fixed}
+            source = config_or_run(config, settings, output, run, **named)  # before slow imports
+
+            from dlcli.cli.event_log import event_listener
+            from dlcli.reports import render_text, view_of
+
+            with event_listener(as_json=as_json, quiet=quiet) as listener:
+                finished = carry_out(source, output, listener, **others)
+            if not as_json:
+                click.echo(render_text(view_of(finished), output_width()))
+
+        return command
+
+    return decorate
+
+
+@_training_command(
+    "",
+    ("training", "the result is bit-identical to an uninterrupted run"),
+    last=[tracker_options],
+)
+def train(source: Source, output: Path | None, log_event: Listener, **trackers: bool) -> Run:
     """Train the network that the YAML file CONFIG describes.
 
     `dlcli init` writes a config to start from. Inferred settings and progress go to standard error,
@@ -53,27 +111,20 @@ def train(
       dlcli train houses.yaml --set epochs=50 --set 'hidden[0].units=64'
       dlcli train --resume runs/houses
     """  # noqa: D301  (Click's mark for lines to leave as they are)
-    source = config_or_run(config, settings, output, run)  # before the slow imports
-
-    from dlcli.cli.event_log import event_listener
     from dlcli.pipeline import resume, train
-    from dlcli.reports import render_text, run_view, write_report_if_cheap
+    from dlcli.reports import write_report_if_cheap
     from dlcli.tracking import tracked
 
-    with (
-        event_listener(as_json=as_json, quiet=quiet) as log_event,
-        tracked(tuple(name for name in TRACKERS if trackers[name]), log_event) as listener,
-    ):
+    with tracked(tuple(name for name in TRACKERS if trackers[name]), log_event) as listener:
         if isinstance(source, Path):
             trained = resume(source, listener)
         else:
             trained = train(source, output, listener)
         write_report_if_cheap(trained, log_event)
-    if not as_json:
-        click.echo(render_text(run_view(trained), output_width()))
+    return trained
 
 
-_fold_options = combined(
+_FOLD_OPTIONS = (
     click.option(
         "--folds",
         type=click.IntRange(2, _MOST_FOLDS),
@@ -95,23 +146,13 @@ _fold_options = combined(
 )
 
 
-@click.command()
-@optional_config
-@_fold_options
-@settings
-@new_run_option("-cv")
-@resume_option("a cross-validation", "finished folds are kept")
-@event_options
-@verbose
-def cv(
-    config: Path | None,
-    settings: tuple[str, ...],
-    output: Path | None,
-    run: Path | None,
-    as_json: bool,
-    quiet: bool,
-    **folds: int | None,
-) -> None:
+@_training_command(
+    "-cv",
+    ("a cross-validation", "finished folds are kept"),
+    first=_FOLD_OPTIONS,
+    fixed=("folds", "repeats", "refit"),
+)
+def cv(source: Source, output: Path | None, listener: Listener, **folds: int | None) -> Run:
     """Evaluate a config by cross-validation.
 
     The rows of the YAML file CONFIG are divided into folds, as data.split defines. Each fold is
@@ -123,20 +164,12 @@ def cv(
       dlcli cv houses.yaml --folds 10 --repeats 3 --set 'hidden[0].units=64'
       dlcli cv --resume runs/houses-cv
     """  # noqa: D301  (Click's mark for lines to leave as they are)
-    plan = {name: value for name, value in folds.items() if value}
-    source = config_or_run(config, settings, output, run, **plan)
-
-    from dlcli.cli.event_log import event_listener
     from dlcli.pipeline import Plan, cross_validate, resume_cross_validation
-    from dlcli.reports import cross_validation_view, render_text
 
-    with event_listener(as_json=as_json, quiet=quiet) as listener:
-        if isinstance(source, Path):
-            validated = resume_cross_validation(source, listener)
-        else:
-            validated = cross_validate(source, Plan.model_validate(plan), output, listener)
-    if not as_json:
-        click.echo(render_text(cross_validation_view(validated), output_width()))
+    if isinstance(source, Path):
+        return resume_cross_validation(source, listener)
+    plan = Plan.model_validate({name: value for name, value in folds.items() if value})
+    return cross_validate(source, plan, output, listener)
 
 
 def _mask_password(ctx: click.Context, parameter: click.Parameter, url: str | None) -> str | None:
@@ -151,7 +184,7 @@ def _mask_password(ctx: click.Context, parameter: click.Parameter, url: str | No
     return url
 
 
-_search_options = combined(
+_SEARCH_OPTIONS = (
     click.option(
         "--jobs",
         type=click.IntRange(1, _MOST_JOBS),
@@ -176,23 +209,18 @@ _search_options = combined(
 )
 
 
-@click.command()
-@optional_config
-@_search_options
-@settings
-@new_run_option("-tune")
-@resume_option("a search", "finished trials are kept")
-@event_options
-@verbose
+@_training_command(
+    "-tune",
+    ("a search", "finished trials are kept"),
+    first=_SEARCH_OPTIONS,
+    fixed=("nested",),
+)
 def tune(
-    config: Path | None,
-    settings: tuple[str, ...],
+    source: Source,
     output: Path | None,
-    run: Path | None,
-    as_json: bool,
-    quiet: bool,
+    listener: Listener,
     **options: Any,  # noqa: ANN401
-) -> None:
+) -> Run:
     """Search for a better config.
 
     The section `tune` of the YAML file CONFIG defines the settings to vary; without it, layers,
@@ -207,17 +235,9 @@ def tune(
       dlcli tune --resume runs/houses-tune
       dlcli train runs/houses-tune/best.yaml
     """  # noqa: D301  (Click's mark for lines to leave as they are)
-    how = {name: value for name, value in options.items() if value}
-    source = config_or_run(config, settings, output, run, nested=options["nested"])
-
-    from dlcli.cli.event_log import event_listener
     from dlcli.pipeline import SearchSettings, resume_tuning, tune
-    from dlcli.reports import render_text, search_view
 
-    with event_listener(as_json=as_json, quiet=quiet) as listener:
-        if isinstance(source, Path):
-            search = resume_tuning(source, SearchSettings(**how), listener)
-        else:
-            search = tune(source, SearchSettings(**how), output, listener)
-    if not as_json:
-        click.echo(render_text(search_view(search), output_width()))
+    how = SearchSettings(**{name: value for name, value in options.items() if value})
+    if isinstance(source, Path):
+        return resume_tuning(source, how, listener)
+    return tune(source, how, output, listener)

@@ -11,30 +11,27 @@ import dlcli.reports.formatting as fmt
 
 if TYPE_CHECKING:
     from dlcli.reports.comparison_report import comparison_view
-    from dlcli.reports.cross_validation_report import cross_validation_view
     from dlcli.reports.diagnosis_report import diagnosis_document, diagnosis_view
     from dlcli.reports.report_files import (
         render_report,
         to_html,
+        view_of,
         write_report,
         write_report_if_cheap,
     )
     from dlcli.reports.report_parts import evaluation_view, layer_table
-    from dlcli.reports.run_report import run_view
     from dlcli.reports.search_charts import settings_text
-    from dlcli.reports.search_report import search_view
     from dlcli.reports.views import Table, Text, View, render_table, render_text
 
 
 _NAMES = {
     "comparison_report": ("comparison_view",),
-    "cross_validation_report": ("cross_validation_view",),
     "diagnosis_report": ("diagnosis_document", "diagnosis_view"),
-    "report_files": ("render_report", "to_html", "write_report", "write_report_if_cheap"),
+    "report_files": (
+        *("render_report", "to_html", "view_of", "write_report", "write_report_if_cheap"),
+    ),
     "report_parts": ("evaluation_view", "layer_table"),
-    "run_report": ("run_view",),
     "search_charts": ("settings_text",),
-    "search_report": ("search_view",),
     "views": ("Table", "Text", "View", "render_table", "render_text"),
 }
 """The names of each module."""

@@ -43,19 +43,30 @@ class Report:
     """A PNG of the loss and the first metric of a training; `None` if there are none."""
 
 
+def view_of(run: Run) -> View:
+    """Show a run of any kind: a training, a cross-validation or a search.
+
+    Raises:
+        RunError: if a file of the run is damaged; the view's sections raise it, too.
+    """
+    if run.kind == "cv":
+        return cross_validation_view(run)
+    if run.kind == "tune":
+        return search_view(run)
+    return training_view(TrainingRecord.of(run))
+
+
 def render_report(run: Run, *, with_curves: bool = True) -> Report:
     """Make the page of a run of any kind, and the curves of a training if they are wanted.
 
     Raises:
         RunError: if a file of the run is damaged.
     """
-    if run.kind == "cv":
-        return Report(to_html(cross_validation_view(run)), None)
-    if run.kind == "tune":
-        return Report(to_html(search_view(run)), None)
+    html = to_html(view_of(run))
+    if run.kind in ("cv", "tune") or not with_curves:
+        return Report(html, None)
     record = TrainingRecord.of(run)
-    html = to_html(training_view(record))
-    charts = curve_charts(record.history, record.best_epoch)[:2] if with_curves else []
+    charts = curve_charts(record.history, record.best_epoch)[:2]
     return Report(html, to_png(charts, record.title) if charts else None)
 
 

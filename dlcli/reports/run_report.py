@@ -23,7 +23,6 @@ from dlcli.reports.result_section import result_section
 from dlcli.reports.run_record import TargetEvent, TrainingRecord
 from dlcli.reports.training_section import training_section
 from dlcli.reports.views import Figure, Findings, Section, Table, Text, View
-from dlcli.runs import Run
 
 _FEW_ROWS = 100
 """Rows below which the second digit of a metric is mostly random."""
@@ -32,17 +31,12 @@ _BASELINES = ("linear", "constant")
 _MOST_FINDINGS = 20
 
 
-def run_view(run: Run) -> View:
+def training_view(record: TrainingRecord) -> View:
     """Show a training run: its metrics next to those of the simplest models, and how it was made.
 
     Raises:
         RunError: if a file of the run is damaged; its sections raise it, too.
     """
-    return training_view(TrainingRecord.of(run))
-
-
-def training_view(record: TrainingRecord) -> View:
-    """Show a training run, as `run_view` does."""
     metrics = _metric_table(record)
     logged = record.log.target or TargetEvent(columns=[])
     target = name_target(logged.columns, len(logged.classes), len(logged.labels))

@@ -8,7 +8,8 @@ import re
 import pytest
 
 from dlcli.errors import RunError
-from dlcli.reports import cross_validation_view, render_report, render_text
+from dlcli.reports import render_report, render_text
+from dlcli.reports.cross_validation_report import cross_validation_view
 from dlcli.runs import new_run
 from tests.reports.hand_made_experiments import (
     AGAINST_CONSTANT,

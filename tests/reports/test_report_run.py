@@ -12,7 +12,7 @@ from dlcli.comparison import BaselineComparison, BaselineDifference, NearlyPerfe
 from dlcli.diagnosis import Finding, Patch
 from dlcli.errors import RunError
 from dlcli.explanation import Importance, LayerStatistics
-from dlcli.reports import render_report, render_text, run_view, to_html
+from dlcli.reports import render_report, render_text, to_html, view_of
 from dlcli.reports import views as blocks
 from dlcli.reports.charts import Axis, line_chart
 from dlcli.reports.report_parts import baseline_sentences
@@ -92,7 +92,7 @@ def anchors(view):
 
 
 def test_every_chart_is_valid_vega_lite_and_no_name_of_a_field_comes_from_the_data(run):
-    found = all_charts(run_view(run).sections())
+    found = all_charts(view_of(run).sections())
     assert len(found) >= 4
     for chart in found:
         datasets(chart)
@@ -119,7 +119,7 @@ def test_few_epochs_are_each_labeled_once(epochs, ticks):
 
 
 def test_a_page_shows_all_in_order(plain):
-    view = run_view(plain)
+    view = view_of(plain)
     assert anchors(view) == ["config", "data", "training", "result", "explanation", "reproduce"]
     assert (view.lead, view.sentences[0]) == (
         "Predicts y.",
@@ -148,7 +148,7 @@ def text_of(folder, metrics, baselines=None, named=None, comparison=None):
     changes = {"metrics": metrics, "baselines": baselines, "config": config}
     changes["comparison"] = comparison
     run = make_run(folder, COLORS, "y", outputs=None, **changes)
-    return render_text(run_view(run)).replace(str(run.path), "RUN").splitlines()
+    return render_text(view_of(run)).replace(str(run.path), "RUN").splitlines()
 
 
 LINKS = ["", "run: RUN", "report: dlcli report RUN"]
@@ -287,7 +287,7 @@ def test_few_rows_are_called_uncertain(tmp_path):
     config = {"data": {"train": "table.csv", "target": "y", "test": 0.34}}
     metrics = {"test": {"accuracy": 0.5}}
     run = make_run(tmp_path, COLORS, "y", metrics=metrics, outputs=None, config=config)
-    assert run_view(run).sentences == (
+    assert view_of(run).sentences == (
         "On 2 test rows, accuracy is 50.0 %.",
         "With only 2 test rows, this is uncertain.",
     )
@@ -296,19 +296,19 @@ def test_few_rows_are_called_uncertain(tmp_path):
 def test_a_page_that_was_written_is_named(plain):
     page = plain.path / "report.html"
     page.write_text("", encoding="utf-8")
-    assert run_view(plain).links == (("run", str(plain.path)), ("report", str(page)))
+    assert view_of(plain).links == (("run", str(plain.path)), ("report", str(page)))
     page.unlink()
 
 
 def test_a_run_without_an_explanation_has_a_page(tmp_path):
-    view = run_view(number_run(tmp_path, explanation=None))
+    view = view_of(number_run(tmp_path, explanation=None))
     assert anchors(view) == ["config", "data", "training", "result", "reproduce"]
     assert all_charts(view.sections())
 
 
 def test_the_page_of_a_diverged_run_states_it(tmp_path):
     run = number_run(tmp_path, metrics=None, outputs=None)
-    view = run_view(run)
+    view = view_of(run)
     expected = ["config", "data", "training", "explanation", "reproduce"]
     assert [anchor for anchor in anchors(view) if anchor != "next"] == expected
     assert "diverged" in view.sentences[0]
@@ -364,7 +364,7 @@ def test_labels_of_one_column_are_split(tmp_path):
 
 
 def test_the_curves_of_two_classes_are_those_of_the_second(tmp_path):
-    drawn = charts(run_view(class_run(tmp_path)), "result")
+    drawn = charts(view_of(class_run(tmp_path)), "result")
     # Of the pairs of a hostile and a cat row, 0.4 and 0.1, 0.4 and 0.6, 0.9 and both: one is wrong.
     assert drawn["ROC curve"].description.startswith("The area under the curve is 0.75, of")
     assert drawn["Calibration of probabilities"].numbers.rows[0] == ("10.0 %", "0.0 %", "1")
@@ -376,7 +376,7 @@ def test_an_output_is_not_called_saturated(tmp_path):
         for name in ("hidden_1", "output")
     )
     explanation = full_explanation().model_copy(update={"layers": layers})
-    view = run_view(number_run(tmp_path, explanation=explanation))
+    view = view_of(number_run(tmp_path, explanation=explanation))
     table = tables(view, "training")["Each layer after training"]
     assert [row[6] for row in table.rows] == ["84.6 %", "-"]
     assert "saturated outputs of hidden layers" in table.note
@@ -385,7 +385,7 @@ def test_an_output_is_not_called_saturated(tmp_path):
 def test_a_column_that_is_read_and_was_not_measured_is_counted(tmp_path):
     importances = (Importance(column="x", increase=1, deviation=0.5),)
     explanation = full_explanation().model_copy(update={"importances": importances})
-    view = run_view(number_run(tmp_path, explanation=explanation))  # of two columns
+    view = view_of(number_run(tmp_path, explanation=explanation))  # of two columns
     assert charts(view, "explanation")["Permutation importance"].description == (
         "The predictions depend most on x. 1 more column was not measured."
     )
@@ -396,8 +396,8 @@ def test_a_change_to_try_has_a_command_to_paste(plain, monkeypatch):
     found = Finding("too_small", "r2 is 0.1", "the network is too small", (patch,), "a book, 2016")
     monkeypatch.setattr("dlcli.reports.run_report.diagnose", lambda _: [found])
     config = plain.path / "resolved.yaml"
-    assert parts(run_view(plain), "next")[1] == blocks.Findings((found,), config)
-    page = html.unescape(to_html(run_view(plain)))
+    assert parts(view_of(plain), "next")[1] == blocks.Findings((found,), config)
+    page = html.unescape(to_html(view_of(plain)))
     assert f"<code>dlcli train {config} --set 'hidden[0].units=64'</code>" in page
     texts = ("r2 is 0.1", "the network is too small", "more units see more", "a book, 2016")
     assert all(f">{text}</" in page for text in texts)

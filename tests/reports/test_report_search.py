@@ -10,7 +10,7 @@ import pytest
 
 from dlcli.errors import RunError
 from dlcli.pipeline import Dimension, Interval, Search
-from dlcli.reports import render_report, render_text, search_view
+from dlcli.reports import render_report, render_text
 from dlcli.reports.search_charts import (
     Candidates,
     is_allowed,
@@ -18,6 +18,7 @@ from dlcli.reports.search_charts import (
     spread_evenly,
     value_text,
 )
+from dlcli.reports.search_report import search_view
 from dlcli.runs import new_run
 from tests.reports.hand_made_experiments import (
     LAYERS,
