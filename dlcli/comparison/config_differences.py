@@ -6,14 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from dlcli.config import ConfigFile, Path, Section, dump_yaml, format_path
+from dlcli.config import ConfigFile, Path, Section, dump_yaml, format_path, to_short
 from dlcli.errors import printable
 
 _LAST = ("seed", "input", "data")
 """Sections that come after all others, as they are changed more rarely."""
 _OMITTED = ("name", "tune")
 _FILES = ("train", "validation", "test")
-_CHOSEN_BY = ("name", "type")
 _MOST_ITEMS = 8
 _MOST_CHARACTERS = 80
 
@@ -60,7 +59,7 @@ def _differences(path: Path, values: Sequence[object]) -> Iterator[tuple[Path, t
         return
     keys = _keys(values)
     if keys is None:
-        yield path, tuple(map(to_yaml, values))
+        yield path, tuple(map(to_short, values))
         return
     for key in keys:
         yield from _differences((*path, key), [_below(value, key) for value in values])
@@ -88,19 +87,6 @@ def _below(value: object, key: str | int) -> object:
         return value.get(key)
     assert isinstance(value, tuple) and isinstance(key, int)
     return value[key] if key < len(value) else None
-
-
-def to_yaml(value: object) -> object:
-    """Return a part of the config in its shortest form: `adam`, `{name: sgd, momentum: 0.9}`."""
-    if isinstance(value, Section):
-        names = [key for key in _CHOSEN_BY if key in type(value).model_fields]
-        if value.is_default and names and getattr(value, names[0]) is not None:
-            return getattr(value, names[0])
-        keys = [key for key in type(value).model_fields if key in names or value.differs(key)]
-        return {key: to_yaml(getattr(value, key)) for key in keys}
-    if isinstance(value, Mapping):
-        return {str(key): to_yaml(item) for key, item in value.items()}
-    return [to_yaml(item) for item in value] if isinstance(value, tuple) else value
 
 
 def as_text(value: object) -> str:

@@ -1,6 +1,6 @@
 """The config: its schema, YAML with positions, overrides, JSON Schema, and the search space."""
 
-from dlcli.config.config_file import ConfigFile, dump_config, load_config, to_plain
+from dlcli.config.config_file import ConfigFile, dump_config, load_config, to_plain, to_short
 from dlcli.config.config_schema import (
     AutoEngine,
     BatchNormalization,

@@ -165,6 +165,19 @@ def to_plain(value: object) -> object:
     return [to_plain(item) for item in value] if isinstance(value, tuple) else value
 
 
+def to_short(value: object) -> object:
+    """Convert a part of a config to its shortest form: `adam`, `{name: sgd, momentum: 0.9}`."""
+    if isinstance(value, Section):
+        names = [key for key in ("name", "type") if key in type(value).model_fields]
+        if value.is_default and names and getattr(value, names[0]) is not None:
+            return getattr(value, names[0])
+        keys = [key for key in type(value).model_fields if key in names or value.differs(key)]
+        return {key: to_short(getattr(value, key)) for key in keys}
+    if isinstance(value, Mapping):
+        return {str(key): to_short(item) for key, item in value.items()}
+    return [to_short(item) for item in value] if isinstance(value, tuple) else value
+
+
 # Overrides: `--set 'hidden[0].units=64'`
 
 

@@ -17,7 +17,7 @@ from dlcli.config import Config, CosineSimilarity, Loss, Poisson
 from dlcli.diagnosis.remedies import number
 from dlcli.encoding import Block, Encoding, NumericEncoder
 from dlcli.explanation import Explanation, LayerStatistics
-from dlcli.metrics import HIGHER_IS_BETTER, finite_number
+from dlcli.metrics import HIGHER_IS_BETTER, finite_number, stored_confusion
 from dlcli.runs import DIVERGED, MetricsBySplit, Run
 
 Size = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -324,21 +324,9 @@ def proportion_error(rows: float, hits: float) -> float:
 
 def class_shares(metrics: Mapping[str, object]) -> list[float]:
     """Return each class's share of the rows; empty without classes."""
-    counts = [sum(row) for row in confusion_of(metrics)]
-    total = sum(counts)
-    return [count / total for count in counts] if total > 0 else []
-
-
-def confusion_of(metrics: Mapping[str, object]) -> list[list[float]]:
-    """Return rows by true and predicted class; empty if there is no well-formed square matrix."""
-    stored = metrics.get("confusion")
-    lines = stored if isinstance(stored, Sequence) else ()
-    matrix = [
-        [value for cell in line if (value := _finite(cell)) is not None and value >= 0]
-        for line in lines
-        if isinstance(line, Sequence)
-    ]
-    return matrix if all(len(line) == len(lines) for line in matrix) else []
+    matrix = stored_confusion(metrics.get("confusion"))
+    shares: list[float] = [] if matrix is None else (matrix.sum(axis=1) / matrix.sum()).tolist()
+    return shares
 
 
 def _finite(value: object) -> float | None:

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
+import numpy as np
+
 from dlcli import config
 from dlcli.config import Linear, Unscaled
 from dlcli.diagnosis.case import (
@@ -14,12 +16,12 @@ from dlcli.diagnosis.case import (
     Case,
     Peak,
     class_shares,
-    confusion_of,
     proportion_error,
 )
 from dlcli.diagnosis.remedies import Finding, Patch, Setting, number, percent
 from dlcli.encoding import Block, EmbeddingTable, PeriodicForm, matching_name
 from dlcli.errors import listed, plural, printable
+from dlcli.metrics import stored_confusion
 
 LARGE = 10.0
 """Absolute value above which unscaled numbers are far from 1, where networks learn best."""
@@ -268,12 +270,15 @@ def _combined(classes: Sequence[_Class]) -> _Class:
 def _classes(case: Case) -> list[_Class]:
     """Return the classes of validation rows, or else of training rows."""
     split = "validation" if "validation" in case.metrics else "train"
-    confusion = confusion_of(case.metrics.get(split, {}))
-    total, rows = sum(map(sum, confusion)), case.rows.get(split, 0)
+    matrix = stored_confusion(case.metrics.get(split, {}).get("confusion"))
+    if matrix is None:
+        return []
+    rows, sums = case.rows.get(split, 0), matrix.sum(axis=1)
+    shares, recalls = sums / sums.sum(), matrix.diagonal() / np.where(sums > 0, sums, 1)
     return [
-        _Class(sum(line) / total, rows * sum(line) / total, line[at] / sum(line))
-        for at, line in enumerate(confusion)
-        if sum(line) > 0
+        _Class(share, rows * share, recall)
+        for share, recall in zip(shares.tolist(), recalls.tolist(), strict=True)
+        if share > 0
     ]
 
 

@@ -16,8 +16,8 @@ from dlcli.config import (
     Image,
     Linear,
     Optimizer,
-    Section,
     format_path,
+    to_short,
 )
 
 Setting = tuple[str, str]
@@ -194,7 +194,7 @@ def fewer_layers(config: Config) -> Patch | None:
     """Keep the first half of the hidden layers."""
     if len(config.hidden) < 3:
         return None
-    kept = [compact(layer) for layer in config.hidden[: len(config.hidden) // 2]]
+    kept = to_short(config.hidden[: len(config.hidden) // 2])
     why = "has fewer layers for the gradient to pass"
     return Patch("fewer-layers", why, (("hidden", json.dumps(kept)),))
 
@@ -337,13 +337,3 @@ def augmentation(config: Config) -> Patch | None:
             settings.append((path, f"{{shift: {shift}}}"))
     why = "shifts images a little in each step, which makes more of them"
     return Patch("augmentation", why, tuple(settings)) if settings else None
-
-
-def compact(section: Section) -> dict[str, object]:
-    """Return a section as users write it: what differs from the defaults."""
-    fields = type(section).model_fields
-    return {
-        key: compact(value) if isinstance(value, Section) else value
-        for key, value in section
-        if key == "name" or section.differs(key) or fields[key].is_required()
-    }

@@ -7,7 +7,6 @@ and its size does not grow with the table.
 from dlcli.explanation.explaining import explain
 from dlcli.explanation.explanation_document import (
     ColumnStatistics,
-    Count,
     Explanation,
     Histogram,
     Importance,

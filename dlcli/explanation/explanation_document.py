@@ -6,15 +6,10 @@ Numbers that are undefined or not finite (a mean without values, a gradient that
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import Field
-
-from dlcli.runs import Document, Run
-
-Number = float | None
-Count = Annotated[int, Field(ge=0, le=2**53)]
-"""A count, small enough for a float to hold it exactly."""
+from dlcli.metrics import Number
+from dlcli.runs import Count, Document, Run
 
 
 class Histogram(Document):

@@ -26,6 +26,7 @@ from dlcli.metrics.definitions import (
     multiclass_statistics,
     multilabel_statistics,
     regression_statistics,
+    stored_confusion,
 )
 from dlcli.metrics.intervals import (
     DifferenceEstimate,

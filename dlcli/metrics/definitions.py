@@ -359,6 +359,22 @@ def _as_indices(target: Array) -> NDArray[np.int64]:
     return np.asarray(target, dtype=np.int64)
 
 
+def stored_confusion(value: object) -> Floats | None:
+    """Return a stored confusion matrix, true by predicted class; `None` for anything else.
+
+    A run folder may come from a stranger. At least one of its weights of rows is not 0.
+    """
+    try:
+        matrix = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    if matrix.ndim != 2 or len(matrix) != matrix.shape[1] or not matrix.any():
+        return None
+    with np.errstate(all="ignore"):
+        is_finite = np.isfinite(2 * matrix.sum())  # F1 takes twice the sum
+    return matrix if is_finite and matrix.min() >= 0 else None
+
+
 # Calibration
 
 

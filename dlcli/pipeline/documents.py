@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Literal, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, ValidationError, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from dlcli.comparison import BaselineDifference
 from dlcli.config import Dimension as ConfigDimension
 from dlcli.errors import RunError
 from dlcli.metrics import HIGHER_IS_BETTER, Estimate, Floats, Metrics, Number, finite, finite_number
-from dlcli.runs import Document, Run, malformed
+from dlcli.runs import Count, Document, Run, malformed
 
 MOST_EPOCHS = 200
 """About how many epochs of a history are stored."""
-Count = Annotated[int, Field(ge=0, le=2**53)]
-"""A number of things, which a float represents exactly."""
 Value = bool | int | float | str | None
 """A scalar of a config. A choice among lists or mappings is shown as a text of YAML."""
 State = Literal["complete", "pruned", "failed"]
@@ -157,9 +155,7 @@ class CrossValidation(Document):
         Raises:
             RunError: if it is no cross-validation, or damaged.
         """
-        return parse_document(
-            cls, run.read_text("cv.json"), f"{run.path / 'cv.json'}:", "; make it again"
-        )
+        return run.parse("cv.json", cls)
 
 
 def scalar_metrics(metrics: Metrics) -> dict[str, Number]:
@@ -357,9 +353,7 @@ class Search(Document):
         Raises:
             RunError: if it is no search, or damaged.
         """
-        return parse_document(
-            cls, run.read_text("tune.json"), f"{run.path / 'tune.json'}:", "; make it again"
-        )
+        return run.parse("tune.json", cls)
 
     def trial(self, number: int | None) -> TrialResult | None:
         """Return the trial of a number."""

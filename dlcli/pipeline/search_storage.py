@@ -22,7 +22,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, SQLAlchemyError
 
 from dlcli.errors import RunError, TrainingError, UsageError
-from dlcli.runs import damaged, os_error_text, sync
+from dlcli.runs import damaged, not_regular, os_error_text, sync
 
 JOURNAL = "study.journal"
 """The file in the run folder."""
@@ -150,7 +150,7 @@ def _check_regular(path: Path) -> None:
         return
     status = os.lstat(path)
     if not stat.S_ISREG(status.st_mode):
-        raise damaged(path, "is not a regular file but a link, a folder or a device")
+        raise not_regular(path)
     if status.st_size > _MAX_BYTES:
         raise RunError(f"{path}: has {status.st_size:,} bytes; the maximum is {_MAX_BYTES:,}")
 

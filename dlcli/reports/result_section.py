@@ -17,6 +17,7 @@ from dlcli.metrics import (
     calibration_curve,
     decision_metrics,
     expected_calibration_error,
+    stored_confusion,
 )
 from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import (
@@ -135,24 +136,12 @@ def _metrics_of_parts(what: str, parts: object, metrics: Sequence[str]) -> list[
 def _confusion_matrix(rows: PredictedRows, stored: object) -> Floats:
     """Return the stored confusion matrix of all rows of the set, or else that of the rows."""
     count = len(rows.task.classes)
-    matrix = as_confusion_matrix(stored, count)
-    if matrix is not None:
+    matrix = stored_confusion(stored)
+    if matrix is not None and len(matrix) == count:
         return matrix
     cells = rows.values * count + rows.predicted_values
     counts = np.bincount(cells, rows.weights, minlength=count**2)
     return counts.astype(np.float64).reshape(count, count)
-
-
-def as_confusion_matrix(value: object, classes: int) -> Floats | None:
-    """Return the confusion matrix of metrics.json if it is one: true by predicted class."""
-    try:
-        matrix = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    with np.errstate(all="ignore"):
-        is_finite = np.isfinite(2 * matrix.sum())  # F1 takes twice the sum
-    fits = matrix.shape == (classes, classes) and is_finite and matrix.min() >= 0
-    return matrix if fits and matrix.any() else None
 
 
 def confusion_block(matrix: Floats, names: Sequence[str]) -> Chart | Table:

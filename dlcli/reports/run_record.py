@@ -14,12 +14,20 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from dlcli.comparison import BaselineComparison
 from dlcli.config import Config
 from dlcli.errors import RunError
-from dlcli.explanation import Count, Explanation
+from dlcli.explanation import Explanation
 from dlcli.metrics import ThresholdCounts, main_metric
 from dlcli.prediction import Floats, Predictor, StoredPredictions
 from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import MOST_SERIES
-from dlcli.runs import DIVERGED, MetricsBySplit, Run, open_run
+from dlcli.runs import (
+    DIVERGED,
+    Count,
+    MetricsBySplit,
+    Run,
+    damaged,
+    malformed,
+    open_run,
+)
 from dlcli.tasks import Task, Values
 
 MOST_WARNINGS = 100
@@ -148,10 +156,7 @@ class Log(_Event):
                 {**last, "warnings": tuple(shown), "is_resumed": "resumed" in last}
             )
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            path = ".".join(map(str, first["loc"]))
-            problem = f"its events.jsonl can't be read: {path}: {first['msg']}"
-            raise RunError(f"{run.path}: {problem}") from None
+            raise damaged(run.path / "events.jsonl", malformed(error)) from None
 
 
 class Scores(NamedTuple):

@@ -44,9 +44,11 @@ from dlcli.runs.run_writer import (
     write_mlflow_run,
 )
 from dlcli.runs.safe_files import (
+    Count,
     Document,
     damaged,
     malformed,
+    not_regular,
     open_regular_file,
     os_error_text,
     read_object,

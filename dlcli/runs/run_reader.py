@@ -31,6 +31,7 @@ from dlcli.runs.manifest import (
 from dlcli.runs.safe_files import (
     damaged,
     decode,
+    malformed,
     open_verified,
     os_error_text,
     parse_object,
@@ -135,9 +136,7 @@ class Run:
         try:
             return model.model_validate_json(self.read_text(name))
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            problem = ": ".join(filter(None, [".".join(map(str, first["loc"])), first["msg"]]))
-            raise RunError(f"{self.path}: its {name} can't be read: {problem}") from None
+            raise damaged(self.path / name, malformed(error)) from None
 
     def read_weights(self, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Weights]:
         """Return the weights by name, read-only, in the order of `shapes`.

@@ -208,6 +208,10 @@ class Document(Strict):
     model_config = ConfigDict(allow_inf_nan=False)
 
 
+Count = Annotated[int, Field(ge=0, le=2**53)]
+"""A number of things in a document, small enough for a float to hold it exactly."""
+
+
 class FileDigest(Strict):
     """Digest and size of a file."""
 
@@ -265,7 +269,7 @@ def malformed(error: ValidationError) -> str:
     """Return the first error of a document, to be put after its name."""
     first = error.errors(include_url=False, include_input=False)[0]
     place = ".".join(map(str, first["loc"]))
-    return f"is malformed at {place!r}: {first['msg']}"
+    return f"is malformed{place and f' at {place!r}'}: {first['msg']}"
 
 
 @contextmanager

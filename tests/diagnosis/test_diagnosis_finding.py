@@ -5,9 +5,8 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from dlcli.config import load_config
+from dlcli.config import load_config, to_short
 from dlcli.diagnosis import Patch
-from dlcli.diagnosis.remedies import compact
 
 
 def test_a_command_can_be_pasted_into_a_shell():
@@ -29,7 +28,7 @@ def test_a_layer_is_written_as_one_would(tmp_path):
     layer = "{units: 8, activation: {name: leaky_relu, negative_slope: 0.1}, dropout: 0.2}"
     path.write_text(f"data: {{train: t.csv, target: y}}\nhidden: [{layer}]\nepochs: 1\n")
     (hidden,) = load_config(path).config.hidden
-    assert compact(hidden) == {
+    assert to_short(hidden) == {
         "units": 8,
         "activation": {"name": "leaky_relu", "negative_slope": 0.1},
         "dropout": 0.2,

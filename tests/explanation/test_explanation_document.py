@@ -30,11 +30,11 @@ def test_it_is_read_as_it_was_written(stored):
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ('{"rows": {}}', "sampled_rows: Field required"),
-        ('{"rows": {}, "sampled_rows": {}, "more": 1}', "more: Extra inputs are not permitted"),
+        ('{"rows": {}}', "'sampled_rows': Field required"),
+        ('{"rows": {}, "sampled_rows": {}, "more": 1}', "'more': Extra inputs are not permitted"),
         (
             '{"rows": {}, "sampled_rows": {}, "outputs": [1]}',
-            "outputs.0: Input should be a valid string",
+            "'outputs.0': Input should be a valid string",
         ),
     ],
 )
@@ -42,7 +42,8 @@ def test_what_is_no_evidence_is_reported(stored, text, complaint):
     run = stored(text)
     with pytest.raises(RunError) as caught:
         Explanation.of(run)
-    assert str(caught.value) == f"{run.path}: its explanation.json can't be read: {complaint}"
+    file, way_out = run.path / "explanation.json", "restore the run from a copy, or train it again"
+    assert str(caught.value) == f"{file}: is malformed at {complaint}; {way_out}"
 
 
 def test_an_older_run_without_it_is_reported(stored):

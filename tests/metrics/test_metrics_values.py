@@ -17,6 +17,7 @@ from dlcli.metrics import (
     metric_values,
     multiclass_statistics,
     regression_statistics,
+    stored_confusion,
 )
 from dlcli.tasks import DecodedRows, Multilabel, Regression
 
@@ -603,3 +604,16 @@ def test_perfect_predictions_reach_the_better_end_of_every_metric():
     best = {name: float(higher) for name, higher in HIGHER_IS_BETTER.items()}
     for name, score in (numbers | binary | several | labels).items():
         assert name in ("confusion", "by_label") or score == pytest.approx(best[name])
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, "x", 7, [], [[1, 2], [3]], [[1, -1], [0, 1]], [["a", 1], [1, 1]], [[0, 0], [0, 0]]]
+    + [[[1, 2]], [[10**400, 0], [0, 1]], [[math.inf, 0], [0, 1]], [[1e308, 0], [0, 1e308]]],
+)
+def test_a_stored_confusion_matrix_that_is_none_is_not_used(value):
+    assert stored_confusion(value) is None
+
+
+def test_a_stored_confusion_matrix_is_read():
+    assert stored_confusion([[1, 0], [2.5, 3]]).tolist() == [[1.0, 0.0], [2.5, 3.0]]

@@ -257,14 +257,14 @@ def test_a_damaged_encoding_is_refused_with_the_place(stored):
     feature = {**ENCODING["features"][0], "scaling": scaling}
     message = refusal(stored, encoding={**ENCODING, "features": [feature]})
     assert message == (
-        "RUN: its encoding.json can't be read: features.0.number.scaling.standard.scale: "
-        "Input should be greater than 0"
+        "RUN/encoding.json: is malformed at 'features.0.number.scaling.standard.scale': Input "
+        "should be greater than 0; restore the run from a copy, or train it again"
     )
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]"])
 def test_what_is_no_encoding_is_refused(stored, text):
-    assert refusal(stored, encoding=text).startswith("RUN: its encoding.json can't be read: ")
+    assert refusal(stored, encoding=text).startswith("RUN/encoding.json: is malformed")
 
 
 @pytest.mark.parametrize(

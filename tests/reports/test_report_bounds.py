@@ -55,5 +55,5 @@ def test_a_log_with_other_fields_is_an_error(tmp_path, event, monkeypatch):
     run = number_run(tmp_path)
     logged = {"event": event, "rows": 7, "layers": 7, "epochs": "x"}
     monkeypatch.setattr(type(run), "read_events", lambda _: [logged])
-    with pytest.raises(RunError, match=f"its events.jsonl can't be read: {event}\\."):
+    with pytest.raises(RunError, match=f"events.jsonl: is malformed at '{event}\\."):
         Log.of(run)

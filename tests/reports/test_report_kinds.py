@@ -114,6 +114,6 @@ def test_a_malformed_document_is_an_error():
     result = dlcli("report", "cv")
     assert (result.exit_code, result.stderr) == (
         5,
-        "error: cv/cv.json: is malformed at 'rows': Input should be a valid integer; make it "
-        "again\n",
+        "error: cv/cv.json: is malformed at 'rows': Input should be a valid integer; restore the "
+        "run from a copy, or train it again\n",
     )
