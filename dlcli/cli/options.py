@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from dlcli.cli.config_argument import read_config
-from dlcli.cli.exit_codes import VERBOSE
 from dlcli.errors import UsageError, printable
 
 if TYPE_CHECKING:
@@ -26,6 +25,8 @@ RunAndData = tuple[Path | None, Path]
 """A run folder, if one was named, and a data file."""
 
 PATH = click.Path(path_type=Path)
+VERBOSE = "dlcli.verbose"
+"""Key in Click's `meta` that `-v` sets."""
 _NARROWEST = 40
 """Least width of output on a terminal, in columns."""
 

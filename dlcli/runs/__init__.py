@@ -5,7 +5,6 @@ manifest is written last: a folder without it is an unfinished run.
 """
 
 from dlcli.runs.file_formats import ArraySpec, Weights
-from dlcli.runs.folder_lock import locked
 from dlcli.runs.manifest import (
     DIVERGED,
     FOLDS,
@@ -15,6 +14,7 @@ from dlcli.runs.manifest import (
     STUDY,
     RunKind,
     is_unfinished,
+    locked,
     resume_command,
 )
 from dlcli.runs.resume_files import Checkpoint, PartialResult

@@ -29,8 +29,7 @@ from dlcli import __version__
 from dlcli.errors import RunError, TrainingError
 from dlcli.runs import file_formats
 from dlcli.runs.file_formats import Array, ArraySpec
-from dlcli.runs.folder_lock import LOCK, locked
-from dlcli.runs.manifest import FOLDS, LIMITS, resume_command
+from dlcli.runs.manifest import FOLDS, LIMITS, LOCK, locked, resume_command
 from dlcli.runs.safe_files import (
     FORMAT,
     FileDigest,

@@ -12,14 +12,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dlcli.errors import RunError, UsageError
-from dlcli.runs.folder_lock import LOCK, holder_of
 from dlcli.runs.manifest import (
     FILE_NAMES,
     KIND_NAMES,
+    LOCK,
     MANIFEST,
     ORIGIN,
     Manifest,
     RunKind,
+    holder_of,
     is_unfinished,
     kind_of_unfinished,
     resume_command,

@@ -164,7 +164,7 @@ def test_training_that_ran_out_of_memory_does_not_end_the_calling_program():
 def test_in_a_process_of_its_own_it_ends_without_what_libraries_do_at_the_exit():
     script = """
 import atexit
-from dlcli.cli.exit_codes import _exit
+from dlcli.cli.program import _exit
 atexit.register(print, "a library crashes")
 print("the result", end="")
 _exit(["error: no memory"], 4, at_once=True)

@@ -12,12 +12,12 @@ from contextlib import contextmanager
 import pytest
 
 from dlcli.errors import RunError
-from dlcli.runs import folder_lock, locked
-from dlcli.runs.folder_lock import holder_of
+from dlcli.runs import locked, manifest
+from dlcli.runs.manifest import holder_of
 
 HOLD = """
 import sys, pathlib
-from dlcli.runs.folder_lock import locked
+from dlcli.runs import locked
 with locked(pathlib.Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
@@ -103,7 +103,7 @@ def test_testing_the_lock_does_not_block_others(tmp_path, monkeypatch):
     (tmp_path / "lock").write_text("")
     looking = os.open(tmp_path / "lock", os.O_RDWR)
     fcntl.flock(looking, fcntl.LOCK_EX)
-    monkeypatch.setattr(folder_lock.time, "sleep", lambda _: os.close(looking))
+    monkeypatch.setattr(manifest.time, "sleep", lambda _: os.close(looking))
     with locked(tmp_path):
         assert holder_of(tmp_path) == str(os.getpid())
 

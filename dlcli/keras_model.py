@@ -1,4 +1,4 @@
-"""The layers of a network as a functional `tf.keras` model."""
+"""A network as a functional `tf.keras` model, and its weights by name."""
 
 from __future__ import annotations
 
