@@ -99,7 +99,7 @@ def start_command(arguments: Sequence[str | Path], folder: Path, log: Path) -> P
         folder: the current folder of the command.
         log: an existing folder for the files that receive standard output and error.
     """
-    return Process(partial(_run_command, [*map(str, arguments)]), folder, log)
+    return Process(partial(run_command, [*map(str, arguments)]), folder, log)
 
 
 def load() -> None:
@@ -113,7 +113,8 @@ def load() -> None:
         import dlcli.training  # noqa: F401
 
 
-def _run_command(arguments: list[str]) -> int:
+def run_command(arguments: list[str]) -> int:
+    """Run a command of dlcli in this process, and return its exit code."""
     from dlcli.cli import main
 
     try:

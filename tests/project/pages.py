@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Protocol
+
+from benchmarks.forked import Process, load, run_command
 
 NUMBER = r"\d+([.,]\d+)*(e-?\d+)?"
 DURATION = rf"({NUMBER} min {NUMBER} s|{NUMBER} m?s)"
@@ -46,8 +56,48 @@ def pattern(shown: str) -> str:
     return text.replace("DURATION", DURATION.replace(NUMBER, "0")).replace("0", NUMBER)
 
 
-def run(command: str, folder: Path) -> str:
-    """What a command line prints, on either stream, with this environment's dlcli and Python."""
+class Run(Protocol):
+    """Runs a command line."""
+
+    def __call__(self, command: str, folder: Path) -> str:
+        """What it prints in the folder, on either stream."""
+
+
+@contextmanager
+def shell() -> Iterator[Run]:
+    """A shell with this environment's dlcli and Python, which loads TensorFlow only once.
+
+    A command of dlcli alone runs in a fork of a process that has loaded it.
+    """
+    if not hasattr(os, "fork"):
+        yield run_by_bash
+        return
+    with ProcessPoolExecutor(1, get_context("spawn"), initializer=load) as pool:
+
+        def run(command: str, folder: Path) -> str:
+            program, *arguments = shlex.split(command)
+            if program != "dlcli" or "|" in arguments:
+                return run_by_bash(command, folder)
+            return pool.submit(run_in_fork, arguments, folder).result()
+
+        yield run
+
+
+def run_in_fork(arguments: list[str], folder: Path) -> str:
+    """What a command of dlcli prints in a fork of this process."""
+
+    def command() -> int:
+        os.dup2(1, 2)
+        return run_command(arguments)
+
+    with TemporaryDirectory() as log:
+        ended = Process(command, folder, Path(log)).wait()
+    assert ended is not None
+    return ended.output
+
+
+def run_by_bash(command: str, folder: Path) -> str:
+    """What a command line prints."""
     python = f'"{sys.executable}"'
     script = f'dlcli() {{ {python} -m dlcli "$@"; }}\npython() {{ {python} "$@"; }}\n{command}'
     bash = ["bash", "-c", script]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pages import Block, find_blocks, pattern, run
+from pages import Block, Run, find_blocks, pattern
 
 from dlcli.config import load_config
 
@@ -29,7 +29,7 @@ def file_name(block: Block) -> str:
     return named[1] if named else ""
 
 
-def differences(page: Path, folder: Path) -> Iterator[str]:
+def differences(page: Path, run: Run, folder: Path) -> Iterator[str]:
     """Does what a reader of the page does, and yields what comes out otherwise than shown."""
     for block in blocks_of(page):
         if name := file_name(block):
@@ -42,11 +42,11 @@ def differences(page: Path, folder: Path) -> Iterator[str]:
 
 @pytest.mark.slow
 @each_page
-def test_the_commands_of_a_page_print_what_it_shows(page: Path, tmp_path: Path) -> None:
+def test_the_commands_of_a_page_print_what_it_shows(page: Path, run: Run, tmp_path: Path) -> None:
     for name in ("configs", "data"):
         shutil.copytree(ROOT / name, tmp_path / name)
 
-    assert "\n".join(differences(page, tmp_path)) == ""
+    assert "\n".join(differences(page, run, tmp_path)) == ""
 
 
 @each_page

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from pages import Block, find_blocks, pattern, run
+from pages import Block, Run, find_blocks, pattern
 
 from dlcli.config import load_config
 
@@ -16,7 +16,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
-def test_the_session_prints_what_the_readme_shows(tmp_path: Path) -> None:
+def test_the_session_prints_what_the_readme_shows(run: Run, tmp_path: Path) -> None:
     for name in ("configs", "data"):
         shutil.copytree(ROOT / name, tmp_path / name)
 
