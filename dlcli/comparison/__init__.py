@@ -3,6 +3,7 @@
 from dlcli.comparison.baseline_comparison import (
     BaselineComparison,
     BaselineDifference,
+    Interval,
     NearlyPerfect,
     SimpleModel,
     compare_to_baseline,

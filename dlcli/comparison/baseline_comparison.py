@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import AfterValidator
 
@@ -17,6 +17,7 @@ from dlcli.errors import listed, printable, truncate
 from dlcli.metrics import (
     HIGHER_IS_BETTER,
     DifferenceEstimate,
+    Estimate,
     Number,
     Verdict,
     difference_estimate,
@@ -49,7 +50,25 @@ def _known_metric(name: str) -> str:
 Metric = Annotated[str, AfterValidator(_known_metric)]
 
 
-class BaselineDifference(Document):
+class Interval(Document):
+    """A value with its 95 % confidence interval."""
+
+    value: Number = None
+    """`None` where it is undefined."""
+    lower: Number = None
+    upper: Number = None
+    """The ends; `None` where there is no interval."""
+    reason: str | None = None
+    """Why there is none."""
+
+    @classmethod
+    def of(cls, estimate: Estimate, **others: Any) -> Self:  # noqa: ANN401
+        """Return the value and the interval of an estimate, with further fields of a subclass."""
+        names = ("value", "lower", "upper", "reason")
+        return cls(**{name: getattr(estimate, name) for name in names}, **others)
+
+
+class BaselineDifference(Interval):
     """A metric of a network minus that of a baseline on the same rows."""
 
     metric: Metric
@@ -57,13 +76,6 @@ class BaselineDifference(Document):
     """The network's value; `None` where it is undefined."""
     baseline: Number
     """The baseline's."""
-    value: Number = None
-    """The difference."""
-    lower: Number = None
-    upper: Number = None
-    """The ends of its 95 % confidence interval; `None` where there is none."""
-    reason: str | None = None
-    """Why there is none."""
     verdict: Verdict = "unknown"
     """See `DifferenceEstimate`; `better` means that the network is."""
 
@@ -231,14 +243,11 @@ def compare_to_baseline(
         baselines.append(before.value)
         estimates.append(found[metric])
     mean = _mean_difference(metric, estimates)
-    return BaselineDifference(
+    return BaselineDifference.of(
+        mean,
         metric=metric,
         network=mean_of_defined(networks),
         baseline=mean_of_defined(baselines),
-        value=mean.value,
-        lower=mean.lower,
-        upper=mean.upper,
-        reason=mean.reason,
         verdict=mean.verdict,
     )
 

@@ -278,11 +278,11 @@ class LayerSummary:
     kind: str
     """Keras's name for it: `Dense`, `BatchNormalization`, `Activation`, `Dropout`, `Embedding`; or
     `Periodic`."""
-    inputs: int | None
+    inputs: int | None = None
     """Width of the input."""
-    units: int | None
+    units: int | None = None
     """Width of the output."""
-    parameters: int | None
+    parameters: int | None = None
     """Number of values in its weights."""
     activation: str | None = None
     """The activation function."""

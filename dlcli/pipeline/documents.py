@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from dlcli.comparison import BaselineDifference
+from dlcli.comparison import BaselineDifference, Interval
 from dlcli.config import Dimension as ConfigDimension
 from dlcli.errors import RunError
-from dlcli.metrics import HIGHER_IS_BETTER, Estimate, Floats, Metrics, Number, finite, finite_number
+from dlcli.metrics import HIGHER_IS_BETTER, Floats, Metrics, Number, finite, finite_number
 from dlcli.runs import Count, Document, Run, malformed
 
 MOST_EPOCHS = 200
@@ -28,24 +28,6 @@ FEWEST_TRIALS = 20
 
 
 AnyDocument = TypeVar("AnyDocument", bound=BaseModel)
-
-
-class Interval(Document):
-    """A metric with its 95 % confidence interval."""
-
-    value: Number
-    """`None` where it is undefined."""
-    lower: Number = None
-    upper: Number = None
-    """The ends; `None` where there is no interval."""
-    reason: str | None = None
-    """Why there is none."""
-
-    @classmethod
-    def of(cls, estimate: Estimate) -> Self:
-        """Return the value and the interval of an estimate."""
-        names = ("value", "lower", "upper", "reason")
-        return cls(**{name: getattr(estimate, name) for name in names})
 
 
 def parse_document(

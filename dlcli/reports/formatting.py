@@ -7,9 +7,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from numbers import Real
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from dlcli.errors import printable
+
+if TYPE_CHECKING:
+    from dlcli.comparison import Interval
+    from dlcli.metrics import Estimate
 
 UNDEFINED = "-"
 """Shown where there is no value."""
@@ -35,22 +39,6 @@ _METRICS = {
     "r2": "r²",
     "auc": "area under ROC",
 }
-
-
-class Estimate(Protocol):
-    """A value with the ends of its 95 % confidence interval, as several documents have it."""
-
-    @property
-    def value(self) -> float | None:
-        """The value; `None` where it is undefined."""
-
-    @property
-    def lower(self) -> float | None:
-        """The lower end; `None` without an interval."""
-
-    @property
-    def upper(self) -> float | None:
-        """The upper end; `None` without an interval."""
 
 
 def number(value: object) -> str:
@@ -79,7 +67,7 @@ def difference(value: float | None) -> str:
     return f"+{text}" if value is not None and value > 0 else text
 
 
-def estimate(value: Estimate | None, *, signed: bool = False) -> str:
+def estimate(value: Interval | Estimate | None, *, signed: bool = False) -> str:
     """Format an estimate with its 95 % confidence interval: `0.85 [0.83, 0.87]`.
 
     Args:

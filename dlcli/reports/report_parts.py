@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dlcli.comparison import BaselineDifference
     from dlcli.network import LayerSummary
     from dlcli.pipeline import Finalist, FoldResult
-    from dlcli.reports.run_record import LoggedLayer, NetworkEvent, RunRecord
+    from dlcli.reports.run_record import NetworkEvent, RunRecord
     from dlcli.runs import Run
 
 _VERDICTS: Mapping[Verdict, str] = {
@@ -217,7 +217,7 @@ def network_block(network: NetworkEvent) -> Group:
     return Group("The network", (Text(text), Layers(tuple(layers))))
 
 
-def _layer(layer: LoggedLayer) -> Layer:
+def _layer(layer: LayerSummary) -> Layer:
     widths = (f"{width:,}" if width is not None else "?" for width in (layer.inputs, layer.units))
     detail = fmt.shorten(layer.activation or "", 40)
     if layer.rate is not None:

@@ -16,6 +16,7 @@ from dlcli.config import Config
 from dlcli.errors import RunError
 from dlcli.explanation import Explanation
 from dlcli.metrics import ThresholdCounts, main_metric
+from dlcli.network import LayerSummary
 from dlcli.prediction import Floats, Predictor, StoredPredictions
 from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import MOST_SERIES
@@ -68,24 +69,11 @@ class FeaturesEvent(_Event):
     columns: dict[str, TypedColumn]
 
 
-class LoggedLayer(_Event):
-    """One layer."""
-
-    name: str
-    kind: str
-    inputs: Count | None = None
-    units: Count | None = None
-    parameters: Count | None = None
-    activation: str | None = None
-    column: str | None = None
-    rate: float | None = None
-
-
 class NetworkEvent(_Event):
     """The network, its loss and its metrics."""
 
     inputs: Count
-    layers: list[LoggedLayer]
+    layers: list[LayerSummary]
     parameters: Count
     loss: str
     metrics: list[str] = []
