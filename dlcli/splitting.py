@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcli.config import GroupSplit, SplitChoice, StratifiedSplit, TimeSplit
-from dlcli.errors import ConfigError, DataError, Problem, listed, plural
+from dlcli.errors import DataError, listed, plural
 from dlcli.tables import Table, guess_times, parse_times
 
 Rows = NDArray[np.int64]
@@ -77,7 +77,6 @@ def assign_rows(
         seed: the random seed.
 
     Raises:
-        ConfigError: for a stratified split without classes.
         DataError: for too few rows, classes, groups or times, a row without a group or time, or
             values that are not times, with file, row and column.
     """
@@ -170,21 +169,11 @@ def _require_values(table: Table, column: str) -> None:
 # Stratified
 
 
-def _class_codes(table: Table, classes: str | None) -> Rows:
-    """Return the class of each row as a number, (rows,).
-
-    Raises:
-        ConfigError: if there are no classes.
-    """
-    if classes is None:
-        raise ConfigError([Problem("data.split", "'stratified' is for classes; use random")])
-    return table.codes(classes)[0]
-
-
 def _split_stratified(
     table: Table, classes: str | None, shares: Shares, generator: np.random.Generator
 ) -> Assignment:
-    codes = _class_codes(table, classes)
+    assert classes is not None  # a stratified split of numbers is refused with the config
+    codes = table.codes(classes)[0]
     validation, test = _held_out_rows(table, shares, classes)
     sizes = np.unique(codes, return_counts=True)[1]
     spare = sizes - 1
@@ -368,7 +357,6 @@ def make_folds(
         seed: the random seed.
 
     Raises:
-        ConfigError: for stratified folds without classes.
         DataError: for more folds than rows, groups or times, a row without a group or time, or a
             fold with too few rows to train on: fewer than two, or of a single class.
 
@@ -398,7 +386,6 @@ def hold_out(table: Table, how: SplitChoice, classes: str | None, share: float, 
         seed: the random seed.
 
     Raises:
-        ConfigError: for a stratified split without classes.
         DataError: for too few rows or groups, a row without a group or time, or too few rows to
             train on.
     """
@@ -417,7 +404,8 @@ def _fold_numbers(
     order = generator.permutation(table.rows)
     if isinstance(how, StratifiedSplit):
         # A class continues at the fold where the previous one ended, so that sizes stay even.
-        order = order[np.argsort(_class_codes(table, classes)[order], kind="stable")]
+        assert classes is not None  # as above
+        order = order[np.argsort(table.codes(classes)[0][order], kind="stable")]
     numbers = np.empty(table.rows, np.int64)
     numbers[order] = np.arange(table.rows) % folds
     return numbers

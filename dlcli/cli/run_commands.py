@@ -87,12 +87,11 @@ def compare(runs: tuple[Path, ...], output: Path | None, as_json: bool) -> None:
     \b
       dlcli compare runs/houses runs/houses-2
     """  # noqa: D301  (Click's mark for lines to leave as they are)
-    from dlcli.comparison import check_different, to_document
     from dlcli.comparison import compare as compare_runs
+    from dlcli.comparison import to_document
     from dlcli.reports import comparison_view, render_text
     from dlcli.runs import open_run
 
-    check_different(runs)
     comparison = compare_runs([open_run(path) for path in runs])
     if output is not None:
         from dlcli.reports import to_html

@@ -16,7 +16,6 @@ from dlcli.comparison.comparison import (
     HeldOut,
     RunDifference,
     Side,
-    check_different,
     compare,
     estimate_difference,
     read_rows,

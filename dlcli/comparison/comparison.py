@@ -388,7 +388,7 @@ def compare(runs: Sequence[Run]) -> Comparison:
         UsageError: for one run, the same run twice, or runs that predict different targets.
         RunError: for a run that has diverged, or can't be read.
     """
-    check_different([run.path for run in runs])
+    _check_different([run.path for run in runs])
     compared = [ComparedRun.read(run) for run in runs]
     _check_targets(compared)
     has_rows = all(subject.held_out is not None for subject in compared)
@@ -407,12 +407,8 @@ def compare(runs: Sequence[Run]) -> Comparison:
     )
 
 
-def check_different(paths: Sequence[Path]) -> None:
-    """Check that there are at least two different run folders.
-
-    Raises:
-        UsageError: for less than two run folders, or one that is named twice.
-    """
+def _check_different(paths: Sequence[Path]) -> None:
+    """Check that there are at least two different run folders."""
     if len(paths) < 2:
         raise UsageError(f"expected two runs or more to compare, got {len(paths)}")
     known: dict[Path, Path] = {}

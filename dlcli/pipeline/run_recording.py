@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from hashlib import file_digest, sha256
 from pathlib import Path
 from types import MappingProxyType
@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 from pydantic import BaseModel
 
-from dlcli.config import Config, ConfigFile, Files, dump_config, load_config
+from dlcli.config import Config, ConfigFile, Files, dump_config
 from dlcli.encoding import MAX_ROWS_AT_ONCE, ImageEncoder, image_files, resolved_missing
-from dlcli.errors import ConfigError, DataError, Problem, RunError, UsageError
+from dlcli.errors import DataError, RunError
 from dlcli.pipeline.documents import AnyDocument, parse_document
 from dlcli.pipeline.events import Events, Listener
 from dlcli.pipeline.preparation import Prepared, data_files, initial_weights_run, sets
@@ -33,6 +33,7 @@ from dlcli.runs import (
     collect_environment,
     fingerprint,
     new_run,
+    read_resolved,
     unfinished_run,
 )
 
@@ -154,7 +155,7 @@ def resumed_run(run: Path, kind: RunKind, listener: Listener) -> Iterator[Record
         RunError: if there is no such run, or its config or data have changed.
     """
     with unfinished_run(run, kind) as writer:
-        file = read_resolved(writer)
+        file = read_resolved(writer.resolved_path())
         with file.located():
             stamps = stamps_of(file)
             check_data(writer, file)
@@ -219,21 +220,6 @@ def _image_digests(prepared: Prepared, column: str) -> Iterator[bytes]:
                 if path.is_file():  # reading a pipe would block
                     with suppress(OSError), path.open("rb") as stream:
                         yield file_digest(stream, "sha256").digest()
-
-
-def read_resolved(writer: RunWriter) -> ConfigFile:
-    """Read the resolved config of an unfinished run.
-
-    Raises:
-        RunError: if it is damaged.
-    """
-    try:
-        return load_config(writer.resolved_path())
-    except ConfigError as error:
-        problem: Problem | UsageError = replace(error.problems[0], position="")
-    except UsageError as error:
-        problem = error
-    raise RunError(f"{writer.path}: its resolved.yaml can't be read: {problem}; train it again")
 
 
 def check_data(writer: RunWriter | Run, file: ConfigFile) -> None:

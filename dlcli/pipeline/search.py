@@ -314,7 +314,7 @@ class StudyRecord(BaseModel):
             RunError: if it is damaged.
         """
         path = writer.path / STUDY
-        stored = read_object(path, LIMITS["study.json"])
+        stored = read_object(path, LIMITS[STUDY])
         return parse_document(cls, stored, f"{path}:", "; search again")
 
     def check_storage(self, url: str | None, writer: RunWriter) -> None:
@@ -337,7 +337,7 @@ class StudyRecord(BaseModel):
 
     def store(self, writer: RunWriter, fingerprint: Mapping[str, object]) -> None:
         """Store it in the run folder, with the fingerprint of the search."""
-        writer.write_json("study.json", {**self.model_dump(), "fingerprint": fingerprint})
+        writer.write_json(STUDY, {**self.model_dump(), "fingerprint": fingerprint})
 
 
 def search_fingerprint(file: ConfigFile) -> dict[str, object]:

@@ -32,13 +32,12 @@ from dlcli.pipeline.documents import (
 from dlcli.pipeline.events import Events, Listener
 from dlcli.pipeline.fit import FitResult, Progress, release_memory
 from dlcli.pipeline.preparation import read_candidates
-from dlcli.pipeline.run_recording import read_resolved
 from dlcli.pipeline.search_context import LOSS, SearchContext, SearchPlan, TimeBudget
 from dlcli.pipeline.search_storage import explaining_lost_storage, open_database, open_journal
 from dlcli.pipeline.search_study import RunningTrial, Study
 from dlcli.pipeline.worker_pool import worker_name
 from dlcli.prediction import StoredPredictions
-from dlcli.runs import RunWriter
+from dlcli.runs import RunWriter, read_resolved
 
 if TYPE_CHECKING:
     from dlcli.training import Checkpointer
@@ -330,7 +329,7 @@ class SearchAccess:
         Raises:
             RunError: if it is damaged.
         """
-        file = read_resolved(RunWriter(self.folder))
+        file = read_resolved(RunWriter(self.folder).resolved_path())
         threads = file.config.threads if self.threads is None else self.threads
         return replace(file, config=file.config.model_copy(update={"threads": threads}))
 

@@ -31,6 +31,7 @@ from dlcli.runs.run_reader import (
     initial_weights_option,
     latest_run,
     open_run,
+    read_resolved,
     tracked_files,
     write_curves,
     write_page,

@@ -30,7 +30,7 @@ KIND_NAMES: dict[str, str] = {"train": "training", "cv": "cross-validation", "tu
 """The kinds in messages."""
 FOLDS = "folds"
 """Folder with the partial results of an unfinished cross-validation."""
-STUDY = "study.json"
+STUDY: Literal["study.json"] = "study.json"
 """Description of a search, stored before its first trial."""
 
 FileName = Literal[

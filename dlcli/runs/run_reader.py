@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from dlcli.config import ConfigFile, load_config
-from dlcli.errors import ConfigError, RunError, did_you_mean
+from dlcli.errors import ConfigError, Problem, RunError, UsageError, did_you_mean
 from dlcli.runs import file_formats
 from dlcli.runs.file_formats import Weights
 from dlcli.runs.manifest import (
@@ -120,11 +120,7 @@ class Run:
             ConfigError: if the overrides don't fit it.
         """
         path = self.resolved_path()
-        try:
-            file = load_config(path)
-        except ConfigError as error:
-            problem = replace(error.problems[0], position="")
-            raise RunError(f"{self.path}: its resolved.yaml can't be read: {problem}") from None
+        file = read_resolved(path)
         return load_config(path, overrides) if overrides else file
 
     def parse(self, name: FileName, model: type[Model]) -> Model:
@@ -213,6 +209,21 @@ class Run:
             raise RunError(f"{path}: is not part of this run; name a run that has it")
         with open_verified(path, digest, limit or LIMITS.get(name)) as stream:
             yield stream
+
+
+def read_resolved(path: Path) -> ConfigFile:
+    """Read the complete config of a run, finished or not.
+
+    Raises:
+        RunError: if it is damaged.
+    """
+    try:
+        return load_config(path)
+    except ConfigError as error:
+        problem: Problem | UsageError = replace(error.problems[0], position="")
+    except UsageError as error:
+        problem = error
+    raise RunError(f"{path.parent}: its resolved.yaml can't be read: {problem}; train it again")
 
 
 def _by_split(metrics: Mapping[str, object], file: Path) -> MetricsBySplit:

@@ -164,19 +164,7 @@ def run(
     checkpointer: Checkpointer = NO_CHECKPOINTS,
     programs: ProgramCache | None = None,
 ) -> TrainingResult:
-    """Train in compiled dispatches.
-
-    Args:
-        job: the job.
-        jit_compile: whether XLA compiles the program, or TensorFlow runs it as a graph.
-        progress: receives each epoch.
-        checkpointer: stores checkpoints, and may have one to resume from.
-        programs: those of earlier jobs, one of which may be reused.
-
-    Raises:
-        TrainingError: if the loss becomes NaN or infinite, or a checkpoint can't be stored.
-        Interrupted: if the checkpointer ends training.
-    """
+    """Train in compiled dispatches, by XLA or as a TensorFlow graph; see `train_job`."""
     program, dispatches = _program(job, jit_compile, programs)
     first = first_checkpoint(job, program.arrays(State.start()), checkpointer)
     state = start = program.restore(first.arrays)

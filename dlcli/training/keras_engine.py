@@ -39,18 +39,9 @@ ROWS_VALIDATED_AT_ONCE = 1024
 def fit(
     job: Job, progress: Progress, checkpointer: Checkpointer = NO_CHECKPOINTS
 ) -> TrainingResult:
-    """Train with `Model.fit`.
+    """Train with `Model.fit`; see `train_job`.
 
     Checkpoints are taken at the end of an epoch: `fit` can't be resumed within one.
-
-    Args:
-        job: the job.
-        progress: receives each epoch.
-        checkpointer: stores checkpoints, and may have one to resume from.
-
-    Raises:
-        TrainingError: if the loss becomes NaN or infinite, or a checkpoint can't be stored.
-        Interrupted: if the checkpointer ends training.
     """
     learner = build_learner(job)
     is_weighted = job.train.weights is not None

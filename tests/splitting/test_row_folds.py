@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlcli.config import GroupSplit, RandomSplit, SplitChoice, StratifiedSplit, TimeSplit
-from dlcli.errors import ConfigError, DataError
+from dlcli.errors import DataError
 from dlcli.splitting import Fold, Shares, assign_rows, hold_out, make_folds
 from dlcli.tables import Table
 
@@ -142,11 +142,6 @@ class TestStratified:
             "data.csv: column 'y': all rows to train on in fold 1 of 3 are of the class 'a'; "
             "give more rows of the others, or split otherwise"
         )
-
-    def test_classes_of_a_number_are_refused(self):
-        with pytest.raises(ConfigError) as caught:
-            make_folds(table_of([1.5, 2.5, 3.5]), STRATIFIED, None, 2, 0)
-        assert str(caught.value) == "data.split: 'stratified' is for classes; use random"
 
 
 class TestGroup:
