@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from statistics import fmean
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import AfterValidator
@@ -23,6 +22,7 @@ from dlcli.metrics import (
     difference_estimate,
     estimate_statistic_differences,
     finite_number,
+    mean_estimate,
     mean_of_defined,
 )
 from dlcli.runs import Document, Run
@@ -253,13 +253,10 @@ def compare_to_baseline(
 
 
 def _mean_difference(metric: str, estimates: Sequence[DifferenceEstimate]) -> DifferenceEstimate:
-    """Return the mean of estimates; its interval is known if all are, see `pooled_estimates`."""
+    """Return the mean of the differences of several repeats."""
     if len(estimates) == 1:
         return estimates[0]
-    value = mean_of_defined(each.value for each in estimates)
-    ends = [(each.lower, each.upper) for each in estimates]
-    lower, upper = ([end for end in some if end is not None] for some in zip(*ends, strict=True))
-    if len(lower) < len(ends) or len(upper) < len(ends):
-        reasons = (each.reason for each in estimates if each.reason is not None)
-        return DifferenceEstimate(value, reason=next(reasons, None))
-    return difference_estimate(metric, value, (fmean(lower), fmean(upper)))
+    mean = mean_estimate(estimates)
+    if mean.lower is None or mean.upper is None:
+        return difference_estimate(metric, mean.value, mean.reason)
+    return difference_estimate(metric, mean.value, (mean.lower, mean.upper))

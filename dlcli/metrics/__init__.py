@@ -37,6 +37,7 @@ from dlcli.metrics.intervals import (
     difference_estimate,
     estimate_statistic_differences,
     estimate_statistics,
+    mean_estimate,
     share_error,
     student_quantile,
 )
@@ -52,6 +53,7 @@ from dlcli.metrics.statistic import (
     as_floats,
     finite,
     finite_number,
+    mean_of_all,
     mean_of_defined,
     positive_weights,
 )

@@ -14,7 +14,7 @@ true value. SciPy is imported inside functions, as it takes long.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -32,6 +32,7 @@ from dlcli.metrics.statistic import (
     difference,
     effective_size,
     finite,
+    mean_of_all,
 )
 
 Statistics = Mapping[str, Statistic]
@@ -202,6 +203,26 @@ def difference_estimate(
         return DifferenceEstimate(value, lower, upper, verdict="not_significant")
     is_better = (lower > 0) == HIGHER_IS_BETTER[name]
     return DifferenceEstimate(value, lower, upper, verdict="better" if is_better else "worse")
+
+
+def mean_estimate(estimates: Sequence[Estimate | None]) -> Estimate:
+    """Return the mean of estimates over repeats with the same rows; `None` is undefined.
+
+    The ends are the means of the repeats' ends. Repeats bring no new rows, so that the interval
+    gets no narrower with their number; and as the deviation of a mean is at most the mean of the
+    deviations, it is wide enough for the mean of repeats that differ. There is none where any
+    repeat has none.
+    """
+    known = [each for each in estimates if each is not None and each.value is not None]
+    value = mean_of_all(each.value for each in known)
+    if known and len(known) < len(estimates):
+        missing = len(estimates) - len(known)
+        return Estimate(value, reason=f"undefined in {missing} of {len(estimates)} repeats")
+    lower, upper = mean_of_all(each.lower for each in known), mean_of_all(e.upper for e in known)
+    if lower is None or upper is None:
+        reasons = (each.reason for each in estimates if each is not None and each.reason)
+        return Estimate(value, reason=next(reasons, None))
+    return Estimate(value, lower, upper)
 
 
 def resampled_intervals(

@@ -623,6 +623,15 @@ def mean_of_defined(values: Iterable[Number]) -> Number:
     return float(np.mean(defined)) if defined else None
 
 
+def mean_of_all(values: Iterable[Number]) -> Number:
+    """Return the mean of values; `None` if any is undefined, or there are none."""
+    known = list(values)
+    defined = [value for value in known if value is not None]
+    if not defined or len(defined) < len(known):
+        return None
+    return math.fsum(value / len(defined) for value in defined)  # the sum might overflow
+
+
 def finite(value: Number) -> Number:
     """Return a value as a plain float; `None` if it is `None` or not finite."""
     return float(value) if value is not None and math.isfinite(value) else None

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from statistics import median
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +13,6 @@ from dlcli.config import Config, EarlyStopping, GroupSplit, TimeSplit
 from dlcli.errors import ConfigError, DataError, RunError, listed, plural
 from dlcli.metrics import (
     Array,
-    Estimate,
     Number,
     Share,
     chi_squared_quantile,
@@ -23,6 +20,7 @@ from dlcli.metrics import (
     estimate_statistics,
     finite,
     main_metric,
+    mean_estimate,
     mean_of_defined,
     metric_bounds,
     share_error,
@@ -32,6 +30,7 @@ from dlcli.pipeline.documents import (
     Document,
     FoldResult,
     Interval,
+    rounded_median,
     scalar_metrics,
     standard_deviation,
 )
@@ -270,12 +269,10 @@ def fold_intervals(
 def median_epochs(results: Sequence[FoldResult]) -> int | None:
     """Return how long to train on all rows: the median over folds of the best or last epoch.
 
-    Half an epoch is rounded up. Failed folds are ignored; `None` if all failed.
+    Failed folds are ignored; `None` if all failed.
     """
     trained = [each for each in results if each.problem is None and each.epochs]
-    if not trained:
-        return None
-    return math.floor(median(each.best_epoch or each.epochs for each in trained) + 0.5)
+    return rounded_median([each.best_epoch or each.epochs for each in trained])
 
 
 def pooled_estimates(
@@ -283,15 +280,12 @@ def pooled_estimates(
 ) -> dict[str, Interval]:
     """Return the mean over repeats of each metric of all rows, with the interval for so many rows.
 
-    The ends are the means of the repeats' ends. Repeats bring no new rows, so that the interval
-    gets no narrower with their number; and as the deviation of a mean is at most the mean of the
-    deviations, it is wide enough for the mean of repeats that differ.
-
-    The networks are taken as given, and rows as independent of each other, although those of a fold
-    share a network and networks share training rows. So the interval shows what other rows might
-    give with these networks, and is too narrow for how well the procedure would do on other
-    training rows: Bates, Hastie and Tibshirani, Cross-validation: What Does It Estimate and How
-    Well Does It Do It?, JASA 119 (2024). `fold_intervals` allows for that.
+    For the mean of intervals see `mean_estimate`. The networks are taken as given, and rows as
+    independent of each other, although those of a fold share a network and networks share training
+    rows. So the interval shows what other rows might give with these networks, and is too narrow
+    for how well the procedure would do on other training rows: Bates, Hastie and Tibshirani,
+    Cross-validation: What Does It Estimate and How Well Does It Do It?, JASA 119 (2024).
+    `fold_intervals` allows for that.
 
     Metrics of the order of rows, `auc` and `average_precision`, compare predictions of different
     networks, and are lower than within folds where these differ in level: Forman and Scholz,
@@ -303,29 +297,10 @@ def pooled_estimates(
     """
     found = [estimate_statistics(each.statistics(only)) for each in held_out]
     names = dict.fromkeys(name for estimates in found for name in estimates)
-    return {name: _mean([estimates.get(name) for estimates in found]) for name in names}
-
-
-def _mean(estimates: Sequence[Estimate | None]) -> Interval:
-    """Return the mean over repeats; without an interval if any repeat has none."""
-    known = [each for each in estimates if each is not None and each.value is not None]
-    value = _mean_if_complete([each.value for each in known])
-    if known and len(known) < len(estimates):
-        missing = len(estimates) - len(known)
-        return Interval(value=value, reason=f"undefined in {missing} of {len(estimates)} repeats")
-    lower = _mean_if_complete([each.lower for each in known])
-    upper = _mean_if_complete([each.upper for each in known])
-    if lower is None or upper is None:
-        reasons = (each.reason for each in known if each.reason is not None)
-        return Interval(value=value, reason=next(reasons, None))
-    return Interval(value=value, lower=lower, upper=upper)
-
-
-def _mean_if_complete(values: Sequence[Number]) -> Number:
-    known = [value for value in values if value is not None]
-    if not known or len(known) < len(values):
-        return None
-    return math.fsum(value / len(known) for value in known)  # the sum might overflow
+    return {
+        name: Interval.of(mean_estimate([estimates.get(name) for estimates in found]))
+        for name in names
+    }
 
 
 def notes_of(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from statistics import median
 from typing import Literal, Self, TypeVar
 
 import numpy as np
@@ -164,6 +165,11 @@ def some_epochs(history: Mapping[str, Sequence[float]]) -> dict[str, tuple[Numbe
         name: tuple(finite(values[index]) for index in kept) for name, values in history.items()
     }
     return {"epoch": tuple(float(index + 1) for index in kept), **measured}
+
+
+def rounded_median(counts: Sequence[int]) -> int | None:
+    """Return the median of counts, a half rounded up; `None` if there are none."""
+    return math.floor(median(counts) + 0.5) if counts else None
 
 
 def standard_deviation(values: Floats) -> Number:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,13 +18,23 @@ from optuna import TrialPruned
 from dlcli.comparison import read_rows
 from dlcli.config import ConfigFile, Value, candidate
 from dlcli.errors import ConfigError, DataError, DivergenceError, OutOfMemoryError, plural
-from dlcli.metrics import Array, Mean, Number, as_floats, finite, mean_of_defined, positive_weights
+from dlcli.metrics import (
+    Array,
+    Mean,
+    Number,
+    as_floats,
+    finite,
+    mean_of_all,
+    mean_of_defined,
+    positive_weights,
+)
 from dlcli.pipeline.checkpointing import StopOnSignal
 from dlcli.pipeline.cv_summary import standard_error_of_rows
 from dlcli.pipeline.documents import (
     State,
     TrialResult,
     best_trial,
+    rounded_median,
     scalar_metrics,
     standard_deviation,
 )
@@ -246,8 +255,8 @@ def evaluate_candidate(
             "folds": tuple(each.value for each in folds) if len(context.splits) > 1 else (),
             "metrics": mean_metrics(folds),
             "parameters": max((each.parameters for each in folds), default=None),
-            "epochs": _median([each.epochs for each in folds]),
-            "best_epoch": _median([each.best_epoch for each in folds]),
+            "epochs": rounded_median([each.epochs for each in folds]),
+            "best_epoch": rounded_median([each.best_epoch for each in folds]),
             "seconds": round(time.perf_counter() - start, 3),
             "worker": worker_name(),
         }
@@ -263,15 +272,15 @@ def evaluate_candidate(
                 evaluate(context.fits.fit(config, split, progress, checkpointer), plan.objective)
             )
             if number < len(context.splits):
-                reporter.finish_fold(number, _mean(folds))
+                reporter.finish_fold(number, mean_of_all(each.value for each in folds))
     except TrialPruned:
-        epochs = _median([each.epochs for each in folds]) or reporter.epochs
+        epochs = rounded_median([each.epochs for each in folds]) or reporter.epochs
         return result("pruned", reporter.last, epochs=epochs)
     except (ConfigError, DataError, DivergenceError, OutOfMemoryError) as error:
         if isinstance(error, DataError) and not values:
             raise  # these rows fail every candidate
         return result("failed", None, problem=release_memory(error))
-    mean = _mean(folds)
+    mean = mean_of_all(each.value for each in folds)
     if mean is None:
         return result("failed", None, problem=f"{plan.metric} is undefined")
     error_of_mean = folds[0].standard_error  # over rows
@@ -284,16 +293,6 @@ def mean_metrics(folds: Sequence[Evaluation]) -> dict[str, float | None]:
     """Return the mean of each metric over the folds in which it is defined."""
     names = dict.fromkeys(name for each in folds for name in each.metrics)
     return {name: mean_of_defined(each.metrics.get(name) for each in folds) for name in names}
-
-
-def _mean(folds: Sequence[Evaluation]) -> float | None:
-    """Return the mean of the objective over folds; `None` if it is undefined in one."""
-    values = [each.value for each in folds if each.value is not None]
-    return math.fsum(values) / len(values) if values and len(values) == len(folds) else None
-
-
-def _median(counts: Sequence[int]) -> int | None:
-    return math.floor(statistics.median(counts) + 0.5) if counts else None
 
 
 def stop_of_search(writer: RunWriter, study: Study | None = None) -> StopOnSignal:
