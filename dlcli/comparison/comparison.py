@@ -394,12 +394,13 @@ def compare(runs: Sequence[Run]) -> Comparison:
     has_rows = all(subject.held_out is not None for subject in compared)
     common = [each for each in SPLITS if all(each in subject.metrics for subject in compared)]
     split = common[0] if common and has_rows else None
+    facts = {name: tuple(subject.facts[name] for subject in compared) for name in _FACTS}
     held = [] if split is None else [subject.rows_of(split) for subject in compared]
     return Comparison(
         target=compared[0].task.columns,
         sides=tuple(_sides(compared, held)),
         settings=tuple(differing_settings([subject.file for subject in compared])),
-        facts=_differing_facts(compared),
+        facts={name: values for name, values in facts.items() if len(set(values)) > 1},
         same_data=all(same_data(compared[0], subject) for subject in compared),
         split=split,
         differences=tuple(_differences(compared, split, held) if split else ()),
@@ -465,11 +466,6 @@ def _differences(
             first.statistics(), rows.statistics(), paired=reason is None
         )
         yield RunDifference(None if reason else first.rows, reason, differences)
-
-
-def _differing_facts(runs: Sequence[ComparedRun]) -> dict[str, tuple[str | None, ...]]:
-    values = {name: tuple(subject.facts[name] for subject in runs) for name in _FACTS}
-    return {name: each for name, each in values.items() if len(set(each)) > 1}
 
 
 def _notes(runs: Sequence[ComparedRun], split: str | None) -> Iterator[str]:

@@ -378,7 +378,7 @@ def _evaluate_fold(fold: CVFold, result: FitResult, start: float) -> FinishedFol
         best_epoch=trained.best_epoch,
         metrics=scalar_metrics(result.metrics("test")),
         train_metrics=scalar_metrics(result.metrics("train")),
-        constant=scalar_metrics(result.constant_metrics("test")),
+        constant=scalar_metrics(result.predictor.task.metrics(result.constant_decoded("test"))),
         history=some_epochs(trained.history),
     )
     [constant] = result.predictor.decode(result.constant_outputs[np.newaxis]).decoded

@@ -330,7 +330,11 @@ def notes_of(
             f"{failed} of {plural(len(results), 'fold')} failed, and metrics are of the others; "
             "a network trained on all rows may fail, too"
         )
-    yield from _about_constant_model(compared)
+    if worse := [each.metric for each in compared if each.verdict == "worse"]:
+        yield (
+            f"in {len(worse)} of {plural(len(compared), 'fold')} the network is worse than a "
+            f"constant model, by {worse[0]}"
+        )
     if metric is not None:
         yield from _about_spread(results, held_out, metric, split)
     fewest = min(each.held_out for each in results)
@@ -365,15 +369,6 @@ def notes_of(
         "pooled intervals take the networks as given and show what other rows might give; "
         "intervals over folds also show what training on other rows might give"
     )
-
-
-def _about_constant_model(compared: Sequence[BaselineDifference]) -> Iterator[str]:
-    worse = [each.metric for each in compared if each.verdict == "worse"]
-    if worse:
-        yield (
-            f"in {len(worse)} of {plural(len(compared), 'fold')} the network is worse than a "
-            f"constant model, by {worse[0]}"
-        )
 
 
 def _about_spread(

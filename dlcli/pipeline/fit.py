@@ -221,10 +221,6 @@ class FitResult:
             has_margin=prepared.head.has_margin,
         )
 
-    def constant_metrics(self, name: str) -> Metrics:
-        """Return the metrics of such a model on a set."""
-        return self.predictor.task.metrics(self.constant_decoded(name))
-
     def constant_decoded(self, name: str) -> DecodedRows:
         """Return the rows of a set with their true values and the predictions of such a model."""
         rows, outputs = self.encoded[name], self.constant_outputs

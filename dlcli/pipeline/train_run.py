@@ -308,11 +308,8 @@ def train_child_run(folder: Path, name: str, file: ConfigFile, listener: Listene
 
 def _is_run_of(folder: Path, file: ConfigFile) -> bool:
     """Return whether a folder is a run of a config, finished or resumable."""
-    text = file.text.encode()
-    with suppress(RunError), runs.open_regular_file(folder / "config.yaml") as stream:
-        is_run = runs.is_unfinished(folder) or os.path.lexists(folder / runs.MANIFEST)
-        return is_run and stream.read(len(text) + 1) == text
-    return False
+    is_run = runs.is_unfinished(folder) or os.path.lexists(folder / runs.MANIFEST)
+    return is_run and runs.has_content(folder / "config.yaml", file.text.encode())
 
 
 @contextmanager

@@ -28,7 +28,7 @@ from dlcli.runs.manifest import (
 from dlcli.runs.resume_files import remove_resume_files
 from dlcli.runs.run_reader import require_folder
 from dlcli.runs.run_writer import RunWriter
-from dlcli.runs.safe_files import not_regular, open_regular_file, os_error_text, sync_folder
+from dlcli.runs.safe_files import has_content, not_regular, os_error_text, sync_folder
 
 _CACHE = re.compile(r"\..+-[0-9]+-[0-9a-f]{8}\.cache")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -129,18 +129,13 @@ def unfinished_runs_like(writer: RunWriter) -> list[Path]:
     path = writer.resolved_path()
     content = path.read_bytes()
 
-    def has_same_config(folder: Path) -> bool:
-        with suppress(RunError), open_regular_file(folder / path.name) as stream:
-            return stream.read(len(content) + 1) == content
-        return False
-
     return [
         folder
         for folder in sorted(writer.path.parent.iterdir())
         if folder != writer.path
         and is_unfinished(folder)
         and holder_of(folder) is None
-        and has_same_config(folder)
+        and has_content(folder / path.name, content)
     ]
 
 

@@ -176,6 +176,13 @@ def read_bytes(path: Path, limit: int) -> bytes:
     return content
 
 
+def has_content(path: Path, content: bytes) -> bool:
+    """Return whether a regular file has this content, of which no more is read."""
+    with suppress(RunError), open_regular_file(path) as stream:
+        return stream.read(len(content) + 1) == content
+    return False
+
+
 def decode(content: bytes, path: Path) -> str:
     """Return the text of a file's content, or raise `RunError` if it is not UTF-8."""
     try:
