@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dlcli.config import load_config, to_short
 from dlcli.diagnosis import Patch
+from dlcli.diagnosis.remedies import fewer_layers
 
 
 def test_a_command_can_be_pasted_into_a_shell():
@@ -33,3 +34,19 @@ def test_a_layer_is_written_as_one_would(tmp_path):
         "activation": {"name": "leaky_relu", "negative_slope": 0.1},
         "dropout": 0.2,
     }
+
+
+def test_fewer_layers_are_the_first_ones_unchanged(tmp_path):
+    path = tmp_path / "config.yaml"
+    layers = [
+        "{units: 8, activation: {name: leaky_relu, negative_slope: 0.1}, dropout: 0.2}",
+        "{units: 6, activation: relu, batch_normalization: true, kernel_regularizer: l2}",
+        "{units: 4}",
+        "{units: 2}",
+    ]
+    text = f"data: {{train: t.csv, target: y}}\nhidden: [{', '.join(layers)}]\nepochs: 1\n"
+    path.write_text(text)
+    config = load_config(path).config
+    patch = fewer_layers(config)
+
+    assert load_config(path, patch.overrides).config.hidden == config.hidden[:2]
