@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +13,10 @@ import pytest
 from dlcli.config import load_config
 from dlcli.errors import DivergenceError
 from dlcli.pipeline import Events, prepare, train
-from dlcli.pipeline.fit import advise
+from dlcli.pipeline.fit import FitOptions, FitResult, advise, fit, load_tensorflow
 from dlcli.pipeline.preparation import encode_sets
 from dlcli.training import Job
+from dlcli.training.job import NO_CHECKPOINTS
 
 ROWS = 60
 RANDOM = np.random.default_rng(0)
@@ -234,17 +236,37 @@ def test_causes_are_found_in_config_and_rows(case, tmp_path, monkeypatch):
     assert causes(write(case, tmp_path)) == case.causes
 
 
-def causes(config: Path, folder: Path | None = None, *settings: str) -> tuple[str, ...]:
-    """Return the causes that are reported for a config, without training it."""
+def prepared_for(config: Path, folder: Path | None = None, *settings: str) -> tuple[Any, ...]:
+    """Return what is fitted under a config: that itself, what is prepared, the encoded rows."""
     file = load_config(config, settings)
     events = Events(lambda *_: None)
     prepared = prepare(file, events, folder)
     rows = encode_sets(file.config.data.weight, prepared, events, folder)
+    return file.config, prepared, rows
+
+
+def causes(config: Path, folder: Path | None = None) -> tuple[str, ...]:
+    """Return the causes that are reported for a config, without training it."""
+    section, prepared, rows = prepared_for(config, folder)
     target, held_out = prepared.encoding.task, rows.get("validation")
-    job = Job(file.config, prepared.network, prepared.head, target, rows["train"], held_out)
+    job = Job(section, prepared.network, prepared.head, target, rows["train"], held_out)
     error = DivergenceError("", 1)
     advise(error, job)
-    return tuple(note.removeprefix("  ") for note in error.__notes__)
+    return notes_of(error)
+
+
+def notes_of(error: DivergenceError) -> tuple[str, ...]:
+    """Return the causes among a divergence's notes."""
+    notes = (note for note in error.__notes__ if "are kept in" not in note)
+    return tuple(note.removeprefix("  ") for note in notes)
+
+
+def fit_only(config: Path, *settings: str) -> FitResult:
+    """Fit a config, without all that `train` stores and compares afterwards."""
+    section, prepared, rows = prepared_for(config, None, *settings)
+    load_tensorflow(section, Events(lambda *_: None))
+    options = FitOptions(on_divergence=advise)
+    return fit(section, prepared, rows, lambda *_: None, NO_CHECKPOINTS, options)
 
 
 @pytest.mark.slow
@@ -253,15 +275,22 @@ def test_each_suggested_remedy_converges(case, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = write(case, tmp_path)
     with pytest.raises(DivergenceError) as caught:
-        train(load_config(config))
-    said = [note for note in caught.value.__notes__ if "are kept in" not in note]
-    assert said == [f"  {cause}" for cause in case.causes]
+        fit_only(config)
+    assert notes_of(caught.value) == case.causes
     for cause in case.causes:
         arguments = shlex.split(cause.partition("; try ")[2])
         settings = [argument for argument in arguments if argument != "--set"]
         assert len(arguments) == 2 * len(settings)
-        history = train(load_config(config, settings)).read_history()
+        history = fit_only(config, *settings).training.history
         assert np.isfinite(list(history.values())).all()
+
+
+def test_training_that_diverged_says_its_causes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    case = CASES["inputs"]
+    with pytest.raises(DivergenceError) as caught:
+        train(load_config(write(case, tmp_path)))
+    assert notes_of(caught.value) == case.causes
 
 
 def test_the_three_farthest_values_are_named(tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +13,13 @@ from click.testing import CliRunner
 from dlcli.cli import main
 from dlcli.config import load_config
 from dlcli.errors import DivergenceError, RunError
-from dlcli.pipeline import checkpointing, train
+from dlcli.pipeline import Events, checkpointing, prepare, train
+from dlcli.pipeline.fit import fit, load_tensorflow
+from dlcli.pipeline.preflight import working_folder
+from dlcli.pipeline.preparation import encode_sets
 from dlcli.prediction import Predictor
 from dlcli.runs import latest_run, open_run, resume_files
+from dlcli.training.job import NO_CHECKPOINTS
 
 CONFIG = """\
 data: {train: rows.csv, target: y, validation: 0.2, storage: STORAGE}
@@ -39,6 +45,10 @@ KEPT = "to start from them: --set initial_weights=runs/t"
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    write_rows()
+
+
+def write_rows():
     lot = np.random.default_rng(0)
     x = lot.normal(size=(100, 2)).round(3)
     lines = [f"{a},{b},{a - b:.3f},{100 * a:g}" for a, b in x.tolist()]
@@ -58,9 +68,42 @@ def diverged(file):
     return caught.value
 
 
-def until_the_third(engine, *settings):
-    """The run of a training that was to end after the last finite epoch."""
-    return train(config_of(engine, "1e9", *settings, *THIRD), Path("third"))
+@pytest.fixture(scope="module")
+def until_the_third(tmp_path_factory):
+    """Fit once with an engine until the last finite epoch; the history, the weights as bytes."""
+
+    @cache
+    def get(engine, *settings):
+        folder = tmp_path_factory.mktemp("third")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(folder)
+            write_rows()
+            file, events = config_of(engine, "1e9", *settings, *THIRD), Events(lambda *_: None)
+            with working_folder(file, folder / "run", events) as rows:
+                prepared = prepare(file, events, rows)
+                encoded = encode_sets(None, prepared, events, rows)
+                load_tensorflow(file.config, events)
+                fitted = fit(file.config, prepared, encoded, lambda *_: None, NO_CHECKPOINTS)
+        return fitted.training.history, as_bytes(fitted.training.weights)
+
+    return get
+
+
+@pytest.fixture(scope="module")
+def diverged_once(tmp_path_factory):
+    """The run folder of a training that diverged."""
+    folder = tmp_path_factory.mktemp("diverged")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        write_rows()
+        diverged(config_of())
+    return folder / "runs" / "t"
+
+
+@pytest.fixture
+def diverged_run(diverged_once):
+    """runs/t, a copy of the training that diverged."""
+    shutil.copytree(diverged_once, "runs/t")
 
 
 @pytest.fixture
@@ -87,23 +130,27 @@ def only_two_are_kept(monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", ["graph", "Keras"])
-def test_the_weights_are_those_at_the_end_of_the_last_finite_epoch(engine):
-    check_kept_after_the_third(engine)
+def test_the_weights_are_those_at_the_end_of_the_last_finite_epoch(engine, until_the_third):
+    check_kept(until_the_third(engine), engine)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", ["graph", "XLA", "rows on disk"])
-def test_they_are_also_if_checkpoints_are_of_the_epoch_that_diverges(engine, each_step_is_kept):
-    check_kept_after_the_third(engine, "checkpoint.seconds=1.0e-9")
+def test_they_are_also_if_checkpoints_are_of_the_epoch_that_diverges(
+    engine, until_the_third, each_step_is_kept
+):
+    check_kept(until_the_third(engine), engine, "checkpoint.seconds=1.0e-9")
     assert each_step_is_kept.count(3) > 1
     assert each_step_is_kept.count(4) > 1
-    assert each_step_is_kept.count(0) == 2, "it has begun anew"  # and so has what is compared
+    assert each_step_is_kept.count(0) == 1, "it has begun anew"
 
 
 @pytest.mark.slow
-def test_they_are_also_if_all_checkpoints_are_of_that_epoch(each_step_is_kept, only_two_are_kept):
-    check_kept_after_the_third("graph", "checkpoint.seconds=1.0e-9")
-    assert each_step_is_kept.count(0) == 3
+def test_they_are_also_if_all_checkpoints_are_of_that_epoch(
+    until_the_third, each_step_is_kept, only_two_are_kept
+):
+    check_kept(until_the_third("graph"), "graph", "checkpoint.seconds=1.0e-9")
+    assert each_step_is_kept.count(0) == 2
 
 
 @pytest.mark.usefixtures("each_step_is_kept", "only_two_are_kept")
@@ -116,7 +163,8 @@ def test_nothing_is_kept_if_all_checkpoints_are_and_training_cannot_start_over(m
     assert not Path("runs").exists()
 
 
-def check_kept_after_the_third(engine, *settings):
+def check_kept(third, engine, *settings):
+    """Check that what a diverged training keeps is the third epoch's history and weights."""
     error = diverged(config_of(engine, "1e9", *settings))
     assert str(error) == f"training diverged: the loss became {error_loss(error)} in epoch 4"
     assert error.__notes__[-1] == (
@@ -124,10 +172,8 @@ def check_kept_after_the_third(engine, *settings):
     )
     run = open_run(Path("runs/t"))
     run.verify()
-    expected = until_the_third(engine, *settings)
     assert run.kind == "diverged"
-    assert run.read_history() == expected.read_history()
-    assert weights(run) == weights(expected)
+    assert (run.read_history(), weights(run)) == third
     assert not (run.path / "checkpoint").exists()
 
 
@@ -136,7 +182,11 @@ def error_loss(error):
 
 
 def weights(run):
-    return {name: array.tobytes() for name, array in Predictor.load(run).weights.items()}
+    return as_bytes(Predictor.load(run).weights)
+
+
+def as_bytes(arrays):
+    return {name: array.tobytes() for name, array in arrays.items()}
 
 
 def test_an_epoch_whose_loss_alone_was_finite_is_not_the_last():
@@ -151,17 +201,16 @@ def test_an_epoch_whose_loss_alone_was_finite_is_not_the_last():
     assert all(np.isfinite(array).all() for array in Predictor.load(run).weights.values())
 
 
-def test_the_best_until_then_are_kept_if_these_were_wanted():
-    file = config_of("graph", "1e9", "early_stopping.restore_best_weights=true")
-    error = diverged(file)
-    best = until_the_third("graph", "early_stopping.restore_best_weights=true")
-    history = best.read_history()["val_loss"]
-    epoch = 1 + history.index(min(history))
+def test_the_best_until_then_are_kept_if_these_were_wanted(until_the_third):
+    best = "early_stopping.restore_best_weights=true"
+    error = diverged(config_of("graph", "1e9", best))
+    history, expected = until_the_third("graph", best)
+    epoch = 1 + history["val_loss"].index(min(history["val_loss"]))
     assert (
         f"  the last finite weights, the best until then, of epoch {epoch}, "
         in (error.__notes__[-1])
     )
-    assert weights(open_run(Path("runs/t"))) == weights(best)
+    assert weights(open_run(Path("runs/t"))) == expected
 
 
 def test_where_nothing_was_trained_nothing_is_kept():
@@ -171,17 +220,16 @@ def test_where_nothing_was_trained_nothing_is_kept():
     assert not Path("runs").exists()
 
 
-def test_training_may_start_from_it():
-    diverged(config_of())
-    start = "initial_weights=runs/t"
-    run = train(config_of("graph", "0.01", start))
-    fresh = train(config_of("graph", "0.01"))
-    assert run.read_history()["loss"][0] < fresh.read_history()["loss"][0]
+@pytest.mark.usefixtures("diverged_run")
+def test_training_may_start_from_it(until_the_third):
+    run = train(config_of("graph", "0.01", "initial_weights=runs/t"))
+    fresh, _ = until_the_third("graph")
+    assert run.read_history()["loss"][0] < fresh["loss"][0]
     assert run.read_metrics()
 
 
+@pytest.mark.usefixtures("diverged_run")
 def test_it_is_no_run_to_predict_with():
-    diverged(config_of())
     result = CliRunner().invoke(main, ["predict", "runs/t", "rows.csv"])
     assert (result.exit_code, result.stdout) == (5, "")
     assert result.stderr == (
@@ -190,7 +238,7 @@ def test_it_is_no_run_to_predict_with():
     )
 
 
+@pytest.mark.usefixtures("diverged_run")
 def test_it_is_never_the_latest():
-    diverged(config_of())
     with pytest.raises(RunError, match="^runs: there is no finished run"):
         latest_run()
