@@ -14,7 +14,7 @@ from dlcli.encoding import EncodedRows, InMemoryInputs, plain_layout
 from dlcli.network import build_network, resolve_head
 from dlcli.preprocessing import LinearScaling
 from dlcli.tasks import Multilabel, Regression, Task, classification
-from dlcli.training import Job, TrainingResult, compiled_engine, keras_engine
+from dlcli.training import Job, TrainingResult, compiled_engine, keras_engine, prepare_device
 from dlcli.training.job import Progress
 
 ENGINES = ("keras", "graph", "xla")
@@ -25,6 +25,12 @@ def train_with(job: Job, engine: str, progress: Progress = lambda *_: None) -> T
     if engine == "keras":
         return keras_engine.fit(job, progress)
     return compiled_engine.run(job, engine == "xla", progress)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def device() -> None:
+    """Let TensorFlow run as in every training: deterministic, and without its graph optimizer."""
+    prepare_device("auto", "auto")
 
 
 @pytest.fixture(params=ENGINES)
@@ -44,13 +50,13 @@ def float64() -> Iterator[None]:
     keras.config.set_dtype_policy(before[1])
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def train() -> Callable[..., TrainingResult]:
     """See `train_with`."""
     return train_with
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_job() -> Callable[..., Job]:
     """See `build_job`."""
     return build_job
