@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dlcli.training import compiled_engine, compiled_program
+from dlcli.training.epoch_monitor import State
 
 EVERYTHING = {
     "hidden": (
@@ -31,11 +32,34 @@ PLAIN = {"optimizer": {"name": "adam", "learning_rate": 0.05}, "metrics": ("mae"
 """Without batch normalization the last batch is padded instead of having its own program."""
 
 
-@pytest.fixture
-def train_in_steps(monkeypatch, train):
-    """Train with a fixed number of steps a dispatch; return the result and the reported epochs."""
+@pytest.fixture(scope="module")
+def programs():
+    """The programs of earlier trainings of this module, each with its state before the first step.
 
-    def run(job, steps, engine="graph"):
+    Only the number of steps in a dispatch differs between trainings of one program.
+    """
+    return {}
+
+
+@pytest.fixture
+def train_in_steps(monkeypatch, programs, make_job, train):
+    """Train a config with a fixed number of steps a dispatch.
+
+    Returns:
+        the result, and the reported epochs.
+    """
+    make_program = compiled_engine._program
+
+    def run(config, steps, engine="graph"):
+        def kept_program(job, jit_compile, _):
+            key = repr(config), engine, compiled_program.MOST_EPOCHS
+            if key not in programs:
+                program, dispatches = make_program(job, jit_compile, None)
+                programs[key] = program, dispatches, program.arrays(State.start())
+            program, dispatches, start = programs[key]
+            program.restore(start)
+            return program, dispatches
+
         class Pace:
             def __init__(self, job):
                 self.steps = steps
@@ -43,11 +67,12 @@ def train_in_steps(monkeypatch, train):
             def adapt(self, seconds):
                 pass
 
+        monkeypatch.setattr(compiled_engine, "_program", kept_program)
         monkeypatch.setattr(compiled_engine, "_Pace", Pace)
         reported = []
-        return train(
-            job, engine, lambda epoch, values: reported.append((epoch, dict(values)))
-        ), reported
+        job = make_job(config, rows=11, validation=7)
+        result = train(job, engine, lambda *epoch: reported.append((epoch[0], dict(epoch[1]))))
+        return result, reported
 
     return run
 
@@ -62,27 +87,23 @@ def same(one, other):
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", ["graph", "xla"])
 @pytest.mark.parametrize("config", [EVERYTHING, PLAIN], ids=["everything", "plain"])
-def test_the_steps_of_a_dispatch_change_no_bit(config, engine, make_job, train_in_steps):
-    job = make_job(config, rows=11, validation=7)
-    whole, _ = train_in_steps(job, 10**6, engine)
+def test_the_steps_of_a_dispatch_change_no_bit(config, engine, train_in_steps):
+    whole, _ = train_in_steps(config, 10**6, engine)
     for steps in (1, 7):
-        assert same(train_in_steps(job, steps, engine)[0], whole)
+        assert same(train_in_steps(config, steps, engine)[0], whole)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("epochs_at_once", [1, 5])
-def test_the_epochs_given_at_once_change_no_bit(
-    epochs_at_once, make_job, train_in_steps, monkeypatch
-):
-    job = make_job(EVERYTHING, rows=11, validation=7)
-    whole, _ = train_in_steps(job, 10**6)
-    monkeypatch.setattr(compiled_program, "MOST_EPOCHS", epochs_at_once)
-    assert same(train_in_steps(job, 4)[0], whole)
+def test_the_epochs_given_at_once_change_no_bit(train_in_steps, monkeypatch):
+    whole, _ = train_in_steps(EVERYTHING, 10**6)
+    for epochs_at_once in (1, 5):
+        monkeypatch.setattr(compiled_program, "MOST_EPOCHS", epochs_at_once)
+        assert same(train_in_steps(EVERYTHING, 4)[0], whole)
 
 
 @pytest.mark.parametrize("steps", [1, 10**6])
-def test_every_epoch_is_reported_once_and_in_order(steps, make_job, train_in_steps):
-    result, reported = train_in_steps(make_job(PLAIN, validation=7), steps)
+def test_every_epoch_is_reported_once_and_in_order(steps, train_in_steps):
+    result, reported = train_in_steps(PLAIN, steps)
     assert [epoch for epoch, _ in reported] == [1, 2, 3, 4, 5, 6, 7]
     for name, values in result.history.items():
         assert [shown[name] for _, shown in reported] == values

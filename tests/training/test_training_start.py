@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from dlcli.config import CompiledEngine, KerasEngine
+from dlcli.config import CompiledEngine, KerasEngine, load_config
 from dlcli.errors import ConfigError, UsageError
 from dlcli.network import choose_engine
+from dlcli.pipeline import train as train_config
 from dlcli.training import prepare_device
 
 HERE = Path(__file__).parent
@@ -79,32 +83,37 @@ def test_threads_are_set_before_the_first_operation(make_job, train):
         prepare_device("cpu", 1023)
 
 
-@pytest.mark.slow
-def test_all_threads_may_be_requested_after_tensorflow_took_all():
-    script = """
-import tensorflow as tf
-tf.constant(1) + 1
-from dlcli.training import prepare_device
+DEVICES = """
 import os
-print(prepare_device("cpu", "auto").threads == len(os.sched_getaffinity(0)))
+import tensorflow as tf
+from dlcli.training import prepare_device
+
+def recorded(threads):
+    device = prepare_device("auto", threads)
+    assert tf.config.threading.get_intra_op_parallelism_threads() == device.threads
+    assert tf.config.threading.get_inter_op_parallelism_threads() == device.threads
+    return device.name, device.threads
+
+def when_tensorflow_has_taken_all():
+    tf.constant(1) + 1
+    return prepare_device("cpu", "auto").threads
+
+for case in (lambda: recorded(1), lambda: recorded("auto"), when_tensorflow_has_taken_all):
+    child = os.fork()  # before TensorFlow runs
+    if not child:
+        print(case(), flush=True)
+        os._exit(0)
+    os.waitpid(child, 0)
 """
-    assert python(script) == "True"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("threads", "recorded"), [("1", "1"), ("'auto'", "all")])
-def test_device_and_threads_are_recorded(threads, recorded):
-    script = f"""
-import os
-from dlcli.training import prepare_device
-device = prepare_device("auto", {threads})
-import tensorflow as tf
-assert tf.config.threading.get_intra_op_parallelism_threads() == device.threads
-assert tf.config.threading.get_inter_op_parallelism_threads() == device.threads
-everything = device.threads == len(os.sched_getaffinity(0)) and {threads} == "auto"
-print(device.name, "all" if everything else device.threads)
-"""
-    assert python(script) == f"cpu {recorded}"
+def test_device_and_threads_are_recorded():
+    everything = len(os.sched_getaffinity(0))
+    one, all_of_them, taken_before = python(DEVICES).splitlines()
+    assert one == "('cpu', 1)"
+    assert all_of_them == f"('cpu', {everything})"
+    assert taken_before == f"{everything}"
 
 
 def test_training_starts_from_given_weights(make_job, train, engine):
@@ -118,63 +127,66 @@ def test_training_starts_from_given_weights(make_job, train, engine):
     }
 
 
-EXPERIMENT = """
-from pathlib import Path
-from dlcli.config import load_config
-from dlcli.errors import ConfigError
-from dlcli.pipeline import train
-Path("line.csv").write_text("x,y\\n1,1\\n2,2\\n3,3\\n4,4\\n")
-text = "data: {train: line.csv, target: y}\\nhidden: [{units: 3}]\\nepochs: 2\\n"
-Path("c.yaml").write_text(text)
-train(load_config(Path("c.yaml")), Path("first"))
-train(load_config(Path("c.yaml"), ["initial_weights=first"]), Path("second"))
-wider = load_config(Path("c.yaml"), ["initial_weights=first", "hidden[0].units=4"])
-try:
-    train(wider, Path("third"))
-except ConfigError as error:
-    print(error.exit_code, error)
-print(Path("second").exists(), Path("third").exists())
-"""
-
-
-@pytest.mark.slow
-def test_initial_weights_of_another_shape_are_refused(tmp_path):
-    error, exist = python(EXPERIMENT, folder=tmp_path).splitlines()
-    assert error.startswith("2 ")
-    assert "another network: 'hidden_1/kernel' there and here: (1, 3) and (1, 4)" in error
-    assert exist == "True False"
+def test_initial_weights_of_another_shape_are_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("line.csv").write_text("x,y\n1,1\n2,2\n3,3\n4,4\n")
+    text = "data: {train: line.csv, target: y}\nhidden: [{units: 3}]\nepochs: 2\n"
+    Path("c.yaml").write_text(text)
+    begin = "initial_weights=first"
+    train_config(load_config(Path("c.yaml")), Path("first"))
+    train_config(load_config(Path("c.yaml"), [begin]), Path("second"))
+    wider = load_config(Path("c.yaml"), [begin, "hidden[0].units=4"])
+    with pytest.raises(ConfigError) as caught:
+        train_config(wider, Path("third"))
+    assert caught.value.exit_code == 2
+    shapes = "another network: 'hidden_1/kernel' there and here: (1, 3) and (1, 4)"
+    assert shapes in str(caught.value)
+    assert Path("second").exists()
+    assert not Path("third").exists()
 
 
 FINGERPRINT = """
-import hashlib
 from conftest import ENGINES, build_job, train_with
 from dlcli.training import prepare_device
-prepare_device("cpu", 2)
-config = {"hidden": ({"units": 8, "activation": "tanh", "dropout": 0.3},), "metrics": ("r2",)}
-job = build_job({**config, "optimizer": {"name": "adam"}, "epochs": 8}, rows=61, validation=9)
+from test_training_start import REPEATED, fingerprint
+prepare_device("cpu", "auto")
 for engine in ENGINES:
-    trained = train_with(job, engine)
-    digest = hashlib.sha256(repr(trained.history).encode())
-    for name, weight in trained.weights.items():
-        digest.update(weight.tobytes())
-    print(engine, digest.hexdigest())
+    print(fingerprint(train_with(build_job(**REPEATED), engine)))
 """
+REPEATED = {
+    "config": {
+        "hidden": ({"units": 8, "activation": "tanh", "dropout": 0.3},),
+        "metrics": ("r2",),
+        "optimizer": {"name": "adam"},
+        "epochs": 8,
+    },
+    "rows": 61,
+    "validation": 9,
+}
+
+
+def fingerprint(result):
+    digest = hashlib.sha256(repr(result.history).encode())
+    for weight in result.weights.values():
+        digest.update(weight.tobytes())
+    return digest.hexdigest()
+
+
+@pytest.fixture(scope="module")
+def first_training(make_job, train):
+    """The fingerprint of the first training by an engine in this process."""
+    return cache(lambda engine: fingerprint(train(make_job(**REPEATED), engine)))
+
+
+def test_two_trainings_of_a_process_are_the_same_bits(first_training, make_job, train, engine):
+    assert fingerprint(train(make_job(**REPEATED), engine)) == first_training(engine)
 
 
 @pytest.mark.slow
-def test_two_processes_train_the_same_bits():
-    first = python(FINGERPRINT)
-    assert len(first.splitlines()) == 3
-    assert python(FINGERPRINT) == first
-
-
-def test_two_trainings_of_a_process_are_the_same_bits(make_job, train, engine):
-    config = {"hidden": ({"units": 8, "activation": "tanh", "dropout": 0.3},)}
-    job = make_job({**config, "optimizer": {"name": "adam"}}, rows=61, validation=9)
-    first, second = train(job, engine), train(job, engine)
-    assert first.history == second.history
-    for name, weight in first.weights.items():
-        assert second.weights[name].tobytes() == weight.tobytes()
+def test_two_processes_train_the_same_bits(first_training):
+    there = python(FINGERPRINT).splitlines()
+    assert there == [first_training(engine) for engine in ("keras", "graph", "xla")]
+    assert len({*there}) == 3
 
 
 def test_another_seed_trains_other_weights(make_job, train):
