@@ -48,11 +48,11 @@ class Process:
             child = os.fork()
         if not child:
             self._run(function, folder)
-        self._child = child
+        self.pid = child
 
     def kill(self, number: int = signal.SIGKILL) -> None:
         """Send a signal, by default the one that ends the process at once, without cleanup."""
-        os.kill(self._child, number)
+        os.kill(self.pid, number)
 
     def wait(self, seconds: float | None = None) -> Ended | None:
         """Wait for the process to end.
@@ -65,7 +65,7 @@ class Process:
         """
         deadline = None if seconds is None else time.monotonic() + seconds
         while deadline is None or time.monotonic() < deadline:
-            child, status = os.waitpid(self._child, 0 if deadline is None else os.WNOHANG)
+            child, status = os.waitpid(self.pid, 0 if deadline is None else os.WNOHANG)
             if child:
                 texts = (
                     path.read_text("utf-8", errors="replace") if path.exists() else ""

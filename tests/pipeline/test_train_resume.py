@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import select
 import shutil
 import signal
 import subprocess
 import sys
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,36 +21,49 @@ import dlcli as package
 from benchmarks.kills import CONFIG, REPRODUCIBLE_FILES
 from dlcli.cli import main
 from dlcli.config import dump_config, load_config
-from dlcli.pipeline import Events, prepare, train_run
+from dlcli.pipeline import Events, baselines, prepare, train_run
 from dlcli.pipeline.run_recording import resolved_config
 from dlcli.runs import Checkpoint, collect_environment, locked, new_run, open_run
 
+LONG = "{patience: 60, start_from_epoch: 100}"
+SHORT = "{patience: 40, start_from_epoch: 40}"
+"""Ends training after some hundred epochs instead of two hundred."""
 KERAS = (
     *("--set", "engine=keras", "--set", "batch_size=64", "--set", "epochs=40"),
     *("--set", "optimizer.learning_rate=0.03", "--set", "learning_rate_schedule.patience=3"),
     *("--set", "early_stopping.start_from_epoch=0"),
 )
-"""Kills at epochs 18 and 33 come while the plateau waits."""
+"""A kill at epoch 18 comes while the plateau waits."""
 RESUME = ("train", "--resume", "runs/run")
 WAY_ON = "resume with: dlcli train --resume runs/run"
-START = """
-import signal
+UPDATES = 20
+"""Steps of the linear model to which a run is compared."""
+FORKER = """
+import json, signal, sys
+from pathlib import Path
 for name in ("SIGTERM", "SIGHUP"):
     signal.signal(getattr(signal, name), signal.SIG_DFL)
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from dlcli.cli import main
-from dlcli.pipeline import checkpointing
+from benchmarks.forked import load, start_command
+from dlcli.pipeline import baselines, checkpointing
+load()
 checkpointing._OVERHEAD = 0
-main(prog_name="dlcli")
+baselines.UPDATES = int(sys.argv[1])
+for line in sys.stdin:
+    folder, *arguments = json.loads(line)
+    process = start_command(arguments, Path(folder), Path.cwd())
+    print(process.pid, flush=True)
+    print(process.wait().code, flush=True)
 """
-"""Tests may run where signals are ignored, as in the background of a shell, and where it takes long
+"""Runs commands in turn, each in a process of its own, and loads TensorFlow only once.
+
+Tests may run where signals are ignored, as in the background of a shell, and where it takes long
 to store a checkpoint, of which there would be too few."""
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
-    """A current folder with a config and its rows; processes find the package there."""
-    monkeypatch.setenv("PYTHONPATH", str(Path(package.__file__).parents[1]))
+    """A current folder with a config and its rows."""
     monkeypatch.chdir(tmp_path)
     write_config(tmp_path)
     return tmp_path
@@ -62,46 +76,78 @@ def write_config(folder):
     names = ",".join([*(f"x{at}" for at in range(8)), "y"])
     lines = [",".join(map(str, row)) for row in np.column_stack([x, y.round(3)]).tolist()]
     (folder / "rows.csv").write_text("\n".join([names, *lines]) + "\n")
-    (folder / "run.yaml").write_text(CONFIG)
+    (folder / "run.yaml").write_text(CONFIG.replace(LONG, SHORT))
 
 
-@contextmanager
-def dlcli(*arguments):
-    """Starts the program in a process of its own, which ends with the block."""
-    command = [sys.executable, "-c", START, *arguments, "--json"]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, **pipes, text=True) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
+class Command:
+    """A command in a process of its own.
+
+    Args:
+        forker: the process that starts it, see `FORKER`.
+        log: the folder of its output.
+        arguments: after the name of the program.
+    """
+
+    def __init__(self, forker, log, *arguments):
+        for name in ("output", "errors"):
+            (log / name).write_text("")
+        request = json.dumps([str(Path.cwd()), *arguments, "--json"])
+        forker.stdin.write(f"{request}\n".encode())
+        self._forker, self._log = forker, log
+        self.pid = int(forker.stdout.readline())
+
+    def events(self):
+        """The complete ones until now."""
+        *lines, _ = (self._log / "output").read_text().split("\n")
+        return [json.loads(line) for line in lines]
+
+    def wait_for(self, event, epoch=0):
+        """Waits for an event of that name, and of that epoch or a later one; the events so far."""
+        has_ended = False
+        while not has_ended:
+            has_ended = bool(select.select([self._forker.stdout], [], [], 0.005)[0])
+            events = self.events()
+            if any(each["event"] == event and each.get("epoch", 0) >= epoch for each in events):
+                return events
+        raise AssertionError((self._log / "errors").read_text())
+
+    def end(self):
+        """Waits for its end, and forces it after ten minutes; exit code and errors."""
+        if not select.select([self._forker.stdout], [], [], 600)[0]:
+            os.kill(self.pid, signal.SIGKILL)
+        code = int(self._forker.stdout.readline())
+        return code, (self._log / "errors").read_text()
 
 
-def wait_for(process, event, epoch=0):
-    """Reads events until there is one of that name, and of that epoch or a later one."""
-    events = []
-    for line in process.stdout:
-        events.append(json.loads(line))
-        if events[-1]["event"] == event and events[-1].get("epoch", 0) >= epoch:
-            return events
-    raise AssertionError(process.stderr.read())
+@pytest.fixture(scope="module")
+def start(tmp_path_factory):
+    """Starts a command; one at a time, see `Command`."""
+    log = tmp_path_factory.mktemp("log")
+    environment = os.environ | {"PYTHONPATH": str(Path(package.__file__).parents[1])}
+    with subprocess.Popen(
+        [sys.executable, "-c", FORKER, str(UPDATES)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        bufsize=0,
+        cwd=log,
+        env=environment,
+    ) as forker:
+        yield partial(Command, forker, log)
+        forker.stdin.close()
 
 
-def ended_by(number, epoch, *arguments):
-    """Has a signal end the program once it has events of an epoch; its events, code and errors."""
-    with dlcli(*arguments) as process:
-        events = wait_for(process, "epoch", epoch)
-        process.send_signal(number)
-        _, errors = process.communicate(timeout=120)
-        return events, process.returncode, errors
+def ended_by(number, epoch, command):
+    """Has a signal end a command once it has events of an epoch; its events, code and errors."""
+    command.wait_for("epoch", epoch)
+    os.kill(command.pid, number)
+    code, errors = command.end()
+    return command.events(), code, errors
 
 
-def to_the_end(*arguments):
-    """Has the program end by itself; its events."""
-    with dlcli(*arguments) as process:
-        output, errors = process.communicate(timeout=120)
-    assert (process.returncode, errors) == (0, "")
-    return [json.loads(line) for line in output.splitlines()]
+def to_the_end(command):
+    """Has a command end by itself; its events."""
+    assert command.end() == (0, "")
+    return command.events()
 
 
 def resumed_after(events):
@@ -127,15 +173,16 @@ def uninterrupted(tmp_path_factory):
 
 
 def train_uninterrupted(folder, *settings):
+    """Trains in this process, where TensorFlow is loaded already."""
     write_config(folder)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(Path(package.__file__).parents[1]))
+        patch.setattr(baselines, "UPDATES", UPDATES)
         patch.chdir(folder)
-        to_the_end("train", "run.yaml", *settings)
+        assert call("train", "run.yaml", *settings).exit_code == 0
     return folder / "runs" / "run"
 
 
-def kill_again_and_again(epochs, *settings):
+def kill_again_and_again(start, epochs, *settings):
     """Begins a training, kills it once it is at each of some epochs, and goes on to the end.
 
     Returns:
@@ -143,36 +190,36 @@ def kill_again_and_again(epochs, *settings):
     """
     arguments, resumed_at = ("train", "run.yaml", *settings), []
     for epoch in epochs:
-        events, code, _ = ended_by(signal.SIGKILL, epoch, *arguments)
+        events, code, _ = ended_by(signal.SIGKILL, epoch, start(*arguments))
         assert code == -signal.SIGKILL
         resumed_at += [event["epochs"] for event in events if event["event"] == "resumed"]
         arguments = RESUME
-    return [*resumed_at, resumed_after(to_the_end(*arguments))]
+    return [*resumed_at, resumed_after(to_the_end(start(*arguments)))]
 
 
 @pytest.mark.slow
-def test_a_run_that_is_killed_five_times_ends_as_the_uninterrupted_one(uninterrupted):
-    resumed_at = kill_again_and_again([1, 35, 70, 100, 130])
+def test_a_run_that_is_killed_twice_ends_as_the_uninterrupted_one(uninterrupted, start):
+    resumed_at = kill_again_and_again(start, [20, 60])
     assert resumed_at == sorted(resumed_at)
-    assert resumed_at[-1] > 40
+    assert resumed_at[-1] > 20
     check_equal(Path("runs/run"), uninterrupted)
 
 
 @pytest.mark.slow
-def test_a_killed_run_of_the_keras_engine_ends_as_the_uninterrupted_one(folder):
+def test_a_killed_run_of_the_keras_engine_ends_as_the_uninterrupted_one(folder, start):
     (folder / "uninterrupted").mkdir()
     uninterrupted = train_uninterrupted(folder / "uninterrupted", *KERAS)
-    resumed_at = kill_again_and_again([18, 33], *KERAS)
-    assert 0 < resumed_at[0] < resumed_at[1]
+    resumed_at = kill_again_and_again(start, [18], *KERAS)
+    assert resumed_at[0] > 0
     check_equal(Path("runs/run"), uninterrupted)
 
 
 @pytest.mark.slow
-def test_a_run_on_disk_that_signals_end_ends_as_the_uninterrupted_one(uninterrupted):
+def test_a_run_on_disk_that_signals_end_ends_as_the_uninterrupted_one(uninterrupted, start):
     arguments, after = ("train", "run.yaml", "--set", "data.storage=disk"), 0
-    for name, epoch in (("SIGKILL", 1), ("SIGTERM", 50), ("SIGHUP", 100), ("SIGINT", 150)):
+    for name, epoch in (("SIGKILL", 1), ("SIGTERM", 20), ("SIGHUP", 40), ("SIGINT", 60)):
         number = getattr(signal, name)
-        events, code, errors = ended_by(number, epoch, *arguments)
+        events, code, errors = ended_by(number, epoch, start(*arguments))
         if name == "SIGKILL":
             assert code == -number
         else:
@@ -185,7 +232,7 @@ def test_a_run_on_disk_that_signals_end_ends_as_the_uninterrupted_one(uninterrup
         arguments = RESUME
     environment = Path("runs/run/environment.json")
     environment.write_text(environment.read_text().replace('"keras": "', '"keras": "0'))
-    events = to_the_end(*arguments)
+    events = to_the_end(start(*arguments))
     assert resumed_after(events) == after
     keras = open_run(uninterrupted).read_environment()["keras"]
     assert [event["message"] for event in events if event["event"] == "warning"] == [
@@ -196,29 +243,28 @@ def test_a_run_on_disk_that_signals_end_ends_as_the_uninterrupted_one(uninterrup
 
 
 @pytest.mark.slow
-def test_a_run_whose_training_is_complete_is_finished_and_not_trained(uninterrupted):
+def test_a_run_whose_training_is_complete_is_finished_and_not_trained(uninterrupted, start):
     twin, obstacle = Path("runs/twin"), Path("runs/run/weights.npz")
     twin.mkdir(parents=True)
     for name in ("config.yaml", "resolved.yaml", "environment.json"):
         shutil.copy(uninterrupted / name, twin / name)
-    with dlcli("train", "run.yaml") as process:
-        warning = wait_for(process, "warning")[-1]["message"]
-        wait_for(process, "epoch")
-        check_refused_while_training(process.pid)
-        obstacle.mkdir()
-        _, errors = process.communicate(timeout=120)
-    assert warning == (
+    command = start("train", "run.yaml")
+    events = command.wait_for("epoch")
+    check_refused_while_training(command.pid)
+    obstacle.mkdir()
+    code, errors = command.end()
+    assert [event["message"] for event in events if event["event"] == "warning"] == [
         "runs/twin is an unfinished run of the same config; resume with: "
         "dlcli train --resume runs/twin"
-    )
-    assert process.returncode == 4
+    ]
+    assert code == 4
     assert errors == (
         f"error: {obstacle}: could not be stored: Is a directory; make sure that it can be "
         "written, "
         f"then {WAY_ON}\n"
     )
     obstacle.rmdir()
-    events = to_the_end(*RESUME)
+    events = to_the_end(start(*RESUME))
     epochs = len(open_run(uninterrupted).read_history()["loss"])
     assert resumed_after(events) == epochs
     assert "epoch" not in [event["event"] for event in events]
@@ -240,7 +286,7 @@ def check_refused_while_training(pid):
 
 
 def call(*arguments):
-    """Calls the program in this process, where it must not come to training."""
+    """Calls the program in this process."""
     return CliRunner().invoke(main, list(arguments))
 
 
