@@ -39,7 +39,7 @@ from dlcli.network import Network
 from dlcli.pipeline import run_recording
 from dlcli.pipeline.checkpointing import StopOnSignal
 from dlcli.pipeline.cv_summary import FinishedFold, StoredFold, combine_folds, join_predictions
-from dlcli.pipeline.documents import FoldResult, parse_document, scalar_metrics, some_epochs
+from dlcli.pipeline.documents import FoldResult, scalar_metrics, some_epochs
 from dlcli.pipeline.events import Events, Listener
 from dlcli.pipeline.fit import FitContext, FitResult, Progress, release_memory
 from dlcli.pipeline.preflight import prepare_example
@@ -47,7 +47,7 @@ from dlcli.pipeline.preparation import Dataset, prepare_rows, read_candidates
 from dlcli.pipeline.run_recording import Recording
 from dlcli.pipeline.train_run import train_child_run
 from dlcli.prediction import StoredPredictions
-from dlcli.runs import Run, RunWriter
+from dlcli.runs import Run, RunWriter, parse_document
 from dlcli.splitting import Fold, Split, hold_out, make_folds
 from dlcli.tables import Table, integers
 

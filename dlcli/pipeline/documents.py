@@ -5,18 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from statistics import median
-from typing import Literal, Self, TypeVar
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ValidationError, ValidationInfo, field_validator
+from pydantic import ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from dlcli.comparison import BaselineDifference, Interval
 from dlcli.config import Dimension as ConfigDimension
-from dlcli.errors import RunError
 from dlcli.metrics import HIGHER_IS_BETTER, Floats, Metrics, Number, finite, finite_number
-from dlcli.runs import Count, Document, Run, malformed
+from dlcli.runs import Count, Document, Run
 
 MOST_EPOCHS = 200
 """About how many epochs of a history are stored."""
@@ -26,31 +25,6 @@ State = Literal["complete", "pruned", "failed"]
 Direction = Literal["minimize", "maximize"]
 FEWEST_TRIALS = 20
 """Complete trials below which no importances are computed: chance would decide them."""
-
-
-AnyDocument = TypeVar("AnyDocument", bound=BaseModel)
-
-
-def parse_document(
-    kind: type[AnyDocument], stored: str | Mapping[str, object], name: str, way_out: str = ""
-) -> AnyDocument:
-    """Parse what a run folder holds, which may come from a stranger.
-
-    Args:
-        kind: the model.
-        stored: JSON, or the fields.
-        name: the file or the part of it, which begins the message.
-        way_out: ends the message.
-
-    Raises:
-        RunError: if it is anything else.
-    """
-    try:
-        if isinstance(stored, str):
-            return kind.model_validate_json(stored)
-        return kind.model_validate(stored)
-    except ValidationError as error:
-        raise RunError(f"{name} {malformed(error)}{way_out}") from None
 
 
 class FoldResult(Document):

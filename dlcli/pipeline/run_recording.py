@@ -22,10 +22,10 @@ from pydantic import BaseModel
 from dlcli.config import Config, ConfigFile, Files, dump_config
 from dlcli.encoding import MAX_ROWS_AT_ONCE, ImageEncoder, image_files, resolved_missing
 from dlcli.errors import DataError, RunError
-from dlcli.pipeline.documents import AnyDocument, parse_document
 from dlcli.pipeline.events import Events, Listener
 from dlcli.pipeline.preparation import Prepared, data_files, initial_weights_run, sets
 from dlcli.runs import (
+    AnyDocument,
     PartialResult,
     Run,
     RunKind,
@@ -33,6 +33,7 @@ from dlcli.runs import (
     collect_environment,
     fingerprint,
     new_run,
+    parse_document,
     read_resolved,
     unfinished_run,
 )
@@ -390,7 +391,7 @@ def read_unit(
     if stored is None:
         return None
     name = f"{writer.path}: the stored result of {what}"
-    return parse_document(kind, stored.result, name), stored.predictions
+    return parse_document(kind, stored.result, name, way_out=""), stored.predictions
 
 
 def write_unit(

@@ -25,7 +25,7 @@ from dlcli.config import (
 )
 from dlcli.errors import TrainingError, UsageError
 from dlcli.network import resolve_head
-from dlcli.pipeline.documents import Search, parse_document
+from dlcli.pipeline.documents import Search
 from dlcli.pipeline.events import Events, Listener
 from dlcli.pipeline.preflight import prepare_example
 from dlcli.pipeline.preparation import data_files, read_candidates
@@ -62,7 +62,16 @@ from dlcli.pipeline.search_storage import (
 from dlcli.pipeline.search_study import Study
 from dlcli.pipeline.search_trials import SearchAccess, run_search_worker, run_trials, stop_of_search
 from dlcli.pipeline.worker_pool import run_workers, threads_per_worker, worker_name
-from dlcli.runs import LIMITS, STUDY, Run, RunWriter, fingerprint, read_object, resume_command
+from dlcli.runs import (
+    LIMITS,
+    STUDY,
+    Run,
+    RunWriter,
+    fingerprint,
+    parse_document,
+    read_object,
+    resume_command,
+)
 
 _TOKEN_BYTES = 8
 _WITHOUT_EFFECT: dict[str, object] = {

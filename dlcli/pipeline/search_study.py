@@ -30,7 +30,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from dlcli.config import Dimension, MedianPruning, Value
 from dlcli.errors import UsageError
 from dlcli.metrics import finite_number
-from dlcli.pipeline.documents import TrialResult, parse_document
+from dlcli.pipeline.documents import TrialResult
 from dlcli.pipeline.search_context import (
     SearchPlan,
     combination,
@@ -39,6 +39,7 @@ from dlcli.pipeline.search_context import (
 )
 from dlcli.pipeline.search_storage import GRACE_SECONDS, ORIGINAL, candidate_numbers, quiet_optuna
 from dlcli.pipeline.worker_pool import worker_name
+from dlcli.runs import parse_document
 
 IsDead = Callable[[Mapping[str, Any]], bool]
 """Returns whether the process of a trial is dead, by the token of its `run` and the `name` of the

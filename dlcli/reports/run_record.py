@@ -9,7 +9,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from dlcli.comparison import BaselineComparison
 from dlcli.config import Config
@@ -25,9 +25,8 @@ from dlcli.runs import (
     Count,
     MetricsBySplit,
     Run,
-    damaged,
-    malformed,
     open_run,
+    parse_document,
 )
 from dlcli.tasks import Task, Values
 
@@ -139,12 +138,8 @@ class Log(_Event):
         shown = list(warnings)[:MOST_WARNINGS]
         if more := len(warnings) - len(shown):
             shown.append(f"{more:,} more warnings")
-        try:
-            return cls.model_validate(
-                {**last, "warnings": tuple(shown), "is_resumed": "resumed" in last}
-            )
-        except ValidationError as error:
-            raise damaged(run.path / "events.jsonl", malformed(error)) from None
+        fields = {**last, "warnings": tuple(shown), "is_resumed": "resumed" in last}
+        return parse_document(cls, fields, f"{run.path / 'events.jsonl'}:")
 
 
 class Scores(NamedTuple):

@@ -45,13 +45,14 @@ from dlcli.runs.run_writer import (
     write_mlflow_run,
 )
 from dlcli.runs.safe_files import (
+    AnyDocument,
     Count,
     Document,
     damaged,
     has_content,
-    malformed,
     not_regular,
     os_error_text,
+    parse_document,
     read_object,
     sync,
     write_atomically,

@@ -10,9 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from io import BufferedReader
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
-
-from pydantic import BaseModel, ValidationError
+from typing import TYPE_CHECKING
 
 from dlcli.config import ConfigFile, load_config
 from dlcli.errors import ConfigError, Problem, RunError, UsageError, did_you_mean
@@ -29,11 +27,12 @@ from dlcli.runs.manifest import (
     Manifest,
 )
 from dlcli.runs.safe_files import (
+    AnyDocument,
     damaged,
     decode,
-    malformed,
     open_verified,
     os_error_text,
+    parse_document,
     parse_object,
     write_atomically,
 )
@@ -42,7 +41,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MetricsBySplit = dict[str, dict[str, object]]
-Model = TypeVar("Model", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -123,16 +121,13 @@ class Run:
         file = read_resolved(path)
         return load_config(path, overrides) if overrides else file
 
-    def parse(self, name: FileName, model: type[Model]) -> Model:
+    def parse(self, name: FileName, model: type[AnyDocument]) -> AnyDocument:
         """Return a JSON file as the model of its package, such as an `Encoding`.
 
         Raises:
             RunError: if it does not fit the model.
         """
-        try:
-            return model.model_validate_json(self.read_text(name))
-        except ValidationError as error:
-            raise damaged(self.path / name, malformed(error)) from None
+        return parse_document(model, self.read_text(name), f"{self.path / name}:")
 
     def read_weights(self, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Weights]:
         """Return the weights by name, read-only, in the order of `shapes`.

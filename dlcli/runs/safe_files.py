@@ -12,11 +12,11 @@ import json
 import math
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn, Self
+from typing import Annotated, Any, Literal, NoReturn, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -25,6 +25,9 @@ from dlcli.errors import RunError
 
 FORMAT: Literal[1] = 1
 """Version of the run folder; it is raised when an older dlcli could misread it."""
+
+_WAY_OUT = "restore the run from a copy, or train it again"
+AnyDocument = TypeVar("AnyDocument", bound=BaseModel)
 
 _MAX_DOCUMENT_BYTES = 2**20
 _NO_SYNC = (errno.EBADF, errno.EINVAL, errno.ENOTSUP)
@@ -106,7 +109,7 @@ def is_folder(path: Path) -> bool:
 
 def damaged(path: Path, finding: str) -> RunError:
     """Return the error for a file of a run that is not as dlcli wrote it."""
-    return RunError(f"{path}: {finding}; restore the run from a copy, or train it again")
+    return RunError(f"{path}: {finding}; {_WAY_OUT}")
 
 
 def not_regular(path: Path) -> RunError:
@@ -256,10 +259,7 @@ class VerifiedDocument(Strict):
                 f"dlcli {__version__} reads format {FORMAT}: install the newer one"
             )
         digest = fields.pop("digest", None)
-        try:
-            document = cls.model_validate(fields)
-        except ValidationError as error:
-            raise damaged(path, malformed(error)) from None
+        document = parse_document(cls, fields, f"{path}:")
         if digest != _digest_of_fields(fields):
             raise damaged(path, "does not agree with its own digest")
         if content != to_json({**fields, "digest": digest}):
@@ -272,11 +272,32 @@ class VerifiedDocument(Strict):
         return to_json({**fields, "digest": _digest_of_fields(fields)})
 
 
-def malformed(error: ValidationError) -> str:
-    """Return the first error of a document, to be put after its name."""
-    first = error.errors(include_url=False, include_input=False)[0]
-    place = ".".join(map(str, first["loc"]))
-    return f"is malformed{place and f' at {place!r}'}: {first['msg']}"
+def parse_document(
+    kind: type[AnyDocument],
+    stored: str | Mapping[str, object],
+    name: str,
+    way_out: str = f"; {_WAY_OUT}",
+) -> AnyDocument:
+    """Parse what a run folder holds, which may come from a stranger.
+
+    Args:
+        kind: the model.
+        stored: JSON, or the fields.
+        name: the file or the part of it, which begins the message.
+        way_out: ends the message.
+
+    Raises:
+        RunError: if it is anything else.
+    """
+    try:
+        if isinstance(stored, str):
+            return kind.model_validate_json(stored)
+        return kind.model_validate(stored)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        where = place and f" at {place!r}"
+        raise RunError(f"{name} is malformed{where}: {first['msg']}{way_out}") from None
 
 
 @contextmanager
