@@ -249,7 +249,7 @@ def mask_password(url: str) -> str:
     except (ArgumentError, ValueError):
         return "URL"  # any part of it may be a password
     query = {name: "***" if _SECRET.search(name) else text for name, text in parsed.query.items()}
-    shown = parsed.set(query=query).render_as_string(hide_password=True)
+    shown: str = parsed.set(query=query).render_as_string(hide_password=True)
     return shown.replace("%2A%2A%2A", "***")
 
 
