@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from dlcli.config import load_config
-from dlcli.pipeline import train
+from dlcli.pipeline import baselines, train
 from dlcli.prediction import Predictor
 from dlcli.preprocessing import ValueIssues
 from dlcli.runs import Run, open_run
@@ -40,20 +40,33 @@ pytestmark = pytest.mark.slow
 Train = Callable[..., Run]
 
 
+def omit_linear_baseline() -> None:
+    """Train no linear model in this process: it takes as long as an example, and has no say."""
+    baselines.is_affordable = lambda network: False
+
+
 def train_in_this_process(config: Path, output: Path, *overrides: str) -> Run:
     return train(load_config(config, overrides), output)
 
 
 @pytest.fixture(scope="module")
-def train_example() -> Iterator[Train]:
+def train_config() -> Iterator[Train]:
     """Trains away from other tests: a process sets TensorFlow's threads only once."""
-    with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as pool:
+    spawn = get_context("spawn")
+    with ProcessPoolExecutor(1, spawn, initializer=omit_linear_baseline) as pool:
 
-        def submit(name: str, output: Path, *overrides: str) -> Run:
-            config = ROOT / "configs" / f"{name}.yaml"
+        def submit(config: Path, output: Path, *overrides: str) -> Run:
             return pool.submit(train_in_this_process, config, output, *overrides).result()
 
         yield submit
+
+
+@pytest.fixture(scope="module")
+def train_example(train_config: Train) -> Train:
+    def train_named(name: str, output: Path, *overrides: str) -> Run:
+        return train_config(ROOT / "configs" / f"{name}.yaml", output, *overrides)
+
+    return train_named
 
 
 def train_from_the_shell(config: Path, output: Path, *overrides: str) -> Run:
@@ -106,26 +119,28 @@ def test_xor_gets_all_four_cases_right(train_example: Train, tmp_path: Path) -> 
 SHORT = ("epochs=3", "hidden[0].dropout=0.2", "hidden[0].batch_normalization=true")
 
 
-def test_a_config_trains_to_the_same_weights_again(train_example: Train, tmp_path: Path) -> None:
-    config = ROOT / "configs" / "iris.yaml"
+@pytest.fixture(scope="module")
+def first(train_example: Train, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return train_example("iris", tmp_path_factory.mktemp("first") / "run", *SHORT)
 
-    first = train_example("iris", tmp_path / "first", *SHORT)
-    second = train_from_the_shell(config, tmp_path / "second", *SHORT)
+
+def test_a_config_trains_to_the_same_weights_again(first: Run, tmp_path: Path) -> None:
+    second = train_from_the_shell(ROOT / "configs" / "iris.yaml", tmp_path / "second", *SHORT)
 
     assert same_bits(first, second)
 
 
 def test_a_resolved_config_trains_to_the_same_weights_again(
-    train_example: Train, tmp_path: Path
+    first: Run, train_config: Train, tmp_path: Path
 ) -> None:
-    first = train_example("iris", tmp_path / "first", *SHORT)
-    second = train_from_the_shell(first.resolved_path(), tmp_path / "elsewhere" / "second")
+    second = train_config(first.resolved_path(), tmp_path / "elsewhere" / "second")
 
     assert same_bits(first, second)
 
 
-def test_another_seed_trains_to_other_weights(train_example: Train, tmp_path: Path) -> None:
-    first = train_example("iris", tmp_path / "first", *SHORT)
+def test_another_seed_trains_to_other_weights(
+    first: Run, train_example: Train, tmp_path: Path
+) -> None:
     second = train_example("iris", tmp_path / "second", *SHORT, "seed=2")
 
     assert not same_bits(first, second)
