@@ -92,9 +92,16 @@ def train_in_this_process(folder: Path) -> None:
     train(load_config(folder / "config.yaml"), folder / "run")
 
 
+@pytest.fixture(scope="module")
+def process() -> Iterator[ProcessPoolExecutor]:
+    """Another process, to train in: a process sets TensorFlow's threads only once."""
+    with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as pool:
+        yield pool
+
+
 @pytest.mark.parametrize("target", ["number", "kind"])
 def test_hostile_names_stay_text_on_the_page_of_a_trained_run(
-    target: str, chromium: Browser, tmp_path: Path
+    target: str, chromium: Browser, process: ProcessPoolExecutor, tmp_path: Path
 ) -> None:
     rows = range(40)
     columns = {
@@ -108,9 +115,7 @@ def test_hostile_names_stay_text_on_the_page_of_a_trained_run(
     }
     write_csv(tmp_path / "table.csv", columns)
     (tmp_path / "config.yaml").write_text(CONFIG.format(target=target), encoding="utf-8")
-    # A process sets TensorFlow's threads only once.
-    with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as pool:
-        pool.submit(train_in_this_process, tmp_path).result()
+    process.submit(train_in_this_process, tmp_path).result()
 
     look_at(chromium, write_report(open_run(tmp_path / "run")))
 
