@@ -1,6 +1,6 @@
 """Run folders changed by a stranger: a page, a comparison and a diagnosis, or an explained error.
 
-20 runs by default. For more: `DLCLI_FUZZ=1000 pytest tests/fuzz/test_fuzz_runs.py`.
+10 runs by default. For more: `DLCLI_FUZZ=1000 pytest tests/fuzz/test_fuzz_runs.py`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dlcli.pipeline import train
 # Keras's own `Model.save` asks NumPy for a copy in the way of NumPy 1.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
-RUNS = int(os.environ.get("DLCLI_FUZZ", "20"))
+RUNS = int(os.environ.get("DLCLI_FUZZ", "10"))
 CONFIG = """\
 data: {train: t.csv, target: kind, weight: w, validation: 0.2, test: 0.2}
 hidden: [{units: 3, activation: relu}]
