@@ -35,7 +35,7 @@ data: {train: rows.csv, target: y, validation: 0.2, test: 0.1}
 hidden:
   - {units: 3000, activation: relu}
 early_stopping: {patience: 1000}
-epochs: 100
+epochs: 30
 batch_size: 16
 checkpoint: {seconds: 1.0e-3}
 """

@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -107,6 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     tallies = []
     for option, series in SERIES.items():
         if count := getattr(options, option):
+            series = replace(series, settings=(*series.settings, *options.settings))
             tallies.append(kill(series, count, folder / option, rng))
     Console().print(report(tallies))
     differences = [line for tally in tallies for line in tally.different]
@@ -122,6 +123,10 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         help = f"Number of kills of the series '{SERIES[option].name}'. [default: {count}]"
         parser.add_argument(f"--{option}", type=int, default=count, metavar="N", help=help)
     parser.add_argument("--seed", type=int, default=0, help="Random seed. [default: 0]")
+    help = "Change to the config of all trainings."
+    parser.add_argument(
+        "--set", dest="settings", action="append", default=[], metavar="KEY=VALUE", help=help
+    )
     return parser.parse_args(arguments)
 
 

@@ -42,17 +42,20 @@ batch_size: 4096
 """
 
 
-def memory_cases(folder: Path, sizes: Sequence[int] = ROWS) -> Iterator[Case]:
+def memory_cases(
+    folder: Path, sizes: Sequence[int] = ROWS, columns: int = COLUMNS
+) -> Iterator[Case]:
     """Yield trainings on tables of several sizes, each in a process of its own.
 
     Args:
         folder: for the tables and the runs: four times the bytes of the tables.
         sizes: numbers of rows.
+        columns: number of features.
     """
     runs = (folder / f"memory-{number}" for number in itertools.count())
     for rows in sizes:
         name = f"memory-{rows}"
-        write_table(folder / f"{name}.parquet", rows)
+        write_table(folder / f"{name}.parquet", rows, columns)
         config = folder / f"{name}.yaml"
         config.write_text(_CONFIG.replace("TABLE", f"{name}.parquet"), "utf-8")
         yield Case(case_name(rows), partial(_measure, config, runs))
@@ -63,15 +66,15 @@ def case_name(rows: int) -> str:
     return f"{rows:,} rows"
 
 
-def write_table(path: Path, rows: int) -> None:
+def write_table(path: Path, rows: int, columns: int) -> None:
     """Write random numbers, and a target that depends on them, in blocks of rows."""
     rng = np.random.default_rng(0)
-    weights = rng.standard_normal(COLUMNS, np.float32)
-    names = [*(f"x{number}" for number in range(COLUMNS)), "y"]
+    weights = rng.standard_normal(columns, np.float32)
+    names = [*(f"x{number}" for number in range(columns)), "y"]
     schema = pa.schema([(name, pa.float32()) for name in names])
     with parquet.ParquetWriter(path, schema, compression="none", use_dictionary=False) as writer:
         for start in range(0, rows, _ROWS_AT_ONCE):
-            x = rng.standard_normal((COLUMNS, min(_ROWS_AT_ONCE, rows - start)), np.float32)
+            x = rng.standard_normal((columns, min(_ROWS_AT_ONCE, rows - start)), np.float32)
             y = weights @ x + rng.standard_normal(x.shape[1], np.float32)
             writer.write_table(pa.table([*x, y], schema))
 

@@ -158,8 +158,9 @@ def _script(python: str, module: str, task: Path) -> Figures:
     start = time.perf_counter()
     lines = output(command).splitlines()
     seconds = time.perf_counter() - start
-    training_seconds = json.loads(lines[-1])["training_seconds"]
-    return {"wall_seconds": seconds, "training_seconds": training_seconds}
+    printed = json.loads(lines[-1])
+    figures = {name: printed[name] for name in ("training_seconds", "epochs") if name in printed}
+    return {"wall_seconds": seconds, **figures}
 
 
 def _dlcli(*arguments: str | Path) -> float:

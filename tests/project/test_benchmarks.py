@@ -283,7 +283,7 @@ def test_every_step_of_the_mixed_table_is_measured(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_table_on_disk_is_measured_under_a_limit(tmp_path: Path) -> None:
-    [case] = memory_cases(tmp_path, sizes=(500,))
+    [case] = memory_cases(tmp_path, sizes=(500,), columns=5)
     figures = case.measure()
 
     assert case.name == case_name(500) == "500 rows"
@@ -308,6 +308,7 @@ def test_a_training_on_a_terminal_updates_the_live_view_and_a_quiet_one_has_none
 @pytest.mark.skipif(sys.platform == "win32", reason="needs signals and forking")
 def test_a_training_is_killed_and_resumed() -> None:
     command = [sys.executable, "-m", "benchmarks.kills", "--kills=1", "--keras=0", "--disk=0"]
+    command += ["--set=early_stopping.start_from_epoch=0", "--set=epochs=60"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
 
     assert done.returncode == 0, done.stderr
