@@ -16,7 +16,7 @@ from pyarrow import parquet
 
 from dlcli.config import load_config
 from dlcli.encoding import encoded_rows, encoding
-from dlcli.pipeline import Events, prepare, train
+from dlcli.pipeline import Events, baselines, prepare, train
 from dlcli.pipeline.preflight import working_folder
 from dlcli.pipeline.preparation import encode_sets, sets
 from dlcli.tables import disk_table
@@ -139,6 +139,12 @@ def small_parts(monkeypatch):
     monkeypatch.setattr(compiled_program, "ROWS_VALIDATED_AT_ONCE", 3)
 
 
+@pytest.fixture
+def short_baselines(monkeypatch):
+    """Train the linear model, to which a run is compared, as shortly as the networks."""
+    monkeypatch.setattr(baselines, "UPDATES", 10)
+
+
 SHARES = "validation: 0.2, test: 0.2"
 FEW = "input: {features: [size, rooms, colour]}\n"
 TEXTS = "input:\n  features: {notes: {type: text, encoding: tf_idf}, title: {type: text}"
@@ -234,6 +240,7 @@ def timeless(event):
     }
 
 
+@pytest.mark.usefixtures("short_baselines")
 @pytest.mark.parametrize(
     "case",
     ["texts", *(pytest.param(case, marks=pytest.mark.slow) for case in TRAINED if case != "texts")],
