@@ -28,7 +28,7 @@ STOPPING = {
     "last weights kept": {"patience": 3, "restore_best_weights": False},
     "a large smallest change": {"patience": 3, "min_delta": 0.1},
     "a late start": {"patience": 1, "start_from_epoch": 6},
-    "a late start without patience": {"patience": 0, "start_from_epoch": 1},
+    "a late start without patience": {"patience": 0, "start_from_epoch": 3},
     "a start at the last epoch": {"patience": 1, "start_from_epoch": 39},
     "more patience than epochs": {"patience": 100},
     "training loss": {"monitor": "loss", "patience": 1},
@@ -53,11 +53,12 @@ ENDLESS = {"a start at the last epoch", "more patience than epochs"}
 
 def noisy_epochs():
     """Values of 40 epochs, which improve, get worse and now and then are equal."""
-    lot = np.random.default_rng(4)
+    lot = np.random.default_rng(227)
     trend = 1.5 + np.abs(np.arange(40) - 20) / 10
-    names = ("loss", "val_loss", "mae", "val_mae")
-    values = {name: (trend + lot.normal(scale=0.5, size=40)).round(1) for name in names}
-    values |= {f"{part}r2": 1 - values[f"{part}loss"] / 4 for part in ("", "val_")}
+    names = ("loss", "val_loss", "mae", "val_mae", "r2", "val_r2")
+    values = {name: trend + lot.normal(scale=0.2, size=40) for name in names}
+    values |= {name: -values[name] / 4 for name in ("r2", "val_r2")}
+    values = {name: each.round(2 if "r2" in name else 1) for name, each in values.items()}
     return [{name: float(column[epoch]) for name, column in values.items()} for epoch in range(40)]
 
 
