@@ -199,7 +199,7 @@ def kill_again_and_again(start, epochs, *settings):
 
 @pytest.mark.slow
 def test_a_run_that_is_killed_twice_ends_as_the_uninterrupted_one(uninterrupted, start):
-    resumed_at = kill_again_and_again(start, [20, 60])
+    resumed_at = kill_again_and_again(start, [20, 50])
     assert resumed_at == sorted(resumed_at)
     assert resumed_at[-1] > 20
     check_equal(Path("runs/run"), uninterrupted)
@@ -217,7 +217,7 @@ def test_a_killed_run_of_the_keras_engine_ends_as_the_uninterrupted_one(folder, 
 @pytest.mark.slow
 def test_a_run_on_disk_that_signals_end_ends_as_the_uninterrupted_one(uninterrupted, start):
     arguments, after = ("train", "run.yaml", "--set", "data.storage=disk"), 0
-    for name, epoch in (("SIGKILL", 1), ("SIGTERM", 20), ("SIGHUP", 40), ("SIGINT", 60)):
+    for name, epoch in (("SIGKILL", 1), ("SIGTERM", 20), ("SIGHUP", 35), ("SIGINT", 50)):
         number = getattr(signal, name)
         events, code, errors = ended_by(number, epoch, start(*arguments))
         if name == "SIGKILL":
