@@ -30,9 +30,10 @@ ENGINES = {
 }
 
 
-INTERVALS = {"keras": 2, "graph": 7, "xla": 7}
+INTERVALS = {"keras": 2, "graph": 7, "xla": 9}
 """Epochs (keras) or steps (others) until training is interrupted; an epoch has 4 steps, so that
-most interruptions are within one, each at another step."""
+most interruptions are within one, each at another step. Under XLA, which takes long to compile,
+there is one."""
 
 
 class Interrupted(Exception):
@@ -120,7 +121,7 @@ def test_a_training_interrupted_again_and_again_equals_the_uninterrupted_one(eng
             break
         except Interrupted:
             newest = checkpointer.newest
-    assert times > 2, "too few interruptions"
+    assert times > (1 if engine == "xla" else 2), "too few interruptions"
     assert_same(expected, resumed)
     assert reported == list(range(1, resumed.epochs + 1))
 
