@@ -178,7 +178,39 @@ class OnDiskInputs:
         return InMemoryInputs(dense, tuple(part.rows(start, stop) for part in self.sparse))
 
 
-Inputs = InMemoryInputs | OnDiskInputs
+@dataclass(frozen=True)
+class SelectedInputs:
+    """Some rows of inputs that are sparse or on disk, read when they are needed."""
+
+    inputs: InMemoryInputs | OnDiskInputs
+    """All rows."""
+    rows: Indices
+    """The indices of the selected ones, (rows,)."""
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return len(self.rows)
+
+    @property
+    def width(self) -> int:
+        """Number of inputs."""
+        return self.inputs.width
+
+    @property
+    def matrix(self) -> Matrix | None:
+        """None, since it is not stored as a matrix."""
+        return None
+
+    def take(self, rows: Indices) -> Matrix:
+        """Return the matrix of some rows, (len(rows), width)."""
+        return self.inputs.take(self.rows[rows])
+
+    def part(self, start: int, stop: int) -> Matrix:
+        """Return the matrix of consecutive rows, (stop − start, width)."""
+        return self.inputs.take(self.rows[start:stop])
+
+
+Inputs = InMemoryInputs | OnDiskInputs | SelectedInputs
 """A network's inputs for some rows, wherever they are stored."""
 
 
@@ -191,6 +223,23 @@ class EncodedRows:
     """Numbers on the scale of training, (rows, outputs), or indices of classes, (rows,)."""
     weights: NDArray[np.float64] | None = None
     """Row weights, (rows,)."""
+
+    def select(self, rows: Indices) -> EncodedRows:
+        """Return some of the rows, in the order given; a matrix in memory is copied.
+
+        Args:
+            rows: indices from 0, (rows,).
+        """
+        inputs = self.inputs
+        selected: Inputs
+        if isinstance(inputs, SelectedInputs):
+            selected = SelectedInputs(inputs.inputs, inputs.rows[rows])
+        elif inputs.matrix is None:
+            selected = SelectedInputs(inputs, rows)
+        else:
+            selected = InMemoryInputs(inputs.matrix[rows])
+        weights = None if self.weights is None else self.weights[rows]
+        return EncodedRows(selected, self.target[rows], weights)
 
 
 class InputsWriter:

@@ -136,7 +136,6 @@ def program_key(job: Job, jit_compile: bool) -> str:
         jit_compile: whether XLA compiles it.
     """
     config, network, unit = job.config, job.network, job.task.output_unit
-    draws = network.front.augments or any(hasattr(layer, "rate") for layer in network.layers)
     follows_epochs = not isinstance(
         config.learning_rate_schedule, ConstantLearningRate | ReduceOnPlateau
     )
@@ -148,7 +147,6 @@ def program_key(job: Job, jit_compile: bool) -> str:
         *(optimizer_without_values(job), config.learning_rate_schedule, config.early_stopping),
         config.epochs if follows_epochs else None,
         *(job.head.loss, job.head.metrics, unit.names if unit else job.task.outcome),
-        config.seed if draws else None,
         *(job.batch_size, job.steps, len(job.train.inputs) if is_normalized(job) else None),
         *(job.validation is None, -(-validation // block)),
         *(job.train.weights is None, job.loss_weights is None),

@@ -104,6 +104,7 @@ def optimizer_without_values(job: Job) -> Optimizer:
 
 
 def _values_of(job: Job) -> Iterator[tuple[str, np.ndarray[Any, Any] | np.generic]]:
+    yield "seed", np.uint32(job.config.seed)
     yield "rows", np.int32(len(job.train.inputs))
     yield "validation_rows", np.int32(0 if job.validation is None else len(job.validation.inputs))
     yield "epochs", np.int32(job.epochs)
@@ -187,7 +188,7 @@ def build_learner(job: Job, *, shared: bool = False) -> Learner:
     config, dropout_index, augment_index = job.config, count(), count()
     runtime = RuntimeValues(job, shared=shared)
     moment = tf.Variable([0, 0], dtype=tf.uint32, trainable=False)
-    draw = partial(random_bits, seed=config.seed, moment=moment)
+    draw = partial(random_bits, seed=runtime["seed"], moment=moment)
 
     def regularizer(section: Section, weight: str) -> keras.regularizers.Regularizer:
         made = plain_regularizer(section, weight)

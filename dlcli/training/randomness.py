@@ -65,7 +65,12 @@ def order_parts(rows: int, width: int, seed: int, epoch: int) -> Iterator[NDArra
 
 
 def random_bits(
-    rows: tf.Tensor | int, width: int, stream: int, *, seed: int, moment: tf.Variable | tf.Tensor
+    rows: tf.Tensor | int,
+    width: int,
+    stream: int,
+    *,
+    seed: Number,
+    moment: tf.Variable | tf.Tensor,
 ) -> tf.Tensor:
     """Draw random bits for each entry of a batch.
 
@@ -74,16 +79,22 @@ def random_bits(
         width: entries per row.
         stream: the layer that draws, below 2**32: dropout layers are counted from 0, layers that
             augment images from 2**31.
-        seed: the config's seed, below 2**32.
+        seed: the config's seed, below 2**32, or the uint32 variable of a shared program.
         moment: epoch and step within it, both from 0, which the engine sets; uint32 (2,).
 
     Returns:
         uint32, (rows, width).
     """
-    with tf.init_scope():  # computed once, not in each run of the program
-        known = int(_combine(_hash(tf.constant(seed, tf.uint32)), tf.constant(stream, tf.uint32)))
+    if isinstance(seed, tf.Variable):
+        key = _combine(_hash(tf.convert_to_tensor(seed)), tf.constant(stream, tf.uint32))
+    else:
+        with tf.init_scope():  # computed once, not in each run of the program
+            known = int(
+                _combine(_hash(tf.constant(seed, tf.uint32)), tf.constant(stream, tf.uint32))
+            )
+        key = tf.constant(known, tf.uint32)
     moment = tf.convert_to_tensor(moment)
-    key = _combine(_combine(tf.constant(known, tf.uint32), moment[0]), moment[1])
+    key = _combine(_combine(key, moment[0]), moment[1])
     counter = tf.range(tf.cast(rows * width, tf.int64))
     bits = _hash(tf.cast(counter, tf.uint32) + key)
     bits = _hash(tf.bitwise.bitwise_xor(bits, _hash(key)))

@@ -84,6 +84,11 @@ SHARED = {
         {"optimizer": "schedule_free_adamw", "seed": 2},
         {},
     ),
+    "seed of masks": (
+        {**hidden(dropout=0.4), "seed": 1},
+        {**hidden(dropout=0.4), "seed": 2},
+        {},
+    ),
     "class weights, and averaged weights": (
         {"class_weight": {"a": 2.0}, **adam(use_ema=True, ema_momentum=0.5)},
         {"class_weight": "balanced", **adam(use_ema=True, ema_momentum=0.5)},
@@ -190,11 +195,6 @@ DIFFERENT = {
     "rates after boundaries": (
         {"learning_rate_schedule": {"name": "piecewise_constant", "boundaries": (2,), "values": v}}
         for v in ((0.01,), (0.3,))
-    ),
-    "seed of masks": (
-        {**hidden(dropout=0.4), "seed": 1},
-        {**hidden(dropout=0.4), "seed": 2},
-        {},
     ),
 }
 DIFFERENT["rates after boundaries"] = (*DIFFERENT["rates after boundaries"], {})
