@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -108,6 +108,29 @@ def build_portable_model(network: Network, task: Task) -> keras.Model:
     if unit.is_log:
         y = keras.ops.expm1(y)
     return keras.Model(model.input, y, name="network")
+
+
+def build_portable_ensemble(
+    network: Network, members: Sequence[tuple[Task, Mapping[str, NDArray[np.floating[Any]]]]]
+) -> keras.Model:
+    """Build the trained model that averages the members of an ensemble, each a model in itself.
+
+    Args:
+        network: the layers of each member.
+        members: the task of each, and its weights by name.
+
+    Returns:
+        A model from encoded rows (rows, inputs) to the mean of the members' probabilities, or of
+        their numbers in the target's unit (rows, outputs).
+    """
+    inputs = keras.Input((network.inputs,), name="input")
+    outputs = []
+    for number, (task, weights) in enumerate(members, start=1):
+        member = build_portable_model(network, task)
+        assign_weights(member, network, weights)
+        member.name = f"member_{number}"
+        outputs.append(member(inputs))
+    return keras.Model(inputs, keras.layers.Average(name="mean")(outputs), name="network")
 
 
 def weights_of(model: keras.Model, network: Network) -> dict[str, NDArray[np.floating[Any]]]:

@@ -375,6 +375,25 @@ def make_folds(
     return tuple(assigned)
 
 
+def make_complete_folds(
+    table: Table, how: SplitChoice, classes: str | None, folds: int, seed: Seed
+) -> tuple[Fold, ...]:
+    """Assign rows to folds of which each row is in one, also in time.
+
+    As `make_folds`, but in time each of the windows is a fold, which trains on the rows before and
+    after it.
+    """
+    if not isinstance(how, TimeSplit):
+        return make_folds(table, how, classes, folds, seed)
+    later = [fold.held_out for fold in _folds_in_time(table, how.column, folds - 1)]
+    every = np.arange(table.rows)
+    windows = [np.setdiff1d(every, np.concatenate(later)), *later]
+    assigned = tuple(Fold(np.setdiff1d(every, window), window) for window in windows)
+    for number, fold in enumerate(assigned, 1):
+        _check_enough(table, fold.train, classes, f" in fold {number} of {folds}")
+    return assigned
+
+
 def hold_out(table: Table, how: SplitChoice, classes: str | None, share: float, seed: Seed) -> Fold:
     """Hold out some of a fold's training rows for validation; in time, the latest.
 

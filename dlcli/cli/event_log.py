@@ -157,18 +157,25 @@ class _EpochLines:
 
     def show(self, fields: Fields) -> None:
         """Print the epoch if it is one of those, else hold it, because it may be the last."""
-        every = -(-fields["of"] // _EPOCH_LINES)
+        from dlcli.cli.live_view import total_epochs
+
+        done, total = total_epochs(fields)
+        every = -(-total // _EPOCH_LINES)
         self._held = fields
-        if fields["epoch"] == 1 or fields["epoch"] % every == 0:
+        if done == 1 or done % every == 0:
             self.close()
 
     def close(self) -> None:
         """Print the epoch that is held."""
+        from dlcli.cli.live_view import measured
+
         if self._held is not None:
             fields, self._held = self._held, None
             of = fields["of"]
             place = f"epoch {fields['epoch']:>{len(str(of))}}/{of}"
-            shown = (name for name in fields if name not in ("epoch", "of", "learning_rate"))
+            if "member" in fields:
+                place = f"member {fields['member']}/{fields['members']}  {place}"
+            shown = measured(fields)
             values = "  ".join(f"{name} {fmt.number(fields[name]):<9}" for name in shown)
             click.echo(f"{place}  {values.rstrip()}", err=True)
 
@@ -247,7 +254,12 @@ def _network(fields: Fields) -> list[str]:
     }[fields["target_scaling"]]
     metrics = f"; metrics {', '.join(fields['metrics'])}" if fields["metrics"] else ""
     parameters = plural(fields["parameters"], "parameter")
-    return [f"{' → '.join(chain)}, {parameters}", f"loss {fields['loss']}{target}{metrics}"]
+    lines = [f"{' → '.join(chain)}, {parameters}", f"loss {fields['loss']}{target}{metrics}"]
+    if members := fields["members"]:
+        folds = fields["folds"]
+        where = f", each validated on one of {folds} folds of the training rows" if folds else ""
+        lines.append(f"an ensemble of {members} such networks{where}")
+    return lines
 
 
 def _engine(fields: Fields) -> list[str]:
@@ -259,6 +271,8 @@ def _engine(fields: Fields) -> list[str]:
 def _trained(fields: Fields) -> list[str]:
     epochs, best = fields["epochs"], fields["best_epoch"]
     kept = f"; the weights of epoch {best} are kept" if best not in (None, epochs) else ""
+    if "members" in fields:
+        kept = f"; {fields['members']} networks, each with the weights of its best or last epoch"
     return [f"{plural(epochs, 'epoch')} in {fmt.duration(fields['seconds'])}{kept}"]
 
 

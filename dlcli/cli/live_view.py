@@ -77,16 +77,15 @@ class LiveView:
     def show(self, fields: Mapping[str, Any]) -> None:
         """Add an epoch, given the fields of its event, and draw a frame if one is due."""
         epoch = fields["epoch"]
-        if not self._measures:
-            names = [name for name in fields if name not in ("epoch", "of", "learning_rate")]
-            self._measures = [_measure(name) for name in names]
+        if not self._measures or fields.get("member") != self._fields.get("member"):
+            self._measures = [_measure(name) for name in measured(fields)]
         for measure in self._measures:
             measure.add(fields[measure.name], epoch)
         self._fields = fields
         now = self._clock()
         if now >= self._due or epoch == fields["of"]:
             self._due = now + SECONDS
-            self._recent.append((now, epoch))
+            self._recent.append((now, total_epochs(fields)[0]))
             self._draw()
 
     def close(self) -> None:
@@ -108,12 +107,16 @@ class LiveView:
         from rich.text import Text
 
         epoch, of, speed = self._fields["epoch"], self._fields["of"], self._speed()
-        left = "" if speed is None else f"{clock_time((of - epoch) / speed)} left"
+        done, total = total_epochs(self._fields)
+        left = "" if speed is None else f"{clock_time((total - done) / speed)} left"
+        place = f"epoch {epoch:,}/{of:,}"
+        if "member" in self._fields:
+            place = f"member {self._fields['member']}/{self._fields['members']}, {place}"
         head = Grid.grid(padding=(0, 1), expand=True)
         head.add_column(no_wrap=True)
         head.add_column(ratio=1)
         head.add_column(no_wrap=True)
-        head.add_row(f"epoch {epoch:,}/{of:,}", ProgressBar(total=of, completed=epoch), left)
+        head.add_row(place, ProgressBar(total=total, completed=done), left)
 
         shown = self._shown_measures()
         lines = [*self._measure_lines(shown), self._pace_line(speed)]
@@ -165,6 +168,18 @@ class LiveView:
             return None
         (before, first), (now, last) = self._recent[0], self._recent[-1]
         return (last - first) / (now - before) if last > first and now > before else None
+
+
+def measured(fields: Mapping[str, Any]) -> list[str]:
+    """Return the names of the losses and metrics of an `epoch` event."""
+    others = ("member", "members", "epoch", "of", "learning_rate")
+    return [name for name in fields if name not in others]
+
+
+def total_epochs(fields: Mapping[str, Any]) -> tuple[int, int]:
+    """Return the epochs of an `epoch` event over all members of an ensemble: begun, and at most."""
+    epoch, of = fields["epoch"], fields["of"]
+    return (fields.get("member", 1) - 1) * of + epoch, fields.get("members", 1) * of
 
 
 def start_live(console: Console) -> Live:

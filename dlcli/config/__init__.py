@@ -9,6 +9,7 @@ from dlcli.config.config_schema import (
     Config,
     EarlyStopping,
     Engine,
+    Ensemble,
     Hidden,
     KerasEngine,
     MetricName,

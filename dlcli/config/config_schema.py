@@ -60,6 +60,11 @@ Threads = Annotated[
     Expected("auto, or a positive integer up to 1024"),
 ]
 Epochs = Annotated[int, Field(gt=0, le=100_000_000), Expected("a positive integer")]
+Members = Annotated[int, Field(ge=2, le=64), Expected("an integer from 2 to 64")]
+EnsembleFolds = Annotated[
+    Literal["auto", "none"] | Annotated[int, Field(ge=2, le=64)],
+    Expected("auto, none, or an integer from 2 to 64"),
+]
 RunFolder = Annotated[str, Field(min_length=1), Expected("a run folder")]
 MetricName = Literal[
     "mse",
@@ -174,6 +179,30 @@ class EarlyStopping(Section):
     """Number of epochs before monitoring begins."""
 
 
+class Ensemble(Section):
+    """Several networks with different random seeds, whose predictions are averaged."""
+
+    members: Members
+    """Number of networks, from 2 to 64."""
+    folds: EnsembleFolds = "auto"
+    """Number of folds of the training rows: each network is validated on one fold and trained on
+    the others, so that all rows are trained on, and each row is predicted by networks that were not
+    trained on it; these predictions stand for those of validation rows. `auto` is the number of
+    members; with `none`, all share the rows of data.validation."""
+
+    @property
+    def fold_count(self) -> int | None:
+        """The number of folds; `None` if all members have the same rows."""
+        if self.folds == "none":
+            return None
+        return self.members if self.folds == "auto" else self.folds
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yield folds on which no member would be validated."""
+        if isinstance(self.folds, int) and self.folds > self.members:
+            yield "folds", f"{self.folds} folds need as many members, and there are {self.members}"
+
+
 class Checkpoint(Section):
     """Times at which checkpoints are stored, from which interrupted training is resumed."""
 
@@ -234,6 +263,9 @@ class Config(Section):
     """Number of rows per step."""
     early_stopping: EarlyStopping | None = None
     """When to stop before the last epoch. Omitted: never."""
+    ensemble: Ensemble | None = None
+    """Several networks with different random seeds, whose predictions are averaged: of numbers in
+    the target's unit, or of probabilities. Omitted: one network."""
     initial_weights: RunFolder | None = None
     """Run folder with the weights to start from; its network must have the same shape. Omitted:
     random weights."""
@@ -261,9 +293,25 @@ class Config(Section):
         time = split.column if isinstance(split, TimeSplit) and split.column in named else None
         return tuple(column for column in self.data.reserved if column != time)
 
+    @property
+    def networks(self) -> int:
+        """Number of networks that a fit trains."""
+        return 1 if self.ensemble is None else self.ensemble.members
+
+    @property
+    def ensemble_folds(self) -> int | None:
+        """Number of folds on which the members of an ensemble are validated, if they are."""
+        return None if self.ensemble is None else self.ensemble.fold_count
+
+    @property
+    def has_validation(self) -> bool:
+        """True if there are rows to validate a network on that it is not trained on."""
+        return self.data.has_validation or self.ensemble_folds is not None
+
     def conflicts(self) -> Iterator[Conflict]:
         """Yield what is valid in its own section but conflicts with others."""
         yield from self._monitor_conflicts()
+        yield from self._ensemble_conflicts()
         yield from self._epoch_conflicts()
         stopping, optimizer = self.early_stopping, self.optimizer
         at_end = optimizer.use_ema and optimizer.ema_overwrite_frequency is None
@@ -282,6 +330,18 @@ class Config(Section):
         if is_xla and self.precision != "float32":
             # Where XLA fuses operations, it keeps more bits than the format has.
             yield "engine.jit_compile", f"does not round as Keras does with {self.precision}"
+
+    def _ensemble_conflicts(self) -> Iterator[Conflict]:
+        if self.ensemble is None:
+            return
+        if self.ensemble_folds is not None and self.data.has_validation:
+            yield (
+                "data.validation",
+                "has no effect, as each member of the ensemble is validated on its own fold; omit "
+                "it, or set ensemble.folds: none",
+            )
+        if self.initial_weights is not None:
+            yield "initial_weights", "is for one network; omit ensemble"
 
     def _epoch_conflicts(self) -> Iterator[Conflict]:
         stopping, schedule = self.early_stopping, self.learning_rate_schedule
@@ -311,7 +371,7 @@ class Config(Section):
                 way_out = "" if is_metric else did_you_mean(section.monitor, allowed)
                 way_out = way_out or f"; allowed: {', '.join(allowed)}"
                 yield f"{key}.monitor", f"unknown '{section.monitor}'{way_out}"
-            elif name != section.monitor and not self.data.has_validation:
+            elif name != section.monitor and not self.has_validation:
                 is_trained_on = self.data.train_on_validation
                 way_out = "train_on_validation: false" if is_trained_on else "validation: 0.15"
                 yield (

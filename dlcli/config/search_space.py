@@ -140,7 +140,7 @@ def default_tune(config: Config, rows: int) -> str:
     """
     data, rate = config.data, config.optimizer.learning_rate
     few = rows < _FEW_ROWS and isinstance(data.validation, float)
-    folds = f"folds: {min(5, rows)}\n" if few or not data.has_validation else ""
+    folds = f"folds: {min(5, rows)}\n" if few or not config.has_validation else ""
     units = next((units for limit, units in _UNITS if rows < limit), _MOST_UNITS)
     # Layers that are added to a linear model would be linear, too.
     activation = "" if config.hidden else "activation: [relu, gelu], "

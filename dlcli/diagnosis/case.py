@@ -186,8 +186,11 @@ class Case:
         magnitudes = _logged_magnitudes(events) if run.kind == DIVERGED else None
         rows = explanation.rows if explanation else _logged_rows(events)
         blocks, sizes = _read_inputs(run, explanation)
+        config = run.read_config().config
+        if config.ensemble_folds is not None and "train" in rows:
+            rows = {**rows, "validation": rows["train"]}  # each is held out by some members
         return cls(
-            config=run.read_config().config,
+            config=config,
             history=run.read_history() if run.has("history.csv") else {},
             metrics=run.read_metrics() if run.has("metrics.json") else {},
             baselines=run.read_baselines() if run.has("baselines.json") else {},

@@ -310,6 +310,8 @@ def small_validation(case: Case) -> Finding | None:
         uncertainty *= 0.5 / error.share
     if not rows or (rows >= FEWEST_ROWS and uncertainty <= UNSURE):
         return None
+    if case.config.ensemble_folds is not None:  # they are all rows but test rows
+        return None
     shares = [share for share in class_shares(case.metrics.get("validation", {})) if share > 0]
     rarest = f", {max(1, round(rows * min(shares)))} of the rarest class" if shares else ""
     share = case.config.data.validation
@@ -350,7 +352,8 @@ def _likely_range(case: Case, rows: int) -> str:
 def no_validation(case: Case) -> Finding | None:
     """Find a run without validation rows that has enough rows to hold some out."""
     config, rows = case.config, case.rows.get("train", 0)
-    if config.data.validation is not None or _USUAL_SHARE * rows < FEWEST_ROWS:
+    has_some = config.has_validation or config.data.validation is not None
+    if has_some or _USUAL_SHARE * rows < FEWEST_ROWS:
         return None
     has_test = case.rows.get("test", 0) > 0
     why = "holds out rows that are not trained on and show how training goes"

@@ -294,7 +294,7 @@ def cosine_decay(config: Config) -> Patch | None:
 
 def reduce_on_plateau(config: Config) -> Patch | None:
     """Decrease a constant learning rate whenever the loss stops improving."""
-    monitor = "val_loss" if config.data.has_validation else "loss"
+    monitor = "val_loss" if config.has_validation else "loss"
     value = f"{{name: reduce_on_plateau, monitor: {monitor}, factor: 0.3, patience: 5}}"
     why = "decreases the steps whenever the loss stops improving"
     return _schedule(config, "on-plateau", why, value)
@@ -319,7 +319,7 @@ def early_stopping(config: Config) -> Patch | None:
     """Stop at the best epoch where there are validation rows."""
     stopping, optimizer = config.early_stopping, config.optimizer
     averaged = optimizer.use_ema and optimizer.ema_overwrite_frequency is None
-    if not config.data.has_validation or averaged or (stopping and stopping.restore_best_weights):
+    if not config.has_validation or averaged or (stopping and stopping.restore_best_weights):
         return None
     why = "stops once the validation loss no longer improves, and keeps the best epoch's weights"
     value = f"{{monitor: val_loss, patience: {_PATIENCE}}}"

@@ -48,7 +48,8 @@ def explain(
 ) -> Explanation:
     """Explain a trained network, at a cost that does not grow with the table.
 
-    All of it follows from config, data and weights, so that equal runs have equal explanations.
+    Of an ensemble, layers are those of the first member, and predictions those of all. All of it
+    follows from config, data and weights, so that equal runs have equal explanations.
 
     Args:
         predictor: the trained network.
@@ -61,7 +62,7 @@ def explain(
     """
     held_out = {name: rows for name, rows in sets.items() if name != "train"}
     train = analysis.sample_rows({"train": sets["train"]}, ROWS_FOR_LAYERS)
-    network, weights, task = predictor.network, predictor.weights, predictor.task
+    network, weights, task = predictor.network, predictor.weights_of(1), predictor.task
     loss = predictor.config.loss
     assert loss is not None  # resolved
     layout = predictor.encoding.layout

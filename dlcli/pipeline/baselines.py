@@ -25,6 +25,7 @@ from dlcli.config import (
     Constant,
     CosineDecay,
     EarlyStopping,
+    Ensemble,
     Exponential,
     Linear,
     Output,
@@ -197,7 +198,8 @@ def fit_linear(result: FitResult, stop: StopOnSignal) -> FitResult:
     `use_bias` of the output, optimizer, schedule, engine and precision are not: Adam takes about
     `UPDATES` steps at a rate that falls to 0, starting from a prediction of about the mean, and
     the best weights by `val_loss` are kept if there are validation rows; of very many, a random
-    sample.
+    sample. Where a network is an ensemble with folds, so is the linear model, with one member for
+    each fold: its predictions of training rows are as honest.
 
     Args:
         result: the trained network.
@@ -223,7 +225,7 @@ def fit_linear(result: FitResult, stop: StopOnSignal) -> FitResult:
         prepared,
         head=Head(output, prepared.head.loss, ()),
         network=network,
-        engine=choose_engine(config, network, len(encoded["train"].inputs)),
+        engine=choose_engine(config, network, len(encoded["train"].inputs), config.networks),
     )
     options = FitOptions(
         stopping_rows=validation and stopping_rows(validation, config.epochs),
@@ -241,6 +243,7 @@ def linear_config(result: FitResult, width: int, rate: float) -> Config:
         rate: Adam's first learning rate.
     """
     rows = len(result.encoded["train"].inputs)
+    folds = result.config.ensemble_folds
     batch = batch_size(rows, width)
     epochs = max(1, round(UPDATES / -(-rows // batch)))
     stopping = EarlyStopping(patience=epochs) if "validation" in result.encoded else None
@@ -253,6 +256,7 @@ def linear_config(result: FitResult, width: int, rate: float) -> Config:
             "epochs": epochs,
             "batch_size": batch,
             "early_stopping": stopping,  # which keeps the best epoch, and never stops
+            "ensemble": None if folds is None else Ensemble(members=folds),
             "initial_weights": None,
             "engine": AutoEngine(),
             "precision": "float32",

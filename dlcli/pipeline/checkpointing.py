@@ -7,19 +7,33 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from types import FrameType
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from dlcli.errors import Interrupted, RunError, plural
-from dlcli.runs import ArraySpec, Checkpoint, RunWriter, damaged, resume_command
+from dlcli.runs import (
+    ArraySpec,
+    Checkpoint,
+    RunWriter,
+    damaged,
+    resume_command,
+    weight_specs,
+)
 
 if TYPE_CHECKING:
-    from dlcli.training import Job
+    from dlcli.training import Job, TrainingResult
 
 TERMINATING = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 ]
 """The signals that end training; Windows has no SIGHUP."""
+_MEMBER = "member"
+"""The array of a checkpoint that says which member of an ensemble it is of."""
+_BEST_EPOCH = "best_epoch"
+"""The array of a finished member; 0 for the last epoch."""
 _OVERHEAD = 10
 """The time between checkpoints is at least this many times the time to store one."""
 
@@ -64,6 +78,18 @@ class StopOnSignal:
 
     def latest(self, job: Job, kinds: Mapping[str, ArraySpec]) -> Checkpoint | None:
         """Return `None`: there is nothing to continue from."""
+        return None
+
+    def save_member(self, number: int, result: TrainingResult) -> None:
+        """Discard the result of a member of an ensemble.
+
+        Raises:
+            Interrupted: if a signal has arrived.
+        """
+        self.check()
+
+    def finished_member(self, number: int, job: Job) -> TrainingResult | None:
+        """Return `None`: no member is finished."""
         return None
 
     def check(self) -> None:
@@ -125,7 +151,7 @@ class RunCheckpointer(StopOnSignal):
         on_resume: Callable[[int], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(writer, lambda: plural(self._epochs, "epoch"))
+        super().__init__(writer, self._describe_finished)
         self.kept = 0
         """Number of checkpoints that this process has stored."""
         self._seconds = seconds
@@ -133,6 +159,7 @@ class RunCheckpointer(StopOnSignal):
         self._clock = clock
         self._next = clock() + seconds
         self._epochs = 0
+        self._member: int | None = None
 
     @property
     def is_due(self) -> bool:
@@ -147,6 +174,9 @@ class RunCheckpointer(StopOnSignal):
             Interrupted: if a signal has arrived.
         """
         start = self._clock()
+        if self._member is not None:
+            arrays = {**checkpoint.arrays, _MEMBER: np.array(self._member)}
+            checkpoint = replace(checkpoint, arrays=arrays)
         self._writer.write_checkpoint(checkpoint)
         end = self._clock()
         self.kept += 1
@@ -167,8 +197,11 @@ class RunCheckpointer(StopOnSignal):
         """
 
         def is_usable(checkpoint: Checkpoint) -> bool:
-            return job.until is None or checkpoint.begun <= job.until
+            is_of_member = checkpoint.arrays.get(_MEMBER) == self._member
+            return is_of_member and (job.until is None or checkpoint.begun <= job.until)
 
+        if self._member is not None:
+            kinds = {**kinds, _MEMBER: ArraySpec((), np.dtype(np.int64))}
         checkpoint = self._writer.read_checkpoint(kinds, is_usable)
         if checkpoint is None:
             if not job.can_begin:
@@ -179,3 +212,44 @@ class RunCheckpointer(StopOnSignal):
             raise damaged(self._writer.path, f"its checkpoint {complaint}")
         self._on_resume(checkpoint.epochs)
         return checkpoint
+
+    def save_member(self, number: int, result: TrainingResult) -> None:
+        """Store the result of a finished member, which is not trained again on resuming.
+
+        Raises:
+            TrainingError: if it can't be stored.
+        """
+        best = np.array(result.best_epoch or 0)
+        arrays = {**result.weights, _BEST_EPOCH: best}
+        self._writer.write_member(number, Checkpoint(arrays, result.history))
+
+    def finished_member(self, number: int, job: Job) -> TrainingResult | None:
+        """Return the stored result of a member; checkpoints are of this member from now on.
+
+        Args:
+            number: from 1.
+            job: what it is trained by.
+
+        Raises:
+            RunError: if it is damaged, or doesn't belong to the job.
+        """
+        from dlcli.training import TrainingResult
+
+        self._member, self._epochs = number, 0
+        specs = weight_specs({weight.name: weight.shape for weight in job.network.weights})
+        kinds = {**specs, _BEST_EPOCH: ArraySpec((), np.dtype(np.int64))}
+        stored = self._writer.read_member(number, kinds)
+        if stored is None:
+            return None
+        best = int(stored.arrays[_BEST_EPOCH])
+        if tuple(stored.history) != (*job.columns, "learning_rate") or not (
+            0 <= best <= stored.epochs <= job.config.epochs
+        ):
+            raise damaged(self._writer.path, f"its member {number} is of another training")
+        weights = {name: stored.arrays[name] for name in specs}
+        history = {name: [*values] for name, values in stored.history.items()}
+        return TrainingResult(weights, history, best or None)
+
+    def _describe_finished(self) -> str:
+        epochs = plural(self._epochs, "epoch")
+        return epochs if self._member is None else f"{epochs} of member {self._member}"

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 import numpy as np
-import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
 from dlcli.config import (
@@ -279,8 +278,7 @@ def check_folds(folds: Sequence[CVFold], config: Config, dataset: Dataset) -> No
     names = [dataset.task.columns[0]]  # taking rows of many columns is slow
     if isinstance(dataset.split_choice, GroupSplit | TimeSplit):
         names.append(dataset.split_choice.column)
-    data = dataset.candidates.data
-    rows = replace(dataset.candidates, data=pa.table({name: data.column(name) for name in names}))
+    rows = dataset.candidates.only(names)
     for each in folds:
         try:
             each.hold_out(config, dataset, rows.take(each.rows.train))
@@ -323,7 +321,7 @@ def _fit_folds(
     with stop.handling_signals():  # one between two folds ends the next
         for each in folds:
             if found[each.number] is None:
-                progress = _progress(each, len(folds), config.epochs, events)
+                progress = _progress(each, len(folds), config.epochs * config.networks, events)
                 finished = _fit_fold(each, config, context, progress, stop)
                 run_recording.write_unit(
                     writer, each.number, finished.document, finished.predictions
@@ -466,6 +464,8 @@ def refit_config(config: Config, epochs: int, events: Events) -> Config:
         epochs: the median over folds of the best one.
         events: receives a warning if the schedule can't be kept.
     """
+    if config.ensemble_folds is not None:  # each member still stops by its own fold
+        return config
     data = config.data
     if isinstance(data.validation, float):
         data = data.model_copy(update={"train_on_validation": True})

@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -24,18 +24,25 @@ from numpy.typing import NDArray
 
 from dlcli.config import Config
 from dlcli.diagnosis import Magnitudes, advise_on_divergence
-from dlcli.encoding import EncodedRows
+from dlcli.encoding import EncodedRows, Indices
 from dlcli.errors import DivergenceError, printable
 from dlcli.metrics import Metrics
 from dlcli.network import build_network, choose_engine, resolve_head
 from dlcli.pipeline.events import Events
+from dlcli.pipeline.members import make_members, mean_history
 from dlcli.pipeline.preflight import available_memory
 from dlcli.pipeline.preparation import Dataset, Prepared, encode_sets, prepare_rows, sets
-from dlcli.prediction import Predictions, Predictor
+from dlcli.prediction import (
+    Ensemble,
+    EnsembleMember,
+    Predictions,
+    Predictor,
+    member_weight,
+)
 from dlcli.runs import Weights
 from dlcli.splitting import Split
 from dlcli.tables import Table, floats, integers
-from dlcli.tasks import DecodedRows
+from dlcli.tasks import DecodedRows, Task
 
 if TYPE_CHECKING:
     from dlcli.training import Checkpointer, Device, Job, ProgramCache, TrainingResult
@@ -45,7 +52,7 @@ LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 _SILENT = "3"
 Progress = Callable[[int, Mapping[str, float]], None]
 """Called after each epoch, with its number from 1 and its values by column of history.csv; may
-raise to end training."""
+raise to end training. Epochs of the second member of an ensemble are numbered from `epochs` + 1."""
 _Encoded = tuple[Prepared, dict[str, EncodedRows]]
 _MEMORY_SHARE = 4
 """Encoded rows are kept for later fits in at most one part in so many of the memory."""
@@ -151,10 +158,27 @@ class FitOptions:
 
 
 @dataclass(frozen=True)
-class FitResult:
-    """A network trained on given rows, and what it predicts of them.
+class FittedMember:
+    """A trained network: the only one, or one of an ensemble."""
 
-    Predictions and metrics of a set are computed when they are first used, and kept.
+    seed: int
+    task: Task
+    """The task, with the scaling of its own training rows."""
+    rows: int
+    """The number of these."""
+    held_out: Indices | None
+    """In an ensemble with folds, the indices of the training rows that it was validated on."""
+    training: TrainingResult
+    """Weights, history and best epoch."""
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """A network trained on given rows, or an ensemble, and what it predicts of them.
+
+    In an ensemble with folds, validation rows are the training rows, each predicted by the members
+    that were not trained on it. Predictions and metrics of a set are computed when they are first
+    used, and kept.
     """
 
     config: Config
@@ -164,19 +188,53 @@ class FitResult:
     encoded: Mapping[str, EncodedRows]
     """The encoded rows by set: `train`, `validation`, `test`."""
     job: Job
-    """The job of the engine."""
-    training: TrainingResult
-    """Weights, history and best epoch."""
+    """The job of the engine; of an ensemble that of one network on all training rows."""
+    members: tuple[FittedMember, ...]
+    """The network, or those of an ensemble."""
     seconds: float
     """The time that encoding and training took."""
     _predictions: dict[str, Predictions] = field(default_factory=dict, repr=False)
     _metrics: dict[str, Metrics] = field(default_factory=dict, repr=False)
 
     @cached_property
+    def training(self) -> TrainingResult:
+        """Weights, history and best epoch; of an ensemble all weights, and the mean history."""
+        from dlcli.training import TrainingResult
+
+        if self.config.ensemble is None:
+            return self.members[0].training
+        weights = {
+            member_weight(number, name): array
+            for number, member in enumerate(self.members, start=1)
+            for name, array in member.training.weights.items()
+        }
+        return TrainingResult(weights, mean_history([m.training for m in self.members]), None)
+
+    @cached_property
+    def ensemble(self) -> Ensemble | None:
+        """How each member was trained; `None` for a single network."""
+        if self.config.ensemble is None:
+            return None
+        members = [
+            EnsembleMember(
+                seed=each.seed,
+                task=each.task,
+                rows=each.rows,
+                best_epoch=each.training.best_epoch,
+                history={name: tuple(v) for name, v in each.training.history.items()},
+            )
+            for each in self.members
+        ]
+        return Ensemble(members=tuple(members))
+
+    @cached_property
     def predictor(self) -> Predictor:
         """The trained network with its encoding."""
         prepared = self.prepared
-        return Predictor(self.config, prepared.encoding, prepared.network, self.training.weights)
+        tasks = () if self.config.ensemble is None else tuple(each.task for each in self.members)
+        return Predictor(
+            self.config, prepared.encoding, prepared.network, self.training.weights, tasks
+        )
 
     @cached_property
     def tables(self) -> dict[str, Table]:
@@ -190,15 +248,33 @@ class FitResult:
 
     @property
     def parameters(self) -> int:
-        """The number of trained parameters."""
-        return self.prepared.network.trainable_parameters
+        """The number of trained parameters, of all members."""
+        return self.prepared.network.trainable_parameters * len(self.members)
 
     def predictions(self, name: str) -> Predictions:
         """Return the predictions of the rows of a set."""
         if name not in self._predictions:
+            is_out_of_fold = name == "validation" and self.config.ensemble_folds is not None
             inputs = self.encoded[name].inputs
-            self._predictions[name] = self.predictor.predict_encoded(inputs)
+            self._predictions[name] = (
+                self._out_of_fold_predictions()
+                if is_out_of_fold
+                else self.predictor.predict_encoded(inputs)
+            )
         return self._predictions[name]
+
+    def _out_of_fold_predictions(self) -> Predictions:
+        """Predict each training row by the members that were not trained on it."""
+        rows, folds = self.encoded["train"], self.config.ensemble_folds
+        assert folds is not None
+        outputs = np.empty((len(rows.inputs), self.prepared.network.outputs))
+        for fold in range(folds):
+            numbers = range(fold + 1, len(self.members) + 1, folds)
+            held_out = self.members[fold].held_out
+            assert held_out is not None
+            inputs = rows.select(held_out).inputs
+            outputs[held_out] = self.predictor.outputs(inputs, numbers)
+        return self.predictor.decode(outputs)
 
     def metrics(self, name: str) -> Metrics:
         """Return the metrics of a set."""
@@ -286,7 +362,7 @@ def fit(
         RunError: if no checkpoint can be resumed from.
         Interrupted: if a signal has arrived.
     """
-    from dlcli.training import Job, train_job
+    from dlcli.training import Job
 
     start, options, head = time.perf_counter(), options or FitOptions(), prepared.head
     job = Job(
@@ -300,16 +376,62 @@ def fit(
         until=options.until,
         placed=options.device_inputs,
     )
-    try:
-        with without_retracing_warnings():
-            trained = train_job(job, prepared.engine, progress, checkpointer, options.programs)
-    except DivergenceError as error:
-        options.on_divergence(error, job)
-        raise
+    members = tuple(_fit_members(job, prepared, progress, checkpointer, options))
+    if config.ensemble_folds is not None:  # each training row was held out by a member
+        train = prepared.split.train
+        prepared = replace(prepared, split=Split(train, train, prepared.split.test))
+        encoded = {"train": job.train, "validation": job.train, **encoded}
     resolved = {"output": head.output, "loss": head.loss, "metrics": head.metrics}
     seconds = time.perf_counter() - start
     config = config.model_copy(update=resolved)
-    return FitResult(config, prepared, encoded, job, trained, seconds)
+    return FitResult(config, prepared, encoded, job, members, seconds)
+
+
+def _fit_members(
+    job: Job,
+    prepared: Prepared,
+    progress: Progress,
+    checkpointer: Checkpointer,
+    options: FitOptions,
+) -> Iterator[FittedMember]:
+    """Train the network, or the members of an ensemble one after the other.
+
+    They share a compiled program, and each takes all threads: at the same time they would take as
+    long.
+    """
+    from dlcli.training import ProgramCache, train_job
+
+    ensemble, programs = job.config.ensemble, options.programs
+    if ensemble is not None and programs is None:
+        programs = ProgramCache()
+    for member in make_members(job, prepared):
+        trained = None
+        if ensemble is not None:
+            trained = checkpointer.finished_member(member.number, member.job)
+        if trained is None:
+            try:
+                with without_retracing_warnings():
+                    trained = train_job(
+                        member.job,
+                        prepared.engine,
+                        partial(_report, progress, (member.number - 1) * job.config.epochs),
+                        checkpointer,
+                        programs,
+                    )
+            except DivergenceError as error:
+                if ensemble is not None:
+                    error.args = (f"{error}, in member {member.number} of {ensemble.members}",)
+                options.on_divergence(error, member.job)
+                raise
+            if ensemble is not None and options.until is None:
+                checkpointer.save_member(member.number, trained)
+        rows, seed = len(member.job.train.inputs), member.job.config.seed
+        yield FittedMember(seed, member.job.task, rows, member.held_out, trained)
+
+
+def _report(progress: Progress, done: int, epoch: int, values: Mapping[str, float]) -> None:
+    """Report an epoch of a member after those of the members before it."""
+    progress(done + epoch, values)
 
 
 def advise(error: DivergenceError, job: Job) -> Magnitudes:
@@ -397,7 +519,8 @@ class FitContext:
         self.dataset.task.check_values(head.loss, self.dataset.tables)
         prepared, encoded = self._encoded(config, split, head.output.scaling)
         network = build_network(prepared.encoding.layout, config.hidden, head.output)
-        engine = choose_engine(config, network, len(encoded["train"].inputs), self.fits)
+        rows, fits = len(encoded["train"].inputs), self.fits * config.networks
+        engine = choose_engine(config, network, rows, fits)
         prepared = replace(prepared, head=head, network=network, engine=engine)
         options = FitOptions(programs=self.programs, on_divergence=advise)
         result = fit(config, prepared, encoded, progress, checkpointer, options)

@@ -272,20 +272,24 @@ def required_memory(prepared: Prepared, config: Config, *, on_disk: bool) -> dic
     """Return the bytes that a training takes at least, by part, besides TensorFlow's own.
 
     - weights: trained ones, their best copy if early stopping restores it, and optimizer slots;
+      of an ensemble, those of all members;
     - rows: the encoded rows of all sets, unless they are kept on disk; sparse ones are not counted;
     - batch: input and layer outputs of the rows of one step.
     """
     network, stopping = prepared.network, config.early_stopping
     copies = 2 if stopping is not None and stopping.restore_best_weights else 1
     slots = optimizer_slots(config.optimizer) * network.trainable_parameters
+    members = 0 if config.ensemble is None else config.ensemble.members
     blocks = prepared.encoding.layout.blocks
     width = sum(len(block.inputs) for block in blocks if block.kind != "sparse")
     rows = sum(table.rows for table in sets(prepared.split).values())
+    if config.ensemble_folds is not None:  # those of one member are copies
+        rows += prepared.split.train.rows
     batch = min(config.batch_size, prepared.split.train.rows)
     outputs = sum(layer.units for layer in network.layers if isinstance(layer, DenseLayer))
     number = _FLOAT if config.precision == "float32" else _FLOAT // 2
     return {
-        "weights": _FLOAT * (copies * network.parameters + slots),
+        "weights": _FLOAT * ((copies + members) * network.parameters + slots),
         "rows": 0 if on_disk else _FLOAT * width * rows,
         "batch": batch * (_FLOAT * network.front.units + number * outputs),
     }

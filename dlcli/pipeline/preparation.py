@@ -441,8 +441,8 @@ def prepare_rows(
         message, columns = f"{train.file}: {finding}", finding.columns
         events.emit("warning", message=message, check=finding.check, columns=columns)
     network = build_network(encoding.layout, config.hidden, head.output)
-    events.emit("network", **describe_network(network, head))
-    engine = choose_engine(config, network, train.rows, fits)
+    events.emit("network", **describe_network(network, head, config))
+    engine = choose_engine(config, network, train.rows, fits * config.networks)
     events.emit("engine", **engine.model_dump())
     choice = dataset.split_choice
     return Prepared(split, choice, task, decisions, head, encoding, network, engine, issues)
@@ -495,6 +495,9 @@ def initial_weights(file: ConfigFile, network: Network) -> Mapping[str, Weights]
     run = open_run(initial_weights_run(file, file.config.initial_weights))
     run.require_training()  # a diverged one will do
     earlier = Predictor.load(run)
+    if earlier.tasks:
+        message = f"{run.path} is an ensemble of {len(earlier.tasks)} networks; name a run of one"
+        raise ConfigError([Problem("initial_weights", message)])
     networks = earlier.network, network
     there, here = ({weight.name: weight.shape for weight in net.weights} for net in networks)
     for name in [*here, *there]:
@@ -513,8 +516,9 @@ def initial_weights_run(file: ConfigFile, folder: str) -> Path:
     return from_config if from_config.exists() else Path(folder)
 
 
-def describe_network(network: Network, head: Head) -> dict[str, object]:
-    """Describe a network's layers, sizes, loss and metrics, for JSON."""
+def describe_network(network: Network, head: Head, config: Config) -> dict[str, object]:
+    """Describe layers, sizes, loss and metrics of a network, and its ensemble if any, for JSON."""
+    ensemble = config.ensemble
     layers = [
         {key: value for key, value in asdict(layer).items() if value is not None}
         for layer in summarize(network)
@@ -526,6 +530,8 @@ def describe_network(network: Network, head: Head) -> dict[str, object]:
         "loss": head.loss.name,
         "target_scaling": head.output.scaling and head.output.scaling.name,
         "metrics": head.metrics,
+        "members": None if ensemble is None else ensemble.members,
+        "folds": config.ensemble_folds,
     }
 
 

@@ -113,7 +113,7 @@ def try_patches(
         DlcliError: for what no patch can change, such as missing data.
     """
     file = run.read_config()
-    if not file.config.data.has_validation:
+    if not file.config.has_validation:
         config = shlex.quote(str(run.path / "resolved.yaml"))
         trains_on_all = file.config.data.train_on_validation
         setting = "data.train_on_validation=false" if trains_on_all else "data.validation=0.2"

@@ -342,12 +342,17 @@ def resolved_config(
     """
     config, head = moved_config(file, folder), prepared.head
     data = config.data
-    is_split = of_folds or any(data.shares)
+    is_split = of_folds or any(data.shares) or config.ensemble_folds is not None
     target = data.target.model_copy(update={"type": prepared.task.type})
     split = prepared.split_choice if is_split else data.split
     data = data.model_copy(update={"split": split, "target": target})
-    update = {
+    ensemble = config.ensemble
+    if ensemble is not None:
+        folds = ensemble.fold_count or "none"
+        ensemble = ensemble.model_copy(update={"folds": folds})
+    update: dict[str, object] = {
         "data": data,
+        "ensemble": ensemble,
         "output": head.output,
         "loss": head.loss,
         "metrics": head.metrics,

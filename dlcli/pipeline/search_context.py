@@ -204,7 +204,7 @@ def tune_section(file: ConfigFile) -> Tune:
     """
     config = file.config
     assert config.tune is not None  # see `with_search_space`
-    if config.tune.folds is None and not config.data.has_validation:
+    if config.tune.folds is None and not config.has_validation:
         message = (
             "is missing, and there are no validation rows to evaluate candidates on; set "
             "tune.folds: 5 or data.validation: 0.15"

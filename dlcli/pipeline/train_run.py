@@ -139,7 +139,11 @@ def _fit_with_checkpoints(
     def progress(epoch: int, values: Mapping[str, float]) -> None:
         # JSON has no NaN, which a metric may well be: r2 of a constant target.
         finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
-        events.emit("epoch", epoch=epoch, of=config.epochs, **finite)
+        before, epoch = divmod(epoch - 1, config.epochs)
+        which: dict[str, object] = {}
+        if config.ensemble is not None:
+            which = {"member": before + 1, "members": config.ensemble.members}
+        events.emit("epoch", **which, epoch=epoch + 1, of=config.epochs, **finite)
 
     start = time.perf_counter()
     run_fit = partial(fit, config, prepared, encoded)
@@ -160,7 +164,9 @@ def _fit_with_checkpoints(
         _save_last_finite(run_fit, options, writer, error)
         raise
     trained, seconds = result.training, round(time.perf_counter() - start, 3)
-    events.emit("trained", epochs=trained.epochs, best_epoch=trained.best_epoch, seconds=seconds)
+    members = {} if result.ensemble is None else {"members": len(result.members)}
+    best = trained.best_epoch
+    events.emit("trained", **members, epochs=trained.epochs, best_epoch=best, seconds=seconds)
     return result
 
 
@@ -190,22 +196,31 @@ def _save_last_finite(
     trained = result.training
     best = f"the best until then, of epoch {trained.best_epoch}" if trained.best_epoch else ""
     which = best or f"after {plural(trained.epochs, 'epoch')}"
-    error.add_note(
-        f"  the last finite weights, {which}, are kept in {writer.path}; to start from them: "
-        f"{runs.initial_weights_option(writer.path)}"
-    )
+    note = f"  the last finite weights, {which}, are kept in {writer.path}"
+    if result.ensemble is None:
+        note += f"; to start from them: {runs.initial_weights_option(writer.path)}"
+    error.add_note(note)
 
 
 def _save_network(result: FitResult, writer: RunWriter) -> None:
     """Store the trained network for dlcli and as a Keras model, and its explanation."""
-    from dlcli.keras_model import assign_weights, build_portable_model
+    from dlcli.keras_model import (
+        assign_weights,
+        build_portable_ensemble,
+        build_portable_model,
+    )
 
     prepared, weights = result.prepared, result.training.weights
     writer.write_text("encoding.json", prepared.encoding.model_dump_json(indent=2))
     writer.write_weights(weights)
     writer.write_history(result.training.history)
-    model = build_portable_model(prepared.network, prepared.encoding.task)
-    assign_weights(model, prepared.network, weights)
+    if result.ensemble is None:
+        model = build_portable_model(prepared.network, prepared.encoding.task)
+        assign_weights(model, prepared.network, weights)
+    else:
+        writer.write_text("ensemble.json", result.ensemble.model_dump_json())
+        members = [(each.task, each.training.weights) for each in result.members]
+        model = build_portable_ensemble(prepared.network, members)
     with writer.model_file() as path:
         model.save(path)
     writer.write_text("explanation.json", explain_result(result, writer).model_dump_json())
@@ -247,9 +262,11 @@ def explain_result(result: FitResult, writer: RunWriter) -> Explanation:
     """
     from dlcli.training import gradient_norms
 
-    norms = partial(gradient_norms, result.job, result.training.weights)
+    norms = partial(gradient_norms, result.job, result.members[0].training.weights)
     prepared = with_logged_reasons(result.prepared, writer)
     sets = {name: (table, result.encoded[name]) for name, table in result.tables.items()}
+    if result.config.ensemble_folds is not None and "test" in sets:
+        del sets["validation"]  # training rows, which tell less than test rows
     predictor, predictions = result.predictor, result.predictions
     return explain(predictor, sets, prepared.task, prepared.decisions, predictions, norms)
 

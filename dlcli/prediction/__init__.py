@@ -9,4 +9,10 @@ from dlcli.prediction.prediction_tables import (
     rejected_rows,
     write_rows,
 )
-from dlcli.prediction.predictor import Predictions, Predictor
+from dlcli.prediction.predictor import (
+    Ensemble,
+    EnsembleMember,
+    Predictions,
+    Predictor,
+    member_weight,
+)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from pydantic import Field
 
 from dlcli.config import Config
 from dlcli.encoding import Encoding, Inputs, row_weights, words_to_predict
@@ -17,9 +18,9 @@ from dlcli.errors import ConfigError, DataError, Problem, RunError
 from dlcli.metrics import Metrics
 from dlcli.network import Network, build_network
 from dlcli.preprocessing import ValueIssues
-from dlcli.runs import Run
+from dlcli.runs import Document, Run
 from dlcli.tables import Source, Table, read_table
-from dlcli.tasks import DecodedRows, Outputs, Task, Values, drop_missing_targets
+from dlcli.tasks import AnyTask, DecodedRows, Outputs, Task, Values, drop_missing_targets
 
 _ROWS_AT_ONCE = 65_536
 """Most rows that are encoded at once, so that a long table needs no large matrix."""
@@ -118,9 +119,36 @@ class Evaluation:
     metrics: Metrics
 
 
+class EnsembleMember(Document):
+    """How one member of an ensemble was trained."""
+
+    seed: int
+    """Its random seed."""
+    task: AnyTask
+    """The task, with the scaling of the member's own training rows."""
+    rows: Annotated[int, Field(ge=1)]
+    """Number of rows that it was trained on."""
+    best_epoch: Annotated[int, Field(ge=1)] | None
+    """The epoch, from 1, that its weights are from; `None`: the last."""
+    history: Mapping[str, tuple[float, ...]]
+    """Values of each epoch, by column of history.csv."""
+
+
+class Ensemble(Document):
+    """The members of an ensemble, in order."""
+
+    format: Literal[1] = 1
+    members: tuple[EnsembleMember, ...]
+
+
+def member_weight(number: int, name: str) -> str:
+    """Return a weight's name among those of an ensemble: `member_1/output/bias`."""
+    return f"member_{number}/{name}"
+
+
 @dataclass(frozen=True)
 class Predictor:
-    """A trained network with its encoding."""
+    """A trained network with its encoding, or the networks of an ensemble."""
 
     config: Config
     """The run's resolved config."""
@@ -129,7 +157,9 @@ class Predictor:
     network: Network
     """The layers."""
     weights: Mapping[str, NDArray[np.floating[Any]]]
-    """The trained weights by name."""
+    """The trained weights by name; those of an ensemble as `member_weight` names them."""
+    tasks: tuple[Task, ...] = ()
+    """The task of each member of an ensemble."""
 
     @classmethod
     def load(cls, run: Run) -> Predictor:
@@ -147,7 +177,21 @@ class Predictor:
             message = f"output.units is {network.outputs}, and {has}"
             raise RunError(f"{run.path}: its files don't fit together: {message}")
         shapes = {weight.name: weight.shape for weight in network.weights}
-        return cls(config, encoding, network, run.read_weights(shapes))
+        if config.ensemble is None:
+            return cls(config, encoding, network, run.read_weights(shapes))
+        tasks = tuple(each.task for each in run.parse("ensemble.json", Ensemble).members)
+        count = config.ensemble.members
+        if len(tasks) != count or any(type(each) is not type(task) for each in tasks):
+            message = f"has other members than the {count} of resolved.yaml"
+            raise RunError(f"{run.path}: its ensemble.json {message}")
+        weights = run.read_weights(
+            {
+                member_weight(number, name): shape
+                for number in range(1, count + 1)
+                for name, shape in shapes.items()
+            }
+        )
+        return cls(config, encoding, network, weights, tasks)
 
     @property
     def task(self) -> Task:
@@ -182,14 +226,36 @@ class Predictor:
         """
         rows = min(_ROWS_AT_ONCE, max(1, _NUMBERS_AT_ONCE // max(1, self.network.inputs)))
         outputs = [
-            self.network.forward(self.encoding.transform(part, issues), self.weights)
-            for part in table.parts(rows)
+            self.outputs(self.encoding.transform(part, issues)) for part in table.parts(rows)
         ]
         return self.decode(np.concatenate(outputs))
 
     def predict_encoded(self, inputs: Inputs) -> Predictions:
         """Predict encoded rows."""
-        return self.decode(self.network.forward(inputs, self.weights))
+        return self.decode(self.outputs(inputs))
+
+    def outputs(self, inputs: Inputs, numbers: Sequence[int] | None = None) -> Outputs:
+        """Return the network's outputs as trained on; for an ensemble their average.
+
+        Args:
+            inputs: the encoded rows.
+            numbers: the members of an ensemble to average, from 1; all if omitted.
+
+        Returns:
+            (rows, units).
+        """
+        if not self.tasks:
+            return self.network.forward(inputs, self.weights)
+        chosen = numbers or range(1, len(self.tasks) + 1)
+        outputs = [self.network.forward(inputs, self.weights_of(number)) for number in chosen]
+        return self.task.average(outputs, [self.tasks[number - 1] for number in chosen])
+
+    def weights_of(self, number: int) -> Mapping[str, NDArray[np.floating[Any]]]:
+        """Return the weights of a member by name; those of a single network are of member 1."""
+        if not self.tasks:
+            return self.weights
+        names = [weight.name for weight in self.network.weights]
+        return {name: self.weights[member_weight(number, name)] for name in names}
 
     def decode(self, outputs: Outputs) -> Predictions:
         """Return the predictions of a network's outputs as trained on, (rows, units)."""

@@ -13,10 +13,10 @@ from pydantic import ValidationError
 
 from dlcli.errors import RunError, plural
 from dlcli.metrics import HIGHER_IS_BETTER
-from dlcli.pipeline import REFIT_FAILED, CrossValidation, FoldResult, Interval, thinned
+from dlcli.pipeline import REFIT_FAILED, CrossValidation, FoldResult, Interval
 from dlcli.prediction import StoredPredictions
 from dlcli.reports import formatting as fmt
-from dlcli.reports.charts import Axis, interval_chart, line_chart, spans_decades
+from dlcli.reports.charts import Axis, interval_chart
 from dlcli.reports.report_parts import (
     REPEATABLE,
     baseline_sentences,
@@ -32,7 +32,7 @@ from dlcli.reports.report_parts import (
 )
 from dlcli.reports.result_section import prediction_blocks
 from dlcli.reports.run_record import PredictedRows, RunRecord
-from dlcli.reports.training_section import EPOCH, LEARNING_RATE, SET_COLORS
+from dlcli.reports.training_section import LEARNING_RATE, bundle_chart
 from dlcli.reports.views import Chart, Code, Figure, Grid, Section, Table, Text, View
 from dlcli.runs import Run
 from dlcli.tasks import Multilabel, Regression, Task, classification
@@ -42,8 +42,6 @@ MOST_DRAWN_FOLDS = 100
 MOST_LISTED_FOLDS = 200
 MOST_DOTS = 400
 """Folds in a chart of a metric."""
-MOST_CURVE_POINTS = 5_000
-"""Of one chart."""
 _MOST_CURVES = 4
 _MOST_CHARTS = 8
 """Metrics with a chart of their own."""
@@ -354,33 +352,11 @@ def _curve_chart(
     ]
     if not lines:
         return None
-    most = max(4, MOST_CURVE_POINTS // len(lines))
-    rows = [
-        {"x": points[at][0], "y": points[at][1], "s": split, "d": fold}
-        for fold, split, points in lines
-        for at in thinned(np.array([value for _, value in points]), most).tolist()
-    ]
-    splits = [split for split in SET_COLORS if any(line[1] == split for line in lines)]
-    colors = {split: SET_COLORS[split] for split in splits}
-    parts = []
-    for split in splits:
-        last = [points[-1][1] for _, of, points in lines if of == split]
-        parts.append(f"{split} from {fmt.number(min(last))} to {fmt.number(max(last))}")
-    title = fmt.shorten(name).replace("_", " ")
     reading = (
         "Each line is a fold. Where lines of one color are close together, the networks learn the "
         "same from any of the rows; where they diverge, much depends on which rows these are."
     )
-    return Chart(
-        title=fmt.capitalize(title),
-        spec=line_chart(
-            rows, colors, EPOCH, Axis(title), tips={"d": "fold", "s": "rows"}, kind="bundle"
-        ),
-        description=f"{fmt.capitalize(title)} at the end, over the folds: {'; '.join(parts)}.",
-        reading=reading if name == "loss" and len(splits) > 1 else "",
-        legend=tuple(colors.items()),
-        offers_log=spans_decades([value for _, _, points in lines for _, value in points]),
-    )
+    return bundle_chart(name, lines, "fold", reading)
 
 
 def _points(result: FoldResult, column: str) -> list[tuple[int, float]]:

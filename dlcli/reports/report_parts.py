@@ -206,8 +206,9 @@ def network_block(network: NetworkEvent) -> Group:
     """Draw a network, with its loss."""
     scaled = network.target_scaling
     of_target = f" of the target scaled by “{scaled}”" if scaled not in (None, "none") else ""
+    members = f"Each of the {network.members:,} networks" if network.members else "The network"
     text = (
-        f"The network has {network.parameters:,} trainable parameters. Training minimizes "
+        f"{members} has {network.parameters:,} trainable parameters. Training minimizes "
         f"{fmt.shorten(network.loss)}{of_target}."
     )
     inputs = Layer("input", "Input", f"{network.inputs:,} numbers", "the encoded columns", "")

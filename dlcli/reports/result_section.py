@@ -64,20 +64,21 @@ def result_section(record: TrainingRecord, metrics: Table) -> Section:
         by_column = record.metrics[record.splits[0]].get("by_column")
         blocks += [metrics, *_metrics_of_parts("column", by_column, ("mae", "rmse", "r2"))]
     for place, rows in enumerate(record.predicted):
-        title = f"{fmt.capitalize(fmt.ADJECTIVES[rows.split])} rows"
+        kind = record.adjective(rows.split)
+        title = f"{fmt.capitalize(kind)} rows"
         metrics_of_rows = record.metrics.get(rows.split, {})
-        text = Text(_describe(rows, record.rows(rows.split)))
+        text = Text(_describe(rows, kind, record.rows(rows.split)))
         parts = (text, *prediction_blocks(rows, record.config.seed, metrics_of_rows))
         blocks.append(Fold(title, parts) if place else Group(title, parts))
     return Section("result", "The result", tuple(blocks))
 
 
-def _describe(rows: PredictedRows, all_rows: int | None) -> str:
+def _describe(rows: PredictedRows, kind: str, all_rows: int | None) -> str:
     is_part = rows.is_sample and all_rows is not None and all_rows > rows.rows
     of_all = f"of {all_rows:,} " if is_part else ""
     sampled = ", sampled at random; the matrix and all metrics are of all rows" if is_part else ""
     weights = " Rows count by their weights." if rows.is_weighted else ""
-    return f"{rows.rows:,} {of_all}{fmt.ADJECTIVES[rows.split]} rows{sampled}.{weights}"
+    return f"{rows.rows:,} {of_all}{kind} rows{sampled}.{weights}"
 
 
 def prediction_blocks(

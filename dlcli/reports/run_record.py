@@ -17,7 +17,7 @@ from dlcli.errors import RunError
 from dlcli.explanation import Explanation
 from dlcli.metrics import ThresholdCounts, main_metric
 from dlcli.network import LayerSummary
-from dlcli.prediction import Floats, Predictor, StoredPredictions
+from dlcli.prediction import Ensemble, Floats, Predictor, StoredPredictions
 from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import MOST_SERIES
 from dlcli.runs import (
@@ -77,6 +77,8 @@ class NetworkEvent(_Event):
     loss: str
     metrics: list[str] = []
     target_scaling: str | None = None
+    members: Count | None = None
+    folds: Count | None = None
 
 
 class EngineEvent(_Event):
@@ -291,6 +293,21 @@ class RunRecord:
         """The versions, the machine, the command and the data files of the run."""
         return self.run.read_environment() if self.run.has("environment.json") else {}
 
+    @property
+    def is_out_of_fold(self) -> bool:
+        """True if training rows stand for validation rows, as in an ensemble with folds."""
+        return self.log.network is not None and self.log.network.folds is not None
+
+    def adjective(self, split: str) -> str:
+        """Return the word for the rows of a set: `test`, `validation`, `training`.
+
+        Validation rows of an ensemble with folds are `out-of-fold`: training rows, each predicted
+        by the members that were not trained on it.
+        """
+        if split == "validation" and self.is_out_of_fold:
+            return "out-of-fold"
+        return fmt.ADJECTIVES[split]
+
     def is_trained(self, name: str) -> bool:
         """Return whether a folder of this name within it is a finished training."""
         try:
@@ -317,6 +334,11 @@ class TrainingRecord(RunRecord):
     def history(self) -> dict[str, list[float]]:
         """The loss, the metrics and the learning rate at each epoch, by name."""
         return self.run.read_history() if self.run.has("history.csv") else {}
+
+    @cached_property
+    def ensemble(self) -> Ensemble | None:
+        """The members of an ensemble; `None` for a single network."""
+        return self.run.parse("ensemble.json", Ensemble) if self.run.has("ensemble.json") else None
 
     @cached_property
     def metrics(self) -> MetricsBySplit:
@@ -362,6 +384,8 @@ class TrainingRecord(RunRecord):
 
     def rows(self, split: str) -> int | None:
         """Return the number of rows of a set, if the log has it."""
+        if split == "validation" and self.is_out_of_fold:
+            split = "train"
         return self.log.data.rows.get(split) if self.log.data else None
 
     @property

@@ -86,18 +86,27 @@ def _metric_table(record: TrainingRecord) -> Table:
     models = [name for name in _BASELINES if first in record.baselines.get(name, {})]
     columns = [record.metrics[split] for split in splits]
     columns += [record.baselines[model][first] for model in models]
+    validation = (
+        "out-of-fold metrics are of the training rows, each predicted by the members of the "
+        "ensemble that were not trained on it, which chose only their own best epoch by it"
+        if record.is_out_of_fold
+        else "validation rows decided when to stop"
+    )
     note = (
         "↑ higher is better, ↓ lower is better. Metrics of training rows are optimistically "
-        "biased, as the network was fitted to them; validation rows decided when to stop; test "
-        "rows were used for nothing else."
+        f"biased, as the network was fitted to them; {validation}; test rows were used for nothing "
+        "else."
     )
     if models:
         note += (
-            f" Baselines are evaluated on the {fmt.ADJECTIVES[first]} rows: “constant” always "
+            f" Baselines are evaluated on the {record.adjective(first)} rows: “constant” always "
             "predicts the mean or the most frequent class; “linear” has the same inputs and no "
             "hidden layers. A network should beat both."
         )
-    return metric_table([*splits, *models], columns, note=note, with_directions=True)
+    heads = [
+        "out-of-fold" if record.is_out_of_fold and name == "validation" else name for name in splits
+    ]
+    return metric_table([*heads, *models], columns, note=note, with_directions=True)
 
 
 def _sentences(record: TrainingRecord) -> Iterator[str]:
@@ -116,7 +125,7 @@ def _sentences(record: TrainingRecord) -> Iterator[str]:
     rows, scores = record.rows(split), record.metrics[split]
     count = f"{rows:,}" if rows is not None else "the"
     value = fmt.metric(metric, finite_number(scores[metric]))
-    yield f"On {count} {fmt.ADJECTIVES[split]} rows, {fmt.metric_title(metric)} is {value}."
+    yield f"On {count} {record.adjective(split)} rows, {fmt.metric_title(metric)} is {value}."
     if (doubt := record.comparison.suspicion()) is not None:
         lead = "Possible leak: " if doubt.leaks else ""
         yield f"{fmt.capitalize(lead + doubt.observation)}; {doubt.meaning}."
@@ -126,7 +135,7 @@ def _sentences(record: TrainingRecord) -> Iterator[str]:
     if split == "train":
         yield "No rows were held out, so this says nothing about new ones."
     elif rows is not None and rows < _FEW_ROWS:
-        yield f"With only {rows:,} {fmt.ADJECTIVES[split]} rows, this is uncertain."
+        yield f"With only {rows:,} {record.adjective(split)} rows, this is uncertain."
 
 
 def _figures(record: TrainingRecord) -> Iterator[Figure]:
@@ -139,10 +148,12 @@ def _figures(record: TrainingRecord) -> Iterator[Figure]:
         for split in record.splits:
             value = fmt.metric(metric, finite_number(record.metrics[split].get(metric)))
             note = better if split == first else ""
-            yield Figure(f"{title}, {fmt.ADJECTIVES[split]} rows", value, note)
+            yield Figure(f"{title}, {record.adjective(split)} rows", value, note)
         for name in _BASELINES:
             if first in (scores := record.baselines.get(name, {})):
                 value = fmt.metric(metric, finite_number(scores[first].get(metric)))
-                yield Figure(f"{name} baseline, {fmt.ADJECTIVES[first]} rows", value)
+                yield Figure(f"{name} baseline, {record.adjective(first)} rows", value)
     if record.log.network:
-        yield Figure("Parameters", f"{record.log.network.parameters:,}", "trainable numbers")
+        members = record.log.network.members
+        what = f"in each of {members:,} networks" if members else "trainable numbers"
+        yield Figure("Parameters", f"{record.log.network.parameters:,}", what)

@@ -18,6 +18,8 @@ Lines = Mapping[str, Sequence[float]]
 MOST_CURVES = 20
 MOST_POINTS = 600
 """Of a line."""
+MOST_BUNDLE_POINTS = 5_000
+"""Of all lines of a chart that has one for each network."""
 LEARNING_RATE = "learning_rate"
 SET_COLORS = {"training": "train", "validation": "validation"}
 EPOCH = Axis("epoch", whole=True)
@@ -34,7 +36,7 @@ def training_section(record: TrainingRecord) -> Section:
             f"{record.epochs:,} epochs before."
         )
         blocks.append(Text(text))
-    charts = curve_charts(record.history, record.best_epoch)
+    charts = _member_charts(record) or curve_charts(record.history, record.best_epoch)
     if rate := learning_rate_chart(record.history):
         charts.append(rate)
     blocks.append(Grid(tuple(charts)))
@@ -47,6 +49,10 @@ def training_section(record: TrainingRecord) -> Section:
 def _figures(record: TrainingRecord) -> Figures:
     log, epochs, most = record.log, record.epochs, record.config.epochs
     figures = [Figure("Epochs", f"{epochs:,}", f"of at most {most:,}" if epochs < most else "")]
+    if record.ensemble:
+        bests = [each.best_epoch or len(each.history["loss"]) for each in record.ensemble.members]
+        range_ = f"{min(bests):,} to {max(bests):,}"
+        figures.append(Figure("Best epochs", range_, f"of the {len(bests):,} members"))
     if best := record.best_epoch:
         figures.append(Figure("Best epoch", f"{best:,}", "its weights were kept"))
     if log.trained and log.trained.seconds is not None and not log.is_resumed:
@@ -74,6 +80,62 @@ def curve_charts(history: Lines, best_epoch: int | None) -> list[Chart]:
         if len(values) and not name.startswith("val_") and name != LEARNING_RATE
     ]
     return [_curve_chart(name, history, best_epoch) for name in names[:MOST_CURVES]]
+
+
+def _member_charts(record: TrainingRecord) -> list[Chart]:
+    """Draw the loss and each metric of the members of an ensemble, a line for each."""
+    members = record.ensemble.members if record.ensemble else ()
+    reading = (
+        "Each line is a member of the ensemble, on its own rows. All have different initial "
+        "weights; their predictions are averaged."
+    )
+    charts = []
+    for name in [name for name in record.history if name != LEARNING_RATE]:
+        lines = [
+            (f"member {number}", split, [*enumerate(member.history[column], start=1)])
+            for number, member in enumerate(members, start=1)
+            for split, column in (("training", name), ("validation", f"val_{name}"))
+            if member.history.get(column)
+        ]
+        if lines and not name.startswith("val_"):
+            charts.append(bundle_chart(name, lines, "member", reading))
+    return charts[:MOST_CURVES]
+
+
+def bundle_chart(
+    name: str, lines: Sequence[tuple[str, str, list[tuple[int, float]]]], each: str, reading: str
+) -> Chart:
+    """Draw what several networks measured by epoch, on training and validation rows.
+
+    Args:
+        name: the loss or metric.
+        lines: the network, the set of rows, and the epochs with their values.
+        each: what a network is: `fold`, `member`.
+        reading: explains the chart of the loss.
+    """
+    most = max(4, MOST_BUNDLE_POINTS // len(lines))
+    rows = [
+        {"x": points[at][0], "y": points[at][1], "s": split, "d": network}
+        for network, split, points in lines
+        for at in thinned(np.array([value for _, value in points]), most).tolist()
+    ]
+    splits = [split for split in SET_COLORS if any(line[1] == split for line in lines)]
+    colors = {split: SET_COLORS[split] for split in splits}
+    parts = []
+    for split in splits:
+        last = [points[-1][1] for _, of, points in lines if of == split]
+        parts.append(f"{split} from {fmt.number(min(last))} to {fmt.number(max(last))}")
+    title = fmt.shorten(name).replace("_", " ")
+    return Chart(
+        title=fmt.capitalize(title),
+        spec=line_chart(
+            rows, colors, EPOCH, Axis(title), tips={"d": each, "s": "rows"}, kind="bundle"
+        ),
+        description=f"{fmt.capitalize(title)} at the end, over the {each}s: {'; '.join(parts)}.",
+        reading=reading if name == "loss" and len(splits) > 1 else "",
+        legend=tuple(colors.items()),
+        offers_log=spans_decades([value for _, _, points in lines for _, value in points]),
+    )
 
 
 def learning_rate_chart(history: Lines) -> Chart | None:

@@ -38,6 +38,7 @@ FileName = Literal[
     "resolved.yaml",  # the complete config
     "encoding.json",  # the fitted encoding
     "weights.npz",  # the weights, float32, by name
+    "ensemble.json",  # the members of an ensemble
     "model.keras",  # the model for the user's own Keras code
     "metrics.json",  # the final metrics by split, then metric
     "history.csv",  # loss and metrics of each epoch
@@ -62,6 +63,7 @@ LOCK = "lock"
 LIMITS: dict[FileName, int] = {
     **dict.fromkeys(("encoding.json", "metrics.json", "baselines.json", "explanation.json"), 2**28),
     **dict.fromkeys(("environment.json", "cv.json", "tune.json", "verdicts.json"), 2**28),
+    "ensemble.json": 2**28,
     **dict.fromkeys(("config.yaml", "resolved.yaml", "refit.yaml", "study.json"), MAX_BYTES),
     **dict.fromkeys(("best.yaml", "smallest.yaml"), MAX_BYTES),
     "history.csv": 2**30,

@@ -7,7 +7,8 @@ At least two checkpoints are kept, in case the newest is damaged. If both are of
 newest of an earlier epoch is kept, too: a training that diverges within an epoch ends with the
 weights from before it.
 
-Partial results are those of finished folds, which are not trained again.
+Partial results are those of finished folds, and of finished members of an ensemble, which are not
+trained again.
 """
 
 from __future__ import annotations
@@ -51,6 +52,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 CHECKPOINTS = "checkpoint"
+MEMBERS = "members"
+"""Folder with the finished members of an unfinished ensemble."""
 _MIN_CHECKPOINTS = 2
 _CONTENTS = "contents.json"
 _PLAN = "plan.json"
@@ -163,20 +166,13 @@ class ResumableRun:
     def write_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Store the state of the training, and remove checkpoints that are no longer needed."""
         base = self.path / CHECKPOINTS
-        history = file_formats.dump_history(checkpoint.history)
         with self._storing(CHECKPOINTS):
             if not is_folder(base):
                 base.mkdir()  # fails for a link, which may lead anywhere
                 sync_folder(self.path)
             older = _checkpoints(self.path)
             newest = base / str(int(older[-1].name) + 1 if older else 1)
-            self._write_folder(
-                newest,
-                {
-                    "arrays.npz": lambda path: file_formats.write_arrays(path, checkpoint.arrays),
-                    "history.csv": lambda path: path.write_text(history, "utf-8"),
-                },
-            )
+            self._write_folder(newest, _checkpoint_files(checkpoint))
             for folder in _dispensable([*older, newest]):
                 _remove(folder)
 
@@ -195,25 +191,45 @@ class ResumableRun:
         Raises:
             RunError: if all checkpoints are damaged or of another config.
         """
-        config, limit = self._config_digest(), file_formats.max_archive_bytes(specs)
+        config = self._config_digest()
         problems, any_intact = [], False
         for folder in reversed(_checkpoints(self.path)):
             try:
-                contents = _Contents.of(folder, config)
-                with contents.open(folder, "arrays.npz", limit) as stream:
-                    arrays = file_formats.read_arrays(stream, specs, folder / "arrays.npz")
-                with contents.open(folder, "history.csv", LIMITS["history.csv"]) as stream:
-                    history = file_formats.parse_history(stream.read(), folder / "history.csv")
+                checkpoint = _read_checkpoint(folder, config, specs)
             except RunError as error:
                 problems.append(error)
                 continue
-            checkpoint = Checkpoint(arrays, history)
             if accept(checkpoint):
                 return checkpoint
             any_intact = True
         if problems and not any_intact:
             raise problems[0]
         return None
+
+    def write_member(self, number: int, result: Checkpoint) -> None:
+        """Store the result of a finished member of an ensemble, numbered from 1."""
+        with self._storing(MEMBERS) as base:
+            base.mkdir(exist_ok=True)
+            _check_folder(base)
+            self._write_folder(base / str(number), _checkpoint_files(result))
+
+    def read_member(self, number: int, specs: Mapping[str, ArraySpec]) -> Checkpoint | None:
+        """Read the result of a member, which a stranger may have written; `None` if there is none.
+
+        Args:
+            number: from 1.
+            specs: shape and type of each array, by name.
+
+        Raises:
+            RunError: if it is damaged or of another config; the way out is to remove it.
+        """
+        folder = self.path / MEMBERS / str(number)
+        if not os.path.lexists(folder):
+            return None
+        with _naming_way_out(folder):
+            _check_folder(folder.parent)
+            _check_folder(folder)
+            return _read_checkpoint(folder, self._config_digest(), specs)
 
     def write_plan(self, plan: Mapping[str, object]) -> None:
         """Store the planned folds; from then on the folder is a cross-validation."""
@@ -259,7 +275,7 @@ class ResumableRun:
         folder = self.path / FOLDS / str(number)
         if not os.path.lexists(folder):
             return None
-        try:
+        with _naming_way_out(folder):
             _check_folder(folder)
             contents = _Contents.of(folder, self._config_digest())
             with contents.open(folder, "result.json", _MAX_RESULT_BYTES) as stream:
@@ -268,9 +284,6 @@ class ResumableRun:
             if name in contents.files:
                 with contents.open(folder, name, LIMITS[name]) as stream:
                     table = file_formats.read_parquet(stream, folder / name)
-        except RunError as error:
-            error.add_note(f"or remove {folder}: what is missing there is computed again")
-            raise
         self.has_partial_results = True
         return PartialResult(result, table)
 
@@ -329,10 +342,43 @@ class ResumableRun:
 
 def remove_resume_files(folder: Path) -> None:
     """Remove what a finished run doesn't need: checkpoints, partial results and the lock."""
-    _remove(folder / CHECKPOINTS)
-    _remove(folder / FOLDS)
+    for name in (CHECKPOINTS, MEMBERS, FOLDS):
+        _remove(folder / name)
     with suppress(OSError):  # some systems don't remove it while it is locked
         (folder / LOCK).unlink(missing_ok=True)
+
+
+@contextmanager
+def _naming_way_out(folder: Path) -> Iterator[None]:
+    """Have an error of a partial result say that it can be removed."""
+    try:
+        yield
+    except RunError as error:
+        error.add_note(f"or remove {folder}: what is missing there is computed again")
+        raise
+
+
+def _checkpoint_files(checkpoint: Checkpoint) -> dict[_File, Callable[[Path], object]]:
+    """Return the functions that write the files of a checkpoint."""
+    history = file_formats.dump_history(checkpoint.history)
+    return {
+        "arrays.npz": lambda path: file_formats.write_arrays(path, checkpoint.arrays),
+        "history.csv": lambda path: path.write_text(history, "utf-8"),
+    }
+
+
+def _read_checkpoint(folder: Path, config: str, specs: Mapping[str, ArraySpec]) -> Checkpoint:
+    """Read the files of a checkpoint that was written for a config.
+
+    Raises:
+        RunError: if one of them is damaged.
+    """
+    contents, limit = _Contents.of(folder, config), file_formats.max_archive_bytes(specs)
+    with contents.open(folder, "arrays.npz", limit) as stream:
+        arrays = file_formats.read_arrays(stream, specs, folder / "arrays.npz")
+    with contents.open(folder, "history.csv", LIMITS["history.csv"]) as stream:
+        history = file_formats.parse_history(stream.read(), folder / "history.csv")
+    return Checkpoint(arrays, history)
 
 
 def _checkpoints(run: Path) -> list[Path]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, lru_cache
 from typing import Literal, NamedTuple
@@ -551,6 +551,10 @@ class Table:
         if isinstance(data, pa.Table):
             data = pa.table({name: widened(data.column(name)) for name in self.columns})
         return self._part(data.take(integers(rows)), rows)
+
+    def only(self, names: Iterable[str]) -> Table:
+        """Return the table of some columns, in memory."""
+        return replace(self, data=pa.table({name: self.data.column(name) for name in names}))
 
     def parts(self, rows: int) -> Iterator[Table]:
         """Yield consecutive parts of so many rows; the last may have fewer."""

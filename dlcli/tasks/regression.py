@@ -188,6 +188,12 @@ class _Numbers(Task):
         pairs = zip(self._scalings, outputs.T, strict=True)
         return np.stack([scaling.invert(values) for scaling, values in pairs], axis=1)
 
+    def average(self, outputs: Sequence[Outputs], tasks: Sequence[Self]) -> Outputs:
+        pairs = zip(tasks, outputs, strict=True)
+        means = np.asarray(np.mean([task.decode(each) for task, each in pairs], axis=0))
+        columns = zip(self._scalings, means.T, strict=True)
+        return np.stack([scaling.apply(values) for scaling, values in columns], axis=1)
+
     def predict(self, decoded: Outputs, *, has_margin: bool = False) -> Outputs:
         return decoded
 

@@ -302,6 +302,18 @@ class Task(Fitted):
         """
         return outputs
 
+    def average(self, outputs: Sequence[Outputs], tasks: Sequence[Self]) -> Outputs:
+        """Return the outputs whose decoded form is the mean of the members' of an ensemble.
+
+        Args:
+            outputs: those of each member as trained on, (rows, units).
+            tasks: the task of each, whose scaling of numbers is of its own training rows.
+
+        Returns:
+            Outputs that `decode` of this task decodes, (rows, units).
+        """
+        return np.asarray(np.mean(outputs, axis=0, dtype=np.float64))
+
     @abstractmethod
     def predict(self, decoded: Outputs, *, has_margin: bool = False) -> Values:
         """Return the predicted values of decoded outputs, in the form of true values."""

@@ -170,6 +170,27 @@ class Checkpointer(Protocol):
             RunError: if there are some, and none can be read or belongs to such a job.
         """
 
+    def save_member(self, number: int, result: TrainingResult) -> None:
+        """Store the result of a finished member of an ensemble, numbered from 1.
+
+        Raises:
+            TrainingError: if it can't be stored.
+        """
+
+    def finished_member(self, number: int, job: Job) -> TrainingResult | None:
+        """Return the stored result of a member, whose checkpoints are those from now on.
+
+        Args:
+            number: from 1.
+            job: what it is trained by.
+
+        Returns:
+            The result; `None` if it is not finished.
+
+        Raises:
+            RunError: if it is damaged, or doesn't belong to the job.
+        """
+
 
 class _NoCheckpoints:
     """Store nothing."""
@@ -182,6 +203,12 @@ class _NoCheckpoints:
 
     def latest(self, job: Job, kinds: Mapping[str, ArraySpec]) -> Checkpoint | None:
         """Return `None`: training starts from the beginning."""
+
+    def save_member(self, number: int, result: TrainingResult) -> None:
+        """Discard it."""
+
+    def finished_member(self, number: int, job: Job) -> TrainingResult | None:
+        """Return `None`: no member is finished."""
 
 
 NO_CHECKPOINTS: Checkpointer = _NoCheckpoints()

@@ -1,0 +1,277 @@
+"""Ensembles: members with their own rows, honest out-of-fold predictions, resumed to the bit."""
+
+from __future__ import annotations
+
+import json
+import signal
+from itertools import pairwise
+from pathlib import Path
+
+import keras
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pytest
+
+from dlcli.config import load_config
+from dlcli.errors import ConfigError, DivergenceError, Interrupted
+from dlcli.pipeline import Plan, cross_validate
+from dlcli.pipeline.train_run import resume, train
+from dlcli.prediction import Ensemble, Predictor
+from dlcli.preprocessing import ValueIssues
+from dlcli.runs import open_run
+from dlcli.splitting import make_complete_folds
+from dlcli.tables import read_table
+
+ROWS = 60
+TEST = 12
+CONFIG = """\
+data: {{train: rows.csv, target: {target}, test: 0.2}}
+input: {{features: {{a: numeric, b: numeric}}}}
+hidden: [{{units: 3, activation: tanh}}]
+epochs: 4
+early_stopping: {{patience: 4}}
+ensemble: {{members: 3}}
+seed: 3
+"""
+
+
+def table():
+    """Two features, and targets of several kinds that depend on them."""
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(2, ROWS))
+    y = 5 + 3 * a - b + rng.normal(scale=0.1, size=ROWS)
+    names = np.array(["low", "middle", "high"])
+    return pa.table(
+        {
+            "a": a,
+            "b": b,
+            "y": y,
+            "size": np.exp(y / 4),
+            "level": names[np.digitize(y, [3, 7])],
+            "group": [f"g{row % 9}" for row in range(ROWS)],
+            "when": [f"{1990 + row % 30}-01-01" for row in range(ROWS)],
+        }
+    )
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The current folder, with the table."""
+    monkeypatch.chdir(tmp_path)
+    pyarrow.csv.write_csv(table(), tmp_path / "rows.csv")
+    return tmp_path
+
+
+def config(*settings, target="y", name="c"):
+    Path(f"{name}.yaml").write_text(CONFIG.format(target=target))
+    return load_config(Path(f"{name}.yaml"), settings)
+
+
+def stored(run):
+    """The ensemble of a run, and its predictions of held-out rows by set."""
+    by_set = {}
+    for each in run.read_predictions().to_pylist():
+        by_set.setdefault(each["split"], {})[each["row"]] = each["prediction"]
+    return run.parse("ensemble.json", Ensemble).members, by_set
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """An ensemble for numbers, trained by the compiled engine."""
+    with pytest.MonkeyPatch.context() as patch:
+        path = tmp_path_factory.mktemp("ensemble")
+        patch.chdir(path)
+        pyarrow.csv.write_csv(table(), path / "rows.csv")
+        events = []
+        run = train(config(), listener=lambda event, fields: events.append((event, fields)))
+        return open_run(path / run.path), events
+
+
+def test_members_have_their_own_rows_seeds_and_scaling_of_the_target(trained):
+    members, _ = stored(trained[0])
+    assert [member.rows for member in members] == [32, 32, 32]
+    assert len({member.seed for member in members}) == 3
+    assert len({member.task.scalings[0].offset for member in members}) == 3
+
+
+def test_each_training_row_is_predicted_by_the_member_that_did_not_have_it(trained):
+    run = trained[0]
+    predictor = Predictor.load(run)
+    rows = read_table(run.path.parent.parent / "rows.csv", lambda _: ())
+    _, predicted = stored(run)
+    train_rows = np.array(sorted(predicted["validation"]))
+    assert len(train_rows) == ROWS - TEST
+    assert not set(train_rows) & set(predicted["test"])
+    members = [
+        predictor.task.decode(
+            predictor.outputs(predictor.encoding.transform(rows, ValueIssues()), [number])
+        )[:, 0]
+        for number in (1, 2, 3)
+    ]
+    found = np.array([predicted["validation"][row] for row in train_rows])
+    matches = np.isclose([each[train_rows - 1] for each in members], found, atol=1e-9)
+    assert (matches.sum(axis=0) == 1).all()
+    assert matches.sum(axis=1).tolist() == [16, 16, 16]
+    mean = np.mean(members, axis=0)
+    for row, value in predicted["test"].items():
+        assert value == pytest.approx(mean[row - 1], rel=1e-6)
+
+
+def test_the_keras_model_predicts_the_mean_in_the_unit_of_the_target(trained):
+    run = trained[0]
+    predictor = Predictor.load(run)
+    rows = read_table(run.path.parent.parent / "rows.csv", lambda _: ())
+    model = keras.saving.load_model(run.path / "model.keras", safe_mode=True)
+    matrix = predictor.encoding.transform(rows, ValueIssues()).dense
+    expected = predictor.predict(rows, ValueIssues()).decoded
+    np.testing.assert_allclose(model.predict(matrix, verbose=0), expected, rtol=1e-5)
+
+
+def test_epochs_are_reported_by_member_and_the_history_is_their_mean(trained):
+    run, events = trained
+    epochs = [fields for event, fields in events if event == "epoch"]
+    assert [(each["member"], each["epoch"]) for each in epochs] == [
+        (member, epoch) for member in (1, 2, 3) for epoch in (1, 2, 3, 4)
+    ]
+    of_first = [each["val_loss"] for each in epochs if each["epoch"] == 1]
+    assert run.read_history()["val_loss"][0] == pytest.approx(np.mean(of_first))
+
+
+def test_the_linear_baseline_is_compared_on_predictions_of_the_same_kind(trained):
+    metrics = trained[0].read_baselines()
+    assert set(metrics["linear"]) == {"train", "validation", "test"}
+    assert metrics["linear"]["validation"]["r2"] > 0.9
+
+
+def test_the_keras_engine_trains_the_same_members(trained, folder):
+    run = train(config("engine=keras"))
+    (members, predicted), (others, expected) = stored(run), stored(trained[0])
+    assert [member.seed for member in members] == [member.seed for member in others]
+    for split in ("validation", "test"):
+        assert predicted[split] == pytest.approx(expected[split], rel=1e-4)
+
+
+@pytest.mark.parametrize("member", [1, 2])
+def test_an_interrupted_ensemble_resumes_to_the_bit(trained, folder, member):
+    def interrupt(event, fields):
+        if event == "epoch" and (fields["member"], fields["epoch"]) == (member, 3):
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(Interrupted, match=f"of member {member}; resume with: dlcli train"):
+        train(config(), Path("run"), interrupt)
+    assert Path("run/members").exists() == (member > 1)
+    run = resume(Path("run"))
+    for name in ("weights.npz", "ensemble.json", "history.csv", "metrics.json"):
+        assert (run.path / name).read_bytes() == (trained[0].path / name).read_bytes(), name
+    assert not Path("run/members").exists()
+
+
+def test_a_member_of_another_training_is_refused(folder):
+    def interrupt(event, fields):
+        if event == "epoch" and (fields["member"], fields["epoch"]) == (2, 1):
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(Interrupted):
+        train(config(), Path("run"), interrupt)
+    contents = Path("run/members/1/contents.json")
+    contents.write_text(json.dumps({**json.loads(contents.read_text()), "number": 2}))
+    with pytest.raises(Exception, match="members/1"):
+        resume(Path("run"))
+
+
+def test_a_changed_target_is_not_known_to_its_own_prediction(folder):
+    settings = ("early_stopping=null",)  # which chooses a member's best epoch by its own fold
+    before = stored(train(config(*settings), Path("before")))[1]["validation"]
+    row = next(iter(before))
+    changed = table().to_pydict()
+    changed["y"][row - 1] += 1_000.0
+    pyarrow.csv.write_csv(pa.table(changed), folder / "rows.csv")
+    after = stored(train(config(*settings), Path("after")))[1]["validation"]
+    same = {each for each in before if after[each] == pytest.approx(before[each], rel=1e-9)}
+    assert row in same
+    assert len(same) == 16  # its fold: the members of the others have learned from the row
+
+
+def test_members_may_share_validation_rows(folder):
+    settings = ("ensemble.folds=none", "data.validation=0.2", "hidden[0].dropout=0.2")
+    run = train(config(*settings))
+    members, predicted = stored(run)
+    assert [member.rows for member in members] == [36, 36, 36]
+    assert len(predicted["validation"]) == 12
+    assert run.read_config().config.ensemble.folds == "none"
+
+
+@pytest.mark.parametrize("target", ["level", "size"])
+def test_classes_and_logarithms_are_averaged_as_they_are_predicted(folder, target):
+    scaling = ("output.scaling=log",) if target == "size" else ()
+    run = train(config("ensemble.folds=2", *scaling, target=target))
+    predictor = Predictor.load(run)
+    rows = read_table(folder / "rows.csv", lambda _: ())
+    inputs = predictor.encoding.transform(rows, ValueIssues())
+    each = [
+        task.decode(predictor.network.forward(inputs, predictor.weights_of(number)))
+        for number, task in enumerate(predictor.tasks, start=1)
+    ]
+    found = predictor.predict(rows, ValueIssues()).decoded
+    np.testing.assert_allclose(found, np.mean(each, axis=0), rtol=1e-6)
+
+
+def test_rows_on_disk_give_the_same_weights(trained, folder):
+    run = train(config("data.storage=disk"))
+    for name in ("weights.npz", "ensemble.json"):
+        assert (run.path / name).read_bytes() == (trained[0].path / name).read_bytes()
+
+
+@pytest.mark.parametrize("column", ["group", "when"])
+def test_folds_follow_the_split(folder, column):
+    kind = "group" if column == "group" else "time"
+    rows = read_table(folder / "rows.csv", lambda _: ())
+    how = config(f"data.split={{name: {kind}, column: {column}}}").config.data.split
+    folds = make_complete_folds(rows, how, None, 3, (0, 0))
+    held_out = np.sort(np.concatenate([fold.held_out for fold in folds]))
+    assert held_out.tolist() == list(range(ROWS))
+    values = rows.texts(column)
+    for fold in folds:
+        assert not set(values[fold.train]) & set(values[fold.held_out])
+    if kind == "time":
+        windows = [sorted(set(values[fold.held_out])) for fold in folds]
+        assert [one[-1] < other[0] for one, other in pairwise(windows)] == [True, True]
+
+
+def test_a_diverged_member_is_named_and_finite_weights_are_kept(folder):
+    with pytest.raises(DivergenceError, match=r"in member 1 of 3") as caught:
+        train(config("optimizer={name: sgd, learning_rate: 1e4}", "epochs=30"), Path("run"))
+    kept = any("are kept in run" in note for note in caught.value.__notes__)
+    assert kept == Path("run/weights.npz").exists()
+    if kept:
+        assert open_run(Path("run")).kind == "diverged"
+
+
+def test_each_fold_of_a_cross_validation_trains_an_ensemble(folder):
+    run = cross_validate(config("epochs=2"), Plan(folds=2, refit=True))
+    document = json.loads(run.read_text("cv.json"))
+    assert [fold["epochs"] for fold in document["results"]] == [2, 2]
+    refit = open_run(run.path / "refit").read_config().config
+    assert (refit.ensemble.members, refit.epochs, refit.early_stopping.patience) == (3, 2, 4)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (("data.validation=0.2",), "each member of the ensemble is validated on its own fold"),
+        (("ensemble.folds=4",), "4 folds need as many members"),
+        (("ensemble.members=1",), "expected an integer from 2 to 64"),
+        (("initial_weights=run",), "is for one network"),
+        (("ensemble.folds=none",), "'val_loss' needs rows to validate on"),
+    ],
+)
+def test_what_contradicts_an_ensemble_is_refused(folder, settings, message):
+    with pytest.raises(ConfigError, match=message):
+        config(*settings)
+
+
+def test_an_ensemble_is_no_start_for_one_network(trained, folder):
+    settings = ("ensemble=null", "early_stopping=null", f"initial_weights={trained[0].path}")
+    with pytest.raises(ConfigError, match="is an ensemble of 3 networks; name a run of one"):
+        train(config(*settings))
