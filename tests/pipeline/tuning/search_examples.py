@@ -22,10 +22,10 @@ WAVE = """\
 data: {train: wave.csv, target: y, validation: 0.2, test: 0.2}
 hidden: [{units: 2, activation: tanh}]
 optimizer: {name: adam, learning_rate: 1.0e-4}
-epochs: 80
+epochs: 60
 tune:
   metric: val_rmse
-  trials: 16
+  trials: 12
   space:
     optimizer.learning_rate: {low: 1.0e-5, high: 1.0e-1, log: true}
     hidden: {units: [1, 2, 64]}
