@@ -133,6 +133,11 @@ class EnsembleMember(Document):
     history: Mapping[str, tuple[float, ...]]
     """Values of each epoch, by column of history.csv."""
 
+    @property
+    def epochs(self) -> int:
+        """The number of epochs that were run."""
+        return max(map(len, self.history.values()), default=0)
+
 
 class Ensemble(Document):
     """The members of an ensemble, in order."""

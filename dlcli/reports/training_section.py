@@ -42,7 +42,8 @@ def training_section(record: TrainingRecord) -> Section:
     blocks.append(Grid(tuple(charts)))
     layers = record.explanation.layers if record.explanation else ()
     if layers:
-        blocks.append(Group("Inside the network", (_layer_table(layers),)))
+        table = _layer_table(layers, is_first=record.ensemble is not None)
+        blocks.append(Group("Inside the network", (table,)))
     return Section("training", "The training", tuple(blocks))
 
 
@@ -50,14 +51,17 @@ def _figures(record: TrainingRecord) -> Figures:
     log, epochs, most = record.log, record.epochs, record.config.epochs
     figures = [Figure("Epochs", f"{epochs:,}", f"of at most {most:,}" if epochs < most else "")]
     if record.ensemble:
-        bests = [each.best_epoch or len(each.history["loss"]) for each in record.ensemble.members]
+        bests = [each.best_epoch or each.epochs for each in record.ensemble.members]
         range_ = f"{min(bests):,} to {max(bests):,}"
         figures.append(Figure("Best epochs", range_, f"of the {len(bests):,} members"))
     if best := record.best_epoch:
         figures.append(Figure("Best epoch", f"{best:,}", "its weights were kept"))
     if log.trained and log.trained.seconds is not None and not log.is_resumed:
         seconds = log.trained.seconds
-        each = f"{fmt.duration(seconds / max(1, log.trained.epochs))} an epoch"
+        done = log.trained.epochs
+        if record.ensemble:
+            done = sum(each.epochs for each in record.ensemble.members)
+        each = f"{fmt.duration(seconds / max(1, done))} an epoch"
         figures.append(Figure("Training time", fmt.duration(seconds), each))
     if log.device:
         device = fmt.shorten(log.device.device, 20).upper()
@@ -227,7 +231,8 @@ def _listed_epochs(lines: Lines) -> Table:
     return Table(("epoch", *lines), tuple(rows))
 
 
-def _layer_table(layers: Sequence[LayerStatistics]) -> Table:
+def _layer_table(layers: Sequence[LayerStatistics], *, is_first: bool) -> Table:
+    """List the layers of a network, which may be the first member of an ensemble."""
     shown = layers[:_MOST_LAYERS]
     rows = tuple(
         (
@@ -250,7 +255,7 @@ def _layer_table(layers: Sequence[LayerStatistics]) -> Table:
     return Table(
         ("layer", "activation", *sizes, *gradients),
         rows,
-        caption="Each layer after training",
+        caption=f"Each layer {'of the first member ' if is_first else ''}after training",
         text_columns=range(2),
         note="Dead units (of relu) give the same output for every row and have stopped learning; "
         "saturated outputs of hidden layers (of sigmoid and tanh) are at an end of their range, "

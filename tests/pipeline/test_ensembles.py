@@ -19,6 +19,7 @@ from dlcli.pipeline import Plan, cross_validate
 from dlcli.pipeline.train_run import resume, train
 from dlcli.prediction import Ensemble, Predictor
 from dlcli.preprocessing import ValueIssues
+from dlcli.reports import render_text, to_html, view_of
 from dlcli.runs import open_run
 from dlcli.splitting import make_complete_folds
 from dlcli.tables import read_table
@@ -275,3 +276,13 @@ def test_an_ensemble_is_no_start_for_one_network(trained, folder):
     settings = ("ensemble=null", "early_stopping=null", f"initial_weights={trained[0].path}")
     with pytest.raises(ConfigError, match="is an ensemble of 3 networks; name a run of one"):
         train(config(*settings))
+
+
+def test_the_report_names_out_of_fold_rows_and_draws_each_member(trained):
+    view = view_of(trained[0])
+    terminal, page = render_text(view), to_html(view)
+    assert "out-of-fold" in terminal
+    assert "validation rows" not in terminal
+    assert "of the 3 members" in page
+    assert "Each layer of the first member after training" in page
+    assert page.count("&quot;member 3&quot;") + page.count('"member 3"') > 0
