@@ -20,12 +20,16 @@ class Events:
     def __init__(self, listener: Listener = lambda *_: None) -> None:
         self.listener = listener
         """Receives events; called directly, it gets one that is not logged."""
+        self.warnings: set[str] = set()
+        """The messages of all warnings so far."""
         self._writer: RunWriter | None = None
         self._early: list[tuple[str, dict[str, object]]] = []
 
     def emit(self, event: str, /, **fields: object) -> None:
         """Report an event. `progress` is not logged, as it depends on the clock."""
         self.listener(event, fields)
+        if event == "warning":
+            self.warnings.add(str(fields.get("message")))
         if event == "progress":
             return
         if self._writer is None:

@@ -483,7 +483,6 @@ class FitContext:
     fits: int = 1
     keep_encodings: bool = True
     _kept: dict[object, _Encoded] = field(default_factory=dict, repr=False)
-    _warned: set[str] = field(default_factory=set, repr=False)
 
     @cached_property
     def device(self) -> Device:
@@ -550,8 +549,7 @@ class FitContext:
         The rows of a fold stand where test rows do, and are called held-out rows.
         """
         message = str(fields.get("message")).replace("test rows", "held-out rows")
-        if event == "warning" and message not in self._warned:
-            self._warned.add(message)
+        if event == "warning" and message not in self.events.warnings:
             self.events.emit(event, **{**fields, "message": message})
 
 

@@ -265,12 +265,10 @@ def train_finalists(
     """
     runs: dict[Name, Run] = {}
     notes: list[str] = []
-    warned: set[str] = set()
 
     def listener(event: str, fields: dict[str, object]) -> None:
-        message = str(fields.get("message"))
-        if event == "warning" and message not in warned:  # finalists read the same rows
-            warned.add(message)
+        # Finalists read the same rows as the search.
+        if event == "warning" and str(fields.get("message")) not in events.warnings:
             events.emit(event, **fields)
 
     for name in sorted(configs, key=["default", "best", "smallest"].index):

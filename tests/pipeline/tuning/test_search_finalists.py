@@ -234,3 +234,21 @@ def test_each_warning_is_reported_once(folder, monkeypatch, recorder):
     warnings = [fields["message"] for fields in recorder.named("warning")]
     assert warnings == ["a", "default", "best"]
     assert recorder.named("progress") == [{"finalist": "default"}, {"finalist": "best"}]
+
+
+def test_what_the_search_has_warned_of_is_not_repeated_by_its_finalists(
+    folder, made, monkeypatch, recorder
+):
+    configs = made(default=FAR, best=NEAR)
+
+    def train_one(folder, name, file, listener):
+        listener("warning", {"message": "3 rows have no target"})
+        listener("warning", {"message": "few rows"})
+        return open_run(folder / name)
+
+    monkeypatch.setattr(module, "train_child_run", train_one)
+    events = Events(recorder)
+    events.emit("warning", message="3 rows have no target")
+    train_finalists(folder, configs, "val_mae", events)
+    messages = [each["message"] for each in recorder.named("warning")]
+    assert messages == ["3 rows have no target", "few rows"]
