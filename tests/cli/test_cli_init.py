@@ -191,7 +191,7 @@ GOOD = {
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("folder")
+@pytest.mark.usefixtures("folder", "no_linear_baseline")
 @pytest.mark.parametrize("name", GOOD)
 def test_the_config_of_a_shipped_table_trains_well_as_it_is(name, dlcli):
     metric, least = GOOD[name]
