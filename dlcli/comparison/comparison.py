@@ -470,6 +470,13 @@ def _differences(
 
 def _notes(runs: Sequence[ComparedRun], split: str | None) -> Iterator[str]:
     """Yield caveats, as sentences."""
+    out_of_fold = [each for each in runs if each.file.config.ensemble_folds is not None]
+    if out_of_fold:
+        named = listed([str(each.run.path) for each in out_of_fold])
+        yield (
+            f"the validation rows of {named} are training rows, each predicted by the members of "
+            "the ensemble that were not trained on it"
+        )
     if split is None:
         yield _without_rows(runs)
         return

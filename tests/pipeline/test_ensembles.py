@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pytest
 
+from dlcli.comparison import compare
 from dlcli.config import load_config
 from dlcli.errors import ConfigError, DivergenceError, Interrupted
 from dlcli.pipeline import Plan, cross_validate
@@ -151,6 +152,8 @@ def test_the_keras_engine_trains_the_same_members(trained, folder):
     assert [member.seed for member in members] == [member.seed for member in others]
     for split in ("validation", "test"):
         assert predicted[split] == pytest.approx(expected[split], rel=1e-4)
+    first, *_ = compare([run, trained[0]]).notes
+    assert "are training rows, each predicted by the members of the ensemble that were not" in first
 
 
 @pytest.mark.parametrize("member", [1, 2])
