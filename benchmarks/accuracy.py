@@ -231,6 +231,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sources = [source for source in known if not parsed.only or source.name in parsed.only]
     if not sources:
         sys.exit(f"no such table; these are known: {', '.join(each.name for each in known)}")
+    fits: list[Fit] = []
     load()
     with tempfile.TemporaryDirectory(prefix="dlcli-accuracy-") as folder:
         paths = find_paths(parsed.tables, parsed.rivals_python, Path(folder))
@@ -239,18 +240,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with ProcessPoolExecutor(parsed.jobs, mp_context=context) as pool:
             results = pool.map(partial(try_split, paths, options), tasks)
             progress = track(results, total=len(tasks), console=Console(stderr=True))
-            fits = [fit for split in progress for fit in split]
+            for split in progress:
+                fits += split
+                if parsed.json:  # after each split, as all of them may take hours
+                    _write(parsed.json, options, fits)
     console = Console()
     for table in report(fits):
         console.print(table)
-    if parsed.json:
-        document = {"options": asdict(options), "fits": [asdict(fit) for fit in fits]}
-        parsed.json.write_text(json.dumps(document, indent=2) + "\n", "utf-8")
     failed = [fit for fit in fits if fit.failure]
     for fit in failed:
         console.print(f"{fit.model}, {fit.source}, split {fit.split}: {fit.failure}")
     if failed:
         sys.exit(1)
+
+
+def _write(path: Path, options: Options, fits: Sequence[Fit]) -> None:
+    document = {"options": asdict(options), "fits": [asdict(fit) for fit in fits]}
+    path.write_text(json.dumps(document, indent=2) + "\n", "utf-8")
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -276,7 +282,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     skip_help = f"Models to leave out: {UNEDITED}, {HISTOGRAM}."
     add("--skip", nargs="+", default=[], choices=(UNEDITED, HISTOGRAM), help=skip_help)
     add("--jobs", type=int, default=1, metavar="N", help="Worker processes. [default: 1]")
-    add("--json", type=Path, metavar="FILE", help="Write all results to a file.")
+    add("--json", type=Path, metavar="FILE", help="Write the results to a file, as they come.")
     return parser.parse_args(arguments)
 
 
