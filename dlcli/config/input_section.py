@@ -280,9 +280,10 @@ def time_zone_error(zone: str) -> str | None:
 
 
 class Auto(Section):
-    """Inferred from the training rows: any of the types below.
+    """Inferred from all rows of the training file with a target: any of the types below.
 
-    Identifiers and row indices, by all rows of the table, and constants are ignored.
+    Ignored are identifiers, row indices and constants, and columns that training might fail on: of
+    numbers or dates with a few other values, or of fewer than 8 values in 20 rows or more.
     """
 
     type: Literal["auto"] = "auto"

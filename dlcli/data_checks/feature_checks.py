@@ -60,17 +60,22 @@ def find_doubtful_types(decisions: Mapping[str, Decision]) -> DataIssue | None:
     found = {
         name: decision.reason
         for name, decision in decisions.items()
-        if decision.warning and not isinstance(decision.feature, config.Numeric)
+        if decision.warning and not isinstance(_inferred(decision).feature, config.Numeric)
     }
     message = "columns whose inferred type may be wrong"
     advice = "declare their types in input.features"
     return column_issue("doubtful_types", "warning", found, message, advice)
 
 
-def find_odd_values(sample: Sample) -> DataIssue | None:
-    """Find columns that are read as numbers, although a few values are words.
+def _inferred(decision: Decision) -> Decision:
+    """Return the decision for the type of most values, if the others make the column ignored."""
+    return decision.otherwise if decision.otherwise and decision.warning else decision
 
-    All rows are looked at, since training stops at a single one. Declared numbers are not checked.
+
+def find_odd_values(sample: Sample) -> DataIssue | None:
+    """Find columns that are numbers, although a few values are words.
+
+    All rows are looked at, as a single one is too many. Declared numbers are not checked.
     """
     table, rows = sample.whole, 0
     found: dict[str, str] = {}
@@ -81,6 +86,8 @@ def find_odd_values(sample: Sample) -> DataIssue | None:
         values = pa.chunked_array([tables.strings(texts, pa.string())])
         is_number = tables.mask_to_numpy(table.column(name).notation.fits(values))
         odd_rows = np.flatnonzero(np.append(~is_number, False)[codes])
+        if not len(odd_rows):
+            continue  # they are in held-out rows
         file, row = table.where(int(odd_rows[0]))
         where = f"row {row}" if file == table.file else f"row {row} of {file}"
         more = f" and {plural(len(odd_rows) - 1, 'row')} more" if len(odd_rows) > 1 else ""
@@ -100,11 +107,15 @@ def find_unbounded(decisions: Mapping[str, Decision]) -> DataIssue | None:
     found = {
         name: ""
         for name, decision in decisions.items()
-        if isinstance(decision.feature, config.Numeric) and not decision.warning
+        if isinstance(_inferred(decision).feature, config.Numeric)
+        if not _inferred(decision).warning
         if decision.values is not None and decision.values.bounds is None
     }
     message = "numbers that are infinite, or too large for 32 bits"
-    advice = "training stops at them: correct them, or list them in data.missing"
+    advice = (
+        "correct them, or list them in data.missing; training ignores the column, and stops at "
+        "them if it is declared"
+    )
     return column_issue("unbounded", "warning", found, message, advice)
 
 

@@ -1,7 +1,9 @@
-"""Types of columns: as the config names them, or as training rows show them, with the reason.
+"""Types of columns: as the config names them, or as the rows show them, with the reason.
 
 Every command decides here, by `type_columns`: `choose_features` looks up what the config declares
-for each column, and `decide_types` infers the rest from the rows.
+for each column, and `decide_types` infers the rest from all rows of the training file that have a
+target. A type is no statistic that could leak: so all commands and folds have the same ones, and a
+stray value counts wherever it is.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from dlcli.tables import (
     guess_times,
     integers,
     mask_to_numpy,
+    parse_times,
     strings,
     to_numpy,
 )
@@ -236,8 +239,7 @@ def shorten(text: str) -> str:
     return truncate(text, _LONGEST_SHOWN)
 
 
-# Identifiers. They are no statistics that could leak, so that all rows of a table are looked at:
-# training rows are a random part of it, in which numbers have holes.
+# Identifiers. Rows without a target are looked at, too: in the others, numbers may have holes.
 
 _UNNAMED = re.compile(r"__index_level_\d+__|Unnamed: 0[\d.]*")
 """Names that pandas gives to an index without one."""
@@ -277,9 +279,9 @@ def find_identity(
         table: all rows of the table, in the order of the file.
         column: the column's name.
         type_name: its feature type; other types than numbers and categories have no identifiers.
-        unfit: number of values in training rows that repeat others or are no whole numbers. Too
-            many of them make it unnecessary to read all rows.
-        share: the share of the training rows that they were counted in.
+        unfit: number of values in some rows that repeat others or are no whole numbers. Too many
+            of them make it unnecessary to read all rows.
+        share: the share of the rows with a target that they were counted in.
     """
     if column in table.nameless or _UNNAMED.fullmatch(column):
         return "no name in the header: row names or a row index"
@@ -318,10 +320,12 @@ def _identity_of_numbers(column: str, numbers: NDArray[np.float64]) -> str | Non
     return _ALL_DIFFER if has_name or (is_dense and _NUMBER_NAME.search(column)) else None
 
 
-# Types, by the training rows.
+# Types, by the rows.
 
 NEARLY_ALL = 0.9
 """Share of the values from which on the others count as stray values."""
+MIN_VALUES = 8
+"""From here on, all values of a column are held out with a probability below 0.3^8 < 0.0001."""
 
 
 @dataclass(frozen=True)
@@ -331,65 +335,85 @@ class Decision:
     feature: config.Feature
     """The type with all parameters; never `auto`."""
     reason: str
-    """`declared`, or what the training rows show."""
+    """`declared`, or what the rows show."""
     warning: str = ""
     """Advice, if the type may not be what the user wants; the same for all columns of a kind."""
     otherwise: Decision | None = None
-    """For a column that is ignored as an identifier or a constant, the type it would have."""
+    """The type that a column would have which is ignored as an identifier, a constant or a risk."""
     values: ColumnSummary | None = None
     """The counts behind it, of the rows looked at; None if declared."""
 
 
 ROWS_LOOKED_AT = 50_000
-"""Most rows that are looked at, evenly spaced. Whether a column is empty, constant or an identifier
-is confirmed on all rows."""
+"""Most rows that are looked at, evenly spaced. Whether a column is nearly empty, constant or an
+identifier, and whether its values can be read, is confirmed on all rows."""
 _MOST_NAMED = 5
+_REFUSED = (
+    "ignored, since training would refuse the other values; correct them, list them in "
+    "data.missing, or declare the column categorical"
+)
 
 
 def type_columns(
-    section: config.Input, table: Table, reserved: Sequence[str], whole: Table | None = None
+    section: config.Input,
+    table: Table,
+    reserved: Sequence[str],
+    whole: Table | None = None,
+    train: Table | None = None,
 ) -> dict[str, Decision]:
     """Decide on the type of each column that may be a feature.
 
     Args:
         section: the config's `input`.
-        table: the training rows, or all rows of a table without a config.
+        table: the rows with a target, or all rows of a table without one.
         reserved: target, weight, group and time columns, which are no features.
-        whole: all rows of the table that training rows are from.
+        whole: all rows of the table, with and without a target.
+        train: the rows to train with, if they are known. A column without a value in them is
+            ignored.
 
     Raises:
         ConfigError: for names that don't match the table, or if no column is left to read.
     """
-    return decide_types(choose_features(section, table.columns, reserved), table, whole)
+    return decide_types(choose_features(section, table.columns, reserved), table, whole, train)
 
 
 def decide_types(
-    chosen: Mapping[str, config.Feature], train: Table, whole: Table | None = None
+    chosen: Mapping[str, config.Feature],
+    table: Table,
+    whole: Table | None = None,
+    train: Table | None = None,
 ) -> dict[str, Decision]:
     """Decide on the type of each column.
 
-    If every column is ignored, identifiers with a name are read after all.
+    Columns that training might fail on are ignored, unless there are no others. Identifiers with a
+    name are read if every column would be ignored.
 
     Args:
         chosen: the config's feature for each column.
-        train: the training rows, from which `auto` is inferred.
+        table: the rows from which `auto` is inferred.
         whole: all rows of the table that they are from, by which identifiers are recognized; the
-            training rows if omitted.
+            same rows if omitted.
+        train: the rows to train with; the same rows if omitted.
 
     Raises:
         ConfigError: if no column is left to read.
     """
     decisions = {
-        column: infer_type(column, train, whole)
+        column: infer_type(column, table, whole)
         if isinstance(feature, config.Auto)
         else Decision(feature, "declared")
         for column, feature in chosen.items()
     }
+    if train is not None:
+        decisions = {name: _with_values(each, name, train) for name, each in decisions.items()}
+    safe = {name: _without_risk(each) for name, each in decisions.items()}
+    if _reads_any(safe):
+        return safe
     if _reads_any(decisions):
         return decisions
     for column, decision in decisions.items():
         is_constant = decision.values is not None and decision.values.distinct == 1
-        if decision.otherwise is not None and not is_constant and column not in train.nameless:
+        if decision.otherwise is not None and not is_constant and column not in table.nameless:
             decisions[column] = decision.otherwise
     if not _reads_any(decisions):
         reasons = _some([f"'{name}' ({item.reason})" for name, item in decisions.items()])
@@ -401,24 +425,51 @@ def _reads_any(decisions: Mapping[str, Decision]) -> bool:
     return any(not isinstance(decision.feature, config.Ignored) for decision in decisions.values())
 
 
-def infer_type(column: str, train: Table, whole: Table | None = None) -> Decision:
-    """Infer a column's type from its training rows.
+def _with_values(decision: Decision, column: str, train: Table) -> Decision:
+    """Ignore a column of an inferred type if it has no value in the training rows."""
+    values = decision.values
+    if values is None or not values.missing or isinstance(decision.feature, config.Ignored):
+        return decision
+    if not train.missing(column).all():
+        return decision
+    return Decision(config.Ignored(), "has no value in the training rows", values=values)
+
+
+def _without_risk(decision: Decision) -> Decision:
+    """Ignore a column of an inferred type if training might fail on it."""
+    values, feature = decision.values, decision.feature
+    if values is None or isinstance(feature, config.Ignored):
+        return decision
+    rows = values.present + values.missing
+    if decision.warning or (isinstance(feature, config.Numeric) and values.bounds is None):
+        reason, warning = decision.reason, _REFUSED
+    elif values.present < MIN_VALUES and rows >= MIN_ROWS:
+        are = "is" if values.present == 1 else "are"
+        count = f"{plural(values.present, 'value')} in {rows:,} rows"
+        reason, warning = f"{count} {are} too few", ""
+    else:
+        return decision
+    return Decision(config.Ignored(), reason, warning, otherwise=decision, values=values)
+
+
+def infer_type(column: str, table: Table, whole: Table | None = None) -> Decision:
+    """Infer a column's type from its rows, even if training might fail on it.
 
     Args:
         column: the column's name.
-        train: the training rows.
+        table: the rows.
         whole: all rows of the table that they are from, by which identifiers are recognized; the
-            training rows if omitted.
+            same rows if omitted.
     """
-    decision = _infer(train, column)
+    decision = _infer(table, column)
     values, type_name = decision.values, decision.feature.type
     assert values is not None  # inferred
-    whole = train if whole is None else whole
+    whole = table if whole is None else whole
     if type_name == "ignored":
         return decision
     is_fraction = type_name == "numeric" and not values.whole
     unfit = values.present - (0 if is_fraction else values.distinct)
-    share = (values.present + values.missing) / train.rows
+    share = (values.present + values.missing) / table.rows
     identity = find_identity(whole, column, type_name, unfit, share)
     if identity is None:
         return decision
@@ -427,8 +478,6 @@ def infer_type(column: str, train: Table, whole: Table | None = None) -> Decisio
 
 def count_all_rows(decisions: Mapping[str, Decision], table: Table) -> dict[str, Decision]:
     """Return the decisions with the counts of all rows, instead of those looked at.
-
-    A column of numbers is decided on anew if other rows hold a word, or a number out of range.
 
     Args:
         decisions: the type of each column.
@@ -441,21 +490,35 @@ def _count_all_rows(decision: Decision, table: Table, column: str) -> Decision:
     known = decision.values
     if known is not None and known.present + known.missing == table.rows:
         return decision
-    values = summarize_column(table, column)
-    if known is not None and known.bounds is not None and values.bounds is None:
+    return replace(decision, values=summarize_column(table, column))
+
+
+def _infer(table: Table, column: str) -> Decision:
+    """Infer a column's type from at most `ROWS_LOOKED_AT` rows, unless others may contradict."""
+    if table.rows <= ROWS_LOOKED_AT:
         return _apply_rules(table, column)
-    return replace(decision, values=values)
-
-
-def _infer(train: Table, column: str) -> Decision:
-    """Infer a column's type from at most `ROWS_LOOKED_AT` rows, unless they are all the same."""
-    if train.rows <= ROWS_LOOKED_AT:
-        return _apply_rules(train, column)
-    decision = _apply_rules(some_values(train, column), column)
-    if decision.otherwise or not (decision.values and decision.values.present):
-        return _apply_rules(train, column)  # other rows may show that it isn't so
+    alone = replace(table, data=pa.table({column: table.keep(column)}))
+    decision = _apply_rules(some_values(alone, column), column)
+    values = decision.values
+    assert values is not None  # inferred
+    is_settled = values.present >= MIN_VALUES and decision.otherwise is None
+    if not is_settled or _has_unreadable(alone.column(column), decision.feature):
+        return _apply_rules(alone, column)
     note = f"in {plural(ROWS_LOOKED_AT, 'row')} looked at"
     return replace(decision, reason=f"{decision.reason} ({note})")
+
+
+def _has_unreadable(column: Column, feature: config.Feature) -> bool:
+    """Return whether a column has a value that is not of a type, which most values are of."""
+    if isinstance(feature, config.Numeric):
+        numbers = column.numbers()
+        is_large = bool(np.abs(numbers.values[~np.isnan(numbers.values)]).max() > LARGEST)
+        return is_large or bool(numbers.unreadable.any())
+    if isinstance(feature, config.Boolean):
+        return bool(column.booleans().unreadable.any())
+    if isinstance(feature, config.Datetime):
+        return bool(parse_times(column, feature.formats).unreadable.any())
+    return False
 
 
 def some_values(table: Table, column: str) -> Table:
@@ -471,8 +534,7 @@ def _apply_rules(table: Table, column: str) -> Decision:
     view = view_column(table, column)
     summary = view.summary
     if not summary.present:
-        reason = "has no value in the training rows"
-        return Decision(config.Ignored(), reason, values=summary)
+        return Decision(config.Ignored(), "has no value", values=summary)
     decision = next(filter(None, (rule(view) for rule in RULES)), None)
     if decision is None:
         reason = f"is stored as {view.column.values.type}, which no feature type reads"

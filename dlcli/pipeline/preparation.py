@@ -414,7 +414,8 @@ def prepare_rows(
         DataError: for values that can't be encoded or don't suit the loss.
     """
     train, task = split.train, dataset.task
-    decisions = type_columns(config.input, train, config.reserved, dataset.whole)
+    labelled = dataset.tables[0]
+    decisions = type_columns(config.input, labelled, config.reserved, dataset.whole, train)
     events.emit(
         "target",
         columns=task.columns,

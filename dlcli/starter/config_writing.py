@@ -26,6 +26,7 @@ from dlcli.config import (
     Ignored,
     Image,
     Input,
+    Numeric,
     SplitChoice,
     StratifiedSplit,
     Target,
@@ -69,8 +70,6 @@ that a network does not overfit within a few epochs."""
 _BATCHES = ((10_000, 32), (100_000, 128), (math.inf, 512))
 _FEW_ROWS = 1_000
 HELD_OUT = Shares(validation=0.15, test=0.15)
-MIN_VALUES = 8
-"""From here on, all values of a column are held out with a probability below 0.3^8 < 0.0001."""
 
 
 def starter_config(
@@ -260,40 +259,20 @@ def _holds_out(table: Table, task: Task, choice: SplitChoice) -> bool:
     return len(training) > len(names) == len(np.unique(codes[training]))
 
 
-def _columns(table: Table, inferred: Mapping[str, Decision]) -> tuple[ColumnFacts, ...]:
-    ignored = {name: "as --ignore sets" for name, each in inferred.items() if not each.values}
-    decisions = count_all_rows(inferred, table)
-    columns = tuple(
-        _column(name, each, ignored.get(name) or _doubt(each)) for name, each in decisions.items()
+def _columns(table: Table, decisions: Mapping[str, Decision]) -> tuple[ColumnFacts, ...]:
+    return tuple(
+        _column(table, name, decision, auto=decisions[name].values is not None)
+        for name, decision in count_all_rows(decisions, table).items()
     )
-    if any(column.type != "ignored" for column in columns):
-        return columns
-    for name, decision in decisions.items():
-        if decision.feature.type == "numeric":
-            check_range("none", table.numbers(name), table, name)
-    # A doubtful column is better than no column.
-    return tuple(_column(name, each, ignored.get(name)) for name, each in decisions.items())
 
 
-def _column(name: str, decision: Decision, doubt: str | None) -> ColumnFacts:
-    assert decision.values is not None  # set by `_columns`
-    if doubt:
-        return ColumnFacts(name, Ignored(), doubt, False, decision.values)
-    return ColumnFacts(name, decision.feature, decision.reason, True, decision.values)
-
-
-def _doubt(decision: Decision) -> str | None:
-    """Return the reason for which training might fail on a column, None if there is none."""
-    values = decision.values
-    assert values is not None  # inferred
-    rows = values.present + values.missing
-    if isinstance(decision.feature, Ignored):
-        return None
-    if decision.warning or (decision.feature.type == "numeric" and values.bounds is None):
-        return decision.reason
-    if values.present < MIN_VALUES and rows >= MIN_ROWS:
-        return f"{values.present} values in {rows:,} rows are too few"
-    return None
+def _column(table: Table, name: str, decision: Decision, *, auto: bool) -> ColumnFacts:
+    feature, values = decision.feature, decision.values
+    assert values is not None  # counted
+    if isinstance(feature, Numeric) and values.bounds is None:
+        check_range("none", table.numbers(name), table, name)  # it is read for want of another
+    reason = decision.reason if auto else "as --ignore sets"
+    return ColumnFacts(name, feature, reason, auto, values)
 
 
 # Sections
@@ -463,7 +442,7 @@ def _summary(columns: Sequence[ColumnFacts], kind: str) -> str:
     if kind == "auto":
         counts = Counter(column.type for column in columns)
         types = ", ".join(f"{count} {name}" for name, count in counts.items())
-        return f"{named}: types are inferred from the training rows ({types})"
+        return f"{named}: types are inferred from the rows ({types})"
     reasons = {column.reason for column in columns}
     several = "all numbers" if kind == "numeric" else "for various reasons"
     parts = [reasons.pop() if len(reasons) == 1 else several]

@@ -143,7 +143,7 @@ def test_a_table_of_a_target_alone_is_an_error():
             [f"v{number}" for number in range(101)] * 2,
             ("categorical", "text, 101 values; the 100 most frequent are kept"),
         ),
-        (["", " "], ("ignored", "has no value in the training rows")),
+        (["", " "], ("ignored", "has no value")),
         (["k", "k"], ("ignored", "the same value in all rows: k")),
         ([3.0, 3.0], ("ignored", "the same value in all rows: 3")),
         (
@@ -437,23 +437,67 @@ def test_dates_that_can_be_read_in_two_ways_are_left_out_with_both():
 
 
 @pytest.mark.parametrize("word", ["NA", "unknown"])
-def test_dates_with_another_word_here_and_there_are_dates(word):
+def test_dates_with_another_word_here_and_there_are_ignored_as_dates(word):
     decision = decision_of([f"2024-01-{day}" for day in range(10, 29)] + [word])
-    assert decision.feature == Datetime(format="iso")
+    assert decision.feature == Ignored()
+    assert decision.otherwise.feature == Datetime(format="iso")
     assert decision.reason.startswith(f"95 % are dates as 2024-01-10, '{word}' in 1 row is not")
 
 
 NUMBERS = [str(3 * at) for at in range(38)]
 
 
-def test_numbers_with_a_word_are_numbers_with_a_warning():
+def test_numbers_with_a_word_are_ignored_with_a_warning():
     values = [*NUMBERS, "many", "many"]
-    assert decided(values) == ("numeric", "95 % are numbers, 'many' in 2 rows is not")
+    assert decided(values) == ("ignored", "95 % are numbers, 'many' in 2 rows is not")
     assert warnings_of(values) == [
+        "ignored, since training would refuse the other values; correct them, "
+        "list them in data.missing, or declare the column categorical: "
+        "'x' (95 % are numbers, 'many' in 2 rows is not)"
+    ]
+
+
+def test_numbers_with_a_word_are_read_for_want_of_anything_else():
+    rows = make({"x": [*NUMBERS, "many", "many"], "id": list(range(40))})
+    decisions = decide_types({"x": Auto(), "id": Auto()}, rows)
+    assert [each.feature for each in decisions.values()] == [Numeric(), Ignored()]
+    assert type_warnings(decisions) == [
         "read as numbers, so training will refuse the other values; correct them, "
         "list them in data.missing, or declare the column categorical: "
         "'x' (95 % are numbers, 'many' in 2 rows is not)"
     ]
+
+
+def test_numbers_out_of_range_are_ignored_with_a_warning():
+    values = [*NUMBERS, "1e39"]
+    reason = "all numbers, one of them infinite or beyond 3.4e+38"
+    assert decided(values) == ("ignored", reason)
+    assert warnings_of(values)[0].endswith(f"or declare the column categorical: 'x' ({reason})")
+
+
+@pytest.mark.parametrize(
+    ("present", "rows", "expected"),
+    [
+        (7, 20, ("ignored", "7 values in 20 rows are too few")),
+        (1, 20, ("ignored", "1 value in 20 rows is too few")),
+        (7, 19, ("numeric", "all numbers")),
+        (8, 20, ("numeric", "all numbers")),
+    ],
+)
+def test_values_of_which_all_may_be_held_out_are_too_few(present, rows, expected):
+    values = [at / 7 if at < present else None for at in range(rows)]
+    assert decided(values) == expected
+    assert not warnings_of(values)
+
+
+def test_a_column_without_a_value_in_the_training_rows_is_ignored():
+    rows = make({"x": [*range(3, 13), *[None] * 20], "z": [at / 7 for at in range(30)]})
+    chosen = {"x": Auto(), "z": Auto()}
+    early, late = (
+        decide_types(chosen, rows, train=rows.take(np.arange(start, 30))) for start in (9, 10)
+    )
+    assert (late["x"].feature, late["x"].reason) == (Ignored(), "has no value in the training rows")
+    assert early["x"].feature == Numeric()
 
 
 def test_training_refuses_a_word_among_numbers_with_its_row():
@@ -467,10 +511,10 @@ def test_training_refuses_a_word_among_numbers_with_its_row():
     )
 
 
-def test_a_mistyped_number_leaves_the_others_numbers():
+def test_mistyped_numbers_are_counted():
     values = [*NUMBERS, "1.2.3", "3O"]
     assert decided(values) == (
-        "numeric",
+        "ignored",
         "95 % are numbers, '1.2.3' and 1 more value in 2 rows are not",
     )
 
@@ -587,8 +631,32 @@ def test_of_many_rows_evenly_spaced_ones_are_looked_at():
 )
 def test_a_column_is_left_out_only_if_all_of_many_rows_agree(usual, odd, expected):
     values = [usual] * (2 * ROWS_LOOKED_AT)
-    values[1] = odd  # evenly spaced, the second row is not among those looked at
+    values[1:17:2] = [odd] * 8  # evenly spaced, these rows are not among those looked at
     assert decided(values)[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("write", "odd", "reason"),
+    [
+        ("{}.5", "few", "99 % are numbers, 'few' in 1 row is not"),
+        ("{}.5", "inf", "all numbers, one of them infinite or beyond 3.4e+38"),
+        ("{}.5", "1e39", "all numbers, one of them infinite or beyond 3.4e+38"),
+        ("20{}-12-31", "never", "99 % are dates as 2010-12-31, 'never' in 1 row is not"),
+    ],
+)
+def test_a_stray_value_in_a_row_that_is_not_looked_at_is_found(write, odd, reason, monkeypatch):
+    monkeypatch.setattr(column_types, "ROWS_LOOKED_AT", 50)
+    values = [write.format(at % 90 + 10) for at in range(100)]
+    values[1] = odd
+    assert decided(values) == ("ignored", reason)
+
+
+def test_true_and_false_with_another_word_in_a_row_that_is_not_looked_at_are_categories(
+    monkeypatch,
+):
+    monkeypatch.setattr(column_types, "ROWS_LOOKED_AT", 50)
+    values = ["true", "other", *["true", "false"] * 49]
+    assert decided(values) == ("categorical", "text, 3 values")
 
 
 def test_a_declared_type_is_kept():
@@ -602,7 +670,7 @@ def test_it_is_an_error_if_no_column_can_be_read():
     with pytest.raises(ConfigError) as caught:
         decide_types({"x": Auto(), "z": Auto()}, table)
     assert str(caught.value) == (
-        "input.features: no column can be read: 'x' (has no value in the training rows), "
+        "input.features: no column can be read: 'x' (has no value), "
         "'z' (is stored as list<item: int64>, which no feature type reads)"
     )
 

@@ -47,16 +47,15 @@ def test_a_column_ignored_for_its_units_is_a_warning(prepared):
     ]
 
 
-def test_another_unit_here_and_there_ends_training_with_the_row(prepared):
-    assert prepared([*(f"{number} kg" for number in range(30)), "9 lb"])[-1] == (
-        "t.csv: row 31, column 'x': expected a finite number in kg, got '9 lb'"
-    )
+STRAY = (
+    "t.csv: ignored, since training would refuse the other values; correct them, list them in "
+    "data.missing, or declare the column categorical: 'x' ({} % are numbers, '{}' in 1 row is not)"
+)
 
 
-def test_words_among_numbers_end_training_with_the_row(prepared):
-    warning, error = prepared([*(3 * at for at in range(19)), "many"])
-    assert warning.startswith("t.csv: read as numbers, so training will refuse the other values; ")
-    assert error == "t.csv: row 20, column 'x': expected a finite number, got 'many'"
+def test_another_unit_here_and_there_makes_a_column_ignored(prepared):
+    values = [*(f"{number} kg" for number in range(30)), "9 lb"]
+    assert prepared(values) == [STRAY.format(96.7, "9 lb")]
 
 
 @pytest.fixture
@@ -135,6 +134,56 @@ def test_an_index_is_recognized_by_rows_without_a_target_too(sorted_prices):
     config.write_text(text)
     file = load_config(config, ('input.features={"*": auto}',))
     assert types_of(prepare(file, Events()).decisions)["house"] == ("ignored", reason)
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ([*range(3, 42), "many"], "97.5 % are numbers, 'many' in 1 row is not"),
+        ([*range(3, 42), "inf"], "all numbers, one of them infinite or beyond 3.4e+38"),
+        ([*[""] * 33, *range(7)], "7 values in 40 rows are too few"),
+        ([*(f"2024-01-{day}" for day in range(10, 29)), "late"] * 2, "95 % are dates as"),
+    ],
+    ids=["numbers", "infinite", "few", "dates"],
+)
+def test_a_column_that_training_might_fail_on_is_ignored_alike_by_all_commands(
+    values, reason, tmp_path
+):
+    rows = "".join(f"{value},{at / 3},{at % 9},{at % 7}\n" for at, value in enumerate(values))
+    path, config = tmp_path / "t.csv", tmp_path / "c.yaml"
+    path.write_text(f"x,time,z,y\n{rows}")
+    x, *_ = inspect_table(read_table(path), "y").columns
+    assert x.type == "ignored"
+    assert x.reason.startswith(reason)
+    text = starter_config(path, "y", config_folder=tmp_path)
+    assert f"x: ignored # {reason}" in " ".join(text.split())
+    config.write_text(text)
+    file = load_config(
+        config, ('input.features={"*": auto}', "data.split={name: time, column: time}")
+    )
+    every = [prepare(file, Events()).decisions]  # the last rows, and their words, are for the test
+    dataset = read_candidates(file, Events())
+    for rows in np.split(np.arange(24), 3):  # as folds do
+        split = Split(dataset.candidates.take(rows), None, None)
+        every.append(prepare_rows(file.config, dataset, split, Events()).decisions)
+    assert [each["x"].feature.type for each in every] == ["ignored"] * 4
+
+
+def test_a_stray_word_of_the_only_column_may_be_in_a_held_out_row(tmp_path):
+    rows = "".join(f"{value},{at / 3},{at % 7}\n" for at, value in enumerate([*range(39), "many"]))
+    (tmp_path / "t.csv").write_text(f"x,time,y\n{rows}")
+    data = "{train: t.csv, target: y, test: 0.2, split: {name: time, column: time}}"
+    (tmp_path / "c.yaml").write_text(f"data: {data}\nhidden: []\nepochs: 1\n")
+    warnings = []
+
+    def listener(event, fields):
+        if event == "warning":
+            warnings.append(fields["message"])
+
+    x = prepare(load_config(tmp_path / "c.yaml"), Events(listener)).decisions["x"]
+    assert (x.feature.type, x.reason) == ("numeric", "97.5 % are numbers, 'many' in 1 row is not")
+    [warning] = warnings
+    assert "read as numbers, so training will refuse the other values" in warning
 
 
 def test_a_declared_index_of_sorted_rows_is_a_warning(sorted_prices):

@@ -52,8 +52,8 @@ def table(folder: Path, **columns: list[object]) -> Path:
     return path
 
 
-def starter(data: Path, target: str = "y") -> str:
-    return starter_config(data, target, config_folder=data.parent)
+def starter(data: Path, target: str = "y", ignore: tuple[str, ...] = ()) -> str:
+    return starter_config(data, target, config_folder=data.parent, ignore=ignore)
 
 
 def prepared(text: str, folder: Path) -> tuple[Config, Prepared]:
@@ -206,7 +206,7 @@ def test_uninformative_columns_are_ignored_with_the_reason(tmp_path: Path) -> No
             y=[i / 3 for i in rows],
         )
     )
-    assert line(text, "empty") == "empty: ignored # has no value in the training rows"
+    assert line(text, "empty") == "empty: ignored # has no value"
     assert line(text, "rare") == "rare: ignored # 7 values in 20 rows are too few"
     infinite = "all numbers, one of them infinite or beyond 3.4e+38"
     assert line(text, "wild") == f"wild: ignored # {infinite}"
@@ -400,9 +400,9 @@ def test_many_columns_without_a_pattern_become_the_rest(tmp_path: Path) -> None:
 def test_many_columns_of_many_types_are_left_to_training(tmp_path: Path) -> None:
     names = [f"{a}{b}" for a in "abcdefghij" for b in "klmnopqrs"]
     columns = {name: [1.5, 2] if at % 2 else ["r", "g"] for at, name in enumerate(names)}
-    text = starter(table(tmp_path, wild=["inf", 1], **columns, y=[1, 2]))
-    features = yaml.safe_load(text)["input"]["features"]
-    assert features == {"wild": "ignored", "*": "auto"}
+    data = table(tmp_path, wild=["inf", 1], secret=[3, 1], **columns, y=[1, 2])
+    features = yaml.safe_load(starter(data, ignore=("secret",)))["input"]["features"]
+    assert features == {"secret": "ignored", "*": "auto"}
 
 
 def test_a_column_named_like_a_pattern_is_written_as_a_column(tmp_path: Path) -> None:
