@@ -174,6 +174,8 @@ def listed(names: Collection[str], most: int = 5) -> str:
 
 def printable(text: str) -> str:
     """Return a text on one line, with line ends and control characters as escapes."""
+    if text.isprintable():
+        return text
     return "".join(
         sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text
     )

@@ -197,7 +197,9 @@ def _score(sample: Sample, target: str) -> _Score:
         classes = np.where(codes < 0, len(names), codes)  # a missing label is a class, too
         return lambda column: _class_score(column, first, classes, len(names) + 1)
     values = sample.table.numbers(target)
-    return lambda column: _number_score(column, first, values)
+    halves = (values[~first], values[first])
+    guessed = sum(float(np.sum((truth - truth.mean()) ** 2)) for truth in halves)
+    return lambda column: _number_score(column, first, values, guessed)
 
 
 def _class_score(
@@ -215,12 +217,13 @@ def _class_score(
     return 1 - wrong / guessed_wrong if guessed_wrong >= _FEWEST_WRONG else 0.0
 
 
-def _number_score(column: SampledColumn, first: NDArray[np.bool_], values: Floats) -> float:
-    error = guessed = 0.0
+def _number_score(
+    column: SampledColumn, first: NDArray[np.bool_], values: Floats, guessed: float
+) -> float:
+    error = 0.0
     for learn in (first, ~first):
         truth = values[~learn]
         error += float(np.sum((truth - _lines(*_binned(column, learn), values, learn)) ** 2))
-        guessed += float(np.sum((truth - truth.mean()) ** 2))
     return 1 - error / guessed if 0 < guessed < np.inf else 0.0
 
 

@@ -102,10 +102,12 @@ def settle_missing_words(
         _, values = replace(train, missing_words=settled).codes(name)
         if len(values) == 1:  # the word is the other one
             settled[name] = ()
-    return tuple(
-        _with_remark(replace(table, missing_words=settled), words, auto)
-        for table, words in zip(tables, held, strict=True)
-    )
+    read = []
+    for table, words in zip(tables, held, strict=True):
+        read.append(_with_remark(replace(table, missing_words=settled), words, auto))
+        read[-1].reuse(table)
+        read[-1].parse_together()
+    return tuple(read)
 
 
 def _usual_words(table: Table) -> dict[str, dict[str, int]]:
@@ -124,7 +126,8 @@ def _is_number_or_date(column: str, data: config.Data, features: Features) -> bo
 
 def _holds_numbers_or_dates(train: Table, column: str) -> bool:
     """Return whether nearly all values but the usual words are numbers, dates or true/false."""
-    table = replace(train, missing_words={column: USUAL_MISSING_WORDS})
+    is_read_so = train.missing_words.get(column) == USUAL_MISSING_WORDS
+    table = train if is_read_so else replace(train, missing_words={column: USUAL_MISSING_WORDS})
     table = column_types.some_values(table, column)
     if table.column(column).looks_numeric():  # the quick answer for most
         return True

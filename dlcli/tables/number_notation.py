@@ -159,8 +159,9 @@ def _is_plausible(
 
 def _fit_points(column: Column, candidates: Sequence[Notation]) -> _Fit:
     """Return the notations of numbers without a comma: mostly the default, as a sample shows."""
-    sample = replace(column, values=column.values.slice(0, _SAMPLE)).present_texts()
-    if _count(_PLAIN, sample) == len(sample) > _count(_POINT_THOUSANDS, sample):
+    is_short = len(column.values) <= _SAMPLE
+    sample = column if is_short else replace(column, values=column.values.slice(0, _SAMPLE))
+    if sample.is_written(_PLAIN) and not _are_written(sample, _POINT_THOUSANDS):
         return (_PLAIN,)
     values = column.present_texts()
     fit = _fit(values, candidates)
@@ -168,6 +169,15 @@ def _fit_points(column: Column, candidates: Sequence[Notation]) -> _Fit:
         return fit
     are_addresses = pc.all(pc.match_substring_regex(values, _ADDRESS)).as_py()
     return () if are_addresses else fit
+
+
+def _are_written(column: Column, notation: Notation) -> bool:
+    """Return whether all texts are numbers in a notation; mostly the first one is not."""
+    if not column.missing()[:1].all():
+        first = column.values[0].as_py().strip()
+        if not re.match(notation.pattern, first):
+            return False
+    return column.is_written(notation)
 
 
 def _count(notation: Notation, values: pa.ChunkedArray) -> int:

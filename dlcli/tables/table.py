@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, lru_cache
@@ -46,6 +47,9 @@ _FALSE = ("false", "0", "0.0")
 _SHOWN_CHARACTERS = 40
 _VALUES_KEPT = 1 << 21
 """Values of a table whose columns are kept, so that a wide one is parsed once for all checks."""
+_SHORT = 1_000
+"""Most values of columns that are parsed together with others."""
+_FEWEST_TOGETHER = 8
 _ROWS_AT_ONCE = 8192
 """Rows of long texts that are converted at once, as several copies are made on the way."""
 _EXPONENT = r"(?:[eE][+-]?[0-9]+)?"
@@ -225,7 +229,7 @@ class Column:
 
     def missing(self) -> NDArray[np.bool_]:
         """Return where the value is null, NaN, blank or one of the missing words, (rows,)."""
-        return ~mask_to_numpy(self._present)
+        return ~self._is_present
 
     def numbers(self) -> Parsed:
         """Return the values as numbers.
@@ -242,7 +246,8 @@ class Column:
         if values is None:
             readable = pc.and_kleene(present, self.notation.fits(_trim(self.values)))
             values = self._parse(readable)
-        values = np.where(mask_to_numpy(readable) & np.isfinite(values), values, np.nan)
+        is_readable = self._is_present if readable is present else mask_to_numpy(readable)
+        values = np.where(is_readable & np.isfinite(values), values, np.nan)
 
         unit = self.notation.unit
         written = " with its unit, as '12 %'" if self.notation.needs_unit else f" in {unit}"
@@ -251,7 +256,7 @@ class Column:
         def complaint(index: int) -> str:
             return f"{expected}, got {self.shown(index)}{self.missing_hint(index)}"
 
-        return Parsed(values, mask_to_numpy(present) & np.isnan(values), complaint)
+        return Parsed(values, self._is_present & np.isnan(values), complaint)
 
     def looks_numeric(self) -> bool:
         """Return whether there is a value, and every value is a number.
@@ -264,12 +269,15 @@ class Column:
             return False
         if self._parsed is None:
             return False
-        parsed = self._parsed[mask_to_numpy(self._present)]
+        parsed = self._parsed[self._is_present]
         return parsed.size > 0 and not bool(np.isnan(parsed).any())
 
     def is_written(self, notation: Notation) -> bool:
         """Return whether the values are texts, all of which are numbers in a notation."""
-        return self.kind == "text" and pc.all(notation.fits(self.present_texts())).as_py()
+        if self.kind != "text":
+            return False
+        is_known = self._are_numbers and notation == self.notation
+        return is_known or pc.all(notation.fits(self.present_texts())).as_py()
 
     def booleans(self) -> Parsed:
         """Return the values as 1 for true and 0 for false.
@@ -285,7 +293,7 @@ class Column:
             return Parsed(values, np.zeros(len(values), dtype=np.bool_), self.shown)
         words = self.canonical() if self.kind == "number" else _trim(self.values)
         lower = pc.utf8_lower(words)
-        present = mask_to_numpy(self._present)
+        present = self._is_present
         ones, zeros = present & _among(lower, _TRUE), present & _among(lower, _FALSE)
         values = np.select([ones, zeros], [1.0, 0.0], np.nan)
         expected = "expected true, false, 1 or 0, got {}".format
@@ -298,7 +306,7 @@ class Column:
         """
         if self.kind != "text":
             return self.kind == "boolean"
-        present = mask_to_numpy(self._present)
+        present = self._is_present
         words = _among(pc.utf8_lower(_trim(self.values)), ("true", "false"))
         return bool(present.any() and words[present].all())
 
@@ -319,7 +327,7 @@ class Column:
         present, texts = distinct._present, distinct.canonical()
         categories = texts.filter(present).unique()
         codes = to_numpy(pc.index_in(texts, value_set=categories), np.int32).astype(np.int64)
-        codes[~mask_to_numpy(present)] = -1
+        codes[~distinct._is_present] = -1
         of_rows = to_numpy(encoded.indices, np.int32)
         of_rows[mask_to_numpy(encoded.indices.is_null())] = -1
         return np.append(codes, -1)[of_rows], list(categories.to_pylist())
@@ -342,6 +350,8 @@ class Column:
         Raises:
             DataError: for values without a text form, such as lists.
         """
+        if self._canonical is not None:
+            return self._canonical.filter(self._present)
         present = self.values.filter(self._present)
         starts = range(0, max(len(present), 1), _ROWS_AT_ONCE)
         parts = [replace(self, values=present.slice(at, _ROWS_AT_ONCE)) for at in starts]
@@ -393,7 +403,7 @@ class Column:
 
     def usual_missing_words(self) -> dict[str, int]:
         """Return the usual words for missing values that the column holds, with their rows."""
-        if self.kind != "text":
+        if self.kind != "text" or not self._may_hold_usual_words:
             return {}
         texts = _trim(self.values)
         found = texts.filter(pc.is_in(texts, value_set=strings(USUAL_MISSING_WORDS, texts.type)))
@@ -416,6 +426,28 @@ class Column:
         return pc.and_not(present, pc.is_in(_trim(self.values), value_set=words))
 
     @cached_property
+    def _is_present(self) -> NDArray[np.bool_]:
+        """Where the value is not missing, (rows,)."""
+        return mask_to_numpy(self._present)
+
+    # What `parse_together` knows; else the default.
+
+    @cached_property
+    def _canonical(self) -> pa.ChunkedArray | None:
+        """The canonical texts, undefined where values are missing, (rows,)."""
+        return None
+
+    @cached_property
+    def _are_numbers(self) -> bool:
+        """True if there are texts, and all are known to be numbers in the notation."""
+        return False
+
+    @cached_property
+    def _may_hold_usual_words(self) -> bool:
+        """False if no text is a usual word for a missing value."""
+        return True
+
+    @cached_property
     def _parsed(self) -> NDArray[np.float64] | None:
         """The present values as numbers, undefined elsewhere, (rows,); None if one can't be."""
         try:
@@ -433,6 +465,27 @@ class Column:
             null = pa.nulls(1, numbers.type)[0]
             numbers = self.notation.plain(_trim(pc.if_else(present, numbers, null)))
         return to_numpy(numbers.cast(pa.float64(), safe=False), np.float64)
+
+
+def _parse_together(columns: Sequence[Column]) -> None:
+    """Compute the cached properties of columns of text of the same length that are read alike."""
+    values = pa.concat_arrays([chunk for column in columns for chunk in column.values.chunks])
+    joined = replace(columns[0], values=pa.chunked_array([values]))
+    present, canonical = joined._present, joined.canonical().combine_chunks()
+    texts = _trim(joined.values)
+    fits = pc.and_kleene(present, joined.notation.fits(texts))
+    usual = _among(texts, USUAL_MISSING_WORDS)
+    parsed, is_number = joined._parse(fits), mask_to_numpy(pc.fill_null(fits, False))
+    for at, column in enumerate(columns):
+        rows = slice(at * len(column.values), (at + 1) * len(column.values))
+        is_present = joined._is_present[rows]
+        known = vars(column)
+        known["_present"] = present.slice(rows.start, len(column.values))
+        known["_is_present"] = is_present
+        known["_canonical"] = pa.chunked_array([canonical[rows]])
+        known["_may_hold_usual_words"] = bool(usual[rows].any())
+        if is_present.any() and is_number[rows][is_present].all():
+            known["_parsed"], known["_are_numbers"] = parsed[rows], True
 
 
 def missing_setting(words: Mapping[str, Sequence[str]]) -> str:
@@ -599,6 +652,32 @@ class Table:
             if in_memory and self.rows * len(self.columns) <= _VALUES_KEPT:
                 self._kept[name] = column
         return column
+
+    def reuse(self, earlier: Table) -> None:
+        """Take over what another table of the same values parsed, for columns read alike."""
+        self._kept.update(
+            (name, column)
+            for name, column in earlier._kept.items()
+            if column.missing_words == self.missing_words.get(name, ())
+            if column.notation == self.notations.get(name, Notation())
+        )
+
+    def parse_together(self) -> None:
+        """Parse all columns of text at once if they are short.
+
+        Each of Arrow's functions takes longer to be called than to process some hundred values, so
+        that a table of many short columns is parsed several times as fast.
+        """
+        is_short = self.rows <= _SHORT and self.rows * len(self.columns) <= _VALUES_KEPT
+        if not is_short or not isinstance(self.data, pa.Table):
+            return
+        alike = defaultdict[tuple[object, ...], list[Column]](list)
+        for column in map(self.column, self.columns):
+            if column.kind == "text" and "_present" not in vars(column):
+                alike[column.values.type, column.missing_words, column.notation].append(column)
+        for columns in alike.values():
+            if len(columns) >= _FEWEST_TOGETHER:
+                _parse_together(columns)
 
     def keep(self, name: str) -> pa.ChunkedArray:
         """Return a column's values as stored, unchanged, (rows,)."""

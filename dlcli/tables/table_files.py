@@ -221,10 +221,12 @@ def _merge(parts: Sequence[_Part], name: str, missing: MissingWords, form: CsvFo
     delimiter = ";" if any(part.delimiter == ";" for part in parts) else ","
     fields, text_types = _schema(_Part(name, data, None)), (pa.string(), pa.large_string())
     texts = [field.name for field in fields if field.type in text_types]
+    table.parse_together()
     notations, more = detect_notations(table, texts, form, delimiter)
-    table = replace(table, notations=notations)
     remarks += [remark._replace(message=f"{name}: {remark.message}") for remark in more]
-    return replace(table, remarks=tuple(remarks))
+    detected = replace(table, notations=notations, remarks=tuple(remarks))
+    detected.reuse(table)
+    return detected
 
 
 def _distinct_remarks(parts: Sequence[_Part], name: str) -> list[Remark]:

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 import dlcli.tables.table
 from dlcli.errors import DataError, UsageError
-from dlcli.tables import Table, read_header, read_table
+from dlcli.tables import Notation, Table, read_header, read_table
 
 IN_MEMORY = "table.parquet"
 
@@ -765,3 +765,93 @@ def test_pandas_is_not_imported_even_where_it_is_installed(tmp_path):
     subprocess.run(
         [sys.executable, "-c", script], check=True, env=os.environ | {"PYTHONPATH": path}
     )
+
+
+def readings(table: Table, name: str) -> list[object]:
+    """All that is read from a column of text."""
+    column = table.column(name)
+    parsed = column.numbers()
+    codes, categories = column.codes()
+    return [
+        column.missing().tolist(),
+        np.array2string(parsed.values),
+        parsed.unreadable.tolist(),
+        column.looks_numeric(),
+        column.looks_boolean(),
+        column.canonical_texts().to_pylist(),
+        column.present_texts().to_pylist(),
+        column.usual_missing_words(),
+        column.is_written(column.notation),
+        column.is_written(Notation(",", ".")),
+        (codes.tolist(), categories),
+    ]
+
+
+CELL = st.none() | st.sampled_from(
+    [
+        "",
+        " ",
+        "NA",
+        " NA ",
+        "1",
+        "2.50",
+        "3.0",
+        "007",
+        "-1e3",
+        "inf",
+        "nan",
+        "TRUE",
+        "x",
+        " é ",
+        "1,5",
+    ]
+)
+
+
+@settings(deadline=None)
+@given(
+    st.integers(1, 6).flatmap(
+        lambda rows: st.lists(st.lists(CELL, min_size=rows, max_size=rows), min_size=8, max_size=20)
+    )
+)
+@pytest.mark.parametrize("notation", [Notation(), Notation(decimal=",")])
+def test_columns_that_are_parsed_together_are_read_as_each_alone(notation, columns):
+    names = [f"x{at}" for at in range(len(columns))]
+    data = pa.table(
+        {name: pa.array(each, pa.string()) for name, each in zip(names, columns, strict=True)}
+    )
+    words = {name: ("NA", "1") if at % 3 else () for at, name in enumerate(names)}
+    notations = dict.fromkeys(names[::2], notation)
+    alone = Table(IN_MEMORY, data, np.arange(1, len(columns[0]) + 1), words, notations=notations)
+    together = replace(alone)
+    together.parse_together()
+    for name in names:
+        assert readings(together, name) == readings(alone, name)
+
+
+def test_columns_parsed_for_a_table_are_reused_where_they_are_read_alike():
+    data = pa.table({name: ["1", "NA", "x"] for name in "abcdefgh"})
+    earlier = Table(IN_MEMORY, data, np.arange(1, 4))
+    earlier.parse_together()
+    table = replace(earlier, missing_words={"a": ("NA",)}, notations={"b": Notation(decimal=",")})
+    table.reuse(earlier)
+    reused = [name for name in "abcdefgh" if table.column(name) is earlier.column(name)]
+    assert reused == list("cdefgh")
+    assert table.missing("a").tolist() == [False, True, False]
+
+
+def test_many_short_columns_take_few_calls_of_arrow(monkeypatch):
+    # Each takes longer than the work on some hundred values: 10,000 columns took 30 seconds.
+    calls = []
+    trim = dlcli.tables.table.pc.utf8_trim_whitespace
+
+    def counted(values):
+        calls.append(len(values))
+        return trim(values)
+
+    monkeypatch.setattr(dlcli.tables.table.pc, "utf8_trim_whitespace", counted)
+    header = ",".join(f"x{at}" for at in range(200))
+    rows = "".join(",".join(f"{row}.{at}" for at in range(200)) + "\n" for row in range(3))
+    table = read_table(write(f"{header}\n{rows}"))
+    assert all(table.column(name).looks_numeric() for name in table.columns)
+    assert len(calls) < 10 + 200
