@@ -7,6 +7,11 @@ from collections.abc import Iterator
 import pytest
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the tests of the project, which are the longest, so that none of them is last."""
+    items.sort(key=lambda item: "project" not in item.path.parts)
+
+
 @pytest.fixture(scope="module")
 def no_linear_baseline() -> Iterator[None]:
     """Omit the linear model, which takes longer to train than the small networks of tests."""
