@@ -100,6 +100,7 @@ def test_encodings_of_the_inputs_come_first_in_a_network():
         {"kind": "Dense", "units": 1, "activation": "linear"},
     ]
     fields = {"inputs": 4, "layers": layers, "parameters": 300, "loss": "huber", "metrics": []}
+    fields["members"] = None
     chain = "4, periodic 96, embedding 8 → 1 linear, 300 parameters"
     assert EVENT_LINES["network"]({**fields, "target_scaling": "none"})[0] == chain
 
@@ -119,11 +120,19 @@ def test_a_network_is_a_chain_of_widths():
         "loss": "mean_squared_error",
         "metrics": ["mae", "r2"],
         "target_scaling": "standard",
+        "members": None,
+        "folds": None,
     }
-    assert EVENT_LINES["network"](fields) == [
+    lines = [
         "4 → 16, batch normalization, relu, dropout 0.2 → 3 softmax, 195 parameters",
         "loss mean_squared_error of the standardized target; metrics mae, r2",
     ]
+    assert EVENT_LINES["network"](fields) == lines
+    ensemble = "an ensemble of 8 such networks"
+    shared = {**fields, "members": 8}
+    assert EVENT_LINES["network"](shared) == [*lines, ensemble]
+    own = f"{ensemble}, each validated on one of 4 folds of the training rows"
+    assert EVENT_LINES["network"]({**shared, "folds": 4}) == [*lines, own]
 
 
 @pytest.mark.parametrize(
@@ -137,6 +146,7 @@ def test_a_network_is_a_chain_of_widths():
 def test_a_loss_is_shown_with_the_scaling_of_the_target(scaling, words):
     layers = [{"kind": "Dense", "units": 1, "activation": "linear"}]
     fields = {"inputs": 1, "layers": layers, "parameters": 2, "loss": "huber", "metrics": []}
+    fields["members"] = None
     assert EVENT_LINES["network"]({**fields, "target_scaling": scaling})[1] == words
 
 

@@ -160,7 +160,7 @@ def test_the_keras_engine_trains_the_same_members(trained, folder):
 def test_an_interrupted_ensemble_resumes_to_the_bit(trained, folder, member):
     def interrupt(event, fields):
         if event == "epoch" and (fields["member"], fields["epoch"]) == (member, 3):
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGTERM)
 
     with pytest.raises(Interrupted, match=f"of member {member}; resume with: dlcli train"):
         train(config(), Path("run"), interrupt)
@@ -174,7 +174,7 @@ def test_an_interrupted_ensemble_resumes_to_the_bit(trained, folder, member):
 def test_a_member_of_another_training_is_refused(folder):
     def interrupt(event, fields):
         if event == "epoch" and (fields["member"], fields["epoch"]) == (2, 1):
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGTERM)
 
     with pytest.raises(Interrupted):
         train(config(), Path("run"), interrupt)

@@ -14,7 +14,7 @@ from dlcli.config import load_config
 from dlcli.errors import DivergenceError
 from dlcli.explanation import Explanation
 from dlcli.pipeline import Events, prepare, train
-from dlcli.pipeline.fit import FitResult
+from dlcli.pipeline.fit import FitResult, FittedMember
 from dlcli.pipeline.preparation import encode_sets
 from dlcli.pipeline.train_run import explain_result, with_logged_reasons
 from dlcli.runs import new_run, open_run
@@ -52,8 +52,9 @@ def explanation(text):
     complete = file.config.model_copy(update={"loss": head.loss, "output": head.output})
     weights = weights_of(build_model(network, seed=0), network)
     trained = SimpleNamespace(weights=weights)
+    member = FittedMember(0, prepared.encoding.task, 0, None, trained)
     writer = SimpleNamespace(first_event=lambda _: {})
-    return explain_result(FitResult(complete, prepared, encoded, job, trained, 0.0), writer)
+    return explain_result(FitResult(complete, prepared, encoded, job, (member,), 0.0), writer)
 
 
 LOT = np.random.default_rng(0)

@@ -210,18 +210,21 @@ def test_too_few_rows_are_an_error_of_the_data_and_leave_nothing():
 
 
 def write_odd_row():
-    """Writes rows.csv with a text among the numbers x, which are texts where it is learned from."""
-    lines = [f"{'odd' if x == 13 else x},{2 * x}" for x in range(20)]
+    """Writes rows.csv with a number x so large that only a scaling that has seen it bears it."""
+    lines = [f"{3e38 if x == 13 else x / 1000},{2 * x}" for x in range(20)]
     Path("rows.csv").write_text("\n".join(["x,y", *lines]) + "\n")
 
 
 def test_a_fold_that_cannot_be_evaluated_has_a_reason_and_the_others_are_trained():
     write_odd_row()
     told = []
-    run = cv("input.features=[x]", folds=2, listener=lambda *each: told.append(each))
+    run = cv("input.features={x: numeric}", folds=2, listener=lambda *each: told.append(each))
     found = CrossValidation.of(run)
     [failed] = [each for each in found.results if each.problem]
-    problem = "rows.csv: row 14, column 'x': expected a finite number, got 'odd'"
+    problem = (
+        "rows.csv: row 14, column 'x': the largest number a network reads is 3.4e+38, and 3e+38 is "
+        "5.1e+40 when scaled"
+    )
     assert failed.problem == problem
     assert (failed.held_out, failed.inputs, failed.parameters, failed.epochs) == (10, 0, 0, 0)
     assert set(run.read_predictions()["fold"].to_pylist()) == {3 - failed.fold}
