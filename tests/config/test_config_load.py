@@ -194,7 +194,7 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("fuzz") / "c.yaml"
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES)
 @given(
     content=st.binary()
     | st.text().map(str.encode)
@@ -242,7 +242,7 @@ def mutated(draw: st.DrawFn) -> str:
     return text
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES)
 @given(text=mutated())
 def test_a_mangled_config_is_loaded_or_explained(scratch: Path, text: str) -> None:
     scratch.write_text(text, encoding="utf-8", errors="surrogatepass")
@@ -259,7 +259,7 @@ ARGUMENTS = st.text() | st.builds(
 )  # fmt: skip
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES)
 @given(overrides=st.lists(ARGUMENTS, min_size=1, max_size=3))
 def test_any_override_is_loaded_or_explained(scratch: Path, overrides: list[str]) -> None:
     scratch.write_text(REAL)

@@ -169,7 +169,6 @@ def written_and_read(config: object, path: Path) -> Config:
 
 @settings(
     max_examples=int(os.environ.get("DLCLI_FUZZ", "40")),
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
 @given(config=CONFIGS)

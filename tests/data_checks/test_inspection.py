@@ -164,7 +164,7 @@ CELLS = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.lists(st.tuples(CELLS, CELLS, CELLS), min_size=1, max_size=60), st.integers(1, 20))
 def test_no_table_makes_a_check_fail(rows, times):
     names = ("id", "year", "c") if times % 2 else ("a", "b", "c")

@@ -100,7 +100,7 @@ def test_a_single_absent_column_is_reported_with_the_nearest_name():
         matrix_of(fitted(), rows(Size=[1.0], color=["red"], fresh=["true"]))
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     st.lists(st.floats(-1e6, 1e6) | st.none(), min_size=2, max_size=6),
     st.lists(st.sampled_from(["red", "blue", "green", ""]), min_size=2, max_size=6),
@@ -160,7 +160,7 @@ def encodings(draw):
     return fit_encoding(decide_types(features, train), Input(), train, fitted_target), train
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(encodings())
 def test_to_json_and_back_it_is_the_same_to_the_bit(made):
     encoding, train = made

@@ -404,7 +404,6 @@ FEATURE = TypeAdapter(FeatureEncoder)
 
 @settings(
     max_examples=25,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
@@ -463,7 +462,6 @@ for form in ("PNG", "JPEG"):
 
 @settings(
     max_examples=25,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(

@@ -180,7 +180,7 @@ def counted_plainly(texts, most, least, longest):
 LETTERS = st.lists(st.sampled_from("abcd"), max_size=8).map(" ".join)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     st.lists(LETTERS, min_size=1, max_size=8).filter(any),
     st.integers(1, 30),
@@ -287,7 +287,7 @@ def arrays(part):
     return [array.tobytes() for array in (part.starts, part.columns, part.values)]
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(fitted())
 def test_to_json_and_back_it_encodes_the_same_to_the_bit(made):
     encoder, texts = made
@@ -296,7 +296,7 @@ def test_to_json_and_back_it_encodes_the_same_to_the_bit(made):
     assert arrays(encode(again, texts)) == arrays(encode(encoder, texts))
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(fitted(), st.integers(1, 5))
 def test_in_parts_and_as_a_whole_texts_are_encoded_the_same_to_the_bit(made, size):
     encoder, texts = made
@@ -316,7 +316,7 @@ def test_cut_into_blocks_texts_are_encoded_the_same_to_the_bit(monkeypatch):
     assert arrays(encode(whole, texts)) == expected
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(TEXTS, st.randoms())
 def test_the_order_of_training_rows_makes_no_difference(texts, random):
     shuffled = ["a word", *texts]
@@ -324,13 +324,13 @@ def test_the_order_of_training_rows_makes_no_difference(texts, random):
     assert fit(shuffled, TfIdf(ngrams=2)) == fit(["a word", *texts], TfIdf(ngrams=2))
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(ODD)
 def test_texts_that_look_alike_have_the_same_words(text):
     assert words(unicodedata.normalize("NFD", text)) == words(unicodedata.normalize("NFC", text))
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(ODD)
 def test_a_word_has_a_letter_or_a_digit_or_an_underscore_and_no_space(text):
     for word in words(text):  # C: assigned since this Python's Unicode

@@ -88,7 +88,6 @@ def before(folder):
 @pytest.mark.parametrize("how", SPLITS)
 @settings(
     max_examples=3,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(data=st.data())

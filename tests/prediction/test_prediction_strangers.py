@@ -124,7 +124,6 @@ LITERALS = st.sampled_from(
 
 @settings(
     max_examples=EXAMPLES,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
 @given(data=st.data())

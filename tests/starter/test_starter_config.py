@@ -523,7 +523,7 @@ def tables(draw: st.DrawFn) -> tuple[list[str], list[list[object]]]:
     return names, [draw(st.lists(kind, min_size=rows, max_size=rows)) for kind in kinds]
 
 
-@settings(deadline=None, max_examples=EXAMPLES)
+@settings(max_examples=EXAMPLES)
 @given(tables(), st.data())
 def test_every_config_loads_and_fits_its_table(
     drawn: tuple[list[str], list[list[object]]], data: st.DataObject

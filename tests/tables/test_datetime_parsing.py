@@ -183,7 +183,7 @@ def test_a_column_that_cannot_hold_times_is_refused():
         read([True])
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     st.lists(
         st.datetimes(
@@ -197,7 +197,7 @@ def test_whatever_python_writes_in_iso_is_read_as_python_reads_it(moments):
     assert read([m.isoformat() for m in inside], storage=pa.string()) == inside
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(st.text("0123456789-:T+Z. ", max_size=20), min_size=1, max_size=8))
 def test_reading_never_fails_and_never_depends_on_the_other_values(texts):
     combined = read(texts, storage=pa.string())
@@ -252,7 +252,7 @@ class TestZones:
             "Asia/Kathmandu",
         ],
     )
-    @settings(deadline=None, max_examples=25)  # a zone is read from disk when it is first met
+    @settings(max_examples=25)  # a zone is read from disk when it is first met
     @given(data=st.data())
     def test_zones_agree_with_python(self, zone, data):
         days = st.datetimes(datetime(1900, 1, 1), datetime(2037, 12, 31))

@@ -256,7 +256,7 @@ def quoted(field: str, special: set[str] | None) -> str:
 FIELDS = st.text('ab é;,|\t"\n\r€', max_size=5)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     delimiter=st.sampled_from(",;|\t"),
     encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "cp1252"]),
@@ -278,7 +278,7 @@ def test_what_was_written_is_read(delimiter, encoding, newline, sparingly, recor
     assert table.keep("two").to_pylist() == [record[2] for record in records]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     delimiter=st.sampled_from(",;|\t"),
     records=st.lists(

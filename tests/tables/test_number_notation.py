@@ -218,7 +218,7 @@ def test_selected_rows_keep_the_notation():
     assert table.numbers("x").tolist() == [1.234]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     st.lists(st.integers(-(10**9), 10**9), min_size=1, max_size=6),
     st.sampled_from([(".", ","), (",", "."), (",", " "), (".", "'"), (",", "none"), (".", "none")]),

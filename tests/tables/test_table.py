@@ -157,7 +157,7 @@ class TestReadingCsv:
         table = read_table(write('a,b\n1,"' + "x" * 200_000 + '\n"\n'))
         assert table.keep("b").to_pylist() == ["x" * 200_000 + "\n"]
 
-    @settings(deadline=None, max_examples=50)
+    @settings(max_examples=50)
     @given(
         st.integers(1, 3).flatmap(
             lambda width: st.lists(
@@ -694,7 +694,7 @@ STORAGE = pa.schema(
 
 
 class TestFormats:
-    @settings(deadline=None, max_examples=25)  # it writes three files
+    @settings(max_examples=25)  # it writes three files
     @given(st.lists(RECORDS, min_size=1, max_size=8), st.sampled_from(["3", "-2.0", "a", "?"]))
     def test_one_table_is_the_same_in_every_format(self, records, missing):
         with Path("data.csv").open("w", newline="", encoding="utf-8") as stream:
@@ -808,7 +808,6 @@ CELL = st.none() | st.sampled_from(
 )
 
 
-@settings(deadline=None)
 @given(
     st.integers(1, 6).flatmap(
         lambda rows: st.lists(st.lists(CELL, min_size=rows, max_size=rows), min_size=8, max_size=20)

@@ -263,7 +263,7 @@ class TestTypes:
         )
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=5).filter(any))
 def test_several_files_are_one_table(counts):
     rows = iter(range(99))

@@ -216,7 +216,7 @@ def test_a_malformed_result_of_the_original_config_is_refused(storage):
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(st.sampled_from(["finish", "kill", "kill early", "interrupt"]), max_size=14),
     st.sampled_from(["random", "tpe", "grid"]),
