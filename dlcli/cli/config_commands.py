@@ -27,6 +27,7 @@ from dlcli.errors import printable
 if TYPE_CHECKING:
     from dlcli.config import Dimension, Tune
     from dlcli.data_checks import ColumnOverview, DataIssue, Inspection
+    from dlcli.starter import Preset
 
 SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _LONGEST_NAME = 40
@@ -47,6 +48,12 @@ _LONGEST_CELL = 60
     metavar="CLASS",
     help="The class of two that counts as positive. [default: the second in order]",
 )
+@click.option(
+    "--preset",
+    type=click.Choice(["simple", "good"]),
+    help="A small network to learn with, or an ensemble of eight large ones: more accurate, and "
+    "slower. [default: simple]",
+)
 @output_file
 @click.option(
     "--example",
@@ -61,6 +68,7 @@ def init(
     target: str | None,
     ignore: tuple[str, ...],
     positive: str | None,
+    preset: Preset | None,
     output: Path | None,
     example: str | None,
 ) -> None:
@@ -72,18 +80,26 @@ def init(
     \b
       dlcli init houses.csv --target price --output houses.yaml
       dlcli init loans.csv --target paid --positive no --ignore 'after_*'
+      dlcli init houses.csv --target price --preset good
       dlcli init --example iris
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.starter import starter_config, write_example
 
-    others = (data, target, positive, output)
+    others = (data, target, positive, preset, output)
     if example is not None and not ignore and all(each is None for each in others):
         written = write_example(example, Path())
         for top in dict.fromkeys(path.parts[0] for path in written):  # name a folder only once
             click.echo(top)
     elif example is None and data is not None and target is not None:
         folder = output.parent if output is not None else Path()
-        text = starter_config(data, target, config_folder=folder, ignore=ignore, positive=positive)
+        text = starter_config(
+            data,
+            target,
+            config_folder=folder,
+            ignore=ignore,
+            positive=positive,
+            preset=preset or "simple",
+        )
         with open_output(output) as stream:
             stream.write(text.encode())
     else:

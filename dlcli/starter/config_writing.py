@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 import yaml
@@ -70,6 +70,21 @@ that a network does not overfit within a few epochs."""
 _BATCHES = ((10_000, 32), (100_000, 128), (math.inf, 512))
 _FEW_ROWS = 1_000
 HELD_OUT = Shares(validation=0.15, test=0.15)
+Preset = Literal["simple", "good"]
+"""The size of what is trained. On 15 public tables of 142 to 2,026 training rows, errors relative
+to LightGBM's were, in the geometric mean, .93 for `simple` and .76 for the recipe of `good` with
+four members where the target is a number, and 1.02 and .79 for classes (benchmarks.accuracy)."""
+_GOOD_HIDDEN = (
+    "hidden:  # large layers: the averaged networks hardly overfit\n"
+    + "  - {units: 128, activation: silu, dropout: 0.05}\n" * 3
+)
+_GOOD_MEMBERS = 8
+_GOOD_STEPS = 500_000
+"""About how many times a row is trained on in all, within these epochs."""
+_GOOD_EPOCHS = (40, 200)
+_GOOD_BATCHES = ((2_000, 64), (math.inf, 256))
+_MOST_ENCODED = 200
+"""The largest number of columns of numbers that are encoded by several inputs each."""
 
 
 def starter_config(
@@ -79,6 +94,7 @@ def starter_config(
     config_folder: Path,
     ignore: Sequence[str] = (),
     positive: str | None = None,
+    preset: Preset = "simple",
 ) -> str:
     """Write a config that can be trained unedited.
 
@@ -88,6 +104,7 @@ def starter_config(
         config_folder: the folder of the config; the path to the table is relative to it.
         ignore: columns that are no features, or patterns of their names.
         positive: the class of two that counts as positive.
+        preset: `simple` for a small network, `good` for an ensemble of large ones.
 
     Returns:
         Commented YAML.
@@ -108,13 +125,14 @@ def starter_config(
     path = Path(os.path.relpath(data, config_folder)).as_posix()
     remarks = [Line("", "", message) for message in (*table.notes, *table.warnings)]
     features = _aligned(_feature_lines(facts.columns, target), indent=4)
+    training = _aligned(list(_training_lines(facts, preset)))
     return "\n".join(
         [
             _EDITOR,
-            f"data:\n{_aligned([*_data_lines(facts, path), *remarks], indent=2)}",
-            f"input:\n  features:\n{features}",
-            _hidden(facts.rows),
-            f"{_aligned(list(_head_lines(facts)))}\n{_aligned(list(_training_lines(facts)))}",
+            f"data:\n{_aligned([*_data_lines(facts, path, preset), *remarks], indent=2)}",
+            f"input:\n{_encoding(facts, preset)}  features:\n{features}",
+            _GOOD_HIDDEN if preset == "good" else _hidden(facts.rows),
+            f"{_aligned(list(_head_lines(facts)))}\n{training}",
             _tune(facts),
         ]
     )
@@ -278,7 +296,7 @@ def _column(table: Table, name: str, decision: Decision, *, auto: bool) -> Colum
 # Sections
 
 
-def _data_lines(facts: TableFacts, path: str) -> Iterator[Line]:
+def _data_lines(facts: TableFacts, path: str, preset: Preset) -> Iterator[Line]:
     target, values = facts.task, facts.target_values
     written = scalar(target.columns[0])
     rows, without = f"{facts.rows:,} rows", facts.without_target
@@ -295,7 +313,9 @@ def _data_lines(facts: TableFacts, path: str) -> Iterator[Line]:
     yield Line("target", written, comment)
     yield from (Line("", "", hint) for hint in _target_hints(facts))
     if facts.holds_out:
-        yield Line("validation", f"{HELD_OUT.validation}", "share of the rows, for early stopping")
+        if preset == "simple":
+            share = f"{HELD_OUT.validation}"
+            yield Line("validation", share, "share of the rows, for early stopping")
         yield Line("test", f"{HELD_OUT.test}", "share of the rows, for the final metrics only")
     else:
         why = "rows" if facts.rows < MIN_ROWS else "rows of most classes"
@@ -319,6 +339,13 @@ def _target_hints(facts: TableFacts) -> Iterator[str]:
         yield f"if its {values.distinct} integers are classes: {declared}categorical}}"
     if 0 <= values.bounds[0] <= _MAX_LEAST_COUNT:
         yield f"if it counts something: {declared}count}}, which is never negative"
+
+
+def _encoding(facts: TableFacts, preset: Preset) -> str:
+    numbers = sum(column.type == "numeric" for column in facts.columns)
+    if preset == "simple" or not 0 < numbers <= _MOST_ENCODED:
+        return ""
+    return "  encoding: piecewise_linear  # each number as its place in up to 16 bins\n"
 
 
 def _hidden(rows: int) -> str:
@@ -354,7 +381,10 @@ def _head_lines(facts: TableFacts) -> Iterator[Line]:
         yield Line("", "", f"class_weight: balanced  # {why}")
 
 
-def _training_lines(facts: TableFacts) -> Iterator[Line]:
+def _training_lines(facts: TableFacts, preset: Preset) -> Iterator[Line]:
+    if preset == "good":
+        yield from _good_training_lines(facts)
+        return
     epochs = 500 if facts.rows < _FEW_ROWS else 100
     stopping = "at most: early stopping may end training sooner"
     batch = _for_rows(facts.rows, _BATCHES)
@@ -366,6 +396,25 @@ def _training_lines(facts: TableFacts) -> Iterator[Line]:
         yield Line("early_stopping", stopped, "epochs without improvement")
     else:
         yield Line("", "", "no early_stopping: it needs validation rows")
+
+
+def _good_training_lines(facts: TableFacts) -> Iterator[Line]:
+    low, high = _GOOD_EPOCHS
+    epochs = min(max(_GOOD_STEPS // facts.rows, low), high)
+    optimizer = "{name: adamw, learning_rate: 0.003, weight_decay: 0.1}"
+    yield Line("optimizer", optimizer, "Adam with weight decay")
+    yield Line("learning_rate_schedule", "cosine_decay", "falls to 0 at the last epoch")
+    yield Line("epochs", str(epochs), "passes over the rows")
+    yield Line("batch_size", str(_for_rows(facts.rows, _GOOD_BATCHES)), "rows per step")
+    if facts.holds_out:
+        stopping = f"{{monitor: val_loss, patience: {epochs}}}"
+        yield Line("early_stopping", stopping, "never ends training, but keeps the best epoch")
+        why = "networks, averaged; each validated on its own fold"
+        yield Line("ensemble", f"{{members: {_GOOD_MEMBERS}}}", why)
+    else:
+        yield Line("", "", "no early_stopping: there are too few rows to validate on")
+        members = f"{{members: {_GOOD_MEMBERS}, folds: none}}"
+        yield Line("ensemble", members, "networks, averaged")
 
 
 def _tune(facts: TableFacts) -> str:

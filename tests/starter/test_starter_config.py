@@ -610,3 +610,43 @@ def test_no_tensorflow_is_loaded() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert (run.stdout.strip(), run.stderr) == ("", "")
+
+
+def good(data: Path) -> str:
+    return starter_config(data, "y", config_folder=data.parent, preset="good")
+
+
+def test_the_good_preset_is_an_ensemble_on_folds_of_all_but_the_test_rows(tmp_path: Path) -> None:
+    y = [row % 11 + 0.5 for row in range(60)]
+    data = table(tmp_path, a=[7 * row % 60 for row in range(60)], y=y)
+    config, made = prepared(good(data), tmp_path)
+    assert config.ensemble_folds == 8
+    assert config.data.validation is None
+    assert (made.split.train.rows, made.split.test and made.split.test.rows) == (51, 9)
+    assert [layer.units for layer in config.hidden] == [128, 128, 128]
+    assert config.early_stopping is not None
+    assert config.epochs == config.early_stopping.patience == 200
+    assert made.encoding.layout.width == 16
+    with pytest.raises(ConfigError, match="each member of the ensemble is validated"):
+        load_config(tmp_path / "table.yaml", ["data.validation=0.2"])
+
+
+def test_the_good_preset_holds_out_nothing_of_few_rows(tmp_path: Path) -> None:
+    data = table(tmp_path, a=["u", "v"] * 6, y=[row + 0.5 for row in range(12)])
+    config, made = prepared(good(data), tmp_path)
+    assert config.ensemble is not None
+    assert (config.ensemble_folds, config.ensemble.members) == (None, 8)
+    assert config.early_stopping is None
+    assert made.split.train.rows == 12
+    assert "encoding" not in good(data)  # there are no numbers
+
+
+@pytest.mark.parametrize(("rows", "epochs", "batch"), [(3_000, 166, 256), (20_000, 40, 256)])
+def test_epochs_and_batches_of_the_good_preset_follow_the_rows(
+    tmp_path: Path, rows: int, epochs: int, batch: int
+) -> None:
+    values = [7 * row % rows for row in range(rows)]
+    data = table(tmp_path, a=values, y=[value + 0.5 for value in values])
+    text = good(data)
+    assert line(text, "epochs").startswith(f"epochs: {epochs} ")
+    assert line(text, "batch_size").startswith(f"batch_size: {batch} ")
