@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from dlcli.encoding import Indices
-from dlcli.pipeline.preparation import Prepared
+from dlcli.pipeline.preparation import Prepared, member_folds
 from dlcli.preprocessing import ValueIssues
-from dlcli.splitting import make_complete_folds
 
 if TYPE_CHECKING:
     from dlcli.training import Job, TrainingResult
@@ -51,11 +50,8 @@ def make_members(job: Job, prepared: Prepared) -> Iterator[Member]:
     if config.ensemble_folds is None:
         yield from (Member(number, each) for number, each in enumerate(jobs, start=1))
         return
-    classes = job.task.columns[0] if job.task.classes else None
-    choice, key = prepared.split_choice, (config.seed, 0)
-    train = prepared.split.train
-    folds = make_complete_folds(train, choice, classes, config.ensemble_folds, key)
-    target = train.only(job.task.columns)
+    folds = member_folds(config, prepared)
+    target = prepared.split.train.only(job.task.columns)
     for number, each in enumerate(jobs, start=1):
         fold = folds[(number - 1) % len(folds)]
         # What is fitted on the target must not know the rows that the member is validated on.

@@ -49,7 +49,7 @@ from dlcli.pipeline.events import Events
 from dlcli.prediction import Predictor
 from dlcli.preprocessing import ValueIssues, summarize_notes
 from dlcli.runs import Weights, open_run
-from dlcli.splitting import Shares, Split, assign_rows
+from dlcli.splitting import Fold, Shares, Split, assign_rows, make_complete_folds
 from dlcli.tables import Source, Table, expand, name_of, read_header, read_table
 from dlcli.tasks import Task, drop_missing_targets, infer_task
 
@@ -374,9 +374,28 @@ def prepare(file: ConfigFile, events: Events, folder: Path | None = None) -> Pre
         notes=dataset.notes,
     )
     prepared = prepare_rows(config, dataset, dataset.split, events)
+    if config.ensemble_folds is not None:
+        member_folds(config, prepared)  # refuses too few rows
     if any(config.data.shares):
         warn_of_random_split(dataset, prepared.decisions, events)
     return prepared
+
+
+def member_folds(config: Config, prepared: Prepared) -> tuple[Fold, ...]:
+    """Assign training rows to the folds that members of an ensemble are validated on.
+
+    Raises:
+        DataError: for too few rows, groups or times; its note says how to have fewer folds.
+    """
+    assert config.ensemble_folds is not None
+    task, key = prepared.task, (config.seed, 0)
+    classes = task.columns[0] if task.classes else None
+    train, choice = prepared.split.train, prepared.split_choice
+    try:
+        return make_complete_folds(train, choice, classes, config.ensemble_folds, key)
+    except DataError as error:
+        error.add_note("  set fewer ensemble.folds, or ensemble.folds: none with data.validation")
+        raise
 
 
 def warn_of_random_split(

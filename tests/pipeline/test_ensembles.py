@@ -15,8 +15,8 @@ import pytest
 
 from dlcli.comparison import compare
 from dlcli.config import load_config
-from dlcli.errors import ConfigError, DivergenceError, Interrupted
-from dlcli.pipeline import Plan, cross_validate
+from dlcli.errors import ConfigError, DataError, DivergenceError, Interrupted
+from dlcli.pipeline import Plan, check, cross_validate
 from dlcli.pipeline.train_run import resume, train
 from dlcli.prediction import Ensemble, Predictor
 from dlcli.preprocessing import ValueIssues
@@ -273,6 +273,17 @@ def test_each_fold_of_a_cross_validation_trains_an_ensemble(folder):
 def test_what_contradicts_an_ensemble_is_refused(folder, settings, message):
     with pytest.raises(ConfigError, match=message):
         config(*settings)
+
+
+def test_too_few_rows_for_the_folds_are_refused_before_anything_is_trained(folder):
+    (folder / "rows.csv").write_text(
+        "a,b,y\n" + "".join(f"{7 * x % 5},{x},{x}\n" for x in range(5))
+    )
+    with pytest.raises(DataError, match="4 rows, expected at least 6: one for each fold") as caught:
+        check(config("ensemble={members: 6}"))
+    assert caught.value.__notes__ == [
+        "  set fewer ensemble.folds, or ensemble.folds: none with data.validation"
+    ]
 
 
 def test_an_ensemble_is_no_start_for_one_network(trained, folder):
