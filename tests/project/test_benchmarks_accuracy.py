@@ -32,7 +32,7 @@ else:
             print("0.5,0.25,0.25", file=file)
     print(json.dumps({{"LightGBM": [2.0, 3.0]}}))
 """
-"""In the place of an interpreter with scikit-learn and LightGBM."""
+"""Stands for an interpreter with scikit-learn and LightGBM."""
 
 
 def test_a_table_is_read_without_row_names_and_without_rows_that_lack_the_target(
