@@ -16,7 +16,7 @@ from dlcli import config, tables
 from dlcli.data_checks.data_issue import DataIssue, Severity, column_issue, percent, quoted
 from dlcli.data_checks.sample import Codes, Floats, Sample, SampledColumn
 from dlcli.encoding import MIN_ROWS, Decision, find_identity
-from dlcli.errors import plural
+from dlcli.errors import DataError, plural
 from dlcli.tables import Table
 
 MANY_MISSING = 0.5
@@ -231,15 +231,14 @@ def _copy_keys(column: SampledColumn) -> Iterator[tuple[bytes, str]]:
     """Yield keys that copies share, and how they relate: by their values, or by the pattern."""
     if column.distinct < 2:
         return
-    # Codes renumbered in the order in which their values first occur.
-    renumbered = pa.array(column.codes, mask=column.codes < 0).dictionary_encode().indices
-    pattern = renumbered.fill_null(-1).to_numpy().tobytes()
-    if column.numbers is not None:
-        yield pattern + column.numbers.tobytes(), "the same values as"
-    else:
-        yield pattern + "\0".join(column.texts or ()).encode(), "the same values as"
+    codes, numbers = column.codes, column.numbers
+    values = "\0".join(column.texts or ()).encode() if numbers is None else numbers.tobytes()
+    yield codes.tobytes() + values, "the same values as"
     if 2 * column.distinct <= column.present:
-        yield pattern, "other values, one-to-one with"
+        if numbers is not None:  # renumbered as texts are, in the order of their first rows
+            renumbered = pa.array(codes, mask=codes < 0).dictionary_encode().indices
+            codes = renumbered.fill_null(-1).to_numpy().astype(np.int64)
+        yield codes.tobytes(), "other values, one-to-one with"
 
 
 def find_spellings(sample: Sample) -> DataIssue | None:
@@ -377,22 +376,29 @@ def find_outlying_dates(sample: Sample) -> DataIssue | None:
     Such are 1900-01-01 and 9999-12-31, which often mean that there is no date. There must be 10
     other dates.
     """
-    found = {name: text for name, column in sample.columns.items() if (text := _outlying(column))}
+    found = {
+        name: text
+        for name, column in sample.columns.items()
+        if (text := _outlying(column, sample.table.column(name)))
+    }
     message = "dates far from all others"
     advice = "if they mean that there is no date, leave the field empty; else correct them"
     return column_issue("outlying_dates", "warning", found, message, advice)
 
 
-def _outlying(column: SampledColumn) -> str:
+def _outlying(column: SampledColumn, values: tables.Column) -> str:
     """List the outlying dates with their rows, if there are any."""
     feature, texts = column.decision.feature, column.texts or ()
     formats = feature.formats if isinstance(feature, config.Datetime) else ()
     may_be_dates = len(texts) if formats else sum(1 for text in texts if _has_iso_month(text))
     if len(texts) <= FEWEST_OTHERS or may_be_dates < MOSTLY_DATES * len(texts):
         return ""
-    values = pa.chunked_array([tables.strings(texts, pa.string())])
-    times = tables.parse_times(tables.Column("", values, "", ()), formats or ("iso",), "UTC")
-    days = np.where(times.missing | times.unreadable, np.nan, times.moments / tables.DAY)
+    try:
+        times = tables.parse_times(values, formats or ("iso",), "UTC")
+    except DataError:  # encoding will refuse the column
+        return ""
+    days, read = np.full(len(texts), np.nan), ~(times.missing | times.unreadable)
+    days[column.codes[read]] = times.moments[read] / tables.DAY
     order = np.argsort(days)[: np.count_nonzero(~np.isnan(days))]  # NaN comes last
     if len(order) <= FEWEST_OTHERS or len(order) < MOSTLY_DATES * len(days):
         return ""
@@ -434,10 +440,13 @@ def _farthest(column: SampledColumn, section: config.Input) -> float:
         return 0.0
     if (feature.scaling or section.scaling).name not in _LINEAR:
         return 0.0
-    if len(numbers) < _FEWEST_DISTINCT or missing_code(column) is not None:
+    if len(numbers) < _FEWEST_DISTINCT:
         return 0.0
     # Scaled to [-1, 1] first, so that no square overflows.
-    values = numbers / np.abs(numbers).max()
-    mean = np.average(values, weights=counts)
-    deviation = np.sqrt(np.average((values - mean) ** 2, weights=counts))
-    return float(np.abs(values - mean).max() / deviation) if deviation > 0 else 0.0
+    values = numbers / max(-numbers[0], numbers[-1])
+    rows = counts.sum()
+    distances = values - (values * counts).sum() / rows
+    deviation = math.sqrt((distances**2 * counts).sum() / rows)
+    farthest = float(max(-distances[0], distances[-1])) / deviation if deviation > 0 else 0.0
+    is_code = farthest > FAR_DEVIATIONS and missing_code(column) is not None
+    return 0.0 if is_code else farthest

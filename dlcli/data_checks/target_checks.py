@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -195,26 +196,44 @@ def _score(sample: Sample, target: str) -> _Score:
     if sample.task.classes or not sample.table.column(target).looks_numeric():
         codes, names = sample.table.codes(target)
         classes = np.where(codes < 0, len(names), codes)  # a missing label is a class, too
-        return lambda column: _class_score(column, first, classes, len(names) + 1)
+        both = (_half(first, classes), _half(~first, classes))
+        wrong = sum(int((half.truth != half.usual).sum()) for half in both)
+        return lambda column: _class_score(column, both, wrong)
     values = sample.table.numbers(target)
     halves = (values[~first], values[first])
     guessed = sum(float(np.sum((truth - truth.mean()) ** 2)) for truth in halves)
     return lambda column: _number_score(column, first, values, guessed)
 
 
-def _class_score(
-    column: SampledColumn, first: NDArray[np.bool_], classes: Codes, count: int
-) -> float:
-    wrong = guessed_wrong = 0
-    for learn in (first, ~first):
-        truth, known = classes[~learn], classes[learn]
-        usual = int(np.argmax(np.bincount(known, minlength=count)))
-        groups = _nearest(column, learn)
-        best = _most_frequent(groups[learn], known, column.distinct + 1, usual)
-        predicted = best[groups[~learn]]
-        wrong += int((predicted != truth).sum())
-        guessed_wrong += int((truth != usual).sum())
-    return 1 - wrong / guessed_wrong if guessed_wrong >= _FEWEST_WRONG else 0.0
+class _Half(NamedTuple):
+    """The rows to learn classes from, and the others."""
+
+    learn: NDArray[np.bool_]
+    """The former, (rows,)."""
+    test: NDArray[np.bool_]
+    """The latter, (rows,)."""
+    known: Codes
+    """The classes of the former, (rows to learn from,)."""
+    truth: Codes
+    """The classes of the latter, (rows to test on,)."""
+    usual: int
+    """The most frequent class to learn from."""
+
+
+def _half(learn: NDArray[np.bool_], classes: Codes) -> _Half:
+    known, truth = classes[learn], classes[~learn]
+    return _Half(learn, ~learn, known, truth, int(np.argmax(np.bincount(known))))
+
+
+def _class_score(column: SampledColumn, both: Iterable[_Half], guessed_wrong: int) -> float:
+    if guessed_wrong < _FEWEST_WRONG:
+        return 0.0
+    wrong = 0
+    for half in both:
+        groups = _nearest(column, half.learn)
+        best = _most_frequent(groups[half.learn], half.known, column.distinct + 1, half.usual)
+        wrong += int(np.count_nonzero(best[groups[half.test]] != half.truth))
+    return 1 - wrong / guessed_wrong
 
 
 def _number_score(
@@ -235,13 +254,18 @@ def _values(column: SampledColumn) -> Codes:
 def _nearest(column: SampledColumn, learn: NDArray[np.bool_]) -> Codes:
     """Group equal values; a number that is not learned joins the nearest that is, (rows,)."""
     groups, numbers = _values(column), column.numbers
-    known = np.unique(column.codes[learn & (column.codes >= 0)])
-    if numbers is None or not len(known):
+    if numbers is None:
         return groups
-    above = np.clip(np.searchsorted(numbers[known], numbers), 0, len(known) - 1)
+    known = np.flatnonzero(np.bincount(groups[learn], minlength=len(numbers))[: len(numbers)])
+    if not len(known):
+        return groups
+    learned = numbers[known]
+    above = np.minimum(np.searchsorted(learned, numbers), len(known) - 1)
     below = np.maximum(above - 1, 0)
-    is_below = numbers - numbers[known[below]] < numbers[known[above]] - numbers
-    return np.append(known[np.where(is_below, below, above)], column.distinct)[groups]
+    is_below = numbers - learned[below] < learned[above] - numbers
+    nearest = np.full(column.distinct + 1, column.distinct)
+    nearest[:-1] = known[np.where(is_below, below, above)]
+    return nearest[groups]
 
 
 def _binned(column: SampledColumn, learn: NDArray[np.bool_]) -> tuple[Codes, Floats]:
@@ -263,10 +287,13 @@ def _binned(column: SampledColumn, learn: NDArray[np.bool_]) -> tuple[Codes, Flo
 
 def _most_frequent(groups: Codes, classes: Codes, count: int, usual: int) -> Codes:
     """Return the most frequent class of each group, (count,); `usual` for one without rows."""
+    most_frequent = np.full(count, usual, dtype=np.int64)
+    if np.bincount(groups).max() == 1:  # as mostly of fractions
+        most_frequent[groups] = classes
+        return most_frequent
     width = int(classes.max()) + 1
     pairs, rows = np.unique(groups * width + classes, return_counts=True)
     rising = pairs[np.argsort(rows, kind="stable")]
-    most_frequent = np.full(count, usual, dtype=np.int64)
     most_frequent[rising // width] = rising % width  # of several, the last one stays
     return most_frequent
 

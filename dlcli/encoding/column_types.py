@@ -27,14 +27,14 @@ from dlcli.errors import ConfigError, DataError, Problem, did_you_mean, listed, 
 from dlcli.preprocessing import LARGEST, Mask
 from dlcli.tables import (
     Column,
+    DistinctTexts,
     Table,
     TimeGuess,
     compact_dates,
+    count_texts,
     guess_times,
     integers,
-    mask_to_numpy,
     parse_times,
-    strings,
     to_numpy,
 )
 
@@ -176,16 +176,24 @@ class ColumnView:
 
     table: Table
     column: Column
-    texts: pa.Array
-    """The canonical texts of the distinct values, in the order of their first row; empty for values
+    distinct: DistinctTexts
+    """The canonical texts of the distinct values, and how many rows have each; empty for values
     without a text."""
-    counts: NDArray[np.int64]
-    """Number of rows that have each, (distinct values,)."""
     summary: ColumnSummary
+
+    @property
+    def texts(self) -> pa.Array:
+        """The canonical texts of the distinct values, in the order of their first row."""
+        return self.distinct.texts
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Number of rows that have each, (distinct values,)."""
+        return self.distinct.counts
 
     def matches(self, pattern: str) -> Mask:
         """Return which distinct values match a pattern of RE2, (distinct values,)."""
-        return _matches(self.texts, pattern)
+        return self.distinct.matches(pattern)
 
     def example(self, which: Mask) -> str:
         """Return the first of some distinct values, cut if it is long."""
@@ -200,11 +208,10 @@ def view_column(table: Table, name: str) -> ColumnView:
     """Read a column and count its values."""
     column = table.column(name)
     try:
-        counted = column.canonical_texts().value_counts()
-        texts = counted.field("values").cast(pa.string())
-        counts = to_numpy(counted.field("counts"), np.int64)
+        distinct = column.distinct
     except DataError:  # lists and the like, which have no text
-        texts, counts = strings([], pa.string()), np.zeros(0, np.int64)
+        distinct = count_texts(pa.chunked_array([], pa.string()))
+    texts, counts = distinct.texts, distinct.counts
     numbers = np.empty(0)  # if all values are numbers that the network can read, these
     if column.looks_numeric():
         parsed = column.numbers()
@@ -220,13 +227,9 @@ def view_column(table: Table, name: str) -> ColumnView:
         frequent=tuple((texts[at].as_py(), int(counts[at])) for at in order),
         bounds=(float(numbers.min()), float(numbers.max())) if len(numbers) else None,
         whole=len(numbers) > 0 and bool((numbers == np.floor(numbers)).all()),
-        leading_zeros=len(numbers) > 0 and bool(_matches(texts, _LEADING_ZERO).any()),
+        leading_zeros=len(numbers) > 0 and bool(distinct.matches(_LEADING_ZERO).any()),
     )
-    return ColumnView(table, column, texts, counts, summary)
-
-
-def _matches(texts: pa.Array, pattern: str) -> Mask:
-    return mask_to_numpy(pc.match_substring_regex(texts, pattern))
+    return ColumnView(table, column, distinct, summary)
 
 
 def summarize_column(table: Table, column: str) -> ColumnSummary:
@@ -649,7 +652,7 @@ def decide_dates_of_digits(view: ColumnView) -> Decision | None:
     """
     if not view.summary.whole:
         return None
-    formats = compact_dates(view.texts)
+    formats = compact_dates(view.distinct)
     is_clear = formats == ("%Y%m%d",) and view.summary.distinct > MAX_CODES
     if not formats or not (is_clear or _DATE_NAME.search(view.column.name)):
         return None
@@ -679,7 +682,7 @@ def decide_numbers(view: ColumnView) -> Decision | None:
         return Decision(config.Numeric(), reason)
     if view.column.kind != "text":
         return None
-    fits = _matches(view.texts, view.column.notation.pattern)
+    fits = view.matches(view.column.notation.pattern)
     strays = find_strays(view, ~fits)
     if strays is None or np.count_nonzero(fits) <= MAX_CODES:
         return None
@@ -746,10 +749,7 @@ def decide_images(view: ColumnView) -> Decision | None:
     """
     if view.column.kind != "text":
         return None
-    ends = {
-        suffix: mask_to_numpy(pc.ends_with(view.texts, suffix, ignore_case=True))
-        for suffix in _IMAGE_SUFFIXES
-    }
+    ends = {suffix: view.matches(rf"(?i){re.escape(suffix)}$") for suffix in _IMAGE_SUFFIXES}
     every = np.logical_or.reduce([*ends.values()])
     if view.share(every) < NEARLY_ALL:
         return None
@@ -841,13 +841,17 @@ def decide_text(view: ColumnView) -> Decision | None:
         return None
     distinct, present = view.summary.distinct, view.summary.present
     if 2 * distinct >= present or distinct > _MOST_CATEGORIES:
-        some = view.texts.slice(0, _VALUES_SAMPLED)
-        word = _ASCII_WORD if pc.all(pc.string_is_ascii(some)).as_py() else _WORD
-        words = float(pc.mean(pc.count_substring_regex(some, word)).as_py())
+        some = view.distinct.first(_VALUES_SAMPLED)
+        word = _ASCII_WORD if some.matches(r"^[\x00-\x7f]*$").all() else _WORD
+        words = float(some.compute(_count_matches, word)[0].mean())
         if words >= FEWEST_WORDS:
             reason = f"text of {words:.0f} words on average, {plural(distinct, 'value')}"
             return Decision(config.Text(), reason)
     return Decision(config.Categorical(), f"text, {_category_count(distinct)}")
+
+
+def _count_matches(texts: pa.Array, pattern: str) -> tuple[NDArray[np.int32]]:
+    return (to_numpy(pc.count_substring_regex(texts, pattern), np.int32),)
 
 
 def _category_count(distinct: int) -> str:

@@ -249,7 +249,7 @@ def _guessed_formats(column: str, train: Table) -> tuple[str, ...]:
     """
     values = train.column(column)
     may_be_digits = values.kind in ("number", "text")
-    if may_be_digits and (formats := compact_dates(values.canonical_texts().unique())):
+    if may_be_digits and (formats := compact_dates(values.distinct)):
         return formats
     if values.kind == "number":
         message = "expected dates, the column holds numbers; set format: unix, unix_ms or '%Y%m%d'"

@@ -30,6 +30,7 @@ from dlcli.tables.datetime_parsing import (
     to_local,
 )
 from dlcli.tables.disk_table import storing
+from dlcli.tables.distinct_texts import DistinctTexts, count_texts
 from dlcli.tables.source_files import Source, expand, name_of
 from dlcli.tables.table import (
     CLEAR_MISSING_WORDS,

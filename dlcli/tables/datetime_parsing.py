@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from dlcli.config import format_tokens, is_named_format
 from dlcli.tables.arrow_arrays import mask_to_numpy, strings, to_numpy
+from dlcli.tables.distinct_texts import DistinctTexts
 from dlcli.tables.table import Column
 
 Moments = NDArray[np.int64]
@@ -64,8 +65,7 @@ class Times:
     """Describes the problem with the value at an index."""
 
 
-@dataclass(frozen=True, eq=False)
-class _Read:
+class _Read(NamedTuple):
     moments: Moments
     """In UTC where there is an offset, else local; undefined where unreadable."""
     has_offset: Mask
@@ -133,10 +133,8 @@ def _read_arrow_times(values: pa.ChunkedArray) -> _Read:
 
 def _read_formats(column: Column, formats: Sequence[str]) -> _Read:
     """Read text or numbers, each value by the first format that fits it."""
-    texts = column.values if column.kind == "text" else column.canonical()
-    texts = pc.fill_null(texts, strings([""], texts.type)[0])
     first, *others = (
-        _read_unix(column, _UNIX[each]) if each in _UNIX else _read_texts(texts, each)
+        _read_unix(column, _UNIX[each]) if each in _UNIX else _read_texts(column, each)
         for each in formats
     )
     for other in others:
@@ -238,20 +236,20 @@ def _pattern(format: str) -> str:
     return f"^{''.join(parts)}$"
 
 
-def _read_texts(texts: pa.ChunkedArray, format: str) -> _Read:
-    """Read texts, each distinct one once.
-
-    Args:
-        texts: of one of Arrow's string types, without nulls, (rows,).
-        format: `iso`, or directives as in `%d.%m.%Y`.
-    """
+def _read_texts(column: Column, format: str) -> _Read:
+    """Read text or numbers by a format such as `%d.%m.%Y` or `iso`, each distinct text once."""
+    if column.codes_are_known and format in _GUESSED:
+        found = column.distinct.compute(_read_distinct, format)
+        rows = column.codes()[0]
+        return _Read._make(np.append(each, False)[rows] for each in found)
+    texts = column.values if column.kind == "text" else column.canonical()
+    texts = pc.fill_null(texts, strings([""], texts.type)[0])
     encoded = pa.chunked_array(texts.dictionary_encode()).combine_chunks()
-    found = _read_distinct(pa.chunked_array([encoded.dictionary]), format)
-    rows = to_numpy(encoded.indices, np.int32)
-    return _Read(found.moments[rows], found.has_offset[rows], found.readable[rows])
+    indices = to_numpy(encoded.indices, np.int32)
+    return _Read._make(each[indices] for each in _read_distinct(encoded.dictionary, format))
 
 
-def _read_distinct(texts: pa.ChunkedArray, format: str) -> _Read:
+def _read_distinct(texts: pa.Array, format: str) -> _Read:
     pattern = _pattern(format)
     texts = pc.utf8_trim_whitespace(texts)
     # pandas writes whole numbers next to missing values as 19750103.0.
@@ -264,7 +262,7 @@ def _read_distinct(texts: pa.ChunkedArray, format: str) -> _Read:
     parts = {name: np.full(len(groups), default) for name, (default, *_) in _PARTS.items()}
     present = defaultdict[str, Mask](lambda: np.zeros(len(groups), dtype=np.bool_))
     valid = np.ones(len(groups), dtype=np.bool_)
-    for text, name in zip(groups.combine_chunks().flatten(), groups.type.names, strict=True):
+    for text, name in zip(groups.flatten(), groups.type.names, strict=True):
         here = to_numpy(pc.binary_length(text), np.int32) > 0
         if not here.any():
             continue
@@ -318,7 +316,8 @@ _DATES = (
     *("%b %d, %Y", "%b %d %Y", "%d %b %Y", "%d-%b-%Y", "%d-%b-%y"),
 )
 _CLOCKS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
-_SAMPLE_ROWS = 100
+_GUESSED = ("iso", *(date + clock for date in _DATES for clock in _CLOCKS))
+"""Formats that are guessed. None reads a number such as `9.00`, whose canonical text is 9."""
 
 
 @dataclass(frozen=True)
@@ -354,20 +353,17 @@ def guess_times(column: Column) -> TimeGuess | None:
         return TimeGuess((("iso",),))  # the likely format of the same dates in a text file
     if column.kind != "text":
         return None
-    texts = column.present_texts()
-    if not len(texts):
+    distinct = column.distinct
+    if not len(distinct.texts):
         return None
-    sample, first = texts.slice(0, _SAMPLE_ROWS), texts[0].as_py()
-    likely = {
-        date: formats
+    first = distinct.texts[0].as_py()
+    readings = tuple(
+        formats
         for date in ("iso", *_DATES)
         if _beginning(date).match(first)  # quick, for a table of many columns
-        and _all_begin_with(date, sample)
-        and (formats := _formats(date, sample))
-    }
-    if len(sample) < len(texts):
-        likely = {date: _formats(date, texts) for date in likely}
-    readings = tuple(filter(None, likely.values()))
+        and distinct.matches(_beginning(date).pattern).all()
+        and (formats := _formats(date, distinct))
+    )
     return TimeGuess(readings) if readings else None
 
 
@@ -380,21 +376,21 @@ _COMPACT = {
 _ALL_COMPACT = "^(?:(?:1[5-9]|2[01])[0-9]{6}|[0-9]{6})$"
 
 
-def compact_dates(texts: pa.Array) -> tuple[str, ...]:
+def compact_dates(distinct: DistinctTexts) -> tuple[str, ...]:
     """Return the formats of dates without separators, such as 19750103, that read all texts.
 
     Args:
-        texts: distinct values, (values,).
+        distinct: the values.
 
     Returns:
         `%Y%m%d`, `%Y%m` or `%y%m%d`, or the first and the last if both occur; none if they can't
         read all texts.
     """
-    if not len(texts) or not pc.all(pc.match_substring_regex(texts, _ALL_COMPACT)).as_py():
+    if not len(distinct.texts) or not distinct.matches(_ALL_COMPACT).all():
         return ()  # the quick answer for most
     readable = {
-        format: mask_to_numpy(pc.match_substring_regex(texts, digits))
-        & _read_distinct(pa.chunked_array([texts]), format).readable
+        format: distinct.matches(digits)
+        & _Read._make(distinct.compute(_read_distinct, format)).readable
         for format, digits in _COMPACT.items()
     }
     for formats in (("%Y%m%d",), ("%Y%m",), ("%y%m%d",), ("%Y%m%d", "%y%m%d")):
@@ -408,17 +404,12 @@ def _beginning(date: str) -> re.Pattern[str]:
     return re.compile(_pattern(date).removesuffix("$"))
 
 
-def _all_begin_with(date: str, texts: pa.ChunkedArray) -> bool:
-    """Return whether all texts begin with a date in a format; a quick check."""
-    return bool(pc.all(pc.match_substring_regex(texts, _beginning(date).pattern)).as_py())
-
-
-def _formats(date: str, texts: pa.ChunkedArray) -> tuple[str, ...]:
+def _formats(date: str, distinct: DistinctTexts) -> tuple[str, ...]:
     """Return the formats with a date that are needed to read all texts; none if they can't."""
     formats: list[str] = []
-    read = np.zeros(len(texts), dtype=np.bool_)
+    read = np.zeros(len(distinct.texts), dtype=np.bool_)
     for clock in _CLOCKS if date != "iso" else ("",):
-        readable = _read_texts(texts, date + clock).readable
+        readable = _Read._make(distinct.compute(_read_distinct, date + clock)).readable
         if readable.any():
             formats.append(date + clock)
             read |= readable

@@ -27,6 +27,7 @@ _COMMA_THOUSANDS = Notation(".", ",")
 _POINT_THOUSANDS = Notation(",", ".")
 _SIGNS = (",", "'", "\u2019", " ", "\u00a0", "\u202f", "\u2009")
 """Characters that numbers in the default notation don't have."""
+_DIGITS = tuple("0123456789")
 _ADDRESS = r"^\d+\.\d+\.\d+\.\d+$"
 _SAMPLE = 1000
 
@@ -58,7 +59,7 @@ def detect_notations(
         if measure := find_measure(column):
             measures[name] = measure
             column = replace(column, values=measure.without_unit(column.present_texts()))
-        if len(candidates) == 1:
+        if len(candidates) == 1 or not _holds(column.values, *_DIGITS):
             continue
         values = _values_with_signs(column, candidates)
         if values is not None:
@@ -193,6 +194,7 @@ _FEWEST_MULTIPLES = 0.1
 _MISSING_WORDS = frozenset(USUAL_MISSING_WORDS)
 _THOUSANDS_AND_MORE = frozenset(("k", "K", "m", "M", "b", "B", "bn", "Bn"))
 _CURRENCY = r"[$\u00a2-\u00a5\u0e3f\u20a0-\u20c0\uffe5]"
+_DIGIT = re.compile("[0-9]")
 _NO_PLAIN_NUMBER = re.compile(r"[^0-9.,+\-eE\s]")
 _AMOUNT = re.compile(
     rf"[+-]?(?:(?P<before>[A-Z]{{0,3}}{_CURRENCY}){GAP})?[+-]?"
@@ -215,9 +217,11 @@ def find_measure(column: Column) -> Notation | None:
     values = column.values
     if len(values) > _SAMPLE:
         values = values.take(integers(np.linspace(0, len(values) - 1, _SAMPLE).astype(np.int64)))
-    counts = Counter(text.strip() for text in values.to_pylist() if text)
-    if not _NO_PLAIN_NUMBER.search("".join(counts)):  # the quick answer for most
+    texts = [text for text in values.to_pylist() if text]
+    joined = "".join(texts)
+    if not _NO_PLAIN_NUMBER.search(joined) or not _DIGIT.search(joined):  # quick, for most
         return None
+    counts = Counter(map(str.strip, texts))
     for text in [*counts]:
         if not text or text in column.missing_words or text in _MISSING_WORDS:
             del counts[text]

@@ -26,6 +26,7 @@ from dlcli.tables.arrow_arrays import (
     widened,
 )
 from dlcli.tables.disk_table import StoredColumns
+from dlcli.tables.distinct_texts import DistinctTexts, count_texts, count_together
 
 Kind = Literal["text", "number", "boolean", "other"]
 
@@ -40,10 +41,13 @@ CLEAR_MISSING_WORDS = _in_any_case("NA", "N/A", "#N/A", "<NA>", "NaN", "null", "
 """Spellings of a missing value that are no names of classes."""
 USUAL_MISSING_WORDS = (*CLEAR_MISSING_WORDS, *_in_any_case("None", "nil", "-", "--", "."))
 """Common spellings of a missing value."""
+_USUAL = frozenset(USUAL_MISSING_WORDS)
 _WHOLE = r"^-?(?:0|[1-9][0-9]*)$"
 _ZERO_DECIMALS = r"^(?:-?(0)|(-?[1-9][0-9]*))\.0+$"
 _TRUE = ("true", "1", "1.0")  # pandas writes 0/1 columns with missing values as 0.0 and 1.0
 _FALSE = ("false", "0", "0.0")
+_MAY_BE_NUMBER = r"^[+-]?[0-9]*[.,]?[0-9]*(?:[eE][+-]?[0-9]+)?$|(?i:nan|inf)"
+"""Matches at least what Arrow converts to a number."""
 _SHOWN_CHARACTERS = 40
 _VALUES_KEPT = 1 << 21
 """Values of a table whose columns are kept, so that a wide one is parsed once for all checks."""
@@ -215,7 +219,7 @@ class Column:
     missing_words: tuple[str, ...]
     notation: Notation = Notation()
 
-    @property
+    @cached_property
     def kind(self) -> Kind:
         """The kind of the stored values; dates, lists and bytes are `other`."""
         storage, types = self.values.type, pa.types
@@ -232,13 +236,25 @@ class Column:
         return ~self._is_present
 
     def numbers(self) -> Parsed:
-        """Return the values as numbers.
+        """Return the values as numbers, in an array that can't be changed.
 
         Raises:
             DataError: for a column that holds neither numbers nor text.
         """
         if self.kind in ("boolean", "other"):
             raise self.error(f"expected numbers, the column holds {self.values.type}")
+        unit = self.notation.unit
+        written = " with its unit, as '12 %'" if self.notation.needs_unit else f" in {unit}"
+        expected = f"expected a finite number{written if unit else ''}"
+
+        def complaint(index: int) -> str:
+            return f"{expected}, got {self.shown(index)}{self.missing_hint(index)}"
+
+        return Parsed(self._numbers, self._is_present & np.isnan(self._numbers), complaint)
+
+    @cached_property
+    def _numbers(self) -> NDArray[np.float64]:
+        """The values as numbers, NaN where missing or unreadable, (rows,)."""
         present = readable = self._present
         values = self._parsed
         if self.kind == "number" and self.notation.needs_unit:
@@ -248,15 +264,8 @@ class Column:
             values = self._parse(readable)
         is_readable = self._is_present if readable is present else mask_to_numpy(readable)
         values = np.where(is_readable & np.isfinite(values), values, np.nan)
-
-        unit = self.notation.unit
-        written = " with its unit, as '12 %'" if self.notation.needs_unit else f" in {unit}"
-        expected = f"expected a finite number{written if unit else ''}"
-
-        def complaint(index: int) -> str:
-            return f"{expected}, got {self.shown(index)}{self.missing_hint(index)}"
-
-        return Parsed(values, self._is_present & np.isnan(values), complaint)
+        values.flags.writeable = False  # as they are shared
+        return values
 
     def looks_numeric(self) -> bool:
         """Return whether there is a value, and every value is a number.
@@ -267,8 +276,8 @@ class Column:
         """
         if self.kind in ("boolean", "other"):
             return False
-        if self._parsed is None:
-            return False
+        if self._are_numbers or self._parsed is None:
+            return self._are_numbers
         parsed = self._parsed[self._is_present]
         return parsed.size > 0 and not bool(np.isnan(parsed).any())
 
@@ -306,9 +315,8 @@ class Column:
         """
         if self.kind != "text":
             return self.kind == "boolean"
-        present = self._is_present
-        words = _among(pc.utf8_lower(_trim(self.values)), ("true", "false"))
-        return bool(present.any() and words[present].all())
+        some = self.distinct.texts[:3].to_pylist()  # canonical texts are at most the two
+        return bool(some) and {*some} <= {"true", "false"}
 
     def codes(self) -> tuple[NDArray[np.int64], list[str]]:
         """Return the values as categories.
@@ -320,6 +328,8 @@ class Column:
         Raises:
             DataError: for values without a text form, such as lists.
         """
+        if self._codes is not None:
+            return self._codes.copy(), [*self.distinct.words]
         if pa.types.is_nested(self.values.type):
             raise self.error(f"expected plain values, the column holds {self.values.type}")
         encoded = pa.chunked_array(self.values.dictionary_encode()).combine_chunks()
@@ -350,8 +360,6 @@ class Column:
         Raises:
             DataError: for values without a text form, such as lists.
         """
-        if self._canonical is not None:
-            return self._canonical.filter(self._present)
         present = self.values.filter(self._present)
         starts = range(0, max(len(present), 1), _ROWS_AT_ONCE)
         parts = [replace(self, values=present.slice(at, _ROWS_AT_ONCE)) for at in starts]
@@ -403,11 +411,17 @@ class Column:
 
     def usual_missing_words(self) -> dict[str, int]:
         """Return the usual words for missing values that the column holds, with their rows."""
-        if self.kind != "text" or not self._may_hold_usual_words:
+        if self.kind != "text" or self.lacks_usual_words:
             return {}
         texts = _trim(self.values)
         found = texts.filter(pc.is_in(texts, value_set=strings(USUAL_MISSING_WORDS, texts.type)))
         return {each["values"]: each["counts"] for each in found.value_counts().to_pylist()}
+
+    def with_missing_words(self, words: tuple[str, ...]) -> Column:
+        """Return the column with other missing words, none of which it holds."""
+        column = replace(self, missing_words=words)
+        vars(column).update(vars(self) | {"missing_words": words})  # it remembers what was parsed
+        return column
 
     def error(self, message: str) -> DataError:
         """Make an error about the column as a whole."""
@@ -433,8 +447,22 @@ class Column:
     # What `parse_together` knows; else the default.
 
     @cached_property
-    def _canonical(self) -> pa.ChunkedArray | None:
-        """The canonical texts, undefined where values are missing, (rows,)."""
+    def distinct(self) -> DistinctTexts:
+        """The distinct canonical texts, and the number of rows of each.
+
+        Raises:
+            DataError: for values without a text form, such as lists.
+        """
+        return count_texts(self.canonical_texts())
+
+    @property
+    def codes_are_known(self) -> bool:
+        """True if the codes are known, as for short columns that were parsed together."""
+        return self._codes is not None
+
+    @cached_property
+    def _codes(self) -> NDArray[np.int64] | None:
+        """The index of each value among the distinct texts, -1 where missing, (rows,)."""
         return None
 
     @cached_property
@@ -443,9 +471,9 @@ class Column:
         return False
 
     @cached_property
-    def _may_hold_usual_words(self) -> bool:
-        """False if no text is a usual word for a missing value."""
-        return True
+    def lacks_usual_words(self) -> bool:
+        """True if no text is known to be a usual word for a missing value."""
+        return False
 
     @cached_property
     def _parsed(self) -> NDArray[np.float64] | None:
@@ -469,23 +497,38 @@ class Column:
 
 def _parse_together(columns: Sequence[Column]) -> None:
     """Compute the cached properties of columns of text of the same length that are read alike."""
+    shape = (len(columns), len(columns[0].values))
     values = pa.concat_arrays([chunk for column in columns for chunk in column.values.chunks])
     joined = replace(columns[0], values=pa.chunked_array([values]))
-    present, canonical = joined._present, joined.canonical().combine_chunks()
-    texts = _trim(joined.values)
+    texts, present = _trim(joined.values), joined._present
+    is_present = joined._is_present.reshape(shape)
     fits = pc.and_kleene(present, joined.notation.fits(texts))
-    usual = _among(texts, USUAL_MISSING_WORDS)
-    parsed, is_number = joined._parse(fits), mask_to_numpy(pc.fill_null(fits, False))
+    is_number = mask_to_numpy(pc.fill_null(fits, False)).reshape(shape)
+    are_numbers = np.logical_and.reduce(is_number | ~is_present, axis=1)
+    are_numbers &= np.logical_or.reduce(is_present, axis=1)
+    parsed = joined._parse(fits).reshape(shape)
+    may_be = pc.fill_null(pc.match_substring_regex(texts, _MAY_BE_NUMBER), False)
+    is_word = is_present & ~mask_to_numpy(may_be).reshape(shape)
+    have_words = np.logical_or.reduce(is_word, axis=1)
+    usual = np.logical_or.reduce(_among(texts, USUAL_MISSING_WORDS).reshape(shape), axis=1)
     for at, column in enumerate(columns):
-        rows = slice(at * len(column.values), (at + 1) * len(column.values))
-        is_present = joined._is_present[rows]
         known = vars(column)
-        known["_present"] = present.slice(rows.start, len(column.values))
-        known["_is_present"] = is_present
-        known["_canonical"] = pa.chunked_array([canonical[rows]])
-        known["_may_hold_usual_words"] = bool(usual[rows].any())
-        if is_present.any() and is_number[rows][is_present].all():
-            known["_parsed"], known["_are_numbers"] = parsed[rows], True
+        known["_present"] = present.slice(at * shape[1], shape[1])
+        known["_is_present"] = is_present[at]
+        known["lacks_usual_words"] = not usual[at]
+        if are_numbers[at]:
+            known["_parsed"], known["_are_numbers"] = parsed[at], True
+        elif have_words[at]:
+            known["_parsed"] = None
+    canonical = joined.canonical().combine_chunks()
+    for group in (are_numbers, ~are_numbers):  # about which different questions are asked
+        chosen = is_present & group[:, np.newaxis]
+        held, owners = canonical.take(integers(np.flatnonzero(chosen))), np.nonzero(chosen)[0]
+        for at, (codes, distinct) in enumerate(count_together(held, owners, len(columns))):
+            if group[at]:
+                known = vars(columns[at])
+                known["distinct"], known["_codes"] = distinct, np.full(shape[1], -1)
+                known["_codes"][is_present[at]] = codes
 
 
 def missing_setting(words: Mapping[str, Sequence[str]]) -> str:
@@ -655,12 +698,13 @@ class Table:
 
     def reuse(self, earlier: Table) -> None:
         """Take over what another table of the same values parsed, for columns read alike."""
-        self._kept.update(
-            (name, column)
-            for name, column in earlier._kept.items()
-            if column.missing_words == self.missing_words.get(name, ())
-            if column.notation == self.notations.get(name, Notation())
-        )
+        for name, column in earlier._kept.items():
+            if column.notation == self.notations.get(name, Notation()):
+                words = self.missing_words.get(name, ())
+                if words == column.missing_words:
+                    self._kept[name] = column
+                elif column.lacks_usual_words and _USUAL.issuperset(words + column.missing_words):
+                    self._kept[name] = column.with_missing_words(words)
 
     def parse_together(self) -> None:
         """Parse all columns of text at once if they are short.
@@ -693,7 +737,7 @@ class Table:
         Raises:
             DataError: for a value that is not a finite number, with its row.
         """
-        return self._all_of(self.column(name).numbers(), name)
+        return self._all_of(self.column(name).numbers(), name).copy()
 
     def booleans(self, name: str) -> NDArray[np.float64]:
         """Return a column as 1 for true and 0 for false, NaN where missing, (rows,).

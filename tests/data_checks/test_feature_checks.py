@@ -118,8 +118,8 @@ def test_copies_are_found_and_those_of_other_values_are_called_one_to_one(sample
 
 @pytest.mark.parametrize(
     "other",
-    [X[30:60], np.where(np.arange(30) == 3, 0, X[:30]), [None, *X[1:30]]],
-    ids=["all different", "one value", "a gap"],
+    [X[30:60], np.where(np.arange(30) == 3, 0, X[:30]), [None, *X[1:30]], X[29::-1]],
+    ids=["all different", "one value", "a gap", "another order"],
 )
 def test_columns_that_differ_anywhere_are_no_copies(other, sample):
     assert find_copies(sample({"x": X[:30], "z": other})) is None

@@ -784,6 +784,8 @@ def readings(table: Table, name: str) -> list[object]:
         column.is_written(column.notation),
         column.is_written(Notation(",", ".")),
         (codes.tolist(), categories),
+        (column.distinct.texts.to_pylist(), column.distinct.counts.tolist()),
+        column.distinct.matches("[0-9]").tolist(),
     ]
 
 
@@ -837,6 +839,19 @@ def test_columns_parsed_for_a_table_are_reused_where_they_are_read_alike():
     reused = [name for name in "abcdefgh" if table.column(name) is earlier.column(name)]
     assert reused == list("cdefgh")
     assert table.missing("a").tolist() == [False, True, False]
+
+
+def test_what_was_parsed_is_reused_with_other_usual_words_where_a_column_holds_none():
+    data = pa.table({name: ["1", "NA" if name == "d" else "x"] for name in "abcdefgh"})
+    earlier = Table(IN_MEMORY, data, np.arange(1, 3), dict.fromkeys("abcdefgh", ("NA",)))
+    earlier.parse_together()
+    table = replace(earlier, missing_words={"b": ("?",), "c": ("1",)})
+    table.reuse(earlier)
+    texts = [(table.column(name).distinct, earlier.column(name).distinct) for name in "abcd"]
+    assert [ours is theirs for ours, theirs in texts] == [True, True, False, False]
+    assert table.column("b").missing_words == ("?",)
+    assert table.missing("c").tolist() == [True, False]
+    assert table.missing("d").tolist() == [False, False]
 
 
 def test_many_short_columns_take_few_calls_of_arrow(monkeypatch):
