@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dlcli.cli.options import (
+    Option,
     RunAndData,
     bad_row_options,
     json_object,
@@ -34,6 +35,33 @@ _BAD_ROW_HINT = (
 )
 
 
+def _check_level(
+    ctx: click.Context, parameter: click.Parameter, level: float | None
+) -> float | None:
+    """Refuse a level that is no share between 0 and 1."""
+    if level is not None and not 0 < level < 1:
+        way_out = f"; for {level:g} % write {level / 100:g}" if 1 <= level < 100 else ""
+        raise click.BadParameter(f"expected a share between 0 and 1, got {level:g}{way_out}")
+    return level
+
+
+def _interval_option(result: str) -> Option:
+    """Make the option for intervals.
+
+    Args:
+        result: what is done with them.
+    """
+    return click.option(
+        "--interval",
+        "level",
+        type=float,
+        metavar="LEVEL",
+        callback=_check_level,
+        help=f"{result} Intervals, and for classes sets of classes, contain the true value of this "
+        "share of rows that are like the training rows. Example: 0.9.",
+    )
+
+
 @click.command()
 @run_and_data
 @output_file
@@ -54,6 +82,7 @@ _BAD_ROW_HINT = (
     is_flag=True,
     help="In CSV, prefix texts that a spreadsheet would run as a formula with an apostrophe.",
 )
+@_interval_option("Add the columns `lower` and `upper`, or `prediction_set`.")
 @bad_row_options
 @click.option(
     "--json",
@@ -69,6 +98,7 @@ def predict(
     named: Format | None,
     keep: tuple[str, ...],
     spreadsheet_safe: bool,
+    level: float | None,
     as_json: bool,
     **bad_rows: Any,  # noqa: ANN401
 ) -> None:
@@ -80,6 +110,7 @@ def predict(
     \b
       dlcli predict new.csv --output predictions.csv
       dlcli predict runs/houses new.csv --keep id
+      dlcli predict runs/houses new.csv --interval 0.9
 
     The output has the column `prediction`, and for classes `probability_<class>` for each class. A
     rejected row keeps its position, without a prediction.
@@ -95,7 +126,7 @@ def predict(
         raise click.UsageError("--output and --rejected name the same file")
     run, data = paths
     with open_output(output) as stream:
-        predictor = Predictor.load(open_trained_run(run))
+        predictor = Predictor.load(open_trained_run(run), level)
         table = predictor.read(data)
         print_table_notes(table)
         predictions = predictor.predict(table, issues)
@@ -105,6 +136,8 @@ def predict(
     print_unused_columns(table.file, predictor.unread_columns(table, keep))
     if as_json:
         document = {"rows": table.rows, **_differences_document(predictor.encoding, issues)}
+        if predictions.regions is not None:
+            document["interval"] = {"level": level, **predictions.regions.summary()}
         click.echo(json.dumps(document, allow_nan=False), err=True)
     else:
         _print_differences(predictor.encoding, issues, table, rejected)
@@ -112,10 +145,13 @@ def predict(
 
 @click.command()
 @run_and_data
+@_interval_option("Also compute the coverage and the mean width of intervals.")
 @bad_row_options
 @json_object
 @verbose
-def evaluate(paths: RunAndData, on_bad_row: str, rejected: Path | None, as_json: bool) -> None:
+def evaluate(
+    paths: RunAndData, level: float | None, on_bad_row: str, rejected: Path | None, as_json: bool
+) -> None:
     """Compute the metrics of a run on other rows.
 
     DATA is a table that contains the target, or `-` for standard input. RUN is a run folder of
@@ -130,7 +166,7 @@ def evaluate(paths: RunAndData, on_bad_row: str, rejected: Path | None, as_json:
 
     issues = _value_issues(on_bad_row, rejected)
     run, data = paths
-    predictor = Predictor.load(open_trained_run(run))
+    predictor = Predictor.load(open_trained_run(run), level)
     table = predictor.read(data)
     print_table_notes(table)
     evaluation = predictor.evaluate(table, issues, reject=rejected is not None)
@@ -141,10 +177,13 @@ def evaluate(paths: RunAndData, on_bad_row: str, rejected: Path | None, as_json:
     omitted, skipped = (each.rows - evaluation.rows for each in (table, evaluation.table))
     if as_json:
         result = {"rows": evaluation.rows, "left_out": omitted, "metrics": evaluation.metrics}
+        if evaluation.interval is not None:
+            result["interval"] = evaluation.interval
         click.echo(json.dumps({**result, **_differences_document(predictor.encoding, issues)}))
         return
     _print_differences(predictor.encoding, issues, evaluation.table, rejected, skipped)
-    view = evaluation_view(evaluation.rows, evaluation.metrics, predictor.task.classes)
+    classes = predictor.task.classes
+    view = evaluation_view(evaluation.rows, evaluation.metrics, classes, evaluation.interval)
     click.echo(render_text(view))
 
 

@@ -33,6 +33,8 @@ from dlcli.pipeline.members import make_members, mean_history
 from dlcli.pipeline.preflight import available_memory
 from dlcli.pipeline.preparation import Dataset, Prepared, encode_sets, prepare_rows, sets
 from dlcli.prediction import (
+    REPORTED_LEVEL,
+    Conformal,
     Ensemble,
     EnsembleMember,
     Predictions,
@@ -265,16 +267,43 @@ class FitResult:
 
     def _out_of_fold_predictions(self) -> Predictions:
         """Predict each training row by the members that were not trained on it."""
-        rows, folds = self.encoded["train"], self.config.ensemble_folds
-        assert folds is not None
+        rows = self.encoded["train"]
         outputs = np.empty((len(rows.inputs), self.prepared.network.outputs))
-        for fold in range(folds):
-            numbers = range(fold + 1, len(self.members) + 1, folds)
-            held_out = self.members[fold].held_out
-            assert held_out is not None
+        for numbers, held_out in zip(self.predictor.members_by_fold, self._held_out, strict=True):
             inputs = rows.select(held_out).inputs
             outputs[held_out] = self.predictor.outputs(inputs, numbers)
         return self.predictor.decode(outputs)
+
+    @property
+    def _held_out(self) -> list[Indices]:
+        """The indices of each fold's rows among the validation rows; without folds, of all."""
+        if self.config.ensemble_folds is None:
+            return [np.arange(self.tables["validation"].rows)]
+        members = self.members[: self.config.ensemble_folds]
+        return [each.held_out for each in members if each.held_out is not None]
+
+    @cached_property
+    def conformal(self) -> Conformal | None:
+        """The errors of held-out rows, for intervals; none without such rows and for labels."""
+        task = self.predictor.task
+        if "validation" not in self.tables or task.outcome == "labels":
+            return None
+        predictions, rows = self.predictions("validation"), self.encoded["validation"]
+        chosen = self._held_out
+        if rows.weights is not None:
+            chosen = [fold[rows.weights[fold] > 0] for fold in chosen]
+        if not all(map(len, chosen)):
+            return None
+        folds = [(predictions.take(fold), rows.target[fold]) for fold in chosen]
+        conformal = Conformal.fit(folds, self.config.output)
+        if "test" not in self.tables or task.outcome == "classes":
+            return conformal
+        if not conformal.reaches(REPORTED_LEVEL):
+            return conformal
+        predictor = replace(self.predictor, conformal=conformal, level=REPORTED_LEVEL)
+        test = self.encoded["test"]
+        tested = predictor.predict_encoded(test.inputs)
+        return conformal.with_test(tested, self.decoded("test").values, test.weights)
 
     def metrics(self, name: str) -> Metrics:
         """Return the metrics of a set."""

@@ -227,7 +227,7 @@ def _save_network(result: FitResult, writer: RunWriter) -> None:
 
 
 def _save_metrics(result: FitResult, writer: RunWriter) -> dict[str, Metrics]:
-    """Store the metrics of each set, and predictions.
+    """Store the metrics of each set, predictions, and the errors that intervals follow from.
 
     Stored are the predictions of all held-out rows, and of a sample of the training rows.
     """
@@ -240,6 +240,8 @@ def _save_metrics(result: FitResult, writer: RunWriter) -> dict[str, Metrics]:
     some = sample_indices(result.tables["train"].rows, result.config.seed)
     writer.write_table("sample.parquet", with_set("train", some))
     writer.write_json("metrics.json", metrics)
+    if result.conformal is not None:
+        writer.write_text("conformal.json", result.conformal.model_dump_json())
     held_out = [with_set(name) for name in result.tables if name != "train"]
     if held_out:
         writer.write_table("predictions.parquet", pa.concat_tables(held_out))

@@ -1,5 +1,6 @@
 """A run and a table to predictions and metrics, in NumPy alone."""
 
+from dlcli.prediction.conformal import REPORTED_LEVEL, Conformal, RangeCoverage
 from dlcli.prediction.prediction_tables import (
     Floats,
     Format,
@@ -9,10 +10,10 @@ from dlcli.prediction.prediction_tables import (
     rejected_rows,
     write_rows,
 )
+from dlcli.prediction.predictions import Predictions
 from dlcli.prediction.predictor import (
     Ensemble,
     EnsembleMember,
-    Predictions,
     Predictor,
     member_weight,
 )

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dlcli.errors import RunError, UsageError, did_you_mean, printable
-from dlcli.prediction.predictor import Predictions
+from dlcli.prediction.predictions import Predictions
 from dlcli.preprocessing import ValueIssues
 from dlcli.tables import Table, blanked, integers, plain, strings, to_numpy
 
@@ -125,7 +125,7 @@ def write_rows(
     Numbers are written with the fewest digits that represent them exactly, booleans as `true` and
     `false`, a missing value as an empty field or `null`. Texts are written unchanged, since a class
     must come back exactly; only for a terminal, which would obey the control characters in them,
-    these are escaped.
+    these are escaped. A list is a JSON array in CSV, too.
 
     Args:
         rows: the table.
@@ -153,7 +153,7 @@ def write_rows(
 
 def _csv_lines(rows: pa.Table, spreadsheet_safe: bool) -> Iterator[str]:
     """Yield the header and the text of some rows at a time."""
-    texts = _convert_columns(rows, lambda values: values.cast(pa.string()), "csv")
+    texts = _convert_columns(rows, _texts, "csv")
     is_text = [not _is_plain(field.type, decimals=True) for field in rows.schema]
     header = [_without_formula(name) if spreadsheet_safe else name for name in rows.column_names]
     yield _csv([header])
@@ -165,6 +165,15 @@ def _csv_lines(rows: pa.Table, spreadsheet_safe: bool) -> Iterator[str]:
                 for column, risky in zip(columns, is_text, strict=True)
             ]
         yield _csv(zip(*columns, strict=True))
+
+
+def _texts(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return values as texts, lists as JSON arrays."""
+    if not _is_list(values.type):
+        return values.cast(pa.string())
+    lists = values.to_pylist()
+    texts = [None if each is None else json.dumps(each, ensure_ascii=False) for each in lists]
+    return pa.chunked_array([pa.array(texts, pa.string())])
 
 
 def _csv(records: Iterable[Sequence[str | None]]) -> str:
@@ -195,7 +204,9 @@ def _json_lines(rows: pa.Table) -> Iterator[str]:
     """Yield the text of some rows at a time."""
     names = rows.column_names
     converted = _convert_columns(
-        rows, lambda v: v if _is_plain(v.type) else v.cast(pa.string()), "jsonl"
+        rows,
+        lambda v: v if _is_plain(v.type) or _is_list(v.type) else v.cast(pa.string()),
+        "jsonl",
     )
     for batch in converted.to_batches(max_chunksize=_ROWS_AT_ONCE):
         columns = [map(_finite, column.to_pylist()) for column in batch.columns]
@@ -216,6 +227,12 @@ def _is_plain(storage: pa.DataType, *, decimals: bool = False) -> bool:
     checks = [pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean]
     checks += [pa.types.is_decimal] if decimals else []
     return any(check(storage) for check in checks)
+
+
+def _is_list(storage: pa.DataType) -> bool:
+    """Return whether a type's values are lists of classes, as of prediction sets."""
+    classes = (pa.string(), pa.int64(), pa.bool_())
+    return pa.types.is_large_list(storage) and storage.value_type in classes
 
 
 def _convert_columns(

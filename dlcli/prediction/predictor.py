@@ -4,105 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
 from dlcli.config import Config
 from dlcli.encoding import Encoding, Inputs, row_weights, words_to_predict
-from dlcli.errors import ConfigError, DataError, Problem, RunError
+from dlcli.errors import ConfigError, DataError, Problem, RunError, UsageError
 from dlcli.metrics import Metrics
 from dlcli.network import Network, build_network
+from dlcli.prediction.conformal import REPORTED_LEVEL, Conformal
+from dlcli.prediction.predictions import Predictions
 from dlcli.preprocessing import ValueIssues
 from dlcli.runs import Document, Run
 from dlcli.tables import Source, Table, read_table
-from dlcli.tasks import AnyTask, DecodedRows, Outputs, Task, Values, drop_missing_targets
+from dlcli.tasks import AnyTask, Outputs, Task, drop_missing_targets
 
 _ROWS_AT_ONCE = 65_536
 """Most rows that are encoded at once, so that a long table needs no large matrix."""
 _NUMBERS_AT_ONCE = 2**26
 """Most inputs that are encoded at once, so that a wide one needs none either: 256 MiB."""
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """Predictions of some rows."""
-
-    task: Task
-    """The prediction task."""
-    outputs: Outputs
-    """The network's outputs as trained on, (rows, units)."""
-    has_margin: bool = False
-    """True if the one output for two classes is a margin around 0, not a probability."""
-    has_deviance: bool = False
-    """True if numbers are trained as means of counts, so that their deviance is a metric."""
-
-    def take(self, rows: NDArray[np.int64]) -> Predictions:
-        """Return the predictions of some rows, in the order given."""
-        return replace(self, outputs=self.outputs[rows])
-
-    @cached_property
-    def decoded(self) -> Outputs:
-        """The form of the outputs that metrics compare with true values, see `Task.decode`."""
-        return self.task.decode(self.outputs)
-
-    @property
-    def values(self) -> Values:
-        """The predicted values, in the form of true values."""
-        return self.task.predict(self.decoded, has_margin=self.has_margin)
-
-    @cached_property
-    def probabilities(self) -> Outputs | None:
-        """The probability of each class or label, (rows, names); none for numbers and margins."""
-        return self.task.probabilities(self.outputs, has_margin=self.has_margin)
-
-    @property
-    def scores(self) -> NDArray[np.float64]:
-        """The probabilities; for margins and numbers these, in their own unit."""
-        scores = self.decoded if self.probabilities is None else self.probabilities
-        return scores.astype(np.float64)
-
-    def errors(self, values: Values) -> NDArray[np.float64]:
-        """Measure how far outputs are from true values, see `Task.errors`."""
-        return self.task.errors(values, self.outputs, has_margin=self.has_margin)
-
-    def metrics(self, table: Table, weights: NDArray[np.float64] | None) -> Metrics:
-        """Compute all metrics of the rows; see `with_truth` for arguments and errors."""
-        return self.task.metrics(self.with_truth(table, weights))
-
-    def with_truth(self, table: Table, weights: NDArray[np.float64] | None) -> DecodedRows:
-        """Return the rows with their true values, as metrics compare them.
-
-        Args:
-            table: the rows predicted, with their target.
-            weights: the rows' weights, (rows,), if they have any.
-
-        Raises:
-            DataError: for a target that is missing or can't be encoded.
-        """
-        values = self.task.values(table, ValueIssues())
-        return DecodedRows(values, self.decoded, weights, self.has_margin, self.has_deviance)
-
-    def truth(self, table: Table) -> dict[str, pa.Array]:
-        """Return the true values as columns: `target`, or `target_<column>` for several.
-
-        Args:
-            table: the rows predicted, with their target.
-        """
-        return self.task.value_columns(self.task.values(table, ValueIssues()), "target")
-
-    def columns(self) -> dict[str, pa.Array]:
-        """Return the predictions as columns, by name.
-
-        `prediction` (`prediction_<column>` for several columns), and for classes and labels
-        `probability_<class>` for each, or `margin`, above 0 for the second class.
-        """
-        scores = self.task.score_columns(self.outputs, has_margin=self.has_margin)
-        return {**self.task.value_columns(self.values, "prediction"), **scores}
 
 
 @dataclass(frozen=True)
@@ -117,6 +40,9 @@ class Evaluation:
     rows: int
     """The number of rows that the metrics are computed from."""
     metrics: Metrics
+    interval: dict[str, object] | None
+    """The `level`, `coverage` and `mean_width` of intervals, or `mean_size` of sets of classes, if
+    these were asked for. Rows of weight 0 are left out; the others count alike."""
 
 
 class EnsembleMember(Document):
@@ -165,14 +91,32 @@ class Predictor:
     """The trained weights by name; those of an ensemble as `member_weight` names them."""
     tasks: tuple[Task, ...] = ()
     """The task of each member of an ensemble."""
+    conformal: Conformal | None = None
+    """Held-out errors, if predictions are to have intervals or sets of classes."""
+    level: float = REPORTED_LEVEL
+    """The share of new rows whose true value these are to contain."""
 
     @classmethod
-    def load(cls, run: Run) -> Predictor:
+    def load(cls, run: Run, level: float | None = None) -> Predictor:
         """Rebuild a run's network from its own config and checked arrays.
+
+        Args:
+            run: the run.
+            level: that of intervals or sets of classes. [default: there are none]
 
         Raises:
             RunError: if the run's files don't fit together.
+            UsageError: if the run has no or too few held-out rows for intervals.
         """
+        predictor = cls._load(run)
+        if level is None:
+            return predictor
+        conformal = _read_conformal(run, predictor.config, predictor.task)
+        conformal.require(level)
+        return replace(predictor, conformal=conformal, level=level)
+
+    @classmethod
+    def _load(cls, run: Run) -> Predictor:
         config, encoding = run.read_config().config, run.parse("encoding.json", Encoding)
         if config.output.units is None or config.output.activation is None or config.loss is None:
             raise RunError(f"{run.path}: its resolved.yaml is not complete")
@@ -230,14 +174,31 @@ class Predictor:
             DataError: for values that can't be encoded.
         """
         rows = min(_ROWS_AT_ONCE, max(1, _NUMBERS_AT_ONCE // max(1, self.network.inputs)))
-        outputs = [
-            self.outputs(self.encoding.transform(part, issues)) for part in table.parts(rows)
-        ]
-        return self.decode(np.concatenate(outputs))
+        parts = (self.encoding.transform(part, issues) for part in table.parts(rows))
+        return Predictions.concatenate([self.predict_encoded(part) for part in parts])
 
     def predict_encoded(self, inputs: Inputs) -> Predictions:
         """Predict encoded rows."""
-        return self.decode(self.outputs(inputs))
+        if self.conformal is None:
+            return self.decode(self.outputs(inputs))
+        by_fold, folds = self.members_by_fold, []
+        if by_fold:
+            numbers = range(1, len(self.tasks) + 1)
+            each = [self.network.forward(inputs, self.weights_of(number)) for number in numbers]
+            predictions = self.decode(self._average(each, numbers))
+            for chosen in by_fold:
+                outputs = self._average([each[number - 1] for number in chosen], chosen)
+                folds.append(self.decode(outputs))
+        else:
+            predictions = self.decode(self.outputs(inputs))
+            folds.append(predictions)
+        return replace(predictions, regions=self.conformal.regions(predictions, folds, self.level))
+
+    @property
+    def members_by_fold(self) -> list[range]:
+        """For each fold, the members that are validated on it, from 1; none without folds."""
+        folds = self.config.ensemble_folds or 0
+        return [range(fold + 1, len(self.tasks) + 1, folds) for fold in range(folds)]
 
     def outputs(self, inputs: Inputs, numbers: Sequence[int] | None = None) -> Outputs:
         """Return the network's outputs as trained on; for an ensemble their average.
@@ -253,7 +214,10 @@ class Predictor:
             return self.network.forward(inputs, self.weights)
         chosen = numbers or range(1, len(self.tasks) + 1)
         outputs = [self.network.forward(inputs, self.weights_of(number)) for number in chosen]
-        return self.task.average(outputs, [self.tasks[number - 1] for number in chosen])
+        return self._average(outputs, chosen)
+
+    def _average(self, outputs: Sequence[Outputs], numbers: Sequence[int]) -> Outputs:
+        return self.task.average(outputs, [self.tasks[number - 1] for number in numbers])
 
     def weights_of(self, number: int) -> Mapping[str, NDArray[np.floating[Any]]]:
         """Return the weights of a member by name; those of a single network are of member 1."""
@@ -323,4 +287,32 @@ class Predictor:
                 raise DataError(message, file=file, row=row, column=bad.column)
             used, predictions = table.take(rows), predictions.take(rows)
         weights = row_weights(used, weight, ValueIssues())
-        return Evaluation(table, warning, used.rows, predictions.metrics(used, weights))
+        metrics, interval = predictions.metrics(used, weights), None
+        if predictions.regions is not None:
+            rows = np.arange(used.rows) if weights is None else np.flatnonzero(weights)
+            values = self.task.values(used, ValueIssues())[rows]
+            interval = {"level": self.level, **predictions.regions.take(rows).summary(values)}
+        return Evaluation(table, warning, used.rows, metrics, interval)
+
+
+def _read_conformal(run: Run, config: Config, task: Task) -> Conformal:
+    """Read the held-out errors of a run.
+
+    Raises:
+        RunError: if they are those of another run.
+        UsageError: if there are none.
+    """
+    if task.outcome == "labels":
+        raise UsageError("--interval is for numbers and classes, and the target is labels")
+    if not run.has("conformal.json"):
+        message = "no rows were held out; set data.validation, or ensemble: {members: 8}"
+        if config.has_validation:
+            message = "the run has no conformal.json"
+        raise UsageError(f"{run.path}: --interval can't be used, as {message}, and train again")
+    conformal = run.parse("conformal.json", Conformal)
+    columns = task.width if task.outcome == "numbers" else 1
+    folds = config.ensemble_folds or 1
+    if (len(conformal.scores), len(conformal.rows)) != (columns, folds):
+        message = f"has not {columns} x {folds} lists of scores, as resolved.yaml asks for"
+        raise RunError(f"{run.path}: its conformal.json {message}; train it again")
+    return conformal

@@ -47,15 +47,26 @@ _MACHINE = ("platform", "machine", "processor", "device", "threads", "seed")
 REPEATABLE = "The same config, data, versions and threads on the same machine give the same result."
 
 
-def evaluation_view(rows: int, metrics: Mapping[str, Any], classes: Sequence[str]) -> View:
+def evaluation_view(
+    rows: int,
+    metrics: Mapping[str, Any],
+    classes: Sequence[str],
+    interval: Mapping[str, Any] | None = None,
+) -> View:
     """Show the metrics of a run on other rows, and of classes, labels or columns if they are few.
 
     Args:
         rows: the number of rows.
         metrics: their metrics.
         classes: the classes by name, whose confusion is shown; none of other targets.
+        interval: the `level` of intervals, their coverage and mean width, or `by_column` these.
     """
-    return View("", blocks=tuple(_tables(rows, metrics, classes)))
+    blocks = [*_tables(rows, metrics, classes)]
+    if interval is not None:
+        parts = interval.get("by_column", {"": {n: v for n, v in interval.items() if n != "level"}})
+        heads, caption = map(fmt.shorten, parts), f"Level {interval['level']:g}"
+        blocks.append(metric_table([*heads], [*parts.values()], caption))
+    return View("", blocks=tuple(blocks))
 
 
 def _tables(rows: int, metrics: Mapping[str, Any], classes: Sequence[str]) -> Iterator[Table]:

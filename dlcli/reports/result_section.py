@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
@@ -19,6 +19,7 @@ from dlcli.metrics import (
     expected_calibration_error,
     stored_confusion,
 )
+from dlcli.prediction import REPORTED_LEVEL, RangeCoverage
 from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import (
     Axis,
@@ -69,6 +70,8 @@ def result_section(record: TrainingRecord, metrics: Table) -> Section:
         metrics_of_rows = record.metrics.get(rows.split, {})
         text = Text(_describe(rows, kind, record.rows(rows.split)))
         parts = (text, *prediction_blocks(rows, record.config.seed, metrics_of_rows))
+        if rows.split == "test":
+            parts = (*parts, *_interval_tables(record.tested_intervals))
         blocks.append(Fold(title, parts) if place else Group(title, parts))
     return Section("result", "The result", tuple(blocks))
 
@@ -112,6 +115,26 @@ def prediction_blocks(
         *tables,
         *_metrics_of_parts("label", metrics.get("by_label"), ranked),
     ]
+
+
+def _interval_tables(columns: Mapping[str, Sequence[RangeCoverage]]) -> Iterator[Table]:
+    """Yield a table of the coverage of intervals for each column of numbers."""
+    level = f"{100 * REPORTED_LEVEL:g} %"
+    for column, ranges in [*columns.items()][:MOST_OUTPUTS]:
+        name = f" of {fmt.shorten(column)}" if len(columns) > 1 else ""
+        yield Table.of(
+            ranges,
+            {
+                "prediction": lambda e: f"{fmt.number(e.lowest)} to {fmt.number(e.highest)}",
+                "rows": lambda e: f"{e.rows:,}",
+                "coverage": lambda e: fmt.percent(e.coverage),
+                "mean width": lambda e: fmt.number(e.mean_width),
+            },
+            f"Coverage of {level} intervals{name}",
+            note=f"Intervals as by dlcli predict --interval {REPORTED_LEVEL:g}. They cover {level} "
+            "of all rows, not of each range: where errors are larger than elsewhere, the share is "
+            "smaller.",
+        )
 
 
 def _metrics_of_parts(what: str, parts: object, metrics: Sequence[str]) -> list[Table]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, Self
@@ -17,7 +17,14 @@ from dlcli.errors import RunError
 from dlcli.explanation import Explanation
 from dlcli.metrics import ThresholdCounts, main_metric
 from dlcli.network import LayerSummary
-from dlcli.prediction import Ensemble, Floats, Predictor, StoredPredictions
+from dlcli.prediction import (
+    Conformal,
+    Ensemble,
+    Floats,
+    Predictor,
+    RangeCoverage,
+    StoredPredictions,
+)
 from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import MOST_SERIES
 from dlcli.runs import (
@@ -339,6 +346,14 @@ class TrainingRecord(RunRecord):
     def ensemble(self) -> Ensemble | None:
         """The members of an ensemble; `None` for a single network."""
         return self.run.parse("ensemble.json", Ensemble) if self.run.has("ensemble.json") else None
+
+    @cached_property
+    def tested_intervals(self) -> Mapping[str, Sequence[RangeCoverage]]:
+        """By column of numbers, the coverage of intervals of test rows by range of predictions."""
+        if not self.run.has("conformal.json"):
+            return {}
+        stored = self.run.parse("conformal.json", Conformal)
+        return dict(zip(self.task.columns, stored.test, strict=False))
 
     @cached_property
     def metrics(self) -> MetricsBySplit:

@@ -39,6 +39,7 @@ FileName = Literal[
     "encoding.json",  # the fitted encoding
     "weights.npz",  # the weights, float32, by name
     "ensemble.json",  # the members of an ensemble
+    "conformal.json",  # the errors of held-out rows, for intervals and sets of classes
     "model.keras",  # the model for the user's own Keras code
     "metrics.json",  # the final metrics by split, then metric
     "history.csv",  # loss and metrics of each epoch
@@ -63,7 +64,7 @@ LOCK = "lock"
 LIMITS: dict[FileName, int] = {
     **dict.fromkeys(("encoding.json", "metrics.json", "baselines.json", "explanation.json"), 2**28),
     **dict.fromkeys(("environment.json", "cv.json", "tune.json", "verdicts.json"), 2**28),
-    "ensemble.json": 2**28,
+    **dict.fromkeys(("ensemble.json", "conformal.json"), 2**28),
     **dict.fromkeys(("config.yaml", "resolved.yaml", "refit.yaml", "study.json"), MAX_BYTES),
     **dict.fromkeys(("best.yaml", "smallest.yaml"), MAX_BYTES),
     "history.csv": 2**30,

@@ -1,4 +1,4 @@
-"""The tutorial is true: its commands run and print what it shows, and its configs are valid."""
+"""The tutorial and the page on intervals are true: commands print that, and configs are valid."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from pages import Block, Run, find_blocks, pattern
 from dlcli.config import load_config
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted((ROOT / "docs" / "tutorial").glob("*.md"))
+DOCS = ROOT / "docs"
+PAGES = [*sorted((DOCS / "tutorial").glob("*.md")), DOCS / "intervals.md"]
 SMALLEST = "data: {train: table.csv, target: y}\nhidden: []\nepochs: 1\n"
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

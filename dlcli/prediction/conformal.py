@@ -1,0 +1,259 @@
+"""Intervals and sets that contain the true values of a chosen share of new rows.
+
+They follow from the errors of rows that were held out of training. With the folds of an ensemble
+this is CV+ (Barber, Candès, Ramdas, Tibshirani 2021, "Predictive inference with the jackknife+",
+https://arxiv.org/abs/1905.02928), and for classes its counterpart (Romano, Sesia, Candès 2020,
+"Classification with valid and adaptive coverage", https://arxiv.org/abs/2006.02544); with
+validation rows, which no network was trained on, both are split conformal prediction.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Sequence
+from decimal import Decimal
+from itertools import pairwise
+from typing import Annotated, Literal, Self
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from dlcli.config import Log, Output, Unscaled
+from dlcli.errors import UsageError
+from dlcli.prediction.predictions import Predictions
+from dlcli.prediction.regions import ClassSets, Intervals, Regions
+from dlcli.preprocessing import Floats
+from dlcli.runs import Count, Document
+from dlcli.tasks import Values
+
+REPORTED_LEVEL = 0.9
+"""Level of the intervals of test rows whose coverage is stored for the report."""
+_RANGES = 5
+_MOST_SCORES = 4_096
+"""Scores of a column that are stored, at most, besides one for each fold."""
+_ROWS_AT_ONCE = 1_024
+"""Rows whose intervals are computed at once, as each is compared with all scores."""
+_ROUNDING = 1e-6
+"""Relative difference of outputs that are equal except for rounding to float32."""
+
+
+class RangeCoverage(Document):
+    """Intervals of test rows whose predictions are in one range."""
+
+    lowest: float
+    """The least prediction."""
+    highest: float
+    """The greatest."""
+    rows: Annotated[Count, Field(ge=1)]
+    coverage: Annotated[float, Field(ge=0, le=1)]
+    """The share of true values within their intervals."""
+    mean_width: float
+
+
+class Conformal(Document):
+    """The errors of held-out rows, from which intervals and sets of any level follow.
+
+    The score of a row is the distance |z − ẑ| of a number and its prediction, both scaled as in
+    training, so that intervals under a logarithmic scaling are proportional to the prediction; for
+    classes it is 1 − p with the probability p of the true class, or −m with the margin m towards
+    it. Rows count alike, whatever their weights; those of weight 0 are left out.
+
+    Of many rows, the greatest of each `stride` successive scores is stored for all of them, which
+    makes intervals and sets slightly larger.
+    """
+
+    format: Literal[1] = 1
+    rows: Annotated[tuple[Annotated[Count, Field(ge=1)], ...], Field(min_length=1)]
+    """The number of held-out rows of each fold; validation rows are one fold."""
+    stride: Annotated[int, Field(ge=1)]
+    """The number of successive scores for which one is stored."""
+    scores: tuple[tuple[tuple[float, ...], ...], ...]
+    """For each column of numbers, or once for classes, the scores of each fold, ascending."""
+    bounds: tuple[float | None, float | None] = (None, None)
+    """The least and the greatest number that there can be, in the target's own unit."""
+    test: tuple[tuple[RangeCoverage, ...], ...] = ()
+    """For each column of numbers, intervals of `REPORTED_LEVEL` by range of the prediction."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        wanted = [math.ceil(rows / self.stride) for rows in self.rows]
+        for folds in self.scores:
+            if [len(scores) for scores in folds] != wanted:
+                raise ValueError("there are more or fewer scores than the rows have")
+            if any(first > second for scores in folds for first, second in pairwise(scores)):
+                raise ValueError("scores do not ascend")
+        return self
+
+    @classmethod
+    def fit(
+        cls,
+        folds: Sequence[tuple[Predictions, Values]],
+        output: Output,
+    ) -> Self:
+        """Compute the scores of held-out rows.
+
+        Args:
+            folds: for each fold, its rows' predictions by networks that were not trained on them,
+                and their true values as encoded for training.
+            output: the config's section, resolved.
+        """
+        each = [_true_scores(*fold) for fold in folds]
+        stride = math.ceil(sum(map(len, each)) / _MOST_SCORES)
+        scores = tuple(
+            tuple(tuple(np.sort(fold[:, at])[::-1][::stride][::-1].tolist()) for fold in each)
+            for at in range(each[0].shape[1])
+        )
+        rows, bounds = tuple(map(len, each)), _bounds(folds, output)
+        return cls(rows=rows, stride=stride, scores=scores, bounds=bounds)
+
+    def with_test(self, predictions: Predictions, values: Values, weights: Floats | None) -> Self:
+        """Add the coverage of test rows by range of the prediction.
+
+        Args:
+            predictions: of numbers, with intervals of `REPORTED_LEVEL`.
+            values: the true values, (rows, columns).
+            weights: the rows' weights, (rows,), if they have any; those of weight 0 are left out.
+        """
+        if weights is not None:
+            kept = np.flatnonzero(weights)
+            predictions, values = predictions.take(kept), values[kept]
+        regions = predictions.regions
+        assert isinstance(regions, Intervals)
+        columns = []
+        for at, predicted in enumerate(predictions.decoded.T):
+            edges = np.unique(np.quantile(predicted, np.linspace(0, 1, _RANGES + 1)))
+            index = np.searchsorted(edges[1:-1], predicted, side="right")
+            ranges = []
+            for each in np.unique(index):
+                rows = np.flatnonzero(index == each)
+                part = regions.take(rows)
+                ranges.append(
+                    RangeCoverage(
+                        lowest=float(predicted[rows].min()),
+                        highest=float(predicted[rows].max()),
+                        rows=len(rows),
+                        coverage=float(part.coverage(values[rows])[at]),
+                        mean_width=float(part.widths[at]),
+                    )
+                )
+            columns.append(tuple(ranges))
+        return self.model_copy(update={"test": tuple(columns)})
+
+    def reaches(self, level: float) -> bool:
+        """Return whether there are enough held-out rows for a level."""
+        rows = sum(self.rows)
+        return _rank(level, rows) <= rows
+
+    def require(self, level: float) -> None:
+        """Raise `UsageError` if there are too few held-out rows for a level."""
+        rows = sum(self.rows)
+        if not self.reaches(level):
+            highest = math.floor(1000 * rows / (rows + 1)) / 1000
+            raise UsageError(
+                f"--interval {level:g}: the run has too few held-out rows, {rows:,}; the highest "
+                f"level is {highest:g}"
+            )
+
+    def regions(
+        self, predictions: Predictions, folds: Sequence[Predictions], level: float
+    ) -> Regions:
+        """Return an interval for each number, or a set of classes for each row.
+
+        A set always has the predicted class, so that none is empty.
+
+        Args:
+            predictions: of the rows, by all networks.
+            folds: for each fold, the rows' predictions by the networks that were not trained on it.
+            level: the share of new rows whose true value they are to contain.
+        """
+        # Of n held-out rows, the ⌈(n + 1)·level⌉-th score decides. The lowest stored score of a
+        # fold may stand for fewer rows than the others; those that it lacks count as lower ones.
+        lacking = sum(-rows % self.stride for rows in self.rows)
+        rank = math.ceil((_rank(level, sum(self.rows)) + lacking) / self.stride)
+        task = predictions.task
+        if task.outcome == "classes":
+            pairs = zip(self.scores[0], folds, strict=True)
+            lower = sum(np.searchsorted(scores, _class_scores(fold)) for scores, fold in pairs)
+            included = np.asarray(lower < rank)
+            included[np.arange(len(included)), predictions.values] = True
+            return ClassSets(task, included)
+        outputs = np.stack([fold.outputs for fold in folds], axis=2).astype(np.float64)
+        columns = [*zip(outputs.transpose(1, 0, 2), self.scores, strict=True)]
+        ends = (
+            [-_ranked_sum(-centers, scores, rank) for centers, scores in columns],
+            [_ranked_sum(centers, scores, rank) for centers, scores in columns],
+        )
+        least, greatest = self.bounds
+        low = -math.inf if least is None else least
+        high = math.inf if greatest is None else greatest
+        decoded = [np.clip(task.decode(np.stack(end, axis=1)), low, high) for end in ends]
+        return Intervals(task, np.stack(decoded, axis=2))
+
+
+def _bounds(
+    folds: Sequence[tuple[Predictions, Values]], output: Output
+) -> tuple[float | None, float | None]:
+    """Return the least and the greatest number that a target can be, in its own unit.
+
+    These are the bounds of the output's activation unless a held-out value is outside, and 0 for
+    counts and under a logarithmic scaling.
+    """
+    task, low, high = folds[0][0].task, None, None
+    if task.outcome == "numbers" and isinstance(output.scaling, Unscaled):
+        assert output.activation is not None  # resolved
+        values = np.concatenate([truth for _, truth in folds])
+        least, greatest = output.activation.bounds
+        low = least if -math.inf < least <= values.min() else None
+        high = greatest if values.max() <= greatest < math.inf else None
+    if task.type == "count" or isinstance(output.scaling, Log):
+        low = max(low or 0.0, 0.0)
+    return low, high
+
+
+def _rank(level: float, rows: int) -> int:
+    """Return ⌈(rows + 1)·level⌉, with the level as it is written in decimals."""
+    return math.ceil((rows + 1) * Decimal(repr(level)))
+
+
+def _true_scores(predictions: Predictions, values: Values) -> Floats:
+    """Return the score of each number, (rows, columns), or of the true class, (rows, 1).
+
+    It is enlarged by what equal values may differ by, so that a tie counts as one.
+    """
+    if predictions.task.outcome == "classes":
+        scores = np.take_along_axis(_class_scores(predictions), values[:, np.newaxis], axis=1)
+        size = np.maximum(1, np.abs(scores))
+    else:
+        scores = np.abs(values - predictions.outputs.astype(np.float64))
+        size = np.maximum(np.abs(values), np.abs(predictions.outputs))
+    largest = sys.float_info.max
+    return np.nan_to_num(scores + _ROUNDING * size, nan=largest, posinf=largest)
+
+
+def _class_scores(predictions: Predictions) -> Floats:
+    """Return the score that a row has if a class is the true one, (rows, classes)."""
+    scores = predictions.scores
+    return np.hstack([scores, -scores]) if predictions.has_margin else 1 - scores
+
+
+def _ranked_sum(centers: Floats, scores: Sequence[Sequence[float]], rank: int) -> Floats:
+    """Return the rank-th smallest sum of a row's center and a score of the same fold.
+
+    Args:
+        centers: (rows, folds).
+        scores: of each fold, ascending.
+        rank: from 1.
+
+    Returns:
+        (rows,).
+    """
+    if len(scores) == 1:
+        return np.asarray(centers[:, 0] + scores[0][rank - 1])
+    fold = np.repeat(np.arange(len(scores)), [len(each) for each in scores])
+    addends = np.concatenate(scores)
+    result = np.empty(len(centers))
+    for start in range(0, len(centers), _ROWS_AT_ONCE):
+        sums = centers[start : start + _ROWS_AT_ONCE, fold] + addends
+        result[start : start + _ROWS_AT_ONCE] = np.partition(sums, rank - 1, axis=1)[:, rank - 1]
+    return result

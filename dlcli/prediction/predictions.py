@@ -1,0 +1,107 @@
+"""Predictions of some rows: outputs of a network and what follows from them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from dlcli.metrics import Metrics
+from dlcli.prediction.regions import Regions
+from dlcli.preprocessing import ValueIssues
+from dlcli.tables import Table
+from dlcli.tasks import DecodedRows, Outputs, Task, Values
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Predictions of some rows."""
+
+    task: Task
+    """The prediction task."""
+    outputs: Outputs
+    """The network's outputs as trained on, (rows, units)."""
+    has_margin: bool = False
+    """True if the one output for two classes is a margin around 0, not a probability."""
+    has_deviance: bool = False
+    """True if numbers are trained as means of counts, so that their deviance is a metric."""
+    regions: Regions | None = None
+    """The rows' intervals, or sets of classes, if they were asked for."""
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Predictions]) -> Predictions:
+        """Join the predictions of several parts of the rows."""
+        first, outputs = parts[0], np.concatenate([part.outputs for part in parts])
+        regions = [part.regions for part in parts if part.regions is not None]
+        joined = Regions.concatenate(regions) if regions else None
+        return replace(first, outputs=outputs, regions=joined)
+
+    def take(self, rows: NDArray[np.int64]) -> Predictions:
+        """Return the predictions of some rows, in the order given."""
+        regions = None if self.regions is None else self.regions.take(rows)
+        return replace(self, outputs=self.outputs[rows], regions=regions)
+
+    @cached_property
+    def decoded(self) -> Outputs:
+        """The form of the outputs that metrics compare with true values, see `Task.decode`."""
+        return self.task.decode(self.outputs)
+
+    @property
+    def values(self) -> Values:
+        """The predicted values, in the form of true values."""
+        return self.task.predict(self.decoded, has_margin=self.has_margin)
+
+    @cached_property
+    def probabilities(self) -> Outputs | None:
+        """The probability of each class or label, (rows, names); none for numbers and margins."""
+        return self.task.probabilities(self.outputs, has_margin=self.has_margin)
+
+    @property
+    def scores(self) -> NDArray[np.float64]:
+        """The probabilities; for margins and numbers these, in their own unit."""
+        scores = self.decoded if self.probabilities is None else self.probabilities
+        return scores.astype(np.float64)
+
+    def errors(self, values: Values) -> NDArray[np.float64]:
+        """Measure how far outputs are from true values, see `Task.errors`."""
+        return self.task.errors(values, self.outputs, has_margin=self.has_margin)
+
+    def metrics(self, table: Table, weights: NDArray[np.float64] | None) -> Metrics:
+        """Compute all metrics of the rows; see `with_truth` for arguments and errors."""
+        return self.task.metrics(self.with_truth(table, weights))
+
+    def with_truth(self, table: Table, weights: NDArray[np.float64] | None) -> DecodedRows:
+        """Return the rows with their true values, as metrics compare them.
+
+        Args:
+            table: the rows predicted, with their target.
+            weights: the rows' weights, (rows,), if they have any.
+
+        Raises:
+            DataError: for a target that is missing or can't be encoded.
+        """
+        values = self.task.values(table, ValueIssues())
+        return DecodedRows(values, self.decoded, weights, self.has_margin, self.has_deviance)
+
+    def truth(self, table: Table) -> dict[str, pa.Array]:
+        """Return the true values as columns: `target`, or `target_<column>` for several.
+
+        Args:
+            table: the rows predicted, with their target.
+        """
+        return self.task.value_columns(self.task.values(table, ValueIssues()), "target")
+
+    def columns(self) -> dict[str, pa.Array]:
+        """Return the predictions as columns, by name.
+
+        `prediction` (`prediction_<column>` for several columns); the intervals' `lower` and `upper`
+        or the `prediction_set`, if there are any; and for classes and labels `probability_<class>`
+        for each, or `margin`, above 0 for the second class.
+        """
+        regions = {} if self.regions is None else self.regions.columns()
+        scores = self.task.score_columns(self.outputs, has_margin=self.has_margin)
+        return {**self.task.value_columns(self.values, "prediction"), **regions, **scores}

@@ -1,0 +1,61 @@
+"""The measurement of intervals on public tables: means, and a run on one table."""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.prediction_intervals import Measured, report
+from benchmarks.public_tables import Source
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_report_has_means_over_splits_and_tables_and_the_worst() -> None:
+    cars, houses = Source("cars", "price"), Source("houses", "price")
+    measured = [
+        Measured(cars, "simple", 20, 0.8, 1.0),
+        Measured(cars, "simple", 20, 0.9, 2.0),
+        Measured(houses, "simple", 30, 0.95, 0.5),
+    ]
+    (table,) = report(measured, 0.9)
+    cells = [list(column.cells) for column in table.columns]
+
+    assert cells[0] == ["cars price", "houses price", "mean", "least coverage, largest size"]
+    assert cells[1][:2] == ["20", "30"]
+    assert cells[2] == ["0.850", "0.950", "0.900", "0.850"]
+    assert cells[3] == ["1.50", "0.50", "1.00", "1.50"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="needs forking")
+def test_intervals_of_a_table_are_measured(tmp_path: Path) -> None:
+    with (ROOT / "data" / "iris.csv").open(encoding="utf-8", newline="") as file:
+        names, *rows = csv.reader(file)
+    with (tmp_path / "iris.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([[*names[:-1], "target"], *rows])
+    rivals = tmp_path / "python"
+    rivals.write_text(f"#!{sys.executable}\n")  # no table of scikit-learn
+    rivals.chmod(0o755)
+    command = [sys.executable, "-m", "benchmarks.prediction_intervals", "--splits", "1"]
+    options = ["--rivals-python", str(rivals), "--tables", str(tmp_path), "--only", "iris target"]
+    done = subprocess.run(
+        [*command, *options, "--presets", "good", "--set", "epochs=3", "--level", "0.8"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == 0, done.stderr
+    title, head, _, row, *_ = (line.split() for line in done.stdout.split("\n") if line.strip())
+    assert title == ["classes:", "coverage", "at", "0.8,", "classes"]
+    assert head == ["table", "test", "rows", "good", "classes"]
+    assert row[:2] == ["iris", "target"]
+    rows_of_test, coverage, size = row[2:]
+    assert rows_of_test == "30"
+    assert 0.6 < float(coverage) <= 1
+    assert 1 <= float(size) <= 3
