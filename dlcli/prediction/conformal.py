@@ -32,8 +32,8 @@ REPORTED_LEVEL = 0.9
 _RANGES = 5
 _MOST_SCORES = 4_096
 """Scores of a column that are stored, at most, besides one for each fold."""
-_ROWS_AT_ONCE = 1_024
-"""Rows whose intervals are computed at once, as each is compared with all scores."""
+_ROWS_AT_ONCE = 64
+"""Rows that are compared with all scores at once, so that the sums fit into a processor's cache."""
 _ROUNDING = 1e-6
 """Relative difference of outputs that are equal except for rounding to float32."""
 
@@ -86,11 +86,7 @@ class Conformal(Document):
         return self
 
     @classmethod
-    def fit(
-        cls,
-        folds: Sequence[tuple[Predictions, Values]],
-        output: Output,
-    ) -> Self:
+    def fit(cls, folds: Sequence[tuple[Predictions, Values]], output: Output) -> Self:
         """Compute the scores of held-out rows.
 
         Args:
@@ -113,13 +109,17 @@ class Conformal(Document):
         Args:
             predictions: of numbers, with intervals of `REPORTED_LEVEL`.
             values: the true values, (rows, columns).
-            weights: the rows' weights, (rows,), if they have any; those of weight 0 are left out.
+            weights: the rows' weights, (rows,), if they have any; those of weight 0 are left out,
+                and those whose interval is infinite.
         """
-        if weights is not None:
-            kept = np.flatnonzero(weights)
-            predictions, values = predictions.take(kept), values[kept]
         regions = predictions.regions
         assert isinstance(regions, Intervals)
+        with np.errstate(over="ignore", invalid="ignore"):  # an exponential output
+            usable = np.isfinite(np.ptp(regions.array, axis=2)).all(axis=1)
+        kept = np.flatnonzero(usable if weights is None else usable & (weights > 0))
+        if not len(kept):
+            return self
+        predictions, values, regions = predictions.take(kept), values[kept], regions.take(kept)
         columns = []
         for at, predicted in enumerate(predictions.decoded.T):
             edges = np.unique(np.quantile(predicted, np.linspace(0, 1, _RANGES + 1)))
@@ -250,10 +250,12 @@ def _ranked_sum(centers: Floats, scores: Sequence[Sequence[float]], rank: int) -
     """
     if len(scores) == 1:
         return np.asarray(centers[:, 0] + scores[0][rank - 1])
-    fold = np.repeat(np.arange(len(scores)), [len(each) for each in scores])
-    addends = np.concatenate(scores)
+    addends = [np.array(each) for each in scores]
     result = np.empty(len(centers))
     for start in range(0, len(centers), _ROWS_AT_ONCE):
-        sums = centers[start : start + _ROWS_AT_ONCE, fold] + addends
-        result[start : start + _ROWS_AT_ONCE] = np.partition(sums, rank - 1, axis=1)[:, rank - 1]
+        part = centers[start : start + _ROWS_AT_ONCE]
+        pairs = zip(part.T, addends, strict=True)
+        sums = np.concatenate([each[:, np.newaxis] + fold for each, fold in pairs], axis=1)
+        sums.partition(rank - 1, axis=1)
+        result[start : start + _ROWS_AT_ONCE] = sums[:, rank - 1]
     return result

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from dlcli.config import Config
 from dlcli.encoding import Encoding, Inputs, row_weights, words_to_predict
-from dlcli.errors import ConfigError, DataError, Problem, RunError, UsageError
+from dlcli.errors import ConfigError, DataError, Problem, RunError, UsageError, plural
 from dlcli.metrics import Metrics
 from dlcli.network import Network, build_network
 from dlcli.prediction.conformal import REPORTED_LEVEL, Conformal
@@ -305,14 +305,19 @@ def _read_conformal(run: Run, config: Config, task: Task) -> Conformal:
     if task.outcome == "labels":
         raise UsageError("--interval is for numbers and classes, and the target is labels")
     if not run.has("conformal.json"):
-        message = "no rows were held out; set data.validation, or ensemble: {members: 8}"
-        if config.has_validation:
-            message = "the run has no conformal.json"
-        raise UsageError(f"{run.path}: --interval can't be used, as {message}, and train again")
+        message = (
+            "has no conformal.json, which --interval needs"
+            if config.has_validation
+            else "--interval needs rows that were not trained on, and there were none; set "
+            "data.validation, or ensemble: {members: 8}"
+        )
+        raise UsageError(f"{run.path}: {message}; train it again")
     conformal = run.parse("conformal.json", Conformal)
     columns = task.width if task.outcome == "numbers" else 1
     folds = config.ensemble_folds or 1
     if (len(conformal.scores), len(conformal.rows)) != (columns, folds):
-        message = f"has not {columns} x {folds} lists of scores, as resolved.yaml asks for"
-        raise RunError(f"{run.path}: its conformal.json {message}; train it again")
+        wanted = f"scores of {plural(columns, 'column')} and {plural(folds, 'fold')} were expected"
+        raise RunError(
+            f"{run.path}: its conformal.json is of another run, {wanted}; train it again"
+        )
     return conformal

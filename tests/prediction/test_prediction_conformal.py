@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -238,6 +239,23 @@ def test_no_set_is_empty_as_each_has_the_predicted_class():
     new = Predictions(PETS, np.array([[0.5, 0.3, 0.2], [0.2, 0.4, 0.4]]))
     regions = split(PETS, outputs, truth).regions(new, [new], 0.9)  # 1 - p may be at most 0.1
     assert regions.columns()["prediction_set"].to_pylist() == [["cat"], ["dog"]]
+
+
+def test_test_rows_of_weight_0_and_without_a_finite_interval_are_left_out():
+    errors = split(NUMBER, column(*[0] * 9), column(*[1] * 9))
+    outputs = column(0, 10, 20, 30, 40, math.inf, 50)
+    new = Predictions(NUMBER, outputs)
+    new = replace(new, regions=errors.regions(new, [new], 0.9))
+    weights = np.array([1, 1, 1, 1, 1, 1, 0])
+    [ranges] = errors.with_test(new, column(0, 0, 20, 31, 39, 0, 0), weights).test
+    assert [(each.lowest, each.rows, each.coverage) for each in ranges] == [
+        (0, 1, 1),
+        (10, 1, 0),
+        (20, 1, 1),
+        (30, 1, 1),
+        (40, 1, 1),
+    ]
+    assert errors.with_test(new, outputs, 0 * weights).test == ()
 
 
 @pytest.mark.parametrize(
