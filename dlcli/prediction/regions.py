@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from dlcli.metrics import finite
 from dlcli.preprocessing import Floats
 from dlcli.tables import integers
 from dlcli.tasks import Task, Values
@@ -41,6 +42,8 @@ class Regions(ABC):
     def summary(self, values: Values | None = None) -> dict[str, object]:
         """Return the mean size, and the share of true values that are included if they are given.
 
+        Both are `None` if there are no rows.
+
         Args:
             values: the true values, see `Task.values`.
         """
@@ -61,20 +64,19 @@ class Intervals(Regions):
             values: the true values, (rows, columns).
         """
         within = (self.array[:, :, 0] <= values) & (values <= self.array[:, :, 1])
-        return np.asarray(within.mean(axis=0))
+        return _means(within)
 
     @property
     def widths(self) -> Floats:
         """The mean width of each column's intervals, (columns,)."""
-        return np.asarray(np.ptp(self.array, axis=2).mean(axis=0))
+        return _means(np.ptp(self.array, axis=2))
 
     def summary(self, values: Values | None = None) -> dict[str, object]:
         """Return `coverage` and `mean_width`; of several columns `by_column` those of each."""
-        widths = [float(width) if np.isfinite(width) else None for width in self.widths]
-        parts: list[dict[str, object]] = [{"mean_width": width} for width in widths]
+        parts: list[dict[str, object]] = [{"mean_width": finite(width)} for width in self.widths]
         if values is not None:
-            shares = zip(self.coverage(values).tolist(), parts, strict=True)
-            parts = [{"coverage": share, **part} for share, part in shares]
+            shares = zip(self.coverage(values), parts, strict=True)
+            parts = [{"coverage": finite(share), **part} for share, part in shares]
         if len(parts) == 1:
             return parts[0]
         return {"by_column": dict(zip(self.task.columns, parts, strict=True))}
@@ -92,7 +94,15 @@ class ClassSets(Regions):
 
     def summary(self, values: Values | None = None) -> dict[str, object]:
         """Return `coverage` and `mean_size`, the mean number of classes."""
-        size = {"mean_size": float(self.array.sum(axis=1).mean())}
+        size = {"mean_size": finite(float(_means(self.array.sum(axis=1))))}
         if values is None:
             return {**size}
-        return {"coverage": float(self.array[np.arange(len(values)), values].mean()), **size}
+        found = self.array[np.arange(len(values)), values]
+        return {"coverage": finite(float(_means(found))), **size}
+
+
+def _means(values: NDArray[Any]) -> Floats:
+    """Return the means over the rows; NaN if there are none."""
+    return (
+        np.sum(values, axis=0) / len(values) if len(values) else np.full(values.shape[1:], np.nan)
+    )

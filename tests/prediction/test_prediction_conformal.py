@@ -241,6 +241,18 @@ def test_no_set_is_empty_as_each_has_the_predicted_class():
     assert regions.columns()["prediction_set"].to_pylist() == [["cat"], ["dog"]]
 
 
+def test_without_rows_there_is_no_coverage_and_no_size():
+    numbers = split(NUMBER, column(*[0] * 9), column(*[1] * 9))
+    none = Predictions(NUMBER, np.empty((0, 1)))
+    summary = numbers.regions(none, [none], 0.9).summary(np.empty((0, 1)))
+    assert summary == {"coverage": None, "mean_width": None}
+    classes = split(PETS, np.full((9, 3), 1 / 3), np.zeros(9, np.int64))
+    none = Predictions(PETS, np.empty((0, 3)))
+    regions = classes.regions(none, [none], 0.9)
+    assert regions.summary(np.empty(0, np.int64)) == {"coverage": None, "mean_size": None}
+    assert regions.columns()["prediction_set"].to_pylist() == []
+
+
 def test_test_rows_of_weight_0_and_without_a_finite_interval_are_left_out():
     errors = split(NUMBER, column(*[0] * 9), column(*[1] * 9))
     outputs = column(0, 10, 20, 30, 40, math.inf, 50)
