@@ -166,7 +166,7 @@ def test_an_interrupted_ensemble_resumes_to_the_bit(trained, folder, member):
         train(config(), Path("run"), interrupt)
     assert Path("run/members").exists() == (member > 1)
     run = resume(Path("run"))
-    for name in ("weights.npz", "ensemble.json", "history.csv", "metrics.json"):
+    for name in ("weights.npz", "ensemble.json", "history.csv", "metrics.json", "conformal.json"):
         assert (run.path / name).read_bytes() == (trained[0].path / name).read_bytes(), name
     assert not Path("run/members").exists()
 
