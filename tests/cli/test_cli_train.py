@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -143,14 +142,14 @@ def test_a_mistake_is_explained_and_leaves_no_run(setting, code, message, dlcli)
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("line")
-def test_a_training_from_beginning_to_end(program):
-    done = subprocess.run([*program, "train", "line.yaml"], capture_output=True, text=True)
-    assert done.returncode == 0
-    assert [line.split()[0] for line in done.stderr.splitlines()] == [
+def test_a_training_from_beginning_to_end(forks):
+    done = forks.run("train", "line.yaml")
+    assert done.code == 0
+    assert [line.split()[0] for line in done.errors.splitlines()] == [
         *("data", "target", "features", "network", "loss", "engine", "device"),
         *("epoch", "epoch", "epoch", "trained", "baselines"),
     ]
-    assert done.stdout.endswith("\n\nrun: runs/line\nreport: dlcli report runs/line\n")
+    assert done.output.endswith("\n\nrun: runs/line\nreport: dlcli report runs/line\n")
     assert Path("runs/line/manifest.json").exists()
 
 
@@ -169,25 +168,13 @@ def test_every_line_for_machines_is_json(program):
 @pytest.mark.slow
 @pytest.mark.usefixtures("line")
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
-def test_an_interrupted_training_prints_how_to_resume_it(name, code):
-    # The tests themselves may run where interrupts are ignored, as in the background of a shell.
-    start = (
-        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
-        "from dlcli.cli import main; main(prog_name='dlcli')"
-    )
-    endless = ["train", "line.yaml", "--json", "--set", "epochs=100000000"]
-    process = subprocess.Popen(
-        [sys.executable, "-c", start, *endless],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    while json.loads(process.stdout.readline())["event"] != "epoch":
-        pass
+def test_an_interrupted_training_prints_how_to_resume_it(name, code, forks):
+    command = forks.start("train", "line.yaml", "--json", "--set", "epochs=100000000")
+    command.wait_for("epoch")
     assert os.listdir("runs") == ["line"]
-    process.send_signal(getattr(signal, name))
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == code
+    command.kill(getattr(signal, name))
+    ended = command.end()
+    assert ended.code == code
     way_on = "resume with: dlcli train --resume runs/line"
-    assert re.fullmatch(rf"ended by {name} after [\d,]+ epochs; {way_on}\n", errors)
+    assert re.fullmatch(rf"ended by {name} after [\d,]+ epochs; {way_on}\n", ended.errors)
     assert Path("runs/line/checkpoint").is_dir()

@@ -6,8 +6,6 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -181,23 +179,15 @@ def test_an_output_that_exists_is_refused_at_once(dlcli):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("rows")
-def test_ctrl_c_names_the_command_that_resumes_and_it_works():
-    start = (
-        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
-        "from dlcli.cli import main; main(prog_name='dlcli')"
-    )
-    endless = ["cv", "rows.yaml", "--folds", "2", "--json", "--set", "epochs=30000"]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen([sys.executable, "-c", start, *endless], **pipes, text=True) as process:
-        while json.loads(process.stdout.readline())["event"] != "fold":
-            pass
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=120)
+def test_ctrl_c_names_the_command_that_resumes_and_it_works(forks):
+    command = forks.start("cv", "rows.yaml", "--folds", "2", "--json", "--set", "epochs=30000")
+    command.wait_for("fold")
+    command.kill(signal.SIGINT)
+    ended = command.end()
     way_on = "resume with: dlcli cv --resume runs/rows-cv"
-    assert process.returncode == 130
-    assert re.fullmatch(rf"ended by SIGINT after 1 of 2 folds; {way_on}\n", errors)
-    command = [sys.executable, "-m", "dlcli", *["cv", "--resume", "runs/rows-cv", "--json"]]
-    done = subprocess.run(command, capture_output=True, text=True)
-    events = [json.loads(line)["event"] for line in done.stdout.splitlines()]
-    assert (events[-3:], done.stderr) == (["kept", "fold", "result"], "")
+    assert ended.code == 130
+    assert re.fullmatch(rf"ended by SIGINT after 1 of 2 folds; {way_on}\n", ended.errors)
+    again = forks.start("cv", "--resume", "runs/rows-cv", "--json")
+    assert (again.end().code, again.end().errors) == (0, "")
+    assert [each["event"] for each in again.events()][-3:] == ["kept", "fold", "result"]
     assert "folds" not in os.listdir("runs/rows-cv")

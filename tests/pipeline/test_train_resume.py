@@ -5,19 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
-import select
 import shutil
 import signal
-import subprocess
-import sys
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
-import dlcli as package
 from benchmarks.kills import CONFIG, REPRODUCIBLE_FILES
 from dlcli.cli import main
 from dlcli.config import dump_config, load_config
@@ -38,27 +33,8 @@ RESUME = ("train", "--resume", "runs/run")
 WAY_ON = "resume with: dlcli train --resume runs/run"
 UPDATES = 20
 """Steps of the linear model to which a run is compared."""
-FORKER = """
-import json, signal, sys
-from pathlib import Path
-for name in ("SIGTERM", "SIGHUP"):
-    signal.signal(getattr(signal, name), signal.SIG_DFL)
-signal.signal(signal.SIGINT, signal.default_int_handler)
-from benchmarks.forked import load, start_command
-from dlcli.pipeline import baselines, checkpointing
-load()
-checkpointing._OVERHEAD = 0
-baselines.UPDATES = int(sys.argv[1])
-for line in sys.stdin:
-    folder, *arguments = json.loads(line)
-    process = start_command(arguments, Path(folder), Path.cwd())
-    print(process.pid, flush=True)
-    print(process.wait().code, flush=True)
-"""
-"""Runs commands in turn, each in a process of its own, and loads TensorFlow only once.
-
-Tests may run where signals are ignored, as in the background of a shell, and where it takes long
-to store a checkpoint, of which there would be too few."""
+PATCHES = {"dlcli.pipeline.checkpointing._OVERHEAD": 0, "dlcli.pipeline.baselines.UPDATES": UPDATES}
+"""Tests may run where it takes long to store a checkpoint, of which there would be too few."""
 
 
 @pytest.fixture(autouse=True)
@@ -79,74 +55,24 @@ def write_config(folder):
     (folder / "run.yaml").write_text(CONFIG.replace(LONG, SHORT))
 
 
-class Command:
-    """A command in a process of its own.
-
-    Args:
-        forker: the process that starts it, see `FORKER`.
-        log: the folder of its output.
-        arguments: after the name of the program.
-    """
-
-    def __init__(self, forker, log, *arguments):
-        for name in ("output", "errors"):
-            (log / name).write_text("")
-        request = json.dumps([str(Path.cwd()), *arguments, "--json"])
-        forker.stdin.write(f"{request}\n".encode())
-        self._forker, self._log = forker, log
-        self.pid = int(forker.stdout.readline())
-
-    def events(self):
-        """The complete ones until now."""
-        *lines, _ = (self._log / "output").read_text().split("\n")
-        return [json.loads(line) for line in lines]
-
-    def wait_for(self, event, epoch=0):
-        """Waits for an event of that name, and of that epoch or a later one; the events so far."""
-        has_ended = False
-        while not has_ended:
-            has_ended = bool(select.select([self._forker.stdout], [], [], 0.005)[0])
-            events = self.events()
-            if any(each["event"] == event and each.get("epoch", 0) >= epoch for each in events):
-                return events
-        raise AssertionError((self._log / "errors").read_text())
-
-    def end(self):
-        """Waits for its end, and forces it after ten minutes; exit code and errors."""
-        if not select.select([self._forker.stdout], [], [], 600)[0]:
-            os.kill(self.pid, signal.SIGKILL)
-        code = int(self._forker.stdout.readline())
-        return code, (self._log / "errors").read_text()
-
-
-@pytest.fixture(scope="module")
-def start(tmp_path_factory):
-    """Starts a command; one at a time, see `Command`."""
-    log = tmp_path_factory.mktemp("log")
-    environment = os.environ | {"PYTHONPATH": str(Path(package.__file__).parents[1])}
-    with subprocess.Popen(
-        [sys.executable, "-c", FORKER, str(UPDATES)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        bufsize=0,
-        cwd=log,
-        env=environment,
-    ) as forker:
-        yield partial(Command, forker, log)
-        forker.stdin.close()
+@pytest.fixture
+def start(forks):
+    """Starts a command; one at a time, see `Forks`."""
+    return lambda *arguments: forks.start(*arguments, "--json", patches=PATCHES)
 
 
 def ended_by(number, epoch, command):
     """Has a signal end a command once it has events of an epoch; its events, code and errors."""
     command.wait_for("epoch", epoch)
-    os.kill(command.pid, number)
-    code, errors = command.end()
-    return command.events(), code, errors
+    command.kill(number)
+    ended = command.end()
+    return command.events(), ended.code, ended.errors
 
 
 def to_the_end(command):
     """Has a command end by itself; its events."""
-    assert command.end() == (0, "")
+    ended = command.end()
+    assert (ended.code, ended.errors) == (0, "")
     return command.events()
 
 
@@ -252,13 +178,13 @@ def test_a_run_whose_training_is_complete_is_finished_and_not_trained(uninterrup
     events = command.wait_for("epoch")
     check_refused_while_training(command.pid)
     obstacle.mkdir()
-    code, errors = command.end()
+    ended = command.end()
     assert [event["message"] for event in events if event["event"] == "warning"] == [
         "runs/twin is an unfinished run of the same config; resume with: "
         "dlcli train --resume runs/twin"
     ]
-    assert code == 4
-    assert errors == (
+    assert ended.code == 4
+    assert ended.errors == (
         f"error: {obstacle}: could not be stored: Is a directory; make sure that it can be "
         "written, "
         f"then {WAY_ON}\n"

@@ -20,7 +20,10 @@ from dlcli.preprocessing import ValueIssues
 from dlcli.tables import read_table
 
 # Keras's own `Model.save` asks NumPy for a copy in the way of NumPy 1.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+pytestmark = [
+    pytest.mark.usefixtures("no_linear_baseline"),
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+]
 
 ROWS = 24
 X = [(at - ROWS / 2 + 0.5) / 4 for at in range(ROWS)]

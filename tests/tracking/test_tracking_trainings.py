@@ -6,14 +6,11 @@ import csv
 import json
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-import dlcli as package
 from dlcli.tracking.mlflow_tracker import connect
 
 CONFIG = """\
@@ -27,17 +24,11 @@ BOTH = ("--tensorboard", "--mlflow")
 
 
 @pytest.fixture(autouse=True)
-def line(store, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", str(Path(package.__file__).parents[1]))
+def line(store):
     numbers = (7 * row % 40 for row in range(40))  # in an order that is no row index
     rows = "".join(f"{x},{2 * x}\n" for x in numbers)
     Path("line.csv").write_text(f"x,y\n{rows}")
     Path("line.yaml").write_text(CONFIG)
-
-
-def dlcli(*arguments):
-    command = [sys.executable, "-m", "dlcli", *arguments]
-    return subprocess.run(command, capture_output=True, text=True)
 
 
 def history(name):
@@ -58,22 +49,22 @@ def by_mlflow(name):
 
 
 @pytest.mark.slow
-def test_a_training_is_tracked_and_its_output_is_unchanged():
-    done = dlcli("train", "line.yaml", *BOTH)
-    assert done.returncode == 0, done.stderr
+def test_a_training_is_tracked_and_its_output_is_unchanged(forks):
+    done = forks.run("train", "line.yaml", *BOTH)
+    assert done.code == 0, done.errors
     run, losses = by_mlflow("loss")
-    told = done.stderr.replace("pipx run ", "")  # where only the extra is installed
+    told = done.errors.replace("pipx run ", "")  # where only the extra is installed
     assert [line for line in told.splitlines() if line.startswith("tracking")] == [
         "tracking  TensorBoard: runs/line/tensorboard; view with: tensorboard --logdir runs",
         f"tracking  MLflow: {os.environ['MLFLOW_TRACKING_URI']}, run {run.info.run_id}; view with: "
         f"mlflow ui --backend-store-uri {os.environ['MLFLOW_TRACKING_URI']}",
     ]
-    labels = {line.split()[0] for line in done.stderr.splitlines()}
+    labels = {line.split()[0] for line in done.errors.splitlines()}
     assert labels == {
         *("data", "target", "features", "network", "loss", "engine", "device"),
         *("tracking", "epoch", "trained", "baselines"),
     }
-    assert done.stdout.endswith("\nrun: runs/line\nreport: dlcli report runs/line\n")
+    assert done.output.endswith("\nrun: runs/line\nreport: dlcli report runs/line\n")
     assert run.info.status == "FINISHED"
     assert losses == history("loss")
     assert by_tensorboard("train", "loss") == history("loss")
@@ -81,25 +72,19 @@ def test_a_training_is_tracked_and_its_output_is_unchanged():
     artifacts = {file.path for file in connect().client.list_artifacts(run.info.run_id)}
     manifest = json.loads(Path("runs/line/manifest.json").read_text())
     assert {"manifest.json", *manifest["files"]} <= artifacts
-    assert dlcli("validate", "runs/line").returncode == 0
+    assert forks.run("validate", "runs/line").code == 0
 
 
 @pytest.mark.slow
-def test_an_interrupted_training_is_resumed_in_both():
-    command = [sys.executable, "-m", "dlcli", "train", "line.yaml", *BOTH, "--json"]
-    with subprocess.Popen(
-        [*command, "--set", "epochs=3000"], stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        events = map(json.loads, process.stdout)
-        next(event for event in events if event["event"] == "epoch")
-        process.send_signal(signal.SIGTERM)  # it waits for what it writes to be read
-        process.communicate(timeout=60)
-    assert process.returncode == 143
+def test_an_interrupted_training_is_resumed_in_both(forks):
+    command = forks.start("train", "line.yaml", *BOTH, "--json", "--set", "epochs=3000")
+    command.wait_for("epoch")
+    command.kill(signal.SIGTERM)
+    assert command.end().code == 143
     assert by_mlflow("loss")[0].info.status == "KILLED"
 
-    done = dlcli("train", "--resume", "runs/line", *BOTH, "--quiet")
-    assert (done.returncode, done.stderr) == (0, "")
+    done = forks.run("train", "--resume", "runs/line", *BOTH, "--quiet")
+    assert (done.code, done.errors) == (0, "")
     run, losses = by_mlflow("loss")
     assert run.info.status == "FINISHED"
     told = by_tensorboard("train", "loss")

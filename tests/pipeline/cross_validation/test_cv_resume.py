@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-import dlcli as package
 from dlcli.errors import Interrupted, RunError
 from dlcli.pipeline import CrossValidation, resume_cross_validation
 from dlcli.runs import open_run
 from tests.pipeline.cross_validation.small_rows import cv
 
 SETTINGS = ("input.features=[x, group]", "data.validation=0.2", "data.test=0.2")
-START = """
-import signal
-signal.signal(signal.SIGINT, signal.default_int_handler)
-signal.signal(signal.SIGTERM, signal.SIG_DFL)
-from dlcli.cli import main
-main(prog_name="dlcli")
-"""
-"""Tests may run where signals are ignored, as in the background of a shell."""
 
 
 class Killed(BaseException):
@@ -172,28 +160,21 @@ def test_a_signal_in_the_refit_reports_how_to_resume_the_cross_validation():
 
 
 @pytest.mark.slow
-def test_a_killed_cross_validation_is_resumed(monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", str(Path(package.__file__).parents[1]))
+def test_a_killed_cross_validation_is_resumed(forks):
     uninterrupted = cv(*SETTINGS, output=Path("runs/uninterrupted"))
     settings = [part for setting in SETTINGS for part in ("--set", setting)]
-    code, _ = dlcli("rows.yaml", "--folds", "4", "--output", "runs/killed", *settings, kill="fold")
-    assert code == -signal.SIGKILL
-    code, events = dlcli("--resume", "runs/killed", kill="kept")
-    assert (code, events[-1]["of"]) == (-signal.SIGKILL, 4)
-    first = events[-1]["folds"]
-    code, events = dlcli("--resume", "runs/killed")
-    [last] = [event["folds"] for event in events if event["event"] == "kept"]
-    assert (code, 1 <= first <= last) == (0, True)
+    command = forks.start(
+        *("cv", "rows.yaml", "--folds", "4", "--output", "runs/killed", "--json"), *settings
+    )
+    command.wait_for("fold")
+    command.kill()
+    assert command.end().code == -signal.SIGKILL
+    command = forks.start("cv", "--resume", "runs/killed", "--json")
+    [first] = [event for event in command.wait_for("kept") if event["event"] == "kept"]
+    command.kill()
+    assert (command.end().code, first["of"]) == (-signal.SIGKILL, 4)
+    command = forks.start("cv", "--resume", "runs/killed", "--json")
+    assert command.end().code == 0
+    [last] = [event for event in command.events() if event["event"] == "kept"]
+    assert 1 <= first["folds"] <= last["folds"]
     check_equal(open_run(Path("runs/killed")), uninterrupted)
-
-
-def dlcli(*arguments, kill=None):
-    """Runs `dlcli cv`, until an event; its exit code and its events."""
-    command, events = [sys.executable, "-c", START, "cv", *arguments, "--json"], []
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        for line in process.stdout:
-            events.append(json.loads(line))
-            if events[-1]["event"] == kill:
-                process.kill()
-                break
-    return process.returncode, events
