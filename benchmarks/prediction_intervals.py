@@ -5,6 +5,15 @@ random into training and test rows. `dlcli init` writes a config of each preset 
 rows, which is trained unedited, and `dlcli evaluate --interval` measures the coverage of the test
 rows, and the mean width of intervals relative to the standard deviation of the test rows' target,
 or the mean number of classes in a set.
+
+At level 0.9, one split of each table (`good`: with up to 800 training rows, 500 and four members for
+classes):
+
+                           coverage: mean, least, most   width / sd, classes
+    simple, 16 regressions        .908   .773     .975                  1.61
+    good, 16 regressions          .916   .868     .951                  1.41
+    simple, 14 of classes         .935   .882    1.000                  1.41
+    good, 14 of classes           .935   .887     .980                  1.46
 """
 
 from __future__ import annotations
