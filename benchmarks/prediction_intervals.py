@@ -6,8 +6,8 @@ rows, which is trained unedited, and `dlcli evaluate --interval` measures the co
 rows, and the mean width of intervals relative to the standard deviation of the test rows' target,
 or the mean number of classes in a set.
 
-At level 0.9, one split of each table (`good`: with up to 800 training rows, 500 and four members for
-classes):
+At level 0.9, with one split of each table (`good`: at most 800 training rows; 500 and four members
+for classes):
 
                            coverage: mean, least, most   width / sd, classes
     simple, 16 regressions        .908   .773     .975                  1.61
