@@ -17,6 +17,7 @@ from dlcli.tables import read_table
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.usefixtures("no_linear_baseline"),
     # Keras's own `Model.save` asks NumPy for a copy in the way of NumPy 1.
     pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
 ]

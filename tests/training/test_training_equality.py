@@ -194,8 +194,6 @@ UNDER_XLA = [
 IN_FLOAT32 = [
     *ONLY_IN_FLOAT32,
     "adam",
-    "adamax",
-    "rmsprop",
     "a weighted number",
 ]
 IN_HALF_PRECISION = [

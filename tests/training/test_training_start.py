@@ -127,6 +127,7 @@ def test_training_starts_from_given_weights(make_job, train, engine):
     }
 
 
+@pytest.mark.usefixtures("no_linear_baseline")
 def test_initial_weights_of_another_shape_are_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("line.csv").write_text("x,y\n1,1\n2,2\n3,3\n4,4\n")
