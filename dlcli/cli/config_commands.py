@@ -127,12 +127,15 @@ def inspect(data: Path, target: str | None, as_json: bool) -> None:
 
     from dlcli.cli.event_log import print_table_notes
     from dlcli.config import Data, Target
-    from dlcli.data_checks import inspect_table
+    from dlcli.data_checks import inspect_table, require_column
     from dlcli.encoding import settle_missing_words, words_to_read
     from dlcli.tables import read_table
 
-    section = None if target is None else Data(train=str(data), target=Target(column=target))
-    [table] = settle_missing_words([read_table(data, words_to_read())], section)
+    table, section = read_table(data, words_to_read()), None
+    if target is not None:
+        require_column(table, target)
+        section = Data(train=str(data), target=Target(column=target))
+    [table] = settle_missing_words([table], section)
     print_table_notes(table)
     inspection = inspect_table(table, target)
     if as_json:

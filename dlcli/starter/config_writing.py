@@ -116,10 +116,10 @@ def starter_config(
     """
     if str(data) == "-":
         raise UsageError("a config needs a file that it can name, not standard input")
-    declared = Target(column=target, positive=positive)
-    section = Data(train=str(data), target=declared)
-    [table] = settle_missing_words([read_table(data, words_to_read())], section)
+    table = read_table(data, words_to_read())
     require_column(table, target)
+    declared = Target(column=target, positive=positive)
+    [table] = settle_missing_words([table], Data(train=str(data), target=declared))
     _check_ignored(ignore, table, target)
     facts = _gather_facts(table, declared, ignore)
     path = Path(os.path.relpath(data, config_folder)).as_posix()

@@ -61,6 +61,10 @@ def test_a_target_that_is_no_column_is_a_mistake(dlcli):
     result = dlcli("inspect", "staff.csv", "--target", "lft")
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == "error: staff.csv: no column 'lft' in the table; did you mean 'left'?\n"
+    for verb in ("inspect", "init"):
+        result = dlcli(verb, "staff.csv", "--target", "")
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr.startswith("error: staff.csv: no column '' in the table; there are ")
 
 
 def test_standard_input_is_read(dlcli):
