@@ -78,7 +78,8 @@ def explain(
 
     # Importances and worst rows need held-out rows; partial dependences don't measure errors, and
     # can be computed from training rows as well.
-    plan = analysis.plan_importances(network, sum(table.rows for table in others))
+    rows_held_out = sum(table.rows for table in others)
+    plan = analysis.plan_importances(network, predictor.members, rows_held_out)
     sample = analysis.sample_rows(held_out, plan.rows) if held_out else train
     units = analysis.target_units(task, train.tables["train"])
     truth = analysis.read_true_values(task, sample.tables.values(), units)

@@ -269,19 +269,21 @@ class Plan:
     columns: int
 
 
-def plan_predictions(network: Network, most: Plan, fewest_rows: int) -> Plan:
+def plan_predictions(network: Network, members: int, most: Plan, fewest_rows: int) -> Plan:
     """Fit predictions of each row, for each column, several times, into `WORK`.
 
     Repeats are reduced first, then rows, then columns; one of each is left.
 
     Args:
         network: the network that predicts.
+        members: how many such networks predict.
         most: the plan without a limit.
         fewest_rows: rows below which columns are reduced instead.
     """
     numbers = network.inputs + network.front.units + sum(layer.units for layer in network.layers)
     products = sum(weight.size for layer in network.layers for weight in layer.weights)
-    predictions = max(1, int(WORK // (products + WORK_PER_NUMBER * numbers)))
+    work = members * (products + WORK_PER_NUMBER * numbers)
+    predictions = max(1, int(WORK // work))
     rows, columns = max(most.rows, 1), max(most.columns, 1)
     repeats = max(1, min(most.repeats, predictions // (rows * columns)))
     rows = min(rows, max(fewest_rows, predictions // (repeats * columns)))
@@ -289,14 +291,19 @@ def plan_predictions(network: Network, most: Plan, fewest_rows: int) -> Plan:
     return Plan(repeats, rows, columns)
 
 
-def plan_importances(network: Network, rows: int) -> Plan:
+def plan_importances(network: Network, members: int, rows: int) -> Plan:
     """Return the numbers of held-out rows, columns and permutations that are worth their cost.
 
     A function of shapes alone: repeats are reduced first, then rows, then columns.
+
+    Args:
+        network: the network that predicts.
+        members: how many such networks predict.
+        rows: the number of held-out rows.
     """
     columns = min(MOST_PERMUTED_COLUMNS, len(input_indices(network.layout)))
     most = Plan(MOST_REPEATS, min(rows, MOST_PERMUTED_ROWS), columns)
-    return plan_predictions(network, most, FEWEST_PERMUTED_ROWS)
+    return plan_predictions(network, members, most, FEWEST_PERMUTED_ROWS)
 
 
 def permutation_importances(
@@ -410,7 +417,7 @@ def partial_dependences(
     types = {feature.column: feature.type for feature in predictor.encoding.features}
     fit = [column for column in columns if types[column] in TYPES][:MOST_DEPENDENCES]
     most = Plan(1, min(len(rows), MOST_AVERAGED_ROWS), MOST_DEPENDENCES * MOST_POINTS)
-    plan = plan_predictions(predictor.network, most, FEWEST_AVERAGED_ROWS)
+    plan = plan_predictions(predictor.network, predictor.members, most, FEWEST_AVERAGED_ROWS)
     others = draw(np.arange(len(rows)), plan.rows)
     fit = fit[: plan.columns // MOST_POINTS]
     found = [partial_dependence(predictor, rows, column, others, outputs) for column in fit]

@@ -147,6 +147,11 @@ class Predictor:
         """The prediction task."""
         return self.encoding.task
 
+    @property
+    def members(self) -> int:
+        """The number of networks."""
+        return len(self.tasks) or 1
+
     def read(self, source: Source) -> Table:
         """Read a table as training read its own.
 

@@ -139,20 +139,23 @@ def test_rows_of_several_sets_follow_one_another():
 
 
 @pytest.mark.parametrize(
-    ("work", "rows", "planned"),
+    ("work", "members", "rows", "planned"),
     [
-        (1e9, 50, (5, 50, 3)),
-        (1e9, 10**6, (5, 2000, 3)),
-        (3 * 2000 * 2 * 116, 10**6, (2, 2000, 3)),
-        (3 * 700 * 116, 10**6, (1, 700, 3)),
-        (2 * 200 * 116, 10**6, (1, 200, 2)),
-        (1, 10**6, (1, 200, 1)),
+        (1e9, 1, 50, (5, 50, 3)),
+        (1e9, 1, 10**6, (5, 2000, 3)),
+        (3 * 2000 * 2 * 116, 1, 10**6, (2, 2000, 3)),
+        (3 * 2000 * 2 * 8 * 116, 8, 10**6, (2, 2000, 3)),
+        (3 * 700 * 116, 1, 10**6, (1, 700, 3)),
+        (2 * 200 * 116, 1, 10**6, (1, 200, 2)),
+        (1, 1, 10**6, (1, 200, 1)),
     ],
 )
-def test_repeats_are_saved_before_rows_and_rows_before_columns(work, rows, planned, monkeypatch):
+def test_repeats_are_saved_before_rows_and_rows_before_columns(
+    work, members, rows, planned, monkeypatch
+):
     monkeypatch.setattr("dlcli.explanation.prediction_analysis.WORK", work)
     network = linear(10, **FEATURES).predictor.network
     # A row costs 4 weights, and 16 for each of 3 inputs, 3 that pass, and an output.
     assert 4 + 16 * 7 == 116
-    plan = plan_importances(network, rows)
+    plan = plan_importances(network, members, rows)
     assert (plan.repeats, plan.rows, plan.columns) == planned
