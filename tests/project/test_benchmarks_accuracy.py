@@ -25,7 +25,7 @@ if module == "benchmarks.rivals.shipped_tables":
     with open(folder / "iris.csv", "w") as file:
         csv.writer(file).writerows([[*names[:-1], "target"], *rows])
 else:
-    assert sys.argv[4:] == ["target", "classes"]
+    assert sys.argv[4:] == ["target", "classes", "LightGBM"]
     with open(folder / "LightGBM.csv", "w") as file:
         print("probability_setosa,probability_versicolor,probability_virginica", file=file)
         for _ in range(30):
@@ -128,8 +128,9 @@ def test_configs_are_compared_with_lightgbm_and_a_failure_is_reported(tmp_path: 
     tables.mkdir()
     command = [sys.executable, "-m", "benchmarks.accuracy", "--rivals-python", str(rivals)]
     tables_options = ["--tables", str(tables), "--only", "iris target", "--splits", "1"]
-    settings = ["--skip", "dlcli", "--settings", "short", "epochs=40", "batch_size=8"]
-    failing = ["--settings", "failing", "epochs=0"]
+    short = ["--settings", "short", "simple", "epochs=40", "batch_size=8"]
+    settings = ["--presets", "--rivals", *short]
+    failing = ["--settings", "failing", "simple", "epochs=0"]
     done = subprocess.run(
         [*command, *tables_options, *settings, *failing, "--json", str(result)],
         cwd=ROOT,
