@@ -2,57 +2,39 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import textwrap
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal, TypeVar
-
-import numpy as np
-import yaml
 
 from dlcli.config import (
     DEFAULT_TRIALS,
-    Auto,
     Config,
-    CoreDumper,
     Data,
     Datetime,
     Feature,
-    Ignored,
     Image,
-    Input,
-    Numeric,
-    SplitChoice,
-    StratifiedSplit,
     Target,
     default_tune,
 )
-from dlcli.data_checks import SplitAdvice, advise_split, number, require_column
+from dlcli.data_checks import number, require_column
 from dlcli.encoding import (
     MAX_SHOWN,
     MIN_ROWS,
     ColumnSummary,
-    Decision,
-    count_all_rows,
     matching_name,
     settle_missing_words,
-    summarize_column,
-    type_columns,
     words_to_read,
 )
-from dlcli.errors import DataError, UsageError, did_you_mean, listed, printable, truncate
+from dlcli.errors import UsageError, did_you_mean, listed, truncate
 from dlcli.network import resolve_head
-from dlcli.preprocessing import check_range
-from dlcli.splitting import Shares, assign_rows
+from dlcli.starter.presets import Preset, Recipe, make_recipe
+from dlcli.starter.table_facts import HELD_OUT, ColumnFacts, TableFacts, gather_facts
+from dlcli.starter.yaml_lines import Line, aligned, scalar
 from dlcli.tables import Table, read_table
-from dlcli.tasks import Task, drop_missing_targets, infer_task
-
-Choice = TypeVar("Choice")
 
 _EDITOR = """\
 # yaml-language-server: $schema=./dlcli.schema.json
@@ -63,28 +45,6 @@ _MAX_LEAST_COUNT = 10
 """Integers of which even the least is larger are probably not counts."""
 _IMBALANCED = 3
 """The ratio of the sizes of classes above which balancing them is suggested."""
-
-_STACKS = ((500, (16,)), (5_000, (64, 32)), (50_000, (128, 64)), (math.inf, (256, 128)))
-"""The units of the hidden layers below a number of rows: there are some tens of rows per unit, so
-that a network does not overfit within a few epochs."""
-_BATCHES = ((10_000, 32), (100_000, 128), (math.inf, 512))
-_FEW_ROWS = 1_000
-HELD_OUT = Shares(validation=0.15, test=0.15)
-Preset = Literal["simple", "good"]
-"""The size of what is trained. On 15 public tables of 142 to 2,026 training rows, errors relative
-to LightGBM's were, in the geometric mean, .93 for `simple` and .76 for the recipe of `good` with
-four members where the target is a number, and 1.02 and .79 for classes (benchmarks.accuracy)."""
-_GOOD_HIDDEN = (
-    "hidden:  # large layers: the averaged networks hardly overfit\n"
-    + "  - {units: 128, activation: silu, dropout: 0.05}\n" * 3
-)
-_GOOD_MEMBERS = 8
-_GOOD_STEPS = 500_000
-"""About how many times a row is trained on in all, within these epochs."""
-_GOOD_EPOCHS = (40, 200)
-_GOOD_BATCHES = ((2_000, 64), (math.inf, 256))
-_MOST_ENCODED = 200
-"""The largest number of columns of numbers that are encoded by several inputs each."""
 
 
 def starter_config(
@@ -104,7 +64,8 @@ def starter_config(
         config_folder: the folder of the config; the path to the table is relative to it.
         ignore: columns that are no features, or patterns of their names.
         positive: the class of two that counts as positive.
-        preset: `simple` for a small network, `good` for an ensemble of large ones.
+        preset: `simple` for a small network, `good` for an ensemble of large ones, `best` for a
+            larger ensemble that is trained for longer.
 
     Returns:
         Commented YAML.
@@ -121,69 +82,21 @@ def starter_config(
     declared = Target(column=target, positive=positive)
     [table] = settle_missing_words([table], Data(train=str(data), target=declared))
     _check_ignored(ignore, table, target)
-    facts = _gather_facts(table, declared, ignore)
+    facts = gather_facts(table, declared, ignore)
     path = Path(os.path.relpath(data, config_folder)).as_posix()
     remarks = [Line("", "", message) for message in (*table.notes, *table.warnings)]
-    features = _aligned(_feature_lines(facts.columns, target), indent=4)
-    training = _aligned(list(_training_lines(facts, preset)))
+    features = aligned(_feature_lines(facts.columns, target), indent=4)
+    recipe = make_recipe(preset, facts)
     return "\n".join(
         [
             _EDITOR,
-            f"data:\n{_aligned([*_data_lines(facts, path, preset), *remarks], indent=2)}",
-            f"input:\n{_encoding(facts, preset)}  features:\n{features}",
-            _GOOD_HIDDEN if preset == "good" else _hidden(facts.rows),
-            f"{_aligned(list(_head_lines(facts)))}\n{training}",
+            f"data:\n{aligned([*_data_lines(facts, path, recipe), *remarks], indent=2)}",
+            f"input:\n{aligned(recipe.input_lines(), indent=2)}  features:\n{features}",
+            recipe.hidden,
+            f"{aligned([*_head_lines(facts)])}\n{aligned([*recipe.training_lines()])}",
             _tune(facts),
         ]
     )
-
-
-# Facts about the table
-
-
-@dataclass(frozen=True)
-class ColumnFacts:
-    """The facts about a feature column."""
-
-    name: str
-    feature: Feature
-    """The type to read it as."""
-    reason: str
-    """The reason, for the user."""
-    auto: bool
-    """True if `auto` would choose the same type."""
-    values: ColumnSummary
-    """Its values."""
-
-    @property
-    def type(self) -> str:
-        """The name of the type."""
-        return self.feature.type
-
-
-@dataclass(frozen=True)
-class TableFacts:
-    """The facts about a table."""
-
-    rows: int
-    """The rows with a target."""
-    without_target: int
-    """The other rows, which training leaves out."""
-    task: Task
-    positive: str | None
-    """The positive class, if it was named."""
-    target_values: ColumnSummary
-    """The values of its column."""
-    class_rows: tuple[int, ...]
-    """The number of rows of each class, if the target has classes."""
-    columns: tuple[ColumnFacts, ...]
-    """The other columns, in order, without the one that rows are split by."""
-    holds_out: bool
-    """True if there are enough rows for validation and test."""
-    split: SplitAdvice | None
-    """A split that suits the rows better than a random one, if there is one."""
-    uses_split: bool
-    """True if that split is used, not only suggested."""
 
 
 def _check_ignored(names: Sequence[str], table: Table, target: str) -> None:
@@ -201,102 +114,10 @@ def _check_ignored(names: Sequence[str], table: Table, target: str) -> None:
             raise UsageError(f"{table.file}: no column '{name}' to ignore{hint}")
 
 
-def _gather_facts(whole: Table, target: Target, ignore: Sequence[str]) -> TableFacts:
-    """Gather the facts about every column of a table.
-
-    Args:
-        whole: the table, also its rows without a target.
-        target: the column to predict.
-        ignore: columns that are no features, or patterns.
-
-    Raises:
-        ConfigError: if no column is left to predict from, or for an unknown positive class.
-        DataError: for a target that cannot be learned.
-    """
-    (name,) = target.columns
-    table, _ = drop_missing_targets(target, whole)
-    task = infer_task(target, [table])
-    values = summarize_column(table, name)
-    _check_target(table, task, values)
-    section = Input(features={"*": Auto(), **dict.fromkeys(ignore, Ignored())})
-    inferred = type_columns(section, table, (name,), whole)
-    columns = _columns(table, inferred)
-    class_rows = np.bincount(table.codes(name)[0]) if task.classes else ()
-    split = advise_split(table, inferred, task)
-    rest = tuple(each for each in columns if split and each.name != split.choice.column)
-    uses_split = (
-        split is not None
-        and split.is_clear
-        and any(column.type != "ignored" for column in rest)
-        and _holds_out(table, task, split.choice)
-    )
-    return TableFacts(
-        rows=table.rows,
-        without_target=whole.rows - table.rows,
-        task=task,
-        positive=target.positive,
-        target_values=values,
-        class_rows=tuple(map(int, class_rows)),
-        columns=rest if uses_split else columns,
-        holds_out=_holds_out(table, task, StratifiedSplit()),
-        split=split,
-        uses_split=uses_split,
-    )
-
-
-def _check_target(table: Table, task: Task, values: ColumnSummary) -> None:
-    """Check that the target can be learned.
-
-    Raises:
-        DataError: for a single row, classes that are all seen once, or numbers out of range.
-    """
-    column = task.columns[0]
-    if table.rows < 2:
-        raise DataError("has one row with a target, expected at least two", file=table.file)
-    if task.classes and values.distinct == table.rows:
-        message = f"each of the {table.rows} classes is seen once; is it a name, or an identifier?"
-        raise DataError(message, file=table.file, column=column)
-    if not task.classes and values.bounds is None:
-        check_range("none", table.numbers(column), table, column)
-
-
-def _holds_out(table: Table, task: Task, choice: SplitChoice) -> bool:
-    """Return whether rows can be held out, with each class in training that has two or more."""
-    if table.rows < MIN_ROWS:
-        return False
-    if not task.classes and isinstance(choice, StratifiedSplit):
-        return True
-    try:
-        classes = task.columns[0] if task.classes else None
-        training = assign_rows(table, choice, classes, HELD_OUT, seed=0).train
-    except DataError:
-        return False
-    if not task.classes:
-        return True
-    codes, names = table.codes(task.columns[0])
-    return len(training) > len(names) == len(np.unique(codes[training]))
-
-
-def _columns(table: Table, decisions: Mapping[str, Decision]) -> tuple[ColumnFacts, ...]:
-    return tuple(
-        _column(table, name, decision, auto=decisions[name].values is not None)
-        for name, decision in count_all_rows(decisions, table).items()
-    )
-
-
-def _column(table: Table, name: str, decision: Decision, *, auto: bool) -> ColumnFacts:
-    feature, values = decision.feature, decision.values
-    assert values is not None  # counted
-    if isinstance(feature, Numeric) and values.bounds is None:
-        check_range("none", table.numbers(name), table, name)  # it is read for want of another
-    reason = decision.reason if auto else "as --ignore sets"
-    return ColumnFacts(name, feature, reason, auto, values)
-
-
 # Sections
 
 
-def _data_lines(facts: TableFacts, path: str, preset: Preset) -> Iterator[Line]:
+def _data_lines(facts: TableFacts, path: str, recipe: Recipe) -> Iterator[Line]:
     target, values = facts.task, facts.target_values
     written = scalar(target.columns[0])
     rows, without = f"{facts.rows:,} rows", facts.without_target
@@ -313,7 +134,7 @@ def _data_lines(facts: TableFacts, path: str, preset: Preset) -> Iterator[Line]:
     yield Line("target", written, comment)
     yield from (Line("", "", hint) for hint in _target_hints(facts))
     if facts.holds_out:
-        if preset == "simple":
+        if not recipe.has_folds:
             share = f"{HELD_OUT.validation}"
             yield Line("validation", share, "share of the rows, for early stopping")
         yield Line("test", f"{HELD_OUT.test}", "share of the rows, for the final metrics only")
@@ -341,25 +162,6 @@ def _target_hints(facts: TableFacts) -> Iterator[str]:
         yield f"if it counts something: {declared}count}}, which is never negative"
 
 
-def _encoding(facts: TableFacts, preset: Preset) -> str:
-    numbers = sum(column.type == "numeric" for column in facts.columns)
-    if preset == "simple" or not 0 < numbers <= _MOST_ENCODED:
-        return ""
-    return "  encoding: piecewise_linear  # each number as its place in up to 16 bins\n"
-
-
-def _hidden(rows: int) -> str:
-    units = _for_rows(rows, _STACKS)
-    size = "one small layer" if len(units) == 1 else "two layers of this size"
-    layers = "".join(f"  - {{units: {count}, activation: relu}}\n" for count in units)
-    dropout = f"  # - {{units: {units[0]}, activation: relu, dropout: 0.2}}"
-    return (
-        f"hidden:  # for {rows:,} rows, {size}: more units may overfit\n"
-        f"{layers}"
-        f"{dropout}  # against overfitting: drops a random fifth of the units at each step\n"
-    )
-
-
 def _bare(facts: TableFacts) -> Config:
     """Return the config without what follows from the table."""
     validation = HELD_OUT.validation if facts.holds_out else None
@@ -381,52 +183,12 @@ def _head_lines(facts: TableFacts) -> Iterator[Line]:
         yield Line("", "", f"class_weight: balanced  # {why}")
 
 
-def _training_lines(facts: TableFacts, preset: Preset) -> Iterator[Line]:
-    if preset == "good":
-        yield from _good_training_lines(facts)
-        return
-    epochs = 500 if facts.rows < _FEW_ROWS else 100
-    stopping = "at most: early stopping may end training sooner"
-    batch = _for_rows(facts.rows, _BATCHES)
-    yield Line("optimizer", "{name: adam, learning_rate: 0.001}", "Adam's default, 1e-3")
-    yield Line("epochs", str(epochs), stopping if facts.holds_out else "passes over the rows")
-    yield Line("batch_size", str(batch), "rows per step")
-    if facts.holds_out:
-        stopped = "{monitor: val_loss, patience: 20}"
-        yield Line("early_stopping", stopped, "epochs without improvement")
-    else:
-        yield Line("", "", "no early_stopping: it needs validation rows")
-
-
-def _good_training_lines(facts: TableFacts) -> Iterator[Line]:
-    low, high = _GOOD_EPOCHS
-    epochs = min(max(_GOOD_STEPS // facts.rows, low), high)
-    optimizer = "{name: adamw, learning_rate: 0.003, weight_decay: 0.1}"
-    yield Line("optimizer", optimizer, "Adam with weight decay")
-    yield Line("learning_rate_schedule", "cosine_decay", "falls to 0 at the last epoch")
-    yield Line("epochs", str(epochs), "passes over the rows")
-    yield Line("batch_size", str(_for_rows(facts.rows, _GOOD_BATCHES)), "rows per step")
-    if facts.holds_out:
-        stopping = f"{{monitor: val_loss, patience: {epochs}}}"
-        yield Line("early_stopping", stopping, "never ends training, but keeps the best epoch")
-        why = "networks, averaged; each validated on its own fold"
-        yield Line("ensemble", f"{{members: {_GOOD_MEMBERS}}}", why)
-    else:
-        yield Line("", "", "no early_stopping: there are too few rows to validate on")
-        members = f"{{members: {_GOOD_MEMBERS}, folds: none}}"
-        yield Line("ensemble", members, "networks, averaged")
-
-
 def _tune(facts: TableFacts) -> str:
     search = textwrap.indent(default_tune(_bare(facts), facts.rows), "#   ")
     first = (
         "# tune:  # the search of `dlcli tune`, also without these lines; uncomment to change it"
     )
     return f"{first}\n#   trials: {DEFAULT_TRIALS}\n{search}"
-
-
-def _for_rows(rows: int, choices: Sequence[tuple[float, Choice]]) -> Choice:
-    return next(choice for limit, choice in choices if rows < limit)
 
 
 # Features: one column per line, or patterns where there are many
@@ -553,61 +315,3 @@ def listing(values: ColumnSummary) -> str:
     """List the most frequent values with their numbers of rows: `setosa (50), virginica (49)`."""
     shown = [f"{truncate(text, _LONGEST_VALUE)} ({count:,})" for text, count in values.frequent]
     return ", ".join([*shown, "..."] if values.distinct > MAX_SHOWN else shown)
-
-
-# YAML
-
-_WIDTH = 108
-"""The width of lines, if it leaves space for a comment of a few words."""
-_MAX_COMMENT_COLUMN = 50
-_MIN_COMMENT_WIDTH = 40
-_LONGEST_KEY = 1000  # a longer one needs a question mark: YAML 1.2.2, section 7.4
-_NO_LINE_BREAK = 2**31 - 1
-_PLAIN = re.compile(r"(?:\.\./)*[^\W\d][\w./-]*(?: [\w./-]+)*")
-_WORDS = frozenset(("true", "false", "null", "yes", "no", "on", "off", "y", "n"))
-
-
-@dataclass(frozen=True)
-class Line:
-    """A line of YAML."""
-
-    key: str
-    """As YAML; empty for a line that is only a comment."""
-    value: str
-    """As YAML."""
-    comment: str = ""
-
-    @property
-    def code(self) -> str:
-        """The line without its comment."""
-        if len(self.key) > _LONGEST_KEY:
-            return f"? {self.key}\n: {self.value}"
-        return f"{self.key}: {self.value}" if self.key else ""
-
-
-def _aligned(lines: Sequence[Line], indent: int = 0) -> str:
-    """Write lines with their comments in one column, indented by some spaces."""
-    widths = [len(line.code) for line in lines if line.comment]
-    column = max((width for width in widths if width <= _MAX_COMMENT_COLUMN), default=0)
-    return "".join(_commented(line, column, " " * indent) for line in lines)
-
-
-def _commented(line: Line, column: int, margin: str) -> str:
-    code = line.code.replace("\n", f"\n{margin}")
-    if not line.comment:
-        return f"{margin}{code}\n"
-    if not code:
-        return f"{margin}# {printable(line.comment)}\n"
-    before = f"{margin}{code.ljust(column)}  # "
-    width = max(_WIDTH - len(before), _MIN_COMMENT_WIDTH)
-    return before + truncate(printable(line.comment), width) + "\n"
-
-
-def scalar(text: str) -> str:
-    """Return a text as YAML, in quotes where YAML 1.1 or 1.2 would read something else."""
-    if _PLAIN.fullmatch(text) and text.lower() not in _WORDS:
-        return text
-    dumped: str = yaml.dump(
-        text, Dumper=CoreDumper, default_style='"', allow_unicode=True, width=_NO_LINE_BREAK
-    )
-    return printable(dumped.rstrip("\n"))  # escapes what YAML allows, such as marks of direction

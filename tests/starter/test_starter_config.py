@@ -20,7 +20,7 @@ from dlcli.config import Config, load_config, with_search_space
 from dlcli.errors import ConfigError, DataError, UsageError
 from dlcli.pipeline import Events, Prepared, check, prepare
 from dlcli.starter import example_names, starter_config, write_example
-from dlcli.starter.config_writing import scalar
+from dlcli.starter.yaml_lines import scalar
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = [

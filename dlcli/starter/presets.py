@@ -1,0 +1,217 @@
+"""The networks that `dlcli init` writes, and how they are trained.
+
+The settings were chosen on the public tables of `benchmarks/public_tables.py` except those held
+back; the ablations are in docs/accuracy.md.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeVar
+
+from dlcli.starter.table_facts import TableFacts
+from dlcli.starter.yaml_lines import Line
+
+Choice = TypeVar("Choice")
+Preset = Literal["simple", "good", "best"]
+
+
+class Recipe(Protocol):
+    """A network and its training, as lines of a config."""
+
+    @property
+    def has_folds(self) -> bool:
+        """True if no validation rows are held out, as each network has a fold of its own."""
+
+    @property
+    def hidden(self) -> str:
+        """The section `hidden`."""
+
+    def input_lines(self) -> Sequence[Line]:
+        """Return the settings of all columns."""
+
+    def training_lines(self) -> Iterator[Line]:
+        """Yield what stands below the network."""
+
+
+def make_recipe(preset: Preset, facts: TableFacts) -> Recipe:
+    """Return the recipe of a preset for a table."""
+    if preset == "simple":
+        return SmallNetwork(facts)
+    return LargeEnsemble(facts, is_best=preset == "best")
+
+
+# A small network
+
+_STACKS = ((500, (16,)), (5_000, (64, 32)), (50_000, (128, 64)), (math.inf, (256, 128)))
+"""The units of the hidden layers below a number of rows: there are some tens of rows per unit, so
+that a network does not overfit within a few epochs."""
+_BATCHES = ((10_000, 32), (100_000, 128), (math.inf, 512))
+_FEW_ROWS = 1_000
+
+
+@dataclass(frozen=True)
+class SmallNetwork:
+    """A network of one or two layers, to learn with."""
+
+    facts: TableFacts
+
+    @property
+    def has_folds(self) -> bool:
+        """False: a share of the rows is held out."""
+        return False
+
+    @property
+    def hidden(self) -> str:
+        """The section `hidden`."""
+        units = _for_rows(self.facts.rows, _STACKS)
+        size = "one small layer" if len(units) == 1 else "two layers of this size"
+        layers = "".join(f"  - {{units: {count}, activation: relu}}\n" for count in units)
+        dropout = f"  # - {{units: {units[0]}, activation: relu, dropout: 0.2}}"
+        return (
+            f"hidden:  # for {self.facts.rows:,} rows, {size}: more units may overfit\n"
+            f"{layers}"
+            f"{dropout}  # against overfitting: drops a random fifth of the units at each step\n"
+        )
+
+    def input_lines(self) -> Sequence[Line]:
+        """Return the settings of all columns."""
+        return ()
+
+    def training_lines(self) -> Iterator[Line]:
+        """Yield what stands below the network."""
+        facts = self.facts
+        epochs = 500 if facts.rows < _FEW_ROWS else 100
+        stopping = "at most: early stopping may end training sooner"
+        batch = _for_rows(facts.rows, _BATCHES)
+        yield Line("optimizer", "{name: adam, learning_rate: 0.001}", "Adam's default, 1e-3")
+        yield Line("epochs", str(epochs), stopping if facts.holds_out else "passes over the rows")
+        yield Line("batch_size", str(batch), "rows per step")
+        if facts.holds_out:
+            stopped = "{monitor: val_loss, patience: 20}"
+            yield Line("early_stopping", stopped, "epochs without improvement")
+        else:
+            yield Line("", "", "no early_stopping: it needs validation rows")
+
+
+# An ensemble of large networks
+
+_UNITS = (128, 128, 128)
+_MEMBERS = 8
+_ROWS_TRAINED = 500_000
+"""About how often a row is trained on in all, by each network, within these epochs."""
+_EPOCHS = (40, 200)
+_LARGE_BATCHES = ((2_000, 64), (math.inf, 256))
+_MOST_ENCODED = 200
+"""The largest number of columns of numbers that are encoded by several inputs each."""
+
+
+@dataclass(frozen=True)
+class LargeEnsemble:
+    """Several large networks, averaged, each validated on its own fold.
+
+    Early stopping never ends training, but keeps each network's best epoch.
+    """
+
+    facts: TableFacts
+    is_best: bool
+
+    @property
+    def has_folds(self) -> bool:
+        """True unless there are too few rows to validate on."""
+        return self.facts.holds_out
+
+    @property
+    def hidden(self) -> str:
+        """The section `hidden`."""
+        layers = (f"  - {{units: {units}, activation: silu, dropout: 0.05}}\n" for units in _UNITS)
+        return "hidden:  # large layers: the averaged networks hardly overfit\n" + "".join(layers)
+
+    @property
+    def _members(self) -> int:
+        return 2 * _MEMBERS if self.is_best else _MEMBERS
+
+    @property
+    def _epochs(self) -> int:
+        low, high = _EPOCHS
+        return min(max(_ROWS_TRAINED // self.facts.rows, low), high)
+
+    @property
+    def _batch_size(self) -> int:
+        return _for_rows(self.facts.rows, _LARGE_BATCHES)
+
+    def input_lines(self) -> Sequence[Line]:
+        """Return the settings of all columns."""
+        numbers = sum(column.type == "numeric" for column in self.facts.columns)
+        if not 0 < numbers <= _MOST_ENCODED:
+            return ()
+        why = "each number as its position in up to 16 bins"
+        return [Line("encoding", "piecewise_linear", why)]
+
+    def training_lines(self) -> Iterator[Line]:
+        """Yield what stands below the network."""
+        optimizer = "{name: adamw, learning_rate: 0.003, weight_decay: 0.1}"
+        yield Line("optimizer", optimizer, "Adam with weight decay")
+        yield Line("learning_rate_schedule", "cosine_decay", "falls to 0 at the last epoch")
+        yield Line("epochs", str(self._epochs), "passes over the rows")
+        yield Line("batch_size", str(self._batch_size), "rows per step")
+        if self.has_folds:
+            stopping = f"{{monitor: val_loss, patience: {self._epochs}}}"
+            yield Line("early_stopping", stopping, "never ends training, but keeps the best epoch")
+            why = "networks, averaged; each validated on its own fold"
+            yield Line("ensemble", f"{{members: {self._members}}}", f"{why}; {self._duration}")
+        else:
+            yield Line("", "", "no early_stopping: there are too few rows to validate on")
+            members = f"{{members: {self._members}, folds: none}}"
+            yield Line("ensemble", members, f"networks, averaged; {self._duration}")
+
+    @property
+    def _duration(self) -> str:
+        """About how long training takes, for a comment."""
+        return f"about {_seconds_in_words(self._seconds)} on two cores"
+
+    @property
+    def _seconds(self) -> float:
+        """About how many seconds training takes."""
+        weights = sum(a * b for a, b in zip((self._inputs, *_UNITS), _UNITS, strict=False))
+        rows = self.facts.rows
+        steps = self._members * self._epochs * rows / self._batch_size
+        per_step = _SECONDS_A_STEP + self._batch_size * weights * _SECONDS_A_WEIGHT
+        return _SECONDS_BEFORE + steps * per_step
+
+    @property
+    def _inputs(self) -> int:
+        """About how many inputs the columns are encoded by."""
+        bins = _BINS if self.input_lines() else 1
+        return sum(
+            min(bins, column.values.distinct)
+            if column.type == "numeric"
+            else column.values.distinct
+            if column.type == "categorical"
+            else 1
+            for column in self.facts.columns
+        )
+
+
+_BINS = 16
+_SECONDS_BEFORE = 10
+"""The time that everything but the steps takes."""
+_SECONDS_A_STEP = 1e-4
+_SECONDS_A_WEIGHT = 1e-10
+"""Time of a step on two cores: apart from the weights, and for each weight and row."""
+
+
+def _seconds_in_words(seconds: float) -> str:
+    """Return `20 s`, `3 min` or `2 h`, rounded to one digit."""
+    unit, size = next(
+        (unit, size) for unit, size in (("h", 3600), ("min", 60), ("s", 1)) if seconds >= size
+    )
+    count = seconds / size
+    digits = -math.floor(math.log10(count))
+    return f"{round(count, digits):.0f} {unit}"
+
+
+def _for_rows(rows: int, choices: Sequence[tuple[float, Choice]]) -> Choice:
+    return next(choice for limit, choice in choices if rows < limit)

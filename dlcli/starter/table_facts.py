@@ -1,0 +1,173 @@
+"""The facts about a table that a starter config depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dlcli.config import (
+    Auto,
+    Feature,
+    Ignored,
+    Input,
+    Numeric,
+    SplitChoice,
+    StratifiedSplit,
+    Target,
+)
+from dlcli.data_checks import SplitAdvice, advise_split
+from dlcli.encoding import (
+    MIN_ROWS,
+    ColumnSummary,
+    Decision,
+    count_all_rows,
+    summarize_column,
+    type_columns,
+)
+from dlcli.errors import DataError
+from dlcli.preprocessing import check_range
+from dlcli.splitting import Shares, assign_rows
+from dlcli.tables import Table
+from dlcli.tasks import Task, drop_missing_targets, infer_task
+
+HELD_OUT = Shares(validation=0.15, test=0.15)
+"""The shares of rows that are held out."""
+
+
+@dataclass(frozen=True)
+class ColumnFacts:
+    """The facts about a feature column."""
+
+    name: str
+    feature: Feature
+    """The type to read it as."""
+    reason: str
+    """The reason, for the user."""
+    auto: bool
+    """True if `auto` would choose the same type."""
+    values: ColumnSummary
+    """Its values."""
+
+    @property
+    def type(self) -> str:
+        """The name of the type."""
+        return self.feature.type
+
+
+@dataclass(frozen=True)
+class TableFacts:
+    """The facts about a table."""
+
+    rows: int
+    """The rows with a target."""
+    without_target: int
+    """The other rows, which training leaves out."""
+    task: Task
+    positive: str | None
+    """The positive class, if it was named."""
+    target_values: ColumnSummary
+    """The values of its column."""
+    class_rows: tuple[int, ...]
+    """The number of rows of each class, if the target has classes."""
+    columns: tuple[ColumnFacts, ...]
+    """The other columns, in order, without the one that rows are split by."""
+    holds_out: bool
+    """True if there are enough rows for validation and test."""
+    split: SplitAdvice | None
+    """A split that suits the rows better than a random one, if there is one."""
+    uses_split: bool
+    """True if that split is used, not only suggested."""
+
+
+def gather_facts(whole: Table, target: Target, ignore: Sequence[str]) -> TableFacts:
+    """Gather the facts about every column of a table.
+
+    Args:
+        whole: the table, also its rows without a target.
+        target: the column to predict.
+        ignore: columns that are no features, or patterns.
+
+    Raises:
+        ConfigError: if no column is left to predict from, or for an unknown positive class.
+        DataError: for a target that cannot be learned.
+    """
+    (name,) = target.columns
+    table, _ = drop_missing_targets(target, whole)
+    task = infer_task(target, [table])
+    values = summarize_column(table, name)
+    _check_target(table, task, values)
+    section = Input(features={"*": Auto(), **dict.fromkeys(ignore, Ignored())})
+    inferred = type_columns(section, table, (name,), whole)
+    columns = _columns(table, inferred)
+    class_rows = np.bincount(table.codes(name)[0]) if task.classes else ()
+    split = advise_split(table, inferred, task)
+    rest = tuple(each for each in columns if split and each.name != split.choice.column)
+    uses_split = (
+        split is not None
+        and split.is_clear
+        and any(column.type != "ignored" for column in rest)
+        and _holds_out(table, task, split.choice)
+    )
+    return TableFacts(
+        rows=table.rows,
+        without_target=whole.rows - table.rows,
+        task=task,
+        positive=target.positive,
+        target_values=values,
+        class_rows=tuple(map(int, class_rows)),
+        columns=rest if uses_split else columns,
+        holds_out=_holds_out(table, task, StratifiedSplit()),
+        split=split,
+        uses_split=uses_split,
+    )
+
+
+def _check_target(table: Table, task: Task, values: ColumnSummary) -> None:
+    """Check that the target can be learned.
+
+    Raises:
+        DataError: for a single row, classes that are all seen once, or numbers out of range.
+    """
+    column = task.columns[0]
+    if table.rows < 2:
+        raise DataError("has one row with a target, expected at least two", file=table.file)
+    if task.classes and values.distinct == table.rows:
+        message = f"each of the {table.rows} classes is seen once; is it a name, or an identifier?"
+        raise DataError(message, file=table.file, column=column)
+    if not task.classes and values.bounds is None:
+        check_range("none", table.numbers(column), table, column)
+
+
+def _holds_out(table: Table, task: Task, choice: SplitChoice) -> bool:
+    """Return whether rows can be held out, with each class in training that has two or more."""
+    if table.rows < MIN_ROWS:
+        return False
+    if not task.classes and isinstance(choice, StratifiedSplit):
+        return True
+    try:
+        classes = task.columns[0] if task.classes else None
+        training = assign_rows(table, choice, classes, HELD_OUT, seed=0).train
+    except DataError:
+        return False
+    if not task.classes:
+        return True
+    codes, names = table.codes(task.columns[0])
+    return len(training) > len(names) == len(np.unique(codes[training]))
+
+
+def _columns(table: Table, decisions: Mapping[str, Decision]) -> tuple[ColumnFacts, ...]:
+    return tuple(
+        _column(table, name, decision, auto=decisions[name].values is not None)
+        for name, decision in count_all_rows(decisions, table).items()
+    )
+
+
+def _column(table: Table, name: str, decision: Decision, *, auto: bool) -> ColumnFacts:
+    feature, values = decision.feature, decision.values
+    assert values is not None  # counted
+    if isinstance(feature, Numeric) and values.bounds is None:
+        check_range("none", table.numbers(name), table, name)  # it is read for want of another
+    reason = decision.reason if auto else "as --ignore sets"
+    return ColumnFacts(name, feature, reason, auto, values)
