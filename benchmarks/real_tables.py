@@ -212,7 +212,7 @@ def _try_target(
     inspected = run("inspect", path, "--json", *target)
     if not inspected.code:
         types["inspect"] = _types_of_inspection(inspected.output)
-    if not run("init", path, *target, "--output", config).code:
+    if not run("init", path, *target, "--preset", "simple", "--output", config).code:
         types["init"] = _types_of_config(config)
         is_valid = not run("validate", config, "--data").code
         start = partial(Process, partial(_print_types, config), folder, folder)

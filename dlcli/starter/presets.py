@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar
 
-from dlcli.starter.table_facts import TableFacts
+from dlcli.config import Categorical, Image, Numeric, Text
+from dlcli.starter.table_facts import ColumnFacts, TableFacts
 from dlcli.starter.yaml_lines import Line
 
 Choice = TypeVar("Choice")
@@ -99,13 +100,16 @@ class SmallNetwork:
 # An ensemble of large networks
 
 _UNITS = (128, 128, 128)
-_MEMBERS = 8
-_ROWS_TRAINED = 500_000
+_MEMBERS = ((200_000, 8), (math.inf, 4))
+_ROWS_TRAINED = 1_000_000
 """About how often a row is trained on in all, by each network, within these epochs."""
-_EPOCHS = (40, 200)
-_LARGE_BATCHES = ((2_000, 64), (math.inf, 256))
-_MOST_ENCODED = 200
-"""The largest number of columns of numbers that are encoded by several inputs each."""
+_EPOCHS = (10, 200)
+_LARGE_BATCHES = ((2_000, 64), (10_000, 128), (200_000, 256), (math.inf, 1024))
+_BINS = ((2_000, 16), (math.inf, 48))
+"""The bins of each number below a number of rows."""
+_MOST_BINS = 3_200
+"""The largest number of bins of all columns; there are fewer bins of each, but at least these:"""
+_FEWEST_BINS = 16
 
 
 @dataclass(frozen=True)
@@ -131,24 +135,32 @@ class LargeEnsemble:
 
     @property
     def _members(self) -> int:
-        return 2 * _MEMBERS if self.is_best else _MEMBERS
+        members = _for_rows(self.facts.rows, _MEMBERS)
+        return 2 * members if self.is_best else members
 
     @property
     def _epochs(self) -> int:
         low, high = _EPOCHS
-        return min(max(_ROWS_TRAINED // self.facts.rows, low), high)
+        return min(max(10 * round(_ROWS_TRAINED / self.facts.rows / 10), low), high)
 
     @property
     def _batch_size(self) -> int:
         return _for_rows(self.facts.rows, _LARGE_BATCHES)
 
+    @property
+    def _bins(self) -> int:
+        """The bins that each number is encoded by; 1 if the numbers are scaled instead."""
+        numbers = sum(column.type == "numeric" for column in self.facts.columns)
+        most = _MOST_BINS // max(numbers, 1)
+        bins = min(_for_rows(self.facts.rows, _BINS), most)
+        return bins if numbers and bins >= _FEWEST_BINS else 1
+
     def input_lines(self) -> Sequence[Line]:
         """Return the settings of all columns."""
-        numbers = sum(column.type == "numeric" for column in self.facts.columns)
-        if not 0 < numbers <= _MOST_ENCODED:
+        if self._bins == 1:
             return ()
-        why = "each number as its position in up to 16 bins"
-        return [Line("encoding", "piecewise_linear", why)]
+        encoding = f"{{name: piecewise_linear, bins: {self._bins}}}"
+        return [Line("encoding", encoding, "each number as its position in so many bins")]
 
     def training_lines(self) -> Iterator[Line]:
         """Yield what stands below the network."""
@@ -161,16 +173,13 @@ class LargeEnsemble:
             stopping = f"{{monitor: val_loss, patience: {self._epochs}}}"
             yield Line("early_stopping", stopping, "never ends training, but keeps the best epoch")
             why = "networks, averaged; each validated on its own fold"
-            yield Line("ensemble", f"{{members: {self._members}}}", f"{why}; {self._duration}")
+            yield Line("ensemble", f"{{members: {self._members}}}", why)
         else:
             yield Line("", "", "no early_stopping: there are too few rows to validate on")
             members = f"{{members: {self._members}, folds: none}}"
-            yield Line("ensemble", members, f"networks, averaged; {self._duration}")
-
-    @property
-    def _duration(self) -> str:
-        """About how long training takes, for a comment."""
-        return f"about {_seconds_in_words(self._seconds)} on two cores"
+            yield Line("ensemble", members, "networks, averaged")
+        seconds = _seconds_in_words(self._seconds)
+        yield Line("", "", f"all of it trains in about {seconds} on two cores")
 
     @property
     def _seconds(self) -> float:
@@ -184,18 +193,23 @@ class LargeEnsemble:
     @property
     def _inputs(self) -> int:
         """About how many inputs the columns are encoded by."""
-        bins = _BINS if self.input_lines() else 1
-        return sum(
-            min(bins, column.values.distinct)
-            if column.type == "numeric"
-            else column.values.distinct
-            if column.type == "categorical"
-            else 1
-            for column in self.facts.columns
-        )
+        return sum(map(self._inputs_of, self.facts.columns))
+
+    def _inputs_of(self, column: ColumnFacts) -> int:
+        match column.feature:
+            case Numeric():
+                return min(self._bins, column.values.distinct)
+            case Categorical():
+                return column.values.distinct
+            case Image(shape=shape):
+                return math.prod(shape)
+            case Text():
+                return _TOKENS
+        return 1
 
 
-_BINS = 16
+_TOKENS = 1_000
+"""About how many tokens texts have."""
 _SECONDS_BEFORE = 10
 """The time that everything but the steps takes."""
 _SECONDS_A_STEP = 1e-4
