@@ -101,7 +101,7 @@ class SmallNetwork:
 
 _UNITS = (128, 128, 128)
 _MEMBERS = ((200_000, 8), (math.inf, 4))
-_ROWS_TRAINED = 1_000_000
+_ROWS_TRAINED = ((10_000, 1_000_000), (math.inf, 3_000_000))
 """About how often a row is trained on in all, by each network, within these epochs."""
 _EPOCHS = (10, 200)
 _LARGE_BATCHES = ((2_000, 64), (10_000, 128), (200_000, 256), (math.inf, 1024))
@@ -141,7 +141,8 @@ class LargeEnsemble:
     @property
     def _epochs(self) -> int:
         low, high = _EPOCHS
-        return min(max(10 * round(_ROWS_TRAINED / self.facts.rows / 10), low), high)
+        epochs = _for_rows(self.facts.rows, _ROWS_TRAINED) / self.facts.rows
+        return min(max(10 * round(epochs / 10), low), high)
 
     @property
     def _batch_size(self) -> int:

@@ -641,7 +641,7 @@ def test_the_good_preset_holds_out_nothing_of_few_rows(tmp_path: Path) -> None:
     assert "encoding" not in good(data)  # there are no numbers
 
 
-@pytest.mark.parametrize(("rows", "epochs", "batch"), [(8_000, 120, 128), (20_000, 50, 256)])
+@pytest.mark.parametrize(("rows", "epochs", "batch"), [(8_000, 120, 128), (20_000, 150, 256)])
 def test_epochs_and_batches_of_the_good_preset_follow_the_rows(
     tmp_path: Path, rows: int, epochs: int, batch: int
 ) -> None:
