@@ -48,8 +48,11 @@ from dlcli.tasks import Task
 ROWS_AT_ONCE = 8192
 """Rows of one forward pass, so that a large table needs no large activations."""
 
-SECONDS_SAVED_A_STEP = 90e-6
-"""Time that XLA saves over a graph at each step, of any size: the cost of starting its kernels."""
+SECONDS_SAVED_A_LAYER = 45e-6
+"""Time that XLA saves over a graph at each step for each layer, of any size: the cost of starting
+its kernels."""
+SECONDS_SAVED_AN_EPOCH = 200e-6
+"""Time that XLA saves at the end of each epoch, on evaluation and on the best weights."""
 SECONDS_SAVED_A_FLOP = 2e-12
 """Time that XLA saves for each floating-point operation of a step."""
 SECONDS_SAVED_AN_IMAGE_LAYER = 60e-6
@@ -342,8 +345,9 @@ def _xla_pays(config: Config, network: Network, rows: int, trainings: int) -> bo
     batch = min(config.batch_size, rows)
     steps = config.epochs * -(-rows // batch)
     operations = 6 * batch * network.parameters  # forward 2, backward 4 for each weight and row
-    saved = SECONDS_SAVED_A_STEP + SECONDS_SAVED_A_FLOP * operations
+    saved = SECONDS_SAVED_A_LAYER * len(network.layers) + SECONDS_SAVED_A_FLOP * operations
     for layer in network.front.augments:
         pixels = batch * (layer.stop - layer.start)
         saved += SECONDS_SAVED_AN_IMAGE_LAYER + SECONDS_SAVED_A_PIXEL * pixels
-    return trainings * steps * saved > SECONDS_TO_COMPILE
+    saved = steps * saved + config.epochs * SECONDS_SAVED_AN_EPOCH
+    return trainings * saved > SECONDS_TO_COMPILE

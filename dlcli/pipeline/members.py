@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from dlcli.encoding import Indices
+from dlcli.network import NormalizationLayer
 from dlcli.pipeline.preparation import Prepared, member_folds
 from dlcli.preprocessing import ValueIssues
 
@@ -52,13 +53,15 @@ def make_members(job: Job, prepared: Prepared) -> Iterator[Member]:
         return
     folds = member_folds(config, prepared)
     target = prepared.split.train.only(job.task.columns)
+    is_normalized = any(isinstance(layer, NormalizationLayer) for layer in job.network.layers)
+    largest = 0 if is_normalized else max(len(fold.train) for fold in folds)
     for number, each in enumerate(jobs, start=1):
         fold = folds[(number - 1) % len(folds)]
         # What is fitted on the target must not know the rows that the member is validated on.
         task = job.task.fit(prepared.head.output.scaling, target.take(fold.train))
         rows = replace(job.train, target=task.encode(target, ValueIssues()))
         own, held_out = rows.select(fold.train), rows.select(fold.held_out)
-        each = replace(each, task=task, train=own, validation=held_out)
+        each = replace(each, task=task, train=own, validation=held_out, rows_of_largest=largest)
         yield Member(number, each, fold.held_out)
 
 

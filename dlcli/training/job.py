@@ -52,6 +52,9 @@ class Job:
     """Initial weights instead of the initializers'."""
     until: int | None = None
     """The epoch to end after, if not the last; schedules are not affected."""
+    rows_of_largest: int = 0
+    """Number of rows of the largest job that shares the program: if a batch has room for all rows,
+    it is padded to so many. Not with batch normalization, which padding would affect."""
     placed: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
     """Inputs that are on the device already: shared by jobs over the same rows, of which one is
     derived from the other. See `ResidentProgram.load_rows`."""
@@ -69,7 +72,7 @@ class Job:
     @property
     def batch_size(self) -> int:
         """Rows per step: as configured, or all if there are fewer."""
-        return min(self.config.batch_size, len(self.train.inputs))
+        return min(self.config.batch_size, max(len(self.train.inputs), self.rows_of_largest))
 
     @property
     def steps(self) -> int:
