@@ -24,7 +24,7 @@ from dlcli.runs import open_run
 PICTURES = Path(__file__).parent / "pictures"
 SHOWN = {"simple": "dlcli simple", "good": "dlcli good", "RealMLP": "RealMLP-TD"}
 """The models whose errors are drawn, with their names in the picture."""
-LEAST, MOST = 0.25, 2.0
+LEAST, MOST = 0.2, 6.0
 """The range of relative errors that is shown."""
 
 
@@ -66,7 +66,9 @@ def draw_ensemble(folder: Path) -> None:
     )
     dots = altair.Chart(altair.Data(values=points)).mark_point(filled=True, color="black", size=25)
     picture = curve + dots.encode(x="x:Q", y="y:Q")
-    picture.properties(width=560, height=280).save(PICTURES / "ensemble.svg")
+    picture.properties(
+        width=560, height=280, padding={"left": 5, "right": 30, "top": 5, "bottom": 5}
+    ).save(PICTURES / "ensemble.svg")
 
 
 def draw_accuracy(*files: Path) -> None:
@@ -83,7 +85,7 @@ def draw_accuracy(*files: Path) -> None:
     table = altair.Y("table:N", title=None, sort=altair.SortField("table"))
     dot = base.mark_point(filled=True, size=60, clip=True).encode(
         x=altair.X("error:Q", title=f"error / {REFERENCE}'s").scale(
-            type="log", domain=[LEAST, MOST], clamp=True
+            type="log", domain=[LEAST, MOST], nice=False
         ),
         y=table,
         color=altair.Color("model:N", title=None).scale(

@@ -110,6 +110,8 @@ _BINS = ((2_000, 16), (math.inf, 48))
 _MOST_BINS = 3_200
 """The largest number of bins of all columns; there are fewer bins of each, but at least these:"""
 _FEWEST_BINS = 16
+MOST_ENCODED = 2**28
+"""The largest number of bins of all columns and rows: 1 GiB in memory."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,7 @@ class LargeEnsemble:
     def _bins(self) -> int:
         """The bins that each number is encoded by; 1 if the numbers are scaled instead."""
         numbers = sum(column.type == "numeric" for column in self.facts.columns)
-        most = _MOST_BINS // max(numbers, 1)
+        most = min(_MOST_BINS, MOST_ENCODED // self.facts.rows) // max(numbers, 1)
         bins = min(_for_rows(self.facts.rows, _BINS), most)
         return bins if numbers and bins >= _FEWEST_BINS else 1
 
@@ -179,7 +181,7 @@ class LargeEnsemble:
             yield Line("", "", "no early_stopping: there are too few rows to validate on")
             members = f"{{members: {self._members}, folds: none}}"
             yield Line("ensemble", members, "networks, averaged")
-        seconds = _seconds_in_words(self._seconds)
+        seconds = seconds_in_words(self._seconds)
         yield Line("", "", f"all of it trains in about {seconds} on two cores")
 
     @property
@@ -218,7 +220,7 @@ _SECONDS_A_WEIGHT = 1e-10
 """Time of a step on two cores: apart from the weights, and for each weight and row."""
 
 
-def _seconds_in_words(seconds: float) -> str:
+def seconds_in_words(seconds: float) -> str:
     """Return `20 s`, `3 min` or `2 h`, rounded to one digit."""
     unit, size = next(
         (unit, size) for unit, size in (("h", 3600), ("min", 60), ("s", 1)) if seconds >= size

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,7 @@ from dlcli.config import Config, load_config, with_search_space
 from dlcli.errors import ConfigError, DataError, UsageError
 from dlcli.pipeline import Events, Prepared, check, prepare
 from dlcli.starter import example_names, starter_config, write_example
+from dlcli.starter.presets import seconds_in_words
 from dlcli.starter.yaml_lines import scalar
 
 ROOT = Path(__file__).parents[2]
@@ -650,3 +652,58 @@ def test_epochs_and_batches_of_the_good_preset_follow_the_rows(
     text = good(data)
     assert line(text, "epochs").startswith(f"epochs: {epochs} ")
     assert line(text, "batch_size").startswith(f"batch_size: {batch} ")
+
+
+def test_the_best_preset_has_twice_as_many_networks(tmp_path: Path) -> None:
+    data = table(tmp_path, a=[7 * row % 60 for row in range(60)], y=[row % 11 for row in range(60)])
+    text = starter_config(data, "y", config_folder=tmp_path, preset="best")
+    assert line(text, "ensemble").startswith("ensemble: {members: 16} ")
+
+
+@pytest.mark.parametrize(
+    ("columns", "encoding"),
+    [
+        (1, "{name: piecewise_linear, bins: 48}"),
+        (100, "{name: piecewise_linear, bins: 32}"),
+        (201, ""),
+    ],
+)
+def test_the_good_preset_has_fewer_bins_for_more_columns(
+    tmp_path: Path, columns: int, encoding: str
+) -> None:
+    rows = 2_000
+    numbers = {f"a{at}": [(7 + at) * row % 1999 for row in range(rows)] for at in range(columns)}
+    text = good(table(tmp_path, **numbers, y=[row % 11 + 0.5 for row in range(rows)]))
+    assert ("encoding: " + encoding in text) if encoding else ("encoding:" not in text)
+
+
+def test_the_good_preset_has_no_bins_where_they_would_fill_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dlcli.starter.presets.MOST_ENCODED", 2_000 * 15)
+    rows = range(2_000)
+    text = good(table(tmp_path, a=[7 * row % 1999 for row in rows], y=[row + 0.5 for row in rows]))
+    assert "encoding:" not in text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(9.6, "10 s"), (84, "1 min"), (95, "2 min"), (59.9, "60 s"), (4000, "1 h"), (36_000, "10 h")],
+)
+def test_a_duration_is_rounded_to_a_digit(seconds: float, words: str) -> None:
+    assert seconds_in_words(seconds) == words
+
+
+def test_the_good_preset_says_about_how_long_it_takes(tmp_path: Path) -> None:
+    small, large = (
+        good(
+            table(
+                tmp_path,
+                a=[7 * row % rows for row in range(rows)],
+                y=[row + 0.5 for row in range(rows)],
+            )
+        )
+        for rows in (100, 3_000)
+    )
+    assert "# all of it trains in about 10 s on two cores" in small
+    assert re.search("# all of it trains in about [2-9]0 s on two cores", large)
