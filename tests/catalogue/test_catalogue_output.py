@@ -54,7 +54,7 @@ def table(folder) -> None:
 @pytest.fixture
 def config(dlcli) -> str:
     """What init makes of it."""
-    return dlcli("init", "t.csv", "--target", TARGET).stdout
+    return dlcli("init", "t.csv", "--target", TARGET, "--preset", "simple").stdout
 
 
 @pytest.fixture

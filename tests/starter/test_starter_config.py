@@ -654,6 +654,19 @@ def test_epochs_and_batches_of_the_good_preset_follow_the_rows(
     assert line(text, "batch_size").startswith(f"batch_size: {batch} ")
 
 
+def test_the_good_preset_has_small_networks_for_texts(tmp_path: Path) -> None:
+    words = ["red", "green", "blue", "old", "new", "large", "small", "round", "flat"]
+    texts = [
+        f"{words[row % 9]} {words[row * 7 % 8]} thing {row} of {words[row % 5]}"
+        for row in range(200)
+    ]
+    data = table(tmp_path, a=texts, y=[7 * row % 11 + 0.5 for row in range(200)])
+    config, _ = prepared(good(data), tmp_path)
+    assert config.ensemble_folds == 8
+    assert [layer.units for layer in config.hidden] == [16]
+    assert config.data.validation is None
+
+
 def test_the_best_preset_has_twice_as_many_networks(tmp_path: Path) -> None:
     data = table(tmp_path, a=[7 * row % 60 for row in range(60)], y=[row % 11 for row in range(60)])
     text = starter_config(data, "y", config_folder=tmp_path, preset="best")
