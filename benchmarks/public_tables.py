@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
+import multiprocessing
 import random
 import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from itertools import product
 from pathlib import Path
+from typing import TypeVar
 
+from rich.console import Console
+from rich.progress import track
+
+from benchmarks.forked import load
 from benchmarks.processes import output
-from benchmarks.real_tables import find_archive, find_tables
+from benchmarks.real_tables import find_archive, find_tables, table_parser
 
 TEST_SHARE = 0.2
 MISSING = ("", "NA")
@@ -19,6 +30,8 @@ MISSING = ("", "NA")
 
 Rows = list[list[str]]
 """The cells of a CSV file without its header."""
+Options = TypeVar("Options")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -100,6 +113,57 @@ def find_paths(tables: Path | None, python: str, folder: Path) -> dict[str, Path
     return {path.stem: path for path in (*found, *shipped.glob("*.csv"))}
 
 
+def split_parser(
+    module: str, description: str | None, packages: str, *, splits: int, rows: int
+) -> argparse.ArgumentParser:
+    """Return the parser of a benchmark over splits of public tables, see `map_splits`.
+
+    Args:
+        module: the benchmark's module.
+        description: its docstring.
+        packages: what the rivals' interpreter must have, as its help names them.
+        splits: the default of `--splits`.
+        rows: the default of `--rows`.
+    """
+    parser = table_parser(module, description, packages)
+    add = parser.add_argument
+    splits_help = f"Splits of a table. [default: {splits}]"
+    add("--splits", type=int, default=splits, metavar="N", help=splits_help)
+    rows_help = f"Maximum number of rows; larger tables are sampled. [default: {rows}]"
+    add("--rows", type=int, default=rows, metavar="N", help=rows_help)
+    add("--only", nargs="+", metavar="NAME", help='These tables, as "diamonds price".')
+    add("--jobs", type=int, default=1, metavar="N", help="Worker processes. [default: 1]")
+    return parser
+
+
+def map_splits(
+    measure: Callable[[Mapping[str, Path], Options, tuple[Source, int]], Result],
+    options: Options,
+    known: Sequence[Source],
+    arguments: argparse.Namespace,
+) -> Iterator[Result]:
+    """Yield the result of each split of each table in order, computed in forks of one process.
+
+    Args:
+        measure: is given the CSV file of each table, the options, and a table and the number of
+            one of its splits.
+        options: settings of all splits.
+        known: the tables.
+        arguments: those of `split_parser`.
+    """
+    sources = [each for each in known if not arguments.only or each.name in arguments.only]
+    if not sources:
+        sys.exit(f"no such table; these are known: {', '.join(each.name for each in known)}")
+    load()
+    with tempfile.TemporaryDirectory(prefix="dlcli-tables-") as folder:
+        paths = find_paths(arguments.tables, arguments.rivals_python, Path(folder))
+        tasks = [*product(sources, range(arguments.splits))]
+        context = multiprocessing.get_context("fork")
+        with ProcessPoolExecutor(arguments.jobs, mp_context=context) as pool:
+            results = pool.map(partial(measure, paths, options), tasks)
+            yield from track(results, total=len(tasks), console=Console(stderr=True))
+
+
 def read_source(path: Path, source: Source, limit: int) -> tuple[list[str], Rows]:
     """Return the header and the rows with a target; of larger tables, a sample.
 
@@ -133,6 +197,23 @@ def split_rows(rows: Rows, strata: Sequence[str], seed: str) -> tuple[Rows, Rows
     test = set(order[first::every])
     train = [row for at, row in enumerate(rows) if at not in test]
     return train, [rows[at] for at in sorted(test)]
+
+
+def split_source(
+    path: Path, source: Source, limit: int, split: int
+) -> tuple[list[str], Rows, Rows]:
+    """Return the header, training and test rows of a split of a table.
+
+    Args:
+        path: the CSV file.
+        source: the target, and the columns to leave out.
+        limit: maximum number of rows.
+        split: its number.
+    """
+    header, rows = read_source(path, source, limit)
+    at = header.index(source.target)
+    strata = [row[at] if source.classes else "" for row in rows]
+    return header, *split_rows(rows, strata, f"{source.name} {split}")
 
 
 def write_split(folder: Path, header: list[str], train: Rows, test: Rows) -> None:
