@@ -50,9 +50,9 @@ _LONGEST_CELL = 60
 )
 @click.option(
     "--preset",
-    type=click.Choice(["simple", "good", "best"]),
-    help="A small network to learn with; an ensemble of eight large networks, on most tables more "
-    "accurate than boosted trees; or of sixteen, which takes twice as long. [default: good]",
+    type=click.Choice(["simple", "good"]),
+    help="A small network to learn with, or an ensemble of eight large ones, on most tables more "
+    "accurate than boosted trees. [default: good]",
 )
 @output_file
 @click.option(

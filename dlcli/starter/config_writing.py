@@ -64,8 +64,7 @@ def starter_config(
         config_folder: the folder of the config; the path to the table is relative to it.
         ignore: columns that are no features, or patterns of their names.
         positive: the class of two that counts as positive.
-        preset: `simple` for a small network, `good` for an ensemble of large ones, `best` for a
-            larger ensemble that is trained for longer.
+        preset: `simple` for a small network, `good` for an ensemble of large ones.
 
     Returns:
         Commented YAML.

@@ -16,7 +16,7 @@ from dlcli.starter.table_facts import ColumnFacts, TableFacts
 from dlcli.starter.yaml_lines import Line
 
 Choice = TypeVar("Choice")
-Preset = Literal["simple", "good", "best"]
+Preset = Literal["simple", "good"]
 
 
 class Recipe(Protocol):
@@ -41,7 +41,7 @@ def make_recipe(preset: Preset, facts: TableFacts) -> Recipe:
     """Return the recipe of a preset for a table."""
     if preset == "simple":
         return SmallNetwork(facts)
-    members = _for_rows(facts.rows, _MEMBERS) * (2 if preset == "best" else 1)
+    members = _for_rows(facts.rows, _MEMBERS)
     # Large layers memorize rows by their words: of 150 test reviews, they classified .77 correctly,
     # the small network .80, and eight of them .82.
     if any(column.type == "text" for column in facts.columns):

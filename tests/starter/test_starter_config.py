@@ -667,12 +667,6 @@ def test_the_good_preset_has_small_networks_for_texts(tmp_path: Path) -> None:
     assert config.data.validation is None
 
 
-def test_the_best_preset_has_twice_as_many_networks(tmp_path: Path) -> None:
-    data = table(tmp_path, a=[7 * row % 60 for row in range(60)], y=[row % 11 for row in range(60)])
-    text = starter_config(data, "y", config_folder=tmp_path, preset="best")
-    assert line(text, "ensemble").startswith("ensemble: {members: 16} ")
-
-
 @pytest.mark.parametrize(
     ("columns", "encoding"),
     [
