@@ -26,6 +26,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, pstdev
+from typing import get_args
 
 from rich.box import SIMPLE
 from rich.console import Console
@@ -40,8 +41,9 @@ from benchmarks.public_tables import (
     split_source,
     write_split,
 )
+from dlcli.starter import Preset
 
-PRESETS = ("simple", "good")
+PRESETS = get_args(Preset)
 
 
 @dataclass(frozen=True)
