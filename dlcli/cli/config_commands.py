@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,16 +11,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dlcli.cli.config_argument import namesake, read_config, reads_like_file
+from dlcli.cli.config_argument import read_config
+from dlcli.cli.messages import is_quiet, print_message
 from dlcli.cli.options import (
     PATH,
     json_object,
     open_output,
     output_file,
     output_width,
+    quiet,
     settings,
     verbose,
 )
+from dlcli.cli.run_argument import looks_like_missing_run
 from dlcli.errors import printable
 
 if TYPE_CHECKING:
@@ -112,6 +114,7 @@ def init(
     "--target", metavar="COLUMN", help="The column to predict; without it, leaks are not checked."
 )
 @json_object
+@quiet
 @verbose
 def inspect(data: Path, target: str | None, as_json: bool) -> None:
     """Check a table before training on it.
@@ -122,6 +125,7 @@ def inspect(data: Path, target: str | None, as_json: bool) -> None:
 
     \b
       dlcli inspect houses.csv --target price
+      dlcli inspect houses.csv --json
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dataclasses import asdict
 
@@ -209,8 +213,10 @@ def _issue_lines(issue: DataIssue, width: int) -> Iterator[str]:
 @click.argument("config", type=PATH, metavar="CONFIG|RUN")
 @settings
 @click.option("--data", is_flag=True, help="Also read the rows of data files larger than 20 MB.")
+@json_object
+@quiet
 @verbose
-def validate(config: Path, settings: tuple[str, ...], data: bool) -> None:
+def validate(config: Path, settings: tuple[str, ...], data: bool, as_json: bool) -> None:
     """Check a config, or the files of a run folder.
 
     All problems of a config are reported at once. If there are none, its network and its search
@@ -221,27 +227,33 @@ def validate(config: Path, settings: tuple[str, ...], data: bool) -> None:
 
     \b
       dlcli validate houses.yaml
+      dlcli validate houses.yaml --set epochs=50 --json
       dlcli validate runs/houses
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     if config.is_dir() and (settings or data):
         raise click.UsageError("--set and --data apply to configs, and this is a folder")
-    if config.is_dir() or _looks_like_missing_run(config):
+    if config.is_dir() or looks_like_missing_run(config):
         from dlcli.runs import open_run
 
         run = open_run(config)
         run.verify()
-        click.echo(f"{config}: all {len(run.manifest.files)} files are intact")
+        count = len(run.manifest.files)
+        result = json.dumps({"run": str(config), "files": count})
+        click.echo(result if as_json else f"{config}: all {count} files are intact")
+        return
+    if as_json:
+        _validate_as_json(config, settings, data)
         return
     file = read_config(config, settings)  # before the slow imports
 
-    from dlcli.cli.event_log import print_event
+    from dlcli.cli.event_log import print_event, print_warning
     from dlcli.pipeline import check
     from dlcli.reports import layer_table, render_table
 
-    checked = check(file, read_rows=data, listener=print_event)
+    checked = check(file, read_rows=data, listener=print_warning if is_quiet() else print_event)
     if not checked.rows_read:
         note = "the data files are large, so only headers were read; --data reads the rows, too"
-        click.echo(f"note: {note}", err=True)
+        print_message("note", note)
     for line in render_table(layer_table(checked.layers)):
         click.echo(line)
     if checked.tune and checked.tune.space:
@@ -250,11 +262,38 @@ def validate(config: Path, settings: tuple[str, ...], data: bool) -> None:
             click.echo(line)
 
 
-def _looks_like_missing_run(path: Path) -> bool:
-    """Return whether nothing exists at a path that reads like a run folder, not like a config."""
-    if os.path.exists(path):
-        return False
-    return path.parent.name == "runs" or not (reads_like_file(path) or namesake(path))
+def _validate_as_json(config: Path, settings: tuple[str, ...], read_rows: bool) -> None:
+    """Print the problems of a config, or else what was inferred, as events by name, as JSON.
+
+    Raises:
+        ConfigError: after its problems were printed.
+    """
+    from dataclasses import asdict
+
+    from dlcli.errors import ConfigError
+
+    result: dict[str, object] = {"config": str(config), "problems": []}
+    warnings: list[str] = []
+
+    def add(event: str, fields: dict[str, object]) -> None:
+        if event == "warning":
+            warnings.append(str(fields["message"]))
+        else:
+            result[event] = fields
+
+    try:
+        file = read_config(config, settings)
+
+        from dlcli.pipeline import check
+
+        checked = check(file, read_rows=read_rows, listener=add)
+    except ConfigError as error:
+        problems = [asdict(problem) for problem in error.problems]
+        click.echo(json.dumps({**result, "problems": problems}))
+        raise
+    result.setdefault("network", {"layers": [asdict(layer) for layer in checked.layers]})
+    result |= {"rows_read": checked.rows_read, "warnings": warnings}
+    click.echo(json.dumps(result, allow_nan=False))
 
 
 def search_space_lines(tune: Tune) -> list[str]:

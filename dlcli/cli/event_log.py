@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dlcli.cli.messages import print_message
 from dlcli.errors import plural, printable
 from dlcli.reports import fmt
 
@@ -65,7 +66,7 @@ def event_listener(*, as_json: bool, quiet: bool) -> Iterator[Listener]:
 def print_event(event: str, fields: Fields) -> None:
     """Print an event to standard error, wrapped to the width of a terminal."""
     if event == "warning":
-        click.echo(f"warning: {printable(fields['message'])}", err=True)
+        print_message("warning", fields["message"])
     for index, line in enumerate(EVENT_LINES[event](fields) if event in EVENT_LINES else ()):
         label = "" if index else event
         click.echo(_wrap(f"{label:<{_LABEL_WIDTH}} {printable(line)}"), err=True)
@@ -80,7 +81,7 @@ def print_warning(event: str, fields: Fields) -> None:
 def print_table_notes(table: Table) -> None:
     """Print what was detected in a table's files and is not obvious, and warnings."""
     for note in table.notes:
-        click.echo(f"note: {printable(note)}", err=True)
+        print_message("note", note)
     for message in table.warnings:
         print_event("warning", {"message": message})
 
@@ -90,8 +91,7 @@ def print_unused_columns(file: str, columns: Sequence[str]) -> None:
     if columns:
         count = "a column" if len(columns) == 1 else f"{len(columns)} columns"
         names = fmt.join_names(columns, _MOST_NAMES)
-        note = f"{printable(file)}: ignored {count} not seen in training: {names}"
-        click.echo(f"note: {note}", err=True)
+        print_message("note", f"{file}: ignored {count} not seen in training: {names}")
 
 
 class _TextLog:

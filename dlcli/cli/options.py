@@ -6,14 +6,15 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
 from dlcli.cli.config_argument import read_config
-from dlcli.errors import UsageError, printable
+from dlcli.cli.messages import QUIET
+from dlcli.errors import UsageError
 
 if TYPE_CHECKING:
     from dlcli.config import ConfigFile
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
 
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 """Adds an option to a command."""
-RunAndData = tuple[Path | None, Path]
-"""A run folder, if one was named, and a data file."""
-
 PATH = click.Path(path_type=Path)
 VERBOSE = "dlcli.verbose"
 """Key in Click's `meta` that `-v` sets."""
@@ -72,20 +70,16 @@ def open_output(output: Path | None) -> Iterator[BinaryIO]:
         raise OSError(error.errno, os_error_text(error), str(output)) from error
 
 
-def open_trained_run(path: Path | None) -> Run:
-    """Open the named run, or the latest training, which is then named on standard error."""
-    from dlcli.runs import latest_run, open_run
+def open_trained_run(path: Path) -> Run:
+    """Open a run that has a network to predict with.
 
-    if path is None:
-        return announce(latest_run())
+    Raises:
+        RunError: if it has none, or can't be opened.
+    """
+    from dlcli.runs import open_run
+
     run = open_run(path)
     run.require_network()
-    return run
-
-
-def announce(run: Run) -> Run:
-    """Name a run on standard error that the user did not name."""
-    click.echo(f"run: {printable(str(run.path))}, the latest", err=True)
     return run
 
 
@@ -119,19 +113,42 @@ def _new_file_or_stdout(
 # Arguments and options
 
 
-def _split_run_and_data(
-    ctx: click.Context, parameter: click.Parameter, paths: tuple[Path, ...]
-) -> RunAndData:
-    if len(paths) not in (1, 2):
-        raise click.UsageError(f"expected [RUN] DATA, got {len(paths)} arguments", ctx)
-    run, data = paths if len(paths) == 2 else (None, paths[0])
-    return run, data
+class IntegerFrom(click.ParamType[int]):
+    """An integer in a range, which messages state in words.
+
+    Args:
+        low: the smallest.
+        high: the largest.
+    """
+
+    name = "integer"
+
+    def __init__(self, low: int, high: int) -> None:
+        self.low, self.high = low, high
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> int:
+        """Return the number, or raise Click's error for a wrong parameter."""
+        with suppress(ValueError):
+            if self.low <= (number := int(value)) <= self.high:
+                return number
+        message = f"expected an integer from {self.low} to {self.high:,}, got {value}"
+        raise click.BadParameter(message, ctx, param)
 
 
 def _set_verbose(ctx: click.Context, parameter: click.Parameter, verbose: bool) -> None:
     if verbose:
         ctx.meta[VERBOSE] = True
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0")
+
+
+def _set_quiet(ctx: click.Context, parameter: click.Parameter, quiet: bool) -> None:
+    if quiet:
+        ctx.meta[QUIET] = True
 
 
 def combined(*options: Option) -> Option:
@@ -144,10 +161,6 @@ def combined(*options: Option) -> Option:
 
     return decorate
 
-
-run_and_data = click.argument(
-    "paths", nargs=-1, type=PATH, metavar="[RUN] DATA", callback=_split_run_and_data
-)
 
 optional_config = click.argument("config", type=PATH, required=False)
 
@@ -162,6 +175,7 @@ settings = click.option(
 )
 
 output_file = click.option(
+    "-o",
     "--output",
     type=PATH,
     metavar="FILE",
@@ -171,6 +185,15 @@ output_file = click.option(
 
 json_object = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object instead of text."
+)
+
+quiet = click.option(
+    "-q",
+    "--quiet",
+    is_flag=True,
+    expose_value=False,
+    callback=_set_quiet,
+    help="Print only warnings, errors and the result.",
 )
 
 verbose = click.option(
@@ -190,6 +213,7 @@ def new_run_option(suffix: str) -> Option:
         suffix: appended to the name of the config in the default name.
     """
     return click.option(
+        "-o",
         "--output",
         type=PATH,
         metavar="RUN",
@@ -248,14 +272,11 @@ def config_or_run(
     return run
 
 
-event_options = combined(
-    click.option(
-        "--json",
-        "as_json",
-        is_flag=True,
-        help="Print events as JSON lines; the last one is the result.",
-    ),
-    click.option("--quiet", is_flag=True, help="Print only warnings, errors and the result."),
+json_lines = click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print events as JSON lines; the last one is the result.",
 )
 
 

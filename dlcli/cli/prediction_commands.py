@@ -12,15 +12,15 @@ import click
 
 from dlcli.cli.options import (
     Option,
-    RunAndData,
     bad_row_options,
     json_object,
     open_output,
     open_trained_run,
     output_file,
-    run_and_data,
+    quiet,
     verbose,
 )
+from dlcli.cli.run_argument import RunAndData, run_and_data
 
 if TYPE_CHECKING:
     from dlcli.encoding import Encoding
@@ -88,9 +88,10 @@ def _interval_option(result: str) -> Option:
     "--json",
     "as_json",
     is_flag=True,
-    help="Print differences from the training rows as one JSON object, the last line on standard "
-    "error.",
+    help="Print a summary with the differences from the training rows as one JSON object. Needs "
+    "--output, as the predictions are written to standard output otherwise.",
 )
+@quiet
 @verbose
 def predict(
     paths: RunAndData,
@@ -104,11 +105,11 @@ def predict(
 ) -> None:
     """Predict each row of DATA, in order.
 
-    DATA is a table, or `-` for standard input; it need not contain the target. RUN is a run folder
-    of `dlcli train`. [default: the latest in runs/]
+    RUN is a run folder of `dlcli train`. DATA is a table, or `-` for standard input; it need not
+    contain the target.
 
     \b
-      dlcli predict new.csv --output predictions.csv
+      dlcli predict runs/houses new.csv --output predictions.csv
       dlcli predict runs/houses new.csv --keep id
       dlcli predict runs/houses new.csv --interval 0.9
 
@@ -122,6 +123,8 @@ def predict(
     form = choose_format(named, output)
     if form == "parquet" and output is None and sys.stdout.isatty():
         raise click.UsageError("parquet can't be printed to a terminal: use --output FILE")
+    if as_json and output is None:
+        raise click.UsageError("--json needs --output FILE, the file for the predictions")
     if output is not None and output == rejected:
         raise click.UsageError("--output and --rejected name the same file")
     run, data = paths
@@ -135,10 +138,11 @@ def predict(
         _write_rejected(table, issues, rejected)
     print_unused_columns(table.file, predictor.unread_columns(table, keep))
     if as_json:
-        document = {"rows": table.rows, **_differences_document(predictor.encoding, issues)}
+        result = {"run": str(run), "output": str(output), "rows": table.rows}
         if predictions.regions is not None:
-            document["interval"] = {"level": level, **predictions.regions.summary()}
-        click.echo(json.dumps(document, allow_nan=False), err=True)
+            result["interval"] = {"level": level, **predictions.regions.summary()}
+        result |= _differences_document(predictor.encoding, issues)
+        click.echo(json.dumps(result, allow_nan=False))
     else:
         _print_differences(predictor.encoding, issues, table, rejected)
 
@@ -148,17 +152,19 @@ def predict(
 @_interval_option("Also compute the coverage and the mean width of intervals.")
 @bad_row_options
 @json_object
+@quiet
 @verbose
 def evaluate(
     paths: RunAndData, level: float | None, on_bad_row: str, rejected: Path | None, as_json: bool
 ) -> None:
     """Compute the metrics of a run on other rows.
 
-    DATA is a table that contains the target, or `-` for standard input. RUN is a run folder of
-    `dlcli train`. [default: the latest in runs/]
+    RUN is a run folder of `dlcli train`. DATA is a table that contains the target, or `-` for
+    standard input.
 
     \b
       dlcli evaluate runs/houses new.csv
+      dlcli evaluate runs/houses new.csv --interval 0.9 --json
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.cli.event_log import print_event, print_table_notes, print_unused_columns
     from dlcli.prediction import Predictor
@@ -176,7 +182,8 @@ def evaluate(
     print_unused_columns(table.file, predictor.unread_columns(table))
     omitted, skipped = (each.rows - evaluation.rows for each in (table, evaluation.table))
     if as_json:
-        result = {"rows": evaluation.rows, "left_out": omitted, "metrics": evaluation.metrics}
+        result = {"run": str(run), "rows": evaluation.rows, "left_out": omitted}
+        result["metrics"] = evaluation.metrics
         if evaluation.interval is not None:
             result["interval"] = evaluation.interval
         click.echo(json.dumps({**result, **_differences_document(predictor.encoding, issues)}))

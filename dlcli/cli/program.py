@@ -6,20 +6,29 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from itertools import chain
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
 from dlcli import __version__
 from dlcli.cli.config_commands import init, inspect, schema, validate
+from dlcli.cli.messages import print_message
 from dlcli.cli.options import VERBOSE
 from dlcli.cli.prediction_commands import evaluate, predict
 from dlcli.cli.run_commands import compare, diagnose, report
 from dlcli.cli.training_commands import cv, train, tune
-from dlcli.errors import ConfigError, DlcliError, Interrupted, OutOfMemoryError, printable
+from dlcli.errors import (
+    ConfigError,
+    DlcliError,
+    Interrupted,
+    OutOfMemoryError,
+    did_you_mean,
+    printable,
+)
 
 _UNEXPECTED = 1
 _INTERRUPTED = 128 + signal.SIGINT
@@ -37,32 +46,33 @@ def explain_failures(ctx: click.Context) -> Iterator[None]:
     try:
         yield
         sys.stdout.flush()  # a full disk or a closed pipe shows up here
-    except (click.ClickException, click.exceptions.Exit):
-        raise  # Click's own: wrong usage, and --help
+    except click.exceptions.Exit:
+        raise  # after --help
+    except click.ClickException as error:
+        _exit_after_wrong_usage(error)
     except DlcliError as error:
-        _exit(_error_lines(error), error.exit_code, at_once=isinstance(error, OutOfMemoryError))
-    except KeyboardInterrupt as error:
-        _exit(["interrupted", *_notes(error)], _INTERRUPTED)
-    except _Terminated as error:
-        _exit(["terminated", *_notes(error)], _TERMINATED)
+        at_once = isinstance(error, OutOfMemoryError)
+        _exit(_error_texts(error), _closing_lines(error), error.exit_code, at_once=at_once)
+    except (KeyboardInterrupt, _Terminated) as error:
+        is_signal = isinstance(error, _Terminated)
+        word, code = ("terminated", _TERMINATED) if is_signal else ("interrupted", _INTERRUPTED)
+        _exit([], [word, *_notes(error)], code)
     except BrokenPipeError:
         _discard_output()
         sys.exit(_BROKEN_PIPE)
     except OSError as error:
         _discard_output()
-        where = printable(str(error.filename or "standard output"))
-        _exit([f"error: {where}: {error.strerror or error}", *_notes(error)], _UNEXPECTED)
+        where = str(error.filename or "standard output")
+        _exit([f"{where}: {error.strerror or error}"], _notes(error), _UNEXPECTED)
     except MemoryError as error:
-        message = "error: out of memory; use fewer rows, fewer units or a smaller batch_size"
-        _exit([message, *_notes(error)], _UNEXPECTED)
+        message = "out of memory; use fewer rows, fewer units or a smaller batch_size"
+        _exit([message], _notes(error), _UNEXPECTED)
     except Exception as error:
         if ctx.meta.get(VERBOSE):
             traceback.print_exc()
-        lines = [
-            f"error: unexpected {type(error).__name__}: {printable(str(error))}",
-            "this is a bug in dlcli: run again with -v for the traceback, and report it",
-        ]
-        _exit([*lines, *_notes(error)], _UNEXPECTED)
+        advice = "this is a bug in dlcli: run again with -v for the traceback, and report it"
+        message = f"unexpected {type(error).__name__}: {error}"
+        _exit([message], [advice, *_notes(error)], _UNEXPECTED)
 
 
 @contextmanager
@@ -87,14 +97,21 @@ def handle_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _error_lines(error: DlcliError) -> list[str]:
+def _error_texts(error: DlcliError) -> list[str]:
+    """Return the text of each error; none of an interruption, which is no error."""
+    if isinstance(error, Interrupted):
+        return []
+    return [str(each) for each in (error.problems if isinstance(error, ConfigError) else [error])]
 
+
+def _closing_lines(error: DlcliError) -> list[str]:
+    """Return the lines below the errors."""
     if isinstance(error, Interrupted):
         return [f"ended by {printable(str(error))}"]
-    if not isinstance(error, ConfigError):
-        return [f"error: {printable(str(error))}", *_notes(error)]
-    lines = [f"error: {printable(str(problem))}" for problem in error.problems]
-    return [*lines, f"{len(lines)} problems"] if len(lines) > 1 else lines
+    if isinstance(error, ConfigError):
+        count = len(error.problems)
+        return [f"{count} problems"] if count > 1 else []
+    return _notes(error)
 
 
 def _notes(error: BaseException) -> list[str]:
@@ -102,17 +119,34 @@ def _notes(error: BaseException) -> list[str]:
     return [printable(note) for note in getattr(error, "__notes__", ())]
 
 
-def _exit(lines: list[str], code: int, *, at_once: bool = False) -> NoReturn:
+def _exit_after_wrong_usage(error: click.ClickException) -> NoReturn:
+    """Print one of Click's messages in the words of the others, and end the program."""
+    text = error.format_message().rstrip(".").replace(". Did you mean", "; did you mean")
+    if isinstance(error, click.NoSuchOption):
+        near = did_you_mean(error.option_name, error.possibilities or [])
+        text = f"no such option '{error.option_name}'{near}"
+    is_sentence = text[1:2].islower()
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    help_of = [f"see: {context.command_path} --help"] if context else []
+    _exit([text[:1].lower() + text[1:] if is_sentence else text], help_of, error.exit_code)
+
+
+def _exit(
+    errors: Iterable[str], others: Iterable[str], code: int, *, at_once: bool = False
+) -> NoReturn:
     """Print lines to standard error and end the program.
 
     Args:
-        lines: the message.
+        errors: the text of each error.
+        others: the lines that follow.
         code: the exit code.
         at_once: skip what libraries do at exit, where TensorFlow may crash after running out of
             memory; everything has been saved by then.
     """
     with suppress(OSError):  # the terminal may be gone, or the disk full; the exit code remains
-        for line in lines:
+        for text in errors:
+            print_message("error", text)
+        for line in others:
             click.echo(line, err=True)
     if at_once and sys.stderr is sys.__stderr__:  # not when called from within another program
         with suppress(OSError):
@@ -128,11 +162,45 @@ def _discard_output() -> None:
 
 
 class Commands(click.Group):
-    """Commands in the order in which they were added, with one place for all failures."""
+    """Commands in named groups, with one place for all failures."""
+
+    groups: Mapping[str, Sequence[click.Command]] = {}
+    """The commands of each group, in the order of the help."""
+
+    def add_groups(self, groups: Mapping[str, Sequence[click.Command]]) -> None:
+        """Add commands, which the help lists below the name of their group."""
+        self.groups = groups
+        for command in chain.from_iterable(groups.values()):
+            self.add_command(command)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of the commands in the order in which they were added."""
         return list(self.commands)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands of each group, with the first sentence of their help."""
+        width = max(map(len, self.commands))
+        for title, commands in self.groups.items():
+            with formatter.section(title):
+                formatter.write_dl(
+                    [
+                        (f"{command.name:<{width}}", command.get_short_help_str(formatter.width))
+                        for command in commands
+                    ]
+                )
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,  # noqa: ANN401
+    ) -> click.Context:
+        """Read the options of the program itself; a wrong one becomes a message, too."""
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except click.UsageError as error:
+            _exit_after_wrong_usage(error)
 
     def invoke(self, ctx: click.Context) -> object:
         """Run a command; every failure becomes a message and an exit code."""
@@ -143,6 +211,7 @@ class Commands(click.Group):
 @click.group(
     "dlcli",
     cls=Commands,
+    invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="""\b
 For completion with the Tab key, add to your shell's start-up file
@@ -155,8 +224,9 @@ Exit codes: 0 done, 1 unexpected failure, 2 usage or config, 3 data, 4 training,
 130 SIGINT (Ctrl-C), 143 SIGTERM, 129 SIGHUP.
 """,
 )
-@click.version_option(__version__, prog_name="dlcli")
-def main() -> None:
+@click.version_option(__version__, "-V", "--version", prog_name="dlcli")
+@click.pass_context
+def main(ctx: click.Context) -> None:
     """One YAML file in; a trained, explained and portable Dense network out.
 
     Start with a config for your own table:
@@ -164,15 +234,40 @@ def main() -> None:
     \b
       dlcli init data.csv --target price --output price.yaml
       dlcli train price.yaml
-      dlcli predict new.csv
+      dlcli predict runs/price new.csv
 
-    Or start with a shipped example: `dlcli init --example iris`. See `dlcli COMMAND --help` for the
-    options of a command.
+    Or start with a shipped example: `dlcli init --example iris`. `dlcli help COMMAND` explains a
+    command and its options.
     """  # noqa: D301  (Click's mark for lines to leave as they are)
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
 
 
-for _command in (
-    *(train, predict, evaluate, report, compare, diagnose, cv, tune),
-    *(init, inspect, validate, schema),
-):
-    main.add_command(_command)
+@click.command("help", hidden=True)
+@click.argument("command", required=False)
+@click.pass_context
+def show_help(ctx: click.Context, command: str | None) -> None:
+    """Explain a command and its options.
+
+    \b
+      dlcli help train
+    """  # noqa: D301  (Click's mark for lines to leave as they are)
+    program = ctx.parent
+    assert program is not None
+    if command is None:
+        click.echo(program.get_help())
+        return
+    name, found, _ = main.resolve_command(program, [command])
+    assert found is not None
+    click.echo(click.Context(found, parent=program, info_name=name).get_help())
+
+
+main.add_groups(
+    {
+        "Train and evaluate": (train, predict, evaluate),
+        "Understand": (report, compare, diagnose),
+        "Choose": (cv, tune),
+        "Prepare": (init, inspect, validate, schema),
+    }
+)
+main.add_command(show_help)

@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dlcli.cli.messages import is_quiet, print_message
 from dlcli.cli.options import (
     PATH,
-    announce,
     json_object,
     open_output,
-    open_trained_run,
     output_width,
+    quiet,
     refuse_existing,
     verbose,
 )
+from dlcli.cli.run_argument import run_argument, runs_argument
 from dlcli.errors import printable
 
 if TYPE_CHECKING:
@@ -32,43 +33,45 @@ _PAGE_WIDTH = 80
 
 
 @click.command()
-@click.argument("run", type=PATH, required=False)
+@run_argument(("train", "cv", "tune"))
 @click.option(
+    "-o",
     "--output",
     type=PATH,
     metavar="FILE",
     callback=refuse_existing,
     help="Write the page to a new file, and nothing to the run folder.",
 )
+@json_object
 @verbose
-def report(run: Path | None, output: Path | None) -> None:
+def report(run: Path, output: Path | None, as_json: bool) -> None:
     """Write the page of a run.
 
-    RUN is a run folder of `dlcli train`, `cv` or `tune`. [default: the latest in runs/] The page is
-    RUN/report.html, a self-contained file that works offline; for a training there is also
-    RUN/curves.png with loss and metric. Both are regenerated each time, without the data.
+    RUN is a run folder of `dlcli train`, `cv` or `tune`. The page is RUN/report.html, a
+    self-contained file that works offline; for a training there is also RUN/curves.png with loss
+    and metric. Both are regenerated each time, without the data.
 
     \b
       dlcli report runs/houses
       dlcli report runs/houses --output houses.html
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.reports import render_report, write_report
-    from dlcli.runs import REPORTABLE, latest_run, open_run
+    from dlcli.runs import open_run
 
-    # A run that is named may also have diverged.
-    chosen = announce(latest_run(kinds=REPORTABLE)) if run is None else open_run(run)
+    chosen = open_run(run)
     if output is None:
-        click.echo(write_report(chosen))
-        return
-    page = render_report(chosen, with_curves=False).html
-    with open_output(output) as stream:
-        stream.write(page.encode())
-    click.echo(output)
+        page = write_report(chosen)
+    else:
+        page, text = output, render_report(chosen, with_curves=False).html
+        with open_output(output) as stream:
+            stream.write(text.encode())
+    click.echo(json.dumps({"run": str(run), "page": str(page)}) if as_json else page)
 
 
 @click.command()
-@click.argument("runs", type=PATH, nargs=-1, metavar="RUN RUN...")
+@runs_argument
 @click.option(
+    "-o",
     "--output",
     type=PATH,
     metavar="FILE",
@@ -86,6 +89,7 @@ def compare(runs: tuple[Path, ...], output: Path | None, as_json: bool) -> None:
 
     \b
       dlcli compare runs/houses runs/houses-2
+      dlcli compare runs/houses runs/houses-2 runs/houses-3 --output compared.html
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.comparison import compare as compare_runs
     from dlcli.comparison import to_document
@@ -107,7 +111,7 @@ def compare(runs: tuple[Path, ...], output: Path | None, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("run", type=PATH, required=False)
+@run_argument()
 @click.option(
     "--try",
     "tries",
@@ -116,23 +120,25 @@ def compare(runs: tuple[Path, ...], output: Path | None, as_json: bool) -> None:
     "on the validation rows.",
 )
 @json_object
+@quiet
 @verbose
-def diagnose(run: Path | None, tries: bool, as_json: bool) -> None:
+def diagnose(run: Path, tries: bool, as_json: bool) -> None:
     """Find problems of a run, explain them and suggest remedies.
 
-    RUN is a run folder of `dlcli train`, also of a diverged training. [default: the latest in
-    runs/] Only the run folder is read, not the data. With --try, the suggestions are trained on the
-    same data and compared on the validation rows; test rows are not used, because rows that are
-    used for a choice can't evaluate it.
+    RUN is a run folder of `dlcli train`, also of a diverged training. Only the run folder is read,
+    not the data. With --try, the suggestions are trained on the same data and compared on the
+    validation rows; test rows are not used, because rows that are used for a choice can't evaluate
+    it.
 
     \b
+      dlcli diagnose runs/houses
       dlcli diagnose runs/houses --try
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.diagnosis import diagnose as find_problems
     from dlcli.reports import diagnosis_document, diagnosis_view, render_text
     from dlcli.runs import open_run
 
-    chosen = open_trained_run(None) if run is None else open_run(run)
+    chosen = open_run(run)
     chosen.require_training()
     findings = find_problems(chosen)
     if not as_json:
@@ -151,11 +157,12 @@ def _try_remedies(run: Run, findings: Sequence[Finding], as_json: bool) -> None:
 
     patches = choose_patches(findings)
     if not patches and findings:
-        click.echo("none of these suggestions can be tried on the same rows", err=True)
+        print_message("note", "none of these suggestions can be tried on the same rows")
 
     def print_start(index: int, patch: Patch) -> None:
-        overrides = printable(" ".join(patch.overrides))
-        click.echo(f"trying {index} of {len(patches)}: {patch.name}: {overrides}", err=True)
+        if not is_quiet():
+            overrides = printable(" ".join(patch.overrides))
+            click.echo(f"trying {index} of {len(patches)}: {patch.name}: {overrides}", err=True)
 
     trials: list[Trial] = []
     finished = False

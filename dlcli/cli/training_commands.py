@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dlcli.cli.messages import is_quiet
 from dlcli.cli.options import (
     TRACKERS,
+    IntegerFrom,
     Option,
     combined,
     config_or_run,
-    event_options,
+    json_lines,
     new_run_option,
     optional_config,
     output_width,
+    quiet,
     resume_option,
     settings,
     tracker_options,
@@ -66,8 +69,9 @@ def _training_command(
         @settings
         @new_run_option(suffix)
         @resume_option(*resuming)
-        @event_options
+        @json_lines
         @combined(*last)
+        @quiet
         @verbose
         @wraps(carry_out)
         def command(
@@ -76,7 +80,6 @@ def _training_command(
             output: Path | None,
             run: Path | None,
             as_json: bool,
-            quiet: bool,
             **others: Any,  # noqa: ANN401
         ) -> None:
             named = {name: others[name] for name in fixed}
@@ -85,7 +88,7 @@ def _training_command(
             from dlcli.cli.event_log import event_listener
             from dlcli.reports import render_text, view_of
 
-            with event_listener(as_json=as_json, quiet=quiet) as listener:
+            with event_listener(as_json=as_json, quiet=is_quiet()) as listener:
                 finished = carry_out(source, output, listener, **others)
             if not as_json:
                 click.echo(render_text(view_of(finished), output_width()))
@@ -127,13 +130,13 @@ def train(source: Source, output: Path | None, log_event: Listener, **trackers: 
 _FOLD_OPTIONS = (
     click.option(
         "--folds",
-        type=click.IntRange(2, _MOST_FOLDS),
+        type=IntegerFrom(2, _MOST_FOLDS),
         metavar="K",
-        help="Number of folds. [default: 5]",
+        help="Number of folds, 2 or more. [default: 5]",
     ),
     click.option(
         "--repeats",
-        type=click.IntRange(1, _MOST_FOLDS),
+        type=IntegerFrom(1, _MOST_FOLDS),
         metavar="R",
         help="Number of repetitions, each with new folds and other initial weights. [default: 1]",
     ),
@@ -187,7 +190,7 @@ def _mask_password(ctx: click.Context, parameter: click.Parameter, url: str | No
 _SEARCH_OPTIONS = (
     click.option(
         "--jobs",
-        type=click.IntRange(1, _MOST_JOBS),
+        type=IntegerFrom(1, _MOST_JOBS),
         metavar="N",
         help="Number of processes that evaluate candidates in parallel, each with a share of the "
         "CPU threads. [default: 1]",

@@ -31,7 +31,7 @@ from dlcli.encoding.numeric_columns import (
     fit_numeric,
 )
 from dlcli.encoding.text_columns import TextEncoder, fit_text
-from dlcli.errors import ConfigError, DataError, Problem, did_you_mean, plural
+from dlcli.errors import DataError, did_you_mean, plural
 from dlcli.preprocessing import (
     ColumnIssues,
     Fitted,
@@ -99,9 +99,8 @@ class Encoding(Fitted):
             issues: records values that can't be encoded, or that were not in the training rows.
 
         Raises:
-            ConfigError: for columns that the table doesn't have.
-            DataError: for values that can't be encoded, with their row, unless the issues are
-                lenient.
+            DataError: for columns that the table doesn't have; or for values that can't be encoded,
+                with their row, unless the issues are lenient.
         """
         known = set(table.columns)
         absent = [feature.column for feature in self.features if feature.column not in known]
@@ -109,7 +108,7 @@ class Encoding(Fitted):
             named = ", ".join(f"'{column}'" for column in absent)
             hint = did_you_mean(absent[0], table.columns) if len(absent) == 1 else ""
             message = f"has no column {named}, which the network reads{hint}"
-            raise ConfigError([Problem("", message, table.file)])
+            raise DataError(message, file=table.file)
         dense = encode_dense(self._dense, table, issues)
         sparse = tuple(feature.encode(table, issues) for feature in self._sparse)
         issues.rows += table.rows
@@ -181,8 +180,7 @@ def encode_rows(
         writer: writes the inputs to disk, some rows at a time; without one they are in memory.
 
     Raises:
-        ConfigError: for columns that the table doesn't have.
-        DataError: for values that can't be encoded.
+        DataError: for columns that the table doesn't have, or values that can't be encoded.
     """
     if writer is None:
         inputs: Inputs = encoding.transform(table, issues)

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from dlcli.config import Config
 from dlcli.encoding import Encoding, Inputs, row_weights, words_to_predict
-from dlcli.errors import ConfigError, DataError, Problem, RunError, UsageError, plural
+from dlcli.errors import DataError, RunError, UsageError, plural
 from dlcli.metrics import Metrics
 from dlcli.network import Network, build_network
 from dlcli.prediction.conformal import REPORTED_LEVEL, Conformal
@@ -175,8 +175,7 @@ class Predictor:
             The predictions, in the order of the rows.
 
         Raises:
-            ConfigError: for columns that the table doesn't have.
-            DataError: for values that can't be encoded.
+            DataError: for columns that the table doesn't have, or values that can't be encoded.
         """
         rows = min(_ROWS_AT_ONCE, max(1, _NUMBERS_AT_ONCE // max(1, self.network.inputs)))
         parts = (self.encoding.transform(part, issues) for part in table.parts(rows))
@@ -264,9 +263,8 @@ class Predictor:
                 without a target among them.
 
         Raises:
-            ConfigError: for columns that the table doesn't have.
-            DataError: for values that can't be encoded, unless the issues are lenient; or if no row
-                is left.
+            DataError: for columns that the table doesn't have; for values that can't be encoded,
+                unless the issues are lenient; or if no row is left.
         """
         weight = self.config.data.weight
         needed = [*self.task.columns, weight]
@@ -274,7 +272,7 @@ class Predictor:
         if absent:
             named = ", ".join(f"'{column}'" for column in absent)
             message = f"has no column {named}, which metrics are computed from"
-            raise ConfigError([Problem("", message, table.file)])
+            raise DataError(message, file=table.file)
         warning, data = "", self.config.data
         if data.on_missing_target == "drop" and not reject:
             table, warning = drop_missing_targets(data.target, table)

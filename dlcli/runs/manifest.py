@@ -24,8 +24,6 @@ RunKind = Literal["train", "cv", "tune"]
 """The command that made a run. A manifest may also have `diverged`, for a training."""
 DIVERGED = "diverged"
 """The kind of a training that diverged, of which the last finite weights are stored."""
-REPORTABLE: tuple[RunKind, ...] = ("train", "cv", "tune")
-"""The kinds of runs that `dlcli report` uses if none is named."""
 KIND_NAMES: dict[str, str] = {"train": "training", "cv": "cross-validation", "tune": "search"}
 """The kinds in messages."""
 FOLDS = "folds"

@@ -25,6 +25,7 @@ from dlcli.runs.manifest import (
     PAGE,
     FileName,
     Manifest,
+    is_unfinished,
 )
 from dlcli.runs.safe_files import (
     AnyDocument,
@@ -238,15 +239,20 @@ def open_run(path: Path) -> Run:
     return Run(path, Manifest.of(path))
 
 
-def latest_run(base: Path = Path("runs"), kinds: Collection[str] = ("train",)) -> Run:
-    """Open the run that was finished last, or the last by name of those finished together.
+def is_run_folder(path: Path) -> bool:
+    """Return whether a path is the folder of a run, finished or not."""
+    return os.path.lexists(path / MANIFEST) or is_unfinished(path)
+
+
+def latest_run(kinds: Collection[str], base: Path = Path("runs")) -> Run | None:
+    """Return the run that was finished last, or the last by name of those finished together.
 
     Args:
-        base: the folder of run folders.
         kinds: allowed kinds.
+        base: the folder of run folders.
 
-    Raises:
-        RunError: if there is no finished run of these kinds.
+    Returns:
+        The run; `None` if there is none.
     """
     runs = []
     for path in _entries(base):
@@ -254,11 +260,7 @@ def latest_run(base: Path = Path("runs"), kinds: Collection[str] = ("train",)) -
             with suppress(RunError):
                 runs.append(Run(path, Manifest.of(path)))
     runs = [run for run in runs if run.kind in kinds]
-    if not runs:
-        raise RunError(
-            f"{base}: there is no finished run; make one with `dlcli train CONFIG`, or name one"
-        )
-    return max(runs, key=lambda run: (run.created, run.path.name))
+    return max(runs, key=lambda run: (run.created, run.path.name), default=None)
 
 
 def require_folder(path: Path) -> None:

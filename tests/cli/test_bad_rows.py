@@ -150,7 +150,7 @@ def test_if_rejected_rows_cant_be_written_there_are_no_predictions(dlcli):
 )
 def test_a_missing_column_is_an_error_under_every_policy(dlcli, verb, policy):
     result = dlcli(verb, "runs/double", "-", *policy, text="X,y\n1,3\n")
-    assert (result.exit_code, result.stdout) == (2, "")
+    assert (result.exit_code, result.stdout) == (3, "")
     assert result.stderr == (
         "error: standard input: has no column 'x', which the network reads; did you mean 'X'?\n"
     )
@@ -194,14 +194,15 @@ def test_differences_from_the_training_rows_are_summarized(dlcli):
 
 
 @pytest.mark.usefixtures("double")
-def test_json_is_one_object_on_the_last_line_of_standard_error(dlcli):
+def test_json_is_one_object_on_standard_output(dlcli):
     text = "x,w\none,0\n-1,0\n2,0\n"
-    options = ("--on-bad-row", "warn", "--json")
+    options = ("--on-bad-row", "warn", "--json", "--output", "out.csv")
     result = dlcli("predict", "runs/double", "-", *options, text=text)
-    assert result.stdout == "prediction\n3\n-1\n5\n"
-    note, summary = result.stderr.splitlines()
-    assert note.startswith("note: ")
-    assert json.loads(summary) == {
+    assert Path("out.csv").read_text() == "prediction\n3\n-1\n5\n"
+    assert result.stderr.startswith("note: ")
+    assert json.loads(result.stdout) == {
+        "run": "runs/double",
+        "output": "out.csv",
         "rows": 3,
         "bad_rows": 1,
         "differences": {"x": {"unreadable": 1, "outside": 1, "training_range": [0, 2]}},
@@ -210,8 +211,16 @@ def test_json_is_one_object_on_the_last_line_of_standard_error(dlcli):
 
 @pytest.mark.usefixtures("double")
 def test_rows_like_the_training_rows_have_no_differences(dlcli):
+    result = dlcli("predict", "runs/double", "points.csv", "--json", "--output", "out.csv")
+    found = json.loads(result.stdout)
+    assert (found["rows"], found["bad_rows"], found["differences"]) == (3, 0, {})
+
+
+@pytest.mark.usefixtures("double")
+def test_json_needs_a_file_for_the_predictions(dlcli):
     result = dlcli("predict", "runs/double", "points.csv", "--json")
-    assert json.loads(result.stderr) == {"rows": 3, "bad_rows": 0, "differences": {}}
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("error: --json needs --output FILE, ")
 
 
 @pytest.mark.usefixtures("bad")

@@ -131,7 +131,7 @@ def test_no_other_file_is_written(dlcli, folder):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        ([], 2, "expected two runs or more to compare, got 0"),
+        ([], 2, "missing argument 'RUN', a run folder; make one: dlcli train CONFIG"),
         (["far"], 2, "expected two runs or more to compare, got 1"),
         (["far", "near", "./far"], 2, "far: is the same run as far; name each run once"),
         (["far", "nea"], 5, "nea: no such run folder; did you mean 'near'?"),

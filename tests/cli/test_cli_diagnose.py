@@ -58,13 +58,6 @@ def test_a_finding_has_an_observation_its_meaning_and_a_change_to_try(dlcli):
     assert "2. small validation" in lines
 
 
-@pytest.mark.usefixtures("slow")
-def test_the_latest_run_is_diagnosed_if_none_is_named(dlcli):
-    result = dlcli("diagnose")
-    assert result.stderr == "run: runs/slow, the latest\n"
-    assert result.stdout.startswith("runs/slow: 2 findings\n")
-
-
 @pytest.mark.usefixtures("double")
 def test_a_run_without_findings_is_reported(dlcli):
     result = dlcli("diagnose", "runs/double")

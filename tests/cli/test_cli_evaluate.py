@@ -40,15 +40,10 @@ def test_the_confusion_names_the_classes(dlcli):
     ]
 
 
-@pytest.mark.usefixtures("pets")
-def test_the_latest_run_is_named_on_standard_error(dlcli):
-    assert dlcli("evaluate", "pets.csv").stderr == "run: runs/pets, the latest\n"
-
-
 @pytest.mark.usefixtures("double")
 def test_a_table_without_the_target_is_a_mistake(dlcli):
     result = dlcli("evaluate", "runs/double", "-", text="x\n1\n")
-    assert (result.exit_code, result.stdout) == (2, "")
+    assert (result.exit_code, result.stdout) == (3, "")
     assert "'y'" in result.stderr
 
 

@@ -60,10 +60,10 @@ def test_only_training_loads_tensorflow():
         "init pets.csv --target pet",
         "init --example line",
         "inspect pets.csv --target pet",
-        "predict pets.csv --keep pet",
-        "predict pets.csv --format jsonl",
-        "predict pets.csv --output out.parquet",
-        "evaluate pets.csv",
+        "predict runs/pets pets.csv --keep pet",
+        "predict runs/pets pets.csv --format jsonl",
+        "predict runs/pets pets.csv --output out.parquet",
+        "evaluate runs/pets pets.csv",
         "report runs/pets",
         "diagnose runs/pets",
     ]
@@ -75,7 +75,9 @@ def test_predict_loads_only_the_packages_that_it_needs():
     packages = """comparison data_checks diagnosis explanation keras_model pipeline reports.views
     splitting starter tracking training cli.live_view"""
     unneeded = {f"dlcli.{name}" for name in packages.split()}
-    assert_loads(["predict pets.csv"], 0, unneeded | {"jinja2", "altair", "optuna", "asyncio"})
+    assert_loads(
+        ["predict runs/pets pets.csv"], 0, unneeded | {"jinja2", "altair", "optuna", "asyncio"}
+    )
 
 
 def test_garbage_is_collected_once_tensorflow_is_loaded():

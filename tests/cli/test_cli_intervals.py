@@ -221,10 +221,10 @@ def test_evaluate_computes_the_mean_size_of_sets(run):
 
 def test_predict_reports_the_mean_width(run):
     run("numbers")
-    result = call("predict", "numbers", "rows.csv", "--interval", "0.9", "--json")
-    last = json.loads(result.stderr.splitlines()[-1])
-    assert last["interval"]["level"] == 0.9
-    assert last["interval"]["mean_width"] > 0
+    options = ("--interval", "0.9", "--json", "--output", "widths.csv")
+    found = json.loads(call("predict", "numbers", "rows.csv", *options).stdout)
+    assert found["interval"]["level"] == 0.9
+    assert found["interval"]["mean_width"] > 0
 
 
 def test_rows_of_weight_0_do_not_count(run):

@@ -26,8 +26,8 @@ def test_many_columns_that_differ_are_summed_up_and_all_listed_as_json(dlcli):
         "warning: new.csv: column 'day': 7 rows outside the training rows' range, "
         "2024-01-01 to 2024-01-31",
     ]
-    summary = dlcli("predict", "runs/colors", "new.csv", "--json").stderr.splitlines()[-1]
-    found = json.loads(summary)["differences"]
+    summary = dlcli("predict", "runs/colors", "new.csv", "--json", "--output", "out.csv")
+    found = json.loads(summary.stdout)["differences"]
     counts = {column: found[column]["unseen"] for column in "abcdefg"}
     assert counts == {"a": 1, "b": 2, "c": 3, "d": 4, "e": 5, "f": 6, "g": 7}
 

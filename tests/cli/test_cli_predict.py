@@ -22,21 +22,6 @@ def test_each_row_is_predicted_in_order(dlcli):
 
 
 @pytest.mark.usefixtures("double")
-def test_the_latest_run_is_taken_and_named_if_none_is_given(dlcli):
-    result = dlcli("predict", "points.csv")
-    assert result.stdout == "prediction\n1\n3\n5\n"
-    assert result.stderr == "run: runs/double, the latest\n"
-
-
-@pytest.mark.usefixtures("folder")
-def test_without_any_run_the_way_out_is_named(dlcli):
-    Path("points.csv").write_text("x\n1\n")
-    result = dlcli("predict", "points.csv")
-    assert result.exit_code == 5
-    assert "dlcli train CONFIG" in result.stderr
-
-
-@pytest.mark.usefixtures("double")
 def test_standard_input_is_read(dlcli):
     assert dlcli("predict", "runs/double", "-", text="x\n0.25\n").stdout == "prediction\n1.5\n"
 
@@ -81,7 +66,7 @@ def test_columns_new_since_training_are_ignored_with_a_word(dlcli):
 @pytest.mark.usefixtures("double")
 def test_a_missing_column_is_a_mistake(dlcli):
     result = dlcli("predict", "runs/double", "-", text="X\n1\n")
-    assert (result.exit_code, result.stdout) == (2, "")
+    assert (result.exit_code, result.stdout) == (3, "")
     assert "standard input: has no column 'x'" in result.stderr
 
 
@@ -215,7 +200,9 @@ def test_a_negative_prediction_is_no_formula(dlcli):
 
 @pytest.mark.usefixtures("double")
 def test_spreadsheet_safe_has_no_meaning_outside_csv(dlcli):
-    result = dlcli("predict", "points.csv", "--spreadsheet-safe", "--format", "jsonl")
+    result = dlcli(
+        "predict", "runs/double", "points.csv", "--spreadsheet-safe", "--format", "jsonl"
+    )
     assert result.exit_code == 2
     assert "--spreadsheet-safe is for csv" in result.stderr
 

@@ -55,26 +55,63 @@ def test_every_command_and_each_of_its_options_has_help(verb, dlcli):
 
 
 def test_commands_are_listed_in_the_order_of_use(dlcli):
-    lines = dlcli("--help").stdout.partition("Commands:\n")[2].partition("\n\n")[0].splitlines()
-    names = [line.split()[0] for line in lines]
+    lines = dlcli("--help").stdout.partition("Train and evaluate:")[2].splitlines()
+    names = [
+        line.split()[0]
+        for line in lines[
+            : lines.index("  For completion with the Tab key, add to your shell's start-up file")
+        ]
+        if line
+    ]
     assert names == [
-        "train",
-        "predict",
-        "evaluate",
-        "report",
-        "compare",
-        "diagnose",
-        "cv",
-        "tune",
-        "init",
-        "inspect",
-        "validate",
-        "schema",
+        *("train", "predict", "evaluate"),
+        *("Understand:", "report", "compare", "diagnose"),
+        *("Choose:", "cv", "tune"),
+        *("Prepare:", "init", "inspect", "validate", "schema"),
     ]
 
 
 def test_no_first_line_of_help_is_cut_off_at_80_columns(dlcli):
-    assert "..." not in dlcli("--help").stdout.partition("Commands:")[2]
+    assert "..." not in dlcli("--help").stdout.partition("Train and evaluate:")[2]
+
+
+@pytest.mark.parametrize("arguments", [[], ["help"]])
+def test_without_a_command_the_help_is_printed(arguments, dlcli):
+    result = dlcli(*arguments)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == dlcli("--help").stdout
+
+
+def test_help_explains_a_command(dlcli):
+    assert dlcli("help", "train").stdout == dlcli("train", "--help").stdout
+    wrong = dlcli("help", "trian")
+    assert (wrong.exit_code, wrong.stdout) == (2, "")
+    assert wrong.stderr.startswith("error: no such command 'trian'")
+
+
+@pytest.mark.parametrize("verb", main.commands.values(), ids=main.commands)
+def test_the_help_of_a_command_has_examples(verb, dlcli):
+    assert f"\n    dlcli {verb.name} " in dlcli(verb.name, "--help").stdout
+
+
+@pytest.mark.parametrize("verb", main.commands.values(), ids=main.commands)
+def test_help_has_ranges_in_words(verb, dlcli):
+    assert "<=" not in dlcli(verb.name, "--help").stdout
+
+
+@pytest.mark.parametrize(
+    ("option", "short", "commands"),
+    [
+        ("--output", "-o", ["train", "predict", "report", "compare", "cv", "tune", "init"]),
+        ("--quiet", "-q", ["train", "predict", "evaluate", "diagnose", "cv", "tune", "validate"]),
+        ("--verbose", "-v", [name for name in main.commands if name != "help"]),
+    ],
+)
+def test_an_option_has_the_same_short_form_in_every_command(option, short, commands):
+    for name, command in main.commands.items():
+        found = [each.opts for each in command.params if option in each.opts]
+        assert found in ([], [[short, option]])
+        assert found or name not in commands
 
 
 def test_the_help_of_init_names_every_example(dlcli):
@@ -87,17 +124,18 @@ def test_help_explains_shell_completion(dlcli):
 
 
 def test_version(dlcli):
-    assert dlcli("--version").stdout == f"dlcli, version {package.__version__}\n"
+    for option in ("-V", "--version"):
+        assert dlcli(option).stdout == f"dlcli, version {package.__version__}\n"
 
 
 @pytest.mark.parametrize(
-    "arguments", [["trian"], ["train"], ["train", "--sett", "x"], ["predict"], ["evaluate", *"abc"]]
+    "arguments", [["trian"], ["train"], ["train", "--sett", "x"], ["--sett"], ["init"]]
 )
 def test_wrong_usage_ends_with_2(arguments, dlcli):
     result = dlcli(*arguments)
     assert result.exit_code == 2
     assert result.stdout == ""
-    assert "Error: " in result.stderr
+    assert re.fullmatch(r"error: [^\n]+\nsee: dlcli.* --help\n", result.stderr)
 
 
 @pytest.mark.parametrize(
@@ -167,7 +205,7 @@ import atexit
 from dlcli.cli.program import _exit
 atexit.register(print, "a library crashes")
 print("the result", end="")
-_exit(["error: no memory"], 4, at_once=True)
+_exit(["no memory"], [], 4, at_once=True)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (4, "the result", "error: no memory\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -270,3 +271,52 @@ def test_a_search_space_that_does_not_fit_is_reported_without_reading_the_data(d
         " did you mean 'learning_rate'?\n"
         "2 problems\n"
     )
+
+
+@pytest.mark.usefixtures("config")
+def test_json_is_one_object_with_what_was_inferred(dlcli):
+    result = dlcli("validate", "config.yaml", "--json")
+    assert (result.exit_code, result.stderr) == (0, "")
+    found = json.loads(result.stdout)
+    assert (found["config"], found["problems"], found["rows_read"]) == ("config.yaml", [], True)
+    assert found["features"]["columns"]["x"] == {"type": "numeric", "reason": "declared"}
+    assert [layer["units"] for layer in found["network"]["layers"]] == [3, 3, 1]
+
+
+@pytest.mark.usefixtures("config")
+def test_json_without_the_rows_has_the_layers_that_are_known(dlcli, monkeypatch):
+    monkeypatch.setattr(preflight, "LARGE_BYTES", 1)
+    found = json.loads(dlcli("validate", "config.yaml", "--json").stdout)
+    assert found["rows_read"] is False
+    assert [layer["units"] for layer in found["network"]["layers"]] == [3, 3, None]
+
+
+@pytest.mark.usefixtures("config")
+def test_json_has_the_problems_of_a_config_and_the_exit_code_is_that_of_a_config(dlcli):
+    result = dlcli("validate", "config.yaml", "--json", "--set", "epochs=0")
+    assert result.exit_code == 2
+    assert json.loads(result.stdout) == {
+        "config": "config.yaml",
+        "problems": [
+            {
+                "path": "epochs",
+                "message": "expected a positive integer, got 0",
+                "position": "--set 'epochs=0'",
+            }
+        ],
+    }
+    assert result.stderr.startswith("error: --set 'epochs=0': ")
+
+
+@pytest.mark.usefixtures("double")
+def test_json_of_a_run_has_the_number_of_intact_files(dlcli):
+    found = json.loads(dlcli("validate", "runs/double", "--json").stdout)
+    assert found["run"] == "runs/double"
+    assert found["files"] > 0
+
+
+@pytest.mark.usefixtures("config")
+def test_quiet_prints_the_network_and_warnings_only(dlcli):
+    result = dlcli("validate", "config.yaml", "-q")
+    assert result.stdout == dlcli("validate", "config.yaml").stdout
+    assert result.stderr == ""

@@ -138,18 +138,25 @@ def test_an_unfinished_run_has_no_result(dlcli, rows, monkeypatch):
 def test_options_of_a_resumed_run_cant_be_changed(options, named, dlcli):
     result = dlcli("cv", "--resume", "runs/rows-cv", *options)
     assert result.exit_code == 2
-    assert result.stderr.endswith(
-        "Error: --resume uses the config and options that the run was started with; "
-        f"remove {named}.\n"
+    assert result.stderr == (
+        "error: --resume uses the config and options that the run was started with; "
+        f"remove {named}\nsee: dlcli cv --help\n"
     )
+
+
+RANGE = (
+    "error: invalid value for '--folds': expected an integer from 2 to 100,000, got 1\n"
+    "see: dlcli cv --help\n"
+)
 
 
 @pytest.mark.usefixtures("rows")
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        ([], 2, "Error: Missing argument 'CONFIG'.\n"),
-        (["rows.yaml", "--folds", "1"], 2, "1 is not in the range 2<=x<=100000.\n"),
+        ([], 2, "error: missing argument 'CONFIG'\nsee: dlcli cv --help\n"),
+        (["rows.yaml", "--folds", "1"], 2, RANGE),
+        (["rows.yaml", "--folds", "ten"], 2, RANGE.replace("1\n", "ten\n")),
         (
             ["--resume", "nowhere"],
             *(5, "error: nowhere: no such run folder\n"),

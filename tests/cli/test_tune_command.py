@@ -137,9 +137,9 @@ def test_a_resumed_search_allows_no_other_option(dlcli, calls):
     result = dlcli("tune", "rows.yaml", "--resume", "mine", "--nested", "--set", "epochs=3")
 
     assert result.exit_code == 2
-    assert result.stderr.splitlines()[-1] == (
-        "Error: --resume uses the config and options that the run was started with; remove CONFIG "
-        "and --nested and --set."
+    assert result.stderr.splitlines()[0] == (
+        "error: --resume uses the config and options that the run was started with; remove CONFIG "
+        "and --nested and --set"
     )
     assert calls == []
 
@@ -147,9 +147,9 @@ def test_a_resumed_search_allows_no_other_option(dlcli, calls):
 def test_a_config_is_needed(dlcli):
     result = dlcli("tune")
 
-    assert (result.exit_code, result.stderr.splitlines()[-1]) == (
+    assert (result.exit_code, result.stderr.splitlines()[0]) == (
         2,
-        "Error: Missing argument 'CONFIG'.",
+        "error: missing argument 'CONFIG'",
     )
 
 
@@ -157,9 +157,9 @@ def test_a_config_is_needed(dlcli):
 def test_a_storage_without_a_name_is_refused(dlcli, calls, url):
     result = dlcli("tune", "rows.yaml", "--storage", url)
 
-    assert (result.exit_code, result.stderr.splitlines()[-1]) == (
+    assert (result.exit_code, result.stderr.splitlines()[0]) == (
         2,
-        "Error: --storage is empty; omit it to keep trials in the run folder.",
+        "error: --storage is empty; omit it to keep trials in the run folder",
     )
     assert calls == []
 

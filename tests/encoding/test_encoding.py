@@ -25,7 +25,7 @@ from dlcli.config import (
     Unscaled,
 )
 from dlcli.encoding import Block, Encoding, decide_types, fit_encoding, row_weights
-from dlcli.errors import ConfigError, DataError
+from dlcli.errors import DataError
 from dlcli.preprocessing import ValueIssues
 from dlcli.tables import Table
 from dlcli.tasks import infer_task
@@ -90,13 +90,13 @@ def test_what_a_column_has_to_say_is_handed_on():
 
 
 def test_absent_columns_are_listed_all_at_once():
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(DataError) as caught:
         matrix_of(fitted(), rows(size=[1.0]))
     assert str(caught.value) == ("t.csv: has no column 'color', 'fresh', which the network reads")
 
 
 def test_a_single_absent_column_is_reported_with_the_nearest_name():
-    with pytest.raises(ConfigError, match="did you mean 'Size'?"):
+    with pytest.raises(DataError, match="did you mean 'Size'?"):
         matrix_of(fitted(), rows(Size=[1.0], color=["red"], fresh=["true"]))
 
 

@@ -332,9 +332,9 @@ def test_a_damaged_resolved_config_is_refused(text, problem):
     ],
 )
 def test_going_on_takes_nothing_else(arguments, named):
-    last = refusal(*RESUME[1:], *arguments, code=2)[-1]
+    first = refusal(*RESUME[1:], *arguments, code=2)[0]
     used = "the config and options that the run was started with"
-    assert last == f"Error: --resume uses {used}; remove {named}."
+    assert first == f"error: --resume uses {used}; remove {named}"
 
 
 def test_a_run_that_is_finished_does_not_go_on(no_training):

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dlcli.errors import ConfigError, DataError, RunError
+from dlcli.errors import DataError, RunError
 from dlcli.prediction import Predictor
 from dlcli.preprocessing import ValueIssues
 from dlcli.runs import new_run
@@ -163,13 +163,13 @@ def test_scores_of_no_row_are_none(stored):
 
 
 def test_scores_need_target_and_weight(stored):
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(DataError) as caught:
         Predictor.load(stored()).evaluate(rows(x=[1.0], colour=["red"]), ValueIssues())
     assert str(caught.value) == "t.csv: has no column 'y', 'w', which metrics are computed from"
 
 
 def test_predictions_need_the_columns_that_were_read(stored):
-    with pytest.raises(ConfigError, match="t.csv: has no column 'colour', which the network reads"):
+    with pytest.raises(DataError, match="t.csv: has no column 'colour', which the network reads"):
         Predictor.load(stored()).predict(rows(x=[1.0]), ValueIssues())
 
 

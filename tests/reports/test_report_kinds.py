@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from dlcli.cli import main
-from dlcli.runs import MANIFEST, Run, latest_run
+from dlcli.runs import MANIFEST, Run
 from tests.reports.hand_made_experiments import cross_validation_run, search_run
 from tests.reports.hand_made_runs import number_run
 
@@ -40,30 +40,43 @@ def test_a_page_is_made_of_either_and_no_picture_of_curves():
         assert not Path(folder, "curves.png").exists()
 
 
-def test_the_page_is_of_the_latest_run_of_any_kind():
+def test_without_a_run_the_latest_of_any_kind_is_named_for_a_page():
     for hours, made in enumerate((number_run, cross_validation_run, search_run)):
         Path("runs").mkdir(exist_ok=True)
         dated(made(Path("runs")), hours)
     result = dlcli("report")
-    assert (result.stdout, result.stderr) == (
-        "runs/search/report.html\n",
-        "run: runs/search, the latest\n",
+    assert (result.exit_code, result.stderr) == (
+        2,
+        "error: missing argument 'RUN'; the latest run is runs/search: dlcli report runs/search\n",
     )
 
 
-def test_other_commands_use_the_latest_training():
+@pytest.mark.parametrize(
+    ("command", "line"),
+    [
+        ("predict", "predict runs/run DATA"),
+        ("evaluate", "evaluate runs/run DATA"),
+        ("diagnose", "diagnose runs/run"),
+        ("compare", "compare runs/run RUN"),
+    ],
+)
+def test_for_other_commands_the_latest_training_is_named(command, line):
     for hours, made in enumerate((number_run, cross_validation_run, search_run)):
         Path("runs").mkdir(exist_ok=True)
         dated(made(Path("runs")), hours)
-    assert latest_run().path == Path("runs/run")
+    result = dlcli(command)
+    assert (result.exit_code, result.stderr) == (
+        2,
+        f"error: missing argument 'RUN'; the latest run is runs/run: dlcli {line}\n",
+    )
 
 
 def test_without_a_training_there_is_no_latest_run_to_predict_with():
     cross_validation_run(Path("runs"))
     result = dlcli("predict", "table.csv")
     assert (result.exit_code, result.stderr) == (
-        5,
-        "error: runs: there is no finished run; make one with `dlcli train CONFIG`, or name one\n",
+        2,
+        "error: missing argument 'RUN', a run folder; make one: dlcli train CONFIG\n",
     )
 
 

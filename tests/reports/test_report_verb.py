@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -61,14 +62,10 @@ def test_a_file_that_is_there_is_not_overwritten(run):
     assert Path("page.html").read_text(encoding="utf-8") == "mine"
 
 
-def test_the_latest_run_is_taken_when_none_is_named(run):
-    Path("runs").mkdir()
-    Path("run").rename("runs/last")
-    result = report()
-    assert (result.stdout, result.stderr) == (
-        "runs/last/report.html\n",
-        "run: runs/last, the latest\n",
-    )
+def test_json_names_the_run_and_its_page(run):
+    assert json.loads(report("run", "--json").stdout) == {"run": "run", "page": "run/report.html"}
+    found = json.loads(report("run", "--json", "--output", "page.html").stdout)
+    assert found == {"run": "run", "page": "page.html"}
 
 
 def test_a_run_that_diverged_has_a_page_if_it_is_named(tmp_path, monkeypatch):

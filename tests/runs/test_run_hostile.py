@@ -74,7 +74,6 @@ SYSTEM = ("/proc/", "/sys/", "/etc/", "/usr/share/zoneinfo", "/dev/null", "/dev/
 
 VERBS = {
     "predict": ["predict", "runs/points", "new.csv"],
-    "predict, the latest": ["predict", "new.csv"],
     "evaluate": ["evaluate", "runs/points", "points.csv"],
     "validate, initial weights": ["validate", "next.yaml"],
     "train, initial weights": ["train", "next.yaml"],
@@ -85,9 +84,7 @@ VERBS = {
     "inspect": ["inspect", "runs/points"],
     "init": ["init", "runs/points", "--target", "y"],
 }
-READING = ["predict", "predict, the latest", "evaluate", "validate, initial weights"] + [
-    "train, initial weights"
-]
+READING = ["predict", "evaluate", "validate, initial weights", "train, initial weights"]
 """The verbs that read what was trained."""
 ALWAYS = {
     "train, resume": 5,  # it is finished, or damaged

@@ -1,0 +1,79 @@
+"""The arguments RUN and DATA: what is missing or exchanged is named, with the line to type."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.usefixtures("double")
+
+
+@pytest.mark.parametrize("verb", ["predict", "evaluate"])
+@pytest.mark.parametrize(
+    ("arguments", "message", "line"),
+    [
+        ([], "missing argument 'RUN'; the latest run is runs/double", "runs/double DATA"),
+        (
+            ["points.csv"],
+            "missing argument 'RUN'; the latest run is runs/double",
+            "runs/double points.csv",
+        ),
+        (["-"], "missing argument 'RUN'; the latest run is runs/double", "runs/double -"),
+        (["runs/double"], "missing argument 'DATA', the table", "runs/double DATA"),
+        (
+            ["points.csv", "runs/double"],
+            "points.csv: expected a run folder first, then the data",
+            "runs/double points.csv",
+        ),
+        (
+            ["new.csv", "runs/double"],
+            "new.csv: expected a run folder first, then the data",
+            "runs/double new.csv",
+        ),
+        (
+            ["runs/double", "runs/double"],
+            "runs/double: is a run folder, expected a table",
+            "runs/double DATA",
+        ),
+        (
+            ["runs/double", "a.csv", "b.csv"],
+            "expected RUN DATA, got 3 arguments; quote a pattern of several files",
+            "runs/double '*.csv'",
+        ),
+        (
+            ["a.csv", "b.csv", "c.csv"],
+            "expected RUN DATA, got 3 arguments; quote a pattern of several files",
+            "RUN '*.csv'",
+        ),
+    ],
+)
+def test_the_line_to_type_is_named(dlcli, verb, arguments, message, line):
+    result = dlcli(verb, *arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == f"error: {message}: dlcli {verb} {line}\n"
+
+
+def test_a_name_with_a_space_is_quoted_in_the_line_to_type(dlcli):
+    assert dlcli("predict", "my rows.csv").stderr.endswith(
+        ": dlcli predict runs/double 'my rows.csv'\n"
+    )
+
+
+def test_a_run_that_is_misspelled_is_named_even_without_data(dlcli):
+    result = dlcli("predict", "runs/doubel")
+    assert result.exit_code == 5
+    assert result.stderr == "error: runs/doubel: no such run folder; did you mean 'double'?\n"
+
+
+def test_an_unfinished_run_is_a_run_folder(dlcli):
+    Path("runs/double/manifest.json").unlink()
+    Path("runs/double/environment.json").touch()
+    Path("runs/double/config.yaml").touch()
+    result = dlcli("predict", "runs/double")
+    assert result.stderr.startswith("error: missing argument 'DATA', the table: ")
+
+
+def test_results_name_the_run_that_was_used(dlcli):
+    evaluated = dlcli("evaluate", "runs/double", "points.csv", "--json").stdout
+    assert evaluated.startswith('{"run": "runs/double", ')
