@@ -2,7 +2,7 @@
 
 Several machines would share a search in the same way. `python -m benchmarks.postgresql` starts a
 database server of its own in a temporary folder, with a password. This needs Debian's package
-`postgresql`, or another source of `initdb` and `pg_ctl`, and the driver of `dlcli[postgresql]`.
+`postgresql`, or another source of `initdb` and `pg_ctl`, and the driver of the extra `postgresql`.
 
 In the end, the study must contain each trial number once, even after a process was killed with
 SIGKILL at a random time and resumed. No file of a run may contain the password.
@@ -288,7 +288,7 @@ def _as_user(*command: str) -> None:
 def _tools() -> Path:
     """Return the folder of the server's programs; exit if they or the driver are not installed."""
     if importlib.util.find_spec("psycopg") is None:
-        _exit("the driver is not installed: pip install 'dlcli[postgresql]'")
+        _exit("the driver is not installed: pip install -e '.[postgresql]'")
     folders = [Path(program).parent for program in [shutil.which("initdb")] if program]
     versions = Path("/usr/lib/postgresql").glob("*/bin/initdb")
     folders += sorted((path.parent for path in versions), key=lambda path: path.parts[-2])[::-1]

@@ -108,7 +108,7 @@ def find_paths(tables: Path | None, python: str, folder: Path) -> dict[str, Path
     try:
         output([python, "-m", "benchmarks.rivals.shipped_tables", shipped])
     except subprocess.CalledProcessError:
-        sys.exit("scikit-learn is not installed: pip install 'dlcli[benchmark]'")
+        sys.exit("scikit-learn is not installed: pip install -e '.[benchmark]'")
     _, found = find_tables((tables or find_archive(python)).resolve(), unpacked)
     return {path.stem: path for path in (*found, *shipped.glob("*.csv"))}
 

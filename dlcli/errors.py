@@ -161,6 +161,11 @@ def did_you_mean_or_all(name: str, known: Sequence[str]) -> str:
     return did_you_mean(name, known) or f"; allowed: {', '.join(known)}"
 
 
+def install_command(extra: str) -> str:
+    """Return the command that installs an extra of dlcli, to append to a message."""
+    return f"in the folder of dlcli's source: pip install -e '.[{extra}]'"
+
+
 def listed(names: Collection[str], most: int = 5) -> str:
     """Return the first few of some names: `'a', 'b', ...`.
 

@@ -322,14 +322,14 @@ tracker_options = combined(
         is_flag=True,
         callback=_check_installed,
         help="Also write TensorBoard event files to the run folder; view them with "
-        "`tensorboard --logdir runs`. Needs the extra dlcli[tensorboard].",
+        "`tensorboard --logdir runs`. Install it with: pip install -e '.[tensorboard]'",
     ),
     click.option(
         "--mlflow",
         is_flag=True,
         callback=_check_installed,
         help="Also log parameters, metrics and files to MLflow, as MLFLOW_TRACKING_URI and "
-        "MLFLOW_EXPERIMENT_NAME specify. [default: mlflow.db in the current folder] Needs the "
-        "extra dlcli[mlflow].",
+        "MLFLOW_EXPERIMENT_NAME specify; install it with: pip install -e '.[mlflow]' "
+        "[default: mlflow.db in the current folder]",
     ),
 )

@@ -21,7 +21,7 @@ from optuna.trial import FrozenTrial
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, SQLAlchemyError
 
-from dlcli.errors import RunError, TrainingError, UsageError
+from dlcli.errors import RunError, TrainingError, UsageError, install_command
 from dlcli.runs import damaged, not_regular, os_error_text, sync
 
 JOURNAL = "study.journal"
@@ -42,8 +42,8 @@ _CREATED_BY_ANOTHER = re.compile(r"(?i)already exists|duplicate|unique constrain
 _SECRET = re.compile(r"(?i)(pass|pwd|secret|token|key)")
 """Matches the parameters of a URL that must not be shown."""
 _DRIVERS = {
-    "psycopg": "pip install 'dlcli[postgresql]'",
-    "psycopg2": "write postgresql+psycopg:// and pip install 'dlcli[postgresql]'",
+    "psycopg": f"install it {install_command('postgresql')}",
+    "psycopg2": f"write postgresql+psycopg:// and install psycopg {install_command('postgresql')}",
     "MySQLdb": "write mysql+pymysql:// and pip install pymysql",
     "pymysql": "pip install pymysql",
 }

@@ -12,7 +12,7 @@ from typing import Protocol
 from pydantic_core import to_jsonable_python
 
 from dlcli.config import Section, load_config
-from dlcli.errors import UsageError, truncate
+from dlcli.errors import UsageError, install_command, truncate
 from dlcli.runs import Run, RunWriter
 
 Parameter = bool | int | float | str
@@ -113,6 +113,6 @@ def check_installed(extra: str, *packages: str) -> None:
         spec = find_spec(package)
         if spec is None or spec.origin is None:  # a mere folder of that name has no origin
             raise UsageError(
-                f"--{extra} needs the package {package}, which is not installed; install it with: "
-                f"pip install 'dlcli[{extra}]'"
+                f"--{extra} needs the package {package}, which is not installed; install it "
+                f"{install_command(extra)}"
             )

@@ -10,7 +10,14 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from dlcli.config import CompiledEngine, Engine
-from dlcli.errors import ConfigError, OutOfMemoryError, Problem, UsageError, printable
+from dlcli.errors import (
+    ConfigError,
+    OutOfMemoryError,
+    Problem,
+    UsageError,
+    install_command,
+    printable,
+)
 from dlcli.training import compiled_engine, keras_engine
 from dlcli.training.compiled_engine import ProgramCache
 from dlcli.training.job import (
@@ -55,7 +62,8 @@ def prepare_device(device: str, threads: int | str) -> Device:
     """
     gpus = [] if device == "cpu" else tf.config.list_physical_devices("GPU")
     if device == "gpu" and not gpus:
-        message = "TensorFlow sees no GPU on this machine; use auto or cpu, or install dlcli[gpu]"
+        way_out = f"use auto or cpu, or install its libraries, {install_command('gpu')}"
+        message = f"TensorFlow sees no GPU on this machine; {way_out}"
         raise ConfigError([Problem("device", message)])
     count = _processors() if threads == "auto" else int(threads)
     try:

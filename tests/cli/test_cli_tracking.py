@@ -67,8 +67,8 @@ def test_a_missing_package_is_reported_before_anything_else(name, folder, monkey
     result = dlcli("train", "no-such.yaml", f"--{name}")
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == (
-        f"error: --{name} needs the package {name}, which is not installed; install it with: "
-        f"pip install 'dlcli[{name}]'\n"
+        f"error: --{name} needs the package {name}, which is not installed; install it in the "
+        f"folder of dlcli's source: pip install -e '.[{name}]'\n"
     )
 
 

@@ -34,7 +34,7 @@ def test_a_wheel_brings_the_examples_types_and_licence(installed: Path) -> None:
     assert {path.stem for path in package.glob("examples/data/*.csv")} == TABLES
     assert (package / "py.typed").is_file()
     assert (package / "reports/templates/page.html.j2").is_file()
-    assert list(installed.glob("dlcli-*.dist-info/licenses/LICENSE"))
+    assert list(installed.glob("dlcli_keras-*.dist-info/licenses/LICENSE"))
 
 
 @pytest.mark.slow

@@ -281,8 +281,8 @@ def test_a_database_needs_the_rest_of_the_extra(monkeypatch):
     with pytest.raises(UsageError) as caught:
         connect()
     assert str(caught.value) == (
-        "--mlflow needs the package sqlalchemy, which is not installed; install it with: "
-        "pip install 'dlcli[mlflow]'"
+        "--mlflow needs the package sqlalchemy, which is not installed; install it in the "
+        "folder of dlcli's source: pip install -e '.[mlflow]'"
     )
 
 
