@@ -31,7 +31,9 @@ editors.
 - A key without a default is **required**. A key with the default *none* may be omitted; its meaning
   says what happens then.
 - A choice with parameters is written `name` or `{name: ..., parameter: ...}`; the tables of choices
-  list the parameters below each name.
+  list the parameters below each name. Spellings of Keras and scikit-learn with the same meaning,
+  such as `Adam`, `swish`, `mse` or `MeanSquaredError`, are accepted; the resolved config has the
+  names of these tables. An integer may have an exponent, as `1e3`.
 - `--set` takes the path of a key: `--set optimizer.learning_rate=0.01`, or
   `--set 'hidden[0].units=64'`. List items are counted from 0.
 """

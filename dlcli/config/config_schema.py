@@ -1,7 +1,7 @@
 """The whole config: layers, training, and the checks between sections."""
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import BeforeValidator, Field
 
@@ -29,6 +29,10 @@ from dlcli.config.section import (
     Positive,
     PositiveInt,
     Section,
+    shown,
+    shown_in_yaml,
+    to_metric,
+    value_error,
 )
 from dlcli.config.training_choices import (
     Adam,
@@ -86,6 +90,9 @@ MetricName = Literal[
 ]
 
 
+Metric = Annotated[MetricName, BeforeValidator(to_metric)]
+
+
 class BatchNormalization(Section):
     """Normalization of each unit to mean 0 and variance 1 (Ioffe & Szegedy 2015)."""
 
@@ -136,6 +143,23 @@ class _Dense(Section):
 class Hidden(_Dense):
     """A hidden layer: Dense, then optionally batch normalization, activation and dropout."""
 
+    synonyms: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(("neurons", "nodes", "size", "width"), "units"),
+        **dict.fromkeys(("dropout_rate", "rate"), "dropout"),
+        **dict.fromkeys(("batch_norm", "batchnorm", "normalization"), "batch_normalization"),
+        **dict.fromkeys(("l1", "l2", "regularizer"), "kernel_regularizer"),
+        "initializer": "kernel_initializer",
+    }
+
+    @classmethod
+    def instead_of(cls, value: object) -> str:
+        """Return the layer that a number of units or an activation means."""
+        if value is None:
+            return ""
+        units = value if isinstance(value, int) else 64
+        activation = value if isinstance(value, str) else "relu"
+        return f"write {{units: {units}, activation: {activation}}}"
+
     units: Units
     """Number of units, up to 1,000,000."""
     activation: Activation = Linear()
@@ -167,6 +191,14 @@ class Output(_Dense):
 class EarlyStopping(Section):
     """End of training when the monitored value stops improving."""
 
+    @classmethod
+    def instead_of(cls, value: object) -> str:
+        """Return the section that `true` or a number of epochs means."""
+        if value is False:
+            return "omit it to train all epochs"
+        patience = value if isinstance(value, int) and value is not True else 10
+        return f"write {{patience: {patience}}}"
+
     monitor: Monitor = "val_loss"
     """Monitored value: a column of history.csv."""
     patience: NonNegativeInt = 10
@@ -181,6 +213,11 @@ class EarlyStopping(Section):
 
 class Ensemble(Section):
     """Several networks with different random seeds, whose predictions are averaged."""
+
+    @classmethod
+    def instead_of(cls, value: object) -> str:
+        """Return the section that a number of networks means."""
+        return f"write {{members: {shown_in_yaml(value) if isinstance(value, int) else 8}}}"
 
     members: Members
     """Number of networks, from 2 to 64."""
@@ -230,8 +267,63 @@ class KerasEngine(Choice, name="keras"):
 Engine = Annotated[AutoEngine | CompiledEngine | KerasEngine, OneOf("engine")]
 
 
+def _require_layers(value: object) -> object:
+    """Refuse a number or a layer that is not in a list, with the list to write."""
+    if not isinstance(value, int | dict):
+        return value
+    layer = {"units": value, "activation": "relu"} if isinstance(value, int) else value
+    got, way_out = shown(value), shown_in_yaml((layer,))
+    raise value_error(f"expected a list of layers, got {got}; write {way_out}")
+
+
+_IN_LAYERS = ("dropout", "batch_normalization", "kernel_regularizer", "kernel_initializer")
+_IN_DATA = ("train", "validation", "test", "target", "split", "weight", "missing", "format")
+_IN_OPTIMIZER = ("learning_rate", "weight_decay", "clipnorm", "clipvalue", "use_ema")
+_LEARNING_RATE = "write optimizer: {name: adam, learning_rate: VALUE}"
+_VALIDATION = "write data: {validation: VALUE, ...}"
+_LAYERS = "write hidden: [{units: 64, activation: relu}]"
+
+
 class Config(Section):
     """A training run: data, input, hidden, output, loss, optimizer, epochs."""
+
+    synonyms: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(("max_iter", "num_epochs", "n_epochs"), "epochs"),
+        "random_state": "seed",
+        "solver": "optimizer",
+        "n_jobs": "threads",
+        "n_estimators": "ensemble",
+    }
+    elsewhere: ClassVar[Mapping[str, str]] = {
+        **{key: f"write data: {{{key}: VALUE, ...}}" for key in _IN_DATA},
+        **{key: f"write optimizer: {{name: adam, {key}: VALUE}}" for key in _IN_OPTIMIZER},
+        **{
+            key: f"write hidden: [{{units: 64, activation: relu, {key}: VALUE}}]"
+            for key in _IN_LAYERS
+        },
+        "activation": "write hidden: [{units: 64, activation: VALUE}]",
+        "layers": _LAYERS,
+        "hidden_layers": _LAYERS,
+        "hidden_layer_sizes": _LAYERS,
+        "units": "write hidden: [{units: VALUE, activation: relu}]",
+        "lr": _LEARNING_RATE,
+        "learning_rate_init": _LEARNING_RATE,
+        "momentum": "write optimizer: {name: sgd, momentum: VALUE}",
+        "validation_split": _VALIDATION,
+        "validation_data": _VALIDATION,
+        "validation_fraction": _VALIDATION,
+        "sample_weight": "write data: {weight: COLUMN, ...}",
+        "features": "write input: {features: VALUE}",
+        "scaling": "write input: {scaling: VALUE}",
+        "encoding": "write input: {encoding: VALUE}",
+        "label_smoothing": "write loss: {name: categorical_crossentropy, label_smoothing: VALUE}",
+        "patience": "write early_stopping: {patience: VALUE}",
+        "callbacks": "write early_stopping: {patience: 10}, or learning_rate_schedule: "
+        "reduce_on_plateau",
+        "shuffle": "omit it, as rows are shuffled in every epoch; data: {split: {name: time, "
+        "column: COLUMN}, ...} splits them in order",
+        "verbose": "omit it; see -q and -v on the command line",
+    }
 
     name: RunName | None = None
     """Name of the run folder. Omitted: the name of the config file."""
@@ -241,13 +333,13 @@ class Config(Section):
     """Files, target, and split into training, validation and test rows."""
     input: Input = Input()
     """Features and their types."""
-    hidden: tuple[Hidden, ...]
+    hidden: Annotated[tuple[Hidden, ...], BeforeValidator(_require_layers)]
     """Layers between input and output; `[]` is a linear model."""
     output: Output = Output()
     """Output layer."""
     loss: Loss | None = None
     """Loss that training minimizes. Omitted: follows from the target."""
-    metrics: tuple[MetricName, ...] | None = None
+    metrics: tuple[Metric, ...] | None = None
     """Metrics in history.csv for each epoch, besides the loss. Omitted: follow from the target."""
     class_weight: ClassWeight | None = None
     """Weight of each class in training: a mapping, or `balanced` for equal sums. With a weight

@@ -1,8 +1,8 @@
 """The choices of a layer, under Keras's names: activations, initializers, regularizers.
 
-Not offered: the activations `glu` (it halves the width), `swish` and `hard_swish` (second names)
-and `sparsemax` (Keras 3.15 computes its threshold wrongly: its outputs don't sum to 1), and the
-initializer `stft` (the matrix of a transform). Formulas of the activations:
+Not offered: the activations `glu` (it halves the width) and `sparsemax` (Keras 3.15 computes its
+threshold wrongly: its outputs don't sum to 1), and the initializer `stft` (the matrix of a
+transform). Formulas of the activations:
 https://keras.io/api/layers/activations/. Seeds of initializers follow from the config's.
 """
 
@@ -74,6 +74,8 @@ class HardSigmoid(_Activation, name="hard_sigmoid"):
 class HardSilu(_Activation, name="hard_silu"):
     """x · hard_sigmoid(x)."""
 
+    aliases = ("hard_swish", "hardswish")
+
 
 class HardTanh(_Activation, name="hard_tanh"):
     """x, clipped to [−1, 1]."""
@@ -92,6 +94,7 @@ class LeakyRelu(_Activation, name="leaky_relu"):
 class Linear(_Activation, name="linear"):
     """x itself: for outputs that are numbers."""
 
+    aliases = ("identity",)
     gives = ("number", "margin")
 
 
@@ -136,12 +139,15 @@ class Selu(_Activation, name="selu"):
 class Sigmoid(_Activation, name="sigmoid"):
     """1/(1 + exp(−x)): the probability of the second of two classes, or of a label."""
 
+    aliases = ("logistic",)
     gives = ("number", "positive", "probability")
     bounds = (0.0, 1.0)
 
 
 class Silu(_Activation, name="silu"):
     """x · sigmoid(x), also called swish."""
+
+    aliases = ("swish",)
 
 
 class SoftShrink(_Activation, name="soft_shrink"):

@@ -15,6 +15,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, get_args, get_origin
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
@@ -57,6 +58,10 @@ class Section(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", defer_build=True)
     synonyms: ClassVar[Mapping[str, str]] = {}
     """Names that other programs use for keys of this section, for messages."""
+    elsewhere: ClassVar[Mapping[str, str]] = {}
+    """Keys that other programs have here, and what to write instead; VALUE stands for the value."""
+    aliases: ClassVar[tuple[str, ...]] = ()
+    """Other names of Keras and scikit-learn by which this section can be chosen."""
 
     @classmethod
     def field_docs(cls) -> dict[str, str]:
@@ -76,6 +81,11 @@ class Section(BaseModel):
         for key, doc in cls.field_docs().items():
             properties[key]["description"] = doc
         return found
+
+    @classmethod
+    def instead_of(cls, value: object) -> str:
+        """Return what to write instead of a value that is no mapping; empty if unknown."""
+        return ""
 
     def conflicts(self) -> Iterator[Conflict]:
         """Yield the keys whose values are valid by themselves but not with each other."""
@@ -191,7 +201,7 @@ def _explain(line: ErrorDetails, section: type[Section]) -> InitErrorDetails:
     """Reword one of pydantic's errors for the author of a config."""
     kind, loc, value, message = line["type"], line["loc"], line["input"], line["msg"]
     if kind == "extra_forbidden":
-        kind, message = UNKNOWN_KEY, unknown_key(str(loc[0]), section)
+        kind, message = UNKNOWN_KEY, _unknown_key(str(loc[0]), value, section)
     elif kind == "missing":
         message = "is required"
     elif kind == "literal_error":
@@ -201,6 +211,8 @@ def _explain(line: ErrorDetails, section: type[Section]) -> InitErrorDetails:
         message = f"expected {expected}, got {shown(value)}{near}"
     elif kind in {"model_type", "dict_type", "mapping_type"}:
         message = f"expected keys and values, got {shown(value)}"
+        if way_out := "" if loc else section.instead_of(value):
+            message += f"; {way_out}"
     elif kind == "tuple_type":
         message = f"expected a list, got {shown(value)}"
     if loc and message.endswith(f"got {NOTHING}"):
@@ -213,10 +225,21 @@ def _explain(line: ErrorDetails, section: type[Section]) -> InitErrorDetails:
     return _line(message, *loc, kind=kind, value=value)
 
 
-def unknown_key(key: str, section: type[Section]) -> str:
-    """Return the message for an unknown key, with the most similar one or else all known ones."""
+def _unknown_key(key: str, value: object, section: type[Section]) -> str:
+    """Return the message for an unknown key, with what to write or the most similar key."""
+    if line := _with_space(key, value):
+        return f"unknown key; {line}"
+    if key in section.elsewhere:
+        return f"unknown key; {section.elsewhere[key].replace('VALUE', shown_in_yaml(value))}"
     meant = section.synonyms.get(key, key)
     return f"unknown key{did_you_mean_or_all(meant, list(section.model_fields))}"
+
+
+def _with_space(key: str, value: object) -> str:
+    """Return how to write a key that lacks the space after its colon, as in `{name:adam}`."""
+    name, colon, text = key.partition(":")
+    is_pair = colon and value is None and name.isidentifier()
+    return f"write '{name}: {text}', with a space after the colon" if is_pair else ""
 
 
 def shown(value: object) -> str:
@@ -230,6 +253,18 @@ def shown(value: object) -> str:
     else:
         text = json.dumps(value, default=str, ensure_ascii=False)
     return truncate(text, 60)
+
+
+def shown_in_yaml(value: object) -> str:
+    """Return a value as YAML has it in braces, on one line of at most 60 characters."""
+    if isinstance(value, Mapping):
+        pairs = (f"{key}: {shown_in_yaml(item)}" for key, item in value.items())
+        return truncate(f"{{{', '.join(pairs)}}}", 60)
+    if isinstance(value, tuple):
+        return truncate(f"[{', '.join(map(shown_in_yaml, value))}]", 60)
+    if isinstance(value, bool) or value is None:
+        return json.dumps(value)
+    return truncate(str(value), 60)
 
 
 class Expected:
@@ -309,8 +344,9 @@ class OneOf:
         def validate(value: object) -> object:
             if isinstance(value, tuple(self._members.values())):
                 return value
-            member = self._members[self._chosen(value)]
-            return member.model_validate({self.key: value} if isinstance(value, str) else value)
+            name = self._chosen(value)
+            others = value if isinstance(value, dict) else {}
+            return self._members[name].model_validate({**others, self.key: name})
 
         return core_schema.no_info_plain_validator_function(validate)
 
@@ -330,17 +366,31 @@ class OneOf:
             option["required"] = [self.key, *others]  # again, where one serves several unions
         return {"anyOf": [{"enum": alone}, *options]}
 
+    def _spelled(self, name: str) -> str | None:
+        """Return the choice that a name means: `leaky_relu`, `LeakyReLU`, or one of its aliases."""
+        if name in self._members:
+            return name
+        spelled: dict[str, str] = {
+            spelling: known
+            for known, member in self._members.items()
+            for spelling in (known, known.replace("_", ""), *member.aliases)
+        }
+        return spelled.get(name.lower())
+
     def _chosen(self, value: object) -> str:
         """Return the chosen name, or raise an error located at the name."""
         name = value.get(self.key) if isinstance(value, dict) else value
-        if isinstance(name, str) and name in self._members:
-            return name
+        if isinstance(name, str) and (known := self._spelled(name)):
+            return known
         a_noun = f"{'an' if self.noun[0] in 'aeiou' else 'a'} {self.noun}"
         if isinstance(value, dict) and self.key not in value:
-            known = {key for member in self._members.values() for key in member.model_fields}
-            for key in value:
-                if key not in known and (near := did_you_mean(key, [self.key])):
-                    line = _line(f"unknown key{near}", key, kind=UNKNOWN_KEY)
+            keys = {key for member in self._members.values() for key in member.model_fields}
+            for key, item in value.items():
+                near = did_you_mean(key, [self.key]) if key not in keys else ""
+                spaced = _with_space(key, item)
+                if near or spaced:
+                    message = f"unknown key; {spaced}" if spaced else f"unknown key{near}"
+                    line = _line(message, key, kind=UNKNOWN_KEY)
                     raise _validation_error(self.noun, line)
             message = f"expected {a_noun} as {{{self.key}: ...}}, got no '{self.key}'"
             raise _validation_error(self.noun, _line(message))
@@ -363,4 +413,50 @@ OpenFraction = Annotated[float, Field(gt=0, lt=1), Expected("a number between 0 
 Share = Annotated[float, Field(ge=0, le=1), Expected("a number from 0 to 1")]
 Flag = Annotated[bool, Expected("true or false")]
 Column = Annotated[str, Field(min_length=1), Expected("a column's name")]
-Monitor = Annotated[str, Expected("the name of a loss or metric")]
+
+
+# Names of metrics
+
+
+_METRIC_ALIASES = {
+    "mean_squared_error": "mse",
+    "root_mean_squared_error": "rmse",
+    "mean_absolute_error": "mae",
+    "r2_score": "r2",
+    "mean_poisson_deviance": "poisson_deviance",
+    **dict.fromkeys(("acc", "accuracy_score", "binary_accuracy"), "accuracy"),
+    **dict.fromkeys(("categorical_accuracy", "sparse_categorical_accuracy"), "accuracy"),
+    "balanced_accuracy_score": "balanced_accuracy",
+    **dict.fromkeys(("roc_auc", "roc_auc_score"), "auc"),
+    "average_precision_score": "average_precision",
+    "precision_score": "precision",
+    "recall_score": "recall",
+    "f1_score": "f1",
+    "precision_micro": "micro_precision",
+    "recall_micro": "micro_recall",
+    "f1_micro": "micro_f1",
+    "f1_macro": "macro_f1",
+    "brier_score_loss": "brier",
+}
+"""Names that Keras and scikit-learn have for the metrics; Keras's classes lack the underscores."""
+_METRICS_BY_SPELLING = {
+    spelling: metric
+    for alias, metric in {
+        **{metric: metric for metric in _METRIC_ALIASES.values()},
+        **_METRIC_ALIASES,
+    }.items()
+    for spelling in (alias, alias.replace("_", ""))
+}
+
+
+def to_metric(name: object) -> object:
+    """Return the name of a metric as dlcli spells it; it may begin with `val_`."""
+    if not isinstance(name, str):
+        return name
+    plain = name.lower().removeprefix("val_")
+    prefix = "val_" if name.lower() != plain else ""
+    known = _METRICS_BY_SPELLING.get(plain)
+    return f"{prefix}{known}" if known else name
+
+
+Monitor = Annotated[str, BeforeValidator(to_metric), Expected("the name of a loss or metric")]

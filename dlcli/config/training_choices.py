@@ -78,20 +78,26 @@ class _SharesLoss(_Loss):
 class MeanSquaredError(_Loss, name="mean_squared_error"):
     """mean((y − ŷ)²)."""
 
+    aliases = ("mse",)
+
 
 class MeanAbsoluteError(_Loss, name="mean_absolute_error"):
     """mean(|y − ŷ|): less sensitive to outliers."""
+
+    aliases = ("mae",)
 
 
 class MeanAbsolutePercentageError(_Loss, name="mean_absolute_percentage_error"):
     """100 · mean(|y − ŷ|/|y|)."""
 
+    aliases = ("mape",)
     needs_original_scale = True
 
 
 class MeanSquaredLogarithmicError(_Loss, name="mean_squared_logarithmic_error"):
     """mean((log(1 + y) − log(1 + ŷ))²)."""
 
+    aliases = ("msle",)
     needs_original_scale = True
     requires_nonnegative = True
 
@@ -126,6 +132,7 @@ class CosineSimilarity(_Loss, name="cosine_similarity"):
 class KLDivergence(_Loss, name="kl_divergence"):
     """Σ y·log(y/ŷ): for several numbers that are shares of a whole."""
 
+    aliases = ("kld",)
     fits = ("numbers",)
     needs_original_scale = True
     requires_nonnegative = True
@@ -136,6 +143,7 @@ class KLDivergence(_Loss, name="kl_divergence"):
 class BinaryCrossentropy(_ProbabilityLoss, name="binary_crossentropy"):
     """−mean(y·log p + (1 − y)·log(1 − p)): for two classes, or for each of several labels."""
 
+    aliases = ("bce",)
     label_smoothing: Share = 0.0
     """Amount by which labels move toward 1/2, from 0 to 1: 0.2 gives 0.1 and 0.9."""
 

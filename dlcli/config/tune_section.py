@@ -26,6 +26,7 @@ from dlcli.config.section import (
     PositiveInt,
     Section,
     shown,
+    to_metric,
     value_error,
 )
 from dlcli.config.yaml_document import Path, format_path, parse_path
@@ -69,6 +70,7 @@ _METRIC_NAMES = [form for name in get_args(TuneMetric) for form in (name, name[4
 
 def _add_prefix(name: object) -> object:
     """Add the prefix `val_` to the name of a metric, which may be omitted."""
+    name = to_metric(name)
     return f"val_{name}" if f"val_{name}" in get_args(TuneMetric) else name
 
 

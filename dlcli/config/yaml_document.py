@@ -333,6 +333,8 @@ _PLAIN_MESSAGES = {
 
 def _syntax_problem(error: yaml.MarkedYAMLError, text: str, name: str) -> Problem:
     mark, message = error.problem_mark, " ".join(str(error.problem).split())
+    if "could not find expected ':'" in message and error.context_mark is not None:
+        mark = error.context_mark  # where the key begins, not where it ends
     assert mark is not None  # the parser sets it
     position = _position(name, f"{mark.line + 1}:{mark.column + 1}")
     for words, plain in _PLAIN_MESSAGES.items():
@@ -344,6 +346,8 @@ def _syntax_problem(error: yaml.MarkedYAMLError, text: str, name: str) -> Proble
         hint = " (indent with spaces, not tabs)"
     elif "cannot start any token" in message:
         hint = f" (a text that begins with {rest[:1]} needs quotes)"
+    elif pair := re.match(r"(\w+):(\S.*)", rest):
+        hint = f" (write a space after the colon: '{pair[1]}: {pair[2]}')"
     elif "expected <document start>" in message:
         hint = " (a config is one mapping, and this comes after its end)"
     return Problem("", f"not YAML: {message}{hint}", position)
@@ -379,6 +383,8 @@ class Values:
         if isinstance(node, yaml.SequenceNode):
             return tuple(self.of(item, (*path, at)) for at, item in enumerate(node.value))
         tag = node.tag.removeprefix(_TAG)
+        if tag == "float" and _WHOLE.fullmatch(node.value) and path[:2] != _SPACE:
+            return int(float(node.value))
         try:
             return _SCALARS[tag](node.value)
         except (ValueError, KeyError):
@@ -405,6 +411,12 @@ class Values:
     def _refuse_tag(self, node: yaml.Node, path: Path) -> None:
         message = f"the tag '{node.tag.replace(_TAG, '!!')}' is not allowed"
         self.problems.append(Problem(format_path(path), printable(message), position_of(node)))
+
+
+_WHOLE = re.compile(r"[-+]?[0-9]+[eE]\+?[0-9]{1,2}")
+"""An integer that is written with an exponent, as `1e3`."""
+_SPACE = ("tune", "space")
+"""Where floats and integers differ: a range of floats also contains the numbers in between."""
 
 
 def _integer(text: str) -> int:

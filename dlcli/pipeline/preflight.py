@@ -111,6 +111,7 @@ def check(
         events = Events(listener)
         with working_folder(file, None, Events()) as folder:
             prepared = prepare(file, events, folder)
+            warn_of_linear_layers(file.config, events)
             check_memory(prepared, file.config, on_disk=folder is not None)
             encode_sets(file.config.data.weight, prepared, events, folder)
             initial_weights(file, prepared.network)
@@ -197,6 +198,26 @@ def _expanded_size(path: Path) -> float:
     return 0.0
 
 
+def warn_of_linear_layers(config: Config, events: Events) -> None:
+    """Warn of hidden layers that are one linear layer with the next.
+
+    A single linear unit is no mistake: it is the simplest network, as in configs/line.yaml.
+
+    Args:
+        config: the config.
+        events: receives one warning.
+    """
+    linear = [
+        f"hidden[{index}]"
+        for index, layer in enumerate(config.hidden)
+        if isinstance(layer.activation, Linear) and layer.units > 1
+    ]
+    if linear:
+        message = "without an activation, a layer and the next are together one linear layer"
+        way_out = f"--set '{linear[0]}.activation=relu'"
+        events.emit("warning", message=f"{', '.join(linear)}: {message}; try {way_out}")
+
+
 def check_memory(prepared: Prepared, config: Config, *, on_disk: bool) -> None:
     """Refuse a training whose certain need exceeds the available memory, swap space included.
 
@@ -264,6 +285,7 @@ def prepare_example(config: Config, dataset: Dataset, split: Split, events: Even
     reported = events.only("target", "features", "network")
     example = prepare_rows(config, dataset, split, reported)
     warn_of_random_split(dataset, example.decisions, events)
+    warn_of_linear_layers(config, events)
     check_memory(example, config, on_disk=False)
     return example
 

@@ -27,7 +27,7 @@ from dlcli.pipeline.baselines import evaluate_baselines
 from dlcli.pipeline.checkpointing import RunCheckpointer, StopOnSignal
 from dlcli.pipeline.events import Events, Listener
 from dlcli.pipeline.fit import FitOptions, FitResult, advise, fit, load_tensorflow, release_memory
-from dlcli.pipeline.preflight import check_memory, working_folder
+from dlcli.pipeline.preflight import check_memory, warn_of_linear_layers, working_folder
 from dlcli.pipeline.preparation import Prepared, encode_sets, initial_weights, prepare, type_reason
 from dlcli.pipeline.run_recording import Recording
 from dlcli.runs import DIVERGED, Run, RunWriter, Weights
@@ -80,6 +80,7 @@ def _train(recording: Recording) -> Run:
     with working_folder(file, recording.output, events) as folder:
         # Read, split, encode, build.
         prepared = prepare(file, events, folder)
+        warn_of_linear_layers(config, events)
         check_memory(prepared, config, on_disk=folder is not None)
         images = run_recording.image_fingerprints(prepared)
         encoded = encode_sets(config.data.weight, prepared, events, folder)

@@ -74,7 +74,7 @@ def assemble(
     Raises:
         UsageError: for a column that isn't there or has the name of one of the predictions.
     """
-    columns = predictions.columns()
+    columns = predictions.columns(as_computed=True)
     if rejected is not None and len(rejected):
         columns = {name: blanked(values, rejected) for name, values in columns.items()}
     kept = dict.fromkeys(keep)
@@ -122,10 +122,11 @@ def write_rows(
 ) -> None:
     """Write a table.
 
-    Numbers are written with the fewest digits that represent them exactly, booleans as `true` and
-    `false`, a missing value as an empty field or `null`. Texts are written unchanged, since a class
-    must come back exactly; only for a terminal, which would obey the control characters in them,
-    these are escaped. A list is a JSON array in CSV, too.
+    Numbers are written with the fewest digits that read back as the same float32 or float64, as
+    their column stores; booleans as `true` and `false`, a missing value as an empty field or
+    `null`. Texts are written unchanged, since a class must come back exactly; only for a terminal,
+    which would obey the control characters in them, these are escaped. A list is a JSON array in
+    CSV, too.
 
     Args:
         rows: the table.
@@ -205,7 +206,7 @@ def _json_lines(rows: pa.Table) -> Iterator[str]:
     names = rows.column_names
     converted = _convert_columns(
         rows,
-        lambda v: v if _is_plain(v.type) or _is_list(v.type) else v.cast(pa.string()),
+        _json_values,
         "jsonl",
     )
     for batch in converted.to_batches(max_chunksize=_ROWS_AT_ONCE):
@@ -215,6 +216,13 @@ def _json_lines(rows: pa.Table) -> Iterator[str]:
             json.dumps(dict(zip(names, record, strict=True)), ensure_ascii=False) + "\n"
             for record in records
         )
+
+
+def _json_values(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return values as types that Python writes as JSON."""
+    if pa.types.is_float32(values.type):
+        return values.cast(pa.string()).cast(pa.float64())  # or they had the digits of a float64
+    return values if _is_plain(values.type) or _is_list(values.type) else values.cast(pa.string())
 
 
 def _finite(value: object) -> object:

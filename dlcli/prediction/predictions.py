@@ -95,13 +95,19 @@ class Predictions:
         """
         return self.task.value_columns(self.task.values(table, ValueIssues()), "target")
 
-    def columns(self) -> dict[str, pa.Array]:
+    def columns(self, *, as_computed: bool = False) -> dict[str, pa.Array]:
         """Return the predictions as columns, by name.
 
         `prediction` (`prediction_<column>` for several columns); the intervals' `lower` and `upper`
         or the `prediction_set`, if there are any; and for classes and labels `probability_<class>`
         for each, or `margin`, above 0 for the second class.
+
+        Args:
+            as_computed: return probabilities and margins of one network as float32, as they were
+                computed, instead of float64; numbers in the target's unit are always float64.
         """
         regions = {} if self.regions is None else self.regions.columns()
         scores = self.task.score_columns(self.outputs, has_margin=self.has_margin)
+        if as_computed and self.outputs.dtype == np.float32:
+            scores = {name: values.cast(pa.float32()) for name, values in scores.items()}
         return {**self.task.value_columns(self.values, "prediction"), **regions, **scores}

@@ -133,7 +133,10 @@ def _sentences(record: TrainingRecord) -> Iterator[str]:
     if record.log.baselines and record.log.baselines.no_linear:
         yield f"There is no linear baseline: {fmt.shorten(record.log.baselines.no_linear, 200)}."
     if split == "train":
-        yield "No rows were held out, so this says nothing about new ones."
+        yield (
+            "No rows were held out, so this says nothing about new ones; hold some out with: "
+            "--set data.validation=0.15 --set data.test=0.15"
+        )
     elif rows is not None and rows < _FEW_ROWS:
         yield f"With only {rows:,} {record.adjective(split)} rows, this is uncertain."
 

@@ -69,8 +69,8 @@ REFUSED = {
         "4:14: loss.name: unknown loss 'hubber'; did you mean 'huber'?",
     ),
     "a loss by its initials": (
-        f"{CONFIG}loss: mse\n",
-        "4:7: loss: unknown loss 'mse'; did you mean 'mean_squared_error'?",
+        f"{CONFIG}loss: bfc\n",
+        "4:7: loss: unknown loss 'bfc'; did you mean 'binary_focal_crossentropy'?",
     ),
     "an unknown optimizer": (
         f"{CONFIG}optimizer: lbfgs\n",
@@ -90,7 +90,7 @@ REFUSED = {
     ),
     "a key of another section": (
         f"{CONFIG}learning_rate: 0.1\n",
-        "4:1: learning_rate: unknown key; did you mean 'learning_rate_schedule'?",
+        "4:1: learning_rate: unknown key; write optimizer: {name: adam, learning_rate: 0.1}",
     ),
     "softmax with one unit": (
         f"{TWO}output: {{units: 1, activation: softmax}}\n",

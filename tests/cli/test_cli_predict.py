@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -31,6 +33,22 @@ def test_classes_come_with_their_probabilities(dlcli):
     assert dlcli("predict", "runs/pets", "-", text="x\n0\n50\n").stdout == (
         "prediction,probability_cat,probability_dog\ncat,0.5,0.5\ndog,0,1\n"
     )
+
+
+@pytest.mark.usefixtures("pets")
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_probabilities_have_the_digits_of_a_float32(dlcli, form):
+    text = dlcli("predict", "runs/pets", "-", "--format", form, text="x\n1.3\n").stdout
+    single = np.float32(1) / (np.float32(1) + np.exp(np.float32(-1.3)))
+    [written] = re.findall(r"0\.7\d+", text)
+    assert len(written) <= 10
+    assert np.float32(written) == pytest.approx(single)
+
+
+@pytest.mark.usefixtures("double")
+def test_numbers_in_the_unit_of_the_target_have_the_digits_of_a_float64(dlcli):
+    text = dlcli("predict", "runs/double", "-", text="x\n0.1\n").stdout
+    assert float(text.splitlines()[1]) == float(np.float32(2) * np.float32(0.1) + np.float32(1))
 
 
 @pytest.mark.usefixtures("double")

@@ -320,3 +320,22 @@ def test_quiet_prints_the_network_and_warnings_only(dlcli):
     result = dlcli("validate", "config.yaml", "-q")
     assert result.stdout == dlcli("validate", "config.yaml").stdout
     assert result.stderr == ""
+
+
+LINEAR = "without an activation, a layer and the next are together one linear layer; try --set"
+
+
+@pytest.mark.usefixtures("config")
+def test_linear_layers_in_a_row_are_a_warning(dlcli):
+    layers = "hidden=[{units: 8}, {units: 4, activation: relu}, {units: 2, dropout: 0.1}]"
+    result = dlcli("validate", "config.yaml", "-q", "--set", layers)
+    assert result.exit_code == 0
+    assert result.stderr == (
+        f"warning: hidden[0], hidden[2]: {LINEAR} 'hidden[0].activation=relu'\n"
+    )
+
+
+@pytest.mark.usefixtures("config")
+@pytest.mark.parametrize("layers", ["[]", "[{units: 1}]", "[{units: 8, activation: relu}]"])
+def test_a_line_and_other_activations_are_no_warning(dlcli, layers):
+    assert dlcli("validate", "config.yaml", "-q", "--set", f"hidden={layers}").stderr == ""

@@ -101,7 +101,8 @@ def misspellings(seed: int, count: int) -> Iterator[tuple[str, Word]]:
     for _ in range(count):
         text = draw.choice(texts)
         word = draw.choice(words(text))
-        wrong = draw.choice(sorted(typing_errors(word.text) - KNOWN - {"", "y", "n"}))
+        accepted = {"", "y", "n", word.text.replace("_", "")}  # Keras's classes lack underscores
+        wrong = draw.choice(sorted(typing_errors(word.text) - KNOWN - accepted))
         yield text[: word.start] + wrong + text[word.start + len(word.text) :], word
 
 

@@ -259,7 +259,8 @@ def test_without_test_rows_validation_rows_decide_and_without_these_training_row
     ]
     lines = text_of(tmp_path, {"train": METRICS["train"]}, simple)
     assert lines[1] == "accuracy      1      0.25"
-    assert "No rows were held out, so this says nothing about new ones." in lines
+    text = "No rows were held out, so this says nothing about new ones; hold some out with: "
+    assert f"{text}--set data.validation=0.15 --set data.test=0.15" in lines
 
 
 def test_a_network_that_is_linear_itself_has_no_linear_baseline(tmp_path):
