@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,7 +46,7 @@ def _training_command(
     *,
     first: Sequence[Option] = (),
     fixed: Sequence[str] = (),
-    last: Sequence[Option] = (),
+    overrides: Mapping[str, str] | None = None,
 ) -> Callable[[Callable[..., Run]], click.Command]:
     """Make a command that trains what CONFIG describes or resumes a run, and prints the result.
 
@@ -55,7 +55,7 @@ def _training_command(
         resuming: what is resumed, and what is kept or guaranteed.
         first: options of this command, which come first in its help.
         fixed: the names of those that can't be changed when resuming.
-        last: options of this command that come last.
+        overrides: for options that override a value of the config, the path of that value.
 
     Returns:
         Makes the command of a function of source, run folder, listener and these options, which
@@ -70,7 +70,7 @@ def _training_command(
         @new_run_option(suffix)
         @resume_option(*resuming)
         @json_lines
-        @combined(*last)
+        @tracker_options
         @quiet
         @verbose
         @wraps(carry_out)
@@ -82,13 +82,22 @@ def _training_command(
             as_json: bool,
             **others: Any,  # noqa: ANN401
         ) -> None:
+            trackers = tuple(name for name in TRACKERS if others.pop(name))
             named = {name: others[name] for name in fixed}
+            options = ((path, others.pop(name)) for name, path in (overrides or {}).items())
+            given = tuple(f"{path}={value}" for path, value in options if value is not None)
+            if run is None:
+                settings = (*settings, *given)
             source = config_or_run(config, settings, output, run, **named)  # before slow imports
 
             from dlcli.cli.event_log import event_listener
             from dlcli.reports import render_text, view_of
+            from dlcli.tracking import tracked
 
-            with event_listener(as_json=as_json, quiet=is_quiet()) as listener:
+            with (
+                event_listener(as_json=as_json, quiet=is_quiet()) as log_event,
+                tracked(trackers, log_event) as listener,
+            ):
                 finished = carry_out(source, output, listener, **others)
             if not as_json:
                 click.echo(render_text(view_of(finished), output_width()))
@@ -98,12 +107,8 @@ def _training_command(
     return decorate
 
 
-@_training_command(
-    "",
-    ("training", "the result is bit-identical to an uninterrupted run"),
-    last=[tracker_options],
-)
-def train(source: Source, output: Path | None, log_event: Listener, **trackers: bool) -> Run:
+@_training_command("", ("training", "the result is bit-identical to an uninterrupted run"))
+def train(source: Source, output: Path | None, listener: Listener) -> Run:
     """Train the network that the YAML file CONFIG describes.
 
     `dlcli init` writes a config to start from. Inferred settings and progress go to standard error,
@@ -116,15 +121,28 @@ def train(source: Source, output: Path | None, log_event: Listener, **trackers: 
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.pipeline import resume, train
     from dlcli.reports import write_report_if_cheap
-    from dlcli.tracking import tracked
 
-    with tracked(tuple(name for name in TRACKERS if trackers[name]), log_event) as listener:
-        if isinstance(source, Path):
-            trained = resume(source, listener)
-        else:
-            trained = train(source, output, listener)
-        write_report_if_cheap(trained, log_event)
+    if isinstance(source, Path):
+        trained = resume(source, listener)
+    else:
+        trained = train(source, output, listener)
+    write_report_if_cheap(trained, listener)
     return trained
+
+
+def _jobs_option(work: str) -> Option:
+    """Make the option for parallel processes.
+
+    Args:
+        work: what they do.
+    """
+    return click.option(
+        "--jobs",
+        type=IntegerFrom(1, _MOST_JOBS),
+        metavar="N",
+        help=f"Number of processes that {work} in parallel, each with a share of the CPU threads. "
+        "[default: 1]",
+    )
 
 
 _FOLD_OPTIONS = (
@@ -146,6 +164,7 @@ _FOLD_OPTIONS = (
         help="Finally train on the rows of all folds, for the median of the best numbers of epochs "
         "in the folds, in RUN/refit.",
     ),
+    _jobs_option("train folds"),
 )
 
 
@@ -155,7 +174,13 @@ _FOLD_OPTIONS = (
     first=_FOLD_OPTIONS,
     fixed=("folds", "repeats", "refit"),
 )
-def cv(source: Source, output: Path | None, listener: Listener, **folds: int | None) -> Run:
+def cv(
+    source: Source,
+    output: Path | None,
+    listener: Listener,
+    jobs: int | None,
+    **folds: int | None,
+) -> Run:
     """Evaluate a config by cross-validation.
 
     The rows of the YAML file CONFIG are divided into folds, as data.split defines. Each fold is
@@ -164,15 +189,16 @@ def cv(source: Source, output: Path | None, listener: Listener, **folds: int | N
 
     \b
       dlcli cv houses.yaml
-      dlcli cv houses.yaml --folds 10 --repeats 3 --set 'hidden[0].units=64'
+      dlcli cv houses.yaml --folds 10 --jobs 4
+      dlcli cv houses.yaml --repeats 3 --set 'hidden[0].units=64'
       dlcli cv --resume runs/houses-cv
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.pipeline import Plan, cross_validate, resume_cross_validation
 
     if isinstance(source, Path):
-        return resume_cross_validation(source, listener)
+        return resume_cross_validation(source, listener, jobs or 1)
     plan = Plan.model_validate({name: value for name, value in folds.items() if value})
-    return cross_validate(source, plan, output, listener)
+    return cross_validate(source, plan, output, listener, jobs or 1)
 
 
 def _mask_password(ctx: click.Context, parameter: click.Parameter, url: str | None) -> str | None:
@@ -189,12 +215,13 @@ def _mask_password(ctx: click.Context, parameter: click.Parameter, url: str | No
 
 _SEARCH_OPTIONS = (
     click.option(
-        "--jobs",
-        type=IntegerFrom(1, _MOST_JOBS),
-        metavar="N",
-        help="Number of processes that evaluate candidates in parallel, each with a share of the "
-        "CPU threads. [default: 1]",
+        "--folds",
+        type=IntegerFrom(2, 1000),
+        metavar="K",
+        help="Number of folds on which each candidate is evaluated, 2 or more, instead of the "
+        "validation rows. [default: tune.folds of the config]",
     ),
+    _jobs_option("evaluate candidates"),
     click.option(
         "--storage",
         metavar="URL",
@@ -216,7 +243,8 @@ _SEARCH_OPTIONS = (
     "-tune",
     ("a search", "finished trials are kept"),
     first=_SEARCH_OPTIONS,
-    fixed=("nested",),
+    fixed=("folds", "nested"),
+    overrides={"folds": "tune.folds"},
 )
 def tune(
     source: Source,
@@ -234,7 +262,7 @@ def tune(
 
     \b
       dlcli tune houses.yaml
-      dlcli tune houses.yaml --set tune.trials=200 --jobs 4
+      dlcli tune houses.yaml --folds 5 --set tune.trials=200 --jobs 4
       dlcli tune --resume runs/houses-tune
       dlcli train runs/houses-tune/best.yaml
     """  # noqa: D301  (Click's mark for lines to leave as they are)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -45,8 +46,9 @@ from dlcli.pipeline.preflight import prepare_example
 from dlcli.pipeline.preparation import Dataset, prepare_rows, read_candidates
 from dlcli.pipeline.run_recording import Recording
 from dlcli.pipeline.train_run import train_child_run
+from dlcli.pipeline.worker_pool import run_workers, threads_per_worker
 from dlcli.prediction import StoredPredictions
-from dlcli.runs import Run, RunWriter, parse_document
+from dlcli.runs import Run, RunWriter, parse_document, read_resolved
 from dlcli.splitting import Fold, Split, hold_out, make_folds
 from dlcli.tables import Table, integers
 
@@ -99,6 +101,7 @@ def cross_validate(
     plan: Plan,
     output: Path | None = None,
     listener: Listener = lambda *_: None,
+    jobs: int = 1,
 ) -> Run:
     """Train a config without each fold in turn, and evaluate it on the rows of that fold.
 
@@ -107,6 +110,8 @@ def cross_validate(
         plan: how many folds and repeats.
         output: the run folder, which must not exist; else `runs/<name>-cv`, `runs/<name>-cv-2`, ...
         listener: receives events.
+        jobs: the number of processes that train folds in parallel. Each has a share of the threads,
+            unless the config sets their number; otherwise the result is the same to the bit.
 
     Returns:
         The run, of kind `cv`.
@@ -117,15 +122,16 @@ def cross_validate(
     """
     name = run_recording.suffixed(file.name, "-cv")
     with run_recording.recorded_run(file, output, name, listener) as recording:
-        return _cross_validate(recording, plan)
+        return _cross_validate(recording, plan, jobs)
 
 
-def resume_cross_validation(run: Path, listener: Listener = lambda *_: None) -> Run:
+def resume_cross_validation(run: Path, listener: Listener = lambda *_: None, jobs: int = 1) -> Run:
     """Resume an interrupted cross-validation with the folds that are not finished.
 
     Args:
         run: the run folder.
         listener: receives events.
+        jobs: the number of processes; each has the threads that the run was begun with.
 
     Returns:
         The same run, finished; the result is identical to that of an uninterrupted one.
@@ -135,10 +141,10 @@ def resume_cross_validation(run: Path, listener: Listener = lambda *_: None) -> 
     """
     with run_recording.resumed_run(run, "cv", listener) as recording:
         assert recording.writer is not None
-        return _cross_validate(recording, Plan.of(recording.writer))
+        return _cross_validate(recording, Plan.of(recording.writer), jobs)
 
 
-def _cross_validate(recording: Recording, plan: Plan) -> Run:
+def _cross_validate(recording: Recording, plan: Plan, jobs: int) -> Run:
     file, events = recording.file, recording.events
     config = file.config
     dataset = read_candidates(file, events)
@@ -148,17 +154,18 @@ def _cross_validate(recording: Recording, plan: Plan) -> Run:
     every = Split(dataset.candidates, dataset.split.validation, None)
     images = run_recording.image_fingerprints(replace(first, split=every))
     context = FitContext(dataset, config, events, plan.fits, keep_encodings=False)
+    device = context.device if jobs == 1 else None  # workers load TensorFlow themselves
+    threads = threads_per_worker(config.threads, jobs) if device is None else device.threads
+    assert threads != "auto"
     with recording.begin(
-        lambda folder: run_recording.resolved_config(
-            file, first, folder, context.device.threads, of_folds=True
-        ),
-        context.device,
+        lambda folder: run_recording.resolved_config(file, first, folder, threads, of_folds=True),
+        device,
         images,
         store_inputs=lambda writer: writer.write_plan(plan.model_dump()),
     ) as writer:
         events.emit("run", folder=str(writer.path))
         resolved = recording.resolved
-        finished = _fit_folds(folds, resolved, context, writer, events)
+        finished = _fit_folds(folds, resolved, context, jobs, writer, events)
         path = str(writer.path)
         found = combine_folds(finished, file.name, resolved, plan.repeats, dataset, first, path)
         writer.write_table("predictions.parquet", join_predictions(finished, path))
@@ -299,10 +306,11 @@ def _fit_folds(
     folds: Sequence[CVFold],
     config: Config,
     context: FitContext,
+    jobs: int,
     writer: RunWriter,
     events: Events,
 ) -> list[FinishedFold]:
-    """Train all folds that are not finished yet.
+    """Train all folds that are not finished yet, in this process or in several others.
 
     Returns:
         The results, in order.
@@ -310,6 +318,7 @@ def _fit_folds(
     Raises:
         Interrupted: if a signal has arrived.
         ConfigError, DataError, DivergenceError: if no fold could be trained.
+        TrainingError: if all worker processes were killed.
     """
     found = {each.number: read_fold(writer, each, context.dataset) for each in folds}
     done = [number for number, fold in found.items() if fold is not None]
@@ -318,20 +327,63 @@ def _fit_folds(
     stop = StopOnSignal(
         writer, lambda: f"{len(done):,} of {plural(len(folds), 'fold')}", resumable=True
     )
-    with stop.handling_signals():  # one between two folds ends the next
-        for each in folds:
-            if found[each.number] is None:
-                progress = _progress(each, len(folds), config.epochs * config.networks, events)
-                finished = _fit_fold(each, config, context, progress, stop)
-                run_recording.write_unit(
-                    writer, each.number, finished.document, finished.predictions
-                )
-                done.append(each.number)
-                events.emit("fold", **_fold_fields(finished.result, folds[-1], config))
-                found[each.number] = finished
+
+    def listen(event: str, fields: dict[str, object]) -> None:
+        if event == "fold":
+            done.append(len(done) + 1)
+            writer.has_partial_results = True
+        if event != "warning" or fields.get("message") not in events.warnings:
+            events.emit(event, **fields)
+
+    if jobs > 1:
+        workers = min(jobs, len(folds) - len(done))
+        if workers:
+            run_workers(partial(run_fold_worker, writer.path), workers, stop, listen)
+    else:
+        with stop.handling_signals():  # one between two folds ends the next
+            for each in folds:
+                if found[each.number] is None:
+                    progress = _progress(each, len(folds), config.epochs * config.networks, events)
+                    finished = _fit_fold(each, config, context, progress, stop)
+                    document, predictions = finished.document, finished.predictions
+                    run_recording.write_unit(writer, each.number, document, predictions)
+                    listen("fold", _fold_fields(finished.result, folds[-1], config))
+                    found[each.number] = finished
+    for each in folds:
+        found[each.number] = found[each.number] or read_fold(writer, each, context.dataset)
     results = [fold for each in folds if (fold := found[each.number]) is not None]
     _check_any_trained(results, writer)
     return results
+
+
+def run_fold_worker(folder: Path, listener: Listener) -> None:
+    """Train those folds of a cross-validation that no other process has taken.
+
+    Args:
+        folder: the run folder, which the process that started the cross-validation has locked.
+        listener: receives each fold, and warnings.
+
+    Raises:
+        Interrupted: if a signal has arrived.
+        DlcliError: if the result of a fold can't be stored.
+    """
+    writer = RunWriter(folder)
+    file, plan = read_resolved(writer.resolved_path()), Plan.of(writer)
+    warnings = Events(listener).only("warning")
+    with file.located():
+        config, dataset = file.config, read_candidates(file, Events())
+        context = FitContext(dataset, config, warnings, plan.fits, keep_encodings=False)
+        folds = assign_folds(dataset, plan, config.seed)
+        stop = StopOnSignal(writer, lambda: "some folds", resumable=True)
+        with stop.handling_signals():
+            for each in folds:
+                with run_recording.claimed_unit(writer, each.number) as is_claimed:
+                    if not is_claimed or read_fold(writer, each, dataset) is not None:
+                        continue
+                    finished = _fit_fold(each, config, context, lambda *_: None, stop)
+                    document, predictions = finished.document, finished.predictions
+                    run_recording.write_unit(writer, each.number, document, predictions)
+                    listener("fold", _fold_fields(finished.result, folds[-1], config))
 
 
 def _progress(fold: CVFold, folds: int, epochs: int, events: Events) -> Progress:
@@ -421,7 +473,7 @@ def read_fold(writer: RunWriter, fold: CVFold, dataset: Dataset) -> FinishedFold
         fits = fits and np.array_equal(StoredPredictions(predictions, path).integers("row"), rows)
     if not fits:
         raise RunError(f"{path} is of other rows; begin the cross-validation again")
-    return FinishedFold(result, document.constant, predictions)
+    return FinishedFold.of(document, predictions)
 
 
 def _fold_fields(result: FoldResult, last: CVFold, config: Config) -> dict[str, object]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal, Self
 
 import numpy as np
 import pyarrow as pa
 
 from dlcli.comparison import BaselineDifference, HeldOut, compare_to_baseline, read_rows
 from dlcli.config import Config, EarlyStopping, GroupSplit, TimeSplit
-from dlcli.errors import ConfigError, DataError, RunError, listed, plural
+from dlcli.errors import ConfigError, DataError, Problem, RunError, listed, plural
 from dlcli.metrics import (
     Array,
     Number,
@@ -66,6 +67,8 @@ class StoredFold(Document):
 
     result: FoldResult
     constant: tuple[float, ...]
+    cause: Literal["config", "data"] | None = None
+    """What the problem is one of, unless training diverged."""
 
 
 @dataclass(frozen=True)
@@ -79,12 +82,25 @@ class FinishedFold:
     predictions: pa.Table | None = None
     """Those of its rows; `None` if training failed."""
     error: ConfigError | DataError | None = None
-    """Why it can't be trained or evaluated on its rows; not stored."""
+    """Why it can't be trained or evaluated on its rows."""
 
     @property
     def document(self) -> StoredFold:
         """The document that is stored next to its predictions."""
-        return StoredFold(result=self.result, constant=self.constant)
+        cause: Literal["config", "data"] | None = None
+        if self.error is not None:
+            cause = "data" if isinstance(self.error, DataError) else "config"
+        return StoredFold(result=self.result, constant=self.constant, cause=cause)
+
+    @classmethod
+    def of(cls, stored: StoredFold, predictions: pa.Table | None) -> Self:
+        """Return a fold that was stored with its predictions."""
+        error: ConfigError | DataError | None = None
+        if stored.cause is not None:
+            problem = stored.result.problem or ""
+            is_of_data = stored.cause == "data"
+            error = DataError(problem) if is_of_data else ConfigError([Problem("", problem)])
+        return cls(stored.result, stored.constant, predictions, error)
 
 
 def combine_folds(

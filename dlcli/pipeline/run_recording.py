@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import file_digest, sha256
 from pathlib import Path
@@ -25,6 +25,7 @@ from dlcli.errors import DataError, RunError
 from dlcli.pipeline.events import Events, Listener
 from dlcli.pipeline.preparation import Prepared, data_files, initial_weights_run, sets
 from dlcli.runs import (
+    FOLDS,
     AnyDocument,
     PartialResult,
     Run,
@@ -32,6 +33,7 @@ from dlcli.runs import (
     RunWriter,
     collect_environment,
     fingerprint,
+    locked,
     new_run,
     parse_document,
     read_resolved,
@@ -408,3 +410,25 @@ def write_unit(
         TrainingError: if it can't be stored.
     """
     writer.write_partial_result(number, PartialResult(document.model_dump_json(), predictions))
+
+
+@contextmanager
+def claimed_unit(writer: RunWriter, number: int) -> Iterator[bool]:
+    """Lock a unit of work, such as a fold, for this process, until the end or its death.
+
+    Args:
+        writer: the run folder, whose plan is stored.
+        number: the number of the unit, from 1.
+
+    Yields:
+        Whether no other process has locked it.
+    """
+    folder = writer.path / FOLDS / f".{number}.held"
+    folder.mkdir(exist_ok=True)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(folder))
+        except RunError:
+            yield False
+        else:
+            yield True

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -47,7 +46,7 @@ from dlcli.pipeline.documents import Dimension as DimensionDocument
 from dlcli.pipeline.events import Events, Listener
 from dlcli.pipeline.fit import release_memory
 from dlcli.pipeline.preparation import Dataset
-from dlcli.pipeline.run_recording import read_unit, write_unit
+from dlcli.pipeline.run_recording import claimed_unit, read_unit, write_unit
 from dlcli.pipeline.search_context import (
     SearchContext,
     TimeBudget,
@@ -66,7 +65,7 @@ from dlcli.pipeline.search_trials import (
 )
 from dlcli.pipeline.train_run import train_child_run
 from dlcli.pipeline.worker_pool import run_workers
-from dlcli.runs import FOLDS, Run, RunWriter, locked
+from dlcli.runs import FOLDS, Run, RunWriter
 from dlcli.splitting import Split
 
 _EDGE = 0.02
@@ -433,7 +432,7 @@ def run_nested_worker(access: SearchAccess, listener: Listener) -> None:
     writer = RunWriter(access.folder)
     with access.context() as context:
         for outer in outer_folds(context):
-            with _claimed(writer, outer) as is_claimed:
+            with claimed_unit(writer, outer.number) as is_claimed:
                 if is_claimed:
                     stop = stop_of_search(writer)
                     _finish_fold(outer, context, writer, stop, Events(listener))
@@ -548,20 +547,6 @@ def _store_plan(writer: RunWriter, context: SearchContext) -> None:
         writer.read_plan()
     else:
         writer.write_plan({"folds": context.tune.folds or DEFAULT_FOLDS})
-
-
-@contextmanager
-def _claimed(writer: RunWriter, outer: CVFold) -> Iterator[bool]:
-    """Lock an outer fold for this process; yields whether no other process has locked it."""
-    folder = writer.path / FOLDS / f".{outer.number}.held"
-    folder.mkdir(exist_ok=True)
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(locked(folder))
-        except RunError:
-            yield False
-        else:
-            yield True
 
 
 def combine(

@@ -13,6 +13,7 @@ from dlcli.runs.manifest import (
     STUDY,
     RunKind,
     is_unfinished,
+    kind_of_unfinished,
     locked,
     resume_command,
 )

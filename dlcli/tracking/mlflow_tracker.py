@@ -14,7 +14,14 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dlcli.errors import UsageError, truncate
-from dlcli.runs import Run, RunWriter, read_mlflow_run, tracked_files, write_mlflow_run
+from dlcli.runs import (
+    Run,
+    RunWriter,
+    kind_of_unfinished,
+    read_mlflow_run,
+    tracked_files,
+    write_mlflow_run,
+)
 from dlcli.tracking.tracker import (
     Fields,
     Outcome,
@@ -92,6 +99,19 @@ class MLflow:
         if time.monotonic() >= self._due:
             self._send()
 
+    def log_part(self, name: str, parameters: Mapping[str, Parameter], values: Values) -> None:
+        """Create a run of MLflow below this one for a fold or a trial; see `Tracker`."""
+        from mlflow.entities import Metric, Param
+
+        client, now = self._store.client, time.time_ns() // 1_000_000
+        with short_timeouts():
+            tags = {"mlflow.parentRunId": self._run_id}
+            made = client.create_run(self._store.experiment_id, tags=tags, run_name=name)
+            params = [Param(_key(path), _text(value)) for path, value in parameters.items()]
+            metrics = [Metric(metric, value, now, 0) for metric, value in values.items()]
+            client.log_batch(made.info.run_id, metrics=metrics, params=params)
+            client.set_terminated(made.info.run_id)
+
     def log_metrics(self, epochs: int, metrics: Mapping[str, Values]) -> None:
         """Send the final metrics as `test_accuracy` and so on; see `Tracker`."""
         for split, values in metrics.items():
@@ -144,8 +164,7 @@ class MLflow:
         made = client.create_run(self._store.experiment_id, tags=tags, run_name=run.path.name)
         parameters = []
         for path, value in parameters_of(run).items():
-            key = path.replace("[", ".").replace("]", "")  # MLflow allows `hidden.0.units`
-            parameters.append(Param(key, truncate(_text(value), MAX_PARAM_VAL_LENGTH)))
+            parameters.append(Param(_key(path), truncate(_text(value), MAX_PARAM_VAL_LENGTH)))
         for some in _batches(parameters, MAX_PARAMS_TAGS_PER_BATCH):
             client.log_batch(made.info.run_id, params=some)
         return str(made.info.run_id)
@@ -183,7 +202,7 @@ def _tags(run: RunWriter) -> dict[str, str]:
     """Return versions and data of a run, by MLflow's own names where it has some."""
     environment: Mapping[str, Any] = run.read_environment()
     tags = {
-        "mlflow.source.name": "dlcli train",
+        "mlflow.source.name": f"dlcli {kind_of_unfinished(run.path)}",
         "mlflow.source.type": "LOCAL",
         "dlcli.version": str(environment["dlcli"]),
         "dlcli.data_sha256": " ".join(str(file["sha256"]) for file in environment["data"]),
@@ -197,6 +216,11 @@ def _tags(run: RunWriter) -> dict[str, str]:
 
 def _batches(items: Sequence[Item], most: int) -> Iterator[Sequence[Item]]:
     return (items[start : start + most] for start in range(0, len(items), most))
+
+
+def _key(path: str) -> str:
+    """Return the path of a setting as MLflow allows it: `hidden.0.units`."""
+    return path.replace("[", ".").replace("]", "")
 
 
 def _text(value: Parameter) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 from dlcli.errors import truncate
 from dlcli.runs import Run, RunWriter, tensorboard_folder
-from dlcli.tracking.tracker import Fields, Outcome, Values, parameters_of
+from dlcli.tracking.tracker import Fields, Outcome, Parameter, Values, parameters_of
 
 _SECONDS = 1.0
 """Longest time until an epoch is on disk."""
@@ -76,6 +76,17 @@ class TensorBoard:
         if now >= self._due:
             self._due = now + _SECONDS
             self._flush()
+
+    def log_part(self, name: str, parameters: Mapping[str, Parameter], values: Values) -> None:
+        """Write a fold or a trial to a folder of its own; see `Tracker`."""
+        from tensorboard.plugins.hparams.summary_v2 import hparams_pb
+
+        file = _EventFile(tensorboard_folder(self._folder, name), 0)
+        if parameters:
+            trial = str(self._folder / name)
+            file.write(summary=hparams_pb(dict(parameters), trial_id=trial))
+        file.write_numbers(0, values)
+        file.close()
 
     def log_metrics(self, epochs: int, metrics: Mapping[str, Values]) -> None:
         """Write the final metrics as `final/accuracy` and so on; see `Tracker`."""

@@ -1,4 +1,4 @@
-"""Events of a training, passed on to trackers.
+"""Events of a training, a cross-validation or a search, passed on to trackers.
 
 A tracker never ends a training: one that fails is dropped with a warning.
 """
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from dlcli.errors import Interrupted, RunError
 from dlcli.runs import DIVERGED, RunWriter, open_run
-from dlcli.tracking.tracker import Outcome, Tracker, reason
+from dlcli.tracking.tracker import Outcome, Parameter, Tracker, as_json, reason
 
 if TYPE_CHECKING:
     from dlcli.pipeline import Listener
@@ -86,9 +86,11 @@ class _Dispatcher:
                 self._log_pending()
         elif event == "trained":
             self._log_pending()
+        elif (part := _part(event, fields)) is not None:
+            self._each(lambda tracker: tracker.log_part(*part))
         elif event == "result":
-            metrics = {split: _numbers(values) for split, values in fields["metrics"].items()}
-            self._each(lambda tracker: tracker.log_metrics(fields["epochs"], metrics))
+            epochs, metrics = _final_metrics(fields)
+            self._each(lambda tracker: tracker.log_metrics(epochs, metrics))
 
     def end(self, outcome: Outcome) -> None:
         """End all trackers; a failure after the run is complete is not one of training."""
@@ -119,6 +121,39 @@ class _Dispatcher:
                 tracker.close()
                 message = f"{tracker.name}: {reason(error)}; tracked no further, training continues"
                 self._listener("warning", {"message": message})
+
+
+def _part(
+    event: str, fields: Mapping[str, Any]
+) -> tuple[str, dict[str, Parameter], dict[str, float]] | None:
+    """Return the name, settings and metrics of a fold or a trial; `None` for another event."""
+    if event == "fold" and fields["problem"] is None:
+        repeat = f"repeat-{fields['repeat']}-" if fields["repeats"] > 1 else ""
+        return f"{repeat}fold-{fields['fold']}", {}, _numbers(fields["metrics"])
+    if event == "trial" and fields["value"] is not None:
+        settings = {
+            path: value if isinstance(value, bool | int | float | str) else as_json(value)
+            for path, value in fields["values"].items()
+        }
+        return f"trial-{fields['number']}", settings, {fields["metric"]: fields["value"]}
+    return None
+
+
+def _final_metrics(fields: Mapping[str, Any]) -> tuple[int, dict[str, dict[str, float]]]:
+    """Return the epochs and the final metrics by set of a `result`.
+
+    The metrics of a cross-validation are those of all rows, `cv`; of a search, they are those of
+    each finalist, as `best_test`.
+    """
+    if "by_fold" in fields:
+        pooled = {name: found["value"] for name, found in fields["metrics"].items()}
+        return fields["best_epochs"] or 0, {"cv": _numbers(pooled)}
+    if "finalists" in fields:
+        finalists = fields["finalists"]
+        sets = {f"{each['name']}_{each['split']}": each["metrics"] for each in finalists}
+    else:
+        sets = fields["metrics"]
+    return fields.get("epochs", 0), {name: _numbers(values) for name, values in sets.items()}
 
 
 def _numbers(values: Mapping[str, object]) -> dict[str, float]:

@@ -52,6 +52,9 @@ class Tracker(Protocol):
     def log_epoch(self, epoch: int, values: Values) -> None:
         """Track an epoch, counted from 1, with its values by column of history.csv."""
 
+    def log_part(self, name: str, parameters: Mapping[str, Parameter], values: Values) -> None:
+        """Track a fold or a trial, with its metrics, as a run of its own below this one."""
+
     def log_metrics(self, epochs: int, metrics: Mapping[str, Values]) -> None:
         """Track the final metrics of each split, after so many epochs."""
 
@@ -81,7 +84,12 @@ def _flatten(path: str, value: object) -> Iterator[tuple[str, Parameter]]:
     elif isinstance(value, bool | int | float | str):
         yield path, value
     elif value is not None:
-        yield path, json.dumps(to_jsonable_python(value, exclude_none=True), ensure_ascii=False)
+        yield path, as_json(value)
+
+
+def as_json(value: object) -> str:
+    """Return what is no single value as JSON."""
+    return json.dumps(to_jsonable_python(value, exclude_none=True), ensure_ascii=False)
 
 
 def reason(error: Exception) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from dlcli.errors import TrainingError
 from dlcli.runs import new_run
 from dlcli.tracking import tracker
 from tests.cli.test_cli_imports import assert_loads
@@ -55,6 +56,18 @@ def test_the_trackers_of_the_options_are_used(what, options, trackers, used, dlc
         "No metric is defined.\n\nrun: runs/line\nreport: dlcli report runs/line\n",
     )
     assert used == [trackers]
+
+
+@pytest.mark.parametrize("verb", ["cv", "tune"])
+@pytest.mark.usefixtures("used")
+def test_folds_and_trials_are_tracked_too(verb, used, dlcli, monkeypatch):
+    def ended(*_):
+        raise TrainingError("enough")
+
+    monkeypatch.setattr("dlcli.pipeline.cross_validate", ended)
+    monkeypatch.setattr("dlcli.pipeline.tune", ended)
+    assert dlcli(verb, "line.yaml", "--tensorboard", "--mlflow").exit_code == 4
+    assert used == [("tensorboard", "mlflow")]
 
 
 def missing(package):

@@ -66,8 +66,8 @@ def calls(rows, monkeypatch):
     """A cross-validation that only emits events; the arguments of its calls."""
     made = []
 
-    def cross_validate(file, plan, output, listener):
-        made.append((file.path.name, plan.model_dump(), output))
+    def cross_validate(file, plan, output, listener, jobs):
+        made.append((file.path.name, plan.model_dump(), output, jobs))
         for event, fields in EVENTS:
             listener(event, fields)
         return cross_validation_run(Path("runs"))
@@ -92,12 +92,13 @@ def test_events_go_to_standard_error_and_the_result_to_standard_output(dlcli, ca
         "report: dlcli report runs/cv",
         "train on all rows: dlcli train runs/cv/refit.yaml",
     ]
-    assert calls == [("rows.yaml", {"folds": 5, "repeats": 1, "refit": False}, None)]
+    assert calls == [("rows.yaml", {"folds": 5, "repeats": 1, "refit": False}, None, 1)]
 
 
 def test_the_options_reach_the_plan(dlcli, calls):
-    dlcli("cv", "rows.yaml", "--folds", "3", "--repeats", "4", "--refit", "--output", "mine")
-    assert calls == [("rows.yaml", {"folds": 3, "repeats": 4, "refit": True}, Path("mine"))]
+    options = ("--folds", "3", "--repeats", "4", "--refit", "--output", "mine", "--jobs", "2")
+    dlcli("cv", "rows.yaml", *options)
+    assert calls == [("rows.yaml", {"folds": 3, "repeats": 4, "refit": True}, Path("mine"), 2)]
 
 
 @pytest.mark.usefixtures("calls")
@@ -116,7 +117,7 @@ def test_quiet_prints_only_the_result(dlcli):
 
 
 def test_an_unfinished_run_has_no_result(dlcli, rows, monkeypatch):
-    def cross_validate(file, plan, output, listener):
+    def cross_validate(file, plan, output, listener, jobs):
         listener(*EVENTS[-1])
         raise TrainingError("disk full")
 

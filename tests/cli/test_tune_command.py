@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from dlcli.cli.event_log import print_event
+from dlcli.errors import TrainingError
 from dlcli.pipeline import SearchSettings
 from tests.cli.test_cli_events import documented
 from tests.reports.hand_made_experiments import search_run
@@ -125,6 +126,22 @@ def test_the_options_reach_the_settings(dlcli, calls):
     dlcli("tune", "rows.yaml", *options)
 
     assert calls == [("rows.yaml", SearchSettings(3, "sqlite:///a.db", nested=True), Path("mine"))]
+
+
+@pytest.mark.usefixtures("rows")
+def test_folds_override_those_of_the_config(dlcli, monkeypatch):
+    read = []
+
+    def tune(file, *_):
+        read.append(file.config.tune.folds)
+        raise TrainingError("enough")
+
+    monkeypatch.setattr("dlcli.pipeline.tune", tune)
+    assert dlcli("tune", "rows.yaml", "--folds", "3", "--set", "tune.folds=4").exit_code == 4
+    assert read == [3]
+    refused = dlcli("tune", "--resume", "mine", "--folds", "3")
+    assert refused.exit_code == 2
+    assert refused.stderr.splitlines()[0].endswith("; remove --folds")
 
 
 def test_a_resumed_search_takes_jobs_and_storage(dlcli, calls):

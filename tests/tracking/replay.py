@@ -57,6 +57,15 @@ def result(folder, epochs, metrics=METRICS):
     return ("result", {"run": str(folder), "epochs": epochs, "metrics": metrics})
 
 
+def fold(number, repeat=1, repeats=1, problem=None, **metrics):
+    place = {"repeat": repeat, "fold": number, "of": 2, "repeats": repeats}
+    return ("fold", {**place, "metrics": metrics, "problem": problem})
+
+
+def trial(number, value, **values):
+    return ("trial", {"number": number, "metric": "val_mae", "value": value, "values": values})
+
+
 def replay(name: str, events: Iterable[tuple[str, dict[str, object]]], ends=None) -> list:
     """Send events to a tracker, then end training, with an exception or successfully.
 

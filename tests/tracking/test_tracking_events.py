@@ -9,7 +9,17 @@ import pytest
 from dlcli.errors import DivergenceError, Interrupted, UsageError
 from dlcli.tracking import tracked
 from dlcli.tracking.tracker import reason
-from tests.tracking.replay import epoch, make_folder, replay, result, resumed, run_event, trained
+from tests.tracking.replay import (
+    epoch,
+    fold,
+    make_folder,
+    replay,
+    result,
+    resumed,
+    run_event,
+    trained,
+    trial,
+)
 
 
 class Recorder:
@@ -35,6 +45,9 @@ class Recorder:
 
     def log_epoch(self, epoch, values):
         self._take("log_epoch", epoch, dict(values))
+
+    def log_part(self, name, parameters, values):
+        self._take("log_part", name, dict(parameters), dict(values))
 
     def log_metrics(self, epochs, metrics):
         self._take("log_metrics", epochs, dict(metrics))
@@ -87,6 +100,36 @@ def test_the_last_epoch_is_tracked_if_training_is_interrupted(recorder, tmp_path
         ("resume", 1000),
         ("log_epoch", 1001, {"loss": 1.0}),
         ("end", "KILLED", None),
+    ]
+
+
+def test_each_fold_is_tracked_and_the_metrics_of_all_rows_are_the_final_ones(recorder, tmp_path):
+    make_folder(tmp_path / "run")
+    metrics = {"mae": {"value": 0.5, "lower": 0.25}, "r2": {"value": None}}
+    ended = {"run": "run", "metrics": metrics, "by_fold": {}, "best_epochs": 7}
+    folds = [fold(1, mae=0.5, r2=None), fold(2, problem="diverged")]
+    replay("any", [run_event(tmp_path / "run"), *folds, ("result", ended)])
+    assert recorder.told[1:3] == [
+        ("log_part", "fold-1", {}, {"mae": 0.5}),
+        ("log_metrics", 7, {"cv": {"mae": 0.5}}),
+    ]
+
+
+def test_a_fold_of_several_repeats_is_named_with_its_repeat(recorder, tmp_path):
+    make_folder(tmp_path / "run")
+    replay("any", [run_event(tmp_path / "run"), fold(2, repeat=3, repeats=3, mae=1.0)])
+    assert recorder.told[1] == ("log_part", "repeat-3-fold-2", {}, {"mae": 1.0})
+
+
+def test_each_trial_is_tracked_with_its_settings_and_the_finalists_at_the_end(recorder, tmp_path):
+    make_folder(tmp_path / "run")
+    finalist = {"name": "best", "split": "test", "metrics": {"mae": 1.5, "r2": None}}
+    trials = [trial(0, 0.5, units=3, layers=[1, 2]), trial(1, None, units=4)]
+    events = [run_event(tmp_path / "run"), *trials, ("result", {"finalists": [finalist]})]
+    replay("any", events)
+    assert recorder.told[1:3] == [
+        ("log_part", "trial-0", {"units": 3, "layers": "[1, 2]"}, {"val_mae": 0.5}),
+        ("log_metrics", 0, {"best_test": {"mae": 1.5}}),
     ]
 
 

@@ -13,7 +13,17 @@ from dlcli.errors import DivergenceError, Interrupted, UsageError
 from dlcli.runs import RunWriter
 from dlcli.tracking import mlflow_tracker, tracker
 from dlcli.tracking.mlflow_tracker import connect, short_timeouts
-from tests.tracking.replay import epoch, make_folder, replay, result, resumed, run_event, trained
+from tests.tracking.replay import (
+    epoch,
+    fold,
+    make_folder,
+    replay,
+    result,
+    resumed,
+    run_event,
+    trained,
+    trial,
+)
 
 RUN = Path("runs/line")
 ID = "0123456789abcdef" * 2
@@ -98,6 +108,24 @@ def test_metrics_are_those_of_each_epoch_and_the_final_ones_of_each_split():
     assert set(run.data.metrics) == {
         *("loss", "val_loss", "train_mse", "validation_mse", "test_mse"),
     }
+
+
+@pytest.mark.usefixtures("line")
+def test_a_trial_is_a_run_below_that_of_the_search():
+    story(trial(3, 0.5, **{"hidden[0].units": 16}))
+    part, whole = sorted(runs(), key=lambda run: run.info.run_name != "trial-3")
+    assert part.data.tags["mlflow.parentRunId"] == whole.info.run_id
+    assert part.data.params == {"hidden.0.units": "16"}
+    assert part.data.metrics == {"val_mae": 0.5}
+    assert part.info.status == "FINISHED"
+
+
+@pytest.mark.usefixtures("line")
+def test_the_source_is_the_command_of_the_run(line):
+    line.write_plan({"folds": 2})
+    story(fold(1, mae=0.5))
+    tags = {run.info.run_name: run.data.tags for run in runs()}
+    assert tags["line"]["mlflow.source.name"] == "dlcli cv"
 
 
 @pytest.mark.usefixtures("line")

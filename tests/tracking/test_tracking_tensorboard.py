@@ -15,12 +15,14 @@ from tests.tracking.replay import (
     METRICS,
     RESOLVED,
     epoch,
+    fold,
     make_folder,
     replay,
     result,
     resumed,
     run_event,
     trained,
+    trial,
 )
 
 RUN = Path("runs/line")
@@ -73,6 +75,15 @@ def test_final_metrics_have_a_point_each():
     }
     assert METRICS["train"]["r2"] is None  # and a curve has no such point
     assert "final/r2" not in shown("train").Tags()["scalars"]
+
+
+def test_folds_and_trials_are_runs_of_their_own():
+    story(fold(1, mae=0.5), trial(3, 0.25, units=16))
+    assert curve("fold-1", "mae") == [(0, 0.5)]
+    assert curve("trial-3", "val_mae") == [(0, 0.25)]
+    metadata = shown("trial-3").SummaryMetadata("_hparams_/session_start_info")
+    start = HParamsPluginData.FromString(metadata.plugin_data.content).session_start_info
+    assert start.hparams["units"].number_value == 16
 
 
 def test_the_config_is_shown_as_it_is():

@@ -38,9 +38,9 @@ def dataset_and_folds(plan, *settings):
     return file.config, dataset, assign_folds(dataset, plan, file.config.seed)
 
 
-def cv(*settings, folds=4, listener=lambda *_: None, text=CONFIG, output=None, **plan):
+def cv(*settings, folds=4, listener=lambda *_: None, text=CONFIG, output=None, jobs=1, **plan):
     file = config_file(*settings, text=text)
-    return cross_validate(file, Plan(folds=folds, **plan), output, listener)
+    return cross_validate(file, Plan(folds=folds, **plan), output, listener, jobs)
 
 
 def row_numbers(table):

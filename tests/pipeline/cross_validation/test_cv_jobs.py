@@ -1,0 +1,123 @@
+"""Folds that are trained by several processes have the results of one process."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from dlcli.errors import DataError, Interrupted, TrainingError
+from dlcli.pipeline import CrossValidation, cross_validation, resume_cross_validation
+from dlcli.pipeline.cross_validation import run_fold_worker
+from dlcli.pipeline.run_recording import claimed_unit
+from dlcli.pipeline.worker_pool import threads_per_worker
+from dlcli.runs import RunWriter
+from tests.pipeline.cross_validation.small_rows import cv
+from tests.pipeline.cross_validation.test_cv_resume import SETTINGS, check_equal, killed_at
+
+CORES = f"threads={os.cpu_count()}"
+"""As TensorFlow has in this process."""
+
+
+@pytest.fixture
+def in_this_process(monkeypatch):
+    """Has workers run in this process; the number of workers of each call."""
+    calls = []
+
+    def run_workers(task, jobs, stop, listener):
+        calls.append(jobs)
+        task(listener)
+
+    monkeypatch.setattr(cross_validation, "run_workers", run_workers)
+    return calls
+
+
+def test_a_worker_trains_the_folds_that_no_other_process_has_taken():
+    folder = killed_at(2)
+    trained = []
+    with claimed_unit(RunWriter(folder), 3) as is_claimed:
+        assert is_claimed
+        run_fold_worker(folder, lambda *event: trained.append(event))
+    assert [(name, fields["fold"]) for name, fields in trained] == [("fold", 4)]
+
+
+def test_the_result_is_that_of_one_process(in_this_process):
+    events = []
+    run = cv(
+        *SETTINGS,
+        CORES,
+        jobs=3,
+        repeats=2,
+        output=Path("runs/jobs"),
+        listener=lambda *event: events.append(event),
+    )
+    assert in_this_process == [3]
+    assert [fields["fold"] for name, fields in events if name == "fold"] == [1, 2, 3, 4] * 2
+    assert "device" not in dict(events)
+    check_equal(run, cv(*SETTINGS, CORES, repeats=2, output=Path("runs/alone")))
+
+
+def test_finished_folds_are_kept_and_no_more_workers_start_than_folds_are_left(in_this_process):
+    folder = killed_at(3)
+    events = []
+    run = resume_cross_validation(folder, lambda *event: events.append(event), jobs=4)
+    assert in_this_process == [1]
+    assert dict(events)["kept"] == {"folds": 3, "of": 4}
+    check_equal(run, cv(*SETTINGS, output=Path("runs/alone")))
+
+
+def test_a_cross_validation_that_lacks_no_fold_starts_no_worker(in_this_process):
+    folder = killed_at(4)
+    resume_cross_validation(folder, jobs=2)
+    assert in_this_process == []
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_if_all_folds_fail_the_error_is_that_of_one_process():
+    rows = [f"{x}{'' if x % 5 else 'a'},{x}\n" for x in range(1, 21)]
+    Path("rows.csv").write_text("x,y\n" + "".join(rows))
+    messages = []
+    for jobs in (1, 2):
+        with pytest.raises(DataError) as caught:
+            cv("input.features={x: numeric}", CORES, jobs=jobs)
+        messages.append(str(caught.value))
+    assert messages[0] == messages[1]
+
+
+def test_if_workers_are_lost_finished_folds_can_be_resumed(monkeypatch):
+    def run_workers(task, jobs, stop, listener):
+        def until_first(event, fields):
+            listener(event, fields)
+            raise TrainingError("all were killed")
+
+        task(until_first)
+
+    monkeypatch.setattr(cross_validation, "run_workers", run_workers)
+    with pytest.raises(TrainingError) as caught:
+        cv(*SETTINGS, CORES, jobs=2)
+    assert caught.value.__notes__ == ["resume with: dlcli cv --resume runs/rows-cv"]
+
+
+@pytest.mark.slow
+def test_several_processes_train_the_same_bits():
+    run = cv(*SETTINGS, "threads=1", jobs=2, output=Path("runs/jobs"))
+    alone = cv(*SETTINGS, CORES, output=Path("runs/alone"))
+    found, wanted = CrossValidation.of(run), CrossValidation.of(alone)
+    assert found.pooled == wanted.pooled
+    assert run.read_predictions().equals(alone.read_predictions())
+
+
+@pytest.mark.slow
+def test_a_signal_ends_all_processes_and_each_has_a_share_of_the_threads():
+    def listener(event, _):
+        if event == "fold":
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(Interrupted) as caught:
+        cv(*SETTINGS, "epochs=20000", jobs=2, listener=listener, folds=6)
+    assert caught.value.exit_code == 143
+    assert str(caught.value).endswith("of 6 folds; resume with: dlcli cv --resume runs/rows-cv")
+    threads = threads_per_worker("auto", 2)
+    assert f"\nthreads: {threads}\n" in Path("runs/rows-cv/resolved.yaml").read_text()
