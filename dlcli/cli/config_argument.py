@@ -73,7 +73,7 @@ def _explain_folder(path: Path) -> str:
         again = shlex.join(["dlcli", "train", str(config)])
         return f"is a run folder, expected a config; {why}: {again}"
     except RunError:
-        inside = [str(path / name) for name in _configs(path)]
+        inside = [str(path / name) for name in config_names(path)]
         return "is a folder, expected a config" + (f"; try {listed(inside)}" if inside else "")
 
 
@@ -93,16 +93,17 @@ def _config_within(run: Run) -> tuple[str, Path]:
 def _suggestion(path: Path) -> str:
     if similar := namesake(path):
         return f"; did you mean '{similar}'?"
-    return did_you_mean(path.name, _configs(path.parent))
+    return did_you_mean(path.name, config_names(path.parent))
 
 
-def _configs(folder: Path) -> list[str]:
+def config_names(folder: Path) -> list[str]:
     """Return the names of the YAML files in a folder, sorted."""
     try:
         names = sorted(os.listdir(folder))
     except OSError:
         return []
-    return [name for name in names if Path(name).suffix.lower() in _EXTENSIONS]
+    shown = (name for name in names if not name.startswith("."))
+    return [name for name in shown if Path(name).suffix.lower() in _EXTENSIONS]
 
 
 def _is_table(path: Path) -> bool:

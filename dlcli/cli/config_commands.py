@@ -24,7 +24,7 @@ from dlcli.cli.options import (
     verbose,
 )
 from dlcli.cli.run_argument import looks_like_missing_run
-from dlcli.errors import printable
+from dlcli.errors import listed, printable
 
 if TYPE_CHECKING:
     from dlcli.config import Dimension, Tune
@@ -64,6 +64,7 @@ _LONGEST_CELL = 60
     "breast_cancer, diabetes, digits, digits_png, penguins, reviews, steering, steering_search or "
     "tictactoe.",
 )
+@quiet
 @verbose
 def init(
     data: Path | None,
@@ -104,6 +105,11 @@ def init(
         )
         with open_output(output) as stream:
             stream.write(text.encode())
+    elif example is None and data is not None:
+        from dlcli.tables import read_header
+
+        named = listed(read_header(data), most=12)
+        raise click.UsageError(f"missing option '--target', the column to predict; one of {named}")
     else:
         raise click.UsageError("expected DATA and --target COLUMN, or --example NAME alone")
 
@@ -329,6 +335,7 @@ def _range_text(dimension: Dimension) -> str:
 
 @click.command()
 @output_file
+@quiet
 @verbose
 def schema(output: Path | None) -> None:
     """Print the JSON Schema of the config, for editors.

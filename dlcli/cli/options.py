@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from dlcli.cli.config_argument import read_config
+from dlcli.cli.config_argument import config_names, read_config
 from dlcli.cli.messages import QUIET
-from dlcli.errors import UsageError
+from dlcli.errors import UsageError, listed
 
 if TYPE_CHECKING:
     from dlcli.config import ConfigFile
@@ -260,7 +260,9 @@ def config_or_run(
     """
     if run is None:
         if config is None:
-            raise click.UsageError("Missing argument 'CONFIG'.")
+            here = config_names(Path())
+            way_out = f"; try {listed(here)}" if here else ""
+            raise click.UsageError(f"missing argument 'CONFIG'{way_out}")
         return read_config(config, settings)
     options = {f"--{name}": value for name, value in others.items()}
     values = {"CONFIG": config, **options, "--set": settings, "--output": output}

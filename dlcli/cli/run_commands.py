@@ -43,6 +43,7 @@ _PAGE_WIDTH = 80
     help="Write the page to a new file, and nothing to the run folder.",
 )
 @json_object
+@quiet
 @verbose
 def report(run: Path, output: Path | None, as_json: bool) -> None:
     """Write the page of a run.
@@ -79,6 +80,7 @@ def report(run: Path, output: Path | None, as_json: bool) -> None:
     help="Also write a page to a new HTML file, with the curves of all runs.",
 )
 @json_object
+@quiet
 @verbose
 def compare(runs: tuple[Path, ...], output: Path | None, as_json: bool) -> None:
     """Compare runs, and test whether they differ significantly.

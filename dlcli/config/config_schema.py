@@ -150,6 +150,11 @@ class Hidden(_Dense):
         **dict.fromkeys(("l1", "l2", "regularizer"), "kernel_regularizer"),
         "initializer": "kernel_initializer",
     }
+    elsewhere: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(("name", "type", "layer"), "omit it, every layer is a Dense layer"),
+        **dict.fromkeys(("Dense", "dense"), "write {units: VALUE, activation: relu}"),
+        **dict.fromkeys(("Dropout",), "write dropout: VALUE in the layer before"),
+    }
 
     @classmethod
     def instead_of(cls, value: object) -> str:
@@ -157,7 +162,7 @@ class Hidden(_Dense):
         if value is None:
             return ""
         units = value if isinstance(value, int) else 64
-        activation = value if isinstance(value, str) else "relu"
+        activation = value if isinstance(value, str) and value.isidentifier() else "relu"
         return f"write {{units: {units}, activation: {activation}}}"
 
     units: Units
@@ -190,6 +195,10 @@ class Output(_Dense):
 
 class EarlyStopping(Section):
     """End of training when the monitored value stops improving."""
+
+    elsewhere: ClassVar[Mapping[str, str]] = {
+        "mode": "omit it, as the direction follows from the monitored value",
+    }
 
     @classmethod
     def instead_of(cls, value: object) -> str:

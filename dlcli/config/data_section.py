@@ -1,11 +1,21 @@
 """The `data` section: files, their formats, the target, and the split into three sets of rows."""
 
+import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from dlcli.config.section import Choice, Column, Conflict, Expected, Flag, OneOf, Section
+from dlcli.config.section import (
+    Choice,
+    Column,
+    Conflict,
+    Expected,
+    Flag,
+    OneOf,
+    Section,
+    value_error,
+)
 
 
 def _known_encoding(name: str) -> str:
@@ -70,9 +80,21 @@ FormatChoice = Annotated[
 
 File = Annotated[str, Field(min_length=1)]
 Files = Annotated[File | Annotated[tuple[File, ...], Field(min_length=1)], Expected("a file")]
+_SHARE_OR_FILE = "a share of the rows between 0 and 1, or a file"
+
+
+def _refuse_percentage(value: object) -> object:
+    """Refuse a percentage, which would be taken for the name of a file."""
+    if isinstance(value, str) and (number := re.fullmatch(r"(\d{1,2}(?:\.\d+)?) ?%", value)):
+        share = float(number[1]) / 100
+        raise value_error(f"expected {_SHARE_OR_FILE}, got '{value}'; write {share:g}")
+    return value
+
+
 ShareOrFiles = Annotated[
     Annotated[float, Field(gt=0, lt=1)] | File | Annotated[tuple[File, ...], Field(min_length=1)],
-    Expected("a share of the rows between 0 and 1, or a file"),
+    Expected(_SHARE_OR_FILE),
+    BeforeValidator(_refuse_percentage),
 ]
 LabelDelimiter = Annotated[str, Field(min_length=1), Expected("text between labels")]
 ClassName = Annotated[
@@ -167,8 +189,23 @@ TargetChoice = Annotated[
 ]
 
 
+_AT_THE_TOP = ("name", "seed", "loss", "metrics", "class_weight", "epochs", "batch_size")
+
+
 class Data(Section):
     """Files, target, and split into training, validation and test rows."""
+
+    synonyms: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(("file", "path", "csv", "training"), "train"),
+        **dict.fromkeys(("validation_split", "valid", "val", "dev"), "validation"),
+        **dict.fromkeys(("label", "labels", "y"), "target"),
+        "sample_weight": "weight",
+    }
+    elsewhere: ClassVar[Mapping[str, str]] = {
+        **{key: f"write {key}: VALUE at the top of the config" for key in _AT_THE_TOP},
+        **{key: f"write {key}: VALUE below input" for key in ("features", "scaling", "encoding")},
+        "shuffle": "omit it; split: {name: time, column: COLUMN} keeps rows in order",
+    }
 
     train: Files
     """Training file, relative to this config: CSV, TSV, Parquet, Arrow IPC or JSON lines, also as

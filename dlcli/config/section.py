@@ -215,6 +215,8 @@ def _explain(line: ErrorDetails, section: type[Section]) -> InitErrorDetails:
             message += f"; {way_out}"
     elif kind == "tuple_type":
         message = f"expected a list, got {shown(value)}"
+        if isinstance(value, str):
+            message += f"; write {shown_in_yaml((value,))}"
     if loc and message.endswith(f"got {NOTHING}"):
         # As where all lines below a key are commented out. The section that has the key adds this;
         # those above it find it in the message.
@@ -306,6 +308,8 @@ def _hint(value: object, phrase: str) -> str:
         words = re.match(r"((?:\w+, )*\w+),? or (\w+$)?", phrase)
         allowed = [*words[1].split(", "), *filter(None, [words[2]])] if words else []
         return did_you_mean(value, allowed)
+    if phrase.startswith("a share") and isinstance(value, int | float) and 1 < value < 100:
+        return f"; for {value:g} % write {value / 100:g}"
     wants_text = phrase.startswith(("a column", "a file", "text"))
     return f"; write '{value}' in quotes" if wants_text and isinstance(value, int | float) else ""
 
@@ -393,6 +397,13 @@ class OneOf:
                     line = _line(message, key, kind=UNKNOWN_KEY)
                     raise _validation_error(self.noun, line)
             message = f"expected {a_noun} as {{{self.key}: ...}}, got no '{self.key}'"
+            for key, item in value.items():
+                if known := self._spelled(key):  # as in {adam: {learning_rate: 0.1}}
+                    parameters = [*item] if isinstance(item, dict) else []
+                    if key in self._members[known].model_fields:  # as in {l2: 1e-4}
+                        parameters = [key]
+                    pairs = {self.key: known, **dict.fromkeys(parameters, "...")}
+                    message += f"; write {shown_in_yaml(pairs)}"
             raise _validation_error(self.noun, _line(message))
         if isinstance(name, str):
             allowed = list(self._members)

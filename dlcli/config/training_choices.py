@@ -465,6 +465,7 @@ class ExponentialDecay(Choice, name="exponential_decay"):
 class PiecewiseConstant(Choice, name="piecewise_constant"):
     """The optimizer's rate up to the first boundary, then the next of values after each."""
 
+    aliases = ("piecewise_constant_decay", "piecewiseconstantdecay")
     boundaries: Annotated[tuple[PositiveInt, ...], Expected("a list of epochs")]
     """Epochs after which the rate changes, in increasing order."""
     values: Annotated[tuple[Positive, ...], Expected("a list of rates above 0")]
@@ -493,6 +494,7 @@ class CosineDecay(Choice, name="cosine_decay"):
 class ReduceOnPlateau(Choice, name="reduce_on_plateau"):
     """Multiply the rate by factor whenever the monitored value stops improving."""
 
+    aliases = ("reduce_lr_on_plateau", "reducelronplateau")
     monitor: Monitor = "val_loss"
     """Monitored value: a column of history.csv."""
     factor: OpenFraction = 0.1

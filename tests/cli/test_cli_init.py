@@ -142,11 +142,20 @@ def test_an_unknown_example_lists_those_there_are(dlcli):
 
 
 @pytest.mark.usefixtures("houses")
+def test_a_table_needs_a_target_and_the_columns_are_named(dlcli):
+    result = dlcli("init", "houses.csv")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == (
+        "error: missing option '--target', the column to predict; one of 'size', 'price'\n"
+        "see: dlcli init --help\n"
+    )
+
+
+@pytest.mark.usefixtures("houses")
 @pytest.mark.parametrize(
     "arguments",
     [
         [],
-        ["houses.csv"],
         ["--target", "price"],
         ["houses.csv", "--target", "price", "--example", "line"],
         ["--example", "line", "--output", "a.yaml"],

@@ -155,7 +155,7 @@ RANGE = (
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        ([], 2, "error: missing argument 'CONFIG'\nsee: dlcli cv --help\n"),
+        ([], 2, "error: missing argument 'CONFIG'; try 'rows.yaml'\nsee: dlcli cv --help\n"),
         (["rows.yaml", "--folds", "1"], 2, RANGE),
         (["rows.yaml", "--folds", "ten"], 2, RANGE.replace("1\n", "ten\n")),
         (

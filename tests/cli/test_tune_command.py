@@ -161,7 +161,7 @@ def test_a_resumed_search_allows_no_other_option(dlcli, calls):
     assert calls == []
 
 
-def test_a_config_is_needed(dlcli):
+def test_a_config_is_needed(dlcli, folder):
     result = dlcli("tune")
 
     assert (result.exit_code, result.stderr.splitlines()[0]) == (

@@ -112,9 +112,9 @@ WORDS = "expected auto, a list of words in quotes, or such a list for each of so
         ("data.missing=[-1]", f"{WORDS}, got [-1]"),
         ("data.missing={x: '-1'}", f"{WORDS}, got {{\"x\": \"-1\"}}"),
         ("data.target=[]", "expected a column's name, or a list of them, got []"),
-        ("metrics=accuracy", "expected a list, got 'accuracy'"),
+        ("metrics=accuracy", "expected a list, got 'accuracy'; write [accuracy]"),
         ("engine=compield", "unknown engine 'compield'; did you mean 'compiled'?"),
-        ("hidden=five", "expected a list, got 'five'"),
+        ("hidden=five", "expected a list, got 'five'; write [five]"),
         ("input=5", "expected keys and values, got 5"),
         ("name=../up", "expected up to 64 of A-Z a-z 0-9 . _ -, the first a letter or digit,"
                        " got '../up'"),

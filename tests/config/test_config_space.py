@@ -444,7 +444,8 @@ def test_a_parameter_of_a_choice_that_is_not_set_is_a_problem(problems: Problems
     config = CONFIG.replace(", kernel_regularizer: l2", "")
     assert problems("hidden: {layers: [1, 2], kernel_regularizer.l2: [1, 2]}", config=config) == [
         "c.yaml:8:30: hidden[0].kernel_regularizer:"
-        " expected a regularizer as {name: ...}, got no 'name'"
+        " expected a regularizer as {name: ...}, got no 'name';"
+        " write {name: l2, l2: ...}"
     ]
 
 
