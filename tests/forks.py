@@ -1,4 +1,4 @@
-"""Commands of dlcli in forks of one process that has loaded TensorFlow.
+"""Commands in forks of one process that has loaded TensorFlow.
 
 Loading it takes most of the time of a short training.
 """
@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import signal
+import sys
 import time
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
@@ -30,20 +32,28 @@ class Forks:
         self._log = log
         self._pool = ProcessPoolExecutor(1, get_context("spawn"), initializer=_load)
 
-    def run(self, *arguments: str) -> Ended:
-        """Run a command to its end."""
-        return self.start(*arguments).end()
+    def run(self, *arguments: str, module: str = "", merged: bool = False) -> Ended:
+        """Run a command to its end; see `start`."""
+        return self.start(*arguments, module=module, merged=merged).end()
 
-    def start(self, *arguments: str, patches: Mapping[str, object] | None = None) -> Command:
+    def start(
+        self,
+        *arguments: str,
+        module: str = "",
+        merged: bool = False,
+        patches: Mapping[str, object] | None = None,
+    ) -> Command:
         """Start a command.
 
         Args:
             arguments: after the name of the program.
+            module: what `python -m` runs; by default dlcli.
+            merged: whether errors are printed to the output.
             patches: values of attributes that it is to find changed, by their full names.
         """
         for name in ("output", "errors"):
             (self._log / name).write_text("")
-        given = ([*arguments], Path.cwd(), self._log, {**os.environ}, patches or {})
+        given = ([*arguments], module, merged, Path.cwd(), self._log, {**os.environ}, patches or {})
         return Command(self._pool, self._log, self._pool.submit(_start, *given).result())
 
     def close(self) -> None:
@@ -102,6 +112,8 @@ def _load() -> None:
 
 def _start(
     arguments: list[str],
+    module: str,
+    merged: bool,
     folder: Path,
     log: Path,
     environment: Mapping[str, str],
@@ -111,12 +123,24 @@ def _start(
         os.environ.clear()
         os.environ.update(environment)
         for name, value in patches.items():
-            module, _, attribute = name.rpartition(".")
-            setattr(import_module(module), attribute, value)
-        return run_command(arguments)
+            owner, _, attribute = name.rpartition(".")
+            setattr(import_module(owner), attribute, value)
+        if merged:
+            os.dup2(1, 2)
+        return run_module(module, arguments) if module else run_command(arguments)
 
     _running[:] = [Process(command, folder, log)]
     return _running[0].pid
+
+
+def run_module(name: str, arguments: list[str]) -> int:
+    """Do what `python -m` does, and return the exit code."""
+    sys.argv[1:] = arguments
+    try:
+        runpy.run_module(name, run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0
 
 
 def _wait() -> Ended:

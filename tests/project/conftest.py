@@ -1,15 +1,61 @@
-"""A shell for the commands of the pages."""
+"""What the commands of pages and of benchmarks run in."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import time
+from collections.abc import Callable, Sequence
+from contextlib import chdir
+from pathlib import Path
 
 import pytest
-from pages import Run, shell
+from pages import Run, run_by_bash, shell
+
+from benchmarks.forked import Ended
+from tests.forks import Forks
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
-def run() -> Iterator[Run]:
+def run(request: pytest.FixtureRequest) -> Run:
     """Runs a command line of a page."""
-    with shell() as run:
-        yield run
+    return shell(request.getfixturevalue("forks")) if hasattr(os, "fork") else run_by_bash
+
+
+@pytest.fixture
+def run_module(forks: Forks) -> Callable[..., Ended]:
+    """Does what `python -m` does in the checkout, in a process that has TensorFlow at hand."""
+
+    def run(module: str, *arguments: str) -> Ended:
+        with chdir(ROOT):
+            return forks.run(*arguments, module=module)
+
+    return run
+
+
+@pytest.fixture
+def forked(
+    run_module: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., None]:
+    """Lets a benchmark's module start its processes so, in functions of `benchmarks.processes`."""
+
+    def output(command: Sequence[str | Path]) -> str:
+        _, option, module, *arguments = map(str, command)
+        assert option == "-m"
+        ended = run_module(module, *arguments)
+        assert ended.code == 0, ended.errors
+        return ended.output
+
+    def wall_seconds(command: Sequence[str | Path]) -> float:
+        start = time.perf_counter()
+        output(command)
+        return time.perf_counter() - start
+
+    functions = {"output": output, "wall_seconds": wall_seconds}
+
+    def patch(module: str, *names: str) -> None:
+        for name in names:
+            monkeypatch.setattr(f"benchmarks.{module}.{name}", functions[name])
+
+    return patch

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import chdir
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Protocol
 
-from benchmarks.forked import Process, load, run_command
+from tests.forks import Forks
 
 NUMBER = r"\d+([.,]\d+)*(e-?\d+)?"
 DURATION = rf"({NUMBER} min {NUMBER} s|{NUMBER} m?s)"
@@ -63,37 +58,20 @@ class Run(Protocol):
         """What it prints in the folder, on either stream."""
 
 
-@contextmanager
-def shell() -> Iterator[Run]:
+def shell(forks: Forks) -> Run:
     """A shell with this environment's dlcli and Python, which loads TensorFlow only once.
 
     A command of dlcli alone runs in a fork of a process that has loaded it.
     """
-    if not hasattr(os, "fork"):
-        yield run_by_bash
-        return
-    with ProcessPoolExecutor(1, get_context("spawn"), initializer=load) as pool:
 
-        def run(command: str, folder: Path) -> str:
-            program, *arguments = shlex.split(command)
-            if program != "dlcli" or "|" in arguments:
-                return run_by_bash(command, folder)
-            return pool.submit(run_in_fork, arguments, folder).result()
+    def run(command: str, folder: Path) -> str:
+        program, *arguments = shlex.split(command)
+        if program != "dlcli" or "|" in arguments:
+            return run_by_bash(command, folder)
+        with chdir(folder):
+            return forks.run(*arguments, merged=True).output
 
-        yield run
-
-
-def run_in_fork(arguments: list[str], folder: Path) -> str:
-    """What a command of dlcli prints in a fork of this process."""
-
-    def command() -> int:
-        os.dup2(1, 2)
-        return run_command(arguments)
-
-    with TemporaryDirectory() as log:
-        ended = Process(command, folder, Path(log)).wait()
-    assert ended is not None
-    return ended.output
+    return run
 
 
 def run_by_bash(command: str, folder: Path) -> str:

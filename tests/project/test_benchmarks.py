@@ -6,7 +6,7 @@ import io
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -28,7 +28,6 @@ from benchmarks.whole_processes import LIVE, QUIET, terminal_cases
 from benchmarks.workloads import WORKLOADS, Workload
 from dlcli.runs import new_run
 
-ROOT = Path(__file__).parents[2]
 TOY = Workload("toy", 10, 2, (3,), 0, 4, epochs=3, long=3)
 
 
@@ -261,19 +260,21 @@ def test_disks_are_counted_by_how_training_ended() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("rival", ["dlcli_engine", "keras_fit", "numpy_products"])
-def test_a_worker_measures_a_workload(rival: str) -> None:
-    command = [sys.executable, "-m", "benchmarks.worker", rival, "3", json.dumps(asdict(TOY))]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+def test_a_worker_measures_a_workload(rival: str, run_module: Callable[..., Ended]) -> None:
+    done = run_module("benchmarks.worker", rival, "3", json.dumps(asdict(TOY)))
 
-    assert done.returncode == 0, done.stderr
-    measured = json.loads(done.stdout.splitlines()[-1])
+    assert done.code == 0, done.errors
+    measured = json.loads(done.output.splitlines()[-1])
     assert measured["training_seconds"] > 0
     assert measured["matrix_bytes"] == 10 * 2 * 4
     assert measured["peak_bytes"] > 10e6
 
 
 @pytest.mark.slow
-def test_every_step_of_the_mixed_table_is_measured(tmp_path: Path) -> None:
+def test_every_step_of_the_mixed_table_is_measured(
+    tmp_path: Path, forked: Callable[..., None]
+) -> None:
+    forked("encodings", "output")
     measured = {case.name: case.measure() for case in encoding_cases(tmp_path, rows=300)}
 
     assert {"pyarrow read", "dlcli encode", "dlcli fit", "dlcli predict"} < set(measured)
@@ -282,7 +283,10 @@ def test_every_step_of_the_mixed_table_is_measured(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_table_on_disk_is_measured_under_a_limit(tmp_path: Path) -> None:
+def test_a_table_on_disk_is_measured_under_a_limit(
+    tmp_path: Path, forked: Callable[..., None]
+) -> None:
+    forked("memory", "output")
     [case] = memory_cases(tmp_path, sizes=(500,), columns=5)
     figures = case.measure()
 
@@ -298,7 +302,7 @@ def test_a_table_on_disk_is_measured_under_a_limit(tmp_path: Path) -> None:
 def test_a_training_on_a_terminal_updates_the_live_view_and_a_quiet_one_has_none(
     tmp_path: Path,
 ) -> None:
-    measured = {case.name: case.measure() for case in terminal_cases(tmp_path, epochs=20_000)}
+    measured = {case.name: case.measure() for case in terminal_cases(tmp_path, epochs=5_000)}
 
     assert measured[QUIET]["updates"] == 0 < measured[LIVE]["updates"] < 100
     assert all(figures["training_seconds"] > 0 for figures in measured.values())
@@ -306,25 +310,26 @@ def test_a_training_on_a_terminal_updates_the_live_view_and_a_quiet_one_has_none
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs signals and forking")
-def test_a_training_is_killed_and_resumed() -> None:
-    command = [sys.executable, "-m", "benchmarks.kills", "--kills=1", "--keras=0", "--disk=0"]
-    command += ["--set=early_stopping.start_from_epoch=0", "--set=epochs=60"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+def test_a_training_is_killed_and_resumed(run_module: Callable[..., Ended]) -> None:
+    series = ["--kills=1", "--keras=0", "--disk=0"]
+    settings = ["early_stopping.start_from_epoch=0", "hidden[0].units=64", "epochs=20"]
+    done = run_module("benchmarks.kills", *series, *(f"--set={each}" for each in settings))
 
-    assert done.returncode == 0, done.stderr
-    row = done.stdout.split("compiled")[1].split()
+    assert done.code == 0, done.errors
+    row = done.output.split("compiled")[1].split()
     assert (row[0], row[-2:]) == ("1", ["1", "0"])
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="tmpfs exists on Linux only")
-def test_a_full_disk_and_one_with_enough_space_are_tried() -> None:
-    command = [sys.executable, "-m", "benchmarks.full_disk", f"--step={2**24}"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+def test_a_full_disk_and_one_with_enough_space_are_tried(
+    run_module: Callable[..., Ended],
+) -> None:
+    done = run_module("benchmarks.full_disk", f"--step={2**24}")
 
-    if done.returncode == full_disk.CANNOT_MOUNT:
-        pytest.skip(done.stderr.splitlines()[-1])
-    assert done.returncode == 0, done.stderr
-    started, resumed = (done.stdout.split(name)[1].split() for name in ("start", "resume "))
+    if done.code == full_disk.CANNOT_MOUNT:
+        pytest.skip(done.errors.splitlines()[-1])
+    assert done.code == 0, done.errors
+    started, resumed = (done.output.split(name)[1].split() for name in ("start", "resume "))
     assert started[:6] == ["2", "1", "0", "1", "0", "0"]
     assert resumed[:6] == ["2", "1", "0", "1", "1", "0"]

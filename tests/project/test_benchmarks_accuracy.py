@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from benchmarks.accuracy import Fit, prediction_error, relative_errors, report
+from benchmarks.forked import Ended
 from benchmarks.public_tables import HELD_BACK, SOURCES, Source, read_source, split_rows
 
 ROOT = Path(__file__).parents[2]
@@ -121,25 +122,23 @@ def test_tables_are_held_back_of_both_kinds_and_no_default_is_chosen_with_them()
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs forking")
-def test_configs_are_compared_with_lightgbm_and_a_failure_is_reported(tmp_path: Path) -> None:
+def test_configs_are_compared_with_lightgbm_and_a_failure_is_reported(
+    tmp_path: Path, run_module: Callable[..., Ended]
+) -> None:
     rivals, tables, result = (tmp_path / name for name in ("python", "tables", "result.json"))
     rivals.write_text(RIVALS)
     rivals.chmod(0o755)
     tables.mkdir()
-    command = [sys.executable, "-m", "benchmarks.accuracy", "--rivals-python", str(rivals)]
+    interpreter = ["--rivals-python", str(rivals)]
     tables_options = ["--tables", str(tables), "--only", "iris target", "--splits", "1"]
     short = ["--settings", "short", "simple", "epochs=40", "batch_size=8"]
     settings = ["--presets", "--rivals", *short]
     failing = ["--settings", "failing", "simple", "epochs=0"]
-    done = subprocess.run(
-        [*command, *tables_options, *settings, *failing, "--json", str(result)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
+    options = [*interpreter, *tables_options, *settings, *failing]
+    done = run_module("benchmarks.accuracy", *options, "--json", str(result))
 
-    assert done.returncode == 1, done.stderr + done.stdout
-    assert "failing, iris target, split 0: train, exit code 2: " in done.stdout
+    assert done.code == 1, done.errors + done.output
+    assert "failing, iris target, split 0: train, exit code 2: " in done.output
     light, short, failing_fit = json.loads(result.read_text())["fits"]
     assert (light["rows"], light["seconds"], light["cpu_seconds"]) == (120, 2, 3)
     # ten rows of each class

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
-import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from benchmarks.forked import Ended
 from benchmarks.prediction_intervals import Measured, report
 from benchmarks.public_tables import Source
 
@@ -33,7 +34,9 @@ def test_the_report_has_means_over_splits_and_tables_and_the_worst() -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs forking")
-def test_intervals_of_a_table_are_measured(tmp_path: Path) -> None:
+def test_intervals_of_a_table_are_measured(
+    tmp_path: Path, run_module: Callable[..., Ended]
+) -> None:
     with (ROOT / "data" / "iris.csv").open(encoding="utf-8", newline="") as file:
         names, *rows = csv.reader(file)
     with (tmp_path / "iris.csv").open("w", encoding="utf-8", newline="") as file:
@@ -41,17 +44,12 @@ def test_intervals_of_a_table_are_measured(tmp_path: Path) -> None:
     rivals = tmp_path / "python"
     rivals.write_text(f"#!{sys.executable}\n")  # no table of scikit-learn
     rivals.chmod(0o755)
-    command = [sys.executable, "-m", "benchmarks.prediction_intervals", "--splits", "1"]
-    options = ["--rivals-python", str(rivals), "--tables", str(tmp_path), "--only", "iris target"]
-    done = subprocess.run(
-        [*command, *options, "--presets", "good", "--set", "epochs=3", "--level", "0.8"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
+    tables = ["--rivals-python", str(rivals), "--tables", str(tmp_path), "--only", "iris target"]
+    options = ["--splits", "1", "--presets", "good", "--set", "epochs=3", "--level", "0.8"]
+    done = run_module("benchmarks.prediction_intervals", *tables, *options)
 
-    assert done.returncode == 0, done.stderr
-    title, head, _, row, *_ = (line.split() for line in done.stdout.split("\n") if line.strip())
+    assert done.code == 0, done.errors
+    title, head, _, row, *_ = (line.split() for line in done.output.split("\n") if line.strip())
     assert title == ["classes:", "coverage", "at", "0.8,", "classes"]
     assert head == ["table", "test", "rows", "good", "classes"]
     assert row[:2] == ["iris", "target"]

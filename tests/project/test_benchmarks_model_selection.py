@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -147,7 +148,10 @@ SMALL = Selection("iris", folds=2, trials=2, settings=("epochs=2",))
 
 
 @pytest.mark.slow
-def test_folds_are_trained_by_dlcli_and_by_a_keras_script(tmp_path: Path) -> None:
+def test_folds_are_trained_by_dlcli_and_by_a_keras_script(
+    tmp_path: Path, forked: Callable[..., None]
+) -> None:
+    forked("model_selection", "output", "wall_seconds")
     measured = {case.name: case.measure() for case in cv_cases(SMALL, tmp_path)}
 
     assert list(measured) == [DLCLI_CV, KERAS_CV]
@@ -157,8 +161,12 @@ def test_folds_are_trained_by_dlcli_and_by_a_keras_script(tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
-def test_a_keras_script_tries_the_candidates_of_dlcli(tmp_path: Path) -> None:
-    ours, loop, *_ = search_cases(SMALL, tmp_path, sys.executable)
+def test_a_keras_script_tries_the_candidates_of_dlcli(
+    tmp_path: Path, forked: Callable[..., None]
+) -> None:
+    cases = search_cases(SMALL, tmp_path, sys.executable)
+    ours, loop = next(cases), next(cases)
+    forked("model_selection", "output", "wall_seconds")
     ours.measure()
     tried = json.loads((tmp_path / "tune-iris-0" / "tune.json").read_text())["trials"]
     candidates = read_task(tmp_path / "tune-iris.json").candidates

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import json
-import subprocess
 import sys
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from benchmarks.forked import Ended
 from benchmarks.real_tables import (
     Step,
     Trial,
@@ -20,8 +21,6 @@ from benchmarks.real_tables import (
     refusals,
     violations,
 )
-
-ROOT = Path(__file__).parents[2]
 
 
 def test_an_archive_is_unpacked_without_the_files_of_macos(tmp_path: Path) -> None:
@@ -102,17 +101,14 @@ def test_violations_are_grouped_by_kind() -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs forking")
-def test_all_commands_run_on_a_table(tmp_path: Path) -> None:
+def test_all_commands_run_on_a_table(tmp_path: Path, run_module: Callable[..., Ended]) -> None:
     rows = [f"{row % 7},{row % 7 * 2 + row % 3},{'ab'[row % 2]}" for row in range(60)]
     (tmp_path / "small.csv").write_text("\n".join(["x,y,kind", *rows]) + "\n")
-    command = [sys.executable, "-m", "benchmarks.real_tables", "--tables", str(tmp_path)]
-    options = ["--share", "1", "--jobs", "1", "--epochs", "1"]
+    options = ["--tables", str(tmp_path), "--share", "1", "--jobs", "1", "--epochs", "1"]
     result = tmp_path / "result.json"
-    done = subprocess.run(
-        [*command, *options, "--json", str(result)], cwd=ROOT, capture_output=True, text=True
-    )
+    done = run_module("benchmarks.real_tables", *options, "--json", str(result))
 
-    assert done.returncode == 0, done.stderr + done.stdout
+    assert done.code == 0, done.errors + done.output
     document = json.loads(result.read_text())
     assert (document["tables"], document["refusals"], document["violations"]) == (1, [], {})
     first, *trials = document["trials"]
