@@ -3,15 +3,35 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
+from dlcli.config import Engine
+from dlcli.pipeline.fit import pause_collection
 from tests.forks import Forks
 
-settings.register_profile("untimed", deadline=None)  # a busy machine may be slow at any example
+if TYPE_CHECKING:
+    from dlcli.training import Checkpointer, Job, ProgramCache, TrainingResult
+    from dlcli.training.compiled_engine import _Shared
+    from dlcli.training.job import Progress
+
+EXAMPLES = int(os.environ.get("DLCLI_FUZZ", "40"))
+"""Examples of each property that names no number of its own."""
+settings.register_profile("untimed", deadline=None, max_examples=EXAMPLES)  # machines may be busy
 settings.load_profile("untimed")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Leave what test modules load, TensorFlow above all, out of all later garbage collections.
+
+    Searching it for garbage takes as long as a short training, and most trainings do it.
+    """
+    with pause_collection():
+        return (yield)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -27,6 +47,49 @@ def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
     forks = Forks(tmp_path_factory.mktemp("forks"))
     yield forks
     forks.close()
+
+
+_compiled: dict[str, _Shared] = {}
+"""The programs that tests with `compiled_once` share, by key, the latest last."""
+MOST_PROGRAMS = 20
+"""Programs to keep, of some 20 MB each."""
+
+
+@pytest.fixture(scope="module")
+def compiled_once() -> Iterator[None]:
+    """Compile each program once: it takes most of the time of a training on a few rows.
+
+    What a cache of programs would compile may be there from another test, and a training without a
+    cache has one of its own. Not for tests that compare bits: a program that is shared has as
+    variables what another one has as constants, and may round otherwise.
+    """
+    from dlcli import training
+    from dlcli.training import compiled_engine
+
+    compile_program, train_job = compiled_engine._Shared, training.train_job
+
+    def find_or_compile(job: Job, jit_compile: bool) -> _Shared:
+        key = compiled_engine.program_key(job, jit_compile)
+        found = _compiled.pop(key, None)
+        _compiled[key] = program = found or compile_program(job, jit_compile)
+        if len(_compiled) > MOST_PROGRAMS:
+            del _compiled[next(iter(_compiled))]
+        return program
+
+    def train_with_cache(
+        job: Job,
+        engine: Engine,
+        progress: Progress,
+        checkpointer: Checkpointer = training.NO_CHECKPOINTS,
+        programs: ProgramCache | None = None,
+    ) -> TrainingResult:
+        programs = programs or training.ProgramCache()
+        return train_job(job, engine, progress, checkpointer, programs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compiled_engine, "_Shared", find_or_compile)
+        patch.setattr(training, "train_job", train_with_cache)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -382,6 +382,7 @@ def test_of_data_that_can_be_trained_on_what_is_odd_is_said(content, config, lin
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("compiled_once")
 @pytest.mark.parametrize(("content", "config", "lines"), TRAINED.values(), ids=TRAINED)
 def test_odd_data_that_can_be_trained_on_are(content, config, lines, dlcli):
     write(content, config)

@@ -45,7 +45,7 @@ RUNS = {
 FOLDS = {"numbers": "auto", "classes": "2", "shared": "none"}
 """Folds of the runs that are ensembles."""
 
-pytestmark = pytest.mark.usefixtures("no_linear_baseline")
+pytestmark = pytest.mark.usefixtures("compiled_once", "no_linear_baseline")
 
 
 def table():

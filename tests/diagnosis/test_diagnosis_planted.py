@@ -16,7 +16,7 @@ from tests.diagnosis.planted import PLANTED, SOUND
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("compiled_once")]
 
 
 @pytest.mark.parametrize("planted", PLANTED, ids=lambda planted: planted.name)

@@ -28,6 +28,8 @@ from dlcli.pipeline.fit import FitResult, fit
 from dlcli.pipeline.preparation import encode_sets
 from dlcli.training import NO_CHECKPOINTS, Job
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 LOT = np.random.default_rng(7)
 A, B, NOISE = LOT.normal(size=(3, 120))
 GRAPH = CompiledEngine(jit_compile=False)
@@ -332,7 +334,8 @@ def test_a_linear_model_that_is_far_larger_than_the_network_is_omitted():
     assert not is_linear(network)
 
 
-def test_the_rows_lie_on_the_device_once_for_both():
+def test_the_rows_lie_on_the_device_once_for_both(monkeypatch):
+    monkeypatch.setattr(training, "train_job", training.training.train_job)  # without a cache
     file = write(SMALL, a=A, y=A)
     given = untrained(file)
     prepared = replace(given.prepared, engine=GRAPH)

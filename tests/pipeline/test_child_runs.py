@@ -9,6 +9,8 @@ from dlcli.errors import Interrupted
 from dlcli.pipeline import train, train_run
 from dlcli.pipeline.train_run import train_child_run
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 LINE = """\
 data: {train: line.csv, target: y}
 hidden: []

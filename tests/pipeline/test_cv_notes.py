@@ -12,6 +12,8 @@ from dlcli.tasks import Multiclass, Multilabel
 from tests.comparison.hand_made import held_out, numbers, two_classes
 from tests.pipeline.hand_made_results import failed, fold, folds
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 ALWAYS = (
     "pooled intervals take the networks as given and show what other rows might give; "
     "intervals over folds also show what training on other rows might give"

@@ -13,6 +13,8 @@ from dlcli.pipeline.preflight import prepare_example
 from dlcli.pipeline.preparation import read_candidates, read_dataset, sets
 from dlcli.splitting import Split
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 SPLITS = ["random", "stratified", "{name: group, column: g}", "{name: time, column: x}"]
 EVERY = "data.train_on_validation=true"
 

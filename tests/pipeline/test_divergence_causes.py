@@ -18,6 +18,8 @@ from dlcli.pipeline.preparation import encode_sets
 from dlcli.training import Job
 from dlcli.training.job import NO_CHECKPOINTS
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 ROWS = 60
 RANDOM = np.random.default_rng(0)
 X, Z = RANDOM.normal(size=(2, ROWS))

@@ -25,6 +25,8 @@ from dlcli.runs import open_run
 from dlcli.splitting import make_complete_folds
 from dlcli.tables import read_table
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 ROWS = 60
 TEST = 12
 CONFIG = """\

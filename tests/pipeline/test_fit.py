@@ -15,6 +15,8 @@ from dlcli.pipeline.preparation import read_candidates
 from dlcli.splitting import Split
 from dlcli.training import NO_CHECKPOINTS
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 CONFIG = """\
 data: {train: rows.csv, target: y, validation: 0.25, test: 0.25}
 hidden: [{units: 3, activation: tanh}]

@@ -15,7 +15,7 @@ from dlcli.runs import open_run
 from tests.comparison.hand_made import number_run
 from tests.diagnosis.planted import DATA, GOOD, HALF, WIDE, Planted, mostly_noise, straight
 
-pytestmark = pytest.mark.usefixtures("no_linear_baseline")
+pytestmark = pytest.mark.usefixtures("compiled_once", "no_linear_baseline")
 
 OVERFITTED = Planted("overfitted", mostly_noise(300), HALF + WIDE + GOOD)
 DIVERGED = Planted(

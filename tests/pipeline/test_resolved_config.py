@@ -12,6 +12,8 @@ from dlcli.pipeline.run_recording import moved_config, resolved_config
 from dlcli.prediction import Predictor
 from dlcli.preprocessing import ValueIssues
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 CONFIG = """\
 data: {train: data/t.csv, validation: [data/v.csv, /far/w.csv], test: 0.25, target: y}
 hidden: []

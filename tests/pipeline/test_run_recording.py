@@ -16,6 +16,8 @@ from dlcli.errors import DataError, RunError
 from dlcli.pipeline import resume, run_recording, train, train_run
 from dlcli.runs import open_run, run_writer
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 CONFIG = """\
 data: {train: rows.csv, target: y, validation: 0.25, storage: STORAGE}
 input:

@@ -11,6 +11,8 @@ from dlcli.errors import UsageError
 from dlcli.pipeline import Events, preflight, train
 from dlcli.pipeline.preflight import working_folder
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 
 @pytest.fixture(autouse=True)
 def folders(tmp_path, monkeypatch):

@@ -17,7 +17,6 @@ def collection():
     gc.enable()
     yield
     gc.enable()
-    gc.unfreeze()
 
 
 def test_garbage_collection_is_paused_while_loading_and_enabled_after(collection):

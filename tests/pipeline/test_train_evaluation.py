@@ -12,7 +12,10 @@ from dlcli.pipeline import train, train_run
 from dlcli.pipeline.train_run import sample_indices
 
 # Keras's own `Model.save` asks NumPy for a copy in the way of NumPy 1.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+pytestmark = [
+    pytest.mark.usefixtures("compiled_once"),
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+]
 
 
 @pytest.fixture

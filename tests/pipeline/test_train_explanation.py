@@ -19,6 +19,8 @@ from dlcli.pipeline.preparation import encode_sets
 from dlcli.pipeline.train_run import explain_result, with_logged_reasons
 from dlcli.runs import new_run, open_run
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 ROWS = 120
 
 

@@ -21,7 +21,7 @@ from dlcli.tables import read_table
 
 # Keras's own `Model.save` asks NumPy for a copy in the way of NumPy 1.
 pytestmark = [
-    pytest.mark.usefixtures("no_linear_baseline"),
+    pytest.mark.usefixtures("compiled_once", "no_linear_baseline"),
     pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
 ]
 

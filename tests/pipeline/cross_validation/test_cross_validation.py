@@ -14,6 +14,8 @@ from dlcli.pipeline import CrossValidation
 from dlcli.runs import open_run
 from tests.pipeline.cross_validation.small_rows import cv
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 FILES = {
     *("config.yaml", "resolved.yaml", "environment.json", "events.jsonl"),
     *("cv.json", "refit.yaml", "predictions.parquet"),

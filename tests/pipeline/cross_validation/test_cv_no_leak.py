@@ -11,6 +11,8 @@ from dlcli.encoding import fit_encoding
 from dlcli.pipeline import CrossValidation, cross_validation, preparation
 from tests.pipeline.cross_validation.small_rows import cv, row_numbers
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 
 def learned_means(outcomes):
     """Return the mean of x that each training has fitted."""

@@ -11,6 +11,8 @@ from dlcli.pipeline import Events
 from dlcli.pipeline.cross_validation import refit_config
 from tests.pipeline.cross_validation.small_rows import config_file
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 STEERED = ("data.validation=0.2", "epochs=100", "early_stopping={patience: 3}")
 WARNING = (
     "refit.yaml: learning_rate_schedule needs validation rows, which are training rows there; "

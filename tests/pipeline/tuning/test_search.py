@@ -23,7 +23,7 @@ from dlcli.pipeline.worker_pool import worker_name
 from dlcli.runs import RunWriter, open_run
 from tests.pipeline.tuning.search_examples import WAVE, Recorder, line_file, wave_rows
 
-pytestmark = pytest.mark.usefixtures("no_linear_baseline")
+pytestmark = pytest.mark.usefixtures("compiled_once", "no_linear_baseline")
 
 RATE = "optimizer.learning_rate"
 

@@ -24,6 +24,8 @@ from dlcli.tasks import Binary, Regression
 from tests.pipeline.tuning.search_examples import Recorder, line_file
 from tests.pipeline.tuning.study_examples import DROPOUT, LAYERS, RATE, UNITS
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 
 def context_of(file):
     with file.located():

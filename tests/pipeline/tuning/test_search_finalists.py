@@ -15,6 +15,8 @@ from dlcli.runs import open_run
 from tests.comparison.hand_made import number_run
 from tests.pipeline.tuning.search_examples import Recorder
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 ROWS = range(1, 41)
 FAR = {row: row + (-1) ** row * (1 + row % 5) for row in ROWS}
 """Predictions that are 1 to 5 off, by which the mean absolute error is 3."""

@@ -24,6 +24,8 @@ from dlcli.pipeline.search_trials import Evaluation, SearchAccess
 from dlcli.runs import PartialResult, locked, new_run
 from tests.pipeline.tuning.search_examples import Recorder, line_file
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 CONFIG = """\
 data: {train: line.csv, target: y, validation: 0.25, test: 0.25}
 hidden: []

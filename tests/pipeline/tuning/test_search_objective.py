@@ -39,6 +39,8 @@ from dlcli.tasks import Binary, Multiclass, Regression
 from tests.pipeline.tuning.search_examples import line_file
 from tests.pipeline.tuning.study_examples import RATE, UNITS, finish, plan
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 COLORS = "x,c\n" + "".join(f"{x},{'red' if x % 3 else 'blue'}\n" for x in range(40))
 NUMBER = Regression(columns=("y",))
 TWO = Binary(columns=("c",), classes=("a", "b"))
