@@ -108,6 +108,7 @@ def fraction_within(rows, column="y"):
     return np.mean([float(row["lower"]) <= y <= float(row["upper"]) for row, y in pairs])
 
 
+@pytest.mark.slow
 def test_numbers_get_a_lower_and_an_upper_end(run):
     run("numbers")
     rows = read_csv(call("predict", "numbers", "rows.csv", "--interval", "0.9").stdout)
@@ -138,6 +139,7 @@ def test_intervals_are_around_the_members_that_did_not_have_each_fold(run):
     np.testing.assert_allclose(regions.array, expected.array, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_members_that_share_validation_rows_have_one_width(run):
     stored = run("shared").parse("conformal.json", Conformal)
     assert stored.rows == (60,)
@@ -171,6 +173,7 @@ def test_counts_are_never_below_0(run):
     assert fraction_within(rows, "count") > 0.88
 
 
+@pytest.mark.slow
 def test_classes_get_a_set_in_every_format(run):
     run("classes")
     arguments = ("predict", "classes", "rows.csv", "--interval", "0.9")
@@ -259,6 +262,7 @@ def test_the_report_shows_the_coverage_of_test_rows_by_prediction(run):
     assert "Coverage of 90 % intervals" in to_html(view_of(trained))
 
 
+@pytest.mark.slow
 def test_labels_and_runs_without_held_out_rows_are_refused(run):
     run("labels")
     assert not Path("labels/conformal.json").exists()

@@ -164,6 +164,7 @@ def size_of(thing, seen=None):
     return sys.getsizeof(thing) + sum(size_of(part, seen) for part in gc.get_referents(thing))
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_epochs():
     clock = Clock()
     view = LiveView(terminal(), clock=clock)

@@ -180,6 +180,7 @@ def stacks(draw):
     return draw(st.lists(layers, max_size=3)), draw(st.sampled_from(sorted(ENDS)))
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(stacks(), st.booleans(), st.integers(0, 2**32 - 1))
 def test_they_agree_for_every_stack(tmp_path_factory, stack, use_bias, seed):

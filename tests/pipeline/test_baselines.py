@@ -228,6 +228,7 @@ def baselines_of(config, data="target: y", **columns):
     return run, dict(told)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "hidden", ["[]", "[{units: 2, activation: linear, batch_normalization: true, dropout: 0.1}]"]
 )
@@ -238,6 +239,7 @@ def test_a_linear_network_has_only_the_constant_baseline_and_an_event_says_why(h
     assert told["baselines"]["no_linear"] == "the network itself is linear"
 
 
+@pytest.mark.slow
 def test_every_set_of_rows_is_scored_with_the_metrics_of_the_network():
     run, told = baselines_of(
         SMALL, "target: y, validation: 0.25, test: 0.25", a=A, y=np.where(A > 0, "u", "v")
@@ -300,6 +302,7 @@ def test_a_linear_model_that_fails_is_omitted_with_one_warning(error, reason, mo
     assert dict(told)["baselines"]["no_linear"] == reason
 
 
+@pytest.mark.slow
 def test_a_signal_ends_it_as_it_ends_training_and_the_run_can_be_resumed(monkeypatch):
     file, whole = write(SMALL, a=A, y=A + NOISE), training.train_job
 
@@ -318,6 +321,7 @@ def test_a_signal_ends_it_as_it_ends_training_and_the_run_can_be_resumed(monkeyp
     assert resume(Path("run")).read_baselines().keys() == {"constant", "linear"}
 
 
+@pytest.mark.slow
 def test_a_training_that_diverges_has_no_baselines():
     config = f"{BEND}optimizer: {{name: sgd, learning_rate: 1e30}}\nepochs: 9\nbatch_size: 120\n"
     with pytest.raises(DivergenceError):
@@ -334,6 +338,7 @@ def test_a_linear_model_that_is_far_larger_than_the_network_is_omitted():
     assert not is_linear(network)
 
 
+@pytest.mark.slow
 def test_the_rows_lie_on_the_device_once_for_both(monkeypatch):
     monkeypatch.setattr(training, "train_job", training.training.train_job)  # without a cache
     file = write(SMALL, a=A, y=A)
@@ -351,6 +356,7 @@ def test_the_rows_lie_on_the_device_once_for_both(monkeypatch):
 # The verdict, and signs of a leak
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("columns", "perfect", "leaks"),
     [

@@ -40,6 +40,7 @@ def search(tmp_path):
     return folder
 
 
+@pytest.mark.slow
 def test_a_resumed_child_run_has_the_weights_of_an_uninterrupted_one(file, search, tmp_path):
     undisturbed = train(file, tmp_path / "undisturbed")
 

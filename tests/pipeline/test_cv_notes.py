@@ -118,6 +118,7 @@ def scored(generator, truth):
     return two_classes(truth.astype(np.int64), outputs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", CHANCE)
 def test_folds_that_differ_at_random_are_seldom_noted(metric):
     """The test is to be wrong in 1 of 100, also of a few rows and of errors that lie far out."""

@@ -150,6 +150,7 @@ def test_the_linear_baseline_is_compared_on_predictions_of_the_same_kind(trained
     assert metrics["linear"]["validation"]["r2"] > 0.9
 
 
+@pytest.mark.slow
 def test_the_keras_engine_trains_the_same_members(trained, folder):
     run = train(config("engine=keras"))
     (members, predicted), (others, expected) = stored(run), stored(trained[0])
@@ -188,6 +189,7 @@ def test_a_member_of_another_training_is_refused(folder):
         resume(Path("run"))
 
 
+@pytest.mark.slow
 def test_a_changed_target_is_not_known_to_its_own_prediction(folder):
     settings = ("early_stopping=null",)  # which chooses a member's best epoch by its own fold
     before = stored(train(config(*settings), Path("before")))[1]["validation"]
@@ -201,6 +203,7 @@ def test_a_changed_target_is_not_known_to_its_own_prediction(folder):
     assert len(same) == 16  # its fold: the members of the others have learned from the row
 
 
+@pytest.mark.slow
 def test_members_may_share_validation_rows(folder):
     settings = ("ensemble.folds=none", "data.validation=0.2", "hidden[0].dropout=0.2")
     run = train(config(*settings))
@@ -210,6 +213,7 @@ def test_members_may_share_validation_rows(folder):
     assert run.read_config().config.ensemble.folds == "none"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["level", "size"])
 def test_classes_and_logarithms_are_averaged_as_they_are_predicted(folder, target):
     scaling = ("output.scaling=log",) if target == "size" else ()
@@ -225,6 +229,7 @@ def test_classes_and_logarithms_are_averaged_as_they_are_predicted(folder, targe
     np.testing.assert_allclose(found, np.mean(each, axis=0), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_rows_on_disk_give_the_same_weights(trained, folder):
     run = train(config("data.storage=disk"))
     for name in ("weights.npz", "ensemble.json"):
@@ -247,6 +252,7 @@ def test_folds_follow_the_split(folder, column):
         assert [one[-1] < other[0] for one, other in pairwise(windows)] == [True, True]
 
 
+@pytest.mark.slow
 def test_a_diverged_member_is_named_and_finite_weights_are_kept(folder):
     with pytest.raises(DivergenceError, match=r"in member 1 of 3") as caught:
         train(config("optimizer={name: sgd, learning_rate: 1e4}", "epochs=30"), Path("run"))
@@ -256,6 +262,7 @@ def test_a_diverged_member_is_named_and_finite_weights_are_kept(folder):
         assert open_run(Path("run")).kind == "diverged"
 
 
+@pytest.mark.slow
 def test_each_fold_of_a_cross_validation_trains_an_ensemble(folder):
     run = cross_validate(config("epochs=2"), Plan(folds=2, refit=True))
     document = json.loads(run.read_text("cv.json"))
@@ -296,6 +303,7 @@ def test_an_ensemble_is_no_start_for_one_network(trained, folder):
         train(config(*settings))
 
 
+@pytest.mark.slow
 def test_the_report_names_out_of_fold_rows_and_draws_each_member(trained):
     view = view_of(trained[0])
     terminal, page = render_text(view), to_html(view)

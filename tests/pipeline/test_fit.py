@@ -67,6 +67,7 @@ def encoded(monkeypatch):
     return calls
 
 
+@pytest.mark.slow
 def test_rows_are_encoded_once_for_all_candidates_that_read_them_alike(config, encoded):
     context = context_of(config())
     [split] = splits_of(context)

@@ -189,6 +189,7 @@ def as_bytes(arrays):
     return {name: array.tobytes() for name, array in arrays.items()}
 
 
+@pytest.mark.slow
 def test_an_epoch_whose_loss_alone_was_finite_is_not_the_last():
     """As when the last step of an epoch leads out of the numbers, which its loss doesn't see."""
     settings = ("data.target=large", "data.validation=null", "batch_size=100", "epochs=4")
@@ -201,6 +202,7 @@ def test_an_epoch_whose_loss_alone_was_finite_is_not_the_last():
     assert all(np.isfinite(array).all() for array in Predictor.load(run).weights.values())
 
 
+@pytest.mark.slow
 def test_the_best_until_then_are_kept_if_these_were_wanted(until_the_third):
     best = "early_stopping.restore_best_weights=true"
     error = diverged(config_of("graph", "1e9", best))
@@ -220,6 +222,7 @@ def test_where_nothing_was_trained_nothing_is_kept():
     assert not Path("runs").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("diverged_run")
 def test_training_may_start_from_it(until_the_third):
     run = train(config_of("graph", "0.01", "initial_weights=runs/t"))

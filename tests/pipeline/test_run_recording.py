@@ -110,6 +110,7 @@ def refusal(kind=RunError):
 class TestImages:
     """Their content is part of what a run began with."""
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("storage", ["memory", "disk"])
     def test_that_are_unchanged_let_it_be_resumed(self, storage):
         write_config(storage)

@@ -210,6 +210,7 @@ def drawn(rows: int, generator: np.random.Generator):
     )
 
 
+@pytest.mark.slow
 def test_every_metric_has_the_standard_error_that_many_draws_of_rows_show():
     """400 tables of 300 rows: the median error is the deviation of the values, within a fifth."""
     generator = np.random.default_rng(1)

@@ -208,6 +208,7 @@ def test_without_a_log_or_with_a_damaged_one_they_are_those_of_now(writer):
         assert with_logged_reasons(prepared, writer) == prepared
 
 
+@pytest.mark.slow
 def test_a_training_that_diverged_leaves_what_it_came_to():
     write_rows(a=A, b=B, y=3 * A)
     schedule = "{name: piecewise_constant, boundaries: [3], values: [1e9]}"
@@ -224,6 +225,7 @@ def test_a_training_that_diverged_leaves_what_it_came_to():
     assert [column.name for column in found.columns] == ["y", "a", "b"]
 
 
+@pytest.mark.slow
 def test_it_is_bounded_whatever_the_table_holds():
     classes = [f"class {n % 50} " + "long " * 60 for n in range(300)]
     columns = {f"x{n}": LOT.normal(size=300).round(3) for n in range(210)}

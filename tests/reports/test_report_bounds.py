@@ -41,6 +41,7 @@ def test_two_hundred_classes_stay_within_bounds(tmp_path):
     assert size_of(run) < MOST_BYTES
 
 
+@pytest.mark.slow
 def test_a_long_training_with_many_metrics_and_warnings_stays_within_bounds(tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     names = [f"{front}metric_{at}" for at in range(40) for front in ("", "val_")]

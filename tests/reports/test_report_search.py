@@ -497,6 +497,7 @@ def many(count: int, settings: int) -> dict[str, object]:
     return {"dimensions": dimensions, "trials": trials, "importances": shares, **numbers}
 
 
+@pytest.mark.slow
 def test_five_thousand_candidates_with_forty_settings_stay_within_bounds(tmp_path):
     html = render_report(search_run(tmp_path, search(**many(5_000, 40)))).html
     assert len(html.encode()) < 2_000_000  # and Vega's 0.9 million

@@ -186,6 +186,7 @@ def ended_at_each(root, work, power, before=lambda _: None):
 POWER = pytest.mark.parametrize("power", [False, True], ids=["kill", "power cut"])
 
 
+@pytest.mark.slow
 @POWER
 def test_a_crashed_run_can_be_resumed_or_is_finished(power, tmp_path, undisturbed):
     root = tmp_path / "here" / "runs"
@@ -195,6 +196,7 @@ def test_a_crashed_run_can_be_resumed_or_is_finished(power, tmp_path, undisturbe
         check_whole(run, undisturbed)
 
 
+@pytest.mark.slow
 @POWER
 def test_a_resumed_run_that_crashes_again_can_be_resumed(power, tmp_path, undisturbed):
     root = tmp_path / "here" / "runs"

@@ -54,6 +54,7 @@ def curve(run, name):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("line")
 def test_parameters_are_the_configs():
     story()

@@ -218,11 +218,13 @@ def test_in_float64_the_engines_agree_over_many_steps(rows, hidden, engine, make
     check_alike(train(job, "keras"), train(job, engine), 1e-12)
 
 
+@pytest.mark.slow
 def test_in_float32_the_engines_agree_over_few_steps(make_job, train):
     job = image_job(make_job, 13, Augmentation(**EVERYTHING), hidden=(DROPPING,))
     check_alike(train(job, "keras"), train(job, "graph"), 2e-6)
 
 
+@pytest.mark.slow
 def test_in_half_precision_the_engines_agree_over_few_steps(make_job, train):
     job = image_job(make_job, 13, Augmentation(**EVERYTHING), precision="mixed_bfloat16")
     check_alike(train(job, "keras"), train(job, "graph"), 1e-3)
@@ -237,6 +239,7 @@ def check_alike(expected, result, tolerance):
         np.testing.assert_allclose(result.history[name], values, rtol=wanted, atol=wanted)
 
 
+@pytest.mark.slow
 def test_training_sees_varied_images(make_job, train):
     plain = train(image_job(make_job, 13, None), "graph")
     varied = train(image_job(make_job, 13, Augmentation(**EVERYTHING)), "graph")

@@ -109,6 +109,7 @@ def test_every_epoch_is_reported_once_and_in_order(steps, train_in_steps):
         assert [shown[name] for _, shown in reported] == values
 
 
+@pytest.mark.slow
 def test_both_engines_report_the_same_columns_in_the_same_order(make_job, train):
     job = make_job(PLAIN, validation=7)
     reported = {}

@@ -179,6 +179,7 @@ def test_early_stopping_and_plateau_work_combined(train_both):
         assert min(result.history["learning_rate"]) < 0.3
 
 
+@pytest.mark.slow
 def test_the_best_weights_are_those_of_the_best_epoch(make_job, train):
     stopping = {"early_stopping": {"patience": 3}}
     result = train(make_job({**NOISY, **stopping}, validation=6), "graph")
@@ -190,6 +191,7 @@ def test_the_best_weights_are_those_of_the_best_epoch(make_job, train):
     assert losses.index(min(losses)) + 1 == result.best_epoch
 
 
+@pytest.mark.slow
 def test_weight_averages_and_best_weights_work_combined(train_both):
     # Keras puts the average in first and the best epoch's weights over it.
     average = {"use_ema": True, "ema_momentum": 0.9, "ema_overwrite_frequency": 7}
@@ -197,6 +199,7 @@ def test_weight_averages_and_best_weights_work_combined(train_both):
     train_both({"optimizer": optimizer, "early_stopping": {"patience": 3}}, "graph")
 
 
+@pytest.mark.slow
 def test_the_average_stays_where_the_last_weights_are_kept(train_both):
     average = {"name": "sgd", "learning_rate": 0.3, "use_ema": True, "ema_momentum": 0.9}
     stopping = {"patience": 3, "restore_best_weights": False}

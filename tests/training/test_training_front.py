@@ -65,11 +65,13 @@ def test_in_float64_they_agree_under_xla(job_of, train):
     assert_equal(train(job, "xla"), train(job, "keras"), 1e-12)
 
 
+@pytest.mark.slow
 def test_in_float32_they_agree_over_few_steps(job_of, train):
     job = job_of(optimizer={"name": "adam", "learning_rate": 0.02}, epochs=8)
     assert_equal(train(job, "graph"), train(job, "keras"), 2e-6)
 
 
+@pytest.mark.slow
 def test_training_changes_frequencies_and_only_the_embeddings_of_present_categories(job_of, train):
     before, after = (train(job_of(epochs=epochs), "graph").weights for epochs in (1, 3))
     assert (before["periodic_1/kernel"] != after["periodic_1/kernel"]).all()

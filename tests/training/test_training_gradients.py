@@ -91,6 +91,7 @@ def test_batch_normalization_uses_the_mean_of_the_rows(make_job):
     assert gradient_norms(job, shifted, ALL)[1] == pytest.approx(norms[1], rel=1e-3)
 
 
+@pytest.mark.slow
 def test_norms_before_and_after_are_the_same_without_a_step(make_job, train):
     job = make_job()
     learned = train(job, "graph")

@@ -101,6 +101,7 @@ def test_adjacent_masks_are_independent(one, other):
     assert abs(differing - 0.5) < 5 * 0.5 / np.sqrt(32 * one.size)
 
 
+@pytest.mark.slow
 def test_no_two_masks_of_a_training_are_alike():
     masks = {
         bits(1, 8, seed, layer, epoch, step).tobytes()

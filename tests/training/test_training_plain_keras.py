@@ -70,6 +70,7 @@ def test_the_tutorials_network(line, train):
             np.testing.assert_allclose(weight, expected, rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_mini_batches_equal_a_plain_keras_loop(make_job, train, engine):
     settings = {"optimizer": {"name": "adam", "learning_rate": 0.02}, "batch_size": 4, "seed": 5}
     job = make_job(settings, rows=11)

@@ -97,6 +97,7 @@ SHARED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("first", "second", "rows"), SHARED.values(), ids=SHARED)
 def test_jobs_that_differ_in_a_value_share_a_program_and_no_result(
     first, second, rows, make_job, float64
@@ -118,6 +119,7 @@ def test_the_factor_of_an_orthogonal_regularizer_is_shared_in_float32(make_job):
     check_alike(result, alone(jobs[-1]), 1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("first", "second"),
     [
@@ -137,6 +139,7 @@ def test_jobs_of_a_few_rows_more_or_less_share_a_program(first, second, make_job
     check_alike(result, alone(jobs[-1]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["four", "labels"])
 def test_the_metrics_of_classes_ignore_padding(target, make_job, float64):
     config = {"metrics": ("accuracy", "f1") if target != "labels" else ("macro_f1", "auc")}
@@ -146,6 +149,7 @@ def test_the_metrics_of_classes_ignore_padding(target, make_job, float64):
     check_alike(result, alone(jobs[-1]))
 
 
+@pytest.mark.slow
 def test_a_program_is_shared_under_xla_too(make_job, float64):
     configs = [{**hidden(dropout=rate), **adam(learning_rate=rate / 4)} for rate in (0.2, 0.5)]
     jobs = [make_job(configs[0], validation=9), make_job(configs[1], rows=14, validation=8)]
@@ -206,6 +210,7 @@ def test_jobs_that_differ_in_structure_have_different_programs(first, second, ro
     assert program_key(one, False) != program_key(other, False)
 
 
+@pytest.mark.slow
 def test_a_program_of_another_kind_in_between_changes_nothing(make_job, float64):
     job, other = make_job(adam(), validation=9), make_job(hidden(units=5), validation=9)
     result, made = train_in_turn(
@@ -215,6 +220,7 @@ def test_a_program_of_another_kind_in_between_changes_nothing(make_job, float64)
     check_alike(result, alone(job))
 
 
+@pytest.mark.slow
 def test_with_batch_normalization_only_jobs_of_equal_size_share_a_program(make_job, float64):
     jobs = [make_job(NORMALIZED, rows=rows, validation=9) for rows in (13, 13)]
     result, made = train_in_turn(jobs)
@@ -229,6 +235,7 @@ def test_rows_with_weights_and_without_have_different_programs(make_job):
     assert program_key(plain, False) != program_key(weighted, False)
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_does_not_affect_the_next(make_job, float64):
     def end_it(epoch, values):
         raise KeyboardInterrupt
@@ -242,6 +249,7 @@ def test_an_interrupted_training_does_not_affect_the_next(make_job, float64):
     check_alike(result, alone(job))
 
 
+@pytest.mark.slow
 def test_two_runs_of_a_job_in_one_program_have_the_same_bits(make_job):
     job = make_job({**hidden(dropout=0.3), **adam()}, validation=9)
     once, _ = train_in_turn([job])
@@ -259,6 +267,7 @@ def test_jobs_with_initial_weights_share_nothing(make_job):
     assert programs.made == 0
 
 
+@pytest.mark.slow
 def test_the_rows_of_a_job_are_released_when_another_begins(make_job):
     programs = ProgramCache()
     job, other = make_job(rows=16), make_job({"batch_size": 8})
@@ -270,6 +279,7 @@ def test_the_rows_of_a_job_are_released_when_another_begins(make_job):
     assert block() is None
 
 
+@pytest.mark.slow
 def test_another_job_follows_one_that_ran_out_of_memory(make_job, monkeypatch):
     programs = ProgramCache()
     first, second = make_job(), make_job({"batch_size": 8})

@@ -51,6 +51,7 @@ def test_an_encoding_that_is_fitted_to_all_rows_is_caught(outcomes, monkeypatch)
     assert learned_means(outcomes) != pytest.approx(true_means(outcomes))
 
 
+@pytest.mark.slow
 def test_a_category_that_gives_each_row_away_is_of_no_use_on_rows_that_were_held_out():
     lot = np.random.default_rng(0).normal(size=40).round(3)
     rows = "\n".join(f"name{row},{value}" for row, value in enumerate(lot))
