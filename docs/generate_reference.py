@@ -23,10 +23,9 @@ PAGE = Path(__file__).parent / "reference.md"
 BEGINNING = """\
 # Reference
 
-All keys of the config, generated from its schema. The
-[README](../README.md#the-config-by-example) shows a config with most of them, the
-[tutorial](README.md) explains what they are for, and `dlcli schema` prints a JSON Schema for
-editors.
+All keys of the config, generated from its schema. [The config by example](config.md) shows a
+config with most of them, the [tutorial](tutorial/1-line.md) explains what they are for, and
+`dlcli schema` prints a JSON Schema for editors.
 
 - A key without a default is **required**. A key with the default *none* may be omitted; its meaning
   says what happens then.

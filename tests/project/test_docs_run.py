@@ -1,4 +1,4 @@
-"""The tutorial and the page on intervals are true: commands print that, and configs are valid."""
+"""The pages are true: their commands print what they show, and their configs are valid."""
 
 from __future__ import annotations
 
@@ -14,14 +14,17 @@ from dlcli.config import load_config
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-PAGES = [*sorted((DOCS / "tutorial").glob("*.md")), DOCS / "intervals.md"]
+PAGES = sorted(DOCS.rglob("*.md"))
 SMALLEST = "data: {train: table.csv, target: y}\nhidden: []\nepochs: 1\n"
-
-each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 
 
 def blocks_of(page: Path) -> list[Block]:
     return find_blocks(page.read_text(encoding="utf-8"))
+
+
+def each_page_with(language: str) -> pytest.MarkDecorator:
+    pages = [page for page in PAGES if any(block.language == language for block in blocks_of(page))]
+    return pytest.mark.parametrize("page", pages, ids=lambda page: page.stem)
 
 
 def file_name(block: Block) -> str:
@@ -42,7 +45,7 @@ def differences(page: Path, run: Run, folder: Path) -> Iterator[str]:
 
 
 @pytest.mark.slow
-@each_page
+@each_page_with("console")
 def test_the_commands_of_a_page_print_what_it_shows(page: Path, run: Run, tmp_path: Path) -> None:
     for name in ("configs", "data"):
         shutil.copytree(ROOT / name, tmp_path / name)
@@ -50,7 +53,7 @@ def test_the_commands_of_a_page_print_what_it_shows(page: Path, run: Run, tmp_pa
     assert "\n".join(differences(page, run, tmp_path)) == ""
 
 
-@each_page
+@each_page_with("yaml")
 def test_the_configs_of_a_page_are_valid(page: Path, tmp_path: Path) -> None:
     """A piece of config stands in the place of the keys of the last whole one."""
     whole = tmp_path / "whole.yaml"

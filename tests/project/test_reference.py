@@ -1,4 +1,4 @@
-"""The reference has every key of the config, with its default and meaning, as the schema has it."""
+"""The reference has every key of the config with its default and meaning, and every command."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from dlcli.config import Config
+from docs import generate_commands
 from docs.generate_reference import reference
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference.md").read_text(encoding="utf-8")
@@ -46,6 +47,14 @@ def rows_of(key: str, meaning: str) -> list[str]:
 
 def test_it_is_what_the_schema_gives() -> None:
     assert reference() == PAGE, "out of date; run: python docs/generate_reference.py"
+
+
+def test_the_commands_are_those_of_the_program() -> None:
+    page = generate_commands.PAGE.read_text(encoding="utf-8")
+
+    assert generate_commands.commands_page() == page, (
+        "out of date; run: python docs/generate_commands.py"
+    )
 
 
 def test_it_has_every_key_with_its_meaning() -> None:

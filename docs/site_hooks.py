@@ -1,0 +1,83 @@
+"""Hooks of mkdocs.yml: formulas without JavaScript, and files outside docs/ that pages link to."""
+
+from __future__ import annotations
+
+import html
+import posixpath
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from latex2mathml.converter import convert
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+DOCS = Path(__file__).parent
+ROOT = DOCS.parent
+LINK = re.compile(r"(?<=\]\()(?!\w+:|#)([^\s)#]+)(?=[)#])")
+FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the files outside docs/ that are in the navigation, or that pages link to."""
+    in_docs = [file.src_uri for file in files.documentation_pages()]
+    waiting = [ROOT / uri for uri in pages_of(config.nav) if uri not in in_docs]
+    for uri in in_docs:
+        waiting += linked_outside(DOCS / uri)
+    while waiting:
+        path = waiting.pop()
+        uri = uri_of(path)
+        if files.get_file_from_path(uri) is None:
+            files.append(File.generated(config, uri, abs_src_path=str(path)))
+            waiting += linked_outside(path) if path.suffix == ".md" else []
+    return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Let the links of a page lead to where the site has their targets."""
+    path = Path(page.file.abs_src_path or "")
+    here = posixpath.dirname(page.file.src_uri) or "."
+
+    def in_site(link: re.Match[str]) -> str:
+        return posixpath.relpath(uri_of(target_of(link[1], path)), here)
+
+    return LINK.sub(in_site, markdown)
+
+
+def on_page_content(content: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Write formulas as MathML, which browsers show without JavaScript."""
+
+    def as_mathml(formula: re.Match[str]) -> str:
+        display = "block" if formula[1] == "div" else "inline"
+        return convert(html.unescape(formula[2]), display=display)
+
+    return FORMULA.sub(as_mathml, content)
+
+
+def pages_of(nav: object) -> Iterator[str]:
+    """Yield the pages that a part of the navigation names."""
+    if isinstance(nav, str):
+        yield nav
+    elif isinstance(nav, dict | list):
+        for part in nav.values() if isinstance(nav, dict) else nav:
+            yield from pages_of(part)
+
+
+def linked_outside(page: Path) -> Iterator[Path]:
+    """Yield the files outside docs/ that a page links to."""
+    for link in LINK.findall(page.read_text(encoding="utf-8")):
+        target = target_of(link, page)
+        if not target.is_relative_to(DOCS) and target.is_file():
+            yield target
+
+
+def target_of(link: str, page: Path) -> Path:
+    """Return the file that a link of a page leads to; instead of the README, the start page."""
+    target = (page.parent / link).resolve()
+    return DOCS / "README.md" if target == ROOT / "README.md" else target
+
+
+def uri_of(path: Path) -> str:
+    """Return the path of a file in the site: that in docs/, or else in the project."""
+    return path.relative_to(DOCS if path.is_relative_to(DOCS) else ROOT).as_posix()

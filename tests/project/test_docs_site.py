@@ -1,0 +1,61 @@
+"""The documentation is a site: every page is in its navigation, and every link leads somewhere."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built site; pages outside the navigation and wrong links are errors in mkdocs.yml."""
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir"]
+    built = subprocess.run(
+        [*command, str(folder)],
+        cwd=ROOT,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert built.returncode == 0, built.stdout
+    return folder
+
+
+def test_it_has_every_page_and_can_be_searched(site: Path) -> None:
+    pages = [page.relative_to(ROOT / "docs") for page in (ROOT / "docs").rglob("*.md")]
+    built = [
+        page.parent if page.name == "README.md" else page.with_suffix("")
+        for page in map(Path, map(str, pages))
+    ]
+    index = (site / "search" / "search_index.json").read_text(encoding="utf-8")
+
+    assert [page for page in built if not (site / page / "index.html").is_file()] == []
+    assert '"location":"reference/' in index
+
+
+def test_it_loads_nothing_from_elsewhere(site: Path) -> None:
+    """Links may lead to other sites; scripts, styles, fonts and pictures may not come from them."""
+    loaded = {
+        address
+        for page in site.rglob("*.html")
+        for tag in re.findall(r"<(?:script|link|img|iframe)\b[^>]*>", page.read_text("utf-8"))
+        for address in re.findall(r'(?:src|href)="((?:https?:)?//[^"]*)"', tag)
+    }
+
+    assert loaded == set()
+
+
+def test_its_formulas_are_shown_without_scripts(site: Path) -> None:
+    pages = [page.read_text("utf-8") for page in (site / "tutorial").rglob("*.html")]
+
+    assert sum(page.count("<math") for page in pages) > 50
+    assert [page for page in pages if 'class="arithmatex"' in page] == []
