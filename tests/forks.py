@@ -74,13 +74,16 @@ class Command:
         *lines, _ = (self._log / "output").read_text("utf-8").split("\n")
         return [json.loads(line) for line in lines]
 
-    def wait_for(self, event: str, epoch: int = 0) -> list[dict[str, Any]]:
-        """Wait for an event of that name, and of that epoch or a later one; the events so far."""
+    def wait_for(self, event: str, epoch: int = 0, count: int = 1) -> list[dict[str, Any]]:
+        """Wait for events of that name, and of that epoch or a later one; the events so far."""
         has_ended = False
         while not has_ended:
             has_ended = self._ended.done()
             events = self.events()
-            if any(each["event"] == event and each.get("epoch", 0) >= epoch for each in events):
+            awaited = [
+                each for each in events if each["event"] == event and each.get("epoch", 0) >= epoch
+            ]
+            if len(awaited) >= count:
                 return events
             time.sleep(0.005)
         raise AssertionError(self.end().errors)

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
 
 from dlcli.comparison import compare
-from dlcli.config import load_config
-from dlcli.pipeline import train
 from dlcli.reports import comparison_view, render_report, to_html, write_report
 from dlcli.runs import open_run
 from tests.comparison import hand_made
+from tests.forks import Forks
 from tests.reports.browser import PROGRAM, Browser, browser
 from tests.reports.hand_made_experiments import cross_validation_run, search, search_run
 from tests.reports.hand_made_runs import HOSTILE, write_csv
@@ -88,20 +85,13 @@ def test_a_page_of_each_kind_is_complete(name: str, chromium: Browser, tmp_path:
     look_at(chromium, page)
 
 
-def train_in_this_process(folder: Path) -> None:
-    train(load_config(folder / "config.yaml"), folder / "run")
-
-
-@pytest.fixture(scope="module")
-def process() -> Iterator[ProcessPoolExecutor]:
-    """Another process, to train in: a process sets TensorFlow's threads only once."""
-    with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as pool:
-        yield pool
-
-
 @pytest.mark.parametrize("target", ["number", "kind"])
 def test_hostile_names_stay_text_on_the_page_of_a_trained_run(
-    target: str, chromium: Browser, process: ProcessPoolExecutor, tmp_path: Path
+    target: str,
+    chromium: Browser,
+    forks: Forks,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     rows = range(40)
     columns = {
@@ -115,7 +105,8 @@ def test_hostile_names_stay_text_on_the_page_of_a_trained_run(
     }
     write_csv(tmp_path / "table.csv", columns)
     (tmp_path / "config.yaml").write_text(CONFIG.format(target=target), encoding="utf-8")
-    process.submit(train_in_this_process, tmp_path).result()
+    monkeypatch.chdir(tmp_path)
+    assert forks.run("train", "config.yaml", "--output", "run").code == 0
 
     look_at(chromium, write_report(open_run(tmp_path / "run")))
 

@@ -7,8 +7,6 @@ import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
@@ -348,40 +346,34 @@ OVERRIDES = [
 ]
 
 
-def start_process(folder, *arguments):
-    command = [sys.executable, "-m", "dlcli", "tune", *arguments, "--json"]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, cwd=folder, stdout=pipe, stderr=pipe, text=True)
-
-
-def end_process(process, number, trials, seconds):
+def end_command(command, number, trials, seconds):
     """Send a signal some time after a number of trials; return the exit code and last line."""
-    for line in process.stdout:
-        trials -= json.loads(line)["event"] == "trial"
-        if not trials:
-            break
+    command.wait_for("trial", count=trials)
     time.sleep(seconds)
-    process.send_signal(number)
-    errors = process.communicate(timeout=300)[1]
-    return process.returncode, errors.splitlines()[-1:]
+    command.kill(number)
+    ended = command.end()
+    return ended.code, ended.errors.splitlines()[-1:]
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("no_finalists")
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
-def test_a_search_ended_by_signals_at_random_moments_tries_what_an_uninterrupted_one_does(tmp_path):
+def test_a_search_ended_by_signals_at_random_moments_tries_what_an_uninterrupted_one_does(
+    tmp_path, monkeypatch, forks
+):
+    monkeypatch.chdir(tmp_path)
     rng = random.Random(5)
     start(tmp_path, overrides=OVERRIDES, run="uninterrupted")
 
     overrides = [part for each in OVERRIDES for part in ("--set", each)]
-    process = start_process(tmp_path, "line.yaml", *overrides, "--output", "run")
-    code, [message] = end_process(process, signal.SIGTERM, 2, 0.0)  # SIGINT may be ignored here
+    command = forks.start("tune", "line.yaml", *overrides, "--output", "run", "--json")
+    code, [message] = end_command(command, signal.SIGTERM, 2, 0.0)
     assert code == 143
     assert message.startswith("ended by SIGTERM after ")
     assert message.endswith("; resume with: dlcli tune --resume run")
 
-    process = start_process(tmp_path, "--resume", "run")
-    code, _ = end_process(process, signal.SIGKILL, rng.randint(1, 4), rng.uniform(0, 0.2))
+    command = forks.start("tune", "--resume", "run", "--json")
+    code, _ = end_command(command, signal.SIGKILL, rng.randint(1, 4), rng.uniform(0, 0.2))
     assert code == -signal.SIGKILL
 
     assert trials_of(resume_tuning(tmp_path / "run")) == trials_of(
