@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Iterator
+from multiprocessing import get_all_start_methods, get_context
 from typing import TYPE_CHECKING
 
 import pytest
@@ -47,6 +48,15 @@ def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
     forks = Forks(tmp_path_factory.mktemp("forks"))
     yield forks
     forks.close()
+
+
+@pytest.fixture
+def preloaded_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let workers be forks of a process that has loaded TensorFlow, and has no threads yet."""
+    if "forkserver" in get_all_start_methods():
+        context = get_context("forkserver")
+        context.set_forkserver_preload(["dlcli.pipeline", "dlcli.keras_model", "dlcli.training"])
+        monkeypatch.setattr("dlcli.pipeline.worker_pool.get_context", lambda _: context)
 
 
 _compiled: dict[str, _Shared] = {}

@@ -101,6 +101,7 @@ def test_if_workers_are_lost_finished_folds_can_be_resumed(monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("preloaded_workers")
 def test_several_processes_train_the_same_bits():
     run = cv(*SETTINGS, "threads=1", jobs=2, output=Path("runs/jobs"))
     alone = cv(*SETTINGS, CORES, output=Path("runs/alone"))
@@ -110,6 +111,7 @@ def test_several_processes_train_the_same_bits():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("preloaded_workers")
 def test_a_signal_ends_all_processes_and_each_has_a_share_of_the_threads():
     def listener(event, _):
         if event == "fold":

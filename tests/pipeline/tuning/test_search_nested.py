@@ -164,6 +164,7 @@ def test_an_outer_fold_of_another_process_is_left_to_it(writer, searches):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("preloaded_workers")
 def test_several_processes_find_what_one_does(file, context, writer, tmp_path):
     recorder = Recorder()
     run_nested_workers(access(writer), 2, context, writer, stop(writer), Events(recorder))

@@ -261,6 +261,7 @@ def test_a_signal_to_workers_says_how_many_trials_are_finished(storage, tmp_path
 
 @POSIX
 @pytest.mark.slow
+@pytest.mark.usefixtures("preloaded_workers")
 def test_a_search_has_each_trial_once_though_a_worker_is_killed(tmp_path, monkeypatch):
     monkeypatch.setattr(search, "train_finalists", lambda *_: FinalistResults((), ()))
     recorder, killed = Recorder(), []
