@@ -65,7 +65,8 @@ def commands_page() -> str:
 def command_parts(command: click.Command) -> Iterator[str]:
     """Yield heading, usage, help and options of a command."""
     name = f"dlcli {command.name}"
-    context = click.Context(command, info_name=name)
+    # Click keeps the option for help with the command, so that its names must be the program's.
+    context = click.Context(command, info_name=name, **main.context_settings)
     yield f"### {name}\n"
     yield f"```text\n{' '.join([name, *command.collect_usage_pieces(context)])}\n```\n"
     yield f"{help_text(command)}\n"
